@@ -1,0 +1,57 @@
+# `make demo` and `make test` set up all that they need. Anything else: `make help`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.homeport-$(shell cat pyproject.toml locks/dev.txt | cksum | cut -d' ' -f1)
+VLLM_VENV := .venv-vllm
+DEMO := .cache/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-vllm check format lock bench schema clean
+
+help: ## Show these lines.
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Create .venv with homeport and its tools, from the lock file.
+
+$(STAMP): pyproject.toml locks/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "homeport needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Say: make PYTHON=python3.12")'
+	@echo "setting up $(VENV) (once; about a minute)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(STAMP) ## Serve a real Gemma 3 270M here, prove that it works, ask it something.
+	@mkdir -p $(DEMO)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/demo.sh $(DEMO)
+
+test: $(STAMP) ## Run the tests, real engine included.
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not vllm" $(ARGS)
+
+test-vllm: $(STAMP) ## Run the tests that need real vLLM (its environment is 3 GB, made on first use).
+	$(PYTHON) scripts/vllm_env.py $(VLLM_VENV)
+	$(BIN)/python -m pytest -m vllm $(ARGS)
+
+check: $(STAMP) ## Lint, format, types: what CI asks.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP) ## Format, and mend what the linter can.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## Print the ratios of benchmarks/.
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/direct.py
+
+schema: $(STAMP) ## Write the JSON Schema and the generated pages anew.
+	$(BIN)/python scripts/generate.py
+
+lock: $(STAMP) ## Resolve the dependencies anew (needs uv on the PATH).
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --extra local --group dev pyproject.toml -o locks/dev.txt
+
+clean: ## Remove what was set up here; weights and endpoints stay.
+	rm -rf $(VENV) $(VLLM_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -1,0 +1,178 @@
+"""What is known of models, without asking a network: `models.toml`, dated, with a source for every entry."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_FOLDER = Path(__file__).parent
+
+
+class Gate(StrEnum):
+    """Whether a hub wants a licence accepted before it hands out the weights."""
+
+    OPEN = "open"
+    GATED = "gated"
+    UNCONFIRMED = "unconfirmed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """What sizing needs. Pairs are (sliding-window layers, global layers)."""
+
+    layers: int
+    hidden: int
+    heads: int | None
+    kv_heads: tuple[int, int]
+    head_dim: tuple[int, int]
+    global_layers: int
+    """How many of `layers` attend to the whole context; the others see `sliding_window` tokens."""
+    sliding_window: int | None
+    kv_shared_layers: int = 0
+    """The last so many layers reuse the KV cache of earlier ones and own none."""
+    kv_shared_global_layers: int = 0
+    """How many of `kv_shared_layers` are global."""
+    k_eq_v: bool = False
+    """Global layers use K as V. An engine may still store both: only its log tells."""
+    vocabulary: int = 0
+    ffn: int | None = None
+    """Width of the feed-forward block; in a mixture of experts, of the part that every token passes."""
+    ffn_shared: int | None = None
+    """Its width in the layers that share their KV cache, where that differs."""
+    experts: int = 0
+    """0 where the model is dense."""
+    experts_used: int = 0
+    """How many of `experts` one token passes."""
+    expert_ffn: int | None = None
+    """Width of one expert."""
+    per_layer_embedding: int = 0
+    """Width of the embedding that every layer has of its own (Gemma 4 E2B and E4B), 0 without."""
+
+    @property
+    def kv_layers(self) -> tuple[int, int]:
+        """How many (sliding, global) layers own a KV cache."""
+        shared = (self.kv_shared_layers - self.kv_shared_global_layers, self.kv_shared_global_layers)
+        return (self.layers - self.global_layers - shared[0], self.global_layers - shared[1])
+
+    def kv_bytes_per_token(self, *, element_bytes: int = 2) -> tuple[int, int]:
+        """
+        Bytes of K and V that one token adds in the (sliding, global) layers; 2-byte elements are bfloat16.
+
+        Past `sliding_window` tokens only the global part grows. Engines allocate in blocks, so what
+        they need is more than this.
+        """
+        sliding, whole = (
+            layers * 2 * heads * width * element_bytes
+            for layers, heads, width in zip(self.kv_layers, self.kv_heads, self.head_dim, strict=True)
+        )
+        return sliding, whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """One model: what it is, what it can do, where its weights are."""
+
+    name: str
+    """As the catalog calls it, such as `gemma-3-270m`; for a model that it does not know, the source."""
+    title: str
+    instruct: bool
+    """Trained to follow instructions. False for a pretrained model, which only continues text."""
+    context: int
+    """Tokens that the model was made for, prompt and answer together."""
+    parameters: str
+    modalities: tuple[str, ...]
+    licence: str
+    gate: Gate
+    """Of the makers' own repository; a mirror in `weights` may be open where that one is gated."""
+    architecture: Architecture | None
+    weights: Mapping[str, str]
+    """Engine name to source; also "ollama" to a library tag and "bucket" to a gs:// address."""
+    family: str = ""
+    """`gemma-4`, `gemma-3`, `smollm2`; for a model that the catalog does not know, its architecture's name."""
+    aliases: tuple[str, ...] = ()
+    """Other names that `find` takes, beside the hub id and the Ollama tag in `weights`."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Bytes to download, by the keys of `weights`; as rounded as the source of the number is."""
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    """Of the one file of weights, by the keys of `weights`, where it is known."""
+    quantization: str = ""
+    """How the weights are stored, such as `Q4_K_M`; '' where `weights` lead to more than one kind."""
+    sampling: Mapping[str, float] = field(default_factory=dict)
+    """The defaults that its makers recommend: temperature, top_p, top_k."""
+    tool_parser: str | None = None
+    """vLLM's --tool-call-parser, or None where the model was not trained to call tools."""
+    reasoning_parser: str | None = None
+    chat_template: Path | None = None
+    """A template of ours, for a model that has none of its own."""
+    stop: tuple[str, ...] = ()
+    """Strings that end an answer, where the model has no end-of-turn token of its own."""
+    reasoning_floor: float | None = None
+    """Share of the reasoning set below which `verify` fails; None where nobody measured one."""
+    note: str = ""
+    """What a user should know before being disappointed."""
+    unconfirmed: tuple[str, ...] = ()
+    """Which of these facts nobody could check, as `field` or `field.key`."""
+    sources: tuple[str, ...] = ()
+    """Where these facts come from."""
+
+
+def models() -> tuple[Model, ...]:
+    """Every model that homeport knows by name, in the order in which they are shown."""
+    return _catalog()[1]
+
+
+def dated() -> date:
+    """The day on which the catalog's facts were gathered."""
+    return _catalog()[0]
+
+
+def find(name: str) -> Model | None:
+    """The model of this name, hub id (`google/gemma-4-E2B-it`) or Ollama tag (`gemma4:e2b`), in any case."""
+    return _names().get(name.strip().lower())
+
+
+def suggest(name: str) -> list[str]:
+    """Names of up to three models that `name` may have meant, likeliest first."""
+    wanted = name.strip().lower()
+    known = {key: model.name for model in models() for key in _names_of(model)}
+    longer = [key for key in known if wanted and key.startswith(wanted)]
+    close = difflib.get_close_matches(wanted, known, n=8, cutoff=0.6)
+    return list(dict.fromkeys(known[key] for key in (*longer, *close)))[:3]
+
+
+@cache
+def _catalog() -> tuple[date, tuple[Model, ...]]:
+    table = tomllib.loads((_FOLDER / "models.toml").read_text(encoding="utf-8"))
+    return table["dated"], tuple(_model(entry) for entry in table["model"])
+
+
+@cache
+def _names() -> dict[str, Model]:
+    return {name.lower(): model for model in models() for name in (*_names_of(model), *model.aliases)}
+
+
+def _names_of(model: Model) -> list[str]:
+    hub = model.weights.get("vllm", "").removeprefix("hf:")
+    names = (model.name, hub, model.weights.get("ollama", ""))
+    return [name.lower() for name in names if name]
+
+
+def _model(entry: Mapping[str, Any]) -> Model:  # Any: the values of a TOML table
+    fields = _with_tuples(entry)
+    no_window = {"sliding_window": None}  # TOML has no null
+    fields["architecture"] = Architecture(**no_window | _with_tuples(fields["architecture"]))
+    fields["gate"] = Gate(fields["gate"])
+    if "chat_template" in fields:
+        fields["chat_template"] = _FOLDER / "templates" / fields["chat_template"]
+    return Model(**fields)
+
+
+def _with_tuples(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}

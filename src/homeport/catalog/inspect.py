@@ -1,0 +1,348 @@
+"""
+What a model is, read from its own files, for models that the catalog does not know.
+
+Where the files leave open how a model keeps its KV cache, `architecture` is None and the note says so:
+a guess would size it wrongly, and be believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from homeport.catalog import Architecture, Gate, Model
+from homeport.catalog.gguf_header import Array, Header, read
+from homeport.catalog.table import Table, read_json
+from homeport.errors import WeightsError
+
+# Families whose layers all see the whole context, or all the same window.
+_UNIFORM = frozenset(
+    {
+        *("llama", "mistral", "mistral3", "mixtral", "gemma", "smollm3"),
+        *("qwen2", "qwen2moe", "qwen2_moe", "qwen2vl", "qwen2_vl_text", "qwen2_5_vl_text"),
+        *("qwen3", "qwen3moe", "qwen3_moe", "qwen3vl", "qwen3vlmoe", "qwen3_vl_text", "qwen3_vl_moe_text"),
+    }
+)
+# Families with sliding windows: of so many layers, the last one is global.
+_PERIODS = {
+    "gemma2": 2,
+    "gemma3": 6,
+    "gemma3_text": 6,
+    "gemma4": 6,
+    "gemma4_text": 6,
+    "gemma4_unified_text": 6,
+}
+# The config.json of Gemma 3 leaves out what equals the defaults of its class in transformers.
+_GEMMA3_DEFAULTS = {
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "head_dim": 256,
+    "vocab_size": 262_208,
+    "max_position_embeddings": 131_072,
+    "sliding_window": 4096,
+}
+_GEMMA4_GLOBAL_HEAD_DIM = 512
+"""The default of its class in transformers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layer:
+    slides: bool
+    kv_heads: int
+    head_dim: int
+
+
+def from_gguf(path: Path, *, name: str) -> Model:
+    """
+    The model in a GGUF file, called `name`. Raises `WeightsError` where the file is not whole.
+
+    Of a split GGUF, `path` is the first part.
+    """
+    header = read(path)
+    values = Table(header.values, str(path))
+    kind = values.text("general.architecture")
+    _check_is_model(values, header, kind, path)
+    architecture = _of_gguf(values.under(kind), header, kind)
+    instruct = bool(values.text("tokenizer.chat_template"))
+    sampling = values.under("general.sampling").renamed({"temp": "temperature"})
+    return Model(
+        name=name,
+        title=values.text("general.name") or name,
+        family=kind,
+        instruct=instruct,
+        context=_context(values.under(kind), ("context_length",)),
+        parameters=values.text("general.size_label") or _rounded(header.parameters),
+        modalities=("text",),
+        licence=values.text("general.license") or "unknown",
+        gate=Gate.OPEN,
+        architecture=architecture,
+        weights={"llamacpp": name},
+        quantization=_file_type(values.number("general.file_type")),
+        sampling=_sampling(sampling),
+        note=_note(kind, architecture, header.unchecked, instruct=instruct),
+        sources=(f"the header of {path.name}",),
+        tool_parser=_parser(kind, instruct=instruct),
+        reasoning_parser=_parser(kind, instruct=instruct),
+    )
+
+
+def from_folder(path: Path, *, name: str) -> Model:
+    """The model in a folder with a config.json, as the hub has them, called `name`."""
+    config = read_json(path / "config.json")
+    text = config.part("text_config") or config
+    kind = text.text("model_type") or config.text("model_type")
+    if kind == "gemma3_text":
+        text = text.over(_GEMMA3_DEFAULTS)
+    tokenizer = read_json(path / "tokenizer_config.json", needed=False)
+    instruct = "chat_template" in tokenizer.values or any(path.glob("chat_template.j*"))
+    architecture = _of_config(text, kind)
+    encoders = {"image": "vision_config", "audio": "audio_config"}
+    weights = read_json(path / "model.safetensors.index.json", needed=False).part("metadata")
+    quantization = config.part("quantization_config")
+    return Model(
+        name=name,
+        title=config.text("_name_or_path") or name,
+        family=kind,
+        instruct=instruct,
+        context=_context(text, ("max_position_embeddings", "n_positions", "max_seq_len")),
+        parameters=_rounded(weights.number("total_parameters") or 0 if weights else 0),
+        modalities=("text", *(word for word, key in encoders.items() if config.part(key))),
+        licence="unknown",
+        gate=Gate.OPEN,
+        architecture=architecture,
+        weights={"vllm": name},
+        quantization=quantization.text("quant_method") if quantization else _dtype(config, text),
+        sampling=_sampling(read_json(path / "generation_config.json", needed=False)),
+        note=_note(kind, architecture, instruct=instruct),
+        sources=("its config.json",),
+        tool_parser=_parser(kind, instruct=instruct),
+        reasoning_parser=_parser(kind, instruct=instruct),
+    )
+
+
+def _check_is_model(values: Table, header: Header, kind: str, path: Path) -> None:
+    part, parts = values.number("split.no") or 0, values.number("split.count") or 1
+    if kind == "clip" or values.text("general.type") not in {"", "model"}:
+        found, hint = "an adapter or an encoder of images", "name the GGUF of the model that it belongs to"
+    elif part:
+        found, hint = (
+            f"part {part + 1} of {parts}",
+            "name the first part; the engine finds the others beside it",
+        )
+    elif parts == 1 and not header.tensors:
+        found, hint = "no tensors, such as a vocabulary", "name a GGUF with weights"
+    else:
+        return
+    raise WeightsError(f"{path} holds {found}, and a language model was expected", hint=hint)
+
+
+def _of_gguf(values: Table, header: Header, kind: str) -> Architecture | None:
+    if kind not in _UNIFORM | _PERIODS.keys():
+        return None
+    layers = values.layers("block_count")
+    hidden = values.needed("embedding_length")
+    heads = values.per_layer("attention.head_count", layers)
+    kv_heads = values.per_layer("attention.head_count_kv", layers) or heads
+    pattern = _slides_in_gguf(values, kind, layers)
+    if heads is None or kv_heads is None or 0 in heads or pattern is None:
+        return None
+    whole = values.number("attention.key_length") or hidden // heads[0]
+    sliding = values.number("attention.key_length_swa") or whole
+    each = [
+        _Layer(slides=slides, kv_heads=count, head_dim=sliding if slides else whole)
+        for slides, count in zip(pattern, kv_heads, strict=True)
+    ]
+    ffn = values.per_layer("feed_forward_length", layers) or [0]
+    shared = values.number("attention.shared_kv_layers") or 0
+    tokens = header.values.get("tokenizer.ggml.tokens")
+    return _architecture(
+        each,
+        shared=shared,
+        window=values.number("attention.sliding_window"),
+        hidden=hidden,
+        heads=heads[0] if len(set(heads)) == 1 else None,
+        k_eq_v=any(
+            not layer.slides
+            and f"blk.{at}.attn_k.weight" in header.tensors
+            # A fused attn_qkv has no attn_v either; then there is no attn_k.
+            and f"blk.{at}.attn_v.weight" not in header.tensors
+            for at, layer in enumerate(each[: layers - shared])
+        ),
+        vocabulary=tokens.length if isinstance(tokens, Array) else values.number("vocab_size") or 0,
+        ffn=ffn[0] or None,
+        ffn_shared=ffn[-1] if ffn[-1] != ffn[0] else None,
+        experts=values.number("expert_count") or 0,
+        experts_used=values.number("expert_used_count") or 0,
+        expert_ffn=values.number("expert_feed_forward_length"),
+        per_layer_embedding=values.number("embedding_length_per_layer_input") or 0,
+    )
+
+
+def _slides_in_gguf(values: Table, kind: str, layers: int) -> list[bool] | None:
+    """Which layers have a window. llama.cpp gives none to the uniform families, whatever their header says."""
+    if not values.number("attention.sliding_window") and kind in _PERIODS and kind != "gemma3":
+        return None
+    if kind in _UNIFORM or not values.number("attention.sliding_window"):
+        return [False] * layers
+    pattern = values.values.get("attention.sliding_window_pattern")
+    if isinstance(pattern, Array):
+        whole = pattern.values is not None and pattern.length >= layers
+        return [bool(slides) for slides in pattern.values[:layers]] if whole and pattern.values else None
+    if kind == "gemma4":
+        return None  # its converter writes layer by layer, because E2B has another period than the others
+    return _periodic(layers, values.number("attention.sliding_window_pattern") or _PERIODS[kind])
+
+
+def _of_config(text: Table, kind: str) -> Architecture | None:
+    if kind not in _UNIFORM | _PERIODS.keys():
+        return None
+    layers = text.layers("num_hidden_layers")
+    hidden = text.needed("hidden_size")
+    heads = text.needed("num_attention_heads")
+    pattern = _slides_in_config(text, kind, layers)
+    if pattern is None:
+        return None
+    each = _layers_of_config(text, kind, pattern, hidden // max(heads, 1))
+    wide = bool(text.values.get("use_double_wide_mlp")) and text.number("num_kv_shared_layers")
+    ffn = text.number("intermediate_size")
+    return _architecture(
+        each,
+        shared=text.number("num_kv_shared_layers") or 0,
+        window=text.number("sliding_window"),
+        hidden=hidden,
+        heads=heads,
+        k_eq_v=bool(text.values.get("attention_k_eq_v")),
+        vocabulary=text.number("vocab_size") or 0,
+        ffn=ffn,
+        ffn_shared=2 * ffn if wide and ffn else None,
+        experts=text.number("num_experts") or text.number("num_local_experts") or 0,
+        experts_used=text.number("top_k_experts") or text.number("num_experts_per_tok") or 0,
+        expert_ffn=text.number("moe_intermediate_size"),
+        per_layer_embedding=text.number("hidden_size_per_layer_input") or 0,
+    )
+
+
+def _layers_of_config(text: Table, kind: str, pattern: Sequence[bool], head_dim: int) -> list[_Layer]:
+    """
+    Heads of every layer. Gemma 4 has two spellings of what its global layers have of their own.
+
+    `global_head_dim` and `num_global_key_value_heads` in the published files, and `per_layer_config`,
+    keyed by layer with or without leading zeros, in what transformers saves again.
+    """
+    head_dim = text.number("head_dim") or head_dim
+    kv_heads = text.number("num_key_value_heads") or text.needed("num_attention_heads")
+    wide, few = head_dim, kv_heads
+    own = text.part("per_layer_config")
+    if kind.startswith("gemma4"):
+        wide = text.number("global_head_dim") or (head_dim if own else _GEMMA4_GLOBAL_HEAD_DIM)
+        if text.values.get("attention_k_eq_v"):
+            few = text.number("num_global_key_value_heads") or kv_heads
+    each = []
+    by_layer = {key.lstrip("0") or "0": own.part(key) for key in own.values} if own else {}
+    for at, slides in enumerate(pattern):
+        mine = by_layer.get(str(at)) or Table({}, text.where)
+        each.append(
+            _Layer(
+                slides=slides,
+                kv_heads=mine.number("num_key_value_heads") or (kv_heads if slides else few),
+                head_dim=mine.number("head_dim") or (head_dim if slides else wide),
+            )
+        )
+    return each
+
+
+def _slides_in_config(text: Table, kind: str, layers: int) -> list[bool] | None:
+    if not text.number("sliding_window"):
+        return None if kind in _PERIODS else [False] * layers
+    types = text.values.get("layer_types")
+    if types is not None:
+        known = isinstance(types, list) and set(map(str, types)) <= {"sliding_attention", "full_attention"}
+        return [one == "sliding_attention" for one in types] if known and len(types) == layers else None
+    if kind in _PERIODS:
+        pattern = _periodic(layers, text.number("sliding_window_pattern") or _PERIODS[kind])
+        return [*pattern[:-1], False] if kind.startswith("gemma4") else pattern
+    if kind.startswith("qwen"):
+        first = (text.number("max_window_layers") or 0) if text.values.get("use_sliding_window") else layers
+        return [at >= first for at in range(layers)]
+    return [True] * layers
+
+
+def _periodic(layers: int, period: int) -> list[bool]:
+    return [at % period != period - 1 for at in range(layers)]
+
+
+# Any: the fields of Architecture that say nothing of single layers.
+def _architecture(
+    each: Sequence[_Layer], *, shared: int, window: int | None, **rest: Any
+) -> Architecture | None:
+    """None where layers of one kind differ, or none is there, because a pair cannot say that."""
+    kinds = [{layer for layer in each if layer.slides is slides} for slides in (True, False)]
+    if not each or any(len(kind) > 1 for kind in kinds) or not 0 <= shared < len(each):
+        return None
+    sliding, whole = (next(iter(kind or kinds[1 - at])) for at, kind in enumerate(kinds))
+    if 0 in {sliding.kv_heads, sliding.head_dim, whole.kv_heads, whole.head_dim}:
+        return None
+    return Architecture(
+        layers=len(each),
+        kv_heads=(sliding.kv_heads, whole.kv_heads),
+        head_dim=(sliding.head_dim, whole.head_dim),
+        global_layers=sum(not layer.slides for layer in each),
+        sliding_window=window if kinds[0] else None,
+        kv_shared_layers=shared,
+        kv_shared_global_layers=sum(not layer.slides for layer in each[len(each) - shared :]),
+        **rest,
+    )
+
+
+def _context(values: Table, keys: Iterable[str]) -> int:
+    first, *others = keys
+    return next((found for key in others if (found := values.number(key))), 0) or values.needed(first)
+
+
+def _sampling(values: Table) -> dict[str, float]:
+    found = {key: values.values.get(key) for key in ("temperature", "top_p", "top_k")}
+    return {
+        key: float(value)
+        for key, value in found.items()
+        if isinstance(value, int | float) and 0 <= value < 1e6
+    }
+
+
+def _parser(kind: str, *, instruct: bool) -> str | None:
+    """The parser of vLLM, for tool calls and for reasoning, where it follows from the family."""
+    return "gemma4" if instruct and kind.startswith("gemma4") else None
+
+
+def _note(kind: str, architecture: Architecture | None, *more: str, instruct: bool) -> str:
+    known = f"How {kind or 'it'} keeps its KV cache is not known here, so it cannot be sized."
+    return " ".join(
+        filter(None, ("" if instruct else "It has no chat template.", "" if architecture else known, *more))
+    )
+
+
+def _dtype(*tables: Table) -> str:
+    return next(
+        (found for table in tables for key in ("dtype", "torch_dtype") if (found := table.text(key))), ""
+    )
+
+
+def _file_type(number: int | None) -> str:
+    """`Q4_K_M` for 15, with the names of the package gguf; '' without it."""
+    if number is None:
+        return ""
+    try:
+        from gguf import LlamaFileType
+
+        return str(LlamaFileType(number).name.removeprefix("MOSTLY_").removeprefix("ALL_"))
+    except (ImportError, ValueError):
+        return ""
+
+
+def _rounded(count: int) -> str:
+    """`268M` for 268,098,176; `unknown` for 0."""
+    for unit, size in (("T", 10**12), ("B", 10**9), ("M", 10**6), ("K", 10**3)):
+        if count >= size:
+            return f"{count / size:.3g}{unit}"
+    return str(count) if count else "unknown"

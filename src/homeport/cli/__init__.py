@@ -1,0 +1,104 @@
+"""The command line: one module a command, no logic. Heavy imports happen inside the commands."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from homeport.cli.context import App
+
+COMMANDS = {
+    "init": "Write homeport.toml, with every default visible.",
+    "models": "List what the catalog knows.",
+    "plan": "Show what `up` would do, without doing it.",
+    "up": "Serve the model, prove that it works, print the endpoint.",
+    "chat": "Ask the model something, or hold a conversation.",
+    "verify": "Check that an endpoint is what it promises.",
+    "env": "Print the variables that OpenAI clients read.",
+    "status": "Show the endpoints on this machine.",
+    "logs": "Show what the engine wrote.",
+    "down": "End an endpoint, with all its processes.",
+    "weights": "List, check and remove weights.",
+    "doctor": "Show what this machine has and lacks.",
+}
+USAGE, INTERRUPTED = 64, 130
+
+
+class _Commands(click.Group):
+    """Imports a command's module when it is called, so that `--help` stays fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"homeport.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        click.echo(f"homeport {version('homeport')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with `homeport init`, then `homeport up`. Exit codes: `docs/exit-codes.md`.",
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
+)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("-q", "--quiet", is_flag=True, help="Print results and errors only.")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool, quiet: bool) -> None:
+    """One file and one command from open weights to a private, verified, OpenAI-compatible endpoint."""
+    ctx.obj = App(debug=debug, quiet=quiet)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with a code by class of error, as `homeport.errors` lists them."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line; returns the exit code."""
+    from homeport.errors import HomeportError
+
+    debug = "--debug" in arguments
+    try:
+        code = cli.main(arguments, prog_name="homeport", standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        return USAGE
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo(
+            "interrupted; `homeport up` goes on from here, `homeport down` removes what is there", err=True
+        )
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except HomeportError as error:
+        from homeport.terminal import Terminal
+
+        Terminal(json_output="--json" in arguments).error(error)
+        if debug:
+            raise
+        return error.exit_code
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,43 @@
+"""homeport init"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from homeport.cli.context import App, file_option
+
+
+@click.command("init")
+@file_option
+@click.option(
+    "--name", default="home", show_default=True, help="What the endpoint is called on this machine."
+)
+@click.option(
+    "--model",
+    default="gemma-3-270m-pt",
+    show_default=True,
+    help="A name from `homeport models`, or a source.",
+)
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
+@click.pass_obj
+def command(app: App, file: Path, name: str, model: str, force: bool) -> None:
+    """Write homeport.toml, commented, with every default visible."""
+    import json
+
+    from homeport import spec
+    from homeport.errors import SpecError
+    from homeport.home import writing
+    from homeport.targets.local import find_model
+
+    if file.exists() and not force:
+        raise SpecError(f"{file} exists", hint="`homeport init --force` overwrites it")
+    find_model(spec.parse({"name": name, "model": model}), file.absolute())
+    with writing(file):
+        file.write_text(spec.template(name=name, model=model), encoding="utf-8")
+        schema = file.with_name(spec.SCHEMA_NAME)
+        schema.write_text(json.dumps(spec.json_schema(), indent=2) + "\n", encoding="utf-8")
+    terminal = app.terminal()
+    terminal.say(f"wrote {file} (and {schema.name}, for editors)")
+    terminal.say("next: homeport up")

@@ -1,0 +1,35 @@
+"""homeport logs"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from homeport.cli.context import App, json_option, name_argument
+
+
+@click.command("logs")
+@name_argument
+@click.option(
+    "--file", default="homeport.toml", show_default=True, type=click.Path(path_type=Path), help="The spec."
+)
+@json_option
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes; Ctrl-C ends it.")
+@click.option("-n", "--lines", type=click.IntRange(0), help="Only the last so many.")
+@click.pass_obj
+def command(
+    app: App, name: str | None, file: Path, json_output: bool, follow: bool, lines: int | None
+) -> None:
+    """Show what the engine wrote."""
+    from homeport import lifecycle
+    from homeport.cli.context import meant
+
+    terminal = app.terminal(json_output=json_output)
+    log = lifecycle.log_of(meant(name, file))
+    if json_output:
+        text = log.read_text(errors="replace").splitlines()
+        terminal.result("", {"log": str(log), "lines": text[-lines:] if lines else text})
+        return
+    for piece in lifecycle.log_text(log, lines=lines, follow=follow):
+        terminal.write(piece)

@@ -1,0 +1,49 @@
+"""homeport models"""
+
+from __future__ import annotations
+
+import click
+
+from homeport.cli.context import App, json_option
+
+
+@click.group("models", invoke_without_command=True)
+@json_option
+@click.pass_context
+def command(ctx: click.Context, json_output: bool) -> None:
+    """List what the catalog knows; `show NAME` tells all about one."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from homeport import catalog
+
+    app: App = ctx.obj
+    rows = [
+        (model.name, model.parameters, f"{model.context:,}", ", ".join(model.modalities), model.licence,
+         ", ".join(sorted(model.weights)))
+        for model in catalog.models()
+    ]  # fmt: skip
+    header = ("NAME", "PARAMETERS", "CONTEXT", "MODALITIES", "LICENCE", "ENGINES")
+    app.terminal(json_output=json_output).table(
+        header, rows, data=[catalog.as_json(m) for m in catalog.models()]
+    )
+
+
+@command.command("show")
+@click.argument("name")
+@json_option
+@click.pass_obj
+def show(app: App, name: str, json_output: bool) -> None:
+    """Tell all that the catalog knows about one model."""
+    from homeport import catalog
+    from homeport.errors import UnknownModel
+    from homeport.terminal import pairs
+
+    model = catalog.find(name)
+    if model is None:
+        close = " or ".join(catalog.suggest(name))
+        raise UnknownModel(
+            f"the catalog knows no model {name!r}",
+            hint=f"did you mean {close}?" if close else "`homeport models` lists them",
+        )
+    data = catalog.as_json(model)
+    app.terminal(json_output=json_output).result(pairs(catalog.described(model)), data)

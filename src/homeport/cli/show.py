@@ -1,0 +1,76 @@
+"""Plans, reports and states as people read them."""
+
+from __future__ import annotations
+
+from homeport.lifecycle import Status, Up
+from homeport.reconcile import Kind, Plan
+from homeport.terminal import pairs
+from homeport.verify import Outcome, Report, Result
+
+_SIGNS = {Kind.CREATE: "+", Kind.UPDATE: "~", Kind.NONE: " "}
+_MARKS = {Outcome.PASSED: "✓", Outcome.FAILED: "✗", Outcome.SKIPPED: "–"}
+
+
+def plan_text(plan: Plan) -> str:
+    """The plan: what will be so, what is done for it, what to know before saying yes."""
+    lines = [f"{plan.name} on this machine", pairs(dict(plan.facts)), ""]
+    for action in plan.actions:
+        lines.append(f"  {_SIGNS[action.kind]} {action.resource.id}: {action.summary}")
+        lines += [f"      {change.path}: {change.before} → {change.after}" for change in action.changes]
+    lines += [f"  note: {warning}" for warning in plan.warnings]
+    count = len(plan.pending)
+    lines += ["", f"{count} to do: + create, ~ change" if count else "nothing to do: it is as the file says"]
+    return "\n".join(lines)
+
+
+def result_line(result: Result) -> str:
+    """One check's outcome."""
+    return f"  {_MARKS[result.outcome]} {result.title}: {result.detail} ({result.seconds:.1f} s)"
+
+
+def report_summary(report: Report) -> str:
+    """How many checks passed, failed and were skipped."""
+    counts = {outcome: sum(result.outcome is outcome for result in report.results) for outcome in Outcome}
+    verdict = "verified" if report.passed else "NOT verified"
+    parts = [f"{counts[outcome]} {outcome.value}" for outcome in Outcome if counts[outcome]]
+    return f"{verdict}: {', '.join(parts)} in {report.seconds:.0f} s"
+
+
+def timeline(seconds: dict[str, float]) -> str:
+    """Where the time of a start went."""
+    words = {"fetch": "weights", "process": "process", "load": "load", "first_token": "first token"}
+    return " · ".join(f"{words.get(part, part)} {value:.2f} s" for part, value in seconds.items())
+
+
+def up_text(up: Up) -> str:
+    """The endpoint, and what to do with it."""
+    endpoint = up.endpoint
+    facts = {
+        "endpoint": endpoint.base_url,
+        "model": endpoint.model,
+        "key": "wanted: `homeport env` prints it"
+        if endpoint.api_key
+        else "none; only this machine can reach it",
+    }
+    return pairs(facts)
+
+
+def status_row(status: Status) -> tuple[str, ...]:
+    """One endpoint in the table of `homeport status`."""
+    remembered = status.record
+    receipt = remembered.receipt
+    verified = (
+        "not verified"
+        if receipt is None
+        else ("verified " if receipt["passed"] else "failed ") + receipt["at"]
+    )
+    return (
+        status.name,
+        status.state,
+        f"{remembered.url}/v1",
+        str(remembered.launch["model"]),
+        f"{remembered.launch['engine']} pid {remembered.pid}",
+        f"{status.resident / 2**20:,.0f} MiB",
+        remembered.started_at,
+        verified,
+    )

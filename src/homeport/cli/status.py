@@ -1,0 +1,32 @@
+"""homeport status"""
+
+from __future__ import annotations
+
+import click
+
+from homeport.cli.context import App, json_option, name_argument
+
+
+@click.command("status")
+@name_argument
+@json_option
+@click.pass_obj
+def command(app: App, name: str | None, json_output: bool) -> int:
+    """Show the endpoints on this machine, from any directory. Exits with 20 where one does not answer."""
+    from homeport import lifecycle
+    from homeport.cli.show import status_row
+    from homeport.errors import NotRunning
+
+    found = [lifecycle.status(name)] if name else lifecycle.statuses()
+    terminal = app.terminal(json_output=json_output)
+    if not found:
+        terminal.say("no endpoint runs here; `homeport up` starts one")
+    header = ("NAME", "STATE", "URL", "MODEL", "ENGINE", "MEMORY", "SINCE", "CHECKS")
+    if found or json_output:
+        terminal.table(header, [status_row(s) for s in found], data=[s.as_json() for s in found])
+    broken = [status for status in found if status.state in {"dead", "unresponsive"}]
+    for status in broken:
+        terminal.say(
+            f"{status.name} is {status.state}: `homeport up` mends it, `homeport logs {status.name}` tells more"
+        )
+    return NotRunning.exit_code if broken else 0

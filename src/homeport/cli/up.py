@@ -1,0 +1,87 @@
+"""homeport up"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from homeport.cli.context import App, file_option, json_option
+
+if TYPE_CHECKING:
+    from homeport.lifecycle import Up
+    from homeport.terminal import Terminal
+
+
+@click.command("up")
+@file_option
+@json_option
+@click.option("-y", "--yes", is_flag=True, help="Do not ask. Without a terminal nobody is asked anyway.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Stands in for local.port of the file; 0 takes any."
+)
+@click.option("--no-verify", is_flag=True, help="Stop once a token came out, without the checks.")
+@click.pass_obj
+def command(app: App, file: Path, json_output: bool, yes: bool, port: int | None, no_verify: bool) -> int:
+    """Serve the model: plan, confirm, fetch, start, verify, print the endpoint."""
+    from homeport.errors import PortTaken
+
+    terminal = app.terminal(json_output=json_output)
+    try:
+        return _up(terminal, file, yes=yes, port=port, verify=not no_verify)
+    except PortTaken as error:
+        terminal.close()
+        if yes or not error.port or not terminal.interactive:
+            raise
+        terminal.say(str(error))
+        if not terminal.confirm(f"take port {error.port} instead?"):
+            raise
+        return _up(terminal, file, yes=True, port=error.port, verify=not no_verify)
+
+
+def _up(terminal: Terminal, file: Path, *, yes: bool, port: int | None, verify: bool) -> int:
+    from homeport import lifecycle
+    from homeport.cli.show import plan_text, result_line
+    from homeport.reconcile import Plan
+
+    def approve(plan: Plan) -> bool:
+        terminal.say(plan_text(plan))
+        return yes or not terminal.interactive or terminal.confirm("do it?")
+
+    try:
+        up = lifecycle.run(
+            lifecycle.bring_up(
+                lifecycle.target(file, port=port),
+                approve=approve,
+                progress=terminal,
+                on_result=lambda result: terminal.say(result_line(result)),
+                verify=verify,
+            )
+        )
+    finally:
+        terminal.close()
+    return _tell(terminal, up)
+
+
+def _tell(terminal: Terminal, up: Up) -> int:
+    from homeport.cli.show import report_summary, timeline, up_text
+    from homeport.errors import VerificationFailed
+
+    if up.changed:
+        terminal.say(f"  started: {timeline(dict(up.record.timeline))}")
+    elif up.report is None:
+        terminal.say("nothing to do: it is as the file says")
+    if up.report is not None:
+        terminal.say(f"  {report_summary(up.report)}")
+    data = {
+        "endpoint": {"name": up.endpoint.name, "base_url": up.endpoint.base_url, "model": up.endpoint.model},
+        "changed": list(up.changed),
+        "timeline_s": dict(up.record.timeline),
+        "report": up.report.as_json() if up.report else None,
+    }
+    terminal.result(up_text(up), data)
+    if up.report is not None and not up.report.passed:
+        return VerificationFailed.exit_code
+    terminal.say('next: homeport chat "…" · homeport env · homeport status · homeport down')
+    return 0

@@ -1,0 +1,135 @@
+"""An endpoint: where a model answers, and how to talk to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from homeport.errors import NetworkError, NotRunning, Refused
+from homeport.secret import Secret
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from homeport.verify import Report
+
+Message = Mapping[str, Any]
+"""One message of a conversation, as OpenAI's chat completions spell it: JSON, hence Any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """An OpenAI-compatible endpoint, on this machine or elsewhere. Whatever talks to a model takes one."""
+
+    name: str
+    base_url: str
+    """Ends in `/v1`, as OpenAI clients want it."""
+    model: str
+    """The name that the engine serves the model under."""
+    api_key: Secret | None = None
+    stop: tuple[str, ...] = field(default=())
+    """Strings that end an answer, for models without an end-of-turn token."""
+
+    @property
+    def root_url(self) -> str:
+        """The engine's address without `/v1`."""
+        return self.base_url.removesuffix("/v1")
+
+    def env(self) -> dict[str, str]:
+        """What OpenAI clients read from the environment. Holds the key in clear: print it only when asked to."""
+        key = self.api_key.reveal() if self.api_key else "unused"
+        return {"OPENAI_BASE_URL": self.base_url, "OPENAI_API_KEY": key, "OPENAI_MODEL": self.model}
+
+    @asynccontextmanager
+    async def client(self, *, timeout_s: float = 120.0) -> AsyncIterator[httpx2.AsyncClient]:
+        """A client for the engine's address (`/v1/models`, `/health` …) that sends the key, if there is one."""
+        import httpx2
+
+        headers = {"Authorization": f"Bearer {self.api_key.reveal()}"} if self.api_key else {}
+        timeout = httpx2.Timeout(timeout_s, connect=5.0)
+        async with httpx2.AsyncClient(base_url=self.root_url, headers=headers, timeout=timeout) as client:
+            try:
+                yield client
+            except httpx2.ConnectError as error:
+                raise NotRunning(
+                    f"nothing answers at {self.base_url}",
+                    hint="see `homeport status`, start with `homeport up`",
+                ) from error
+            except httpx2.TimeoutException as error:
+                raise NetworkError(
+                    f"{self.base_url} did not answer within {timeout_s:g} s",
+                    hint="`homeport logs` shows what the engine does",
+                ) from error
+            except httpx2.TransportError as error:
+                raise NetworkError(
+                    f"the connection to {self.base_url} broke: {error or type(error).__name__}",
+                    hint="see `homeport status` and `homeport logs`",
+                ) from error
+
+    async def answer(self, messages: Sequence[Message], **options: Any) -> dict[str, Any]:  # Any: JSON
+        """
+        The whole chat completion, as the engine's JSON.
+
+        `options` go into the request as they are (`max_tokens`, `temperature`, `tools` …). Raises `Refused`
+        where the engine answers with an error, `NotRunning` or `NetworkError` where it does not answer.
+        """
+        async with self.client() as client:
+            response = await client.post("/v1/chat/completions", json=self._request(messages, options))
+            if response.is_error:
+                raise refusal(response.status_code, response.text)
+            answer: dict[str, Any] = response.json()
+            return answer
+
+    async def stream(self, messages: Sequence[Message], **options: Any) -> AsyncIterator[dict[str, Any]]:
+        """The chunks of a streamed chat completion, as the engine's JSON. Raises as `answer` does."""
+        import httpx2
+
+        request = {**self._request(messages, options), "stream": True}
+        async with (
+            self.client() as client,
+            client.stream("POST", "/v1/chat/completions", json=request) as response,
+        ):
+            if response.is_error:
+                raise refusal(response.status_code, (await response.aread()).decode(errors="replace"))
+            async for event in httpx2.EventSource(response).aiter_sse():
+                if event.data == "[DONE]":
+                    return
+                yield json.loads(event.data)
+
+    def ask(self, prompt: str, **options: Any) -> str:  # Any: JSON
+        """The text of the answer to one question. Raises as `answer` does."""
+        from homeport.lifecycle import run
+
+        completion = run(self.answer([{"role": "user", "content": prompt}], **options))
+        return str(completion["choices"][0]["message"]["content"] or "").strip()
+
+    def verify(self) -> Report:
+        """The report of all checks on this endpoint, which runs on this machine."""
+        from homeport import lifecycle
+
+        return lifecycle.run(lifecycle.check(lifecycle.remembered_target(self.name)))
+
+    def _request(self, messages: Sequence[Message], options: Mapping[str, Any]) -> dict[str, Any]:
+        stop = {"stop": list(self.stop)} if self.stop else {}
+        return {"model": self.model, "messages": list(messages), **stop, **options}
+
+
+def refusal(status: int, body: str) -> Refused:
+    """The error that says what an engine's error answer says, in one line."""
+    try:
+        parsed = json.loads(body)
+    except ValueError:
+        parsed = None
+    if isinstance(parsed, dict):
+        error = parsed.get("error", parsed)
+        text = str(error.get("message", error) if isinstance(error, dict) else error)
+    else:
+        text = body.strip()[:300] or "no explanation"
+    hint = {
+        401: "the key is wrong or absent: `homeport env` shows the one that works",
+        403: "this identity may not call the endpoint",
+    }.get(status, "`homeport logs` shows the engine's side")
+    return Refused(f"the endpoint refused ({status}): {text}", status=status, body=body[:1024], hint=hint)

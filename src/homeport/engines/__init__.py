@@ -1,0 +1,172 @@
+"""
+How a model is run. An engine turns (model, machine, spec) into a `Launch`; it knows nothing of targets.
+
+Each engine is a module that satisfies `EngineModule`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast
+
+from homeport.catalog import Model
+from homeport.errors import EngineMissing, HomeportError
+from homeport.hardware import Machine
+from homeport.spec import Engine, Spec
+
+Format = Literal["gguf", "safetensors", "library"]
+"""Which weights an engine takes; "library" means that it fetches and keeps its own (Ollama's tags)."""
+
+NAMES = ("llamacpp", "vllm", "ollama")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """An engine that is installed here."""
+
+    engine: str
+    version: str
+    executable: str
+    """The program that starts it: a Python interpreter for llamacpp and vllm."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What an engine is started for."""
+
+    model: Model
+    settings: Engine
+    machine: Machine
+    weights: Path
+    """A GGUF file, or a folder of safetensors. For ollama's library an empty path."""
+    adapters: Mapping[str, Path]
+    """LoRA adapters, by the name that they are served under."""
+    host: str
+    port: int
+    keyed: bool
+    """Whether clients must send a key. The key itself reaches the engine through its standard input."""
+    folder: Path
+    """Where the engine may write what it needs beside its log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """A request that the engine needs once, after it answers and before it can generate."""
+
+    path: str
+    body: Mapping[str, Any]  # JSON
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """How an engine is started for one model on this hardware. Holds no secret."""
+
+    engine: str
+    version: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    """Added to the environment; shown in plans."""
+    model: str
+    """The name that the model is served under."""
+    host: str
+    port: int
+    context: int
+    parallel: int
+    keyed: bool
+    """The key is written to standard input as one line of JSON: {"api_key": …}."""
+    weights: str
+    tools: bool
+    """Whether tool calls come back parsed."""
+    memory: int
+    """Bytes that it is expected to need: weights, KV cache, and an allowance for the rest."""
+    ready_within_s: float
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Files that the engine reads, by path, with their text."""
+    setup: tuple[Setup, ...] = ()
+    health_path: str = "/health"
+    metrics_path: str | None = "/metrics"
+
+    @property
+    def url(self) -> str:
+        """The address that clients on this machine use, without `/v1`."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    def as_json(self) -> dict[str, Any]:  # Any: JSON
+        """Everything that makes one start differ from another, for records and diffs."""
+        return {
+            "engine": self.engine,
+            "version": self.version,
+            "command": list(self.command),
+            "environment": dict(self.environment),
+            "model": self.model,
+            "host": self.host,
+            "port": self.port,
+            "context": self.context,
+            "parallel": self.parallel,
+            "keyed": self.keyed,
+            "weights": self.weights,
+            "tools": self.tools,
+            "files": dict(self.files),
+        }
+
+
+class EngineModule(Protocol):
+    """What each engine's module offers."""
+
+    FORMAT: Format
+    INSTALL_HINT: str
+
+    def find(self) -> Installation | None:
+        """The installation that would be used, or None."""
+
+    def launch(self, request: Request, installation: Installation) -> Launch:
+        """How to start it. Raises `SpecError` for settings that this engine cannot honour."""
+
+    def explain(self, log: str) -> HomeportError | None:
+        """The error behind the last lines of a log, where they are recognised."""
+
+
+def module(name: str) -> EngineModule:
+    """The module of the engine `name`."""
+    return cast(EngineModule, import_module(f"homeport.engines.{name}"))
+
+
+def served_name(model: Model) -> str:
+    """The name that clients use for `model`: the catalog's, or the last part of its source."""
+    return model.name.rsplit(":", 1)[-1].rsplit("/", 1)[-1].removesuffix(".gguf")
+
+
+def choose(spec: Spec, model: Model | None) -> tuple[EngineModule, Installation]:
+    """
+    The engine that shall run `model`, with its installation.
+
+    With `kind = "auto"` the first of llamacpp, vllm, ollama that is installed and for which the model has
+    weights. Raises `EngineMissing` where there is none.
+    """
+    kind = spec.engine.kind
+    candidates = NAMES if kind == "auto" else (kind,)
+    offered = [name for name in candidates if model is None or serves(name, model)]
+    if not offered:
+        known = ", ".join(name for name in NAMES if model is not None and serves(name, model))
+        raise EngineMissing(
+            f"the catalog has no weights of {spec.model} for {kind}",
+            hint=f"set engine.kind to one of: {known or 'none known'}, or name a source of your own in `model`",
+        )
+    for name in offered:
+        installation = module(name).find()
+        if installation is not None:
+            return module(name), installation
+    hints = "; ".join(module(name).INSTALL_HINT for name in offered)
+    raise EngineMissing(
+        f"{' or '.join(offered)} would run {spec.model}, but is not installed here", hint=hints
+    )
+
+
+def serves(name: str, model: Model) -> bool:
+    """Whether `model` has weights that the engine `name` takes."""
+    return name in model.weights

@@ -1,0 +1,102 @@
+"""llama.cpp, embedded: the `xllamacpp` wheel, run in a child process of its own."""
+
+from __future__ import annotations
+
+import sys
+from importlib import metadata
+from importlib.util import find_spec
+
+from homeport.engines import Format, Installation, Launch, Request, served_name
+from homeport.engines.memory import LLAMACPP_ALLOWANCE, kv_cache, weights_size
+from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
+
+FORMAT: Format = "gguf"
+INSTALL_HINT = "llamacpp: pip install 'homeport[local]'"
+
+
+def find() -> Installation | None:
+    """The xllamacpp of this Python, if it has one."""
+    if find_spec("xllamacpp") is None:
+        return None
+    return Installation(engine="llamacpp", version=metadata.version("xllamacpp"), executable=sys.executable)
+
+
+def launch(request: Request, installation: Installation) -> Launch:
+    """`python -m homeport.engines.serve_llamacpp` with flags named as llama-server's."""
+    settings, model = request.settings, request.model
+    _refuse(settings.dtype != "auto", "dtype", "a GGUF file carries its own")
+    _refuse(settings.quantization is not None, "quantization", "choose another GGUF file in `model`")
+    _refuse(
+        len(settings.lora) > 1,
+        "lora",
+        "it applies adapters to every request, so it takes one; vllm takes many",
+    )
+    bad = [arg for arg in settings.extra_args if "=" not in arg]
+    _refuse(bool(bad), "extra_args", f"llamacpp wants field=value (as in n_batch=256), not {bad[:1]}")
+    name = served_name(model)
+    command = [installation.executable, "-m", "homeport.engines.serve_llamacpp"]
+    command += ["--model", str(request.weights), "--alias", name]
+    command += ["--host", request.host, "--port", str(request.port)]
+    command += ["--context", str(settings.context), "--parallel", str(settings.parallel)]
+    command += ["--threads", str(request.machine.cores)]
+    if model.chat_template is not None:
+        command += ["--chat-template", str(model.chat_template)]
+    for stop in model.stop:
+        command += ["--stop", stop]
+    for adapter, path in request.adapters.items():
+        command += ["--lora", adapter, str(path)]
+    for key in ("temperature", "top_p", "top_k"):
+        if key in model.sampling:
+            command += [f"--{key.replace('_', '-')}", f"{model.sampling[key]:g}"]
+    if request.keyed:
+        command.append("--api-key-on-stdin")
+    for field in settings.extra_args:
+        command += ["--set", field]
+    return Launch(
+        engine="llamacpp",
+        version=installation.version,
+        command=tuple(command),
+        # An assertion that fails in ggml starts gdb for a backtrace, which can hang.
+        environment={"GGML_NO_BACKTRACE": "1"},
+        model=name,
+        host=request.host,
+        port=request.port,
+        context=settings.context,
+        parallel=settings.parallel,
+        keyed=request.keyed,
+        weights=str(request.weights),
+        tools=model.tool_parser is not None,
+        memory=weights_size(request.weights)
+        + kv_cache(model.architecture, settings.context, settings.parallel)
+        + LLAMACPP_ALLOWANCE,
+        ready_within_s=600,
+    )
+
+
+def explain(log: str) -> HomeportError | None:
+    """What llama.cpp's last lines say, where they are recognised."""
+    if "couldn't bind" in log or "failed to bind" in log or "Address already in use" in log:
+        return PortTaken(
+            "llama.cpp could not listen on its port", hint="`homeport up --port 0` takes a free one"
+        )
+    if "failed to allocate" in log or "unable to allocate" in log or "std::bad_alloc" in log:
+        return MemoryTooSmall(
+            "llama.cpp could not get the memory that it needs",
+            hint="make engine.context or engine.parallel smaller, or choose a smaller model",
+        )
+    if "failed to load model" in log or "error loading model" in log or "gguf_init_from_file" in log:
+        return WeightsError(
+            "llama.cpp cannot load these weights",
+            hint="`homeport weights check` compares them with their checksums; `homeport up` mends them",
+        )
+    if "GGML_ASSERT" in log:
+        return EngineFailed(
+            "an assertion of llama.cpp failed",
+            hint="the model or a setting is one that it cannot run; see the log",
+        )
+    return None
+
+
+def _refuse(condition: bool, key: str, why: str) -> None:
+    if condition:
+        raise SpecError(f"engine.{key} cannot be honoured by llamacpp: {why}", hint=f"remove engine.{key}")

@@ -1,0 +1,89 @@
+"""
+Ollama, where its binary is installed. It fetches and keeps its own weights, by library tag.
+
+Not run by this project's tests: its binary is in no package registry. What is here follows its documentation:
+OLLAMA_* variables (docs/faq), /api/version, /api/pull, and the OpenAI-compatible /v1.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+from homeport.engines import Format, Installation, Launch, Request, Setup
+from homeport.errors import HomeportError, PortTaken, SpecError
+
+FORMAT: Format = "library"
+INSTALL_HINT = "ollama: see ollama.com/download"
+
+
+def find() -> Installation | None:
+    """The ollama on the PATH."""
+    program = shutil.which("ollama")
+    if program is None:
+        return None
+    try:
+        answer = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    version = re.search(r"\d+\.\d+[\w.-]*", answer.stdout + answer.stderr)
+    return Installation(engine="ollama", version=version[0] if version else "unknown", executable=program)
+
+
+def launch(request: Request, installation: Installation) -> Launch:
+    """`ollama serve` with the context and parallelism of the spec; its first request pulls the tag."""
+    settings, model = request.settings, request.model
+    for key in ("quantization", "tool_parser", "reasoning_parser"):
+        if getattr(settings, key) is not None:
+            raise SpecError(f"engine.{key} cannot be honoured by ollama", hint=f"remove engine.{key}")
+    if settings.lora or settings.extra_args or settings.dtype != "auto":
+        raise SpecError(
+            "ollama takes no lora, extra_args or dtype from homeport", hint="remove them, or use llamacpp"
+        )
+    if request.keyed:
+        raise SpecError(
+            "ollama cannot ask for a key, so local.api_key would protect nothing",
+            hint="remove local.api_key and stay on loopback, or set engine.kind to llamacpp or vllm",
+        )
+    tag = model.weights.get("ollama")
+    if tag is None:
+        raise SpecError(
+            f"ollama is served from its library here, which has no tag for {model.name}",
+            hint="set engine.kind to llamacpp for a GGUF file, or choose a model with a tag (`homeport models`)",
+        )
+    return Launch(
+        engine="ollama",
+        version=installation.version,
+        command=(installation.executable, "serve"),
+        environment={
+            "OLLAMA_HOST": f"{request.host}:{request.port}",
+            "OLLAMA_CONTEXT_LENGTH": str(settings.context),
+            "OLLAMA_NUM_PARALLEL": str(settings.parallel),
+            "OLLAMA_KEEP_ALIVE": "-1",
+        },
+        model=tag,
+        host=request.host,
+        port=request.port,
+        context=settings.context,
+        parallel=settings.parallel,
+        keyed=False,
+        weights=tag,
+        tools=model.tool_parser is not None,
+        memory=model.sizes.get("ollama", 0),
+        ready_within_s=7200,
+        setup=(Setup(path="/api/pull", body={"model": tag, "stream": False}, what=f"pull {tag}"),),
+        health_path="/api/version",
+        metrics_path=None,
+    )
+
+
+def explain(log: str) -> HomeportError | None:
+    """What Ollama's last lines say, where they are recognised."""
+    if "address already in use" in log:
+        return PortTaken(
+            "ollama could not listen on its port", hint="`homeport up --port 0` takes a free one"
+        )
+    return None

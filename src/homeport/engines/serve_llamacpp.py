@@ -1,0 +1,112 @@
+"""
+The child process that is llama.cpp's server: `python -m homeport.engines.serve_llamacpp --help`.
+
+A process of its own, since a failed assertion in llama.cpp aborts the process that it is in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    arguments = _parser().parse_args()
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = arguments.model
+    params.model_alias = {arguments.alias, *(name for name, _ in arguments.lora)}
+    params.hostnames = [arguments.host]
+    params.port = arguments.port
+    params.n_parallel = arguments.parallel
+    # llama.cpp divides n_ctx among its slots; each of ours has the whole context.
+    params.n_ctx = arguments.context * arguments.parallel
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = arguments.threads
+    params.antiprompt = arguments.stop
+    params.endpoint_metrics = True
+    # The first request is ours and warms it up; a token is awaited before the endpoint is called ready.
+    params.warmup = False
+    # Gemma 4's template thinks unless it is told not to, and vLLM's default is not to: the same in both.
+    params.enable_reasoning = 0
+    params.ui = False
+    # By default up to 8 GiB of old prompts would be kept in memory, which no plan foresees.
+    params.cache_ram_mib = 0
+    if arguments.chat_template:
+        params.chat_template = Path(arguments.chat_template).read_text(encoding="utf-8")
+    _sampling(params, arguments)
+    params.lora_adapters = [_adapter(xllamacpp, path) for _, path in arguments.lora]
+    if arguments.api_key_on_stdin:
+        params.api_keys = [json.loads(sys.stdin.readline())["api_key"]]
+    for given in arguments.set:
+        _set(params, given)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    server = xllamacpp.Server(params)
+    stop.wait()
+    del server
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="serve_llamacpp", description=__doc__)
+    parser.add_argument("--model", required=True, help="a GGUF file")
+    parser.add_argument("--alias", required=True, help="the name that it is served under")
+    parser.add_argument("--host", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--context", type=int, required=True, help="tokens of one request")
+    parser.add_argument("--parallel", type=int, required=True, help="requests at once")
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--chat-template", help="a Jinja file, instead of the model's own")
+    parser.add_argument("--stop", action="append", default=[], help="a string that ends every answer")
+    parser.add_argument("--lora", action="append", nargs=2, default=[], metavar=("NAME", "GGUF"))
+    parser.add_argument("--temperature", type=float)
+    parser.add_argument("--top-p", type=float)
+    parser.add_argument("--top-k", type=int)
+    parser.add_argument("--api-key-on-stdin", action="store_true", help='one line: {"api_key": "…"}')
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE", help="any of its parameters"
+    )
+    return parser
+
+
+def _sampling(params: Any, arguments: argparse.Namespace) -> None:  # Any: xllamacpp has no types
+    if arguments.temperature is not None:
+        params.sampling.temp = arguments.temperature
+    if arguments.top_p is not None:
+        params.sampling.top_p = arguments.top_p
+    if arguments.top_k is not None:
+        params.sampling.top_k = arguments.top_k
+
+
+def _adapter(xllamacpp: Any, path: str) -> Any:  # Any: xllamacpp has no types
+    adapter = xllamacpp.CommonAdapterLoraInfo()
+    adapter.path = path
+    adapter.scale = 1.0
+    return adapter
+
+
+def _set(params: Any, given: str) -> None:  # Any: xllamacpp has no types
+    name, _, text = given.partition("=")
+    try:
+        value: object = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = text
+    *path, last = name.split(".")
+    target = params
+    for part in path:
+        target = getattr(target, part)
+    if not hasattr(target, last):
+        sys.exit(f"engine.extra_args: llama.cpp has no parameter {name!r}")
+    setattr(target, last, value)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""
+Everything that homeport raises on purpose.
+
+    HomeportError                1   something is wrong; the message says what, the hint what to do
+    ├── SpecError               10   homeport.toml is wrong
+    ├── UnknownModel            11   neither the catalog nor a source knows this model
+    ├── WeightsError            12   weights are missing, damaged or not what they should be
+    │   └── GatedModel          13   the hub wants a licence accepted or a token
+    ├── EngineMissing           14   the engine is not installed here, or cannot serve this model
+    ├── EngineFailed            15   the engine started and failed
+    ├── PortTaken               16   another process has the port
+    ├── DiskFull                17   not enough free disk
+    ├── MemoryTooSmall          18   the model does not fit this machine's memory
+    ├── NetworkError            19   a server could not be reached or broke off
+    ├── NotRunning              20   there is no such endpoint, or it does not answer
+    ├── StateError              21   homeport's own folder cannot be read or written
+    ├── Refused                 22   the endpoint answered with an error
+    └── VerificationFailed       3   the endpoint runs, and a check failed
+
+A caller who wants one `except` takes `HomeportError`; whoever shows it prints `str(error)` and `error.hint`.
+The number is the exit code of the command line. 2 is `plan --detailed-exitcode` with changes pending,
+64 wrong usage, 130 an interrupt.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class HomeportError(Exception):
+    """What happened, with what to do about it in `hint` and, where there is one, a page in `url`."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "", url: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+        """What the reader can do, with the exact command where there is one."""
+        self.url = url
+        """A page that says more, or ''."""
+
+    def as_json(self) -> dict[str, object]:
+        """The error as `--json` prints it."""
+        return {
+            "error": type(self).__name__,
+            "message": str(self),
+            "hint": self.hint,
+            "url": self.url,
+            "exit_code": self.exit_code,
+        }
+
+
+class SpecError(HomeportError):
+    exit_code = 10
+
+
+class UnknownModel(HomeportError):
+    exit_code = 11
+
+
+class WeightsError(HomeportError):
+    exit_code = 12
+
+
+class GatedModel(WeightsError):
+    exit_code = 13
+
+
+class EngineMissing(HomeportError):
+    exit_code = 14
+
+
+class EngineFailed(HomeportError):
+    exit_code = 15
+
+
+class PortTaken(HomeportError):
+    """The error, with a free `port` to take instead (0 where none was looked for)."""
+
+    exit_code = 16
+
+    def __init__(self, message: str, *, hint: str = "", port: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.port = port
+
+
+class DiskFull(HomeportError):
+    exit_code = 17
+
+
+class MemoryTooSmall(HomeportError):
+    exit_code = 18
+
+
+class NetworkError(HomeportError):
+    exit_code = 19
+
+
+class NotRunning(HomeportError):
+    exit_code = 20
+
+
+class StateError(HomeportError):
+    exit_code = 21
+
+
+class Refused(HomeportError):
+    """
+    The endpoint answered a request with an error.
+
+    `status` is its HTTP status, `body` the first kilobyte of its answer.
+    """
+
+    exit_code = 22
+
+    def __init__(self, message: str, *, status: int, body: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.body = body
+
+
+class VerificationFailed(HomeportError):
+    exit_code = 3

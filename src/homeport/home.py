@@ -1,0 +1,109 @@
+"""Homeport's own folder: weights, and for each endpoint its record, log and lock."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from homeport.errors import StateError
+from homeport.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where homeport keeps things: `$HOMEPORT_HOME`, or the user's data folder."""
+
+    root: Path
+
+    @property
+    def weights(self) -> Path:
+        """The store of weights, shared by all endpoints."""
+        return self.root / "weights"
+
+    def endpoint(self, name: str) -> Path:
+        """The folder of the endpoint `name`."""
+        return self.root / "endpoints" / name
+
+    def endpoints(self) -> list[str]:
+        """Names of the endpoints that have a folder here."""
+        try:
+            return sorted(path.name for path in (self.root / "endpoints").iterdir() if path.is_dir())
+        except FileNotFoundError:
+            return []
+
+    def prepare(self, name: str) -> Path:
+        """The folder of the endpoint `name`, made if need be. Raises `StateError` where it cannot be."""
+        folder = self.endpoint(name)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            os.utime(folder)
+        if not os.access(folder, os.W_OK):
+            raise StateError(f"homeport cannot write to {folder}", hint=_HINT)
+        return folder
+
+    @asynccontextmanager
+    async def lock(self, name: str, progress: Progress) -> AsyncIterator[None]:
+        """
+        Hold the endpoint `name`, so that one process at a time changes it. Waits while another does.
+
+        The kernel lets go of the lock when its holder dies, however it dies.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.prepare(name) / "lock", thread_local=False)
+        told = False
+        while True:
+            try:
+                with writing(Path(lock.lock_file)):
+                    lock.acquire(timeout=0)
+                break
+            except Timeout:
+                if not told:
+                    progress.note(f"another homeport is working on {name}; waiting for it")
+                    told = True
+                await asyncio.sleep(0.1)
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+_HINT = "set HOMEPORT_HOME to a folder that you may write to"
+
+
+class writing:  # noqa: N801 - read as a verb where it is used: `with writing(path):`
+    """Turns the system's refusal to write `path` into a `StateError` or `DiskFull` that says what to do."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        from errno import EDQUOT, ENOSPC
+
+        from homeport.errors import DiskFull
+
+        if not isinstance(error, OSError) or type(error).__name__ == "Timeout":
+            return
+        if error.errno in {ENOSPC, EDQUOT}:
+            raise DiskFull(
+                f"the disk is full: {self._path} could not be written", hint="free some space"
+            ) from error
+        raise StateError(
+            f"homeport cannot write {self._path}: {error.strerror or error}", hint=_HINT
+        ) from error
+
+
+def find_home(env: Mapping[str, str] | None = None) -> Home:
+    """`$HOMEPORT_HOME`, else `homeport` in the user's data folder."""
+    chosen = (os.environ if env is None else env).get("HOMEPORT_HOME")
+    if chosen:
+        return Home(Path(chosen).expanduser().absolute())
+    from platformdirs import user_data_path
+
+    return Home(user_data_path("homeport", appauthor=False))

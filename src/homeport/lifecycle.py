@@ -1,0 +1,336 @@
+"""What a user does with an endpoint: plan, up, down, status, connect, verify. The command line is a thin layer over it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from homeport.endpoint import Endpoint
+from homeport.errors import HomeportError, NotRunning
+from homeport.home import Home, find_home
+from homeport.progress import Progress, Silent
+from homeport.reconcile import Plan, apply, destroy
+from homeport.resources import processes, record
+from homeport.resources.process import Live, stop
+from homeport.resources.record import Record
+from homeport.secret import Secret
+from homeport.spec import FILE_NAME, Spec, load, parse
+from homeport.targets.local import LocalTarget
+from homeport.verify import Report, Result, Subject
+
+_T = TypeVar("_T")
+
+
+class Declined(HomeportError):
+    """The plan was shown, and the answer was no."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Up:
+    """What `up` came to."""
+
+    endpoint: Endpoint
+    plan: Plan
+    changed: tuple[str, ...]
+    """Ids of the resources that were made or changed; empty where all was well."""
+    record: Record
+    report: Report | None
+    """None where nothing changed and the last verification still holds, or none was wanted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """An endpoint on this machine, as it is now."""
+
+    name: str
+    state: str
+    """ready, starting, unresponsive, or dead (its process is gone, and nobody stopped it)."""
+    record: Record
+    resident: int
+    """Bytes of memory that its processes hold."""
+    log: Path
+
+    def as_json(self) -> dict[str, Any]:
+        """The status as `--json` prints it."""
+        remembered = self.record
+        return {
+            "name": self.name,
+            "state": self.state,
+            "url": f"{remembered.url}/v1",
+            "model": remembered.launch["model"],
+            "engine": remembered.launch["engine"],
+            "context": remembered.launch["context"],
+            "parallel": remembered.launch["parallel"],
+            "pid": remembered.pid,
+            "started_at": remembered.started_at,
+            "resident_bytes": self.resident,
+            "timeline_s": dict(remembered.timeline),
+            "weights": dict(remembered.weights),
+            "verified": remembered.receipt,
+            "spec_file": remembered.spec_file,
+            "log": str(self.log),
+        }
+
+
+def run(work: Coroutine[Any, Any, _T]) -> _T:
+    """The result of `work`; also inside a notebook, where an event loop already runs."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
+def target(spec: Spec | Path | str, *, home: Home | None = None, port: int | None = None) -> LocalTarget:
+    """The target for a spec, or for the file that holds one. `port` stands in for the file's."""
+    file = Path(FILE_NAME if isinstance(spec, Spec) else spec).absolute()
+    loaded = spec if isinstance(spec, Spec) else load(file)
+    if port is not None:
+        loaded = loaded.replace(port=port)
+    return LocalTarget(spec=loaded, spec_file=file, home=home or find_home())
+
+
+async def bring_up(
+    wanted: LocalTarget,
+    *,
+    approve: Callable[[Plan], bool] = lambda _: True,
+    progress: Progress | None = None,
+    on_result: Callable[[Result], None] | None = None,
+    verify: bool = True,
+) -> Up:
+    """
+    Make the endpoint so, and prove that it works.
+
+    `approve` sees the plan where anything has to be done; without its yes, `Declined` is raised and nothing
+    was touched. Whatever changed is verified; `Up.report` says with which result.
+    """
+    progress = progress or Silent()
+    wanted.api_key  # noqa: B018 - a reference that leads nowhere is an error before anything is done
+    plan = await wanted.plan()
+    if plan.pending and not approve(plan):
+        raise Declined("nothing was changed")
+    changed: tuple[str, ...] = ()
+    if plan.pending:
+        async with wanted.home.lock(wanted.spec.name, progress):
+            changed = (await apply(plan, progress)).done
+    remembered = record.load(wanted.folder)
+    if remembered is None:
+        raise NotRunning(
+            f"{wanted.spec.name} was taken down while it was brought up", hint="`homeport up` again"
+        )
+    endpoint = _endpoint(remembered, wanted.api_key)
+    report = None
+    if verify and not _verified(remembered):
+        report = await check(wanted, on_result=on_result)
+        remembered = record.load(wanted.folder) or remembered
+    return Up(endpoint=endpoint, plan=plan, changed=changed, record=remembered, report=report)
+
+
+async def check(
+    wanted: LocalTarget, *, only: tuple[str, ...] = (), on_result: Callable[[Result], None] | None = None
+) -> Report:
+    """The conformance report of a running endpoint. A whole one is kept with the process as its receipt."""
+    from homeport import verify
+
+    remembered = _running(wanted)
+    report = await verify.verify(_subject(wanted, remembered), only=only, on_result=on_result)
+    if not only:
+        counts = {
+            outcome.value: sum(r.outcome is outcome for r in report.results) for outcome in verify.Outcome
+        }
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        remembered.with_receipt({"at": now, "passed": report.passed, "counts": counts}).save(wanted.folder)
+    return report
+
+
+async def take_down(
+    name: str, *, purge: bool = False, home: Home | None = None, progress: Progress | None = None
+) -> tuple[str, ...]:
+    """
+    End all processes of the endpoint `name`; with `purge`, remove its weights, too.
+
+    Returns what went, in a few words each. Raises `HomeportError` if anything is left at the end.
+    """
+    home, progress = home or find_home(), progress or Silent()
+    folder = home.endpoint(name)
+    if not folder.exists():
+        return ()
+    async with home.lock(name, progress):
+        resources = remembered_target(name, home=home).resources if purge else None
+        gone = await destroy(resources, progress) if resources else stop(name, folder)
+        left = processes.marked(folder)
+    if left:
+        pids = ", ".join(str(process.pid) for process in left)
+        raise HomeportError(f"processes of {name} are left: {pids}", hint=f"kill -9 {pids}")
+    return gone
+
+
+def names(*, home: Home | None = None) -> list[str]:
+    """Names of the endpoints that were started on this machine and not taken down."""
+    home = home or find_home()
+    return [name for name in home.endpoints() if record.load(home.endpoint(name)) is not None]
+
+
+def remembered_target(name: str, *, home: Home | None = None) -> LocalTarget:
+    """
+    The target as it was when the endpoint `name` was last started, from any directory.
+
+    Raises `NotRunning` where no endpoint of that name was started here.
+    """
+    home = home or find_home()
+    remembered = record.load(home.endpoint(name))
+    if remembered is None:
+        known = names(home=home)
+        hint = f"running here: {', '.join(known)}" if known else "`homeport up` starts one"
+        raise NotRunning(f"no endpoint called {name} runs here", hint=hint)
+    spec = parse(remembered.spec, where=f"the record of {name}")
+    return LocalTarget(spec=spec, spec_file=Path(remembered.spec_file), home=home)
+
+
+def statuses(*, home: Home | None = None) -> list[Status]:
+    """Every endpoint that was started on this machine and not taken down."""
+    return [status(name, home=home) for name in names(home=home)]
+
+
+def status(name: str, *, home: Home | None = None) -> Status:
+    """The endpoint `name` as it is now. Raises `NotRunning` where there is none."""
+    home = home or find_home()
+    wanted = remembered_target(name, home=home)
+    remembered = record.load(wanted.folder)
+    assert remembered is not None
+    live = run(_read(wanted))
+    resident = sum(process.memory_info().rss for process in processes.marked(wanted.folder)) if live else 0
+    return Status(
+        name=name, state=_state(live), record=remembered, resident=resident, log=wanted.folder / "engine.log"
+    )
+
+
+def connect(name: str, *, home: Home | None = None) -> Endpoint:
+    """The endpoint `name`, which runs on this machine. Raises `NotRunning`."""
+    wanted = remembered_target(name, home=home)
+    return _endpoint(_running(wanted), wanted.api_key)
+
+
+def log_of(name: str, *, home: Home | None = None) -> Path:
+    """The log of the endpoint `name`, which stays when the endpoint is gone. Raises `NotRunning`."""
+    log = (home or find_home()).endpoint(name) / "engine.log"
+    if not log.exists():
+        raise NotRunning(
+            f"no endpoint called {name} has run here", hint="`homeport status` lists those that run"
+        )
+    return log
+
+
+def log_text(log: Path, *, lines: int | None = None, follow: bool = False) -> Iterator[str]:
+    """The text of a log, its last `lines` or all; with `follow` also what comes, until the caller stops."""
+    with log.open(errors="replace") as file:
+        if lines is None:
+            yield from file
+        else:
+            yield from deque(file, maxlen=lines)
+        while follow:
+            piece = file.read()
+            if piece:
+                yield piece
+            else:
+                time.sleep(0.2)
+
+
+async def _read(wanted: LocalTarget) -> Live | None:
+    from dataclasses import replace
+
+    key = _key_if_known(wanted)
+    remembered = record.load(wanted.folder)
+    if remembered is None:
+        return None
+    process = processes.alive(remembered.pid, remembered.create_time, wanted.folder)
+    if process is None:
+        return None
+    from homeport.resources.readiness import probe
+
+    answer = await probe(remembered.url, key)
+    # Without the key a refusal is an answer, too.
+    answer = replace(answer, answers=answer.answers or answer.key_refused)
+    return Live(record=remembered, process=process, probe=answer)
+
+
+def _state(live: Live | None) -> str:
+    if live is None:
+        return "dead"
+    if not live.record.was_ready:
+        return "starting"
+    return "ready" if live.probe.answers else "unresponsive"
+
+
+def _running(wanted: LocalTarget) -> Record:
+    remembered = record.load(wanted.folder)
+    name = wanted.spec.name
+    if remembered is None:
+        raise NotRunning(f"{name} does not run", hint="`homeport up` starts it")
+    if processes.alive(remembered.pid, remembered.create_time, wanted.folder) is None:
+        raise NotRunning(
+            f"the process of {name} (pid {remembered.pid}) is gone", hint="`homeport up` starts it again"
+        )
+    return remembered
+
+
+def _verified(remembered: Record) -> bool:
+    return bool(remembered.receipt and remembered.receipt["passed"])
+
+
+def _key_if_known(wanted: LocalTarget) -> Secret | None:
+    try:
+        return wanted.api_key
+    except HomeportError:
+        return None
+
+
+def _endpoint(remembered: Record, key: Secret | None) -> Endpoint:
+    return Endpoint(
+        name=remembered.name, base_url=f"{remembered.url}/v1", model=remembered.launch["model"], api_key=key
+    )
+
+
+def _subject(wanted: LocalTarget, remembered: Record) -> Subject:
+    manifest = wanted.store.manifest(wanted.weights.source, wanted.weights.format) if wanted.weights else None
+    launch = remembered.launch
+    digest = remembered.weights["digest"]
+    return Subject(
+        endpoint=_endpoint(remembered, wanted.api_key),
+        model=wanted.described(manifest),
+        engine=launch["engine"],
+        context=launch["context"],
+        parallel=launch["parallel"],
+        tools=launch["tools"],
+        weights_path=launch["weights"],
+        weights_digest=digest,
+        weights_intact=wanted.weights is None or (manifest is not None and manifest.digest == digest),
+    )
+
+
+__all__ = [
+    "Declined",
+    "Status",
+    "Up",
+    "bring_up",
+    "check",
+    "connect",
+    "log_of",
+    "log_text",
+    "names",
+    "remembered_target",
+    "run",
+    "status",
+    "statuses",
+    "take_down",
+    "target",
+]

@@ -1,0 +1,60 @@
+"""The reference pages of docs/, generated from the code so that they are true."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from homeport import errors, spec
+
+
+def pages() -> dict[str, str]:
+    """Text by file name."""
+    return {"homeport-toml.md": _file_page(), "exit-codes.md": _exit_codes_page(), "commands.md": _commands_page()}
+
+
+def _file_page() -> str:
+    lines = [
+        "# homeport.toml",
+        "",
+        "Generated from `src/homeport/spec.py` by `make schema`. Unknown keys are errors.",
+    ]
+    for title, model in (
+        ("At the top", spec.Spec),
+        ("[engine]", spec.Engine),
+        ("[[engine.lora]]", spec.Adapter),
+        ("[local]", spec.Local),
+    ):
+        lines += ["", f"## {title}", "", "| key | default | meaning |", "|---|---|---|", *_rows(model)]
+    lines += ["", "## A whole file", "", "```toml", spec.template().rstrip(), "```", ""]
+    return "\n".join(lines)
+
+
+def _rows(model: type[BaseModel]) -> list[str]:
+    rows = []
+    for name, field in model.model_fields.items():
+        if field.default_factory is not None:
+            continue
+        default = "required" if field.is_required() else f"`{field.default!r}`".replace("'", '"')
+        rows.append(f"| `{name}` | {default.replace('`None`', 'none').replace('`()`', '`[]`')} | {field.description} |")
+    return rows
+
+
+def _exit_codes_page() -> str:
+    tree = (errors.__doc__ or "").strip()
+    return f"# Exit codes\n\nGenerated from `src/homeport/errors.py` by `make schema`.\n\n```text\n{tree}\n```\n"
+
+
+def _commands_page() -> str:
+    import click
+
+    from homeport.cli import COMMANDS, cli
+
+    lines = ["# Commands", "", "Generated from the commands' own `--help` by `make schema`."]
+    root = click.Context(cli, info_name="homeport", max_content_width=100, terminal_width=100)
+    lines += ["", "```console", "$ homeport --help", cli.get_help(root), "```"]
+    for name in COMMANDS:
+        command = cli.get_command(root, name)
+        assert command is not None
+        context = click.Context(command, info_name=name, parent=root, max_content_width=100, terminal_width=100)
+        lines += ["", f"## {name}", "", "```console", f"$ homeport {name} --help", command.get_help(context), "```"]
+    return "\n".join(line.rstrip() for line in "\n".join(lines).splitlines()) + "\n"

@@ -1,0 +1,225 @@
+"""An engine's process on this machine, as a resource."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from homeport.engines import Launch
+from homeport.errors import HomeportError, MemoryTooSmall, PortTaken
+from homeport.hardware import Machine
+from homeport.home import writing
+from homeport.progress import Progress
+from homeport.reconcile.resource import KNOWN_AFTER_APPLY, Change, Outputs
+from homeport.resources import processes, record
+from homeport.resources.readiness import Probe, await_first_token, probe
+from homeport.resources.record import Record
+from homeport.secret import Secret
+from homeport.weights import Manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """A process that runs."""
+
+    record: Record
+    process: psutil.Process
+    probe: Probe
+    """How it answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """The process that serves one endpoint. Live is a `Live`."""
+
+    name: str
+    folder: Path
+    needs: tuple[str, ...]
+    make_launch: Callable[[Outputs, int], Launch]
+    """The launch, given the weights that are there and the port to listen on."""
+    host: str
+    port: int
+    """0 for any."""
+    api_key: Secret | None
+    hidden: tuple[str, ...]
+    """Variables that the engine shall not inherit: those that hold the key."""
+    machine: Machine
+    spec: Mapping[str, Any]
+    spec_file: str
+
+    @property
+    def id(self) -> str:
+        return f"process/{self.name}"
+
+    async def read(self) -> Live | None:
+        remembered = record.load(self.folder)
+        if remembered is None:
+            return None
+        process = processes.alive(remembered.pid, remembered.create_time, self.folder)
+        if process is None:
+            return None
+        return Live(record=remembered, process=process, probe=await probe(remembered.url, self.api_key))
+
+    def diff(self, live: Live, outputs: Outputs) -> tuple[Change, ...]:
+        if any(need not in outputs for need in self.needs):
+            return (
+                Change(path="weights", before=live.record.weights["digest"][:12], after=KNOWN_AFTER_APPLY),
+            )
+        changes = list(
+            _launch_changes(live.record, self.make_launch(outputs, self.port or _port_of(live.record)))
+        )
+        digest = self._manifest(outputs).digest if self._manifest(outputs) else ""
+        if digest != live.record.weights["digest"]:
+            before = live.record.weights["digest"]
+            changes.append(Change(path="weights", before=before[:12] or "none", after=digest[:12] or "none"))
+        if not changes and live.probe.key_refused:
+            changes.append(Change(path="api key", before="***", after="*** (another)"))
+        if not changes and not (live.record.was_ready and live.probe.answers):
+            before = "no answer" if live.record.was_ready else "not ready yet"
+            changes.append(Change(path="ready", before=before, after="a token came out"))
+        return tuple(changes)
+
+    def summary(self, outputs: Outputs) -> str:
+        where = f"{self.host}:{self.port}" if self.port else f"{self.host}, any free port"
+        if any(need not in outputs for need in self.needs):
+            return f"on {where}"
+        launch = self.make_launch(outputs, self.port)
+        return f"{launch.engine} {launch.version} serving {launch.model} on {where}"
+
+    async def create(self, outputs: Outputs, progress: Progress) -> Live:
+        processes.end(processes.marked(self.folder))
+        launch = self.make_launch(outputs, self._choose_port())
+        check_memory(launch, self.machine)
+        return await self._serve(launch, outputs, progress)
+
+    async def update(self, live: Live, outputs: Outputs, progress: Progress) -> Live:
+        current = _port_of(live.record)
+        if not live.record.was_ready and [change.path for change in self.diff(live, outputs)] == ["ready"]:
+            launch = self.make_launch(outputs, current)
+            progress.started(self.id, f"waiting for {launch.engine}, which was started before")
+            return await self._ready(launch, live.record, progress)
+        # Whatever can be refused is refused before the old process is stopped.
+        launch = self.make_launch(outputs, current if self.port in {0, current} else self._choose_port())
+        check_memory(launch, self.machine)
+        progress.note(f"stopping {live.record.launch['engine']} (pid {live.record.pid})")
+        stop(self.name, self.folder)
+        return await self._serve(launch, outputs, progress)
+
+    async def delete(self, progress: Progress) -> tuple[str, ...]:
+        return stop(self.name, self.folder)
+
+    def _manifest(self, outputs: Outputs) -> Manifest | None:
+        return outputs[self.needs[0]] if self.needs else None
+
+    def _choose_port(self) -> int:
+        if self.port == 0:
+            return processes.free_port(self.host)
+        if not processes.port_is_free(self.host, self.port):
+            offer = processes.free_port(self.host, near=self.port)
+            raise PortTaken(
+                f"port {self.port} on {self.host} is taken by {processes.listener(self.port)}",
+                hint=f"`homeport up --port {offer}` takes one that is free, or set local.port in homeport.toml",
+                port=offer,
+            )
+        return self.port
+
+    def _start(self, launch: Launch, manifest: Manifest | None) -> Record:
+        for path, text in launch.files.items():
+            with writing(Path(path)):
+                Path(path).write_text(text, encoding="utf-8")
+        key = json.dumps({"api_key": self.api_key.reveal()}) + "\n" if self.api_key else ""
+        child = processes.start(
+            launch.command, folder=self.folder, environment=launch.environment, line=key, without=self.hidden
+        )
+        started = Record(
+            name=self.name,
+            pid=child.pid,
+            create_time=psutil.Process(child.pid).create_time(),
+            launch=launch.as_json(),
+            url=launch.url,
+            spec=self.spec,
+            spec_file=self.spec_file,
+            weights={
+                "source": manifest.pin.source if manifest else launch.weights,
+                "revision": manifest.pin.revision if manifest else "",
+                "digest": manifest.digest if manifest else "",
+            },
+            started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        started.save(self.folder)
+        return started
+
+    async def _serve(self, launch: Launch, outputs: Outputs, progress: Progress) -> Live:
+        progress.started(self.id, f"starting {launch.engine}")
+        try:
+            return await self._ready(launch, self._start(launch, self._manifest(outputs)), progress)
+        except HomeportError:
+            stop(self.name, self.folder)
+            raise
+
+    async def _ready(self, launch: Launch, started: Record, progress: Progress) -> Live:
+        process = psutil.Process(started.pid)
+        begun = time.monotonic() - max(0.0, time.time() - started.create_time)
+        timeline = await await_first_token(launch, process, self.api_key, begun, self.folder / "engine.log")
+        ready = replace(started, timeline=timeline)
+        ready.save(self.folder)
+        progress.finished(self.id, f"{launch.engine} {launch.version} (pid {started.pid})")
+        return Live(record=ready, process=process, probe=await probe(ready.url, self.api_key))
+
+
+def stop(name: str, folder: Path) -> tuple[str, ...]:
+    """End all processes of the endpoint `name`, orphans included, and forget it. Returns what went."""
+    remembered = record.load(folder)
+    running = processes.marked(folder)
+    processes.end(running)
+    record.forget(folder)
+    if running:
+        return (f"process of {name} (pid {', '.join(str(process.pid) for process in running)})",)
+    return (f"record of {name}, whose process was gone",) if remembered else ()
+
+
+def check_memory(launch: Launch, machine: Machine) -> None:
+    """Raise `MemoryTooSmall` where `launch` needs more memory than the machine has in all."""
+    if launch.memory > machine.memory:
+        raise MemoryTooSmall(
+            f"{launch.model} with context {launch.context} × {launch.parallel} requests needs about "
+            f"{launch.memory / 2**30:.1f} GiB, and this machine has {machine.memory / 2**30:.1f} GiB",
+            hint="make engine.context or engine.parallel smaller, or choose a smaller model (`homeport models`)",
+        )
+
+
+def _port_of(remembered: Record) -> int:
+    return int(remembered.launch["port"])
+
+
+def _launch_changes(remembered: Record, launch: Launch) -> list[Change]:
+    before, after = _flat(remembered.launch), _flat(launch.as_json())
+    keys = [*after, *(key for key in before if key not in after)]
+    return [
+        Change(path=key, before=before.get(key, "none"), after=after.get(key, "none"))
+        for key in keys
+        if before.get(key) != after.get(key)
+    ]
+
+
+def _flat(launch: Mapping[str, Any]) -> dict[str, str]:
+    """The launch as people compare it: each flag of the command on its own, and nothing said twice."""
+    flat: dict[str, list[str]] = {}
+    flag = "program"
+    for word in launch["command"]:
+        if word.startswith("--"):
+            flag = word
+            flat.setdefault(flag, [])
+        else:
+            flat.setdefault(flag, []).append(word)
+    values = {flag: " ".join(words) or "on" for flag, words in flat.items()}
+    values |= {f"${name}": value for name, value in launch["environment"].items()}
+    values |= {Path(path).name: text for path, text in launch["files"].items()}
+    return {"engine version": f"{launch['engine']} {launch['version']}", **values}

@@ -1,0 +1,139 @@
+"""Processes of ours: told apart by pid and start time, found by a mark in their environment, ended with their children."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import psutil
+
+from homeport.home import writing
+
+MARK = "HOMEPORT_ENDPOINT_FOLDER"
+"""Every process of an endpoint has this in its environment, its children too, with the endpoint's folder."""
+
+_SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+"""Not handed to engines: they load what is on disk."""
+_CLOCK_SLACK_S = 2.0
+"""The system computes start times from a clock that may be corrected."""
+
+
+def start(
+    command: Iterable[str], *, folder: Path, environment: Mapping[str, str], line: str, without: Iterable[str]
+) -> subprocess.Popen[bytes]:
+    """
+    Start `command` in a session of its own, so that it outlives the shell; its output goes to `engine.log`.
+
+    `line` is written to its standard input. The variables named in `without` are kept from it.
+    """
+    log = folder / "engine.log"
+    with writing(log):
+        if log.exists():
+            log.replace(folder / "engine.log.1")
+        output = log.open("ab")
+    hidden = {*_SECRETS, *without}
+    inherited = {name: value for name, value in os.environ.items() if name not in hidden}
+    with output:
+        process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env={**inherited, **environment, MARK: str(folder), "PYTHONUNBUFFERED": "1"},
+            start_new_session=True,
+        )
+    assert process.stdin is not None
+    try:
+        process.stdin.write(line.encode())
+        process.stdin.close()
+    except BrokenPipeError:
+        pass  # It ended at once; whoever waits for it will see why.
+    return process
+
+
+def alive(pid: int, create_time: float, folder: Path) -> psutil.Process | None:
+    """The process, if it is still the one that was started: same pid, same start time, our mark."""
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        if abs(process.create_time() - create_time) > _CLOCK_SLACK_S:
+            return None
+        return process if process.environ().get(MARK) == str(folder) else None
+    except psutil.AccessDenied:
+        return None
+    except psutil.NoSuchProcess:
+        return None
+
+
+def marked(folder: Path) -> list[psutil.Process]:
+    """All processes that belong to the endpoint whose folder this is, orphans included."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == str(folder) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def end(processes: Iterable[psutil.Process], *, patience_s: float = 10.0) -> None:
+    """End the processes: asked first, after `patience_s` without asking."""
+    waiting = list(processes)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for process in waiting:
+            try:
+                process.send_signal(number)
+            except psutil.NoSuchProcess:
+                continue
+        _, waiting = psutil.wait_procs(waiting, timeout=patience_s)
+        if not waiting:
+            return
+
+
+def port_is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port(host: str, *, near: int = 0) -> int:
+    """A port on which nobody listens: the next ones after `near`, else any."""
+    for port in range(near + 1, min(near + 50, 65536)) if near else ():
+        if port_is_free(host, port):
+            return port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def listener(port: int) -> str:
+    """Who listens on `port`, in words: "python3 (pid 4711)"."""
+    try:
+        connections = psutil.net_connections("tcp")
+    except psutil.AccessDenied:
+        connections = []
+    for connection in connections:
+        local = connection.laddr
+        if connection.status == psutil.CONN_LISTEN and local and local.port == port and connection.pid:
+            try:
+                process = psutil.Process(connection.pid)
+                what = process.environ().get(MARK)
+                ours = f", homeport's endpoint {Path(what).name}" if what else ""
+                return f"{process.name()} (pid {connection.pid}{ours})"
+            except psutil.Error:
+                return f"pid {connection.pid}"
+    return "a process of another user"

@@ -1,0 +1,233 @@
+"""The file the user writes: `homeport.toml`, typed. Unknown keys are errors with a suggestion."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from homeport.errors import SpecError
+
+FILE_NAME = "homeport.toml"
+SCHEMA_NAME = ".homeport.schema.json"
+_COMING = {"cloudrun", "access", "scaling", "observe"}
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class Adapter(_Table):
+    """A LoRA adapter, served as a model of its own beside the base model."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", examples=["support-tone"])
+    """What clients ask for."""
+    source: str = Field(min_length=1, examples=["hf:my-org/my-adapter"])
+    """Where its weights are, as for `model`."""
+
+
+class Engine(_Table):
+    """How the model is run."""
+
+    kind: Literal["auto", "llamacpp", "vllm", "ollama"] = "auto"
+    """llamacpp (comes with homeport), vllm or ollama (where installed); auto takes the first that can."""
+    context: int = Field(default=4096, ge=128, le=10_000_000)
+    """Tokens that one request may use, prompt and answer together."""
+    parallel: int = Field(default=4, ge=1, le=1024)
+    """Requests served at once. Each has the whole context to itself."""
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    """The type that vllm computes in. llamacpp and ollama take it from the file."""
+    quantization: str | None = Field(default=None, examples=["fp8"])
+    """What vllm quantizes to while loading. llamacpp and ollama take it from the file."""
+    tool_parser: str | None = Field(default=None, examples=["gemma4"])
+    """Which of vllm's parsers finds tool calls; by default the catalog's for this model."""
+    reasoning_parser: str | None = Field(default=None, examples=["gemma4"])
+    """Which of vllm's parsers finds the reasoning; by default the catalog's for this model."""
+    extra_args: tuple[str, ...] = Field(default=(), examples=[["--enable-prefix-caching"]])
+    """Passed to the engine as they are: vllm's flags, or for llamacpp `field=value` of its parameters."""
+    lora: tuple[Adapter, ...] = ()
+    """LoRA adapters, each a `[[engine.lora]]` with `name` and `source`."""
+
+    @field_validator("extra_args", "lora", mode="before")
+    @classmethod
+    def _list(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Engine:
+        names = [adapter.name for adapter in self.lora]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"two adapters are called {twice.pop()!r}; names must differ")
+        return self
+
+
+class Local(_Table):
+    """Where the endpoint listens on this machine."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on. Any other than loopback needs an `api_key`."""
+    port: int = Field(default=8383, ge=0, le=65535)
+    """The port to listen on; 0 takes any free one and keeps it while the endpoint runs."""
+    api_key: str | None = Field(default=None, pattern=r"^(env|file):.+$", examples=["env:HOMEPORT_API_KEY"])
+    """Where the key is that clients must send: env:NAME or file:PATH. The key itself never stands here."""
+
+    @model_validator(mode="after")
+    def _private_by_default(self) -> Local:
+        if not is_loopback(self.host) and self.api_key is None:
+            raise ValueError(
+                f"host {self.host!r} can be reached from other machines, and no api_key is set: "
+                'anyone there could use the model. Set api_key = "env:HOMEPORT_API_KEY", or host = "127.0.0.1"'
+            )
+        return self
+
+
+class Spec(_Table):
+    """What the user wants served."""
+
+    name: str = Field(default="home", pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$|^[a-z]$")
+    """What the endpoint is called on this machine: lower-case letters, digits and dashes."""
+    model: str = Field(default="gemma-3-270m-pt", min_length=1)
+    """A name that `homeport models` lists, or hf:ORG/NAME[@REVISION][:FILE], wheel:NAME[==VERSION], file:PATH."""
+    engine: Engine = Field(default_factory=Engine)
+    local: Local = Field(default_factory=Local)
+
+    def replace(self, **local: Any) -> Spec:
+        """This spec with keys of `[local]` replaced, checked as the file is."""
+        return parse({**self.model_dump(), "local": {**self.local.model_dump(), **local}})
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def load(path: Path) -> Spec:
+    """The spec in the file `path`. Raises `SpecError` naming every key that is wrong."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SpecError(f"there is no {path}", hint="`homeport init` writes one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(
+            f"{path} cannot be read: {error}", hint="it should be a TOML file in UTF-8"
+        ) from error
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(
+            f"{path} is not TOML: {error}", hint="strings want quotes, tables [brackets]"
+        ) from error
+    return parse(table, where=str(path))
+
+
+def parse(table: Mapping[str, Any], *, where: str = FILE_NAME) -> Spec:
+    """The spec in a parsed TOML table. `where` is named in the error."""
+    try:
+        return Spec.model_validate(table)
+    except ValidationError as error:
+        problems = [_problem(detail) for detail in error.errors(include_url=False)]
+        lines = "".join(f"\n  {problem}" for problem in problems)
+        count = "one thing is" if len(problems) == 1 else f"{len(problems)} things are"
+        raise SpecError(
+            f"{where}: {count} wrong:{lines}", hint="docs/homeport-toml.md explains every key"
+        ) from error
+
+
+def _problem(detail: ErrorDetails) -> str:
+    key = ".".join(str(part) for part in detail["loc"])
+    given = detail["input"]
+    if detail["type"] == "extra_forbidden":
+        return f"{key}: {_unknown(detail['loc'])}"
+    if detail["type"] == "missing":
+        return f"{key}: is missing"
+    if detail["type"] == "value_error":
+        text = str(detail["ctx"]["error"])
+        return f"{key}: {text}" if key else text
+    message = detail["msg"].removeprefix("Input ")
+    if detail["type"] in {"model_type", "dict_type"}:
+        message = f"should be a table: [{key}]"
+    if key == "name" and detail["type"] == "string_pattern_mismatch":
+        message = "should be lower-case letters, digits and dashes, at most 40, starting with a letter"
+    if key == "local.api_key" and detail["type"] == "string_pattern_mismatch":
+        return (
+            'local.api_key: should be "env:NAME" or "file:PATH"; the key itself does not belong in this file'
+        )
+    return f"{key}: {message}, but is {_shown(given)}"
+
+
+def _unknown(loc: tuple[int | str, ...]) -> str:
+    table, name = loc[:-1], str(loc[-1])
+    if not table and name in _COMING:
+        return "belongs to a later version of homeport; this one serves on this machine"
+    model: type[BaseModel] = Spec
+    for part in table:
+        if isinstance(part, str):
+            model = {"engine": Engine, "local": Local, "lora": Adapter}[part]
+    known = list(model.model_fields)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if close:
+        return f"unknown key; did you mean `{close[0]}`?"
+    for sub, other in (("engine", Engine), ("local", Local)):
+        for match in difflib.get_close_matches(name, list(other.model_fields), n=1, cutoff=0.8):
+            return f"unknown key here; did you mean `{sub}.{match}`?"
+    return f"unknown key; known here: {', '.join(known)}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value) if not isinstance(value, Mapping) else "a table"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of homeport.toml, for editors. Generated from the model; shipped as a file."""
+    schema = Spec.model_json_schema()
+    schema.pop("description", None)
+    return {"$schema": "http://json-schema.org/draft-07/schema#", "title": FILE_NAME, **schema}
+
+
+def template(**chosen: str) -> str:
+    """A commented homeport.toml with every key at its default; `chosen` sets `name` and `model`."""
+    lines = [
+        f"#:schema ./{SCHEMA_NAME}",
+        "# What `homeport up` serves. Every key is shown with its default; those behind # are off.",
+    ]
+    lines += _keys(Spec, chosen)
+    for table, model in (("engine", Engine), ("local", Local)):
+        lines += ["", f"# {model.__doc__}", f"[{table}]", *_keys(model, {})]
+    return "\n".join(lines) + "\n"
+
+
+def _keys(model: type[BaseModel], chosen: Mapping[str, str]) -> list[str]:
+    lines: list[str] = []
+    for name, field in model.model_fields.items():
+        if field.default_factory is not None:
+            continue
+        lines += ["", f"# {field.description}"] if model is Spec else [f"# {field.description}"]
+        if name == "lora":
+            lines += ["# [[engine.lora]]", '# name = "support-tone"', '# source = "hf:my-org/my-adapter"']
+        elif field.default is None:
+            lines.append(f"# {name} = {_toml((field.examples or [''])[0])}")
+        else:
+            lines.append(f"{name} = {_toml(chosen.get(name, field.default))}")
+    return lines
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, str):
+        return '"' + re.sub(r'(["\\])', r"\\\1", value) + '"'
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return str(value)

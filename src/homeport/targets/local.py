@@ -1,0 +1,220 @@
+"""This machine: weights on disk, and a process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from homeport import catalog
+from homeport.catalog import Model
+from homeport.engines import EngineModule, Installation, Launch, Request, choose, served_name
+from homeport.errors import SpecError, UnknownModel
+from homeport.hardware import Machine, this_machine
+from homeport.home import Home
+from homeport.reconcile import Outputs, Plan, Resource, make_plan
+from homeport.resources.process import Process, check_memory
+from homeport.resources.weights import Weights
+from homeport.secret import Secret, resolve
+from homeport.spec import Spec
+from homeport.weights import Manifest
+from homeport.weights.source import canonical, is_source
+from homeport.weights.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalTarget:
+    """One spec, served on this machine."""
+
+    spec: Spec
+    spec_file: Path
+    """Sources that are relative paths start from its folder."""
+    home: Home
+
+    @property
+    def folder(self) -> Path:
+        """Where the endpoint's record and log are."""
+        return self.home.endpoint(self.spec.name)
+
+    @cached_property
+    def model(self) -> Model | None:
+        """What the catalog knows of the model; None for a source of the user's own."""
+        return find_model(self.spec, self.spec_file)
+
+    @cached_property
+    def engine(self) -> tuple[EngineModule, Installation]:
+        """The engine that will run it. Raises `EngineMissing`."""
+        return choose(self.spec, self.model)
+
+    @cached_property
+    def store(self) -> Store:
+        """The weights on this machine."""
+        return Store(self.home.weights)
+
+    @cached_property
+    def machine(self) -> Machine:
+        """What this machine has. GPUs matter to vllm alone, and asking their driver takes time."""
+        return this_machine(gpus=self.engine[1].engine == "vllm")
+
+    @cached_property
+    def api_key(self) -> Secret | None:
+        """The key that clients must send. Raises `SpecError` where the reference leads nowhere."""
+        reference = self.spec.local.api_key
+        return resolve(reference, key="local.api_key") if reference else None
+
+    @cached_property
+    def weights(self) -> Weights | None:
+        """The model's weights as a resource; None where the engine keeps its own."""
+        engine, installation = self.engine
+        if engine.FORMAT == "library" and self.model is not None:
+            return None
+        name = installation.engine
+        source = self.model.weights[name] if self.model else canonical(self.spec.model, self.spec_file.parent)
+        size = self.model.sizes.get(name) if self.model else None
+        fmt = "gguf" if engine.FORMAT == "library" else engine.FORMAT
+        return Weights(name="model", source=source, format=fmt, store=self.store, expected_size=size)
+
+    @cached_property
+    def adapters(self) -> tuple[Weights, ...]:
+        """The LoRA adapters as resources."""
+        return tuple(
+            Weights(
+                name=f"lora-{adapter.name}",
+                source=canonical(adapter.source, self.spec_file.parent),
+                format=self.engine[0].FORMAT,
+                store=self.store,
+            )
+            for adapter in self.spec.engine.lora
+        )
+
+    @cached_property
+    def process(self) -> Process:
+        """The engine's process as a resource."""
+        reference = self.spec.local.api_key or ""
+        return Process(
+            name=self.spec.name,
+            folder=self.folder,
+            needs=tuple(weights.id for weights in self._all_weights()),
+            make_launch=self.launch,
+            host=self.spec.local.host,
+            port=self.spec.local.port,
+            api_key=self.api_key,
+            hidden=(reference.removeprefix("env:"),) if reference.startswith("env:") else (),
+            machine=self.machine,
+            spec=self.spec.model_dump(mode="json"),
+            spec_file=str(self.spec_file),
+        )
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """Everything that shall exist."""
+        return (*self._all_weights(), self.process)
+
+    def launch(self, outputs: Outputs, port: int) -> Launch:
+        """How the engine is started, given the weights that are there."""
+        engine, installation = self.engine
+        manifest = outputs[self.weights.id] if self.weights else None
+        model = self.described(manifest)
+        if model.context and self.spec.engine.context > model.context:
+            raise SpecError(
+                f"engine.context is {self.spec.engine.context}, but {model.name} was made for {model.context} tokens",
+                hint=f"set engine.context to at most {model.context}",
+            )
+        request = Request(
+            model=model,
+            settings=self.spec.engine,
+            machine=self.machine,
+            weights=_path(manifest),
+            adapters={
+                adapter.name: _path(outputs[weights.id])
+                for adapter, weights in zip(self.spec.engine.lora, self.adapters, strict=True)
+            },
+            host=self.spec.local.host,
+            port=port,
+            keyed=self.spec.local.api_key is not None,
+            folder=self.folder,
+        )
+        return engine.launch(request, installation)
+
+    def described(self, manifest: Manifest | None) -> Model:
+        """What is known of the model: from the catalog, else from its own files."""
+        if self.model is not None:
+            return self.model
+        from homeport.catalog import inspect
+
+        assert manifest is not None
+        name = self.spec.model
+        if manifest.gguf is not None:
+            return inspect.from_gguf(manifest.gguf, name=name)
+        return inspect.from_folder(manifest.folder, name=name)
+
+    async def plan(self) -> Plan:
+        """What `up` would do. Raises what `up` would raise at once."""
+        plan = await make_plan(self.spec.name, "local", self.resources)
+        facts, warnings = self._facts(), []
+        if self.model is not None:
+            warnings += [self.model.note] if self.model.note else []
+        return Plan(
+            name=plan.name,
+            target=plan.target,
+            actions=plan.actions,
+            facts=tuple(facts),
+            warnings=tuple(warnings),
+        )
+
+    def _all_weights(self) -> tuple[Weights, ...]:
+        return ((self.weights,) if self.weights else ()) + self.adapters
+
+    def _facts(self) -> list[tuple[str, str]]:
+        settings, local = self.spec.engine, self.spec.local
+        _, installation = self.engine
+        facts = [
+            ("model", f"{self.model.title} ({self.model.licence})" if self.model else self.spec.model),
+            ("engine", f"{installation.engine} {installation.version}"),
+            ("context", f"{settings.context} tokens a request, {settings.parallel} requests at once"),
+            ("listens on", f"{local.host}:{local.port or 'any free port'}"),
+            ("key", f"wanted ({local.api_key})" if local.api_key else "none; only this machine can reach it"),
+        ]
+        launch = self._launch_if_known()
+        if launch is not None:
+            check_memory(launch, self.machine)
+            available = self.machine.memory_available / 2**30
+            facts.append(
+                ("memory", f"about {launch.memory / 2**30:.1f} GiB, estimated; {available:.1f} GiB free")
+            )
+        return facts
+
+    def _launch_if_known(self) -> Launch | None:
+        present: dict[str, Any] = {}
+        for weights in self._all_weights():
+            manifest = self.store.manifest(weights.source, weights.format)
+            if manifest is None:
+                return None
+            present[weights.id] = manifest
+        return self.launch(present, self.spec.local.port)
+
+
+def find_model(spec: Spec, spec_file: Path) -> Model | None:
+    """The catalog's entry for the spec's model; None for a source. Raises `UnknownModel` for neither."""
+    found = catalog.find(spec.model)
+    if found is not None:
+        return found
+    if is_source(spec.model):
+        canonical(spec.model, spec_file.parent)
+        return None
+    close = catalog.suggest(spec.model)
+    raise UnknownModel(
+        f"the catalog knows no model {spec.model!r}",
+        hint=(f"did you mean {' or '.join(close)}? " if close else "")
+        + "`homeport models` lists them; any other: hf:ORG/NAME, wheel:NAME, file:PATH",
+    )
+
+
+def _path(manifest: Manifest | None) -> Path:
+    if manifest is None:
+        return Path()
+    return manifest.gguf or manifest.folder
+
+
+__all__ = ["LocalTarget", "find_model", "served_name"]

@@ -1,0 +1,174 @@
+"""All output for people: talk and progress on stderr, results on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from homeport.errors import HomeportError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+
+class Terminal:
+    """
+    Shows what homeport does. It is a `Progress`, too.
+
+    On a terminal it draws bars; otherwise it prints a line when work begins and one when it ends. With
+    `json` the talk goes on, and the result is one JSON document on stdout.
+    """
+
+    def __init__(self, *, json_output: bool = False, quiet: bool = False) -> None:
+        self.json_output = json_output
+        self._quiet = quiet
+        self._begun: dict[str, float] = {}
+        self._bars: Bars | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person can be asked."""
+        return sys.stdin.isatty() and sys.stderr.isatty() and not self.json_output
+
+    def say(self, text: str = "", *, style: str = "") -> None:
+        """A line for people, on stderr."""
+        if self._quiet:
+            return
+        if style and sys.stderr.isatty():
+            self._console().print(text, style=style, highlight=False, markup=False)
+        else:
+            print(text, file=sys.stderr)
+
+    def result(self, text: str, data: Any | None = None) -> None:  # Any: JSON
+        """What was asked for, on stdout: `text` for people, or with --json the `data`."""
+        if self.json_output and data is not None:
+            print(json.dumps(data, indent=2, ensure_ascii=False))
+        elif text:
+            print(text)
+
+    def write(self, text: str) -> None:
+        """A piece of the result without a line's end, such as a word of an answer."""
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    def table(self, header: tuple[str, ...], rows: list[tuple[str, ...]], *, data: Any) -> None:  # Any: JSON
+        """A table as the result."""
+        if self.json_output:
+            self.result("", data)
+            return
+        widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+        for row in [header, *rows]:
+            print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+    def confirm(self, question: str, *, default: bool = True) -> bool:
+        """Ask a person; the default where they just press Enter."""
+        answer = input(f"{question} [{'Y/n' if default else 'y/N'}] ").strip().lower()
+        return default if not answer else answer in {"y", "yes"}
+
+    def error(self, error: HomeportError) -> None:
+        """What happened, and what to do."""
+        if self.json_output:
+            print(json.dumps(error.as_json(), indent=2, ensure_ascii=False))
+        red = "bold red" if sys.stderr.isatty() else ""
+        self._always(f"error: {error}", red)
+        if error.hint:
+            self._always(f"   do: {error.hint}")
+        if error.url:
+            self._always(f"  see: {error.url}")
+
+    def started(self, key: str, what: str) -> None:
+        """A piece of work began."""
+        self._begun[key] = time.monotonic()
+        if self._drawing():
+            self._tasks[key] = self._open_bars().add_task(what, total=None)
+        else:
+            self.say(f"  {what} …")
+
+    def advanced(self, key: str, done: int, total: int) -> None:
+        """Bytes have come."""
+        if self._bars is not None and key in self._tasks:
+            self._bars.update(self._tasks[key], completed=done, total=total)
+
+    def finished(self, key: str, what: str) -> None:
+        """A piece of work ended well."""
+        self._close(key)
+        took = time.monotonic() - self._begun.pop(key, time.monotonic())
+        self.say(f"  ✓ {what} ({took:.1f} s)", style="green")
+
+    def failed(self, key: str, what: str) -> None:
+        """A piece of work ended badly; the error itself is shown at the end."""
+        self._close(key)
+        if self._begun.pop(key, None) is not None:
+            self.say(f"  ✗ {key}", style="red")
+
+    def note(self, text: str) -> None:
+        """Something the reader should know."""
+        self.say(f"  {text}", style="yellow")
+
+    def close(self) -> None:
+        """Take the bars off the screen, whatever happened."""
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+            self._tasks.clear()
+
+    def _always(self, text: str, style: str = "") -> None:
+        quiet, self._quiet = self._quiet, False
+        self.say(text, style=style)
+        self._quiet = quiet
+
+    def _drawing(self) -> bool:
+        return sys.stderr.isatty() and not self._quiet
+
+    def _console(self) -> Console:
+        from rich.console import Console
+
+        return self._bars.console if self._bars is not None else Console(stderr=True)
+
+    def _open_bars(self) -> Bars:
+        if self._bars is None:
+            from rich.progress import (
+                BarColumn,
+                DownloadColumn,
+                Progress,
+                SpinnerColumn,
+                TextColumn,
+                TimeElapsedColumn,
+                TimeRemainingColumn,
+                TransferSpeedColumn,
+            )
+
+            self._bars = Progress(
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                DownloadColumn(),
+                TransferSpeedColumn(),
+                TimeRemainingColumn(),
+                TimeElapsedColumn(),
+                console=self._console(),
+                transient=True,
+            )
+            self._bars.start()
+        return self._bars
+
+    def _close(self, key: str) -> None:
+        task = self._tasks.pop(key, None)
+        if self._bars is None:
+            return
+        if task is not None:
+            self._bars.remove_task(task)
+        if not self._tasks:
+            self.close()
+
+
+def pairs(values: Mapping[str, str]) -> str:
+    """Labels and values, one a line, the values aligned."""
+    width = max((len(label) for label in values), default=0)
+    return "\n".join(f"  {label.ljust(width)}  {value}" for label, value in values.items())

