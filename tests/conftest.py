@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,8 +18,8 @@ sys.path.insert(0, str(_GUARD))
 import sitecustomize  # noqa: E402, F401 - guards this process; others load it by PYTHONPATH
 
 ROOT = Path(__file__).resolve().parent.parent
-STORE = ROOT / ".cache" / "home"
-"""The weights that `make test` fetched before the tests began."""
+FETCHED = ROOT / ".cache" / "home"
+"""The home whose weights `make test` fetched before the tests began."""
 
 
 @pytest.fixture(autouse=True)
@@ -34,3 +38,87 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
     monkeypatch.setenv("PYTHONPATH", str(_GUARD))
+
+
+@pytest.fixture(scope="session")
+def real_weights() -> Mapping[str, Path]:
+    """The GGUF files of real models, by the catalog's name. Not to be changed: other tests read them."""
+    from homeport import catalog
+    from homeport.weights.store import Store
+
+    found = {}
+    for name in ("gemma-3-270m-pt", "smollm2-135m"):
+        model = catalog.find(name)
+        assert model is not None
+        manifest = Store(FETCHED / "weights").manifest(model.weights["llamacpp"], "gguf")
+        assert manifest is not None, "`make test` fetches the weights first: homeport weights fetch"
+        assert manifest.gguf is not None
+        found[name] = manifest.gguf
+    return found
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:  # Any: JSON
+        return json.loads(self.out)
+
+
+class User:
+    """Types commands in a folder of their own, on a machine without anything but the weights it is given."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+
+    def write(self, text: str) -> None:
+        (self.folder / "homeport.toml").write_text(text)
+
+    def run(self, *arguments: str, code: int | None = 0, cwd: Path | None = None, **env: str) -> Ran:
+        """`homeport` with these arguments. `code` is what it must exit with; None for any."""
+        ended = subprocess.run(
+            [*HOMEPORT, *arguments],
+            cwd=cwd or self.folder,
+            env={**os.environ, **env},
+            capture_output=True,
+            text=True,
+            timeout=240,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        ran = Ran(ended.returncode, ended.stdout, ended.stderr)
+        assert code is None or ran.code == code, f"exit {ran.code}\n{ran.out}\n{ran.err}"
+        return ran
+
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        """The same, left running."""
+        return subprocess.Popen(
+            [*HOMEPORT, *arguments],
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    @property
+    def home(self) -> Path:
+        return Path(os.environ["HOMEPORT_HOME"])
+
+
+HOMEPORT = [sys.executable, "-m", "homeport"]
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> Iterator[User]:
+    """A user in an empty folder. Whatever they started is ended afterwards."""
+    user = User(tmp_path / "work")
+    yield user
+    for name in [path.name for path in (user.home / "endpoints").glob("*")]:
+        user.run("down", name, code=None)

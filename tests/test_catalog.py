@@ -111,7 +111,9 @@ def test_the_parts_of_an_architecture_fit_together(model: Model) -> None:
     assert 0 <= architecture.kv_shared_global_layers <= architecture.kv_shared_layers < architecture.layers
     assert min(architecture.kv_layers) >= 0
     assert sum(architecture.kv_layers) == architecture.layers - architecture.kv_shared_layers
-    assert (architecture.experts > 0) == (architecture.experts_used > 0) == (architecture.expert_ffn is not None)
+    assert (
+        (architecture.experts > 0) == (architecture.experts_used > 0) == (architecture.expert_ffn is not None)
+    )
 
 
 def test_no_two_models_answer_to_the_same_name() -> None:
@@ -214,7 +216,9 @@ def test_only_gemma_4_calls_tools() -> None:
 
 def test_gemma_3_is_gated_and_gemma_4_is_not_known_to_be() -> None:
     assert {known(f"gemma-3-{size}").gate for size in ("270m", "1b", "4b", "12b", "27b")} == {Gate.GATED}
-    assert {known(f"gemma-4-{size}").gate for size in ("e2b", "e4b", "12b", "26b-a4b", "31b")} == {Gate.UNCONFIRMED}
+    assert {known(f"gemma-4-{size}").gate for size in ("e2b", "e4b", "12b", "26b-a4b", "31b")} == {
+        Gate.UNCONFIRMED
+    }
     assert known("gemma-3-270m-pt").gate is Gate.OPEN
 
 
@@ -240,7 +244,9 @@ def test_a_model_is_found_by_its_names(asked: str, name: str) -> None:
     assert known(asked).name == name
 
 
-@pytest.mark.parametrize("asked", ["", "gemma", "gpt-4", "hf:google/gemma-4-E2B-it", "file:gemma-4-e2b", "gemma-4"])
+@pytest.mark.parametrize(
+    "asked", ["", "gemma", "gpt-4", "hf:google/gemma-4-E2B-it", "file:gemma-4-e2b", "gemma-4"]
+)
 def test_what_is_no_name_finds_nothing(asked: str) -> None:
     assert catalog.find(asked) is None
 
@@ -264,7 +270,7 @@ def test_a_family_suggests_its_members() -> None:
     assert catalog.suggest("gemma3") == ["gemma-3-270m", "gemma-3-1b", "gemma-3-4b"]
 
 
-@pytest.mark.parametrize("asked", ["", "qwen", "claude", "zzz"])
+@pytest.mark.parametrize("asked", ["", "qwen", "falcon", "zzz"])
 def test_nothing_near_suggests_nothing(asked: str) -> None:
     assert catalog.suggest(asked) == []
 
@@ -277,16 +283,18 @@ def render(*, add_generation_prompt: bool = True, messages: list[dict[str, Any]]
     path = known("gemma-3-270m-pt").chat_template
     assert path is not None
     # As transformers sets Jinja up.
-    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False)  # noqa: S701  # no HTML
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False)
     template = environment.from_string(path.read_text(encoding="utf-8"))
-    return str(template.render(messages=messages, bos_token="<bos>", add_generation_prompt=add_generation_prompt))
+    return str(
+        template.render(messages=messages, bos_token="<bos>", add_generation_prompt=add_generation_prompt)
+    )
 
 
 def test_the_template_ends_where_the_answer_begins() -> None:
     text = render(messages=[{"role": "user", "content": " Why? "}])
-    assert text.startswith("<bos>Question: ")
+    assert text.startswith("<bos>Simple questions")
     assert text.endswith("\n\nQuestion: Why?\nAnswer:")
-    assert 3 <= text.count("\nAnswer:") - 1 <= 4
+    assert text.count("\nAnswer:") == 4 + 1
 
 
 def test_the_template_renders_a_conversation_after_its_examples() -> None:
@@ -297,12 +305,16 @@ def test_the_template_renders_a_conversation_after_its_examples() -> None:
         {"role": "user", "content": "Three?"},
     ]
     text = render(messages=talk)
-    assert text.startswith("<bos>Be brief.\n\nQuestion: ")
+    assert text.startswith("<bos>Be brief.\n\nSimple questions")
     assert text.endswith("\n\nQuestion: One?\nAnswer: Two.\n\nQuestion: Three?\nAnswer:")
 
 
 def test_the_template_takes_content_in_parts() -> None:
-    parts = [{"type": "text", "text": "One"}, {"type": "image_url", "image_url": {}}, {"type": "text", "text": "two?"}]
+    parts = [
+        {"type": "text", "text": "One"},
+        {"type": "image_url", "image_url": {}},
+        {"type": "text", "text": "two?"},
+    ]
     assert render(messages=[{"role": "user", "content": parts}]).endswith("Question: One two?\nAnswer:")
 
 

@@ -65,7 +65,7 @@ class Endpoint:
                 ) from error
             except httpx2.TransportError as error:
                 raise NetworkError(
-                    f"the connection to {self.base_url} broke: {error or type(error).__name__}",
+                    f"the connection to {self.base_url} broke: {type(error).__name__} {error}",
                     hint="see `homeport status` and `homeport logs`",
                 ) from error
 
@@ -76,25 +76,24 @@ class Endpoint:
         `options` go into the request as they are (`max_tokens`, `temperature`, `tools` …). Raises `Refused`
         where the engine answers with an error, `NotRunning` or `NetworkError` where it does not answer.
         """
-        async with self.client() as client:
-            response = await client.post("/v1/chat/completions", json=self._request(messages, options))
-            if response.is_error:
-                raise refusal(response.status_code, response.text)
-            answer: dict[str, Any] = response.json()
-            return answer
+        return await self._post("/v1/chat/completions", self._request(options, messages=list(messages)))
+
+    async def complete(self, prompt: str, **options: Any) -> dict[str, Any]:  # Any: JSON
+        """The whole completion of a text, without a chat template, as the engine's JSON. Raises as `answer` does."""
+        return await self._post("/v1/completions", self._request(options, prompt=prompt))
 
     async def stream(self, messages: Sequence[Message], **options: Any) -> AsyncIterator[dict[str, Any]]:
         """The chunks of a streamed chat completion, as the engine's JSON. Raises as `answer` does."""
         import httpx2
 
-        request = {**self._request(messages, options), "stream": True}
+        request = {**self._request(options, messages=list(messages)), "stream": True}
         async with (
             self.client() as client,
             client.stream("POST", "/v1/chat/completions", json=request) as response,
         ):
             if response.is_error:
                 raise refusal(response.status_code, (await response.aread()).decode(errors="replace"))
-            async for event in httpx2.EventSource(response).aiter_sse():
+            async for event in httpx2.EventSource(response):
                 if event.data == "[DONE]":
                     return
                 yield json.loads(event.data)
@@ -112,9 +111,17 @@ class Endpoint:
 
         return lifecycle.run(lifecycle.check(lifecycle.remembered_target(self.name)))
 
-    def _request(self, messages: Sequence[Message], options: Mapping[str, Any]) -> dict[str, Any]:
+    def _request(self, options: Mapping[str, Any], **content: Any) -> dict[str, Any]:
         stop = {"stop": list(self.stop)} if self.stop else {}
-        return {"model": self.model, "messages": list(messages), **stop, **options}
+        return {"model": self.model, **content, **stop, **options}
+
+    async def _post(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
+        async with self.client() as client:
+            response = await client.post(path, json=request)
+            if response.is_error:
+                raise refusal(response.status_code, response.text)
+            answer: dict[str, Any] = response.json()
+            return answer
 
 
 def refusal(status: int, body: str) -> Refused:

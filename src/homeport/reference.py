@@ -9,7 +9,11 @@ from homeport import errors, spec
 
 def pages() -> dict[str, str]:
     """Text by file name."""
-    return {"homeport-toml.md": _file_page(), "exit-codes.md": _exit_codes_page(), "commands.md": _commands_page()}
+    return {
+        "homeport-toml.md": _file_page(),
+        "exit-codes.md": _exit_codes_page(),
+        "commands.md": _commands_page(),
+    }
 
 
 def _file_page() -> str:
@@ -35,13 +39,17 @@ def _rows(model: type[BaseModel]) -> list[str]:
         if field.default_factory is not None:
             continue
         default = "required" if field.is_required() else f"`{field.default!r}`".replace("'", '"')
-        rows.append(f"| `{name}` | {default.replace('`None`', 'none').replace('`()`', '`[]`')} | {field.description} |")
+        rows.append(
+            f"| `{name}` | {default.replace('`None`', 'none').replace('`()`', '`[]`')} | {field.description} |"
+        )
     return rows
 
 
 def _exit_codes_page() -> str:
     tree = (errors.__doc__ or "").strip()
-    return f"# Exit codes\n\nGenerated from `src/homeport/errors.py` by `make schema`.\n\n```text\n{tree}\n```\n"
+    return (
+        f"# Exit codes\n\nGenerated from `src/homeport/errors.py` by `make schema`.\n\n```text\n{tree}\n```\n"
+    )
 
 
 def _commands_page() -> str:
@@ -55,6 +63,16 @@ def _commands_page() -> str:
     for name in COMMANDS:
         command = cli.get_command(root, name)
         assert command is not None
-        context = click.Context(command, info_name=name, parent=root, max_content_width=100, terminal_width=100)
-        lines += ["", f"## {name}", "", "```console", f"$ homeport {name} --help", command.get_help(context), "```"]
+        context = click.Context(
+            command, info_name=name, parent=root, max_content_width=100, terminal_width=100
+        )
+        lines += [
+            "",
+            f"## {name}",
+            "",
+            "```console",
+            f"$ homeport {name} --help",
+            command.get_help(context),
+            "```",
+        ]
     return "\n".join(line.rstrip() for line in "\n".join(lines).splitlines()) + "\n"

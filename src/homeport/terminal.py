@@ -48,7 +48,7 @@ class Terminal:
     def result(self, text: str, data: Any | None = None) -> None:  # Any: JSON
         """What was asked for, on stdout: `text` for people, or with --json the `data`."""
         if self.json_output and data is not None:
-            print(json.dumps(data, indent=2, ensure_ascii=False))
+            print(json.dumps(data, indent=2, ensure_ascii=False, default=str))
         elif text:
             print(text)
 

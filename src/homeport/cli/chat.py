@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 @file_option
 @json_option
 @click.pass_obj
-def command(app: App, prompt: str | None, name: str | None, system: str | None, file: Path, json_output: bool,
-            **sampling: float | None) -> None:  # fmt: skip
+def command(
+    app: App, /, prompt: str | None, name: str | None, system: str | None, file: Path, json_output: bool,
+    **sampling: float | None,
+) -> None:  # fmt: skip
     """Ask the model something; without PROMPT, hold a conversation."""
     from homeport import lifecycle
     from homeport.cli.context import meant

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
 
 from homeport.cli.context import App, json_option
@@ -17,14 +19,14 @@ def command(ctx: click.Context, json_output: bool) -> None:
     from homeport import catalog
 
     app: App = ctx.obj
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (model.name, model.parameters, f"{model.context:,}", ", ".join(model.modalities), model.licence,
          ", ".join(sorted(model.weights)))
         for model in catalog.models()
     ]  # fmt: skip
-    header = ("NAME", "PARAMETERS", "CONTEXT", "MODALITIES", "LICENCE", "ENGINES")
+    header = ("NAME", "PARAMETERS", "CONTEXT", "MODALITIES", "LICENCE", "WEIGHTS FOR")
     app.terminal(json_output=json_output).table(
-        header, rows, data=[catalog.as_json(m) for m in catalog.models()]
+        header, rows, data=[asdict(model) for model in catalog.models()]
     )
 
 
@@ -35,8 +37,8 @@ def command(ctx: click.Context, json_output: bool) -> None:
 def show(app: App, name: str, json_output: bool) -> None:
     """Tell all that the catalog knows about one model."""
     from homeport import catalog
+    from homeport.cli.show import model_text
     from homeport.errors import UnknownModel
-    from homeport.terminal import pairs
 
     model = catalog.find(name)
     if model is None:
@@ -45,5 +47,4 @@ def show(app: App, name: str, json_output: bool) -> None:
             f"the catalog knows no model {name!r}",
             hint=f"did you mean {close}?" if close else "`homeport models` lists them",
         )
-    data = catalog.as_json(model)
-    app.terminal(json_output=json_output).result(pairs(catalog.described(model)), data)
+    app.terminal(json_output=json_output).result(model_text(model), asdict(model))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from homeport.catalog import Model
 from homeport.lifecycle import Status, Up
 from homeport.reconcile import Kind, Plan
 from homeport.terminal import pairs
@@ -23,9 +24,42 @@ def plan_text(plan: Plan) -> str:
     return "\n".join(lines)
 
 
+def model_text(model: Model) -> str:
+    """All that the catalog knows of one model."""
+    architecture = model.architecture
+    facts = {
+        "name": model.name,
+        "title": model.title,
+        "kind": "instruction-tuned"
+        if model.instruct
+        else "pretrained: continues text, follows no instructions",
+        "parameters": model.parameters,
+        "context": f"{model.context:,} tokens",
+        "modalities": ", ".join(model.modalities),
+        "licence": model.licence,
+        "hub's gate": model.gate,
+        "sampling": ", ".join(f"{key} {value:g}" for key, value in model.sampling.items()),
+        "tools": f"yes (vllm's parser {model.tool_parser})"
+        if model.tool_parser
+        else "not trained to call them",
+        "reasoning": f"yes (vllm's parser {model.reasoning_parser})" if model.reasoning_parser else "none",
+    }
+    if architecture is not None:
+        window = f", window {architecture.sliding_window}" if architecture.sliding_window else ""
+        facts["layers"] = f"{architecture.layers}, {architecture.global_layers} of them global{window}"
+    for engine, source in model.weights.items():
+        size = f" ({model.sizes[engine] / 1e9:.1f} GB)" if engine in model.sizes else ""
+        facts[f"for {engine}"] = source + size
+    facts["note"] = model.note
+    facts["unconfirmed"] = ", ".join(model.unconfirmed)
+    facts["sources"] = "; ".join(model.sources)
+    return pairs({label: value for label, value in facts.items() if value})
+
+
 def result_line(result: Result) -> str:
     """One check's outcome."""
-    return f"  {_MARKS[result.outcome]} {result.title}: {result.detail} ({result.seconds:.1f} s)"
+    detail = " ".join(result.detail.split())
+    return f"  {_MARKS[result.outcome]} {result.title}: {detail} ({result.seconds:.1f} s)"
 
 
 def report_summary(report: Report) -> str:

@@ -145,17 +145,16 @@ def choose(spec: Spec, model: Model | None) -> tuple[EngineModule, Installation]
     """
     The engine that shall run `model`, with its installation.
 
-    With `kind = "auto"` the first of llamacpp, vllm, ollama that is installed and for which the model has
+    With `kind = "auto"` the first of llamacpp, vllm, ollama that is installed and for which the catalog has
     weights. Raises `EngineMissing` where there is none.
     """
     kind = spec.engine.kind
-    candidates = NAMES if kind == "auto" else (kind,)
-    offered = [name for name in candidates if model is None or serves(name, model)]
+    known = [name for name in NAMES if model is None or spec.weights is not None or name in model.weights]
+    offered = [name for name in known if kind in {"auto", name}]
     if not offered:
-        known = ", ".join(name for name in NAMES if model is not None and serves(name, model))
         raise EngineMissing(
             f"the catalog has no weights of {spec.model} for {kind}",
-            hint=f"set engine.kind to one of: {known or 'none known'}, or name a source of your own in `model`",
+            hint=f"set engine.kind to {' or '.join(known)}, or `weights` to a source of your own",
         )
     for name in offered:
         installation = module(name).find()
@@ -165,8 +164,3 @@ def choose(spec: Spec, model: Model | None) -> tuple[EngineModule, Installation]
     raise EngineMissing(
         f"{' or '.join(offered)} would run {spec.model}, but is not installed here", hint=hints
     )
-
-
-def serves(name: str, model: Model) -> bool:
-    """Whether `model` has weights that the engine `name` takes."""
-    return name in model.weights

@@ -75,7 +75,8 @@ class Process:
         changes = list(
             _launch_changes(live.record, self.make_launch(outputs, self.port or _port_of(live.record)))
         )
-        digest = self._manifest(outputs).digest if self._manifest(outputs) else ""
+        manifest = self._manifest(outputs)
+        digest = manifest.digest if manifest else ""
         if digest != live.record.weights["digest"]:
             before = live.record.weights["digest"]
             changes.append(Change(path="weights", before=before[:12] or "none", after=digest[:12] or "none"))
@@ -116,7 +117,8 @@ class Process:
         return stop(self.name, self.folder)
 
     def _manifest(self, outputs: Outputs) -> Manifest | None:
-        return outputs[self.needs[0]] if self.needs else None
+        manifest: Manifest | None = outputs[self.needs[0]] if self.needs else None
+        return manifest
 
     def _choose_port(self) -> int:
         if self.port == 0:

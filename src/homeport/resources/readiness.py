@@ -99,7 +99,7 @@ async def _one_token(client: httpx2.AsyncClient, launch: Launch, key: Secret | N
         answer = await client.post("/v1/completions", json=body, headers=_headers(key), timeout=left)
     except httpx2.TransportError as error:
         raise EngineFailed(
-            f"{launch.engine} was healthy and then gave no token: {error or type(error).__name__}",
+            f"{launch.engine} was healthy and then gave no token: {type(error).__name__} {error}",
             hint="`homeport logs` shows why",
         ) from error
     if answer.is_error:

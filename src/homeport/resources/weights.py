@@ -6,10 +6,9 @@ import asyncio
 from dataclasses import dataclass
 from threading import Event
 
-from homeport.engines import Format
 from homeport.progress import Progress
 from homeport.reconcile.resource import Change, Outputs
-from homeport.weights import Manifest
+from homeport.weights import Format, Manifest
 from homeport.weights.store import Store
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from homeport import catalog
 from homeport.catalog import Model
-from homeport.engines import EngineModule, Installation, Launch, Request, choose, served_name
-from homeport.errors import SpecError, UnknownModel
+from homeport.engines import EngineModule, Installation, Launch, Request, choose, module
+from homeport.errors import EngineMissing, SpecError, UnknownModel
 from homeport.hardware import Machine, this_machine
 from homeport.home import Home
 from homeport.reconcile import Outputs, Plan, Resource, make_plan
@@ -18,7 +18,7 @@ from homeport.resources.process import Process, check_memory
 from homeport.resources.weights import Weights
 from homeport.secret import Secret, resolve
 from homeport.spec import Spec
-from homeport.weights import Manifest
+from homeport.weights import Format, Manifest
 from homeport.weights.source import canonical, is_source
 from homeport.weights.store import Store
 
@@ -66,14 +66,7 @@ class LocalTarget:
     @cached_property
     def weights(self) -> Weights | None:
         """The model's weights as a resource; None where the engine keeps its own."""
-        engine, installation = self.engine
-        if engine.FORMAT == "library" and self.model is not None:
-            return None
-        name = installation.engine
-        source = self.model.weights[name] if self.model else canonical(self.spec.model, self.spec_file.parent)
-        size = self.model.sizes.get(name) if self.model else None
-        fmt = "gguf" if engine.FORMAT == "library" else engine.FORMAT
-        return Weights(name="model", source=source, format=fmt, store=self.store, expected_size=size)
+        return weights_of(self.spec, self.spec_file, self.engine[1].engine, self.store)
 
     @cached_property
     def adapters(self) -> tuple[Weights, ...]:
@@ -82,7 +75,7 @@ class LocalTarget:
             Weights(
                 name=f"lora-{adapter.name}",
                 source=canonical(adapter.source, self.spec_file.parent),
-                format=self.engine[0].FORMAT,
+                format=_file_format(self.engine[0]),
                 store=self.store,
             )
             for adapter in self.spec.engine.lora
@@ -195,8 +188,31 @@ class LocalTarget:
         return self.launch(present, self.spec.local.port)
 
 
+def weights_of(spec: Spec, spec_file: Path, engine: str, store: Store) -> Weights | None:
+    """The weights that `engine` would load for `spec`, as a resource; None where it keeps its own."""
+    model = find_model(spec, spec_file)
+    own = spec.weights or (spec.model if model is None else None)
+    if own is not None:
+        source, size = canonical(own, spec_file.parent), None
+    elif model is None or module(engine).FORMAT == "library":
+        return None
+    elif engine not in model.weights:
+        raise EngineMissing(
+            f"the catalog has no weights of {spec.model} for {engine}",
+            hint=f"it has some for {', '.join(model.weights)}; or name a source of your own",
+        )
+    else:
+        source, size = model.weights[engine], model.sizes.get(engine)
+    return Weights(
+        name="model", source=source, format=_file_format(module(engine)), store=store, expected_size=size
+    )
+
+
 def find_model(spec: Spec, spec_file: Path) -> Model | None:
     """The catalog's entry for the spec's model; None for a source. Raises `UnknownModel` for neither."""
+    for source in (spec.weights, *(adapter.source for adapter in spec.engine.lora)):
+        if source is not None:
+            canonical(source, spec_file.parent)
     found = catalog.find(spec.model)
     if found is not None:
         return found
@@ -211,10 +227,11 @@ def find_model(spec: Spec, spec_file: Path) -> Model | None:
     )
 
 
+def _file_format(engine: EngineModule) -> Format:
+    return "safetensors" if engine.FORMAT == "safetensors" else "gguf"
+
+
 def _path(manifest: Manifest | None) -> Path:
     if manifest is None:
         return Path()
     return manifest.gguf or manifest.folder
-
-
-__all__ = ["LocalTarget", "find_model", "served_name"]

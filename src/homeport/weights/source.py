@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _GRAMMAR = "hf:ORG/NAME[@REVISION][:FILE], wheel:NAME[==VERSION] or file:PATH"
 _HUB = re.compile(
-    r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[\w./-]+))?(?::(?P<file>[^:]+))?", re.ASCII
+    r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[\w./-]+))?(?::(?P<file>[^:]+))?",
+    re.ASCII,
 )
 _WHEEL = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?:==(?P<version>[\w.+!-]+))?", re.ASCII)
 
@@ -58,8 +59,14 @@ class Source(Protocol):
         and checked against whatever the source publishes. Raises what `pin` raises, `DiskFull`, `StateError`.
         """
 
-    def discard(self, path: Path) -> None:
-        """Remove one damaged or unwanted file, so that `fetch` brings it anew."""
+    def discard(self, path: Path, *, keep_shared: bool = False) -> None:
+        """
+        Remove one file, so that `fetch` brings it anew. With `keep_shared` its bytes stay where something
+        else uses them, too: for a file that is unwanted rather than damaged.
+        """
+
+    def sweep(self, folder: Path) -> None:
+        """Remove what is left of downloads to `folder`, and the folder if nothing is in it."""
 
 
 def parse(source: str, *, base: Path) -> WheelSource | HubSource | FileSource:

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
+from homeport.errors import DiskFull, WeightsError
+from homeport.hardware import free_disk
+from homeport.home import writing
 from homeport.progress import Progress, Silent
-from homeport.weights.manifest import Damage, Format, Manifest, Pin
+from homeport.weights import ledger
+from homeport.weights.checksum import sha256_of
+from homeport.weights.download import Bar
+from homeport.weights.ledger import Kept, Pinned
+from homeport.weights.lock import held
+from homeport.weights.manifest import Damage, Format, Manifest, Pin, PinnedFile, digest
+from homeport.weights.source import Source, parse
+from homeport.weights.stage import megabytes, stage
+
+HEADROOM = 256_000_000
+"""Bytes of disk that are left free."""
 
 
 class Store:
     """
     All weights under one root. Its methods block: call them in a thread. Any number of processes may use
     the same root at once, and any of them may be killed at any moment.
+
+    A `source` is one that `weights.source.canonical` made.
     """
 
     def __init__(self, root: Path) -> None:
@@ -19,7 +36,8 @@ class Store:
 
     def pinned(self, source: str, format: Format) -> Pin | None:
         """What an earlier run pinned `source` to, without asking anyone; None where none has."""
-        raise NotImplementedError
+        known = ledger.read(self._pin_path(source, format), Pinned)
+        return known.pin if known else None
 
     def manifest(self, source: str, format: Format) -> Manifest | None:
         """
@@ -27,7 +45,10 @@ class Store:
 
         Costs a few `stat` calls: it compares sizes and modification times.
         """
-        raise NotImplementedError
+        kept = ledger.read(self._manifest_path(source, format), Kept)
+        if kept is None or kept.manifest.pin != self.pinned(source, format):
+            return None
+        return kept.manifest if len(_unchanged(kept)) == len(kept.manifest.pin.files) else None
 
     def ensure(self, source: str, format: Format, progress: Progress) -> Manifest:
         """
@@ -36,7 +57,12 @@ class Store:
         Raises `SpecError`, `NetworkError`, `GatedModel`, `UnknownModel`, `WeightsError`, `EngineMissing`,
         `DiskFull`, `StateError`.
         """
-        raise NotImplementedError
+        here = self.manifest(source, format)
+        if here is not None:
+            return here
+        origin = parse(source, base=Path())
+        with self._locked(origin, progress):
+            return self.manifest(source, format) or self._bring(origin, source, format, progress)
 
     def check(self, source: str, format: Format, progress: Progress | None = None) -> list[Damage]:
         """
@@ -44,11 +70,34 @@ class Store:
 
         Raises `WeightsError` where the weights were never here.
         """
-        raise NotImplementedError
+        progress = progress or Silent()
+        with self._locked(parse(source, base=Path()), progress):
+            path = self._manifest_path(source, format)
+            kept = ledger.read(path, Kept)
+            if kept is None:
+                raise WeightsError(f"{source} has not been fetched", hint="`homeport up` fetches it")
+            files, folder = kept.manifest.pin.files, kept.manifest.folder
+            signs = _signs(files, folder)
+            bar = Bar(progress, source, total=sum(sign.size for sign in signs.values()))
+            damages = []
+            with stage(progress, source, f"checking {source}", f"checked {source}"):
+                for file in files:
+                    damage = _compare(file, folder, bar)
+                    if damage is not None:
+                        damages.append(damage)
+                        signs.pop(file.path, None)
+            ledger.write(path, replace(kept, seen=signs))
+            return damages
 
-    def repin(self, source: str, format: Format) -> Pin:
+    def repin(self, source: str, format: Format, progress: Progress | None = None) -> Pin:
         """What `source` means today; the next `ensure` brings that. Raises what `Source.pin` raises."""
-        raise NotImplementedError
+        origin = parse(source, base=Path())
+        with self._locked(origin, progress or Silent()):
+            known = ledger.read(self._pin_path(source, format), Pinned)
+            pin = origin.pin(format)
+            if known is not None and known.pin.revision == pin.revision:
+                return known.pin
+            return self._write_pin(origin, format, pin, source).pin
 
     def remove(self, source: str, format: Format) -> bool:
         """
@@ -56,11 +105,130 @@ class Store:
 
         What the user or another tool put there stays.
         """
-        raise NotImplementedError
+        origin = parse(source, base=Path())
+        known = ledger.read(self._pin_path(source, format), Pinned)
+        if known is None:
+            return False
+        with self._locked(origin, Silent()):
+            if origin.ours:
+                folder = origin.folder(self._root, known.pin)
+                for path in known.ours:
+                    origin.discard(folder / path, keep_shared=True)
+                origin.sweep(folder)
+            with writing(self._root):
+                self._manifest_path(source, format).unlink(missing_ok=True)
+                self._pin_path(source, format).unlink(missing_ok=True)
+        return True
 
     def all(self) -> list[Manifest]:
         """Every manifest, whether or not its files are still whole."""
-        raise NotImplementedError
+        kept = (ledger.read(path, Kept) for path in sorted((self._root / "manifests").glob("*.json")))
+        return [one.manifest for one in kept if one is not None]
+
+    def _bring(self, origin: Source, source: str, format: Format, progress: Progress) -> Manifest:
+        pin = self._pin(origin, source, format, progress)
+        folder = origin.folder(self._root, pin)
+        kept = ledger.read(self._manifest_path(source, format), Kept)
+        sums = _unchanged(kept) if kept and kept.manifest.folder == folder else {}
+        for last in (False, True):
+            self._want_disk(origin, pin, folder)
+            sums.update(origin.fetch(pin, folder, progress))
+            signs = _signs(pin.files, folder)
+            _hash_rest(pin, folder, sums, progress)
+            bad = [file.path for file in pin.files if file.sha256 not in {None, sums[file.path]}]
+            for path in bad:
+                origin.discard(folder / path)
+                del sums[path]
+            if not bad:
+                break
+            if last:
+                raise WeightsError(
+                    f"{source}: {bad[0]} came damaged twice", hint="check the disk and the network"
+                )
+        files = tuple(
+            PinnedFile(path=file.path, size=signs[file.path].size, sha256=sums[file.path])
+            for file in pin.files
+        )
+        revision = pin.revision or (digest(files) if len(files) > 1 else sums[files[0].path])
+        manifest = Manifest(pin=replace(pin, revision=revision, files=files), folder=folder)
+        if kept is not None and not origin.ours and kept.manifest.digest != manifest.digest:
+            progress.note(f"{source} is not what it was when it was last used")
+        self._write_pin(origin, format, manifest.pin, source)
+        ledger.write(self._manifest_path(source, format), Kept(format=format, manifest=manifest, seen=signs))
+        return manifest
+
+    def _pin(self, origin: Source, source: str, format: Format, progress: Progress) -> Pin:
+        known = self.pinned(source, format)
+        if known is not None and origin.ours:
+            return known
+        with stage(progress, source, f"looking up {source}", f"found {source}"):
+            pin = origin.pin(format)
+        self._write_pin(origin, format, pin, source)
+        return pin
+
+    def _write_pin(self, origin: Source, format: Format, pin: Pin, source: str) -> Pinned:
+        """Written before the first byte, so that what is fetched can be told from what was there, come what may."""
+        path = self._pin_path(source, format)
+        folder = origin.folder(self._root, pin)
+        before = ledger.read(path, Pinned)
+        missing = tuple(file.path for file in pin.files if not (folder / file.path).exists())
+        same = before is not None and before.pin.revision == pin.revision
+        pinned = Pinned(format=format, pin=pin, ours=before.ours if before and same else missing)
+        ledger.write(path, pinned)
+        return pinned
+
+    def _want_disk(self, origin: Source, pin: Pin, folder: Path) -> None:
+        needed = origin.needs(pin, folder)
+        if not needed:
+            return
+        with writing(folder):
+            free = free_disk(folder)
+        if free < needed + HEADROOM:
+            raise DiskFull(
+                f"{pin.source} needs {megabytes(needed)} of disk, and {megabytes(free)} are free at {folder}"
+                f" ({megabytes(HEADROOM)} of them stay free)",
+                hint="free some space, or set HOMEPORT_HOME (for hf: sources HF_HOME) to a folder on a larger disk",
+            )
+
+    def _locked(self, origin: Source, progress: Progress) -> AbstractContextManager[None]:
+        return held(self._root / "locks" / f"{origin.lock}.lock", origin.text, progress)
+
+    def _pin_path(self, source: str, format: Format) -> Path:
+        return self._root / "pins" / ledger.name_of(source, format)
+
+    def _manifest_path(self, source: str, format: Format) -> Path:
+        return self._root / "manifests" / ledger.name_of(source, format)
 
 
-__all__ = ["Silent", "Store"]
+def _unchanged(kept: Kept) -> dict[str, str]:
+    """The sha256 of the files that are as they were when they were hashed, by path."""
+    folder = kept.manifest.folder
+    return {
+        file.path: file.sha256
+        for file in kept.manifest.pin.files
+        if file.sha256 and file.path in kept.seen and ledger.seen(folder / file.path) == kept.seen[file.path]
+    }
+
+
+def _signs(files: tuple[PinnedFile, ...], folder: Path) -> dict[str, ledger.Seen]:
+    return {file.path: sign for file in files if (sign := ledger.seen(folder / file.path)) is not None}
+
+
+def _hash_rest(pin: Pin, folder: Path, sums: dict[str, str], progress: Progress) -> None:
+    rest = [file for file in pin.files if file.path not in sums]
+    if not rest:
+        return
+    bar = Bar(progress, pin.source, total=sum(file.size for file in rest))
+    with stage(progress, pin.source, f"checking {pin.source}", f"checked {pin.source}"):
+        for file in rest:
+            sums[file.path] = sha256_of(folder / file.path, bar.add)
+
+
+def _compare(file: PinnedFile, folder: Path, bar: Bar) -> Damage | None:
+    path = folder / file.path
+    if not path.is_file():
+        return Damage(path=path, what="is missing")
+    found = sha256_of(path, bar.add)
+    if found == file.sha256:
+        return None
+    return Damage(path=path, what=f"has the sha256 {found}, should have {file.sha256}")

@@ -1,0 +1,72 @@
+"""
+From `homeport up` to the first token, against the bare engine started by hand on the same, warm weights; and how
+long the commands take that do nothing, against those of other tools (where they are installed, see `peers`).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Mapping
+from pathlib import Path
+
+from common import HOMEPORT, ROOT, await_token, bare_engine, header, report, timed, workspace
+
+RUNS = 5
+PEERS = {"dstack": "dstack", "skypilot": "sky", "llm": "llm"}
+"""Package and command."""
+
+
+def main() -> None:
+    """Print the ratios."""
+    header()
+    with workspace() as (folder, env, gguf):
+        ours, bare = [], []
+        for _ in range(RUNS):
+            ours.append(timed([*HOMEPORT, "up", "--yes", "--no-verify"], cwd=folder, env=env))
+            subprocess.run([*HOMEPORT, "down"], cwd=folder, env=env, check=True, capture_output=True)
+            begun = time.perf_counter()
+            with bare_engine(gguf) as url:
+                await_token(url)
+                bare.append(time.perf_counter() - begun)
+        report(
+            "`homeport up` to the first token, warm weights", ours, bare, against="the bare engine", limit=1.3
+        )
+        subprocess.run([*HOMEPORT, "up", "--yes"], cwd=folder, env=env, check=True, capture_output=True)
+        again = [timed([*HOMEPORT, "up"], cwd=folder, env=env) for _ in range(RUNS)]
+        subprocess.run([*HOMEPORT, "down"], cwd=folder, env=env, check=True, capture_output=True)
+        report("a second `homeport up`", again, [0.5], against="the promised 0.5 s", limit=1)
+        helped = [timed([*HOMEPORT, "--help"], cwd=folder, env=env) for _ in range(RUNS)]
+        report("`homeport --help`", helped, [0.3], against="the promised 0.3 s", limit=1)
+        _peers(helped, again, folder, env)
+
+
+def _peers(helped: list[float], again: list[float], folder: Path, env: Mapping[str, str]) -> None:
+    if "--peers" not in sys.argv:
+        print(
+            "other tools: not measured; `python benchmarks/startup.py --peers` installs and measures them (1 GB)"
+        )
+        return
+    for package, command in PEERS.items():
+        place = ROOT / ".cache" / "peers" / package
+        if not (place / "bin" / command).exists():
+            venv.create(place, with_pip=True)
+            install = [str(place / "bin" / "pip"), "install", "--quiet", package]
+            subprocess.run(install, check=True, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+        program = str(place / "bin" / command)
+        version = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, check=False
+        ).stdout.split()[-1:]
+        timed([program, "--help"], cwd=folder, env=env)
+        seconds = [timed([program, "--help"], cwd=folder, env=env) for _ in range(RUNS)]
+        report("`homeport --help`", helped, seconds, against=f"`{command} --help` ({' '.join(version)})")
+        report(
+            "a second `homeport up`", again, seconds, against=f"`{command} --help`, which does nothing at all"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""homeport weights"""
+
+from __future__ import annotations
+
+import click
+
+from homeport.cli.context import App, json_option
+
+
+@click.group("weights", invoke_without_command=True)
+@json_option
+@click.pass_context
+def command(ctx: click.Context, json_output: bool) -> None:
+    """List the weights on this machine; `fetch`, `check` and `remove` them."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from homeport import inventory
+
+    app: App = ctx.obj
+    stored = inventory.stored()
+    rows: list[tuple[str, ...]] = [
+        (entry.source, entry.revision[:12], f"{entry.size / 1e6:,.0f} MB", entry.state, str(entry.folder))
+        for entry in stored
+    ]
+    terminal = app.terminal(json_output=json_output)
+    if not rows and not json_output:
+        terminal.say("no weights here yet; `homeport up` or `homeport weights fetch` brings some")
+        return
+    header = ("SOURCE", "REVISION", "SIZE", "STATE", "FOLDER")
+    terminal.table(header, rows, data=[entry.as_json() for entry in stored])
+
+
+@command.command("fetch")
+@click.argument("models", nargs=-1, required=True)
+@click.option("--engine", default="llamacpp", show_default=True, type=click.Choice(["llamacpp", "vllm"]))
+@json_option
+@click.pass_obj
+def fetch(app: App, models: tuple[str, ...], engine: str, json_output: bool) -> None:
+    """Bring the weights of MODELS (names from the catalog, or sources) to this machine."""
+    from homeport import inventory
+
+    terminal = app.terminal(json_output=json_output)
+    try:
+        stored = [inventory.fetch(model, engine=engine, progress=terminal) for model in models]
+    finally:
+        terminal.close()
+    text = "\n".join(str(entry.folder) for entry in stored)
+    terminal.result(text, [entry.as_json() for entry in stored])
+
+
+@command.command("check")
+@click.argument("sources", nargs=-1)
+@json_option
+@click.pass_obj
+def check(app: App, sources: tuple[str, ...], json_output: bool) -> int:
+    """Read every file and compare it with its checksum. Exits with 12 where one is damaged; `up` mends it."""
+    from homeport import inventory
+    from homeport.errors import WeightsError
+
+    terminal = app.terminal(json_output=json_output)
+    try:
+        damages = inventory.check(sources, progress=terminal)
+    finally:
+        terminal.close()
+    found = [f"{source}: {damage}" for source, several in damages.items() for damage in several]
+    whole = f"{len(damages)} checked, all whole" if damages else "nothing to check"
+    data = {source: [str(damage) for damage in several] for source, several in damages.items()}
+    terminal.result("\n".join(found) or whole, data)
+    if found:
+        terminal.say("`homeport up` or `homeport weights fetch` mends them")
+    return WeightsError.exit_code if found else 0
+
+
+@command.command("remove")
+@click.argument("sources", nargs=-1, required=True)
+@json_option
+@click.pass_obj
+def remove(app: App, sources: tuple[str, ...], json_output: bool) -> None:
+    """Remove weights that homeport fetched, by their source or model's name; your own files stay."""
+    from homeport import inventory
+
+    terminal = app.terminal(json_output=json_output)
+    removed = [source for source in sources if inventory.remove(source)]
+    terminal.result(
+        "\n".join(f"removed {source}" for source in removed) or "nothing to remove", {"removed": removed}
+    )

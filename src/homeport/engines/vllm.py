@@ -1,0 +1,155 @@
+"""vLLM, where it is installed: in this Python, or as `vllm` on the PATH."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from homeport.engines import Format, Installation, Launch, Request, served_name
+from homeport.engines.memory import VLLM_ALLOWANCE, kv_cache, weights_size
+from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
+
+FORMAT: Format = "safetensors"
+INSTALL_HINT = "vllm: pip install 'homeport[vllm]', or put a `vllm` on the PATH"
+
+_SERVER = Path(__file__).parent / "vllm_server" / "homeport_vllm.py"
+_GIB = 2**30
+
+
+def find() -> Installation | None:
+    """The vLLM of this Python; else the one whose command is on the PATH, with its own Python."""
+    if find_spec("vllm") is not None:
+        return Installation(engine="vllm", version=metadata.version("vllm"), executable=sys.executable)
+    command = shutil.which("vllm")
+    python = Path(command).resolve().parent / "python" if command else None
+    if python is None or not python.exists():
+        return None
+    ask = "from importlib.metadata import version; print(version('vllm'))"
+    try:
+        # -I: the answer shall not depend on the folder that homeport was called in.
+        answer = subprocess.run(
+            [python, "-I", "-c", ask], capture_output=True, text=True, timeout=30, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return Installation(engine="vllm", version=answer.stdout.strip(), executable=str(python))
+
+
+def launch(request: Request, installation: Installation) -> Launch:
+    """`vllm serve` with the context and parallelism of the spec; on a machine without a GPU, for the CPU."""
+    settings, model = request.settings, request.model
+    name = served_name(model)
+    cache = kv_cache(model.architecture, settings.context, settings.parallel)
+    command = [installation.executable, str(_SERVER), "serve", str(request.weights)]
+    command += ["--served-model-name", name, "--host", request.host, "--port", str(request.port)]
+    command += ["--max-model-len", str(settings.context), "--max-num-seqs", str(settings.parallel)]
+    command += ["--dtype", settings.dtype]
+    environment = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    if not request.machine.gpus:
+        # Compiling takes a minute at every start on a CPU, and gains little there.
+        command.append("--enforce-eager")
+        environment |= {"VLLM_CPU_KVCACHE_SPACE": str(_cache_gib(cache)), "VLLM_CPU_NUM_OF_RESERVED_CPU": "0"}
+    if settings.quantization is not None:
+        command += ["--quantization", settings.quantization]
+    tools = settings.tool_parser or model.tool_parser
+    if tools is not None:
+        command += ["--enable-auto-tool-choice", "--tool-call-parser", tools]
+    reasoning = settings.reasoning_parser or model.reasoning_parser
+    if reasoning is not None:
+        command += ["--reasoning-parser", reasoning]
+    if model.chat_template is not None:
+        command += ["--chat-template", str(model.chat_template)]
+    files = _generation_config(request)
+    if files:
+        command += ["--generation-config", str(request.folder)]
+    command += _lora(request)
+    command += settings.extra_args
+    if request.keyed:
+        environment["HOMEPORT_KEY_ON_STDIN"] = "1"
+    on_cpu = 0 if request.machine.gpus else weights_size(request.weights) + _cache_gib(cache) * _GIB
+    return Launch(
+        engine="vllm",
+        version=installation.version,
+        command=tuple(command),
+        environment=environment,
+        model=name,
+        host=request.host,
+        port=request.port,
+        context=settings.context,
+        parallel=settings.parallel,
+        keyed=request.keyed,
+        weights=str(request.weights),
+        tools=tools is not None,
+        memory=on_cpu + VLLM_ALLOWANCE,
+        ready_within_s=1800,
+        files=files,
+    )
+
+
+def explain(log: str) -> HomeportError | None:
+    """What vLLM's last lines say, where they are recognised."""
+    if "Address already in use" in log or "address already in use" in log:
+        return PortTaken("vLLM could not listen on its port", hint="`homeport up --port 0` takes a free one")
+    if (
+        "CUDA out of memory" in log
+        or "No available memory for the cache blocks" in log
+        or "larger than the" in log
+    ):
+        return MemoryTooSmall(
+            "vLLM has too little memory for this model and context",
+            hint="make engine.context or engine.parallel smaller, or set engine.quantization",
+        )
+    error = re.findall(r"unrecognized arguments: (.+)", log)
+    if error:
+        return SpecError(f"vLLM does not know: {error[-1]}", hint="correct engine.extra_args")
+    if "safetensors_rust.SafetensorError" in log or "Error while deserializing header" in log:
+        return WeightsError(
+            "vLLM cannot load these weights",
+            hint="`homeport weights check` compares them with their checksums; `homeport up` mends them",
+        )
+    errors = re.findall(r"(?:ValueError|RuntimeError|ImportError): (.+)", log)
+    if errors:
+        return EngineFailed(f"vLLM says: {errors[-1]}", hint="`homeport logs` shows the whole log")
+    return None
+
+
+def _cache_gib(cache: int) -> int:
+    # Whole GiB are all that the variable takes. Twice the plain arithmetic: vLLM hands memory out in equal pages,
+    # of which models with sliding windows fill only a part.
+    return max(1, math.ceil(2 * cache / _GIB))
+
+
+def _lora(request: Request) -> list[str]:
+    if not request.adapters:
+        return []
+    modules = [f"{name}={path}" for name, path in request.adapters.items()]
+    return ["--enable-lora", "--lora-modules", *modules]
+
+
+def _generation_config(request: Request) -> dict[str, str]:
+    """
+    The file that ends answers at the model's stop strings, for a model without an end-of-turn token.
+
+    vLLM has no default stop strings, but takes every `eos_token_id` of a generation config as an end; so only
+    those that are one token in the model's vocabulary can be had.
+    """
+    tokenizer = request.weights / "tokenizer.json"
+    if not request.model.stop or not tokenizer.is_file():
+        return {}
+    vocabulary: dict[str, Any] = json.loads(tokenizer.read_text(encoding="utf-8"))["model"]["vocab"]  # JSON
+    own = request.weights / "generation_config.json"
+    config: dict[str, Any] = json.loads(own.read_text(encoding="utf-8")) if own.is_file() else {}  # JSON
+    ends = config.get("eos_token_id", [])
+    ends = ends if isinstance(ends, list) else [ends]
+    ends += [vocabulary[stop] for stop in request.model.stop if stop in vocabulary]
+    path = request.folder / "generation_config.json"
+    sampling = {**config, **request.model.sampling}
+    return {str(path): json.dumps({**sampling, "eos_token_id": sorted(set(ends))}, indent=1)}

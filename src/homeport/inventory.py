@@ -1,0 +1,114 @@
+"""The weights on this machine, as their owner looks after them: what is here, is it whole, away with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from homeport.errors import WeightsError
+from homeport.home import Home, find_home
+from homeport.progress import Progress, Silent
+from homeport.spec import Engine, Spec
+from homeport.targets.local import weights_of
+from homeport.weights import Damage, Format, Manifest
+from homeport.weights.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """Weights that are here."""
+
+    source: str
+    revision: str
+    size: int
+    """Bytes."""
+    digest: str
+    format: Format
+    state: Literal["whole", "changed"]
+    """whole: no file has changed since it was last read and compared. Only `check` reads them again."""
+    folder: Path
+
+    def as_json(self) -> dict[str, Any]:
+        """The entry as `--json` prints it."""
+        return {
+            "source": self.source,
+            "revision": self.revision,
+            "size_bytes": self.size,
+            "digest": self.digest,
+            "format": self.format,
+            "state": self.state,
+            "folder": str(self.folder),
+        }
+
+
+def stored(*, home: Home | None = None) -> list[Stored]:
+    """All weights that are on this machine, by source."""
+    store = _store(home)
+    return sorted((_stored(store, manifest) for manifest in store.all()), key=lambda entry: entry.source)
+
+
+def fetch(model: str, *, engine: str = "llamacpp", progress: Progress | None = None) -> Stored:
+    """The weights of `model` (a catalog's name or a source) for `engine`, brought here if need be."""
+    spec = Spec(model=model, engine=Engine.model_validate({"kind": engine}))
+    weights = weights_of(spec, Path.cwd() / "homeport.toml", engine, _store(None))
+    if weights is None:
+        raise WeightsError(f"{engine} keeps its own weights", hint="`homeport up` has it fetch them")
+    return _stored(weights.store, weights.store.ensure(weights.source, weights.format, progress or Silent()))
+
+
+def check(
+    sources: Sequence[str] = (), *, home: Home | None = None, progress: Progress | None = None
+) -> Mapping[str, list[Damage]]:
+    """What is damaged, by source: every file of the weights named, or of all, is read. Raises `WeightsError`."""
+    store = _store(home)
+    chosen = [entry for entry in stored(home=home) if not sources or entry.source in _named(sources)]
+    missing = set(_named(sources)) - {entry.source for entry in chosen}
+    if missing:
+        raise WeightsError(f"{missing.pop()} is not on this machine", hint="`homeport weights` lists what is")
+    return {entry.source: store.check(entry.source, entry.format, progress) for entry in chosen}
+
+
+def remove(source: str, *, home: Home | None = None) -> bool:
+    """Remove weights by source or model's name; whether there were any that homeport may remove."""
+    store = _store(home)
+    names = _named([source])
+    found = [entry for entry in stored(home=home) if entry.source in names]
+    removed = [store.remove(entry.source, entry.format) for entry in found]
+    return any(removed)
+
+
+def _named(sources: Sequence[str]) -> list[str]:
+    from homeport import catalog
+    from homeport.weights.source import canonical, is_source
+
+    named: list[str] = []
+    here = {manifest.pin.source for manifest in _store(None).all()}
+    for source in sources:
+        model = catalog.find(source)
+        if model is not None:
+            named += [own for own in model.weights.values() if own in here] or list(model.weights.values())[
+                :1
+            ]
+        else:
+            named.append(canonical(source, Path.cwd()) if is_source(source) else source)
+    return named
+
+
+def _stored(store: Store, manifest: Manifest) -> Stored:
+    format_: Format = "gguf" if manifest.gguf else "safetensors"
+    whole = store.manifest(manifest.pin.source, format_) is not None
+    return Stored(
+        source=manifest.pin.source,
+        revision=manifest.pin.revision,
+        size=manifest.pin.size,
+        digest=manifest.digest,
+        format=format_,
+        state="whole" if whole else "changed",
+        folder=manifest.folder,
+    )
+
+
+def _store(home: Home | None) -> Store:
+    return Store((home or find_home()).weights)

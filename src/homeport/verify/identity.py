@@ -1,0 +1,41 @@
+"""Is the served model the pinned one?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+
+from homeport.verify.report import Finding, Subject, failed, passed
+
+
+async def served_model(subject: Subject) -> Finding:
+    """The name is listed, the engine loaded what it was told to, and those files have not changed since."""
+    async with subject.endpoint.client(timeout_s=30) as client:
+        listed = (await client.get("/v1/models")).raise_for_status().json()
+        loaded = await _loaded(subject, client, listed)
+    names = [model["id"] for model in listed["data"]]
+    evidence = {"models": names, "loaded": loaded, "weights_digest": subject.weights_digest}
+    if subject.endpoint.model not in names:
+        return failed(
+            f"{subject.endpoint.model} is not among the models it lists: {', '.join(names)}", **evidence
+        )
+    if loaded is not None and loaded != subject.weights_path:
+        return failed(f"the engine has loaded {loaded}, not {subject.weights_path}", **evidence)
+    if not subject.weights_intact:
+        return failed(
+            "the weights on disk have changed since they were checked: `homeport up` mends them", **evidence
+        )
+    digest = f", sha256 {subject.weights_digest[:12]}…" if subject.weights_digest else ""
+    return passed(f"{subject.endpoint.model}{digest}", **evidence)
+
+
+async def _loaded(subject: Subject, client: httpx2.AsyncClient, listed: Any) -> str | None:  # Any: JSON
+    """What the engine says that it has loaded; None where it does not tell."""
+    if subject.engine == "llamacpp":
+        answer = (await client.get("/props")).raise_for_status().json()
+        return str(answer["model_path"])
+    if subject.engine == "vllm":
+        roots = [model.get("root") for model in listed["data"] if model["id"] == subject.endpoint.model]
+        return str(roots[0]) if roots else None
+    return None

@@ -1,0 +1,154 @@
+"""What is checked, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from homeport.catalog import Model
+from homeport.endpoint import Endpoint
+
+
+class Outcome(StrEnum):
+    """What came of a check."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """Not checked, with the reason. Never counted as passed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """An endpoint together with what it promises; what the checks hold it to."""
+
+    endpoint: Endpoint
+    model: Model
+    engine: str
+    """llamacpp, vllm or ollama."""
+    context: int
+    """Tokens that one request may use, prompt and answer together."""
+    parallel: int
+    """Requests served at once."""
+    tools: bool
+    """Whether tool calls are promised: the model was trained for them and the engine parses them."""
+    weights_path: str
+    """What the engine was told to load."""
+    weights_digest: str
+    """The manifest's digest, or '' where the engine keeps its weights itself (Ollama's library)."""
+    weights_intact: bool
+    """Whether the files on disk are, by size and time of change, those that were checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check saw."""
+
+    outcome: Outcome
+    detail: str
+    """One line: what was seen, or why it was skipped or failed."""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    """What the detail rests on, as JSON: statuses, counts, excerpts."""
+
+
+def passed(detail: str, **evidence: Any) -> Finding:  # Any: JSON
+    """It is as promised."""
+    return Finding(Outcome.PASSED, detail, evidence)
+
+
+def failed(detail: str, **evidence: Any) -> Finding:  # Any: JSON
+    """It is not as promised."""
+    return Finding(Outcome.FAILED, detail, evidence)
+
+
+def skipped(reason: str, **evidence: Any) -> Finding:  # Any: JSON
+    """It was not checked, or cannot be judged."""
+    return Finding(Outcome.SKIPPED, reason, evidence)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A check's finding, with its name and time."""
+
+    name: str
+    title: str
+    outcome: Outcome
+    detail: str
+    seconds: float
+    evidence: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as `--json` prints it."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "outcome": self.outcome,
+            "detail": self.detail,
+            "seconds": round(self.seconds, 3),
+            "evidence": dict(self.evidence),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All results, in the order of the checks."""
+
+    endpoint: str
+    model: str
+    engine: str
+    weights_digest: str
+    started_at: str
+    """ISO 8601, UTC."""
+    seconds: float
+    results: tuple[Result, ...]
+
+    @property
+    def passed(self) -> bool:
+        """No check failed, and at least one passed."""
+        outcomes = {result.outcome for result in self.results}
+        return Outcome.PASSED in outcomes and Outcome.FAILED not in outcomes
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as `--json` prints it."""
+        return {
+            "endpoint": self.endpoint,
+            "model": self.model,
+            "engine": self.engine,
+            "weights_digest": self.weights_digest,
+            "started_at": self.started_at,
+            "seconds": round(self.seconds, 3),
+            "passed": self.passed,
+            "results": [result.as_json() for result in self.results],
+        }
+
+    def as_junit(self) -> str:
+        """The report as JUnit XML: one test case a check."""
+        counts = {outcome: str(sum(r.outcome is outcome for r in self.results)) for outcome in Outcome}
+        suite = ET.Element(
+            "testsuite",
+            name=f"homeport verify {self.endpoint}",
+            tests=str(len(self.results)),
+            failures=counts[Outcome.FAILED],
+            skipped=counts[Outcome.SKIPPED],
+            errors="0",
+            time=f"{self.seconds:.3f}",
+            timestamp=self.started_at,
+        )
+        for result in self.results:
+            case = ET.SubElement(
+                suite,
+                "testcase",
+                classname=f"homeport.{self.engine}",
+                name=result.name,
+                time=f"{result.seconds:.3f}",
+            )
+            if result.outcome is Outcome.PASSED:
+                ET.SubElement(case, "system-out").text = result.detail
+            else:
+                tag = "failure" if result.outcome is Outcome.FAILED else "skipped"
+                ET.SubElement(case, tag, message=result.detail)
+        ET.indent(suite)
+        return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"

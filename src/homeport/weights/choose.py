@@ -1,0 +1,95 @@
+"""Which files of a repository or folder an engine needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from homeport.errors import WeightsError
+from homeport.weights.manifest import Format
+
+_SPLIT = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})\.gguf")
+_BESIDE = frozenset({".json", ".model", ".jinja", ".txt", ".tiktoken"})
+_OTHER_RUNTIMES = frozenset({"original", "onnx", "openvino", "coreml", "gguf", "metal"})
+
+
+def choose(names: Iterable[str], wanted: Format, *, file: str | None = None, where: str) -> list[str]:
+    """
+    The names that an engine which loads `wanted` needs, sorted; `file` is the one that the user named.
+
+    Raises `WeightsError` where there is nothing to load or more than one thing, listing what there is.
+    """
+    known = sorted(set(names))
+    return _gguf(known, file, where) if wanted == "gguf" else _safetensors(known, file, where)
+
+
+def is_part(name: str) -> bool:
+    """Whether the name is that of one part of a split GGUF."""
+    return _SPLIT.fullmatch(name) is not None
+
+
+def _gguf(names: list[str], file: str | None, where: str) -> list[str]:
+    ggufs = [name for name in names if name.endswith(".gguf")]
+    if file is not None:
+        if file not in names:
+            raise WeightsError(f"{where} has no file {file}", hint=_listed("its GGUF files are", ggufs))
+        return _parts(file, names, where)
+    # A projector reads images for another model; it is never the model itself.
+    heads = [name for name in ggufs if _is_head(name) and not PurePosixPath(name).name.startswith("mmproj")]
+    if not heads:
+        hint = "the engine vllm loads its safetensors" if _has_safetensors(names) else "choose another source"
+        raise WeightsError(f"{where} has no GGUF file, which is what this engine loads", hint=hint)
+    if len(heads) > 1:
+        heads = [name for name in heads if "q4_k_m" in name.lower()] or heads
+    if len(heads) > 1:
+        raise WeightsError(f"{where} has several GGUF files", hint=_listed("name one behind a colon:", heads))
+    return _parts(heads[0], names, where)
+
+
+def _safetensors(names: list[str], file: str | None, where: str) -> list[str]:
+    if file is not None:
+        raise WeightsError(
+            f"{where} names the file {file}, and this engine loads a folder of safetensors",
+            hint="leave the file out, or choose the engine llamacpp for a GGUF",
+        )
+    tensors = [name for name in names if name.endswith(".safetensors") and "/" not in name]
+    # Some makers publish the same weights twice; this is the form for their own runtime.
+    tensors = [name for name in tensors if not name.startswith("consolidated")] or tensors
+    if not tensors:
+        has_gguf = any(name.endswith(".gguf") for name in names)
+        hint = "the engine llamacpp loads its GGUF" if has_gguf else "choose another source"
+        raise WeightsError(f"{where} has no safetensors, which is what this engine loads", hint=hint)
+    return sorted([*tensors, *(name for name in names if _is_beside(name))])
+
+
+def _is_beside(name: str) -> bool:
+    path = PurePosixPath(name)
+    hidden = any(part.startswith(".") for part in path.parts)
+    return path.suffix in _BESIDE and not hidden and path.parts[0] not in _OTHER_RUNTIMES
+
+
+def _is_head(name: str) -> bool:
+    return not is_part(name) or "-00001-of-" in name
+
+
+def _parts(name: str, names: list[str], where: str) -> list[str]:
+    match = _SPLIT.fullmatch(name)
+    if match is None:
+        return [name]
+    count = int(match["count"])
+    parts = [f"{match['stem']}-{number:05d}-of-{match['count']}.gguf" for number in range(1, count + 1)]
+    missing = [part for part in parts if part not in names]
+    if missing:
+        raise WeightsError(f"{where} lacks {missing[0]}, one of {count} parts")
+    return parts
+
+
+def _has_safetensors(names: list[str]) -> bool:
+    return any(name.endswith(".safetensors") for name in names)
+
+
+def _listed(what: str, names: list[str]) -> str:
+    shown = names[:20]
+    more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+    return f"{what} {', '.join(shown)}{more}" if names else "it has no GGUF file"

