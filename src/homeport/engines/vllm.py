@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import shutil
 import subprocess
@@ -20,8 +19,13 @@ from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTak
 FORMAT: Format = "safetensors"
 INSTALL_HINT = "vllm: pip install 'homeport[vllm]', or put a `vllm` on the PATH"
 
+_TOO_LITTLE_MEMORY = (
+    "CUDA out of memory",
+    "No available memory for the cache blocks",
+    "larger than the available KV cache memory",
+    "is less than desired CPU memory utilization",
+)
 _SERVER = Path(__file__).parent / "vllm_server" / "homeport_vllm.py"
-_GIB = 2**30
 
 
 def find() -> Installation | None:
@@ -56,7 +60,15 @@ def launch(request: Request, installation: Installation) -> Launch:
     if not request.machine.gpus:
         # Compiling takes a minute at every start on a CPU, and gains little there.
         command.append("--enforce-eager")
-        environment |= {"VLLM_CPU_KVCACHE_SPACE": str(_cache_gib(cache)), "VLLM_CPU_NUM_OF_RESERVED_CPU": "0"}
+        # Without a size of its own, vLLM wants 92 % of the machine's memory for the cache, or does not start.
+        command += ["--kv-cache-memory-bytes", str(_cache_bytes(cache))]
+        # vLLM keeps one core to itself unless told otherwise; OpenMP's threads spin while they wait, and with
+        # another process on the same cores that stalls for seconds.
+        environment |= {
+            "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
+            "OMP_WAIT_POLICY": "passive",
+            "VLLM_HOST_IP": "127.0.0.1",
+        }
     if settings.quantization is not None:
         command += ["--quantization", settings.quantization]
     tools = settings.tool_parser or model.tool_parser
@@ -74,7 +86,7 @@ def launch(request: Request, installation: Installation) -> Launch:
     command += settings.extra_args
     if request.keyed:
         environment["HOMEPORT_KEY_ON_STDIN"] = "1"
-    on_cpu = 0 if request.machine.gpus else weights_size(request.weights) + _cache_gib(cache) * _GIB
+    on_cpu = 0 if request.machine.gpus else weights_size(request.weights) + _cache_bytes(cache)
     return Launch(
         engine="vllm",
         version=installation.version,
@@ -95,36 +107,32 @@ def launch(request: Request, installation: Installation) -> Launch:
 
 
 def explain(log: str) -> HomeportError | None:
-    """What vLLM's last lines say, where they are recognised."""
-    if "Address already in use" in log or "address already in use" in log:
+    """What vLLM's log says, where it is recognised. The cause stands first; later lines only say that it failed."""
+    if "ddress already in use" in log:
         return PortTaken("vLLM could not listen on its port", hint="`homeport up --port 0` takes a free one")
-    if (
-        "CUDA out of memory" in log
-        or "No available memory for the cache blocks" in log
-        or "larger than the" in log
-    ):
+    if any(text in log for text in _TOO_LITTLE_MEMORY):
         return MemoryTooSmall(
             "vLLM has too little memory for this model and context",
             hint="make engine.context or engine.parallel smaller, or set engine.quantization",
         )
-    error = re.findall(r"unrecognized arguments: (.+)", log)
-    if error:
-        return SpecError(f"vLLM does not know: {error[-1]}", hint="correct engine.extra_args")
-    if "safetensors_rust.SafetensorError" in log or "Error while deserializing header" in log:
+    unknown = re.search(r"unrecognized arguments: (.+)", log)
+    if unknown:
+        return SpecError(f"vLLM does not know: {unknown[1]}", hint="correct engine.extra_args")
+    if "SafetensorError" in log or "Error while deserializing header" in log:
         return WeightsError(
             "vLLM cannot load these weights",
             hint="`homeport weights check` compares them with their checksums; `homeport up` mends them",
         )
-    errors = re.findall(r"(?:ValueError|RuntimeError|ImportError): (.+)", log)
-    if errors:
-        return EngineFailed(f"vLLM says: {errors[-1]}", hint="`homeport logs` shows the whole log")
-    return None
+    cause = re.search(r"(?:ValueError|RuntimeError|ImportError|ValidationError): (.+)", log)
+    return (
+        EngineFailed(f"vLLM says: {cause[1]}", hint="`homeport logs` shows the whole log") if cause else None
+    )
 
 
-def _cache_gib(cache: int) -> int:
-    # Whole GiB are all that the variable takes. Twice the plain arithmetic: vLLM hands memory out in equal pages,
-    # of which models with sliding windows fill only a part.
-    return max(1, math.ceil(2 * cache / _GIB))
+def _cache_bytes(cache: int) -> int:
+    # Twice the plain arithmetic: vLLM hands memory out in equal pages, of which models with sliding windows fill
+    # only a part.
+    return max(2 * cache, 128 * 2**20)
 
 
 def _lora(request: Request) -> list[str]:

@@ -137,13 +137,13 @@ class Process:
             with writing(Path(path)):
                 Path(path).write_text(text, encoding="utf-8")
         key = json.dumps({"api_key": self.api_key.reveal()}) + "\n" if self.api_key else ""
-        child = processes.start(
+        pid = processes.start(
             launch.command, folder=self.folder, environment=launch.environment, line=key, without=self.hidden
         )
         started = Record(
             name=self.name,
-            pid=child.pid,
-            create_time=psutil.Process(child.pid).create_time(),
+            pid=pid,
+            create_time=psutil.Process(pid).create_time(),
             launch=launch.as_json(),
             url=launch.url,
             spec=self.spec,

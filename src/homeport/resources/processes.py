@@ -24,11 +24,11 @@ _CLOCK_SLACK_S = 2.0
 
 def start(
     command: Iterable[str], *, folder: Path, environment: Mapping[str, str], line: str, without: Iterable[str]
-) -> subprocess.Popen[bytes]:
+) -> int:
     """
     Start `command` in a session of its own, so that it outlives the shell; its output goes to `engine.log`.
 
-    `line` is written to its standard input. The variables named in `without` are kept from it.
+    Returns its pid. `line` is written to its standard input. The variables named in `without` are kept from it.
     """
     log = folder / "engine.log"
     with writing(log):
@@ -53,7 +53,8 @@ def start(
         process.stdin.close()
     except BrokenPipeError:
         pass  # It ended at once; whoever waits for it will see why.
-    return process
+    process.returncode = 0  # It outlives us on purpose: no warning when this object goes before it.
+    return process.pid
 
 
 def alive(pid: int, create_time: float, folder: Path) -> psutil.Process | None:

