@@ -306,7 +306,7 @@ def _subject(wanted: LocalTarget, remembered: Record) -> Subject:
     digest = remembered.weights["digest"]
     return Subject(
         endpoint=_endpoint(remembered, wanted.api_key),
-        model=wanted.described(manifest),
+        model=wanted.described(Path(launch["weights"])),
         engine=launch["engine"],
         context=launch["context"],
         parallel=launch["parallel"],

@@ -73,7 +73,7 @@ def main() -> NoReturn:
     sys.exit(run(sys.argv[1:]))
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one for each way to end
     """Run the command line; returns the exit code."""
     from homeport.errors import HomeportError
 
@@ -101,4 +101,10 @@ def run(arguments: list[str]) -> int:
         if debug:
             raise
         return error.exit_code
+    except Exception as error:
+        if debug:
+            raise
+        click.echo(f"error: this is a mistake of homeport's: {type(error).__name__}: {error}", err=True)
+        click.echo("   do: run it again with `homeport --debug …` and report what it prints", err=True)
+        return HomeportError.exit_code
     return code if isinstance(code, int) else 0

@@ -108,7 +108,7 @@ class LocalTarget:
         """How the engine is started, given the weights that are there."""
         engine, installation = self.engine
         manifest = outputs[self.weights.id] if self.weights else None
-        model = self.described(manifest)
+        model = self.described(_path(manifest))
         if model.context and self.spec.engine.context > model.context:
             raise SpecError(
                 f"engine.context is {self.spec.engine.context}, but {model.name} was made for {model.context} tokens",
@@ -130,17 +130,15 @@ class LocalTarget:
         )
         return engine.launch(request, installation)
 
-    def described(self, manifest: Manifest | None) -> Model:
-        """What is known of the model: from the catalog, else from its own files."""
+    def described(self, weights: Path) -> Model:
+        """What is known of the model: from the catalog, else from its own files, a GGUF or a folder."""
         if self.model is not None:
             return self.model
         from homeport.catalog import inspect
 
-        assert manifest is not None
-        name = self.spec.model
-        if manifest.gguf is not None:
-            return inspect.from_gguf(manifest.gguf, name=name)
-        return inspect.from_folder(manifest.folder, name=name)
+        if weights.is_dir():
+            return inspect.from_folder(weights, name=self.spec.model)
+        return inspect.from_gguf(weights, name=self.spec.model)
 
     async def plan(self) -> Plan:
         """What `up` would do. Raises what `up` would raise at once."""

@@ -157,7 +157,7 @@ class HubSource:
 
         token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
         return Download(
-            what=f"hf:{self.repo}:{path}",
+            what=f"hf:{self.repo}:{path} from {constants.ENDPOINT}",
             url=hf_hub_url(self.repo, path, revision=commit, endpoint=constants.ENDPOINT),
             part=self._part(blob),
             size=blob.size,
@@ -184,7 +184,7 @@ class HubSource:
             return info
 
         with self._explained():
-            return retry(ask, what=self.text)
+            return retry(ask, what=f"{self.text} from {constants.ENDPOINT}")
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:

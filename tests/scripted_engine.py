@@ -1,0 +1,418 @@
+"""
+An OpenAI-compatible engine on loopback that answers by rote, and as it should, but for one `Defect` at a time.
+
+A word with the space behind it is a token. It stands for llama.cpp's server and for vLLM: `/props` and the
+`root` of a listed model both tell what was loaded. Everything but `/health` wants the key.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import socket
+import threading
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
+from types import TracebackType
+from typing import Any, Self
+
+MODEL, WEIGHTS, KEY, CONTEXT = "rote", "/weights/rote.gguf", "sk-right", 400
+_TEMPLATE_TOKENS = 6
+_NUMBERS = (
+    *("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
+)
+_COUNTED = ", ".join(_NUMBERS)
+_KNOWN = {
+    question["ask"]: question["answer"].split("|")[0]
+    for question in tomllib.loads(files("homeport.verify").joinpath("reasoning.toml").read_text())["question"]
+}
+
+
+class Defect(StrEnum):
+    """What is wrong with the engine."""
+
+    STREAM_WITHOUT_DONE = "a stream without [DONE]"
+    STREAM_AFTER_DONE = "a stream that goes on after [DONE]"
+    STREAM_BROKEN = "a connection that breaks within a stream"
+    STREAM_ENDS_EARLY = "a stream that ends in the middle of the answer"
+    STREAM_WITHOUT_USAGE = "a stream without usage"
+    STREAM_USAGE_TWICE = "a stream with usage twice"
+    STREAM_USAGE_EARLY = "a stream with usage before its text"
+    STREAM_USAGE_WRONG = "a stream whose usage does not add up"
+    STREAM_TWO_REASONS = "a stream with two reasons to finish"
+    STREAM_NO_REASON = "a stream without a reason to finish"
+    STREAM_STRAY_LINE = "a stream with a line that is no event"
+    STREAM_GARBAGE = "a stream with an event that is not JSON"
+    STREAM_ERROR = "a stream that turns into an error"
+    STREAM_NO_TEXT = "a stream without text"
+    STREAM_TWO_IDS = "a stream with two ids"
+    EMPTY = "empty answers"
+    WRONG_ROLE = "an answer with another role"
+    USAGE_WRONG = "usage that does not add up"
+    NO_USAGE = "answers without usage"
+    RANDOM = "random answers at temperature 0"
+    STOP_IGNORED = "a stop string that is ignored"
+    STOP_INCLUDED = "a stop string that is included"
+    STOP_EARLY = "a stop string that takes the word before it along"
+    STOP_REASON = "a wrong reason to finish at a stop string"
+    MAX_TOKENS_IGNORED = "max_tokens that is ignored"
+    MAX_TOKENS_EARLY = "max_tokens that comes too early"
+    MAX_TOKENS_REASON = "a wrong reason to finish at max_tokens"
+    JSON_PROSE = "prose instead of JSON"
+    JSON_SHAPE = "JSON of another shape"
+    JSON_VALUE = "JSON with a value that is not allowed"
+    TOOL_IN_CONTENT = "a tool call in the content"
+    TOOL_ABSENT = "no tool call"
+    TOOL_ARGUMENTS = "a tool call whose arguments are not JSON"
+    TOOL_NO_CITY = "a tool call without its argument"
+    TOOL_NO_ID = "a tool call without an id"
+    TOOL_UNKNOWN = "a call of a tool that nobody offered"
+    TOOL_REASON = "a wrong reason to finish at a tool call"
+    TOOL_IN_STREAMED_CONTENT = "a tool call in the content when streamed"
+    METRICS_OPEN = "metrics for everyone"
+    INVOCATIONS_OPEN = "/invocations for any key"
+    ALL_OPEN = "no key wanted although one is set"
+    REDIRECTED = "a redirection instead of a refusal"
+    WRONG_MODEL = "another model listed"
+    WRONG_WEIGHTS = "other weights loaded"
+    LIST_BROKEN = "an error instead of the list of models"
+    PROMPT_CUT = "a prompt silently cut to half of the context"
+    PROMPT_CUT_AT_CONTEXT = "a prompt silently cut to the context"
+    PROMPT_MISCOUNTED = "prompt tokens counted to half of the context only"
+    TOO_LONG_500 = "a prompt too long answered with 500"
+    TOO_LONG_UNSAID = "a prompt too long refused without saying why"
+    BUSY = "one of many requests refused"
+    WRONG_ANSWERS = "wrong answers"
+    HANGS_UP = "an engine that hangs up"
+    HTML = "HTML instead of JSON"
+    ERROR_AS_SUCCESS = "an error with status 200"
+    LIST = "a list instead of a completion"
+
+
+@dataclass(frozen=True)
+class _Reply:
+    status: int
+    content: Any = None
+    """JSON, or bytes as they are."""
+    kind: str = "application/json"
+    stream: tuple[str, ...] = ()
+    broken: bool = False
+    """Whether the connection breaks before the stream has ended."""
+
+
+@dataclass(frozen=True)
+class _Said:
+    message: Mapping[str, Any]
+    reason: str
+    usage: Mapping[str, int]
+
+
+class Engine:
+    """The engine, serving from when it is entered until it is left."""
+
+    def __init__(self, defect: Defect | None = None) -> None:
+        self._defect = defect
+        self._takes = itertools.count()
+        handler = type("Handler", (_Handler,), {"engine": self})
+        self._http = _Server(("127.0.0.1", 0), handler)
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,))
+        self._serving = True
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._http.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Nobody listens any more."""
+        if self._serving:
+            self._serving = False
+            self._http.shutdown()
+            self._http.server_close()
+            self._thread.join()
+
+    def has(self, *defects: Defect) -> bool:
+        return self._defect in defects
+
+    def reply(self, method: str, path: str, authorization: str, request: Any) -> _Reply:
+        if path == "/health":
+            return _Reply(200, {"status": "ok"})
+        if not self._let_in(path, authorization):
+            return _Reply(302 if self.has(Defect.REDIRECTED) else 401, _error("Invalid API key"))
+        if method == "GET":
+            return self._shown(path)
+        if path in {"/v1/chat/completions", "/invocations"}:
+            return self._chat(request)
+        if path == "/v1/completions":
+            return self._completion(request)
+        return _Reply(404, _error("not found"))
+
+    def _let_in(self, path: str, authorization: str) -> bool:
+        return (
+            authorization == f"Bearer {KEY}"
+            or self.has(Defect.ALL_OPEN)
+            or (self.has(Defect.METRICS_OPEN) and path == "/metrics")
+            or (self.has(Defect.INVOCATIONS_OPEN) and path == "/invocations" and authorization != "")
+        )
+
+    def _shown(self, path: str) -> _Reply:
+        weights = "/weights/other.gguf" if self.has(Defect.WRONG_WEIGHTS) else WEIGHTS
+        if path == "/v1/models" and self.has(Defect.LIST_BROKEN):
+            return _Reply(500, _error("the list is on fire"))
+        if path == "/v1/models":
+            name = "other" if self.has(Defect.WRONG_MODEL) else MODEL
+            return _Reply(200, {"object": "list", "data": [{"id": name, "object": "model", "root": weights}]})
+        if path == "/props":
+            return _Reply(200, {"model_path": weights})
+        if path == "/metrics":
+            return _Reply(200, b"requests_total 1\n", "text/plain")
+        return _Reply(404, _error("not found"))
+
+    def _chat(self, request: Any) -> _Reply:
+        if "messages" not in request:
+            return _Reply(400, _error("messages: field required"))
+        prompt = str(request["messages"][-1]["content"])
+        odd = self._odd_answer(prompt)
+        if odd is not None:
+            return odd
+        said = self._said(request, prompt, _answer(prompt))
+        if request.get("stream"):
+            return self._streamed(said, usage="stream_options" in request)
+        choice = {"index": 0, "message": said.message, "finish_reason": said.reason}
+        usage = {} if self.has(Defect.NO_USAGE) else {"usage": said.usage}
+        return _Reply(200, {"id": "chat-1", "object": "chat.completion", "choices": [choice], **usage})
+
+    def _odd_answer(self, prompt: str) -> _Reply | None:
+        """What comes instead of a completion."""
+        instead = {
+            Defect.HTML: _Reply(200, b"<html><body>Welcome</body></html>", "text/html"),
+            Defect.ERROR_AS_SUCCESS: _Reply(200, _error("out of memory")),
+            Defect.LIST: _Reply(200, []),
+        }
+        if self._defect in instead:
+            return instead[self._defect]
+        if self.has(Defect.BUSY) and prompt.endswith("number 3."):
+            return _Reply(503, _error("busy, try again later"))
+        tokens = _TEMPLATE_TOKENS + len(prompt.split())
+        if tokens <= CONTEXT or self.has(Defect.PROMPT_CUT, Defect.PROMPT_CUT_AT_CONTEXT):
+            return None
+        if self.has(Defect.TOO_LONG_UNSAID):
+            return _Reply(400, _error("Bad Request"))
+        why = f"the prompt has {tokens} tokens, the context {CONTEXT}"
+        return _Reply(500 if self.has(Defect.TOO_LONG_500) else 400, _error(why))
+
+    def _completion(self, request: Any) -> _Reply:
+        if "prompt" not in request:
+            return _Reply(400, _error("prompt: field required"))
+        said = self._said(request, request["prompt"], f" {_COUNTED}")
+        choice = {"index": 0, "text": said.message["content"], "finish_reason": said.reason}
+        return _Reply(200, {"id": "text-1", "choices": [choice], "usage": said.usage})
+
+    def _said(self, request: Any, prompt: str, text: str) -> _Said:
+        """What comes out for a prompt, as a message."""
+        if self.has(Defect.EMPTY):
+            return _Said({"role": "assistant", "content": ""}, "stop", self._usage(prompt, 0))
+        if "tools" in request:
+            message, reason = self._called(streamed=bool(request.get("stream")))
+            return _Said(message, reason, self._usage(prompt, 8))
+        if "response_format" in request:
+            text = self._json()
+        elif self.has(Defect.RANDOM):
+            text = f"Take {next(self._takes)}: {text}"
+        elif self.has(Defect.WRONG_ANSWERS) and prompt in _KNOWN:
+            text = "I do not know."
+        tokens, reason = self._generated(text, request)
+        role = "user" if self.has(Defect.WRONG_ROLE) else "assistant"
+        return _Said({"role": role, "content": "".join(tokens)}, reason, self._usage(prompt, len(tokens)))
+
+    def _usage(self, prompt: str, completion: int) -> dict[str, int]:
+        tokens = _TEMPLATE_TOKENS + len(prompt.split())
+        if self.has(Defect.PROMPT_CUT, Defect.PROMPT_MISCOUNTED):
+            tokens = min(tokens, CONTEXT // 2)
+        if self.has(Defect.PROMPT_CUT_AT_CONTEXT):
+            tokens = min(tokens, CONTEXT)
+        total = tokens + completion + self.has(Defect.USAGE_WRONG)
+        return {"prompt_tokens": tokens, "completion_tokens": completion, "total_tokens": total}
+
+    def _generated(self, text: str, request: Any) -> tuple[list[str], str]:
+        """The tokens that come out before a limit or a stop string, and why no more do."""
+        tokens, reason = _tokens(text), "stop"
+        limit = request.get("max_tokens", len(tokens))
+        if len(tokens) > limit and not self.has(Defect.MAX_TOKENS_IGNORED):
+            tokens = tokens[: max(1, limit - self.has(Defect.MAX_TOKENS_EARLY))]
+            reason = "stop" if self.has(Defect.MAX_TOKENS_REASON) else "length"
+        text = "".join(tokens)
+        ends = [(text.index(stop), stop) for stop in request.get("stop", ()) if stop in text]
+        if not ends or self.has(Defect.STOP_IGNORED):
+            return tokens, reason
+        end, stop = min(ends)
+        tokens = _tokens(text[: end + len(stop) * self.has(Defect.STOP_INCLUDED)])
+        if self.has(Defect.STOP_EARLY):
+            tokens.pop()
+        return tokens, "length" if self.has(Defect.STOP_REASON) else "stop"
+
+    def _json(self) -> str:
+        if self.has(Defect.JSON_PROSE):
+            return "Yes, Paris is in France."
+        if self.has(Defect.JSON_SHAPE):
+            return '{"answer": "yes"}'
+        return (
+            '{"answer": "oui", "sure": true}'
+            if self.has(Defect.JSON_VALUE)
+            else '{"answer": "yes", "sure": true}'
+        )
+
+    def _called(self, *, streamed: bool) -> tuple[dict[str, Any], str]:
+        """A message that calls the tool, and the reason to finish."""
+        if self.has(Defect.TOOL_ABSENT):
+            return {"role": "assistant", "content": "It rains."}, "stop"
+        if self.has(Defect.TOOL_IN_CONTENT) or (streamed and self.has(Defect.TOOL_IN_STREAMED_CONTENT)):
+            return {"role": "assistant", "content": 'call:get_weather{"city": "Paris"}'}, "stop"
+        arguments = '{"town": "Paris"}' if self.has(Defect.TOOL_NO_CITY) else '{"city": "Paris"}'
+        if self.has(Defect.TOOL_ARGUMENTS):
+            arguments = "{city: Paris"
+        name = "get_forecast" if self.has(Defect.TOOL_UNKNOWN) else "get_weather"
+        call = {
+            "id": "" if self.has(Defect.TOOL_NO_ID) else "call-1",
+            "type": "function",
+            "function": {"name": name, "arguments": arguments},
+        }
+        reason = "stop" if self.has(Defect.TOOL_REASON) else "tool_calls"
+        return {"role": "assistant", "content": None, "tool_calls": [call]}, reason
+
+    def _streamed(self, said: _Said, *, usage: bool) -> _Reply:
+        chunks = [_chunk(delta) for delta in _deltas(said.message)]
+        if self.has(Defect.STREAM_NO_TEXT):
+            chunks = chunks[:1] if "tool_calls" not in said.message else chunks
+        lines = [f"data: {json.dumps(chunk)}" for chunk in chunks]
+        middle = len(lines) // 2 + 1
+        odd = {
+            Defect.STREAM_STRAY_LINE: "warning: the cache is cold",
+            Defect.STREAM_GARBAGE: 'data: {"choices": [',
+            Defect.STREAM_ERROR: f"data: {json.dumps(_error('out of memory'))}",
+            Defect.STREAM_TWO_IDS: f"data: {json.dumps({**_chunk({}), 'id': 'chat-2'})}",
+        }
+        if self._defect in odd:
+            lines.insert(middle, odd[self._defect])
+        if self.has(Defect.STREAM_ENDS_EARLY, Defect.STREAM_BROKEN):
+            lines = lines[:middle]
+        else:
+            lines += [f"data: {json.dumps(chunk)}" for chunk in self._last(said, usage=usage)]
+            lines += [] if self.has(Defect.STREAM_WITHOUT_DONE) else ["data: [DONE]"]
+        if self.has(Defect.STREAM_AFTER_DONE):
+            lines.append(f"data: {json.dumps(_chunk({'content': 'PS'}))}")
+        kind = "text/event-stream"
+        return _Reply(200, kind=kind, stream=tuple(lines), broken=self.has(Defect.STREAM_BROKEN))
+
+    def _last(self, said: _Said, *, usage: bool) -> Iterator[dict[str, Any]]:
+        """The chunks after the text."""
+        total = {
+            **said.usage,
+            "total_tokens": said.usage["total_tokens"] + self.has(Defect.STREAM_USAGE_WRONG),
+        }
+        counted = {**_chunk({}), "choices": [], "usage": total}
+        if usage and self.has(Defect.STREAM_USAGE_EARLY, Defect.STREAM_USAGE_TWICE):
+            yield counted
+        if not self.has(Defect.STREAM_NO_REASON):
+            yield _chunk({}, said.reason)
+        if self.has(Defect.STREAM_TWO_REASONS):
+            yield _chunk({}, said.reason)
+        if usage and not self.has(Defect.STREAM_USAGE_EARLY, Defect.STREAM_WITHOUT_USAGE):
+            yield counted
+
+
+def _answer(prompt: str) -> str:
+    if prompt.startswith("Count from one to twenty"):
+        return _COUNTED
+    if prompt in _KNOWN:
+        return f"It is {_KNOWN[prompt]}."
+    return "Rome is the capital of Italy."
+
+
+def _tokens(text: str) -> list[str]:
+    return re.findall(r"\s*\S+", text)
+
+
+def _error(message: str) -> dict[str, Any]:
+    return {"error": {"message": message, "type": "invalid_request_error"}}
+
+
+def _chunk(delta: Mapping[str, Any], reason: str | None = None) -> dict[str, Any]:
+    choice = {"index": 0, "delta": delta, "finish_reason": reason}
+    return {"id": "chat-1", "object": "chat.completion.chunk", "choices": [choice]}
+
+
+def _deltas(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """A message in the pieces in which it is streamed."""
+    yield {"role": message["role"], "content": None}
+    for token in _tokens(message["content"] or ""):
+        yield {"content": token}
+    for call in message.get("tool_calls", ()):
+        function = call["function"]
+        yield {"tool_calls": [{**call, "index": 0, "function": {**function, "arguments": ""}}]}
+        for piece in _tokens(function["arguments"]):
+            yield {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 64
+
+
+class _Handler(BaseHTTPRequestHandler):
+    engine: Engine
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_POST(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.engine.has(Defect.HANGS_UP):
+            self._hang_up()
+            return
+        authorization = self.headers.get("Authorization", "")
+        reply = self.engine.reply(self.command, self.path, authorization, json.loads(body or b"{}"))
+        self.send_response(reply.status)
+        self.send_header("Content-Type", reply.kind)
+        if reply.stream:
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for line in reply.stream:
+                event = f"{line}\n\n".encode()
+                self.wfile.write(f"{len(event):x}\r\n".encode() + event + b"\r\n")
+            if reply.broken:
+                self._hang_up()
+            else:
+                self.wfile.write(b"0\r\n\r\n")
+            return
+        content = reply.content if isinstance(reply.content, bytes) else json.dumps(reply.content).encode()
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def _hang_up(self) -> None:
+        self.wfile.flush()
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass

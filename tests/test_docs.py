@@ -1,0 +1,64 @@
+"""The quickstart does what it says: its commands are run, and what they print is compared."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import FETCHED, ROOT, User
+
+BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
+
+
+def steps(page: Path) -> list[tuple[str, list[str]]]:
+    """Each command of a page, with the lines that should follow it."""
+    found: list[tuple[str, list[str]]] = []
+    for line in "\n".join(BLOCK.findall(page.read_text())).splitlines():
+        if line.startswith("$ "):
+            found.append((line.removeprefix("$ "), []))
+        elif line:
+            found[-1][1].append(line)
+    return found
+
+
+def pattern(lines: list[str]) -> str:
+    """A regular expression for what should be printed; `…` stands for anything, alone on a line for any lines."""
+    parts = [
+        r"(?:.*\n)*?" if line == "…" else ".*".join(re.escape(piece) for piece in line.split("…")) + r".*\n"
+        for line in lines
+    ]
+    return "".join(parts)
+
+
+def test_the_quickstart_is_true(user: User, real_weights: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    user.home.mkdir(parents=True)
+    shutil.copytree(FETCHED / "weights", user.home / "weights", copy_function=os.link)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    for command, expected in steps(ROOT / "docs" / "quickstart.md"):
+        ran = subprocess.run(
+            command,
+            shell=True,
+            cwd=user.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+        assert ran.returncode == 0, f"$ {command}\n{ran.stdout}"
+        assert re.fullmatch(pattern(expected), ran.stdout.rstrip("\n") + "\n"), f"$ {command}\n{ran.stdout}"
+
+
+@pytest.mark.parametrize(
+    "page", sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]), ids=lambda page: page.name
+)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / target).exists(), target

@@ -1,0 +1,474 @@
+"""Every check finds the defects that it is there for, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from homeport import catalog
+from homeport.endpoint import Endpoint
+from homeport.errors import HomeportError
+from homeport.secret import Secret
+from homeport.verify import CHECKS, Finding, Outcome, Report, Result, Subject, access, run, verify
+from homeport.verify.reasoning import is_right, wilson
+from scripted_engine import CONTEXT, KEY, MODEL, WEIGHTS, Defect, Engine
+
+NAMES = tuple(check.name for check in CHECKS)
+FEW_PATHS = ("/", "/health", "/metrics", "/v1/models", "/v1/chat/completions", "/invocations")
+"""Enough for every defect; all of `access.PATHS` are asked in tests of their own."""
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Certificates are not read for each request to loopback, and few paths are asked for without a key."""
+    monkeypatch.setattr("httpcore2.default_ssl_context", lambda **_: NO_TLS)
+    monkeypatch.setattr(access, "PATHS", FEW_PATHS)
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """An engine without a defect, or with the one that the test names."""
+    with Engine(getattr(request, "param", None)) as engine:
+        yield engine
+
+
+def promised(engine: Engine, *, model: str = "gemma-4-e2b", **others: Any) -> Subject:
+    """What the engine is held to: all that it can do."""
+    found = catalog.find(model)
+    assert found is not None
+    subject = Subject(
+        endpoint=Endpoint(name="home", base_url=f"{engine.url}/v1", model=MODEL, api_key=Secret(KEY)),
+        model=replace(found, reasoning_floor=0.5),
+        engine="llamacpp",
+        context=CONTEXT,
+        parallel=4,
+        tools=True,
+        weights_path=WEIGHTS,
+        weights_digest="ab" * 32,
+        weights_intact=True,
+    )
+    return replace(subject, **others)
+
+
+def checked(subject: Subject, *only: str) -> Report:
+    return asyncio.run(verify(subject, only=only))
+
+
+def outcomes(report: Report, outcome: Outcome) -> dict[str, str]:
+    """The details of the checks with this outcome, by name."""
+    return {result.name: result.detail for result in report.results if result.outcome is outcome}
+
+
+def alike(detail: str, *names: str) -> dict[str, str]:
+    return dict.fromkeys(names, detail)
+
+
+TOOLS = ("tools", "tools-stream")
+TALKS = tuple(name for name in NAMES if name not in {"identity", "key"})
+"""The checks that need an answer in a chat."""
+WHOLE = tuple(name for name in TALKS if name not in {"stream", "tools-stream"})
+"""Those of them that do not stream."""
+REASONS = "the stream has these reasons to finish, not one: "
+USAGE = "usage was asked for, and is not in the last chunk alone"
+SHAPE = "the answer is not what OpenAI's API describes: "
+
+FOUND: dict[Defect, Mapping[str, str]] = {
+    Defect.STREAM_WITHOUT_DONE: {"stream": "the stream does not end in [DONE]"},
+    Defect.STREAM_AFTER_DONE: {"stream": "the stream does not end in [DONE]"},
+    Defect.STREAM_BROKEN: alike("the connection to http", "stream", "tools-stream"),
+    Defect.STREAM_ENDS_EARLY: {
+        "stream": f"{REASONS}[]",
+        "tools-stream": "the call's arguments are not JSON",
+    },
+    Defect.STREAM_WITHOUT_USAGE: {"stream": USAGE},
+    Defect.STREAM_USAGE_TWICE: {"stream": USAGE},
+    Defect.STREAM_USAGE_EARLY: {"stream": USAGE},
+    Defect.STREAM_USAGE_WRONG: {"stream": "the usage does not add up"},
+    Defect.STREAM_TWO_REASONS: {"stream": f"{REASONS}['stop', 'stop']"},
+    Defect.STREAM_NO_REASON: {
+        "stream": f"{REASONS}[]",
+        "tools-stream": "finish_reason is '', not 'tool_calls'",
+    },
+    Defect.STREAM_STRAY_LINE: {"stream": "a line is not an event: 'warning: the cache is cold'"},
+    Defect.STREAM_GARBAGE: alike(f"{SHAPE}JSONDecodeError", "stream", "tools-stream"),
+    Defect.STREAM_ERROR: alike(f"{SHAPE}KeyError 'choices'", "stream", "tools-stream"),
+    Defect.STREAM_NO_TEXT: {"stream": "the chunks carry no text"},
+    Defect.STREAM_TWO_IDS: {"stream": "the chunks of one stream have several ids"},
+    Defect.EMPTY: {
+        **alike("the answer is empty", "chat", "determinism"),
+        "stream": "the chunks carry no text",
+        "stop": "the answer is too short to stop in the middle of it",
+        "max-tokens": "3 tokens were asked for, 0 came",
+        "json-schema": "the answer is not JSON",
+        **alike("no tool_calls", *TOOLS),
+        "parallel": "8 of 8 requests did not finish: an answer without a token",
+        "reasoning": "0 of 36 right",
+    },
+    Defect.WRONG_ROLE: {"chat": "role or finish_reason is not what OpenAI's API describes"},
+    Defect.USAGE_WRONG: alike("the usage does not add up", "chat", "stream"),
+    Defect.NO_USAGE: alike(
+        f"{SHAPE}KeyError 'usage'",
+        "chat",
+        "determinism",
+        "stop",
+        "max-tokens",
+        "context",
+        "too-long",
+        "parallel",
+    ),
+    Defect.RANDOM: {
+        "determinism": "two answers at temperature 0 differ",
+        "stop": "the answer before the stop string is another than without it",
+    },
+    Defect.STOP_IGNORED: {"stop": "the answer goes on through the stop string 'twelve,'"},
+    Defect.STOP_INCLUDED: {"stop": "the answer goes on through the stop string 'twelve,'"},
+    Defect.STOP_EARLY: {"stop": "the answer before the stop string is another than without it"},
+    Defect.STOP_REASON: {"stop": "finish_reason is 'length', not 'stop'"},
+    Defect.MAX_TOKENS_IGNORED: {"max-tokens": "3 tokens were asked for, 20 came"},
+    Defect.MAX_TOKENS_EARLY: {"max-tokens": "3 tokens were asked for, 2 came"},
+    Defect.MAX_TOKENS_REASON: {"max-tokens": "cut at 3 tokens, and finish_reason is 'stop', not 'length'"},
+    Defect.JSON_PROSE: {"json-schema": "the answer is not JSON"},
+    Defect.JSON_SHAPE: {"json-schema": "the answer is JSON of another shape"},
+    Defect.JSON_VALUE: {"json-schema": "the answer has values that the schema does not allow"},
+    Defect.TOOL_IN_CONTENT: alike("no tool_calls: the call is left in the content", *TOOLS),
+    Defect.TOOL_IN_STREAMED_CONTENT: {"tools-stream": "no tool_calls: the call is left in the content"},
+    Defect.TOOL_ABSENT: alike("no tool_calls", *TOOLS),
+    Defect.TOOL_ARGUMENTS: alike("the call's arguments are not JSON", *TOOLS),
+    Defect.TOOL_NO_CITY: alike("the call lacks its `city`", *TOOLS),
+    Defect.TOOL_NO_ID: alike("the call has no id, so that its result could not be given back", *TOOLS),
+    Defect.TOOL_UNKNOWN: alike("the call is to 'get_forecast', which nobody offered", *TOOLS),
+    Defect.TOOL_REASON: alike("finish_reason is 'stop', not 'tool_calls'", *TOOLS),
+    Defect.METRICS_OPEN: {"key": "not refused: GET /metrics with no key: 200"},
+    Defect.INVOCATIONS_OPEN: {"key": "not refused: POST /invocations with a wrong key: 400"},
+    Defect.ALL_OPEN: {
+        "key": "not refused: GET /metrics with no key: 200; GET /metrics with a wrong key: 200"
+    },
+    Defect.REDIRECTED: {"key": "not refused: GET / with no key: 302"},
+    Defect.WRONG_MODEL: {"identity": "rote is not among the models it lists: other"},
+    Defect.WRONG_WEIGHTS: {"identity": "the engine has loaded /weights/other.gguf, not /weights/rote.gguf"},
+    Defect.LIST_BROKEN: {"identity": "the endpoint refused (500): the list is on fire"},
+    Defect.PROMPT_CUT: {
+        "context": "of a prompt of 380 tokens, 200 were seen",
+        "too-long": "a prompt of about 510 tokens was silently cut to 200",
+    },
+    Defect.PROMPT_CUT_AT_CONTEXT: {
+        "too-long": "a prompt of about 510 tokens was silently cut to 400",
+    },
+    Defect.PROMPT_MISCOUNTED: {"context": "of a prompt of 380 tokens, 200 were seen"},
+    Defect.TOO_LONG_500: {"too-long": "refused with 500, not 400"},
+    Defect.TOO_LONG_UNSAID: {
+        "too-long": "refused without saying why: the endpoint refused (400): Bad Request"
+    },
+    Defect.BUSY: {
+        "parallel": "1 of 8 requests did not finish: the endpoint refused (503): busy, try again later"
+    },
+    Defect.WRONG_ANSWERS: {
+        "reasoning": "0 of 36 right (0%, 95 % interval 0% to 10%), below this model's floor"
+    },
+    Defect.HANGS_UP: {
+        **alike("the connection to http", *NAMES),
+        "parallel": "8 of 8 requests did not finish: the connection to http",
+    },
+    Defect.HTML: {
+        **alike(f"{SHAPE}JSONDecodeError", *WHOLE),
+        "stream": "a line is not an event: '<html><body>Welcome</body></html>'",
+        "tools-stream": "the connection to http",
+    },
+    Defect.ERROR_AS_SUCCESS: {
+        **alike(f"{SHAPE}KeyError", *WHOLE),
+        "stream": 'a line is not an event: \'{"error"',
+        "tools-stream": "the connection to http",
+    },
+    Defect.LIST: {
+        **alike(f"{SHAPE}TypeError", *WHOLE),
+        "stream": "a line is not an event: '[]'",
+        "tools-stream": "the connection to http",
+    },
+}
+"""Which checks find a defect, and how their sentence begins."""
+
+
+@pytest.mark.parametrize(("engine", "found"), FOUND.items(), ids=list(FOUND), indirect=["engine"])
+def test_a_defect_is_found_by_the_checks_that_should_find_it_and_by_no_other(
+    engine: Engine, found: Mapping[str, str]
+) -> None:
+    failed = outcomes(checked(promised(engine)), Outcome.FAILED)
+    begun = {name: detail[: len(found.get(name, detail))] for name, detail in failed.items()}
+    assert begun == found
+
+
+def test_no_defect_is_left_out_of_the_table() -> None:
+    assert set(FOUND) == set(Defect)
+
+
+def test_every_check_finds_a_defect() -> None:
+    assert {name for found in FOUND.values() for name in found} == set(NAMES)
+
+
+@pytest.mark.parametrize("name", ["llamacpp", "vllm", "ollama"])
+def test_an_engine_without_a_defect_passes_everything(engine: Engine, name: str) -> None:
+    report = checked(promised(engine, engine=name))
+    assert tuple(outcomes(report, Outcome.PASSED)) == NAMES
+
+
+@pytest.mark.parametrize("engine", [Defect.WRONG_WEIGHTS], indirect=True)
+def test_other_weights_are_seen_by_what_vllm_lists(engine: Engine) -> None:
+    failed = outcomes(checked(promised(engine, engine="vllm"), "identity"), Outcome.FAILED)
+    assert failed == {"identity": "the engine has loaded /weights/other.gguf, not /weights/rote.gguf"}
+
+
+def test_weights_that_have_changed_on_disk_fail_the_identity(engine: Engine) -> None:
+    failed = outcomes(checked(promised(engine, weights_intact=False)), Outcome.FAILED)
+    assert failed == {
+        "identity": "the weights on disk have changed since they were checked: `homeport up` mends them"
+    }
+
+
+def test_a_context_smaller_than_promised_fails_the_context(engine: Engine) -> None:
+    failed = outcomes(checked(promised(engine, context=2 * CONTEXT)), Outcome.FAILED)
+    assert failed == {"context": "the endpoint refused (400): the prompt has 780 tokens, the context 400"}
+
+
+@pytest.mark.parametrize("engine", [Defect.METRICS_OPEN, Defect.INVOCATIONS_OPEN], indirect=True)
+def test_of_all_paths_the_open_one_is_found(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    (result,) = checked(promised(engine), "key").results
+    answered = [*result.evidence["answered"], *result.evidence["neither_answered_nor_refused"]]
+    assert {line.split()[1] for line in answered} in ({"/metrics"}, {"/invocations"})
+
+
+def test_the_key_check_asks_each_path_by_both_methods_with_no_key_and_with_a_wrong_one(
+    engine: Engine,
+) -> None:
+    (result,) = checked(promised(engine), "key").results
+    assert result.evidence["asked"] == 4 * len(FEW_PATHS)
+
+
+def without_key(subject: Subject) -> Subject:
+    return replace(subject, endpoint=replace(subject.endpoint, api_key=None))
+
+
+@pytest.mark.parametrize("engine", [Defect.ALL_OPEN], indirect=True)
+def test_without_a_key_the_key_check_is_skipped_and_all_else_passes(engine: Engine) -> None:
+    report = checked(without_key(promised(engine)))
+    skipped = outcomes(report, Outcome.SKIPPED)
+    assert skipped == {"key": "no key is set; the endpoint can be reached from this machine only"}
+    assert report.passed
+
+
+def test_a_key_that_is_wanted_but_not_known_is_said_to_be_wrong(engine: Engine) -> None:
+    failed = outcomes(checked(without_key(promised(engine)), "identity", "chat"), Outcome.FAILED)
+    assert failed == alike("the endpoint refused (401): Invalid API key", "identity", "chat")
+
+
+def test_a_pretrained_model_is_not_asked_for_tools(engine: Engine) -> None:
+    report = checked(promised(engine, model="gemma-3-270m-pt"))
+    reason = "a pretrained model continues text; it was not trained to call tools"
+    assert outcomes(report, Outcome.SKIPPED) == alike(reason, *TOOLS)
+    assert report.passed
+
+
+def test_tools_that_are_not_promised_are_skipped(engine: Engine) -> None:
+    skipped = outcomes(checked(promised(engine, tools=False)), Outcome.SKIPPED)
+    assert set(skipped) == set(TOOLS)
+    assert skipped["tools"].startswith("no tool calls are promised")
+
+
+def test_without_a_floor_the_score_is_shown_and_not_judged(engine: Engine) -> None:
+    subject = promised(engine)
+    report = checked(replace(subject, model=replace(subject.model, reasoning_floor=None)), "reasoning")
+    said = "36 of 36 right (100%, 95 % interval 90% to 100%); not judged: no floor is stated for this model"
+    assert outcomes(report, Outcome.SKIPPED) == {"reasoning": said}
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.9, 1.0])
+def test_a_floor_within_the_interval_is_reached(engine: Engine, floor: float) -> None:
+    subject = promised(engine)
+    report = checked(replace(subject, model=replace(subject.model, reasoning_floor=floor)), "reasoning")
+    assert report.passed
+
+
+def test_when_the_engine_is_gone_the_next_check_fails_and_the_rest_is_skipped(engine: Engine) -> None:
+    def ended(result: Result) -> None:
+        if result.name == "max-tokens":
+            engine.end()
+
+    report = asyncio.run(verify(promised(engine), on_result=ended))
+    failed, skipped = outcomes(report, Outcome.FAILED), outcomes(report, Outcome.SKIPPED)
+    assert failed == {"json-schema": f"nothing answers at {engine.url}/v1"}
+    assert skipped == alike(f"not checked: nothing answers at {engine.url}/v1", *NAMES[7:])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_check_says_that_the_engine_is_not_there(engine: Engine, name: str) -> None:
+    engine.end()
+    failed = outcomes(checked(promised(engine), name), Outcome.FAILED)
+    assert failed[name].endswith(f"nothing answers at {engine.url}/v1")
+
+
+async def _never(subject: Subject) -> Finding:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def _at_once(subject: Subject) -> Finding:
+    return Finding(Outcome.PASSED, "yes")
+
+
+def test_a_check_that_gets_no_answer_fails_when_patience_ends_and_the_next_one_runs(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = (run.Check("slow", "it answers", _never, 0.01), run.Check("quick", "it answers", _at_once))
+    monkeypatch.setattr(run, "CHECKS", checks)
+    report = checked(promised(engine))
+    assert outcomes(report, Outcome.FAILED) == {"slow": "no answer within 0 s"}
+    assert outcomes(report, Outcome.PASSED) == {"quick": "yes"}
+
+
+def test_only_the_named_checks_run_in_their_usual_order(engine: Engine) -> None:
+    report = checked(promised(engine), "stop", "identity")
+    assert [result.name for result in report.results] == ["identity", "stop"]
+
+
+def test_a_name_that_is_no_check_is_rejected_with_those_that_are(engine: Engine) -> None:
+    with pytest.raises(HomeportError, match="there is no check called colour") as raised:
+        checked(promised(engine), "chat", "colour")
+    assert raised.value.hint == f"there are {', '.join(NAMES)}"
+
+
+def test_each_result_is_told_as_it_ends(engine: Engine) -> None:
+    heard: list[Result] = []
+    report = asyncio.run(verify(promised(engine), only=("chat", "stop"), on_result=heard.append))
+    assert tuple(heard) == report.results
+
+
+@pytest.mark.parametrize(
+    "engine", [None, Defect.EMPTY, Defect.HTML], ids=["perfect", "empty", "html"], indirect=True
+)
+def test_a_report_survives_the_way_through_json(engine: Engine) -> None:
+    report = checked(promised(engine))
+    assert json.loads(json.dumps(report.as_json())) == report.as_json()
+
+
+@pytest.mark.parametrize("engine", [Defect.JSON_PROSE], indirect=True)
+def test_a_report_as_json_says_what_was_checked_and_what_came_of_it(engine: Engine) -> None:
+    shown = checked(promised(engine), "json-schema").as_json()
+    assert (shown["endpoint"], shown["model"], shown["engine"]) == ("home", MODEL, "llamacpp")
+    assert shown["passed"] is False
+    assert shown["results"][0]["evidence"] == {"answer": "Yes, Paris is in France."}
+
+
+def report_of(*results: tuple[Outcome, str]) -> Report:
+    return Report(
+        endpoint="home",
+        model=MODEL,
+        engine="vllm",
+        weights_digest="",
+        started_at="2026-11-23T12:00:00+00:00",
+        seconds=1.5,
+        results=tuple(
+            Result(name=f"check-{number}", title="", outcome=outcome, detail=detail, seconds=0.5, evidence={})
+            for number, (outcome, detail) in enumerate(results)
+        ),
+    )
+
+
+RESULTS = st.lists(st.tuples(st.sampled_from(Outcome), st.text()))
+
+
+@given(RESULTS)
+def test_a_report_has_passed_when_something_passed_and_nothing_failed(
+    results: list[tuple[Outcome, str]],
+) -> None:
+    seen = {outcome for outcome, _ in results}
+    assert report_of(*results).passed == (seen in ({Outcome.PASSED}, {Outcome.PASSED, Outcome.SKIPPED}))
+
+
+@given(RESULTS)
+def test_junit_counts_what_it_holds_whatever_the_details_say(results: list[tuple[Outcome, str]]) -> None:
+    suite = ET.fromstring(report_of(*results).as_junit().encode())
+    assert int(suite.attrib["tests"]) == len(suite.findall("testcase")) == len(results)
+    for attribute, tag, outcome in (
+        ("failures", "failure", Outcome.FAILED),
+        ("skipped", "skipped", Outcome.SKIPPED),
+    ):
+        count = sum(found is outcome for found, _ in results)
+        assert int(suite.attrib[attribute]) == len(suite.findall(f"testcase/{tag}")) == count
+
+
+def test_junit_says_what_was_seen() -> None:
+    results = ((Outcome.PASSED, "“yes” <é>"), (Outcome.FAILED, "no"), (Outcome.SKIPPED, "why"))
+    suite = ET.fromstring(report_of(*results).as_junit().encode())
+    assert suite.findtext("testcase/system-out") == "“yes” <é>"
+    assert [node.attrib["message"] for node in suite.findall("testcase/*[@message]")] == ["no", "why"]
+
+
+def test_junit_is_utf_8_wherever_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("locale.getpreferredencoding", lambda *_: "ISO-8859-1")
+    monkeypatch.setattr("locale.getencoding", lambda *_: "ISO-8859-1", raising=False)
+    suite = ET.fromstring(report_of((Outcome.PASSED, "é")).as_junit().encode())
+    assert suite.findtext("testcase/system-out") == "é"
+
+
+@pytest.mark.parametrize(
+    ("answer", "pattern", "right"),
+    [
+        ("The capital of France is Paris.", "paris", True),
+        ("PARIS", "paris", True),
+        ("**Paris**", "paris", True),
+        ("Parisian", "paris", False),
+        ("It is 4.", "4|four", True),
+        ("2 + 2 = 4", "4|four", True),
+        ("Four!", "4|four", True),
+        ("14", "4|four", False),
+        ("42", "4|four", False),
+        ("4.5", "4|four", False),
+        ("0.4", "4|four", False),
+        ("fourteen", "4|four", False),
+        ("$10", "10|ten", True),
+        ("often", "10|ten", False),
+        ("fifty-six", "56|fifty[- ]six", True),
+        ("", "4|four", False),
+    ],
+)
+def test_an_answer_is_right_when_it_holds_the_words_on_their_own(
+    answer: str, pattern: str, right: bool
+) -> None:
+    assert is_right(answer, pattern) is right
+
+
+SHARES = st.integers(1, 10_000).flatmap(lambda count: st.tuples(st.integers(0, count), st.just(count)))
+
+
+@given(SHARES)
+def test_the_interval_holds_the_share(share: tuple[int, int]) -> None:
+    right, count = share
+    low, high = wilson(right, count)
+    assert 0 <= low <= right / count <= high <= 1
+
+
+@given(SHARES)
+def test_one_more_right_answer_never_lowers_the_interval(share: tuple[int, int]) -> None:
+    right, count = share
+    low, high = wilson(right, count + 1)
+    lower, higher = wilson(right + 1, count + 1)
+    assert low <= lower
+    assert high <= higher
+
+
+@pytest.mark.parametrize(
+    ("right", "count", "interval"),
+    [(8, 10, (0.4902, 0.9433)), (0, 10, (0.0, 0.2775)), (10, 10, (0.7225, 1.0)), (50, 100, (0.4038, 0.5962))],
+)
+def test_the_interval_is_wilsons(right: int, count: int, interval: tuple[float, float]) -> None:
+    assert wilson(right, count) == pytest.approx(interval, abs=1e-4)
