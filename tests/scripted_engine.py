@@ -118,6 +118,8 @@ class Engine:
 
     def __init__(self, defect: Defect | None = None) -> None:
         self._defect = defect
+        self.says = "Rome is the capital of Italy."
+        """Its answer to what it knows no answer to."""
         self._takes = itertools.count()
         handler = type("Handler", (_Handler,), {"engine": self})
         self._http = _Server(("127.0.0.1", 0), handler)
@@ -189,7 +191,7 @@ class Engine:
         odd = self._odd_answer(prompt)
         if odd is not None:
             return odd
-        said = self._said(request, prompt, _answer(prompt))
+        said = self._said(request, prompt, _answer(prompt) or self.says)
         if request.get("stream"):
             return self._streamed(said, usage="stream_options" in request)
         choice = {"index": 0, "message": said.message, "finish_reason": said.reason}
@@ -298,25 +300,25 @@ class Engine:
         chunks = [_chunk(delta) for delta in _deltas(said.message)]
         if self.has(Defect.STREAM_NO_TEXT):
             chunks = chunks[:1] if "tool_calls" not in said.message else chunks
-        lines = [f"data: {json.dumps(chunk)}" for chunk in chunks]
+        lines = [_event(chunk) for chunk in chunks]
         middle = len(lines) // 2 + 1
         odd = {
             Defect.STREAM_STRAY_LINE: "warning: the cache is cold",
             Defect.STREAM_GARBAGE: 'data: {"choices": [',
-            Defect.STREAM_ERROR: f"data: {json.dumps(_error('out of memory'))}",
-            Defect.STREAM_TWO_IDS: f"data: {json.dumps({**_chunk({}), 'id': 'chat-2'})}",
+            Defect.STREAM_ERROR: _event(_error("out of memory")),
+            Defect.STREAM_TWO_IDS: _event({**_chunk({}), "id": "chat-2"}),
         }
         if self._defect in odd:
             lines.insert(middle, odd[self._defect])
         if self.has(Defect.STREAM_ENDS_EARLY, Defect.STREAM_BROKEN):
             lines = lines[:middle]
         else:
-            lines += [f"data: {json.dumps(chunk)}" for chunk in self._last(said, usage=usage)]
+            lines += [_event(chunk) for chunk in self._last(said, usage=usage)]
             lines += [] if self.has(Defect.STREAM_WITHOUT_DONE) else ["data: [DONE]"]
         if self.has(Defect.STREAM_AFTER_DONE):
-            lines.append(f"data: {json.dumps(_chunk({'content': 'PS'}))}")
+            lines.append(_event(_chunk({"content": "PS"})))
         kind = "text/event-stream"
-        return _Reply(200, kind=kind, stream=tuple(lines), broken=self.has(Defect.STREAM_BROKEN))
+        return _Reply(200, kind=kind, stream=(": a comment", *lines), broken=self.has(Defect.STREAM_BROKEN))
 
     def _last(self, said: _Said, *, usage: bool) -> Iterator[dict[str, Any]]:
         """The chunks after the text."""
@@ -336,11 +338,12 @@ class Engine:
 
 
 def _answer(prompt: str) -> str:
+    """What it knows by rote; '' where it knows nothing."""
     if prompt.startswith("Count from one to twenty"):
         return _COUNTED
     if prompt in _KNOWN:
         return f"It is {_KNOWN[prompt]}."
-    return "Rome is the capital of Italy."
+    return ""
 
 
 def _tokens(text: str) -> list[str]:
@@ -354,6 +357,10 @@ def _error(message: str) -> dict[str, Any]:
 def _chunk(delta: Mapping[str, Any], reason: str | None = None) -> dict[str, Any]:
     choice = {"index": 0, "delta": delta, "finish_reason": reason}
     return {"id": "chat-1", "object": "chat.completion.chunk", "choices": [choice]}
+
+
+def _event(chunk: Mapping[str, Any]) -> str:
+    return f"data: {json.dumps(chunk, ensure_ascii=False)}"
 
 
 def _deltas(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -53,7 +53,7 @@ def test_an_unknown_flag_is_told_by_its_name(vllm: User) -> None:
 
 def _nothing_shows_the_key(user: User) -> None:
     status = user.run("status", "--json").json[0]
-    running = [psutil.Process(pid) for pid in processes_of(user)]
+    running = _family(user)
     assert len(running) > 1
     seen = [" ".join(process.cmdline()) + json.dumps(process.environ()) for process in running]
     seen += [path.read_text(errors="replace") for path in user.home.rglob("*") if path.is_file()]
@@ -64,9 +64,15 @@ def _nothing_shows_the_key(user: User) -> None:
 
 
 def _the_parent_alone_is_killed_and_nothing_is_left(user: User) -> None:
-    parent = psutil.Process(int(user.run("status", "--json").json[0]["pid"]))
-    parent.kill()
-    psutil.wait_procs([parent], timeout=30)
+    family = _family(user)
+    family[0].kill()
+    psutil.wait_procs(family[:1], timeout=30)
+    assert any(process.is_running() for process in family[1:]), "vLLM's workers outlive their parent"
     assert "dead" in user.run("status", code=20).out
     user.run("down")
-    assert processes_of(user) == []
+    assert not [process for process in family if process.is_running()]
+
+
+def _family(user: User) -> list[psutil.Process]:
+    parent = psutil.Process(int(user.run("status", "--json").json[0]["pid"]))
+    return [parent, *parent.children(recursive=True)]

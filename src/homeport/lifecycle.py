@@ -17,7 +17,7 @@ from homeport.home import Home, find_home
 from homeport.progress import Progress, Silent
 from homeport.reconcile import Plan, apply, destroy
 from homeport.resources import processes, record
-from homeport.resources.process import Live, stop
+from homeport.resources.process import Live, running_processes, stop
 from homeport.resources.record import Record
 from homeport.secret import Secret
 from homeport.spec import FILE_NAME, Spec, load, parse
@@ -165,13 +165,9 @@ async def take_down(
     if not folder.exists():
         return ()
     async with home.lock(name, progress):
-        resources = remembered_target(name, home=home).resources if purge else None
-        gone = await destroy(resources, progress) if resources else stop(name, folder)
-        left = processes.marked(folder)
-    if left:
-        pids = ", ".join(str(process.pid) for process in left)
-        raise HomeportError(f"processes of {name} are left: {pids}", hint=f"kill -9 {pids}")
-    return gone
+        if purge:
+            return await destroy(remembered_target(name, home=home).resources, progress)
+        return stop(name, folder)
 
 
 def names(*, home: Home | None = None) -> list[str]:
@@ -208,7 +204,7 @@ def status(name: str, *, home: Home | None = None) -> Status:
     remembered = record.load(wanted.folder)
     assert remembered is not None
     live = run(_read(wanted))
-    resident = sum(process.memory_info().rss for process in processes.marked(wanted.folder)) if live else 0
+    resident = sum(process.memory_info().rss for process in running_processes(wanted.folder)) if live else 0
     return Status(
         name=name, state=_state(live), record=remembered, resident=resident, log=wanted.folder / "engine.log"
     )

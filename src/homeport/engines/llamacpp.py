@@ -56,8 +56,13 @@ def launch(request: Request, installation: Installation) -> Launch:
         engine="llamacpp",
         version=installation.version,
         command=tuple(command),
-        # An assertion that fails in ggml starts gdb for a backtrace, which can hang.
-        environment={"GGML_NO_BACKTRACE": "1"},
+        environment={
+            # An assertion that fails in ggml starts gdb for a backtrace, which can hang.
+            "GGML_NO_BACKTRACE": "1",
+            # OpenMP's threads spin while they wait for each other. As soon as another process wants one of the
+            # cores that stalls for seconds: 64 tokens took 35 s instead of 1.2 s (2 cores, load 5, 2026-11-23).
+            "OMP_WAIT_POLICY": "passive",
+        },
         model=name,
         host=request.host,
         port=request.port,

@@ -95,7 +95,7 @@ class Process:
         return f"{launch.engine} {launch.version} serving {launch.model} on {where}"
 
     async def create(self, outputs: Outputs, progress: Progress) -> Live:
-        processes.end(processes.marked(self.folder))
+        processes.end(running_processes(self.folder))
         launch = self.make_launch(outputs, self._choose_port())
         check_memory(launch, self.machine)
         return await self._serve(launch, outputs, progress)
@@ -177,14 +177,30 @@ class Process:
 
 
 def stop(name: str, folder: Path) -> tuple[str, ...]:
-    """End all processes of the endpoint `name`, orphans included, and forget it. Returns what went."""
+    """
+    End all processes of the endpoint `name`, orphans included, and forget it. Returns what went.
+
+    Raises `HomeportError` where one is left.
+    """
     remembered = record.load(folder)
-    running = processes.marked(folder)
+    running = running_processes(folder)
     processes.end(running)
+    left = running_processes(folder)
+    if left:
+        pids = " ".join(str(process.pid) for process in left)
+        raise HomeportError(f"processes of {name} are left: {pids}", hint=f"kill -9 {pids}")
     record.forget(folder)
     if running:
         return (f"process of {name} (pid {', '.join(str(process.pid) for process in running)})",)
     return (f"record of {name}, whose process was gone",) if remembered else ()
+
+
+def running_processes(folder: Path) -> list[psutil.Process]:
+    """All processes of the endpoint whose folder this is, orphans included."""
+    remembered = record.load(folder)
+    return processes.belonging(
+        folder, remembered.pid if remembered else 0, remembered.create_time if remembered else 0
+    )
 
 
 def check_memory(launch: Launch, machine: Machine) -> None:

@@ -14,7 +14,7 @@ import psutil
 from homeport.home import writing
 
 MARK = "HOMEPORT_ENDPOINT_FOLDER"
-"""Every process of an endpoint has this in its environment, its children too, with the endpoint's folder."""
+"""Every process of an endpoint is started with this in its environment, with the endpoint's folder."""
 
 _SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 """Not handed to engines: they load what is on disk."""
@@ -72,16 +72,52 @@ def alive(pid: int, create_time: float, folder: Path) -> psutil.Process | None:
         return None
 
 
-def marked(folder: Path) -> list[psutil.Process]:
-    """All processes that belong to the endpoint whose folder this is, orphans included."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARK) == str(folder) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
+def belonging(folder: Path, leader: int = 0, since: float = 0) -> list[psutil.Process]:
+    """
+    All processes of the endpoint whose folder this is, orphans included: those that carry our mark, and those in
+    a session that one of them, or the process `leader` started at `since`, began.
+
+    The mark alone is not enough: vLLM's workers write their title over their environment.
+    """
+    everyone = [(process, _environment(process)) for process in psutil.process_iter()]
+    marked = [process for process, environment in everyone if environment.get(MARK) == str(folder)]
+    sessions = {_session(process) for process in marked} - {0}
+    if leader and not _is_another(leader, since):
+        sessions.add(leader)
+    # Whoever has an environment of another kind in such a session came there otherwise, and is not ours.
+    titled = [
+        process for process, environment in everyone if not environment and _session(process) in sessions
+    ]
+    return [process for process in marked + titled if _runs(process)]
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
+    except psutil.Error:
+        return {}
+
+
+def _session(process: psutil.Process) -> int:
+    try:
+        return os.getsid(process.pid)
+    except OSError:
+        return 0
+
+
+def _is_another(pid: int, since: float) -> bool:
+    """Whether `pid` came back as another process than the one that was started at `since`."""
+    try:
+        return abs(psutil.Process(pid).create_time() - since) > _CLOCK_SLACK_S
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def end(processes: Iterable[psutil.Process], *, patience_s: float = 10.0) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from homeport.verify.report import Finding, Subject, failed, passed, skipped
 
 OPEN = frozenset({"/health", "/v1/health", "/ping"})
@@ -61,12 +63,11 @@ async def keys(subject: Subject) -> Finding:
     """Without a key and with a wrong one, no path answers but those that only say that the server lives."""
     if subject.endpoint.api_key is None:
         return skipped("no key is set; the endpoint can be reached from this machine only")
-    import httpx2
-
+    stranger = replace(subject.endpoint, api_key=None)
     asked = 0
     opened: list[str] = []
     odd: list[str] = []
-    async with httpx2.AsyncClient(base_url=subject.endpoint.root_url, timeout=30) as client:
+    async with stranger.client(timeout_s=30) as client:
         for path in PATHS:
             for method in ("GET", "POST"):
                 for headers in ({}, {"Authorization": "Bearer wrong"}):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,7 @@ async def chat(subject: Subject) -> Finding:
         return failed("the answer is empty", completion=completion)
     if choice["message"]["role"] != "assistant" or choice["finish_reason"] not in {"stop", "length"}:
         return failed("role or finish_reason is not what OpenAI's API describes", choice=choice)
-    if usage["prompt_tokens"] + usage["completion_tokens"] != usage["total_tokens"]:
+    if not _adds_up(usage):
         return failed("the usage does not add up", usage=usage)
     shown = " ".join(text.split())
     return passed(f'"{shown[:60]}{"…" if len(shown) > 60 else ""}"', answer=text, usage=usage)
@@ -60,6 +61,8 @@ async def stream(subject: Subject) -> Finding:
         return failed("the chunks carry no text", **evidence)
     if len({chunk["id"] for chunk in chunks}) != 1:
         return failed("the chunks of one stream have several ids", **evidence)
+    if not _adds_up(usages[0]):
+        return failed("the usage does not add up", **evidence)
     count = usages[0]["completion_tokens"]
     return passed(
         f"{len(chunks)} chunks, {count} tokens, ends in [DONE]", text=text, usage=usages[0], **evidence
@@ -69,6 +72,8 @@ async def stream(subject: Subject) -> Finding:
 async def determinism(subject: Subject) -> Finding:
     """Two answers to one prompt at temperature 0 are the same."""
     first, second = [(await _counting(subject, max_tokens=24)).text for _ in range(2)]
+    if not first.strip():
+        return failed("the answer is empty", first=first, second=second)
     if first != second:
         return failed("two answers at temperature 0 differ", first=first, second=second)
     return passed("twice the same", answer=first)
@@ -97,7 +102,7 @@ async def max_tokens(subject: Subject) -> Finding:
     asked = 3
     got = await _counting(subject, max_tokens=asked)
     evidence = {"asked": asked, "completion_tokens": got.tokens, "finish_reason": got.reason}
-    if got.tokens > asked:
+    if got.tokens != asked:
         return failed(f"{asked} tokens were asked for, {got.tokens} came", **evidence)
     if got.reason != "length":
         return failed(
@@ -134,6 +139,10 @@ def _text(message: Any) -> str:  # Any: JSON
     )
 
 
+def _adds_up(usage: Any) -> bool:  # Any: JSON
+    return bool(usage["prompt_tokens"] + usage["completion_tokens"] == usage["total_tokens"])
+
+
 async def _lines(endpoint: Endpoint) -> list[str]:
     """A streamed completion, line by line as it came."""
     request = {
@@ -151,4 +160,5 @@ async def _lines(endpoint: Endpoint) -> list[str]:
     ):
         if response.is_error:
             raise refusal(response.status_code, (await response.aread()).decode(errors="replace"))
-        return [line async for line in response.aiter_lines()]
+        # Not `aiter_lines`: it also breaks at characters such as U+2028, which may stand in JSON as they are.
+        return re.split(r"\r\n|\n|\r", "".join([piece async for piece in response.aiter_text()]))

@@ -6,13 +6,14 @@ from typing import Any
 
 import httpx2
 
+from homeport.endpoint import refusal
 from homeport.verify.report import Finding, Subject, failed, passed
 
 
 async def served_model(subject: Subject) -> Finding:
     """The name is listed, the engine loaded what it was told to, and those files have not changed since."""
     async with subject.endpoint.client(timeout_s=30) as client:
-        listed = (await client.get("/v1/models")).raise_for_status().json()
+        listed = await _shown(client, "/v1/models")
         loaded = await _loaded(subject, client, listed)
     names = [model["id"] for model in listed["data"]]
     evidence = {"models": names, "loaded": loaded, "weights_digest": subject.weights_digest}
@@ -33,9 +34,15 @@ async def served_model(subject: Subject) -> Finding:
 async def _loaded(subject: Subject, client: httpx2.AsyncClient, listed: Any) -> str | None:  # Any: JSON
     """What the engine says that it has loaded; None where it does not tell."""
     if subject.engine == "llamacpp":
-        answer = (await client.get("/props")).raise_for_status().json()
-        return str(answer["model_path"])
+        return str((await _shown(client, "/props"))["model_path"])
     if subject.engine == "vllm":
         roots = [model.get("root") for model in listed["data"] if model["id"] == subject.endpoint.model]
         return str(roots[0]) if roots else None
     return None
+
+
+async def _shown(client: httpx2.AsyncClient, path: str) -> Any:  # Any: JSON
+    response = await client.get(path)
+    if response.is_error:
+        raise refusal(response.status_code, response.text)
+    return response.json()

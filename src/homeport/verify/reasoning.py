@@ -9,6 +9,7 @@ from importlib.resources import files
 from math import sqrt
 
 from homeport.verify.answers import user
+from homeport.verify.load import together
 from homeport.verify.report import Finding, Subject, failed, passed, skipped
 
 _Z = 1.96
@@ -30,7 +31,7 @@ async def score(subject: Subject) -> Finding:
             completion = await subject.endpoint.answer(user(question["ask"]), max_tokens=48, seed=seed)
         return is_right(completion["choices"][0]["message"].get("content") or "", question["answer"])
 
-    grades = await asyncio.gather(*(one(question, seed) for question in questions for seed in range(samples)))
+    grades = await together(one(question, seed) for question in questions for seed in range(samples))
     right, count = sum(grades), len(grades)
     low, high = wilson(right, count)
     by_question = {
@@ -69,4 +70,5 @@ def wilson(right: int, count: int) -> tuple[float, float]:
     spread = _Z * sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
     middle = share + _Z**2 / (2 * count)
     scale = 1 + _Z**2 / count
-    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
+    # Rounding must not push a limit past the share itself, nor out of 0 to 1.
+    return max(0.0, min(share, (middle - spread) / scale)), min(1.0, max(share, (middle + spread) / scale))

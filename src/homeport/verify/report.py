@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -10,6 +11,9 @@ from xml.etree import ElementTree as ET
 
 from homeport.catalog import Model
 from homeport.endpoint import Endpoint
+
+_NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What may not stand in XML, not even escaped: a model's answer can hold it."""
 
 
 class Outcome(StrEnum):
@@ -145,10 +149,12 @@ class Report:
                 name=result.name,
                 time=f"{result.seconds:.3f}",
             )
+            detail = _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", result.detail)
             if result.outcome is Outcome.PASSED:
-                ET.SubElement(case, "system-out").text = result.detail
+                ET.SubElement(case, "system-out").text = detail
             else:
                 tag = "failure" if result.outcome is Outcome.FAILED else "skipped"
-                ET.SubElement(case, tag, message=result.detail)
+                ET.SubElement(case, tag, message=detail)
         ET.indent(suite)
-        return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+        # Declared here: ElementTree would name the locale's encoding. Whoever writes the text writes UTF-8.
+        return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(suite, encoding="unicode")}\n'
