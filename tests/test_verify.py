@@ -7,6 +7,7 @@ import json
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -18,21 +19,24 @@ from homeport import catalog
 from homeport.endpoint import Endpoint
 from homeport.errors import HomeportError
 from homeport.secret import Secret
-from homeport.verify import CHECKS, Finding, Outcome, Report, Result, Subject, access, run, verify
+from homeport.verify import CHECKS, Finding, Outcome, Report, Result, Subject, access, reasoning, run, verify
 from homeport.verify.reasoning import is_right, wilson
 from scripted_engine import CONTEXT, KEY, MODEL, WEIGHTS, Defect, Engine
 
 NAMES = tuple(check.name for check in CHECKS)
 FEW_PATHS = ("/", "/health", "/metrics", "/v1/models", "/v1/chat/completions", "/invocations")
 """Enough for every defect; all of `access.PATHS` are asked in tests of their own."""
+REASONING = Path(reasoning.__file__).with_suffix(".toml")
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Certificates are not read for each request to loopback, and few paths are asked for without a key."""
+def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Certificates are not read for each request to loopback; few paths are asked for, and each question once."""
     monkeypatch.setattr("httpcore2.default_ssl_context", lambda **_: NO_TLS)
     monkeypatch.setattr(access, "PATHS", FEW_PATHS)
+    (tmp_path / "reasoning.toml").write_text(REASONING.read_text().replace("samples = 3", "samples = 1"))
+    monkeypatch.setattr(reasoning, "files", lambda _: tmp_path)
 
 
 @pytest.fixture
@@ -112,7 +116,7 @@ FOUND: dict[Defect, Mapping[str, str]] = {
         "json-schema": "the answer is not JSON",
         **alike("no tool_calls", *TOOLS),
         "parallel": "8 of 8 requests did not finish: an answer without a token",
-        "reasoning": "0 of 36 right",
+        "reasoning": "0 of 12 right",
     },
     Defect.WRONG_ROLE: {"chat": "role or finish_reason is not what OpenAI's API describes"},
     Defect.USAGE_WRONG: alike("the usage does not add up", "chat", "stream"),
@@ -173,7 +177,7 @@ FOUND: dict[Defect, Mapping[str, str]] = {
         "parallel": "1 of 8 requests did not finish: the endpoint refused (503): busy, try again later"
     },
     Defect.WRONG_ANSWERS: {
-        "reasoning": "0 of 36 right (0%, 95 % interval 0% to 10%), below this model's floor"
+        "reasoning": "0 of 12 right (0%, 95 % interval 0% to 24%), below this model's floor"
     },
     Defect.HANGS_UP: {
         **alike("the connection to http", *NAMES),
@@ -295,7 +299,10 @@ def test_tools_that_are_not_promised_are_skipped(engine: Engine) -> None:
     assert skipped["tools"].startswith("no tool calls are promised")
 
 
-def test_without_a_floor_the_score_is_shown_and_not_judged(engine: Engine) -> None:
+def test_without_a_floor_the_score_of_the_whole_set_is_shown_and_not_judged(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
     subject = promised(engine)
     report = checked(replace(subject, model=replace(subject.model, reasoning_floor=None)), "reasoning")
     said = "36 of 36 right (100%, 95 % interval 90% to 100%); not judged: no floor is stated for this model"

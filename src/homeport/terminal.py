@@ -68,8 +68,14 @@ class Terminal:
 
     def confirm(self, question: str, *, default: bool = True) -> bool:
         """Ask a person; the default where they just press Enter."""
-        answer = input(f"{question} [{'Y/n' if default else 'y/N'}] ").strip().lower()
+        answer = self.ask(f"{question} [{'Y/n' if default else 'y/N'}] ").strip().lower()
         return default if not answer else answer in {"y", "yes"}
+
+    def ask(self, prompt: str) -> str:
+        """A line that a person types. Raises `EOFError` where there is none."""
+        sys.stderr.write(prompt)
+        sys.stderr.flush()
+        return input()
 
     def error(self, error: HomeportError) -> None:
         """What happened, and what to do."""
@@ -133,27 +139,35 @@ class Terminal:
 
     def _open_bars(self) -> Bars:
         if self._bars is None:
-            from rich.progress import (
-                BarColumn,
-                DownloadColumn,
-                Progress,
-                SpinnerColumn,
-                TextColumn,
-                TimeElapsedColumn,
-                TimeRemainingColumn,
-                TransferSpeedColumn,
-            )
+            from rich import progress
+            from rich.table import Column
+            from rich.text import Text
 
-            self._bars = Progress(
-                SpinnerColumn(),
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
-                DownloadColumn(),
-                TransferSpeedColumn(),
-                TimeRemainingColumn(),
-                TimeElapsedColumn(),
+            class OfBytes(progress.ProgressColumn):
+                """A column that stays empty for work that is not counted in bytes."""
+
+                def __init__(self, column: progress.ProgressColumn) -> None:
+                    super().__init__(Column(no_wrap=True))
+                    self._column = column
+
+                def render(self, task: progress.Task) -> Any:  # Any: whatever the column draws
+                    return self._column.render(task) if task.total else Text()
+
+            counted = (
+                progress.BarColumn(bar_width=12),
+                progress.DownloadColumn(),
+                progress.TransferSpeedColumn(),
+                progress.TimeRemainingColumn(),
+            )
+            words = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+            self._bars = progress.Progress(
+                progress.SpinnerColumn(),
+                progress.TextColumn("{task.description}", markup=False, table_column=words),
+                *(OfBytes(column) for column in counted),
+                progress.TimeElapsedColumn(),
                 console=self._console(),
                 transient=True,
+                expand=True,
             )
             self._bars.start()
         return self._bars

@@ -44,7 +44,7 @@ def command(
     terminal.say(f"{endpoint.model} at {endpoint.base_url}; Ctrl-D ends the conversation")
     while True:
         try:
-            text = input("> ").strip()
+            text = terminal.ask("> ").strip()
         except EOFError:
             terminal.say()
             return
