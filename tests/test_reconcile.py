@@ -157,7 +157,7 @@ def test_what_another_process_has_done_since_the_plan_is_not_done_again() -> Non
     async def work() -> tuple[str, ...]:
         plan = await make_plan("x", "test", things)
         world.live["a"] = "1"
-        return (await apply(plan, Silent())).done
+        return tuple((await apply(plan, Silent())).seconds)
 
     assert asyncio.run(work()) == ()
     assert world.log == []

@@ -7,6 +7,7 @@ import json
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -24,8 +25,9 @@ from homeport.verify.reasoning import is_right, wilson
 from scripted_engine import CONTEXT, KEY, MODEL, WEIGHTS, Defect, Engine
 
 NAMES = tuple(check.name for check in CHECKS)
+ALL_PATHS = access.PATHS
 FEW_PATHS = ("/", "/health", "/metrics", "/v1/models", "/v1/chat/completions", "/invocations")
-"""Enough for every defect; all of `access.PATHS` are asked in tests of their own."""
+"""Enough for every defect; all of them are asked in tests of their own."""
 REASONING = Path(reasoning.__file__).with_suffix(".toml")
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
@@ -256,7 +258,7 @@ def test_a_context_smaller_than_promised_fails_the_context(engine: Engine) -> No
 
 @pytest.mark.parametrize("engine", [Defect.METRICS_OPEN, Defect.INVOCATIONS_OPEN], indirect=True)
 def test_of_all_paths_the_open_one_is_found(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
+    monkeypatch.setattr(access, "PATHS", ALL_PATHS)
     (result,) = checked(promised(engine), "key").results
     answered = [*result.evidence["answered"], *result.evidence["neither_answered_nor_refused"]]
     assert {line.split()[1] for line in answered} in ({"/metrics"}, {"/invocations"})
@@ -302,7 +304,7 @@ def test_tools_that_are_not_promised_are_skipped(engine: Engine) -> None:
 def test_without_a_floor_the_score_of_the_whole_set_is_shown_and_not_judged(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.undo()
+    monkeypatch.setattr(reasoning, "files", files)
     subject = promised(engine)
     report = checked(replace(subject, model=replace(subject.model, reasoning_floor=None)), "reasoning")
     said = "36 of 36 right (100%, 95 % interval 90% to 100%); not judged: no floor is stated for this model"

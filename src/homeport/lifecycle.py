@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -118,10 +118,12 @@ async def bring_up(
     plan = await wanted.plan()
     if plan.pending and not approve(plan):
         raise Declined("nothing was changed")
-    changed: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = {}
     if plan.pending:
         async with wanted.home.lock(wanted.spec.name, progress):
-            changed = (await apply(plan, progress)).done
+            seconds = (await apply(plan, progress)).seconds
+            if wanted.process.id in seconds:
+                _add_fetch(wanted.folder, seconds)
     remembered = record.load(wanted.folder)
     if remembered is None:
         raise NotRunning(
@@ -132,7 +134,15 @@ async def bring_up(
     if verify and not _verified(remembered):
         report = await check(wanted, on_result=on_result)
         remembered = record.load(wanted.folder) or remembered
-    return Up(endpoint=endpoint, plan=plan, changed=changed, record=remembered, report=report)
+    return Up(endpoint=endpoint, plan=plan, changed=tuple(seconds), record=remembered, report=report)
+
+
+def _add_fetch(folder: Path, seconds: Mapping[str, float]) -> None:
+    """The start's timeline begins with the fetch of the weights, which is none where they were here."""
+    remembered = record.load(folder)
+    if remembered is not None:
+        fetch = sum(took for id_, took in seconds.items() if id_.startswith("weights/"))
+        replace(remembered, timeline={"fetch": round(fetch, 3), **remembered.timeline}).save(folder)
 
 
 async def check(
@@ -242,8 +252,6 @@ def log_text(log: Path, *, lines: int | None = None, follow: bool = False) -> It
 
 
 async def _read(wanted: LocalTarget) -> Live | None:
-    from dataclasses import replace
-
     key = _key_if_known(wanted)
     remembered = record.load(wanted.folder)
     if remembered is None:

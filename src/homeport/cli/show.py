@@ -72,8 +72,7 @@ def report_summary(report: Report) -> str:
 
 def timeline(seconds: dict[str, float]) -> str:
     """Where the time of a start went."""
-    words = {"fetch": "weights", "process": "process", "load": "load", "first_token": "first token"}
-    return " · ".join(f"{words.get(part, part)} {value:.2f} s" for part, value in seconds.items())
+    return " · ".join(f"{part.replace('_', ' ')} {value:.2f} s" for part, value in seconds.items())
 
 
 def up_text(up: Up) -> str:

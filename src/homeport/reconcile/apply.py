@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +20,8 @@ class Outcome:
 
     outputs: Outputs
     """What is live now, by resource id."""
-    done: tuple[str, ...]
-    """Ids of the resources that were created or updated."""
+    seconds: Mapping[str, float]
+    """How long each resource took that was created or updated, by id, in the order in which they were done."""
 
 
 class _Skipped(Exception):
@@ -35,7 +36,7 @@ async def apply(plan: Plan, progress: Progress) -> Outcome:
     the plan was made is neither done twice nor undone. After a failure its dependants are left alone, the
     rest is finished, and the first error is raised; applying again goes on from there.
     """
-    done: list[str] = []
+    seconds: dict[str, float] = {}
     outputs: dict[str, Any] = {}
     tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -47,12 +48,13 @@ async def apply(plan: Plan, progress: Progress) -> Outcome:
             raise _Skipped
         live = await resource.read()
         action = action_for(resource, live, outputs)
+        begun = time.monotonic()
         if action.kind is Kind.CREATE:
             live = await resource.create(outputs, progress)
         elif action.kind is Kind.UPDATE:
             live = await resource.update(live, outputs, progress)
         if action.kind is not Kind.NONE:
-            done.append(resource.id)
+            seconds[resource.id] = time.monotonic() - begun
         outputs[resource.id] = live
 
     for resource in in_order(action.resource for action in plan.actions):
@@ -63,7 +65,7 @@ async def apply(plan: Plan, progress: Progress) -> Outcome:
         for task in tasks.values():
             task.cancel()
     _raise_first(tasks, progress)
-    return Outcome(outputs=outputs, done=tuple(done))
+    return Outcome(outputs=outputs, seconds=seconds)
 
 
 def _raise_first(tasks: dict[str, asyncio.Task[None]], progress: Progress) -> None:
