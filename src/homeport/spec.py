@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import re
 import tomllib
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from homeport.addresses import is_loopback
 from homeport.errors import SpecError
 
 FILE_NAME = "homeport.toml"
@@ -104,16 +104,6 @@ class Spec(_Table):
     def replace(self, **local: Any) -> Spec:
         """This spec with keys of `[local]` replaced, checked as the file is."""
         return parse({**self.model_dump(), "local": {**self.local.model_dump(), **local}})
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def load(path: Path) -> Spec:

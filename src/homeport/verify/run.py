@@ -51,10 +51,10 @@ async def verify(
     A check that breaks is a check that failed; once the endpoint is gone, the rest is skipped. Raises
     `HomeportError` for a name in `only` that is no check.
     """
-    unknown = set(only) - {check.name for check in CHECKS}
-    if unknown:
-        known = ", ".join(check.name for check in CHECKS)
-        raise HomeportError(f"there is no check called {unknown.pop()}", hint=f"there are {known}")
+    known = [check.name for check in CHECKS]
+    for name in only:
+        if name not in known:
+            raise HomeportError(f"there is no check called {name}", hint=f"there are {', '.join(known)}")
     begun, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     results: list[Result] = []
     gone = ""
