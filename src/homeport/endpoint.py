@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Message = Mapping[str, Any]
 """One message of a conversation, as OpenAI's chat completions spell it: JSON, hence Any."""
 
+_ANSWER_WITHIN_S = 900.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
@@ -70,7 +72,7 @@ class Endpoint:
                     f"{self.base_url} did not answer within {timeout_s:g} s",
                     hint="`homeport logs` shows what the engine does",
                 ) from error
-            except httpx2.TransportError as error:
+            except httpx2.RequestError as error:
                 raise NetworkError(
                     f"the connection to {self.base_url} broke: {type(error).__name__} {error}",
                     hint="see `homeport status` and `homeport logs`",
@@ -95,7 +97,7 @@ class Endpoint:
 
         request = {**self._request(options, messages=list(messages)), "stream": True}
         async with (
-            self.client() as client,
+            self.client(timeout_s=_ANSWER_WITHIN_S) as client,
             client.stream("POST", "/v1/chat/completions", json=request) as response,
         ):
             if response.is_error:
@@ -103,7 +105,13 @@ class Endpoint:
             async for event in httpx2.EventSource(response):
                 if event.data == "[DONE]":
                     return
-                yield json.loads(event.data)
+                chunk = _parsed(event.data)
+                if "error" in chunk:
+                    raise refusal(response.status_code, event.data)
+                yield chunk
+            raise NetworkError(
+                "the endpoint broke off in the middle of an answer", hint="`homeport logs` shows why"
+            )
 
     def ask(self, prompt: str, **options: Any) -> str:  # Any: JSON
         """The text of the answer to one question. Raises as `answer` does."""
@@ -123,12 +131,26 @@ class Endpoint:
         return {"model": self.model, **content, **stop, **options}
 
     async def _post(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
-        async with self.client() as client:
+        # A long prompt takes a large model minutes on a CPU; a connection that is gone shows at once all the same.
+        async with self.client(timeout_s=_ANSWER_WITHIN_S) as client:
             response = await client.post(path, json=request)
             if response.is_error:
                 raise refusal(response.status_code, response.text)
-            answer: dict[str, Any] = response.json()
-            return answer
+            return _parsed(response.text)
+
+
+def _parsed(text: str) -> dict[str, Any]:  # Any: JSON
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        shown = text.strip()[:80]
+        raise NetworkError(
+            f"the endpoint answers, but not with a JSON object: {shown!r}",
+            hint="is something else listening on its port? see `homeport status`",
+        )
+    return value
 
 
 def refusal(status: int, body: str) -> Refused:

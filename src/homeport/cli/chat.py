@@ -67,7 +67,8 @@ async def _answer(
         for choice in chunk.get("choices", ()):
             piece = choice["delta"].get("content") or ""
             piece = piece if text else piece.lstrip()
-            terminal.write(piece)
+            # What a model says shall not move the cursor or retitle the window.
+            terminal.write("".join(letter for letter in piece if letter.isprintable() or letter in "\n\t"))
             text += piece
     terminal.write("\n")
     return {"role": "assistant", "content": text}

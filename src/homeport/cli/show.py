@@ -58,7 +58,7 @@ def model_text(model: Model) -> str:
 
 def result_line(result: Result) -> str:
     """One check's outcome."""
-    detail = " ".join(result.detail.split())
+    detail = " ".join("".join(c for c in result.detail if c.isprintable() or c.isspace()).split())
     return f"  {_MARKS[result.outcome]} {result.title}: {detail} ({result.seconds:.1f} s)"
 
 

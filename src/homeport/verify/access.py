@@ -2,91 +2,118 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from homeport.endpoint import Endpoint
+from homeport.secret import Secret
 from homeport.verify.report import Finding, Subject, failed, passed, skipped
 
-OPEN = frozenset({"/health", "/v1/health", "/ping"})
-"""Paths that may answer anybody: they say that the server lives, and nothing else."""
+if TYPE_CHECKING:
+    import httpx2
+
 _REFUSED = frozenset({401, 403})
 _ABSENT = frozenset({404, 405, 415})
 """Nothing is there for that method. (llama.cpp answers 415 at `/` to those who do not take gzip.)"""
+_SHORT = 200
+"""Characters in which a server can say that it lives, and not much else."""
+_BODY = {
+    "prompt": "hi",
+    "messages": [{"role": "user", "content": "hi"}],
+    "input": "hi",
+    "content": "hi",
+    "max_tokens": 1,
+}
+"""What makes any of the paths work if it is open. The model is left out, so that an echo of it gives nothing away."""
 
-PATHS = (
-    *(
-        "/",
-        "/docs",
-        "/openapi.json",
-        "/redoc",
-        "/version",
-        "/load",
-        "/metrics",
-        "/server_info",
-        "/ping",
-        "/health",
-    ),
-    *("/v1/health", "/v1/models", "/models", "/props", "/slots", "/lora-adapters", "/tools", "/cors-proxy"),
-    *(
-        "/v1/completions",
-        "/v1/chat/completions",
-        "/v1/chat/completions/batch",
-        "/v1/responses",
-        "/v1/messages",
-    ),
-    *("/v1/messages/count_tokens", "/v1/embeddings", "/v1/rerank", "/v1/score", "/v1/audio/transcriptions"),
-    *("/completion", "/completions", "/chat/completions", "/embedding", "/embeddings", "/infill", "/rerank"),
-    *("/reranking", "/score", "/classify", "/pooling", "/tokenize", "/detokenize", "/apply-template"),
-    *("/invocations", "/inference/v1/generate", "/v1/load_lora_adapter", "/v1/unload_lora_adapter", "/sleep"),
-    *(
-        "/wake_up",
-        "/is_sleeping",
-        "/reset_prefix_cache",
-        "/collective_rpc",
-        "/start_profile",
-        "/stop_profile",
-    ),
-    *(
-        "/api/tags",
-        "/api/show",
-        "/api/chat",
-        "/api/generate",
-        "/api/ps",
-        "/api/version",
-        "/v2/rerank",
-        "/pause",
-    ),
-)
-"""Every path that one of the engines is known to answer, asked of each."""
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """What is asked of a server by one who does not hold its key."""
+
+    requests: tuple[tuple[str, str], ...]
+    """Methods with their paths."""
+    may_be_open: frozenset[str]
+    not_posted: frozenset[str]
+    """Paths that are asked with GET alone, for what a POST would do."""
+
+
+@cache
+def paths() -> Paths:
+    """The table of `paths.toml`."""
+    table = tomllib.loads(files("homeport.verify").joinpath("paths.toml").read_text(encoding="utf-8"))
+    asked = dict.fromkeys(path for engine in table["asked"].values() for path in engine)
+    not_posted = dict.fromkeys(path for engine in table["not_posted"].values() for path in engine)
+    both = [(method, path) for path in asked for method in ("GET", "POST")]
+    return Paths(
+        requests=(*both, *(("GET", path) for path in not_posted)),
+        may_be_open=frozenset(table["may_be_open"]),
+        not_posted=frozenset(not_posted),
+    )
 
 
 async def keys(subject: Subject) -> Finding:
     """Without a key and with a wrong one, no path answers but those that only say that the server lives."""
-    if subject.endpoint.api_key is None:
-        return skipped("no key is set; the endpoint can be reached from this machine only")
-    stranger = replace(subject.endpoint, api_key=None)
-    asked = 0
-    opened: list[str] = []
-    odd: list[str] = []
-    async with stranger.client(timeout_s=30) as client:
-        for path in PATHS:
-            for method in ("GET", "POST"):
-                for headers in ({}, {"Authorization": "Bearer wrong"}):
-                    body = {"model": subject.endpoint.model} if method == "POST" else None
-                    answer = await client.request(method, path, json=body, headers=headers)
-                    asked += 1
-                    if answer.status_code in _REFUSED | _ABSENT or path in OPEN:
-                        continue
-                    kind = "a wrong key" if headers else "no key"
-                    found = opened if answer.is_success else odd
-                    found.append(f"{method} {path} with {kind}: {answer.status_code}")
-    evidence = {
-        "asked": asked,
-        "answered": opened,
-        "neither_answered_nor_refused": odd,
-        "may_be_open": sorted(OPEN),
+    endpoint = subject.endpoint
+    if endpoint.api_key is None:
+        return skipped(_unkeyed(endpoint))
+    strangers = {
+        "no key": replace(endpoint, api_key=None),
+        "a wrong key": replace(endpoint, api_key=Secret("wrong")),
     }
-    if opened or odd:
-        return failed(f"not refused: {'; '.join((opened + odd)[:3])}", **evidence)
-    return passed(
-        f"{asked} requests to {len(PATHS)} paths, all refused but {', '.join(sorted(OPEN))}", **evidence
-    )
+    problems: list[str] = []
+    opened: dict[str, str] = {}
+    for who, stranger in strangers.items():
+        async with stranger.client(timeout_s=30) as client:
+            for method, path in paths().requests:
+                response = await client.request(method, path, json=_BODY if method == "POST" else None)
+                problem = _problem(subject, path, response)
+                if problem:
+                    problems.append(f"{method} {path} with {who} {problem}")
+                elif response.is_success:
+                    opened[path] = response.text
+    count = len(strangers) * len(paths().requests)
+    seen = {"requests": count, "open": opened, "problems": problems}
+    if problems:
+        rest = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
+        return failed(f"not refused: {'; '.join(problems[:3])}{rest}", **seen)
+    but = f" but {', '.join(sorted(opened))}, which only say that it lives" if opened else ""
+    return passed(f"{count} requests, all refused{but}", **seen)
+
+
+def _problem(subject: Subject, path: str, response: httpx2.Response) -> str:
+    """Why this answer to a stranger is one too many, or ''."""
+    status, text = response.status_code, response.text
+    if status in _REFUSED:
+        return ""
+    told = [word for word in _private(subject) if word in text]
+    if told:
+        return f"gets {status} and tells {told[0]!r}"
+    if status in _ABSENT:
+        unguarded = status == 405 and path in paths().not_posted
+        return "gets 405: it is there, and does not ask for the key" if unguarded else ""
+    if response.is_success and path in paths().may_be_open and len(text) <= _SHORT:
+        return ""
+    return f"gets {status}"
+
+
+def _private(subject: Subject) -> Iterator[str]:
+    """What a stranger must not learn. Very short names would be found in any text."""
+    yield from (word for word in (subject.endpoint.model, subject.weights_path) if len(word) > 4)
+
+
+def _unkeyed(endpoint: Endpoint) -> str:
+    host = urlsplit(endpoint.base_url).hostname or ""
+    try:
+        loopback = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if loopback:
+        return "no key is set; this address is reached from this machine only"
+    return f"no key is set; what keeps strangers from {host} was not checked"

@@ -40,9 +40,9 @@ async def too_long(subject: Subject) -> Finding:
     except Refused as error:
         said = str(error)
         evidence = {"status": error.status, "body": error.body}
-        if error.status not in {400, 413}:
+        if error.status != 400:
             return failed(f"refused with {error.status}, not 400", **evidence)
-        if not any(word in error.body.lower() for word in ("context", "length", "too long", "token")):
+        if not any(word in error.body.lower() for word in ("context", "length", "too long", "max_tokens")):
             return failed(f"refused without saying why: {said}", **evidence)
         return passed(said.removeprefix("the endpoint refused "), **evidence)
     counted = completion["usage"]["prompt_tokens"]

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from homeport.errors import HomeportError, NotRunning
+from homeport.errors import HomeportError
 from homeport.verify import access, answers, context, identity, load, reasoning, structure
-from homeport.verify.report import Finding, Report, Result, Subject, failed, skipped
+from homeport.verify.report import Finding, Outcome, Report, Result, Subject, failed, skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +62,9 @@ async def verify(
         if only and check.name not in only:
             continue
         at = time.monotonic()
-        try:
-            finding = skipped(gone) if gone else await asyncio.wait_for(check.look(subject), check.patience_s)
-        except TimeoutError:
-            finding = failed(f"no answer within {check.patience_s:.0f} s")
-        except NotRunning as error:
-            gone = f"not checked: {error}"
-            finding = failed(str(error))
-        except HomeportError as error:
-            finding = failed(str(error))
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            # The answer was JSON of another shape than OpenAI's, or no JSON at all.
-            finding = failed(f"the answer is not what OpenAI's API describes: {type(error).__name__} {error}")
+        finding = skipped(gone) if gone else await _looked(check, subject)
+        if finding.outcome is Outcome.FAILED and not gone and not await _lives(subject):
+            gone = f"not checked: nothing answers at {subject.endpoint.base_url} any more"
         result = Result(
             name=check.name,
             title=check.title,
@@ -94,3 +85,25 @@ async def verify(
         seconds=time.monotonic() - begun,
         results=tuple(results),
     )
+
+
+async def _looked(check: Check, subject: Subject) -> Finding:
+    try:
+        return await asyncio.wait_for(check.look(subject), check.patience_s)
+    except TimeoutError:
+        return failed(f"no answer within {check.patience_s:.0f} s")
+    except HomeportError as error:
+        return failed(str(error))
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        # The answer was JSON of another shape than OpenAI's.
+        return failed(f"the answer is not what OpenAI's API describes: {type(error).__name__} {error}")
+
+
+async def _lives(subject: Subject) -> bool:
+    """Whether the endpoint still answers anything at all; asked after a failure, so that the rest need not wait."""
+    try:
+        async with subject.endpoint.client(timeout_s=10) as client:
+            await client.get("/v1/models")
+    except HomeportError:
+        return False
+    return True
