@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from homeport.endpoint import Endpoint
 from homeport.errors import HomeportError, NotRunning
@@ -22,7 +22,9 @@ from homeport.resources.record import Record
 from homeport.secret import Secret
 from homeport.spec import FILE_NAME, Spec, load, parse
 from homeport.targets.local import LocalTarget
-from homeport.verify import Report, Result, Subject
+
+if TYPE_CHECKING:
+    from homeport.verify import Report, Result, Subject
 
 _T = TypeVar("_T")
 
@@ -305,6 +307,8 @@ def _endpoint(remembered: Record, key: Secret | None) -> Endpoint:
 
 
 def _subject(wanted: LocalTarget, remembered: Record) -> Subject:
+    from homeport.verify import Subject
+
     manifest = wanted.store.manifest(wanted.weights.source, wanted.weights.format) if wanted.weights else None
     launch = remembered.launch
     digest = remembered.weights["digest"]

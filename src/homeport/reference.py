@@ -34,13 +34,13 @@ def _file_page() -> str:
 
 
 def _rows(model: type[BaseModel]) -> list[str]:
-    rows = []
+    rows, meanings = [], spec.descriptions(model)
     for name, field in model.model_fields.items():
         if field.default_factory is not None:
             continue
         default = "required" if field.is_required() else f"`{field.default!r}`".replace("'", '"')
         rows.append(
-            f"| `{name}` | {default.replace('`None`', 'none').replace('`()`', '`[]`')} | {field.description} |"
+            f"| `{name}` | {default.replace('`None`', 'none').replace('`()`', '`[]`')} | {meanings[name]} |"
         )
     return rows
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from importlib import metadata
 from importlib.util import find_spec
+from pathlib import Path
 
 from homeport.engines import Format, Installation, Launch, Request, served_name
 from homeport.engines.memory import LLAMACPP_ALLOWANCE, kv_cache, weights_size
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
 
 FORMAT: Format = "gguf"
+_SERVER = Path(__file__).parent / "llamacpp_server" / "homeport_llamacpp.py"
 INSTALL_HINT = "llamacpp: pip install 'homeport[local]'"
 
 
@@ -22,7 +24,7 @@ def find() -> Installation | None:
 
 
 def launch(request: Request, installation: Installation) -> Launch:
-    """`python -m homeport.engines.serve_llamacpp` with flags named as llama-server's."""
+    """A server process of our own, with flags named as llama-server's."""
     settings, model = request.settings, request.model
     _refuse(settings.dtype != "auto", "dtype", "a GGUF file carries its own")
     _refuse(settings.quantization is not None, "quantization", "choose another GGUF file in `model`")
@@ -34,7 +36,7 @@ def launch(request: Request, installation: Installation) -> Launch:
     bad = [arg for arg in settings.extra_args if "=" not in arg]
     _refuse(bool(bad), "extra_args", f"llamacpp wants field=value (as in n_batch=256), not {bad[:1]}")
     name = served_name(model)
-    command = [installation.executable, "-m", "homeport.engines.serve_llamacpp"]
+    command = [installation.executable, str(_SERVER)]
     command += ["--model", str(request.weights), "--alias", name]
     command += ["--host", request.host, "--port", str(request.port)]
     command += ["--context", str(settings.context), "--parallel", str(settings.parallel)]
@@ -59,9 +61,10 @@ def launch(request: Request, installation: Installation) -> Launch:
         environment={
             # An assertion that fails in ggml starts gdb for a backtrace, which can hang.
             "GGML_NO_BACKTRACE": "1",
-            # OpenMP's threads spin while they wait for each other. As soon as another process wants one of the
-            # cores that stalls for seconds: 64 tokens took 35 s instead of 1.2 s (2 cores, load 5, 2026-11-23).
-            "OMP_WAIT_POLICY": "passive",
+            # OpenMP's threads spin while they wait for each other. By default they spin for so long that a busy
+            # machine stalls for seconds: 64 tokens took 35 s at a load of 5, and 1.2 s when they did not spin; so
+            # little as this costs nothing on a quiet one (2 cores, 2026-11-23).
+            "GOMP_SPINCOUNT": "1000",
         },
         model=name,
         host=request.host,

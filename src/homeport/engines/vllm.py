@@ -62,11 +62,10 @@ def launch(request: Request, installation: Installation) -> Launch:
         command.append("--enforce-eager")
         # Without a size of its own, vLLM wants 92 % of the machine's memory for the cache, or does not start.
         command += ["--kv-cache-memory-bytes", str(_cache_bytes(cache))]
-        # vLLM keeps one core to itself unless told otherwise; OpenMP's threads spin while they wait, and with
-        # another process on the same cores that stalls for seconds.
+        # vLLM keeps one core to itself unless told otherwise. For the spinning see llamacpp.py.
         environment |= {
             "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
-            "OMP_WAIT_POLICY": "passive",
+            "GOMP_SPINCOUNT": "1000",
             "VLLM_HOST_IP": "127.0.0.1",
         }
     if settings.quantization is not None:

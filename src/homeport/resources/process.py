@@ -105,7 +105,8 @@ class Process:
         if not live.record.was_ready and [change.path for change in self.diff(live, outputs)] == ["ready"]:
             launch = self.make_launch(outputs, current)
             progress.started(self.id, f"waiting for {launch.engine}, which was started before")
-            return await self._ready(launch, live.record, progress)
+            begun = time.monotonic() - max(0.0, time.time() - live.record.create_time)
+            return await self._ready(launch, live.record, begun, progress)
         # Whatever can be refused is refused before the old process is stopped.
         launch = self.make_launch(outputs, current if self.port in {0, current} else self._choose_port())
         check_memory(launch, self.machine)
@@ -160,15 +161,15 @@ class Process:
 
     async def _serve(self, launch: Launch, outputs: Outputs, progress: Progress) -> Live:
         progress.started(self.id, f"starting {launch.engine}")
+        begun = time.monotonic()
         try:
-            return await self._ready(launch, self._start(launch, self._manifest(outputs)), progress)
+            return await self._ready(launch, self._start(launch, self._manifest(outputs)), begun, progress)
         except HomeportError:
             stop(self.name, self.folder)
             raise
 
-    async def _ready(self, launch: Launch, started: Record, progress: Progress) -> Live:
+    async def _ready(self, launch: Launch, started: Record, begun: float, progress: Progress) -> Live:
         process = psutil.Process(started.pid)
-        begun = time.monotonic() - max(0.0, time.time() - started.create_time)
         timeline = await await_first_token(launch, process, self.api_key, begun, self.folder / "engine.log")
         ready = replace(started, timeline=timeline)
         ready.save(self.folder)

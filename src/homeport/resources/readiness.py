@@ -17,7 +17,7 @@ from homeport.secret import Secret
 if TYPE_CHECKING:
     import httpx2
 
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.01, 0.25
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.01, 0.05
 _TAIL_LINES = 12
 
 

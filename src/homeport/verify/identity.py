@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import httpx2
+from typing import TYPE_CHECKING, Any
 
 from homeport.endpoint import refusal
 from homeport.verify.report import Finding, Subject, failed, passed
+
+if TYPE_CHECKING:
+    import httpx2
 
 
 async def served_model(subject: Subject) -> Finding:

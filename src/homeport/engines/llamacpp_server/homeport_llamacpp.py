@@ -1,7 +1,8 @@
 """
-The child process that is llama.cpp's server: `python -m homeport.engines.serve_llamacpp --help`.
+The child process that is llama.cpp's server; `--help` lists its flags.
 
-A process of its own, since a failed assertion in llama.cpp aborts the process that it is in.
+A process of its own, since a failed assertion in llama.cpp aborts the process that it is in. It stands alone and
+imports nothing of homeport, which would take longer than everything else that happens before the model loads.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="serve_llamacpp", description=__doc__)
+    parser = argparse.ArgumentParser(prog="homeport_llamacpp", description=__doc__)
     parser.add_argument("--model", required=True, help="a GGUF file")
     parser.add_argument("--alias", required=True, help="the name that it is served under")
     parser.add_argument("--host", required=True)
