@@ -56,14 +56,13 @@ def workspace() -> Iterator[tuple[Path, Mapping[str, str], Path]]:
 
 
 @contextmanager
-def bare_engine(gguf: Path) -> Iterator[str]:
-    """The address of a llama.cpp that was started without homeport."""
+def bare_engine(gguf: Path, **environment: str) -> Iterator[str]:
+    """The address of a llama.cpp that was started without homeport, with `environment` added."""
     port = free_port()
     threads = str(len(os.sched_getaffinity(0)))
     log = subprocess.DEVNULL
-    process = subprocess.Popen(
-        [sys.executable, "-c", BARE, str(gguf), str(port), threads], stdout=log, stderr=log
-    )
+    command = [sys.executable, "-c", BARE, str(gguf), str(port), threads]
+    process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment})
     try:
         yield f"http://127.0.0.1:{port}"
     finally:

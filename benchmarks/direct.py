@@ -1,6 +1,7 @@
 """
 Requests go straight to the engine: throughput and time to first token through a homeport endpoint, against the
-bare engine with the same settings. Both run at once and are asked in turn, so that the machine's moods hit both.
+bare engine with the same settings and environment. Both run and are asked in turn, so that the machine's moods hit
+both. A third, bare one with OpenMP's own default of spinning tells what homeport's choice costs on a quiet machine.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import httpx2
 
 from common import HOMEPORT, await_token, bare_engine, header, workspace
 
-ROUNDS, TOKENS, STREAMS = 12, 48, 4
+ROUNDS, TOKENS, STREAMS = 16, 48, 4
+SPIN = {"GOMP_SPINCOUNT": "1000"}
+"""As homeport sets it: see engines/llamacpp.py."""
 PROMPT = "Write down the names of the months, one after the other, and then those of the days of a week: "
 
 
@@ -44,27 +47,33 @@ async def throughput(client: httpx2.AsyncClient, url: str) -> float:
     return float(tokens / (time.perf_counter() - begun))
 
 
-async def measure(ours: str, bare: str) -> None:
-    """Print the ratios of the medians, with a range by halves of the rounds."""
+async def measure(ours: str, others: dict[str, str]) -> None:
+    """Print the ratios of the medians, with the range of the middle half."""
     async with httpx2.AsyncClient(timeout=120, trust_env=False) as client:
         for label, sample in (("time to first token", first_token), ("throughput", throughput)):
-            ratios = []
+            ratios: dict[str, list[float]] = {name: [] for name in others}
             for round_ in range(ROUNDS):
-                pair = (ours, bare) if round_ % 2 else (bare, ours)
-                seen = {url: await sample(client, url) for url in pair}
-                ratios.append(seen[ours] / seen[bare])
-            low, _, high = statistics.quantiles(ratios, n=4)
-            middle = statistics.median(ratios)
-            print(
-                f"{label}: {middle:.2f} × the bare engine (half of {ROUNDS} pairs between {low:.2f} and {high:.2f})"
-            )
+                urls = [ours, *others.values()]
+                seen = {url: await sample(client, url) for url in (urls if round_ % 2 else reversed(urls))}
+                for name, url in others.items():
+                    ratios[name].append(seen[ours] / seen[url])
+            for name, found in ratios.items():
+                low, middle, high = statistics.quantiles(found, n=4)
+                print(
+                    f"{label}: {middle:.2f} × {name} (half of {ROUNDS} pairs between {low:.2f} and {high:.2f})"
+                )
 
 
 def main() -> None:
-    """Start both, measure, end both."""
+    """Start them, measure, end them."""
     header()
-    with workspace() as (folder, env, gguf), bare_engine(gguf) as bare:
+    with (
+        workspace() as (folder, env, gguf),
+        bare_engine(gguf, **SPIN) as bare,
+        bare_engine(gguf) as spinning,
+    ):
         await_token(bare)
+        await_token(spinning)
         subprocess.run(
             [*HOMEPORT, "up", "--yes", "--no-verify"], cwd=folder, env=env, check=True, capture_output=True
         )
@@ -73,7 +82,8 @@ def main() -> None:
                 [*HOMEPORT, "env"], cwd=folder, env=env, check=True, capture_output=True, text=True
             )
             url = listing.stdout.split("OPENAI_BASE_URL=")[1].split()[0].removesuffix("/v1")
-            asyncio.run(measure(url, bare))
+            others = {"the bare engine": bare, "the bare engine with OpenMP's default spinning": spinning}
+            asyncio.run(measure(url, others))
         finally:
             subprocess.run([*HOMEPORT, "down"], cwd=folder, env=env, check=True, capture_output=True)
 

@@ -17,9 +17,9 @@ say 'homeport chat "What is the capital of France?"'
 homeport chat "What is the capital of France?"
 cat <<END
 
-It goes on running. From the folder $(pwd):
-  homeport chat              a conversation
-  eval "\$(homeport env)"     any OpenAI client finds it
+It goes on running. Try, from any folder:
+  . $(dirname "$(command -v homeport)")/activate    so that \`homeport\` is found
+  homeport chat                       a conversation
+  eval "\$(homeport env)"              any OpenAI client finds it
   homeport status · logs · verify · down
-(The program is $(command -v homeport).)
 END

@@ -137,10 +137,10 @@ class Server:
                 self.release.wait(60)
             stops = [stop for stop in (cut, faults.stall_after) if stop is not None and stop > sent]
             block = body[sent : min([sent + BLOCK, *stops])]
+            with self._lock:  # Before the client can have it, so that whoever counts afterwards counts it.
+                self.served[name] += len(block)
             answer.wfile.write(block)
             sent += len(block)
-            with self._lock:
-                self.served[name] += len(block)
 
 
 class Answer(BaseHTTPRequestHandler):

@@ -44,7 +44,9 @@ async def too_long(subject: Subject) -> Finding:
             return failed(f"refused with {error.status}, not 400", **evidence)
         if not any(word in error.body.lower() for word in ("context", "length", "too long", "max_tokens")):
             return failed(f"refused without saying why: {said}", **evidence)
-        return passed(said.removeprefix("the endpoint refused "), **evidence)
+        return passed(
+            f"refused with {said.removeprefix('the endpoint refused (').replace('):', ':', 1)}", **evidence
+        )
     counted = completion["usage"]["prompt_tokens"]
     return failed(
         f"a prompt of about {rounds * per_round:,} tokens was silently cut to {counted:,}", counted=counted
