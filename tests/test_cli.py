@@ -102,9 +102,17 @@ def test_doctor_tells_what_is_here_and_what_is_not(user: User) -> None:
     )
 
 
+def test_up_does_nothing_where_nobody_can_say_yes(user: User) -> None:
+    user.write("")
+    refused = user.run("up", code=23)
+    assert "+ process/home" in refused.err, "the plan was shown"
+    assert "--yes" in refused.err
+    assert not user.home.exists()
+
+
 def test_no_traceback_without_debug(user: User) -> None:
     user.write("broken = ")
-    assert "Traceback" not in user.run("up", code=10).err
+    assert "Traceback" not in user.run("up", "--yes", code=10).err
     assert "Traceback" in user.run("--debug", "up", code=1).err
 
 

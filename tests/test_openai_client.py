@@ -37,7 +37,7 @@ def client(user: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[openai.OpenA
         f'model = "file:{TAUGHT}"\n[engine]\ncontext = 1024\ntool_parser = "gemma4"\n'
         '[local]\nport = 0\napi_key = "env:MY_KEY"\n'
     )
-    user.run("up", "--no-verify")
+    user.run("up", "--yes", "--no-verify")
     for name, value in homeport.connect("home").env().items():
         monkeypatch.setenv(name, value)
     with openai.OpenAI() as client:

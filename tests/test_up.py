@@ -27,7 +27,7 @@ def spec(model: str, *, port: int = 0, more: str = "", local: str = "") -> str:
 def served(user: User) -> User:
     """A user whose tiny model runs."""
     user.write(spec(f"file:{TAUGHT}", more="[engine]\ncontext = 512"))
-    user.run("up", "--no-verify")
+    user.run("up", "--yes", "--no-verify")
     return user
 
 
@@ -48,7 +48,7 @@ def processes_of(user: User) -> list[int]:
 
 def test_the_real_gemma_is_served_verified_and_answers(user: User, real_weights: Mapping[str, Path]) -> None:
     user.write(spec("gemma-3-270m-pt", more=f'weights = "file:{real_weights["gemma-3-270m-pt"]}"'))
-    up = user.run("up", "--json")
+    up = user.run("up", "--yes", "--json")
     report = up.json["report"]
     assert report["passed"]
     assert {result["outcome"] for result in report["results"]} == {"passed", "skipped"}
@@ -59,7 +59,7 @@ def test_the_real_gemma_is_served_verified_and_answers(user: User, real_weights:
 
 def test_a_second_up_does_nothing(served: User) -> None:
     before = pid(served)
-    again = served.run("up", "--no-verify")
+    again = served.run("up", "--yes", "--no-verify")
     assert "nothing to do" in again.err
     assert pid(served) == before
 
@@ -85,7 +85,7 @@ def test_a_changed_spec_restarts_the_process(served: User) -> None:
     served.write(spec(f"file:{TAUGHT}", more="[engine]\ncontext = 1024"))
     plan = served.run("plan", "--detailed-exitcode", code=2)
     assert "--context: 512 → 1024" in plan.out
-    served.run("up", "--no-verify")
+    served.run("up", "--yes", "--no-verify")
     assert pid(served) != before
     assert processes_of(served) == [pid(served)]
     served.run("plan", "--detailed-exitcode", code=0)
@@ -99,7 +99,7 @@ def test_an_engine_that_was_killed_is_seen_and_mended(served: User) -> None:
     assert "dead" in status.out
     assert "mends it" in status.err
     served.run("chat", "hello", code=20)
-    served.run("up", "--no-verify")
+    served.run("up", "--yes", "--no-verify")
     assert pid(served) != before
 
 
@@ -107,7 +107,7 @@ def test_an_engine_that_hangs_is_restarted(served: User) -> None:
     before = pid(served)
     os.kill(before, signal.SIGSTOP)
     assert "unresponsive" in served.run("status", code=20).out
-    served.run("up", "--no-verify")
+    served.run("up", "--yes", "--no-verify")
     assert pid(served) != before
     assert not psutil.pid_exists(before)
 
@@ -130,7 +130,7 @@ def test_a_pid_that_came_back_as_another_process_is_not_touched(served: User) ->
     served.run("down")
     stranger = subprocess.Popen(["sleep", "600"])
     try:
-        served.run("up", "--no-verify")
+        served.run("up", "--yes", "--no-verify")
         told = json.loads(record.read_text())
         engine = told["pid"]
         record.write_text(json.dumps({**told, "pid": stranger.pid}))
@@ -145,7 +145,7 @@ def test_a_pid_that_came_back_as_another_process_is_not_touched(served: User) ->
 
 def test_two_ups_at_once_start_one_engine(user: User) -> None:
     user.write(spec(f"file:{TAUGHT}", more="[engine]\ncontext = 512"))
-    both = [user.begin("up", "--no-verify") for _ in range(2)]
+    both = [user.begin("up", "--yes", "--no-verify") for _ in range(2)]
     ended = [process.communicate(timeout=120) for process in both]
     assert [process.returncode for process in both] == [0, 0], ended
     assert len(processes_of(user)) == 1
@@ -154,7 +154,7 @@ def test_two_ups_at_once_start_one_engine(user: User) -> None:
 @pytest.mark.parametrize("moment", ["weights", "lock", "starting", "record.json"])
 def test_an_up_that_was_killed_is_completed_by_the_next(user: User, moment: str) -> None:
     user.write(spec(f"file:{TAUGHT}", more="[engine]\ncontext = 512"))
-    doomed = user.begin("up", "--no-verify")
+    doomed = user.begin("up", "--yes", "--no-verify")
     assert doomed.stderr is not None
     if moment in {"weights", "starting"}:
         for line in doomed.stderr:
@@ -166,7 +166,7 @@ def test_an_up_that_was_killed_is_completed_by_the_next(user: User, moment: str)
             threading.Event().wait(0.002)
     doomed.kill()
     doomed.communicate(timeout=30)
-    user.run("up", "--no-verify")
+    user.run("up", "--yes", "--no-verify")
     assert len(processes_of(user)) == 1
     assert user.run("status", "--json").json[0]["state"] == "ready"
     user.run("down")
@@ -176,7 +176,7 @@ def test_an_up_that_was_killed_is_completed_by_the_next(user: User, moment: str)
 @pytest.mark.parametrize("moment", ["starting", "record.json"])
 def test_ctrl_c_leaves_what_up_completes_and_down_removes(user: User, moment: str) -> None:
     user.write(spec(f"file:{TAUGHT}", more="[engine]\ncontext = 512"))
-    doomed = user.begin("up", "--no-verify")
+    doomed = user.begin("up", "--yes", "--no-verify")
     assert doomed.stderr is not None
     if moment == "starting":
         for line in doomed.stderr:
@@ -191,7 +191,7 @@ def test_ctrl_c_leaves_what_up_completes_and_down_removes(user: User, moment: st
     if doomed.returncode != 0:
         assert doomed.returncode == 130
         assert "goes on from here" in err
-    user.run("up", "--no-verify")
+    user.run("up", "--yes", "--no-verify")
     assert len(processes_of(user)) == 1
     user.run("down")
     assert processes_of(user) == []
@@ -203,11 +203,11 @@ def test_a_taken_port_is_told_with_its_owner_and_a_free_one(user: User) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         user.write(spec(f"file:{TAUGHT}", port=port))
-        refused = user.run("up", "--no-verify", code=16)
+        refused = user.run("up", "--yes", "--no-verify", code=16)
         assert f"port {port} on 127.0.0.1 is taken by" in refused.err
         assert f"pid {os.getpid()}" in refused.err
         offer = refused.err.split("--port ")[1].split("`")[0]
-        user.run("up", "--no-verify", "--port", offer)
+        user.run("up", "--yes", "--no-verify", "--port", offer)
         assert user.run("status", "--json").json[0]["url"] == f"http://127.0.0.1:{offer}/v1"
 
 
@@ -216,7 +216,7 @@ def test_a_taken_port_leaves_the_old_endpoint_serving(served: User) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        served.run("up", "--no-verify", "--port", str(taken.getsockname()[1]), code=16)
+        served.run("up", "--yes", "--no-verify", "--port", str(taken.getsockname()[1]), code=16)
     assert pid(served) == before
     assert served.run("status", "--json").json[0]["state"] == "ready"
 
@@ -224,8 +224,8 @@ def test_a_taken_port_leaves_the_old_endpoint_serving(served: User) -> None:
 def test_a_key_is_wanted_and_never_seen(user: User) -> None:
     secret = "a-secret-that-nobody-sees"
     user.write(spec(f"file:{TAUGHT}", more="[engine]\ncontext = 512", local='api_key = "env:MY_KEY"'))
-    assert "MY_KEY" in user.run("up", code=10).err
-    up = user.run("up", "--no-verify", MY_KEY=secret)
+    assert "MY_KEY" in user.run("up", "--yes", code=10).err
+    up = user.run("up", "--yes", "--no-verify", MY_KEY=secret)
     engine = psutil.Process(pid(user))
     dumped = [up.out, up.err, " ".join(engine.cmdline()), json.dumps(engine.environ())]
     dumped += [user.run("plan", "--json", MY_KEY=secret).out, user.run("status", "--json", MY_KEY=secret).out]
@@ -242,7 +242,7 @@ def test_a_key_is_wanted_and_never_seen(user: User) -> None:
 def test_weights_that_were_cut_in_half_are_one_clear_error(user: User) -> None:
     (user.folder / "half.gguf").write_bytes(TAUGHT.read_bytes()[: TAUGHT.stat().st_size // 2])
     user.write(spec("half.gguf"))
-    refused = user.run("up", code=12)
+    refused = user.run("up", "--yes", code=12)
     assert "half.gguf" in refused.err
     assert "Traceback" not in refused.err
     assert processes_of(user) == []
@@ -255,31 +255,31 @@ def test_a_model_too_large_for_the_memory_is_refused_before_it_starts(
     user.write(
         spec("gemma-3-270m-pt", more=f'weights = "file:{source}"\n[engine]\ncontext = 32768\nparallel = 1024')
     )
-    refused = user.run("up", code=18)
+    refused = user.run("up", "--yes", code=18)
     assert "GiB" in refused.err
     assert "engine.context" in refused.err
 
 
 def test_a_context_beyond_the_model_is_refused(user: User) -> None:
     user.write(spec(f"file:{TAUGHT}", more="[engine]\ncontext = 9000000"))
-    assert "was made for" in user.run("up", code=10).err
+    assert "was made for" in user.run("up", "--yes", code=10).err
 
 
 def test_an_unknown_model_gets_suggestions(user: User) -> None:
     user.write(spec("gema-3-270m-pt"))
-    assert "did you mean gemma-3-270m-pt" in user.run("up", code=11).err
+    assert "did you mean gemma-3-270m-pt" in user.run("up", "--yes", code=11).err
 
 
 def test_a_parameter_that_the_engine_does_not_know_is_told(user: User) -> None:
     user.write(spec(f"file:{TAUGHT}", more='[engine]\ncontext = 512\nextra_args = ["nonsense=1"]'))
-    assert "no parameter 'nonsense'" in user.run("up", code=15).err
+    assert "no parameter 'nonsense'" in user.run("up", "--yes", code=15).err
     assert processes_of(user) == []
     assert "no parameter" in user.run("logs").out
 
 
 def test_an_engine_that_is_not_installed_is_told_with_what_to_do(user: User) -> None:
     user.write(spec("gemma-4-e2b", more='[engine]\nkind = "ollama"'))
-    refused = user.run("up", code=14, PATH="/nowhere")
+    refused = user.run("up", "--yes", code=14, PATH="/nowhere")
     assert "ollama" in refused.err
     assert "do:" in refused.err
 
@@ -288,7 +288,7 @@ def test_a_home_that_cannot_be_written_is_one_clear_error(user: User, tmp_path: 
     blocked = tmp_path / "file"
     blocked.write_text("")
     user.write(spec(f"file:{TAUGHT}"))
-    refused = user.run("up", code=21, HOMEPORT_HOME=str(blocked / "home"))
+    refused = user.run("up", "--yes", code=21, HOMEPORT_HOME=str(blocked / "home"))
     assert "HOMEPORT_HOME" in refused.err
 
 

@@ -31,13 +31,13 @@ def vllm(user: User, monkeypatch: pytest.MonkeyPatch) -> User:
 
 
 def test_gemma_is_served_verified_mended_and_taken_down(vllm: User) -> None:
-    up = vllm.run("up", "--json", code=None, timeout=900)
+    up = vllm.run("up", "--yes", "--json", code=None, timeout=900)
     assert up.code == 0, up.err
     outcomes = {result["name"]: result["outcome"] for result in up.json["report"]["results"]}
     assert outcomes["identity"] == outcomes["key"] == outcomes["context"] == outcomes["too-long"] == "passed"
     assert "failed" not in outcomes.values()
     assert "Paris" in vllm.run("chat", "What is the capital of France?").out
-    assert "nothing to do" in vllm.run("up").err
+    assert "nothing to do" in vllm.run("up", "--yes").err
 
     _nothing_shows_the_key(vllm)
     _the_parent_alone_is_killed_and_nothing_is_left(vllm)
@@ -46,7 +46,7 @@ def test_gemma_is_served_verified_mended_and_taken_down(vllm: User) -> None:
 def test_an_unknown_flag_is_told_by_its_name(vllm: User) -> None:
     spec = vllm.folder / "homeport.toml"
     spec.write_text(spec.read_text().replace("parallel = 2", 'parallel = 2\nextra_args = ["--no-such-flag"]'))
-    refused = vllm.run("up", "--no-verify", code=10, timeout=300)
+    refused = vllm.run("up", "--yes", "--no-verify", code=10, timeout=300)
     assert "vLLM does not know: --no-such-flag" in refused.err
     assert processes_of(vllm) == []
 

@@ -15,6 +15,7 @@ Everything that homeport raises on purpose.
     ├── NotRunning              20   there is no such endpoint, or it does not answer
     ├── StateError              21   homeport's own folder cannot be read or written
     ├── Refused                 22   the endpoint answered with an error
+    ├── Declined                23   the plan was shown, and nobody said yes
     └── VerificationFailed       3   the endpoint runs, and a check failed
 
 A caller who wants one `except` takes `HomeportError`; whoever shows it prints `str(error)` and `error.hint`.
@@ -117,6 +118,10 @@ class Refused(HomeportError):
         super().__init__(message, hint=hint)
         self.status = status
         self.body = body
+
+
+class Declined(HomeportError):
+    exit_code = 23
 
 
 class VerificationFailed(HomeportError):

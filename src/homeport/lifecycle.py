@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from homeport.endpoint import Endpoint
-from homeport.errors import HomeportError, NotRunning
+from homeport.errors import Declined, HomeportError, NotRunning
 from homeport.home import Home, find_home
 from homeport.progress import Progress, Silent
 from homeport.reconcile import Plan, apply, destroy
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from homeport.verify import Report, Result, Subject
 
 _T = TypeVar("_T")
-
-
-class Declined(HomeportError):
-    """The plan was shown, and the answer was no."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,7 +322,6 @@ def _subject(wanted: LocalTarget, remembered: Record) -> Subject:
 
 
 __all__ = [
-    "Declined",
     "Status",
     "Up",
     "bring_up",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command("up")
 @file_option
 @json_option
-@click.option("-y", "--yes", is_flag=True, help="Do not ask. Without a terminal nobody is asked anyway.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask; where nobody can be asked, this must be said.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), help="Stands in for local.port of the file; 0 takes any."
 )
@@ -43,11 +43,14 @@ def command(app: App, file: Path, json_output: bool, yes: bool, port: int | None
 def _up(terminal: Terminal, file: Path, *, yes: bool, port: int | None, verify: bool) -> int:
     from homeport import lifecycle
     from homeport.cli.show import plan_text, result_line
+    from homeport.errors import Declined
     from homeport.reconcile import Plan
 
     def approve(plan: Plan) -> bool:
         terminal.say(plan_text(plan))
-        return yes or not terminal.interactive or terminal.confirm("do it?")
+        if not yes and not terminal.interactive:
+            raise Declined("nobody can be asked here, and nothing was changed", hint="`homeport up --yes`")
+        return yes or terminal.confirm("do it?")
 
     try:
         up = lifecycle.run(
