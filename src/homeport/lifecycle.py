@@ -112,7 +112,7 @@ async def bring_up(
     was touched. Whatever changed is verified; `Up.report` says with which result.
     """
     progress = progress or Silent()
-    wanted.api_key  # noqa: B018 - a reference that leads nowhere is an error before anything is done
+    key = wanted.api_key  # A reference that leads nowhere is an error before anything is done.
     plan = await wanted.plan()
     if plan.pending and not approve(plan):
         raise Declined("nothing was changed")
@@ -127,7 +127,7 @@ async def bring_up(
         raise NotRunning(
             f"{wanted.spec.name} was taken down while it was brought up", hint="`homeport up` again"
         )
-    endpoint = _endpoint(remembered, wanted.api_key)
+    endpoint = _endpoint(remembered, key)
     report = None
     if verify and not _verified(remembered):
         report = await check(wanted, on_result=on_result)
@@ -156,7 +156,9 @@ async def check(
             outcome.value: sum(r.outcome is outcome for r in report.results) for outcome in verify.Outcome
         }
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        remembered.with_receipt({"at": now, "passed": report.passed, "counts": counts}).save(wanted.folder)
+        current = record.load(wanted.folder)
+        if current is not None and current.pid == remembered.pid:  # It may have been replaced meanwhile.
+            current.with_receipt({"at": now, "passed": report.passed, "counts": counts}).save(wanted.folder)
     return report
 
 

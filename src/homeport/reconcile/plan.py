@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -63,14 +63,7 @@ class Plan:
         }
 
 
-async def make_plan(
-    name: str,
-    target: str,
-    resources: Iterable[Resource],
-    *,
-    facts: Sequence[tuple[str, str]] = (),
-    warnings: Sequence[str] = (),
-) -> Plan:
+async def make_plan(name: str, target: str, resources: Iterable[Resource]) -> Plan:
     """The plan that makes `resources` so. Reads all of them at once and changes nothing."""
     order = in_order(resources)
     lives = await asyncio.gather(*(resource.read() for resource in order))
@@ -81,9 +74,7 @@ async def make_plan(
         actions.append(action)
         if action.kind is Kind.NONE:
             outputs[resource.id] = live
-    return Plan(
-        name=name, target=target, actions=tuple(actions), facts=tuple(facts), warnings=tuple(warnings)
-    )
+    return Plan(name=name, target=target, actions=tuple(actions))
 
 
 def action_for(resource: Resource, live: Any | None, outputs: Outputs) -> Action:

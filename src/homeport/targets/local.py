@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from homeport.engines import EngineModule, Installation, Launch, Request, choose
 from homeport.errors import EngineMissing, SpecError, UnknownModel
 from homeport.hardware import Machine, this_machine
 from homeport.home import Home
-from homeport.reconcile import Outputs, Plan, Resource, make_plan
+from homeport.reconcile import Kind, Outputs, Plan, Resource, make_plan
 from homeport.resources.process import Process, check_memory
 from homeport.resources.weights import Weights
 from homeport.secret import Secret, resolve
@@ -143,21 +143,18 @@ class LocalTarget:
     async def plan(self) -> Plan:
         """What `up` would do. Raises what `up` would raise at once."""
         plan = await make_plan(self.spec.name, "local", self.resources)
-        facts, warnings = self._facts(), []
-        if self.model is not None:
-            warnings += [self.model.note] if self.model.note else []
-        return Plan(
-            name=plan.name,
-            target=plan.target,
-            actions=plan.actions,
-            facts=tuple(facts),
-            warnings=tuple(warnings),
-        )
+        warnings = [self.model.note] if self.model and self.model.note else []
+        launch = self._launch_if_known()
+        if launch is not None:
+            check_memory(launch, self.machine)
+            if launch.memory > self.machine.memory_available and plan.actions[-1].kind is Kind.CREATE:
+                warnings.append("that is more memory than is free: the machine may swap, or end a process")
+        return replace(plan, facts=tuple(self._facts(launch)), warnings=tuple(warnings))
 
     def _all_weights(self) -> tuple[Weights, ...]:
         return ((self.weights,) if self.weights else ()) + self.adapters
 
-    def _facts(self) -> list[tuple[str, str]]:
+    def _facts(self, launch: Launch | None) -> list[tuple[str, str]]:
         settings, local = self.spec.engine, self.spec.local
         _, installation = self.engine
         facts = [
@@ -167,9 +164,7 @@ class LocalTarget:
             ("listens on", f"{local.host}:{local.port or 'any free port'}"),
             ("key", f"wanted ({local.api_key})" if local.api_key else "none; only this machine can reach it"),
         ]
-        launch = self._launch_if_known()
         if launch is not None:
-            check_memory(launch, self.machine)
             available = self.machine.memory_available / 2**30
             facts.append(
                 ("memory", f"about {launch.memory / 2**30:.1f} GiB, estimated; {available:.1f} GiB free")
