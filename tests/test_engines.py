@@ -1,0 +1,211 @@
+"""How each engine would be started: what cannot run here is at least read here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from homeport import catalog, engines
+from homeport.engines import Installation, Launch, Request, llamacpp, ollama, vllm
+from homeport.errors import (
+    EngineFailed,
+    EngineMissing,
+    HomeportError,
+    MemoryTooSmall,
+    PortTaken,
+    SpecError,
+    WeightsError,
+)
+from homeport.hardware import Gpu, Machine
+from homeport.spec import Engine, Spec
+
+CPU = Machine(cores=2, memory=24 * 2**30, memory_available=20 * 2**30)
+GPU = replace(CPU, gpus=(Gpu(name="NVIDIA L4", memory=24 * 2**30),))
+
+
+def request_of(
+    tmp_path: Path, name: str = "gemma-4-e2b", machine: Machine = CPU, **settings: object
+) -> Request:
+    model = catalog.find(name)
+    assert model is not None
+    weights = tmp_path / "weights"
+    weights.mkdir(exist_ok=True)
+    (weights / "model.safetensors").write_bytes(b"\0" * 1000)
+    return Request(
+        model=model,
+        settings=Engine.model_validate(settings),
+        machine=machine,
+        weights=weights,
+        adapters={},
+        host="127.0.0.1",
+        port=8383,
+        keyed=False,
+        folder=tmp_path,
+    )
+
+
+def installed(name: str) -> Installation:
+    return Installation(engine=name, version="1.0", executable=f"/bin/{name}")
+
+
+def flags(launch: Launch) -> str:
+    return " ".join(launch.command)
+
+
+def test_vllm_on_a_gpu_is_left_its_own_ways_with_memory(tmp_path: Path) -> None:
+    launch = vllm.launch(request_of(tmp_path, machine=GPU), installed("vllm"))
+    assert "--enforce-eager" not in launch.command
+    assert "--kv-cache-memory-bytes" not in launch.command
+    assert "GOMP_SPINCOUNT" not in launch.environment
+
+
+def test_vllm_on_a_cpu_is_told_how_much_cache_it_may_have(tmp_path: Path) -> None:
+    launch = vllm.launch(request_of(tmp_path, context=2048, parallel=2), installed("vllm"))
+    assert "--enforce-eager" in launch.command
+    assert int(launch.command[launch.command.index("--kv-cache-memory-bytes") + 1]) >= 128 * 2**20
+
+
+def test_vllm_gets_the_catalogs_parsers_unless_the_file_names_others(tmp_path: Path) -> None:
+    theirs = flags(vllm.launch(request_of(tmp_path), installed("vllm")))
+    assert "--enable-auto-tool-choice --tool-call-parser gemma4 --reasoning-parser gemma4" in theirs
+    ours = flags(vllm.launch(request_of(tmp_path, tool_parser="hermes"), installed("vllm")))
+    assert "--tool-call-parser hermes" in ours
+    none = vllm.launch(request_of(tmp_path, "gemma-3-1b"), installed("vllm"))
+    assert "--tool-call-parser" not in none.command
+    assert not none.tools
+
+
+def test_vllm_serves_adapters_as_models_of_their_own(tmp_path: Path) -> None:
+    adapted = replace(request_of(tmp_path), adapters={"tone": tmp_path / "tone", "terse": tmp_path / "terse"})
+    assert f"--enable-lora --lora-modules tone={tmp_path}/tone terse={tmp_path}/terse" in flags(
+        vllm.launch(adapted, installed("vllm"))
+    )
+
+
+def test_vllm_ends_answers_at_the_tokens_of_a_pretrained_models_stop_strings(tmp_path: Path) -> None:
+    request = request_of(tmp_path, "gemma-3-270m-pt")
+    vocabulary = {"model": {"vocab": {"\n\n": 108, "a": 1}}}
+    (request.weights / "tokenizer.json").write_text(json.dumps(vocabulary))
+    (request.weights / "generation_config.json").write_text('{"eos_token_id": 1, "top_k": 64}')
+    launch = vllm.launch(request, installed("vllm"))
+    (text,) = launch.files.values()
+    assert json.loads(text) == {"eos_token_id": [1, 108], "top_k": 64}
+    assert f"--generation-config {tmp_path}" in flags(launch)
+
+
+def test_the_key_is_announced_and_never_handed_over_in_a_launch(tmp_path: Path) -> None:
+    keyed = replace(request_of(tmp_path), keyed=True)
+    assert "--api-key-on-stdin" in llamacpp.launch(_gguf(keyed), installed("llamacpp")).command
+    assert vllm.launch(keyed, installed("vllm")).environment["HOMEPORT_KEY_ON_STDIN"] == "1"
+
+
+def test_llamacpp_gets_the_makers_sampling_and_the_models_stop_strings(tmp_path: Path) -> None:
+    launch = llamacpp.launch(_gguf(request_of(tmp_path)), installed("llamacpp"))
+    assert "--temperature 1 --top-p 0.95 --top-k 64" in flags(launch)
+    pretrained = llamacpp.launch(_gguf(request_of(tmp_path, "gemma-3-270m-pt")), installed("llamacpp"))
+    assert "\nQuestion:" in pretrained.command
+    assert "--chat-template" in pretrained.command
+
+
+def test_llamacpp_needs_more_memory_for_more_users(tmp_path: Path) -> None:
+    few, many = (
+        llamacpp.launch(_gguf(request_of(tmp_path, parallel=parallel)), installed("llamacpp")).memory
+        for parallel in (1, 8)
+    )
+    assert few < many
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"dtype": "float16"}, "dtype"),
+        ({"quantization": "fp8"}, "quantization"),
+        ({"extra_args": ["--flag"]}, "extra_args"),
+        ({"lora": [{"name": "a", "source": "x"}, {"name": "b", "source": "y"}]}, "lora"),
+    ],
+)
+def test_llamacpp_refuses_what_it_cannot_honour(
+    tmp_path: Path, settings: dict[str, object], key: str
+) -> None:
+    with pytest.raises(SpecError, match=f"engine.{key} cannot be honoured by llamacpp"):
+        llamacpp.launch(_gguf(request_of(tmp_path, **settings)), installed("llamacpp"))
+
+
+def test_ollama_is_started_for_its_librarys_tag(tmp_path: Path) -> None:
+    launch = ollama.launch(request_of(tmp_path, context=8192, parallel=3), installed("ollama"))
+    assert launch.command == ("/bin/ollama", "serve")
+    assert launch.environment["OLLAMA_HOST"] == "127.0.0.1:8383"
+    assert launch.environment["OLLAMA_CONTEXT_LENGTH"] == "8192"
+    assert launch.environment["OLLAMA_NUM_PARALLEL"] == "3"
+    assert launch.setup[0].body == {"model": "gemma4:e2b", "stream": False}
+
+
+def test_ollama_refuses_a_key_that_it_could_not_ask_for(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="would protect nothing"):
+        ollama.launch(replace(request_of(tmp_path), keyed=True), installed("ollama"))
+
+
+def test_auto_takes_the_first_engine_that_is_here_and_has_weights() -> None:
+    chosen = engines.choose(Spec(model="gemma-3-270m-pt"), catalog.find("gemma-3-270m-pt"))[1]
+    assert chosen.engine == "llamacpp"
+
+
+def test_an_engine_without_weights_in_the_catalog_is_refused_with_those_that_have_some() -> None:
+    spec = Spec(model="gemma-3-270m-pt", engine=Engine(kind="vllm"))
+    with pytest.raises(EngineMissing, match="no weights of gemma-3-270m-pt for vllm") as refused:
+        engines.choose(spec, catalog.find("gemma-3-270m-pt"))
+    assert "llamacpp" in refused.value.hint
+
+
+def test_an_address_of_all_interfaces_is_called_by_loopback(tmp_path: Path) -> None:
+    launch = vllm.launch(request_of(tmp_path), installed("vllm"))
+    assert replace(launch, host="0.0.0.0").url == "http://127.0.0.1:8383"
+    assert replace(launch, host="::").url == "http://[::1]:8383"
+
+
+@pytest.mark.parametrize(
+    ("engine", "log", "kind"),
+    [
+        (vllm, "OSError: [Errno 98] Address already in use", PortTaken),
+        (vllm, "vllm: error: unrecognized arguments: --nonsense", SpecError),
+        (
+            vllm,
+            "(0.04 GiB KV cache is needed, which is larger than the available KV cache memory",
+            MemoryTooSmall,
+        ),
+        (vllm, "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate", MemoryTooSmall),
+        (vllm, "safetensors_rust.SafetensorError: Error while deserializing header", WeightsError),
+        (vllm, "ValueError: the cause\nRuntimeError: Engine core initialization failed", EngineFailed),
+        (llamacpp, "couldn't bind HTTP server socket, hostname: 127.0.0.1", PortTaken),
+        (llamacpp, "llama_model_load: error loading model: tensor data is not within the file", WeightsError),
+        (llamacpp, "ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer", MemoryTooSmall),
+        (llamacpp, "GGML_ASSERT(n_layer > 0) failed", EngineFailed),
+        (ollama, "Error: listen tcp 127.0.0.1:11434: bind: address already in use", PortTaken),
+    ],
+)
+def test_a_log_is_explained_by_its_cause(
+    engine: engines.EngineModule, log: str, kind: type[HomeportError]
+) -> None:
+    explained = engine.explain(f"starting\n{log}\n")
+    assert type(explained) is kind
+    assert explained.hint
+
+
+@pytest.mark.parametrize("name", engines.NAMES)
+def test_a_log_that_says_nothing_is_not_explained(name: str) -> None:
+    assert engines.module(name).explain("all is well\n") is None
+
+
+def test_of_vllms_errors_the_first_is_told() -> None:
+    explained = vllm.explain("ValueError: the cause\nRuntimeError: Engine core initialization failed")
+    assert "the cause" in str(explained)
+
+
+def _gguf(request: Request) -> Request:
+    file = request.folder / "model.gguf"
+    file.write_bytes(b"\0" * 1000)
+    return replace(request, weights=file)
