@@ -128,9 +128,7 @@ def test_llamacpp_needs_more_memory_for_more_users(tmp_path: Path) -> None:
         ({"lora": [{"name": "a", "source": "x"}, {"name": "b", "source": "y"}]}, "lora"),
     ],
 )
-def test_llamacpp_refuses_what_it_cannot_honour(
-    tmp_path: Path, settings: dict[str, Any], key: str
-) -> None:
+def test_llamacpp_refuses_what_it_cannot_honour(tmp_path: Path, settings: dict[str, Any], key: str) -> None:
     with pytest.raises(SpecError, match=f"engine.{key} cannot be honoured by llamacpp"):
         llamacpp.launch(_gguf(request_of(tmp_path, **settings)), installed("llamacpp"))
 
