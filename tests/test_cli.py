@@ -88,6 +88,10 @@ def test_wrong_usage_has_an_exit_code_of_its_own(user: User, arguments: list[str
     assert user.run(*arguments, code=64).err.startswith("Usage:")
 
 
+def test_a_mistyped_command_gets_a_suggestion(user: User) -> None:
+    assert "Did you mean 'weights'?" in user.run("weigths", code=64).err
+
+
 def test_every_command_has_help_and_json(user: User) -> None:
     for command in COMMANDS:
         text = user.run(command, "--help").out
