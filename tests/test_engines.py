@@ -79,6 +79,14 @@ def test_vllm_gets_the_catalogs_parsers_unless_the_file_names_others(tmp_path: P
     assert not none.tools
 
 
+@pytest.mark.parametrize(
+    "flag", ["--host=0.0.0.0", "--api-key", "--api-server-count=2", "--trust-remote-code"]
+)
+def test_vllm_refuses_flags_that_homeport_promises_something_about(tmp_path: Path, flag: str) -> None:
+    with pytest.raises(SpecError, match="cannot set --"):
+        vllm.launch(request_of(tmp_path, extra_args=[flag]), installed("vllm"))
+
+
 def test_vllm_serves_adapters_as_models_of_their_own(tmp_path: Path) -> None:
     adapted = replace(request_of(tmp_path), adapters={"tone": tmp_path / "tone", "terse": tmp_path / "terse"})
     assert f"--enable-lora --lora-modules tone={tmp_path}/tone terse={tmp_path}/terse" in flags(
@@ -125,6 +133,7 @@ def test_llamacpp_needs_more_memory_for_more_users(tmp_path: Path) -> None:
         ({"dtype": "float16"}, "dtype"),
         ({"quantization": "fp8"}, "quantization"),
         ({"extra_args": ["--flag"]}, "extra_args"),
+        ({"extra_args": ["hostnames=['0.0.0.0']"]}, "extra_args"),
         ({"lora": [{"name": "a", "source": "x"}, {"name": "b", "source": "y"}]}, "lora"),
     ],
 )

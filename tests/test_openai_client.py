@@ -104,6 +104,12 @@ def test_a_wrong_key_is_refused(client: openai.OpenAI) -> None:
         client.with_options(api_key="wrong").models.list()
 
 
+def test_a_web_page_elsewhere_is_not_let_in_by_the_browser(client: openai.OpenAI) -> None:
+    listed = client.models.with_raw_response.list(extra_headers={"Origin": "https://elsewhere.example"})
+    assert "elsewhere" not in listed.headers.get("access-control-allow-origin", "")
+    assert listed.headers.get("access-control-allow-origin") != "*"
+
+
 def test_a_tool_calling_model_passes_every_check(client: openai.OpenAI, user: User, tmp_path: Path) -> None:
     junit = tmp_path / "report.xml"
     report = user.run("verify", "--json", "--junit", str(junit), code=None).json

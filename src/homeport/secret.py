@@ -39,11 +39,11 @@ class Secret:
         raise TypeError("a secret cannot be pickled")
 
 
-def resolve(reference: str, *, key: str, env: Mapping[str, str] | None = None) -> Secret:
+def resolve(reference: str, *, key: str, base: Path = Path(), env: Mapping[str, str] | None = None) -> Secret:
     """
     The secret that `env:NAME` or `file:PATH` refers to.
 
-    `key` is the key of homeport.toml that holds the reference, for the error. Raises `SpecError` where the
+    A relative path starts from `base`. `key` is the key of homeport.toml that holds the reference, for the error. Raises `SpecError` where the
     variable or file is missing or empty.
     """
     kind, _, name = reference.partition(":")
@@ -55,7 +55,7 @@ def resolve(reference: str, *, key: str, env: Mapping[str, str] | None = None) -
                 hint=f"export {name}=$(openssl rand -hex 24)",
             )
         return Secret(value)
-    path = Path(name).expanduser()
+    path = base / Path(name).expanduser()
     try:
         value = path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -13,6 +13,18 @@ from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTak
 
 FORMAT: Format = "gguf"
 _SERVER = Path(__file__).parent / "llamacpp_server" / "homeport_llamacpp.py"
+_OWNED = {
+    "hostnames",
+    "port",
+    "model",
+    "model_alias",
+    "n_ctx",
+    "n_parallel",
+    "api_keys",
+    "cors_origins",
+    "cors_credentials",
+}
+"""Parameters that homeport promises something about."""
 INSTALL_HINT = "llamacpp: pip install 'homeport[local]'"
 
 
@@ -35,6 +47,8 @@ def launch(request: Request, installation: Installation) -> Launch:
     )
     bad = [arg for arg in settings.extra_args if "=" not in arg]
     _refuse(bool(bad), "extra_args", f"llamacpp wants field=value (as in n_batch=256), not {bad[:1]}")
+    owned = [arg for arg in settings.extra_args if arg.split("=")[0].split(".")[0] in _OWNED]
+    _refuse(bool(owned), "extra_args", f"{owned[:1]} is set by other keys of homeport.toml")
     name = served_name(model)
     command = [installation.executable, str(_SERVER)]
     command += ["--model", str(request.weights), "--alias", name]

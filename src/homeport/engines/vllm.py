@@ -25,6 +25,11 @@ _TOO_LITTLE_MEMORY = (
     "larger than the available KV cache memory",
     "is less than desired CPU memory utilization",
 )
+_OWNED = {
+    *("--host", "--port", "--served-model-name", "--max-model-len", "--max-num-seqs", "--model", "--api-key"),
+    *("--api-server-count", "--middleware", "--trust-remote-code", "--uds"),
+}
+"""Flags that homeport promises something about."""
 _SERVER = Path(__file__).parent / "vllm_server" / "homeport_vllm.py"
 
 
@@ -50,6 +55,7 @@ def find() -> Installation | None:
 def launch(request: Request, installation: Installation) -> Launch:
     """`vllm serve` with the context and parallelism of the spec; on a machine without a GPU, for the CPU."""
     settings, model = request.settings, request.model
+    _refuse_owned(settings.extra_args)
     name = served_name(model)
     cache = kv_cache(model.architecture, settings.context, settings.parallel)
     command = [installation.executable, str(_SERVER), "serve", str(request.weights)]
@@ -103,6 +109,15 @@ def launch(request: Request, installation: Installation) -> Launch:
         ready_within_s=1800,
         files=files,
     )
+
+
+def _refuse_owned(extra_args: tuple[str, ...]) -> None:
+    for arg in extra_args:
+        if arg.split("=")[0].replace("_", "-") in _OWNED:
+            raise SpecError(
+                f"engine.extra_args cannot set {arg.split('=')[0]}: other keys of homeport.toml do",
+                hint="see docs/homeport-toml.md; vllm's servers and remote code are not to be had through homeport",
+            )
 
 
 def explain(log: str) -> HomeportError | None:

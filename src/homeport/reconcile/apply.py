@@ -64,6 +64,9 @@ async def apply(plan: Plan, progress: Progress) -> Outcome:
     finally:
         for task in tasks.values():
             task.cancel()
+        await asyncio.gather(
+            *tasks.values(), return_exceptions=True
+        )  # None works on once the lock is let go.
     _raise_first(tasks, progress)
     return Outcome(outputs=outputs, seconds=seconds)
 

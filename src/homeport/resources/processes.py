@@ -105,6 +105,13 @@ def _session(process: psutil.Process) -> int:
         return 0
 
 
+def _began(process: psutil.Process) -> float:
+    try:
+        return process.create_time()
+    except psutil.Error:
+        return 0.0
+
+
 def _is_another(pid: int, since: float) -> bool:
     """Whether `pid` came back as another process than the one that was started at `since`."""
     try:
@@ -127,7 +134,7 @@ def end(processes: Iterable[psutil.Process], *, patience_s: float = 10.0) -> Non
         for process in waiting:
             try:
                 process.send_signal(number)
-            except psutil.NoSuchProcess:
+            except psutil.Error:
                 continue
         _, waiting = psutil.wait_procs(waiting, timeout=patience_s)
         if not waiting:

@@ -74,6 +74,9 @@ async def await_first_token(
         healthy = time.monotonic()
         await _set_up(client, launch, deadline)
         await _one_token(client, launch, api_key, deadline)
+        _check(
+            launch, process, float("inf"), log
+        )  # The token was our process's, not that of another on its port.
     return {
         "process": round(answered - begun, 3),
         "load": round(healthy - answered, 3),

@@ -61,7 +61,7 @@ class LocalTarget:
     def api_key(self) -> Secret | None:
         """The key that clients must send. Raises `SpecError` where the reference leads nowhere."""
         reference = self.spec.local.api_key
-        return resolve(reference, key="local.api_key") if reference else None
+        return resolve(reference, key="local.api_key", base=self.spec_file.parent) if reference else None
 
     @cached_property
     def weights(self) -> Weights | None:

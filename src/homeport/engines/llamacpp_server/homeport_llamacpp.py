@@ -38,6 +38,9 @@ def main() -> None:
     # Gemma 4's template thinks unless it is told not to, and vLLM's default is not to: the same in both.
     params.enable_reasoning = 0
     params.ui = False
+    # Otherwise every web page that the user visits may ask the engine through their browser.
+    params.cors_origins = ""
+    params.cors_credentials = False
     # By default up to 8 GiB of old prompts would be kept in memory, which no plan foresees.
     params.cache_ram_mib = 0
     if arguments.chat_template:

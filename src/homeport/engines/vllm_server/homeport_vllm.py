@@ -22,6 +22,7 @@ _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 OPEN_PATHS = frozenset({"/health"})
 _key = b""
+"""Empty until it was read: then nobody is let in, as in a worker that vLLM starts without us."""
 
 
 class RequireKey:
@@ -47,7 +48,7 @@ class RequireKey:
 def _has_key(scope: _Scope) -> bool:
     headers = dict(scope.get("headers", ()))
     given = headers.get(b"authorization", b"").removeprefix(b"Bearer ") or headers.get(b"x-api-key", b"")
-    return hmac.compare_digest(given, _key)
+    return _key != b"" and hmac.compare_digest(given, _key)
 
 
 def main() -> None:
