@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from homeport.catalog.parts import Parts
 
 _FOLDER = Path(__file__).parent
 
@@ -76,6 +79,39 @@ class Architecture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """Weights as somebody published them: what a download is, and what sizing starts from."""
+
+    source: str
+    """As `weights` in homeport.toml, or a tag of Ollama's library."""
+    size: int
+    """Bytes of the tensors, as far as they are known; else of the download."""
+    quantization: str
+    """`bfloat16`, `fp8`, `w4a16`, `nvfp4`, `Q4_K_M` …; '' where it is not known."""
+    parts: Parts | None = None
+    how: str = ""
+    """Where `size` is from."""
+    repacked: int | None = None
+    """Bytes that llama.cpp copies once more for this kind of CPU; None where the header was not read."""
+    gpus: tuple[str, ...] = ()
+    """The only GPUs that can compute with it; empty where all can."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """Other weights of the same model, published for vLLM: smaller, and a little less exact."""
+
+    quantization: str
+    source: str
+    size: int = 0
+    """Bytes to download; 0 where nobody says."""
+    gpus: tuple[str, ...] = ()
+    """The only GPUs that can compute with it; empty where all can."""
+    unconfirmed: bool = False
+    """The size, where two sources disagree; `size` is the larger."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """One model: what it is, what it can do, where its weights are."""
 
@@ -104,6 +140,9 @@ class Model:
     """Of the one file of weights, by the keys of `weights`, where it is known."""
     quantization: str = ""
     """How the weights are stored, such as `Q4_K_M`; '' where `weights` lead to more than one kind."""
+    parts: Parts | None = None
+    """The tensors of `weights.vllm`, which are bfloat16."""
+    variants: tuple[Variant, ...] = ()
     sampling: Mapping[str, float] = field(default_factory=dict)
     """The defaults that its makers recommend: temperature, top_p, top_k."""
     tool_parser: str | None = None
@@ -121,6 +160,26 @@ class Model:
     """Which of these facts nobody could check, as `field` or `field.key`."""
     sources: tuple[str, ...] = ()
     """Where these facts come from."""
+
+
+def published(model: Model, engine: str) -> tuple[Published, ...]:
+    """
+    The weights of `model` that `engine` can load, the usual ones first; empty where the catalog has none.
+
+    Where nobody says how large a variant is, its size is worked out from the parts of the bfloat16 weights.
+    """
+    source = model.weights.get(engine)
+    if source is None:
+        return ()
+    size = model.sizes.get(engine, 0)
+    if engine != "vllm":
+        kind = _quantization(source) or ("Q4_K_M" if engine == "ollama" else model.quantization)
+        return (Published(source=source, size=size, quantization=kind, how="the size of the download"),)
+    usual = Published(source=source, size=size, quantization="bfloat16", how="the size of the download")
+    if model.parts is not None:
+        how = "the sum of its tensors, two bytes a number"
+        usual = replace(usual, size=model.parts.total, parts=model.parts, how=how)
+    return (usual, *(_variant(model, variant) for variant in model.variants))
 
 
 def models() -> tuple[Model, ...]:
@@ -147,6 +206,25 @@ def suggest(name: str) -> list[str]:
     return list(dict.fromkeys(known[key] for key in (*longer, *close)))[:3]
 
 
+def _variant(model: Model, variant: Variant) -> Published:
+    parts = model.parts.quantized(variant.quantization) if model.parts else None
+    worked_out = parts.total if parts else 0
+    how = "the size of the download" + (", which is unconfirmed" if variant.unconfirmed else "")
+    return Published(
+        source=variant.source,
+        size=variant.size or worked_out,
+        quantization=variant.quantization,
+        how=how if variant.size else "worked out: nobody says how large it is",
+        gpus=variant.gpus,
+    )
+
+
+def _quantization(source: str) -> str:
+    """`Q4_K_M` of a GGUF's name that says so, else ''."""
+    found = re.search(r"[.-]((?:I?Q\d\w*)|F16|BF16|F32)\.gguf$", source, re.IGNORECASE)
+    return found[1].upper() if found else ""
+
+
 @cache
 def _catalog() -> tuple[date, tuple[Model, ...]]:
     table = tomllib.loads((_FOLDER / "models.toml").read_text(encoding="utf-8"))
@@ -169,6 +247,9 @@ def _model(entry: Mapping[str, Any]) -> Model:  # Any: the values of a TOML tabl
     no_window = {"sliding_window": None}  # TOML has no null
     fields["architecture"] = Architecture(**no_window | _with_tuples(fields["architecture"]))
     fields["gate"] = Gate(fields["gate"])
+    if "parts" in fields:
+        fields["parts"] = Parts(**fields["parts"])
+    fields["variants"] = tuple(Variant(**_with_tuples(one)) for one in fields.get("variants", ()))
     if "chat_template" in fields:
         fields["chat_template"] = _FOLDER / "templates" / fields["chat_template"]
     return Model(**fields)

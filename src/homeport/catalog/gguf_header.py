@@ -76,6 +76,15 @@ class Header:
     """What could not be checked, as a sentence, or ''."""
 
     @property
+    def tensor_bytes(self) -> int:
+        """Bytes of all tensors of this file whose type is known."""
+        sizes = block_sizes()
+        blocks = (
+            (prod(tensor.dimensions), *sizes.get(tensor.type, (1, 0))) for tensor in self.tensors.values()
+        )
+        return sum(count // elements * size for count, elements, size in blocks)
+
+    @property
     def parameters(self) -> int:
         """How many numbers all tensors of this file have."""
         return sum(prod(tensor.dimensions) for tensor in self.tensors.values())
@@ -133,11 +142,11 @@ def _check_length(cursor: _Cursor, tensors: Mapping[str, Tensor], alignment: obj
     if not isinstance(alignment, int) or alignment <= 0:
         raise cursor.damaged(f"its alignment is {alignment!r}")
     start = -(-cursor.at // alignment) * alignment
-    block_sizes = _block_sizes()
+    sizes = block_sizes()
     unknown = set()
     announced = 0
     for tensor in tensors.values():
-        block = block_sizes.get(tensor.type)
+        block = sizes.get(tensor.type)
         if block is None:
             unknown.add(tensor.type)
         elements, size = block or (1, 0)
@@ -148,7 +157,7 @@ def _check_length(cursor: _Cursor, tensors: Mapping[str, Tensor], alignment: obj
             f"{cursor.path} is cut short: its header announces {announced:,} bytes of tensors, the file has {has:,}",
             hint=_AGAIN,
         )
-    if not block_sizes:
+    if not sizes:
         return "Whether the file is whole was not checked: that needs the package gguf."
     if unknown:
         return (
@@ -157,7 +166,7 @@ def _check_length(cursor: _Cursor, tensors: Mapping[str, Tensor], alignment: obj
     return ""
 
 
-def _block_sizes() -> dict[int, tuple[int, int]]:
+def block_sizes() -> dict[int, tuple[int, int]]:
     """Elements and bytes of one block by ggml's type number; {} without the package that knows."""
     try:
         from gguf import GGML_QUANT_SIZES

@@ -1,0 +1,144 @@
+"""What Cloud Run's GPUs are, where they are, and which rules they come with: `cloudrun.toml`, dated and sourced."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+GIB = 2**30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """One size of instance: a GPU with the CPU and memory beside it."""
+
+    gpu: str
+    """As Cloud Run names it, such as `nvidia-l4`."""
+    cpu: int
+    memory_gib: int
+    unconfirmed: bool = False
+    """Seen in use, but not in Google's own documents."""
+
+    @property
+    def text(self) -> str:
+        """`nvidia-l4, 8 CPU, 32 GiB`."""
+        return f"{self.gpu}, {self.cpu} CPU, {self.memory_gib} GiB"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    """A GPU that Cloud Run offers. One instance has one."""
+
+    name: str
+    title: str
+    memory: int
+    """Bytes that an engine sees, which is less than the nominal size."""
+    bandwidth: int
+    """Bytes a second of its memory, as its maker states it."""
+    status: str
+    """`ga` or `preview`."""
+    shapes: tuple[Shape, ...]
+    """Allowed ones, smallest first."""
+    regions: tuple[str, ...]
+    quota: Mapping[str, str]
+    """Ids of its quotas, by `zonal` and `no-zonal` (redundancy)."""
+    quota_unit: int
+    """What one GPU counts in the quota: 1, or 1000 where it counts in thousandths."""
+    default_quota: int
+    """GPUs that a new project may use in a region, without zonal redundancy."""
+    unconfirmed: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+
+    @property
+    def min_shape(self) -> Shape:
+        """The smallest allowed shape."""
+        return self.shapes[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What Cloud Run allows any service with a GPU."""
+
+    startup_s: int
+    """Seconds that a startup probe may take in all."""
+    startup_field_s: int
+    """Most seconds of one field of a startup probe that is safe: two of Google's documents disagree."""
+    request_timeout_s: int
+    request_bytes: int
+    """Of a request's body over HTTP/1."""
+    max_concurrency: int
+    idle_s: int
+    """Seconds that an instance with a GPU may live, and cost, after its last request."""
+    billed_minimum_s: int
+    cpu_quota_milli: int
+    """The default quota of CPU in a region, in thousandths."""
+    memory_quota: int
+    """The default quota of memory in a region, in bytes."""
+    unconfirmed: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+
+
+def dated() -> date:
+    """The day on which these facts were gathered."""
+    found = _table()["dated"]
+    assert isinstance(found, date)
+    return found
+
+
+@cache
+def gpus() -> tuple[Gpu, ...]:
+    """Every GPU that Cloud Run is known to offer, smallest first."""
+    return tuple(_gpu(name, dict(entry)) for name, entry in _table()["gpu"].items())
+
+
+def gpu(name: str) -> Gpu | None:
+    """The GPU of this name, or None."""
+    return next((found for found in gpus() if found.name == name), None)
+
+
+@cache
+def limits() -> Limits:
+    """The limits of a service with a GPU."""
+    return Limits(**{key: _frozen(value) for key, value in _table()["limits"].items()})
+
+
+def regions() -> tuple[str, ...]:
+    """Every region with a GPU, in the order of their names."""
+    return tuple(sorted({region for found in gpus() for region in found.regions}))
+
+
+def problems(shape: Shape, region: str) -> list[str]:
+    """Which of Cloud Run's rules `shape` breaks in `region`, each as a sentence; empty where it is allowed."""
+    found = gpu(shape.gpu)
+    if found is None:
+        return [f"Cloud Run has no GPU {shape.gpu}; it has {', '.join(known.name for known in gpus())}"]
+    wrong = []
+    if region not in found.regions:
+        wrong.append(f"{region} has no {shape.gpu}; it is in {', '.join(found.regions)}")
+    smallest = found.min_shape
+    if shape.cpu < smallest.cpu or shape.memory_gib < smallest.memory_gib:
+        wrong.append(f"{shape.gpu} wants at least {smallest.cpu} CPU and {smallest.memory_gib} GiB")
+    elif all((known.cpu, known.memory_gib) != (shape.cpu, shape.memory_gib) for known in found.shapes):
+        allowed = ", ".join(f"{known.cpu} CPU with {known.memory_gib} GiB" for known in found.shapes)
+        wrong.append(f"{shape.cpu} CPU with {shape.memory_gib} GiB is not a size of {shape.gpu}: {allowed}")
+    return wrong
+
+
+def _gpu(name: str, entry: dict[str, Any]) -> Gpu:  # Any: the values of a TOML table
+    sizes = [Shape(gpu=name, **size) for size in entry.pop("shapes")]
+    fields = {key: _frozen(value) for key, value in entry.items()}
+    return Gpu(name=name, shapes=tuple(sizes), **fields)
+
+
+def _frozen(value: Any) -> Any:  # Any: the values of a TOML table
+    return tuple(value) if isinstance(value, list) else value
+
+
+@cache
+def _table() -> dict[str, Any]:  # Any: the values of a TOML table
+    return tomllib.loads((Path(__file__).parent / "cloudrun.toml").read_text(encoding="utf-8"))
