@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from homeport import catalog, engines
+from homeport.catalog import Published
 from homeport.engines import Installation, Launch, Request, llamacpp, ollama, vllm
+from homeport.engines.footprint import Sizing
 from homeport.errors import (
     EngineFailed,
     EngineMissing,
@@ -20,6 +22,7 @@ from homeport.errors import (
     SpecError,
     WeightsError,
 )
+from homeport.fit.places import this
 from homeport.hardware import Gpu, Machine
 from homeport.spec import Engine, Spec
 
@@ -35,11 +38,20 @@ def request_of(
     weights = tmp_path / "weights"
     weights.mkdir(exist_ok=True)
     (weights / "model.safetensors").write_bytes(b"\0" * 1000)
+    chosen = Engine.model_validate(settings)
     return Request(
         model=model,
-        settings=Engine.model_validate(settings),
+        settings=chosen,
         machine=machine,
         weights=weights,
+        footprint=vllm.footprint(
+            Sizing(
+                model=model,
+                weights=Published(source="here", size=1000, quantization="bfloat16"),
+                settings=chosen,
+                device=this(machine, "vllm").device,
+            )
+        ),
         adapters={},
         host="127.0.0.1",
         port=8383,
@@ -56,17 +68,22 @@ def flags(launch: Launch) -> str:
     return " ".join(launch.command)
 
 
-def test_vllm_on_a_gpu_is_left_its_own_ways_with_memory(tmp_path: Path) -> None:
+def test_vllm_on_a_gpu_is_told_what_the_arithmetic_counts_with(tmp_path: Path) -> None:
     launch = vllm.launch(request_of(tmp_path, machine=GPU), installed("vllm"))
     assert "--enforce-eager" not in launch.command
     assert "--kv-cache-memory-bytes" not in launch.command
+    assert "--max-num-batched-tokens 2048 --gpu-memory-utilization 0.92" in flags(launch)
     assert "GOMP_SPINCOUNT" not in launch.environment
 
 
 def test_vllm_on_a_cpu_is_told_how_much_cache_it_may_have(tmp_path: Path) -> None:
     launch = vllm.launch(request_of(tmp_path, context=2048, parallel=2), installed("vllm"))
     assert "--enforce-eager" in launch.command
-    assert int(launch.command[launch.command.index("--kv-cache-memory-bytes") + 1]) >= 128 * 2**20
+    given = int(launch.command[launch.command.index("--kv-cache-memory-bytes") + 1])
+    request = request_of(tmp_path, context=2048, parallel=2)
+    assert request.footprint is not None
+    assert request.footprint.cache.sequences(given) == 2
+    assert request.footprint.cache.sequences(given - 1) == 1
 
 
 def test_vllm_gets_the_catalogs_parsers_unless_the_file_names_others(tmp_path: Path) -> None:
@@ -82,9 +99,9 @@ def test_vllm_gets_the_catalogs_parsers_unless_the_file_names_others(tmp_path: P
 @pytest.mark.parametrize(
     "flag", ["--host=0.0.0.0", "--api-key", "--api-server-count=2", "--trust-remote-code"]
 )
-def test_vllm_refuses_flags_that_homeport_promises_something_about(tmp_path: Path, flag: str) -> None:
+def test_vllm_refuses_flags_that_homeport_promises_something_about(flag: str) -> None:
     with pytest.raises(SpecError, match="cannot set --"):
-        vllm.launch(request_of(tmp_path, extra_args=[flag]), installed("vllm"))
+        vllm.check(Engine(extra_args=(flag,)))
 
 
 def test_vllm_serves_adapters_as_models_of_their_own(tmp_path: Path) -> None:
@@ -119,14 +136,6 @@ def test_llamacpp_gets_the_makers_sampling_and_the_models_stop_strings(tmp_path:
     assert "--chat-template" in pretrained.command
 
 
-def test_llamacpp_needs_more_memory_for_more_users(tmp_path: Path) -> None:
-    few, many = (
-        llamacpp.launch(_gguf(request_of(tmp_path, parallel=parallel)), installed("llamacpp")).memory
-        for parallel in (1, 8)
-    )
-    assert few < many
-
-
 @pytest.mark.parametrize(
     ("settings", "key"),
     [
@@ -134,12 +143,14 @@ def test_llamacpp_needs_more_memory_for_more_users(tmp_path: Path) -> None:
         ({"quantization": "fp8"}, "quantization"),
         ({"extra_args": ["--flag"]}, "extra_args"),
         ({"extra_args": ["hostnames=['0.0.0.0']"]}, "extra_args"),
+        ({"kv_dtype": "fp8"}, "kv_dtype"),
+        ({"tool_parser": "gemma4"}, "tool_parser"),
         ({"lora": [{"name": "a", "source": "x"}, {"name": "b", "source": "y"}]}, "lora"),
     ],
 )
-def test_llamacpp_refuses_what_it_cannot_honour(tmp_path: Path, settings: dict[str, Any], key: str) -> None:
+def test_llamacpp_refuses_what_it_cannot_honour(settings: dict[str, Any], key: str) -> None:
     with pytest.raises(SpecError, match=f"engine.{key} cannot be honoured by llamacpp"):
-        llamacpp.launch(_gguf(request_of(tmp_path, **settings)), installed("llamacpp"))
+        llamacpp.check(Engine.model_validate(settings))
 
 
 def test_ollama_is_started_for_its_librarys_tag(tmp_path: Path) -> None:
@@ -162,8 +173,8 @@ def test_auto_takes_the_first_engine_that_is_here_and_has_weights() -> None:
 
 
 def test_an_engine_without_weights_in_the_catalog_is_refused_with_those_that_have_some() -> None:
-    spec = Spec(model="gemma-3-270m-pt", engine=Engine(kind="vllm"))
-    with pytest.raises(EngineMissing, match="no weights of gemma-3-270m-pt for vllm") as refused:
+    spec = Spec(model="gemma-3-270m-pt", engine=Engine(kind="ollama"))
+    with pytest.raises(EngineMissing, match="no weights of gemma-3-270m-pt for ollama") as refused:
         engines.choose(spec, catalog.find("gemma-3-270m-pt"))
     assert "llamacpp" in refused.value.hint
 

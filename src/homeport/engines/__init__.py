@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
 from homeport.catalog import Model
+from homeport.engines.footprint import Footprint, Sizing
 from homeport.errors import EngineMissing, HomeportError
 from homeport.hardware import Machine
 from homeport.spec import Engine, Spec
@@ -42,6 +43,8 @@ class Request:
     machine: Machine
     weights: Path
     """A GGUF file, or a folder of safetensors. For ollama's library an empty path."""
+    footprint: Footprint | None
+    """The memory that it takes; None where the model's architecture is not known."""
     adapters: Mapping[str, Path]
     """LoRA adapters, by the name that they are served under."""
     host: str
@@ -81,8 +84,6 @@ class Launch:
     weights: str
     tools: bool
     """Whether tool calls come back parsed."""
-    memory: int
-    """Bytes that it is expected to need: weights, KV cache, and an allowance for the rest."""
     ready_within_s: float
     files: Mapping[str, str] = field(default_factory=dict)
     """Files that the engine reads, by path, with their text."""
@@ -124,8 +125,14 @@ class EngineModule(Protocol):
     def find(self) -> Installation | None:
         """The installation that would be used, or None."""
 
+    def check(self, settings: Engine) -> None:
+        """Raise `SpecError` for settings that this engine cannot honour."""
+
+    def footprint(self, sizing: Sizing) -> Footprint | None:
+        """The memory that it takes; None where the model's architecture is not known."""
+
     def launch(self, request: Request, installation: Installation) -> Launch:
-        """How to start it. Raises `SpecError` for settings that this engine cannot honour."""
+        """How to start it."""
 
     def explain(self, log: str) -> HomeportError | None:
         """The error behind the last lines of a log, where they are recognised."""

@@ -8,8 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from homeport.engines import Format, Installation, Launch, Request, served_name
-from homeport.engines.memory import LLAMACPP_ALLOWANCE, kv_cache, weights_size
+from homeport.engines.llamacpp_memory import footprint
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
+from homeport.spec import Engine
 
 FORMAT: Format = "gguf"
 _SERVER = Path(__file__).parent / "llamacpp_server" / "homeport_llamacpp.py"
@@ -20,6 +21,8 @@ _OWNED = {
     "model_alias",
     "n_ctx",
     "n_parallel",
+    "cache_type_k",
+    "cache_type_v",
     "api_keys",
     "cors_origins",
     "cors_credentials",
@@ -35,11 +38,13 @@ def find() -> Installation | None:
     return Installation(engine="llamacpp", version=metadata.version("xllamacpp"), executable=sys.executable)
 
 
-def launch(request: Request, installation: Installation) -> Launch:
-    """A server process of our own, with flags named as llama-server's."""
-    settings, model = request.settings, request.model
+def check(settings: Engine) -> None:
+    """Raise `SpecError` for settings that llama.cpp cannot honour."""
     _refuse(settings.dtype != "auto", "dtype", "a GGUF file carries its own")
     _refuse(settings.quantization is not None, "quantization", "choose another GGUF file in `model`")
+    _refuse(settings.kv_dtype == "fp8", "kv_dtype", "its halves are q8_0, its quarters q4_0")
+    for parser in ("tool_parser", "reasoning_parser"):
+        _refuse(getattr(settings, parser) is not None, parser, "it finds them by the model's own template")
     _refuse(
         len(settings.lora) > 1,
         "lora",
@@ -49,6 +54,11 @@ def launch(request: Request, installation: Installation) -> Launch:
     _refuse(bool(bad), "extra_args", f"llamacpp wants field=value (as in n_batch=256), not {bad[:1]}")
     owned = [arg for arg in settings.extra_args if arg.split("=")[0].split(".")[0] in _OWNED]
     _refuse(bool(owned), "extra_args", f"{owned[:1]} is set by other keys of homeport.toml")
+
+
+def launch(request: Request, installation: Installation) -> Launch:
+    """A server process of our own, with flags named as llama-server's."""
+    settings, model = request.settings, request.model
     name = served_name(model)
     command = [installation.executable, str(_SERVER)]
     command += ["--model", str(request.weights), "--alias", name]
@@ -64,6 +74,8 @@ def launch(request: Request, installation: Installation) -> Launch:
     for key in ("temperature", "top_p", "top_k"):
         if key in model.sampling:
             command += [f"--{key.replace('_', '-')}", f"{model.sampling[key]:g}"]
+    if settings.kv_dtype != "auto":
+        command += ["--kv-dtype", settings.kv_dtype]
     if request.keyed:
         command.append("--api-key-on-stdin")
     for field in settings.extra_args:
@@ -88,9 +100,6 @@ def launch(request: Request, installation: Installation) -> Launch:
         keyed=request.keyed,
         weights=str(request.weights),
         tools=model.tool_parser is not None,
-        memory=weights_size(request.weights)
-        + kv_cache(model.architecture, settings.context, settings.parallel)
-        + LLAMACPP_ALLOWANCE,
         ready_within_s=600,
     )
 
@@ -122,3 +131,6 @@ def explain(log: str) -> HomeportError | None:
 def _refuse(condition: bool, key: str, why: str) -> None:
     if condition:
         raise SpecError(f"engine.{key} cannot be honoured by llamacpp: {why}", hint=f"remove engine.{key}")
+
+
+__all__ = ["FORMAT", "INSTALL_HINT", "check", "explain", "find", "footprint", "launch"]

@@ -12,7 +12,9 @@ import shutil
 import subprocess
 
 from homeport.engines import Format, Installation, Launch, Request, Setup
+from homeport.engines.llamacpp_memory import footprint
 from homeport.errors import HomeportError, PortTaken, SpecError
+from homeport.spec import Engine
 
 FORMAT: Format = "library"
 INSTALL_HINT = "ollama: see ollama.com/download"
@@ -33,9 +35,8 @@ def find() -> Installation | None:
     return Installation(engine="ollama", version=version[0] if version else "unknown", executable=program)
 
 
-def launch(request: Request, installation: Installation) -> Launch:
-    """`ollama serve` with the context and parallelism of the spec; its first request pulls the tag."""
-    settings, model = request.settings, request.model
+def check(settings: Engine) -> None:
+    """Raise `SpecError` for settings that Ollama cannot honour."""
     for key in ("quantization", "tool_parser", "reasoning_parser"):
         if getattr(settings, key) is not None:
             raise SpecError(f"engine.{key} cannot be honoured by ollama", hint=f"remove engine.{key}")
@@ -43,27 +44,35 @@ def launch(request: Request, installation: Installation) -> Launch:
         raise SpecError(
             "ollama takes no lora, extra_args or dtype from homeport", hint="remove them, or use llamacpp"
         )
+    if settings.kv_dtype == "fp8":
+        raise SpecError(
+            "engine.kv_dtype fp8 cannot be honoured by ollama", hint="its half is q8_0, its quarter q4_0"
+        )
+
+
+def launch(request: Request, installation: Installation) -> Launch:
+    """`ollama serve` with the context and parallelism of the spec; its first request pulls the tag."""
+    settings, model = request.settings, request.model
     if request.keyed:
         raise SpecError(
             "ollama cannot ask for a key, so local.api_key would protect nothing",
             hint="remove local.api_key and stay on loopback, or set engine.kind to llamacpp or vllm",
         )
-    tag = model.weights.get("ollama")
-    if tag is None:
-        raise SpecError(
-            f"ollama is served from its library here, which has no tag for {model.name}",
-            hint="set engine.kind to llamacpp for a GGUF file, or choose a model with a tag (`homeport models`)",
-        )
+    tag = model.weights["ollama"]
+    environment = {
+        "OLLAMA_HOST": f"{request.host}:{request.port}",
+        "OLLAMA_CONTEXT_LENGTH": str(settings.context),
+        "OLLAMA_NUM_PARALLEL": str(settings.parallel),
+        "OLLAMA_KEEP_ALIVE": "-1",
+    }
+    if settings.kv_dtype != "auto":
+        # Ollama keeps them so only with flash attention.
+        environment |= {"OLLAMA_KV_CACHE_TYPE": settings.kv_dtype, "OLLAMA_FLASH_ATTENTION": "1"}
     return Launch(
         engine="ollama",
         version=installation.version,
         command=(installation.executable, "serve"),
-        environment={
-            "OLLAMA_HOST": f"{request.host}:{request.port}",
-            "OLLAMA_CONTEXT_LENGTH": str(settings.context),
-            "OLLAMA_NUM_PARALLEL": str(settings.parallel),
-            "OLLAMA_KEEP_ALIVE": "-1",
-        },
+        environment=environment,
         model=tag,
         host=request.host,
         port=request.port,
@@ -72,7 +81,6 @@ def launch(request: Request, installation: Installation) -> Launch:
         keyed=False,
         weights=tag,
         tools=model.tool_parser is not None,
-        memory=model.sizes.get("ollama", 0),
         ready_within_s=7200,
         setup=(Setup(path="/api/pull", body={"model": tag, "stream": False}, what=f"pull {tag}"),),
         health_path="/api/version",
@@ -87,3 +95,6 @@ def explain(log: str) -> HomeportError | None:
             "ollama could not listen on its port", hint="`homeport up --port 0` takes a free one"
         )
     return None
+
+
+__all__ = ["FORMAT", "INSTALL_HINT", "check", "explain", "find", "footprint", "launch"]

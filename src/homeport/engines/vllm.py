@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from homeport.engines import Format, Installation, Launch, Request, served_name
-from homeport.engines.memory import VLLM_ALLOWANCE, kv_cache, weights_size
+from homeport.engines.vllm_memory import BATCHED_TOKENS, UTILIZATION, footprint
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
+from homeport.spec import Engine
 
 FORMAT: Format = "safetensors"
 INSTALL_HINT = "vllm: pip install 'homeport[vllm]', or put a `vllm` on the PATH"
@@ -30,6 +31,7 @@ _OWNED = {
     *("--api-server-count", "--middleware", "--trust-remote-code", "--uds"),
 }
 """Flags that homeport promises something about."""
+_CACHE_IF_UNKNOWN = 2**30
 _SERVER = Path(__file__).parent / "vllm_server" / "homeport_vllm.py"
 
 
@@ -52,12 +54,19 @@ def find() -> Installation | None:
     return Installation(engine="vllm", version=answer.stdout.strip(), executable=str(python))
 
 
+def check(settings: Engine) -> None:
+    """Raise `SpecError` for settings that vLLM cannot honour."""
+    _refuse_owned(settings.extra_args)
+    if settings.kv_dtype not in {"auto", "fp8"}:
+        raise SpecError(
+            f"engine.kv_dtype {settings.kv_dtype} cannot be honoured by vllm", hint="vllm's half is fp8"
+        )
+
+
 def launch(request: Request, installation: Installation) -> Launch:
     """`vllm serve` with the context and parallelism of the spec; on a machine without a GPU, for the CPU."""
     settings, model = request.settings, request.model
-    _refuse_owned(settings.extra_args)
     name = served_name(model)
-    cache = kv_cache(model.architecture, settings.context, settings.parallel)
     command = [installation.executable, str(_SERVER), "serve", str(request.weights)]
     command += ["--served-model-name", name, "--host", request.host, "--port", str(request.port)]
     command += ["--max-model-len", str(settings.context), "--max-num-seqs", str(settings.parallel)]
@@ -67,13 +76,19 @@ def launch(request: Request, installation: Installation) -> Launch:
         # Compiling takes a minute at every start on a CPU, and gains little there.
         command.append("--enforce-eager")
         # Without a size of its own, vLLM wants 92 % of the machine's memory for the cache, or does not start.
-        command += ["--kv-cache-memory-bytes", str(_cache_bytes(cache))]
+        command += ["--kv-cache-memory-bytes", str(_cache_bytes(request))]
         # vLLM keeps one core to itself unless told otherwise. For the spinning see llamacpp.py.
         environment |= {
             "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
             "GOMP_SPINCOUNT": "1000",
             "VLLM_HOST_IP": "127.0.0.1",
         }
+    else:
+        # Both are what `fit` counts with; vLLM's own defaults vary with the GPU.
+        command += ["--max-num-batched-tokens", str(BATCHED_TOKENS)]
+        command += ["--gpu-memory-utilization", str(UTILIZATION)]
+    if settings.kv_dtype != "auto":
+        command += ["--kv-cache-dtype", settings.kv_dtype]
     if settings.quantization is not None:
         command += ["--quantization", settings.quantization]
     tools = settings.tool_parser or model.tool_parser
@@ -91,7 +106,6 @@ def launch(request: Request, installation: Installation) -> Launch:
     command += settings.extra_args
     if request.keyed:
         environment["HOMEPORT_KEY_ON_STDIN"] = "1"
-    on_cpu = 0 if request.machine.gpus else weights_size(request.weights) + _cache_bytes(cache)
     return Launch(
         engine="vllm",
         version=installation.version,
@@ -105,7 +119,6 @@ def launch(request: Request, installation: Installation) -> Launch:
         keyed=request.keyed,
         weights=str(request.weights),
         tools=tools is not None,
-        memory=on_cpu + VLLM_ALLOWANCE,
         ready_within_s=1800,
         files=files,
     )
@@ -143,10 +156,10 @@ def explain(log: str) -> HomeportError | None:
     )
 
 
-def _cache_bytes(cache: int) -> int:
-    # Twice the plain arithmetic: vLLM hands memory out in equal pages, of which models with sliding windows fill
-    # only a part.
-    return max(2 * cache, 128 * 2**20)
+def _cache_bytes(request: Request) -> int:
+    if request.footprint is None:
+        return _CACHE_IF_UNKNOWN
+    return request.footprint.cache.bytes_for(request.settings.parallel)
 
 
 def _lora(request: Request) -> list[str]:
@@ -175,3 +188,6 @@ def _generation_config(request: Request) -> dict[str, str]:
     path = request.folder / "generation_config.json"
     sampling = {**config, **request.model.sampling}
     return {str(path): json.dumps({**sampling, "eos_token_id": sorted(set(ends))}, indent=1)}
+
+
+__all__ = ["FORMAT", "INSTALL_HINT", "check", "explain", "find", "footprint", "launch"]

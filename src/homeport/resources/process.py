@@ -13,8 +13,7 @@ from typing import Any
 import psutil
 
 from homeport.engines import Launch
-from homeport.errors import HomeportError, MemoryTooSmall, PortTaken
-from homeport.hardware import Machine
+from homeport.errors import HomeportError, PortTaken
 from homeport.home import writing
 from homeport.progress import Progress
 from homeport.reconcile.resource import KNOWN_AFTER_APPLY, Change, Outputs
@@ -50,7 +49,6 @@ class Process:
     api_key: Secret | None
     hidden: tuple[str, ...]
     """Variables that the engine shall not inherit: those that hold the key."""
-    machine: Machine
     spec: Mapping[str, Any]
     spec_file: str
 
@@ -97,7 +95,6 @@ class Process:
     async def create(self, outputs: Outputs, progress: Progress) -> Live:
         processes.end(running_processes(self.folder))
         launch = self.make_launch(outputs, self._choose_port())
-        check_memory(launch, self.machine)
         return await self._serve(launch, outputs, progress)
 
     async def update(self, live: Live, outputs: Outputs, progress: Progress) -> Live:
@@ -109,7 +106,6 @@ class Process:
             return await self._ready(launch, live.record, begun, progress)
         # Whatever can be refused is refused before the old process is stopped.
         launch = self.make_launch(outputs, current if self.port in {0, current} else self._choose_port())
-        check_memory(launch, self.machine)
         progress.note(f"stopping {live.record.launch['engine']} (pid {live.record.pid})")
         stop(self.name, self.folder)
         return await self._serve(launch, outputs, progress)
@@ -202,16 +198,6 @@ def running_processes(folder: Path) -> list[psutil.Process]:
     return processes.belonging(
         folder, remembered.pid if remembered else 0, remembered.create_time if remembered else 0
     )
-
-
-def check_memory(launch: Launch, machine: Machine) -> None:
-    """Raise `MemoryTooSmall` where `launch` needs more memory than the machine has in all."""
-    if launch.memory > machine.memory:
-        raise MemoryTooSmall(
-            f"{launch.model} with context {launch.context} × {launch.parallel} requests needs about "
-            f"{launch.memory / 2**30:.1f} GiB, and this machine has {machine.memory / 2**30:.1f} GiB",
-            hint="make engine.context or engine.parallel smaller, or choose a smaller model (`homeport models`)",
-        )
 
 
 def _port_of(remembered: Record) -> int:

