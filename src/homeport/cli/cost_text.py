@@ -1,0 +1,213 @@
+"""The answer of `homeport cost`, as people and programs read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from homeport.cost import Figure, Versus
+from homeport.cost.usage import DAY_S, MONTH_HOURS, short
+
+if TYPE_CHECKING:
+    from homeport.cli.cost import Answer
+
+_NO_SPEED = (
+    "A million tokens: unknown without a throughput. `homeport bench` will measure it;\n"
+    "--tokens-per-second takes a figure of yours. Without one there is only the endpoint that is always on,\n"
+    "taken as if one instance could do any traffic."
+)
+
+
+def text(answer: Answer, *, explain: bool) -> str:
+    """The answer for people; with `explain`, the arithmetic of every figure below it."""
+    head = (
+        f"{answer.what.title} on Cloud Run: {answer.place}\n"
+        f"list prices of {answer.prices.dated} in USD, without free tier and discounts; a month is {MONTH_HOURS} h"
+    )
+    parts = [head, *_costs(answer)]
+    if answer.versus is not None:
+        parts += _versus(answer.versus)
+    if explain:
+        parts.append(_explained(answer))
+    return "\n\n".join([*parts, _foot(answer)])
+
+
+def as_json(answer: Answer) -> dict[str, Any]:  # Any: JSON
+    """The answer for programs."""
+    return {
+        "what": asdict(answer.what),
+        "notes": answer.notes,
+        "prices": {"dated": answer.prices.dated},
+        **answer.cost.as_json(),
+        "versus": None if answer.versus is None else answer.versus.as_json(),
+    }
+
+
+def _costs(answer: Answer) -> Iterator[str]:
+    """The tables of the endpoint's own cost."""
+    cost, usage = answer.cost, answer.cost.bill.usage
+    yield _table(
+        ("", "an hour", "a month"),
+        [(state.name, _money(state.hour), _money(state.month)) for state in cost.states],
+    )
+    yield _table(
+        ("one wake", "likely", "from … to"),
+        [
+            ("seconds billed", f"{cost.wake_seconds.value:,.0f} ", _spread(cost.wake_seconds, "{:,.0f}")),
+            ("cost", _money(cost.wake), _spread(cost.wake)),
+        ],
+    )
+    rows = [("storage", _money(cost.storage), ""), ("builds", _money(cost.builds), "")]
+    title = "a month"
+    if usage.tokens_per_day is not None:
+        title += f" at {short(usage.tokens_per_day)} tokens a day"
+        if cost.scaling is not None:
+            name = f"scaling, {usage.wakes_per_day:g} wakes a day"
+            rows = [(name, _money(cost.scaling), _spread(cost.scaling)), *_steady(cost.always_on), *rows]
+        elif cost.always_on is None:
+            rows = [("more than the instances can do", f"most {short(usage.capacity)}", ""), *rows]
+        else:
+            rows = [*_steady(cost.always_on), *rows]
+    yield _table((title, "likely", "from … to") if len(rows) > 2 else (title, "", ""), rows)
+    if cost.tokens is None:
+        yield _NO_SPEED
+        return
+    tokens = [
+        (f"reserved, busy {duty:.0%} of the time", _money(each))
+        for duty, each in cost.tokens.reserved.items()
+    ]
+    tokens.append(("used seconds alone", _money(cost.tokens.used)))
+    if cost.tokens.traffic is not None:
+        tokens.append(("at your traffic, scaling", _money(cost.tokens.traffic)))
+    yield _table((f"a million tokens at {usage.tokens_per_second:g} tokens/s (your figure)", "cost"), tokens)
+
+
+def _steady(figure: Figure | None) -> list[tuple[str, str, str]]:
+    return [] if figure is None else [("always on", _money(figure), "")]
+
+
+def _versus(versus: Versus) -> Iterator[str]:
+    """Where the endpoint begins to be cheaper than each API, and what all cost."""
+    modes = list(dict.fromkeys(point.mode for point in versus.break_evens))
+    cells = {(point.api, point.mode): _from(point.tokens, point.until) for point in versus.break_evens}
+    header = (
+        f"cheaper than an API, {versus.input_share:.0%} prompts",
+        "a million",
+        *(f"{mode}, from" for mode in modes),
+    )
+    prices = {api.name: f"{api.million(versus.input_share):,.3f}" for api in versus.apis}
+    rows = [(name, price, *(cells[name, mode] for mode in modes)) for name, price in prices.items()]
+    if not versus.measured:
+        header = (*header, "if it does")
+        speeds = [_speed(point.tokens) for point in versus.break_evens]
+        rows = [(*row, speed) for row, speed in zip(rows, speeds, strict=True)]
+    yield _table(header, rows)
+    own = ("scaling", "always on") if versus.measured else ("always on",)
+    yield _table(
+        ("a month at tokens a day", *own, *(api.name for api in versus.apis)),
+        [
+            (
+                short(row.tokens),
+                *(
+                    _or_too_many(cost)
+                    for cost in ((row.scaling, row.always_on) if versus.measured else (row.always_on,))
+                ),
+                *(f"{cost:,.2f}" for cost in row.apis),
+            )
+            for row in versus.rows
+        ],
+    )
+
+
+def _from(tokens: float | None, until: float | None) -> str:
+    if tokens is None:
+        return "never"
+    return f"{short(tokens)} a day" + (f" to {short(until)}" if until is not None else "")
+
+
+def _speed(tokens: float | None) -> str:
+    return "" if tokens is None else f"{tokens / DAY_S:,.0f} tokens/s"
+
+
+def _or_too_many(cost: float | None) -> str:
+    return "too many" if cost is None else f"{cost:,.2f}"
+
+
+def _explained(answer: Answer) -> str:
+    hourly = answer.cost.bill.hourly
+    lines = [f"an instance, ${hourly.total:.4f}/h = {hourly.how}"]
+    lines += [
+        f"{name}: {_amount(figure.value)} {figure.unit} = {figure.how}" for name, figure in _figures(answer)
+    ]
+    if answer.versus is not None:
+        lines += [f"{point.api}, {point.mode}: {point.how}" for point in answer.versus.break_evens]
+    return "how the numbers came about\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def _figures(answer: Answer) -> Iterator[tuple[str, Figure]]:
+    cost = answer.cost
+    for state in cost.states:
+        yield f"{state.name}, an hour", state.hour
+        yield f"{state.name}, a month", state.month
+    yield "one wake, seconds", cost.wake_seconds
+    yield "one wake", cost.wake
+    yield "storage", cost.storage
+    yield "builds", cost.builds
+    if cost.scaling is not None:
+        yield "a month, scaling", cost.scaling
+    if cost.always_on is not None:
+        yield "a month, always on", cost.always_on
+    if cost.tokens is not None:
+        for duty, figure in cost.tokens.reserved.items():
+            yield f"a million tokens, busy {duty:.0%}", figure
+        yield "a million tokens, used seconds alone", cost.tokens.used
+        if cost.tokens.traffic is not None:
+            yield "a million tokens at your traffic", cost.tokens.traffic
+
+
+def _foot(answer: Answer) -> str:
+    """Where the prices are from, and which of them nobody confirms."""
+    marked = dict.fromkeys(key for _, figure in _figures(answer) for key in figure.unconfirmed)
+    doubtful = {key: answer.prices.source(key) for key in marked}
+    lines = [f"note: {note}" for note in answer.notes]
+    lines += [
+        f"prices: {source}" for source in answer.cost.bill.hourly.sources if source not in doubtful.values()
+    ]
+    lines += [f"? {key} is unconfirmed: {source}" for key, source in doubtful.items()]
+    if answer.versus is not None:
+        lines += [
+            f"{api.name}: " + ", ".join(part for part in (api.source, api.dated) if part)
+            for api in answer.versus.apis
+            if api.source or api.dated
+        ]
+    return "\n".join(lines)
+
+
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """Columns of numbers aligned to the right, their names to the left."""
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+    lines = []
+    for row in (header, *rows):
+        cells = [
+            row[0].ljust(widths[0]),
+            *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
+        ]
+        lines.append(("  " + "  ".join(cells)).rstrip())
+    return "\n".join(lines)
+
+
+def _money(figure: Figure) -> str:
+    value = f"{figure.value:,.2f}" if figure.unit == "USD/month" else _amount(figure.value)
+    return value + ("?" if figure.unconfirmed else " ")
+
+
+def _spread(figure: Figure, form: str = "") -> str:
+    assert figure.low is not None
+    assert figure.high is not None
+    return " … ".join(form.format(end) if form else _amount(end) for end in (figure.low, figure.high))
+
+
+def _amount(value: float) -> str:
+    """Cents from ten USD on, hundredths of cents below."""
+    return f"{value:,.2f}" if value >= 10 or value == 0 else f"{value:.4f}"

@@ -1,0 +1,307 @@
+"""What an endpoint on Cloud Run costs: by the hour, by the month, by the million tokens, and why."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from homeport.catalog.prices import Hourly, Prices, Rate, usd
+from homeport.cost.usage import DAY_S, MONTH_DAYS, MONTH_HOURS, Usage
+
+DUTIES = (1.0, 0.5, 0.25, 0.1)
+MILLION = 1_000_000
+_WORTH_A_MARK = 0.01
+"""An unconfirmed price marks a figure of which it makes at least this share."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A number, with where it comes from."""
+
+    value: float
+    unit: str
+    how: str
+    """The arithmetic, as text."""
+    low: float | None = None
+    """With the shortest cold start; None where a cold start has no part in it."""
+    high: float | None = None
+    """With the longest."""
+    unconfirmed: tuple[str, ...] = ()
+    """Keys of the unconfirmed prices that make at least a hundredth of it."""
+
+    def __add__(self, other: Figure) -> Figure:
+        """The sum, which is as unconfirmed as its larger parts."""
+        value = self.value + other.value
+        marks = [
+            key for part in (self, other) if part.value >= _WORTH_A_MARK * value for key in part.unconfirmed
+        ]
+        spread = self.low is not None or other.low is not None
+        return Figure(
+            value=value,
+            unit=self.unit,
+            how=f"{self.how} + {other.how}",
+            low=self._low + other._low if spread else None,
+            high=self._high + other._high if spread else None,
+            unconfirmed=tuple(dict.fromkeys(marks)),
+        )
+
+    @property
+    def _low(self) -> float:
+        return self.value if self.low is None else self.low
+
+    @property
+    def _high(self) -> float:
+        return self.value if self.high is None else self.high
+
+    def over(self, divisor: float, unit: str, how: str) -> Figure:
+        """The figure divided, such as a month's by its hours."""
+        return Figure(
+            value=self.value / divisor,
+            unit=unit,
+            how=f"({self.how}) ÷ {how}",
+            low=None if self.low is None else self.low / divisor,
+            high=None if self.high is None else self.high / divisor,
+            unconfirmed=self.unconfirmed,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What the endpoint costs while it stays in one state."""
+
+    name: str
+    hour: Figure
+    month: Figure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """What a million tokens cost at the throughput that the user gave."""
+
+    reserved: dict[float, Figure]
+    """By duty: the share of a paid hour in which the instance works."""
+    used: Figure
+    """Where only seconds of work counted."""
+    traffic: Figure | None
+    """At the traffic of the user, scaling; None where it is not known, nothing, or more than can be served."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """All that is known of what an endpoint costs. `Bill` gives the month at any traffic."""
+
+    bill: Bill
+    states: tuple[State, ...]
+    """Idle, busy, always on."""
+    storage: Figure
+    """Weights and image, a month."""
+    builds: Figure
+    """A month."""
+    wake_seconds: Figure
+    wake: Figure
+    """What one wake costs."""
+    scaling: Figure | None
+    """The month at the user's traffic, scaling; None without throughput, traffic, or beyond capacity."""
+    always_on: Figure | None
+    """The same with all needed instances always on; None beyond the capacity."""
+    tokens: Tokens | None
+    """None where no throughput was given: `homeport bench` will measure it."""
+
+    def as_json(self) -> dict[str, Any]:  # Any: JSON
+        """Every figure with its arithmetic, for `--json`."""
+        table = asdict(self)
+        bill = table.pop("bill")
+        if self.tokens is not None:
+            table["tokens"]["reserved"] = {
+                f"{duty:.0%}": asdict(at) for duty, at in self.tokens.reserved.items()
+            }
+        return {
+            "currency": "USD",
+            "month_hours": MONTH_HOURS,
+            "usage": bill["usage"],
+            "hourly": bill["hourly"],
+            **table,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """The month's bill as a function of tokens a day."""
+
+    hourly: Hourly
+    usage: Usage
+    storage: Figure
+    builds: Figure
+
+    @property
+    def price(self) -> str:
+        """An hour of one instance, as the arithmetic names it."""
+        return f"${self.hourly.total:.4f}/h"
+
+    def scaling(self, tokens: float, cold_start: float | None = None) -> float | None:
+        """USD a month where instances come and go; None beyond the capacity."""
+        cold_start = self.usage.cold_start if cold_start is None else cold_start
+        return self._month(tokens, self.usage.scaling_seconds(tokens, cold_start))
+
+    def always_on(self, tokens: float) -> float | None:
+        """USD a month where all needed instances always run; None beyond the capacity."""
+        return self._month(tokens, self.usage.always_on_seconds(tokens))
+
+    def _month(self, tokens: float, seconds: float) -> float | None:
+        if not self.usage.fits(tokens):
+            return None
+        return self.instance(seconds * MONTH_DAYS) + self.storage.value + self.builds.value
+
+    def instance(self, seconds: float) -> float:
+        """USD for that many seconds of instances."""
+        return seconds / 3600 * self.hourly.total
+
+
+def cost(prices: Prices, hourly: Hourly, usage: Usage) -> Cost:
+    """What an endpoint costs whose instances cost `hourly` and that is used as `usage` says."""
+    storage = _stored("weights", usage.weights_gib, prices.storage_gib_month) + _stored(
+        "image", usage.image_gib, prices.image_gib_month
+    )
+    builds = _builds(usage, prices.build_minute(usage.build_machine))
+    bill = Bill(hourly=hourly, usage=usage, storage=storage, builds=builds)
+    tokens = usage.tokens_per_day
+    scaling = None if tokens is None or usage.tokens_per_second is None else _scaling(bill, tokens)
+    return Cost(
+        bill=bill,
+        states=_states(bill),
+        storage=storage,
+        builds=builds,
+        wake_seconds=_wake_seconds(usage),
+        wake=_wake(bill),
+        scaling=scaling,
+        always_on=_always_on(bill, tokens or 0),
+        tokens=_tokens(bill, scaling),
+    )
+
+
+def _stored(what: str, gib: float, rate: Rate) -> Figure:
+    return Figure(
+        value=gib * rate.usd,
+        unit="USD/month",
+        how=f"{gib:.1f} GiB of {what} × {usd(rate.usd)}",
+        unconfirmed=(rate.key,) if rate.unconfirmed else (),
+    )
+
+
+def _builds(usage: Usage, minute: Rate) -> Figure:
+    return Figure(
+        value=usage.builds_per_month * usage.build_minutes * minute.usd,
+        unit="USD/month",
+        how=f"{usage.builds_per_month:g} builds × {usage.build_minutes:g} min on {usage.build_machine}"
+        f" × {usd(minute.usd)}",
+        unconfirmed=(minute.key,) if minute.unconfirmed else (),
+    )
+
+
+def _instances(bill: Bill, count: int, hours: int, unit: str) -> Figure:
+    return Figure(
+        value=count * hours * bill.hourly.total,
+        unit=unit,
+        how=f"{_count(count)} × " + (f"{hours} h × " if hours > 1 else "") + bill.price,
+        unconfirmed=bill.hourly.unconfirmed if count else (),
+    )
+
+
+def _states(bill: Bill) -> tuple[State, ...]:
+    usage = bill.usage
+    hour = bill.storage.over(MONTH_HOURS, "USD/h", f"{MONTH_HOURS} h")
+    idle = f"idle, {_count(usage.min_instances)}" if usage.min_instances else "idle, scaled to zero"
+    counts = {
+        idle: usage.min_instances,
+        f"busy, {_count(usage.instances)}": usage.instances,
+        f"always on, {_count(usage.standing)}": usage.standing,
+    }
+    return tuple(
+        State(
+            name=name,
+            hour=_instances(bill, count, 1, "USD/h") + hour,
+            month=_instances(bill, count, MONTH_HOURS, "USD/month") + bill.storage,
+        )
+        for name, count in counts.items()
+    )
+
+
+def _count(instances: int) -> str:
+    return "1 instance" if instances == 1 else f"{instances} instances"
+
+
+def _wake_seconds(usage: Usage) -> Figure:
+    tokens = min(usage.tokens_per_day or 0, usage.capacity)
+    low, likely, high = (usage.wake_seconds(cold, tokens) for cold in usage.cold_start_s)
+    work = usage.work_seconds(tokens) / usage.wakes_per_day
+    return Figure(
+        value=likely,
+        unit="s",
+        how=f"cold start {usage.cold_start:g} s + work {work:.0f} s + idle {usage.idle_s:g} s,"
+        f" at least {usage.billed_minimum_s:g} s",
+        low=low,
+        high=high,
+    )
+
+
+def _wake(bill: Bill) -> Figure:
+    seconds = _wake_seconds(bill.usage)
+    assert seconds.low is not None
+    assert seconds.high is not None
+    return Figure(
+        value=bill.instance(seconds.value),
+        unit="USD",
+        how=f"{seconds.value:.0f} s ÷ 3600 × {bill.price}",
+        low=bill.instance(seconds.low),
+        high=bill.instance(seconds.high),
+        unconfirmed=bill.hourly.unconfirmed,
+    )
+
+
+def _scaling(bill: Bill, tokens: float) -> Figure | None:
+    if not bill.usage.fits(tokens):
+        return None
+    low, likely, high = (bill.usage.scaling_seconds(tokens, cold) for cold in bill.usage.cold_start_s)
+    return (
+        Figure(
+            value=bill.instance(likely * MONTH_DAYS),
+            unit="USD/month",
+            how=f"{likely:.0f} s a day × {MONTH_DAYS:.2f} days ÷ 3600 × {bill.price}",
+            low=bill.instance(low * MONTH_DAYS),
+            high=bill.instance(high * MONTH_DAYS),
+            unconfirmed=bill.hourly.unconfirmed if likely else (),
+        )
+        + bill.storage
+        + bill.builds
+    )
+
+
+def _always_on(bill: Bill, tokens: float) -> Figure | None:
+    if not bill.usage.fits(tokens):
+        return None
+    count = round(bill.usage.always_on_seconds(tokens) / DAY_S)
+    return _instances(bill, count, MONTH_HOURS, "USD/month") + bill.storage + bill.builds
+
+
+def _tokens(bill: Bill, scaling: Figure | None) -> Tokens | None:
+    speed, tokens = bill.usage.tokens_per_second, bill.usage.tokens_per_day
+    if speed is None:
+        return None
+    unit = "USD/million tokens"
+    hour = _instances(bill, 1, 1, "USD/h")
+    traffic = None
+    if scaling is not None and tokens:
+        millions = tokens * MONTH_DAYS / MILLION
+        traffic = scaling.over(millions, unit, f"{millions:.3g} million tokens a month")
+    return Tokens(
+        reserved={
+            duty: hour.over(
+                speed * 3600 * duty / MILLION, unit, f"({speed:g} tokens/s × 3600 s × {duty:.0%}) × a million"
+            )
+            for duty in DUTIES
+        },
+        used=hour.over(
+            speed * 3600 / MILLION, unit, f"({speed:g} tokens/s × 3600 s of work alone) × a million"
+        ),
+        traffic=traffic,
+    )
