@@ -35,15 +35,16 @@ def test_the_template_says_exactly_the_defaults() -> None:
 
 def test_the_template_shows_every_key() -> None:
     text = spec.template()
-    for model in (spec.Spec, spec.Engine, spec.Local, spec.Adapter):
+    for model in (spec.Spec, *spec.TABLES.values(), spec.Adapter):
         for key in model.model_fields:
             assert f"{key} = " in text or f"[{key}]" in text or f"[[engine.{key}]]" in text, key
 
 
 def test_the_template_is_valid_with_every_optional_key_switched_on() -> None:
-    switched_on = parse(re.sub(r"^# (\w+ = |\[\[)", r"\1", spec.template(), flags=re.MULTILINE))
+    switched_on = parse(re.sub(r"^# (\w+ = |\[)", r"\1", spec.template(), flags=re.MULTILINE))
     assert switched_on.engine.quantization == "fp8"
     assert switched_on.engine.lora[0].name == "support-tone"
+    assert switched_on.cloudrun == spec.CloudRun()
 
 
 @given(
@@ -84,7 +85,12 @@ def test_the_shipped_schema_is_the_model() -> None:
         ("name = 'Not Good'", "name: should be lower-case letters, digits and dashes"),
         ("model = ''", "model: "),
         ("[[engine.lora]]\nname = 'a'", "engine.lora.0.source: is missing"),
-        ("[cloudrun]\nregion = 'x'", "cloudrun: belongs to a later version"),
+        ("[cloudrun]\nregion = 'x'", "region 'x' has not a GPU; there is one in asia-south1"),
+        ("[cloudrun]\ngpu = 'h100'", "Cloud Run has no GPU 'h100'; it has nvidia-l4"),
+        ("[cloudrun]\ngpu = 'nvidia-rtx-pro-6000'\nregion = 'us-east4'", "has not nvidia-rtx-pro-6000"),
+        ("[cloudrun]\nmin_instances = 3", "min_instances is 3, more than max_instances, 1"),
+        ("[cloudrun]\nregoin = 'x'", "did you mean `region`"),
+        ("[access]\npublic = true", "access: belongs to a later version"),
     ],
 )
 def test_a_wrong_key_is_named_with_what_was_expected(text: str, said: str) -> None:

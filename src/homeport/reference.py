@@ -27,6 +27,7 @@ def _file_page() -> str:
         ("[engine]", spec.Engine),
         ("[[engine.lora]]", spec.Adapter),
         ("[local]", spec.Local),
+        ("[cloudrun]", spec.CloudRun),
     ):
         lines += ["", f"## {title}", "", "| key | default | meaning |", "|---|---|---|", *_rows(model)]
     lines += ["", "## A whole file", "", "```toml", spec.template().rstrip(), "```", ""]
@@ -36,7 +37,7 @@ def _file_page() -> str:
 def _rows(model: type[BaseModel]) -> list[str]:
     rows, meanings = [], spec.descriptions(model)
     for name, field in model.model_fields.items():
-        if field.default_factory is not None:
+        if name in spec.TABLES:
             continue
         default = "required" if field.is_required() else f"`{field.default!r}`".replace("'", '"')
         rows.append(

@@ -20,7 +20,7 @@ from homeport.errors import SpecError
 
 FILE_NAME = "homeport.toml"
 SCHEMA_NAME = ".homeport.schema.json"
-_COMING = {"cloudrun", "access", "scaling", "observe"}
+_COMING = {"access", "scaling", "observe"}
 
 
 class _Table(BaseModel):
@@ -49,6 +49,8 @@ class Engine(_Table):
     """The type that vllm computes in. llamacpp and ollama take it from the file."""
     quantization: str | None = Field(default=None, examples=["fp8"])
     """What vllm quantizes to while loading. llamacpp and ollama take it from the file."""
+    kv_dtype: Literal["auto", "fp8", "q8_0", "q4_0"] = "auto"
+    """How keys and values are kept: auto is 16 bits; fp8 is vllm's half, q8_0 and q4_0 llamacpp's half and quarter."""
     tool_parser: str | None = Field(default=None, examples=["gemma4"])
     """Which of vllm's parsers finds tool calls; by default the catalog's for this model."""
     reasoning_parser: str | None = Field(default=None, examples=["gemma4"])
@@ -92,6 +94,38 @@ class Local(_Table):
         return self
 
 
+class CloudRun(_Table):
+    """What `fit`, `cost` and `plan` reckon with for Cloud Run. This version of `up` serves on this machine only."""
+
+    region: str = "us-central1"
+    """Where the GPU is."""
+    gpu: str = "auto"
+    """nvidia-l4, nvidia-rtx-pro-6000, or auto: the cheapest that fits the context and the requests at once."""
+    zonal_redundancy: bool = False
+    """Whether Google keeps room for the GPU in a second zone, for about half as much again."""
+    min_instances: int = Field(default=0, ge=0, le=100)
+    """Instances that always run, and always cost; 0 scales to zero."""
+    max_instances: int = Field(default=1, ge=1, le=100)
+    """The most instances at once: a limit of the cost, too."""
+
+    @model_validator(mode="after")
+    def _is_offered(self) -> CloudRun:
+        from homeport.catalog import cloudrun
+
+        known = {gpu.name: gpu for gpu in cloudrun.gpus()}
+        if self.gpu != "auto" and self.gpu not in known:
+            raise ValueError(f"Cloud Run has no GPU {self.gpu!r}; it has {', '.join(known)}, or auto")
+        regions = cloudrun.regions() if self.gpu == "auto" else known[self.gpu].regions
+        if self.region not in regions:
+            what = "a GPU" if self.gpu == "auto" else self.gpu
+            raise ValueError(f"region {self.region!r} has not {what}; there is one in {', '.join(regions)}")
+        if self.min_instances > self.max_instances:
+            raise ValueError(
+                f"min_instances is {self.min_instances}, more than max_instances, {self.max_instances}"
+            )
+        return self
+
+
 class Spec(_Table):
     """What the user wants served."""
 
@@ -103,10 +137,15 @@ class Spec(_Table):
     """Where to take the weights from, as a source, instead of where the catalog says."""
     engine: Engine = Field(default_factory=Engine)
     local: Local = Field(default_factory=Local)
+    cloudrun: CloudRun | None = None
 
     def replace(self, **local: Any) -> Spec:
         """This spec with keys of `[local]` replaced, checked as the file is."""
         return parse({**self.model_dump(), "local": {**self.local.model_dump(), **local}})
+
+
+TABLES: Mapping[str, type[BaseModel]] = {"engine": Engine, "local": Local, "cloudrun": CloudRun}
+"""The tables of the file, by name."""
 
 
 def load(path: Path) -> Spec:
@@ -167,14 +206,14 @@ def _unknown(loc: tuple[int | str, ...]) -> str:
     table, name = loc[:-1], str(loc[-1])
     if not table and name in _COMING:
         return "belongs to a later version of homeport; this one serves on this machine"
-    tables: dict[str, type[BaseModel]] = {"engine": Engine, "local": Local, "lora": Adapter}
+    tables: dict[str, type[BaseModel]] = {**TABLES, "lora": Adapter}
     inner = [part for part in table if isinstance(part, str)]
     model = tables[inner[-1]] if inner else Spec
     known = list(model.model_fields)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if close:
         return f"unknown key; did you mean `{close[0]}`?"
-    for sub, other in (("engine", Engine), ("local", Local)):
+    for sub, other in TABLES.items():
         for match in difflib.get_close_matches(name, list(other.model_fields), n=1, cutoff=0.8):
             return f"unknown key here; did you mean `{sub}.{match}`?"
     return f"unknown key; known here: {', '.join(known)}"
@@ -189,7 +228,8 @@ def json_schema() -> dict[str, Any]:
     """The JSON Schema of homeport.toml, for editors. Generated from the model; shipped as a file."""
     schema = Spec.model_json_schema()
     schema.pop("description", None)
-    for model in (Spec, Engine, Local, Adapter):
+    models: tuple[type[BaseModel], ...] = (Spec, *TABLES.values(), Adapter)
+    for model in models:
         described = schema if model is Spec else schema["$defs"][model.__name__]
         for name, text in descriptions(model).items():
             described["properties"][name]["description"] = text
@@ -222,8 +262,11 @@ def template(**chosen: str) -> str:
         "# What `homeport up` serves. Every key is shown with its default; those behind # are off.",
     ]
     lines += _keys(Spec, chosen)
-    for table, model in (("engine", Engine), ("local", Local)):
+    shown: tuple[tuple[str, type[BaseModel]], ...] = (("engine", Engine), ("local", Local))
+    for table, model in shown:
         lines += ["", f"# {model.__doc__}", f"[{table}]", *_keys(model, {})]
+    keys = [line if line.startswith("#") else f"# {line}" for line in _keys(CloudRun, {})]
+    lines += ["", f"# {CloudRun.__doc__}", "# [cloudrun]", *keys]
     return "\n".join(lines) + "\n"
 
 
@@ -231,7 +274,7 @@ def _keys(model: type[BaseModel], chosen: Mapping[str, str]) -> list[str]:
     lines: list[str] = []
     meanings = descriptions(model)
     for name, field in model.model_fields.items():
-        if field.default_factory is not None:
+        if name in TABLES:
             continue
         lines += ["", f"# {meanings[name]}"] if model is Spec else [f"# {meanings[name]}"]
         if name == "lora":
@@ -244,6 +287,8 @@ def _keys(model: type[BaseModel], chosen: Mapping[str, str]) -> list[str]:
 
 
 def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, str):
         return '"' + re.sub(r'(["\\])', r"\\\1", value) + '"'
     if isinstance(value, (list, tuple)):

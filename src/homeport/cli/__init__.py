@@ -13,9 +13,11 @@ from homeport.cli.context import App
 COMMANDS = {
     "init": "Write homeport.toml, with every default visible.",
     "models": "List what the catalog knows.",
+    "cost": "Estimate what it costs on Cloud Run, and when that beats an API.",
     "plan": "Show what `up` would do, without doing it.",
     "up": "Serve the model, prove that it works, print the endpoint.",
     "chat": "Ask the model something, or hold a conversation.",
+    "fit": "Tell where a model fits, with which context, for how many at once.",
     "verify": "Check that an endpoint is what it promises.",
     "env": "Print the variables that OpenAI clients read.",
     "status": "Show the endpoints on this machine.",

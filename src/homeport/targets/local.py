@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from homeport import catalog
-from homeport.catalog import Model
+from homeport.catalog import Model, Published
 from homeport.engines import EngineModule, Installation, Launch, Request, choose, module
-from homeport.errors import EngineMissing, SpecError, UnknownModel
+from homeport.engines.footprint import gib
+from homeport.errors import EngineMissing, HomeportError, MemoryTooSmall, SpecError, UnknownModel
+from homeport.fit import Fit, Serving, fit
+from homeport.fit.places import this
 from homeport.hardware import Machine, this_machine
 from homeport.home import Home
 from homeport.reconcile import Kind, Outputs, Plan, Resource, make_plan
-from homeport.resources.process import Process, check_memory
+from homeport.resources.process import Process
 from homeport.resources.weights import Weights
 from homeport.secret import Secret, resolve
 from homeport.spec import Spec
@@ -94,7 +96,6 @@ class LocalTarget:
             port=self.spec.local.port,
             api_key=self.api_key,
             hidden=(reference.removeprefix("env:"),) if reference.startswith("env:") else (),
-            machine=self.machine,
             spec=self.spec.model_dump(mode="json"),
             spec_file=str(self.spec_file),
         )
@@ -105,20 +106,16 @@ class LocalTarget:
         return (*self._all_weights(), self.process)
 
     def launch(self, outputs: Outputs, port: int) -> Launch:
-        """How the engine is started, given the weights that are there."""
+        """How the engine is started, given the weights that are there. Raises what `check` raises."""
         engine, installation = self.engine
         manifest = outputs[self.weights.id] if self.weights else None
-        model = self.described(_path(manifest))
-        if model.context and self.spec.engine.context > model.context:
-            raise SpecError(
-                f"engine.context is {self.spec.engine.context}, but {model.name} was made for {model.context} tokens",
-                hint=f"set engine.context to at most {model.context}",
-            )
+        size = self.check(manifest)
         request = Request(
-            model=model,
+            model=self.described(_path(manifest)),
             settings=self.spec.engine,
             machine=self.machine,
             weights=_path(manifest),
+            footprint=size.footprint if size else None,
             adapters={
                 adapter.name: _path(outputs[weights.id])
                 for adapter, weights in zip(self.spec.engine.lora, self.adapters, strict=True)
@@ -130,55 +127,114 @@ class LocalTarget:
         )
         return engine.launch(request, installation)
 
+    def check(self, manifest: Manifest | None) -> Fit | None:
+        """
+        How it fits this machine; None where that cannot be known before the weights are here.
+
+        Raises `SpecError` for settings that the engine or the model cannot honour, `MemoryTooSmall` where it
+        needs more memory than the machine has.
+        """
+        engine, installation = self.engine
+        settings = self.spec.engine
+        model = self.model if manifest is None else self.described(_path(manifest))
+        engine.check(settings)
+        if engine.FORMAT == "library" and (self.model is None or self.spec.weights is not None):
+            raise SpecError(
+                "ollama is served from its library here, and takes no weights of one's own",
+                hint="set engine.kind to llamacpp for a GGUF file, or choose a model with a tag (`homeport models`)",
+            )
+        if model is None:
+            return None
+        if model.context and settings.context > model.context:
+            raise SpecError(
+                f"engine.context is {settings.context}, but {model.name} was made for {model.context} tokens",
+                hint=f"set engine.context to at most {model.context}",
+            )
+        weights = self._published(model, manifest)
+        if weights is None:
+            return None
+        what = Serving(model=model, weights=weights, engine=installation.engine, settings=settings)
+        size = fit(what, this(self.machine, installation.engine))
+        if size.footprint is not None and size.problems:
+            raise MemoryTooSmall(
+                f"{model.name} does not fit this machine: {size.problems[0]}", hint=_what_would_fit(size)
+            )
+        return size
+
+    def _published(self, model: Model, manifest: Manifest | None) -> Published | None:
+        """The weights as sizing wants them: those on the disk where they are here, else as the catalog has them."""
+        offered = catalog.published(model, self.engine[1].engine)
+        usual = offered[0] if offered and self.spec.weights is None else None
+        if manifest is None:
+            return usual
+        size = sum(file.size for file in manifest.pin.files if file.path.endswith((".gguf", ".safetensors")))
+        kind = usual.quantization if usual else model.quantization
+        return Published(
+            source=manifest.pin.source, size=size, quantization=kind, how="the size of its files"
+        )
+
     def described(self, weights: Path) -> Model:
         """What is known of the model: from the catalog, else from its own files, a GGUF or a folder."""
         if self.model is not None:
             return self.model
-        from homeport.catalog import inspect
+        if weights not in self._inspected:
+            from homeport.catalog import inspect
 
-        if weights.is_dir():
-            return inspect.from_folder(weights, name=self.spec.model)
-        return inspect.from_gguf(weights, name=self.spec.model)
+            read = inspect.from_folder if weights.is_dir() else inspect.from_gguf
+            self._inspected[weights] = read(weights, name=self.spec.model)
+        return self._inspected[weights]
+
+    @cached_property
+    def _inspected(self) -> dict[Path, Model]:
+        """What was read of headers, each once: that of a Gemma takes a quarter of a second."""
+        return {}
 
     async def plan(self) -> Plan:
         """What `up` would do. Raises what `up` would raise at once."""
+        manifest = self.store.manifest(self.weights.source, self.weights.format) if self.weights else None
+        size = self.check(manifest)
         plan = await make_plan(self.spec.name, "local", self.resources)
         warnings = [self.model.note] if self.model and self.model.note else []
-        launch = self._launch_if_known()
-        if launch is not None:
-            check_memory(launch, self.machine)
-            if launch.memory > self.machine.memory_available and plan.actions[-1].kind is Kind.CREATE:
+        if size is not None and size.footprint is not None:
+            needs = size.footprint.needs(self.spec.engine.parallel)
+            if needs > self.machine.memory_available and plan.actions[-1].kind is Kind.CREATE:
                 warnings.append("that is more memory than is free: the machine may swap, or end a process")
-        return replace(plan, facts=tuple(self._facts(launch)), warnings=tuple(warnings))
+        return replace(plan, facts=tuple(self._facts(size)), warnings=tuple(warnings))
 
     def _all_weights(self) -> tuple[Weights, ...]:
         return ((self.weights,) if self.weights else ()) + self.adapters
 
-    def _facts(self, launch: Launch | None) -> list[tuple[str, str]]:
+    def _facts(self, size: Fit | None) -> list[tuple[str, str]]:
         settings, local = self.spec.engine, self.spec.local
         _, installation = self.engine
-        facts = [
+        return [
             ("model", f"{self.model.title} ({self.model.licence})" if self.model else self.spec.model),
             ("engine", f"{installation.engine} {installation.version}"),
             ("context", f"{settings.context} tokens a request, {settings.parallel} requests at once"),
+            ("fits", self._verdict(size)),
             ("listens on", f"{local.host}:{local.port or 'any free port'}"),
             ("key", f"wanted ({local.api_key})" if local.api_key else "none; only this machine can reach it"),
+            *(self._on_cloudrun() if self.spec.cloudrun else ()),
         ]
-        if launch is not None:
-            available = self.machine.memory_available / 2**30
-            facts.append(
-                ("memory", f"about {launch.memory / 2**30:.1f} GiB, estimated; {available:.1f} GiB free")
-            )
-        return facts
 
-    def _launch_if_known(self) -> Launch | None:
-        present: dict[str, Any] = {}
-        for weights in self._all_weights():
-            manifest = self.store.manifest(weights.source, weights.format)
-            if manifest is None:
-                return None
-            present[weights.id] = manifest
-        return self.launch(present, self.spec.local.port)
+    def _on_cloudrun(self) -> list[tuple[str, str]]:
+        """What `[cloudrun]` would come to; this version serves on this machine alone."""
+        from homeport.fit.cloud import facts
+
+        try:
+            return facts(self.spec, self.spec_file)
+        except HomeportError as error:
+            return [("on Cloud Run", f"not known: {error}")]
+
+    def _verdict(self, size: Fit | None) -> str:
+        if size is None:
+            return "not known before its weights are here"
+        if size.footprint is None:
+            return "not known: its architecture is new to homeport"
+        needs = gib(size.footprint.needs(self.spec.engine.parallel))
+        if size.place.device.gpu:
+            return f"yes: about {needs} of {gib(size.footprint.usable.size)} of the GPU's memory"
+        return f"yes: about {needs} of {gib(self.machine.memory)}, of which {gib(self.machine.memory_available)} are free"
 
 
 def weights_of(spec: Spec, spec_file: Path, engine: str, store: Store) -> Weights | None:
@@ -218,6 +274,18 @@ def find_model(spec: Spec, spec_file: Path) -> Model | None:
         hint=(f"did you mean {' or '.join(close)}? " if close else "")
         + "`homeport models` lists them; any other: hf:ORG/NAME, wheel:NAME, file:PATH",
     )
+
+
+def _what_would_fit(size: Fit) -> str:
+    context, settings = size.longest_context(), size.what.settings
+    if context:
+        return (
+            f"set engine.context to at most {context}, or engine.parallel to fewer than {settings.parallel}"
+        )
+    single = size.wanting(parallel=1).longest_context()
+    if single:
+        return f"set engine.parallel = 1 and engine.context to at most {single}"
+    return "choose a smaller model; `homeport models` lists them"
 
 
 def _file_format(engine: EngineModule) -> Format:

@@ -1,0 +1,125 @@
+"""Fits as people read them."""
+
+from __future__ import annotations
+
+from homeport.engines.footprint import Term, gib
+from homeport.fit import Fit
+from homeport.fit.cloud import Estimate
+from homeport.fit.table import Looked, Row
+from homeport.terminal import pairs
+
+
+def table_text(looked: Looked) -> str:
+    """Every place in a line, then what Cloud Run would be told, or what would make it fit."""
+    model, settings = looked.model, looked.settings
+    wanted = f"{settings.parallel} × {settings.context:,} tokens at once"
+    head = f"{model.title}: {wanted}, Cloud Run in {looked.cloudrun.region}, prices of {looked.prices.dated}"
+    lines = [head, "", *_grid(_rows(looked))]
+    for row in looked.rows:
+        lines += [
+            f"  ✗ {row.fit.what.engine} on {row.fit.place.name}: {problem}" for problem in row.fit.problems
+        ]
+    for one in looked.estimates:
+        lines += ["", *_estimate(one)]
+    lines += [f"  note: {note}" for note in looked.notes]
+    return "\n".join(lines)
+
+
+def _rows(looked: Looked) -> list[tuple[str, ...]]:
+    contexts = tuple(tokens(context) for context in looked.contexts)
+    header = ("", "WHERE", "ENGINE", "WEIGHTS", "KV CACHE", *contexts, "$/HOUR", "WHAT BINDS")
+    return [header, *(_row(row, looked.contexts) for row in looked.rows)]
+
+
+def _row(row: Row, contexts: tuple[int, ...]) -> tuple[str, ...]:
+    fit = row.fit
+    left = max(0, fit.footprint.cache_bytes) if fit.footprint else 0
+    return (
+        "✓" if fit.fits else "✗",
+        fit.place.name,
+        fit.what.engine,
+        f"{gib(_weights(fit))} {fit.what.settings.quantization or fit.what.weights.quantization}",
+        gib(left) if left else "–",
+        *(_count(fit.at(context)) for context in contexts),
+        "–" if row.usd_per_hour is None else f"{row.usd_per_hour:.2f}",
+        fit.binds,
+    )
+
+
+def _weights(fit: Fit) -> int:
+    return fit.footprint.fixed[0].size if fit.footprint else fit.what.weights.size
+
+
+def _count(count: int | None) -> str:
+    return "–" if not count else f"{count}×"
+
+
+def tokens(count: int) -> str:
+    """`4K` for 4,096, `1,000` for what is no multiple of 1,024."""
+    return f"{count // 1024}K" if count % 1024 == 0 else f"{count:,}"
+
+
+def _grid(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    numbers = range(4, len(rows[0]) - 1)
+    return [
+        "  ".join(
+            cell.rjust(width) if column in numbers else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _estimate(one: Estimate) -> list[str]:
+    best, engine = one.best, one.choice.tried[0].what.engine
+    if best is None or one.hourly is None:
+        lines = [f"{engine} on Cloud Run: {one.choice.why}"]
+        known = "  what would fit, cheapest first:"
+        lines.append(known if one.choice.remedies else "  no other weights, KV cache or context would")
+        for remedy in one.choice.remedies:
+            keys = ", ".join(f"{key} = {value!r}" for key, value in remedy.settings.items())
+            lines.append(f"    ${remedy.price:.2f}/h  {remedy.change}")
+            lines += [f"             {keys}"] if keys else []
+        return lines
+    lines = [f"{engine} on Cloud Run: {best.place.name}, {one.choice.why}"]
+    facts = {
+        "most": f"{best.concurrency} × {best.what.settings.context:,} tokens, "
+        f"or {best.what.settings.parallel} × {best.longest_context():,}",
+        "price": one.price,
+        "cold start": "; ".join(f"{way} {start.text}" for way, start in one.cold_starts.items())
+        + "; expected from published figures, not measured by homeport",
+        "flags": " ".join(f"{key} {value}" for key, value in one.flags.items() if key.startswith(("-", "O"))),
+        "service": ", ".join(f"{key} {value}" for key, value in one.flags.items() if key[0].islower()),
+    }
+    short = [quota for quota in one.quotas if not quota.suffices]
+    if short:
+        facts["quota"] = "; ".join(quota.text for quota in short)
+    return [*lines, pairs(facts)]
+
+
+def explained(looked: Looked) -> str:
+    """How every number came about."""
+    return "\n\n".join(_explained(row.fit) for row in looked.rows)
+
+
+def _explained(fit: Fit) -> str:
+    lines = [f"{fit.what.engine} on {fit.place.name}"]
+    if fit.footprint is None:
+        return "\n".join([*lines, "  its architecture is not known"])
+    budget = fit.footprint
+    lines.append(_term("", budget.usable))
+    lines += [_term("−", term) for term in budget.fixed]
+    left = Term("left for the KV cache", budget.cache_bytes, "")
+    lines.append(_term("=", left))
+    cache = budget.cache
+    lines.append(f"    a sequence of {cache.context:,} tokens takes {gib(cache.sequence_bytes)}: {cache.how}")
+    lines.append(f"    the cache holds {budget.sequences} of them, {max(0, budget.tokens):,} tokens in all")
+    if fit.host:
+        lines.append(f"  memory beside the GPU: {gib(fit.place.host_memory)}")
+        lines += [_term("−", term) for term in fit.host]
+    return "\n".join(lines)
+
+
+def _term(sign: str, term: Term) -> str:
+    return f"  {sign:1} {gib(term.size):>9}  {term.what}{': ' if term.how else ''}{term.how}"

@@ -1,0 +1,179 @@
+"""
+Does a model fit, with which context, for how many at once.
+
+The engines say what they take (`homeport.engines.*_memory`), the catalog what there is; here the two are held
+against each other. Nothing here asks a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from homeport.catalog import Model, Published, cloudrun
+from homeport.engines import module
+from homeport.engines.footprint import Footprint, Sizing, Term, gib
+from homeport.fit.places import Place
+from homeport.spec import Engine
+
+LADDER = (4096, 8192, 32_768, 131_072, 262_144)
+"""Contexts that tables show."""
+_STEP = 256
+"""Contexts are offered in steps of so many tokens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """What would be served: a model, with one set of weights, by an engine with settings."""
+
+    model: Model
+    weights: Published
+    engine: str
+    settings: Engine
+    """As wanted: context, requests at once, quantization."""
+
+    def wanting(self, **changed: Any) -> Serving:  # Any: fields of Engine
+        """The same, with other settings."""
+        return replace(self, settings=self.settings.model_copy(update=changed))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """What would be served, on one place."""
+
+    place: Place
+    what: Serving
+    footprint: Footprint | None
+    """None where the architecture is not known."""
+    host: tuple[Term, ...]
+    """What is taken of the container's memory beside the GPU."""
+    problems: tuple[str, ...]
+    """Why it does not fit, each as a sentence; empty where it does."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether what is wanted has room."""
+        return not self.problems
+
+    @property
+    def concurrency(self) -> int:
+        """How many requests of the wanted context have room at once."""
+        if self.footprint is None:
+            return 0
+        most = cloudrun.limits().max_concurrency if self.place.shape else self.footprint.sequences
+        return min(most, self.footprint.sequences)
+
+    @property
+    def binds(self) -> str:
+        """What keeps more from fitting."""
+        if self.footprint is None:
+            return "its architecture is not known"
+        if self.footprint.cache_bytes < 0:
+            return "weights"
+        if self.problems and self.footprint.sequences >= self.what.settings.parallel:
+            return "memory beside the GPU" if self.host_bytes > self.place.host_memory else "the GPU's kind"
+        if self.place.shape and self.footprint.sequences > cloudrun.limits().max_concurrency:
+            return "Cloud Run's limit of requests"
+        return "KV cache"
+
+    @property
+    def host_bytes(self) -> int:
+        """The sum of what is taken of the container's memory."""
+        return sum(term.size for term in self.host)
+
+    def at(self, context: int) -> int | None:
+        """How many requests of `context` tokens have room at once; None where the model was not made for so many."""
+        if context > self.what.model.context:
+            return None
+        return self.wanting(context=context).concurrency
+
+    def wanting(self, **changed: Any) -> Fit:  # Any: fields of Engine
+        """The same, with other settings of the engine."""
+        return fit(self.what.wanting(**changed), self.place)
+
+    def longest_context(self) -> int:
+        """The longest context that all the wanted requests can have at once, in steps of 256; 0 where none."""
+        low, high = 0, self.what.model.context // _STEP
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.wanting(context=middle * _STEP).concurrency >= self.what.settings.parallel:
+                low = middle
+            else:
+                high = middle - 1
+        return low * _STEP
+
+    def as_json(self) -> dict[str, Any]:  # Any: JSON
+        """The fit as `--json` prints it."""
+        budget = self.footprint
+        return {
+            "place": self.place.name,
+            "gpu": self.place.shape.gpu if self.place.shape else None,
+            "engine": self.what.engine,
+            "weights": {
+                "source": self.what.weights.source,
+                "bytes": self.what.weights.size,
+                "quantization": self.what.weights.quantization,
+            },
+            "context": self.what.settings.context,
+            "parallel": self.what.settings.parallel,
+            "fits": self.fits,
+            "problems": list(self.problems),
+            "binds": self.binds,
+            "concurrency": self.concurrency,
+            "ladder": {str(context): self.at(context) for context in LADDER},
+            "usable": budget.usable.as_json() if budget else None,
+            "fixed": [term.as_json() for term in budget.fixed] if budget else None,
+            "kv_cache": _cache_json(budget) if budget else None,
+            "host": [term.as_json() for term in self.host],
+            "host_bytes": self.place.host_memory,
+        }
+
+
+def fit(what: Serving, place: Place) -> Fit:
+    """Whether `what` fits `place`."""
+    sizing = Sizing(model=what.model, weights=what.weights, settings=what.settings, device=place.device)
+    footprint = module(what.engine).footprint(sizing)
+    result = Fit(place=place, what=what, footprint=footprint, host=place.host(what.engine), problems=())
+    return replace(result, problems=tuple(_problems(result)))
+
+
+def ladder(model: Model) -> tuple[int, ...]:
+    """The contexts that a table about `model` shows: those that it was made for, and its own."""
+    own = model.context
+    return (*(context for context in LADDER if context < own), own)
+
+
+def _problems(result: Fit) -> Iterable[str]:
+    footprint, settings, place = result.footprint, result.what.settings, result.place
+    if result.what.weights.gpus and (place.shape is None or place.shape.gpu not in result.what.weights.gpus):
+        yield f"only {' and '.join(result.what.weights.gpus)} can compute with {result.what.weights.quantization} weights"
+    if settings.context > result.what.model.context:
+        yield f"{result.what.model.name} was made for {result.what.model.context:,} tokens, not {settings.context:,}"
+    if footprint is None:
+        yield f"how {result.what.model.name} keeps its KV cache is not known, so it cannot be sized"
+    elif footprint.cache_bytes < 0:
+        lacks = gib(-footprint.cache_bytes)
+        yield f"{gib(footprint.fixed_bytes)} are taken before any KV cache, {lacks} more than {gib(footprint.usable.size)}"
+    elif footprint.sequences < settings.parallel:
+        wanted = gib(footprint.cache.bytes_for(settings.parallel))
+        yield (
+            f"the KV cache of {settings.parallel} × {settings.context:,} tokens wants {wanted}, "
+            f"and {gib(footprint.cache_bytes)} are left: room for {footprint.sequences}"
+        )
+    if result.host_bytes > place.host_memory:
+        yield f"{gib(result.host_bytes)} are wanted beside the GPU, and the instance has {gib(place.host_memory)}"
+
+
+def _cache_json(budget: Footprint) -> dict[str, Any]:  # Any: JSON
+    return {
+        "bytes": budget.cache_bytes,
+        "tokens": budget.tokens,
+        "sequences": budget.sequences,
+        "sequence_bytes": budget.cache.sequence_bytes,
+        "block_bytes": budget.cache.block_bytes,
+        "how": budget.cache.how,
+    }
+
+
+__all__ = ["LADDER", "Fit", "Serving", "fit", "ladder"]

@@ -1,0 +1,188 @@
+"""Which shape of Cloud Run is the cheapest that fits; and where none does, the smallest change that would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from homeport.catalog import cloudrun, published
+from homeport.errors import SpecError
+from homeport.fit import Fit, Serving, fit
+from homeport.fit.places import Place, cloud
+from homeport.spec import Engine
+
+Price = Callable[[Place], float]
+"""Dollars an hour of a place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy:
+    """A change with which it fits."""
+
+    change: str
+    settings: dict[str, Any]  # Any: values of homeport.toml
+    """The keys of homeport.toml that make it so."""
+    fit: Fit
+    price: float
+    """Dollars an hour."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What was chosen, and against what."""
+
+    best: Fit | None
+    """The cheapest that fits; None where none does."""
+    runner_up: Fit | None
+    why: str
+    tried: tuple[Fit, ...]
+    """Every shape that was held against the model, cheapest first."""
+    remedies: tuple[Remedy, ...]
+    """Where none fits: up to three changes, cheapest first."""
+
+
+def choose(what: Serving, *, price: Price, region: str | None = None, gpu: str = "auto") -> Choice:
+    """
+    The cheapest confirmed shape of Cloud Run on which `what` fits.
+
+    Raises `SpecError` where the region has no such GPU.
+    """
+    places = cloud(region, gpu)
+    if not places:
+        raise SpecError(f"Cloud Run has no {gpu} in {region}", hint=_where(gpu))
+    tried = [fit(what, place) for place in sorted(places, key=price)]
+    fitting = [one for one in tried if one.fits]
+    best = fitting[0] if fitting else None
+    runner_up = fitting[1] if len(fitting) > 1 else None
+    remedies = [] if best else _remedies(what, price, region, gpu)
+    return Choice(
+        best=best,
+        runner_up=runner_up,
+        why=_why(best, runner_up, tried, price),
+        tried=tuple(tried),
+        remedies=tuple(remedies[:3]),
+    )
+
+
+def _why(best: Fit | None, runner_up: Fit | None, tried: list[Fit], price: Price) -> str:
+    if best is None:
+        return f"nothing fits: {tried[-1].problems[0]}"
+    cheaper = [one for one in tried if price(one.place) < price(best.place)]
+    why = f"cheaper, and it does not fit: {cheaper[-1].place.name}" if cheaper else "the cheapest there is"
+    if runner_up is not None:
+        why += f"; next is {runner_up.place.name} at {price(runner_up.place) / price(best.place):.1f} × the price"
+    return why
+
+
+def _where(gpu: str) -> str:
+    found = cloudrun.gpu(gpu)
+    if found:
+        return f"it is in {', '.join(found.regions)}"
+    return f"regions with GPUs: {', '.join(cloudrun.regions())}; GPUs: {', '.join(g.name for g in cloudrun.gpus())}"
+
+
+def _remedies(what: Serving, price: Price, region: str | None, gpu: str) -> list[Remedy]:
+    """Changes that make it fit, cheapest first; of two at one price, the one that costs less quality."""
+    as_it_is = _Change((), {}, what)
+    found = []
+    for change in _changes(as_it_is):
+        found += _tried(cloud(region, gpu), change, price)
+    found += _tried(cloud(region), as_it_is, price)  # on another GPU than the one asked for
+    found.sort(key=lambda remedy: (remedy.price, _given_up(remedy, what.settings)))
+    worth = [one for at, one in enumerate(found) if not any(_is_milder(other, one) for other in found[:at])]
+    given_up = [one for one in worth if _given_up(one, what.settings)]
+    # Two that give something up are choice enough; whoever wants it whole shall see what that takes.
+    return [one for one in worth if one not in given_up[2:]]
+
+
+def _given_up(remedy: Remedy, wanted: Engine) -> float:
+    """Which share of the wanted tokens is given up; 0 where none is."""
+    kept = remedy.fit.what.settings
+    return 1 - (kept.context * kept.parallel) / (wanted.context * wanted.parallel)
+
+
+def _is_milder(other: Remedy, one: Remedy) -> bool:
+    """Whether `other`, which costs no more, changes only what `one` changes, too."""
+    if not other.settings.keys() <= one.settings.keys():
+        return False
+    kept, other_kept = one.fit.what.settings, other.fit.what.settings
+    return other_kept.context >= kept.context and other_kept.parallel >= kept.parallel
+
+
+_LESS: tuple[Literal["context", "parallel"], ...] = ("context", "parallel")
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    words: tuple[str, ...]
+    keys: dict[str, Any]  # Any: values of homeport.toml
+    what: Serving
+    gives_up: Literal["", "context", "parallel"] = ""
+    """Which of the two is made as small as it must be."""
+
+
+def _changes(as_it_is: _Change) -> list[_Change]:
+    """Mildest first: one change, then two, then three."""
+    lighter = _lighter(as_it_is)
+    halved = [_halved(change) for change in (as_it_is, *lighter)]
+    whole = [halved[0], *lighter, *halved[1:]]
+    less = [replace(change, gives_up=what) for what in _LESS for change in (as_it_is, *whole)]
+    return [*whole, *less]
+
+
+def _halved(change: _Change) -> _Change:
+    """With keys and values in half the bytes."""
+    kind = "fp8" if change.what.engine == "vllm" else "q8_0"
+    return _Change(
+        (*change.words, f"keep keys and values as {kind}"),
+        {**change.keys, "engine.kv_dtype": kind},
+        change.what.wanting(kv_dtype=kind),
+    )
+
+
+def _lighter(change: _Change) -> list[_Change]:
+    """With weights in fewer bytes."""
+    what, found = change.what, []
+    if what.engine == "vllm" and what.weights.quantization == "bfloat16" and not what.settings.quantization:
+        words, keys = ("quantize to fp8 while loading",), {"engine.quantization": "fp8"}
+        found.append(_Change(words, keys, what.wanting(quantization="fp8")))
+    found += [
+        _Change(
+            (f"take its {other.quantization} weights",),
+            {"weights": other.source},
+            replace(what.wanting(quantization=None), weights=other),
+        )
+        for other in published(what.model, what.engine)
+        if other.size < what.weights.size
+    ]
+    return found
+
+
+def _tried(places: Iterable[Place], change: _Change, price: Price) -> list[Remedy]:
+    """The change on the cheapest place where it makes it fit."""
+    for place in sorted(places, key=price):
+        result = fit(change.what, place)
+        words, keys = list(change.words), dict(change.keys)
+        if change.gives_up and not result.fits:
+            smaller = _less_of(result, change.gives_up)
+            if smaller is None:
+                continue
+            result, word = smaller
+            words.append(word)
+            keys[f"engine.{change.gives_up}"] = getattr(result.what.settings, change.gives_up)
+        elif change.gives_up:
+            return []
+        if result.fits:
+            words.append(f"on {place.name}")
+            return [Remedy(change=", ".join(words), settings=keys, fit=result, price=price(place))]
+    return []
+
+
+def _less_of(result: Fit, what: Literal["context", "parallel"]) -> tuple[Fit, str] | None:
+    """The fit with as little less as it must be, in words; None where nothing would be left."""
+    if what == "parallel":
+        count = result.concurrency
+        return (result.wanting(parallel=count), f"{count} requests at once") if count else None
+    context = result.longest_context()
+    return (result.wanting(context=context), f"a context of {context:,} tokens") if context else None

@@ -1,0 +1,220 @@
+"""What a spec would be on Cloud Run: the shape, its price, its cold start, and the settings that follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from homeport import cold_start
+from homeport.catalog import cloudrun
+from homeport.catalog.cloudrun import Shape
+from homeport.catalog.prices import Hourly, Prices, load
+from homeport.cold_start import ColdStart
+from homeport.engines.vllm_memory import BATCHED_TOKENS, UTILIZATION
+from homeport.fit import Fit, Serving
+from homeport.fit.choice import Choice, choose
+from homeport.fit.places import Place
+from homeport.spec import CloudRun, Engine, Spec
+
+WAYS = {"vllm": ("stream", "fuse-buffered"), "ollama": ("baked",)}
+"""How weights get to the engine, the quickest first: see docs/cold-start.md."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What one model would be on Cloud Run."""
+
+    choice: Choice
+    wanted: CloudRun
+    hourly: Hourly | None
+    """Of the chosen shape; None where none fits."""
+    cold_starts: Mapping[str, ColdStart]
+    """By the way that weights take, the quickest first; empty where no shape fits."""
+    quotas: tuple[Quota, ...]
+
+    @property
+    def best(self) -> Fit | None:
+        """The chosen fit."""
+        return self.choice.best
+
+    @property
+    def flags(self) -> Mapping[str, str]:
+        """What the engine and Cloud Run would be told, by flag or field."""
+        return flags(self.best, self.wanted) if self.best else {}
+
+    @property
+    def price(self) -> str:
+        """What an hour costs, in words; '' where nothing fits."""
+        if self.hourly is None:
+            return ""
+        mark = "?" if self.hourly.unconfirmed else ""
+        idle = self.wanted.min_instances * self.hourly.total
+        asleep = f"${idle:.2f} an hour at least" if idle else "nothing while it is scaled to zero"
+        return f"${self.hourly.total:.2f}{mark} an hour for each instance that runs, {asleep}"
+
+    def as_json(self) -> dict[str, Any]:  # Any: JSON
+        """The estimate as `--json` prints it."""
+        choice, best = self.choice, self.best
+        return {
+            "fits": best is not None,
+            "why": choice.why,
+            "chosen": best.as_json() if best else None,
+            "runner_up": choice.runner_up.place.name if choice.runner_up else None,
+            "usd_per_hour": round(self.hourly.total, 4) if self.hourly else None,
+            "unconfirmed_prices": list(self.hourly.unconfirmed) if self.hourly else [],
+            "cold_starts": {way: start.as_json() for way, start in self.cold_starts.items()},
+            "flags": dict(self.flags),
+            "quotas": [quota.as_json() for quota in self.quotas],
+            "remedies": [
+                {
+                    "change": remedy.change,
+                    "settings": remedy.settings,
+                    "place": remedy.fit.place.name,
+                    "usd_per_hour": round(remedy.price, 4),
+                }
+                for remedy in choice.remedies
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """What `max_instances` need of a quota, against what a new project has."""
+
+    what: str
+    needs: float
+    default: float
+    unit: str
+
+    @property
+    def suffices(self) -> bool:
+        """Whether a new project's quota is enough."""
+        return self.needs <= self.default
+
+    @property
+    def text(self) -> str:
+        """The quota in words."""
+        return f"{self.what} wants {self.needs:g} {self.unit}, a new project has {self.default:g}"
+
+    def as_json(self) -> dict[str, Any]:  # Any: JSON
+        """The quota as `--json` prints it."""
+        return {"quota": self.what, "needs": self.needs, "default": self.default, "unit": self.unit}
+
+
+def estimate(what: Serving, wanted: CloudRun, prices: Prices) -> Estimate:
+    """
+    The cheapest shape that fits, in the wanted region, with the wanted GPU or any.
+
+    Raises `SpecError` where the region has no such GPU or there is no price for it.
+    """
+    price = partial(_price, prices=prices, wanted=wanted)
+    choice = choose(what, price=price, region=wanted.region, gpu=wanted.gpu)
+    best = choice.best
+    if best is None or best.place.shape is None:
+        return Estimate(choice=choice, wanted=wanted, hourly=None, cold_starts={}, quotas=())
+    shape = best.place.shape
+    return Estimate(
+        choice=choice,
+        wanted=wanted,
+        hourly=prices.hourly(shape, wanted.region, zonal=wanted.zonal_redundancy),
+        cold_starts=cold_starts(best),
+        quotas=quotas(shape, wanted),
+    )
+
+
+def engine_of(settings: Engine) -> str:
+    """The engine that would serve on Cloud Run: ollama where it is asked for, else vllm."""
+    return "ollama" if settings.kind == "ollama" else "vllm"
+
+
+def facts(spec: Spec, spec_file: Path) -> list[tuple[str, str]]:
+    """
+    What the spec would be on Cloud Run, as a plan shows it: label and value.
+
+    Raises what `subject` and `estimate` raise.
+    """
+    from homeport.fit.subject import subject
+
+    wanted = spec.cloudrun or CloudRun()
+    engine = engine_of(spec.engine)
+    found = subject(spec.model, spec_file.parent, weights=spec.weights)
+    if engine not in found.weights:
+        return [("on Cloud Run", f"no: there are no weights of {found.model.name} for {engine}")]
+    one = estimate(found.served(engine, spec.engine), wanted, load())
+    if one.best is None or one.hourly is None:
+        change = f"; would fit: {one.choice.remedies[0].change}" if one.choice.remedies else ""
+        return [("on Cloud Run", f"does not fit {wanted.gpu} in {wanted.region}: {one.choice.why}{change}")]
+    starts = "; ".join(f"{way} {start.text}" for way, start in one.cold_starts.items())
+    return [
+        ("on Cloud Run", f"{engine} on {one.best.place.name} in {wanted.region}: {one.choice.why}"),
+        ("  fits", f"{one.best.concurrency} requests of {one.best.what.settings.context:,} tokens at once"),
+        ("  price", one.price),
+        ("  cold start", f"{starts}; expected, not measured"),
+        *(("  quota", quota.text) for quota in one.quotas if not quota.suffices),
+    ]
+
+
+def cold_starts(result: Fit) -> dict[str, ColdStart]:
+    """The expected cold starts of a fit on Cloud Run, by the way that its weights take."""
+    engine: cold_start.Engine = "ollama" if result.what.engine == "ollama" else "vllm"
+    size = result.what.weights.size
+    return {way: cold_start.expected(engine=engine, way=way, weights_bytes=size) for way in WAYS[engine]}
+
+
+def flags(result: Fit, wanted: CloudRun) -> dict[str, str]:
+    """What the engine and Cloud Run would be told, by flag or field."""
+    settings = result.what.settings
+    if result.what.engine == "ollama":
+        told = {
+            "OLLAMA_CONTEXT_LENGTH": f"{settings.context}",
+            "OLLAMA_NUM_PARALLEL": f"{settings.parallel}",
+        }
+    else:
+        told = {
+            "--max-model-len": f"{settings.context}",
+            "--max-num-seqs": f"{settings.parallel}",
+            "--max-num-batched-tokens": f"{BATCHED_TOKENS}",
+            "--gpu-memory-utilization": f"{UTILIZATION}",
+        }
+        if settings.kv_dtype != "auto":
+            told["--kv-cache-dtype"] = settings.kv_dtype
+        if settings.quantization:
+            told["--quantization"] = settings.quantization
+    return {**told, "concurrency": f"{settings.parallel}", "max instances": f"{wanted.max_instances}"}
+
+
+def quotas(shape: Shape, wanted: CloudRun) -> tuple[Quota, ...]:
+    """What the instances need of the region's quotas, and what a new project has of them."""
+    gpu = cloudrun.gpu(shape.gpu)
+    assert gpu is not None
+    limits, count = cloudrun.limits(), wanted.max_instances
+    redundancy = "zonal" if wanted.zonal_redundancy else "no-zonal"
+    return (
+        # New projects have GPUs without zonal redundancy only, as far as is known.
+        Quota(
+            what=gpu.quota[redundancy],
+            needs=count * gpu.quota_unit,
+            default=0 if wanted.zonal_redundancy else gpu.default_quota * gpu.quota_unit,
+            unit="GPU" if gpu.quota_unit == 1 else "thousandths of a GPU",
+        ),
+        Quota(
+            what="CpuAllocPerProjectRegion",
+            needs=count * shape.cpu,
+            default=limits.cpu_quota_milli / 1000,
+            unit="CPU",
+        ),
+        Quota(
+            what="MemAllocPerProjectRegion",
+            needs=count * shape.memory_gib,
+            default=limits.memory_quota / 2**30,
+            unit="GiB",
+        ),
+    )
+
+
+def _price(place: Place, *, prices: Prices, wanted: CloudRun) -> float:
+    assert place.shape is not None
+    return prices.hourly(place.shape, wanted.region, zonal=wanted.zonal_redundancy).total

@@ -1,0 +1,102 @@
+"""Which model is meant, and what is known of its weights, before any of them are here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from homeport import catalog
+from homeport.catalog import Model, Published
+from homeport.errors import SpecError, UnknownModel
+from homeport.fit import Serving
+from homeport.home import find_home
+from homeport.spec import Engine
+from homeport.weights.source import is_source, parse
+
+if TYPE_CHECKING:
+    from homeport.catalog.remote import Described
+
+_GGUF_ENGINES = ("llamacpp", "ollama")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A model, with the weights that each engine would load."""
+
+    model: Model
+    weights: Mapping[str, Published]
+    """By engine; an engine that is not in it has none."""
+    notes: tuple[str, ...] = ()
+
+    def served(self, engine: str, settings: Engine) -> Serving:
+        """The model by `engine`, which must be in `weights`."""
+        return Serving(model=self.model, weights=self.weights[engine], engine=engine, settings=settings)
+
+
+def subject(name: str, base: Path, *, weights: str | None = None) -> Subject:
+    """
+    The model called `name`, or at the source `name`; `weights` is a source that stands in for the catalog's.
+
+    A model of the catalog asks no network. Of a repository of a hub only headers are fetched. Raises
+    `UnknownModel`, `SpecError`, and what reading headers raises: `NetworkError`, `GatedModel`, `WeightsError`.
+    """
+    known = catalog.find(name)
+    if weights is not None:
+        found = _described(weights, base, name)
+        model = known or found.model
+        return Subject(model=model, weights=_by_engine(found))
+    if known is not None:
+        usual = {
+            engine: offered[0] for engine in known.weights if (offered := catalog.published(known, engine))
+        }
+        return Subject(model=known, weights=usual)
+    if not is_source(name) and not (base / name).exists():
+        close = catalog.suggest(name)
+        raise UnknownModel(
+            f"the catalog knows no model {name!r}, and there is no such file or folder",
+            hint=(f"did you mean {' or '.join(close)}? " if close else "")
+            + "`homeport models` lists them; any other: hf:ORG/NAME, or the path of a GGUF file or a folder",
+        )
+    found = _described(name if is_source(name) else f"./{name}", base, name)
+    notes = (f"{found.fetched / 1000:,.0f} kB of headers were fetched",) if found.fetched else ()
+    return Subject(model=found.model, weights=_by_engine(found), notes=notes)
+
+
+def _described(source: str, base: Path, name: str) -> Described:
+    from homeport.catalog import remote
+    from homeport.weights.hub import HubSource
+    from homeport.weights.local import FileSource
+
+    parsed = parse(source, base=base)
+    if isinstance(parsed, HubSource):
+        return remote.describe(parsed, "gguf" if parsed.file else "safetensors", name=name)
+    if isinstance(parsed, FileSource):
+        return remote.describe_local(parsed.path, name=name)
+    return remote.describe_local(_fetched(source, base), name=name)
+
+
+def _fetched(source: str, base: Path) -> Path:
+    from homeport.weights.source import canonical
+    from homeport.weights.store import Store
+
+    manifest = Store(find_home().weights).manifest(canonical(source, base), "gguf")
+    if manifest is None or manifest.gguf is None:
+        raise SpecError(
+            f"what {source} holds is not known before it is here",
+            hint=f"`homeport weights fetch {source}` brings it",
+        )
+    return manifest.gguf
+
+
+def _by_engine(found: Described) -> dict[str, Published]:
+    published = Published(
+        source=found.model.name,
+        size=found.bytes,
+        quantization=found.quantization,
+        parts=found.parts,
+        how="the sum of its tensors, by their headers",
+        repacked=found.repacked,
+    )
+    return dict.fromkeys(_GGUF_ENGINES if found.format == "gguf" else ("vllm",), published)

@@ -1,0 +1,199 @@
+"""What `homeport fit` looks at: a model on every place that may run it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from homeport.catalog import Model
+from homeport.catalog.prices import Prices, load
+from homeport.engines import NAMES, module
+from homeport.errors import HomeportError, SpecError
+from homeport.fit import Fit, fit, ladder
+from homeport.fit.cloud import Estimate, estimate
+from homeport.fit.places import this
+from homeport.fit.subject import Subject, subject
+from homeport.hardware import this_machine
+from homeport.spec import CloudRun, Engine, Spec
+from homeport.spec import load as load_spec
+
+_Table = TypeVar("_Table", bound=BaseModel)
+CLOUD_ENGINES = ("vllm", "ollama")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One model on one place."""
+
+    fit: Fit
+    usd_per_hour: float | None
+    """None on this machine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What was found."""
+
+    model: Model
+    settings: Engine
+    cloudrun: CloudRun
+    prices: Prices
+    rows: tuple[Row, ...]
+    contexts: tuple[int, ...]
+    estimates: tuple[Estimate, ...]
+    """One for each engine that runs on Cloud Run."""
+    notes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:  # Any: JSON
+        """What `--json` prints."""
+        return {
+            "model": self.model.name,
+            "context": self.settings.context,
+            "parallel": self.settings.parallel,
+            "region": self.cloudrun.region,
+            "prices_dated": str(self.prices.dated),
+            "rows": [{**row.fit.as_json(), "usd_per_hour": row.usd_per_hour} for row in self.rows],
+            "cloudrun": {
+                one.choice.tried[0].what.engine: one.as_json() for one in self.estimates if one.choice.tried
+            },
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """Which model is meant, and how it is wanted."""
+
+    subject: Subject
+    settings: Engine
+    cloudrun: CloudRun
+
+
+def wish(name: str | None, file: Path, **given: Any) -> Wish:  # Any: fields of Engine and of CloudRun
+    """
+    The model called `name`, or the one of the spec in `file`, with `given` over what the spec says.
+
+    Raises what `subject` raises, and `SpecError` for a file or for settings that cannot be.
+    """
+    spec = _spec(name, file)
+    base = file.absolute().parent if name is None else Path.cwd()
+    found = subject(spec.model, base, weights=spec.weights)
+    settings = _checked(Engine, spec.engine, given)
+    if "context" not in given and found.model.context:
+        # The default, shortened for a model that was made for less.
+        settings = settings.model_copy(update={"context": min(settings.context, found.model.context)})
+    return Wish(
+        subject=found, settings=settings, cloudrun=_checked(CloudRun, spec.cloudrun or CloudRun(), given)
+    )
+
+
+def look(wanted: Wish, *, prices: Path | None = None, engine: str | None = None) -> Looked:
+    """
+    What is wanted, on every GPU of Cloud Run that it may have, and on this machine unless one was named.
+
+    Raises `SpecError` where there is nothing to look at.
+    """
+    found, settings = wanted.subject, wanted.settings
+    known = load(prices)
+    engines, notes = _cloud_engines(found, settings, engine)
+    estimates = tuple(estimate(found.served(one, settings), wanted.cloudrun, known) for one in engines)
+    rows = [row for one in estimates for row in _cloud_rows(one, known, wanted.cloudrun)]
+    everywhere = wanted.cloudrun.gpu == "auto"
+    here, more = _this_machine(found, settings, engine) if everywhere else ([], [])
+    if not rows and not here:
+        raise SpecError(
+            f"there is nothing to look at: {found.model.name} has weights for {', '.join(found.weights)}",
+            hint="; ".join((*notes, *more)) or "name another engine",
+        )
+    return Looked(
+        model=found.model,
+        settings=settings,
+        cloudrun=wanted.cloudrun,
+        prices=known,
+        rows=(*rows, *here),
+        contexts=ladder(found.model),
+        estimates=estimates,
+        notes=(*found.notes, *notes, *more),
+    )
+
+
+def _spec(name: str | None, file: Path) -> Spec:
+    """The spec in `file` where it is about this model; else one of the model alone."""
+    if name is None:
+        return load_spec(file)
+    if file.exists():
+        spec = load_spec(file)
+        if spec.model == name:
+            return spec
+    return Spec(model=name)
+
+
+def _checked(kind: type[_Table], value: _Table, given: Mapping[str, Any]) -> _Table:
+    """`value` with those of `given` that are its keys, checked as the file is."""
+    changed = {
+        key: change for key, change in given.items() if key in kind.model_fields and change is not None
+    }
+    try:
+        return kind.model_validate({**value.model_dump(), **changed})
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        raise SpecError(
+            problem["msg"].removeprefix("Value error, "), hint="`--help` lists the options"
+        ) from error
+
+
+def _cloud_engines(found: Subject, settings: Engine, engine: str | None) -> tuple[list[str], list[str]]:
+    """Those that have weights and can honour the settings; and why the others were left out."""
+    engines, notes = [], []
+    for one in CLOUD_ENGINES:
+        if one not in found.weights or engine not in {None, one}:
+            continue
+        try:
+            module(one).check(settings)
+        except HomeportError as error:
+            notes.append(f"{one} on Cloud Run is left out: {error}")
+        else:
+            engines.append(one)
+    return engines, notes
+
+
+def _cloud_rows(one: Estimate, prices: Prices, wanted: CloudRun) -> list[Row]:
+    """A row for each GPU: its cheapest shape that fits, else its cheapest."""
+    by_gpu: dict[str, Fit] = {}
+    for tried in one.choice.tried:
+        assert tried.place.shape is not None
+        known = by_gpu.get(tried.place.shape.gpu)
+        if known is None or (tried.fits and not known.fits):
+            by_gpu[tried.place.shape.gpu] = tried
+    return [
+        Row(
+            fit=best,
+            usd_per_hour=prices.hourly(best.place.shape, wanted.region, zonal=wanted.zonal_redundancy).total,
+        )
+        for best in by_gpu.values()
+        if best.place.shape is not None
+    ]
+
+
+def _this_machine(found: Subject, settings: Engine, engine: str | None) -> tuple[list[Row], list[str]]:
+    """The first engine that is here and has weights."""
+    for name in NAMES:
+        if name not in found.weights or engine not in {None, name}:
+            continue
+        installation = module(name).find()
+        if installation is None:
+            continue
+        try:
+            module(name).check(settings)
+        except HomeportError as error:
+            return [], [f"this machine is left out: {error}"]
+        place = this(this_machine(gpus=name == "vllm"), name)
+        return [Row(fit=fit(found.served(name, settings), place), usd_per_hour=None)], []
+    return [], ["this machine is left out: no engine is here that has weights of this model"]
+
+
+__all__ = ["Looked", "Row", "Wish", "look", "wish"]
