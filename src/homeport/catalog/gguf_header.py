@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
+from homeport.catalog.prefix import NeedsMore
 from homeport.errors import WeightsError
 
 Scalar = bool | int | float | str
@@ -98,11 +99,20 @@ def read(path: Path) -> Header:
             if size == 0:
                 raise WeightsError(f"{path} is empty, and a GGUF file was expected", hint=_AGAIN)
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return _read(_Cursor(data, size, path))
+                return _read(_Cursor(data, size, str(path)))
     except OSError as error:
         raise WeightsError(
             f"{path} cannot be read: {error.strerror or error}", hint="name a GGUF file that you may read"
         ) from error
+
+
+def parse(data: bytes, size: int, where: str) -> Header:
+    """
+    The header of a GGUF file of `size` bytes that begins with `data`.
+
+    Raises `NeedsMore` where the header goes on behind `data`, `WeightsError` where it is none.
+    """
+    return _read(_Cursor(data, size, where))
 
 
 def _read(cursor: _Cursor) -> Header:
@@ -123,6 +133,8 @@ def _read(cursor: _Cursor) -> Header:
 
 
 def _check_magic(cursor: _Cursor) -> None:
+    if len(cursor.data) < min(4, cursor.size):
+        raise NeedsMore(4)
     path, begins = cursor.path, cursor.data[:4]
     if begins != b"GGUF":
         raise WeightsError(
@@ -178,7 +190,7 @@ def block_sizes() -> dict[int, tuple[int, int]]:
 class _Cursor:
     """Reads forward through a header, and never past the end of the file."""
 
-    def __init__(self, data: mmap.mmap, size: int, path: Path) -> None:
+    def __init__(self, data: mmap.mmap | bytes, size: int, path: str) -> None:
         self.data, self.size, self.path, self.at = data, size, path, 0
 
     def damaged(self, how: str) -> WeightsError:
@@ -196,6 +208,8 @@ class _Cursor:
         begin = self.at
         if begin + length > self.size:
             raise self.cut_short()
+        if begin + length > len(self.data):
+            raise NeedsMore(begin + length)
         self.at = begin + length
         return begin
 
@@ -247,9 +261,9 @@ class _Cursor:
 
     def skip_texts(self, count: int) -> None:
         """Past `count` strings. Local names, because this runs 262,144 times for a Gemma."""
-        unpack, data, at, last = struct.Struct("<Q").unpack_from, self.data, self.at, self.size - 8
+        unpack, data, at, last = struct.Struct("<Q").unpack_from, self.data, self.at, len(self.data) - 8
         for _ in range(count):
             if at > last:
-                raise self.cut_short()
+                self.take(at + 8 - self.at)  # which says whether the file ends here, or only what was given
             at += 8 + unpack(data, at)[0]
         self.take(at - self.at)

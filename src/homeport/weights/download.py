@@ -134,6 +134,25 @@ def _attempt(http: Client, wanted: Download, bar: Bar) -> None:
         raise Unexpected(f"{wanted.what} broke off", status=503)
 
 
+def begin_of(http: Client, wanted: Download, length: int) -> bytes:
+    """The first `length` bytes, or all where there are fewer. Raises `Unexpected`; the rest is never read."""
+    length = min(length, wanted.size) if wanted.size else length
+    headers = {**wanted.headers, "Accept-Encoding": "identity", "Range": f"bytes=0-{length - 1}"}
+    found = bytearray()
+    with http.stream("GET", wanted.url, headers=headers) as response:
+        if response.status_code not in {200, 206}:
+            raise Unexpected(
+                f"{wanted.what}: the server answered {response.status_code}", status=response.status_code
+            )
+        for block in response.iter_bytes():
+            found += block
+            if len(found) >= length:
+                break
+    if len(found) < length:
+        raise Unexpected(f"{wanted.what} broke off", status=503)
+    return bytes(found[:length])
+
+
 def _write(response: Response, part: Path, bar: Bar, *, fresh: bool) -> None:
     with writing(part):
         part.parent.mkdir(parents=True, exist_ok=True)

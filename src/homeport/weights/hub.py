@@ -23,7 +23,18 @@ from homeport.home import writing
 from homeport.progress import Progress
 from homeport.weights.checksum import git_blob_of, sha256_of
 from homeport.weights.choose import choose
-from homeport.weights.download import PASSING, Bar, Download, Unexpected, client, download, drop, keep, retry
+from homeport.weights.download import (
+    PASSING,
+    Bar,
+    Download,
+    Unexpected,
+    begin_of,
+    client,
+    download,
+    drop,
+    keep,
+    retry,
+)
 from homeport.weights.lock import held
 from homeport.weights.manifest import Format, Pin, PinnedFile
 from homeport.weights.stage import megabytes, stage
@@ -116,6 +127,16 @@ class HubSource:
                 if sha256 is not None:
                     sums[path] = sha256
         return sums
+
+    def begin_of(self, http: Client, pin: Pin, file: PinnedFile, length: int) -> bytes:
+        """
+        The first `length` bytes of one file of the repository; fewer where it has no more.
+
+        No more is read than that, whether the server knows ranges or not. Raises what `pin` raises.
+        """
+        wanted = self._download(pin.revision, file.path, _Blob(etag="", size=file.size))
+        with self._explained():
+            return retry(lambda: begin_of(http, wanted, length), what=wanted.what)
 
     def discard(self, path: Path, *, keep_shared: bool = False) -> None:
         with writing(path):

@@ -1,0 +1,175 @@
+"""
+A model and its weights, known from headers alone: of files here, or of a hub before anything is downloaded.
+
+Of a repository the settings come whole, and of each file of weights only the header, some kilobytes; that of a GGUF
+holds its vocabulary, which is megabytes for a Gemma.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, TypeVar
+
+from homeport.catalog import Model, gguf_header, inspect, safetensors_header, tensors
+from homeport.catalog.parts import Parts
+from homeport.catalog.prefix import NeedsMore
+from homeport.catalog.table import read_json
+from homeport.errors import WeightsError
+from homeport.weights.choose import is_part
+
+if TYPE_CHECKING:
+    from httpx2 import Client
+
+    from homeport.weights.hub import HubSource
+    from homeport.weights.manifest import Format, Pin, PinnedFile
+
+_FIRST = {"safetensors": 1 << 18, "gguf": 1 << 20}
+"""Bytes that are asked for at first; most headers of safetensors are shorter."""
+_MOST = 1 << 28
+_SETTINGS = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "model.safetensors.index.json",
+)
+_AT_ONCE = 8
+_Header = TypeVar("_Header")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """What headers say."""
+
+    model: Model
+    format: Format
+    bytes: int
+    """Of all tensors."""
+    parts: Parts
+    quantization: str
+    headers: tuple[gguf_header.Header, ...] = ()
+    """Of GGUF files; empty for safetensors."""
+    fetched: int = 0
+    """Bytes that came over a network."""
+
+
+def of_path(path: Path, *, name: str) -> Described:
+    """
+    What a folder with a config.json, or a GGUF file, holds; of a split GGUF, `path` is the first part.
+
+    Raises `WeightsError` where it is none, damaged or cut short.
+    """
+    if path.is_dir():
+        files = sorted(path.glob("*.safetensors"))
+        if not files and (ggufs := sorted(path.glob("*.gguf"))):
+            return of_path(ggufs[0], name=name)
+        if not files:
+            raise WeightsError(
+                f"{path} holds no safetensors and no GGUF file",
+                hint="name a folder with a model, or a GGUF file",
+            )
+        return _of_folder(path, [safetensors_header.read(file) for file in files], name=name)
+    prefix = path.name.rsplit("-", 3)[0]
+    files = sorted(path.parent.glob(f"{prefix}-*-of-*.gguf")) if is_part(path.name) else [path]
+    return _of_gguf([gguf_header.read(file) for file in files or [path]], where=str(path), name=name)
+
+
+def of_hub(source: HubSource, wanted: Format, *, name: str) -> Described:
+    """
+    What a repository of a hub holds, for an engine that loads `wanted`.
+
+    Raises `NetworkError`, `GatedModel`, `UnknownModel`, `WeightsError`, `EngineMissing`.
+    """
+    from homeport.weights.download import client
+
+    pin = source.pin(wanted)
+    with client() as http:
+        reader = _Reader(http, source, pin)
+        if wanted == "gguf":
+            headers = reader.headers((file for file in pin.files), "gguf", gguf_header.parse)
+            return _of_gguf(headers, where=source.text, name=name, fetched=reader.fetched)
+        with TemporaryDirectory(prefix="homeport-") as temporary:
+            folder = Path(temporary)
+            reader.settings(folder)
+            weights = (file for file in pin.files if file.path.endswith(".safetensors"))
+            found = reader.headers(weights, "safetensors", safetensors_header.parse)
+            return _of_folder(folder, found, name=name, fetched=reader.fetched)
+
+
+class _Reader:
+    """Reads the beginnings of files of one revision, and counts the bytes."""
+
+    def __init__(self, http: Client, source: HubSource, pin: Pin) -> None:
+        self.http, self.source, self.pin, self.fetched = http, source, pin, 0
+
+    def headers(
+        self, files: Iterable[PinnedFile], form: Format, parse: Callable[[bytes, int, str], _Header]
+    ) -> list[_Header]:
+        """The header of every file, several at once."""
+
+        def read(file: PinnedFile) -> _Header:
+            length = _FIRST[form]
+            while True:
+                data = self.begin(file, length)
+                try:
+                    return parse(data, file.size, f"{self.source.text}, {file.path}")
+                except NeedsMore as more:
+                    # A GGUF tells only how far it could be read: twice as much is few requests, and no gigabytes.
+                    length = more.at_least if form == "safetensors" else max(more.at_least, 2 * length)
+                    if length > _MOST:
+                        raise WeightsError(
+                            f"{file.path} has a header of more than {_MOST:,} bytes", hint="it is damaged"
+                        ) from more
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return list(pool.map(read, files))
+
+    def settings(self, folder: Path) -> None:
+        """The small files that say what the model is, into `folder`."""
+        for file in self.pin.files:
+            if file.path in _SETTINGS:
+                (folder / file.path).write_bytes(self.begin(file, file.size))
+
+    def begin(self, file: PinnedFile, length: int) -> bytes:
+        data = self.source.begin_of(self.http, self.pin, file, length) if file.size else b""
+        self.fetched += len(data)
+        return data
+
+
+def _of_folder(
+    folder: Path, files: Iterable[tuple[safetensors_header.Tensor, ...]], *, name: str, fetched: int = 0
+) -> Described:
+    every = [tensor for file in files for tensor in file]
+    parts = tensors.of_safetensors(every)
+    return Described(
+        model=inspect.from_folder(folder, name=name),
+        format="safetensors",
+        bytes=parts.total,
+        parts=parts,
+        quantization=tensors.quantization(read_json(folder / "config.json"), every),
+        fetched=fetched,
+    )
+
+
+def _of_gguf(headers: list[gguf_header.Header], *, where: str, name: str, fetched: int = 0) -> Described:
+    first, *others = headers
+    whole = gguf_header.Header(
+        values=first.values,
+        tensors={key: tensor for header in (first, *others) for key, tensor in header.tensors.items()},
+        unchecked=first.unchecked,
+    )
+    model = inspect.from_header(whole, where=where, name=name)
+    return Described(
+        model=model,
+        format="gguf",
+        bytes=whole.tensor_bytes,
+        parts=tensors.of_gguf(whole),
+        quantization=model.quantization,
+        headers=(whole,),
+        fetched=fetched,
+    )

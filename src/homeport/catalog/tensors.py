@@ -1,0 +1,85 @@
+"""Which part of a model a tensor is, by its name and shape; and how the weights are stored."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from math import prod
+
+from homeport.catalog.gguf_header import Header, block_sizes
+from homeport.catalog.parts import Parts
+from homeport.catalog.safetensors_header import Tensor
+from homeport.catalog.table import Table
+
+# Names as in the checkpoints of Gemma 3 and 4, Llama, Mistral, Mixtral, Qwen and gpt-oss on the hub. The first that
+# matches counts: an encoder has attention, too.
+_PARTS = (
+    ("audio", re.compile(r"(^|\.)(audio_tower|embed_audio|audio_\w+)\.")),
+    (
+        "vision",
+        re.compile(
+            r"(^|\.)(vision_tower|vision_model|embed_vision|visual|vision_\w+|multi_modal_projector)\."
+        ),
+    ),
+    ("per_layer_embedding", re.compile(r"embed_tokens_per_layer|per_layer_token_embd")),
+    ("embedding", re.compile(r"(^|\.)(embed_tokens|wte|tok_embeddings|token_embd)\.")),
+    ("head", re.compile(r"(^|\.)(lm_head|output)\.(weight|bias|qweight|scales|qzeros)$")),
+    # What quantized checkpoints keep beside a matrix belongs to it.
+    (
+        "matrices",
+        re.compile(
+            r"(_packed|_scale|_scale_inv|_shape|_zero_point|qweight|qzeros|scales|g_idx|_blocks|_scales)$"
+        ),
+    ),
+)
+_GGUF_ENCODERS = (("vision", ("v.", "mm.")), ("audio", ("a.", "mm.a.")))
+_STORED = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F8_E4M3": "fp8", "F8_E5M2": "fp8"}
+
+
+def of_safetensors(tensors: Iterable[Tensor]) -> Parts:
+    """The parts of a model whose files announce `tensors`."""
+    sizes: Counter[str] = Counter()
+    for tensor in tensors:
+        sizes[_part(tensor.name, len(tensor.shape))] += tensor.size
+    return Parts(**sizes)
+
+
+def of_gguf(header: Header) -> Parts:
+    """The parts of a model in a GGUF file; a tensor of a type that is not known counts nothing."""
+    known = block_sizes()
+    sizes: Counter[str] = Counter()
+    for name, tensor in header.tensors.items():
+        elements, size = known.get(tensor.type, (1, 0))
+        encoder = next((kind for kind, begins in reversed(_GGUF_ENCODERS) if name.startswith(begins)), None)
+        sizes[encoder or _part(name, len(tensor.dimensions))] += prod(tensor.dimensions) // elements * size
+    return Parts(**sizes)
+
+
+def quantization(config: Table, tensors: Iterable[Tensor]) -> str:
+    """
+    How the weights are stored: `bfloat16`, `fp8`, `w4a16`, `nvfp4`, `awq`, `gptq` …
+
+    By what config.json says of it, else by the type that most bytes have; '' where neither tells.
+    """
+    made = config.part("quantization_config")
+    if made is not None:
+        return _compressed(made) or made.text("quant_method")
+    bytes_of: Counter[str] = Counter()
+    for tensor in tensors:
+        bytes_of[tensor.dtype] += tensor.size
+    return _STORED.get(bytes_of.most_common(1)[0][0], "") if bytes_of else ""
+
+
+def _compressed(made: Table) -> str:
+    """What the package compressed-tensors calls a scheme, in the words of the catalog."""
+    form = made.text("format")
+    known = {"nvfp4-pack-quantized": "nvfp4", "float-quantized": "fp8", "pack-quantized": "w4a16"}
+    return known.get(form, "")
+
+
+def _part(name: str, dimensions: int) -> str:
+    for part, pattern in _PARTS:
+        if pattern.search(name):
+            return part
+    return "matrices" if dimensions > 1 else "rest"
