@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from conftest import TAUGHT, User
 from homeport import catalog
-from homeport.catalog import Published, cloudrun, prices
+from homeport.catalog import cloudrun, prices
 from homeport.engines.footprint import Device
 from homeport.errors import SpecError
 from homeport.fit import Fit, Serving, fit
@@ -32,10 +32,10 @@ some_users = st.integers(1, 512)
 a_kv_dtype = st.sampled_from(["auto", "fp8"])
 
 
-def served(name: str, engine: str = "vllm", variant: int = 0, **wanted: object) -> Serving:
+def served(name: str, engine: str = "vllm", **wanted: object) -> Serving:
     model = catalog.find(name)
     assert model is not None
-    weights = catalog.published(model, engine)[variant]
+    weights = catalog.published(model, engine)[0]
     return Serving(model=model, weights=weights, engine=engine, settings=Engine.model_validate(wanted))
 
 
@@ -50,7 +50,7 @@ def price(place: Place) -> float:
 
 
 def chosen(name: str, *, gpu: str = "auto", engine: str = "vllm", **wanted: object) -> Choice:
-    return choose(served(name, engine, **wanted), price=price, region="us-central1", gpu=gpu)
+    return choose(served(name, engine=engine, **wanted), price=price, region="us-central1", gpu=gpu)
 
 
 def sequences(result: Fit) -> int:
@@ -261,14 +261,15 @@ def test_a_region_without_the_gpu_is_an_error_that_names_those_with_it() -> None
     assert "europe-west4" in refused.value.hint
 
 
-def test_two_cards_that_differ_only_in_repacking_differ_by_that_much() -> None:
-    what = served("gemma-3-270m-pt", "llamacpp")
-    exact = Published(source="x", size=what.weights.size, quantization="Q4_K_M", repacked=0)
-    place = Place(name="here", device=Device(name="here", memory=GIB, gpu=False), host_memory=GIB)
-    with_copy, without = fit(what, place).footprint, fit(replace(what, weights=exact), place).footprint
-    assert with_copy is not None
-    assert without is not None
-    assert with_copy.fixed_bytes > without.fixed_bytes
+def test_a_copy_for_the_cpu_takes_the_place_of_what_it_copies() -> None:
+    """llama.cpp maps the file: pages of tensors that it has copied are dropped when memory is short."""
+    what = served("gemma-4-31b", "llamacpp")
+    place = Place(name="here", device=Device(name="here", memory=24 * GIB, gpu=False), host_memory=24 * GIB)
+    result = fit(what, place)
+    assert result.footprint is not None
+    terms = {term.what: term.size for term in result.footprint.fixed}
+    assert terms["weights"] + terms["repacked matrices"] == what.weights.size
+    assert result.fits
 
 
 # The command.

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from homeport import spec
 from homeport.errors import SpecError
@@ -35,7 +36,8 @@ def test_the_template_says_exactly_the_defaults() -> None:
 
 def test_the_template_shows_every_key() -> None:
     text = spec.template()
-    for model in (spec.Spec, *spec.TABLES.values(), spec.Adapter):
+    models: list[type[BaseModel]] = [spec.Spec, *spec.TABLES.values(), spec.Adapter]
+    for model in models:
         for key in model.model_fields:
             assert f"{key} = " in text or f"[{key}]" in text or f"[[engine.{key}]]" in text, key
 

@@ -39,6 +39,8 @@ _SETTINGS = (
     "model.safetensors.index.json",
 )
 _AT_ONCE = 8
+SILENCE_S = 10.0
+"""Seconds without a byte after which a try is given up; there are five tries."""
 _Header = TypeVar("_Header")
 
 
@@ -88,7 +90,7 @@ def of_hub(source: HubSource, wanted: Format, *, name: str) -> Described:
     from homeport.weights.download import client
 
     pin = source.pin(wanted)
-    with client() as http:
+    with client(silence_s=SILENCE_S) as http:
         reader = _Reader(http, source, pin)
         if wanted == "gguf":
             headers = reader.headers((file for file in pin.files), "gguf", gguf_header.parse)

@@ -25,6 +25,7 @@ _PARTS = (
     ("per_layer_embedding", re.compile(r"embed_tokens_per_layer|per_layer_token_embd")),
     ("embedding", re.compile(r"(^|\.)(embed_tokens|wte|tok_embeddings|token_embd)\.")),
     ("head", re.compile(r"(^|\.)(lm_head|output)\.(weight|bias|qweight|scales|qzeros)$")),
+    ("rest", re.compile(r"per_expert_scale$")),
     # What quantized checkpoints keep beside a matrix belongs to it.
     (
         "matrices",

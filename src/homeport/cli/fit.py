@@ -37,13 +37,15 @@ def command(
     prices: Path | None,
     explain: bool,
     **wanted: Any,  # Any: the options above, as click has read them
-) -> None:
+) -> int:
     """
     Tell where MODEL fits, with which context, for how many at once.
 
     MODEL is a name of the catalog, a GGUF file, a folder, or hf:ORG/NAME; without it, what the file here serves.
+    With --gpu the exit code is 18 where it does not fit.
     """
     from homeport.cli.show_fit import explained, table_text
+    from homeport.errors import MemoryTooSmall
     from homeport.fit.table import look, wish
 
     terminal = app.terminal(json_output=json_output)
@@ -52,3 +54,5 @@ def command(
     looked = look(wish(model, file, **given), prices=prices, engine=engine)
     text = table_text(looked) + ("\n\n" + explained(looked) if explain else "")
     terminal.result(text, looked.as_json())
+    fits = any(row.fit.fits for row in looked.rows)
+    return 0 if fits or wanted["gpu"] is None else MemoryTooSmall.exit_code

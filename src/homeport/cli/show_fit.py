@@ -21,6 +21,8 @@ def table_text(looked: Looked) -> str:
         ]
     for one in looked.estimates:
         lines += ["", *_estimate(one)]
+    unconfirmed = sorted({key for row in looked.rows if row.hourly for key in row.hourly.unconfirmed})
+    lines += [f"  ? {key} is unconfirmed: {looked.prices.source(key)}" for key in unconfirmed]
     lines += [f"  note: {note}" for note in looked.notes]
     return "\n".join(lines)
 
@@ -41,9 +43,16 @@ def _row(row: Row, contexts: tuple[int, ...]) -> tuple[str, ...]:
         f"{gib(_weights(fit))} {fit.what.settings.quantization or fit.what.weights.quantization}",
         gib(left) if left else "–",
         *(_count(fit.at(context)) for context in contexts),
-        "–" if row.usd_per_hour is None else f"{row.usd_per_hour:.2f}",
+        _price(row),
         fit.binds,
     )
+
+
+def _price(row: Row) -> str:
+    """`1.05`, with a `?` where a rate in it is not confirmed."""
+    if row.hourly is None:
+        return "–"
+    return f"{row.hourly.total:.2f}" + ("?" if row.hourly.unconfirmed else "")
 
 
 def _weights(fit: Fit) -> int:
@@ -100,7 +109,22 @@ def _estimate(one: Estimate) -> list[str]:
 
 def explained(looked: Looked) -> str:
     """How every number came about."""
-    return "\n\n".join(_explained(row.fit) for row in looked.rows)
+    parts = [_explained(row.fit) for row in looked.rows]
+    parts += [_explained_price(one) for one in looked.estimates if one.best]
+    return "\n\n".join(parts)
+
+
+def _explained_price(one: Estimate) -> str:
+    assert one.best is not None
+    assert one.hourly is not None
+    lines = [f"{one.best.what.engine} on {one.best.place.name}, price and cold start", f"  {one.hourly.how}"]
+    lines += [f"  from {source}" for source in one.hourly.sources]
+    for way, start in one.cold_starts.items():
+        lines.append(f"  weights by {way}: {start.text}")
+        for term in start.terms:
+            seen = "" if term.checked else " (no measurement on Cloud Run is known)"
+            lines.append(f"  {term.likely:7.1f} s  {term.name}: {term.how}{seen}")
+    return "\n".join(lines)
 
 
 def _explained(fit: Fit) -> str:

@@ -32,7 +32,11 @@ def footprint(sizing: Sizing) -> Footprint | None:
         return None
     settings, device, weights = sizing.settings, sizing.device, sizing.weights
     usable = Term("memory", device.memory, f"all of {device.name}")
-    fixed = [Term("weights", weights.size, f"{weights.quantization or 'as published'}: {weights.how}")]
+    copy = None if device.gpu else repacked(sizing)
+    how = f"{weights.quantization or 'as published'}: {weights.how}"
+    if copy:
+        how += "; those that are copied need not stay"
+    fixed = [Term("weights", weights.size - (copy.size if copy else 0), how), *([copy] if copy else [])]
     if device.gpu:
         fixed.append(Term("engine", _OLLAMA, "an allowance: CUDA's libraries, and the graph of one batch"))
     else:
@@ -104,13 +108,11 @@ def repacked(sizing: Sizing) -> Term | None:
 
 
 def _beside_weights(sizing: Sizing, architecture: Architecture) -> list[Term]:
-    copy = repacked(sizing)
     widest = max(architecture.ffn or 0, architecture.ffn_shared or 0, architecture.hidden)
     masks = _MICRO_BATCH * 2 * _padded(sizing.settings.context)
     graph = _MICRO_BATCH * 4 * (6 * architecture.hidden + 3 * widest) + masks + _GRAPH
     logits = sizing.settings.parallel * architecture.vocabulary * 4
     return [
-        *([copy] if copy else []),
         Term(
             "graph",
             graph,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from homeport.catalog import Model
-from homeport.catalog.prices import Prices, load
+from homeport.catalog import Model, cloudrun
+from homeport.catalog.prices import Hourly, Prices, load
 from homeport.engines import NAMES, module
 from homeport.errors import HomeportError, SpecError
 from homeport.fit import Fit, fit, ladder
@@ -30,8 +30,14 @@ class Row:
     """One model on one place."""
 
     fit: Fit
-    usd_per_hour: float | None
+    hourly: Hourly | None
     """None on this machine."""
+
+    def as_json(self) -> dict[str, Any]:  # Any: JSON
+        """The row as `--json` prints it."""
+        price = round(self.hourly.total, 4) if self.hourly else None
+        unconfirmed = list(self.hourly.unconfirmed) if self.hourly else []
+        return {**self.fit.as_json(), "usd_per_hour": price, "unconfirmed_prices": unconfirmed}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +62,7 @@ class Looked:
             "parallel": self.settings.parallel,
             "region": self.cloudrun.region,
             "prices_dated": str(self.prices.dated),
-            "rows": [{**row.fit.as_json(), "usd_per_hour": row.usd_per_hour} for row in self.rows],
+            "rows": [row.as_json() for row in self.rows],
             "cloudrun": {
                 one.choice.tried[0].what.engine: one.as_json() for one in self.estimates if one.choice.tried
             },
@@ -117,7 +123,7 @@ def look(wanted: Wish, *, prices: Path | None = None, engine: str | None = None)
         rows=(*rows, *here),
         contexts=ladder(found.model),
         estimates=estimates,
-        notes=(*found.notes, *notes, *more),
+        notes=(*found.notes, *notes, *more, *_of_gpus(rows)),
     )
 
 
@@ -172,10 +178,20 @@ def _cloud_rows(one: Estimate, prices: Prices, wanted: CloudRun) -> list[Row]:
     return [
         Row(
             fit=best,
-            usd_per_hour=prices.hourly(best.place.shape, wanted.region, zonal=wanted.zonal_redundancy).total,
+            hourly=prices.hourly(best.place.shape, wanted.region, zonal=wanted.zonal_redundancy),
         )
         for best in by_gpu.values()
         if best.place.shape is not None
+    ]
+
+
+def _of_gpus(rows: Iterable[Row]) -> list[str]:
+    """What is not settled of the GPUs in the table."""
+    named = {row.fit.place.shape.gpu for row in rows if row.fit.place.shape}
+    return [
+        f"{gpu.name} is in preview{', as far as is known' if 'status' in gpu.unconfirmed else ''}"
+        for gpu in cloudrun.gpus()
+        if gpu.name in named and gpu.status == "preview"
     ]
 
 
@@ -192,7 +208,7 @@ def _this_machine(found: Subject, settings: Engine, engine: str | None) -> tuple
         except HomeportError as error:
             return [], [f"this machine is left out: {error}"]
         place = this(this_machine(gpus=name == "vllm"), name)
-        return [Row(fit=fit(found.served(name, settings), place), usd_per_hour=None)], []
+        return [Row(fit=fit(found.served(name, settings), place), hourly=None)], []
     return [], ["this machine is left out: no engine is here that has weights of this model"]
 
 

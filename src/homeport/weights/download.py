@@ -63,11 +63,11 @@ class Download:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-def client() -> Client:
-    """An HTTP client with homeport's timeouts, the system's proxies and certificates."""
+def client(*, silence_s: float = 30) -> Client:
+    """An HTTP client with the system's proxies and certificates, which bears a server's silence for so long."""
     import httpx2
 
-    return httpx2.Client(timeout=httpx2.Timeout(30, connect=10), follow_redirects=True)
+    return httpx2.Client(timeout=httpx2.Timeout(silence_s, connect=10), follow_redirects=True)
 
 
 def download(http: Client, wanted: Download, bar: Bar) -> None:

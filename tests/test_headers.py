@@ -1,0 +1,197 @@
+"""What a model is, from headers alone: damaged ones are told, whole ones add up."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conftest import TAUGHT
+from homeport.catalog import described, gguf_header, safetensors_header, tensors
+from homeport.catalog.prefix import NeedsMore
+from homeport.catalog.safetensors_header import Tensor
+from homeport.catalog.table import Table
+from homeport.errors import WeightsError
+
+WIDTH = {"BF16": 2, "F32": 4, "F8_E4M3": 1, "I32": 4}
+
+
+def header_of(layout: Mapping[str, tuple[str, tuple[int, ...]]]) -> tuple[bytes, int]:
+    """The beginning of a safetensors file with these tensors, and how long the whole file is."""
+    table: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    at = 0
+    for name, (dtype, shape) in layout.items():
+        size = WIDTH[dtype]
+        for length in shape:
+            size *= length
+        table[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [at, at + size]}
+        at += size
+    text = json.dumps(table).encode()
+    return struct.pack("<Q", len(text)) + text, 8 + len(text) + at
+
+
+LAYOUT: dict[str, tuple[str, tuple[int, ...]]] = {
+    "model.language_model.embed_tokens.weight": ("BF16", (1000, 8)),
+    "model.language_model.embed_tokens_per_layer.weight": ("BF16", (1000, 4)),
+    "model.language_model.layers.0.self_attn.q_proj.weight": ("BF16", (16, 8)),
+    "model.language_model.layers.0.self_attn.k_norm.weight": ("BF16", (8,)),
+    "model.language_model.layers.0.mlp.down_proj.weight_packed": ("I32", (8, 2)),
+    "model.language_model.layers.0.mlp.down_proj.weight_scale": ("BF16", (8, 1)),
+    "model.language_model.layers.0.router.per_expert_scale": ("BF16", (8,)),
+    "model.language_model.layers.0.experts.gate_up_proj": ("BF16", (4, 4, 8)),
+    "model.vision_tower.encoder.layers.0.self_attn.q_proj.linear.weight": ("BF16", (8, 8)),
+    "model.embed_vision.embedding_projection.weight": ("BF16", (8, 8)),
+    "model.audio_tower.layers.0.self_attn.post.linear.weight": ("BF16", (8, 4)),
+    "lm_head.weight": ("BF16", (1000, 8)),
+}
+
+
+def test_tensors_are_told_apart_by_their_names() -> None:
+    begin, size = header_of(LAYOUT)
+    parts = tensors.of_safetensors(safetensors_header.parse(begin, size, "x"))
+    assert parts.embedding == 16_000
+    assert parts.per_layer_embedding == 8_000
+    assert parts.head == 16_000
+    assert parts.matrices == 2 * 16 * 8 + 8 * 2 * 4 + 8 * 2 + 2 * 4 * 4 * 8
+    assert parts.rest == 16 + 16
+    assert parts.vision == 2 * 2 * 64
+    assert parts.audio == 2 * 32
+    assert parts.total == size - len(begin)
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("model.embed_tokens.weight", "embedding"),
+        ("language_model.model.embed_tokens.weight", "embedding"),
+        ("model.layers.3.block_sparse_moe.experts.0.w1.weight", "matrices"),
+        ("model.layers.3.mlp.experts.gate_up_proj_blocks", "matrices"),
+        ("model.layers.3.self_attn.o_proj.qzeros", "matrices"),
+        ("visual.blocks.0.attn.qkv.weight", "vision"),
+        ("vision_tower.vision_model.embeddings.patch_embedding.weight", "vision"),
+        ("multi_modal_projector.mm_input_projection_weight", "vision"),
+        ("audio_tower.conformer.0.attention.attn.q_proj.weight", "audio"),
+        ("model.norm.weight", "rest"),
+    ],
+)
+def test_the_names_of_other_families_are_known_too(name: str, part: str) -> None:
+    dimensions = (4,) if part == "rest" else (4, 4)
+    parts = tensors.of_safetensors([Tensor(name=name, dtype="BF16", shape=dimensions, size=32)])
+    assert getattr(parts, part) == 32
+
+
+@given(
+    st.dictionaries(
+        st.text(min_size=1, max_size=40),
+        st.tuples(st.sampled_from(sorted(WIDTH)), st.lists(st.integers(0, 50), max_size=4).map(tuple)),
+        max_size=20,
+    )
+)
+def test_the_parts_always_add_up_to_the_file(layout: dict[str, tuple[str, tuple[int, ...]]]) -> None:
+    layout.pop("__metadata__", None)
+    begin, size = header_of(layout)
+    assert tensors.of_safetensors(safetensors_header.parse(begin, size, "x")).total == size - len(begin)
+
+
+@given(st.integers(0, 400))
+def test_of_a_prefix_it_is_said_how_much_more_is_needed(length: int) -> None:
+    begin, size = header_of(LAYOUT)
+    length = min(length, len(begin) - 1)
+    with pytest.raises(NeedsMore) as needs:
+        safetensors_header.parse(begin[:length], size, "x")
+    assert length < needs.value.at_least <= len(begin)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_whatever_are_a_crash(data: bytes) -> None:
+    with pytest.raises((WeightsError, NeedsMore)):
+        safetensors_header.parse(data, len(data), "x")
+    with pytest.raises((WeightsError, NeedsMore)):
+        gguf_header.parse(data, len(data), "x")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda begin, size: (b"<!DOCTYPE html><html>", 21), "not a safetensors file"),
+        (lambda begin, size: (b"version https://git-lfs", 23), "not a safetensors file"),
+        (lambda begin, size: (begin, size - 1), "cut short: its header announces"),
+        (lambda begin, size: (begin[:30], 30), "cut short: it ends inside its own header"),
+        (lambda begin, size: (begin[:8] + b"x" * (len(begin) - 8), size), "is damaged"),
+        (lambda begin, size: (struct.pack("<Q", 200_000_000) + begin[8:], 1 << 40), "announces a header of 200,000,000"),
+        (lambda begin, size: (begin.replace(b"[0, 16000]", b"[0, 15000]"), size), "overlap, or leave gaps"),
+    ],
+)  # fmt: skip
+def test_a_header_that_is_none_is_told(spoil: Any, said: str) -> None:
+    with pytest.raises(WeightsError, match=said):
+        safetensors_header.parse(*spoil(*header_of(LAYOUT)), "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("config", "dtype", "word"),
+    [
+        ({}, "BF16", "bfloat16"),
+        ({}, "F8_E4M3", "fp8"),
+        ({"quantization_config": {"quant_method": "compressed-tensors", "format": "pack-quantized"}}, "I32", "w4a16"),
+        ({"quantization_config": {"quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized"}}, "I32", "nvfp4"),
+        ({"quantization_config": {"quant_method": "awq"}}, "I32", "awq"),
+    ],
+)  # fmt: skip
+def test_how_weights_are_stored_is_said_in_a_word(config: dict[str, Any], dtype: str, word: str) -> None:
+    assert tensors.quantization(Table(config, "config.json"), [Tensor("a.weight", dtype, (4, 4), 32)]) == word
+
+
+def test_a_gguf_is_read_from_as_much_as_its_header_needs() -> None:
+    whole = TAUGHT.read_bytes()
+    length, found = 1024, None
+    while found is None:
+        try:
+            found = gguf_header.parse(whole[:length], len(whole), "x")
+        except NeedsMore as more:
+            length = max(more.at_least, 2 * length)
+    assert found == gguf_header.read(TAUGHT)
+    assert tensors.of_gguf(found).total == found.tensor_bytes
+
+
+def test_the_parts_of_a_gguf_show_what_stays_beside_the_gpu(real_weights: Mapping[str, Path]) -> None:
+    found = described.of_path(real_weights["gemma-3-270m-pt"], name="x")
+    assert found.quantization == "Q4_K_M"
+    assert found.parts.embedding > found.parts.matrices > 0
+    assert found.bytes == found.parts.total
+
+
+def test_a_folder_is_described_by_its_config_and_headers(tmp_path: Path) -> None:
+    begin, size = header_of(LAYOUT)
+    (tmp_path / "model.safetensors").write_bytes(begin + bytes(size - len(begin)))
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    found = described.of_path(tmp_path, name="mine")
+    assert (found.format, found.quantization, found.bytes) == ("safetensors", "bfloat16", size - len(begin))
+    assert found.model.architecture is not None
+    assert found.model.architecture.head_dim == (16, 32)
+
+
+def test_an_empty_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="holds no safetensors and no GGUF"):
+        described.of_path(tmp_path, name="x")
+
+
+CONFIG = {
+    "model_type": "gemma4_text",
+    "num_hidden_layers": 6,
+    "hidden_size": 8,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "global_head_dim": 32,
+    "sliding_window": 512,
+    "layer_types": ["sliding_attention"] * 5 + ["full_attention"],
+    "max_position_embeddings": 8192,
+    "vocab_size": 1000,
+    "intermediate_size": 16,
+}
