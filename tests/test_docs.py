@@ -56,6 +56,12 @@ def test_the_quickstart_is_true(user: User, real_weights: object, monkeypatch: p
         assert re.fullmatch(pattern(expected), ran.stdout.rstrip("\n") + "\n"), f"$ {command}\n{ran.stdout}"
 
 
+def test_the_examples_of_fit_are_true(user: User) -> None:
+    for command, expected in steps(ROOT / "docs" / "fit.md"):
+        ran = user.run(*command.split()[1:])
+        assert re.fullmatch(pattern(expected), re.sub(r"\n+", "\n", ran.out)), ran.out
+
+
 @pytest.mark.parametrize(
     "page", sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]), ids=lambda page: page.name
 )

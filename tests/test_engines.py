@@ -144,7 +144,6 @@ def test_llamacpp_gets_the_makers_sampling_and_the_models_stop_strings(tmp_path:
         ({"extra_args": ["--flag"]}, "extra_args"),
         ({"extra_args": ["hostnames=['0.0.0.0']"]}, "extra_args"),
         ({"kv_dtype": "fp8"}, "kv_dtype"),
-        ({"tool_parser": "gemma4"}, "tool_parser"),
         ({"lora": [{"name": "a", "source": "x"}, {"name": "b", "source": "y"}]}, "lora"),
     ],
 )

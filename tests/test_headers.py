@@ -129,8 +129,9 @@ def test_no_bytes_whatever_are_a_crash(data: bytes) -> None:
     ],
 )  # fmt: skip
 def test_a_header_that_is_none_is_told(spoil: Any, said: str) -> None:
+    begin, size = spoil(*header_of(LAYOUT))
     with pytest.raises(WeightsError, match=said):
-        safetensors_header.parse(*spoil(*header_of(LAYOUT)), "model.safetensors")
+        safetensors_header.parse(begin, size, "model.safetensors")
 
 
 @pytest.mark.parametrize(

@@ -52,9 +52,9 @@ class Engine(_Table):
     kv_dtype: Literal["auto", "fp8", "q8_0", "q4_0"] = "auto"
     """How keys and values are kept: auto is 16 bits; fp8 is vllm's half, q8_0 and q4_0 llamacpp's half and quarter."""
     tool_parser: str | None = Field(default=None, examples=["gemma4"])
-    """Which of vllm's parsers finds tool calls; by default the catalog's for this model."""
+    """Which of vllm's parsers finds tool calls; by default the catalog's. llamacpp goes by the model's template."""
     reasoning_parser: str | None = Field(default=None, examples=["gemma4"])
-    """Which of vllm's parsers finds the reasoning; by default the catalog's for this model."""
+    """Which of vllm's parsers finds the reasoning; by default the catalog's. llamacpp goes by the template."""
     extra_args: tuple[str, ...] = Field(default=(), examples=[["--enable-prefix-caching"]])
     """Passed to the engine as they are: vllm's flags, or for llamacpp `field=value` of its parameters."""
     lora: tuple[Adapter, ...] = ()

@@ -43,8 +43,6 @@ def check(settings: Engine) -> None:
     _refuse(settings.dtype != "auto", "dtype", "a GGUF file carries its own")
     _refuse(settings.quantization is not None, "quantization", "choose another GGUF file in `model`")
     _refuse(settings.kv_dtype == "fp8", "kv_dtype", "its halves are q8_0, its quarters q4_0")
-    for parser in ("tool_parser", "reasoning_parser"):
-        _refuse(getattr(settings, parser) is not None, parser, "it finds them by the model's own template")
     _refuse(
         len(settings.lora) > 1,
         "lora",
