@@ -7,7 +7,7 @@ VLLM_VENV := .venv-vllm
 DEMO := .cache/demo
 # Tests have a home each, and read these.
 TEST_HOME := $(CURDIR)/.cache/home
-SAFETENSORS := .cache/models/gemma-3-270m-safetensors
+SAFETENSORS := .cache/models
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-vllm check format lock bench schema clean
@@ -35,7 +35,11 @@ test: $(STAMP) weights ## Run the tests, real engine included.
 test-vllm: $(STAMP) weights ## Run the tests that need real vLLM (its environment is 3 GB, made on first use).
 	$(PYTHON) scripts/vllm_env.py $(VLLM_VENV)
 	$(VLLM_VENV)/bin/python scripts/gguf_to_safetensors.py \
-	  "$$(HOMEPORT_HOME=$(TEST_HOME) $(BIN)/homeport --quiet weights fetch gemma-3-270m-pt)"/*.gguf $(SAFETENSORS)
+	  "$$(HOMEPORT_HOME=$(TEST_HOME) $(BIN)/homeport --quiet weights fetch gemma-3-270m-pt)"/*.gguf \
+	  $(SAFETENSORS)/gemma-3-270m-safetensors
+	$(VLLM_VENV)/bin/python scripts/gguf_to_safetensors.py \
+	  "$$(HOMEPORT_HOME=$(TEST_HOME) $(BIN)/homeport --quiet weights fetch smollm2-135m)"/*.gguf \
+	  $(SAFETENSORS)/smollm2-135m-safetensors
 	$(BIN)/python -m pytest -m vllm $(ARGS)
 
 .PHONY: weights

@@ -41,6 +41,8 @@ def main() -> None:
         report("a second `homeport up`", again, [0.5], against="the promised 0.5 s", limit=1)
         helped = [timed([*HOMEPORT, "--help"], cwd=folder, env=env) for _ in range(RUNS)]
         report("`homeport --help`", helped, [0.3], against="the promised 0.3 s", limit=1)
+        fitted = [timed([*HOMEPORT, "fit", "gemma-4-31b"], cwd=folder, env=env) for _ in range(RUNS)]
+        report("`homeport fit gemma-4-31b`", fitted, [1.0], against="the promised second", limit=1)
         _peers(helped, again, folder, env)
 
 
