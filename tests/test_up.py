@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ import psutil
 import pytest
 
 import homeport
-from conftest import TAUGHT, User
+from conftest import HOMEPORT, TAUGHT, User
 from homeport.resources.processes import MARK
 
 
@@ -275,6 +276,66 @@ def test_a_parameter_that_the_engine_does_not_know_is_told(user: User) -> None:
     assert "no parameter 'nonsense'" in user.run("up", "--yes", code=15).err
     assert processes_of(user) == []
     assert "no parameter" in user.run("logs").out
+
+
+def test_a_change_that_fails_leaves_the_old_endpoint_serving(user: User) -> None:
+    user.write(spec(f"file:{TAUGHT}", more="[engine]\ncontext = 512"))
+    user.run("up", "--yes", "--no-verify")
+    before = user.run("status", "--json").json[0]
+    user.write(spec(f"file:{TAUGHT}", more='[engine]\ncontext = 512\nextra_args = ["nonsense=1"]'))
+    refused = user.run("up", "--yes", "--no-verify", code=15)
+    assert "what served before is started again" in refused.err
+    assert "no parameter 'nonsense'" in refused.err
+    after = user.run("status", "--json").json[0]
+    assert (after["state"], after["url"]) == ("ready", before["url"])
+    assert user.run("chat", "Hello").out
+    user.run("down")
+
+
+def test_purge_leaves_weights_that_another_endpoint_serves_and_needs_no_key(user: User) -> None:
+    for name in ("one", "two"):
+        user.write(f'name = "{name}"\n' + spec(f"file:{TAUGHT}", more="[engine]\ncontext = 512"))
+        user.run("up", "--yes", "--no-verify")
+    assert "stays: two serves it" in user.run("down", "one", "--purge").err
+    assert user.run("chat", "--help").out
+    user.run("down", "two", "--purge")
+    assert TAUGHT.exists(), "the user's own file is never removed"
+
+
+def test_a_name_that_another_folder_uses_is_warned_about(user: User, tmp_path: Path) -> None:
+    user.write(spec(f"file:{TAUGHT}", more="[engine]\ncontext = 512"))
+    user.run("up", "--yes", "--no-verify")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "homeport.toml").write_text(spec(f"file:{TAUGHT}", more="[engine]\ncontext = 256"))
+    warned = user.run("plan", cwd=other).out
+    assert "was started by" in warned
+    assert "another `name`" in warned
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [("10.99.99.99", "cannot listen on local.host '10.99.99.99'"), ("[::1]", "without brackets")],
+)
+def test_an_address_that_this_machine_has_not_is_told(user: User, host: str, said: str) -> None:
+    user.write(spec(f"file:{TAUGHT}", local=f'host = "{host}"\napi_key = "env:K"'))
+    assert said in user.run("up", "--yes", code=10, K="k").err
+
+
+def test_ctrl_c_at_the_question_is_heard_at_once(user: User) -> None:
+    user.write(spec(f"file:{TAUGHT}", more="[engine]\ncontext = 512"))
+    ours, theirs = pty.openpty()
+    asked = subprocess.Popen(
+        [*HOMEPORT, "up"], cwd=user.folder, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    )
+    os.close(theirs)
+    shown = b""
+    while b"[Y/n]" not in shown:
+        shown += os.read(ours, 1000)
+    asked.send_signal(signal.SIGINT)
+    assert asked.wait(10) == 130
+    os.close(ours)
+    assert processes_of(user) == []
 
 
 def test_an_engine_that_is_not_installed_is_told_with_what_to_do(user: User) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
+_CGROUP_CPU = Path("/sys/fs/cgroup/cpu.max")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
@@ -40,7 +42,7 @@ def this_machine(*, gpus: bool = True) -> Machine:
     memory = psutil.virtual_memory()
     limit = min([memory.total, *_container_limits()])
     return Machine(
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=_cores(),
         memory=limit,
         memory_available=min(memory.available, limit),
         gpus=_nvidia_gpus() if gpus else (),
@@ -52,6 +54,15 @@ def free_disk(path: Path) -> int:
     while not path.exists():
         path = path.parent
     return shutil.disk_usage(path).free
+
+
+def _cores() -> int:
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = _CGROUP_CPU.read_text().split()
+        return max(1, min(here, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no such file, or "max"
+        return here
 
 
 def _container_limits() -> list[int]:
@@ -74,4 +85,7 @@ def _nvidia_gpus() -> tuple[Gpu, ...]:
     except (OSError, subprocess.SubprocessError):
         return ()
     rows = (line.rsplit(",", 1) for line in listing.splitlines() if "," in line)
-    return tuple(Gpu(name=name.strip(), memory=int(mib) * 2**20) for name, mib in rows)
+    # Some drivers say "[N/A]" for memory that a GPU shares with the machine.
+    return tuple(
+        Gpu(name=name.strip(), memory=int(mib) * 2**20) for name, mib in rows if mib.strip().isdecimal()
+    )

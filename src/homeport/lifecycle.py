@@ -15,7 +15,7 @@ from homeport.endpoint import Endpoint
 from homeport.errors import Declined, HomeportError, NotRunning
 from homeport.home import Home, find_home
 from homeport.progress import Progress, Silent
-from homeport.reconcile import Plan, apply, destroy
+from homeport.reconcile import Outcome, Plan, apply, destroy
 from homeport.resources import processes, record
 from homeport.resources.process import Live, running_processes, stop
 from homeport.resources.record import Record
@@ -119,7 +119,7 @@ async def bring_up(
     seconds: Mapping[str, float] = {}
     if plan.pending:
         async with wanted.home.lock(wanted.spec.name, progress):
-            seconds = (await apply(plan, progress)).seconds
+            seconds = (await _apply_or_restore(wanted, plan, progress)).seconds
             if wanted.process.id in seconds:
                 _add_fetch(wanted.folder, seconds)
     remembered = record.load(wanted.folder)
@@ -133,6 +133,30 @@ async def bring_up(
         report = await check(wanted, on_result=on_result)
         remembered = record.load(wanted.folder) or remembered
     return Up(endpoint=endpoint, plan=plan, changed=tuple(seconds), record=remembered, report=report)
+
+
+async def _apply_or_restore(wanted: LocalTarget, plan: Plan, progress: Progress) -> Outcome:
+    """Apply the plan; where that fails and took an endpoint down that served, start that one again."""
+    before = record.load(wanted.folder)
+    try:
+        return await apply(plan, progress)
+    except HomeportError:
+        if before is not None and before.was_ready and record.load(wanted.folder) is None:
+            await _restore(wanted, before, progress)
+        raise
+
+
+async def _restore(wanted: LocalTarget, before: Record, progress: Progress) -> None:
+    old = replace(
+        wanted,
+        spec=parse(before.spec, where=f"the record of {before.name}").replace(port=before.launch["port"]),
+        spec_file=Path(before.spec_file),
+    )
+    progress.note("the change failed: what served before is started again")
+    try:
+        await apply(await old.plan(), progress)
+    except HomeportError as error:
+        progress.note(f"and that failed, too: {error}")
 
 
 def _add_fetch(folder: Path, seconds: Mapping[str, float]) -> None:
@@ -175,9 +199,20 @@ async def take_down(
     if not folder.exists():
         return ()
     async with home.lock(name, progress):
-        if purge:
-            return await destroy(remembered_target(name, home=home).resources, progress)
-        return stop(name, folder)
+        # Looked up before the record, which says what the weights are, is forgotten.
+        weights = remembered_target(name, home=home).all_weights if purge else ()
+        gone = stop(name, folder)
+        shared = _weights_of_others(name, home)
+        for one in weights:
+            if one.source in shared:
+                progress.note(f"{one.source} stays: {shared[one.source]} serves it")
+        return gone + await destroy((one for one in weights if one.source not in shared), progress)
+
+
+def _weights_of_others(name: str, home: Home) -> dict[str, str]:
+    """Which endpoint uses which weights, by source, `name` left out."""
+    others = [remembered_target(other, home=home) for other in names(home=home) if other != name]
+    return {one.source: other.spec.name for other in others for one in other.all_weights}
 
 
 def names(*, home: Home | None = None) -> list[str]:

@@ -84,6 +84,13 @@ class Local(_Table):
     api_key: str | None = Field(default=None, pattern=r"^(env|file):.+$", examples=["env:HOMEPORT_API_KEY"])
     """Where the key is that clients must send: env:NAME or file:PATH. The key itself never stands here."""
 
+    @field_validator("host")
+    @classmethod
+    def _bare(cls, host: str) -> str:
+        if host.startswith("["):
+            raise ValueError(f"write {host.strip('[]')} without brackets")
+        return host
+
     @model_validator(mode="after")
     def _private_by_default(self) -> Local:
         if not is_loopback(self.host) and self.api_key is None:

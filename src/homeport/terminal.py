@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -72,10 +73,15 @@ class Terminal:
         return default if not answer else answer in {"y", "yes"}
 
     def ask(self, prompt: str) -> str:
-        """A line that a person types. Raises `EOFError` where there is none."""
-        sys.stderr.write(prompt)
-        sys.stderr.flush()
-        return input()
+        """A line that a person types. Raises `EOFError` where there is none, `KeyboardInterrupt` at Ctrl-C."""
+        # An event loop takes Ctrl-C for itself and looks at it only when this line has been typed.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            sys.stderr.write(prompt)
+            sys.stderr.flush()
+            return input()
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def error(self, error: HomeportError) -> None:
         """What happened, and what to do."""

@@ -99,9 +99,8 @@ def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one for each way to end
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo(
-            "interrupted; `homeport up` goes on from here, `homeport down` removes what is there", err=True
-        )
+        goes_on = "; `homeport up` goes on from here, `homeport down` removes what is there"
+        click.echo(f"interrupted{goes_on if 'up' in arguments else ''}", err=True)
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()

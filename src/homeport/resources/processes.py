@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from homeport.errors import PortTaken, SpecError
 from homeport.home import writing
 
 MARK = "HOMEPORT_ENDPOINT_FOLDER"
@@ -142,15 +144,29 @@ def end(processes: Iterable[psutil.Process], *, patience_s: float = 10.0) -> Non
 
 
 def port_is_free(host: str, port: int) -> bool:
-    """Whether a server could listen there now."""
+    """Whether a server could listen there now. Raises `SpecError` where this machine has no such address."""
+    return _bound(host, port) is not None
+
+
+def _bound(host: str, port: int) -> int | None:
+    """The port that a server could listen on; None where another one listens."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return None
+        if error.errno == errno.EACCES:
+            raise SpecError(
+                f"port {port} is for the system's administrator alone", hint="set local.port to 1024 or more"
+            ) from error
+        raise SpecError(
+            f"this machine cannot listen on local.host {host!r}: {error.strerror or error}",
+            hint='set local.host to "127.0.0.1", or to an address that this machine has',
+        ) from error
 
 
 def free_port(host: str, *, near: int = 0) -> int:
@@ -158,10 +174,10 @@ def free_port(host: str, *, near: int = 0) -> int:
     for port in range(near + 1, min(near + 50, 65536)) if near else ():
         if port_is_free(host, port):
             return port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    found = _bound(host, 0)
+    if found is None:
+        raise PortTaken(f"no port of {host} is free", hint="end some of the servers on this machine")
+    return found
 
 
 def listener(port: int) -> str:

@@ -16,6 +16,7 @@ from homeport.fit.places import this
 from homeport.hardware import Machine, this_machine
 from homeport.home import Home
 from homeport.reconcile import Kind, Outputs, Plan, Resource, make_plan
+from homeport.resources import record
 from homeport.resources.process import Process
 from homeport.resources.weights import Weights
 from homeport.secret import Secret, resolve
@@ -90,7 +91,7 @@ class LocalTarget:
         return Process(
             name=self.spec.name,
             folder=self.folder,
-            needs=tuple(weights.id for weights in self._all_weights()),
+            needs=tuple(weights.id for weights in self.all_weights),
             make_launch=self.launch,
             host=self.spec.local.host,
             port=self.spec.local.port,
@@ -103,7 +104,7 @@ class LocalTarget:
     @property
     def resources(self) -> tuple[Resource, ...]:
         """Everything that shall exist."""
-        return (*self._all_weights(), self.process)
+        return (*self.all_weights, self.process)
 
     def launch(self, outputs: Outputs, port: int) -> Launch:
         """How the engine is started, given the weights that are there. Raises what `check` raises."""
@@ -195,13 +196,21 @@ class LocalTarget:
         size = self.check(manifest)
         plan = await make_plan(self.spec.name, "local", self.resources)
         warnings = [self.model.note] if self.model and self.model.note else []
+        before = record.load(self.folder)
+        if before is not None and before.spec_file != str(self.spec_file):
+            warnings.append(
+                f"an endpoint called {self.spec.name} was started by {before.spec_file}, and this would change it: "
+                "give this one another `name`"
+            )
         if size is not None and size.footprint is not None:
             needs = size.footprint.needs(self.spec.engine.parallel)
             if needs > self.machine.memory_available and plan.actions[-1].kind is Kind.CREATE:
                 warnings.append("that is more memory than is free: the machine may swap, or end a process")
         return replace(plan, facts=tuple(self._facts(size)), warnings=tuple(warnings))
 
-    def _all_weights(self) -> tuple[Weights, ...]:
+    @property
+    def all_weights(self) -> tuple[Weights, ...]:
+        """The model's weights and the adapters', as resources."""
         return ((self.weights,) if self.weights else ()) + self.adapters
 
     def _facts(self, size: Fit | None) -> list[tuple[str, str]]:
