@@ -30,6 +30,7 @@ def fetched(user: User) -> Path:
 def test_a_model_from_a_hub_is_fetched_once_pinned_and_served(user: User, hub: Hub) -> None:
     plan = user.run("plan").out
     assert "hf:some-org/taught:taught.gguf" in plan
+    assert "fits        yes: about" in plan, "its header was asked for"
     up = user.run("up", "--yes", "--no-verify")
     assert "fetched" in up.err
     asked = len(hub.requests)
@@ -95,3 +96,15 @@ def test_a_repository_that_is_not_there_is_told(user: User, hub: Hub) -> None:
     refused = user.run("up", "--yes", code=13)
     assert "some-org/nothing" in refused.err
     assert "or it is not there" in refused.err, "the hub does not tell strangers which"
+
+
+def test_a_model_of_a_hub_that_cannot_fit_is_refused_by_its_header(user: User, hub: Hub) -> None:
+    user.write(SPEC.replace("context = 512", "context = 8192\nparallel = 1024\nkv_dtype = 'auto'"))
+    before = hub.served["taught.gguf"]
+    user.run("plan")
+    assert hub.served["taught.gguf"] - before <= 2 << 20, (
+        "at most the first megabyte, and what was on its way"
+    )
+    user.write(SPEC.replace("context = 512", "context = 9000"))
+    assert "was made for 8192 tokens" in user.run("up", "--yes", code=10).err
+    assert not list(user.home.rglob("taught.gguf"))

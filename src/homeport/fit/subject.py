@@ -90,14 +90,17 @@ def _fetched(source: str, base: Path) -> Path:
     return manifest.gguf
 
 
-def _by_engine(found: Described) -> dict[str, Published]:
-    repacked = repacked_bytes(found.headers[0]) if found.headers else None
-    published = Published(
+def published_as(found: Described) -> Published:
+    """The weights that headers describe, as sizing wants them."""
+    return Published(
         source=found.model.name,
         size=found.bytes,
         quantization=found.quantization,
         parts=found.parts,
         how="the sum of its tensors, by their headers",
-        repacked=repacked,
+        repacked=repacked_bytes(found.headers[0]) if found.headers else None,
     )
-    return dict.fromkeys(_GGUF_ENGINES if found.format == "gguf" else ("vllm",), published)
+
+
+def _by_engine(found: Described) -> dict[str, Published]:
+    return dict.fromkeys(_GGUF_ENGINES if found.format == "gguf" else ("vllm",), published_as(found))

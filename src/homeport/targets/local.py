@@ -5,14 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from homeport import catalog
 from homeport.catalog import Model, Published
 from homeport.engines import EngineModule, Installation, Launch, Request, choose, module
 from homeport.engines.footprint import gib
-from homeport.errors import EngineMissing, HomeportError, MemoryTooSmall, SpecError, UnknownModel
+from homeport.errors import (
+    EngineMissing,
+    HomeportError,
+    MemoryTooSmall,
+    NetworkError,
+    SpecError,
+    UnknownModel,
+)
 from homeport.fit import Fit, Serving, fit
 from homeport.fit.places import this
+from homeport.fit.subject import published_as
 from homeport.hardware import Machine, this_machine
 from homeport.home import Home
 from homeport.reconcile import Kind, Outputs, Plan, Resource, make_plan
@@ -22,8 +31,12 @@ from homeport.resources.weights import Weights
 from homeport.secret import Secret, resolve
 from homeport.spec import Spec
 from homeport.weights import Format, Manifest
-from homeport.weights.source import canonical, is_source
+from homeport.weights.hub import HubSource
+from homeport.weights.source import canonical, is_source, parse
 from homeport.weights.store import Store
+
+if TYPE_CHECKING:
+    from homeport.catalog.described import Described
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,13 +150,15 @@ class LocalTarget:
         """
         engine, installation = self.engine
         settings = self.spec.engine
-        model = self.model if manifest is None else self.described(_path(manifest))
         engine.check(settings)
         if engine.FORMAT == "library" and (self.model is None or self.spec.weights is not None):
             raise SpecError(
                 "ollama is served from its library here, and takes no weights of one's own",
                 hint="set engine.kind to llamacpp for a GGUF file, or choose a model with a tag (`homeport models`)",
             )
+        model = self.described(_path(manifest)) if manifest else self.model
+        if model is None and self._foretold:
+            model = self._foretold.model
         if model is None:
             return None
         if model.context and settings.context > model.context:
@@ -166,13 +181,31 @@ class LocalTarget:
         """The weights as sizing wants them: those on the disk where they are here, else as the catalog has them."""
         offered = catalog.published(model, self.engine[1].engine)
         usual = offered[0] if offered and self.spec.weights is None else None
-        if manifest is None:
-            return usual
-        size = sum(file.size for file in manifest.pin.files if file.path.endswith((".gguf", ".safetensors")))
-        kind = usual.quantization if usual else model.quantization
-        return Published(
-            source=manifest.pin.source, size=size, quantization=kind, how="the size of its files"
+        if manifest is not None:
+            size = sum(
+                file.size for file in manifest.pin.files if file.path.endswith((".gguf", ".safetensors"))
+            )
+            kind = usual.quantization if usual else model.quantization
+            return Published(
+                source=manifest.pin.source, size=size, quantization=kind, how="the size of its files"
+            )
+        return usual or (published_as(self._foretold) if self._foretold else None)
+
+    @cached_property
+    def _foretold(self) -> Described | None:
+        """What a hub's headers say of weights that are not here, where the catalog knows nothing of them."""
+        known = self.model is not None and self.spec.weights is None
+        source = (
+            None if known or self.weights is None else parse(self.weights.source, base=self.spec_file.parent)
         )
+        if not isinstance(source, HubSource):
+            return None
+        from homeport.catalog.described import of_hub
+
+        try:
+            return of_hub(source, _file_format(self.engine[0]), name=self.spec.model)
+        except NetworkError:
+            return None  # `up` will say so, should it need the network.
 
     def described(self, weights: Path) -> Model:
         """What is known of the model: from the catalog, else from its own files, a GGUF or a folder."""
