@@ -67,11 +67,12 @@ def test_more_context_never_fits_more_users(
     if not offered:
         return
     short, long = (
-        sequences(fit(Serving(model=model, weights=offered[0], engine=engine,
-                              settings=Engine(context=context, parallel=users)), on(gib * GIB)))
+        fit(Serving(model=model, weights=offered[0], engine=engine,
+                    settings=Engine(context=context, parallel=users)), on(gib * GIB))
         for context in sorted((one, other))
     )  # fmt: skip
-    assert short >= long
+    assert sequences(short) >= sequences(long)
+    assert short.concurrency >= long.concurrency
 
 
 @settings(max_examples=200, deadline=None)
@@ -85,8 +86,24 @@ def test_a_bigger_gpu_never_fits_less(
     what = Serving(
         model=model, weights=offered[0], engine=engine, settings=Engine(context=context, parallel=users)
     )
-    small, large = (sequences(fit(what, on(gib * GIB))) for gib in sorted((one, other)))
-    assert small <= large
+    small, large = (fit(what, on(gib * GIB)) for gib in sorted((one, other)))
+    assert sequences(small) <= sequences(large)
+    assert small.concurrency <= large.concurrency
+
+
+@settings(max_examples=100, deadline=None)
+@given(a_model, an_engine, a_context, st.integers(8, 96))
+def test_so_many_as_are_promised_at_once_do_fit_and_one_more_does_not(
+    model: catalog.Model, engine: str, context: int, gib: int
+) -> None:
+    offered = catalog.published(model, engine)
+    if not offered:
+        return
+    what = Serving(model=model, weights=offered[0], engine=engine, settings=Engine(context=context))
+    count = fit(what, on(gib * GIB)).concurrency
+    if count:
+        assert sequences(fit(what.wanting(parallel=count), on(gib * GIB))) >= count
+    assert sequences(fit(what.wanting(parallel=count + 1), on(gib * GIB))) < count + 1
 
 
 @settings(max_examples=100, deadline=None)
@@ -220,6 +237,7 @@ def test_weights_for_blackwell_are_never_offered_on_an_l4() -> None:
     what = Serving(model=model, weights=nvfp4, engine="vllm", settings=Engine(context=1024, parallel=1))
     result = fit(what, cloud("us-central1", "nvidia-l4")[0])
     assert result.problems == ("only nvidia-rtx-pro-6000 can compute with nvfp4 weights",)
+    assert result.binds == "the GPU's kind"
 
 
 def test_memory_beside_the_gpu_counts() -> None:
@@ -316,6 +334,22 @@ def test_what_an_engine_cannot_do_leaves_it_out_with_a_note(user: User) -> None:
     assert "ollama" in shown
 
 
+def test_a_quantization_that_nobody_here_knows_is_said_to_count_as_published(user: User) -> None:
+    shown = user.run("fit", "gemma-4-e2b", "--quantization", "nonsense").out
+    assert "what nonsense makes of the weights is not known" in shown
+
+
+def test_no_more_requests_are_promised_than_cloud_run_sends(user: User) -> None:
+    shown = user.run("fit", "gemma-4-e2b", "--context", "128", "--parallel", "1024").out
+    assert "Cloud Run gives an instance 1,000 requests at once at most" in shown
+
+
+def test_a_folder_with_two_ggufs_wants_to_be_told_which(user: User) -> None:
+    for name in ("a.gguf", "b.gguf"):
+        (user.folder / name).write_bytes(TAUGHT.read_bytes())
+    assert "several GGUF files" in user.run("fit", ".", code=12).err
+
+
 def test_a_file_here_is_looked_at_with_its_own_settings(user: User) -> None:
     user.write(
         'model = "gemma-4-e4b"\n[engine]\ncontext = 16384\nparallel = 6\n[cloudrun]\nregion = "europe-west4"\n'
@@ -344,6 +378,9 @@ def test_a_gguf_file_is_sized_by_its_header(user: User) -> None:
         (["fit", "gema-4-e2b"], 11, "did you mean gemma-4-e2b"),
         (["fit", "gemma-4-e2b", "--gpu", "h100"], 10, "it has nvidia-l4, nvidia-rtx-pro-6000"),
         (["fit", "gemma-4-e2b", "--region", "mars"], 10, "there is one in asia-south1"),
+        (["fit", ""], 11, "the catalog knows no model ''"),
+        (["fit", "gemma-4-e2b", "--context", "262144"], 10, "made for 131,072 tokens"),
+        (["fit", "."], 12, "holds no safetensors"),
         (["fit", "./nowhere.gguf"], 12, "nowhere.gguf"),
         (["fit"], 10, "homeport init"),
         (["fit", "gemma-3-270m-pt", "--engine", "ollama"], 10, "nothing to look at"),

@@ -19,7 +19,7 @@ from homeport.catalog.parts import Parts
 from homeport.catalog.prefix import NeedsMore
 from homeport.catalog.table import read_json
 from homeport.errors import WeightsError
-from homeport.weights.choose import is_part
+from homeport.weights.choose import choose, is_part
 
 if TYPE_CHECKING:
     from httpx2 import Client
@@ -68,8 +68,9 @@ def of_path(path: Path, *, name: str) -> Described:
     """
     if path.is_dir():
         files = sorted(path.glob("*.safetensors"))
-        if not files and (ggufs := sorted(path.glob("*.gguf"))):
-            return of_path(ggufs[0], name=name)
+        if not files and any(path.glob("*.gguf")):
+            (gguf, *_) = choose((file.name for file in path.glob("*.gguf")), "gguf", where=str(path))
+            return of_path(path / gguf, name=name)
         if not files:
             raise WeightsError(
                 f"{path} holds no safetensors and no GGUF file",

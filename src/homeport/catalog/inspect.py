@@ -33,6 +33,7 @@ _PERIODS = {
     "gemma4": 6,
     "gemma4_text": 6,
     "gemma4_unified_text": 6,
+    "gpt_oss": 2,
 }
 # The config.json of Gemma 3 leaves out what equals the defaults of its class in transformers.
 _GEMMA3_DEFAULTS = {

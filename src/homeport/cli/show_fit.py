@@ -56,7 +56,7 @@ def _price(row: Row) -> str:
 
 
 def _weights(fit: Fit) -> int:
-    return fit.footprint.fixed[0].size if fit.footprint else fit.what.weights.size
+    return fit.footprint.weights if fit.footprint else fit.what.weights.size
 
 
 def _count(count: int | None) -> str:
@@ -93,18 +93,36 @@ def _estimate(one: Estimate) -> list[str]:
         return lines
     lines = [f"{engine} on Cloud Run: {best.place.name}, {one.choice.why}"]
     facts = {
-        "most": f"{best.concurrency} × {best.what.settings.context:,} tokens, "
-        f"or {best.what.settings.parallel} × {best.longest_context():,}",
+        "most": _most(best),
         "price": one.price,
         "cold start": "; ".join(f"{way} {start.text}" for way, start in one.cold_starts.items())
         + "; expected from published figures, not measured by homeport",
         "flags": " ".join(f"{key} {value}" for key, value in one.flags.items() if key.startswith(("-", "O"))),
-        "service": ", ".join(f"{key} {value}" for key, value in one.flags.items() if key[0].islower()),
+        "service": ", ".join(f"{key} {value}" for key, value in one.flags.items() if key[0].islower())
+        + f"; a new project's quotas allow {_counted(one.instances)}",
     }
     short = [quota for quota in one.quotas if not quota.suffices]
     if short:
         facts["quota"] = "; ".join(quota.text for quota in short)
     return [*lines, pairs(facts)]
+
+
+def _most(best: Fit) -> str:
+    """How far the place goes, and the flags that go there."""
+    settings, longest = best.what.settings, best.longest_context()
+    users, length = (
+        ("OLLAMA_NUM_PARALLEL", "OLLAMA_CONTEXT_LENGTH")
+        if best.what.engine == "ollama"
+        else ("--max-num-seqs", "--max-model-len")
+    )
+    return (
+        f"{best.concurrency} × {settings.context:,} tokens ({users} {best.concurrency}), "
+        f"or {settings.parallel} × {longest:,} ({length} {longest})"
+    )
+
+
+def _counted(instances: int) -> str:
+    return f"{instances or 'no'} instance{'' if instances == 1 else 's'}"
 
 
 def explained(looked: Looked) -> str:
@@ -142,6 +160,12 @@ def _explained(fit: Fit) -> str:
     if fit.host:
         lines.append(f"  memory beside the GPU: {gib(fit.place.host_memory)}")
         lines += [_term("−", term) for term in fit.host]
+        if fit.what.engine == "vllm":
+            with_cache = fit.host_bytes + fit.what.weights.size
+            verdict = "fits" if with_cache <= fit.place.host_memory else "does not fit"
+            lines.append(
+                f"    with a file cache of the weights in its memory it would be {gib(with_cache)}: {verdict}"
+            )
     return "\n".join(lines)
 
 

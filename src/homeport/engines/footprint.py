@@ -89,6 +89,8 @@ class Footprint:
     """What the engine may take at all."""
     fixed: tuple[Term, ...]
     """What it takes whoever asks."""
+    weights: int
+    """Bytes of the weights among that, as they are loaded."""
     cache: KvCache
     unknown: tuple[str, ...] = ()
     """What could not be counted, each as a sentence."""

@@ -42,7 +42,7 @@ def footprint(sizing: Sizing) -> Footprint | None:
     else:
         fixed += _beside_weights(sizing, architecture)
     cache = kv_cache(architecture, context=settings.context, kv_dtype=settings.kv_dtype)
-    return Footprint(usable=usable, fixed=tuple(fixed), cache=cache)
+    return Footprint(usable=usable, fixed=tuple(fixed), weights=weights.size, cache=cache)
 
 
 def kv_cache(architecture: Architecture, *, context: int, kv_dtype: str = "auto") -> KvCache:

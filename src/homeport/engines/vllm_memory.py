@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from homeport.catalog import Architecture
+from homeport.catalog.parts import Parts
 from homeport.engines.footprint import Footprint, KvCache, Sizing, Term, gib
 
 BATCHED_TOKENS = 2048
@@ -60,18 +61,26 @@ def footprint(sizing: Sizing) -> Footprint | None:
         in_flight=BATCHED_TOKENS * (_GPU_BATCHES if device.gpu else 1),
     )
     weights = loaded(sizing)
+    unknown: tuple[str, ...] = ()
+    if settings.quantization not in {None, sizing.weights.quantization} and _quantized(sizing) is None:
+        unknown = (
+            f"what {settings.quantization} makes of the weights is not known: they count as published",
+        )
     if not device.gpu:
         usable = Term("memory of the machine", device.memory, "all of it")
         server = Term(
             "the server", _CPU_SERVER, "three processes with PyTorch: 4.1 GB were seen on a CPU, 2026-11-23"
         )
-        return Footprint(usable=usable, fixed=(weights, server), cache=cache)
+        return Footprint(
+            usable=usable, fixed=(weights, server), weights=weights.size, cache=cache, unknown=unknown
+        )
     usable = Term(
         "usable memory of the GPU",
         int(device.memory * UTILIZATION),
         f"{UTILIZATION:.0%} (--gpu-memory-utilization, vLLM's default) of {gib(device.memory)}",
     )
-    return Footprint(usable=usable, fixed=(weights, *_beside_weights(sizing, architecture)), cache=cache)
+    fixed = (weights, *_beside_weights(sizing, architecture))
+    return Footprint(usable=usable, fixed=fixed, weights=weights.size, cache=cache, unknown=unknown)
 
 
 def kv_cache(
@@ -111,14 +120,20 @@ def kv_cache(
 def loaded(sizing: Sizing) -> Term:
     """The weights as they are in memory: vLLM keeps every tensor on the GPU, per-layer embeddings, too."""
     weights, quantization = sizing.weights, sizing.settings.quantization
-    if quantization is None or quantization == weights.quantization:
+    made = _quantized(sizing)
+    if made is None or weights.parts is None:
         return Term("weights", weights.size, f"{weights.quantization or 'as published'}: {weights.how}")
-    made = weights.parts.quantized(quantization) if weights.parts else None
-    if weights.parts is None or made is None:
-        return Term("weights", weights.size, f"as published: what {quantization} makes of it is not known")
     as_they_are = gib(made.total - made.matrices)
     how = f"{gib(weights.parts.matrices)} of matrices become {gib(made.matrices)} as {quantization}, {as_they_are} stay"
     return Term("weights", made.total, how)
+
+
+def _quantized(sizing: Sizing) -> Parts | None:
+    """The parts as vLLM quantizes them while loading; None where it does not, or nobody here knows how."""
+    weights, quantization = sizing.weights, sizing.settings.quantization
+    if quantization is None or quantization == weights.quantization or weights.parts is None:
+        return None
+    return weights.parts.quantized(quantization) if weights.quantization == "bfloat16" else None
 
 
 def _beside_weights(sizing: Sizing, architecture: Architecture) -> list[Term]:

@@ -7,7 +7,8 @@ against each other. Nothing here asks a network.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,24 +59,41 @@ class Fit:
 
     @property
     def concurrency(self) -> int:
-        """How many requests of the wanted context have room at once."""
+        """
+        How many requests of the wanted context can be served at once.
+
+        More requests take more beside the KV cache, too, so that it is not simply how many sequences the
+        cache of this fit has room for.
+        """
         if self.footprint is None:
             return 0
-        most = cloudrun.limits().max_concurrency if self.place.shape else self.footprint.sequences
-        return min(most, self.footprint.sequences)
+        return _largest(
+            min(self._most, self.wanting(parallel=1).sequences),
+            lambda count: self.wanting(parallel=count).sequences >= count,
+        )
+
+    @property
+    def sequences(self) -> int:
+        """How many sequences of the wanted context the KV cache of this fit has room for."""
+        return self.footprint.sequences if self.footprint else 0
+
+    @property
+    def _most(self) -> int:
+        """Requests that Cloud Run gives to one instance; as many as one likes elsewhere."""
+        return cloudrun.limits().max_concurrency if self.place.shape else sys.maxsize
 
     @property
     def binds(self) -> str:
         """What keeps more from fitting."""
         if self.footprint is None:
             return "its architecture is not known"
+        if _wants_another_gpu(self):
+            return "the GPU's kind"
         if self.footprint.cache_bytes < 0:
             return "weights"
-        if self.problems and self.footprint.sequences >= self.what.settings.parallel:
-            return "memory beside the GPU" if self.host_bytes > self.place.host_memory else "the GPU's kind"
-        if self.place.shape and self.footprint.sequences > cloudrun.limits().max_concurrency:
-            return "Cloud Run's limit of requests"
-        return "KV cache"
+        if self.host_bytes > self.place.host_memory:
+            return "memory beside the GPU"
+        return "Cloud Run's limit of requests" if self.sequences > self._most else "KV cache"
 
     @property
     def host_bytes(self) -> int:
@@ -94,14 +112,11 @@ class Fit:
 
     def longest_context(self) -> int:
         """The longest context that all the wanted requests can have at once, in steps of 256; 0 where none."""
-        low, high = 0, self.what.model.context // _STEP
-        while low < high:
-            middle = (low + high + 1) // 2
-            if self.wanting(context=middle * _STEP).concurrency >= self.what.settings.parallel:
-                low = middle
-            else:
-                high = middle - 1
-        return low * _STEP
+        wanted = self.what.settings.parallel
+        return _STEP * _largest(
+            self.what.model.context // _STEP,
+            lambda steps: self.wanting(context=steps * _STEP).sequences >= wanted,
+        )
 
     def as_json(self) -> dict[str, Any]:  # Any: JSON
         """The fit as `--json` prints it."""
@@ -130,6 +145,15 @@ class Fit:
         }
 
 
+def _largest(most: int, holds: Callable[[int], bool]) -> int:
+    """The largest number up to `most` for which `holds`; 0 where none does. What holds must hold for all below."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle - 1)
+    return low
+
+
 def fit(what: Serving, place: Place) -> Fit:
     """Whether `what` fits `place`."""
     sizing = Sizing(model=what.model, weights=what.weights, settings=what.settings, device=place.device)
@@ -144,9 +168,14 @@ def ladder(model: Model) -> tuple[int, ...]:
     return (*(context for context in LADDER if context < own), own)
 
 
+def _wants_another_gpu(result: Fit) -> bool:
+    kinds, shape = result.what.weights.gpus, result.place.shape
+    return bool(kinds) and (shape is None or shape.gpu not in kinds)
+
+
 def _problems(result: Fit) -> Iterable[str]:
     footprint, settings, place = result.footprint, result.what.settings, result.place
-    if result.what.weights.gpus and (place.shape is None or place.shape.gpu not in result.what.weights.gpus):
+    if _wants_another_gpu(result):
         yield f"only {' and '.join(result.what.weights.gpus)} can compute with {result.what.weights.quantization} weights"
     if settings.context > result.what.model.context:
         yield f"{result.what.model.name} was made for {result.what.model.context:,} tokens, not {settings.context:,}"
@@ -161,6 +190,9 @@ def _problems(result: Fit) -> Iterable[str]:
             f"the KV cache of {settings.parallel} × {settings.context:,} tokens wants {wanted}, "
             f"and {gib(footprint.cache_bytes)} are left: room for {footprint.sequences}"
         )
+    most = cloudrun.limits().max_concurrency
+    if place.shape and settings.parallel > most:
+        yield f"Cloud Run gives an instance {most:,} requests at once at most, not {settings.parallel:,}"
     if result.host_bytes > place.host_memory:
         yield f"{gib(result.host_bytes)} are wanted beside the GPU, and the instance has {gib(place.host_memory)}"
 

@@ -46,6 +46,12 @@ class Estimate:
         return flags(self.best, self.wanted) if self.best else {}
 
     @property
+    def instances(self) -> int:
+        """How many instances a new project's quotas allow; 0 where not even one, or where nothing fits."""
+        count = self.wanted.max_instances
+        return min((int(quota.default * count / quota.needs) for quota in self.quotas), default=0)
+
+    @property
     def price(self) -> str:
         """What an hour costs, in words; '' where nothing fits."""
         if self.hourly is None:
@@ -67,6 +73,8 @@ class Estimate:
             "unconfirmed_prices": list(self.hourly.unconfirmed) if self.hourly else [],
             "cold_starts": {way: start.as_json() for way, start in self.cold_starts.items()},
             "flags": dict(self.flags),
+            "most": {"parallel": best.concurrency, "context": best.longest_context()} if best else None,
+            "instances_of_default_quotas": self.instances,
             "quotas": [quota.as_json() for quota in self.quotas],
             "remedies": [
                 {

@@ -53,7 +53,7 @@ def subject(name: str, base: Path, *, weights: str | None = None) -> Subject:
             engine: offered[0] for engine in known.weights if (offered := catalog.published(known, engine))
         }
         return Subject(model=known, weights=usual)
-    if not is_source(name) and not (base / name).exists():
+    if not is_source(name) and (not name.strip() or not (base / name).exists()):
         close = catalog.suggest(name)
         raise UnknownModel(
             f"the catalog knows no model {name!r}, and there is no such file or folder",

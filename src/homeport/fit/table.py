@@ -89,9 +89,14 @@ def wish(name: str | None, file: Path, **given: Any) -> Wish:  # Any: fields of 
     base = file.absolute().parent if name is None else Path.cwd()
     found = subject(spec.model, base, weights=spec.weights)
     settings = _checked(Engine, spec.engine, given)
-    if "context" not in given and found.model.context:
-        # The default, shortened for a model that was made for less.
-        settings = settings.model_copy(update={"context": min(settings.context, found.model.context)})
+    most = found.model.context or settings.context
+    if settings.context > most and ("context" in given or spec.engine.context != Engine().context):
+        raise SpecError(
+            f"{found.model.name} was made for {most:,} tokens, not {settings.context:,}",
+            hint=f"take a context of {most} at most",
+        )
+    # The default is shortened for a model that was made for less.
+    settings = settings.model_copy(update={"context": min(settings.context, most)})
     return Wish(
         subject=found, settings=settings, cloudrun=_checked(CloudRun, spec.cloudrun or CloudRun(), given)
     )
@@ -123,7 +128,7 @@ def look(wanted: Wish, *, prices: Path | None = None, engine: str | None = None)
         rows=(*rows, *here),
         contexts=ladder(found.model),
         estimates=estimates,
-        notes=(*found.notes, *notes, *more, *_of_gpus(rows)),
+        notes=(*found.notes, *notes, *more, *_unknown(rows), *_of_gpus(rows)),
     )
 
 
@@ -135,7 +140,7 @@ def _spec(name: str | None, file: Path) -> Spec:
         spec = load_spec(file)
         if spec.model == name:
             return spec
-    return Spec(model=name)
+    return Spec().model_copy(update={"model": name})
 
 
 def _checked(kind: type[_Table], value: _Table, given: Mapping[str, Any]) -> _Table:
@@ -183,6 +188,13 @@ def _cloud_rows(one: Estimate, prices: Prices, wanted: CloudRun) -> list[Row]:
         for best in by_gpu.values()
         if best.place.shape is not None
     ]
+
+
+def _unknown(rows: Iterable[Row]) -> list[str]:
+    """What could not be counted, each thing once."""
+    return list(
+        dict.fromkeys(what for row in rows if row.fit.footprint for what in row.fit.footprint.unknown)
+    )
 
 
 def _of_gpus(rows: Iterable[Row]) -> list[str]:
