@@ -109,3 +109,16 @@ def layers(architecture: Architecture) -> list[dict[str, Any]]:
         )
         for _ in range(count)
     ]
+
+
+def test_the_parts_of_the_catalog_are_what_the_networks_of_transformers_have() -> None:
+    ran = subprocess.run(
+        [str(PYTHON), str(ROOT / "scripts" / "model_parts.py")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    printed = dict(re.findall(r"# (\S+): ([\d,]+) bytes", ran.stdout))
+    known = {model.name: f"{model.parts.total:,}" for model in catalog.models() if model.parts}
+    assert printed == known

@@ -50,6 +50,9 @@ def model_text(model: Model) -> str:
     for engine, source in model.weights.items():
         size = f" ({model.sizes[engine] / 1e9:.1f} GB)" if engine in model.sizes else ""
         facts[f"for {engine}"] = source + size
+    for variant in model.variants:
+        size = f" ({variant.size / 1e9:.1f} GB{'?' if variant.unconfirmed else ''})" if variant.size else ""
+        facts[f"as {variant.quantization}"] = f"{variant.source}{size}, for vllm"
     facts["note"] = model.note
     facts["unconfirmed"] = ", ".join(model.unconfirmed)
     facts["sources"] = "; ".join(model.sources)
