@@ -32,8 +32,13 @@ def header_of(layout: Mapping[str, tuple[str, tuple[int, ...]]]) -> tuple[bytes,
             size *= length
         table[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [at, at + size]}
         at += size
+    return packed(table, at)
+
+
+def packed(table: Mapping[str, Any], data: int) -> tuple[bytes, int]:
+    """The beginning of a file with this header and `data` bytes behind it, and how long the whole file is."""
     text = json.dumps(table).encode()
-    return struct.pack("<Q", len(text)) + text, 8 + len(text) + at
+    return struct.pack("<Q", len(text)) + text, 8 + len(text) + data
 
 
 LAYOUT: dict[str, tuple[str, tuple[int, ...]]] = {
@@ -78,6 +83,25 @@ def test_tensors_are_told_apart_by_their_names() -> None:
         ("multi_modal_projector.mm_input_projection_weight", "vision"),
         ("audio_tower.conformer.0.attention.attn.q_proj.weight", "audio"),
         ("model.norm.weight", "rest"),
+        ("model.vision_tower.patch_embedder.position_embedding_table", "vision"),
+        ("model.embed_vision.multimodal_embedder.embedding_projection.weight", "vision"),
+        ("model.embed_vision.pos_embedding", "vision"),
+        ("model.visual.merger.mlp.0.weight", "vision"),
+        ("model.multi_modal_projector.patch_merger.merging_layer.weight", "vision"),
+        ("model.audio_tower.subsample_conv_projection.layer0.conv.weight", "audio"),
+        ("model.audio_tower.layers.0.self_attn.per_dim_scale", "audio"),
+        ("model.embed_audio.embedding_projection.weight", "audio"),
+        ("model.language_model.per_layer_model_projection.weight", "matrices"),
+        ("model.language_model.layers.0.per_layer_input_gate.weight", "matrices"),
+        ("model.layers.3.mlp.shared_expert.down_proj.weight", "matrices"),
+        ("model.layers.3.self_attn.o_proj.weight_scale_inv", "matrices"),
+        ("language_model.lm_head.weight", "head"),
+        ("lm_head.weight_packed", "head"),
+        ("lm_head.weight_scale", "head"),
+        ("lm_head.qweight", "head"),
+        ("model.embed_tokens.weight_scale", "embedding"),
+        ("model.layers.3.self_attn.sinks", "rest"),
+        ("model.language_model.layers.0.layer_scalar", "rest"),
     ],
 )
 def test_the_names_of_other_families_are_known_too(name: str, part: str) -> None:
@@ -97,6 +121,52 @@ def test_the_parts_always_add_up_to_the_file(layout: dict[str, tuple[str, tuple[
     layout.pop("__metadata__", None)
     begin, size = header_of(layout)
     assert tensors.of_safetensors(safetensors_header.parse(begin, size, "x")).total == size - len(begin)
+
+
+@given(
+    st.lists(st.integers(0, 9), min_size=1, max_size=6).map(list),
+    st.integers(0, 5),
+    st.integers(0, 1),
+    st.sampled_from([-3, -1, 1, 3]),
+)
+def test_tensors_that_do_not_fill_the_file_are_told(sizes: list[int], which: int, end: int, by: int) -> None:
+    begin, size = header_of({str(at): ("F8_E4M3", (length,)) for at, length in enumerate(sizes)})
+    table = json.loads(begin[8:])
+    table[str(which % len(sizes))]["data_offsets"][end] += by
+    with pytest.raises(WeightsError):
+        safetensors_header.parse(*packed(table, size - len(begin)), "x")
+
+
+@pytest.mark.parametrize(
+    ("entry", "more", "said"),
+    [
+        ({"dtype": "I8", "shape": [2, 5], "data_offsets": [0, 10.0]}, 0, "a length that is none"),
+        ({"dtype": "I8", "shape": [2, True], "data_offsets": [0, 10]}, 0, "a length that is none"),
+        ({"dtype": "I8", "shape": [-2, -5], "data_offsets": [0, 10]}, 0, "a length that is none"),
+        ({"dtype": "I8", "shape": "25", "data_offsets": [0, 10]}, 0, "no type or no shape"),
+        ({"dtype": "BF16", "shape": [2, 5], "data_offsets": [0, 10]}, 0, "has 10 bytes, by its shape it needs 20"),
+        ({"dtype": "I8", "shape": [2, 5], "data_offsets": [0, 10]}, 3, "announces 10 bytes of tensors, the file has 13"),
+    ],
+)  # fmt: skip
+def test_lengths_are_checked_before_they_are_believed(entry: dict[str, Any], more: int, said: str) -> None:
+    with pytest.raises(WeightsError, match=said):
+        safetensors_header.parse(*packed({"t": entry}, 10 + more), "x")
+
+
+def test_a_gap_does_not_make_up_for_an_overlap() -> None:
+    spans = ([0, 10], [5, 15], [20, 25])
+    table = {
+        str(at): {"dtype": "I8", "shape": [end - begin], "data_offsets": [begin, end]}
+        for at, (begin, end) in enumerate(spans)
+    }
+    with pytest.raises(WeightsError, match="overlap, or leave gaps"):
+        safetensors_header.parse(*packed(table, 25), "x")
+
+
+def test_a_type_that_is_newer_than_homeport_is_believed() -> None:
+    table = {"t": {"dtype": "F3_NEW", "shape": [8], "data_offsets": [0, 3]}}
+    (tensor,) = safetensors_header.parse(*packed(table, 3), "x")
+    assert (tensor.dtype, tensor.size) == ("F3_NEW", 3)
 
 
 @given(st.integers(0, 400))
@@ -142,6 +212,14 @@ def test_a_header_that_is_none_is_told(spoil: Any, said: str) -> None:
         ({"quantization_config": {"quant_method": "compressed-tensors", "format": "pack-quantized"}}, "I32", "w4a16"),
         ({"quantization_config": {"quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized"}}, "I32", "nvfp4"),
         ({"quantization_config": {"quant_method": "awq"}}, "I32", "awq"),
+        ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "I32", "gptq"),
+        ({"quantization_config": {"quant_method": "fp8"}}, "F8_E4M3", "fp8"),
+        ({"quantization_config": {"quant_method": "compressed-tensors", "format": "float-quantized"}}, "F8_E4M3", "fp8"),
+        ({"quantization_config": {"quant_method": "compressed-tensors", "format": "int-quantized"}}, "I8", "int8"),
+        ({"quantization_config": {"format": "pack-quantized", "config_groups": {"group_0": {"weights": {"num_bits": 8}}}}}, "I32", "w8a16"),
+        ({"quantization_config": {"quant_method": "modelopt", "quant_algo": "NVFP4"}}, "U8", "nvfp4"),
+        ({"compression_config": {"format": "pack-quantized"}}, "I32", "w4a16"),
+        ({"text_config": {"quantization_config": {"quant_method": "awq"}}}, "I32", "awq"),
     ],
 )  # fmt: skip
 def test_how_weights_are_stored_is_said_in_a_word(config: dict[str, Any], dtype: str, word: str) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,17 @@ from homeport.errors import WeightsError
 _MOST_BYTES = 100_000_000
 """The format's own limit of a header."""
 _LENGTH = 8
+_MOST_DIMENSIONS = 64
+# Types by the bits of one number. One that is not here may be newer than this table, and is believed.
+_TYPES = {
+    4: "F4",
+    6: "F6_E2M3 F6_E3M2",
+    8: "BOOL U8 I8 F8_E4M3 F8_E5M2 F8_E8M0 F8_E4M3FNUZ F8_E5M2FNUZ",
+    16: "U16 I16 F16 BF16",
+    32: "U32 I32 F32",
+    64: "U64 I64 F64 C64",
+}
+_BITS = {dtype: bits for bits, dtypes in _TYPES.items() for dtype in dtypes.split()}
 _AGAIN = "fetch it again; its publisher's page says how large it must be"
 
 
@@ -59,22 +72,36 @@ def parse(data: bytes, size: int, where: str) -> tuple[Tensor, ...]:
         raise NeedsMore(end)
     try:
         header = json.loads(data[_LENGTH:end])
-        tensors = tuple(_tensor(name, entry) for name, entry in header.items() if name != "__metadata__")
-        announced = max(
-            (entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0
-        )
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
+        entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
+        tensors = tuple(_tensor(name, entry) for name, entry in entries.items())
+        spans = sorted(tuple(entry["data_offsets"]) for entry in entries.values())
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise WeightsError(
             f"{where} is damaged: its header is not a table of tensors ({error})", hint=_AGAIN
         ) from error
-    if sum(tensor.size for tensor in tensors) != announced:
-        raise WeightsError(f"{where} is damaged: its tensors overlap, or leave gaps", hint=_AGAIN)
-    if end + announced > size:
-        raise WeightsError(
-            f"{where} is cut short: its header announces {announced:,} bytes of tensors, the file has {size - end:,}",
-            hint=_AGAIN,
-        )
+    _check_spans([(0, 0), *spans], size - end, where)
+    for tensor in tensors:
+        wanted = prod(tensor.shape) * _BITS.get(tensor.dtype, 0)
+        if tensor.dtype in _BITS and tensor.size * 8 != wanted:
+            raise WeightsError(
+                f"{where} is damaged: {tensor.name} has {tensor.size:,} bytes, by its shape it needs {-(-wanted // 8):,}",
+                hint=_AGAIN,
+            )
     return tensors
+
+
+def _check_spans(spans: list[tuple[int, int]], has: int, where: str) -> None:
+    """That the tensors, in the order of their offsets, fill the `has` bytes behind the header exactly."""
+    if any(begin != before for (_, before), (begin, _) in pairwise(spans)):
+        raise WeightsError(f"{where} is damaged: its tensors overlap, or leave gaps", hint=_AGAIN)
+    announced = spans[-1][1]
+    if announced == has:
+        return
+    how = "cut short" if announced > has else "damaged"
+    raise WeightsError(
+        f"{where} is {how}: its header announces {announced:,} bytes of tensors, the file has {has:,}",
+        hint=_AGAIN,
+    )
 
 
 def _length(data: bytes, size: int, where: str) -> int:
@@ -92,8 +119,11 @@ def _length(data: bytes, size: int, where: str) -> int:
 
 
 def _tensor(name: str, entry: dict[str, Any]) -> Tensor:  # Any: JSON of a stranger; the caller answers for it
-    begin, end = entry["data_offsets"]
-    if not 0 <= begin <= end:
+    dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or not isinstance(shape, list) or len(shape) > _MOST_DIMENSIONS:
+        raise TypeError(f"{name} has no type or no shape")
+    if any(type(number) is not int or not 0 <= number < 1 << 63 for number in (begin, end, *shape)):
+        raise ValueError(f"{name} has a length that is none")
+    if begin > end:
         raise ValueError(f"{name} ends before it begins")
-    shape = tuple(int(length) for length in entry["shape"])
-    return Tensor(name=name, dtype=str(entry["dtype"]), shape=shape, size=end - begin)
+    return Tensor(name=name, dtype=dtype, shape=tuple(shape), size=end - begin)

@@ -24,7 +24,8 @@ _PARTS = (
     ),
     ("per_layer_embedding", re.compile(r"embed_tokens_per_layer|per_layer_token_embd")),
     ("embedding", re.compile(r"(^|\.)(embed_tokens|wte|tok_embeddings|token_embd)\.")),
-    ("head", re.compile(r"(^|\.)(lm_head|output)\.(weight|bias|qweight|scales|qzeros)$")),
+    # A head that is quantized keeps its scales; `output` is GGUF's and Mistral's word for it.
+    ("head", re.compile(r"(^|\.)(lm_head\.|output\.(weight|bias|qweight|scales|qzeros)$)")),
     ("rest", re.compile(r"per_expert_scale$")),
     # What quantized checkpoints keep beside a matrix belongs to it.
     (
@@ -36,6 +37,13 @@ _PARTS = (
 )
 _GGUF_ENCODERS = (("vision", ("v.", "mm.")), ("audio", ("a.", "mm.a.")))
 _STORED = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F8_E4M3": "fp8", "F8_E5M2": "fp8"}
+_FORMATS = {
+    "nvfp4-pack-quantized": "nvfp4",
+    "mxfp4-pack-quantized": "mxfp4",
+    "float-quantized": "fp8",
+    "int-quantized": "int8",
+}
+_ALGORITHMS = {"NVFP4": "nvfp4", "FP8": "fp8"}
 
 
 def of_safetensors(tensors: Iterable[Tensor]) -> Parts:
@@ -63,9 +71,10 @@ def quantization(config: Table, tensors: Iterable[Tensor]) -> str:
 
     By what config.json says of it, else by the type that most bytes have; '' where neither tells.
     """
-    made = config.part("quantization_config")
-    if made is not None:
-        return _compressed(made) or made.text("quant_method")
+    for table in filter(None, (config, config.part("text_config"))):
+        made = table.part("quantization_config") or table.part("compression_config")
+        if made is not None:
+            return _compressed(made) or made.text("quant_method")
     bytes_of: Counter[str] = Counter()
     for tensor in tensors:
         bytes_of[tensor.dtype] += tensor.size
@@ -73,10 +82,19 @@ def quantization(config: Table, tensors: Iterable[Tensor]) -> str:
 
 
 def _compressed(made: Table) -> str:
-    """What the package compressed-tensors calls a scheme, in the words of the catalog."""
+    """What compressed-tensors calls a format and ModelOpt an algorithm, in the words of the catalog; else ''."""
     form = made.text("format")
-    known = {"nvfp4-pack-quantized": "nvfp4", "float-quantized": "fp8", "pack-quantized": "w4a16"}
-    return known.get(form, "")
+    if form == "pack-quantized":
+        return f"w{_bits(made)}a16"
+    return _FORMATS.get(form) or _ALGORITHMS.get(made.text("quant_algo").upper(), "")
+
+
+def _bits(made: Table) -> int:
+    """Bits of a packed weight: the fewest that a group of layers has, 4 where none says."""
+    groups = made.part("config_groups")
+    each = [groups.part(name) for name in groups.values] if groups else []
+    weights = [found for group in each if group and (found := group.part("weights"))]
+    return min((bits for found in weights if (bits := found.number("num_bits"))), default=4)
 
 
 def _part(name: str, dimensions: int) -> str:

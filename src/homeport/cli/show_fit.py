@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from homeport.engines.footprint import Term, gib
 from homeport.fit import Fit
 from homeport.fit.cloud import Estimate
@@ -97,9 +99,9 @@ def _estimate(one: Estimate) -> list[str]:
         "price": one.price,
         "cold start": "; ".join(f"{way} {start.text}" for way, start in one.cold_starts.items())
         + "; expected from published figures, not measured by homeport",
-        "flags": " ".join(f"{key} {value}" for key, value in one.flags.items() if key.startswith(("-", "O"))),
-        "service": ", ".join(f"{key} {value}" for key, value in one.flags.items() if key[0].islower())
-        + f"; a new project's quotas allow {_counted(one.instances)}",
+        "flags": _told(one.flags),
+        "service": f"concurrency {best.what.settings.parallel}, max instances {one.wanted.max_instances}"
+        f"; a new project's quotas allow {_counted(one.instances)}",
     }
     short = [quota for quota in one.quotas if not quota.suffices]
     if short:
@@ -108,16 +110,24 @@ def _estimate(one: Estimate) -> list[str]:
 
 
 def _most(best: Fit) -> str:
-    """How far the place goes, and the flags that go there."""
-    settings, longest = best.what.settings, best.longest_context()
-    users, length = (
-        ("OLLAMA_NUM_PARALLEL", "OLLAMA_CONTEXT_LENGTH")
-        if best.what.engine == "ollama"
-        else ("--max-num-seqs", "--max-model-len")
-    )
+    """How far the place goes, and what the engine is told to go there."""
+    settings = best.what.settings
+    users, length = best.wanting(parallel=best.concurrency), best.wanting(context=best.longest_context())
     return (
-        f"{best.concurrency} × {settings.context:,} tokens ({users} {best.concurrency}), "
-        f"or {settings.parallel} × {longest:,} ({length} {longest})"
+        f"{users.what.settings.parallel} × {settings.context:,} tokens{_told_for(users, best)}, "
+        f"or {settings.parallel} × {length.what.settings.context:,}{_told_for(length, best)}"
+    )
+
+
+def _told_for(other: Fit, best: Fit) -> str:
+    """` (--max-num-seqs 118)`: what differs from what is wanted."""
+    changed = {flag: value for flag, value in other.flags.items() if best.flags.get(flag) != value}
+    return f" ({_told(changed)})" if changed else ""
+
+
+def _told(flags: Mapping[str, str]) -> str:
+    return " ".join(
+        f"{flag} {value}" if flag.startswith("-") else f"{flag}={value}" for flag, value in flags.items()
     )
 
 

@@ -128,6 +128,9 @@ class EngineModule(Protocol):
     def check(self, settings: Engine) -> None:
         """Raise `SpecError` for settings that this engine cannot honour."""
 
+    def flags(self, settings: Engine) -> Mapping[str, str]:
+        """What it is told of context, requests and precision on a GPU: its flags, or its variables."""
+
     def footprint(self, sizing: Sizing) -> Footprint | None:
         """The memory that it takes; None where the model's architecture is not known."""
 

@@ -54,6 +54,12 @@ def check(settings: Engine) -> None:
     _refuse(bool(owned), "extra_args", f"{owned[:1]} is set by other keys of homeport.toml")
 
 
+def flags(settings: Engine) -> dict[str, str]:
+    """What our server of llama.cpp is told of context and requests."""
+    told = {"--context": f"{settings.context}", "--parallel": f"{settings.parallel}"}
+    return told if settings.kv_dtype == "auto" else {**told, "--kv-dtype": settings.kv_dtype}
+
+
 def launch(request: Request, installation: Installation) -> Launch:
     """A server process of our own, with flags named as llama-server's."""
     settings, model = request.settings, request.model
@@ -61,7 +67,8 @@ def launch(request: Request, installation: Installation) -> Launch:
     command = [installation.executable, str(_SERVER)]
     command += ["--model", str(request.weights), "--alias", name]
     command += ["--host", request.host, "--port", str(request.port)]
-    command += ["--context", str(settings.context), "--parallel", str(settings.parallel)]
+    for flag, value in flags(settings).items():
+        command += [flag, value]
     command += ["--threads", str(request.machine.cores)]
     if model.chat_template is not None:
         command += ["--chat-template", str(model.chat_template)]
@@ -72,8 +79,6 @@ def launch(request: Request, installation: Installation) -> Launch:
     for key in ("temperature", "top_p", "top_k"):
         if key in model.sampling:
             command += [f"--{key.replace('_', '-')}", f"{model.sampling[key]:g}"]
-    if settings.kv_dtype != "auto":
-        command += ["--kv-dtype", settings.kv_dtype]
     if request.keyed:
         command.append("--api-key-on-stdin")
     for field in settings.extra_args:
@@ -131,4 +136,4 @@ def _refuse(condition: bool, key: str, why: str) -> None:
         raise SpecError(f"engine.{key} cannot be honoured by llamacpp: {why}", hint=f"remove engine.{key}")
 
 
-__all__ = ["FORMAT", "INSTALL_HINT", "check", "explain", "find", "footprint", "launch"]
+__all__ = ["FORMAT", "INSTALL_HINT", "check", "explain", "find", "flags", "footprint", "launch"]

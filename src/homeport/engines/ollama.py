@@ -50,6 +50,18 @@ def check(settings: Engine) -> None:
         )
 
 
+def flags(settings: Engine) -> dict[str, str]:
+    """What Ollama is told of context and requests, through its environment."""
+    told = {
+        "OLLAMA_CONTEXT_LENGTH": f"{settings.context}",
+        "OLLAMA_NUM_PARALLEL": f"{settings.parallel}",
+    }
+    if settings.kv_dtype != "auto":
+        # Ollama keeps them so only with flash attention.
+        told |= {"OLLAMA_KV_CACHE_TYPE": settings.kv_dtype, "OLLAMA_FLASH_ATTENTION": "1"}
+    return told
+
+
 def launch(request: Request, installation: Installation) -> Launch:
     """`ollama serve` with the context and parallelism of the spec; its first request pulls the tag."""
     settings, model = request.settings, request.model
@@ -59,20 +71,15 @@ def launch(request: Request, installation: Installation) -> Launch:
             hint="remove local.api_key and stay on loopback, or set engine.kind to llamacpp or vllm",
         )
     tag = model.weights["ollama"]
-    environment = {
-        "OLLAMA_HOST": f"{request.host}:{request.port}",
-        "OLLAMA_CONTEXT_LENGTH": str(settings.context),
-        "OLLAMA_NUM_PARALLEL": str(settings.parallel),
-        "OLLAMA_KEEP_ALIVE": "-1",
-    }
-    if settings.kv_dtype != "auto":
-        # Ollama keeps them so only with flash attention.
-        environment |= {"OLLAMA_KV_CACHE_TYPE": settings.kv_dtype, "OLLAMA_FLASH_ATTENTION": "1"}
     return Launch(
         engine="ollama",
         version=installation.version,
         command=(installation.executable, "serve"),
-        environment=environment,
+        environment={
+            "OLLAMA_HOST": f"{request.host}:{request.port}",
+            "OLLAMA_KEEP_ALIVE": "-1",
+            **flags(settings),
+        },
         model=tag,
         host=request.host,
         port=request.port,
@@ -97,4 +104,4 @@ def explain(log: str) -> HomeportError | None:
     return None
 
 
-__all__ = ["FORMAT", "INSTALL_HINT", "check", "explain", "find", "footprint", "launch"]
+__all__ = ["FORMAT", "INSTALL_HINT", "check", "explain", "find", "flags", "footprint", "launch"]

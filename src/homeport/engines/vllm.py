@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from homeport.engines import Format, Installation, Launch, Request, served_name
-from homeport.engines.vllm_memory import BATCHED_TOKENS, UTILIZATION, footprint
+from homeport.engines.vllm_memory import flags, footprint
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
 from homeport.spec import Engine
 
@@ -31,6 +31,8 @@ _OWNED = {
     *("--api-server-count", "--middleware", "--trust-remote-code", "--uds"),
 }
 """Flags that homeport promises something about."""
+_ON_GPUS = {"--max-num-batched-tokens", "--gpu-memory-utilization"}
+"""On a CPU its defaults are the same everywhere."""
 _CACHE_IF_UNKNOWN = 2**30
 _SERVER = Path(__file__).parent / "vllm_server" / "homeport_vllm.py"
 
@@ -69,7 +71,9 @@ def launch(request: Request, installation: Installation) -> Launch:
     name = served_name(model)
     command = [installation.executable, str(_SERVER), "serve", str(request.weights)]
     command += ["--served-model-name", name, "--host", request.host, "--port", str(request.port)]
-    command += ["--max-model-len", str(settings.context), "--max-num-seqs", str(settings.parallel)]
+    for flag, value in flags(settings).items():
+        if request.machine.gpus or flag not in _ON_GPUS:
+            command += [flag, value]
     command += ["--dtype", settings.dtype]
     environment = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
     if not request.machine.gpus:
@@ -83,14 +87,6 @@ def launch(request: Request, installation: Installation) -> Launch:
             "GOMP_SPINCOUNT": "1000",
             "VLLM_HOST_IP": "127.0.0.1",
         }
-    else:
-        # Both are what `fit` counts with; vLLM's own defaults vary with the GPU.
-        command += ["--max-num-batched-tokens", str(BATCHED_TOKENS)]
-        command += ["--gpu-memory-utilization", str(UTILIZATION)]
-    if settings.kv_dtype != "auto":
-        command += ["--kv-cache-dtype", settings.kv_dtype]
-    if settings.quantization is not None:
-        command += ["--quantization", settings.quantization]
     tools = settings.tool_parser or model.tool_parser
     if tools is not None:
         command += ["--enable-auto-tool-choice", "--tool-call-parser", tools]
@@ -190,4 +186,4 @@ def _generation_config(request: Request) -> dict[str, str]:
     return {str(path): json.dumps({**sampling, "eos_token_id": sorted(set(ends))}, indent=1)}
 
 
-__all__ = ["FORMAT", "INSTALL_HINT", "check", "explain", "find", "footprint", "launch"]
+__all__ = ["FORMAT", "INSTALL_HINT", "check", "explain", "find", "flags", "footprint", "launch"]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from homeport.catalog import Architecture
 from homeport.catalog.parts import Parts
 from homeport.engines.footprint import Footprint, KvCache, Sizing, Term, gib
+from homeport.spec import Engine
 
 BATCHED_TOKENS = 2048
 """`--max-num-batched-tokens`. vLLM's own default grows with the GPU's memory, and takes cache for it."""
@@ -83,11 +84,26 @@ def footprint(sizing: Sizing) -> Footprint | None:
     return Footprint(usable=usable, fixed=fixed, weights=weights.size, cache=cache, unknown=unknown)
 
 
+def flags(settings: Engine) -> dict[str, str]:
+    """What `vllm serve` is told on a GPU, so that it shares out memory as is reckoned here."""
+    told = {
+        "--max-model-len": f"{settings.context}",
+        "--max-num-seqs": f"{settings.parallel}",
+        "--max-num-batched-tokens": f"{BATCHED_TOKENS}",
+        "--gpu-memory-utilization": f"{UTILIZATION}",
+    }
+    if settings.kv_dtype != "auto":
+        told["--kv-cache-dtype"] = settings.kv_dtype
+    if settings.quantization is not None:
+        told["--quantization"] = settings.quantization
+    return told
+
+
 def kv_cache(
     architecture: Architecture, *, context: int, element_bytes: int, block: int, in_flight: int
 ) -> KvCache:
     """
-    VLLM's blocks for sequences of `context` tokens.
+    The blocks of vLLM for sequences of `context` tokens.
 
     `block` is the tokens of one block in the layer with the largest page, `in_flight` the tokens that may be
     scheduled and not settled: those behind a sliding window are kept so long.
@@ -166,7 +182,7 @@ def _beside_weights(sizing: Sizing, architecture: Architecture) -> list[Term]:
 
 
 def _adapters(architecture: Architecture) -> Term:
-    """VLLM sets room aside for `--max-loras` (1) adapters of `--max-lora-rank` (16) over every matrix."""
+    """The room that vLLM sets aside for `--max-loras` (1) adapters of `--max-lora-rank` (16) on every matrix."""
     wide = architecture.heads or 1
     qkv = architecture.hidden + (wide + 2 * max(architecture.kv_heads)) * max(architecture.head_dim)
     ffn = 3 * (architecture.hidden + (architecture.ffn or 4 * architecture.hidden))

@@ -8,7 +8,7 @@ against each other. Nothing here asks a network.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -94,6 +94,11 @@ class Fit:
         if self.host_bytes > self.place.host_memory:
             return "memory beside the GPU"
         return "Cloud Run's limit of requests" if self.sequences > self._most else "KV cache"
+
+    @property
+    def flags(self) -> Mapping[str, str]:
+        """What the engine is told for this: its flags, or its variables."""
+        return module(self.what.engine).flags(self.what.settings)
 
     @property
     def host_bytes(self) -> int:

@@ -13,7 +13,6 @@ from homeport.catalog import cloudrun
 from homeport.catalog.cloudrun import Shape
 from homeport.catalog.prices import Hourly, Prices, load
 from homeport.cold_start import ColdStart
-from homeport.engines.vllm_memory import BATCHED_TOKENS, UTILIZATION
 from homeport.fit import Fit, Serving
 from homeport.fit.choice import Choice, choose
 from homeport.fit.places import Place
@@ -42,14 +41,15 @@ class Estimate:
 
     @property
     def flags(self) -> Mapping[str, str]:
-        """What the engine and Cloud Run would be told, by flag or field."""
-        return flags(self.best, self.wanted) if self.best else {}
+        """What the engine would be told, by flag or variable; empty where nothing fits."""
+        return self.best.flags if self.best else {}
 
     @property
     def instances(self) -> int:
         """How many instances a new project's quotas allow; 0 where not even one, or where nothing fits."""
         count = self.wanted.max_instances
-        return min((int(quota.default * count / quota.needs) for quota in self.quotas), default=0)
+        known = [(quota.default, quota.needs) for quota in self.quotas if quota.default is not None]
+        return min((int(default * count / needs) for default, needs in known), default=0)
 
     @property
     def price(self) -> str:
@@ -73,6 +73,8 @@ class Estimate:
             "unconfirmed_prices": list(self.hourly.unconfirmed) if self.hourly else [],
             "cold_starts": {way: start.as_json() for way, start in self.cold_starts.items()},
             "flags": dict(self.flags),
+            "concurrency": best.what.settings.parallel if best else None,
+            "max_instances": self.wanted.max_instances,
             "most": {"parallel": best.concurrency, "context": best.longest_context()} if best else None,
             "instances_of_default_quotas": self.instances,
             "quotas": [quota.as_json() for quota in self.quotas],
@@ -94,18 +96,24 @@ class Quota:
 
     what: str
     needs: float
-    default: float
+    default: float | None
+    """None where nobody says."""
     unit: str
 
     @property
     def suffices(self) -> bool:
-        """Whether a new project's quota is enough."""
-        return self.needs <= self.default
+        """Whether a new project's quota is known to be enough."""
+        return self.default is not None and self.needs <= self.default
 
     @property
     def text(self) -> str:
         """The quota in words."""
-        return f"{self.what} wants {self.needs:g} {self.unit}, a new project has {self.default:g}"
+        has = (
+            "nobody says what a new project has"
+            if self.default is None
+            else f"a new project has {self.default:g}"
+        )
+        return f"{self.what} wants {self.needs:g} {self.unit}, {has}"
 
     def as_json(self) -> dict[str, Any]:  # Any: JSON
         """The quota as `--json` prints it."""
@@ -172,28 +180,6 @@ def cold_starts(result: Fit) -> dict[str, ColdStart]:
     return {way: cold_start.expected(engine=engine, way=way, weights_bytes=size) for way in WAYS[engine]}
 
 
-def flags(result: Fit, wanted: CloudRun) -> dict[str, str]:
-    """What the engine and Cloud Run would be told, by flag or field."""
-    settings = result.what.settings
-    if result.what.engine == "ollama":
-        told = {
-            "OLLAMA_CONTEXT_LENGTH": f"{settings.context}",
-            "OLLAMA_NUM_PARALLEL": f"{settings.parallel}",
-        }
-    else:
-        told = {
-            "--max-model-len": f"{settings.context}",
-            "--max-num-seqs": f"{settings.parallel}",
-            "--max-num-batched-tokens": f"{BATCHED_TOKENS}",
-            "--gpu-memory-utilization": f"{UTILIZATION}",
-        }
-        if settings.kv_dtype != "auto":
-            told["--kv-cache-dtype"] = settings.kv_dtype
-        if settings.quantization:
-            told["--quantization"] = settings.quantization
-    return {**told, "concurrency": f"{settings.parallel}", "max instances": f"{wanted.max_instances}"}
-
-
 def quotas(shape: Shape, wanted: CloudRun) -> tuple[Quota, ...]:
     """What the instances need of the region's quotas, and what a new project has of them."""
     gpu = cloudrun.gpu(shape.gpu)
@@ -201,11 +187,10 @@ def quotas(shape: Shape, wanted: CloudRun) -> tuple[Quota, ...]:
     limits, count = cloudrun.limits(), wanted.max_instances
     redundancy = "zonal" if wanted.zonal_redundancy else "no-zonal"
     return (
-        # New projects have GPUs without zonal redundancy only, as far as is known.
         Quota(
             what=gpu.quota[redundancy],
             needs=count * gpu.quota_unit,
-            default=0 if wanted.zonal_redundancy else gpu.default_quota * gpu.quota_unit,
+            default=None if wanted.zonal_redundancy else gpu.default_quota * gpu.quota_unit,
             unit="GPU" if gpu.quota_unit == 1 else "thousandths of a GPU",
         ),
         Quota(

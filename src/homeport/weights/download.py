@@ -144,6 +144,9 @@ def begin_of(http: Client, wanted: Download, length: int) -> bytes:
             raise Unexpected(
                 f"{wanted.what}: the server answered {response.status_code}", status=response.status_code
             )
+        part = response.headers.get("Content-Range", "")
+        if response.status_code == 206 and not part.startswith("bytes 0-"):
+            raise Unexpected(f"{wanted.what}: the server sent another part than the first", status=503)
         for block in response.iter_bytes():
             found += block
             if len(found) >= length:

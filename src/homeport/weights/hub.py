@@ -97,7 +97,7 @@ class HubSource:
         return Pin(source=self.text, revision=info.sha or "", files=tuple(files))
 
     def folder(self, root: Path, pin: Pin) -> Path:
-        return self._repo_folder() / "snapshots" / pin.revision
+        return self._snapshot(pin)
 
     def needs(self, pin: Pin, folder: Path) -> int:
         missing = [file for file in pin.files if not (folder / file.path).exists()]
@@ -132,8 +132,15 @@ class HubSource:
         """
         The first `length` bytes of one file of the repository; fewer where it has no more.
 
-        No more is read than that, whether the server knows ranges or not. Raises what `pin` raises.
+        No more is read than that, whether the server knows ranges or not. With HF_HUB_OFFLINE they come from
+        the hub's cache, as the pin did. Raises what `pin` raises.
         """
+        _require_library()
+        from huggingface_hub import constants
+
+        if constants.is_offline_mode():
+            with self._explained(), (self._snapshot(pin) / file.path).open("rb") as cached:
+                return cached.read(length)
         wanted = self._download(pin.revision, file.path, _Blob(etag="", size=file.size))
         with self._explained():
             return retry(lambda: begin_of(http, wanted, length), what=wanted.what)
@@ -295,6 +302,9 @@ class HubSource:
         from huggingface_hub import constants
 
         return Path(constants.HF_HUB_CACHE).expanduser() / f"models--{self.repo.replace('/', '--')}"
+
+    def _snapshot(self, pin: Pin) -> Path:
+        return self._repo_folder() / "snapshots" / pin.revision
 
     def _locks(self) -> Path:
         repo = self._repo_folder()

@@ -1,0 +1,98 @@
+"""Headers from a hub that must not be asked, answers with something else, or never answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from homeport.catalog import described
+from homeport.catalog.described import of_hub
+from homeport.errors import GatedModel, NetworkError
+from homeport.progress import Silent
+from homeport.weights.hub import HubSource
+from hub import Answer, Hub
+from test_described_hub import SHARDS, ask, repository, whole
+from test_weights_hub import hub as hub_of_weights
+
+SMALL = {
+    SHARDS[0]: whole({"model.embed_tokens.weight": ("BF16", (100, 8))}),
+    SHARDS[1]: whole({"model.layers.0.mlp.up_proj.weight": ("BF16", (16, 8))}),
+}
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    monkeypatch.setattr(described, "SILENCE_S", 0.3)
+    yield from hub_of_weights.__wrapped__(tmp_path, monkeypatch)  # type: ignore[attr-defined]  # a fixture's function
+
+
+def test_offline_headers_come_from_the_cache_and_nobody_is_asked(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    source = HubSource(repo="org/model", revision=hub.push("org/model", {**repository(), **SMALL}))
+    pin = source.pin("safetensors")
+    source.fetch(pin, source.folder(Path("/"), pin), Silent())
+    online = of_hub(source, "safetensors", name="x")
+    asked = len(hub.requests)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    offline = of_hub(source, "safetensors", name="x")
+    assert (offline.parts, offline.model) == (online.parts, online.model)
+    assert len(hub.requests) == asked
+
+
+def test_offline_without_a_cache_says_which_setting_it_was(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    hub.push("org/model", repository())
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(NetworkError, match="HF_HUB_OFFLINE is set"):
+        ask()
+    assert not hub.requests
+
+
+def test_another_part_than_the_first_is_not_taken_for_a_header(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.push("org/model", repository())
+    monkeypatch.setattr(hub, "_range", lambda wanted, size: (int(size > 1 << 20), min(size, 1 << 20)))
+    with pytest.raises(NetworkError):
+        ask()
+
+
+def test_every_byte_that_was_sent_is_counted(hub: Hub) -> None:
+    hub.push("org/model", {**repository(), **SMALL})
+    assert ask().fetched == hub.total()
+
+
+def test_a_hub_that_never_sends_a_header_is_one_error_in_time(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.push("org/model", repository())
+    send = hub._send
+
+    def silent(answer: Answer, name: str, body: bytes, cut: int | None) -> None:
+        if name not in SHARDS:
+            send(answer, name, body, cut)
+            return
+        hub.release.wait(30)
+        answer.close_connection = True
+
+    monkeypatch.setattr(hub, "_send", silent)
+    begun = time.monotonic()
+    with pytest.raises(NetworkError, match="cannot be fetched") as caught:
+        ask()
+    assert time.monotonic() - begun < 10
+    assert "HTTPS_PROXY" in caught.value.hint
+
+
+def test_a_file_that_is_forbidden_leads_to_the_licence(hub: Hub) -> None:
+    hub.push("org/model", repository())
+    hub.faults(SHARDS[1]).statuses = [403]
+    with pytest.raises(GatedModel, match="HTTP 403") as refused:
+        ask()
+    assert "hf auth login" in refused.value.hint
