@@ -19,18 +19,18 @@ from hub import Hub
 from test_headers import CONFIG, header_of
 from test_weights_hub import hub as hub_of_weights
 
-MEGABYTES = 4_000_000
+ROWS = 500_000
 LAYERS: dict[str, tuple[str, tuple[int, ...]]] = {
     "model.embed_tokens.weight": ("BF16", (1000, 8)),
-    "model.layers.0.mlp.up_proj.weight": ("BF16", (MEGABYTES, 8)),
+    "model.layers.0.mlp.up_proj.weight": ("BF16", (ROWS, 8)),
 }
-MORE: dict[str, tuple[str, tuple[int, ...]]] = {"model.layers.1.mlp.up_proj.weight": ("BF16", (MEGABYTES, 8))}
+MORE: dict[str, tuple[str, tuple[int, ...]]] = {"model.layers.1.mlp.up_proj.weight": ("BF16", (ROWS, 8))}
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
 
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    monkeypatch.setattr(described, "SILENCE_S", 0.3)
+    monkeypatch.setattr(described, "SILENCE_S", 2)
     yield from hub_of_weights.__wrapped__(tmp_path, monkeypatch)  # type: ignore[attr-defined]  # a fixture's function
 
 
@@ -55,14 +55,14 @@ def ask(file: str | None = None) -> Described:
     return of_hub(source, "gguf" if file else "safetensors", name="hf:org/model")
 
 
-def test_a_hundred_megabytes_are_known_by_their_headers(hub: Hub) -> None:
+def test_megabytes_of_weights_are_known_by_kilobytes_of_headers(hub: Hub) -> None:
     files = repository()
     hub.push("org/model", files)
     found = ask()
     assert found.bytes == sum(len(files[name]) for name in SHARDS) - len(header_of(LAYERS)[0]) - len(
         header_of(MORE)[0]
     )
-    assert found.parts.matrices == 2 * 2 * 8 * MEGABYTES
+    assert found.parts.matrices == 2 * 2 * 8 * ROWS
     assert found.quantization == "bfloat16"
     assert found.model.architecture is not None
     assert found.model.sampling == {"temperature": 0.5}
@@ -81,8 +81,8 @@ def test_a_gguf_is_known_by_its_header(hub: Hub) -> None:
 def test_a_server_that_knows_no_ranges_is_hung_up_on(hub: Hub) -> None:
     hub.push("org/model", repository())
     hub.ranges = False
-    assert ask().parts.matrices == 2 * 2 * 8 * MEGABYTES
-    assert hub.served[SHARDS[0]] < 64_000_000, "the file has 64 MB; some more than asked for is on its way"
+    assert ask().parts.matrices == 2 * 2 * 8 * ROWS
+    assert hub.served[SHARDS[0]] < 8_000_000, "the file has 8 MB; some more than asked for is on its way"
 
 
 def test_a_header_longer_than_guessed_is_asked_for_again(hub: Hub) -> None:
@@ -111,7 +111,7 @@ def test_a_hub_that_falls_silent_is_given_up_on_in_time(hub: Hub) -> None:
     hub.faults(SHARDS[0]).stall_after = 0
     begun = time.monotonic()
     ask()  # it stalls once, and the next try has it
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
 
 
 def test_a_hub_that_stays_broken_is_one_clear_error(hub: Hub) -> None:

@@ -6,12 +6,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from conftest import ROOT, TAUGHT
-from homeport.catalog import Published, inspect
+from homeport.catalog import Published, described, inspect
 from homeport.catalog.gguf_header import read
 from homeport.engines import llamacpp_memory
 from homeport.engines.footprint import Device, Sizing
@@ -84,3 +85,13 @@ def test_the_weights_and_the_graph_take_what_llamacpp_reports(
     assert tensors + terms["repacked matrices"] == pytest.approx(real["model"], rel=TOLERANCE)
     assert terms["graph"] >= real["compute"], "an upper limit"
     assert terms["graph"] < 4 * real["compute"] + 32
+
+
+def test_on_a_gpu_the_embeddings_of_every_layer_stay_beside_it() -> None:
+    what = sizing(TAUGHT)
+    parts = described.of_path(TAUGHT, name="x").parts
+    assert parts.per_layer_embedding > 0
+    on_gpu = replace(what, device=replace(MACHINE, gpu=True), weights=replace(what.weights, parts=parts))
+    budget = llamacpp_memory.footprint(on_gpu)
+    assert budget is not None
+    assert budget.weights == parts.total - parts.per_layer_embedding

@@ -97,8 +97,7 @@ def _estimate(one: Estimate) -> list[str]:
     facts = {
         "most": _most(best),
         "price": one.price,
-        "cold start": "; ".join(f"{way} {start.text}" for way, start in one.cold_starts.items())
-        + "; expected from published figures, not measured by homeport",
+        "cold start": one.start,
         "flags": _told(one.flags),
         "service": f"concurrency {best.what.settings.parallel}, max instances {one.wanted.max_instances}"
         f"; a new project's quotas allow {_counted(one.instances)}",

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from math import prod
 
-from homeport.catalog import Architecture
+from homeport.catalog import Architecture, Published
 from homeport.catalog.gguf_header import Header, block_sizes
-from homeport.engines.footprint import Footprint, KvCache, Sizing, Term
+from homeport.engines.footprint import Footprint, KvCache, Sizing, Term, gib
 
 _PAD = 256
 _MICRO_BATCH = 512
@@ -32,17 +32,10 @@ def footprint(sizing: Sizing) -> Footprint | None:
         return None
     settings, device, weights = sizing.settings, sizing.device, sizing.weights
     usable = Term("memory", device.memory, f"all of {device.name}")
-    copy = None if device.gpu else repacked(sizing)
-    how = f"{weights.quantization or 'as published'}: {weights.how}"
-    if copy:
-        how += "; those that are copied need not stay"
-    fixed = [Term("weights", weights.size - (copy.size if copy else 0), how), *([copy] if copy else [])]
-    if device.gpu:
-        fixed.append(Term("engine", _OLLAMA, "an allowance: CUDA's libraries, and the graph of one batch"))
-    else:
-        fixed += _beside_weights(sizing, architecture)
+    fixed = _on_gpu(weights) if device.gpu else _on_cpu(sizing, architecture)
     cache = kv_cache(architecture, context=settings.context, kv_dtype=settings.kv_dtype)
-    return Footprint(usable=usable, fixed=tuple(fixed), weights=weights.size, cache=cache)
+    on_device = fixed[0].size if device.gpu else weights.size
+    return Footprint(usable=usable, fixed=tuple(fixed), weights=on_device, cache=cache)
 
 
 def kv_cache(architecture: Architecture, *, context: int, kv_dtype: str = "auto") -> KvCache:
@@ -107,12 +100,35 @@ def repacked(sizing: Sizing) -> Term | None:
     )
 
 
-def _beside_weights(sizing: Sizing, architecture: Architecture) -> list[Term]:
+def _on_gpu(weights: Published) -> list[Term]:
+    """
+    What a GPU holds. Embeddings are looked up on the CPU (`dev_input` in llama-model.cpp); where the output head is
+    tied to them, it is a second copy.
+    """
+    parts, size, how = weights.parts, weights.size, f"{_named(weights)}; embeddings are counted, too"
+    if parts is not None:
+        size = parts.total - parts.per_layer_embedding - (parts.embedding if parts.head else 0)
+        how = f"{_named(weights)}, less the {gib(parts.total - size)} of embeddings that stay beside the GPU"
+    return [
+        Term("weights", size, how),
+        Term("engine", _OLLAMA, "an allowance: CUDA's libraries, and the graph of one batch"),
+    ]
+
+
+def _named(weights: Published) -> str:
+    return f"{weights.quantization or 'as published'}: {weights.how}"
+
+
+def _on_cpu(sizing: Sizing, architecture: Architecture) -> list[Term]:
+    copy, weights = repacked(sizing), sizing.weights
+    how = _named(weights) + ("; those that are copied need not stay" if copy else "")
     widest = max(architecture.ffn or 0, architecture.ffn_shared or 0, architecture.hidden)
     masks = _MICRO_BATCH * 2 * _padded(sizing.settings.context)
     graph = _MICRO_BATCH * 4 * (6 * architecture.hidden + 3 * widest) + masks + _GRAPH
     logits = sizing.settings.parallel * architecture.vocabulary * 4
     return [
+        Term("weights", weights.size - (copy.size if copy else 0), how),
+        *([copy] if copy else []),
         Term(
             "graph",
             graph,

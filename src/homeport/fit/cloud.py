@@ -52,6 +52,17 @@ class Estimate:
         return min((int(default * count / needs) for default, needs in known), default=0)
 
     @property
+    def start(self) -> str:
+        """The cold starts in words, with a warning where one may take longer than a startup probe may."""
+        most = cloudrun.limits().startup_s
+        slow = [way for way, start in self.cold_starts.items() if start.high > most]
+        words = "; ".join(f"{way} {start.text}" for way, start in self.cold_starts.items())
+        too_slow = f"; {' and '.join(slow)} may take longer than the {most // 60} min of a startup probe"
+        return f"{words}; expected from published figures, not measured by homeport" + (
+            too_slow if slow else ""
+        )
+
+    @property
     def price(self) -> str:
         """What an hour costs, in words; '' where nothing fits."""
         if self.hourly is None:
@@ -163,12 +174,11 @@ def facts(spec: Spec, spec_file: Path) -> list[tuple[str, str]]:
     if one.best is None or one.hourly is None:
         change = f"; would fit: {one.choice.remedies[0].change}" if one.choice.remedies else ""
         return [("on Cloud Run", f"does not fit {wanted.gpu} in {wanted.region}: {one.choice.why}{change}")]
-    starts = "; ".join(f"{way} {start.text}" for way, start in one.cold_starts.items())
     return [
         ("on Cloud Run", f"{engine} on {one.best.place.name} in {wanted.region}: {one.choice.why}"),
         ("  fits", f"{one.best.concurrency} requests of {one.best.what.settings.context:,} tokens at once"),
         ("  price", one.price),
-        ("  cold start", f"{starts}; expected, not measured"),
+        ("  cold start", one.start),
         *(("  quota", quota.text) for quota in one.quotas if not quota.suffices),
     ]
 
