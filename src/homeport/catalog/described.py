@@ -7,6 +7,7 @@ holds its vocabulary, which is megabytes for a Gemma.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from homeport.catalog.parts import Parts
 from homeport.catalog.prefix import NeedsMore
 from homeport.catalog.table import read_json
 from homeport.errors import WeightsError
-from homeport.weights.choose import choose, is_part
+from homeport.weights.choose import choose
 
 if TYPE_CHECKING:
     from httpx2 import Client
@@ -38,6 +39,9 @@ _SETTINGS = (
     "chat_template.json",
     "model.safetensors.index.json",
 )
+_MOST_SETTINGS = 1 << 25
+"""Bytes; the index of a model with a hundred thousand tensors has a third of that."""
+_SHARD = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})\.safetensors")
 _AT_ONCE = 8
 SILENCE_S = 10.0
 """Seconds without a byte after which a try is given up; there are five tries."""
@@ -76,10 +80,12 @@ def of_path(path: Path, *, name: str) -> Described:
                 f"{path} holds no safetensors and no GGUF file",
                 hint="name a folder with a model, or a GGUF file",
             )
-        return _of_folder(path, [safetensors_header.read(file) for file in files], name=name)
-    prefix = path.name.rsplit("-", 3)[0]
-    files = sorted(path.parent.glob(f"{prefix}-*-of-*.gguf")) if is_part(path.name) else [path]
-    return _of_gguf([gguf_header.read(file) for file in files or [path]], where=str(path), name=name)
+        names = choose((file.name for file in files), "safetensors", where=str(path))
+        _check_shards(names, str(path))
+        return _of_folder(path, [safetensors_header.read(path / shard) for shard in names], name=name)
+    beside = {path.name, *(file.name for file in path.parent.glob("*.gguf"))}
+    parts = choose(beside, "gguf", file=path.name, where=str(path.parent))
+    return _of_gguf([gguf_header.read(path.parent / part) for part in parts], where=str(path), name=name)
 
 
 def of_hub(source: HubSource, wanted: Format, *, name: str) -> Described:
@@ -91,6 +97,9 @@ def of_hub(source: HubSource, wanted: Format, *, name: str) -> Described:
     from homeport.weights.download import client
 
     pin = source.pin(wanted)
+    cached = source.folder(Path(), pin)
+    if all((cached / file.path).exists() for file in pin.files):
+        return of_path(cached / pin.files[0].path if wanted == "gguf" else cached, name=name)
     with client(silence_s=SILENCE_S) as http:
         reader = _Reader(http, source, pin)
         if wanted == "gguf":
@@ -99,16 +108,26 @@ def of_hub(source: HubSource, wanted: Format, *, name: str) -> Described:
         with TemporaryDirectory(prefix="homeport-") as temporary:
             folder = Path(temporary)
             reader.settings(folder)
-            weights = (file for file in pin.files if file.path.endswith(".safetensors"))
+            weights = [file for file in pin.files if file.path.endswith(".safetensors")]
+            _check_shards((file.path for file in weights), source.text)
             found = reader.headers(weights, "safetensors", safetensors_header.parse)
-            return _of_folder(folder, found, name=name, fetched=reader.fetched)
+            try:
+                return _of_folder(folder, found, name=name, fetched=reader.fetched)
+            except WeightsError as error:  # The user knows the repository, not our temporary folder.
+                raise WeightsError(str(error).replace(temporary, source.text), hint=error.hint) from error
 
 
 class _Reader:
     """Reads the beginnings of files of one revision, and counts the bytes."""
 
     def __init__(self, http: Client, source: HubSource, pin: Pin) -> None:
-        self.http, self.source, self.pin, self.fetched = http, source, pin, 0
+        self.http, self.source, self.pin = http, source, pin
+        self.lengths: list[int] = []
+        """Of every answer. Threads add to it, which a sum would not bear."""
+
+    @property
+    def fetched(self) -> int:
+        return sum(self.lengths)
 
     def headers(
         self, files: Iterable[PinnedFile], form: Format, parse: Callable[[bytes, int, str], _Header]
@@ -135,13 +154,32 @@ class _Reader:
     def settings(self, folder: Path) -> None:
         """The small files that say what the model is, into `folder`."""
         for file in self.pin.files:
-            if file.path in _SETTINGS:
-                (folder / file.path).write_bytes(self.begin(file, file.size))
+            if file.path not in _SETTINGS:
+                continue
+            if file.size > _MOST_SETTINGS:
+                raise WeightsError(
+                    f"{self.source.text}, {file.path} has {file.size:,} bytes, more than any settings have",
+                    hint="choose another source",
+                )
+            (folder / file.path).write_bytes(self.begin(file, file.size))
 
     def begin(self, file: PinnedFile, length: int) -> bytes:
         data = self.source.begin_of(self.http, self.pin, file, length) if file.size else b""
-        self.fetched += len(data)
+        self.lengths.append(len(data))
         return data
+
+
+def _check_shards(names: Iterable[str], where: str) -> None:
+    """That no shard is missing: sizing would believe the others to be all."""
+    known = set(names)
+    for stem, count in sorted(
+        {match.group("stem", "count") for match in map(_SHARD.fullmatch, known) if match}
+    ):
+        for number in range(1, int(count) + 1):
+            if (shard := f"{stem}-{number:05d}-of-{count}.safetensors") not in known:
+                raise WeightsError(
+                    f"{where} lacks {shard}, one of {int(count)}", hint="fetch the model's files again"
+                )
 
 
 def _of_folder(

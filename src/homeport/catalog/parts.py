@@ -22,9 +22,9 @@ class Parts:
     per_layer_embedding: int = 0
     """The tables of Gemma 4 E2B and E4B that hold an embedding per token and layer."""
     matrices: int = 0
-    """Matrices of attention and feed-forward layers and of experts: what an engine quantizes when it is told to."""
+    """Matrices of attention, feed-forward layers, experts and routers: what an engine quantizes when told to."""
     rest: int = 0
-    """Norms, routers, scalars."""
+    """Norms and scalars."""
     vision: int = 0
     """The encoder of images and its projector."""
     audio: int = 0

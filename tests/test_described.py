@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +11,12 @@ import pytest
 
 from homeport.catalog import described
 from homeport.catalog.described import of_hub
-from homeport.errors import GatedModel, NetworkError
+from homeport.errors import GatedModel, NetworkError, WeightsError
 from homeport.progress import Silent
 from homeport.weights.hub import HubSource
 from hub import Answer, Hub
 from test_described_hub import SHARDS, ask, repository, whole
+from test_headers import CONFIG
 from test_weights_hub import hub as hub_of_weights
 
 SMALL = {
@@ -42,6 +44,7 @@ def test_offline_headers_come_from_the_cache_and_nobody_is_asked(
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     offline = of_hub(source, "safetensors", name="x")
     assert (offline.parts, offline.model) == (online.parts, online.model)
+    assert offline.fetched == 0
     assert len(hub.requests) == asked
 
 
@@ -96,3 +99,46 @@ def test_a_file_that_is_forbidden_leads_to_the_licence(hub: Hub) -> None:
     with pytest.raises(GatedModel, match="HTTP 403") as refused:
         ask()
     assert "hf auth login" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [(None, "hf:org/model has no config.json"), (b'{"model_type": "llama"}', "hf:org/model/config.json: num_hidden")],
+)  # fmt: skip
+def test_settings_that_are_wrong_are_named_by_their_repository(
+    hub: Hub, config: bytes | None, said: str
+) -> None:
+    files = {**repository(), **SMALL, "config.json": config}
+    hub.push("org/model", {name: data for name, data in files.items() if data is not None})
+    with pytest.raises(WeightsError, match=said):
+        ask()
+
+
+def test_settings_as_large_as_weights_are_not_fetched(hub: Hub) -> None:
+    hub.push("org/model", {**repository(), **SMALL, "tokenizer_config.json": bytes(40_000_000)})
+    with pytest.raises(WeightsError, match="more than any settings have"):
+        ask()
+    assert hub.total() < 1_000_000
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_a_missing_shard_is_told(hub: Hub, tmp_path: Path, here: bool) -> None:
+    files = {"config.json": json.dumps(CONFIG).encode(), SHARDS[0]: SMALL[SHARDS[0]]}
+    hub.push("org/model", files)
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(WeightsError, match=f"lacks {SHARDS[1]}"):
+        described.of_path(tmp_path, name="x") if here else ask()
+
+
+def test_weights_that_are_published_twice_count_once(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    for name in ("model.safetensors", "consolidated.safetensors"):
+        (tmp_path / name).write_bytes(SMALL[SHARDS[0]])
+    assert described.of_path(tmp_path, name="x").bytes == 1600
+
+
+def test_a_missing_part_of_a_split_gguf_is_told(tmp_path: Path) -> None:
+    (tmp_path / "m-00001-of-00002.gguf").write_bytes(b"GGUF")
+    with pytest.raises(WeightsError, match=r"lacks m-00002-of-00002\.gguf"):
+        described.of_path(tmp_path / "m-00001-of-00002.gguf", name="x")
