@@ -27,7 +27,7 @@ SMALL = {
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    monkeypatch.setattr(described, "SILENCE_S", 0.3)
+    monkeypatch.setattr(described, "SILENCE_S", 1)
     yield from hub_of_weights.__wrapped__(tmp_path, monkeypatch)  # type: ignore[attr-defined]  # a fixture's function
 
 

@@ -10,7 +10,7 @@ from homeport.cost import Figure, Versus
 from homeport.cost.usage import DAY_S, MONTH_HOURS, short
 
 if TYPE_CHECKING:
-    from homeport.cli.cost import Answer
+    from homeport.cost.answer import Answer
 
 _NO_SPEED = (
     "A million tokens: unknown without a throughput. `homeport bench` will measure it;\n"
