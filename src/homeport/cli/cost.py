@@ -81,23 +81,30 @@ def _count(_: click.Context, __: click.Parameter, value: str | None) -> float | 
 @click.option("--explain", is_flag=True, help="Show how each number came about.")
 @click.pass_obj
 def command(
-    app: App, /, model: str | None, file: Path, json_output: bool, explain: bool, **options: Any
-) -> None:  # Any: the options above
+    app: App,
+    /,
+    model: str | None,
+    file: Path,
+    json_output: bool,
+    explain: bool,
+    plot: Path | None,
+    **options: Any,  # Any: the options above
+) -> None:
     """Estimate what the model costs on Cloud Run, and from which traffic on it beats an API."""
     from homeport.cli import cost_text
     from homeport.cost.answer import Question, answer
 
     question = Question(**options)
-    if question.plot is not None and question.versus is None:
+    if plot is not None and question.versus is None:
         raise click.UsageError(
             "--plot draws where an endpoint begins to beat APIs: name them with --versus FILE"
         )
     found = answer(model, file, question)
     terminal = app.terminal(json_output=json_output)
     terminal.result(cost_text.text(found, explain=explain), cost_text.as_json(found))
-    if question.plot is not None:
-        _draw(found, question.plot)
-        terminal.say(f"drawn: {question.plot}")
+    if plot is not None:
+        _draw(found, plot)
+        terminal.say(f"drawn: {plot}")
 
 
 def _draw(answer: Answer, path: Path) -> None:

@@ -37,7 +37,6 @@ def as_json(answer: Answer) -> dict[str, Any]:  # Any: JSON
     """The answer for programs."""
     return {
         "what": asdict(answer.what),
-        "notes": answer.notes,
         "prices": {"dated": answer.prices.dated},
         **answer.cost.as_json(),
         "versus": None if answer.versus is None else answer.versus.as_json(),
@@ -170,8 +169,7 @@ def _foot(answer: Answer) -> str:
     """Where the prices are from, and which of them nobody confirms."""
     marked = dict.fromkeys(key for _, figure in _figures(answer) for key in figure.unconfirmed)
     doubtful = {key: answer.prices.source(key) for key in marked}
-    lines = [f"note: {note}" for note in answer.notes]
-    lines += [
+    lines = [
         f"prices: {source}" for source in answer.cost.bill.hourly.sources if source not in doubtful.values()
     ]
     lines += [f"? {key} is unconfirmed: {source}" for key, source in doubtful.items()]

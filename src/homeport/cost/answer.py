@@ -33,7 +33,6 @@ class Question:
     wakes: int
     versus: Path | None
     input_share: float | None
-    plot: Path | None
     prices: Path | None
 
 
@@ -64,7 +63,6 @@ class Answer:
     hourly: Hourly
     cost: Cost
     versus: Versus | None
-    notes: tuple[str, ...]
 
     @property
     def place(self) -> str:
@@ -81,7 +79,6 @@ def answer(model: str | None, file: Path, question: Question) -> Answer:
     `MemoryTooSmall` where it fits nowhere.
     """
     what = _what(model, file, question)
-
     limits = cloudrun.limits()
     usage = Usage(
         cold_start_s=what.cold_start_s,
@@ -111,7 +108,6 @@ def answer(model: str | None, file: Path, question: Question) -> Answer:
         hourly=hourly,
         cost=costs,
         versus=comparison,
-        notes=tuple(cloudrun.problems(what.shape, what.region)),
     )
 
 
