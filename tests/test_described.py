@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from homeport.catalog import described
 from homeport.catalog.described import of_hub
 from homeport.errors import GatedModel, NetworkError, WeightsError
 from homeport.progress import Silent
+from homeport.weights import download
 from homeport.weights.hub import HubSource
 from hub import Answer, Hub
 from test_described_hub import SHARDS, ask, repository, whole
@@ -142,3 +144,21 @@ def test_a_missing_part_of_a_split_gguf_is_told(tmp_path: Path) -> None:
     (tmp_path / "m-00001-of-00002.gguf").write_bytes(b"GGUF")
     with pytest.raises(WeightsError, match=r"lacks m-00002-of-00002\.gguf"):
         described.of_path(tmp_path / "m-00001-of-00002.gguf", name="x")
+
+
+def test_a_hub_that_only_trickles_is_given_up_on(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "BEGIN_WITHIN_S", 1)
+    hub.push("org/model", repository())
+    pause = threading.Event()
+
+    def trickle(answer: Answer) -> None:
+        answer.begin(206, 100_000, {"Content-Range": "bytes 0-99999/8000000"})
+        while not hub.release.is_set():
+            answer.wfile.write(b" ")
+            pause.wait(0.1)
+
+    monkeypatch.setattr(hub, "cdn", hub.listen(trickle))
+    begun = time.monotonic()
+    with pytest.raises(NetworkError, match=r"is too slow: .* bytes came in 1 s"):
+        ask()
+    assert time.monotonic() - begun < 30

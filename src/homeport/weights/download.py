@@ -134,8 +134,17 @@ def _attempt(http: Client, wanted: Download, bar: Bar) -> None:
         raise Unexpected(f"{wanted.what} broke off", status=503)
 
 
+BEGIN_WITHIN_S = 60.0
+"""Seconds in which the beginning of a file must have come, however slowly its bytes trickle."""
+
+
 def begin_of(http: Client, wanted: Download, length: int) -> bytes:
-    """The first `length` bytes, or all where there are fewer. Raises `Unexpected`; the rest is never read."""
+    """
+    The first `length` bytes, or all where there are fewer; the rest is never read.
+
+    Raises `Unexpected`, and `NetworkError` where they take too long.
+    """
+    until = time.monotonic() + BEGIN_WITHIN_S
     length = min(length, wanted.size) if wanted.size else length
     headers = {**wanted.headers, "Accept-Encoding": "identity", "Range": f"bytes=0-{length - 1}"}
     found = bytearray()
@@ -151,6 +160,11 @@ def begin_of(http: Client, wanted: Download, length: int) -> bytes:
             found += block
             if len(found) >= length:
                 break
+            if time.monotonic() > until:
+                raise NetworkError(
+                    f"{wanted.what} is too slow: {len(found):,} of {length:,} bytes came in {BEGIN_WITHIN_S:g} s",
+                    hint="try again, or from another network",
+                )
     if len(found) < length:
         raise Unexpected(f"{wanted.what} broke off", status=503)
     return bytes(found[:length])
