@@ -201,6 +201,12 @@ def test_variants_are_smaller_than_the_weights_that_they_stand_in_for(model: cat
     assert all(0 < other.size < usual.size for other in others)
 
 
+@pytest.mark.parametrize("model", catalog.models(), ids=lambda model: model.name)
+def test_no_weights_of_the_catalog_are_without_a_size(model: catalog.Model) -> None:
+    engines = [engine for engine in model.weights if engine != "bucket"]
+    assert all(one.size for engine in engines for one in catalog.published(model, engine))
+
+
 def test_online_fp8_halves_the_matrices_and_leaves_the_rest() -> None:
     """25.26 GiB of 48.07 were worked out independently for this model from vLLM's source."""
     result = fit(served("gemma-4-26b-a4b", quantization="fp8"), cloud("us-central1")[-1])

@@ -173,8 +173,13 @@ def published(model: Model, engine: str) -> tuple[Published, ...]:
         return ()
     size = model.sizes.get(engine, 0)
     if engine != "vllm":
-        kind = _quantization(source) or ("Q4_K_M" if engine == "ollama" else model.quantization)
-        return (Published(source=source, size=size, quantization=kind, how="the size of the download"),)
+        # ollama.com says so of Gemma 4; of others it is not known here.
+        of_library = "Q4_K_M" if engine == "ollama" and model.family == "gemma-4" else ""
+        kind = _quantization(source) or (of_library if engine == "ollama" else model.quantization)
+        how = "the size of the download"
+        if not size and model.parts is not None:
+            size, how = model.parts.total, "at most: what it takes as bfloat16, since nobody says"
+        return (Published(source=source, size=size, quantization=kind, how=how),)
     usual = Published(source=source, size=size, quantization="bfloat16", how="the size of the download")
     if model.parts is not None:
         how = "the sum of its tensors, two bytes a number"
