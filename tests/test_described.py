@@ -18,11 +18,11 @@ from homeport.weights import download
 from homeport.weights.hub import HubSource
 from hub import Answer, Hub
 from test_described_hub import SHARDS, ask, repository, whole
-from test_headers import CONFIG
+from test_headers import CONFIG, EVERY_LAYER
 from test_weights_hub import hub as hub_of_weights
 
 SMALL = {
-    SHARDS[0]: whole({"model.embed_tokens.weight": ("BF16", (100, 8))}),
+    SHARDS[0]: whole({**EVERY_LAYER, "model.embed_tokens.weight": ("BF16", (100, 8))}),
     SHARDS[1]: whole({"model.layers.0.mlp.up_proj.weight": ("BF16", (16, 8))}),
 }
 
@@ -137,7 +137,7 @@ def test_weights_that_are_published_twice_count_once(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
     for name in ("model.safetensors", "consolidated.safetensors"):
         (tmp_path / name).write_bytes(SMALL[SHARDS[0]])
-    assert described.of_path(tmp_path, name="x").bytes == 1600
+    assert described.of_path(tmp_path, name="x").bytes == 1612
 
 
 def test_a_missing_part_of_a_split_gguf_is_told(tmp_path: Path) -> None:

@@ -16,11 +16,12 @@ from homeport.catalog.described import Described, of_hub
 from homeport.errors import GatedModel, NetworkError, UnknownModel, WeightsError
 from homeport.weights.hub import HubSource
 from hub import Hub
-from test_headers import CONFIG, header_of
+from test_headers import CONFIG, EVERY_LAYER, header_of
 from test_weights_hub import hub as hub_of_weights
 
 ROWS = 500_000
 LAYERS: dict[str, tuple[str, tuple[int, ...]]] = {
+    **EVERY_LAYER,
     "model.embed_tokens.weight": ("BF16", (1000, 8)),
     "model.layers.0.mlp.up_proj.weight": ("BF16", (ROWS, 8)),
 }
@@ -62,7 +63,7 @@ def test_megabytes_of_weights_are_known_by_kilobytes_of_headers(hub: Hub) -> Non
     assert found.bytes == sum(len(files[name]) for name in SHARDS) - len(header_of(LAYERS)[0]) - len(
         header_of(MORE)[0]
     )
-    assert found.parts.matrices == 2 * 2 * 8 * ROWS
+    assert found.parts.matrices == 2 * 2 * 8 * ROWS + 12
     assert found.quantization == "bfloat16"
     assert found.model.architecture is not None
     assert found.model.sampling == {"temperature": 0.5}
@@ -81,7 +82,7 @@ def test_a_gguf_is_known_by_its_header(hub: Hub) -> None:
 def test_a_server_that_knows_no_ranges_is_hung_up_on(hub: Hub) -> None:
     hub.push("org/model", repository())
     hub.ranges = False
-    assert ask().parts.matrices == 2 * 2 * 8 * ROWS
+    assert ask().parts.matrices == 2 * 2 * 8 * ROWS + 12
     assert hub.served[SHARDS[0]] < 8_000_000, "the file has 8 MB; some more than asked for is on its way"
 
 

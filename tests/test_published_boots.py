@@ -18,7 +18,7 @@ from homeport.spec import Engine
 
 GIB = 2**30
 ASYNCHRONOUS = 2
-"""Batches in flight with asynchronous scheduling, which vLLM has by default since 0.20."""
+"""Batches in flight with asynchronous scheduling, as the logs of 0.28 and later have it; older ones fit one batch."""
 
 
 def plain(layers: int, kv_heads: int, head_dim: int = 128, *, hidden: int = 4096) -> Architecture:
@@ -84,7 +84,7 @@ def test_the_cache_holds_what_vllm_logged_on_a_gpu(boot: Boot) -> None:
         block=16,
         in_flight=boot.batched * boot.batches,
     )
-    assert cache.concurrency(int(boot.cache_gib * GIB)) == pytest.approx(boot.concurrency, rel=0.02)
+    assert cache.concurrency(int(boot.cache_gib * GIB)) == pytest.approx(boot.concurrency, rel=0.01)
 
 
 @dataclass(frozen=True)

@@ -254,7 +254,7 @@ def test_a_model_too_large_for_the_memory_is_refused_before_it_starts(
 ) -> None:
     source = real_weights["gemma-3-270m-pt"]
     user.write(
-        spec("gemma-3-270m-pt", more=f'weights = "file:{source}"\n[engine]\ncontext = 32768\nparallel = 1024')
+        spec("gemma-3-270m-pt", more=f'weights = "file:{source}"\n[engine]\ncontext = 32768\nparallel = 256')
     )
     refused = user.run("up", "--yes", code=18)
     assert "GiB" in refused.err

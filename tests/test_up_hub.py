@@ -99,7 +99,7 @@ def test_a_repository_that_is_not_there_is_told(user: User, hub: Hub) -> None:
 
 
 def test_a_model_of_a_hub_that_cannot_fit_is_refused_by_its_header(user: User, hub: Hub) -> None:
-    user.write(SPEC.replace("context = 512", "context = 8192\nparallel = 1024\nkv_dtype = 'auto'"))
+    user.write(SPEC.replace("context = 512", "context = 8192\nparallel = 256\nkv_dtype = 'auto'"))
     before = hub.served["taught.gguf"]
     user.run("plan")
     assert hub.served["taught.gguf"] - before <= 2 << 20, (

@@ -124,8 +124,8 @@ class CloudRun(_Table):
             raise ValueError(f"Cloud Run has no GPU {self.gpu!r}; it has {', '.join(known)}, or auto")
         regions = cloudrun.regions() if self.gpu == "auto" else known[self.gpu].regions
         if self.region not in regions:
-            what = "a GPU" if self.gpu == "auto" else self.gpu
-            raise ValueError(f"region {self.region!r} has not {what}; there is one in {', '.join(regions)}")
+            what = "GPU" if self.gpu == "auto" else self.gpu
+            raise ValueError(f"region {self.region!r} has no {what}; there is one in {', '.join(regions)}")
         if self.min_instances > self.max_instances:
             raise ValueError(
                 f"min_instances is {self.min_instances}, more than max_instances, {self.max_instances}"

@@ -93,8 +93,8 @@ class Published:
     """Where `size` is from."""
     repacked: int | None = None
     """Bytes that llama.cpp copies once more for this kind of CPU; None where the header was not read."""
-    gpus: tuple[str, ...] = ()
-    """The only GPUs that can compute with it; empty where all can."""
+    unconfirmed: bool = False
+    """Whether two sources disagree on `size`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +105,6 @@ class Variant:
     source: str
     size: int = 0
     """Bytes to download; 0 where nobody says."""
-    gpus: tuple[str, ...] = ()
-    """The only GPUs that can compute with it; empty where all can."""
     unconfirmed: bool = False
     """The size, where two sources disagree; `size` is the larger."""
 
@@ -143,6 +141,8 @@ class Model:
     parts: Parts | None = None
     """The tensors of `weights.vllm`, which are bfloat16."""
     variants: tuple[Variant, ...] = ()
+    contexts: Mapping[str, int] = field(default_factory=dict)
+    """By engine the tokens that it allows, where that is fewer than `context`."""
     sampling: Mapping[str, float] = field(default_factory=dict)
     """The defaults that its makers recommend: temperature, top_p, top_k."""
     tool_parser: str | None = None
@@ -160,6 +160,11 @@ class Model:
     """Which of these facts nobody could check, as `field` or `field.key`."""
     sources: tuple[str, ...] = ()
     """Where these facts come from."""
+
+
+def context_of(model: Model, engine: str) -> int:
+    """The most tokens of one request that `engine` serves of `model`; 0 where it is not known."""
+    return model.contexts.get(engine, model.context)
 
 
 def published(model: Model, engine: str) -> tuple[Published, ...]:
@@ -220,7 +225,7 @@ def _variant(model: Model, variant: Variant) -> Published:
         size=variant.size or worked_out,
         quantization=variant.quantization,
         how=how if variant.size else "worked out: nobody says how large it is",
-        gpus=variant.gpus,
+        unconfirmed=variant.unconfirmed,
     )
 
 

@@ -83,6 +83,11 @@ def of_path(path: Path, *, name: str) -> Described:
         names = choose((file.name for file in files), "safetensors", where=str(path))
         _check_shards(names, str(path))
         return _of_folder(path, [safetensors_header.read(path / shard) for shard in names], name=name)
+    if path.suffix == ".safetensors":
+        raise WeightsError(
+            f"{path} is one file of a model, and its folder was expected",
+            hint=f"name the folder: {path.parent}",
+        )
     beside = {path.name, *(file.name for file in path.parent.glob("*.gguf"))}
     parts = choose(beside, "gguf", file=path.name, where=str(path.parent))
     return _of_gguf([gguf_header.read(path.parent / part) for part in parts], where=str(path), name=name)
@@ -187,8 +192,15 @@ def _of_folder(
 ) -> Described:
     every = [tensor for file in files for tensor in file]
     parts = tensors.of_safetensors(every)
+    model = inspect.from_folder(folder, name=name)
+    there, announced = tensors.layers(every), model.architecture.layers if model.architecture else 0
+    if not every or 0 < there < announced:
+        raise WeightsError(
+            f"{folder} holds the tensors of {there} layers, and its config.json announces {announced}",
+            hint="fetch the model's files again",
+        )
     return Described(
-        model=inspect.from_folder(folder, name=name),
+        model=model,
         format="safetensors",
         bytes=parts.total,
         parts=parts,

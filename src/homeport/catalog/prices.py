@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ ENVIRONMENT = "HOMEPORT_PRICES"
 """The variable that names the user's own file of prices."""
 SHIPPED = Path(__file__).parent / "prices.toml"
 _HINT = f"{SHIPPED.name} beside homeport's catalog shows every key; a file of your own needs only those it changes"
+_MOST = 1e15
 _ABOUT = {"currency", "dated", "sources", "unconfirmed"}
 
 
@@ -175,10 +175,8 @@ def read_toml(path: Path, *, hint: str) -> dict[str, Any]:  # Any: the values of
 
 
 def is_amount(value: object) -> bool:
-    """Whether this can be a price: a number, finite and not negative."""
-    return (
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
-    )
+    """Whether this can be a price or a number of tokens: not negative, and no more than a million billions."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST
 
 
 def _leaves(table: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any]]:

@@ -35,6 +35,7 @@ _PARTS = (
         ),
     ),
 )
+_LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
 _GGUF_ENCODERS = (("vision", ("v.", "mm.")), ("audio", ("a.", "mm.a.")))
 _STORED = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F8_E4M3": "fp8", "F8_E5M2": "fp8"}
 _FORMATS = {
@@ -63,6 +64,12 @@ def of_gguf(header: Header) -> Parts:
         encoder = next((kind for kind, begins in reversed(_GGUF_ENCODERS) if name.startswith(begins)), None)
         sizes[encoder or _part(name, len(tensor.dimensions))] += prod(tensor.dimensions) // elements * size
     return Parts(**sizes)
+
+
+def layers(tensors: Iterable[Tensor]) -> int:
+    """How many layers of the language model the tensors belong to, by their names; 0 where these do not tell."""
+    numbers = (_LAYER.search(tensor.name) for tensor in tensors if _part(tensor.name, 2) == "matrices")
+    return len({found[1] for found in numbers if found})
 
 
 def quantization(config: Table, tensors: Iterable[Tensor]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import sys
 from importlib import import_module
 from typing import NoReturn
@@ -82,6 +84,9 @@ def cli(ctx: click.Context, debug: bool, quiet: bool) -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit with a code by class of error, as `homeport.errors` lists them."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # A terminal without a ✓ shall get a ?, not a failure.
     sys.exit(run(sys.argv[1:]))
 
 
@@ -113,6 +118,9 @@ def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one for each way to end
             raise
         return error.exit_code
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            click.echo("error: no room is left for what would be written: the disk is full", err=True)
+            return HomeportError.exit_code
         if debug:
             raise
         click.echo(f"error: this is a mistake of homeport's: {type(error).__name__}: {error}", err=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -22,6 +23,38 @@ file_option = click.option(
 )
 json_option = click.option("--json", "json_output", is_flag=True, help="Print the result as JSON.")
 name_argument = click.argument("name", required=False)
+_WISHES = (
+    click.option("--gpu", help="A GPU of Cloud Run, such as nvidia-l4; by default the file's, else any."),
+    click.option("--region", help="A region of Cloud Run; by default the file's, else us-central1."),
+    click.option("--zonal", is_flag=True, help="With zonal redundancy, which costs more."),
+    click.option("--context", type=click.IntRange(128, 10_000_000), help="Tokens of one request."),
+    click.option("--parallel", type=click.IntRange(1, 1024), help="Requests at once."),
+    click.option("--quantization", help="What vllm quantizes to while loading, such as fp8."),
+    click.option(
+        "--kv-dtype", type=click.Choice(["auto", "fp8", "q8_0", "q4_0"]), help="How keys and values are kept."
+    ),
+    click.option(
+        "--prices",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Your own prices, over the catalog's.",
+    ),
+)
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def wish_options(command: _Command) -> _Command:
+    """The options that say how a model is wanted, where the file does not."""
+    for option in reversed(_WISHES):
+        command = option(command)
+    return command
+
+
+def wishes(options: dict[str, Any]) -> dict[str, Any]:  # Any: what click has read
+    """Those of the options that were given, by their keys in homeport.toml."""
+    keys = ("gpu", "region", "context", "parallel", "quantization", "kv_dtype")
+    given = {key: options[key] for key in keys if options[key] is not None}
+    return {**given, "zonal_redundancy": True} if options["zonal"] else given
 
 
 @dataclass(frozen=True, slots=True)

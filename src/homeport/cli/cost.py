@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from homeport.cli.context import App, file_option, json_option
+from homeport.cli.context import App, file_option, json_option, wish_options, wishes
 
+MOST = 1e15
 SIZES = {"K": 1e3, "M": 1e6, "B": 1e9}
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def _count(_: click.Context, __: click.Parameter, value: str | None) -> float | 
         number = float(digits) * size
     except ValueError:
         number = -1
-    if not 0 <= number < float("inf"):
+    if not 0 <= number <= MOST:
         raise click.BadParameter(f"{value!r} is no number of tokens; say 500k, 2M, 1B or 1500000")
     return number
 
@@ -35,9 +36,7 @@ def _count(_: click.Context, __: click.Parameter, value: str | None) -> float | 
 @click.argument("model", required=False)
 @file_option
 @json_option
-@click.option("--gpu", help="A GPU of Cloud Run, such as nvidia-l4; by default the cheapest that fits.")
-@click.option("--region", help="A region of Cloud Run; by default the file's, else us-central1.")
-@click.option("--zonal", is_flag=True, help="With zonal redundancy, which costs more.")
+@wish_options
 @click.option("--engine", type=click.Choice(["vllm", "ollama"]), help="By default the file's, else vllm.")
 @click.option(
     "--tokens-per-day",
@@ -72,12 +71,6 @@ def _count(_: click.Context, __: click.Parameter, value: str | None) -> float | 
     help="Share of tokens that are prompts; 0.75 unless the file says otherwise.",
 )
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE.svg", help="Draw the comparison.")
-@click.option(
-    "--prices",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Your own prices, over those of the catalog.",
-)
 @click.option("--explain", is_flag=True, help="Show how each number came about.")
 @click.pass_obj
 def command(
@@ -94,17 +87,18 @@ def command(
     from homeport.cli import cost_text
     from homeport.cost.answer import Question, answer
 
-    question = Question(**options)
+    asked = ("engine", "tokens_per_day", "tokens_per_second", "wakes", "versus", "input_share", "prices")
+    question = Question(wanted=wishes(options), **{key: options[key] for key in asked})
     if plot is not None and question.versus is None:
         raise click.UsageError(
             "--plot draws where an endpoint begins to beat APIs: name them with --versus FILE"
         )
     found = answer(model, file, question)
     terminal = app.terminal(json_output=json_output)
-    terminal.result(cost_text.text(found, explain=explain), cost_text.as_json(found))
     if plot is not None:
         _draw(found, plot)
         terminal.say(f"drawn: {plot}")
+    terminal.result(cost_text.text(found, explain=explain), cost_text.as_json(found))
 
 
 def _draw(answer: Answer, path: Path) -> None:

@@ -100,7 +100,7 @@ def _estimate(one: Estimate) -> list[str]:
         "cold start": one.start,
         "flags": _told(one.flags),
         "service": f"concurrency {best.what.settings.parallel}, max instances {one.wanted.max_instances}"
-        f"; a new project's quotas allow {_counted(one.instances)}",
+        f"; {_allowed(one.instances)}",
     }
     short = [quota for quota in one.quotas if not quota.suffices]
     if short:
@@ -130,8 +130,10 @@ def _told(flags: Mapping[str, str]) -> str:
     )
 
 
-def _counted(instances: int) -> str:
-    return f"{instances or 'no'} instance{'' if instances == 1 else 's'}"
+def _allowed(instances: int | None) -> str:
+    if instances is None:
+        return "how many a new project's quotas allow is not known"
+    return f"a new project's quotas usually allow {instances or 'no'} instance{'' if instances == 1 else 's'}"
 
 
 def explained(looked: Looked) -> str:

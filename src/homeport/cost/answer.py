@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from homeport.catalog import cloudrun, prices
 from homeport.catalog.cloudrun import Shape
@@ -24,9 +26,8 @@ BUILD_MINUTES = 10
 class Question:
     """What the options ask."""
 
-    gpu: str | None
-    region: str | None
-    zonal: bool
+    wanted: Mapping[str, Any]  # Any: values of homeport.toml
+    """Keys of `[engine]` and `[cloudrun]`, over what the file says."""
     engine: str | None
     tokens_per_day: float | None
     tokens_per_second: float | None
@@ -113,13 +114,12 @@ def answer(model: str | None, file: Path, question: Question) -> Answer:
 
 def _what(model: str | None, file: Path, question: Question) -> What:
     """What `model`, or else the spec in `file`, would be on Cloud Run: on the cheapest shape that fits."""
-    given = {"gpu": question.gpu, "region": question.region, "zonal_redundancy": question.zonal or None}
-    wanted = wish(model, file, **given)
+    wanted = wish(model, file, **question.wanted)
     engine = question.engine or engine_of(wanted.settings)
     if engine not in wanted.subject.weights:
         raise EngineMissing(
             f"there are no weights of {wanted.subject.model.name} for {engine}",
-            hint=f"there are some for {', '.join(wanted.subject.weights)}: `homeport cost --engine …`",
+            hint=f"there are some for {', '.join(wanted.subject.engines)}: `homeport cost --engine …`",
         )
     one = estimate(
         wanted.subject.served(engine, wanted.settings), wanted.cloudrun, prices.load(question.prices)

@@ -8,7 +8,8 @@ from typing import Any
 from homeport.catalog.prices import Hourly, Prices, Rate, usd
 from homeport.cost.usage import DAY_S, MONTH_DAYS, MONTH_HOURS, Usage
 
-DUTIES = (1.0, 0.5, 0.25, 0.1)
+DUTIES = (0.5, 0.25, 0.1)
+"""Busy all the time is what a used second costs."""
 MILLION = 1_000_000
 _WORTH_A_MARK = 0.01
 """An unconfirmed price marks a figure of which it makes at least this share."""

@@ -19,6 +19,8 @@ INPUT_SHARE = 0.75
 """The share of tokens that are the prompts', where nobody says otherwise."""
 STEPS = (*(digit * 10**power for power in range(4, 9) for digit in (1, 3)), 10**9)
 """Tokens a day in the table: ten thousand to a billion."""
+_LEAST = 1e-9
+"""USD per million tokens: a price below is a slip."""
 _KEYS = {"name", "input", "output", "source", "dated"}
 _HINT = 'each API is a table: [[api]] with name = "…", input = 0.10, output = 0.40 in USD per million tokens'
 
@@ -148,9 +150,9 @@ def _api(entry: Mapping[str, Any], where: str) -> Api:
     if not isinstance(name, str) or not name.strip():
         raise SpecError(f"{where}: name: should be a text, but is {name!r}", hint=_HINT)
     for key in ("input", "output"):
-        if not is_amount(entry.get(key)):
+        if not is_amount(price := entry.get(key)) or 0 < float(price or 0) < _LEAST:
             raise SpecError(
-                f"{where}: {key}: should be USD per million tokens, not negative, but is {entry.get(key)!r}",
+                f"{where}: {key}: should be USD per million tokens, 0 or more, but is {price!r}",
                 hint=_HINT,
             )
     if not isinstance(source, str):

@@ -121,6 +121,8 @@ class EngineModule(Protocol):
 
     FORMAT: Format
     INSTALL_HINT: str
+    MOST_SEQUENCES: int | None
+    """The most requests that it can serve at once, whatever the memory; None where it sets no such limit."""
 
     def find(self) -> Installation | None:
         """The installation that would be used, or None."""

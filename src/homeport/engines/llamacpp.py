@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from homeport.engines import Format, Installation, Launch, Request, served_name
-from homeport.engines.llamacpp_memory import footprint
+from homeport.engines.llamacpp_memory import MOST_SEQUENCES, footprint
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
 from homeport.spec import Engine
 
@@ -42,6 +42,9 @@ def check(settings: Engine) -> None:
     """Raise `SpecError` for settings that llama.cpp cannot honour."""
     _refuse(settings.dtype != "auto", "dtype", "a GGUF file carries its own")
     _refuse(settings.quantization is not None, "quantization", "choose another GGUF file in `model`")
+    _refuse(
+        settings.parallel > MOST_SEQUENCES, "parallel", f"it serves {MOST_SEQUENCES} requests at once at most"
+    )
     _refuse(settings.kv_dtype == "fp8", "kv_dtype", "its halves are q8_0, its quarters q4_0")
     _refuse(
         len(settings.lora) > 1,
@@ -136,4 +139,14 @@ def _refuse(condition: bool, key: str, why: str) -> None:
         raise SpecError(f"engine.{key} cannot be honoured by llamacpp: {why}", hint=f"remove engine.{key}")
 
 
-__all__ = ["FORMAT", "INSTALL_HINT", "check", "explain", "find", "flags", "footprint", "launch"]
+__all__ = [
+    "FORMAT",
+    "INSTALL_HINT",
+    "MOST_SEQUENCES",
+    "check",
+    "explain",
+    "find",
+    "flags",
+    "footprint",
+    "launch",
+]

@@ -13,6 +13,8 @@ from homeport.catalog import Architecture, Published
 from homeport.catalog.gguf_header import Header, block_sizes
 from homeport.engines.footprint import Footprint, KvCache, Sizing, Term, gib
 
+MOST_SEQUENCES = 256
+"""`LLAMA_MAX_SEQ` in llama.cpp's src/llama-cparams.h."""
 _PAD = 256
 _MICRO_BATCH = 512
 """llama.cpp's `n_ubatch`."""

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 
 from homeport.engines import Format, Installation, Launch, Request, Setup
-from homeport.engines.llamacpp_memory import footprint
+from homeport.engines.llamacpp_memory import MOST_SEQUENCES, footprint
 from homeport.errors import HomeportError, PortTaken, SpecError
 from homeport.spec import Engine
 
@@ -43,6 +43,11 @@ def check(settings: Engine) -> None:
     if settings.lora or settings.extra_args or settings.dtype != "auto":
         raise SpecError(
             "ollama takes no lora, extra_args or dtype from homeport", hint="remove them, or use llamacpp"
+        )
+    if settings.parallel > MOST_SEQUENCES:
+        raise SpecError(
+            f"engine.parallel {settings.parallel} cannot be honoured by ollama",
+            hint=f"it serves {MOST_SEQUENCES} requests at once at most",
         )
     if settings.kv_dtype == "fp8":
         raise SpecError(
@@ -104,4 +109,14 @@ def explain(log: str) -> HomeportError | None:
     return None
 
 
-__all__ = ["FORMAT", "INSTALL_HINT", "check", "explain", "find", "flags", "footprint", "launch"]
+__all__ = [
+    "FORMAT",
+    "INSTALL_HINT",
+    "MOST_SEQUENCES",
+    "check",
+    "explain",
+    "find",
+    "flags",
+    "footprint",
+    "launch",
+]

@@ -18,6 +18,7 @@ from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTak
 from homeport.spec import Engine
 
 FORMAT: Format = "safetensors"
+MOST_SEQUENCES = None
 INSTALL_HINT = "vllm: pip install 'homeport[vllm]', or put a `vllm` on the PATH"
 
 _TOO_LITTLE_MEMORY = (
@@ -59,6 +60,11 @@ def find() -> Installation | None:
 def check(settings: Engine) -> None:
     """Raise `SpecError` for settings that vLLM cannot honour."""
     _refuse_owned(settings.extra_args)
+    if settings.extra_args and not settings.extra_args[0].startswith("-"):
+        raise SpecError(
+            f"engine.extra_args: vllm wants flags, not {settings.extra_args[0]!r}",
+            hint='such as ["--enable-prefix-caching"]; field=value is for llamacpp',
+        )
     if settings.kv_dtype not in {"auto", "fp8"}:
         raise SpecError(
             f"engine.kv_dtype {settings.kv_dtype} cannot be honoured by vllm", hint="vllm's half is fp8"
@@ -74,7 +80,6 @@ def launch(request: Request, installation: Installation) -> Launch:
     for flag, value in flags(settings).items():
         if request.machine.gpus or flag not in _ON_GPUS:
             command += [flag, value]
-    command += ["--dtype", settings.dtype]
     environment = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
     if not request.machine.gpus:
         # Compiling takes a minute at every start on a CPU, and gains little there.
@@ -186,4 +191,14 @@ def _generation_config(request: Request) -> dict[str, str]:
     return {str(path): json.dumps({**sampling, "eos_token_id": sorted(set(ends))}, indent=1)}
 
 
-__all__ = ["FORMAT", "INSTALL_HINT", "check", "explain", "find", "flags", "footprint", "launch"]
+__all__ = [
+    "FORMAT",
+    "INSTALL_HINT",
+    "MOST_SEQUENCES",
+    "check",
+    "explain",
+    "find",
+    "flags",
+    "footprint",
+    "launch",
+]

@@ -25,7 +25,6 @@ _GPU_BLOCK, _CPU_BLOCK = 16, 128
 _GPU_BATCHES = 2
 """Asynchronous scheduling, the default on a GPU, has a second batch in flight."""
 _RATIO_OF_ONE_GROUP = 1.5
-_MOST_PROFILED = 256
 _GRAPHS = 600 * 2**20
 """vLLM logged 0.53 GiB (RTX 4090, Qwen2.5 7B, 0.24), 0.67 (H100, 0.10.2) and 0.27 (Gemma 4 31B, issue 41789)."""
 _ENCODER = 512 * 2**20
@@ -35,6 +34,7 @@ What an L4 and an A10G with Qwen2.5 7B (vLLM 0.28, 128 sequences) had less for t
 62,512 and 62,688 tokens. An RTX 4090 had 1.3 GiB more than this leaves, so it errs to the safe side.
 """
 _LORA_RANK = 16
+_ELEMENT_BYTES = {"auto": 2, "bfloat16": 2, "float16": 2, "float32": 4}
 _CPU_SERVER = 4 * 2**30
 
 
@@ -57,7 +57,7 @@ def footprint(sizing: Sizing) -> Footprint | None:
     cache = kv_cache(
         architecture,
         context=settings.context,
-        element_bytes=1 if settings.kv_dtype == "fp8" else 2,
+        element_bytes=1 if settings.kv_dtype == "fp8" else _ELEMENT_BYTES[settings.dtype],
         block=_GPU_BLOCK if device.gpu else _CPU_BLOCK,
         in_flight=BATCHED_TOKENS * (_GPU_BATCHES if device.gpu else 1),
     )
@@ -67,6 +67,12 @@ def footprint(sizing: Sizing) -> Footprint | None:
         unknown = (
             f"what {settings.quantization} makes of the weights is not known: they count as published",
         )
+    if sizing.weights.quantization == "nvfp4":
+        unknown += (
+            "nvfp4 is for Blackwell; on an older GPU vLLM computes with it weight-only, which is slower",
+        )
+    if settings.extra_args:
+        unknown += (f"engine.extra_args are not reckoned with: {' '.join(settings.extra_args)}",)
     if not device.gpu:
         usable = Term("memory of the machine", device.memory, "all of it")
         server = Term(
@@ -96,6 +102,8 @@ def flags(settings: Engine) -> dict[str, str]:
         told["--kv-cache-dtype"] = settings.kv_dtype
     if settings.quantization is not None:
         told["--quantization"] = settings.quantization
+    if settings.dtype != "auto":
+        told["--dtype"] = settings.dtype
     return told
 
 
@@ -137,6 +145,12 @@ def loaded(sizing: Sizing) -> Term:
     """The weights as they are in memory: vLLM keeps every tensor on the GPU, per-layer embeddings, too."""
     weights, quantization = sizing.weights, sizing.settings.quantization
     made = _quantized(sizing)
+    if (
+        made is None
+        and sizing.settings.dtype == "float32"
+        and weights.quantization in {"bfloat16", "float16"}
+    ):
+        return Term("weights", 2 * weights.size, f"as float32, twice {weights.quantization}: {weights.how}")
     if made is None or weights.parts is None:
         return Term("weights", weights.size, f"{weights.quantization or 'as published'}: {weights.how}")
     as_they_are = gib(made.total - made.matrices)
@@ -153,7 +167,8 @@ def _quantized(sizing: Sizing) -> Parts | None:
 
 
 def _beside_weights(sizing: Sizing, architecture: Architecture) -> list[Term]:
-    rows = min(_MOST_PROFILED, max(sizing.settings.parallel, 1))
+    # vllm/v1/worker/gpu_model_runner.py profiles with as many requests as it may have, each with a token.
+    rows = min(BATCHED_TOKENS, sizing.settings.parallel)
     widest = max(architecture.ffn or 4 * architecture.hidden, architecture.ffn_shared or 0)
     expert = architecture.experts_used * (architecture.expert_ffn or 0)
     layer = BATCHED_TOKENS * 2 * (6 * architecture.hidden + 3 * (widest + expert))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from homeport.catalog import Model, Published, cloudrun
+from homeport.catalog import Model, Published, cloudrun, context_of
 from homeport.engines import module
 from homeport.engines.footprint import Footprint, Sizing, Term, gib
 from homeport.fit.places import Place
@@ -33,6 +33,11 @@ class Serving:
     engine: str
     settings: Engine
     """As wanted: context, requests at once, quantization."""
+
+    @property
+    def most_context(self) -> int:
+        """The most tokens of one request that the engine serves of this model."""
+        return context_of(self.model, self.engine)
 
     def wanting(self, **changed: Any) -> Serving:  # Any: fields of Engine
         """The same, with other settings."""
@@ -79,21 +84,24 @@ class Fit:
 
     @property
     def _most(self) -> int:
-        """Requests that Cloud Run gives to one instance; as many as one likes elsewhere."""
-        return cloudrun.limits().max_concurrency if self.place.shape else sys.maxsize
+        """Requests that the engine serves at once, and that Cloud Run gives to one instance."""
+        most = module(self.what.engine).MOST_SEQUENCES or sys.maxsize
+        return min(most, cloudrun.limits().max_concurrency) if self.place.shape else most
 
     @property
     def binds(self) -> str:
         """What keeps more from fitting."""
         if self.footprint is None:
             return "its architecture is not known"
-        if _wants_another_gpu(self):
-            return "the GPU's kind"
         if self.footprint.cache_bytes < 0:
             return "weights"
         if self.host_bytes > self.place.host_memory:
             return "memory beside the GPU"
-        return "Cloud Run's limit of requests" if self.sequences > self._most else "KV cache"
+        if self.sequences <= self._most:
+            return "KV cache"
+        return (
+            f"{self.what.engine}'s limit" if module(self.what.engine).MOST_SEQUENCES else "Cloud Run's limit"
+        )
 
     @property
     def flags(self) -> Mapping[str, str]:
@@ -107,7 +115,7 @@ class Fit:
 
     def at(self, context: int) -> int | None:
         """How many requests of `context` tokens have room at once; None where the model was not made for so many."""
-        if context > self.what.model.context:
+        if context > self.what.most_context:
             return None
         return self.wanting(context=context).concurrency
 
@@ -119,7 +127,7 @@ class Fit:
         """The longest context that all the wanted requests can have at once, in steps of 256; 0 where none."""
         wanted = self.what.settings.parallel
         return _STEP * _largest(
-            self.what.model.context // _STEP,
+            self.what.most_context // _STEP,
             lambda steps: self.wanting(context=steps * _STEP).sequences >= wanted,
         )
 
@@ -141,7 +149,7 @@ class Fit:
             "problems": list(self.problems),
             "binds": self.binds,
             "concurrency": self.concurrency,
-            "ladder": {str(context): self.at(context) for context in LADDER},
+            "ladder": {str(context): self.at(context) for context in ladder(self.what.model)},
             "usable": budget.usable.as_json() if budget else None,
             "fixed": [term.as_json() for term in budget.fixed] if budget else None,
             "kv_cache": _cache_json(budget) if budget else None,
@@ -173,17 +181,11 @@ def ladder(model: Model) -> tuple[int, ...]:
     return (*(context for context in LADDER if context < own), own)
 
 
-def _wants_another_gpu(result: Fit) -> bool:
-    kinds, shape = result.what.weights.gpus, result.place.shape
-    return bool(kinds) and (shape is None or shape.gpu not in kinds)
-
-
 def _problems(result: Fit) -> Iterable[str]:
     footprint, settings, place = result.footprint, result.what.settings, result.place
-    if _wants_another_gpu(result):
-        yield f"only {' and '.join(result.what.weights.gpus)} can compute with {result.what.weights.quantization} weights"
-    if settings.context > result.what.model.context:
-        yield f"{result.what.model.name} was made for {result.what.model.context:,} tokens, not {settings.context:,}"
+    if settings.context > result.what.most_context:
+        most = result.what.most_context
+        yield f"{result.what.engine} serves {most:,} tokens of {result.what.model.name}, not {settings.context:,}"
     if footprint is None:
         yield f"how {result.what.model.name} keeps its KV cache is not known, so it cannot be sized"
     elif footprint.cache_bytes < 0:

@@ -69,9 +69,9 @@ def _why(best: Fit | None, runner_up: Fit | None, tried: list[Fit], price: Price
     if best is None:
         return f"nothing fits: {tried[-1].problems[0]}"
     cheaper = [one for one in tried if price(one.place) < price(best.place)]
-    why = f"cheaper, and it does not fit: {cheaper[-1].place.name}" if cheaper else "the cheapest there is"
+    why = f"{cheaper[-1].place.name} is cheaper, and too small" if cheaper else "the cheapest there is"
     if runner_up is not None:
-        why += f"; next is {runner_up.place.name} at {price(runner_up.place) / price(best.place):.1f} × the price"
+        why += f"; next is {runner_up.place.name} at ${price(runner_up.place):.2f}"
     return why
 
 
@@ -89,7 +89,9 @@ def _remedies(what: Serving, price: Price, region: str | None, gpu: str) -> list
     for change in _changes(as_it_is):
         found += _tried(cloud(region, gpu), change, price)
     found += _tried(cloud(region), as_it_is, price)  # on another GPU than the one asked for
+    found += _elsewhere(as_it_is, price, region)
     found.sort(key=lambda remedy: (remedy.price, _given_up(remedy, what.settings)))
+    found = [remedy for remedy in found if _given_up(remedy, what.settings) <= _MOST_GIVEN_UP]
     worth = [one for at, one in enumerate(found) if not any(_is_milder(other, one) for other in found[:at])]
     given_up = [one for one in worth if _given_up(one, what.settings)]
     # Two that give something up are choice enough; whoever wants it whole shall see what that takes.
@@ -110,6 +112,8 @@ def _is_milder(other: Remedy, one: Remedy) -> bool:
     return other_kept.context >= kept.context and other_kept.parallel >= kept.parallel
 
 
+_MOST_GIVEN_UP = 0.75
+"""Whoever wanted 64 requests is not helped with one."""
 _LESS: tuple[Literal["context", "parallel"], ...] = ("context", "parallel")
 
 
@@ -149,12 +153,15 @@ def _lighter(change: _Change) -> list[_Change]:
         found.append(_Change(words, keys, what.wanting(quantization="fp8")))
     found += [
         _Change(
-            (f"take its {other.quantization} weights",),
+            (
+                f"take its {other.quantization} weights"
+                + (" (size unconfirmed)" if other.unconfirmed else ""),
+            ),
             {"weights": other.source},
             replace(what.wanting(quantization=None), weights=other),
         )
         for other in published(what.model, what.engine)
-        if other.size < what.weights.size
+        if 0 < other.size < what.weights.size  # of a model of one's own nothing else is known
     ]
     return found
 
@@ -179,10 +186,24 @@ def _tried(places: Iterable[Place], change: _Change, price: Price) -> list[Remed
     return []
 
 
+def _elsewhere(change: _Change, price: Price, region: str | None) -> list[Remedy]:
+    """As it is, in a region that has what this one lacks."""
+    for remedy in _tried([place for place in cloud() if place not in cloud(region)], change, price):
+        shape = remedy.fit.place.shape
+        gpu = cloudrun.gpu(shape.gpu) if shape else None
+        if gpu is not None:
+            near = sorted(gpu.regions, key=lambda name: name.split("-")[0] != (region or "").split("-")[0])
+            keys = {**remedy.settings, "cloudrun.region": near[0]}
+            return [replace(remedy, change=f"{remedy.change}, in {near[0]}", settings=keys)]
+    return []
+
+
 def _less_of(result: Fit, what: Literal["context", "parallel"]) -> tuple[Fit, str] | None:
     """The fit with as little less as it must be, in words; None where nothing would be left."""
     if what == "parallel":
         count = result.concurrency
-        return (result.wanting(parallel=count), f"{count} requests at once") if count else None
+        return (
+            (result.wanting(parallel=count), f"{count} request{'s' * (count > 1)} at once") if count else None
+        )
     context = result.longest_context()
     return (result.wanting(context=context), f"a context of {context:,} tokens") if context else None

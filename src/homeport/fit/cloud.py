@@ -13,6 +13,7 @@ from homeport.catalog import cloudrun
 from homeport.catalog.cloudrun import Shape
 from homeport.catalog.prices import Hourly, Prices, load
 from homeport.cold_start import ColdStart
+from homeport.engines import module
 from homeport.fit import Fit, Serving
 from homeport.fit.choice import Choice, choose
 from homeport.fit.places import Place
@@ -45,11 +46,14 @@ class Estimate:
         return self.best.flags if self.best else {}
 
     @property
-    def instances(self) -> int:
-        """How many instances a new project's quotas allow; 0 where not even one, or where nothing fits."""
-        count = self.wanted.max_instances
-        known = [(quota.default, quota.needs) for quota in self.quotas if quota.default is not None]
-        return min((int(default * count / needs) for default, needs in known), default=0)
+    def instances(self) -> int | None:
+        """How many instances a new project's quotas allow; None where one of them is not known."""
+        count, allowed = self.wanted.max_instances, []
+        for quota in self.quotas:
+            if quota.default is None:
+                return None
+            allowed.append(int(quota.default * count / quota.needs))
+        return min(allowed, default=0)
 
     @property
     def start(self) -> str:
@@ -57,10 +61,13 @@ class Estimate:
         most = cloudrun.limits().startup_s
         slow = [way for way, start in self.cold_starts.items() if start.high > most]
         words = "; ".join(f"{way} {start.text}" for way, start in self.cold_starts.items())
-        too_slow = f"; {' and '.join(slow)} may take longer than the {most // 60} min of a startup probe"
-        return f"{words}; expected from published figures, not measured by homeport" + (
-            too_slow if slow else ""
+        words += "; expected from published figures, worse was seen"
+        if not slow:
+            return words
+        doubt = (
+            ", on which Google's documents disagree" if "startup_s" in cloudrun.limits().unconfirmed else ""
         )
+        return f"{words}; {' and '.join(slow)} may pass the {most // 60} min of a startup probe{doubt}"
 
     @property
     def price(self) -> str:
@@ -135,8 +142,10 @@ def estimate(what: Serving, wanted: CloudRun, prices: Prices) -> Estimate:
     """
     The cheapest shape that fits, in the wanted region, with the wanted GPU or any.
 
-    Raises `SpecError` where the region has no such GPU or there is no price for it.
+    Raises `SpecError` where the engine cannot honour the settings, the region has no such GPU, or there is no
+    price for it.
     """
+    module(what.engine).check(what.settings)
     price = partial(_price, prices=prices, wanted=wanted)
     choice = choose(what, price=price, region=wanted.region, gpu=wanted.gpu)
     best = choice.best
@@ -174,12 +183,13 @@ def facts(spec: Spec, spec_file: Path) -> list[tuple[str, str]]:
     if one.best is None or one.hourly is None:
         change = f"; would fit: {one.choice.remedies[0].change}" if one.choice.remedies else ""
         return [("on Cloud Run", f"does not fit {wanted.gpu} in {wanted.region}: {one.choice.why}{change}")]
+    short = [quota.text for quota in one.quotas if not quota.suffices]
     return [
         ("on Cloud Run", f"{engine} on {one.best.place.name} in {wanted.region}: {one.choice.why}"),
         ("  fits", f"{one.best.concurrency} requests of {one.best.what.settings.context:,} tokens at once"),
         ("  price", one.price),
         ("  cold start", one.start),
-        *(("  quota", quota.text) for quota in one.quotas if not quota.suffices),
+        *([("  quota", "; ".join(short))] if short else []),
     ]
 
 

@@ -19,9 +19,9 @@ _SERVER = {
     "ollama": Term("the server", 4 * 2**30, "an allowance; nobody's figure"),
 }
 _BUFFERS = Term(
-    "buffered reads of the bucket",
-    640 * _MIB,
-    "Cloud Storage FUSE: 40 blocks of 16 MiB at most, in the container's memory",
+    "reading the weights",
+    4096 * _MIB,
+    "the buffer of a stream, as RUNAI_STREAMER_MEMORY_LIMIT would limit it; reads of a mounted bucket take 640 MiB",
 )
 
 

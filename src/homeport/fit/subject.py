@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from homeport import catalog
 from homeport.catalog import Model, Published
+from homeport.engines import NAMES
 from homeport.engines.llamacpp_memory import repacked_bytes
 from homeport.errors import SpecError, UnknownModel
 from homeport.fit import Serving
@@ -30,6 +31,11 @@ class Subject:
     weights: Mapping[str, Published]
     """By engine; an engine that is not in it has none."""
     notes: tuple[str, ...] = ()
+
+    @property
+    def engines(self) -> list[str]:
+        """The engines that have weights of it."""
+        return [engine for engine in NAMES if engine in self.weights]
 
     def served(self, engine: str, settings: Engine) -> Serving:
         """The model by `engine`, which must be in `weights`."""

@@ -117,7 +117,7 @@ def look(wanted: Wish, *, prices: Path | None = None, engine: str | None = None)
     here, more = _this_machine(found, settings, engine) if everywhere else ([], [])
     if not rows and not here:
         raise SpecError(
-            f"there is nothing to look at: {found.model.name} has weights for {', '.join(found.weights)}",
+            f"there is nothing to look at: {found.model.name} has weights for {', '.join(found.engines)}",
             hint="; ".join((*notes, *more)) or "name another engine",
         )
     return Looked(
@@ -152,9 +152,7 @@ def _checked(kind: type[_Table], value: _Table, given: Mapping[str, Any]) -> _Ta
         return kind.model_validate({**value.model_dump(), **changed})
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
-        raise SpecError(
-            problem["msg"].removeprefix("Value error, "), hint="`--help` lists the options"
-        ) from error
+        raise SpecError(problem["msg"].removeprefix("Value error, ")) from error
 
 
 def _cloud_engines(found: Subject, settings: Engine, engine: str | None) -> tuple[list[str], list[str]]:
@@ -221,7 +219,8 @@ def _this_machine(found: Subject, settings: Engine, engine: str | None) -> tuple
             return [], [f"this machine is left out: {error}"]
         place = this(this_machine(gpus=name == "vllm"), name)
         return [Row(fit=fit(found.served(name, settings), place), hourly=None)], []
-    return [], ["this machine is left out: no engine is here that has weights of this model"]
+    lacks = f"there is no {engine}" if engine else "there is no engine"
+    return [], [f"this machine is left out: {lacks} here that has weights of this model"]
 
 
 __all__ = ["Looked", "Row", "Wish", "look", "wish"]

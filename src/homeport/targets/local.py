@@ -161,10 +161,12 @@ class LocalTarget:
             model = self._foretold.model
         if model is None:
             return None
-        if model.context and settings.context > model.context:
+        most = catalog.context_of(model, installation.engine)
+        if most and settings.context > most:
             raise SpecError(
-                f"engine.context is {settings.context}, but {model.name} was made for {model.context} tokens",
-                hint=f"set engine.context to at most {model.context}",
+                f"engine.context is {settings.context}, but {model.name} was made for {most} tokens"
+                + ("" if most == model.context else f" as {installation.engine} serves it"),
+                hint=f"set engine.context to at most {most}",
             )
         weights = self._published(model, manifest)
         if weights is None:
