@@ -90,17 +90,16 @@ def _remedies(what: Serving, price: Price, region: str | None, gpu: str) -> list
         found += _tried(cloud(region, gpu), change, price)
     found += _tried(cloud(region), as_it_is, price)  # on another GPU than the one asked for
     found += _elsewhere(as_it_is, price, region)
-    found.sort(key=lambda remedy: (remedy.price, _given_up(remedy, what.settings)))
-    found = [remedy for remedy in found if _given_up(remedy, what.settings) <= _MOST_GIVEN_UP]
+    found.sort(key=lambda remedy: (remedy.price, _given_up(remedy.fit, what.settings)))
     worth = [one for at, one in enumerate(found) if not any(_is_milder(other, one) for other in found[:at])]
-    given_up = [one for one in worth if _given_up(one, what.settings)]
+    given_up = [one for one in worth if _given_up(one.fit, what.settings)]
     # Two that give something up are choice enough; whoever wants it whole shall see what that takes.
     return [one for one in worth if one not in given_up[2:]]
 
 
-def _given_up(remedy: Remedy, wanted: Engine) -> float:
+def _given_up(result: Fit, wanted: Engine) -> float:
     """Which share of the wanted tokens is given up; 0 where none is."""
-    kept = remedy.fit.what.settings
+    kept = result.what.settings
     return 1 - (kept.context * kept.parallel) / (wanted.context * wanted.parallel)
 
 
@@ -173,7 +172,7 @@ def _tried(places: Iterable[Place], change: _Change, price: Price) -> list[Remed
         words, keys = list(change.words), dict(change.keys)
         if change.gives_up and not result.fits:
             smaller = _less_of(result, change.gives_up)
-            if smaller is None:
+            if smaller is None or _given_up(smaller[0], change.what.settings) > _MOST_GIVEN_UP:
                 continue
             result, word = smaller
             words.append(word)
