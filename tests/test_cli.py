@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import tomllib
+from pathlib import Path
 
 import pytest
 
-from conftest import Ran, User
+from conftest import HOMEPORT, Ran, User
 from homeport import catalog, spec
 from homeport.cli import COMMANDS
 
@@ -140,3 +142,23 @@ def test_output_that_nobody_reads_is_not_an_error(user: User) -> None:
 def test_quiet_says_results_only(user: User) -> None:
     ran: Ran = user.run("--quiet", "init")
     assert (ran.out, ran.err) == ("", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_output_that_has_no_room_is_one_clear_error(user: User) -> None:
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [*HOMEPORT, "models"],
+            cwd=user.folder,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ran.returncode == 17
+    assert "standard output could not be written" in ran.stderr
+    assert "mistake" not in ran.stderr
+
+
+def test_a_terminal_without_a_check_mark_gets_a_question_mark(user: User) -> None:
+    assert "?  nvidia-l4" in user.run("fit", "gemma-4-e2b", PYTHONIOENCODING="ascii").out

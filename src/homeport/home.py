@@ -90,6 +90,8 @@ class writing:  # noqa: N801 - read as a verb where it is used: `with writing(pa
 
         if not isinstance(error, OSError) or type(error).__name__ == "Timeout":
             return
+        if isinstance(error, BrokenPipeError):  # The reader has had enough, which is no failure.
+            return
         if error.errno in {ENOSPC, EDQUOT}:
             raise DiskFull(
                 f"the disk is full: {self._path} could not be written", hint="free some space"

@@ -7,9 +7,11 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from homeport.errors import HomeportError
+from homeport.home import writing
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,9 +51,10 @@ class Terminal:
     def result(self, text: str, data: Any | None = None) -> None:  # Any: JSON
         """What was asked for, on stdout: `text` for people, or with --json the `data`."""
         if self.json_output and data is not None:
-            print(json.dumps(data, indent=2, ensure_ascii=False, default=str))
-        elif text:
-            print(text)
+            text = json.dumps(data, indent=2, ensure_ascii=False, default=str)
+        if text:
+            with writing(Path("standard output")):
+                print(text, flush=True)
 
     def write(self, text: str) -> None:
         """A piece of the result without a line's end, such as a word of an answer."""
@@ -64,8 +67,11 @@ class Terminal:
             self.result("", data)
             return
         widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-        for row in [header, *rows]:
-            print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        lines = (
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in [header, *rows]
+        )
+        self.result("\n".join(lines))
 
     def confirm(self, question: str, *, default: bool = True) -> bool:
         """Ask a person; the default where they just press Enter."""

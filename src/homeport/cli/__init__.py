@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import sys
 from importlib import import_module
@@ -118,9 +117,6 @@ def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one for each way to end
             raise
         return error.exit_code
     except Exception as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            click.echo("error: no room is left for what would be written: the disk is full", err=True)
-            return HomeportError.exit_code
         if debug:
             raise
         click.echo(f"error: this is a mistake of homeport's: {type(error).__name__}: {error}", err=True)
