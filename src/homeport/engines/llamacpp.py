@@ -7,12 +7,13 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-from homeport.engines import Format, Installation, Launch, Request, served_name
-from homeport.engines.llamacpp_memory import MOST_SEQUENCES, footprint
+from homeport.engines import Format, Installation, Launch, Request, llamacpp_memory, served_name
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
 from homeport.spec import Engine
 
 FORMAT: Format = "gguf"
+MOST_SEQUENCES = llamacpp_memory.MOST_SEQUENCES
+footprint = llamacpp_memory.footprint
 _SERVER = Path(__file__).parent / "llamacpp_server" / "homeport_llamacpp.py"
 _OWNED = {
     "hostnames",
@@ -137,16 +138,3 @@ def explain(log: str) -> HomeportError | None:
 def _refuse(condition: bool, key: str, why: str) -> None:
     if condition:
         raise SpecError(f"engine.{key} cannot be honoured by llamacpp: {why}", hint=f"remove engine.{key}")
-
-
-__all__ = [
-    "FORMAT",
-    "INSTALL_HINT",
-    "MOST_SEQUENCES",
-    "check",
-    "explain",
-    "find",
-    "flags",
-    "footprint",
-    "launch",
-]

@@ -11,12 +11,13 @@ import re
 import shutil
 import subprocess
 
-from homeport.engines import Format, Installation, Launch, Request, Setup
-from homeport.engines.llamacpp_memory import MOST_SEQUENCES, footprint
+from homeport.engines import Format, Installation, Launch, Request, Setup, llamacpp_memory
 from homeport.errors import HomeportError, PortTaken, SpecError
 from homeport.spec import Engine
 
 FORMAT: Format = "library"
+MOST_SEQUENCES = llamacpp_memory.MOST_SEQUENCES
+footprint = llamacpp_memory.footprint
 INSTALL_HINT = "ollama: see ollama.com/download"
 
 
@@ -107,16 +108,3 @@ def explain(log: str) -> HomeportError | None:
             "ollama could not listen on its port", hint="`homeport up --port 0` takes a free one"
         )
     return None
-
-
-__all__ = [
-    "FORMAT",
-    "INSTALL_HINT",
-    "MOST_SEQUENCES",
-    "check",
-    "explain",
-    "find",
-    "flags",
-    "footprint",
-    "launch",
-]

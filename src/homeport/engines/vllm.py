@@ -12,13 +12,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from homeport.engines import Format, Installation, Launch, Request, served_name
-from homeport.engines.vllm_memory import flags, footprint
+from homeport.engines import Format, Installation, Launch, Request, served_name, vllm_memory
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
 from homeport.spec import Engine
 
 FORMAT: Format = "safetensors"
 MOST_SEQUENCES = None
+flags = vllm_memory.flags
+footprint = vllm_memory.footprint
 INSTALL_HINT = "vllm: pip install 'homeport[vllm]', or put a `vllm` on the PATH"
 
 _TOO_LITTLE_MEMORY = (
@@ -189,16 +190,3 @@ def _generation_config(request: Request) -> dict[str, str]:
     path = request.folder / "generation_config.json"
     sampling = {**config, **request.model.sampling}
     return {str(path): json.dumps({**sampling, "eos_token_id": sorted(set(ends))}, indent=1)}
-
-
-__all__ = [
-    "FORMAT",
-    "INSTALL_HINT",
-    "MOST_SEQUENCES",
-    "check",
-    "explain",
-    "find",
-    "flags",
-    "footprint",
-    "launch",
-]
