@@ -6,7 +6,6 @@ import ast
 import difflib
 import inspect
 import re
-import tomllib
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from homeport.addresses import is_loopback
 from homeport.errors import SpecError
+from homeport.toml_file import read_toml
 
 FILE_NAME = "homeport.toml"
 SCHEMA_NAME = ".homeport.schema.json"
@@ -157,20 +157,8 @@ TABLES: Mapping[str, type[BaseModel]] = {"engine": Engine, "local": Local, "clou
 
 def load(path: Path) -> Spec:
     """The spec in the file `path`. Raises `SpecError` naming every key that is wrong."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise SpecError(f"there is no {path}", hint="`homeport init` writes one") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(
-            f"{path} cannot be read: {error}", hint="it should be a TOML file in UTF-8"
-        ) from error
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SpecError(
-            f"{path} is not TOML: {error}", hint="strings want quotes, tables [brackets]"
-        ) from error
+    hint = "it should be a TOML file in UTF-8: strings want quotes, tables [brackets]"
+    table = read_toml(path, hint=hint, if_missing="`homeport init` writes one")
     return parse(table, where=str(path))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -81,13 +80,6 @@ class Limits:
     """The default quota of memory in a region, in bytes."""
     unconfirmed: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
-
-
-def dated() -> date:
-    """The day on which these facts were gathered."""
-    found = _table()["dated"]
-    assert isinstance(found, date)
-    return found
 
 
 @cache

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -14,6 +13,7 @@ from typing import Any
 
 from homeport.catalog.cloudrun import Shape
 from homeport.errors import SpecError
+from homeport.toml_file import read_toml
 
 ENVIRONMENT = "HOMEPORT_PRICES"
 """The variable that names the user's own file of prices."""
@@ -160,18 +160,6 @@ def load(path: Path | None = None) -> Prices:
         else:
             rates[key] = Rate(key=key, usd=float(value), source=source, unconfirmed=unconfirmed)
     return Prices(dated=dated, rates=MappingProxyType(rates), regions=MappingProxyType(regions))
-
-
-def read_toml(path: Path, *, hint: str) -> dict[str, Any]:  # Any: the values of a TOML table
-    """The table in a TOML file. Raises `SpecError`, with `hint`, where it cannot be read."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SpecError(f"there is no {path}", hint=hint) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path} cannot be read: {error}", hint=hint) from error
-    except tomllib.TOMLDecodeError as error:
-        raise SpecError(f"{path} is not TOML: {error}", hint=hint) from error
 
 
 def is_amount(value: object) -> bool:

@@ -79,7 +79,8 @@ def answer(model: str | None, file: Path, question: Question) -> Answer:
     Raises what `wish` and `estimate` raise, `EngineMissing` where the engine has no weights of it, and
     `MemoryTooSmall` where it fits nowhere.
     """
-    what = _what(model, file, question)
+    found = prices.load(question.prices)
+    what = _what(model, file, question, found)
     limits = cloudrun.limits()
     usage = Usage(
         cold_start_s=what.cold_start_s,
@@ -94,7 +95,6 @@ def answer(model: str | None, file: Path, question: Question) -> Answer:
         min_instances=what.min_instances,
         instances=what.instances,
     )
-    found = prices.load(question.prices)
     hourly = found.hourly(what.shape, what.region, zonal=what.zonal)
     costs = cost(found, hourly, usage)
     comparison = None
@@ -112,7 +112,7 @@ def answer(model: str | None, file: Path, question: Question) -> Answer:
     )
 
 
-def _what(model: str | None, file: Path, question: Question) -> What:
+def _what(model: str | None, file: Path, question: Question, known: Prices) -> What:
     """What `model`, or else the spec in `file`, would be on Cloud Run: on the cheapest shape that fits."""
     wanted = wish(model, file, **question.wanted)
     engine = question.engine or engine_of(wanted.settings)
@@ -121,9 +121,7 @@ def _what(model: str | None, file: Path, question: Question) -> What:
             f"there are no weights of {wanted.subject.model.name} for {engine}",
             hint=f"there are some for {', '.join(wanted.subject.engines)}: `homeport cost --engine …`",
         )
-    one = estimate(
-        wanted.subject.served(engine, wanted.settings), wanted.cloudrun, prices.load(question.prices)
-    )
+    one = estimate(wanted.subject.served(engine, wanted.settings), wanted.cloudrun, known)
     best = one.best
     if best is None or best.place.shape is None:
         remedies = "; or ".join(remedy.change for remedy in one.choice.remedies)

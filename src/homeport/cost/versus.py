@@ -10,10 +10,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from homeport.catalog.prices import is_amount, read_toml
+from homeport.catalog.prices import is_amount
 from homeport.cost.bill import MILLION, Bill
 from homeport.cost.usage import DAY_S, MONTH_DAYS, Usage
 from homeport.errors import SpecError
+from homeport.toml_file import read_toml
 
 INPUT_SHARE = 0.75
 """The share of tokens that are the prompts', where nobody says otherwise."""

@@ -1,0 +1,23 @@
+"""A file in TOML that the user wrote."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from homeport.errors import SpecError
+
+
+def read_toml(
+    path: Path, *, hint: str, if_missing: str = ""
+) -> dict[str, Any]:  # Any: the values of a TOML table
+    """The table in a TOML file. Raises `SpecError`, with `hint`, where it cannot be read; or is not there."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SpecError(f"there is no {path}", hint=if_missing or hint) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} cannot be read: {error}", hint=hint) from error
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"{path} is not TOML: {error}", hint=hint) from error
