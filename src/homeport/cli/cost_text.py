@@ -62,7 +62,8 @@ def _costs(answer: Answer) -> Iterator[str]:
     if usage.tokens_per_day is not None:
         title += f" at {short(usage.tokens_per_day)} tokens a day"
         if cost.scaling is not None:
-            name = f"scaling, {usage.wakes_per_day:g} wakes a day"
+            wakes = f"scaling, {usage.wakes_per_day:g} wakes a day"
+            name = "scaling above the minimum" if usage.min_instances else wakes
             rows = [(name, _money(cost.scaling), _spread(cost.scaling)), *_steady(cost.always_on), *rows]
         elif cost.always_on is None:
             rows = [("more than the instances can do", f"most {short(usage.capacity)}", ""), *rows]

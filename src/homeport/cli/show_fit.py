@@ -93,7 +93,7 @@ def _estimate(one: Estimate) -> list[str]:
             lines.append(f"    ${remedy.price:.2f}/h  {remedy.change}")
             lines += [f"             {keys}"] if keys else []
         return lines
-    lines = [f"{engine} on Cloud Run: {best.place.name}, {one.choice.why}"]
+    lines = [f"{engine} on Cloud Run: {best.place.name} ({one.choice.why})"]
     facts = {
         "most": _most(best),
         "price": one.price,

@@ -185,7 +185,7 @@ def facts(spec: Spec, spec_file: Path) -> list[tuple[str, str]]:
         return [("on Cloud Run", f"does not fit {wanted.gpu} in {wanted.region}: {one.choice.why}{change}")]
     short = [quota.text for quota in one.quotas if not quota.suffices]
     return [
-        ("on Cloud Run", f"{engine} on {one.best.place.name} in {wanted.region}: {one.choice.why}"),
+        ("on Cloud Run", f"{engine} on {one.best.place.name} in {wanted.region} ({one.choice.why})"),
         ("  fits", f"{one.best.concurrency} requests of {one.best.what.settings.context:,} tokens at once"),
         ("  price", one.price),
         ("  cold start", one.start),
