@@ -119,7 +119,7 @@ def _what(model: str | None, file: Path, question: Question, known: Prices) -> W
     if engine not in wanted.subject.weights:
         raise EngineMissing(
             f"there are no weights of {wanted.subject.model.name} for {engine}",
-            hint=f"there are some for {', '.join(wanted.subject.engines)}: `homeport cost --engine …`",
+            hint=f"there are some for {', '.join(wanted.subject.weights)}: `homeport cost --engine …`",
         )
     one = estimate(wanted.subject.served(engine, wanted.settings), wanted.cloudrun, known)
     best = one.best

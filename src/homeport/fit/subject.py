@@ -32,11 +32,6 @@ class Subject:
     """By engine; an engine that is not in it has none."""
     notes: tuple[str, ...] = ()
 
-    @property
-    def engines(self) -> list[str]:
-        """The engines that have weights of it."""
-        return [engine for engine in NAMES if engine in self.weights]
-
     def served(self, engine: str, settings: Engine) -> Serving:
         """The model by `engine`, which must be in `weights`."""
         return Serving(model=self.model, weights=self.weights[engine], engine=engine, settings=settings)
@@ -55,9 +50,7 @@ def subject(name: str, base: Path, *, weights: str | None = None) -> Subject:
         model = known or found.model
         return Subject(model=model, weights=_by_engine(found))
     if known is not None:
-        usual = {
-            engine: offered[0] for engine in known.weights if (offered := catalog.published(known, engine))
-        }
+        usual = {engine: offered[0] for engine in NAMES if (offered := catalog.published(known, engine))}
         return Subject(model=known, weights=usual)
     if not is_source(name) and (not name.strip() or not (base / name).exists()):
         close = catalog.suggest(name)

@@ -117,7 +117,7 @@ def look(wanted: Wish, *, prices: Path | None = None, engine: str | None = None)
     here, more = _this_machine(found, settings, engine) if everywhere else ([], [])
     if not rows and not here:
         raise SpecError(
-            f"there is nothing to look at: {found.model.name} has weights for {', '.join(found.engines)}",
+            f"there is nothing to look at: {found.model.name} has weights for {', '.join(found.weights)}",
             hint="; ".join((*notes, *more)) or "name another engine",
         )
     return Looked(
