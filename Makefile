@@ -64,7 +64,7 @@ schema: $(STAMP) ## Write the JSON Schema and the generated pages anew.
 
 lock: $(STAMP) ## Resolve the dependencies anew (needs uv on the PATH).
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
-	  --extra local --group dev pyproject.toml -o locks/dev.txt
+	  --extra local --extra rehearse --group dev pyproject.toml -o locks/dev.txt
 
 clean: ## Remove what was set up here; weights and endpoints stay.
 	rm -rf $(VENV) $(VLLM_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -16,6 +16,21 @@ Everything that homeport raises on purpose.
     ├── StateError              21   homeport's own folder cannot be read or written
     ├── Refused                 22   the endpoint answered with an error
     ├── Declined                23   the plan was shown, and nobody said yes
+    ├── Changed                 24   what is live is no longer what the plan was made for
+    ├── NotOurs                 25   something of that name exists, and homeport did not make it
+    ├── Interrupted             26   stopped as asked, between two steps
+    ├── NoCredentials           30   Google does not know who is asking
+    ├── GoogleError             31   Google refused a request, for a reason not listed below
+    │   ├── NotFound            32   there is no such thing
+    │   ├── AlreadyExists       33   there is one already
+    │   ├── Conflict            34   another change came first
+    │   ├── PermissionDenied    35   the caller may not do this
+    │   ├── ApiDisabled         36   the API is not enabled in the project
+    │   ├── QuotaExceeded       37   more than the project may have
+    │   ├── OutOfCapacity       38   Google has none left there at the moment
+    │   ├── PolicyViolated      39   the organisation forbids it
+    │   ├── InvalidArgument     40   Google does not take the request as it is
+    │   └── OperationFailed     41   Google began the work, and it failed
     └── VerificationFailed       3   the endpoint runs, and a check failed
 
 A caller who wants one `except` takes `HomeportError`; whoever shows it prints `str(error)` and `error.hint`.
@@ -122,6 +137,88 @@ class Refused(HomeportError):
 
 class Declined(HomeportError):
     exit_code = 23
+
+
+class Changed(HomeportError):
+    exit_code = 24
+
+
+class NotOurs(HomeportError):
+    exit_code = 25
+
+
+class Interrupted(HomeportError):
+    exit_code = 26
+
+
+class NoCredentials(HomeportError):
+    exit_code = 30
+
+
+class GoogleError(HomeportError):
+    """
+    Google refused a request.
+
+    `status` is the HTTP status (0 where the refusal came by an operation), `reason` Google's own word for it
+    such as `SERVICE_DISABLED`, and `request` what was asked, such as `POST run.googleapis.com/v2/…`.
+    """
+
+    exit_code = 31
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        reason: str = "",
+        request: str = "",
+        hint: str = "",
+        url: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint, url=url)
+        self.status = status
+        self.reason = reason
+        self.request = request
+
+
+class NotFound(GoogleError):
+    exit_code = 32
+
+
+class AlreadyExists(GoogleError):
+    exit_code = 33
+
+
+class Conflict(GoogleError):
+    exit_code = 34
+
+
+class PermissionDenied(GoogleError):
+    exit_code = 35
+
+
+class ApiDisabled(GoogleError):
+    exit_code = 36
+
+
+class QuotaExceeded(GoogleError):
+    exit_code = 37
+
+
+class OutOfCapacity(GoogleError):
+    exit_code = 38
+
+
+class PolicyViolated(GoogleError):
+    exit_code = 39
+
+
+class InvalidArgument(GoogleError):
+    exit_code = 40
+
+
+class OperationFailed(GoogleError):
+    exit_code = 41
 
 
 class VerificationFailed(HomeportError):

@@ -1,0 +1,70 @@
+"""One request, before it is sent."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+_WITHOUT_ID = frozenset(
+    ("addRule", "getHealth", "patchRule", "preview", "removeRule", "setIamPolicy", "setLabels", "testIamPermissions",
+     "validate", "wait")
+)  # fmt: skip
+"""Methods of Compute that take no `requestId`, though they are no GET."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What is asked of which API."""
+
+    verb: str
+    api: str
+    """The first word of a host, such as `run`, or `modelarmor.us-central1.rep`."""
+    path: str
+    """What follows the host, percent-encoded, without the query."""
+    body: Any = None  # Any: JSON
+    query: Mapping[str, Any] = field(default_factory=dict)  # Any: texts, numbers, booleans, or lists of them
+    repeatable: bool = True
+    """Whether to do it twice is to do it once."""
+    content: bytes | None = None
+    """Sent as it is, instead of `body`."""
+    content_type: str = "application/octet-stream"
+    waits: float = 0.0
+    """Seconds that it may take beyond what others may."""
+
+    @property
+    def host(self) -> str:
+        """Such as `run.googleapis.com`."""
+        return f"{self.api}.googleapis.com"
+
+    @property
+    def text(self) -> str:
+        """Such as `POST run.googleapis.com/v2/…`."""
+        return f"{self.verb} {self.host}/{self.path}"
+
+    @property
+    def texts(self) -> tuple[tuple[str, str], ...]:
+        """The query as it is sent; what is None is left out."""
+        return tuple(
+            (name, str(one).lower() if isinstance(one, bool) else str(one))
+            for name, value in self.query.items()
+            for one in (value if isinstance(value, list | tuple) else (value,))
+            if one is not None
+        )
+
+
+def with_request_id(call: Call) -> Call:
+    """
+    The call, repeatable where a `requestId` makes it so.
+
+    Whatever changes something in Compute is given one: it knows a second request by it.
+    """
+    if "requestId" in call.query:
+        return replace(call, repeatable=True)
+    parent, _, last = call.path.rpartition("/")
+    if call.api != "compute" or call.verb == "GET" or last in _WITHOUT_ID or last.startswith("list"):
+        return call
+    if parent.endswith("/operations"):
+        return call
+    return replace(call, query={**call.query, "requestId": str(uuid.uuid4())}, repeatable=True)

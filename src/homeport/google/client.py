@@ -1,0 +1,360 @@
+"""
+One asynchronous client for all of Google's APIs: plain JSON in and out.
+
+Every call has a deadline, is sent again where that is safe (`retry`), and raises the errors of `homeport.errors`
+(`errors`). A POST is only sent again after a lost answer where the caller says `repeatable=True`, which is right
+for creates by name and for writes under an etag, or where it carries a `requestId`; the client gives one to
+whatever changes something in Compute. A repeatable create whose answer was lost, and which then finds that the
+thing exists, raises `AlreadyExists` with the reason `AFTER_RETRY`: read what is there. Any other POST whose answer
+was lost raises `GoogleError` with the reason `ANSWER_LOST`. After a lost answer a DELETE may end in `NotFound`, and a
+write under an etag in `Conflict`: what was asked for may be done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Self
+
+from homeport.errors import AlreadyExists, GoogleError, HomeportError, NetworkError, PermissionDenied
+from homeport.google import operations, storage
+from homeport.google.call import Call, with_request_id
+from homeport.google.credentials import Credentials, find
+from homeport.google.errors import AFTER_RETRY, ANSWER_LOST, Asked, error_of
+from homeport.google.exchange import module
+from homeport.google.refusal import read
+from homeport.google.retry import Again, Lost, Pace, Patience, Refused, Tries, classify, repeated, wait_of
+from homeport.google.validation import Malformed, Validator, by_documents
+from homeport.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    import httpx2
+
+_RUN_AGAIN = "run the same command again: it looks what is there and goes on from it"
+_PACE = Pace()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How patient the client is, in seconds, and how much it does at once."""
+
+    deadline: float = 180.0
+    """For a whole call, with all its tries."""
+    attempt: float = 60.0
+    """For one try."""
+    connect: float = 10.0
+    """For a connection to come about."""
+    parallel: int = 16
+    """Requests under way at one time; those that only wait for an operation are not counted."""
+    pace: Pace = _PACE
+    """Of tries after a refusal or a lost answer."""
+
+
+class Google:
+    """
+    Google's APIs for whoever `credentials` are. `api` is the first word of a host (`run`), `path` what follows it.
+
+    With a `base_url` everything goes there instead, with the API's own name as Host: the rehearsal. `validator`
+    is asked about each request before it is sent.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        project: str = "",
+        transport: httpx2.AsyncBaseTransport | None = None,
+        base_url: str = "",
+        settings: Settings = Settings(),
+        validator: Validator | None = None,
+    ) -> None:
+        self.credentials = credentials
+        self.project = project
+        """The project that is worked on; used in hints, and where an operation does not name its own."""
+        self.settings = settings
+        self._base_url = base_url.rstrip("/")
+        self._validator = validator
+        self._patience = Patience()
+        self._slots = asyncio.Semaphore(settings.parallel)
+        self._http = _http(self._base_url, transport, settings)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Let the connections go."""
+        await self._http.aclose()
+
+    def patient(self, seconds: float = 0.0, *, apis: float = 0.0, accounts: float = 0.0) -> Self:
+        """
+        The same, expecting that something is not seen everywhere yet: for so many seconds more, an API that is off
+        (`apis`), a service account that does not exist or lacks what it was granted (`accounts`) and a permission
+        that the caller lacks are asked for again. `seconds` is for all three.
+        """
+        before = self._patience
+        patience = Patience(
+            apis=max(before.apis, seconds, apis),
+            accounts=max(before.accounts, seconds, accounts),
+            caller=max(before.caller, seconds),
+        )
+        return self._but(_patience=patience)
+
+    def within(self, seconds: float) -> Self:
+        """The same, with another deadline for each call."""
+        return self._but(settings=replace(self.settings, deadline=seconds))
+
+    async def get(self, api: str, path: str, **query: Any) -> Any:  # Any: JSON; see Call.query
+        """What is there."""
+        return _json(await self.send(Call(verb="GET", api=api, path=path, query=query)))
+
+    async def post(
+        self, api: str, path: str, body: Any = None, *, repeatable: bool = False, **query: Any
+    ) -> Any:  # Any: JSON; see Call.query
+        """What came of it. `repeatable` says that to do it twice is to do it once, or is refused."""
+        call = Call(verb="POST", api=api, path=path, body=body, query=query, repeatable=repeatable)
+        return _json(await self.send(call))
+
+    async def put(
+        self, api: str, path: str, body: Any = None, **query: Any
+    ) -> Any:  # Any: JSON; see Call.query
+        """What is there now."""
+        return _json(await self.send(Call(verb="PUT", api=api, path=path, body=body, query=query)))
+
+    async def patch(
+        self, api: str, path: str, body: Any = None, **query: Any
+    ) -> Any:  # Any: JSON; see Call.query
+        """What is there now, or the operation that makes it so."""
+        return _json(await self.send(Call(verb="PATCH", api=api, path=path, body=body, query=query)))
+
+    async def delete(self, api: str, path: str, **query: Any) -> Any:  # Any: JSON; see Call.query
+        """What came of it: {}, or the operation that does it."""
+        return _json(await self.send(Call(verb="DELETE", api=api, path=path, query=query)))
+
+    async def pages(
+        self, api: str, path: str, key: str, **query: Any
+    ) -> AsyncIterator[Any]:  # Any: JSON; see Call.query
+        """Everything under `key` (such as `services`) on all pages."""
+        token: str | None = None
+        while True:
+            page = await self.get(api, path, **query, pageToken=token)
+            for item in page.get(key) or ():
+                yield item
+            token = page.get("nextPageToken")
+            if not token:
+                return
+
+    async def content(self, api: str, path: str, **query: Any) -> bytes:  # Any: see Call.query
+        """The bytes that are there, such as an object's with `alt="media"`."""
+        return (await self.send(Call(verb="GET", api=api, path=path, query=query))).content
+
+    async def upload(
+        self,
+        bucket: str,
+        name: str,
+        data: bytes,
+        *,
+        if_generation_match: int | None = None,
+        content_type: str = "application/octet-stream",
+    ) -> Any:  # Any: JSON
+        """The object that was made of `data`. See `storage.upload`."""
+        sort = storage.Sort(content_type=content_type, if_generation_match=if_generation_match)
+        return await storage.upload(self, bucket, name, data, sort)
+
+    async def finish(
+        self,
+        api: str,
+        operation: Any,  # Any: JSON, or its name
+        *,
+        progress: Progress | None = None,
+        key: str = "",
+        what: str = "",
+        deadline: float = operations.LONGEST,
+    ) -> Any:  # Any: JSON
+        """What a long-running operation came to. See `operations.finish`."""
+        told = operations.Told(progress or Silent(), key, what)
+        return await operations.finish(self, api, operation, told, deadline=deadline)
+
+    async def cancel(self, api: str, operation: Any) -> None:  # Any: JSON, or its name
+        """Ask Google to give an operation up; what it has done stays done."""
+        await operations.cancel(self, api, operation)
+
+    async def send(self, call: Call) -> httpx2.Response:
+        """The answer to a call, sent as often as need be. Raises the errors of `homeport.errors`."""
+        self._validate(call)
+        call = with_request_id(call)
+        seconds = max(self.settings.deadline, call.waits) + self._patience.longest
+        begun = asyncio.get_running_loop().time()
+        tries = Tries(
+            self.settings.pace, repeatable=call.repeatable, until=begun + seconds, patience=self._patience
+        )
+        try:
+            async with asyncio.timeout(seconds):
+                return await repeated(tries, self.settings.pace, lambda: self._once(call))
+        except TimeoutError:
+            raise _late(call, tries, seconds) from None
+        except Refused as refused:
+            raise await self._error(call, refused, tries) from None
+        except Lost as lost:
+            raise _lost(call, lost, tries) from None
+
+    def _validate(self, call: Call) -> None:
+        if self._validator is None:
+            return
+        from urllib.parse import urlencode
+
+        path = f"{call.path}?{urlencode(call.texts)}" if call.texts else call.path
+        wrong = self._validator(call.host, call.verb, path, call.body)
+        if wrong:
+            raise Malformed(f"{call.verb} {call.host}/{path}", wrong)
+
+    async def _once(self, call: Call) -> httpx2.Response:
+        token = await self.credentials.token()
+        answer = await self._sent(call, token.reveal())
+        if answer.status_code == 401:
+            renewed = await self.credentials.renewed(token)
+            answer = await self._sent(call, renewed.reveal())
+        if answer.is_success:
+            return answer
+        refusal = read(answer.status_code, answer.content)
+        wait = wait_of(answer.headers.get("retry-after", ""), answer.headers.get("date", ""))
+        raise Refused(refusal, refusal.delay if wait is None else wait)
+
+    async def _sent(self, call: Call, token: str) -> httpx2.Response:
+        if call.waits:
+            # Sixteen that wait for an operation must not keep others from reading.
+            return await self._tried(call, token)
+        async with self._slots:
+            return await self._tried(call, token)
+
+    async def _tried(self, call: Call, token: str) -> httpx2.Response:
+        import httpx2
+
+        base = self._base_url or f"https://{call.host}"
+        headers = {"authorization": f"Bearer {token}", "host": call.host}
+        if self.credentials.quota_project:
+            headers["x-goog-user-project"] = self.credentials.quota_project
+        if call.content is not None:
+            headers["content-type"] = call.content_type
+        seconds = self.settings.attempt + call.waits
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._http.request(
+                    call.verb,
+                    f"{base}/{call.path}",
+                    params=httpx2.QueryParams(list(call.texts)) if call.texts else None,
+                    json=call.body,
+                    content=call.content,
+                    headers=headers,
+                    timeout=httpx2.Timeout(seconds, connect=self.settings.connect, pool=None),
+                )
+        except TimeoutError:
+            raise Lost(f"no answer within {seconds:g} s", sent=True) from None
+        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+            raise Lost(f"no connection: {error}", sent=False) from error
+        except httpx2.RequestError as error:
+            raise Lost(f"the connection broke: {str(error) or type(error).__name__}", sent=True) from error
+
+    async def _error(self, call: Call, refused: Refused, tries: Tries) -> HomeportError:
+        asked = self._asked(call)
+        lost = classify(refused.refusal) is Again.LOST
+        if lost and not call.repeatable:
+            return _lost(call, Lost(f"{refused.refusal.code} {refused.refusal.message}", sent=True), tries)
+        error = error_of(refused.refusal, asked)
+        if isinstance(error, PermissionDenied) and not asked.principal:
+            error = error_of(refused.refusal, replace(asked, principal=await self._who()))
+        if isinstance(error, AlreadyExists) and tries.maybe_done:
+            error.reason = AFTER_RETRY
+            error.hint = _RUN_AGAIN
+        return error
+
+    async def _who(self) -> str:
+        try:
+            return await self.credentials.who()
+        except HomeportError:
+            return ""
+
+    def _asked(self, call: Call) -> Asked:
+        return Asked(
+            verb=call.verb,
+            host=call.host,
+            path=call.path,
+            project=self.project,
+            principal=self.credentials.principal,
+        )
+
+    def _but(self, **changes: Any) -> Self:  # Any: whatever the attributes are
+        view = copy.copy(self)
+        vars(view).update(changes)
+        return view
+
+
+async def from_env(
+    env: Mapping[str, str], *, project: str = "", impersonate: str = "", settings: Settings | None = None
+) -> Google:
+    """
+    Google as the environment `env` tells it: whose credentials (`credentials.find`), which project
+    (`GOOGLE_CLOUD_PROJECT`), whether the rehearsal stands in (`HOMEPORT_GOOGLE_URL`), and whether requests are
+    checked before they are sent (`HOMEPORT_VALIDATE=1`).
+    """
+    base_url = env.get("HOMEPORT_GOOGLE_URL", "")
+    return Google(
+        await find(env, impersonate=impersonate, base_url=base_url),
+        project=project or env.get("GOOGLE_CLOUD_PROJECT") or env.get("CLOUDSDK_CORE_PROJECT", ""),
+        base_url=base_url,
+        settings=settings or Settings(),
+        validator=by_documents() if env.get("HOMEPORT_VALIDATE") == "1" else None,
+    )
+
+
+def _http(
+    base_url: str, transport: httpx2.AsyncBaseTransport | None, settings: Settings
+) -> httpx2.AsyncClient:
+    import httpx2
+
+    encrypted = transport is None and not base_url.startswith("http:")
+    if encrypted:
+        module("h2")
+    # At DEBUG HTTP/2 writes every header block, tokens and all.
+    logging.getLogger("hpack").setLevel(logging.INFO)
+    return httpx2.AsyncClient(
+        http2=encrypted,
+        transport=transport,
+        trust_env=not base_url,
+        limits=httpx2.Limits(
+            max_connections=4 * settings.parallel, max_keepalive_connections=settings.parallel
+        ),
+        headers={"user-agent": f"homeport/{version('homeport')}", "accept": "application/json"},
+    )
+
+
+def _late(call: Call, tries: Tries, seconds: float) -> NetworkError:
+    last = f"; {tries.count} tries failed, the last with: {tries.last}" if tries.count else ""
+    unknown = "" if call.repeatable else "what came of it is not known: "
+    return NetworkError(
+        f"{call.text} was not answered within {seconds:g} s{last}",
+        hint=unknown + _RUN_AGAIN,
+    )
+
+
+def _lost(call: Call, lost: Lost, tries: Tries) -> HomeportError:
+    if lost.sent and not call.repeatable:
+        return GoogleError(
+            f"what came of {call.text} is not known: {lost}",
+            reason=ANSWER_LOST,
+            request=call.text,
+            hint=_RUN_AGAIN,
+        )
+    return NetworkError(
+        f"{call.text} failed {tries.count} times: {lost}", hint="check the network, and run it again"
+    )
+
+
+def _json(answer: httpx2.Response) -> Any:  # Any: JSON
+    return answer.json() if answer.content else {}

@@ -1,0 +1,193 @@
+"""
+Who asks: credentials as Google's own tools find them, kept fresh, never shown.
+
+Looked for in this order: a token in `CLOUDSDK_AUTH_ACCESS_TOKEN`; Application Default Credentials (a file, or
+the metadata server); the account that is logged in to `gcloud`. With `HOMEPORT_IMPERSONATE` they act as that
+service account.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from homeport.errors import NoCredentials
+from homeport.google.errors import LOGIN
+from homeport.google.identity import Token, access_token_of, id_token_of, no_id_token
+from homeport.secret import Secret
+
+if TYPE_CHECKING:
+    from homeport.google.exchange import Exchange
+
+_AHEAD_S = 300.0
+"""How long before its end a token is renewed."""
+_FOREVER = float("inf")
+
+
+class Source(Protocol):
+    """Where tokens come from. Its methods block; each raises `NoCredentials` where there is no token to be had."""
+
+    @property
+    def principal(self) -> str:
+        """The e-mail of whoever they are, as far as it is known."""
+
+    @property
+    def quota_project(self) -> str:
+        """The project whose quota is used; '' for Google's choice."""
+
+    def who(self) -> str:
+        """The e-mail, found out if need be; '' where it cannot be."""
+
+    def token(self) -> Token:
+        """A new access token."""
+
+    def id_token(self, audience: str) -> Token:
+        """A new ID token for `audience`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An access token that was given, and cannot be renewed."""
+
+    value: Secret
+    principal: str = ""
+    quota_project: str = ""
+
+    def who(self) -> str:
+        """Whose it is, where that was given, too."""
+        return self.principal
+
+    def token(self) -> Token:
+        """The token."""
+        return Token(value=self.value, lasts=_FOREVER)
+
+    def id_token(self, audience: str) -> Token:
+        """Never: an access token alone makes none."""
+        raise no_id_token(audience, "an access token alone makes none")
+
+
+@dataclass(frozen=True, slots=True)
+class Impersonated:
+    """A service account, acted as by whoever `source` is."""
+
+    source: Source
+    principal: str
+    exchange: Exchange
+    quota_project: str = ""
+
+    def who(self) -> str:
+        """The service account's e-mail."""
+        return self.principal
+
+    def token(self) -> Token:
+        """A new access token. Raises `PermissionDenied` where the source may not act as the account."""
+        caller = self.source.token().value
+        return access_token_of(self.exchange, caller, self.principal, principal=self.source.principal)
+
+    def id_token(self, audience: str) -> Token:
+        """A new ID token for `audience`."""
+        return id_token_of(self.exchange, self.source.token().value, self.principal, audience)
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A token, renewed by one at a time."""
+
+    token: Secret | None = field(default=None, repr=False)
+    until: float = 0.0
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+
+    async def fresh(self, make: Callable[[], Token], *, stale: Secret | None = None) -> Secret:
+        async with self.lock:
+            now = asyncio.get_running_loop().time()
+            if self.token is not None and now < self.until and self.token is not stale:
+                return self.token
+            made = await asyncio.to_thread(make)
+            self.token = made.value
+            # A token that is short-lived anyway is used for half its life.
+            self.until = asyncio.get_running_loop().time() + made.lasts - min(_AHEAD_S, made.lasts / 2)
+            return self.token
+
+
+class Credentials:
+    """Tokens of one source, renewed some minutes before they end, by one task at a time."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._access = _Kept()
+        self._ids: dict[str, _Kept] = {}
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.principal or type(self._source).__name__})"
+
+    @property
+    def principal(self) -> str:
+        """The e-mail of whoever they are, as far as it is known."""
+        return self._source.principal
+
+    @property
+    def quota_project(self) -> str:
+        """The project whose quota is used; '' for Google's choice."""
+        return self._source.quota_project
+
+    async def who(self) -> str:
+        """The e-mail of whoever they are, found out if need be; '' where that cannot be."""
+        return self.principal or await asyncio.to_thread(self._source.who)
+
+    async def token(self) -> Secret:
+        """An access token that is good for some minutes at least. Raises `NoCredentials`."""
+        return await self._access.fresh(self._source.token)
+
+    async def renewed(self, stale: Secret) -> Secret:
+        """Another access token than `stale`, which was not taken."""
+        return await self._access.fresh(self._source.token, stale=stale)
+
+    async def id_token(self, audience: str) -> Secret:
+        """An ID token for `audience`, such as a Cloud Run service's URL. Raises `NoCredentials`."""
+        kept = self._ids.setdefault(audience, _Kept())
+        return await kept.fresh(lambda: self._source.id_token(audience))
+
+
+def given(token: str, principal: str = "") -> Credentials:
+    """Credentials of one access token."""
+    return Credentials(Given(Secret(token), principal))
+
+
+async def find(env: Mapping[str, str], *, impersonate: str = "", base_url: str = "") -> Credentials:
+    """
+    The credentials of whoever runs this, told by the environment `env`.
+
+    With `impersonate` (or `HOMEPORT_IMPERSONATE`) they act as that service account. Raises `NoCredentials`,
+    which says the one command to run, where there are none; whether they are good shows when they are used.
+    """
+    from homeport.google.exchange import Exchange
+
+    exchange = Exchange(base_url=base_url or env.get("HOMEPORT_GOOGLE_URL", ""))
+    source = await asyncio.to_thread(_source, env, exchange)
+    account = impersonate or env.get("HOMEPORT_IMPERSONATE", "")
+    if account:
+        return Credentials(Impersonated(source, account, exchange, _quota_project(env)))
+    return Credentials(source)
+
+
+def _source(env: Mapping[str, str], exchange: Exchange) -> Source:
+    from homeport.google import adc, gcloud
+
+    quota_project = _quota_project(env)
+    if env.get("CLOUDSDK_AUTH_ACCESS_TOKEN"):
+        return Given(
+            Secret(env["CLOUDSDK_AUTH_ACCESS_TOKEN"]), env.get("CLOUDSDK_CORE_ACCOUNT", ""), quota_project
+        )
+    found = adc.find(env, exchange, quota_project=quota_project)
+    if found is not None:
+        return found
+    command = gcloud.find(env, quota_project=quota_project)
+    if command is not None:
+        return command
+    raise NoCredentials("nobody is logged in to Google Cloud", hint=LOGIN)
+
+
+def _quota_project(env: Mapping[str, str]) -> str:
+    return env.get("GOOGLE_CLOUD_QUOTA_PROJECT") or env.get("CLOUDSDK_BILLING_QUOTA_PROJECT", "")

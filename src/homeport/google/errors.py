@@ -1,0 +1,287 @@
+"""
+From what Google said to the errors of `homeport.errors`: the one border at which that is done.
+
+`Asked` is what a refusal is the answer to; `error_of` gives the error, with a hint which a person can act on.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from homeport.errors import (
+    AlreadyExists,
+    ApiDisabled,
+    Conflict,
+    GoogleError,
+    InvalidArgument,
+    NoCredentials,
+    NotFound,
+    OutOfCapacity,
+    PermissionDenied,
+    PolicyViolated,
+    QuotaExceeded,
+)
+from homeport.google.grants import command, role_for
+from homeport.google.quotas import hint_of, is_quota, violated
+from homeport.google.refusal import Refusal
+
+ANSWER_LOST = "ANSWER_LOST"
+"""The reason of a GoogleError: a request that must not be repeated was sent, and nobody knows what came of it."""
+AFTER_RETRY = "ALREADY_EXISTS_AFTER_RETRY"
+"""The reason of an AlreadyExists after a lost answer: what exists may be what the first try made. Read it."""
+LOGIN = "gcloud auth application-default login"
+
+_CAPACITY = re.compile(
+    r"RESOURCE_POOL_EXHAUSTED|does not have enough resources|stock ?out|insufficient capacity|out of capacity"
+    r"|no available capacity|(?:instances?|accelerators?|GPUs?) (?:is|are) currently unavailable",
+    re.IGNORECASE,
+)
+_POLICY = re.compile(
+    r"organi[sz]ation policy|constraints?/[\w.]+|violates constraint|LOCATION_POLICY_VIOLATED|ORG_POLICY"
+    r"|permitted customer|Constraint:? \S+ violated",
+    re.IGNORECASE,
+)
+_CONSTRAINT = re.compile(r"constraints/([\w.]+)|Constraint:? (custom\.\w+)")
+_DISABLED = re.compile(
+    r"has not been used in project|SERVICE_DISABLED|accessNotConfigured|API .*is not enabled"
+)
+_UNQUOTED = "requires a quota project"
+_PERMISSION = (
+    re.compile(
+        r"Permission '(?P<permission>[\w.]+)' denied on (?:resource|service account) '?(?P<resource>[^' ]+)"
+    ),
+    re.compile(r"Required '(?P<permission>[\w.]+)' permission for '(?P<resource>[^']+)'"),
+    re.compile(
+        r"(?P<who>\S+) does not have (?P<permission>[\w.]+) access(?: to (?:the )?(?:Google Cloud Storage )?"
+        r"(?P<resource>(?:project|bucket|object|resource)[^.]*))?"
+    ),
+    re.compile(r"Permission '?(?P<permission>[\w]+\.[\w.]+)'? (?:is )?(?:denied|required)"),
+)
+_DENIED = re.compile(r"Permission denied on secret|must have permission to read the image")
+_EXISTS = re.compile(
+    r"already exists|already own it|bucket name is not available|ALREADY_EXISTS", re.IGNORECASE
+)
+_BY_CODE = {
+    400: InvalidArgument, 404: NotFound, 409: Conflict, 412: Conflict, 413: InvalidArgument,
+}  # fmt: skip
+_TROUBLE = "Google has trouble: try again in a while; https://status.cloud.google.com tells more"
+_HINTS = {
+    AlreadyExists: "choose another name, or remove what is there",
+    Conflict: "somebody else changed it at the same time: run the same command again",
+}
+_PROJECT = re.compile(r"projects/([^/]+)")
+_ACCOUNT = re.compile(r"[\w.-]+@[\w.-]+\.gserviceaccount\.com")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What was asked of Google, and by whom."""
+
+    verb: str
+    host: str
+    path: str
+    project: str = ""
+    """The project that is worked on, where the path does not say one."""
+    principal: str = ""
+    """The e-mail of whoever asks, where it is known."""
+
+    @property
+    def text(self) -> str:
+        """Such as `POST run.googleapis.com/v2/…`."""
+        return f"{self.verb} {self.host}/{self.path}"
+
+    @property
+    def about(self) -> str:
+        """The project that it is about."""
+        found = _PROJECT.search(self.path)
+        return found[1] if found and found[1] != "-" else self.project
+
+
+def error_of(refusal: Refusal, asked: Asked) -> GoogleError | NoCredentials:
+    """The error to raise for a refusal."""
+    makers = (
+        (_is_unauthenticated, _unauthenticated),
+        (is_off, _disabled),
+        (is_capacity, _out_of_capacity),
+        (is_quota, _quota),
+        (is_policy, _policy),
+        (_is_denial, _denied),
+    )
+    make = next((make for fits, make in makers if fits(refusal)), _by_status)
+    return make(refusal, asked)
+
+
+def is_off(refusal: Refusal) -> bool:
+    """Whether an API is off, or was until a moment ago."""
+    return refusal.code == 403 and bool(_DISABLED.search(refusal.said)) and _UNQUOTED not in refusal.message
+
+
+def is_capacity(refusal: Refusal) -> bool:
+    """Whether Google has none left."""
+    return bool(_CAPACITY.search(refusal.said))
+
+
+def is_policy(refusal: Refusal) -> bool:
+    """Whether the organisation forbids it."""
+    return bool(_POLICY.search(refusal.said))
+
+
+def _is_unauthenticated(refusal: Refusal) -> bool:
+    return refusal.code == 401
+
+
+def _is_denial(refusal: Refusal) -> bool:
+    return refusal.code == 403 or bool(_DENIED.search(refusal.said)) or refusal.reason == "PERMISSIONS_ERROR"
+
+
+def _by_status(refusal: Refusal, asked: Asked) -> GoogleError:
+    kind = _kind(refusal)
+    if kind is InvalidArgument:
+        return _invalid(refusal, asked)
+    has_trouble = refusal.code in {408, 500, 502, 503, 504}
+    return _made(kind, refusal, asked, hint=_TROUBLE if has_trouble else _HINTS.get(kind, ""))
+
+
+def _kind(refusal: Refusal) -> type[GoogleError]:
+    if refusal.code == 404 and (not refusal.is_json or refusal.message == "Method not found."):
+        return GoogleError  # It is the path that is wrong: nothing is said about the thing.
+    if refusal.code == 409 and _EXISTS.search(f"{refusal.status} {refusal.said}"):
+        return AlreadyExists
+    if refusal.code == 400 and refusal.status == "FAILED_PRECONDITION" and not refusal.fields:
+        return GoogleError
+    return _BY_CODE.get(refusal.code, GoogleError)
+
+
+def _unauthenticated(refusal: Refusal, asked: Asked) -> NoCredentials:
+    whose = f" of {asked.principal}" if asked.principal else ""
+    return NoCredentials(f"Google does not take the credentials{whose}: {refusal.message}", hint=LOGIN)
+
+
+def _out_of_capacity(refusal: Refusal, asked: Asked) -> GoogleError:
+    hint = "try another region or zone (`homeport fit` lists them), or try again later"
+    return _made(OutOfCapacity, refusal, asked, hint=hint)
+
+
+def _made(
+    kind: type[GoogleError],
+    refusal: Refusal,
+    asked: Asked,
+    *,
+    message: str = "",
+    hint: str = "",
+    url: str = "",
+) -> GoogleError:
+    return kind(
+        message or f"{refusal.message} ({asked.text}: {refusal.code or 'the operation failed'})",
+        status=refusal.code,
+        reason=refusal.reason or refusal.status,
+        request=asked.text,
+        hint=hint,
+        url=url or next(iter(refusal.links), ""),
+    )
+
+
+def _disabled(refusal: Refusal, asked: Asked) -> GoogleError:
+    service = refusal.metadata.get("service") or asked.host
+    enable = f"gcloud services enable {service}" + (f" --project {asked.about}" if asked.about else "")
+    return _made(ApiDisabled, refusal, asked, hint=enable, url=refusal.metadata.get("activationUrl", ""))
+
+
+def _quota(refusal: Refusal, asked: Asked) -> GoogleError:
+    return _made(
+        QuotaExceeded,
+        refusal,
+        asked,
+        message=violated(refusal.said),
+        hint=hint_of(refusal, asked.about),
+        url="https://g.co/cloudrun/gpu-quota" if "gpu" in refusal.said.lower() else "",
+    )
+
+
+def _policy(refusal: Refusal, asked: Asked) -> GoogleError:
+    found = _CONSTRAINT.search(refusal.said)
+    constraint = (found[1] or found[2]) if found else ""
+    hint = "ask whoever looks after the organisation's policies"
+    if constraint:
+        hint += f"; `gcloud org-policies describe {constraint} --effective --project={asked.about or 'PROJECT'}` shows it"
+    elif refusal.reason == "LOCATION_POLICY_VIOLATED":
+        where = refusal.metadata.get("location", "the region")
+        hint = f"is {where} spelt as Google spells it? If so, it is not open to this project: {hint}"
+    elif "permitted customer" in refusal.message:
+        hint = (
+            "only the organisation's own people may be granted anything (iam.allowedPolicyMemberDomains): for a public "
+            f"service use `invokerIamDisabled` or IAP instead of allUsers, or {hint}"
+        )
+    return _made(PolicyViolated, refusal, asked, hint=hint)
+
+
+def _denied(refusal: Refusal, asked: Asked) -> GoogleError:
+    if _UNQUOTED in refusal.message:
+        hint = f"gcloud auth application-default set-quota-project {asked.about or 'PROJECT'}"
+        return _made(PermissionDenied, refusal, asked, hint=hint)
+    if refusal.reason in {"CONSUMER_INVALID", "USER_PROJECT_DENIED"} or "esource project" in refusal.message:
+        hint = f"is there a project {asked.about or 'of that id'}, and is it yours? `gcloud projects list` shows yours"
+        return _made(PermissionDenied, refusal, asked, hint=hint)
+    if refusal.reason == "BILLING_DISABLED":
+        project = asked.about or "PROJECT"
+        hint = f"gcloud billing projects link {project} --billing-account=ACCOUNT"
+        return _made(GoogleError, refusal, asked, hint=hint)
+    permission, resource, who = _what_is_lacking(refusal)
+    account = next(iter(_ACCOUNT.findall(f"{resource} {refusal.message} {asked.path}")), "")
+    if _DENIED.search(refusal.said):
+        # The message names who lacks it: the service's own account or Google's agent, not the caller.
+        return _made(PermissionDenied, refusal, asked, hint=_for_another(refusal, asked, account))
+    message = (
+        f"{who or asked.principal or 'the caller'} lacks {permission} on {resource or asked.about}"
+        if permission
+        else ""
+    )
+    if message:
+        message += f" ({asked.text}: {refusal.code or 'the operation failed'})"
+    grant = command(
+        permission,
+        principal=asked.principal or (who if "@" in who else ""),
+        project=asked.about,
+        account=account,
+    )
+    return _made(PermissionDenied, refusal, asked, message=message, hint=_advice(grant, permission))
+
+
+def _advice(grant: str, permission: str) -> str:
+    if not permission:
+        return (
+            f"Google does not say which permission is missing; somebody who may do so can grant one: {grant}"
+        )
+    unknown = "" if role_for(permission) else f" with a role that has {permission}"
+    return f"somebody who may do so can grant it{unknown}: {grant}"
+
+
+def _for_another(refusal: Refusal, asked: Asked, account: str) -> str:
+    lacking = (
+        "secretmanager.versions.access"
+        if "secret" in refusal.message
+        else "artifactregistry.repositories.downloadArtifacts"
+    )
+    grant = command(lacking, principal=account or "serviceAccount:ACCOUNT", project=asked.about)
+    return f"a grant of the last minutes may not be seen yet; otherwise: {grant}"
+
+
+def _what_is_lacking(refusal: Refusal) -> tuple[str, str, str]:
+    """Permission, resource and principal, as far as Google says them."""
+    told = refusal.metadata
+    for pattern in _PERMISSION:
+        found = pattern.search(refusal.message)
+        if found:
+            named = found.groupdict()
+            who = "" if named.get("who") in {None, "Caller"} else str(named["who"])
+            resource = told.get("resource") or (named.get("resource") or "").strip(" .'")
+            return told.get("permission") or named["permission"], resource, who
+    return told.get("permission", ""), told.get("resource", ""), ""
+
+
+def _invalid(refusal: Refusal, asked: Asked) -> GoogleError:
+    if not refusal.fields:
+        return _made(InvalidArgument, refusal, asked)
+    wrong = "; ".join(f"{path}: {text}" if path else text for path, text in refusal.fields)
+    return _made(InvalidArgument, refusal, asked, hint=wrong)

@@ -1,0 +1,93 @@
+"""ID tokens: who calls a Cloud Run service, told to it alone."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from homeport.errors import NoCredentials
+from homeport.google.errors import Asked, error_of
+from homeport.google.exchange import Answer, Exchange
+from homeport.google.refusal import read
+from homeport.secret import Secret
+
+CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
+_HOST = "iamcredentials.googleapis.com"
+_UNKNOWN_S = 600.0
+"""How long a token lasts that does not say it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A token, and for how many seconds from now it is good."""
+
+    value: Secret
+    lasts: float
+
+
+def claims(token: Secret) -> Mapping[str, Any]:  # Any: JSON
+    """What an ID token says, unverified; {} where it is none. Whoever is shown it verifies it."""
+    try:
+        middle = token.reveal().split(".")[1]
+        said = json.loads(base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4)))
+    except (IndexError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def identity(token: Secret) -> Token:
+    """An ID token with the time that it is good for."""
+    ends = claims(token).get("exp")
+    return Token(
+        value=token, lasts=float(ends) - time.time() if isinstance(ends, int | float) else _UNKNOWN_S
+    )
+
+
+def id_token_of(
+    exchange: Exchange, caller: Secret, account: str, audience: str, delegates: Sequence[str] = ()
+) -> Token:
+    """An ID token of the service account `account`, made for `caller`'s access token. Raises `GoogleError`."""
+    body = {"audience": audience, "includeEmail": True, "delegates": list(delegates)}
+    answer = _asked(exchange, caller, f"v1/projects/-/serviceAccounts/{account}:generateIdToken", body)
+    return identity(Secret(str(answer.json()["token"])))
+
+
+def access_token_of(exchange: Exchange, caller: Secret, account: str, *, principal: str = "") -> Token:
+    """An access token of the service account `account`, made for `caller`'s. Raises `GoogleError`."""
+    body = {"scope": [CLOUD_PLATFORM], "lifetime": "3600s"}
+    path = f"v1/projects/-/serviceAccounts/{account}:generateAccessToken"
+    said = _asked(exchange, caller, path, body, principal=principal).json()
+    ends = datetime.fromisoformat(str(said["expireTime"]))
+    return Token(value=Secret(str(said["accessToken"])), lasts=(ends - datetime.now(UTC)).total_seconds())
+
+
+def no_id_token(audience: str, why: str) -> NoCredentials:
+    """The error where these credentials make no ID tokens."""
+    return NoCredentials(
+        f"there is no ID token for {audience}: {why}",
+        hint="`gcloud auth login`, or name a service account that you may act as: "
+        "export HOMEPORT_IMPERSONATE=NAME@PROJECT.iam.gserviceaccount.com",
+    )
+
+
+def _asked(
+    exchange: Exchange,
+    caller: Secret,
+    path: str,
+    body: Mapping[str, Any],  # Any: JSON
+    *,
+    principal: str = "",
+) -> Answer:
+    headers = {"authorization": f"Bearer {caller.reveal()}"}
+    answer = exchange.send("POST", f"https://{_HOST}/{path}", body, headers=headers)
+    if answer.status == 200:
+        return answer
+    account = path.partition("serviceAccounts/")[2].partition(":")[0]
+    project = account.partition("@")[2].partition(".")[0]
+    asked = Asked(verb="POST", host=_HOST, path=path, project=project, principal=principal)
+    raise error_of(read(answer.status, answer.data), asked)

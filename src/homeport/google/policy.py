@@ -1,0 +1,164 @@
+"""
+Who may do what on a thing: read, changed and written under its etag, again while somebody else is quicker.
+
+`grant` and `revoke` add and remove the members they are given and nothing else. Other members, other roles,
+conditions and audit settings stay as they are, and nothing is written where nothing changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from homeport.google.retry import while_conflicting
+
+if TYPE_CHECKING:
+    from homeport.google.client import Google
+
+_VERSION = 3
+Policy = Mapping[str, Any]  # Any: JSON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """When a grant holds."""
+
+    title: str
+    expression: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """A role for some members, such as `serviceAccount:NAME@PROJECT.iam.gserviceaccount.com`."""
+
+    role: str
+    members: tuple[str, ...]
+    condition: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guarded:
+    """
+    A thing that has a policy.
+
+        Guarded(api="secretmanager", path="v1/projects/p/secrets/s")
+        Guarded(api="storage", path="storage/v1/b/bucket")
+        Guarded(api="cloudresourcemanager", path="v3/projects/p")
+        Guarded(api="iam", path="v1/projects/p/serviceAccounts/NAME@p.iam.gserviceaccount.com")
+    """
+
+    api: str
+    """`cloudresourcemanager`, `storage`, `secretmanager`, `artifactregistry`, `run` or `iam`."""
+    path: str
+    """The thing's own path, with its version."""
+
+
+async def grant(google: Google, thing: Guarded, bindings: Iterable[Binding]) -> bool:
+    """Let all of `bindings` hold; says whether something had to be written."""
+    wanted = tuple(bindings)
+    return await _changed(google, thing, lambda policy: granted(policy, wanted))
+
+
+async def revoke(google: Google, thing: Guarded, bindings: Iterable[Binding]) -> bool:
+    """Let none of `bindings` hold; says whether something had to be written."""
+    unwanted = tuple(bindings)
+    return await _changed(google, thing, lambda policy: revoked(policy, unwanted))
+
+
+async def read(google: Google, thing: Guarded) -> Any:  # Any: JSON
+    """The policy as it is, with its conditions and its etag."""
+    if thing.api == "storage":
+        return await google.get("storage", f"{thing.path}/iam", optionsRequestedPolicyVersion=_VERSION)
+    if thing.api == "cloudresourcemanager":
+        body = {"options": {"requestedPolicyVersion": _VERSION}}
+        return await google.post(thing.api, f"{thing.path}:getIamPolicy", body, repeatable=True)
+    asked = {"options.requestedPolicyVersion": _VERSION}
+    if thing.api == "iam":
+        return await google.post(thing.api, f"{thing.path}:getIamPolicy", repeatable=True, **asked)
+    return await google.get(thing.api, f"{thing.path}:getIamPolicy", **asked)
+
+
+def granted(policy: Policy, bindings: Iterable[Binding]) -> dict[str, Any]:  # Any: JSON
+    """`policy` with `bindings`; equal to it where they hold already."""
+    held = [dict(binding) for binding in policy.get("bindings", ())]
+    for wanted in bindings:
+        same = [binding for binding in held if _matches(binding, wanted)]
+        has = {_folded(member) for binding in same for member in binding.get("members", ())}
+        missing = [member for member in dict.fromkeys(wanted.members) if _folded(member) not in has]
+        if not missing:
+            continue
+        if same:
+            same[0]["members"] = [*same[0].get("members", ()), *missing]
+        else:
+            held.append(_new(wanted, missing))
+    conditional = any("condition" in binding for binding in held)
+    version = {"version": _VERSION} if conditional and policy.get("version", 1) < _VERSION else {}
+    return {**policy, **version, "bindings": held} if held or "bindings" in policy else dict(policy)
+
+
+def revoked(policy: Policy, bindings: Iterable[Binding]) -> dict[str, Any]:  # Any: JSON
+    """`policy` without `bindings`; equal to it where they do not hold."""
+    held = [dict(binding) for binding in policy.get("bindings", ())]
+    for unwanted in bindings:
+        going = {_folded(member) for member in unwanted.members}
+        for binding in held:
+            if _matches(binding, unwanted) and going & {
+                _folded(member) for member in binding.get("members", ())
+            }:
+                binding["members"] = [member for member in binding["members"] if _folded(member) not in going]
+    left = [
+        binding
+        for binding, before in zip(held, policy.get("bindings", ()), strict=True)
+        if binding.get("members") or binding == before
+    ]
+    return {**policy, "bindings": left} if "bindings" in policy else dict(policy)
+
+
+async def _changed(
+    google: Google, thing: Guarded, change: Callable[[Policy], dict[str, Any]]
+) -> bool:  # Any: JSON
+    async def cycle() -> bool:
+        before = await read(google, thing)
+        after = change(before)
+        if after == before:
+            return False
+        if thing.api == "storage":
+            await google.put("storage", f"{thing.path}/iam", after)
+        else:
+            await google.post(thing.api, f"{thing.path}:setIamPolicy", {"policy": after}, repeatable=True)
+        return True
+
+    return await while_conflicting(cycle)
+
+
+def _matches(binding: Mapping[str, Any], wanted: Binding) -> bool:  # Any: JSON
+    return (
+        bool(binding.get("role") == wanted.role) and _condition(binding.get("condition")) == wanted.condition
+    )
+
+
+def _condition(raw: Mapping[str, Any] | None) -> Condition | None:  # Any: JSON
+    if not raw:
+        return None
+    return Condition(
+        title=str(raw.get("title", "")),
+        expression=str(raw.get("expression", "")),
+        description=str(raw.get("description", "")),
+    )
+
+
+def _new(wanted: Binding, members: list[str]) -> dict[str, Any]:  # Any: JSON
+    made: dict[str, Any] = {"role": wanted.role, "members": members}  # Any: JSON
+    if wanted.condition is not None:
+        said = {"title": wanted.condition.title, "expression": wanted.condition.expression}
+        if wanted.condition.description:
+            said["description"] = wanted.condition.description
+        made["condition"] = said
+    return made
+
+
+def _folded(member: str) -> str:
+    """Google tells e-mails apart without regard to case, and principals with regard to it."""
+    return member.lower() if member.startswith(("user:", "serviceAccount:", "group:", "domain:")) else member

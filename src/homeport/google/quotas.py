@@ -1,0 +1,72 @@
+"""What Google says when a project may not have more."""
+
+from __future__ import annotations
+
+import re
+
+from homeport.google.refusal import Refusal
+
+_ALLOCATION = re.compile(
+    r"Quota violated|do not have quota|allowable count of GPUs|QUOTA_EXCEEDED|quotaExceeded|Quota '[\w-]+' exceeded"
+    r"|Max instances must be set to"
+)
+_PER_TIME = re.compile(
+    r"per (?:minute|second|hour)|rateLimitExceeded|RATE_LIMIT_EXCEEDED|CONCURRENT_OPERATIONS", re.IGNORECASE
+)
+_VIOLATED = re.compile(r"(?P<name>\w+) requested: (?P<asked>\d+) allowed: (?P<allowed>\d+)")
+_LIMIT = re.compile(
+    r"Quota '(?P<name>[\w-]+)' exceeded\.\s+Limit: (?P<allowed>[\d.]+)(?: (?P<where>in region \S+|globally))?"
+)
+_GIB = 2**30
+
+
+def is_quota(refusal: Refusal) -> bool:
+    """Whether it is a quota: of things, or of requests over time."""
+    if refusal.code == 429 or refusal.status == "RESOURCE_EXHAUSTED":
+        return True
+    return is_allocation(refusal) or (refusal.code == 403 and is_rate(refusal))
+
+
+def is_allocation(refusal: Refusal) -> bool:
+    """Whether it is a quota of things, which no waiting helps."""
+    return bool(_ALLOCATION.search(refusal.said)) and not is_rate(refusal)
+
+
+def is_rate(refusal: Refusal) -> bool:
+    """Whether it is a quota over time, which waiting helps."""
+    return bool(_PER_TIME.search(refusal.said))
+
+
+def violated(said: str) -> str:
+    """The quotas in Google's text with what was asked and what is allowed, in units people use; '' where none is."""
+    told = [_asked(*found.groups()) for found in _VIOLATED.finditer(said)]
+    told += [
+        f"{found['name']}: {found['allowed']} allowed{' ' + found['where'] if found['where'] else ''}"
+        for found in _LIMIT.finditer(said)
+    ]
+    return f"the quota does not allow this: {'; '.join(dict.fromkeys(told))}" if told else ""
+
+
+def hint_of(refusal: Refusal, project: str) -> str:
+    """Where to ask for more."""
+    said = refusal.said
+    if is_rate(refusal):
+        return "too many requests for the moment: try again in a minute"
+    if "gpu" in said.lower():
+        return (
+            "ask for more at https://g.co/cloudrun/gpu-quota, ask for fewer instances, or try another region"
+        )
+    page = f"https://console.cloud.google.com/iam-admin/quotas?project={project}" if project else ""
+    return f"ask for fewer instances or another region, or for more quota{f' at {page}' if page else ''}"
+
+
+def _asked(name: str, asked: str, allowed: str) -> str:
+    """CPUs, and some GPUs, come in thousandths; memory in bytes."""
+    scale, unit = 1, ""
+    if name.startswith("Mem"):
+        scale, unit = _GIB, " GiB"
+    elif name.startswith("Cpu"):
+        scale, unit = 1000, " CPU"
+    elif "Gpu" in name:
+        scale, unit = (1000 if int(asked) >= 1000 else 1), " GPU"
+    return f"{name}: {int(asked) / scale:g}{unit} asked, {int(allowed) / scale:g}{unit} allowed"

@@ -1,0 +1,67 @@
+"""Whether a request is one that Google's own documents allow, asked before it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from homeport.google.schema import Check
+
+
+class Violation(Protocol):
+    """One thing that is wrong with a request."""
+
+    @property
+    def field(self) -> str:
+        """Its path, such as `service.template.containers[0].image`."""
+
+    @property
+    def description(self) -> str:
+        """What is wrong."""
+
+
+class Validator(Protocol):
+    """Says what is wrong with a request."""
+
+    def __call__(self, host: str, verb: str, path: str, body: Any) -> Sequence[Violation]:  # Any: JSON
+        """Everything that is wrong. `path` is as sent, with its query; `body` is None where there is none."""
+
+
+class Malformed(ValueError):
+    """A request that Google's documents do not allow: a mistake of homeport's, and nobody's who uses it."""
+
+    def __init__(self, request: str, violations: Sequence[Violation]) -> None:
+        wrong = "\n".join(f"  {item.field}: {item.description}" for item in violations)
+        super().__init__(f"{request} is not a request that Google knows:\n{wrong}")
+        self.violations = tuple(violations)
+
+
+def by_documents() -> Validator:
+    """A validator by Google's discovery documents. Raises `HomeportError` where they are not installed."""
+    from homeport.google.schema import Check
+
+    return _ByDocuments({}, Check)
+
+
+class _ByDocuments:
+    def __init__(self, checks: dict[str, Check], make: type[Check]) -> None:
+        self._checks = checks
+        self._make = make
+
+    def __call__(self, host: str, verb: str, path: str, body: Any) -> Sequence[Violation]:  # Any: JSON
+        from urllib.parse import parse_qs
+
+        from homeport.google import discovery
+        from homeport.google.schema import Violation as Wrong
+
+        plain, _, query = path.partition("?")
+        found = discovery.find(host, verb, plain)
+        if found is None:
+            return (Wrong("", "there is no such method"),)
+        check = self._checks.setdefault(found.document.name, self._make(found.document))
+        asked: Mapping[str, Sequence[str]] = parse_qs(query, keep_blank_values=True)
+        _, wrong = check.query(found.method, asked)
+        if not found.upload:
+            wrong = [*wrong, *check.body(found.method, body)[1]]
+        return wrong
