@@ -206,7 +206,10 @@ async def take_down(
         for one in weights:
             if one.source in shared:
                 progress.note(f"{one.source} stays: {shared[one.source]} serves it")
-        return gone + await destroy((one for one in weights if one.source not in shared), progress)
+        destroyed = await destroy((one for one in weights if one.source not in shared), progress)
+        if destroyed.errors:
+            raise destroyed.errors[0]
+        return gone + destroyed.gone
 
 
 def _weights_of_others(name: str, home: Home) -> dict[str, str]:

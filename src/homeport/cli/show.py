@@ -2,26 +2,99 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from difflib import SequenceMatcher
+
 from homeport.catalog import Model
 from homeport.lifecycle import Status, Up
-from homeport.reconcile import Kind, Plan
+from homeport.reconcile import KNOWN_AFTER_APPLY, Change, Kind, Plan
+from homeport.reconcile.plan import MAY_GO
+from homeport.reconcile.resource import shown
 from homeport.terminal import pairs
 from homeport.verify import Outcome, Report, Result
 
-_SIGNS = {Kind.CREATE: "+", Kind.UPDATE: "~", Kind.NONE: " "}
+_SIGNS = {Kind.CREATE: "+", Kind.UPDATE: "~", Kind.REPLACE: "-/+", Kind.DELETE: "-", Kind.NONE: " "}
+_VERBS = {Kind.CREATE: "create", Kind.UPDATE: "change", Kind.REPLACE: "replace", Kind.DELETE: "delete"}
 _MARKS = {Outcome.PASSED: "✓", Outcome.FAILED: "✗", Outcome.SKIPPED: "–"}
+_WIDEST = 44
+"""Columns that a path may have before those below it are no longer aligned with it."""
 
 
 def plan_text(plan: Plan) -> str:
     """The plan: what will be so, what is done for it, what to know before saying yes."""
-    lines = [f"{plan.name} on this machine", pairs(dict(plan.facts)), ""]
+    where = "on this machine" if plan.target == "local" else f"on {plan.target}"
+    lines = [f"{plan.name} {where}", pairs(dict(plan.facts)), ""]
+    width = max((len(_SIGNS[action.kind]) for action in plan.actions), default=0)
     for action in plan.actions:
-        lines.append(f"  {_SIGNS[action.kind]} {action.resource.id}: {action.summary}")
-        lines += [f"      {change.path}: {change.before} → {change.after}" for change in action.changes]
+        lines.append(f"  {_SIGNS[action.kind]:{width}} {action.resource.id}: {action.summary}")
+        lines += [f"{'':{width + 5}}{line}" for line in _changes(action.changes)]
     lines += [f"  note: {warning}" for warning in plan.warnings]
-    count = len(plan.pending)
-    lines += ["", f"{count} to do: + create, ~ change" if count else "nothing to do: it is as the file says"]
+    counts = Counter(action.kind for action in plan.pending)
+    told = ", ".join(f"{counts[kind]} to {verb}" for kind, verb in _VERBS.items() if counts[kind])
+    lines += ["", told or "nothing to do: it is as the file says"]
     return "\n".join(lines)
+
+
+def _changes(changes: tuple[Change, ...]) -> Iterator[str]:
+    paths = [len(c.path) for c in changes if not (_is_long(c.before) or _is_long(c.after))]
+    width = max((length for length in paths if length <= _WIDEST), default=0) + 1
+    for change in changes:
+        forces = "  (forces replacement)" if change.replaces else ""
+        if change == MAY_GO:
+            yield "may go with what it needs, and be made anew"
+        elif not change.path and change.after == KNOWN_AFTER_APPLY:
+            yield f"what changes: {KNOWN_AFTER_APPLY}{forces}"
+        elif not _is_long(change.before) and not _is_long(change.after):
+            path = f"{_printable(change.path)}:"
+            yield f"{path:{width}} {_value(change.before)} → {_value(change.after)}{forces}"
+        else:
+            yield f"{_printable(change.path)}:{forces}"
+            before, after = _leaves(shown(change.before)), _leaves(shown(change.after))
+            for _, one, two, three, four in SequenceMatcher(
+                None, before, after, autojunk=False
+            ).get_opcodes():
+                if before[one:two] != after[three:four]:
+                    yield from (f"  - {line}" for line in before[one:two])
+                    yield from (f"  + {line}" for line in after[three:four])
+
+
+def _is_long(value: object) -> bool:
+    """Whether it takes several lines to show it."""
+    return (isinstance(value, Mapping | list | tuple) and bool(value)) or (
+        isinstance(value, str) and "\n" in value
+    )
+
+
+def _leaves(value: object, path: str = "") -> list[str]:
+    """A nested value as lines, each with where it stands."""
+    if isinstance(value, Mapping) and value:
+        return [
+            line
+            for key, inner in value.items()
+            for line in _leaves(inner, f"{path}.{key}" if path else str(key))
+        ]
+    if isinstance(value, list) and value:
+        nested = any(isinstance(inner, Mapping | list) for inner in value)
+        names = (f"{path}[{index}]" if nested else path for index in range(len(value)))
+        return [line for name, inner in zip(names, value, strict=True) for line in _leaves(inner, name)]
+    if value is None:
+        return []
+    if not path and isinstance(value, str) and "\n" in value:
+        return [_printable(line) for line in value.splitlines()]
+    return [f"{path}: {_value(value)}" if path else _value(value)]
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "none"
+    plain = shown(value)
+    return _printable(plain if plain and isinstance(plain, str) else json.dumps(plain, ensure_ascii=False))
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def model_text(model: Model) -> str:

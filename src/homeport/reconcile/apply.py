@@ -1,17 +1,27 @@
-"""Doing what a plan says, and undoing it."""
+"""Doing what a plan says, and nothing else."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from homeport.errors import HomeportError
+from homeport.errors import AlreadyExists, Conflict, NotFound
 from homeport.progress import Progress
-from homeport.reconcile.plan import Kind, Plan, action_for, in_order
+from homeport.reconcile.approved import hold_to
+from homeport.reconcile.graph import all_needs
+from homeport.reconcile.halt import Halt
+from homeport.reconcile.line import Lines
+from homeport.reconcile.plan import Action, Kind, Plan, action_for, not_ours
+from homeport.reconcile.removal import remove
 from homeport.reconcile.resource import Outputs, Resource
+from homeport.reconcile.standing import standing
+from homeport.reconcile.walk import HeldBackError, Key, Part, Step, walk
+
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,84 +31,200 @@ class Outcome:
     outputs: Outputs
     """What is live now, by resource id."""
     seconds: Mapping[str, float]
-    """How long each resource took that was created or updated, by id, in the order in which they were done."""
+    """How long each resource took that was touched, by id, in the order in which they were done."""
 
 
-class _Skipped(Exception):
-    pass
-
-
-async def apply(plan: Plan, progress: Progress) -> Outcome:
+async def apply(plan: Plan, progress: Progress, halt: Halt | None = None) -> Outcome:
     """
-    Make everything in `plan` so, in parallel as far as its graph allows.
+    Make everything in `plan` so, in parallel as far as its graph allows, and do nothing that is not in it.
 
-    Each resource is read once more just before it is touched, so that what another process has done since
-    the plan was made is neither done twice nor undone. After a failure its dependants are left alone, the
-    rest is finished, and the first error is raised; applying again goes on from there.
+    Each resource is read once more just before it is touched. What is as wanted by then is left so; where
+    something else would have to be done than the plan said, `Changed` is raised and nothing is overwritten.
+
+    After a failure its dependants are left alone, the rest is finished, and the first error is raised. When
+    `halt` is asked for, nothing new begins, what is under way is finished, and `Interrupted` is raised if
+    anything is left to do. Applying again goes on from there in any case.
     """
-    seconds: dict[str, float] = {}
-    outputs: dict[str, Any] = {}
-    tasks: dict[str, asyncio.Task[None]] = {}
+    work = _Work(plan, progress, halt or Halt())
+    ends = await walk(
+        list(work.steps()),
+        may_begin=lambda key: work.may_begin(key[1]),
+        on_error=lambda key, error: work.lines.fail(key[1], str(error)),
+    )
+    work.lines.fail_rest("deleted, and not yet made again")
+    result = standing(ends, [action.resource for action in plan.pending])
+    if result.failed:
+        result.tell(progress)
+        result.raise_first()
+    result.raise_waiting()
+    return Outcome(outputs=work.outputs, seconds=work.seconds)
 
-    async def run(resource: Resource) -> None:
-        needed = [tasks[id_] for id_ in resource.needs]
-        if needed:
-            await asyncio.wait(needed)
-        if any(task.cancelled() or task.exception() for task in needed):
-            raise _Skipped
+
+class _Work:
+    """A plan while it is being applied."""
+
+    def __init__(self, plan: Plan, progress: Progress, halt: Halt) -> None:
+        self.outputs: dict[str, Any] = {}
+        self.seconds: dict[str, float] = {}
+        self.lines = Lines(progress)
+        self._plan = plan
+        self._halt = halt
+        self._needs = all_needs(action.resource for action in plan.actions)
+        self._kinds = {action.resource.id: action.kind for action in plan.actions}
+        self._replaced = {id_ for id_, kind in self._kinds.items() if kind is Kind.REPLACE}
+        self._early: dict[str, Any] = {}
+        self._removed: set[str] = set()
+        self._committed: set[str] = set()
+
+    def may_begin(self, id_: str) -> bool:
+        """Whether work on it may begin: after a stop only that without which what was deleted stays away."""
+        return not self._halt.asked or id_ in self._committed
+
+    def steps(self) -> Iterator[Step]:
+        """What there is to do, and what waits for what."""
+        for action in self._plan.actions:
+            id_ = action.resource.id
+            first: Key | None = None
+            if action.kind is Kind.DELETE:
+                yield Step(
+                    key=(Part.REMOVE, id_),
+                    after=self._before_removal(action.resource),
+                    work=partial(self._delete, action),
+                )
+                continue
+            if action.kind is Kind.REPLACE:
+                first = (Part.REMOVE, id_)
+                yield Step(
+                    key=first, after=self._before_removal(action.resource), work=partial(self._clear, action)
+                )
+            elif action.kind is Kind.NONE:
+                first = (Part.READ, id_)
+                yield Step(key=first, after=(), work=partial(self._read, action.resource))
+            needs = tuple((Part.MAKE, need) for need in action.resource.needs)
+            yield Step(
+                key=(Part.MAKE, id_),
+                after=(first, *needs) if first else needs,
+                work=partial(self._make, action),
+            )
+
+    def _before_removal(self, resource: Resource) -> tuple[Key, ...]:
+        """
+        What is deleted goes after all that needs it and is deleted, too.
+
+        To replace a thing is put off until its needs are there, lest it be gone when they fail: unless one of
+        them is replaced itself and so must wait for this. To delete for good comes last, with the same exception.
+        """
+        before = [(Part.REMOVE, other) for other in self._going_before(resource.id)]
+        if self._kinds[resource.id] is Kind.REPLACE:
+            settled = [need for need in resource.needs if not ({need} | self._needs[need]) & self._replaced]
+        elif self._needs[resource.id] & self._replaced:
+            settled = []
+        else:
+            settled = [id_ for id_, kind in self._kinds.items() if kind is not Kind.DELETE]
+        return (*before, *((Part.MAKE, id_) for id_ in settled))
+
+    def _going_before(self, id_: str) -> list[str]:
+        """What needs it and is deleted, too."""
+        gone = (Kind.REPLACE, Kind.DELETE)
+        return [other for other, needs in self._needs.items() if id_ in needs and self._kinds[other] in gone]
+
+    def _commit(self, id_: str) -> None:
+        """Go on, come a stop, with all without which this cannot be made again."""
+        rest = [id_]
+        while rest:
+            one = rest.pop()
+            if one not in self._committed:
+                self._committed.add(one)
+                rest += [*self._needs[one], *(self._going_before(one) if one in self._replaced else ())]
+
+    async def _read(self, resource: Resource) -> None:
+        self._early[resource.id] = await resource.read()
+
+    async def _make(self, action: Action) -> None:
+        resource = action.resource
+        live = None
+        if resource.id in self._removed:
+            action = replace(action, kind=Kind.CREATE, changes=())
+        elif resource.id in self._early:
+            live = self._early.pop(resource.id)
+        else:
+            live = await resource.read()
+
+        async def do(now: Action, live: Any | None) -> Any:
+            if now.kind is Kind.NONE:
+                return live
+            with self._timed(resource, self._kinds[resource.id]) as progress:
+                if now.kind is Kind.UPDATE:
+                    return await resource.update(live, self.outputs, progress)
+                if now.kind is Kind.REPLACE:
+                    await resource.delete(progress)
+                return await resource.create(self.outputs, progress)
+
+        self.outputs[resource.id] = await self._meet(action, live, self.outputs, do)
+        self.lines.end(resource, self._kinds[resource.id])
+
+    async def _clear(self, action: Action) -> None:
+        """Delete what is to be made anew."""
+        resource = action.resource
+
+        async def do(now: Action, _: Any | None) -> None:
+            if now.kind is not Kind.REPLACE:
+                return
+            if not self.may_begin(resource.id):  # Others were held back while this was read.
+                raise HeldBackError
+            self._commit(resource.id)
+            with self._timed(resource, Kind.REPLACE) as progress, suppress(NotFound):
+                await resource.delete(progress)
+            self._removed.add(resource.id)
+
+        await self._meet(action, await resource.read(), {**self._plan.known, **self.outputs}, do)
+
+    async def _meet(
+        self,
+        action: Action,
+        live: Any | None,
+        outputs: Outputs,
+        do: Callable[[Action, Any | None], Awaitable[Any]],
+    ) -> Any:
+        """Do what there is to do, if the plan says so; once more where another change came first."""
+        for left in reversed(range(_TRIES)):
+            try:
+                return await do(_now(action, live, outputs), live)
+            except (AlreadyExists, Conflict, NotFound) as error:
+                live = await action.resource.read()
+                if _now(action, live, outputs).kind is Kind.NONE:
+                    return live
+                if not left or not isinstance(error, Conflict):
+                    raise
+        raise AssertionError
+
+    async def _delete(self, action: Action) -> None:
+        resource = action.resource
         live = await resource.read()
-        action = action_for(resource, live, outputs)
-        begun = time.monotonic()
-        if action.kind is Kind.CREATE:
-            live = await resource.create(outputs, progress)
-        elif action.kind is Kind.UPDATE:
-            live = await resource.update(live, outputs, progress)
-        if action.kind is not Kind.NONE:
-            seconds[resource.id] = time.monotonic() - begun
-        outputs[resource.id] = live
+        if live is None:
+            return
+        if not resource.ours(live):
+            raise not_ours([resource.id])
+        with self._timed(resource, Kind.DELETE) as progress:
+            await remove(resource, progress)
+        self.lines.end(resource, Kind.DELETE)
 
-    for resource in in_order(action.resource for action in plan.actions):
-        tasks[resource.id] = asyncio.create_task(run(resource), name=resource.id)
-    try:
-        await asyncio.wait(tasks.values())
-    finally:
-        for task in tasks.values():
-            task.cancel()
-        await asyncio.gather(
-            *tasks.values(), return_exceptions=True
-        )  # None works on once the lock is let go.
-    _raise_first(tasks, progress)
-    return Outcome(outputs=outputs, seconds=seconds)
-
-
-def _raise_first(tasks: dict[str, asyncio.Task[None]], progress: Progress) -> None:
-    errors = {id_: task.exception() for id_, task in tasks.items() if not task.cancelled()}
-    real = {
-        id_: error for id_, error in errors.items() if error is not None and not isinstance(error, _Skipped)
-    }
-    for id_, error in real.items():
-        progress.failed(id_, str(error))
-    for error in real.values():
-        if not isinstance(error, HomeportError):
-            raise error
-    for error in real.values():
-        raise error
-
-
-async def destroy(resources: Iterable[Resource], progress: Progress) -> tuple[str, ...]:
-    """
-    Delete the resources, each before what it needs. Returns what went, in a few words each.
-
-    Every resource is tried, whatever happens to the others; the first error is raised at the end.
-    """
-    gone: list[str] = []
-    errors: list[HomeportError] = []
-    for resource in reversed(in_order(resources)):
+    @contextmanager
+    def _timed(self, resource: Resource, kind: Kind) -> Iterator[Progress]:
+        self.lines.begin(resource, kind)
+        clock = asyncio.get_running_loop().time
+        begun = clock()
         try:
-            gone += await resource.delete(progress)
-        except HomeportError as error:
-            progress.failed(resource.id, str(error))
-            errors.append(error)
-    if errors:
-        raise errors[0]
-    return tuple(gone)
+            yield self.lines.inside(resource)
+        finally:
+            self.seconds[resource.id] = self.seconds.pop(resource.id, 0.0) + clock() - begun
+
+
+def _now(planned: Action, live: Any | None, outputs: Outputs) -> Action:
+    """What would have to be done now. Raises `Changed` where the plan does not say so, `NotOurs` where it is another's."""
+    resource = planned.resource
+    if live is not None and not resource.ours(live):
+        raise not_ours([resource.id])
+    now = action_for(resource, live, outputs)
+    hold_to(planned, now)
+    return now

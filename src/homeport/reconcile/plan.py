@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from homeport.reconcile.resource import Change, Outputs, Resource
+from homeport.errors import NotOurs
+from homeport.reconcile.graph import in_order, in_order_among_themselves
+from homeport.reconcile.resource import KNOWN_AFTER_APPLY, Change, Outputs, Resource
+
+MAY_GO = Change(path="", before=None, after=KNOWN_AFTER_APPLY)
+"""
+Of what needs a thing that is replaced. What lives in that, such as an object in a bucket, goes with it and has
+to be made anew; what does not stays. Nobody knows before.
+"""
 
 
 class Kind(StrEnum):
@@ -16,6 +24,9 @@ class Kind(StrEnum):
 
     CREATE = "create"
     UPDATE = "update"
+    REPLACE = "replace"
+    """Deleted, then created."""
+    DELETE = "delete"
     NONE = "none"
 
 
@@ -30,8 +41,12 @@ class Action:
 
     def as_json(self) -> dict[str, Any]:
         """The step as `--json` prints it."""
-        changes = [{"path": c.path, "before": c.before, "after": c.after} for c in self.changes]
-        return {"kind": self.kind, "id": self.resource.id, "summary": self.summary, "changes": changes}
+        return {
+            "kind": self.kind,
+            "id": self.resource.id,
+            "summary": self.summary,
+            "changes": [change.as_json() for change in self.changes],
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +57,11 @@ class Plan:
     """Of the endpoint."""
     target: str
     actions: tuple[Action, ...]
-    facts: tuple[tuple[str, str], ...] = field(default=())
+    known: Outputs = field(default_factory=dict, repr=False)
+    """What the actions were found with: of what is live, that which stays as it is."""
+    facts: tuple[tuple[str, str], ...] = ()
     """What will be so, defaults included: label and value."""
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
 
     @property
     def pending(self) -> tuple[Action, ...]:
@@ -63,18 +80,45 @@ class Plan:
         }
 
 
-async def make_plan(name: str, target: str, resources: Iterable[Resource]) -> Plan:
-    """The plan that makes `resources` so. Reads all of them at once and changes nothing."""
+async def make_plan(
+    name: str, target: str, resources: Iterable[Resource], surplus: Iterable[Resource] = ()
+) -> Plan:
+    """
+    The plan that makes `resources` so. Reads all of them at once and changes nothing.
+
+    `surplus` are resources that homeport made for this endpoint before and that are no longer wanted: they are
+    deleted when all else has succeeded. Raises one `NotOurs` for everything that bears a wanted name and that
+    homeport did not make.
+    """
     order = in_order(resources)
-    lives = await asyncio.gather(*(resource.read() for resource in order))
-    outputs: dict[str, Any] = {}
+    wanted = {resource.id for resource in order}
+    rest = [resource for resource in in_order_among_themselves(surplus) if resource.id not in wanted]
+    lives = await read_all([*order, *rest])
+    strangers = [resource.id for resource in order if _is_not_ours(resource, lives[resource.id])]
+    if strangers:
+        raise not_ours(strangers)
+    known: dict[str, Any] = {}
+    unsure: set[str] = set()
     actions = []
-    for resource, live in zip(order, lives, strict=True):
-        action = action_for(resource, live, outputs)
+    for resource in order:
+        live = lives[resource.id]
+        action = action_for(resource, live, known)
+        if live is not None and not unsure.isdisjoint(resource.needs):
+            action = _may_go(action)
+        if action.kind is Kind.REPLACE or MAY_GO in action.changes:
+            unsure.add(resource.id)
+            live = None
         actions.append(action)
-        if action.kind is Kind.NONE:
-            outputs[resource.id] = live
-    return Plan(name=name, target=target, actions=tuple(actions))
+        if live is not None and action.kind is Kind.UPDATE:
+            live = resource.lasting(live)
+        if live is not None:
+            known[resource.id] = live
+    actions += [
+        Action(kind=Kind.DELETE, resource=resource, summary=resource.summary(known))
+        for resource in reversed(rest)
+        if lives[resource.id] is not None and resource.ours(lives[resource.id])
+    ]
+    return Plan(name=name, target=target, actions=tuple(actions), known=known)
 
 
 def action_for(resource: Resource, live: Any | None, outputs: Outputs) -> Action:
@@ -82,17 +126,35 @@ def action_for(resource: Resource, live: Any | None, outputs: Outputs) -> Action
     if live is None:
         return Action(kind=Kind.CREATE, resource=resource, summary=resource.summary(outputs))
     changes = resource.diff(live, outputs)
-    kind = Kind.UPDATE if changes else Kind.NONE
+    if any(change.replaces for change in changes):
+        kind = Kind.REPLACE
+    else:
+        kind = Kind.UPDATE if changes else Kind.NONE
     return Action(kind=kind, resource=resource, summary=resource.summary(outputs), changes=changes)
 
 
-def in_order(resources: Iterable[Resource]) -> list[Resource]:
-    """The resources, each after all that it needs. Raises `ValueError` for a need that is missing or a cycle."""
-    from graphlib import TopologicalSorter
+async def read_all(resources: Sequence[Resource]) -> dict[str, Any]:
+    """What is live of each, by id, read all at once. Raises the first error when all have answered."""
+    lives = await asyncio.gather(*(resource.read() for resource in resources), return_exceptions=True)
+    for live in lives:
+        if isinstance(live, BaseException):
+            raise live
+    return {resource.id: live for resource, live in zip(resources, lives, strict=True)}
 
-    by_id = {resource.id: resource for resource in resources}
-    for resource in by_id.values():
-        missing = set(resource.needs) - set(by_id)
-        if missing:
-            raise ValueError(f"{resource.id} needs {missing.pop()}, which is not among the resources")
-    return [by_id[id_] for id_ in TopologicalSorter({r.id: r.needs for r in by_id.values()}).static_order()]
+
+def not_ours(ids: Sequence[str]) -> NotOurs:
+    """The error for things that bear a wanted name and were made by somebody else."""
+    return NotOurs(
+        f"homeport did not make {', '.join(ids)}, and does not touch what it did not make",
+        hint="give the endpoint another `name` in homeport.toml, or name what exists by the key that is there for it",
+    )
+
+
+def _may_go(action: Action) -> Action:
+    if action.kind is Kind.REPLACE:
+        return action
+    return replace(action, kind=Kind.UPDATE, changes=(*action.changes, MAY_GO))
+
+
+def _is_not_ours(resource: Resource, live: Any | None) -> bool:
+    return live is not None and not resource.ours(live)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from homeport.progress import Progress
+from homeport.secret import Secret
 
 KNOWN_AFTER_APPLY = "(known after apply)"
 
@@ -19,15 +20,31 @@ class Change:
     """One way in which live differs from wanted."""
 
     path: str
-    before: str
-    after: str
+    """As people read it, such as `template.containers[serving].image`; '' is the thing as a whole."""
+    before: Any
+    """JSON; None where there is nothing. A `Secret` is shown as `***`."""
+    after: Any
+    """JSON, as `before`; `KNOWN_AFTER_APPLY`, also within it, where a need is yet to be made."""
+    replaces: bool = False
+    """Whether it can only be had by deleting the thing and making it anew."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The change as `--json` prints it."""
+        return {
+            "path": self.path,
+            "before": shown(self.before),
+            "after": shown(self.after),
+            "replaces": self.replaces,
+        }
 
 
 class Resource(Protocol):
     """
     One thing that shall exist: it can read itself live, say how live differs, make and unmake itself.
 
-    Every method may be called again after a crash at any point: what is already so stays as it is.
+    Every method may be called again after a crash at any point: what is already so stays as it is. One that
+    changes something returns when the change can be read; where another change came first, it raises
+    `Conflict`, `AlreadyExists` or `NotFound`, and is asked again what there is to do.
     """
 
     @property
@@ -36,10 +53,26 @@ class Resource(Protocol):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Ids of the resources that must be there first."""
+        """Ids of the resources that must be there first; for a body with references `needs_of(body)`."""
+
+    @property
+    def announces(self) -> bool:
+        """
+        Whether it tells its own progress, in words of its own. If not, which is the rule, whoever applies
+        tells under its id when work on it begins and ends; what it tells under its id beyond bytes is dropped.
+        """
 
     async def read(self) -> Any | None:
         """What is live, for `diff` and for those that need it; None where it does not exist."""
+
+    def ours(self, live: Any) -> bool:
+        """Whether homeport made `live`, for this very endpoint. What is not ours is neither changed nor deleted."""
+
+    def lasting(self, live: Any) -> Any | None:
+        """
+        What an update of `live` leaves as it is, in the same form, for the plans of those that need it;
+        None for nothing. They see all that is left out as known after apply.
+        """
 
     def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:
         """How `live` differs from what is wanted. A need that is not in `outputs` is yet to be made."""
@@ -51,7 +84,23 @@ class Resource(Protocol):
         """Make it, and return what is live then."""
 
     async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:
-        """Make `live` what is wanted, and return what is live then."""
+        """Make `live` what is wanted, and return what is live then. Another's change since `live` is a `Conflict`."""
 
     async def delete(self, progress: Progress) -> tuple[str, ...]:
-        """Unmake it; says what went, in a few words each: nothing where there was nothing."""
+        """
+        Unmake it, and what a crash left of it half made; return when it is gone.
+
+        Says what went, in a few words each: nothing where there was nothing. Others' things are no concern of
+        it: it is only called for what is `ours`, or where `read` found nothing.
+        """
+
+
+def shown(value: Any) -> Any:  # Any: JSON, with secrets
+    """The same JSON with `***` for every secret."""
+    if isinstance(value, Secret):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return {key: shown(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [shown(inner) for inner in value]
+    return value

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 
@@ -38,6 +38,8 @@ class Live:
 class Process:
     """The process that serves one endpoint. Live is a `Live`."""
 
+    announces: ClassVar[bool] = True
+
     name: str
     folder: Path
     needs: tuple[str, ...]
@@ -65,11 +67,16 @@ class Process:
             return None
         return Live(record=remembered, process=process, probe=await probe(remembered.url, self.api_key))
 
+    def ours(self, live: Live) -> bool:
+        return True  # Only what carries our mark is found.
+
+    def lasting(self, live: Live) -> None:
+        return None
+
     def diff(self, live: Live, outputs: Outputs) -> tuple[Change, ...]:
         if any(need not in outputs for need in self.needs):
-            return (
-                Change(path="weights", before=live.record.weights["digest"][:12], after=KNOWN_AFTER_APPLY),
-            )
+            # Not the weights alone: what is read in them decides how the engine is started.
+            return (Change(path="", before=live.record.weights["digest"][:12], after=KNOWN_AFTER_APPLY),)
         changes = list(
             _launch_changes(live.record, self.make_launch(outputs, self.port or _port_of(live.record)))
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from threading import Event
+from typing import ClassVar
 
 from homeport.progress import Progress
 from homeport.reconcile.resource import Change, Outputs
@@ -44,6 +45,8 @@ class _Stoppable:
 class Weights:
     """The files of one source, whole and checked. Live is a `Manifest`."""
 
+    announces: ClassVar[bool] = True
+
     name: str
     source: str
     format: Format
@@ -61,6 +64,12 @@ class Weights:
 
     async def read(self) -> Manifest | None:
         return self.store.manifest(self.source, self.format)
+
+    def ours(self, live: Manifest) -> bool:
+        return True  # The store tells what it fetched from what was there.
+
+    def lasting(self, live: Manifest) -> Manifest:
+        return live
 
     def diff(self, live: Manifest, outputs: Outputs) -> tuple[Change, ...]:
         return ()  # Weights that differ from their manifest are not live at all.

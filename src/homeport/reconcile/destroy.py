@@ -1,0 +1,94 @@
+"""Undoing what was applied."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from homeport.errors import HomeportError
+from homeport.progress import Progress
+from homeport.reconcile.graph import all_needs, in_order_among_themselves
+from homeport.reconcile.halt import Halt
+from homeport.reconcile.line import Lines
+from homeport.reconcile.plan import Kind
+from homeport.reconcile.removal import remove
+from homeport.reconcile.resource import Resource
+from homeport.reconcile.standing import standing
+from homeport.reconcile.walk import Part, Step, walk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destroyed:
+    """What came of it. Nothing is left where both `left` and `errors` are empty."""
+
+    gone: tuple[str, ...]
+    """What went, in a few words each, in that order."""
+    left: tuple[str, ...]
+    """Ids of what homeport made and that is still there, read after all was done."""
+    errors: tuple[HomeportError, ...]
+    """Why, the first first; also of what could not be read at the end."""
+
+
+async def destroy(resources: Iterable[Resource], progress: Progress, halt: Halt | None = None) -> Destroyed:
+    """
+    Delete what homeport made of `resources`, each before what it needs, in parallel as far as that allows.
+
+    Every resource is tried, whatever happens to the others, but what is still needed by something that could
+    not be deleted is left. What homeport did not make is left, too, and told. Needs outside of `resources` stay
+    as they are. Raises `Interrupted` when `halt` was asked for and something was not begun.
+    """
+    order = list(reversed(in_order_among_themselves(resources)))
+    needs = all_needs(order)
+    lines, halt = Lines(progress), halt or Halt()
+    gone: list[str] = []
+
+    async def work(resource: Resource) -> None:
+        live = await resource.read()
+        if live is not None and not resource.ours(live):
+            progress.note(f"{resource.id} stays: homeport did not make it")
+            return
+        if live is not None:
+            lines.begin(resource, Kind.DELETE)
+        gone.extend(await remove(resource, lines.inside(resource)))
+        lines.end(resource, Kind.DELETE)
+
+    steps = [
+        Step(
+            key=(Part.REMOVE, resource.id),
+            after=tuple((Part.REMOVE, other.id) for other in order if resource.id in needs[other.id]),
+            work=partial(work, resource),
+        )
+        for resource in order
+    ]
+    ends = await walk(
+        steps,
+        may_begin=lambda _: not halt.asked,
+        on_error=lambda key, error: lines.fail(key[1], str(error)),
+    )
+    result = standing(ends, order)
+    for id_, why in result.skipped.items():
+        progress.note(f"{id_} is left: {why}, which is still there")
+    if result.mistake is not None:
+        result.raise_first()
+    for id_, error in result.failed.items() if result.waiting else ():
+        progress.note(f"{id_}: {error}")
+    result.raise_waiting()
+    left, unread = await _look_again(order)
+    errors = [error for error in result.failed.values() if isinstance(error, HomeportError)]
+    return Destroyed(gone=tuple(gone), left=left, errors=(*errors, *unread))
+
+
+async def _look_again(resources: Sequence[Resource]) -> tuple[tuple[str, ...], list[HomeportError]]:
+    """Ids of what is live and ours, and why others could not be read."""
+    lives = await asyncio.gather(*(resource.read() for resource in resources), return_exceptions=True)
+    left, errors = [], []
+    for resource, live in zip(resources, lives, strict=True):
+        if isinstance(live, HomeportError):
+            errors.append(live)
+        elif isinstance(live, BaseException):
+            raise live
+        elif live is not None and resource.ours(live):
+            left.append(resource.id)
+    return tuple(left), errors

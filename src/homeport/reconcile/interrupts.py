@@ -1,0 +1,54 @@
+"""Ctrl-C: once to finish what is under way, twice to stop at once."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from homeport.progress import Progress
+from homeport.reconcile.halt import Halt
+
+
+@asynccontextmanager
+async def patient(progress: Progress) -> AsyncIterator[Halt]:
+    """
+    A `Halt` that the first Ctrl-C asks for. The second cancels what is inside, and raises `KeyboardInterrupt`.
+
+    Signals come to the main thread only: elsewhere, and on systems without them, Ctrl-C stays what it is.
+    """
+    halt, loop, task = Halt(), asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    stopped = False
+
+    def pressed() -> None:
+        nonlocal stopped
+        if halt.asked:
+            stopped = True
+            task.cancel()
+            return
+        halt.ask()
+        progress.note("stopping: what is under way is finished first; Ctrl-C again stops at once")
+
+    before = signal.getsignal(signal.SIGINT)
+    installed = threading.current_thread() is threading.main_thread()
+    try:
+        if installed:
+            loop.add_signal_handler(signal.SIGINT, pressed)
+    except (NotImplementedError, RuntimeError, ValueError):
+        installed = False
+    try:
+        yield halt
+        if stopped:
+            await asyncio.sleep(0)  # The cancellation that came too late for what was inside.
+    except asyncio.CancelledError:
+        if stopped:
+            task.uncancel()
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if installed:
+            loop.remove_signal_handler(signal.SIGINT)
+            signal.signal(signal.SIGINT, before)

@@ -1,0 +1,95 @@
+"""What one resource takes from another that is yet to be made: values that stand in a wanted body."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from homeport.reconcile.resource import KNOWN_AFTER_APPLY, Outputs
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """What another resource has at `path` once it is live, such as `Ref("network/home", "selfLink")`."""
+
+    id: str
+    path: str = ""
+    """Keys and positions with dots between, such as `traffic.0.uri`; '' for all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A string of which references are a part."""
+
+    parts: tuple[str | Ref, ...]
+
+
+def joined(*parts: str | Ref) -> Joined:
+    """A string made of these, such as `joined("serviceAccount:", Ref("service-account/run", "email"))`."""
+    return Joined(parts)
+
+
+def needs_of(value: Any) -> tuple[str, ...]:  # Any: JSON, with references
+    """Ids of the resources that `value` refers to, each once."""
+    return tuple(dict.fromkeys(ref.id for ref in _refs(value)))
+
+
+def resolve(value: Any, outputs: Outputs, *, final: bool = False) -> Any:  # Any: JSON, with references
+    """
+    The same value with what its references stand for; `KNOWN_AFTER_APPLY` where `outputs` does not tell.
+
+    With `final`, for a body that is about to be sent, that is a `ValueError` instead: a mistake of the program.
+    """
+    if isinstance(value, Ref):
+        return _look_up(value, outputs, final=final)
+    if isinstance(value, Joined):
+        parts = [
+            _look_up(part, outputs, final=final) if isinstance(part, Ref) else part for part in value.parts
+        ]
+        return "".join(str(part) for part in parts)
+    if isinstance(value, Mapping):
+        return {key: resolve(inner, outputs, final=final) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [resolve(inner, outputs, final=final) for inner in value]
+    return value
+
+
+def is_known(value: Any) -> bool:  # Any: JSON
+    """Whether nothing in `value` is yet to be known."""
+    if isinstance(value, str):
+        return KNOWN_AFTER_APPLY not in value
+    if isinstance(value, Mapping):
+        return all(is_known(inner) for inner in value.values())
+    if isinstance(value, list | tuple):
+        return all(is_known(inner) for inner in value)
+    return True
+
+
+def _refs(value: Any) -> Iterator[Ref]:
+    if isinstance(value, Ref):
+        yield value
+    elif isinstance(value, Joined):
+        yield from (part for part in value.parts if isinstance(part, Ref))
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _refs(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _refs(inner)
+
+
+def _look_up(ref: Ref, outputs: Outputs, *, final: bool) -> Any:
+    found = outputs.get(ref.id)
+    for key in ref.path.split(".") if ref.path else ():
+        if isinstance(found, Mapping):
+            found = found.get(key)
+        elif isinstance(found, Sequence) and not isinstance(found, str) and key.isdigit():
+            found = found[int(key)] if int(key) < len(found) else None
+        else:
+            found = None
+    if found is None:
+        if final:
+            raise ValueError(f"{ref.id} has no {ref.path or 'output'}")
+        return KNOWN_AFTER_APPLY
+    return found

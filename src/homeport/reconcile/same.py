@@ -1,0 +1,64 @@
+"""Which values mean the same, although they are written otherwise."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from homeport.secret import Secret
+
+_INTEGER = re.compile(r"-?\d{1,20}")
+_DURATION = re.compile(r"(-?\d+(?:\.\d+)?)s")
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?")
+_UNITS = {
+    "": Decimal(1), "m": Decimal("0.001"),
+    "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9), "T": Decimal(10**12), "P": Decimal(10**15),
+    "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30), "Ti": Decimal(2**40), "Pi": Decimal(2**50),
+}  # fmt: skip
+
+
+def is_empty(value: Any) -> bool:  # Any: JSON
+    """
+    Whether `value` means the same as its absence: nothing, "", false, 0, an empty list, a map of no more than such.
+
+    Google's answers leave out whatever has its type's default.
+    """
+    if isinstance(value, Mapping):
+        return all(is_empty(inner) for inner in value.values())
+    if isinstance(value, Secret):
+        return not value.reveal()
+    return not value or value == "0"
+
+
+def is_same(one: Any, other: Any, *, quantity: bool = False) -> bool:  # Any: JSON, neither map nor list
+    """
+    Whether two scalars mean the same: `"8"` and `8`, `600s` and `600.000s`.
+
+    With `quantity` they are amounts as Kubernetes writes them: `8` and `8000m`, `32Gi` and `32768Mi`, too.
+    """
+    one, other = (value.reveal() if isinstance(value, Secret) else value for value in (one, other))
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if one == other:
+        return True
+    if quantity:
+        amounts = _quantity(one), _quantity(other)
+        return None not in amounts and amounts[0] == amounts[1]
+    if isinstance(one, str) and isinstance(other, str):
+        spans = _DURATION.fullmatch(one), _DURATION.fullmatch(other)
+        return bool(spans[0] and spans[1] and Decimal(spans[0][1]) == Decimal(spans[1][1]))
+    return _integer(one) is not None and _integer(one) == _integer(other)
+
+
+def _integer(value: Any) -> int | None:
+    """A number of 64 bits, which JSON of Google's has as a string."""
+    if isinstance(value, str):
+        return int(value) if _INTEGER.fullmatch(value) else None
+    return value if isinstance(value, int) else None
+
+
+def _quantity(value: Any) -> Decimal | None:
+    found = _QUANTITY.fullmatch(str(value))
+    return Decimal(found[1]) * _UNITS[found[2] or ""] if found else None
