@@ -59,6 +59,20 @@ def test_engines_know_no_targets(path: Path) -> None:
     }
 
 
+def test_nothing_knows_the_rehearsal_but_its_command() -> None:
+    knows = {name(path) for path in MODULES if any(i.startswith("homeport.rehearsal") for i in imports(path))}
+    assert {path for path in knows if not path.startswith("rehearsal/")} == {"cli/rehearse.py"}
+
+
+def test_google_is_reached_through_one_door() -> None:
+    """No other module names a host of Google's or imports what google-auth brings."""
+    for path in MODULES:
+        if path.relative_to(SOURCE).parts[0] in {"google", "rehearsal"}:
+            continue
+        assert "https://run.googleapis" not in path.read_text()
+        assert not {module for module in imports(path) if module.startswith("google.")}, name(path)
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name)
 def test_modules_and_functions_stay_small(path: Path) -> None:
     text = path.read_text()
@@ -77,7 +91,7 @@ def test_every_module_and_public_function_says_what_the_caller_gets(path: Path) 
         if isinstance(
             node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
         ) and not node.name.startswith("_"):
-            if path.name == "errors.py" and isinstance(node, ast.ClassDef):
+            if path == SOURCE / "errors.py" and isinstance(node, ast.ClassDef):
                 assert node.name in (ast.get_docstring(tree) or "")
                 continue
             assert ast.get_docstring(node), node.name

@@ -25,6 +25,7 @@ COMMANDS = {
     "logs": "Show what the engine wrote.",
     "down": "End an endpoint, with all its processes.",
     "weights": "List, check and remove weights.",
+    "rehearse": "Act out Google Cloud on this machine.",
     "doctor": "Show what this machine has and lacks.",
 }
 USAGE, INTERRUPTED = 64, 130

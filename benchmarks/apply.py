@@ -1,0 +1,75 @@
+"""
+How fast a deployment of some thirty things is applied and planned, in a rehearsal.
+
+Each call takes 150 ms (100 ms for the plan), operations take what they take in the rehearsal (5 to 60 s), and the
+clock jumps over every wait: what is measured is the order in which things are done, not the processor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+from common import ROOT, header, report
+
+sys.path.insert(0, str(ROOT / "tests"))
+
+from cloud import act
+from deployment import NAME, deployment, google_for
+from homeport.progress import Silent
+from homeport.reconcile import Outcome, Resource, apply, make_plan
+from homeport.rehearsal.cloud import Cloud
+
+CALL_S, PLAN_CALL_S = 0.15, 0.1
+
+
+def main() -> None:
+    header()
+    begun = time.perf_counter()
+    cloud = Cloud()
+    taken, outcome, resources = act(_applied(cloud))
+    longest = _critical_path(resources, outcome.seconds)
+    report(f"apply of {len(resources)} things", [taken], [longest], against="the critical path", limit=1.15)
+    report("the same", [taken], [sum(outcome.seconds.values())], against="one after the other")
+    planned = [act(_planned(cloud)) for _ in range(3)]
+    report(f"a plan of {len(resources)} things that changes nothing", planned, [PLAN_CALL_S],
+           against="one call", limit=4)  # fmt: skip
+    print(f"    (seconds of a clock that jumps; the processor took {time.perf_counter() - begun:.1f} s)")
+
+
+async def _applied(cloud: Cloud) -> tuple[float, Outcome, list[Resource]]:
+    loop = asyncio.get_running_loop()
+    async with google_for(cloud, latency=CALL_S) as google:
+        resources = deployment(google)
+        plan = await make_plan(NAME, "cloudrun", resources)
+        begun = loop.time()
+        outcome = await apply(plan, Silent())
+        return loop.time() - begun, outcome, resources
+
+
+async def _planned(cloud: Cloud) -> float:
+    loop = asyncio.get_running_loop()
+    async with google_for(cloud, latency=PLAN_CALL_S) as google:
+        begun = loop.time()
+        plan = await make_plan(NAME, "cloudrun", deployment(google))
+        assert not plan.pending
+        return loop.time() - begun
+
+
+def _critical_path(resources: Sequence[Resource], seconds: Mapping[str, float]) -> float:
+    """The longest way through the graph, by how long each thing took."""
+    needs = {resource.id: resource.needs for resource in resources}
+    ends: dict[str, float] = {}
+
+    def end(id_: str) -> float:
+        if id_ not in ends:
+            ends[id_] = seconds.get(id_, 0.0) + max((end(need) for need in needs[id_]), default=0.0)
+        return ends[id_]
+
+    return max(end(resource.id) for resource in resources)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""How fast the rehearsal answers and starts, against what is promised: 1,500 requests a second, half a second."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import subprocess
+import time
+
+import httpx2
+
+from common import HOMEPORT, header, report
+from homeport.rehearsal.call import Request
+from homeport.rehearsal.cloud import AT_ONCE, Cloud
+from homeport.rehearsal.transport import Rehearsed
+
+RATE, START_S = 1500, 0.5
+ROUNDS, REQUESTS = 5, 1500
+CALLER = {"authorization": "Bearer rehearsal.you@example.com", "content-type": "application/json"}
+SECRETS = "/v1/projects/rehearsal/secrets"
+
+
+def main() -> None:
+    header()
+    cloud = Cloud(delays=AT_ONCE)
+    cloud.enabled["rehearsal", "secretmanager.googleapis.com"] = 0
+    bare = asyncio.run(_bare(cloud))
+    through = asyncio.run(_through_the_client(cloud))
+    report("1,500 requests, a third of them writes", bare, [1.0], against="one second", limit=1)
+    report("the same through an HTTP client in process", through, [1.0], against="one second", limit=1)
+    report("`rehearse serve` to its first answer", [_start() for _ in range(5)], [START_S],
+           against="half a second", limit=1)  # fmt: skip
+
+
+async def _bare(cloud: Cloud) -> list[float]:
+    """Seconds for 1,500 requests given to the cloud itself."""
+    taken = []
+    for turn in range(ROUNDS):
+        begun = time.perf_counter()
+        for number in range(REQUESTS // 3):
+            for verb, path, query, body in _three(turn, number):
+                reply = await cloud.handle(Request(verb=verb, host="secretmanager.googleapis.com", path=path,
+                                                   query=query, headers=CALLER, body=body))  # fmt: skip
+                assert reply.status == 200
+        taken.append(time.perf_counter() - begun)
+        _forget(cloud)
+    return taken
+
+
+async def _through_the_client(cloud: Cloud) -> list[float]:
+    """Seconds for the same, sent by httpx2 without a socket."""
+    taken = []
+    async with httpx2.AsyncClient(transport=Rehearsed(cloud), headers=CALLER) as client:
+        for turn in range(ROUNDS):
+            begun = time.perf_counter()
+            for number in range(REQUESTS // 3):
+                for verb, path, query, body in _three(turn, number):
+                    url = f"https://secretmanager.googleapis.com{path}?{query}"
+                    assert (await client.request(verb, url, content=body)).is_success
+            taken.append(time.perf_counter() - begun)
+            _forget(cloud)
+    return taken
+
+
+def _three(turn: int, number: int) -> list[tuple[str, str, str, bytes]]:
+    """A write, a read of what it made, and a read of what there is not much of."""
+    body = json.dumps({"replication": {"automatic": {}}, "labels": {"homeport": "home"}}).encode()
+    name = f"s{turn}-{number}"
+    return [
+        ("POST", SECRETS, f"secretId={name}", body),
+        ("GET", f"{SECRETS}/{name}", "", b""),
+        ("GET", f"{SECRETS}/{name}", "", b""),
+    ]
+
+
+def _forget(cloud: Cloud) -> None:
+    for kept in cloud.store.of("secretmanager"):
+        cloud.forget(kept)
+
+
+def _start() -> float:
+    """Seconds from the command to an answer, Python's own start included."""
+    begun = time.perf_counter()
+    command = [*HOMEPORT, "rehearse", "serve", "--port", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        found = re.search(r"http://\S+:\d+", process.stderr.readline())
+        assert found
+        answer = httpx2.get(f"{found[0]}/storage/v1/b?project=rehearsal", headers=CALLER, trust_env=False)
+        assert answer.status_code == 200
+        return time.perf_counter() - begun
+    finally:
+        process.terminate()
+        process.wait()
+
+
+if __name__ == "__main__":
+    main()

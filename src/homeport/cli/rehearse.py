@@ -1,0 +1,72 @@
+"""homeport rehearse"""
+
+from __future__ import annotations
+
+import shlex
+
+import click
+
+from homeport.cli.context import App
+
+_PORT = 8600
+
+
+@click.group("rehearse")
+def command() -> None:
+    """Act out Google Cloud on this machine: no account, no cost."""
+
+
+@command.command("serve")
+@click.option("--port", type=click.IntRange(0, 65535), default=_PORT, show_default=True, help="0 for any.")
+@click.option("--project", default="rehearsal", show_default=True, help="The project that is there.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0.01),
+    default=60.0,
+    show_default=True,
+    help="How many of its seconds pass in one of ours.",
+)
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="METHOD:WHAT[:after][:nth=N][:times=N]",
+    help="Let a call fail: WHAT is 429, 500, 503, drop, delay=SECONDS or jump=SECONDS. May be repeated.",
+)
+@click.pass_obj
+def serve(app: App, port: int, project: str, speed: float, faults: tuple[str, ...]) -> None:
+    """Answer Google's APIs on loopback until Ctrl-C. What was made is gone then."""
+    from homeport.rehearsal import server
+    from homeport.rehearsal.clock import Clock
+    from homeport.rehearsal.cloud import Cloud, Project
+    from homeport.rehearsal.faults import parse
+
+    cloud = Cloud(
+        projects=(Project(id=project),), clock=Clock(speed=speed), faults=[parse(text) for text in faults]
+    )
+    terminal = app.terminal()
+    with server.listen(port) as listening:
+        taken = listening.getsockname()[1]
+        at = "" if taken == _PORT else f" --port {taken}"
+        of = "" if project == Project().id else f" --project {project}"
+        terminal.say(f"Google Cloud is rehearsed on http://{server.HOST}:{taken}, as project {project}.")
+        terminal.say(
+            f"A minute there takes {60 / speed:g} s here. So that homeport and gcloud talk to it, elsewhere:"
+        )
+        terminal.say(f'  eval "$(homeport rehearse env{at}{of})"')
+        terminal.say("Ctrl-C ends it.")
+        server.serve(cloud, listening)
+
+
+@command.command("env")
+@click.option("--port", type=click.IntRange(1, 65535), default=_PORT, show_default=True)
+@click.option("--project", default="rehearsal", show_default=True)
+@click.option("--as", "caller", default="you@example.com", show_default=True, help="Who is calling.")
+@click.pass_obj
+def env(app: App, port: int, project: str, caller: str) -> None:
+    """Print the variables by which homeport and gcloud find a rehearsal."""
+    from homeport.rehearsal.server import HOST, environment
+
+    variables = environment(f"http://{HOST}:{port}", project, caller)
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    app.terminal().result("\n".join(lines))

@@ -1,0 +1,75 @@
+"""CPU, memory and GPUs of what runs on Cloud Run: quantities as Kubernetes writes them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+GPU = "nvidia.com/gpu"
+DEFAULT_CPU, DEFAULT_MEMORY = "1000m", "512Mi"
+_UNITS = {
+    "": 1,
+    "k": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "T": 10**12,
+    "Ki": 2**10,
+    "Mi": 2**20,
+    "Gi": 2**30,
+    "Ti": 2**40,
+}
+_QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>[kMGT]i?|Ki|)")
+_CPU = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<milli>m?)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """What one instance takes."""
+
+    cpu: int = 0
+    """In thousandths."""
+    memory: int = 0
+    gpus: int = 0
+
+
+def milli(text: str) -> int | None:
+    """Thousandths of a CPU: 500 for `0.5` and `500m`; None for what is none."""
+    found = _CPU.fullmatch(text)
+    if found is None:
+        return None
+    return round(float(found["number"]) * (1 if found["milli"] else 1000))
+
+
+def bytes_of(text: str) -> int | None:
+    """Bytes: 536870912 for `512Mi`; None for what is none."""
+    found = _QUANTITY.fullmatch(text)
+    return round(float(found["number"]) * _UNITS[found["unit"]]) if found else None
+
+
+def limits(container: Mapping[str, Any]) -> Mapping[str, str]:  # Any: JSON
+    """The limits of a container, those that Google sets included."""
+    given: Mapping[str, str] = container.get("resources", {}).get("limits", {})
+    return {"cpu": DEFAULT_CPU, "memory": DEFAULT_MEMORY, **given}
+
+
+def size_of(containers: Iterable[Mapping[str, Any]]) -> Size:  # Any: JSON
+    """What all containers of an instance take together."""
+    cpu = memory = gpus = 0
+    for container in containers:
+        has = limits(container)
+        cpu += milli(has["cpu"]) or 0
+        memory += bytes_of(has["memory"]) or 0
+        gpus += int(has[GPU]) if has.get(GPU, "").isdigit() else 0
+    return Size(cpu=cpu, memory=memory, gpus=gpus)
+
+
+def shown(memory: int) -> str:
+    """`512Mi`, `4Gi`."""
+    return f"{memory >> 30}Gi" if memory % 2**30 == 0 else f"{memory >> 20}Mi"
+
+
+def seconds(text: str | None, default: float = 0.0) -> float:
+    """Seconds of a duration such as `300s`."""
+    return float(text.removesuffix("s")) if text else default

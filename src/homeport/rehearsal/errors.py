@@ -1,0 +1,113 @@
+"""Refusals, in Google's words and envelopes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+_STATUS = {
+    400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND",
+    409: "ALREADY_EXISTS", 412: "FAILED_PRECONDITION", 413: "INVALID_ARGUMENT", 429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED", 500: "INTERNAL", 501: "UNIMPLEMENTED", 503: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED",
+}  # fmt: skip
+_REASON = {
+    400: "invalid", 401: "authError", 403: "forbidden", 404: "notFound", 409: "alreadyExists",
+    412: "conditionNotMet", 429: "rateLimitExceeded", 500: "internalError", 501: "notImplemented",
+    503: "backendError",
+}  # fmt: skip
+_CODE = {
+    "CANCELLED": 1, "INVALID_ARGUMENT": 3, "DEADLINE_EXCEEDED": 4, "NOT_FOUND": 5, "ALREADY_EXISTS": 6,
+    "PERMISSION_DENIED": 7, "RESOURCE_EXHAUSTED": 8, "FAILED_PRECONDITION": 9, "ABORTED": 10,
+    "UNIMPLEMENTED": 12, "INTERNAL": 13, "UNAVAILABLE": 14, "UNAUTHENTICATED": 16,
+}  # fmt: skip
+_OLDER = ("compute", "storage", "dns")
+"""APIs whose errors have the older form."""
+
+
+class ApiError(Exception):
+    """A refusal: HTTP status, Google's status and reason, and the message that people read."""
+
+    def __init__(
+        self,
+        code: int,
+        message: str,
+        *,
+        status: str = "",
+        reason: str = "",
+        details: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.status = status or _STATUS.get(code, "UNKNOWN")
+        self.reason = reason or _REASON.get(code, "unknown")
+        self.details = list(details)
+
+    def envelope(self, api: str) -> dict[str, Any]:  # Any: JSON
+        """The body in which `api` sends it."""
+        error: dict[str, Any] = {"code": self.code, "message": self.message}  # Any: JSON
+        if api in _OLDER:
+            error["errors"] = [{"message": self.message, "domain": "global", "reason": self.reason}]
+            return {"error": error}
+        error["status"] = self.status
+        if self.details:
+            error["details"] = self.details
+        return {"error": error}
+
+    def as_status(self) -> dict[str, Any]:  # Any: JSON
+        """The error as a failed operation holds it."""
+        found = {"code": _CODE.get(self.status, 2), "message": self.message}
+        return {**found, "details": self.details} if self.details else found
+
+
+def invalid(message: str, *fields: tuple[str, str]) -> ApiError:
+    """400: the request cannot be taken as it is; `fields` are paths and what is wrong there."""
+    violations = [{"field": field, "description": text} for field, text in fields]
+    details = [{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violations}]
+    return ApiError(400, message, details=details if fields else ())
+
+
+def not_found(message: str) -> ApiError:
+    """404: there is no such thing."""
+    return ApiError(404, message)
+
+
+def exists(message: str) -> ApiError:
+    """409: there is one already."""
+    return ApiError(409, message)
+
+
+def aborted(message: str) -> ApiError:
+    """409: another change came first."""
+    return ApiError(409, message, status="ABORTED", reason="conflict")
+
+
+def precondition(message: str, *, reason: str = "") -> ApiError:
+    """400: not in this state of things."""
+    return ApiError(400, message, status="FAILED_PRECONDITION", reason=reason)
+
+
+def unimplemented(what: str) -> ApiError:
+    """501: the rehearsal says plainly what it does not act out."""
+    return ApiError(501, f"the rehearsal does not act out {what}: docs/rehearsal.md has the table")
+
+
+def info(reason: str, domain: str, **metadata: str) -> dict[str, Any]:  # Any: JSON
+    """The detail by which programs tell one refusal from another."""
+    return {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": reason,
+        "domain": domain,
+        "metadata": metadata,
+    }
+
+
+def of_status(code: int) -> ApiError:
+    """The error of an HTTP status alone, for faults."""
+    texts = {429: "Quota exceeded for quota metric 'Requests' and limit 'Requests per minute'."}
+    try:
+        phrase = HTTPStatus(code).phrase
+    except ValueError:
+        phrase = "Error"
+    return ApiError(code, texts.get(code, f"{phrase} (a fault of the rehearsal's)"))

@@ -1,0 +1,132 @@
+"""The rehearsal on a socket of loopback, for other programs: gcloud, Google's clients, Terraform."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+from homeport.errors import HomeportError, PortTaken
+from homeport.google.discovery import NAMES
+from homeport.rehearsal.call import Request
+from homeport.rehearsal.cloud import OWNER, Cloud, Dropped
+
+HOST = "127.0.0.1"
+_OWN_PATHS = {"storage": "storage", "upload": "storage", "download": "storage", "resumable": "storage",
+              "compute": "compute", "dns": "dns", "apis": "run"}  # fmt: skip
+"""APIs whose paths tell which one is meant, for clients that send no host of Google's."""
+
+Message = dict[str, Any]  # Any: ASGI
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class App:
+    """The cloud as an ASGI application. It is a proxy, too: clients may ask it for Google's own addresses."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one connection's request."""
+        if scope["type"] != "http":
+            return
+        try:
+            reply = await self._cloud.handle(await _request(scope, receive))
+        except Dropped:
+            # The server closes a connection whose promised body does not come.
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
+            return
+        body = reply.body or b""
+        headers = [(name.encode(), value.encode()) for name, value in reply.headers.items()]
+        if reply.status != 204:
+            headers.append((b"content-length", str(len(body)).encode()))
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+def listen(port: int) -> socket.socket:
+    """A socket on loopback; port 0 takes a free one. Raises `PortTaken`."""
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((HOST, port))
+        listening.listen()  # Whoever is told the address may connect at once, and waits a moment.
+    except OSError as error:
+        listening.close()
+        raise PortTaken(
+            f"port {port} is taken: {error.strerror}",
+            hint="homeport rehearse serve --port 0 takes a free one",
+        ) from error
+    return listening
+
+
+def serve(cloud: Cloud, listening: socket.socket) -> None:
+    """Answer until Ctrl-C. Raises `HomeportError` where the extra `homeport[rehearse]` is not installed."""
+    try:
+        import uvicorn
+    except ImportError as error:
+        raise HomeportError(
+            "the rehearsal's server is not installed", hint="pip install 'homeport[rehearse]'"
+        ) from error
+    config = uvicorn.Config(App(cloud), log_config=None, log_level="critical", lifespan="off", ws="none")
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def environment(url: str, project: str, caller: str = OWNER) -> dict[str, str]:
+    """
+    The variables by which homeport and gcloud find the rehearsal at `url`.
+
+    To gcloud it is a proxy, which is asked for Google's own addresses over plain HTTP: gcloud puts regions before
+    whatever host it is given.
+    """
+    parts = urlsplit(url)
+    apis = sorted({name.partition(".")[0] for name in NAMES})
+    return {
+        "HOMEPORT_GOOGLE_URL": url,
+        "GOOGLE_CLOUD_PROJECT": project,
+        "CLOUDSDK_AUTH_ACCESS_TOKEN": f"rehearsal.{caller}",
+        "CLOUDSDK_CORE_PROJECT": project,
+        "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
+        "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
+        "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
+        "CLOUDSDK_PROXY_TYPE": "http",
+        "CLOUDSDK_PROXY_ADDRESS": parts.hostname or HOST,
+        "CLOUDSDK_PROXY_PORT": str(parts.port),
+        **{f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}": _endpoint(api) for api in apis},
+    }
+
+
+def _endpoint(api: str) -> str:
+    path = {"compute": "compute/v1/", "storage": "storage/v1/", "dns": "dns/v1/"}.get(api, "")
+    return f"http://{api}.googleapis.com/{path}"
+
+
+async def _request(scope: Mapping[str, Any], receive: Receive) -> Request:
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    path = scope["raw_path"].decode("latin-1").partition("?")[0]
+    headers.setdefault("x-forwarded-proto", "http")
+    host = headers.get("host", "")
+    if path.startswith(("http://", "https://")):
+        host, _, path = path.partition("://")[2].partition("/")
+        path = f"/{path}"
+    if not host.partition(":")[0].endswith("googleapis.com"):
+        api = _OWN_PATHS.get(path.strip("/").partition("/")[0])
+        host = f"{api}.googleapis.com" if api else host
+    pieces = []
+    while True:
+        message = await receive()
+        pieces.append(message.get("body", b""))
+        if not message.get("more_body"):
+            break
+    return Request(
+        verb=scope["method"],
+        host=host,
+        path=path,
+        query=scope["query_string"].decode("latin-1"),
+        headers=headers,
+        body=b"".join(pieces),
+    )

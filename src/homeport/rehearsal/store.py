@@ -1,0 +1,77 @@
+"""What exists in the rehearsed cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True, kw_only=True)
+class Kept:
+    """One thing that exists, or did and keeps its name reserved."""
+
+    api: str
+    """Such as `run`, whatever the version."""
+    name: str
+    """Its path without host and version, such as `projects/p/locations/l/services/s`."""
+    collection: str
+    """The methods' common name, such as `run.projects.locations.services`."""
+    project: str
+    """The id of the project that pays for it."""
+    body: dict[str, Any]  # Any: JSON
+    """As Google would answer a GET."""
+    created: float = 0.0
+    version: int = 1
+    """Counts up with every write; etags and fingerprints are made of it."""
+    hidden: dict[str, Any] = field(default_factory=dict)  # Any: whatever a behaviour must remember
+    """What Google knows of it and does not show."""
+
+    @property
+    def id(self) -> str:
+        """The last part of its name."""
+        return self.name.rpartition("/")[2]
+
+
+class Store:
+    """Everything that exists, by API and name."""
+
+    def __init__(self) -> None:
+        self._all: dict[str, dict[str, Kept]] = {}
+
+    def get(self, api: str, name: str) -> Kept | None:
+        """The thing of that name, or None."""
+        return self._all.get(api, {}).get(name)
+
+    def put(self, kept: Kept) -> Kept:
+        """Keep it, over what had its name."""
+        self._all.setdefault(kept.api, {})[kept.name] = kept
+        return kept
+
+    def remove(self, kept: Kept) -> None:
+        """Forget it, and all that lies under its name."""
+        names = self._all[kept.api]
+        del names[kept.name]
+        for name in [name for name in names if name.startswith(f"{kept.name}/")]:
+            del names[name]
+
+    def under(self, api: str, collection_path: str) -> Iterator[Kept]:
+        """The things directly in a collection's path, such as `projects/p/secrets`; `-` stands for any segment."""
+        wanted = collection_path.split("/")
+        for kept in list(self._all.get(api, {}).values()):
+            segments = kept.name.split("/")
+            if len(segments) == len(wanted) + 1 and all(
+                want in {have, "-"} for have, want in zip(segments, wanted, strict=False)
+            ):
+                yield kept
+
+    def of(self, api: str, collection: str = "") -> Iterator[Kept]:
+        """All things of an API, or of one of its collections."""
+        for kept in list(self._all.get(api, {}).values()):
+            if not collection or kept.collection == collection:
+                yield kept
+
+    def everything(self) -> Iterator[Kept]:
+        """All things."""
+        for api in list(self._all):
+            yield from self.of(api)

@@ -1,0 +1,148 @@
+"""A container image that Cloud Build builds: what it leaves behind is a digest under a tag."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from homeport.errors import ApiDisabled, GoogleError, HomeportError, NotFound, OperationFailed
+from homeport.google import ANSWER_LOST, Google
+from homeport.progress import Progress
+from homeport.reconcile import Change, Outputs, needs_of, resolve
+from homeport.resources.patience import patient, while_it_spreads
+
+_UNDER_WAY = ("PENDING", "QUEUED", "WORKING")
+DEADLINE_S = 3600.0
+_POLL_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """
+    The image `package:tag` in a repository. The tag is made of the hash of all that goes into the build, so an
+    image that is there need not be built again, and one whose inputs change is another image.
+    """
+
+    google: Google
+    repository: str
+    """Its id."""
+    region: str
+    package: str
+    tag: str
+    build: Mapping[str, Any]  # Any: JSON, and Refs
+    """The build, as Cloud Build takes it, without `images` and `tags`."""
+    after: tuple[str, ...] = ()
+
+    announces = False
+
+    @property
+    def id(self) -> str:
+        """Its kind and name."""
+        return f"image/{self.package}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The repository, and whatever the build refers to."""
+        return tuple(dict.fromkeys((f"repository/{self.repository}", *self.after, *needs_of(self.build))))
+
+    @property
+    def reference(self) -> str:
+        """`REGION-docker.pkg.dev/PROJECT/REPOSITORY/PACKAGE`."""
+        return f"{self.region}-docker.pkg.dev/{self.google.project}/{self.repository}/{self.package}"
+
+    async def read(self) -> Any | None:  # Any: JSON
+        """Its digest and the reference to deploy it by; None where the tag is not there."""
+        path = (
+            f"v1/projects/{self.google.project}/locations/{self.region}/repositories/{self.repository}"
+            f"/packages/{self.package}/tags/{self.tag}"
+        )
+        try:
+            found = await self.google.get("artifactregistry", path)
+        except (NotFound, ApiDisabled):
+            return None
+        digest = str(found["version"]).rpartition("/")[2]
+        return {"digest": digest, "reference": f"{self.reference}@{digest}"}
+
+    def ours(self, live: Any) -> bool:  # Any: JSON
+        """An image belongs to whom its repository belongs to."""
+        return True
+
+    def lasting(self, live: Any) -> Any | None:  # Any: JSON
+        """Nothing: it never changes."""
+        return None
+
+    def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: JSON
+        """Never: another content has another tag."""
+        return ()
+
+    def summary(self, outputs: Outputs) -> str:
+        """What it will be."""
+        return f"image {self.package}:{self.tag}"
+
+    async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+        """Build it, or wait for the build of it that is under way."""
+        return await while_it_spreads(lambda: self._built(outputs, progress), outputs, self.needs)
+
+    async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+        """Nothing: it never differs."""
+        return live
+
+    async def delete(self, progress: Progress) -> tuple[str, ...]:
+        """Nothing: images go with their repository."""
+        return ()
+
+    async def _built(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+        build = await self._under_way() or await self._begun(outputs)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + DEADLINE_S
+        while build["status"] in _UNDER_WAY:
+            if loop.time() > until:
+                raise OperationFailed(
+                    f"the build of {self.package} takes longer than {DEADLINE_S / 60:.0f} minutes",
+                    hint=f"its log: {build.get('logUrl', '')}; run the same command again to wait on",
+                )
+            await asyncio.sleep(_POLL_S)
+            build = await self.google.get("cloudbuild", f"{self._builds}/{build['id']}")
+        if build["status"] != "SUCCESS":
+            why = build.get("failureInfo", {}).get("detail") or build.get("statusDetail") or build["status"]
+            raise OperationFailed(
+                f"the build of {self.package} failed: {why}", hint=f"its log: {build.get('logUrl', '')}"
+            )
+        live = await self.read()
+        if live is None:
+            raise HomeportError(f"{self.summary({})} was built, and is not in its repository")
+        return live
+
+    async def _begun(self, outputs: Outputs) -> Any:  # Any: JSON
+        body = {
+            **resolve(self.build, outputs, final=True),
+            "images": [f"{self.reference}:{self.tag}"],
+            "tags": [self._mark],
+        }
+        try:
+            google = patient(self.google, outputs, self.needs)
+            operation = await google.post("cloudbuild", self._builds, body)
+        except GoogleError as error:
+            # The answer was lost, and with it whether the build began: the mark tells.
+            found = await self._under_way() if error.reason == ANSWER_LOST else None
+            if found is None:
+                raise
+            return found
+        return operation["metadata"]["build"]
+
+    async def _under_way(self) -> Any | None:  # Any: JSON
+        builds = self.google.pages("cloudbuild", self._builds, "builds", filter=f'tags="{self._mark}"')
+        async for build in builds:
+            if build["status"] in _UNDER_WAY:
+                return build
+        return None
+
+    @property
+    def _builds(self) -> str:
+        return f"v1/projects/{self.google.project}/locations/{self.region}/builds"
+
+    @property
+    def _mark(self) -> str:
+        return f"homeport-{self.package}-{self.tag}"

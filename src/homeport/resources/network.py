@@ -1,0 +1,50 @@
+"""A network of our own, with a way to Google's APIs that does not lead over the internet."""
+
+from __future__ import annotations
+
+from homeport.google import Google
+from homeport.reconcile import Ref, Rules
+from homeport.resources.rest import LABEL, Address, Rest
+
+
+def network(google: Google, name: str, network_name: str) -> Rest:
+    """The network `network_name` of the endpoint `name`, without subnetworks of its own accord."""
+    parent = f"compute/v1/projects/{google.project}/global/networks"
+    return Rest(
+        google=google,
+        name=name,
+        id=f"network/{network_name}",
+        kind="network",
+        address=Address(api="compute", path=f"{parent}/{network_name}", made_at=parent),
+        wanted={
+            "name": network_name,
+            "autoCreateSubnetworks": False,
+            "routingConfig": {"routingMode": "REGIONAL"},
+            "description": f"{LABEL}={name}",
+        },
+        rules=Rules(immutable=frozenset(("name", "autoCreateSubnetworks", "description"))),
+        change="merge",
+        marked="description",
+    )
+
+
+def subnetwork(google: Google, name: str, network_name: str, region: str, ip_range: str) -> Rest:
+    """The subnetwork of `network_name` in `region`, with Private Google Access."""
+    parent = f"compute/v1/projects/{google.project}/regions/{region}/subnetworks"
+    return Rest(
+        google=google,
+        name=name,
+        id=f"subnetwork/{network_name}",
+        kind="subnetwork",
+        address=Address(api="compute", path=f"{parent}/{network_name}", made_at=parent),
+        wanted={
+            "name": network_name,
+            "network": Ref(f"network/{network_name}", "selfLink"),
+            "ipCidrRange": ip_range,
+            "privateIpGoogleAccess": True,
+            "description": f"{LABEL}={name}",
+        },
+        rules=Rules(immutable=frozenset(("name", "network", "ipCidrRange", "description"))),
+        change="fingerprint",
+        marked="description",
+    )

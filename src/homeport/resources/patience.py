@@ -1,0 +1,84 @@
+"""
+Grants and enabled APIs take minutes to be seen everywhere. What needs one has patience: after a change of ours for as
+long as Google says, and otherwise for a while, since another run of ours may have made the change a moment ago.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeVar
+
+from homeport.errors import OperationFailed, PermissionDenied
+from homeport.google import Google
+from homeport.reconcile import Outputs
+
+CHANGED_S = 600.0
+"""Google: "typically 2 minutes, potentially 7 minutes or longer" (IAM, access change propagation, read 2026-11)."""
+FOUND_S = 180.0
+"""For what was there when it was read. Whatever is really lacking is told of that much later."""
+_T = TypeVar("_T")
+
+
+class Of(Enum):
+    """What spreads."""
+
+    APIS = "apis"
+    GRANT = "grant"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spreading:
+    """What is live of a thing whose changes take time to be seen."""
+
+    live: Any  # Any: JSON
+    of: Of
+    changed: bool
+    """Whether we have just changed it."""
+    until: float
+    """Until when, on the event loop's clock, others may not see it."""
+
+
+def found(live: Any, of: Of) -> Spreading:  # Any: JSON
+    """What was there."""
+    return Spreading(live=live, of=of, changed=False, until=asyncio.get_running_loop().time() + FOUND_S)
+
+
+def changed(live: Any, of: Of) -> Spreading:  # Any: JSON
+    """What we have just changed."""
+    return Spreading(live=live, of=of, changed=True, until=asyncio.get_running_loop().time() + CHANGED_S)
+
+
+def patient(google: Google, outputs: Outputs, needs: Iterable[str]) -> Google:
+    """The client, with patience for what among `needs` may not be seen yet."""
+    names = tuple(needs)
+    return google.patient(
+        _left(outputs, names, lambda one: one.of is Of.GRANT and one.changed),
+        apis=_left(outputs, names, lambda one: one.of is Of.APIS),
+        accounts=_left(outputs, names, lambda one: one.of is Of.GRANT),
+    )
+
+
+async def while_it_spreads(work: Callable[[], Awaitable[_T]], outputs: Outputs, needs: Iterable[str]) -> _T:
+    """
+    What `work` comes to, begun again where its operation failed for want of a permission that may only not be
+    seen yet. Raises what `work` raises otherwise.
+    """
+    names = tuple(needs)
+    pause = 5.0
+    while True:
+        try:
+            return await work()
+        except (PermissionDenied, OperationFailed) as error:
+            lacks = isinstance(error, PermissionDenied) or "ermission" in str(error)
+            if not lacks or _left(outputs, names, lambda one: one.of is Of.GRANT) <= pause:
+                raise
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, 30.0)
+
+
+def _left(outputs: Outputs, needs: Iterable[str], which: Callable[[Spreading], bool]) -> float:
+    ends = [one.until for need in needs if isinstance(one := outputs.get(need), Spreading) and which(one)]
+    return max(0.0, max(ends, default=0.0) - asyncio.get_running_loop().time())

@@ -1,0 +1,76 @@
+"""A Cloud Run service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from homeport.google import Google
+from homeport.progress import Progress
+from homeport.reconcile import Change, Outputs, Rules
+from homeport.resources.patience import patient, while_it_spreads
+from homeport.resources.rest import LABEL, Address, Rest
+
+_POLL_S = 2.0
+DEADLINE_S = 2400.0
+"""Longer than the longest startup probe of a GPU service (30 minutes), with time to pull its image."""
+RULES = Rules(keys={"traffic": "tag"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service(Rest):
+    """A service. A change makes a new revision; where that does not start, the old one goes on serving."""
+
+    async def read(self) -> Any | None:  # Any: JSON
+        """What is live, once nobody's change is under way any more."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.deadline
+        while True:
+            live = await Rest.read(self)
+            if live is None or not live.get("reconciling") or loop.time() > until:
+                return live
+            await asyncio.sleep(_POLL_S)
+
+    def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: JSON
+        """How live differs, a newest revision that did not start included."""
+        ended = live.get("terminalCondition", {})
+        failed = ended.get("state") == "CONDITION_FAILED"
+        why = (Change(path="state", before=f"failed: {ended.get('message', '')}", after="ready"),)
+        return (*Rest.diff(self, live, outputs), *(why if failed else ()))
+
+    async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+        """Deploy it, and wait until its revision is ready."""
+        return await while_it_spreads(lambda: Rest.create(self, outputs, progress), outputs, self.needs)
+
+    async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+        """Deploy the change, and wait until its revision is ready."""
+        same = not Rest.diff(self, live, outputs)
+        body = {**self._body(outputs), "etag": live["etag"]}
+        query = {"forceNewRevision": "true"} if same else {}
+
+        async def change() -> Any:  # Any: JSON
+            google = patient(self.google, outputs, self.needs)
+            changed = await google.patch("run", self.address.path, body, **query)
+            return await self._settled(changed, progress)
+
+        return await while_it_spreads(change, outputs, self.needs)
+
+
+def service(
+    google: Google, name: str, region: str, body: Mapping[str, Any], *, after: tuple[str, ...] = ()
+) -> Service:
+    """The service `name` in `region`; `body` is Google's, with `Ref`s where values are known later."""
+    parent = f"v2/projects/{google.project}/locations/{region}/services"
+    return Service(
+        google=google,
+        name=name,
+        id=f"service/{name}",
+        kind="service",
+        address=Address(api="run", path=f"{parent}/{name}", made_at=parent, query={"serviceId": name}),
+        wanted={**body, "labels": {**body.get("labels", {}), LABEL: name}},
+        after=after,
+        rules=RULES,
+        deadline=DEADLINE_S,
+    )

@@ -1,0 +1,67 @@
+"""A rehearsed cloud for tests: in the test's own process, on a clock that jumps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx2
+import looptime
+
+from homeport.rehearsal.cloud import OWNER, Cloud
+from homeport.rehearsal.transport import Rehearsed
+
+_T = TypeVar("_T")
+
+
+def act(work: Coroutine[Any, Any, _T]) -> _T:
+    """The result of `work`, run on an event loop that jumps over every wait."""
+    with asyncio.Runner(loop_factory=lambda: looptime.new_event_loop(start=0.0)) as runner:
+        return runner.run(work)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer of the cloud's."""
+
+    status: int
+    body: Any  # Any: JSON
+    headers: httpx2.Headers
+    content: bytes
+
+    @property
+    def error(self) -> str:
+        """The message of a refusal."""
+        return str(self.body["error"]["message"])
+
+
+class Raw:
+    """Sends requests as they stand, without the door: no retries, no waiting."""
+
+    def __init__(self, cloud: Cloud, caller: str = OWNER) -> None:
+        self._cloud, self._caller = cloud, caller
+
+    async def send(
+        self,
+        verb: str,
+        url: str,
+        body: Any = None,  # Any: JSON
+        *,
+        content: bytes | None = None,
+        **headers: str,
+    ) -> Answer:
+        """`send("GET", "run.googleapis.com/v2/…")`; underscores in names of headers become hyphens."""
+        sent = {"authorization": f"Bearer rehearsal.{self._caller}"}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        async with httpx2.AsyncClient(transport=Rehearsed(self._cloud), headers=sent) as client:
+            came = await client.request(verb, f"https://{url}", json=body, content=content)
+        is_json = came.headers.get("content-type", "").startswith("application/json")
+        return Answer(came.status_code, came.json() if is_json else None, came.headers, came.content)
+
+
+def enable(cloud: Cloud, *apis: str) -> None:
+    """Let these APIs of the first project (`run`, `compute` …) have been enabled long ago."""
+    for api in apis:
+        cloud.enabled[cloud.projects[0].id, f"{api}.googleapis.com"] = float("-inf")

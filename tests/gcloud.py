@@ -1,0 +1,87 @@
+"""Google's own command line, driven against a rehearsal on a socket: a judge that we did not write."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FOUND = shutil.which("gcloud")
+REASON = "gcloud is not on the PATH of this machine"
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:  # Any: JSON
+        """Its output, where it was asked for as JSON."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A rehearsal on a socket, and the commands of those who use it."""
+
+    url: str
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What `homeport rehearse env` tells, and a configuration of gcloud's own."""
+        from homeport.rehearsal.server import environment
+
+        own = {"CLOUDSDK_CONFIG": str(self.folder / "gcloud"), "CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
+        # gcloud brings a Python of its own, which the guard of these tests cannot load into.
+        return {**os.environ, **environment(self.url, "rehearsal"), **own, "PYTHONPATH": ""}
+
+    def gcloud(self, *arguments: str, code: int = 0) -> Said:
+        """What gcloud says; it must exit with `code`."""
+        assert FOUND
+        ended = subprocess.run(
+            [FOUND, *arguments], cwd=self.folder, env=self.environment, capture_output=True, text=True,
+            timeout=120, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        said = Said(ended.returncode, ended.stdout, ended.stderr)
+        assert said.code == code, f"gcloud {' '.join(arguments)}: exit {said.code}\n{said.out}\n{said.err}"
+        return said
+
+
+@contextmanager
+def served(folder: Path, *arguments: str) -> Iterator[Served]:
+    """A rehearsal in a process of its own, on a free port, fast enough that nobody waits for it."""
+    command = [
+        sys.executable,
+        "-m",
+        "homeport",
+        "rehearse",
+        "serve",
+        "--port",
+        "0",
+        "--speed",
+        "600",
+        *arguments,
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=folder) as process:
+        try:
+            assert process.stderr is not None
+            line = process.stderr.readline()
+            found = re.search(r"http://[\d.]+:\d+", line)
+            assert found, line + process.stderr.read()
+            yield Served(found[0], folder)
+        finally:
+            process.terminate()
+            process.communicate(timeout=30)

@@ -1,0 +1,196 @@
+"""The real gcloud, where it is installed, against a rehearsal: Google's own reading of what we answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gcloud import FOUND, REASON, Served, served
+
+pytestmark = pytest.mark.skipif(FOUND is None, reason=REASON)
+REGION = "--region=us-central1"
+SERVICES = (
+    "artifactregistry", "cloudbuild", "cloudresourcemanager", "compute", "dns", "iam", "run", "secretmanager",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A rehearsal whose APIs gcloud itself has enabled."""
+    with served(tmp_path_factory.mktemp("gcloud")) as found:
+        found.gcloud("services", "enable", *(f"{service}.googleapis.com" for service in SERVICES))
+        yield found
+
+
+def test_gcloud_sees_which_apis_are_enabled(rehearsal: Served) -> None:
+    listed = rehearsal.gcloud("services", "list", "--enabled", "--format=value(config.name)")
+    assert {f"{service}.googleapis.com" for service in SERVICES} <= set(listed.out.split())
+
+
+def test_gcloud_keeps_secrets_and_versions(rehearsal: Served) -> None:
+    token = rehearsal.folder / "token"
+    token.write_text("hf_token")
+    rehearsal.gcloud("secrets", "create", "token", "--replication-policy=automatic", "--labels=homeport=home")
+    rehearsal.gcloud("secrets", "versions", "add", "token", f"--data-file={token}")
+    assert rehearsal.gcloud("secrets", "versions", "access", "latest", "--secret=token").out == "hf_token"
+    described = rehearsal.gcloud("secrets", "describe", "token", "--format=json").json
+    assert described["labels"] == {"homeport": "home"}
+    rehearsal.gcloud("secrets", "update", "token", "--update-labels=team=data")
+    again = rehearsal.gcloud("secrets", "create", "token", "--replication-policy=automatic", code=1)
+    assert "already exists" in again.err
+    rehearsal.gcloud("secrets", "delete", "token", "--quiet")
+    assert "NOT_FOUND" in rehearsal.gcloud("secrets", "describe", "token", code=1).err
+
+
+def test_gcloud_makes_a_service_account_and_grants_it_something(rehearsal: Served) -> None:
+    email = "builder@rehearsal.iam.gserviceaccount.com"
+    rehearsal.gcloud("iam", "service-accounts", "create", "builder", "--display-name=Builder")
+    listed = rehearsal.gcloud("iam", "service-accounts", "list", "--format=value(email)")
+    assert email in listed.out
+    rehearsal.gcloud(
+        "projects", "add-iam-policy-binding", "rehearsal", f"--member=serviceAccount:{email}",
+        "--role=roles/logging.logWriter", "--condition=None",
+    )  # fmt: skip
+    policy = rehearsal.gcloud("projects", "get-iam-policy", "rehearsal", "--format=json").json
+    assert {"role": "roles/logging.logWriter", "members": [f"serviceAccount:{email}"]} in policy["bindings"]
+    rehearsal.gcloud(
+        "projects", "remove-iam-policy-binding", "rehearsal", f"--member=serviceAccount:{email}",
+        "--role=roles/logging.logWriter", "--condition=None",
+    )  # fmt: skip
+    rehearsal.gcloud("iam", "service-accounts", "delete", email, "--quiet")
+
+
+def test_gcloud_makes_a_repository(rehearsal: Served) -> None:
+    here = "--location=us-central1"
+    rehearsal.gcloud("artifacts", "repositories", "create", "images", "--repository-format=docker", here)
+    described = rehearsal.gcloud(
+        "artifacts", "repositories", "describe", "images", here, "--format=json"
+    ).json
+    assert described["format"] == "DOCKER"
+    rehearsal.gcloud("artifacts", "repositories", "delete", "images", here, "--quiet")
+
+
+def test_gcloud_keeps_objects_in_a_bucket(rehearsal: Served) -> None:
+    weights = rehearsal.folder / "weights.bin"
+    weights.write_bytes(bytes(range(256)) * 4096)
+    rehearsal.gcloud(
+        "storage", "buckets", "create", "gs://gcloud-weights", "--location=us-central1",
+        "--uniform-bucket-level-access",
+    )  # fmt: skip
+    rehearsal.gcloud("storage", "cp", str(weights), "gs://gcloud-weights/models/weights.bin")
+    listed = rehearsal.gcloud("storage", "ls", "gs://gcloud-weights/models/")
+    assert listed.out.strip() == "gs://gcloud-weights/models/weights.bin"
+    back = rehearsal.folder / "back.bin"
+    rehearsal.gcloud("storage", "cp", "gs://gcloud-weights/models/weights.bin", str(back))
+    assert back.read_bytes() == weights.read_bytes()
+    rehearsal.gcloud("storage", "rm", "--recursive", "gs://gcloud-weights")
+
+
+def test_gcloud_makes_a_network_with_private_google_access_and_a_private_zone(rehearsal: Served) -> None:
+    rehearsal.gcloud("compute", "networks", "create", "net", "--subnet-mode=custom")
+    rehearsal.gcloud(
+        "compute", "networks", "subnets", "create", "sub", "--network=net", REGION, "--range=10.8.0.0/26",
+        "--enable-private-ip-google-access",
+    )  # fmt: skip
+    subnet = rehearsal.gcloud(
+        "compute", "networks", "subnets", "describe", "sub", REGION, "--format=json"
+    ).json
+    assert subnet["privateIpGoogleAccess"] is True
+    rehearsal.gcloud(
+        "dns", "managed-zones", "create", "zone", "--dns-name=run.app.", "--visibility=private",
+        "--networks=net", "--description=private",
+    )  # fmt: skip
+    rehearsal.gcloud(
+        "dns", "record-sets", "create", "*.run.app.", "--zone=zone", "--type=A", "--ttl=300",
+        "--rrdatas=199.36.153.8",
+    )  # fmt: skip
+    listed = rehearsal.gcloud("dns", "record-sets", "list", "--zone=zone", "--format=value(name,type)")
+    assert "*.run.app." in listed.out
+    refused = rehearsal.gcloud("compute", "networks", "delete", "net", "--quiet", code=1)
+    assert "is already being used by" in refused.err
+    rehearsal.gcloud("dns", "record-sets", "delete", "*.run.app.", "--zone=zone", "--type=A")
+    rehearsal.gcloud("dns", "managed-zones", "delete", "zone")
+    rehearsal.gcloud("compute", "networks", "subnets", "delete", "sub", REGION, "--quiet")
+    rehearsal.gcloud("compute", "networks", "delete", "net", "--quiet")
+
+
+def test_gcloud_builds(rehearsal: Served) -> None:
+    config = rehearsal.folder / "cloudbuild.yaml"
+    config.write_text(
+        "steps:\n- name: ubuntu\n  args: ['echo', 'hello']\noptions: {logging: CLOUD_LOGGING_ONLY}\n"
+    )
+    rehearsal.gcloud("builds", "submit", "--no-source", f"--config={config}", REGION, "--async")
+    listed = rehearsal.gcloud("builds", "list", REGION, "--format=value(status)")
+    assert listed.out.strip() in {"QUEUED", "WORKING", "SUCCESS"}
+
+
+KNATIVE = """
+apiVersion: serving.knative.dev/v1
+kind: Service
+metadata:
+  name: from-yaml
+spec:
+  template:
+    spec:
+      containerConcurrency: 4
+      containers:
+      - image: docker.io/library/hello
+        resources: {limits: {cpu: '2', memory: 1Gi}}
+"""
+
+
+def test_gcloud_replaces_describes_and_deletes_a_service(rehearsal: Served) -> None:
+    file = rehearsal.folder / "service.yaml"
+    file.write_text(KNATIVE)
+    rehearsal.gcloud("run", "services", "replace", str(file), REGION)
+    described = rehearsal.gcloud("run", "services", "describe", "from-yaml", REGION, "--format=json").json
+    assert described["spec"]["template"]["spec"]["containerConcurrency"] == 4
+    assert described["status"]["url"].startswith("https://from-yaml-")
+    assert "from-yaml" in rehearsal.gcloud("run", "services", "list", REGION).out
+    file.write_text(KNATIVE.replace("containerConcurrency", "containerConcurency"))
+    assert (
+        "containerConcurency" in rehearsal.gcloud("run", "services", "replace", str(file), REGION, code=1).err
+    )
+    rehearsal.gcloud("run", "services", "delete", "from-yaml", REGION, "--quiet")
+
+
+def test_gcloud_deploys_on_a_gpu_and_invites_a_caller(rehearsal: Served) -> None:
+    rehearsal.gcloud(
+        "run", "deploy", "gpu", "--image=docker.io/library/hello", REGION, "--gpu=1", "--gpu-type=nvidia-l4",
+        "--no-gpu-zonal-redundancy", "--cpu=4", "--memory=16Gi", "--no-cpu-throttling", "--max-instances=1",
+        "--concurrency=4", "--no-allow-unauthenticated",
+    )  # fmt: skip
+    text = rehearsal.gcloud("run", "services", "describe", "gpu", REGION).out
+    assert "nvidia-l4" in text
+    rehearsal.gcloud(
+        "run", "services", "add-iam-policy-binding", "gpu", REGION, "--member=user:friend@example.com",
+        "--role=roles/run.invoker",
+    )  # fmt: skip
+    policy = rehearsal.gcloud("run", "services", "get-iam-policy", "gpu", REGION, "--format=json").json
+    assert policy["bindings"] == [{"role": "roles/run.invoker", "members": ["user:friend@example.com"]}]
+    assert "gpu-00001" in rehearsal.gcloud("run", "revisions", "list", "--service=gpu", REGION).out
+
+
+def test_gcloud_runs_a_job(rehearsal: Served) -> None:
+    rehearsal.gcloud("run", "jobs", "create", "job", "--image=docker.io/library/busybox", REGION)
+    rehearsal.gcloud("run", "jobs", "execute", "job", REGION, "--wait")
+    assert "job-" in rehearsal.gcloud("run", "jobs", "executions", "list", "--job=job", REGION).out
+
+
+def test_a_caller_who_may_not_is_told_so_by_gcloud(
+    rehearsal: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = rehearsal.gcloud(
+        "secrets", "create", "theirs", "--replication-policy=automatic",
+        "--access-token-file=" + _token_of(rehearsal.folder, "stranger@example.com"), code=1,
+    )  # fmt: skip
+    assert "PERMISSION_DENIED" in said.err
+    assert "secretmanager.secrets.create" in said.err
+
+
+def _token_of(folder: Path, email: str) -> str:
+    file = folder / "stranger"
+    file.write_text(f"rehearsal.{email}")
+    return str(file)
