@@ -1,4 +1,4 @@
-"""A deployment is made while one call of it goes wrong: every call once, in every way that calls go wrong."""
+"""A deployment is made, or unmade, while one call of it goes wrong: every call once, in every way that calls do."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cache
+from typing import Any, Literal
 
 import httpx2
 
 from cloud import Raw, act, enable
-from deployment import APIS, NAME, PROJECT, Wish, deployment
+from deployment import NAME, PROJECT, Wish, deployment
 from homeport.errors import HomeportError
 from homeport.google import Google, Settings
 from homeport.google.credentials import given
+from homeport.google.discovery import find
 from homeport.google.validation import by_documents
 from homeport.progress import Silent
-from homeport.reconcile import apply, make_plan
-from homeport.rehearsal.cloud import OWNER, Cloud, Delays, Dropped
+from homeport.reconcile import apply, destroy, make_plan
+from homeport.rehearsal.cloud import OWNER, Cloud, Delays
 from homeport.rehearsal.faults import Fault
 from homeport.rehearsal.transport import Rehearsed
 
@@ -37,6 +39,9 @@ FAULTS: dict[str, Fault] = {
 """The answer that is late comes when the client has long given it up; all has been done by then."""
 KILLS = {"killed": False, "killed after": True}
 KINDS = (*FAULTS, *KILLS)
+KINDS_OF_DOWN = ("503", "500 after", "dropped after", *KILLS)
+"""The others come to the same code there, and a call costs a tenth of a second."""
+Work = Literal["up", "down"]
 RUNS = 3
 """The first, and two more."""
 
@@ -58,15 +63,21 @@ class Mortal(Rehearsed):
     def __init__(self, cloud: Cloud, nth: int = 0, *, after: bool = False) -> None:
         super().__init__(cloud)
         self.seen = 0
-        self.killed = ""
+        self.killed = self.method = ""
         self._nth, self._after, self._cloud_ = nth, after, cloud
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        task = asyncio.current_task()
+        if self.killed and task is not None and not task.cancelling():
+            await asyncio.Event().wait()  # The dead say nothing.
         if self.killed:
             raise httpx2.ConnectError("dead", request=request)
         self.seen += 1
         if self.seen != self._nth:
             return await super().handle_async_request(request)
+        found = find(request.headers["host"], request.method, request.url.raw_path.decode().partition("?")[0])
+        assert found is not None
+        self.method = found.method.id
         if self._after:
             await super().handle_async_request(request)
         self.killed = "killed"
@@ -75,33 +86,36 @@ class Mortal(Rehearsed):
         raise AssertionError
 
 
-def calls() -> list[str]:
-    """The methods of all calls that a deployment makes when nothing goes wrong, in their order."""
-    cloud = cloud_of_a_user()
-    before = len(cloud.log)
-    assert _run(cloud, Mortal(cloud)) == ""
-    return [logged.method for logged in cloud.log[before:]]
-
-
-def cell(kind: str, nth: int) -> Cell:
-    """A deployment whose `nth` call goes wrong, run again until it is converged."""
-    cloud = cloud_of_a_user()
-    mine = set(_names(cloud))
+def calls(work: Work) -> int:
+    """How many calls a deployment takes when nothing goes wrong."""
+    cloud = _before(work)
     begun = len(cloud.log)
-    transport = Mortal(cloud)
-    if kind in KILLS:
-        transport = Mortal(cloud, nth, after=KILLS[kind])
-    else:
+    assert _run(work, cloud, Mortal(cloud)) == ""
+    return len(cloud.log) - begun
+
+
+def cell(work: Work, kind: str, nth: int) -> Cell:
+    """A deployment whose `nth` call goes wrong, run again until there is nothing to do."""
+    cloud = _before(work)
+    begun = len(cloud.log)
+    doomed = transport = Mortal(cloud, nth if kind in KILLS else 0, after=KILLS.get(kind, False))
+    if kind in FAULTS:
         cloud.faults.append(replace(FAULTS[kind], nth=nth))
     runs, why = 0, ""
     for turn in range(1, RUNS + 1):
-        why = _run(cloud, transport)
+        why = _run(work, cloud, transport)
         transport = Mortal(cloud)
         if not why:
             runs = turn
             break
-    method = cloud.log[begun + nth - 1].method if len(cloud.log) >= begun + nth else ""
-    return Cell(method, runs, why or _wrong(cloud, mine))
+    return Cell(doomed.method or cloud.log[begun + nth - 1].method, runs, why or _wrong(work, cloud))
+
+
+def _before(work: Work) -> Cloud:
+    cloud = cloud_of_a_user()
+    if work == "down":
+        assert _run("up", cloud, Mortal(cloud)) == ""
+    return cloud
 
 
 def cloud_of_a_user() -> Cloud:
@@ -131,18 +145,25 @@ _OF_THE_USER: list[tuple[str, str, Any]] = [
 ]  # fmt: skip
 
 
-def _run(cloud: Cloud, transport: Mortal) -> str:
-    """One run of `up`; returns why it did not come to an end, '' where it did."""
+def _run(work: Work, cloud: Cloud, transport: Mortal) -> str:
+    """One run; returns why it did not come to an end, '' where it did."""
 
-    async def up() -> None:
+    async def run() -> None:
         async with Google(
             given(f"rehearsal.{OWNER}", OWNER), project=PROJECT, transport=transport, settings=PATIENCE,
             validator=by_documents(),
         ) as google:  # fmt: skip
-            await apply(await make_plan(NAME, "cloudrun", deployment(google, Wish())), Silent())
+            things = deployment(google, Wish())
+            if work == "up":
+                await apply(await make_plan(NAME, "cloudrun", things), Silent())
+                return
+            ended = await destroy([one for one in things if one.id != "apis"], Silent())
+            for error in ended.errors:
+                raise error
+            assert not ended.left
 
     try:
-        act(up())
+        act(run())
     except HomeportError as error:
         return f"{type(error).__name__}: {error}"
     except RuntimeError:
@@ -152,44 +173,41 @@ def _run(cloud: Cloud, transport: Mortal) -> str:
     return ""
 
 
-def _wrong(cloud: Cloud, users: set[str]) -> str:
+def _wrong(work: Work, cloud: Cloud) -> str:
+    cloud.faults.clear()
+    names, wanted = Counter(_names(cloud)), _wanted(work)
+    policy = cloud.access.policy("cloudresourcemanager", f"projects/{PROJECT}")["bindings"]
+    friend = any("user:friend@example.com" in binding["members"] for binding in policy)
+    return "; ".join(
+        [*(f"pending: {one}" for one in (_pending(cloud) if work == "up" else ())),
+         *(f"too much: {one}" for one in names - wanted), *(f"gone: {one}" for one in wanted - names),
+         *(() if friend else ("the user's grant is gone",))]
+    )  # fmt: skip
+
+
+def _pending(cloud: Cloud) -> list[str]:
     async def pending() -> list[str]:
         google = Google(given(f"rehearsal.{OWNER}", OWNER), project=PROJECT, transport=Rehearsed(cloud))
         plan = await make_plan(NAME, "cloudrun", deployment(google, Wish()))
         return [f"{action.kind} {action.resource.id}" for action in plan.pending]
 
-    cloud.faults.clear()
-    left = act(pending())
-    names = Counter(_names(cloud))
-    extra = names - _clean()
-    missing = users - set(names)
-    policy = cloud.access.policy("cloudresourcemanager", f"projects/{PROJECT}")["bindings"]
-    friend = any("user:friend@example.com" in binding["members"] for binding in policy)
-    return "; ".join(
-        [*(f"pending: {one}" for one in left), *(f"twice: {one}" for one in extra),
-         *(f"gone: {one}" for one in missing), *(() if friend else ("the user's grant is gone",))]
-    )  # fmt: skip
+    return act(pending())
 
 
 def _names(cloud: Cloud) -> Iterator[str]:
-    """Everything that exists but what is only remembered: operations, and builds, which each attempt leaves."""
+    """Everything that exists but what each attempt leaves to be remembered by."""
     for kept in cloud.store.everything():
-        if "operations" not in kept.collection and "builds" not in kept.collection:
+        if not {"operations", "builds", "revisions"} & set(kept.collection.split(".")):
             yield _BY_CHANCE.sub(r"\1", f"{kept.api}/{kept.name}")
 
 
-_BY_CHANCE = re.compile(r"(default-route-|/revisions/\w+-\d{5}-)\w+")
+_BY_CHANCE = re.compile(r"(default-route-)\w+")
 """Names of which Google makes up a part."""
-_CLEAN: Counter[str] = Counter()
 
 
-def _clean() -> Counter[str]:
-    """The names that a deployment leaves when nothing goes wrong."""
-    if not _CLEAN:
-        cloud = cloud_of_a_user()
-        assert _run(cloud, Mortal(cloud)) == ""
-        _CLEAN.update(_names(cloud))
-    return _CLEAN
-
-
-__all__ = ["APIS", "KINDS", "Cell", "Dropped", "calls", "cell"]
+@cache
+def _wanted(work: Work) -> Counter[str]:
+    """The names that are there when nothing went wrong."""
+    cloud = _before(work)
+    assert _run(work, cloud, Mortal(cloud)) == ""
+    return Counter(_names(cloud))

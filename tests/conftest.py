@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,27 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
     monkeypatch.setenv("PYTHONPATH", str(_GUARD))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the matrix of test_chaos.py: converged of tried, for each method and each way in which it went wrong."""
+    reports = [report for of in ("passed", "failed") for report in terminalreporter.stats.get(of, ())]
+    cells = [tuple(value) for report in reports for name, value in report.user_properties if name == "chaos"]
+    if not cells:
+        return
+    kinds = list(dict.fromkeys(kind for _, kind, _, _ in cells))
+    for work in dict.fromkeys(work for work, *_ in cells):
+        tried = Counter((method, kind) for one, kind, method, _ in cells if one == work)
+        well = Counter((method, kind) for one, kind, method, good in cells if one == work and good)
+        terminalreporter.section(f"chaos: {work}, converged of tried within two more runs")
+        terminalreporter.write_line(f"{'':<48}" + "".join(f"{kind:>14}" for kind in kinds))
+        for method in sorted({method for method, _ in tried}):
+            name = method.replace("projects.", "").replace("locations.", "")
+            counts = [(well[method, kind], tried[method, kind]) for kind in kinds]
+            terminalreporter.write_line(
+                f"{name:<48}" + "".join(f"{f'{a}/{b}' if b else '':>14}" for a, b in counts)
+            )
+        terminalreporter.write_line(f"{well.total()} of {tried.total()}")
 
 
 @pytest.fixture(scope="session")

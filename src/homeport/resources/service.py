@@ -42,20 +42,34 @@ class Service(Rest):
 
     async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
         """Deploy it, and wait until its revision is ready."""
-        return await while_it_spreads(lambda: Rest.create(self, outputs, progress), outputs, self.needs)
+        return await self._deploy(None, outputs, progress)
 
     async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
         """Deploy the change, and wait until its revision is ready."""
-        same = not Rest.diff(self, live, outputs)
+        return await self._deploy(live, outputs, progress)
+
+    async def _deploy(self, live: Any | None, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+        tried = False
+
+        async def deploy() -> Any:  # Any: JSON
+            nonlocal live, tried
+            # A try that failed leaves the service as we want it, with a revision that does not start.
+            left = await self.read() if tried else None
+            if left is not None and not Rest.diff(self, left, outputs):
+                live = left
+            tried = True
+            if live is None:
+                return await Rest.create(self, outputs, progress)
+            return await self._revise(live, outputs, progress)
+
+        return await while_it_spreads(deploy, outputs, self.needs)
+
+    async def _revise(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+        query = {} if Rest.diff(self, live, outputs) else {"forceNewRevision": "true"}
+        google = patient(self.google, outputs, self.needs)
         body = {**self._body(outputs), "etag": live["etag"]}
-        query = {"forceNewRevision": "true"} if same else {}
-
-        async def change() -> Any:  # Any: JSON
-            google = patient(self.google, outputs, self.needs)
-            changed = await google.patch("run", self.address.path, body, **query)
-            return await self._settled(changed, progress)
-
-        return await while_it_spreads(change, outputs, self.needs)
+        changed = await google.patch("run", self.address.path, body, **query)
+        return await self._settled(changed, progress)
 
 
 def service(
