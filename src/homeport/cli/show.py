@@ -25,7 +25,7 @@ _WIDEST = 44
 def plan_text(plan: Plan) -> str:
     """The plan: what will be so, what is done for it, what to know before saying yes."""
     where = "on this machine" if plan.target == "local" else f"on {plan.target}"
-    lines = [f"{plan.name} {where}", pairs(dict(plan.facts)), ""]
+    lines = [f"{plan.name} {where}", *([pairs(dict(plan.facts))] if plan.facts else []), ""]
     width = max((len(_SIGNS[action.kind]) for action in plan.actions), default=0)
     for action in plan.actions:
         lines.append(f"  {_SIGNS[action.kind]:{width}} {action.resource.id}: {action.summary}")
