@@ -58,6 +58,8 @@ format: $(STAMP) ## Format, and mend what the linter can.
 bench: $(STAMP) ## Print the ratios of benchmarks/.
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/direct.py
+	$(BIN)/python benchmarks/apply.py
+	$(BIN)/python benchmarks/rehearsal.py
 
 schema: $(STAMP) ## Write the JSON Schema and the generated pages anew.
 	$(BIN)/python scripts/generate.py

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import httpx2
 
-from cloud import Raw, act, enable
+from cloud import Raw, act, enable, things
 from deployment import NAME, PROJECT, Wish, deployment
 from homeport.errors import HomeportError
 from homeport.google import Google, Settings
@@ -153,11 +153,11 @@ def _run(work: Work, cloud: Cloud, transport: Mortal) -> str:
             given(f"rehearsal.{OWNER}", OWNER), project=PROJECT, transport=transport, settings=PATIENCE,
             validator=by_documents(),
         ) as google:  # fmt: skip
-            things = deployment(google, Wish())
+            wanted = deployment(google, Wish())
             if work == "up":
-                await apply(await make_plan(NAME, "cloudrun", things), Silent())
+                await apply(await make_plan(NAME, "cloudrun", wanted), Silent())
                 return
-            ended = await destroy([one for one in things if one.id != "apis"], Silent())
+            ended = await destroy([one for one in wanted if one.id != "apis"], Silent())
             for error in ended.errors:
                 raise error
             assert not ended.left
@@ -195,10 +195,8 @@ def _pending(cloud: Cloud) -> list[str]:
 
 
 def _names(cloud: Cloud) -> Iterator[str]:
-    """Everything that exists but what each attempt leaves to be remembered by."""
-    for kept in cloud.store.everything():
-        if not {"operations", "builds", "revisions"} & set(kept.collection.split(".")):
-            yield _BY_CHANCE.sub(r"\1", f"{kept.api}/{kept.name}")
+    for kept in things(cloud):
+        yield _BY_CHANCE.sub(r"\1", f"{kept.api}/{kept.name}")
 
 
 _BY_CHANCE = re.compile(r"(default-route-)\w+")

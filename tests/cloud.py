@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ import httpx2
 import looptime
 
 from homeport.rehearsal.cloud import OWNER, Cloud
+from homeport.rehearsal.store import Kept
 from homeport.rehearsal.transport import Rehearsed
 
 _T = TypeVar("_T")
@@ -59,6 +60,15 @@ class Raw:
             came = await client.request(verb, f"https://{url}", json=body, content=content)
         is_json = came.headers.get("content-type", "").startswith("application/json")
         return Answer(came.status_code, came.json() if is_json else None, came.headers, came.content)
+
+
+def things(cloud: Cloud) -> Iterator[Kept]:
+    """Everything that exists, without what is only remembered: each attempt leaves some of that."""
+    for kept in cloud.store.everything():
+        if kept.api != "logging" and not {"operations", "builds", "revisions"} & set(
+            kept.collection.split(".")
+        ):
+            yield kept
 
 
 def enable(cloud: Cloud, *apis: str) -> None:

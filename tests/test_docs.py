@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from conftest import FETCHED, ROOT, User
+from gcloud import FOUND, REASON, served
 
 BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 
@@ -60,6 +61,27 @@ def test_the_examples_of_fit_are_true(user: User) -> None:
     for command, expected in steps(ROOT / "docs" / "fit.md"):
         ran = user.run(*command.split()[1:])
         assert re.fullmatch(pattern(expected), re.sub(r"\n+", "\n", ran.out)), ran.out
+
+
+@pytest.mark.skipif(FOUND is None, reason=REASON)
+def test_the_example_of_the_rehearsal_is_true(tmp_path: Path) -> None:
+    with served(tmp_path) as rehearsal:
+        for command, expected in steps(ROOT / "docs" / "rehearsal.md"):
+            ran = subprocess.run(
+                command.replace("python ", f"{sys.executable} {ROOT / 'docs' / 'examples'}{os.sep}"),
+                shell=True,
+                cwd=tmp_path,
+                env=rehearsal.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+                timeout=120,
+            )
+            assert ran.returncode == 0, f"$ {command}\n{ran.stdout}"
+            said = re.sub(r"\n+", "\n", ran.stdout)
+            assert re.fullmatch(pattern(expected), said), f"$ {command}\n{said}"
 
 
 @pytest.mark.parametrize(

@@ -150,14 +150,14 @@ def test_a_mask_may_be_in_snake_case_and_an_unknown_field_in_it_is_refused(cloud
     act(work())
 
 
-def test_an_old_etag_is_aborted(cloud: Cloud) -> None:
+def test_an_old_etag_is_refused(cloud: Cloud) -> None:
     async def work() -> None:
         raw = Raw(cloud)
         etag = (await raw.send("POST", f"{SECRETS}?secretId=a", AUTOMATIC)).body["etag"]
         first = {"labels": {"a": "1"}, "etag": etag}
         assert (await raw.send("PATCH", f"{SECRETS}/a?updateMask=labels", first)).status == 200
         second = await raw.send("PATCH", f"{SECRETS}/a?updateMask=labels", {"labels": {}, "etag": etag})
-        assert (second.status, second.body["error"]["status"]) == (409, "ABORTED")
+        assert (second.status, second.body["error"]["status"]) == (400, "FAILED_PRECONDITION")
 
     act(work())
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from google.api_core.exceptions import AlreadyExists, Conflict, InvalidArgument, NotFound
+from google.api_core.exceptions import BadRequest, Conflict, NotFound
 from google.cloud import artifactregistry_v1, modelarmor_v1, run_v2, secretmanager_v1, storage
 from google.cloud.cloudquotas_v1 import CloudQuotasClient
 from google.oauth2.credentials import Credentials
@@ -73,7 +73,7 @@ def test_secret_manager_keeps_a_secret_and_its_versions() -> None:
     )
     assert dict(changed.labels) == {"a": "c"}
     assert [one.name for one in manager.list_secret_versions(parent=made.name)] == [version.name]
-    with pytest.raises(AlreadyExists):
+    with pytest.raises(Conflict):
         manager.create_secret(parent=PROJECT, secret_id="typed", secret={"replication": {"automatic": {}}})
     manager.destroy_secret_version(name=version.name)
     manager.delete_secret(name=made.name)
@@ -117,7 +117,7 @@ def test_cloud_run_deploys_changes_and_removes_a_service() -> None:
     assert changed.latest_ready_revision != made.latest_ready_revision
     revisions = client(run_v2.RevisionsClient, "run")
     assert len(list(revisions.list_revisions(parent=changed.name))) == 2
-    with pytest.raises(InvalidArgument):
+    with pytest.raises(BadRequest):
         services.create_service(parent=REGION, service_id="Not_A_Name", service=service)
     services.delete_service(name=changed.name).result(timeout=60)
     with pytest.raises(NotFound):
