@@ -19,7 +19,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_args, get_type_hints
 
-import proto
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 DOCUMENTS = Path(__file__).parent.parent / "src" / "homeport" / "google" / "documents"
@@ -153,7 +152,7 @@ def _types(package: str, service: str, method: str) -> tuple[Descriptor, Descrip
 
 
 def _descriptor(message: Any) -> Descriptor:  # Any: a message's class of either kind
-    plain = message.pb(message()) if issubclass(message, proto.Message) else message
+    plain = message.pb(message()) if hasattr(message, "pb") else message
     descriptor: Descriptor = plain.DESCRIPTOR
     return descriptor
 
@@ -225,8 +224,9 @@ def _spelt_out(pattern: str) -> str:
 
 def _name_of(message: Descriptor) -> str:
     if message.file.package == "google.protobuf":
-        return message.name
-    return "".join(message.full_name.split(".")[message.file.package.count(".") + 1 :])
+        return str(message.name)
+    parts: list[str] = message.full_name.split(".")
+    return "".join(parts[message.file.package.count(".") + 1 :])
 
 
 def _add(resources: Json, method: Json) -> None:

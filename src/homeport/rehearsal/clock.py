@@ -67,6 +67,12 @@ class Clock:
         await asyncio.sleep(seconds / self.speed)
 
 
+def moment(text: str) -> float:
+    """The seconds since 1970 of a moment as Google writes it, or of a day. Raises `ValueError` for anything else."""
+    found = datetime.fromisoformat(text.upper())
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
 def _ticks() -> float:
     try:
         return asyncio.get_running_loop().time()

@@ -201,6 +201,13 @@ class Cloud:
             path = path.replace(f"namespaces/{project.number}", f"namespaces/{project.id}")
         return path
 
+    def by_number(self, path: str) -> str:
+        """A path in which projects' ids have become their numbers."""
+        first, _, rest = path.partition("/")
+        id_, slash, rest = rest.partition("/")
+        project = self.project(id_) if first == "projects" else None
+        return f"projects/{project.number}{slash}{rest}" if project else path
+
     def account_is_seen(self, email: str) -> bool:
         """Whether a service account exists for those who are told its e-mail: new ones are not seen at once."""
         name, _, host = email.partition("@")

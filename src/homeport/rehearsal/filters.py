@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from homeport.google.schema import camel
 from homeport.rehearsal.errors import invalid
 
 _TERM = re.compile(
@@ -66,5 +67,5 @@ def _value(body: Any, path: str) -> Any:  # Any: JSON
     for key in path.split("."):
         if not isinstance(body, dict):
             return None
-        body = body.get(key)
+        body = body.get(key, body.get(camel(key)))
     return body

@@ -8,7 +8,15 @@ from typing import Any
 
 from homeport.rehearsal import operations
 from homeport.rehearsal.call import Call
-from homeport.rehearsal.errors import ApiError, aborted, exists, invalid, not_found, unimplemented
+from homeport.rehearsal.errors import (
+    ApiError,
+    aborted,
+    exists,
+    invalid,
+    not_found,
+    precondition,
+    unimplemented,
+)
 from homeport.rehearsal.filters import matches
 from homeport.rehearsal.kind import Handler, Kind
 from homeport.rehearsal.store import Kept
@@ -163,6 +171,8 @@ def missing(call: Call, name: str) -> str:
         return f"The 'parameters.{what}' resource named '{name.rpartition('/')[2]}' does not exist."
     if call.api in {"artifactregistry", "cloudbuild"}:
         return "Requested entity was not found."
+    if call.api == "secretmanager":
+        return f"Secret [{call.cloud.by_number(name)}] not found."
     return f"Resource '{name}' was not found"
 
 
@@ -179,6 +189,8 @@ def already(call: Call, name: str) -> str:
         return f"The resource '{name}' already exists"
     if call.method.collection == "artifactregistry.projects.locations.repositories":
         return "the repository already exists"
+    if call.api == "secretmanager":
+        return f"Secret [{call.cloud.by_number(name)}] already exists."
     return f"Resource '{name}' already exists"
 
 
@@ -186,6 +198,10 @@ def check_version(call: Call, kept: Kept) -> None:
     """Raises `ApiError` where the caller names an etag or a fingerprint that is not the thing's own."""
     etag = call.query.get("etag") or call.body.get("etag")
     if etag and "etag" in kept.body and etag != kept.body["etag"]:
+        if call.api == "secretmanager":
+            raise precondition(
+                f"The etag provided ({etag}) is not the current one of [{call.cloud.by_number(kept.name)}]."
+            )
         raise aborted(
             f"Conflict for resource '{kept.id}': version '{etag}' was specified but current version is "
             f"'{kept.body['etag']}'."

@@ -25,25 +25,23 @@ class Quota:
     unit: str
     """What it counts, as Cloud Quotas names it."""
     default: int
+    gpu: bool = False
+    regions: tuple[str, ...] = ()
+    """Where it is counted; () for everywhere."""
 
 
 def _of_gpus() -> list[Quota]:
     found = []
     for gpu in cloudrun.gpus():
-        name = (
-            gpu.name.removeprefix("nvidia-")
-            .replace("-", " ")
-            .title()
-            .replace("Rtx", "RTX")
-            .replace("Pro", "PRO")
-        )
+        what = f"Total {gpu.title.removesuffix(' Blackwell')} GPU allocation"
         milli = ", in milli GPU" if gpu.quota_unit > 1 else ""
         metric = f"{SERVICE}/{gpu.name.replace('-', '_')}_gpu_allocation"
-        title = f"Total Nvidia {name} GPU allocation{milli}"
         found += [
-            Quota(id=gpu.quota["no-zonal"], title=f"{title}, without zonal redundancy, per project per region",
-                  metric=f"{metric}_no_zonal_redundancy", unit="1", default=gpu.default_quota * gpu.quota_unit),
-            Quota(id=gpu.quota["zonal"], title=f"{title}, per project per region", metric=metric, unit="1", default=0),
+            Quota(id=gpu.quota["no-zonal"], title=f"{what} without zonal redundancy{milli}, per project per region",
+                  metric=f"{metric}_no_zonal_redundancy", unit="1", default=gpu.default_quota * gpu.quota_unit,
+                  gpu=True, regions=gpu.regions),
+            Quota(id=gpu.quota["zonal"], title=f"{what} with zonal redundancy{milli}, per project per region",
+                  metric=metric, unit="1", default=0, gpu=True, regions=gpu.regions),
         ]  # fmt: skip
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from homeport.rehearsal.access import Caller
-from homeport.rehearsal.behaviours import logs
+from homeport.rehearsal.behaviours.logs import write_log
 from homeport.rehearsal.behaviours.storage_objects import put_object
 from homeport.rehearsal.errors import ApiError
 from homeport.rehearsal.store import Kept
@@ -61,19 +61,10 @@ class Log:
             return  # The bucket has gone meanwhile.
 
     def _log(self, line: str) -> None:
-        write = getattr(logs, "write_log", None)
-        if write is None:
-            return
         body = self._build.body
         labels = {
             "build_id": body["id"],
             "build_trigger_id": body.get("buildTriggerId", ""),
             "project_id": self._build.project,
         }
-        write(
-            self._cloud,
-            self._build.project,
-            "cloudbuild",
-            {"type": "build", "labels": labels},
-            line,
-        )
+        write_log(self._cloud, self._build.project, "cloudbuild", {"type": "build", "labels": labels}, line)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from homeport.rehearsal import generic
-from homeport.rehearsal.behaviours import run_start
+from homeport.rehearsal.behaviours import run_log, run_start
 from homeport.rehearsal.behaviours.run_sizes import seconds
 from homeport.rehearsal.behaviours.run_state import (
     BAD,
@@ -159,6 +159,7 @@ def _attempt(cloud: Cloud, execution: Kept, task: Kept) -> None:
     def done(failure: Failure | None) -> None:
         if not _is_going(cloud, execution) or "completionTime" in body:
             return
+        run_log.attempt_ended(cloud, execution, task, failure)
         body["lastAttemptResult"] = {"status": {}} if failure is None else {
             "exitCode": failure.code, "status": {"code": 2, "message": failure.message}
         }  # fmt: skip

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from homeport.rehearsal import generic
-from homeport.rehearsal.behaviours import run_quota, run_start
+from homeport.rehearsal.behaviours import run_log, run_quota, run_start
 from homeport.rehearsal.behaviours.run_state import (
     BAD,
     BUSY,
@@ -199,6 +199,7 @@ def _settled(cloud: Cloud, revision: Kept, failure: Failure | None) -> None:
         cloud.containers.stop(revision.name)
     put_conditions(revision, conditions)
     stamp(cloud, revision)
+    run_log.revision_settled(cloud, revision, failure)
 
 
 def _fails_at(failure: Failure) -> str:

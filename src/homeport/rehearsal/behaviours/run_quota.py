@@ -95,6 +95,23 @@ def gpus_are_left(cloud: Cloud, starting: Kept) -> bool:
     return used * mine[1] <= quota_limits.limit(cloud, mine[0], region)
 
 
+def used(cloud: Cloud, name: str, project: str, region: str) -> int:
+    """What the instances that services of a region keep running count in a quota."""
+    return sum(
+        _each(name, kept.body) * int(kept.hidden.get("instances", 0))
+        for kept in cloud.store.of("run", REVISIONS)
+        if segments(kept.name)[:2] == (project, region)
+    )
+
+
+def _each(name: str, template: Mapping[str, Any]) -> int:  # Any: JSON
+    """What one instance counts in a quota."""
+    size = size_of(template.get("containers", ()))
+    gpu = gpu_quota(template)
+    counted = {quota_limits.CPU: size.cpu, quota_limits.MEMORY: size.memory, **(dict([gpu]) if gpu else {})}
+    return counted.get(name, 0)
+
+
 def _of_size(cloud: Cloud, region: str, size: Size) -> list[tuple[str, int, int]]:
     return [
         (name, each, quota_limits.limit(cloud, name, region))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from homeport.rehearsal.access import Caller
 from homeport.rehearsal.behaviours.registry import find_image
 from homeport.rehearsal.behaviours.run_state import number_of, segments
+from homeport.rehearsal.behaviours.secrets_versions import readable
 from homeport.rehearsal.behaviours.service_defaults import network_of, subnetwork_of
 from homeport.rehearsal.containers import Failure
 
@@ -103,7 +104,7 @@ def _secret(cloud: Cloud, name: str, template: Body) -> Failure | None:
                 f"{caller.email}. The service account used must be granted the 'Secret Manager Secret Accessor' "
                 "role (roles/secretmanager.secretAccessor) at the secret, project or higher level.",
             )
-        if not _has_version(cloud, secret, use.version):
+        if not readable(cloud, f"{secret}/versions/{use.version}"):
             return Failure(
                 reason="SECRETS_ACCESS_CHECK_FAILED", message=f"{use.place}: Secret {shown} was not found"
             )
@@ -124,19 +125,6 @@ def _uses(template: Body) -> Iterator[_Use]:
             versions = [item.get("version") for item in source.get("items", ())] or [None]
             for version in versions:
                 yield _Use(where, source["secret"], version or "latest")
-
-
-def _has_version(cloud: Cloud, secret: str, version: str) -> bool:
-    kept = cloud.store.get("secretmanager", secret)
-    if kept is None:
-        return False
-    version = str(kept.body.get("versionAliases", {}).get(version, version))
-    enabled = {
-        one.id
-        for one in cloud.store.under("secretmanager", f"{secret}/versions")
-        if one.body.get("state", "ENABLED") == "ENABLED"
-    }
-    return bool(enabled) if version == "latest" else version in enabled
 
 
 def _network(cloud: Cloud, name: str, template: Body) -> Failure | None:
