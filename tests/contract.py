@@ -116,11 +116,11 @@ async def a_name_is_taken_once(place: Place) -> None:
 
 async def what_google_does_not_take_is_an_invalid_argument(place: Place) -> None:
     with _raises(InvalidArgument):
-        body = {"replication": {"automatic": {}}}
-        await place.google.post("secretmanager", f"{place.parent}/secrets", body, secretId="not a name")
+        wanted: Any = {"replication": {"automatic": {}}}  # Any: JSON
+        await place.google.post("secretmanager", f"{place.parent}/secrets", wanted, secretId="not a name")
     with _raises(InvalidArgument):
-        body = {"name": "Not-A-Name", "location": REGION}
-        await place.google.post("storage", "storage/v1/b", body, project=place.google.project)
+        wanted = {"name": "Not-A-Name", "location": REGION}
+        await place.google.post("storage", "storage/v1/b", wanted, project=place.google.project)
 
 
 async def the_newest_version_of_a_secret_is_the_latest(place: Place) -> None:

@@ -126,8 +126,8 @@ def test_a_thing_of_somebody_elses_stops_everything_before_anything_is_done(clou
 
 
 def test_two_who_deploy_the_same_at_once_make_everything_once(cloud: Cloud) -> None:
-    async def both() -> list[object]:
-        return await asyncio.gather(up(cloud), up(cloud), return_exceptions=True)
+    async def both() -> list[list[str] | BaseException]:
+        return list(await asyncio.gather(up(cloud), up(cloud), return_exceptions=True))
 
     ends = act(both())
     assert [end for end in ends if isinstance(end, BaseException)] == []

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from google.api_core import exceptions
 from google.auth.credentials import Credentials
-from google.cloud import storage
+from google.cloud.storage import Client as Storage
 
 from cloud import Answer, Raw, act
 from homeport.rehearsal.behaviours import storage_content
@@ -395,7 +395,7 @@ class Token(Credentials):  # type: ignore[no-untyped-call,misc,unused-ignore]
 
 
 @pytest.fixture
-def client(cloud: Cloud) -> Iterator[storage.Client]:
+def client(cloud: Cloud) -> Iterator[Storage]:
     import uvicorn
 
     listening = listen(0)
@@ -403,7 +403,7 @@ def client(cloud: Cloud) -> Iterator[storage.Client]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     options = {"api_endpoint": f"http://127.0.0.1:{listening.getsockname()[1]}"}
-    client = storage.Client(project="rehearsal", credentials=Token(), client_options=options)
+    client = Storage(project="rehearsal", credentials=Token(), client_options=options)
     yield client
     client.close()
     server.should_exit = True
@@ -411,7 +411,7 @@ def client(cloud: Cloud) -> Iterator[storage.Client]:
     listening.close()
 
 
-def test_google_s_own_client_finds_its_way(client: storage.Client) -> None:
+def test_google_s_own_client_finds_its_way(client: Storage) -> None:
     bucket = client.create_bucket("weights", location="us-central1")
     data = os.urandom(3 * QUARTER + 17)
     big = bucket.blob("a/big", chunk_size=QUARTER)

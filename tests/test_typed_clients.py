@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from google.api_core.exceptions import BadRequest, Conflict, NotFound
-from google.cloud import artifactregistry_v1, modelarmor_v1, run_v2, secretmanager_v1, storage
+from google.cloud import artifactregistry_v1, modelarmor_v1, run_v2, secretmanager_v1
 from google.cloud.cloudquotas_v1 import CloudQuotasClient
+from google.cloud.storage import Client as Storage
 from google.oauth2.credentials import Credentials
 
 from gcloud import Served, served
@@ -136,7 +137,7 @@ def test_cloud_run_runs_a_job() -> None:
 
 
 def test_cloud_storage_keeps_bytes_with_their_preconditions(rehearsal: Served, tmp_path: Path) -> None:
-    keeper = storage.Client(
+    keeper = Storage(
         project="rehearsal", credentials=CREDENTIALS, client_options={"api_endpoint": rehearsal.url}
     )
     bucket = keeper.create_bucket("typed-weights", location="us-central1")
