@@ -48,12 +48,13 @@ class Served:
         # gcloud brings a Python of its own, which the guard of these tests cannot load into.
         return {**os.environ, **environment(self.url, "rehearsal"), **own, "PYTHONPATH": ""}
 
-    def gcloud(self, *arguments: str, code: int = 0) -> Said:
-        """What gcloud says; it must exit with `code`."""
+    def gcloud(self, *arguments: str, code: int = 0, caller: str = "") -> Said:
+        """What gcloud says to `caller`, the owner by default; it must exit with `code`."""
         assert FOUND
+        another = {"CLOUDSDK_AUTH_ACCESS_TOKEN": f"rehearsal.{caller}"} if caller else {}
         ended = subprocess.run(
-            [FOUND, *arguments], cwd=self.folder, env=self.environment, capture_output=True, text=True,
-            timeout=120, check=False, stdin=subprocess.DEVNULL,
+            [FOUND, *arguments], cwd=self.folder, env={**self.environment, **another}, capture_output=True,
+            text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         said = Said(ended.returncode, ended.stdout, ended.stderr)
         assert said.code == code, f"gcloud {' '.join(arguments)}: exit {said.code}\n{said.out}\n{said.err}"

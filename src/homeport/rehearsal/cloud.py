@@ -217,6 +217,10 @@ class Cloud:
         kept = self.store.get("iam", f"projects/{project}/serviceAccounts/{name}@{host}")
         return kept is not None and kept.created + self.delays.accounts <= self.clock.now()
 
+    def was_enabled(self, project: str, api: str) -> bool:
+        """Whether an API is enabled for a project, whether it answers already or not."""
+        return api in ALWAYS_ON or (project, f"{api}.googleapis.com") in self.enabled
+
     def is_enabled(self, project: str, api: str) -> bool:
         """Whether an API answers for a project: it does some time after it was enabled."""
         since = self.enabled.get((project, f"{api}.googleapis.com"))
