@@ -37,6 +37,12 @@ class Caller:
             return self.email
         return f"{'serviceAccount' if self.email.endswith('gserviceaccount.com') else 'user'}:{self.email}"
 
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """The sets of principals that somebody of a workload identity pool belongs to."""
+        pool = self.member.removeprefix("principal:").partition("/subject/")[0]
+        return (f"principalSet:{pool}/*",) if self.member.startswith("principal:") else ()
+
 
 class Access:
     """Policies on everything that can have one, and who may do what by them."""
@@ -102,8 +108,8 @@ class Access:
     def demand(self, call: Call) -> None:
         """Raises `ApiError` 403 where the caller lacks what the method asks for."""
         needed = required(call.method.id)
-        if not needed or not call.project:
-            return
+        if not needed or not call.project or call.api == "iamcredentials":
+            return  # Accounts belong to iam, whatever API is asked for their tokens: behaviours/tokens.py.
         missing = set(needed) - self.held(call.caller, needed, call.api, call.name, call.project)
         if missing:
             raise denied(call, min(missing))
@@ -115,7 +121,7 @@ class Access:
         for place in places:
             for binding in self._seen(place):
                 members = binding["members"]
-                if caller.member in members or any(one in members for one in _EVERYONE):
+                if caller.member in members or any(one in members for one in (*_EVERYONE, *caller.sets)):
                     yield binding["role"]
 
     def _seen(self, place: tuple[str, str]) -> list[dict[str, Any]]:  # Any: JSON

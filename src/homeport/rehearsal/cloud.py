@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import shutil
 import tempfile
 import uuid
@@ -117,6 +118,8 @@ class Cloud:
         self.access = Access(self, delay=self.delays.grants)
         self.enabled: dict[tuple[str, str], float] = {}
         """Since when an API is enabled, by project and service such as `run.googleapis.com`."""
+        self.key = secrets.token_bytes(32)
+        """Signs identity tokens."""
         self._reserved: dict[tuple[str, str], float] = {}
         self._requests: dict[str, Any] = {}  # Any: JSON; answers by requestId
         self._checks: dict[str, Check] = {}

@@ -100,9 +100,7 @@ def check_job(call: Call, name: str, body: Body) -> None:
 def check_act_as(call: Call, email: str) -> None:
     """Raises `ApiError` 403 where the caller may not run something as this account, or there is no such account."""
     email = email or default_account(call.cloud, call.project)
-    may_act_as = getattr(accounts, "may_act_as", None)
-    allowed = may_act_as(call, email) if may_act_as else call.cloud.account_is_seen(email)
-    if not allowed:
+    if not accounts.may_act_as(call, email):
         raise ApiError(
             403,
             f"Permission 'iam.serviceaccounts.actAs' denied on service account {email} (or it may not exist).",
