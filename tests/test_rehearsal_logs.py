@@ -208,9 +208,9 @@ def test_a_build_writes_its_lines(cloud: Cloud) -> None:
         raw = Raw(cloud)
         place = "cloudbuild.googleapis.com/v1/projects/rehearsal/locations/us-central1/builds"
         steps = [{"name": "ubuntu", "args": ["true"]}]
-        account = "b@rehearsal.iam.gserviceaccount.com"
+        account = "builder@rehearsal.iam.gserviceaccount.com"
         accounts = "iam.googleapis.com/v1/projects/rehearsal/serviceAccounts"
-        await raw.send("POST", accounts, {"accountId": "b"})
+        await raw.send("POST", accounts, {"accountId": "builder"})
         binding = {"role": "roles/logging.logWriter", "members": [f"serviceAccount:{account}"]}
         project = "projects/rehearsal"
         policy = cloud.access.policy("cloudresourcemanager", project)
