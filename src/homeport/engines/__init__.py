@@ -52,7 +52,18 @@ class Request:
     keyed: bool
     """Whether clients must send a key. The key itself reaches the engine through its standard input."""
     folder: Path
-    """Where the engine may write what it needs beside its log."""
+    """Where the engine may write what it needs beside its log; in a container, where the image has its files."""
+    contained: bool = False
+    """Whether it runs in the engine's own image, where its own program starts it."""
+    served_from: str = ""
+    """Where the engine finds the weights, if not at `weights`: a path in a container, or the address of a bucket."""
+    streamed: bool = False
+    """Whether a streamer reads the weights from `served_from`, many pieces at once."""
+
+    @property
+    def location(self) -> str:
+        """Where the engine finds the weights."""
+        return self.served_from or str(self.weights)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 
-from homeport.engines import Format, Installation, Launch, Request, Setup, llamacpp_memory
+from homeport.engines import Format, Installation, Launch, Request, Setup, llamacpp_memory, served_name
 from homeport.errors import HomeportError, PortTaken, SpecError
 from homeport.spec import Engine
 
@@ -76,6 +76,8 @@ def launch(request: Request, installation: Installation) -> Launch:
             "ollama cannot ask for a key, so local.api_key would protect nothing",
             hint="remove local.api_key and stay on loopback, or set engine.kind to llamacpp or vllm",
         )
+    if request.contained:
+        return _baked(request, installation)
     tag = model.weights["ollama"]
     return Launch(
         engine="ollama",
@@ -96,6 +98,36 @@ def launch(request: Request, installation: Installation) -> Launch:
         tools=model.tool_parser is not None,
         ready_within_s=7200,
         setup=(Setup(path="/api/pull", body={"model": tag, "stream": False}, what=f"pull {tag}"),),
+        health_path="/api/version",
+        metrics_path=None,
+    )
+
+
+def _baked(request: Request, installation: Installation) -> Launch:
+    """Ollama in an image that has the model in it: nothing is pulled, and nothing is written."""
+    settings, model = request.settings, request.model
+    tag = model.weights.get("ollama")
+    name = served_name(model) if request.served_from or tag is None else tag
+    return Launch(
+        engine="ollama",
+        version=installation.version,
+        command=("ollama", "serve"),
+        environment={
+            "OLLAMA_HOST": f"{request.host}:{request.port}",
+            "OLLAMA_KEEP_ALIVE": "-1",
+            "OLLAMA_MAX_LOADED_MODELS": "1",
+            "OLLAMA_NOPRUNE": "1",
+            **flags(settings),
+        },
+        model=name,
+        host=request.host,
+        port=request.port,
+        context=settings.context,
+        parallel=settings.parallel,
+        keyed=False,
+        weights=request.served_from or name,
+        tools=model.tool_parser is not None,
+        ready_within_s=600,
         health_path="/api/version",
         metrics_path=None,
     )

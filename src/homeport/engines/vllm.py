@@ -36,6 +36,8 @@ _OWNED = {
 _ON_GPUS = {"--max-num-batched-tokens", "--gpu-memory-utilization"}
 """On a CPU its defaults are the same everywhere."""
 _CACHE_IF_UNKNOWN = 2**30
+STREAM_BUFFER = 4 * 2**30
+"""Bytes of memory that the streamer may hold; `fit` counts them."""
 _SERVER = Path(__file__).parent / "vllm_server" / "homeport_vllm.py"
 
 
@@ -76,7 +78,8 @@ def launch(request: Request, installation: Installation) -> Launch:
     """`vllm serve` with the context and parallelism of the spec; on a machine without a GPU, for the CPU."""
     settings, model = request.settings, request.model
     name = served_name(model)
-    command = [installation.executable, str(_SERVER), "serve", str(request.weights)]
+    start = ["vllm"] if request.contained else [installation.executable, str(_SERVER)]
+    command = [*start, "serve", request.location]
     command += ["--served-model-name", name, "--host", request.host, "--port", str(request.port)]
     for flag, value in flags(settings).items():
         if request.machine.gpus or flag not in _ON_GPUS:
@@ -99,11 +102,18 @@ def launch(request: Request, installation: Installation) -> Launch:
     reasoning = settings.reasoning_parser or model.reasoning_parser
     if reasoning is not None:
         command += ["--reasoning-parser", reasoning]
-    if model.chat_template is not None:
-        command += ["--chat-template", str(model.chat_template)]
     files = _generation_config(request)
     if files:
         command += ["--generation-config", str(request.folder)]
+    if model.chat_template is not None:
+        path = model.chat_template
+        if request.contained:
+            path = request.folder / "chat_template.jinja"
+            files = {**files, str(path): model.chat_template.read_text(encoding="utf-8")}
+        command += ["--chat-template", str(path)]
+    if request.streamed:
+        command += ["--load-format", "runai_streamer"]
+        environment["RUNAI_STREAMER_MEMORY_LIMIT"] = str(STREAM_BUFFER)
     command += _lora(request)
     command += settings.extra_args
     if request.keyed:
@@ -119,7 +129,7 @@ def launch(request: Request, installation: Installation) -> Launch:
         context=settings.context,
         parallel=settings.parallel,
         keyed=request.keyed,
-        weights=str(request.weights),
+        weights=request.location,
         tools=tools is not None,
         ready_within_s=1800,
         files=files,

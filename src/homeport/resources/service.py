@@ -12,6 +12,7 @@ from homeport.progress import Progress
 from homeport.reconcile import Change, Outputs, Rules
 from homeport.resources.patience import patient, while_it_spreads
 from homeport.resources.rest import LABEL, Address, Rest
+from homeport.resources.traffic import pinned
 
 _POLL_S = 2.0
 DEADLINE_S = 2400.0
@@ -21,7 +22,10 @@ RULES = Rules(keys={"traffic": "tag"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service(Rest):
-    """A service. A change makes a new revision; where that does not start, the old one goes on serving."""
+    """
+    A service. A change makes a new revision, without traffic and under a tag; the old one goes on serving, whatever
+    becomes of the new. Who serves is `Release`'s to say.
+    """
 
     async def read(self) -> Any | None:  # Any: JSON
         """What is live, once nobody's change is under way any more."""
@@ -67,7 +71,8 @@ class Service(Rest):
     async def _revise(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
         query = {} if Rest.diff(self, live, outputs) else {"forceNewRevision": "true"}
         google = patient(self.google, outputs, self.needs)
-        body = {**self._body(outputs), "etag": live["etag"]}
+        kept = {"annotations": dict(live["annotations"])} if live.get("annotations") else {}
+        body = {**self._body(outputs), **kept, "traffic": pinned(live), "etag": live["etag"]}
         changed = await google.patch("run", self.address.path, body, **query)
         return await self._settled(changed, progress)
 

@@ -1,0 +1,108 @@
+"""Who serves: traffic among a service's revisions, and the receipts of those that were verified."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+RECEIPTS = "homeport/receipts"
+"""
+The service's annotation that holds the receipts. A revision cannot be changed once it is made, so what was found out
+about it is kept with its service, by its name.
+"""
+CANDIDATE = "candidate"
+"""The tag under which a new revision is reached before it has traffic."""
+_LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
+_REVISION = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
+_MOST_RECEIPTS = 20
+
+Body = Mapping[str, Any]  # Any: JSON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """That a revision was verified, when and with which result."""
+
+    at: str
+    """ISO 8601, UTC."""
+    passed: bool
+    counts: Mapping[str, int]
+    """How many checks passed, failed, were skipped."""
+
+
+def short(revision: str) -> str:
+    """The last part of a revision's name."""
+    return revision.rpartition("/")[2]
+
+
+def latest(service: Body) -> str:
+    """The newest revision that is ready, by its short name; '' for none."""
+    return short(service.get("latestReadyRevision", ""))
+
+
+def shares(service: Body) -> dict[str, int]:
+    """Percent of traffic by revision, as it is now."""
+    found: dict[str, int] = {}
+    for one in service.get("trafficStatuses") or service.get("traffic") or ():
+        if one.get("percent"):
+            name = short(one.get("revision", "")) or latest(service)
+            found[name] = found.get(name, 0) + int(one["percent"])
+    return found
+
+
+def receipts(service: Body) -> dict[str, Receipt]:
+    """The receipts by revision, oldest first; {} where there are none, or none that can be read."""
+    try:
+        told = json.loads(service.get("annotations", {}).get(RECEIPTS, "{}"))
+        return {name: Receipt(**one) for name, one in told.items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}
+
+
+def with_receipt(service: Body, revision: str, receipt: Receipt) -> dict[str, str]:
+    """The service's annotations with one receipt more; the oldest go when there are many."""
+    known = {name: one for name, one in receipts(service).items() if name != revision}
+    known[revision] = receipt
+    kept = dict(list(known.items())[-_MOST_RECEIPTS:])
+    told = {
+        name: {"at": one.at, "passed": one.passed, "counts": dict(one.counts)} for name, one in kept.items()
+    }
+    return {**service.get("annotations", {}), RECEIPTS: json.dumps(told, separators=(",", ":"))}
+
+
+def tag_url(service: Body, tag: str = CANDIDATE) -> str:
+    """The address of a tagged revision; '' where there is none."""
+    return next(
+        (str(one["uri"]) for one in service.get("trafficStatuses", ()) if one.get("tag") == tag and "uri" in one), ""
+    )  # fmt: skip
+
+
+def targets(percents: Mapping[str, int], *, candidate: str = "") -> list[dict[str, Any]]:  # Any: JSON
+    """Traffic as the API takes it: shares by revision, and a tag for `candidate`, which may be one without a share."""
+    made: list[dict[str, Any]] = []  # Any: JSON
+    for name, percent in percents.items():
+        one: dict[str, Any] = {"type": _REVISION, "revision": name, "percent": percent}  # Any: JSON
+        made.append({**one, "tag": CANDIDATE} if name == candidate else one)
+    if candidate and candidate not in percents:
+        made.append({"type": _REVISION, "revision": candidate, "tag": CANDIDATE})
+    return made
+
+
+def pinned(service: Body) -> list[dict[str, Any]]:  # Any: JSON
+    """Traffic as it is, held where it is while a new revision comes up under the tag."""
+    held = {name: percent for name, percent in shares(service).items() if name}
+    if not held:
+        return [{"type": _LATEST, "percent": 100, "tag": CANDIDATE}]
+    return [*targets(held), {"type": _LATEST, "tag": CANDIDATE}]
+
+
+def newest_verified(service: Body, there: Iterable[str], *, but: Iterable[str] = ()) -> str:
+    """The revision whose receipt is the newest that says passed, among those that are `there`; '' for none."""
+    passed = [
+        (one.at, name)
+        for name, one in receipts(service).items()
+        if one.passed and name in set(there) and name not in set(but)
+    ]
+    return max(passed, default=("", ""))[1]

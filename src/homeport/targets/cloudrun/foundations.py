@@ -1,0 +1,174 @@
+"""What stands before anything is served: APIs, accounts, secret, repository, bucket, network, and who may do what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from homeport.google import Google, Guarded
+from homeport.reconcile import Resource
+from homeport.resources.account import account
+from homeport.resources.apis import Apis
+from homeport.resources.bucket import bucket
+from homeport.resources.firewall import egress
+from homeport.resources.grant import Grant
+from homeport.resources.network import network, subnetwork
+from homeport.resources.repository import repository
+from homeport.resources.rest import Rest
+from homeport.resources.secret import SecretVersion, secret
+from homeport.resources.zone import record, zone
+from homeport.secret import Secret
+from homeport.spec import Access, CloudRun
+from homeport.targets.cloudrun.names import Names
+
+APIS = (
+    "artifactregistry",
+    "cloudbuild",
+    "cloudresourcemanager",
+    "compute",
+    "dns",
+    "iam",
+    "iamcredentials",
+    "logging",
+    "run",
+    "secretmanager",
+    "storage",
+)
+RANGE = "10.8.0.0/26"
+"""Of our subnetwork. Cloud Run wants a /26 at least for Direct VPC egress."""
+PRIVATE = ("199.36.153.8", "199.36.153.9", "199.36.153.10", "199.36.153.11")
+"""private.googleapis.com: all of Google's APIs, from within a network."""
+RESTRICTED = ("199.36.153.4", "199.36.153.5", "199.36.153.6", "199.36.153.7")
+"""restricted.googleapis.com: those alone that VPC Service Controls can guard."""
+DOMAINS = ("googleapis.com.", "pkg.dev.", "run.app.")
+_RESTRICTED_RANGE = "199.36.153.4/30"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foundations:
+    """Everything but images, weights and the service."""
+
+    google: Google
+    names: Names
+    cloudrun: CloudRun
+    access: Access
+    token: Secret | None
+    """The hub's, where one is wanted."""
+    baked: bool
+    """Whether weights lie in the image; if not, they are read from the bucket at run time."""
+
+    def resources(self) -> list[Resource]:
+        """All of them, with the needs that they have of each other."""
+        return [self.apis, *(self._after_apis(one) for one in self._things()), *self.grants()]
+
+    @property
+    def apis(self) -> Apis:
+        """The APIs, which come first."""
+        return Apis(google=self.google, services=tuple(f"{api}.googleapis.com" for api in APIS))
+
+    def grants(self) -> list[Resource]:
+        """The least that each account must be allowed, on the thing itself wherever that can be said."""
+        return [self._grant(*one) for one in self._wanted()]
+
+    def grants_of(self, account_id: str) -> tuple[str, ...]:
+        """Ids of an account's grants."""
+        return tuple(one.id for one in self.grants() if f"/{account_id}/" in one.id)
+
+    @property
+    def network(self) -> tuple[str, str]:
+        """The network and subnetwork that the service sends through: those named in the file, or our own."""
+        if self.cloudrun.network and self.cloudrun.subnetwork:
+            return self.cloudrun.network, self.cloudrun.subnetwork
+        return self.names.name, self.names.name
+
+    def _things(self) -> Iterator[Resource]:
+        google, names = self.google, self.names
+        titles = {names.builder: "builds images", names.carrier: "carries weights", names.runner: "serves"}
+        for account_id, does in titles.items():
+            yield account(google, names.name, account_id, f"homeport {names.name}: {does}")
+        key = self.access.encryption_key
+        registry = repository(google, names.name, names.name, names.region)
+        storage = bucket(google, names.name, names.bucket, names.region)
+        if key:
+            registry = replace(registry, wanted={**registry.wanted, "kmsKeyName": key})
+            storage = replace(storage, wanted={**storage.wanted, "encryption": {"defaultKmsKeyName": key}})
+        yield registry
+        yield storage
+        if self.token is not None:
+            yield secret(google, names.name, names.secret, names.region)
+            yield SecretVersion(google=google, secret_id=names.secret, value=self.token)
+        if self.cloudrun.network is None:
+            yield from self._own_network()
+
+    def _own_network(self) -> Iterator[Resource]:
+        google, names = self.google, self.names
+        yield network(google, names.name, names.name)
+        yield subnetwork(google, names.name, names.name, names.region, RANGE)
+        addresses = RESTRICTED if self.access.isolated else PRIVATE
+        for dns_name in DOMAINS:
+            zone_name = names.zone(dns_name)
+            yield zone(google, names.name, zone_name, dns_name, names.name)
+            yield record(google, names.name, zone_name, dns_name, "A", addresses)
+            yield record(google, names.name, zone_name, f"*.{dns_name}", "CNAME", (dns_name,))
+        if self.access.isolated:
+            yield egress(
+                google, names.name, names.name, f"{names.name}-to-google", ranges=(_RESTRICTED_RANGE,), allow=True
+            )  # fmt: skip
+            yield egress(
+                google, names.name, names.name, f"{names.name}-nowhere", ranges=("0.0.0.0/0",), allow=False
+            )
+
+    def _wanted(self) -> Iterator[tuple[str, str, str]]:
+        """Account, role, and on what."""
+        names = self.names
+        yield names.builder, "roles/artifactregistry.writer", "repository"
+        yield names.builder, "roles/logging.logWriter", "project"
+        yield names.carrier, "roles/storage.objectUser", "bucket"
+        yield names.carrier, "roles/logging.logWriter", "project"
+        if self.token is not None:
+            yield names.carrier, "roles/secretmanager.secretAccessor", "secret"
+        if self.baked:
+            # A GGUF of one's own goes through the bucket into the image.
+            yield names.builder, "roles/storage.objectViewer", "bucket"
+        else:
+            yield names.runner, "roles/storage.objectViewer", "bucket"
+
+    def _grant(self, account_id: str, role: str, where: str) -> Grant:
+        names, project = self.names, self.names.project
+        thing, known_as, on = {
+            "repository": (
+                f"repository/{names.name}",
+                f"repository/{names.name}",
+                Guarded(
+                    api="artifactregistry",
+                    path=f"v1/projects/{project}/locations/{names.region}/repositories/{names.name}",
+                ),
+            ),
+            "bucket": (
+                f"bucket/{names.bucket}",
+                f"bucket/{names.bucket}",
+                Guarded(api="storage", path=f"storage/v1/b/{names.bucket}"),
+            ),
+            "secret": (
+                f"secret/{names.secret}",
+                f"secret/{names.secret}",
+                Guarded(api="secretmanager", path=f"v1/projects/{project}/secrets/{names.secret}"),
+            ),
+            # Cloud Logging has no finer thing to grant the writing of logs on.
+            "project": (
+                "apis",
+                f"project/{project}",
+                Guarded(api="cloudresourcemanager", path=f"v3/projects/{project}"),
+            ),
+        }[where]
+        return Grant(
+            google=self.google,
+            role=role,
+            member=f"serviceAccount:{names.email(account_id)}",
+            on=on,
+            known_as=known_as,
+            needs=(thing, f"service-account/{account_id}"),
+        )
+
+    def _after_apis(self, one: Resource) -> Resource:
+        return replace(one, after=(self.apis.id, *one.after)) if isinstance(one, Rest) else one

@@ -1,0 +1,68 @@
+"""What things are called in the cloud: all names follow from the endpoint's and the project's, and from nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+_ACCOUNT_MOST = 30
+_BUCKET_MOST = 63
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """The names of one endpoint's things in one project."""
+
+    name: str
+    """Of the endpoint; of its service, repository and network, too."""
+    project: str
+    region: str
+
+    @property
+    def builder(self) -> str:
+        """The service account that builds images."""
+        return self._account("build")
+
+    @property
+    def carrier(self) -> str:
+        """The service account that carries weights into the bucket."""
+        return self._account("carry")
+
+    @property
+    def runner(self) -> str:
+        """The service account that the service runs as."""
+        return self._account("run")
+
+    @property
+    def bucket(self) -> str:
+        """The bucket of weights. Buckets' names are the whole world's, so the project's is in it."""
+        return _fitted(f"{self.project}-{self.name}-weights", _BUCKET_MOST)
+
+    @property
+    def secret(self) -> str:
+        """The secret that holds the hub's token."""
+        return f"{self.name}-hub-token"
+
+    @property
+    def service(self) -> str:
+        """The service's full name, as Cloud Run's API has it."""
+        return f"projects/{self.project}/locations/{self.region}/services/{self.name}"
+
+    def email(self, account: str) -> str:
+        """The e-mail of a service account."""
+        return f"{account}@{self.project}.iam.gserviceaccount.com"
+
+    def zone(self, dns_name: str) -> str:
+        """The private zone of a name such as `googleapis.com.`."""
+        return f"{self.name}-{dns_name.strip('.').replace('.', '-')}"
+
+    def _account(self, what: str) -> str:
+        # An id has six characters at least.
+        return _fitted(f"{self.name}-{what}".ljust(6, "x"), _ACCOUNT_MOST)
+
+
+def _fitted(name: str, most: int) -> str:
+    """The name, or where it is too long its beginning and a checksum."""
+    if len(name) <= most:
+        return name
+    return f"{name[: most - 9].rstrip('-')}-{sha256(name.encode()).hexdigest()[:8]}"
