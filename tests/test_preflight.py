@@ -162,7 +162,7 @@ def test_apis_that_are_off_are_not_checked_and_name_the_command() -> None:
     assert quota.verdict is Verdict.NOT_CHECKED
     assert quota.hint == "gcloud services enable cloudquotas.googleapis.com --project rehearsal"
     assert "a new project has 40" in quota.text
-    for subject, api in (("billing", "cloudbilling"), ("policy/run.allowedIngress", "orgpolicy")):
+    for subject, api in (("billing", "cloudbilling"), ("policy", "orgpolicy")):
         found = about(findings, subject)
         assert (found.verdict, f"enable {api}.googleapis.com" in found.hint) == (Verdict.NOT_CHECKED, True)
 

@@ -28,11 +28,19 @@ class Constraint:
 
 
 async def policies(google: Google, asked: Asked) -> Sequence[Finding]:
-    """One finding for each constraint that matters here."""
-    return await asyncio.gather(*(_looked(google, asked, one) for one in CONSTRAINTS))
+    """One finding for each constraint that matters here; a single one where none of them can be read."""
+    found = await asyncio.gather(*(_looked(google, asked, one) for one in CONSTRAINTS))
+    unread = [one for one in found if isinstance(one, HomeportError)]
+    if len(unread) == len(found):
+        first, names = unseen("policy", unread[0]), [one.name for one in CONSTRAINTS]
+        return [not_checked("policy", f"{', '.join(names)}: {first.text}", first.hint, constraints=names)]
+    return [
+        unseen(f"policy/{constraint.name}", one) if isinstance(one, HomeportError) else one
+        for constraint, one in zip(CONSTRAINTS, found, strict=True)
+    ]
 
 
-async def _looked(google: Google, asked: Asked, constraint: Constraint) -> Finding:
+async def _looked(google: Google, asked: Asked, constraint: Constraint) -> Finding | HomeportError:
     subject = f"policy/{constraint.name}"
     path = f"v2/projects/{asked.project}/policies/{constraint.name}:getEffectivePolicy"
     try:
@@ -40,7 +48,7 @@ async def _looked(google: Google, asked: Asked, constraint: Constraint) -> Findi
     except NotFound:
         return ok(subject, "there is no such policy")
     except HomeportError as error:
-        return unseen(subject, error)
+        return error
     rules = policy.get("spec", {}).get("rules", ())
     if any(rule.get("condition") for rule in rules):
         how = f"gcloud org-policies describe {constraint.name} --effective --project={asked.project}"

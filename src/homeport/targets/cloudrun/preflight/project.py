@@ -20,7 +20,7 @@ async def project(google: Google, asked: Asked) -> Sequence[Finding]:
     except (NotFound, PermissionDenied) as error:
         # Google does not tell whether it is missing or somebody else's.
         text = f"there is no project {asked.project}, or you may not see it: {error}"
-        return [problem("project", text, _YOURS)]
+        return [problem("project", text, f"{_YOURS}; {error.hint}" if error.hint else _YOURS)]
     state = found.get("state", "STATE_UNSPECIFIED")
     number = found.get("name", "").rpartition("/")[2]
     if state != "ACTIVE":
