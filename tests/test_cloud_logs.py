@@ -76,8 +76,10 @@ def test_following_shows_new_lines_in_order_and_none_twice() -> None:
     async def work() -> list[str]:
         reading = asyncio.create_task(first(cloud, 4))
         await asyncio.sleep(3)
+        older = moment(cloud, 0.1)
         say(cloud, "b", at=moment(cloud, 0.2))
-        say(cloud, "a", at=moment(cloud, 0.1))
+        await asyncio.sleep(2)  # b has been seen, and a comes after it.
+        say(cloud, "a", at=older)
         await asyncio.sleep(9)
         say(cloud, "c", at=moment(cloud, 0))
         return await reading

@@ -11,7 +11,7 @@ import pytest
 from cloud import Raw, act
 from homeport.catalog.cloudrun import Shape
 from homeport.rehearsal.cloud import Cloud, Project
-from homeport.targets.cloudrun.preflight import Asked, Finding, Findings, Verdict
+from homeport.targets.cloudrun.preflight import Asked, Finding, Findings, Verdict, quotas
 from test_preflight import ASKED, about, looked, ready, subjects
 
 CPU, MEMORY = "CpuAllocPerProjectRegion", "MemAllocPerProjectRegion"
@@ -43,7 +43,7 @@ def test_gpus_in_thousandths_are_asked_for_in_thousandths() -> None:
 
 
 def test_the_smallest_change_counts_every_quota() -> None:
-    cloud = ready(quotas={L4: 10, CPU: 40_000, MEMORY: 48 * 2**30})
+    cloud = ready(quotas={L4: 10, CPU: -1, MEMORY: 48 * 2**30})
     findings = looked(cloud, replace(ASKED, max_instances=9))
     assert subjects(findings.problems) == [f"quota/{MEMORY}"]
     assert "set cloudrun.max_instances = 3;" in quota(findings, MEMORY).hint
@@ -67,6 +67,22 @@ def test_a_region_whose_quota_is_enough_is_named() -> None:
 def test_no_limit_is_no_limit() -> None:
     cloud = ready(quotas={L4: -1, CPU: -1, MEMORY: -1})
     assert looked(cloud, replace(ASKED, max_instances=50)).problems == ()
+
+
+def test_a_value_for_all_regions_holds_where_none_is_named() -> None:
+    told = quotas._read(
+        {
+            "dimensionsInfos": [
+                {
+                    "dimensions": {"region": "us-east4"},
+                    "details": {"value": "7"},
+                    "applicableLocations": ["us-east4"],
+                },
+                {"details": {"value": "3"}},
+            ]
+        }
+    )
+    assert (told.value("us-east4"), told.value("us-central1")) == (7, 3)
 
 
 def test_room_for_one_instance_only_is_a_warning() -> None:
