@@ -74,6 +74,8 @@ class Policies:
     """What Cloud Run's ingress may be; empty for anything."""
     egress: frozenset[str] = frozenset()
     """What Cloud Run's egress may be; empty for anything."""
+    told: dict[str, Any] = field(default_factory=dict)  # Any: JSON
+    """Rules of other constraints, by name such as `iam.disableServiceAccountCreation`: told, and not enforced."""
 
 
 @dataclass(frozen=True, slots=True)

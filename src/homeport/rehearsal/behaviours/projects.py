@@ -55,6 +55,7 @@ def _policies(call: Call) -> Any:  # Any: JSON
         "iam.allowedPolicyMemberDomains",
         "run.allowedIngress",
         "run.allowedVPCEgress",
+        *call.cloud.policies.told,
     ]
     rules = {name: _rule(call, name) for name in names}
     found = [
@@ -75,6 +76,8 @@ def _policy(call: Call) -> Any:  # Any: JSON
 
 def _rule(call: Call, name: str) -> dict[str, Any]:  # Any: JSON
     policies = call.cloud.policies
+    if name in policies.told:
+        return dict(policies.told[name])
     allowed = {
         "gcp.resourceLocations": [f"in:{region}-locations" for region in sorted(policies.locations)],
         "run.allowedIngress": sorted(policies.ingress),

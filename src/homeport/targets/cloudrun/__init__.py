@@ -1,0 +1,1 @@
+"""Cloud Run: what is looked at before, made, and explained when it fails."""

@@ -1,0 +1,176 @@
+"""What a service on Cloud Run has written: its last lines, and those to come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from homeport.google import Google
+
+_POLL_S = 2.0
+_LATE = timedelta(seconds=60)
+"""How much later than its time a line may come to be seen."""
+_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One entry of a log."""
+
+    at: str
+    """RFC 3339, UTC, with as many digits as Google gives."""
+    text: str
+    key: tuple[str, str, str]
+    """What makes it one: its log, time and id."""
+
+    @property
+    def order(self) -> tuple[str, str]:
+        """Sorts by time, whatever the number of digits."""
+        return _order(self.at)
+
+    @property
+    def shown(self) -> str:
+        """The line with its time, to the second."""
+        return f"{self.at[:19]}Z {self.text}"
+
+
+async def last_lines(google: Google, service: str, revision: str, n: int = 20) -> list[str]:
+    """The last `n` lines of a revision, oldest first: what its containers said, and Cloud Run about them."""
+    lines = await _newest(google, _filter(service, revision=revision), n)
+    return [line.text for line in lines]
+
+
+async def logs(
+    google: Google, region: str, service: str, *, lines: int = 50, follow: bool = False, revision: str = ""
+) -> AsyncIterator[str]:
+    """
+    The last `lines` lines of a service, oldest first, and with `follow` those to come, for ever.
+
+    New lines are held back until the next look, so that those of two instances come in the order of their times;
+    one that comes later than that is shown late, and none is shown twice.
+    """
+    query = _filter(service, region=region, revision=revision)
+    first = await _newest(google, query, lines)
+    for line in first:
+        yield line.shown
+    if not follow:
+        return
+    now = datetime.now(UTC)
+    since = _moment(first[-1].at) if first else now
+    held = _Held(
+        seen={line.key: line.at for line in first},
+        floor=first[0].order if first else _order(_text(now)),
+        mark=first[-1].order if first else ("", ""),
+    )
+    while True:
+        await asyncio.sleep(_POLL_S)
+        begin = f'{query} AND timestamp>="{_text(since - _LATE)}"'
+        came = [line async for line in _entries(google, begin)]
+        for line in held.ready(came):
+            yield line.shown
+        if came:
+            since = max(since, _moment(came[-1].at))
+            held.forget(_text(since - 2 * _LATE))
+
+
+async def started_since(google: Google, region: str, service: str, since: datetime) -> bool:
+    """Whether an instance of a service has begun to serve since then, by what Cloud Run says of its startup probe."""
+    query = (
+        f'{_filter(service, region=region)} AND timestamp>="{_text(since)}" AND textPayload:"probe succeeded"'
+    )
+    async for line in _entries(google, query):
+        if "STARTUP" in line.text:
+            return True
+    return False
+
+
+@dataclass(slots=True, kw_only=True)
+class _Held:
+    """Lines that were seen, and those that wait for the next look."""
+
+    seen: dict[tuple[str, str, str], str]
+    floor: tuple[str, str]
+    """Older lines were left out on purpose."""
+    mark: tuple[str, str]
+    """The newest time of the look before."""
+    waiting: list[Line] = field(default_factory=list)
+
+    def ready(self, came: list[Line]) -> list[Line]:
+        """Those to show now, in order."""
+        for line in came:
+            if line.key not in self.seen:
+                self.seen[line.key] = line.at
+                if line.order >= self.floor:
+                    self.waiting.append(line)
+        self.waiting.sort(key=lambda line: line.order)
+        now = [line for line in self.waiting if line.order <= self.mark]
+        self.waiting = self.waiting[len(now) :]
+        self.mark = max([self.mark, *(line.order for line in came)])
+        return now
+
+    def forget(self, before: str) -> None:
+        """Those that are so old that they are not asked for again."""
+        self.seen = {key: at for key, at in self.seen.items() if at >= before}
+
+
+def _filter(service: str, *, region: str = "", revision: str = "") -> str:
+    labels = {"service_name": service, "location": region, "revision_name": revision}
+    parts = ['resource.type="cloud_run_revision"', 'NOT log_id("run.googleapis.com/requests")']
+    parts += [f'resource.labels.{key}="{value}"' for key, value in labels.items() if value]
+    return " AND ".join(parts)
+
+
+async def _newest(google: Google, query: str, n: int) -> list[Line]:
+    if n <= 0:
+        return []
+    body = {
+        "resourceNames": [f"projects/{google.project}"],
+        "filter": query,
+        "orderBy": "timestamp desc",
+        "pageSize": min(n, _PAGE),
+    }
+    page = await google.post("logging", "v2/entries:list", body, repeatable=True)
+    return sorted((_line(entry) for entry in page.get("entries", ())), key=lambda line: line.order)
+
+
+async def _entries(google: Google, query: str) -> AsyncIterator[Line]:
+    body = {
+        "resourceNames": [f"projects/{google.project}"],
+        "filter": query,
+        "orderBy": "timestamp asc",
+        "pageSize": _PAGE,
+    }
+    while True:
+        page = await google.post("logging", "v2/entries:list", body, repeatable=True)
+        for entry in page.get("entries", ()):
+            yield _line(entry)
+        if not page.get("nextPageToken"):
+            return
+        body["pageToken"] = page["nextPageToken"]
+
+
+def _line(entry: Mapping[str, Any]) -> Line:  # Any: JSON
+    text = entry.get("textPayload")
+    if text is None:
+        payload = entry.get("jsonPayload") or entry.get("protoPayload", {}).get("status") or {}
+        text = payload.get("message") or str(payload)
+    at = str(entry.get("timestamp", ""))
+    return Line(
+        at=at, text=str(text).rstrip("\n"), key=(entry.get("logName", ""), at, entry.get("insertId", ""))
+    )
+
+
+def _order(at: str) -> tuple[str, str]:
+    seconds, _, fraction = at.removesuffix("Z").partition(".")
+    return seconds, fraction.ljust(9, "0")
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

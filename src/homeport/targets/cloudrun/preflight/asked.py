@@ -1,0 +1,53 @@
+"""What a deployment would ask of Google, as far as it can be checked beforehand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from homeport.catalog.cloudrun import Shape
+from homeport.secret import Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """A file of a hub that a deployment fetches; only where the weights are not in the bucket yet."""
+
+    endpoint: str
+    """The hub's address, without a slash at its end."""
+    repo: str
+    revision: str
+    """The pinned commit."""
+    file: str
+    token: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One deployment."""
+
+    name: str
+    """Of the endpoint: what its label says, and what its service and repository are called."""
+    project: str
+    region: str
+    shape: Shape
+    bucket: str
+    """The bucket of the weights; '' for none."""
+    repository: str
+    max_instances: int = 1
+    min_instances: int = 0
+    zonal_redundancy: bool = False
+    public: bool = False
+    isolated: bool = False
+    """Internal ingress, and all egress through the network."""
+    callers: tuple[str, ...] = ()
+    """Members that may call it, such as `user:YOU@EXAMPLE.COM`."""
+    network: str = ""
+    """An existing network; '' where one is made."""
+    needs: frozenset[str] = frozenset(("foundations", "build", "weights", "service", "network", "secret"))
+    """For what permissions are needed: names of `permissions.toml`."""
+    gate: Gate | None = None
+
+    @property
+    def ingress(self) -> str:
+        """As the constraint `run.allowedIngress` names it."""
+        return "internal" if self.isolated else "all"

@@ -1,0 +1,110 @@
+"""What was found before anything was created."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from homeport.errors import ApiDisabled, HomeportError, PermissionDenied
+
+
+class Verdict(StrEnum):
+    """What came of looking."""
+
+    OK = "ok"
+    PROBLEM = "problem"
+    """A deployment would fail, or would not be what was asked for."""
+    WARNING = "warning"
+    """It may go wrong, or will at a later step."""
+    NOT_CHECKED = "not checked"
+    """Nobody knows: `text` says why. Never counted as fine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    """What it is about, such as `billing` or `quota/CpuAllocPerProjectRegion`."""
+    verdict: Verdict
+    text: str
+    """What was found, or why it was not checked."""
+    hint: str = ""
+    """What to do: the exact command or key; '' where nothing is to be done."""
+    data: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON
+    """What the text rests on."""
+
+    def as_json(self) -> dict[str, Any]:  # Any: JSON
+        """The finding as `--json` prints it."""
+        return {
+            "subject": self.subject,
+            "verdict": self.verdict.value,
+            "text": self.text,
+            "hint": self.hint,
+            "data": dict(self.data),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Everything that was looked at, in the order of the checks."""
+
+    all: tuple[Finding, ...]
+
+    @property
+    def problems(self) -> tuple[Finding, ...]:
+        """What must be mended first."""
+        return self._of(Verdict.PROBLEM)
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """What may go wrong."""
+        return self._of(Verdict.WARNING)
+
+    @property
+    def unchecked(self) -> tuple[Finding, ...]:
+        """What nobody knows."""
+        return self._of(Verdict.NOT_CHECKED)
+
+    def as_json(self) -> dict[str, Any]:  # Any: JSON
+        """The findings as `--json` prints them."""
+        return {
+            "problems": len(self.problems),
+            "warnings": len(self.warnings),
+            "not_checked": len(self.unchecked),
+            "findings": [finding.as_json() for finding in self.all],
+        }
+
+    def _of(self, verdict: Verdict) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.all if finding.verdict is verdict)
+
+
+def ok(subject: str, text: str, **data: Any) -> Finding:  # Any: JSON
+    """It is as it must be."""
+    return Finding(subject=subject, verdict=Verdict.OK, text=text, data=data)
+
+
+def problem(subject: str, text: str, hint: str, **data: Any) -> Finding:  # Any: JSON
+    """It must be mended first."""
+    return Finding(subject=subject, verdict=Verdict.PROBLEM, text=text, hint=hint, data=data)
+
+
+def warning(subject: str, text: str, hint: str, **data: Any) -> Finding:  # Any: JSON
+    """It may go wrong."""
+    return Finding(subject=subject, verdict=Verdict.WARNING, text=text, hint=hint, data=data)
+
+
+def not_checked(subject: str, why: str, hint: str = "", **data: Any) -> Finding:  # Any: JSON
+    """Nobody knows."""
+    return Finding(subject=subject, verdict=Verdict.NOT_CHECKED, text=why, hint=hint, data=data)
+
+
+def unseen(subject: str, error: HomeportError) -> Finding:
+    """What could not be looked at for this error: an API that is off, something that the caller may not see."""
+    if isinstance(error, ApiDisabled):
+        return not_checked(subject, f"its API is off: {error}", error.hint)
+    if isinstance(error, PermissionDenied):
+        return not_checked(subject, f"you may not see it: {error}", error.hint)
+    return not_checked(subject, f"it could not be read: {error}", error.hint)

@@ -1,0 +1,86 @@
+"""What the caller may do on the project, against what a deployment needs."""
+
+from __future__ import annotations
+
+import asyncio
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from homeport.google import Google
+from homeport.google.grants import command, role_for
+from homeport.targets.cloudrun.preflight.asked import Asked
+from homeport.targets.cloudrun.preflight.finding import Finding, ok, problem
+
+_AT_ONCE = 100
+"""As many permissions as Google tests in one request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What some permissions are for."""
+
+    what: str
+    permissions: tuple[str, ...]
+
+
+@cache
+def needs() -> Mapping[str, Need]:
+    """The table of `permissions.toml`, by the name of what each is needed for."""
+    text = (
+        files("homeport.targets.cloudrun.preflight").joinpath("permissions.toml").read_text(encoding="utf-8")
+    )
+    table = tomllib.loads(text)
+    del table["dated"]
+    return {name: Need(entry["what"], tuple(entry["permissions"])) for name, entry in table.items()}
+
+
+async def permissions(google: Google, asked: Asked) -> Sequence[Finding]:
+    """
+    One finding for each role that is missing, with the command that grants it.
+
+    A grant on a single thing, such as one service account, is not seen here: only the project is asked.
+    """
+    wanted = {name: need for name, need in needs().items() if name in asked.needs}
+    every = list(dict.fromkeys(one for need in wanted.values() for one in need.permissions))
+    parts = [every[begin : begin + _AT_ONCE] for begin in range(0, len(every), _AT_ONCE)]
+    held = {
+        one for part in await asyncio.gather(*(_held(google, asked, part) for part in parts)) for one in part
+    }
+    missing = [one for one in every if one not in held]
+    if not missing:
+        return [
+            ok("permissions", f"you have all {len(every)} that are needed on {asked.project}", held=every)
+        ]
+    who = await google.credentials.who()
+    by_role: dict[str, list[str]] = {}
+    for one in missing:
+        by_role.setdefault(role_for(one), []).append(one)
+    return [
+        problem(
+            f"permissions/{role.removeprefix('roles/')}",
+            f"you lack {_some(lacking)} on {asked.project}, for {_purposes(wanted, lacking)}",
+            f"somebody who may do so can grant it: {command(lacking[0], principal=who, project=asked.project)}"
+            "; a grant on the single things instead is not seen here",
+            missing=lacking,
+            role=role,
+        )
+        for role, lacking in by_role.items()
+    ]
+
+
+async def _held(google: Google, asked: Asked, part: Sequence[str]) -> Sequence[str]:
+    path = f"v3/projects/{asked.project}:testIamPermissions"
+    answer = await google.post("cloudresourcemanager", path, {"permissions": list(part)}, repeatable=True)
+    return tuple(answer.get("permissions", ()))
+
+
+def _some(lacking: Sequence[str]) -> str:
+    rest = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+    return ", ".join(lacking[:3]) + rest
+
+
+def _purposes(wanted: Mapping[str, Need], lacking: Sequence[str]) -> str:
+    return "; ".join(need.what for need in wanted.values() if set(need.permissions) & set(lacking))

@@ -1,0 +1,113 @@
+"""Where things are to be: the region, and what has our names there already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from homeport.catalog import cloudrun
+from homeport.errors import ApiDisabled, NotFound, PermissionDenied
+from homeport.google import Google
+from homeport.resources.rest import LABEL
+from homeport.targets.cloudrun.preflight.asked import Asked
+from homeport.targets.cloudrun.preflight.finding import Finding, not_checked, ok, problem, unseen
+
+
+async def region(google: Google, asked: Asked) -> Sequence[Finding]:
+    """Whether Cloud Run is in the region, with this GPU in this size."""
+    wrong = cloudrun.problems(asked.shape, asked.region)
+    found = [problem("gpu", text, "set cloudrun.region or cloudrun.gpu") for text in wrong]
+    if not wrong:
+        found = [ok("gpu", f"{asked.region} has {asked.shape.text}, by homeport's catalog")]
+    try:
+        known = [
+            one["locationId"]
+            async for one in google.pages("run", f"v1/projects/{asked.project}/locations", "locations")
+        ]
+    except ApiDisabled as error:
+        return [*found, unseen("region", error)]
+    if asked.region not in known:
+        text = f"Cloud Run is not in {asked.region!r}"
+        return [*found, problem("region", text, f"set cloudrun.region to one of {', '.join(sorted(known))}")]
+    return [*found, ok("region", f"Cloud Run is in {asked.region}")]
+
+
+async def bucket(google: Google, asked: Asked) -> Sequence[Finding]:
+    """Whether the bucket's name is ours to take, and a bucket that is there is ours and in the region."""
+    if not asked.bucket:
+        return []
+    subject, change = f"bucket/{asked.bucket}", "set cloudrun.bucket to another name"
+    try:
+        live = await google.get("storage", f"storage/v1/b/{asked.bucket}")
+    except NotFound:
+        return [ok(subject, "the name is free")]
+    except PermissionDenied as error:
+        text = f"a bucket of that name exists, and it is somebody else's or you may not see it: {error}"
+        return [problem(subject, text, f"names of buckets are global: {change}")]
+    return [_judged(asked, subject, live, str(live.get("location", "")).lower(), change)]
+
+
+async def repository(google: Google, asked: Asked) -> Sequence[Finding]:
+    """Whether a repository of that name in the region is ours, and holds images."""
+    subject = f"repository/{asked.repository}"
+    path = f"v1/projects/{asked.project}/locations/{asked.region}/repositories/{asked.repository}"
+    try:
+        live = await google.get("artifactregistry", path)
+    except NotFound:
+        return [ok(subject, "the name is free")]
+    except ApiDisabled:
+        return [ok(subject, "there are no repositories: the API is off, and `up` enables it")]
+    if live.get("format") != "DOCKER":
+        text = f"the repository of that name is for {live.get('format')}, not for images"
+        return [problem(subject, text, "set another name for the endpoint")]
+    return [_judged(asked, subject, live, asked.region, "set another name for the endpoint")]
+
+
+async def service(google: Google, asked: Asked) -> Sequence[Finding]:
+    """Whether a service of that name in the region is ours."""
+    subject = f"service/{asked.name}"
+    path = f"v2/projects/{asked.project}/locations/{asked.region}/services/{asked.name}"
+    try:
+        live = await google.get("run", path)
+    except NotFound:
+        return [ok(subject, "the name is free")]
+    except ApiDisabled:
+        return [ok(subject, "there are no services: the API is off, and `up` enables it")]
+    return [_judged(asked, subject, live, asked.region, "set another name for the endpoint")]
+
+
+async def network(google: Google, asked: Asked) -> Sequence[Finding]:
+    """Whether a network that the file names is there."""
+    if not asked.network:
+        return []
+    subject, last = f"network/{asked.network}", asked.network.rpartition("/")[2]
+    path = (
+        asked.network
+        if asked.network.startswith("projects/")
+        else f"projects/{asked.project}/global/networks/{last}"
+    )
+    try:
+        await google.get("compute", f"compute/v1/{path}")
+    except NotFound:
+        hint = f"`gcloud compute networks list --project={asked.project}` shows them; without cloudrun.network one is made"
+        return [problem(subject, f"there is no network {asked.network}", hint)]
+    except ApiDisabled as error:
+        return [not_checked(subject, f"its API is off: {error}", error.hint)]
+    return [ok(subject, "it is there")]
+
+
+def _judged(
+    asked: Asked, subject: str, live: Mapping[str, Any], where: str, change: str
+) -> Finding:  # Any: JSON
+    whose = live.get("labels", {}).get(LABEL)
+    if whose != asked.name:
+        text = (
+            "it exists, and homeport did not make it" if whose is None else f"it is of the endpoint {whose}"
+        )
+        return problem(subject, text, change, labels=dict(live.get("labels", {})))
+    if where != asked.region:
+        text = (
+            f"it is in {where}, the service would be in {asked.region}: each start would read across regions"
+        )
+        return problem(subject, text, f"set cloudrun.region = {where!r}, or {change}", location=where)
+    return ok(subject, f"it is ours, in {where}", location=where)

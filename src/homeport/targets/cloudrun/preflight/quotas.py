@@ -1,0 +1,219 @@
+"""What the instances need of the region's quotas, against what the project has."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from homeport.catalog import cloudrun
+from homeport.errors import ApiDisabled, HomeportError
+from homeport.fit.cloud import Quota
+from homeport.fit.cloud import quotas as needed
+from homeport.google import Google
+from homeport.spec import CloudRun
+from homeport.targets.cloudrun.preflight.asked import Asked
+from homeport.targets.cloudrun.preflight.finding import Finding, not_checked, ok, problem, unseen, warning
+
+SERVICE = "run.googleapis.com"
+UNLIMITED = -1
+_SCALE = {"CpuAllocPerProjectRegion": 1000, "MemAllocPerProjectRegion": cloudrun.GIB}
+"""What one unit of `fit.cloud.quotas` counts at Google; GPUs are in Google's own unit there."""
+_UNSEEN = "what other services of the region use of it is not visible here"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """A quota with what one instance counts in it, in Google's unit."""
+
+    quota: Quota
+    each: int
+    count: int
+
+    @property
+    def scale(self) -> int:
+        """What one of the unit that people read counts."""
+        return _SCALE.get(self.quota.what, 1)
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether it counts GPUs."""
+        return "Gpu" in self.quota.what
+
+    def words(self, value: int) -> str:
+        """A value of it as people read it."""
+        if value == UNLIMITED:
+            return "no limit"
+        return f"{value / self.scale:g} {self.quota.unit}"
+
+    def instances(self, value: int) -> int:
+        """How many instances a value is enough for."""
+        return self.count if value == UNLIMITED else value // self.each
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Info:
+    """What Cloud Quotas tells of one quota."""
+
+    regions: Mapping[str, int]
+    """Values by region; '' is for all that are not named."""
+    ineligible: str
+    """Why more is not granted without a person, in Google's word; '' where nothing is said."""
+
+    def value(self, region: str) -> int:
+        """What the project has there; a limit of nothing where the region is not named."""
+        return self.regions.get(region, self.regions.get("", 0))
+
+
+async def quotas(google: Google, asked: Asked) -> Sequence[Finding]:
+    """One finding a quota: enough, or too little with the smallest change that fits and the request for more."""
+    if cloudrun.gpu(asked.shape.gpu) is None:
+        return [not_checked("quota", f"the catalog knows no GPU {asked.shape.gpu}, nor its quotas")]
+    needs = _needs(asked, zonal=asked.zonal_redundancy)
+    spare = _needs(asked, zonal=False)[0] if asked.zonal_redundancy else None
+    ids = dict.fromkeys(need.quota.what for need in (*needs, *([spare] if spare else [])))
+    came = await asyncio.gather(*(_info(google, asked.project, name) for name in ids), return_exceptions=True)
+    infos: dict[str, Info] = {}
+    errors: dict[str, HomeportError] = {}
+    for name, one in zip(ids, came, strict=True):
+        if isinstance(one, Info):
+            infos[name] = one
+        elif isinstance(one, HomeportError):
+            errors[name] = one
+        else:
+            raise one
+    who = await _email(google)
+    change = _change(asked, needs, spare, infos)
+    return [
+        _unread(need, errors[need.quota.what])
+        if need.quota.what in errors
+        else _judged(asked, need, infos[need.quota.what], change, who)
+        for need in needs
+    ]
+
+
+def request(asked: Asked, need: Need, who: str) -> str:
+    """The exact command that asks Google for enough."""
+    wanted = need.each * need.count
+    command = (
+        f"gcloud beta quotas preferences create --project={asked.project} --service={SERVICE} "
+        f"--quota-id={need.quota.what} --preferred-value={wanted} --dimensions=region={asked.region} "
+        f"--email={who or 'YOUR_E-MAIL'} --justification='{asked.max_instances} instances of {asked.shape.text}'"
+    )
+    return f"{command} (or https://g.co/cloudrun/gpu-quota)" if need.is_gpu else command
+
+
+def _needs(asked: Asked, *, zonal: bool) -> tuple[Need, ...]:
+    wanted = CloudRun.model_construct(
+        region=asked.region,
+        gpu=asked.shape.gpu,
+        zonal_redundancy=zonal,
+        min_instances=asked.min_instances,
+        max_instances=asked.max_instances,
+    )
+    return tuple(
+        Need(
+            quota=quota,
+            each=round(quota.needs * _SCALE.get(quota.what, 1)) // asked.max_instances,
+            count=asked.max_instances,
+        )
+        for quota in needed(asked.shape, wanted)
+    )
+
+
+async def _info(google: Google, project: str, name: str) -> Info:
+    path = f"v1/projects/{project}/locations/global/services/{SERVICE}/quotaInfos/{name}"
+    return _read(await google.get("cloudquotas", path))
+
+
+def _read(body: Mapping[str, Any]) -> Info:  # Any: JSON
+    """Google puts the more specific dimensions first, and leaves out a value of nothing."""
+    regions: dict[str, int] = {}
+    for one in body.get("dimensionsInfos", ()):
+        value = int(one.get("details", {}).get("value", 0))
+        named = one.get("dimensions", {}).get("region")
+        for region in [named] if named else one.get("applicableLocations", ()):
+            regions.setdefault(region, value)
+        if not one.get("dimensions"):
+            regions.setdefault("", value)
+    eligibility = body.get("quotaIncreaseEligibility", {})
+    return Info(regions=regions, ineligible=eligibility.get("ineligibilityReason", ""))
+
+
+def _judged(asked: Asked, need: Need, info: Info, change: str, who: str) -> Finding:
+    have, wanted = info.value(asked.region), need.each * need.count
+    subject = f"quota/{need.quota.what}"
+    data = {
+        "needs": wanted,
+        "has": have,
+        "unit": need.quota.unit,
+        "instances": need.instances(have),
+        "ineligible": info.ineligible,
+    }
+    text = f"{need.words(wanted)} wanted in {asked.region}, {need.words(have)} there"
+    if have == UNLIMITED:
+        return ok(subject, text, **data)
+    if wanted > have:
+        ask = request(asked, need, who)
+        return problem(
+            subject, text + _of_a_trial(need, have, info), f"{change}; or ask for more: {ask}", **data
+        )
+    if need.is_gpu and have < 2 * need.each:
+        hint = f"a change of the running service is verified beside it: ask for two, or expect it to wait; {request_two(asked, need, who)}"
+        return warning(subject, f"{text}, and none for a second revision; {_UNSEEN}", hint, **data)
+    return ok(subject, f"{text}; {_UNSEEN}", **data)
+
+
+def request_two(asked: Asked, need: Need, who: str) -> str:
+    """The exact command that asks for room for a second instance."""
+    return request(asked, Need(quota=need.quota, each=need.each, count=2), who)
+
+
+def _of_a_trial(need: Need, have: int, info: Info) -> str:
+    if not need.is_gpu or have:
+        return ""
+    if info.ineligible in {"NO_VALID_BILLING_ACCOUNT", "ON_TRIAL"}:
+        return f"; Google says {info.ineligible}: a billing account on the free trial has no GPUs"
+    return "; none at all is what a project on the free trial has, and some new ones"
+
+
+def _change(asked: Asked, needs: Sequence[Need], spare: Need | None, infos: Mapping[str, Info]) -> str:
+    """The smallest change of homeport.toml that fits what the project has."""
+
+    def fits(region: str, several: Sequence[Need]) -> int:
+        known = [need for need in several if need.quota.what in infos]
+        return min((need.instances(infos[need.quota.what].value(region)) for need in known), default=0)
+
+    count = fits(asked.region, needs)
+    if count >= 1:
+        return f"set cloudrun.max_instances = {count}"
+    if spare is not None and (without := fits(asked.region, (spare, *needs[1:]))):
+        fewer = f" and cloudrun.max_instances = {without}" if without < asked.max_instances else ""
+        return f"set cloudrun.zonal_redundancy = false{fewer}"
+    gpu = cloudrun.gpu(asked.shape.gpu)
+    others = {
+        region: fits(region, needs) for region in (gpu.regions if gpu else ()) if region != asked.region
+    }
+    best = max(others, key=lambda region: min(others[region], asked.max_instances), default="")
+    if best and others[best]:
+        fewer = f" with cloudrun.max_instances = {others[best]}" if others[best] < asked.max_instances else ""
+        return f"set cloudrun.region = {best!r}{fewer}, whose quotas are enough"
+    return "no setting of homeport.toml fits what the project has of it in any region with this GPU"
+
+
+def _unread(need: Need, error: HomeportError) -> Finding:
+    found = unseen(f"quota/{need.quota.what}", error)
+    likely = "would be enough" if need.quota.suffices else "would not be enough"
+    if need.quota.default is None:
+        likely = "is not known to be enough"
+    hint = found.hint if isinstance(error, ApiDisabled) else error.hint
+    default = f"{need.quota.text}; that {likely}"
+    return not_checked(found.subject, f"{found.text}; {default}", hint, needs=need.each * need.count)
+
+
+async def _email(google: Google) -> str:
+    try:
+        return await google.credentials.who()
+    except HomeportError:
+        return ""

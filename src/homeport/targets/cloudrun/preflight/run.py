@@ -1,0 +1,78 @@
+"""All checks at once; one that fails hides none of the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from homeport.errors import HomeportError, NoCredentials
+from homeport.google import Google
+from homeport.targets.cloudrun.preflight import gate, permissions, places, policies, project, quotas
+from homeport.targets.cloudrun.preflight.asked import Asked
+from homeport.targets.cloudrun.preflight.finding import Finding, Findings, not_checked, ok, problem, unseen
+
+_EACH_S = 60.0
+"""For one request with its tries: a preflight that hangs is worse than one that says what it could not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that is looked at, on its own."""
+
+    subject: str
+    look: Callable[[Google, Asked], Awaitable[Sequence[Finding]]]
+
+
+CHECKS = (
+    Check("project", project.project),
+    Check("billing", project.billing),
+    Check("free trial", project.trial),
+    Check("region", places.region),
+    Check("quota", quotas.quotas),
+    Check("policy", policies.policies),
+    Check("permissions", permissions.permissions),
+    Check("bucket", places.bucket),
+    Check("repository", places.repository),
+    Check("service", places.service),
+    Check("network", places.network),
+    Check("hub", gate.gate),
+)
+
+
+async def preflight(google: Google, asked: Asked) -> Findings:
+    """
+    Everything that can be known about a deployment before anything is created.
+
+    Only reads, all at once. Raises nothing: what could not be read is a finding that says so.
+    """
+    google = google.within(_EACH_S)
+    who = await _who(google)
+    if who.verdict != "ok":
+        rest = (not_checked(check.subject, "there are no credentials", who.hint) for check in CHECKS)
+        return Findings((who, *rest))
+    found = await asyncio.gather(*(_looked(check, google, asked) for check in CHECKS))
+    return Findings((who, *(finding for several in found for finding in several)))
+
+
+async def _who(google: Google) -> Finding:
+    try:
+        await google.credentials.token()
+    except NoCredentials as error:
+        return problem("credentials", str(error), error.hint)
+    except HomeportError as error:
+        return problem("credentials", f"no token is to be had: {error}", error.hint)
+    try:
+        who = await google.credentials.who()
+    except HomeportError:
+        who = ""
+    return ok(
+        "credentials", f"you are {who}" if who else "there are some; whose they are is not known", who=who
+    )
+
+
+async def _looked(check: Check, google: Google, asked: Asked) -> Sequence[Finding]:
+    try:
+        return await check.look(google, asked)
+    except HomeportError as error:
+        return [unseen(check.subject, error)]

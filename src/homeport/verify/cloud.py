@@ -1,0 +1,352 @@
+"""Is what was deployed to Cloud Run closed to strangers, and what was planned?"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from homeport.errors import HomeportError
+from homeport.secret import Secret
+from homeport.verify import access
+from homeport.verify.report import Finding, Result, failed, passed, skipped
+
+_REFUSED = frozenset({401, 403})
+_INGRESS_ALL = "INGRESS_TRAFFIC_ALL"
+_FEW = ("/", "/v1/models", "/v1/chat/completions")
+"""Asked where it is the front that answers, which knows no paths."""
+_AT_ONCE = 8
+_EVERYBODY = frozenset({"allUsers", "allAuthenticatedUsers"})
+_GPU = "nvidia.com/gpu"
+_PUBLIC = "not checked: the file says public = true, so everybody may call it"
+
+Body = Mapping[str, Any]  # Any: JSON
+
+
+class Sender(Protocol):
+    """Sends requests as they are, from outside."""
+
+    async def status(self, url: str, path: str, *, token: Secret | None) -> int:
+        """The HTTP status of a GET of `path` at `url`. Raises `HomeportError` where nothing answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lent:
+    """A token that must be refused, or why there is none."""
+
+    token: Secret | None = None
+    why_none: str = "no such token was given"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What a plan promised of a deployment."""
+
+    image_digest: str
+    """`sha256:…` of the serving image."""
+    gpu: str
+    concurrency: int
+    max_instances: int
+    ingress: str = _INGRESS_ALL
+    """As run.v2 names it."""
+    public: bool = False
+    zonal_redundancy: bool = False
+    weights_digest: str = ""
+    """Of the manifest in the bucket; '' where the weights are in the image."""
+    weights_annotation: str = ""
+    """The revision's annotation that holds it."""
+    weights_prefix: str = ""
+    """The only folder of the bucket that is mounted, without slashes at its ends; '' where none is mounted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployed:
+    """A deployed service as it was read, with what it was planned to be."""
+
+    service: Body
+    """run.v2's Service."""
+    revision: Body
+    """The Revision that is verified."""
+    policy: Body
+    """The service's IAM policy."""
+    planned: Planned
+    sender: Sender
+    url: str = ""
+    """Where the revision is verified, such as its tag's; '' for the service's own."""
+    bucket_digest: str = ""
+    """Of the manifest that lies in the bucket now; '' where there is none."""
+    bucket_unread: str = ""
+    """Why the bucket was not looked into; '' where it was."""
+    stranger: Lent = field(default_factory=Lent)
+    """Somebody who may not call it, for the right audience."""
+    elsewhere: Lent = field(default_factory=Lent)
+    """The caller's own token for another audience."""
+
+    @property
+    def front(self) -> str:
+        """The address that is verified."""
+        return self.url or str(self.service.get("uri", ""))
+
+    @property
+    def serving(self) -> Body:
+        """The container that takes the requests."""
+        containers = self.revision.get("containers", ()) or [{}]
+        return next((one for one in containers if one.get("ports")), containers[0])
+
+
+@dataclass(frozen=True, slots=True)
+class CloudCheck:
+    """One thing that is looked at, on its own."""
+
+    name: str
+    title: str
+    look: Callable[[Deployed], Awaitable[Finding]]
+    patience_s: float = 180
+
+
+async def verify_deployed(
+    deployed: Deployed, *, only: Sequence[str] = (), on_result: Callable[[Result], None] | None = None
+) -> tuple[Result, ...]:
+    """
+    The results of all checks of a deployment, or of those named in `only`; `on_result` hears of each as it ends.
+
+    They are meant to stand in a `Report` beside those of the endpoint. A check that breaks is one that failed.
+    """
+    results = []
+    for check in CLOUD_CHECKS:
+        if only and check.name not in only:
+            continue
+        at = time.monotonic()
+        found = await _looked(check, deployed)
+        result = Result(
+            name=check.name,
+            title=check.title,
+            outcome=found.outcome,
+            detail=found.detail,
+            seconds=time.monotonic() - at,
+            evidence=found.evidence,
+        )
+        results.append(result)
+        if on_result is not None:
+            on_result(result)
+    return tuple(results)
+
+
+async def no_token(deployed: Deployed) -> Finding:
+    """Without a token every path that an engine is known to have is refused."""
+    if deployed.planned.public:
+        return skipped(_PUBLIC)
+    asked = list(dict.fromkeys(path for _, path in access.paths().requests))
+    return await _refused(deployed, [(deployed.front, path) for path in asked], None, "without a token")
+
+
+async def stranger(deployed: Deployed) -> Finding:
+    """The token of somebody who may not call it is refused with 403."""
+    lent = deployed.stranger
+    if deployed.planned.public:
+        return skipped(_PUBLIC)
+    if lent.token is None:
+        return skipped(f"not checked: {lent.why_none}")
+    found = await _statuses(deployed, [(deployed.front, path) for path in _FEW], lent.token)
+    if all(status == 401 for status in found.values()):
+        return skipped("not checked: the stranger's token itself was not taken (401)", statuses=found)
+    return _judged(deployed, found, "with a stranger's token")
+
+
+async def audience(deployed: Deployed) -> Finding:
+    """A token that was made for another audience is refused."""
+    lent = deployed.elsewhere
+    if deployed.planned.public:
+        return skipped(_PUBLIC)
+    if lent.token is None:
+        return skipped(f"not checked: {lent.why_none}")
+    asked = [(deployed.front, path) for path in _FEW]
+    return await _refused(deployed, asked, lent.token, "with a token for another audience")
+
+
+async def around(deployed: Deployed) -> Finding:
+    """No second way leads to the engine: ingress as planned, and every other address asks for a token, too."""
+    ingress = deployed.service.get("ingress", _INGRESS_ALL)
+    if ingress != deployed.planned.ingress:
+        return failed(f"ingress is {ingress}, not {deployed.planned.ingress}", ingress=ingress)
+    ports = [one.get("name", "") for one in deployed.revision.get("containers", ()) if one.get("ports")]
+    if len(ports) > 1:
+        return failed(f"several containers take requests: {', '.join(ports)}", containers=ports)
+    others = [url for url in _addresses(deployed.service) if url != deployed.front]
+    if deployed.planned.public:
+        return passed(f"ingress is {ingress}; the file says public = true", ingress=ingress)
+    if not others:
+        return passed(f"ingress is {ingress}, and there is no other address", ingress=ingress)
+    asked = [(url, path) for url in others for path in _FEW]
+    return await _refused(deployed, asked, None, "around the front")
+
+
+async def private(deployed: Deployed) -> Finding:
+    """Nobody but those who are named may call it: no allUsers, and the check of callers is on."""
+    if deployed.planned.public:
+        return skipped(_PUBLIC)
+    if deployed.service.get("invokerIamDisabled"):
+        return failed("the check of callers is off (invokerIamDisabled): everybody may call it")
+    bindings = deployed.policy.get("bindings", ())
+    opened = sorted({one for binding in bindings for one in binding.get("members", ())} & _EVERYBODY)
+    if opened:
+        roles = [binding["role"] for binding in bindings if set(binding.get("members", ())) & _EVERYBODY]
+        return failed(
+            f"{' and '.join(opened)} may call it, by {', '.join(roles)}", members=opened, roles=roles
+        )
+    members = sorted({one for binding in bindings for one in binding.get("members", ())})
+    return passed(f"{len(members)} named callers, besides those of the project", members=members)
+
+
+async def mount(deployed: Deployed) -> Finding:
+    """The bucket of the weights is mounted read-only, and nothing but the planned folder of it."""
+    volumes = [one for one in deployed.revision.get("volumes", ()) if "gcs" in one]
+    prefix = deployed.planned.weights_prefix
+    if not volumes:
+        if prefix:
+            return failed(f"no bucket is mounted; {prefix} was planned")
+        return skipped("no bucket is mounted: the weights come with the image, or are streamed")
+    for volume in volumes:
+        gcs = volume["gcs"]
+        options = [str(option) for option in gcs.get("mountOptions", ())]
+        if not gcs.get("readOnly"):
+            return failed(f"the volume {volume['name']} (gs://{gcs['bucket']}) can be written", volume=volume)
+        if any(option in {"rw", "o=rw"} for option in options):
+            return failed(f"an option lets the volume {volume['name']} be written", options=options)
+        only = next((option[9:].strip("/") for option in options if option.startswith("only-dir=")), "")
+        if prefix and only != prefix:
+            return failed(f"what is mounted is {only or 'the whole bucket'}, not {prefix}", options=options)
+    names = ", ".join(f"gs://{volume['gcs']['bucket']}" for volume in volumes)
+    return passed(f"{names} read-only{f', {prefix} only' if prefix else ''}", volumes=volumes)
+
+
+async def image(deployed: Deployed) -> Finding:
+    """The image that runs is the planned one, by the digest that Cloud Run resolved."""
+    name, planned = deployed.serving.get("name", ""), deployed.planned.image_digest
+    told = [
+        one.get("imageDigest", "")
+        for one in deployed.revision.get("containerStatuses", ())
+        if one.get("name", "") == name
+    ]
+    if not told or not told[0]:
+        return skipped("not checked: Cloud Run does not tell the digest of what runs")
+    runs = told[0].rpartition("@")[2]
+    if runs != planned:
+        return failed(f"the image {runs[:19]}… runs, not {planned[:19]}…", runs=runs, planned=planned)
+    return passed(f"{planned[:19]}…", digest=planned)
+
+
+async def weights(deployed: Deployed) -> Finding:
+    """The weights that the revision was made for are the planned ones, and lie in the bucket."""
+    planned = deployed.planned
+    if not planned.weights_digest:
+        return skipped("the weights come with the image, whose digest is a check of its own")
+    made_for = deployed.revision.get("annotations", {}).get(planned.weights_annotation, "")
+    evidence = {"revision": made_for, "planned": planned.weights_digest, "bucket": deployed.bucket_digest}
+    if made_for != planned.weights_digest:
+        was = f"{made_for[:12]}…" if made_for else "no weights that it names"
+        return failed(f"the revision was made for {was}, not {planned.weights_digest[:12]}…", **evidence)
+    if deployed.bucket_unread:
+        return skipped(
+            f"the revision names them; the bucket was not read: {deployed.bucket_unread}", **evidence
+        )
+    if not deployed.bucket_digest:
+        return failed("there is no manifest of the weights in the bucket", **evidence)
+    if deployed.bucket_digest != planned.weights_digest:
+        return failed(f"the manifest in the bucket is {deployed.bucket_digest[:12]}…, another", **evidence)
+    return passed(f"manifest {planned.weights_digest[:12]}…, in the bucket as on the revision", **evidence)
+
+
+async def size(deployed: Deployed) -> Finding:
+    """GPU, concurrency and the most instances are as planned."""
+    planned, revision = deployed.planned, deployed.revision
+    seen = {
+        "GPU": revision.get("nodeSelector", {}).get("accelerator", "none"),
+        "GPUs": deployed.serving.get("resources", {}).get("limits", {}).get(_GPU, "0"),
+        "concurrency": revision.get("maxInstanceRequestConcurrency"),
+        "max_instances": _most(deployed),
+        "zonal_redundancy": not revision.get("gpuZonalRedundancyDisabled", False),
+    }
+    wanted = {
+        "GPU": planned.gpu,
+        "GPUs": "1",
+        "concurrency": planned.concurrency,
+        "max_instances": planned.max_instances,
+        "zonal_redundancy": planned.zonal_redundancy,
+    }
+    wrong = [f"{key} is {seen[key]}, not {value}" for key, value in wanted.items() if seen[key] != value]
+    if wrong:
+        return failed("; ".join(wrong), seen=seen, planned=wanted)
+    return passed(
+        f"{planned.gpu}, {planned.concurrency} requests at once, {planned.max_instances} instances at most",
+        **seen,
+    )
+
+
+CLOUD_CHECKS = (
+    CloudCheck("no-token", "without a token every path is refused", no_token),
+    CloudCheck("stranger", "a stranger's token is refused", stranger),
+    CloudCheck("audience", "a token for another audience is refused", audience),
+    CloudCheck("around", "the engine cannot be reached around the front", around),
+    CloudCheck("private", "nobody but the named callers may call it", private),
+    CloudCheck("mount", "the weights' mount is read-only", mount),
+    CloudCheck("image", "the image that runs is the planned one", image),
+    CloudCheck("weights", "the weights are the planned ones", weights),
+    CloudCheck("size", "GPU, concurrency and instances are as planned", size),
+)
+
+
+async def _looked(check: CloudCheck, deployed: Deployed) -> Finding:
+    try:
+        return await asyncio.wait_for(check.look(deployed), check.patience_s)
+    except TimeoutError:
+        return failed(f"no answer within {check.patience_s:.0f} s")
+    except HomeportError as error:
+        return failed(str(error))
+
+
+async def _refused(
+    deployed: Deployed, asked: Sequence[tuple[str, str]], token: Secret | None, how: str
+) -> Finding:
+    return _judged(deployed, await _statuses(deployed, asked, token), how)
+
+
+def _judged(deployed: Deployed, found: Mapping[str, int], how: str) -> Finding:
+    # Whoever comes from outside to an internal service gets 404, whatever the path.
+    fine = _REFUSED if deployed.service.get("ingress", _INGRESS_ALL) == _INGRESS_ALL else _REFUSED | {404}
+    opened = [f"{place} gets {status}" for place, status in found.items() if status not in fine]
+    if opened:
+        rest = f", and {len(opened) - 3} more" if len(opened) > 3 else ""
+        return failed(f"not refused {how}: {'; '.join(opened[:3])}{rest}", statuses=dict(found))
+    return passed(f"{len(found)} requests {how}, all refused", statuses=dict(found))
+
+
+async def _statuses(
+    deployed: Deployed, asked: Sequence[tuple[str, str]], token: Secret | None
+) -> dict[str, int]:
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(url: str, path: str) -> int:
+        async with slots:
+            return await deployed.sender.status(url, path, token=token)
+
+    came = await asyncio.gather(*(one(url, path) for url, path in asked))
+    return {f"{url}{path}": status for (url, path), status in zip(asked, came, strict=True)}
+
+
+def _addresses(service: Body) -> Iterator[str]:
+    """Every address that Cloud Run answers at for this service."""
+    known = [service.get("uri"), *service.get("urls", ())]
+    known += [one.get("uri") for one in service.get("trafficStatuses", ())]
+    yield from dict.fromkeys(url for url in known if url)
+
+
+def _most(deployed: Deployed) -> int | None:
+    """The smaller of the limits of the service and of the revision; None where there is neither."""
+    limits = [one.get("scaling", {}).get("maxInstanceCount") for one in (deployed.service, deployed.revision)]
+    return min((int(limit) for limit in limits if limit), default=None)
+
+
+__all__ = ["CLOUD_CHECKS", "CloudCheck", "Deployed", "Lent", "Planned", "Sender", "verify_deployed"]

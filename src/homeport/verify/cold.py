@@ -1,0 +1,108 @@
+"""How long the first token takes when nothing runs yet, against what the plan expects."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from homeport.catalog import cloudrun
+from homeport.cold_start import ColdStart
+from homeport.endpoint import Endpoint
+from homeport.errors import HomeportError
+from homeport.verify.report import Finding, failed, passed, skipped
+
+_MARGIN_S = 120.0
+"""How much longer than Cloud Run promises an instance may stay."""
+_ASK_EVERY_S = 5.0
+_LOGGED_WITHIN_S = 60.0
+"""How long a line of a log may take to be seen."""
+_SKEW = timedelta(seconds=5)
+"""How far this machine's clock may be from Google's."""
+
+Started = Callable[[datetime], Awaitable[bool]]
+"""Whether an instance has started since then, by what Cloud Run wrote."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A cold start that was one."""
+
+    seconds: float
+    """From the request to the first token."""
+    budget: ColdStart
+
+    @property
+    def within(self) -> bool:
+        """Whether it took no longer than the plan's worst."""
+        return self.seconds <= self.budget.high
+
+    def as_json(self) -> dict[str, Any]:  # Any: JSON
+        """The measurement as `--json` prints it."""
+        return {"measured": True, "seconds": round(self.seconds, 2), "within": self.within,
+                "budget": self.budget.as_json()}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotMeasured:
+    """No cold start was seen."""
+
+    why: str
+
+    def as_json(self) -> dict[str, Any]:  # Any: JSON
+        """The same as `--json` prints it."""
+        return {"measured": False, "why": self.why}
+
+
+async def cold_start(
+    endpoint: Endpoint,
+    started: Started,
+    *,
+    budget: ColdStart,
+    min_instances: int = 0,
+    idle_s: float | None = None,
+) -> Measured | NotMeasured:
+    """
+    The time from nothing to the first token of a service that nobody else calls meanwhile.
+
+    Cloud Run does not tell how many instances run. So it is left alone for as long as it may keep an idle one
+    (`idle_s`, by default what Google states, and two minutes more), then asked once; and it counts only where the
+    log says that an instance started after that request was sent.
+    """
+    if min_instances:
+        return NotMeasured(why=f"{min_instances} instances always run: there is no start from zero")
+    await asyncio.sleep(cloudrun.limits().idle_s + _MARGIN_S if idle_s is None else idle_s)
+    loop = asyncio.get_running_loop()
+    sent, begun = datetime.now(UTC), loop.time()
+    try:
+        seconds = await _first_token(endpoint) - begun
+    except HomeportError as error:
+        return NotMeasured(why=f"no token came: {error}")
+    until = loop.time() + _LOGGED_WITHIN_S
+    while not await started(sent - _SKEW):
+        if loop.time() >= until:
+            why = "the log tells of no instance that started for the request: one was up, or the log is late"
+            return NotMeasured(why=f"{why}; the first token came after {seconds:.1f} s")
+        await asyncio.sleep(_ASK_EVERY_S)
+    return Measured(seconds=seconds, budget=budget)
+
+
+def finding(came: Measured | NotMeasured) -> Finding:
+    """What a report says of it."""
+    if isinstance(came, NotMeasured):
+        return skipped(f"not measured: {came.why}", **came.as_json())
+    text = f"{came.seconds:.1f} s from zero to the first token; the plan expects {came.budget.text}"
+    return passed(text, **came.as_json()) if came.within else failed(text, **came.as_json())
+
+
+async def _first_token(endpoint: Endpoint) -> float:
+    """When the first token came, by the loop's clock."""
+    question = [{"role": "user", "content": "Say hello."}]
+    async for chunk in endpoint.stream(question, max_tokens=8, temperature=0):
+        for choice in chunk.get("choices", ()):
+            delta = choice.get("delta", {})
+            if delta.get("content") or delta.get("reasoning_content") or delta.get("reasoning"):
+                return asyncio.get_running_loop().time()
+    raise HomeportError("the stream ended without a token")

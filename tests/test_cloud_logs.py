@@ -1,0 +1,134 @@
+"""The lines of a service on Cloud Run: in order, and none twice."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from cloud import act
+from deployment import google_for
+from homeport.rehearsal.behaviours.logs import write_log
+from homeport.rehearsal.cloud import AT_ONCE, Cloud
+from homeport.targets.cloudrun.logs import last_lines, logs, started_since
+
+
+def say(
+    cloud: Cloud, line: str, *, at: str = "", revision: str = "home-1", log: str = "stderr", **labels: str
+) -> None:
+    named = {"service_name": "home", "revision_name": revision, "location": "us-central1", **labels}
+    also = {"timestamp": at} if at else None
+    write_log(
+        cloud,
+        "rehearsal",
+        f"run.googleapis.com/{log}",
+        {"type": "cloud_run_revision", "labels": named},
+        line,
+        also=also,
+    )
+
+
+def moment(cloud: Cloud, seconds: float) -> str:
+    now = datetime.fromisoformat(cloud.clock.text())
+    return (now + timedelta(seconds=seconds)).astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+async def first(cloud: Cloud, count: int, *, lines: int = 50) -> list[str]:
+    found: list[str] = []
+    async for line in logs(google_for(cloud), "us-central1", "home", lines=lines, follow=True):
+        found.append(line.partition("Z ")[2])
+        if len(found) == count:
+            break
+    return found
+
+
+def test_the_last_lines_come_oldest_first_and_of_that_revision_only() -> None:
+    cloud = Cloud(delays=AT_ONCE)
+    for number in range(30):
+        say(cloud, f"line {number}")
+    say(cloud, "of another revision", revision="home-2")
+    say(cloud, "of another service", service_name="other")
+    say(cloud, "GET /v1/models 200", log="requests")
+    assert act(last_lines(google_for(cloud), "home", "home-1", n=3)) == ["line 27", "line 28", "line 29"]
+    assert act(last_lines(google_for(cloud), "home", "absent")) == []
+
+
+def test_lines_with_few_digits_are_in_order_with_those_with_many() -> None:
+    cloud = Cloud(delays=AT_ONCE)
+    say(cloud, "second", at="2026-11-25T10:00:00.5Z")
+    say(cloud, "first", at="2026-11-25T10:00:00.123456789Z")
+    assert act(last_lines(google_for(cloud), "home", "home-1")) == ["first", "second"]
+
+
+def test_without_following_the_lines_end() -> None:
+    cloud = Cloud(delays=AT_ONCE)
+    say(cloud, "one", at="2026-11-25T10:00:00Z")
+
+    async def work() -> list[str]:
+        return [line async for line in logs(google_for(cloud), "us-central1", "home", lines=10, follow=False)]
+
+    assert act(work()) == ["2026-11-25T10:00:00Z one"]
+
+
+def test_following_shows_new_lines_in_order_and_none_twice() -> None:
+    cloud = Cloud(delays=AT_ONCE)
+    say(cloud, "before", at=moment(cloud, -5))
+
+    async def work() -> list[str]:
+        reading = asyncio.create_task(first(cloud, 4))
+        await asyncio.sleep(3)
+        older = moment(cloud, 0.1)
+        say(cloud, "b", at=moment(cloud, 0.2))
+        await asyncio.sleep(2)  # b has been seen, and a comes after it.
+        say(cloud, "a", at=older)
+        await asyncio.sleep(9)
+        say(cloud, "c", at=moment(cloud, 0))
+        return await reading
+
+    assert act(work()) == ["before", "a", "b", "c"]
+
+
+def test_a_line_that_comes_late_is_shown_all_the_same() -> None:
+    cloud = Cloud(delays=AT_ONCE)
+    say(cloud, "before", at=moment(cloud, -5))
+
+    async def work() -> list[str]:
+        reading = asyncio.create_task(first(cloud, 3))
+        await asyncio.sleep(3)
+        say(cloud, "new", at=moment(cloud, 0))
+        await asyncio.sleep(7)
+        say(cloud, "late", at=moment(cloud, -8))
+        return await reading
+
+    assert act(work()) == ["before", "new", "late"]
+
+
+def test_lines_that_were_not_asked_for_do_not_come_with_the_new_ones() -> None:
+    cloud = Cloud(delays=AT_ONCE)
+    for number in range(9):
+        say(cloud, f"old {number}", at=moment(cloud, number - 10))
+
+    async def work() -> list[str]:
+        reading = asyncio.create_task(first(cloud, 2, lines=1))
+        await asyncio.sleep(3)
+        say(cloud, "new", at=moment(cloud, 0))
+        return await reading
+
+    assert act(work()) == ["old 8", "new"]
+
+
+def test_an_instance_that_started_is_known_by_its_probe() -> None:
+    cloud = Cloud(delays=AT_ONCE)
+    now = datetime.fromisoformat(cloud.clock.text())
+    line = (
+        'STARTUP HTTP probe succeeded after 3 attempts for container "serving-1" on port 8080 path "/health".'
+    )
+    say(cloud, line, at=moment(cloud, 10), log="varlog/system")
+
+    async def work() -> tuple[bool, bool]:
+        google = google_for(cloud)
+        return (
+            await started_since(google, "us-central1", "home", now),
+            await started_since(google, "us-central1", "home", now + timedelta(seconds=20)),
+        )
+
+    assert act(work()) == (True, False)

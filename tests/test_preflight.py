@@ -1,0 +1,307 @@
+"""Everything that can be known beforehand is told at once, and nothing is written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cloud import act, enable
+from deployment import google_for
+from homeport.catalog.cloudrun import Shape
+from homeport.errors import NoCredentials
+from homeport.google import Binding, Google, Guarded, policy
+from homeport.google.credentials import Credentials
+from homeport.google.discovery import load
+from homeport.google.grants import role_for
+from homeport.progress import Silent
+from homeport.rehearsal.cloud import AT_ONCE, OWNER, Cloud, Project
+from homeport.rehearsal.faults import Fault
+from homeport.rehearsal.iam.permissions import permissions_of, required
+from homeport.rehearsal.transport import Rehearsed
+from homeport.resources.bucket import bucket
+from homeport.resources.repository import repository
+from homeport.secret import Secret
+from homeport.targets.cloudrun.preflight import CHECKS, Asked, Finding, Findings, Gate, Verdict, preflight
+from homeport.targets.cloudrun.preflight.permissions import needs
+from hub import Hub
+
+SMALL = Shape(gpu="nvidia-l4", cpu=4, memory_gib=16)
+READ = ("run", "cloudbilling", "cloudquotas", "orgpolicy", "artifactregistry", "compute")
+ASKED = Asked(
+    name="home",
+    project="rehearsal",
+    region="us-central1",
+    shape=SMALL,
+    bucket="rehearsal-home-weights",
+    repository="home",
+    callers=("serviceAccount:agent@rehearsal.iam.gserviceaccount.com",),
+)
+
+
+def ready(**more: Any) -> Cloud:
+    """A project in which everything can be looked at."""
+    cloud = Cloud(delays=AT_ONCE, **more)
+    enable(cloud, *READ)
+    return cloud
+
+
+def looked(cloud: Cloud, asked: Asked = ASKED, *, caller: str = OWNER) -> Findings:
+    return act(preflight(google_for(cloud, caller=caller), asked))
+
+
+def about(findings: Findings, subject: str) -> Finding:
+    found = [one for one in findings.all if one.subject == subject]
+    assert len(found) == 1, [one.subject for one in findings.all]
+    return found[0]
+
+
+def subjects(findings: tuple[Finding, ...]) -> list[str]:
+    return [one.subject for one in findings]
+
+
+def test_a_project_in_order_has_no_problem_and_no_warning() -> None:
+    findings = looked(ready())
+    assert (findings.problems, findings.warnings) == ((), ())
+    assert subjects(findings.unchecked) == ["free trial"]
+
+
+def test_nothing_is_written() -> None:
+    cloud = ready()
+    looked(cloud)
+    verbs = {entry.method.rpartition(".")[2] for entry in cloud.log}
+    assert not verbs & {"create", "insert", "patch", "update", "delete", "setIamPolicy", "batchEnable"}
+    assert [kept for kept in cloud.store.everything() if kept.api != "logging"] == []
+
+
+def test_all_problems_are_told_in_one_run() -> None:
+    cloud = ready(projects=(Project(billing=False),), quotas={"CpuAllocPerProjectRegion": 2000})
+    cloud.policies.ingress = frozenset(("internal",))
+    cloud.policies.locations = frozenset(("europe-west4",))
+    asked = replace(ASKED, max_instances=2, network="nowhere")
+    assert {"billing", "quota/CpuAllocPerProjectRegion", "policy/run.allowedIngress", "policy/gcp.resourceLocations",
+            "network/nowhere"} <= set(subjects(looked(cloud, asked).problems))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "check", [check.subject for check in CHECKS if check.subject not in {"hub", "free trial"}]
+)
+def test_a_check_that_breaks_hides_no_other(check: str) -> None:
+    methods = {
+        "project": "cloudresourcemanager.projects.get",
+        "billing": "cloudbilling.projects.getBillingInfo",
+        "region": "run.projects.locations.list",
+        "quota": "cloudquotas.projects.locations.services.quotaInfos.get",
+        "policy": "orgpolicy.projects.policies.getEffectivePolicy",
+        "permissions": "cloudresourcemanager.projects.testIamPermissions",
+        "bucket": "storage.buckets.get",
+        "repository": "artifactregistry.projects.locations.repositories.get",
+        "service": "run.projects.locations.services.get",
+        "network": "compute.networks.get",
+    }
+    cloud = ready()
+    asked = replace(ASKED, network="office")
+    cloud.faults.append(Fault(method=methods[check], status=500, times=1000))
+    findings = looked(cloud, asked)
+    broken = {one.subject for one in findings.unchecked} - {"free trial"}
+    assert broken
+    assert all(one.partition("/")[0] == check for one in broken)
+    seen = {one.subject.partition("/")[0] for one in findings.all}
+    assert {
+        "credentials",
+        "project",
+        "billing",
+        "quota",
+        "policy",
+        "permissions",
+        "bucket",
+        "service",
+    } <= seen
+
+
+def test_without_credentials_nothing_else_is_guessed_at() -> None:
+    class Nobody:
+        principal = ""
+        quota_project = ""
+
+        def who(self) -> str:
+            return ""
+
+        def token(self) -> Any:
+            raise NoCredentials("nobody is logged in", hint="gcloud auth application-default login")
+
+        def id_token(self, audience: str) -> Any:
+            raise NoCredentials("nobody is logged in")
+
+    google = Google(Credentials(Nobody()), project="rehearsal", transport=Rehearsed(ready()))
+    findings = act(preflight(google, ASKED))
+    assert subjects(findings.problems) == ["credentials"]
+    assert findings.problems[0].hint == "gcloud auth application-default login"
+    assert len(findings.unchecked) == len(CHECKS)
+
+
+def test_a_project_that_is_not_there_is_named() -> None:
+    found = about(looked(ready(), replace(ASKED, project="elsewhere")), "project")
+    assert found.verdict is Verdict.PROBLEM
+    assert "gcloud projects list" in found.hint
+
+
+def test_billing_that_is_off_comes_with_the_command() -> None:
+    found = about(looked(ready(projects=(Project(billing=False),))), "billing")
+    assert found.verdict is Verdict.PROBLEM
+    assert "gcloud billing projects link rehearsal" in found.hint
+
+
+def test_apis_that_are_off_are_not_checked_and_name_the_command() -> None:
+    findings = looked(Cloud(delays=AT_ONCE))
+    assert findings.problems == ()
+    quota = about(findings, "quota/MemAllocPerProjectRegion")
+    assert quota.verdict is Verdict.NOT_CHECKED
+    assert quota.hint == "gcloud services enable cloudquotas.googleapis.com --project rehearsal"
+    assert "a new project has 40" in quota.text
+    for subject, api in (("billing", "cloudbilling"), ("policy", "orgpolicy")):
+        found = about(findings, subject)
+        assert (found.verdict, f"enable {api}.googleapis.com" in found.hint) == (Verdict.NOT_CHECKED, True)
+
+
+def test_a_region_without_the_gpu_or_without_cloud_run_is_a_problem() -> None:
+    findings = looked(
+        ready(),
+        replace(ASKED, region="us-east4", shape=Shape(gpu="nvidia-rtx-pro-6000", cpu=20, memory_gib=80)),
+    )
+    assert "us-east4 has no nvidia-rtx-pro-6000" in about(findings, "gpu").text
+    findings = looked(ready(), replace(ASKED, region="us-centrall1"))
+    assert about(findings, "region").verdict is Verdict.PROBLEM
+
+
+def test_a_bucket_of_somebody_else_says_which_name_to_change() -> None:
+    cloud = ready(projects=(Project(), Project(id="other", number="7", owner="else@example.com")))
+    theirs = Google(
+        google_for(cloud, caller="else@example.com").credentials, project="other", transport=Rehearsed(cloud)
+    )
+    act(bucket(theirs, "x", ASKED.bucket, "us-central1").create({}, Silent()))
+    found = about(looked(cloud), f"bucket/{ASKED.bucket}")
+    assert found.verdict is Verdict.PROBLEM
+    assert "cloudrun.bucket" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("label", "where", "says"),
+    [
+        ("home", "us-central1", ""),
+        ("home", "europe-west4", "across regions"),
+        ("another", "us-central1", "of the endpoint another"),
+    ],
+)
+def test_a_bucket_that_is_there_must_be_ours_and_in_the_region(label: str, where: str, says: str) -> None:
+    cloud = ready()
+    act(bucket(google_for(cloud), label, ASKED.bucket, where).create({}, Silent()))
+    found = about(looked(cloud), f"bucket/{ASKED.bucket}")
+    assert found.verdict is (Verdict.PROBLEM if says else Verdict.OK)
+    assert says in found.text
+
+
+def test_a_repository_of_another_endpoint_is_a_problem() -> None:
+    cloud = ready()
+    act(repository(google_for(cloud), "another", "home", "us-central1").create({}, Silent()))
+    assert about(looked(cloud), "repository/home").verdict is Verdict.PROBLEM
+
+
+def test_missing_permissions_are_named_with_the_role_that_mends_them() -> None:
+    cloud = ready()
+    project = Guarded(api="cloudresourcemanager", path="v3/projects/rehearsal")
+    held = [
+        Binding(role=role, members=("user:dev@example.com",)) for role in ("roles/run.admin", "roles/browser")
+    ]
+    act(policy.grant(google_for(cloud), project, held))
+    findings = looked(cloud, caller="dev@example.com")
+    found = about(findings, "permissions/storage.admin")
+    assert found.verdict is Verdict.PROBLEM
+    assert (
+        "gcloud projects add-iam-policy-binding rehearsal --member=user:dev@example.com --role=roles/storage.admin"
+        in found.hint
+    )
+    assert "storage.buckets.create" in found.data["missing"]
+    assert "permissions/run.admin" not in subjects(findings.problems)
+
+
+def test_granting_every_role_that_is_named_mends_all_that_is_missing() -> None:
+    cloud = ready()
+    project = Guarded(api="cloudresourcemanager", path="v3/projects/rehearsal")
+    before = looked(cloud, caller="dev@example.com")
+    roles = {one.data["role"] for one in before.problems if "role" in one.data}
+    assert roles
+    assert "" not in roles
+    act(
+        policy.grant(
+            google_for(cloud),
+            project,
+            [Binding(role=role, members=("user:dev@example.com",)) for role in roles],
+        )
+    )
+    assert about(looked(cloud, caller="dev@example.com"), "permissions").verdict is Verdict.OK
+
+
+def test_what_is_asked_for_is_needed_by_some_method_and_held_by_its_role() -> None:
+    known = {
+        permission
+        for api in ("run.v2", "storage.v1", "iam.v1", "secretmanager.v1", "artifactregistry.v1", "cloudbuild.v1",
+                    "compute.v1", "dns.v1", "serviceusage.v1", "cloudresourcemanager.v3", "logging.v2")
+        for method in load(api).methods
+        for permission in required(str(getattr(method, "id", method)))
+    } | {"iam.serviceAccounts.actAs", "dns.networks.bindPrivateDNSZone"}  # fmt: skip
+    for need in needs().values():
+        for permission in need.permissions:
+            assert permission in known, permission
+            assert permission in (permissions_of(role_for(permission)) or ()), permission
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with Hub() as hub:
+        yield hub
+
+
+def gate_of(hub: Hub, *, token: str | None, gated: bool = True, file: str = "model.safetensors") -> Finding:
+    commit = hub.push("org/gemma", {"model.safetensors": b"weights"}, gated=gated)
+    hub.tokens |= {"hf_let_in": {"org/gemma"}, "hf_left_out": set()}
+    gate = Gate(
+        endpoint=hub.address,
+        repo="org/gemma",
+        revision=commit,
+        file=file,
+        token=Secret(token) if token else None,
+    )
+    asked = replace(ASKED, gate=gate)
+    return about(asyncio.run(preflight(google_for(ready()), asked)), "hub/org/gemma")
+
+
+def test_an_open_gate_is_seen_without_a_byte_of_the_weights(hub: Hub) -> None:
+    assert gate_of(hub, token="hf_let_in").verdict is Verdict.OK
+    assert gate_of(hub, token=None, gated=False).verdict is Verdict.OK
+    assert hub.total() == 0
+
+
+@pytest.mark.parametrize(
+    ("token", "file", "says"),
+    [
+        ("hf_left_out", "model.safetensors", "gate is closed: this token"),
+        (None, "model.safetensors", "gate is closed: nobody without a token"),
+        ("hf_mistyped", "model.safetensors", "does not know this token"),
+        ("hf_let_in", "absent.safetensors", "the hub has no org/gemma"),
+    ],
+)
+def test_a_closed_gate_says_why_and_shows_no_token(hub: Hub, token: str | None, file: str, says: str) -> None:
+    found = gate_of(hub, token=token, file=file)
+    assert found.verdict is Verdict.PROBLEM
+    assert says in found.text
+    assert "hf_" not in str(found.as_json())
+
+
+def test_a_hub_that_does_not_answer_is_not_checked() -> None:
+    gate = Gate(endpoint="http://127.0.0.1:9", repo="org/gemma", revision="0" * 40, file="model.safetensors")
+    found = about(asyncio.run(preflight(google_for(ready()), replace(ASKED, gate=gate))), "hub/org/gemma")
+    assert found.verdict is Verdict.NOT_CHECKED

@@ -1,0 +1,297 @@
+"""Each defect of a deployment is found by the checks that are there for it, and by no other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import pytest
+
+from cloud import act, enable
+from deployment import google_for
+from homeport import cold_start as expected
+from homeport.endpoint import Endpoint
+from homeport.errors import NetworkError
+from homeport.google import Binding, Guarded, policy
+from homeport.rehearsal.cloud import AT_ONCE, Cloud
+from homeport.secret import Secret
+from homeport.verify import Outcome, cold
+from homeport.verify.cloud import CLOUD_CHECKS, Deployed, Lent, Planned, verify_deployed
+from homeport.verify.cold import Measured, NotMeasured, cold_start, finding
+from scripted_engine import KEY, MODEL, Engine
+
+PARENT = "v2/projects/rehearsal/locations/us-central1/services"
+WEIGHTS, ANNOTATION, PREFIX = "ab" * 32, "homeport.dev/weights", "models/org/name/commit"
+DIGEST = "sha256:" + "cd" * 32
+STRANGER, ELSEWHERE = Secret("stranger"), Secret("elsewhere")
+NAMES = {check.name for check in CLOUD_CHECKS}
+
+
+@cache
+def live() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:  # Any: JSON
+    """Service, revision and policy, as the rehearsal tells them of a deployment that is as planned."""
+    cloud = Cloud(delays=AT_ONCE)
+    enable(cloud, "run")
+    body = {
+        "ingress": "INGRESS_TRAFFIC_ALL",
+        "template": {
+            "annotations": {ANNOTATION: WEIGHTS},
+            "maxInstanceRequestConcurrency": 4,
+            "scaling": {"maxInstanceCount": 1},
+            "nodeSelector": {"accelerator": "nvidia-l4"},
+            "gpuZonalRedundancyDisabled": True,
+            "containers": [
+                {
+                    "name": "serving",
+                    "image": f"us-docker.pkg.dev/org/repo/vllm@{DIGEST}",
+                    "ports": [{"containerPort": 8080}],
+                    "resources": {
+                        "limits": {"cpu": "4", "memory": "16Gi", "nvidia.com/gpu": "1"},
+                        "cpuIdle": False,
+                    },
+                }
+            ],
+        },
+        "traffic": [{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100, "tag": "next"}],
+    }
+
+    async def work() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:  # Any: JSON
+        google = google_for(cloud)
+        made = await google.post("run", PARENT, body, serviceId="home", repeatable=True)
+        await google.finish("run", made)
+        thing = Guarded(api="run", path=f"{PARENT}/home")
+        await policy.grant(
+            google, thing, [Binding(role="roles/run.servicesInvoker", members=("user:a@example.com",))]
+        )
+        service = await google.get("run", f"{PARENT}/home")
+        revision = await google.get("run", f"v2/{service['latestReadyRevision']}")
+        return service, revision, dict(await policy.read(google, thing))
+
+    service, revision, granted = act(work())
+    # What needs a bucket and an image of one's own in the rehearsal.
+    options = [f"only-dir={PREFIX}", "implicit-dirs=false"]
+    revision["volumes"] = [
+        {"name": "weights", "gcs": {"bucket": "w", "readOnly": True, "mountOptions": options}}
+    ]
+    revision["containerStatuses"] = [
+        {"name": "serving", "imageDigest": f"us-docker.pkg.dev/org/repo/vllm@{DIGEST}"}
+    ]
+    return service, revision, granted
+
+
+@dataclass
+class Front:
+    """A front that refuses as Cloud Run's does, but for what a test opens."""
+
+    opened: Callable[[str, str, Secret | None], bool] = lambda url, path, token: False
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    gone: bool = False
+
+    async def status(self, url: str, path: str, *, token: Secret | None) -> int:
+        self.asked.append((url, path))
+        if self.gone:
+            raise NetworkError(f"nothing answers at {url}")
+        if self.opened(url, path, token):
+            return 200
+        return 401 if token is not None and token.reveal() == "elsewhere" else 403
+
+
+def deployed(front: Front | None = None, **changes: Any) -> Deployed:
+    service, revision, granted = deepcopy(live())
+    made = Deployed(
+        service=service,
+        revision=revision,
+        policy=granted,
+        planned=Planned(
+            image_digest=DIGEST,
+            gpu="nvidia-l4",
+            concurrency=4,
+            max_instances=1,
+            weights_digest=WEIGHTS,
+            weights_annotation=ANNOTATION,
+            weights_prefix=PREFIX,
+        ),
+        sender=front or Front(),
+        bucket_digest=WEIGHTS,
+        stranger=Lent(token=STRANGER),
+        elsewhere=Lent(token=ELSEWHERE),
+    )
+    return replace(made, **changes)
+
+
+def outcomes(one: Deployed, outcome: Outcome) -> dict[str, str]:
+    results = asyncio.run(verify_deployed(one))
+    assert {result.name for result in results} == NAMES
+    return {result.name: result.detail for result in results if result.outcome is outcome}
+
+
+def test_a_deployment_as_planned_passes_everything() -> None:
+    assert outcomes(deployed(), Outcome.PASSED).keys() == NAMES
+
+
+def test_without_a_token_every_known_path_of_every_engine_is_asked() -> None:
+    front = Front()
+    one = deployed(front)
+    asyncio.run(verify_deployed(one, only=("no-token",)))
+    paths = {path for url, path in front.asked if url == one.service["uri"]}
+    assert {"/", "/v1/chat/completions", "/api/tags", "/metrics", "/shutdown_weight_transfer_engine"} <= paths
+
+
+Change = Callable[[Deployed], object]
+MAIN = live()[0]["uri"]
+DEFECTS: dict[str, tuple[Change, str, str]] = {
+    "ingress": (lambda d: change(d.service, ingress="INGRESS_TRAFFIC_INTERNAL_ONLY"), "around", "ingress is INGRESS_TRAFFIC_INTERNAL_ONLY"),
+    "second port": (lambda d: d.revision["containers"].append({"name": "side", "ports": [{"containerPort": 9}]}), "around", "several containers"),
+    "allUsers": (lambda d: d.policy["bindings"].append({"role": "roles/run.invoker", "members": ["allUsers"]}), "private", "allUsers may call it, by roles/run.invoker"),
+    "any account": (lambda d: d.policy["bindings"][0]["members"].append("allAuthenticatedUsers"), "private", "allAuthenticatedUsers"),
+    "no check of callers": (lambda d: change(d.service, invokerIamDisabled=True), "private", "invokerIamDisabled"),
+    "written mount": (lambda d: change(d.revision["volumes"][0]["gcs"], readOnly=False), "mount", "can be written"),
+    "option rw": (lambda d: d.revision["volumes"][0]["gcs"]["mountOptions"].append("rw"), "mount", "an option"),
+    "whole bucket": (lambda d: d.revision["volumes"][0]["gcs"]["mountOptions"].pop(0), "mount", "the whole bucket"),
+    "another folder": (lambda d: d.revision["volumes"][0]["gcs"]["mountOptions"].__setitem__(0, "only-dir=models/other"), "mount", "models/other"),
+    "no mount": (lambda d: d.revision["volumes"].clear(), "mount", "no bucket is mounted"),
+    "another image": (lambda d: change(d.revision["containerStatuses"][0], imageDigest="x@sha256:" + "0" * 64), "image", "sha256:000000000000"),
+    "other weights": (lambda d: change(d.revision["annotations"], **{ANNOTATION: "0" * 64}), "weights", "made for 000000000000"),
+    "unnamed weights": (lambda d: d.revision["annotations"].clear(), "weights", "no weights that it names"),
+    "another GPU": (lambda d: change(d.revision["nodeSelector"], accelerator="nvidia-rtx-pro-6000"), "size", "GPU is nvidia-rtx-pro-6000"),
+    "no GPU": (lambda d: d.revision["containers"][0]["resources"]["limits"].pop("nvidia.com/gpu"), "size", "GPUs is 0"),
+    "concurrency": (lambda d: change(d.revision, maxInstanceRequestConcurrency=80), "size", "concurrency is 80, not 4"),
+    "instances": (lambda d: change(d.revision, scaling={"maxInstanceCount": 100}), "size", "max_instances is 100, not 1"),
+    "redundancy": (lambda d: change(d.revision, gpuZonalRedundancyDisabled=False), "size", "zonal_redundancy is True"),
+}  # fmt: skip
+
+
+def change(
+    thing: Any, **values: Any
+) -> None:  # Any: a dict of JSON, which a Deployed only shows as a Mapping
+    thing.update(values)
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_a_defect_of_the_deployment_is_found_by_its_check_alone(defect: str) -> None:
+    inject, check, says = DEFECTS[defect]
+    one = deployed()
+    inject(one)
+    found = outcomes(one, Outcome.FAILED)
+    assert found.keys() == {check}, found
+    assert says in found[check]
+
+
+OPENED: dict[str, tuple[Callable[[str, str, Secret | None], bool], str]] = {
+    "one path": (lambda url, path, token: url == MAIN and path == "/api/tags" and token is None, "no-token"),
+    "a tag": (lambda url, path, token: "next---" in url and token is None, "around"),
+    "the other address": (
+        lambda url, path, token: url.endswith(".us-central1.run.app") and token is None,
+        "around",
+    ),
+    "to strangers": (lambda url, path, token: token == STRANGER, "stranger"),
+    "to any audience": (lambda url, path, token: token == ELSEWHERE, "audience"),
+}
+
+
+@pytest.mark.parametrize("way", OPENED)
+def test_a_door_that_is_open_is_found_by_its_check_alone(way: str) -> None:
+    opened, check = OPENED[way]
+    found = outcomes(deployed(Front(opened=opened)), Outcome.FAILED)
+    assert found.keys() == {check}, found
+    assert "gets 200" in found[check]
+
+
+def test_weights_that_are_gone_or_changed_in_the_bucket_are_found() -> None:
+    assert outcomes(deployed(bucket_digest=""), Outcome.FAILED).keys() == {"weights"}
+    assert outcomes(deployed(bucket_digest="ef" * 32), Outcome.FAILED).keys() == {"weights"}
+
+
+def test_what_cannot_be_looked_at_is_skipped_with_its_reason() -> None:
+    one = deployed(
+        stranger=Lent(why_none="no service account without grants was given"),
+        elsewhere=Lent(),
+        bucket_unread="403",
+    )
+    one.revision["containerStatuses"].clear()
+    found = outcomes(one, Outcome.SKIPPED)
+    assert found.keys() == {"stranger", "audience", "weights", "image"}
+    assert "no service account without grants was given" in found["stranger"]
+
+
+def test_a_strangers_token_that_is_not_taken_proves_nothing() -> None:
+    one = deployed(stranger=Lent(token=ELSEWHERE))
+    assert "401" in outcomes(one, Outcome.SKIPPED)["stranger"]
+
+
+def test_a_public_service_is_not_said_to_be_closed() -> None:
+    front = Front(opened=lambda url, path, token: True)
+    one = deployed(front)
+    one = replace(one, planned=replace(one.planned, public=True))
+    assert outcomes(one, Outcome.SKIPPED).keys() == {"no-token", "stranger", "audience", "private"}
+    assert outcomes(one, Outcome.FAILED) == {}
+    assert front.asked == []
+
+
+def test_an_internal_service_may_say_that_there_is_nothing() -> None:
+    class Internal(Front):
+        async def status(self, url: str, path: str, *, token: Secret | None) -> int:
+            return 404
+
+    internal = "INGRESS_TRAFFIC_INTERNAL_ONLY"
+    one = deployed(Internal())
+    assert {"no-token", "stranger", "audience", "around"} == outcomes(one, Outcome.FAILED).keys()
+    change(one.service, ingress=internal)
+    assert outcomes(replace(one, planned=replace(one.planned, ingress=internal)), Outcome.FAILED) == {}
+
+
+def test_a_service_that_does_not_answer_has_failed() -> None:
+    found = outcomes(deployed(Front(gone=True)), Outcome.FAILED)
+    assert found.keys() == {"no-token", "stranger", "audience", "around"}
+
+
+BUDGET = expected.expected(engine="vllm", way="stream", weights_bytes=10**9)
+
+
+def measured(engine: Engine, *, starts: bool, **how: Any) -> Measured | NotMeasured:
+    endpoint = Endpoint(name="home", base_url=f"{engine.url}/v1", model=MODEL, api_key=Secret(KEY))
+    asked: list[datetime] = []
+
+    async def started(since: datetime) -> bool:
+        asked.append(since)
+        return starts
+
+    came = asyncio.run(cold_start(endpoint, started, budget=BUDGET, **{"idle_s": 0.0, **how}))
+    assert all(since < datetime.now(UTC) for since in asked)
+    return came
+
+
+def test_a_cold_start_is_measured_where_an_instance_started_for_it() -> None:
+    with Engine(None) as engine:
+        came = measured(engine, starts=True)
+    assert isinstance(came, Measured)
+    assert 0 < came.seconds < BUDGET.high
+    assert finding(came).outcome is Outcome.PASSED
+    assert finding(replace(came, seconds=BUDGET.high + 1)).outcome is Outcome.FAILED
+
+
+def test_a_warm_answer_is_no_cold_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cold, "_LOGGED_WITHIN_S", 0.0)
+    with Engine(None) as engine:
+        came = measured(engine, starts=False)
+    assert isinstance(came, NotMeasured)
+    assert "no instance that started" in came.why
+    assert finding(came).outcome is Outcome.SKIPPED
+
+
+def test_instances_that_always_run_have_no_cold_start() -> None:
+    with Engine(None) as engine:
+        assert isinstance(measured(engine, starts=True, min_instances=1), NotMeasured)
+
+
+def test_an_endpoint_that_is_gone_is_not_measured() -> None:
+    with Engine(None) as engine:
+        pass
+    came = measured(engine, starts=True)
+    assert isinstance(came, NotMeasured)
+    assert "no token came" in came.why

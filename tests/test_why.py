@@ -1,0 +1,192 @@
+"""A failed deployment is explained: the likely cause, and what to change."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from cloud import act, enable
+from deployment import google_for
+from homeport import errors
+from homeport.errors import HomeportError
+from homeport.google import Google
+from homeport.rehearsal.behaviours.logs import write_log
+from homeport.rehearsal.behaviours.run_quota import EXHAUSTED
+from homeport.rehearsal.cloud import AT_ONCE, Cloud
+from homeport.rehearsal.containers import Failure, not_listening
+from homeport.targets.cloudrun.why import explain, rows
+
+PARENT = "v2/projects/rehearsal/locations/us-central1/services"
+IMAGE = "us-docker.pkg.dev/cloudrun/container/hello"
+NOT_LISTENING = not_listening(8080)
+READY_LATE = (
+    'STARTUP HTTP probe failed 30 times consecutively for container "serving-1" on port 8080 path "/health".'
+)
+
+
+def body(**more: Any) -> dict[str, Any]:  # Any: JSON
+    probe = {"httpGet": {"path": "/health"}, "periodSeconds": 10, "failureThreshold": 60}
+    container = {"name": "serving", "image": IMAGE, "ports": [{"containerPort": 8080}], "startupProbe": probe}
+    return {"template": {"containers": [container | more.pop("container", {})], **more}}
+
+
+def failed(
+    cloud: Cloud, service: Mapping[str, Any], lines: Sequence[str] = (), engine: str = "vllm"
+) -> HomeportError:  # Any: JSON
+    """What is explained of a service that was deployed, and whose revision said `lines`."""
+
+    async def work() -> HomeportError:
+        google = google_for(cloud)
+        made = await google.post("run", PARENT, service, serviceId="home", repeatable=True)
+        with pytest.raises(errors.GoogleError):
+            await google.finish("run", made)
+        live = await google.get("run", f"{PARENT}/home")
+        revision = await google.get("run", f"v2/{live['latestCreatedRevision']}")
+        say(cloud, revision["name"].rpartition("/")[2], lines)
+        return await explain(google, live, revision, engine)
+
+    return act(work())
+
+
+def say(cloud: Cloud, revision: str, lines: Sequence[str], service: str = "home") -> None:
+    labels = {"service_name": service, "revision_name": revision, "location": "us-central1"}
+    for line in lines:
+        write_log(
+            cloud,
+            "rehearsal",
+            "run.googleapis.com/stderr",
+            {"type": "cloud_run_revision", "labels": labels},
+            line,
+        )
+
+
+@pytest.fixture
+def cloud() -> Cloud:
+    cloud = Cloud(delays=AT_ONCE)
+    enable(cloud, "run", "artifactregistry", "secretmanager", "compute")
+    return cloud
+
+
+def failing(cloud: Cloud, failure: Failure) -> Cloud:
+    cloud.containers.failing["home"] = failure  # type: ignore[attr-defined] # a Willing
+    return cloud
+
+
+CASES: list[tuple[str, Failure, list[str], str, str, str]] = [
+    ("image-missing", Failure(reason="CONTAINER_MISSING", message="Image 'x/y@sha256:12' not found."), [], "NotFound", "x/y@sha256:12", "homeport up"),
+    ("image-denied", Failure(reason="CONTAINER_PERMISSION_DENIED", message="Google Cloud Run Service Agent service-7@serverless-robot-prod.iam.gserviceaccount.com must have permission to read the image, x."), [], "PermissionDenied", "agent", "--member=serviceAccount:service-7@serverless-robot-prod.iam.gserviceaccount.com"),
+    ("secret-denied", Failure(reason="SECRETS_ACCESS_CHECK_FAILED", message="spec.template.spec.containers[0].env[0].value_from.secret_key_ref.name: Permission denied on secret: projects/7/secrets/home-token/versions/1 for Revision service account run@p.iam.gserviceaccount.com. The service account used must be granted"), [], "PermissionDenied", "run@p.iam.gserviceaccount.com may not read the secret home-token", "gcloud secrets add-iam-policy-binding home-token"),
+    ("secret-missing", Failure(reason="SECRETS_ACCESS_CHECK_FAILED", message="spec: Secret projects/7/secrets/home-token/versions/3 was not found"), [], "NotFound", "home-token", "token"),
+    ("network-missing", Failure(reason="VPC_NETWORK_NOT_FOUND", message="VPC network projects/p/global/networks/n does not exist, or Cloud Run does not have access to it."), [], "NotFound", "networks/n", "homeport up"),
+    ("key-denied", Failure(reason="ENCRYPTION_KEY_PERMISSION_DENIED", message="no"), [], "PermissionDenied", "key", "us-central1"),
+    ("gpu-quota", EXHAUSTED, [], "QuotaExceeded", "beside the old one", "g.co/cloudrun/gpu-quota"),
+    ("capacity", Failure(message="The zone does not have enough resources available."), [], "OutOfCapacity", "us-central1", "cloudrun.region"),
+    ("cache-without-volume", NOT_LISTENING, ["gcsfuse: file cache should be enabled for parallel download support"], "SpecError", "file cache", "cr-volume"),
+    ("bucket-missing", Failure(message="mounting volume 'weights' of type Cloud Storage failed: bucket b-1: storage: bucket doesn't exist"), [], "WeightsError", "b-1", "homeport up"),
+    ("bucket-denied", Failure(message="mounting volume 'weights' of type Cloud Storage failed: googleapi: Error 403: run@p.iam.gserviceaccount.com does not have storage.objects.list access to the Google Cloud Storage bucket."), [], "PermissionDenied", "storage.objects.list", "run@p.iam.gserviceaccount.com"),
+    ("mount-failed", Failure(message="The container failed to start: mounting volume 'weights' of type Cloud Storage failed: odd"), [], "WeightsError", "mounted", "mount options"),
+    ("memory", NOT_LISTENING, ["Memory limit of 16384 MiB exceeded with 16501 MiB used. Consider increasing the memory limit"], "MemoryTooSmall", "(16384 MiB)", "file cache"),
+    ("memory", NOT_LISTENING, ["loading", "Container called exit(137)."], "MemoryTooSmall", "than it has; the", "cloudrun.gpu"),
+    ("gpu-memory", NOT_LISTENING, ["ggml_backend_cuda: cudaMalloc failed: out of memory"], "MemoryTooSmall", "GPU", "engine.context"),
+    ("another-processor", NOT_LISTENING, ["exec /usr/bin/vllm: exec format error"], "EngineFailed", "processor", "linux/amd64"),
+    ("no-command", NOT_LISTENING, ['exec: "vllm": executable file not found in $PATH'], "EngineFailed", "command", "homeport plan"),
+    ("driver", NOT_LISTENING, ["RuntimeError: CUDA driver version is insufficient for CUDA runtime version"], "EngineFailed", "driver", "pins"),
+    ("hub-refused", NOT_LISTENING, ["huggingface_hub.errors.GatedRepoError: 401 Client Error."], "GatedModel", "hub refused", "licence"),
+    ("hub-unreachable", NOT_LISTENING, ["OSError: We couldn't connect to the hub to load the files"], "NetworkError", "internet", "bucket"),
+    ("weights-missing", NOT_LISTENING, ["FileNotFoundError: [Errno 2] No such file or directory: '/models/org/name/config.json'"], "WeightsError", "not where it looks", "manifest"),
+    ("weights-missing", NOT_LISTENING, ["OSError: Can't load the configuration of '/models/x'."], "WeightsError", "not where it looks", "deleted"),
+    ("weights-missing", NOT_LISTENING, ["RuntimeError: Cannot find any model weights with `/models/x`"], "WeightsError", "not where it looks", "deleted"),
+    ("flag", NOT_LISTENING, ["Error: unknown flag: --fancy"], "SpecError", "--fancy", "extra_args"),
+    ("loopback", NOT_LISTENING, ["INFO: Uvicorn running on http://127.0.0.1:8080"], "EngineFailed", "own container", "0.0.0.0:8080"),
+    ("another-port", NOT_LISTENING, ['level=INFO msg="Listening on [::]:11434 (version 0.12)"'], "EngineFailed", "port 11434, and Cloud Run asks on 8080", "PORT"),
+    ("exited", NOT_LISTENING, ["something odd", "Container called exit(3)."], "OperationFailed", "not recognised", "last lines"),
+    ("probe", NOT_LISTENING, ["Loading weights: 40 %", READY_LATE], "OperationFailed", "within the 600 s", "1800 s"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "failure", "lines", "error", "what", "hint"),
+    CASES,
+    ids=[f"{n}-{one[0]}" for n, one in enumerate(CASES)],
+)
+def test_each_cause_is_told_with_what_to_change(
+    cloud: Cloud, row: str, failure: Failure, lines: list[str], error: str, what: str, hint: str
+) -> None:
+    found = failed(failing(cloud, failure), body(), lines, engine="ollama")
+    assert type(found).__name__ == error, found
+    assert what in str(found)
+    assert hint in found.hint
+    assert not re.search(r"[ :=(]\?", str(found) + found.hint), "a value is missing"
+    assert re.search(r"the revision home-00001-\w+ of home did not come up", str(found))
+    assert all(line in str(found) for line in lines)
+
+
+def test_every_row_has_a_case() -> None:
+    assert {row.name for row in rows()} == {case[0] for case in CASES}
+
+
+@pytest.mark.parametrize(
+    ("line", "error", "hint"),
+    [
+        ("vllm: error: unrecognized arguments: --fancy 3", "SpecError", "engine.extra_args"),
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "MemoryTooSmall", "engine."),
+        ("SafetensorError: Error while deserializing header: HeaderTooLarge", "WeightsError", "weights"),
+        ("ValueError: The tool parser is not known", "EngineFailed", "log"),
+    ],
+)
+def test_what_the_engine_knows_of_its_log_comes_first(cloud: Cloud, line: str, error: str, hint: str) -> None:
+    found = failed(
+        failing(cloud, NOT_LISTENING), body(), ["INFO: starting", line, "Container called exit(1)."]
+    )
+    assert type(found).__name__ == error, found
+    assert hint in found.hint
+
+
+def test_a_port_that_is_the_right_one_is_no_cause(cloud: Cloud) -> None:
+    lines = ["Uvicorn running on http://0.0.0.0:8080", READY_LATE]
+    assert "startup probe" in str(failed(failing(cloud, NOT_LISTENING), body(), lines))
+
+
+def test_what_nobody_recognises_is_told_as_it_is(cloud: Cloud) -> None:
+    found = failed(
+        failing(cloud, Failure(message="The moon is in the wrong house.")), body(), ["odd", "odder"]
+    )
+    assert isinstance(found, errors.OperationFailed)
+    assert "The moon is in the wrong house." in str(found)
+    assert "the likely cause is not recognised" in str(found)
+    assert "\n  odd\n  odder" in str(found)
+
+
+def test_an_image_that_is_not_there_is_explained_as_the_cloud_words_it(cloud: Cloud) -> None:
+    image = "us-central1-docker.pkg.dev/rehearsal/home/serving@sha256:" + "0" * 64
+    found = failed(cloud, body(container={"image": image}))
+    assert isinstance(found, errors.NotFound)
+    assert image in str(found)
+
+
+def test_a_bucket_that_is_not_there_is_explained_as_the_cloud_words_it(cloud: Cloud) -> None:
+    volume = {"name": "weights", "gcs": {"bucket": "nowhere", "readOnly": True}}
+    mount = {"volumeMounts": [{"name": "weights", "mountPath": "/models"}]}
+    found = failed(cloud, body(container=mount, volumes=[volume]))
+    assert isinstance(found, errors.WeightsError)
+    assert "nowhere" in str(found)
+
+
+def test_a_log_that_may_not_be_read_hides_no_cause(cloud: Cloud) -> None:
+    failing(cloud, NOT_LISTENING)
+
+    async def work() -> HomeportError:
+        google = google_for(cloud)
+        made = await google.post("run", PARENT, body(), serviceId="home", repeatable=True)
+        with pytest.raises(errors.GoogleError):
+            await google.finish("run", made)
+        live = await google.get("run", f"{PARENT}/home")
+        nobody: Google = google_for(cloud, caller="nobody@example.com")
+        return await explain(nobody, live, None, "vllm")
+
+    found = act(work())
+    assert "its log could not be read" in str(found)
+    assert "startup probe" in str(found)
