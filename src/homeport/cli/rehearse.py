@@ -33,16 +33,22 @@ def command() -> None:
     metavar="METHOD:WHAT[:after][:nth=N][:times=N]",
     help="Let a call fail: WHAT is 429, 500, 503, drop, delay=SECONDS or jump=SECONDS. May be repeated.",
 )
+@click.option("--pretend", is_flag=True, help="Start no processes: containers only seem to run.")
 @click.pass_obj
-def serve(app: App, port: int, project: str, speed: float, faults: tuple[str, ...]) -> None:
+def serve(app: App, port: int, project: str, speed: float, faults: tuple[str, ...], pretend: bool) -> None:
     """Answer Google's APIs on loopback until Ctrl-C. What was made is gone then."""
     from homeport.rehearsal import server
     from homeport.rehearsal.clock import Clock
     from homeport.rehearsal.cloud import Cloud, Project
+    from homeport.rehearsal.containers import Willing
     from homeport.rehearsal.faults import parse
+    from homeport.rehearsal.serving.containers import Engines
 
     cloud = Cloud(
-        projects=(Project(id=project),), clock=Clock(speed=speed), faults=[parse(text) for text in faults]
+        projects=(Project(id=project),),
+        clock=Clock(speed=speed),
+        faults=[parse(text) for text in faults],
+        containers=Willing() if pretend else Engines(),
     )
     terminal = app.terminal()
     with server.listen(port) as listening:

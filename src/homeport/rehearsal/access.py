@@ -105,6 +105,13 @@ class Access:
             granted |= {permission for permission in permissions if _grants(role, permission)}
         return granted
 
+    def anybody(self, permission: str, api: str, name: str) -> bool:
+        """Whether a thing's own policy lets even those do it who do not say who they are."""
+        return any(
+            "allUsers" in binding["members"] and _grants(binding["role"], permission)
+            for binding in self._seen((api, name))
+        )
+
     def demand(self, call: Call) -> None:
         """Raises `ApiError` 403 where the caller lacks what the method asks for."""
         needed = required(call.method.id)

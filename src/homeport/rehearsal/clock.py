@@ -23,6 +23,9 @@ class Clock:
         self._now = time.time() if start is None else start
         self._ticks: float | None = None
         self._moment: float | None = None
+        self._real = 0
+        self.each_time: Callable[[], None] = _nothing
+        """What is done whenever time has been looked at, besides what has come due."""
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
 
@@ -33,7 +36,7 @@ class Clock:
         ticks = _ticks()
         # Another event loop may count from elsewhere; the cloud's time goes on.
         if self._ticks is not None and ticks > self._ticks:
-            self._now += (ticks - self._ticks) * self.speed
+            self._now += (ticks - self._ticks) * (1.0 if self._real else self.speed)
         self._ticks = ticks
         return self._now
 
@@ -57,6 +60,17 @@ class Clock:
                 what()
             finally:
                 self._moment = before
+        if self._moment is None:
+            self.each_time()
+
+    def real_time(self, begins: bool) -> None:
+        """
+        Something real begins, or ends: while any goes on, the clock runs as fast as this machine's.
+
+        A process that starts for 40 s then does so for 40 s in the rehearsal, too, whatever its speed.
+        """
+        self.now()
+        self._real += 1 if begins else -1
 
     def jump(self, seconds: float) -> None:
         """Let so many seconds pass at once."""
@@ -78,3 +92,7 @@ def _ticks() -> float:
         return asyncio.get_running_loop().time()
     except RuntimeError:
         return time.monotonic()
+
+
+def _nothing() -> None:
+    """Until somebody has something to do."""

@@ -126,6 +126,7 @@ class Cloud:
         self._requests: dict[str, Any] = {}  # Any: JSON; answers by requestId
         self._checks: dict[str, Check] = {}
         self._random = Random(0)  # noqa: S311 - ids, not secrets
+        self.containers.begin(self)
         for project in self.projects:
             owner = {"role": "roles/owner", "members": [Caller(project.owner).member]}
             self.access.set_policy(

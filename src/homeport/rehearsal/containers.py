@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from homeport.rehearsal.cloud import Cloud
 
 STARTS_IN = 10.0
 """Seconds until a container that starts well is ready."""
@@ -36,6 +39,8 @@ class State:
     failure: Failure | None = None
     again: float = 1.0
     """Where it is neither ready nor failed: in how many seconds to ask again."""
+    real: bool = False
+    """A real process starts: it says itself when its time is over, in this machine's seconds."""
 
 
 READY = State(ready=True)
@@ -43,6 +48,10 @@ READY = State(ready=True)
 
 class Containers(Protocol):
     """Runs what is deployed. Each is asked again and again, with the seconds that have passed since the first time."""
+
+    def begin(self, cloud: Cloud) -> None:
+        """Whose containers they are: told once, before anything else."""
+        ...
 
     def service(self, revision: Mapping[str, Any], waited: float) -> State:  # Any: JSON
         """Whether an instance of a revision has started."""
@@ -66,6 +75,9 @@ class Willing:
         self.seconds: dict[str, float] = {}
         """How long those take that have such a part in theirs."""
         self.stopped: list[str] = []
+
+    def begin(self, cloud: Cloud) -> None:
+        """They need nothing of it."""
 
     def service(self, revision: Mapping[str, Any], waited: float) -> State:  # Any: JSON
         """Ready after some seconds, or failed."""
@@ -110,6 +122,9 @@ class Wait:
         state = self.ask(self.waited)
         if state.ready or state.failure:
             self.done(state.failure)
+            return
+        if state.real:
+            self.after(state.again, self)
             return
         if self.waited >= self.deadline and self.late:
             self.done(self.late)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import signal
 import socket
+import sys
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -12,8 +17,13 @@ from homeport.errors import HomeportError, PortTaken
 from homeport.google.discovery import NAMES
 from homeport.rehearsal.call import Request
 from homeport.rehearsal.cloud import OWNER, Cloud, Dropped
+from homeport.rehearsal.serving.containers import Engines
+from homeport.rehearsal.serving.front import Front
 
 HOST = "127.0.0.1"
+INSTANCES = "/homeport/v1/instances"
+"""The rehearsal's own path: which processes run, and what was changed so that this machine can run them."""
+_TICK_S = 0.2
 _OWN_PATHS = {"storage": "storage", "upload": "storage", "download": "storage", "resumable": "storage",
               "compute": "compute", "dns": "dns", "apis": "run"}  # fmt: skip
 """APIs whose paths tell which one is meant, for clients that send no host of Google's."""
@@ -28,10 +38,21 @@ class App:
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
+        self._front = Front(cloud)
+        self._ticking: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one connection's request."""
         if scope["type"] != "http":
+            return
+        if self._ticking is None:
+            self._ticking = asyncio.create_task(self._tick())
+        host, path = _asked(scope)
+        if host.partition(":")[0].endswith(".run.app"):
+            await self._front(scope, receive, send, host)
+            return
+        if path == INSTANCES:
+            await self._instances(send)
             return
         try:
             reply = await self._cloud.handle(await _request(scope, receive))
@@ -45,6 +66,20 @@ class App:
             headers.append((b"content-length", str(len(body)).encode()))
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    async def _instances(self, send: Send) -> None:
+        containers = self._cloud.containers
+        found = containers.report() if isinstance(containers, Engines) else []
+        body = json.dumps({"instances": found}, indent=1).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _tick(self) -> None:
+        """Let time pass where nobody asks anything: instances go when they are idle."""
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self._cloud.clock.settle()
 
 
 def listen(port: int) -> socket.socket:
@@ -64,16 +99,30 @@ def listen(port: int) -> socket.socket:
 
 
 def serve(cloud: Cloud, listening: socket.socket) -> None:
-    """Answer until Ctrl-C. Raises `HomeportError` where the extra `homeport[rehearse]` is not installed."""
+    """Answer until Ctrl-C or SIGTERM, and end what runs. Raises `HomeportError` where the extra `homeport[rehearse]` is not installed."""
     try:
         import uvicorn
     except ImportError as error:
         raise HomeportError(
             "the rehearsal's server is not installed", hint="pip install 'homeport[rehearse]'"
         ) from error
-    config = uvicorn.Config(App(cloud), log_config=None, log_level="critical", lifespan="off", ws="none")
-    with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listening])
+    config = uvicorn.Config(
+        App(cloud),
+        log_config=None,
+        log_level="critical",
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=3,
+    )
+    if threading.current_thread() is threading.main_thread():
+        # The server hands SIGTERM on when it has ended; what follows shall be done all the same.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        if isinstance(cloud.containers, Engines):
+            cloud.containers.shutdown()
 
 
 def environment(url: str, project: str, caller: str = OWNER) -> dict[str, str]:
@@ -105,14 +154,20 @@ def _endpoint(api: str) -> str:
     return f"http://{api}.googleapis.com/{path}"
 
 
-async def _request(scope: Mapping[str, Any], receive: Receive) -> Request:
-    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+def _asked(scope: Mapping[str, Any]) -> tuple[str, str]:  # Any: ASGI
+    """Host and path, whether the rehearsal is asked as a server or as a proxy."""
+    host = next((value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"host"), "")
     path = scope["raw_path"].decode("latin-1").partition("?")[0]
-    headers.setdefault("x-forwarded-proto", "http")
-    host = headers.get("host", "")
     if path.startswith(("http://", "https://")):
         host, _, path = path.partition("://")[2].partition("/")
         path = f"/{path}"
+    return host, path
+
+
+async def _request(scope: Mapping[str, Any], receive: Receive) -> Request:
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    headers.setdefault("x-forwarded-proto", "http")
+    host, path = _asked(scope)
     if not host.partition(":")[0].endswith("googleapis.com"):
         api = _OWN_PATHS.get(path.strip("/").partition("/")[0])
         host = f"{api}.googleapis.com" if api else host

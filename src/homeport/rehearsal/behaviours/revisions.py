@@ -103,7 +103,7 @@ def retire(cloud: Cloud, revision: Kept) -> None:
     if revision.hidden["instances"]:
         revision.hidden["instances"] = 0
         revision.body["scalingStatus"] = {}
-        cloud.containers.stop(revision.name)
+    cloud.containers.stop(revision.name)
 
 
 def of_service(cloud: Cloud, service: Kept) -> list[Kept]:

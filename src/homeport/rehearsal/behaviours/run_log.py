@@ -1,8 +1,9 @@
-"""What Cloud Run itself writes to the logs of services and jobs. What their containers say is not known here."""
+"""What is written to the logs of services and jobs: by Cloud Run itself, and by containers that really run."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from homeport.rehearsal.behaviours.logs import write_log
 from homeport.rehearsal.behaviours.run_state import segments
@@ -20,14 +21,7 @@ _GOOGLES_OWN = 240
 
 def revision_settled(cloud: Cloud, revision: Kept, failure: Failure | None) -> None:
     """One line about a revision that has started, or could not."""
-    project, region, name = segments(revision.name)
-    service = revision.body["service"]
-    labels = {
-        "configuration_name": service,
-        "location": region,
-        "revision_name": name,
-        "service_name": service,
-    }
+    project, _, _ = segments(revision.name)
     container = next(
         (one for one in revision.body["containers"] if one.get("ports")), revision.body["containers"][0]
     )
@@ -42,10 +36,28 @@ def revision_settled(cloud: Cloud, revision: Kept, failure: Failure | None) -> N
         cloud,
         project,
         _SYSTEM,
-        {"type": "cloud_run_revision", "labels": labels},
+        _resource(revision.body),
         failure.message if failure else line,
         also={"severity": "ERROR" if failure else "INFO"},
     )
+
+
+def container_said(cloud: Cloud, revision: Mapping[str, Any], line: str) -> None:  # Any: JSON
+    """One line of a container's output. Both of its outputs are one here."""
+    project, _, _ = segments(revision["name"])
+    write_log(cloud, project, "run.googleapis.com/stderr", _resource(revision), line)
+
+
+def _resource(revision: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+    _, region, name = segments(revision["name"])
+    service = revision["service"]
+    labels = {
+        "configuration_name": service,
+        "location": region,
+        "revision_name": name,
+        "service_name": service,
+    }
+    return {"type": "cloud_run_revision", "labels": labels}
 
 
 def attempt_ended(cloud: Cloud, execution: Kept, task: Kept, failure: Failure | None) -> None:

@@ -1,0 +1,219 @@
+"""Containers that really run: every instance of a revision is a process on this machine."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from homeport.rehearsal.behaviours import run_log
+from homeport.rehearsal.behaviours.run_state import segments
+from homeport.rehearsal.behaviours.secrets_versions import read
+from homeport.rehearsal.containers import READY, State, Willing
+from homeport.rehearsal.serving import image, mount
+from homeport.rehearsal.serving.changes import HOST, Container
+from homeport.rehearsal.serving.image import Image
+from homeport.rehearsal.serving.instance import Instance, Probe
+from homeport.rehearsal.serving.path import Paths
+from homeport.rehearsal.serving.queue import Pool
+from homeport.resources.processes import free_port
+
+if TYPE_CHECKING:
+    from homeport.rehearsal.cloud import Cloud
+
+Revision = Mapping[str, Any]  # Any: JSON
+_IDLE_S, _IDLE_GPU_S = 900.0, 600.0
+_LOOKS_EVERY_S = 0.2
+
+
+class Engines(Willing):
+    """
+    Runs the container of a revision that has a port, where its image has its files here; else it pretends.
+
+    What is changed so that this machine can run it is in `report()`. Tasks of jobs are pretended.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cloud: Cloud
+        self._pools: dict[str, Pool] = {}
+        self._starting: dict[str, Instance] = {}
+        self._said: dict[int, Revision] = {}
+        self._all: dict[int, tuple[Instance, Path, str]] = {}
+        self._count = itertools.count(1)
+        self._ending: list[threading.Thread] = []
+
+    def begin(self, cloud: Cloud) -> None:
+        """Whose containers they are."""
+        self._cloud = cloud
+        cloud.clock.each_time = self.look
+
+    def runs(self, revision: Revision) -> bool:
+        """Whether this revision's image can be run here."""
+        return self._image(revision) is not None
+
+    def service(self, revision: Revision, waited: float) -> State:
+        """Starts the first instance, and says how far it is."""
+        if not self.runs(revision):
+            return super().service(revision, waited)
+        name = revision["name"]
+        instance = self._starting.get(name)
+        if instance is None:
+            self._starting[name] = instance = self._start(revision)
+            self._cloud.clock.real_time(True)
+        if not instance.up.done():
+            return State(again=_LOOKS_EVERY_S, real=True)
+        del self._starting[name]
+        self._cloud.clock.real_time(False)
+        self.look()
+        failure = instance.up.result()
+        if failure is not None:
+            self._end(instance)
+            return State(failure=failure)
+        pool = self.pool(revision)
+        pool.startup_s = instance.took
+        pool.adopt(instance)
+        return READY
+
+    def pool(self, revision: Revision) -> Pool:
+        """The instances of a revision: none, where all were idle for long."""
+        name = revision["name"]
+        if name not in self._pools:
+            scaling = revision.get("scaling", {})
+            self._pools[name] = Pool(
+                lambda: self._start(revision),
+                concurrency=int(revision.get("maxInstanceRequestConcurrency") or 80),
+                most=int(scaling.get("maxInstanceCount") or 100),
+            )
+            self._pools[name].least = int(scaling.get("minInstanceCount") or 0)
+            gpu = revision.get("nodeSelector", {}).get("accelerator")
+            self._pools[name].idle_s = _IDLE_GPU_S if gpu else _IDLE_S
+        return self._pools[name]
+
+    def stop(self, name: str) -> None:
+        """End all instances of a revision."""
+        starting = self._starting.pop(name, None)
+        if starting is not None:
+            self._cloud.clock.real_time(False)
+            self._end(starting)
+        pool = self._pools.pop(name, None)
+        for instance in pool.instances if pool else ():
+            self._end(instance)
+        super().stop(name)
+
+    def shutdown(self) -> None:
+        """End everything; returns when all of it is gone."""
+        for instance, _, _ in list(self._all.values()):
+            self._end(instance)
+        for thread in self._ending:
+            thread.join()
+        self._pools.clear()
+        mount.remove(self._cloud.folder / "instances")
+
+    def look(self) -> None:
+        """Take what containers have written to the logs, and end instances that were idle for long."""
+        now = self._cloud.clock.now()
+        for key, (instance, _, _) in list(self._all.items()):
+            while instance.lines:
+                run_log.container_said(self._cloud, self._said[key], instance.lines.popleft())
+        for pool in self._pools.values():
+            if pool.active:
+                pool.idle_since = None
+            elif pool.idle_since is None:
+                pool.idle_since = now
+            elif now - pool.idle_since >= pool.idle_s:
+                idle, pool.instances = pool.instances[pool.least :], pool.instances[: pool.least]
+                for instance in idle:
+                    self._end(instance)
+
+    def report(self) -> list[dict[str, Any]]:  # Any: JSON
+        """The instances that run: their revisions, processes, ports, and all that was changed for this machine."""
+        return [
+            {
+                "revision": name,
+                "pid": instance.process.pid,
+                "port": instance.port,
+                "ready": instance.ready,
+                "command": instance.what.command,
+                "standIn": instance.what.stand_in,
+                "mounts": mount.HOW,
+                "changes": [asdict(change) for change in instance.what.changes],
+            }
+            for instance, _, name in self._all.values()
+            if instance.process is not None and instance.alive
+        ]
+
+    def _image(self, revision: Revision) -> Image | None:
+        return image.find(self._cloud, str(_container(revision)["image"]))
+
+    def _start(self, revision: Revision) -> Instance:
+        container, found = _container(revision), self._image(revision)
+        assert found is not None
+        number = next(self._count)
+        folder = self._cloud.folder / "instances" / str(number)
+        paths = Paths(found.root, mount.mounts(self._cloud, revision, container, folder / "volumes"))
+        wanted = int((container.get("ports") or [{}])[0].get("containerPort", 8080))
+        port = free_port(HOST)
+        what = self._container(revision, found)
+        workdir = paths.here(container.get("workingDir") or found.workdir)
+        what.adapt(found, paths, port, wanted)
+        probe = Probe.of(container)
+        probe = replace(probe, path=what.probed or probe.path)
+        instance = Instance(what, port=port, wanted=wanted, probe=probe, folder=workdir or folder / "home")
+        self._all[number] = (instance, folder, revision["name"])
+        self._said[number] = revision
+        return instance
+
+    def _container(self, revision: Revision, found: Image) -> Container:
+        said = _container(revision)
+        _, _, short = segments(revision["name"])
+        service = revision["service"]
+        port = str((said.get("ports") or [{}])[0].get("containerPort", 8080))
+        env = {
+            **found.env,
+            "PORT": port,
+            "K_SERVICE": service,
+            "K_REVISION": short,
+            "K_CONFIGURATION": service,
+        }
+        hidden = set()
+        for one in said.get("env", ()):
+            source = one.get("valueSource", {}).get("secretKeyRef")
+            if source:
+                name = mount.secret_name(revision["name"], source["secret"], source.get("version"))
+                env[one["name"]] = read(self._cloud, name).decode()
+                hidden.add(one["name"])
+            else:
+                env[one["name"]] = one.get("value", "")
+        # As in Docker: another entrypoint takes the image's arguments away with it.
+        command = list(said.get("command") or found.entrypoint)
+        arguments = said.get("args") or (() if said.get("command") else found.cmd)
+        return Container(command=[*command, *arguments], env=env, hidden=frozenset(hidden))
+
+    def _end(self, instance: Instance) -> None:
+        """End an instance elsewhere, since that may take ten seconds."""
+        key = next((key for key, (one, _, _) in self._all.items() if one is instance), None)
+        if key is None:
+            return
+        while instance.lines:
+            run_log.container_said(self._cloud, self._said[key], instance.lines.popleft())
+        _, folder, _ = self._all.pop(key)
+        del self._said[key]
+
+        def gone() -> None:
+            instance.stop()
+            mount.remove(folder)
+
+        thread = threading.Thread(target=gone)
+        self._ending = [one for one in self._ending if one.is_alive()] + [thread]
+        thread.start()
+
+
+def _container(revision: Revision) -> Mapping[str, Any]:  # Any: JSON
+    found: Mapping[str, Any] = next(  # Any: JSON
+        (one for one in revision["containers"] if one.get("ports")), revision["containers"][0]
+    )
+    return found

@@ -1,0 +1,35 @@
+"""A container's absolute paths, and where they lie on this machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+_ABSOLUTE = re.compile(r"(?<![\w./-])/(?!/)[\w.@+\-/]*")
+"""An absolute path in a text; neither the slashes of an address nor the middle of a relative path."""
+
+
+class Paths:
+    """Knows the mounts of a container and the files of its image."""
+
+    def __init__(self, root: Path, mounts: Mapping[str, Path]) -> None:
+        self._root = root
+        self._mounts = sorted(mounts.items(), key=lambda one: -len(one[0]))
+
+    def here(self, path: str) -> Path | None:
+        """Where an absolute path of the container lies; None where neither a mount nor the image has it."""
+        for mounted, folder in self._mounts:
+            if path == mounted or path.startswith(f"{mounted.rstrip('/')}/"):
+                return folder / path[len(mounted) :].lstrip("/")
+        inside = self._root / path.lstrip("/")
+        return inside if path.strip("/") and inside.exists() else None
+
+    def translated(self, text: str) -> str:
+        """The text with every path that is known replaced as a whole."""
+
+        def replace(found: re.Match[str]) -> str:
+            here = self.here(found[0])
+            return found[0] if here is None else str(here)
+
+        return _ABSOLUTE.sub(replace, text)

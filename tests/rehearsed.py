@@ -1,0 +1,153 @@
+"""A rehearsed Cloud Run on a socket, with images made by hand: what the tests of serving stand on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import uvicorn
+
+from cloud import enable
+from homeport.rehearsal.behaviours.tokens import id_token
+from homeport.rehearsal.clock import Clock
+from homeport.rehearsal.cloud import AT_ONCE, OWNER, Cloud
+from homeport.rehearsal.server import App, listen
+from homeport.rehearsal.serving.containers import Engines
+
+REGION = "projects/rehearsal/locations/us-central1"
+SMALL_SERVER = """
+import http.server, json, os, sys, time
+print("hello from", os.environ["K_REVISION"], flush=True)
+if "DIE" in os.environ:
+    sys.exit("the weights are not there")
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        if self.path.startswith("/slow"):
+            time.sleep(float(self.path.partition("=")[2]))
+        said = {"pid": os.getpid(), "argv": sys.argv[1:], "env": dict(os.environ), "headers": dict(self.headers)}
+        body = json.dumps(said).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    do_POST = do_GET
+    def log_message(self, *_): pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+def image(cloud: Cloud, name: str, files: Mapping[str, str | Path], **said: Any) -> str:  # Any: JSON
+    """An image as a build leaves it: files by their paths in the container; returns its reference."""
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    folder = cloud.folder / "images" / digest
+    for path, content in files.items():
+        target = folder / "root" / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, Path):
+            shutil.copyfile(content, target)
+        else:
+            target.write_text(content)
+    (folder / "image.json").write_text(json.dumps(said))
+    return f"example.com/{name}@sha256:{digest}"
+
+
+class Running:
+    """The rehearsal as a client sees it."""
+
+    def __init__(self, cloud: Cloud, port: int) -> None:
+        self.cloud = cloud
+        self.client = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False)
+
+    def api(self, verb: str, path: str, body: Any = None, host: str = "run") -> Any:  # Any: JSON
+        """A call to an API; its answer must be good."""
+        headers = {"host": f"{host}.googleapis.com", "authorization": f"Bearer rehearsal.{OWNER}"}
+        came = self.client.request(verb, path, json=body, headers=headers)
+        assert came.status_code == 200, came.text
+        return came.json()
+
+    def deploy(
+        self, reference: str, *, name: str = "home", change: bool = False, **more: Any
+    ) -> Any:  # Any: JSON
+        """The operation that deploys a service with one container, when it has ended."""
+        container = {"image": reference, "ports": [{"containerPort": 8080}], **more.pop("container", {})}
+        traffic = more.pop("traffic", None)
+        body: dict[str, Any] = {"template": {"containers": [container], **more}}  # Any: JSON
+        body |= {"traffic": traffic} if traffic else {}
+        place = f"/v2/{REGION}/services"
+        begun = (
+            self.api("PATCH", f"{place}/{name}", body)
+            if change
+            else self.api("POST", f"{place}?serviceId={name}", body)
+        )
+        return self.until(lambda: self.api("GET", f"/v2/{begun['name']}"), lambda op: op.get("done"))
+
+    @staticmethod
+    def until(
+        ask: Callable[[], Any], holds: Callable[[Any], Any], seconds: float = 60
+    ) -> Any:  # Any: whatever is asked
+        """What `ask` says when it holds at last."""
+        ends = time.monotonic() + seconds
+        while not holds(said := ask()):
+            assert time.monotonic() < ends, said
+            time.sleep(0.05)
+        return said
+
+    def service(self, name: str = "home") -> Any:  # Any: JSON
+        """A service as it is."""
+        return self.api("GET", f"/v2/{REGION}/services/{name}")
+
+    def call(
+        self, path: str, *, who: str = OWNER, host: str = "", **more: Any
+    ) -> httpx2.Response:  # Any: httpx2's
+        """A request to the service; `who` is '' for nobody."""
+        url = self.service()["uri"]
+        headers = {"host": host or url.removeprefix("https://"), **more.pop("headers", {})}
+        if who:
+            headers["authorization"] = f"Bearer {id_token(self.cloud, who, url)}"
+        return self.client.request(more.pop("verb", "GET"), path, headers=headers, **more)
+
+    def instances(self) -> list[dict[str, Any]]:  # Any: JSON
+        """What the rehearsal says of its processes."""
+        found: list[dict[str, Any]] = self.client.get("/homeport/v1/instances").json()[
+            "instances"
+        ]  # Any: JSON
+        return found
+
+    def logs(self) -> list[str]:
+        """All lines of the project's logs."""
+        asked = {"resourceNames": ["projects/rehearsal"], "pageSize": 1000}
+        entries = self.api("POST", "/v2/entries:list", asked, host="logging").get("entries", [])
+        return [entry.get("textPayload", "") for entry in entries]
+
+
+@contextmanager
+def rehearsing() -> Iterator[Running]:
+    """A rehearsal on a free port; when it ends, nothing that it started is left."""
+    cloud = Cloud(delays=AT_ONCE, containers=Engines(), clock=Clock(speed=60))
+    enable(cloud, "run", "secretmanager")
+    with listen(0) as listening:
+        server = uvicorn.Server(
+            uvicorn.Config(
+                App(cloud), log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1
+            )
+        )
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        running = Running(cloud, listening.getsockname()[1])
+        try:
+            yield running
+        finally:
+            running.client.close()
+            server.should_exit = True
+            thread.join()
+            assert isinstance(cloud.containers, Engines)
+            cloud.containers.shutdown()

@@ -1,0 +1,247 @@
+"""A rehearsed Cloud Run really serves: real processes, behind a front end as Cloud Run's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from conftest import ROOT
+from homeport.rehearsal.cloud import Cloud
+from rehearsed import REGION, SMALL_SERVER, Running, image, rehearsing
+
+GGUF = ROOT / "tests" / "models" / "gemma-4-taught.gguf"
+STRANGER = "stranger@example.com"
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    with rehearsing() as made:
+        yield made
+
+
+@pytest.fixture
+def small(running: Running) -> str:
+    return image(
+        running.cloud, "small", {"/srv/app.py": SMALL_SERVER}, entrypoint=["python3", "/srv/app.py"], cmd=["--weights=/srv/none"],
+        env={"FROM_IMAGE": "yes", "WHERE": "/srv/app.py"},
+    )  # fmt: skip
+
+
+def test_a_service_runs_its_very_command_and_environment(running: Running, small: str) -> None:
+    container = {"args": ["--file", "/srv/app.py"], "env": [{"name": "OWN", "value": '{"a": 1}'}]}
+    assert "response" in running.deploy(small, container=container)
+    said = running.call("/").json()
+    assert said["argv"][0] == "--file"
+    assert said["argv"][1].endswith("/root/srv/app.py")
+    assert (said["env"]["OWN"], said["env"]["FROM_IMAGE"], said["env"]["K_SERVICE"]) == (
+        '{"a": 1}',
+        "yes",
+        "home",
+    )
+    assert said["headers"]["authorization"].endswith(".SIGNATURE_REMOVED_BY_GOOGLE")
+    (instance,) = running.instances()
+    assert instance["pid"] == said["pid"]
+    assert {"path", "PORT", "WHERE"} <= {row["what"] for row in instance["changes"]}
+    assert any(line.startswith("hello from home-00001") for line in running.logs())
+
+
+def test_nobody_gets_403_a_bad_token_401_and_a_stranger_403(running: Running, small: str) -> None:
+    running.deploy(small)
+    came = running.call("/", who="")
+    assert came.status_code == 403
+    assert "Your client does not have permission" in came.text
+    bad = running.call("/", who="", headers={"authorization": "Bearer made.up.token"})
+    assert (bad.status_code, "invalid_token" in bad.headers["www-authenticate"]) == (401, True)
+    assert running.call("/", who=STRANGER).status_code == 403
+    assert running.call("/").status_code == 200
+    assert running.call("/", host="other.a.run.app").status_code == 404
+
+
+def test_whoever_was_let_in_may_call(running: Running, small: str) -> None:
+    running.deploy(small)
+    for member, who in ((f"user:{STRANGER}", STRANGER), ("allUsers", "")):
+        policy = {"policy": {"bindings": [{"role": "roles/run.invoker", "members": [member]}]}}
+        running.api("POST", f"/v2/{REGION}/services/home:setIamPolicy", policy)
+        assert running.call("/", who=who).status_code == 200
+
+
+def test_it_scales_to_zero_and_back(running: Running, small: str) -> None:
+    running.deploy(small)
+    first = running.call("/").json()["pid"]
+    running.until(running.logs, bool)
+    running.cloud.clock.jump(901)
+    running.until(running.instances, lambda found: not found)
+    running.until(lambda: psutil.pid_exists(first), lambda there: not there)
+    assert running.call("/").json()["pid"] != first
+
+
+def test_more_requests_start_more_instances_up_to_the_most(running: Running, small: str) -> None:
+    running.deploy(small, maxInstanceRequestConcurrency=1, scaling={"maxInstanceCount": 2})
+    with ThreadPoolExecutor(6) as threads:
+        came = list(threads.map(lambda _: running.call("/slow?s=0.5"), range(6)))
+    assert {one.status_code for one in came} == {200}
+    assert len({one.json()["pid"] for one in came}) == 2
+
+
+def test_with_nothing_free_in_time_a_request_gets_429(
+    running: Running, small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("homeport.rehearsal.serving.queue._SHORTEST_S", 0.2)
+    monkeypatch.setattr("homeport.rehearsal.serving.queue._STARTUPS", 0.0)
+    running.deploy(small, maxInstanceRequestConcurrency=1, scaling={"maxInstanceCount": 1})
+    with ThreadPoolExecutor(3) as threads:
+        came = Counter(one.status_code for one in threads.map(lambda _: running.call("/slow?s=2"), range(3)))
+    assert came == {200: 1, 429: 2}
+
+
+def test_a_large_body_gets_413_and_a_slow_answer_504(running: Running, small: str) -> None:
+    running.deploy(small, timeout="1s")
+    assert running.call("/", verb="POST", content=b"x" * (32 * 2**20 + 1)).status_code == 413
+    assert running.call("/slow?s=3").status_code == 504
+
+
+def test_traffic_is_split_and_a_tag_reaches_a_revision_without_any(running: Running, small: str) -> None:
+    running.deploy(small, revision="home-one")
+    both: list[dict[str, object]] = [
+        {"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", "revision": "home-one", "percent": 100},
+        {"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", "revision": "home-two", "tag": "next"},
+    ]
+    running.deploy(small, change=True, revision="home-two", traffic=both)
+    service = running.service()
+    tagged = next(one["uri"] for one in service["trafficStatuses"] if one.get("tag")).removeprefix("https://")
+    assert running.call("/", host=tagged).json()["env"]["K_REVISION"] == "home-two"
+    assert {running.call("/").json()["env"]["K_REVISION"] for _ in range(10)} == {"home-one"}
+    both[0]["percent"] = both[1]["percent"] = 50
+    running.deploy(small, change=True, revision="home-two", traffic=both)
+    assert {running.call("/").json()["env"]["K_REVISION"] for _ in range(40)} == {"home-one", "home-two"}
+
+
+def test_a_process_that_dies_fails_the_revision_and_its_last_words_are_in_the_logs(
+    running: Running, small: str
+) -> None:
+    op = running.deploy(small, container={"env": [{"name": "DIE", "value": "1"}]})
+    assert "failed to start and listen on the port" in op["error"]["message"]
+    assert {"the weights are not there", "Container called exit(1)."} <= set(running.logs())
+    assert running.instances() == []
+
+
+def test_a_secret_reaches_the_process_and_no_report(running: Running, small: str) -> None:
+    running.api(
+        "POST",
+        "/v1/projects/rehearsal/secrets?secretId=key",
+        {"replication": {"automatic": {}}},
+        "secretmanager",
+    )
+    running.api(
+        "POST",
+        "/v1/projects/rehearsal/secrets/key:addVersion",
+        {"payload": {"data": "aHVzaA=="}},
+        "secretmanager",
+    )
+    source = {"secretKeyRef": {"secret": "key", "version": "1"}}
+    account = running.cloud.projects[0].number + "-compute@developer.gserviceaccount.com"
+    policy = {
+        "bindings": [{"role": "roles/secretmanager.secretAccessor", "members": [f"serviceAccount:{account}"]}]
+    }
+    running.api(
+        "POST", "/v1/projects/rehearsal/secrets/key:setIamPolicy", {"policy": policy}, "secretmanager"
+    )
+    op = running.deploy(small, container={"env": [{"name": "KEY", "valueSource": source}]})
+    assert "response" in op, op
+    assert running.call("/").json()["env"]["KEY"] == "hush"
+    assert "hush" not in str(running.instances())
+
+
+def test_llama_cpp_stands_in_for_ollama_and_answers(running: Running) -> None:
+    reference = image(
+        running.cloud, "ollama", {"/models/model.gguf": GGUF}, entrypoint=["/bin/ollama"], cmd=["serve"],
+        env={"OLLAMA_HOST": "0.0.0.0:8080", "OLLAMA_CONTEXT_LENGTH": "512", "OLLAMA_NUM_PARALLEL": "2"},
+        labels={"homeport.model": "taught", "homeport.gguf": "/models/model.gguf"},
+    )  # fmt: skip
+    assert "response" in running.deploy(reference)
+    asked = {"model": "taught", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 8}
+    came = running.call("/v1/chat/completions", verb="POST", json=asked)
+    assert (came.status_code, came.json()["usage"]["completion_tokens"] > 0) == (200, True)
+    streamed = running.call("/v1/chat/completions", verb="POST", json={**asked, "stream": True})
+    assert streamed.text.rstrip().endswith("data: [DONE]")
+    assert "llama.cpp" in running.instances()[0]["standIn"]
+
+
+def test_an_image_that_is_not_here_is_pretended_and_says_so(running: Running) -> None:
+    running.deploy("example.com/elsewhere")
+    came = running.call("/")
+    assert (came.status_code, "not run here" in came.text) == (503, True)
+
+
+def test_a_bucket_is_mounted_read_only(running: Running, small: str) -> None:
+    running.api(
+        "POST", "/storage/v1/b?project=rehearsal", {"name": "weights", "location": "us-central1"}, "storage"
+    )
+    headers = {"host": "storage.googleapis.com", "authorization": "Bearer rehearsal.you@example.com"}
+    put = running.client.post(
+        "/upload/storage/v1/b/weights/o?uploadType=media&name=m/one.txt", content=b"1", headers=headers
+    )
+    assert put.status_code == 200
+    account = running.cloud.projects[0].number + "-compute@developer.gserviceaccount.com"
+    policy = {"bindings": [{"role": "roles/storage.objectViewer", "members": [f"serviceAccount:{account}"]}]}
+    running.api("PUT", "/storage/v1/b/weights/iam", policy, "storage")
+    op = running.deploy(
+        small, volumes=[{"name": "w", "gcs": {"bucket": "weights", "readOnly": True, "mountOptions": ["only-dir=m"]}}],
+        container={"args": ["/mnt/w/one.txt"], "volumeMounts": [{"name": "w", "mountPath": "/mnt/w"}]},
+    )  # fmt: skip
+    assert "response" in op, op
+    there = Path(running.call("/").json()["argv"][0])
+    assert there.read_text() == "1"
+    assert there.stat().st_mode & 0o222 == there.parent.stat().st_mode & 0o222 == 0
+
+
+def test_nothing_is_left_when_it_ends() -> None:
+    with rehearsing() as made:
+        reference = image(
+            made.cloud, "small", {"/srv/app.py": SMALL_SERVER}, entrypoint=["python3", "/srv/app.py"]
+        )
+        made.deploy(reference)
+        pid = made.call("/").json()["pid"]
+        assert os.getpgid(pid) == pid
+    assert not psutil.pid_exists(pid)
+
+
+def test_the_server_ends_what_it_started_when_it_is_told_to_end(tmp_path: Path) -> None:
+    code = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from cloud import enable
+from homeport.rehearsal import server
+from homeport.rehearsal.cloud import AT_ONCE, Cloud
+from homeport.rehearsal.serving.containers import Engines
+from homeport.rehearsal.cloud import Cloud
+from rehearsed import SMALL_SERVER, image
+cloud = Cloud(delays=AT_ONCE, containers=Engines(), folder=Path(sys.argv[2]))
+enable(cloud, "run")
+print(image(cloud, "small", {"/srv/app.py": SMALL_SERVER}, entrypoint=["python3", "/srv/app.py"]))
+with server.listen(0) as listening:
+    print(listening.getsockname()[1], flush=True)
+    server.serve(cloud, listening)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(ROOT / "tests"), str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        reference, port = process.stdout.readline().strip(), int(process.stdout.readline())
+        running = Running(Cloud(), port)
+        running.deploy(reference)
+        (instance,) = running.instances()
+        running.client.close()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    assert not psutil.pid_exists(instance["pid"])
