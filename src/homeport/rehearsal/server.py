@@ -26,11 +26,14 @@ Send = Callable[[Message], Awaitable[None]]
 class App:
     """The cloud as an ASGI application. It is a proxy, too: clients may ask it for Google's own addresses."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: Cloud, closing: Callable[[], None] = lambda: None) -> None:
         self._cloud = cloud
+        self._closing = closing
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one connection's request."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
         if scope["type"] != "http":
             return
         try:
@@ -45,6 +48,14 @@ class App:
             headers.append((b"content-length", str(len(body)).encode()))
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        # The server's last words come before the signal that ended it takes effect; nothing after `serve` is sure to.
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self._closing()
+        await send({"type": "lifespan.shutdown.complete"})
 
 
 def listen(port: int) -> socket.socket:
@@ -63,15 +74,17 @@ def listen(port: int) -> socket.socket:
     return listening
 
 
-def serve(cloud: Cloud, listening: socket.socket) -> None:
-    """Answer until Ctrl-C. Raises `HomeportError` where the extra `homeport[rehearse]` is not installed."""
+def serve(cloud: Cloud, listening: socket.socket, *, closing: Callable[[], None] = lambda: None) -> None:
+    """Answer until Ctrl-C or SIGTERM, then do `closing`. Raises `HomeportError` where the extra `homeport[rehearse]` is not installed."""
     try:
         import uvicorn
     except ImportError as error:
         raise HomeportError(
             "the rehearsal's server is not installed", hint="pip install 'homeport[rehearse]'"
         ) from error
-    config = uvicorn.Config(App(cloud), log_config=None, log_level="critical", lifespan="off", ws="none")
+    config = uvicorn.Config(
+        App(cloud, closing), log_config=None, log_level="critical", lifespan="on", ws="none"
+    )
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listening])
 

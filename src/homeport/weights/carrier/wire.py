@@ -113,14 +113,14 @@ class Storage:
 
         def once() -> Answered:
             with ask(method, url, self.token(), body, sent) as answer:
-                return answer.status, dict(answer.headers), answer.read()
+                return answer.status, lowered(answer.headers), answer.read()
 
         try:
             return again("Cloud Storage", once)  # type: ignore[no-any-return]
         except urllib.error.HTTPError as error:
             said = error.read()
             if error.code in {308, 404, 410, 412, 499}:
-                return error.code, dict(error.headers), said
+                return error.code, lowered(error.headers), said
             raise Stop(1, f"Cloud Storage refuses (HTTP {error.code}): {message(said)}") from error
 
     def find(self, bucket: str, name: str) -> dict[str, Any] | None:  # Any: JSON
@@ -131,6 +131,11 @@ class Storage:
     def content(self, bucket: str, name: str) -> bytes:
         """What a small object holds; what Google says where there is none."""
         return self.call("GET", f"{self.object(bucket, name)}?alt=media")[2]
+
+
+def lowered(headers: Any) -> dict[str, str]:
+    """Headers by names in lower case."""
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def message(said: bytes) -> str:
@@ -154,7 +159,7 @@ class Upload:
         )  # fmt: skip
         if status != 200:
             raise Stop(1, f"gs://{bucket} cannot be written to (HTTP {status}): {message(said)}")
-        self._url = headers["Location"]
+        self._url = headers["location"]
 
     def write(self, block: bytes) -> None:
         """Append."""
@@ -181,7 +186,7 @@ class Upload:
             if status in {200, 201}:
                 return json.loads(said)  # type: ignore[no-any-return]
             # Cloud Storage may take less than it was sent, and says up to where it has.
-            reached = headers.get("Range", "").rpartition("-")[2]
+            reached = headers.get("range", "").rpartition("-")[2]
             self._at = int(reached) + 1 if reached else 0
             if status != 308 or self._at < start:
                 break
