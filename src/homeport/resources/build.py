@@ -24,6 +24,8 @@ DEADLINE_S = 3600.0
 """Of a build whose body names no timeout."""
 SAYS = "homeport: "
 """How the line begins in which a script of ours says why it gives up, and after `; ` what to do."""
+FIRST_LOOK_S = 0.5
+"""When a build is looked at for the first time; then ever more rarely."""
 _UNDER_WAY = ("PENDING", "QUEUED", "WORKING")
 _BEYOND_S = 900.0
 """For the queue, and for Google to notice that a build is over its time."""
@@ -52,7 +54,7 @@ class Build:
         script of ours says what was wrong, `WeightsError`, `GatedModel` or `NetworkError`.
         """
         build = await self._under_way() or await self._begun(outputs)
-        loop, pauses = asyncio.get_running_loop(), Pauses()
+        loop, pauses = asyncio.get_running_loop(), Pauses(FIRST_LOOK_S)
         patience = float(str(build.get("timeout", "")).removesuffix("s") or DEADLINE_S) + _BEYOND_S
         until = loop.time() + patience
         while build["status"] in _UNDER_WAY:

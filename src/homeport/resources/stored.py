@@ -91,13 +91,15 @@ class StoredWeights:
     async def read(self) -> Any | None:  # Any: JSON
         """Where they are and which; None where the manifest, the pin and the objects are not of one mind."""
         try:
-            text = await self.google.content("storage", self._object(MANIFEST), alt="media")
             there = {
                 item["name"]: item
                 async for item in self.google.pages(
                     "storage", self._objects, "items", prefix=f"{self.prefix}/"
                 )
             }
+            if f"{self.prefix}/{MANIFEST}" not in there:
+                return None
+            text = await self.google.content("storage", self._object(MANIFEST), alt="media")
         except (NotFound, ApiDisabled):
             return None
         try:

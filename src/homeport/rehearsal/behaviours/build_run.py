@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 _QUEUED_FOR = 2.0
 _FETCHES_IN = 3.0
 _PUSHES_IN = 6.0
-_LOOKS_EVERY = 1.0
+_LOOKS_EVERY = 0.1
+"""Seconds of this machine."""
 _SIZE = 180_000_000
 RUNNING = ("QUEUED", "WORKING")
 _DOCKER = ("gcr.io/cloud-builders/docker", "docker")
@@ -131,7 +132,14 @@ class Run:
         elif running.seconds > (seconds(step.get("timeout")) or self._limit):
             self._time_out(step)
         else:
-            self._later(_LOOKS_EVERY, lambda: self._watch(number, step, running))
+            self._look_again(lambda: self._watch(number, step, running))
+
+    def _look_again(self, look: Callable[[], None]) -> None:
+        def act() -> None:
+            if self._body["status"] in RUNNING:
+                look()
+
+        self._cloud.clock.after(_LOOKS_EVERY * self._cloud.clock.speed, act)
 
     def _handed(self, number: int, step: Mapping[str, Any]) -> Step:  # Any: JSON
         options = self._body.get("options") or {}
