@@ -100,7 +100,8 @@ def _pairs(word: str, rest: str) -> dict[str, str]:
         raise Refused(f"{word} {rest}: {error}") from error
     if not words or any("=" not in one for one in words):
         raise Refused(f"{word} must have the form NAME=VALUE")
-    return dict(one.split("=", 1) for one in words)
+    # A dollar of its own is written with a backslash, which shlex leaves where it is.
+    return {name: value.replace("\\$", "$") for name, _, value in (one.partition("=") for one in words)}
 
 
 def _copy(image: Image, rest: str) -> None:

@@ -1,0 +1,1 @@
+"""Cloud Run with a GPU: what an endpoint is made of there."""
