@@ -65,10 +65,15 @@ class Place:
         """The names of all objects."""
         return sorted(kept.body["name"] for kept in self.cloud.store.of("storage", "storage.objects"))
 
-    def log(self) -> str:
-        """Every line of every log, and every build, as anybody may read them."""
-        kept = [kept.body for api in ("logging", "cloudbuild") for kept in self.cloud.store.of(api)]
-        return json.dumps(kept)
+    def lines(self) -> list[str]:
+        """Every line of every log."""
+        logs = [kept.hidden["entries"].values() for kept in self.cloud.store.of("logging")]
+        return [entry.get("textPayload", "") for entries in logs for entry in entries]
+
+    def told(self) -> str:
+        """Every log, every build and every object's metadata: all that somebody may read who has no secret."""
+        kept = [kept.body for api in ("cloudbuild", "storage") for kept in self.cloud.store.of(api)]
+        return json.dumps([self.lines(), kept])
 
     def builds(self) -> list[Any]:
         """All builds that were begun."""

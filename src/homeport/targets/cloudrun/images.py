@@ -218,7 +218,7 @@ def _modelfile(source: str, template: str, parameters: Mapping[str, str]) -> str
 
 def _bake(model_name: str, tag: str) -> str:
     """The script that makes the model while the image is built. Every command's failure is the build's."""
-    name = shlex.quote(model_name)
+    name, pull = shlex.quote(model_name), f"ollama pull {shlex.quote(tag)}\n" if tag else ""
     return f"""#!/bin/sh
 set -eu
 ollama serve >/tmp/ollama.log 2>&1 &
@@ -231,8 +231,7 @@ until ollama list >/dev/null 2>&1; do
   [ "$asked" -lt 600 ]
   sleep 0.2
 done
-{f"ollama pull {shlex.quote(tag)}" if tag else ":"}
-ollama create {name} -f /models/Modelfile
+{pull}ollama create {name} -f /models/Modelfile
 ollama show {name}
 # An empty prompt loads the model, and says nothing.
 ollama run {name} '' </dev/null

@@ -123,13 +123,14 @@ class Partial:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - paths are texts here
         self._file = open(f"{path}.part", "wb")  # noqa: PTH123, SIM115 - closed by finish and abandon
         self.write = self._file.write
 
     def finish(self) -> dict[str, Any]:  # Any: JSON
         """The file has its name from now on."""
         self._file.close()
-        os.replace(f"{self._path}.part", self._path)  # noqa: PTH105 - paths are texts here
+        os.replace(f"{self._path}.part", self._path)  # noqa: PTH105 - as above
         return {}
 
     def abandon(self) -> None:

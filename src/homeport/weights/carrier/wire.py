@@ -23,7 +23,7 @@ TIMEOUT_S = 120
 DAMAGED, GATED, UNREACHABLE = 12, 13, 19
 PASSING = {408, 429, 500, 502, 503, 504}
 BROKEN = (OSError, http.client.HTTPException)
-METADATA = "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token"
+METADATA = "/computeMetadata/v1/instance/service-accounts/default/token"
 
 
 class Stop(Exception):
@@ -88,6 +88,7 @@ class Storage:
     def __init__(self, env: Mapping[str, str]) -> None:
         self.url = env.get("HOMEPORT_STORAGE_URL") or "https://storage.googleapis.com"
         self._given = env.get("HOMEPORT_ACCESS_TOKEN", "")
+        self._metadata = f"http://{env.get('GCE_METADATA_HOST') or 'metadata.google.internal'}{METADATA}"
         self._token, self._until = "", 0.0
         self._lock = threading.Lock()
 
@@ -98,7 +99,9 @@ class Storage:
         with self._lock:
             if time.monotonic() > self._until:
                 headers = {"Metadata-Flavor": "Google"}
-                answer = again("the metadata server", lambda: ask("GET", METADATA, "", None, headers).read())
+                answer = again(
+                    "the metadata server", lambda: ask("GET", self._metadata, "", None, headers).read()
+                )
                 found = json.loads(answer)
                 self._token, self._until = found["access_token"], time.monotonic() + found["expires_in"] - 300
             return self._token
