@@ -25,9 +25,10 @@ SHA = hashlib.sha256(DATA).hexdigest()
 FILE = PinnedFile(path="a/model.gguf", size=len(DATA), sha256=SHA)
 
 
-@pytest.fixture
-def here(tmp_path: Path) -> Iterator[Place]:
-    with place(tmp_path) as here:
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """One for all of them: no test leaves what another would find."""
+    with place(tmp_path_factory.mktemp("place")) as here:
         yield here
 
 

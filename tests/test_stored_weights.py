@@ -33,7 +33,7 @@ FILES = {
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    monkeypatch.setattr("homeport.resources.build.FIRST_LOOK_S", 0.1)
+    monkeypatch.setattr("homeport.resources.build.FIRST_LOOK_S", 0.05)
     with place(tmp_path) as here:
         yield here
 
