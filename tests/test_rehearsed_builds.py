@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from building import ACCOUNT, REGION, VERSION, Place, place
@@ -187,28 +188,54 @@ def test_a_dockerfile_is_read_as_docker_reads_it() -> None:
     assert parse("FROM a\nCMD run me").cmd == ["/bin/sh", "-c", "run me"]
 
 
-def test_the_rehearsal_that_is_served_runs_builds_too(tmp_path: Path) -> None:
-    email = "builder@rehearsal.iam.gserviceaccount.com"
-    script = python("print('it ran')", "raise SystemExit(5)")
+BUILDER = "builder@rehearsal.iam.gserviceaccount.com"
 
+
+async def prepared(url: str) -> Google:
+    """The owner's door to a rehearsal that is served, with an account that builds can run as."""
+    google = Google(given("rehearsal.you@example.com", "you"), project="rehearsal", base_url=url).patient(10)
+    services = {"serviceIds": ["cloudbuild.googleapis.com", "iam.googleapis.com"]}
+    operation = await google.post("serviceusage", "v1/projects/rehearsal/services:batchEnable", services)
+    await google.finish("serviceusage", operation)
+    body = {"accountId": "builder", "serviceAccount": {}}
+    await google.post("iam", "v1/projects/rehearsal/serviceAccounts", body)
+    return google
+
+
+def body_of(*lines: str) -> dict[str, Any]:
+    return {
+        "steps": [{"name": PYTHON, "script": python(*lines)}],
+        "options": {"logging": "NONE"},
+        "serviceAccount": f"projects/rehearsal/serviceAccounts/{BUILDER}",
+    }
+
+
+def test_the_rehearsal_that_is_served_runs_builds_too(tmp_path: Path) -> None:
     async def work(url: str) -> None:
-        async with Google(
-            given("rehearsal.you@example.com", "you"), project="rehearsal", base_url=url
-        ) as google:
-            services = {"serviceIds": ["cloudbuild.googleapis.com", "iam.googleapis.com"]}
-            operation = await google.post(
-                "serviceusage", "v1/projects/rehearsal/services:batchEnable", services
-            )
-            await google.finish("serviceusage", operation)
-            accounts = {"accountId": "builder", "serviceAccount": {}}
-            await google.post("iam", "v1/projects/rehearsal/serviceAccounts", accounts)
-            body = {
-                "steps": [{"name": PYTHON, "script": script}],
-                "options": {"logging": "NONE"},
-                "serviceAccount": f"projects/rehearsal/serviceAccounts/{email}",
-            }
-            patient = google.patient(10)
-            await Build(google=patient, region=REGION, mark="one", what="the build", body=body).run({})
+        async with await prepared(url) as google:
+            body = body_of("raise SystemExit(5)")
+            await Build(google=google, region=REGION, mark="one", what="the build", body=body).run({})
 
     with served(tmp_path) as rehearsal, pytest.raises(OperationFailed, match="status: 5"):
         asyncio.run(work(rehearsal.url))
+
+
+def test_no_step_outlives_the_rehearsal(tmp_path: Path) -> None:
+    alive = tmp_path / "alive"
+
+    async def work(url: str) -> None:
+        async with await prepared(url) as google:
+            lines = (
+                "import os, time",
+                f"open({str(alive)!r}, 'w').write(str(os.getpid()) + '.')",
+                "time.sleep(60)",
+            )
+            await google.post("cloudbuild", BUILDS, body_of(*lines))
+            while not alive.exists() or not alive.read_text().endswith("."):
+                await google.pages("cloudbuild", BUILDS, "builds").__anext__()
+
+    with served(tmp_path) as rehearsal:
+        asyncio.run(work(rehearsal.url))
+        pid = int(alive.read_text()[:-1])
+        assert psutil.pid_exists(pid)
+    assert not psutil.pid_exists(pid)

@@ -46,7 +46,7 @@ class Redirects(urllib.request.HTTPRedirectHandler):
         # Any: urllib's own types are not told.
         new = super().redirect_request(req, fp, code, msg, headers, newurl)
         token = req.unredirected_hdrs.get("Authorization")
-        if new is not None and token and urlsplit(newurl).netloc == urlsplit(req.full_url).netloc:
+        if new is not None and token and urlsplit(newurl)[:2] == urlsplit(req.full_url)[:2]:
             new.add_unredirected_header("Authorization", token)
         return new
 
