@@ -86,7 +86,13 @@ def place(folder: Path, **env: str) -> Iterator[Place]:
     listening = server.listen(0)
     url = f"http://{server.HOST}:{listening.getsockname()[1]}"
     with Hub() as hub:
-        told = {"HF_ENDPOINT": hub.address, "HOMEPORT_PIECE": str(PIECE), "HOMEPORT_PAUSE_S": "0.01", **env}
+        told = {
+            "HF_ENDPOINT": hub.address,
+            "HOMEPORT_PIECE": str(PIECE),
+            "HOMEPORT_PAUSE_S": "0.01",
+            "HOMEPORT_TELL_EVERY_S": "0",
+        }
+        told |= env
         steps = Worked(url=url, env=told, folder=folder / "builds")
         cloud = Cloud(delays=AT_ONCE, folder=folder / "cloud", steps=steps)
         config = uvicorn.Config(

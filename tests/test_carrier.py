@@ -98,6 +98,7 @@ def test_a_damaged_gguf_never_has_its_name(here: Place, tmp_path: Path) -> None:
     assert ran.returncode == WeightsError.exit_code
     assert f"should have {SHA}" in ran.stdout
     assert not (tmp_path / "model.gguf").exists()
+    here.hub.faults(FILE.path).damaged = 0
 
 
 def test_a_file_that_is_not_there_is_named(here: Place, tmp_path: Path) -> None:

@@ -153,6 +153,25 @@ def test_what_was_killed_in_the_middle_is_taken_up_where_it_was(here: Place) -> 
     assert here.object(f"{live['prefix']}/model-00002.safetensors") == FILES["model-00002.safetensors"]
 
 
+def test_whoever_waits_hears_how_far_the_build_is(here: Place) -> None:
+    here.hub.push(REPO, FILES)
+    here.hub.faults("model-00002.safetensors").stall_after = PIECE
+    seen = []
+
+    class Heard(Silent):
+        def advanced(self, key: str, done: int, total: int) -> None:
+            seen.append((key, done, total))
+            here.hub.release.set()
+
+    async def work() -> None:
+        async with here.google() as google:
+            await from_hub(here, google).create({}, Heard())
+
+    here.act(work())
+    assert seen, "the hub waits until something was heard"
+    assert all(key == "weights/gemma-4-tiny" and 0 <= done <= total == 1_300_000 for key, done, total in seen)
+
+
 def test_a_broken_connection_is_taken_up_where_it_broke(here: Place) -> None:
     here.hub.push(REPO, FILES)
     here.hub.faults("model-00002.safetensors").cuts = [PIECE, 7, 100_000]

@@ -57,8 +57,12 @@ class Running(Protocol):
         """How long it has run, in seconds of this machine."""
         ...
 
+    def fresh(self) -> Sequence[str]:
+        """The lines that it has written since this was last asked."""
+        ...
+
     def poll(self) -> Ran | None:
-        """What came of it; None while it runs."""
+        """What came of it, with the lines that are not told yet; None while it runs."""
         ...
 
     def stop(self) -> None:

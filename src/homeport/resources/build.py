@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ _UNDER_WAY = ("PENDING", "QUEUED", "WORKING")
 _BEYOND_S = 900.0
 """For the queue, and for Google to notice that a build is over its time."""
 _LAST_LINES = 8
+_PAGE = 50
 _MEANT = {kind.exit_code: kind for kind in (WeightsError, GatedModel, NetworkError)}
 """Scripts of ours end with the exit codes that homeport itself has."""
 
@@ -47,6 +48,8 @@ class Build:
     body: Mapping[str, Any]  # Any: JSON, and Refs
     """As Cloud Build takes it, without the tag."""
     needs: tuple[str, ...] = ()
+    tell: Callable[[str], None] | None = None
+    """Is given the lines that the build has written last, each time that it is looked at."""
 
     async def run(self, outputs: Outputs) -> Any:  # Any: JSON
         """
@@ -65,6 +68,9 @@ class Build:
                 )
             await pauses.pause()
             build = await self.google.get("cloudbuild", f"{self._builds}/{build['id']}")
+            if self.tell is not None and build["status"] == "WORKING":
+                for line in await self._last_lines(build):
+                    self.tell(line)
         if build["status"] != "SUCCESS":
             raise await self._why(build)
         return build
@@ -98,7 +104,7 @@ class Build:
             words, _, hint = said.partition("; ")
             return _MEANT[code](words, hint=f"{hint}; {log}" if hint else log)
         why = build.get("failureInfo", {}).get("detail") or build.get("statusDetail") or build["status"]
-        tail = "".join(f"\n  {line}" for line in lines)
+        tail = "".join(f"\n  {line}" for line in lines[-_LAST_LINES:])
         return OperationFailed(f"{self.what} failed: {said or why}{tail}", hint=log)
 
     async def _last_lines(self, build: Any) -> list[str]:  # Any: JSON
@@ -107,13 +113,15 @@ class Build:
             "resourceNames": [f"projects/{self.google.project}"],
             "filter": f'resource.type="build" AND resource.labels.build_id="{build["id"]}"',
             "orderBy": "timestamp desc",
-            "pageSize": _LAST_LINES,
+            "pageSize": _PAGE,
         }
         try:
             page = await self.google.post("logging", "v2/entries:list", body, repeatable=True)
         except HomeportError:
             return []
-        return [str(entry.get("textPayload", "")) for entry in reversed(page.get("entries") or ())]
+        # Lines that were written at once have one time; what orders them is Logging's own id.
+        entries = sorted(page.get("entries") or (), key=lambda entry: (entry["timestamp"], entry["insertId"]))
+        return [str(entry.get("textPayload", "")) for entry in entries]
 
     @property
     def _builds(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from homeport.weights.manifest import Pin, PinnedFile, digest
 TIMEOUT_S = 3 * 3600
 """Of the build: the largest models of the catalog at the slowest rate that was published for one."""
 _AT_ONCE = 4
+_SO_FAR = re.compile(r"([\d.]+) of ([\d.]+) MB")
+"""As the carrier says how far it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +137,7 @@ class StoredWeights:
     async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
         """Bring what is missing, then the manifest."""
         if self.folder is None:
-            await while_it_spreads(lambda: self._carry().run(outputs), outputs, self.needs)
+            await while_it_spreads(lambda: self._carry(progress).run(outputs), outputs, self.needs)
         else:
             await self._upload(self.folder, patient(self.google, outputs, self.needs), progress)
         live = await self.read()
@@ -168,7 +171,12 @@ class StoredWeights:
                 continue
         return (f"weights in {self.uri}",) if names else ()
 
-    def _carry(self) -> Build:
+    def _carry(self, progress: Progress) -> Build:
+        def tell(line: str) -> None:
+            found = _SO_FAR.search(line)
+            if found:
+                progress.advanced(self.id, int(float(found[1]) * 1e6), int(float(found[2]) * 1e6))
+
         key = hashlib.sha256(f"{self.uri} {self.pin.revision}".encode()).hexdigest()[:16]
         return Build(
             google=self.google,
@@ -177,6 +185,7 @@ class StoredWeights:
             what=f"the build that carries {self.pin.source}",
             body=self.build,
             needs=self.needs,
+            tell=tell,
         )
 
     def _origin(self) -> str:

@@ -125,9 +125,9 @@ class Run:
     def _watch(self, number: int, step: dict[str, Any], running: Running) -> None:  # Any: JSON
         """Look at a process until it has ended; its time is this machine's own."""
         ran = running.poll()
+        self._log.step(number, *(running.fresh() if ran is None else ran.lines))
         if ran is not None:
             del self._running[number]
-            self._log.step(number, *ran.lines)
             self._end_step(number, step, ran)
         elif running.seconds > (seconds(step.get("timeout")) or self._limit):
             self._time_out(step)

@@ -18,7 +18,7 @@ class Process:
     """Python with these arguments, alone with the environment that it is given. What it says goes to `log`."""
 
     def __init__(self, arguments: Sequence[str], folder: Path, env: Mapping[str, str], log: Path) -> None:
-        self._log, self._begun = log, time.monotonic()
+        self._log, self._read, self._begun = log, 0, time.monotonic()
         with log.open("wb") as out:
             # A session of its own: Ctrl-C at the rehearsal's terminal ends the build in order, not in the middle.
             self._process = subprocess.Popen(
@@ -31,15 +31,28 @@ class Process:
         """How long it has run."""
         return time.monotonic() - self._begun
 
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
+    def fresh(self) -> Sequence[str]:
+        """The lines that it has written since this was last asked; one that is not whole yet comes later."""
+        if not self._log.exists():
+            return ()
+        with self._log.open("rb") as file:
+            file.seek(self._read)
+            new = file.read()
+        whole = new if self._process.returncode is not None else new[: new.rfind(b"\n") + 1]
+        self._read += len(whole)
+        return whole.decode(errors="replace").splitlines()
+
     def poll(self) -> Ran | None:
-        """What came of it; None while it runs."""
+        """What came of it, with the lines that are not told yet; None while it runs."""
         code = self._process.poll()
         if code is None:
             return None
-        lines = (
-            self._log.read_text(encoding="utf-8", errors="replace").splitlines() if self._log.exists() else []
-        )
-        return Ran(code=code if code >= 0 else 128 - code, lines=lines, seconds=self.seconds)
+        return Ran(code=code if code >= 0 else 128 - code, lines=self.fresh(), seconds=self.seconds)
 
     def stop(self) -> None:
         """Kill it, and whatever it has started."""

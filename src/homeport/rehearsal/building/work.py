@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _PYTHON = re.compile(r"(?:^|/)python(?::|@|$)")
 _DOCKER = re.compile(r"(?:^|/)docker(?::|@|$)")
-_PASSED_ON = ("HF_ENDPOINT", "HOMEPORT_PIECE", "HOMEPORT_PAUSE_S")
+_PASSED_ON = ("HF_ENDPOINT", "HOMEPORT_PIECE", "HOMEPORT_PAUSE_S", "HOMEPORT_TELL_EVERY_S")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,7 +84,7 @@ class Worked:
         env |= {name: value.replace("/workspace", root) for name, value in step.env.items()}
         env |= {"HOME": root, "PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONUNBUFFERED": "1"}
         env |= {"HOMEPORT_ACCESS_TOKEN": f"rehearsal.{step.account}", "HOMEPORT_STORAGE_URL": self.url}
-        self._running = [process for process in self._running if process.poll() is None]
+        self._running = [process for process in self._running if process.runs]
         process = Process(arguments, workspace, env, self.folder / step.build / f"step-{step.number}.log")
         self._running.append(process)
         return process
