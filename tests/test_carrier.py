@@ -101,6 +101,14 @@ def test_a_damaged_gguf_never_has_its_name(here: Place, tmp_path: Path) -> None:
     here.hub.faults(FILE.path).damaged = 0
 
 
+def test_a_file_that_is_shorter_than_pinned_is_damaged_not_waited_for(here: Place, tmp_path: Path) -> None:
+    short = DATA[:-5]
+    commit = here.hub.push("org/short", {FILE.path: short})
+    ran = run(here, tmp_path, Job(origin=f"hf:org/short@{commit}", goal=str(tmp_path), files=(FILE,)))
+    assert ran.returncode == WeightsError.exit_code
+    assert f"{len(short)} bytes, should have {SHA} and {len(DATA)} bytes, twice" in ran.stdout
+
+
 def test_a_file_that_is_not_there_is_named(here: Place, tmp_path: Path) -> None:
     commit = here.hub.push("org/name", {"other.gguf": DATA})
     ran = run(here, tmp_path, Job(origin=f"hf:org/name@{commit}", goal=str(tmp_path), files=(FILE,)))

@@ -26,7 +26,11 @@ _PASSED_ON = ("HF_ENDPOINT", "HOMEPORT_PIECE", "HOMEPORT_PAUSE_S", "HOMEPORT_TEL
 
 @dataclass(slots=True, kw_only=True)
 class Worked:
-    """Steps that run here: scripts of Python images, and `docker build`. All others are acted out."""
+    """
+    Steps that run here: scripts of Python images, and `docker build`. All others are acted out.
+
+    For a rehearsal on a socket: on a clock that jumps, nothing real would have time to happen.
+    """
 
     url: str
     """The rehearsal's own address, at which a step reaches Cloud Storage."""
