@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 
 import click
@@ -38,6 +39,7 @@ def command() -> None:
 def serve(app: App, port: int, project: str, speed: float, faults: tuple[str, ...], pretend: bool) -> None:
     """Answer Google's APIs on loopback until Ctrl-C. What was made is gone then."""
     from homeport.rehearsal import server
+    from homeport.rehearsal.building import Worked
     from homeport.rehearsal.clock import Clock
     from homeport.rehearsal.cloud import Cloud, Project
     from homeport.rehearsal.containers import Willing
@@ -53,6 +55,7 @@ def serve(app: App, port: int, project: str, speed: float, faults: tuple[str, ..
     terminal = app.terminal()
     with server.listen(port) as listening:
         taken = listening.getsockname()[1]
+        cloud.steps = steps = Worked(url=f"http://{server.HOST}:{taken}", env=os.environ)
         at = "" if taken == _PORT else f" --port {taken}"
         of = "" if project == Project().id else f" --project {project}"
         terminal.say(f"Google Cloud is rehearsed on http://{server.HOST}:{taken}, as project {project}.")
@@ -61,7 +64,7 @@ def serve(app: App, port: int, project: str, speed: float, faults: tuple[str, ..
         )
         terminal.say(f'  eval "$(homeport rehearse env{at}{of})"')
         terminal.say("Ctrl-C ends it.")
-        server.serve(cloud, listening)
+        server.serve(cloud, listening, closing=steps.close)
 
 
 @command.command("env")

@@ -30,6 +30,10 @@ class Call:
     content: bytes | None = None
     """Sent as it is, instead of `body`."""
     content_type: str = "application/octet-stream"
+    content_range: str = ""
+    """Which bytes `content` is of what is uploaded in pieces, such as `bytes 0-262143/*`."""
+    accepts: tuple[int, ...] = ()
+    """Answers beyond 2xx that are none of a refusal."""
     waits: float = 0.0
     """Seconds that it may take beyond what others may."""
 

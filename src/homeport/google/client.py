@@ -15,9 +15,10 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from homeport.errors import AlreadyExists, GoogleError, HomeportError, NetworkError, PermissionDenied
@@ -167,6 +168,12 @@ class Google:
         sort = storage.Sort(content_type=content_type, if_generation_match=if_generation_match)
         return await storage.upload(self, bucket, name, data, sort)
 
+    async def upload_file(
+        self, bucket: str, name: str, path: Path, *, sha256: str | None, tell: Callable[[int], None]
+    ) -> storage.Sent:
+        """The object that was made of a file of any size. See `storage.upload_file`."""
+        return await storage.upload_file(self, storage.File(bucket, name, path, sha256), tell)
+
     async def finish(
         self,
         api: str,
@@ -220,7 +227,7 @@ class Google:
         if answer.status_code == 401:
             renewed = await self.credentials.renewed(token)
             answer = await self._sent(call, renewed.reveal())
-        if answer.is_success:
+        if answer.is_success or answer.status_code in call.accepts:
             return answer
         refusal = read(answer.status_code, answer.content)
         wait = wait_of(answer.headers.get("retry-after", ""), answer.headers.get("date", ""))
@@ -242,6 +249,8 @@ class Google:
             headers["x-goog-user-project"] = self.credentials.quota_project
         if call.content is not None:
             headers["content-type"] = call.content_type
+        if call.content_range:
+            headers["content-range"] = call.content_range
         seconds = self.settings.attempt + call.waits
         try:
             async with asyncio.timeout(seconds):

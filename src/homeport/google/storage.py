@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import parse_qsl, quote, urlsplit
 
-from homeport.errors import Conflict, GoogleError
+from homeport.errors import Conflict, GoogleError, HomeportError, NotFound, WeightsError
 from homeport.google.call import Call
 
 if TYPE_CHECKING:
@@ -16,6 +19,10 @@ if TYPE_CHECKING:
 
 _PER_SECOND = 256 * 1024
 """The slowest line that an upload is given time for."""
+PIECE = 32 * 256 * 1024
+"""Pieces of an upload must be multiples of 256 KiB, but for the last."""
+_SESSIONS = 3
+_MORE = 308
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,3 +64,131 @@ async def upload(google: Google, bucket: str, name: str, data: bytes, sort: Sort
             hint="run the same command again",
         )
     return made
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of this machine that shall be an object."""
+
+    bucket: str
+    name: str
+    path: Path
+    sha256: str | None
+    """What it must be; None for whatever it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """An object that was made of a file."""
+
+    size: int
+    sha256: str
+    crc32c: str
+    """As Google writes it: base64, most significant byte first."""
+
+
+async def upload_file(google: Google, file: File, tell: Callable[[int], None]) -> Sent:
+    """
+    The object made of a file of any size, sent piece by piece; a broken connection costs no more than a piece.
+
+    `tell` is given the bytes that have arrived since it was last called; less than 0 where an upload begins anew.
+    The last piece is only sent once the sha256 of the whole is the right one: raises `WeightsError` where it is
+    another or the file cannot be read.
+    """
+    for number in range(_SESSIONS):
+        sent = 0
+
+        def count(more: int) -> None:
+            nonlocal sent
+            sent += more
+            tell(more)
+
+        try:
+            return await _session(google, file, count)
+        except NotFound:
+            # Google forgets a session now and then, and the bytes with it. A bucket that is missing is NotFound, too.
+            if number == _SESSIONS - 1 or not sent:
+                raise
+            tell(-sent)
+    raise AssertionError("the last session returns or raises")
+
+
+async def _session(google: Google, file: File, tell: Callable[[int], None]) -> Sent:
+    about = {"metadata": {"sha256": file.sha256}} if file.sha256 else {}
+    begun = await google.send(
+        Call(
+            verb="POST",
+            api="storage",
+            path=f"upload/storage/v1/b/{file.bucket}/o",
+            query={"uploadType": "resumable", "name": file.name},
+            body=about,
+        )
+    )
+    where = urlsplit(begun.headers["location"])
+    hashed, at = hashlib.sha256(), 0
+    with _opened(file.path) as opened:
+        piece = await _piece(opened, file.path)
+        while True:
+            after = await _piece(opened, file.path)
+            hashed.update(piece)
+            end = at + len(piece)
+            if not after and file.sha256 not in {None, hashed.hexdigest()}:
+                raise WeightsError(
+                    f"{file.path} has the sha256 {hashed.hexdigest()}, should have {file.sha256}",
+                    hint="it has changed since it was looked at: run the same command again",
+                )
+            made = await _send(google, where.path, where.query, piece, at, "*" if after else end)
+            tell(len(piece))
+            if not after:
+                return Sent(size=end, sha256=hashed.hexdigest(), crc32c=made["crc32c"])
+            piece, at = after, end
+
+
+async def _send(
+    google: Google, path: str, query: str, piece: bytes, at: int, whole: int | str
+) -> Any:  # Any: JSON
+    """The object after its last piece. The same piece sent twice is one piece: what is there is not taken again."""
+    have, end = at, at + len(piece)
+    while True:
+        rest = piece[have - at :]
+        call = Call(
+            verb="PUT",
+            api="storage",
+            path=path.lstrip("/"),
+            query=dict(parse_qsl(query)),
+            content=rest,
+            content_range=f"bytes {have}-{end - 1}/{whole}" if rest else f"bytes */{whole}",
+            accepts=(_MORE,),
+            waits=len(rest) / _PER_SECOND,
+        )
+        answer = await google.send(call)
+        if answer.status_code != _MORE:
+            return answer.json()
+        reached = int(answer.headers.get("range", "").rpartition("-")[2] or -1) + 1
+        if reached == end and whole == "*":
+            return None
+        if reached <= have:
+            raise GoogleError(
+                f"Cloud Storage takes no more than {reached} bytes of {path}",
+                request=call.text,
+                hint="run the same command again",
+            )
+        have = reached
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+async def _piece(opened: BinaryIO, path: Path) -> bytes:
+    try:
+        return await asyncio.to_thread(opened.read, PIECE)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> HomeportError:
+    return WeightsError(f"{path} cannot be read: {error.strerror}", hint="check the disk and its permissions")

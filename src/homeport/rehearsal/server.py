@@ -98,8 +98,8 @@ def listen(port: int) -> socket.socket:
     return listening
 
 
-def serve(cloud: Cloud, listening: socket.socket) -> None:
-    """Answer until Ctrl-C or SIGTERM, and end what runs. Raises `HomeportError` where the extra `homeport[rehearse]` is not installed."""
+def serve(cloud: Cloud, listening: socket.socket, *, closing: Callable[[], None] = lambda: None) -> None:
+    """Answer until Ctrl-C or SIGTERM, then end what runs and do `closing`. Raises `HomeportError` where the extra `homeport[rehearse]` is not installed."""
     try:
         import uvicorn
     except ImportError as error:
@@ -123,6 +123,7 @@ def serve(cloud: Cloud, listening: socket.socket) -> None:
     finally:
         if isinstance(cloud.containers, Engines):
             cloud.containers.shutdown()
+        closing()
 
 
 def environment(url: str, project: str, caller: str = OWNER) -> dict[str, str]:

@@ -49,11 +49,40 @@ class Ran:
     seconds: float = 1.0
 
 
+class Running(Protocol):
+    """A step that takes its own time, whatever the clock's pace: a real process."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it has run, in seconds of this machine."""
+        ...
+
+    def fresh(self) -> Sequence[str]:
+        """The lines that it has written since this was last asked."""
+        ...
+
+    def poll(self) -> Ran | None:
+        """What came of it, with the lines that are not told yet; None while it runs."""
+        ...
+
+    def stop(self) -> None:
+        """End it."""
+        ...
+
+
 class Steps(Protocol):
     """Runs steps. What it does to the cloud it does at once; the build goes on after the seconds that it names."""
 
-    def run(self, cloud: Cloud, step: Step) -> Ran:
-        """What comes of a step."""
+    def run(self, cloud: Cloud, step: Step) -> Ran | Running:
+        """What comes of a step, or what will tell it later."""
+        ...
+
+    def pushed(self, cloud: Cloud, build: str, reference: str, digest: str) -> None:
+        """A build has pushed an image. Raises `ApiError` where it has not made that image."""
+        ...
+
+    def ended(self, build: str) -> None:
+        """The build of that id is over: what it has on disk can go."""
         ...
 
 
@@ -64,7 +93,7 @@ class Acted:
     failing: dict[str, Ran] = field(default_factory=dict)
     """What comes of steps by their id or image, or a pattern such as `*docker`."""
 
-    def run(self, cloud: Cloud, step: Step) -> Ran:
+    def run(self, cloud: Cloud, step: Step) -> Ran | Running:
         """What comes of a step."""
         for pattern, ran in self.failing.items():
             if fnmatchcase(step.id, pattern) or fnmatchcase(step.image, pattern):
@@ -74,6 +103,12 @@ class Acted:
                 if re.search(pattern, step.image):
                     return act(cloud, step)
         return Ran(seconds=5, lines=[f"{step.entrypoint or step.image}: acted out"])
+
+    def pushed(self, cloud: Cloud, build: str, reference: str, digest: str) -> None:
+        """Nothing: an image that is acted out has no content."""
+
+    def ended(self, build: str) -> None:
+        """Nothing: there is nothing on disk."""
 
 
 def _docker(cloud: Cloud, step: Step) -> Ran:
@@ -127,6 +162,7 @@ def _pushed(cloud: Cloud, step: Step, images: list[str], seconds: float) -> Ran:
         digest = image_digest(step.inputs, image)
         lines.append(f"The push refers to repository [{image.partition(':')[0]}]")
         try:
+            cloud.steps.pushed(cloud, step.build, image, digest)
             push_as(cloud, step.account, image, digest)
         except ApiError as error:
             return Ran(code=1, lines=[*lines, error.message], seconds=seconds)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from homeport.errors import ApiDisabled, GoogleError, HomeportError, NotFound, OperationFailed
-from homeport.google import ANSWER_LOST, Google
+from homeport.errors import ApiDisabled, HomeportError, NotFound
+from homeport.google import Google
 from homeport.progress import Progress
-from homeport.reconcile import Change, Outputs, needs_of, resolve
-from homeport.resources.patience import patient, while_it_spreads
-
-_UNDER_WAY = ("PENDING", "QUEUED", "WORKING")
-DEADLINE_S = 3600.0
-_POLL_S = 5.0
+from homeport.reconcile import Change, Outputs, needs_of
+from homeport.resources.build import Build
+from homeport.resources.patience import while_it_spreads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +79,7 @@ class Image:
 
     async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
         """Build it, or wait for the build of it that is under way."""
-        return await while_it_spreads(lambda: self._built(outputs, progress), outputs, self.needs)
+        return await while_it_spreads(lambda: self._built(outputs), outputs, self.needs)
 
     async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
         """Nothing: it never differs."""
@@ -93,56 +89,17 @@ class Image:
         """Nothing: images go with their repository."""
         return ()
 
-    async def _built(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
-        build = await self._under_way() or await self._begun(outputs)
-        loop = asyncio.get_running_loop()
-        until = loop.time() + DEADLINE_S
-        while build["status"] in _UNDER_WAY:
-            if loop.time() > until:
-                raise OperationFailed(
-                    f"the build of {self.package} takes longer than {DEADLINE_S / 60:.0f} minutes",
-                    hint=f"its log: {build.get('logUrl', '')}; run the same command again to wait on",
-                )
-            await asyncio.sleep(_POLL_S)
-            build = await self.google.get("cloudbuild", f"{self._builds}/{build['id']}")
-        if build["status"] != "SUCCESS":
-            why = build.get("failureInfo", {}).get("detail") or build.get("statusDetail") or build["status"]
-            raise OperationFailed(
-                f"the build of {self.package} failed: {why}", hint=f"its log: {build.get('logUrl', '')}"
-            )
+    async def _built(self, outputs: Outputs) -> Any:  # Any: JSON
+        build = Build(
+            google=self.google,
+            region=self.region,
+            mark=f"homeport-{self.package}-{self.tag}",
+            what=f"the build of {self.package}",
+            body={**self.build, "images": [f"{self.reference}:{self.tag}"]},
+            needs=self.needs,
+        )
+        await build.run(outputs)
         live = await self.read()
         if live is None:
             raise HomeportError(f"{self.summary({})} was built, and is not in its repository")
         return live
-
-    async def _begun(self, outputs: Outputs) -> Any:  # Any: JSON
-        body = {
-            **resolve(self.build, outputs, final=True),
-            "images": [f"{self.reference}:{self.tag}"],
-            "tags": [self._mark],
-        }
-        try:
-            google = patient(self.google, outputs, self.needs)
-            operation = await google.post("cloudbuild", self._builds, body)
-        except GoogleError as error:
-            # The answer was lost, and with it whether the build began: the mark tells.
-            found = await self._under_way() if error.reason == ANSWER_LOST else None
-            if found is None:
-                raise
-            return found
-        return operation["metadata"]["build"]
-
-    async def _under_way(self) -> Any | None:  # Any: JSON
-        builds = self.google.pages("cloudbuild", self._builds, "builds", filter=f'tags="{self._mark}"')
-        async for build in builds:
-            if build["status"] in _UNDER_WAY:
-                return build
-        return None
-
-    @property
-    def _builds(self) -> str:
-        return f"v1/projects/{self.google.project}/locations/{self.region}/builds"
-
-    @property
-    def _mark(self) -> str:
-        return f"homeport-{self.package}-{self.tag}"

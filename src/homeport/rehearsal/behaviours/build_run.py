@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from homeport.rehearsal.behaviours.build_checks import TIMEOUT, seconds, variabl
 from homeport.rehearsal.behaviours.build_secrets import secret
 from homeport.rehearsal.behaviours.registry_images import parse
 from homeport.rehearsal.errors import ApiError
-from homeport.rehearsal.steps import Ran, Step
+from homeport.rehearsal.steps import Ran, Running, Step
 from homeport.rehearsal.store import Kept
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _QUEUED_FOR = 2.0
 _FETCHES_IN = 3.0
 _PUSHES_IN = 6.0
+_LOOKS_EVERY = 0.1
+"""Seconds of this machine."""
 _SIZE = 180_000_000
 RUNNING = ("QUEUED", "WORKING")
 _DOCKER = ("gcr.io/cloud-builders/docker", "docker")
@@ -37,6 +39,7 @@ class Run:
         self._limit = seconds(self._body.get("timeout")) or TIMEOUT
         self._log = build_log.Log(cloud, build, account)
         self._steps: list[dict[str, Any]] = self._body["steps"]  # Any: JSON
+        self._running: dict[int, Running] = {}
         self._at = 0.0
         """Seconds that the build has worked, whatever the clock's pace."""
 
@@ -101,6 +104,10 @@ class Run:
         except ApiError as error:
             self._fail_step(number, step, error.message)
             return
+        if not isinstance(ran, Ran):
+            self._running[number] = ran
+            self._watch(number, step, ran)
+            return
         self._log.step(number, *ran.lines)
         limit = seconds(step.get("timeout")) or self._limit
         began = self._at
@@ -114,6 +121,25 @@ class Run:
             self._end_step(number, step, ran)
 
         self._later(ran.seconds, ended)
+
+    def _watch(self, number: int, step: dict[str, Any], running: Running) -> None:  # Any: JSON
+        """Look at a process until it has ended; its time is this machine's own."""
+        ran = running.poll()
+        self._log.step(number, *(running.fresh() if ran is None else ran.lines))
+        if ran is not None:
+            del self._running[number]
+            self._end_step(number, step, ran)
+        elif running.seconds > (seconds(step.get("timeout")) or self._limit):
+            self._time_out(step)
+        else:
+            self._look_again(lambda: self._watch(number, step, running))
+
+    def _look_again(self, look: Callable[[], None]) -> None:
+        def act() -> None:
+            if self._body["status"] in RUNNING:
+                look()
+
+        self._cloud.clock.after(_LOOKS_EVERY * self._cloud.clock.speed, act)
 
     def _handed(self, number: int, step: Mapping[str, Any]) -> Step:  # Any: JSON
         options = self._body.get("options") or {}
@@ -181,6 +207,7 @@ class Run:
             digest = image_digest(self._build.hidden["inputs"], image)
             try:
                 self._check_built(image)
+                self._cloud.steps.pushed(self._cloud, self._body["id"], image, digest)
                 push_as(self._cloud, self._account, image, digest)
             except ApiError as error:
                 text = f'error pushing image "{image}": retry budget exhausted (10 attempts): step exited with non-zero status: 1'
@@ -218,6 +245,10 @@ class Run:
         self._end("SUCCESS", None)
 
     def _end(self, status: str, error: ApiError | None) -> None:
+        for running in self._running.values():
+            running.stop()
+        self._running.clear()
+        self._cloud.steps.ended(self._body["id"])
         now = self._cloud.clock.text()
         for step in self._steps:
             if step["status"] == "WORKING":

@@ -1,1 +1,1 @@
-"""Cloud Run: what is looked at before, made, and explained when it fails."""
+"""Cloud Run with a GPU: what an endpoint is made of there, what is looked at before, and why it failed."""

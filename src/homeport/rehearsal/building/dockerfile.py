@@ -1,0 +1,132 @@
+"""Dockerfiles, as far as homeport writes them: an image of one stage, made of a base and of files."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+_BASES = {
+    "ollama/ollama": (["/bin/ollama"], ["serve"]),
+    "vllm/vllm-openai": (["vllm", "serve"], []),
+}
+"""What containers of these run, by entrypoint and command."""
+
+
+class Refused(Exception):
+    """What docker would say, or what is not rehearsed."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Image:
+    """What an image is made of."""
+
+    base: str = ""
+    env: dict[str, str] = field(default_factory=dict)
+    entrypoint: list[str] = field(default_factory=list)
+    cmd: list[str] = field(default_factory=list)
+    workdir: str = "/"
+    labels: dict[str, str] = field(default_factory=dict)
+    copies: list[tuple[str, str]] = field(default_factory=list)
+    """What of the build's folder is copied to which path of the image."""
+
+
+def parse(text: str) -> Image:
+    """The image that a Dockerfile describes. Raises `Refused` for an instruction that is not rehearsed."""
+    image = Image()
+    for word, rest in _instructions(text):
+        if not image.base and word != "FROM":
+            raise Refused("no build stage in current context")
+        if word == "FROM":
+            _from(image, rest)
+        elif word in {"ENV", "LABEL"}:
+            (image.env if word == "ENV" else image.labels).update(_pairs(word, rest))
+        elif word == "COPY":
+            _copy(image, rest)
+        elif word in {"ENTRYPOINT", "CMD"}:
+            _runs(image, word, rest)
+        elif word == "WORKDIR":
+            image.workdir = str(PurePosixPath(image.workdir) / rest)
+        elif word not in {"RUN", "USER", "EXPOSE"}:
+            raise Refused(f"a rehearsal knows no {word} in a Dockerfile")
+    if not image.base:
+        raise Refused("file with no instructions")
+    return image
+
+
+def copied(image: Image, context: Path, root: Path) -> None:
+    """Copy what the image holds from the build's folder to `root`. Raises `Refused` for what is not there."""
+    for source, target in image.copies:
+        origin = (context / source.lstrip("/")).resolve()
+        if not origin.is_relative_to(context.resolve()) or not origin.exists():
+            raise Refused(f'failed to compute cache key: "/{source}": not found')
+        if not origin.is_file():
+            raise Refused(f"a rehearsal copies files, and {source} is none")
+        path = root / target.lstrip("/")
+        goal = path / origin.name if target.endswith("/") else path
+        if not goal.resolve().is_relative_to(root.resolve()):
+            raise Refused(f"{target} leaves the image")
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        goal.unlink(missing_ok=True)
+        goal.hardlink_to(origin)
+
+
+def _instructions(text: str) -> Iterator[tuple[str, str]]:
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    for line in re.sub(r"\\\n", " ", "\n".join(lines)).splitlines():
+        word, _, rest = line.strip().partition(" ")
+        yield word.upper(), rest.strip()
+
+
+def _from(image: Image, rest: str) -> None:
+    words = rest.split()
+    if image.base or len(words) != 1:
+        raise Refused("a rehearsal knows Dockerfiles of one stage only")
+    image.base = words[0]
+    name = words[0].partition("@")[0]
+    name = name.rpartition(":")[0] if ":" in name.rpartition("/")[2] else name
+    for known, (entrypoint, cmd) in _BASES.items():
+        if name == known or name.endswith(f"/{known}"):
+            image.entrypoint, image.cmd = list(entrypoint), list(cmd)
+
+
+def _pairs(word: str, rest: str) -> dict[str, str]:
+    try:
+        words = shlex.split(rest)
+    except ValueError as error:
+        raise Refused(f"{word} {rest}: {error}") from error
+    if not words or any("=" not in one for one in words):
+        raise Refused(f"{word} must have the form NAME=VALUE")
+    # A dollar of its own is written with a backslash, which shlex leaves where it is.
+    return {name: value.replace("\\$", "$") for name, _, value in (one.partition("=") for one in words)}
+
+
+def _copy(image: Image, rest: str) -> None:
+    words = _list(rest) or [word for word in shlex.split(rest) if not word.startswith("--chmod=")]
+    if any(word.startswith("--") for word in words):
+        raise Refused(f"a rehearsal does not know COPY {rest}")
+    if len(words) < 2 or (len(words) > 2 and not words[-1].endswith("/")):
+        raise Refused("COPY requires at least two arguments, and a folder for more than one file")
+    target = words[-1] if words[-1].startswith("/") else f"{image.workdir.rstrip('/')}/{words[-1]}"
+    image.copies += [(source, target) for source in words[:-1]]
+
+
+def _runs(image: Image, word: str, rest: str) -> None:
+    found = _list(rest) if rest.startswith("[") else ["/bin/sh", "-c", rest]
+    if word == "CMD":
+        image.cmd = found
+    else:
+        image.entrypoint, image.cmd = found, []
+
+
+def _list(rest: str) -> list[str]:
+    if not rest.startswith("["):
+        return []
+    try:
+        found = json.loads(rest)
+    except ValueError as error:
+        raise Refused(f"{rest} is no list in JSON") from error
+    return [str(one) for one in found]

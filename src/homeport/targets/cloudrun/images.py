@@ -1,0 +1,243 @@
+"""
+The images that serve: what goes into them, and the build that makes them.
+
+Their tag is the hash of all that goes in, so that what is there already is not built again.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from homeport.errors import SpecError
+from homeport.google import Google
+from homeport.reconcile import Joined, Ref
+from homeport.resources.image import Image
+from homeport.weights.carrier import PYTHON, Job
+from homeport.weights.manifest import Pin, PinnedFile
+
+PACKAGE = "serving"
+MODEL_FILE = "/models/model.gguf"
+"""Where a GGUF of one's own lies in an image."""
+_DOCKER = "gcr.io/cloud-builders/docker"
+_WORKSPACE = "/workspace"
+_SECONDS = 7200
+_DISK_GB = 200
+_LARGE = "E2_HIGHCPU_32"
+"""32 GB of memory: the build loads the model once."""
+_SMALL = "E2_HIGHCPU_8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gguf:
+    """A GGUF that the build fetches and holds against its sha256."""
+
+    origin: str
+    """`hf:ORG/NAME@COMMIT` or `gs://BUCKET/PREFIX`."""
+    file: PinnedFile
+    """With its sha256, relative to the origin."""
+    token: str | Ref | Joined | None = None
+    """The version of the secret that holds the hub's token."""
+
+    @property
+    def text(self) -> str:
+        """Which weights these are, for a label."""
+        return f"{self.origin}:{self.file.path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What goes into an image."""
+
+    dockerfile: str
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Texts by path, beside the Dockerfile."""
+    base: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    gguf: Gguf | None = None
+    """What the build fetches to `model.gguf`, beside the Dockerfile."""
+    machine: str = _SMALL
+    """Cloud Build's name of the machine that builds it."""
+
+
+def gguf_of(pin: Pin, token: str | Ref | Joined | None = None) -> Gguf:
+    """The one GGUF that a pin of a hub names. Raises `SpecError` for anything else."""
+    kind, _, rest = pin.source.partition(":")
+    if kind != "hf" or len(pin.files) != 1 or not pin.files[0].path.endswith(".gguf"):
+        raise SpecError(
+            f"{pin.source} is no single GGUF of a hub, and that is what a build can fetch",
+            hint="name hf:ORG/NAME:FILE.gguf, or bring the file into a bucket first",
+        )
+    repo = rest.partition("@")[0].partition(":")[0]
+    return Gguf(origin=f"hf:{repo}@{pin.revision}", file=pin.files[0], token=token)
+
+
+def image(
+    google: Google, *, name: str, region: str, recipe: Recipe, account: str, after: tuple[str, ...] = ()
+) -> Image:
+    """The image of `recipe` in the repository `name`, built as `account` (an e-mail)."""
+    steps = [_written(recipe)]
+    if recipe.gguf is not None:
+        job = Job(origin=recipe.gguf.origin, goal=_WORKSPACE, files=(recipe.gguf.file,), renamed="model.gguf")
+        steps.append(job.step(token=recipe.gguf.token is not None))
+    made = Image(
+        google=google,
+        repository=name,
+        region=region,
+        package=PACKAGE,
+        tag=_hash(steps),
+        build={},
+        after=after,
+    )
+    reference = f"{made.reference}:{made.tag}"
+    steps.append({"name": _DOCKER, "id": "build", "args": ["build", "-t", reference, "."]})
+    build: dict[str, Any] = {  # Any: JSON, and Refs
+        "steps": steps,
+        "timeout": f"{_SECONDS}s",
+        "options": {
+            "logging": "CLOUD_LOGGING_ONLY",
+            "machineType": recipe.machine,
+            "diskSizeGb": str(_DISK_GB),
+        },
+        "serviceAccount": f"projects/{google.project}/serviceAccounts/{account}",
+    }
+    if recipe.gguf is not None and recipe.gguf.token is not None:
+        secret = {"versionName": recipe.gguf.token, "env": "HF_TOKEN"}
+        build["availableSecrets"] = {"secretManager": [secret]}
+    return replace(made, build=build)
+
+
+def ollama_recipe(
+    *,
+    base: str,
+    model_name: str,
+    weights: str | Gguf,
+    template: str = "",
+    parameters: Mapping[str, str] = {},
+    environment: Mapping[str, str] = {},
+) -> Recipe:
+    """
+    Ollama with one model in it, called `model_name`: a tag of Ollama's library, or a GGUF of one's own.
+
+    The build asks the server until it answers, brings the model, has it shown and loads it once. `template` and
+    `parameters` are a Modelfile's, and need a GGUF or change the library's model.
+    """
+    own = isinstance(weights, Gguf)
+    known_as = weights.text if isinstance(weights, Gguf) else f"ollama:{weights}"
+    labels = {"homeport.engine": "ollama", "homeport.model": model_name, "homeport.weights": known_as}
+    labels |= {"homeport.gguf": MODEL_FILE} if own else {}
+    lines = [
+        f"FROM {base}",
+        *_lines("LABEL", labels),
+        # The model lies where no volume and no home directory hides it, and nothing of it is removed at a start.
+        *_lines("ENV", {"OLLAMA_MODELS": "/models/ollama", "OLLAMA_NOPRUNE": "1"}),
+        "COPY bake.sh Modelfile /models/",
+        *([f"COPY model.gguf {MODEL_FILE}"] if own else []),
+        "RUN sh /models/bake.sh",
+        # What is for serving comes after the model is made: the building machine is another one.
+        *_lines("ENV", environment),
+    ]
+    source = MODEL_FILE if own else str(weights)
+    return Recipe(
+        dockerfile="".join(f"{line}\n" for line in lines),
+        files={
+            "bake.sh": _bake(model_name, "" if own else str(weights)),
+            "Modelfile": _modelfile(source, template, parameters),
+        },
+        base=base,
+        labels=labels,
+        gguf=weights if isinstance(weights, Gguf) else None,
+        machine=_LARGE,
+    )
+
+
+def vllm_recipe(*, base: str, files: Mapping[str, str] = {}, environment: Mapping[str, str] = {}) -> Recipe:
+    """VLLM with some files of ours, texts by their path in the image; no weights."""
+    labels = {"homeport.engine": "vllm"}
+    beside = {f"files/{number}-{PurePosixPath(path).name}": path for number, path in enumerate(files)}
+    lines = [
+        f"FROM {base}",
+        *_lines("LABEL", labels),
+        *(f"COPY {json.dumps([here, there])}" for here, there in beside.items()),
+        *_lines("ENV", environment),
+    ]
+    return Recipe(
+        dockerfile="".join(f"{line}\n" for line in lines),
+        files={here: files[there] for here, there in beside.items()},
+        base=base,
+        labels=labels,
+    )
+
+
+def _written(recipe: Recipe) -> dict[str, Any]:  # Any: JSON
+    """The step that writes the Dockerfile and what lies beside it: a build of ours has no source to fetch."""
+    texts = {"Dockerfile": recipe.dockerfile, **recipe.files}
+    encoded = {path: base64.b64encode(text.encode()).decode() for path, text in sorted(texts.items())}
+    script = (
+        "#!/usr/bin/env python3\n"
+        "import base64\n"
+        "import pathlib\n\n"
+        f"FILES = {json.dumps(encoded, indent=1)}\n"
+        "for name, text in FILES.items():\n"
+        f'    path = pathlib.Path("{_WORKSPACE}", name)\n'
+        "    path.parent.mkdir(parents=True, exist_ok=True)\n"
+        "    path.write_bytes(base64.b64decode(text))\n"
+    )
+    return {"name": PYTHON, "id": "write", "script": script}
+
+
+def _hash(steps: list[dict[str, Any]]) -> str:  # Any: JSON
+    return hashlib.sha256(json.dumps(steps, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _lines(word: str, values: Mapping[str, str]) -> list[str]:
+    """One line for each; what a Dockerfile would read into a value is escaped."""
+    for name, value in values.items():
+        if "\n" in value or "\r" in value:
+            raise SpecError(f"{name} has more than one line", hint="give a value of one line")
+    return [f"{word} {name}={_quoted(value)}" for name, value in values.items()]
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
+    return f'"{escaped}"'
+
+
+def _modelfile(source: str, template: str, parameters: Mapping[str, str]) -> str:
+    if '"""' in template:
+        raise SpecError('a template of Ollama cannot hold """', hint="use other quotes in it")
+    lines = [f"FROM {source}", *([f'TEMPLATE """{template}"""'] if template else [])]
+    return "".join(f"{line}\n" for line in (*lines, *(f"PARAMETER {k} {v}" for k, v in parameters.items())))
+
+
+def _bake(model_name: str, tag: str) -> str:
+    """The script that makes the model while the image is built. Every command's failure is the build's."""
+    name, pull = shlex.quote(model_name), f"ollama pull {shlex.quote(tag)}\n" if tag else ""
+    return f"""#!/bin/sh
+set -eu
+ollama serve >/tmp/ollama.log 2>&1 &
+server=$!
+trap 'tail -n 40 /tmp/ollama.log' EXIT
+asked=0
+until ollama list >/dev/null 2>&1; do
+  kill -0 "$server"
+  asked=$((asked + 1))
+  [ "$asked" -lt 600 ]
+  sleep 0.2
+done
+{pull}ollama create {name} -f /models/Modelfile
+ollama show {name}
+# An empty prompt loads the model, and says nothing.
+ollama run {name} '' </dev/null
+ollama stop {name}
+kill "$server"
+wait "$server" || true
+trap - EXIT
+rm -f /tmp/ollama.log
+"""

