@@ -198,7 +198,7 @@ def _parsed(text: str) -> dict[str, Any]:  # Any: JSON
     return value
 
 
-def _words(body: str) -> str:
+def words_of(body: str) -> str:
     """The words of a page, which is what Cloud Run's own refusals are; any other text as it is."""
     if not body.lstrip().lower().startswith(("<html", "<!doctype html")):
         return body.strip()
@@ -216,7 +216,7 @@ def refusal(status: int, body: str, *, hint: str = "") -> Refused:
         error = parsed.get("error", parsed)
         text = str(error.get("message", error) if isinstance(error, dict) else error)
     else:
-        text = _words(body)[:300] or "no explanation"
+        text = words_of(body)[:300] or "no explanation"
     hint = hint or {
         401: "the key is wrong or absent: `homeport env` shows the one that works",
         403: "this identity may not call the endpoint",
