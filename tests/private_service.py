@@ -6,10 +6,12 @@ import asyncio
 import base64
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+import httpx2
 
 from homeport.endpoint import Endpoint
 from homeport.errors import NoCredentials
@@ -18,6 +20,7 @@ from homeport.proxy import listen, running
 from homeport.proxy.server import served
 from homeport.secret import Secret
 
+_T = TypeVar("_T")
 NAME, MODEL = "home", "gemma-4-e4b"
 HOST = "home-123.us-central1.run.app"
 BASE_URL = f"https://{HOST}/v1"
@@ -60,7 +63,7 @@ class Seen:
     target: bytes
     headers: list[tuple[bytes, bytes]]
     body: bytearray = field(default_factory=bytearray)
-    pieces: int = 0
+    peer: tuple[str, int] | None = None
 
     def header(self, name: str) -> str | None:
         found = [value.decode() for key, value in self.headers if key == name.encode()]
@@ -84,6 +87,8 @@ class Service:
         self.asked = 0
         """Requests that came as far as the front: each would wake it."""
         self.seen: list[Seen] = []
+        self.arrived = asyncio.Event()
+        """Set when a piece of a body, be it empty, is at the engine."""
         self.tokens: list[str | None] = []
         self.hosts: list[str | None] = []
         self.pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
@@ -95,7 +100,7 @@ class Service:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # Any: ASGI
         self.asked += 1
-        seen = Seen(scope["method"], _target(scope), scope["headers"])
+        seen = Seen(scope["method"], _target(scope), scope["headers"], peer=scope["client"])
         self.tokens.append(seen.header("authorization"))
         self.hosts.append(seen.header("host"))
         status = self._front(seen)
@@ -125,9 +130,19 @@ class Service:
             headers.append((b"retry-after", self.retry_after.encode()))
         await _whole(send, status, headers, page)
 
+    async def _read(self, seen: Seen, receive: Any) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            seen.body += message["body"]
+            self.arrived.set()
+            if not message.get("more_body"):
+                return
+
     async def _echo(self, seen: Seen, receive: Any, send: Any) -> None:
         """Answers with `reply`, or with what was sent."""
-        await _read(seen, receive)
+        await self._read(seen, receive)
         headers = self.reply_headers or [(b"content-type", b"application/octet-stream")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         for piece in self.reply or [bytes(seen.body)]:
@@ -135,7 +150,7 @@ class Service:
         await send({"type": "http.response.body", "body": b""})
 
     async def _pieces(self, seen: Seen, receive: Any, send: Any) -> None:
-        await _read(seen, receive)
+        await self._read(seen, receive)
         headers = [(b"content-type", b"text/event-stream")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         leaving = asyncio.ensure_future(receive())
@@ -153,12 +168,12 @@ class Service:
                 return
 
     async def _broken(self, seen: Seen, receive: Any, send: Any) -> None:
-        await _read(seen, receive)
+        await self._read(seen, receive)
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"data: half", "more_body": True})
 
     async def _refused(self, seen: Seen, receive: Any, send: Any) -> None:
-        await _read(seen, receive)
+        await self._read(seen, receive)
         body = json.dumps({"error": {"message": "the engine's own"}}).encode()
         await _whole(send, 403, [(b"content-type", b"application/json")], body)
 
@@ -167,7 +182,7 @@ class Service:
         await _whole(send, 200, [(b"content-type", b"application/json")], json.dumps(listed).encode())
 
     async def _chat(self, seen: Seen, receive: Any, send: Any) -> None:
-        await _read(seen, receive)
+        await self._read(seen, receive)
         asked = json.loads(seen.body)
         words = asked["messages"][-1]["content"].split()
         if not asked.get("stream"):
@@ -198,22 +213,46 @@ async def proxied(
     progress: Progress | None = None,
 ) -> AsyncIterator[str]:
     """The address of a proxy before a service that runs."""
-    async with (
-        reached(service, identity) as endpoint,
-        running(endpoint, listen(0), models=models, progress=progress, cold_start="about 95 s") as url,
-    ):
-        yield url
+    end = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        endpoint = await _begun(group, reached(service, identity), end)
+        before = running(endpoint, listen(0), models=models, progress=progress, cold_start="about 95 s")
+        try:
+            yield await _begun(group, before, end)
+        finally:
+            end.set()
 
 
-async def _read(seen: Seen, receive: Any) -> None:
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return
-        seen.body += message["body"]
-        seen.pieces += 1
-        if not message.get("more_body"):
-            return
+async def _begun(group: asyncio.TaskGroup, stage: AbstractAsyncContextManager[_T], end: asyncio.Event) -> _T:
+    """What `stage` gives. It is left at the `end`, by itself: servers take their time, and need not do so in turn."""
+    begun: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
+
+    async def held() -> None:
+        async with stage as given:
+            begun.set_result(given)
+            await end.wait()
+
+    group.create_task(held())
+    return await begun
+
+
+def scene(
+    play: Callable[[Service, httpx2.AsyncClient], Coroutine[Any, Any, None]],
+    service: Service | None = None,
+    **options: Any,
+) -> Service:
+    """The service after `play`, which has a client of a proxy before it. Options are those of `proxied`."""
+    service = service or Service()
+
+    async def played() -> None:
+        async with (
+            proxied(service, **options) as url,
+            httpx2.AsyncClient(base_url=url, trust_env=False, timeout=20) as client,
+        ):
+            await play(service, client)
+
+    asyncio.run(played())
+    return service
 
 
 async def _whole(send: Any, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
