@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -12,6 +13,7 @@ import openai
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from homeport.proxy import listen, running
 from private_service import HOST, MODEL, YOU, Passport, Service, id_token, proxied, reached, scene
@@ -87,6 +89,23 @@ def test_events_come_one_by_one_as_they_are_made() -> None:
                 assert await anext(came) == b"data: %d\n\n" % number
             await service.pieces.put(None)
             assert [piece async for piece in came] == []
+
+    scene(play)
+
+
+def test_small_pieces_do_not_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    accepted: list[asyncio.Transport] = []
+    made = H11Protocol.connection_made
+
+    def connection_made(self: H11Protocol, transport: asyncio.Transport) -> None:
+        accepted.append(transport)
+        made(self, transport)
+
+    monkeypatch.setattr(H11Protocol, "connection_made", connection_made)
+
+    async def play(service: Service, client: httpx2.AsyncClient) -> None:
+        await client.get("/health")
+        assert accepted[0].get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
     scene(play)
 
