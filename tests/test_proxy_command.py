@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -79,6 +81,24 @@ def test_any_client_just_works_until_ctrl_c_which_ends_it_quietly(user: User) ->
         assert f"export {line}\n" in ended.stdout
     for word in ("openai", "curl", "Open WebUI"):
         assert word in ended.stderr
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
+@pytest.mark.usefixtures("logged_in")
+def test_curl_lists_and_streams(user: User) -> None:
+    def act(address: str) -> tuple[str, str]:
+        curl = ["curl", "--silent", "--show-error", "--no-buffer", "--noproxy", "*"]
+        body = json.dumps({"messages": [{"role": "user", "content": "one two"}], "stream": True})
+        asked = [[*curl, f"{address}/models"], [*curl, f"{address}/chat/completions", "--data", body]]
+        listed, streamed = (
+            subprocess.run(one, check=True, capture_output=True, text=True).stdout for one in asked
+        )
+        return listed, streamed
+
+    (listed, streamed), _ = with_proxy(user, Service(), act, "--model", MODEL)
+    assert json.loads(listed)["data"][0]["id"] == MODEL
+    assert streamed.count("data: ") == 3
+    assert streamed.endswith("data: [DONE]\n\n")
 
 
 @pytest.mark.usefixtures("logged_in")
