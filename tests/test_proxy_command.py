@@ -111,6 +111,19 @@ def test_a_port_that_is_taken_is_one_clear_error(user: User) -> None:
     assert ran.err.count("\n") == 2
 
 
+@pytest.mark.usefixtures("logged_in")
+def test_the_variables_come_as_json_too(user: User) -> None:
+    process = user.begin("proxy", "--port", "0", "--json", "--url", "https://home.run.app")
+    assert process.stdout is not None
+    try:
+        printed = "".join(iter(process.stdout.readline, "}\n")) + "}"
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    assert json.loads(printed)["OPENAI_API_KEY"] == "unused"
+    assert process.returncode == 0
+
+
 def test_who_is_not_logged_in_is_told_so_before_anything_is_served(user: User) -> None:
     ran = user.run("proxy", "--port", "0", "--url", "https://home.run.app", code=30, PATH="/nowhere")
     assert "gcloud auth" in ran.err

@@ -6,11 +6,11 @@ import os
 import shlex
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from homeport.cli.context import App, file_option
+from homeport.cli.context import App, file_option, json_option
 
 if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
@@ -27,8 +27,16 @@ _PORT = 8384
 @click.option(
     "--model", "models", multiple=True, help="A model that the service at --url has. May be repeated."
 )
+@json_option
 @click.pass_obj
-def command(app: App, file: Path, port: int, url: str | None, audience: str, models: tuple[str, ...]) -> None:
+def command(
+    app: App,
+    /,
+    file: Path,
+    port: int,
+    json_output: bool,
+    **service: Any,  # Any: what click has read
+) -> None:
     """
     Open a local port to a private endpoint: it adds your identity, and any OpenAI client just works.
 
@@ -36,9 +44,10 @@ def command(app: App, file: Path, port: int, url: str | None, audience: str, mod
     """
     from homeport import lifecycle, proxy
 
+    url, audience, models = service["url"], service["audience"], service["models"]
     if url is None and (audience or models):
         raise click.UsageError("--audience and --model are for --url.")
-    terminal = app.terminal()
+    terminal = app.terminal(json_output=json_output)
     with suppress(KeyboardInterrupt), proxy.listen(port) as listening:
         at = f"http://{proxy.HOST}:{listening.getsockname()[1]}"
 
@@ -106,7 +115,9 @@ def _greet(terminal: Terminal, endpoint: Endpoint, at: str, who: str) -> None:
     terminal.say(
         f"{endpoint.name} is reached on {at}{f' as {who}' if who else ''}. Ctrl-C ends it. Elsewhere:"
     )
-    terminal.result("\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()))
+    terminal.result(
+        "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()), variables
+    )
     terminal.say("and then")
     terminal.say("  openai      python -c 'import openai; print(openai.OpenAI().models.list().data)'")
     terminal.say(f"  curl        curl {at}/v1/models")
