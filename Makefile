@@ -60,6 +60,7 @@ bench: $(STAMP) ## Print the ratios of benchmarks/.
 	$(BIN)/python benchmarks/direct.py
 	$(BIN)/python benchmarks/apply.py
 	$(BIN)/python benchmarks/rehearsal.py
+	$(BIN)/python benchmarks/proxy.py
 
 schema: $(STAMP) ## Write the JSON Schema and the generated pages anew.
 	$(BIN)/python scripts/generate.py

@@ -99,7 +99,10 @@ def test_the_shipped_schema_is_the_model() -> None:
         ("[cloudrun]\nregoin = 'x'", "did you mean `region`"),
         ("[scaling]\nx = 1", "scaling: belongs to a later version"),
         ("[access]\npublic = true", "anyone_may_spend_my_money = true"),
-        ("[access]\npublic = true\nanyone_may_spend_my_money = true\nisolated = true", "both public and isolated"),
+        (
+            "[access]\npublic = true\nanyone_may_spend_my_money = true\nisolated = true",
+            "both public and isolated",
+        ),
         ("[access]\ncallers = ['me']", "access.callers.0: "),
         ("[cloudrun]\nnetwork = 'default'", "network and subnetwork go together"),
     ],

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from homeport.addresses import is_loopback
-from homeport.errors import NetworkError, NotRunning, Refused
+from homeport.errors import HomeportError, NetworkError, NoCredentials, NotRunning, Refused
+from homeport.identity import TOO_LARGE, Identity, refused_as
 from homeport.secret import Secret
 
 if TYPE_CHECKING:
     import httpx2
 
+    from homeport.bearer import Bearer
     from homeport.verify import Report
 
 Message = Mapping[str, Any]
@@ -33,6 +36,10 @@ class Endpoint:
     model: str
     """The name that the engine serves the model under."""
     api_key: Secret | None = None
+    identity: Identity | None = None
+    """Who calls, where the endpoint is private on Cloud Run; instead of a key."""
+    via: str = ""
+    """The address that requests go to instead of `base_url`'s own, with that as Host: a rehearsal is reached so."""
     stop: tuple[str, ...] = field(default=())
     """Strings that end an answer, for models without an end-of-turn token."""
 
@@ -41,24 +48,52 @@ class Endpoint:
         """The engine's address without `/v1`."""
         return self.base_url.removesuffix("/v1")
 
-    def env(self) -> dict[str, str]:
-        """What OpenAI clients read from the environment. Holds the key in clear: print it only when asked to."""
-        key = self.api_key.reveal() if self.api_key else "unused"
-        return {"OPENAI_BASE_URL": self.base_url, "OPENAI_API_KEY": key, "OPENAI_MODEL": self.model}
+    def env(self, *, proxy: str = "") -> dict[str, str]:
+        """
+        What OpenAI clients read from the environment. Holds the key in clear: print it only when asked to.
+
+        With the address of a `proxy`, clients are sent there, without a key. Raises `NoCredentials` where the
+        endpoint takes an identity, and there is none: an ID token ends after an hour, which no variable can tell.
+        """
+        if self.identity is not None and not proxy:
+            raise NoCredentials(
+                f"{self.name} is private: it takes no key, but ID tokens that end after an hour",
+                hint="`homeport proxy` opens a local port that adds them, and prints the variables for it",
+            )
+        key = self.api_key.reveal() if self.api_key and not proxy else "unused"
+        base_url = f"{proxy.rstrip('/')}/v1" if proxy else self.base_url
+        return {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key, "OPENAI_MODEL": self.model}
+
+    def auth(self) -> Bearer:
+        """
+        What signs the requests of an httpx2 client, sync or async, and so those of OpenAI's own:
+
+            openai.OpenAI(base_url=endpoint.base_url, api_key="unused",
+                          http_client=httpx2.Client(auth=endpoint.auth(), timeout=600))
+
+        It signs for this endpoint's address alone, renews tokens, and waits for a service that starts from zero.
+        """
+        from homeport.bearer import Bearer
+
+        return Bearer(
+            self.base_url, identity=self.identity, key=self.api_key, via=self.via, patience_s=_ANSWER_WITHIN_S
+        )
 
     @asynccontextmanager
     async def client(self, *, timeout_s: float = 120.0) -> AsyncIterator[httpx2.AsyncClient]:
-        """A client for the engine's address (`/v1/models`, `/health` …) that sends the key, if there is one."""
+        """A client for the engine's address (`/v1/models`, `/health` …) that sends the key or token, if there is one."""
         import httpx2
 
         headers = {"Authorization": f"Bearer {self.api_key.reveal()}"} if self.api_key else {}
-        url = httpx2.URL(self.root_url)
+        reached = httpx2.URL(self.via or self.root_url)
         async with httpx2.AsyncClient(
-            base_url=url,
+            base_url=self.root_url,
             headers=headers,
+            auth=self.auth() if self.identity is not None or self.via else None,
             timeout=httpx2.Timeout(timeout_s, connect=5.0),
-            verify=url.scheme == "https",  # Reading the certificates takes 30 ms, for nothing on plain HTTP.
-            trust_env=not is_loopback(url.host),  # No proxy shall see what stays on this machine.
+            verify=reached.scheme
+            == "https",  # Reading the certificates takes 30 ms, for nothing on plain HTTP.
+            trust_env=not is_loopback(reached.host),  # No proxy shall see what stays on this machine.
         ) as client:
             try:
                 yield client
@@ -101,7 +136,8 @@ class Endpoint:
             client.stream("POST", "/v1/chat/completions", json=request) as response,
         ):
             if response.is_error:
-                raise refusal(response.status_code, (await response.aread()).decode(errors="replace"))
+                text = (await response.aread()).decode(errors="replace")
+                raise await self._refusal(response.status_code, text)
             async for event in httpx2.EventSource(response):
                 if event.data == "[DONE]":
                     return
@@ -135,8 +171,17 @@ class Endpoint:
         async with self.client(timeout_s=_ANSWER_WITHIN_S) as client:
             response = await client.post(path, json=request)
             if response.is_error:
-                raise refusal(response.status_code, response.text)
+                raise await self._refusal(response.status_code, response.text)
             return _parsed(response.text)
+
+    async def _refusal(self, status: int, text: str) -> Refused:
+        if self.identity is None or status not in {401, 403}:
+            return refusal(status, text)
+        try:
+            who = await self.identity.who()
+        except HomeportError:
+            who = ""
+        return refusal(status, text, hint=refused_as(status, who))
 
 
 def _parsed(text: str) -> dict[str, Any]:  # Any: JSON
@@ -153,8 +198,16 @@ def _parsed(text: str) -> dict[str, Any]:  # Any: JSON
     return value
 
 
-def refusal(status: int, body: str) -> Refused:
-    """The error that says what an engine's error answer says, in one line."""
+def words_of(body: str) -> str:
+    """The words of a page, which is what Cloud Run's own refusals are; any other text as it is."""
+    if not body.lstrip().lower().startswith(("<html", "<!doctype html")):
+        return body.strip()
+    title = re.search(r"<title>(.*?)</title>", body, re.DOTALL | re.IGNORECASE)
+    return " ".join(title[1].split()) if title else "a page, and no explanation"
+
+
+def refusal(status: int, body: str, *, hint: str = "") -> Refused:
+    """The error that says what an engine's error answer says, in one line; with a `hint`, if there is a better one."""
     try:
         parsed = json.loads(body)
     except ValueError:
@@ -163,9 +216,10 @@ def refusal(status: int, body: str) -> Refused:
         error = parsed.get("error", parsed)
         text = str(error.get("message", error) if isinstance(error, dict) else error)
     else:
-        text = body.strip()[:300] or "no explanation"
-    hint = {
+        text = words_of(body)[:300] or "no explanation"
+    hint = hint or {
         401: "the key is wrong or absent: `homeport env` shows the one that works",
         403: "this identity may not call the endpoint",
+        413: TOO_LARGE,
     }.get(status, "`homeport logs` shows the engine's side")
     return Refused(f"the endpoint refused ({status}): {text}", status=status, body=body[:1024], hint=hint)

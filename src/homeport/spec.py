@@ -216,7 +216,12 @@ class Spec(_Table):
         return parse({**self.model_dump(), "local": {**self.local.model_dump(), **local}})
 
 
-TABLES: Mapping[str, type[BaseModel]] = {"engine": Engine, "local": Local, "cloudrun": CloudRun, "access": Access}
+TABLES: Mapping[str, type[BaseModel]] = {
+    "engine": Engine,
+    "local": Local,
+    "cloudrun": CloudRun,
+    "access": Access,
+}
 """The tables of the file, by name."""
 
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "chat": "Ask the model something, or hold a conversation.",
     "fit": "Tell where a model fits, with which context, for how many at once.",
     "verify": "Check that an endpoint is what it promises.",
+    "proxy": "Open a local port to a private endpoint, for any OpenAI client.",
     "env": "Print the variables that OpenAI clients read.",
     "status": "Show the endpoints on this machine.",
     "logs": "Show what the engine wrote.",

@@ -102,15 +102,8 @@ def launch(request: Request, installation: Installation) -> Launch:
     reasoning = settings.reasoning_parser or model.reasoning_parser
     if reasoning is not None:
         command += ["--reasoning-parser", reasoning]
-    files = _generation_config(request)
-    if files:
-        command += ["--generation-config", str(request.folder)]
-    if model.chat_template is not None:
-        path = model.chat_template
-        if request.contained:
-            path = request.folder / "chat_template.jinja"
-            files = {**files, str(path): model.chat_template.read_text(encoding="utf-8")}
-        command += ["--chat-template", str(path)]
+    told, files = _files(request)
+    command += told
     if request.streamed:
         command += ["--load-format", "runai_streamer"]
         environment["RUNAI_STREAMER_MEMORY_LIMIT"] = str(STREAM_BUFFER)
@@ -172,6 +165,21 @@ def _cache_bytes(request: Request) -> int:
     if request.footprint is None:
         return _CACHE_IF_UNKNOWN
     return request.footprint.cache.bytes_for(request.settings.parallel)
+
+
+def _files(request: Request) -> tuple[list[str], dict[str, str]]:
+    """The flags that name files of ours, and those files, by path: in a container they come with the image."""
+    told, files = [], _generation_config(request)
+    if files:
+        told += ["--generation-config", str(request.folder)]
+    template = request.model.chat_template
+    if template is not None and request.contained:
+        path = request.folder / "chat_template.jinja"
+        files[str(path)] = template.read_text(encoding="utf-8")
+        template = path
+    if template is not None:
+        told += ["--chat-template", str(template)]
+    return told, files
 
 
 def _lora(request: Request) -> list[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from homeport.errors import NoCredentials
 from homeport.google.errors import LOGIN
-from homeport.google.identity import Token, access_token_of, id_token_of, no_id_token
+from homeport.google.identity import Token, access_token_of, claims, id_token_of, no_id_token
 from homeport.secret import Secret
 
 if TYPE_CHECKING:
@@ -146,8 +146,37 @@ class Credentials:
 
     async def id_token(self, audience: str) -> Secret:
         """An ID token for `audience`, such as a Cloud Run service's URL. Raises `NoCredentials`."""
+        return await self._id(audience)
+
+    async def renewed_id_token(self, audience: str, stale: Secret) -> Secret:
+        """Another ID token for `audience` than `stale`, which was not taken."""
+        return await self._id(audience, stale)
+
+    async def _id(self, audience: str, stale: Secret | None = None) -> Secret:
         kept = self._ids.setdefault(audience, _Kept())
-        return await kept.fresh(lambda: self._source.id_token(audience))
+        return await kept.fresh(lambda: self._source.id_token(audience), stale=stale)
+
+
+class Caller:
+    """Whoever `credentials` are, as the caller of the service that `audience` names: a `homeport.identity.Identity`."""
+
+    def __init__(self, credentials: Credentials, audience: str) -> None:
+        self._credentials, self._audience = credentials, audience
+
+    def __repr__(self) -> str:
+        return f"Caller({self._credentials!r}, {self._audience!r})"
+
+    async def token(self) -> Secret:
+        """An ID token that is good for some minutes at least. Raises `NoCredentials`."""
+        return await self._credentials.id_token(self._audience)
+
+    async def renewed(self, stale: Secret) -> Secret:
+        """Another ID token than `stale`, which was not taken."""
+        return await self._credentials.renewed_id_token(self._audience, stale)
+
+    async def who(self) -> str:
+        """The e-mail that the token itself names, since that is whom the service sees; else the credentials' own."""
+        return str(claims(await self.token()).get("email", "")) or await self._credentials.who()
 
 
 def given(token: str, principal: str = "") -> Credentials:

@@ -1,0 +1,124 @@
+"""homeport proxy"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from homeport.cli.context import App, file_option, json_option
+
+if TYPE_CHECKING:
+    from homeport.endpoint import Endpoint
+    from homeport.terminal import Terminal
+
+_PORT = 8384
+
+
+@click.command("proxy")
+@file_option
+@click.option("--port", type=click.IntRange(0, 65535), default=_PORT, show_default=True, help="0 for any.")
+@click.option("--url", help="Any private Cloud Run service, instead of the file's.")
+@click.option("--audience", default="", help="Whom tokens are for, where that is not --url itself.")
+@click.option(
+    "--model", "models", multiple=True, help="A model that the service at --url has. May be repeated."
+)
+@json_option
+@click.pass_obj
+def command(
+    app: App,
+    /,
+    file: Path,
+    port: int,
+    json_output: bool,
+    **service: Any,  # Any: what click has read
+) -> None:
+    """
+    Open a local port to a private endpoint: it adds your identity, and any OpenAI client just works.
+
+    Runs until Ctrl-C. Models that are known are listed without waking the service.
+    """
+    from homeport import lifecycle, proxy
+
+    url, audience, models = service["url"], service["audience"], service["models"]
+    if url is None and (audience or models):
+        raise click.UsageError("--audience and --model are for --url.")
+    terminal = app.terminal(json_output=json_output)
+    with suppress(KeyboardInterrupt), proxy.listen(port) as listening:
+        at = f"http://{proxy.HOST}:{listening.getsockname()[1]}"
+
+        async def served() -> None:
+            endpoint = await (_endpoint(file) if url is None else _service(url, audience, models))
+            who = await endpoint.identity.who() if endpoint.identity else ""
+            _greet(terminal, endpoint, at, who)
+            known = models or ((endpoint.model,) if endpoint.model else ())
+            await proxy.serve(endpoint, listening, models=known, progress=terminal)
+
+        try:
+            lifecycle.run(served())
+        finally:
+            terminal.close()
+
+
+async def _endpoint(file: Path) -> Endpoint:
+    """The endpoint that was deployed from `file`."""
+    from homeport.errors import NotRunning
+
+    raise NotRunning(
+        f"no private endpoint of {file} is known",
+        hint="name the service: homeport proxy --url https://…run.app",
+    )
+
+
+async def _service(url: str, audience: str, models: tuple[str, ...]) -> Endpoint:
+    """The endpoint that any Cloud Run service is, for whoever is logged in."""
+    from homeport.endpoint import Endpoint
+    from homeport.google.credentials import Caller, find
+
+    origin = _origin(url)
+    credentials = await find(os.environ)
+    return Endpoint(
+        name=origin.partition("://")[2].partition(".")[0],
+        base_url=f"{origin}/v1",
+        model=models[0] if models else "",
+        identity=Caller(credentials, audience or origin),
+        via=os.environ.get("HOMEPORT_GOOGLE_URL", ""),
+    )
+
+
+def _origin(url: str) -> str:
+    """The address without a path. Raises `click.BadParameter` where tokens could be read on the way to it."""
+    from urllib.parse import urlsplit
+
+    from homeport.addresses import is_loopback
+
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        host = ""
+    if not host or parts.path.strip("/") not in {"", "v1"} or parts.query or parts.username is not None:
+        raise click.BadParameter(f"{url!r} is not like https://NAME.run.app", param_hint="--url")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
+        raise click.BadParameter(
+            f"tokens are not sent to {url!r}, but over https:// only", param_hint="--url"
+        )
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _greet(terminal: Terminal, endpoint: Endpoint, at: str, who: str) -> None:
+    variables = {name: value for name, value in endpoint.env(proxy=at).items() if value}
+    terminal.say(
+        f"{endpoint.name} is reached on {at}{f' as {who}' if who else ''}. Ctrl-C ends it. Elsewhere:"
+    )
+    terminal.result(
+        "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()), variables
+    )
+    terminal.say("and then")
+    terminal.say("  openai      python -c 'import openai; print(openai.OpenAI().models.list().data)'")
+    terminal.say(f"  curl        curl {at}/v1/models")
+    terminal.say(f"  Open WebUI  OPENAI_API_BASE_URL={at}/v1 OPENAI_API_KEY=unused open-webui serve")

@@ -1,0 +1,48 @@
+"""Who calls a private endpoint, and what it says to those whom it does not let in."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from homeport.secret import Secret
+
+BODY_LIMIT = 32 * 2**20
+"""Bytes that Cloud Run takes in one request over HTTP/1."""
+INVOKER = "roles/run.invoker"
+
+
+class Identity(Protocol):
+    """Makes ID tokens for one endpoint. Each method raises `NoCredentials` where there is no token to be had."""
+
+    async def token(self) -> Secret:
+        """A token that is good for some minutes at least, renewed by whoever makes it."""
+
+    async def renewed(self, stale: Secret) -> Secret:
+        """Another token than `stale`, which was not taken."""
+
+    async def who(self) -> str:
+        """The e-mail of whoever the tokens are for; '' where it cannot be found out."""
+
+
+def refused_as(status: int, who: str) -> str:
+    """What to do about the refusal of `who`, whose ID token came with the request; '' for no refusal of that kind."""
+    you = who or "whoever is logged in here"
+    member = (
+        f"{'serviceAccount' if who.endswith('.gserviceaccount.com') else 'user'}:{who or 'YOU@EXAMPLE.COM'}"
+    )
+    if status == 401:
+        return (
+            f"the ID token of {you} was not taken, nor was a new one: is it for this service (its audience), "
+            "and is this machine's clock right?"
+        )
+    if status == 403:
+        return (
+            f"you are {you}, who lacks {INVOKER} on the service: [access] callers in homeport.toml names who may "
+            f'call it, as in callers = ["{member}"], and `homeport up` grants it'
+        )
+    return ""
+
+
+TOO_LARGE = (
+    f"Cloud Run takes at most {BODY_LIMIT // 2**20} MiB in one request: send smaller images, or fewer at once"
+)

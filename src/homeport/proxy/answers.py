@@ -1,0 +1,88 @@
+"""What the proxy answers itself, in OpenAI's shapes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from homeport.endpoint import Endpoint, words_of
+from homeport.errors import HomeportError, NoCredentials
+from homeport.identity import TOO_LARGE, refused_as
+from homeport.proxy.messages import Send
+
+_MODELS = "/v1/models"
+_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A whole answer in JSON."""
+
+    status: int = 200
+    body: Any  # Any: JSON
+
+    async def send(self, send: Send, *, head: bool = False) -> None:
+        """Send it; its head alone for a HEAD."""
+        body = json.dumps(self.body).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        if self.status >= 400:
+            # OpenAI's clients try 403 no more, but 429 and 5xx: whatever patience could do was done.
+            headers.append((b"x-should-retry", b"false"))
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if head else body})
+
+
+def known(path: str, models: Sequence[str], since: int) -> Answer | None:
+    """The answer to a GET that need not wake the service; None where the service must be asked."""
+    if path == "/health":
+        return Answer(body={"status": "ok", "about": "the proxy; the service was not asked"})
+    if not models or not (path == _MODELS or path.startswith(f"{_MODELS}/")):
+        return None
+    listed = [{"id": name, "object": "model", "created": since, "owned_by": "homeport"} for name in models]
+    if path == _MODELS:
+        return Answer(body={"object": "list", "data": listed})
+    wanted = path.removeprefix(f"{_MODELS}/")
+    for one in listed:
+        if one["id"] == wanted:
+            return Answer(body=one)
+    return error(404, f"there is no model {wanted!r} here, but {', '.join(models)}")
+
+
+def error(status: int, message: str) -> Answer:
+    """An error."""
+    kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
+    return Answer(
+        status=status, body={"error": {"message": message, "type": kind, "param": None, "code": status}}
+    )
+
+
+def failure(what: HomeportError) -> Answer:
+    """The error that says what kept the request from being sent."""
+    status = 401 if isinstance(what, NoCredentials) else 502
+    return error(status, f"{what} ({what.hint})" if what.hint else str(what))
+
+
+async def explained(endpoint: Endpoint, status: int, text: str) -> Answer:
+    """What Cloud Run refused, and what to do about it: to OpenAI clients its own page says nothing."""
+    said = f"the service refused ({status}): {words_of(text)[:200]}"
+    if status in {429, 503}:
+        hint = f"{endpoint.name} had nothing free for as long as was waited: `homeport logs` and `homeport status`"
+    elif status == 413:
+        hint = TOO_LARGE
+    else:
+        hint = refused_as(status, await _who(endpoint)) if endpoint.identity else "no identity was sent"
+    return error(status, f"{said}; {hint}")
+
+
+async def _who(endpoint: Endpoint) -> str:
+    try:
+        return await endpoint.identity.who() if endpoint.identity else ""
+    except HomeportError:
+        return ""

@@ -1,0 +1,178 @@
+"""The proxy as an ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import httpx2
+
+from homeport.addresses import is_loopback
+from homeport.endpoint import Endpoint
+from homeport.errors import HomeportError
+from homeport.identity import BODY_LIMIT, TOO_LARGE
+from homeport.progress import Progress
+from homeport.proxy import answers
+from homeport.proxy.answers import Answer
+from homeport.proxy.body import Body
+from homeport.proxy.guard import objection
+from homeport.proxy.messages import Headers, Message, Receive, Scope, Send
+from homeport.proxy.waking import Waking
+
+_HOP = frozenset(
+    {b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te",
+     b"trailer", b"transfer-encoding", b"upgrade"}
+)  # fmt: skip
+"""Headers that are between two neighbours, and not for whoever comes after."""
+_OURS = frozenset({b"host", b"expect", b"authorization", b"x-serverless-authorization"})
+"""Headers of a request that are the proxy's to set."""
+_FRONT = frozenset({401, 403, 413, 429, 503})
+"""Refusals that Cloud Run gives for the service, as a page; an engine's own are JSON."""
+_LONGEST_S = 3600.0
+"""Cloud Run ends whatever takes longer."""
+_CONNECT_S = 10.0
+
+
+class App:
+    """Sends requests on to `endpoint`, and answers itself what is known of its `models`."""
+
+    def __init__(
+        self, endpoint: Endpoint, *, models: Sequence[str], progress: Progress, cold_start: str = ""
+    ) -> None:
+        self._endpoint, self._models, self._progress = endpoint, models, progress
+        self._waking = Waking(endpoint.name, progress, cold_start)
+        self._since = int(time.time())
+        self._url = httpx2.URL(endpoint.root_url)
+        self._client = _client(endpoint)
+
+    async def aclose(self) -> None:
+        """Let the connections go."""
+        await self._client.aclose()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        own = self._own(scope)
+        if own is not None:
+            await own.send(send, head=scope["method"] == "HEAD")
+            return
+        body = Body(receive)
+        passing = asyncio.ensure_future(self._pass(scope, body, send))
+        reading = asyncio.ensure_future(body.read())
+        try:
+            await asyncio.wait({passing, reading}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (passing, reading):
+                task.cancel()
+            await asyncio.wait({passing, reading})
+        if body.too_large and not body.answered:
+            await answers.error(413, TOO_LARGE).send(send)
+        elif not passing.cancelled():
+            passing.result()
+
+    def _own(self, scope: Scope) -> Answer | None:
+        against = objection(scope["headers"])
+        if against:
+            return answers.error(403, against)
+        if not scope["raw_path"].startswith(b"/"):
+            return answers.error(
+                400, "this is no proxy for other addresses: ask for a path, such as /v1/models"
+            )
+        if _length(scope["headers"]) > BODY_LIMIT:
+            return answers.error(413, TOO_LARGE)
+        if scope["method"] in {"GET", "HEAD"}:
+            return answers.known(scope["path"], self._models, self._since)
+        return None
+
+    async def _pass(self, scope: Scope, body: Body, send: Send) -> None:
+        request = self._request(scope, body)
+        try:
+            response = await self._waking.first_of(self._client.send(request, stream=True))
+        except HomeportError as error:
+            self._progress.note(f"{scope['path']}: {error}")
+            await answers.failure(error).send(send)
+            return
+        except httpx2.RequestError as error:
+            text = f"{self._endpoint.base_url} could not be reached: {str(error) or type(error).__name__}"
+            self._progress.note(text)
+            await answers.error(502, text).send(send)
+            return
+        try:
+            if response.status_code in _FRONT and not _is_json(response):
+                await self._explain(response, send)
+                return
+            body.answered = True
+            await send(_head(response))
+            async for piece in response.aiter_raw():
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        except httpx2.RequestError as error:
+            # The server closes a connection whose answer does not end, so the client sees a break for a break.
+            self._progress.note(f"{self._endpoint.name} broke off in the middle of an answer: {error}")
+            return
+        finally:
+            await response.aclose()
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _explain(self, response: httpx2.Response, send: Send) -> None:
+        text = (await response.aread()).decode(errors="replace")
+        answer = await answers.explained(self._endpoint, response.status_code, text)
+        self._progress.note(answer.body["error"]["message"])
+        await answer.send(send)
+
+    def _request(self, scope: Scope, body: Body) -> httpx2.Request:
+        headers = [(b"host", self._url.netloc), *_onward(scope["headers"], _OURS)]
+        given = {name for name, _ in scope["headers"]}
+        if b"transfer-encoding" in given:
+            headers.append((b"transfer-encoding", b"chunked"))
+        query = scope["query_string"]
+        target = self._url.raw_path.rstrip(b"/") + scope["raw_path"] + (b"?" + query if query else b"")
+        has_body = bool(given & {b"transfer-encoding", b"content-length"})
+        return httpx2.Request(
+            scope["method"],
+            self._url,
+            headers=headers,
+            stream=body if has_body else httpx2.ByteStream(b""),
+            extensions={"target": target},  # As it is: a URL would be put together anew.
+        )
+
+
+def _client(endpoint: Endpoint) -> httpx2.AsyncClient:
+    reached = httpx2.URL(endpoint.via or endpoint.root_url)
+    return httpx2.AsyncClient(
+        auth=endpoint.auth(),
+        timeout=httpx2.Timeout(_LONGEST_S, connect=_CONNECT_S, pool=None),
+        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=60.0),
+        verify=reached.scheme == "https",
+        trust_env=not is_loopback(reached.host),
+    )
+
+
+def _onward(headers: Headers, but: frozenset[bytes] = frozenset()) -> list[tuple[bytes, bytes]]:
+    """The headers that go on: all but those of this connection, and `but`."""
+    named = {
+        part.strip().lower()
+        for name, value in headers
+        if name.lower() == b"connection"
+        for part in value.split(b",")
+    }
+    return [(name, value) for name, value in headers if name.lower() not in _HOP | but | named]
+
+
+def _length(headers: Headers) -> int:
+    return max(
+        (int(value) for name, value in headers if name == b"content-length" and value.isdigit()), default=0
+    )
+
+
+def _head(response: httpx2.Response) -> Message:
+    return {
+        "type": "http.response.start",
+        "status": response.status_code,
+        "headers": _onward(response.headers.raw),
+    }
+
+
+def _is_json(response: httpx2.Response) -> bool:
+    return "json" in response.headers.get("content-type", "")

@@ -1,0 +1,55 @@
+"""The body of a request, on its way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx2
+
+from homeport.identity import BODY_LIMIT
+from homeport.proxy.messages import Receive
+
+
+class Body(httpx2.AsyncByteStream):
+    """
+    Pieces that go on as they come, and are kept, so that they can be sent again from the first.
+
+    `read` must run for pieces to come.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._whole = False
+        self._more = asyncio.Event()
+        self.too_large = False
+        """More came than Cloud Run takes in one request."""
+        self.answered = False
+        """The answer to it has begun."""
+
+    async def read(self) -> None:
+        """Take what comes; returns when the client is gone, or when it is too much."""
+        while not self.too_large:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                return
+            piece = message.get("body", b"")
+            self._size += len(piece)
+            self.too_large = self._size > BODY_LIMIT
+            if piece:
+                self._pieces.append(piece)
+            self._whole = not message.get("more_body")
+            self._more.set()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        sent = 0
+        while True:
+            while sent < len(self._pieces):
+                yield self._pieces[sent]
+                sent += 1
+            if self._whole:
+                return
+            self._more.clear()
+            await self._more.wait()

@@ -1,0 +1,13 @@
+"""The types of ASGI, as far as the proxy needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+Scope = Mapping[str, Any]  # Any: ASGI's own values
+Message = dict[str, Any]  # Any: as above
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = Sequence[tuple[bytes, bytes]]
+"""Names are in lower case in what the server hands over."""

@@ -1,0 +1,116 @@
+"""The proxy on a socket of loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from homeport.endpoint import Endpoint
+from homeport.errors import HomeportError, PortTaken
+from homeport.progress import Progress, Silent
+
+HOST = "127.0.0.1"
+_KEPT_ALIVE_S = 75
+"""Clients keep connections for a minute at most; whoever closes first shall not be the server."""
+
+
+def listen(port: int) -> socket.socket:
+    """A socket on loopback; port 0 takes a free one. Raises `PortTaken`, with a free port."""
+    # By its protocol asyncio knows that it is TCP, and sends small pieces at once; else each waits 40 ms for the last.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((HOST, port))
+        listening.listen()  # Whoever is told the address may connect at once, and waits a moment.
+    except OSError as error:
+        listening.close()
+        with socket.create_server((HOST, 0)) as other:
+            free = int(other.getsockname()[1])
+        raise PortTaken(
+            f"port {port} cannot be had: {error.strerror}",
+            hint=f"homeport proxy --port {free}, or --port 0 for any; is a proxy running already?",
+            port=free,
+        ) from error
+    return listening
+
+
+@asynccontextmanager
+async def running(
+    endpoint: Endpoint,
+    listening: socket.socket,
+    *,
+    models: Sequence[str] = (),
+    progress: Progress | None = None,
+    cold_start: str = "",
+) -> AsyncIterator[str]:
+    """
+    The proxy's address (`http://127.0.0.1:8384`) while it runs, on a socket that it closes at the end.
+
+    `models` are listed without asking the service; where none are named, the service is asked. `cold_start` says in
+    words how long a start from zero takes. Raises `HomeportError` where the extra `homeport[cloudrun]` is not
+    installed.
+    """
+    from homeport.proxy.app import App
+
+    app = App(endpoint, models=models, progress=progress or Silent(), cold_start=cold_start)
+    try:
+        async with served(app, listening) as url:
+            yield url
+    finally:
+        await app.aclose()
+
+
+async def serve(
+    endpoint: Endpoint,
+    listening: socket.socket,
+    *,
+    models: Sequence[str] = (),
+    progress: Progress | None = None,
+    cold_start: str = "",
+) -> None:
+    """Run the proxy until this is cancelled. See `running`."""
+    async with running(endpoint, listening, models=models, progress=progress, cold_start=cold_start):
+        await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def served(
+    app: Callable[[Any, Any, Any], Awaitable[None]],  # Any: ASGI
+    listening: socket.socket,
+) -> AsyncIterator[str]:
+    """The address of an ASGI application while it is served. At the end what is still being answered is broken off."""
+    server = _server(app)
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    host, port = listening.getsockname()[:2]
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.should_exit = True
+        answering = list(server.server_state.tasks)
+        await serving
+        await asyncio.gather(*answering, return_exceptions=True)
+
+
+def _server(app: Callable[[Any, Any, Any], Awaitable[None]]) -> Any:  # Any: ASGI; see below
+    try:
+        import uvicorn
+    except ImportError as error:
+        raise HomeportError(
+            "the proxy's server is not installed", hint="pip install 'homeport[cloudrun]'"
+        ) from error
+
+    class Server(uvicorn.Server):  # A class that exists only where uvicorn is installed: hence Any.
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            # Ctrl-C is for whoever runs the event loop.
+            yield
+
+    config = uvicorn.Config(
+        app, http="h11", ws="none", lifespan="off", log_config=None, log_level="critical", access_log=False,
+        proxy_headers=False, server_header=False, date_header=False,
+        timeout_keep_alive=_KEPT_ALIVE_S, timeout_graceful_shutdown=0,
+    )  # fmt: skip
+    return Server(config)

@@ -1,0 +1,262 @@
+"""An endpoint that is called by an identity: signed, renewed, waited for, and explained where it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from itertools import pairwise
+
+import httpx2
+import openai
+import pytest
+
+from cloud import act
+from google_door import TOKEN, YOU
+from homeport.bearer import Bearer
+from homeport.errors import NoCredentials, Refused
+from homeport.google.credentials import Caller, Credentials
+from homeport.google.identity import Token
+from homeport.secret import Secret
+from private_service import BASE_URL, HOST, MODEL, Passport, Service, id_token, reached
+
+HELLO = [{"role": "user", "content": "hello there"}]
+
+
+def test_it_is_reached_by_another_way_under_its_own_name_and_with_a_token() -> None:
+    async def scene() -> None:
+        service = Service()
+        async with reached(service) as endpoint:
+            completion = await endpoint.answer(HELLO)
+            pieces = [chunk["choices"][0]["delta"]["content"] async for chunk in endpoint.stream(HELLO)]
+        assert completion["choices"][0]["message"]["content"] == "hello there"
+        assert pieces == ["hello", "there"]
+        assert service.hosts == [HOST, HOST]
+        assert service.tokens == [f"Bearer {id_token(1)}"] * 2
+
+    asyncio.run(scene())
+
+
+def test_without_an_identity_it_is_reached_the_same_way_and_refused() -> None:
+    async def scene() -> None:
+        service = Service()
+        async with reached(service) as endpoint:
+            stranger = replace(endpoint, identity=None)
+            with pytest.raises(Refused, match="403"):
+                await stranger.answer(HELLO)
+        assert service.hosts == [HOST]
+        assert service.tokens == [None]
+
+    asyncio.run(scene())
+
+
+def test_a_token_that_has_ended_is_renewed_and_the_request_sent_again() -> None:
+    async def scene() -> None:
+        service = Service()
+        service.taken = id_token(2)
+        async with reached(service) as endpoint:
+            await endpoint.answer(HELLO)
+            await endpoint.answer(HELLO)
+        assert service.tokens == [f"Bearer {id_token(number)}" for number in (1, 2, 2)]
+
+    asyncio.run(scene())
+
+
+def test_a_token_that_is_never_taken_is_renewed_once_and_says_who_was_refused() -> None:
+    async def scene() -> Refused:
+        service = Service()
+        service.taken = "another"
+        async with reached(service) as endpoint:
+            with pytest.raises(Refused) as caught:
+                await endpoint.answer(HELLO)
+        assert service.asked == 2
+        return caught.value
+
+    error = asyncio.run(scene())
+    assert error.status == 401
+    assert str(error) == "the endpoint refused (401): 401 Unauthorized"
+    assert YOU in error.hint
+    assert "audience" in error.hint
+
+
+def test_a_caller_who_lacks_the_role_is_told_who_they_are_and_where_callers_are_named() -> None:
+    async def scene(email: str) -> str:
+        service = Service()
+        service.lets_in = False
+        async with reached(service, Passport(email=email)) as endpoint:
+            with pytest.raises(Refused) as caught:
+                async for _ in endpoint.stream(HELLO):
+                    pass
+        return caught.value.hint
+
+    hint = asyncio.run(scene(YOU))
+    assert f'callers = ["user:{YOU}"]' in hint
+    assert "roles/run.invoker" in hint
+    assert "[access] callers" in hint
+    robot = "agent@p.iam.gserviceaccount.com"
+    assert f'callers = ["serviceAccount:{robot}"]' in asyncio.run(scene(robot))
+
+
+def test_a_service_that_starts_from_zero_is_waited_for() -> None:
+    async def scene() -> None:
+        service = Service()
+        service.starting.extend([429, 503, 429])
+        async with reached(service) as endpoint:
+            assert await endpoint.answer(HELLO)
+        assert service.asked == 4
+
+    asyncio.run(scene())
+
+
+def test_a_request_that_is_too_large_is_explained() -> None:
+    async def scene() -> str:
+        async with reached(Service()) as endpoint:
+            with pytest.raises(Refused) as caught:
+                await endpoint.answer([{"role": "user", "content": "x" * 33 * 2**20}])
+        return caught.value.hint
+
+    assert "32 MiB" in asyncio.run(scene())
+
+
+def times(
+    *answers: httpx2.Response, seconds: float | None = None, patience_s: float = 900
+) -> tuple[int, list[float]]:
+    """The last status, and when requests were sent, on a clock that jumps."""
+    sent: list[float] = []
+
+    async def scene() -> int:
+        replies = list(answers)
+
+        def reply(_: httpx2.Request) -> httpx2.Response:
+            sent.append(asyncio.get_running_loop().time())
+            return replies.pop(0) if len(replies) > 1 else replies[0]
+
+        auth = Bearer(BASE_URL, identity=Passport(), patience_s=patience_s)
+        async with httpx2.AsyncClient(transport=httpx2.MockTransport(reply), auth=auth) as client:
+            return (await client.post(f"{BASE_URL}/completions", json={})).status_code
+
+    return act(scene()), sent
+
+
+def test_retry_after_is_honoured() -> None:
+    later = httpx2.Response(429, headers={"retry-after": "40"})
+    status, sent = times(later, httpx2.Response(200))
+    assert status == 200
+    assert sent == [0, 40]
+
+
+def test_pauses_grow_and_end_with_the_patience() -> None:
+    status, sent = times(httpx2.Response(503), patience_s=100)
+    pauses = [after - before for before, after in pairwise(sent)]
+    assert status == 503
+    assert 0.8 <= pauses[0] <= 1.2
+    assert all(8 <= pause <= 12 for pause in pauses[-3:])
+    assert 88 <= sent[-1] < 100
+
+
+def test_what_asks_for_more_patience_than_there_is_is_the_answer_at_once() -> None:
+    status, sent = times(httpx2.Response(429, headers={"retry-after": "901"}))
+    assert status == 429
+    assert sent == [0]
+
+
+def test_errors_of_the_engine_are_not_tried_again() -> None:
+    for code in (400, 403, 500, 502, 504):
+        assert times(httpx2.Response(code)) == (code, [0])
+
+
+def test_the_token_goes_to_no_other_host() -> None:
+    seen: list[httpx2.Request] = []
+
+    def reply(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request)
+        return httpx2.Response(200)
+
+    auth = Bearer(BASE_URL, identity=Passport(), via="http://127.0.0.1:1")
+    with httpx2.Client(transport=httpx2.MockTransport(reply), auth=auth) as client:
+        client.get("https://elsewhere.example/v1/models")
+        client.get(f"http://{HOST}/v1/models")
+        client.get(f"{BASE_URL}/models")
+    assert ["authorization" in request.headers for request in seen] == [False, False, True]
+    assert [request.url.host for request in seen] == ["elsewhere.example", HOST, "127.0.0.1"]
+
+
+def test_the_official_client_streams_without_a_proxy_sync_and_async() -> None:
+    def sync(auth: Bearer) -> list[str | None]:
+        with (
+            httpx2.Client(auth=auth, trust_env=False) as http,
+            openai.OpenAI(base_url=BASE_URL, api_key="unused", http_client=http, max_retries=0) as client,
+        ):
+            stream = client.chat.completions.create(
+                model=MODEL, messages=[{"role": "user", "content": "one two"}], stream=True
+            )
+            return [chunk.choices[0].delta.content for chunk in stream]
+
+    async def scene() -> None:
+        service = Service()
+        service.taken = id_token(2)
+        service.starting.extend([429, 503])
+        async with reached(service) as endpoint:
+            assert await asyncio.to_thread(sync, endpoint.auth()) == ["one", "two"]
+            async with httpx2.AsyncClient(auth=endpoint.auth(), trust_env=False) as http:
+                client = openai.AsyncOpenAI(base_url=BASE_URL, api_key="unused", http_client=http)
+                assert [model.id async for model in client.models.list()] == ["of-the-engine"]
+        assert {seen.header("host") for seen in service.seen} == {HOST}
+
+    asyncio.run(scene())
+
+
+def test_variables_for_an_hour_are_not_given_out() -> None:
+    async def scene() -> None:
+        async with reached(Service()) as endpoint:
+            with pytest.raises(NoCredentials) as caught:
+                endpoint.env()
+            assert "`homeport proxy`" in caught.value.hint
+            assert endpoint.env(proxy="http://127.0.0.1:8384") == {
+                "OPENAI_BASE_URL": "http://127.0.0.1:8384/v1",
+                "OPENAI_API_KEY": "unused",
+                "OPENAI_MODEL": MODEL,
+            }
+
+    asyncio.run(scene())
+
+
+class Source:
+    """Makes ID tokens that last an hour, each another."""
+
+    principal = "credentials@example.com"
+    quota_project = ""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def who(self) -> str:
+        return self.principal
+
+    def token(self) -> Token:
+        return Token(value=Secret(TOKEN), lasts=3600)
+
+    def id_token(self, audience: str) -> Token:
+        self.made += 1
+        return Token(value=Secret(id_token(self.made)), lasts=3600)
+
+
+def test_a_caller_renews_its_token_before_the_end_and_when_it_is_not_taken() -> None:
+    async def scene() -> None:
+        source = Source()
+        caller = Caller(Credentials(source), "https://home")
+        first = await caller.token()
+        await asyncio.sleep(3290)
+        assert await caller.token() == first
+        await asyncio.sleep(20)
+        second = await caller.token()
+        assert second != first
+        third = await caller.renewed(second)
+        assert third != second
+        assert await caller.renewed(second) == third, "somebody else had it renewed already"
+        assert source.made == 3
+
+    act(scene())
+
+
+def test_a_caller_is_whoever_the_token_names() -> None:
+    assert act(Caller(Credentials(Source()), "https://home").who()) == YOU

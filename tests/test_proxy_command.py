@@ -1,0 +1,148 @@
+"""`homeport proxy`, typed by a user who is logged in to gcloud."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import openai
+import pytest
+
+from conftest import User
+from homeport.proxy import listen
+from homeport.proxy.server import served
+from private_service import MODEL, YOU, Service, id_token
+
+_T = TypeVar("_T")
+
+
+@pytest.fixture
+def logged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gcloud that prints a token, whatever it is asked."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "gcloud").write_text(f"#!/bin/sh\necho {id_token(1)}\n")
+    (folder / "gcloud").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def with_proxy(
+    user: User, service: Service, act: Callable[[str], _T], *arguments: str
+) -> tuple[_T, subprocess.CompletedProcess[str]]:
+    """What `act` came to with the proxy's address, and how the command ended after Ctrl-C."""
+
+    async def scene() -> tuple[_T, subprocess.CompletedProcess[str]]:
+        async with served(service, listen(0)) as url:
+            process = user.begin("proxy", "--port", "0", "--url", url, *arguments)
+            assert process.stdout is not None
+            assert process.stderr is not None
+            try:
+                line = await asyncio.to_thread(process.stdout.readline)
+                address = line.strip().removeprefix("export OPENAI_BASE_URL=")
+                came = await asyncio.to_thread(act, address)
+            finally:
+                process.send_signal(signal.SIGINT)
+                out, err = line + process.stdout.read(), process.stderr.read()
+                process.stdout.close()
+                process.stderr.close()
+                code = process.wait()
+            return came, subprocess.CompletedProcess(process.args, code, out, err)
+
+    return asyncio.run(scene())
+
+
+@pytest.mark.usefixtures("logged_in")
+def test_any_client_just_works_until_ctrl_c_which_ends_it_quietly(user: User) -> None:
+    def act(address: str) -> tuple[list[str], str | None]:
+        with openai.OpenAI(base_url=address, api_key="unused", max_retries=0) as client:
+            listed = [model.id for model in client.models.list()]
+            assert service.asked == 0
+            messages: list[openai.types.chat.ChatCompletionMessageParam] = [{"role": "user", "content": "hi"}]
+            said = client.chat.completions.create(model=MODEL, messages=messages)
+            return listed, said.choices[0].message.content
+
+    service = Service()
+    came, ended = with_proxy(user, service, act, "--model", MODEL)
+    assert came == ([MODEL], "hi")
+    assert ended.returncode == 0
+    assert "Traceback" not in ended.stderr
+    assert "error" not in ended.stderr
+    assert YOU in ended.stderr
+    assert id_token(1) not in ended.stdout + ended.stderr
+    for line in ("OPENAI_API_KEY=unused", f"OPENAI_MODEL={MODEL}"):
+        assert f"export {line}\n" in ended.stdout
+    for word in ("openai", "curl", "Open WebUI"):
+        assert word in ended.stderr
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
+@pytest.mark.usefixtures("logged_in")
+def test_curl_lists_and_streams(user: User) -> None:
+    def act(address: str) -> tuple[str, str]:
+        curl = ["curl", "--silent", "--show-error", "--no-buffer", "--noproxy", "*"]
+        body = json.dumps({"messages": [{"role": "user", "content": "one two"}], "stream": True})
+        asked = [[*curl, f"{address}/models"], [*curl, f"{address}/chat/completions", "--data", body]]
+        listed, streamed = (
+            subprocess.run(one, check=True, capture_output=True, text=True).stdout for one in asked
+        )
+        return listed, streamed
+
+    (listed, streamed), _ = with_proxy(user, Service(), act, "--model", MODEL)
+    assert json.loads(listed)["data"][0]["id"] == MODEL
+    assert streamed.count("data: ") == 3
+    assert streamed.endswith("data: [DONE]\n\n")
+
+
+@pytest.mark.usefixtures("logged_in")
+def test_a_port_that_is_taken_is_one_clear_error(user: User) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ran = user.run("proxy", "--port", str(port), "--url", "https://home.run.app", code=16)
+    assert ran.err.startswith(f"error: port {port} cannot be had: ")
+    assert "homeport proxy --port " in ran.err
+    assert ran.err.count("\n") == 2
+
+
+@pytest.mark.usefixtures("logged_in")
+def test_the_variables_come_as_json_too(user: User) -> None:
+    process = user.begin("proxy", "--port", "0", "--json", "--url", "https://home.run.app")
+    assert process.stdout is not None
+    try:
+        printed = "".join(iter(process.stdout.readline, "}\n")) + "}"
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    assert json.loads(printed)["OPENAI_API_KEY"] == "unused"
+    assert process.returncode == 0
+
+
+def test_who_is_not_logged_in_is_told_so_before_anything_is_served(user: User) -> None:
+    ran = user.run("proxy", "--port", "0", "--url", "https://home.run.app", code=30, PATH="/nowhere")
+    assert "gcloud auth" in ran.err
+    assert ran.out == ""
+
+
+def test_without_a_service_it_says_what_is_missing(user: User) -> None:
+    assert "--url" in user.run("proxy", "--port", "0", code=20).err
+
+
+@pytest.mark.parametrize(
+    "url", ["http://home.run.app", "ftp://home.run.app", "home.run.app", "https://home.run.app/other",
+            "https://u:p@home.run.app", "https://[x", "https://home.run.app:port"]
+)  # fmt: skip
+def test_tokens_go_to_no_odd_address(url: str) -> None:
+    from click.testing import CliRunner
+
+    from homeport.cli import cli
+
+    ran = CliRunner().invoke(cli, ["proxy", "--port", "0", "--url", url])
+    assert ran.exit_code == 2, "click's own; the command line makes 64 of it"
+    assert "--url" in ran.output
