@@ -1,0 +1,304 @@
+"""What a user does with an endpoint on Cloud Run: plan, up, status, verify, swap, roll back, down."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from homeport import google
+from homeport.errors import Declined, HomeportError, OperationFailed
+from homeport.google import Google
+from homeport.home import find_home
+from homeport.progress import Progress, Silent
+from homeport.reconcile import Plan, apply, destroy, patient
+from homeport.resources.rest import Rest
+from homeport.resources.traffic import Body, Receipt, latest, receipts, shares
+from homeport.secret import Secret, resolve
+from homeport.spec import Access, CloudRun, Spec, load
+from homeport.targets.cloudrun.body import MARK
+from homeport.targets.cloudrun.foundations import Foundations
+from homeport.targets.cloudrun.model import choose
+from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.proof import Promise, endpoint_of, live, proven, receipt_of
+from homeport.targets.cloudrun.target import WEIGHTS, CloudRunTarget, callers, names_of, release
+from homeport.verify import Report, Result, Subject
+from homeport.verify.cloud import Planned
+
+if TYPE_CHECKING:
+    from homeport.endpoint import Endpoint
+
+OnResult = Callable[[Result], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Up:
+    """What `up --on cloudrun` came to."""
+
+    endpoint: Endpoint
+    plan: Plan
+    changed: tuple[str, ...]
+    """Ids of what was made or changed."""
+    report: Report | None
+    """Of the new revision; None where nothing had to be released."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """One file's endpoint on Cloud Run, seen through one door."""
+
+    google: Google
+    spec: Spec
+    spec_file: Path
+    via: str
+    """A rehearsal's address, which stands in for Cloud Run's own; '' for Google's."""
+
+    @property
+    def names(self) -> Names:
+        """What its things are called."""
+        return names_of(self.spec, self.google)
+
+    @property
+    def path(self) -> str:
+        """Of the service."""
+        return f"v2/{self.names.service}"
+
+    async def plan(self, *, progress: Progress | None = None) -> Plan:
+        """What `up` would do. Reads only; weights that no cloud can reach are brought to this machine."""
+        return (await (await self._target(progress or Silent())).plan())[0]
+
+    async def up(
+        self,
+        *,
+        approve: Callable[[Plan], bool] = lambda _: True,
+        progress: Progress | None = None,
+        on_result: OnResult | None = None,
+        canary: tuple[int, ...] = (),
+    ) -> Up:
+        """
+        Make it so: what is missing is made, a new revision is verified without traffic, then it serves.
+
+        Raises what stands in the way, all of it at once, before anything is made.
+        """
+        progress = progress or Silent()
+        reports: list[Report] = []
+        wanted = await self._target(progress, on_result=on_result, reports=reports, canary=canary)
+        plan, findings = await wanted.plan()
+        if plan.pending and findings.problems:
+            lines = "".join(f"\n  {one.subject}: {one.text}" for one in findings.problems)
+            raise HomeportError(
+                f"it cannot be deployed as it is:{lines}",
+                hint="; ".join(dict.fromkeys(one.hint for one in findings.problems if one.hint)),
+            )
+        if plan.pending and not approve(plan):
+            raise Declined("nothing was changed")
+        changed: Mapping[str, float] = {}
+        if plan.pending:
+            try:
+                async with patient(progress) as halt:
+                    changed = (await apply(plan, progress, halt)).seconds
+            except OperationFailed as error:
+                raise await self._why(error, wanted.chosen.engine) from error
+        service = await live(self.google, self.path)
+        return Up(
+            endpoint=self._endpoint(service),
+            plan=plan,
+            changed=tuple(changed),
+            report=reports[-1] if reports else None,
+        )
+
+    async def verify(self, *, on_result: OnResult | None = None) -> Report:
+        """The report of all checks on what serves now. Raises `NotFound` where nothing is deployed."""
+        service = await live(self.google, self.path)
+        serving = next(iter(shares(service)), latest(service))
+        wanted = await self._target(Silent())
+        promise = await self._promise(wanted, service, "")
+        return await proven(self.google, promise, service, serving, via=self.via, on_result=on_result)
+
+    async def roll_back(self) -> str:
+        """All traffic on the newest verified revision that does not serve; its name. Raises `NotFound`."""
+
+        async def unasked(_: Body, revision: str, __: str) -> Receipt:
+            raise HomeportError(f"{revision} was verified before")
+
+        await live(self.google, self.path)
+        return await release(self.google, self.names, unasked).roll_back()
+
+    async def down(self, *, purge: bool = False, progress: Progress | None = None) -> tuple[str, ...]:
+        """
+        Take away everything of it, but for weights and the hub's token, unless `purge`.
+
+        Returns what went. Raises the first error, and `HomeportError` where anything is left.
+        """
+        kept = () if purge else ("bucket/", "secret/", "secret-version/")
+        things = [one for one in self._all() if one.id != "apis" and not one.id.startswith(kept or ("\0",))]
+        progress = progress or Silent()
+        async with patient(progress) as halt:
+            came = await destroy(things, progress, halt)
+        if came.errors:
+            raise came.errors[0]
+        if came.left:
+            raise HomeportError(
+                f"still there: {', '.join(came.left)}",
+                hint="run the same command again: it goes on from here",
+            )
+        return came.gone
+
+    async def status(self) -> dict[str, Any]:  # Any: JSON
+        """What is deployed, as JSON. Raises `NotFound` where nothing is."""
+        service = await live(self.google, self.path)
+        marks = service["template"].get("annotations", {})
+        known = receipts(service)
+        state = service.get("terminalCondition", {})
+        return {
+            "name": self.spec.name,
+            "url": f"{service.get('uri', '')}/v1",
+            "state": "ready" if state.get("state") == "CONDITION_SUCCEEDED" else state.get("message", "not ready"),
+            "model": marks.get(f"{MARK}model", ""),
+            "engine": marks.get(f"{MARK}engine", ""),
+            "image": marks.get(f"{MARK}image", ""),
+            "weights": marks.get(WEIGHTS, ""),
+            "traffic": shares(service),
+            "verified": {name: {"at": one.at, "counts": dict(one.counts)} for name, one in known.items()},
+        }  # fmt: skip
+
+    async def connect(self) -> Endpoint:
+        """The endpoint, for whoever is logged in. Raises `NotFound` where nothing is deployed."""
+        return self._endpoint(await live(self.google, self.path))
+
+    def logs(self, *, lines: int, follow: bool) -> AsyncIterator[str]:
+        """The lines of its log."""
+        from homeport.targets.cloudrun.logs import logs
+
+        return logs(self.google, self.names.region, self.names.name, lines=lines, follow=follow)
+
+    def with_model(self, model: str) -> Deployment:
+        """The same, serving another model."""
+        from homeport.spec import parse
+
+        spec = parse({**self.spec.model_dump(), "model": model}, where=str(self.spec_file))
+        return replace(self, spec=spec)
+
+    def _endpoint(self, service: Body, url: str = "", model: str = "") -> Endpoint:
+        model = model or service["template"].get("annotations", {}).get(f"{MARK}model", "")
+        return endpoint_of(self.google, service, model, url=url, via=self.via)
+
+    async def _target(
+        self,
+        progress: Progress,
+        *,
+        on_result: OnResult | None = None,
+        reports: list[Report] | None = None,
+        canary: tuple[int, ...] = (),
+    ) -> CloudRunTarget:
+        chosen = await choose(self.spec, self.spec_file, find_home(), progress)
+
+        async def prove(service: Body, revision: str, url: str) -> Receipt:
+            promise = await self._promise(target, service, url)
+            report = await proven(self.google, promise, service, revision, via=self.via, on_result=on_result)
+            if reports is not None:
+                reports.append(report)
+            return receipt_of(report)
+
+        target = CloudRunTarget(
+            google=self.google,
+            spec=self.spec,
+            spec_file=self.spec_file,
+            chosen=chosen,
+            token=self._token(),
+            prove=prove,
+            canary=canary,
+        )
+        return target
+
+    async def _promise(self, target: CloudRunTarget, service: Body, url: str) -> Promise:
+        launch, stored, settings = target.launch, target.stored, target.settings
+        lies = await stored.read() if stored is not None else None
+        made = await target.image.read()
+        planned = Planned(
+            image_digest=made["digest"] if made else "",
+            gpu=target.shape.gpu,
+            concurrency=launch.parallel,
+            max_instances=settings.max_instances,
+            ingress=str(target.service.wanted["ingress"]),
+            public=self.spec.access.public,
+            zonal_redundancy=settings.zonal_redundancy,
+            weights_digest=lies["digest"] if lies and not target.baked else "",
+            weights_annotation=WEIGHTS,
+            weights_prefix=stored.prefix if stored and target.way.startswith("fuse") else "",
+        )
+        subject = Subject(
+            endpoint=self._endpoint(service, url, launch.model),
+            model=target.chosen.model,
+            engine=launch.engine,
+            context=launch.context,
+            parallel=launch.parallel,
+            tools=launch.tools,
+            weights_path=launch.weights,
+            weights_digest=lies["digest"] if lies else "",
+            weights_intact=stored is None or lies is not None,
+        )
+        return Promise(subject=subject, planned=planned, bucket_digest=planned.weights_digest)
+
+    async def _why(self, error: HomeportError, engine: str) -> HomeportError:
+        """What a failed deployment comes from, in the user's words."""
+        from homeport.targets.cloudrun.why import explain
+
+        try:
+            service = await self.google.get("run", self.path)
+            if service.get("terminalCondition", {}).get("state") != "CONDITION_FAILED":
+                return error
+            newest = service.get("latestCreatedRevision", "")
+            short = newest.rpartition("/")[2]
+            revision = await self.google.get("run", f"{self.path}/revisions/{short}") if short else None
+            return await explain(self.google, service, revision, engine)
+        except HomeportError:
+            return error
+
+    def _token(self) -> Secret | None:
+        reference = (self.spec.cloudrun or CloudRun()).hub_token
+        return resolve(reference, key="cloudrun.hub_token", base=self.spec_file.parent) if reference else None
+
+    def _all(self) -> list[Any]:  # Any: resources of several kinds
+        """Everything that may be there of it, whatever the file says today of options."""
+        names = self.names
+        settings = (self.spec.cloudrun or CloudRun()).model_copy(update={"network": None, "subnetwork": None})
+        foundations = [
+            Foundations(
+                google=self.google,
+                names=names,
+                cloudrun=settings,
+                access=Access(isolated=True),
+                token=Secret("unused"),
+                baked=baked,
+            ).resources()
+            for baked in (False, True)
+        ]
+        parent = self.path.rpartition("/")[0]
+        from homeport.resources.service import service
+
+        served: Rest = service(self.google, names.name, parent.split("/")[4], {})
+        every = {one.id: one for group in foundations for one in group}
+        return [*every.values(), served, *callers(self.google, self.spec, names)]
+
+
+@asynccontextmanager
+async def deployment(file: Path, *, env: Mapping[str, str] | None = None) -> AsyncIterator[Deployment]:
+    """
+    The endpoint of `file` on Cloud Run, for whoever is logged in.
+
+    `env` is the environment by default. Raises `SpecError`, `NoCredentials`.
+    """
+    env = os.environ if env is None else env
+    spec_file = await asyncio.to_thread(file.absolute)
+    spec = await asyncio.to_thread(load, spec_file)
+    project = (spec.cloudrun or CloudRun()).project or ""
+    async with await google.from_env(env, project=project) as door:
+        yield Deployment(google=door, spec=spec, spec_file=spec_file, via=env.get("HOMEPORT_GOOGLE_URL", ""))
+
+
+__all__ = ["Deployment", "Up", "deployment"]

@@ -1,0 +1,169 @@
+"""The release of a service: its newest revision, verified, has the traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from homeport.errors import ApiDisabled, NotFound
+from homeport.google import Google
+from homeport.progress import Progress
+from homeport.reconcile import KNOWN_AFTER_APPLY, Change, Outputs
+from homeport.resources.rest import is_operation
+from homeport.resources.traffic import (
+    Body,
+    Receipt,
+    latest,
+    newest_verified,
+    receipts,
+    shares,
+    short,
+    tag_url,
+    targets,
+    with_receipt,
+)
+
+Prove = Callable[[Body, str, str], Awaitable[Receipt]]
+"""Verifies a revision of a service at an address. Raises `VerificationFailed` where it is not as promised."""
+_DEADLINE_S = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """
+    All traffic on the newest revision, which was verified under its tag's address before it had any.
+
+    What cannot be proven gets none, and what served before goes on serving.
+    """
+
+    google: Google
+    name: str
+    path: str
+    """Of the service, as its API has it."""
+    prove: Prove
+    canary: tuple[int, ...] = ()
+    """Percents of traffic on the way, with a verification after each."""
+    announces = False
+
+    @property
+    def id(self) -> str:
+        """Its kind and name."""
+        return f"release/{self.name}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The service."""
+        return (f"service/{self.name}",)
+
+    async def read(self) -> Any | None:  # Any: JSON
+        """The service, once a revision of it was verified."""
+        try:
+            service = await self._service()
+        except (NotFound, ApiDisabled):
+            return None
+        return service if receipts(service) else None
+
+    def ours(self, live: Any) -> bool:  # Any: JSON
+        """A release belongs to whom its service belongs to, which comes first."""
+        return True
+
+    def lasting(self, live: Any) -> Any | None:  # Any: JSON
+        """Nothing: whatever serves may be another."""
+        return None
+
+    def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: JSON
+        """Whether something else serves than the newest revision, or that was not verified."""
+        service = outputs.get(self.needs[0])
+        before = _told(shares(live))
+        if service is None:
+            return (Change(path="traffic", before=before, after=KNOWN_AFTER_APPLY),)
+        newest = latest(service)
+        receipt = receipts(live).get(newest)
+        if shares(live) != {newest: 100} or tag_url(live):
+            return (Change(path="traffic", before=before, after=_told({newest: 100})),)
+        if receipt is None or not receipt.passed:
+            return (Change(path="verified", before=None, after=newest),)
+        return ()
+
+    def summary(self, outputs: Outputs) -> str:
+        """What it will be."""
+        steps = "".join(f"{percent} %, then " for percent in self.canary)
+        return f"the newest revision, verified without traffic, has {steps}all of it"
+
+    async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+        """Verify the newest revision, then let it serve."""
+        service = await self._service()
+        newest = latest(service)
+        before = {name: percent for name, percent in shares(service).items() if name != newest}
+        if not tag_url(service) and before:
+            service = await self._route(service, shares(service), newest)
+        receipt = await self.prove(service, newest, tag_url(service) or str(service["uri"]))
+        for percent in self.canary if before else ():
+            if percent >= 100:
+                break
+            parts = {**_scaled(before, 100 - percent), newest: percent}
+            service = await self._route(service, parts, newest, receipt)
+            receipt = await self.prove(service, newest, tag_url(service))
+        return await self._route(service, {newest: 100}, "", receipt)
+
+    async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+        """The same."""
+        return await self.create(outputs, progress)
+
+    async def delete(self, progress: Progress) -> tuple[str, ...]:
+        """Nothing: it goes with its service."""
+        return ()
+
+    async def roll_back(self) -> str:
+        """
+        All traffic on the newest verified revision that does not serve now; its name.
+
+        Raises `NotFound` where there is none.
+        """
+        service = await self._service()
+        there = [
+            short(one["name"])
+            async for one in self.google.pages("run", f"{self.path}/revisions", "revisions")
+            if not one.get("deleteTime")
+        ]
+        target = newest_verified(service, there, but=shares(service))
+        if not target:
+            raise NotFound(
+                f"{self.name} has no other revision that was verified",
+                hint="`homeport up --on cloudrun` makes one; `homeport status --on cloudrun` shows what serves",
+            )
+        await self._route(service, {target: 100}, "")
+        return target
+
+    async def _service(self) -> Any:  # Any: JSON
+        return await self.google.get("run", self.path)
+
+    async def _route(
+        self, service: Body, percents: Mapping[str, int], candidate: str, receipt: Receipt | None = None
+    ) -> Any:  # Any: JSON
+        body: dict[str, Any] = {  # Any: JSON
+            "traffic": targets(percents, candidate=candidate),
+            "etag": service["etag"],
+        }
+        mask = "traffic"
+        if receipt is not None:
+            body["annotations"] = with_receipt(service, candidate or next(iter(percents)), receipt)
+            mask = "annotations,traffic"
+        begun = await self.google.patch("run", self.path, body, updateMask=mask)
+        if is_operation(begun):
+            await self.google.finish("run", begun, key=self.id, deadline=_DEADLINE_S)
+        return await self._service()
+
+
+def _told(found: Mapping[str, int]) -> str:
+    return ", ".join(f"{percent} % {name}" for name, percent in found.items()) or "none"
+
+
+def _scaled(found: Mapping[str, int], total: int) -> dict[str, int]:
+    """The same shares of `total` percent, in whole percents."""
+    whole = sum(found.values())
+    made = {name: percent * total // whole for name, percent in found.items()}
+    first = next(iter(made))
+    made[first] += total - sum(made.values())
+    return made

@@ -1,0 +1,362 @@
+"""One spec on Cloud Run: what shall exist, and what a plan tells of it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from homeport.catalog.cloudrun import GIB, Shape, gpu
+from homeport.catalog.images import engine_image
+from homeport.engines import Installation, Launch, Request, module
+from homeport.errors import HomeportError, MemoryTooSmall
+from homeport.google import Google, Guarded
+from homeport.hardware import Gpu, Machine
+from homeport.reconcile import Joined, Plan, Ref, Resource, make_plan
+from homeport.resources.grant import Grant
+from homeport.resources.image import Image
+from homeport.resources.release import Prove, Release
+from homeport.resources.rest import Rest
+from homeport.resources.service import service
+from homeport.resources.stored import StoredWeights
+from homeport.secret import Secret
+from homeport.spec import CloudRun, Spec
+from homeport.targets.cloudrun.body import MARK, Mount, Wanted, body
+from homeport.targets.cloudrun.foundations import Foundations
+from homeport.targets.cloudrun.images import MODEL_FILE, Gguf, image, ollama_recipe, vllm_recipe
+from homeport.targets.cloudrun.model import Chosen
+from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.preflight import Asked, Findings, preflight
+
+if TYPE_CHECKING:
+    from homeport.cold_start import ColdStart
+
+PORT = 8080
+FILES = Path("/homeport")
+"""Where our few files lie in an image."""
+MODEL = "/models"
+"""Where the bucket's weights are mounted."""
+INVOKER = "roles/run.servicesInvoker"
+WEIGHTS = f"{MARK}weights"
+"""The annotation of a revision that holds the digest of its weights."""
+_WAY = "fuse-buffered"
+"""What `auto` means: streaming promises more, and nobody here has seen it work. See docs/decisions/0014."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloudRunTarget:
+    """One spec, served on Cloud Run."""
+
+    google: Google
+    spec: Spec
+    spec_file: Path
+    chosen: Chosen
+    prove: Prove
+    """How a new revision is verified."""
+    token: Secret | None = None
+    """The hub's."""
+    canary: tuple[int, ...] = ()
+
+    @property
+    def settings(self) -> CloudRun:
+        """`[cloudrun]` of the file."""
+        return self.spec.cloudrun or CloudRun()
+
+    @property
+    def names(self) -> Names:
+        """What things are called."""
+        return names_of(self.spec, self.google)
+
+    @property
+    def foundations(self) -> Foundations:
+        """What stands before anything is served."""
+        return Foundations(
+            google=self.google,
+            names=self.names,
+            cloudrun=self.settings,
+            access=self.spec.access,
+            token=self.token,
+            baked=self.baked,
+        )
+
+    @property
+    def baked(self) -> bool:
+        """Whether the weights lie in the image."""
+        return self.chosen.engine == "ollama"
+
+    @property
+    def way(self) -> str:
+        """How weights get to the engine, as `cold_start` names it."""
+        if self.baked:
+            return "baked"
+        return _WAY if self.settings.way == "auto" else self.settings.way
+
+    @property
+    def shape(self) -> Shape:
+        """The instance."""
+        best = self.chosen.estimate.best
+        assert best is not None
+        assert best.place.shape is not None
+        return best.place.shape
+
+    @property
+    def cold_start(self) -> ColdStart:
+        """The expected one."""
+        from homeport import cold_start
+
+        engine: cold_start.Engine = "ollama" if self.baked else "vllm"
+        return cold_start.expected(
+            engine=engine, way=self.way, weights_bytes=self.chosen.published.size or self._pin_size
+        )
+
+    @property
+    def stored(self) -> StoredWeights | None:
+        """The weights in the bucket; None where Ollama brings its own."""
+        pinned, names = self.chosen.pinned, self.names
+        if pinned is None:
+            return None
+        token = Ref(f"secret-version/{names.secret}", "name") if self.token is not None else None
+        return StoredWeights(
+            google=self.google,
+            name="model",
+            bucket=names.bucket,
+            prefix=pinned.prefix,
+            region=names.region,
+            pin=pinned.pin,
+            folder=pinned.folder,
+            account=names.email(names.carrier),
+            token=token,
+            after=(
+                self.foundations.apis.id,
+                f"service-account/{names.carrier}",
+                *self.foundations.grants_of(names.carrier),
+            ),
+        )
+
+    @property
+    def launch(self) -> Launch:
+        """How the engine is started in its container. Raises `SpecError` for settings that it cannot honour."""
+        settings, engine = self.spec.engine, module(self.chosen.engine)
+        engine.check(settings)
+        pinned, found = self.chosen.pinned, gpu(self.shape.gpu)
+        assert found is not None
+        memory = self.shape.memory_gib * GIB
+        served_from = {
+            "baked": MODEL_FILE if pinned else "",
+            "stream": self.stored.uri if self.stored else "",
+        }
+        request = Request(
+            model=self.chosen.model,
+            settings=settings,
+            machine=Machine(
+                cores=self.shape.cpu,
+                memory=memory,
+                memory_available=memory,
+                gpus=(Gpu(name=found.title, memory=found.memory),),
+            ),
+            weights=pinned.folder if pinned and pinned.folder else Path(),
+            footprint=None,
+            adapters={},
+            host="0.0.0.0",  # noqa: S104 - in a container, behind Cloud Run's front end
+            port=PORT,
+            keyed=False,
+            folder=FILES,
+            contained=True,
+            served_from=served_from.get(self.way, MODEL),
+            streamed=self.way == "stream",
+        )
+        return engine.launch(
+            request, Installation(engine=self.chosen.engine, version=self.base, executable=self.chosen.engine)
+        )
+
+    @property
+    def base(self) -> str:
+        """The image that ours is built on."""
+        return self.settings.image or engine_image(self.chosen.engine).pinned
+
+    @property
+    def image(self) -> Image:
+        """The image that serves."""
+        launch, stored, names = self.launch, self.stored, self.names
+        after = [f"service-account/{names.builder}", *self.foundations.grants_of(names.builder)]
+        if self.baked:
+            weights: str | Gguf = self.chosen.tag
+            if stored is not None:
+                file = next(one for one in stored.pin.files if one.path.endswith(".gguf"))
+                weights = Gguf(origin=stored.uri, file=file)
+                after.append(stored.id)
+            recipe = ollama_recipe(base=self.base, model_name=launch.model, weights=weights)
+        else:
+            recipe = vllm_recipe(base=self.base, files=launch.files)
+        return image(
+            self.google,
+            name=names.name,
+            region=names.region,
+            recipe=recipe,
+            account=names.email(names.builder),
+            after=(self.foundations.apis.id, *after),
+        )
+
+    @property
+    def service(self) -> Rest:
+        """The service."""
+        names, stored = self.names, self.stored
+        after = [self.foundations.apis.id, *self.foundations.grants_of(names.runner)]
+        if stored is not None and not self.baked:
+            after.append(stored.id)
+        wanted = Wanted(
+            name=names.name,
+            launch=self.launch,
+            shape=self.shape,
+            cloudrun=self.settings,
+            access=self.spec.access,
+            cold_start=self.cold_start,
+            mounts=self._mounts(),
+            cached=self.way == "fuse-cache",
+            network=self.foundations.network,
+            own_network=self.settings.network is None,
+            runner=f"service-account/{names.runner}",
+            marks=self._marks(),
+        )
+        self._check_cache(wanted)
+        return service(self.google, names.name, names.region, body(wanted), after=tuple(after))
+
+    def resources(self) -> list[Resource]:
+        """Everything that shall exist."""
+        stored = [self.stored] if self.stored is not None else []
+        return [
+            *self.foundations.resources(),
+            *stored,
+            self.image,
+            self.service,
+            release(self.google, self.names, self.prove, self.canary),
+            *callers(self.google, self.spec, self.names),
+        ]
+
+    async def plan(self) -> tuple[Plan, Findings]:
+        """What `up --on cloudrun` would do, and what was found of that before. Reads only."""
+        plan, findings = await asyncio.gather(
+            make_plan(self.spec.name, "cloudrun", self.resources()), preflight(self.google, self._asked())
+        )
+        warnings = [f"{one.subject}: {one.text}" for one in (*findings.problems, *findings.warnings)]
+        if findings.unchecked:
+            warnings.append("not checked: " + ", ".join(one.subject for one in findings.unchecked))
+        if self.spec.access.isolated:
+            warnings.append(
+                "isolated: no way in but from its network, and none out but to Google's restricted addresses; "
+                "that proves nothing of who else may use that network, nor of VPC Service Controls"
+            )
+        return replace(plan, facts=tuple(self._facts()), warnings=tuple(warnings)), findings
+
+    def _facts(self) -> list[tuple[str, str]]:
+        settings, access, best = self.spec.engine, self.spec.access, self.chosen.estimate.best
+        assert best is not None
+        stored = self.stored
+        where = stored.uri if stored else f"{self.chosen.tag} of Ollama's library"
+        who = "anybody on the internet, at your cost" if access.public else ", ".join(access.callers)
+        return [
+            ("project", f"{self.google.project}, {self.names.region}"),
+            ("model", f"{self.chosen.model.title} ({self.chosen.model.licence})"),
+            ("engine", f"{self.chosen.engine}, on {self.base}"),
+            ("weights", f"{self.way}, from {where}"),
+            (
+                "instance",
+                f"{self.shape.text}, {self.settings.min_instances} to {self.settings.max_instances}",
+            ),
+            ("fits", f"{best.concurrency} requests of {settings.context:,} tokens at once"),
+            ("price", self.chosen.estimate.price),
+            ("cold start", f"{self.cold_start.text}, expected from published figures"),
+            ("may call it", who or "whoever owns the project, and nobody else"),
+        ]
+
+    def _asked(self) -> Asked:
+        access, settings, names = self.spec.access, self.settings, self.names
+        return Asked(
+            name=names.name,
+            project=names.project,
+            region=names.region,
+            shape=self.shape,
+            bucket=names.bucket,
+            repository=names.name,
+            max_instances=settings.max_instances,
+            min_instances=settings.min_instances,
+            zonal_redundancy=settings.zonal_redundancy,
+            public=access.public,
+            isolated=access.isolated,
+            callers=access.callers,
+            network=settings.network or "",
+        )
+
+    def _mounts(self) -> tuple[Mount, ...]:
+        if self.stored is None or not self.way.startswith("fuse"):
+            return ()
+        return (
+            Mount(
+                name="weights",
+                bucket=self.names.bucket,
+                prefix=self.stored.prefix,
+                path=MODEL,
+                size=self._pin_size,
+            ),
+        )
+
+    def _marks(self) -> dict[str, str | Ref | Joined]:
+        launch = self.launch
+        marks: dict[str, str | Ref | Joined] = {
+            "model": launch.model,
+            "engine": launch.engine,
+            "context": f"{launch.context}",
+            "image": Ref("image/serving", "digest"),
+        }
+        if self.stored is not None:
+            marks |= {"weights": Ref(self.stored.id, "digest"), "weights-source": self.stored.pin.source}
+        return marks
+
+    @property
+    def _pin_size(self) -> int:
+        return self.chosen.pinned.pin.size if self.chosen.pinned else 0
+
+    def _check_cache(self, wanted: Wanted) -> None:
+        if not wanted.cached:
+            return
+        best = self.chosen.estimate.best
+        assert best is not None
+        needs = best.host_bytes + self._pin_size
+        if needs > self.shape.memory_gib * GIB:
+            raise MemoryTooSmall(
+                f"a file cache keeps {self._pin_size / GIB:.1f} GiB of weights in the instance's memory, which with "
+                f"the server is {needs / GIB:.1f} of {self.shape.memory_gib} GiB",
+                hint='set cloudrun.way = "fuse-buffered" or "stream", or a larger cloudrun.gpu',
+            )
+
+
+def names_of(spec: Spec, google: Google) -> Names:
+    """What the things of `spec` are called. Raises `HomeportError` where no project is known."""
+    if not google.project:
+        raise HomeportError(
+            "no project is named",
+            hint="set project in [cloudrun] of homeport.toml, or export GOOGLE_CLOUD_PROJECT=…",
+        )
+    region = (spec.cloudrun or CloudRun()).region
+    return Names(name=spec.name, project=google.project, region=region)
+
+
+def release(google: Google, names: Names, prove: Prove, canary: tuple[int, ...] = ()) -> Release:
+    """The release of the endpoint."""
+    return Release(google=google, name=names.name, path=f"v2/{names.service}", prove=prove, canary=canary)
+
+
+def callers(google: Google, spec: Spec, names: Names) -> list[Grant]:
+    """Who may call it, once something verified serves."""
+    return [
+        Grant(
+            google=google,
+            role=INVOKER,
+            member=member,
+            on=Guarded(api="run", path=f"v2/{names.service}"),
+            known_as=f"service/{names.name}",
+            needs=(f"release/{names.name}",),
+        )
+        for member in spec.access.callers
+    ]
