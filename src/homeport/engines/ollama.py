@@ -117,6 +117,7 @@ def _baked(request: Request, installation: Installation) -> Launch:
             "OLLAMA_KEEP_ALIVE": "-1",
             "OLLAMA_MAX_LOADED_MODELS": "1",
             "OLLAMA_NOPRUNE": "1",
+            "HOME": "/tmp",  # noqa: S108 - it writes a key there when it starts, and nothing else is writable
             **flags(settings),
         },
         model=name,

@@ -76,7 +76,7 @@ class Release:
         """Whether something else serves than the newest revision, or that was not verified."""
         service = outputs.get(self.needs[0])
         before = _told(shares(live))
-        if service is None:
+        if not service or not latest(service):
             return (Change(path="traffic", before=before, after=KNOWN_AFTER_APPLY),)
         newest = latest(service)
         receipt = receipts(live).get(newest)

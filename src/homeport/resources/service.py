@@ -44,6 +44,10 @@ class Service(Rest):
         why = (Change(path="state", before=f"failed: {ended.get('message', '')}", after="ready"),)
         return (*Rest.diff(self, live, outputs), *(why if failed else ()))
 
+    def lasting(self, live: Any) -> Any | None:  # Any: JSON
+        """Its name and addresses: a change makes another revision."""
+        return {key: live[key] for key in ("name", "uri", "urls") if key in live}
+
     async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
         """Deploy it, and wait until its revision is ready."""
         return await self._deploy(None, outputs, progress)
