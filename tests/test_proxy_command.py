@@ -131,7 +131,9 @@ def test_who_is_not_logged_in_is_told_so_before_anything_is_served(user: User) -
 
 
 def test_without_a_service_it_says_what_is_missing(user: User) -> None:
-    assert "--url" in user.run("proxy", "--port", "0", code=20).err
+    assert "homeport init" in user.run("proxy", "--port", "0", code=10).err
+    user.write("[cloudrun]\n")
+    assert "gcloud auth" in user.run("proxy", "--port", "0", code=30, PATH="/nowhere").err
 
 
 @pytest.mark.parametrize(

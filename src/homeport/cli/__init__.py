@@ -17,6 +17,8 @@ COMMANDS = {
     "cost": "Estimate what it costs on Cloud Run, and when that beats an API.",
     "plan": "Show what `up` would do, without doing it.",
     "up": "Serve the model, prove that it works, print the endpoint.",
+    "swap": "Serve another model on Cloud Run, verified before it has traffic.",
+    "rollback": "Let the last verified revision on Cloud Run serve again.",
     "chat": "Ask the model something, or hold a conversation.",
     "fit": "Tell where a model fits, with which context, for how many at once.",
     "verify": "Check that an endpoint is what it promises.",

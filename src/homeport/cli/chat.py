@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from homeport.cli.context import App, file_option, json_option
+from homeport.cli.context import App, file_option, json_option, on_option
 
 if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
@@ -23,18 +23,24 @@ if TYPE_CHECKING:
 )
 @click.option("--max-tokens", type=click.IntRange(1), help="End the answer after so many.")
 @file_option
+@on_option
 @json_option
 @click.pass_obj
 def command(
-    app: App, /, prompt: str | None, name: str | None, system: str | None, file: Path, json_output: bool,
-    **sampling: float | None,
+    app: App, /, prompt: str | None, name: str | None, system: str | None, file: Path, on: str,
+    json_output: bool, **sampling: float | None,
 ) -> None:  # fmt: skip
     """Ask the model something; without PROMPT, hold a conversation."""
     from homeport import lifecycle
     from homeport.cli.context import meant
 
     terminal = app.terminal(json_output=json_output)
-    endpoint = lifecycle.connect(meant(name, file))
+    if on == "cloudrun":
+        from homeport.cli import cloud
+
+        endpoint = lifecycle.run(cloud.endpoint(file))
+    else:
+        endpoint = lifecycle.connect(meant(name, file))
     options = {key: value for key, value in sampling.items() if value is not None}
     messages: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
     if prompt is not None:

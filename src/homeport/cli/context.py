@@ -22,6 +22,13 @@ file_option = click.option(
     help="The spec.",
 )
 json_option = click.option("--json", "json_output", is_flag=True, help="Print the result as JSON.")
+on_option = click.option(
+    "--on",
+    type=click.Choice(["local", "cloudrun"]),
+    default="local",
+    show_default=True,
+    help="This machine, or Cloud Run.",
+)
 name_argument = click.argument("name", required=False)
 _WISHES = (
     click.option("--gpu", help="A GPU of Cloud Run, such as nvidia-l4; by default the file's, else any."),

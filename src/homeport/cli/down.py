@@ -6,21 +6,32 @@ from pathlib import Path
 
 import click
 
-from homeport.cli.context import App, file_option, json_option, name_argument
+from homeport.cli.context import App, file_option, json_option, name_argument, on_option
 
 
 @click.command("down")
 @name_argument
 @file_option
+@on_option
 @json_option
-@click.option("--purge", is_flag=True, help="Remove its weights from this machine, too.")
+@click.option("--purge", is_flag=True, help="Remove its weights, too; on Cloud Run also the hub's token.")
 @click.pass_obj
-def command(app: App, name: str | None, file: Path, json_output: bool, purge: bool) -> None:
+def command(app: App, name: str | None, file: Path, on: str, json_output: bool, purge: bool) -> None:
     """End an endpoint, with all its processes. Weights stay, unless --purge."""
     from homeport import lifecycle
     from homeport.cli.context import meant
 
     terminal = app.terminal(json_output=json_output)
+    if on == "cloudrun":
+        from homeport.cli.cloud import deployed
+
+        gone = deployed(file, lambda one: one.down(purge=purge, progress=terminal))
+        terminal.close()
+        text = "\n".join(f"removed {what}" for what in gone) or "nothing of it is there"
+        kept = "" if purge else "; weights and the hub's token stay, if there are any: --purge removes them"
+        terminal.result(text, {"removed": list(gone), "left": []})
+        terminal.say(f"left: nothing{kept}")
+        return
     chosen = meant(name, file)
     gone = lifecycle.run(lifecycle.take_down(chosen, purge=purge, progress=terminal))
     text = "\n".join(f"removed {what}" for what in gone) or f"{chosen} does not run; nothing to remove"

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from homeport.cli.context import App, file_option
+from homeport.cli.context import App, file_option, on_option
 
 
 @click.command("init")
 @file_option
+@on_option
 @click.option(
     "--name", default="home", show_default=True, help="What the endpoint is called on this machine."
 )
@@ -20,9 +21,13 @@ from homeport.cli.context import App, file_option
     show_default=True,
     help="A name from `homeport models`, or a source.",
 )
+@click.option("--project", help="The project on Google Cloud.")
+@click.option("--region", help="Where the GPU is.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @click.pass_obj
-def command(app: App, file: Path, name: str, model: str, force: bool) -> None:
+def command(
+    app: App, /, file: Path, on: str, name: str, model: str, force: bool, **place: str | None
+) -> None:
     """Write homeport.toml, commented, with every default visible."""
     import json
 
@@ -33,11 +38,15 @@ def command(app: App, file: Path, name: str, model: str, force: bool) -> None:
 
     if file.exists() and not force:
         raise SpecError(f"{file} exists", hint="`homeport init --force` overwrites it")
-    find_model(spec.parse({"name": name, "model": model}), file.absolute())
+    chosen = {key: value for key, value in place.items() if value is not None}
+    if chosen and on == "local":
+        raise click.UsageError("--project and --region go with --on cloudrun.")
+    find_model(spec.parse({"name": name, "model": model, "cloudrun": chosen}), file.absolute())
     with writing(file):
-        file.write_text(spec.template(name=name, model=model), encoding="utf-8")
+        text = spec.template(on_cloudrun=on == "cloudrun", name=name, model=model, **chosen)
+        file.write_text(text, encoding="utf-8")
         schema = file.with_name(spec.SCHEMA_NAME)
         schema.write_text(json.dumps(spec.json_schema(), indent=2) + "\n", encoding="utf-8")
     terminal = app.terminal()
     terminal.say(f"wrote {file} (and {schema.name}, for editors)")
-    terminal.say("next: homeport up")
+    terminal.say("next: homeport up" if on == "local" else "next: homeport plan --on cloudrun")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from homeport.cli.context import App, json_option, name_argument
+from homeport.cli.context import App, json_option, name_argument, on_option
+
+if TYPE_CHECKING:
+    from homeport.deployed import Deployment
 
 
 @click.command("logs")
@@ -14,18 +18,28 @@ from homeport.cli.context import App, json_option, name_argument
 @click.option(
     "--file", default="homeport.toml", show_default=True, type=click.Path(path_type=Path), help="The spec."
 )
+@on_option
 @json_option
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes; Ctrl-C ends it.")
 @click.option("-n", "--lines", type=click.IntRange(0), help="Only the last so many.")
 @click.pass_obj
 def command(
-    app: App, name: str | None, file: Path, json_output: bool, follow: bool, lines: int | None
+    app: App, name: str | None, file: Path, on: str, json_output: bool, follow: bool, lines: int | None
 ) -> None:
     """Show what the engine wrote."""
     from homeport import lifecycle
     from homeport.cli.context import meant
 
     terminal = app.terminal(json_output=json_output)
+    if on == "cloudrun":
+        from homeport.cli.cloud import deployed
+
+        async def show(one: Deployment) -> None:
+            async for line in one.logs(lines=lines or 100, follow=follow):
+                terminal.write(f"{line}\n")
+
+        deployed(file, show)
+        return
     log = lifecycle.log_of(meant(name, file))
     if json_output:
         text = log.read_text(errors="replace").splitlines()

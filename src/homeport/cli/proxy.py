@@ -43,6 +43,7 @@ def command(
     Runs until Ctrl-C. Models that are known are listed without waking the service.
     """
     from homeport import lifecycle, proxy
+    from homeport.cli import cloud
 
     url, audience, models = service["url"], service["audience"], service["models"]
     if url is None and (audience or models):
@@ -52,7 +53,7 @@ def command(
         at = f"http://{proxy.HOST}:{listening.getsockname()[1]}"
 
         async def served() -> None:
-            endpoint = await (_endpoint(file) if url is None else _service(url, audience, models))
+            endpoint = await (cloud.endpoint(file) if url is None else _service(url, audience, models))
             who = await endpoint.identity.who() if endpoint.identity else ""
             _greet(terminal, endpoint, at, who)
             known = models or ((endpoint.model,) if endpoint.model else ())
@@ -62,16 +63,6 @@ def command(
             lifecycle.run(served())
         finally:
             terminal.close()
-
-
-async def _endpoint(file: Path) -> Endpoint:
-    """The endpoint that was deployed from `file`."""
-    from homeport.errors import NotRunning
-
-    raise NotRunning(
-        f"no private endpoint of {file} is known",
-        hint="name the service: homeport proxy --url https://…run.app",
-    )
 
 
 async def _service(url: str, audience: str, models: tuple[str, ...]) -> Endpoint:

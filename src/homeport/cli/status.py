@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from homeport.cli.context import App, json_option, name_argument
+from homeport.cli.context import App, file_option, json_option, name_argument, on_option
 
 
 @click.command("status")
 @name_argument
+@file_option
+@on_option
 @json_option
 @click.pass_obj
-def command(app: App, name: str | None, json_output: bool) -> int:
+def command(app: App, name: str | None, file: Path, on: str, json_output: bool) -> int:
     """Show the endpoints on this machine, from any directory. Exits with 20 where one does not answer."""
     from homeport import lifecycle
     from homeport.cli.show import status_row
     from homeport.errors import NotRunning
 
+    if on == "cloudrun":
+        from homeport.cli.cloud import deployed, status_text
+
+        there = deployed(file, lambda one: one.status())
+        app.terminal(json_output=json_output).result(status_text(there), there)
+        return 0
     found = [lifecycle.status(name)] if name else lifecycle.statuses()
     terminal = app.terminal(json_output=json_output)
     if not found:

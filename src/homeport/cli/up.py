@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from homeport.cli.context import App, file_option, json_option
+from homeport.cli.context import App, file_option, json_option, on_option
 
 if TYPE_CHECKING:
     from homeport.lifecycle import Up
@@ -16,18 +16,32 @@ if TYPE_CHECKING:
 
 @click.command("up")
 @file_option
+@on_option
 @json_option
 @click.option("-y", "--yes", is_flag=True, help="Do not ask; where nobody can be asked, this must be said.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), help="Stands in for local.port of the file; 0 takes any."
 )
 @click.option("--no-verify", is_flag=True, help="Stop once a token came out, without the checks.")
+@click.option(
+    "--canary", default="", metavar="10,50", help="On Cloud Run: percents of traffic on the way to all of it."
+)
 @click.pass_obj
-def command(app: App, file: Path, json_output: bool, yes: bool, port: int | None, no_verify: bool) -> int:
+def command(
+    app: App, /, file: Path, on: str, json_output: bool, yes: bool, port: int | None, **more: Any
+) -> int:  # Any: what click has read
     """Serve the model: plan, confirm, fetch, start, verify, print the endpoint."""
     from homeport.errors import PortTaken
 
+    no_verify = more["no_verify"]
     terminal = app.terminal(json_output=json_output)
+    if on == "cloudrun":
+        from homeport.cli import cloud
+
+        if no_verify:
+            raise click.UsageError("On Cloud Run nothing has traffic that was not verified: no --no-verify.")
+        cloud.up(terminal, file, yes=yes, canary=percents(more["canary"]))
+        return 0
     try:
         return _up(terminal, file, yes=yes, port=port, verify=not no_verify)
     except PortTaken as error:
@@ -38,6 +52,17 @@ def command(app: App, file: Path, json_output: bool, yes: bool, port: int | None
         if not terminal.confirm(f"take port {error.port} instead?"):
             raise
         return _up(terminal, file, yes=True, port=error.port, verify=not no_verify)
+
+
+def percents(text: str) -> tuple[int, ...]:
+    """`10,50` as numbers. Raises `click.BadParameter` for anything else than rising percents."""
+    try:
+        found = tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        found = (0,)
+    if list(found) != sorted(set(found)) or any(not 0 < one <= 100 for one in found):
+        raise click.BadParameter(f"{text!r} is not like 10,50,100", param_hint="--canary")
+    return found
 
 
 def _up(terminal: Terminal, file: Path, *, yes: bool, port: int | None, verify: bool) -> int:

@@ -1,0 +1,111 @@
+"""What the commands do with `--on cloudrun`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from homeport.deployed import Deployment, Up
+    from homeport.endpoint import Endpoint
+    from homeport.reconcile import Plan
+    from homeport.terminal import Terminal
+    from homeport.verify import Report
+
+_T = TypeVar("_T")
+
+
+def deployed(file: Path, work: Callable[[Deployment], Awaitable[_T]]) -> _T:
+    """What `work` comes to with the deployment of `file`."""
+    from homeport import lifecycle
+    from homeport.deployed import deployment
+
+    async def all_of_it() -> _T:
+        async with deployment(file) as one:
+            return await work(one)
+
+    return lifecycle.run(all_of_it())
+
+
+def asking(terminal: Terminal, *, yes: bool) -> Callable[[Plan], bool]:
+    """Shows a plan and asks. Raises `Declined` where nobody can be asked."""
+    from homeport.cli.show import plan_text
+    from homeport.errors import Declined
+
+    def approve(plan: Plan) -> bool:
+        terminal.say(plan_text(plan))
+        if not yes and not terminal.interactive:
+            raise Declined("nobody can be asked here, and nothing was changed", hint="say --yes")
+        return yes or terminal.confirm("do it?")
+
+    return approve
+
+
+def up(terminal: Terminal, file: Path, *, yes: bool, canary: tuple[int, ...] = (), model: str = "") -> Up:
+    """`up`, or with a `model` a swap to it, told as it goes."""
+    from homeport.cli.show import report_summary, result_line
+
+    async def work(one: Deployment) -> Up:
+        wanted = one.with_model(model) if model else one
+        return await wanted.up(
+            approve=asking(terminal, yes=yes),
+            progress=terminal,
+            on_result=lambda result: terminal.say(result_line(result)),
+            canary=canary,
+        )
+
+    try:
+        came = deployed(file, work)
+    finally:
+        terminal.close()
+    if not came.changed:
+        terminal.say("nothing to do: it is as the file says")
+    if came.report is not None:
+        terminal.say(f"  {report_summary(came.report)}")
+    data = {
+        "endpoint": {
+            "name": came.endpoint.name,
+            "base_url": came.endpoint.base_url,
+            "model": came.endpoint.model,
+        },
+        "changed": list(came.changed),
+        "report": came.report.as_json() if came.report else None,
+    }
+    terminal.result(f"{came.endpoint.base_url}  {came.endpoint.model}", data)
+    terminal.say("it is private: `homeport proxy` opens a local port to it for any OpenAI client")
+    return came
+
+
+def verified(terminal: Terminal, file: Path) -> Report:
+    """The report of all checks, told as it goes."""
+    from homeport.cli.show import result_line
+
+    return deployed(file, lambda one: one.verify(on_result=lambda result: terminal.say(result_line(result))))
+
+
+def status_text(status: dict[str, Any]) -> str:  # Any: JSON
+    """A deployed endpoint, for people."""
+    traffic = ", ".join(f"{percent} % {name}" for name, percent in status["traffic"].items()) or "none"
+    receipts = [
+        f"{name}, {one['at']}: {', '.join(f'{count} {what}' for what, count in one['counts'].items())}"
+        for name, one in status["verified"].items()
+    ]
+    rows = [
+        ("state", status["state"]),
+        ("url", status["url"]),
+        ("model", f"{status['model']} by {status['engine']}"),
+        ("image", status["image"]),
+        ("weights", status["weights"] or "in the image"),
+        ("traffic", traffic),
+        *(("verified", receipt) for receipt in receipts or ["never"]),
+    ]
+    return "\n".join([status["name"], *(f"  {label:<10}{value}" for label, value in rows)])
+
+
+async def endpoint(file: Path) -> Endpoint:
+    """The deployed endpoint, whose tokens outlast the door that it was found through."""
+    from homeport.deployed import deployment
+
+    async with deployment(file) as one:
+        return await one.connect()

@@ -1,0 +1,46 @@
+"""homeport swap"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from homeport.cli.context import App, file_option, json_option
+
+
+@click.command("swap")
+@click.argument("model")
+@file_option
+@json_option
+@click.option("-y", "--yes", is_flag=True, help="Do not ask; where nobody can be asked, this must be said.")
+@click.option("--canary", default="", metavar="10,50", help="Percents of traffic on the way to all of it.")
+@click.pass_obj
+def command(app: App, model: str, file: Path, json_output: bool, yes: bool, canary: str) -> None:
+    """
+    Serve another MODEL on Cloud Run: beside the old one, verified without traffic, then instead of it.
+
+    The file is changed when the new one serves.
+    """
+    from homeport.cli import cloud
+    from homeport.cli.up import percents
+    from homeport.home import writing
+
+    terminal = app.terminal(json_output=json_output)
+    cloud.up(terminal, file, yes=yes, canary=percents(canary), model=model)
+    before = file.read_text(encoding="utf-8")
+    after = _with_model(before, model)
+    if after != before:
+        with writing(file):
+            file.write_text(after, encoding="utf-8")
+        terminal.say(f"wrote model = {model!r} to {file}")
+
+
+def _with_model(text: str, model: str) -> str:
+    """The file with another `model`, and all else, comments too, as it was."""
+    head, bracket, tables = re.fullmatch(r"(.*?)(^\[|\Z)(.*)", text, re.DOTALL | re.MULTILINE).groups()  # type: ignore[union-attr] # matches any text
+    quoted = '"' + model.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    line = f"model = {quoted}"
+    changed, count = re.subn(r"^model\s*=.*$", lambda _: line, head, count=1, flags=re.MULTILINE)
+    return f"{changed if count else f'{line}{chr(10)}{head}'}{bracket}{tables}"
