@@ -17,8 +17,8 @@ from homeport.spec import Access, CloudRun
 MARK = "homeport/"
 """Begins the keys of our annotations."""
 CONTAINER = "serving"
-_PERIOD_S = 10
-_PROBE_TIMEOUT_S = 5
+_PERIOD_S = 3
+_PROBE_TIMEOUT_S = 3
 _SLACK = 1.5
 """How much longer than the worst expected cold start the probe waits: worse was seen."""
 _LEAST_PROBE_S = 240

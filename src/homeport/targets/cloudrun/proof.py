@@ -10,7 +10,7 @@ from typing import Any
 
 from homeport import verify
 from homeport.endpoint import Endpoint
-from homeport.errors import HomeportError, NetworkError, NotFound, VerificationFailed
+from homeport.errors import ApiDisabled, HomeportError, NetworkError, NotFound, VerificationFailed
 from homeport.google import Google, Guarded, policy
 from homeport.google.credentials import Caller
 from homeport.resources.traffic import Body, Receipt
@@ -112,7 +112,7 @@ async def live(google: Google, path: str) -> dict[str, Any]:  # Any: JSON
     """The service at `path`. Raises `NotFound` where it is not deployed."""
     try:
         found: dict[str, Any] = await google.get("run", path)  # Any: JSON
-    except NotFound as error:
+    except (NotFound, ApiDisabled) as error:
         raise NotFound(
             f"{path.rpartition('/')[2]} is not deployed in {path.split('/')[2]}",
             hint="`homeport up --on cloudrun` deploys it",

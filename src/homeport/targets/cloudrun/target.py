@@ -310,7 +310,9 @@ class CloudRunTarget:
             "image": Ref("image/serving", "digest"),
         }
         if self.stored is not None:
-            marks |= {"weights": Ref(self.stored.id, "digest"), "weights-source": self.stored.pin.source}
+            marks["weights"] = Ref(self.stored.id, "digest")
+            if self.stored.folder is None:  # A path of this machine means nothing there.
+                marks["weights-source"] = f"{self.stored.pin.source} at {self.stored.pin.revision}"
         return marks
 
     @property
