@@ -12,7 +12,7 @@ import pytest
 
 from cloud import act
 from google_door import TOKEN, YOU
-from homeport.bearer import Bearer
+from homeport.bearer import HTTPX2_REDIRECTS, REDIRECTS, Bearer
 from homeport.errors import NoCredentials, Refused
 from homeport.google.credentials import Caller, Credentials
 from homeport.google.identity import Token
@@ -118,7 +118,7 @@ def test_a_request_that_is_too_large_is_explained() -> None:
 
 
 def times(
-    *answers: httpx2.Response, seconds: float | None = None, patience_s: float = 900
+    *answers: httpx2.Response, patience_s: float = 900, max_redirects: int = REDIRECTS
 ) -> tuple[int, list[float]]:
     """The last status, and when requests were sent, on a clock that jumps."""
     sent: list[float] = []
@@ -130,8 +130,10 @@ def times(
             sent.append(asyncio.get_running_loop().time())
             return replies.pop(0) if len(replies) > 1 else replies[0]
 
-        auth = Bearer(BASE_URL, identity=Passport(), patience_s=patience_s)
-        async with httpx2.AsyncClient(transport=httpx2.MockTransport(reply), auth=auth) as client:
+        auth = Bearer(BASE_URL, identity=Passport(), patience_s=patience_s, max_redirects=max_redirects)
+        async with httpx2.AsyncClient(
+            transport=httpx2.MockTransport(reply), auth=auth, max_redirects=max_redirects
+        ) as client:
             return (await client.post(f"{BASE_URL}/completions", json={})).status_code
 
     return act(scene()), sent
@@ -151,6 +153,25 @@ def test_pauses_grow_and_end_with_the_patience() -> None:
     assert 0.8 <= pauses[0] <= 1.2
     assert all(8 <= pause <= 12 for pause in pauses[-3:])
     assert 88 <= sent[-1] < 100
+
+
+def test_a_start_of_a_quarter_of_an_hour_is_waited_out() -> None:
+    status, sent = times(httpx2.Response(429))
+    assert status == 429
+    assert 888 <= sent[-1] < 900
+
+
+def test_a_retry_after_of_nothing_is_no_reason_to_hammer() -> None:
+    _, sent = times(httpx2.Response(429, headers={"retry-after": "0"}), patience_s=10)
+    assert 90 <= len(sent) <= 101
+
+
+@pytest.mark.parametrize("first", [[], [httpx2.Response(401)]], ids=["signed", "renewed"])
+def test_patience_ends_before_httpx2_calls_it_too_many_redirects(first: list[httpx2.Response]) -> None:
+    """As in somebody's own client, which has never heard of this."""
+    status, sent = times(*first, httpx2.Response(503), max_redirects=HTTPX2_REDIRECTS)
+    assert status == 503
+    assert len(sent) == 1 + HTTPX2_REDIRECTS
 
 
 def test_what_asks_for_more_patience_than_there_is_is_the_answer_at_once() -> None:

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 _NOT_YET = frozenset({429, 503})
 """What a service says that is starting from zero, or that has nothing free."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 10.0
+_SHORTEST_PAUSE_S = 0.1
+"""Also where `Retry-After` says 0."""
+HTTPX2_REDIRECTS = 20
+"""What an httpx2 client takes for `max_redirects` unless it is told."""
+REDIRECTS = 10_000
+"""For clients of ours, which follow none: more than fit into any patience."""
 
 
 class Bearer(httpx2.Auth):
@@ -31,6 +37,9 @@ class Bearer(httpx2.Auth):
     A token that is not taken (401) is renewed once. With an identity, 429 and 503 are waited out for up to
     `patience_s` seconds, as long as `Retry-After` asks for: so answers a service that starts from zero. What is
     the last answer then is the answer. With `via`, requests go to that address, under `base_url`'s host as Host.
+
+    httpx2 counts a request that is sent again as a redirect, and fails after its client's `max_redirects` of them:
+    patience ends before that, so it must be told here, too.
     """
 
     def __init__(
@@ -41,11 +50,12 @@ class Bearer(httpx2.Auth):
         key: Secret | None = None,
         via: str = "",
         patience_s: float = 0.0,
+        max_redirects: int = HTTPX2_REDIRECTS,
     ) -> None:
         self._origin = _origin(httpx2.URL(base_url))
         self._identity, self._key = identity, key
         self._via = httpx2.URL(via) if via else None
-        self._patience_s = patience_s
+        self._patience_s, self._again = patience_s, max_redirects
         self._one = threading.Lock()
         """Several threads, each with a loop of its own, must not wait for the same lock of asyncio's."""
 
@@ -58,10 +68,11 @@ class Bearer(httpx2.Auth):
             yield request
             return
         clock = asyncio.get_running_loop().time
-        pauses = _Pauses(clock() + self._patience_s)
+        pauses = _Pauses(clock() + self._patience_s, self._again)
         token = await identity.token()
         response = yield _signed(request, token)
         if response.status_code == 401:
+            pauses.again -= 1
             token = await identity.renewed(token)
             response = yield _signed(request, token)
         while (pause := pauses.before_another(response, clock())) is not None:
@@ -74,10 +85,11 @@ class Bearer(httpx2.Auth):
         if identity is None:
             yield request
             return
-        pauses = _Pauses(time.monotonic() + self._patience_s)
+        pauses = _Pauses(time.monotonic() + self._patience_s, self._again)
         token = self._awaited(identity.token())
         response = yield _signed(request, token)
         if response.status_code == 401:
+            pauses.again -= 1
             token = self._awaited(identity.renewed(token))
             response = yield _signed(request, token)
         while (pause := pauses.before_another(response, time.monotonic())) is not None:
@@ -109,17 +121,20 @@ class Bearer(httpx2.Auth):
 class _Pauses:
     """The pauses before the same request is sent again, each longer than the one before."""
 
-    def __init__(self, until: float) -> None:
+    def __init__(self, until: float, again: int) -> None:
         self._until = until
+        self.again = again
+        """How often it may be."""
         self._next = _FIRST_PAUSE_S
 
     def before_another(self, response: httpx2.Response, now: float) -> float | None:
         """Seconds; None where the response is the last one."""
-        if response.status_code not in _NOT_YET:
+        if response.status_code not in _NOT_YET or self.again == 0:
             return None
+        self.again -= 1
         headers = response.headers
         asked = wait_of(headers.get("retry-after", ""), headers.get("date", ""))
-        pause = self._next * random.uniform(0.8, 1.2) if asked is None else asked  # noqa: S311 - spreads load
+        pause = self._next * random.uniform(0.8, 1.2) if asked is None else max(asked, _SHORTEST_PAUSE_S)  # noqa: S311 - spreads load
         self._next = min(self._next * 1.6, _LONGEST_PAUSE_S)
         return pause if now + pause < self._until else None
 

@@ -64,19 +64,26 @@ class Endpoint:
         base_url = f"{proxy.rstrip('/')}/v1" if proxy else self.base_url
         return {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key, "OPENAI_MODEL": self.model}
 
-    def auth(self) -> Bearer:
+    def auth(self, *, max_redirects: int = 20) -> Bearer:
         """
         What signs the requests of an httpx2 client, sync or async, and so those of OpenAI's own:
 
             openai.OpenAI(base_url=endpoint.base_url, api_key="unused",
                           http_client=httpx2.Client(auth=endpoint.auth(), timeout=600))
 
-        It signs for this endpoint's address alone, renews tokens, and waits for a service that starts from zero.
+        It signs for this endpoint's address alone, renews tokens, and waits for a service that starts from zero: up to
+        15 minutes, or as often as the client's `max_redirects`, which httpx2 counts tries among; its default of 20
+        comes to some three minutes. To wait longer, give both the same greater number.
         """
         from homeport.bearer import Bearer
 
         return Bearer(
-            self.base_url, identity=self.identity, key=self.api_key, via=self.via, patience_s=_ANSWER_WITHIN_S
+            self.base_url,
+            identity=self.identity,
+            key=self.api_key,
+            via=self.via,
+            patience_s=_ANSWER_WITHIN_S,
+            max_redirects=max_redirects,
         )
 
     @asynccontextmanager
@@ -84,12 +91,15 @@ class Endpoint:
         """A client for the engine's address (`/v1/models`, `/health` …) that sends the key or token, if there is one."""
         import httpx2
 
+        from homeport.bearer import REDIRECTS
+
         headers = {"Authorization": f"Bearer {self.api_key.reveal()}"} if self.api_key else {}
         reached = httpx2.URL(self.via or self.root_url)
         async with httpx2.AsyncClient(
             base_url=self.root_url,
             headers=headers,
-            auth=self.auth() if self.identity is not None or self.via else None,
+            auth=self.auth(max_redirects=REDIRECTS) if self.identity is not None or self.via else None,
+            max_redirects=REDIRECTS,
             timeout=httpx2.Timeout(timeout_s, connect=5.0),
             verify=reached.scheme
             == "https",  # Reading the certificates takes 30 ms, for nothing on plain HTTP.

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import httpx2
 
 from homeport.addresses import is_loopback
+from homeport.bearer import REDIRECTS
 from homeport.endpoint import Endpoint
 from homeport.errors import HomeportError
 from homeport.identity import BODY_LIMIT, TOO_LARGE
@@ -141,7 +142,8 @@ class App:
 def _client(endpoint: Endpoint) -> httpx2.AsyncClient:
     reached = httpx2.URL(endpoint.via or endpoint.root_url)
     return httpx2.AsyncClient(
-        auth=endpoint.auth(),
+        auth=endpoint.auth(max_redirects=REDIRECTS),
+        max_redirects=REDIRECTS,
         timeout=httpx2.Timeout(_LONGEST_S, connect=_CONNECT_S, pool=None),
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=60.0),
         verify=reached.scheme == "https",
