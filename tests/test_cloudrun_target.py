@@ -1,0 +1,228 @@
+"""What a file comes to on Cloud Run, by either way: made, changed, unmade, in a rehearsal without processes."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloud import act, things
+from conftest import ROOT, TAUGHT
+from deployment import google_for
+from homeport import spec
+from homeport.deployed import Deployment
+from homeport.errors import MemoryTooSmall, SpecError, VerificationFailed
+from homeport.google import Google
+from homeport.home import find_home
+from homeport.progress import Silent
+from homeport.reconcile import Plan, apply, make_plan
+from homeport.rehearsal.cloud import AT_ONCE, Cloud
+from homeport.resources.release import Release
+from homeport.resources.traffic import Body, Receipt, receipts, shares
+from homeport.targets.cloudrun.model import Chosen, choose
+from homeport.targets.cloudrun.target import CloudRunTarget
+
+FOLDER = ROOT / "tests" / "models" / "gemma-4-taught"
+WAYS = {"ollama": TAUGHT, "vllm": FOLDER}
+
+
+class Deployer:
+    """Applies files to one cloud. What is released is taken to be proven, unless it is named in `broken`."""
+
+    def __init__(self, engine: str) -> None:
+        self.cloud = Cloud(delays=AT_ONCE)
+        self.engine = engine
+        self.broken = False
+        self.proven: list[str] = []
+
+    def target(
+        self, google: Google, chosen: Chosen, wanted: spec.Spec, *, canary: tuple[int, ...] = ()
+    ) -> CloudRunTarget:
+        async def prove(service: Body, revision: str, url: str) -> Receipt:
+            assert url.startswith("https://")
+            self.proven.append(revision)
+            if self.broken:
+                raise VerificationFailed("it does not answer")
+            return Receipt(at=f"2026-11-25T00:00:{len(self.proven):02}", passed=True, counts={"passed": 20})
+
+        return CloudRunTarget(
+            google=google, spec=wanted, spec_file=Path("/x/homeport.toml"), chosen=chosen, prove=prove, canary=canary
+        )  # fmt: skip
+
+    def spec(self, **engine: Any) -> spec.Spec:  # Any: values of homeport.toml
+        return spec.parse(
+            {
+                "name": "home",
+                "model": f"file:{WAYS[self.engine]}",
+                "engine": {"kind": self.engine, "context": 1024, **engine},
+                "cloudrun": {},
+                "access": {"callers": ["user:friend@example.com"]},
+            }
+        )
+
+    def up(self, wanted: spec.Spec, *, canary: tuple[int, ...] = ()) -> tuple[Plan, Plan]:
+        """The plan that was applied, and the one after it."""
+        chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+
+        async def work() -> tuple[Plan, Plan]:
+            google = google_for(self.cloud)
+            target = self.target(google, chosen, wanted, canary=canary)
+            plan = await make_plan("home", "cloudrun", target.resources())
+            await apply(plan, Silent())
+            return plan, await make_plan("home", "cloudrun", target.resources())
+
+        return act(work())
+
+    def down(self, wanted: spec.Spec, *, purge: bool) -> tuple[str, ...]:
+        async def work() -> tuple[str, ...]:
+            google = google_for(self.cloud)
+            one = Deployment(google=google, spec=wanted, spec_file=Path("/x/homeport.toml"), via="")
+            return await one.down(purge=purge)
+
+        return act(work())
+
+    @property
+    def service(self) -> Any:  # Any: JSON
+        kept = self.cloud.store.get("run", "projects/rehearsal/locations/us-central1/services/home")
+        return kept.body if kept else None
+
+
+@pytest.fixture(params=list(WAYS))
+def deployer(request: pytest.FixtureRequest) -> Deployer:
+    return Deployer(request.param)
+
+
+def test_once_up_there_is_nothing_to_do_and_after_down_nothing_is_left(deployer: Deployer) -> None:
+    before = {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)}
+    wanted = deployer.spec()
+    plan, after = deployer.up(wanted)
+    assert len(plan.pending) > 20
+    assert after.pending == ()
+    deployer.down(wanted, purge=False)
+    left = {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)} - before
+    assert {name.partition("/")[0] for name in left} == {"storage"}, "the weights, which are kept"
+    deployer.down(wanted, purge=True)
+    assert {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)} == before
+
+
+def test_a_change_is_proven_without_traffic_and_moves_in_the_steps_that_were_asked_for(
+    deployer: Deployer,
+) -> None:
+    deployer.up(deployer.spec())
+    (first,) = shares(deployer.service)
+    seen: list[dict[str, int]] = []
+    deployer.proven = Watched(lambda _: seen.append(shares(deployer.service)))
+    _, after = deployer.up(deployer.spec(parallel=2), canary=(10, 50, 100))
+    assert after.pending == ()
+    second = next(name for name in shares(deployer.service))
+    assert seen == [{first: 100}, {first: 90, second: 10}, {first: 50, second: 50}]
+    assert set(receipts(deployer.service)) == {first, second}
+    assert not any(one.get("tag") for one in deployer.service["traffic"])
+
+
+class Watched(list[str]):
+    """A list that tells of what is added to it."""
+
+    def __init__(self, tell: Any) -> None:  # Any: a function of one argument
+        super().__init__()
+        self._tell = tell
+
+    def append(self, item: str) -> None:
+        self._tell(item)
+        super().append(item)
+
+
+def test_what_cannot_be_proven_gets_no_traffic_and_the_next_up_tries_again(deployer: Deployer) -> None:
+    deployer.up(deployer.spec())
+    before = shares(deployer.service)
+    deployer.broken = True
+    for _ in range(2):
+        with pytest.raises(VerificationFailed):
+            deployer.up(deployer.spec(parallel=2))
+        assert shares(deployer.service) == before
+    deployer.broken = False
+    _, after = deployer.up(deployer.spec(parallel=2))
+    assert after.pending == ()
+    assert shares(deployer.service) != before
+
+
+def test_rollback_goes_to_the_newest_verified_revision_that_does_not_serve(deployer: Deployer) -> None:
+    deployer.up(deployer.spec())
+    (first,) = shares(deployer.service)
+    deployer.up(deployer.spec(parallel=2))
+
+    async def back() -> str:
+        async def prove(*_: object) -> Receipt:
+            raise AssertionError
+
+        path = "v2/projects/rehearsal/locations/us-central1/services/home"
+        return await Release(
+            google=google_for(deployer.cloud), name="home", path=path, prove=prove
+        ).roll_back()
+
+    assert act(back()) == first
+    assert shares(deployer.service) == {first: 100}
+
+
+def test_the_template_says_what_is_served_and_on_what(deployer: Deployer) -> None:
+    deployer.up(deployer.spec())
+    template = deployer.service["template"]
+    container = template["containers"][0]
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert container["image"].partition("@")[2].startswith("sha256:")
+    assert template["gpuZonalRedundancyDisabled"] is True
+    assert template["maxInstanceRequestConcurrency"] == 4
+    assert template["vpcAccess"]["egress"] == "ALL_TRAFFIC"
+    assert template["serviceAccount"] == "home-run@rehearsal.iam.gserviceaccount.com"
+    probe = container["startupProbe"]
+    assert 240 <= probe["periodSeconds"] * probe["failureThreshold"] <= 1800
+    assert len(template["annotations"]["homeport/weights"]) == 64
+    if deployer.engine == "vllm":
+        assert template["volumes"][0]["gcs"]["readOnly"] is True
+        assert "enable-buffered-read=true" in template["volumes"][0]["gcs"]["mountOptions"]
+        assert container["args"][:2] == ["serve", "/models"]
+    else:
+        assert "volumes" not in template
+
+
+def _chosen(wanted: spec.Spec) -> CloudRunTarget:
+    deployer = Deployer("vllm")
+    chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+    return act(_with(deployer, chosen, wanted))
+
+
+async def _with(deployer: Deployer, chosen: Chosen, wanted: spec.Spec) -> CloudRunTarget:
+    return deployer.target(google_for(deployer.cloud), chosen, wanted)
+
+
+def test_a_streamed_model_is_read_from_the_buckets_address_within_a_bounded_memory() -> None:
+    wanted = Deployer("vllm").spec()
+    wanted = wanted.model_copy(update={"cloudrun": spec.CloudRun(way="stream")})
+    container = _chosen(wanted).service.wanted["template"]["containers"][0]
+    assert container["args"][1].startswith("gs://rehearsal-home-weights/models/own/")
+    assert container["args"][-2:] == ["--load-format", "runai_streamer"]
+    assert {"name": "RUNAI_STREAMER_MEMORY_LIMIT", "value": str(4 * 2**30)} in container["env"]
+
+
+def test_an_isolated_endpoint_has_no_way_in_from_outside_and_none_out_but_to_google() -> None:
+    wanted = Deployer("vllm").spec().model_copy(update={"access": spec.Access(isolated=True)})
+    target = _chosen(wanted)
+    assert target.service.wanted["ingress"] == "INGRESS_TRAFFIC_INTERNAL_ONLY"
+    ids = {one.id for one in target.resources()}
+    assert {"firewall/home-to-google", "firewall/home-nowhere"} <= ids
+
+
+def test_a_model_that_fits_no_gpu_is_refused_with_what_would_fit() -> None:
+    wanted = spec.parse({"model": "gemma-4-31b", "engine": {"kind": "ollama", "context": 262144, "parallel": 64},
+                         "cloudrun": {"gpu": "nvidia-l4"}})  # fmt: skip
+    with pytest.raises(MemoryTooSmall, match="does not fit"):
+        asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+
+
+def test_settings_that_the_engine_cannot_honour_are_refused() -> None:
+    with pytest.raises(SpecError, match="ollama takes no lora, extra_args or dtype"):
+        asyncio.run(
+            choose(Deployer("ollama").spec(dtype="float16"), Path("/x/homeport.toml"), find_home(), Silent())
+        )
