@@ -51,7 +51,7 @@ class Deployer:
             google=google, spec=wanted, spec_file=Path("/x/homeport.toml"), chosen=chosen, prove=prove, canary=canary
         )  # fmt: skip
 
-    def spec(self, **engine: Any) -> spec.Spec:  # Any: values of homeport.toml
+    def wanted(self, **engine: Any) -> spec.Spec:  # Any: values of homeport.toml
         return spec.parse(
             {
                 "name": "home",
@@ -96,7 +96,7 @@ def deployer(request: pytest.FixtureRequest) -> Deployer:
 
 def test_once_up_there_is_nothing_to_do_and_after_down_nothing_is_left(deployer: Deployer) -> None:
     before = {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)}
-    wanted = deployer.spec()
+    wanted = deployer.wanted()
     plan, after = deployer.up(wanted)
     assert len(plan.pending) > 20
     assert after.pending == ()
@@ -110,11 +110,11 @@ def test_once_up_there_is_nothing_to_do_and_after_down_nothing_is_left(deployer:
 def test_a_change_is_proven_without_traffic_and_moves_in_the_steps_that_were_asked_for(
     deployer: Deployer,
 ) -> None:
-    deployer.up(deployer.spec())
+    deployer.up(deployer.wanted())
     (first,) = shares(deployer.service)
     seen: list[dict[str, int]] = []
     deployer.proven = Watched(lambda _: seen.append(shares(deployer.service)))
-    _, after = deployer.up(deployer.spec(parallel=2), canary=(10, 50, 100))
+    _, after = deployer.up(deployer.wanted(parallel=2), canary=(10, 50, 100))
     assert after.pending == ()
     second = next(name for name in shares(deployer.service))
     assert seen == [{first: 100}, {first: 90, second: 10}, {first: 50, second: 50}]
@@ -135,23 +135,23 @@ class Watched(list[str]):
 
 
 def test_what_cannot_be_proven_gets_no_traffic_and_the_next_up_tries_again(deployer: Deployer) -> None:
-    deployer.up(deployer.spec())
+    deployer.up(deployer.wanted())
     before = shares(deployer.service)
     deployer.broken = True
     for _ in range(2):
         with pytest.raises(VerificationFailed):
-            deployer.up(deployer.spec(parallel=2))
+            deployer.up(deployer.wanted(parallel=2))
         assert shares(deployer.service) == before
     deployer.broken = False
-    _, after = deployer.up(deployer.spec(parallel=2))
+    _, after = deployer.up(deployer.wanted(parallel=2))
     assert after.pending == ()
     assert shares(deployer.service) != before
 
 
 def test_rollback_goes_to_the_newest_verified_revision_that_does_not_serve(deployer: Deployer) -> None:
-    deployer.up(deployer.spec())
+    deployer.up(deployer.wanted())
     (first,) = shares(deployer.service)
-    deployer.up(deployer.spec(parallel=2))
+    deployer.up(deployer.wanted(parallel=2))
 
     async def back() -> str:
         async def prove(*_: object) -> Receipt:
@@ -167,7 +167,7 @@ def test_rollback_goes_to_the_newest_verified_revision_that_does_not_serve(deplo
 
 
 def test_the_template_says_what_is_served_and_on_what(deployer: Deployer) -> None:
-    deployer.up(deployer.spec())
+    deployer.up(deployer.wanted())
     template = deployer.service["template"]
     container = template["containers"][0]
     assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
@@ -198,7 +198,7 @@ async def _with(deployer: Deployer, chosen: Chosen, wanted: spec.Spec) -> CloudR
 
 
 def test_a_streamed_model_is_read_from_the_buckets_address_within_a_bounded_memory() -> None:
-    wanted = Deployer("vllm").spec()
+    wanted = Deployer("vllm").wanted()
     wanted = wanted.model_copy(update={"cloudrun": spec.CloudRun(way="stream")})
     container = _chosen(wanted).service.wanted["template"]["containers"][0]
     assert container["args"][1].startswith("gs://rehearsal-home-weights/models/own/")
@@ -207,7 +207,7 @@ def test_a_streamed_model_is_read_from_the_buckets_address_within_a_bounded_memo
 
 
 def test_an_isolated_endpoint_has_no_way_in_from_outside_and_none_out_but_to_google() -> None:
-    wanted = Deployer("vllm").spec().model_copy(update={"access": spec.Access(isolated=True)})
+    wanted = Deployer("vllm").wanted().model_copy(update={"access": spec.Access(isolated=True)})
     target = _chosen(wanted)
     assert target.service.wanted["ingress"] == "INGRESS_TRAFFIC_INTERNAL_ONLY"
     ids = {one.id for one in target.resources()}
@@ -224,5 +224,7 @@ def test_a_model_that_fits_no_gpu_is_refused_with_what_would_fit() -> None:
 def test_settings_that_the_engine_cannot_honour_are_refused() -> None:
     with pytest.raises(SpecError, match="ollama takes no lora, extra_args or dtype"):
         asyncio.run(
-            choose(Deployer("ollama").spec(dtype="float16"), Path("/x/homeport.toml"), find_home(), Silent())
+            choose(
+                Deployer("ollama").wanted(dtype="float16"), Path("/x/homeport.toml"), find_home(), Silent()
+            )
         )

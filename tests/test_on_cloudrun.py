@@ -43,7 +43,7 @@ class OnCloudRun:
         if caller:
             env["CLOUDSDK_AUTH_ACCESS_TOKEN"] = f"rehearsal.{caller}"
         on = () if arguments[0] in {"swap", "rollback"} else ("--on", "cloudrun")
-        return self.user.run(*arguments, *on, code=code, **env)
+        return self.user.run(*arguments, *on, code=code, cwd=None, timeout=240, **env)
 
     def asked_by(self, who: str) -> int:
         """The status with which the front answers a person's token."""

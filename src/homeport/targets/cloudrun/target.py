@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from homeport.catalog.cloudrun import GIB, Shape, gpu
 from homeport.catalog.images import engine_image
 from homeport.engines import Installation, Launch, Request, module
-from homeport.errors import HomeportError, MemoryTooSmall
+from homeport.errors import HomeportError, MemoryTooSmall, SpecError
 from homeport.google import Google, Guarded
 from homeport.hardware import Gpu, Machine
 from homeport.reconcile import Joined, Plan, Ref, Resource, make_plan
@@ -139,6 +139,11 @@ class CloudRunTarget:
         """How the engine is started in its container. Raises `SpecError` for settings that it cannot honour."""
         settings, engine = self.spec.engine, module(self.chosen.engine)
         engine.check(settings)
+        if settings.lora:
+            raise SpecError(
+                "LoRA adapters are not carried to Cloud Run yet",
+                hint="remove [[engine.lora]], or merge the adapter into weights of your own",
+            )
         pinned, found = self.chosen.pinned, gpu(self.shape.gpu)
         assert found is not None
         memory = self.shape.memory_gib * GIB
