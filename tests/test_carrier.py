@@ -7,7 +7,9 @@ import json
 import subprocess
 import sys
 import time
+import urllib.error
 from collections.abc import Iterator
+from email.message import Message
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,7 +18,7 @@ import pytest
 
 from building import ACCOUNT, BUCKET, PIECE, Place, place
 from homeport.errors import WeightsError
-from homeport.weights.carrier import Job, script
+from homeport.weights.carrier import Job, script, wire
 from homeport.weights.manifest import PinnedFile
 from hub import Answer
 
@@ -185,3 +187,33 @@ def test_a_job_is_one_table_of_json() -> None:
     assert step["secretEnv"] == ["HF_TOKEN"]
     told = json.loads(step["env"][0].partition("=")[2])
     assert told["files"] == [{"path": FILE.path, "size": FILE.size, "sha256": FILE.sha256}]
+
+
+@pytest.mark.parametrize("refusals", [0, 3])
+def test_a_grant_that_is_not_seen_yet_is_waited_for(refusals: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = _refusing(monkeypatch, refusals)
+    storage = wire.Storage({"HOMEPORT_ACCESS_TOKEN": "t", "HOMEPORT_STORAGE_URL": "http://127.0.0.1:1"})
+    assert storage.ask("GET", "http://127.0.0.1:1/x", None, {}) == "there"
+    assert len(asked) == refusals + 1
+
+
+def test_a_grant_that_is_never_seen_is_a_refusal_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "GRANTED_WITHIN_S", 0.05)
+    _refusing(monkeypatch, 10_000)
+    storage = wire.Storage({"HOMEPORT_ACCESS_TOKEN": "t", "HOMEPORT_STORAGE_URL": "http://127.0.0.1:1"})
+    with pytest.raises(urllib.error.HTTPError):
+        storage.ask("GET", "http://127.0.0.1:1/x", None, {})
+
+
+def _refusing(monkeypatch: pytest.MonkeyPatch, times: int) -> list[str]:
+    asked: list[str] = []
+
+    def ask(method: str, url: str, *_: object) -> str:
+        asked.append(url)
+        if len(asked) <= times:
+            raise urllib.error.HTTPError(url, 403, "no", Message(), None)
+        return "there"
+
+    monkeypatch.setattr(wire, "ask", ask)
+    monkeypatch.setattr(wire, "FIRST_PAUSE_S", 0.001)
+    return asked

@@ -12,9 +12,75 @@ from homeport.cli.context import App
 _PORT = 8600
 
 
-@click.group("rehearse")
-def command() -> None:
-    """Act out Google Cloud on this machine: no account, no cost."""
+_PASSED = ("plan", "up", "status", "verify", "chat", "logs", "swap", "rollback", "proxy", "down")
+"""Commands that are run against a rehearsal as `homeport rehearse COMMAND …`."""
+
+
+class _Rehearsed(click.Group):
+    """Its own commands, and those that are passed on."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *_PASSED]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        own = super().get_command(ctx, cmd_name)
+        return own if own or cmd_name not in _PASSED else _passed(cmd_name)
+
+
+@click.group("rehearse", cls=_Rehearsed)
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=_PORT, show_default=True, help="Of the rehearsal."
+)
+@click.pass_context
+def command(ctx: click.Context, port: int) -> None:
+    """
+    Act out Google Cloud on this machine: no account, no cost.
+
+    `homeport rehearse up` and the like run that command against it, started in the background if need be.
+    """
+    ctx.meta["homeport.rehearsal.port"] = port
+
+
+def _passed(name: str) -> click.Command:
+    """A command of homeport's, run against the rehearsal."""
+    from importlib import import_module
+
+    real: click.Command = import_module(f"homeport.cli.{name}").command
+
+    def run(**given: object) -> object:
+        ctx = click.get_current_context()
+        terminal = ctx.obj.terminal()
+        from homeport.home import find_home
+        from homeport.rehearsal import background
+        from homeport.rehearsal.server import environment
+
+        folder = find_home().root
+        there = background.find(folder)
+        if there is None:
+            there = background.start(folder, ctx.meta["homeport.rehearsal.port"])
+            terminal.say(
+                f"Google Cloud is rehearsed in the background on {there.url}; `homeport rehearse stop` ends it"
+            )
+        terminal.say("this is a rehearsal: nothing is made on Google Cloud, and nothing costs anything")
+        os.environ.update(environment(there.url, "rehearsal"))
+        if "on" in given:
+            given["on"] = "cloudrun"
+        return ctx.invoke(real, **given)
+
+    return click.Command(
+        name, params=real.params, callback=run, help=real.help, short_help=f"`homeport {name}`, rehearsed."
+    )
+
+
+@command.command("stop")
+@click.pass_obj
+def stop(app: App) -> None:
+    """End the rehearsal in the background, with all that runs in it."""
+    from homeport.home import find_home
+    from homeport.rehearsal import background
+
+    ended = background.stop(find_home().root)
+    app.terminal().result("ended" if ended else "no rehearsal runs in the background")
 
 
 @command.command("serve")

@@ -101,8 +101,9 @@ class Origin:
 
     def _opened(self, path: str, have: int) -> Any:
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-        return ask("GET", self.url(path), self._hub_token if self.kind == "hf" else self.storage.token(),
-                   None, headers)  # fmt: skip
+        if self.kind == "hf":
+            return ask("GET", self.url(path), self._hub_token, None, headers)
+        return self.storage.ask("GET", self.url(path), None, headers)
 
     def _refused(self, path: str, error: urllib.error.HTTPError) -> Stop:
         if self.kind != "hf":

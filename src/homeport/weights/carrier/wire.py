@@ -20,6 +20,9 @@ BLOCK = 1 << 20
 TRIES = 8
 FIRST_PAUSE_S = float(os.environ.get("HOMEPORT_PAUSE_S", "1"))  # both for tests
 TIMEOUT_S = 120
+GRANTED_WITHIN_S = (
+    420 * FIRST_PAUSE_S
+)  # a grant may take 7 minutes to be seen, and a build begins right after it
 DAMAGED, GATED, UNREACHABLE = 12, 13, 19
 PASSING = {408, 429, 500, 502, 503, 504}
 BROKEN = (OSError, http.client.HTTPException)
@@ -90,6 +93,7 @@ class Storage:
         self._given = env.get("HOMEPORT_ACCESS_TOKEN", "")
         self._metadata = f"http://{env.get('GCE_METADATA_HOST') or 'metadata.google.internal'}{METADATA}"
         self._token, self._until = "", 0.0
+        self._granted = time.monotonic() + GRANTED_WITHIN_S
         self._lock = threading.Lock()
 
     def token(self) -> str:
@@ -106,6 +110,16 @@ class Storage:
                 self._token, self._until = found["access_token"], time.monotonic() + found["expires_in"] - 300
             return self._token
 
+    def ask(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Any:
+        """As `ask`, with our token; a refusal is waited out for as long as a grant may not be seen yet."""
+        while True:
+            try:
+                return ask(method, url, self.token(), body, headers)
+            except urllib.error.HTTPError as error:
+                if error.code != 403 or time.monotonic() > self._granted:
+                    raise
+            time.sleep(min(5 * FIRST_PAUSE_S, 5))
+
     def object(self, bucket: str, name: str) -> str:
         """The address of an object."""
         return f"{self.url}/storage/v1/b/{bucket}/o/{quote(name, safe='')}"
@@ -115,7 +129,7 @@ class Storage:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
 
         def once() -> Answered:
-            with ask(method, url, self.token(), body, sent) as answer:
+            with self.ask(method, url, body, sent) as answer:
                 return answer.status, lowered(answer.headers), answer.read()
 
         try:

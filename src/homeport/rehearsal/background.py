@@ -1,0 +1,93 @@
+"""A rehearsal that goes on in the background: started when it is wanted, found again, ended with all that runs in it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from homeport.errors import HomeportError
+from homeport.rehearsal.server import HOST, INSTANCES
+
+_STARTS_WITHIN_S = 60.0
+_ENDS_WITHIN_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Background:
+    """One that was started."""
+
+    pid: int
+    created: float
+    """When its process began, so that another process of that number is not taken for it."""
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://{HOST}:{self.port}"
+
+
+def find(folder: Path) -> Background | None:
+    """The one that was started from this home and lives; None where there is none."""
+    import psutil
+
+    try:
+        known = Background(**json.loads(_record(folder).read_text(encoding="utf-8")))
+        lives = psutil.Process(known.pid).create_time() == known.created
+    except (OSError, ValueError, TypeError, psutil.NoSuchProcess):
+        return None
+    return known if lives else None
+
+
+def start(folder: Path, port: int) -> Background:
+    """Start one on `port`, and wait until it answers. Raises `HomeportError` with its last words where it does not."""
+    import httpx2
+    import psutil
+
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "rehearsal.log"
+    with log.open("w", encoding="utf-8") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "homeport", "rehearse", "serve", "--port", str(port)],
+            stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
+        )  # fmt: skip
+    until = time.monotonic() + _STARTS_WITHIN_S
+    with httpx2.Client(trust_env=False, timeout=5) as client:
+        while process.poll() is None and time.monotonic() < until:
+            try:
+                client.get(f"http://{HOST}:{port}{INSTANCES}")
+            except httpx2.HTTPError:
+                time.sleep(0.1)
+                continue
+            made = Background(pid=process.pid, created=psutil.Process(process.pid).create_time(), port=port)
+            _record(folder).write_text(json.dumps(asdict(made)), encoding="utf-8")
+            return made
+    process.terminate()
+    raise HomeportError(
+        f"the rehearsal did not start: {log.read_text(encoding='utf-8', errors='replace').strip()[-500:]}",
+        hint=f"its log is {log}; another port: homeport rehearse --port 8700 …",
+    )
+
+
+def stop(folder: Path) -> bool:
+    """End the one of this home, with all that runs in it; whether there was one."""
+    import psutil
+
+    found = find(folder)
+    if found is not None:
+        process = psutil.Process(found.pid)
+        process.terminate()
+        try:
+            process.wait(_ENDS_WITHIN_S)
+        except psutil.TimeoutExpired:
+            process.kill()
+    _record(folder).unlink(missing_ok=True)
+    return found is not None
+
+
+def _record(folder: Path) -> Path:
+    return folder / "rehearsal.json"
