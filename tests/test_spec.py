@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -58,6 +58,7 @@ def test_the_template_is_valid_with_every_optional_key_switched_on() -> None:
     name=st.from_regex(r"[a-z][a-z0-9-]{0,20}[a-z0-9]", fullmatch=True),
     model=st.text(min_size=1, max_size=40),
 )
+@settings(deadline=None)  # The first template reads the texts of all keys.
 def test_whatever_name_and_model_are_chosen_come_back_from_the_template(name: str, model: str) -> None:
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in model):
         return

@@ -7,6 +7,7 @@ import difflib
 import inspect
 import re
 from collections.abc import Mapping
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -301,6 +302,7 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "http://json-schema.org/draft-07/schema#", "title": FILE_NAME, **schema}
 
 
+@cache
 def descriptions(model: type[BaseModel]) -> dict[str, str]:
     """
     What each key of a table means: the text under its line in this file.
