@@ -79,9 +79,11 @@ def submitted(build: Build) -> str:
 def _head(things: Things) -> str:
     left = left_behind(things)
     notes = [
-        "Makes in Google Cloud what `homeport up --on cloudrun` makes, each thing with the label homeport="
-        f"{things.name}. It may be run again: what is there is left as it is, so that a change of what is there is "
-        "`homeport up`'s to make, or Terraform's.",
+        (
+            "Makes in Google Cloud what `homeport up --on cloudrun` makes, each thing with the label homeport="
+            f"{things.name}. It may be run again: what is there is left as it is, so that a change of what is there is "
+            "`homeport up`'s to make."
+        ),
     ]
     secrets = things.all(SecretVersion)
     if secrets:
@@ -212,7 +214,7 @@ class _Script:
         try:
             text = one.content.decode()
             if "\0" in text:
-                raise ValueError
+                raise ValueError  # noqa: TRY301 - what no shell can hold goes as text that cannot be decoded does
             written = f"printf %s {shlex.quote(text)}"
         except ValueError:
             written = f"printf %s {base64.b64encode(one.content).decode()} | base64 -d"

@@ -47,13 +47,14 @@ def files(things: Things) -> dict[str, str]:
     others = [kind for kind in things.kinds() if kind is not Kind.SERVICE]
     notes = [
         f"Apply it with: gcloud run services replace {FILE} --region={things.region} --project={things.project}",
-        f"It holds the service alone. Knative has no words for the {listed(others)}, which must be there before: "
-        "`homeport up --on cloudrun`, `homeport export gcloud` and `homeport export terraform` make them.",
+        (
+            f"It holds the service alone. Knative has no words for the {listed(others)}, which must be there before: "
+            "`homeport up --on cloudrun` or the script of `homeport export gcloud` makes them."
+        ),
     ]
     if tagged:
         notes.append(
-            f"The image {listed(dict.fromkeys(tagged))} goes by its tag here, since its digest is known when it is built. "
-            "`homeport export knative --live` writes the digest."
+            f"The image {listed(dict.fromkeys(tagged))} goes by its tag here, since its digest is known when it is built."
         )
     return {FILE: head("knative", *notes) + to_yaml(body)}
 

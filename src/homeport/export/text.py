@@ -56,7 +56,7 @@ def to_yaml(value: Any) -> str:  # Any: JSON
             "the writer of YAML is not installed", hint="pip install 'homeport[cloudrun]'"
         ) from error
 
-    class Dumper(yaml.SafeDumper):
+    class Dumper(yaml.SafeDumper):  # type: ignore[misc] # PyYAML has no types
         """Writes lists indented, and nothing by reference."""
 
         def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:

@@ -33,8 +33,8 @@ class Kind(StrEnum):
     APIS = "APIs"
     ACCOUNT = "service account"
     GRANT = "grant"
-    SECRET = "secret"
-    SECRET_VERSION = "secret version"
+    SECRET = "secret"  # noqa: S105 - a word
+    SECRET_VERSION = "secret version"  # noqa: S105 - a word
     REPOSITORY = "repository"
     BUCKET = "bucket"
     OBJECT = "object"
