@@ -111,6 +111,13 @@ class Deployment:
             report=reports[-1] if reports else None,
         )
 
+    async def exported(self, kind: str, *, progress: Progress | None = None) -> dict[str, str]:
+        """What `up` would make, as files of another tool, by name. Raises what `export` raises."""
+        from homeport.export import export
+
+        target = await self._target(progress or Silent())
+        return export(kind, target.resources())
+
     async def verify(self, *, on_result: OnResult | None = None) -> Report:
         """The report of all checks on what serves now. Raises `NotFound` where nothing is deployed."""
         service = await live(self.google, self.path)

@@ -27,6 +27,7 @@ COMMANDS = {
     "status": "Show the endpoints on this machine.",
     "logs": "Show what the engine wrote.",
     "down": "End an endpoint, with all its processes.",
+    "export": "Write what Cloud Run would be told, as files of another tool.",
     "weights": "List, check and remove weights.",
     "rehearse": "Act out Google Cloud on this machine.",
     "doctor": "Show what this machine has and lacks.",

@@ -1,0 +1,50 @@
+"""homeport export"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from homeport.cli.context import App, file_option
+
+
+@click.command("export")
+@click.argument("kind", type=click.Choice(["gcloud", "knative"]))
+@file_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write the files there, instead of to standard output.",
+)
+@click.option("--force", is_flag=True, help="Overwrite files that are there and differ.")
+@click.pass_obj
+def command(app: App, kind: str, file: Path, output: Path | None, force: bool) -> None:
+    """Write what `up --on cloudrun` would make as files of another tool."""
+    from homeport.cli.cloud import deployed
+    from homeport.errors import StateError
+    from homeport.home import writing
+
+    terminal = app.terminal()
+    files = deployed(file, lambda one: one.exported(kind, progress=terminal))
+    terminal.close()
+    if output is None:
+        for name, text in files.items():
+            terminal.write(f"# {name}\n{text}" if len(files) > 1 else text)
+        return
+    paths = {output / name: text for name, text in files.items()}
+    others = [
+        path for path, text in paths.items() if path.exists() and path.read_text(encoding="utf-8") != text
+    ]
+    if others and not force:
+        raise StateError(
+            f"{', '.join(map(str, others))} would be overwritten",
+            hint="--force overwrites, -o DIR writes elsewhere",
+        )
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
+        for path, text in paths.items():
+            path.write_text(text, encoding="utf-8")
+    terminal.result("\n".join(map(str, paths)))

@@ -1,0 +1,30 @@
+"""A deployment as files of other tools: by construction what `up` creates, since both start from the same resources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+
+from homeport.errors import HomeportError
+from homeport.export.things import Things
+from homeport.reconcile import Outputs, Resource
+
+KINDS = {
+    "gcloud": "A script that makes everything with gcloud.",
+    "knative": "The service, for `gcloud run services replace`.",
+}
+"""What can be exported, and what each is."""
+
+
+def export(kind: str, resources: Iterable[Resource], *, outputs: Outputs | None = None) -> dict[str, str]:
+    """
+    The files of one kind, by name: the same for the same resources, letter for letter.
+
+    `outputs` is what is live, by id, where it was read: what is known only after apply is then filled in.
+    Raises `HomeportError` where something cannot be exported, `TypeError` for a resource that no exporter knows.
+    """
+    if kind not in KINDS:
+        raise HomeportError(f"there is no export {kind!r}", hint=f"one of {', '.join(KINDS)}")
+    things = Things.of(resources, outputs)
+    files: dict[str, str] = import_module(f"homeport.export.{kind}").files(things)
+    return files

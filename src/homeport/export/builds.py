@@ -1,0 +1,111 @@
+"""The builds of Cloud Build, and what the shell can tell of what they leave behind."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from homeport.export.text import to_yaml
+from homeport.export.things import Things
+from homeport.reconcile import Ref, Resource
+from homeport.resources.image import Image
+from homeport.resources.stored import StoredWeights
+from homeport.weights.carrier import MANIFEST
+
+_ORDER = ("serviceAccount", "timeout", "options", "substitutions", "availableSecrets", "steps", "images")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """One build, as `up` submits it."""
+
+    thing: Image | StoredWeights
+    name: str
+    """A word for files and steps, such as `serving`."""
+    body: Mapping[str, Any]  # Any: JSON
+
+    @property
+    def file(self) -> str:
+        """The name of the file that holds it."""
+        return f"build-{self.name}.yaml"
+
+    @property
+    def yaml(self) -> str:
+        """Its body, the order of fields as people read them."""
+        known = {key: self.body[key] for key in _ORDER if key in self.body}
+        return to_yaml({**known, **{key: value for key, value in self.body.items() if key not in known}})
+
+    @property
+    def there(self) -> str:
+        """The command that succeeds where the build need not run."""
+        return there(self.thing)
+
+
+def builds(things: Things) -> list[Build]:
+    """All builds, in order. Weights that lie on this machine have none: nothing in the cloud can reach them."""
+    made = []
+    for one in things.resources:
+        if isinstance(one, Image):
+            body = {**one.build, "images": [f"{one.reference}:{one.tag}"]}
+            made.append(Build(thing=one, name=one.package, body=things.filled(body, _never)))
+        elif isinstance(one, StoredWeights) and one.folder is None:
+            body = things.filled(one.build, _never)
+            made.append(Build(thing=one, name=f"weights-{word(one.name)}", body=body))
+    return made
+
+
+def left_behind(things: Things) -> list[str]:
+    """What no build brings: weights that lie on this machine."""
+    return [one.uri for one in things.all(StoredWeights) if one.folder is not None]
+
+
+def there(thing: Image | StoredWeights) -> str:
+    """The command that succeeds where an image, or weights, are there."""
+    if isinstance(thing, Image):
+        return f"gcloud artifacts docker images describe {shlex.quote(f'{thing.reference}:{thing.tag}')}"
+    return f"gcloud storage ls {shlex.quote(f'{thing.uri}/{MANIFEST}')}"
+
+
+def told_by_shell(thing: Resource | None, ref: Ref) -> str:
+    """The shell's word for what a reference stands for once it is there. Raises `TypeError` for one that has none."""
+    if isinstance(thing, Image) and ref.path in {"digest", "reference"}:
+        asked = f"{there(thing)} --format='value(image_summary.digest)'"
+        return f'"$({asked})"' if ref.path == "digest" else f'{shlex.quote(thing.reference)}@"$({asked})"'
+    if isinstance(thing, StoredWeights) and ref.path == "digest":
+        manifest = shlex.quote(f"{thing.uri}/{MANIFEST}")
+        return f'"$(gcloud storage cat {manifest} | sed -n \'s/.*"digest": *"\\([0-9a-f]*\\)".*/\\1/p\')"'
+    raise TypeError(f"no shell can tell what {ref.id} has at {ref.path!r}")
+
+
+class Blanks:
+    """What is filled in when it is known: a mark in the file for each reference, and the shell that tells its value."""
+
+    def __init__(self, things: Things) -> None:
+        self._things = things
+        self._refs: dict[str, Ref] = {}
+
+    def mark(self, ref: Ref) -> str:
+        """The mark that stands in the file."""
+        name = word(f"{ref.id}-{ref.path}").replace("-", "_").upper()
+        self._refs[name] = ref
+        return f"__{name}__"
+
+    def shell(self, source: str, target: str) -> list[str]:
+        """The lines that write `target`, both words of the shell, from `source` with all values filled in."""
+        lines = [
+            f"{name}={told_by_shell(self._things.by_id(ref.id), ref)}" for name, ref in self._refs.items()
+        ]
+        edits = "".join(f' -e "s|__{name}__|${name}|g"' for name in self._refs)
+        return [*lines, f"sed{edits} {source} > {target}" if edits else f"cat {source} > {target}"]
+
+
+def word(text: str) -> str:
+    """A text as one word of letters, digits and hyphens."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")
+
+
+def _never(ref: Ref) -> str:
+    raise TypeError(f"a build refers to {ref.id} at {ref.path!r}, which nobody knows when it is submitted")

@@ -1,0 +1,259 @@
+"""The service as Knative has it: `service.yaml` for `gcloud run services replace`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from homeport.export.fields import Fields
+from homeport.export.text import head, listed, to_yaml
+from homeport.export.things import Kind, Things
+from homeport.reconcile import Ref
+from homeport.resources.image import Image
+
+FILE = "service.yaml"
+KNOWS = frozenset(Kind)
+_RUN, _SCALE = "run.googleapis.com", "autoscaling.knative.dev"
+_INGRESS = {
+    "INGRESS_TRAFFIC_ALL": "all",
+    "INGRESS_TRAFFIC_INTERNAL_ONLY": "internal",
+    "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER": "internal-and-cloud-load-balancing",
+    "INGRESS_TRAFFIC_NONE": "none",
+}
+_EGRESS = {"ALL_TRAFFIC": "all-traffic", "PRIVATE_RANGES_ONLY": "private-ranges-only"}
+_ENVIRONMENTS = {"EXECUTION_ENVIRONMENT_GEN1": "gen1", "EXECUTION_ENVIRONMENT_GEN2": "gen2"}
+_MODES = {"AUTOMATIC": "automatic", "MANUAL": "manual"}
+_MEDIA = {"MEMORY": "Memory", "DISK": "Disk"}
+_LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
+
+Body = Mapping[str, Any]  # Any: JSON
+Made = dict[str, Any]  # Any: JSON
+
+
+def files(things: Things) -> dict[str, str]:
+    """`service.yaml`. An image that is not built yet stands in it by its tag; one that is live by its digest."""
+    tagged: list[str] = []
+
+    def by_tag(ref: Ref) -> str:
+        thing = things.by_id(ref.id)
+        if isinstance(thing, Image) and ref.path == "reference":
+            tagged.append(f"{thing.package}:{thing.tag}")
+            return f"{thing.reference}:{thing.tag}"
+        return ""  # A mark that only apply can write.
+
+    body = service(things, by_tag)
+    others = [kind for kind in things.kinds() if kind is not Kind.SERVICE]
+    notes = [
+        f"Apply it with: gcloud run services replace {FILE} --region={things.region} --project={things.project}",
+        (
+            f"It holds the service alone. Knative has no words for the {listed(others)}, which must be there before: "
+            "`homeport up --on cloudrun` or the script of `homeport export gcloud` makes them."
+        ),
+    ]
+    if tagged:
+        notes.append(
+            f"The image {listed(dict.fromkeys(tagged))} goes by its tag here, since its digest is known when it is built."
+        )
+    return {FILE: head("knative", *notes) + to_yaml(body)}
+
+
+def service(things: Things, unknown: Callable[[Ref], str]) -> Made:
+    """The service, with what `unknown` says for each reference whose value is not known before; '' leaves it out."""
+    body = Fields(things.filled(things.service.wanted, unknown), "the service")
+    annotations = dict(body.take("annotations", {}))
+    put = _Notes(annotations)
+    put.text(f"{_RUN}/ingress", _word(_INGRESS, body.take("ingress")))
+    put.text(f"{_RUN}/description", body.take("description"))
+    put.text(f"{_RUN}/client-name", body.take("client"))
+    put.text(f"{_RUN}/client-version", body.take("clientVersion"))
+    put.text(f"{_RUN}/launch-stage", body.take("launchStage"))
+    put.json(f"{_RUN}/custom-audiences", body.take("customAudiences"))
+    put.flag(f"{_RUN}/default-url-disabled", body.take("defaultUriDisabled"))
+    put.flag(f"{_RUN}/invoker-iam-disabled", body.take("invokerIamDisabled"))
+    put.flag(f"{_RUN}/iap-enabled", body.take("iapEnabled"))
+    scaling = Fields(body.take("scaling", {}), "the service's scaling")
+    put.text(f"{_RUN}/minScale", scaling.take("minInstanceCount"))
+    put.text(f"{_RUN}/maxScale", scaling.take("maxInstanceCount"))
+    put.text(f"{_RUN}/manualInstanceCount", scaling.take("manualInstanceCount"))
+    put.text(f"{_RUN}/scalingMode", _word(_MODES, scaling.take("scalingMode")))
+    scaling.done()
+    metadata: Made = {"name": things.name, "labels": dict(body.take("labels", {}))}
+    if annotations:
+        metadata["annotations"] = annotations
+    spec: Made = {"template": _template(body.take("template"))}
+    traffic = body.take("traffic")
+    if traffic:
+        spec["traffic"] = [_target(one) for one in traffic]
+    body.done()
+    return {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": metadata, "spec": spec}
+
+
+def _template(given: Body) -> Made:
+    body = Fields(given, "the template")
+    annotations = {key: value for key, value in body.take("annotations", {}).items() if value}
+    put = _Notes(annotations)
+    scaling = Fields(body.take("scaling", {}), "the template's scaling")
+    put.text(f"{_SCALE}/minScale", scaling.take("minInstanceCount"))
+    put.text(f"{_SCALE}/maxScale", scaling.take("maxInstanceCount"))
+    scaling.done()
+    network = Fields(body.take("vpcAccess", {}), "vpcAccess")
+    put.json(f"{_RUN}/network-interfaces", network.take("networkInterfaces"))
+    put.text(f"{_RUN}/vpc-access-egress", _word(_EGRESS, network.take("egress")))
+    put.text(f"{_RUN}/vpc-access-connector", network.take("connector"))
+    network.done()
+    put.text(f"{_RUN}/execution-environment", _word(_ENVIRONMENTS, body.take("executionEnvironment")))
+    put.flag(f"{_RUN}/gpu-zonal-redundancy-disabled", body.take("gpuZonalRedundancyDisabled"))
+    put.flag(f"{_RUN}/sessionAffinity", body.take("sessionAffinity"))
+    put.flag(f"{_RUN}/health-check-disabled", body.take("healthCheckDisabled"))
+    put.text(f"{_RUN}/encryption-key", body.take("encryptionKey"))
+    secrets = _Secrets()
+    containers = body.take("containers")
+    spec: Made = {}
+    for key, name in (("maxInstanceRequestConcurrency", "containerConcurrency"), ("serviceAccount", "serviceAccountName")):  # fmt: skip
+        spec |= {name: value} if (value := body.take(key)) is not None else {}
+    timeout = body.take("timeout")
+    spec |= {"timeoutSeconds": int(float(timeout.removesuffix("s")))} if timeout else {}
+    selector = body.take("nodeSelector")
+    spec |= {"nodeSelector": {f"{_RUN}/accelerator": selector["accelerator"]}} if selector else {}
+    spec["containers"] = [_container(one, secrets) for one in containers]
+    volumes = body.take("volumes")
+    spec |= {"volumes": [_volume(one, secrets) for one in volumes]} if volumes else {}
+    _of_containers(put, containers)
+    put.text(f"{_RUN}/secrets", ",".join(f"{alias}:{path}" for alias, path in secrets.paths.items()) or None)
+    metadata: Made = {}
+    labels, revision = body.take("labels"), body.take("revision")
+    metadata |= {"name": revision} if revision else {}
+    metadata |= {"labels": labels} if labels else {}
+    metadata |= {"annotations": annotations} if annotations else {}
+    body.done()
+    return {"metadata": metadata, "spec": spec}
+
+
+def _of_containers(put: _Notes, containers: list[Body]) -> None:
+    """What Knative says of containers in annotations of the whole."""
+    resources = [one.get("resources", {}) for one in containers]
+    if not any(one.get("cpuIdle") for one in resources):
+        put.flag(f"{_RUN}/cpu-throttling", False)
+    if any(one.get("startupCpuBoost") for one in resources):
+        put.flag(f"{_RUN}/startup-cpu-boost", True)
+    needs = {one["name"]: one["dependsOn"] for one in containers if one.get("dependsOn")}
+    put.json(f"{_RUN}/container-dependencies", needs or None)
+
+
+def _container(given: Body, secrets: _Secrets) -> Made:
+    body = Fields(given, f"container {given.get('name', '')}")
+    made = body.taken("name", "image", "command", "args", "workingDir", "ports")
+    body.take("dependsOn")
+    env = body.take("env")
+    if env:
+        made["env"] = [_variable(one, secrets) for one in env]
+    resources = Fields(body.take("resources", {}), "resources")
+    limits = resources.take("limits")
+    resources.take("cpuIdle"), resources.take("startupCpuBoost")
+    resources.done()
+    if limits:
+        made["resources"] = {"limits": limits}
+    made |= body.taken("startupProbe", "livenessProbe", "readinessProbe", "volumeMounts")
+    body.done()
+    return made
+
+
+def _variable(given: Body, secrets: _Secrets) -> Made:
+    body = Fields(given, "env")
+    made = body.taken("name", "value")
+    source = Fields(body.take("valueSource", {}), "valueSource")
+    ref = source.take("secretKeyRef")
+    source.done()
+    if ref:
+        made["valueFrom"] = {
+            "secretKeyRef": {"key": ref.get("version", "latest"), "name": secrets.alias(ref["secret"])}
+        }
+    body.done()
+    return made
+
+
+def _volume(given: Body, secrets: _Secrets) -> Made:
+    body = Fields(given, f"volume {given['name']}")
+    made = body.taken("name", "nfs")
+    if bucket := body.take("gcs"):
+        made["csi"] = _bucket(Fields(bucket, "gcs"))
+    if memory := body.take("emptyDir"):
+        source = Fields(memory, "emptyDir")
+        made["emptyDir"] = {
+            "medium": _word(_MEDIA, source.take("medium", "MEMORY")),
+            **source.taken("sizeLimit"),
+        }
+        source.done()
+    if secret := body.take("secret"):
+        source = Fields(secret, "secret")
+        made["secret"] = {"secretName": secrets.alias(source.take("secret")), **source.taken("defaultMode")}
+        items = [{"key": one["version"], **{k: v for k, v in one.items() if k != "version"}} for one in source.take("items", ())]  # fmt: skip
+        made["secret"] |= {"items": items} if items else {}
+        source.done()
+    body.done()
+    return made
+
+
+def _bucket(source: Fields) -> Made:
+    attributes = {"bucketName": source.take("bucket")}
+    if options := source.take("mountOptions"):
+        attributes["mountOptions"] = ",".join(options)
+    made = {
+        "driver": "gcsfuse.run.googleapis.com",
+        **source.taken("readOnly"),
+        "volumeAttributes": attributes,
+    }
+    source.done()
+    return made
+
+
+def _target(given: Body) -> Made:
+    body = Fields(given, "traffic")
+    made = body.taken("percent", "tag")
+    kind, revision = body.take("type"), body.take("revision")
+    body.done()
+    return {**made, "latestRevision": True} if kind == _LATEST else {**made, "revisionName": revision}
+
+
+def _word(words: Mapping[str, str], value: str | None) -> str | None:
+    if value is None:
+        return None
+    if value not in words:
+        raise TypeError(f"Knative has no word for {value}")
+    return words[value]
+
+
+class _Secrets:
+    """Short names for secrets that are named with their project, which Knative cannot have in their place."""
+
+    def __init__(self) -> None:
+        self.paths: dict[str, str] = {}
+
+    def alias(self, secret: str) -> str:
+        """The name of a secret in Knative."""
+        if "/" not in secret:
+            return secret
+        short = f"secret-{uuid5(NAMESPACE_URL, secret)}"
+        self.paths[short] = secret
+        return short
+
+
+class _Notes:
+    """Writes annotations, whose values are texts; what is None is not written."""
+
+    def __init__(self, into: dict[str, Any]) -> None:  # Any: text
+        self._into = into
+
+    def text(self, key: str, value: Any | None) -> None:  # Any: a scalar
+        if value is not None:
+            self._into[key] = str(value)
+
+    def flag(self, key: str, value: bool | None) -> None:
+        if value is not None:
+            self._into[key] = "true" if value else "false"
+
+    def json(self, key: str, value: Any | None) -> None:  # Any: JSON
+        if value is not None:
+            self._into[key] = json.dumps(value, separators=(",", ":"))

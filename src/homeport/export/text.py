@@ -1,0 +1,90 @@
+"""YAML that people read, and the lines that stand at the head of a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from homeport.errors import HomeportError
+
+if TYPE_CHECKING:
+    import yaml
+
+MARK = "Made by `homeport export"
+"""What every file says of itself in its first lines; one that does not is somebody's own."""
+WIDTH = 100
+_PLAIN = re.compile(r"[A-Za-z/][\w./-]*(?:[:@][\w./-]+)*")
+_NOT_TEXTS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "none"])
+"""What some reader of YAML takes for something else than a text."""
+
+
+def head(kind: str, *notes: str) -> str:
+    """The comment that a file begins with: who made it, and what the reader must know."""
+    return comment(
+        f"{MARK} {kind}`. Made again from the same homeport.toml it is the same, letter for letter: change that "
+        "file, not this one.",
+        *notes,
+    )
+
+
+def comment(*paragraphs: str) -> str:
+    """Paragraphs as lines with `#` before them, broken at a width that fits a screen."""
+    from textwrap import wrap
+
+    blocks = ["\n".join(f"# {line}" for line in wrap(one, WIDTH, break_on_hyphens=False, break_long_words=False)) for one in paragraphs if one]  # fmt: skip
+    return "\n#\n".join(blocks) + "\n"
+
+
+def listed(things: Iterable[str]) -> str:
+    """`a, b and c`."""
+    several = list(things)
+    return " and ".join([", ".join(several[:-1]), several[-1]] if len(several) > 1 else several)
+
+
+def to_yaml(value: Any) -> str:  # Any: JSON
+    """
+    `value` in block style: every text that any reader could take for a number or a truth in quotes, texts of more
+    than one line as blocks.
+
+    Raises `HomeportError` where the extra `homeport[cloudrun]` is not installed.
+    """
+    try:
+        import yaml
+    except ImportError as error:
+        raise HomeportError(
+            "the writer of YAML is not installed", hint="pip install 'homeport[cloudrun]'"
+        ) from error
+
+    class Dumper(yaml.SafeDumper):  # type: ignore[misc] # PyYAML has no types
+        """Writes lists indented, and nothing by reference."""
+
+        def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+            """Indent a list below its key."""
+            super().increase_indent(flow, False)
+
+        def ignore_aliases(self, data: Any) -> bool:
+            """Write everything out."""
+            return True
+
+    Dumper.add_representer(str, _text)
+    written: str = yaml.dump(
+        value, Dumper=Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=2**20
+    )
+    return written
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    lines = text.split("\n")
+    if len(lines) > 1 and not any(_needs_quotes(line) for line in lines) and lines[0].strip():
+        style: str | None = "|"
+    elif _PLAIN.fullmatch(text) and text.lower() not in _NOT_TEXTS:
+        style = None
+    else:
+        style = '"' if _needs_quotes(text) or "\n" in text else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+def _needs_quotes(line: str) -> bool:
+    """Whether a block would not give this line back as it is, or a reader of an older YAML would not."""
+    return line != line.rstrip() or not line.isprintable() or any(ord(letter) > 0xFFFF for letter in line)

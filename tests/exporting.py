@@ -1,0 +1,93 @@
+"""A rehearsal on a socket of this process, where exports are carried out by the tools that they are for."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from deployment import NAME, deployment, google_for
+from gcloud import Said
+from homeport.export import export
+from homeport.google import Google
+from homeport.reconcile import Kind, Plan, Resource, make_plan
+from homeport.rehearsal.clock import Clock
+from homeport.rehearsal.cloud import AT_ONCE, Cloud
+from homeport.rehearsal.containers import Willing
+from homeport.rehearsal.server import App, environment, listen
+
+Wanted = Callable[[Google], list[Resource]]
+TOKEN = "hf_first"
+
+
+@dataclass(frozen=True)
+class There:
+    """The rehearsal, and a folder for what is exported."""
+
+    cloud: Cloud
+    url: str
+    folder: Path
+
+    def run(self, *command: str, code: int = 0, **env: str) -> Said:
+        """What a command says in the folder, as the owner; it must exit with `code`."""
+        own = {"CLOUDSDK_CONFIG": str(self.folder / ".gcloud"), "PYTHONPATH": ""}
+        ended = subprocess.run(
+            command, cwd=self.folder, env={**os.environ, **environment(self.url, "rehearsal"), **own, **env},
+            capture_output=True, text=True, timeout=600, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        said = Said(ended.returncode, ended.stdout, ended.stderr)
+        assert said.code == code, f"{' '.join(command)}: exit {said.code}\n{said.out}\n{said.err}"
+        return said
+
+    def write(self, files: Mapping[str, str]) -> None:
+        """Put files into the folder."""
+        for name, text in files.items():
+            (self.folder / name).write_text(text, encoding="utf-8")
+
+    def plan(self, wanted: Wanted = deployment) -> Plan:
+        """What `up` would do."""
+
+        async def made() -> Plan:
+            async with google_for(self.cloud) as google:
+                return await make_plan(NAME, "cloudrun", wanted(google))
+
+        return asyncio.run(made())
+
+    def exported(self, kind: str, wanted: Wanted = deployment, *, live: bool = False) -> dict[str, str]:
+        """The files of an export, with what is live if so wished."""
+        outputs = self.plan(wanted).known if live else None
+        return export(kind, wanted(google_for(self.cloud)), outputs=outputs)
+
+
+def pending(plan: Plan) -> list[str]:
+    """What a plan would do, with each difference."""
+    return [
+        f"{action.kind} {action.resource.id}: {[change.as_json() for change in action.changes]}"
+        for action in plan.actions
+        if action.kind is not Kind.NONE
+    ]
+
+
+@contextmanager
+def there(folder: Path) -> Iterator[There]:
+    """An empty project, in which waits are short."""
+    cloud = Cloud(delays=AT_ONCE, containers=Willing(), clock=Clock(speed=600))
+    with listen(0) as listening:
+        config = uvicorn.Config(
+            App(cloud), log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield There(cloud, f"http://127.0.0.1:{listening.getsockname()[1]}", folder)
+        finally:
+            server.should_exit = True
+            thread.join()
