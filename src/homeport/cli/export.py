@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from homeport.cli.context import App, file_option
+from homeport.cli.context import App, file_option, json_option
 
 
 @click.command("export")
@@ -19,17 +19,21 @@ from homeport.cli.context import App, file_option
     metavar="DIR",
     help="Write the files there, instead of to standard output.",
 )
+@json_option
 @click.option("--force", is_flag=True, help="Overwrite files that are there and differ.")
 @click.pass_obj
-def command(app: App, kind: str, file: Path, output: Path | None, force: bool) -> None:
+def command(app: App, kind: str, file: Path, output: Path | None, json_output: bool, force: bool) -> None:
     """Write what `up --on cloudrun` would make as files of another tool."""
     from homeport.cli.cloud import deployed
     from homeport.errors import StateError
     from homeport.home import writing
 
-    terminal = app.terminal()
+    terminal = app.terminal(json_output=json_output)
     files = deployed(file, lambda one: one.exported(kind, progress=terminal))
     terminal.close()
+    if output is None and json_output:
+        terminal.result("", files)
+        return
     if output is None:
         for name, text in files.items():
             terminal.write(f"# {name}\n{text}" if len(files) > 1 else text)
@@ -47,4 +51,4 @@ def command(app: App, kind: str, file: Path, output: Path | None, force: bool) -
         output.mkdir(parents=True, exist_ok=True)
         for path, text in paths.items():
             path.write_text(text, encoding="utf-8")
-    terminal.result("\n".join(map(str, paths)))
+    terminal.result("\n".join(map(str, paths)), {"written": [str(path) for path in paths]})
