@@ -174,9 +174,20 @@ def test_a_token_in_the_environment_comes_first(server: Server, tmp_path: Path) 
     assert credentials.principal == ""
     assert tokens(env | {"CLOUDSDK_CORE_ACCOUNT": "you@example.com"})[1].principal == "you@example.com"
     assert server.asked == []
+
+
+def test_an_access_token_alone_makes_no_id_token() -> None:
     with pytest.raises(NoCredentials, match="an access token alone makes none") as told:
-        id_token(env)
+        id_token({"CLOUDSDK_AUTH_ACCESS_TOKEN": "of-googles"})
     assert "HOMEPORT_IMPERSONATE" in told.value.hint
+
+
+def test_a_rehearsal_makes_an_id_token_of_an_access_token(server: Server) -> None:
+    env = server.env | {"CLOUDSDK_AUTH_ACCESS_TOKEN": "rehearsal.you@example.com"}
+    with pytest.raises(NoCredentials, match="the rehearsal answered 404, and none"):
+        id_token(env)
+    server.answers["/rehearsal/id_token"] = (200, {"id_token": jwt(aud=AUDIENCE)})
+    assert claims(Secret(id_token(env)))["aud"] == AUDIENCE
 
 
 def test_a_service_accounts_key(server: Server, tmp_path: Path) -> None:

@@ -67,12 +67,15 @@ class Given:
         return Token(value=self.value, lasts=_FOREVER)
 
     def id_token(self, audience: str) -> Token:
-        """One of a rehearsal's; of Google's never: an access token alone makes none."""
+        """One of a rehearsal's. Raises `NoCredentials` for Google's: an access token alone makes none."""
         if self.rehearsal is None:
             raise no_id_token(audience, "an access token alone makes none")
         url = f"https://oauth2.googleapis.com/rehearsal/id_token?{urlencode({'audience': audience})}"
         answer = self.rehearsal.send("GET", url, headers={"authorization": f"Bearer {self.value.reveal()}"})
-        return identity(Secret(str(answer.json().get("id_token", ""))))
+        made = str(answer.json().get("id_token", ""))
+        if not made:
+            raise no_id_token(audience, f"the rehearsal answered {answer.status}, and none")
+        return identity(Secret(made))
 
 
 @dataclass(frozen=True, slots=True)
