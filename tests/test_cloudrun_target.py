@@ -13,7 +13,7 @@ from conftest import ROOT, TAUGHT
 from deployment import google_for
 from homeport import spec
 from homeport.deployed import Deployment
-from homeport.errors import MemoryTooSmall, SpecError, VerificationFailed
+from homeport.errors import HomeportError, MemoryTooSmall, SpecError, VerificationFailed
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Silent
@@ -22,6 +22,7 @@ from homeport.rehearsal.cloud import AT_ONCE, Cloud
 from homeport.resources.release import Release
 from homeport.resources.traffic import Body, Receipt, receipts, shares
 from homeport.targets.cloudrun.model import Chosen, choose
+from homeport.targets.cloudrun.preflight import Findings
 from homeport.targets.cloudrun.target import CloudRunTarget
 
 FOLDER = ROOT / "tests" / "models" / "gemma-4-taught"
@@ -120,6 +121,31 @@ def test_a_change_is_proven_without_traffic_and_moves_in_the_steps_that_were_ask
     assert seen == [{first: 100}, {first: 90, second: 10}, {first: 50, second: 50}]
     assert set(receipts(deployer.service)) == {first, second}
     assert not any(one.get("tag") for one in deployer.service["traffic"])
+
+
+def test_what_a_new_project_shows_only_with_its_apis_on_stops_up_before_anything_is_made(
+    deployer: Deployer,
+) -> None:
+    before = {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)}
+    wanted = spec.parse({**deployer.wanted().model_dump(), "cloudrun": {"max_instances": 40}})
+
+    async def up() -> tuple[Plan, Findings]:
+        one = Deployment(
+            google=google_for(deployer.cloud), spec=wanted, spec_file=Path("/x/homeport.toml"), via=""
+        )
+        plan, findings = await one.plan()
+        assert not plan.problems
+        assert {"billing", "region"} < {finding.subject for finding in findings.unchecked}
+        with pytest.raises(HomeportError, match="quota/MemAllocPerProjectRegion: 640 GiB wanted"):
+            await one.up()
+        return await one.plan()
+
+    plan, findings = act(up())
+    assert {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)} == before, (
+        "the APIs are on, and no more"
+    )
+    assert [finding.subject for finding in findings.unchecked] == ["free trial"]
+    assert any("do: set cloudrun.max_instances = 2" in problem for problem in plan.problems)
 
 
 class Watched(list[str]):

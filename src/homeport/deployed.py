@@ -15,7 +15,7 @@ from homeport.errors import Declined, HomeportError, OperationFailed
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Progress, Silent
-from homeport.reconcile import Plan, apply, destroy, patient
+from homeport.reconcile import Halt, Plan, apply, destroy, patient
 from homeport.resources.rest import Rest
 from homeport.resources.traffic import Body, Receipt, latest, receipts, shares
 from homeport.secret import Secret, resolve
@@ -24,6 +24,7 @@ from homeport.targets.cloudrun.body import MARK
 from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.model import choose
 from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.preflight import Findings
 from homeport.targets.cloudrun.proof import Promise, endpoint_of, live, proven, receipt_of
 from homeport.targets.cloudrun.target import WEIGHTS, CloudRunTarget, callers, names_of, release
 from homeport.verify import Report, Result, Subject
@@ -67,9 +68,13 @@ class Deployment:
         """Of the service."""
         return f"v2/{self.names.service}"
 
-    async def plan(self, *, progress: Progress | None = None) -> Plan:
-        """What `up` would do. Reads only; weights that no cloud can reach are brought to this machine."""
-        return (await (await self._target(progress or Silent())).plan())[0]
+    async def plan(self, *, progress: Progress | None = None) -> tuple[Plan, Findings]:
+        """
+        What `up` would do, and what was found of that before.
+
+        Reads only; weights that no cloud can reach are brought to this machine.
+        """
+        return await (await self._target(progress or Silent())).plan()
 
     async def up(
         self,
@@ -88,19 +93,16 @@ class Deployment:
         reports: list[Report] = []
         wanted = await self._target(progress, on_result=on_result, reports=reports, canary=canary)
         plan, findings = await wanted.plan()
-        if plan.pending and findings.problems:
-            lines = "".join(f"\n  {one.subject}: {one.text}" for one in findings.problems)
-            raise HomeportError(
-                f"it cannot be deployed as it is:{lines}",
-                hint="; ".join(dict.fromkeys(one.hint for one in findings.problems if one.hint)),
-            )
+        if plan.pending:
+            findings.stop()
         if plan.pending and not approve(plan):
             raise Declined("nothing was changed")
         changed: Mapping[str, float] = {}
         if plan.pending:
             try:
                 async with patient(progress) as halt:
-                    changed = (await apply(plan, progress, halt)).seconds
+                    changed = await self._look_again(wanted, plan, findings, progress, halt)
+                    changed = {**changed, **(await apply(plan, progress, halt)).seconds}
             except OperationFailed as error:
                 raise await self._why(error, wanted.chosen.engine) from error
         service = await live(self.google, self.path)
@@ -110,6 +112,21 @@ class Deployment:
             changed=tuple(changed),
             report=reports[-1] if reports else None,
         )
+
+    async def _look_again(
+        self, wanted: CloudRunTarget, plan: Plan, before: Findings, progress: Progress, halt: Halt
+    ) -> Mapping[str, float]:
+        """
+        In a new project nothing can be seen before its APIs are on: they go on first, since they cost nothing.
+
+        Raises what stands in the way, before anything else is made.
+        """
+        apis = tuple(action for action in plan.pending if action.resource.id == "apis")
+        if not apis or not before.unchecked:
+            return {}
+        changed = (await apply(replace(plan, actions=apis), progress, halt)).seconds
+        (await wanted.preflight()).stop()
+        return changed
 
     async def exported(self, kind: str, *, progress: Progress | None = None) -> dict[str, str]:
         """What `up` would make, as files of another tool, by name. Raises what `export` raises."""
