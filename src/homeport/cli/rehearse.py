@@ -50,19 +50,26 @@ def _passed(name: str) -> click.Command:
     def run(**given: object) -> object:
         ctx = click.get_current_context()
         terminal = ctx.obj.terminal()
+        from homeport.errors import StateError
         from homeport.home import find_home
         from homeport.rehearsal import background
         from homeport.rehearsal.server import environment
 
+        project = _project(given.get("file"))
         folder = find_home().root
         there = background.find(folder)
+        if there is not None and there.project != project:
+            raise StateError(
+                f"what is rehearsed in the background is the project {there.project}, and the file's is {project}",
+                hint="`homeport rehearse stop` ends it, with all that was made there",
+            )
         if there is None:
-            there = background.start(folder, ctx.meta["homeport.rehearsal.port"])
+            there = background.start(folder, ctx.meta["homeport.rehearsal.port"], project)
             terminal.say(
                 f"Google Cloud is rehearsed in the background on {there.url}; `homeport rehearse stop` ends it"
             )
         terminal.say("this is a rehearsal: nothing is made on Google Cloud, and nothing costs anything")
-        os.environ.update(environment(there.url, "rehearsal"))
+        os.environ.update(environment(there.url, project))
         if "on" in given:
             given["on"] = "cloudrun"
         return ctx.invoke(real, **given)
@@ -70,6 +77,17 @@ def _passed(name: str) -> click.Command:
     return click.Command(
         name, params=real.params, callback=run, help=real.help, short_help=f"`homeport {name}`, rehearsed."
     )
+
+
+def _project(file: object) -> str:
+    """The project that a file names. Raises `SpecError` where the file is none."""
+    from pathlib import Path
+
+    from homeport.rehearsal.cloud import Project
+    from homeport.spec import load
+
+    cloudrun = load(file).cloudrun if isinstance(file, Path) else None
+    return (cloudrun.project if cloudrun else None) or Project().id
 
 
 @command.command("stop")
