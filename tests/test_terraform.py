@@ -16,7 +16,7 @@ from cloud import act
 from deployment import google_for
 from homeport import spec
 from homeport.export import export
-from homeport.export.terraform.hcl import attributes, block, to_hcl
+from homeport.export.terraform.hcl import Code, attributes, block, joined, to_hcl
 from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.reconcile import Outputs, Resource, apply, make_plan, resolve
@@ -219,11 +219,13 @@ def test_any_text_is_the_same_text_to_terraform(tmp_path: Path) -> None:
     dice = random.Random(5)
     texts = ["".join(dice.choices(pieces, k=dice.randrange(12))) for _ in range(400)]
     value = {"list": texts, "map": {text: text for text in texts}}
-    output = block("output", "texts", body=attributes({"value": value}))
+    around = [joined(text, Code('"-"'), text) for text in texts]
+    output = block("output", "texts", body=attributes({"value": {**value, "around": around}}))
     folder = Folder(tmp_path)
     folder.write({"main.tf": to_hcl([output])})
     folder.run("fmt", "-check", "-diff")
-    assert folder.planned({})["planned_values"]["outputs"]["texts"]["value"] == value
+    planned = folder.planned({})["planned_values"]["outputs"]["texts"]["value"]
+    assert planned == {**value, "around": [f"{text}-{text}" for text in texts]}
 
 
 def _plain(settings: Table) -> Table:

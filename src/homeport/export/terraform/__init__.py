@@ -19,7 +19,7 @@ from homeport.resources.image import Image
 from homeport.resources.secret import SecretVersion
 from homeport.resources.stored import StoredWeights
 
-KNOWS = frozenset(Kind)
+KNOWS = frozenset({*FOUNDATIONS, Kind.IMAGE, Kind.WEIGHTS, Kind.SERVICE, Kind.RELEASE})
 VALUES = "image.auto.tfvars"
 """What Terraform reads by itself: the identities of what was built."""
 NETWORK = frozenset((Kind.NETWORK, Kind.SUBNETWORK, Kind.FIREWALL, Kind.ZONE, Kind.RECORD))
@@ -110,7 +110,8 @@ def _notes(things: Things) -> list[str]:
     notes = [
         (
             "Makes in Google Cloud what `homeport up --on cloudrun` makes, each thing with the label homeport="
-            f"{things.name}. Let one of the two make it: Terraform does not know of what is there already."
+            f"{things.name}. It begins with nothing: what is there already, Terraform does not know of. After it,"
+            " `homeport up` finds nothing to do but the proof."
         )
     ]
     secrets = [one.secret_id for one in things.all(SecretVersion)]
@@ -146,7 +147,7 @@ def _steps(things: Things) -> list[tuple[str, list[str]]]:
         (first, ["terraform init && terraform apply"]),
         (done, submitted),
         (served, [*written, "terraform apply"]),
-        (proof, ["homeport verify --on cloudrun"]),
+        (proof, ["homeport up --on cloudrun"]),
     ]
 
 

@@ -60,7 +60,14 @@ def attributes(values: Mapping[str, Any]) -> list[Item]:  # Any: JSON, with Code
 
 def joined(*parts: str | Code) -> Code:
     """A text with expressions in it, such as `"gs://${google_storage_bucket.weights.name}/models"`."""
-    inner = "".join(_escaped(part) if isinstance(part, str) else f"${{{part.text}}}" for part in parts)
+    inner = ""
+    for part in parts:
+        if isinstance(part, str):
+            inner += _escaped(part)
+        elif inner.endswith("$"):  # Two dollars before a brace would be none.
+            inner = f"{inner[:-1]}\\u0024${{{part.text}}}"
+        else:
+            inner += f"${{{part.text}}}"
     return Code(f'"{inner}"')
 
 
