@@ -19,7 +19,7 @@ from homeport.export import export
 from homeport.export.terraform.hcl import Code, attributes, block, joined, to_hcl
 from homeport.home import find_home
 from homeport.progress import Silent
-from homeport.reconcile import Outputs, Resource, apply, make_plan, resolve
+from homeport.reconcile import Outputs, Plan, Resource, apply, make_plan, resolve
 from homeport.resources.apis import Apis
 from homeport.resources.grant import Grant
 from homeport.resources.image import Image
@@ -156,6 +156,25 @@ def sent(resources: list[Resource], outputs: Outputs) -> dict[Key, Any]:  # Any:
 def test_what_terraform_would_make_is_what_up_makes(plans: Plans, name: str) -> None:
     made = {key: planned.body for key, planned in requests(plans.plan, name).items()}
     assert unordered(made) == unordered(sent(plans.resources[name], plans.outputs[name]))
+
+
+@pytest.mark.parametrize("name", ["ollama", "vllm"])
+def test_where_terraforms_bodies_were_sent_up_finds_nothing_to_do(plans: Plans, name: str) -> None:
+    made, cloud = requests(plans.plan, name), Variant(**VARIANTS[name])
+
+    def planned(one: Resource) -> Resource:
+        key = address_of(one)
+        if not isinstance(one, Rest) or key is None:
+            return one
+        return replace(one, wanted=made[key].body, after=one.needs)
+
+    async def work() -> Plan:
+        await apply(
+            await make_plan("home", "cloudrun", [planned(one) for one in cloud.resources()]), Silent()
+        )
+        return await make_plan("home", "cloudrun", cloud.resources())
+
+    assert [action.resource.id for action in act(work()).pending] == []
 
 
 @pytest.mark.parametrize("name", VARIANTS)

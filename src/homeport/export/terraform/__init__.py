@@ -141,7 +141,8 @@ def _steps(things: Things) -> list[tuple[str, list[str]]]:
         )
     served = f"The service, which has all traffic from its start. Keep {VALUES}: each apply needs it."
     proof = (
-        "The proof. `homeport up` asks a new revision for tokens before it has traffic; Terraform does not."
+        "The proof, which Terraform does not make: a model that answers. From then on traffic is bound to a revision,"
+        " and a new one waits for `up` or `swap`."
     )
     return [
         (first, ["terraform init && terraform apply"]),
