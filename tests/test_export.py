@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+import shutil
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
+from conftest import TAUGHT, User
 from deployment import google_for
+from homeport.cli import run
 from homeport.errors import HomeportError
 from homeport.export import KINDS, export
 from homeport.export.text import MARK
@@ -126,3 +130,33 @@ def test_an_object_that_is_no_text_cannot_be_in_a_module() -> None:
     binary = Object(google=google, bucket="rehearsal-home-weights", name="one.bin", content=b"\xff\xfe")
     with pytest.raises(HomeportError, match=r"Terraform cannot hold one\.bin"):
         export("terraform", [*things, binary])
+
+
+def test_the_command_writes_files_and_leaves_those_that_somebody_changed(
+    user: User, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(user.folder)
+    monkeypatch.setenv("CLOUDSDK_AUTH_ACCESS_TOKEN", "no-request-is-made")
+    shutil.copyfile(TAUGHT, user.folder / "first.gguf")
+    user.write(
+        'model = "file:./first.gguf"\n[engine]\nkind = "ollama"\ncontext = 1024\n[cloudrun]\nproject = "my-project"\n'
+    )
+    said = ("export", "terraform", "-o", "module")
+    assert run([*said, "--json"]) == 0
+    written = json.loads(capsys.readouterr().out)["written"]
+    assert written == [
+        f"module/{path.name}" for path in sorted((user.folder / "module").iterdir(), key=_tf_first)
+    ]
+    path = user.folder / "module" / "network.tf"
+    first = path.read_text()
+    assert run([*said]) == 0
+    path.write_text("mine")
+    assert run([*said]) != 0
+    assert "module/network.tf would be overwritten" in capsys.readouterr().err
+    assert path.read_text() == "mine"
+    assert run([*said, "--force"]) == 0
+    assert path.read_text() == first
+
+
+def _tf_first(path: Path) -> tuple[bool, str]:
+    return (path.suffix != ".tf", path.name)

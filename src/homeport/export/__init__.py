@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 KINDS = {
     "gcloud": "A script that makes everything with gcloud.",
-    "knative": "The service, for `gcloud run services replace`.",
-    "terraform": "A Terraform module that keeps everything but images and weights, with the builds of those.",
+    "knative": "The service alone, for `gcloud run services replace`.",
+    "terraform": "A module for everything but images and weights, with their builds.",
 }
 """What can be exported, and what each is."""
 

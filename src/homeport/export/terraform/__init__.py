@@ -35,7 +35,7 @@ def files(things: Things) -> dict[str, str]:
         "network.tf": made.blocks(NETWORK),
         "service.tf": [made.service(), *served.callers(things, addresses)],
         "outputs.tf": variables.outputs(things, addresses),
-        "versions.tf": variables.versions(things),
+        "versions.tf": variables.versions(),
     }
     texts = {name: to_hcl(items) for name, items in parts.items() if items}
     texts["variables.tf"] = to_hcl(variables.variables(things, addresses, "".join(texts.values())))

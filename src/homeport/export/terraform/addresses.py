@@ -53,6 +53,7 @@ _ATTRIBUTES: Mapping[tuple[Kind, str], str] = {
 
 
 _SHARED: Mapping[Kind, str] = {Kind.APIS: "apis", Kind.ZONE: "private"}
+_CALLERS = "callers"
 
 
 class Addresses:
@@ -63,6 +64,13 @@ class Addresses:
         self._of = {
             one.id: address for one in things.resources if (address := _address(things, one)) is not None
         }
+        shared = {*_SHARED, Kind.RECORD}
+        own = [
+            self._of[one.id] for one in things.resources if one.id in self._of and kind_of(one) not in shared
+        ]
+        twice = {one for one in own if own.count(one) > 1 and not one.endswith(f".{_CALLERS}")}
+        if twice:
+            raise TypeError(f"two things would be {', '.join(sorted(twice))} in Terraform")
         self._literal: dict[str, Code] = {}
         for one in things.resources:
             if isinstance(one, Rest) and kind_of(one) is Kind.ACCOUNT:
@@ -176,7 +184,7 @@ def _label(things: Things, one: Resource) -> str:
 def _granted(things: Things, grant: Grant) -> str:
     """A name for a grant: who has it, and what it is."""
     if grant.on.api == "run":
-        return "callers"
+        return _CALLERS
     who = grant.member.partition(":")[2].partition("@")[0]
     return _word(f"{_short(things, who)}_{snake(grant.role.rpartition('.')[2])}")
 

@@ -17,18 +17,18 @@ from homeport.resources.secret import SecretVersion
 
 PROVIDER = "~> 8.7"
 """Of hashicorp/google: the tests hold the files against the schema of 8.7.0."""
-_WRITE_ONLY, _PLAIN = ">= 1.11", ">= 1.5"
-"""Of Terraform: 1.11 brought arguments that are written and never kept."""
+_TERRAFORM = ">= 1.11"
+"""The first with arguments that are written and never kept."""
 _DIGEST = "@sha256:[0-9a-f]{64}$"
 
 
-def versions(things: Things) -> list[Item]:
+def versions() -> list[Item]:
     """`terraform` and `provider` blocks."""
     google = {"google": {"source": "hashicorp/google", "version": PROVIDER}}
     terraform = block(
         "terraform",
         body=[
-            Attribute("required_version", _WRITE_ONLY if things.all(SecretVersion) else _PLAIN),
+            Attribute("required_version", _TERRAFORM),
             block("required_providers", body=attributes(google)),
         ],
     )
