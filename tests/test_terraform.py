@@ -43,7 +43,13 @@ class Variant:
     """One deployment: by which engine, with which settings, with a token or not."""
 
     def __init__(
-        self, engine: str, *, token: bool = True, access: Table | None = None, **cloudrun: object
+        self,
+        engine: str,
+        *,
+        token: bool = True,
+        access: Table | None = None,
+        name: str = "home",
+        **cloudrun: object,
     ) -> None:
         self._deployer = Deployer(engine)
         self._token = Secret(TOKEN) if token else None
@@ -72,6 +78,7 @@ class Variant:
 
 
 VARIANTS: dict[str, Table] = {
+    "long_name": {"engine": "vllm", "name": "longer-than-an-account-or-a-bucket-likes"},
     "ollama": {"engine": "ollama"},
     "ollama_open": {
         "engine": "ollama",
@@ -252,4 +259,4 @@ def _plain(settings: Table) -> Table:
     What can be brought up in a rehearsal, which acts out no key of KMS and has no network before: what things turn
     out to be depends on the rest alone.
     """
-    return {key: value for key, value in settings.items() if key in {"engine", "way", "region"}}
+    return {key: value for key, value in settings.items() if key in {"engine", "name", "way", "region"}}

@@ -11,7 +11,7 @@ from homeport.export.terraform import served, variables
 from homeport.export.terraform.addresses import Addresses
 from homeport.export.terraform.foundations import KNOWS as FOUNDATIONS
 from homeport.export.terraform.foundations import Foundations
-from homeport.export.terraform.hcl import Attribute, Block, Code, Item, to_hcl
+from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, to_hcl
 from homeport.export.text import WIDTH, head, listed
 from homeport.export.things import Kind, Things, kind_of
 from homeport.reconcile import Ref, Resource
@@ -23,6 +23,7 @@ KNOWS = frozenset({*FOUNDATIONS, Kind.IMAGE, Kind.WEIGHTS, Kind.SERVICE, Kind.RE
 VALUES = "image.auto.tfvars"
 """What Terraform reads by itself: the identities of what was built."""
 NETWORK = frozenset((Kind.NETWORK, Kind.SUBNETWORK, Kind.FIREWALL, Kind.ZONE, Kind.RECORD))
+_GRANTED = "Nothing refers to a grant, and without it the first instance would not start."
 _ADDRESS = re.compile(r"\bgoogle_\w+\.\w+")
 
 
@@ -86,7 +87,9 @@ class _Ordered:
         self._reaches[address] = reached | self._closed(set(wanting))
         if not waits:
             return block
-        return replace(block, body=(*block.body, Attribute("depends_on", [Code(each) for each in waits])))
+        told = [Attribute("depends_on", [Code(each) for each in waits])]
+        why = [Note(_GRANTED)] if any("_iam_member." in each for each in waits) else []
+        return replace(block, body=(*block.body, *why, *told))
 
     def _closed(self, addresses: set[str]) -> set[str]:
         return addresses.union(*(self._reaches.get(each, set()) for each in addresses))
