@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from homeport.cli.context import App, file_option, json_option
+from homeport.export import KINDS
 
 
-@click.command("export")
-@click.argument("kind", type=click.Choice(["gcloud", "knative"]))
+@click.command("export", epilog="\b\n" + "\n".join(f"{kind:<12}{text}" for kind, text in KINDS.items()))
+@click.argument("kind", type=click.Choice(list(KINDS)))
 @file_option
 @click.option(
     "-o",
