@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from homeport import verify
 from homeport.endpoint import Endpoint
 from homeport.errors import ApiDisabled, HomeportError, NetworkError, NotFound, VerificationFailed
 from homeport.google import Google, Guarded, policy
 from homeport.google.credentials import Caller
 from homeport.resources.traffic import Body, Receipt
 from homeport.secret import Secret
-from homeport.verify import Outcome, Report, Result, Subject
+from homeport.verify import CHECKS, Outcome, Report, Subject
+from homeport.verify.check import OnResult
 from homeport.verify.cloud import Deployed, Lent, Planned, verify_deployed
+from homeport.verify.report import Begun
+from homeport.verify.run import checked
+
+if TYPE_CHECKING:
+    import httpx2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,19 +40,31 @@ class Promise:
 class Outside:
     """Sends requests from outside, as they are: a `homeport.verify.cloud.Sender`."""
 
+    client: httpx2.AsyncClient
     via: str = ""
 
     async def status(self, url: str, path: str, *, token: Secret | None) -> int:
         """The HTTP status of a GET. Raises `NetworkError` where nothing answers."""
         import httpx2
 
-        host = httpx2.URL(url).host
-        headers = {"host": host} | ({"authorization": f"Bearer {token.reveal()}"} if token else {})
+        headers = {"host": httpx2.URL(url).host} | (
+            {"authorization": f"Bearer {token.reveal()}"} if token else {}
+        )
         try:
-            async with httpx2.AsyncClient(timeout=60, trust_env=not self.via) as client:
-                return (await client.get(f"{self.via or url}{path}", headers=headers)).status_code
+            return (await self.client.get(f"{self.via or url}{path}", headers=headers)).status_code
         except httpx2.HTTPError as error:
             raise NetworkError(f"nothing answers at {url}{path}: {error}") from error
+
+
+@asynccontextmanager
+async def outside(via: str = "") -> AsyncIterator[Outside]:
+    """Whoever sends requests from outside, over connections that are kept: a new one for each takes longer than its answer."""
+    import httpx2
+
+    async with httpx2.AsyncClient(
+        timeout=60, trust_env=not via, verify=not via.startswith("http:")
+    ) as client:
+        yield Outside(client, via)
 
 
 def endpoint_of(google: Google, service: Body, model: str, *, url: str = "", via: str = "") -> Endpoint:
@@ -68,24 +86,26 @@ async def proven(
     revision_name: str,
     *,
     via: str = "",
-    on_result: Callable[[Result], None] | None = None,
+    on_result: OnResult | None = None,
 ) -> Report:
     """The report of all checks on one revision of a service: as any endpoint's, and as a deployed one's."""
-    report = await verify.verify(promise.subject, on_result=on_result)
+    begun = Begun.now()
+    results = await checked(promise.subject, CHECKS, on_result=on_result)
     revision = await google.get("run", f"v2/{service['name']}/revisions/{revision_name}")
-    deployed = Deployed(
-        service=service,
-        revision=revision,
-        policy=await policy.read(google, Guarded(api="run", path=f"v2/{service['name']}")),
-        planned=promise.planned,
-        sender=Outside(via),
-        url=promise.subject.endpoint.root_url,
-        bucket_digest=promise.bucket_digest,
-        stranger=Lent(why_none="nobody was named who may not call it"),
-        elsewhere=await _elsewhere(google),
-    )
-    more = await verify_deployed(deployed, on_result=on_result)
-    return replace(report, results=(*report.results, *more))
+    async with outside(via) as sender:
+        deployed = Deployed(
+            service=service,
+            revision=revision,
+            policy=await policy.read(google, Guarded(api="run", path=f"v2/{service['name']}")),
+            planned=promise.planned,
+            sender=sender,
+            url=promise.subject.endpoint.root_url,
+            bucket_digest=promise.bucket_digest,
+            stranger=Lent(why_none="nobody was named who may not call it"),
+            elsewhere=await _elsewhere(google),
+        )
+        more = await verify_deployed(deployed, on_result=on_result)
+    return begun.report(promise.subject, (*results, *more))
 
 
 def receipt_of(report: Report) -> Receipt:
