@@ -21,6 +21,7 @@ from homeport.endpoint import Endpoint
 from homeport.errors import HomeportError
 from homeport.secret import Secret
 from homeport.verify import CHECKS, Finding, Outcome, Report, Result, Subject, access, reasoning, run, verify
+from homeport.verify.check import Check
 from homeport.verify.reasoning import is_right, wilson
 from scripted_engine import CONTEXT, KEY, MODEL, WEIGHTS, Defect, Engine
 
