@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,17 +23,19 @@ from homeport.secret import Secret, resolve
 from homeport.spec import Access, CloudRun, Spec, load
 from homeport.targets.cloudrun.body import MARK
 from homeport.targets.cloudrun.foundations import Foundations
+from homeport.targets.cloudrun.logs import logs, starts
 from homeport.targets.cloudrun.model import choose
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.cloudrun.proof import Promise, endpoint_of, live, proven, receipt_of
+from homeport.targets.cloudrun.proof import Promise, Verifier, endpoint_of, live, receipt_of
 from homeport.targets.cloudrun.target import WEIGHTS, CloudRunTarget, callers, names_of, release
-from homeport.verify import Report, Result, Subject
-from homeport.verify.cloud import Planned
+from homeport.verify import CHECKS, Finding, Outcome, Report, Subject
+from homeport.verify.check import Check, OnResult, refuse_unknown
+from homeport.verify.cloud import CLOUD_CHECKS, Planned
+from homeport.verify.cold import cold_start, finding
+from homeport.verify.report import skipped
 
 if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
-
-OnResult = Callable[[Result], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,13 +121,51 @@ class Deployment:
         target = await self._target(progress or Silent())
         return export(kind, target.resources())
 
-    async def verify(self, *, on_result: OnResult | None = None) -> Report:
-        """The report of all checks on what serves now. Raises `NotFound` where nothing is deployed."""
+    async def verify(
+        self,
+        *,
+        only: tuple[str, ...] = (),
+        cold: bool = False,
+        idle: float | None = None,
+        progress: Progress | None = None,
+        on_result: OnResult | None = None,
+    ) -> Report:
+        """
+        The report of all checks on what serves now, or of those named in `only`.
+
+        With `cold`, a start from zero is measured after them: nobody may call it for `idle` seconds then, by default
+        as long as Cloud Run may keep an idle instance, and two minutes. Raises `NotFound` where nothing is deployed,
+        `HomeportError` for a name that is no check.
+        """
+        refuse_unknown(only, [*(check.name for check in CHECKS), *(check.name for check in CLOUD_CHECKS)])
         service = await live(self.google, self.path)
         serving = next(iter(shares(service)), latest(service))
         wanted = await self._target(Silent())
         promise = await self._promise(wanted, service, "")
-        return await proven(self.google, promise, service, serving, via=self.via, on_result=on_result)
+        report = await self._verifier(on_result, only).report(promise, service, serving)
+        if not cold:
+            return report
+
+        async def look(_: Report) -> Finding:
+            if any(result.outcome is Outcome.FAILED for result in report.results):
+                return skipped("not measured: other checks failed")
+            came = await cold_start(
+                promise.subject.endpoint,
+                lambda: starts(self.google, self.names.region, self.names.name),
+                budget=wanted.cold_start,
+                min_instances=_least(service),
+                idle=idle,
+                progress=progress,
+            )
+            return finding(came)
+
+        measured = await Check(
+            "cold", "a start from zero takes no longer than the plan expects", look, inf
+        ).looked(report)
+        if on_result is not None:
+            on_result(measured)
+        seconds = report.seconds + measured.seconds
+        return replace(report, results=(*report.results, measured), seconds=seconds)
 
     async def roll_back(self) -> str:
         """All traffic on the newest verified revision that does not serve; its name. Raises `NotFound`."""
@@ -179,8 +220,6 @@ class Deployment:
 
     def logs(self, *, lines: int, follow: bool) -> AsyncIterator[str]:
         """The lines of its log."""
-        from homeport.targets.cloudrun.logs import logs
-
         return logs(self.google, self.names.region, self.names.name, lines=lines, follow=follow)
 
     def with_model(self, model: str) -> Deployment:
@@ -206,7 +245,7 @@ class Deployment:
 
         async def prove(service: Body, revision: str, url: str) -> Receipt:
             promise = await self._promise(target, service, url)
-            report = await proven(self.google, promise, service, revision, via=self.via, on_result=on_result)
+            report = await self._verifier(on_result).report(promise, service, revision)
             if reports is not None:
                 reports.append(report)
             return receipt_of(report)
@@ -221,6 +260,17 @@ class Deployment:
             canary=canary,
         )
         return target
+
+    def _verifier(self, on_result: OnResult | None, only: tuple[str, ...] = ()) -> Verifier:
+        settings, names = self.spec.cloudrun or CloudRun(), self.names
+        return Verifier(
+            google=self.google,
+            stranger=names.email(names.builder),
+            network=settings.network or names.name,
+            via=self.via,
+            only=only,
+            on_result=on_result,
+        )
 
     async def _promise(self, target: CloudRunTarget, service: Body, url: str) -> Promise:
         launch, stored, settings = target.launch, target.stored, target.settings
@@ -291,6 +341,12 @@ class Deployment:
         served: Rest = service(self.google, names.name, parent.split("/")[4], {})
         every = {one.id: one for group in foundations for one in group}
         return [*every.values(), served, *callers(self.google, self.spec, names)]
+
+
+def _least(service: Body) -> int:
+    """How many instances always run."""
+    both = (service, service.get("template", {}))
+    return max(int(one.get("scaling", {}).get("minInstanceCount") or 0) for one in both)
 
 
 @asynccontextmanager

@@ -14,7 +14,8 @@ from homeport.verify.load import together
 from homeport.verify.report import Finding, Result, failed, passed, skipped
 
 _REFUSED = frozenset({401, 403})
-_INGRESS_ALL = "INGRESS_TRAFFIC_ALL"
+INGRESS_ALL = "INGRESS_TRAFFIC_ALL"
+"""As run.v2 names it; also what it means to say nothing."""
 _FEW = ("/", "/v1/models", "/v1/chat/completions")
 """Asked where it is the front that answers, which knows no paths."""
 _AT_ONCE = 8
@@ -37,6 +38,8 @@ class Lent:
     """A token that must be refused, or why there is none."""
 
     token: Secret | None = None
+    who: str = ""
+    """Whose it is, where that is not the caller."""
     why_none: str = "no such token was given"
 
 
@@ -49,7 +52,7 @@ class Planned:
     gpu: str
     concurrency: int
     max_instances: int
-    ingress: str = _INGRESS_ALL
+    ingress: str = INGRESS_ALL
     """As run.v2 names it."""
     public: bool = False
     zonal_redundancy: bool = False
@@ -134,7 +137,8 @@ async def stranger(deployed: Deployed) -> Finding:
     found = await _statuses(deployed, [(deployed.front, path) for path in _FEW], lent.token)
     if all(status == 401 for status in found.values()):
         return skipped("not checked: the stranger's token itself was not taken (401)", statuses=found)
-    return _judged(deployed, found, "with a stranger's token")
+    whose = f"the token of {lent.who}, who may not call it" if lent.who else "a stranger's token"
+    return _judged(deployed, found, f"with {whose}")
 
 
 async def audience(deployed: Deployed) -> Finding:
@@ -150,7 +154,7 @@ async def audience(deployed: Deployed) -> Finding:
 
 async def around(deployed: Deployed) -> Finding:
     """No second way leads to the engine: ingress as planned, and every other address asks for a token, too."""
-    ingress = deployed.service.get("ingress", _INGRESS_ALL)
+    ingress = deployed.service.get("ingress", INGRESS_ALL)
     if ingress != deployed.planned.ingress:
         return failed(f"ingress is {ingress}, not {deployed.planned.ingress}", ingress=ingress)
     ports = [one.get("name", "") for one in deployed.revision.get("containers", ()) if one.get("ports")]
@@ -288,7 +292,7 @@ async def _refused(
 
 def _judged(deployed: Deployed, found: Mapping[str, int], how: str) -> Finding:
     # Whoever comes from outside to an internal service gets 404, whatever the path.
-    fine = _REFUSED if deployed.service.get("ingress", _INGRESS_ALL) == _INGRESS_ALL else _REFUSED | {404}
+    fine = _REFUSED if deployed.service.get("ingress", INGRESS_ALL) == INGRESS_ALL else _REFUSED | {404}
     opened = [f"{place} gets {status}" for place, status in found.items() if status not in fine]
     if opened:
         rest = f", and {len(opened) - 3} more" if len(opened) > 3 else ""
@@ -321,4 +325,4 @@ def _most(deployed: Deployed) -> int | None:
     return min((int(limit) for limit in limits if limit), default=None)
 
 
-__all__ = ["CLOUD_CHECKS", "Deployed", "Lent", "Planned", "Sender", "verify_deployed"]
+__all__ = ["CLOUD_CHECKS", "INGRESS_ALL", "Deployed", "Lent", "Planned", "Sender", "verify_deployed"]

@@ -85,6 +85,7 @@ class Engines(Willing):
             scaling = revision.get("scaling", {})
             self._pools[name] = Pool(
                 lambda: self._start(revision),
+                lambda: run_log.instance_started(self._cloud, revision),
                 concurrency=int(revision.get("maxInstanceRequestConcurrency") or 80),
                 most=int(scaling.get("maxInstanceCount") or 100),
             )
