@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,10 +35,11 @@ class OnCloudRun:
         shutil.copyfile(TAUGHT, user.folder / "second.gguf")
         user.write(FILE)
 
-    def run(self, *arguments: str, code: int | None = 0, caller: str = "") -> Ran:
+    def run(self, *arguments: str, code: int | None = 0, caller: str = "", inside: bool = False) -> Ran:
+        served = self.rehearsal
         env = {
             name: value
-            for name, value in self.rehearsal.environment.items()
+            for name, value in (served.within if inside else served).environment.items()
             if name.startswith(("HOMEPORT_GOOGLE", "GOOGLE_", "CLOUDSDK_"))
         }
         if caller:
@@ -65,8 +67,25 @@ class OnCloudRun:
 
 @pytest.fixture
 def cloud(user: User, tmp_path: Path) -> Iterator[OnCloudRun]:
-    with served(tmp_path) as rehearsal:
+    with served(tmp_path, "--inside", "0") as rehearsal:
         yield OnCloudRun(user, rehearsal)
+
+
+def stranger_and_cold_start(cloud: OnCloudRun, report: Any) -> None:  # Any: JSON
+    """What needs a grant of its own is skipped with that grant, and made with it; so is a start from zero measured."""
+    (before,) = [result for result in report["results"] if result["name"] == "stranger"]
+    grant = re.search(
+        r"you@example.com may have no token .*: gcloud (iam .*OpenIdTokenCreator)$", before["detail"]
+    )
+    assert before["outcome"] == "skipped"
+    assert grant, before["detail"]
+    cloud.rehearsal.gcloud(*grant[1].split())
+    wanted = ("--only", "stranger", "--only", "audience", "--cold", "--idle", "2")
+    found = {one["name"]: one for one in cloud.run("verify", *wanted, "--json").json["results"]}
+    outcomes = {name: one["outcome"] for name, one in found.items()}
+    assert outcomes == {"stranger": "passed", "audience": "passed", "cold": "passed"}, found
+    assert "demo-build@rehearsal.iam.gserviceaccount.com" in found["stranger"]["detail"]
+    assert found["cold"]["evidence"]["measured"]
 
 
 @pytest.mark.skipif(FOUND is None, reason=REASON)
@@ -85,6 +104,7 @@ def test_the_whole_life_of_an_endpoint_with_its_model_in_the_image(cloud: OnClou
     assert cloud.run("plan", "--json").json["changes_pending"] is False
     assert "nothing to do" in cloud.run("up", "--yes").err
 
+    stranger_and_cold_start(cloud, came["report"])
     assert "Paris" in cloud.run("chat", "What is the capital of France?").out
     assert cloud.asked_by("friend@example.com") == 200
     assert cloud.asked_by("stranger@example.com") == 403
@@ -120,3 +140,18 @@ def test_the_whole_life_of_an_endpoint_with_its_model_in_the_image(cloud: OnClou
     assert "left: nothing" in cloud.run("down").err
     assert "removed bucket" in cloud.run("down", "--purge").out
     assert cloud.run("down", "--purge").out.strip() == "nothing of it is there"
+
+
+def test_an_isolated_endpoint_is_proven_from_within_its_network_and_says_so_to_whoever_is_outside(
+    cloud: OnCloudRun,
+) -> None:
+    cloud.user.write(FILE + "isolated = true\n")
+    outside = cloud.run("up", "--yes", code=3).err
+    assert "from here it answers 404" in outside
+    assert "within the network demo" in outside
+    assert cloud.run("up", "--yes", "--json", inside=True).json["report"]["passed"]
+    report = cloud.run("verify", "--cold", "--json", code=3).json
+    outcomes = {one["name"]: one["outcome"] for one in report["results"]}
+    assert {name for name, outcome in outcomes.items() if outcome == "failed"} == {"reached"}
+    assert outcomes["chat"] == outcomes["cold"] == "skipped"
+    assert outcomes["no-token"] == outcomes["around"] == outcomes["image"] == "passed"

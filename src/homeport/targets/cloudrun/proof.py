@@ -10,8 +10,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from homeport.endpoint import Endpoint
-from homeport.errors import ApiDisabled, HomeportError, NetworkError, NotFound, VerificationFailed
-from homeport.google import Google, Guarded, policy
+from homeport.errors import (
+    ApiDisabled,
+    HomeportError,
+    NetworkError,
+    NotFound,
+    PermissionDenied,
+    VerificationFailed,
+)
+from homeport.google import Google, Guarded, grants, policy
 from homeport.google.credentials import Caller
 from homeport.resources.traffic import Body, Receipt
 from homeport.secret import Secret
@@ -23,6 +30,10 @@ from homeport.verify.run import checked
 
 if TYPE_CHECKING:
     import httpx2
+
+
+_AS_ANOTHER = "iam.serviceAccounts.getOpenIdToken"
+"""What it takes to have an ID token of a service account. Not even a project's owner has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,9 +184,17 @@ async def _stranger(google: Google, account: str, origin: str) -> Lent:
     body = {"audience": origin, "includeEmail": True}
     try:
         said = await google.post("iamcredentials", path, body, repeatable=True)
+    except PermissionDenied:
+        try:
+            who = await Caller(google.credentials, origin).who()
+        except HomeportError:
+            who = ""
+        grant = grants.command(_AS_ANOTHER, principal=who, project=google.project, account=account)
+        return Lent(
+            why_none=f"{who or 'whoever is logged in'} may have no token of {account}; to check it: {grant}"
+        )
     except HomeportError as error:
-        do = f"; to check it: {error.hint}" if error.hint else ""
-        return Lent(why_none=f"there is no token of {account}, who may not call it: {error}{do}")
+        return Lent(why_none=f"there is no token of {account}: {error}")
     return Lent(token=Secret(str(said["token"])), who=account)
 
 
