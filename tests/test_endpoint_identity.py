@@ -174,6 +174,12 @@ def test_patience_ends_before_httpx2_calls_it_too_many_redirects(first: list[htt
     assert len(sent) == 1 + HTTPX2_REDIRECTS
 
 
+def test_the_twenty_tries_of_anybodys_client_last_for_a_quarter_of_an_hour() -> None:
+    _, sent = times(httpx2.Response(503), max_redirects=HTTPX2_REDIRECTS)
+    assert 780 <= sent[-1] < 900
+    assert sent[8] < 120, "the first tries are close together: most services start within a minute or two"
+
+
 def test_what_asks_for_more_patience_than_there_is_is_the_answer_at_once() -> None:
     status, sent = times(httpx2.Response(429, headers={"retry-after": "901"}))
     assert status == 429

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,16 +37,27 @@ class OnCloudRun:
         user.write(FILE)
 
     def run(self, *arguments: str, code: int | None = 0, caller: str = "", inside: bool = False) -> Ran:
-        served = self.rehearsal
-        env = {
-            name: value
-            for name, value in (served.within if inside else served).environment.items()
-            if name.startswith(("HOMEPORT_GOOGLE", "GOOGLE_", "CLOUDSDK_"))
-        }
+        env = self.environment(inside=inside)
         if caller:
             env["CLOUDSDK_AUTH_ACCESS_TOKEN"] = f"rehearsal.{caller}"
         on = () if arguments[0] in {"swap", "rollback"} else ("--on", "cloudrun")
         return self.user.run(*arguments, *on, code=code, cwd=None, timeout=240, **env)
+
+    def environment(self, *, inside: bool = False) -> dict[str, str]:
+        served = self.rehearsal.within if inside else self.rehearsal
+        ours = ("HOMEPORT_GOOGLE", "GOOGLE_", "CLOUDSDK_")
+        return {name: value for name, value in served.environment.items() if name.startswith(ours)}
+
+    def proxy(self) -> str:
+        """What the proxy says before it serves."""
+        process = self.user.begin("proxy", "--port", "0", **self.environment())
+        assert process.stderr is not None
+        said = ""
+        while "Open WebUI" not in said and (line := process.stderr.readline()):
+            said += line
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+        return said
 
     def asked_by(self, who: str) -> int:
         """The status with which the front answers a person's token."""
@@ -86,6 +98,8 @@ def stranger_and_cold_start(cloud: OnCloudRun, report: Any) -> None:  # Any: JSO
     assert outcomes == {"stranger": "passed", "audience": "passed", "cold": "passed"}, found
     assert "demo-build@rehearsal.iam.gserviceaccount.com" in found["stranger"]["detail"]
     assert found["cold"]["evidence"]["measured"]
+    expected = found["cold"]["evidence"]["budget"]["text"]
+    assert f"a start from zero is expected to take {expected}" in cloud.proxy()
 
 
 @pytest.mark.skipif(FOUND is None, reason=REASON)

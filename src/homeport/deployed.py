@@ -24,7 +24,7 @@ from homeport.spec import Access, CloudRun, Spec, load
 from homeport.targets.cloudrun.body import MARK
 from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.logs import logs, starts
-from homeport.targets.cloudrun.model import choose
+from homeport.targets.cloudrun.model import choose, expected_start
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.proof import Promise, Verifier, endpoint_of, live, receipt_of
 from homeport.targets.cloudrun.target import WEIGHTS, CloudRunTarget, callers, names_of, release
@@ -213,6 +213,13 @@ class Deployment:
             "traffic": shares(service),
             "verified": {name: {"at": one.at, "counts": dict(one.counts)} for name, one in known.items()},
         }  # fmt: skip
+
+    async def cold_start(self) -> str:
+        """How long a start from zero is expected to take, in words; '' where that cannot be told from here."""
+        try:
+            return (await asyncio.to_thread(expected_start, self.spec, self.spec_file)).text
+        except HomeportError:
+            return ""
 
     async def connect(self) -> Endpoint:
         """The endpoint, for whoever is logged in. Raises `NotFound` where nothing is deployed."""

@@ -71,9 +71,9 @@ class Endpoint:
             openai.OpenAI(base_url=endpoint.base_url, api_key="unused",
                           http_client=httpx2.Client(auth=endpoint.auth(), timeout=600))
 
-        It signs for this endpoint's address alone, renews tokens, and waits for a service that starts from zero: up to
-        15 minutes, or as often as the client's `max_redirects`, which httpx2 counts tries among; its default of 20
-        comes to some three minutes. To wait longer, give both the same greater number.
+        It signs for this endpoint's address alone, renews tokens, and waits for a service that starts from zero, up to
+        15 minutes. httpx2 counts a request that is sent again among its redirects, so the pauses between tries are made
+        to last for its default of 20; with a greater `max_redirects`, given to the client as well, they are shorter.
         """
         from homeport.bearer import Bearer
 

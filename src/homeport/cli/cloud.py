@@ -124,7 +124,12 @@ def status_text(status: dict[str, Any]) -> str:  # Any: JSON
 
 async def endpoint(file: Path) -> Endpoint:
     """The deployed endpoint, whose tokens outlast the door that it was found through."""
+    return (await endpoint_and_start(file))[0]
+
+
+async def endpoint_and_start(file: Path) -> tuple[Endpoint, str]:
+    """The same, with its expected cold start in words; '' where that is not known."""
     from homeport.deployed import deployment
 
     async with deployment(file) as one:
-        return await one.connect()
+        return await one.connect(), await one.cold_start()
