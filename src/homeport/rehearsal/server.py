@@ -13,14 +13,15 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from homeport.errors import HomeportError, PortTaken
+from homeport import addresses
+from homeport.errors import HomeportError
 from homeport.google.discovery import NAMES
 from homeport.rehearsal.call import Request
 from homeport.rehearsal.cloud import OWNER, Cloud, Dropped
 from homeport.rehearsal.serving.containers import Engines
 from homeport.rehearsal.serving.front import Front
 
-HOST = "127.0.0.1"
+HOST = addresses.LOOPBACK
 INSTANCES = "/homeport/v1/instances"
 """The rehearsal's own path: which processes run, what was changed so that they can run here, how fast time passes."""
 _TICK_S = 0.2
@@ -90,19 +91,7 @@ class App:
 
 def listen(port: int) -> socket.socket:
     """A socket on loopback; port 0 takes a free one. Raises `PortTaken`."""
-    # Without the protocol asyncio does not switch Nagle off, and small pieces of a stream wait 40 ms.
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((HOST, port))
-        listening.listen()  # Whoever is told the address may connect at once, and waits a moment.
-    except OSError as error:
-        listening.close()
-        raise PortTaken(
-            f"port {port} is taken: {error.strerror}",
-            hint="homeport rehearse serve --port 0 takes a free one",
-        ) from error
-    return listening
+    return addresses.listen(port, lambda free: f"homeport rehearse serve --port {free}, or --port 0 for any")
 
 
 def serve(
