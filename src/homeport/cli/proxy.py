@@ -59,11 +59,9 @@ def command(
                 else (await _service(url, audience, models), "")
             )
             who = await endpoint.identity.who() if endpoint.identity else ""
-            _greet(terminal, endpoint, at, who)
             if cold_start:
-                terminal.say(
-                    f"a start from zero is expected to take {cold_start}: the first request waits for it"
-                )
+                terminal.say(f"a start from zero is expected to take {cold_start}: requests wait for it")
+            _greet(terminal, endpoint, at, who)
             known = models or ((endpoint.model,) if endpoint.model else ())
             await proxy.serve(endpoint, listening, models=known, progress=terminal, cold_start=cold_start)
 
