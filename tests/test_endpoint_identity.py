@@ -96,6 +96,20 @@ def test_a_caller_who_lacks_the_role_is_told_who_they_are_and_where_callers_are_
     assert f'callers = ["serviceAccount:{robot}"]' in asyncio.run(scene(robot))
 
 
+def test_who_is_outside_an_isolated_service_is_told_where_to_ask_from() -> None:
+    async def scene() -> Refused:
+        service = Service()
+        service.starting.append(404)
+        async with reached(service) as endpoint:
+            with pytest.raises(Refused) as caught:
+                await endpoint.answer(HELLO)
+        return caught.value
+
+    error = asyncio.run(scene())
+    assert str(error) == "the endpoint refused (404): 404 Page not found"
+    assert "a machine within it" in error.hint
+
+
 def test_a_service_that_starts_from_zero_is_waited_for() -> None:
     async def scene() -> None:
         service = Service()

@@ -241,7 +241,8 @@ class CloudRunTarget:
         if self.spec.access.isolated:
             warnings.append(
                 "isolated: no way in but from its network, and none out but to Google's restricted addresses; "
-                "that proves nothing of who else may use that network, nor of VPC Service Controls"
+                "that proves nothing of who else may use that network, nor of VPC Service Controls. `up` and `verify` "
+                f"must run on a machine within {self.foundations.network[0]}: from outside nothing is proven"
             )
         return replace(plan, facts=tuple(self._facts()), warnings=tuple(warnings)), findings
 
