@@ -271,7 +271,9 @@ def test_a_cold_start_is_measured_where_an_instance_started_for_it() -> None:
     assert isinstance(came, Measured)
     assert 0 < came.seconds < BUDGET.high
     assert finding(came).outcome is Outcome.PASSED
-    assert finding(replace(came, seconds=BUDGET.high + 1)).outcome is Outcome.FAILED
+    late = finding(replace(came, seconds=BUDGET.high + 1))
+    assert late.outcome is Outcome.FAILED
+    assert f"most of it for {max(BUDGET.terms, key=lambda term: term.high).name} (" in late.detail
 
 
 def test_a_warm_answer_is_no_cold_start(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,22 +11,22 @@ from typing import Generic, TypeVar
 from homeport.errors import HomeportError
 from homeport.verify.report import Finding, Result, failed
 
-Subject = TypeVar("Subject")
+_Subject = TypeVar("_Subject")
 OnResult = Callable[[Result], None]
 """Hears of each result as its check ends."""
 
 
 @dataclass(frozen=True, slots=True)
-class Check(Generic[Subject]):
+class Check(Generic[_Subject]):
     """What is looked at of a subject: an endpoint, or a deployment."""
 
     name: str
     title: str
-    look: Callable[[Subject], Awaitable[Finding]]
+    look: Callable[[_Subject], Awaitable[Finding]]
     patience_s: float = 180
     """After so long it has failed: an answer that late is none."""
 
-    async def looked(self, subject: Subject) -> Result:
+    async def looked(self, subject: _Subject) -> Result:
         """What came of it. A check that breaks is a check that failed."""
         at = time.monotonic()
         return self.told(await self._found(subject), time.monotonic() - at)
@@ -42,7 +42,7 @@ class Check(Generic[Subject]):
             evidence=found.evidence,
         )
 
-    async def _found(self, subject: Subject) -> Finding:
+    async def _found(self, subject: _Subject) -> Finding:
         try:
             return await asyncio.wait_for(self.look(subject), self.patience_s)
         except TimeoutError:
@@ -54,7 +54,7 @@ class Check(Generic[Subject]):
             return failed(f"the answer is not what its API describes: {type(error).__name__} {error}")
 
 
-def picked(checks: Iterable[Check[Subject]], only: Sequence[str]) -> list[Check[Subject]]:
+def picked(checks: Iterable[Check[_Subject]], only: Sequence[str]) -> list[Check[_Subject]]:
     """Those that are named in `only`, in their usual order; all of them where it is empty."""
     return [check for check in checks if not only or check.name in only]
 

@@ -116,7 +116,13 @@ def finding(came: Measured | NotMeasured) -> Finding:
     if isinstance(came, NotMeasured):
         return skipped(f"not measured: {came.why}", **came.as_json())
     text = f"{came.seconds:.1f} s from zero to the first token; the plan expects {came.budget.text}"
-    return passed(text, **came.as_json()) if came.within else failed(text, **came.as_json())
+    if came.within:
+        return passed(text, **came.as_json())
+    largest = max(came.budget.terms, key=lambda term: term.high)
+    return failed(
+        f"{text}, most of it for {largest.name} ({largest.how}): docs/cold-start.md compares the ways",
+        **came.as_json(),
+    )
 
 
 async def _left_alone(name: str, seconds: float, progress: Progress) -> None:
