@@ -7,7 +7,6 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +25,12 @@ from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.logs import logs, starts
 from homeport.targets.cloudrun.model import choose, expected_start
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.cloudrun.proof import Promise, Verifier, endpoint_of, live, receipt_of
+from homeport.targets.cloudrun.proof import Promise, Verifier, endpoint_of, least_instances, live, receipt_of
 from homeport.targets.cloudrun.target import WEIGHTS, CloudRunTarget, callers, names_of, release
-from homeport.verify import CHECKS, Finding, Outcome, Report, Subject
-from homeport.verify.check import Check, OnResult, refuse_unknown
+from homeport.verify import CHECKS, Report, Subject
+from homeport.verify.check import OnResult, refuse_unknown
 from homeport.verify.cloud import CLOUD_CHECKS, Planned
-from homeport.verify.cold import cold_start, finding
-from homeport.verify.report import skipped
+from homeport.verify.cold import Asleep, and_cold_start
 
 if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
@@ -145,27 +143,15 @@ class Deployment:
         report = await self._verifier(on_result, only).report(promise, service, serving)
         if not cold:
             return report
-
-        async def look(_: Report) -> Finding:
-            if any(result.outcome is Outcome.FAILED for result in report.results):
-                return skipped("not measured: other checks failed")
-            came = await cold_start(
-                promise.subject.endpoint,
-                lambda: starts(self.google, self.names.region, self.names.name),
-                budget=wanted.cold_start,
-                min_instances=_least(service),
-                idle=idle,
-                progress=progress,
-            )
-            return finding(came)
-
-        measured = await Check(
-            "cold", "a start from zero takes no longer than the plan expects", look, inf
-        ).looked(report)
-        if on_result is not None:
-            on_result(measured)
-        seconds = report.seconds + measured.seconds
-        return replace(report, results=(*report.results, measured), seconds=seconds)
+        asleep = Asleep(
+            endpoint=promise.subject.endpoint,
+            starts=lambda: starts(self.google, self.names.region, self.names.name),
+            budget=wanted.cold_start,
+            min_instances=least_instances(service),
+            idle=idle,
+            progress=progress or Silent(),
+        )
+        return await and_cold_start(report, asleep, on_result=on_result)
 
     async def roll_back(self) -> str:
         """All traffic on the newest verified revision that does not serve; its name. Raises `NotFound`."""
@@ -348,12 +334,6 @@ class Deployment:
         served: Rest = service(self.google, names.name, parent.split("/")[4], {})
         every = {one.id: one for group in foundations for one in group}
         return [*every.values(), served, *callers(self.google, self.spec, names)]
-
-
-def _least(service: Body) -> int:
-    """How many instances always run."""
-    both = (service, service.get("template", {}))
-    return max(int(one.get("scaling", {}).get("minInstanceCount") or 0) for one in both)
 
 
 @asynccontextmanager

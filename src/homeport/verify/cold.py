@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from homeport.catalog import cloudrun
@@ -12,7 +13,8 @@ from homeport.cold_start import ColdStart
 from homeport.endpoint import Endpoint
 from homeport.errors import HomeportError
 from homeport.progress import Progress, Silent
-from homeport.verify.report import Finding, failed, passed, skipped
+from homeport.verify.check import Check, OnResult
+from homeport.verify.report import Finding, Outcome, Report, failed, passed, skipped
 
 _MARGIN_S = 120.0
 """How much longer than Cloud Run promises an instance may stay."""
@@ -62,35 +64,56 @@ class NotMeasured:
         return {"measured": False, "why": self.why}
 
 
-async def cold_start(
-    endpoint: Endpoint,
-    starts: Starts,
-    *,
-    budget: ColdStart,
-    min_instances: int = 0,
-    idle: float | None = None,
-    progress: Progress | None = None,
-) -> Measured | NotMeasured:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asleep:
+    """A deployed endpoint of which nothing shall run when it is asked."""
+
+    endpoint: Endpoint
+    starts: Starts
+    budget: ColdStart
+    """What the plan expects."""
+    min_instances: int = 0
+    idle: float | None = None
+    """Seconds for which it is left alone before; by default `idle_s()`."""
+    progress: Progress = field(default_factory=Silent)
+
+
+async def and_cold_start(report: Report, asleep: Asleep, *, on_result: OnResult | None = None) -> Report:
+    """The report with a start from zero as its last result; it is not measured where another check failed."""
+
+    async def look(one: Asleep) -> Finding:
+        if any(result.outcome is Outcome.FAILED for result in report.results):
+            return skipped("not measured: other checks failed")
+        return finding(await cold_start(one))
+
+    result = await Check(
+        "cold", "a start from zero takes no longer than the plan expects", look, math.inf
+    ).looked(asleep)
+    if on_result is not None:
+        on_result(result)
+    return replace(report, results=(*report.results, result), seconds=report.seconds + result.seconds)
+
+
+async def cold_start(asleep: Asleep) -> Measured | NotMeasured:
     """
     The time from nothing to the first token of a service that nobody else calls meanwhile.
 
-    Cloud Run does not tell how many instances run. So it is left alone for as long as it may keep an idle one
-    (`idle` seconds, by default `idle_s()`), then asked once; and it counts only where the log tells of a start of an
-    instance that it did not tell of before.
+    Cloud Run does not tell how many instances run. So it is left alone for as long as it may keep an idle one, then
+    asked once; and it counts only where the log tells of a start of an instance that it did not tell of before.
     """
-    if min_instances:
+    if asleep.min_instances:
         return NotMeasured(
-            why=f"min_instances is {min_instances}: so many always run, and nothing starts from zero"
+            why=f"min_instances is {asleep.min_instances}: so many always run, and nothing starts from zero"
         )
-    progress = progress or Silent()
-    await _left_alone(endpoint.name, idle_s() if idle is None else idle, progress)
-    progress.started(_KEY, f"asking {endpoint.name} once; its first token is expected after {budget.text}")
+    name, progress = asleep.endpoint.name, asleep.progress
+    await _left_alone(name, idle_s() if asleep.idle is None else asleep.idle, progress)
+    progress.started(_KEY, f"asking {name} once; its first token is expected after {asleep.budget.text}")
     try:
-        came = await _measured(endpoint, starts, budget)
+        came = await _measured(asleep.endpoint, asleep.starts, asleep.budget)
     except BaseException:
         progress.failed(_KEY, "no token came")
         raise
-    progress.finished(_KEY, f"{endpoint.name} was asked")
+    progress.finished(_KEY, f"{name} was asked")
     return came
 
 

@@ -205,6 +205,12 @@ async def _elsewhere(google: Google) -> Lent:
         return Lent(why_none=str(error))
 
 
+def least_instances(service: Body) -> int:
+    """How many instances of a service always run."""
+    both = (service, service.get("template", {}))
+    return max(int(one.get("scaling", {}).get("minInstanceCount") or 0) for one in both)
+
+
 async def live(google: Google, path: str) -> dict[str, Any]:  # Any: JSON
     """The service at `path`. Raises `NotFound` where it is not deployed."""
     try:
