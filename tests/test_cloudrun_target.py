@@ -188,6 +188,9 @@ def test_the_template_says_what_is_served_and_on_what(deployer: Deployer) -> Non
         assert template["volumes"][0]["gcs"]["readOnly"] is True
         assert "enable-buffered-read=true" in template["volumes"][0]["gcs"]["mountOptions"]
         assert container["args"][:2] == ["serve", "/models"]
+        served = container["args"][container["args"].index("--served-model-name") + 1]
+        assert served == template["annotations"]["homeport/model"]
+        assert "/" not in served
     else:
         assert "volumes" not in template
 
