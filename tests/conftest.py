@@ -123,11 +123,12 @@ class User:
         assert code is None or ran.code == code, f"exit {ran.code}\n{ran.out}\n{ran.err}"
         return ran
 
-    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+    def begin(self, *arguments: str, **env: str) -> subprocess.Popen[str]:
         """The same, left running."""
         return subprocess.Popen(
             [*HOMEPORT, *arguments],
             cwd=self.folder,
+            env={**os.environ, **env},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

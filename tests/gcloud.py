@@ -38,6 +38,14 @@ class Served:
 
     url: str
     folder: Path
+    inside: str = ""
+    """The address of those who are within the project's networks, if one was asked for."""
+
+    @property
+    def within(self) -> Served:
+        """The same, used from within the project's networks."""
+        assert self.inside
+        return Served(self.inside, self.folder)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -79,10 +87,14 @@ def served(folder: Path, *arguments: str) -> Iterator[Served]:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=folder) as process:
         try:
             assert process.stderr is not None
-            line = process.stderr.readline()
-            found = re.search(r"http://[\d.]+:\d+", line)
-            assert found, line + process.stderr.read()
-            yield Served(found[0], folder)
+            said = ""
+            while "Ctrl-C" not in said:
+                line = process.stderr.readline()
+                assert line, said
+                said += line
+            url, inside = re.search(r"http://[\d.]+:\d+", said), re.search(r"comes to port (\d+)", said)
+            assert url, said
+            yield Served(url[0], folder, f"http://127.0.0.1:{inside[1]}" if inside else "")
         finally:
             process.terminate()
             process.communicate(timeout=30)

@@ -32,6 +32,12 @@ class Background:
         """Where it answers."""
         return f"http://{HOST}:{self.port}"
 
+    def speed(self) -> float:
+        """How many of its seconds pass in one of ours."""
+        import httpx2
+
+        return float(httpx2.get(f"{self.url}{INSTANCES}", trust_env=False, timeout=10).json()["speed"])
+
 
 def find(folder: Path) -> Background | None:
     """The one that was started from this home and lives; None where there is none."""

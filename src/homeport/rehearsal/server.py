@@ -13,16 +13,17 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from homeport.errors import HomeportError, PortTaken
+from homeport import addresses
+from homeport.errors import HomeportError
 from homeport.google.discovery import NAMES
 from homeport.rehearsal.call import Request
 from homeport.rehearsal.cloud import OWNER, Cloud, Dropped
 from homeport.rehearsal.serving.containers import Engines
 from homeport.rehearsal.serving.front import Front
 
-HOST = "127.0.0.1"
+HOST = addresses.LOOPBACK
 INSTANCES = "/homeport/v1/instances"
-"""The rehearsal's own path: which processes run, and what was changed so that this machine can run them."""
+"""The rehearsal's own path: which processes run, what was changed so that they can run here, how fast time passes."""
 _TICK_S = 0.2
 _OWN_PATHS = {"storage": "storage", "upload": "storage", "download": "storage", "resumable": "storage",
               "compute": "compute", "dns": "dns", "apis": "run"}  # fmt: skip
@@ -34,10 +35,14 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class App:
-    """The cloud as an ASGI application. It is a proxy, too: clients may ask it for Google's own addresses."""
+    """
+    The cloud as an ASGI application. It is a proxy, too: clients may ask it for Google's own addresses.
 
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
+    Whoever comes to the port `inside` counts as within the project's networks, everybody else as on the internet.
+    """
+
+    def __init__(self, cloud: Cloud, *, inside: int = 0) -> None:
+        self._cloud, self._inside = cloud, inside
         self._front = Front(cloud)
         self._ticking: asyncio.Task[None] | None = None
 
@@ -49,7 +54,8 @@ class App:
             self._ticking = asyncio.create_task(self._tick())
         host, path = _asked(scope)
         if host.partition(":")[0].endswith(".run.app"):
-            await self._front(scope, receive, send, host)
+            within = (scope.get("server") or ("", 0))[1] == self._inside
+            await self._front(scope, receive, send, host, within=within)
             return
         if path == INSTANCES:
             await self._instances(send)
@@ -70,7 +76,8 @@ class App:
     async def _instances(self, send: Send) -> None:
         containers = self._cloud.containers
         found = containers.report() if isinstance(containers, Engines) else []
-        body = json.dumps({"instances": found}, indent=1).encode()
+        said = {"instances": found, "speed": self._cloud.clock.speed}
+        body = json.dumps(said, indent=1).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -84,23 +91,22 @@ class App:
 
 def listen(port: int) -> socket.socket:
     """A socket on loopback; port 0 takes a free one. Raises `PortTaken`."""
-    # Without the protocol asyncio does not switch Nagle off, and small pieces of a stream wait 40 ms.
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((HOST, port))
-        listening.listen()  # Whoever is told the address may connect at once, and waits a moment.
-    except OSError as error:
-        listening.close()
-        raise PortTaken(
-            f"port {port} is taken: {error.strerror}",
-            hint="homeport rehearse serve --port 0 takes a free one",
-        ) from error
-    return listening
+    return addresses.listen(port, lambda free: f"homeport rehearse serve --port {free}, or --port 0 for any")
 
 
-def serve(cloud: Cloud, listening: socket.socket, *, closing: Callable[[], None] = lambda: None) -> None:
-    """Answer until Ctrl-C or SIGTERM, then end what runs and do `closing`. Raises `HomeportError` where the extra `homeport[rehearse]` is not installed."""
+def serve(
+    cloud: Cloud,
+    listening: socket.socket,
+    *,
+    inside: socket.socket | None = None,
+    closing: Callable[[], None] = lambda: None,
+) -> None:
+    """
+    Answer until Ctrl-C or SIGTERM, then end what runs and do `closing`.
+
+    Whoever comes through `inside` counts as within the project's networks. Raises `HomeportError` where the extra
+    `homeport[rehearse]` is not installed.
+    """
     try:
         import uvicorn
     except ImportError as error:
@@ -108,7 +114,7 @@ def serve(cloud: Cloud, listening: socket.socket, *, closing: Callable[[], None]
             "the rehearsal's server is not installed", hint="pip install 'homeport[rehearse]'"
         ) from error
     config = uvicorn.Config(
-        App(cloud),
+        App(cloud, inside=inside.getsockname()[1] if inside else 0),
         log_config=None,
         log_level="critical",
         lifespan="off",
@@ -120,7 +126,7 @@ def serve(cloud: Cloud, listening: socket.socket, *, closing: Callable[[], None]
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         with suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listening])
+            uvicorn.Server(config).run(sockets=[listening, inside] if inside else [listening])
     finally:
         if isinstance(cloud.containers, Engines):
             cloud.containers.shutdown()

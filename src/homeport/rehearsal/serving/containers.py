@@ -15,6 +15,7 @@ from homeport.rehearsal.behaviours.secrets_versions import read
 from homeport.rehearsal.containers import READY, State, Willing
 from homeport.rehearsal.serving import image, mount
 from homeport.rehearsal.serving.changes import HOST, Container
+from homeport.rehearsal.serving.guard import Guard
 from homeport.rehearsal.serving.image import Image
 from homeport.rehearsal.serving.instance import Instance, Probe
 from homeport.rehearsal.serving.path import Paths
@@ -45,6 +46,7 @@ class Engines(Willing):
         self._all: dict[int, tuple[Instance, Path, str]] = {}
         self._count = itertools.count(1)
         self._ending: list[threading.Thread] = []
+        self._guard = Guard()
 
     def begin(self, cloud: Cloud) -> None:
         """Whose containers they are."""
@@ -85,6 +87,7 @@ class Engines(Willing):
             scaling = revision.get("scaling", {})
             self._pools[name] = Pool(
                 lambda: self._start(revision),
+                lambda: run_log.instance_started(self._cloud, revision),
                 concurrency=int(revision.get("maxInstanceRequestConcurrency") or 80),
                 most=int(scaling.get("maxInstanceCount") or 100),
             )
@@ -110,6 +113,7 @@ class Engines(Willing):
             self._end(instance)
         for thread in self._ending:
             thread.join()
+        self._guard.close()
         self._pools.clear()
         mount.remove(self._cloud.folder / "instances")
 
@@ -163,6 +167,8 @@ class Engines(Willing):
         probe = Probe.of(container)
         probe = replace(probe, path=what.probed or probe.path)
         instance = Instance(what, port=port, wanted=wanted, probe=probe, folder=workdir or folder / "home")
+        if instance.process is not None:
+            self._guard.watch(instance.process.pid)
         self._all[number] = (instance, folder, revision["name"])
         self._said[number] = revision
         return instance
@@ -205,6 +211,8 @@ class Engines(Willing):
 
         def gone() -> None:
             instance.stop()
+            if instance.process is not None:
+                self._guard.release(instance.process.pid)
             mount.remove(folder)
 
         thread = threading.Thread(target=gone)

@@ -25,7 +25,7 @@ from homeport.spec import CloudRun, Spec
 from homeport.targets.cloudrun.body import MARK, Mount, Wanted, body
 from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.images import MODEL_FILE, Gguf, image, ollama_recipe, vllm_recipe
-from homeport.targets.cloudrun.model import Chosen
+from homeport.targets.cloudrun.model import Chosen, start_of, way_of
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.preflight import Asked, Findings, Verdict, preflight
 
@@ -40,8 +40,6 @@ MODEL = "/models"
 INVOKER = "roles/run.servicesInvoker"
 WEIGHTS = f"{MARK}weights"
 """The annotation of a revision that holds the digest of its weights."""
-_WAY = "fuse-buffered"
-"""What `auto` means: streaming promises more, and nobody here has seen it work. See docs/decisions/0014."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +86,7 @@ class CloudRunTarget:
     @property
     def way(self) -> str:
         """How weights get to the engine, as `cold_start` names it."""
-        if self.baked:
-            return "baked"
-        return _WAY if self.settings.way == "auto" else self.settings.way
+        return way_of(self.chosen.engine, self.settings)
 
     @property
     def shape(self) -> Shape:
@@ -103,12 +99,7 @@ class CloudRunTarget:
     @property
     def cold_start(self) -> ColdStart:
         """The expected one."""
-        from homeport import cold_start
-
-        engine: cold_start.Engine = "ollama" if self.baked else "vllm"
-        return cold_start.expected(
-            engine=engine, way=self.way, weights_bytes=self.chosen.published.size or self._pin_size
-        )
+        return start_of(self.chosen.engine, self.way, self.chosen.published.size or self._pin_size)
 
     @property
     def stored(self) -> StoredWeights | None:
@@ -250,7 +241,8 @@ class CloudRunTarget:
         if self.spec.access.isolated:
             warnings.append(
                 "isolated: no way in but from its network, and none out but to Google's restricted addresses; "
-                "that proves nothing of who else may use that network, nor of VPC Service Controls"
+                "that proves nothing of who else may use that network, nor of VPC Service Controls. `up` and `verify` "
+                f"must run on a machine within {self.foundations.network[0]}: from outside nothing is proven"
             )
         told = replace(
             plan,
