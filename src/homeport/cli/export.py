@@ -10,7 +10,7 @@ from homeport.cli.context import App, file_option, json_option
 
 
 @click.command("export")
-@click.argument("kind", type=click.Choice(["gcloud", "knative"]))
+@click.argument("kind", type=click.Choice(["gcloud", "cloudbuild", "knative"]))
 @file_option
 @click.option(
     "-o",

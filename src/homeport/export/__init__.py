@@ -11,6 +11,7 @@ from homeport.reconcile import Outputs, Resource
 
 KINDS = {
     "gcloud": "A script that makes everything with gcloud.",
+    "cloudbuild": "One build of Cloud Build that makes the image, carries the weights and deploys.",
     "knative": "The service, for `gcloud run services replace`.",
 }
 """What can be exported, and what each is."""

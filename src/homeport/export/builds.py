@@ -35,13 +35,18 @@ class Build:
     @property
     def yaml(self) -> str:
         """Its body, the order of fields as people read them."""
-        known = {key: self.body[key] for key in _ORDER if key in self.body}
-        return to_yaml({**known, **{key: value for key, value in self.body.items() if key not in known}})
+        return build_yaml(self.body)
 
     @property
     def there(self) -> str:
         """The command that succeeds where the build need not run."""
         return there(self.thing)
+
+
+def build_yaml(body: Mapping[str, Any]) -> str:  # Any: JSON
+    """A build as YAML, the order of fields as people read them."""
+    known = {key: body[key] for key in _ORDER if key in body}
+    return to_yaml({**known, **{key: value for key, value in body.items() if key not in known}})
 
 
 def builds(things: Things) -> list[Build]:
