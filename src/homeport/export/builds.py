@@ -100,9 +100,13 @@ class Blanks:
 
     def shell(self, source: str, target: str) -> list[str]:
         """The lines that write `target`, both words of the shell, from `source` with all values filled in."""
-        lines = [
-            f"{name}={told_by_shell(self._things.by_id(ref.id), ref)}" for name, ref in self._refs.items()
-        ]
+        lines, asked = [], dict[str, str]()
+        for name, ref in self._refs.items():
+            value = told_by_shell(self._things.by_id(ref.id), ref)
+            for question, known in asked.items():  # What is told already need not be asked again.
+                value = value.replace(question, f'"${known}"')
+            lines.append(f"{name}={value}")
+            asked[value] = name
         edits = "".join(f' -e "s|__{name}__|${name}|g"' for name in self._refs)
         return [*lines, f"sed{edits} {source} > {target}" if edits else f"cat {source} > {target}"]
 

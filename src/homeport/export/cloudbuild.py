@@ -233,7 +233,8 @@ def _deploy(things: Things) -> str:
         raise TypeError("the service says who serves, which is the release's to say")
     body["metadata"]["annotations"] = {**body["metadata"].get("annotations", {}), RECEIPTS: _RECEIPTS}
     name, region = shlex.quote(things.name), shlex.quote(things.region)
-    asked = f"gcloud run services describe {name} --region={region}"
+    # Of a service that is not there yet, a list says nothing, and is no error.
+    asked = f"gcloud run services list --region={region} --filter=metadata.name={name}"
     lines = [
         "#!/usr/bin/env bash",
         "set -euo pipefail",
@@ -242,12 +243,8 @@ def _deploy(things: Things) -> str:
         "END",
         "",
         "# What was found out of the revisions before this one stays with the service.",
-        f"found=$(gcloud run services list --region={region} --filter=metadata.name={name} --format='value(metadata.name)')",
-        'receipts="" held=""',
-        'if [ -n "$found" ]; then',
-        f"  receipts=$({asked} --format='value(metadata.annotations.\"{RECEIPTS}\")')",
-        f"  held=$({asked} --flatten='status.traffic[]' --format='value[separator=\" \"](status.traffic.revisionName,status.traffic.percent)')",
-        "fi",
+        f"receipts=$({asked} --format='value(metadata.annotations.\"{RECEIPTS}\")')",
+        f"held=$({asked} --flatten='status.traffic[]' --format='value[separator=\" \"](status.traffic.revisionName,status.traffic.percent)')",
         "",
         "# An image goes by its digest, which is known by now.",
         *blanks.shell("service.in.yaml", "service.yaml"),
