@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,12 @@ def test_what_stands_before_is_made_as_the_script_of_gcloud_makes_it() -> None:
     assert "--role=roles/run.servicesInvoker" in last, "who may call it is said of a service that is there"
 
 
+async def _moments() -> AsyncIterator[None]:
+    while True:
+        await asyncio.sleep(0.1)
+        yield
+
+
 class Run:
     """A project in which builds really run, and what its owner does."""
 
@@ -194,8 +200,11 @@ class Run:
             async with google:
                 begun = await google.post("cloudbuild", builds, body)
                 path = f"{builds}/{begun['metadata']['build']['id']}"
-                while (build := await google.get("cloudbuild", path))["status"] in {"QUEUED", "WORKING"}:
-                    await asyncio.sleep(0.1)
+                build: Json = {"status": "QUEUED"}
+                async for _ in _moments():
+                    build = await google.get("cloudbuild", path)
+                    if build["status"] not in {"QUEUED", "WORKING"}:
+                        break
                 return build
 
         return self.here.act(work())

@@ -12,7 +12,9 @@ from homeport.reconcile import Outputs, Resource
 KINDS = {
     "gcloud": "A script that makes everything with gcloud.",
     "cloudbuild": "One build of Cloud Build that makes the image, carries the weights and deploys.",
+    "github": "A workflow of GitHub Actions: `plan` on a pull request, `up` on the main branch.",
     "knative": "The service, for `gcloud run services replace`.",
+    "trigger": "Triggers of Cloud Build: `plan` on a pull request, `up` on the main branch.",
 }
 """What can be exported, and what each is."""
 

@@ -12,6 +12,7 @@ from homeport.export.text import to_yaml
 from homeport.export.things import Things
 from homeport.reconcile import Ref, Resource
 from homeport.resources.image import Image
+from homeport.resources.service import DEADLINE_S
 from homeport.resources.stored import StoredWeights
 from homeport.weights.carrier import MANIFEST
 
@@ -60,6 +61,11 @@ def builds(things: Things) -> list[Build]:
             body = things.filled(one.build, _never)
             made.append(Build(thing=one, name=f"weights-{word(one.name)}", body=body))
     return made
+
+
+def seconds(things: Things) -> float:
+    """The longest that all of them may take, one after another, and a deployment behind them."""
+    return sum(float(str(one.body["timeout"]).removesuffix("s")) for one in builds(things)) + DEADLINE_S
 
 
 def left_behind(things: Things) -> list[str]:

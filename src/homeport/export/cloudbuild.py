@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from homeport.export import gcloud, knative
-from homeport.export.builds import Blanks, Build, build_yaml, builds, left_behind, there
+from homeport.export.builds import Blanks, Build, build_yaml, builds, left_behind, seconds, there
 from homeport.export.text import comment, head, listed, to_yaml
 from homeport.export.things import Things
 from homeport.google import Guarded
@@ -18,7 +18,6 @@ from homeport.resources.grant import Grant
 from homeport.resources.image import Image
 from homeport.resources.release import Release
 from homeport.resources.secret import SecretVersion
-from homeport.resources.service import DEADLINE_S
 from homeport.resources.stored import StoredWeights
 from homeport.resources.traffic import CANDIDATE, RECEIPTS
 
@@ -67,10 +66,9 @@ class Pipeline:
     def body(self) -> Body:
         """The build. Raises `TypeError` where builds of `up` contradict each other."""
         secrets, substitutions = _secrets(self.builds)
-        seconds = sum(_seconds(one) for one in self.builds) + DEADLINE_S
         made: Body = {
             "serviceAccount": self.account,
-            "timeout": f"{min(seconds, _LONGEST_S):g}s",
+            "timeout": f"{min(seconds(self.things), _LONGEST_S):g}s",
             "options": _options(self.builds) | (_LOOSE if substitutions else {}),
             "substitutions": substitutions,
             "availableSecrets": secrets,
@@ -305,7 +303,3 @@ def _options(all_: list[Build]) -> Body:
             if made.setdefault(key, value) != value:
                 raise TypeError(f"builds want {key} to be {made[key]} and {value}")
     return made
-
-
-def _seconds(build: Build) -> float:
-    return float(str(build.body["timeout"]).removesuffix("s"))
