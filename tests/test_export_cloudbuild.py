@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from building import TOKEN, Place, place
+from conftest import TAUGHT
 from deployment import google_for
 from exporting import pending
 from gcloud import FOUND, REASON, Served
@@ -57,6 +58,14 @@ def test_it_is_a_build_that_google_knows_and_the_same_each_time(engine: str) -> 
     build_checks.check(build)
     for script in (files["prepare.sh"], *(one["script"] for one in build["steps"] if one["id"] in {"deploy", "serving-look"})):  # fmt: skip
         subprocess.run(["bash", "-n"], input=script, text=True, check=True, timeout=20)
+
+
+def test_what_goes_into_the_image_is_in_the_bucket_before() -> None:
+    """A GGUF does, by way of the bucket; the weights that vllm reads at run time are carried beside the build."""
+    first = {engine: steps(exported(engine)[1]) for engine in ("ollama", "vllm")}
+    assert first["ollama"]["serving-write"]["waitFor"] == ["weights-model-carry", "serving-look"]
+    assert first["vllm"]["serving-write"]["waitFor"] == ["serving-look"]
+    assert first["vllm"]["weights-model-carry"]["waitFor"] == ["-"]
 
 
 @pytest.mark.parametrize("engine", ["ollama", "vllm"])
@@ -137,15 +146,16 @@ async def _moments() -> AsyncIterator[None]:
 class Run:
     """A project in which builds really run, and what its owner does."""
 
-    def __init__(self, here: Place, folder: Path) -> None:
-        self.here, self.folder = here, folder
+    def __init__(self, here: Place, folder: Path, engine: str) -> None:
+        self.here, self.folder, self.engine = here, folder, engine
         self.gcloud = Served(here.url, folder)
-        files = {path.name: path.read_bytes() for path in FOLDER.iterdir() if path.is_file()}
+        paths = [TAUGHT] if engine == "ollama" else [path for path in FOLDER.iterdir() if path.is_file()]
+        files = {path.name: path.read_bytes() for path in paths}
         self.commit = here.hub.push(REPO, files, gated="manual")
         here.hub.tokens[TOKEN] = {REPO}
 
     def resources(self, parallel: int) -> list[Resource]:
-        what = chosen("vllm", parallel=parallel, commit=self.commit)
+        what = chosen(self.engine, parallel=parallel, commit=self.commit)
         return target(self.here.google(), what, parallel=parallel, token=TOKEN).resources()
 
     def up(self, parallel: int, *kinds: type, do: bool) -> Plan:
@@ -221,7 +231,7 @@ def test_run_it_leaves_image_weights_and_service_as_up_would_and_a_change_has_no
     tmp_path: Path,
 ) -> None:
     with place(tmp_path, bare=True, speed=100) as here:
-        run = Run(here, tmp_path)
+        run = Run(here, tmp_path, "vllm")
         run.prepared(4)
         assert run.submit(4)["status"] == "SUCCESS", here.lines()
         left = pending(run.up(4, do=False))
@@ -241,3 +251,18 @@ def test_run_it_leaves_image_weights_and_service_as_up_would_and_a_change_has_no
         assert run.service["template"]["annotations"]["homeport/image"] == digest, "nothing was built again"
         left = pending(run.up(2, do=False))
         assert [one.split(":")[0] for one in left] == ["update release/home"]
+
+
+@pytest.mark.skipif(FOUND is None, reason=REASON)
+def test_run_it_bakes_a_gguf_by_way_of_the_bucket(tmp_path: Path) -> None:
+    with place(tmp_path, bare=True, speed=100) as here:
+        run = Run(here, tmp_path, "ollama")
+        run.prepared(4)
+        assert run.posted(4)["status"] == "SUCCESS", here.lines()
+        left = pending(run.up(4, do=False))
+        assert [one.split(":")[0] for one in left] == [
+            "create release/home",
+            "create grant/run.servicesInvoker/friend/service/home",
+        ]
+        (baked,) = (here.cloud.folder / "images").rglob("model.gguf")
+        assert baked.read_bytes() == TAUGHT.read_bytes()

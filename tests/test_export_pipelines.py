@@ -227,7 +227,8 @@ def here(tmp_path: Path) -> Iterator[There]:
 
 def script(here: There, name: str, **env: str) -> str:
     """What a script says that calls the real gcloud."""
-    return here.run("bash", name, PATH=f"{here.folder / 'bin'}:{os.environ['PATH']}", **env).out
+    path = f"{here.folder / 'bin'}:{os.environ['PATH']}"
+    return here.run("env", *(f"{key}={value}" for key, value in env.items()), "bash", name, PATH=path).out
 
 
 @pytest.mark.skipif(FOUND is None, reason=REASON)

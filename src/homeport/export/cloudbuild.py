@@ -109,16 +109,19 @@ class Pipeline:
         return head("cloudbuild", *notes)
 
     def _steps(self) -> Iterator[Body]:
+        ends: dict[str, str] = {}
         for build in self.builds:
-            before = "-"
+            # A GGUF goes into the image by way of the bucket; what needs nothing begins at once.
+            before = [ends[need] for need in build.thing.needs if need in ends]
             if isinstance(build.thing, Image):
                 yield _look(build.name, build.thing)
-                before = f"{build.name}-look"
+                before.append(f"{build.name}-look")
             for number, step in enumerate(build.body["steps"]):
                 name = f"{build.name}-{step.get('id', number)}"
-                one = {**step, "id": name, "waitFor": [before], "timeout": build.body["timeout"]}
+                one = {**step, "id": name, "waitFor": before or ["-"], "timeout": build.body["timeout"]}
                 yield _built(one, build.name, build.thing) if _is_docker_build(one, build.thing) else one
-                before = name
+                before = [name]
+            ends[build.thing.id] = before[-1]
         yield {"name": CLI, "id": "deploy", "env": _ENV, "script": _deploy(self.things)}
 
 
