@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from cloud import act, enable
+from conftest import TAUGHT, User
 from deployment import google_for
 from exporting import There, there
 from gcloud import FOUND, REASON
@@ -229,6 +230,18 @@ def script(here: There, name: str, **env: str) -> str:
     """What a script says that calls the real gcloud."""
     path = f"{here.folder / 'bin'}:{os.environ['PATH']}"
     return here.run("env", *(f"{key}={value}" for key, value in env.items()), "bash", name, PATH=path).out
+
+
+def test_the_command_writes_the_workflow_where_github_looks_for_it(user: User) -> None:
+    user.write(f'name = "home"\nmodel = "file:{TAUGHT}"\n[engine]\nkind = "ollama"\n[cloudrun]\nproject = "rehearsal"\n')
+    env = {"CLOUDSDK_AUTH_ACCESS_TOKEN": f"rehearsal.{OWNER}"}
+    said = user.run("export", "github", "-o", "app", **env).out.split()
+    assert said == ["app/.github/workflows/homeport.yml", "app/github-setup.sh"]
+    script = user.folder / "app" / "github-setup.sh"
+    assert script.read_text().startswith("#!/usr/bin/env bash\n# Made by `homeport export github`.")
+    script.write_text("mine\n")
+    assert "would be overwritten" in user.run("export", "github", "-o", "app", code=None, **env).err
+    assert script.read_text() == "mine\n"
 
 
 @pytest.mark.skipif(FOUND is None, reason=REASON)
