@@ -46,16 +46,16 @@ def wanted(cloud: Cloud, caller: str = OWNER, *, token: str = TOKEN) -> CloudRun
     return target(google_for(cloud, caller=caller), chosen("vllm", at_hub=False), token=token)
 
 
-def things(**more: Any) -> list[Resource]:
-    return wanted(Cloud(delays=AT_ONCE), **more).resources()
+def things(token: str = TOKEN) -> list[Resource]:
+    return wanted(Cloud(delays=AT_ONCE), token=token).resources()
 
 
-def workflow(**more: Any) -> Json:
-    return yaml.safe_load(export("github", things(**more))[".github/workflows/homeport.yml"])
+def workflow(token: str = TOKEN) -> Json:
+    return yaml.safe_load(export("github", things(token))[".github/workflows/homeport.yml"])
 
 
-def triggers(**more: Any) -> dict[str, Json]:
-    files = export("trigger", things(**more))
+def triggers(token: str = TOKEN) -> dict[str, Json]:
+    files = export("trigger", things(token))
     return {what: yaml.safe_load(files[f"trigger-{what}.yaml"]) for what in ("plan", "up")}
 
 
@@ -117,7 +117,7 @@ def test_the_workflow_has_no_key_and_no_more_rights_than_it_needs() -> None:
         if "HF_TOKEN" in step.get("env", {})
     ]
     assert tokens == [{"HF_TOKEN": "${{ secrets.HF_TOKEN }}"}] * 2
-    assert "HF_TOKEN" not in str(workflow(token=""))
+    assert "HF_TOKEN" not in str(workflow(""))
 
 
 def test_what_is_run_are_commands_that_homeport_has() -> None:
@@ -140,14 +140,14 @@ def test_what_is_run_are_commands_that_homeport_has() -> None:
 @pytest.mark.parametrize("token", [TOKEN, ""])
 def test_the_triggers_are_ones_that_google_knows(token: str) -> None:
     check = Check(discovery.load("cloudbuild.v1"))
-    for what, one in triggers(token=token).items():
+    for what, one in triggers(token).items():
         assert check.schema("BuildTrigger", one) == []
         build_checks.check(
             {**one["build"], "serviceAccount": one["serviceAccount"], "substitutions": one["substitutions"]}
         )
         account = {"plan": planner, "up": deployer}[what](Things.of(things()))
         assert one["serviceAccount"] == account.name
-    made = triggers(token=token)
+    made = triggers(token)
     assert made["plan"]["repositoryEventConfig"]["pullRequest"]["branch"] == "^main$"
     assert made["up"]["repositoryEventConfig"] == {
         "repository": "__REPOSITORY__",
@@ -233,14 +233,19 @@ def script(here: There, name: str, **env: str) -> str:
 
 
 def test_the_command_writes_the_workflow_where_github_looks_for_it(user: User) -> None:
-    user.write(f'name = "home"\nmodel = "file:{TAUGHT}"\n[engine]\nkind = "ollama"\n[cloudrun]\nproject = "rehearsal"\n')
-    env = {"CLOUDSDK_AUTH_ACCESS_TOKEN": f"rehearsal.{OWNER}"}
-    said = user.run("export", "github", "-o", "app", **env).out.split()
+    user.write(
+        f'name = "home"\nmodel = "file:{TAUGHT}"\n[engine]\nkind = "ollama"\n[cloudrun]\nproject = "rehearsal"\n'
+    )
+    me = f"rehearsal.{OWNER}"
+    said = user.run("export", "github", "-o", "app", CLOUDSDK_AUTH_ACCESS_TOKEN=me).out.split()
     assert said == ["app/.github/workflows/homeport.yml", "app/github-setup.sh"]
     script = user.folder / "app" / "github-setup.sh"
     assert script.read_text().startswith("#!/usr/bin/env bash\n# Made by `homeport export github`.")
     script.write_text("mine\n")
-    assert "would be overwritten" in user.run("export", "github", "-o", "app", code=None, **env).err
+    assert (
+        "would be overwritten"
+        in user.run("export", "github", "-o", "app", code=None, CLOUDSDK_AUTH_ACCESS_TOKEN=me).err
+    )
     assert script.read_text() == "mine\n"
 
 

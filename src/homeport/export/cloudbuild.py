@@ -26,6 +26,7 @@ CLI = "gcr.io/google.com/cloudsdktool/google-cloud-cli:slim"
 """The image whose steps call gcloud."""
 _LONGEST_S = 86400
 """Of any build, by Cloud Build's rule."""
+_ORDER = ("name", "id", "waitFor", "timeout", "entrypoint", "secretEnv")
 _VERSION = re.compile(r"(projects/[^/]+/secrets/[^/]+/versions)/(.+)")
 _RECEIPTS = "__RECEIPTS__"
 
@@ -72,7 +73,7 @@ class Pipeline:
             "options": _options(self.builds) | (_LOOSE if substitutions else {}),
             "substitutions": substitutions,
             "availableSecrets": secrets,
-            "steps": list(self._steps()),
+            "steps": [_in_order(step) for step in self._steps()],
         }
         return {key: value for key, value in made.items() if value}
 
@@ -199,6 +200,12 @@ def _parts(things: Things) -> tuple[list[Resource], list[Resource]]:
 
 
 _ENV = ["CLOUDSDK_CORE_PROJECT=$PROJECT_ID", "CLOUDSDK_CORE_DISABLE_PROMPTS=1"]
+
+
+def _in_order(step: Body) -> Body:
+    """The same step, its script at the end, where it hides nothing."""
+    known = [key for key in _ORDER if key in step]
+    return {key: step[key] for key in [*known, *(key for key in step if key not in _ORDER)]}
 
 
 def _look(name: str, image: Image) -> Body:
