@@ -22,7 +22,7 @@ FILE = Path("/x/homeport.toml")
 REPO, COMMIT = "org/taught", "0123456789abcdef0123456789abcdef01234567"
 
 
-def wanted(engine: str, *, parallel: int = 4) -> spec.Spec:
+def wanted(engine: str, *, parallel: int = 4, isolated: bool = False) -> spec.Spec:
     """The file."""
     return spec.parse(
         {
@@ -30,7 +30,7 @@ def wanted(engine: str, *, parallel: int = 4) -> spec.Spec:
             "model": f"file:{WAYS[engine]}",
             "engine": {"kind": engine, "context": 1024, "parallel": parallel},
             "cloudrun": {},
-            "access": {"callers": ["user:friend@example.com"]},
+            "access": {"callers": ["user:friend@example.com"], "isolated": isolated},
         }
     )
 
@@ -47,13 +47,15 @@ def chosen(engine: str, *, parallel: int = 4, commit: str = COMMIT, at_hub: bool
     )
 
 
-def target(google: Google, what: Chosen, *, parallel: int = 4, token: str = "") -> CloudRunTarget:
+def target(
+    google: Google, what: Chosen, *, parallel: int = 4, token: str = "", isolated: bool = False
+) -> CloudRunTarget:
     """The deployment. What is released is taken to be proven."""
 
     async def prove(service: Body, revision: str, url: str) -> Receipt:
         return Receipt(at="2026-11-25T00:00:01", passed=True, counts={"passed": 20})
 
     return CloudRunTarget(
-        google=google, spec=wanted(what.engine, parallel=parallel), spec_file=FILE, chosen=what, prove=prove,
+        google=google, spec=wanted(what.engine, parallel=parallel, isolated=isolated), spec_file=FILE, chosen=what, prove=prove,
         token=Secret(token) if token else None,
     )  # fmt: skip

@@ -42,8 +42,11 @@ LINK = f"{CONNECTION}/repositories/app"
 PACKAGE = "./homeport-0.1.0-py3-none-any.whl[local,cloudrun]"
 
 
-def wanted(cloud: Cloud, caller: str = OWNER, *, token: str = TOKEN) -> CloudRunTarget:
-    return target(google_for(cloud, caller=caller), chosen("vllm", at_hub=False), token=token)
+def wanted(
+    cloud: Cloud, caller: str = OWNER, *, token: str = TOKEN, isolated: bool = False
+) -> CloudRunTarget:
+    google = google_for(cloud, caller=caller)
+    return target(google, chosen("vllm", at_hub=False), token=token, isolated=isolated)
 
 
 def things(token: str = TOKEN) -> list[Resource]:
@@ -164,10 +167,11 @@ def test_every_role_of_the_account_that_deploys_is_needed_and_nothing_of_up_is_m
         assert asked - others, role
 
 
-def test_the_account_that_deploys_can_do_all_of_up_in_an_empty_project() -> None:
+@pytest.mark.parametrize("isolated", [False, True])
+def test_the_account_that_deploys_can_do_all_of_up_in_an_empty_project(isolated: bool) -> None:
     cloud = Cloud(delays=AT_ONCE)
-    parts = Things.of(wanted(cloud).resources())
-    mine = wanted(cloud, deployer(parts).email)
+    parts = Things.of(wanted(cloud, isolated=isolated).resources())
+    mine = wanted(cloud, deployer(parts).email, isolated=isolated)
 
     async def work() -> None:
         await _granted(cloud, deployer(parts).id, *roles(parts))
@@ -179,11 +183,12 @@ def test_the_account_that_deploys_can_do_all_of_up_in_an_empty_project() -> None
     act(work())
 
 
-def test_the_account_that_plans_sees_all_of_it_and_may_change_nothing() -> None:
+@pytest.mark.parametrize("isolated", [False, True])
+def test_the_account_that_plans_sees_all_of_it_and_may_change_nothing(isolated: bool) -> None:
     cloud = Cloud(delays=AT_ONCE)
-    owners = wanted(cloud)
+    owners = wanted(cloud, isolated=isolated)
     parts = Things.of(owners.resources())
-    mine = wanted(cloud, planner(parts).email)
+    mine = wanted(cloud, planner(parts).email, isolated=isolated)
     role = {"roleId": "homeport.home.plan", "role": {"includedPermissions": list(reads(parts))}}
     contents = ("roles/storage.objectViewer", "roles/secretmanager.secretAccessor")
 

@@ -177,12 +177,6 @@ def grants(made: Pipeline) -> list[Grant]:
             on=Guarded(api="iam", path=f"v1/projects/{things.project}/serviceAccounts/{runner}"),
         ),
     ]  # fmt: skip
-    if things.all(StoredWeights):
-        deploys += [
-            replace(one, member=member, role="roles/storage.objectViewer")
-            for one in things.all(Grant)
-            if one.on.api == "storage" and one.on not in {grant.on for grant in carried}
-        ][:1]
     return [one for one in dict.fromkeys([*carried, *deploys]) if (one.role, one.on) not in has]
 
 
