@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -143,6 +144,11 @@ async def _moments() -> AsyncIterator[None]:
         yield
 
 
+@pytest.fixture
+def quick(gcloud_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{gcloud_folder}:{os.environ['PATH']}")
+
+
 class Run:
     """A project in which builds really run, and what its owner does."""
 
@@ -227,6 +233,7 @@ class Run:
 
 
 @pytest.mark.skipif(FOUND is None, reason=REASON)
+@pytest.mark.usefixtures("quick")
 def test_run_it_leaves_image_weights_and_service_as_up_would_and_a_change_has_no_traffic(
     tmp_path: Path,
 ) -> None:
@@ -254,6 +261,7 @@ def test_run_it_leaves_image_weights_and_service_as_up_would_and_a_change_has_no
 
 
 @pytest.mark.skipif(FOUND is None, reason=REASON)
+@pytest.mark.usefixtures("quick")
 def test_run_it_bakes_a_gguf_by_way_of_the_bucket(tmp_path: Path) -> None:
     with place(tmp_path, bare=True, speed=100) as here:
         run = Run(here, tmp_path, "ollama")

@@ -223,10 +223,10 @@ exec {gcloud} "$@"
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Iterator[There]:
+def here(tmp_path: Path, gcloud_folder: Path) -> Iterator[There]:
     with there(tmp_path) as here:
         (tmp_path / "bin").mkdir()
-        (tmp_path / "bin" / "gcloud").write_text(SHIM.format(gcloud=FOUND))
+        (tmp_path / "bin" / "gcloud").write_text(SHIM.format(gcloud=gcloud_folder / "gcloud"))
         (tmp_path / "bin" / "gcloud").chmod(0o755)
         yield here
 
