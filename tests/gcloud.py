@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,6 +69,40 @@ class Served:
         said = Said(ended.returncode, ended.stdout, ended.stderr)
         assert said.code == code, f"gcloud {' '.join(arguments)}: exit {said.code}\n{said.out}\n{said.err}"
         return said
+
+
+@contextmanager
+def forked() -> Iterator[Path]:
+    """
+    A folder with a `gcloud` that is this machine's own, begun once for many commands: see gcloud_forks.py.
+
+    Where it has no Python of its own, the folder that it is in.
+    """
+    assert FOUND
+    root = Path(FOUND).resolve().parent.parent
+    python, forks = (
+        root / "platform" / "bundledpythonunix" / "bin" / "python3",
+        Path(__file__).parent / "gcloud_forks.py",
+    )
+    if not python.exists():
+        yield Path(FOUND).parent
+        return
+    with tempfile.TemporaryDirectory(prefix="gcloud-") as name:
+        folder, path = Path(name), f"{name}/socket"
+        line = shlex.join([str(python), "-S", "-E", str(forks), path, "--"])
+        (folder / "gcloud").write_text(f'#!/bin/sh\nexec {line} "$@"\n')
+        (folder / "gcloud").chmod(0o755)
+        begun = [str(python), "-S", str(forks), str(root / "lib"), path]
+        own = {"CLOUDSDK_ROOT_DIR": str(root), "PYTHONPATH": "", "PATH": os.environ["PATH"]}
+        with subprocess.Popen(
+            begun, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=own
+        ) as process:
+            try:
+                assert process.stdout is not None
+                assert process.stdout.readline() == "ready\n"
+                yield folder
+            finally:
+                process.terminate()
 
 
 @contextmanager

@@ -63,7 +63,7 @@ def test_an_export_is_the_same_each_time_and_holds_no_secret(kind: str, engine: 
     assert not any(TOKEN in text for text in first.values())
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["gcloud", "knative", "terraform"])  # The others are made from these.
 def test_each_export_knows_each_kind_of_thing(kind: str) -> None:
     assert set(import_module(f"homeport.export.{kind}").KNOWS) == set(Kind)
 

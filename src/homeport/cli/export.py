@@ -51,5 +51,6 @@ def command(app: App, kind: str, file: Path, output: Path | None, json_output: b
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
         for path, text in paths.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
     terminal.result("\n".join(map(str, paths)), {"written": [str(path) for path in paths]})

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 
 KINDS = {
     "gcloud": "A script that makes everything with gcloud.",
+    "cloudbuild": "One build of Cloud Build that makes the image, carries the weights and deploys.",
     "knative": "The service alone, for `gcloud run services replace`.",
     "terraform": "A module for everything but images and weights, with their builds.",
+    "trigger": "Triggers of Cloud Build: `plan` on a pull request, `up` on the main branch.",
+    "github": "A workflow of GitHub Actions: `plan` on a pull request, `up` on the main branch.",
 }
 """What can be exported, and what each is."""
 
