@@ -40,7 +40,7 @@ from homeport.rehearsal.transport import Rehearsed
 from homeport.resources.traffic import Body, Receipt, latest, receipts, shares, short
 from ways import NAME, PROJECT, REGION, SPEC_FILE, Carrying, Wanted, Way, later, wanted
 
-DELAYS = Delays(grants=20, accounts=4, apis=6, operations=0.2)
+DELAYS = Delays(grants=10, accounts=2, apis=1.5, operations=0.2)
 PATIENCE = Settings(deadline=60, attempt=10)
 FAULTS: dict[str, Fault] = {
     "429": Fault(status=429),
@@ -59,7 +59,10 @@ Work = Literal["up", "change", "down"]
 RUNS = 3
 """The first, and two more."""
 SERVICE = f"projects/{PROJECT}/locations/{REGION}/services/{NAME}"
-_LONGEST_S = 60
+_SOON_S = 600
+"""Until whatever a dead run has begun has come to its end."""
+_LONGEST_S = 120
+"""Of a child, in this machine's seconds, before it is taken to be stuck."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +193,7 @@ class _Child:
 
     def __init__(self, nth: int, method: str, kind: str) -> None:
         self._about = (nth, method, kind)
+        assert os.getpid() == _PARENT, "children have no children"
         self.cell: Cell | None = None
         reading, self._writing = os.pipe()
         self._pid = os.fork()
@@ -248,16 +252,21 @@ class Watched(Cloud):
         """The answer, with whatever fault was decided on while it was stopped."""
         if self.stops:
             async with self.turn:
-                loop = asyncio.get_running_loop()
-                self.stopped = request, loop.create_future()
-                loop.stop()
-                fault = await self.stopped[1]
+                fault = await self._stop_at(request)
             if fault is not None:
                 self.faults.append(fault)
         reply = await super().handle(request)
         if service := self.store.get("run", SERVICE):
             self.served |= dict.fromkeys(name for name in shares(service.body) if name and name not in self.proven)
         return reply
+
+    async def _stop_at(self, request: Request) -> Fault | None:
+        if not self.stops:  # A child goes on, also with the calls that waited for their turn when it was forked.
+            return None
+        loop = asyncio.get_running_loop()
+        self.stopped = request, loop.create_future()
+        loop.stop()
+        return await self.stopped[1]
 
     async def prove(self, service: Body, revision: str, url: str) -> Receipt:
         """Takes a revision to be verified, if that is what answers at the address."""
@@ -288,6 +297,7 @@ def drive(work: Coroutine[Any, Any, None], cloud: Watched, at_call: Callable[[Re
     running.result()
 
 
+_PARENT = os.getpid()
 _DEAD: list[object] = []
 """What was killed is kept: were it forgotten, it would be closed in good order."""
 
@@ -318,9 +328,10 @@ def _before(task: Task) -> Watched:
     cloud = Watched(delays=DELAYS, folder=Path("cloud"), steps=Carrying())
     enable(cloud, "secretmanager", "dns", "compute")
     act(_live_in(cloud))
+    cloud.clock.jump(_SOON_S)
     if task.work != "up":
         act(_up(cloud, task.first))
-        act(asyncio.sleep(600))
+        cloud.clock.jump(_SOON_S)
     random.seed(0)
     return cloud
 
@@ -331,7 +342,6 @@ async def _live_in(cloud: Cloud) -> None:
     for verb, url, body in _OF_THE_USER:
         answer = await raw.send(verb, url, body)
         assert answer.status == 200, answer.body
-    await asyncio.sleep(120)
 
 
 _BASE = f"projects/{PROJECT}"
@@ -380,6 +390,8 @@ def _undisturbed(task: Task) -> tuple[Found, Counter[str]]:
 def _found(task: Task, cloud: Watched) -> Found:
     cloud.faults.clear()
     cloud.stops = False
+    cloud.clock.jump(_SOON_S)
+    cloud.clock.settle()
     pending = act(_pending(cloud, task.wanted)) if task.work != "down" else ()
     return Found(pending=pending, there=Counter(_there(cloud)), unproven=tuple(cloud.served)[1:])
 

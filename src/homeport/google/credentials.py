@@ -110,15 +110,22 @@ class _Kept:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     async def fresh(self, make: Callable[[], Token], *, stale: Secret | None = None) -> Secret:
+        kept = self._good(stale)
+        if kept is not None:
+            return kept
         async with self.lock:
-            now = asyncio.get_running_loop().time()
-            if self.token is not None and now < self.until and self.token is not stale:
-                return self.token
+            kept = self._good(stale)
+            if kept is not None:
+                return kept
             made = await asyncio.to_thread(make)
             self.token = made.value
             # A token that is short-lived anyway is used for half its life.
             self.until = asyncio.get_running_loop().time() + made.lasts - min(_AHEAD_S, made.lasts / 2)
             return self.token
+
+    def _good(self, stale: Secret | None) -> Secret | None:
+        is_over = asyncio.get_running_loop().time() >= self.until
+        return None if is_over or self.token is stale else self.token
 
 
 class Credentials:
