@@ -19,7 +19,7 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -244,8 +244,12 @@ class Watched(Cloud):
     """The call at which it was stopped, and what is awaited."""
     proven: set[str] = field(default_factory=set)
     """Revisions that were verified."""
-    served: dict[str, None] = field(default_factory=dict)
-    """Revisions that had traffic before they were verified, in that order."""
+    early: dict[str, None] = field(default_factory=dict)
+    """Revisions that had traffic before they were verified, in that order: the very first has."""
+    whole: int = 0
+    """The most percent of traffic that had somewhere to go."""
+    dark: list[str] = field(default_factory=list)
+    """Where it went when some of it had nowhere to go any more."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def handle(self, request: Request) -> Reply:
@@ -257,11 +261,19 @@ class Watched(Cloud):
                 self.faults.append(fault)
         reply = await super().handle(request)
         if service := self.store.get("run", SERVICE):
-            self.served |= dict.fromkeys(name for name in shares(service.body) if name and name not in self.proven)
+            self._watch(shares(service.body))
         return reply
 
+    def _watch(self, serving: dict[str, int]) -> None:
+        self.early |= dict.fromkeys(name for name in serving if name and name not in self.proven)
+        self.whole = max(self.whole, sum(serving.values()))
+        if self.whole != sum(serving.values()):
+            self.dark.append(f"{serving}")
+
     async def _stop_at(self, request: Request) -> Fault | None:
-        if not self.stops:  # A child goes on, also with the calls that waited for their turn when it was forked.
+        if (
+            not self.stops
+        ):  # A child goes on, also with the calls that waited for their turn when it was forked.
             return None
         loop = asyncio.get_running_loop()
         self.stopped = request, loop.create_future()
@@ -277,7 +289,9 @@ class Watched(Cloud):
         return Receipt(at=self.clock.text(), passed=True, counts={"passed": 20})
 
 
-def drive(work: Coroutine[Any, Any, None], cloud: Watched, at_call: Callable[[Request], Fault | None]) -> None:
+def drive(
+    work: Coroutine[Any, Any, None], cloud: Watched, at_call: Callable[[Request], Fault | None]
+) -> None:
     """Run `work` on a clock that jumps, and ask at each call, while everything stands still, how it shall go wrong."""
     loop = looptime.new_event_loop(start=0.0)
     loop.set_default_executor(AtOnce())
@@ -363,8 +377,8 @@ class Found:
     """What a plan would still do."""
     there: Counter[str]
     """Names of things, grants, enabled APIs, builds that succeeded, and how many revisions there are."""
-    unproven: tuple[str, ...]
-    """Revisions that had traffic before they were verified, but for the very first."""
+    amiss: tuple[str, ...]
+    """What was not right on the way."""
 
     def against(self, found: Found) -> list[str]:
         """How what was `found` differs."""
@@ -372,7 +386,7 @@ class Found:
             *(f"pending: {one}" for one in found.pending),
             *(f"too much: {one}" for one in found.there - self.there),
             *(f"gone: {one}" for one in self.there - found.there),
-            *(f"had traffic unverified: {one}" for one in found.unproven),
+            *found.amiss,
         ]
 
 
@@ -393,12 +407,18 @@ def _found(task: Task, cloud: Watched) -> Found:
     cloud.clock.jump(_SOON_S)
     cloud.clock.settle()
     pending = act(_pending(cloud, task.wanted)) if task.work != "down" else ()
-    return Found(pending=pending, there=Counter(_there(cloud)), unproven=tuple(cloud.served)[1:])
+    amiss = (
+        *(f"had traffic unverified: {one}" for one in list(cloud.early)[1:]),
+        *(f"traffic went nowhere: {one}" for one in cloud.dark),
+    )
+    return Found(pending=pending, there=Counter(_there(cloud)), amiss=amiss)
 
 
 def _of_users(cloud: Cloud) -> dict[str, str]:
     """The user's things, by name; their grants are among all grants."""
-    return {f"{kept.api}/{kept.name}": json.dumps(kept.body) for kept in things(cloud) if kept.id == "users-own"}
+    return {
+        f"{kept.api}/{kept.name}": json.dumps(kept.body) for kept in things(cloud) if kept.id == "users-own"
+    }
 
 
 async def _pending(cloud: Watched, wish: Wanted) -> tuple[str, ...]:
@@ -425,5 +445,3 @@ def _there(cloud: Cloud) -> Iterator[str]:
 
 _BY_CHANCE = re.compile(r"(default-route-)\w+")
 """Names of which Google makes up a part."""
-
-__all__ = ["KINDS", "RUNS", "Cell", "Task", "Work", "asdict", "cells", "task"]

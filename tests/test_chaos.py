@@ -20,7 +20,10 @@ Record = Callable[[str, object], None]
 ALL = os.environ.get("CHAOS") == "all"
 PARTS = 4 if ALL else 2
 """Of each run, so that two cores have about as much to do."""
-TASKS = [(way, work, part) for part, work, way in product(range(PARTS), ("up", "change", "down"), ("ollama", "vllm"))]
+TASKS = [
+    (way, work, part)
+    for part, work, way in product(range(PARTS), ("up", "change", "down"), ("ollama", "vllm"))
+]
 
 
 @pytest.mark.parametrize(("way", "work", "part"), TASKS)

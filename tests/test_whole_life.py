@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,7 +26,11 @@ Table = dict[str, Any]  # Any: values of homeport.toml
 
 ways = some.sampled_from(("ollama", "vllm"))
 accesses = some.fixed_dictionaries(
-    {"callers": some.sampled_from(([], ["user:friend@example.com"], ["group:all@example.com", "domain:example.com"]))},
+    {
+        "callers": some.sampled_from(
+            ([], ["user:friend@example.com"], ["group:all@example.com", "domain:example.com"])
+        )
+    },
     optional={"encryption_key": some.just(KEY), "audience": some.just("https://models.example.com")},
 )
 openness = some.sampled_from(({}, {"isolated": True}, {"public": True, "anyone_may_spend_my_money": True}))
@@ -47,9 +50,20 @@ networks = some.sampled_from((None, *NETWORKS))
 )  # fmt: skip
 @given(way=ways, access=accesses, opened=openness, cloudrun=clouds, network=networks)
 @example(way="vllm", access={"callers": []}, opened={"isolated": True}, cloudrun={}, network=NAME)
-@example(way="ollama", access={"encryption_key": KEY}, opened={}, cloudrun={"hub_token": "env:HF_TOKEN"}, network=None)
+@example(
+    way="ollama",
+    access={"encryption_key": KEY},
+    opened={},
+    cloudrun={"hub_token": "env:HF_TOKEN"},
+    network=None,
+)
 def test_what_up_makes_down_takes_away(
-    tmp_path_factory: pytest.TempPathFactory, way: Way, access: Table, opened: Table, cloudrun: Table, network: str | None
+    tmp_path_factory: pytest.TempPathFactory,
+    way: Way,
+    access: Table,
+    opened: Table,
+    cloudrun: Table,
+    network: str | None,
 ) -> None:
     if way == "vllm":
         cloudrun = {**cloudrun, "hub_token": "env:HF_TOKEN"}  # These weights are gated.
@@ -66,7 +80,9 @@ def test_what_up_makes_down_takes_away(
     _down(cloud, wish, purge=False)
     left = set(_all_of(cloud)) - set(before)
     assert {name.partition("/")[0] for name in left if " has " not in name} <= {"storage", "secretmanager"}
-    assert not any("serviceAccount:" in name for name in left), "a bucket's own grants name no account of ours"
+    assert not any("serviceAccount:" in name for name in left), (
+        "a bucket's own grants name no account of ours"
+    )
     assert any("/o/" in name for name in left), "the weights, which are kept"
     assert _up(cloud, wish) > 10
     assert _up(cloud, wish) == 0

@@ -66,7 +66,9 @@ def wanted(way: Way, folder: Path, **sections: Any) -> Wanted:  # Any: tables of
     }
     wish = spec.parse({**table, **sections})
     chosen = asyncio.run(choose(wish, SPEC_FILE, find_home(), Silent()))
-    return Wanted(spec=wish, chosen=replace(chosen, pinned=_here(folder) if way == "ollama" else _at_hub("1" * 40)))
+    return Wanted(
+        spec=wish, chosen=replace(chosen, pinned=_here(folder) if way == "ollama" else _at_hub("1" * 40))
+    )
 
 
 def later(before: Wanted) -> Wanted:
@@ -117,11 +119,15 @@ class Carrying(Acted):
             data = self.hub[file["path"]]
             kept = put_object(cloud, bucket, f"{prefix}/{file['path']}", data)
             sha256 = hashlib.sha256(data).hexdigest()
-            files.append({"path": file["path"], "size": len(data), "sha256": sha256, "crc32c": kept.body["crc32c"]})
+            files.append(
+                {"path": file["path"], "size": len(data), "sha256": sha256, "crc32c": kept.body["crc32c"]}
+            )
         manifest = {
             "source": job["source"],
             "revision": job["revision"],
-            "digest": digest(tuple(PinnedFile(path=f["path"], size=f["size"], sha256=f["sha256"]) for f in files)),
+            "digest": digest(
+                tuple(PinnedFile(path=f["path"], size=f["size"], sha256=f["sha256"]) for f in files)
+            ),
             "files": files,
         }
         put_object(cloud, bucket, f"{prefix}/{MANIFEST}", json.dumps(manifest).encode())
