@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,6 +41,7 @@ class Wanted:
 
     spec: spec.Spec
     chosen: Chosen
+    token: str = TOKEN
     canary: tuple[int, ...] = ()
 
     def target(self, google: Google, prove: Prove) -> CloudRunTarget:
@@ -50,7 +52,7 @@ class Wanted:
             spec_file=SPEC_FILE,
             chosen=self.chosen,
             prove=prove,
-            token=Secret(TOKEN) if self.spec.cloudrun and self.spec.cloudrun.hub_token else None,
+            token=Secret(self.token) if self.spec.cloudrun and self.spec.cloudrun.hub_token else None,
             canary=self.canary,
         )
 
@@ -63,20 +65,31 @@ def wanted(way: Way, folder: Path, **sections: Any) -> Wanted:  # Any: tables of
         "engine": {"kind": way, "context": 1024},
         "cloudrun": {"hub_token": "env:HF_TOKEN"} if way == "vllm" else {},
         "access": {"callers": ["user:friend@example.com"]},
+        **sections,
     }
-    wish = spec.parse({**table, **sections})
-    chosen = asyncio.run(choose(wish, SPEC_FILE, find_home(), Silent()))
+    wish, chosen = _chosen(json.dumps(table))
     return Wanted(
         spec=wish, chosen=replace(chosen, pinned=_here(folder) if way == "ollama" else _at_hub("1" * 40))
     )
 
 
+@cache
+def _chosen(table: str) -> tuple[spec.Spec, Chosen]:
+    wish = spec.parse(json.loads(table))
+    return wish, asyncio.run(choose(wish, SPEC_FILE, find_home(), Silent()))
+
+
 def later(before: Wanted) -> Wanted:
     """A change that makes a new revision, released in steps: more at once where it is baked, else other weights."""
     if before.spec.engine.kind == "vllm":
-        return replace(before, chosen=replace(before.chosen, pinned=_at_hub("2" * 40)), canary=(50, 100))
+        return replace(other_weights(before), canary=(50, 100))
     engine = before.spec.engine.model_copy(update={"parallel": 2})
     return replace(before, spec=before.spec.model_copy(update={"engine": engine}), canary=(50, 100))
+
+
+def other_weights(before: Wanted) -> Wanted:
+    """Another commit of the hub's."""
+    return replace(before, chosen=replace(before.chosen, pinned=_at_hub("2" * 40)))
 
 
 def _here(folder: Path) -> Pinned:
