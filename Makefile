@@ -11,7 +11,7 @@ TEST_HOME := $(CURDIR)/.cache/home
 SAFETENSORS := .cache/models
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-vllm test-terraform check format lock bench schema clean
+.PHONY: help setup demo test chaos test-vllm test-terraform check format lock bench schema clean
 
 help: ## Show these lines.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ demo: $(STAMP) ## Serve a real Gemma 3 270M here, prove that it works, ask it so
 
 test: $(STAMP) weights ## Run the tests, real engine included.
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not vllm and not terraform" $(ARGS)
+
+chaos: $(STAMP) ## Let every call of a deployment go wrong, in every way that calls do: the whole matrix.
+	CHAOS=all $(BIN)/python -m pytest -n 2 --dist worksteal tests/test_chaos.py $(ARGS)
 
 test-vllm: $(STAMP) weights ## Run the tests that need real vLLM (its environment is 3 GB, made on first use).
 	$(PYTHON) scripts/vllm_env.py $(VLLM_VENV)

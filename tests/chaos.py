@@ -1,32 +1,38 @@
-"""A deployment is made, or unmade, while one call of it goes wrong: every call once, in every way that calls do."""
+"""
+An endpoint is made, changed or unmade while one call goes wrong: every call, in every way that calls do.
+
+A run that nothing disturbs is stopped at each of its calls. There the process forks, once for each way to go wrong: the
+child goes on with its own copy of the cloud and of the run, and what came before is not done again.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import json
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
-import httpx2
-
 from cloud import Raw, act, enable, things
-from deployment import NAME, PROJECT, Wish, deployment
+from forked import SERVICE, Cell, Child, Killed, Watched, drive
+from homeport.deployed import Deployment
 from homeport.errors import HomeportError
 from homeport.google import Google, Settings
 from homeport.google.credentials import given
 from homeport.google.discovery import find
-from homeport.google.validation import by_documents
 from homeport.progress import Silent
-from homeport.reconcile import apply, destroy, make_plan
+from homeport.reconcile import apply, make_plan
+from homeport.rehearsal.call import Request
 from homeport.rehearsal.cloud import OWNER, Cloud, Delays
 from homeport.rehearsal.faults import Fault
 from homeport.rehearsal.transport import Rehearsed
+from homeport.resources.traffic import receipts, shares
+from ways import NAME, PROJECT, SPEC_FILE, Carrying, Wanted, Way, later, wanted
 
-DELAYS = Delays(grants=20, accounts=4, apis=6, operations=0.2)
+DELAYS = Delays(grants=10, accounts=2, apis=1.5, operations=0.2)
 PATIENCE = Settings(deadline=60, attempt=10)
 FAULTS: dict[str, Fault] = {
     "429": Fault(status=429),
@@ -40,100 +46,161 @@ FAULTS: dict[str, Fault] = {
 """The answer that is late comes when the client has long given it up; all has been done by then."""
 KILLS = {"killed": False, "killed after": True}
 KINDS = (*FAULTS, *KILLS)
-KINDS_OF_DOWN = ("503", "500 after", "dropped after", *KILLS)
-"""The others come to the same code there, and a call costs a tenth of a second."""
-Work = Literal["up", "down"]
+Work = Literal["up", "change", "down"]
+"""What is made; changed once it is made; unmade once it is made."""
 RUNS = 3
 """The first, and two more."""
+_SOON_S = 600
+"""Until whatever a dead run has begun has come to its end."""
 
 
-@dataclass(frozen=True)
-class Cell:
-    """What one fault at one call came to."""
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is done, and to what."""
 
-    method: str
-    runs: int
-    """How many it took; 0 where all of them were not enough."""
-    wrong: str
-    """What is not as it should be at the end; '' for nothing."""
+    work: Work
+    first: Wanted
+    then: Wanted
+
+    @property
+    def wanted(self) -> Wanted:
+        """What there shall be in the end."""
+        return self.then if self.work == "change" else self.first
+
+    def once(self, cloud: Watched) -> Coroutine[Any, Any, None]:
+        """One run of it."""
+        return _down(cloud, self.first) if self.work == "down" else _up(cloud, self.wanted)
 
 
-class Mortal(Rehearsed):
-    """Ends everything at its n-th request, before or after it was answered, as `kill -9` would."""
+def task(way: Way, work: Work, folder: Path) -> Task:
+    """One of the six. `folder` is for weights of this machine."""
+    first = wanted(way, folder)
+    return Task(work=work, first=first, then=later(first))
 
-    def __init__(self, cloud: Cloud, nth: int = 0, *, after: bool = False) -> None:
-        super().__init__(cloud)
-        self.seen = 0
-        self.killed = self.method = ""
-        self._nth, self._after, self._cloud_ = nth, after, cloud
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        task = asyncio.current_task()
-        if self.killed and task is not None and not task.cancelling():
-            await asyncio.Event().wait()  # The dead say nothing.
-        if self.killed:
-            raise httpx2.ConnectError("dead", request=request)
-        self.seen += 1
-        if self.seen != self._nth:
-            return await super().handle_async_request(request)
-        found = find(request.headers["host"], request.method, request.url.raw_path.decode().partition("?")[0])
+def cells(task: Task, *, part: int = 0, of: int = 1, sample: bool = False) -> list[Cell]:
+    """
+    What came of every `of`-th call of a run, from the one after `part` on, in every kind.
+
+    A sample takes every call, too, but each in no more kinds than it takes for every method to meet every kind.
+    """
+    matrix = _Matrix(task, part=part, of=of, sample=sample)
+    try:
+        matrix.run()
+    finally:
+        if matrix.child is not None:
+            matrix.child.end()
+    return matrix.cells
+
+
+class _Matrix:
+    """The cells of one run."""
+
+    def __init__(self, task: Task, *, part: int, of: int, sample: bool) -> None:
+        self.cells: list[Cell] = []
+        self.child: Child | None = None
+        """What this process is, where it is a child."""
+        self._task, self._part, self._of, self._sample = task, part, of, sample
+        self._should, self._total = _undisturbed(task)
+        self._seen: Counter[str] = Counter()
+        self._cloud = _before(task)
+        self._users = _of_users(self._cloud)
+
+    def run(self) -> None:
+        """Come by all calls. A child does not return."""
+        why, dead = "", None
+        try:
+            drive(self._task.once(self._cloud), self._cloud, self._at_call)
+        except HomeportError as error:
+            why = _told(error)
+        except Killed as killed:
+            why, dead = "killed", killed
+        if self.child is None:
+            assert not why
+            assert self._seen == self._total, "the run is the one whose calls were counted"
+            return
+        if dead is not None and dead.after:
+            act(self._cloud.handle(dead.request))
+        self.child.tell(*self._outcome(why))
+
+    def _outcome(self, why: str) -> tuple[int, str]:
+        runs = 1
+        while why and runs < RUNS:
+            runs, why = runs + 1, ""
+            try:
+                act(self._task.once(self._cloud))
+            except HomeportError as error:
+                why = _told(error)
+        if why:
+            return 0, why
+        wrong = self._should.against(_found(self._task, self._cloud))
+        touched = [name for name, body in _of_users(self._cloud).items() if self._users.get(name) != body]
+        return runs, "; ".join([*wrong, *(f"touched: {name}" for name in touched)])
+
+    def _at_call(self, request: Request) -> Fault | None:
+        found = find(request.host, request.verb, request.path)
         assert found is not None
-        self.method = found.method.id
-        if self._after:
-            await super().handle_async_request(request)
-        self.killed = "killed"
-        asyncio.get_running_loop().stop()
-        await asyncio.Event().wait()
-        raise AssertionError
+        method = found.method.id
+        self._seen[method] += 1
+        nth = self._seen.total()
+        for kind in self._kinds(method) if nth % self._of == self._part else ():
+            child = Child(nth, method, kind)
+            if child.cell is not None:
+                self.cells.append(child.cell)
+                continue
+            self.child, self._cloud.stops = child, False
+            if kind in KILLS:
+                raise Killed(request, after=KILLS[kind])
+            return replace(FAULTS[kind])
+        return None
+
+    def _kinds(self, method: str) -> tuple[str, ...]:
+        if not self._sample:
+            return KINDS
+        step, first = self._total[method], self._seen[method] - 1
+        return KINDS[first % len(KINDS) :][:1] if step >= len(KINDS) else KINDS[first::step]
 
 
-def calls(work: Work) -> int:
-    """How many calls a deployment takes when nothing goes wrong."""
-    cloud = _before(work)
-    begun = len(cloud.log)
-    assert _run(work, cloud, Mortal(cloud)) == ""
-    return len(cloud.log) - begun
+async def _up(cloud: Watched, wish: Wanted) -> None:
+    async with _google(cloud) as google:
+        await apply(await make_plan(NAME, "cloudrun", wish.target(google, cloud.prove).resources()), Silent())
 
 
-def cell(work: Work, kind: str, nth: int) -> Cell:
-    """A deployment whose `nth` call goes wrong, run again until there is nothing to do."""
-    cloud = _before(work)
-    begun = len(cloud.log)
-    doomed = transport = Mortal(cloud, nth if kind in KILLS else 0, after=KILLS.get(kind, False))
-    if kind in FAULTS:
-        cloud.faults.append(replace(FAULTS[kind], nth=nth))
-    runs, why = 0, ""
-    for turn in range(1, RUNS + 1):
-        why = _run(work, cloud, transport)
-        transport = Mortal(cloud)
-        if not why:
-            runs = turn
-            break
-    return Cell(doomed.method or cloud.log[begun + nth - 1].method, runs, why or _wrong(work, cloud))
+async def _down(cloud: Watched, wish: Wanted) -> None:
+    async with _google(cloud) as google:
+        await Deployment(google=google, spec=wish.spec, spec_file=SPEC_FILE, via="").down(purge=True)
 
 
-def _before(work: Work) -> Cloud:
-    random.seed(0)  # The jitter of waits: until its n-th call a run is the run whose calls were counted.
-    cloud = cloud_of_a_user()
-    if work == "down":
-        assert _run("up", cloud, Mortal(cloud)) == ""
-    return cloud
+def _google(cloud: Cloud) -> Google:
+    return Google(
+        given(f"rehearsal.{OWNER}", OWNER), project=PROJECT, transport=Rehearsed(cloud), settings=PATIENCE
+    )
 
 
-def cloud_of_a_user() -> Cloud:
-    """A cloud in which a user has things of their own, some of them on the same policies."""
-    cloud = Cloud(delays=DELAYS)
+def _told(error: HomeportError) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _before(task: Task) -> Watched:
+    random.seed(0)  # The jitter of waits: each run is the run whose calls were counted.
+    Path("cloud").mkdir(exist_ok=True)
+    cloud = Watched(delays=DELAYS, folder=Path("cloud"), steps=Carrying())
     enable(cloud, "secretmanager", "dns", "compute")
     act(_live_in(cloud))
+    cloud.clock.jump(_SOON_S)
+    if task.work != "up":
+        act(_up(cloud, task.first))
+        cloud.clock.jump(_SOON_S)
+    random.seed(0)
     return cloud
 
 
 async def _live_in(cloud: Cloud) -> None:
+    """A user has things of their own there, some of them on policies that we change, too."""
     raw = Raw(cloud)
     for verb, url, body in _OF_THE_USER:
         answer = await raw.send(verb, url, body)
         assert answer.status == 200, answer.body
-    await asyncio.sleep(120)
 
 
 _BASE = f"projects/{PROJECT}"
@@ -147,67 +214,79 @@ _OF_THE_USER: list[tuple[str, str, Any]] = [
 ]  # fmt: skip
 
 
-def _run(work: Work, cloud: Cloud, transport: Mortal) -> str:
-    """One run; returns why it did not come to an end, '' where it did."""
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What is there in the end, as far as it must be the same whatever went wrong."""
 
-    async def run() -> None:
-        async with Google(
-            given(f"rehearsal.{OWNER}", OWNER), project=PROJECT, transport=transport, settings=PATIENCE,
-            validator=by_documents(),
-        ) as google:  # fmt: skip
-            wanted = deployment(google, Wish())
-            if work == "up":
-                await apply(await make_plan(NAME, "cloudrun", wanted), Silent())
-                return
-            ended = await destroy([one for one in wanted if one.id != "apis"], Silent())
-            for error in ended.errors:
-                raise error
-            assert not ended.left
+    pending: tuple[str, ...]
+    """What a plan would still do."""
+    there: Counter[str]
+    """Names of things, grants, enabled APIs, builds that succeeded, and how many revisions there are."""
+    amiss: tuple[str, ...]
+    """What was not right on the way."""
 
-    try:
-        act(run())
-    except HomeportError as error:
-        return f"{type(error).__name__}: {error}"
-    except RuntimeError:
-        if transport.killed:
-            return transport.killed
-        raise
-    return ""
+    def against(self, found: Found) -> list[str]:
+        """How what was `found` differs."""
+        return [
+            *(f"pending: {one}" for one in found.pending),
+            *(f"too much: {one}" for one in found.there - self.there),
+            *(f"gone: {one}" for one in self.there - found.there),
+            *found.amiss,
+        ]
 
 
-def _wrong(work: Work, cloud: Cloud) -> str:
+def _undisturbed(task: Task) -> tuple[Found, Counter[str]]:
+    """What is there when nothing went wrong, and how often each method was called."""
+    cloud = _before(task)
+    begun = len(cloud.log)
+    drive(task.once(cloud), cloud, lambda _: None)
+    methods = Counter(logged.method for logged in cloud.log[begun:])
+    found = _found(task, cloud)
+    assert found.against(found) == []
+    return found, methods
+
+
+def _found(task: Task, cloud: Watched) -> Found:
     cloud.faults.clear()
-    names, wanted = Counter(_names(cloud)), _wanted(work)
-    policy = cloud.access.policy("cloudresourcemanager", f"projects/{PROJECT}")["bindings"]
-    friend = any("user:friend@example.com" in binding["members"] for binding in policy)
-    return "; ".join(
-        [*(f"pending: {one}" for one in (_pending(cloud) if work == "up" else ())),
-         *(f"too much: {one}" for one in names - wanted), *(f"gone: {one}" for one in wanted - names),
-         *(() if friend else ("the user's grant is gone",))]
-    )  # fmt: skip
+    cloud.stops = False
+    cloud.clock.jump(_SOON_S)
+    cloud.clock.settle()
+    pending = act(_pending(cloud, task.wanted)) if task.work != "down" else ()
+    amiss = (
+        *(f"had traffic unverified: {one}" for one in list(cloud.early)[1:]),
+        *(f"traffic went nowhere: {one}" for one in cloud.dark),
+    )
+    return Found(pending=pending, there=Counter(_there(cloud)), amiss=amiss)
 
 
-def _pending(cloud: Cloud) -> list[str]:
-    async def pending() -> list[str]:
-        google = Google(given(f"rehearsal.{OWNER}", OWNER), project=PROJECT, transport=Rehearsed(cloud))
-        plan = await make_plan(NAME, "cloudrun", deployment(google, Wish()))
-        return [f"{action.kind} {action.resource.id}" for action in plan.pending]
-
-    return act(pending())
+def _of_users(cloud: Cloud) -> dict[str, str]:
+    """The user's things, by name; their grants are among all grants."""
+    return {
+        f"{kept.api}/{kept.name}": json.dumps(kept.body) for kept in things(cloud) if kept.id == "users-own"
+    }
 
 
-def _names(cloud: Cloud) -> Iterator[str]:
+async def _pending(cloud: Watched, wish: Wanted) -> tuple[str, ...]:
+    async with _google(cloud) as google:
+        plan = await make_plan(NAME, "cloudrun", wish.target(google, cloud.prove).resources())
+    return tuple(f"{action.kind} {action.resource.id}" for action in plan.pending)
+
+
+def _there(cloud: Cloud) -> Iterator[str]:
     for kept in things(cloud):
         yield _BY_CHANCE.sub(r"\1", f"{kept.api}/{kept.name}")
+    for api, name, role, member in cloud.access.grants():
+        yield f"{member} has {role} on {api}/{name}"
+    for _, api in cloud.enabled:
+        yield f"{api} is enabled"
+    for kept in cloud.store.of("cloudbuild", "cloudbuild.projects.locations.builds"):
+        if kept.body["status"] not in {"FAILURE", "CANCELLED"}:
+            yield f"build {kept.body['status']} {' '.join(kept.body['tags'])}"
+    for _ in cloud.store.of("run", "run.projects.locations.services.revisions"):
+        yield "a revision"
+    if service := cloud.store.get("run", SERVICE):
+        yield f"traffic {sorted(shares(service.body).values())}, {len(receipts(service.body))} receipts"
 
 
 _BY_CHANCE = re.compile(r"(default-route-)\w+")
 """Names of which Google makes up a part."""
-
-
-@cache
-def _wanted(work: Work) -> Counter[str]:
-    """The names that are there when nothing went wrong."""
-    cloud = _before(work)
-    assert _run(work, cloud, Mortal(cloud)) == ""
-    return Counter(_names(cloud))

@@ -50,15 +50,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     cells = [tuple(value) for report in reports for name, value in report.user_properties if name == "chaos"]
     if not cells:
         return
-    kinds = list(dict.fromkeys(kind for _, kind, _, _ in cells))
-    for work in dict.fromkeys(work for work, *_ in cells):
-        tried = Counter((method, kind) for one, kind, method, _ in cells if one == work)
-        well = Counter((method, kind) for one, kind, method, good in cells if one == work and good)
-        terminalreporter.section(f"chaos: {work}, converged of tried within two more runs")
-        terminalreporter.write_line(f"{'':<48}" + "".join(f"{kind:>14}" for kind in kinds))
+    from chaos import KINDS
+
+    which = "every call in every kind" if all(one[1] for one in cells) else (
+        "a sample: every call, and every method in every kind (make chaos: every call in every kind)"
+    )  # fmt: skip
+    for task in sorted({task for task, *_ in cells}):
+        tried = Counter((method, kind) for one, _, kind, method, _ in cells if one == task)
+        well = Counter((method, kind) for one, _, kind, method, good in cells if one == task and good)
+        terminalreporter.section(f"chaos: {task}, converged of tried within two more runs")
+        terminalreporter.write_line(which)
+        terminalreporter.write_line(f"{'':<48}" + "".join(f"{kind:>14}" for kind in KINDS))
         for method in sorted({method for method, _ in tried}):
             name = method.replace("projects.", "").replace("locations.", "")
-            counts = [(well[method, kind], tried[method, kind]) for kind in kinds]
+            counts = [(well[method, kind], tried[method, kind]) for kind in KINDS]
             terminalreporter.write_line(
                 f"{name:<48}" + "".join(f"{f'{a}/{b}' if b else '':>14}" for a, b in counts)
             )

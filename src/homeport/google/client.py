@@ -17,6 +17,7 @@ import copy
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -256,8 +257,7 @@ class Google:
             async with asyncio.timeout(seconds):
                 return await self._http.request(
                     call.verb,
-                    f"{base}/{call.path}",
-                    params=httpx2.QueryParams(list(call.texts)) if call.texts else None,
+                    _url(f"{base}/{call.path}", call.texts),
                     json=call.body,
                     content=call.content,
                     headers=headers,
@@ -350,6 +350,14 @@ def _http(
         ),
         headers={"user-agent": f"homeport/{version('homeport')}", "accept": "application/json"},
     )
+
+
+@lru_cache(maxsize=1024)
+def _url(address: str, query: tuple[tuple[str, str], ...]) -> httpx2.URL:
+    """An address, taken apart once: what is waited for is asked for again and again."""
+    import httpx2
+
+    return httpx2.URL(address, params=list(query)) if query else httpx2.URL(address)
 
 
 def _late(call: Call, tries: Tries, seconds: float) -> NetworkError:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
@@ -117,6 +117,7 @@ def load(name: str) -> Document:
     )
 
 
+@lru_cache(maxsize=2048)
 def find(host: str, verb: str, path: str) -> Found | None:
     """
     The method that answers `verb` on `path` (as sent, percent-encoded) at `host`; None where there is none.

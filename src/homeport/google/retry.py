@@ -165,6 +165,11 @@ class Tries:
 
 async def repeated(tries: Tries, pace: Pace, once: Callable[[], Awaitable[_T]]) -> _T:
     """What `once` returns in the end. Raises what its last try raised."""
+    try:
+        return await once()
+    except (Lost, Refused) as error:
+        failed: Exception | None = error
+    # Most calls come no further, and need none of what follows.
     import stamina
 
     _hush()
@@ -177,6 +182,9 @@ async def repeated(tries: Tries, pace: Pace, once: Callable[[], Awaitable[_T]]) 
         wait_jitter=pace.first_wait,
     ):
         with attempt:
+            if failed is not None:
+                first, failed = failed, None
+                raise first
             return await once()
     raise AssertionError("stamina raises what the last try raised")
 

@@ -98,6 +98,13 @@ class Access:
         for key in [key for key in self._policies if key[0] == api and (key[1] + "/").startswith(f"{name}/")]:
             del self._policies[key]
 
+    def grants(self) -> Iterator[tuple[str, str, str, str]]:
+        """All that is granted, whether it is seen already or not: API, the thing's name, role, member."""
+        for (api, name), kept in self._policies.items():
+            for binding in kept[-1][1]["bindings"]:
+                for member in binding["members"]:
+                    yield api, name, binding["role"], member
+
     def held(self, caller: Caller, permissions: Iterable[str], api: str, name: str, project: str) -> set[str]:
         """Which of `permissions` the caller has on a thing, by its policy and those above it, as seen by now."""
         granted: set[str] = set()

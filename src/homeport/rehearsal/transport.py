@@ -31,7 +31,8 @@ class Rehearsed(httpx2.AsyncBaseTransport):
         )
         patience = request.extensions.get("timeout", {}).get("read")
         try:
-            reply = await asyncio.wait_for(self._answer(asked), patience)
+            async with asyncio.timeout(patience):
+                reply = await self._answer(asked)
         except TimeoutError as error:
             raise httpx2.ReadTimeout("no answer in time", request=request) from error
         except Dropped as error:

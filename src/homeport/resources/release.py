@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from homeport.errors import ApiDisabled, NotFound
+from homeport.errors import ApiDisabled, Conflict, NotFound
 from homeport.google import Google
 from homeport.progress import Progress
 from homeport.reconcile import KNOWN_AFTER_APPLY, Change, Outputs
@@ -27,6 +28,7 @@ from homeport.resources.traffic import (
 Prove = Callable[[Body, str, str], Awaitable[Receipt]]
 """Verifies a revision of a service at an address. Raises `VerificationFailed` where it is not as promised."""
 _DEADLINE_S = 300.0
+_POLL_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +59,9 @@ class Release:
         return (f"service/{self.name}",)
 
     async def read(self) -> Any | None:  # Any: JSON
-        """The service, once a revision of it was verified."""
+        """The service, once a revision of it was verified, and no change of it is under way any more."""
         try:
-            service = await self._service()
+            service = await self._settled()
         except (NotFound, ApiDisabled):
             return None
         return service if receipts(service) else None
@@ -150,10 +152,37 @@ class Release:
         if receipt is not None:
             body["annotations"] = with_receipt(service, candidate or next(iter(percents)), receipt)
             mask = "annotations,traffic"
-        begun = await self.google.patch("run", self.path, body, updateMask=mask)
+        try:
+            begun = await self.google.patch("run", self.path, body, updateMask=mask)
+        except Conflict:
+            # It may be our own: the answer to a first try was lost, and what was asked for is done.
+            if not _says(await self._service(), body):
+                raise
+            return await self._settled()
         if is_operation(begun):
             await self.google.finish("run", begun, key=self.id, deadline=_DEADLINE_S)
         return await self._service()
+
+    async def _settled(self) -> Any:  # Any: JSON
+        until = asyncio.get_running_loop().time() + _DEADLINE_S
+        while True:
+            live = await self._service()
+            if not live.get("reconciling") or asyncio.get_running_loop().time() > until:
+                return live
+            await asyncio.sleep(_POLL_S)
+
+
+def _says(live: Body, body: Body) -> bool:
+    """Whether a service's traffic, and its receipts where they are in `body`, are what `body` asks for."""
+    same = _routes(live) == _routes(body)
+    return same and ("annotations" not in body or receipts(live) == receipts(body))
+
+
+def _routes(service: Body) -> set[tuple[str, int, str]]:
+    return {
+        (short(one.get("revision", "")), int(one.get("percent", 0)), str(one.get("tag", "")))
+        for one in service.get("traffic", ())
+    }
 
 
 def _told(found: Mapping[str, int]) -> str:

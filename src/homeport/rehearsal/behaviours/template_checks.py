@@ -18,6 +18,7 @@ RESERVED_ENV = ("PORT", "K_SERVICE", "K_REVISION", "K_CONFIGURATION")
 _LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _ENV = re.compile(r"[^=\x00]+")
 _ACCOUNT = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_KEY = re.compile(r"projects/[^/]+/locations/([^/]+)/keyRings/[^/]+/cryptoKeys/[^/]+")
 _CPUS = (1000, 2000, 4000, 6000, 8000)
 _MI, _GI = 2**20, 2**30
 _MEMORY: Mapping[int, tuple[int, int]] = {
@@ -31,7 +32,7 @@ _ELSEWHERE = {
     "sourceCode": "containers[].sourceCode", "buildConfig": "containers[].buildConfig",
     "baseImageUri": "containers[].baseImageUri", "sandboxLauncher": "containers[].sandboxLauncher",
 }  # fmt: skip
-_NOT_ACTED = ("sandboxes", "serviceMesh", "ambientNetworking", "workloadIdentityConfig", "encryptionKey")
+_NOT_ACTED = ("sandboxes", "serviceMesh", "ambientNetworking", "workloadIdentityConfig")
 _MEMORY_HELP = (
     "For more troubleshooting guidance, see https://cloud.google.com/run/docs/configuring/memory-limits"
 )
@@ -57,9 +58,17 @@ def check_template(template: Body, region: str, base: str, wrong: Wrong, *, job:
     if gpu:
         _check_gpu(template, region, base, wrong)
     _check_network(template.get("vpcAccess", {}), f"{base}.vpc_access", wrong)
+    key = template.get("encryptionKey")
+    if key and _key_region(key) != region:
+        wrong.say(f"{base}.encryption_key", f"Invalid KMS key {key}: it must be one of {region}.")
     account = template.get("serviceAccount")
     if account and not _ACCOUNT.fullmatch(account):
         wrong.say(f"{base}.service_account", f"Invalid service account email: {account}")
+
+
+def _key_region(key: str) -> str:
+    found = _KEY.fullmatch(key)
+    return found[1] if found else ""
 
 
 def refuse_what_is_not_acted(template: Body) -> None:

@@ -1,0 +1,177 @@
+"""A run that is stopped at each of its calls, and there forked, so that one call can go wrong in many ways."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import shutil
+import signal
+import tempfile
+import traceback
+import warnings
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import looptime
+
+from cloud import AtOnce
+from homeport.rehearsal.call import Reply, Request
+from homeport.rehearsal.cloud import Cloud
+from homeport.rehearsal.faults import Fault
+from homeport.resources.traffic import Body, Receipt, latest, shares, short
+from ways import NAME, PROJECT, REGION
+
+SERVICE = f"projects/{PROJECT}/locations/{REGION}/services/{NAME}"
+_LONGEST_S = 120
+"""Of a child, in this machine's seconds, before it is taken to be stuck."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one fault at one call came to."""
+
+    nth: int
+    method: str
+    kind: str
+    runs: int
+    """How many it took; 0 where all of them were not enough."""
+    wrong: str
+    """What is not as it should be at the end; '' for nothing."""
+
+
+class Child:
+    """
+    A fork of this process for one cell. In the parent it has ended when it is made, and `cell` is what it told; in
+    the child `cell` is None.
+    """
+
+    def __init__(self, nth: int, method: str, kind: str) -> None:
+        self._about = (nth, method, kind)
+        assert os.getpid() == _PARENT, "children have no children"
+        self.cell: Cell | None = None
+        reading, self._writing = os.pipe()
+        with warnings.catch_warnings():
+            # Newer Pythons warn of a fork where there are threads, such as xdist's own: a child uses none of them.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._pid = os.fork()
+        if self._pid:
+            os.close(self._writing)
+            with os.fdopen(reading, "rb") as pipe:
+                told = pipe.read()
+            _, status = os.waitpid(self._pid, 0)
+            runs, wrong = json.loads(told) if told else (0, f"the child ended with {status}")
+            self.cell = Cell(*self._about, runs, wrong)
+            return
+        signal.alarm(_LONGEST_S)
+        gc.disable()
+        # The cloud's folder is relative: from now on it is this copy.
+        self._folder = tempfile.mkdtemp(dir=Path.cwd().parent)
+        shutil.copytree(".", self._folder, dirs_exist_ok=True)
+        os.chdir(self._folder)
+
+    def tell(self, runs: int, wrong: str) -> None:
+        """Say what came of it."""
+        os.write(self._writing, json.dumps((runs, wrong[:4000])).encode())
+        self._writing = -1
+
+    def end(self) -> None:
+        """End this process, which must not go on as its parent does."""
+        try:
+            if self._writing >= 0:
+                self.tell(0, traceback.format_exc())
+            shutil.rmtree(self._folder, ignore_errors=True)
+        finally:
+            os._exit(0)
+
+
+class Killed(BaseException):
+    """The run is dead: nothing of it goes on, not even what it would do last."""
+
+    def __init__(self, request: Request, *, after: bool) -> None:
+        super().__init__()
+        self.request, self.after = request, after
+
+
+@dataclass(kw_only=True)
+class Watched(Cloud):
+    """A cloud that can be stopped at each call, and that sees what gets traffic."""
+
+    stops: bool = False
+    stopped: tuple[Request, asyncio.Future[Fault | None]] | None = None
+    """The call at which it was stopped, and what is awaited."""
+    proven: set[str] = field(default_factory=set)
+    """Revisions that were verified."""
+    early: dict[str, None] = field(default_factory=dict)
+    """Revisions that had traffic before they were verified, in that order: the very first has."""
+    whole: int = 0
+    """The most percent of traffic that had somewhere to go."""
+    dark: list[str] = field(default_factory=list)
+    """Where it went when some of it had nowhere to go any more."""
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def handle(self, request: Request) -> Reply:
+        """The answer, with whatever fault was decided on while it was stopped."""
+        if self.stops:
+            async with self.turn:
+                fault = await self._stop_at(request)
+            if fault is not None:
+                self.faults.append(fault)
+        reply = await super().handle(request)
+        if service := self.store.get("run", SERVICE):
+            self._watch(shares(service.body))
+        return reply
+
+    def _watch(self, serving: dict[str, int]) -> None:
+        self.early |= dict.fromkeys(name for name in serving if name and name not in self.proven)
+        self.whole = max(self.whole, sum(serving.values()))
+        if self.whole != sum(serving.values()):
+            self.dark.append(f"{serving}")
+
+    async def _stop_at(self, request: Request) -> Fault | None:
+        if (
+            not self.stops
+        ):  # A child goes on, also with the calls that waited for their turn when it was forked.
+            return None
+        loop = asyncio.get_running_loop()
+        self.stopped = request, loop.create_future()
+        loop.stop()
+        return await self.stopped[1]
+
+    async def prove(self, service: Body, revision: str, url: str) -> Receipt:
+        """Takes a revision to be verified, if that is what answers at the address."""
+        there = [one for one in service["trafficStatuses"] if one.get("uri") == url]
+        behind = {short(one.get("revision", "")) or latest(service) for one in there} or set(shares(service))
+        assert behind == {revision}, f"{url} is {behind}, and not {revision}"
+        self.proven.add(revision)
+        return Receipt(at=self.clock.text(), passed=True, counts={"passed": 20})
+
+
+def drive(
+    work: Coroutine[Any, Any, None], cloud: Watched, at_call: Callable[[Request], Fault | None]
+) -> None:
+    """Run `work` on a clock that jumps, and ask at each call, while everything stands still, how it shall go wrong."""
+    loop = looptime.new_event_loop(start=0.0)
+    loop.set_default_executor(AtOnce())
+    cloud.stops, cloud.turn = True, asyncio.Lock()
+    running = loop.create_task(work)
+    running.add_done_callback(lambda _: loop.stop())
+    try:
+        while not running.done():
+            loop.run_forever()
+            if cloud.stopped is not None:
+                (request, going), cloud.stopped = cloud.stopped, None
+                going.set_result(at_call(request))
+    except Killed:
+        _DEAD.append((loop, running))
+        raise
+    loop.close()
+    running.result()
+
+
+_PARENT = os.getpid()
+_DEAD: list[object] = []
+"""What was killed is kept: were it forgotten, it would be closed in good order."""
