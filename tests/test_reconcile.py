@@ -292,6 +292,7 @@ def test_a_plan_is_data() -> None:
         "actions": [{"kind": "create", "id": "a", "summary": "thing a", "changes": []}],
         "facts": {},
         "warnings": [],
+        "problems": [],
     }
 
 
