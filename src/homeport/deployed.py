@@ -16,6 +16,7 @@ from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Progress, Silent
 from homeport.reconcile import Plan, apply, destroy, patient
+from homeport.reconcile import resolve as resolve_refs
 from homeport.resources.rest import Rest
 from homeport.resources.traffic import Body, Receipt, latest, receipts, shares
 from homeport.secret import Secret, resolve
@@ -25,7 +26,7 @@ from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.model import choose
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.proof import Promise, endpoint_of, live, proven, receipt_of
-from homeport.targets.cloudrun.target import WEIGHTS, CloudRunTarget, callers, names_of, release
+from homeport.targets.cloudrun.target import ADAPTED, WEIGHTS, CloudRunTarget, callers, names_of, release
 from homeport.verify import Report, Result, Subject
 from homeport.verify.cloud import Planned
 
@@ -169,6 +170,7 @@ class Deployment:
             "engine": marks.get(f"{MARK}engine", ""),
             "image": marks.get(f"{MARK}image", ""),
             "weights": marks.get(WEIGHTS, ""),
+            "adapters": marks.get(ADAPTED, ""),
             "traffic": shares(service),
             "verified": {name: {"at": one.at, "counts": dict(one.counts)} for name, one in known.items()},
         }  # fmt: skip
@@ -236,7 +238,9 @@ class Deployment:
             zonal_redundancy=settings.zonal_redundancy,
             weights_digest=lies["digest"] if lies and not target.baked else "",
             weights_annotation=WEIGHTS,
-            weights_prefix=stored.prefix if stored and target.way.startswith("fuse") else "",
+            prefixes=target.prefixes,
+            adapters=await _digests(target),
+            adapters_annotation=ADAPTED,
         )
         subject = Subject(
             endpoint=self._endpoint(service, url, launch.model),
@@ -248,6 +252,7 @@ class Deployment:
             weights_path=launch.weights,
             weights_digest=lies["digest"] if lies else "",
             weights_intact=stored is None or lies is not None,
+            adapters=tuple(target.adapters),
         )
         return Promise(subject=subject, planned=planned, bucket_digest=planned.weights_digest)
 
@@ -291,6 +296,12 @@ class Deployment:
         served: Rest = service(self.google, names.name, parent.split("/")[4], {})
         every = {one.id: one for group in foundations for one in group}
         return [*every.values(), served, *callers(self.google, self.spec, names)]
+
+
+async def _digests(target: CloudRunTarget) -> str:
+    """The digests of the adapters that lie in the bucket, as a revision's annotation has them."""
+    found = {stored.id: await stored.read() or {} for stored in target.adapters.values()}
+    return str(resolve_refs(target.adapters_digest, found)) if found else ""
 
 
 @asynccontextmanager

@@ -97,6 +97,7 @@ def status_text(status: dict[str, Any]) -> str:  # Any: JSON
         ("model", f"{status['model']} by {status['engine']}"),
         ("image", status["image"]),
         ("weights", status["weights"] or "in the image"),
+        *(("adapter", one.replace("=", ", ")) for one in status["adapters"].split()),
         ("traffic", traffic),
         *(("verified", receipt) for receipt in receipts or ["never"]),
     ]

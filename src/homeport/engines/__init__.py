@@ -47,6 +47,8 @@ class Request:
     """The memory that it takes; None where the model's architecture is not known."""
     adapters: Mapping[str, Path]
     """LoRA adapters, by the name that they are served under."""
+    adapter_rank: int = 0
+    """The rank that all of them have room in; for vllm, where there are any."""
     host: str
     port: int
     keyed: bool

@@ -41,9 +41,15 @@ def check(settings: Engine) -> None:
     for key in ("quantization", "tool_parser", "reasoning_parser"):
         if getattr(settings, key) is not None:
             raise SpecError(f"engine.{key} cannot be honoured by ollama", hint=f"remove engine.{key}")
-    if settings.lora or settings.extra_args or settings.dtype != "auto":
+    if settings.lora:
         raise SpecError(
-            "ollama takes no lora, extra_args or dtype from homeport", hint="remove them, or use llamacpp"
+            "ollama serves no adapters beside a model: each is a model of its own to it, and it loads the whole "
+            "of it anew whenever another one is asked for",
+            hint='set engine.kind = "vllm", or merge the adapter into a GGUF of your own',
+        )
+    if settings.extra_args or settings.dtype != "auto":
+        raise SpecError(
+            "ollama takes no extra_args or dtype from homeport", hint="remove them, or use llamacpp"
         )
     if settings.parallel > MOST_SEQUENCES:
         raise SpecError(

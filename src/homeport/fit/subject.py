@@ -11,6 +11,7 @@ from homeport import catalog
 from homeport.catalog import Model, Published
 from homeport.engines import NAMES
 from homeport.engines.llamacpp_memory import repacked_bytes
+from homeport.engines.vllm_adapter import USUAL_RANK
 from homeport.errors import SpecError, UnknownModel
 from homeport.fit import Serving
 from homeport.home import find_home
@@ -32,9 +33,15 @@ class Subject:
     """By engine; an engine that is not in it has none."""
     notes: tuple[str, ...] = ()
 
-    def served(self, engine: str, settings: Engine) -> Serving:
+    def served(self, engine: str, settings: Engine, *, adapter_rank: int = USUAL_RANK) -> Serving:
         """The model by `engine`, which must be in `weights`."""
-        return Serving(model=self.model, weights=self.weights[engine], engine=engine, settings=settings)
+        return Serving(
+            model=self.model,
+            weights=self.weights[engine],
+            engine=engine,
+            settings=settings,
+            adapter_rank=adapter_rank,
+        )
 
 
 def subject(name: str, base: Path, *, weights: str | None = None) -> Subject:

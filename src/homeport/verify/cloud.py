@@ -57,8 +57,12 @@ class Planned:
     """Of the manifest in the bucket; '' where the weights are in the image."""
     weights_annotation: str = ""
     """The revision's annotation that holds it."""
-    weights_prefix: str = ""
-    """The only folder of the bucket that is mounted, without slashes at its ends; '' where none is mounted."""
+    prefixes: frozenset[str] = frozenset()
+    """The only folders of the bucket that are mounted, without slashes at their ends."""
+    adapters: str = ""
+    """The digests of the adapters, as the annotation has them; '' where there are none."""
+    adapters_annotation: str = ""
+    """The revision's annotation that holds them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,13 +205,14 @@ async def private(deployed: Deployed) -> Finding:
 
 
 async def mount(deployed: Deployed) -> Finding:
-    """The bucket of the weights is mounted read-only, and nothing but the planned folder of it."""
+    """The bucket of the weights is mounted read-only, and nothing but the planned folders of it."""
     volumes = [one for one in deployed.revision.get("volumes", ()) if "gcs" in one]
-    prefix = deployed.planned.weights_prefix
+    planned = deployed.planned.prefixes
     if not volumes:
-        if prefix:
-            return failed(f"no bucket is mounted; {prefix} was planned")
+        if planned:
+            return failed(f"no bucket is mounted; {_listed(planned)} was planned")
         return skipped("no bucket is mounted: the weights come with the image, or are streamed")
+    mounted = set()
     for volume in volumes:
         gcs = volume["gcs"]
         options = [str(option) for option in gcs.get("mountOptions", ())]
@@ -216,10 +221,15 @@ async def mount(deployed: Deployed) -> Finding:
         if any(option in {"rw", "o=rw"} for option in options):
             return failed(f"an option lets the volume {volume['name']} be written", options=options)
         only = next((option[9:].strip("/") for option in options if option.startswith("only-dir=")), "")
-        if prefix and only != prefix:
-            return failed(f"what is mounted is {only or 'the whole bucket'}, not {prefix}", options=options)
-    names = ", ".join(f"gs://{volume['gcs']['bucket']}" for volume in volumes)
-    return passed(f"{names} read-only{f', {prefix} only' if prefix else ''}", volumes=volumes)
+        if planned and only not in planned:
+            return failed(
+                f"what is mounted is {only or 'the whole bucket'}, not {_listed(planned)}", options=options
+            )
+        mounted.add(only)
+    if planned - mounted:
+        return failed(f"not mounted: {_listed(planned - mounted)}", volumes=volumes)
+    names = ", ".join(dict.fromkeys(f"gs://{volume['gcs']['bucket']}" for volume in volumes))
+    return passed(f"{names} read-only{f', {_listed(planned)} only' if planned else ''}", volumes=volumes)
 
 
 async def image(deployed: Deployed) -> Finding:
@@ -259,6 +269,21 @@ async def weights(deployed: Deployed) -> Finding:
     return passed(f"manifest {planned.weights_digest[:12]}…, in the bucket as on the revision", **evidence)
 
 
+async def adapters(deployed: Deployed) -> Finding:
+    """The adapters that the revision was made for are the planned ones."""
+    planned = deployed.planned
+    made_for = deployed.revision.get("annotations", {}).get(planned.adapters_annotation, "")
+    if not planned.adapters and not made_for:
+        return skipped("there are no adapters")
+    if made_for != planned.adapters:
+        return failed(
+            f"the revision was made for the adapters {made_for or 'of nobody'}, not {planned.adapters or 'for any'}",
+            revision=made_for,
+            planned=planned.adapters,
+        )
+    return passed(f"{len(planned.adapters.split())} as planned", adapters=planned.adapters)
+
+
 async def size(deployed: Deployed) -> Finding:
     """GPU, concurrency and the most instances are as planned."""
     planned, revision = deployed.planned, deployed.revision
@@ -294,6 +319,7 @@ CLOUD_CHECKS = (
     CloudCheck("mount", "the weights' mount is read-only", mount),
     CloudCheck("image", "the image that runs is the planned one", image),
     CloudCheck("weights", "the weights are the planned ones", weights),
+    CloudCheck("adapter-digests", "the adapters are the planned ones", adapters),
     CloudCheck("size", "GPU, concurrency and instances are as planned", size),
 )
 
@@ -341,6 +367,10 @@ def _addresses(service: Body) -> Iterator[str]:
     known = [service.get("uri"), *service.get("urls", ())]
     known += [one.get("uri") for one in service.get("trafficStatuses", ())]
     yield from dict.fromkeys(url for url in known if url)
+
+
+def _listed(names: frozenset[str]) -> str:
+    return " and ".join(sorted(names))
 
 
 def _most(deployed: Deployed) -> int | None:

