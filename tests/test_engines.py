@@ -131,7 +131,13 @@ def config(**changed: Any) -> bytes:
 
 @pytest.mark.parametrize(
     ("changed", "rank"),
-    [({}, 8), ({"r": 9}, 16), ({"r": 512}, 512), ({"rank_pattern": {"q_proj": 100}}, 128)],
+    [
+        ({}, 8),
+        ({"init_lora_weights": "gaussian"}, 8),
+        ({"r": 9}, 16),
+        ({"r": 512}, 512),
+        ({"rank_pattern": {"q_proj": 100}}, 128),
+    ],
 )
 def test_an_adapter_gets_room_in_the_next_rank_that_vllm_knows(changed: dict[str, Any], rank: int) -> None:
     assert vllm_adapter.rank(config(**changed), "tone") == rank
@@ -142,7 +148,11 @@ def test_an_adapter_gets_room_in_the_next_rank_that_vllm_knows(changed: dict[str
     [
         ({"r": 1024}, "rank 1024, and vllm serves 512 at most"),
         ({"use_dora": True}, "trained with DoRA"),
-        ({"modules_to_save": ["lm_head"], "bias": "all"}, r"\(modules_to_save\) and biases"),
+        (
+            {"modules_to_save": ["lm_head"], "bias": "all"},
+            r"lm_head as a whole \(modules_to_save\) and biases",
+        ),
+        ({"init_lora_weights": "pissa"}, "init_lora_weights = 'pissa'"),
     ],
 )
 def test_an_adapter_that_vllm_would_refuse_at_its_start_is_refused_before(

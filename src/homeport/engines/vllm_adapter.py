@@ -1,12 +1,13 @@
 """
 What vLLM takes of a LoRA adapter, by the `adapter_config.json` that PEFT writes.
 
-From vLLM's `lora/peft_helper.py` and `config/lora.py`, which refuse the rest when the server starts.
+From `lora/peft_helper.py` and `config/lora.py` of vLLM 0.32.0, which refuse the rest when the server starts.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from homeport.errors import SpecError, WeightsError
@@ -16,6 +17,15 @@ USUAL_RANK = 16
 """vLLM's default of `--max-lora-rank`; what is reckoned with where no adapter's rank is known."""
 _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """What `--max-lora-rank` may be."""
+
+_UNSERVED = {
+    "use_dora": "DoRA",
+    "use_qalora": "QALoRA",
+    "use_bdlora": "block-diagonal LoRA",
+    "alora_invocation_tokens": "activated LoRA",
+    "layer_replication": "layer_replication",
+}
+_STARTS = frozenset(("gaussian", "eva", "orthogonal", "mica", "lora_ga"))
 
 
 def rank(config: bytes, where: str) -> int:
@@ -27,15 +37,7 @@ def rank(config: bytes, where: str) -> int:
     said = _parsed(config, where)
     pattern = said.get("rank_pattern") or {}
     widest = max([said["r"], *(value for value in pattern.values() if isinstance(value, int))])
-    refused = [
-        what
-        for key, what in (
-            ("use_dora", "DoRA"),
-            ("modules_to_save", "whole modules beside the low-rank ones (modules_to_save)"),
-        )
-        if said.get(key)
-    ]
-    refused += ["biases"] if said.get("bias", "none") != "none" else []
+    refused = list(_refused(said))
     if refused:
         raise SpecError(
             f"{where} was trained with {' and '.join(refused)}, which vllm does not serve",
@@ -48,6 +50,18 @@ def rank(config: bytes, where: str) -> int:
             hint="train it with a smaller rank, or merge it into weights of your own",
         )
     return step
+
+
+def _refused(said: Mapping[str, Any]) -> Iterator[str]:  # Any: JSON
+    yield from (what for key, what in _UNSERVED.items() if said.get(key))
+    whole = set(said.get("modules_to_save") or ()) - {"classifier", "score"}
+    if whole:
+        yield f"{' and '.join(sorted(whole))} as a whole (modules_to_save)"
+    if said.get("bias", "none") != "none" or said.get("lora_bias"):
+        yield "biases"
+    start = said.get("init_lora_weights")
+    if isinstance(start, str) and start.lower() not in _STARTS:
+        yield f"init_lora_weights = {start!r}, which changes the model itself"
 
 
 def _parsed(config: bytes, where: str) -> dict[str, Any]:  # Any: JSON
