@@ -89,7 +89,7 @@ def alike(detail: str, *names: str) -> dict[str, str]:
 
 
 TOOLS = ("tools", "tools-stream")
-TALKS = tuple(name for name in NAMES if name not in {"identity", "key", "adapters"})
+TALKS = tuple(name for name in NAMES if name not in {"identity", "key"})
 """The checks that need an answer in a chat."""
 WHOLE = tuple(name for name in TALKS if name not in {"stream", "tools-stream"})
 """Those of them that do not stream."""
@@ -125,7 +125,7 @@ FOUND: dict[Defect, Mapping[str, str]] = {
     Defect.STREAM_NO_TEXT: {"stream": "the chunks carry no text"},
     Defect.STREAM_TWO_IDS: {"stream": "the chunks of one stream have several ids"},
     Defect.EMPTY: {
-        "adapters": "tone is listed, and generates nothing",
+        "identity": "the adapter tone is listed, and generates nothing",
         **alike("the answer is empty", "chat", "determinism"),
         "stream": "the chunks carry no text",
         "stop": "the answer is too short to stop in the middle of it",
@@ -175,11 +175,11 @@ FOUND: dict[Defect, Mapping[str, str]] = {
         "key": "not refused: GET /metrics with no key gets 200; GET /v1/models with no key gets 200"
     },
     Defect.REDIRECTED: {"key": "not refused: GET / with no key gets 302"},
-    Defect.ADAPTER_UNLISTED: {"adapters": "not among the models that it lists: tone"},
-    Defect.ADAPTER_IGNORED: {"adapters": "tone was asked, and rote answered"},
+    Defect.ADAPTER_UNLISTED: {"identity": "the adapters tone are not among the models it lists: rote"},
+    Defect.ADAPTER_IGNORED: {"identity": "the adapter tone was asked, and rote answered"},
     Defect.WRONG_MODEL: {"identity": "rote is not among the models it lists: other"},
     Defect.WRONG_WEIGHTS: {"identity": "the engine has loaded /weights/other.gguf, not /weights/rote.gguf"},
-    Defect.LIST_BROKEN: alike("the endpoint refused (500): the list is on fire", "identity", "adapters"),
+    Defect.LIST_BROKEN: {"identity": "the endpoint refused (500): the list is on fire"},
     Defect.PROMPT_CUT: {
         "context": "of a prompt of 380 tokens, 200 were seen",
         "too-long": "a prompt of about 510 tokens was silently cut to 200",
@@ -341,7 +341,7 @@ def test_when_the_engine_is_gone_the_next_check_fails_and_the_rest_is_skipped(en
     report = asyncio.run(verify(promised(engine), on_result=ended))
     failed, skipped = outcomes(report, Outcome.FAILED), outcomes(report, Outcome.SKIPPED)
     assert failed == {"json-schema": f"nothing answers at {engine.url}/v1"}
-    assert skipped == alike(f"not checked: nothing answers at {engine.url}/v1 any more", *NAMES[8:])
+    assert skipped == alike(f"not checked: nothing answers at {engine.url}/v1 any more", *NAMES[7:])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -165,7 +165,7 @@ DEFECTS: dict[str, tuple[Change, str, str]] = {
     "another image": (lambda d: change(d.revision["containerStatuses"][0], imageDigest="x@sha256:" + "0" * 64), "image", "sha256:000000000000"),
     "other weights": (lambda d: change(d.revision["annotations"], **{ANNOTATION: "0" * 64}), "weights", "made for 000000000000"),
     "no adapter": (lambda d: d.revision["volumes"].pop(), "mount", f"not mounted: {ADAPTER}"),
-    "other adapters": (lambda d: change(d.revision["annotations"], **{"homeport/adapters": "tone=0"}), "adapter-digests", "made for the adapters tone=0"),
+    "other adapters": (lambda d: change(d.revision["annotations"], **{"homeport/adapters": "tone=0"}), "weights", "made for tone=0, and the bucket holds tone="),
     "unnamed weights": (lambda d: d.revision["annotations"].pop(ANNOTATION), "weights", "no weights that it names"),
     "another GPU": (lambda d: change(d.revision["nodeSelector"], accelerator="nvidia-rtx-pro-6000"), "size", "GPU is nvidia-rtx-pro-6000"),
     "no GPU": (lambda d: d.revision["containers"][0]["resources"]["limits"].pop("nvidia.com/gpu"), "size", "GPUs is 0"),

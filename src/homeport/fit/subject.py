@@ -53,9 +53,7 @@ def subject(name: str, base: Path, *, weights: str | None = None) -> Subject:
     """
     known = catalog.find(name)
     if weights is not None:
-        found = _described(weights, base, name)
-        model = known or found.model
-        return Subject(model=model, weights=_by_engine(found))
+        return subject_of(_described(weights, base, name), known)
     if known is not None:
         usual = {engine: offered[0] for engine in NAMES if (offered := catalog.published(known, engine))}
         return Subject(model=known, weights=usual)
@@ -69,6 +67,11 @@ def subject(name: str, base: Path, *, weights: str | None = None) -> Subject:
     found = _described(name if is_source(name) else f"./{name}", base, name)
     notes = (f"{found.fetched / 1000:,.0f} kB of headers were fetched",) if found.fetched else ()
     return Subject(model=found.model, weights=_by_engine(found), notes=notes)
+
+
+def subject_of(found: Described, known: Model | None = None) -> Subject:
+    """What headers describe; `known` is the catalog's entry, where the model is one of its."""
+    return Subject(model=known or found.model, weights=_by_engine(found))
 
 
 def _described(source: str, base: Path, name: str) -> Described:

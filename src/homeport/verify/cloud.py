@@ -60,7 +60,7 @@ class Planned:
     prefixes: frozenset[str] = frozenset()
     """The only folders of the bucket that are mounted, without slashes at their ends."""
     adapters: str = ""
-    """The digests of the adapters, as the annotation has them; '' where there are none."""
+    """The digests of the adapters that lie in the bucket, as the annotation has them; '' where there are none."""
     adapters_annotation: str = ""
     """The revision's annotation that holds them."""
 
@@ -249,12 +249,16 @@ async def image(deployed: Deployed) -> Finding:
 
 
 async def weights(deployed: Deployed) -> Finding:
-    """The weights that the revision was made for are the planned ones, and lie in the bucket."""
+    """The weights and adapters that the revision was made for are the planned ones, and lie in the bucket."""
     planned = deployed.planned
     if not planned.weights_digest:
         return skipped("the weights come with the image, whose digest is a check of its own")
     made_for = deployed.revision.get("annotations", {}).get(planned.weights_annotation, "")
     evidence = {"revision": made_for, "planned": planned.weights_digest, "bucket": deployed.bucket_digest}
+    adapted = deployed.revision.get("annotations", {}).get(planned.adapters_annotation, "")
+    if adapted != planned.adapters:
+        was, now = adapted or "no adapters", planned.adapters or "none"
+        return failed(f"the revision was made for {was}, and the bucket holds {now}", **evidence)
     if made_for != planned.weights_digest:
         was = f"{made_for[:12]}…" if made_for else "no weights that it names"
         return failed(f"the revision was made for {was}, not {planned.weights_digest[:12]}…", **evidence)
@@ -266,22 +270,11 @@ async def weights(deployed: Deployed) -> Finding:
         return failed("there is no manifest of the weights in the bucket", **evidence)
     if deployed.bucket_digest != planned.weights_digest:
         return failed(f"the manifest in the bucket is {deployed.bucket_digest[:12]}…, another", **evidence)
-    return passed(f"manifest {planned.weights_digest[:12]}…, in the bucket as on the revision", **evidence)
-
-
-async def adapters(deployed: Deployed) -> Finding:
-    """The adapters that the revision was made for are the planned ones."""
-    planned = deployed.planned
-    made_for = deployed.revision.get("annotations", {}).get(planned.adapters_annotation, "")
-    if not planned.adapters and not made_for:
-        return skipped("there are no adapters")
-    if made_for != planned.adapters:
-        return failed(
-            f"the revision was made for the adapters {made_for or 'of nobody'}, not {planned.adapters or 'for any'}",
-            revision=made_for,
-            planned=planned.adapters,
-        )
-    return passed(f"{len(planned.adapters.split())} as planned", adapters=planned.adapters)
+    count = len(planned.adapters.split())
+    beside = f", and {count} adapter{'s' if count > 1 else ''}" if count else ""
+    return passed(
+        f"manifest {planned.weights_digest[:12]}…{beside}, in the bucket as on the revision", **evidence
+    )
 
 
 async def size(deployed: Deployed) -> Finding:
@@ -319,7 +312,6 @@ CLOUD_CHECKS = (
     CloudCheck("mount", "the weights' mount is read-only", mount),
     CloudCheck("image", "the image that runs is the planned one", image),
     CloudCheck("weights", "the weights are the planned ones", weights),
-    CloudCheck("adapter-digests", "the adapters are the planned ones", adapters),
     CloudCheck("size", "GPU, concurrency and instances are as planned", size),
 )
 

@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from homeport.endpoint import refusal
-from homeport.verify.report import Finding, Subject, failed, passed, skipped
+from homeport.verify.report import Finding, Subject, failed, passed
 
 if TYPE_CHECKING:
     import httpx2
 
 
 async def served_model(subject: Subject) -> Finding:
-    """The name is listed, the engine loaded what it was told to, and those files have not changed since."""
+    """The names are listed, the engine loaded what it was told to, and those files have not changed since."""
     async with subject.endpoint.client(timeout_s=30) as client:
         listed = await _shown(client, "/v1/models")
         loaded = await _loaded(subject, client, listed)
@@ -29,28 +29,26 @@ async def served_model(subject: Subject) -> Finding:
         return failed(
             "the weights on disk have changed since they were checked: `homeport up` mends them", **evidence
         )
+    trouble = await _ill_served(subject, names)
+    if trouble:
+        return failed(trouble, **evidence)
     digest = f", sha256 {subject.weights_digest[:12]}…" if subject.weights_digest else ""
-    return passed(f"{subject.endpoint.model}{digest}", **evidence)
+    beside = f", with the adapters {', '.join(subject.adapters)}" if subject.adapters else ""
+    return passed(f"{subject.endpoint.model}{digest}{beside}", **evidence)
 
 
-async def adapters(subject: Subject) -> Finding:
-    """Each adapter's name is listed, and a request for it gets an answer from it."""
-    if not subject.adapters:
-        return skipped("there are no adapters")
-    async with subject.endpoint.client(timeout_s=30) as client:
-        names = [model["id"] for model in (await _shown(client, "/v1/models"))["data"]]
+async def _ill_served(subject: Subject, names: list[str]) -> str:
+    """What is wrong with the adapters, each of which is listed and generates under its own name; '' for nothing."""
     missing = [name for name in subject.adapters if name not in names]
     if missing:
-        return failed(f"not among the models that it lists: {', '.join(missing)}", models=names)
-    answers = {}
+        return f"the adapters {', '.join(missing)} are not among the models it lists: {', '.join(names)}"
     for name in subject.adapters:
         came = await replace(subject.endpoint, model=name).complete("One, two,", max_tokens=1, temperature=0)
-        answers[name] = came["choices"][0]["text"]
         if came["usage"]["completion_tokens"] < 1:
-            return failed(f"{name} is listed, and generates nothing", models=names, answers=answers)
+            return f"the adapter {name} is listed, and generates nothing"
         if came["model"] != name:
-            return failed(f"{name} was asked, and {came['model']} answered", models=names, answers=answers)
-    return passed(", ".join(subject.adapters), models=names, answers=answers)
+            return f"the adapter {name} was asked, and {came['model']} answered"
+    return ""
 
 
 async def _loaded(subject: Subject, client: httpx2.AsyncClient, listed: Any) -> str | None:  # Any: JSON

@@ -26,7 +26,6 @@ class Check:
 
 CHECKS = (
     Check("identity", "the served model is the pinned one", identity.served_model),
-    Check("adapters", "each adapter is served as a model of its own", identity.adapters),
     Check("chat", "a chat gets an answer", answers.chat),
     Check("stream", "a stream is well-formed to its end, with usage", answers.stream),
     Check("determinism", "the same prompt at temperature 0 gets the same answer", answers.determinism),

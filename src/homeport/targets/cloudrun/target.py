@@ -13,7 +13,7 @@ from homeport.engines import Installation, Launch, Request, module
 from homeport.errors import HomeportError, MemoryTooSmall
 from homeport.google import Google, Guarded
 from homeport.hardware import Gpu, Machine
-from homeport.reconcile import Joined, Plan, Ref, Resource, joined, make_plan
+from homeport.reconcile import Joined, Plan, Ref, Resource, make_plan
 from homeport.resources.grant import Grant
 from homeport.resources.image import Image
 from homeport.resources.release import Prove, Release
@@ -22,12 +22,13 @@ from homeport.resources.service import service
 from homeport.resources.stored import StoredWeights
 from homeport.secret import Secret
 from homeport.spec import CloudRun, Spec
-from homeport.targets.cloudrun.body import MARK, Mount, Wanted, body
+from homeport.targets.cloudrun.body import MARK, Wanted, body
 from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.images import MODEL_FILE, Gguf, image, ollama_recipe, vllm_recipe
-from homeport.targets.cloudrun.model import Chosen, Pinned
+from homeport.targets.cloudrun.model import Chosen
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.preflight import Asked, Findings, preflight
+from homeport.targets.cloudrun.weights import ADAPTERS, MODEL, CloudWeights
 
 if TYPE_CHECKING:
     from homeport.cold_start import ColdStart
@@ -35,11 +36,7 @@ if TYPE_CHECKING:
 PORT = 8080
 FILES = Path("/homeport")
 """Where our few files lie in an image."""
-MODEL = "/models"
-"""Where the bucket's weights are mounted."""
 INVOKER = "roles/run.servicesInvoker"
-ADAPTERS = "/adapters"
-"""Where each adapter has a folder, by the name that it is served under."""
 WEIGHTS = f"{MARK}weights"
 """The annotation of a revision that holds the digest of its weights."""
 ADAPTED = f"{MARK}adapters"
@@ -115,43 +112,26 @@ class CloudRunTarget:
         )
 
     @property
-    def stored(self) -> StoredWeights | None:
-        """The weights in the bucket; None where Ollama brings its own."""
-        pinned = self.chosen.pinned
-        return self._stored("model", pinned) if pinned is not None else None
-
-    @property
-    def adapters(self) -> dict[str, StoredWeights]:
-        """The LoRA adapters in the bucket, by the names that they are served under."""
-        return {one.name: self._stored(f"lora-{one.name}", one.pinned) for one in self.chosen.adapters}
-
-    @property
-    def adapters_digest(self) -> Joined | None:
-        """Which adapters a revision is made for, as its annotation says it; None where there are none."""
-        parts: list[str | Ref] = []
-        for name, stored in sorted(self.adapters.items()):
-            parts += [f"{' ' if parts else ''}{name}=", Ref(stored.id, "digest")]
-        return joined(*parts) if parts else None
-
-    def _stored(self, name: str, pinned: Pinned) -> StoredWeights:
-        names = self.names
-        token = Ref(f"secret-version/{names.secret}", "name") if self.token is not None else None
-        return StoredWeights(
+    def weights(self) -> CloudWeights:
+        """The model's weights and the adapters."""
+        names, foundations = self.names, self.foundations
+        return CloudWeights(
             google=self.google,
-            name=name,
-            bucket=names.bucket,
-            prefix=pinned.prefix,
-            region=names.region,
-            pin=pinned.pin,
-            folder=pinned.folder,
-            account=names.email(names.carrier),
-            token=token,
+            names=names,
+            chosen=self.chosen,
+            way=self.way,
+            token=Ref(f"secret-version/{names.secret}", "name") if self.token is not None else None,
             after=(
-                self.foundations.apis.id,
+                foundations.apis.id,
                 f"service-account/{names.carrier}",
-                *self.foundations.grants_of(names.carrier),
+                *foundations.grants_of(names.carrier),
             ),
         )
+
+    @property
+    def stored(self) -> StoredWeights | None:
+        """The model's weights in the bucket; None where Ollama brings its own."""
+        return self.weights.model
 
     @property
     def launch(self) -> Launch:
@@ -176,7 +156,7 @@ class CloudRunTarget:
             ),
             weights=pinned.folder if pinned and pinned.folder else Path(),
             footprint=None,
-            adapters={name: Path(ADAPTERS, name) for name in self.adapters},
+            adapters={name: Path(ADAPTERS, name) for name in self.weights.adapters},
             adapter_rank=self.chosen.adapter_rank,
             host="0.0.0.0",  # noqa: S104 - in a container, behind Cloud Run's front end
             port=PORT,
@@ -225,7 +205,7 @@ class CloudRunTarget:
         after = [self.foundations.apis.id, *self.foundations.grants_of(names.runner)]
         if stored is not None and not self.baked:
             after.append(stored.id)
-        after += [adapter.id for adapter in self.adapters.values()]
+        after += [adapter.id for adapter in self.weights.adapters.values()]
         wanted = Wanted(
             name=names.name,
             launch=self.launch,
@@ -233,7 +213,7 @@ class CloudRunTarget:
             cloudrun=self.settings,
             access=self.spec.access,
             cold_start=self.cold_start,
-            mounts=self._mounts(),
+            mounts=self.weights.mounts,
             network=self.foundations.network,
             own_network=self.settings.network is None,
             runner=f"service-account/{names.runner}",
@@ -242,18 +222,13 @@ class CloudRunTarget:
         self._check_cache()
         return service(self.google, names.name, names.region, body(wanted), after=tuple(after))
 
-    @property
-    def prefixes(self) -> frozenset[str]:
-        """The folders of the bucket that are mounted."""
-        return frozenset(mount.prefix for mount in self._mounts())
-
     def resources(self) -> list[Resource]:
         """Everything that shall exist."""
         stored = [self.stored] if self.stored is not None else []
         return [
             *self.foundations.resources(),
             *stored,
-            *self.adapters.values(),
+            *self.weights.adapters.values(),
             self.image,
             self.service,
             release(self.google, self.names, self.prove, self.canary),
@@ -286,7 +261,7 @@ class CloudRunTarget:
             ("model", f"{self.chosen.model.title} ({self.chosen.model.licence})"),
             ("engine", f"{self.chosen.engine}, on {self.base}"),
             ("weights", f"{self.way}, from {where}"),
-            *(("adapter", f"{name}, from {one.uri}") for name, one in self.adapters.items()),
+            *(("adapter", f"{name}, from {one.uri}") for name, one in self.weights.adapters.items()),
             (
                 "instance",
                 f"{self.shape.text}, {self.settings.min_instances} to {self.settings.max_instances}",
@@ -315,16 +290,6 @@ class CloudRunTarget:
             network=settings.network or "",
         )
 
-    def _mounts(self) -> tuple[Mount, ...]:
-        mounts = []
-        if self.stored is not None and self.way.startswith("fuse"):
-            cached = self.way == "fuse-cache"
-            mounts.append(_mount("weights", self.stored, MODEL, cached=cached))
-        # vLLM reads adapters from folders alone, and each but once: a cache would only take memory.
-        for number, (name, stored) in enumerate(self.adapters.items(), 1):
-            mounts.append(_mount(f"adapter-{number}", stored, f"{ADAPTERS}/{name}"))
-        return tuple(mounts)
-
     def _marks(self) -> dict[str, str | Ref | Joined]:
         launch = self.launch
         marks: dict[str, str | Ref | Joined] = {
@@ -337,8 +302,9 @@ class CloudRunTarget:
             marks["weights"] = Ref(self.stored.id, "digest")
             if self.stored.folder is None:  # A path of this machine means nothing there.
                 marks["weights-source"] = f"{self.stored.pin.source} at {self.stored.pin.revision}"
-        if self.adapters_digest is not None:
-            marks["adapters"] = self.adapters_digest
+        adapted = self.weights.adapters_digest
+        if adapted is not None:
+            marks["adapters"] = adapted
         return marks
 
     @property
@@ -357,17 +323,6 @@ class CloudRunTarget:
                 f"the server is {needs / GIB:.1f} of {self.shape.memory_gib} GiB",
                 hint='set cloudrun.way = "fuse-buffered" or "stream", or a larger cloudrun.gpu',
             )
-
-
-def _mount(name: str, stored: StoredWeights, path: str, *, cached: bool = False) -> Mount:
-    return Mount(
-        name=name,
-        bucket=stored.bucket,
-        prefix=stored.prefix,
-        path=path,
-        size=stored.pin.size,
-        cached=cached,
-    )
 
 
 def names_of(spec: Spec, google: Google) -> Names:
