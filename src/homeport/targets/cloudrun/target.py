@@ -20,14 +20,14 @@ from homeport.resources.release import Prove, Release
 from homeport.resources.rest import Rest
 from homeport.resources.service import service
 from homeport.resources.stored import StoredWeights
-from homeport.secret import Secret
 from homeport.spec import CloudRun, Spec
 from homeport.targets.cloudrun.body import MARK, Wanted, body
 from homeport.targets.cloudrun.foundations import Foundations
+from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.images import MODEL_FILE, Gguf, image, ollama_recipe, vllm_recipe
 from homeport.targets.cloudrun.model import Chosen
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.cloudrun.preflight import Asked, Findings, preflight
+from homeport.targets.cloudrun.preflight import Asked, Findings, Gate, preflight
 from homeport.targets.cloudrun.weights import ADAPTERS, MODEL, CloudWeights
 
 if TYPE_CHECKING:
@@ -55,8 +55,10 @@ class CloudRunTarget:
     chosen: Chosen
     prove: Prove
     """How a new revision is verified."""
-    token: Secret | None = None
+    token: HubToken | None = None
     """The hub's."""
+    gates: tuple[Gate, ...] = ()
+    """What the hub is asked for before anything is made."""
     canary: tuple[int, ...] = ()
 
     @property
@@ -77,7 +79,7 @@ class CloudRunTarget:
             names=self.names,
             cloudrun=self.settings,
             access=self.spec.access,
-            token=self.token,
+            token=self.token.value if self.token else None,
             baked=self.baked,
         )
 
@@ -267,6 +269,7 @@ class CloudRunTarget:
                 f"{self.shape.text}, {self.settings.min_instances} to {self.settings.max_instances}",
             ),
             ("fits", f"{best.concurrency} requests of {settings.context:,} tokens at once"),
+            *((("hub's token", f"{self.token.source}, as {self.names.secret}"),) if self.token else ()),
             ("price", self.chosen.estimate.price),
             ("cold start", f"{self.cold_start.text}, expected from published figures"),
             ("may call it", who or "whoever owns the project, and nobody else"),
@@ -288,6 +291,7 @@ class CloudRunTarget:
             isolated=access.isolated,
             callers=access.callers,
             network=settings.network or "",
+            gates=self.gates,
         )
 
     def _marks(self) -> dict[str, str | Ref | Joined]:
