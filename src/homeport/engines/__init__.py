@@ -102,6 +102,8 @@ class Launch:
     """Files that the engine reads, by path, with their text."""
     setup: tuple[Setup, ...] = ()
     health_path: str = "/health"
+    ready_port: int | None = None
+    """Where `health_path` is asked for while it starts, if not at `port`."""
     metrics_path: str | None = "/metrics"
 
     @property

@@ -122,7 +122,7 @@ def _container(wanted: Wanted) -> dict[str, Any]:  # Any: JSON, and Refs
             "startupCpuBoost": True,
         },
         "startupProbe": {
-            "httpGet": {"path": launch.health_path, "port": launch.port},
+            "httpGet": {"path": launch.health_path, "port": launch.ready_port or launch.port},
             "initialDelaySeconds": 0,
             "periodSeconds": _PERIOD_S,
             "timeoutSeconds": _PROBE_TIMEOUT_S,

@@ -188,7 +188,9 @@ class CloudRunTarget:
                 file = next(one for one in stored.pin.files if one.path.endswith(".gguf"))
                 weights = Gguf(origin=stored.uri, file=file)
                 after.append(stored.id)
-            recipe = ollama_recipe(base=self.base, model_name=launch.model, weights=weights)
+            recipe = ollama_recipe(
+                base=self.base, model_name=launch.model, weights=weights, serving=launch.files
+            )
         else:
             recipe = vllm_recipe(base=self.base, files=launch.files)
         return image(
