@@ -8,12 +8,13 @@ import pty
 import select
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from building import Place, place
+from building import ACCOUNT, BUCKET, Place, place
 from conftest import HOMEPORT, ROOT
 from homeport import spec
 from homeport.cli import cloud as command
@@ -170,6 +171,28 @@ def test_what_the_hub_does_not_even_describe_is_described_with_the_kept_token(he
     assert fact(planned(here, "org/mine")) == "version 1 that is kept, as mine-hub-token"
     with pytest.raises(GatedModel):
         planned(here, "org/mine", token=Secret("hf_mistyped"))
+
+
+def test_an_adapter_of_a_hub_is_pinned_to_its_commit_and_carried_by_a_build(here: Place) -> None:
+    files = {"adapter_config.json": b'{"peft_type": "LORA", "r": 8}', "adapter_model.safetensors": b"tensors"}
+    commit = here.hub.push("org/tone", files)
+
+    async def work() -> Any:  # Any: JSON
+        async with here.google() as google:
+            one = deployment(here, google, token=Secret(LET_IN))
+            tone = {"name": "tone", "source": "hf:org/tone"}
+            wanted = spec.parse(
+                {**one.spec.model_dump(), "engine": {**one.spec.engine.model_dump(), "lora": [tone]}}
+            )
+            target = await replace(one, spec=wanted)._target(Silent())
+            adapter = replace(target.weights.adapters["tone"], account=ACCOUNT, bucket=BUCKET, token=None)
+            assert await adapter.read() is None
+            return await adapter.create({}, Silent())
+
+    live = here.act(work())
+    assert live["prefix"] == f"adapters/org/tone/{commit}"
+    assert {path: here.object(f"{live['prefix']}/{path}") for path in files} == files
+    assert here.object(f"{live['prefix']}/homeport-manifest.json") is not None
 
 
 def test_the_build_is_given_the_very_version_that_was_made(here: Place) -> None:
