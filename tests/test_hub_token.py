@@ -173,6 +173,18 @@ def test_what_the_hub_does_not_even_describe_is_described_with_the_kept_token(he
         planned(here, "org/mine", token=Secret("hf_mistyped"))
 
 
+def test_what_is_exported_makes_the_secret_too_and_holds_no_token(here: Place) -> None:
+    async def work() -> dict[str, str]:
+        async with here.google() as google:
+            return await deployment(here, google, env_token=LET_IN).exported("gcloud")
+
+    files = here.act(work())
+    text = "\n".join(files.values())
+    assert "gcloud secrets create mine-hub-token" in text
+    assert "projects/rehearsal/secrets/mine-hub-token/versions/" in text
+    assert LET_IN not in text
+
+
 def test_an_adapter_of_a_hub_is_pinned_to_its_commit_and_carried_by_a_build(here: Place) -> None:
     files = {"adapter_config.json": b'{"peft_type": "LORA", "r": 8}', "adapter_model.safetensors": b"tensors"}
     commit = here.hub.push("org/tone", files)

@@ -126,7 +126,8 @@ class Deployment:
         """What `up` would make, as files of another tool, by name. Raises what `export` raises."""
         from homeport.export import export
 
-        target = await self._target(progress or Silent())
+        # What is exported must make all of it where nothing is yet, so weights that lie there already count, too.
+        target = await self._asked(await self._target(progress or Silent()), anew=True)
         return export(kind, target.resources())
 
     async def verify(self, *, on_result: OnResult | None = None) -> Report:
@@ -257,9 +258,9 @@ class Deployment:
                     return await chosen(token), token
             raise
 
-    async def _asked(self, target: CloudRunTarget) -> CloudRunTarget:
-        """The same with the hub's gates, and a token for them."""
-        gates = await hub_token.gates(target.weights.all)
+    async def _asked(self, target: CloudRunTarget, *, anew: bool = False) -> CloudRunTarget:
+        """The same with the hub's gates, and a token for them; `anew` as if no weights were in the bucket yet."""
+        gates = await hub_token.gates(target.weights.all, anew=anew)
         token = target.token
         if token is None and gates:
             token = await hub_token.find(

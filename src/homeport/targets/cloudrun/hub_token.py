@@ -29,10 +29,13 @@ class HubToken:
     """In words, for a plan."""
 
 
-async def gates(weights: Iterable[StoredWeights]) -> tuple[Gate, ...]:
-    """One file of each hub's weights that are not in the bucket yet: what must be asked whether it may be fetched."""
+async def gates(weights: Iterable[StoredWeights], *, anew: bool = False) -> tuple[Gate, ...]:
+    """
+    One file of each hub's weights that are not in the bucket yet, or `anew` of all: what must be asked whether it may
+    be fetched.
+    """
     hub = [one for one in weights if one.pin.source.startswith("hf:")]
-    there = await asyncio.gather(*(one.read() for one in hub))
+    there = [None for _ in hub] if anew else await asyncio.gather(*(one.read() for one in hub))
     return tuple(_gate(one) for one, live in zip(hub, there, strict=True) if live is None)
 
 
