@@ -29,15 +29,18 @@ while :; do
   answer=$(ask 2>/dev/null) || answer=
   # No status: nobody listens yet. 503: it listens, and cannot be asked yet.
   if [[ $answer =~ ^HTTP/1\.[01]\ ([0-9]+) && ${BASH_REMATCH[1]} != 503 ]]; then
+    status=${BASH_REMATCH[1]}
     break
   fi
   sleep 0.2
 done
 if ! [[ $answer =~ $came ]]; then
-  printf 'no token came out of %s: %s\n' "$model" "$answer" >&2
+  said=${answer##*$'\r\n\r\n'}
+  printf 'no token came out of %s: HTTP %s %s\n' "$model" "$status" "${said//[$'\r\n']/ }" >&2
   exit 1
 fi
 echo "a token came out of $model"
-OLLAMA_HOST=${OLLAMA_HOST%:*}:$READY_PORT ollama serve &
+# Its log would only say once more what the first one's says, with another port.
+OLLAMA_HOST=${OLLAMA_HOST%:*}:$READY_PORT ollama serve >/dev/null 2>&1 &
 door=$!
 wait "$server"
