@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +28,8 @@ from homeport.rehearsal.transport import Rehearsed
 from homeport.resources.bucket import bucket
 from homeport.resources.repository import repository
 from homeport.secret import Secret
+from homeport.spec import TABLES
+from homeport.targets import cloudrun
 from homeport.targets.cloudrun.preflight import CHECKS, Asked, Finding, Findings, Gate, Verdict, preflight
 from homeport.targets.cloudrun.preflight.permissions import needs
 from hub import Hub
@@ -306,3 +311,21 @@ def test_a_hub_that_does_not_answer_is_not_checked() -> None:
     gate = Gate(endpoint="http://127.0.0.1:9", repo="org/gemma", revision="0" * 40, file="model.safetensors")
     found = about(asyncio.run(preflight(google_for(ready()), replace(ASKED, gates=(gate,)))), "hub/org/gemma")
     assert found.verdict is Verdict.NOT_CHECKED
+
+
+def test_what_is_to_be_changed_is_a_key_of_the_file() -> None:
+    """Every `table.key` in the words of findings and of the target is one that the spec has."""
+    folder = Path(cloudrun.__file__).parent
+    words = [
+        node.value
+        for path in folder.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    named = {
+        found.groups()
+        for text in words
+        for found in re.finditer(r"(?<![\w.])(cloudrun|engine|access)\.([a-z_]+)", text)
+    }
+    assert ("cloudrun", "region") in named
+    assert {one for one in named if one[1] not in TABLES[one[0]].model_fields} == set()
