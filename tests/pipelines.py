@@ -13,6 +13,7 @@ from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.resources.traffic import Body, Receipt
 from homeport.secret import Secret
+from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.model import Chosen, choose
 from homeport.targets.cloudrun.target import CloudRunTarget
 
@@ -57,5 +58,5 @@ def target(
 
     return CloudRunTarget(
         google=google, spec=wanted(what.engine, parallel=parallel, isolated=isolated), spec_file=FILE, chosen=what, prove=prove,
-        token=Secret(token) if token else None,
+        token=HubToken(value=Secret(token), source="env:HF_TOKEN") if token else None,
     )  # fmt: skip

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 MODEL, WEIGHTS, KEY, CONTEXT = "rote", "/weights/rote.gguf", "sk-right", 400
+ADAPTER = "tone"
 _TEMPLATE_TOKENS = 6
 _NUMBERS = (
     *("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
@@ -81,6 +82,8 @@ class Defect(StrEnum):
     REDIRECTED = "a redirection instead of a refusal"
     WRONG_MODEL = "another model listed"
     WRONG_WEIGHTS = "other weights loaded"
+    ADAPTER_UNLISTED = "an adapter that is not among the models"
+    ADAPTER_IGNORED = "an adapter for which the base model answers"
     LIST_BROKEN = "an error instead of the list of models"
     PROMPT_CUT = "a prompt silently cut to half of the context"
     PROMPT_CUT_AT_CONTEXT = "a prompt silently cut to the context"
@@ -177,7 +180,10 @@ class Engine:
             return _Reply(500, _error("the list is on fire"))
         if path == "/v1/models":
             name = "other" if self.has(Defect.WRONG_MODEL) else MODEL
-            return _Reply(200, {"object": "list", "data": [{"id": name, "object": "model", "root": weights}]})
+            listed = [{"id": name, "object": "model", "root": weights}]
+            if not self.has(Defect.ADAPTER_UNLISTED):
+                listed.append({"id": ADAPTER, "object": "model", "root": "/adapters/tone"})
+            return _Reply(200, {"object": "list", "data": listed})
         if path == "/props":
             return _Reply(200, {"model_path": weights})
         if path == "/metrics":
@@ -222,7 +228,8 @@ class Engine:
             return _Reply(400, _error("prompt: field required"))
         said = self._said(request, request["prompt"], f" {_COUNTED}")
         choice = {"index": 0, "text": said.message["content"], "finish_reason": said.reason}
-        return _Reply(200, {"id": "text-1", "choices": [choice], "usage": said.usage})
+        model = MODEL if self.has(Defect.ADAPTER_IGNORED) else request["model"]
+        return _Reply(200, {"id": "text-1", "model": model, "choices": [choice], "usage": said.usage})
 
     def _said(self, request: Any, prompt: str, text: str) -> _Said:
         """What comes out for a prompt, as a message."""

@@ -81,15 +81,30 @@ def test_a_gguf_of_a_bucket_comes_into_a_folder(here: Place, tmp_path: Path) -> 
     assert (tmp_path / "model.gguf").read_bytes() == DATA
 
 
-def test_one_bucket_is_carried_into_another_place(here: Place, tmp_path: Path) -> None:
-    async def put() -> None:
+def test_one_bucket_is_copied_into_another_place_by_cloud_storage(here: Place, tmp_path: Path) -> None:
+    async def put() -> int:
         async with here.google() as google:
-            await google.upload(BUCKET, "public/a/model.gguf", DATA)
+            return int((await google.upload(BUCKET, "public/a/model.gguf", DATA))["generation"])
 
-    here.act(put())
-    job = Job(origin=f"gs://{BUCKET}/public", goal=f"gs://{BUCKET}/models/x/1", files=(FILE,))
-    assert run(here, tmp_path, job).returncode == 0
+    file = PinnedFile(path=FILE.path, size=len(DATA), sha256=None, generation=here.act(put()))
+    job = Job(origin=f"gs://{BUCKET}/public", goal=f"gs://{BUCKET}/models/x/1", files=(file,))
+    ran = run(here, tmp_path, job)
+    assert ran.returncode == 0, ran.stdout
+    assert "copied by Cloud Storage" in ran.stdout
     assert here.object("models/x/1/a/model.gguf") == DATA
+
+
+def test_a_gguf_of_a_bucket_without_a_sha256_is_held_against_its_md5(here: Place, tmp_path: Path) -> None:
+    async def put() -> str:
+        async with here.google() as google:
+            return str((await google.upload(BUCKET, "mine/a/model.gguf", DATA))["md5Hash"])
+
+    for md5, code in ((here.act(put()), 0), ("AAAAAAAAAAAAAAAAAAAAAA==", WeightsError.exit_code)):
+        file = PinnedFile(path=FILE.path, size=len(DATA), sha256=None, md5=md5)
+        job = Job(origin=f"gs://{BUCKET}/mine", goal=str(tmp_path), files=(file,), renamed="model.gguf")
+        ran = run(here, tmp_path, job)
+        assert ran.returncode == code, ran.stdout
+    assert f"should have {md5}" in ran.stdout
 
 
 def test_a_damaged_gguf_never_has_its_name(here: Place, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from conftest import ROOT, TAUGHT
 from deployment import google_for
 from homeport import spec
 from homeport.deployed import Deployment
-from homeport.errors import HomeportError, MemoryTooSmall, SpecError, VerificationFailed
+from homeport.errors import HomeportError, MemoryTooSmall, SpecError, VerificationFailed, WeightsError
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Silent
@@ -89,6 +90,11 @@ class Deployer:
     def service(self) -> Any:  # Any: JSON
         kept = self.cloud.store.get("run", "projects/rehearsal/locations/us-central1/services/home")
         return kept.body if kept else None
+
+    @property
+    def objects(self) -> set[str]:
+        """The names of all objects of all buckets."""
+        return {kept.body["name"] for kept in self.cloud.store.of("storage", "storage.objects")}
 
 
 @pytest.fixture(params=list(WAYS))
@@ -242,6 +248,84 @@ async def _with(deployer: Deployer, chosen: Chosen, wanted: spec.Spec) -> CloudR
     return deployer.target(google_for(deployer.cloud), chosen, wanted)
 
 
+def adapter(folder: Path, **config: Any) -> dict[str, str]:  # Any: JSON
+    """A LoRA adapter as PEFT writes it, of no use but to be carried; as `[[engine.lora]]` names it."""
+    folder.mkdir()
+    told = {"peft_type": "LORA", "r": 4, "bias": "none", **config}
+    (folder / "adapter_config.json").write_text(json.dumps(told))
+    (folder / "adapter_model.safetensors").write_bytes(json.dumps(str(folder)).encode())
+    return {"name": folder.name, "source": f"file:{folder}"}
+
+
+def test_adapters_lie_beside_the_weights_and_are_served_as_models_of_their_own(tmp_path: Path) -> None:
+    deployer = Deployer("vllm")
+    lora = [adapter(tmp_path / "tone"), adapter(tmp_path / "terse", r=20)]
+    _, after = deployer.up(deployer.wanted(lora=lora))
+    assert after.pending == ()
+    template = deployer.service["template"]
+    arguments = template["containers"][0]["args"]
+    at = arguments.index("--enable-lora")
+    assert arguments[at + 1 : at + 6] == ["--max-loras", "2", "--max-lora-rank", "32", "--lora-modules"]
+    modules = [json.loads(text) for text in arguments[at + 6 : at + 8]]
+    assert [(one["name"], one["path"]) for one in modules] == [
+        ("tone", "/adapters/tone"), ("terse", "/adapters/terse"),
+    ]  # fmt: skip
+    mounted = {one["name"]: one["mountPath"] for one in template["containers"][0]["volumeMounts"]}
+    assert mounted == {"weights": "/models", "adapter-1": "/adapters/tone", "adapter-2": "/adapters/terse"}
+    digests = dict(one.split("=") for one in template["annotations"]["homeport/adapters"].split(" "))
+    for number, name in enumerate(("tone", "terse"), 1):
+        gcs = next(one["gcs"] for one in template["volumes"] if one["name"] == f"adapter-{number}")
+        assert gcs["readOnly"] is True
+        assert f"only-dir=adapters/own/{name}/{digests[name]}" in gcs["mountOptions"]
+        assert f"adapters/own/{name}/{digests[name]}/homeport-manifest.json" in deployer.objects
+    deployer.down(deployer.wanted(), purge=False)
+    assert any(name.startswith("adapters/own/tone/") for name in deployer.objects)
+    deployer.down(deployer.wanted(), purge=True)
+    assert deployer.objects == set()
+
+
+def test_another_adapter_is_another_revision_and_the_weights_stay(tmp_path: Path) -> None:
+    deployer = Deployer("vllm")
+    lora = adapter(tmp_path / "tone")
+    deployer.up(deployer.wanted(lora=[lora]))
+    (first,) = shares(deployer.service)
+    (tmp_path / "tone" / "adapter_model.safetensors").write_bytes(b"trained for longer")
+    plan, after = deployer.up(deployer.wanted(lora=[lora]))
+    assert {action.resource.id for action in plan.pending} == {
+        "weights/lora-tone", "service/home", "release/home",
+    }  # fmt: skip
+    assert after.pending == ()
+    assert first not in shares(deployer.service)
+
+
+def test_the_room_that_adapters_take_of_the_gpu_is_counted(tmp_path: Path) -> None:
+    deployer = Deployer("vllm")
+    many = [adapter(tmp_path / f"tone-{number}", r=512) for number in range(3)]
+    taken = []
+    for lora in ([], many[:1], many):
+        chosen = asyncio.run(
+            choose(deployer.wanted(lora=lora), Path("/x/homeport.toml"), find_home(), Silent())
+        )
+        best = chosen.estimate.best
+        assert best is not None
+        assert best.footprint is not None
+        taken.append({term.what: term.size for term in best.footprint.fixed}.get("LoRA", 0))
+    assert taken[0] == 0
+    assert taken[2] == 3 * taken[1] > 0
+
+
+def test_a_folder_without_an_adapters_configuration_is_no_adapter() -> None:
+    wanted = Deployer("vllm").wanted(lora=[{"name": "tone", "source": f"file:{FOLDER}"}])
+    with pytest.raises(WeightsError, match=r"has no adapter_config\.json"):
+        asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+
+
+def test_ollama_refuses_adapters_and_says_why(tmp_path: Path) -> None:
+    wanted = Deployer("ollama").wanted(lora=[adapter(tmp_path / "tone")])
+    with pytest.raises(SpecError, match="loads the whole of it anew"):
+        asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+
+
 def test_a_streamed_model_is_read_from_the_buckets_address_within_a_bounded_memory() -> None:
     wanted = Deployer("vllm").wanted()
     wanted = wanted.model_copy(update={"cloudrun": spec.CloudRun(way="stream")})
@@ -286,7 +370,7 @@ def test_a_model_that_fits_no_gpu_is_refused_with_what_would_fit() -> None:
 
 
 def test_settings_that_the_engine_cannot_honour_are_refused() -> None:
-    with pytest.raises(SpecError, match="ollama takes no lora, extra_args or dtype"):
+    with pytest.raises(SpecError, match="ollama takes no extra_args or dtype"):
         asyncio.run(
             choose(
                 Deployer("ollama").wanted(dtype="float16"), Path("/x/homeport.toml"), find_home(), Silent()

@@ -11,7 +11,7 @@ import pytest
 
 from homeport import catalog, engines
 from homeport.catalog import Published
-from homeport.engines import Installation, Launch, Request, llamacpp, ollama, vllm
+from homeport.engines import Installation, Launch, Request, llamacpp, ollama, vllm, vllm_adapter
 from homeport.engines.footprint import Sizing
 from homeport.errors import (
     EngineFailed,
@@ -105,10 +105,69 @@ def test_vllm_refuses_flags_that_homeport_promises_something_about(flag: str) ->
 
 
 def test_vllm_serves_adapters_as_models_of_their_own(tmp_path: Path) -> None:
-    adapted = replace(request_of(tmp_path), adapters={"tone": tmp_path / "tone", "terse": tmp_path / "terse"})
-    assert f"--enable-lora --lora-modules tone={tmp_path}/tone terse={tmp_path}/terse" in flags(
-        vllm.launch(adapted, installed("vllm"))
+    adapters = {"tone": Path("/a/tone"), "terse": Path("/a b/terse,1=2")}
+    command = vllm.launch(
+        replace(request_of(tmp_path), adapters=adapters, adapter_rank=64), installed("vllm")
+    ).command
+    at = command.index("--enable-lora")
+    assert command[at : at + 6] == (
+        "--enable-lora",
+        "--max-loras",
+        "2",
+        "--max-lora-rank",
+        "64",
+        "--lora-modules",
     )
+    assert [json.loads(text) for text in command[at + 6 : at + 8]] == [
+        {"name": name, "path": str(path), "base_model_name": "gemma-4-e2b"} for name, path in adapters.items()
+    ]
+
+
+def config(**changed: Any) -> bytes:
+    return json.dumps(
+        {"peft_type": "LORA", "r": 8, "bias": "none", "modules_to_save": None, **changed}
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    ("changed", "rank"),
+    [
+        ({}, 8),
+        ({"init_lora_weights": "gaussian"}, 8),
+        ({"r": 9}, 16),
+        ({"r": 512}, 512),
+        ({"rank_pattern": {"q_proj": 100}}, 128),
+    ],
+)
+def test_an_adapter_gets_room_in_the_next_rank_that_vllm_knows(changed: dict[str, Any], rank: int) -> None:
+    assert vllm_adapter.rank(config(**changed), "tone") == rank
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"r": 1024}, "rank 1024, and vllm serves 512 at most"),
+        ({"use_dora": True}, "trained with DoRA"),
+        (
+            {"modules_to_save": ["lm_head"], "bias": "all"},
+            r"lm_head as a whole \(modules_to_save\) and biases",
+        ),
+        ({"init_lora_weights": "pissa"}, "init_lora_weights = 'pissa'"),
+    ],
+)
+def test_an_adapter_that_vllm_would_refuse_at_its_start_is_refused_before(
+    changed: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(SpecError, match=why):
+        vllm_adapter.rank(config(**changed), "tone")
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"[]", b'{"peft_type": "LORA"}', config(peft_type="IA3"), config(r="8")]
+)
+def test_what_is_no_lora_adapter_is_called_so(text: bytes) -> None:
+    with pytest.raises(WeightsError, match="tone"):
+        vllm_adapter.rank(text, "tone")
 
 
 def test_vllm_ends_answers_at_the_tokens_of_a_pretrained_models_stop_strings(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from homeport.resources.image import Image
 from homeport.resources.object import Object
 from homeport.resources.stored import StoredWeights
 from homeport.secret import Secret
+from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.model import choose
 from test_cloudrun_target import WAYS, Deployer
 
@@ -40,7 +41,7 @@ def resources(engine: str = "vllm") -> list[Resource]:
     wanted = deployer.wanted()
     chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
     target = deployer.target(google_for(deployer.cloud), chosen, wanted)
-    return replace(target, token=Secret(TOKEN)).resources()
+    return replace(target, token=HubToken(value=Secret(TOKEN), source="env:HF_TOKEN")).resources()
 
 
 def from_a_hub(things: list[Resource], *, sha256: bool = True) -> list[Resource]:

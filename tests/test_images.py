@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import psutil
 import pytest
 
 from building import ACCOUNT, BUCKET, PIECE, REGION, TOKEN, VERSION, Place, place
@@ -27,7 +28,7 @@ DATA = Random(5).randbytes(PIECE + 99)
 FILE = PinnedFile(path="tiny.gguf", size=len(DATA), sha256=hashlib.sha256(DATA).hexdigest())
 BASE = engine_image("ollama").pinned
 LIBRARY = ollama_recipe(
-    base=BASE, model_name="gemma", weights="gemma4:e4b", environment={"OLLAMA_HOST": "0.0.0.0:8080"}
+    base=BASE, model_name="gemma", weights="gemma4:e4b", serving={"/homeport/serve.sh": "#!/bin/bash\n"}
 )
 
 
@@ -73,18 +74,20 @@ def test_a_library_model_is_built_into_an_image_that_is_deployed_by_digest(here:
     assert table["base"] == BASE
     assert (table["entrypoint"], table["cmd"]) == (["/bin/ollama"], ["serve"])
     assert table["env"] == {
-        "OLLAMA_MODELS": "/models/ollama", "OLLAMA_NOPRUNE": "1", "OLLAMA_HOST": "0.0.0.0:8080",
+        "OLLAMA_MODELS": "/models/ollama", "OLLAMA_NOPRUNE": "1",
     }  # fmt: skip
     assert table["labels"] == {
         "homeport.engine": "ollama", "homeport.model": "gemma", "homeport.weights": "ollama:gemma4:e4b",
     }  # fmt: skip
     assert (root / "models/Modelfile").read_text() == "FROM gemma4:e4b\n"
+    assert (root / "homeport/serve.sh").read_text() == "#!/bin/bash\n"
 
 
 def test_a_gguf_of_ones_own_lies_in_the_image_with_the_right_bytes(here: Place) -> None:
     recipe = ollama_recipe(base=BASE, model_name="mine", weights=own(here), parameters={"num_ctx": "2048"})
     table, root = made(here, built(here, recipe))
     assert table["labels"]["homeport.gguf"] == "/models/model.gguf"
+    assert table["labels"]["homeport.weights"] == f"sha256:{FILE.sha256}"
     assert (root / "models/model.gguf").read_bytes() == DATA
     assert (root / "models/Modelfile").read_text() == "FROM /models/model.gguf\nPARAMETER num_ctx 2048\n"
 
@@ -142,7 +145,7 @@ def test_an_unchanged_image_is_there_and_is_not_built_again(here: Place) -> None
         {"weights": Gguf(origin="hf:org/tiny@1", file=FILE)},
         {"parameters": {"num_ctx": "1"}},
         {"template": "{{ .Prompt }}"},
-        {"environment": {"OLLAMA_HOST": "0.0.0.0:9"}},
+        {"serving": {"/homeport/serve.sh": "other"}},
     ],
 )
 def test_whatever_goes_into_an_image_changes_its_tag(other: dict[str, Any]) -> None:
@@ -172,7 +175,7 @@ def test_what_no_build_can_fetch_is_refused(source: str) -> None:
 
 def test_values_of_more_than_one_line_are_refused() -> None:
     with pytest.raises(SpecError, match="more than one line"):
-        ollama_recipe(base=BASE, model_name="m", weights="x", environment={"A": "1\nRUN evil"})
+        ollama_recipe(base=BASE, model_name="1\nRUN evil", weights="x")
     with pytest.raises(SpecError, match='"""'):
         ollama_recipe(base=BASE, model_name="m", weights="x", template='"""')
 
@@ -193,10 +196,14 @@ def bake(folder: Path, **env: str) -> tuple[int, list[str]]:
     (folder / "ollama").chmod(0o755)
     (folder / "bake.sh").write_text(LIBRARY.files["bake.sh"])
     log = folder / "log"
-    told = {"PATH": f"{folder}:{os.environ['PATH']}", "LOG": str(log), **env}
+    told = {"PATH": f"{folder}:{os.environ['PATH']}", "LOG": str(log), "TMPDIR": str(folder), **env}
     ran = subprocess.run(
         ["sh", "bake.sh"], cwd=folder, env=told, capture_output=True, timeout=30, check=False
     )
+    begun = [
+        one for one in psutil.process_iter(["environ"]) if (one.info["environ"] or {}).get("LOG") == str(log)
+    ]
+    assert not psutil.wait_procs(begun, timeout=10)[1], "its servers go with it, whatever came of it"
     return ran.returncode, log.read_text().splitlines()
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +28,8 @@ from homeport.rehearsal.transport import Rehearsed
 from homeport.resources.bucket import bucket
 from homeport.resources.repository import repository
 from homeport.secret import Secret
+from homeport.spec import TABLES
+from homeport.targets import cloudrun
 from homeport.targets.cloudrun.preflight import CHECKS, Asked, Finding, Findings, Gate, Verdict, preflight
 from homeport.targets.cloudrun.preflight.permissions import needs
 from hub import Hub
@@ -185,7 +190,7 @@ def test_a_bucket_of_somebody_else_says_which_name_to_change() -> None:
     act(bucket(theirs, "x", ASKED.bucket, "us-central1").create({}, Silent()))
     found = about(looked(cloud), f"bucket/{ASKED.bucket}")
     assert found.verdict is Verdict.PROBLEM
-    assert "cloudrun.bucket" in found.hint
+    assert "set `name` in homeport.toml" in found.hint
 
 
 @pytest.mark.parametrize(
@@ -275,7 +280,7 @@ def gate_of(hub: Hub, *, token: str | None, gated: bool = True, file: str = "mod
         file=file,
         token=Secret(token) if token else None,
     )
-    asked = replace(ASKED, gate=gate)
+    asked = replace(ASKED, gates=(gate,))
     return about(asyncio.run(preflight(google_for(ready()), asked)), "hub/org/gemma")
 
 
@@ -288,7 +293,7 @@ def test_an_open_gate_is_seen_without_a_byte_of_the_weights(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("token", "file", "says"),
     [
-        ("hf_left_out", "model.safetensors", "gate is closed: this token"),
+        ("hf_left_out", "model.safetensors", "gate is closed: this token may not fetch"),
         (None, "model.safetensors", "gate is closed: nobody without a token"),
         ("hf_mistyped", "model.safetensors", "does not know this token"),
         ("hf_let_in", "absent.safetensors", "the hub has no org/gemma"),
@@ -298,10 +303,29 @@ def test_a_closed_gate_says_why_and_shows_no_token(hub: Hub, token: str | None, 
     found = gate_of(hub, token=token, file=file)
     assert found.verdict is Verdict.PROBLEM
     assert says in found.text
+    assert f"{hub.address}/" in found.hint
     assert "hf_" not in str(found.as_json())
 
 
 def test_a_hub_that_does_not_answer_is_not_checked() -> None:
     gate = Gate(endpoint="http://127.0.0.1:9", repo="org/gemma", revision="0" * 40, file="model.safetensors")
-    found = about(asyncio.run(preflight(google_for(ready()), replace(ASKED, gate=gate))), "hub/org/gemma")
+    found = about(asyncio.run(preflight(google_for(ready()), replace(ASKED, gates=(gate,)))), "hub/org/gemma")
     assert found.verdict is Verdict.NOT_CHECKED
+
+
+def test_what_is_to_be_changed_is_a_key_of_the_file() -> None:
+    """Every `table.key` in the words of findings and of the target is one that the spec has."""
+    folder = Path(cloudrun.__file__).parent
+    words = [
+        node.value
+        for path in folder.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    named = {
+        found.groups()
+        for text in words
+        for found in re.finditer(r"(?<![\w.])(cloudrun|engine|access)\.([a-z_]+)", text)
+    }
+    assert ("cloudrun", "region") in named
+    assert {one for one in named if one[1] not in TABLES[one[0]].model_fields} == set()

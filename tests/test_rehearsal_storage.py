@@ -342,6 +342,36 @@ def test_copies_share_bytes_and_keep_them_when_the_first_goes(cloud: Cloud) -> N
     act(work())
 
 
+def test_a_copy_to_another_region_takes_as_many_requests_as_it_is_allowed_bytes(cloud: Cloud) -> None:
+    async def work() -> None:
+        raw = Raw(cloud)
+        await make(raw)
+        await raw.send("POST", f"{S}/b?project=rehearsal", {"name": "elsewhere", "location": "EU"})
+        data = b"x" * (2 * 2**20 + 7)
+        await raw.send(
+            "POST",
+            "storage.googleapis.com/upload/storage/v1/b/elsewhere/o?uploadType=media&name=o",
+            content=data,
+        )
+        url, token = f"{S}/b/elsewhere/o/o/rewriteTo/b/weights/o/p?maxBytesRewrittenPerCall={2**20}", ""
+        for written in (2**20, 2**21):
+            part = (await raw.send("POST", f"{url}{token}")).body
+            assert (part["done"], part["totalBytesRewritten"], "resource" in part) == (
+                False,
+                str(written),
+                False,
+            )
+            token = f"&rewriteToken={part['rewriteToken']}"
+        other = f"{S}/b/elsewhere/o/o/rewriteTo/b/weights/o/q?maxBytesRewrittenPerCall={2**20}{token}"
+        assert (await raw.send("POST", other)).status == 400
+        assert (await raw.send("POST", f"{url[:-1]}{token}")).status == 400
+        last = (await raw.send("POST", f"{url}{token}")).body
+        assert (last["done"], last["totalBytesRewritten"]) == (True, str(len(data)))
+        assert (await raw.send("GET", f"{S}/b/weights/o/p?alt=media")).content == data
+
+    act(work())
+
+
 def test_metadata_change_without_a_new_generation(cloud: Cloud) -> None:
     async def work() -> None:
         raw = Raw(cloud)

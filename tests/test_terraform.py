@@ -28,6 +28,7 @@ from homeport.resources.rest import Rest
 from homeport.resources.secret import SecretVersion
 from homeport.resources.stored import StoredWeights
 from homeport.secret import Secret
+from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.model import choose
 from terraformed import READY, REASON, Folder, Key, requests, root_of, unordered, waits
 from test_cloudrun_target import Deployer
@@ -52,7 +53,7 @@ class Variant:
         **cloudrun: object,
     ) -> None:
         self._deployer = Deployer(engine)
-        self._token = Secret(TOKEN) if token else None
+        self._token = HubToken(value=Secret(TOKEN), source="env:HF_TOKEN") if token else None
         callers = {"callers": ["user:friend@example.com", "group:team@example.com"]}
         table = self._deployer.wanted().model_dump() | {
             "cloudrun": cloudrun,

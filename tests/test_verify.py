@@ -23,7 +23,7 @@ from homeport.secret import Secret
 from homeport.verify import CHECKS, Finding, Outcome, Report, Result, Subject, access, reasoning, run, verify
 from homeport.verify.check import Check
 from homeport.verify.reasoning import is_right, wilson
-from scripted_engine import CONTEXT, KEY, MODEL, WEIGHTS, Defect, Engine
+from scripted_engine import ADAPTER, CONTEXT, KEY, MODEL, WEIGHTS, Defect, Engine
 
 NAMES = tuple(check.name for check in CHECKS)
 ALL_PATHS = access.paths()
@@ -71,6 +71,7 @@ def promised(served: Engine, *, model: str = "gemma-4-e2b", **others: Any) -> Su
         weights_path=WEIGHTS,
         weights_digest="ab" * 32,
         weights_intact=True,
+        adapters=(ADAPTER,),
     )
     return replace(subject, **others)
 
@@ -125,6 +126,7 @@ FOUND: dict[Defect, Mapping[str, str]] = {
     Defect.STREAM_NO_TEXT: {"stream": "the chunks carry no text"},
     Defect.STREAM_TWO_IDS: {"stream": "the chunks of one stream have several ids"},
     Defect.EMPTY: {
+        "identity": "the adapter tone is listed, and generates nothing",
         **alike("the answer is empty", "chat", "determinism"),
         "stream": "the chunks carry no text",
         "stop": "the answer is too short to stop in the middle of it",
@@ -174,6 +176,8 @@ FOUND: dict[Defect, Mapping[str, str]] = {
         "key": "not refused: GET /metrics with no key gets 200; GET /v1/models with no key gets 200"
     },
     Defect.REDIRECTED: {"key": "not refused: GET / with no key gets 302"},
+    Defect.ADAPTER_UNLISTED: {"identity": "the adapters tone are not among the models it lists: rote"},
+    Defect.ADAPTER_IGNORED: {"identity": "the adapter tone was asked, and rote answered"},
     Defect.WRONG_MODEL: {"identity": "rote is not among the models it lists: other"},
     Defect.WRONG_WEIGHTS: {"identity": "the engine has loaded /weights/other.gguf, not /weights/rote.gguf"},
     Defect.LIST_BROKEN: {"identity": "the endpoint refused (500): the list is on fire"},

@@ -27,6 +27,7 @@ from scripted_engine import KEY, MODEL, Engine
 PARENT = "v2/projects/rehearsal/locations/us-central1/services"
 WEIGHTS, ANNOTATION, PREFIX = "ab" * 32, "homeport.dev/weights", "models/org/name/commit"
 DIGEST = "sha256:" + "cd" * 32
+ADAPTER, ADAPTED = "adapters/org/tone/commit", f"tone={'ef' * 32}"
 STRANGER, ELSEWHERE = Secret("stranger"), Secret("elsewhere")
 NAMES = {check.name for check in CLOUD_CHECKS}
 
@@ -39,7 +40,7 @@ def live() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:  # Any: JSO
     body = {
         "ingress": "INGRESS_TRAFFIC_ALL",
         "template": {
-            "annotations": {ANNOTATION: WEIGHTS},
+            "annotations": {ANNOTATION: WEIGHTS, "homeport/adapters": ADAPTED},
             "maxInstanceRequestConcurrency": 4,
             "scaling": {"maxInstanceCount": 1},
             "nodeSelector": {"accelerator": "nvidia-l4"},
@@ -75,7 +76,11 @@ def live() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:  # Any: JSO
     # What needs a bucket and an image of one's own in the rehearsal.
     options = [f"only-dir={PREFIX}", "implicit-dirs=false"]
     revision["volumes"] = [
-        {"name": "weights", "gcs": {"bucket": "w", "readOnly": True, "mountOptions": options}}
+        {"name": "weights", "gcs": {"bucket": "w", "readOnly": True, "mountOptions": options}},
+        {
+            "name": "adapter-1",
+            "gcs": {"bucket": "w", "readOnly": True, "mountOptions": [f"only-dir={ADAPTER}"]},
+        },
     ]
     revision["containerStatuses"] = [
         {"name": "serving", "imageDigest": f"us-docker.pkg.dev/org/repo/vllm@{DIGEST}"}
@@ -113,7 +118,9 @@ def deployed(front: Front | None = None, **changes: Any) -> Deployed:
             max_instances=1,
             weights_digest=WEIGHTS,
             weights_annotation=ANNOTATION,
-            weights_prefix=PREFIX,
+            prefixes=frozenset((PREFIX, ADAPTER)),
+            adapters=ADAPTED,
+            adapters_annotation="homeport/adapters",
         ),
         sender=front or Front(),
         bucket_digest=WEIGHTS,
@@ -156,7 +163,9 @@ DEFECTS: dict[str, tuple[Change, str, str]] = {
     "no mount": (lambda d: d.revision["volumes"].clear(), "mount", "no bucket is mounted"),
     "another image": (lambda d: change(d.revision["containerStatuses"][0], imageDigest="x@sha256:" + "0" * 64), "image", "sha256:000000000000"),
     "other weights": (lambda d: change(d.revision["annotations"], **{ANNOTATION: "0" * 64}), "weights", "made for 000000000000"),
-    "unnamed weights": (lambda d: d.revision["annotations"].clear(), "weights", "no weights that it names"),
+    "no adapter": (lambda d: d.revision["volumes"].pop(), "mount", f"not mounted: {ADAPTER}"),
+    "other adapters": (lambda d: change(d.revision["annotations"], **{"homeport/adapters": "tone=0"}), "weights", "made for tone=0, and the bucket holds tone="),
+    "unnamed weights": (lambda d: d.revision["annotations"].pop(ANNOTATION), "weights", "no weights that it names"),
     "another GPU": (lambda d: change(d.revision["nodeSelector"], accelerator="nvidia-rtx-pro-6000"), "size", "GPU is nvidia-rtx-pro-6000"),
     "no GPU": (lambda d: d.revision["containers"][0]["resources"]["limits"].pop("nvidia.com/gpu"), "size", "GPUs is 0"),
     "concurrency": (lambda d: change(d.revision, maxInstanceRequestConcurrency=80), "size", "concurrency is 80, not 4"),

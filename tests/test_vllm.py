@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import struct
+from pathlib import Path
+from random import Random
 
 import httpx2
 import psutil
@@ -15,6 +18,7 @@ from test_up import processes_of
 pytestmark = pytest.mark.vllm
 
 SAFETENSORS = ROOT / ".cache" / "models" / "gemma-3-270m-safetensors"
+TAUGHT_FOLDER = ROOT / "tests" / "models" / "gemma-4-taught"
 VLLM = ROOT / ".venv-vllm" / "bin"
 SECRET = "sk-of-the-test"
 
@@ -49,6 +53,50 @@ def test_an_unknown_flag_is_told_by_its_name(vllm: User) -> None:
     refused = vllm.run("up", "--yes", "--no-verify", code=10, timeout=300)
     assert "vLLM does not know: --no-such-flag" in refused.err
     assert processes_of(vllm) == []
+
+
+def test_adapters_are_served_as_models_of_their_own(vllm: User) -> None:
+    """One that changes nothing, and one that changes all: what each answers tells which of them was asked."""
+    lora = "".join(
+        f'[[engine.lora]]\nname = "{name}"\nsource = "file:{_adapter(vllm.folder / name, scale)}"\n'
+        for name, scale in (("as-before", 0.0), ("otherwise", 8.0))
+    )
+    vllm.write(
+        f'model = "file:{TAUGHT_FOLDER}"\n'
+        f'[engine]\nkind = "vllm"\ncontext = 512\nparallel = 2\n{lora}[local]\nport = 0\n'
+    )
+    up = vllm.run("up", "--yes", "--json", code=None, timeout=900)
+    results = {result["name"]: result for result in (up.json.get("report") or {}).get("results", ())}
+    assert results["identity"]["outcome"] == "passed", up.err
+    assert "with the adapters as-before, otherwise" in results["identity"]["detail"]
+    asked = {"prompt": "The capital of France", "max_tokens": 12, "temperature": 0}
+    root = up.json["endpoint"]["base_url"]
+    texts = {}
+    for name in (up.json["endpoint"]["model"], "as-before", "otherwise"):
+        came = httpx2.post(
+            f"{root}/completions", json={"model": name, **asked}, trust_env=False, timeout=120
+        ).json()
+        assert came["model"] == name
+        texts[name] = came["choices"][0]["text"]
+    assert texts["as-before"] == texts[up.json["endpoint"]["model"]] != texts["otherwise"]
+
+
+def _adapter(folder: Path, scale: float) -> Path:
+    """A LoRA adapter of rank 4 as PEFT writes it, for two layers of the taught Gemma 4."""
+    folder.mkdir()
+    told = {"peft_type": "LORA", "r": 4, "lora_alpha": 4, "target_modules": ["o_proj"], "bias": "none"}
+    (folder / "adapter_config.json").write_text(json.dumps(told))
+    random, header, data = Random(7), {}, b""
+    for layer in (0, 1):
+        for half, shape in (("A", (4, 256)), ("B", (128, 4))):
+            size = shape[0] * shape[1]
+            values = [random.uniform(-1, 1) * (scale if half == "B" else 1.0) for _ in range(size)]
+            name = f"base_model.model.model.layers.{layer}.self_attn.o_proj.lora_{half}.weight"
+            header[name] = {"dtype": "F32", "shape": shape, "data_offsets": (len(data), len(data) + 4 * size)}
+            data += struct.pack(f"<{size}f", *values)
+    text = json.dumps(header).encode()
+    (folder / "adapter_model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
+    return folder
 
 
 def _nothing_shows_the_key(user: User) -> None:

@@ -21,6 +21,7 @@ from homeport.rehearsal.cloud import Cloud
 from homeport.rehearsal.steps import Acted, Ran, Running, Step
 from homeport.resources.release import Prove
 from homeport.secret import Secret
+from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.model import Chosen, Pinned, choose
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.weights.carrier import MANIFEST
@@ -52,7 +53,9 @@ class Wanted:
             spec_file=SPEC_FILE,
             chosen=self.chosen,
             prove=prove,
-            token=Secret(self.token) if self.spec.cloudrun and self.spec.cloudrun.hub_token else None,
+            token=HubToken(value=Secret(self.token), source="env:T")
+            if self.spec.cloudrun and self.spec.cloudrun.hub_token
+            else None,
             canary=self.canary,
         )
 

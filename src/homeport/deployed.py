@@ -5,32 +5,35 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from homeport import google
-from homeport.errors import Declined, HomeportError, OperationFailed
+from homeport.errors import Declined, GatedModel, HomeportError, OperationFailed, UnknownModel
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Progress, Silent
 from homeport.reconcile import Halt, Plan, apply, destroy, patient
-from homeport.resources.rest import Rest
 from homeport.resources.traffic import Body, Receipt, latest, receipts, shares
 from homeport.secret import Secret, resolve
-from homeport.spec import Access, CloudRun, Spec, load
+from homeport.spec import CloudRun, Spec, load
+from homeport.targets.cloudrun import hub_token
 from homeport.targets.cloudrun.body import MARK
-from homeport.targets.cloudrun.foundations import Foundations
+from homeport.targets.cloudrun.everything import everything
+from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.logs import logs, starts
-from homeport.targets.cloudrun.model import choose, expected_start
+from homeport.targets.cloudrun.model import Chosen, choose, expected_start
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.preflight import Findings
+from homeport.targets.cloudrun.promise import promise_of
 from homeport.targets.cloudrun.proof import Promise, Verifier, endpoint_of, least_instances, live, receipt_of
-from homeport.targets.cloudrun.target import WEIGHTS, CloudRunTarget, callers, names_of, release
-from homeport.verify import CHECKS, Report, Subject
+from homeport.targets.cloudrun.target import ADAPTED, WEIGHTS, CloudRunTarget, names_of, release
+from homeport.targets.cloudrun.why import cause
+from homeport.verify import CHECKS, Report
 from homeport.verify.check import OnResult, refuse_unknown
-from homeport.verify.cloud import CLOUD_CHECKS, Planned
+from homeport.verify.cloud import CLOUD_CHECKS
 from homeport.verify.cold import Asleep, and_cold_start
 
 if TYPE_CHECKING:
@@ -58,6 +61,12 @@ class Deployment:
     spec_file: Path
     via: str
     """A rehearsal's address, which stands in for Cloud Run's own; '' for Google's."""
+    token: Secret | None = None
+    """The hub's, where it was given; else it is that of the file, or is looked for once the hub wants one."""
+    env_token: str = field(default="", repr=False)
+    """What stands in the environment for it."""
+    ask_token: hub_token.Ask | None = None
+    """Asks a person for it."""
 
     @property
     def names(self) -> Names:
@@ -75,7 +84,7 @@ class Deployment:
 
         Reads only; weights that no cloud can reach are brought to this machine.
         """
-        return await (await self._target(progress or Silent())).plan()
+        return await (await self._target(progress or Silent(), asking=True)).plan()
 
     async def up(
         self,
@@ -92,7 +101,9 @@ class Deployment:
         """
         progress = progress or Silent()
         reports: list[Report] = []
-        wanted = await self._target(progress, on_result=on_result, reports=reports, canary=canary)
+        wanted = await self._target(
+            progress, on_result=on_result, reports=reports, canary=canary, asking=True
+        )
         plan, findings = await wanted.plan()
         if plan.pending:
             findings.stop()
@@ -105,7 +116,7 @@ class Deployment:
                     changed = await self._look_again(wanted, plan, findings, progress, halt)
                     changed = {**changed, **(await apply(plan, progress, halt)).seconds}
             except OperationFailed as error:
-                raise await self._why(error, wanted.chosen.engine) from error
+                raise await cause(self.google, self.path, error, wanted.chosen.engine) from error
         service = await live(self.google, self.path)
         return Up(
             endpoint=self._endpoint(service),
@@ -133,7 +144,8 @@ class Deployment:
         """What `up` would make, as files of another tool, by name. Raises what `export` raises."""
         from homeport.export import export
 
-        target = await self._target(progress or Silent())
+        # What is exported must make all of it where nothing is yet, so weights that lie there already count, too.
+        target = await self._asked(await self._target(progress or Silent()), anew=True)
         return export(kind, target.resources())
 
     async def verify(
@@ -186,7 +198,8 @@ class Deployment:
         Returns what went. Raises the first error, and `HomeportError` where anything is left.
         """
         kept = () if purge else ("bucket/", "secret/", "secret-version/")
-        things = [one for one in self._all() if one.id != "apis" and not one.id.startswith(kept or ("\0",))]
+        every = everything(self.google, self.spec, self.names)
+        things = [one for one in every if one.id != "apis" and not one.id.startswith(kept or ("\0",))]
         progress = progress or Silent()
         async with patient(progress) as halt:
             came = await destroy(things, progress, halt)
@@ -213,6 +226,7 @@ class Deployment:
             "engine": marks.get(f"{MARK}engine", ""),
             "image": marks.get(f"{MARK}image", ""),
             "weights": marks.get(WEIGHTS, ""),
+            "adapters": marks.get(ADAPTED, ""),
             "traffic": shares(service),
             "verified": {name: {"at": one.at, "counts": dict(one.counts)} for name, one in known.items()},
         }  # fmt: skip
@@ -250,8 +264,10 @@ class Deployment:
         on_result: OnResult | None = None,
         reports: list[Report] | None = None,
         canary: tuple[int, ...] = (),
+        asking: bool = False,
     ) -> CloudRunTarget:
-        chosen = await choose(self.spec, self.spec_file, find_home(), progress)
+        """All that is wanted. With `asking` the hub is asked whether it gives what is not in the bucket yet."""
+        chosen, token = await self._chosen(progress, self.ask_token if asking else None)
 
         async def prove(service: Body, revision: str, url: str) -> Receipt:
             promise = await self._promise(target, service, url)
@@ -265,10 +281,12 @@ class Deployment:
             spec=self.spec,
             spec_file=self.spec_file,
             chosen=chosen,
-            token=self._token(),
+            token=token,
             prove=prove,
             canary=canary,
         )
+        if asking:
+            target = await self._asked(target)
         return target
 
     def _verifier(self, on_result: OnResult | None, only: tuple[str, ...] = ()) -> Verifier:
@@ -282,90 +300,78 @@ class Deployment:
             on_result=on_result,
         )
 
-    async def _promise(self, target: CloudRunTarget, service: Body, url: str) -> Promise:
-        launch, stored, settings = target.launch, target.stored, target.settings
-        lies = await stored.read() if stored is not None else None
-        made = await target.image.read()
-        planned = Planned(
-            image_digest=made["digest"] if made else "",
-            gpu=target.shape.gpu,
-            concurrency=launch.parallel,
-            max_instances=settings.max_instances,
-            ingress=str(target.service.wanted["ingress"]),
-            public=self.spec.access.public,
-            zonal_redundancy=settings.zonal_redundancy,
-            weights_digest=lies["digest"] if lies and not target.baked else "",
-            weights_annotation=WEIGHTS,
-            weights_prefix=stored.prefix if stored and target.way.startswith("fuse") else "",
-        )
-        subject = Subject(
-            endpoint=self._endpoint(service, url, launch.model),
-            model=target.chosen.model,
-            engine=launch.engine,
-            context=launch.context,
-            parallel=launch.parallel,
-            tools=launch.tools,
-            weights_path=launch.weights,
-            weights_digest=lies["digest"] if lies else "",
-            weights_intact=stored is None or lies is not None,
-        )
-        return Promise(subject=subject, planned=planned, bucket_digest=planned.weights_digest)
+    async def _chosen(self, progress: Progress, ask: hub_token.Ask | None) -> tuple[Chosen, HubToken | None]:
+        """What is served, and the token without which the hub would not even have described it."""
 
-    async def _why(self, error: HomeportError, engine: str) -> HomeportError:
-        """What a failed deployment comes from, in the user's words."""
-        from homeport.targets.cloudrun.why import explain
+        async def chosen(token: HubToken | None) -> Chosen:
+            secret = token.value if token else None
+            return await choose(self.spec, self.spec_file, find_home(), progress, self.google, token=secret)
 
+        given = self._given()
         try:
-            service = await self.google.get("run", self.path)
-            if service.get("terminalCondition", {}).get("state") != "CONDITION_FAILED":
-                return error
-            newest = service.get("latestCreatedRevision", "")
-            short = newest.rpartition("/")[2]
-            revision = await self.google.get("run", f"{self.path}/revisions/{short}") if short else None
-            return await explain(self.google, service, revision, engine)
-        except HomeportError:
-            return error
+            return await chosen(given), given
+        except (GatedModel, UnknownModel) as closed:
+            if given is not None or not closed.url:
+                raise
+            # That of the environment was shown to the hub by the hub's own library.
+            async for token in hub_token.offered(self.google, self.names.secret, closed.url, ask=ask):
+                with suppress(GatedModel, UnknownModel):
+                    return await chosen(token), token
+            raise
 
-    def _token(self) -> Secret | None:
+    async def _asked(self, target: CloudRunTarget, *, anew: bool = False) -> CloudRunTarget:
+        """The same with the hub's gates, and a token for them; `anew` as if no weights were in the bucket yet."""
+        gates = await hub_token.gates(target.weights.all, anew=anew)
+        token = target.token
+        if token is None and gates:
+            token = await hub_token.find(
+                self.google, self.names.secret, gates, env=self.env_token, ask=self.ask_token
+            )
+        value = token.value if token else None
+        return replace(target, token=token, gates=tuple(replace(gate, token=value) for gate in gates))
+
+    async def _promise(self, target: CloudRunTarget, service: Body, url: str) -> Promise:
+        return await promise_of(target, self._endpoint(service, url, target.launch.model))
+
+    def _given(self) -> HubToken | None:
+        """The token that was given by hand, or that the file refers to: it is kept whether or not the hub wants it."""
+        if self.token is not None:
+            return HubToken(value=self.token, source="given through standard input")
         reference = (self.spec.cloudrun or CloudRun()).hub_token
-        return resolve(reference, key="cloudrun.hub_token", base=self.spec_file.parent) if reference else None
-
-    def _all(self) -> list[Any]:  # Any: resources of several kinds
-        """Everything that may be there of it, whatever the file says today of options."""
-        names = self.names
-        settings = (self.spec.cloudrun or CloudRun()).model_copy(update={"network": None, "subnetwork": None})
-        foundations = [
-            Foundations(
-                google=self.google,
-                names=names,
-                cloudrun=settings,
-                access=Access(isolated=True),
-                token=Secret("unused"),
-                baked=baked,
-            ).resources()
-            for baked in (False, True)
-        ]
-        parent = self.path.rpartition("/")[0]
-        from homeport.resources.service import service
-
-        served: Rest = service(self.google, names.name, parent.split("/")[4], {})
-        every = {one.id: one for group in foundations for one in group}
-        return [*every.values(), served, *callers(self.google, self.spec, names)]
+        if not reference:
+            return None
+        value = resolve(reference, key="cloudrun.hub_token", base=self.spec_file.parent)
+        return HubToken(value=value, source=reference)
 
 
 @asynccontextmanager
-async def deployment(file: Path, *, env: Mapping[str, str] | None = None) -> AsyncIterator[Deployment]:
+async def deployment(
+    file: Path,
+    *,
+    env: Mapping[str, str] | None = None,
+    token: Secret | None = None,
+    ask_token: hub_token.Ask | None = None,
+) -> AsyncIterator[Deployment]:
     """
     The endpoint of `file` on Cloud Run, for whoever is logged in.
 
-    `env` is the environment by default. Raises `SpecError`, `NoCredentials`.
+    `env` is the environment by default; `token` is the hub's, and `ask_token` is called once the hub wants one that
+    nobody has given. Raises `SpecError`, `NoCredentials`.
     """
     env = os.environ if env is None else env
     spec_file = await asyncio.to_thread(file.absolute)
     spec = await asyncio.to_thread(load, spec_file)
     project = (spec.cloudrun or CloudRun()).project or ""
     async with await google.from_env(env, project=project) as door:
-        yield Deployment(google=door, spec=spec, spec_file=spec_file, via=env.get("HOMEPORT_GOOGLE_URL", ""))
+        yield Deployment(
+            google=door,
+            spec=spec,
+            spec_file=spec_file,
+            via=env.get("HOMEPORT_GOOGLE_URL", ""),
+            token=token,
+            env_token=env.get(hub_token.VARIABLE, "").strip(),
+            ask_token=ask_token,
+        )
 
 
 __all__ = ["Deployment", "Up", "deployment"]

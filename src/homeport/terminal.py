@@ -89,6 +89,16 @@ class Terminal:
         finally:
             signal.signal(signal.SIGINT, before)
 
+    def ask_secret(self, prompt: str) -> str:
+        """What a person types without its being shown. Raises as `ask` does."""
+        from getpass import getpass
+
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return getpass(prompt, stream=sys.stderr)
+        finally:
+            signal.signal(signal.SIGINT, before)
+
     def error(self, error: HomeportError) -> None:
         """What happened, and what to do."""
         if self.json_output:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from homeport.catalog import Model, gguf_header, inspect, safetensors_header, tensors
 from homeport.catalog.parts import Parts
@@ -23,8 +23,6 @@ from homeport.errors import WeightsError
 from homeport.weights.choose import choose
 
 if TYPE_CHECKING:
-    from httpx2 import Client
-
     from homeport.weights.hub import HubSource
     from homeport.weights.manifest import Format, Pin, PinnedFile
 
@@ -46,6 +44,8 @@ _AT_ONCE = 8
 SILENCE_S = 10.0
 """Seconds without a byte after which a try is given up; there are five tries."""
 _Header = TypeVar("_Header")
+Begin: TypeAlias = "Callable[[PinnedFile, int], bytes]"
+"""Gives the first so many bytes of a file, or all that it has. Several threads call it at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,27 +106,40 @@ def of_hub(source: HubSource, wanted: Format, *, name: str) -> Described:
     if all((cached / file.path).exists() for file in pin.files):
         return of_path(cached / pin.files[0].path if wanted == "gguf" else cached, name=name)
     with client(silence_s=SILENCE_S) as http:
-        reader = _Reader(http, source, pin)
-        if wanted == "gguf":
-            headers = reader.headers((file for file in pin.files), "gguf", gguf_header.parse)
-            return _of_gguf(headers, where=source.text, name=name, fetched=reader.fetched)
-        with TemporaryDirectory(prefix="homeport-") as temporary:
-            folder = Path(temporary)
-            reader.settings(folder)
-            weights = [file for file in pin.files if file.path.endswith(".safetensors")]
-            _check_shards((file.path for file in weights), source.text)
-            found = reader.headers(weights, "safetensors", safetensors_header.parse)
-            try:
-                return _of_folder(folder, found, name=name, fetched=reader.fetched)
-            except WeightsError as error:  # The user knows the repository, not our temporary folder.
-                raise WeightsError(str(error).replace(temporary, source.text), hint=error.hint) from error
+
+        def begin(file: PinnedFile, length: int) -> bytes:
+            return source.begin_of(http, pin, file, length)
+
+        return of_pin(pin, begin, wanted, name=name)
+
+
+def of_pin(pin: Pin, begin: Begin, wanted: Format, *, name: str) -> Described:
+    """
+    What pinned files hold that lie elsewhere, for an engine that loads `wanted`; `begin` reads their beginnings.
+
+    Raises `WeightsError`, and what `begin` raises.
+    """
+    reader = _Reader(begin, pin)
+    if wanted == "gguf":
+        headers = reader.headers((file for file in pin.files), "gguf", gguf_header.parse)
+        return _of_gguf(headers, where=pin.source, name=name, fetched=reader.fetched)
+    with TemporaryDirectory(prefix="homeport-") as temporary:
+        folder = Path(temporary)
+        reader.settings(folder)
+        weights = [file for file in pin.files if file.path.endswith(".safetensors")]
+        _check_shards((file.path for file in weights), pin.source)
+        found = reader.headers(weights, "safetensors", safetensors_header.parse)
+        try:
+            return _of_folder(folder, found, name=name, fetched=reader.fetched)
+        except WeightsError as error:  # The user knows the source, not our temporary folder.
+            raise WeightsError(str(error).replace(temporary, pin.source), hint=error.hint) from error
 
 
 class _Reader:
     """Reads the beginnings of files of one revision, and counts the bytes."""
 
-    def __init__(self, http: Client, source: HubSource, pin: Pin) -> None:
-        self.http, self.source, self.pin = http, source, pin
+    def __init__(self, begin: Begin, pin: Pin) -> None:
+        self._begin, self.pin = begin, pin
         self.lengths: list[int] = []
         """Of every answer. Threads add to it, which a sum would not bear."""
 
@@ -144,7 +157,7 @@ class _Reader:
             while True:
                 data = self.begin(file, length)
                 try:
-                    return parse(data, file.size, f"{self.source.text}, {file.path}")
+                    return parse(data, file.size, f"{self.pin.source}, {file.path}")
                 except NeedsMore as more:
                     # A GGUF tells only how far it could be read: twice as much is few requests, and no gigabytes.
                     length = more.at_least if form == "safetensors" else max(more.at_least, 2 * length)
@@ -163,13 +176,13 @@ class _Reader:
                 continue
             if file.size > _MOST_SETTINGS:
                 raise WeightsError(
-                    f"{self.source.text}, {file.path} has {file.size:,} bytes, more than any settings have",
+                    f"{self.pin.source}, {file.path} has {file.size:,} bytes, more than any settings have",
                     hint="choose another source",
                 )
             (folder / file.path).write_bytes(self.begin(file, file.size))
 
     def begin(self, file: PinnedFile, length: int) -> bytes:
-        data = self.source.begin_of(self.http, self.pin, file, length) if file.size else b""
+        data = self._begin(file, length) if file.size else b""
         self.lengths.append(len(data))
         return data
 

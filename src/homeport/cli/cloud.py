@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,19 +11,26 @@ if TYPE_CHECKING:
     from homeport.deployed import Deployment, Up
     from homeport.endpoint import Endpoint
     from homeport.reconcile import Plan
+    from homeport.secret import Secret
     from homeport.terminal import Terminal
     from homeport.verify import Report
 
 _T = TypeVar("_T")
 
 
-def deployed(file: Path, work: Callable[[Deployment], Awaitable[_T]]) -> _T:
-    """What `work` comes to with the deployment of `file`."""
+def deployed(
+    file: Path,
+    work: Callable[[Deployment], Awaitable[_T]],
+    *,
+    token: Secret | None = None,
+    ask_token: Callable[[str], Secret | None] | None = None,
+) -> _T:
+    """What `work` comes to with the deployment of `file`; see `homeport.deployed.deployment` for the hub's token."""
     from homeport import lifecycle
     from homeport.deployed import deployment
 
     async def all_of_it() -> _T:
-        async with deployment(file) as one:
+        async with deployment(file, token=token, ask_token=ask_token) as one:
             return await work(one)
 
     return lifecycle.run(all_of_it())
@@ -42,8 +50,52 @@ def asking(terminal: Terminal, *, yes: bool) -> Callable[[Plan], bool]:
     return approve
 
 
-def up(terminal: Terminal, file: Path, *, yes: bool, canary: tuple[int, ...] = (), model: str = "") -> Up:
-    """`up`, or with a `model` a swap to it, told as it goes."""
+def hub_token(*, wanted: bool) -> Secret | None:
+    """The first line of standard input, where it is `wanted`. Raises `SpecError` where it is empty."""
+    from homeport.errors import SpecError
+    from homeport.secret import Secret
+
+    if not wanted:
+        return None
+    line = sys.stdin.readline().strip()
+    if not line:
+        raise SpecError(
+            "--hub-token-stdin was said, and nothing came through standard input",
+            hint="such as: pass show hub | homeport up --on cloudrun --yes --hub-token-stdin",
+        )
+    return Secret(line)
+
+
+def _asking_for_token(terminal: Terminal) -> Callable[[str], Secret | None] | None:
+    """Asks a person for the hub's token, where there is one to be asked."""
+    from homeport.secret import Secret
+
+    def ask(page: str) -> Secret | None:
+        terminal.close()
+        terminal.say(
+            f"{page} is not given to everybody: its licence must be accepted there, or it is private"
+        )
+        try:
+            typed = terminal.ask_secret(
+                "a token of the hub that may read it (not shown, kept in Secret Manager): "
+            )
+        except EOFError:
+            return None
+        return Secret(typed.strip()) if typed.strip() else None
+
+    return ask if terminal.interactive else None
+
+
+def up(
+    terminal: Terminal,
+    file: Path,
+    *,
+    yes: bool,
+    canary: tuple[int, ...] = (),
+    model: str = "",
+    token: Secret | None = None,
+) -> Up:
+    """`up`, or with a `model` a swap to it, told as it goes. `token` is the hub's."""
     from homeport.cli.show import report_summary, result_line
 
     async def work(one: Deployment) -> Up:
@@ -56,7 +108,7 @@ def up(terminal: Terminal, file: Path, *, yes: bool, canary: tuple[int, ...] = (
         )
 
     try:
-        came = deployed(file, work)
+        came = deployed(file, work, token=token, ask_token=_asking_for_token(terminal))
     finally:
         terminal.close()
     if not came.changed:
@@ -116,6 +168,7 @@ def status_text(status: dict[str, Any]) -> str:  # Any: JSON
         ("model", f"{status['model']} by {status['engine']}"),
         ("image", status["image"]),
         ("weights", status["weights"] or "in the image"),
+        *(("adapter", one.replace("=", ", ")) for one in status["adapters"].split()),
         ("traffic", traffic),
         *(("verified", receipt) for receipt in receipts or ["never"]),
     ]

@@ -29,6 +29,11 @@ on_option = click.option(
     show_default=True,
     help="This machine, or Cloud Run.",
 )
+hub_token_option = click.option(
+    "--hub-token-stdin",
+    is_flag=True,
+    help="On Cloud Run: read the hub's token, one line, from standard input.",
+)
 name_argument = click.argument("name", required=False)
 _WISHES = (
     click.option("--gpu", help="A GPU of Cloud Run, such as nvidia-l4; by default the file's, else any."),

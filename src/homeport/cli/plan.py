@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from homeport.cli.context import App, file_option, json_option, on_option
+from homeport.cli.context import App, file_option, hub_token_option, json_option, on_option
 
 CHANGES_PENDING = 2
 
@@ -19,18 +19,26 @@ CHANGES_PENDING = 2
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit with 2 where changes are pending, 0 where none are."
 )
+@hub_token_option
 @click.pass_obj
 def command(
-    app: App, file: Path, on: str, json_output: bool, port: int | None, detailed_exitcode: bool
+    app: App,
+    file: Path,
+    on: str,
+    json_output: bool,
+    port: int | None,
+    detailed_exitcode: bool,
+    hub_token_stdin: bool,
 ) -> int:
     """Show what `up` would do, without doing it."""
     from homeport import lifecycle
-    from homeport.cli.cloud import deployed
+    from homeport.cli.cloud import deployed, hub_token
     from homeport.cli.show import plan_text
 
     terminal = app.terminal(json_output=json_output)
     if on == "cloudrun":
-        plan, findings = deployed(file, lambda one: one.plan(progress=terminal))
+        token = hub_token(wanted=hub_token_stdin)
+        plan, findings = deployed(file, lambda one: one.plan(progress=terminal), token=token)
         terminal.close()
         data = {**plan.as_json(), "preflight": findings.as_json()}
     else:

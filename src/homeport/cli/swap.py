@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from homeport.cli.context import App, file_option, json_option
+from homeport.cli.context import App, file_option, hub_token_option, json_option
 
 
 @click.command("swap")
@@ -16,8 +16,11 @@ from homeport.cli.context import App, file_option, json_option
 @json_option
 @click.option("-y", "--yes", is_flag=True, help="Do not ask; where nobody can be asked, this must be said.")
 @click.option("--canary", default="", metavar="10,50", help="Percents of traffic on the way to all of it.")
+@hub_token_option
 @click.pass_obj
-def command(app: App, model: str, file: Path, json_output: bool, yes: bool, canary: str) -> None:
+def command(
+    app: App, model: str, file: Path, json_output: bool, yes: bool, canary: str, hub_token_stdin: bool
+) -> None:
     """
     Serve another MODEL on Cloud Run: beside the old one, verified without traffic, then instead of it.
 
@@ -28,7 +31,8 @@ def command(app: App, model: str, file: Path, json_output: bool, yes: bool, cana
     from homeport.home import writing
 
     terminal = app.terminal(json_output=json_output)
-    cloud.up(terminal, file, yes=yes, canary=percents(canary), model=model)
+    token = cloud.hub_token(wanted=hub_token_stdin)
+    cloud.up(terminal, file, yes=yes, canary=percents(canary), model=model, token=token)
     before = file.read_text(encoding="utf-8")
     after = _with_model(before, model)
     if after != before:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from homeport.cli.context import App, file_option, json_option, on_option
+from homeport.cli.context import App, file_option, hub_token_option, json_option, on_option
 
 if TYPE_CHECKING:
     from homeport.lifecycle import Up
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @click.option(
     "--canary", default="", metavar="10,50", help="On Cloud Run: percents of traffic on the way to all of it."
 )
+@hub_token_option
 @click.pass_obj
 def command(
     app: App, /, file: Path, on: str, json_output: bool, yes: bool, port: int | None, **more: Any
@@ -40,7 +41,8 @@ def command(
 
         if no_verify:
             raise click.UsageError("On Cloud Run nothing has traffic that was not verified: no --no-verify.")
-        cloud.up(terminal, file, yes=yes, canary=percents(more["canary"]))
+        token = cloud.hub_token(wanted=more["hub_token_stdin"])
+        cloud.up(terminal, file, yes=yes, canary=percents(more["canary"]), token=token)
         return 0
     try:
         return _up(terminal, file, yes=yes, port=port, verify=not no_verify)

@@ -47,6 +47,8 @@ class Request:
     """The memory that it takes; None where the model's architecture is not known."""
     adapters: Mapping[str, Path]
     """LoRA adapters, by the name that they are served under."""
+    adapter_rank: int = 0
+    """The rank that all of them have room in; for vllm, where there are any."""
     host: str
     port: int
     keyed: bool
@@ -100,6 +102,8 @@ class Launch:
     """Files that the engine reads, by path, with their text."""
     setup: tuple[Setup, ...] = ()
     health_path: str = "/health"
+    ready_port: int | None = None
+    """Where `health_path` is asked for while it starts, if not at `port`."""
     metrics_path: str | None = "/metrics"
 
     @property

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from homeport.catalog import Model, Published
+from homeport.engines.vllm_adapter import USUAL_RANK
 from homeport.spec import Engine
 
 
@@ -27,6 +28,8 @@ class Sizing:
     weights: Published
     settings: Engine
     device: Device
+    adapter_rank: int = USUAL_RANK
+    """The rank that vllm's LoRA adapters have room in, where there are any."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 from homeport.engines import Format, Installation, Launch, Request, Setup, llamacpp_memory, served_name
 from homeport.errors import HomeportError, PortTaken, SpecError
@@ -19,6 +20,7 @@ FORMAT: Format = "library"
 MOST_SEQUENCES = llamacpp_memory.MOST_SEQUENCES
 footprint = llamacpp_memory.footprint
 INSTALL_HINT = "ollama: see ollama.com/download"
+_SERVER = Path(__file__).parent / "ollama_server" / "serve.sh"
 
 
 def find() -> Installation | None:
@@ -41,9 +43,15 @@ def check(settings: Engine) -> None:
     for key in ("quantization", "tool_parser", "reasoning_parser"):
         if getattr(settings, key) is not None:
             raise SpecError(f"engine.{key} cannot be honoured by ollama", hint=f"remove engine.{key}")
-    if settings.lora or settings.extra_args or settings.dtype != "auto":
+    if settings.lora:
         raise SpecError(
-            "ollama takes no lora, extra_args or dtype from homeport", hint="remove them, or use llamacpp"
+            "ollama serves no adapters beside a model: each is a model of its own to it, and it loads the whole "
+            "of it anew whenever another one is asked for",
+            hint='set engine.kind = "vllm", or merge the adapter into a GGUF of your own',
+        )
+    if settings.extra_args or settings.dtype != "auto":
+        raise SpecError(
+            "ollama takes no extra_args or dtype from homeport", hint="remove them, or use llamacpp"
         )
     if settings.parallel > MOST_SEQUENCES:
         raise SpecError(
@@ -104,20 +112,22 @@ def launch(request: Request, installation: Installation) -> Launch:
 
 
 def _baked(request: Request, installation: Installation) -> Launch:
-    """Ollama in an image that has the model in it: nothing is pulled, and nothing is written."""
+    """Ollama in an image that has the model in it: nothing is pulled, and it is ready when a token came out."""
     settings, model = request.settings, request.model
     tag = model.weights.get("ollama")
     name = served_name(model) if request.served_from or tag is None else tag
+    script = request.folder / _SERVER.name
     return Launch(
         engine="ollama",
         version=installation.version,
-        command=("ollama", "serve"),
+        command=("bash", str(script), name),
         environment={
             "OLLAMA_HOST": f"{request.host}:{request.port}",
             "OLLAMA_KEEP_ALIVE": "-1",
             "OLLAMA_MAX_LOADED_MODELS": "1",
             "OLLAMA_NOPRUNE": "1",
             "HOME": "/tmp",  # noqa: S108 - it writes a key there when it starts, and nothing else is writable
+            "READY_PORT": f"{request.port + 1}",
             **flags(settings),
         },
         model=name,
@@ -129,7 +139,9 @@ def _baked(request: Request, installation: Installation) -> Launch:
         weights=request.served_from or name,
         tools=model.tool_parser is not None,
         ready_within_s=600,
-        health_path="/api/version",
+        files={str(script): _SERVER.read_text(encoding="utf-8")},
+        health_path="/",
+        ready_port=request.port + 1,
         metrics_path=None,
     )
 

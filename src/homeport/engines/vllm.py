@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from homeport.engines import Format, Installation, Launch, Request, served_name, vllm_memory
+from homeport.engines.vllm_adapter import USUAL_RANK
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
 from homeport.spec import Engine
 
@@ -107,7 +108,7 @@ def launch(request: Request, installation: Installation) -> Launch:
     if request.streamed:
         command += ["--load-format", "runai_streamer"]
         environment["RUNAI_STREAMER_MEMORY_LIMIT"] = str(STREAM_BUFFER)
-    command += _lora(request)
+    command += _lora(request, name)
     command += settings.extra_args
     if request.keyed:
         environment["HOMEPORT_KEY_ON_STDIN"] = "1"
@@ -182,11 +183,16 @@ def _files(request: Request) -> tuple[list[str], dict[str, str]]:
     return told, files
 
 
-def _lora(request: Request) -> list[str]:
+def _lora(request: Request, base: str) -> list[str]:
+    """All adapters stay in memory: vLLM reads one that has made room for another anew, from a bucket here."""
     if not request.adapters:
         return []
-    modules = [f"{name}={path}" for name, path in request.adapters.items()]
-    return ["--enable-lora", "--lora-modules", *modules]
+    modules = [
+        json.dumps({"name": name, "path": str(path), "base_model_name": base})
+        for name, path in request.adapters.items()
+    ]
+    room = ["--max-loras", f"{len(modules)}", "--max-lora-rank", f"{request.adapter_rank or USUAL_RANK}"]
+    return ["--enable-lora", *room, "--lora-modules", *modules]
 
 
 def _generation_config(request: Request) -> dict[str, str]:

@@ -33,7 +33,6 @@ _BESIDE = 1126 * 2**20
 What an L4 and an A10G with Qwen2.5 7B (vLLM 0.28, 128 sequences) had less for the cache than the other terms say:
 62,512 and 62,688 tokens. An RTX 4090 had 1.3 GiB more than this leaves, so it errs to the safe side.
 """
-_LORA_RANK = 16
 _ELEMENT_BYTES = {"auto": 2, "bfloat16": 2, "float16": 2, "float32": 4}
 _CPU_SERVER = 4 * 2**30
 
@@ -192,17 +191,17 @@ def _beside_weights(sizing: Sizing, architecture: Architecture) -> list[Term]:
             )
         )
     if sizing.settings.lora:
-        terms.append(_adapters(architecture))
+        terms.append(_adapters(architecture, len(sizing.settings.lora), sizing.adapter_rank))
     return terms
 
 
-def _adapters(architecture: Architecture) -> Term:
-    """The room that vLLM sets aside for `--max-loras` (1) adapters of `--max-lora-rank` (16) on every matrix."""
+def _adapters(architecture: Architecture, count: int, rank: int) -> Term:
+    """The room that vLLM sets aside for `--max-loras` adapters of `--max-lora-rank` on every matrix."""
     wide = architecture.heads or 1
     qkv = architecture.hidden + (wide + 2 * max(architecture.kv_heads)) * max(architecture.head_dim)
     ffn = 3 * (architecture.hidden + (architecture.ffn or 4 * architecture.hidden))
-    size = architecture.layers * _LORA_RANK * (2 * qkv + ffn) * 2
-    return Term("LoRA", size, f"room for one adapter of rank {_LORA_RANK} (vLLM's defaults) on every matrix")
+    size = count * architecture.layers * rank * (2 * qkv + ffn) * 2
+    return Term("LoRA", size, f"room for {_counted(count, 'adapter')} of rank {rank} on every matrix")
 
 
 def _kinds(architecture: Architecture, element_bytes: int) -> list[_Kind]:

@@ -164,7 +164,7 @@ def _computed(thing: Resource, path: str) -> str:
             "revision": thing.pin.revision,
         }
         if path == "digest":
-            return digest(thing.pin.files) if all(file.sha256 for file in thing.pin.files) else ""
+            return digest(thing.pin.files) if all(file.checksum for file in thing.pin.files) else ""
         if path in fixed:
             return fixed[path]
     if isinstance(thing, Rest):

@@ -15,6 +15,7 @@ from typing import Any
 from homeport.catalog import Model, Published, cloudrun, context_of
 from homeport.engines import module
 from homeport.engines.footprint import Footprint, Sizing, Term, gib
+from homeport.engines.vllm_adapter import USUAL_RANK
 from homeport.fit.places import Place
 from homeport.spec import Engine
 
@@ -33,6 +34,8 @@ class Serving:
     engine: str
     settings: Engine
     """As wanted: context, requests at once, quantization."""
+    adapter_rank: int = USUAL_RANK
+    """The rank that LoRA adapters have room in, where there are any."""
 
     @property
     def most_context(self) -> int:
@@ -169,7 +172,13 @@ def _largest(most: int, holds: Callable[[int], bool]) -> int:
 
 def fit(what: Serving, place: Place) -> Fit:
     """Whether `what` fits `place`."""
-    sizing = Sizing(model=what.model, weights=what.weights, settings=what.settings, device=place.device)
+    sizing = Sizing(
+        model=what.model,
+        weights=what.weights,
+        settings=what.settings,
+        device=place.device,
+        adapter_rank=what.adapter_rank,
+    )
     footprint = module(what.engine).footprint(sizing)
     result = Fit(place=place, what=what, footprint=footprint, host=place.host(what.engine), problems=())
     return replace(result, problems=tuple(_problems(result)))

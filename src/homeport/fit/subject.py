@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,11 @@ from homeport import catalog
 from homeport.catalog import Model, Published
 from homeport.engines import NAMES
 from homeport.engines.llamacpp_memory import repacked_bytes
+from homeport.engines.vllm_adapter import USUAL_RANK
 from homeport.errors import SpecError, UnknownModel
 from homeport.fit import Serving
 from homeport.home import find_home
+from homeport.secret import Secret
 from homeport.spec import Engine
 from homeport.weights.source import is_source, parse
 
@@ -32,23 +34,28 @@ class Subject:
     """By engine; an engine that is not in it has none."""
     notes: tuple[str, ...] = ()
 
-    def served(self, engine: str, settings: Engine) -> Serving:
+    def served(self, engine: str, settings: Engine, *, adapter_rank: int = USUAL_RANK) -> Serving:
         """The model by `engine`, which must be in `weights`."""
-        return Serving(model=self.model, weights=self.weights[engine], engine=engine, settings=settings)
+        return Serving(
+            model=self.model,
+            weights=self.weights[engine],
+            engine=engine,
+            settings=settings,
+            adapter_rank=adapter_rank,
+        )
 
 
-def subject(name: str, base: Path, *, weights: str | None = None) -> Subject:
+def subject(name: str, base: Path, *, weights: str | None = None, token: Secret | None = None) -> Subject:
     """
     The model called `name`, or at the source `name`; `weights` is a source that stands in for the catalog's.
 
-    A model of the catalog asks no network. Of a repository of a hub only headers are fetched. Raises
+    A model of the catalog asks no network. Of a repository of a hub only headers are fetched, with `token` or else
+    the one that the hub's own library finds. Raises
     `UnknownModel`, `SpecError`, and what reading headers raises: `NetworkError`, `GatedModel`, `WeightsError`.
     """
     known = catalog.find(name)
     if weights is not None:
-        found = _described(weights, base, name)
-        model = known or found.model
-        return Subject(model=model, weights=_by_engine(found))
+        return subject_of(_described(weights, base, name, token), known)
     if known is not None:
         usual = {engine: offered[0] for engine in NAMES if (offered := catalog.published(known, engine))}
         return Subject(model=known, weights=usual)
@@ -59,18 +66,24 @@ def subject(name: str, base: Path, *, weights: str | None = None) -> Subject:
             hint=(f"did you mean {' or '.join(close)}? " if close else "")
             + "`homeport models` lists them; any other: hf:ORG/NAME, or the path of a GGUF file or a folder",
         )
-    found = _described(name if is_source(name) else f"./{name}", base, name)
+    found = _described(name if is_source(name) else f"./{name}", base, name, token)
     notes = (f"{found.fetched / 1000:,.0f} kB of headers were fetched",) if found.fetched else ()
     return Subject(model=found.model, weights=_by_engine(found), notes=notes)
 
 
-def _described(source: str, base: Path, name: str) -> Described:
+def subject_of(found: Described, known: Model | None = None) -> Subject:
+    """What headers describe; `known` is the catalog's entry, where the model is one of its."""
+    return Subject(model=known or found.model, weights=_by_engine(found))
+
+
+def _described(source: str, base: Path, name: str, token: Secret | None) -> Described:
     from homeport.catalog.described import of_hub, of_path
     from homeport.weights.hub import HubSource
     from homeport.weights.local import FileSource
 
     parsed = parse(source, base=base)
     if isinstance(parsed, HubSource):
+        parsed = replace(parsed, token=token)
         return of_hub(parsed, "gguf" if parsed.file else "safetensors", name=name)
     return of_path(parsed.path if isinstance(parsed, FileSource) else _fetched(source, base), name=name)
 

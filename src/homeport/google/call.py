@@ -32,6 +32,8 @@ class Call:
     content_type: str = "application/octet-stream"
     content_range: str = ""
     """Which bytes `content` is of what is uploaded in pieces, such as `bytes 0-262143/*`."""
+    byte_range: str = ""
+    """Which bytes of an object are asked for, such as `bytes=0-1023`."""
     accepts: tuple[int, ...] = ()
     """Answers beyond 2xx that are none of a refusal."""
     waits: float = 0.0

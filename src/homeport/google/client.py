@@ -152,9 +152,13 @@ class Google:
             if not token:
                 return
 
-    async def content(self, api: str, path: str, **query: Any) -> bytes:  # Any: see Call.query
-        """The bytes that are there, such as an object's with `alt="media"`."""
-        return (await self.send(Call(verb="GET", api=api, path=path, query=query))).content
+    async def content(
+        self, api: str, path: str, *, first: int | None = None, **query: Any
+    ) -> bytes:  # Any: see Call.query
+        """The bytes that are there, such as an object's with `alt="media"`; no more than the `first` so many."""
+        span = f"bytes=0-{first - 1}" if first is not None else ""
+        call = Call(verb="GET", api=api, path=path, query=query, byte_range=span)
+        return (await self.send(call)).content[:first]
 
     async def upload(
         self,
@@ -250,6 +254,8 @@ class Google:
             headers["x-goog-user-project"] = self.credentials.quota_project
         if call.content is not None:
             headers["content-type"] = call.content_type
+        if call.byte_range:
+            headers["range"] = call.byte_range
         if call.content_range:
             headers["content-range"] = call.content_range
         seconds = self.settings.attempt + call.waits

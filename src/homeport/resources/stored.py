@@ -19,6 +19,7 @@ from homeport.resources.build import Build
 from homeport.resources.patience import patient, while_it_spreads
 from homeport.weights.carrier import MANIFEST, Job
 from homeport.weights.manifest import Pin, PinnedFile, digest
+from homeport.weights.source import bucket_source
 
 TIMEOUT_S = 3 * 3600
 """Of the build: the largest models of the catalog at the slowest rate that was published for one."""
@@ -192,8 +193,9 @@ class StoredWeights:
         kind, _, rest = self.pin.source.partition(":")
         if kind == "hf":
             return f"hf:{rest.partition('@')[0].partition(':')[0]}@{self.pin.revision}"
-        if kind == "gs":
-            return self.pin.source
+        bucket = bucket_source(self.pin.source)
+        if bucket is not None:
+            return bucket.origin
         raise SpecError(
             f"{self.pin.source} is on this machine: no build can reach it",
             hint="give a folder, and it is uploaded from here",
@@ -284,7 +286,8 @@ class StoredWeights:
 
 def _is(said: Any, file: PinnedFile) -> bool:  # Any: JSON
     """Whether a file of the manifest is the pinned one, as far as the pin knows it."""
-    return file.size in {0, said["size"]} and file.sha256 in {None, said["sha256"]}
+    same = file.size in {0, said["size"]} and file.sha256 in {None, said["sha256"]}
+    return same and file.crc32c in {None, said["crc32c"]}
 
 
 def _lies(there: Any | None, said: Any) -> bool:  # Any: JSON

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from homeport import catalog
 from homeport.catalog import Model, Published
-from homeport.engines import EngineModule, Installation, Launch, Request, choose, module
+from homeport.engines import EngineModule, Installation, Launch, Request, choose, module, vllm_adapter
 from homeport.engines.footprint import gib
 from homeport.errors import (
     EngineMissing,
@@ -134,12 +134,26 @@ class LocalTarget:
                 adapter.name: _path(outputs[weights.id])
                 for adapter, weights in zip(self.spec.engine.lora, self.adapters, strict=True)
             },
+            adapter_rank=self._adapter_rank(outputs),
             host=self.spec.local.host,
             port=port,
             keyed=self.spec.local.api_key is not None,
             folder=self.folder,
         )
         return engine.launch(request, installation)
+
+    def _adapter_rank(self, outputs: Outputs) -> int:
+        """The rank that vllm's adapters have room in; 0 for other engines."""
+        if self.engine[1].engine != "vllm":
+            return 0
+        folders = [_path(outputs[weights.id]) for weights in self.adapters]
+        return max(
+            (
+                vllm_adapter.rank((folder / vllm_adapter.CONFIG).read_bytes(), str(folder))
+                for folder in folders
+            ),
+            default=0,
+        )
 
     def check(self, manifest: Manifest | None) -> Fit | None:
         """

@@ -60,8 +60,12 @@ class Planned:
     """Of the manifest in the bucket; '' where the weights are in the image."""
     weights_annotation: str = ""
     """The revision's annotation that holds it."""
-    weights_prefix: str = ""
-    """The only folder of the bucket that is mounted, without slashes at its ends; '' where none is mounted."""
+    prefixes: frozenset[str] = frozenset()
+    """The only folders of the bucket that are mounted, without slashes at their ends."""
+    adapters: str = ""
+    """The digests of the adapters that lie in the bucket, as the annotation has them; '' where there are none."""
+    adapters_annotation: str = ""
+    """The revision's annotation that holds them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,13 +191,14 @@ async def private(deployed: Deployed) -> Finding:
 
 
 async def mount(deployed: Deployed) -> Finding:
-    """The bucket of the weights is mounted read-only, and nothing but the planned folder of it."""
+    """The bucket of the weights is mounted read-only, and nothing but the planned folders of it."""
     volumes = [one for one in deployed.revision.get("volumes", ()) if "gcs" in one]
-    prefix = deployed.planned.weights_prefix
+    planned = deployed.planned.prefixes
     if not volumes:
-        if prefix:
-            return failed(f"no bucket is mounted; {prefix} was planned")
+        if planned:
+            return failed(f"no bucket is mounted; {_listed(planned)} was planned")
         return skipped("no bucket is mounted: the weights come with the image, or are streamed")
+    mounted = set()
     for volume in volumes:
         gcs = volume["gcs"]
         options = [str(option) for option in gcs.get("mountOptions", ())]
@@ -202,10 +207,15 @@ async def mount(deployed: Deployed) -> Finding:
         if any(option in {"rw", "o=rw"} for option in options):
             return failed(f"an option lets the volume {volume['name']} be written", options=options)
         only = next((option[9:].strip("/") for option in options if option.startswith("only-dir=")), "")
-        if prefix and only != prefix:
-            return failed(f"what is mounted is {only or 'the whole bucket'}, not {prefix}", options=options)
-    names = ", ".join(f"gs://{volume['gcs']['bucket']}" for volume in volumes)
-    return passed(f"{names} read-only{f', {prefix} only' if prefix else ''}", volumes=volumes)
+        if planned and only not in planned:
+            return failed(
+                f"what is mounted is {only or 'the whole bucket'}, not {_listed(planned)}", options=options
+            )
+        mounted.add(only)
+    if planned - mounted:
+        return failed(f"not mounted: {_listed(planned - mounted)}", volumes=volumes)
+    names = ", ".join(dict.fromkeys(f"gs://{volume['gcs']['bucket']}" for volume in volumes))
+    return passed(f"{names} read-only{f', {_listed(planned)} only' if planned else ''}", volumes=volumes)
 
 
 async def image(deployed: Deployed) -> Finding:
@@ -225,12 +235,16 @@ async def image(deployed: Deployed) -> Finding:
 
 
 async def weights(deployed: Deployed) -> Finding:
-    """The weights that the revision was made for are the planned ones, and lie in the bucket."""
+    """The weights and adapters that the revision was made for are the planned ones, and lie in the bucket."""
     planned = deployed.planned
     if not planned.weights_digest:
         return skipped("the weights come with the image, whose digest is a check of its own")
     made_for = deployed.revision.get("annotations", {}).get(planned.weights_annotation, "")
     evidence = {"revision": made_for, "planned": planned.weights_digest, "bucket": deployed.bucket_digest}
+    adapted = deployed.revision.get("annotations", {}).get(planned.adapters_annotation, "")
+    if adapted != planned.adapters:
+        was, now = adapted or "no adapters", planned.adapters or "none"
+        return failed(f"the revision was made for {was}, and the bucket holds {now}", **evidence)
     if made_for != planned.weights_digest:
         was = f"{made_for[:12]}…" if made_for else "no weights that it names"
         return failed(f"the revision was made for {was}, not {planned.weights_digest[:12]}…", **evidence)
@@ -242,7 +256,11 @@ async def weights(deployed: Deployed) -> Finding:
         return failed("there is no manifest of the weights in the bucket", **evidence)
     if deployed.bucket_digest != planned.weights_digest:
         return failed(f"the manifest in the bucket is {deployed.bucket_digest[:12]}…, another", **evidence)
-    return passed(f"manifest {planned.weights_digest[:12]}…, in the bucket as on the revision", **evidence)
+    count = len(planned.adapters.split())
+    beside = f", and {count} adapter{'s' if count > 1 else ''}" if count else ""
+    return passed(
+        f"manifest {planned.weights_digest[:12]}…{beside}, in the bucket as on the revision", **evidence
+    )
 
 
 async def size(deployed: Deployed) -> Finding:
@@ -317,6 +335,10 @@ def _addresses(service: Body) -> Iterator[str]:
     known = [service.get("uri"), *service.get("urls", ())]
     known += [one.get("uri") for one in service.get("trafficStatuses", ())]
     yield from dict.fromkeys(url for url in known if url)
+
+
+def _listed(names: frozenset[str]) -> str:
+    return " and ".join(sorted(names))
 
 
 def _most(deployed: Deployed) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from homeport.endpoint import refusal
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 
 async def served_model(subject: Subject) -> Finding:
-    """The name is listed, the engine loaded what it was told to, and those files have not changed since."""
+    """The names are listed, the engine loaded what it was told to, and those files have not changed since."""
     async with subject.endpoint.client(timeout_s=30) as client:
         listed = await _shown(client, "/v1/models")
         loaded = await _loaded(subject, client, listed)
@@ -28,8 +29,26 @@ async def served_model(subject: Subject) -> Finding:
         return failed(
             "the weights on disk have changed since they were checked: `homeport up` mends them", **evidence
         )
+    trouble = await _ill_served(subject, names)
+    if trouble:
+        return failed(trouble, **evidence)
     digest = f", sha256 {subject.weights_digest[:12]}…" if subject.weights_digest else ""
-    return passed(f"{subject.endpoint.model}{digest}", **evidence)
+    beside = f", with the adapters {', '.join(subject.adapters)}" if subject.adapters else ""
+    return passed(f"{subject.endpoint.model}{digest}{beside}", **evidence)
+
+
+async def _ill_served(subject: Subject, names: list[str]) -> str:
+    """What is wrong with the adapters, each of which is listed and generates under its own name; '' for nothing."""
+    missing = [name for name in subject.adapters if name not in names]
+    if missing:
+        return f"the adapters {', '.join(missing)} are not among the models it lists: {', '.join(names)}"
+    for name in subject.adapters:
+        came = await replace(subject.endpoint, model=name).complete("One, two,", max_tokens=1, temperature=0)
+        if came["usage"]["completion_tokens"] < 1:
+            return f"the adapter {name} is listed, and generates nothing"
+        if came["model"] != name:
+            return f"the adapter {name} was asked, and {came['model']} answered"
+    return ""
 
 
 async def _loaded(subject: Subject, client: httpx2.AsyncClient, listed: Any) -> str | None:  # Any: JSON

@@ -47,6 +47,8 @@ class Subject:
     """The manifest's digest, or '' where the engine keeps its weights itself (Ollama's library)."""
     weights_intact: bool
     """Whether the files on disk are, by size and time of change, those that were checked."""
+    adapters: tuple[str, ...] = ()
+    """The names under which LoRA adapters are served as models of their own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, ClassVar
 from homeport.errors import EngineMissing, GatedModel, NetworkError, StateError, UnknownModel, WeightsError
 from homeport.home import writing
 from homeport.progress import Progress
+from homeport.secret import Secret
 from homeport.weights.checksum import git_blob_of, sha256_of
 from homeport.weights.choose import choose
 from homeport.weights.download import (
@@ -68,6 +69,8 @@ class HubSource:
     repo: str
     revision: str | None = None
     file: str | None = None
+    token: Secret | None = field(default=None, compare=False)
+    """Shown to the hub instead of the one that its own library finds."""
     ours: ClassVar[bool] = True
 
     @property
@@ -80,12 +83,19 @@ class HubSource:
         return f"hf-{self.repo.replace('/', '--')}"
 
     def pin(self, wanted: Format) -> Pin:
+        return self._pin(wanted, fetchable=True)
+
+    def look(self, wanted: Format) -> Pin:
+        """As `pin`, without asking whether the files may be fetched: what a gate hides is listed all the same."""
+        return self._pin(wanted, fetchable=False)
+
+    def _pin(self, wanted: Format, *, fetchable: bool) -> Pin:
         _require_library()
         from huggingface_hub import constants
 
         if constants.is_offline_mode():
             return self._pin_from_cache(wanted)
-        info = self._ask(self.revision)
+        info = self._ask(self.revision, fetchable=fetchable)
         blobs = _blobs(info)
         names = choose(blobs, wanted, file=self.file, where=f"hf:{self.repo}")
         files = (
@@ -183,7 +193,8 @@ class HubSource:
     def _download(self, commit: str, path: str, blob: _Blob) -> Download:
         from huggingface_hub import constants, get_token, hf_hub_url
 
-        token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
+        found = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
+        token = self.token.reveal() if self.token else found
         return Download(
             what=f"hf:{self.repo}:{path} from {constants.ENDPOINT}",
             url=hf_hub_url(self.repo, path, revision=commit, endpoint=constants.ENDPOINT),
@@ -193,18 +204,19 @@ class HubSource:
             headers={"Authorization": f"Bearer {token}"} if token else {},
         )
 
-    def _ask(self, revision: str | None) -> ModelInfo:
-        """The repository's files at `revision`, once it is sure that they may be fetched."""
+    def _ask(self, revision: str | None, *, fetchable: bool = True) -> ModelInfo:
+        """The repository's files at `revision`; with `fetchable`, once it is sure that they may be fetched."""
         _require_library()
         from huggingface_hub import HfApi, constants
         from huggingface_hub.errors import HfHubHTTPError
 
-        api = HfApi(endpoint=constants.ENDPOINT, library_name="homeport")
+        token = self.token.reveal() if self.token else None
+        api = HfApi(endpoint=constants.ENDPOINT, library_name="homeport", token=token)
 
         def ask() -> ModelInfo:
             try:
                 info = api.model_info(self.repo, revision=revision, files_metadata=True, timeout=30)
-                if info.gated:  # The list of files is public where the files are not.
+                if info.gated and fetchable:  # The list of files is public where the files are not.
                     api.auth_check(self.repo)
             except HfHubHTTPError as error:
                 status = error.response.status_code

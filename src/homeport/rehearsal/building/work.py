@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _PYTHON = re.compile(r"(?:^|/)python(?::|@|$)")
 _DOCKER = re.compile(r"(?:^|/)docker(?::|@|$)")
 _GCLOUD = re.compile(r"(?:^|/)(?:gcloud|cloud-sdk|google-cloud-cli)(?::|@|$)")
-_PASSED_ON = ("HF_ENDPOINT", "HOMEPORT_PIECE", "HOMEPORT_PAUSE_S", "HOMEPORT_TELL_EVERY_S")
+_PASSED_ON = ("HF_ENDPOINT", "HOMEPORT_PIECE", "HOMEPORT_COPY", "HOMEPORT_PAUSE_S", "HOMEPORT_TELL_EVERY_S")
 
 
 @dataclass(slots=True, kw_only=True)

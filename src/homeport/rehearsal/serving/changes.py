@@ -8,8 +8,10 @@ docs/rehearsal.md.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -117,22 +119,46 @@ class Container:
                 "OLLAMA_HOST", f"{HOST}:{port}", "several instances share this machine's ports", missing=True
             )
             return
-        gguf = paths.here(image.labels.get("homeport.gguf", ""))
-        if gguf is None:
+        command = _llamacpp(image, paths, port, self.env)
+        if not command:
             return
-        server = Path(llamacpp.__file__).parent / "llamacpp_server" / "homeport_llamacpp.py"
-        self.command = [
-            *(sys.executable, str(server), "--model", str(gguf)),
-            *("--alias", image.labels.get("homeport.model", "model"), "--host", HOST, "--port", str(port)),
-            *("--context", self.env.get("OLLAMA_CONTEXT_LENGTH", "4096")),
-            *("--parallel", self.env.get("OLLAMA_NUM_PARALLEL", "1"), "--threads", str(os.cpu_count() or 1)),
-        ]
-        self.stand_in = "llama.cpp with the same GGUF, since there is no `ollama` on this machine"
-        self._row("program", before, " ".join(self.command), self.stand_in)
+        self.command = command
+        self._stands_in(before)
         self.probed = "/health"
         self._row(
             "startup probe", "as it is", self.probed, "llama.cpp listens before it has loaded the model"
         )
+
+    def moved(self, port: int, here: int) -> int:
+        """The port `here`, which stands for another `port` of the cloud's than that of requests."""
+        for name in [
+            name for name, value in self.env.items() if value == str(port) and name not in self.hidden
+        ]:
+            self._set(name, str(here), "several instances share this machine's ports")
+        return here
+
+    def stand_in_for_ollama(self, image: Image, paths: Paths, port: int, folder: Path) -> None:
+        """Where a script of the image starts `ollama` and this machine has none: a program of that name for it."""
+        command = _llamacpp(image, paths, port, self.env)
+        if shutil.which("ollama") or not command or "READY_PORT" not in self.env:
+            return
+        programs = folder / "programs"
+        (programs / "nothing").mkdir(parents=True)
+        door = [sys.executable, "-m", "http.server", "--bind", HOST, "--directory", str(programs / "nothing")]
+        program = programs / "ollama"
+        program.write_text(
+            '#!/bin/sh\n[ "$1" = serve ] || exit 64\n'
+            f'if [ "${{OLLAMA_HOST##*:}}" = "$READY_PORT" ]; then exec {shlex.join(door)} "$READY_PORT"; fi\n'
+            f"exec {shlex.join(command)}\n",
+            encoding="utf-8",
+        )
+        program.chmod(0o755)
+        self.env["PATH"] = f"{programs}:{os.environ.get('PATH', os.defpath)}"
+        self._stands_in("ollama")
+
+    def _stands_in(self, before: str) -> None:
+        self.stand_in = "llama.cpp with the same GGUF, since there is no `ollama` on this machine"
+        self._row("program", before, "llama.cpp", self.stand_in)
         for name, value in {"GGML_NO_BACKTRACE": "1", "GOMP_SPINCOUNT": "1000"}.items():
             self._set(name, value, "for llama.cpp on a CPU", missing=True)
 
@@ -167,6 +193,20 @@ class Container:
                     self._row(flag, " ".join(self.command[place:end]), "left out", why)
                 del self.command[place:end]
                 return
+
+
+def _llamacpp(image: Image, paths: Paths, port: int, env: Mapping[str, str]) -> list[str]:
+    """llama.cpp with the GGUF of an image of Ollama's; empty where it has none of one's own."""
+    gguf = paths.here(image.labels.get("homeport.gguf", ""))
+    if gguf is None:
+        return []
+    server = Path(llamacpp.__file__).parent / "llamacpp_server" / "homeport_llamacpp.py"
+    return [
+        *(sys.executable, str(server), "--model", str(gguf)),
+        *("--alias", image.labels.get("homeport.model", "model"), "--host", HOST, "--port", str(port)),
+        *("--context", env.get("OLLAMA_CONTEXT_LENGTH", "4096")),
+        *("--parallel", env.get("OLLAMA_NUM_PARALLEL", "1"), "--threads", str(os.cpu_count() or 1)),
+    ]
 
 
 def vllm_python() -> str:

@@ -163,9 +163,13 @@ class Engines(Willing):
         port = free_port(HOST)
         what = self._container(revision, found)
         workdir = paths.here(container.get("workingDir") or found.workdir)
-        what.adapt(found, paths, port, wanted)
         probe = Probe.of(container)
-        probe = replace(probe, path=what.probed or probe.path)
+        what.adapt(found, paths, port, wanted)
+        if probe.port not in {0, wanted}:
+            probe = replace(probe, port=what.moved(probe.port, free_port(HOST)))
+            what.stand_in_for_ollama(found, paths, port, folder)
+        else:
+            probe = replace(probe, path=what.probed or probe.path, port=0)
         instance = Instance(what, port=port, wanted=wanted, probe=probe, folder=workdir or folder / "home")
         if instance.process is not None:
             self._guard.watch(instance.process.pid)

@@ -36,6 +36,8 @@ class Probe:
 
     path: str = ""
     """For HTTP; '' where a connection is enough."""
+    port: int = 0
+    """0 for the one that requests go to."""
     delay: float = 0.0
     period: float = 240.0
     timeout: float = 240.0
@@ -48,6 +50,7 @@ class Probe:
         http = said.get("httpGet")
         return cls(
             path=(http.get("path") or "/") if http is not None else "",
+            port=int((http or said.get("tcpSocket") or {}).get("port") or 0),
             delay=float(said.get("initialDelaySeconds", 0)),
             period=float(said.get("periodSeconds", 240 if not said else 10)),
             timeout=float(said.get("timeoutSeconds", 240 if not said else 1)),
@@ -152,14 +155,14 @@ class Instance:
         self.up.set_result(not_listening(self._wanted))
 
     def _answers(self) -> bool:
-        timeout = min(self._probe.timeout, self._probe.period)
+        timeout, port = min(self._probe.timeout, self._probe.period), self._probe.port or self.port
         try:
             if self._probe.path:
                 answer = httpx2.get(
-                    f"http://{HOST}:{self.port}{self._probe.path}", timeout=timeout, trust_env=False
+                    f"http://{HOST}:{port}{self._probe.path}", timeout=timeout, trust_env=False
                 )
                 return 200 <= answer.status_code < 400
-            with socket.create_connection((HOST, self.port), timeout):
+            with socket.create_connection((HOST, port), timeout):
                 return True
         except (OSError, httpx2.HTTPError):
             return False

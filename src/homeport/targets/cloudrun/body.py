@@ -35,6 +35,8 @@ class Mount:
     path: str
     size: int
     """Bytes of what lies there."""
+    cached: bool = False
+    """Whether what was read is kept in the instance's memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +50,6 @@ class Wanted:
     access: Access
     cold_start: ColdStart
     mounts: tuple[Mount, ...]
-    cached: bool
-    """Whether mounts keep what was read in memory."""
     network: tuple[str, str]
     """Network and subnetwork, by name."""
     own_network: bool
@@ -122,7 +122,7 @@ def _container(wanted: Wanted) -> dict[str, Any]:  # Any: JSON, and Refs
             "startupCpuBoost": True,
         },
         "startupProbe": {
-            "httpGet": {"path": launch.health_path, "port": launch.port},
+            "httpGet": {"path": launch.health_path, "port": launch.ready_port or launch.port},
             "initialDelaySeconds": 0,
             "periodSeconds": _PERIOD_S,
             "timeoutSeconds": _PROBE_TIMEOUT_S,
@@ -138,7 +138,7 @@ def _volumes(wanted: Wanted) -> list[dict[str, Any]]:  # Any: JSON
     volumes: list[dict[str, Any]] = []  # Any: JSON
     for mount in wanted.mounts:
         options = [f"only-dir={mount.prefix}", "implicit-dirs=true", "metadata-cache-ttl-secs=-1"]
-        if wanted.cached:
+        if mount.cached:
             cache = f"{mount.name}-cache"
             options += [
                 f"cache-dir=cr-volume:{cache}",

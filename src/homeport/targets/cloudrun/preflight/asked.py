@@ -20,6 +20,11 @@ class Gate:
     file: str
     token: Secret | None = None
 
+    @property
+    def page(self) -> str:
+        """The repository's page, where its licence is accepted."""
+        return f"{self.endpoint}/{self.repo}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
@@ -45,7 +50,7 @@ class Asked:
     """An existing network; '' where one is made."""
     needs: frozenset[str] = frozenset(("foundations", "build", "weights", "service", "network", "secret"))
     """For what permissions are needed: names of `permissions.toml`."""
-    gate: Gate | None = None
+    gates: tuple[Gate, ...] = ()
 
     @property
     def ingress(self) -> str:

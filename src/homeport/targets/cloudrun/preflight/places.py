@@ -12,6 +12,8 @@ from homeport.resources.rest import LABEL
 from homeport.targets.cloudrun.preflight.asked import Asked
 from homeport.targets.cloudrun.preflight.finding import Finding, not_checked, ok, problem, unseen
 
+_RENAME = "set `name` in homeport.toml to another one: all names follow from it and the project's"
+
 
 async def region(google: Google, asked: Asked) -> Sequence[Finding]:
     """Whether Cloud Run is in the region, with this GPU in this size."""
@@ -36,15 +38,15 @@ async def bucket(google: Google, asked: Asked) -> Sequence[Finding]:
     """Whether the bucket's name is ours to take, and a bucket that is there is ours and in the region."""
     if not asked.bucket:
         return []
-    subject, change = f"bucket/{asked.bucket}", "set cloudrun.bucket to another name"
+    subject = f"bucket/{asked.bucket}"
     try:
         live = await google.get("storage", f"storage/v1/b/{asked.bucket}")
     except NotFound:
         return [ok(subject, "the name is free")]
     except PermissionDenied as error:
         text = f"a bucket of that name exists, and it is somebody else's or you may not see it: {error}"
-        return [problem(subject, text, f"names of buckets are global: {change}")]
-    return [_judged(asked, subject, live, str(live.get("location", "")).lower(), change)]
+        return [problem(subject, text, f"names of buckets are global: {_RENAME}")]
+    return [_judged(asked, subject, live, str(live.get("location", "")).lower(), _RENAME)]
 
 
 async def repository(google: Google, asked: Asked) -> Sequence[Finding]:
@@ -59,8 +61,8 @@ async def repository(google: Google, asked: Asked) -> Sequence[Finding]:
         return [ok(subject, "there are no repositories: the API is off, and `up` enables it")]
     if live.get("format") != "DOCKER":
         text = f"the repository of that name is for {live.get('format')}, not for images"
-        return [problem(subject, text, "set another name for the endpoint")]
-    return [_judged(asked, subject, live, asked.region, "set another name for the endpoint")]
+        return [problem(subject, text, _RENAME)]
+    return [_judged(asked, subject, live, asked.region, _RENAME)]
 
 
 async def service(google: Google, asked: Asked) -> Sequence[Finding]:
@@ -73,7 +75,7 @@ async def service(google: Google, asked: Asked) -> Sequence[Finding]:
         return [ok(subject, "the name is free")]
     except ApiDisabled:
         return [ok(subject, "there are no services: the API is off, and `up` enables it")]
-    return [_judged(asked, subject, live, asked.region, "set another name for the endpoint")]
+    return [_judged(asked, subject, live, asked.region, _RENAME)]
 
 
 async def network(google: Google, asked: Asked) -> Sequence[Finding]:

@@ -1,0 +1,80 @@
+"""
+What vLLM takes of a LoRA adapter, by the `adapter_config.json` that PEFT writes.
+
+From `lora/peft_helper.py` and `config/lora.py` of vLLM 0.32.0, which refuse the rest when the server starts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from homeport.errors import SpecError, WeightsError
+
+CONFIG = "adapter_config.json"
+USUAL_RANK = 16
+"""vLLM's default of `--max-lora-rank`; what is reckoned with where no adapter's rank is known."""
+_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""What `--max-lora-rank` may be."""
+
+_UNSERVED = {
+    "use_dora": "DoRA",
+    "use_qalora": "QALoRA",
+    "use_bdlora": "block-diagonal LoRA",
+    "alora_invocation_tokens": "activated LoRA",
+    "layer_replication": "layer_replication",
+}
+_STARTS = frozenset(("gaussian", "eva", "orthogonal", "mica", "lora_ga"))
+
+
+def rank(config: bytes, where: str) -> int:
+    """
+    The rank that `--max-lora-rank` must be for an adapter with this configuration.
+
+    Raises `WeightsError` for what is no LoRA adapter, `SpecError` for one that vLLM does not serve.
+    """
+    said = _parsed(config, where)
+    pattern = said.get("rank_pattern") or {}
+    widest = max([said["r"], *(value for value in pattern.values() if isinstance(value, int))])
+    refused = list(_refused(said))
+    if refused:
+        raise SpecError(
+            f"{where} was trained with {' and '.join(refused)}, which vllm does not serve",
+            hint="train it without, or merge it into weights of your own",
+        )
+    step = next((step for step in _RANKS if step >= widest), None)
+    if step is None:
+        raise SpecError(
+            f"{where} has the rank {widest}, and vllm serves {_RANKS[-1]} at most",
+            hint="train it with a smaller rank, or merge it into weights of your own",
+        )
+    return step
+
+
+def _refused(said: Mapping[str, Any]) -> Iterator[str]:  # Any: JSON
+    yield from (what for key, what in _UNSERVED.items() if said.get(key))
+    whole = set(said.get("modules_to_save") or ()) - {"classifier", "score"}
+    if whole:
+        yield f"{' and '.join(sorted(whole))} as a whole (modules_to_save)"
+    if said.get("bias", "none") != "none" or said.get("lora_bias"):
+        yield "biases"
+    start = said.get("init_lora_weights")
+    if isinstance(start, str) and start.lower() not in _STARTS:
+        yield f"init_lora_weights = {start!r}, which changes the model itself"
+
+
+def _parsed(config: bytes, where: str) -> dict[str, Any]:  # Any: JSON
+    try:
+        said = json.loads(config)
+        kind, width = said.get("peft_type", "LORA"), said["r"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(
+            f"the {CONFIG} of {where} is none that PEFT writes", hint="name a folder with a LoRA adapter"
+        ) from error
+    if kind != "LORA" or not isinstance(width, int) or width < 1:
+        raise WeightsError(
+            f"{where} is no LoRA adapter: its peft_type is {kind!r} and its rank {width!r}",
+            hint="only LoRA adapters are served beside a model",
+        )
+    return dict(said)

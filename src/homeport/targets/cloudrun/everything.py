@@ -1,0 +1,29 @@
+"""Everything that may be there of a deployment, for taking it away."""
+
+from __future__ import annotations
+
+from homeport.google import Google
+from homeport.reconcile import Resource
+from homeport.resources.service import service
+from homeport.secret import Secret
+from homeport.spec import Access, CloudRun, Spec
+from homeport.targets.cloudrun.foundations import Foundations
+from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.target import callers
+
+
+def everything(google: Google, spec: Spec, names: Names) -> list[Resource]:
+    """All that any options of the file could have made: those of today may not be those that made it."""
+    own_network = (spec.cloudrun or CloudRun()).model_copy(update={"network": None, "subnetwork": None})
+    found: dict[str, Resource] = {}
+    for baked in (False, True):
+        foundations = Foundations(
+            google=google,
+            names=names,
+            cloudrun=own_network,
+            access=Access(isolated=True),
+            token=Secret("unused"),
+            baked=baked,
+        )
+        found |= {one.id: one for one in foundations.resources()}
+    return [*found.values(), service(google, names.name, names.region, {}), *callers(google, spec, names)]

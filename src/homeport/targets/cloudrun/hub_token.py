@@ -1,0 +1,90 @@
+"""The hub's token: whether one is needed, and where it comes from."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, replace
+
+from homeport.errors import PermissionDenied
+from homeport.google import Google
+from homeport.resources.secret import SecretVersion
+from homeport.resources.stored import StoredWeights
+from homeport.secret import Secret
+from homeport.targets.cloudrun.preflight import Gate
+from homeport.targets.cloudrun.preflight.finding import Verdict
+from homeport.targets.cloudrun.preflight.gate import opened
+
+VARIABLE = "HF_TOKEN"
+Ask = Callable[[str], "Secret | None"]
+"""Asks a person for the token of a page, without showing it; None where nobody answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubToken:
+    """A token, and where it was found."""
+
+    value: Secret
+    source: str
+    """In words, for a plan."""
+
+
+async def gates(weights: Iterable[StoredWeights], *, anew: bool = False) -> tuple[Gate, ...]:
+    """
+    One file of each hub's weights that are not in the bucket yet, or `anew` of all: what must be asked whether it may
+    be fetched.
+    """
+    hub = [one for one in weights if one.pin.source.startswith("hf:")]
+    there = [None for _ in hub] if anew else await asyncio.gather(*(one.read() for one in hub))
+    return tuple(_gate(one) for one, live in zip(hub, there, strict=True) if live is None)
+
+
+async def find(
+    google: Google, secret_id: str, closed: tuple[Gate, ...], *, env: str = "", ask: Ask | None = None
+) -> HubToken | None:
+    """
+    The first token with which the hub gives what it does not give to everybody: the one that is kept already, that
+    of the environment, one that a person types. None where none is needed, or there is none.
+
+    One that the hub does not take is returned all the same where no other is: preflight says what is wrong with it.
+    """
+    if await _open(closed, None):
+        return None
+    last = None
+    async for last in offered(google, secret_id, closed[0].page, env=env, ask=ask):
+        if await _open(closed, last.value):
+            return last
+    return last
+
+
+async def offered(
+    google: Google, secret_id: str, page: str, *, env: str = "", ask: Ask | None = None
+) -> AsyncIterator[HubToken]:
+    """The tokens that there are, one after the other; a person is asked for the one of `page` at the end."""
+    try:
+        kept = await SecretVersion(google=google, secret_id=secret_id, value=Secret("")).read()
+    except PermissionDenied:
+        kept = None  # Whoever may only add versions is not kept from it.
+    if kept is not None:
+        yield HubToken(value=kept["value"], source=f"version {kept['name'].rpartition('/')[2]} that is kept")
+    if env:
+        yield HubToken(value=Secret(env), source=f"the environment ({VARIABLE})")
+    typed = ask(page) if ask is not None else None
+    if typed is not None:
+        yield HubToken(value=typed, source="typed")
+
+
+async def _open(closed: tuple[Gate, ...], token: Secret | None) -> bool:
+    """Whether the hub refuses none of them; one that does not answer refuses nothing."""
+    found = await asyncio.gather(*(opened(replace(gate, token=token)) for gate in closed))
+    return all(one.verdict is not Verdict.PROBLEM for one in found)
+
+
+def _gate(stored: StoredWeights) -> Gate:
+    from huggingface_hub import constants
+
+    pin = stored.pin
+    # The hub shows small files of some gated repositories to everybody; those in LFS are the weights.
+    file = next((one for one in pin.files if one.sha256), pin.files[0])
+    repo = pin.source.removeprefix("hf:").partition("@")[0].partition(":")[0]
+    return Gate(endpoint=constants.ENDPOINT.rstrip("/"), repo=repo, revision=pin.revision, file=file.path)
