@@ -214,7 +214,8 @@ def test_the_template_says_what_is_served_and_on_what(deployer: Deployer) -> Non
     probe = container["startupProbe"]
     assert 240 <= probe["periodSeconds"] * probe["failureThreshold"] <= 1800
     assert max(probe[f"{one}Seconds"] for one in ("period", "timeout", "initialDelay")) <= 240
-    assert probe["httpGet"]["port"] == container["ports"][0]["containerPort"] == 8080
+    assert container["ports"][0]["containerPort"] == 8080
+    assert probe["httpGet"]["port"] == {"ollama": 8081, "vllm": 8080}[deployer.engine], "Ollama's tells of a token"
     assert len(template["annotations"]["homeport/weights"]) == 64
     if deployer.engine == "vllm":
         assert template["volumes"][0]["gcs"]["readOnly"] is True
