@@ -132,9 +132,11 @@ class Running:
 @contextmanager
 def rehearsing() -> Iterator[Running]:
     """A rehearsal on a free port; when it ends, nothing that it started is left."""
-    cloud = Cloud(delays=AT_ONCE, containers=Engines(), clock=Clock(speed=60))
+    engines = Engines()
+    cloud = Cloud(delays=AT_ONCE, containers=engines, clock=Clock(speed=60))
     enable(cloud, "run", "secretmanager")
     with listen(0) as listening:
+        engines.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         server = uvicorn.Server(
             uvicorn.Config(
                 App(cloud), log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1
@@ -149,5 +151,4 @@ def rehearsing() -> Iterator[Running]:
             running.client.close()
             server.should_exit = True
             thread.join()
-            assert isinstance(cloud.containers, Engines)
-            cloud.containers.shutdown()
+            engines.shutdown()

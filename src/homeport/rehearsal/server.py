@@ -107,6 +107,8 @@ def serve(cloud: Cloud, listening: socket.socket, *, closing: Callable[[], None]
         raise HomeportError(
             "the rehearsal's server is not installed", hint="pip install 'homeport[rehearse]'"
         ) from error
+    if isinstance(cloud.containers, Engines):
+        cloud.containers.url = f"http://{HOST}:{listening.getsockname()[1]}"
     config = uvicorn.Config(
         App(cloud),
         log_config=None,
