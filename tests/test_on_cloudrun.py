@@ -28,6 +28,9 @@ callers = ["user:friend@example.com"]
 class OnCloudRun:
     """A user with a file, and a rehearsal that stands in for Google Cloud."""
 
+    patience_s = 240.0
+    """For one command."""
+
     def __init__(self, user: User, rehearsal: Served) -> None:
         self.user, self.rehearsal = user, rehearsal
         shutil.copyfile(TAUGHT, user.folder / "first.gguf")
@@ -43,7 +46,7 @@ class OnCloudRun:
         if caller:
             env["CLOUDSDK_AUTH_ACCESS_TOKEN"] = f"rehearsal.{caller}"
         on = () if arguments[0] in {"swap", "rollback"} else ("--on", "cloudrun")
-        return self.user.run(*arguments, *on, code=code, cwd=None, timeout=240, **env)
+        return self.user.run(*arguments, *on, code=code, cwd=None, timeout=self.patience_s, **env)
 
     def asked_by(self, who: str) -> int:
         """The status with which the front answers a person's token."""

@@ -33,6 +33,10 @@ _VLLM_ENV = {
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
 }
+_NO_VLLM = (
+    "the rehearsal found no vLLM on this machine: name the Python of an environment that has it in "
+    "HOMEPORT_REHEARSAL_VLLM (`python3 scripts/vllm_env.py .venv-vllm` makes one for a CPU)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,8 @@ class Container:
     changes: list[Change] = field(default_factory=list)
     stand_in: str = ""
     """Where another program runs than the cloud would run: which."""
+    note: str = ""
+    """What its log shall say first, of what this machine lacks."""
     probed: str = ""
     """The path that the startup probe asks for, where it is not the revision's own."""
 
@@ -67,10 +73,11 @@ class Container:
         if "OLLAMA_HOST" in self.env:
             self._set("OLLAMA_HOST", f"{HOST}:{port}", "several instances share this machine's ports")
         self._flag("--port", str(port), "several instances share this machine's ports", only=str(wanted))
+        self._flag("--host", HOST, "nobody but this machine shall reach it", only="0.0.0.0")  # noqa: S104 - it is replaced
         if "PATH" in self.env:
             self._set("PATH", os.environ.get("PATH", os.defpath), "programs are this machine's own")
         if engine == "vllm" or "vllm.entrypoints.openai.api_server" in self.command:
-            self._vllm(engine)
+            self._vllm()
         elif engine == "ollama" and self.command[1:2] == ["serve"]:
             self._ollama(image, paths, port)
 
@@ -83,18 +90,14 @@ class Container:
         for name in [name for name in self.env if name != "PATH" and name not in self.hidden]:
             self._set(name, paths.translated(self.env[name]), "where it lies on this machine")
 
-    def _vllm(self, engine: str) -> None:
+    def _vllm(self) -> None:
         python = vllm_python()
-        before = self.command[0]
         if python:
-            server = str(Path(vllm.__file__).parent / "vllm_server" / "homeport_vllm.py")
-            self.command[:1] = [python, server] if engine == "vllm" else [python]
-            self._row(
-                "program",
-                before,
-                " ".join(self.command[: 2 if engine == "vllm" else 1]),
-                "this machine's vLLM",
-            )
+            # Its own programs come first; the command itself stays as it is.
+            self.env["PATH"] = f"{Path(python).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+            self._row("program", f"{self.command[0]} of the image", python, "this machine's vLLM")
+        else:
+            self.note = _NO_VLLM
         for flag, why in _DROPPED.items():
             self._drop(flag, why)
         self._drop("--kv-cache-memory-bytes", "")

@@ -79,6 +79,7 @@ class Instance:
         self.up: Future[Failure | None] = Future()
         self.lines: deque[str] = deque()
         """Output that nobody has taken to the logs yet."""
+        self.lines.extend([what.note] if what.note else [])
         self.active = 0
         """Requests that it is answering."""
         self.took = 0.0

@@ -21,6 +21,8 @@ __all__ = ["Row", "explain", "last_lines", "likely", "logs", "rows"]
 _LINES = 50
 """As many lines are read; a traceback is long, and its cause stands early."""
 _SHOWN = 8
+_WIDEST = 300
+"""Characters of a line that are shown."""
 _GOOGLES_PROBE_S = 240
 _FAILED = "CONDITION_FAILED"
 _UNTOLD = re.compile(r"(?:: | \()\?(?:\)|(?=$|[;,]))")
@@ -203,7 +205,8 @@ def _facts(
 def _said(lines: Sequence[str]) -> str:
     if not lines:
         return "; it wrote nothing"
-    return "".join(f"\n  {line}" for line in ("its last lines:", *lines[-_SHOWN:]))
+    shown = [line if len(line) <= _WIDEST else f"{line[:_WIDEST]}…" for line in lines[-_SHOWN:]]
+    return "".join(f"\n  {line}" for line in ("its last lines:", *shown))
 
 
 def _last(name: str) -> str:
