@@ -34,6 +34,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path.startswith("/slow"):
             time.sleep(float(self.path.partition("=")[2]))
         said = {"pid": os.getpid(), "argv": sys.argv[1:], "env": dict(os.environ), "headers": dict(self.headers)}
+        if self.path.startswith("/file="):
+            path = self.path.partition("=")[2]
+            said = {"text": open(path).read()}
+            for what in (lambda: open(path, "a").close(), lambda: os.remove(path), lambda: open(path + ".more", "w").close()):
+                try:
+                    what()
+                    said["written"] = True
+                except OSError as error:
+                    said["refused"] = error.strerror
         body = json.dumps(said).encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))

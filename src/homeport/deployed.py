@@ -282,6 +282,7 @@ class Deployment:
                 access=Access(isolated=True),
                 token=Secret("unused"),
                 baked=baked,
+                streamed=True,
             ).resources()
             for baked in (False, True)
         ]

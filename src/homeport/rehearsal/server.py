@@ -15,14 +15,13 @@ from urllib.parse import urlsplit
 
 from homeport.errors import HomeportError, PortTaken
 from homeport.google.discovery import NAMES
-from homeport.rehearsal.call import Request
+from homeport.rehearsal.call import Reply, Request
 from homeport.rehearsal.cloud import OWNER, Cloud, Dropped
-from homeport.rehearsal.serving.containers import Engines
+from homeport.rehearsal.serving import inside
+from homeport.rehearsal.serving.containers import INSTANCES, Engines
 from homeport.rehearsal.serving.front import Front
 
 HOST = "127.0.0.1"
-INSTANCES = "/homeport/v1/instances"
-"""The rehearsal's own path: which processes run, and what was changed so that this machine can run them."""
 _TICK_S = 0.2
 _OWN_PATHS = {"storage": "storage", "upload": "storage", "download": "storage", "resumable": "storage",
               "compute": "compute", "dns": "dns", "apis": "run"}  # fmt: skip
@@ -55,7 +54,7 @@ class App:
             await self._instances(send)
             return
         try:
-            reply = await self._cloud.handle(await _request(scope, receive))
+            reply = await self._reply(path, await _request(scope, receive))
         except Dropped:
             # The server closes a connection whose promised body does not come.
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
@@ -66,6 +65,16 @@ class App:
             headers.append((b"content-length", str(len(body)).encode()))
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    async def _reply(self, path: str, request: Request) -> Reply:
+        containers = self._cloud.containers
+        number, _, rest = path.removeprefix(f"{INSTANCES}/").partition("/")
+        if path.startswith(f"{INSTANCES}/") and isinstance(containers, Engines):
+            account = containers.account(number)
+            if account is None:
+                return Reply(status=404, body=b"")
+            return await inside.reply(self._cloud, account, self._cloud.projects[0].id, f"/{rest}", request)
+        return await self._cloud.handle(request)
 
     async def _instances(self, send: Send) -> None:
         containers = self._cloud.containers

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from homeport.engines import llamacpp, vllm
 from homeport.rehearsal.serving.image import Image
+from homeport.rehearsal.serving.inside import environment
 from homeport.rehearsal.serving.path import Paths
 
 HOST = "127.0.0.1"
@@ -22,8 +23,6 @@ _CACHE = str(2**30)
 _DROPPED = {
     "--gpu-memory-utilization": "there is no GPU whose memory could be shared out",
     "--kv-cache-dtype": "the CPU's kernels keep the cache as the model computes",
-    "--load-format": "the weights are read from a folder",
-    "--model-loader-extra-config": "the weights are read from a folder",
 }
 """Flags of vLLM that a CPU cannot take, and why."""
 _VLLM_ENV = {
@@ -65,8 +64,12 @@ class Container:
     probed: str = ""
     """The path that the startup probe asks for, where it is not the revision's own."""
 
-    def adapt(self, image: Image, paths: Paths, port: int, wanted: int) -> None:
-        """Change what this machine needs changed; `wanted` is the port in the cloud, `port` the one here."""
+    def adapt(self, image: Image, paths: Paths, port: int, wanted: int, address: str = "") -> None:
+        """
+        Change what this machine needs changed; `wanted` is the port in the cloud, `port` the one here.
+
+        `address` is the instance's own, see `inside`; '' where it has none.
+        """
         engine = Path(self.command[0]).name if self.command else ""
         self._move(paths)
         self._set("PORT", str(port), "several instances share this machine's ports", missing=True)
@@ -78,6 +81,9 @@ class Container:
             self._set("PATH", os.environ.get("PATH", os.defpath), "programs are this machine's own")
         if engine == "vllm" or "vllm.entrypoints.openai.api_server" in self.command:
             self._vllm()
+            if address and any(text.startswith("gs://") for text in self.command):
+                for name, value in environment(address).items():
+                    self._set(name, value, "the streamer's way to the rehearsal, not to Google", missing=True)
         elif engine == "ollama" and self.command[1:2] == ["serve"]:
             self._ollama(image, paths, port)
 

@@ -27,6 +27,8 @@ from homeport.resources.processes import free_port
 if TYPE_CHECKING:
     from homeport.rehearsal.cloud import Cloud
 
+INSTANCES = "/homeport/v1/instances"
+"""The rehearsal's own path: which processes run, and what was changed so that this machine can run them."""
 Revision = Mapping[str, Any]  # Any: JSON
 _IDLE_S, _IDLE_GPU_S = 900.0, 600.0
 _LOOKS_EVERY_S = 0.2
@@ -155,6 +157,11 @@ class Engines(Willing):
             if instance.process is not None and instance.alive
         ]
 
+    def account(self, number: str) -> str | None:
+        """The account that an instance runs as; None where there is no such instance."""
+        revision = self._said.get(int(number)) if number.isdigit() else None
+        return None if revision is None else str(revision["serviceAccount"])
+
     def _image(self, revision: Revision) -> Image | None:
         return image.find(self._cloud, str(_container(revision)["image"]))
 
@@ -176,7 +183,7 @@ class Engines(Willing):
             volumes=mounted,
             room=view,
         )
-        what.adapt(found, paths, port, wanted)
+        what.adapt(found, paths, port, wanted, self.url and f"{self.url}{INSTANCES}/{number}")
         probe = Probe.of(container)
         probe = replace(probe, path=what.probed or probe.path)
         instance = Instance(what, port=port, wanted=wanted, probe=probe, place=place)

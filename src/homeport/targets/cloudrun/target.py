@@ -78,6 +78,7 @@ class CloudRunTarget:
             access=self.spec.access,
             token=self.token,
             baked=self.baked,
+            streamed=self.way == "stream",
         )
 
     @property
