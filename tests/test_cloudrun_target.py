@@ -206,6 +206,16 @@ def test_a_streamed_model_is_read_from_the_buckets_address_within_a_bounded_memo
     assert {"name": "RUNAI_STREAMER_MEMORY_LIMIT", "value": str(4 * 2**30)} in container["env"]
 
 
+def test_who_streams_may_look_at_the_bucket_as_the_streamer_does_and_nobody_else() -> None:
+    wanted = Deployer("vllm").wanted()
+    streamed = wanted.model_copy(update={"cloudrun": spec.CloudRun(way="stream")})
+    granted = [
+        {one.id.split("/")[1] for one in _chosen(each).foundations.grants() if "/home-run/" in one.id}
+        for each in (wanted, streamed)
+    ]
+    assert granted == [{"storage.objectViewer"}, {"storage.objectViewer", "storage.legacyBucketReader"}]
+
+
 def test_an_isolated_endpoint_has_no_way_in_from_outside_and_none_out_but_to_google() -> None:
     wanted = Deployer("vllm").wanted().model_copy(update={"access": spec.Access(isolated=True)})
     target = _chosen(wanted)

@@ -8,6 +8,7 @@ of the tests says which it was.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,17 +30,6 @@ WEIGHTS = ROOT / "tests" / "models" / "gemma-4-taught"
 REPO = "homeport/gemma-4-taught"
 COMPACT = '{"backend": "xgrammar", "disable_any_whitespace": true}'
 """So small a model fills its answers with the white space that JSON allows. An argument that is JSON, at that."""
-FILE = f"""
-name = "demo"
-model = "file:./first"
-[engine]
-kind = "vllm"
-context = 1024
-parallel = 2
-extra_args = ["--structured-outputs-config", '{COMPACT}']
-[cloudrun]
-project = "rehearsal"
-"""
 TOOL = {
     "type": "function",
     "function": {
@@ -74,12 +64,19 @@ class WayB(OnCloudRun):
         assert came.status_code == 200, came.text
         return came.json()["choices"][0]["message"]
 
+    def edit(self, **values: str) -> None:
+        """Give keys of the file, each of which is in it once, other values: TOML's."""
+        file = self.user.folder / "homeport.toml"
+        text = file.read_text()
+        for key, value in values.items():
+            text, count = re.subn(rf"(?m)^{key} = .*$", f"{key} = {value}", text)
+            assert count == 1, key
+        self.user.write(text)
+
     @property
-    def instance(self) -> Any:  # Any: JSON
-        """What the rehearsal says of the one process that runs."""
-        found = httpx2.get(f"{self.rehearsal.url}/homeport/v1/instances", trust_env=False).json()["instances"]
-        assert len(found) == 1
-        return found[0]
+    def instances(self) -> Any:  # Any: JSON
+        """What the rehearsal says of the processes that run."""
+        return httpx2.get(f"{self.rehearsal.url}/homeport/v1/instances", trust_env=False).json()["instances"]
 
     @property
     def built(self) -> int:
@@ -102,7 +99,7 @@ def cloud(user: User, tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch)
     with served(tmp_path, "--speed", "10") as rehearsal:
         made = WayB(user, rehearsal)
         shutil.copytree(WEIGHTS, user.folder / "first")
-        user.write(FILE)
+        (user.folder / "homeport.toml").unlink()
         yield made
 
 
@@ -110,6 +107,8 @@ def cloud(user: User, tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch)
 def test_the_whole_life_of_an_endpoint_with_its_weights_in_a_bucket(
     cloud: WayB, hub: Hub, record_property: Callable[[str, object], None]
 ) -> None:
+    cloud.run("init", "--name", "demo", "--model", "file:./first", "--project", "rehearsal")
+    cloud.edit(context="1024", parallel="2", extra_args=f"['--structured-outputs-config', '{COMPACT}']")
     planned = cloud.run("plan", "--json").json
     assert planned["facts"]["weights"].startswith(
         "fuse-buffered, from gs://rehearsal-demo-weights/models/own/first/"
@@ -142,15 +141,17 @@ def test_the_whole_life_of_an_endpoint_with_its_weights_in_a_bucket(
     cloud.run("up", "--yes")
     assert cloud.run("plan", "--json").json["changes_pending"] is False
 
-    before, (first,) = cloud.status, cloud.status["traffic"]
-    hub.push(REPO, {path.name: path.read_bytes() for path in WEIGHTS.iterdir()} | {"README.md": b"second"})
+    before, built = cloud.status, cloud.built
+    (first,) = before["traffic"]
+    hub.push(REPO, {path.name: path.read_bytes() for path in WEIGHTS.iterdir()})
+    cloud.edit(way='"stream"')
     cloud.run("swap", f"hf:{REPO}", "--yes")
     after = cloud.status
-    assert (after["model"], after["image"], cloud.built) == ("gemma-4-taught", before["image"], 1), (
-        "no rebuild"
-    )
+    assert (after["model"], after["image"]) == ("gemma-4-taught", before["image"])
+    assert cloud.built == built, "no image is built for other weights"
     (second,) = after["traffic"]
     assert second != first
+    _it_streams(cloud, hub.repos[REPO].refs["main"])
 
     _weights_that_vllm_refuses_get_no_traffic(cloud)
     assert cloud.status["traffic"] == {second: 100}
@@ -165,7 +166,7 @@ def test_the_whole_life_of_an_endpoint_with_its_weights_in_a_bucket(
 
 def _what_vllm_sees(cloud: WayB) -> str:
     """Its command is the deployed one but for the table's rows, and nothing can be written to the weights."""
-    instance = cloud.instance
+    (instance,) = cloud.instances
     path = "/models"
     if room.works() == "":
         assert instance["command"][:3] == ["vllm", "serve", path]
@@ -189,6 +190,13 @@ def _what_vllm_sees(cloud: WayB) -> str:
         "mounted through FUSE" if fuse.works() == "" else "a read-only folder"
     )
     return f"way B: the bucket is {instance['buckets']}; files are seen {instance['files']}"
+
+
+def _it_streams(cloud: WayB, commit: str) -> None:
+    """What was swapped to comes from the hub, was carried into the bucket in the cloud, and is streamed from there."""
+    running = [one for one in cloud.instances if "runai_streamer" in one["command"]]
+    assert [one["command"][2] for one in running] == [f"gs://rehearsal-demo-weights/models/{REPO}/{commit}"]
+    assert "CLOUD_STORAGE_EMULATOR_ENDPOINT" in {row["what"] for row in running[0]["changes"]}
 
 
 def _tools_and_thoughts_come_back_apart(cloud: WayB) -> None:
