@@ -58,6 +58,7 @@ def image(cloud: Cloud, name: str, files: Mapping[str, str | Path], **said: Any)
     """An image as a build leaves it: files by their paths in the container; returns its reference."""
     digest = hashlib.sha256(name.encode()).hexdigest()
     folder = cloud.folder / "images" / digest
+    (folder / "root").mkdir(parents=True)
     for path, content in files.items():
         target = folder / "root" / path.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)

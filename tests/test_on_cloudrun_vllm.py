@@ -196,6 +196,7 @@ def _it_streams(cloud: WayB, commit: str) -> None:
     """What was swapped to comes from the hub, was carried into the bucket in the cloud, and is streamed from there."""
     running = [one for one in cloud.instances if "runai_streamer" in one["command"]]
     assert [one["command"][2] for one in running] == [f"gs://rehearsal-demo-weights/models/{REPO}/{commit}"]
+    assert running[0]["buckets"] == "", "nothing is mounted"
     assert "CLOUD_STORAGE_EMULATOR_ENDPOINT" in {row["what"] for row in running[0]["changes"]}
 
 

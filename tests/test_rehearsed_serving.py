@@ -74,6 +74,12 @@ def _said_by_a_service(running: Running, small: str) -> Any:  # Any: JSON
     return said
 
 
+def test_an_image_without_files_and_volumes_runs_as_well(running: Running) -> None:
+    reference = image(running.cloud, "bare", {}, entrypoint=["python3", "-c", SMALL_SERVER])
+    assert "response" in running.deploy(reference)
+    assert running.call("/").status_code == 200
+
+
 def test_nobody_gets_403_a_bad_token_401_and_a_stranger_403(running: Running, small: str) -> None:
     running.deploy(small)
     came = running.call("/", who="")

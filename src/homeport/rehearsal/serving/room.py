@@ -58,7 +58,7 @@ class Room:
         # Else the new root would hold itself, where it lies below a folder that is taken along.
         yield f"{mount} --make-unbindable {_quoted(self.root)}"
         targets = {bind.target for bind in self.binds}
-        made = {str(parent) for target in targets for parent in PurePosixPath(target).parents}
+        made = {"/", *(str(parent) for target in targets for parent in PurePosixPath(target).parents)}
         for folder in sorted(made):
             yield f"mkdir -p {_quoted(self._at(folder))}"
             for entry in sorted(_entries(folder), key=lambda entry: entry.name):
