@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.reconcile import Plan, apply, make_plan
+from homeport.rehearsal.behaviours.run_log import container_said
 from homeport.rehearsal.cloud import AT_ONCE, Cloud
+from homeport.rehearsal.containers import State, Willing, not_listening
 from homeport.resources.release import Release
 from homeport.resources.traffic import Body, Receipt, receipts, shares
 from homeport.targets.cloudrun.model import Chosen, choose
@@ -214,6 +217,32 @@ def test_who_streams_may_look_at_the_bucket_as_the_streamer_does_and_nobody_else
         for each in (wanted, streamed)
     ]
     assert granted == [{"storage.objectViewer"}, {"storage.objectViewer", "storage.legacyBucketReader"}]
+
+
+class Refusing(Willing):
+    """The first container is not let to the bucket yet; its log alone says so."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        super().__init__()
+        self.cloud, self.refused = cloud, 0
+
+    def service(self, revision: Mapping[str, Any], waited: float) -> State:  # Any: JSON
+        if self.refused:
+            return super().service(revision, waited)
+        self.refused += 1
+        account = revision["serviceAccount"]
+        line = f"Forbidden: 403 GET /storage/v1/b/w: {account} does not have storage.buckets.get access to the bucket"
+        container_said(self.cloud, revision, line)
+        return State(failure=not_listening(8080))
+
+
+def test_a_container_that_lacked_a_grant_is_begun_again_while_it_spreads() -> None:
+    deployer = Deployer("vllm")
+    deployer.cloud.containers = refusing = Refusing(deployer.cloud)
+    wanted = deployer.wanted().model_copy(update={"cloudrun": spec.CloudRun(way="stream")})
+    _, after = deployer.up(wanted)
+    assert (refusing.refused, after.pending) == (1, ())
+    assert len(deployer.proven) == 1
 
 
 def test_an_isolated_endpoint_has_no_way_in_from_outside_and_none_out_but_to_google() -> None:

@@ -253,16 +253,13 @@ class Deployment:
 
     async def _why(self, error: HomeportError, engine: str) -> HomeportError:
         """What a failed deployment comes from, in the user's words."""
-        from homeport.targets.cloudrun.why import explain
+        from homeport.targets.cloudrun.why import newest_explained
 
         try:
             service = await self.google.get("run", self.path)
             if service.get("terminalCondition", {}).get("state") != "CONDITION_FAILED":
                 return error
-            newest = service.get("latestCreatedRevision", "")
-            short = newest.rpartition("/")[2]
-            revision = await self.google.get("run", f"{self.path}/revisions/{short}") if short else None
-            return await explain(self.google, service, revision, engine)
+            return await newest_explained(self.google, self.names.service, engine)
         except HomeportError:
             return error
 

@@ -28,6 +28,7 @@ from homeport.targets.cloudrun.images import MODEL_FILE, Gguf, image, ollama_rec
 from homeport.targets.cloudrun.model import Chosen
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.preflight import Asked, Findings, preflight
+from homeport.targets.cloudrun.why import newest_explained
 
 if TYPE_CHECKING:
     from homeport.cold_start import ColdStart
@@ -226,7 +227,9 @@ class CloudRunTarget:
             marks=self._marks(),
         )
         self._check_cache(wanted)
-        return service(self.google, names.name, names.region, body(wanted), after=tuple(after))
+        return service(
+            self.google, names.name, names.region, body(wanted), after=tuple(after), explain=self._why
+        )
 
     def resources(self) -> list[Resource]:
         """Everything that shall exist."""
@@ -293,6 +296,9 @@ class CloudRunTarget:
             callers=access.callers,
             network=settings.network or "",
         )
+
+    async def _why(self) -> HomeportError:
+        return await newest_explained(self.google, self.names.service, self.chosen.engine)
 
     def _mounts(self) -> tuple[Mount, ...]:
         if self.stored is None or not self.way.startswith("fuse"):

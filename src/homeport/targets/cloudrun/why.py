@@ -16,7 +16,7 @@ from homeport.errors import EngineFailed, HomeportError, OperationFailed, PortTa
 from homeport.google import Google
 from homeport.targets.cloudrun.logs import last_lines, logs
 
-__all__ = ["Row", "explain", "last_lines", "likely", "logs", "rows"]
+__all__ = ["Row", "explain", "last_lines", "likely", "logs", "newest_explained", "rows"]
 
 _LINES = 50
 """As many lines are read; a traceback is long, and its cause stands early."""
@@ -105,6 +105,14 @@ async def explain(
     title = f"the revision {which} of {name}" if which else name
     found.args = (f"{title} did not come up: {found}{said}",)
     return found
+
+
+async def newest_explained(google: Google, path: str, engine: str) -> HomeportError:
+    """The same for the service `path`, `projects/…`, as it is. Raises what asking for it raises."""
+    service = await google.get("run", f"v2/{path}")
+    short = _last(service.get("latestCreatedRevision", ""))
+    revision = await google.get("run", f"v2/{path}/revisions/{short}") if short else None
+    return await explain(google, service, revision, engine)
 
 
 def likely(evidence: Evidence) -> HomeportError:
