@@ -107,7 +107,7 @@ def test_the_whole_life_of_an_endpoint_with_its_model_in_the_image(cloud: OnClou
     assert failed.code not in {0, 1}
     assert "   do: " in failed.err
     assert "first.gguf" in (cloud.user.folder / "homeport.toml").read_text(), "the file stays as it was"
-    assert cloud.status["traffic"] == before
+    assert (cloud.status["traffic"], cloud.status["model"]) == (before, "first")
     assert "Paris" in cloud.run("chat", "What is the capital of France?").out
 
     (first,) = cloud.status["traffic"]
@@ -117,7 +117,7 @@ def test_the_whole_life_of_an_endpoint_with_its_model_in_the_image(cloud: OnClou
     assert set(cloud.status["traffic"]) != {first}
     assert cloud.status["model"] == "second"
     assert f"{first} serves" in cloud.run("rollback").out
-    assert cloud.status["traffic"] == {first: 100}
+    assert (cloud.status["traffic"], cloud.status["model"]) == ({first: 100}, "first")
     assert "print_timing" in cloud.run("logs", "-n", "100").out
 
     assert "left: nothing" in cloud.run("down").err

@@ -158,6 +158,7 @@ def test_the_whole_life_of_an_endpoint_with_its_weights_in_a_bucket(
     assert "Paris" in cloud.run("chat", "What is the capital of France?").out
 
     assert f"{first} serves" in cloud.run("rollback").out
+    assert (cloud.status["model"], cloud.status["weights"]) == ("first", before["weights"])
     assert cloud.ask(messages=[{"role": "user", "content": "What is the capital of France?"}])["content"]
 
     assert "left: nothing" in cloud.run("down").err
