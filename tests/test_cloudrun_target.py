@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from conftest import ROOT, TAUGHT
 from deployment import google_for
 from homeport import spec
 from homeport.deployed import Deployment
-from homeport.errors import MemoryTooSmall, SpecError, VerificationFailed
+from homeport.errors import MemoryTooSmall, OperationFailed, SpecError, VerificationFailed
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Silent
@@ -243,6 +244,28 @@ def test_a_container_that_lacked_a_grant_is_begun_again_while_it_spreads() -> No
     _, after = deployer.up(wanted)
     assert (refusing.refused, after.pending) == (1, ())
     assert len(deployer.proven) == 1
+
+
+def test_after_a_change_that_does_not_start_the_status_is_of_what_serves(tmp_path: Path) -> None:
+    deployer = Deployer("vllm")
+    wanted = deployer.wanted()
+    deployer.up(wanted)
+    (first,) = shares(deployer.service)
+    shutil.copytree(FOLDER, tmp_path / "another")
+    containers = deployer.cloud.containers
+    assert isinstance(containers, Willing)
+    containers.failing["home-00002"] = not_listening(8080)
+    with pytest.raises(OperationFailed):
+        deployer.up(wanted.model_copy(update={"model": f"file:{tmp_path / 'another'}"}))
+
+    async def status() -> Any:  # Any: JSON
+        one = Deployment(
+            google=google_for(deployer.cloud), spec=wanted, spec_file=Path("/x/homeport.toml"), via=""
+        )
+        return await one.status(), (await one.connect()).model
+
+    told, asked = act(status())
+    assert (told["traffic"], told["model"], asked) == ({first: 100}, FOLDER.name, FOLDER.name)
 
 
 def test_an_isolated_endpoint_has_no_way_in_from_outside_and_none_out_but_to_google() -> None:

@@ -200,7 +200,7 @@ class Deployment:
         template: Mapping[str, Any] = service["template"]  # Any: JSON
         percents = shares(service)
         name = max(percents, key=percents.__getitem__, default="")
-        if name and name != latest(service):
+        if name:
             template = await self.google.get("run", f"{self.path}/revisions/{name}")
         marks: Mapping[str, str] = template.get("annotations", {})
         return marks
