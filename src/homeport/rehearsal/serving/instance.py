@@ -136,6 +136,8 @@ class Instance:
             self._reader = threading.Thread(target=self._read, daemon=True)
             self._reader.start()
             self._watch()
+        elif not self.up.done():
+            self.up.set_result(not_listening(self._wanted))  # It was ended before it began.
 
     def _start(self) -> bool:
         """Whether there is a process now."""
