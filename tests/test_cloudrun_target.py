@@ -268,6 +268,28 @@ def test_after_a_change_that_does_not_start_the_status_is_of_what_serves(tmp_pat
     assert (told["traffic"], told["model"], asked) == ({first: 100}, FOLDER.name, FOLDER.name)
 
 
+def test_rollback_works_after_a_change_that_did_not_start() -> None:
+    deployer = Deployer("vllm")
+    wanted = deployer.wanted()
+    deployer.up(wanted)
+    (first,) = shares(deployer.service)
+    deployer.up(deployer.wanted(parallel=2))
+    containers = deployer.cloud.containers
+    assert isinstance(containers, Willing)
+    containers.failing["home-00003"] = not_listening(8080)
+    with pytest.raises(OperationFailed):
+        deployer.up(deployer.wanted(parallel=3))
+
+    async def roll_back() -> str:
+        one = Deployment(
+            google=google_for(deployer.cloud), spec=wanted, spec_file=Path("/x/homeport.toml"), via=""
+        )
+        return await one.roll_back()
+
+    assert act(roll_back()) == first
+    assert shares(deployer.service) == {first: 100}
+
+
 def test_an_isolated_endpoint_has_no_way_in_from_outside_and_none_out_but_to_google() -> None:
     wanted = Deployer("vllm").wanted().model_copy(update={"access": spec.Access(isolated=True)})
     target = _chosen(wanted)
