@@ -4,16 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.homeport-$(shell cat pyproject.toml locks/dev.txt | cksum | cut -d' ' -f1)
 VLLM_VENV := .venv-vllm
+TERRAFORM_VENV := .venv-terraform
 DEMO := .cache/demo
 # Tests have a home each, and read these.
 TEST_HOME := $(CURDIR)/.cache/home
 SAFETENSORS := .cache/models
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-vllm check format lock bench schema clean
+.PHONY: help setup demo test test-vllm test-terraform check format lock bench schema clean
 
 help: ## Show these lines.
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Create .venv with homeport and its tools, from the lock file.
 
@@ -30,7 +31,7 @@ demo: $(STAMP) ## Serve a real Gemma 3 270M here, prove that it works, ask it so
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/demo.sh $(DEMO)
 
 test: $(STAMP) weights ## Run the tests, real engine included.
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not vllm" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not vllm and not terraform" $(ARGS)
 
 test-vllm: $(STAMP) weights ## Run the tests that need real vLLM (its environment is 3 GB, made on first use).
 	$(PYTHON) scripts/vllm_env.py $(VLLM_VENV)
@@ -42,6 +43,10 @@ test-vllm: $(STAMP) weights ## Run the tests that need real vLLM (its environmen
 	  "$$(HOMEPORT_HOME=$(TEST_HOME) $(BIN)/homeport --quiet weights fetch smollm2-135m)"/*.gguf \
 	  $(SAFETENSORS)/smollm2-135m-safetensors
 	$(BIN)/python -m pytest -m vllm $(ARGS)
+
+test-terraform: $(STAMP) ## Run the tests that need Terraform (a provider with Google's schema is made on first use).
+	$(PYTHON) scripts/terraform_env.py $(TERRAFORM_VENV)
+	$(BIN)/python -m pytest -m terraform $(ARGS)
 
 .PHONY: weights
 weights: $(STAMP)
@@ -71,4 +76,4 @@ lock: $(STAMP) ## Resolve the dependencies anew (needs uv on the PATH).
 	  --extra local --extra rehearse --group dev pyproject.toml -o locks/dev.txt
 
 clean: ## Remove what was set up here; weights and endpoints stay.
-	rm -rf $(VENV) $(VLLM_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) $(VLLM_VENV) $(TERRAFORM_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -23,6 +23,7 @@ from homeport.google.validation import by_documents
 from homeport.rehearsal import server
 from homeport.rehearsal.behaviours.storage_objects import content_of, find
 from homeport.rehearsal.building import Worked
+from homeport.rehearsal.clock import Clock
 from homeport.rehearsal.cloud import AT_ONCE, OWNER, Cloud
 from hub import Hub
 
@@ -81,8 +82,12 @@ class Place:
 
 
 @contextmanager
-def place(folder: Path, **env: str) -> Iterator[Place]:
-    """All of it, with a bucket, a repository, a secret, and an account that may write to them."""
+def place(folder: Path, *, bare: bool = False, speed: float = 1.0, **env: str) -> Iterator[Place]:
+    """
+    All of it, and unless it is `bare` a bucket, a repository, a secret, and an account that may write to them.
+
+    `speed` is the pace of the cloud's clock.
+    """
     listening = server.listen(0)
     url = f"http://{server.HOST}:{listening.getsockname()[1]}"
     with Hub() as hub:
@@ -94,7 +99,7 @@ def place(folder: Path, **env: str) -> Iterator[Place]:
         }
         told |= env
         steps = Worked(url=url, env=told, folder=folder / "builds")
-        cloud = Cloud(delays=AT_ONCE, folder=folder / "cloud", steps=steps)
+        cloud = Cloud(delays=AT_ONCE, folder=folder / "cloud", steps=steps, clock=Clock(speed=speed))
         config = uvicorn.Config(
             server.App(cloud), log_config=None, log_level="critical", lifespan="off", ws="none"
         )
@@ -103,7 +108,8 @@ def place(folder: Path, **env: str) -> Iterator[Place]:
         thread.start()
         here = Place(cloud, hub, url)
         try:
-            here.act(_furnished(here))
+            if not bare:
+                here.act(_furnished(here))
             yield here
         finally:
             serving.should_exit = True

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +40,14 @@ class Served:
 
     url: str
     folder: Path
+    inside: str = ""
+    """The address of those who are within the project's networks, if one was asked for."""
+
+    @property
+    def within(self) -> Served:
+        """The same, used from within the project's networks."""
+        assert self.inside
+        return Served(self.inside, self.folder)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -62,6 +72,40 @@ class Served:
 
 
 @contextmanager
+def forked() -> Iterator[Path]:
+    """
+    A folder with a `gcloud` that is this machine's own, begun once for many commands: see gcloud_forks.py.
+
+    Where it has no Python of its own, the folder that it is in.
+    """
+    assert FOUND
+    root = Path(FOUND).resolve().parent.parent
+    python, forks = (
+        root / "platform" / "bundledpythonunix" / "bin" / "python3",
+        Path(__file__).parent / "gcloud_forks.py",
+    )
+    if not python.exists():
+        yield Path(FOUND).parent
+        return
+    with tempfile.TemporaryDirectory(prefix="gcloud-") as name:
+        folder, path = Path(name), f"{name}/socket"
+        line = shlex.join([str(python), "-S", "-E", str(forks), path, "--"])
+        (folder / "gcloud").write_text(f'#!/bin/sh\nexec {line} "$@"\n')
+        (folder / "gcloud").chmod(0o755)
+        begun = [str(python), "-S", str(forks), str(root / "lib"), path]
+        own = {"CLOUDSDK_ROOT_DIR": str(root), "PYTHONPATH": "", "PATH": os.environ["PATH"]}
+        with subprocess.Popen(
+            begun, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=own
+        ) as process:
+            try:
+                assert process.stdout is not None
+                assert process.stdout.readline() == "ready\n"
+                yield folder
+            finally:
+                process.terminate()
+
+
+@contextmanager
 def served(folder: Path, *arguments: str) -> Iterator[Served]:
     """A rehearsal in a process of its own, on a free port, fast enough that nobody waits for it."""
     command = [
@@ -79,10 +123,14 @@ def served(folder: Path, *arguments: str) -> Iterator[Served]:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=folder) as process:
         try:
             assert process.stderr is not None
-            line = process.stderr.readline()
-            found = re.search(r"http://[\d.]+:\d+", line)
-            assert found, line + process.stderr.read()
-            yield Served(found[0], folder)
+            said = ""
+            while "Ctrl-C" not in said:
+                line = process.stderr.readline()
+                assert line, said
+                said += line
+            url, inside = re.search(r"http://[\d.]+:\d+", said), re.search(r"comes to port (\d+)", said)
+            assert url, said
+            yield Served(url[0], folder, f"http://127.0.0.1:{inside[1]}" if inside else "")
         finally:
             process.terminate()
             process.communicate(timeout=30)

@@ -25,7 +25,7 @@ NAME, MODEL = "home", "gemma-4-e4b"
 HOST = "home-123.us-central1.run.app"
 BASE_URL = f"https://{HOST}/v1"
 YOU = "you@example.com"
-PAGES = {401: "401 Unauthorized", 403: "403 Forbidden", 413: "413 Request Entity Too Large",
+PAGES = {401: "401 Unauthorized", 403: "403 Forbidden", 404: "404 Page not found", 413: "413 Request Entity Too Large",
          429: "Rate exceeded.", 503: "503 Service Unavailable"}  # fmt: skip
 
 

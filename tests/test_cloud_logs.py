@@ -9,7 +9,7 @@ from cloud import act
 from deployment import google_for
 from homeport.rehearsal.behaviours.logs import write_log
 from homeport.rehearsal.cloud import AT_ONCE, Cloud
-from homeport.targets.cloudrun.logs import last_lines, logs, started_since
+from homeport.targets.cloudrun.logs import last_lines, logs, starts
 
 
 def say(
@@ -116,19 +116,21 @@ def test_lines_that_were_not_asked_for_do_not_come_with_the_new_ones() -> None:
     assert act(work()) == ["old 8", "new"]
 
 
-def test_an_instance_that_started_is_known_by_its_probe() -> None:
+def test_each_start_of_an_instance_is_known_by_its_probe() -> None:
     cloud = Cloud(delays=AT_ONCE)
-    now = datetime.fromisoformat(cloud.clock.text())
     line = (
         'STARTUP HTTP probe succeeded after 3 attempts for container "serving-1" on port 8080 path "/health".'
     )
-    say(cloud, line, at=moment(cloud, 10), log="varlog/system")
 
-    async def work() -> tuple[bool, bool]:
+    async def work() -> list[frozenset[str]]:
         google = google_for(cloud)
-        return (
-            await started_since(google, "us-central1", "home", now),
-            await started_since(google, "us-central1", "home", now + timedelta(seconds=20)),
-        )
+        seen = [await starts(google, "us-central1", "home")]
+        for seconds in (-10, 10):
+            say(cloud, line, at=moment(cloud, seconds), log="varlog/system")
+            say(cloud, "the STARTUP probe succeeded, a container says", at=moment(cloud, seconds))
+            seen.append(await starts(google, "us-central1", "home"))
+        return seen
 
-    assert act(work()) == (True, False)
+    none, one, two = act(work())
+    assert (len(none), len(one), len(two)) == (0, 1, 2)
+    assert one < two

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from conftest import ROOT, TAUGHT
 from deployment import google_for
 from homeport import spec
 from homeport.deployed import Deployment
-from homeport.errors import MemoryTooSmall, OperationFailed, SpecError, VerificationFailed
+from homeport.errors import HomeportError, MemoryTooSmall, OperationFailed, SpecError, VerificationFailed
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Silent
@@ -25,7 +26,8 @@ from homeport.rehearsal.cloud import AT_ONCE, Cloud
 from homeport.rehearsal.containers import State, Willing, not_listening
 from homeport.resources.release import Release
 from homeport.resources.traffic import Body, Receipt, receipts, shares
-from homeport.targets.cloudrun.model import Chosen, choose
+from homeport.targets.cloudrun.model import Chosen, choose, expected_start
+from homeport.targets.cloudrun.preflight import Findings
 from homeport.targets.cloudrun.target import CloudRunTarget
 
 FOLDER = ROOT / "tests" / "models" / "gemma-4-taught"
@@ -126,6 +128,31 @@ def test_a_change_is_proven_without_traffic_and_moves_in_the_steps_that_were_ask
     assert not any(one.get("tag") for one in deployer.service["traffic"])
 
 
+def test_what_a_new_project_shows_only_with_its_apis_on_stops_up_before_anything_is_made(
+    deployer: Deployer,
+) -> None:
+    before = {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)}
+    wanted = spec.parse({**deployer.wanted().model_dump(), "cloudrun": {"max_instances": 40}})
+
+    async def up() -> tuple[Plan, Findings]:
+        one = Deployment(
+            google=google_for(deployer.cloud), spec=wanted, spec_file=Path("/x/homeport.toml"), via=""
+        )
+        plan, findings = await one.plan()
+        assert not plan.problems
+        assert {"billing", "region"} < {finding.subject for finding in findings.unchecked}
+        with pytest.raises(HomeportError, match="quota/MemAllocPerProjectRegion: 640 GiB wanted"):
+            await one.up()
+        return await one.plan()
+
+    plan, findings = act(up())
+    assert {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)} == before, (
+        "the APIs are on, and no more"
+    )
+    assert [finding.subject for finding in findings.unchecked] == ["free trial"]
+    assert any("do: set cloudrun.max_instances = 2" in problem for problem in plan.problems)
+
+
 class Watched(list[str]):
     """A list that tells of what is added to it."""
 
@@ -180,15 +207,33 @@ def test_the_template_says_what_is_served_and_on_what(deployer: Deployer) -> Non
     assert template["maxInstanceRequestConcurrency"] == 4
     assert template["vpcAccess"]["egress"] == "ALL_TRAFFIC"
     assert template["serviceAccount"] == "home-run@rehearsal.iam.gserviceaccount.com"
+    assert template["scaling"]["maxInstanceCount"] == 1
+    assert not deployer.service["scaling"].get("minInstanceCount")
     probe = container["startupProbe"]
     assert 240 <= probe["periodSeconds"] * probe["failureThreshold"] <= 1800
+    assert max(probe[f"{one}Seconds"] for one in ("period", "timeout", "initialDelay")) <= 240
+    assert probe["httpGet"]["port"] == container["ports"][0]["containerPort"] == 8080
     assert len(template["annotations"]["homeport/weights"]) == 64
     if deployer.engine == "vllm":
         assert template["volumes"][0]["gcs"]["readOnly"] is True
         assert "enable-buffered-read=true" in template["volumes"][0]["gcs"]["mountOptions"]
         assert container["args"][:2] == ["serve", "/models"]
+        served = container["args"][container["args"].index("--served-model-name") + 1]
+        assert served == template["annotations"]["homeport/model"]
+        assert "/" not in served
     else:
         assert "volumes" not in template
+
+
+def test_accounts_are_granted_nothing_on_the_project_but_the_writing_of_logs(deployer: Deployer) -> None:
+    deployer.up(deployer.wanted())
+    policy = deployer.cloud.access.policy("cloudresourcemanager", "projects/rehearsal")
+    ours = {
+        binding["role"]
+        for binding in policy["bindings"]
+        if any("serviceAccount:home-" in member for member in binding["members"])
+    }
+    assert ours == {"roles/logging.logWriter"}
 
 
 def _chosen(wanted: spec.Spec) -> CloudRunTarget:
@@ -288,6 +333,25 @@ def test_rollback_works_after_a_change_that_did_not_start() -> None:
 
     assert act(roll_back()) == first
     assert shares(deployer.service) == {first: 100}
+
+
+def test_a_file_cache_has_a_volume_in_memory_that_holds_the_weights() -> None:
+    wanted = Deployer("vllm").wanted().model_copy(update={"cloudrun": spec.CloudRun(way="fuse-cache")})
+    target = _chosen(wanted)
+    cache, weights = target.service.wanted["template"]["volumes"]
+    assert f"cache-dir=cr-volume:{cache['name']}" in weights["gcs"]["mountOptions"]
+    assert int(cache["emptyDir"]["sizeLimit"].removesuffix("Mi")) * 2**20 >= target.chosen.published.size
+    pinned = target.chosen.pinned
+    assert pinned is not None
+    large = replace(pinned.pin, files=(replace(pinned.pin.files[0], size=40 * 2**30),))
+    chosen = replace(target.chosen, pinned=replace(pinned, pin=large))
+    with pytest.raises(MemoryTooSmall, match=r"a file cache keeps 40\.0 GiB"):
+        _ = replace(target, chosen=chosen).service
+
+
+def test_the_expected_cold_start_is_known_without_the_weights() -> None:
+    target = _chosen(Deployer("vllm").wanted())
+    assert expected_start(target.spec, target.spec_file).text == target.cold_start.text
 
 
 def test_an_isolated_endpoint_has_no_way_in_from_outside_and_none_out_but_to_google() -> None:

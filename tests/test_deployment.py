@@ -92,6 +92,7 @@ def test_a_change_touches_what_it_is_about(cloud: Cloud, wish: Wish, what: list[
         ("POST", f"secretmanager.googleapis.com/v1/projects/{PROJECT}/secrets/home-token:addVersion", {"payload": {"data": "aGZfb3RoZXI="}}, "update secret-version/home-token"),
         ("POST", f"secretmanager.googleapis.com/v1/projects/{PROJECT}/secrets/home-token/versions/1:disable", {}, "create secret-version/home-token"),
         ("PATCH", f"iam.googleapis.com/v1/projects/{PROJECT}/serviceAccounts/home-run@{PROJECT}.iam.gserviceaccount.com", {"serviceAccount": {"displayName": "mine"}, "updateMask": "displayName"}, "update service-account/home-run"),
+        ("POST", f"compute.googleapis.com/compute/v1/projects/{PROJECT}/regions/{REGION}/subnetworks/home/setPrivateIpGoogleAccess", {"privateIpGoogleAccess": False}, "update subnetwork/home"),
         ("POST", f"{SERVICE}:setIamPolicy", {"policy": {"bindings": []}}, "create grant/run.servicesInvoker/you/service/home"),
     ],
 )  # fmt: skip

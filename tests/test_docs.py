@@ -90,3 +90,34 @@ def test_the_example_of_the_rehearsal_is_true(tmp_path: Path) -> None:
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+ANSWERS = ("prevented", "found before", "explained", "not answered", "not ours")
+
+
+def rows_of(page: Path) -> list[list[str]]:
+    """The cells of every row of a page's tables, without heads."""
+    lines = [line for line in page.read_text().splitlines() if line.startswith("|")]
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for number, line in enumerate(lines)
+        if not line.startswith("|---")
+        and not (number + 1 < len(lines) and lines[number + 1].startswith("|---"))
+    ]
+
+
+@pytest.mark.parametrize("row", rows_of(ROOT / "docs" / "pains.md"), ids=lambda row: row[0][:24])
+def test_every_pain_has_an_answer_and_a_test_that_is_there(row: list[str]) -> None:
+    (answer,) = [cell for cell in row if cell in ANSWERS]
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", row[-1])
+    assert named or answer in {"not answered", "not ours"}
+    assert len(named) == row[-1].count("`test_")
+    for file, test in named:
+        assert re.search(rf"^(?:async )?def {test}\(", (ROOT / "tests" / file).read_text(), re.MULTILINE), (
+            test
+        )
+
+
+def test_no_pain_is_left_out() -> None:
+    numbers = [int(row[0]) for row in rows_of(ROOT / "docs" / "pains.md") if row[0].isdigit()]
+    assert numbers == list(range(1, 27))

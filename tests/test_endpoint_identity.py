@@ -96,6 +96,20 @@ def test_a_caller_who_lacks_the_role_is_told_who_they_are_and_where_callers_are_
     assert f'callers = ["serviceAccount:{robot}"]' in asyncio.run(scene(robot))
 
 
+def test_who_is_outside_an_isolated_service_is_told_where_to_ask_from() -> None:
+    async def scene() -> Refused:
+        service = Service()
+        service.starting.append(404)
+        async with reached(service) as endpoint:
+            with pytest.raises(Refused) as caught:
+                await endpoint.answer(HELLO)
+        return caught.value
+
+    error = asyncio.run(scene())
+    assert str(error) == "the endpoint refused (404): 404 Page not found"
+    assert "a machine within it" in error.hint
+
+
 def test_a_service_that_starts_from_zero_is_waited_for() -> None:
     async def scene() -> None:
         service = Service()
@@ -172,6 +186,12 @@ def test_patience_ends_before_httpx2_calls_it_too_many_redirects(first: list[htt
     status, sent = times(*first, httpx2.Response(503), max_redirects=HTTPX2_REDIRECTS)
     assert status == 503
     assert len(sent) == 1 + HTTPX2_REDIRECTS
+
+
+def test_the_twenty_tries_of_anybodys_client_last_for_a_quarter_of_an_hour() -> None:
+    _, sent = times(httpx2.Response(503), max_redirects=HTTPX2_REDIRECTS)
+    assert 780 <= sent[-1] < 900
+    assert sent[8] < 120, "the first tries are close together: most services start within a minute or two"
 
 
 def test_what_asks_for_more_patience_than_there_is_is_the_answer_at_once() -> None:

@@ -454,6 +454,33 @@ def test_one_renews_it_for_all() -> None:
     assert act(work()) == {"token-1", "token-2"}
 
 
+def test_one_renews_it_for_the_event_loops_of_all_threads() -> None:
+    about_to_ask = threading.Barrier(4)
+    said: list[str] = []
+
+    class Slow(Counted):
+        """Has been asked once when three others, each on a loop of its own, begin to ask."""
+
+        def id_token(self, audience: str) -> Token:
+            for other in others:
+                other.start()
+            about_to_ask.wait(timeout=30)
+            return super().id_token(audience)
+
+    async def ask() -> None:
+        about_to_ask.wait(timeout=30)
+        said.append((await credentials.id_token("a")).reveal())
+
+    source = Slow(3600)
+    credentials = Credentials(source)
+    others = [threading.Thread(target=asyncio.run, args=(ask(),), daemon=True) for _ in range(3)]
+    assert asyncio.run(credentials.id_token("a")).reveal() == "a-1"
+    for other in others:
+        other.join(timeout=30)
+    assert said == ["a-1"] * 3
+    assert source.made == 1
+
+
 def test_id_tokens_are_kept_for_each_audience() -> None:
     source = Counted(3600)
 

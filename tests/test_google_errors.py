@@ -157,6 +157,13 @@ def test_acting_as_an_account_is_granted_on_that_account() -> None:
     )
 
 
+def test_a_denial_that_names_no_resource_is_about_the_account_of_its_path() -> None:
+    message = "Permission 'iam.serviceAccounts.getOpenIdToken' denied on resource (or it may not exist)."
+    path = "v1/projects/-/serviceAccounts/home@p.iam.gserviceaccount.com:generateIdToken"
+    told = error(refuses(403, message, name="PERMISSION_DENIED"), path=path)
+    assert "lacks iam.serviceAccounts.getOpenIdToken on home@p.iam.gserviceaccount.com (" in str(told)
+
+
 def test_who_lacks_it_is_asked_for_where_it_is_not_known() -> None:
     class Somebody(Given):
         def who(self) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,16 +39,28 @@ class OnCloudRun:
         shutil.copyfile(TAUGHT, user.folder / "second.gguf")
         user.write(FILE)
 
-    def run(self, *arguments: str, code: int | None = 0, caller: str = "") -> Ran:
-        env = {
-            name: value
-            for name, value in self.rehearsal.environment.items()
-            if name.startswith(("HOMEPORT_GOOGLE", "GOOGLE_", "CLOUDSDK_"))
-        }
+    def run(self, *arguments: str, code: int | None = 0, caller: str = "", inside: bool = False) -> Ran:
+        env = self.environment(inside=inside)
         if caller:
             env["CLOUDSDK_AUTH_ACCESS_TOKEN"] = f"rehearsal.{caller}"
         on = () if arguments[0] in {"swap", "rollback"} else ("--on", "cloudrun")
         return self.user.run(*arguments, *on, code=code, cwd=None, timeout=self.patience_s, **env)
+
+    def environment(self, *, inside: bool = False) -> dict[str, str]:
+        served = self.rehearsal.within if inside else self.rehearsal
+        ours = ("HOMEPORT_GOOGLE", "GOOGLE_", "CLOUDSDK_")
+        return {name: value for name, value in served.environment.items() if name.startswith(ours)}
+
+    def proxy(self) -> str:
+        """What the proxy says before it serves."""
+        process = self.user.begin("proxy", "--port", "0", **self.environment())
+        assert process.stderr is not None
+        said = ""
+        while "Open WebUI" not in said and (line := process.stderr.readline()):
+            said += line
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+        return said
 
     def asked_by(self, who: str) -> int:
         """The status with which the front answers a person's token."""
@@ -68,8 +82,27 @@ class OnCloudRun:
 
 @pytest.fixture
 def cloud(user: User, tmp_path: Path) -> Iterator[OnCloudRun]:
-    with served(tmp_path) as rehearsal:
+    with served(tmp_path, "--inside", "0") as rehearsal:
         yield OnCloudRun(user, rehearsal)
+
+
+def stranger_and_cold_start(cloud: OnCloudRun, report: Any) -> None:  # Any: JSON
+    """What needs a grant of its own is skipped with that grant, and made with it; so is a start from zero measured."""
+    (before,) = [result for result in report["results"] if result["name"] == "stranger"]
+    grant = re.search(
+        r"you@example.com may have no token .*: gcloud (iam .*OpenIdTokenCreator)$", before["detail"]
+    )
+    assert before["outcome"] == "skipped"
+    assert grant, before["detail"]
+    cloud.rehearsal.gcloud(*grant[1].split())
+    wanted = ("--only", "stranger", "--only", "audience", "--cold", "--idle", "2")
+    found = {one["name"]: one for one in cloud.run("verify", *wanted, "--json").json["results"]}
+    outcomes = {name: one["outcome"] for name, one in found.items()}
+    assert outcomes == {"stranger": "passed", "audience": "passed", "cold": "passed"}, found
+    assert "demo-build@rehearsal.iam.gserviceaccount.com" in found["stranger"]["detail"]
+    assert found["cold"]["evidence"]["measured"]
+    expected = found["cold"]["evidence"]["budget"]["text"]
+    assert f"a start from zero is expected to take {expected}" in cloud.proxy()
 
 
 @pytest.mark.skipif(FOUND is None, reason=REASON)
@@ -88,6 +121,7 @@ def test_the_whole_life_of_an_endpoint_with_its_model_in_the_image(cloud: OnClou
     assert cloud.run("plan", "--json").json["changes_pending"] is False
     assert "nothing to do" in cloud.run("up", "--yes").err
 
+    stranger_and_cold_start(cloud, came["report"])
     assert "Paris" in cloud.run("chat", "What is the capital of France?").out
     assert cloud.asked_by("friend@example.com") == 200
     assert cloud.asked_by("stranger@example.com") == 403
@@ -123,3 +157,18 @@ def test_the_whole_life_of_an_endpoint_with_its_model_in_the_image(cloud: OnClou
     assert "left: nothing" in cloud.run("down").err
     assert "removed bucket" in cloud.run("down", "--purge").out
     assert cloud.run("down", "--purge").out.strip() == "nothing of it is there"
+
+
+def test_an_isolated_endpoint_is_proven_from_within_its_network_and_says_so_to_whoever_is_outside(
+    cloud: OnCloudRun,
+) -> None:
+    cloud.user.write(FILE + "isolated = true\n")
+    outside = cloud.run("up", "--yes", code=3).err
+    assert "from here it answers 404" in outside
+    assert "within the network demo" in outside
+    assert cloud.run("up", "--yes", "--json", inside=True).json["report"]["passed"]
+    report = cloud.run("verify", "--cold", "--json", code=3).json
+    outcomes = {one["name"]: one["outcome"] for one in report["results"]}
+    assert {name for name, outcome in outcomes.items() if outcome == "failed"} == {"reached"}
+    assert outcomes["chat"] == outcomes["cold"] == "skipped"
+    assert outcomes["no-token"] == outcomes["around"] == outcomes["image"] == "passed"

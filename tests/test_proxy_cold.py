@@ -155,6 +155,16 @@ def test_who_may_not_call_is_told_who_they_are_and_which_grant_is_missing() -> N
     assert [kind for kind, _ in told.said] == ["note"]
 
 
+def test_who_is_outside_an_isolated_service_is_told_where_to_ask_from() -> None:
+    async def play(service: Service, client: httpx2.AsyncClient) -> None:
+        service.starting.append(404)
+        refused = await client.post("/v1/any", content=b"{}")
+        assert refused.status_code == 404
+        assert "a machine within it" in refused.json()["error"]["message"]
+
+    scene(play)
+
+
 def test_a_refusal_of_the_engines_own_passes_as_it_is() -> None:
     async def play(service: Service, client: httpx2.AsyncClient) -> None:
         refused = await client.post("/v1/refused", content=b"{}")

@@ -141,3 +141,27 @@ def test_an_api_that_is_disabled_answers_no_more(raw: Raw) -> None:
     assert act(raw.send("GET", zones)).status == 200
     act(raw.send("POST", f"{USAGE}/dns.googleapis.com:disable", {}))
     assert act(raw.send("GET", zones)).status == 403
+
+
+def test_a_role_of_a_project_grants_what_is_in_it_and_changes_with_it() -> None:
+    cloud = Cloud(delays=AT_ONCE)
+    owner, other = Raw(cloud), Raw(cloud, "reader@example.com")
+    roles, name = "iam.googleapis.com/v1/projects/rehearsal/roles", "projects/rehearsal/roles/reads"
+    body = {
+        "roleId": "reads",
+        "role": {"title": "Reads", "includedPermissions": ["iam.serviceAccounts.list"]},
+    }
+    assert act(owner.send("POST", roles, body)).body["name"] == name
+    assert act(owner.send("POST", roles, body)).status == 409
+    policy = {"bindings": [{"role": name, "members": ["user:reader@example.com"]}]}
+    cloud.access.set_policy("cloudresourcemanager", "projects/rehearsal", policy, at_once=True)
+    assert act(other.send("GET", IAM)).status == 200
+    assert act(other.send("POST", IAM, {"accountId": "another", "serviceAccount": {}})).status == 403
+    changed = {"includedPermissions": ["run.services.get"]}
+    act(owner.send("PATCH", f"{roles}/reads?updateMask=includedPermissions", changed))
+    assert act(owner.send("GET", f"{roles}/reads")).body["includedPermissions"] == ["run.services.get"]
+    assert act(other.send("GET", IAM)).status == 403
+    unknown = {"roleId": "odd", "role": {"includedPermissions": ["no.such.thing"]}}
+    assert act(owner.send("POST", roles, unknown)).status == 501
+    act(owner.send("DELETE", f"{roles}/reads"))
+    assert act(owner.send("GET", f"{roles}/reads")).status == 404

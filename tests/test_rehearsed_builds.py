@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from building import ACCOUNT, REGION, VERSION, Place, place
-from gcloud import served
+from gcloud import FOUND, REASON, served
 from homeport.errors import OperationFailed
 from homeport.google import Google
 from homeport.google.credentials import given
@@ -142,6 +142,60 @@ def test_a_build_may_push_by_itself(here: Place) -> None:
     )
     (table,) = (here.cloud.folder / "images").glob("*/image.json")
     assert json.loads(table.read_text())["cmd"] == ["x"]
+
+
+WRITE = python("open('/workspace/Dockerfile', 'w').write('FROM scratch\\nCMD [\"x\"]\\n')")
+
+
+def shell(text: str) -> dict[str, Any]:
+    return {"name": DOCKER, "entrypoint": "bash", "args": ["-ec", text]}
+
+
+def test_a_script_of_a_shell_may_build_and_push_or_leave_it_out(here: Place) -> None:
+    """What it asks of docker is done when it has ended; other commands run as they stand."""
+    text = f"if [ -e there ]; then exit 0; fi\ntouch there\ndocker build -t {REFERENCE} .\ndocker push {REFERENCE}\n"
+    ran(here, {"name": PYTHON, "script": WRITE}, shell(text), shell(text))
+    (table,) = (here.cloud.folder / "images").glob("*/image.json")
+    assert json.loads(table.read_text())["cmd"] == ["x"]
+    assert sum("Successfully tagged" in line for line in here.lines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("docker run x", "not `docker run`"),
+        (f"docker push {REFERENCE}", "does not exist locally"),
+        ("docker build -t a:1 .; exit 3", "status: 3"),
+    ],
+)
+def test_a_script_of_a_shell_fails_as_its_commands_do(here: Place, text: str, why: str) -> None:
+    with pytest.raises(OperationFailed, match=why):
+        ran(here, {"name": PYTHON, "script": WRITE}, shell(text))
+    assert not (here.cloud.folder / "images").exists()
+
+
+@pytest.mark.skipif(FOUND is None, reason=REASON)
+def test_a_script_of_gclouds_image_runs_this_machines_gcloud_as_the_builds_account(here: Place) -> None:
+    step = {
+        "name": "gcr.io/google.com/cloudsdktool/google-cloud-cli:slim",
+        "script": "#!/usr/bin/env bash\ngcloud storage buckets list --format='value(name)' 2>&1 | tee /workspace/said || true\n",
+    }
+    ran(here, step)
+    assert any(ACCOUNT in line and "storage.buckets.list" in line for line in here.lines()), here.lines()
+
+
+def test_the_version_of_a_secret_may_be_a_substitution(here: Place) -> None:
+    step = {"name": PYTHON, "script": python("import os", "print(len(os.environ['T']))"), "secretEnv": ["T"]}
+    secret = {"versionName": VERSION.replace("/1", "/${_NUMBER}"), "env": "T"}
+    ran(here, step, availableSecrets={"secretManager": [secret]}, substitutions={"_NUMBER": "1"})
+    with pytest.raises(OperationFailed):
+        ran(
+            here,
+            step,
+            availableSecrets={"secretManager": [secret]},
+            substitutions={"_NUMBER": "2"},
+            mark="two",
+        )
 
 
 @pytest.mark.parametrize(

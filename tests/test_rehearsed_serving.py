@@ -293,8 +293,19 @@ def test_nothing_is_left_when_it_ends() -> None:
     assert not psutil.pid_exists(pid)
 
 
-def test_the_server_ends_what_it_started_when_it_is_told_to_end(tmp_path: Path) -> None:
-    code = """
+def runs(pid: int) -> bool:
+    """Whether it does; who has ended, and was not asked by a parent how, does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL)])
+def test_what_the_server_started_ends_with_it_even_where_it_is_killed(
+    tmp_path: Path, sent: signal.Signals, code: int
+) -> None:
+    program = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
@@ -312,7 +323,7 @@ with server.listen(0) as listening:
     server.serve(cloud, listening)
 """
     with subprocess.Popen(
-        [sys.executable, "-c", code, str(ROOT / "tests"), str(tmp_path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, str(ROOT / "tests"), str(tmp_path)], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         reference, port = process.stdout.readline().strip(), int(process.stdout.readline())
@@ -320,6 +331,7 @@ with server.listen(0) as listening:
         running.deploy(reference)
         (instance,) = running.instances()
         running.client.close()
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
-    assert not psutil.pid_exists(instance["pid"])
+        assert runs(instance["pid"])
+        process.send_signal(sent)
+        assert process.wait(30) == code
+    Running.until(lambda: runs(instance["pid"]), lambda there: not there)

@@ -21,6 +21,7 @@ from homeport.endpoint import Endpoint
 from homeport.errors import HomeportError
 from homeport.secret import Secret
 from homeport.verify import CHECKS, Finding, Outcome, Report, Result, Subject, access, reasoning, run, verify
+from homeport.verify.check import Check
 from homeport.verify.reasoning import is_right, wilson
 from scripted_engine import CONTEXT, KEY, MODEL, WEIGHTS, Defect, Engine
 
@@ -94,7 +95,7 @@ WHOLE = tuple(name for name in TALKS if name not in {"stream", "tools-stream"})
 """Those of them that do not stream."""
 REASONS = "the stream has these reasons to finish, not one: "
 USAGE = "usage was asked for, and is not in the last chunk alone"
-SHAPE = "the answer is not what OpenAI's API describes: "
+SHAPE = "the answer is not what its API describes: "
 NOT_JSON = "the endpoint answers, but not with a JSON object: "
 BROKE_OFF = "the endpoint broke off in the middle of an answer"
 
@@ -369,7 +370,7 @@ async def _at_once(subject: Subject) -> Finding:
 def test_a_check_that_gets_no_answer_fails_when_patience_ends_and_the_next_one_runs(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checks = (run.Check("slow", "it answers", _never, 0.01), run.Check("quick", "it answers", _at_once))
+    checks = (Check("slow", "it answers", _never, 0.01), Check("quick", "it answers", _at_once))
     monkeypatch.setattr(run, "CHECKS", checks)
     report = checked(promised(engine))
     assert outcomes(report, Outcome.FAILED) == {"slow": "no answer within 0 s"}

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -20,9 +19,9 @@ from homeport.errors import NetworkError
 from homeport.google import Binding, Guarded, policy
 from homeport.rehearsal.cloud import AT_ONCE, Cloud
 from homeport.secret import Secret
-from homeport.verify import Outcome, cold
+from homeport.verify import Outcome, Report, cold
 from homeport.verify.cloud import CLOUD_CHECKS, Deployed, Lent, Planned, verify_deployed
-from homeport.verify.cold import Measured, NotMeasured, cold_start, finding
+from homeport.verify.cold import Asleep, Measured, NotMeasured, and_cold_start, cold_start, finding
 from scripted_engine import KEY, MODEL, Engine
 
 PARENT = "v2/projects/rehearsal/locations/us-central1/services"
@@ -255,15 +254,15 @@ BUDGET = expected.expected(engine="vllm", way="stream", weights_bytes=10**9)
 
 def measured(engine: Engine, *, starts: bool, **how: Any) -> Measured | NotMeasured:
     endpoint = Endpoint(name="home", base_url=f"{engine.url}/v1", model=MODEL, api_key=Secret(KEY))
-    asked: list[datetime] = []
+    told = [frozenset({"an earlier one"})]
 
-    async def started(since: datetime) -> bool:
-        asked.append(since)
-        return starts
+    async def logged() -> frozenset[str]:
+        seen = told[-1]
+        if starts:
+            told.append(seen | {f"start {len(told)}"})
+        return seen
 
-    came = asyncio.run(cold_start(endpoint, started, budget=BUDGET, **{"idle_s": 0.0, **how}))
-    assert all(since < datetime.now(UTC) for since in asked)
-    return came
+    return asyncio.run(cold_start(Asleep(endpoint=endpoint, starts=logged, budget=BUDGET, idle=0.0, **how)))
 
 
 def test_a_cold_start_is_measured_where_an_instance_started_for_it() -> None:
@@ -272,7 +271,9 @@ def test_a_cold_start_is_measured_where_an_instance_started_for_it() -> None:
     assert isinstance(came, Measured)
     assert 0 < came.seconds < BUDGET.high
     assert finding(came).outcome is Outcome.PASSED
-    assert finding(replace(came, seconds=BUDGET.high + 1)).outcome is Outcome.FAILED
+    late = finding(replace(came, seconds=BUDGET.high + 1))
+    assert late.outcome is Outcome.FAILED
+    assert f"most of it for {max(BUDGET.terms, key=lambda term: term.high).name} (" in late.detail
 
 
 def test_a_warm_answer_is_no_cold_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,6 +283,22 @@ def test_a_warm_answer_is_no_cold_start(monkeypatch: pytest.MonkeyPatch) -> None
     assert isinstance(came, NotMeasured)
     assert "no instance that started" in came.why
     assert finding(came).outcome is Outcome.SKIPPED
+
+
+def test_where_another_check_failed_nothing_is_waited_for() -> None:
+    results = asyncio.run(verify_deployed(deployed(Front(gone=True)), only=("no-token",)))
+    report = Report(
+        endpoint="home", model=MODEL, engine="vllm", weights_digest="", started_at="", seconds=1.0, results=results
+    )  # fmt: skip
+    endpoint = Endpoint(name="home", base_url="http://127.0.0.1:9/v1", model=MODEL)
+
+    async def logged() -> frozenset[str]:
+        raise AssertionError
+
+    whole = asyncio.run(and_cold_start(report, Asleep(endpoint=endpoint, starts=logged, budget=BUDGET)))
+    assert [(one.name, one.outcome) for one in whole.results] == [
+        ("no-token", Outcome.FAILED), ("cold", Outcome.SKIPPED),
+    ]  # fmt: skip
 
 
 def test_instances_that_always_run_have_no_cold_start() -> None:

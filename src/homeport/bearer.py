@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import threading
 import time
 from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING, Any
@@ -56,8 +55,6 @@ class Bearer(httpx2.Auth):
         self._identity, self._key = identity, key
         self._via = httpx2.URL(via) if via else None
         self._patience_s, self._again = patience_s, max_redirects
-        self._one = threading.Lock()
-        """Several threads, each with a loop of its own, must not wait for the same lock of asyncio's."""
 
     async def async_auth_flow(
         self, request: httpx2.Request
@@ -109,17 +106,18 @@ class Bearer(httpx2.Auth):
             _signed(request, self._key)
         return self._identity
 
-    def _awaited(
-        self, work: Coroutine[Any, Any, Secret]
-    ) -> Secret:  # Any: what it yields is its loop's business
+    @staticmethod
+    def _awaited(work: Coroutine[Any, Any, Secret]) -> Secret:  # Any: what it yields is its loop's business
         from homeport.lifecycle import run
 
-        with self._one:
-            return run(work)
+        return run(work)
 
 
 class _Pauses:
-    """The pauses before the same request is sent again, each longer than the one before."""
+    """
+    The pauses before the same request is sent again, each longer than the one before, up to some seconds: or up to
+    more, where the tries would be used up before the patience is.
+    """
 
     def __init__(self, until: float, again: int) -> None:
         self._until = until
@@ -131,11 +129,13 @@ class _Pauses:
         """Seconds; None where the response is the last one."""
         if response.status_code not in _NOT_YET or self.again == 0:
             return None
+        longest = max(_LONGEST_PAUSE_S, (self._until - now) / (self.again + 1))
         self.again -= 1
         headers = response.headers
         asked = wait_of(headers.get("retry-after", ""), headers.get("date", ""))
-        pause = self._next * random.uniform(0.8, 1.2) if asked is None else max(asked, _SHORTEST_PAUSE_S)  # noqa: S311 - spreads load
-        self._next = min(self._next * 1.6, _LONGEST_PAUSE_S)
+        usual = min(self._next, longest)
+        pause = usual * random.uniform(0.8, 1.2) if asked is None else max(asked, _SHORTEST_PAUSE_S)  # noqa: S311 - spreads load
+        self._next = usual * 1.6
         return pause if now + pause < self._until else None
 
 

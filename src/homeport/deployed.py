@@ -15,24 +15,26 @@ from homeport.errors import Declined, HomeportError, OperationFailed
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Progress, Silent
-from homeport.reconcile import Plan, apply, destroy, patient
+from homeport.reconcile import Halt, Plan, apply, destroy, patient
 from homeport.resources.rest import Rest
 from homeport.resources.traffic import Body, Receipt, latest, receipts, shares
 from homeport.secret import Secret, resolve
 from homeport.spec import Access, CloudRun, Spec, load
 from homeport.targets.cloudrun.body import MARK
 from homeport.targets.cloudrun.foundations import Foundations
-from homeport.targets.cloudrun.model import choose
+from homeport.targets.cloudrun.logs import logs, starts
+from homeport.targets.cloudrun.model import choose, expected_start
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.cloudrun.proof import Promise, endpoint_of, live, proven, receipt_of
+from homeport.targets.cloudrun.preflight import Findings
+from homeport.targets.cloudrun.proof import Promise, Verifier, endpoint_of, least_instances, live, receipt_of
 from homeport.targets.cloudrun.target import WEIGHTS, CloudRunTarget, callers, names_of, release
-from homeport.verify import Report, Result, Subject
-from homeport.verify.cloud import Planned
+from homeport.verify import CHECKS, Report, Subject
+from homeport.verify.check import OnResult, refuse_unknown
+from homeport.verify.cloud import CLOUD_CHECKS, Planned
+from homeport.verify.cold import Asleep, and_cold_start
 
 if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
-
-OnResult = Callable[[Result], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +69,13 @@ class Deployment:
         """Of the service."""
         return f"v2/{self.names.service}"
 
-    async def plan(self, *, progress: Progress | None = None) -> Plan:
-        """What `up` would do. Reads only; weights that no cloud can reach are brought to this machine."""
-        return (await (await self._target(progress or Silent())).plan())[0]
+    async def plan(self, *, progress: Progress | None = None) -> tuple[Plan, Findings]:
+        """
+        What `up` would do, and what was found of that before.
+
+        Reads only; weights that no cloud can reach are brought to this machine.
+        """
+        return await (await self._target(progress or Silent())).plan()
 
     async def up(
         self,
@@ -88,19 +94,16 @@ class Deployment:
         reports: list[Report] = []
         wanted = await self._target(progress, on_result=on_result, reports=reports, canary=canary)
         plan, findings = await wanted.plan()
-        if plan.pending and findings.problems:
-            lines = "".join(f"\n  {one.subject}: {one.text}" for one in findings.problems)
-            raise HomeportError(
-                f"it cannot be deployed as it is:{lines}",
-                hint="; ".join(dict.fromkeys(one.hint for one in findings.problems if one.hint)),
-            )
+        if plan.pending:
+            findings.stop()
         if plan.pending and not approve(plan):
             raise Declined("nothing was changed")
         changed: Mapping[str, float] = {}
         if plan.pending:
             try:
                 async with patient(progress) as halt:
-                    changed = (await apply(plan, progress, halt)).seconds
+                    changed = await self._look_again(wanted, plan, findings, progress, halt)
+                    changed = {**changed, **(await apply(plan, progress, halt)).seconds}
             except OperationFailed as error:
                 raise await self._why(error, wanted.chosen.engine) from error
         service = await live(self.google, self.path)
@@ -111,6 +114,21 @@ class Deployment:
             report=reports[-1] if reports else None,
         )
 
+    async def _look_again(
+        self, wanted: CloudRunTarget, plan: Plan, before: Findings, progress: Progress, halt: Halt
+    ) -> Mapping[str, float]:
+        """
+        In a new project nothing can be seen before its APIs are on: they go on first, since they cost nothing.
+
+        Raises what stands in the way, before anything else is made.
+        """
+        apis = tuple(action for action in plan.pending if action.resource.id == "apis")
+        if not apis or not before.unchecked:
+            return {}
+        changed = (await apply(replace(plan, actions=apis), progress, halt)).seconds
+        (await wanted.preflight()).stop()
+        return changed
+
     async def exported(self, kind: str, *, progress: Progress | None = None) -> dict[str, str]:
         """What `up` would make, as files of another tool, by name. Raises what `export` raises."""
         from homeport.export import export
@@ -118,13 +136,39 @@ class Deployment:
         target = await self._target(progress or Silent())
         return export(kind, target.resources())
 
-    async def verify(self, *, on_result: OnResult | None = None) -> Report:
-        """The report of all checks on what serves now. Raises `NotFound` where nothing is deployed."""
+    async def verify(
+        self,
+        *,
+        only: tuple[str, ...] = (),
+        cold: bool = False,
+        idle: float | None = None,
+        progress: Progress | None = None,
+        on_result: OnResult | None = None,
+    ) -> Report:
+        """
+        The report of all checks on what serves now, or of those named in `only`.
+
+        With `cold`, a start from zero is measured after them: nobody may call it for `idle` seconds then, by default
+        as long as Cloud Run may keep an idle instance, and two minutes. Raises `NotFound` where nothing is deployed,
+        `HomeportError` for a name that is no check.
+        """
+        refuse_unknown(only, [*(check.name for check in CHECKS), *(check.name for check in CLOUD_CHECKS)])
         service = await live(self.google, self.path)
         serving = next(iter(shares(service)), latest(service))
         wanted = await self._target(Silent())
         promise = await self._promise(wanted, service, "")
-        return await proven(self.google, promise, service, serving, via=self.via, on_result=on_result)
+        report = await self._verifier(on_result, only).report(promise, service, serving)
+        if not cold:
+            return report
+        asleep = Asleep(
+            endpoint=promise.subject.endpoint,
+            starts=lambda: starts(self.google, self.names.region, self.names.name),
+            budget=wanted.cold_start,
+            min_instances=least_instances(service),
+            idle=idle,
+            progress=progress or Silent(),
+        )
+        return await and_cold_start(report, asleep, on_result=on_result)
 
     async def roll_back(self) -> str:
         """All traffic on the newest verified revision that does not serve; its name. Raises `NotFound`."""
@@ -173,6 +217,13 @@ class Deployment:
             "verified": {name: {"at": one.at, "counts": dict(one.counts)} for name, one in known.items()},
         }  # fmt: skip
 
+    async def cold_start(self) -> str:
+        """How long a start from zero is expected to take, in words; '' where that cannot be told from here."""
+        try:
+            return (await asyncio.to_thread(expected_start, self.spec, self.spec_file)).text
+        except HomeportError:
+            return ""
+
     async def connect(self) -> Endpoint:
         """The endpoint, for whoever is logged in. Raises `NotFound` where nothing is deployed."""
         service = await live(self.google, self.path)
@@ -180,8 +231,6 @@ class Deployment:
 
     def logs(self, *, lines: int, follow: bool) -> AsyncIterator[str]:
         """The lines of its log."""
-        from homeport.targets.cloudrun.logs import logs
-
         return logs(self.google, self.names.region, self.names.name, lines=lines, follow=follow)
 
     def with_model(self, model: str) -> Deployment:
@@ -221,7 +270,7 @@ class Deployment:
 
         async def prove(service: Body, revision: str, url: str) -> Receipt:
             promise = await self._promise(target, service, url)
-            report = await proven(self.google, promise, service, revision, via=self.via, on_result=on_result)
+            report = await self._verifier(on_result).report(promise, service, revision)
             if reports is not None:
                 reports.append(report)
             return receipt_of(report)
@@ -236,6 +285,17 @@ class Deployment:
             canary=canary,
         )
         return target
+
+    def _verifier(self, on_result: OnResult | None, only: tuple[str, ...] = ()) -> Verifier:
+        settings, names = self.spec.cloudrun or CloudRun(), self.names
+        return Verifier(
+            google=self.google,
+            stranger=names.email(names.builder),
+            network=settings.network or names.name,
+            via=self.via,
+            only=only,
+            on_result=on_result,
+        )
 
     async def _promise(self, target: CloudRunTarget, service: Body, url: str) -> Promise:
         launch, stored, settings = target.launch, target.stored, target.settings

@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from homeport.addresses import is_loopback
@@ -15,6 +16,8 @@ from homeport.identity import TOO_LARGE, Identity, refused_as
 from homeport.secret import Secret
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx2
 
     from homeport.bearer import Bearer
@@ -71,9 +74,9 @@ class Endpoint:
             openai.OpenAI(base_url=endpoint.base_url, api_key="unused",
                           http_client=httpx2.Client(auth=endpoint.auth(), timeout=600))
 
-        It signs for this endpoint's address alone, renews tokens, and waits for a service that starts from zero: up to
-        15 minutes, or as often as the client's `max_redirects`, which httpx2 counts tries among; its default of 20
-        comes to some three minutes. To wait longer, give both the same greater number.
+        It signs for this endpoint's address alone, renews tokens, and waits for a service that starts from zero, up to
+        15 minutes. httpx2 counts a request that is sent again among its redirects, so the pauses between tries are made
+        to last for its default of 20; with a greater `max_redirects`, given to the client as well, they are shorter.
         """
         from homeport.bearer import Bearer
 
@@ -101,8 +104,7 @@ class Endpoint:
             auth=self.auth(max_redirects=REDIRECTS) if self.identity is not None or self.via else None,
             max_redirects=REDIRECTS,
             timeout=httpx2.Timeout(timeout_s, connect=5.0),
-            verify=reached.scheme
-            == "https",  # Reading the certificates takes 30 ms, for nothing on plain HTTP.
+            verify=_certificates() if reached.scheme == "https" else False,
             trust_env=not is_loopback(reached.host),  # No proxy shall see what stays on this machine.
         ) as client:
             try:
@@ -185,13 +187,21 @@ class Endpoint:
             return _parsed(response.text)
 
     async def _refusal(self, status: int, text: str) -> Refused:
-        if self.identity is None or status not in {401, 403}:
+        if self.identity is None or not (status in {401, 403} or (status == 404 and is_page(text))):
             return refusal(status, text)
         try:
             who = await self.identity.who()
         except HomeportError:
             who = ""
         return refusal(status, text, hint=refused_as(status, who))
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Whom this machine trusts. Reading it takes 30 ms and more, which a verification would pay sixty times."""
+    import httpx2
+
+    return httpx2.create_ssl_context()
 
 
 def _parsed(text: str) -> dict[str, Any]:  # Any: JSON
@@ -208,9 +218,14 @@ def _parsed(text: str) -> dict[str, Any]:  # Any: JSON
     return value
 
 
+def is_page(body: str) -> bool:
+    """Whether it is HTML: no engine answers so, but Cloud Run does."""
+    return body.lstrip().lower().startswith(("<html", "<!doctype html"))
+
+
 def words_of(body: str) -> str:
     """The words of a page, which is what Cloud Run's own refusals are; any other text as it is."""
-    if not body.lstrip().lower().startswith(("<html", "<!doctype html")):
+    if not is_page(body):
         return body.strip()
     title = re.search(r"<title>(.*?)</title>", body, re.DOTALL | re.IGNORECASE)
     return " ".join(title[1].split()) if title else "a page, and no explanation"

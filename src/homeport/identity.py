@@ -40,6 +40,12 @@ def refused_as(status: int, who: str) -> str:
             f"you are {you}, who lacks {INVOKER} on the service: [access] callers in homeport.toml names who may "
             f'call it, as in callers = ["{member}"], and `homeport up` grants it'
         )
+    if status == 404:
+        return (
+            "so Cloud Run answers whoever is outside an isolated service's network ([access] isolated in "
+            "homeport.toml): ask from a machine within it; or there is no such service any more: see "
+            "`homeport status --on cloudrun`"
+        )
     return ""
 
 

@@ -77,11 +77,30 @@ def up(terminal: Terminal, file: Path, *, yes: bool, canary: tuple[int, ...] = (
     return came
 
 
-def verified(terminal: Terminal, file: Path) -> Report:
-    """The report of all checks, told as it goes."""
+def verified(
+    terminal: Terminal,
+    file: Path,
+    *,
+    only: tuple[str, ...] = (),
+    cold: bool = False,
+    idle: float | None = None,
+) -> Report:
+    """The report of the checks, told as it goes."""
     from homeport.cli.show import result_line
 
-    return deployed(file, lambda one: one.verify(on_result=lambda result: terminal.say(result_line(result))))
+    async def work(one: Deployment) -> Report:
+        return await one.verify(
+            only=only,
+            cold=cold,
+            idle=idle,
+            progress=terminal,
+            on_result=lambda result: terminal.say(result_line(result)),
+        )
+
+    try:
+        return deployed(file, work)
+    finally:
+        terminal.close()
 
 
 def status_text(status: dict[str, Any]) -> str:  # Any: JSON
@@ -105,7 +124,12 @@ def status_text(status: dict[str, Any]) -> str:  # Any: JSON
 
 async def endpoint(file: Path) -> Endpoint:
     """The deployed endpoint, whose tokens outlast the door that it was found through."""
+    return (await endpoint_and_start(file))[0]
+
+
+async def endpoint_and_start(file: Path) -> tuple[Endpoint, str]:
+    """The same, with its expected cold start in words; '' where that is not known."""
     from homeport.deployed import deployment
 
     async with deployment(file) as one:
-        return await one.connect()
+        return await one.connect(), await one.cold_start()

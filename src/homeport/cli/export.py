@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from homeport.cli.context import App, file_option, json_option
+from homeport.export import KINDS
 
 
-@click.command("export")
-@click.argument("kind", type=click.Choice(["gcloud", "knative"]))
+@click.command("export", epilog="\b\n" + "\n".join(f"{kind:<12}{text}" for kind, text in KINDS.items()))
+@click.argument("kind", type=click.Choice(list(KINDS)))
 @file_option
 @click.option(
     "-o",
@@ -50,5 +51,6 @@ def command(app: App, kind: str, file: Path, output: Path | None, json_output: b
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
         for path, text in paths.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
     terminal.result("\n".join(map(str, paths)), {"written": [str(path) for path in paths]})

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from homeport.cli.context import App, file_option, on_option
+
+if TYPE_CHECKING:
+    from homeport.terminal import Terminal
+
+MODELS = {"local": "gemma-3-270m-pt", "cloudrun": "gemma-4-e2b"}
+"""What is served unless something else is asked for: what runs anywhere, and what is worth a GPU."""
 
 
 @click.command("init")
@@ -17,16 +24,15 @@ from homeport.cli.context import App, file_option, on_option
 )
 @click.option(
     "--model",
-    default="gemma-3-270m-pt",
-    show_default=True,
-    help="A name from `homeport models`, or a source.",
+    help=f"A name from `homeport models`, or a source.  [default: {MODELS['local']}; "
+    f"on cloudrun {MODELS['cloudrun']}]",
 )
 @click.option("--project", help="The project on Google Cloud.")
 @click.option("--region", help="Where the GPU is.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @click.pass_obj
 def command(
-    app: App, /, file: Path, on: str, name: str, model: str, force: bool, **place: str | None
+    app: App, /, file: Path, on: str, name: str, model: str | None, force: bool, **place: str | None
 ) -> None:
     """Write homeport.toml, commented, with every default visible."""
     import json
@@ -38,15 +44,32 @@ def command(
 
     if file.exists() and not force:
         raise SpecError(f"{file} exists", hint="`homeport init --force` overwrites it")
+    terminal = app.terminal()
+    model = model or MODELS[on]
     chosen = {key: value for key, value in place.items() if value is not None}
     if chosen and on == "local":
         raise click.UsageError("--project and --region go with --on cloudrun.")
+    if on == "cloudrun" and terminal.interactive:
+        chosen = _asked(terminal, chosen)
     find_model(spec.parse({"name": name, "model": model, "cloudrun": chosen}), file.absolute())
     with writing(file):
         text = spec.template(on_cloudrun=on == "cloudrun", name=name, model=model, **chosen)
         file.write_text(text, encoding="utf-8")
         schema = file.with_name(spec.SCHEMA_NAME)
         schema.write_text(json.dumps(spec.json_schema(), indent=2) + "\n", encoding="utf-8")
-    terminal = app.terminal()
     terminal.say(f"wrote {file} (and {schema.name}, for editors)")
     terminal.say("next: homeport up" if on == "local" else "next: homeport plan --on cloudrun")
+
+
+def _asked(terminal: Terminal, chosen: dict[str, str]) -> dict[str, str]:
+    """`chosen` with what a person says of the rest; Enter takes what the brackets show."""
+    import os
+
+    from homeport.google import project_of
+    from homeport.spec import CloudRun
+
+    for key, default in {"project": project_of(os.environ), "region": CloudRun().region}.items():
+        if key not in chosen:
+            said = terminal.ask(f"{key} [{default}]: " if default else f"{key}: ").strip() or default
+            chosen |= {key: said} if said else {}
+    return chosen

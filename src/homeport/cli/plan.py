@@ -30,9 +30,11 @@ def command(
 
     terminal = app.terminal(json_output=json_output)
     if on == "cloudrun":
-        plan = deployed(file, lambda one: one.plan(progress=terminal))
+        plan, findings = deployed(file, lambda one: one.plan(progress=terminal))
         terminal.close()
+        data = {**plan.as_json(), "preflight": findings.as_json()}
     else:
         plan = lifecycle.run(lifecycle.target(file, port=port).plan())
-    terminal.result(plan_text(plan), plan.as_json())
+        data = plan.as_json()
+    terminal.result(plan_text(plan), data)
     return CHANGES_PENDING if detailed_exitcode and plan.pending else 0

@@ -53,11 +53,17 @@ def command(
         at = f"http://{proxy.HOST}:{listening.getsockname()[1]}"
 
         async def served() -> None:
-            endpoint = await (cloud.endpoint(file) if url is None else _service(url, audience, models))
+            endpoint, cold_start = (
+                await cloud.endpoint_and_start(file)
+                if url is None
+                else (await _service(url, audience, models), "")
+            )
             who = await endpoint.identity.who() if endpoint.identity else ""
+            if cold_start:
+                terminal.say(f"a start from zero is expected to take {cold_start}: requests wait for it")
             _greet(terminal, endpoint, at, who)
             known = models or ((endpoint.model,) if endpoint.model else ())
-            await proxy.serve(endpoint, listening, models=known, progress=terminal)
+            await proxy.serve(endpoint, listening, models=known, progress=terminal, cold_start=cold_start)
 
         try:
             lifecycle.run(served())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from contextlib import ExitStack
 
 import click
 
@@ -50,26 +51,48 @@ def _passed(name: str) -> click.Command:
     def run(**given: object) -> object:
         ctx = click.get_current_context()
         terminal = ctx.obj.terminal()
+        from homeport.errors import StateError
         from homeport.home import find_home
         from homeport.rehearsal import background
         from homeport.rehearsal.server import environment
 
+        project = _project(given.get("file"))
         folder = find_home().root
         there = background.find(folder)
+        if there is not None and there.project != project:
+            raise StateError(
+                f"what is rehearsed in the background is the project {there.project}, and the file's is {project}",
+                hint="`homeport rehearse stop` ends it, with all that was made there",
+            )
         if there is None:
-            there = background.start(folder, ctx.meta["homeport.rehearsal.port"])
+            there = background.start(folder, ctx.meta["homeport.rehearsal.port"], project)
             terminal.say(
                 f"Google Cloud is rehearsed in the background on {there.url}; `homeport rehearse stop` ends it"
             )
         terminal.say("this is a rehearsal: nothing is made on Google Cloud, and nothing costs anything")
-        os.environ.update(environment(there.url, "rehearsal"))
+        os.environ.update(environment(there.url, project))
         if "on" in given:
             given["on"] = "cloudrun"
+        if given.get("cold") and given["idle"] is None:
+            from homeport.verify.cold import idle_s
+
+            given["idle"] = idle_s() / there.speed()
         return ctx.invoke(real, **given)
 
     return click.Command(
         name, params=real.params, callback=run, help=real.help, short_help=f"`homeport {name}`, rehearsed."
     )
+
+
+def _project(file: object) -> str:
+    """The project that a file names. Raises `SpecError` where the file is none."""
+    from pathlib import Path
+
+    from homeport.rehearsal.cloud import Project
+    from homeport.spec import load
+
+    cloudrun = load(file).cloudrun if isinstance(file, Path) else None
+    return (cloudrun.project if cloudrun else None) or Project().id
 
 
 @command.command("stop")
@@ -101,8 +124,21 @@ def stop(app: App) -> None:
     help="Let a call fail: WHAT is 429, 500, 503, drop, delay=SECONDS or jump=SECONDS. May be repeated.",
 )
 @click.option("--pretend", is_flag=True, help="Start no processes: containers only seem to run.")
+@click.option(
+    "--inside",
+    type=click.IntRange(0, 65535),
+    help="A second port, whose callers count as within the project's networks; 0 for any.",
+)
 @click.pass_obj
-def serve(app: App, port: int, project: str, speed: float, faults: tuple[str, ...], pretend: bool) -> None:
+def serve(
+    app: App,
+    port: int,
+    project: str,
+    speed: float,
+    faults: tuple[str, ...],
+    pretend: bool,
+    inside: int | None,
+) -> None:
     """Answer Google's APIs on loopback until Ctrl-C. What was made is gone then."""
     from homeport.rehearsal import server
     from homeport.rehearsal.building import Worked
@@ -119,7 +155,9 @@ def serve(app: App, port: int, project: str, speed: float, faults: tuple[str, ..
         containers=Willing() if pretend else Engines(),
     )
     terminal = app.terminal()
-    with server.listen(port) as listening:
+    with ExitStack() as stack:
+        listening = stack.enter_context(server.listen(port))
+        within = None if inside is None else stack.enter_context(server.listen(inside))
         taken = listening.getsockname()[1]
         cloud.steps = steps = Worked(url=f"http://{server.HOST}:{taken}", env=os.environ)
         at = "" if taken == _PORT else f" --port {taken}"
@@ -129,8 +167,13 @@ def serve(app: App, port: int, project: str, speed: float, faults: tuple[str, ..
             f"A minute there takes {60 / speed:g} s here. So that homeport and gcloud talk to it, elsewhere:"
         )
         terminal.say(f'  eval "$(homeport rehearse env{at}{of})"')
+        if within is not None:
+            terminal.say(
+                f"Whoever comes to port {within.getsockname()[1]} counts as within the project's networks:"
+            )
+            terminal.say(f'  eval "$(homeport rehearse env --port {within.getsockname()[1]}{of})"')
         terminal.say("Ctrl-C ends it.")
-        server.serve(cloud, listening, closing=steps.close)
+        server.serve(cloud, listening, inside=within, closing=steps.close)
 
 
 @command.command("env")

@@ -31,6 +31,7 @@ def plan_text(plan: Plan) -> str:
         lines.append(f"  {_SIGNS[action.kind]:{width}} {action.resource.id}: {action.summary}")
         lines += [f"{'':{width + 5}}{line}" for line in _changes(action.changes)]
     lines += [f"  note: {warning}" for warning in plan.warnings]
+    lines += [f"  in the way: {problem}" for problem in plan.problems]
     counts = Counter(action.kind for action in plan.pending)
     told = ", ".join(f"{counts[kind]} to {verb}" for kind, verb in _VERBS.items() if counts[kind])
     lines += ["", told or "nothing to do: it is as the file says"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,9 +19,23 @@ from homeport.cli.context import App, file_option, json_option, name_argument, o
     "--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write a JUnit report to this file, too."
 )
 @click.option("--only", multiple=True, metavar="CHECK", help="Only this check; may be given several times.")
+@click.option("--cold", is_flag=True, help="Measure a start from zero, too: for --on cloudrun.")
+@click.option(
+    "--idle",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="How long it is left alone before; by default until Cloud Run keeps no instance.",
+)
 @click.pass_obj
-def command(app: App, name: str | None, file: Path, on: str, json_output: bool,
-            junit: Path | None, only: tuple[str, ...]) -> int:  # fmt: skip
+def command(
+    app: App,
+    /,
+    name: str | None,
+    file: Path,
+    on: str,
+    json_output: bool,
+    **how: Any,  # Any: what click has read
+) -> int:
     """Check that an endpoint is what it promises. Exits with 3 where a check failed."""
     from homeport import lifecycle
     from homeport.cli.context import meant
@@ -29,12 +44,13 @@ def command(app: App, name: str | None, file: Path, on: str, json_output: bool,
     from homeport.home import writing
 
     terminal = app.terminal(json_output=json_output)
+    only, junit = how["only"], how["junit"]
+    if (how["cold"] or how["idle"] is not None) and on != "cloudrun":
+        raise click.UsageError("--cold and --idle are for --on cloudrun: nothing scales to zero here.")
     if on == "cloudrun":
         from homeport.cli.cloud import verified
 
-        if only:
-            raise click.UsageError("On Cloud Run all checks are made: no --only.")
-        report = verified(terminal, file)
+        report = verified(terminal, file, only=only, cold=how["cold"], idle=how["idle"])
     else:
         wanted = lifecycle.remembered_target(meant(name, file))
         report = lifecycle.run(

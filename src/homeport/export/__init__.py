@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from homeport.errors import HomeportError
-from homeport.export.things import Things
-from homeport.reconcile import Outputs, Resource
+
+if TYPE_CHECKING:
+    from homeport.reconcile import Outputs, Resource
 
 KINDS = {
     "gcloud": "A script that makes everything with gcloud.",
-    "knative": "The service, for `gcloud run services replace`.",
+    "cloudbuild": "One build of Cloud Build that makes the image, carries the weights and deploys.",
+    "knative": "The service alone, for `gcloud run services replace`.",
+    "terraform": "A module for everything but images and weights, with their builds.",
+    "trigger": "Triggers of Cloud Build: `plan` on a pull request, `up` on the main branch.",
+    "github": "A workflow of GitHub Actions: `plan` on a pull request, `up` on the main branch.",
 }
 """What can be exported, and what each is."""
 
@@ -23,6 +29,8 @@ def export(kind: str, resources: Iterable[Resource], *, outputs: Outputs | None 
     `outputs` is what is live, by id, where it was read: what is known only after apply is then filled in.
     Raises `HomeportError` where something cannot be exported, `TypeError` for a resource that no exporter knows.
     """
+    from homeport.export.things import Things  # Here, so that the command line can list the kinds at no cost.
+
     if kind not in KINDS:
         raise HomeportError(f"there is no export {kind!r}", hint=f"one of {', '.join(KINDS)}")
     things = Things.of(resources, outputs)

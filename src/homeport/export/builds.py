@@ -12,6 +12,7 @@ from homeport.export.text import to_yaml
 from homeport.export.things import Things
 from homeport.reconcile import Ref, Resource
 from homeport.resources.image import Image
+from homeport.resources.service import DEADLINE_S
 from homeport.resources.stored import StoredWeights
 from homeport.weights.carrier import MANIFEST
 
@@ -35,13 +36,18 @@ class Build:
     @property
     def yaml(self) -> str:
         """Its body, the order of fields as people read them."""
-        known = {key: self.body[key] for key in _ORDER if key in self.body}
-        return to_yaml({**known, **{key: value for key, value in self.body.items() if key not in known}})
+        return build_yaml(self.body)
 
     @property
     def there(self) -> str:
         """The command that succeeds where the build need not run."""
         return there(self.thing)
+
+
+def build_yaml(body: Mapping[str, Any]) -> str:  # Any: JSON
+    """A build as YAML, the order of fields as people read them."""
+    known = {key: body[key] for key in _ORDER if key in body}
+    return to_yaml({**known, **{key: value for key, value in body.items() if key not in known}})
 
 
 def builds(things: Things) -> list[Build]:
@@ -55,6 +61,11 @@ def builds(things: Things) -> list[Build]:
             body = things.filled(one.build, _never)
             made.append(Build(thing=one, name=f"weights-{word(one.name)}", body=body))
     return made
+
+
+def seconds(things: Things) -> float:
+    """The longest that all of them may take, one after another, and a deployment behind them."""
+    return sum(float(str(one.body["timeout"]).removesuffix("s")) for one in builds(things)) + DEADLINE_S
 
 
 def left_behind(things: Things) -> list[str]:
@@ -95,9 +106,13 @@ class Blanks:
 
     def shell(self, source: str, target: str) -> list[str]:
         """The lines that write `target`, both words of the shell, from `source` with all values filled in."""
-        lines = [
-            f"{name}={told_by_shell(self._things.by_id(ref.id), ref)}" for name, ref in self._refs.items()
-        ]
+        lines, asked = [], dict[str, str]()
+        for name, ref in self._refs.items():
+            value = told_by_shell(self._things.by_id(ref.id), ref)
+            for question, known in asked.items():  # What is told already need not be asked again.
+                value = value.replace(question, f'"${known}"')
+            lines.append(f"{name}={value}")
+            asked[value] = name
         edits = "".join(f' -e "s|__{name}__|${name}|g"' for name in self._refs)
         return [*lines, f"sed{edits} {source} > {target}" if edits else f"cat {source} > {target}"]
 

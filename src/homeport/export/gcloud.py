@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from homeport.export import knative
@@ -13,6 +13,7 @@ from homeport.export.builds import Blanks, Build, builds, left_behind
 from homeport.export.fields import Fields
 from homeport.export.text import comment, head, listed, to_yaml
 from homeport.export.things import Kind, Things, kind_of
+from homeport.reconcile import Resource
 from homeport.resources.apis import Apis
 from homeport.resources.grant import Grant
 from homeport.resources.object import Object
@@ -38,6 +39,12 @@ again() {
 }
 """
 
+_FILLED = """
+# Where the service goes that is handed to gcloud, with all of it filled in.
+filled=$(mktemp)
+trap 'rm -f "$filled"' EXIT\
+"""
+
 Lines = list[str]
 
 
@@ -45,19 +52,28 @@ def files(things: Things) -> dict[str, str]:
     """The script `deploy.sh`, and the files that it hands to gcloud."""
     blanks = Blanks(things)
     template = to_yaml(knative.service(things, blanks.mark))
-    script = _Script(things, blanks, {build.thing.id: build for build in builds(things)})
-    lines: Lines = []
-    for one in things.resources:
-        lines += ["", comment(one.summary({})).rstrip(), *script.lines(one)]
-    made = {
-        FILE: f"#!/usr/bin/env bash\n{_head(things)}{_prologue(things)}\n{_FUNCTIONS}{_joined(lines)}{_epilogue(things)}"
-    }
+    lines, needed = making(things, things.resources, blanks)
+    made = {FILE: script(things.project, _head(things), [_FILLED, *lines], _epilogue(things))}
     note = f"For {FILE}, which fills in what is known only when it is there: what stands between two underscores twice."
     made[_TEMPLATE] = head("gcloud", note) + template
     for build in builds(things):
         note = f"For {FILE}, and as `homeport up` submits it: gcloud builds submit --no-source --config={build.file}"
         made[build.file] = head("gcloud", note) + build.yaml
-    return made | script.files
+    return made | needed
+
+
+def making(things: Things, resources: Iterable[Resource], blanks: Blanks) -> tuple[Lines, dict[str, str]]:
+    """The commands that make `resources`, which are some of `things`, and the files that these read."""
+    script = _Script(things, blanks, {build.thing.id: build for build in builds(things)})
+    lines: Lines = []
+    for one in resources:
+        lines += ["", comment(one.summary({})).rstrip(), *script.lines(one)]
+    return lines, script.files
+
+
+def script(project: str, head: str, lines: Lines, epilogue: str = "") -> str:
+    """A script of bash for a project: its head, what all of them begin with, and its lines."""
+    return f"#!/usr/bin/env bash\n{head}{_prologue(project)}\n{_FUNCTIONS}{_joined(lines)}{epilogue}"
 
 
 def command(*words: str, tail: str = "") -> str:
@@ -87,7 +103,7 @@ def _head(things: Things) -> str:
     ]
     secrets = things.all(SecretVersion)
     if secrets:
-        read = listed(f"{_variable(one)}" for one in secrets)
+        read = listed(f"{variable(one)}" for one in secrets)
         notes.append(f"Secrets are read from {read}, or asked for; they are in no argument and in no file.")
     if left:
         notes.append(
@@ -101,15 +117,13 @@ def _head(things: Things) -> str:
     return head("gcloud", *notes)
 
 
-def _prologue(things: Things) -> str:
+def _prologue(project: str) -> str:
     return "\n".join(
         (
             "set -euo pipefail",
             'cd "$(dirname "${BASH_SOURCE[0]}")"',
             "",
-            f"export CLOUDSDK_CORE_PROJECT={shlex.quote(things.project)} CLOUDSDK_CORE_DISABLE_PROMPTS=1",
-            "filled=$(mktemp)",
-            "trap 'rm -f \"$filled\"' EXIT",
+            f"export CLOUDSDK_CORE_PROJECT={shlex.quote(project)} CLOUDSDK_CORE_DISABLE_PROMPTS=1",
             "",
         )
     )
@@ -124,7 +138,8 @@ def _joined(lines: Lines) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _variable(version: SecretVersion) -> str:
+def variable(version: SecretVersion) -> str:
+    """The variable of the shell that a secret is read from."""
     return version.secret_id.upper().replace("-", "_")
 
 
@@ -156,8 +171,7 @@ class _Script:
         )  # fmt: skip
 
     def grant(self, one: Grant, _: Fields) -> Lines:
-        who = (f"--member={one.member}", f"--role={one.role}", "--format=none")
-        return [command("again", "gcloud", *_bound(one), *who)]
+        return [granted(one)]
 
     def secret(self, one: Rest, body: Fields) -> Lines:
         replication = body.take("replication")
@@ -169,12 +183,12 @@ class _Script:
         )  # fmt: skip
 
     def secret_version(self, one: SecretVersion, _: Fields) -> Lines:
-        name, variable = shlex.quote(one.secret_id), _variable(one)
+        name, read = shlex.quote(one.secret_id), variable(one)
         return [
-            f'if [ -z "${{{variable}-}}" ]; then read -rsp {shlex.quote(f"{one.secret_id}: ")} {variable} && echo >&2; fi',
-            f"export -n {variable}",
-            f'if [ "$(gcloud secrets versions access latest --secret={name} 2>/dev/null || true)" != "${variable}" ]; then',
-            f'  printf %s "${variable}" | gcloud secrets versions add {name} --data-file=-',
+            f'if [ -z "${{{read}-}}" ]; then read -rsp {shlex.quote(f"{one.secret_id}: ")} {read} && echo >&2; fi',
+            f"export -n {read}",
+            f'if [ "$(gcloud secrets versions access latest --secret={name} 2>/dev/null || true)" != "${read}" ]; then',
+            f'  printf %s "${read}" | gcloud secrets versions add {name} --data-file=-',
             "fi",
         ]
 
@@ -297,6 +311,12 @@ KNOWS: Mapping[Kind, Callable[[_Script, Any, Fields], Lines]] = {  # Any: the re
     Kind.FIREWALL: _Script.firewall, Kind.ZONE: _Script.zone, Kind.RECORD: _Script.record, Kind.IMAGE: _Script.build,
     Kind.WEIGHTS: _Script.build, Kind.SERVICE: _Script.service, Kind.RELEASE: _Script.release,
 }  # fmt: skip
+
+
+def granted(one: Grant) -> str:
+    """The command that makes a grant."""
+    who = (f"--member={one.member}", f"--role={one.role}", "--format=none")
+    return command("again", "gcloud", *_bound(one), *who)
 
 
 def _short(one: Rest) -> str:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from homeport.google.client import Google, Settings, from_env
+    from homeport.google.client import Google, Settings, from_env, project_of
     from homeport.google.credentials import Credentials, find
     from homeport.google.errors import AFTER_RETRY, ANSWER_LOST
     from homeport.google.policy import Binding, Guarded, grant, revoke
@@ -34,6 +34,7 @@ __all__ = [
     "find",
     "from_env",
     "grant",
+    "project_of",
     "revoke",
 ]
 
@@ -49,6 +50,7 @@ _HOMES = {
     "Validator": "validation",
     "find": "credentials",
     "from_env": "client",
+    "project_of": "client",
     "grant": "policy",
     "revoke": "policy",
 }

@@ -309,17 +309,26 @@ async def from_env(
 ) -> Google:
     """
     Google as the environment `env` tells it: whose credentials (`credentials.find`), which project
-    (`GOOGLE_CLOUD_PROJECT`), whether the rehearsal stands in (`HOMEPORT_GOOGLE_URL`), and whether requests are
+    (`project_of`), whether the rehearsal stands in (`HOMEPORT_GOOGLE_URL`), and whether requests are
     checked before they are sent (`HOMEPORT_VALIDATE=1`).
     """
     base_url = env.get("HOMEPORT_GOOGLE_URL", "")
     return Google(
         await find(env, impersonate=impersonate, base_url=base_url),
-        project=project or env.get("GOOGLE_CLOUD_PROJECT") or env.get("CLOUDSDK_CORE_PROJECT", ""),
+        project=project or await asyncio.to_thread(project_of, env),
         base_url=base_url,
         settings=settings or Settings(),
         validator=by_documents() if env.get("HOMEPORT_VALIDATE") == "1" else None,
     )
+
+
+def project_of(env: Mapping[str, str]) -> str:
+    """The project that `env` names (`GOOGLE_CLOUD_PROJECT`), else the one that is set in gcloud; '' for none."""
+    from homeport.google import gcloud
+
+    named = env.get("GOOGLE_CLOUD_PROJECT") or env.get("CLOUDSDK_CORE_PROJECT", "")
+    command = None if named else gcloud.find(env)
+    return command.project() if command else named
 
 
 def _http(

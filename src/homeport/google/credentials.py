@@ -9,6 +9,7 @@ service account.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -103,26 +104,36 @@ class Impersonated:
 
 @dataclass(slots=True)
 class _Kept:
-    """A token, renewed by one at a time."""
+    """A token, renewed by one at a time, whichever threads and event loops ask for it."""
 
     token: Secret | None = field(default=None, repr=False)
     until: float = 0.0
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    """Taken in a worker's thread, where it keeps no event loop waiting; asyncio's own belongs to one loop."""
 
     async def fresh(self, make: Callable[[], Token], *, stale: Secret | None = None) -> Secret:
-        async with self.lock:
-            now = asyncio.get_running_loop().time()
-            if self.token is not None and now < self.until and self.token is not stale:
-                return self.token
-            made = await asyncio.to_thread(make)
-            self.token = made.value
+        clock = asyncio.get_running_loop().time
+        good = self._good(clock(), stale)
+        return good if good is not None else await asyncio.to_thread(self._renewed, make, stale, clock)
+
+    def _good(self, now: float, stale: Secret | None) -> Secret | None:
+        token = self.token
+        return token if token is not None and now < self.until and token is not stale else None
+
+    def _renewed(self, make: Callable[[], Token], stale: Secret | None, clock: Callable[[], float]) -> Secret:
+        with self.lock:
+            good = self._good(clock(), stale)
+            if good is not None:
+                return good
+            made = make()
             # A token that is short-lived anyway is used for half its life.
-            self.until = asyncio.get_running_loop().time() + made.lasts - min(_AHEAD_S, made.lasts / 2)
-            return self.token
+            self.until = clock() + made.lasts - min(_AHEAD_S, made.lasts / 2)
+            self.token = made.value
+            return made.value
 
 
 class Credentials:
-    """Tokens of one source, renewed some minutes before they end, by one task at a time."""
+    """Tokens of one source, renewed some minutes before they end, by one at a time; for any number of event loops."""
 
     def __init__(self, source: Source) -> None:
         self._source = source

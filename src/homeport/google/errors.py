@@ -49,7 +49,7 @@ _DISABLED = re.compile(
 _UNQUOTED = "requires a quota project"
 _PERMISSION = (
     re.compile(
-        r"Permission '(?P<permission>[\w.]+)' denied on (?:resource|service account) '?(?P<resource>[^' ]+)"
+        r"Permission '(?P<permission>[\w.]+)' denied on (?:resource|service account) '?(?P<resource>(?!\(or )[^' ]+)"
     ),
     re.compile(r"Required '(?P<permission>[\w.]+)' permission for '(?P<resource>[^']+)'"),
     re.compile(
@@ -233,7 +233,7 @@ def _denied(refusal: Refusal, asked: Asked) -> GoogleError:
         # The message names who lacks it: the service's own account or Google's agent, not the caller.
         return _made(PermissionDenied, refusal, asked, hint=_for_another(refusal, asked, account))
     message = (
-        f"{who or asked.principal or 'the caller'} lacks {permission} on {resource or asked.about}"
+        f"{who or asked.principal or 'the caller'} lacks {permission} on {resource or account or asked.about}"
         if permission
         else ""
     )

@@ -34,6 +34,10 @@ class Gcloud:
         """The account that is logged in; '' where gcloud does not say."""
         return self._ask("config", "get", "account")
 
+    def project(self) -> str:
+        """The project that is set; '' where none is, or gcloud does not say."""
+        return self._ask("config", "get", "project")
+
     def token(self) -> Token:
         """An access token. Raises `NoCredentials` where nobody is logged in."""
         text = self._ask("auth", "print-access-token", "--quiet")

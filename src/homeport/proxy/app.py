@@ -101,7 +101,7 @@ class App:
             await answers.error(502, text).send(send)
             return
         try:
-            if response.status_code in _FRONT and not _is_json(response):
+            if _is_fronts(response):
                 await self._explain(response, send)
                 return
             body.answered = True
@@ -176,5 +176,9 @@ def _head(response: httpx2.Response) -> Message:
     }
 
 
-def _is_json(response: httpx2.Response) -> bool:
-    return "json" in response.headers.get("content-type", "")
+def _is_fronts(response: httpx2.Response) -> bool:
+    """Whether it is Cloud Run that refuses, not the engine: some engines have no JSON either for what they lack."""
+    kind = response.headers.get("content-type", "")
+    if response.status_code == 404:
+        return kind.startswith("text/html")
+    return response.status_code in _FRONT and "json" not in kind

@@ -8,33 +8,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+from homeport import addresses
 from homeport.endpoint import Endpoint
-from homeport.errors import HomeportError, PortTaken
+from homeport.errors import HomeportError
 from homeport.progress import Progress, Silent
 
-HOST = "127.0.0.1"
+HOST = addresses.LOOPBACK
 _KEPT_ALIVE_S = 75
 """Clients keep connections for a minute at most; whoever closes first shall not be the server."""
 
 
 def listen(port: int) -> socket.socket:
     """A socket on loopback; port 0 takes a free one. Raises `PortTaken`, with a free port."""
-    # By its protocol asyncio knows that it is TCP, and sends small pieces at once; else each waits 40 ms for the last.
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((HOST, port))
-        listening.listen()  # Whoever is told the address may connect at once, and waits a moment.
-    except OSError as error:
-        listening.close()
-        with socket.create_server((HOST, 0)) as other:
-            free = int(other.getsockname()[1])
-        raise PortTaken(
-            f"port {port} cannot be had: {error.strerror}",
-            hint=f"homeport proxy --port {free}, or --port 0 for any; is a proxy running already?",
-            port=free,
-        ) from error
-    return listening
+    return addresses.listen(
+        port, lambda free: f"homeport proxy --port {free}, or --port 0 for any; is a proxy running already?"
+    )
 
 
 @asynccontextmanager

@@ -62,6 +62,8 @@ class Plan:
     facts: tuple[tuple[str, str], ...] = ()
     """What will be so, defaults included: label and value."""
     warnings: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    """What stands in the way: it cannot be applied before this is mended."""
 
     @property
     def pending(self) -> tuple[Action, ...]:
@@ -77,6 +79,7 @@ class Plan:
             "actions": [action.as_json() for action in self.actions],
             "facts": dict(self.facts),
             "warnings": list(self.warnings),
+            "problems": list(self.problems),
         }
 
 

@@ -102,13 +102,13 @@ class Access:
         """Which of `permissions` the caller has on a thing, by its policy and those above it, as seen by now."""
         granted: set[str] = set()
         for role in self._roles(caller, api, name, project):
-            granted |= {permission for permission in permissions if _grants(role, permission)}
+            granted |= {permission for permission in permissions if self._grants(role, permission)}
         return granted
 
     def anybody(self, permission: str, api: str, name: str) -> bool:
         """Whether a thing's own policy lets even those do it who do not say who they are."""
         return any(
-            "allUsers" in binding["members"] and _grants(binding["role"], permission)
+            "allUsers" in binding["members"] and self._grants(binding["role"], permission)
             for binding in self._seen((api, name))
         )
 
@@ -139,6 +139,13 @@ class Access:
             if moment <= by_now:
                 seen = policy["bindings"]
         return seen
+
+    def _grants(self, role: str, permission: str) -> bool:
+        if role.startswith("projects/"):
+            kept = self._cloud.store.get("iam", role)
+            return kept is not None and permission in kept.body.get("includedPermissions", ())
+        found = permissions_of(role)
+        return found is not None and permission in found
 
     def _check(self, bindings: list[dict[str, Any]]) -> None:  # Any: JSON
         for binding in bindings:
@@ -190,11 +197,6 @@ def denied(call: Call, permission: str) -> ApiError:
             )
         ],
     )
-
-
-def _grants(role: str, permission: str) -> bool:
-    found = permissions_of(role)
-    return found is not None and permission in found
 
 
 def _clean(binding: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON

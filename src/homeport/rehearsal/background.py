@@ -25,11 +25,19 @@ class Background:
     created: float
     """When its process began, so that another process of that number is not taken for it."""
     port: int
+    project: str
+    """The one that is there."""
 
     @property
     def url(self) -> str:
         """Where it answers."""
         return f"http://{HOST}:{self.port}"
+
+    def speed(self) -> float:
+        """How many of its seconds pass in one of ours."""
+        import httpx2
+
+        return float(httpx2.get(f"{self.url}{INSTANCES}", trust_env=False, timeout=10).json()["speed"])
 
 
 def find(folder: Path) -> Background | None:
@@ -44,7 +52,7 @@ def find(folder: Path) -> Background | None:
     return known if lives else None
 
 
-def start(folder: Path, port: int) -> Background:
+def start(folder: Path, port: int, project: str) -> Background:
     """Start one on `port`, and wait until it answers. Raises `HomeportError` with its last words where it does not."""
     import httpx2
     import psutil
@@ -53,7 +61,7 @@ def start(folder: Path, port: int) -> Background:
     log = folder / "rehearsal.log"
     with log.open("w", encoding="utf-8") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "homeport", "rehearse", "serve", "--port", str(port)],
+            [sys.executable, "-m", "homeport", "rehearse", "serve", "--port", str(port), "--project", project],
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
         )  # fmt: skip
     until = time.monotonic() + _STARTS_WITHIN_S
@@ -64,7 +72,8 @@ def start(folder: Path, port: int) -> Background:
             except httpx2.HTTPError:
                 time.sleep(0.1)
                 continue
-            made = Background(pid=process.pid, created=psutil.Process(process.pid).create_time(), port=port)
+            began = psutil.Process(process.pid).create_time()
+            made = Background(pid=process.pid, created=began, port=port, project=project)
             _record(folder).write_text(json.dumps(asdict(made)), encoding="utf-8")
             return made
     process.terminate()

@@ -13,15 +13,16 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from homeport.errors import HomeportError, PortTaken
+from homeport import addresses
+from homeport.errors import HomeportError
 from homeport.google.discovery import NAMES
 from homeport.rehearsal.call import Reply, Request
 from homeport.rehearsal.cloud import OWNER, Cloud, Dropped
-from homeport.rehearsal.serving import inside
+from homeport.rehearsal.serving import own
 from homeport.rehearsal.serving.containers import INSTANCES, Engines
 from homeport.rehearsal.serving.front import Front
 
-HOST = "127.0.0.1"
+HOST = addresses.LOOPBACK
 _TICK_S = 0.2
 _OWN_PATHS = {"storage": "storage", "upload": "storage", "download": "storage", "resumable": "storage",
               "compute": "compute", "dns": "dns", "apis": "run"}  # fmt: skip
@@ -33,10 +34,14 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class App:
-    """The cloud as an ASGI application. It is a proxy, too: clients may ask it for Google's own addresses."""
+    """
+    The cloud as an ASGI application. It is a proxy, too: clients may ask it for Google's own addresses.
 
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
+    Whoever comes to the port `inside` counts as within the project's networks, everybody else as on the internet.
+    """
+
+    def __init__(self, cloud: Cloud, *, inside: int = 0) -> None:
+        self._cloud, self._inside = cloud, inside
         self._front = Front(cloud)
         self._ticking: asyncio.Task[None] | None = None
 
@@ -48,7 +53,8 @@ class App:
             self._ticking = asyncio.create_task(self._tick())
         host, path = _asked(scope)
         if host.partition(":")[0].endswith(".run.app"):
-            await self._front(scope, receive, send, host)
+            within = (scope.get("server") or ("", 0))[1] == self._inside
+            await self._front(scope, receive, send, host, within=within)
             return
         if path == INSTANCES:
             await self._instances(send)
@@ -73,13 +79,14 @@ class App:
             account = containers.account(number)
             if account is None:
                 return Reply(status=404, body=b"")
-            return await inside.reply(self._cloud, account, self._cloud.projects[0].id, f"/{rest}", request)
+            return await own.reply(self._cloud, account, self._cloud.projects[0].id, f"/{rest}", request)
         return await self._cloud.handle(request)
 
     async def _instances(self, send: Send) -> None:
         containers = self._cloud.containers
         found = containers.report() if isinstance(containers, Engines) else []
-        body = json.dumps({"instances": found}, indent=1).encode()
+        said = {"instances": found, "speed": self._cloud.clock.speed}
+        body = json.dumps(said, indent=1).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -93,23 +100,22 @@ class App:
 
 def listen(port: int) -> socket.socket:
     """A socket on loopback; port 0 takes a free one. Raises `PortTaken`."""
-    # Without the protocol asyncio does not switch Nagle off, and small pieces of a stream wait 40 ms.
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((HOST, port))
-        listening.listen()  # Whoever is told the address may connect at once, and waits a moment.
-    except OSError as error:
-        listening.close()
-        raise PortTaken(
-            f"port {port} is taken: {error.strerror}",
-            hint="homeport rehearse serve --port 0 takes a free one",
-        ) from error
-    return listening
+    return addresses.listen(port, lambda free: f"homeport rehearse serve --port {free}, or --port 0 for any")
 
 
-def serve(cloud: Cloud, listening: socket.socket, *, closing: Callable[[], None] = lambda: None) -> None:
-    """Answer until Ctrl-C or SIGTERM, then end what runs and do `closing`. Raises `HomeportError` where the extra `homeport[rehearse]` is not installed."""
+def serve(
+    cloud: Cloud,
+    listening: socket.socket,
+    *,
+    inside: socket.socket | None = None,
+    closing: Callable[[], None] = lambda: None,
+) -> None:
+    """
+    Answer until Ctrl-C or SIGTERM, then end what runs and do `closing`.
+
+    Whoever comes through `inside` counts as within the project's networks. Raises `HomeportError` where the extra
+    `homeport[rehearse]` is not installed.
+    """
     try:
         import uvicorn
     except ImportError as error:
@@ -119,7 +125,7 @@ def serve(cloud: Cloud, listening: socket.socket, *, closing: Callable[[], None]
     if isinstance(cloud.containers, Engines):
         cloud.containers.url = f"http://{HOST}:{listening.getsockname()[1]}"
     config = uvicorn.Config(
-        App(cloud),
+        App(cloud, inside=inside.getsockname()[1] if inside else 0),
         log_config=None,
         log_level="critical",
         lifespan="off",
@@ -131,7 +137,7 @@ def serve(cloud: Cloud, listening: socket.socket, *, closing: Callable[[], None]
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         with suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listening])
+            uvicorn.Server(config).run(sockets=[listening, inside] if inside else [listening])
     finally:
         if isinstance(cloud.containers, Engines):
             cloud.containers.shutdown()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 
 from homeport.endpoint import Endpoint
 from homeport.secret import Secret
+from homeport.verify.load import together
 from homeport.verify.report import Finding, Subject, failed, passed, skipped
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ _ABSENT = frozenset({404, 405, 415})
 """Nothing is there for that method. (llama.cpp answers 415 at `/` to those who do not take gzip.)"""
 _SHORT = 200
 """Characters in which a server can say that it lives, and not much else."""
+_AT_ONCE = 8
+"""Requests; a refusal costs an engine nothing, and one that is let in but waits must not keep the others from it."""
 _BODY = {
     "prompt": "hi",
     "messages": [{"role": "user", "content": "hi"}],
@@ -70,14 +74,12 @@ async def keys(subject: Subject) -> Finding:
     problems: list[str] = []
     opened: dict[str, str] = {}
     for who, stranger in strangers.items():
-        async with stranger.client(timeout_s=30) as client:
-            for method, path in paths().requests:
-                response = await client.request(method, path, json=_BODY if method == "POST" else None)
-                problem = _problem(subject, path, response)
-                if problem:
-                    problems.append(f"{method} {path} with {who} {problem}")
-                elif response.is_success:
-                    opened[path] = response.text
+        for method, path, response in await _asked(stranger):
+            problem = _problem(subject, path, response)
+            if problem:
+                problems.append(f"{method} {path} with {who} {problem}")
+            elif response.is_success:
+                opened[path] = response.text
     count = len(strangers) * len(paths().requests)
     seen = {"requests": count, "open": opened, "problems": problems}
     if problems:
@@ -85,6 +87,19 @@ async def keys(subject: Subject) -> Finding:
         return failed(f"not refused: {'; '.join(problems[:3])}{rest}", **seen)
     but = f" but {', '.join(sorted(opened))}, which only say that it lives" if opened else ""
     return passed(f"{count} requests, all refused{but}", **seen)
+
+
+async def _asked(stranger: Endpoint) -> list[tuple[str, str, httpx2.Response]]:
+    """The answers to all requests, made some at a time."""
+    slots = asyncio.Semaphore(_AT_ONCE)
+    async with stranger.client(timeout_s=30) as client:
+
+        async def one(method: str, path: str) -> tuple[str, str, httpx2.Response]:
+            async with slots:
+                body = _BODY if method == "POST" else None
+                return method, path, await client.request(method, path, json=body)
+
+        return await together(one(method, path) for method, path in paths().requests)
 
 
 def _problem(subject: Subject, path: str, response: httpx2.Response) -> str:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from homeport.errors import HomeportError
 from homeport.secret import Secret
 from homeport.verify import access
+from homeport.verify.check import Check, OnResult, picked
+from homeport.verify.load import together
 from homeport.verify.report import Finding, Result, failed, passed, skipped
 
 _REFUSED = frozenset({401, 403})
-_INGRESS_ALL = "INGRESS_TRAFFIC_ALL"
+INGRESS_ALL = "INGRESS_TRAFFIC_ALL"
+"""As run.v2 names it; also what it means to say nothing."""
 _FEW = ("/", "/v1/models", "/v1/chat/completions")
 """Asked where it is the front that answers, which knows no paths."""
 _AT_ONCE = 8
@@ -37,6 +38,8 @@ class Lent:
     """A token that must be refused, or why there is none."""
 
     token: Secret | None = None
+    who: str = ""
+    """Whose it is, where that is not the caller."""
     why_none: str = "no such token was given"
 
 
@@ -49,7 +52,7 @@ class Planned:
     gpu: str
     concurrency: int
     max_instances: int
-    ingress: str = _INGRESS_ALL
+    ingress: str = INGRESS_ALL
     """As run.v2 names it."""
     public: bool = False
     zonal_redundancy: bool = False
@@ -96,41 +99,23 @@ class Deployed:
         return next((one for one in containers if one.get("ports")), containers[0])
 
 
-@dataclass(frozen=True, slots=True)
-class CloudCheck:
-    """One thing that is looked at, on its own."""
-
-    name: str
-    title: str
-    look: Callable[[Deployed], Awaitable[Finding]]
-    patience_s: float = 180
-
-
 async def verify_deployed(
-    deployed: Deployed, *, only: Sequence[str] = (), on_result: Callable[[Result], None] | None = None
+    deployed: Deployed, *, only: Sequence[str] = (), on_result: OnResult | None = None
 ) -> tuple[Result, ...]:
     """
     The results of all checks of a deployment, or of those named in `only`; `on_result` hears of each as it ends.
 
-    They are meant to stand in a `Report` beside those of the endpoint. A check that breaks is one that failed.
+    They are meant to stand in a `Report` beside those of the endpoint. None of them needs the GPU, so they are made
+    at once, and told in their order.
     """
     results = []
-    for check in CLOUD_CHECKS:
-        if only and check.name not in only:
-            continue
-        at = time.monotonic()
-        found = await _looked(check, deployed)
-        result = Result(
-            name=check.name,
-            title=check.title,
-            outcome=found.outcome,
-            detail=found.detail,
-            seconds=time.monotonic() - at,
-            evidence=found.evidence,
-        )
-        results.append(result)
-        if on_result is not None:
-            on_result(result)
+    async with asyncio.TaskGroup() as group:
+        looking = [group.create_task(check.looked(deployed)) for check in picked(CLOUD_CHECKS, only)]
+        for one in looking:
+            result = await one
+            results.append(result)
+            if on_result is not None:
+                on_result(result)
     return tuple(results)
 
 
@@ -152,7 +137,8 @@ async def stranger(deployed: Deployed) -> Finding:
     found = await _statuses(deployed, [(deployed.front, path) for path in _FEW], lent.token)
     if all(status == 401 for status in found.values()):
         return skipped("not checked: the stranger's token itself was not taken (401)", statuses=found)
-    return _judged(deployed, found, "with a stranger's token")
+    whose = f"the token of {lent.who}, who may not call it" if lent.who else "a stranger's token"
+    return _judged(deployed, found, f"with {whose}")
 
 
 async def audience(deployed: Deployed) -> Finding:
@@ -168,7 +154,7 @@ async def audience(deployed: Deployed) -> Finding:
 
 async def around(deployed: Deployed) -> Finding:
     """No second way leads to the engine: ingress as planned, and every other address asks for a token, too."""
-    ingress = deployed.service.get("ingress", _INGRESS_ALL)
+    ingress = deployed.service.get("ingress", INGRESS_ALL)
     if ingress != deployed.planned.ingress:
         return failed(f"ingress is {ingress}, not {deployed.planned.ingress}", ingress=ingress)
     ports = [one.get("name", "") for one in deployed.revision.get("containers", ()) if one.get("ports")]
@@ -285,26 +271,17 @@ async def size(deployed: Deployed) -> Finding:
     )
 
 
-CLOUD_CHECKS = (
-    CloudCheck("no-token", "without a token every path is refused", no_token),
-    CloudCheck("stranger", "a stranger's token is refused", stranger),
-    CloudCheck("audience", "a token for another audience is refused", audience),
-    CloudCheck("around", "the engine cannot be reached around the front", around),
-    CloudCheck("private", "nobody but the named callers may call it", private),
-    CloudCheck("mount", "the weights' mount is read-only", mount),
-    CloudCheck("image", "the image that runs is the planned one", image),
-    CloudCheck("weights", "the weights are the planned ones", weights),
-    CloudCheck("size", "GPU, concurrency and instances are as planned", size),
+CLOUD_CHECKS: tuple[Check[Deployed], ...] = (
+    Check("no-token", "without a token every path is refused", no_token),
+    Check("stranger", "a stranger's token is refused", stranger),
+    Check("audience", "a token for another audience is refused", audience),
+    Check("around", "the engine cannot be reached around the front", around),
+    Check("private", "nobody but the named callers may call it", private),
+    Check("mount", "the weights' mount is read-only", mount),
+    Check("image", "the image that runs is the planned one", image),
+    Check("weights", "the weights are the planned ones", weights),
+    Check("size", "GPU, concurrency and instances are as planned", size),
 )
-
-
-async def _looked(check: CloudCheck, deployed: Deployed) -> Finding:
-    try:
-        return await asyncio.wait_for(check.look(deployed), check.patience_s)
-    except TimeoutError:
-        return failed(f"no answer within {check.patience_s:.0f} s")
-    except HomeportError as error:
-        return failed(str(error))
 
 
 async def _refused(
@@ -315,7 +292,7 @@ async def _refused(
 
 def _judged(deployed: Deployed, found: Mapping[str, int], how: str) -> Finding:
     # Whoever comes from outside to an internal service gets 404, whatever the path.
-    fine = _REFUSED if deployed.service.get("ingress", _INGRESS_ALL) == _INGRESS_ALL else _REFUSED | {404}
+    fine = _REFUSED if deployed.service.get("ingress", INGRESS_ALL) == INGRESS_ALL else _REFUSED | {404}
     opened = [f"{place} gets {status}" for place, status in found.items() if status not in fine]
     if opened:
         rest = f", and {len(opened) - 3} more" if len(opened) > 3 else ""
@@ -328,12 +305,11 @@ async def _statuses(
 ) -> dict[str, int]:
     slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(url: str, path: str) -> int:
+    async def one(url: str, path: str) -> tuple[str, int]:
         async with slots:
-            return await deployed.sender.status(url, path, token=token)
+            return f"{url}{path}", await deployed.sender.status(url, path, token=token)
 
-    came = await asyncio.gather(*(one(url, path) for url, path in asked))
-    return {f"{url}{path}": status for (url, path), status in zip(asked, came, strict=True)}
+    return dict(await together(one(url, path) for url, path in asked))
 
 
 def _addresses(service: Body) -> Iterator[str]:
@@ -349,4 +325,4 @@ def _most(deployed: Deployed) -> int | None:
     return min((int(limit) for limit in limits if limit), default=None)
 
 
-__all__ = ["CLOUD_CHECKS", "CloudCheck", "Deployed", "Lent", "Planned", "Sender", "verify_deployed"]
+__all__ = ["CLOUD_CHECKS", "INGRESS_ALL", "Deployed", "Lent", "Planned", "Sender", "verify_deployed"]

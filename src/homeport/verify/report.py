@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -158,3 +160,29 @@ class Report:
         ET.indent(suite)
         # Declared here: ElementTree would name the locale's encoding. Whoever writes the text writes UTF-8.
         return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(suite, encoding="unicode")}\n'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """When checking began."""
+
+    at: str
+    """ISO 8601, UTC."""
+    ticks: float
+
+    @classmethod
+    def now(cls) -> Begun:
+        """It begins."""
+        return cls(at=datetime.now(UTC).isoformat(timespec="seconds"), ticks=time.monotonic())
+
+    def report(self, subject: Subject, results: Iterable[Result]) -> Report:
+        """The report of what was checked since."""
+        return Report(
+            endpoint=subject.endpoint.name,
+            model=subject.endpoint.model,
+            engine=subject.engine,
+            weights_digest=subject.weights_digest,
+            started_at=self.at,
+            seconds=time.monotonic() - self.ticks,
+            results=tuple(results),
+        )

@@ -1,28 +1,13 @@
-"""Which checks there are, and running them."""
+"""Which checks there are of an endpoint, and running them."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable
 
 from homeport.errors import HomeportError
 from homeport.verify import access, answers, context, identity, load, reasoning, structure
-from homeport.verify.report import Finding, Outcome, Report, Result, Subject, failed, skipped
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that is looked at, on its own."""
-
-    name: str
-    title: str
-    look: Callable[[Subject], Awaitable[Finding]]
-    patience_s: float = 180
-    """After so long it has failed: an answer that late is none."""
-
+from homeport.verify.check import Check, OnResult, picked, refuse_unknown
+from homeport.verify.report import Begun, Outcome, Report, Result, Subject, skipped
 
 CHECKS = (
     Check("identity", "the served model is the pinned one", identity.served_model),
@@ -43,60 +28,36 @@ CHECKS = (
 
 
 async def verify(
-    subject: Subject, *, only: tuple[str, ...] = (), on_result: Callable[[Result], None] | None = None
+    subject: Subject, *, only: tuple[str, ...] = (), on_result: OnResult | None = None
 ) -> Report:
     """
     The report of all checks, or of those named in `only`; `on_result` hears of each as it ends.
 
-    A check that breaks is a check that failed; once the endpoint is gone, the rest is skipped. Raises
-    `HomeportError` for a name in `only` that is no check.
+    Raises `HomeportError` for a name in `only` that is no check.
     """
-    known = [check.name for check in CHECKS]
-    for name in only:
-        if name not in known:
-            raise HomeportError(f"there is no check called {name}", hint=f"there are {', '.join(known)}")
-    begun, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
+    refuse_unknown(only, [check.name for check in CHECKS])
+    begun = Begun.now()
+    return begun.report(subject, await checked(subject, picked(CHECKS, only), on_result=on_result))
+
+
+async def checked(
+    subject: Subject, checks: Iterable[Check[Subject]], *, on_result: OnResult | None = None
+) -> tuple[Result, ...]:
+    """
+    The results of `checks`, one after the other: an engine that is busy with one would answer the next late.
+
+    Once the endpoint is gone, the rest is skipped.
+    """
     results: list[Result] = []
     gone = ""
-    for check in CHECKS:
-        if only and check.name not in only:
-            continue
-        at = time.monotonic()
-        finding = skipped(gone) if gone else await _looked(check, subject)
-        if finding.outcome is Outcome.FAILED and not gone and not await _lives(subject):
+    for check in checks:
+        result = check.told(skipped(gone)) if gone else await check.looked(subject)
+        if result.outcome is Outcome.FAILED and not gone and not await _lives(subject):
             gone = f"not checked: nothing answers at {subject.endpoint.base_url} any more"
-        result = Result(
-            name=check.name,
-            title=check.title,
-            outcome=finding.outcome,
-            detail=finding.detail,
-            seconds=time.monotonic() - at,
-            evidence=finding.evidence,
-        )
         results.append(result)
         if on_result is not None:
             on_result(result)
-    return Report(
-        endpoint=subject.endpoint.name,
-        model=subject.endpoint.model,
-        engine=subject.engine,
-        weights_digest=subject.weights_digest,
-        started_at=started,
-        seconds=time.monotonic() - begun,
-        results=tuple(results),
-    )
-
-
-async def _looked(check: Check, subject: Subject) -> Finding:
-    try:
-        return await asyncio.wait_for(check.look(subject), check.patience_s)
-    except TimeoutError:
-        return failed(f"no answer within {check.patience_s:.0f} s")
-    except HomeportError as error:
-        return failed(str(error))
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        # The answer was JSON of another shape than OpenAI's.
-        return failed(f"the answer is not what OpenAI's API describes: {type(error).__name__} {error}")
+    return tuple(results)
 
 
 async def _lives(subject: Subject) -> bool:

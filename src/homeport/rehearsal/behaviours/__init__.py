@@ -21,6 +21,7 @@ from homeport.rehearsal.behaviours import (
     quotas,
     registry,
     revisions,
+    roles,
     secrets,
     services,
     services_usage,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 _MODULES: tuple[ModuleType, ...] = (
     accounts, builds, compute, dns, executions, jobs, knative, logs, networks, projects, quotas, registry,
-    revisions, secrets, services,
+    revisions, roles, secrets, services,
     services_usage, storage, tokens,
 )  # fmt: skip
 

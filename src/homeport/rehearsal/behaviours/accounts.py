@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from homeport.rehearsal import generic
 from homeport.rehearsal.call import Call
-from homeport.rehearsal.errors import ApiError, aborted, exists, invalid, not_found, unimplemented
-from homeport.rehearsal.iam.permissions import permissions_of, roles
+from homeport.rehearsal.errors import aborted, exists, invalid, not_found, unimplemented
 from homeport.rehearsal.kind import Handler, Kind
 from homeport.rehearsal.store import Kept
 
@@ -148,23 +147,6 @@ def _set_policy(call: Call) -> Any:  # Any: JSON
     return call.cloud.access.set_policy("iam", found(call).name, call.body.get("policy", {}))
 
 
-def _role(call: Call) -> Any:  # Any: JSON
-    permissions = permissions_of(call.name)
-    if permissions is None:
-        raise not_found(f"The role named {call.name} was not found.")
-    return _as_role(call.name, full=True)
-
-
-def _roles(call: Call) -> Any:  # Any: JSON
-    full = call.query.get("view") == "FULL"
-    return generic.page(call, "roles", [_as_role(name, full=full) for name in roles()])
-
-
-def _as_role(name: str, *, full: bool) -> dict[str, Any]:  # Any: JSON
-    role = {"name": name, "title": name.removeprefix("roles/"), "stage": "GA", "etag": "AA=="}
-    return {**role, "includedPermissions": sorted(permissions_of(name) or ())} if full else role
-
-
 def _etag(version: int) -> str:
     return base64.b64encode(f"MDEw{version:04d}".encode()).decode()
 
@@ -172,10 +154,6 @@ def _etag(version: int) -> str:
 def _camel(field: str) -> str:
     head, *rest = field.split("_")
     return head + "".join(part.title() for part in rest)
-
-
-def _no_custom_role(call: Call) -> Any:  # Any: JSON
-    raise ApiError(501, "the rehearsal knows the predefined roles only: docs/rehearsal.md has the table")
 
 
 KINDS: Mapping[str, Kind] = {
@@ -196,14 +174,4 @@ HANDLERS: Mapping[str, Handler] = {
     f"{COLLECTION}.keys.list": _keys,
     f"{COLLECTION}.keys.create": _make_key,
     f"{COLLECTION}.keys.upload": _make_key,
-    "iam.roles.get": _role,
-    "iam.roles.list": _roles,
-    **{
-        f"iam.projects.roles.{verb}": _no_custom_role
-        for verb in ("create", "get", "list", "patch", "delete", "undelete")
-    },
-    **{
-        f"iam.organizations.roles.{verb}": _no_custom_role
-        for verb in ("create", "get", "list", "patch", "delete", "undelete")
-    },
 }

@@ -103,7 +103,15 @@ def _mapped(build: Build, change: Callable[[str], str]) -> Build:
     options = dict(build.get("options") or {})
     if "env" in options:
         options["env"] = [change(text) for text in options["env"]]
-    return {**build, "steps": steps, **lists, **({"options": options} if options else {})}
+    mapped = {**build, "steps": steps, **lists, **({"options": options} if options else {})}
+    available = dict(build.get("availableSecrets") or {})
+    if available.get("secretManager"):
+        found = available["secretManager"]
+        available["secretManager"] = [
+            {**one, "versionName": change(one.get("versionName") or "")} for one in found
+        ]
+        mapped["availableSecrets"] = available
+    return mapped
 
 
 def _bad(text: str) -> ApiError:

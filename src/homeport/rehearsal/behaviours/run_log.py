@@ -21,10 +21,18 @@ _GOOGLES_OWN = 240
 
 def revision_settled(cloud: Cloud, revision: Kept, failure: Failure | None) -> None:
     """One line about a revision that has started, or could not."""
+    if failure is None:
+        instance_started(cloud, revision.body)
+        return
     project, _, _ = segments(revision.name)
-    container = next(
-        (one for one in revision.body["containers"] if one.get("ports")), revision.body["containers"][0]
-    )
+    resource = _resource(revision.body)
+    write_log(cloud, project, _SYSTEM, resource, failure.message, also={"severity": "ERROR"})
+
+
+def instance_started(cloud: Cloud, revision: Mapping[str, Any]) -> None:  # Any: JSON
+    """One line about an instance of a revision: its startup probe has succeeded."""
+    project, _, _ = segments(revision["name"])
+    container = next((one for one in revision["containers"] if one.get("ports")), revision["containers"][0])
     port = (container.get("ports") or [{}])[0].get("containerPort", 8080)
     title = f"{container.get('name') or 'placeholder'}-1"
     probe = container.get("startupProbe", {})
@@ -32,14 +40,7 @@ def revision_settled(cloud: Cloud, revision: Kept, failure: Failure | None) -> N
     line = f'STARTUP {kind} probe succeeded after 1 attempt for container "{title}" on port {port}.'
     if probe.get("periodSeconds", _GOOGLES_OWN) == _GOOGLES_OWN:
         line = f"Default {line}"
-    write_log(
-        cloud,
-        project,
-        _SYSTEM,
-        _resource(revision.body),
-        failure.message if failure else line,
-        also={"severity": "ERROR" if failure else "INFO"},
-    )
+    write_log(cloud, project, _SYSTEM, _resource(revision), line, also={"severity": "INFO"})
 
 
 def container_said(cloud: Cloud, revision: Mapping[str, Any], line: str) -> None:  # Any: JSON

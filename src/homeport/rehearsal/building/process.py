@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -15,14 +14,14 @@ from homeport.rehearsal.steps import Ran
 
 
 class Process:
-    """Python with these arguments, alone with the environment that it is given. What it says goes to `log`."""
+    """A command, alone with the environment that it is given. What it says goes to `log`."""
 
-    def __init__(self, arguments: Sequence[str], folder: Path, env: Mapping[str, str], log: Path) -> None:
+    def __init__(self, command: Sequence[str], folder: Path, env: Mapping[str, str], log: Path) -> None:
         self._log, self._read, self._begun = log, 0, time.monotonic()
         with log.open("wb") as out:
             # A session of its own: Ctrl-C at the rehearsal's terminal ends the build in order, not in the middle.
             self._process = subprocess.Popen(
-                [sys.executable, "-I", *arguments], cwd=folder, env=dict(env), stdin=subprocess.DEVNULL, stdout=out,
+                command, cwd=folder, env=dict(env), stdin=subprocess.DEVNULL, stdout=out,
                 stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
 

@@ -1,15 +1,17 @@
-"""The steps of builds, really done where they are Python's or docker's."""
+"""The steps of builds, really done where they are Python's, docker's or gcloud's."""
 
 from __future__ import annotations
 
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from homeport.rehearsal.building import shell
 from homeport.rehearsal.building.dockerfile import Refused
 from homeport.rehearsal.building.images import built, kept
 from homeport.rehearsal.building.process import Process
@@ -21,13 +23,15 @@ if TYPE_CHECKING:
 
 _PYTHON = re.compile(r"(?:^|/)python(?::|@|$)")
 _DOCKER = re.compile(r"(?:^|/)docker(?::|@|$)")
+_GCLOUD = re.compile(r"(?:^|/)(?:gcloud|cloud-sdk|google-cloud-cli)(?::|@|$)")
 _PASSED_ON = ("HF_ENDPOINT", "HOMEPORT_PIECE", "HOMEPORT_PAUSE_S", "HOMEPORT_TELL_EVERY_S")
 
 
 @dataclass(slots=True, kw_only=True)
 class Worked:
     """
-    Steps that run here: scripts of Python images, and `docker build`. All others are acted out.
+    Steps that run here: scripts of Python images, `docker build` and `docker push`, also in a shell's script, and
+    those of gcloud's image where this machine has a gcloud. All others are acted out.
 
     For a rehearsal on a socket: on a clock that jumps, nothing real would have time to happen.
     """
@@ -47,6 +51,10 @@ class Worked:
         """What comes of a step, or the process that does it."""
         if _PYTHON.search(step.image):
             return self._python(step)
+        if _DOCKER.search(step.image) and shell.is_shell(step):
+            return self._docker_shell(cloud, step)
+        if _GCLOUD.search(step.image) and shutil.which("gcloud"):
+            return self._begun(step, shell.words(step, self._root(step)), shell.gcloud(self.url, step))
         if _DOCKER.search(step.image) and step.args and step.args[0] == "build" and not step.entrypoint:
             return self._docker_build(step)
         return self.acted.run(cloud, step)
@@ -72,8 +80,14 @@ class Worked:
             process.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _root(self, step: Step) -> Path:
+        """What is /workspace to the build."""
+        root = self.folder / step.build / "workspace"
+        root.mkdir(parents=True, exist_ok=True)
+        return root
+
     def _workspace(self, step: Step) -> Path:
-        folder = self.folder / step.build / "workspace" / step.folder
+        folder = self._root(step) / step.folder
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -83,15 +97,40 @@ class Worked:
         if arguments is None:
             words = f"{step.entrypoint or 'the script'} of {step.image} is no Python, and is not rehearsed"
             return Ran(code=1, lines=[words])
-        root = str(self.folder / step.build / "workspace")
-        env = {name: value for name, value in self.env.items() if name in _PASSED_ON}
-        env |= {name: value.replace("/workspace", root) for name, value in step.env.items()}
-        env |= {"HOME": root, "PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONUNBUFFERED": "1"}
-        env |= {"HOMEPORT_ACCESS_TOKEN": f"rehearsal.{step.account}", "HOMEPORT_STORAGE_URL": self.url}
+        env = {
+            "PYTHONUNBUFFERED": "1",
+            "HOMEPORT_ACCESS_TOKEN": f"rehearsal.{step.account}",
+            "HOMEPORT_STORAGE_URL": self.url,
+        }
+        return self._begun(step, [sys.executable, "-I", *arguments], env)
+
+    def _begun(self, step: Step, command: Sequence[str], env: Mapping[str, str]) -> Process:
+        """A process of the step, with the variables of the step and `env`, which may name another PATH."""
+        root = str(self._root(step))
+        whole = {name: value for name, value in self.env.items() if name in _PASSED_ON}
+        whole |= {name: value.replace("/workspace", root) for name, value in step.env.items()}
+        whole |= {"HOME": root, "PATH": "/usr/local/bin:/usr/bin:/bin", **env}
         self._running = [process for process in self._running if process.runs]
-        process = Process(arguments, workspace, env, self.folder / step.build / f"step-{step.number}.log")
+        log = self.folder / step.build / f"step-{step.number}.log"
+        process = Process(command, self._workspace(step), whole, log)
         self._running.append(process)
         return process
+
+    def _docker_shell(self, cloud: Cloud, step: Step) -> Running:
+        """A script that calls docker: what it asks of docker is done when it has ended."""
+        told, env = shell.docker(self.folder / step.build / f"docker-{step.number}")
+        process = self._begun(step, shell.words(step, self._root(step)), env)
+
+        def do(asked: Sequence[str]) -> Ran:
+            one = replace(step, args=tuple(asked), entrypoint="", script="")
+            return self._docker_build(one) if asked[0] == "build" else self._acted_out(cloud, one)
+
+        return shell.Told(process, told, do)
+
+    def _acted_out(self, cloud: Cloud, step: Step) -> Ran:
+        ran = self.acted.run(cloud, step)
+        assert isinstance(ran, Ran)
+        return ran
 
     def _arguments(self, step: Step, workspace: Path) -> Sequence[str] | None:
         if not step.script:
@@ -101,8 +140,7 @@ class Worked:
         if not re.match(r"#!.*python", step.script):
             return None
         script = self.folder / step.build / f"step-{step.number}.py"
-        root = str(self.folder / step.build / "workspace")
-        script.write_text(step.script.replace("/workspace", root), encoding="utf-8")
+        script.write_text(step.script.replace("/workspace", str(self._root(step))), encoding="utf-8")
         return [str(script)]
 
     def _docker_build(self, step: Step) -> Ran:

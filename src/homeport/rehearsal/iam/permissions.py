@@ -32,6 +32,11 @@ def permissions_of(role: str) -> frozenset[str] | None:
     return _basic(name) if name in _BASIC else _facts().predefined.get(name)
 
 
+def is_known(permission: str) -> bool:
+    """Whether there is a permission of that name."""
+    return permission in _facts().known
+
+
 @cache
 def required(method_id: str) -> tuple[str, ...]:
     """The permissions that the caller of a method (its id in the discovery document) needs, all of them; () is: not checked."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from homeport.engines import llamacpp, vllm
 from homeport.rehearsal.serving.image import Image
-from homeport.rehearsal.serving.inside import environment
+from homeport.rehearsal.serving.own import environment
 from homeport.rehearsal.serving.path import Paths
 
 HOST = "127.0.0.1"
@@ -68,7 +68,7 @@ class Container:
         """
         Change what this machine needs changed; `wanted` is the port in the cloud, `port` the one here.
 
-        `address` is the instance's own, see `inside`; '' where it has none.
+        `address` is the instance's own, see `own`; '' where it has none.
         """
         engine = Path(self.command[0]).name if self.command else ""
         self._move(paths)

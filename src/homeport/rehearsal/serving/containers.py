@@ -16,6 +16,7 @@ from homeport.rehearsal.behaviours.secrets_versions import read
 from homeport.rehearsal.containers import READY, State, Willing
 from homeport.rehearsal.serving import image, mount, room
 from homeport.rehearsal.serving.changes import HOST, Container, vllm_python
+from homeport.rehearsal.serving.guard import Guard
 from homeport.rehearsal.serving.image import Image
 from homeport.rehearsal.serving.instance import Instance, Place, Probe
 from homeport.rehearsal.serving.mount import Volumes
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from homeport.rehearsal.cloud import Cloud
 
 INSTANCES = "/homeport/v1/instances"
-"""The rehearsal's own path: which processes run, and what was changed so that this machine can run them."""
+"""The rehearsal's own path: which processes run, what was changed so that they can run here, how fast time passes."""
 Revision = Mapping[str, Any]  # Any: JSON
 _IDLE_S, _IDLE_GPU_S = 900.0, 600.0
 _LOOKS_EVERY_S = 0.2
@@ -55,6 +56,7 @@ class Engines(Willing):
         self._all: dict[int, tuple[Instance, Path, str]] = {}
         self._count = itertools.count(1)
         self._ending: list[threading.Thread] = []
+        self._guard = Guard()
 
     def begin(self, cloud: Cloud) -> None:
         """Whose containers they are."""
@@ -95,6 +97,7 @@ class Engines(Willing):
             scaling = revision.get("scaling", {})
             self._pools[name] = Pool(
                 lambda: self._start(revision),
+                lambda: run_log.instance_started(self._cloud, revision),
                 concurrency=int(revision.get("maxInstanceRequestConcurrency") or 80),
                 most=int(scaling.get("maxInstanceCount") or 100),
             )
@@ -120,6 +123,7 @@ class Engines(Willing):
             self._end(instance)
         for thread in self._ending:
             thread.join()
+        self._guard.close()
         self._pools.clear()
         mount.remove(self._cloud.folder / "instances")
 
@@ -182,6 +186,7 @@ class Engines(Willing):
             workdir=paths.here(container.get("workingDir") or found.workdir) or home,
             volumes=mounted,
             room=view,
+            started=self._guard.watch,
         )
         what.adapt(found, paths, port, wanted, self.url and f"{self.url}{INSTANCES}/{number}")
         probe = Probe.of(container)
@@ -247,6 +252,10 @@ class Engines(Willing):
 
         def gone() -> None:
             instance.stop()
+            groups = [one.group for one in instance.place.volumes.fuse]
+            for group in (instance.process.pid if instance.process is not None else None, *groups):
+                if group is not None:
+                    self._guard.release(group)
             mount.remove(folder)
 
         thread = threading.Thread(target=gone)

@@ -69,16 +69,16 @@ class Front:
         )
 
     async def __call__(
-        self, scope: Mapping[str, Any], receive: Receive, send: Send, host: str
+        self, scope: Mapping[str, Any], receive: Receive, send: Send, host: str, *, within: bool = False
     ) -> None:  # Any: ASGI
-        """Answer one request for `host`."""
+        """Answer one request for `host`, which comes from `within` the project's networks or from outside."""
         self._cloud.clock.settle()
         headers = [
             (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
         ]
         answer = _Answer(send)
         try:
-            service, tag = self._service(host.partition(":")[0])
+            service, tag = self._service(host.partition(":")[0], within=within)
             headers = self._admitted(service, headers)
             revision = self._revision(service, tag)
             body = await _body(receive, dict(headers))
@@ -87,12 +87,13 @@ class Front:
         except Refused as why:
             await answer.refuse(why)
 
-    def _service(self, host: str) -> tuple[Kept, str]:
+    def _service(self, host: str, *, within: bool) -> tuple[Kept, str]:
         tag, split, rest = host.partition("---")
         for service in self._cloud.store.of("run", services.COLLECTION):
             if f"https://{rest if split else host}" in service.body.get("urls", ()):
-                if service.body.get("ingress", "INGRESS_TRAFFIC_ALL") != "INGRESS_TRAFFIC_ALL":
-                    break  # Whoever comes through loopback comes from outside.
+                everywhere = service.body.get("ingress", "INGRESS_TRAFFIC_ALL") == "INGRESS_TRAFFIC_ALL"
+                if not everywhere and not within:
+                    break
                 return service, tag if split else ""
         raise Refused(404, "Page not found", "The requested URL was not found on this server.")
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -66,8 +66,13 @@ class Fuse:
         }
         return cls(f":gcs:{bucket}/{folder}".rstrip("/"), at, env)
 
-    def mount(self) -> None:
-        """Mount it, and return when it is mounted. Raises `NotMounted`."""
+    @property
+    def group(self) -> int | None:
+        """The process group that does it; None where none was started."""
+        return self._process.pid if self._process is not None else None
+
+    def mount(self, started: Callable[[int], None] = lambda _: None) -> None:
+        """Mount it, and return when it is mounted; `started` is told the process group. Raises `NotMounted`."""
         self._at.mkdir(parents=True, exist_ok=True)
         command = [rclone(), "mount", self._what, str(self._at), *_OPTIONS, *_REFRESHED]
         with self._log.open("wb") as log:
@@ -79,6 +84,7 @@ class Fuse:
                 stderr=log,
                 start_new_session=True,
             )
+        started(self._process.pid)
         until = time.monotonic() + _MOUNTS_WITHIN_S
         while not os.path.ismount(self._at):
             if self._process.poll() is not None or time.monotonic() > until:

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +69,8 @@ class Place:
     volumes: Volumes
     room: Room | None
     """Its own view of the files; None where it sees this machine's."""
+    started: Callable[[int], None]
+    """Is told of every process group that is started for it."""
 
 
 class Instance:
@@ -143,7 +145,7 @@ class Instance:
         """Whether there is a process now."""
         what, place = self.what, self.place
         try:
-            place.volumes.mount()
+            place.volumes.mount(place.started)
         except NotMounted as error:
             self.up.set_result(not_mounted(error.volume, str(error)))
             return False
@@ -164,6 +166,7 @@ class Instance:
             self.lines.append(f"failed to start {what.command[0]}: {error.strerror}")
             self.up.set_result(not_listening(self._wanted))
             return False
+        place.started(self.process.pid)
         return True
 
     def _read(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,10 +33,14 @@ class Volumes:
     """In which way buckets are there; '' where none is."""
     fuse: tuple[Fuse, ...] = ()
 
-    def mount(self) -> None:
-        """Mount what is to be mounted: it asks the rehearsal, so its own loop must not wait. Raises `NotMounted`."""
+    def mount(self, started: Callable[[int], None]) -> None:
+        """
+        Mount what is to be mounted: it asks the rehearsal, so its own loop must not wait. Raises `NotMounted`.
+
+        `started` is told of the process groups that do it.
+        """
         for one in self.fuse:
-            one.mount()
+            one.mount(started)
 
     def close(self) -> None:
         """Unmount it again."""

@@ -23,8 +23,10 @@ class NotStarted(Exception):
 class Pool:
     """Gives requests to instances, and starts more of them. All of it happens on one event loop."""
 
-    def __init__(self, start: Callable[[], Instance], *, concurrency: int, most: int) -> None:
-        self._start, self._concurrency, self._most = start, concurrency, most
+    def __init__(
+        self, start: Callable[[], Instance], came_up: Callable[[], None], *, concurrency: int, most: int
+    ) -> None:
+        self._start, self._tell, self._concurrency, self._most = start, came_up, concurrency, most
         self.instances: list[Instance] = []
         self.idle_since: float | None = None
         """On the cloud's clock; None while something is answered."""
@@ -93,6 +95,7 @@ class Pool:
     def _came_up(self, instance: Instance) -> None:
         if instance.ready:
             self.startup_s = instance.took
+            self._tell()
             self._hand_out()
             return
         if instance in self.instances:

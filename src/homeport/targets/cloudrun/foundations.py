@@ -33,6 +33,10 @@ APIS = (
     "run",
     "secretmanager",
     "storage",
+    # Nothing is made with these: preflight reads billing, quotas and policies through them.
+    "cloudbilling",
+    "cloudquotas",
+    "orgpolicy",
 )
 RANGE = "10.8.0.0/26"
 """Of our subnetwork. Cloud Run wants a /26 at least for Direct VPC egress."""

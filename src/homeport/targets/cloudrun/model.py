@@ -8,6 +8,7 @@ from pathlib import Path
 
 from homeport.catalog import Model, Published
 from homeport.catalog.prices import load
+from homeport.cold_start import ColdStart, expected
 from homeport.errors import EngineMissing, MemoryTooSmall
 from homeport.fit.cloud import Estimate, estimate
 from homeport.fit.subject import Subject, subject
@@ -18,6 +19,9 @@ from homeport.targets.local import find_model, weights_of
 from homeport.weights.manifest import Format, Pin, digest
 from homeport.weights.source import parse
 from homeport.weights.store import Store
+
+_WAY = "fuse-buffered"
+"""What `auto` means: streaming promises more, and nobody here has seen it work. See docs/decisions/0014."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,29 @@ class Chosen:
     """Of Ollama's library, where the weights come from there; else ''."""
     pinned: Pinned | None
     """None where the engine brings its own."""
+
+
+def way_of(engine: str, settings: CloudRun) -> str:
+    """How weights get to the engine, as `cold_start` names it."""
+    if engine == "ollama":
+        return "baked"
+    return _WAY if settings.way == "auto" else settings.way
+
+
+def expected_start(spec: Spec, spec_file: Path) -> ColdStart:
+    """
+    The expected cold start of what `spec` says, without asking which commit of its weights that is.
+
+    A model of the catalog asks no network. Raises `EngineMissing`, and what `homeport.fit.subject` raises.
+    """
+    found = subject(spec.model, spec_file.parent, weights=spec.weights)
+    engine = _engine(spec, found)
+    return start_of(engine, way_of(engine, spec.cloudrun or CloudRun()), found.weights[engine].size)
+
+
+def start_of(engine: str, way: str, size: int) -> ColdStart:
+    """The expected cold start of an engine of Cloud Run with `size` bytes of weights."""
+    return expected(engine="ollama" if engine == "ollama" else "vllm", way=way, weights_bytes=size)
 
 
 async def choose(spec: Spec, spec_file: Path, home: Home, progress: Progress) -> Chosen:

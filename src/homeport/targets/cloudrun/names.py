@@ -36,7 +36,7 @@ class Names:
     @property
     def bucket(self) -> str:
         """The bucket of weights. Buckets' names are the whole world's, so the project's is in it."""
-        return _fitted(f"{self.project}-{self.name}-weights", _BUCKET_MOST)
+        return fitted(f"{self.project}-{self.name}-weights", _BUCKET_MOST)
 
     @property
     def secret(self) -> str:
@@ -58,10 +58,10 @@ class Names:
 
     def _account(self, what: str) -> str:
         # An id has six characters at least.
-        return _fitted(f"{self.name}-{what}".ljust(6, "x"), _ACCOUNT_MOST)
+        return fitted(f"{self.name}-{what}".ljust(6, "x"), _ACCOUNT_MOST)
 
 
-def _fitted(name: str, most: int) -> str:
+def fitted(name: str, most: int) -> str:
     """The name, or where it is too long its beginning and a checksum."""
     if len(name) <= most:
         return name

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from homeport import verify
 from homeport.endpoint import Endpoint
-from homeport.errors import ApiDisabled, HomeportError, NetworkError, NotFound, VerificationFailed
-from homeport.google import Google, Guarded, policy
+from homeport.errors import (
+    ApiDisabled,
+    HomeportError,
+    NetworkError,
+    NotFound,
+    PermissionDenied,
+    VerificationFailed,
+)
+from homeport.google import Google, Guarded, grants, policy
 from homeport.google.credentials import Caller
 from homeport.resources.traffic import Body, Receipt
 from homeport.secret import Secret
-from homeport.verify import Outcome, Report, Result, Subject
-from homeport.verify.cloud import Deployed, Lent, Planned, verify_deployed
+from homeport.verify import CHECKS, Finding, Outcome, Report, Result, Subject
+from homeport.verify.check import Check, OnResult, picked
+from homeport.verify.cloud import INGRESS_ALL, Deployed, Lent, Planned, verify_deployed
+from homeport.verify.report import Begun, failed, passed, skipped
+from homeport.verify.run import checked
+
+if TYPE_CHECKING:
+    import httpx2
+
+
+_AS_ANOTHER = "iam.serviceAccounts.getOpenIdToken"
+"""What it takes to have an ID token of a service account. Not even a project's owner has it."""
 
 _INSTANCES = "/homeport/v1/instances"
 """A rehearsal's own path: what runs there, and what was changed so that it can."""
@@ -37,19 +54,31 @@ class Promise:
 class Outside:
     """Sends requests from outside, as they are: a `homeport.verify.cloud.Sender`."""
 
+    client: httpx2.AsyncClient
     via: str = ""
 
     async def status(self, url: str, path: str, *, token: Secret | None) -> int:
         """The HTTP status of a GET. Raises `NetworkError` where nothing answers."""
         import httpx2
 
-        host = httpx2.URL(url).host
-        headers = {"host": host} | ({"authorization": f"Bearer {token.reveal()}"} if token else {})
+        headers = {"host": httpx2.URL(url).host} | (
+            {"authorization": f"Bearer {token.reveal()}"} if token else {}
+        )
         try:
-            async with httpx2.AsyncClient(timeout=60, trust_env=not self.via) as client:
-                return (await client.get(f"{self.via or url}{path}", headers=headers)).status_code
+            return (await self.client.get(f"{self.via or url}{path}", headers=headers)).status_code
         except httpx2.HTTPError as error:
             raise NetworkError(f"nothing answers at {url}{path}: {error}") from error
+
+
+@asynccontextmanager
+async def outside(via: str = "") -> AsyncIterator[Outside]:
+    """Whoever sends requests from outside, over connections that are kept: a new one for each takes longer than its answer."""
+    import httpx2
+
+    async with httpx2.AsyncClient(
+        timeout=60, trust_env=not via, verify=not via.startswith("http:")
+    ) as client:
+        yield Outside(client, via)
 
 
 def endpoint_of(google: Google, service: Body, model: str, *, url: str = "", via: str = "") -> Endpoint:
@@ -64,36 +93,83 @@ def endpoint_of(google: Google, service: Body, model: str, *, url: str = "", via
     )
 
 
-async def proven(
-    google: Google,
-    promise: Promise,
-    service: Body,
-    revision_name: str,
-    *,
-    via: str = "",
-    on_result: Callable[[Result], None] | None = None,
-) -> Report:
-    """The report of all checks on one revision of a service: as any endpoint's, and as a deployed one's."""
-    subject = promise.subject
-    if via:
-        subject = replace(
-            subject, weights_path=await _rehearsed(via, revision_name, subject.weights_path, subject.endpoint)
-        )
-    report = await verify.verify(subject, on_result=on_result)
-    revision = await google.get("run", f"v2/{service['name']}/revisions/{revision_name}")
-    deployed = Deployed(
-        service=service,
-        revision=revision,
-        policy=await policy.read(google, Guarded(api="run", path=f"v2/{service['name']}")),
-        planned=promise.planned,
-        sender=Outside(via),
-        url=promise.subject.endpoint.root_url,
-        bucket_digest=promise.bucket_digest,
-        stranger=Lent(why_none="nobody was named who may not call it"),
-        elsewhere=await _elsewhere(google),
-    )
-    more = await verify_deployed(deployed, on_result=on_result)
-    return replace(report, results=(*report.results, *more))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verifier:
+    """Makes the checks of a deployed endpoint: those of any endpoint, and those of a deployment."""
+
+    google: Google
+    stranger: str
+    """The e-mail of a service account that may not call it."""
+    network: str
+    """From where an isolated service is reached."""
+    via: str = ""
+    """A rehearsal's address."""
+    only: tuple[str, ...] = ()
+    """Names of the checks that are made; all of them where it is empty."""
+    on_result: OnResult | None = None
+
+    async def report(self, promise: Promise, service: Body, revision_name: str) -> Report:
+        """
+        What came of the checks of one revision of a service.
+
+        Where the service takes nothing from outside, and this is outside, what needs an answer is skipped, and the
+        report is not one that passed: no token came.
+        """
+        begun = Begun.now()
+        async with outside(self.via) as sender:
+            reached = await self._reached(sender, promise, service)
+            subject = promise.subject
+            if self.via and (reached is None or reached.outcome is Outcome.PASSED):
+                path = await _rehearsed(self.via, revision_name, subject.weights_path, subject.endpoint)
+                subject = replace(subject, weights_path=path)
+            results = await self._endpoint(subject, reached)
+            revision = await self.google.get("run", f"v2/{service['name']}/revisions/{revision_name}")
+            origin = str(service["uri"])
+            deployed = Deployed(
+                service=service,
+                revision=revision,
+                policy=await policy.read(self.google, Guarded(api="run", path=f"v2/{service['name']}")),
+                planned=promise.planned,
+                sender=sender,
+                url=promise.subject.endpoint.root_url,
+                bucket_digest=promise.bucket_digest,
+                stranger=await _stranger(self.google, self.stranger, origin),
+                elsewhere=await _elsewhere(self.google),
+            )
+            more = await verify_deployed(deployed, only=self.only, on_result=self.on_result)
+        return begun.report(promise.subject, (*results, *more))
+
+    async def _endpoint(self, subject: Subject, reached: Result | None) -> tuple[Result, ...]:
+        """The checks of any endpoint, after that of the way to it, if it was asked for."""
+        if reached is None:
+            return await checked(subject, picked(CHECKS, self.only), on_result=self.on_result)
+        if self.on_result is not None:
+            self.on_result(reached)
+        if reached.outcome is Outcome.PASSED:
+            made = await checked(subject, picked(CHECKS, self.only), on_result=self.on_result)
+            return (reached, *made)
+        left = skipped("not checked: it is not reached from here")
+        return (reached, *(check.told(left) for check in picked(CHECKS, self.only)))
+
+    async def _reached(self, sender: Outside, promise: Promise, service: Body) -> Result | None:
+        """Whether requests from here are let in; None for a service that takes them from everywhere."""
+        ingress = service.get("ingress", INGRESS_ALL)
+        if ingress == INGRESS_ALL:
+            return None
+        endpoint = promise.subject.endpoint
+
+        async def look(_: Subject) -> Finding:
+            token = await endpoint.identity.token() if endpoint.identity else None
+            status = await sender.status(endpoint.root_url, "/v1/models", token=token)
+            if status != 404:
+                return passed(f"ingress is {ingress}, and requests from here are let in", status=status)
+            return failed(
+                f"from here it answers 404, as it shall to whoever is outside: ingress is {ingress}. Run the same "
+                f"command on a machine within the network {self.network}",
+                status=status,
+            )
+
+        return await Check("reached", "it is reached from here", look).looked(promise.subject)
 
 
 def receipt_of(report: Report) -> Receipt:
@@ -125,13 +201,31 @@ async def _rehearsed(via: str, revision: str, path: str, endpoint: Endpoint) -> 
                 break  # It is no rehearsal of ours.
             for instance in found:
                 if instance["revision"].rpartition("/")[2] == revision:
-                    moved = {
-                        row["cloud"]: row["here"] for row in instance["changes"] if row["what"] == "path"
-                    }
-                    return str(moved.get(path, path))
+                    rows = [row for row in instance["changes"] if row["what"] == "path"]
+                    return str({row["cloud"]: row["here"] for row in rows}.get(path, path))
             async with endpoint.client() as asked:
                 await asked.get("/health")  # It sleeps, and wakes for this.
     return path
+
+
+async def _stranger(google: Google, account: str, origin: str) -> Lent:
+    """A token of `account` for the right audience, made by whoever is logged in, if they may."""
+    path = f"v1/projects/-/serviceAccounts/{account}:generateIdToken"
+    body = {"audience": origin, "includeEmail": True}
+    try:
+        said = await google.post("iamcredentials", path, body, repeatable=True)
+    except PermissionDenied:
+        try:
+            who = await Caller(google.credentials, origin).who()
+        except HomeportError:
+            who = ""
+        grant = grants.command(_AS_ANOTHER, principal=who, project=google.project, account=account)
+        return Lent(
+            why_none=f"{who or 'whoever is logged in'} may have no token of {account}; to check it: {grant}"
+        )
+    except HomeportError as error:
+        return Lent(why_none=f"there is no token of {account}: {error}")
+    return Lent(token=Secret(str(said["token"])), who=account)
 
 
 async def _elsewhere(google: Google) -> Lent:
@@ -139,6 +233,12 @@ async def _elsewhere(google: Google) -> Lent:
         return Lent(token=await google.credentials.id_token("https://another.example.com"))
     except HomeportError as error:
         return Lent(why_none=str(error))
+
+
+def least_instances(service: Body) -> int:
+    """How many instances of a service always run."""
+    both = (service, service.get("template", {}))
+    return max(int(one.get("scaling", {}).get("minInstanceCount") or 0) for one in both)
 
 
 async def live(google: Google, path: str) -> dict[str, Any]:  # Any: JSON

@@ -25,9 +25,9 @@ from homeport.spec import CloudRun, Spec
 from homeport.targets.cloudrun.body import MARK, Mount, Wanted, body
 from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.images import MODEL_FILE, Gguf, image, ollama_recipe, vllm_recipe
-from homeport.targets.cloudrun.model import Chosen
+from homeport.targets.cloudrun.model import Chosen, start_of, way_of
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.cloudrun.preflight import Asked, Findings, preflight
+from homeport.targets.cloudrun.preflight import Asked, Findings, Verdict, preflight
 from homeport.targets.cloudrun.why import newest_explained
 
 if TYPE_CHECKING:
@@ -41,8 +41,6 @@ MODEL = "/models"
 INVOKER = "roles/run.servicesInvoker"
 WEIGHTS = f"{MARK}weights"
 """The annotation of a revision that holds the digest of its weights."""
-_WAY = "fuse-buffered"
-"""What `auto` means: streaming promises more, and nobody here has seen it work. See docs/decisions/0014."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +88,7 @@ class CloudRunTarget:
     @property
     def way(self) -> str:
         """How weights get to the engine, as `cold_start` names it."""
-        if self.baked:
-            return "baked"
-        return _WAY if self.settings.way == "auto" else self.settings.way
+        return way_of(self.chosen.engine, self.settings)
 
     @property
     def shape(self) -> Shape:
@@ -105,12 +101,7 @@ class CloudRunTarget:
     @property
     def cold_start(self) -> ColdStart:
         """The expected one."""
-        from homeport import cold_start
-
-        engine: cold_start.Engine = "ollama" if self.baked else "vllm"
-        return cold_start.expected(
-            engine=engine, way=self.way, weights_bytes=self.chosen.published.size or self._pin_size
-        )
+        return start_of(self.chosen.engine, self.way, self.chosen.published.size or self._pin_size)
 
     @property
     def stored(self) -> StoredWeights | None:
@@ -246,24 +237,41 @@ class CloudRunTarget:
     async def plan(self) -> tuple[Plan, Findings]:
         """What `up --on cloudrun` would do, and what was found of that before. Reads only."""
         plan, findings = await asyncio.gather(
-            make_plan(self.spec.name, "cloudrun", self.resources()), preflight(self.google, self._asked())
+            make_plan(self.spec.name, "cloudrun", self.resources()), self.preflight()
         )
-        warnings = [f"{one.subject}: {one.text}" for one in (*findings.problems, *findings.warnings)]
+        warnings = [f"{one.subject}: {one.text}" for one in findings.warnings]
         if findings.unchecked:
             warnings.append("not checked: " + ", ".join(one.subject for one in findings.unchecked))
         if self.spec.access.isolated:
             warnings.append(
                 "isolated: no way in but from its network, and none out but to Google's restricted addresses; "
-                "that proves nothing of who else may use that network, nor of VPC Service Controls"
+                "that proves nothing of who else may use that network, nor of VPC Service Controls. `up` and `verify` "
+                f"must run on a machine within {self.foundations.network[0]}: from outside nothing is proven"
             )
-        return replace(plan, facts=tuple(self._facts()), warnings=tuple(warnings)), findings
+        told = replace(
+            plan,
+            facts=tuple(self._facts(findings)),
+            warnings=tuple(warnings),
+            problems=tuple(f"{one.subject}: {one.text}\n      do: {one.hint}" for one in findings.problems),
+        )
+        return told, findings
 
-    def _facts(self) -> list[tuple[str, str]]:
+    async def preflight(self) -> Findings:
+        """What can be known before anything is created. Reads only, raises nothing."""
+        return await preflight(self.google, self._asked())
+
+    def _facts(self, findings: Findings) -> list[tuple[str, str]]:
         settings, access, best = self.spec.engine, self.spec.access, self.chosen.estimate.best
         assert best is not None
         stored = self.stored
         where = stored.uri if stored else f"{self.chosen.tag} of Ollama's library"
         who = "anybody on the internet, at your cost" if access.public else ", ".join(access.callers)
+        enough = {Verdict.OK, Verdict.WARNING}
+        quotas = [
+            one.text.partition(";")[0]
+            for one in findings.all
+            if one.subject.startswith("quota/") and one.verdict in enough
+        ]
         return [
             ("project", f"{self.google.project}, {self.names.region}"),
             ("model", f"{self.chosen.model.title} ({self.chosen.model.licence})"),
@@ -274,6 +282,7 @@ class CloudRunTarget:
                 f"{self.shape.text}, {self.settings.min_instances} to {self.settings.max_instances}",
             ),
             ("fits", f"{best.concurrency} requests of {settings.context:,} tokens at once"),
+            *([("quotas", "; ".join(quotas))] if quotas else []),
             ("price", self.chosen.estimate.price),
             ("cold start", f"{self.cold_start.text}, expected from published figures"),
             ("may call it", who or "whoever owns the project, and nobody else"),

@@ -68,6 +68,16 @@ class Findings:
         """What nobody knows."""
         return self._of(Verdict.NOT_CHECKED)
 
+    def stop(self) -> None:
+        """Nothing, if nothing stands in the way. Raises `HomeportError` with all that does."""
+        if not self.problems:
+            return
+        lines = "".join(f"\n  {one.subject}: {one.text}" for one in self.problems)
+        raise HomeportError(
+            f"it cannot be deployed as it is:{lines}",
+            hint="; ".join(dict.fromkeys(one.hint for one in self.problems if one.hint)),
+        )
+
     def as_json(self) -> dict[str, Any]:  # Any: JSON
         """The findings as `--json` prints them."""
         return {

@@ -1,0 +1,309 @@
+"""One build of Cloud Build that makes the image, carries the weights and deploys; and what must stand before it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from homeport.export import gcloud, knative
+from homeport.export.builds import Blanks, Build, build_yaml, builds, left_behind, seconds, there
+from homeport.export.text import comment, head, listed, to_yaml
+from homeport.export.things import Things
+from homeport.google import Guarded
+from homeport.reconcile import Resource
+from homeport.resources.grant import Grant
+from homeport.resources.image import Image
+from homeport.resources.release import Release
+from homeport.resources.secret import SecretVersion
+from homeport.resources.stored import StoredWeights
+from homeport.resources.traffic import CANDIDATE, RECEIPTS
+
+FILE, PREPARE = "cloudbuild.yaml", "prepare.sh"
+CLI = "gcr.io/google.com/cloudsdktool/google-cloud-cli:slim"
+"""The image whose steps call gcloud."""
+_LONGEST_S = 86400
+"""Of any build, by Cloud Build's rule."""
+_ORDER = ("name", "id", "waitFor", "timeout", "entrypoint", "secretEnv")
+_VERSION = re.compile(r"(projects/[^/]+/secrets/[^/]+/versions)/(.+)")
+_RECEIPTS = "__RECEIPTS__"
+
+_LOOSE = {"substitutionOption": "ALLOW_LOOSE"}
+"""Whether Cloud Build counts a substitution as used that stands in a secret's version alone is not documented."""
+
+Body = dict[str, Any]  # Any: JSON
+
+
+def files(things: Things) -> dict[str, str]:
+    """`cloudbuild.yaml`, which needs no file beside it, and the script `prepare.sh` to be run once before."""
+    made = Pipeline(things)
+    return {FILE: made.head + build_yaml(made.body), **prepare(made)}
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The builds of `up` in one, and the deployment behind them."""
+
+    things: Things
+
+    @property
+    def builds(self) -> list[Build]:
+        """The builds that `up` would submit one by one."""
+        return builds(self.things)
+
+    @property
+    def account(self) -> str:
+        """The full name of the service account that all of it runs as: the one that builds the image."""
+        return next(str(one.body["serviceAccount"]) for one in self.builds if isinstance(one.thing, Image))
+
+    @property
+    def email(self) -> str:
+        """Its e-mail."""
+        return self.account.rpartition("/")[2]
+
+    @property
+    def body(self) -> Body:
+        """The build. Raises `TypeError` where builds of `up` contradict each other."""
+        secrets, substitutions = _secrets(self.builds)
+        made: Body = {
+            "serviceAccount": self.account,
+            "timeout": f"{min(seconds(self.things), _LONGEST_S):g}s",
+            "options": _options(self.builds) | (_LOOSE if substitutions else {}),
+            "substitutions": substitutions,
+            "availableSecrets": secrets,
+            "steps": [_in_order(step) for step in self._steps()],
+        }
+        return {key: value for key, value in made.items() if value}
+
+    @property
+    def head(self) -> str:
+        """What the reader must know."""
+        things = self.things
+        notes = [
+            (
+                f"Builds and pushes the image, carries the weights, and deploys, all as {self.email}. Run {PREPARE} once "
+                "before; then, and whenever it was exported anew:"
+            ),
+            f"gcloud builds submit --no-source --config={FILE} --region={things.region} --project={things.project}",
+            (
+                "New grants may take some minutes to be seen. An image whose tag is there is not built again. The steps are those of `homeport up`'s own builds; a "
+                "dollar of a shell stands doubled where Cloud Build would read it, and single in a script, where it does not."
+            ),
+            *(
+                f"{one.env} is version ${{{one.substitution}}} of a secret: another one with --substitutions={one.substitution}=2."
+                for one in _pinned(self.builds)
+            ),
+        ]
+        if left := left_behind(things):
+            notes.append(
+                f"Not done here: {listed(left)}, from a folder of one machine, which only `homeport up` carries. It "
+                "must be there before."
+            )
+        if things.all(Release):
+            notes.append(
+                f"Not done here: the proof. A first revision serves at once{_whom(things)}; a later one has no traffic, "
+                f"and is reached under the tag {CANDIDATE}, until `homeport up` has verified it, which finds nothing "
+                "else to do."
+            )
+        return head("cloudbuild", *notes)
+
+    def _steps(self) -> Iterator[Body]:
+        ends: dict[str, str] = {}
+        for build in self.builds:
+            # A GGUF goes into the image by way of the bucket; what needs nothing begins at once.
+            before = [ends[need] for need in build.thing.needs if need in ends]
+            if isinstance(build.thing, Image):
+                yield _look(build.name, build.thing)
+                before.append(f"{build.name}-look")
+            for number, step in enumerate(build.body["steps"]):
+                name = f"{build.name}-{step.get('id', number)}"
+                one = {**step, "id": name, "waitFor": before or ["-"], "timeout": build.body["timeout"]}
+                yield _built(one, build.name, build.thing) if _is_docker_build(one, build.thing) else one
+                before = [name]
+            ends[build.thing.id] = before[-1]
+        yield {"name": CLI, "id": "deploy", "env": _ENV, "script": _deploy(self.things)}
+
+
+def prepare(made: Pipeline) -> dict[str, str]:
+    """The script that makes all that must stand before, and lets the build's account do all that it does."""
+    things, blanks = made.things, Blanks(made.things)
+    before, last = _parts(things)
+    lines, needed = gcloud.making(things, before, blanks)
+    lines += [
+        "",
+        comment("What the one account does that `homeport up` gives to several, or does itself.").rstrip(),
+    ]
+    for grant in grants(made):
+        lines += [gcloud.granted(grant)]
+    if last:
+        calls, _ = gcloud.making(things, last, blanks)
+        described = gcloud.command(
+            "gcloud", "run", "services", "describe", things.name, f"--region={things.region}"
+        )
+        lines += ["", f"if there {described}; then", *calls[1:], "else",
+                  f'  echo "once {FILE} has run, run this again: nobody may call {things.name} yet" >&2', "fi"]  # fmt: skip
+    notes = [
+        (
+            f"Makes all that {FILE} needs: accounts, grants, repository, bucket, network. What is there is left as it "
+            f"is. Whoever submits {FILE} needs roles/cloudbuild.builds.editor, and roles/iam.serviceAccountUser on {made.email}."
+        )
+    ]
+    if secrets := things.all(SecretVersion):
+        read = listed(gcloud.variable(one) for one in secrets)
+        notes.append(f"Secrets are read from {read}, or asked for; they are in no argument and in no file.")
+    return {PREPARE: gcloud.script(things.project, head("cloudbuild", *notes), lines), **needed}
+
+
+def grants(made: Pipeline) -> list[Grant]:
+    """What the build's account needs beyond what `up` gives it: what carries weights, and what deploys."""
+    things = made.things
+    member = f"serviceAccount:{made.email}"
+    has = {(one.role, one.on) for one in things.all(Grant) if one.member == member}
+    others = {f"serviceAccount:{one.account}" for one in things.all(StoredWeights) if one.folder is None} - {
+        member
+    }
+    carried = [replace(one, member=member) for one in things.all(Grant) if one.member in others]
+    runner = things.filled(things.service.wanted["template"]["serviceAccount"], lambda ref: ref.id)
+    google = things.service.google
+    deploys = [
+        Grant(
+            google=google, member=member, role="roles/run.developer", known_as=f"project/{things.project}", needs=(),
+            on=Guarded(api="cloudresourcemanager", path=f"v3/projects/{things.project}"),
+        ),
+        Grant(
+            google=google, member=member, role="roles/iam.serviceAccountUser", known_as=f"service-account/{runner}", needs=(),
+            on=Guarded(api="iam", path=f"v1/projects/{things.project}/serviceAccounts/{runner}"),
+        ),
+    ]  # fmt: skip
+    return [one for one in dict.fromkeys([*carried, *deploys]) if (one.role, one.on) not in has]
+
+
+def _whom(things: Things) -> str:
+    if things.service.wanted.get("invokerIamDisabled"):
+        return ", and anybody may call it, since the file says so"
+    return f", but nobody is allowed to call it before {PREPARE} was run again"
+
+
+def _parts(things: Things) -> tuple[list[Resource], list[Resource]]:
+    """What stands before the build, and what can only be said of a service that is there."""
+    last = [one for one in things.all(Grant) if one.on.api == "run"]
+    skipped = (Image, StoredWeights, Release, type(things.service))
+    return [one for one in things.resources if not isinstance(one, skipped) and one not in last], list(last)
+
+
+_ENV = ["CLOUDSDK_CORE_PROJECT=$PROJECT_ID", "CLOUDSDK_CORE_DISABLE_PROMPTS=1"]
+
+
+def _in_order(step: Body) -> Body:
+    """The same step, its script at the end, where it hides nothing."""
+    known = [key for key in _ORDER if key in step]
+    return {key: step[key] for key in [*known, *(key for key in step if key not in _ORDER)]}
+
+
+def _look(name: str, image: Image) -> Body:
+    script = (
+        "#!/usr/bin/env bash\n"
+        "# The tag is the hash of all that goes into the image: what is there need not be built again.\n"
+        f"if {there(image)} >/dev/null 2>&1; then touch {name}-is-there; fi\n"
+    )
+    return {"name": CLI, "id": f"{name}-look", "waitFor": ["-"], "env": _ENV, "script": script}
+
+
+def _is_docker_build(step: Mapping[str, Any], thing: Image | StoredWeights) -> bool:  # Any: JSON
+    return (
+        isinstance(thing, Image) and "entrypoint" not in step and list(step.get("args", ()))[:1] == ["build"]
+    )
+
+
+def _built(step: Body, name: str, thing: Image | StoredWeights) -> Body:
+    """The same step in a shell, so that it can be left out, and pushes at once: the deployment is of this build."""
+    assert isinstance(thing, Image)
+    script = (
+        f"if [ -e {name}-is-there ]; then exit 0; fi\n"
+        f"{shlex.join(['docker', *step['args']])}\n"
+        f"{shlex.join(['docker', 'push', f'{thing.reference}:{thing.tag}'])}\n"
+    )
+    return {**step, "entrypoint": "bash", "args": ["-ec", script]}
+
+
+def _deploy(things: Things) -> str:
+    blanks = Blanks(things)
+    body = knative.service(things, blanks.mark)
+    if "traffic" in body["spec"]:
+        raise TypeError("the service says who serves, which is the release's to say")
+    body["metadata"]["annotations"] = {**body["metadata"].get("annotations", {}), RECEIPTS: _RECEIPTS}
+    name, region = shlex.quote(things.name), shlex.quote(things.region)
+    # Of a service that is not there yet, a list says nothing, and is no error.
+    asked = f"gcloud run services list --region={region} --filter=metadata.name={name}"
+    lines = [
+        "#!/usr/bin/env bash",
+        "set -euo pipefail",
+        "cat > service.in.yaml <<'END'",
+        to_yaml(body).rstrip(),
+        "END",
+        "",
+        "# What was found out of the revisions before this one stays with the service.",
+        f"receipts=$({asked} --format='value(metadata.annotations.\"{RECEIPTS}\")')",
+        f"held=$({asked} --flatten='status.traffic[]' --format='value[separator=\" \"](status.traffic.revisionName,status.traffic.percent)')",
+        "",
+        "# An image goes by its digest, which is known by now.",
+        *blanks.shell("service.in.yaml", "service.yaml"),
+        f'sed -i "s|{_RECEIPTS}|${{receipts:-{{\\}}}}|" service.yaml',
+        "",
+        f"# Who serves goes on serving: a new revision comes up without traffic, under the tag {CANDIDATE}.",
+        "{",
+        '  echo "  traffic:"',
+        "  while read -r revision percent; do",
+        '    [ -z "$percent" ] || printf \'    - revisionName: %s\\n      percent: %s\\n\' "$revision" "$percent"',
+        '  done <<< "$held"',
+        f"  printf '    - latestRevision: true\\n      tag: {CANDIDATE}\\n'",
+        '  [ -n "$held" ] || echo "      percent: 100"',
+        "} >> service.yaml",
+        f"gcloud run services replace service.yaml --region={region}",
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pin:
+    """A secret of a build, at one version."""
+
+    env: str
+    path: str
+    version: str
+
+    @property
+    def substitution(self) -> str:
+        """The name of the substitution that holds the version."""
+        return f"_{self.env}_VERSION"
+
+
+def _pinned(all_: list[Build]) -> list[_Pin]:
+    found = {}
+    for build in all_:
+        for secret in build.body.get("availableSecrets", {}).get("secretManager", ()):
+            parts = _VERSION.fullmatch(secret["versionName"])
+            if parts is None:
+                raise TypeError(f"{secret['versionName']} is no version of a secret")
+            # The first version is 1; which one is the newest is known to whoever adds it.
+            version = parts[2] if parts[2].isdigit() else "1"
+            found[secret["env"]] = _Pin(env=secret["env"], path=parts[1], version=version)
+    return list(found.values())
+
+
+def _secrets(all_: list[Build]) -> tuple[Body, Body]:
+    """The secrets, and the substitutions that pin their versions."""
+    pins = _pinned(all_)
+    listed = [{"versionName": f"{one.path}/${{{one.substitution}}}", "env": one.env} for one in pins]
+    return {"secretManager": listed} if listed else {}, {one.substitution: one.version for one in pins}
+
+
+def _options(all_: list[Build]) -> Body:
+    made: Body = {}
+    for build in all_:
+        for key, value in build.body.get("options", {}).items():
+            if made.setdefault(key, value) != value:
+                raise TypeError(f"builds want {key} to be {made[key]} and {value}")
+    return made

@@ -1,0 +1,166 @@
+"""Who deploys from somebody's repository: one account that reads for `plan`, one that may do all that `up` does."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from homeport.export.gcloud import command
+from homeport.export.text import comment
+from homeport.export.things import Kind, Things
+from homeport.google.grants import role_for
+from homeport.resources.secret import SecretVersion
+from homeport.resources.stored import StoredWeights
+from homeport.targets.cloudrun.names import fitted
+from homeport.targets.cloudrun.preflight.permissions import needs
+
+PACKAGE = "HOMEPORT_PACKAGE"
+"""The variable that says what pip installs."""
+PACKAGE_NOTE = (
+    f"{PACKAGE} is what pip installs: a wheel in your repository, such as "
+    "./homeport-0.1.0-py3-none-any.whl[local,cloudrun], or homeport[local,cloudrun]@git+https://…@COMMIT. There is no "
+    "default: homeport is in no package index, and its bare name would install whatever somebody else put there."
+)
+TOKEN = "HF_TOKEN"  # noqa: S105 - a variable's name
+_ACCOUNT_MOST = 30
+_READS = ("get", "list", "getIamPolicy")
+_MORE_READS = (
+    # Behind a tag of an image, and what is looked at before anything is made.
+    "artifactregistry.tags.get", "cloudquotas.quotas.get", "orgpolicy.policy.get", "run.locations.list",
+)  # fmt: skip
+_NOT_PLANS = (
+    "cloudbuild.", "dns.resourceRecordSets.list", "iam.serviceAccounts.getIamPolicy", "logging.", "run.operations.",
+    "run.revisions.", "secretmanager.versions.", "serviceusage.services.list", "storage.objects.",
+)  # fmt: skip
+"""What only `up` reads, or what is content: a secret's value and a bucket's objects, which are granted one by one."""
+_WITHIN = {
+    "roles/browser": "roles/resourcemanager.projectIamAdmin",
+    "roles/storage.objectUser": "roles/storage.admin",
+    "roles/storage.objectViewer": "roles/storage.admin",
+    "roles/secretmanager.secretAccessor": "roles/secretmanager.admin",
+}
+"""Roles that add nothing to another one."""
+
+Lines = list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One of the two."""
+
+    id: str
+    project: str
+    does: str
+
+    @property
+    def email(self) -> str:
+        """Its e-mail."""
+        return f"{self.id}@{self.project}.iam.gserviceaccount.com"
+
+    @property
+    def name(self) -> str:
+        """Its full name, as Cloud Build wants it."""
+        return f"projects/{self.project}/serviceAccounts/{self.email}"
+
+    @property
+    def member(self) -> str:
+        """As policies name it."""
+        return f"serviceAccount:{self.email}"
+
+
+def planner(things: Things) -> Account:
+    """The account of pull requests: it reads, and changes nothing."""
+    return _account(things, "plan", "plans")
+
+
+def deployer(things: Things) -> Account:
+    """The account of the main branch."""
+    return _account(things, "deploy", "deploys")
+
+
+def reads(things: Things) -> tuple[str, ...]:
+    """The permissions by which `plan` sees what there is, without what secrets and buckets hold."""
+    every = {one for need in needs().values() for one in need.permissions if one.rpartition(".")[2] in _READS}
+    every |= {"compute.firewalls.get"} if Kind.FIREWALL in things.kinds() else set()
+    return tuple(sorted({one for one in every if not one.startswith(_NOT_PLANS)} | set(_MORE_READS)))
+
+
+def roles(things: Things) -> tuple[str, ...]:
+    """The predefined roles by which `up` may do all that it does, on the project: it makes what it works on."""
+    wanted = {role_for(one) for need in needs().values() for one in need.permissions}
+    more = {"roles/cloudquotas.viewer", "roles/orgpolicy.policyViewer"}
+    more |= {"roles/compute.securityAdmin"} if Kind.FIREWALL in things.kinds() else set()
+    return tuple(sorted((wanted - _WITHIN.keys()) | more))
+
+
+def accounts(things: Things) -> Lines:
+    """The lines of a script that make both accounts, and let them do what they do."""
+    plan, up = planner(things), deployer(things)
+    role = re.sub(r"[^a-zA-Z0-9_.]", "_", f"homeport.{things.name}.plan")
+    title, asked = f"homeport {things.name}: plan", ",".join(reads(things))
+    made: Lines = ["", f"number=$(gcloud projects describe {things.project} --format='value(projectNumber)')"]
+    for one in (plan, up):
+        made += [
+            "",
+            comment(f"The account that {one.does}.").rstrip(),
+            f"there {command('gcloud', 'iam', 'service-accounts', 'describe', one.email)} ||",
+            f"  {command('gcloud', 'iam', 'service-accounts', 'create', one.id, f'--display-name=homeport {things.name}: {one.does}')}",
+        ]
+    made += [
+        "",
+        comment("What plans may read all that `up` makes, and nothing else.").rstrip(),
+        f"if there {command('gcloud', 'iam', 'roles', 'describe', role, f'--project={things.project}')}; then verb=update; else verb=create; fi",
+        f'gcloud iam roles "$verb" {role} --project={things.project} --quiet --format=none \\\n    --title="{title}" --stage=GA --permissions={asked}',
+        on_project(things, plan.member, f"projects/{things.project}/roles/{role}"),
+        *_contents(things, plan),
+        "",
+        comment(
+            "What deploys may do all that `up` does. That is much, and on the project, since it makes accounts and grants "
+            "and acts as them: whoever can push to the main branch can do as much. Only a push to it gets this account."
+        ).rstrip(),
+        f"for role in {' '.join(one.removeprefix('roles/') for one in roles(things))}; do",
+        f"  again gcloud projects add-iam-policy-binding {things.project} --condition=None --format=none \\",
+        f'    --member={up.member} --role="roles/$role"',
+        "done",
+    ]
+    return made
+
+
+def _contents(things: Things, plan: Account) -> Lines:
+    """What `plan` compares: the manifests of the weights, and the hub's token. By name, for they may not be there yet."""
+    found: list[tuple[str, str]] = []
+    for bucket in dict.fromkeys(one.bucket for one in things.all(StoredWeights)):
+        place = f"projects/_/buckets/{bucket}"
+        only = f"resource.name == '{place}' || resource.name.startsWith('{place}/')"
+        found.append(("roles/storage.objectViewer", only))
+    for one in things.all(SecretVersion):
+        place = f"projects/$number/secrets/{one.secret_id}/"
+        found.append(("roles/secretmanager.secretAccessor", f"resource.name.startsWith('{place}')"))
+    made: Lines = []
+    for role, only in found:
+        made += [
+            f"again gcloud projects add-iam-policy-binding {things.project} --format=none \\",
+            f"    --member={plan.member} --role={role} \\",
+            f'    --condition="title=only-of-{things.name},expression={only}"',
+        ]
+    return made
+
+
+def on_project(things: Things, member: str, role: str) -> str:
+    """The line that grants a role on the project."""
+    return command("again", "gcloud", "projects", "add-iam-policy-binding", things.project, "--condition=None",
+                   f"--member={member}", f"--role={role}", "--format=none")  # fmt: skip
+
+
+def on_account(account: Account, member: str, role: str) -> str:
+    """The line that grants a role on one of the accounts. `member` is a word of the shell, in double quotes."""
+    return (
+        f"again gcloud iam service-accounts add-iam-policy-binding {account.email} \\\n"
+        f'    --member="{member}" \\\n    --role={role} \\\n    --format=none'
+    )
+
+
+def _account(things: Things, what: str, does: str) -> Account:
+    return Account(
+        id=fitted(f"{things.name}-{what}".ljust(6, "x"), _ACCOUNT_MOST), project=things.project, does=does
+    )

@@ -1,0 +1,167 @@
+"""A workflow of GitHub Actions: `plan` on a pull request, `up` on the main branch, with no key of an account anywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from homeport.export.builds import seconds
+from homeport.export.deployer import (
+    PACKAGE,
+    PACKAGE_NOTE,
+    TOKEN,
+    Account,
+    accounts,
+    deployer,
+    on_account,
+    planner,
+)
+from homeport.export.gcloud import script
+from homeport.export.text import comment, head, to_yaml
+from homeport.export.things import Things
+from homeport.resources.secret import SecretVersion
+from homeport.targets.cloudrun.names import fitted
+
+FILE, SET_UP = ".github/workflows/homeport.yml", "github-setup.sh"
+"""Where GitHub looks for it in a repository, and the script beside it."""
+ISSUER = "https://token.actions.githubusercontent.com"
+MAPPING = (
+    "google.subject=assertion.sub,attribute.repository=assertion.repository,"
+    "attribute.may=assertion.event_name == 'push' && assertion.ref == 'refs/heads/main' ? 'deploy' : 'plan'"
+)
+"""
+What Google makes of a token of GitHub's. Accounts are given by `attribute.may`, not by the subject: its form depends
+on when the repository was made, and on settings.
+"""
+PROVIDER = "HOMEPORT_IDENTITY_PROVIDER"
+_PROVIDER_ID = "github"
+_POOL_MOST = 32
+_CHECKOUT, _PYTHON, _AUTH = "actions/checkout@v6", "actions/setup-python@v6", "google-github-actions/auth@v3"
+_MINUTES, _SLACK_MINUTES, _MOST_MINUTES = 15, 30, 360
+
+Json = dict[str, Any]  # Any: JSON
+
+
+def files(things: Things) -> dict[str, str]:
+    """The workflow, and the script that lets it in."""
+    return {FILE: _head(things) + to_yaml(workflow(things)), SET_UP: _set_up(things)}
+
+
+def workflow(things: Things) -> Json:
+    """The workflow, as GitHub takes it."""
+    minutes = min(_MOST_MINUTES, round(seconds(things) / 60) + _SLACK_MINUTES)
+    ours = "github.event_name == 'pull_request' && github.event.pull_request.head.repo.full_name == github.repository"
+    plan = (
+        'homeport plan --on cloudrun | tee "$RUNNER_TEMP/plan.txt"\n'
+        "{ echo '```'; cat \"$RUNNER_TEMP/plan.txt\"; echo '```'; } >> \"$GITHUB_STEP_SUMMARY\"\n"
+    )
+    return {
+        "name": f"homeport {things.name}",
+        "on": {"pull_request": {"branches": ["main"]}, "push": {"branches": ["main"]}},
+        "permissions": {},
+        "jobs": {
+            "plan": {
+                "if": ours,
+                "runs-on": "ubuntu-latest",
+                "timeout-minutes": _MINUTES,
+                "permissions": {"contents": "read", "id-token": "write"},
+                "concurrency": {"group": "homeport-plan-${{ github.ref }}", "cancel-in-progress": True},
+                "steps": [*_steps(things, planner(things)), _run(things, "plan", plan)],
+            },
+            "up": {
+                "if": "github.event_name == 'push'",
+                "runs-on": "ubuntu-latest",
+                "timeout-minutes": minutes,
+                "permissions": {"contents": "read", "id-token": "write"},
+                "concurrency": {"group": f"homeport-up-{things.name}", "cancel-in-progress": False},
+                "steps": [
+                    *_steps(things, deployer(things)),
+                    _run(things, "up", "homeport up --on cloudrun --yes\n"),
+                ],
+            },
+        },
+    }
+
+
+def _steps(things: Things, account: Account) -> list[Json]:
+    return [
+        {"uses": _CHECKOUT, "with": {"persist-credentials": False}},
+        {"uses": _PYTHON, "with": {"python-version": "3.12"}},
+        {
+            "name": "install homeport",
+            "env": {PACKAGE: f"${{{{ vars.{PACKAGE} }}}}"},
+            "run": f'pip install "${{{PACKAGE}:?set this variable of the repository: see the head of this file}}"\n',
+        },
+        {
+            "uses": _AUTH,
+            "with": {
+                "project_id": things.project,
+                "workload_identity_provider": f"${{{{ vars.{PROVIDER} }}}}",
+                "service_account": account.email,
+            },
+        },
+    ]
+
+
+def _run(things: Things, name: str, lines: str) -> Json:
+    token = {"env": {TOKEN: f"${{{{ secrets.{TOKEN} }}}}"}} if things.all(SecretVersion) else {}
+    return {"name": name, "shell": "bash", **token, "run": lines}
+
+
+def _head(things: Things) -> str:
+    notes = [
+        (f"Run {SET_UP} once, and set the variable of the repository that it prints, and {PACKAGE}."),
+        (
+            "On a pull request it plans, as an account that can read and nothing else, and shows the plan in the run's "
+            "summary; pull requests from forks get no account, and no plan. On the main branch it does what is planned, one "
+            "run after another: GitHub keeps one waiting, and drops those between."
+        ),
+        PACKAGE_NOTE,
+    ]
+    if things.all(SecretVersion):
+        notes.append(
+            f"{TOKEN} is a secret of the repository: the variable that cloudrun.hub_token names must be this one."
+        )
+    notes.append("Tags of actions can be moved: to pin them for good, put the commit in place of v3 and v6.")
+    return head("github", *notes)
+
+
+def _set_up(things: Things) -> str:
+    pool, project = fitted(f"homeport-{things.name}", _POOL_MOST), things.project
+    plan, up = planner(things), deployer(things)
+    where = f"--project={project} --location=global"
+    of_pool = f"--workload-identity-pool={pool}"
+    who = f"principalSet://iam.googleapis.com/projects/$number/locations/global/workloadIdentityPools/{pool}/attribute"
+    lines = [
+        "",
+        ': "${REPOSITORY:?is OWNER/NAME of your repository at GitHub}"',
+        "# It outlives the name, which somebody else may take one day: gh api repos/OWNER/NAME --jq .id",
+        ': "${REPOSITORY_ID:?is the number of that repository}"',
+        "",
+        "gcloud services enable iam.googleapis.com iamcredentials.googleapis.com sts.googleapis.com cloudresourcemanager.googleapis.com",
+        *accounts(things),
+        "",
+        comment(
+            "Where GitHub's tokens are exchanged. Those of any other repository are refused before anything else is asked."
+        ).rstrip(),
+        f"there gcloud iam workload-identity-pools describe {pool} {where} ||",
+        f"  gcloud iam workload-identity-pools create {pool} {where} --display-name={pool}",
+        f"if there gcloud iam workload-identity-pools providers describe {_PROVIDER_ID} {where} {of_pool}; then verb=update-oidc; else verb=create-oidc; fi",
+        f'gcloud iam workload-identity-pools providers "$verb" {_PROVIDER_ID} {where} {of_pool} \\',
+        f"    --issuer-uri={ISSUER} \\",
+        f'    --attribute-mapping="{MAPPING}" \\',
+        "    --attribute-condition=\"assertion.repository == '$REPOSITORY' && assertion.repository_id == '$REPOSITORY_ID'\"",
+        "",
+        comment(
+            "A push to the main branch is the account that deploys; all else of the repository is the one that plans."
+        ).rstrip(),
+        on_account(up, f"{who}.may/deploy", "roles/iam.workloadIdentityUser"),
+        on_account(plan, f"{who}.may/plan", "roles/iam.workloadIdentityUser"),
+        comment("What is deployed is verified with identity tokens of the account itself.").rstrip(),
+        on_account(up, up.member, "roles/iam.serviceAccountOpenIdTokenCreator"),
+        "",
+        f'echo "{PROVIDER}=projects/$number/locations/global/workloadIdentityPools/{pool}/providers/{_PROVIDER_ID}"',
+    ]
+    notes = [
+        f"Lets the workflow {FILE} of one repository in, without a key. Say REPOSITORY=OWNER/NAME REPOSITORY_ID=NUMBER before it. It may be run again."
+    ]
+    return script(project, head("github", *notes), lines)

@@ -1,0 +1,158 @@
+"""The resources as Terraform's files."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from textwrap import wrap
+
+from homeport.export.builds import builds, left_behind, told_by_shell
+from homeport.export.terraform import served, variables
+from homeport.export.terraform.addresses import Addresses
+from homeport.export.terraform.foundations import KNOWS as FOUNDATIONS
+from homeport.export.terraform.foundations import Foundations
+from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, to_hcl
+from homeport.export.text import WIDTH, head, listed
+from homeport.export.things import Kind, Things, kind_of
+from homeport.reconcile import Ref, Resource
+from homeport.resources.image import Image
+from homeport.resources.secret import SecretVersion
+from homeport.resources.stored import StoredWeights
+
+KNOWS = frozenset({*FOUNDATIONS, Kind.IMAGE, Kind.WEIGHTS, Kind.SERVICE, Kind.RELEASE})
+VALUES = "image.auto.tfvars"
+"""What Terraform reads by itself: the identities of what was built."""
+NETWORK = frozenset((Kind.NETWORK, Kind.SUBNETWORK, Kind.FIREWALL, Kind.ZONE, Kind.RECORD))
+_GRANTED = "Nothing refers to a grant, and without it the first instance would not start."
+_ADDRESS = re.compile(r"\bgoogle_\w+\.\w+")
+
+
+def files(things: Things) -> dict[str, str]:
+    """The module, by names of files, with the builds that it leaves to others."""
+    addresses = Addresses(things)
+    made = _Ordered(things, addresses)
+    parts: dict[str, list[Item]] = {
+        "main.tf": [*variables.shared(things), *made.blocks(set(FOUNDATIONS) - NETWORK)],
+        "network.tf": made.blocks(NETWORK),
+        "service.tf": [made.service(), *served.callers(things, addresses)],
+        "outputs.tf": variables.outputs(things, addresses),
+        "versions.tf": variables.versions(),
+    }
+    texts = {name: to_hcl(items) for name, items in parts.items() if items}
+    texts["variables.tf"] = to_hcl(variables.variables(things, addresses, "".join(texts.values())))
+    heads = {"main.tf": _head(things)}
+    short = head("terraform")
+    found = {name: f"{heads.get(name, short)}\n{text}" for name, text in sorted(texts.items())}
+    note = "As `homeport up` submits it: gcloud builds submit --no-source --region={} --config={}"
+    for build in builds(things):
+        found[build.file] = head("terraform", note.format(build.thing.region, build.file)) + build.yaml
+    return found
+
+
+class _Ordered:
+    """The blocks, each told to wait for what it needs and does not refer to."""
+
+    def __init__(self, things: Things, addresses: Addresses) -> None:
+        self._things, self._addresses = things, addresses
+        self._service = served.service(things, addresses)
+        known = Foundations(things, addresses)
+        self._blocks: dict[str, tuple[Kind, Block]] = {}
+        """By address. `things` come each after what it needs, so that what is referred to is there before."""
+        self._reaches: dict[str, set[str]] = {}
+        """All addresses that the one at an address comes after."""
+        for one in things.resources:
+            kind = kind_of(one)
+            if kind in FOUNDATIONS and not (kind is Kind.GRANT and addresses.of(one).endswith(".callers")):
+                for block in known.blocks(one):
+                    self._blocks[addresses.of(one)] = (kind, self._waiting(one, block))
+
+    def blocks(self, kinds: set[Kind] | frozenset[Kind]) -> list[Item]:
+        """Those of some kinds, in order."""
+        return [block for kind, block in self._blocks.values() if kind in kinds]
+
+    def service(self) -> Block:
+        """The service's."""
+        return self._waiting(self._things.service, self._service)
+
+    def _waiting(self, one: Resource, block: Block) -> Block:
+        address = self._addresses.of(one)
+        referred = set(_ADDRESS.findall(to_hcl([block]))) - {address}
+        reached = self._closed(referred)
+        needed = {found for need in one.needs if (found := self._addresses.known(need)) is not None}
+        wanting = sorted(needed - reached)
+        # What comes anyway after another that is waited for need not be said.
+        waits = [
+            each for each in wanting if not any(each in self._closed({other}) - {other} for other in wanting)
+        ]
+        self._reaches[address] = reached | self._closed(set(wanting))
+        if not waits:
+            return block
+        told = [Attribute("depends_on", [Code(each) for each in waits])]
+        why = [Note(_GRANTED)] if any("_iam_member." in each for each in waits) else []
+        return replace(block, body=(*block.body, *why, *told))
+
+    def _closed(self, addresses: set[str]) -> set[str]:
+        return addresses.union(*(self._reaches.get(each, set()) for each in addresses))
+
+
+def _head(things: Things) -> str:
+    lines = ["In this order:", ""]
+    for place, (told, commands) in enumerate(_steps(things), 1):
+        lines += wrap(
+            f"{place}. {told}", WIDTH, subsequent_indent="   ", break_on_hyphens=False, break_long_words=False
+        )
+        lines += [*(f"     {command}" for command in commands), ""]
+    return (
+        head("terraform", *_notes(things))
+        + "#\n"
+        + "".join(f"# {line}".rstrip() + "\n" for line in lines[:-1])
+    )
+
+
+def _notes(things: Things) -> list[str]:
+    notes = [
+        (
+            "Makes in Google Cloud what `homeport up --on cloudrun` makes, each thing with the label homeport="
+            f"{things.name}. It begins with nothing: what is there already, Terraform does not know of. After it,"
+            " `homeport up` finds nothing to do but the proof."
+        )
+    ]
+    secrets = [one.secret_id for one in things.all(SecretVersion)]
+    if secrets:
+        notes.append(f"The value of {listed(secrets)} is a variable that neither a plan nor the state keeps.")
+    return notes
+
+
+def _steps(things: Things) -> list[tuple[str, list[str]]]:
+    """What to do, in order, with commands. Terraform keeps things; an image and weights are made once, by a build."""
+    image, project, left = things.all(Image)[0], things.project, left_behind(things)
+    submitted = [
+        f"gcloud builds submit --no-source --project={project} --region={one.thing.region} --config={one.file}"
+        for one in builds(things)
+    ]
+    values = [("image", Ref(image.id, "reference"))]
+    stored = [Ref(one.id, "digest") for one in things.all(StoredWeights)]
+    values += [("weights_digest", ref) for ref in stored if not things.known(ref)]
+    told = [f"printf '{name} = \"%s\"\\n' {told_by_shell(things.by_id(ref.id), ref)}" for name, ref in values]
+    written = [f"{command} {'>' if place == 0 else '>>'} {VALUES}" for place, command in enumerate(told)]
+    first = "Everything but the service:"
+    done = "What is done once, where it is not there yet: Terraform builds no image and copies no weights."
+    if left:
+        done += (
+            f" The weights at {listed(left)} come from one machine, and only `homeport up --on cloudrun` carries them:"
+            " let it make all of it."
+        )
+    served = f"The service, which has all traffic from its start. Keep {VALUES}: each apply needs it."
+    proof = (
+        "The proof, which Terraform does not make: a model that answers. From then on traffic is bound to a revision,"
+        " and a new one waits for `up` or `swap`."
+    )
+    return [
+        (first, ["terraform init && terraform apply"]),
+        (done, submitted),
+        (served, [*written, "terraform apply"]),
+        (proof, ["homeport up --on cloudrun"]),
+    ]
+
+
+__all__ = ["KNOWS", "files"]

@@ -1,0 +1,204 @@
+"""What things are called in Terraform, and the expressions that stand for what they turn out to be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from homeport.export.terraform.hcl import Code, joined
+from homeport.export.things import Kind, Things, kind_of
+from homeport.reconcile import Joined, Ref, Resource
+from homeport.resources.grant import Grant
+from homeport.resources.image import Image
+from homeport.resources.release import Release
+from homeport.resources.rest import Rest
+from homeport.resources.secret import SecretVersion
+from homeport.resources.stored import StoredWeights
+from homeport.resources.zone import Record
+
+IMAGE, DIGEST, KEY = Code("var.image"), Code('split("@", var.image)[1]'), Code("var.encryption_key")
+WEIGHTS = Code("var.weights_digest")
+PROJECT, REGION, LABELS = Code("var.project"), Code("var.region"), Code("local.labels")
+TYPES: Mapping[Kind, str] = {
+    Kind.APIS: "google_project_service",
+    Kind.ACCOUNT: "google_service_account",
+    Kind.SECRET: "google_secret_manager_secret",
+    Kind.SECRET_VERSION: "google_secret_manager_secret_version",
+    Kind.REPOSITORY: "google_artifact_registry_repository",
+    Kind.BUCKET: "google_storage_bucket",
+    Kind.OBJECT: "google_storage_bucket_object",
+    Kind.NETWORK: "google_compute_network",
+    Kind.SUBNETWORK: "google_compute_subnetwork",
+    Kind.FIREWALL: "google_compute_firewall",
+    Kind.ZONE: "google_dns_managed_zone",
+    Kind.RECORD: "google_dns_record_set",
+    Kind.SERVICE: "google_cloud_run_v2_service",
+}
+_GRANTED_ON: Mapping[str, str] = {
+    "artifactregistry": "google_artifact_registry_repository_iam_member",
+    "cloudresourcemanager": "google_project_iam_member",
+    "run": "google_cloud_run_v2_service_iam_member",
+    "secretmanager": "google_secret_manager_secret_iam_member",
+    "storage": "google_storage_bucket_iam_member",
+}
+_ATTRIBUTES: Mapping[tuple[Kind, str], str] = {
+    (Kind.ACCOUNT, "email"): "email",
+    (Kind.NETWORK, "name"): "name",
+    (Kind.NETWORK, "selfLink"): "id",
+    (Kind.SUBNETWORK, "name"): "name",
+    (Kind.SUBNETWORK, "selfLink"): "id",
+}
+"""What a reference of the graph's reads, and Terraform's attribute for it."""
+
+
+_SHARED: Mapping[Kind, str] = {Kind.APIS: "apis", Kind.ZONE: "private"}
+_CALLERS = "callers"
+
+
+class Addresses:
+    """The addresses of one deployment's things, such as `google_storage_bucket.weights`."""
+
+    def __init__(self, things: Things) -> None:
+        self._things = things
+        self._of = {
+            one.id: address for one in things.resources if (address := _address(things, one)) is not None
+        }
+        shared = {*_SHARED, Kind.RECORD}
+        own = [
+            self._of[one.id] for one in things.resources if one.id in self._of and kind_of(one) not in shared
+        ]
+        twice = {one for one in own if own.count(one) > 1 and not one.endswith(f".{_CALLERS}")}
+        if twice:
+            raise TypeError(f"two things would be {', '.join(sorted(twice))} in Terraform")
+        self._literal: dict[str, Code] = {}
+        for one in things.resources:
+            if isinstance(one, Rest) and kind_of(one) is Kind.ACCOUNT:
+                self._literal[one.address.path.rpartition("/")[2]] = self.code(one, "email")
+            elif isinstance(one, Rest) and kind_of(one) is Kind.BUCKET:
+                self._literal[one.wanted["name"]] = self.code(one, "name")
+            elif isinstance(one, Rest) and kind_of(one) is Kind.REPOSITORY and "kmsKeyName" in one.wanted:
+                self._literal[one.wanted["kmsKeyName"]] = KEY
+
+    def of(self, one: Resource) -> str:
+        """The address of a resource. Raises `TypeError` for one that Terraform does not make."""
+        if one.id not in self._of:
+            raise TypeError(f"Terraform does not make {one.id}")
+        return self._of[one.id]
+
+    def known(self, id: str) -> str | None:
+        """The address of the resource of that id; None where Terraform does not make it."""
+        return self._of.get(id)
+
+    def label(self, one: Resource) -> str:
+        """The last part of an address."""
+        return self.of(one).rpartition(".")[2]
+
+    def code(self, one: Resource, attribute: str) -> Code:
+        """The expression for an attribute of a resource."""
+        return Code(f"{self.of(one)}.{attribute}")
+
+    def by_id(self, id: str, attribute: str) -> Code:
+        """The same for the resource of that id. Raises `TypeError` where there is none."""
+        one = self._things.by_id(id)
+        if one is None:
+            raise TypeError(f"{id} is referred to, and is not among the resources")
+        return self.code(one, attribute)
+
+    def expressed(self, value: Any) -> Any:  # Any: JSON, with references before and Code after
+        """The same JSON with an expression wherever a value is another thing's."""
+        if isinstance(value, Ref):
+            return self._told(value)
+        if isinstance(value, Joined):
+            return joined(*(part if isinstance(part, str) else self._told(part) for part in value.parts))
+        if isinstance(value, str):
+            return self._named(value)
+        if isinstance(value, Mapping):
+            return {key: self.expressed(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.expressed(inner) for inner in value]
+        return value
+
+    def member(self, member: str) -> Code | str:
+        """Who a grant is for; an account of ours by reference."""
+        kind, _, who = member.partition(":")
+        known = self._literal.get(who)
+        return joined(f"{kind}:", known) if known is not None else member
+
+    def _named(self, text: str) -> str | Code:
+        """A text that names one of our things, or begins with the address of something in our bucket."""
+        if text in self._literal:
+            return self._literal[text]
+        found = re.fullmatch(r"gs://([^/]+)(/.*)?", text, re.DOTALL)
+        if found and (bucket := self._literal.get(found[1])) is not None:
+            return joined("gs://", bucket, found[2] or "")
+        return text
+
+    def _told(self, ref: Ref) -> Code | str:
+        thing = self._things.by_id(ref.id)
+        if isinstance(thing, Image) and ref.path in {"reference", "digest"}:
+            return IMAGE if ref.path == "reference" else DIGEST
+        if isinstance(thing, StoredWeights):
+            return self._named(self._things.known(ref)) or WEIGHTS
+        if thing is None:
+            raise TypeError(f"{ref.id} is referred to, and is not among the resources")
+        attribute = _ATTRIBUTES.get((kind_of(thing), ref.path))
+        if attribute is None:
+            raise TypeError(f"Terraform cannot tell what {ref.id} has at {ref.path!r}")
+        return self.code(thing, attribute)
+
+
+def type_of(grant: Grant) -> str:
+    """The type of resource that a grant is. Raises `TypeError` for one on something else."""
+    if grant.on.api not in _GRANTED_ON:
+        raise TypeError(f"no export knows grants on {grant.on.api}")
+    return _GRANTED_ON[grant.on.api]
+
+
+def snake(name: str) -> str:
+    """A name of Google's API, as its Terraform provider has it: `gpuZonalRedundancyDisabled` with underscores."""
+    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
+
+
+def _address(things: Things, one: Resource) -> str | None:
+    if isinstance(one, Image | StoredWeights | Release):
+        return None
+    if isinstance(one, Grant):
+        return f"{type_of(one)}.{_granted(things, one)}"
+    return f"{TYPES[kind_of(one)]}.{_label(things, one)}"
+
+
+def _label(things: Things, one: Resource) -> str:
+    """What one thing is called among those of its kind. One block makes all APIs, zones and records of a sort."""
+    kind = kind_of(one)
+    if kind in _SHARED:
+        return _SHARED[kind]
+    if isinstance(one, SecretVersion):
+        return _short(things, one.secret_id)
+    if isinstance(one, Record):
+        return "wildcard" if one.wanted["name"].startswith("*.") else "apex"
+    name = one.address.path.rpartition("/")[2] if isinstance(one, Rest) else one.id.rpartition("/")[2]
+    return _short(things, name.partition("@")[0])
+
+
+def _granted(things: Things, grant: Grant) -> str:
+    """A name for a grant: who has it, and what it is."""
+    if grant.on.api == "run":
+        return _CALLERS
+    who = grant.member.partition(":")[2].partition("@")[0]
+    return _word(f"{_short(things, who)}_{snake(grant.role.rpartition('.')[2])}")
+
+
+def _short(things: Things, name: str) -> str:
+    """A name without what all names here begin with; `main` where nothing is left."""
+    if name == things.name:
+        return "main"
+    for start in (f"{things.project}-{things.name}-", f"{things.name}-"):
+        if name.startswith(start) and len(name) > len(start):
+            return _word(name.removeprefix(start))
+    return _word(name)
+
+
+def _word(text: str) -> str:
+    word = re.sub(r"\W+", "_", text)
+    return word if word[:1].isalpha() else f"_{word}"

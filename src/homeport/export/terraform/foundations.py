@@ -1,0 +1,310 @@
+"""What stands before anything is served, as blocks of Terraform: one function for each kind of thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from homeport.errors import HomeportError
+from homeport.export.fields import Fields
+from homeport.export.terraform.addresses import (
+    LABELS,
+    REGION,
+    Addresses,
+    type_of,
+)
+from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, attributes, block, joined
+from homeport.export.things import Kind, Things, kind_of
+from homeport.resources.apis import Apis
+from homeport.resources.grant import Grant
+from homeport.resources.object import Object
+from homeport.resources.rest import LABEL, Rest
+from homeport.resources.secret import SecretVersion
+
+Body = Mapping[str, Any]  # Any: JSON, with Code
+
+
+class Foundations:
+    """The blocks of everything but the service, whom it is open to included."""
+
+    def __init__(self, things: Things, addresses: Addresses) -> None:
+        self._things, self._addresses = things, addresses
+
+    def blocks(self, one: Any) -> list[Block]:  # Any: the resource of the kind that a function is for
+        """The block that makes one resource; none where that of another makes it, too."""
+        make = KNOWS[kind_of(one)]
+        if isinstance(one, Rest):
+            body = Fields(self._addresses.expressed(one.wanted), one.id)
+            made = make(self, one, body)
+            body.done()
+        else:
+            made = make(self, one, Fields({}, one.id))
+        return [] if made is None else [self._block(one, made)]
+
+    def _block(self, one: Any, body: list[Item]) -> Block:  # Any: a resource
+        kind, _, label = self._addresses.of(one).partition(".")
+        return block("resource", kind, label, body=body)
+
+    def apis(self, one: Apis, _: Fields) -> list[Item]:
+        return [
+            Attribute("for_each", Code(f"toset({_several(one.services)})")),
+            Attribute("service", Code("each.value")),
+            Note("Others may use them: what is on stays on."),
+            Attribute("disable_on_destroy", False),
+        ]
+
+    def account(self, one: Rest, body: Fields) -> list[Item]:
+        return attributes(
+            {
+                "account_id": _last(one).partition("@")[0],
+                "display_name": body.take("displayName"),
+                "description": body.take("description"),
+            }
+        )
+
+    def grant(self, one: Grant, _: Fields) -> list[Item]:
+        return [
+            *attributes({**self._on(one), "role": one.role, "member": self._addresses.member(one.member)})
+        ]
+
+    def secret(self, one: Rest, body: Fields) -> list[Item]:
+        replication = Fields(body.take("replication"), one.id)
+        replicas = replication.take("userManaged")["replicas"]
+        replication.done()
+        places = [block("replicas", body=attributes({"location": self._place(each["location"])})) for each in replicas]  # fmt: skip
+        return [
+            *attributes({"secret_id": _last(one), "labels": self._labels(body)}),
+            block("replication", body=[block("user_managed", body=places)]),
+        ]
+
+    def secret_version(self, one: SecretVersion, _: Fields) -> list[Item]:
+        variable = self._addresses.label(one)
+        return [
+            Attribute("secret", self._addresses.by_id(f"secret/{one.secret_id}", "id")),
+            Note("Sent, and kept nowhere: not in the state, not in a plan."),
+            Attribute("secret_data_wo", Code(f"var.{variable}")),
+            Attribute("secret_data_wo_version", Code(f"var.{variable}_version")),
+            Note("A build that is under way may still read the version before."),
+            Attribute("deletion_policy", "ABANDON"),
+        ]
+
+    def repository(self, one: Rest, body: Fields) -> list[Item]:
+        made: list[Item] = attributes(
+            {
+                "repository_id": _last(one),
+                "location": self._place(one.address.path.split("/")[4]),
+                "format": body.take("format"),
+                "kms_key_name": body.take("kmsKeyName"),
+                "labels": self._labels(body),
+            }
+        )
+        return [*made, *(self._policy(each) for each in body.take("cleanupPolicies", {}).values())]
+
+    def bucket(self, one: Rest, body: Fields) -> list[Item]:
+        access = Fields(body.take("iamConfiguration"), one.id)
+        name, location = body.take("name"), body.take("location")
+        made: list[Item] = attributes(
+            {
+                "name": self._bucket_name(one) if isinstance(name, Code) else name,
+                "location": Code("upper(var.region)")
+                if location == self._things.region.upper()
+                else location,
+                "uniform_bucket_level_access": access.take("uniformBucketLevelAccess")["enabled"],
+                "public_access_prevention": access.take("publicAccessPrevention"),
+                "labels": self._labels(body),
+            }
+        )
+        access.done()
+        kept, encrypted = body.take("softDeletePolicy"), body.take("encryption")
+        if kept:
+            seconds = int(kept["retentionDurationSeconds"])
+            made.append(block("soft_delete_policy", body=attributes({"retention_duration_seconds": seconds})))
+        if encrypted:
+            key = attributes({"default_kms_key_name": encrypted["defaultKmsKeyName"]})
+            made.append(block("encryption", body=key))
+        return made
+
+    def object(self, one: Object, _: Fields) -> list[Item]:
+        try:
+            content = one.content.decode()
+        except UnicodeDecodeError as error:
+            raise HomeportError(
+                f"Terraform cannot hold {one.name}, which is no text", hint="homeport export gcloud can"
+            ) from error
+        return attributes(
+            {"bucket": self._addresses.by_id(f"bucket/{one.bucket}", "name"), "name": one.name, "content": content}
+        )  # fmt: skip
+
+    def network(self, one: Rest, body: Fields) -> list[Item]:
+        return attributes(
+            {
+                "name": body.take("name"),
+                "description": body.take("description"),
+                "auto_create_subnetworks": body.take("autoCreateSubnetworks"),
+                "routing_mode": body.take("routingConfig", {}).get("routingMode"),
+            }
+        )
+
+    def subnetwork(self, one: Rest, body: Fields) -> list[Item]:
+        made = attributes(
+            {
+                "name": body.take("name"),
+                "description": body.take("description"),
+                "network": body.take("network"),
+                "region": self._place(one.address.path.split("/")[5]),
+                "ip_cidr_range": body.take("ipCidrRange"),
+            }
+        )
+        private = Attribute("private_ip_google_access", body.take("privateIpGoogleAccess"))
+        return [*made, Note("Google's APIs are reached without the internet."), private]
+
+    def firewall(self, one: Rest, body: Fields) -> list[Item]:
+        made = attributes(
+            {
+                "name": body.take("name"),
+                "description": body.take("description"),
+                "network": body.take("network"),
+                "direction": body.take("direction"),
+                "priority": body.take("priority"),
+                "destination_ranges": body.take("destinationRanges"),
+            }
+        )
+        rules = [("allow", each) for each in body.take("allowed", ())]
+        rules += [("deny", each) for each in body.take("denied", ())]
+        return [*made, *(block(word, body=_rule(rule)) for word, rule in rules)]
+
+    def zone(self, one: Rest, body: Fields) -> list[Item] | None:
+        zones = [each for each in self._things.all(type(one)) if kind_of(each) is Kind.ZONE]
+        networks = body.take("privateVisibilityConfig")["networks"]
+        body.take("name"), body.take("dnsName")
+        shared = {
+            "description": body.take("description"),
+            "visibility": body.take("visibility"),
+            "labels": self._labels(body),
+        }
+        _alike(zones, "name", "dnsName")
+        if one is not zones[0]:
+            return None
+        name = joined(f"{self._things.name}-", Code("each.key"))
+        seen = [block("networks", body=attributes({"network_url": each["networkUrl"]})) for each in networks]
+        return [
+            Attribute("for_each", Code("local.private_domains")),
+            *attributes({"name": name, "dns_name": Code("each.value"), **shared}),
+            block("private_visibility_config", body=seen),
+        ]
+
+    def record(self, one: Rest, body: Fields) -> list[Item] | None:
+        wild = body.take("name").startswith("*.")
+        same = [each for each in self._things.all(type(one)) if each.wanted["name"].startswith("*.") == wild]
+        values = body.take("rrdatas")
+        shared = {"type": body.take("type"), "ttl": body.take("ttl")}
+        _alike(same, "name", *(("rrdatas",) if wild else ()))
+        if one is not same[0]:
+            return None
+        name = Code("each.value.dns_name")
+        return [
+            Attribute("for_each", Code(f"{self._zones(one)}")),
+            *attributes(
+                {
+                    "managed_zone": Code("each.value.name"),
+                    "name": joined("*.", name) if wild else name,
+                    **shared,
+                    "rrdatas": [name] if wild else values,
+                }
+            ),
+        ]
+
+    def _on(self, one: Grant) -> dict[str, Any]:  # Any: text or Code
+        """The arguments that name what a grant is on."""
+        steps = one.on.path.split("/")
+        if one.on.api == "cloudresourcemanager":
+            return {"project": Code("var.project")}
+        if one.on.api == "artifactregistry":
+            return {
+                "location": self._place(steps[4]),
+                "repository": self._addresses.by_id(f"repository/{steps[-1]}", "name"),
+            }
+        if one.on.api == "storage":
+            return {"bucket": self._addresses.by_id(f"bucket/{steps[-1]}", "name")}
+        if one.on.api == "secretmanager":
+            return {"secret_id": self._addresses.by_id(f"secret/{steps[-1]}", "secret_id")}
+        raise TypeError(f"{type_of(one)} is not made here")
+
+    def _zones(self, record: Rest) -> str:
+        known = next((self._addresses.known(need) for need in record.needs if need.startswith("zone/")), None)
+        if known is None:
+            raise TypeError(f"{record.id} has no zone")
+        return known
+
+    def _bucket_name(self, one: Rest) -> Code | str:
+        """Its name, which begins with the project's wherever that fits."""
+        name = _last(one)
+        start = f"{self._things.project}-"
+        return joined(Code("var.project"), f"-{name.removeprefix(start)}") if name.startswith(start) else name
+
+    def _policy(self, policy: Body) -> Block:
+        body = Fields(policy, "a clean-up policy")
+        made: list[Item] = attributes({"id": body.take("id"), "action": body.take("action")})
+        for key, name, inner in (
+            ("condition", "condition", {"olderThan": "older_than"}),
+            ("mostRecentVersions", "most_recent_versions", {"keepCount": "keep_count"}),
+        ):
+            part = Fields(body.take(key, {}), key)
+            told = {inner[field]: part.take(field) for field in inner}
+            part.done()
+            if any(value is not None for value in told.values()):
+                made.append(block(name, body=attributes(told)))
+        body.done()
+        return block("cleanup_policies", body=made)
+
+    def _place(self, region: str) -> Code | str:
+        return REGION if region == self._things.region else region
+
+    def _labels(self, body: Fields) -> Code | Body | None:
+        labels: Body | None = body.take("labels")
+        return LABELS if labels == {LABEL: self._things.name} else labels
+
+
+KNOWS: Mapping[Kind, Callable[[Foundations, Any, Fields], list[Item] | None]] = {  # Any: the resource of that kind
+    Kind.APIS: Foundations.apis, Kind.ACCOUNT: Foundations.account, Kind.GRANT: Foundations.grant,
+    Kind.SECRET: Foundations.secret, Kind.SECRET_VERSION: Foundations.secret_version,
+    Kind.REPOSITORY: Foundations.repository, Kind.BUCKET: Foundations.bucket, Kind.OBJECT: Foundations.object,
+    Kind.NETWORK: Foundations.network, Kind.SUBNETWORK: Foundations.subnetwork, Kind.FIREWALL: Foundations.firewall,
+    Kind.ZONE: Foundations.zone, Kind.RECORD: Foundations.record,
+}  # fmt: skip
+
+
+def domains(things: Things) -> dict[str, str]:
+    """The names with private zones, by what their zones' names end with. Raises `TypeError` for other zones."""
+    found = {}
+    for one in things.resources:
+        if isinstance(one, Rest) and kind_of(one) is Kind.ZONE:
+            start, name = f"{things.name}-", one.wanted["name"]
+            if not name.startswith(start):
+                raise TypeError(f"{one.id} does not begin with {start}")
+            found[name.removeprefix(start)] = one.wanted["dnsName"]
+    return found
+
+
+def _alike(things: Sequence[Rest], *but: str) -> None:
+    """Raises `TypeError` where things that one block makes differ in more than these fields."""
+    bodies = [{key: value for key, value in one.wanted.items() if key not in but} for one in things]
+    if any(body != bodies[0] for body in bodies):
+        raise TypeError(f"{', '.join(one.id for one in things)} differ: one block cannot make them")
+
+
+def _rule(rule: Body) -> list[Item]:
+    body = Fields(rule, "a firewall rule")
+    made = attributes({"protocol": body.take("IPProtocol"), "ports": body.take("ports")})
+    body.done()
+    return made
+
+
+def _several(values: Sequence[str]) -> str:
+    from homeport.export.terraform.hcl import expression
+
+    return expression(list(values), "  ", wide=True)
+
+
+def _last(one: Rest) -> str:
+    return one.address.path.rpartition("/")[2]

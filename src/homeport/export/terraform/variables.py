@@ -1,0 +1,148 @@
+"""What the files ask of whoever applies them, what they pin, and what they give back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from homeport.export.terraform.addresses import KEY, PROJECT, REGION, WEIGHTS, Addresses
+from homeport.export.terraform.foundations import domains
+from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, attributes, block
+from homeport.export.terraform.served import grants_to_call
+from homeport.export.things import Things
+from homeport.reconcile import Ref
+from homeport.resources.bucket import Bucket
+from homeport.resources.image import Image
+from homeport.resources.rest import LABEL
+from homeport.resources.secret import SecretVersion
+
+PROVIDER = "~> 8.7"
+"""Of hashicorp/google: the tests hold the files against the schema of 8.7.0."""
+_TERRAFORM = ">= 1.11"
+"""The first with arguments that are written and never kept."""
+_DIGEST = "@sha256:[0-9a-f]{64}$"
+
+
+def versions() -> list[Item]:
+    """`terraform` and `provider` blocks."""
+    google = {"google": {"source": "hashicorp/google", "version": PROVIDER}}
+    terraform = block(
+        "terraform",
+        body=[
+            Attribute("required_version", _TERRAFORM),
+            block("required_providers", body=attributes(google)),
+        ],
+    )
+    provider = block(
+        "provider",
+        "google",
+        body=[
+            *attributes({"project": PROJECT, "region": REGION}),
+            Note("Else the provider adds a label of its own to whatever it makes."),
+            Attribute("add_terraform_attribution_label", False),
+        ],
+    )
+    return [terraform, provider]
+
+
+def variables(things: Things, addresses: Addresses, used: str) -> list[Item]:
+    """The variables; those that only some deployments have where `used`, the text of the rest, refers to them."""
+    made = [
+        _variable(
+            "project", "The project that all of it is in. The builds name it, too.", default=things.project
+        ),
+        _variable(
+            "region", "The region that all of it is in. The builds name it, too.", default=things.region
+        ),
+        _image(things),
+    ]
+    if WEIGHTS.text in used:
+        made.append(
+            block("variable", "weights_digest", body=[*_told(_WEIGHTS, "string"), Attribute("default", None)])
+        )
+    for one in things.all(SecretVersion):
+        made += _secret(addresses.label(one), one)
+    members = sorted(one.member for one in grants_to_call(things))
+    if members:
+        who = "Who may call the service, as IAM names them."
+        made.append(_variable("callers", who, kind="set(string)", default=members))
+    protected = (
+        "Whether Terraform may not take the service away. Set it to false, and apply, before a destroy."
+    )
+    made.append(_variable("deletion_protection", protected, kind="bool", default=True))
+    if KEY.text in used:
+        made.append(
+            _variable("encryption_key", "The key of Cloud KMS for what is kept.", default=_key(things))
+        )
+    return list(made)
+
+
+def shared(things: Things) -> list[Item]:
+    """The values that several blocks share."""
+    values: dict[str, Any] = {"labels": {LABEL: things.name}}  # Any: text, or a map
+    zones = domains(things)
+    if zones:
+        values["private_domains"] = zones
+    return [block("locals", body=attributes(values))]
+
+
+def outputs(things: Things, addresses: Addresses) -> list[Item]:
+    """What is asked of it most."""
+    service = addresses.of(things.service)
+    url = _output("url", "Of the service, once it is made.", Code(f"one({service}[*].uri)"))
+    buckets = [
+        _output("bucket", "Where weights lie.", addresses.code(one, "name")) for one in things.all(Bucket)
+    ]
+    return [url, *buckets]
+
+
+_WEIGHTS = "The digest that the weights' manifest tells, for the revision's annotation."
+
+
+def _image(things: Things) -> Block:
+    image = things.all(Image)[0]
+    known = things.known(Ref(image.id, "reference")) or None
+    told = (
+        "The image that serves, by digest; see image.auto.tfvars in main.tf. Until it is set, all is made but the "
+        "service: the build needs the rest first."
+    )
+    valid = block(
+        "validation",
+        body=attributes(
+            {
+                "condition": Code(f'var.image == null || can(regex("{_DIGEST}", var.image))'),
+                "error_message": "Name the image by its digest: REPOSITORY/NAME@sha256:...",
+            }
+        ),
+    )
+    return block("variable", "image", body=[*_told(told, "string"), Attribute("default", known), valid])
+
+
+def _secret(name: str, one: SecretVersion) -> list[Block]:
+    read = f"The value of the secret {one.secret_id}: export TF_VAR_{name}, or be asked. It is in no file and no state."
+    count = f"Count it up when {name} changed: nothing else tells, since its value is kept nowhere."
+    kept = attributes({"sensitive": True, "ephemeral": True})
+    return [
+        block("variable", name, body=[*_told(read, "string"), *kept]),
+        _variable(f"{name}_version", count, kind="number", default=1),
+    ]
+
+
+def _variable(
+    name: str, told: str, *, default: Any, kind: str = "string"
+) -> Block:  # Any: text, number, list
+    return block(
+        "variable", name, body=[*_told(told, kind), *attributes({"default": default, "nullable": False})]
+    )
+
+
+def _told(told: str, kind: str) -> list[Item]:
+    return attributes({"description": told, "type": Code(kind)})
+
+
+def _output(name: str, told: str, value: Code) -> Block:
+    return block("output", name, body=attributes({"description": told, "value": value}))
+
+
+def _key(things: Things) -> str:
+    keys = [one.wanted["encryption"]["defaultKmsKeyName"] for one in things.all(Bucket) if "encryption" in one.wanted]  # fmt: skip
+    return str(keys[0])

@@ -1,0 +1,142 @@
+"""Triggers of Cloud Build: `plan` on a pull request, `up` on a push to the main branch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from homeport.export.builds import seconds
+from homeport.export.deployer import (
+    PACKAGE,
+    PACKAGE_NOTE,
+    TOKEN,
+    Account,
+    accounts,
+    deployer,
+    on_project,
+    planner,
+)
+from homeport.export.gcloud import script
+from homeport.export.text import comment, head, to_yaml
+from homeport.export.things import Things
+from homeport.resources.secret import SecretVersion
+
+SET_UP = "trigger-setup.sh"
+REPOSITORY = "__REPOSITORY__"
+"""Stands in the files for the repository's link, which only its owner can make."""
+_SUBSTITUTION = f"_{PACKAGE}"
+_IMAGE = "python:3.12"
+"""With git, by which pip may fetch homeport."""
+_SECONDS, _SLACK_SECONDS, _LONGEST_S = 900, 1800, 86400
+
+Json = dict[str, Any]  # Any: JSON
+
+
+def files(things: Things) -> dict[str, str]:
+    """Both triggers, for `gcloud builds triggers import`, and the script that does that."""
+    note = f"For {SET_UP}, which puts the link of your repository in place of {REPOSITORY}."
+    made = {
+        f"trigger-{what}.yaml": head("trigger", note) + to_yaml(one) for what, one in triggers(things).items()
+    }
+    return {**made, SET_UP: _set_up(things)}
+
+
+def triggers(things: Things) -> dict[str, Json]:
+    """The triggers by what they do, as the API takes them; their builds are in them, where no pull request changes them."""
+    main = "^main$"
+    return {
+        "plan": {
+            **_trigger(things, "plan", planner(things), "homeport plan --on cloudrun", _SECONDS),
+            "repositoryEventConfig": {
+                "repository": REPOSITORY,
+                # Of somebody who may not write to the repository, only after an owner has commented /gcbrun.
+                "pullRequest": {"branch": main, "commentControl": "COMMENTS_ENABLED_FOR_EXTERNAL_CONTRIBUTORS_ONLY"},
+            },
+        },
+        "up": {
+            **_trigger(
+                things, "up", deployer(things), "homeport up --on cloudrun --yes",
+                min(_LONGEST_S, round(seconds(things)) + _SLACK_SECONDS),
+            ),
+            "repositoryEventConfig": {"repository": REPOSITORY, "push": {"branch": main}},
+        },
+    }  # fmt: skip
+
+
+def _trigger(things: Things, what: str, account: Account, line: str, limit: int) -> Json:
+    lines = (
+        "#!/usr/bin/env bash",
+        "set -euo pipefail",
+        f'pip install --quiet --root-user-action=ignore "${{{PACKAGE}:?}}"',
+        line,
+    )
+    step: Json = {
+        "name": _IMAGE,
+        "id": what,
+        "env": [f"{PACKAGE}=${{{_SUBSTITUTION}}}", "GOOGLE_CLOUD_PROJECT=$PROJECT_ID"],
+        "script": "".join(f"{one}\n" for one in lines),
+    }
+    build: Json = {"timeout": f"{limit}s", "options": {"logging": "CLOUD_LOGGING_ONLY"}, "steps": [step]}
+    secrets = things.all(SecretVersion)
+    if secrets:
+        step["secretEnv"] = [TOKEN]
+        # The newest one: `up` compares it with the newest, and would put back an older one that is pinned.
+        version = f"projects/{things.project}/secrets/{secrets[0].secret_id}/versions/latest"
+        build["availableSecrets"] = {"secretManager": [{"versionName": version, "env": TOKEN}]}
+    return {
+        "name": f"homeport-{things.name}-{what}",
+        "description": f"homeport {things.name}: {what}",
+        "tags": ["homeport", things.name],
+        "serviceAccount": account.name,
+        "includeBuildLogs": "INCLUDE_BUILD_LOGS_WITH_STATUS",
+        "substitutions": {_SUBSTITUTION: f"__{PACKAGE}__"},
+        "build": build,
+    }
+
+
+def _set_up(things: Things) -> str:
+    plan, up = planner(things), deployer(things)
+    lines = [
+        "",
+        ': "${REPOSITORY:?is projects/…/locations/…/connections/…/repositories/… : gcloud builds repositories list}"',
+        f': "${{{PACKAGE}:?is what pip installs: see above}}"',
+        "",
+        "gcloud services enable cloudbuild.googleapis.com iam.googleapis.com cloudresourcemanager.googleapis.com",
+        *accounts(things),
+        "",
+        comment("Builds write their own logs.").rstrip(),
+        *(_logs(things, one) for one in (plan, up)),
+        "",
+        comment("Both triggers; what is there under their names is changed.").rstrip(),
+        "filled=$(mktemp)",
+        "trap 'rm -f \"$filled\"' EXIT",
+        "for file in trigger-plan.yaml trigger-up.yaml; do",
+        f'  sed -e "s|{REPOSITORY}|$REPOSITORY|g" -e "s|__{PACKAGE}__|${PACKAGE}|g" "$file" > "$filled"',
+        f'  again gcloud builds triggers import --source="$filled" --region={things.region}',
+        "done",
+    ]
+    notes = [
+        (
+            "Makes two triggers: a pull request to the main branch plans, as an account that can read and nothing else; "
+            "a push to it does what is planned. Their builds are in the triggers and not in the repository: a pull request "
+            f"changes what is planned, and what runs only where {PACKAGE} is a wheel in the repository. It may be run again."
+        ),
+        (
+            f"Link your repository to Cloud Build in {things.region} before: in the console, or by `gcloud builds connections "
+            "create` and `gcloud builds repositories create`. Say REPOSITORY=… before this script: its full name there."
+        ),
+        PACKAGE_NOTE,
+        (
+            "Cloud Build does not keep two pushes from running at once. Then the later change of the service is refused, "
+            "and that build fails: start it again."
+        ),
+    ]
+    if things.all(SecretVersion):
+        notes.append(
+            f"{TOKEN} is the secret that `up` itself keeps the hub's token in: run `homeport up` once from a machine that has "
+            f"the token before the triggers can; cloudrun.hub_token must be env:{TOKEN}."
+        )
+    return script(things.project, head("trigger", *notes), lines)
+
+
+def _logs(things: Things, account: Account) -> str:
+    return on_project(things, account.member, "roles/logging.logWriter")
