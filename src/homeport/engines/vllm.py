@@ -161,12 +161,6 @@ def explain(log: str) -> HomeportError | None:
 
 
 def _cause(log: str) -> EngineFailed | None:
-    architecture = re.search(r"Model architectures \['(.+?)'\] are not supported", log)
-    if architecture:
-        return EngineFailed(
-            f"vLLM does not know the architecture {architecture[1]} of these weights",
-            hint="take weights of an architecture that it knows, or a newer vLLM",
-        )
     # What pydantic says of a setting stands in the line after its own.
     cause = re.search(r"(?:Value error,|(?:ValueError|RuntimeError|ImportError|ValidationError):) (.+)", log)
     if cause is None:
