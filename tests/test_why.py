@@ -139,11 +139,6 @@ def test_every_row_has_a_case() -> None:
         ("SafetensorError: Error while deserializing header: HeaderTooLarge", "WeightsError", "weights"),
         ("ValueError: The tool parser is not known", "EngineFailed", "log"),
         ("  Value error, The tool parser is not known [type=value_error]", "EngineFailed", "log"),
-        (
-            "  Value error, Model architectures ['Odd'] are not supported for now.",
-            "EngineFailed",
-            "newer vLLM",
-        ),
     ],
 )
 def test_what_the_engine_knows_of_its_log_comes_first(cloud: Cloud, line: str, error: str, hint: str) -> None:
