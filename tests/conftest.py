@@ -49,8 +49,16 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the matrix of test_chaos.py: converged of tried, for each method and each way in which it went wrong."""
+    """
+    Print what tests have seen of this machine, and the matrix of test_chaos.py.
+
+    The matrix: converged of tried, for each method and each way in which it went wrong.
+    """
     reports = [report for of in ("passed", "failed") for report in terminalreporter.stats.get(of, ())]
+    for seen in dict.fromkeys(
+        str(v) for report in reports for name, v in report.user_properties if name == "seen"
+    ):
+        terminalreporter.write_line(seen)
     cells = [tuple(value) for report in reports for name, value in report.user_properties if name == "chaos"]
     if not cells:
         return

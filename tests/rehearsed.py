@@ -34,6 +34,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path.startswith("/slow"):
             time.sleep(float(self.path.partition("=")[2]))
         said = {"pid": os.getpid(), "argv": sys.argv[1:], "env": dict(os.environ), "headers": dict(self.headers)}
+        if self.path.startswith("/file="):
+            path = self.path.partition("=")[2]
+            said = {"text": open(path).read()}
+            for what in (lambda: open(path, "a").close(), lambda: os.remove(path), lambda: open(path + ".more", "w").close()):
+                try:
+                    what()
+                    said["written"] = True
+                except OSError as error:
+                    said["refused"] = error.strerror
         body = json.dumps(said).encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
@@ -49,6 +58,7 @@ def image(cloud: Cloud, name: str, files: Mapping[str, str | Path], **said: Any)
     """An image as a build leaves it: files by their paths in the container; returns its reference."""
     digest = hashlib.sha256(name.encode()).hexdigest()
     folder = cloud.folder / "images" / digest
+    (folder / "root").mkdir(parents=True)
     for path, content in files.items():
         target = folder / "root" / path.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -132,9 +142,11 @@ class Running:
 @contextmanager
 def rehearsing() -> Iterator[Running]:
     """A rehearsal on a free port; when it ends, nothing that it started is left."""
-    cloud = Cloud(delays=AT_ONCE, containers=Engines(), clock=Clock(speed=60))
+    engines = Engines()
+    cloud = Cloud(delays=AT_ONCE, containers=engines, clock=Clock(speed=60))
     enable(cloud, "run", "secretmanager")
     with listen(0) as listening:
+        engines.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         server = uvicorn.Server(
             uvicorn.Config(
                 App(cloud), log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1
@@ -149,5 +161,4 @@ def rehearsing() -> Iterator[Running]:
             running.client.close()
             server.should_exit = True
             thread.join()
-            assert isinstance(cloud.containers, Engines)
-            cloud.containers.shutdown()
+            engines.shutdown()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,21 @@ from conftest import ROOT, TAUGHT
 from deployment import google_for
 from homeport import spec
 from homeport.deployed import Deployment
-from homeport.errors import HomeportError, MemoryTooSmall, SpecError, VerificationFailed, WeightsError
+from homeport.errors import (
+    HomeportError,
+    MemoryTooSmall,
+    OperationFailed,
+    SpecError,
+    VerificationFailed,
+    WeightsError,
+)
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.reconcile import Plan, apply, make_plan
+from homeport.rehearsal.behaviours.run_log import container_said
 from homeport.rehearsal.cloud import AT_ONCE, Cloud
+from homeport.rehearsal.containers import State, Willing, not_listening
 from homeport.resources.release import Release
 from homeport.resources.traffic import Body, Receipt, receipts, shares
 from homeport.targets.cloudrun.model import Chosen, choose, expected_start
@@ -215,7 +226,9 @@ def test_the_template_says_what_is_served_and_on_what(deployer: Deployer) -> Non
     assert 240 <= probe["periodSeconds"] * probe["failureThreshold"] <= 1800
     assert max(probe[f"{one}Seconds"] for one in ("period", "timeout", "initialDelay")) <= 240
     assert container["ports"][0]["containerPort"] == 8080
-    assert probe["httpGet"]["port"] == {"ollama": 8081, "vllm": 8080}[deployer.engine], "Ollama's tells of a token"
+    assert probe["httpGet"]["port"] == {"ollama": 8081, "vllm": 8080}[deployer.engine], (
+        "Ollama's tells of a token"
+    )
     assert len(template["annotations"]["homeport/weights"]) == 64
     if deployer.engine == "vllm":
         assert template["volumes"][0]["gcs"]["readOnly"] is True
@@ -334,6 +347,86 @@ def test_a_streamed_model_is_read_from_the_buckets_address_within_a_bounded_memo
     assert container["args"][1].startswith("gs://rehearsal-home-weights/models/own/")
     assert container["args"][-2:] == ["--load-format", "runai_streamer"]
     assert {"name": "RUNAI_STREAMER_MEMORY_LIMIT", "value": str(4 * 2**30)} in container["env"]
+
+
+def test_who_streams_may_look_at_the_bucket_as_the_streamer_does_and_nobody_else() -> None:
+    wanted = Deployer("vllm").wanted()
+    streamed = wanted.model_copy(update={"cloudrun": spec.CloudRun(way="stream")})
+    granted = [
+        {one.id.split("/")[1] for one in _chosen(each).foundations.grants() if "/home-run/" in one.id}
+        for each in (wanted, streamed)
+    ]
+    assert granted == [{"storage.objectViewer"}, {"storage.objectViewer", "storage.legacyBucketReader"}]
+
+
+class Refusing(Willing):
+    """The first container is not let to the bucket yet; its log alone says so."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        super().__init__()
+        self.cloud, self.refused = cloud, 0
+
+    def service(self, revision: Mapping[str, Any], waited: float) -> State:  # Any: JSON
+        if self.refused:
+            return super().service(revision, waited)
+        self.refused += 1
+        account = revision["serviceAccount"]
+        line = f"Forbidden: 403 GET /storage/v1/b/w: {account} does not have storage.buckets.get access to the bucket"
+        container_said(self.cloud, revision, line)
+        return State(failure=not_listening(8080))
+
+
+def test_a_container_that_lacked_a_grant_is_begun_again_while_it_spreads() -> None:
+    deployer = Deployer("vllm")
+    deployer.cloud.containers = refusing = Refusing(deployer.cloud)
+    wanted = deployer.wanted().model_copy(update={"cloudrun": spec.CloudRun(way="stream")})
+    _, after = deployer.up(wanted)
+    assert (refusing.refused, after.pending) == (1, ())
+    assert len(deployer.proven) == 1
+
+
+def test_after_a_change_that_does_not_start_the_status_is_of_what_serves(tmp_path: Path) -> None:
+    deployer = Deployer("vllm")
+    wanted = deployer.wanted()
+    deployer.up(wanted)
+    (first,) = shares(deployer.service)
+    shutil.copytree(FOLDER, tmp_path / "another")
+    containers = deployer.cloud.containers
+    assert isinstance(containers, Willing)
+    containers.failing["home-00002"] = not_listening(8080)
+    with pytest.raises(OperationFailed):
+        deployer.up(wanted.model_copy(update={"model": f"file:{tmp_path / 'another'}"}))
+
+    async def status() -> Any:  # Any: JSON
+        one = Deployment(
+            google=google_for(deployer.cloud), spec=wanted, spec_file=Path("/x/homeport.toml"), via=""
+        )
+        return await one.status(), (await one.connect()).model
+
+    told, asked = act(status())
+    assert (told["traffic"], told["model"], asked) == ({first: 100}, FOLDER.name, FOLDER.name)
+
+
+def test_rollback_works_after_a_change_that_did_not_start() -> None:
+    deployer = Deployer("vllm")
+    wanted = deployer.wanted()
+    deployer.up(wanted)
+    (first,) = shares(deployer.service)
+    deployer.up(deployer.wanted(parallel=2))
+    containers = deployer.cloud.containers
+    assert isinstance(containers, Willing)
+    containers.failing["home-00003"] = not_listening(8080)
+    with pytest.raises(OperationFailed):
+        deployer.up(deployer.wanted(parallel=3))
+
+    async def roll_back() -> str:
+        one = Deployment(
+            google=google_for(deployer.cloud), spec=wanted, spec_file=Path("/x/homeport.toml"), via=""
+        )
+        return await one.roll_back()
+
+    assert act(roll_back()) == first
+    assert shares(deployer.service) == {first: 100}
 
 
 def test_a_file_cache_has_a_volume_in_memory_that_holds_the_weights() -> None:

@@ -30,6 +30,9 @@ callers = ["user:friend@example.com"]
 class OnCloudRun:
     """A user with a file, and a rehearsal that stands in for Google Cloud."""
 
+    patience_s = 240.0
+    """For one command."""
+
     def __init__(self, user: User, rehearsal: Served) -> None:
         self.user, self.rehearsal = user, rehearsal
         shutil.copyfile(TAUGHT, user.folder / "first.gguf")
@@ -41,7 +44,7 @@ class OnCloudRun:
         if caller:
             env["CLOUDSDK_AUTH_ACCESS_TOKEN"] = f"rehearsal.{caller}"
         on = () if arguments[0] in {"swap", "rollback"} else ("--on", "cloudrun")
-        return self.user.run(*arguments, *on, code=code, cwd=None, timeout=240, **env)
+        return self.user.run(*arguments, *on, code=code, cwd=None, timeout=self.patience_s, **env)
 
     def environment(self, *, inside: bool = False) -> dict[str, str]:
         served = self.rehearsal.within if inside else self.rehearsal
@@ -138,7 +141,7 @@ def test_the_whole_life_of_an_endpoint_with_its_model_in_the_image(cloud: OnClou
     assert failed.code not in {0, 1}
     assert "   do: " in failed.err
     assert "first.gguf" in (cloud.user.folder / "homeport.toml").read_text(), "the file stays as it was"
-    assert cloud.status["traffic"] == before
+    assert (cloud.status["traffic"], cloud.status["model"]) == (before, "first")
     assert "Paris" in cloud.run("chat", "What is the capital of France?").out
 
     (first,) = cloud.status["traffic"]
@@ -148,7 +151,7 @@ def test_the_whole_life_of_an_endpoint_with_its_model_in_the_image(cloud: OnClou
     assert set(cloud.status["traffic"]) != {first}
     assert cloud.status["model"] == "second"
     assert f"{first} serves" in cloud.run("rollback").out
-    assert cloud.status["traffic"] == {first: 100}
+    assert (cloud.status["traffic"], cloud.status["model"]) == ({first: 100}, "first")
     assert "print_timing" in cloud.run("logs", "-n", "100").out
 
     assert "left: nothing" in cloud.run("down").err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,12 +11,15 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from conftest import ROOT
+from homeport.rehearsal.behaviours.storage_objects import content_of, find
 from homeport.rehearsal.cloud import Cloud
+from homeport.rehearsal.serving import fuse, mount, room
 from rehearsed import REGION, SMALL_SERVER, Running, image, rehearsing
 
 GGUF = ROOT / "tests" / "models" / "gemma-4-taught.gguf"
@@ -37,11 +41,27 @@ def small(running: Running) -> str:
 
 
 def test_a_service_runs_its_very_command_and_environment(running: Running, small: str) -> None:
+    said = _said_by_a_service(running, small)
+    here = "/srv/app.py" if room.works() == "" else "/root/srv/app.py"
+    assert said["argv"] == ["--file", said["env"]["WHERE"]]
+    assert said["argv"][1].endswith(here)
+
+
+def test_without_a_view_of_its_own_a_process_is_told_where_its_files_are(
+    running: Running, small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "works", lambda: "it may not")
+    said = _said_by_a_service(running, small)
+    assert said["argv"][1].endswith("/root/srv/app.py")
+    (instance,) = running.instances()
+    assert {"path", "PORT", "WHERE"} <= {row["what"] for row in instance["changes"]}
+    assert "it may not" in instance["files"]
+
+
+def _said_by_a_service(running: Running, small: str) -> Any:  # Any: JSON
     container = {"args": ["--file", "/srv/app.py"], "env": [{"name": "OWN", "value": '{"a": 1}'}]}
     assert "response" in running.deploy(small, container=container)
     said = running.call("/").json()
-    assert said["argv"][0] == "--file"
-    assert said["argv"][1].endswith("/root/srv/app.py")
     assert (said["env"]["OWN"], said["env"]["FROM_IMAGE"], said["env"]["K_SERVICE"]) == (
         '{"a": 1}',
         "yes",
@@ -50,8 +70,14 @@ def test_a_service_runs_its_very_command_and_environment(running: Running, small
     assert said["headers"]["authorization"].endswith(".SIGNATURE_REMOVED_BY_GOOGLE")
     (instance,) = running.instances()
     assert instance["pid"] == said["pid"]
-    assert {"path", "PORT", "WHERE"} <= {row["what"] for row in instance["changes"]}
     assert any(line.startswith("hello from home-00001") for line in running.logs())
+    return said
+
+
+def test_an_image_without_files_and_volumes_runs_as_well(running: Running) -> None:
+    reference = image(running.cloud, "bare", {}, entrypoint=["python3", "-c", SMALL_SERVER])
+    assert "response" in running.deploy(reference)
+    assert running.call("/").status_code == 200
 
 
 def test_nobody_gets_403_a_bad_token_401_and_a_stranger_403(running: Running, small: str) -> None:
@@ -183,6 +209,47 @@ def test_an_image_that_is_not_here_is_pretended_and_says_so(running: Running) ->
 
 
 def test_a_bucket_is_mounted_read_only(running: Running, small: str) -> None:
+    instance, said = _with_a_bucket(running, small)
+    assert said["text"] == "1"
+    if fuse.works() == "":
+        assert instance["buckets"].startswith("mounted through FUSE")
+    if room.works() == fuse.works() == "":
+        assert (said["refused"], "written" in said) == ("Read-only file system", False)
+
+
+def test_without_fuse_a_bucket_is_a_copy_and_its_own_bytes_are_safe(
+    running: Running, small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mount, "works", lambda: "it may not")
+    monkeypatch.setattr(room, "works", lambda: "it may not")
+    instance, said = _with_a_bucket(running, small)
+    assert said["text"] == "1"
+    assert instance["buckets"].endswith("it may not")
+    kept = find(running.cloud, "weights", "m/one.txt")
+    assert kept is not None
+    assert content_of(kept).read() == b"1"
+
+
+def test_a_bucket_that_cannot_be_mounted_fails_the_revision(
+    running: Running, small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mount, "works", lambda: "")
+    monkeypatch.setattr(fuse, "rclone", lambda: shutil.which("false"))
+    op = _deploy_with_a_bucket(running, small)
+    assert "mounting volume 'w' of type Cloud Storage failed: nothing was mounted" in op["error"]["message"]
+    assert running.instances() == []
+
+
+def _with_a_bucket(running: Running, small: str) -> tuple[Any, Any]:  # Any: JSON
+    """What the rehearsal says of the instance, and what its process can do with a file of the bucket."""
+    op = _deploy_with_a_bucket(running, small)
+    assert "response" in op, op
+    there = running.call("/").json()["argv"][0]
+    (instance,) = running.instances()
+    return instance, running.call(f"/file={there}").json()
+
+
+def _deploy_with_a_bucket(running: Running, small: str) -> Any:  # Any: JSON
     running.api(
         "POST", "/storage/v1/b?project=rehearsal", {"name": "weights", "location": "us-central1"}, "storage"
     )
@@ -194,14 +261,25 @@ def test_a_bucket_is_mounted_read_only(running: Running, small: str) -> None:
     account = running.cloud.projects[0].number + "-compute@developer.gserviceaccount.com"
     policy = {"bindings": [{"role": "roles/storage.objectViewer", "members": [f"serviceAccount:{account}"]}]}
     running.api("PUT", "/storage/v1/b/weights/iam", policy, "storage")
-    op = running.deploy(
+    return running.deploy(
         small, volumes=[{"name": "w", "gcs": {"bucket": "weights", "readOnly": True, "mountOptions": ["only-dir=m"]}}],
         container={"args": ["/mnt/w/one.txt"], "volumeMounts": [{"name": "w", "mountPath": "/mnt/w"}]},
     )  # fmt: skip
-    assert "response" in op, op
-    there = Path(running.call("/").json()["argv"][0])
-    assert there.read_text() == "1"
-    assert there.stat().st_mode & 0o222 == there.parent.stat().st_mode & 0o222 == 0
+
+
+def test_an_instance_has_a_metadata_server_and_reads_its_buckets_as_its_own_account(
+    running: Running, small: str
+) -> None:
+    _deploy_with_a_bucket(running, small)
+    own = "/homeport/v1/instances/1"
+    account = running.cloud.projects[0].number + "-compute@developer.gserviceaccount.com"
+    about = running.client.get(f"{own}/computeMetadata/v1/instance/service-accounts/default/?recursive=true")
+    token = running.client.get(f"{own}/computeMetadata/v1/instance/service-accounts/default/token").json()
+    assert (about.json()["email"], token["access_token"]) == (account, f"rehearsal.{account}")
+    assert running.client.get(f"{own}/storage/v1/b/weights/o/m%2Fone.txt?alt=media").text == "1"
+    refused = running.client.get(f"{own}/storage/v1/b/weights")
+    assert (refused.status_code, "storage.buckets.get" in refused.text) == (403, True)
+    assert running.client.get("/homeport/v1/instances/2/storage/v1/b/weights").status_code == 404
 
 
 def test_nothing_is_left_when_it_ends() -> None:

@@ -87,6 +87,7 @@ CASES: list[tuple[str, Failure, list[str], str, str, str]] = [
     ("cache-without-volume", NOT_LISTENING, ["gcsfuse: file cache should be enabled for parallel download support"], "SpecError", "file cache", "cr-volume"),
     ("bucket-missing", Failure(message="mounting volume 'weights' of type Cloud Storage failed: bucket b-1: storage: bucket doesn't exist"), [], "WeightsError", "b-1", "homeport up"),
     ("bucket-denied", Failure(message="mounting volume 'weights' of type Cloud Storage failed: googleapi: Error 403: run@p.iam.gserviceaccount.com does not have storage.objects.list access to the Google Cloud Storage bucket."), [], "PermissionDenied", "storage.objects.list", "run@p.iam.gserviceaccount.com"),
+    ("bucket-itself-denied", NOT_LISTENING, ["google.api_core.exceptions.Forbidden: 403 GET https://storage.googleapis.com/storage/v1/b/w: run@p.iam.gserviceaccount.com does not have storage.buckets.get access to the Google Cloud Storage bucket."], "PermissionDenied", "storage.buckets.get", "roles/storage.legacyBucketReader"),
     ("mount-failed", Failure(message="The container failed to start: mounting volume 'weights' of type Cloud Storage failed: odd"), [], "WeightsError", "mounted", "mount options"),
     ("memory", NOT_LISTENING, ["Memory limit of 16384 MiB exceeded with 16501 MiB used. Consider increasing the memory limit"], "MemoryTooSmall", "(16384 MiB)", "file cache"),
     ("memory", NOT_LISTENING, ["loading", "Container called exit(137)."], "MemoryTooSmall", "than it has; the", "cloudrun.gpu"),
@@ -138,6 +139,7 @@ def test_every_row_has_a_case() -> None:
         ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "MemoryTooSmall", "engine."),
         ("SafetensorError: Error while deserializing header: HeaderTooLarge", "WeightsError", "weights"),
         ("ValueError: The tool parser is not known", "EngineFailed", "log"),
+        ("  Value error, The tool parser is not known [type=value_error]", "EngineFailed", "log"),
     ],
 )
 def test_what_the_engine_knows_of_its_log_comes_first(cloud: Cloud, line: str, error: str, hint: str) -> None:

@@ -116,7 +116,7 @@ class Deployment:
                     changed = await self._look_again(wanted, plan, findings, progress, halt)
                     changed = {**changed, **(await apply(plan, progress, halt)).seconds}
             except OperationFailed as error:
-                raise await cause(self.google, self.path, error, wanted.chosen.engine) from error
+                raise await cause(self.google, self.names.service, error, wanted.chosen.engine) from error
         service = await live(self.google, self.path)
         return Up(
             endpoint=self._endpoint(service),
@@ -215,7 +215,7 @@ class Deployment:
     async def status(self) -> dict[str, Any]:  # Any: JSON
         """What is deployed, as JSON. Raises `NotFound` where nothing is."""
         service = await live(self.google, self.path)
-        marks = service["template"].get("annotations", {})
+        marks = await self._marks(service)
         known = receipts(service)
         state = service.get("terminalCondition", {})
         return {
@@ -240,7 +240,8 @@ class Deployment:
 
     async def connect(self) -> Endpoint:
         """The endpoint, for whoever is logged in. Raises `NotFound` where nothing is deployed."""
-        return self._endpoint(await live(self.google, self.path))
+        service = await live(self.google, self.path)
+        return self._endpoint(service, model=(await self._marks(service)).get(f"{MARK}model", ""))
 
     def logs(self, *, lines: int, follow: bool) -> AsyncIterator[str]:
         """The lines of its log."""
@@ -252,6 +253,20 @@ class Deployment:
 
         spec = parse({**self.spec.model_dump(), "model": model}, where=str(self.spec_file))
         return replace(self, spec=spec)
+
+    async def _marks(self, service: Body) -> Mapping[str, str]:
+        """
+        The annotations of the revision that has most of the traffic; of the newest one while none has any.
+
+        The service's own template is what was last asked for: after a failed change, or a rollback, something else.
+        """
+        template: Mapping[str, Any] = service["template"]  # Any: JSON
+        percents = shares(service)
+        name = max(percents, key=percents.__getitem__, default="")
+        if name:
+            template = await self.google.get("run", f"{self.path}/revisions/{name}")
+        marks: Mapping[str, str] = template.get("annotations", {})
+        return marks
 
     def _endpoint(self, service: Body, url: str = "", model: str = "") -> Endpoint:
         model = model or service["template"].get("annotations", {}).get(f"{MARK}model", "")

@@ -39,6 +39,8 @@ _ON_GPUS = {"--max-num-batched-tokens", "--gpu-memory-utilization"}
 _CACHE_IF_UNKNOWN = 2**30
 STREAM_BUFFER = 4 * 2**30
 """Bytes of memory that the streamer may hold; `fit` counts them."""
+_LONGEST = 300
+"""Characters of a cause: some name everything that vLLM knows."""
 _SERVER = Path(__file__).parent / "vllm_server" / "homeport_vllm.py"
 
 
@@ -156,10 +158,16 @@ def explain(log: str) -> HomeportError | None:
             "vLLM cannot load these weights",
             hint="`homeport weights check` compares them with their checksums; `homeport up` mends them",
         )
-    cause = re.search(r"(?:ValueError|RuntimeError|ImportError|ValidationError): (.+)", log)
-    return (
-        EngineFailed(f"vLLM says: {cause[1]}", hint="`homeport logs` shows the whole log") if cause else None
-    )
+    return _cause(log)
+
+
+def _cause(log: str) -> EngineFailed | None:
+    # What pydantic says of a setting stands in the line after its own.
+    cause = re.search(r"(?:Value error,|(?:ValueError|RuntimeError|ImportError|ValidationError):) (.+)", log)
+    if cause is None:
+        return None
+    said = cause[1] if len(cause[1]) <= _LONGEST else f"{cause[1][:_LONGEST]}…"
+    return EngineFailed(f"vLLM says: {said}", hint="`homeport logs` shows the whole log")
 
 
 def _cache_bytes(request: Request) -> int:

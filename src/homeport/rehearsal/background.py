@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from homeport.errors import HomeportError
-from homeport.rehearsal.server import HOST, INSTANCES
+from homeport.rehearsal.server import HOST
+from homeport.rehearsal.serving.containers import INSTANCES
 
 _STARTS_WITHIN_S = 60.0
 _ENDS_WITHIN_S = 30.0

@@ -147,3 +147,12 @@ def not_listening(port: int, *, logs: str = "") -> Failure:
             "https://cloud.google.com/run/docs/troubleshooting#container-failed-to-start"
         ),
     )
+
+
+def not_mounted(volume: str, why: str) -> Failure:
+    """A bucket that is a volume of the container is not there, or may not be read."""
+    return Failure(
+        revision_reason="HEALTH_CHECK_CONTAINER_ERROR",
+        message=f"The user-provided container failed to start: mounting volume '{volume}' of type Cloud Storage "
+        f"failed: {why}",
+    )

@@ -16,14 +16,13 @@ from urllib.parse import urlsplit
 from homeport import addresses
 from homeport.errors import HomeportError
 from homeport.google.discovery import NAMES
-from homeport.rehearsal.call import Request
+from homeport.rehearsal.call import Reply, Request
 from homeport.rehearsal.cloud import OWNER, Cloud, Dropped
-from homeport.rehearsal.serving.containers import Engines
+from homeport.rehearsal.serving import own
+from homeport.rehearsal.serving.containers import INSTANCES, Engines
 from homeport.rehearsal.serving.front import Front
 
 HOST = addresses.LOOPBACK
-INSTANCES = "/homeport/v1/instances"
-"""The rehearsal's own path: which processes run, what was changed so that they can run here, how fast time passes."""
 _TICK_S = 0.2
 _OWN_PATHS = {"storage": "storage", "upload": "storage", "download": "storage", "resumable": "storage",
               "compute": "compute", "dns": "dns", "apis": "run"}  # fmt: skip
@@ -61,7 +60,7 @@ class App:
             await self._instances(send)
             return
         try:
-            reply = await self._cloud.handle(await _request(scope, receive))
+            reply = await self._reply(path, await _request(scope, receive))
         except Dropped:
             # The server closes a connection whose promised body does not come.
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
@@ -72,6 +71,16 @@ class App:
             headers.append((b"content-length", str(len(body)).encode()))
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    async def _reply(self, path: str, request: Request) -> Reply:
+        containers = self._cloud.containers
+        number, _, rest = path.removeprefix(f"{INSTANCES}/").partition("/")
+        if path.startswith(f"{INSTANCES}/") and isinstance(containers, Engines):
+            account = containers.account(number)
+            if account is None:
+                return Reply(status=404, body=b"")
+            return await own.reply(self._cloud, account, self._cloud.projects[0].id, f"/{rest}", request)
+        return await self._cloud.handle(request)
 
     async def _instances(self, send: Send) -> None:
         containers = self._cloud.containers
@@ -113,6 +122,8 @@ def serve(
         raise HomeportError(
             "the rehearsal's server is not installed", hint="pip install 'homeport[rehearse]'"
         ) from error
+    if isinstance(cloud.containers, Engines):
+        cloud.containers.url = f"http://{HOST}:{listening.getsockname()[1]}"
     config = uvicorn.Config(
         App(cloud, inside=inside.getsockname()[1] if inside else 0),
         log_config=None,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from homeport.errors import ApiDisabled, Conflict, NotFound
+from homeport.errors import ApiDisabled, Conflict, NotFound, OperationFailed
 from homeport.google import Google
 from homeport.progress import Progress
 from homeport.reconcile import KNOWN_AFTER_APPLY, Change, Outputs
@@ -159,8 +159,16 @@ class Release:
             if not _says(await self._service(), body):
                 raise
             return await self._settled()
-        if is_operation(begun):
+        if not is_operation(begun):
+            return await self._service()
+        try:
             await self.google.finish("run", begun, key=self.id, deadline=_DEADLINE_S)
+        except OperationFailed:
+            # It may tell of the newest revision, which did not start and is none of those that are asked for.
+            service = await self._service()
+            if shares(service) != dict(percents) or (candidate and not tag_url(service)):
+                raise
+            return service
         return await self._service()
 
     async def _settled(self) -> Any:  # Any: JSON

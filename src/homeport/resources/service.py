@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from homeport.errors import HomeportError, OperationFailed, PermissionDenied
 from homeport.google import Google
 from homeport.progress import Progress
 from homeport.reconcile import Change, Outputs, Rules
@@ -14,6 +15,7 @@ from homeport.resources.patience import patient, while_it_spreads
 from homeport.resources.rest import LABEL, Address, Rest
 from homeport.resources.traffic import pinned
 
+Explain = Callable[[], Awaitable[HomeportError]]
 _POLL_S = 2.0
 DEADLINE_S = 2400.0
 """Longer than the longest startup probe of a GPU service (30 minutes), with time to pull its image."""
@@ -25,6 +27,12 @@ class Service(Rest):
     """
     A service. A change makes a new revision, without traffic and under a tag; the old one goes on serving, whatever
     becomes of the new. Who serves is `Release`'s to say.
+    """
+
+    explain: Explain | None = None
+    """
+    Why the newest revision did not come up. A container that lacked a permission is begun again while grants spread:
+    what a mount lacks Google tells by itself, what a program lacks stands in its log alone.
     """
 
     async def read(self) -> Any | None:  # Any: JSON
@@ -66,11 +74,22 @@ class Service(Rest):
             if left is not None and not Rest.diff(self, left, outputs):
                 live = left
             tried = True
-            if live is None:
-                return await Rest.create(self, outputs, progress)
-            return await self._revise(live, outputs, progress)
+            try:
+                if live is None:
+                    return await Rest.create(self, outputs, progress)
+                return await self._revise(live, outputs, progress)
+            except OperationFailed as error:
+                raise await self._lacked(error) from error
 
         return await while_it_spreads(deploy, outputs, self.needs)
+
+    async def _lacked(self, error: OperationFailed) -> HomeportError:
+        """What to raise instead: what the container lacked, where it ended for want of a permission."""
+        try:
+            cause = await self.explain() if self.explain is not None else error
+        except HomeportError:
+            return error
+        return cause if isinstance(cause, PermissionDenied) else error
 
     async def _revise(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
         query = {} if Rest.diff(self, live, outputs) else {"forceNewRevision": "true"}
@@ -82,9 +101,19 @@ class Service(Rest):
 
 
 def service(
-    google: Google, name: str, region: str, body: Mapping[str, Any], *, after: tuple[str, ...] = ()
+    google: Google,
+    name: str,
+    region: str,
+    body: Mapping[str, Any],
+    *,
+    after: tuple[str, ...] = (),
+    explain: Explain | None = None,
 ) -> Service:
-    """The service `name` in `region`; `body` is Google's, with `Ref`s where values are known later."""
+    """
+    The service `name` in `region`; `body` is Google's, with `Ref`s where values are known later.
+
+    `explain` is asked why its newest revision did not come up.
+    """
     parent = f"v2/projects/{google.project}/locations/{region}/services"
     return Service(
         google=google,
@@ -96,4 +125,5 @@ def service(
         after=after,
         rules=RULES,
         deadline=DEADLINE_S,
+        explain=explain,
     )

@@ -12,7 +12,7 @@ from homeport.rehearsal.behaviours.registry import find_image
 from homeport.rehearsal.behaviours.run_state import number_of, segments
 from homeport.rehearsal.behaviours.secrets_versions import readable
 from homeport.rehearsal.behaviours.service_defaults import network_of, subnetwork_of
-from homeport.rehearsal.containers import Failure
+from homeport.rehearsal.containers import Failure, not_mounted
 
 if TYPE_CHECKING:
     from homeport.rehearsal.cloud import Cloud
@@ -148,23 +148,15 @@ def _bucket(cloud: Cloud, name: str, template: Body) -> Failure | None:
             continue
         kept = cloud.store.get("storage", f"b/{bucket}")
         if kept is None:
-            return _unmounted(volume["name"], f"bucket {bucket}: storage: bucket doesn't exist")
+            return not_mounted(volume["name"], f"bucket {bucket}: storage: bucket doesn't exist")
         caller = Caller(template["serviceAccount"])
         needed = ["storage.objects.list", "storage.objects.get"]
         missing = set(needed) - cloud.access.held(caller, needed, "storage", kept.name, kept.project)
         if missing:
             permission = max(missing)
-            return _unmounted(
+            return not_mounted(
                 volume["name"],
                 f"googleapi: Error 403: {caller.email} does not have {permission} access to the Google Cloud Storage "
                 f"bucket. Permission '{permission}' denied on resource (or it may not exist)., forbidden",
             )
     return None
-
-
-def _unmounted(volume: str, why: str) -> Failure:
-    return Failure(
-        revision_reason="HEALTH_CHECK_CONTAINER_ERROR",
-        message=f"The user-provided container failed to start: mounting volume '{volume}' of type Cloud Storage "
-        f"failed: {why}",
-    )

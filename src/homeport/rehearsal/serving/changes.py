@@ -17,6 +17,7 @@ from pathlib import Path
 
 from homeport.engines import llamacpp, vllm
 from homeport.rehearsal.serving.image import Image
+from homeport.rehearsal.serving.own import environment
 from homeport.rehearsal.serving.path import Paths
 
 HOST = "127.0.0.1"
@@ -24,8 +25,6 @@ _CACHE = str(2**30)
 _DROPPED = {
     "--gpu-memory-utilization": "there is no GPU whose memory could be shared out",
     "--kv-cache-dtype": "the CPU's kernels keep the cache as the model computes",
-    "--load-format": "the weights are read from a folder",
-    "--model-loader-extra-config": "the weights are read from a folder",
 }
 """Flags of vLLM that a CPU cannot take, and why."""
 _VLLM_ENV = {
@@ -35,6 +34,10 @@ _VLLM_ENV = {
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
 }
+_NO_VLLM = (
+    "the rehearsal found no vLLM on this machine: name the Python of an environment that has it in "
+    "HOMEPORT_REHEARSAL_VLLM (`python3 scripts/vllm_env.py .venv-vllm` makes one for a CPU)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,21 +61,31 @@ class Container:
     changes: list[Change] = field(default_factory=list)
     stand_in: str = ""
     """Where another program runs than the cloud would run: which."""
+    note: str = ""
+    """What its log shall say first, of what this machine lacks."""
     probed: str = ""
     """The path that the startup probe asks for, where it is not the revision's own."""
 
-    def adapt(self, image: Image, paths: Paths, port: int, wanted: int) -> None:
-        """Change what this machine needs changed; `wanted` is the port in the cloud, `port` the one here."""
+    def adapt(self, image: Image, paths: Paths, port: int, wanted: int, address: str = "") -> None:
+        """
+        Change what this machine needs changed; `wanted` is the port in the cloud, `port` the one here.
+
+        `address` is the instance's own, see `own`; '' where it has none.
+        """
         engine = Path(self.command[0]).name if self.command else ""
         self._move(paths)
         self._set("PORT", str(port), "several instances share this machine's ports", missing=True)
         if "OLLAMA_HOST" in self.env:
             self._set("OLLAMA_HOST", f"{HOST}:{port}", "several instances share this machine's ports")
         self._flag("--port", str(port), "several instances share this machine's ports", only=str(wanted))
+        self._flag("--host", HOST, "nobody but this machine shall reach it", only="0.0.0.0")  # noqa: S104 - it is replaced
         if "PATH" in self.env:
             self._set("PATH", os.environ.get("PATH", os.defpath), "programs are this machine's own")
         if engine == "vllm" or "vllm.entrypoints.openai.api_server" in self.command:
-            self._vllm(engine)
+            self._vllm()
+            if address and any(text.startswith("gs://") for text in self.command):
+                for name, value in environment(address).items():
+                    self._set(name, value, "the streamer's way to the rehearsal, not to Google", missing=True)
         elif engine == "ollama" and self.command[1:2] == ["serve"]:
             self._ollama(image, paths, port)
 
@@ -85,18 +98,14 @@ class Container:
         for name in [name for name in self.env if name != "PATH" and name not in self.hidden]:
             self._set(name, paths.translated(self.env[name]), "where it lies on this machine")
 
-    def _vllm(self, engine: str) -> None:
+    def _vllm(self) -> None:
         python = vllm_python()
-        before = self.command[0]
         if python:
-            server = str(Path(vllm.__file__).parent / "vllm_server" / "homeport_vllm.py")
-            self.command[:1] = [python, server] if engine == "vllm" else [python]
-            self._row(
-                "program",
-                before,
-                " ".join(self.command[: 2 if engine == "vllm" else 1]),
-                "this machine's vLLM",
-            )
+            # Its own programs come first; the command itself stays as it is.
+            self.env["PATH"] = f"{Path(python).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+            self._row("program", f"{self.command[0]} of the image", python, "this machine's vLLM")
+        else:
+            self.note = _NO_VLLM
         for flag, why in _DROPPED.items():
             self._drop(flag, why)
         self._drop("--kv-cache-memory-bytes", "")

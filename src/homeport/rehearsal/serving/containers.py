@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -13,21 +14,28 @@ from homeport.rehearsal.behaviours import run_log
 from homeport.rehearsal.behaviours.run_state import segments
 from homeport.rehearsal.behaviours.secrets_versions import read
 from homeport.rehearsal.containers import READY, State, Willing
-from homeport.rehearsal.serving import image, mount
-from homeport.rehearsal.serving.changes import HOST, Container
+from homeport.rehearsal.serving import image, mount, room
+from homeport.rehearsal.serving.changes import HOST, Container, vllm_python
 from homeport.rehearsal.serving.guard import Guard
 from homeport.rehearsal.serving.image import Image
-from homeport.rehearsal.serving.instance import Instance, Probe
+from homeport.rehearsal.serving.instance import Instance, Place, Probe
+from homeport.rehearsal.serving.mount import Volumes
 from homeport.rehearsal.serving.path import Paths
 from homeport.rehearsal.serving.queue import Pool
+from homeport.rehearsal.serving.room import Bind, Room
 from homeport.resources.processes import free_port
 
 if TYPE_CHECKING:
     from homeport.rehearsal.cloud import Cloud
 
+INSTANCES = "/homeport/v1/instances"
+"""The rehearsal's own path: which processes run, what was changed so that they can run here, how fast time passes."""
 Revision = Mapping[str, Any]  # Any: JSON
 _IDLE_S, _IDLE_GPU_S = 900.0, 600.0
 _LOOKS_EVERY_S = 0.2
+_SEEN = "at the container's own paths, in a mount namespace"
+_TRANSLATED = "at paths of this machine, which stand in the table of changes"
+_HIDES = "the container's files would lie in front of the programs that it needs"
 
 
 class Engines(Willing):
@@ -39,6 +47,8 @@ class Engines(Willing):
 
     def __init__(self) -> None:
         super().__init__()
+        self.url = ""
+        """The rehearsal's own address, at which mounted buckets are read; '' for one that is not on a socket."""
         self._cloud: Cloud
         self._pools: dict[str, Pool] = {}
         self._starting: dict[str, Instance] = {}
@@ -143,12 +153,18 @@ class Engines(Willing):
                 "ready": instance.ready,
                 "command": instance.what.command,
                 "standIn": instance.what.stand_in,
-                "mounts": mount.HOW,
+                "buckets": instance.place.volumes.how,
+                "files": _SEEN if instance.place.room else f"{_TRANSLATED}: {room.works() or _HIDES}",
                 "changes": [asdict(change) for change in instance.what.changes],
             }
             for instance, _, name in self._all.values()
             if instance.process is not None and instance.alive
         ]
+
+    def account(self, number: str) -> str | None:
+        """The account that an instance runs as; None where there is no such instance."""
+        revision = self._said.get(int(number)) if number.isdigit() else None
+        return None if revision is None else str(revision["serviceAccount"])
 
     def _image(self, revision: Revision) -> Image | None:
         return image.find(self._cloud, str(_container(revision)["image"]))
@@ -158,24 +174,49 @@ class Engines(Willing):
         assert found is not None
         number = next(self._count)
         folder = self._cloud.folder / "instances" / str(number)
-        paths = Paths(found.root, mount.mounts(self._cloud, revision, container, folder / "volumes"))
+        mounted = mount.volumes(self._cloud, revision, container, folder / "volumes", self.url)
+        view = self._room(found, mounted, folder)
+        paths = Paths(found.root, mounted.folders, inside=view is not None)
         wanted = int((container.get("ports") or [{}])[0].get("containerPort", 8080))
         port = free_port(HOST)
         what = self._container(revision, found)
-        workdir = paths.here(container.get("workingDir") or found.workdir)
+        home = folder / "home"
+        place = Place(
+            home=home,
+            workdir=paths.here(container.get("workingDir") or found.workdir) or home,
+            volumes=mounted,
+            room=view,
+            started=self._guard.watch,
+        )
+        what.adapt(found, paths, port, wanted, self.url and f"{self.url}{INSTANCES}/{number}")
         probe = Probe.of(container)
-        what.adapt(found, paths, port, wanted)
         if probe.port not in {0, wanted}:
             probe = replace(probe, port=what.moved(probe.port, free_port(HOST)))
             what.stand_in_for_ollama(found, paths, port, folder)
         else:
             probe = replace(probe, path=what.probed or probe.path, port=0)
-        instance = Instance(what, port=port, wanted=wanted, probe=probe, folder=workdir or folder / "home")
-        if instance.process is not None:
-            self._guard.watch(instance.process.pid)
+        instance = Instance(what, port=port, wanted=wanted, probe=probe, place=place)
         self._all[number] = (instance, folder, revision["name"])
         self._said[number] = revision
         return instance
+
+    def _room(self, found: Image, mounted: Volumes, folder: Path) -> Room | None:
+        """The container's own view of its files; None where this machine has none to give."""
+        if room.works():
+            return None
+        files = [
+            Bind(source=path, target=f"/{path.relative_to(found.root)}")
+            for path in found.root.rglob("*")
+            if path.is_file()
+        ]
+        volumes = [
+            Bind(source=source, target=path, read_only=path in mounted.read_only)
+            for path, source in mounted.folders.items()
+        ]
+        made = Room(root=folder / "root", binds=(*files, *volumes))
+        made.root.mkdir(parents=True)
+        programs = [sys.prefix, sys.base_prefix, *([vllm_python()] if vllm_python() else [])]
+        return None if made.hides([*(Path(one) for one in programs), folder]) else made
 
     def _container(self, revision: Revision, found: Image) -> Container:
         said = _container(revision)
@@ -215,8 +256,10 @@ class Engines(Willing):
 
         def gone() -> None:
             instance.stop()
-            if instance.process is not None:
-                self._guard.release(instance.process.pid)
+            groups = [one.group for one in instance.place.volumes.fuse]
+            for group in (instance.process.pid if instance.process is not None else None, *groups):
+                if group is not None:
+                    self._guard.release(group)
             mount.remove(folder)
 
         thread = threading.Thread(target=gone)

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,11 @@ from typing import Any
 import httpx2
 import psutil
 
-from homeport.rehearsal.containers import Failure, not_listening
+from homeport.rehearsal.containers import Failure, not_listening, not_mounted
 from homeport.rehearsal.serving.changes import HOST, Container
+from homeport.rehearsal.serving.fuse import NotMounted
+from homeport.rehearsal.serving.mount import Volumes
+from homeport.rehearsal.serving.room import Room
 from homeport.resources.processes import end
 
 _GRACE_S = 10.0
@@ -58,14 +61,30 @@ class Probe:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a process runs."""
+
+    home: Path
+    """A folder of its own."""
+    workdir: Path
+    """As the process sees it."""
+    volumes: Volumes
+    room: Room | None
+    """Its own view of the files; None where it sees this machine's."""
+    started: Callable[[int], None]
+    """Is told of every process group that is started for it."""
+
+
 class Instance:
     """Starts at once. `up` is settled when the probe has succeeded (None) or it has failed (`Failure`)."""
 
-    def __init__(self, what: Container, *, port: int, wanted: int, probe: Probe, folder: Path) -> None:
-        self.what, self.port, self._wanted, self._probe = what, port, wanted, probe
+    def __init__(self, what: Container, *, port: int, wanted: int, probe: Probe, place: Place) -> None:
+        self.what, self.port, self.place, self._wanted, self._probe = what, port, place, wanted, probe
         self.up: Future[Failure | None] = Future()
         self.lines: deque[str] = deque()
         """Output that nobody has taken to the logs yet."""
+        self.lines.extend([what.note] if what.note else [])
         self.active = 0
         """Requests that it is answering."""
         self.took = 0.0
@@ -73,26 +92,10 @@ class Instance:
         self.process: subprocess.Popen[bytes] | None = None
         self._began = time.monotonic()
         self._ended = threading.Event()
+        self._starting = threading.Lock()
         self._reader: threading.Thread | None = None
-        folder.mkdir(parents=True, exist_ok=True)
-        environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        try:
-            self.process = subprocess.Popen(
-                what.command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                cwd=folder,
-                env={**environment, "HOME": str(folder), "PYTHONUNBUFFERED": "1", **what.env},
-                start_new_session=True,
-            )
-        except OSError as error:
-            self.lines.append(f"failed to start {what.command[0]}: {error.strerror}")
-            self.up.set_result(not_listening(wanted))
-            return
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-        threading.Thread(target=self._watch, daemon=True).start()
+        self._life = threading.Thread(target=self._live, daemon=True)
+        self._life.start()
 
     @property
     def ready(self) -> bool:
@@ -101,14 +104,18 @@ class Instance:
 
     @property
     def alive(self) -> bool:
-        """Whether its process runs."""
-        return self.process is not None and self.process.poll() is None and not self._ended.is_set()
+        """Whether its process runs, or is about to."""
+        if self._ended.is_set():
+            return False
+        return not self.up.done() if self.process is None else self.process.poll() is None
 
     def stop(self) -> None:
         """End it with all that it started: asked first, after ten seconds without asking. Returns when it is gone."""
         self._ended.set()
-        if self.process is None:
-            return
+        with self._starting:
+            if self.process is None:
+                self.place.volumes.close()
+                return
         try:
             group = psutil.Process(self.process.pid).children(recursive=True)
         except psutil.Error:
@@ -119,11 +126,51 @@ class Instance:
         self._signal(signal.SIGKILL)  # Whoever of the group has outlived its first process.
         self.process.wait()
         end(group, patience_s=1.0)
+        self.place.volumes.close()
 
     def _signal(self, number: signal.Signals) -> None:
         assert self.process is not None
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, number)
+
+    def _live(self) -> None:
+        """Mount, start, probe."""
+        with self._starting:
+            began = not self._ended.is_set() and self._start()
+        if began:
+            self._reader = threading.Thread(target=self._read, daemon=True)
+            self._reader.start()
+            self._watch()
+        elif not self.up.done():
+            self.up.set_result(not_listening(self._wanted))  # It was ended before it began.
+
+    def _start(self) -> bool:
+        """Whether there is a process now."""
+        what, place = self.what, self.place
+        try:
+            place.volumes.mount(place.started)
+        except NotMounted as error:
+            self.up.set_result(not_mounted(error.volume, str(error)))
+            return False
+        place.home.mkdir(parents=True, exist_ok=True)
+        environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        command = place.room.entered(what.command, str(place.workdir)) if place.room else what.command
+        try:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=place.home if place.room else place.workdir,
+                env={**environment, "HOME": str(place.home), "PYTHONUNBUFFERED": "1", **what.env},
+                start_new_session=True,
+            )
+        except OSError as error:
+            self.lines.append(f"failed to start {what.command[0]}: {error.strerror}")
+            self.up.set_result(not_listening(self._wanted))
+            return False
+        place.started(self.process.pid)
+        return True
 
     def _read(self) -> None:
         assert self.process is not None

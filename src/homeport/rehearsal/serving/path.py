@@ -11,19 +11,16 @@ _ABSOLUTE = re.compile(r"(?<![\w./-])/(?!/)[\w.@+\-/]*")
 
 
 class Paths:
-    """Knows the mounts of a container and the files of its image."""
+    """Knows the mounts of a container and the files of its image. With `inside`, it sees them where they shall be."""
 
-    def __init__(self, root: Path, mounts: Mapping[str, Path]) -> None:
-        self._root = root
+    def __init__(self, root: Path, mounts: Mapping[str, Path], *, inside: bool = False) -> None:
+        self._root, self._inside = root, inside
         self._mounts = sorted(mounts.items(), key=lambda one: -len(one[0]))
 
     def here(self, path: str) -> Path | None:
-        """Where an absolute path of the container lies; None where neither a mount nor the image has it."""
-        for mounted, folder in self._mounts:
-            if path == mounted or path.startswith(f"{mounted.rstrip('/')}/"):
-                return folder / path[len(mounted) :].lstrip("/")
-        inside = self._root / path.lstrip("/")
-        return inside if path.strip("/") and inside.exists() else None
+        """What the container has at an absolute path, as it sees it; None where neither a mount nor the image has it."""
+        found = self._found(path)
+        return found if found is None or not self._inside else Path(path)
 
     def translated(self, text: str) -> str:
         """The text with every path that is known replaced as a whole."""
@@ -33,3 +30,10 @@ class Paths:
             return found[0] if here is None else str(here)
 
         return _ABSOLUTE.sub(replace, text)
+
+    def _found(self, path: str) -> Path | None:
+        for mounted, folder in self._mounts:
+            if path == mounted or path.startswith(f"{mounted.rstrip('/')}/"):
+                return folder / path[len(mounted) :].lstrip("/")
+        there = self._root / path.lstrip("/")
+        return there if path.strip("/") and there.exists() else None

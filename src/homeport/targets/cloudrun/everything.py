@@ -24,6 +24,7 @@ def everything(google: Google, spec: Spec, names: Names) -> list[Resource]:
             access=Access(isolated=True),
             token=Secret("unused"),
             baked=baked,
+            streamed=True,
         )
         found |= {one.id: one for one in foundations.resources()}
     return [*found.values(), service(google, names.name, names.region, {}), *callers(google, spec, names)]

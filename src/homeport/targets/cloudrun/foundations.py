@@ -60,6 +60,8 @@ class Foundations:
     """The hub's, where one is wanted."""
     baked: bool
     """Whether weights lie in the image; if not, they are read from the bucket at run time."""
+    streamed: bool = False
+    """Whether a streamer reads them, and no mount."""
 
     def resources(self) -> list[Resource]:
         """All of them, with the needs that they have of each other."""
@@ -136,6 +138,9 @@ class Foundations:
             yield names.builder, "roles/storage.objectViewer", "bucket"
         else:
             yield names.runner, "roles/storage.objectViewer", "bucket"
+        if self.streamed:
+            # The streamer asks for the bucket itself first: storage.buckets.get, which no viewer of objects has.
+            yield names.runner, "roles/storage.legacyBucketReader", "bucket"
 
     def _grant(self, account_id: str, role: str, where: str) -> Grant:
         names, project = self.names, self.names.project

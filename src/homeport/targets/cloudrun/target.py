@@ -29,6 +29,7 @@ from homeport.targets.cloudrun.model import Chosen, start_of, way_of
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.preflight import Asked, Findings, Gate, Verdict, preflight
 from homeport.targets.cloudrun.weights import ADAPTERS, MODEL, CloudWeights
+from homeport.targets.cloudrun.why import newest_explained
 
 if TYPE_CHECKING:
     from homeport.cold_start import ColdStart
@@ -79,6 +80,7 @@ class CloudRunTarget:
             access=self.spec.access,
             token=self.token.value if self.token else None,
             baked=self.baked,
+            streamed=self.way == "stream",
         )
 
     @property
@@ -215,7 +217,9 @@ class CloudRunTarget:
             marks=self._marks(),
         )
         self._check_cache()
-        return service(self.google, names.name, names.region, body(wanted), after=tuple(after))
+        return service(
+            self.google, names.name, names.region, body(wanted), after=tuple(after), explain=self._why
+        )
 
     def resources(self) -> list[Resource]:
         """Everything that shall exist."""
@@ -304,6 +308,9 @@ class CloudRunTarget:
             network=settings.network or "",
             gates=self.gates,
         )
+
+    async def _why(self) -> HomeportError:
+        return await newest_explained(self.google, self.names.service, self.chosen.engine)
 
     def _marks(self) -> dict[str, str | Ref | Joined]:
         launch = self.launch

@@ -16,11 +16,13 @@ from homeport.errors import EngineFailed, HomeportError, OperationFailed, PortTa
 from homeport.google import Google
 from homeport.targets.cloudrun.logs import last_lines, logs
 
-__all__ = ["Row", "cause", "explain", "last_lines", "likely", "logs", "rows"]
+__all__ = ["Row", "cause", "explain", "last_lines", "likely", "logs", "newest_explained", "rows"]
 
 _LINES = 50
 """As many lines are read; a traceback is long, and its cause stands early."""
 _SHOWN = 8
+_WIDEST = 300
+"""Characters of a line that are shown."""
 _GOOGLES_PROBE_S = 240
 _FAILED = "CONDITION_FAILED"
 _UNTOLD = re.compile(r"(?:: | \()\?(?:\)|(?=$|[;,]))")
@@ -75,14 +77,12 @@ def rows() -> tuple[Row, ...]:
 
 
 async def cause(google: Google, path: str, error: HomeportError, engine: str) -> HomeportError:
-    """What the failed deployment of the service at `path` comes from; `error` itself where nothing more is known."""
+    """What the failed deployment of the service `path` comes from; `error` itself where nothing more is known."""
     try:
-        service = await google.get("run", path)
+        service = await google.get("run", f"v2/{path}")
         if service.get("terminalCondition", {}).get("state") != _FAILED:
             return error
-        newest = service.get("latestCreatedRevision", "").rpartition("/")[2]
-        revision = await google.get("run", f"{path}/revisions/{newest}") if newest else None
-        return await explain(google, service, revision, engine)
+        return await newest_explained(google, path, engine)
     except HomeportError:
         return error
 
@@ -116,6 +116,14 @@ async def explain(
     title = f"the revision {which} of {name}" if which else name
     found.args = (f"{title} did not come up: {found}{said}",)
     return found
+
+
+async def newest_explained(google: Google, path: str, engine: str) -> HomeportError:
+    """The same for the service `path`, `projects/…`, as it is. Raises what asking for it raises."""
+    service = await google.get("run", f"v2/{path}")
+    short = _last(service.get("latestCreatedRevision", ""))
+    revision = await google.get("run", f"v2/{path}/revisions/{short}") if short else None
+    return await explain(google, service, revision, engine)
 
 
 def likely(evidence: Evidence) -> HomeportError:
@@ -216,7 +224,8 @@ def _facts(
 def _said(lines: Sequence[str]) -> str:
     if not lines:
         return "; it wrote nothing"
-    return "".join(f"\n  {line}" for line in ("its last lines:", *lines[-_SHOWN:]))
+    shown = [line if len(line) <= _WIDEST else f"{line[:_WIDEST]}…" for line in lines[-_SHOWN:]]
+    return "".join(f"\n  {line}" for line in ("its last lines:", *shown))
 
 
 def _last(name: str) -> str:
