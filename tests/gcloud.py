@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,14 @@ class Served:
     folder: Path
     inside: str = ""
     """The address of those who are within the project's networks, if one was asked for."""
+    program: str = FOUND or ""
+    """The gcloud that is run."""
 
     @property
     def within(self) -> Served:
         """The same, used from within the project's networks."""
         assert self.inside
-        return Served(self.inside, self.folder)
+        return replace(self, url=self.inside)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -60,10 +62,9 @@ class Served:
 
     def gcloud(self, *arguments: str, code: int = 0, caller: str = "") -> Said:
         """What gcloud says to `caller`, the owner by default; it must exit with `code`."""
-        assert FOUND
         another = {"CLOUDSDK_AUTH_ACCESS_TOKEN": f"rehearsal.{caller}"} if caller else {}
         ended = subprocess.run(
-            [FOUND, *arguments], cwd=self.folder, env={**self.environment, **another}, capture_output=True,
+            [self.program, *arguments], cwd=self.folder, env={**self.environment, **another}, capture_output=True,
             text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         said = Said(ended.returncode, ended.stdout, ended.stderr)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -16,9 +18,10 @@ SERVICES = (
 
 
 @pytest.fixture(scope="module")
-def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def rehearsal(tmp_path_factory: pytest.TempPathFactory, gcloud_folder: Path) -> Iterator[Served]:
     """A rehearsal whose APIs gcloud itself has enabled."""
-    with served(tmp_path_factory.mktemp("gcloud")) as found:
+    with served(tmp_path_factory.mktemp("gcloud")) as begun:
+        found = replace(begun, program=str(gcloud_folder / "gcloud"))
         found.gcloud("services", "enable", *(f"{service}.googleapis.com" for service in SERVICES))
         yield found
 

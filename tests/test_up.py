@@ -48,7 +48,8 @@ def processes_of(user: User) -> list[int]:
 
 
 def test_the_real_gemma_is_served_verified_and_answers(user: User, real_weights: Mapping[str, Path]) -> None:
-    user.write(spec("gemma-3-270m-pt", more=f'weights = "file:{real_weights["gemma-3-270m-pt"]}"'))
+    more = f'weights = "file:{real_weights["gemma-3-270m-pt"]}"'
+    user.write(spec("gemma-3-270m-pt", more=f"{more}\n[engine]\ncontext = 1024\nparallel = 2"))
     up = user.run("up", "--yes", "--json")
     report = up.json["report"]
     assert report["passed"]

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -22,6 +23,7 @@ _SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 """Not handed to engines: they load what is on disk."""
 _CLOCK_SLACK_S = 2.0
 """The system computes start times from a clock that may be corrected."""
+_LOOK_S = 0.2
 
 
 def start(
@@ -138,7 +140,11 @@ def end(processes: Iterable[psutil.Process], *, patience_s: float = 10.0) -> Non
                 process.send_signal(number)
             except psutil.Error:
                 continue
-        _, waiting = psutil.wait_procs(waiting, timeout=patience_s)
+        until = time.monotonic() + patience_s
+        while waiting and time.monotonic() < until:
+            _, waiting = psutil.wait_procs(waiting, timeout=_LOOK_S)
+            # What has ended stays a zombie where its parent does not ask for it, as the first process of many containers.
+            waiting = [process for process in waiting if _runs(process)]
         if not waiting:
             return
 
