@@ -7,12 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from conftest import FETCHED, ROOT, User
+from conftest import FETCHED, ROOT, TAUGHT, User
 from gcloud import FOUND, REASON, served
+from homeport.resources.processes import free_port
 
 BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 
@@ -37,24 +39,46 @@ def pattern(lines: list[str]) -> str:
     return "".join(parts)
 
 
+def shell(command: str, folder: Path, env: Mapping[str, str] | None = None) -> str:
+    """What a command prints, to both its streams; it must end well."""
+    ran = subprocess.run(
+        command,
+        shell=True,
+        cwd=folder,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert ran.returncode == 0, f"$ {command}\n{ran.stdout}"
+    return ran.stdout
+
+
 def test_the_quickstart_is_true(user: User, real_weights: object, monkeypatch: pytest.MonkeyPatch) -> None:
     user.home.mkdir(parents=True)
     shutil.copytree(FETCHED / "weights", user.home / "weights", copy_function=os.link)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     for command, expected in steps(ROOT / "docs" / "quickstart.md"):
-        ran = subprocess.run(
-            command,
-            shell=True,
-            cwd=user.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            timeout=240,
-        )
-        assert ran.returncode == 0, f"$ {command}\n{ran.stdout}"
-        assert re.fullmatch(pattern(expected), ran.stdout.rstrip("\n") + "\n"), f"$ {command}\n{ran.stdout}"
+        said = shell(command, user.folder)
+        assert re.fullmatch(pattern(expected), said.rstrip("\n") + "\n"), f"$ {command}\n{said}"
+
+
+def test_the_lab_is_as_it_is_told(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copyfile(TAUGHT, user.folder / TAUGHT.name)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    port = free_port("127.0.0.1")
+    try:
+        for command, expected in steps(ROOT / "docs" / "lab.md"):
+            said = shell(command.replace(" rehearse ", f" rehearse --port {port} "), user.folder)
+            told = re.sub(r"\n+", "\n", said)
+            assert re.fullmatch(pattern(expected), told.rstrip("\n") + "\n" if told else ""), (
+                f"$ {command}\n{told}"
+            )
+    finally:
+        user.run("rehearse", "stop")
 
 
 def test_the_examples_of_fit_are_true(user: User) -> None:
@@ -67,20 +91,8 @@ def test_the_examples_of_fit_are_true(user: User) -> None:
 def test_the_example_of_the_rehearsal_is_true(tmp_path: Path) -> None:
     with served(tmp_path) as rehearsal:
         for command, expected in steps(ROOT / "docs" / "rehearsal.md"):
-            ran = subprocess.run(
-                command.replace("python ", f"{sys.executable} {ROOT / 'docs' / 'examples'}{os.sep}"),
-                shell=True,
-                cwd=tmp_path,
-                env=rehearsal.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-                timeout=120,
-            )
-            assert ran.returncode == 0, f"$ {command}\n{ran.stdout}"
-            said = re.sub(r"\n+", "\n", ran.stdout)
+            here = command.replace("python ", f"{sys.executable} {ROOT / 'docs' / 'examples'}{os.sep}")
+            said = re.sub(r"\n+", "\n", shell(here, tmp_path, rehearsal.environment))
             assert re.fullmatch(pattern(expected), said), f"$ {command}\n{said}"
 
 

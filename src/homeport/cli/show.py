@@ -18,6 +18,8 @@ from homeport.verify import Outcome, Report, Result
 _SIGNS = {Kind.CREATE: "+", Kind.UPDATE: "~", Kind.REPLACE: "-/+", Kind.DELETE: "-", Kind.NONE: " "}
 _VERBS = {Kind.CREATE: "create", Kind.UPDATE: "change", Kind.REPLACE: "replace", Kind.DELETE: "delete"}
 _MARKS = {Outcome.PASSED: "✓", Outcome.FAILED: "✗", Outcome.SKIPPED: "–"}
+_MOST_SAME = 5
+"""More things than these that stay as they are have one line together."""
 _WIDEST = 44
 """Columns that a path may have before those below it are no longer aligned with it."""
 
@@ -27,9 +29,12 @@ def plan_text(plan: Plan) -> str:
     where = "on this machine" if plan.target == "local" else f"on {plan.target}"
     lines = [f"{plan.name} {where}", *([pairs(dict(plan.facts))] if plan.facts else []), ""]
     width = max((len(_SIGNS[action.kind]) for action in plan.actions), default=0)
-    for action in plan.actions:
+    same = [action for action in plan.actions if action.kind is Kind.NONE]
+    for action in plan.actions if len(same) <= _MOST_SAME else plan.pending:
         lines.append(f"  {_SIGNS[action.kind]:{width}} {action.resource.id}: {action.summary}")
         lines += [f"{'':{width + 5}}{line}" for line in _changes(action.changes)]
+    if len(same) > _MOST_SAME:
+        lines.append(f"  {'':{width}} {len(same)} things are as they shall be")
     lines += [f"  note: {warning}" for warning in plan.warnings]
     lines += [f"  in the way: {problem}" for problem in plan.problems]
     counts = Counter(action.kind for action in plan.pending)

@@ -241,7 +241,10 @@ class CloudRunTarget:
         )
         warnings = [f"{one.subject}: {one.text}" for one in findings.warnings]
         if findings.unchecked:
-            warnings.append("not checked: " + ", ".join(one.subject for one in findings.unchecked))
+            unseen = ", ".join(one.subject for one in findings.unchecked)
+            later = any(action.resource.id == self.foundations.apis.id for action in plan.pending)
+            when = "; `up` looks again once the APIs are on, before it makes anything else"
+            warnings.append(f"not checked: {unseen}{when if later else ''}")
         if self.spec.access.isolated:
             warnings.append(
                 "isolated: no way in but from its network, and none out but to Google's restricted addresses; "
