@@ -137,6 +137,13 @@ def test_an_unchanged_image_is_there_and_is_not_built_again(here: Place) -> None
 
 
 @pytest.mark.parametrize(
+    ("size", "machine"), [(3 * 2**30, "E2_HIGHCPU_8"), (9 * 2**30, "E2_HIGHCPU_32"), (0, "E2_HIGHCPU_32")]
+)
+def test_the_builds_machine_can_load_the_model_and_is_no_larger_than_that(size: int, machine: str) -> None:
+    assert ollama_recipe(base=BASE, model_name="m", weights="gemma4:e2b", size=size).machine == machine
+
+
+@pytest.mark.parametrize(
     "other",
     [
         {"base": "ollama/ollama:0.33.2"},

@@ -50,6 +50,8 @@ class Up:
     """Ids of what was made or changed."""
     report: Report | None
     """Of the new revision; None where nothing had to be released."""
+    public: bool
+    """Whether anybody may call it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +125,7 @@ class Deployment:
             plan=plan,
             changed=tuple(changed),
             report=reports[-1] if reports else None,
+            public=self.spec.access.public,
         )
 
     async def _look_again(

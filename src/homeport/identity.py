@@ -38,7 +38,7 @@ def refused_as(status: int, who: str) -> str:
     if status == 403:
         return (
             f"you are {you}, who lacks {INVOKER} on the service: [access] callers in homeport.toml names who may "
-            f'call it, as in callers = ["{member}"], and `homeport up` grants it'
+            f'call it, as in callers = ["{member}"], and `homeport up --on cloudrun` grants it'
         )
     if status == 404:
         return (

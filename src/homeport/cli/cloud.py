@@ -125,7 +125,10 @@ def up(
         "report": came.report.as_json() if came.report else None,
     }
     terminal.result(f"{came.endpoint.base_url}  {came.endpoint.model}", data)
-    terminal.say("it is private: `homeport proxy` opens a local port to it for any OpenAI client")
+    if came.public:
+        terminal.say("it is public: anybody on the internet may use it, and you pay")
+    else:
+        terminal.say("it is private: `homeport proxy` opens a local port to it for any OpenAI client")
     return came
 
 

@@ -104,7 +104,7 @@ class Pipeline:
         if things.all(Release):
             notes.append(
                 f"Not done here: the proof. A first revision serves at once{_whom(things)}; a later one has no traffic, "
-                f"and is reached under the tag {CANDIDATE}, until `homeport up` has verified it, which finds nothing "
+                f"and is reached under the tag {CANDIDATE}, until `homeport up --on cloudrun` has verified it, which finds nothing "
                 "else to do."
             )
         return head("cloudbuild", *notes)

@@ -111,8 +111,8 @@ def _head(things: Things) -> str:
         )
     if things.all(Release):
         notes.append(
-            "Not made here: the proof. `homeport up` verifies a revision before it has traffic; run `homeport verify`, "
-            "or `homeport up`, which finds nothing else to do."
+            "Not made here: the proof. `homeport up` verifies a revision before it has traffic; run `homeport verify "
+            "--on cloudrun`, or `homeport up --on cloudrun`, which finds nothing else to do."
         )
     return head("gcloud", *notes)
 

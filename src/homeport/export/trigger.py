@@ -132,7 +132,7 @@ def _set_up(things: Things) -> str:
     ]
     if things.all(SecretVersion):
         notes.append(
-            f"{TOKEN} is the secret that `up` itself keeps the hub's token in: run `homeport up` once from a machine that has "
+            f"{TOKEN} is the secret that `up` itself keeps the hub's token in: run `homeport up --on cloudrun` once from a machine that has "
             f"the token before the triggers can; cloudrun.hub_token must be env:{TOKEN}."
         )
     return script(things.project, head("trigger", *notes), lines)

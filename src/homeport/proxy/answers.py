@@ -73,7 +73,9 @@ async def explained(endpoint: Endpoint, status: int, text: str) -> Answer:
     """What Cloud Run refused, and what to do about it: to OpenAI clients its own page says nothing."""
     said = f"the service refused ({status}): {words_of(text)[:200]}"
     if status in {429, 503}:
-        hint = f"{endpoint.name} had nothing free for as long as was waited: `homeport logs` and `homeport status`"
+        hint = (
+            f"{endpoint.name} had nothing free for as long as was waited: `homeport logs --on cloudrun` tells"
+        )
     elif status == 413:
         hint = TOO_LARGE
     else:

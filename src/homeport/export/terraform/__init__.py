@@ -114,7 +114,7 @@ def _notes(things: Things) -> list[str]:
         (
             "Makes in Google Cloud what `homeport up --on cloudrun` makes, each thing with the label homeport="
             f"{things.name}. It begins with nothing: what is there already, Terraform does not know of. After it,"
-            " `homeport up` finds nothing to do but the proof."
+            " `homeport up --on cloudrun` finds nothing to do but the proof."
         )
     ]
     secrets = [one.secret_id for one in things.all(SecretVersion)]

@@ -30,8 +30,9 @@ _WORKSPACE = "/workspace"
 _SECONDS = 7200
 _DISK_GB = 200
 _LARGE = "E2_HIGHCPU_32"
-"""32 GB of memory: the build loads the model once."""
 _SMALL = "E2_HIGHCPU_8"
+_FITS_SMALL = 4 * 2**30
+"""Bytes of weights that the small one, with 8 GB of memory, can load; the large one has 32 GB, and new projects' quota may refuse it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,13 +122,14 @@ def ollama_recipe(
     template: str = "",
     parameters: Mapping[str, str] = {},
     serving: Mapping[str, str] = {},
+    size: int = 0,
 ) -> Recipe:
     """
     Ollama with one model in it, called `model_name`: a tag of Ollama's library, or a GGUF of one's own.
 
     The build asks the server until it answers, brings the model, has it shown and loads it once. `template` and
     `parameters` are a Modelfile's, and need a GGUF or change the library's model. `serving` are texts by their path
-    in the image.
+    in the image. `size` is the weights' in bytes, 0 where it is not known: the build's machine must load them.
     """
     own = isinstance(weights, Gguf)
     known_as = weights.digest if isinstance(weights, Gguf) else f"ollama:{weights}"
@@ -155,7 +157,7 @@ def ollama_recipe(
         base=base,
         labels=labels,
         gguf=weights if isinstance(weights, Gguf) else None,
-        machine=_LARGE,
+        machine=_SMALL if 0 < size <= _FITS_SMALL else _LARGE,
     )
 
 
