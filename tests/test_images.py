@@ -21,7 +21,15 @@ from homeport.errors import GatedModel, OperationFailed, SpecError
 from homeport.google import Google
 from homeport.progress import Silent
 from homeport.resources.image import Image
-from homeport.targets.cloudrun.images import Gguf, Recipe, gguf_of, image, ollama_recipe, vllm_recipe
+from homeport.targets.cloudrun.images import (
+    Gguf,
+    Recipe,
+    baking_machine,
+    gguf_of,
+    image,
+    ollama_recipe,
+    vllm_recipe,
+)
 from homeport.weights.manifest import Pin, PinnedFile
 
 DATA = Random(5).randbytes(PIECE + 99)
@@ -140,7 +148,7 @@ def test_an_unchanged_image_is_there_and_is_not_built_again(here: Place) -> None
     ("size", "machine"), [(3 * 2**30, "E2_HIGHCPU_8"), (9 * 2**30, "E2_HIGHCPU_32"), (0, "E2_HIGHCPU_32")]
 )
 def test_the_builds_machine_can_load_the_model_and_is_no_larger_than_that(size: int, machine: str) -> None:
-    assert ollama_recipe(base=BASE, model_name="m", weights="gemma4:e2b", size=size).machine == machine
+    assert baking_machine(size) == machine
 
 
 @pytest.mark.parametrize(

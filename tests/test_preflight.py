@@ -193,6 +193,19 @@ def test_a_bucket_of_somebody_else_says_which_name_to_change() -> None:
     assert "set `name` in homeport.toml" in found.hint
 
 
+def test_a_bucket_of_another_project_is_not_ours_whatever_its_label_says() -> None:
+    cloud = ready(projects=(Project(), Project(id="other", number="7", owner="else@example.com")))
+    theirs = Google(
+        google_for(cloud, caller="else@example.com").credentials, project="other", transport=Rehearsed(cloud)
+    )
+    act(bucket(theirs, "home", ASKED.bucket, "us-central1").create({}, Silent()))
+    lure = [Binding(role="roles/storage.admin", members=(f"user:{OWNER}",))]
+    act(policy.grant(theirs, Guarded(api="storage", path=f"storage/v1/b/{ASKED.bucket}"), lure))
+    found = about(looked(cloud), f"bucket/{ASKED.bucket}")
+    assert found.verdict is Verdict.PROBLEM
+    assert "in another project, whatever its label says" in found.text
+
+
 @pytest.mark.parametrize(
     ("label", "where", "says"),
     [

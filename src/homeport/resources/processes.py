@@ -24,6 +24,8 @@ _SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _CLOCK_SLACK_S = 2.0
 """The system computes start times from a clock that may be corrected."""
 _LOOK_S = 0.2
+_REAPED_S = 1.0
+"""As long is waited for a parent to ask for what has ended."""
 
 
 def start(
@@ -133,7 +135,7 @@ def _runs(process: psutil.Process) -> bool:
 
 def end(processes: Iterable[psutil.Process], *, patience_s: float = 10.0) -> None:
     """End the processes: asked first, after `patience_s` without asking."""
-    waiting = list(processes)
+    waiting, zombies = list(processes), list[psutil.Process]()
     for number in (signal.SIGTERM, signal.SIGKILL):
         for process in waiting:
             try:
@@ -144,9 +146,11 @@ def end(processes: Iterable[psutil.Process], *, patience_s: float = 10.0) -> Non
         while waiting and time.monotonic() < until:
             _, waiting = psutil.wait_procs(waiting, timeout=_LOOK_S)
             # What has ended stays a zombie where its parent does not ask for it, as the first process of many containers.
-            waiting = [process for process in waiting if _runs(process)]
+            zombies += [process for process in waiting if not _runs(process)]
+            waiting = [process for process in waiting if process not in zombies]
         if not waiting:
-            return
+            break
+    psutil.wait_procs(zombies, timeout=_REAPED_S)
 
 
 def port_is_free(host: str, port: int) -> bool:

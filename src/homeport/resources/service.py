@@ -95,8 +95,12 @@ class Service(Rest):
         query = {} if Rest.diff(self, live, outputs) else {"forceNewRevision": "true"}
         google = patient(self.google, outputs, self.needs)
         kept = {"annotations": dict(live["annotations"])} if live.get("annotations") else {}
-        body = {**self._body(outputs), **kept, "traffic": pinned(live), "etag": live["etag"]}
-        changed = await google.patch("run", self.address.path, body, **query)
+        wanted = self._body(outputs)
+        labels = {**live.get("labels", {}), **wanted["labels"]}
+        body = {**wanted, **kept, "labels": labels, "traffic": pinned(live)}
+        # What others have set beside it stays: without a mask the rest would be taken back.
+        query["updateMask"] = ",".join(sorted(body))
+        changed = await google.patch("run", self.address.path, {**body, "etag": live["etag"]}, **query)
         return await self._settled(changed, progress)
 
 

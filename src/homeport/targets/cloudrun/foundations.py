@@ -81,6 +81,11 @@ class Foundations:
         return tuple(one.id for one in self.grants() if f"/{account_id}/" in one.id)
 
     @property
+    def guards(self) -> tuple[str, ...]:
+        """Ids of what keeps our own network closed, and shows it the way to Google."""
+        return tuple(one.id for one in self._own_network()) if self.cloudrun.network is None else ()
+
+    @property
     def network(self) -> tuple[str, str]:
         """The network and subnetwork that the service sends through: those named in the file, or our own."""
         if self.cloudrun.network and self.cloudrun.subnetwork:

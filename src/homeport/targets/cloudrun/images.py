@@ -122,14 +122,13 @@ def ollama_recipe(
     template: str = "",
     parameters: Mapping[str, str] = {},
     serving: Mapping[str, str] = {},
-    size: int = 0,
 ) -> Recipe:
     """
     Ollama with one model in it, called `model_name`: a tag of Ollama's library, or a GGUF of one's own.
 
     The build asks the server until it answers, brings the model, has it shown and loads it once. `template` and
     `parameters` are a Modelfile's, and need a GGUF or change the library's model. `serving` are texts by their path
-    in the image. `size` is the weights' in bytes, 0 where it is not known: the build's machine must load them.
+    in the image.
     """
     own = isinstance(weights, Gguf)
     known_as = weights.digest if isinstance(weights, Gguf) else f"ollama:{weights}"
@@ -157,8 +156,13 @@ def ollama_recipe(
         base=base,
         labels=labels,
         gguf=weights if isinstance(weights, Gguf) else None,
-        machine=_SMALL if 0 < size <= _FITS_SMALL else _LARGE,
+        machine=_LARGE,
     )
+
+
+def baking_machine(size: int) -> str:
+    """The build's machine that can load weights of `size` bytes; 0 where that is not known."""
+    return _SMALL if 0 < size <= _FITS_SMALL else _LARGE
 
 
 def vllm_recipe(*, base: str, files: Mapping[str, str] = {}, environment: Mapping[str, str] = {}) -> Recipe:

@@ -24,7 +24,14 @@ from homeport.spec import CloudRun, Spec
 from homeport.targets.cloudrun.body import MARK, Wanted, body
 from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.hub_token import HubToken
-from homeport.targets.cloudrun.images import MODEL_FILE, Gguf, image, ollama_recipe, vllm_recipe
+from homeport.targets.cloudrun.images import (
+    MODEL_FILE,
+    Gguf,
+    baking_machine,
+    image,
+    ollama_recipe,
+    vllm_recipe,
+)
 from homeport.targets.cloudrun.model import Chosen, start_of, way_of
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.preflight import Asked, Findings, Gate, Verdict, preflight
@@ -182,12 +189,9 @@ class CloudRunTarget:
                 weights = Gguf(origin=stored.uri, file=file)
                 after.append(stored.id)
             recipe = ollama_recipe(
-                base=self.base,
-                model_name=launch.model,
-                weights=weights,
-                serving=launch.files,
-                size=self.chosen.published.size or self._pin_size,
+                base=self.base, model_name=launch.model, weights=weights, serving=launch.files
             )
+            recipe = replace(recipe, machine=baking_machine(self.chosen.published.size or self._pin_size))
         else:
             recipe = vllm_recipe(base=self.base, files=launch.files)
         return image(
@@ -203,7 +207,9 @@ class CloudRunTarget:
     def service(self) -> Rest:
         """The service."""
         names, stored = self.names, self.stored
-        after = [self.foundations.apis.id, *self.foundations.grants_of(names.runner)]
+        foundations = self.foundations
+        # Nothing is served before its way out is what it shall be.
+        after = [foundations.apis.id, *foundations.grants_of(names.runner), *foundations.guards]
         if stored is not None and not self.baked:
             after.append(stored.id)
         after += [adapter.id for adapter in self.weights.adapters.values()]

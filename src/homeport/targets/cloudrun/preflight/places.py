@@ -46,6 +46,10 @@ async def bucket(google: Google, asked: Asked) -> Sequence[Finding]:
     except PermissionDenied as error:
         text = f"a bucket of that name exists, and it is somebody else's or you may not see it: {error}"
         return [problem(subject, text, f"names of buckets are global: {_RENAME}")]
+    project = await google.get("cloudresourcemanager", f"v3/projects/{asked.project}")
+    if f"projects/{live.get('projectNumber')}" != project.get("name"):
+        text = "a bucket of that name exists in another project, whatever its label says"
+        return [problem(subject, text, f"names of buckets are global: {_RENAME}")]
     return [_judged(asked, subject, live, str(live.get("location", "")).lower(), _RENAME)]
 
 
