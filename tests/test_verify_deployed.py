@@ -15,6 +15,7 @@ from conftest import ROOT
 from deployment import google_for
 from homeport import spec
 from homeport.deployed import Deployment
+from homeport.errors import StateError
 from homeport.google import Google
 from homeport.progress import Silent
 from homeport.reconcile import apply, make_plan
@@ -22,7 +23,7 @@ from homeport.rehearsal.behaviours.storage_objects import put_object
 from homeport.rehearsal.cloud import AT_ONCE, Cloud
 from homeport.rehearsal.faults import parse
 from homeport.rehearsal.store import Kept
-from homeport.resources.traffic import Body, Receipt, latest, shares
+from homeport.resources.traffic import Body, Receipt, latest, shares, targets
 from homeport.targets.cloudrun.promise import promise_of
 from homeport.targets.cloudrun.proof import Verifier, endpoint_of
 from homeport.verify import Outcome, Result
@@ -52,13 +53,15 @@ class User:
         (folder / "adapter_model.safetensors").write_bytes(b"of no use but to be carried")
         return {"name": "tone", "source": f"file:{folder}"}
 
-    def deployment(self, google: Google, **engine: Any) -> Deployment:  # Any: values of homeport.toml
+    def deployment(
+        self, google: Google, cloudrun: Any = None, **engine: Any
+    ) -> Deployment:  # Any: values of homeport.toml
         wish = spec.parse(
             {
                 "name": "home",
                 "model": self.model,
                 "engine": {"kind": "vllm", "context": 1024, **engine},
-                "cloudrun": {},
+                "cloudrun": cloudrun or {},
                 "access": {"callers": ["user:friend@example.com"]},
             }
         )
@@ -87,10 +90,12 @@ class User:
 
         return act(work())
 
-    def verified(self, check: str = "weights", **engine: Any) -> Result:  # Any: values of homeport.toml
+    def verified(
+        self, check: str = "weights", cloudrun: Any = None, **engine: Any
+    ) -> Result:  # Any: values of homeport.toml
         async def work() -> Result:
             async with google_for(self.cloud) as google:
-                (result,) = (await self.deployment(google, **engine).verify(only=(check,))).results
+                (result,) = (await self.deployment(google, cloudrun, **engine).verify(only=(check,))).results
                 return result
 
         return act(work())
@@ -150,6 +155,56 @@ def test_weights_that_are_not_whole_in_the_bucket_fail_the_check_that_they_passe
     assert found.evidence["planned"] == before.evidence["planned"], "the file's own weights tell it"
     user.up(lora=lora)
     assert user.verified(lora=lora).outcome is Outcome.PASSED, "as the message says"
+
+
+def test_after_a_rollback_it_is_said_what_serves_and_that_the_file_says_another(user: User) -> None:
+    first, old = user.up(), user.model
+    user.model = user.copied("second")
+    assert user.up() != first
+    assert user.back() == first
+    with pytest.raises(StateError) as caught:
+        user.verified()
+    assert str(caught.value) == f"what serves is {first} with the model first, and the file says second"
+    assert "`homeport up --on cloudrun`" in caught.value.hint
+    user.model = old
+    assert user.verified().outcome is Outcome.PASSED, "as the hint says"
+
+
+def test_other_weights_under_the_same_name_are_told_by_their_digest(user: User) -> None:
+    first = user.up()
+    (user.folder / "first" / "generation_config.json").write_text("{}")
+    with pytest.raises(
+        StateError, match=f"what serves is {first} with the weights [0-9a-f]{{64}}, and the file"
+    ):
+        user.verified()
+    second = user.up()
+    assert (second != first, user.verified().outcome) == (True, Outcome.PASSED)
+
+
+def test_a_file_whose_image_is_not_built_is_not_what_serves(user: User) -> None:
+    first = user.up()
+    with pytest.raises(
+        StateError, match=f"what serves is {first} with the image sha256:.*which is not built"
+    ):
+        user.verified(cloudrun={"image": f"vllm/vllm-openai@sha256:{'0' * 64}"})
+
+
+def test_what_is_verified_is_the_revision_with_the_most_traffic(user: User) -> None:
+    first = user.up()
+    second = user.up(parallel=2)
+
+    async def split() -> None:
+        async with google_for(user.cloud) as google:
+            service = {
+                **await google.get("run", f"v2/{SERVICE}"),
+                "traffic": targets({first: 30, second: 70}),
+            }
+            await google.finish("run", await google.patch("run", f"v2/{SERVICE}", service))
+
+    act(split())
+    assert list(shares(user.service)) == [first, second]
+    assert user.verified("size", parallel=2).outcome is Outcome.PASSED
+    assert user.verified("size").outcome is Outcome.FAILED
 
 
 def test_a_bucket_that_may_not_be_read_is_said_to_be_unread(user: User) -> None:

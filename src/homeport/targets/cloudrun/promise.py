@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from homeport.endpoint import Endpoint
-from homeport.errors import PermissionDenied
+from homeport.errors import PermissionDenied, StateError
 from homeport.reconcile import resolve
 from homeport.resources.stored import StoredWeights
+from homeport.targets.cloudrun.body import MARK
 from homeport.targets.cloudrun.proof import Promise
 from homeport.targets.cloudrun.target import ADAPTED, WEIGHTS, CloudRunTarget
 from homeport.verify import Subject
@@ -55,6 +57,29 @@ async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Promise:
         adapters=tuple(target.weights.adapters),
     )
     return Promise(subject=subject, planned=planned, bucket=bucket)
+
+
+def refuse_other(target: CloudRunTarget, promise: Promise, revision: str, marks: Mapping[str, str]) -> None:
+    """
+    Raises `StateError` where a revision was made for something else than the file says, by its annotations `marks`.
+
+    So it is after a rollback, or before a change of the file is released: checks would only fail one after another.
+    """
+    wanted = (
+        ("model", "the model", promise.subject.endpoint.model),
+        ("weights-source", "weights of", target.source),
+        ("weights", "the weights", promise.subject.weights_digest),
+        ("image", "the image", promise.planned.image_digest or "another, which is not built"),
+    )
+    for key, what, now in wanted:
+        was = marks.get(f"{MARK}{key}", "")
+        # What one side does not tell cannot be compared, and is left to the checks.
+        if was and now and was != now:
+            raise StateError(
+                f"what serves is {revision} with {what} {was}, and the file says {now}",
+                hint="`homeport up --on cloudrun` releases what the file says; after a rollback set the model, or "
+                "whatever else was changed, back in the file",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
