@@ -264,7 +264,7 @@ def test_other_weights_are_seen_by_what_vllm_lists(engine: Engine) -> None:
 def test_weights_that_have_changed_on_disk_fail_the_identity(engine: Engine) -> None:
     failed = outcomes(checked(promised(engine, weights_intact=False)), Outcome.FAILED)
     assert failed == {
-        "identity": "the weights on disk have changed since they were checked: `homeport up` mends them"
+        "identity": "the weights have changed since they were checked: `homeport up` mends them"
     }
 
 

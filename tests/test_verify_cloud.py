@@ -20,7 +20,7 @@ from homeport.google import Binding, Guarded, policy
 from homeport.rehearsal.cloud import AT_ONCE, Cloud
 from homeport.secret import Secret
 from homeport.verify import Outcome, Report, cold
-from homeport.verify.cloud import CLOUD_CHECKS, Deployed, Lent, Planned, verify_deployed
+from homeport.verify.cloud import CLOUD_CHECKS, Bucket, Deployed, Lent, Planned, verify_deployed
 from homeport.verify.cold import Asleep, Measured, NotMeasured, and_cold_start, cold_start, finding
 from scripted_engine import KEY, MODEL, Engine
 
@@ -123,7 +123,7 @@ def deployed(front: Front | None = None, **changes: Any) -> Deployed:
             adapters_annotation="homeport/adapters",
         ),
         sender=front or Front(),
-        bucket_digest=WEIGHTS,
+        bucket=Bucket(digest=WEIGHTS),
         stranger=Lent(token=STRANGER),
         elsewhere=Lent(token=ELSEWHERE),
     )
@@ -164,7 +164,7 @@ DEFECTS: dict[str, tuple[Change, str, str]] = {
     "another image": (lambda d: change(d.revision["containerStatuses"][0], imageDigest="x@sha256:" + "0" * 64), "image", "sha256:000000000000"),
     "other weights": (lambda d: change(d.revision["annotations"], **{ANNOTATION: "0" * 64}), "weights", "made for 000000000000"),
     "no adapter": (lambda d: d.revision["volumes"].pop(), "mount", f"not mounted: {ADAPTER}"),
-    "other adapters": (lambda d: change(d.revision["annotations"], **{"homeport/adapters": "tone=0"}), "weights", "made for tone=0, and the bucket holds tone="),
+    "other adapters": (lambda d: change(d.revision["annotations"], **{"homeport/adapters": "tone=0"}), "weights", "made for tone=0, not for tone="),
     "unnamed weights": (lambda d: d.revision["annotations"].pop(ANNOTATION), "weights", "no weights that it names"),
     "another GPU": (lambda d: change(d.revision["nodeSelector"], accelerator="nvidia-rtx-pro-6000"), "size", "GPU is nvidia-rtx-pro-6000"),
     "no GPU": (lambda d: d.revision["containers"][0]["resources"]["limits"].pop("nvidia.com/gpu"), "size", "GPUs is 0"),
@@ -211,15 +211,15 @@ def test_a_door_that_is_open_is_found_by_its_check_alone(way: str) -> None:
 
 
 def test_weights_that_are_gone_or_changed_in_the_bucket_are_found() -> None:
-    assert outcomes(deployed(bucket_digest=""), Outcome.FAILED).keys() == {"weights"}
-    assert outcomes(deployed(bucket_digest="ef" * 32), Outcome.FAILED).keys() == {"weights"}
+    assert outcomes(deployed(bucket=Bucket()), Outcome.FAILED).keys() == {"weights"}
+    assert outcomes(deployed(bucket=Bucket(digest="ef" * 32)), Outcome.FAILED).keys() == {"weights"}
 
 
 def test_what_cannot_be_looked_at_is_skipped_with_its_reason() -> None:
     one = deployed(
         stranger=Lent(why_none="no service account without grants was given"),
         elsewhere=Lent(),
-        bucket_unread="403",
+        bucket=Bucket(unread="403"),
     )
     one.revision["containerStatuses"].clear()
     found = outcomes(one, Outcome.SKIPPED)

@@ -16,7 +16,7 @@ from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Progress, Silent
 from homeport.reconcile import Halt, Plan, apply, destroy, patient
-from homeport.resources.traffic import Body, Receipt, latest, receipts, shares
+from homeport.resources.traffic import Body, Receipt, foremost, latest, receipts, shares
 from homeport.secret import Secret, resolve
 from homeport.spec import CloudRun, Spec, load
 from homeport.targets.cloudrun import hub_token
@@ -27,7 +27,7 @@ from homeport.targets.cloudrun.logs import logs, starts
 from homeport.targets.cloudrun.model import Chosen, choose, expected_start
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.preflight import Findings
-from homeport.targets.cloudrun.promise import promise_of
+from homeport.targets.cloudrun.promise import promise_of, refuse_other
 from homeport.targets.cloudrun.proof import Promise, Verifier, endpoint_of, least_instances, live, receipt_of
 from homeport.targets.cloudrun.target import ADAPTED, WEIGHTS, CloudRunTarget, names_of, release
 from homeport.targets.cloudrun.why import cause
@@ -165,13 +165,14 @@ class Deployment:
 
         With `cold`, a start from zero is measured after them: nobody may call it for `idle` seconds then, by default
         as long as Cloud Run may keep an idle instance, and two minutes. Raises `NotFound` where nothing is deployed,
-        `HomeportError` for a name that is no check.
+        `StateError` where what serves is not what the file says, `HomeportError` for a name that is no check.
         """
         refuse_unknown(only, [*(check.name for check in CHECKS), *(check.name for check in CLOUD_CHECKS)])
         service = await live(self.google, self.path)
-        serving = next(iter(shares(service)), latest(service))
+        serving = foremost(service) or latest(service)
         wanted = await self._target(Silent())
         promise = await self._promise(wanted, service, "")
+        refuse_other(wanted, promise, serving, await self._marks(service))
         report = await self._verifier(on_result, only).report(promise, service, serving)
         if not cold:
             return report
@@ -264,8 +265,7 @@ class Deployment:
         The service's own template is what was last asked for: after a failed change, or a rollback, something else.
         """
         template: Mapping[str, Any] = service["template"]  # Any: JSON
-        percents = shares(service)
-        name = max(percents, key=percents.__getitem__, default="")
+        name = foremost(service)
         if name:
             template = await self.google.get("run", f"{self.path}/revisions/{name}")
         marks: Mapping[str, str] = template.get("annotations", {})

@@ -72,6 +72,12 @@ class StoredWeights:
         return f"gs://{self.bucket}/{self.prefix}"
 
     @property
+    def digest(self) -> str:
+        """Of the manifest that they will have; '' where their source does not tell the sha256 of every file before."""
+        known = all(file.sha256 for file in self.pin.files)
+        return digest(self.pin.files) if known else ""
+
+    @property
     def build(self) -> dict[str, Any]:  # Any: JSON, and Refs
         """The build that carries them, as Cloud Build takes it. Raises `SpecError` where they are on this machine."""
         job = Job(

@@ -52,6 +52,12 @@ def shares(service: Body) -> dict[str, int]:
     return found
 
 
+def foremost(service: Body) -> str:
+    """The revision with the largest share of the traffic; '' while none has any."""
+    percents = shares(service)
+    return max(percents, key=percents.__getitem__, default="")
+
+
 def receipts(service: Body) -> dict[str, Receipt]:
     """The receipts by revision, oldest first; {} where there are none, or none that can be read."""
     try:

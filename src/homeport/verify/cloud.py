@@ -56,16 +56,30 @@ class Planned:
     """As run.v2 names it."""
     public: bool = False
     zonal_redundancy: bool = False
+    baked: bool = False
+    """Whether the weights lie in the image, so that none are read from a bucket."""
     weights_digest: str = ""
-    """Of the manifest in the bucket; '' where the weights are in the image."""
+    """Of their manifest; '' where neither the source tells it nor whole weights in the bucket."""
     weights_annotation: str = ""
     """The revision's annotation that holds it."""
     prefixes: frozenset[str] = frozenset()
     """The only folders of the bucket that are mounted, without slashes at their ends."""
     adapters: str = ""
-    """The digests of the adapters that lie in the bucket, as the annotation has them; '' where there are none."""
+    """The digests of the adapters, as the annotation has them; '' where there are none, or one's cannot be told."""
     adapters_annotation: str = ""
     """The revision's annotation that holds them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """What lies in the bucket of the weights now."""
+
+    digest: str = ""
+    """Of the manifest of the model's weights; '' where they are not whole."""
+    broken: tuple[str, ...] = ()
+    """Where weights or adapters should lie and are not whole: `gs://BUCKET/PREFIX` of each."""
+    unread: str = ""
+    """Why it could not be looked into; '' where it could."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,10 +96,7 @@ class Deployed:
     sender: Sender
     url: str = ""
     """Where the revision is verified, such as its tag's; '' for the service's own."""
-    bucket_digest: str = ""
-    """Of the manifest that lies in the bucket now; '' where there is none."""
-    bucket_unread: str = ""
-    """Why the bucket was not looked into; '' where it was."""
+    bucket: Bucket = field(default_factory=Bucket)
     stranger: Lent = field(default_factory=Lent)
     """Somebody who may not call it, for the right audience."""
     elsewhere: Lent = field(default_factory=Lent)
@@ -236,26 +247,33 @@ async def image(deployed: Deployed) -> Finding:
 
 async def weights(deployed: Deployed) -> Finding:
     """The weights and adapters that the revision was made for are the planned ones, and lie in the bucket."""
-    planned = deployed.planned
-    if not planned.weights_digest:
+    planned, bucket = deployed.planned, deployed.bucket
+    if planned.baked:
         return skipped("the weights come with the image, whose digest is a check of its own")
     made_for = deployed.revision.get("annotations", {}).get(planned.weights_annotation, "")
-    evidence = {"revision": made_for, "planned": planned.weights_digest, "bucket": deployed.bucket_digest}
     adapted = deployed.revision.get("annotations", {}).get(planned.adapters_annotation, "")
-    if adapted != planned.adapters:
-        was, now = adapted or "no adapters", planned.adapters or "none"
-        return failed(f"the revision was made for {was}, and the bucket holds {now}", **evidence)
-    if made_for != planned.weights_digest:
-        was = f"{made_for[:12]}…" if made_for else "no weights that it names"
-        return failed(f"the revision was made for {was}, not {planned.weights_digest[:12]}…", **evidence)
-    if deployed.bucket_unread:
-        return skipped(
-            f"the revision names them; the bucket was not read: {deployed.bucket_unread}", **evidence
+    evidence = {"revision": made_for, "planned": planned.weights_digest, "bucket": bucket.digest}
+    if bucket.broken:
+        return failed(
+            f"not whole: {', '.join(bucket.broken)}. Its manifest or a file of it is missing or another; "
+            "`homeport up --on cloudrun` brings it again",
+            broken=bucket.broken,
+            **evidence,
         )
-    if not deployed.bucket_digest:
+    # What is not known because the bucket was not read cannot be compared.
+    if adapted != planned.adapters and (planned.adapters or not bucket.unread):
+        was, now = adapted or "no adapters", planned.adapters or "none"
+        return failed(f"the revision was made for {was}, not for {now}", **evidence)
+    if not made_for or (made_for != planned.weights_digest and (planned.weights_digest or not bucket.unread)):
+        was = f"{made_for[:12]}…" if made_for else "no weights that it names"
+        wanted = f", not {planned.weights_digest[:12]}…" if planned.weights_digest else ""
+        return failed(f"the revision was made for {was}{wanted}", **evidence)
+    if bucket.unread:
+        return skipped(f"the revision names them; the bucket was not read: {bucket.unread}", **evidence)
+    if not bucket.digest:
         return failed("there is no manifest of the weights in the bucket", **evidence)
-    if deployed.bucket_digest != planned.weights_digest:
-        return failed(f"the manifest in the bucket is {deployed.bucket_digest[:12]}…, another", **evidence)
+    if bucket.digest != planned.weights_digest:
+        return failed(f"the manifest in the bucket is {bucket.digest[:12]}…, another", **evidence)
     count = len(planned.adapters.split())
     beside = f", and {count} adapter{'s' if count > 1 else ''}" if count else ""
     return passed(
@@ -347,4 +365,13 @@ def _most(deployed: Deployed) -> int | None:
     return min((int(limit) for limit in limits if limit), default=None)
 
 
-__all__ = ["CLOUD_CHECKS", "INGRESS_ALL", "Deployed", "Lent", "Planned", "Sender", "verify_deployed"]
+__all__ = [
+    "CLOUD_CHECKS",
+    "INGRESS_ALL",
+    "Bucket",
+    "Deployed",
+    "Lent",
+    "Planned",
+    "Sender",
+    "verify_deployed",
+]

@@ -27,7 +27,7 @@ async def served_model(subject: Subject) -> Finding:
         return failed(f"the engine has loaded {loaded}, not {subject.weights_path}", **evidence)
     if not subject.weights_intact:
         return failed(
-            "the weights on disk have changed since they were checked: `homeport up` mends them", **evidence
+            "the weights have changed since they were checked: `homeport up` mends them", **evidence
         )
     trouble = await _ill_served(subject, names)
     if trouble:

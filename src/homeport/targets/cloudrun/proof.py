@@ -24,7 +24,7 @@ from homeport.resources.traffic import Body, Receipt
 from homeport.secret import Secret
 from homeport.verify import CHECKS, Finding, Outcome, Report, Result, Subject
 from homeport.verify.check import Check, OnResult, picked
-from homeport.verify.cloud import INGRESS_ALL, Deployed, Lent, Planned, verify_deployed
+from homeport.verify.cloud import INGRESS_ALL, Bucket, Deployed, Lent, Planned, verify_deployed
 from homeport.verify.report import Begun, failed, passed, skipped
 from homeport.verify.run import checked
 
@@ -46,8 +46,7 @@ class Promise:
     subject: Subject
     """Its endpoint has the address under which it is verified."""
     planned: Planned
-    bucket_digest: str
-    """Of the weights that lie in the bucket now; '' for none."""
+    bucket: Bucket
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +131,7 @@ class Verifier:
                 planned=promise.planned,
                 sender=sender,
                 url=promise.subject.endpoint.root_url,
-                bucket_digest=promise.bucket_digest,
+                bucket=promise.bucket,
                 stranger=await _stranger(self.google, self.stranger, origin),
                 elsewhere=await _elsewhere(self.google),
             )

@@ -136,6 +136,12 @@ class CloudRunTarget:
         return self.weights.model
 
     @property
+    def source(self) -> str:
+        """Where the model's weights come from; '' for Ollama's, and for this machine: its paths mean nothing there."""
+        stored = self.stored
+        return f"{stored.pin.source} at {stored.pin.revision}" if stored and stored.folder is None else ""
+
+    @property
     def launch(self) -> Launch:
         """How the engine is started in its container. Raises `SpecError` for settings that it cannot honour."""
         settings, engine = self.spec.engine, module(self.chosen.engine)
@@ -331,8 +337,8 @@ class CloudRunTarget:
         }
         if self.stored is not None:
             marks["weights"] = Ref(self.stored.id, "digest")
-            if self.stored.folder is None:  # A path of this machine means nothing there.
-                marks["weights-source"] = f"{self.stored.pin.source} at {self.stored.pin.revision}"
+            if self.source:
+                marks["weights-source"] = self.source
         adapted = self.weights.adapters_digest
         if adapted is not None:
             marks["adapters"] = adapted
