@@ -13,6 +13,7 @@ import pytest
 from cloud import act
 from google_door import TOKEN, YOU
 from homeport.bearer import HTTPX2_REDIRECTS, REDIRECTS, Bearer
+from homeport.cli.cloud import clients_env
 from homeport.errors import NoCredentials, Refused
 from homeport.google.credentials import Caller, Credentials
 from homeport.google.identity import Token
@@ -257,6 +258,27 @@ def test_variables_for_an_hour_are_not_given_out() -> None:
                 "OPENAI_API_KEY": "unused",
                 "OPENAI_MODEL": MODEL,
             }
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("public", "address", "says"),
+    [
+        (False, "http://127.0.0.1:8384/v1", "while `homeport proxy` runs"),
+        (True, BASE_URL, "anybody may call it"),
+    ],
+)
+def test_clients_are_sent_to_the_proxy_and_to_a_public_endpoint_itself(
+    public: bool, address: str, says: str
+) -> None:
+    async def scene() -> None:
+        async with reached(Service()) as endpoint:
+            variables, proxy, said = clients_env(endpoint, public=public)
+            assert variables["OPENAI_BASE_URL"] == address
+            assert (variables["OPENAI_API_KEY"], variables["OPENAI_MODEL"]) == ("unused", MODEL)
+            assert proxy == "http://127.0.0.1:8384/v1"
+            assert says in said
 
     asyncio.run(scene())
 

@@ -121,6 +121,12 @@ def test_the_whole_life_of_an_endpoint_with_its_model_in_the_image(cloud: OnClou
     assert cloud.run("plan", "--json").json["changes_pending"] is False
     assert "nothing to do" in cloud.run("up", "--yes").err
 
+    clients = cloud.run("env", "--json")
+    assert clients.json == {"OPENAI_BASE_URL": "http://127.0.0.1:8384/v1", "OPENAI_API_KEY": "unused",
+                            "OPENAI_MODEL": "first", "proxy": "http://127.0.0.1:8384/v1",
+                            "service": came["endpoint"]["base_url"]}  # fmt: skip
+    assert "while `homeport proxy` runs" in clients.err
+
     stranger_and_cold_start(cloud, came["report"])
     assert "Paris" in cloud.run("chat", "What is the capital of France?").out
     assert cloud.asked_by("friend@example.com") == 200

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cloud import act, enable
+from cloud import Raw, act, enable
 from deployment import google_for
 from homeport.catalog.cloudrun import Shape
 from homeport.errors import NoCredentials
@@ -36,6 +36,7 @@ from hub import Hub
 
 SMALL = Shape(gpu="nvidia-l4", cpu=4, memory_gib=16)
 READ = ("run", "cloudbilling", "cloudquotas", "orgpolicy", "artifactregistry", "compute")
+COMPUTE = "compute.googleapis.com/compute/v1/projects/rehearsal"
 ASKED = Asked(
     name="home",
     project="rehearsal",
@@ -86,9 +87,9 @@ def test_all_problems_are_told_in_one_run() -> None:
     cloud = ready(projects=(Project(billing=False),), quotas={"CpuAllocPerProjectRegion": 2000})
     cloud.policies.ingress = frozenset(("internal",))
     cloud.policies.locations = frozenset(("europe-west4",))
-    asked = replace(ASKED, max_instances=2, network="nowhere")
+    asked = replace(ASKED, max_instances=2, network="nowhere", subnetwork="nothing")
     assert {"billing", "quota/CpuAllocPerProjectRegion", "policy/run.allowedIngress", "policy/gcp.resourceLocations",
-            "network/nowhere"} <= set(subjects(looked(cloud, asked).problems))  # fmt: skip
+            "network/nowhere", "subnetwork/nothing"} <= set(subjects(looked(cloud, asked).problems))  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -106,9 +107,10 @@ def test_a_check_that_breaks_hides_no_other(check: str) -> None:
         "repository": "artifactregistry.projects.locations.repositories.get",
         "service": "run.projects.locations.services.get",
         "network": "compute.networks.get",
+        "subnetwork": "compute.subnetworks.get",
     }
     cloud = ready()
-    asked = replace(ASKED, network="office")
+    asked = replace(ASKED, network="office", subnetwork="office")
     cloud.faults.append(Fault(method=methods[check], status=500, times=1000))
     findings = looked(cloud, asked)
     broken = {one.subject for one in findings.unchecked} - {"free trial"}
@@ -226,6 +228,84 @@ def test_a_repository_of_another_endpoint_is_a_problem() -> None:
     cloud = ready()
     act(repository(google_for(cloud), "another", "home", "us-central1").create({}, Silent()))
     assert about(looked(cloud), "repository/home").verdict is Verdict.PROBLEM
+
+
+OFFICE = replace(ASKED, network="office", subnetwork="desks")
+SUBNETS = f"{COMPUTE}/regions/us-central1/subnetworks"
+
+
+def with_office(*, cidr: str = "10.9.0.0/26", private_access: bool = True) -> Cloud:
+    """A project with the networks `office` and `cellar`, and the subnetwork `desks` of the first."""
+    cloud = ready()
+
+    async def work() -> None:
+        raw = Raw(cloud)
+        desks = {"name": "desks", "network": "projects/rehearsal/global/networks/office", "ipCidrRange": cidr,
+                 "privateIpGoogleAccess": private_access}  # fmt: skip
+        for path, body in (
+            (f"{COMPUTE}/global/networks", {"name": "office", "autoCreateSubnetworks": False}),
+            (f"{COMPUTE}/global/networks", {"name": "cellar", "autoCreateSubnetworks": False}),
+            (SUBNETS, desks),
+        ):
+            assert (await raw.send("POST", path, body)).status == 200
+
+    act(work())
+    return cloud
+
+
+@pytest.mark.parametrize(
+    ("network", "subnetwork"),
+    [
+        ("office", "desks"),
+        (
+            "projects/rehearsal/global/networks/office",
+            "projects/rehearsal/regions/us-central1/subnetworks/desks",
+        ),
+        (f"https://{COMPUTE}/global/networks/office", f"https://{SUBNETS}/desks"),
+    ],
+)
+def test_a_network_of_ones_own_is_looked_at_with_its_subnetwork(network: str, subnetwork: str) -> None:
+    findings = looked(with_office(), replace(ASKED, network=network, subnetwork=subnetwork))
+    assert findings.problems == ()
+    assert about(findings, f"network/{network}").verdict is Verdict.OK
+    assert "10.9.0.0/26 with Private Google Access" in about(findings, f"subnetwork/{subnetwork}").text
+
+
+def test_a_subnetwork_of_another_network_or_region_or_none_is_a_problem() -> None:
+    cloud = with_office()
+    other = about(looked(cloud, replace(OFFICE, network="cellar")), "subnetwork/desks")
+    assert (other.verdict, other.text) == (Verdict.PROBLEM, "it is of the network office, not of cellar")
+    lent = about(
+        looked(cloud, replace(OFFICE, network="projects/lender/global/networks/office")), "subnetwork/desks"
+    )
+    assert lent.verdict is Verdict.PROBLEM, "two projects may each have an office"
+    none = about(looked(cloud, replace(OFFICE, subnetwork="chairs")), "subnetwork/chairs")
+    assert (none.verdict, none.text) == (Verdict.PROBLEM, "there is no subnetwork chairs in us-central1")
+    assert "gcloud compute networks subnets list --project=rehearsal" in none.hint
+    elsewhere = about(looked(cloud, replace(OFFICE, region="europe-west4")), "subnetwork/desks")
+    assert elsewhere.text == "there is no subnetwork desks in europe-west4"
+    path = "projects/rehearsal/regions/europe-west4/subnetworks/desks"
+    far = about(looked(cloud, replace(OFFICE, subnetwork=path)), f"subnetwork/{path}")
+    assert (far.verdict, "the service would be in us-central1" in far.text) == (Verdict.PROBLEM, True)
+
+
+def test_the_project_of_a_network_may_be_said_by_its_number() -> None:
+    number = Project().number
+    assert about(looked(with_office(), replace(OFFICE, network=f"projects/{number}/global/networks/office")),
+                 "subnetwork/desks").verdict is Verdict.OK  # fmt: skip
+
+
+def test_a_subnetwork_that_reaches_no_api_or_is_too_small_comes_with_the_command() -> None:
+    which = "desks --region=us-central1 --project=rehearsal"
+    shut = about(looked(with_office(private_access=False), OFFICE), "subnetwork/desks")
+    assert shut.verdict is Verdict.PROBLEM
+    assert shut.hint == f"gcloud compute networks subnets update {which} --enable-private-ip-google-access"
+    small = about(looked(with_office(cidr="10.9.0.0/27"), OFFICE), "subnetwork/desks")
+    assert small.verdict is Verdict.PROBLEM
+    assert "10.9.0.0/27" in small.text
+    assert f"gcloud compute networks subnets expand-ip-range {which} --prefix-length=26" in small.hint
+    both = looked(with_office(cidr="10.9.0.0/28", private_access=False), OFFICE)
+    assert subjects(both.problems) == ["subnetwork/desks"] * 2
 
 
 def test_missing_permissions_are_named_with_the_role_that_mends_them() -> None:

@@ -189,3 +189,25 @@ async def endpoint_and_start(file: Path) -> tuple[Endpoint, str]:
 
     async with deployment(file) as one:
         return await one.connect(), await one.cold_start()
+
+
+def clients_env(endpoint: Endpoint, *, public: bool) -> tuple[dict[str, str], str, str]:
+    """
+    What OpenAI clients read to reach a deployed endpoint, the proxy's address for them, and what to do first, in words.
+
+    The variables are the proxy's, since none of them can hold a token that ends after an hour; a `public` endpoint's
+    are its own.
+    """
+    from homeport.cli.proxy import PORT
+    from homeport.proxy import HOST
+
+    through_proxy = endpoint.env(proxy=f"http://{HOST}:{PORT}")
+    address = through_proxy["OPENAI_BASE_URL"]
+    if public:
+        said = f"{endpoint.name} is public: anybody may call it at its own address"
+        return endpoint.env(proxy=endpoint.root_url), address, said
+    said = (
+        f"{endpoint.name} is private: these work while `homeport proxy` runs, which opens {address} "
+        "and adds your identity"
+    )
+    return through_proxy, address, said

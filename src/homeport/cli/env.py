@@ -6,21 +6,36 @@ from pathlib import Path
 
 import click
 
-from homeport.cli.context import App, file_option, json_option, name_argument
+from homeport.cli.context import App, file_option, json_option, name_argument, on_option
 
 
 @click.command("env")
 @name_argument
 @file_option
+@on_option
 @json_option
 @click.pass_obj
-def command(app: App, name: str | None, file: Path, json_output: bool) -> None:
-    """Print what OpenAI clients read: eval "$(homeport env)". The key, if there is one, is printed in clear."""
+def command(app: App, name: str | None, file: Path, on: str, json_output: bool) -> None:
+    """
+    Print what OpenAI clients read: eval "$(homeport env)". The key, if there is one, is printed in clear.
+
+    For a private endpoint on Cloud Run they name the local port that `homeport proxy` opens.
+    """
     import shlex
 
     from homeport import lifecycle
     from homeport.cli.context import meant
 
-    variables = lifecycle.connect(meant(name, file)).env()
+    terminal = app.terminal(json_output=json_output)
+    if on == "cloudrun":
+        from homeport.cli import cloud
+        from homeport.spec import load
+
+        endpoint = lifecycle.run(cloud.endpoint(file))
+        variables, proxy, said = cloud.clients_env(endpoint, public=load(file).access.public)
+        data = {**variables, "service": endpoint.base_url, "proxy": proxy}
+        terminal.say(said)
+    else:
+        data = variables = lifecycle.connect(meant(name, file)).env()
     text = "\n".join(f"export {key}={shlex.quote(value)}" for key, value in variables.items())
-    app.terminal(json_output=json_output).result(text, variables)
+    terminal.result(text, data)

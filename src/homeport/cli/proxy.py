@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
     from homeport.terminal import Terminal
 
-_PORT = 8384
+PORT = 8384
+"""Where it listens unless told otherwise; `homeport env --on cloudrun` names it, too."""
 
 
 @click.command("proxy")
 @file_option
-@click.option("--port", type=click.IntRange(0, 65535), default=_PORT, show_default=True, help="0 for any.")
+@click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 for any.")
 @click.option("--url", help="Any private Cloud Run service, instead of the file's.")
 @click.option("--audience", default="", help="Whom tokens are for, where that is not --url itself.")
 @click.option(

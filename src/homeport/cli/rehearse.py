@@ -14,7 +14,7 @@ _PORT = 8600
 
 
 _PASSED = ("plan", "up", "status", "verify", "chat", "logs", "swap", "rollback", "proxy", "down")
-"""Commands that are run against a rehearsal as `homeport rehearse COMMAND …`."""
+"""Commands that are run against a rehearsal as `homeport rehearse COMMAND …`; its own `env` leaves no room for that of endpoints."""
 
 
 class _Rehearsed(click.Group):

@@ -321,6 +321,7 @@ class CloudRunTarget:
             isolated=access.isolated,
             callers=access.callers,
             network=settings.network or "",
+            subnetwork=settings.subnetwork or "",
             gates=self.gates,
         )
 

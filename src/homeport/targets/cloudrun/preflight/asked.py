@@ -48,6 +48,8 @@ class Asked:
     """Members that may call it, such as `user:YOU@EXAMPLE.COM`."""
     network: str = ""
     """An existing network; '' where one is made."""
+    subnetwork: str = ""
+    """Its subnetwork in the region; '' where one is made."""
     needs: frozenset[str] = frozenset(("foundations", "build", "weights", "service", "network", "secret"))
     """For what permissions are needed: names of `permissions.toml`."""
     gates: tuple[Gate, ...] = ()

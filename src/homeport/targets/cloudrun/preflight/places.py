@@ -10,7 +10,7 @@ from homeport.errors import ApiDisabled, NotFound, PermissionDenied
 from homeport.google import Google
 from homeport.resources.rest import LABEL
 from homeport.targets.cloudrun.preflight.asked import Asked
-from homeport.targets.cloudrun.preflight.finding import Finding, not_checked, ok, problem, unseen
+from homeport.targets.cloudrun.preflight.finding import Finding, ok, problem, unseen
 
 _RENAME = "set `name` in homeport.toml to another one: all names follow from it and the project's"
 
@@ -80,26 +80,6 @@ async def service(google: Google, asked: Asked) -> Sequence[Finding]:
     except ApiDisabled:
         return [ok(subject, "there are no services: the API is off, and `up` enables it")]
     return [_judged(asked, subject, live, asked.region, _RENAME)]
-
-
-async def network(google: Google, asked: Asked) -> Sequence[Finding]:
-    """Whether a network that the file names is there."""
-    if not asked.network:
-        return []
-    subject, last = f"network/{asked.network}", asked.network.rpartition("/")[2]
-    path = (
-        asked.network
-        if asked.network.startswith("projects/")
-        else f"projects/{asked.project}/global/networks/{last}"
-    )
-    try:
-        await google.get("compute", f"compute/v1/{path}")
-    except NotFound:
-        hint = f"`gcloud compute networks list --project={asked.project}` shows them; without cloudrun.network one is made"
-        return [problem(subject, f"there is no network {asked.network}", hint)]
-    except ApiDisabled as error:
-        return [not_checked(subject, f"its API is off: {error}", error.hint)]
-    return [ok(subject, "it is there")]
 
 
 def _judged(

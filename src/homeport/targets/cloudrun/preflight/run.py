@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from homeport.errors import HomeportError, NoCredentials
 from homeport.google import Google
-from homeport.targets.cloudrun.preflight import gate, permissions, places, policies, project, quotas
+from homeport.targets.cloudrun.preflight import gate, networks, permissions, places, policies, project, quotas
 from homeport.targets.cloudrun.preflight.asked import Asked
 from homeport.targets.cloudrun.preflight.finding import Finding, Findings, not_checked, ok, problem, unseen
 
@@ -35,7 +35,8 @@ CHECKS = (
     Check("bucket", places.bucket),
     Check("repository", places.repository),
     Check("service", places.service),
-    Check("network", places.network),
+    Check("network", networks.network),
+    Check("subnetwork", networks.subnetwork),
     Check("hub", gate.gate),
 )
 

@@ -1,0 +1,97 @@
+"""The network and subnetwork that a file names: they are looked at only, and never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network
+from typing import Any
+
+from homeport.errors import ApiDisabled, NotFound
+from homeport.google import Google
+from homeport.targets.cloudrun.preflight.asked import Asked
+from homeport.targets.cloudrun.preflight.finding import Finding, ok, problem, unseen
+
+_LONGEST_PREFIX = 26
+"""Of a range that Direct VPC egress takes. See https://docs.cloud.google.com/run/docs/configuring/vpc-direct-vpc."""
+_ANOTHER = "set cloudrun.network and cloudrun.subnetwork to a pair that goes together"
+
+
+async def network(google: Google, asked: Asked) -> Sequence[Finding]:
+    """Whether a network that the file names is there."""
+    if not asked.network:
+        return []
+    subject = f"network/{asked.network}"
+    try:
+        await google.get("compute", f"compute/v1/{_network_path(asked)}")
+    except NotFound:
+        hint = f"`gcloud compute networks list --project={asked.project}` shows them; without cloudrun.network one is made"
+        return [problem(subject, f"there is no network {asked.network}", hint)]
+    except ApiDisabled as error:
+        return [unseen(subject, error)]
+    return [ok(subject, "it is there")]
+
+
+async def subnetwork(google: Google, asked: Asked) -> Sequence[Finding]:
+    """Whether a subnetwork that the file names is of that network, in the region, large enough, and reaches Google."""
+    if not asked.subnetwork:
+        return []
+    subject, path = f"subnetwork/{asked.subnetwork}", _subnetwork_path(asked)
+    _, project, _, region, _, name = path.split("/")
+    if region != asked.region:
+        text = f"it is in {region}, the service would be in {asked.region}"
+        return [problem(subject, text, "set cloudrun.subnetwork to one in the region, or cloudrun.region")]
+    try:
+        live = await google.get("compute", f"compute/v1/{path}")
+    except NotFound:
+        hint = (
+            f"`gcloud compute networks subnets list --project={project} --filter=region:{region}` shows them"
+        )
+        return [problem(subject, f"there is no subnetwork {name} in {region}", hint)]
+    except ApiDisabled as error:
+        return [unseen(subject, error)]
+    return _judged(asked, subject, live, f"{name} --region={region} --project={project}") or [
+        ok(subject, f"it is there, {live['ipCidrRange']} with Private Google Access")
+    ]
+
+
+def _judged(asked: Asked, subject: str, live: Mapping[str, Any], which: str) -> list[Finding]:  # Any: JSON
+    """What is wrong with it. `which` is how gcloud is told which one is meant."""
+    found = []
+    if not _is_at(str(live.get("network", "")), _network_path(asked)):
+        text = (
+            f"it is of the network {str(live.get('network', '')).rpartition('/')[2]}, not of {asked.network}"
+        )
+        found.append(problem(subject, text, _ANOTHER))
+    if not live.get("privateIpGoogleAccess"):
+        text = "Private Google Access is off, and all traffic goes through it: that to Google's APIs and the bucket, too"
+        hint = f"gcloud compute networks subnets update {which} --enable-private-ip-google-access"
+        found.append(problem(subject, text, hint))
+    cidr = live.get("ipCidrRange")
+    if not cidr or IPv4Network(cidr).prefixlen > _LONGEST_PREFIX:
+        text = f"its range is {cidr or 'not of IPv4'}, and Direct VPC egress wants a /{_LONGEST_PREFIX} or larger"
+        hint = (
+            f"gcloud compute networks subnets expand-ip-range {which} --prefix-length={_LONGEST_PREFIX}"
+            " (or set cloudrun.subnetwork to a larger one)"
+        )
+        found.append(problem(subject, text, hint))
+    return found
+
+
+def _network_path(asked: Asked) -> str:
+    short = asked.network.partition("/compute/v1/")[2] or asked.network
+    if short.startswith("projects/"):
+        return short
+    return f"projects/{asked.project}/global/networks/{short.rpartition('/')[2]}"
+
+
+def _subnetwork_path(asked: Asked) -> str:
+    short = asked.subnetwork.partition("/compute/v1/")[2] or asked.subnetwork
+    if short.startswith("projects/") and short.count("/") == 5:
+        return short
+    return f"projects/{asked.project}/regions/{asked.region}/subnetworks/{short.rpartition('/')[2]}"
+
+
+def _is_at(link: str, path: str) -> bool:
+    """Whether a link leads to `path`, whose project may be said by its number, where links have its id."""
+    there, wanted = link.partition("/compute/v1/")[2].split("/"), path.split("/")
+    return there[2:] == wanted[2:] and (there[1:2] == wanted[1:2] or wanted[1].isdigit())
