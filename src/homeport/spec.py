@@ -173,7 +173,7 @@ class Access(_Table):
     anyone_may_spend_my_money: bool = False
     """The second key to a public endpoint."""
     isolated: bool = False
-    """No way in but from your network, and no way out but to Google's restricted addresses."""
+    """No way in but from your network, and no way out but to Google's restricted addresses; out of a network that you name, what it lets."""
     encryption_key: str | None = Field(
         default=None,
         pattern=r"^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$",
