@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -213,7 +214,9 @@ class _Chooser:
             # Whether the hub gives the files is a question of its own, which preflight asks.
             pin = self.store.pinned(source, format_) or self._hub(source).look(format_)
             repo = source.removeprefix("hf:").partition("@")[0].partition(":")[0]
-            return Pinned(pin=pin, folder=None, prefix=f"{kind}/{repo}/{pin.revision}")
+            # One commit has many a GGUF, and each has a manifest of its own.
+            which = f"-{_short_digest(pin)}" if format_ == "gguf" else ""
+            return Pinned(pin=pin, folder=None, prefix=f"{kind}/{repo}/{pin.revision}{which}")
         manifest = self.store.ensure(source, format_, self.progress)
         return Pinned(
             pin=manifest.pin,
@@ -243,6 +246,12 @@ class _Chooser:
         parsed = parse(source, base=self.spec_file.parent)
         assert isinstance(parsed, HubSource)
         return replace(parsed, token=self.token)
+
+
+def _short_digest(pin: Pin) -> str:
+    """Stands for which files of a commit were pinned."""
+    paths = "\n".join(sorted(file.path for file in pin.files))
+    return hashlib.sha256(paths.encode()).hexdigest()[:12]
 
 
 def _engine(spec: Spec, found: Subject) -> str:
