@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
 import urllib.error
 from collections.abc import Iterator
+from dataclasses import replace
 from email.message import Message
 from pathlib import Path
 from random import Random
@@ -131,6 +133,19 @@ def test_a_file_that_is_not_there_is_named(here: Place, tmp_path: Path) -> None:
     ran = run(here, tmp_path, Job(origin=f"hf:org/name@{commit}", goal=str(tmp_path), files=(FILE,)))
     assert ran.returncode == WeightsError.exit_code
     assert f"homeport: the hub has no {FILE.path} in org/name at {commit} (HTTP 404)" in ran.stdout
+
+
+def test_a_disk_that_is_full_ends_it_at_once_and_in_words(here: Place, tmp_path: Path) -> None:
+    waiting = replace(FILE, path="b/model.gguf")
+    commit = here.hub.push("org/two", {FILE.path: DATA, waiting.path: DATA})
+    for file in (FILE, waiting):
+        (tmp_path / file.path).parent.mkdir()
+    (tmp_path / f"{FILE.path}.part").symlink_to("/dev/full")
+    os.mkfifo(tmp_path / f"{waiting.path}.part")  # Nobody reads it: this file never ends by itself.
+    ran = run(here, tmp_path, Job(origin=f"hf:org/two@{commit}", goal=str(tmp_path), files=(FILE, waiting)))
+    assert ran.returncode == 1
+    assert "homeport: the files could not be brought: OSError: [Errno 28] No space left" in ran.stdout
+    assert "Traceback" not in ran.stdout + ran.stderr
 
 
 def test_a_hub_out_of_reach_is_told_and_waited_for_no_longer_than_said(here: Place, tmp_path: Path) -> None:

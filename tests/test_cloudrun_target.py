@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from cloud import act, things
 from conftest import ROOT, TAUGHT
@@ -37,6 +38,8 @@ from homeport.resources.traffic import Body, Receipt, receipts, shares
 from homeport.targets.cloudrun.model import Chosen, choose, expected_start
 from homeport.targets.cloudrun.preflight import Findings
 from homeport.targets.cloudrun.target import CloudRunTarget
+from homeport.weights.manifest import digest
+from homeport.weights.source import parse
 
 FOLDER = ROOT / "tests" / "models" / "gemma-4-taught"
 WAYS = {"ollama": TAUGHT, "vllm": FOLDER}
@@ -338,6 +341,46 @@ def test_ollama_refuses_adapters_and_says_why(tmp_path: Path) -> None:
     wanted = Deployer("ollama").wanted(lora=[adapter(tmp_path / "tone")])
     with pytest.raises(SpecError, match="loads the whole of it anew"):
         asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+
+
+@pytest.mark.parametrize(
+    ("path", "short"),
+    [("tone, of mine", "tone-of-mine"), ("sub/..", "home"), ("sub/.", "home"), ("sub/ü", "home")],
+)
+def test_a_folder_of_any_name_lies_in_a_bucket_under_a_plain_one(
+    tmp_path: Path, path: str, short: str
+) -> None:
+    model = tmp_path / path
+    (tmp_path / "sub").mkdir()
+    shutil.copytree(FOLDER, model, dirs_exist_ok=True)
+    wanted = Deployer("vllm").wanted().model_copy(update={"model": f"file:{tmp_path}/{path}"})
+    chosen = _chosen(wanted).chosen
+    assert chosen.pinned is not None
+    assert chosen.pinned.prefix == f"models/own/{short}/{digest(chosen.pinned.pin.files)}"
+
+
+def test_a_choice_that_is_given_up_ends_what_it_fetches(tmp_path: Path) -> None:
+    """Another process holds the lock of the same weights: without an end this would wait for good."""
+    wanted, home = Deployer("vllm").wanted(), find_home()
+    lock = home.weights / "locks" / f"{parse(wanted.model, base=tmp_path).lock}.lock"
+
+    async def work() -> None:
+        waits = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        class Told(Silent):
+            def note(self, text: str) -> None:
+                loop.call_soon_threadsafe(waits.set)
+
+        task = asyncio.create_task(choose(wanted, Path("/x/homeport.toml"), home, Told()))
+        await waits.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock):
+        asyncio.run(work())  # Which waits for its threads.
 
 
 def test_a_streamed_model_is_read_from_the_buckets_address_within_a_bounded_memory() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -11,9 +12,13 @@ from typing import Any
 import pytest
 
 from conftest import TAUGHT, User
+from homeport import spec
 from homeport.catalog import described
 from homeport.catalog.described import Described, of_hub
 from homeport.errors import GatedModel, NetworkError, UnknownModel, WeightsError
+from homeport.home import find_home
+from homeport.progress import Silent
+from homeport.targets.cloudrun.model import choose
 from homeport.weights.hub import HubSource
 from hub import Hub
 from test_headers import CONFIG, EVERY_LAYER, header_of
@@ -54,6 +59,20 @@ def repository() -> dict[str, bytes]:
 def ask(file: str | None = None) -> Described:
     source = HubSource(repo="org/model", file=file)
     return of_hub(source, "gguf" if file else "safetensors", name="hf:org/model")
+
+
+def test_two_ggufs_of_one_commit_lie_apart_in_the_bucket(hub: Hub) -> None:
+    hub.push("org/model", {"taught-Q4.gguf": TAUGHT.read_bytes(), "taught-Q8.gguf": TAUGHT.read_bytes()})
+    prefixes = []
+    for file in ("taught-Q4.gguf", "taught-Q8.gguf", "taught-Q4.gguf"):
+        model = f"hf:org/model:{file}"
+        wanted = spec.parse({"model": model, "engine": {"kind": "ollama", "context": 1024}, "cloudrun": {}})
+        chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+        assert chosen.pinned is not None
+        prefixes.append(chosen.pinned.prefix)
+    assert prefixes[0] == prefixes[2] != prefixes[1]
+    commit = hub.repos["org/model"].refs["main"]
+    assert all(prefix.startswith(f"models/org/model/{commit}-") for prefix in prefixes)
 
 
 def test_megabytes_of_weights_are_known_by_kilobytes_of_headers(hub: Hub) -> None:

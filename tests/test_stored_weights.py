@@ -269,6 +269,20 @@ def test_a_build_whose_answer_was_lost_is_not_begun_twice(here: Place) -> None:
     assert len(here.builds()) == 1
 
 
+def test_other_files_of_the_same_commit_have_a_build_of_their_own(here: Place) -> None:
+    """Whoever joined the other's build would wait for files that it does not bring."""
+
+    async def work() -> None:
+        async with here.google() as google:
+            whole = from_hub(here, google)
+            few = replace(whole, pin=replace(whole.pin, files=whole.pin.files[:1]))
+            again = replace(whole, pin=replace(whole.pin, files=whole.pin.files[::-1]))
+            marks = [one._carry(Silent()).mark for one in (whole, few, again)]
+            assert marks[0] == marks[2] != marks[1]
+
+    here.act(work())
+
+
 def folder_of(tmp_path: Path) -> Path:
     folder = tmp_path / "weights"
     folder.mkdir()

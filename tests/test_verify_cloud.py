@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from cloud import act, enable
 from deployment import google_for
 from homeport import cold_start as expected
 from homeport.endpoint import Endpoint
-from homeport.errors import NetworkError
+from homeport.errors import HomeportError, NetworkError
 from homeport.google import Binding, Guarded, policy
 from homeport.rehearsal.cloud import AT_ONCE, Cloud
 from homeport.secret import Secret
@@ -313,6 +314,30 @@ def test_where_another_check_failed_nothing_is_waited_for() -> None:
 def test_instances_that_always_run_have_no_cold_start() -> None:
     with Engine(None) as engine:
         assert isinstance(measured(engine, starts=True, min_instances=1), NotMeasured)
+
+
+@pytest.mark.parametrize("readable", range(3))
+def test_a_log_that_may_not_be_read_is_no_failed_start(readable: int) -> None:
+    """It is read before the wait, before the question and after the answer, and refuses after `readable` times."""
+    told: list[str] = []
+
+    async def logged() -> frozenset[str]:
+        if len(told) == readable:
+            raise HomeportError("no logging.logEntries.list")
+        told.append("")
+        return frozenset()
+
+    with Engine(None) as engine:
+        endpoint = Endpoint(name="home", base_url=f"{engine.url}/v1", model=MODEL, api_key=Secret(KEY))
+        came = asyncio.run(
+            cold_start(
+                Asleep(endpoint=endpoint, starts=logged, budget=BUDGET, idle=0.0 if readable else math.inf)
+            )
+        )
+    assert isinstance(came, NotMeasured)
+    assert "cannot be read: no logging.logEntries.list" in came.why
+    assert ("; the first token came after " in came.why) is (readable == 2)
+    assert finding(came).outcome is Outcome.SKIPPED
 
 
 def test_an_endpoint_that_is_gone_is_not_measured() -> None:

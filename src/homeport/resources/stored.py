@@ -184,7 +184,8 @@ class StoredWeights:
             if found:
                 progress.advanced(self.id, int(float(found[1]) * 1e6), int(float(found[2]) * 1e6))
 
-        key = hashlib.sha256(f"{self.uri} {self.pin.revision}".encode()).hexdigest()[:16]
+        what = f"{self.uri} {self.pin.revision} {digest(self.pin.files)}"
+        key = hashlib.sha256(what.encode()).hexdigest()[:16]
         return Build(
             google=self.google,
             region=self.region,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from homeport.progress import Progress
 from homeport.reconcile.resource import Change, Outputs
 from homeport.weights import Format, Manifest
 from homeport.weights.store import Store
+
+_Got = TypeVar("_Got")
 
 
 class _Stoppable:
@@ -39,6 +42,16 @@ class _Stoppable:
 
     def note(self, text: str) -> None:
         self._progress.note(text)
+
+
+async def fetching(work: Callable[[Progress], _Got], progress: Progress) -> _Got:
+    """What `work` returns in a thread, which ends soon where this is cancelled: when it next tells how far it is."""
+    stoppable = _Stoppable(progress)
+    try:
+        return await asyncio.to_thread(work, stoppable)
+    except asyncio.CancelledError:
+        stoppable.stop()
+        raise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +94,7 @@ class Weights:
         return f"{self.source}{revision}" + (f", {size / 1e6:,.0f} MB" if size else "")
 
     async def create(self, outputs: Outputs, progress: Progress) -> Manifest:
-        stoppable = _Stoppable(progress)
-        try:
-            return await asyncio.to_thread(self.store.ensure, self.source, self.format, stoppable)
-        except asyncio.CancelledError:
-            stoppable.stop()
-            raise
+        return await fetching(lambda told: self.store.ensure(self.source, self.format, told), progress)
 
     async def update(self, live: Manifest, outputs: Outputs, progress: Progress) -> Manifest:
         return live

@@ -24,6 +24,7 @@ _LOGGED_WITHIN_S = 60.0
 """How long a line of a log may take to be seen."""
 
 _KEY = "cold start"
+_UNREAD = "the log that tells of starts cannot be read"
 
 Starts = Callable[[], Awaitable[frozenset[str]]]
 """The newest starts of instances that Cloud Run has written of, each by a key of its own."""
@@ -106,6 +107,10 @@ async def cold_start(asleep: Asleep) -> Measured | NotMeasured:
             why=f"min_instances is {asleep.min_instances}: so many always run, and nothing starts from zero"
         )
     name, progress = asleep.endpoint.name, asleep.progress
+    try:
+        await asleep.starts()  # Whether the log can be read at all is known before the long wait.
+    except HomeportError as error:
+        return NotMeasured(why=f"{_UNREAD}: {error}")
     await _left_alone(name, idle_s() if asleep.idle is None else asleep.idle, progress)
     progress.started(_KEY, f"asking {name} once; its first token is expected after {asleep.budget.text}")
     try:
@@ -119,18 +124,25 @@ async def cold_start(asleep: Asleep) -> Measured | NotMeasured:
 
 async def _measured(endpoint: Endpoint, starts: Starts, budget: ColdStart) -> Measured | NotMeasured:
     loop = asyncio.get_running_loop()
-    before = await starts()
+    try:
+        before = await starts()
+    except HomeportError as error:
+        return NotMeasured(why=f"{_UNREAD}: {error}")
     begun = loop.time()
     try:
         seconds = await _first_token(endpoint) - begun
     except HomeportError as error:
         return NotMeasured(why=f"no token came: {error}")
     until = loop.time() + _LOGGED_WITHIN_S
-    while not await starts() - before:
-        if loop.time() >= until:
-            why = "the log tells of no instance that started for the request: one was up, or the log is late"
-            return NotMeasured(why=f"{why}; the first token came after {seconds:.1f} s")
-        await asyncio.sleep(_ASK_EVERY_S)
+    came = f"the first token came after {seconds:.1f} s"
+    try:
+        while not await starts() - before:
+            if loop.time() >= until:
+                why = "the log tells of no instance that started for the request: one was up, or the log is late"
+                return NotMeasured(why=f"{why}; {came}")
+            await asyncio.sleep(_ASK_EVERY_S)
+    except HomeportError as error:
+        return NotMeasured(why=f"{_UNREAD}: {error}; {came}")
     return Measured(seconds=seconds, budget=budget)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from homeport.fit.subject import Subject, subject, subject_of
 from homeport.google import Google
 from homeport.home import Home
 from homeport.progress import Progress
+from homeport.resources.weights import fetching
 from homeport.secret import Secret
 from homeport.spec import Adapter, CloudRun, Spec
 from homeport.targets.cloudrun.lent import LentBuckets
@@ -117,8 +120,10 @@ async def choose(
         names = Names(name=spec.name, project=google.project, region=(spec.cloudrun or CloudRun()).region)
         carrier = names.email(names.carrier)
         buckets = LentBuckets(google=google, loop=asyncio.get_running_loop(), carrier=carrier)
-    chooser = _Chooser(spec, spec_file, Store(home.weights), progress, buckets, token)
-    return await asyncio.to_thread(chooser.choose)
+    store = Store(home.weights)
+    return await fetching(
+        lambda told: _Chooser(spec, spec_file, store, told, buckets, token).choose(), progress
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +199,7 @@ class _Chooser:
         weights = weights_of(self.spec, self.spec_file, engine, self.store)
         if weights is None:
             return None
-        short = self.spec.model.rpartition("/")[2].rpartition(":")[2] or self.spec.name
+        short = _plain(self.spec.model.rpartition("/")[2].rpartition(":")[2]) or self.spec.name
         return self._pinned(weights.source, weights.format, "models", short)
 
     def _adapter(self, adapter: Adapter) -> ChosenAdapter:
@@ -207,13 +212,16 @@ class _Chooser:
         lent = bucket_source(source)
         if lent is not None:
             pin = self._lent(lent).pin(lent, format_)
-            where = lent.origin.removeprefix("gs://")
+            folder = "/".join(_plain(part) or "-" for part in lent.folder.split("/") if part)
+            where = f"{lent.bucket}/{folder}".rstrip("/")
             return Pinned(pin=pin, folder=None, prefix=f"{kind}/gs/{where}/{pin.revision}")
         if source.startswith("hf:"):
             # Whether the hub gives the files is a question of its own, which preflight asks.
             pin = self.store.pinned(source, format_) or self._hub(source).look(format_)
             repo = source.removeprefix("hf:").partition("@")[0].partition(":")[0]
-            return Pinned(pin=pin, folder=None, prefix=f"{kind}/{repo}/{pin.revision}")
+            # One commit has many a GGUF, and each has a manifest of its own.
+            which = f"-{_short_digest(pin)}" if format_ == "gguf" else ""
+            return Pinned(pin=pin, folder=None, prefix=f"{kind}/{repo}/{pin.revision}{which}")
         manifest = self.store.ensure(source, format_, self.progress)
         return Pinned(
             pin=manifest.pin,
@@ -243,6 +251,18 @@ class _Chooser:
         parsed = parse(source, base=self.spec_file.parent)
         assert isinstance(parsed, HubSource)
         return replace(parsed, token=self.token)
+
+
+def _plain(text: str) -> str:
+    """`text` as one folder of a bucket that a mount's options, which commas part, can name; '' where nothing is left."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-")
+    return "" if name in {".", ".."} else name
+
+
+def _short_digest(pin: Pin) -> str:
+    """Stands for which files of a commit were pinned."""
+    paths = "\n".join(sorted(file.path for file in pin.files))
+    return hashlib.sha256(paths.encode()).hexdigest()[:12]
 
 
 def _engine(spec: Spec, found: Subject) -> str:

@@ -344,6 +344,9 @@ def main(env: Mapping[str, str]) -> int:
     except Stop as stop:
         say(f"homeport: {stop}")
         os._exit(stop.code)  # The other files need not end first.
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told in words, and ends the build now
+        say(f"homeport: the files could not be brought: {type(error).__name__}: {error}")
+        os._exit(1)
     say("all of it is there")
     return 0
 
