@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -33,7 +34,7 @@ from homeport.rehearsal.behaviours.run_log import container_said
 from homeport.rehearsal.cloud import AT_ONCE, Cloud
 from homeport.rehearsal.containers import State, Willing, not_listening
 from homeport.resources.release import Release
-from homeport.resources.traffic import Body, Receipt, receipts, shares
+from homeport.resources.traffic import Body, Receipt, latest, receipts, shares, short
 from homeport.targets.cloudrun.model import Chosen, choose, expected_start
 from homeport.targets.cloudrun.preflight import Findings
 from homeport.targets.cloudrun.target import CloudRunTarget
@@ -190,6 +191,63 @@ def test_what_cannot_be_proven_gets_no_traffic_and_the_next_up_tries_again(deplo
     _, after = deployer.up(deployer.wanted(parallel=2))
     assert after.pending == ()
     assert shares(deployer.service) != before
+
+
+def test_a_step_that_cannot_be_proven_gives_all_traffic_back_to_what_served_before(
+    deployer: Deployer,
+) -> None:
+    deployer.up(deployer.wanted())
+    (first,) = shares(deployer.service)
+    seen: list[dict[str, int]] = []
+
+    def breaks(_: str) -> None:
+        seen.append(shares(deployer.service))
+        deployer.broken = len(seen[-1]) == 2
+
+    deployer.proven = Watched(breaks)
+    with pytest.raises(VerificationFailed) as raised:
+        deployer.up(deployer.wanted(parallel=2), canary=(10, 50))
+    second = latest(deployer.service)
+    assert seen == [{first: 100}, {first: 90, second: 10}]
+    assert shares(deployer.service) == {first: 100}
+    assert [short(one["revision"]) for one in deployer.service["traffic"] if one.get("tag")] == [second]
+    assert set(receipts(deployer.service)) == {first}, "no rollback goes to what failed"
+    assert "put back" not in raised.value.hint
+
+
+def test_an_interrupt_in_a_step_gives_all_traffic_back_to_what_served_before() -> None:
+    deployer = Deployer("vllm")
+    deployer.up(deployer.wanted())
+    (first,) = shares(deployer.service)
+
+    def interrupts(_: str) -> None:
+        if len(shares(deployer.service)) == 2:
+            raise asyncio.CancelledError
+
+    deployer.proven = Watched(interrupts)
+    with contextlib.suppress(asyncio.CancelledError, HomeportError):
+        deployer.up(deployer.wanted(parallel=2), canary=(10,))
+    assert shares(deployer.service) == {first: 100}
+    assert latest(deployer.service) != first
+
+
+def test_where_traffic_cannot_be_put_back_the_error_says_what_still_has_it() -> None:
+    deployer = Deployer("vllm")
+    deployer.up(deployer.wanted())
+    (first,) = shares(deployer.service)
+
+    def another_changes_it(_: str) -> None:
+        deployer.broken = len(shares(deployer.service)) == 2
+        if deployer.broken:
+            deployer.service["etag"] = '"of another change"'
+
+    deployer.proven = Watched(another_changes_it)
+    with pytest.raises(VerificationFailed, match="it does not answer") as raised:
+        deployer.up(deployer.wanted(parallel=2), canary=(10,))
+    second = latest(deployer.service)
+    assert shares(deployer.service) == {first: 90, second: 10}
+    assert f"{second} may still have 10 % of the traffic, which could not be put back" in raised.value.hint
+    assert "`homeport rollback`" in raised.value.hint
 
 
 def test_rollback_goes_to_the_newest_verified_revision_that_does_not_serve(deployer: Deployer) -> None:

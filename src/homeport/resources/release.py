@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from homeport.errors import ApiDisabled, Conflict, NotFound, OperationFailed
+from homeport.errors import ApiDisabled, Conflict, HomeportError, NotFound, OperationFailed
 from homeport.google import Google
 from homeport.progress import Progress
 from homeport.reconcile import KNOWN_AFTER_APPLY, Change, Outputs
@@ -23,6 +23,7 @@ from homeport.resources.traffic import (
     tag_url,
     targets,
     with_receipt,
+    without_receipt,
 )
 
 Prove = Callable[[Body, str, str], Awaitable[Receipt]]
@@ -36,7 +37,7 @@ class Release:
     """
     All traffic on the newest revision, which was verified under its tag's address before it had any.
 
-    What cannot be proven gets none, and what served before goes on serving.
+    What cannot be proven gets none, or loses what a step gave it, and what served before goes on serving.
     """
 
     google: Google
@@ -100,14 +101,14 @@ class Release:
         before = {name: percent for name, percent in shares(service).items() if name != newest}
         if not tag_url(service) and before:
             service = await self._route(service, shares(service), newest)
-        receipt = await self.prove(service, newest, tag_url(service) or str(service["uri"]))
+        receipt = await self._proven(service, newest, before)
         for percent in self.canary if before else ():
             if percent >= 100:
                 break
             parts = {**_scaled(before, 100 - percent), newest: percent}
-            service = await self._route(service, parts, newest, receipt)
-            receipt = await self.prove(service, newest, tag_url(service))
-        return await self._route(service, {newest: 100}, "", receipt)
+            service = await self._route(service, parts, newest, with_receipt(service, newest, receipt))
+            receipt = await self._proven(service, newest, before)
+        return await self._route(service, {newest: 100}, "", with_receipt(service, newest, receipt))
 
     async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
         """The same."""
@@ -138,19 +139,52 @@ class Release:
         await self._route(service, {target: 100}, "")
         return target
 
+    async def _proven(self, service: Body, newest: str, before: Mapping[str, int]) -> Receipt:
+        """The receipt of the newest revision; where it cannot be had, what served before has all traffic again."""
+        try:
+            return await self.prove(service, newest, tag_url(service) or str(service["uri"]))
+        except BaseException as error:  # An interrupt leaves no traffic on it, either.
+            if before and newest in shares(service):
+                await self._put_back(service, newest, before, error)
+            raise
+
+    async def _put_back(
+        self, service: Body, newest: str, before: Mapping[str, int], error: BaseException
+    ) -> None:
+        """
+        All traffic on what served before, and no receipt of the newest any more: a rollback shall not go to it.
+
+        Where that fails, `error` says so. What another has changed meanwhile stays as it is.
+        """
+        percent = shares(service)[newest]
+        try:
+            await self._route(service, _scaled(before, 100), newest, without_receipt(service, newest))
+        except HomeportError as failed:
+            told = (
+                f"{newest} may still have {percent} % of the traffic, which could not be put back: {failed}"
+            )
+            error.add_note(told)
+            if isinstance(error, HomeportError):
+                todo = "`homeport status --on cloudrun` shows what serves, `homeport rollback` puts it back"
+                error.hint = "; ".join(one for one in (told, todo, error.hint) if one)
+
     async def _service(self) -> Any:  # Any: JSON
         return await self.google.get("run", self.path)
 
     async def _route(
-        self, service: Body, percents: Mapping[str, int], candidate: str, receipt: Receipt | None = None
+        self,
+        service: Body,
+        percents: Mapping[str, int],
+        candidate: str,
+        annotations: Mapping[str, str] | None = None,
     ) -> Any:  # Any: JSON
         body: dict[str, Any] = {  # Any: JSON
             "traffic": targets(percents, candidate=candidate),
             "etag": service["etag"],
         }
         mask = "traffic"
-        if receipt is not None:
-            body["annotations"] = with_receipt(service, candidate or next(iter(percents)), receipt)
+        if annotations is not None:
+            body["annotations"] = annotations
             mask = "annotations,traffic"
         try:
             begun = await self.google.patch("run", self.path, body, updateMask=mask)

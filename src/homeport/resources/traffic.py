@@ -63,8 +63,19 @@ def receipts(service: Body) -> dict[str, Receipt]:
 
 def with_receipt(service: Body, revision: str, receipt: Receipt) -> dict[str, str]:
     """The service's annotations with one receipt more; the oldest go when there are many."""
-    known = {name: one for name, one in receipts(service).items() if name != revision}
-    known[revision] = receipt
+    return _annotated(service, {**_others(service, revision), revision: receipt})
+
+
+def without_receipt(service: Body, revision: str) -> dict[str, str]:
+    """The service's annotations without the receipt of a revision."""
+    return _annotated(service, _others(service, revision))
+
+
+def _others(service: Body, revision: str) -> dict[str, Receipt]:
+    return {name: one for name, one in receipts(service).items() if name != revision}
+
+
+def _annotated(service: Body, known: Mapping[str, Receipt]) -> dict[str, str]:
     kept = dict(list(known.items())[-_MOST_RECEIPTS:])
     told = {
         name: {"at": one.at, "passed": one.passed, "counts": dict(one.counts)} for name, one in kept.items()
