@@ -34,12 +34,13 @@ from homeport.rehearsal.behaviours.run_log import container_said
 from homeport.rehearsal.cloud import AT_ONCE, Cloud
 from homeport.rehearsal.containers import State, Willing, not_listening
 from homeport.resources.release import Release
-from homeport.resources.traffic import Body, Receipt, latest, receipts, shares, short
+from homeport.resources.traffic import Body, Receipt, latest, receipts, shares, short, tag_url, targets
 from homeport.targets.cloudrun.model import Chosen, choose, expected_start
 from homeport.targets.cloudrun.preflight import Findings
 from homeport.targets.cloudrun.target import CloudRunTarget
 
 FOLDER = ROOT / "tests" / "models" / "gemma-4-taught"
+PATH = "v2/projects/rehearsal/locations/us-central1/services/home"
 WAYS = {"ollama": TAUGHT, "vllm": FOLDER}
 
 
@@ -51,12 +52,15 @@ class Deployer:
         self.engine = engine
         self.broken = False
         self.proven: list[str] = []
+        self.asked: list[str] = []
+        """The addresses at which it was proven."""
 
     def target(
         self, google: Google, chosen: Chosen, wanted: spec.Spec, *, canary: tuple[int, ...] = ()
     ) -> CloudRunTarget:
         async def prove(service: Body, revision: str, url: str) -> Receipt:
             assert url.startswith("https://")
+            self.asked.append(url)
             self.proven.append(revision)
             if self.broken:
                 raise VerificationFailed("it does not answer")
@@ -98,9 +102,30 @@ class Deployer:
 
         return act(work())
 
+    def roll_back(self) -> str:
+        async def prove(*_: object) -> Receipt:
+            raise AssertionError
+
+        async def work() -> str:
+            return await Release(
+                google=google_for(self.cloud), name="home", path=PATH, prove=prove
+            ).roll_back()
+
+        return act(work())
+
+    def route(self, traffic: list[dict[str, Any]]) -> None:  # Any: JSON
+        """Give the service that traffic, as another could."""
+
+        async def work() -> None:
+            google = google_for(self.cloud)
+            begun = await google.patch("run", PATH, {"traffic": traffic}, updateMask="traffic")
+            await google.finish("run", begun, key="route", deadline=60)
+
+        act(work())
+
     @property
     def service(self) -> Any:  # Any: JSON
-        kept = self.cloud.store.get("run", "projects/rehearsal/locations/us-central1/services/home")
+        kept = self.cloud.store.get("run", PATH.removeprefix("v2/"))
         return kept.body if kept else None
 
     @property
@@ -255,17 +280,41 @@ def test_rollback_goes_to_the_newest_verified_revision_that_does_not_serve(deplo
     (first,) = shares(deployer.service)
     deployer.up(deployer.wanted(parallel=2))
 
-    async def back() -> str:
-        async def prove(*_: object) -> Receipt:
-            raise AssertionError
-
-        path = "v2/projects/rehearsal/locations/us-central1/services/home"
-        return await Release(
-            google=google_for(deployer.cloud), name="home", path=path, prove=prove
-        ).roll_back()
-
-    assert act(back()) == first
+    assert deployer.roll_back() == first
     assert shares(deployer.service) == {first: 100}
+
+
+@pytest.mark.parametrize("percent", [10, 50, 90])
+def test_rollback_while_traffic_is_split_leaves_the_revision_that_was_being_released(percent: int) -> None:
+    deployer = Deployer("vllm")
+    deployer.up(deployer.wanted())
+    (first,) = shares(deployer.service)
+    deployer.up(deployer.wanted(parallel=2))
+    (second,) = shares(deployer.service)
+    deployer.up(deployer.wanted(parallel=3))
+    (third,) = shares(deployer.service)
+    deployer.route(targets({second: 100 - percent, third: percent}, candidate=third))
+    assert deployer.roll_back() == second
+    assert shares(deployer.service) == {second: 100}
+    assert set(receipts(deployer.service)) == {first, second, third}
+
+
+def test_what_is_proven_is_the_newest_revision_though_the_tag_was_on_another() -> None:
+    deployer = Deployer("vllm")
+    deployer.up(deployer.wanted())
+    (first,) = shares(deployer.service)
+    deployer.broken = True
+    with pytest.raises(VerificationFailed):
+        deployer.up(deployer.wanted(parallel=2))
+    second = latest(deployer.service)
+    deployer.route(targets({first: 100}, candidate=first))
+    deployer.broken = False
+    seen: list[str] = []
+    deployer.proven = Watched(lambda _: seen.append(tag_url(deployer.service, second)))
+    _, after = deployer.up(deployer.wanted(parallel=2))
+    assert seen == deployer.asked[-1:] != [""]
+    assert after.pending == ()
+    assert shares(deployer.service) == {second: 100}
 
 
 def test_the_template_says_what_is_served_and_on_what(deployer: Deployer) -> None:

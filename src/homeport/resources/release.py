@@ -13,6 +13,7 @@ from homeport.progress import Progress
 from homeport.reconcile import KNOWN_AFTER_APPLY, Change, Outputs
 from homeport.resources.rest import is_operation
 from homeport.resources.traffic import (
+    CANDIDATE,
     Body,
     Receipt,
     latest,
@@ -99,7 +100,7 @@ class Release:
         service = await self._service()
         newest = latest(service)
         before = {name: percent for name, percent in shares(service).items() if name != newest}
-        if not tag_url(service) and before:
+        if not tag_url(service, newest) and before:
             service = await self._route(service, shares(service), newest)
         receipt = await self._proven(service, newest, before)
         for percent in self.canary if before else ():
@@ -120,8 +121,9 @@ class Release:
 
     async def roll_back(self) -> str:
         """
-        All traffic on the newest verified revision that does not serve now; its name.
+        All traffic on the newest verified revision but the one that is left; its name.
 
+        That is the one that has all traffic or, while it is split, the newest: the one whose release was broken off.
         Raises `NotFound` where there is none.
         """
         service = await self._service()
@@ -130,7 +132,8 @@ class Release:
             async for one in self.google.pages("run", f"{self.path}/revisions", "revisions")
             if not one.get("deleteTime")
         ]
-        target = newest_verified(service, there, but=shares(service))
+        parts = shares(service)
+        target = newest_verified(service, there, but=parts if len(parts) == 1 else (latest(service),))
         if not target:
             raise NotFound(
                 f"{self.name} has no other revision that was verified",
@@ -142,11 +145,21 @@ class Release:
     async def _proven(self, service: Body, newest: str, before: Mapping[str, int]) -> Receipt:
         """The receipt of the newest revision; where it cannot be had, what served before has all traffic again."""
         try:
-            return await self.prove(service, newest, tag_url(service) or str(service["uri"]))
+            return await self.prove(service, newest, self._address(service, newest, before))
         except BaseException as error:  # An interrupt leaves no traffic on it, either.
             if before and newest in shares(service):
                 await self._put_back(service, newest, before, error)
             raise
+
+    def _address(self, service: Body, newest: str, before: Mapping[str, int]) -> str:
+        """Where the newest revision answers, and no other. Raises `OperationFailed` where it has no such address."""
+        url = tag_url(service, newest)
+        if url or not before:
+            return url or str(service["uri"])
+        raise OperationFailed(
+            f"{newest} has no address of its own: the tag {CANDIDATE} of {self.name} is not on it",
+            hint="another may have changed the traffic meanwhile; run the same command again",
+        )
 
     async def _put_back(
         self, service: Body, newest: str, before: Mapping[str, int], error: BaseException
@@ -200,7 +213,7 @@ class Release:
         except OperationFailed:
             # It may tell of the newest revision, which did not start and is none of those that are asked for.
             service = await self._service()
-            if shares(service) != dict(percents) or (candidate and not tag_url(service)):
+            if shares(service) != dict(percents) or (candidate and not tag_url(service, candidate)):
                 raise
             return service
         return await self._service()

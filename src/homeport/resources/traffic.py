@@ -83,11 +83,13 @@ def _annotated(service: Body, known: Mapping[str, Receipt]) -> dict[str, str]:
     return {**service.get("annotations", {}), RECEIPTS: json.dumps(told, separators=(",", ":"))}
 
 
-def tag_url(service: Body, tag: str = CANDIDATE) -> str:
-    """The address of a tagged revision; '' where there is none."""
-    return next(
-        (str(one["uri"]) for one in service.get("trafficStatuses", ()) if one.get("tag") == tag and "uri" in one), ""
-    )  # fmt: skip
+def tag_url(service: Body, revision: str = "") -> str:
+    """The address of the candidate, where that is `revision` if one is named; '' where there is none."""
+    for one in service.get("trafficStatuses", ()):
+        if one.get("tag") == CANDIDATE and "uri" in one:
+            tagged = short(one.get("revision", "")) or latest(service)
+            return str(one["uri"]) if revision in {"", tagged} else ""
+    return ""
 
 
 def targets(percents: Mapping[str, int], *, candidate: str = "") -> list[dict[str, Any]]:  # Any: JSON
