@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -34,7 +35,7 @@ from homeport.rehearsal.behaviours.run_log import container_said
 from homeport.rehearsal.cloud import AT_ONCE, Cloud
 from homeport.rehearsal.containers import State, Willing, not_listening
 from homeport.resources.release import Release
-from homeport.resources.traffic import Body, Receipt, receipts, shares
+from homeport.resources.traffic import Body, Receipt, latest, receipts, shares, short, tag_url, targets
 from homeport.targets.cloudrun.model import Chosen, choose, expected_start
 from homeport.targets.cloudrun.preflight import Findings
 from homeport.targets.cloudrun.target import CloudRunTarget
@@ -42,6 +43,7 @@ from homeport.weights.manifest import digest
 from homeport.weights.source import parse
 
 FOLDER = ROOT / "tests" / "models" / "gemma-4-taught"
+PATH = "v2/projects/rehearsal/locations/us-central1/services/home"
 WAYS = {"ollama": TAUGHT, "vllm": FOLDER}
 
 
@@ -53,12 +55,15 @@ class Deployer:
         self.engine = engine
         self.broken = False
         self.proven: list[str] = []
+        self.asked: list[str] = []
+        """The addresses at which it was proven."""
 
     def target(
         self, google: Google, chosen: Chosen, wanted: spec.Spec, *, canary: tuple[int, ...] = ()
     ) -> CloudRunTarget:
         async def prove(service: Body, revision: str, url: str) -> Receipt:
             assert url.startswith("https://")
+            self.asked.append(url)
             self.proven.append(revision)
             if self.broken:
                 raise VerificationFailed("it does not answer")
@@ -100,9 +105,30 @@ class Deployer:
 
         return act(work())
 
+    def roll_back(self) -> str:
+        async def prove(*_: object) -> Receipt:
+            raise AssertionError
+
+        async def work() -> str:
+            return await Release(
+                google=google_for(self.cloud), name="home", path=PATH, prove=prove
+            ).roll_back()
+
+        return act(work())
+
+    def route(self, traffic: list[dict[str, Any]]) -> None:  # Any: JSON
+        """Give the service that traffic, as another could."""
+
+        async def work() -> None:
+            google = google_for(self.cloud)
+            begun = await google.patch("run", PATH, {"traffic": traffic}, updateMask="traffic")
+            await google.finish("run", begun, key="route", deadline=60)
+
+        act(work())
+
     @property
     def service(self) -> Any:  # Any: JSON
-        kept = self.cloud.store.get("run", "projects/rehearsal/locations/us-central1/services/home")
+        kept = self.cloud.store.get("run", PATH.removeprefix("v2/"))
         return kept.body if kept else None
 
     @property
@@ -195,22 +221,103 @@ def test_what_cannot_be_proven_gets_no_traffic_and_the_next_up_tries_again(deplo
     assert shares(deployer.service) != before
 
 
+def test_a_step_that_cannot_be_proven_gives_all_traffic_back_to_what_served_before(
+    deployer: Deployer,
+) -> None:
+    deployer.up(deployer.wanted())
+    (first,) = shares(deployer.service)
+    seen: list[dict[str, int]] = []
+
+    def breaks(_: str) -> None:
+        seen.append(shares(deployer.service))
+        deployer.broken = len(seen[-1]) == 2
+
+    deployer.proven = Watched(breaks)
+    with pytest.raises(VerificationFailed) as raised:
+        deployer.up(deployer.wanted(parallel=2), canary=(10, 50))
+    second = latest(deployer.service)
+    assert seen == [{first: 100}, {first: 90, second: 10}]
+    assert shares(deployer.service) == {first: 100}
+    assert [short(one["revision"]) for one in deployer.service["traffic"] if one.get("tag")] == [second]
+    assert set(receipts(deployer.service)) == {first}, "no rollback goes to what failed"
+    assert "put back" not in raised.value.hint
+
+
+def test_an_interrupt_in_a_step_gives_all_traffic_back_to_what_served_before() -> None:
+    deployer = Deployer("vllm")
+    deployer.up(deployer.wanted())
+    (first,) = shares(deployer.service)
+
+    def interrupts(_: str) -> None:
+        if len(shares(deployer.service)) == 2:
+            raise asyncio.CancelledError
+
+    deployer.proven = Watched(interrupts)
+    with contextlib.suppress(asyncio.CancelledError, HomeportError):
+        deployer.up(deployer.wanted(parallel=2), canary=(10,))
+    assert shares(deployer.service) == {first: 100}
+    assert latest(deployer.service) != first
+
+
+def test_where_traffic_cannot_be_put_back_the_error_says_what_still_has_it() -> None:
+    deployer = Deployer("vllm")
+    deployer.up(deployer.wanted())
+    (first,) = shares(deployer.service)
+
+    def another_changes_it(_: str) -> None:
+        deployer.broken = len(shares(deployer.service)) == 2
+        if deployer.broken:
+            deployer.service["etag"] = '"of another change"'
+
+    deployer.proven = Watched(another_changes_it)
+    with pytest.raises(VerificationFailed, match="it does not answer") as raised:
+        deployer.up(deployer.wanted(parallel=2), canary=(10,))
+    second = latest(deployer.service)
+    assert shares(deployer.service) == {first: 90, second: 10}
+    assert f"{second} may still have 10 % of the traffic, which could not be put back" in raised.value.hint
+    assert "`homeport rollback`" in raised.value.hint
+
+
 def test_rollback_goes_to_the_newest_verified_revision_that_does_not_serve(deployer: Deployer) -> None:
     deployer.up(deployer.wanted())
     (first,) = shares(deployer.service)
     deployer.up(deployer.wanted(parallel=2))
 
-    async def back() -> str:
-        async def prove(*_: object) -> Receipt:
-            raise AssertionError
-
-        path = "v2/projects/rehearsal/locations/us-central1/services/home"
-        return await Release(
-            google=google_for(deployer.cloud), name="home", path=path, prove=prove
-        ).roll_back()
-
-    assert act(back()) == first
+    assert deployer.roll_back() == first
     assert shares(deployer.service) == {first: 100}
+
+
+@pytest.mark.parametrize("percent", [10, 50, 90])
+def test_rollback_while_traffic_is_split_leaves_the_revision_that_was_being_released(percent: int) -> None:
+    deployer = Deployer("vllm")
+    deployer.up(deployer.wanted())
+    (first,) = shares(deployer.service)
+    deployer.up(deployer.wanted(parallel=2))
+    (second,) = shares(deployer.service)
+    deployer.up(deployer.wanted(parallel=3))
+    (third,) = shares(deployer.service)
+    deployer.route(targets({second: 100 - percent, third: percent}, candidate=third))
+    assert deployer.roll_back() == second
+    assert shares(deployer.service) == {second: 100}
+    assert set(receipts(deployer.service)) == {first, second, third}
+
+
+def test_what_is_proven_is_the_newest_revision_though_the_tag_was_on_another() -> None:
+    deployer = Deployer("vllm")
+    deployer.up(deployer.wanted())
+    (first,) = shares(deployer.service)
+    deployer.broken = True
+    with pytest.raises(VerificationFailed):
+        deployer.up(deployer.wanted(parallel=2))
+    second = latest(deployer.service)
+    deployer.route(targets({first: 100}, candidate=first))
+    deployer.broken = False
+    seen: list[str] = []
+    deployer.proven = Watched(lambda _: seen.append(tag_url(deployer.service, second)))
+    _, after = deployer.up(deployer.wanted(parallel=2))
+    assert seen == deployer.asked[-1:] != [""]
+    assert after.pending == ()
+    assert shares(deployer.service) == {second: 100}
 
 
 def test_the_template_says_what_is_served_and_on_what(deployer: Deployer) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from homeport.errors import ApiDisabled, Conflict, NotFound, OperationFailed
+from homeport.errors import ApiDisabled, Conflict, HomeportError, NotFound, OperationFailed
 from homeport.google import Google
 from homeport.progress import Progress
 from homeport.reconcile import KNOWN_AFTER_APPLY, Change, Outputs
 from homeport.resources.rest import is_operation
 from homeport.resources.traffic import (
+    CANDIDATE,
     Body,
     Receipt,
     latest,
@@ -23,6 +24,7 @@ from homeport.resources.traffic import (
     tag_url,
     targets,
     with_receipt,
+    without_receipt,
 )
 
 Prove = Callable[[Body, str, str], Awaitable[Receipt]]
@@ -36,7 +38,7 @@ class Release:
     """
     All traffic on the newest revision, which was verified under its tag's address before it had any.
 
-    What cannot be proven gets none, and what served before goes on serving.
+    What cannot be proven gets none, or loses what a step gave it, and what served before goes on serving.
     """
 
     google: Google
@@ -98,16 +100,16 @@ class Release:
         service = await self._service()
         newest = latest(service)
         before = {name: percent for name, percent in shares(service).items() if name != newest}
-        if not tag_url(service) and before:
+        if not tag_url(service, newest) and before:
             service = await self._route(service, shares(service), newest)
-        receipt = await self.prove(service, newest, tag_url(service) or str(service["uri"]))
+        receipt = await self._proven(service, newest, before)
         for percent in self.canary if before else ():
             if percent >= 100:
                 break
             parts = {**_scaled(before, 100 - percent), newest: percent}
-            service = await self._route(service, parts, newest, receipt)
-            receipt = await self.prove(service, newest, tag_url(service))
-        return await self._route(service, {newest: 100}, "", receipt)
+            service = await self._route(service, parts, newest, with_receipt(service, newest, receipt))
+            receipt = await self._proven(service, newest, before)
+        return await self._route(service, {newest: 100}, "", with_receipt(service, newest, receipt))
 
     async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
         """The same."""
@@ -119,8 +121,9 @@ class Release:
 
     async def roll_back(self) -> str:
         """
-        All traffic on the newest verified revision that does not serve now; its name.
+        All traffic on the newest verified revision but the one that is left; its name.
 
+        That is the one that has all traffic or, while it is split, the newest: the one whose release was broken off.
         Raises `NotFound` where there is none.
         """
         service = await self._service()
@@ -129,7 +132,8 @@ class Release:
             async for one in self.google.pages("run", f"{self.path}/revisions", "revisions")
             if not one.get("deleteTime")
         ]
-        target = newest_verified(service, there, but=shares(service))
+        parts = shares(service)
+        target = newest_verified(service, there, but=parts if len(parts) == 1 else (latest(service),))
         if not target:
             raise NotFound(
                 f"{self.name} has no other revision that was verified",
@@ -138,19 +142,62 @@ class Release:
         await self._route(service, {target: 100}, "")
         return target
 
+    async def _proven(self, service: Body, newest: str, before: Mapping[str, int]) -> Receipt:
+        """The receipt of the newest revision; where it cannot be had, what served before has all traffic again."""
+        try:
+            return await self.prove(service, newest, self._address(service, newest, before))
+        except BaseException as error:  # An interrupt leaves no traffic on it, either.
+            if before and newest in shares(service):
+                await self._put_back(service, newest, before, error)
+            raise
+
+    def _address(self, service: Body, newest: str, before: Mapping[str, int]) -> str:
+        """Where the newest revision answers, and no other. Raises `OperationFailed` where it has no such address."""
+        url = tag_url(service, newest)
+        if url or not before:
+            return url or str(service["uri"])
+        raise OperationFailed(
+            f"{newest} has no address of its own: the tag {CANDIDATE} of {self.name} is not on it",
+            hint="another may have changed the traffic meanwhile; run the same command again",
+        )
+
+    async def _put_back(
+        self, service: Body, newest: str, before: Mapping[str, int], error: BaseException
+    ) -> None:
+        """
+        All traffic on what served before, and no receipt of the newest any more: a rollback shall not go to it.
+
+        Where that fails, `error` says so. What another has changed meanwhile stays as it is.
+        """
+        percent = shares(service)[newest]
+        try:
+            await self._route(service, _scaled(before, 100), newest, without_receipt(service, newest))
+        except HomeportError as failed:
+            told = (
+                f"{newest} may still have {percent} % of the traffic, which could not be put back: {failed}"
+            )
+            error.add_note(told)
+            if isinstance(error, HomeportError):
+                todo = "`homeport status --on cloudrun` shows what serves, `homeport rollback` puts it back"
+                error.hint = "; ".join(one for one in (told, todo, error.hint) if one)
+
     async def _service(self) -> Any:  # Any: JSON
         return await self.google.get("run", self.path)
 
     async def _route(
-        self, service: Body, percents: Mapping[str, int], candidate: str, receipt: Receipt | None = None
+        self,
+        service: Body,
+        percents: Mapping[str, int],
+        candidate: str,
+        annotations: Mapping[str, str] | None = None,
     ) -> Any:  # Any: JSON
         body: dict[str, Any] = {  # Any: JSON
             "traffic": targets(percents, candidate=candidate),
             "etag": service["etag"],
         }
         mask = "traffic"
-        if receipt is not None:
-            body["annotations"] = with_receipt(service, candidate or next(iter(percents)), receipt)
+        if annotations is not None:
+            body["annotations"] = annotations
             mask = "annotations,traffic"
         try:
             begun = await self.google.patch("run", self.path, body, updateMask=mask)
@@ -166,7 +213,7 @@ class Release:
         except OperationFailed:
             # It may tell of the newest revision, which did not start and is none of those that are asked for.
             service = await self._service()
-            if shares(service) != dict(percents) or (candidate and not tag_url(service)):
+            if shares(service) != dict(percents) or (candidate and not tag_url(service, candidate)):
                 raise
             return service
         return await self._service()

@@ -69,8 +69,19 @@ def receipts(service: Body) -> dict[str, Receipt]:
 
 def with_receipt(service: Body, revision: str, receipt: Receipt) -> dict[str, str]:
     """The service's annotations with one receipt more; the oldest go when there are many."""
-    known = {name: one for name, one in receipts(service).items() if name != revision}
-    known[revision] = receipt
+    return _annotated(service, {**_others(service, revision), revision: receipt})
+
+
+def without_receipt(service: Body, revision: str) -> dict[str, str]:
+    """The service's annotations without the receipt of a revision."""
+    return _annotated(service, _others(service, revision))
+
+
+def _others(service: Body, revision: str) -> dict[str, Receipt]:
+    return {name: one for name, one in receipts(service).items() if name != revision}
+
+
+def _annotated(service: Body, known: Mapping[str, Receipt]) -> dict[str, str]:
     kept = dict(list(known.items())[-_MOST_RECEIPTS:])
     told = {
         name: {"at": one.at, "passed": one.passed, "counts": dict(one.counts)} for name, one in kept.items()
@@ -78,11 +89,13 @@ def with_receipt(service: Body, revision: str, receipt: Receipt) -> dict[str, st
     return {**service.get("annotations", {}), RECEIPTS: json.dumps(told, separators=(",", ":"))}
 
 
-def tag_url(service: Body, tag: str = CANDIDATE) -> str:
-    """The address of a tagged revision; '' where there is none."""
-    return next(
-        (str(one["uri"]) for one in service.get("trafficStatuses", ()) if one.get("tag") == tag and "uri" in one), ""
-    )  # fmt: skip
+def tag_url(service: Body, revision: str = "") -> str:
+    """The address of the candidate, where that is `revision` if one is named; '' where there is none."""
+    for one in service.get("trafficStatuses", ()):
+        if one.get("tag") == CANDIDATE and "uri" in one:
+            tagged = short(one.get("revision", "")) or latest(service)
+            return str(one["uri"]) if revision in {"", tagged} else ""
+    return ""
 
 
 def targets(percents: Mapping[str, int], *, candidate: str = "") -> list[dict[str, Any]]:  # Any: JSON
