@@ -14,14 +14,14 @@ import yaml
 
 from building import TOKEN, Place, place
 from conftest import TAUGHT
-from deployment import google_for
-from exporting import pending
+from deployment import Wish, deployment, google_for
+from exporting import There, pending, there
 from gcloud import FOUND, REASON, Served
 from homeport.export import export
 from homeport.export.builds import builds
 from homeport.export.cloudbuild import Pipeline, grants
 from homeport.export.things import Things
-from homeport.google import discovery
+from homeport.google import Google, discovery
 from homeport.google.schema import Check
 from homeport.progress import Silent
 from homeport.reconcile import Plan, Resource, apply, make_plan
@@ -258,6 +258,43 @@ def test_run_it_leaves_image_weights_and_service_as_up_would_and_a_change_has_no
         assert run.service["template"]["annotations"]["homeport/image"] == digest, "nothing was built again"
         left = pending(run.up(2, do=False))
         assert [one.split(":")[0] for one in left] == ["update release/home"]
+
+
+MEANWHILE = """#!/bin/bash
+# The real gcloud; before it replaces the service somebody else changes who serves.
+if [[ "$*" == "run services replace"* ]]; then
+  {gcloud} run services update-traffic home --region=us-central1 --set-tags="stays=$SERVES" >/dev/null || exit 9
+fi
+exec {gcloud} "$@"
+"""
+
+
+@pytest.mark.skipif(FOUND is None, reason=REASON)
+@pytest.mark.usefixtures("quick")
+def test_a_change_of_somebody_else_between_reading_and_deploying_is_told(
+    tmp_path: Path, gcloud_folder: Path
+) -> None:
+    with there(tmp_path) as here:
+        asyncio.run(_made(here))
+        (kept,) = [one for one in here.cloud.store.of("run") if one.collection.endswith("services")]
+        build = yaml.safe_load(here.exported("cloudbuild", _changed)["cloudbuild.yaml"])
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin" / "gcloud").write_text(MEANWHILE.format(gcloud=gcloud_folder / "gcloud"))
+        (tmp_path / "bin" / "gcloud").chmod(0o755)
+        here.write({"deploy": steps(build)["deploy"]["script"]})
+        env = {"CLOUDSDK_CORE_PROJECT": "rehearsal", "CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
+        path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+        said = here.run("bash", "deploy", code=1, PATH=path, SERVES=latest(kept.body), **env)
+        assert "Somebody else changed the service home while this ran" in said.err
+
+
+def _changed(google: Google) -> list[Resource]:
+    return deployment(google, Wish(concurrency=2))
+
+
+async def _made(here: There) -> None:
+    async with google_for(here.cloud) as google:
+        await apply(await make_plan("home", "cloudrun", deployment(google)), Silent())
 
 
 @pytest.mark.skipif(FOUND is None, reason=REASON)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
 
-from exporting import TOKEN, pending, there
+from deployment import NAME, PROJECT, REGION, deployment, google_for
+from exporting import TOKEN, There, pending, there
 from gcloud import FOUND, REASON
+from homeport.progress import Silent
+from homeport.reconcile import apply, make_plan
+from homeport.resources.traffic import RECEIPTS
 
+_SAID = ("generation", "traffic", "annotations", "template")
 pytestmark = pytest.mark.skipif(FOUND is None, reason=REASON)
 
 
@@ -21,3 +28,32 @@ def test_what_the_script_makes_is_what_up_would_make(tmp_path: Path, gcloud_fold
         said = here.run("bash", "deploy.sh", HOME_TOKEN=TOKEN, PATH=path)
         assert said.out.strip().splitlines()[-1].startswith("https://home-")
         assert pending(here.plan()) == []
+
+
+def test_run_again_the_script_leaves_who_serves_and_what_was_found_out(
+    tmp_path: Path, gcloud_folder: Path
+) -> None:
+    path = f"{gcloud_folder}:{os.environ['PATH']}"
+    with there(tmp_path) as here:
+        asyncio.run(_rolled_back(here))
+        (kept,) = [one for one in here.cloud.store.of("run") if one.collection.endswith("services")]
+        before = {key: deepcopy(kept.body.get(key)) for key in _SAID}
+        files = here.exported("gcloud")
+        # Of the script, what all of it begins with and the service: gcloud takes a second for each of the others.
+        whole = files["deploy.sh"]
+        begin, last = whole[: whole.index("\n# 9 APIs")], whole[whole.index(f"\n# service {NAME}\n") :]
+        here.write({**files, "deploy.sh": begin + last[: last.index("\n# user:")]})
+        here.run("bash", "deploy.sh", PATH=path)
+        assert {key: kept.body.get(key) for key in _SAID} == before
+
+
+async def _rolled_back(here: There) -> None:
+    """The deployment, a revision of it that has all traffic by its name, and a receipt."""
+    path = f"v2/projects/{PROJECT}/locations/{REGION}/services/{NAME}"
+    async with google_for(here.cloud) as google:
+        await apply(await make_plan(NAME, "cloudrun", deployment(google)), Silent())
+        made = await google.get("run", path)
+        revision = made["latestReadyRevision"].rpartition("/")[2]
+        one = {"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", "revision": revision, "percent": 100}
+        told = {**made.get("annotations", {}), RECEIPTS: "{}"}
+        await google.patch("run", path, {**made, "traffic": [one], "annotations": told})

@@ -72,6 +72,25 @@ def test_the_same_file_gives_the_same_and_its_scripts_are_scripts(kind: str) -> 
             subprocess.run(["bash", "-n"], input=text, text=True, check=True, timeout=20)
 
 
+@pytest.mark.parametrize(("kind", "name"), [("github", "github-setup.sh"), ("trigger", "trigger-setup.sh")])
+def test_what_deploys_may_ask_for_the_identity_tokens_by_which_it_verifies(kind: str, name: str) -> None:
+    text = export(kind, things())[name].replace(" \\\n", " ")
+    commands = [line.split() for line in text.splitlines()]
+    deploys = deployer(Things.of(things()))
+    (granted,) = [one for one in commands if "--role=roles/iam.serviceAccountOpenIdTokenCreator" in one]
+    assert granted[:6] == [
+        "again",
+        "gcloud",
+        "iam",
+        "service-accounts",
+        "add-iam-policy-binding",
+        deploys.email,
+    ]
+    assert f'--member="{deploys.member}"' in granted
+    (enabled,) = [one for one in commands if one[:3] == ["gcloud", "services", "enable"]]
+    assert "iamcredentials.googleapis.com" in enabled
+
+
 def test_the_workflow_is_one_that_githubs_schema_takes(tmp_path: Path) -> None:
     for name, text in export("github", things()).items():
         (tmp_path / Path(name).name).write_text(text)
@@ -276,6 +295,8 @@ def test_the_real_gcloud_sets_up_what_lets_githubs_workflow_in(here: There) -> N
         bindings = here.cloud.access.policy("iam", name)["bindings"]
         members = next(one["members"] for one in bindings if one["role"] == "roles/iam.workloadIdentityUser")
         assert members == [f"principalSet://iam.googleapis.com/{pool}/attribute.may/{what}"]
+        own = [one["members"] for one in bindings if one["role"].endswith("OpenIdTokenCreator")]
+        assert own == ([[account(Things.of(resources)).member]] if what == "deploy" else [])
     (role,) = [one.body for one in here.cloud.store.of("iam", "iam.projects.roles")]
     assert role["includedPermissions"] == list(reads(Things.of(resources)))
     project = here.cloud.access.policy("cloudresourcemanager", "projects/rehearsal")["bindings"]

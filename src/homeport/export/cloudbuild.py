@@ -236,7 +236,9 @@ def _deploy(things: Things) -> str:
     body["metadata"]["annotations"] = {**body["metadata"].get("annotations", {}), RECEIPTS: _RECEIPTS}
     name, region = shlex.quote(things.name), shlex.quote(things.region)
     # Of a service that is not there yet, a list says nothing, and is no error.
-    asked = f"gcloud run services list --region={region} --filter=metadata.name={name}"
+    asked = f"gcloud run services list --region={region} --filter=metadata.name={name} --flatten='status.traffic[]'"
+    # Receipts stand last, since they alone may hold what stands between.
+    told = f'metadata.generation,status.traffic.revisionName,status.traffic.percent,metadata.annotations."{RECEIPTS}"'
     lines = [
         "#!/usr/bin/env bash",
         "set -euo pipefail",
@@ -244,24 +246,35 @@ def _deploy(things: Things) -> str:
         to_yaml(body).rstrip(),
         "END",
         "",
-        "# What was found out of the revisions before this one stays with the service.",
-        f"receipts=$({asked} --format='value(metadata.annotations.\"{RECEIPTS}\")')",
-        f"held=$({asked} --flatten='status.traffic[]' --format='value[separator=\" \"](status.traffic.revisionName,status.traffic.percent)')",
-        "",
         "# An image goes by its digest, which is known by now.",
         *blanks.shell("service.in.yaml", "service.yaml"),
+        "",
+        "# Who serves goes on serving, and what was found out of the revisions before this one stays with the service.",
+        "# All of it is read at once, and as late as can be.",
+        f"said=$({asked} \\",
+        f"  --format='value[separator=\"|\"]({told})')",
+        "generation= receipts= held=",
+        "while IFS='|' read -r of revision percent found; do",
+        "  generation=$of receipts=$found",
+        '  [ -z "$percent" ] || printf -v held \'%s    - revisionName: %s\\n      percent: %s\\n\' "$held" "$revision" "$percent"',
+        'done <<< "$said"',
         f'sed -i "s|{_RECEIPTS}|${{receipts:-{{\\}}}}|" service.yaml',
         "",
-        f"# Who serves goes on serving: a new revision comes up without traffic, under the tag {CANDIDATE}.",
+        f"# A new revision comes up without traffic, under the tag {CANDIDATE}.",
         "{",
-        '  echo "  traffic:"',
-        "  while read -r revision percent; do",
-        '    [ -z "$percent" ] || printf \'    - revisionName: %s\\n      percent: %s\\n\' "$revision" "$percent"',
-        '  done <<< "$held"',
+        "  printf '  traffic:\\n%s' \"$held\"",
         f"  printf '    - latestRevision: true\\n      tag: {CANDIDATE}\\n'",
         '  [ -n "$held" ] || echo "      percent: 100"',
         "} >> service.yaml",
-        f"gcloud run services replace service.yaml --region={region}",
+        f"now=$(gcloud run services replace service.yaml --region={region} --format='value(metadata.generation)')",
+        "",
+        "# gcloud puts the version that it reads itself in place of one in the file, so that a change between both reads is",
+        "# not refused. Each change counts one: what was more than this one is told.",
+        'if [ -n "$generation" ] && [ "$now" -gt "$((generation + 1))" ]; then',
+        f'  echo "Somebody else changed the service {name} while this ran, which may have undone that change: see who"',
+        '  echo "serves (homeport status --on cloudrun). After a rollback or a release, do it again."',
+        "  exit 1",
+        "fi >&2",
     ]
     return "".join(f"{line}\n" for line in lines)
 

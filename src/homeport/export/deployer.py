@@ -122,6 +122,9 @@ def accounts(things: Things) -> Lines:
         f"  again gcloud projects add-iam-policy-binding {things.project} --condition=None --format=none \\",
         f'    --member={up.member} --role="roles/$role"',
         "done",
+        "",
+        comment("What is deployed is verified with identity tokens of the account itself.").rstrip(),
+        on_account(up, up.member, "roles/iam.serviceAccountOpenIdTokenCreator"),
     ]
     return made
 

@@ -297,8 +297,13 @@ class _Script:
 
     def service(self, one: Rest, body: Fields) -> Lines:
         body.rest()  # Knative's to write, which leaves nothing out.
-        where = f"--region={self._things.region}"
-        return [*self._blanks.shell(_TEMPLATE, '"$filled"'), f'gcloud run services replace "$filled" {where}']
+        name, where = self._things.name, f"--region={self._things.region}"
+        # The template says neither who serves nor what was found out: replaced once more, a service would lose both.
+        return [
+            *self._blanks.shell(_TEMPLATE, '"$filled"'),
+            f"there {command('gcloud', 'run', 'services', 'describe', name, where)} ||",
+            f'  gcloud run services replace "$filled" {where}',
+        ]
 
     def release(self, one: Release, _: Fields) -> Lines:
         return ["# Only `homeport up` can do this: see above."]

@@ -156,8 +156,6 @@ def _set_up(things: Things) -> str:
         ).rstrip(),
         on_account(up, f"{who}.may/deploy", "roles/iam.workloadIdentityUser"),
         on_account(plan, f"{who}.may/plan", "roles/iam.workloadIdentityUser"),
-        comment("What is deployed is verified with identity tokens of the account itself.").rstrip(),
-        on_account(up, up.member, "roles/iam.serviceAccountOpenIdTokenCreator"),
         "",
         f'echo "{PROVIDER}=projects/$number/locations/global/workloadIdentityPools/{pool}/providers/{_PROVIDER_ID}"',
     ]

@@ -100,7 +100,7 @@ def _set_up(things: Things) -> str:
         ': "${REPOSITORY:?is projects/…/locations/…/connections/…/repositories/… : gcloud builds repositories list}"',
         f': "${{{PACKAGE}:?is what pip installs: see above}}"',
         "",
-        "gcloud services enable cloudbuild.googleapis.com iam.googleapis.com cloudresourcemanager.googleapis.com",
+        "gcloud services enable cloudbuild.googleapis.com iam.googleapis.com iamcredentials.googleapis.com cloudresourcemanager.googleapis.com",
         *accounts(things),
         "",
         comment("Builds write their own logs.").rstrip(),
