@@ -38,12 +38,22 @@ from homeport.resources.release import Release
 from homeport.resources.traffic import Body, Receipt, latest, receipts, shares, short, tag_url, targets
 from homeport.targets.cloudrun.model import Chosen, choose, expected_start
 from homeport.targets.cloudrun.preflight import Findings
+from homeport.targets.cloudrun.proof import receipt_of
 from homeport.targets.cloudrun.target import CloudRunTarget
+from homeport.verify import Outcome, Report, Result
 from homeport.weights.manifest import digest
 from homeport.weights.source import parse
 
 FOLDER = ROOT / "tests" / "models" / "gemma-4-taught"
 PATH = "v2/projects/rehearsal/locations/us-central1/services/home"
+UNPROVEN = Report(
+    endpoint="home", model="gemma-4-taught", engine="vllm", weights_digest="", started_at="", seconds=1.0,
+    results=(
+        Result(
+            name="answers", title="", outcome=Outcome.FAILED, detail="it does not answer", seconds=1.0, evidence={}
+        ),
+    ),
+)  # fmt: skip
 WAYS = {"ollama": TAUGHT, "vllm": FOLDER}
 
 
@@ -66,7 +76,7 @@ class Deployer:
             self.asked.append(url)
             self.proven.append(revision)
             if self.broken:
-                raise VerificationFailed("it does not answer")
+                return receipt_of(UNPROVEN, service, revision)
             return Receipt(at=f"2026-11-25T00:00:{len(self.proven):02}", passed=True, counts={"passed": 20})
 
         return CloudRunTarget(
@@ -212,13 +222,55 @@ def test_what_cannot_be_proven_gets_no_traffic_and_the_next_up_tries_again(deplo
     before = shares(deployer.service)
     deployer.broken = True
     for _ in range(2):
-        with pytest.raises(VerificationFailed):
+        with pytest.raises(VerificationFailed, match="and gets no traffic: answers: it does") as raised:
             deployer.up(deployer.wanted(parallel=2))
+        assert raised.value.hint.startswith("what served before goes on serving; ")
         assert shares(deployer.service) == before
     deployer.broken = False
     _, after = deployer.up(deployer.wanted(parallel=2))
     assert after.pending == ()
     assert shares(deployer.service) != before
+
+
+@pytest.mark.parametrize(
+    ("access", "who"),
+    [
+        ({"callers": ["user:friend@example.com"]}, "nobody but the project's own"),
+        ({"public": True, "anyone_may_spend_my_money": True}, "anybody"),
+    ],
+)
+def test_a_first_revision_that_cannot_be_proven_is_told_as_one_that_has_the_traffic(
+    access: dict[str, Any], who: str
+) -> None:
+    deployer = Deployer("vllm")
+    deployer.broken = True
+    wanted = spec.parse({**deployer.wanted().model_dump(), "access": access})
+    for _ in range(2):
+        with pytest.raises(VerificationFailed) as raised:
+            deployer.up(wanted)
+        assert shares(deployer.service) == {latest(deployer.service): 100}
+        assert str(raised.value).startswith(
+            "the first revision of home is not as promised. It has the traffic"
+        )
+        assert f"and {who} may call it: answers: it does not answer" in str(raised.value)
+        assert "`homeport down --on cloudrun` ends it" in raised.value.hint
+        assert "goes on serving" not in raised.value.hint
+        policy = deployer.cloud.access.policy("run", PATH.removeprefix("v2/"))
+        assert not policy.get("bindings"), "callers are let to what is proven"
+    deployer.down(wanted, purge=False)
+    assert deployer.service is None
+
+
+def test_what_has_all_traffic_already_and_fails_is_told_with_the_way_back() -> None:
+    deployer = Deployer("vllm")
+    deployer.up(deployer.wanted())
+    deployer.up(deployer.wanted(parallel=2))
+    (second,) = shares(deployer.service)
+    deployer.route(targets({second: 100}, candidate=second))
+    deployer.broken = True
+    with pytest.raises(VerificationFailed, match="has all of the traffic already") as raised:
+        deployer.up(deployer.wanted(parallel=2))
+    assert raised.value.hint.startswith("`homeport rollback` lets another serve")
 
 
 def test_a_step_that_cannot_be_proven_gives_all_traffic_back_to_what_served_before(
@@ -240,7 +292,7 @@ def test_a_step_that_cannot_be_proven_gives_all_traffic_back_to_what_served_befo
     assert shares(deployer.service) == {first: 100}
     assert [short(one["revision"]) for one in deployer.service["traffic"] if one.get("tag")] == [second]
     assert set(receipts(deployer.service)) == {first}, "no rollback goes to what failed"
-    assert "put back" not in raised.value.hint
+    assert raised.value.hint.startswith("what served before has all of the traffic again; ")
 
 
 def test_an_interrupt_in_a_step_gives_all_traffic_back_to_what_served_before() -> None:

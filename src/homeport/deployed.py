@@ -292,7 +292,7 @@ class Deployment:
             report = await self._verifier(on_result).report(promise, service, revision)
             if reports is not None:
                 reports.append(report)
-            return receipt_of(report)
+            return receipt_of(report, service, revision)
 
         target = CloudRunTarget(
             google=self.google,

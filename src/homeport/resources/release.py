@@ -39,6 +39,7 @@ class Release:
     All traffic on the newest revision, which was verified under its tag's address before it had any.
 
     What cannot be proven gets none, or loses what a step gave it, and what served before goes on serving.
+    The first has it from the start, since Cloud Run has nothing else to send requests to; callers are let in later.
     """
 
     google: Google
@@ -167,19 +168,22 @@ class Release:
         """
         All traffic on what served before, and no receipt of the newest any more: a rollback shall not go to it.
 
-        Where that fails, `error` says so. What another has changed meanwhile stays as it is.
+        `error` says so, or that it failed. What another has changed meanwhile stays as it is.
         """
         percent = shares(service)[newest]
         try:
             await self._route(service, _scaled(before, 100), newest, without_receipt(service, newest))
         except HomeportError as failed:
             told = (
-                f"{newest} may still have {percent} % of the traffic, which could not be put back: {failed}"
+                f"{newest} may still have {percent} % of the traffic, which could not be put back: {failed}; "
+                "`homeport status --on cloudrun` shows what serves, `homeport rollback` puts it back"
             )
+        else:
+            told = "what served before has all of the traffic again"
+        if isinstance(error, HomeportError):
+            error.hint = "; ".join(one for one in (told, error.hint) if one)
+        else:
             error.add_note(told)
-            if isinstance(error, HomeportError):
-                todo = "`homeport status --on cloudrun` shows what serves, `homeport rollback` puts it back"
-                error.hint = "; ".join(one for one in (told, todo, error.hint) if one)
 
     async def _service(self) -> Any:  # Any: JSON
         return await self.google.get("run", self.path)

@@ -20,7 +20,7 @@ from homeport.errors import (
 )
 from homeport.google import Google, Guarded, grants, policy
 from homeport.google.credentials import Caller
-from homeport.resources.traffic import Body, Receipt
+from homeport.resources.traffic import Body, Receipt, receipts, shares
 from homeport.secret import Secret
 from homeport.verify import CHECKS, Finding, Outcome, Report, Result, Subject
 from homeport.verify.check import Check, OnResult, picked
@@ -171,17 +171,38 @@ class Verifier:
         return await Check("reached", "it is reached from here", look).looked(promise.subject)
 
 
-def receipt_of(report: Report) -> Receipt:
-    """What is kept of a report. Raises `VerificationFailed` where a check failed."""
+def receipt_of(report: Report, service: Body, revision: str) -> Receipt:
+    """
+    What is kept of a report on a revision of `service`, as it was when it was asked.
+
+    Raises `VerificationFailed` where a check failed; it says what that means for the traffic.
+    """
     failed = [f"{one.name}: {one.detail}" for one in report.results if one.outcome is Outcome.FAILED]
     if not report.passed:
+        said, hint = _unproven(report.endpoint, service, revision)
         raise VerificationFailed(
-            f"the new revision of {report.endpoint} is not as promised, and gets no traffic: "
-            + "; ".join(failed or ["nothing could be checked"]),
-            hint="what served before goes on serving; `homeport logs --on cloudrun` shows what the engine wrote",
+            f"{said}: " + "; ".join(failed or ["nothing could be checked"]),
+            hint=f"{hint}`homeport logs --on cloudrun` shows what the engine wrote",
         )
     counts = Counter(one.outcome.value for one in report.results)
     return Receipt(at=datetime.now(UTC).isoformat(timespec="seconds"), passed=True, counts=dict(counts))
+
+
+def _unproven(name: str, service: Body, revision: str) -> tuple[str, str]:
+    """What a revision that is not as promised has of the traffic, and what to do about that."""
+    parts = shares(service)
+    new = f"the new revision of {name} is not as promised"
+    if revision not in parts:
+        return f"{new}, and gets no traffic", "what served before goes on serving; "
+    if len(parts) > 1:
+        return new, ""  # What becomes of its part is up to the release.
+    if receipts(service):
+        told = f"{new}, and has all of the traffic already"
+        return told, "`homeport rollback` lets another serve, where one was verified; "
+    who = "anybody" if service.get("invokerIamDisabled") else "nobody but the project's own"
+    first = f"the first revision of {name} is not as promised"
+    told = f"{first}. It has the traffic, since nothing else is there, and {who} may call it"
+    return told, "`homeport down --on cloudrun` ends it; "
 
 
 async def _rehearsed(via: str, revision: str, path: str, endpoint: Endpoint) -> str:
