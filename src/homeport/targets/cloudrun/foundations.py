@@ -86,6 +86,18 @@ class Foundations:
         return tuple(one.id for one in self._own_network()) if self.cloudrun.network is None else ()
 
     @property
+    def isolation(self) -> str:
+        """What `access.isolated` comes to, and what it does not prove."""
+        out, unknown = "none out but to Google's restricted addresses", "who else may use that network"
+        if self.cloudrun.network is not None:
+            out = f"the way out is up to the routes, the firewall and the DNS of {self.cloudrun.network}, which is yours"
+            unknown = "what these let out"
+        return (
+            f"no way in but from its network, and {out}; that proves nothing of {unknown}, nor of VPC Service Controls. "
+            f"`up` and `verify` must run on a machine within {self.network[0]}: from outside nothing is proven"
+        )
+
+    @property
     def network(self) -> tuple[str, str]:
         """The network and subnetwork that the service sends through: those named in the file, or our own."""
         if self.cloudrun.network and self.cloudrun.subnetwork:

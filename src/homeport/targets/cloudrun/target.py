@@ -262,7 +262,7 @@ class CloudRunTarget:
             when = "; `up` looks again once the APIs are on, before it makes anything else"
             warnings.append(f"not checked: {unseen}{when if later else ''}")
         if self.spec.access.isolated:
-            warnings.append(f"isolated: {_isolation(self.settings.network, self.foundations.network[0])}")
+            warnings.append(f"isolated: {self.foundations.isolation}")
         told = replace(
             plan,
             facts=tuple(self._facts(findings)),
@@ -372,19 +372,6 @@ def names_of(spec: Spec, google: Google) -> Names:
         )
     region = (spec.cloudrun or CloudRun()).region
     return Names(name=spec.name, project=google.project, region=region)
-
-
-def _isolation(given: str | None, network: str) -> str:
-    """What `isolated` comes to, and what it does not prove; `given` is the network of the file, if it names one."""
-    out = "none out but to Google's restricted addresses"
-    unknown = "who else may use that network"
-    if given is not None:
-        out = f"the way out is up to the routes, the firewall and the DNS of {given}, which is yours"
-        unknown = "what these let out"
-    return (
-        f"no way in but from its network, and {out}; that proves nothing of {unknown}, nor of VPC Service Controls. "
-        f"`up` and `verify` must run on a machine within {network}: from outside nothing is proven"
-    )
 
 
 def release(google: Google, names: Names, prove: Prove, canary: tuple[int, ...] = ()) -> Release:
