@@ -20,6 +20,8 @@ _POLL_S = 2.0
 DEADLINE_S = 2400.0
 """Longer than the longest startup probe of a GPU service (30 minutes), with time to pull its image."""
 RULES = Rules(keys={"traffic": "tag"})
+_OURS = ("customAudiences",)
+"""What a change takes back where it is wanted no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +101,7 @@ class Service(Rest):
         labels = {**live.get("labels", {}), **wanted["labels"]}
         body = {**wanted, **kept, "labels": labels, "traffic": pinned(live)}
         # What others have set beside it stays: without a mask the rest would be taken back.
-        query["updateMask"] = ",".join(sorted(body))
+        query["updateMask"] = ",".join(sorted({*body, *_OURS}))
         changed = await google.patch("run", self.address.path, {**body, "etag": live["etag"]}, **query)
         return await self._settled(changed, progress)
 

@@ -66,9 +66,10 @@ def body(wanted: Wanted) -> dict[str, Any]:  # Any: JSON, and Refs
         "ingress": "INGRESS_TRAFFIC_INTERNAL_ONLY" if access.isolated else "INGRESS_TRAFFIC_ALL",
         "invokerIamDisabled": access.public,
         "scaling": {"minInstanceCount": chosen.min_instances},
-        "customAudiences": [access.audience] if access.audience else [],
         "template": _template(wanted),
     }
+    if access.audience:
+        made["customAudiences"] = [access.audience]
     return made
 
 
