@@ -24,7 +24,7 @@ _SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _CLOCK_SLACK_S = 2.0
 """The system computes start times from a clock that may be corrected."""
 _LOOK_S = 0.2
-_REAPED_S = 1.0
+_REAPED_S = 5.0
 """As long is waited for a parent to ask for what has ended."""
 
 
