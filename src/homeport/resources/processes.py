@@ -25,7 +25,7 @@ _CLOCK_SLACK_S = 2.0
 """The system computes start times from a clock that may be corrected."""
 _LOOK_S = 0.2
 _REAPED_S = 5.0
-"""As long is waited for a parent to ask for what has ended."""
+"""As long is waited for a parent to ask for what has ended: some look every two seconds."""
 
 
 def start(
