@@ -17,7 +17,7 @@ import pytest
 
 import homeport
 from conftest import HOMEPORT, TAUGHT, User
-from homeport.resources.processes import MARK
+from homeport.resources.processes import MARK, free_port
 
 
 def spec(model: str, *, port: int = 0, more: str = "", local: str = "") -> str:
@@ -211,6 +211,10 @@ def test_a_taken_port_is_told_with_its_owner_and_a_free_one(user: User) -> None:
         offer = refused.err.split("--port ")[1].split("`")[0]
         user.run("up", "--yes", "--no-verify", "--port", offer)
         assert user.run("status", "--json").json[0]["url"] == f"http://127.0.0.1:{offer}/v1"
+
+
+def test_a_port_found_free_is_below_those_that_systems_give_to_outgoing_connections() -> None:
+    assert {free_port("127.0.0.1") < 32768 for _ in range(100)} == {True}
 
 
 def test_a_taken_port_leaves_the_old_endpoint_serving(served: User) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 
 import psutil
@@ -24,6 +26,10 @@ _SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _CLOCK_SLACK_S = 2.0
 """The system computes start times from a clock that may be corrected."""
 _LOOK_S = 0.2
+_QUIET_PORTS = range(20_000, 30_000)
+"""Below those that systems give to outgoing connections (Linux from 32768, others from 49152) and Kubernetes to nodes:
+an engine listens minutes after its port was chosen."""
+_TRIES = 20
 _REAPED_S = 5.0
 """As long is waited for a parent to ask for what has ended: some look every two seconds."""
 
@@ -180,8 +186,9 @@ def _bound(host: str, port: int) -> int | None:
 
 
 def free_port(host: str, *, near: int = 0) -> int:
-    """A port on which nobody listens: the next ones after `near`, else any."""
-    for port in range(near + 1, min(near + 50, 65536)) if near else ():
+    """A port on which nobody listens: the next ones after `near`, else any that no outgoing connection takes soon."""
+    following = range(near + 1, min(near + 50, 65536)) if near else range(0)
+    for port in chain(following, random.sample(_QUIET_PORTS, _TRIES)):
         if port_is_free(host, port):
             return port
     found = _bound(host, 0)
