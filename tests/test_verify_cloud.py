@@ -119,6 +119,7 @@ def deployed(front: Front | None = None, **changes: Any) -> Deployed:
             max_instances=1,
             weights_digest=WEIGHTS,
             weights_annotation=ANNOTATION,
+            bucket="w",
             prefixes=frozenset((PREFIX, ADAPTER)),
             adapters=ADAPTED,
             adapters_annotation="homeport/adapters",
@@ -161,6 +162,7 @@ DEFECTS: dict[str, tuple[Change, str, str]] = {
     "option rw": (lambda d: d.revision["volumes"][0]["gcs"]["mountOptions"].append("rw"), "mount", "an option"),
     "whole bucket": (lambda d: d.revision["volumes"][0]["gcs"]["mountOptions"].pop(0), "mount", "the whole bucket"),
     "another folder": (lambda d: d.revision["volumes"][0]["gcs"]["mountOptions"].__setitem__(0, "only-dir=models/other"), "mount", "models/other"),
+    "another bucket": (lambda d: change(d.revision["volumes"][0]["gcs"], bucket="theirs"), "mount", "gs://theirs"),
     "no mount": (lambda d: d.revision["volumes"].clear(), "mount", "no bucket is mounted"),
     "another image": (lambda d: change(d.revision["containerStatuses"][0], imageDigest="x@sha256:" + "0" * 64), "image", "sha256:000000000000"),
     "other weights": (lambda d: change(d.revision["annotations"], **{ANNOTATION: "0" * 64}), "weights", "made for 000000000000"),
@@ -209,6 +211,11 @@ def test_a_door_that_is_open_is_found_by_its_check_alone(way: str) -> None:
     found = outcomes(deployed(Front(opened=opened)), Outcome.FAILED)
     assert found.keys() == {check}, found
     assert "gets 200" in found[check]
+
+
+def test_a_mount_where_none_was_planned_is_found() -> None:
+    none = replace(deployed().planned, prefixes=frozenset())
+    assert "not nothing" in outcomes(deployed(planned=none), Outcome.FAILED)["mount"]
 
 
 def test_weights_that_are_gone_or_changed_in_the_bucket_are_found() -> None:

@@ -62,6 +62,8 @@ class Planned:
     """Of their manifest; '' where neither the source tells it nor whole weights in the bucket."""
     weights_annotation: str = ""
     """The revision's annotation that holds it."""
+    bucket: str = ""
+    """The bucket of the weights, by its name."""
     prefixes: frozenset[str] = frozenset()
     """The only folders of the bucket that are mounted, without slashes at their ends."""
     adapters: str = ""
@@ -218,15 +220,17 @@ async def mount(deployed: Deployed) -> Finding:
         if any(option in {"rw", "o=rw"} for option in options):
             return failed(f"an option lets the volume {volume['name']} be written", options=options)
         only = next((option[9:].strip("/") for option in options if option.startswith("only-dir=")), "")
-        if planned and only not in planned:
+        if only not in planned or gcs["bucket"] != deployed.planned.bucket:
             return failed(
-                f"what is mounted is {only or 'the whole bucket'}, not {_listed(planned)}", options=options
+                f"what is mounted is {only or 'the whole bucket'} (gs://{gcs['bucket']}), not "
+                f"{_listed(planned) or 'nothing'} (gs://{deployed.planned.bucket})",
+                options=options,
             )
         mounted.add(only)
     if planned - mounted:
         return failed(f"not mounted: {_listed(planned - mounted)}", volumes=volumes)
     names = ", ".join(dict.fromkeys(f"gs://{volume['gcs']['bucket']}" for volume in volumes))
-    return passed(f"{names} read-only{f', {_listed(planned)} only' if planned else ''}", volumes=volumes)
+    return passed(f"{names} read-only, {_listed(planned)} only", volumes=volumes)
 
 
 async def image(deployed: Deployed) -> Finding:
