@@ -30,6 +30,16 @@ def test_init_does_not_overwrite(user: User) -> None:
     assert tomllib.loads((user.folder / "homeport.toml").read_text())["name"] == "home"
 
 
+@pytest.mark.parametrize(
+    "words", [("up", "--canary", "10"), ("up", "--hub-token-stdin"), ("plan", "--hub-token-stdin")]
+)
+def test_what_is_for_cloud_run_alone_is_not_passed_over_in_silence(
+    user: User, words: tuple[str, ...]
+) -> None:
+    user.run("init")
+    assert "for --on cloudrun" in user.run(*words, code=64).err
+
+
 def test_init_refuses_an_unknown_model(user: User) -> None:
     assert "did you mean" in user.run("init", "--model", "gemma-4-e2", code=11).err
     assert not (user.folder / "homeport.toml").exists()

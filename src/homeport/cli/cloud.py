@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import click
+
 if TYPE_CHECKING:
     from homeport.deployed import Deployment, Up
     from homeport.endpoint import Endpoint
@@ -128,7 +130,9 @@ def up(
     if came.public:
         terminal.say("it is public: anybody on the internet may use it, and you pay")
     else:
-        terminal.say("it is private: `homeport proxy` opens a local port to it for any OpenAI client")
+        # Behind `homeport rehearse` it is `homeport rehearse proxy`: without it, Google itself would be asked.
+        called = click.get_current_context().command_path.rpartition(" ")[0]
+        terminal.say(f"it is private: `{called} proxy` opens a local port to it for any OpenAI client")
     return came
 
 

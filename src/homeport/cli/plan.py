@@ -41,6 +41,8 @@ def command(
         plan, findings = deployed(file, lambda one: one.plan(progress=terminal), token=token)
         terminal.close()
         data = {**plan.as_json(), "preflight": findings.as_json()}
+    elif hub_token_stdin:
+        raise click.UsageError("--hub-token-stdin is for --on cloudrun.")
     else:
         plan = lifecycle.run(lifecycle.target(file, port=port).plan())
         data = plan.as_json()

@@ -44,6 +44,8 @@ def command(
         token = cloud.hub_token(wanted=more["hub_token_stdin"])
         cloud.up(terminal, file, yes=yes, canary=percents(more["canary"]), token=token)
         return 0
+    if more["canary"] or more["hub_token_stdin"]:
+        raise click.UsageError("--canary and --hub-token-stdin are for --on cloudrun.")
     try:
         return _up(terminal, file, yes=yes, port=port, verify=not no_verify)
     except PortTaken as error:
