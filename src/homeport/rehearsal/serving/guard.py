@@ -13,9 +13,12 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable
 
 _ENDS_WITHIN_S = 10.0
+_ASKED_S = 3.0
+_LOOKS_EVERY_S = 0.05
 
 
 class Guard:
@@ -61,14 +64,26 @@ class Guard:
 
 
 def guard(lines: Iterable[str]) -> None:
-    """Kill the groups that were named and not taken back, when `lines` end."""
+    """End the groups that were named and not taken back, when `lines` end: asked first, then without asking."""
     groups: set[int] = set()
     for line in lines:
         change = groups.add if line.startswith("+") else groups.discard
         change(int(line[1:]))
+    _signal(groups, signal.SIGTERM)  # What has mounted something takes it away then.
+    until = time.monotonic() + _ASKED_S
+    while _signal(groups, 0) and time.monotonic() < until:
+        time.sleep(_LOOKS_EVERY_S)
+    _signal(groups, signal.SIGKILL)
+
+
+def _signal(groups: Iterable[int], number: int) -> bool:
+    """Whether any of the groups was there to be told."""
+    told = False
     for group in groups:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, signal.SIGKILL)
+            os.killpg(group, number)
+            told = True
+    return told
 
 
 if __name__ == "__main__":
