@@ -1,4 +1,4 @@
-"""A deployment of the size and shape of a real one: what `up --on cloudrun` will stand on, from APIs to a service."""
+"""A door to a rehearsed cloud, and a graph of the size and shape of a deployment's; the real ones are in ways.py."""
 
 from __future__ import annotations
 

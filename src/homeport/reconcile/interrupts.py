@@ -38,7 +38,7 @@ async def patient(progress: Progress) -> AsyncIterator[Halt]:
         if installed:
             loop.add_signal_handler(signal.SIGINT, pressed)
     except (NotImplementedError, RuntimeError, ValueError):
-        installed = False
+        installed = False  # A loop without signals, as on Windows: Ctrl-C stops at once there.
     try:
         yield halt
         if stopped:
