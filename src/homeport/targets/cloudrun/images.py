@@ -17,10 +17,9 @@ from typing import Any
 
 from homeport.errors import SpecError
 from homeport.google import Google
-from homeport.reconcile import Joined, Ref
 from homeport.resources.image import Image
 from homeport.weights.carrier import PYTHON, Job
-from homeport.weights.manifest import Pin, PinnedFile
+from homeport.weights.manifest import PinnedFile
 
 PACKAGE = "serving"
 MODEL_FILE = "/models/model.gguf"
@@ -37,14 +36,12 @@ _FITS_SMALL = 4 * 2**30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gguf:
-    """A GGUF that the build fetches and holds against its sha256."""
+    """A GGUF in a bucket that the build fetches and holds against its checksum."""
 
     origin: str
-    """`hf:ORG/NAME@COMMIT` or `gs://BUCKET/PREFIX`."""
+    """`gs://BUCKET/PREFIX`."""
     file: PinnedFile
-    """With its sha256, relative to the origin."""
-    token: str | Ref | Joined | None = None
-    """The version of the secret that holds the hub's token."""
+    """Relative to the origin."""
 
     @property
     def digest(self) -> str:
@@ -67,18 +64,6 @@ class Recipe:
     """Cloud Build's name of the machine that builds it."""
 
 
-def gguf_of(pin: Pin, token: str | Ref | Joined | None = None) -> Gguf:
-    """The one GGUF that a pin of a hub names. Raises `SpecError` for anything else."""
-    kind, _, rest = pin.source.partition(":")
-    if kind != "hf" or len(pin.files) != 1 or not pin.files[0].path.endswith(".gguf"):
-        raise SpecError(
-            f"{pin.source} is no single GGUF of a hub, and that is what a build can fetch",
-            hint="name hf:ORG/NAME:FILE.gguf, or bring the file into a bucket first",
-        )
-    repo = rest.partition("@")[0].partition(":")[0]
-    return Gguf(origin=f"hf:{repo}@{pin.revision}", file=pin.files[0], token=token)
-
-
 def image(
     google: Google, *, name: str, region: str, recipe: Recipe, account: str, after: tuple[str, ...] = ()
 ) -> Image:
@@ -86,7 +71,7 @@ def image(
     steps = [_written(recipe)]
     if recipe.gguf is not None:
         job = Job(origin=recipe.gguf.origin, goal=_WORKSPACE, files=(recipe.gguf.file,), renamed="model.gguf")
-        steps.append(job.step(token=recipe.gguf.token is not None))
+        steps.append(job.step())
     made = Image(
         google=google,
         repository=name,
@@ -98,7 +83,7 @@ def image(
     )
     reference = f"{made.reference}:{made.tag}"
     steps.append({"name": _DOCKER, "id": "build", "args": ["build", "-t", reference, "."]})
-    build: dict[str, Any] = {  # Any: JSON, and Refs
+    build = {
         "steps": steps,
         "timeout": f"{_SECONDS}s",
         "options": {
@@ -108,27 +93,17 @@ def image(
         },
         "serviceAccount": f"projects/{google.project}/serviceAccounts/{account}",
     }
-    if recipe.gguf is not None and recipe.gguf.token is not None:
-        secret = {"versionName": recipe.gguf.token, "env": "HF_TOKEN"}
-        build["availableSecrets"] = {"secretManager": [secret]}
     return replace(made, build=build)
 
 
 def ollama_recipe(
-    *,
-    base: str,
-    model_name: str,
-    weights: str | Gguf,
-    template: str = "",
-    parameters: Mapping[str, str] = {},
-    serving: Mapping[str, str] = {},
+    *, base: str, model_name: str, weights: str | Gguf, serving: Mapping[str, str] = {}
 ) -> Recipe:
     """
     Ollama with one model in it, called `model_name`: a tag of Ollama's library, or a GGUF of one's own.
 
-    The build asks the server until it answers, brings the model, has it shown and loads it once. `template` and
-    `parameters` are a Modelfile's, and need a GGUF or change the library's model. `serving` are texts by their path
-    in the image.
+    The build asks the server until it answers, brings the model, has it shown and loads it once. `serving` are texts
+    by their path in the image.
     """
     own = isinstance(weights, Gguf)
     known_as = weights.digest if isinstance(weights, Gguf) else f"ollama:{weights}"
@@ -150,7 +125,7 @@ def ollama_recipe(
         dockerfile="".join(f"{line}\n" for line in lines),
         files={
             "bake.sh": _bake(model_name, "" if own else str(weights)),
-            "Modelfile": _modelfile(source, template, parameters),
+            "Modelfile": f"FROM {source}\n",
             **{here: serving[there] for here, there in _beside(serving).items()},
         },
         base=base,
@@ -165,7 +140,7 @@ def baking_machine(size: int) -> str:
     return _SMALL if 0 < size <= _FITS_SMALL else _LARGE
 
 
-def vllm_recipe(*, base: str, files: Mapping[str, str] = {}, environment: Mapping[str, str] = {}) -> Recipe:
+def vllm_recipe(*, base: str, files: Mapping[str, str] = {}) -> Recipe:
     """VLLM with some files of ours, texts by their path in the image; no weights."""
     labels = {"homeport.engine": "vllm"}
     beside = _beside(files)
@@ -173,7 +148,6 @@ def vllm_recipe(*, base: str, files: Mapping[str, str] = {}, environment: Mappin
         f"FROM {base}",
         *_lines("LABEL", labels),
         *(f"COPY {json.dumps([here, there])}" for here, there in beside.items()),
-        *_lines("ENV", environment),
     ]
     return Recipe(
         dockerfile="".join(f"{line}\n" for line in lines),
@@ -220,13 +194,6 @@ def _lines(word: str, values: Mapping[str, str]) -> list[str]:
 def _quoted(value: str) -> str:
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
     return f'"{escaped}"'
-
-
-def _modelfile(source: str, template: str, parameters: Mapping[str, str]) -> str:
-    if '"""' in template:
-        raise SpecError('a template of Ollama cannot hold """', hint="use other quotes in it")
-    lines = [f"FROM {source}", *([f'TEMPLATE """{template}"""'] if template else [])]
-    return "".join(f"{line}\n" for line in (*lines, *(f"PARAMETER {k} {v}" for k, v in parameters.items())))
 
 
 def _bake(model_name: str, tag: str) -> str:
