@@ -22,8 +22,14 @@ _T = TypeVar("_T")
 def act(work: Coroutine[Any, Any, _T]) -> _T:
     """The result of `work`, run on an event loop that jumps over every wait."""
     with asyncio.Runner(loop_factory=lambda: looptime.new_event_loop(start=0.0)) as runner:
-        runner.get_loop().set_default_executor(AtOnce())
+        loop = runner.get_loop()
+        loop.set_default_executor(AtOnce())
+        # Newer Pythons give a thread five minutes to end the executor's: on a clock that jumps, none.
+        loop.shutdown_default_executor = _nothing_to_shut_down  # type: ignore[method-assign]
         return runner.run(work)
+
+
+async def _nothing_to_shut_down(*_: object) -> None: ...
 
 
 class AtOnce(ThreadPoolExecutor):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -41,17 +42,18 @@ class ColdStart:
     @property
     def low(self) -> float:
         """The sum where every term goes well."""
-        return sum(term.low for term in self.terms)
+        # Python 3.12 adds more exactly than 3.11 does; this is the same in both.
+        return math.fsum(term.low for term in self.terms)
 
     @property
     def likely(self) -> float:
         """The sum to expect."""
-        return sum(term.likely for term in self.terms)
+        return math.fsum(term.likely for term in self.terms)
 
     @property
     def high(self) -> float:
         """The sum where every term goes badly. Worse was seen: see docs/cold-start.md."""
-        return sum(term.high for term in self.terms)
+        return math.fsum(term.high for term in self.terms)
 
     @property
     def unconfirmed(self) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from homeport.cli.context import REHEARSAL_PORT
+
 if TYPE_CHECKING:
     from homeport.deployed import Deployment, Up
     from homeport.endpoint import Endpoint
@@ -130,9 +132,11 @@ def up(
     if came.public:
         terminal.say("it is public: anybody on the internet may use it, and you pay")
     else:
-        # Behind `homeport rehearse` it is `homeport rehearse proxy`: without it, Google itself would be asked.
-        called = click.get_current_context().command_path.rpartition(" ")[0]
-        terminal.say(f"it is private: `{called} proxy` opens a local port to it for any OpenAI client")
+        # Without `rehearse`, Google itself would be asked.
+        rehearsed = "rehearse " if REHEARSAL_PORT in click.get_current_context().meta else ""
+        terminal.say(
+            f"it is private: `homeport {rehearsed}proxy` opens a local port to it for any OpenAI client"
+        )
     return came
 
 

@@ -12,6 +12,8 @@ import click
 if TYPE_CHECKING:
     from homeport.terminal import Terminal
 
+REHEARSAL_PORT = "homeport.rehearsal.port"
+"""Where click keeps, for all of a command line, the port of the rehearsal that it is run against."""
 file_option = click.option(
     "-f",
     "--file",

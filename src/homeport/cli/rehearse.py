@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import click
 
-from homeport.cli.context import App
+from homeport.cli.context import REHEARSAL_PORT, App
 
 _PORT = 8600
 
@@ -39,7 +39,7 @@ def command(ctx: click.Context, port: int) -> None:
 
     `homeport rehearse up` and the like run that command against it, started in the background if need be.
     """
-    ctx.meta["homeport.rehearsal.port"] = port
+    ctx.meta[REHEARSAL_PORT] = port
 
 
 def _passed(name: str) -> click.Command:
@@ -65,7 +65,7 @@ def _passed(name: str) -> click.Command:
                 hint="`homeport rehearse stop` ends it, with all that was made there",
             )
         if there is None:
-            there = background.start(folder, ctx.meta["homeport.rehearsal.port"], project)
+            there = background.start(folder, ctx.meta[REHEARSAL_PORT], project)
             terminal.say(
                 f"Google Cloud is rehearsed in the background on {there.url}; `homeport rehearse stop` ends it"
             )
