@@ -48,10 +48,9 @@ FOLDER = ROOT / "tests" / "models" / "gemma-4-taught"
 PATH = "v2/projects/rehearsal/locations/us-central1/services/home"
 UNPROVEN = Report(
     endpoint="home", model="gemma-4-taught", engine="vllm", weights_digest="", started_at="", seconds=1.0,
-    results=(
-        Result(
-            name="answers", title="", outcome=Outcome.FAILED, detail="it does not answer", seconds=1.0, evidence={}
-        ),
+    results=tuple(
+        Result(name=name, title="", outcome=Outcome.FAILED, detail="it does not answer", seconds=1.0, evidence={})
+        for name in ("chat", "stream")
     ),
 )  # fmt: skip
 WAYS = {"ollama": TAUGHT, "vllm": FOLDER}
@@ -222,7 +221,9 @@ def test_what_cannot_be_proven_gets_no_traffic_and_the_next_up_tries_again(deplo
     before = shares(deployer.service)
     deployer.broken = True
     for _ in range(2):
-        with pytest.raises(VerificationFailed, match="and gets no traffic: answers: it does") as raised:
+        with pytest.raises(
+            VerificationFailed, match=r"and gets no traffic: chat, stream: it does not answer$"
+        ) as raised:
             deployer.up(deployer.wanted(parallel=2))
         assert raised.value.hint.startswith("what served before goes on serving; ")
         assert shares(deployer.service) == before
@@ -252,7 +253,7 @@ def test_a_first_revision_that_cannot_be_proven_is_told_as_one_that_has_the_traf
         assert str(raised.value).startswith(
             "the first revision of home is not as promised. It has the traffic"
         )
-        assert f"and {who} may call it: answers: it does not answer" in str(raised.value)
+        assert f"and {who} may call it: chat, stream: it does not answer" in str(raised.value)
         assert "`homeport down --on cloudrun` ends it" in raised.value.hint
         assert "goes on serving" not in raised.value.hint
         policy = deployer.cloud.access.policy("run", PATH.removeprefix("v2/"))
@@ -516,6 +517,18 @@ def test_a_folder_of_any_name_lies_in_a_bucket_under_a_plain_one(
     chosen = _chosen(wanted).chosen
     assert chosen.pinned is not None
     assert chosen.pinned.prefix == f"models/own/{short}/{digest(chosen.pinned.pin.files)}"
+
+
+def test_a_plan_tells_that_a_model_has_no_chat_template(tmp_path: Path) -> None:
+    shutil.copytree(FOLDER, tmp_path / "base", ignore=shutil.ignore_patterns("chat_template.jinja"))
+    deployer = Deployer("vllm")
+    wanted = deployer.wanted().model_copy(update={"model": f"file:{tmp_path}/base"})
+    chosen = _chosen(wanted).chosen
+
+    async def told() -> Plan:
+        return (await deployer.target(google_for(deployer.cloud), chosen, wanted).plan())[0]
+
+    assert any("vLLM refuses chats without" in warning for warning in act(told()).warnings)
 
 
 def test_a_choice_that_is_given_up_ends_what_it_fetches(tmp_path: Path) -> None:

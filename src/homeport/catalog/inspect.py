@@ -18,6 +18,10 @@ from homeport.catalog.table import Table, read_json
 from homeport.errors import WeightsError
 
 # Families whose layers all see the whole context, or all the same window.
+_NO_TEMPLATE = (
+    "It has no chat template, as a pretrained model has none: vLLM refuses chats without a chat_template.jinja beside "
+    "the weights, and other engines take a general one, which it was not trained on."
+)
 _UNIFORM = frozenset(
     {
         *("llama", "mistral", "mistral3", "mixtral", "gemma", "smollm3"),
@@ -322,9 +326,7 @@ def _parser(kind: str, *, instruct: bool) -> str | None:
 
 def _note(kind: str, architecture: Architecture | None, *more: str, instruct: bool) -> str:
     known = f"How {kind or 'it'} keeps its KV cache is not known here, so it cannot be sized."
-    return " ".join(
-        filter(None, ("" if instruct else "It has no chat template.", "" if architecture else known, *more))
-    )
+    return " ".join(filter(None, ("" if instruct else _NO_TEMPLATE, "" if architecture else known, *more)))
 
 
 def _dtype(*tables: Table) -> str:

@@ -177,15 +177,23 @@ def receipt_of(report: Report, service: Body, revision: str) -> Receipt:
 
     Raises `VerificationFailed` where a check failed; it says what that means for the traffic.
     """
-    failed = [f"{one.name}: {one.detail}" for one in report.results if one.outcome is Outcome.FAILED]
     if not report.passed:
         said, hint = _unproven(report.endpoint, service, revision)
         raise VerificationFailed(
-            f"{said}: " + "; ".join(failed or ["nothing could be checked"]),
+            f"{said}: {_failures(report) or 'nothing could be checked'}",
             hint=f"{hint}`homeport logs --on cloudrun` shows what the engine wrote",
         )
     counts = Counter(one.outcome.value for one in report.results)
     return Receipt(at=datetime.now(UTC).isoformat(timespec="seconds"), passed=True, counts=dict(counts))
+
+
+def _failures(report: Report) -> str:
+    """What failed, with what was found; where several checks found the same, it is said once."""
+    found: dict[str, list[str]] = {}
+    for one in report.results:
+        if one.outcome is Outcome.FAILED:
+            found.setdefault(one.detail, []).append(one.name)
+    return "; ".join(f"{', '.join(names)}: {detail}" for detail, names in found.items())
 
 
 def _unproven(name: str, service: Body, revision: str) -> tuple[str, str]:

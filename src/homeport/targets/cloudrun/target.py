@@ -255,7 +255,8 @@ class CloudRunTarget:
         plan, findings = await asyncio.gather(
             make_plan(self.spec.name, "cloudrun", self.resources()), self.preflight()
         )
-        warnings = [f"{one.subject}: {one.text}" for one in findings.warnings]
+        warnings = [self.chosen.model.note] if self.chosen.model.note else []
+        warnings += [f"{one.subject}: {one.text}" for one in findings.warnings]
         if findings.unchecked:
             unseen = ", ".join(one.subject for one in findings.unchecked)
             later = any(action.resource.id == self.foundations.apis.id for action in plan.pending)
