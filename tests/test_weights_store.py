@@ -291,6 +291,23 @@ def test_a_folder_of_the_users_own(store: Store, tmp_path: Path) -> None:
     assert manifest.gguf is None
 
 
+def test_a_file_that_comes_into_a_folder_of_the_users_own_is_seen(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name, data in FILES.items():
+        (folder / name).write_bytes(data)
+    source = f"file:{folder}"
+    before = store.ensure(source, "safetensors", Silent())
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    assert store.manifest(source, "safetensors") is None
+    after = store.ensure(source, "safetensors", Silent())
+    assert {file.path for file in after.pin.files} == {*FILES, "chat_template.jinja"}
+    assert after.digest != before.digest
+    (folder / "chat_template.jinja").unlink()
+    assert store.manifest(source, "safetensors") is None
+    assert store.ensure(source, "safetensors", Silent()).digest == before.digest
+
+
 @pytest.mark.parametrize(("name", "wanted"), [("nothing.gguf", "there is no"), ("x.bin", "not a GGUF")])
 def test_a_file_that_is_not_one(store: Store, tmp_path: Path, name: str, wanted: str) -> None:
     (tmp_path / "x.bin").write_bytes(b"x")

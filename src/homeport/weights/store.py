@@ -43,12 +43,14 @@ class Store:
         """
         The weights, where they are here and no file has changed since it was last hashed; else None.
 
-        Costs a few `stat` calls: it compares sizes and modification times.
+        Costs a few `stat` calls: it compares sizes and modification times, and of the user's own also which there are.
         """
         kept = ledger.read(self._manifest_path(source, format), Kept)
         if kept is None or kept.manifest.pin != self.pinned(source, format):
             return None
-        return kept.manifest if len(_unchanged(kept)) == len(kept.manifest.pin.files) else None
+        files = {file.path for file in kept.manifest.pin.files}
+        whole = _unchanged(kept).keys() == files and _files_now(source, format) in {None, frozenset(files)}
+        return kept.manifest if whole else None
 
     def ensure(self, source: str, format: Format, progress: Progress) -> Manifest:
         """
@@ -208,6 +210,17 @@ def _unchanged(kept: Kept) -> dict[str, str]:
         for file in kept.manifest.pin.files
         if file.sha256 and file.path in kept.seen and ledger.seen(folder / file.path) == kept.seen[file.path]
     }
+
+
+def _files_now(source: str, format: Format) -> frozenset[str] | None:
+    """The files of a source that is the user's own, which may get new ones; none where it is not usable any more."""
+    origin = parse(source, base=Path())
+    if origin.ours:
+        return None
+    try:
+        return frozenset(file.path for file in origin.pin(format).files)
+    except WeightsError:
+        return frozenset()
 
 
 def _signs(files: tuple[PinnedFile, ...], folder: Path) -> dict[str, ledger.Seen]:
