@@ -1,5 +1,6 @@
 """
-One file, up on a rehearsed Cloud Run by way B: real vLLM on weights in a bucket. `make test-vllm` runs this.
+One file, up on a rehearsed Cloud Run: with a real Gemma 3 270M in its image first, as in development, then by way B:
+real vLLM on weights in a bucket. `make test-vllm` runs this.
 
 vLLM sees the bucket at the container's own path and through FUSE where this machine can give it that, and the summary
 of the tests says which it was.
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pytest
 
 from conftest import ROOT, User
 from gcloud import FOUND, REASON, served
+from homeport import catalog
 from homeport.rehearsal.serving import fuse, room
 from hub import Hub
 from test_on_cloudrun import OnCloudRun
@@ -27,7 +29,9 @@ pytestmark = pytest.mark.vllm
 
 PYTHON = ROOT / ".venv-vllm" / "bin" / "python"
 WEIGHTS = ROOT / "tests" / "models" / "gemma-4-taught"
-REPO = "homeport/gemma-4-taught"
+GEMMA = ROOT / ".cache" / "models" / "gemma-3-270m-safetensors"
+"""A real one, pretrained, to which the catalog's template for it is given."""
+REPO = "homeport/gemma-3-270m"
 COMPACT = '{"backend": "xgrammar", "disable_any_whitespace": true}'
 """So small a model fills its answers with the white space that JSON allows. An argument that is JSON, at that."""
 TOOL = {
@@ -105,10 +109,19 @@ def cloud(user: User, tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.skipif(FOUND is None, reason=REASON)
 def test_the_whole_life_of_an_endpoint_with_its_weights_in_a_bucket(
-    cloud: WayB, hub: Hub, record_property: Callable[[str, object], None]
+    cloud: WayB,
+    hub: Hub,
+    real_weights: Mapping[str, Path],
+    record_property: Callable[[str, object], None],
 ) -> None:
-    cloud.run("init", "--name", "demo", "--model", "file:./first", "--project", "rehearsal")
-    cloud.edit(context="1024", parallel="2", extra_args=f"['--structured-outputs-config', '{COMPACT}']")
+    cloud.run("init", "--name", "demo", "--model", "file:./gemma.gguf", "--project", "rehearsal")
+    _a_real_gemma_is_served_from_its_image(cloud, real_weights["gemma-3-270m-pt"])
+    cloud.edit(
+        model='"file:./first"',
+        kind='"vllm"',
+        parallel="2",
+        extra_args=f"['--structured-outputs-config', '{COMPACT}']",
+    )
     planned = cloud.run("plan", "--json").json
     assert planned["facts"]["weights"].startswith(
         "fuse-buffered, from gs://rehearsal-demo-weights/models/own/first/"
@@ -143,11 +156,11 @@ def test_the_whole_life_of_an_endpoint_with_its_weights_in_a_bucket(
 
     before, built = cloud.status, cloud.built
     (first,) = before["traffic"]
-    hub.push(REPO, {path.name: path.read_bytes() for path in WEIGHTS.iterdir()})
-    cloud.edit(way='"stream"')
+    _publish_a_real_gemma(hub)
+    cloud.edit(way='"stream"', parallel="8")
     cloud.run("swap", f"hf:{REPO}", "--yes")
     after = cloud.status
-    assert (after["model"], after["image"]) == ("gemma-4-taught", before["image"])
+    assert (after["model"], after["image"]) == ("gemma-3-270m", before["image"])
     assert cloud.built == built, "no image is built for other weights"
     (second,) = after["traffic"]
     assert second != first
@@ -155,14 +168,35 @@ def test_the_whole_life_of_an_endpoint_with_its_weights_in_a_bucket(
 
     _weights_that_vllm_refuses_get_no_traffic(cloud)
     assert cloud.status["traffic"] == {second: 100}
-    assert "Paris" in cloud.run("chat", "What is the capital of France?").out
+    asked = [{"role": "user", "content": "What is the capital of France?"}]
+    assert "Paris" in cloud.ask(model="gemma-3-270m", messages=asked, max_tokens=8)["content"]
 
     assert f"{first} serves" in cloud.run("rollback").out
     assert (cloud.status["model"], cloud.status["weights"]) == ("first", before["weights"])
-    assert cloud.ask(messages=[{"role": "user", "content": "What is the capital of France?"}])["content"]
+    assert cloud.ask(messages=asked)["content"]
 
     assert "left: nothing" in cloud.run("down").err
     assert "removed bucket" in cloud.run("down", "--purge").out
+
+
+def _a_real_gemma_is_served_from_its_image(cloud: WayB, gguf: Path) -> None:
+    shutil.copyfile(gguf, cloud.user.folder / "gemma.gguf")
+    cloud.edit(kind='"ollama"', context="1024", parallel="4")
+    report = cloud.run("up", "--yes", "--json").json["report"]
+    assert report["passed"]
+    outcomes = {result["name"]: result["outcome"] for result in report["results"]}
+    assert {outcomes[name] for name in ("identity", "chat", "stream", "json-schema", "context", "image")} == {
+        "passed"
+    }
+    assert cloud.status["model"] == "gemma"
+
+
+def _publish_a_real_gemma(hub: Hub) -> None:
+    model = catalog.find("gemma-3-270m-pt")
+    assert model is not None
+    assert model.chat_template is not None
+    files = {path.name: path.read_bytes() for path in GEMMA.iterdir()}
+    hub.push(REPO, {**files, "chat_template.jinja": model.chat_template.read_bytes()})
 
 
 def _what_vllm_sees(cloud: WayB) -> str:
