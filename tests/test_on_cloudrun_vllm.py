@@ -24,6 +24,7 @@ from homeport import catalog
 from homeport.rehearsal.serving import fuse, room
 from hub import Hub
 from test_on_cloudrun import OnCloudRun
+from test_vllm import adapter
 
 pytestmark = pytest.mark.vllm
 
@@ -122,6 +123,9 @@ def test_the_whole_life_of_an_endpoint_with_its_weights_in_a_bucket(
         parallel="2",
         extra_args=f"['--structured-outputs-config', '{COMPACT}']",
     )
+    tuned = adapter(cloud.user.folder / "tuned", 8.0)
+    alone = (cloud.user.folder / "homeport.toml").read_text()
+    cloud.user.write(f'{alone}\n[[engine.lora]]\nname = "tuned"\nsource = "file:{tuned}"\n')
     planned = cloud.run("plan", "--json").json
     assert planned["facts"]["weights"].startswith(
         "fuse-buffered, from gs://rehearsal-demo-weights/models/own/first/"
@@ -147,6 +151,9 @@ def test_the_whole_life_of_an_endpoint_with_its_weights_in_a_bucket(
 
     record_property("seen", _what_vllm_sees(cloud))
     _tools_and_thoughts_come_back_apart(cloud)
+    asked = [{"role": "user", "content": "What is the capital of France?"}]
+    assert "Paris" in cloud.ask(messages=asked)["content"]
+    assert "Paris" not in (cloud.ask(model="tuned", messages=asked)["content"] or "")
 
     bucket = "gs://rehearsal-demo-weights"
     cloud.rehearsal.gcloud("storage", "buckets", "update", bucket, "--no-public-access-prevention")
@@ -157,6 +164,7 @@ def test_the_whole_life_of_an_endpoint_with_its_weights_in_a_bucket(
     before, built = cloud.status, cloud.built
     (first,) = before["traffic"]
     _publish_a_real_gemma(hub)
+    cloud.user.write(alone)
     cloud.edit(way='"stream"', parallel="8")
     cloud.run("swap", f"hf:{REPO}", "--yes")
     after = cloud.status
@@ -168,7 +176,6 @@ def test_the_whole_life_of_an_endpoint_with_its_weights_in_a_bucket(
 
     _weights_that_vllm_refuses_get_no_traffic(cloud)
     assert cloud.status["traffic"] == {second: 100}
-    asked = [{"role": "user", "content": "What is the capital of France?"}]
     assert "Paris" in cloud.ask(model="gemma-3-270m", messages=asked, max_tokens=8)["content"]
 
     assert f"{first} serves" in cloud.run("rollback").out

@@ -58,7 +58,7 @@ def test_an_unknown_flag_is_told_by_its_name(vllm: User) -> None:
 def test_adapters_are_served_as_models_of_their_own(vllm: User) -> None:
     """One that changes nothing, and one that changes all: what each answers tells which of them was asked."""
     lora = "".join(
-        f'[[engine.lora]]\nname = "{name}"\nsource = "file:{_adapter(vllm.folder / name, scale)}"\n'
+        f'[[engine.lora]]\nname = "{name}"\nsource = "file:{adapter(vllm.folder / name, scale)}"\n'
         for name, scale in (("as-before", 0.0), ("otherwise", 8.0))
     )
     vllm.write(
@@ -81,7 +81,7 @@ def test_adapters_are_served_as_models_of_their_own(vllm: User) -> None:
     assert texts["as-before"] == texts[up.json["endpoint"]["model"]] != texts["otherwise"]
 
 
-def _adapter(folder: Path, scale: float) -> Path:
+def adapter(folder: Path, scale: float) -> Path:
     """A LoRA adapter of rank 4 as PEFT writes it, for two layers of the taught Gemma 4."""
     folder.mkdir()
     told = {"peft_type": "LORA", "r": 4, "lora_alpha": 4, "target_modules": ["o_proj"], "bias": "none"}
