@@ -134,3 +134,9 @@ def test_help_loads_nothing_heavy() -> None:
     program = "import sys\nfrom homeport.cli import run\nrun(['--help'])\nprint([m for m in ('rich', 'pydantic', 'httpx2', 'asyncio', 'psutil') if m in sys.modules], file=sys.stderr)"
     ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert ran.stderr.strip() == "[]"
+
+
+def test_a_rehearsal_begins_without_an_http_client_and_without_engines() -> None:
+    program = "import sys\nimport homeport.rehearsal.server\nprint([m for m in ('httpx2', 'pydantic', 'homeport.engines') if m in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert ran.stdout.strip() == "[]"

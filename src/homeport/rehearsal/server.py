@@ -10,7 +10,8 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from homeport import addresses
@@ -20,7 +21,9 @@ from homeport.rehearsal.call import Reply, Request
 from homeport.rehearsal.cloud import OWNER, Cloud, Dropped
 from homeport.rehearsal.serving import own
 from homeport.rehearsal.serving.containers import INSTANCES, Engines
-from homeport.rehearsal.serving.front import Front
+
+if TYPE_CHECKING:
+    from homeport.rehearsal.serving.front import Front
 
 HOST = addresses.LOOPBACK
 _TICK_S = 0.2
@@ -42,7 +45,6 @@ class App:
 
     def __init__(self, cloud: Cloud, *, inside: int = 0) -> None:
         self._cloud, self._inside = cloud, inside
-        self._front = Front(cloud)
         self._ticking: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
@@ -71,6 +73,12 @@ class App:
             headers.append((b"content-length", str(len(body)).encode()))
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    @cached_property
+    def _front(self) -> Front:
+        from homeport.rehearsal.serving.front import Front  # With its HTTP client, which takes time to load.
+
+        return Front(self._cloud)
 
     async def _reply(self, path: str, request: Request) -> Reply:
         containers = self._cloud.containers

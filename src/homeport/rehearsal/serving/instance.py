@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import psutil
 
 from homeport.rehearsal.containers import Failure, not_listening, not_mounted
@@ -202,6 +201,8 @@ class Instance:
         self.up.set_result(not_listening(self._wanted))
 
     def _answers(self) -> bool:
+        import httpx2  # Late: a rehearsal starts faster without an HTTP client.
+
         timeout, port = min(self._probe.timeout, self._probe.period), self._probe.port or self.port
         try:
             if self._probe.path:
