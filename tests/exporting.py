@@ -22,9 +22,9 @@ from homeport.rehearsal.clock import Clock
 from homeport.rehearsal.cloud import AT_ONCE, Cloud
 from homeport.rehearsal.containers import Willing
 from homeport.rehearsal.server import App, environment, listen
+from homeport.rehearsal.steps import Acted
 
 Wanted = Callable[[Google], list[Resource]]
-TOKEN = "hf_first"
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ def pending(plan: Plan) -> list[str]:
 
 
 @contextmanager
-def there(folder: Path) -> Iterator[There]:
-    """An empty project, in which waits are short."""
-    cloud = Cloud(delays=AT_ONCE, containers=Willing(), clock=Clock(speed=600))
+def there(folder: Path, steps: Acted | None = None) -> Iterator[There]:
+    """An empty project, in which waits are short, and the steps of builds are acted out."""
+    cloud = Cloud(delays=AT_ONCE, containers=Willing(), clock=Clock(speed=600), steps=steps or Acted())
     with listen(0) as listening:
         config = uvicorn.Config(
             App(cloud), log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1

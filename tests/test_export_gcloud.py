@@ -1,4 +1,4 @@
-"""The exported script and YAML, carried out by the real gcloud: afterwards `up` finds nothing to do."""
+"""The exported script and YAML, carried out by the real gcloud: afterwards `up` finds nothing to do but to verify."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+import ways
 from deployment import NAME, PROJECT, REGION, deployment, google_for
-from exporting import TOKEN, There, pending, there
+from exporting import There, pending, there
 from gcloud import FOUND, REASON
+from homeport.google import Google
 from homeport.progress import Silent
-from homeport.reconcile import apply, make_plan
-from homeport.resources.traffic import RECEIPTS
+from homeport.reconcile import Resource, apply, make_plan
+from homeport.resources.traffic import RECEIPTS, Receipt
 
 _SAID = ("generation", "traffic", "annotations", "template")
 pytestmark = pytest.mark.skipif(FOUND is None, reason=REASON)
@@ -22,12 +24,17 @@ pytestmark = pytest.mark.skipif(FOUND is None, reason=REASON)
 
 def test_what_the_script_makes_is_what_up_would_make(tmp_path: Path, gcloud_folder: Path) -> None:
     path = f"{gcloud_folder}:{os.environ['PATH']}"
-    with there(tmp_path) as here:
-        here.write(here.exported("gcloud"))
-        assert len(pending(here.plan())) > 25
-        said = here.run("bash", "deploy.sh", HOME_TOKEN=TOKEN, PATH=path)
+    wish = ways.wanted("vllm", tmp_path)
+
+    def resources(google: Google) -> list[Resource]:
+        return wish.target(google, _never).resources()
+
+    with there(tmp_path, steps=ways.Carrying()) as here:
+        here.write(here.exported("gcloud", resources))
+        assert len(pending(here.plan(resources))) > 25
+        said = here.run("bash", "deploy.sh", HOME_HUB_TOKEN=ways.TOKEN, PATH=path)
         assert said.out.strip().splitlines()[-1].startswith("https://home-")
-        assert pending(here.plan()) == []
+        assert pending(here.plan(resources)) == ["create release/home: []"], "the proof is not gcloud's"
 
 
 def test_run_again_the_script_leaves_who_serves_and_what_was_found_out(
@@ -45,6 +52,10 @@ def test_run_again_the_script_leaves_who_serves_and_what_was_found_out(
         here.write({**files, "deploy.sh": begin + last[: last.index("\n# user:")]})
         here.run("bash", "deploy.sh", PATH=path)
         assert {key: kept.body.get(key) for key in _SAID} == before
+
+
+async def _never(*_: object) -> Receipt:
+    raise AssertionError
 
 
 async def _rolled_back(here: There) -> None:
