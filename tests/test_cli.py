@@ -30,6 +30,18 @@ def test_init_does_not_overwrite(user: User) -> None:
     assert tomllib.loads((user.folder / "homeport.toml").read_text())["name"] == "home"
 
 
+@pytest.mark.parametrize("words", [("down", "--purge"), ("status",), ("logs",), ("verify",), ("env",)])
+def test_on_cloud_run_no_other_endpoint_than_the_files_is_meant(user: User, words: tuple[str, ...]) -> None:
+    user.run("init", "--on", "cloudrun", "--project", "rehearsal")
+    refused = user.run(words[0], "another", *words[1:], "--on", "cloudrun", code=64).err
+    assert "is that of home, not of another" in refused
+
+
+@pytest.mark.parametrize("command", ["up", "plan"])
+def test_a_port_says_nothing_on_cloud_run(user: User, command: str) -> None:
+    assert "homeport proxy --port" in user.run(command, "--on", "cloudrun", "--port", "8000", code=64).err
+
+
 @pytest.mark.parametrize(
     "words", [("up", "--canary", "10"), ("up", "--hub-token-stdin"), ("plan", "--hub-token-stdin")]
 )

@@ -326,6 +326,21 @@ def test_missing_permissions_are_named_with_the_role_that_mends_them() -> None:
     assert "permissions/run.admin" not in subjects(findings.problems)
 
 
+@pytest.mark.parametrize(
+    ("asked", "wanted", "needless"),
+    [
+        (ASKED, {"network", "secret"}, {"isolation"}),
+        (replace(ASKED, isolated=True), {"network", "isolation"}, set()),
+        (replace(ASKED, network="office", isolated=True), set(), {"network", "isolation"}),
+        (replace(ASKED, secret=False), {"network"}, {"secret"}),
+    ],
+)
+def test_permissions_are_wanted_for_what_is_made_alone(
+    asked: Asked, wanted: set[str], needless: set[str]
+) -> None:
+    assert wanted <= asked.needs <= needs().keys() - needless
+
+
 def test_granting_every_role_that_is_named_mends_all_that_is_missing() -> None:
     cloud = ready()
     project = Guarded(api="cloudresourcemanager", path="v3/projects/rehearsal")

@@ -353,3 +353,4 @@ def test_an_endpoint_that_is_gone_is_not_measured() -> None:
     came = measured(engine, starts=True)
     assert isinstance(came, NotMeasured)
     assert "no token came" in came.why
+    assert finding(came).outcome is Outcome.FAILED

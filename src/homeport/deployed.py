@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from homeport import google
-from homeport.errors import Declined, GatedModel, HomeportError, OperationFailed, UnknownModel
+from homeport.errors import Declined, GatedModel, HomeportError, OperationFailed, SpecError, UnknownModel
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Progress, Silent
@@ -252,9 +252,14 @@ class Deployment:
         return logs(self.google, self.names.region, self.names.name, lines=lines, follow=follow)
 
     def with_model(self, model: str) -> Deployment:
-        """The same, serving another model."""
+        """The same, serving another model. Raises `SpecError` where the file says which weights, too."""
         from homeport.spec import parse
 
+        if self.spec.weights is not None:
+            raise SpecError(
+                f"{self.spec_file.name} names weights, {self.spec.weights}, which would be served as {model}",
+                hint="take `weights` out of the file, then swap",
+            )
         spec = parse({**self.spec.model_dump(), "model": model}, where=str(self.spec_file))
         return replace(self, spec=spec)
 

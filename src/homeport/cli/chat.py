@@ -32,10 +32,11 @@ def command(
 ) -> None:  # fmt: skip
     """Ask the model something; without PROMPT, hold a conversation."""
     from homeport import lifecycle
-    from homeport.cli.context import meant
+    from homeport.cli.context import check_name, meant
 
     terminal = app.terminal(json_output=json_output)
     if on == "cloudrun":
+        check_name(name, file)
         from homeport.cli import cloud
 
         endpoint = lifecycle.run(cloud.endpoint(file))

@@ -36,6 +36,7 @@ hub_token_option = click.option(
     is_flag=True,
     help="On Cloud Run: read the hub's token, one line, from standard input.",
 )
+NO_PORT = "--port is for this machine: Cloud Run has an address of its own, and `homeport proxy --port` a local port."
 name_argument = click.argument("name", required=False)
 _WISHES = (
     click.option("--gpu", help="A GPU of Cloud Run, such as nvidia-l4; by default the file's, else any."),
@@ -104,3 +105,18 @@ def meant(name: str | None, file: Path) -> str:
     if not running:
         raise NotRunning("no endpoint runs here", hint="`homeport up` starts one")
     raise NotRunning(f"several endpoints run here: {', '.join(running)}", hint="name the one that you mean")
+
+
+def check_name(name: str | None, file: Path) -> None:
+    """
+    On Cloud Run the file says which endpoint is meant.
+
+    Raises `click.UsageError` where `name` is another one's, `SpecError` where the file is none.
+    """
+    from homeport.spec import load
+
+    if name is not None and name != load(file).name:
+        raise click.UsageError(
+            f"With --on cloudrun the file says which endpoint is meant, and {file} is that of {load(file).name}, not "
+            f"of {name}: name its file with -f."
+        )

@@ -19,10 +19,11 @@ from homeport.cli.context import App, file_option, json_option, name_argument, o
 def command(app: App, name: str | None, file: Path, on: str, json_output: bool, purge: bool) -> None:
     """End an endpoint, with all its processes. Weights stay, unless --purge."""
     from homeport import lifecycle
-    from homeport.cli.context import meant
+    from homeport.cli.context import check_name, meant
 
     terminal = app.terminal(json_output=json_output)
     if on == "cloudrun":
+        check_name(name, file)
         from homeport.cli.cloud import deployed
 
         gone = deployed(file, lambda one: one.down(purge=purge, progress=terminal))

@@ -24,10 +24,11 @@ def command(app: App, name: str | None, file: Path, on: str, json_output: bool) 
     import shlex
 
     from homeport import lifecycle
-    from homeport.cli.context import meant
+    from homeport.cli.context import check_name, meant
 
     terminal = app.terminal(json_output=json_output)
     if on == "cloudrun":
+        check_name(name, file)
         from homeport.cli import cloud
         from homeport.spec import load
 

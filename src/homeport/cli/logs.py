@@ -28,10 +28,11 @@ def command(
 ) -> None:
     """Show what the engine wrote."""
     from homeport import lifecycle
-    from homeport.cli.context import meant
+    from homeport.cli.context import check_name, meant
 
     terminal = app.terminal(json_output=json_output)
     if on == "cloudrun":
+        check_name(name, file)
         from homeport.cli.cloud import deployed
 
         async def show(one: Deployment) -> None:

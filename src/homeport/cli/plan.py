@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from homeport.cli.context import App, file_option, hub_token_option, json_option, on_option
+from homeport.cli.context import NO_PORT, App, file_option, hub_token_option, json_option, on_option
 
 CHANGES_PENDING = 2
 
@@ -37,6 +37,8 @@ def command(
 
     terminal = app.terminal(json_output=json_output)
     if on == "cloudrun":
+        if port is not None:
+            raise click.UsageError(NO_PORT)
         token = hub_token(wanted=hub_token_stdin)
         plan, findings = deployed(file, lambda one: one.plan(progress=terminal), token=token)
         terminal.close()

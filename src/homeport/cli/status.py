@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from homeport.cli.context import App, file_option, json_option, name_argument, on_option
+from homeport.cli.context import App, check_name, file_option, json_option, name_argument, on_option
 
 
 @click.command("status")
@@ -22,6 +22,7 @@ def command(app: App, name: str | None, file: Path, on: str, json_output: bool) 
     from homeport.errors import NotRunning
 
     if on == "cloudrun":
+        check_name(name, file)
         from homeport.cli.cloud import deployed, status_text
 
         there = deployed(file, lambda one: one.status())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from homeport.cli.context import App, file_option, hub_token_option, json_option, on_option
+from homeport.cli.context import NO_PORT, App, file_option, hub_token_option, json_option, on_option
 
 if TYPE_CHECKING:
     from homeport.lifecycle import Up
@@ -41,6 +41,8 @@ def command(
 
         if no_verify:
             raise click.UsageError("On Cloud Run nothing has traffic that was not verified: no --no-verify.")
+        if port is not None:
+            raise click.UsageError(NO_PORT)
         token = cloud.hub_token(wanted=more["hub_token_stdin"])
         cloud.up(terminal, file, yes=yes, canary=percents(more["canary"]), token=token)
         return 0

@@ -38,7 +38,7 @@ def command(
 ) -> int:
     """Check that an endpoint is what it promises. Exits with 3 where a check failed."""
     from homeport import lifecycle
-    from homeport.cli.context import meant
+    from homeport.cli.context import check_name, meant
     from homeport.cli.show import report_summary, result_line
     from homeport.errors import VerificationFailed
     from homeport.home import writing
@@ -48,6 +48,7 @@ def command(
     if (how["cold"] or how["idle"] is not None) and on != "cloudrun":
         raise click.UsageError("--cold and --idle are for --on cloudrun: nothing scales to zero here.")
     if on == "cloudrun":
+        check_name(name, file)
         from homeport.cli.cloud import verified
 
         report = verified(terminal, file, only=only, cold=how["cold"], idle=how["idle"])

@@ -80,17 +80,22 @@ def deployer(things: Things) -> Account:
 
 def reads(things: Things) -> tuple[str, ...]:
     """The permissions by which `plan` sees what there is, without what secrets and buckets hold."""
-    every = {one for need in needs().values() for one in need.permissions if one.rpartition(".")[2] in _READS}
-    every |= {"compute.firewalls.get"} if Kind.FIREWALL in things.kinds() else set()
+    every = {one for one in _needed(things) if one.rpartition(".")[2] in _READS}
     return tuple(sorted({one for one in every if not one.startswith(_NOT_PLANS)} | set(_MORE_READS)))
 
 
 def roles(things: Things) -> tuple[str, ...]:
     """The predefined roles by which `up` may do all that it does, on the project: it makes what it works on."""
-    wanted = {role_for(one) for need in needs().values() for one in need.permissions}
+    wanted = {role_for(one) for one in _needed(things)}
     more = {"roles/cloudquotas.viewer", "roles/orgpolicy.policyViewer"}
-    more |= {"roles/compute.securityAdmin"} if Kind.FIREWALL in things.kinds() else set()
     return tuple(sorted((wanted - _WITHIN.keys()) | more))
+
+
+def _needed(things: Things) -> set[str]:
+    isolated = Kind.FIREWALL in things.kinds()
+    return {
+        one for name, need in needs().items() if name != "isolation" or isolated for one in need.permissions
+    }
 
 
 def accounts(things: Things) -> Lines:

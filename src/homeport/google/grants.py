@@ -11,6 +11,7 @@ _ROLES = (
     ("cloudquotas.", "roles/cloudquotas.viewer"),
     ("compute.", "roles/compute.networkAdmin"),
     ("compute.backendServices.", "roles/compute.loadBalancerAdmin"),
+    ("compute.firewalls.", "roles/compute.securityAdmin"),
     ("compute.forwardingRules.", "roles/compute.loadBalancerAdmin"),
     ("compute.globalForwardingRules.", "roles/compute.loadBalancerAdmin"),
     ("compute.regionNetworkEndpointGroups.", "roles/compute.loadBalancerAdmin"),

@@ -59,6 +59,8 @@ class NotMeasured:
     """No cold start was seen."""
 
     why: str
+    broken: bool = False
+    """Whether that is the endpoint's fault."""
 
     def as_json(self) -> dict[str, Any]:  # Any: JSON
         """The same as `--json` prints it."""
@@ -132,7 +134,7 @@ async def _measured(endpoint: Endpoint, starts: Starts, budget: ColdStart) -> Me
     try:
         seconds = await _first_token(endpoint) - begun
     except HomeportError as error:
-        return NotMeasured(why=f"no token came: {error}")
+        return NotMeasured(why=f"no token came: {error}", broken=True)
     until = loop.time() + _LOGGED_WITHIN_S
     came = f"the first token came after {seconds:.1f} s"
     try:
@@ -149,7 +151,7 @@ async def _measured(endpoint: Endpoint, starts: Starts, budget: ColdStart) -> Me
 def finding(came: Measured | NotMeasured) -> Finding:
     """What a report says of it."""
     if isinstance(came, NotMeasured):
-        return skipped(f"not measured: {came.why}", **came.as_json())
+        return (failed if came.broken else skipped)(f"not measured: {came.why}", **came.as_json())
     text = f"{came.seconds:.1f} s from zero to the first token; the plan expects {came.budget.text}"
     if came.within:
         return passed(text, **came.as_json())

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from homeport.rehearsal.cloud import Cloud
 
 ISSUER = "https://accounts.google.com"
+GCLOUD = "32555940559.apps.googleusercontent.com"
+"""The audience of the tokens that gcloud has for a person."""
 _LASTS_S = 3600
 _LONGEST_S = 3600
 _POOL = "//iam.googleapis.com/"
@@ -180,7 +182,9 @@ def _own_id_token(cloud: Cloud, request: Request) -> Reply:
         caller = cloud.access.caller(request.headers)
     except ApiError as error:
         return Reply(status=error.code, body=error.envelope("oauth2"))
-    audience = parse_qs(request.query).get("audience", ["32555940559.apps.googleusercontent.com"])[0]
+    audience = parse_qs(request.query).get("audience", [GCLOUD])[0]
+    if caller.member.startswith("user:"):
+        audience = GCLOUD  # A person's has it, whatever is asked for.
     return Reply(body={"id_token": id_token(cloud, caller.email, audience)})
 
 

@@ -16,7 +16,7 @@ import httpx2
 
 from homeport.rehearsal.access import Caller
 from homeport.rehearsal.behaviours import revisions, services
-from homeport.rehearsal.behaviours.tokens import verify_id_token
+from homeport.rehearsal.behaviours.tokens import GCLOUD, verify_id_token
 from homeport.rehearsal.errors import ApiError
 from homeport.rehearsal.serving.changes import HOST
 from homeport.rehearsal.serving.containers import Engines
@@ -31,8 +31,6 @@ Message = dict[str, Any]  # Any: ASGI
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-GCLOUD = "32555940559.apps.googleusercontent.com"
-"""The audience of the tokens that gcloud has for its user."""
 LARGEST = 32 * 2**20
 """Bytes of a request."""
 _HOPS = {

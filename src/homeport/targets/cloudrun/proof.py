@@ -20,6 +20,7 @@ from homeport.errors import (
 )
 from homeport.google import Google, Guarded, grants, policy
 from homeport.google.credentials import Caller
+from homeport.google.identity import claims
 from homeport.resources.traffic import Body, Receipt, receipts, shares
 from homeport.secret import Secret
 from homeport.verify import CHECKS, Finding, Outcome, Report, Result, Subject
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 _AS_ANOTHER = "iam.serviceAccounts.getOpenIdToken"
 """What it takes to have an ID token of a service account. Not even a project's owner has it."""
+
+_ELSEWHERE = "https://another.example.com"
+"""An audience that is nobody's."""
 
 _INSTANCES = "/homeport/v1/instances"
 """A rehearsal's own path: what runs there, and what was changed so that it can."""
@@ -258,9 +262,15 @@ async def _stranger(google: Google, account: str, origin: str) -> Lent:
 
 async def _elsewhere(google: Google) -> Lent:
     try:
-        return Lent(token=await google.credentials.id_token("https://another.example.com"))
+        token = await google.credentials.id_token(_ELSEWHERE)
     except HomeportError as error:
         return Lent(why_none=str(error))
+    if claims(token).get("aud") != _ELSEWHERE:
+        return Lent(
+            why_none="a person's token has gcloud's own audience, whatever is asked for, and Cloud Run takes it; a service "
+            "account's (HOMEPORT_IMPERSONATE=…) has the one that is asked for"
+        )
+    return Lent(token=token)
 
 
 def least_instances(service: Body) -> int:

@@ -323,6 +323,7 @@ class CloudRunTarget:
             callers=access.callers,
             network=settings.network or "",
             subnetwork=settings.subnetwork or "",
+            secret=self.token is not None,
             gates=self.gates,
         )
 

@@ -50,9 +50,21 @@ class Asked:
     """An existing network; '' where one is made."""
     subnetwork: str = ""
     """Its subnetwork in the region; '' where one is made."""
-    needs: frozenset[str] = frozenset(("foundations", "build", "weights", "service", "network", "secret"))
-    """For what permissions are needed: names of `permissions.toml`."""
+    secret: bool = True
+    """Whether the hub's token is kept as a secret."""
     gates: tuple[Gate, ...] = ()
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """For what permissions are needed: names of `permissions.toml`."""
+        wanted = {
+            "secret": self.secret,
+            "network": not self.network,
+            "isolation": self.isolated and not self.network,
+        }
+        return frozenset(
+            ("foundations", "build", "weights", "service", *(name for name, is_so in wanted.items() if is_so))
+        )
 
     @property
     def ingress(self) -> str:
