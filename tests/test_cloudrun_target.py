@@ -27,7 +27,7 @@ from homeport.errors import (
     VerificationFailed,
     WeightsError,
 )
-from homeport.google import Google
+from homeport.google import Binding, Google, Guarded, policy
 from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.reconcile import Plan, apply, make_plan
@@ -517,6 +517,43 @@ def test_a_folder_of_any_name_lies_in_a_bucket_under_a_plain_one(
     chosen = _chosen(wanted).chosen
     assert chosen.pinned is not None
     assert chosen.pinned.prefix == f"models/own/{short}/{digest(chosen.pinned.pin.files)}"
+
+
+def test_who_is_not_named_any_more_may_not_call_it_any_more() -> None:
+    deployer = Deployer("vllm")
+    deployer.up(deployer.wanted())
+    wanted = spec.parse({**deployer.wanted().model_dump(), "access": {"callers": ["user:other@example.com"]}})
+    chosen = _chosen(wanted).chosen
+
+    async def work() -> tuple[Plan, Plan]:
+        google = google_for(deployer.cloud)
+        by_hand = [Binding(role="roles/run.invoker", members=("user:by-hand@example.com",))]
+        await policy.grant(google, Guarded(api="run", path=PATH), by_hand)
+        target = deployer.target(google, chosen, wanted)
+        plan, _ = await target.plan()
+        await apply(plan, Silent())
+        return plan, (await target.plan())[0]
+
+    plan, after = act(work())
+    assert {(str(one.kind), one.resource.id.split("/")[2]) for one in plan.pending if "grant/" in one.resource.id} == {
+        ("create", "other"), ("delete", "friend"), ("delete", "by-hand"),
+    }  # fmt: skip
+    assert after.pending == ()
+
+
+def test_a_network_that_is_still_closed_stands_in_the_way() -> None:
+    deployer = Deployer("vllm")
+    isolated = spec.parse({**deployer.wanted().model_dump(), "access": {"isolated": True}})
+    deployer.up(isolated)
+    wanted = deployer.wanted()
+    chosen = _chosen(wanted).chosen
+
+    async def work() -> Findings:
+        return (await deployer.target(google_for(deployer.cloud), chosen, wanted).plan())[1]
+
+    (found,) = act(work()).problems
+    assert "the network is still closed" in found.text
+    assert "firewall-rules delete home-nowhere home-to-google" in found.hint
 
 
 def test_a_plan_tells_that_a_model_has_no_chat_template(tmp_path: Path) -> None:

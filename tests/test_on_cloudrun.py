@@ -110,13 +110,12 @@ def for_another_audience(cloud: OnCloudRun, report: Any) -> None:  # Any: JSON
     (before,) = [result for result in report["results"] if result["name"] == "audience"]
     assert before["outcome"] == "skipped"
     assert "gcloud's own audience" in before["detail"]
-    account = "operations@rehearsal.iam.gserviceaccount.com"
-    cloud.rehearsal.gcloud(
-        "projects", "add-iam-policy-binding", "rehearsal", f"--member=serviceAccount:{account}",
-        "--role=roles/owner", "--condition=None",
-    )  # fmt: skip
+    account = "demo-carry@rehearsal.iam.gserviceaccount.com"
+    owner = ("rehearsal", f"--member=serviceAccount:{account}", "--role=roles/owner", "--condition=None")
+    cloud.rehearsal.gcloud("projects", "add-iam-policy-binding", *owner)
     (found,) = cloud.run("verify", "--only", "audience", "--json", caller=account).json["results"]
     assert found["outcome"] == "passed", found
+    cloud.rehearsal.gcloud("projects", "remove-iam-policy-binding", *owner)
 
 
 @pytest.mark.skipif(FOUND is None, reason=REASON)

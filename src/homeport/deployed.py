@@ -173,7 +173,8 @@ class Deployment:
         wanted = await self._target(Silent())
         promise = await self._promise(wanted, service, "")
         refuse_other(wanted, promise, serving, await self._marks(service))
-        report = await self._verifier(on_result, only).report(promise, service, serving)
+        verifier = replace(self._verifier(on_result, only), progress=progress or Silent())
+        report = await verifier.report(promise, service, serving)
         if not cold:
             return report
         asleep = Asleep(
@@ -256,10 +257,8 @@ class Deployment:
         from homeport.spec import parse
 
         if self.spec.weights is not None:
-            raise SpecError(
-                f"{self.spec_file.name} names weights, {self.spec.weights}, which would be served as {model}",
-                hint="take `weights` out of the file, then swap",
-            )
+            said = f"the file names weights, {self.spec.weights}, which would be served as {model}"
+            raise SpecError(said, hint="take `weights` out of the file, then swap")
         spec = parse({**self.spec.model_dump(), "model": model}, where=str(self.spec_file))
         return replace(self, spec=spec)
 

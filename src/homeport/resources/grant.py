@@ -33,6 +33,8 @@ class Grant:
     needs: tuple[str, ...]
     """The thing and the account, where they are ours."""
     announces = False
+    goes_first = True
+    """Where it is wanted no more it is taken back before anything else is done."""
 
     @property
     def id(self) -> str:

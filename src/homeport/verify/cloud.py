@@ -14,6 +14,8 @@ from homeport.verify.load import together
 from homeport.verify.report import Finding, Result, failed, passed, skipped
 
 _REFUSED = frozenset({401, 403})
+INVOKERS = ("roles/run.servicesInvoker", "roles/run.invoker")
+"""Roles that let somebody call a service; the older one is what people grant by hand."""
 INGRESS_ALL = "INGRESS_TRAFFIC_ALL"
 """As run.v2 names it; also what it means to say nothing."""
 _FEW = ("/", "/v1/models", "/v1/chat/completions")
@@ -62,6 +64,8 @@ class Planned:
     """Of their manifest; '' where neither the source tells it nor whole weights in the bucket."""
     weights_annotation: str = ""
     """The revision's annotation that holds it."""
+    callers: frozenset[str] = frozenset()
+    """Members that may call it, such as `user:YOU@EXAMPLE.COM`, besides those of the project."""
     bucket: str = ""
     """The bucket of the weights, by its name."""
     prefixes: frozenset[str] = frozenset()
@@ -200,6 +204,15 @@ async def private(deployed: Deployed) -> Finding:
             f"{' and '.join(opened)} may call it, by {', '.join(roles)}", members=opened, roles=roles
         )
     members = sorted({one for binding in bindings for one in binding.get("members", ())})
+    named = {one.casefold() for one in deployed.planned.callers}
+    calling = {
+        one for binding in bindings if binding["role"] in INVOKERS for one in binding.get("members", ())
+    }
+    if unnamed := frozenset(one for one in calling if one.casefold() not in named):
+        return failed(
+            f"{_listed(unnamed)} may call it, whom [access] callers does not name: `homeport up` takes that back",
+            members=members,
+        )
     return passed(f"{len(members)} named callers, besides those of the project", members=members)
 
 

@@ -7,9 +7,9 @@ from homeport.reconcile import Resource
 from homeport.resources.service import service
 from homeport.secret import Secret
 from homeport.spec import Access, CloudRun, Spec
+from homeport.targets.cloudrun.callers import callers
 from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.cloudrun.target import callers
 
 
 def everything(google: Google, spec: Spec, names: Names) -> list[Resource]:

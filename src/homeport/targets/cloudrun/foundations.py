@@ -38,8 +38,9 @@ APIS = (
     "cloudquotas",
     "orgpolicy",
 )
-RANGE = "10.8.0.0/26"
-"""Of our subnetwork. Cloud Run wants a /26 at least for Direct VPC egress."""
+RANGE = "10.8.0.0/23"
+"""Of our subnetwork: twice as many addresses as instances are used, and as many again while a revision follows another;
+a file may ask for 100 instances. Cloud Run wants a /26 at least for Direct VPC egress."""
 PRIVATE = ("199.36.153.8", "199.36.153.9", "199.36.153.10", "199.36.153.11")
 """private.googleapis.com: all of Google's APIs, from within a network."""
 RESTRICTED = ("199.36.153.4", "199.36.153.5", "199.36.153.6", "199.36.153.7")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from homeport.errors import (
 from homeport.google import Google, Guarded, grants, policy
 from homeport.google.credentials import Caller
 from homeport.google.identity import claims
+from homeport.progress import Progress, Silent
 from homeport.resources.traffic import Body, Receipt, receipts, shares
 from homeport.secret import Secret
 from homeport.verify import CHECKS, Finding, Outcome, Report, Result, Subject
@@ -35,6 +37,11 @@ if TYPE_CHECKING:
 
 _AS_ANOTHER = "iam.serviceAccounts.getOpenIdToken"
 """What it takes to have an ID token of a service account. Not even a project's owner has it."""
+
+_STARTS_WITHIN_S = 1800.0
+"""As long as the longest startup probe waits."""
+_AWAKE_S = 5.0
+"""What takes longer to answer does not sleep lightly."""
 
 _ELSEWHERE = "https://another.example.com"
 """An audience that is nobody's."""
@@ -110,6 +117,7 @@ class Verifier:
     only: tuple[str, ...] = ()
     """Names of the checks that are made; all of them where it is empty."""
     on_result: OnResult | None = None
+    progress: Progress = field(default_factory=Silent)
 
     async def report(self, promise: Promise, service: Body, revision_name: str) -> Report:
         """
@@ -119,11 +127,13 @@ class Verifier:
         report is not one that passed: no token came.
         """
         begun = Begun.now()
+        subject, asked = promise.subject, bool(picked(CHECKS, self.only))
+        if asked:
+            await self._awake(subject.endpoint)
         async with outside(self.via) as sender:
             reached = await self._reached(sender, promise, service)
-            subject = promise.subject
-            if self.via and (reached is None or reached.outcome is Outcome.PASSED):
-                path = await _rehearsed(self.via, revision_name, subject.weights_path, subject.endpoint)
+            if self.via and asked and (reached is None or reached.outcome is Outcome.PASSED):
+                path = await _rehearsed(self.via, revision_name, subject.weights_path)
                 subject = replace(subject, weights_path=path)
             results = await self._endpoint(subject, reached)
             revision = await self.google.get("run", f"v2/{service['name']}/revisions/{revision_name}")
@@ -141,6 +151,26 @@ class Verifier:
             )
             more = await verify_deployed(deployed, only=self.only, on_result=self.on_result)
         return begun.report(promise.subject, (*results, *more))
+
+    async def _awake(self, endpoint: Endpoint) -> None:
+        """
+        Wait until it answers anything, so that no check waits for a start from zero.
+
+        Cloud Run keeps the request meanwhile, for longer than a check may take. Where nothing comes, the checks tell.
+        """
+
+        async def ask() -> None:
+            with suppress(HomeportError):
+                async with endpoint.client(timeout_s=_STARTS_WITHIN_S) as client:
+                    await client.get("/health")
+
+        asking = asyncio.create_task(ask())
+        try:
+            if not (await asyncio.wait({asking}, timeout=_AWAKE_S))[0]:
+                self.progress.note(f"{endpoint.name} starts from zero: waiting for it")
+            await asking
+        finally:
+            asking.cancel()
 
     async def _endpoint(self, subject: Subject, reached: Result | None) -> tuple[Result, ...]:
         """The checks of any endpoint, after that of the way to it, if it was asked for."""
@@ -217,7 +247,7 @@ def _unproven(name: str, service: Body, revision: str) -> tuple[str, str]:
     return told, "`homeport down --on cloudrun` ends it; "
 
 
-async def _rehearsed(via: str, revision: str, path: str, endpoint: Endpoint) -> str:
+async def _rehearsed(via: str, revision: str, path: str) -> str:
     """
     Where a rehearsal has what lies at a path of the container: at that very path, where the machine allows it.
 
@@ -226,17 +256,14 @@ async def _rehearsed(via: str, revision: str, path: str, endpoint: Endpoint) -> 
     import httpx2
 
     async with httpx2.AsyncClient(base_url=via, timeout=60, trust_env=False) as client:
-        for _ in range(2):
-            try:
-                found = (await client.get(_INSTANCES)).json()["instances"]
-            except (httpx2.HTTPError, ValueError, KeyError):
-                break  # It is no rehearsal of ours.
-            for instance in found:
-                if instance["revision"].rpartition("/")[2] == revision:
-                    rows = [row for row in instance["changes"] if row["what"] == "path"]
-                    return str({row["cloud"]: row["here"] for row in rows}.get(path, path))
-            async with endpoint.client() as asked:
-                await asked.get("/health")  # It sleeps, and wakes for this.
+        try:
+            found = (await client.get(_INSTANCES)).json()["instances"]
+        except (httpx2.HTTPError, ValueError, KeyError):
+            return path  # It is no rehearsal of ours.
+    for instance in found:
+        if instance["revision"].rpartition("/")[2] == revision:
+            rows = [row for row in instance["changes"] if row["what"] == "path"]
+            return str({row["cloud"]: row["here"] for row in rows}.get(path, path))
     return path
 
 

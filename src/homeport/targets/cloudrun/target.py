@@ -11,10 +11,9 @@ from homeport.catalog.cloudrun import GIB, Shape, gpu
 from homeport.catalog.images import engine_image
 from homeport.engines import Installation, Launch, Request, module
 from homeport.errors import HomeportError, MemoryTooSmall
-from homeport.google import Google, Guarded
+from homeport.google import Google
 from homeport.hardware import Gpu, Machine
 from homeport.reconcile import Joined, Plan, Ref, Resource, make_plan
-from homeport.resources.grant import Grant
 from homeport.resources.image import Image
 from homeport.resources.release import Prove, Release
 from homeport.resources.rest import Rest
@@ -22,6 +21,7 @@ from homeport.resources.service import service
 from homeport.resources.stored import StoredWeights
 from homeport.spec import CloudRun, Spec
 from homeport.targets.cloudrun.body import MARK, Wanted, body
+from homeport.targets.cloudrun.callers import callers, strangers
 from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.images import (
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 PORT = 8080
 FILES = Path("/homeport")
 """Where our few files lie in an image."""
-INVOKER = "roles/run.servicesInvoker"
 WEIGHTS = f"{MARK}weights"
 """The annotation of a revision that holds the digest of its weights."""
 ADAPTED = f"{MARK}adapters"
@@ -252,8 +251,9 @@ class CloudRunTarget:
 
     async def plan(self) -> tuple[Plan, Findings]:
         """What `up --on cloudrun` would do, and what was found of that before. Reads only."""
+        surplus = await strangers(self.google, self.spec, self.names)
         plan, findings = await asyncio.gather(
-            make_plan(self.spec.name, "cloudrun", self.resources()), self.preflight()
+            make_plan(self.spec.name, "cloudrun", self.resources(), surplus), self.preflight()
         )
         warnings = [self.chosen.model.note] if self.chosen.model.note else []
         warnings += [f"{one.subject}: {one.text}" for one in findings.warnings]
@@ -379,18 +379,3 @@ def names_of(spec: Spec, google: Google) -> Names:
 def release(google: Google, names: Names, prove: Prove, canary: tuple[int, ...] = ()) -> Release:
     """The release of the endpoint."""
     return Release(google=google, name=names.name, path=f"v2/{names.service}", prove=prove, canary=canary)
-
-
-def callers(google: Google, spec: Spec, names: Names) -> list[Grant]:
-    """Who may call it, once something verified serves."""
-    return [
-        Grant(
-            google=google,
-            role=INVOKER,
-            member=member,
-            on=Guarded(api="run", path=f"v2/{names.service}"),
-            known_as=f"service/{names.name}",
-            needs=(f"release/{names.name}",),
-        )
-        for member in spec.access.callers
-    ]

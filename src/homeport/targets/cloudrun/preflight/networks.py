@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network
 from typing import Any
 
-from homeport.errors import ApiDisabled, NotFound
+from homeport.errors import ApiDisabled, NotFound, PermissionDenied
 from homeport.google import Google
 from homeport.targets.cloudrun.preflight.asked import Asked
 from homeport.targets.cloudrun.preflight.finding import Finding, ok, problem, unseen
@@ -95,3 +95,21 @@ def _is_at(link: str, path: str) -> bool:
     """Whether a link leads to `path`, whose project may be said by its number, where links have its id."""
     there, wanted = link.partition("/compute/v1/")[2].split("/"), path.split("/")
     return there[2:] == wanted[2:] and (there[1:2] == wanted[1:2] or wanted[1].isdigit())
+
+
+async def opened(google: Google, asked: Asked) -> Sequence[Finding]:
+    """Whether our own network still lets nothing out, as `access.isolated` had it, though it is isolated no more."""
+    if asked.isolated or asked.network:
+        return []
+    rule = f"{asked.name}-nowhere"
+    try:
+        await google.get("compute", f"compute/v1/projects/{asked.project}/global/firewalls/{rule}")
+    except (NotFound, ApiDisabled, PermissionDenied):
+        return []
+    return [
+        problem(
+            f"firewall/{rule}",
+            "the network is still closed from when access.isolated was true, and the next revision would not reach its weights",
+            f"gcloud compute firewall-rules delete {rule} {asked.name}-to-google --project={asked.project}",
+        )
+    ]

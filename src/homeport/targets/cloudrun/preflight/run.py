@@ -37,6 +37,7 @@ CHECKS = (
     Check("service", places.service),
     Check("network", networks.network),
     Check("subnetwork", networks.subnetwork),
+    Check("firewall", networks.opened),
     Check("hub", gate.gate),
 )
 
