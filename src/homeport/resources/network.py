@@ -5,11 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from homeport.errors import GoogleError
 from homeport.google import Google
 from homeport.progress import Progress
 from homeport.reconcile import Outputs, Ref, Rules
 from homeport.resources.patience import patient
 from homeport.resources.rest import LABEL, Address, Rest
+
+_IN_USE = frozenset(("resourceInUseByAnotherResource", "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE"))
+"""Google's words for it, where the request is refused and where its operation fails."""
+_OF_CLOUD_RUN = "/addresses/serverless-"
+"""What Cloud Run's addresses in a subnetwork are called, `serverless-ipv4-…`. Nobody but Cloud Run can delete them."""
+_PAGE = "https://docs.cloud.google.com/run/docs/configuring/vpc-direct-vpc#delete-subnet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +33,23 @@ class Subnetwork(Rest):
             repeatable=True,
         )
         return await self._settled(changed, progress)
+
+    async def delete(self, progress: Progress) -> tuple[str, ...]:
+        """Unmake it. Raises `GoogleError` with Google's reason while Cloud Run has not given its addresses back."""
+        try:
+            return await Rest.delete(self, progress)
+        except GoogleError as error:
+            if error.reason not in _IN_USE or _OF_CLOUD_RUN not in str(error):
+                raise
+            raise GoogleError(
+                f"the {self.summary({})} is still in use: Cloud Run gives its addresses back one to two hours after "
+                "a service is gone",
+                status=error.status,
+                reason=error.reason,
+                request=error.request,
+                hint="run the same command again after that: it goes on from here",
+                url=_PAGE,
+            ) from error
 
 
 def network(google: Google, name: str, network_name: str) -> Rest:
