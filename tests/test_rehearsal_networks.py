@@ -86,7 +86,7 @@ def test_a_subnetwork_of_no_network_is_refused(cloud: Cloud) -> None:
     assert wrong.error == "Invalid value for field 'resource.network': 'home'. The URL is malformed."
 
 
-def test_private_access_is_switched_by_its_own_method_or_a_patch_with_a_fingerprint(cloud: Cloud) -> None:
+def test_private_access_is_switched_by_its_own_method_and_by_no_patch(cloud: Cloud) -> None:
     async def work() -> None:
         raw = Raw(cloud)
         await network(raw)
@@ -98,12 +98,30 @@ def test_private_access_is_switched_by_its_own_method_or_a_patch_with_a_fingerpr
         now = (await raw.send("GET", path)).body
         assert now["privateIpGoogleAccess"]
         assert now["fingerprint"] != made["fingerprint"]
-        off = {"privateIpGoogleAccess": False}
-        assert "fingerprint" in (await raw.send("PATCH", path, off)).error
-        stale = await raw.send("PATCH", path, {**off, "fingerprint": made["fingerprint"]})
-        assert (stale.status, stale.error) == (412, "Invalid fingerprint.")
-        assert (await raw.send("PATCH", path, {**off, "fingerprint": now["fingerprint"]})).status == 200
+        off = {"privateIpGoogleAccess": False, "fingerprint": now["fingerprint"]}
+        refused = await raw.send("PATCH", path, off)
+        assert refused.status == 400
+        assert "'resource.privateIpGoogleAccess'" in refused.error
+        await raw.send("POST", f"{path}/setPrivateIpGoogleAccess", {"privateIpGoogleAccess": False})
         assert not (await raw.send("GET", path)).body["privateIpGoogleAccess"]
+
+    act(work())
+
+
+def test_a_patch_of_a_subnetwork_wants_its_fingerprint(cloud: Cloud) -> None:
+    async def work() -> None:
+        raw = Raw(cloud)
+        await network(raw)
+        await subnetwork(raw)
+        path = f"{R}/subnetworks/home"
+        made = (await raw.send("GET", path)).body
+        ranges = {"secondaryIpRanges": [{"rangeName": "pods", "ipCidrRange": "10.9.0.0/24"}]}
+        assert "fingerprint" in (await raw.send("PATCH", path, ranges)).error
+        current = {**ranges, "fingerprint": made["fingerprint"]}
+        assert (await raw.send("PATCH", path, current)).status == 200
+        assert (await raw.send("GET", path)).body["secondaryIpRanges"] == ranges["secondaryIpRanges"]
+        stale = await raw.send("PATCH", path, current)
+        assert (stale.status, stale.error) == (412, "Invalid fingerprint.")
 
     act(work())
 

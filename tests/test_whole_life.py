@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,8 @@ from hypothesis import strategies as some
 from cloud import Raw, act, enable, things
 from deployment import google_for
 from homeport.deployed import Deployment
-from homeport.progress import Silent
+from homeport.errors import GoogleError
+from homeport.progress import Progress, Silent
 from homeport.reconcile import apply, make_plan
 from homeport.rehearsal.cloud import AT_ONCE, Cloud
 from homeport.resources.traffic import Body, Receipt
@@ -91,6 +94,61 @@ def test_what_up_makes_down_takes_away(
     assert enabled.items() <= cloud.enabled.items(), "no API is disabled"
 
 
+class Heard(Silent):
+    """What a user is told while it goes."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+        self.notes: list[str] = []
+
+    def finished(self, key: str, what: str) -> None:
+        self.ended.append(what)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_a_subnetwork_whose_addresses_cloud_run_still_keeps_is_all_that_down_leaves_and_goes_later(
+    tmp_path: Path,
+) -> None:
+    wish, hold = wanted("vllm", tmp_path), 5400.0
+    cloud = Cloud(delays=replace(AT_ONCE, addresses=hold), steps=Carrying())
+    act(_live_in(cloud, "theirs"))
+    before = _all_of(cloud)
+    _up(cloud, wish)
+    for heard in (Heard(), Heard()):
+        with pytest.raises(
+            GoogleError, match=r"^the subnetwork home is still in use: Cloud Run gives"
+        ) as told:
+            _down(cloud, wish, purge=True, progress=heard)
+        assert told.value.reason == "resourceInUseByAnotherResource"
+        assert told.value.hint == "run the same command again after that: it goes on from here"
+        assert "network/home is left: comes after subnetwork/home, which is still there" in heard.notes
+        if "deleted service/home" in heard.ended:
+            assert len(heard.ended) > 20
+            cloud.clock.jump(hold - 600)
+        else:
+            assert heard.ended == [], "all else went at the first try"
+        left = {name.partition("/projects/rehearsal/")[2] for name in set(_all_of(cloud)) - set(before)}
+        assert {name for name in left if "/routes/" not in name and "/addresses/" not in name} == {
+            "global/networks/home", f"regions/{REGION}/subnetworks/home"
+        }  # fmt: skip
+    cloud.clock.jump(600)
+    assert _down(cloud, wish, purge=True) == ("subnetwork home", "network home")
+    assert _all_of(cloud) == before
+
+
+def test_a_subnetwork_that_somebody_else_uses_is_not_blamed_on_cloud_run(tmp_path: Path) -> None:
+    wish, cloud = wanted("ollama", tmp_path), Cloud(delays=AT_ONCE, steps=Carrying())
+    _up(cloud, wish)
+    place = f"projects/{PROJECT}/regions/{REGION}"
+    body = {"name": "theirs", "addressType": "INTERNAL", "subnetwork": f"{place}/subnetworks/home"}
+    sent = act(Raw(cloud).send("POST", f"compute.googleapis.com/compute/v1/{place}/addresses", body))
+    assert sent.status == 200, sent.body
+    with pytest.raises(GoogleError, match=r"is already being used by '.*/addresses/theirs'"):
+        _down(cloud, wish, purge=True)
+
+
 def _up(cloud: Cloud, wish: Wanted) -> int:
     """How many things there were to do."""
 
@@ -106,12 +164,13 @@ def _up(cloud: Cloud, wish: Wanted) -> int:
     return act(work())
 
 
-def _down(cloud: Cloud, wish: Wanted, *, purge: bool) -> None:
-    async def work() -> None:
+def _down(cloud: Cloud, wish: Wanted, *, purge: bool, progress: Progress | None = None) -> tuple[str, ...]:
+    async def work() -> tuple[str, ...]:
         async with google_for(cloud) as google:
-            await Deployment(google=google, spec=wish.spec, spec_file=SPEC_FILE, via="").down(purge=purge)
+            one = Deployment(google=google, spec=wish.spec, spec_file=SPEC_FILE, via="")
+            return await one.down(purge=purge, progress=progress)
 
-    act(work())
+    return act(work())
 
 
 def _all_of(cloud: Cloud) -> dict[str, str]:

@@ -57,6 +57,11 @@ class Delays:
     accounts: float = 8.0
     apis: float = 20.0
     operations: float = 1.0
+    addresses: float = 0.0
+    """
+    How long Cloud Run keeps addresses in the subnetwork that a service sent through, once it is gone. One to two hours
+    at Google; none here unless asked for, so that a network can be taken away in one go.
+    """
 
 
 AT_ONCE = Delays(grants=0, accounts=0, apis=0, operations=0)

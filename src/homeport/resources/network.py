@@ -2,9 +2,54 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
+from homeport.errors import GoogleError
 from homeport.google import Google
-from homeport.reconcile import Ref, Rules
+from homeport.progress import Progress
+from homeport.reconcile import Outputs, Ref, Rules
+from homeport.resources.patience import patient
 from homeport.resources.rest import LABEL, Address, Rest
+
+_IN_USE = frozenset(("resourceInUseByAnotherResource", "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE"))
+"""Google's words for it, where the request is refused and where its operation fails."""
+_OF_CLOUD_RUN = "/addresses/serverless-"
+"""What Cloud Run's addresses in a subnetwork are called, `serverless-ipv4-…`. Nobody but Cloud Run can delete them."""
+_PAGE = "https://docs.cloud.google.com/run/docs/configuring/vpc-direct-vpc#delete-subnet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subnetwork(Rest):
+    """A subnetwork. All of it but Private Google Access is fixed when it is made."""
+
+    async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+        """Switch Private Google Access as it is wanted: that has a method of its own, and a PATCH leaves it."""
+        google = patient(self.google, outputs, self.needs)
+        changed = await google.post(
+            self.address.api,
+            f"{self.address.path}/setPrivateIpGoogleAccess",
+            {"privateIpGoogleAccess": self.wanted["privateIpGoogleAccess"]},
+            repeatable=True,
+        )
+        return await self._settled(changed, progress)
+
+    async def delete(self, progress: Progress) -> tuple[str, ...]:
+        """Unmake it. Raises `GoogleError` with Google's reason while Cloud Run has not given its addresses back."""
+        try:
+            return await Rest.delete(self, progress)
+        except GoogleError as error:
+            if error.reason not in _IN_USE or _OF_CLOUD_RUN not in str(error):
+                raise
+            raise GoogleError(
+                f"the {self.summary({})} is still in use: Cloud Run gives its addresses back one to two hours after "
+                "a service is gone",
+                status=error.status,
+                reason=error.reason,
+                request=error.request,
+                hint="run the same command again after that: it goes on from here",
+                url=_PAGE,
+            ) from error
 
 
 def network(google: Google, name: str, network_name: str) -> Rest:
@@ -28,10 +73,10 @@ def network(google: Google, name: str, network_name: str) -> Rest:
     )
 
 
-def subnetwork(google: Google, name: str, network_name: str, region: str, ip_range: str) -> Rest:
+def subnetwork(google: Google, name: str, network_name: str, region: str, ip_range: str) -> Subnetwork:
     """The subnetwork of `network_name` in `region`, with Private Google Access."""
     parent = f"compute/v1/projects/{google.project}/regions/{region}/subnetworks"
-    return Rest(
+    return Subnetwork(
         google=google,
         name=name,
         id=f"subnetwork/{network_name}",
@@ -45,6 +90,5 @@ def subnetwork(google: Google, name: str, network_name: str, region: str, ip_ran
             "description": f"{LABEL}={name}",
         },
         rules=Rules(immutable=frozenset(("name", "network", "ipCidrRange", "description"))),
-        change="fingerprint",
         marked="description",
     )

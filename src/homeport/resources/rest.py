@@ -50,8 +50,8 @@ class Rest:
     after: tuple[str, ...] = ()
     """Ids of things that must be there first and that `wanted` does not refer to."""
     rules: Rules = field(default_factory=Rules)
-    change: Literal["mask", "merge", "fingerprint", "never"] = "mask"
-    """How it takes a change: fields named by a mask; those that are sent; those that are sent, under a fingerprint."""
+    change: Literal["mask", "merge", "never"] = "mask"
+    """How it takes a change: fields named by a mask; those that are sent."""
     marked: Literal["labels", "description"] = "labels"
     """Where it says that it is ours."""
     deadline: float = 600.0
@@ -109,8 +109,6 @@ class Rest:
             query["updateMask"] = ",".join(sorted(key for key in body if key != "name"))
         if "etag" in live and self.change == "mask":
             body["etag"] = live["etag"]
-        if self.change == "fingerprint":
-            body["fingerprint"] = live["fingerprint"]
         if "metageneration" in live:
             query["ifMetagenerationMatch"] = live["metageneration"]
         google = patient(self.google, outputs, self.needs)

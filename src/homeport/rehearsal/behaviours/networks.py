@@ -30,8 +30,8 @@ _MOST_NETWORKS = 15
 _AUTO = IPv4Network("10.128.0.0/9")
 _LONGEST_PREFIX = 29
 _PATCHABLE = frozenset(
-    ("description", "enableFlowLogs", "fingerprint", "logConfig", "privateIpGoogleAccess",
-     "privateIpv6GoogleAccess", "purpose", "role", "secondaryIpRanges", "stackType", "ipv6AccessType")
+    ("description", "enableFlowLogs", "fingerprint", "logConfig", "privateIpv6GoogleAccess", "purpose", "role",
+     "secondaryIpRanges", "stackType", "ipv6AccessType")
 )  # fmt: skip
 
 

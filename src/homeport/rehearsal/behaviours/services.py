@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from homeport.rehearsal import generic
-from homeport.rehearsal.behaviours import revisions
+from homeport.rehearsal.behaviours import revisions, run_addresses
 from homeport.rehearsal.behaviours.run_state import (
     BAD,
     BUSY,
@@ -96,6 +96,7 @@ def remove(call: Call, kept: Kept) -> Kept:
 
     def gone() -> None:
         if cloud.store.get("run", kept.name) is kept:
+            run_addresses.keep(cloud, kept)
             for one in revisions.of_service(cloud, kept):
                 revisions.retire(cloud, one)
             cloud.forget(kept)

@@ -27,4 +27,6 @@ def everything(google: Google, spec: Spec, names: Names) -> list[Resource]:
             streamed=True,
         )
         found |= {one.id: one for one in foundations.resources()}
-    return [*found.values(), service(google, names.name, names.region, {}), *callers(google, spec, names)]
+    # Its instances have addresses in the subnetwork, which goes after it; whatever else it has may go beside it.
+    served = service(google, names.name, names.region, {}, after=(f"subnetwork/{names.name}",))
+    return [*found.values(), served, *callers(google, spec, names)]
