@@ -404,6 +404,38 @@ def test_the_template_says_what_is_served_and_on_what(deployer: Deployer) -> Non
         assert "volumes" not in template
 
 
+def test_a_gpu_in_preview_goes_up_as_beta_and_once_it_is_ga_nothing_is_to_be_done(deployer: Deployer) -> None:
+    deployer.cloud.quotas["MemAllocPerProjectRegion"] = 80 * 2**30
+    wanted = deployer.wanted().model_copy(update={"cloudrun": spec.CloudRun(gpu="nvidia-rtx-pro-6000")})
+    _, after = deployer.up(wanted)
+    assert after.pending == ()
+    assert deployer.service["template"]["nodeSelector"] == {"accelerator": "nvidia-rtx-pro-6000"}
+    assert deployer.service["launchStage"] == "BETA"
+    deployer.service["launchStage"] = "GA"  # As Google reads it where nothing is in preview any more.
+    again, _ = deployer.up(wanted)
+    assert again.pending == ()
+
+
+def test_a_change_to_a_gpu_in_preview_and_one_on_it_send_the_stage() -> None:
+    deployer = Deployer("vllm")
+    deployer.cloud.quotas["MemAllocPerProjectRegion"] = 80 * 2**30
+    deployer.up(deployer.wanted())
+    assert deployer.service["launchStage"] == "GA", "what the rehearsal fills in"
+    for parallel in (4, 2):
+        wanted = deployer.wanted(parallel=parallel)
+        wanted = wanted.model_copy(update={"cloudrun": spec.CloudRun(gpu="nvidia-rtx-pro-6000")})
+        deployer.service["launchStage"] = "GA"
+        _, after = deployer.up(wanted)
+        assert after.pending == ()
+        assert deployer.service["launchStage"] == "BETA"
+
+
+def test_a_gpu_that_is_generally_available_has_no_launch_stage(deployer: Deployer) -> None:
+    service = _chosen(deployer.wanted()).service
+    assert service.wanted["template"]["nodeSelector"] == {"accelerator": "nvidia-l4"}
+    assert "launchStage" not in service.wanted
+
+
 def test_accounts_are_granted_nothing_on_the_project_but_the_writing_of_logs(deployer: Deployer) -> None:
     deployer.up(deployer.wanted())
     policy = deployer.cloud.access.policy("cloudresourcemanager", "projects/rehearsal")

@@ -28,6 +28,7 @@ from homeport.resources.image import Image
 from homeport.resources.object import Object
 from homeport.resources.stored import StoredWeights
 from homeport.secret import Secret
+from homeport.spec import CloudRun
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.model import choose
 from test_cloudrun_target import WAYS, Deployer
@@ -36,9 +37,9 @@ TOKEN = "hf_very_secret"
 DIGEST = f"sha256:{'0' * 64}"
 
 
-def resources(engine: str = "vllm") -> list[Resource]:
+def resources(engine: str = "vllm", *, gpu: str = "nvidia-l4") -> list[Resource]:
     deployer = Deployer(engine)
-    wanted = deployer.wanted()
+    wanted = deployer.wanted().model_copy(update={"cloudrun": CloudRun(gpu=gpu)})
     chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
     target = deployer.target(google_for(deployer.cloud), chosen, wanted)
     return replace(target, token=HubToken(value=Secret(TOKEN), source="env:HF_TOKEN")).resources()
@@ -123,6 +124,21 @@ def test_the_token_is_ephemeral_sensitive_and_only_written() -> None:
     assert "default" not in variable(files, "hub_token")
     assert re.search(r"secret_data_wo +=", files["main.tf"])
     assert not re.search(r"secret_data +=", files["main.tf"])
+
+
+STAGE = {
+    "knative": ("service.yaml", "    run.googleapis.com/launch-stage: BETA\n"),
+    "gcloud": ("service.in.yaml", "    run.googleapis.com/launch-stage: BETA\n"),
+    "cloudbuild": ("cloudbuild.yaml", "run.googleapis.com/launch-stage: BETA\n"),
+    "terraform": ("service.tf", 'launch_stage = "BETA"\n'),
+}
+
+
+@pytest.mark.parametrize("kind", STAGE)
+def test_a_gpu_in_preview_is_exported_with_the_stage_that_it_wants_and_no_other_is(kind: str) -> None:
+    file, line = STAGE[kind]
+    assert line in export(kind, resources(gpu="nvidia-rtx-pro-6000"))[file]
+    assert not any(re.search("launch.stage", text) for text in export(kind, resources()).values())
 
 
 def test_an_object_that_is_no_text_cannot_be_in_a_module() -> None:

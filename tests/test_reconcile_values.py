@@ -145,6 +145,14 @@ def test_what_cannot_be_changed_replaces_wherever_it_stands_in_a_change() -> Non
     assert replaces({"disks": None}, {"disks": [{"size": 2}]}) == [True]
 
 
+def test_what_is_sent_and_read_back_as_something_else_is_no_difference() -> None:
+    rules = Rules(unread=frozenset({"stage"}))
+    assert differences({"stage": "BETA", "cpu": 4}, {"stage": "GA", "cpu": 4}, rules=rules) == ()
+    assert [change.path for change in differences({"stage": "BETA", "cpu": 4}, {"cpu": 8}, rules=rules)] == [
+        "cpu"
+    ]
+
+
 def test_nobody_sees_what_is_sensitive() -> None:
     rules = Rules(sensitive=frozenset({"env[].value", "key"}))
     wanted = {

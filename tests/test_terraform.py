@@ -102,6 +102,7 @@ VARIANTS: dict[str, Table] = {
         "engine": "vllm",
         "way": "stream",
         "region": "europe-west4",
+        "gpu": "nvidia-rtx-pro-6000",
         "access": {"audience": "https://models.example.com", "callers": []},
         "timeout_s": 60,
     },

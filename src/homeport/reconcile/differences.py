@@ -29,6 +29,8 @@ class Rules:
     """Paths that cannot be changed: the thing is replaced."""
     sensitive: frozenset[str] = frozenset()
     """Paths whose values nobody may see."""
+    unread: frozenset[str] = frozenset()
+    """Paths that are sent and not compared: what is read there is the server's finding, and not what was asked for."""
     whole: frozenset[str] = frozenset()
     """Paths of maps that shall have the wanted keys and no others. In all other maps, others' keys are left alone."""
     unordered: frozenset[str] = frozenset()
@@ -111,7 +113,7 @@ class _Place:
 
 
 def _compare(wanted: Any, live: Any, place: _Place) -> Iterator[Change]:
-    if is_empty(wanted) and is_empty(live):
+    if place.among(place.rules.unread) or (is_empty(wanted) and is_empty(live)):
         return
     if isinstance(wanted, Mapping) and (isinstance(live, Mapping) or live is None):
         yield from _compare_maps(wanted, live, place)

@@ -19,9 +19,13 @@ Explain = Callable[[], Awaitable[HomeportError]]
 _POLL_S = 2.0
 DEADLINE_S = 2400.0
 """Longer than the longest startup probe of a GPU service (30 minutes), with time to pull its image."""
-RULES = Rules(keys={"traffic": "tag"})
+# Of launchStage run.v2 reads back the stage that is really used: GA for BETA, where nothing is in preview.
+RULES = Rules(keys={"traffic": "tag"}, unread=frozenset({"launchStage"}))
 _OURS = ("customAudiences",)
-"""What a change takes back where it is wanted no more."""
+"""
+What a change takes back where it is wanted no more. launchStage is not: a stage too low would refuse what others have
+set beside it, one too high hurts nothing.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

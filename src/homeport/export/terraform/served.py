@@ -23,6 +23,7 @@ def service(things: Things, addresses: Addresses) -> Block:
     body = Fields(addresses.expressed(one.wanted), one.id)
     labels = body.take("labels")
     body.take("traffic")  # Where there is any, a release moved it.
+    stage = body.take("launchStage")
     known = {
         "name": things.name,
         "location": REGION,
@@ -43,11 +44,22 @@ def service(things: Things, addresses: Addresses) -> Block:
         body=[
             Attribute("count", Code("var.image == null ? 0 : 1")),
             *_body({**known, **body.rest()}),
+            *(_staged(stage) if stage else ()),
             Note("A plan without var.image would take it away."),
             Attribute("deletion_protection", Code("var.deletion_protection")),
             ignored,
         ],
     )
+
+
+def _staged(stage: str) -> list[Item]:
+    # Not in ignore_changes: a module that goes from a GPU of GA to one in preview must send it.
+    return [
+        Note(
+            "A GPU in preview wants it. If every plan changes GA to it, it is in preview no more: take it away."
+        ),
+        Attribute("launch_stage", stage),
+    ]
 
 
 def callers(things: Things, addresses: Addresses) -> list[Block]:

@@ -70,6 +70,10 @@ def body(wanted: Wanted) -> dict[str, Any]:  # Any: JSON, and Refs
     }
     if access.audience:
         made["customAudiences"] = [access.audience]
+    if (gpu := limits_of.gpu(wanted.shape.gpu)) is not None and gpu.status != "ga":
+        # A preview's GPU is refused below this stage. It may be GA by now (`unconfirmed` of cloudrun.toml): BETA allows
+        # what GA does, and Google then reads back GA.
+        made["launchStage"] = "BETA"
     return made
 
 
