@@ -82,7 +82,8 @@ def cells(task: Task, *, part: int = 0, of: int = 1, sample: bool = False) -> li
     """
     What came of every `of`-th call of a run, from the one after `part` on, in every kind.
 
-    A sample takes every call, too, but each in no more kinds than it takes for every method to meet every kind.
+    A sample takes every call, too: those of an `up` in no more kinds than it takes for every method to meet every kind,
+    those of a change and a `down` in one each.
     """
     matrix = _Matrix(task, part=part, of=of, sample=sample)
     try:
@@ -158,6 +159,8 @@ class _Matrix:
         if not self._sample:
             return KINDS
         step, first = self._total[method], self._seen[method] - 1
+        if self._task.work != "up":
+            first, step = sum(self._seen.values()) - 1, len(KINDS)
         return KINDS[first % len(KINDS) :][:1] if step >= len(KINDS) else KINDS[first::step]
 
 

@@ -1,7 +1,8 @@
 """
 Whatever goes wrong at whichever call of either way: two more runs at most, and all is as it should be.
 
-Each call goes wrong at least once, and each method in every kind; with CHAOS=all each call in every kind (`make chaos`).
+Each call goes wrong at least once, and in an `up` each method in every kind; with CHAOS=all each call in every kind
+(`make chaos`).
 """
 
 from __future__ import annotations
@@ -36,5 +37,5 @@ def test_whichever_call_goes_wrong_all_ends_as_if_nothing_had(
     came = cells(task(way, work, tmp_path), part=part, of=PARTS, sample=not ALL)
     for cell in came:
         record_property("chaos", (f"{work} {way}", ALL, cell.kind, cell.method, not cell.wrong))
-    assert len(came) > 15
+    assert len(came) > 10
     assert not [cell for cell in came if cell.wrong or not 1 <= cell.runs <= RUNS]

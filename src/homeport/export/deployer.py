@@ -26,7 +26,7 @@ _ACCOUNT_MOST = 30
 _READS = ("get", "list", "getIamPolicy")
 _MORE_READS = (
     # Behind a tag of an image, and what is looked at before anything is made.
-    "artifactregistry.tags.get", "cloudquotas.quotas.get", "orgpolicy.policy.get", "run.locations.list",
+    "artifactregistry.tags.get", "cloudquotas.quotas.get", "compute.firewalls.get", "orgpolicy.policy.get", "run.locations.list",
 )  # fmt: skip
 _NOT_PLANS = (
     "cloudbuild.", "dns.resourceRecordSets.list", "iam.serviceAccounts.getIamPolicy", "logging.", "run.operations.",
