@@ -554,7 +554,9 @@ def test_a_folder_of_any_name_lies_in_a_bucket_under_a_plain_one(
 def test_who_is_not_named_any_more_may_not_call_it_any_more() -> None:
     deployer = Deployer("vllm")
     deployer.up(deployer.wanted())
-    wanted = spec.parse({**deployer.wanted().model_dump(), "access": {"callers": ["user:other@example.com"]}})
+    wanted = spec.parse(
+        {**deployer.wanted().model_dump(), "access": {"callers": ["user:friend@example.org"]}}
+    )
     chosen = _chosen(wanted).chosen
 
     async def work() -> tuple[Plan, Plan]:
@@ -568,7 +570,7 @@ def test_who_is_not_named_any_more_may_not_call_it_any_more() -> None:
 
     plan, after = act(work())
     assert {(str(one.kind), one.resource.id.split("/")[2]) for one in plan.pending if "grant/" in one.resource.id} == {
-        ("create", "other"), ("delete", "friend"), ("delete", "by-hand"),
+        ("create", "friend@example.org"), ("delete", "friend@example.com"), ("delete", "by-hand@example.com"),
     }  # fmt: skip
     assert after.pending == ()
 

@@ -124,7 +124,7 @@ def test_a_change_touches_what_it_is_about(
         ("POST", f"secretmanager.googleapis.com/v1/projects/{PROJECT}/secrets/home-hub-token/versions/1:disable", {}, "create secret-version/home-hub-token"),
         ("PATCH", f"iam.googleapis.com/v1/projects/{PROJECT}/serviceAccounts/home-run@{PROJECT}.iam.gserviceaccount.com", {"serviceAccount": {"displayName": "mine"}, "updateMask": "displayName"}, "update service-account/home-run"),
         ("POST", f"compute.googleapis.com/compute/v1/projects/{PROJECT}/regions/{REGION}/subnetworks/home/setPrivateIpGoogleAccess", {"privateIpGoogleAccess": False}, "update subnetwork/home"),
-        ("POST", f"{SERVICE}:setIamPolicy", {"policy": {"bindings": []}}, "create grant/run.servicesInvoker/friend/service/home"),
+        ("POST", f"{SERVICE}:setIamPolicy", {"policy": {"bindings": []}}, "create grant/run.servicesInvoker/friend@example.com/service/home"),
     ],
 )  # fmt: skip
 def test_what_somebody_changed_by_hand_is_seen_and_mended(

@@ -243,7 +243,7 @@ def test_run_it_leaves_image_weights_and_service_as_up_would_and_a_change_has_no
         assert run.submit(4)["status"] == "SUCCESS", here.lines()
         left = pending(run.up(4, do=False))
         assert [one.split(":")[0] for one in left] == [
-            "create release/home", "create grant/run.servicesInvoker/friend/service/home",
+            "create release/home", "create grant/run.servicesInvoker/friend@example.com/service/home",
         ]  # fmt: skip
         run.up(4, do=True)
         assert pending(run.up(4, do=False)) == []
@@ -307,7 +307,7 @@ def test_run_it_bakes_a_gguf_by_way_of_the_bucket(tmp_path: Path) -> None:
         left = pending(run.up(4, do=False))
         assert [one.split(":")[0] for one in left] == [
             "create release/home",
-            "create grant/run.servicesInvoker/friend/service/home",
+            "create grant/run.servicesInvoker/friend@example.com/service/home",
         ]
         (baked,) = (here.cloud.folder / "images").rglob("model.gguf")
         assert baked.read_bytes() == TAUGHT.read_bytes()

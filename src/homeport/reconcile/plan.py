@@ -89,9 +89,9 @@ async def make_plan(
     """
     The plan that makes `resources` so. Reads all of them at once and changes nothing.
 
-    `surplus` are resources that homeport made for this endpoint before and that are no longer wanted: they are
-    deleted when all else has succeeded, or at once where they say `goes_first`. Raises one `NotOurs` for everything that bears a wanted name and that
-    homeport did not make.
+    `surplus` are resources that are there for this endpoint and that are no longer wanted: they are deleted when all
+    else has succeeded, or at once where they say `goes_first`. Raises one `NotOurs` for everything that bears a wanted
+    name and that homeport did not make.
     """
     order = in_order(resources)
     wanted = {resource.id for resource in order}

@@ -38,8 +38,8 @@ class Grant:
 
     @property
     def id(self) -> str:
-        """Its kind, and all that makes it one."""
-        who = self.member.partition(":")[2].partition("@")[0]
+        """Its kind, and all that makes it one; of a service account of the project only the first word."""
+        who = self.member.partition(":")[2].removesuffix(f"@{self.google.project}.iam.gserviceaccount.com")
         return f"grant/{self.role.rpartition('/')[2]}/{who}/{self.known_as}"
 
     async def read(self) -> Any | None:  # Any: a Spreading

@@ -251,10 +251,7 @@ class CloudRunTarget:
 
     async def plan(self) -> tuple[Plan, Findings]:
         """What `up --on cloudrun` would do, and what was found of that before. Reads only."""
-        surplus = await strangers(self.google, self.spec, self.names)
-        plan, findings = await asyncio.gather(
-            make_plan(self.spec.name, "cloudrun", self.resources(), surplus), self.preflight()
-        )
+        plan, findings = await asyncio.gather(self._planned(), self.preflight())
         warnings = [self.chosen.model.note] if self.chosen.model.note else []
         warnings += [f"{one.subject}: {one.text}" for one in findings.warnings]
         if findings.unchecked:
@@ -271,6 +268,10 @@ class CloudRunTarget:
             problems=tuple(f"{one.subject}: {one.text}\n      do: {one.hint}" for one in findings.problems),
         )
         return told, findings
+
+    async def _planned(self) -> Plan:
+        surplus = await strangers(self.google, self.spec, self.names)
+        return await make_plan(self.spec.name, "cloudrun", self.resources(), surplus)
 
     async def preflight(self) -> Findings:
         """What can be known before anything is created. Reads only, raises nothing."""

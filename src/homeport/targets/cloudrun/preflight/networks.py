@@ -1,4 +1,4 @@
-"""The network and subnetwork that a file names: they are looked at only, and never changed."""
+"""The network and subnetwork that a file names, and what closes our own: they are looked at only, and never changed."""
 
 from __future__ import annotations
 
