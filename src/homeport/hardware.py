@@ -8,6 +8,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from homeport.child_environment import inherited
+
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 _CGROUP_CPU = Path("/sys/fs/cgroup/cpu.max")
@@ -81,7 +83,9 @@ def _nvidia_gpus() -> tuple[Gpu, ...]:
         return ()
     query = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
     try:
-        listing = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True).stdout
+        listing = subprocess.run(
+            query, env=inherited(()), capture_output=True, text=True, timeout=10, check=True
+        ).stdout
     except (OSError, subprocess.SubprocessError):
         return ()
     rows = (line.rsplit(",", 1) for line in listing.splitlines() if "," in line)

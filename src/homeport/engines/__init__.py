@@ -105,6 +105,9 @@ class Launch:
     ready_port: int | None = None
     """Where `health_path` is asked for while it starts, if not at `port`."""
     metrics_path: str | None = "/metrics"
+    inherits: tuple[str, ...] = ()
+    """Variables, or patterns of them, that it takes from homeport's environment on this machine, besides those that
+    every engine takes: see `homeport.child_environment`."""
 
     @property
     def url(self) -> str:
@@ -135,6 +138,8 @@ class EngineModule(Protocol):
     """What each engine's module offers."""
 
     FORMAT: Format
+    INHERITS: tuple[str, ...]
+    """Variables of homeport's environment that it takes, besides those that every engine takes."""
     INSTALL_HINT: str
     MOST_SEQUENCES: int | None
     """The most requests that it can serve at once, whatever the memory; None where it sets no such limit."""

@@ -7,6 +7,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+from homeport.child_environment import PYTHON
 from homeport.engines import Format, Installation, Launch, Request, llamacpp_memory, served_name
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
 from homeport.spec import Engine
@@ -29,6 +30,8 @@ _OWNED = {
     "cors_credentials",
 }
 """Parameters that homeport promises something about."""
+INHERITS = (*PYTHON, "GGML_*", "VK_*", "SYCL_*", "ONEAPI_*", "ZE_*")
+"""Not LLAMA_*: LLAMA_ARG_HOST and its like would overrule what homeport says."""
 INSTALL_HINT = "llamacpp: pip install 'homeport[local]'"
 
 
@@ -108,6 +111,7 @@ def launch(request: Request, installation: Installation) -> Launch:
         weights=str(request.weights),
         tools=model.tool_parser is not None,
         ready_within_s=600,
+        inherits=INHERITS,
     )
 
 

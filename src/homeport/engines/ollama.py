@@ -12,6 +12,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from homeport.child_environment import PROXIES, inherited
 from homeport.engines import Format, Installation, Launch, Request, Setup, llamacpp_memory, served_name
 from homeport.errors import HomeportError, PortTaken, SpecError
 from homeport.spec import Engine
@@ -19,6 +20,20 @@ from homeport.spec import Engine
 FORMAT: Format = "library"
 MOST_SEQUENCES = llamacpp_memory.MOST_SEQUENCES
 footprint = llamacpp_memory.footprint
+INHERITS = (
+    *PROXIES,
+    *(
+        "OLLAMA_MODELS",
+        "OLLAMA_DEBUG",
+        "OLLAMA_FLASH_ATTENTION",
+        "OLLAMA_KV_CACHE_TYPE",
+        "OLLAMA_LLM_LIBRARY",
+    ),
+    *("OLLAMA_GPU_OVERHEAD", "OLLAMA_SCHED_SPREAD", "OLLAMA_MAX_LOADED_MODELS", "OLLAMA_MAX_QUEUE"),
+    *("OLLAMA_LOAD_TIMEOUT", "OLLAMA_NOPRUNE", "OLLAMA_INTEL_GPU", "OLLAMA_VULKAN", "OLLAMA_NEW_ENGINE"),
+    *("OLLAMA_MULTIUSER_CACHE", "GGML_*", "VK_*"),
+)
+"""Not OLLAMA_ORIGINS, which would let web pages in, and not OLLAMA_API_KEY, which is for a service of Ollama's."""
 INSTALL_HINT = "ollama: see ollama.com/download"
 _SERVER = Path(__file__).parent / "ollama_server" / "serve.sh"
 
@@ -30,7 +45,12 @@ def find() -> Installation | None:
         return None
     try:
         answer = subprocess.run(
-            [program, "--version"], capture_output=True, text=True, timeout=10, check=False
+            [program, "--version"],
+            env=inherited(INHERITS),
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -108,6 +128,7 @@ def launch(request: Request, installation: Installation) -> Launch:
         setup=(Setup(path="/api/pull", body={"model": tag, "stream": False}, what=f"pull {tag}"),),
         health_path="/api/version",
         metrics_path=None,
+        inherits=INHERITS,
     )
 
 

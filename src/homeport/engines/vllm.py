@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from homeport.child_environment import PYTHON, inherited
 from homeport.engines import Format, Installation, Launch, Request, served_name, vllm_memory
 from homeport.engines.vllm_adapter import USUAL_RANK
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
@@ -21,6 +22,41 @@ FORMAT: Format = "safetensors"
 MOST_SEQUENCES = None
 flags = vllm_memory.flags
 footprint = vllm_memory.footprint
+INHERITS = (
+    *PYTHON,
+    *(
+        "VLLM_CPU_*",
+        "VLLM_CACHE_ROOT",
+        "VLLM_CONFIG_ROOT",
+        "VLLM_TARGET_DEVICE",
+        "VLLM_USE_*",
+        "VLLM_LOGGING_*",
+    ),
+    *(
+        "VLLM_ATTENTION_BACKEND",
+        "VLLM_WORKER_MULTIPROC_METHOD",
+        "VLLM_ENGINE_*",
+        "VLLM_ROCM_*",
+        "VLLM_FLASH*",
+    ),
+    *("HF_HOME", "HF_HUB_CACHE", "HF_MODULES_CACHE", "HF_XET_CACHE", "TRANSFORMERS_CACHE"),
+    *(
+        "TORCH_*",
+        "TORCHINDUCTOR_*",
+        "PYTORCH_*",
+        "TRITON_*",
+        "FLASHINFER_*",
+        "NCCL_*",
+        "GLOO_*",
+        "TOKENIZERS_*",
+    ),
+    *("CC", "CXX", "CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "LIBRARY_PATH", "MAX_JOBS"),
+    *("RUNAI_STREAMER_*",),
+)
+"""
+Not all of VLLM_*: VLLM_API_KEY is a secret, and VLLM_SERVER_DEV_MODE, VLLM_ALLOW_INSECURE_SERIALIZATION and
+VLLM_ALLOW_RUNTIME_LORA_UPDATING open what homeport keeps shut.
+"""
 INSTALL_HINT = "vllm: pip install 'homeport[vllm]', or put a `vllm` on the PATH"
 
 _TOO_LITTLE_MEMORY = (
@@ -56,7 +92,12 @@ def find() -> Installation | None:
     try:
         # -I: the answer shall not depend on the folder that homeport was called in.
         answer = subprocess.run(
-            [python, "-I", "-c", ask], capture_output=True, text=True, timeout=30, check=True
+            [python, "-I", "-c", ask],
+            env=inherited(INHERITS),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return None
@@ -128,6 +169,7 @@ def launch(request: Request, installation: Installation) -> Launch:
         weights=request.location,
         tools=tools is not None,
         ready_within_s=1800,
+        inherits=INHERITS,
         files=files,
     )
 

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from homeport.child_environment import without_secrets
 from homeport.errors import NoCredentials
 from homeport.google.errors import LOGIN
 from homeport.google.identity import Token, identity, no_id_token
@@ -56,7 +57,7 @@ class Gcloud:
         try:
             ran = subprocess.run(
                 [self.command, *arguments],
-                env=dict(self.env),
+                env=without_secrets(self.env, own=("CLOUDSDK_*", "GOOGLE_*")),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,

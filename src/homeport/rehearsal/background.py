@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from homeport.child_environment import without_secrets
 from homeport.errors import HomeportError
 from homeport.rehearsal.server import HOST
 from homeport.rehearsal.serving.containers import INSTANCES
@@ -62,6 +64,7 @@ def start(folder: Path, port: int, project: str) -> Background:
     with log.open("w", encoding="utf-8") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "homeport", "rehearse", "serve", "--port", str(port), "--project", project],
+            env=without_secrets(os.environ, own=("HOMEPORT_*",)),
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
         )  # fmt: skip
     until = time.monotonic() + _STARTS_WITHIN_S

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import psutil
 
+from homeport.child_environment import inherited
 from homeport.engines import Launch
 from homeport.errors import HomeportError, PortTaken
 from homeport.home import writing
@@ -142,7 +143,10 @@ class Process:
                 Path(path).write_text(text, encoding="utf-8")
         key = json.dumps({"api_key": self.api_key.reveal()}) + "\n" if self.api_key else ""
         pid = processes.start(
-            launch.command, folder=self.folder, environment=launch.environment, line=key, without=self.hidden
+            launch.command,
+            folder=self.folder,
+            environment={**inherited(launch.inherits, without=self.hidden), **launch.environment},
+            line=key,
         )
         started = Record(
             name=self.name,

@@ -21,8 +21,6 @@ from homeport.home import writing
 MARK = "HOMEPORT_ENDPOINT_FOLDER"
 """Every process of an endpoint is started with this in its environment, with the endpoint's folder."""
 
-_SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-"""Not handed to engines: they load what is on disk."""
 _CLOCK_SLACK_S = 2.0
 """The system computes start times from a clock that may be corrected."""
 _LOOK_S = 0.2
@@ -34,21 +32,18 @@ _REAPED_S = 5.0
 """As long is waited for a parent to ask for what has ended: some look every two seconds."""
 
 
-def start(
-    command: Iterable[str], *, folder: Path, environment: Mapping[str, str], line: str, without: Iterable[str]
-) -> int:
+def start(command: Iterable[str], *, folder: Path, environment: Mapping[str, str], line: str) -> int:
     """
     Start `command` in a session of its own, so that it outlives the shell; its output goes to `engine.log`.
 
-    Returns its pid. `line` is written to its standard input. The variables named in `without` are kept from it.
+    Returns its pid. `line` is written to its standard input. Nothing is inherited: `environment` is all that it gets,
+    with our mark.
     """
     log = folder / "engine.log"
     with writing(log):
         if log.exists():
             log.replace(folder / "engine.log.1")
         output = log.open("ab")
-    hidden = {*_SECRETS, *without}
-    inherited = {name: value for name, value in os.environ.items() if name not in hidden}
     with output:
         process = subprocess.Popen(
             list(command),
@@ -56,7 +51,7 @@ def start(
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=folder,
-            env={**inherited, **environment, MARK: str(folder), "PYTHONUNBUFFERED": "1"},
+            env={**environment, MARK: str(folder), "PYTHONUNBUFFERED": "1"},
             start_new_session=True,
         )
     assert process.stdin is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from homeport.child_environment import without_secrets
 from homeport.errors import EngineMissing, NetworkError, UnknownModel, WeightsError
 
 _NO_NETWORK = re.compile(
@@ -94,6 +96,7 @@ def _run(command: str, *arguments: str) -> str:
             "--quiet",
             *arguments,
         ],
+        env=without_secrets(os.environ, own=("PIP_*",)),
         capture_output=True,
         text=True,
         check=False,
