@@ -13,7 +13,7 @@ from typing import Any
 
 from homeport import engines
 from homeport.hardware import free_disk, this_machine
-from homeport.home import find_home
+from homeport.home import find_home, private_folder
 from homeport.resources.processes import free_port, listener, port_is_free
 from homeport.spec import Local
 
@@ -84,7 +84,8 @@ def _home() -> Iterator[Finding]:
     home = find_home()
     free = free_disk(home.root) / 2**30
     try:
-        home.root.mkdir(parents=True, exist_ok=True)
+        if not home.root.exists():
+            private_folder(home.root)
         writable = os.access(home.root, os.W_OK)
     except OSError:
         writable = False

@@ -1,11 +1,15 @@
-"""Homeport's own folder: weights, and for each endpoint its record, log and lock."""
+"""
+Homeport's own folder: weights, and for each endpoint its record, log, lock and key.
+
+Whatever homeport writes in it is its user's alone, whatever the umask: folders have the mode 0700, files 0600.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,11 +43,25 @@ class Home:
         """The folder of the endpoint `name`, made if need be. Raises `StateError` where it cannot be."""
         folder = self.endpoint(name)
         with writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            private_folder(folder)
+            self._close()
+            for path in folder.iterdir():
+                _close(path)
             os.utime(folder)
         if not os.access(folder, os.W_OK):
             raise StateError(f"homeport cannot write to {folder}", hint=_HINT)
         return folder
+
+    def _close(self) -> None:
+        """
+        Close to others what an earlier version, or somebody else, left open.
+
+        A root that holds other things, too, is the user's, and stays as it is: what is homeport's in it is closed.
+        """
+        _close(self.root / "endpoints")
+        _close(self.weights)
+        if all(path.name in _OURS for path in self.root.iterdir()):
+            _close(self.root)
 
     @asynccontextmanager
     async def lock(self, name: str, progress: Progress) -> AsyncIterator[None]:
@@ -54,7 +72,7 @@ class Home:
         """
         from filelock import FileLock, Timeout
 
-        lock = FileLock(self.prepare(name) / "lock", thread_local=False)
+        lock = FileLock(self.prepare(name) / "lock", mode=_FILE, thread_local=False)
         told = False
         while True:
             try:
@@ -72,6 +90,50 @@ class Home:
             lock.release()
 
 
+def private_folder(folder: Path) -> None:
+    """
+    Make `folder`, and those above it that are missing, for its user alone. One that is there is closed to others.
+
+    Raises `OSError`.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(mode=_FOLDER, exist_ok=True)
+        path.chmod(_FOLDER)  # A umask takes from what mkdir is given; it cannot take from this.
+    _close(folder)
+
+
+def private_opener(path: str, flags: int) -> int:
+    """Open a file for its user alone, whatever the umask and whatever it was before: an `opener` for `open`."""
+    file = os.open(path, flags, _FILE)
+    with suppress(PermissionError):  # Somebody else's; then it holds nothing that homeport made.
+        os.fchmod(file, _FILE)
+    return file
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write `text` to `path`, for its user alone, in one step: a reader sees the old text or this one."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with writing(path):
+        try:
+            with open(draft, "w", encoding="utf-8", opener=private_opener) as file:
+                file.write(text)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def _close(path: Path) -> None:
+    """Take from others what they may do with a file or folder, if it is there and the user's own."""
+    with suppress(FileNotFoundError, PermissionError):
+        mode = path.stat().st_mode & 0o7777
+        if mode & _OTHERS:
+            path.chmod(mode & ~_OTHERS)
+
+
+_FOLDER, _FILE, _OTHERS = 0o700, 0o600, 0o077
+_OURS = {"endpoints", "weights", "rehearsal.json", "rehearsal.log"}
+"""What homeport puts into its root."""
 _HINT = "set HOMEPORT_HOME to a folder that you may write to"
 
 

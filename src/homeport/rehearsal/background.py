@@ -12,6 +12,7 @@ from pathlib import Path
 
 from homeport.child_environment import without_secrets
 from homeport.errors import HomeportError
+from homeport.home import private_folder, private_opener, write_private
 from homeport.rehearsal.server import HOST
 from homeport.rehearsal.serving.containers import INSTANCES
 
@@ -59,9 +60,10 @@ def start(folder: Path, port: int, project: str) -> Background:
     import httpx2
     import psutil
 
-    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.exists():
+        private_folder(folder)
     log = folder / "rehearsal.log"
-    with log.open("w", encoding="utf-8") as out:
+    with open(log, "w", encoding="utf-8", opener=private_opener) as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "homeport", "rehearse", "serve", "--port", str(port), "--project", project],
             env=without_secrets(os.environ, own=("HOMEPORT_*",)),
@@ -77,7 +79,7 @@ def start(folder: Path, port: int, project: str) -> Background:
                 continue
             began = psutil.Process(process.pid).create_time()
             made = Background(pid=process.pid, created=began, port=port, project=project)
-            _record(folder).write_text(json.dumps(asdict(made)), encoding="utf-8")
+            write_private(_record(folder), json.dumps(asdict(made)))
             return made
     process.terminate()
     raise HomeportError(

@@ -15,7 +15,7 @@ import psutil
 from homeport.child_environment import inherited
 from homeport.engines import Launch
 from homeport.errors import HomeportError, PortTaken
-from homeport.home import writing
+from homeport.home import write_private
 from homeport.progress import Progress
 from homeport.reconcile.resource import KNOWN_AFTER_APPLY, Change, Outputs
 from homeport.resources import processes, record
@@ -139,8 +139,7 @@ class Process:
 
     def _start(self, launch: Launch, manifest: Manifest | None) -> Record:
         for path, text in launch.files.items():
-            with writing(Path(path)):
-                Path(path).write_text(text, encoding="utf-8")
+            write_private(Path(path), text)
         key = json.dumps({"api_key": self.api_key.reveal()}) + "\n" if self.api_key else ""
         pid = processes.start(
             launch.command,

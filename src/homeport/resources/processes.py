@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from homeport.errors import PortTaken, SpecError
-from homeport.home import writing
+from homeport.home import private_opener, writing
 
 MARK = "HOMEPORT_ENDPOINT_FOLDER"
 """Every process of an endpoint is started with this in its environment, with the endpoint's folder."""
@@ -43,7 +43,7 @@ def start(command: Iterable[str], *, folder: Path, environment: Mapping[str, str
     with writing(log):
         if log.exists():
             log.replace(folder / "engine.log.1")
-        output = log.open("ab")
+        output = open(log, "ab", opener=private_opener)  # noqa: SIM115 - Path.open takes no opener; closed below
     with output:
         process = subprocess.Popen(
             list(command),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from homeport.home import writing
+from homeport.home import write_private, writing
 
 _VERSION = 1
 _NAME = "record.json"
@@ -45,10 +44,7 @@ class Record:
 
     def save(self, folder: Path) -> None:
         """Write it to `folder` in one step: a reader sees the old record or this one."""
-        path, partial = folder / _NAME, folder / f"{_NAME}.{os.getpid()}"
-        with writing(path):
-            partial.write_text(json.dumps({"version": _VERSION, **asdict(self)}, indent=1))
-            partial.replace(path)
+        write_private(folder / _NAME, json.dumps({"version": _VERSION, **asdict(self)}, indent=1))
 
     def with_receipt(self, receipt: Mapping[str, Any]) -> Record:
         """This record with the outcome of a verification."""

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from homeport.home import writing
+from homeport.home import private_folder, writing
 from homeport.weights.manifest import Format, Manifest, Pin
 
 
@@ -65,9 +65,10 @@ def read(path: Path, kind: type[_T]) -> _T | None:
 def write(path: Path, document: Pinned | Kept) -> None:
     """Write the document whole or not at all. Raises `StateError` or `DiskFull`."""
     with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
         try:
+            os.fchmod(handle, 0o600)  # A umask may have taken more than that.
             with os.fdopen(handle, "wb") as file:
                 file.write(_adapters()[type(document)].dump_json(document, indent=1))
                 file.flush()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from homeport.home import writing
+from homeport.home import private_folder, writing
 from homeport.progress import Progress
 
 
@@ -20,8 +20,8 @@ def held(path: Path, what: str, progress: Progress) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path, thread_local=False)
+        private_folder(path.parent)
+    lock = FileLock(path, mode=0o600, thread_local=False)
     told = False
     while not lock.is_locked:
         try:

