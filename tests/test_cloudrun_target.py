@@ -392,6 +392,10 @@ def test_the_template_says_what_is_served_and_on_what(deployer: Deployer) -> Non
     assert probe["httpGet"]["port"] == {"ollama": 8081, "vllm": 8080}[deployer.engine], (
         "Ollama's tells of a token"
     )
+    alive = container["livenessProbe"]
+    assert alive["httpGet"] == {"path": {"ollama": "/", "vllm": "/health"}[deployer.engine], "port": 8080}
+    assert alive["timeoutSeconds"] >= 30
+    assert alive["periodSeconds"] * alive["failureThreshold"] == 300, "a busy instance lives"
     assert len(template["annotations"]["homeport/weights"]) == 64
     if deployer.engine == "vllm":
         assert template["volumes"][0]["gcs"]["readOnly"] is True

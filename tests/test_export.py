@@ -65,6 +65,16 @@ def test_an_export_is_the_same_each_time_and_holds_no_secret(kind: str, engine: 
     assert not any(TOKEN in text for text in first.values())
 
 
+@pytest.mark.parametrize("engine", WAYS)
+@pytest.mark.parametrize("kind", ["gcloud", "knative", "terraform", "cloudbuild"])
+def test_every_export_lets_cloud_run_end_an_instance_that_does_not_answer(kind: str, engine: str) -> None:
+    text = "\n".join(export(kind, resources(engine)).values())
+    assert "livenessProbe" in text or "liveness_probe" in text
+    assert text.count("livenessProbe") + text.count("liveness_probe") == text.count(
+        "startupProbe"
+    ) + text.count("startup_probe")
+
+
 @pytest.mark.parametrize("kind", ["gcloud", "knative", "terraform"])  # The others are made from these.
 def test_each_export_knows_each_kind_of_thing(kind: str) -> None:
     assert set(import_module(f"homeport.export.{kind}").KNOWS) == set(Kind)

@@ -22,6 +22,11 @@ _PROBE_TIMEOUT_S = 3
 _SLACK = 1.5
 """How much longer than the worst expected cold start the probe waits: worse was seen."""
 _LEAST_PROBE_S = 240
+_ALIVE_PERIOD_S, _ALIVE_TIMEOUT_S, _ALIVE_ATTEMPTS = 60, 30, 5
+"""
+Cloud Run asks started instances alone, so that nothing is woken. An engine's server answers at once, however much the
+engine has to do; what has not answered for five minutes never will.
+"""
 _CACHE_SLACK = 1.05
 
 
@@ -131,6 +136,13 @@ def _container(wanted: Wanted) -> dict[str, Any]:  # Any: JSON, and Refs
             "periodSeconds": _PERIOD_S,
             "timeoutSeconds": _PROBE_TIMEOUT_S,
             "failureThreshold": probe_seconds(wanted.cold_start) // _PERIOD_S,
+        },
+        "livenessProbe": {
+            "httpGet": {"path": launch.health_path, "port": launch.port},
+            "initialDelaySeconds": 0,
+            "periodSeconds": _ALIVE_PERIOD_S,
+            "timeoutSeconds": _ALIVE_TIMEOUT_S,
+            "failureThreshold": _ALIVE_ATTEMPTS,
         },
     }
     if wanted.mounts:
