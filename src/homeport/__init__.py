@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
     from homeport.errors import HomeportError
-    from homeport.lifecycle import Status
+    from homeport.liveness import Status
     from homeport.reconcile import Plan
     from homeport.spec import Spec
     from homeport.verify import Report
@@ -42,7 +42,7 @@ _HOMES = {
     "Plan": "homeport.reconcile",
     "Report": "homeport.verify",
     "Spec": "homeport.spec",
-    "Status": "homeport.lifecycle",
+    "Status": "homeport.liveness",
 }
 
 

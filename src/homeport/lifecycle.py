@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from homeport.endpoint import Endpoint
 from homeport.errors import Declined, HomeportError, NotRunning
 from homeport.home import Home, find_home
+from homeport.liveness import Status, look, target_of
 from homeport.progress import Progress, Silent
 from homeport.reconcile import Outcome, Plan, apply, destroy
-from homeport.resources import processes, record
-from homeport.resources.process import Live, running_processes, stop
-from homeport.resources.record import Record
+from homeport.resources import record
+from homeport.resources.process import running, stop
+from homeport.resources.record import Record, Unreadable
+from homeport.resources.weights import Weights
 from homeport.secret import Secret
 from homeport.spec import FILE_NAME, Spec, load, parse
 from homeport.targets.local import LocalTarget
@@ -40,40 +42,6 @@ class Up:
     record: Record
     report: Report | None
     """None where nothing changed and the last verification still holds, or none was wanted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
-    """An endpoint on this machine, as it is now."""
-
-    name: str
-    state: str
-    """ready, starting, unresponsive, or dead (its process is gone, and nobody stopped it)."""
-    record: Record
-    resident: int
-    """Bytes of memory that its processes hold."""
-    log: Path
-
-    def as_json(self) -> dict[str, Any]:
-        """The status as `--json` prints it."""
-        remembered = self.record
-        return {
-            "name": self.name,
-            "state": self.state,
-            "url": f"{remembered.url}/v1",
-            "model": remembered.launch["model"],
-            "engine": remembered.launch["engine"],
-            "context": remembered.launch["context"],
-            "parallel": remembered.launch["parallel"],
-            "pid": remembered.pid,
-            "started_at": remembered.started_at,
-            "resident_bytes": self.resident,
-            "timeline_s": dict(remembered.timeline),
-            "weights": dict(remembered.weights),
-            "verified": remembered.receipt,
-            "spec_file": remembered.spec_file,
-            "log": str(self.log),
-        }
 
 
 def run(work: Coroutine[Any, Any, _T]) -> _T:
@@ -200,62 +168,74 @@ async def take_down(
         return ()
     async with home.lock(name, progress):
         # Looked up before the record, which says what the weights are, is forgotten.
-        weights = remembered_target(name, home=home).all_weights if purge else ()
+        weights = _to_purge(name, home, progress) if purge else ()
         gone = stop(name, folder)
-        shared = _weights_of_others(name, home)
-        for one in weights:
-            if one.source in shared:
-                progress.note(f"{one.source} stays: {shared[one.source]} serves it")
-        destroyed = await destroy((one for one in weights if one.source not in shared), progress)
+        destroyed = await destroy(weights, progress)
         if destroyed.errors:
             raise destroyed.errors[0]
         return gone + destroyed.gone
 
 
-def _weights_of_others(name: str, home: Home) -> dict[str, str]:
-    """Which endpoint uses which weights, by source, `name` left out."""
-    others = [remembered_target(other, home=home) for other in names(home=home) if other != name]
-    return {one.source: other.spec.name for other in others for one in other.all_weights}
+def _to_purge(name: str, home: Home, progress: Progress) -> tuple[Weights, ...]:
+    """
+    The weights of the endpoint `name` that no other serves.
+
+    None where a record cannot be read: nobody knows then which weights it is about.
+    """
+    used: dict[str, str] = {}
+    for other in names(home=home):
+        found = record.read(home.endpoint(other))
+        if isinstance(found, Unreadable):
+            progress.note(f"all weights stay: {found.error()}")
+            return ()
+        if found is not None and other != name:
+            used |= {one.source: other for one in target_of(found, home).all_weights}
+    weights = remembered_target(name, home=home).all_weights
+    for one in weights:
+        if one.source in used:
+            progress.note(f"{one.source} stays: {used[one.source]} serves it")
+    return tuple(one for one in weights if one.source not in used)
 
 
 def names(*, home: Home | None = None) -> list[str]:
-    """Names of the endpoints that were started on this machine and not taken down."""
+    """Names of the endpoints that were started on this machine and not taken down; also where the record is unreadable."""
     home = home or find_home()
-    return [name for name in home.endpoints() if record.load(home.endpoint(name)) is not None]
+    return [name for name in home.endpoints() if record.read(home.endpoint(name)) is not None]
 
 
 def remembered_target(name: str, *, home: Home | None = None) -> LocalTarget:
     """
     The target as it was when the endpoint `name` was last started, from any directory.
 
-    Raises `NotRunning` where no endpoint of that name was started here.
+    Raises `NotRunning` where no endpoint of that name was started here, `StateError` where its record is unreadable.
     """
     home = home or find_home()
     remembered = record.load(home.endpoint(name))
     if remembered is None:
-        known = names(home=home)
-        hint = f"running here: {', '.join(known)}" if known else "`homeport up` starts one"
-        raise NotRunning(f"no endpoint called {name} runs here", hint=hint)
-    spec = parse(remembered.spec, where=f"the record of {name}")
-    return LocalTarget(spec=spec, spec_file=Path(remembered.spec_file), home=home)
+        raise _unknown(name, home)
+    return target_of(remembered, home)
+
+
+def _unknown(name: str, home: Home) -> NotRunning:
+    known = names(home=home)
+    hint = f"running here: {', '.join(known)}" if known else "`homeport up` starts one"
+    return NotRunning(f"no endpoint called {name} runs here", hint=hint)
 
 
 def statuses(*, home: Home | None = None) -> list[Status]:
     """Every endpoint that was started on this machine and not taken down."""
-    return [status(name, home=home) for name in names(home=home)]
+    home = home or find_home()
+    found = [(name, record.read(home.endpoint(name))) for name in home.endpoints()]
+    return [run(look(name, told, home)) for name, told in found if told is not None]
 
 
 def status(name: str, *, home: Home | None = None) -> Status:
     """The endpoint `name` as it is now. Raises `NotRunning` where there is none."""
     home = home or find_home()
-    wanted = remembered_target(name, home=home)
-    remembered = record.load(wanted.folder)
-    assert remembered is not None
-    live = run(_read(wanted))
-    resident = sum(process.memory_info().rss for process in running_processes(wanted.folder)) if live else 0
-    return Status(
-        name=name, state=_state(live), record=remembered, resident=resident, log=wanted.folder / "engine.log"
-    )
+    told = record.read(home.endpoint(name))
+    if told is None:
+        raise _unknown(name, home)
+    return run(look(name, told, home))
 
 
 def connect(name: str, *, home: Home | None = None) -> Endpoint:
@@ -289,36 +269,12 @@ def log_text(log: Path, *, lines: int | None = None, follow: bool = False) -> It
                 time.sleep(0.2)
 
 
-async def _read(wanted: LocalTarget) -> Live | None:
-    key = _key_if_known(wanted)
-    remembered = record.load(wanted.folder)
-    if remembered is None:
-        return None
-    process = processes.alive(remembered.pid, remembered.create_time, wanted.folder)
-    if process is None:
-        return None
-    from homeport.resources.readiness import probe
-
-    answer = await probe(remembered.url, key)
-    # Without the key a refusal is an answer, too.
-    answer = replace(answer, answers=answer.answers or answer.key_refused)
-    return Live(record=remembered, process=process, probe=answer)
-
-
-def _state(live: Live | None) -> str:
-    if live is None:
-        return "dead"
-    if not live.record.was_ready:
-        return "starting"
-    return "ready" if live.probe.answers else "unresponsive"
-
-
 def _running(wanted: LocalTarget) -> Record:
     remembered = record.load(wanted.folder)
     name = wanted.spec.name
     if remembered is None:
         raise NotRunning(f"{name} does not run", hint="`homeport up` starts it")
-    if processes.alive(remembered.pid, remembered.create_time, wanted.folder) is None:
+    if running(remembered, wanted.folder) is None:
         raise NotRunning(
             f"the process of {name} (pid {remembered.pid}) is gone", hint="`homeport up` starts it again"
         )
@@ -327,13 +283,6 @@ def _running(wanted: LocalTarget) -> Record:
 
 def _verified(remembered: Record) -> bool:
     return bool(remembered.receipt and remembered.receipt["passed"])
-
-
-def _key_if_known(wanted: LocalTarget) -> Secret | None:
-    try:
-        return wanted.api_key
-    except HomeportError:
-        return None
 
 
 def _endpoint(remembered: Record, key: Secret | None) -> Endpoint:

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher
 
 from homeport.catalog import Model
-from homeport.lifecycle import Status, Up
+from homeport.lifecycle import Up
+from homeport.liveness import Status
 from homeport.reconcile import KNOWN_AFTER_APPLY, Change, Kind, Plan
 from homeport.reconcile.plan import MAY_GO
 from homeport.reconcile.resource import shown
@@ -173,6 +174,17 @@ def up_text(up: Up) -> str:
 def status_row(status: Status) -> tuple[str, ...]:
     """One endpoint in the table of `homeport status`."""
     remembered = status.record
+    if remembered is None:
+        return (
+            status.name,
+            status.state,
+            "",
+            "",
+            "",
+            f"{status.resident / 2**20:,.0f} MiB",
+            "",
+            status.reason,
+        )
     receipt = remembered.receipt
     verified = (
         "not verified"

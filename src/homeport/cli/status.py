@@ -16,10 +16,10 @@ from homeport.cli.context import App, check_name, file_option, json_option, name
 @json_option
 @click.pass_obj
 def command(app: App, name: str | None, file: Path, on: str, json_output: bool) -> int:
-    """Show the endpoints on this machine, from any directory. Exits with 20 where one does not answer."""
+    """Show the endpoints on this machine, from any directory. Exits with 20 where one does not answer, else with 21 where a record cannot be read."""
     from homeport import lifecycle
     from homeport.cli.show import status_row
-    from homeport.errors import NotRunning
+    from homeport.errors import NotRunning, StateError
 
     if on == "cloudrun":
         check_name(name, file)
@@ -40,4 +40,9 @@ def command(app: App, name: str | None, file: Path, on: str, json_output: bool) 
         terminal.say(
             f"{status.name} is {status.state}: `homeport up` mends it, `homeport logs {status.name}` tells more"
         )
-    return NotRunning.exit_code if broken else 0
+    unreadable = [status for status in found if status.record is None]
+    for status in unreadable:
+        terminal.say(
+            f"the record of {status.name} is unreadable: `homeport down {status.name}` ends it and forgets it"
+        )
+    return NotRunning.exit_code if broken else StateError.exit_code if unreadable else 0

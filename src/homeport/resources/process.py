@@ -63,7 +63,7 @@ class Process:
         remembered = record.load(self.folder)
         if remembered is None:
             return None
-        process = processes.alive(remembered.pid, remembered.create_time, self.folder)
+        process = running(remembered, self.folder)
         if process is None:
             return None
         return Live(record=remembered, process=process, probe=await probe(remembered.url, self.api_key))
@@ -151,6 +151,7 @@ class Process:
             name=self.name,
             pid=pid,
             create_time=psutil.Process(pid).create_time(),
+            start_ticks=processes.start_ticks(pid),
             launch=launch.as_json(),
             url=launch.url,
             spec=self.spec,
@@ -187,27 +188,34 @@ def stop(name: str, folder: Path) -> tuple[str, ...]:
     """
     End all processes of the endpoint `name`, orphans included, and forget it. Returns what went.
 
-    Raises `HomeportError` where one is left.
+    Also where its record cannot be read. Raises `HomeportError` where one is left.
     """
-    remembered = record.load(folder)
-    running = running_processes(folder)
-    processes.end(running)
+    remembered = record.read(folder)
+    ended = running_processes(folder)
+    processes.end(ended)
     left = running_processes(folder)
     if left:
         pids = " ".join(str(process.pid) for process in left)
         raise HomeportError(f"processes of {name} are left: {pids}", hint=f"kill -9 {pids}")
     record.forget(folder)
-    if running:
-        return (f"process of {name} (pid {', '.join(str(process.pid) for process in running)})",)
+    if ended:
+        return (f"process of {name} (pid {', '.join(str(process.pid) for process in ended)})",)
     return (f"record of {name}, whose process was gone",) if remembered else ()
 
 
 def running_processes(folder: Path) -> list[psutil.Process]:
-    """All processes of the endpoint whose folder this is, orphans included."""
-    remembered = record.load(folder)
+    """All processes of the endpoint whose folder this is, orphans included, also where its record cannot be read."""
+    remembered = record.read(folder)
+    if not isinstance(remembered, Record):
+        return processes.belonging(folder)
     return processes.belonging(
-        folder, remembered.pid if remembered else 0, remembered.create_time if remembered else 0
+        folder, remembered.pid, since=remembered.create_time, ticks=remembered.start_ticks
     )
+
+
+def running(remembered: Record, folder: Path) -> psutil.Process | None:
+    """The process of the record; None where it is gone."""
+    return processes.alive(remembered.pid, remembered.create_time, folder, remembered.start_ticks)
 
 
 def _port_of(remembered: Record) -> int:

@@ -64,32 +64,53 @@ def start(command: Iterable[str], *, folder: Path, environment: Mapping[str, str
     return process.pid
 
 
-def alive(pid: int, create_time: float, folder: Path) -> psutil.Process | None:
-    """The process, if it is still the one that was started: same pid, same start time, our mark."""
+def start_ticks(pid: int) -> str:
+    """
+    When the process `pid` started, by a clock that nobody sets: the boot, and the ticks since. '' where none is told.
+
+    `create_time()` is the time of day, which Linux reckons from the boot's: when the clock is set, it changes.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    # The second field, the program's name in parentheses, may hold spaces and parentheses. The 22nd is the start.
+    after_name = stat.rpartition(")")[2].split()
+    return f"{boot} {after_name[19]}"
+
+
+def alive(pid: int, create_time: float, folder: Path, ticks: str = "") -> psutil.Process | None:
+    """
+    The process, if it is still the one that was started: the same pid, our mark, the same start.
+
+    `ticks` are its `start_ticks` of then. Without them `create_time` is compared; where the clock was set since, it is
+    enough that the process leads its session, as those that we start do: who inherits our mark does not.
+    """
     try:
         process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
+        if process.status() == psutil.STATUS_ZOMBIE or process.environ().get(MARK) != str(folder):
             return None
-        if abs(process.create_time() - create_time) > _CLOCK_SLACK_S:
-            return None
-        return process if process.environ().get(MARK) == str(folder) else None
-    except psutil.AccessDenied:
+        began = process.create_time()
+    except psutil.Error:
         return None
-    except psutil.NoSuchProcess:
-        return None
+    now = start_ticks(pid) if ticks else ""
+    if now:
+        return process if now == ticks else None
+    return process if abs(began - create_time) <= _CLOCK_SLACK_S or _session(process) == pid else None
 
 
-def belonging(folder: Path, leader: int = 0, since: float = 0) -> list[psutil.Process]:
+def belonging(folder: Path, leader: int = 0, since: float = 0, ticks: str = "") -> list[psutil.Process]:
     """
     All processes of the endpoint whose folder this is, orphans included: those that carry our mark, and those in
-    a session that one of them, or the process `leader` started at `since`, began.
+    a session that one of them, or the process `leader` started at `since` (or at the start `ticks`), began.
 
     The mark alone is not enough: vLLM's workers write their title over their environment.
     """
     everyone = [(process, _environment(process)) for process in psutil.process_iter()]
     marked = [process for process, environment in everyone if environment.get(MARK) == str(folder)]
     sessions = {_session(process) for process in marked} - {0}
-    if leader and not _is_another(leader, since):
+    if leader and not _is_another(leader, since, ticks):
         sessions.add(leader)
     # Whoever has an environment of another kind in such a session came there otherwise, and is not ours.
     titled = [
@@ -119,8 +140,11 @@ def _began(process: psutil.Process) -> float:
         return 0.0
 
 
-def _is_another(pid: int, since: float) -> bool:
+def _is_another(pid: int, since: float, ticks: str) -> bool:
     """Whether `pid` came back as another process than the one that was started at `since`."""
+    now = start_ticks(pid) if ticks else ""
+    if now:
+        return now != ticks
     try:
         return abs(psutil.Process(pid).create_time() - since) > _CLOCK_SLACK_S
     except psutil.NoSuchProcess:
@@ -132,6 +156,17 @@ def _runs(process: psutil.Process) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def resident(processes: Iterable[psutil.Process]) -> int:
+    """Bytes of memory that the processes hold; those that end meanwhile hold none."""
+    total = 0
+    for process in processes:
+        try:
+            total += process.memory_info().rss
+        except psutil.Error:
+            continue
+    return total
 
 
 def end(processes: Iterable[psutil.Process], *, patience_s: float = 10.0) -> None:
