@@ -86,6 +86,20 @@ def pinned(one: Chosen) -> Pinned:
     return one.pinned
 
 
+@pytest.mark.parametrize("name", ["a\\..\\out.json", "--help.json", "C:out.json"])
+def test_an_object_whose_name_leads_elsewhere_is_refused_before_anything_is_carried(
+    here: Place, name: str
+) -> None:
+    async def put() -> None:
+        async with here.google() as google:
+            await google.upload(LENT, f"evil{len(name)}/model.safetensors", b"tensors")
+            await google.upload(LENT, f"evil{len(name)}/{name}", b"{}")
+
+    here.act(put())
+    with pytest.raises(WeightsError, match="names a file '"):
+        chosen(here, f"gs://{LENT}/evil{len(name)}")
+
+
 def test_a_folder_is_pinned_by_generation_and_copied_without_passing_through_anybody(here: Place) -> None:
     one = chosen(here)
     assert one.model.architecture is not None, "its headers were read from the bucket"

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from homeport import names
 from homeport.errors import DiskFull, SpecError, StateError, WeightsError
 from homeport.progress import Silent
 from homeport.weights import Manifest, Pin, PinnedFile, download
@@ -363,15 +364,20 @@ def test_a_hub_source_that_makes_no_sense_says_what_was_expected(source: str) ->
 
 
 _text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
+_part = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=20).filter(
+    lambda text: "/" not in text and not names.problem(text)
+)
 _files = st.builds(
     PinnedFile,
-    path=_text,
+    path=st.lists(_part, min_size=1, max_size=3).map("/".join).filter(lambda path: not names.problem(path)),
     size=st.integers(0, 2**63),
     sha256=st.integers(0, 2**256 - 1).map("{:064x}".format),
 )
 _manifests = st.builds(
     Manifest,
-    pin=st.builds(Pin, source=_text, revision=_text, files=st.lists(_files, min_size=1).map(tuple)),
+    pin=st.builds(
+        Pin, source=_text, revision=_part, files=st.lists(_files, min_size=1, max_size=1).map(tuple)
+    ),
     folder=_text.map(lambda text: Path("/") / text),
 )
 

@@ -11,6 +11,8 @@ from homeport.weights.manifest import Format
 
 _SPLIT = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})\.gguf")
 _BESIDE = frozenset({".json", ".model", ".jinja", ".txt", ".tiktoken"})
+_OURS = "homeport-manifest.json"
+"""What homeport writes last beside weights in a bucket: a source of that name would vouch for itself."""
 _OTHER_RUNTIMES = frozenset({"original", "onnx", "openvino", "coreml", "gguf", "metal"})
 
 
@@ -66,7 +68,7 @@ def _safetensors(names: list[str], file: str | None, where: str) -> list[str]:
 def _is_beside(name: str) -> bool:
     path = PurePosixPath(name)
     hidden = any(part.startswith(".") for part in path.parts)
-    return path.suffix in _BESIDE and not hidden and path.parts[0] not in _OTHER_RUNTIMES
+    return path.suffix in _BESIDE and not hidden and path.parts[0] not in _OTHER_RUNTIMES and name != _OURS
 
 
 def _is_head(name: str) -> bool:

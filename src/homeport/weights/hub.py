@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from homeport import names
 from homeport.errors import EngineMissing, GatedModel, NetworkError, StateError, UnknownModel, WeightsError
 from homeport.home import writing
 from homeport.progress import Progress
@@ -44,7 +45,8 @@ if TYPE_CHECKING:
     from httpx2 import Client
     from huggingface_hub import ModelInfo
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_SHA1 = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PARTIAL = ".homeport.incomplete"
 """`hf cache` knows files that end in `.incomplete` as left-overs."""
@@ -96,15 +98,17 @@ class HubSource:
         if constants.is_offline_mode():
             return self._pin_from_cache(wanted)
         info = self._ask(self.revision, fetchable=fetchable)
-        blobs = _blobs(info)
-        names = choose(blobs, wanted, file=self.file, where=f"hf:{self.repo}")
+        blobs = self._blobs(info)
+        chosen = choose(blobs, wanted, file=self.file, where=f"hf:{self.repo}")
         files = (
             PinnedFile(
-                path=name, size=blobs[name].size, sha256=blobs[name].etag if blobs[name].in_lfs else None
+                path=names.judge(name, where=f"hf:{self.repo}"),
+                size=blobs[name].size,
+                sha256=blobs[name].etag if blobs[name].in_lfs else None,
             )
-            for name in names
+            for name in chosen
         )
-        return Pin(source=self.text, revision=info.sha or "", files=tuple(files))
+        return Pin(source=self.text, revision=self._commit(info.sha), files=tuple(files))
 
     def folder(self, root: Path, pin: Pin) -> Path:
         return self._snapshot(pin)
@@ -118,7 +122,12 @@ class HubSource:
         missing = [file.path for file in pin.files if not (folder / file.path).exists()]
         if not missing:
             return {}
-        blobs = _blobs(self._ask(pin.revision))
+        blobs = self._blobs(self._ask(pin.revision))
+        gone = next((path for path in missing if path not in blobs), None)
+        if gone is not None:
+            raise WeightsError(
+                f"hf:{self.repo} does not list {gone} any more", hint="remove the weights, and fetch anew"
+            )
         total = sum(blobs[path].size for path in missing)
         had = sum(self._had(blobs[path]) for path in missing)
         bar = Bar(progress, self.text, total=total, done=had)
@@ -133,7 +142,8 @@ class HubSource:
                 # The lock that huggingface_hub takes for it: a tool that wants the same file waits for it.
                 with held(self._locks() / f"{blob.etag}.lock", self.text, progress):
                     wanted = self._download(pin.revision, path, blob)
-                    sha256 = self._bring(http, folder / path, wanted, blob, bar)
+                    target = names.within(folder, path, where=self.text)
+                    sha256 = self._bring(http, target, wanted, blob, bar)
                 if sha256 is not None:
                     sums[path] = sha256
         return sums
@@ -292,22 +302,48 @@ class HubSource:
         if not _COMMIT.fullmatch(commit):
             try:
                 commit = (repo / "refs" / commit).read_text().strip()
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 raise self._offline() from error
+            commit = self._commit(commit)
         folder = repo / "snapshots" / commit
         paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
         if not paths:
             raise self._offline()
-        names = choose(paths, wanted, file=self.file, where=f"the hub's cache of {self.repo}")
+        where = f"the hub's cache of {self.repo}"
+        chosen = choose(paths, wanted, file=self.file, where=where)
         files = (
             PinnedFile(
                 path=name,
-                size=paths[name].stat().st_size,
+                size=names.inside(paths[name], (repo,), where=where).stat().st_size,
                 sha256=etag if _SHA256.fullmatch(etag := paths[name].resolve().name) else None,
             )
-            for name in names
+            for name in chosen
         )
         return Pin(source=self.text, revision=commit, files=tuple(files))
+
+    def _commit(self, sha: str | None) -> str:
+        """The commit that a hub or its cache tells, once it is sure that it is one: a folder is called by it."""
+        if sha is None or not _COMMIT.fullmatch(sha):
+            raise WeightsError(
+                f"hf:{self.repo} tells a commit that is none: {names.shown(sha or '')}",
+                hint="check HF_ENDPOINT",
+            )
+        return sha
+
+    def _blobs(self, info: ModelInfo) -> dict[str, _Blob]:
+        """What is told of every file. Its checksum names a file of the cache, so it must be one."""
+        blobs = {}
+        with self._explained():
+            for sibling in info.siblings or ():
+                etag, size = sibling.lfs.sha256 if sibling.lfs else sibling.blob_id, sibling.size
+                if not isinstance(etag, str) or type(size) is not int or size < 0:
+                    raise ValueError(f"no size or checksum of {names.shown(sibling.rfilename)}")
+                if not (_SHA256 if sibling.lfs else _SHA1).fullmatch(etag):
+                    raise ValueError(
+                        f"{names.shown(sibling.rfilename)} has the checksum {names.shown(etag)}, which is none"
+                    )
+                blobs[sibling.rfilename] = _Blob(etag=etag, size=size)
+        return blobs
 
     def _repo_folder(self) -> Path:
         _require_library()
@@ -337,16 +373,6 @@ class HubSource:
     def _is_linked(self, blob: Path) -> bool:
         snapshots = self._repo_folder() / "snapshots"
         return any(path.is_symlink() and path.resolve() == blob for path in snapshots.rglob("*"))
-
-
-def _blobs(info: ModelInfo) -> dict[str, _Blob]:
-    blobs = {}
-    for sibling in info.siblings or ():
-        etag = sibling.lfs.sha256 if sibling.lfs else sibling.blob_id
-        if etag is None or sibling.size is None:
-            raise ValueError(f"no size or checksum of {sibling.rfilename}")
-        blobs[sibling.rfilename] = _Blob(etag=etag, size=sibling.size)
-    return blobs
 
 
 def _download_whole(http: Client, wanted: Download, blob: _Blob, bar: Bar) -> str:

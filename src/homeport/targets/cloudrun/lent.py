@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from homeport import names
 from homeport.errors import NotFound, PermissionDenied, WeightsError
 from homeport.google import Google
 from homeport.weights.choose import choose
@@ -38,8 +39,8 @@ class LentBuckets:
         Raises `WeightsError` where there are none, `PermissionDenied` with the grant that is missing.
         """
         found = self._wait(self._listed(source))
-        names = choose(found, wanted, file=source.file, where=source.origin)
-        files = tuple(_pinned(name, found[name]) for name in names)
+        chosen = choose(found, wanted, file=source.file, where=source.origin)
+        files = tuple(_pinned(names.judge(name, where=source.origin), found[name]) for name in chosen)
         lines = "".join(f"{file.generation}  {file.path}\n" for file in files)
         revision = hashlib.sha256(lines.encode()).hexdigest()[:40]
         return Pin(source=source.text, revision=revision, files=files)

@@ -23,7 +23,7 @@ MANIFEST = "homeport-manifest.json"
 _OF_BUCKETS = ("generation", "crc32c", "md5")
 _LONGEST_JOB = 60_000
 _FUTURE = "from __future__ import annotations\n"
-_OURS = re.compile(r"^from homeport\.[\w.]+ import \([^)]*\)\n", re.MULTILINE)
+_OURS = re.compile(r"^from homeport\.[\w.]+ import (?:\([^)]*\)|[\w, ]+)\n", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +72,9 @@ class Job:
 
 @cache
 def script() -> str:
-    """The script, of both halves in one text, with the line on top by which Cloud Build knows what runs it."""
+    """The script, of both halves and the rules for names in one text, with the line on top by which Cloud Build knows what runs it."""
+    rules = (files("homeport") / "path_rules.py").read_text(encoding="utf-8").partition(_FUTURE)[2]
     wire, carry = ((files(__name__) / name).read_text(encoding="utf-8") for name in ("wire.py", "carry.py"))
     what, future, second = carry.partition(_FUTURE)
     first = wire.partition(_FUTURE)[2]
-    return f"#!/usr/bin/env python3\n{what}{future}{first}{_OURS.sub('', second)}"
+    return f"#!/usr/bin/env python3\n{what}{future}{rules}{first}{_OURS.sub('', second)}"

@@ -31,6 +31,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from homeport.path_rules import problem, shown
 from homeport.weights.carrier.wire import (
     BLOCK,
     BROKEN,
@@ -156,6 +157,26 @@ class Partial:
     def abandon(self) -> None:
         """Nothing comes of it; the next try writes over it."""
         self._file.close()
+
+
+def judge(job: Mapping[str, Any]) -> None:  # Any: JSON
+    """Raise `Stop` for a name that leads out of the goal, or that is our manifest's."""
+    for file in job["files"]:
+        for name in filter(None, (file["path"], file.get("as"))):
+            why = problem(name) or ("is what homeport writes last" if name == MANIFEST else "")
+            if why:
+                raise Stop(
+                    DAMAGED, f"{job['from']} names a file {shown(name)}, which {why}; name another source"
+                )
+
+
+def within(folder: str, name: str) -> str:
+    """Return the path of `name` in `folder`. Raise `Stop` where a link on the way leads out of it."""
+    path, root = f"{folder}/{name}", os.path.realpath(folder)
+    parent = os.path.realpath(os.path.dirname(path))  # noqa: PTH120 - paths are texts here
+    if os.path.commonpath((root, parent)) != root:
+        raise Stop(DAMAGED, f"{shown(name)} would be written outside of {folder}, through a link on the way")
+    return path
 
 
 class Told:
@@ -310,7 +331,7 @@ class Carrier:
 
     def _coming(self, goal: str, sha256: str | None) -> Upload | Partial:
         if self.folder:
-            return Partial(f"{self.folder}/{goal}")
+            return Partial(within(self.folder, goal))
         return Upload(self.storage, self.bucket, f"{self.prefix}/{goal}", sha256)
 
     def _is_damaged(self, file: Mapping[str, Any], came: Mapping[str, Any], *, last_try: bool) -> bool:
@@ -330,6 +351,11 @@ class Carrier:
 def main(env: Mapping[str, str]) -> int:
     """Do the job; the exit code."""
     job = json.loads(env["HOMEPORT_JOB"])
+    try:
+        judge(job)
+    except Stop as stop:
+        say(f"homeport: {stop}")
+        return stop.code
     carrier = Carrier(job, env)
     say(f"{len(job['files'])} files from {job['from']} to {job['to']}")
     # The largest first, so that none of them is alone at the end.
