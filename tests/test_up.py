@@ -278,19 +278,22 @@ def test_an_unknown_model_gets_suggestions(user: User) -> None:
 
 def test_a_parameter_that_the_engine_does_not_know_is_told(user: User) -> None:
     user.write(spec(f"file:{TAUGHT}", more='[engine]\ncontext = 512\nextra_args = ["nonsense=1"]'))
-    assert "no parameter 'nonsense'" in user.run("up", "--yes", code=15).err
+    refused = user.run("up", "--yes", code=10).err
+    assert "'nonsense' is not among the parameters" in refused
+    assert "docs/extra-args.md" in refused
     assert processes_of(user) == []
-    assert "no parameter" in user.run("logs").out
 
 
 def test_a_change_that_fails_leaves_the_old_endpoint_serving(user: User) -> None:
     user.write(spec(f"file:{TAUGHT}", more="[engine]\ncontext = 512"))
     user.run("up", "--yes", "--no-verify")
     before = user.run("status", "--json").json[0]
-    user.write(spec(f"file:{TAUGHT}", more='[engine]\ncontext = 512\nextra_args = ["nonsense=1"]'))
-    refused = user.run("up", "--yes", "--no-verify", code=15)
+    # A model is no adapter, which llama.cpp says when it starts.
+    lora = f'[[engine.lora]]\nname = "tone"\nsource = "file:{TAUGHT}"'
+    user.write(spec(f"file:{TAUGHT}", more=f"[engine]\ncontext = 512\n{lora}"))
+    refused = user.run("up", "--yes", "--no-verify", code=None)
+    assert refused.code in {12, 15}, refused.err
     assert "what served before is started again" in refused.err
-    assert "no parameter 'nonsense'" in refused.err
     after = user.run("status", "--json").json[0]
     assert (after["state"], after["url"]) == ("ready", before["url"])
     assert user.run("chat", "Hello").out

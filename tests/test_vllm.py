@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+import subprocess
 from pathlib import Path
 from random import Random
 
@@ -13,6 +14,8 @@ import psutil
 import pytest
 
 from conftest import ROOT, User
+from homeport.engines import vllm_flags
+from homeport.errors import SpecError
 from test_up import processes_of
 
 pytestmark = pytest.mark.vllm
@@ -47,12 +50,50 @@ def test_gemma_is_served_verified_mended_and_taken_down(vllm: User) -> None:
     _the_parent_alone_is_killed_and_nothing_is_left(vllm)
 
 
-def test_an_unknown_flag_is_told_by_its_name(vllm: User) -> None:
+def test_a_flag_that_is_not_listed_is_refused_before_anything_starts(vllm: User) -> None:
     spec = vllm.folder / "homeport.toml"
     spec.write_text(spec.read_text().replace("parallel = 2", 'parallel = 2\nextra_args = ["--no-such-flag"]'))
     refused = vllm.run("up", "--yes", "--no-verify", code=10, timeout=300)
-    assert "vLLM does not know: --no-such-flag" in refused.err
+    assert "engine.extra_args cannot set --no-such-flag" in refused.err
     assert processes_of(vllm) == []
+
+
+def test_every_flag_that_may_be_set_is_one_of_vllms_own_in_full() -> None:
+    """Also that a switch takes no value there, that a value may stand there, and what stays closed."""
+    program = (
+        "import json\n"
+        "from vllm.entrypoints.launchers.cli_args import make_arg_parser\n"
+        "from vllm.utils.argparse_utils import FlexibleArgumentParser\n"
+        "parser = make_arg_parser(FlexibleArgumentParser(prog='vllm serve'))\n"
+        "print(json.dumps({flag: [action.nargs, action.dest] for action in parser._actions for flag in "
+        "action.option_strings}))\n"
+    )
+    ran = subprocess.run(
+        [VLLM / "python", "-c", program], capture_output=True, text=True, check=True, timeout=300
+    )
+    real = json.loads(ran.stdout.splitlines()[-1])
+    wrong = {}
+    for name, flag in vllm_flags.ALLOWED.items():
+        nargs = real[name][0] if name in real else "missing"
+        fits = (
+            nargs == 0 if not flag.most else nargs in {None, "?"} if flag.most == 1 else nargs in {"+", "*"}
+        )
+        if not fits:
+            wrong[name] = nargs
+    assert not wrong
+    closed = {name for name, (_, dest) in real.items() if name not in vllm_flags.ALLOWED and dest != "help"}
+    assert {
+        "--host",
+        "--port",
+        "--uds",
+        "--grpc",
+        "--api-key",
+        "--middleware",
+        "--trust-remote-code",
+    } <= closed
+    for name in closed - {f"--no-{flag.removeprefix('--')}" for flag in vllm_flags.ALLOWED}:
+        with pytest.raises(SpecError):
+            vllm_flags.check([name])
 
 
 def test_adapters_are_served_as_models_of_their_own(vllm: User) -> None:

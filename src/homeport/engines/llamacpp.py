@@ -8,7 +8,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from homeport.child_environment import PYTHON
-from homeport.engines import Format, Installation, Launch, Request, llamacpp_memory, served_name
+from homeport.engines import (
+    Format,
+    Installation,
+    Launch,
+    Request,
+    llamacpp_fields,
+    llamacpp_memory,
+    served_name,
+)
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
 from homeport.spec import Engine
 
@@ -16,20 +24,6 @@ FORMAT: Format = "gguf"
 MOST_SEQUENCES = llamacpp_memory.MOST_SEQUENCES
 footprint = llamacpp_memory.footprint
 _SERVER = Path(__file__).parent / "llamacpp_server" / "homeport_llamacpp.py"
-_OWNED = {
-    "hostnames",
-    "port",
-    "model",
-    "model_alias",
-    "n_ctx",
-    "n_parallel",
-    "cache_type_k",
-    "cache_type_v",
-    "api_keys",
-    "cors_origins",
-    "cors_credentials",
-}
-"""Parameters that homeport promises something about."""
 INHERITS = (*PYTHON, "GGML_*", "VK_*", "SYCL_*", "ONEAPI_*", "ZE_*")
 """Not LLAMA_*: LLAMA_ARG_HOST and its like would overrule what homeport says."""
 INSTALL_HINT = "llamacpp: pip install 'homeport[local]'"
@@ -55,10 +49,8 @@ def check(settings: Engine) -> None:
         "lora",
         "it applies adapters to every request, so it takes one; vllm takes many",
     )
-    bad = [arg for arg in settings.extra_args if "=" not in arg]
-    _refuse(bool(bad), "extra_args", f"llamacpp wants field=value (as in n_batch=256), not {bad[:1]}")
-    owned = [arg for arg in settings.extra_args if arg.split("=")[0].split(".")[0] in _OWNED]
-    _refuse(bool(owned), "extra_args", f"{owned[:1]} is set by other keys of homeport.toml")
+    for given in settings.extra_args:
+        llamacpp_fields.parsed(given)
 
 
 def flags(settings: Engine) -> dict[str, str]:
@@ -88,8 +80,9 @@ def launch(request: Request, installation: Installation) -> Launch:
             command += [f"--{key.replace('_', '-')}", f"{model.sampling[key]:g}"]
     if request.keyed:
         command.append("--api-key-on-stdin")
-    for field in settings.extra_args:
-        command += ["--set", field]
+    for given in settings.extra_args:
+        field, value = llamacpp_fields.parsed(given)
+        command += ["--set", f"{field}={value}"]
     return Launch(
         engine="llamacpp",
         version=installation.version,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from homeport.child_environment import PYTHON, inherited
-from homeport.engines import Format, Installation, Launch, Request, served_name, vllm_memory
+from homeport.engines import Format, Installation, Launch, Request, served_name, vllm_flags, vllm_memory
 from homeport.engines.vllm_adapter import USUAL_RANK
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
 from homeport.spec import Engine
@@ -65,11 +65,6 @@ _TOO_LITTLE_MEMORY = (
     "larger than the available KV cache memory",
     "is less than desired CPU memory utilization",
 )
-_OWNED = {
-    *("--host", "--port", "--served-model-name", "--max-model-len", "--max-num-seqs", "--model", "--api-key"),
-    *("--api-server-count", "--middleware", "--trust-remote-code", "--uds"),
-}
-"""Flags that homeport promises something about."""
 _ON_GPUS = {"--max-num-batched-tokens", "--gpu-memory-utilization"}
 """On a CPU its defaults are the same everywhere."""
 _CACHE_IF_UNKNOWN = 2**30
@@ -106,12 +101,7 @@ def find() -> Installation | None:
 
 def check(settings: Engine) -> None:
     """Raise `SpecError` for settings that vLLM cannot honour."""
-    _refuse_owned(settings.extra_args)
-    if settings.extra_args and not settings.extra_args[0].startswith("-"):
-        raise SpecError(
-            f"engine.extra_args: vllm wants flags, not {settings.extra_args[0]!r}",
-            hint='such as ["--enable-prefix-caching"]; field=value is for llamacpp',
-        )
+    vllm_flags.check(settings.extra_args)
     if settings.kv_dtype not in {"auto", "fp8"}:
         raise SpecError(
             f"engine.kv_dtype {settings.kv_dtype} cannot be honoured by vllm", hint="vllm's half is fp8"
@@ -172,15 +162,6 @@ def launch(request: Request, installation: Installation) -> Launch:
         inherits=INHERITS,
         files=files,
     )
-
-
-def _refuse_owned(extra_args: tuple[str, ...]) -> None:
-    for arg in extra_args:
-        if arg.split("=")[0].replace("_", "-") in _OWNED:
-            raise SpecError(
-                f"engine.extra_args cannot set {arg.split('=')[0]}: other keys of homeport.toml do",
-                hint="see docs/homeport-toml.md; vllm's servers and remote code are not to be had through homeport",
-            )
 
 
 def explain(log: str) -> HomeportError | None:
