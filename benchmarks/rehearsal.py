@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 import httpx2
 
 from common import HOMEPORT, header, report
+from homeport.rehearsal import credentials
 from homeport.rehearsal.call import Request
-from homeport.rehearsal.cloud import AT_ONCE, Cloud
+from homeport.rehearsal.cloud import AT_ONCE, OWNER, Cloud
 from homeport.rehearsal.transport import Rehearsed
 
 RATE, START_S = 1500, 0.5
 ROUNDS, REQUESTS = 5, 1500
-CALLER = {"authorization": "Bearer rehearsal.you@example.com", "content-type": "application/json"}
+SECRET = credentials.new_secret()
+CALLER = {
+    "authorization": f"Bearer {credentials.token(SECRET, OWNER)}",
+    "content-type": "application/json",
+}
 SECRETS = "/v1/projects/rehearsal/secrets"
 
 
 def main() -> None:
     header()
-    cloud = Cloud(delays=AT_ONCE)
+    cloud = Cloud(delays=AT_ONCE, secret=SECRET)
     cloud.enabled["rehearsal", "secretmanager.googleapis.com"] = 0
     bare = asyncio.run(_bare(cloud))
     through = asyncio.run(_through_the_client(cloud))
@@ -83,12 +91,20 @@ def _start() -> float:
     """Seconds from the command to an answer, Python's own start included."""
     begun = time.perf_counter()
     command = [*HOMEPORT, "rehearse", "serve", "--port", "0"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    with tempfile.TemporaryDirectory() as home:
+        env = {**os.environ, "HOMEPORT_HOME": home}
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)
+        return _answered(process, Path(home), begun)
+
+
+def _answered(process: subprocess.Popen[str], home: Path, begun: float) -> float:
     try:
         assert process.stderr is not None
         found = re.search(r"http://\S+:\d+", process.stderr.readline())
         assert found
-        answer = httpx2.get(f"{found[0]}/storage/v1/b?project=rehearsal", headers=CALLER, trust_env=False)
+        secret = credentials.read(home, int(found[0].rpartition(":")[2]))
+        headers = {"authorization": f"Bearer {credentials.token(secret, OWNER)}"}
+        answer = httpx2.get(f"{found[0]}/storage/v1/b?project=rehearsal", headers=headers, trust_env=False)
         assert answer.status_code == 200
         return time.perf_counter() - begun
     finally:

@@ -50,7 +50,7 @@ class Place:
     def google(self) -> Google:
         """The owner's door."""
         return Google(
-            given(f"rehearsal.{OWNER}", OWNER),
+            given(self.cloud.token(OWNER), OWNER),
             project="rehearsal",
             base_url=self.url,
             settings=Settings(pace=Pace(first_wait=0.01, longest_wait=0.05)),

@@ -176,7 +176,7 @@ async def _down(cloud: Watched, wish: Wanted) -> None:
 
 def _google(cloud: Cloud) -> Google:
     return Google(
-        given(f"rehearsal.{OWNER}", OWNER), project=PROJECT, transport=Rehearsed(cloud), settings=PATIENCE
+        given(cloud.token(OWNER), OWNER), project=PROJECT, transport=Rehearsed(cloud), settings=PATIENCE
     )
 
 

@@ -76,7 +76,7 @@ class Raw:
         **headers: str,
     ) -> Answer:
         """`send("GET", "run.googleapis.com/v2/…")`; underscores in names of headers become hyphens."""
-        sent = {"authorization": f"Bearer rehearsal.{self._caller}"}
+        sent = {"authorization": f"Bearer {self._cloud.token(self._caller)}"}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         async with httpx2.AsyncClient(transport=Rehearsed(self._cloud), headers=sent) as client:
             came = await client.request(verb, f"https://{url}", json=body, content=content)

@@ -36,7 +36,7 @@ def google_for(
 ) -> Google:
     """The door to a rehearsed cloud, with every request checked before it is sent."""
     return Google(
-        given(f"rehearsal.{caller}", caller),
+        given(cloud.token(caller), caller),
         project=PROJECT,
         transport=Rehearsed(cloud, latency=latency),
         settings=settings or Settings(),

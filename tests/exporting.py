@@ -19,7 +19,7 @@ from homeport.export import export
 from homeport.google import Google
 from homeport.reconcile import Kind, Plan, Resource, make_plan
 from homeport.rehearsal.clock import Clock
-from homeport.rehearsal.cloud import AT_ONCE, Cloud
+from homeport.rehearsal.cloud import AT_ONCE, OWNER, Cloud
 from homeport.rehearsal.containers import Willing
 from homeport.rehearsal.server import App, environment, listen
 from homeport.rehearsal.steps import Acted
@@ -39,7 +39,7 @@ class There:
         """What a command says in the folder, as the owner; it must exit with `code`."""
         own = {"CLOUDSDK_CONFIG": str(self.folder / ".gcloud"), "PYTHONPATH": ""}
         ended = subprocess.run(
-            command, cwd=self.folder, env={**os.environ, **environment(self.url, "rehearsal"), **own, **env},
+            command, cwd=self.folder, env={**os.environ, **environment(self.url, "rehearsal", self.cloud.token(OWNER)), **own, **env},
             capture_output=True, text=True, timeout=600, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         said = Said(ended.returncode, ended.stdout, ended.stderr)

@@ -16,6 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from homeport.rehearsal import credentials
+from homeport.rehearsal.cloud import OWNER
+
 FOUND = shutil.which("gcloud")
 REASON = "gcloud is not on the PATH of this machine"
 
@@ -40,6 +43,8 @@ class Served:
 
     url: str
     folder: Path
+    secret: str
+    """What its tokens are made of."""
     inside: str = ""
     """The address of those who are within the project's networks, if one was asked for."""
     program: str = FOUND or ""
@@ -58,11 +63,15 @@ class Served:
 
         own = {"CLOUDSDK_CONFIG": str(self.folder / "gcloud"), "CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
         # gcloud brings a Python of its own, which the guard of these tests cannot load into.
-        return {**os.environ, **environment(self.url, "rehearsal"), **own, "PYTHONPATH": ""}
+        return {**os.environ, **environment(self.url, "rehearsal", self.token()), **own, "PYTHONPATH": ""}
+
+    def token(self, caller: str = OWNER) -> str:
+        """The token of a caller."""
+        return credentials.token(self.secret, caller)
 
     def gcloud(self, *arguments: str, code: int = 0, caller: str = "") -> Said:
         """What gcloud says to `caller`, the owner by default; it must exit with `code`."""
-        another = {"CLOUDSDK_AUTH_ACCESS_TOKEN": f"rehearsal.{caller}"} if caller else {}
+        another = {"CLOUDSDK_AUTH_ACCESS_TOKEN": self.token(caller)} if caller else {}
         ended = subprocess.run(
             [self.program, *arguments], cwd=self.folder, env={**self.environment, **another}, capture_output=True,
             text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
@@ -121,7 +130,9 @@ def served(folder: Path, *arguments: str) -> Iterator[Served]:
         "600",
         *arguments,
     ]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=folder) as process:
+    home = folder / "home-of-the-rehearsal"
+    env = {**os.environ, "HOMEPORT_HOME": str(home)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=folder, env=env) as process:
         try:
             assert process.stderr is not None
             said = ""
@@ -131,7 +142,9 @@ def served(folder: Path, *arguments: str) -> Iterator[Served]:
                 said += line
             url, inside = re.search(r"http://[\d.]+:\d+", said), re.search(r"comes to port (\d+)", said)
             assert url, said
-            yield Served(url[0], folder, f"http://127.0.0.1:{inside[1]}" if inside else "")
+            secret = credentials.read(home, int(url[0].rpartition(":")[2]))
+            assert secret
+            yield Served(url[0], folder, secret, f"http://127.0.0.1:{inside[1]}" if inside else "")
         finally:
             process.terminate()
             process.communicate(timeout=30)

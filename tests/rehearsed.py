@@ -79,7 +79,7 @@ class Running:
 
     def api(self, verb: str, path: str, body: Any = None, host: str = "run") -> Any:  # Any: JSON
         """A call to an API; its answer must be good."""
-        headers = {"host": f"{host}.googleapis.com", "authorization": f"Bearer rehearsal.{OWNER}"}
+        headers = {"host": f"{host}.googleapis.com", "authorization": f"Bearer {self.cloud.token(OWNER)}"}
         came = self.client.request(verb, path, json=body, headers=headers)
         assert came.status_code == 200, came.text
         return came.json()
@@ -127,9 +127,9 @@ class Running:
 
     def instances(self) -> list[dict[str, Any]]:  # Any: JSON
         """What the rehearsal says of its processes."""
-        found: list[dict[str, Any]] = self.client.get("/homeport/v1/instances").json()[
-            "instances"
-        ]  # Any: JSON
+        found: list[dict[str, Any]] = self.client.get(  # Any: JSON
+            "/homeport/v1/instances", headers={"authorization": f"Bearer {self.cloud.token(OWNER)}"}
+        ).json()["instances"]
         return found
 
     def logs(self) -> list[str]:

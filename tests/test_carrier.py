@@ -40,7 +40,7 @@ def run(here: Place, folder: Path, job: Job, **env: str) -> subprocess.Completed
     """The script with a job, as a step of a build runs it."""
     told = {
         "HOMEPORT_JOB": job.step()["env"][0].removeprefix("HOMEPORT_JOB=").replace("$$", "$"),
-        "HOMEPORT_ACCESS_TOKEN": f"rehearsal.{ACCOUNT}",
+        "HOMEPORT_ACCESS_TOKEN": here.cloud.token(ACCOUNT),
         "HOMEPORT_STORAGE_URL": here.url,
         "HOMEPORT_PAUSE_S": "0.01",
         "HOMEPORT_PIECE": str(PIECE),
@@ -162,7 +162,7 @@ def test_without_a_token_of_its_own_it_asks_the_metadata_server(here: Place, tmp
 
     def metadata(answer: Answer) -> None:
         asked.append(dict(answer.headers))
-        answer.json({"access_token": f"rehearsal.{ACCOUNT}", "expires_in": 3600})
+        answer.json({"access_token": here.cloud.token(ACCOUNT), "expires_in": 3600})
 
     host = here.hub.listen(metadata).removeprefix("http://")
     commit = here.hub.push("org/name", {FILE.path: DATA})
@@ -187,7 +187,7 @@ def test_it_holds_a_few_pieces_and_never_a_whole_file(here: Place, tmp_path: Pat
     )
     env = {
         "HOMEPORT_JOB": job.step()["env"][0].removeprefix("HOMEPORT_JOB="), "HF_ENDPOINT": here.hub.address,
-        "HOMEPORT_ACCESS_TOKEN": f"rehearsal.{ACCOUNT}", "HOMEPORT_STORAGE_URL": here.url,
+        "HOMEPORT_ACCESS_TOKEN": here.cloud.token(ACCOUNT), "HOMEPORT_STORAGE_URL": here.url,
         "HOMEPORT_PIECE": str(PIECE * 8),
     }  # fmt: skip
     ran = subprocess.run(

@@ -154,7 +154,7 @@ class Run:
 
     def __init__(self, here: Place, folder: Path, engine: str) -> None:
         self.here, self.folder, self.engine = here, folder, engine
-        self.gcloud = Served(here.url, folder)
+        self.gcloud = Served(here.url, folder, here.cloud.secret)
         paths = [TAUGHT] if engine == "ollama" else [path for path in FOLDER.iterdir() if path.is_file()]
         files = {path.name: path.read_bytes() for path in paths}
         self.commit = here.hub.push(REPO, files, gated="manual")

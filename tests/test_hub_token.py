@@ -243,7 +243,7 @@ def test_what_is_typed_is_not_shown_and_nothing_is_made_without_a_yes(here: Plac
     here.hub.tokens[LET_IN].add(f"{REPO}-tone")
     env = {
         **os.environ, "HOMEPORT_GOOGLE_URL": here.url, "HF_ENDPOINT": here.hub.address,
-        "CLOUDSDK_AUTH_ACCESS_TOKEN": "rehearsal.you@example.com"
+        "CLOUDSDK_AUTH_ACCESS_TOKEN": here.cloud.token("you@example.com")
     }  # fmt: skip
     master, slave = pty.openpty()
     process = subprocess.Popen(

@@ -18,7 +18,7 @@ from conftest import ROOT
 from homeport.rehearsal import server
 from homeport.rehearsal.call import Reply, Request
 from homeport.rehearsal.clock import Clock
-from homeport.rehearsal.cloud import Cloud, Delays
+from homeport.rehearsal.cloud import OWNER, Cloud, Delays
 
 EXAMPLE = ROOT / "docs" / "examples" / "foundations.py"
 DELAYS = Delays(grants=1, accounts=1, apis=1, operations=0.05)
@@ -50,7 +50,11 @@ def serving(cloud: Cloud) -> Iterator[dict[str, str]]:
     with server.listen(0) as listening:
         url = f"http://{server.HOST}:{listening.getsockname()[1]}"
         threading.Thread(target=server.serve, args=(cloud, listening), daemon=True).start()
-        yield {**os.environ, **server.environment(url, "rehearsal"), "HOMEPORT_VALIDATE": "1"}
+        yield {
+            **os.environ,
+            **server.environment(url, "rehearsal", cloud.token(OWNER)),
+            "HOMEPORT_VALIDATE": "1",
+        }
 
 
 def begin(command: str, environment: dict[str, str], folder: Path) -> subprocess.Popen[str]:

@@ -42,7 +42,7 @@ class OnCloudRun:
     def run(self, *arguments: str, code: int | None = 0, caller: str = "", inside: bool = False) -> Ran:
         env = self.environment(inside=inside)
         if caller:
-            env["CLOUDSDK_AUTH_ACCESS_TOKEN"] = f"rehearsal.{caller}"
+            env["CLOUDSDK_AUTH_ACCESS_TOKEN"] = self.rehearsal.token(caller)
         on = () if arguments[0] in {"swap", "rollback"} else ("--on", "cloudrun")
         return self.user.run(*arguments, *on, code=code, cwd=None, timeout=self.patience_s, **env)
 
@@ -69,7 +69,10 @@ class OnCloudRun:
             made = client.get(
                 "/rehearsal/id_token",
                 params={"audience": f"https://{host}"},
-                headers={"host": "oauth2.googleapis.com", "authorization": f"Bearer rehearsal.{who}"},
+                headers={
+                    "host": "oauth2.googleapis.com",
+                    "authorization": f"Bearer {self.rehearsal.token(who)}",
+                },
             ).json()["id_token"]
             return client.get(
                 "/v1/models", headers={"host": host, "authorization": f"Bearer {made}"}

@@ -59,7 +59,7 @@ class WayB(OnCloudRun):
                 params={"audience": f"https://{host}"},
                 headers={
                     "host": "oauth2.googleapis.com",
-                    "authorization": "Bearer rehearsal.you@example.com",
+                    "authorization": f"Bearer {self.rehearsal.token()}",
                 },
             ).json()["id_token"]
             headers = {"host": host, "authorization": f"Bearer {token}"}
@@ -81,7 +81,9 @@ class WayB(OnCloudRun):
     @property
     def instances(self) -> Any:  # Any: JSON
         """What the rehearsal says of the processes that run."""
-        return httpx2.get(f"{self.rehearsal.url}/homeport/v1/instances", trust_env=False).json()["instances"]
+        headers = {"authorization": f"Bearer {self.rehearsal.token()}"}
+        asked = httpx2.get(f"{self.rehearsal.url}/homeport/v1/instances", headers=headers, trust_env=False)
+        return asked.json()["instances"]
 
     @property
     def built(self) -> int:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cloud import Raw, act, enable
 from homeport.errors import SpecError
 from homeport.google.discovery import NAMES, find, load
-from homeport.rehearsal.cloud import AT_ONCE, Cloud, Delays, Project
+from homeport.rehearsal.cloud import AT_ONCE, OWNER, Cloud, Delays, Project
 from homeport.rehearsal.faults import Fault, parse
 from homeport.rehearsal.filters import matches
 from homeport.rehearsal.transport import Rehearsed
@@ -285,7 +285,7 @@ def test_an_answer_can_be_later_than_a_client_waits(cloud: Cloud) -> None:
     cloud.faults.append(Fault(method="*.list", delay=40))
 
     async def work() -> None:
-        headers = {"authorization": "Bearer rehearsal.you@example.com"}
+        headers = {"authorization": f"Bearer {cloud.token(OWNER)}"}
         async with httpx2.AsyncClient(transport=Rehearsed(cloud), headers=headers, timeout=30) as client:
             with pytest.raises(httpx2.ReadTimeout):
                 await client.get(f"https://{SECRETS}")

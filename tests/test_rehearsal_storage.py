@@ -18,7 +18,7 @@ from google.cloud.storage import Client as Storage
 
 from cloud import Answer, Raw, act
 from homeport.rehearsal.behaviours import storage_content
-from homeport.rehearsal.cloud import AT_ONCE, Cloud, Project
+from homeport.rehearsal.cloud import AT_ONCE, OWNER, Cloud, Project
 from homeport.rehearsal.server import App, listen
 
 S = "storage.googleapis.com/storage/v1"
@@ -412,9 +412,9 @@ def test_checksums_need_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
 class Token(Credentials):  # type: ignore[no-untyped-call,misc,unused-ignore]
     """A caller of the rehearsal."""
 
-    def __init__(self) -> None:
+    def __init__(self, token: str) -> None:
         super().__init__()  # type: ignore[no-untyped-call,unused-ignore]
-        self.token = "rehearsal.you@example.com"
+        self.token = token
 
     @property
     def valid(self) -> bool:
@@ -433,7 +433,7 @@ def client(cloud: Cloud) -> Iterator[Storage]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     options = {"api_endpoint": f"http://127.0.0.1:{listening.getsockname()[1]}"}
-    client = Storage(project="rehearsal", credentials=Token(), client_options=options)
+    client = Storage(project="rehearsal", credentials=Token(cloud.token(OWNER)), client_options=options)
     yield client
     client.close()
     server.should_exit = True

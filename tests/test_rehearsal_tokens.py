@@ -43,7 +43,7 @@ def test_only_who_may_create_tokens_gets_one_of_an_account(cloud: Cloud) -> None
     assert "iam.serviceAccounts.getAccessToken" in refused.error
     grant(cloud, "roles/iam.serviceAccountTokenCreator", f"user:{FRIEND}")
     given = act(friend.send("POST", f"{CREDENTIALS}:generateAccessToken", {**SCOPE, "lifetime": "600s"}))
-    assert given.body["accessToken"] == f"rehearsal.{EMAIL}"
+    assert given.body["accessToken"] == cloud.token(EMAIL)
     assert given.body["expireTime"].endswith("Z")
 
 
@@ -96,8 +96,9 @@ def test_somebody_of_a_pool_gets_a_token_and_may_do_what_the_pool_may(cloud: Clo
     )
     pool = pools.replace("rehearsal", "481516234200") + "/github"
     federated = exchanged(cloud, f"//iam.googleapis.com/{pool}/providers/repo").body["access_token"]
-    assert federated == f"rehearsal.principal://iam.googleapis.com/{pool}/subject/me"
-    outside = Raw(cloud, federated.removeprefix("rehearsal."))
+    principal = f"principal://iam.googleapis.com/{pool}/subject/me"
+    assert federated == cloud.token(principal)
+    outside = Raw(cloud, principal)
     assert act(outside.send("POST", f"{CREDENTIALS}:generateAccessToken", SCOPE)).status == 403
     grant(cloud, "roles/iam.workloadIdentityUser", f"principalSet://iam.googleapis.com/{pool}/*")
     assert act(outside.send("POST", f"{CREDENTIALS}:generateAccessToken", SCOPE)).status == 200

@@ -62,7 +62,7 @@ def test_a_script_runs_with_what_cloud_build_gives_it_and_nothing_else(here: Pla
     told = json.loads(next(line for line in here.lines() if line.startswith('{"env"')))
     assert told["env"]["A"] == "b=$c"
     assert told["env"]["HF_TOKEN"].startswith("hf_")
-    assert told["env"]["HOMEPORT_ACCESS_TOKEN"] == f"rehearsal.{ACCOUNT}"
+    assert told["env"]["HOMEPORT_ACCESS_TOKEN"] == here.cloud.token(ACCOUNT)
     assert told["env"]["HOMEPORT_STORAGE_URL"] == here.url
     assert told["env"]["HF_ENDPOINT"] == here.hub.address
     assert "PYTHONPATH" not in told["env"]
@@ -245,9 +245,9 @@ def test_a_dockerfile_is_read_as_docker_reads_it() -> None:
 BUILDER = "builder@rehearsal.iam.gserviceaccount.com"
 
 
-async def prepared(url: str) -> Google:
+async def prepared(url: str, token: str) -> Google:
     """The owner's door to a rehearsal that is served, with an account that builds can run as."""
-    google = Google(given("rehearsal.you@example.com", "you"), project="rehearsal", base_url=url).patient(10)
+    google = Google(given(token, "you"), project="rehearsal", base_url=url).patient(10)
     services = {"serviceIds": ["cloudbuild.googleapis.com", "iam.googleapis.com"]}
     operation = await google.post("serviceusage", "v1/projects/rehearsal/services:batchEnable", services)
     await google.finish("serviceusage", operation)
@@ -265,20 +265,20 @@ def body_of(*lines: str) -> dict[str, Any]:
 
 
 def test_the_rehearsal_that_is_served_runs_builds_too(tmp_path: Path) -> None:
-    async def work(url: str) -> None:
-        async with await prepared(url) as google:
+    async def work(url: str, token: str) -> None:
+        async with await prepared(url, token) as google:
             body = body_of("raise SystemExit(5)")
             await Build(google=google, region=REGION, mark="one", what="the build", body=body).run({})
 
     with served(tmp_path) as rehearsal, pytest.raises(OperationFailed, match="status: 5"):
-        asyncio.run(work(rehearsal.url))
+        asyncio.run(work(rehearsal.url, rehearsal.token()))
 
 
 def test_no_step_outlives_the_rehearsal(tmp_path: Path) -> None:
     alive = tmp_path / "alive"
 
-    async def work(url: str) -> None:
-        async with await prepared(url) as google:
+    async def work(url: str, token: str) -> None:
+        async with await prepared(url, token) as google:
             lines = (
                 "import os, time",
                 f"open({str(alive)!r}, 'w').write(str(os.getpid()) + '.')",
@@ -289,7 +289,7 @@ def test_no_step_outlives_the_rehearsal(tmp_path: Path) -> None:
                 await google.pages("cloudbuild", BUILDS, "builds").__anext__()
 
     with served(tmp_path) as rehearsal:
-        asyncio.run(work(rehearsal.url))
+        asyncio.run(work(rehearsal.url, rehearsal.token()))
         pid = int(alive.read_text()[:-1])
         assert psutil.pid_exists(pid)
     assert not psutil.pid_exists(pid)

@@ -18,7 +18,7 @@ import pytest
 
 from conftest import ROOT
 from homeport.rehearsal.behaviours.storage_objects import content_of, find
-from homeport.rehearsal.cloud import Cloud
+from homeport.rehearsal.cloud import OWNER, Cloud
 from homeport.rehearsal.serving import fuse, mount, room
 from rehearsed import REGION, SMALL_SERVER, Running, image, rehearsing
 
@@ -253,7 +253,7 @@ def _deploy_with_a_bucket(running: Running, small: str) -> Any:  # Any: JSON
     running.api(
         "POST", "/storage/v1/b?project=rehearsal", {"name": "weights", "location": "us-central1"}, "storage"
     )
-    headers = {"host": "storage.googleapis.com", "authorization": "Bearer rehearsal.you@example.com"}
+    headers = {"host": "storage.googleapis.com", "authorization": f"Bearer {running.cloud.token(OWNER)}"}
     put = running.client.post(
         "/upload/storage/v1/b/weights/o?uploadType=media&name=m/one.txt", content=b"1", headers=headers
     )
@@ -271,11 +271,12 @@ def test_an_instance_has_a_metadata_server_and_reads_its_buckets_as_its_own_acco
     running: Running, small: str
 ) -> None:
     _deploy_with_a_bucket(running, small)
-    own = "/homeport/v1/instances/1"
+    number = running.cloud.containers._address(1)  # type: ignore[attr-defined]
+    own = f"/homeport/v1/instances/{number}"
     account = running.cloud.projects[0].number + "-compute@developer.gserviceaccount.com"
     about = running.client.get(f"{own}/computeMetadata/v1/instance/service-accounts/default/?recursive=true")
     token = running.client.get(f"{own}/computeMetadata/v1/instance/service-accounts/default/token").json()
-    assert (about.json()["email"], token["access_token"]) == (account, f"rehearsal.{account}")
+    assert (about.json()["email"], token["access_token"]) == (account, running.cloud.token(account))
     assert running.client.get(f"{own}/storage/v1/b/weights/o/m%2Fone.txt?alt=media").text == "1"
     refused = running.client.get(f"{own}/storage/v1/b/weights")
     assert (refused.status_code, "storage.buckets.get" in refused.text) == (403, True)
@@ -315,7 +316,7 @@ from homeport.rehearsal.cloud import AT_ONCE, Cloud
 from homeport.rehearsal.serving.containers import Engines
 from homeport.rehearsal.cloud import Cloud
 from rehearsed import SMALL_SERVER, image
-cloud = Cloud(delays=AT_ONCE, containers=Engines(), folder=Path(sys.argv[2]))
+cloud = Cloud(delays=AT_ONCE, containers=Engines(), folder=Path(sys.argv[2]), secret="known")
 enable(cloud, "run")
 print(image(cloud, "small", {"/srv/app.py": SMALL_SERVER}, entrypoint=["python3", "/srv/app.py"]))
 with server.listen(0) as listening:
@@ -327,7 +328,7 @@ with server.listen(0) as listening:
     ) as process:
         assert process.stdout is not None
         reference, port = process.stdout.readline().strip(), int(process.stdout.readline())
-        running = Running(Cloud(), port)
+        running = Running(Cloud(secret="known"), port)
         running.deploy(reference)
         (instance,) = running.instances()
         running.client.close()

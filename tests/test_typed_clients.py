@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from homeport.google import Google, from_env
 
 PROJECT = "projects/rehearsal"
 REGION = f"{PROJECT}/locations/us-central1"
-CREDENTIALS = Credentials(token="rehearsal.you@example.com")  # type: ignore[no-untyped-call]
 APIS = ("artifactregistry", "run", "secretmanager", "storage", "modelarmor", "cloudquotas", "iam")
 
 
@@ -37,6 +37,12 @@ def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def _by_proxy(rehearsal: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clients ask for Google's own addresses, over plain HTTP, by the rehearsal as their proxy."""
     monkeypatch.setenv("http_proxy", rehearsal.url)
+    monkeypatch.setenv("CLOUDSDK_AUTH_ACCESS_TOKEN", rehearsal.token())
+
+
+def credentials() -> Credentials:
+    """The owner's."""
+    return Credentials(token=os.environ["CLOUDSDK_AUTH_ACCESS_TOKEN"])  # type: ignore[no-untyped-call]
 
 
 async def _enable(found: Served) -> None:
@@ -57,7 +63,7 @@ async def _batch(google: Google) -> None:
 def client(kind: Any, api: str) -> Any:  # Any: a client of Google's
     """A typed client over REST, without TLS."""
     options = {"api_endpoint": f"http://{api}.googleapis.com"}
-    return kind(transport="rest", credentials=CREDENTIALS, client_options=options)
+    return kind(transport="rest", credentials=credentials(), client_options=options)
 
 
 def test_secret_manager_keeps_a_secret_and_its_versions() -> None:
@@ -138,7 +144,7 @@ def test_cloud_run_runs_a_job() -> None:
 
 def test_cloud_storage_keeps_bytes_with_their_preconditions(rehearsal: Served, tmp_path: Path) -> None:
     keeper = Storage(
-        project="rehearsal", credentials=CREDENTIALS, client_options={"api_endpoint": rehearsal.url}
+        project="rehearsal", credentials=credentials(), client_options={"api_endpoint": rehearsal.url}
     )
     bucket = keeper.create_bucket("typed-weights", location="us-central1")
     content = bytes(range(256)) * 40_000

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import shlex
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
 from homeport.cli.context import REHEARSAL_PORT, App
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _PORT = 8600
 
@@ -54,6 +59,7 @@ def _passed(name: str) -> click.Command:
         from homeport.errors import StateError
         from homeport.home import find_home
         from homeport.rehearsal import background
+        from homeport.rehearsal.cloud import OWNER
         from homeport.rehearsal.server import environment
 
         project = _project(given.get("file"))
@@ -70,13 +76,14 @@ def _passed(name: str) -> click.Command:
                 f"Google Cloud is rehearsed in the background on {there.url}; `homeport rehearse stop` ends it"
             )
         terminal.say("this is a rehearsal: nothing is made on Google Cloud, and nothing costs anything")
-        os.environ.update(environment(there.url, project))
+        token = background.token(folder, there.port, OWNER)
+        os.environ.update(environment(there.url, project, token))
         if "on" in given:
             given["on"] = "cloudrun"
         if given.get("cold") and given["idle"] is None:
             from homeport.verify.cold import idle_s
 
-            given["idle"] = idle_s() / there.speed()
+            given["idle"] = idle_s() / there.speed(token)
         return ctx.invoke(real, **given)
 
     return click.Command(
@@ -140,6 +147,7 @@ def serve(
     inside: int | None,
 ) -> None:
     """Answer Google's APIs on loopback until Ctrl-C. What was made is gone then."""
+    from homeport.home import find_home
     from homeport.rehearsal import server
     from homeport.rehearsal.building import Worked
     from homeport.rehearsal.clock import Clock
@@ -159,6 +167,9 @@ def serve(
         listening = stack.enter_context(server.listen(port))
         within = None if inside is None else stack.enter_context(server.listen(inside))
         taken = listening.getsockname()[1]
+        for one in (listening, within):
+            if one is not None:
+                stack.enter_context(_known(find_home().root, one.getsockname()[1], cloud.secret))
         cloud.steps = steps = Worked(url=f"http://{server.HOST}:{taken}", env=os.environ)
         at = "" if taken == _PORT else f" --port {taken}"
         of = "" if project == Project().id else f" --project {project}"
@@ -176,15 +187,36 @@ def serve(
         server.serve(cloud, listening, inside=within, closing=steps.close)
 
 
+@contextmanager
+def _known(root: Path, port: int, secret: str) -> Iterator[None]:
+    """Keep a rehearsal's secret where this user's programs find it, for as long as the rehearsal lasts."""
+    from homeport.home import writing
+    from homeport.rehearsal import credentials
+
+    with writing(root):
+        credentials.keep(root, port, secret)
+    try:
+        yield
+    finally:
+        credentials.forget(root, port, secret)
+
+
 @command.command("env")
 @click.option("--port", type=click.IntRange(1, 65535), default=_PORT, show_default=True)
 @click.option("--project", default="rehearsal", show_default=True)
 @click.option("--as", "caller", default="you@example.com", show_default=True, help="Who is calling.")
 @click.pass_obj
 def env(app: App, port: int, project: str, caller: str) -> None:
-    """Print the variables by which homeport and gcloud find a rehearsal."""
+    """
+    Print the variables by which homeport and gcloud find a rehearsal that you have started.
+
+    A token of it is among them: it answers to nobody who has none.
+    """
+    from homeport.home import find_home
+    from homeport.rehearsal.background import token
     from homeport.rehearsal.server import HOST, environment
 
-    variables = environment(f"http://{HOST}:{port}", project, caller)
+    shown = token(find_home().root, port, caller)
+    variables = environment(f"http://{HOST}:{port}", project, shown)
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     app.terminal().result("\n".join(lines))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
+from homeport.rehearsal import credentials
 from homeport.rehearsal.errors import ApiError, aborted, info, invalid
 from homeport.rehearsal.iam.permissions import permissions_of, required
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from homeport.rehearsal.call import Call
     from homeport.rehearsal.cloud import Cloud
 
-TOKEN = "rehearsal."  # noqa: S105 - what a token begins with; the caller's name follows
+_ANOTHERS = " (A rehearsal takes the tokens that it made itself: `homeport rehearse env` tells yours.)"
 _KINDS = ("user:", "serviceAccount:", "group:", "domain:", "principal:", "principalSet:", "deleted:",
           "projectOwner:", "projectEditor:", "projectViewer:")  # fmt: skip
 _EVERYONE = ("allUsers", "allAuthenticatedUsers")
@@ -54,16 +55,18 @@ class Access:
         self._policies: dict[tuple[str, str], list[tuple[float, Policy]]] = {}
 
     def caller(self, headers: Mapping[str, str]) -> Caller:
-        """Who sent a request with these headers. Raises `ApiError` 401 for anybody without a rehearsal's token."""
+        """Who sent a request with these headers. Raises `ApiError` 401 for anybody without a token of this rehearsal's."""
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token.startswith(TOKEN) or len(token) == len(TOKEN):
+        email = credentials.whose(self._cloud.secret, token)
+        if scheme.lower() != "bearer" or not email:
             raise ApiError(
                 401,
                 "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or "
                 "other valid authentication credential. See "
-                "https://developers.google.com/identity/sign-in/web/devconsole-project.",
+                "https://developers.google.com/identity/sign-in/web/devconsole-project."
+                + (_ANOTHERS if token.startswith("rehearsal.") else ""),
             )
-        return Caller(token.removeprefix(TOKEN))
+        return Caller(email)
 
     def policy(self, api: str, name: str) -> dict[str, Any]:  # Any: JSON
         """The policy as it was last set."""

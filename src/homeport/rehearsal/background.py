@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import subprocess
@@ -11,11 +12,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from homeport.child_environment import without_secrets
-from homeport.errors import HomeportError
+from homeport.errors import HomeportError, NotRunning
 from homeport.home import private_folder, private_opener, write_private
+from homeport.rehearsal import credentials
+from homeport.rehearsal.cloud import OWNER
 from homeport.rehearsal.server import HOST
 from homeport.rehearsal.serving.containers import INSTANCES
 
+_ANSWERS_WITHIN_S = 10.0
 _STARTS_WITHIN_S = 60.0
 _ENDS_WITHIN_S = 30.0
 
@@ -36,11 +40,37 @@ class Background:
         """Where it answers."""
         return f"http://{HOST}:{self.port}"
 
-    def speed(self) -> float:
-        """How many of its seconds pass in one of ours."""
+    def speed(self, shown: str) -> float:
+        """How many of its seconds pass in one of ours, asked with a token."""
         import httpx2
 
-        return float(httpx2.get(f"{self.url}{INSTANCES}", trust_env=False, timeout=10).json()["speed"])
+        headers = {"authorization": f"Bearer {shown}"}
+        asked = httpx2.get(f"{self.url}{INSTANCES}", headers=headers, trust_env=False, timeout=10)
+        return float(asked.json()["speed"])
+
+
+def token(folder: Path, port: int, email: str) -> str:
+    """Return the token of a caller of the rehearsal on `port`, whose secret is kept in `folder`. Raises `NotRunning`."""
+    secret = credentials.read(folder, port)
+    if not secret or not answers(port, secret):
+        raise NotRunning(
+            f"no rehearsal of yours answers on port {port}",
+            hint=f"`homeport rehearse serve --port {port}` starts one; another port: --port",
+        )
+    return credentials.token(secret, email)
+
+
+def answers(port: int, secret: str) -> bool:
+    """Return whether a rehearsal with that secret answers on `port`."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=_ANSWERS_WITHIN_S)
+    try:
+        shown = credentials.token(secret, OWNER)
+        connection.request("GET", INSTANCES, headers={"authorization": f"Bearer {shown}"})
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def find(folder: Path) -> Background | None:
@@ -57,7 +87,6 @@ def find(folder: Path) -> Background | None:
 
 def start(folder: Path, port: int, project: str) -> Background:
     """Start one on `port`, and wait until it answers. Raises `HomeportError` with its last words where it does not."""
-    import httpx2
     import psutil
 
     if not folder.exists():
@@ -70,17 +99,15 @@ def start(folder: Path, port: int, project: str) -> Background:
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
         )  # fmt: skip
     until = time.monotonic() + _STARTS_WITHIN_S
-    with httpx2.Client(trust_env=False, timeout=5) as client:
-        while process.poll() is None and time.monotonic() < until:
-            try:
-                client.get(f"http://{HOST}:{port}{INSTANCES}")
-            except httpx2.HTTPError:
-                time.sleep(0.1)
-                continue
-            began = psutil.Process(process.pid).create_time()
-            made = Background(pid=process.pid, created=began, port=port, project=project)
-            write_private(_record(folder), json.dumps(asdict(made)))
-            return made
+    while process.poll() is None and time.monotonic() < until:
+        secret = credentials.read(folder, port)
+        if not secret or not answers(port, secret):
+            time.sleep(0.1)
+            continue
+        began = psutil.Process(process.pid).create_time()
+        made = Background(pid=process.pid, created=began, port=port, project=project)
+        write_private(_record(folder), json.dumps(asdict(made)))
+        return made
     process.terminate()
     raise HomeportError(
         f"the rehearsal did not start: {log.read_text(encoding='utf-8', errors='replace').strip()[-500:]}",

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs
 from homeport.google import discovery
 from homeport.google.discovery import Found
 from homeport.google.schema import Check
-from homeport.rehearsal import behaviours, generic, operations
+from homeport.rehearsal import behaviours, credentials, generic, operations
 from homeport.rehearsal.access import Access, Caller
 from homeport.rehearsal.call import Call, Reply, Request
 from homeport.rehearsal.clock import Clock
@@ -115,6 +115,8 @@ class Cloud:
     steps: Steps = field(default_factory=Acted)
     """Runs the steps of builds."""
     faults: list[Fault] = field(default_factory=list)
+    secret: str = field(default_factory=credentials.new_secret, repr=False)
+    """What its tokens are made of; whoever has it may be anybody here."""
     log: list[Logged] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -138,6 +140,10 @@ class Cloud:
                 "cloudresourcemanager", f"projects/{project.id}", {"bindings": [owner]}, at_once=True
             )
 
+    def token(self, email: str) -> str:
+        """The access token of a caller."""
+        return credentials.token(self.secret, email)
+
     async def handle(self, request: Request) -> Reply:
         """The answer to one request, as bytes. Raises `Dropped` where a fault drops the connection."""
         self.clock.settle()
@@ -150,7 +156,7 @@ class Cloud:
         if extra is not None:
             return _encoded(extra(self, request))
         if found is None:
-            return self._refused("", ApiError(404, "Method not found."))
+            return self.refused("", ApiError(404, "Method not found."))
         struck = [fault for fault in self.faults if fault.strikes(found.method.id)]
         for fault in struck:
             await self._strike(found, fault, after=False)
@@ -245,7 +251,7 @@ class Cloud:
             if call.method.action == "wait" and isinstance(came, dict):
                 came = await self._waited(call)
         except ApiError as error:
-            return self._refused(api, error)
+            return self.refused(api, error)
         if isinstance(came, Reply):
             return _encoded(came)
         empty = call.method.verb == "DELETE" and call.method.response is None
@@ -339,11 +345,12 @@ class Cloud:
             raise Dropped
 
     def _note(self, request: Request, found: Found, status: int) -> None:
-        token = request.headers.get("authorization", "").rpartition(".")[0]
-        caller = request.headers.get("authorization", "")[len("Bearer rehearsal.") :] if token else ""
+        caller = credentials.whose(self.secret, request.headers.get("authorization", "").partition(" ")[2])
         self.log.append(Logged(found.method.id, self.by_id(request.path), status, caller))
 
-    def _refused(self, api: str, error: ApiError) -> Reply:
+    @staticmethod
+    def refused(api: str, error: ApiError) -> Reply:
+        """The answer that an error is."""
         headers = {"retry-after": "1"} if error.code == 429 else {}
         return _encoded(Reply(status=error.code, body=error.envelope(api), headers=headers))
 

@@ -18,7 +18,9 @@ from homeport import addresses
 from homeport.errors import HomeportError
 from homeport.google.discovery import NAMES
 from homeport.rehearsal.call import Reply, Request
-from homeport.rehearsal.cloud import OWNER, Cloud, Dropped
+from homeport.rehearsal.cloud import Cloud, Dropped
+from homeport.rehearsal.door import DOOR, Asked
+from homeport.rehearsal.errors import ApiError
 from homeport.rehearsal.serving import own
 from homeport.rehearsal.serving.containers import INSTANCES, Engines
 
@@ -53,25 +55,27 @@ class App:
             return
         if self._ticking is None:
             self._ticking = asyncio.create_task(self._tick())
-        host, path = _asked(scope)
-        if host.partition(":")[0].endswith(".run.app"):
-            within = (scope.get("server") or ("", 0))[1] == self._inside
-            await self._front(scope, receive, send, host, within=within)
-            return
-        if path == INSTANCES:
-            await self._instances(send)
-            return
+        headers = [
+            (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
+        ]
         try:
-            reply = await self._reply(path, await _request(scope, receive))
+            asked = DOOR.asked(scope["raw_path"].decode("latin-1"), headers)
+            if asked.is_service:
+                within = (scope.get("server") or ("", 0))[1] == self._inside
+                await self._front(scope, receive, send, asked.host, within=within)
+                return
+            reply = await self._reply(asked.path, await _request(asked, dict(headers), scope, receive))
+        except ApiError as error:
+            reply = self._cloud.refused("", error)
         except Dropped:
             # The server closes a connection whose promised body does not come.
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
             return
         body = reply.body or b""
-        headers = [(name.encode(), value.encode()) for name, value in reply.headers.items()]
+        answered = [(name.encode(), value.encode()) for name, value in reply.headers.items()]
         if reply.status != 204:
-            headers.append((b"content-length", str(len(body)).encode()))
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+            answered.append((b"content-length", str(len(body)).encode()))
+        await send({"type": "http.response.start", "status": reply.status, "headers": answered})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
     @cached_property
@@ -82,22 +86,22 @@ class App:
 
     async def _reply(self, path: str, request: Request) -> Reply:
         containers = self._cloud.containers
-        number, _, rest = path.removeprefix(f"{INSTANCES}/").partition("/")
+        if path == INSTANCES:
+            self._cloud.access.caller(request.headers)
+            return self._instances()
+        address, _, rest = path.removeprefix(f"{INSTANCES}/").partition("/")
         if path.startswith(f"{INSTANCES}/") and isinstance(containers, Engines):
-            account = containers.account(number)
+            account = containers.account(address)
             if account is None:
                 return Reply(status=404, body=b"")
             return await own.reply(self._cloud, account, self._cloud.projects[0].id, f"/{rest}", request)
         return await self._cloud.handle(request)
 
-    async def _instances(self, send: Send) -> None:
+    def _instances(self) -> Reply:
         containers = self._cloud.containers
         found = containers.report() if isinstance(containers, Engines) else []
         said = {"instances": found, "speed": self._cloud.clock.speed}
-        body = json.dumps(said, indent=1).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        return Reply(body=json.dumps(said, indent=1).encode(), headers={"content-type": "application/json"})
 
     async def _tick(self) -> None:
         """Let time pass where nobody asks anything: instances go when they are idle."""
@@ -137,6 +141,7 @@ def serve(
         log_config=None,
         log_level="critical",
         lifespan="off",
+        http="h11",  # It refuses a request with two hosts, and hands on a whole address as it came.
         ws="none",
         timeout_graceful_shutdown=3,
     )
@@ -152,9 +157,9 @@ def serve(
         closing()
 
 
-def environment(url: str, project: str, caller: str = OWNER) -> dict[str, str]:
+def environment(url: str, project: str, token: str) -> dict[str, str]:
     """
-    The variables by which homeport and gcloud find the rehearsal at `url`.
+    The variables by which homeport and gcloud find the rehearsal at `url`, and are the caller that `token` is for.
 
     To gcloud it is a proxy, which is asked for Google's own addresses over plain HTTP: gcloud puts regions before
     whatever host it is given.
@@ -164,7 +169,7 @@ def environment(url: str, project: str, caller: str = OWNER) -> dict[str, str]:
     return {
         "HOMEPORT_GOOGLE_URL": url,
         "GOOGLE_CLOUD_PROJECT": project,
-        "CLOUDSDK_AUTH_ACCESS_TOKEN": f"rehearsal.{caller}",
+        "CLOUDSDK_AUTH_ACCESS_TOKEN": token,
         "CLOUDSDK_CORE_PROJECT": project,
         "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
         "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
@@ -181,22 +186,16 @@ def _endpoint(api: str) -> str:
     return f"http://{api}.googleapis.com/{path}"
 
 
-def _asked(scope: Mapping[str, Any]) -> tuple[str, str]:  # Any: ASGI
-    """Host and path, whether the rehearsal is asked as a server or as a proxy."""
-    host = next((value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"host"), "")
-    path = scope["raw_path"].decode("latin-1").partition("?")[0]
-    if path.startswith(("http://", "https://")):
-        host, _, path = path.partition("://")[2].partition("/")
-        path = f"/{path}"
-    return host, path
-
-
-async def _request(scope: Mapping[str, Any], receive: Receive) -> Request:
-    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+async def _request(
+    asked: Asked,
+    headers: dict[str, str],
+    scope: Mapping[str, Any],  # Any: ASGI
+    receive: Receive,
+) -> Request:
     headers.setdefault("x-forwarded-proto", "http")
-    host, path = _asked(scope)
-    if not host.partition(":")[0].endswith("googleapis.com"):
-        api = _OWN_PATHS.get(path.strip("/").partition("/")[0])
+    host = asked.host
+    if not host.endswith(".googleapis.com"):
+        api = _OWN_PATHS.get(asked.path.strip("/").partition("/")[0])
         host = f"{api}.googleapis.com" if api else host
     pieces = []
     while True:
@@ -207,7 +206,7 @@ async def _request(scope: Mapping[str, Any], receive: Receive) -> Request:
     return Request(
         verb=scope["method"],
         host=host,
-        path=path,
+        path=asked.path,
         query=scope["query_string"].decode("latin-1"),
         headers=headers,
         body=b"".join(pieces),

@@ -8,6 +8,8 @@ import httpx2
 
 from homeport.rehearsal.call import Reply, Request
 from homeport.rehearsal.cloud import Cloud, Dropped
+from homeport.rehearsal.door import DOOR
+from homeport.rehearsal.errors import ApiError
 
 
 class Rehearsed(httpx2.AsyncBaseTransport):
@@ -21,10 +23,14 @@ class Rehearsed(httpx2.AsyncBaseTransport):
         """The answer to one request. Raises what a real transport raises."""
         body = await request.aread()
         headers = {name.lower(): value for name, value in request.headers.items()}
+        try:
+            wanted = DOOR.asked(request.url.raw_path.decode(), request.headers.multi_items())
+        except ApiError as error:
+            return _response(self._cloud.refused("", error), request)
         asked = Request(
             verb=request.method,
-            host=headers.get("host", request.url.host),
-            path=request.url.raw_path.decode().partition("?")[0],
+            host=wanted.host,
+            path=wanted.path,
             query=request.url.query.decode(),
             headers=headers,
             body=body,
@@ -39,11 +45,15 @@ class Rehearsed(httpx2.AsyncBaseTransport):
             raise httpx2.RemoteProtocolError(
                 "Server disconnected without sending a response.", request=request
             ) from error
-        return httpx2.Response(
-            reply.status, headers=dict(reply.headers), content=reply.body or b"", request=request
-        )
+        return _response(reply, request)
 
     async def _answer(self, asked: Request) -> Reply:
         if self._latency:
             await asyncio.sleep(self._latency)
         return await self._cloud.handle(asked)
+
+
+def _response(reply: Reply, request: httpx2.Request) -> httpx2.Response:
+    return httpx2.Response(
+        reply.status, headers=dict(reply.headers), content=reply.body or b"", request=request
+    )

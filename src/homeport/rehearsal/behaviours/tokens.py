@@ -1,7 +1,7 @@
 """
 Tokens: impersonation, workload identity federation, and identity tokens for Cloud Run.
 
-An access token is `rehearsal.EMAIL`. An identity token has the shape of Google's, a JWT with the same claims, but is
+An access token is `rehearsal.MARK.EMAIL`, see `credentials`; so is a refresh token. An identity token has the shape of Google's, a JWT with the same claims, but is
 signed by a key of this cloud's own (HMAC): only this cloud can check it. Their times are the machine's own, whatever
 the speed of the cloud's clock, since clients compare them with that.
 """
@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from homeport.rehearsal.access import TOKEN
+from homeport.rehearsal import credentials
 from homeport.rehearsal.behaviours import accounts
 from homeport.rehearsal.call import Call, Reply, Request
 from homeport.rehearsal.errors import ApiError, info, invalid, unimplemented
@@ -35,6 +35,9 @@ _LONGEST_S = 3600
 _POOL = "//iam.googleapis.com/"
 _JWT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+
+
+_INVALID_GRANT = Reply(status=400, body={"error": "invalid_grant", "error_description": "Bad Request"})
 
 
 def id_token(cloud: Cloud, email: str, audience: str) -> str:
@@ -84,7 +87,7 @@ def _generate_access(call: Call) -> Any:  # Any: JSON
         raise invalid("Scope required.", ("scope", "at least one scope"))
     ends = datetime.fromtimestamp(time.time() + seconds, UTC)
     return {
-        "accessToken": TOKEN + email,
+        "accessToken": call.cloud.token(email),
         "expireTime": ends.isoformat(timespec="seconds").replace("+00:00", "Z"),
     }
 
@@ -134,7 +137,7 @@ def _exchange(call: Call) -> Any:  # Any: JSON
     pool = name.partition("/providers/")[0]
     principal = f"principal://iam.googleapis.com/{call.cloud.by_number(pool)}/subject/{subject}"
     return {
-        "access_token": TOKEN + principal,
+        "access_token": call.cloud.token(principal),
         "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
         "token_type": "Bearer",
         "expires_in": _LASTS_S,
@@ -152,16 +155,26 @@ def _subject(token: str) -> str:
 
 
 def _token(cloud: Cloud, request: Request) -> Reply:
-    """Google's token endpoint: for a refresh token `EMAIL`, and for a service account's signed assertion."""
+    """
+    Google's token endpoint: for a refresh token, and for a service account's assertion.
+
+    Its signature is not checked, but that its key's id is a token of that account's: so say the files that stand for
+    a login here, `refresh_token` and `private_key_id`.
+    """
     form = {key: values[-1] for key, values in parse_qs(request.body.decode()).items()}
     if form.get("grant_type") == "refresh_token":
-        email = form.get("refresh_token", "")
-        return Reply(body=_granted(email) | {"id_token": id_token(cloud, email, form.get("client_id", ""))})
+        email = credentials.whose(cloud.secret, form.get("refresh_token", ""))
+        if not email:
+            return _INVALID_GRANT
+        granted = _granted(cloud, email)
+        return Reply(body=granted | {"id_token": id_token(cloud, email, form.get("client_id", ""))})
     if form.get("grant_type") == _JWT:
-        said = json.loads(_decoded(form.get("assertion", "").split(".")[1]))
+        said = _asserted(cloud, form.get("assertion", ""))
+        if said is None:
+            return _INVALID_GRANT
         if said.get("target_audience"):
             return Reply(body={"id_token": id_token(cloud, said["iss"], said["target_audience"])})
-        return Reply(body=_granted(said["iss"]))
+        return Reply(body=_granted(cloud, said["iss"]))
     return Reply(status=400, body={"error": "unsupported_grant_type"})
 
 
@@ -169,11 +182,20 @@ def _about(cloud: Cloud, request: Request) -> Reply:
     """Whose an access token is."""
     asked = parse_qs(request.query).get("access_token", [""])[0]
     token = asked or request.headers.get("authorization", "").partition(" ")[2]
-    if not token.startswith(TOKEN):
+    email = credentials.whose(cloud.secret, token)
+    if not email:
         return Reply(status=400, body={"error": "invalid_token"})
-    return Reply(
-        body={"email": token.removeprefix(TOKEN), "email_verified": "true", "expires_in": str(_LASTS_S)}
-    )
+    return Reply(body={"email": email, "email_verified": "true", "expires_in": str(_LASTS_S)})
+
+
+def _asserted(cloud: Cloud, assertion: str) -> dict[str, Any] | None:  # Any: JSON
+    """What a service account says of itself; None where it is not shown that it is the account."""
+    try:
+        head, said = (json.loads(_decoded(part)) for part in assertion.split(".")[:2])
+        known = credentials.whose(cloud.secret, str(head["kid"])) == said["iss"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return said if known else None
 
 
 def _own_id_token(cloud: Cloud, request: Request) -> Reply:
@@ -188,8 +210,8 @@ def _own_id_token(cloud: Cloud, request: Request) -> Reply:
     return Reply(body={"id_token": id_token(cloud, caller.email, audience)})
 
 
-def _granted(email: str) -> dict[str, Any]:  # Any: JSON
-    return {"access_token": TOKEN + email, "expires_in": _LASTS_S, "token_type": "Bearer"}
+def _granted(cloud: Cloud, email: str) -> dict[str, Any]:  # Any: JSON
+    return {"access_token": cloud.token(email), "expires_in": _LASTS_S, "token_type": "Bearer"}
 
 
 def _oauth(error: str, text: str) -> ApiError:

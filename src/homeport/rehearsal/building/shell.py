@@ -41,13 +41,13 @@ def words(step: Step, root: Path) -> list[str]:
     return [step.entrypoint or "gcloud", *(arg.replace("/workspace", str(root)) for arg in step.args)]
 
 
-def gcloud(url: str, step: Step) -> dict[str, str]:
-    """The variables by which this machine's gcloud finds the rehearsal at `url`, as the build's account."""
+def gcloud(url: str, step: Step, token: str) -> dict[str, str]:
+    """The variables by which this machine's gcloud finds the rehearsal at `url`; `token` is the build's account's."""
     from homeport.rehearsal.server import environment
 
     found = shutil.which("gcloud") or ""
     return {
-        **environment(url, step.project, step.account),
+        **environment(url, step.project, token),
         **{name: value for name, value in step.env.items() if name.startswith("CLOUDSDK_")},
         "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
         "PATH": os.pathsep.join((str(Path(found).parent), _PATH)),

@@ -50,11 +50,15 @@ class Worked:
     def run(self, cloud: Cloud, step: Step) -> Ran | Running:
         """What comes of a step, or the process that does it."""
         if _PYTHON.search(step.image):
-            return self._python(step)
+            return self._python(cloud, step)
         if _DOCKER.search(step.image) and shell.is_shell(step):
             return self._docker_shell(cloud, step)
         if _GCLOUD.search(step.image) and shutil.which("gcloud"):
-            return self._begun(step, shell.words(step, self._root(step)), shell.gcloud(self.url, step))
+            return self._begun(
+                step,
+                shell.words(step, self._root(step)),
+                shell.gcloud(self.url, step, cloud.token(step.account)),
+            )
         if _DOCKER.search(step.image) and step.args and step.args[0] == "build" and not step.entrypoint:
             return self._docker_build(step)
         return self.acted.run(cloud, step)
@@ -91,7 +95,7 @@ class Worked:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def _python(self, step: Step) -> Ran | Running:
+    def _python(self, cloud: Cloud, step: Step) -> Ran | Running:
         workspace = self._workspace(step)
         arguments = self._arguments(step, workspace)
         if arguments is None:
@@ -99,7 +103,7 @@ class Worked:
             return Ran(code=1, lines=[words])
         env = {
             "PYTHONUNBUFFERED": "1",
-            "HOMEPORT_ACCESS_TOKEN": f"rehearsal.{step.account}",
+            "HOMEPORT_ACCESS_TOKEN": cloud.token(step.account),
             "HOMEPORT_STORAGE_URL": self.url,
         }
         return self._begun(step, [sys.executable, "-I", *arguments], env)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import itertools
 import sys
 import threading
@@ -10,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from homeport.rehearsal import credentials
 from homeport.rehearsal.behaviours import run_log
 from homeport.rehearsal.behaviours.run_state import segments
 from homeport.rehearsal.behaviours.secrets_versions import read
@@ -155,16 +157,25 @@ class Engines(Willing):
                 "standIn": instance.what.stand_in,
                 "buckets": instance.place.volumes.how,
                 "files": _SEEN if instance.place.room else f"{_TRANSLATED}: {room.works() or _HIDES}",
-                "changes": [asdict(change) for change in instance.what.changes],
+                "changes": [
+                    asdict(replace(change, here=change.here.replace(self._address(number), f"{number}-***")))
+                    for change in instance.what.changes
+                ],
             }
-            for instance, _, name in self._all.values()
+            for number, (instance, _, name) in self._all.items()
             if instance.process is not None and instance.alive
         ]
 
-    def account(self, number: str) -> str | None:
-        """The account that an instance runs as; None where there is no such instance."""
-        revision = self._said.get(int(number)) if number.isdigit() else None
-        return None if revision is None else str(revision["serviceAccount"])
+    def account(self, address: str) -> str | None:
+        """The account of the instance whose own address ends so; None where there is no such instance."""
+        for number, revision in self._said.items():
+            if hmac.compare_digest(address.encode(), self._address(number).encode()):
+                return str(revision["serviceAccount"])
+        return None
+
+    def _address(self, number: int) -> str:
+        """The end of an instance's own address, which nobody can guess: whoever asks there has its tokens."""
+        return f"{number}-{credentials.mark(self._cloud.secret, f'instance {number}')}"
 
     def _image(self, revision: Revision) -> Image | None:
         return image.find(self._cloud, str(_container(revision)["image"]))
@@ -188,7 +199,7 @@ class Engines(Willing):
             room=view,
             started=self._guard.watch,
         )
-        what.adapt(found, paths, port, wanted, self.url and f"{self.url}{INSTANCES}/{number}")
+        what.adapt(found, paths, port, wanted, self.url and f"{self.url}{INSTANCES}/{self._address(number)}")
         probe = Probe.of(container)
         if probe.port not in {0, wanted}:
             probe = replace(probe, port=what.moved(probe.port, free_port(HOST)))

@@ -183,7 +183,8 @@ class Front:
         if path.startswith(("http://", "https://")):
             path = f"/{path.partition('://')[2].partition('/')[2]}"
         query = scope["query_string"].decode("latin-1")
-        sent = [(key, value) for key, value in headers if key not in _HOPS]
+        # The body was read whole: its length is what it is, whatever the client said of it.
+        sent = [(key, value) for key, value in headers if key not in _HOPS and key != "content-length"]
         sent += [("host", dict(headers).get("host", "")), ("x-forwarded-proto", "https")]
         url = f"http://{HOST}:{instance.port}{path}{f'?{query}' if query else ''}"
         async with self._client.stream(scope["method"], url, headers=sent, content=body or None) as came:

@@ -57,11 +57,11 @@ class Fuse:
         self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod
-    def bucket(cls, bucket: str, folder: str, at: Path, *, url: str, account: str) -> Fuse:
-        """The folder `folder` of a bucket ('' for all of it) at `at`, read from the API at `url` as `account`."""
+    def bucket(cls, bucket: str, folder: str, at: Path, *, url: str, token: str) -> Fuse:
+        """The folder `folder` of a bucket ('' for all of it) at `at`, read from the API at `url` by whoever has `token`."""
         env = {
             "RCLONE_GCS_ENDPOINT": f"{url}/storage/v1/",
-            "RCLONE_GCS_ACCESS_TOKEN": f"rehearsal.{account}",
+            "RCLONE_GCS_ACCESS_TOKEN": token,
             "RCLONE_GCS_BUCKET_POLICY_ONLY": "true",
         }
         return cls(f":gcs:{bucket}/{folder}".rstrip("/"), at, env)

@@ -60,8 +60,8 @@ def volumes(
         volume, folder = known[name], at / name
         if "gcs" in volume and not why_not:
             bucket, only = _bucket_of(volume["gcs"])
-            account = str(revision["serviceAccount"])
-            fuse[name] = Fuse.bucket(bucket, only, folder, url=url, account=account)
+            token = cloud.token(str(revision["serviceAccount"]))
+            fuse[name] = Fuse.bucket(bucket, only, folder, url=url, token=token)
         else:
             _fill(cloud, revision["name"], volume, folder)
     how = ""

@@ -2,7 +2,7 @@
 What an instance reaches at an address of its own: Google's metadata server, and Cloud Storage as its own account.
 
 In the cloud every instance has its metadata server at one address. Here they share one, and the path tells which of
-them asks. The storage API lies there, too, for clients that send no token to an address that is not Google's.
+them asks: it has a part that nobody else can know. The storage API lies there, too, for clients that send no token to an address that is not Google's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from homeport.rehearsal.access import TOKEN
 from homeport.rehearsal.call import Reply, Request
 
 if TYPE_CHECKING:
@@ -38,12 +37,12 @@ def environment(address: str) -> dict[str, str]:
 async def reply(cloud: Cloud, account: str, project: str, rest: str, request: Request) -> Reply:
     """The answer to an instance that runs as `account` and asks for the path `rest` at its own address."""
     if rest.startswith(_METADATA) or not rest.strip("/"):
-        return _metadata(account, project, rest.removeprefix(_METADATA).strip("/"))
-    headers = {"authorization": f"Bearer {TOKEN}{account}", **request.headers}
+        return _metadata(cloud, account, project, rest.removeprefix(_METADATA).strip("/"))
+    headers = {"authorization": f"Bearer {cloud.token(account)}", **request.headers}
     return await cloud.handle(replace(request, host="storage.googleapis.com", path=rest, headers=headers))
 
 
-def _metadata(account: str, project: str, asked: str) -> Reply:
+def _metadata(cloud: Cloud, account: str, project: str, asked: str) -> Reply:
     """
     As documented at https://cloud.google.com/run/docs/container-contract#metadata-server, as far as Google's own
     libraries ask for it.
@@ -58,7 +57,7 @@ def _metadata(account: str, project: str, asked: str) -> Reply:
     if asked == "instance/service-accounts/default":
         return _json({"aliases": ["default"], "email": account, "scopes": []})
     if asked == "instance/service-accounts/default/token":
-        return _json({"access_token": TOKEN + account, "expires_in": _LASTS_S, "token_type": "Bearer"})
+        return _json({"access_token": cloud.token(account), "expires_in": _LASTS_S, "token_type": "Bearer"})
     return Reply(status=404, body=b"", headers=_FLAVOR)
 
 

@@ -133,7 +133,7 @@ class Verifier:
         async with outside(self.via) as sender:
             reached = await self._reached(sender, promise, service)
             if self.via and asked and (reached is None or reached.outcome is Outcome.PASSED):
-                path = await _rehearsed(self.via, revision_name, subject.weights_path)
+                path = await _rehearsed(self.google, self.via, revision_name, subject.weights_path)
                 subject = replace(subject, weights_path=path)
             results = await self._endpoint(subject, reached)
             revision = await self.google.get("run", f"v2/{service['name']}/revisions/{revision_name}")
@@ -247,7 +247,7 @@ def _unproven(name: str, service: Body, revision: str) -> tuple[str, str]:
     return told, "`homeport down --on cloudrun` ends it; "
 
 
-async def _rehearsed(via: str, revision: str, path: str) -> str:
+async def _rehearsed(google: Google, via: str, revision: str, path: str) -> str:
     """
     Where a rehearsal has what lies at a path of the container: at that very path, where the machine allows it.
 
@@ -255,7 +255,8 @@ async def _rehearsed(via: str, revision: str, path: str) -> str:
     """
     import httpx2
 
-    async with httpx2.AsyncClient(base_url=via, timeout=60, trust_env=False) as client:
+    headers = {"authorization": f"Bearer {(await google.credentials.token()).reveal()}"}
+    async with httpx2.AsyncClient(base_url=via, timeout=60, trust_env=False, headers=headers) as client:
         try:
             found = (await client.get(_INSTANCES)).json()["instances"]
         except (httpx2.HTTPError, ValueError, KeyError):
