@@ -29,9 +29,10 @@ ROUNDS, STREAMED, ASKED, AT_ONCE = 9, 200, 1500, 8
 BODY = json.dumps(
     {"model": "m", "messages": [{"role": "user", "content": "hello " * 40}], "stream": True}
 ).encode()
+KEY = "hp-the-key-of-the-benchmark"
 REQUEST = (
     b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-    b"content-length: %d\r\n\r\n%s" % (len(BODY), BODY)
+    b"authorization: Bearer %s\r\ncontent-length: %d\r\n\r\n%s" % (KEY.encode(), len(BODY), BODY)
 )
 EVENT = b'data: {"choices": [{"index": 0, "delta": {"content": "word"}}]}\n\n'
 ANSWER = (
@@ -79,7 +80,7 @@ async def run_service(port: int) -> None:
 async def run_proxy(port: int, to: str) -> None:
     """The proxy as the command runs it."""
     endpoint = Endpoint(name="home", base_url=f"{to}/v1", model="m", identity=Passport())
-    await serve(endpoint, listen(port), models=["m"])
+    await serve(endpoint, listen(port), key=Secret(KEY), models=["m"])
 
 
 def envoy_config(port: int, to: int) -> str:

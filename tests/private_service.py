@@ -22,6 +22,8 @@ from homeport.secret import Secret
 
 _T = TypeVar("_T")
 NAME, MODEL = "home", "gemma-4-e4b"
+KEY = "hp-the-key-of-the-proxy"
+SHOWN = {"Authorization": f"Bearer {KEY}"}
 HOST = "home-123.us-central1.run.app"
 BASE_URL = f"https://{HOST}/v1"
 YOU = "you@example.com"
@@ -209,6 +211,7 @@ async def proxied(
     service: Service,
     identity: Passport | None = None,
     *,
+    key: str = KEY,
     models: Sequence[str] = (MODEL,),
     progress: Progress | None = None,
 ) -> AsyncIterator[str]:
@@ -216,7 +219,9 @@ async def proxied(
     end = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         endpoint = await _begun(group, reached(service, identity), end)
-        before = running(endpoint, listen(0), models=models, progress=progress, cold_start="about 95 s")
+        before = running(
+            endpoint, listen(0), key=Secret(key), models=models, progress=progress, cold_start="about 95 s"
+        )
         try:
             yield await _begun(group, before, end)
         finally:
@@ -241,13 +246,13 @@ def scene(
     service: Service | None = None,
     **options: Any,
 ) -> Service:
-    """The service after `play`, which has a client of a proxy before it. Options are those of `proxied`."""
+    """The service after `play`, which has a client of a proxy before it, and its key. Options are those of `proxied`."""
     service = service or Service()
 
     async def played() -> None:
         async with (
             proxied(service, **options) as url,
-            httpx2.AsyncClient(base_url=url, trust_env=False, timeout=20) as client,
+            httpx2.AsyncClient(base_url=url, trust_env=False, timeout=20, headers=SHOWN) as client,
         ):
             await play(service, client)
 

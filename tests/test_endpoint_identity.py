@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
 from dataclasses import replace
 from itertools import pairwise
 
@@ -14,9 +16,11 @@ from cloud import act
 from google_door import TOKEN, YOU
 from homeport.bearer import HTTPX2_REDIRECTS, REDIRECTS, Bearer
 from homeport.cli.cloud import clients_env
-from homeport.errors import NoCredentials, Refused
+from homeport.errors import NoCredentials, NotRunning, Refused
 from homeport.google.credentials import Caller, Credentials
 from homeport.google.identity import Token
+from homeport.home import find_home
+from homeport.proxy.record import Running, find, kept
 from homeport.secret import Secret
 from private_service import BASE_URL, HOST, MODEL, Passport, Service, id_token, reached
 
@@ -262,25 +266,56 @@ def test_variables_for_an_hour_are_not_given_out() -> None:
     asyncio.run(scene())
 
 
-@pytest.mark.parametrize(
-    ("public", "address", "says"),
-    [
-        (False, "http://127.0.0.1:8384/v1", "while `homeport proxy` runs"),
-        (True, BASE_URL, "anybody may call it"),
-    ],
-)
-def test_clients_are_sent_to_the_proxy_and_to_a_public_endpoint_itself(
-    public: bool, address: str, says: str
-) -> None:
+def test_clients_are_sent_to_the_proxy_that_runs_with_its_key_and_to_a_public_endpoint_itself() -> None:
     async def scene() -> None:
+        root = find_home().root
         async with reached(Service()) as endpoint:
-            variables, proxy, said = clients_env(endpoint, public=public)
-            assert variables["OPENAI_BASE_URL"] == address
-            assert (variables["OPENAI_API_KEY"], variables["OPENAI_MODEL"]) == ("unused", MODEL)
-            assert proxy == "http://127.0.0.1:8384/v1"
-            assert says in said
+            with pytest.raises(NotRunning) as caught:
+                clients_env(endpoint, public=False)
+            assert "`homeport proxy`" in caught.value.hint
+            variables, proxy, said = clients_env(endpoint, public=True)
+            assert (variables["OPENAI_BASE_URL"], variables["OPENAI_API_KEY"], proxy) == (
+                BASE_URL,
+                "unused",
+                "",
+            )
+            assert "anybody may call it" in said
+            other = Running(port=9001, service="https://other.run.app", key=Secret("hp-another"))
+            own = Running(port=9002, service=endpoint.root_url, key=Secret("hp-own"))
+            with kept(root, other), kept(root, own):
+                variables, proxy, said = clients_env(endpoint, public=False)
+                assert variables == {
+                    "OPENAI_BASE_URL": "http://127.0.0.1:9002/v1", "OPENAI_API_KEY": "hp-own", "OPENAI_MODEL": MODEL,
+                }  # fmt: skip
+                assert "while `homeport proxy` runs" in said
+                assert "hp-own" not in said
+            with pytest.raises(NotRunning):
+                clients_env(endpoint, public=False)
 
     asyncio.run(scene())
+
+
+def test_what_a_proxy_leaves_is_its_users_alone_and_is_not_believed_where_the_proxy_was_killed() -> None:
+    root = find_home().root
+    before = os.umask(0)
+    try:
+        with kept(root, Running(port=9001, service="https://home.run.app", key=Secret("hp-own"))):
+            (path,) = (root / "proxies").iterdir()
+            modes = [stat.S_IMODE(one.stat().st_mode) for one in (path.parent, path)]
+            said = path.read_text()
+            assert find(root, "https://home.run.app") is not None
+    finally:
+        os.umask(before)
+    assert modes == [0o700, 0o600]
+    assert not path.exists()
+    for wrong in (
+        said.replace('"created": ', '"created": 1'),
+        "{",
+        "[]",
+        said.replace('"pid": ', '"pid": -'),
+    ):
+        path.write_text(wrong)
+        assert find(root, "https://home.run.app") is None
 
 
 class Source:

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +54,27 @@ class OnCloudRun:
 
     def proxy(self) -> str:
         """What the proxy says before it serves."""
+        with self.proxying() as said:
+            return said
+
+    def proxied_env(self) -> Ran:
+        """What `env` says while a proxy runs."""
+        with self.proxying():
+            return self.run("env", "--json")
+
+    @contextmanager
+    def proxying(self) -> Iterator[str]:
+        """What a proxy says before it serves, while it runs."""
         process = self.user.begin("proxy", "--port", "0", **self.environment())
         assert process.stderr is not None
         said = ""
         while "Open WebUI" not in said and (line := process.stderr.readline()):
             said += line
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
-        return said
+        try:
+            yield said
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=30)
 
     def asked_by(self, who: str) -> int:
         """The status with which the front answers a person's token."""
@@ -87,6 +101,18 @@ class OnCloudRun:
 def cloud(user: User, tmp_path: Path) -> Iterator[OnCloudRun]:
     with served(tmp_path, "--inside", "0") as rehearsal:
         yield OnCloudRun(user, rehearsal)
+
+
+def variables_are_those_of_the_proxy_that_runs(cloud: OnCloudRun, service: str) -> None:
+    without = cloud.run("env", code=20)
+    assert "no proxy of yours" in without.err
+    assert without.out == ""
+    clients = cloud.proxied_env()
+    key = clients.json["OPENAI_API_KEY"]
+    assert key.startswith("hp-")
+    assert clients.json == {"OPENAI_BASE_URL": clients.json["proxy"], "OPENAI_API_KEY": key, "OPENAI_MODEL": "first",
+                            "proxy": clients.json["proxy"], "service": service}  # fmt: skip
+    assert "while `homeport proxy` runs" in clients.err
 
 
 def stranger_and_cold_start(cloud: OnCloudRun, report: Any) -> None:  # Any: JSON
@@ -135,12 +161,7 @@ def test_the_whole_life_of_an_endpoint_with_its_model_in_the_image(cloud: OnClou
     assert cloud.run("plan", "--json").json["changes_pending"] is False
     assert "nothing to do" in cloud.run("up", "--yes").err
 
-    clients = cloud.run("env", "--json")
-    assert clients.json == {"OPENAI_BASE_URL": "http://127.0.0.1:8384/v1", "OPENAI_API_KEY": "unused",
-                            "OPENAI_MODEL": "first", "proxy": "http://127.0.0.1:8384/v1",
-                            "service": came["endpoint"]["base_url"]}  # fmt: skip
-    assert "while `homeport proxy` runs" in clients.err
-
+    variables_are_those_of_the_proxy_that_runs(cloud, came["endpoint"]["base_url"])
     stranger_and_cold_start(cloud, came["report"])
     assert "Paris" in cloud.run("chat", "What is the capital of France?").out
     for_another_audience(cloud, came["report"])

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from homeport.proxy import listen, running
-from private_service import HOST, MODEL, YOU, Passport, Service, id_token, proxied, reached, scene
+from private_service import HOST, KEY, MODEL, SHOWN, YOU, Passport, Service, id_token, proxied, reached, scene
 
 
 def test_models_and_health_do_not_wake_the_service() -> None:
@@ -44,7 +44,10 @@ def test_a_service_whose_models_nobody_told_is_asked() -> None:
 def test_the_clients_own_credentials_are_replaced_and_headers_of_the_connection_dropped() -> None:
     async def play(service: Service, client: httpx2.AsyncClient) -> None:
         headers = {
-            "Authorization": "Bearer sk-of-the-client",
+            "Authorization": f"Bearer {KEY}",
+            "X-API-Key": KEY,
+            "Api-Key": "sk-of-another",
+            "X-Odd": f"key={KEY}",
             "X-Serverless-Authorization": "Bearer another",
             "Connection": "keep-alive, X-Secret",
             "X-Secret": "between us",
@@ -71,7 +74,8 @@ def test_paths_and_queries_pass_as_they_are() -> None:
     async def play(service: Service, client: httpx2.AsyncClient) -> None:
         reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
         writer.write(
-            b"GET /v1/a%2Fb/../c%20d//?q=%41&&r=[x] HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+            b"GET /v1/a%2Fb/../c%20d//?q=%41&&r=[x] HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
+            b"authorization: Bearer " + KEY.encode() + b"\r\n\r\n"
         )
         assert (await reader.readline()).startswith(b"HTTP/1.1 200")
         writer.close()
@@ -135,7 +139,7 @@ def test_any_bytes_in_any_pieces_pass_both_ways() -> None:
         service = Service()
         stage = proxied(service)
         url = runner.run(stage.__aenter__())
-        client = httpx2.AsyncClient(base_url=url, trust_env=False)
+        client = httpx2.AsyncClient(base_url=url, trust_env=False, headers=SHOWN)
 
         @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
         @given(
@@ -229,7 +233,7 @@ def test_connections_are_used_again() -> None:
 def test_the_official_client_lists_asks_and_streams() -> None:
     async def play(service: Service, http: httpx2.AsyncClient) -> None:
         async with openai.AsyncOpenAI(
-            base_url=http.base_url.join("/v1"), api_key="unused", max_retries=0
+            base_url=http.base_url.join("/v1"), api_key=KEY, max_retries=0
         ) as client:
             assert [model.id async for model in client.models.list()] == [MODEL]
             assert service.asked == 0
@@ -268,7 +272,7 @@ def test_ending_the_proxy_breaks_off_what_is_under_way() -> None:
     async def played() -> None:
         service = Service()
         async with reached(service) as endpoint, httpx2.AsyncClient(trust_env=False) as client:
-            async with running(endpoint, listen(0), models=[MODEL]) as url:
+            async with running(endpoint, listen(0), key=None, models=[MODEL]) as url:
                 asking = asyncio.create_task(client.post(f"{url}/v1/pieces", content=b"{}"))
                 await service.arrived.wait()
             with pytest.raises(httpx2.HTTPError):

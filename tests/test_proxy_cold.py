@@ -12,7 +12,7 @@ import pytest
 from cloud import act
 from homeport.proxy import listen, running, waking
 from homeport.proxy.waking import Waking
-from private_service import MODEL, YOU, Passport, Service, id_token, proxied, reached, scene
+from private_service import KEY, MODEL, SHOWN, YOU, Passport, Service, id_token, proxied, reached, scene
 
 
 class Told:
@@ -80,7 +80,7 @@ def test_the_reader_is_told_once_that_it_sleeps_and_when_it_answers(monkeypatch:
         service.awake.clear()
         async with (
             proxied(service, progress=told) as url,
-            httpx2.AsyncClient(base_url=url, trust_env=False) as client,
+            httpx2.AsyncClient(base_url=url, trust_env=False, headers=SHOWN) as client,
         ):
             asking = [asyncio.create_task(client.post("/v1/any", content=b"x")) for _ in range(3)]
             await told.something.wait()
@@ -132,7 +132,7 @@ def test_a_service_that_never_has_anything_free_is_explained_and_not_asked_again
     async def play(service: Service, client: httpx2.AsyncClient) -> None:
         service.starting.append(code)
         service.retry_after = "901"
-        async with openai.AsyncOpenAI(base_url=client.base_url.join("/v1"), api_key="unused") as official:
+        async with openai.AsyncOpenAI(base_url=client.base_url.join("/v1"), api_key=KEY) as official:
             with pytest.raises(openai.APIStatusError, match="nothing free") as caught:
                 await official.chat.completions.create(model=MODEL, messages=[])
         assert caught.value.status_code == code
@@ -143,7 +143,7 @@ def test_a_service_that_never_has_anything_free_is_explained_and_not_asked_again
 def test_who_may_not_call_is_told_who_they_are_and_which_grant_is_missing() -> None:
     async def play(service: Service, client: httpx2.AsyncClient) -> None:
         service.lets_in = False
-        async with openai.AsyncOpenAI(base_url=client.base_url.join("/v1"), api_key="unused") as official:
+        async with openai.AsyncOpenAI(base_url=client.base_url.join("/v1"), api_key=KEY) as official:
             with pytest.raises(openai.PermissionDeniedError) as caught:
                 await official.chat.completions.create(model=MODEL, messages=[])
         for word in (YOU, "roles/run.invoker", "[access] callers", "403 Forbidden"):
@@ -198,7 +198,7 @@ def test_a_service_that_cannot_be_reached_is_said_to_be_so() -> None:
         async with reached(Service()) as gone:
             pass
         async with (
-            running(gone, listen(0), models=[MODEL]) as url,
+            running(gone, listen(0), key=None, models=[MODEL]) as url,
             httpx2.AsyncClient(trust_env=False) as client,
         ):
             return await client.post(f"{url}/v1/any", content=b"x")

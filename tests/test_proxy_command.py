@@ -8,11 +8,13 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import httpx2
 import openai
 import pytest
 
@@ -35,9 +37,9 @@ def logged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def with_proxy(
-    user: User, service: Service, act: Callable[[str], _T], *arguments: str
+    user: User, service: Service, act: Callable[[str, str], _T], *arguments: str
 ) -> tuple[_T, subprocess.CompletedProcess[str]]:
-    """What `act` came to with the proxy's address, and how the command ended after Ctrl-C."""
+    """What `act` came to with the proxy's address and key, and how the command ended after Ctrl-C."""
 
     async def scene() -> tuple[_T, subprocess.CompletedProcess[str]]:
         async with served(service, listen(0)) as url:
@@ -47,7 +49,10 @@ def with_proxy(
             try:
                 line = await asyncio.to_thread(process.stdout.readline)
                 address = line.strip().removeprefix("export OPENAI_BASE_URL=")
-                came = await asyncio.to_thread(act, address)
+                second = await asyncio.to_thread(process.stdout.readline)
+                key = second.strip().removeprefix("export OPENAI_API_KEY=")
+                line += second
+                came = await asyncio.to_thread(act, address, key)
             finally:
                 process.send_signal(signal.SIGINT)
                 out, err = line + process.stdout.read(), process.stderr.read()
@@ -61,8 +66,8 @@ def with_proxy(
 
 @pytest.mark.usefixtures("logged_in")
 def test_any_client_just_works_until_ctrl_c_which_ends_it_quietly(user: User) -> None:
-    def act(address: str) -> tuple[list[str], str | None]:
-        with openai.OpenAI(base_url=address, api_key="unused", max_retries=0) as client:
+    def act(address: str, key: str) -> tuple[list[str], str | None]:
+        with openai.OpenAI(base_url=address, api_key=key, max_retries=0) as client:
             listed = [model.id for model in client.models.list()]
             assert service.asked == 0
             messages: list[openai.types.chat.ChatCompletionMessageParam] = [{"role": "user", "content": "hi"}]
@@ -77,8 +82,10 @@ def test_any_client_just_works_until_ctrl_c_which_ends_it_quietly(user: User) ->
     assert "error" not in ended.stderr
     assert YOU in ended.stderr
     assert id_token(1) not in ended.stdout + ended.stderr
-    for line in ("OPENAI_API_KEY=unused", f"OPENAI_MODEL={MODEL}"):
-        assert f"export {line}\n" in ended.stdout
+    assert f"export OPENAI_MODEL={MODEL}\n" in ended.stdout
+    assert "export OPENAI_API_KEY=hp-" in ended.stdout
+    assert "hp-" not in ended.stderr
+    assert not list((user.home / "proxies").iterdir()), "its key goes with it"
     for word in ("openai", "curl", "Open WebUI"):
         assert word in ended.stderr
 
@@ -86,8 +93,17 @@ def test_any_client_just_works_until_ctrl_c_which_ends_it_quietly(user: User) ->
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
 @pytest.mark.usefixtures("logged_in")
 def test_curl_lists_and_streams(user: User) -> None:
-    def act(address: str) -> tuple[str, str]:
-        curl = ["curl", "--silent", "--show-error", "--no-buffer", "--noproxy", "*"]
+    def act(address: str, key: str) -> tuple[str, str]:
+        curl = [
+            "curl",
+            "--silent",
+            "--show-error",
+            "--no-buffer",
+            "--noproxy",
+            "*",
+            "-H",
+            f"x-api-key: {key}",
+        ]
         body = json.dumps({"messages": [{"role": "user", "content": "one two"}], "stream": True})
         asked = [[*curl, f"{address}/models"], [*curl, f"{address}/chat/completions", "--data", body]]
         listed, streamed = (
@@ -120,7 +136,7 @@ def test_the_variables_come_as_json_too(user: User) -> None:
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate()
-    assert json.loads(printed)["OPENAI_API_KEY"] == "unused"
+    assert json.loads(printed)["OPENAI_API_KEY"].startswith("hp-")
     assert process.returncode == 0
 
 
@@ -142,3 +158,36 @@ def test_without_a_service_it_says_what_is_missing(user: User) -> None:
 )  # fmt: skip
 def test_tokens_go_to_no_odd_address(user: User, url: str) -> None:
     assert "--url" in user.run("proxy", "--port", "0", "--url", url, code=64).err
+
+
+def answered(address: str, key: str = "") -> int:
+    """The status of a request with this key, if any."""
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    return httpx2.get(f"{address}/models", headers=headers, trust_env=False).status_code
+
+
+@pytest.mark.usefixtures("logged_in")
+def test_each_start_has_a_key_of_its_own_and_nobody_else_is_let_in(user: User) -> None:
+    def act(address: str, key: str) -> tuple[str, list[int]]:
+        (record,) = (user.home / "proxies").iterdir()
+        assert json.loads(record.read_text())["key"] == key
+        assert stat.S_IMODE(record.stat().st_mode) == 0o600
+        return key, [answered(address, shown) for shown in (key, "", "unused", key[:-1], f"{key}x", "hp-")]
+
+    service = Service()
+    first, _ = with_proxy(user, service, act, "--model", MODEL)
+    second, _ = with_proxy(user, service, act, "--model", MODEL)
+    assert first[1] == second[1] == [200, 401, 401, 401, 401, 401]
+    assert first[0] != second[0]
+    assert service.asked == 0
+
+
+@pytest.mark.usefixtures("logged_in")
+def test_without_a_key_what_that_means_is_said_at_the_start(user: User) -> None:
+    came, ended = with_proxy(
+        user, Service(), lambda address, key: (key, answered(address)), "--model", MODEL, "--no-key"
+    )
+    assert came == ("unused", 200)
+    assert "warning: without a key, every program and every user of this machine" in ended.stderr
+    assert f"as {YOU}, and you pay for it" in ended.stderr
+    assert "at your cost" in " ".join(user.run("proxy", "--help").out.split())

@@ -46,8 +46,15 @@ def test_gemma_is_served_verified_mended_and_taken_down(vllm: User) -> None:
     assert "Paris" in vllm.run("chat", "What is the capital of France?").out
     assert "nothing to do" in vllm.run("up", "--yes").err
 
+    _another_name_is_refused(up.json["endpoint"]["base_url"])
     _nothing_shows_the_key(vllm)
     _the_parent_alone_is_killed_and_nothing_is_left(vllm)
+
+
+def _another_name_is_refused(base_url: str) -> None:
+    for host, status in (("localhost", 200), ("evil.example", 403), ("127.1", 403), ("x@127.0.0.1", 403)):
+        headers = {"host": host, "authorization": f"Bearer {SECRET}"}
+        assert httpx2.get(f"{base_url}/models", headers=headers, trust_env=False).status_code == status, host
 
 
 def test_a_flag_that_is_not_listed_is_refused_before_anything_starts(vllm: User) -> None:

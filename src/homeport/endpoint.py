@@ -51,11 +51,11 @@ class Endpoint:
         """The engine's address without `/v1`."""
         return self.base_url.removesuffix("/v1")
 
-    def env(self, *, proxy: str = "") -> dict[str, str]:
+    def env(self, *, proxy: str = "", proxy_key: Secret | None = None) -> dict[str, str]:
         """
         What OpenAI clients read from the environment. Holds the key in clear: print it only when asked to.
 
-        With the address of a `proxy`, clients are sent there, without a key. Raises `NoCredentials` where the
+        With the address of a `proxy`, clients are sent there, with `proxy_key` if it wants one. Raises `NoCredentials` where the
         endpoint takes an identity, and there is none: an ID token ends after an hour, which no variable can tell.
         """
         if self.identity is not None and not proxy:
@@ -63,7 +63,8 @@ class Endpoint:
                 f"{self.name} is private: it takes no key, but ID tokens that end after an hour",
                 hint="`homeport proxy` opens a local port that adds them, and prints the variables for it",
             )
-        key = self.api_key.reveal() if self.api_key and not proxy else "unused"
+        wanted = proxy_key if proxy else self.api_key
+        key = wanted.reveal() if wanted else "unused"
         base_url = f"{proxy.rstrip('/')}/v1" if proxy else self.base_url
         return {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key, "OPENAI_MODEL": self.model}
 

@@ -201,21 +201,29 @@ async def endpoint_and_start(file: Path) -> tuple[Endpoint, str]:
 
 def clients_env(endpoint: Endpoint, *, public: bool) -> tuple[dict[str, str], str, str]:
     """
-    What OpenAI clients read to reach a deployed endpoint, the proxy's address for them, and what to do first, in words.
+    What OpenAI clients read to reach a deployed endpoint, the proxy's address for them ('' where none runs), and the
+    same in words.
 
-    The variables are the proxy's, since none of them can hold a token that ends after an hour; a `public` endpoint's
-    are its own.
+    The variables are those of the proxy that runs, with its key, since none of them can hold a token that ends after an
+    hour; a `public` endpoint's are its own. Raises `NotRunning` where there is no proxy.
     """
-    from homeport.cli.proxy import PORT
-    from homeport.proxy import HOST
+    from homeport.errors import NotRunning
+    from homeport.home import find_home
+    from homeport.proxy import HOST, record
 
-    through_proxy = endpoint.env(proxy=f"http://{HOST}:{PORT}")
-    address = through_proxy["OPENAI_BASE_URL"]
+    running = record.find(find_home().root, endpoint.root_url)
+    at = f"http://{HOST}:{running.port}" if running else ""
+    address = f"{at}/v1" if at else ""
     if public:
         said = f"{endpoint.name} is public: anybody may call it at its own address"
         return endpoint.env(proxy=endpoint.root_url), address, said
-    said = (
-        f"{endpoint.name} is private: these work while `homeport proxy` runs, which opens {address} "
-        "and adds your identity"
-    )
-    return through_proxy, address, said
+    if running is None:
+        # Without `rehearse`, Google itself would be asked.
+        context = click.get_current_context(silent=True)
+        rehearsed = "rehearse " if context is not None and REHEARSAL_PORT in context.meta else ""
+        raise NotRunning(
+            f"{endpoint.name} is private, and no proxy of yours stands before it: its key is made when it starts",
+            hint=f"`homeport {rehearsed}proxy` in another terminal opens a port, and prints the same variables",
+        )
+    said = f"{endpoint.name} is private: these work while `homeport proxy` runs, which adds your identity on {address}"
+    return endpoint.env(proxy=at, proxy_key=running.key), address, said

@@ -19,7 +19,7 @@ def command(app: App, name: str | None, file: Path, on: str, json_output: bool) 
     """
     Print what OpenAI clients read: eval "$(homeport env)". The key, if there is one, is printed in clear.
 
-    For a private endpoint on Cloud Run they name the local port that `homeport proxy` opens.
+    For a private endpoint on Cloud Run they name the local port that `homeport proxy` has opened, and its key.
     """
     import shlex
 

@@ -14,6 +14,7 @@ from homeport.cli.context import App, file_option, json_option
 
 if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
+    from homeport.proxy.record import Running
     from homeport.terminal import Terminal
 
 PORT = 8384
@@ -28,6 +29,11 @@ PORT = 8384
 @click.option(
     "--model", "models", multiple=True, help="A model that the service at --url has. May be repeated."
 )
+@click.option(
+    "--no-key",
+    is_flag=True,
+    help="Ask for no key: every program and every user of this machine may then call the service as you, at your cost.",
+)
 @json_option
 @click.pass_obj
 def command(
@@ -35,23 +41,28 @@ def command(
     /,
     file: Path,
     port: int,
+    no_key: bool,
     json_output: bool,
     **service: Any,  # Any: what click has read
 ) -> None:
     """
     Open a local port to a private endpoint: it adds your identity, and any OpenAI client just works.
 
-    Runs until Ctrl-C. Models that are known are listed without waking the service.
+    It wants a key of its own, made at its start and printed with the variables. Runs until Ctrl-C. Models that are
+    known are listed without waking the service.
     """
-    from homeport import lifecycle, proxy
+    from homeport import door, lifecycle, proxy
     from homeport.cli import cloud
+    from homeport.home import find_home
+    from homeport.proxy import record
 
     url, audience, models = service["url"], service["audience"], service["models"]
     if url is None and (audience or models):
         raise click.UsageError("--audience and --model are for --url.")
     terminal = app.terminal(json_output=json_output)
     with suppress(KeyboardInterrupt), proxy.listen(port) as listening:
-        at = f"http://{proxy.HOST}:{listening.getsockname()[1]}"
+        taken = int(listening.getsockname()[1])
+        key = None if no_key else door.new_key()
 
         async def served() -> None:
             endpoint, cold_start = (
@@ -62,9 +73,13 @@ def command(
             who = await endpoint.identity.who() if endpoint.identity else ""
             if cold_start:
                 terminal.say(f"a start from zero is expected to take {cold_start}: requests wait for it")
-            _greet(terminal, endpoint, at, who)
             known = models or ((endpoint.model,) if endpoint.model else ())
-            await proxy.serve(endpoint, listening, models=known, progress=terminal, cold_start=cold_start)
+            running = record.Running(port=taken, service=endpoint.root_url, key=key)
+            with record.kept(find_home().root, running):
+                _greet(terminal, endpoint, running, who)
+                await proxy.serve(
+                    endpoint, listening, key=key, models=known, progress=terminal, cold_start=cold_start
+                )
 
         try:
             lifecycle.run(served())
@@ -108,8 +123,18 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _greet(terminal: Terminal, endpoint: Endpoint, at: str, who: str) -> None:
-    variables = {name: value for name, value in endpoint.env(proxy=at).items() if value}
+def _greet(terminal: Terminal, endpoint: Endpoint, running: Running, who: str) -> None:
+    from homeport.proxy import HOST
+
+    at = f"http://{HOST}:{running.port}"
+    variables = {
+        name: value for name, value in endpoint.env(proxy=at, proxy_key=running.key).items() if value
+    }
+    if running.key is None:
+        terminal.say(
+            f"warning: without a key, every program and every user of this machine that reaches port {running.port} calls "
+            f"{endpoint.name} {f'as {who}' if who else 'in your name'}, and you pay for it"
+        )
     terminal.say(
         f"{endpoint.name} is reached on {at}{f' as {who}' if who else ''}. Ctrl-C ends it. Elsewhere:"
     )
@@ -118,5 +143,6 @@ def _greet(terminal: Terminal, endpoint: Endpoint, at: str, who: str) -> None:
     )
     terminal.say("and then")
     terminal.say("  openai      python -c 'import openai; print(openai.OpenAI().models.list().data)'")
-    terminal.say(f"  curl        curl {at}/v1/models")
-    terminal.say(f"  Open WebUI  OPENAI_API_BASE_URL={at}/v1 OPENAI_API_KEY=unused open-webui serve")
+    shown = ' -H "Authorization: Bearer $OPENAI_API_KEY"' if running.key else ""
+    terminal.say(f'  curl        curl{shown} "$OPENAI_BASE_URL/models"')
+    terminal.say('  Open WebUI  OPENAI_API_BASE_URL="$OPENAI_BASE_URL" open-webui serve')

@@ -12,6 +12,7 @@ from homeport.errors import HomeportError, NoCredentials
 from homeport.identity import TOO_LARGE, refused_as
 from homeport.proxy.messages import Send
 
+HEALTH = "/health"
 _MODELS = "/v1/models"
 _TYPES = {
     401: "authentication_error",
@@ -41,7 +42,7 @@ class Answer:
 
 def known(path: str, models: Sequence[str], since: int) -> Answer | None:
     """The answer to a GET that need not wake the service; None where the service must be asked."""
-    if path == "/health":
+    if path == HEALTH:
         return Answer(body={"status": "ok", "about": "the proxy; the service was not asked"})
     if not models or not (path == _MODELS or path.startswith(f"{_MODELS}/")):
         return None

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import httpx2
 
+from homeport import door
 from homeport.addresses import is_loopback
 from homeport.bearer import REDIRECTS
 from homeport.endpoint import Endpoint
@@ -17,17 +18,21 @@ from homeport.progress import Progress
 from homeport.proxy import answers
 from homeport.proxy.answers import Answer
 from homeport.proxy.body import Body
-from homeport.proxy.guard import objection
 from homeport.proxy.messages import Headers, Message, Receive, Scope, Send
 from homeport.proxy.waking import Waking
+from homeport.secret import Secret
 
 _HOP = frozenset(
     {b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te",
      b"trailer", b"transfer-encoding", b"upgrade"}
 )  # fmt: skip
 """Headers that are between two neighbours, and not for whoever comes after."""
-_OURS = frozenset({b"host", b"expect", b"authorization", b"x-serverless-authorization"})
-"""Headers of a request that are the proxy's to set."""
+_OURS = frozenset({b"host", b"expect", b"x-serverless-authorization", *door.SECRET_HEADERS})
+"""Headers of a request that are the proxy's to set, or that were for the proxy."""
+_NO_KEY = (
+    "this port wants the proxy's own key: it stands in what `homeport proxy` printed, and "
+    '`eval "$(homeport env --on cloudrun)"` sets it'
+)
 _FRONT = frozenset({401, 403, 413, 429, 503})
 """Refusals that Cloud Run gives for the service, as a page; an engine's own are JSON."""
 _LONGEST_S = 3600.0
@@ -39,8 +44,15 @@ class App:
     """Sends requests on to `endpoint`, and answers itself what is known of its `models`."""
 
     def __init__(
-        self, endpoint: Endpoint, *, models: Sequence[str], progress: Progress, cold_start: str = ""
+        self,
+        endpoint: Endpoint,
+        *,
+        key: Secret | None,
+        models: Sequence[str],
+        progress: Progress,
+        cold_start: str = "",
     ) -> None:
+        self._key = key
         self._endpoint, self._models, self._progress = endpoint, models, progress
         self._waking = Waking(endpoint.name, progress, cold_start)
         self._since = int(time.time())
@@ -55,6 +67,8 @@ class App:
         """Answer one request."""
         if scope["type"] != "http":
             return
+        if {b"transfer-encoding", b"content-length"} <= {name for name, _ in scope["headers"]}:
+            send = _closing(send)
         own = self._own(scope)
         if own is not None:
             await own.send(send, head=scope["method"] == "HEAD")
@@ -74,17 +88,31 @@ class App:
             passing.result()
 
     def _own(self, scope: Scope) -> Answer | None:
-        against = objection(scope["headers"])
-        if against:
-            return answers.error(403, against)
+        against = door.objection(scope["headers"])
+        if against is not None:
+            return answers.error(against.status, against.why)
         if not scope["raw_path"].startswith(b"/"):
             return answers.error(
                 400, "this is no proxy for other addresses: ask for a path, such as /v1/models"
             )
+        looks = scope["method"] in {"GET", "HEAD"}
+        keyless = self._keyless(scope) if not (looks and scope["path"] == answers.HEALTH) else None
+        if keyless is not None:
+            return keyless
         if _length(scope["headers"]) > BODY_LIMIT:
             return answers.error(413, TOO_LARGE)
-        if scope["method"] in {"GET", "HEAD"}:
+        if looks:
             return answers.known(scope["path"], self._models, self._since)
+        return None
+
+    def _keyless(self, scope: Scope) -> Answer | None:
+        """What is answered to those who have not got the proxy's key, or would give it away."""
+        if self._key is None:
+            return None
+        if not door.has_key(scope["headers"], self._key):
+            return answers.error(401, _NO_KEY)
+        if self._key.reveal().encode() in scope["raw_path"] + b"?" + scope["query_string"]:
+            return answers.error(400, "the proxy's key belongs into a header, not into an address")
         return None
 
     async def _pass(self, scope: Scope, body: Body, send: Send) -> None:
@@ -122,9 +150,21 @@ class App:
         self._progress.note(answer.body["error"]["message"])
         await answer.send(send)
 
+    def _without_key(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """The headers in which the proxy's key is not, under whatever name a client sends it."""
+        if self._key is None:
+            return headers
+        key = self._key.reveal().encode()
+        return [(name, value) for name, value in headers if key not in value]
+
     def _request(self, scope: Scope, body: Body) -> httpx2.Request:
-        headers = [(b"host", self._url.netloc), *_onward(scope["headers"], _OURS)]
         given = {name for name, _ in scope["headers"]}
+        ours = _OURS
+        if b"transfer-encoding" in given:
+            ours |= {
+                b"content-length"
+            }  # RFC 9112, 6.1: with both, the length is not to be trusted, nor handed on.
+        headers = [(b"host", self._url.netloc), *self._without_key(_onward(scope["headers"], ours))]
         if b"transfer-encoding" in given:
             headers.append((b"transfer-encoding", b"chunked"))
         query = scope["query_string"]
@@ -160,6 +200,17 @@ def _onward(headers: Headers, but: frozenset[bytes] = frozenset()) -> list[tuple
         for part in value.split(b",")
     }
     return [(name, value) for name, value in headers if name.lower() not in _HOP | but | named]
+
+
+def _closing(send: Send) -> Send:
+    """Answer, and close the connection: whoever says two lengths may mean the rest for somebody else (RFC 9112, 6.1)."""
+
+    async def closing(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+        await send(message)
+
+    return closing
 
 
 def _length(headers: Headers) -> int:

@@ -12,6 +12,7 @@ from homeport import addresses
 from homeport.endpoint import Endpoint
 from homeport.errors import HomeportError
 from homeport.progress import Progress, Silent
+from homeport.secret import Secret
 
 HOST = addresses.LOOPBACK
 _KEPT_ALIVE_S = 75
@@ -30,6 +31,7 @@ async def running(
     endpoint: Endpoint,
     listening: socket.socket,
     *,
+    key: Secret | None,
     models: Sequence[str] = (),
     progress: Progress | None = None,
     cold_start: str = "",
@@ -37,13 +39,14 @@ async def running(
     """
     The proxy's address (`http://127.0.0.1:8384`) while it runs, on a socket that it closes at the end.
 
-    `models` are listed without asking the service; where none are named, the service is asked. `cold_start` says in
+    `key` is what clients must show, such as `homeport.door.new_key()`; with None, every program and every user of this
+    machine that reaches the port calls the endpoint in the caller's name. `models` are listed without asking the service; where none are named, the service is asked. `cold_start` says in
     words how long a start from zero takes. Raises `HomeportError` where the extra `homeport[cloudrun]` is not
     installed.
     """
     from homeport.proxy.app import App
 
-    app = App(endpoint, models=models, progress=progress or Silent(), cold_start=cold_start)
+    app = App(endpoint, key=key, models=models, progress=progress or Silent(), cold_start=cold_start)
     try:
         async with served(app, listening) as url:
             yield url
@@ -55,12 +58,13 @@ async def serve(
     endpoint: Endpoint,
     listening: socket.socket,
     *,
+    key: Secret | None,
     models: Sequence[str] = (),
     progress: Progress | None = None,
     cold_start: str = "",
 ) -> None:
     """Run the proxy until this is cancelled. See `running`."""
-    async with running(endpoint, listening, models=models, progress=progress, cold_start=cold_start):
+    async with running(endpoint, listening, key=key, models=models, progress=progress, cold_start=cold_start):
         await asyncio.Event().wait()
 
 
