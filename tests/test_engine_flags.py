@@ -163,9 +163,8 @@ def test_vllm_is_told_nothing_that_is_not_listed_in_any_spelling(words: list[str
 
 @pytest.mark.parametrize("words", USUAL, ids=" ".join)
 def test_vllm_is_told_what_makes_it_faster(words: list[str], tmp_path: Path) -> None:
-    settings = {"extra_args": words}
-    vllm.check(Engine.model_validate(settings))
-    command = vllm.launch(request_of(tmp_path, **settings), installed("vllm")).command
+    vllm.check(Engine(extra_args=tuple(words)))
+    command = vllm.launch(request_of(tmp_path, extra_args=words), installed("vllm")).command
     assert list(command[len(command) - len(words) :]) == words
 
 

@@ -81,8 +81,8 @@ def launch(request: Request, installation: Installation) -> Launch:
     if request.keyed:
         command.append("--api-key-on-stdin")
     for given in settings.extra_args:
-        field, value = llamacpp_fields.parsed(given)
-        command += ["--set", f"{field}={value}"]
+        field, number = llamacpp_fields.parsed(given)
+        command += ["--set", f"{field}={number}"]
     return Launch(
         engine="llamacpp",
         version=installation.version,
