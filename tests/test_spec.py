@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from homeport import spec
+from homeport import path_rules, spec
 from homeport.errors import SpecError
 
 
@@ -50,7 +50,7 @@ def test_the_template_is_valid_with_every_optional_key_switched_on() -> None:
     assert switched_on.cloudrun.region == spec.CloudRun().region
     assert switched_on.access == spec.Access(
         audience="https://models.example.com",
-        encryption_key="projects/P/locations/R/keyRings/K/cryptoKeys/N",
+        encryption_key="projects/my-project/locations/us-central1/keyRings/my-ring/cryptoKeys/my-key",
     )
 
 
@@ -60,7 +60,7 @@ def test_the_template_is_valid_with_every_optional_key_switched_on() -> None:
 )
 @settings(deadline=None)  # The first template reads the texts of all keys.
 def test_whatever_name_and_model_are_chosen_come_back_from_the_template(name: str, model: str) -> None:
-    if any(ord(letter) < 32 or ord(letter) == 127 for letter in model):
+    if path_rules.unprintable(model):
         return
     parsed = parse(spec.template(name=name, model=model))
     assert (parsed.name, parsed.model) == (name, model)

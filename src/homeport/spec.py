@@ -15,8 +15,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from homeport import patterns
 from homeport.addresses import is_loopback
 from homeport.errors import SpecError
+from homeport.path_rules import unprintable
 from homeport.toml_file import read_toml
 
 FILE_NAME = "homeport.toml"
@@ -26,6 +28,16 @@ _COMING = {"scaling", "observe"}
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    @field_validator("*")
+    @classmethod
+    def _seen(cls, value: object) -> object:
+        """Refuse what nobody sees in any string: a newline is another line of whatever the string ends in."""
+        for text in value if isinstance(value, tuple) else (value,):
+            unseen = unprintable(text) if isinstance(text, str) else ""
+            if unseen:
+                raise ValueError(f"has the character {unseen}, which nobody sees; write it anew, on one line")
+        return value
 
 
 class Adapter(_Table):
@@ -48,16 +60,16 @@ class Engine(_Table):
     """Requests served at once. Each has the whole context to itself."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     """The type that vllm computes in. llamacpp and ollama take it from the file."""
-    quantization: str | None = Field(default=None, examples=["fp8"])
+    quantization: str | None = Field(default=None, pattern=patterns.WORD, examples=["fp8"])
     """What vllm quantizes to while loading. llamacpp and ollama take it from the file."""
     kv_dtype: Literal["auto", "fp8", "q8_0", "q4_0"] = "auto"
     """How keys and values are kept: auto is 16 bits; fp8 is vllm's half, q8_0 and q4_0 llamacpp's half and quarter."""
-    tool_parser: str | None = Field(default=None, examples=["gemma4"])
+    tool_parser: str | None = Field(default=None, pattern=patterns.WORD, examples=["gemma4"])
     """Which of vllm's parsers finds tool calls; by default the catalog's. llamacpp goes by the model's template."""
-    reasoning_parser: str | None = Field(default=None, examples=["gemma4"])
+    reasoning_parser: str | None = Field(default=None, pattern=patterns.WORD, examples=["gemma4"])
     """Which of vllm's parsers finds the reasoning; by default the catalog's. llamacpp goes by the template."""
     extra_args: tuple[str, ...] = Field(default=(), examples=[["--enable-prefix-caching"]])
-    """Passed to the engine as they are: vllm's flags, or for llamacpp `field=value` of its parameters."""
+    """Passed to the engine: vllm's flags, or for llamacpp `field=value` of its parameters; docs/extra-args.md lists which."""
     lora: tuple[Adapter, ...] = ()
     """LoRA adapters, each a `[[engine.lora]]` with `name` and `source`."""
 
@@ -78,11 +90,11 @@ class Engine(_Table):
 class Local(_Table):
     """Where the endpoint listens on this machine."""
 
-    host: str = "127.0.0.1"
+    host: str = Field(default="127.0.0.1", pattern=patterns.HOST)
     """The address to listen on. Any other than loopback needs an `api_key`."""
     port: int = Field(default=8383, ge=0, le=65535)
     """The port to listen on; 0 takes any free one and keeps it while the endpoint runs."""
-    api_key: str | None = Field(default=None, pattern=r"^(env|file):.+$", examples=["env:HOMEPORT_API_KEY"])
+    api_key: str | None = Field(default=None, pattern=patterns.REFERENCE, examples=["env:HOMEPORT_API_KEY"])
     """Where the key is that clients must send: env:NAME or file:PATH. The key itself never stands here."""
 
     @field_validator("host")
@@ -121,13 +133,13 @@ class CloudRun(_Table):
     """The most instances at once: a limit of the cost, too."""
     way: Literal["auto", "stream", "fuse-buffered", "fuse-cache"] = "auto"
     """How vllm gets its weights from the bucket: streamed, or mounted with buffered reads or with a file cache."""
-    hub_token: str | None = Field(default=None, pattern=r"^(env|file):.+$", examples=["env:HF_TOKEN"])
+    hub_token: str | None = Field(default=None, pattern=patterns.REFERENCE, examples=["env:HF_TOKEN"])
     """Where the hub's token is: env:NAME or file:PATH. Without it HF_TOKEN is taken, once the hub wants one."""
-    image: str | None = Field(default=None, min_length=1, examples=["vllm/vllm-openai@sha256:…"])
+    image: str | None = Field(default=None, pattern=patterns.IMAGE, examples=["vllm/vllm-openai:v0.32.0"])
     """The engine's own image to build on, instead of the catalog's."""
-    network: str | None = Field(default=None, min_length=1, examples=["default"])
+    network: str | None = Field(default=None, pattern=patterns.NETWORK, examples=["default"])
     """A VPC network that is there, instead of one of our own."""
-    subnetwork: str | None = Field(default=None, min_length=1, examples=["default"])
+    subnetwork: str | None = Field(default=None, pattern=patterns.SUBNETWORK, examples=["default"])
     """A subnetwork of it in the region, with Private Google Access; at least a /26."""
     timeout_s: int = Field(default=900, ge=1, le=3600)
     """Seconds that one request may take."""
@@ -156,17 +168,16 @@ class CloudRun(_Table):
         return self
 
 
-_MEMBER = r"^(user|group|serviceAccount|domain|principal|principalSet):.+$"
-
-
 class Access(_Table):
     """Who may call the endpoint on Cloud Run. Nobody but those named here, and whoever owns the project."""
 
-    callers: tuple[Annotated[str, Field(pattern=_MEMBER)], ...] = Field(
+    callers: tuple[Annotated[str, Field(pattern=patterns.MEMBER)], ...] = Field(
         default=(), examples=[["user:colleague@example.com"]]
     )
     """Who may call it, as IAM writes it: user:, group:, serviceAccount:, domain:, principalSet:."""
-    audience: str | None = Field(default=None, min_length=1, examples=["https://models.example.com"])
+    audience: str | None = Field(
+        default=None, pattern=patterns.AUDIENCE, examples=["https://models.example.com"]
+    )
     """Another audience that identity tokens may be for, beside the service's own address."""
     public: bool = False
     """Whether anybody on the internet may use, and make you pay for, the GPU. Wants the next key, too."""
@@ -176,8 +187,8 @@ class Access(_Table):
     """No way in but from your network, and no way out but to Google's restricted addresses; out of a network that you name, what it lets."""
     encryption_key: str | None = Field(
         default=None,
-        pattern=r"^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$",
-        examples=["projects/P/locations/R/keyRings/K/cryptoKeys/N"],
+        pattern=patterns.KEY,
+        examples=["projects/my-project/locations/us-central1/keyRings/my-ring/cryptoKeys/my-key"],
     )
     """A key of Cloud KMS in the region, for the weights, the images and the service."""
 
@@ -261,10 +272,10 @@ def _problem(detail: ErrorDetails) -> str:
         message = f"should be a table: [{key}]"
     if key == "name" and detail["type"] == "string_pattern_mismatch":
         message = "should be lower-case letters, digits and dashes, at most 40, starting with a letter"
-    if key == "local.api_key" and detail["type"] == "string_pattern_mismatch":
-        return (
-            'local.api_key: should be "env:NAME" or "file:PATH"; the key itself does not belong in this file'
-        )
+    if detail["type"] == "string_pattern_mismatch" and detail["ctx"]["pattern"] in patterns.MEANINGS:
+        message = f"should be {patterns.MEANINGS[detail['ctx']['pattern']]}"
+    if key in {"local.api_key", "cloudrun.hub_token"} and detail["type"] == "string_pattern_mismatch":
+        return f'{key}: should be "env:NAME" or "file:PATH"; the key itself does not belong in this file'
     return f"{key}: {message}, but is {_shown(given)}"
 
 

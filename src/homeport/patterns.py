@@ -1,0 +1,40 @@
+"""
+What the strings of homeport.toml look like that end in a Dockerfile, a script, an address or a command.
+
+For pydantic, whose `$` is the end of the text and nothing else; Python's would take a newline before it, too.
+"""
+
+from __future__ import annotations
+
+_HOST = r"(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])"
+_PATH = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+IMAGE = (
+    rf"^(?:(?:{_HOST}(?:\.{_HOST})*|\[[A-Fa-f0-9:]+\])(?::[0-9]+)?/)?{_PATH}(?:/{_PATH})*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$"
+)
+"""A reference to an image, by the grammar of the registries: [HOST[:PORT]/]PATH[:TAG][@sha256:DIGEST]."""
+
+_PROJECT = r"[a-z0-9][a-z0-9.:-]{2,60}[a-z0-9]"
+_RESOURCE = r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
+NETWORK = rf"^(?:projects/{_PROJECT}/global/networks/)?{_RESOURCE}$"
+SUBNETWORK = rf"^(?:projects/{_PROJECT}/regions/[a-z0-9-]+/subnetworks/)?{_RESOURCE}$"
+KEY = rf"^projects/{_PROJECT}/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]{{1,63}}/cryptoKeys/[A-Za-z0-9_-]{{1,63}}$"
+WORD = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+"""A name of an engine's: of a parser, or of a quantization."""
+AUDIENCE = r"^[A-Za-z0-9][A-Za-z0-9._~:/?&=%+@-]{0,255}$"
+MEMBER = r"^(?:user|group|serviceAccount|domain|principal|principalSet):[A-Za-z0-9/][A-Za-z0-9@._%+'*:/=~-]{0,400}$"
+HOST = r"^[A-Za-z0-9.:\[][A-Za-z0-9.:%_\]-]*$"
+REFERENCE = r"^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"
+"""Where a secret is: the name of a variable, or a path."""
+MEANINGS = {
+    IMAGE: "a reference to an image: [HOST[:PORT]/]PATH[:TAG][@sha256:DIGEST], in lower case but for the tag",
+    NETWORK: "the name of a network, or projects/P/global/networks/N",
+    SUBNETWORK: "the name of a subnetwork, or projects/P/regions/R/subnetworks/S",
+    KEY: "projects/P/locations/R/keyRings/K/cryptoKeys/N",
+    WORD: "letters, digits, dots, dashes and underscores",
+    AUDIENCE: "an address, such as https://models.example.com",
+    MEMBER: "as IAM writes it: user:…, group:…, serviceAccount:…, domain:…, principal:… or principalSet:…",
+    HOST: "an address or a host's name",
+    REFERENCE: "env:NAME, of letters, digits and underscores, or file:PATH",
+}
+"""What is expected, in words."""
