@@ -21,10 +21,10 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from cloud import act
 from deployment import google_for
+from gcp_rehearsal.cloud import Cloud
 from homeport.google import Google
 from homeport.progress import Silent
 from homeport.reconcile import Outcome, Resource, apply, make_plan
-from homeport.rehearsal.cloud import Cloud
 from homeport.resources.traffic import Receipt
 from ways import NAME, Carrying, Wanted, wanted
 

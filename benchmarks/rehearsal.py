@@ -14,10 +14,10 @@ from pathlib import Path
 import httpx2
 
 from common import HOMEPORT, header, report
-from homeport.rehearsal import credentials
-from homeport.rehearsal.call import Request
-from homeport.rehearsal.cloud import AT_ONCE, OWNER, Cloud
-from homeport.rehearsal.transport import Rehearsed
+from gcp_rehearsal import credentials
+from gcp_rehearsal.call import Request
+from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
+from gcp_rehearsal.testing import Rehearsed
 
 RATE, START_S = 1500, 0.5
 ROUNDS, REQUESTS = 5, 1500

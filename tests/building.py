@@ -15,16 +15,16 @@ from typing import Any, TypeVar
 import uvicorn
 
 from cloud import enable
+from gcp_rehearsal import server
+from gcp_rehearsal.apis.storage.objects import content_of, find
+from gcp_rehearsal.clock import Clock
+from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
+from gcp_rehearsal.runtime.build import Worked
 from homeport.google import Google
 from homeport.google.client import Settings
 from homeport.google.credentials import given
 from homeport.google.retry import Pace
 from homeport.google.validation import by_documents
-from homeport.rehearsal import server
-from homeport.rehearsal.behaviours.storage_objects import content_of, find
-from homeport.rehearsal.building import Worked
-from homeport.rehearsal.clock import Clock
-from homeport.rehearsal.cloud import AT_ONCE, OWNER, Cloud
 from hub import Hub
 
 _T = TypeVar("_T")

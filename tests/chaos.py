@@ -18,17 +18,17 @@ from typing import Any, Literal
 
 from cloud import Raw, act, enable, things
 from forked import SERVICE, Cell, Child, Killed, Watched, drive
+from gcp_rehearsal.call import Request
+from gcp_rehearsal.cloud import OWNER, Cloud, Delays
+from gcp_rehearsal.discovery import find
+from gcp_rehearsal.faults import Fault
+from gcp_rehearsal.testing import Rehearsed
 from homeport.deployed import Deployment
 from homeport.errors import HomeportError
 from homeport.google import Google, Settings
 from homeport.google.credentials import given
-from homeport.google.discovery import find
 from homeport.progress import Silent
 from homeport.reconcile import apply, make_plan
-from homeport.rehearsal.call import Request
-from homeport.rehearsal.cloud import OWNER, Cloud, Delays
-from homeport.rehearsal.faults import Fault
-from homeport.rehearsal.transport import Rehearsed
 from homeport.resources.traffic import receipts, shares
 from ways import NAME, PROJECT, SPEC_FILE, Carrying, Wanted, Way, later, wanted
 

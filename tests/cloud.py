@@ -11,9 +11,9 @@ from typing import Any, ParamSpec, TypeVar
 import httpx2
 import looptime
 
-from homeport.rehearsal.cloud import OWNER, Cloud
-from homeport.rehearsal.store import Kept
-from homeport.rehearsal.transport import Rehearsed
+from gcp_rehearsal.cloud import OWNER, Cloud
+from gcp_rehearsal.state import Kept
+from gcp_rehearsal.testing import Rehearsed
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

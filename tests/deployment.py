@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from gcp_rehearsal.cloud import OWNER, Cloud
+from gcp_rehearsal.testing import Rehearsed
 from homeport.google import Google, Guarded, Settings
 from homeport.google.credentials import given
 from homeport.google.validation import by_documents
 from homeport.reconcile import Ref, Resource
-from homeport.rehearsal.cloud import OWNER, Cloud
-from homeport.rehearsal.transport import Rehearsed
 from homeport.resources.account import account
 from homeport.resources.apis import Apis
 from homeport.resources.bucket import bucket

@@ -15,14 +15,14 @@ import uvicorn
 
 from deployment import NAME, deployment, google_for
 from gcloud import Said
+from gcp_rehearsal.apis.cloudbuild.steps import Acted
+from gcp_rehearsal.clock import Clock
+from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
+from gcp_rehearsal.runtime.container_runtime import Willing
+from gcp_rehearsal.server import App, environment, listen
 from homeport.export import export
 from homeport.google import Google
 from homeport.reconcile import Kind, Plan, Resource, make_plan
-from homeport.rehearsal.clock import Clock
-from homeport.rehearsal.cloud import AT_ONCE, OWNER, Cloud
-from homeport.rehearsal.containers import Willing
-from homeport.rehearsal.server import App, environment, listen
-from homeport.rehearsal.steps import Acted
 
 Wanted = Callable[[Google], list[Resource]]
 

@@ -19,9 +19,9 @@ from typing import Any
 import looptime
 
 from cloud import AtOnce
-from homeport.rehearsal.call import Reply, Request
-from homeport.rehearsal.cloud import Cloud
-from homeport.rehearsal.faults import Fault
+from gcp_rehearsal.call import Reply, Request
+from gcp_rehearsal.cloud import Cloud
+from gcp_rehearsal.faults import Fault
 from homeport.resources.traffic import Body, Receipt, latest, shares, short
 from ways import NAME, PROJECT, REGION
 

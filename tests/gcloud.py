@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from homeport.rehearsal import credentials
-from homeport.rehearsal.cloud import OWNER
+from gcp_rehearsal import credentials
+from gcp_rehearsal.cloud import OWNER
 
 FOUND = shutil.which("gcloud")
 REASON = "gcloud is not on the PATH of this machine"
@@ -59,7 +59,7 @@ class Served:
     @property
     def environment(self) -> dict[str, str]:
         """What `homeport rehearse env` tells, and a configuration of gcloud's own."""
-        from homeport.rehearsal.server import environment
+        from gcp_rehearsal.server import environment
 
         own = {"CLOUDSDK_CONFIG": str(self.folder / "gcloud"), "CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
         # gcloud brings a Python of its own, which the guard of these tests cannot load into.

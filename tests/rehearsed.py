@@ -16,11 +16,11 @@ import httpx2
 import uvicorn
 
 from cloud import enable
-from homeport.rehearsal.behaviours.tokens import id_token
-from homeport.rehearsal.clock import Clock
-from homeport.rehearsal.cloud import AT_ONCE, OWNER, Cloud
-from homeport.rehearsal.server import App, listen
-from homeport.rehearsal.serving.containers import Engines
+from gcp_rehearsal.apis.iam.tokens import id_token
+from gcp_rehearsal.clock import Clock
+from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
+from gcp_rehearsal.runtime.processes import Engines
+from gcp_rehearsal.server import App, listen
 
 REGION = "projects/rehearsal/locations/us-central1"
 SMALL_SERVER = """

@@ -14,8 +14,8 @@ from typing import Any
 
 from conftest import ROOT
 from gcloud import Said
-from homeport.google import discovery
-from homeport.google.schema import camel
+from gcp_rehearsal import discovery
+from gcp_rehearsal.schema import camel
 
 _ENV = ROOT / ".venv-terraform"
 TERRAFORM = shutil.which("terraform") or shutil.which("terraform", path=str(_ENV / "bin"))

@@ -11,11 +11,11 @@ import pytest
 
 from building import ACCOUNT, REGION, TOKEN, Place, place
 from conftest import ROOT
+from gcp_rehearsal.apis.storage.objects import content_of, find
+from gcp_rehearsal.faults import parse
 from homeport.google import Google, Guarded
 from homeport.progress import Silent
 from homeport.reconcile import Plan, Ref, Resource, apply, destroy, make_plan
-from homeport.rehearsal.behaviours.storage_objects import content_of, find
-from homeport.rehearsal.faults import parse
 from homeport.resources.bucket import bucket
 from homeport.resources.grant import Grant
 from homeport.resources.secret import SecretVersion, secret

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from cloud import act
 from deployment import google_for
-from homeport.rehearsal.behaviours.logs import write_log
-from homeport.rehearsal.cloud import AT_ONCE, Cloud
+from gcp_rehearsal.apis.logging.entries import write_log
+from gcp_rehearsal.cloud import AT_ONCE, Cloud
 from homeport.targets.cloudrun.logs import last_lines, logs, starts
 
 

@@ -17,6 +17,9 @@ from filelock import FileLock
 from cloud import act, things
 from conftest import ROOT, TAUGHT
 from deployment import google_for
+from gcp_rehearsal.apis.run.log import container_said
+from gcp_rehearsal.cloud import AT_ONCE, Cloud
+from gcp_rehearsal.runtime.container_runtime import State, Willing, not_listening
 from homeport import spec
 from homeport.deployed import Deployment
 from homeport.errors import (
@@ -31,9 +34,6 @@ from homeport.google import Binding, Google, Guarded, policy
 from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.reconcile import Plan, apply, make_plan
-from homeport.rehearsal.behaviours.run_log import container_said
-from homeport.rehearsal.cloud import AT_ONCE, Cloud
-from homeport.rehearsal.containers import State, Willing, not_listening
 from homeport.resources.release import Release
 from homeport.resources.traffic import Body, Receipt, latest, receipts, shares, short, tag_url, targets
 from homeport.targets.cloudrun.model import Chosen, choose, expected_start

@@ -11,8 +11,8 @@ from cloud import act, enable
 from contract import APIS, CLAUSES, Clause, Place
 from deployment import google_for
 from gcloud import Served, served
+from gcp_rehearsal.cloud import Cloud
 from homeport import google
-from homeport.rehearsal.cloud import Cloud
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ import pytest
 
 from cloud import Raw, act
 from deployment import google_for
+from gcp_rehearsal.cloud import AT_ONCE, Cloud, Delays
 from homeport.errors import Changed, Interrupted, NotOurs
 from homeport.google import Google
 from homeport.progress import Silent
 from homeport.reconcile import Halt, Plan, Resource, apply, make_plan
-from homeport.rehearsal.cloud import AT_ONCE, Cloud, Delays
 from homeport.resources.traffic import Body, Receipt
 from ways import NAME, PROJECT, REGION, Carrying, Wanted, other_weights, wanted
 

@@ -17,16 +17,17 @@ from conftest import TAUGHT
 from deployment import Wish, deployment, google_for
 from exporting import There, pending, there
 from gcloud import FOUND, REASON, Served
+from gcp_rehearsal import discovery
+from gcp_rehearsal.apis.cloudbuild import checks as build_checks
+from gcp_rehearsal.cloud import AT_ONCE, Cloud
+from gcp_rehearsal.schema import Check
 from homeport.export import export
 from homeport.export.builds import builds
 from homeport.export.cloudbuild import Pipeline, grants
 from homeport.export.things import Things
-from homeport.google import Google, discovery
-from homeport.google.schema import Check
+from homeport.google import Google
 from homeport.progress import Silent
 from homeport.reconcile import Plan, Resource, apply, make_plan
-from homeport.rehearsal.behaviours import build_checks
-from homeport.rehearsal.cloud import AT_ONCE, Cloud
 from homeport.resources.grant import Grant
 from homeport.resources.image import Image
 from homeport.resources.release import Release

@@ -19,18 +19,18 @@ from conftest import TAUGHT, User
 from deployment import google_for
 from exporting import There, there
 from gcloud import FOUND, REASON
+from gcp_rehearsal import discovery
+from gcp_rehearsal.apis.cloudbuild import checks as build_checks
+from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
+from gcp_rehearsal.iam.permissions import permissions_of, required
+from gcp_rehearsal.schema import Check
 from homeport.cli import plan as plan_command
 from homeport.cli import up as up_command
 from homeport.export import export
 from homeport.export.deployer import deployer, planner, reads, roles
 from homeport.export.things import Things
-from homeport.google import discovery
-from homeport.google.schema import Check
 from homeport.progress import Silent
 from homeport.reconcile import Resource, apply, make_plan
-from homeport.rehearsal.behaviours import build_checks
-from homeport.rehearsal.cloud import AT_ONCE, OWNER, Cloud
-from homeport.rehearsal.iam.permissions import permissions_of, required
 from homeport.targets.cloudrun.preflight.permissions import needs
 from homeport.targets.cloudrun.target import CloudRunTarget
 from pipelines import chosen, target

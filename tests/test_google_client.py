@@ -283,7 +283,7 @@ def test_another_call_has_another_request_id() -> None:
 
 
 def test_methods_of_compute_without_a_request_id_are_given_none() -> None:
-    from homeport.google import discovery
+    from gcp_rehearsal import discovery
     from homeport.google.call import Call, with_request_id
 
     wrong = []

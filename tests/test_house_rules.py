@@ -14,7 +14,9 @@ from conftest import ROOT
 from homeport import errors, reference
 
 SOURCE = ROOT / "src" / "homeport"
-MODULES = sorted(SOURCE.rglob("*.py"))
+REHEARSAL = ROOT / "src" / "gcp_rehearsal"
+HOMEPORT = sorted(SOURCE.rglob("*.py"))
+MODULES = [*HOMEPORT, *sorted(REHEARSAL.rglob("*.py"))]
 CORE = [
     path for path in MODULES if path.parent.name != "cli" and path.name not in {"terminal.py", "__main__.py"}
 ]
@@ -31,7 +33,7 @@ def imports(path: Path) -> set[str]:
 
 
 def name(path: Path) -> str:
-    return str(path.relative_to(SOURCE))
+    return str(path.relative_to(SOURCE if path.is_relative_to(SOURCE) else REHEARSAL.parent))
 
 
 @pytest.mark.parametrize("path", CORE, ids=name)
@@ -59,15 +61,15 @@ def test_engines_know_no_targets(path: Path) -> None:
     }
 
 
-def test_nothing_knows_the_rehearsal_but_its_command() -> None:
-    knows = {name(path) for path in MODULES if any(i.startswith("homeport.rehearsal") for i in imports(path))}
-    assert {path for path in knows if not path.startswith("rehearsal/")} == {"cli/rehearse.py"}
+def test_nothing_knows_the_rehearsal_but_its_command_and_the_switch_for_validation() -> None:
+    knows = {name(path) for path in HOMEPORT if any(i.startswith("gcp_rehearsal") for i in imports(path))}
+    assert knows == {"cli/rehearse.py", "google/validation.py"}
 
 
 def test_google_is_reached_through_one_door() -> None:
     """No other module names a host of Google's or imports what google-auth brings."""
-    for path in MODULES:
-        if path.relative_to(SOURCE).parts[0] in {"google", "rehearsal"}:
+    for path in HOMEPORT:
+        if path.relative_to(SOURCE).parts[0] == "google":
             continue
         assert "https://run.googleapis" not in path.read_text()
         assert not {module for module in imports(path) if module.startswith("google.")}, name(path)
@@ -118,8 +120,7 @@ def test_generated_pages_are_fresh() -> None:
 def test_importing_everything_does_nothing(tmp_path: Path) -> None:
     """No module writes, connects or fails when it is imported with an empty home."""
     modules = [
-        "homeport."
-        + name(path).removesuffix(".py").replace("/", ".").removesuffix(".__init__").removesuffix("__init__")
+        str(path.relative_to(SOURCE.parent)).removesuffix(".py").replace("/", ".").removesuffix(".__init__")
         for path in MODULES
         if path.name != "__main__.py" and not path.parent.name.endswith("_server")
     ]
@@ -137,6 +138,6 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_a_rehearsal_begins_without_an_http_client_and_without_engines() -> None:
-    program = "import sys\nimport homeport.rehearsal.server\nprint([m for m in ('httpx2', 'pydantic', 'homeport.engines') if m in sys.modules])"
+    program = "import sys\nimport gcp_rehearsal.server\nprint([m for m in ('httpx2', 'pydantic', 'homeport.engines') if m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert ran.stdout.strip() == "[]"

@@ -15,10 +15,10 @@ import pytest
 
 from cloud import things
 from conftest import ROOT
-from homeport.rehearsal import server
-from homeport.rehearsal.call import Reply, Request
-from homeport.rehearsal.clock import Clock
-from homeport.rehearsal.cloud import OWNER, Cloud, Delays
+from gcp_rehearsal import server
+from gcp_rehearsal.call import Reply, Request
+from gcp_rehearsal.clock import Clock
+from gcp_rehearsal.cloud import OWNER, Cloud, Delays
 
 EXAMPLE = ROOT / "docs" / "examples" / "foundations.py"
 DELAYS = Delays(grants=1, accounts=1, apis=1, operations=0.05)

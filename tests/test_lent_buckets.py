@@ -13,11 +13,11 @@ import pytest
 
 from building import ACCOUNT, BUCKET, REGION, Place, place
 from conftest import ROOT, TAUGHT
+from gcp_rehearsal.apis.storage.objects import find
 from homeport import spec
 from homeport.errors import HomeportError, PermissionDenied, SpecError, WeightsError
 from homeport.home import find_home
 from homeport.progress import Silent
-from homeport.rehearsal.behaviours.storage_objects import find
 from homeport.resources.stored import StoredWeights
 from homeport.targets.cloudrun.model import Chosen, Pinned, choose
 from homeport.weights.manifest import digest

@@ -20,8 +20,8 @@ import pytest
 
 from conftest import ROOT, User
 from gcloud import FOUND, REASON, served
+from gcp_rehearsal.runtime import fuse, mount_namespace
 from homeport import catalog
-from homeport.rehearsal.serving import fuse, room
 from hub import Hub
 from test_on_cloudrun import OnCloudRun
 from test_vllm import adapter
@@ -212,7 +212,7 @@ def _what_vllm_sees(cloud: WayB) -> str:
     """Its command is the deployed one but for the table's rows, and nothing can be written to the weights."""
     (instance,) = cloud.instances
     path = "/models"
-    if room.works() == "":
+    if mount_namespace.works() == "":
         assert instance["command"][:3] == ["vllm", "serve", path]
         assert not any(row["what"] == "path" for row in instance["changes"])
         path = f"/proc/{instance['pid']}/root/models"

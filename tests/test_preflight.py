@@ -14,17 +14,17 @@ import pytest
 
 from cloud import Raw, act, enable
 from deployment import google_for
+from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud, Project
+from gcp_rehearsal.discovery import load
+from gcp_rehearsal.faults import Fault
+from gcp_rehearsal.iam.permissions import permissions_of, required
+from gcp_rehearsal.testing import Rehearsed
 from homeport.catalog.cloudrun import Shape
 from homeport.errors import NoCredentials
 from homeport.google import Binding, Google, Guarded, policy
 from homeport.google.credentials import Credentials
-from homeport.google.discovery import load
 from homeport.google.grants import role_for
 from homeport.progress import Silent
-from homeport.rehearsal.cloud import AT_ONCE, OWNER, Cloud, Project
-from homeport.rehearsal.faults import Fault
-from homeport.rehearsal.iam.permissions import permissions_of, required
-from homeport.rehearsal.transport import Rehearsed
 from homeport.resources.bucket import bucket
 from homeport.resources.repository import repository
 from homeport.secret import Secret

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from cloud import Raw, act
+from gcp_rehearsal.cloud import Cloud, Project
 from homeport.catalog.cloudrun import Shape
-from homeport.rehearsal.cloud import Cloud, Project
 from homeport.targets.cloudrun.preflight import Asked, Finding, Findings, Verdict, quotas
 from test_preflight import ASKED, about, looked, ready, subjects
 

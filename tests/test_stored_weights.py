@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from building import ACCOUNT, BUCKET, PIECE, REGION, TOKEN, VERSION, Place, place
+from gcp_rehearsal.faults import parse
 from homeport.errors import GatedModel, GoogleError, HomeportError, OperationFailed, SpecError, WeightsError
 from homeport.google import Google
 from homeport.progress import Silent
-from homeport.rehearsal.faults import parse
 from homeport.resources.stored import StoredWeights
 from homeport.weights.manifest import Pin, PinnedFile, digest
 

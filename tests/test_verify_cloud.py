@@ -14,11 +14,11 @@ import pytest
 
 from cloud import act, enable
 from deployment import google_for
+from gcp_rehearsal.cloud import AT_ONCE, Cloud
 from homeport import cold_start as expected
 from homeport.endpoint import Endpoint
 from homeport.errors import HomeportError, NetworkError
 from homeport.google import Binding, Guarded, policy
-from homeport.rehearsal.cloud import AT_ONCE, Cloud
 from homeport.secret import Secret
 from homeport.verify import Outcome, Report, cold
 from homeport.verify.cloud import CLOUD_CHECKS, Bucket, Deployed, Lent, Planned, verify_deployed

@@ -13,16 +13,16 @@ import pytest
 from cloud import act
 from conftest import ROOT
 from deployment import google_for
+from gcp_rehearsal.apis.storage.objects import put_object
+from gcp_rehearsal.cloud import AT_ONCE, Cloud
+from gcp_rehearsal.faults import parse
+from gcp_rehearsal.state import Kept
 from homeport import spec
 from homeport.deployed import Deployment
 from homeport.errors import StateError
 from homeport.google import Google
 from homeport.progress import Silent
 from homeport.reconcile import apply, make_plan
-from homeport.rehearsal.behaviours.storage_objects import put_object
-from homeport.rehearsal.cloud import AT_ONCE, Cloud
-from homeport.rehearsal.faults import parse
-from homeport.rehearsal.store import Kept
 from homeport.resources.traffic import Body, Receipt, latest, shares, targets
 from homeport.targets.cloudrun.promise import promise_of
 from homeport.targets.cloudrun.proof import Verifier, endpoint_of

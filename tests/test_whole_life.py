@@ -13,11 +13,11 @@ from hypothesis import strategies as some
 
 from cloud import Raw, act, enable, things
 from deployment import google_for
+from gcp_rehearsal.cloud import AT_ONCE, Cloud
 from homeport.deployed import Deployment
 from homeport.errors import GoogleError
 from homeport.progress import Progress, Silent
 from homeport.reconcile import apply, make_plan
-from homeport.rehearsal.cloud import AT_ONCE, Cloud
 from homeport.resources.traffic import Body, Receipt
 from ways import NAME, PROJECT, REGION, SPEC_FILE, Carrying, Wanted, Way, wanted
 

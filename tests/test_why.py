@@ -10,13 +10,13 @@ import pytest
 
 from cloud import act, enable
 from deployment import google_for
+from gcp_rehearsal.apis.logging.entries import write_log
+from gcp_rehearsal.apis.run.quota import EXHAUSTED
+from gcp_rehearsal.cloud import AT_ONCE, Cloud
+from gcp_rehearsal.runtime.container_runtime import Failure, not_listening
 from homeport import errors
 from homeport.errors import HomeportError
 from homeport.google import Google
-from homeport.rehearsal.behaviours.logs import write_log
-from homeport.rehearsal.behaviours.run_quota import EXHAUSTED
-from homeport.rehearsal.cloud import AT_ONCE, Cloud
-from homeport.rehearsal.containers import Failure, not_listening
 from homeport.targets.cloudrun.why import explain, rows
 
 PARENT = "v2/projects/rehearsal/locations/us-central1/services"

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from conftest import ROOT, TAUGHT
+from gcp_rehearsal.apis.cloudbuild.steps import Acted, Ran, Running, Step
+from gcp_rehearsal.apis.storage.objects import put_object
+from gcp_rehearsal.cloud import Cloud
 from homeport import spec
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Silent
-from homeport.rehearsal.behaviours.storage_objects import put_object
-from homeport.rehearsal.cloud import Cloud
-from homeport.rehearsal.steps import Acted, Ran, Running, Step
 from homeport.resources.release import Prove
 from homeport.secret import Secret
 from homeport.targets.cloudrun.hub_token import HubToken

@@ -56,11 +56,11 @@ def _passed(name: str) -> click.Command:
     def run(**given: object) -> object:
         ctx = click.get_current_context()
         terminal = ctx.obj.terminal()
+        from gcp_rehearsal import background
+        from gcp_rehearsal.cloud import OWNER
+        from gcp_rehearsal.server import environment
         from homeport.errors import StateError
         from homeport.home import find_home
-        from homeport.rehearsal import background
-        from homeport.rehearsal.cloud import OWNER
-        from homeport.rehearsal.server import environment
 
         project = _project(given.get("file"))
         folder = find_home().root
@@ -95,7 +95,7 @@ def _project(file: object) -> str:
     """The project that a file names. Raises `SpecError` where the file is none."""
     from pathlib import Path
 
-    from homeport.rehearsal.cloud import Project
+    from gcp_rehearsal.cloud import Project
     from homeport.spec import load
 
     cloudrun = load(file).cloudrun if isinstance(file, Path) else None
@@ -106,8 +106,8 @@ def _project(file: object) -> str:
 @click.pass_obj
 def stop(app: App) -> None:
     """End the rehearsal in the background, with all that runs in it."""
+    from gcp_rehearsal import background
     from homeport.home import find_home
-    from homeport.rehearsal import background
 
     ended = background.stop(find_home().root)
     app.terminal().result("ended" if ended else "no rehearsal runs in the background")
@@ -147,14 +147,14 @@ def serve(
     inside: int | None,
 ) -> None:
     """Answer Google's APIs on loopback until Ctrl-C. What was made is gone then."""
+    from gcp_rehearsal import server
+    from gcp_rehearsal.clock import Clock
+    from gcp_rehearsal.cloud import Cloud, Project
+    from gcp_rehearsal.faults import parse
+    from gcp_rehearsal.runtime.build import Worked
+    from gcp_rehearsal.runtime.container_runtime import Willing
+    from gcp_rehearsal.runtime.processes import Engines
     from homeport.home import find_home
-    from homeport.rehearsal import server
-    from homeport.rehearsal.building import Worked
-    from homeport.rehearsal.clock import Clock
-    from homeport.rehearsal.cloud import Cloud, Project
-    from homeport.rehearsal.containers import Willing
-    from homeport.rehearsal.faults import parse
-    from homeport.rehearsal.serving.containers import Engines
 
     cloud = Cloud(
         projects=(Project(id=project),),
@@ -190,8 +190,8 @@ def serve(
 @contextmanager
 def _known(root: Path, port: int, secret: str) -> Iterator[None]:
     """Keep a rehearsal's secret where this user's programs find it, for as long as the rehearsal lasts."""
+    from gcp_rehearsal import credentials
     from homeport.home import writing
-    from homeport.rehearsal import credentials
 
     with writing(root):
         credentials.keep(root, port, secret)
@@ -212,9 +212,9 @@ def env(app: App, port: int, project: str, caller: str) -> None:
 
     A token of it is among them: it answers to nobody who has none.
     """
+    from gcp_rehearsal.background import token
+    from gcp_rehearsal.server import HOST, environment
     from homeport.home import find_home
-    from homeport.rehearsal.background import token
-    from homeport.rehearsal.server import HOST, environment
 
     shown = token(find_home().root, port, caller)
     variables = environment(f"http://{HOST}:{port}", project, shown)

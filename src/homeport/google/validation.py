@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from homeport.google.schema import Check
+    from gcp_rehearsal.schema import Check
 
 
 class Violation(Protocol):
@@ -39,7 +39,7 @@ class Malformed(ValueError):
 
 def by_documents() -> Validator:
     """A validator by Google's discovery documents. Raises `HomeportError` where they are not installed."""
-    from homeport.google.schema import Check
+    from gcp_rehearsal.schema import Check
 
     return _ByDocuments({}, Check)
 
@@ -52,8 +52,8 @@ class _ByDocuments:
     def __call__(self, host: str, verb: str, path: str, body: Any) -> Sequence[Violation]:  # Any: JSON
         from urllib.parse import parse_qs
 
-        from homeport.google import discovery
-        from homeport.google.schema import Violation as Wrong
+        from gcp_rehearsal import discovery
+        from gcp_rehearsal.schema import Violation as Wrong
 
         plain, _, query = path.partition("?")
         found = discovery.find(host, verb, plain)

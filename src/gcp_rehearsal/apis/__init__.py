@@ -1,0 +1,1 @@
+"""Google's APIs: a folder for each, in which a module answers the methods of one kind of thing."""

@@ -1,0 +1,288 @@
+"""Artifact Registry: repositories, and the images that are pushed to them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from gcp_rehearsal import generic, operations
+from gcp_rehearsal.apis.artifactregistry.images import parse, tags_of, versions_under
+from gcp_rehearsal.call import Call
+from gcp_rehearsal.errors import ApiError, info, invalid, not_found, precondition, unimplemented
+from gcp_rehearsal.regions import ZONES
+from gcp_rehearsal.resource_hooks import Handler, Kind
+from gcp_rehearsal.state import Kept
+
+if TYPE_CHECKING:
+    from gcp_rehearsal.cloud import Cloud
+
+_REPOSITORY = "artifactregistry.projects.locations.repositories"
+_ID = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?|(?:[a-z]+\.)?gcr\.io")
+_MULTI_REGIONS = ("asia", "europe", "us")
+_FORMATS = frozenset(("APT", "DOCKER", "GENERIC", "GO", "GOOGET", "KFP", "MAVEN", "NPM", "PYTHON", "YUM"))
+_FIXED = ("format", "mode", "kmsKeyName")
+_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+
+
+def push(
+    cloud: Cloud, reference: str, digest: str, size: int, labels: Mapping[str, str] | None = None
+) -> None:
+    """
+    Let an image be in its repository, under its tag.
+
+    Raises `ApiError`, in the words that `docker push` shows: no such repository, or a tag that may not change.
+    """
+    image = parse(reference)
+    repository = cloud.store.get("artifactregistry", image.repository) if image else None
+    if image is None or repository is None:
+        name = image.repository.rpartition("/")[2] if image else reference
+        raise not_found(f'name unknown: Repository "{name}" not found')
+    now, package = cloud.clock.text(), f"{image.repository}/packages/{quote(image.name, safe='')}"
+    if image.tag:
+        tag = cloud.store.get("artifactregistry", f"{package}/tags/{image.tag}")
+        fixed = (repository.body.get("dockerConfig") or {}).get("immutableTags")
+        if tag is not None and fixed and not tag.body["version"].endswith(f"/{digest}"):
+            raise precondition(f"cannot update tag {image.tag}. The repository has enabled tag immutability")
+        _keep(cloud, repository, f"{package}/tags/{image.tag}", "packages.tags",
+              {"version": f"{package}/versions/{digest}"})  # fmt: skip
+    before = cloud.store.get("artifactregistry", package)
+    created = before.body["createTime"] if before else now
+    _keep(cloud, repository, package, "packages", {"createTime": created, "updateTime": now})
+    name = f"{package}/versions/{digest}"
+    version = cloud.store.get("artifactregistry", name)
+    if version is not None:
+        version.body["updateTime"] = now
+        return
+    metadata = {"name": f"{image.repository}/dockerImages/{image.name}@{digest}", "buildTime": now,
+                "imageSizeBytes": str(size), "mediaType": _MANIFEST}  # fmt: skip
+    kept = _keep(cloud, repository, name, "packages.versions",
+                 {"createTime": now, "updateTime": now, "metadata": metadata})  # fmt: skip
+    kept.hidden.update(image=image.name, size=size, labels=dict(labels or {}))
+    repository.body["sizeBytes"] = str(int(repository.body.get("sizeBytes", 0)) + size)
+
+
+def find_image(cloud: Cloud, reference: str) -> str | None:
+    """
+    The digest of the image of that name; None where it is not there.
+
+    What lies outside of this cloud, or comes through a remote repository, is taken to exist.
+    """
+    image = parse(reference)
+    if image is None or cloud.project(image.project) is None:
+        return _imagined(reference)
+    repository = cloud.store.get("artifactregistry", cloud.by_id(image.repository))
+    if repository is None:
+        return None
+    if repository.body["mode"] == "REMOTE_REPOSITORY":
+        return _imagined(reference)
+    package = f"{repository.name}/packages/{quote(image.name, safe='')}"
+    digest = image.digest
+    if not digest:
+        tag = cloud.store.get("artifactregistry", f"{package}/tags/{image.tag}")
+        digest = tag.body["version"].rpartition("/")[2] if tag else ""
+    return digest if cloud.store.get("artifactregistry", f"{package}/versions/{digest}") else None
+
+
+def _imagined(reference: str) -> str:
+    given = reference.partition("@")[2]
+    return given or f"sha256:{sha256(reference.encode()).hexdigest()}"
+
+
+def _keep(
+    cloud: Cloud, repository: Kept, name: str, collection: str, body: dict[str, Any]
+) -> Kept:  # Any: JSON
+    return cloud.store.put(
+        Kept(api="artifactregistry", name=name, collection=f"{_REPOSITORY}.{collection}", project=repository.project,
+             body={"name": name, **body}, created=cloud.clock.now())
+    )  # fmt: skip
+
+
+def _prepare(call: Call, body: dict[str, Any], before: Kept | None) -> None:  # Any: JSON
+    if before is not None:
+        for key in _FIXED:
+            if body.get(key) != before.body.get(key):
+                raise invalid(f"{key} is immutable", (f"repository.{key}", "immutable"))
+    else:
+        _prepare_new(call, body)
+    mode = body["mode"].partition("_")[0].lower()
+    for other in ("remote", "virtual"):
+        key = f"{other}RepositoryConfig"
+        if (mode == other) != bool(body.get(key)):
+            text = "is required" if mode == other else f"must not be set for a {body['mode']}"
+            raise invalid("Request contains an invalid argument.", (f"repository.{key}", text))
+    if mode == "virtual":
+        raise unimplemented("virtual repositories")
+    for name, policy in (body.get("cleanupPolicies") or {}).items():
+        policy.setdefault("id", name)
+        if policy.get("action") not in {"DELETE", "KEEP"} or not (
+            {"condition", "mostRecentVersions"} & set(policy)
+        ):
+            raise invalid(
+                "Request contains an invalid argument.",
+                (f"repository.cleanup_policies[{name}]", "is incomplete"),
+            )
+
+
+def _prepare_new(call: Call, body: dict[str, Any]) -> None:  # Any: JSON
+    location, given = call.name.split("/")[3], str(call.query.get("repositoryId") or "")
+    if not _ID.fullmatch(given):
+        raise invalid(
+            "Request contains an invalid argument.",
+            ("repository_id", "must begin with a letter and hold up to 63 of a-z, 0-9 and -"),
+        )
+    if body.get("format") not in _FORMATS:
+        raise invalid("Request contains an invalid argument.", ("repository.format", "is required"))
+    if location not in ZONES and location not in _MULTI_REGIONS:
+        raise not_found(f"Location {location} is not found or access is unauthorized.")
+    allowed = call.cloud.policies.locations
+    if allowed and location not in allowed:
+        raise ApiError(
+            400,
+            f"Constraint constraints/gcp.resourceLocations violated for projects/{call.project} attempting to create "
+            f"a resource in location {location}.",
+            status="FAILED_PRECONDITION",
+            details=[info("LOCATION_POLICY_VIOLATED", "artifactregistry.googleapis.com", location=location)],
+        )
+    if not body.get("mode") or body["mode"] == "MODE_UNSPECIFIED":
+        body["mode"] = "STANDARD_REPOSITORY"
+    body["registryUri"] = f"{location}-docker.pkg.dev/{call.project}/{given}"
+    body["satisfiesPzi"] = True
+    body.setdefault("vulnerabilityScanningConfig", {})
+    body["vulnerabilityScanningConfig"] |= {
+        "enablementState": "SCANNING_DISABLED",
+        "enablementStateReason": "API containerscanning.googleapis.com is not enabled.",
+    }
+
+
+def list_images(call: Call) -> Any:  # Any: JSON
+    """The images of a repository, each with the tags that are on it."""
+    repository = generic.existing(call, call.name.removesuffix("/dockerImages"))
+    found = [
+        _image(call.cloud, repository, version) for version in versions_under(call.cloud, repository.name)
+    ]
+    found.sort(key=lambda body: str(body["name"]))
+    return generic.page(call, "dockerImages", found)
+
+
+def get_image(call: Call) -> Any:  # Any: JSON
+    """One image, by its digest."""
+    repository, _, last = call.name.partition("/dockerImages/")
+    for version in versions_under(call.cloud, repository):
+        found = _image(call.cloud, generic.existing(call, repository), version)
+        if found["name"].rpartition("/dockerImages/")[2] in {
+            last,
+            last.replace("%2F", "/").replace("%40", "@"),
+        }:
+            return found
+    raise not_found("Requested entity was not found.")
+
+
+def list_versions(call: Call) -> Any:  # Any: JSON
+    """The versions of a package; in full also their tags."""
+    found = [_version(call, kept) for kept in call.cloud.store.under(call.api, call.name)]
+    return generic.page(call, "versions", found)
+
+
+def get_version(call: Call) -> Any:  # Any: JSON
+    """One version."""
+    return _version(call, generic.existing(call))
+
+
+def delete_versions(call: Call) -> Any:  # Any: JSON
+    """Unmake one version or several; those with tags only where that is forced."""
+    names = [call.cloud.by_id(name) for name in call.body.get("names", ())] or [call.name]
+    versions = [generic.existing(call, name) for name in names]
+    for version in versions:
+        tags = tags_of(call.cloud, version)
+        if tags and not call.query.get("force"):
+            raise precondition(f"Unable to delete version {version.id}: it is referenced by tags.")
+        for tag in tags:
+            call.cloud.forget(tag)
+    if not call.body.get("validateOnly"):
+        for version in versions:
+            _forget_version(call, version)
+    return operations.begin(call, names[0], call.cloud.takes(2), dict)
+
+
+def locations(call: Call) -> Any:  # Any: JSON
+    """Where repositories can be."""
+    found = [_location(call.project, name) for name in sorted((*ZONES, *_MULTI_REGIONS))]
+    return generic.page(call, "locations", found)
+
+
+def location(call: Call) -> Any:  # Any: JSON
+    """One such place."""
+    name = call.name.rpartition("/")[2]
+    if name not in ZONES and name not in _MULTI_REGIONS:
+        raise not_found(f"Location {name} is not found or access is unauthorized.")
+    return _location(call.project, name)
+
+
+def _location(project: str, name: str) -> dict[str, Any]:  # Any: JSON
+    return {"name": f"projects/{project}/locations/{name}", "locationId": name, "displayName": name}
+
+
+def _forget_version(call: Call, version: Kept) -> None:
+    repository = call.cloud.store.get(call.api, version.name.partition("/packages/")[0])
+    if repository is not None and "size" in version.hidden:
+        repository.body["sizeBytes"] = str(int(repository.body["sizeBytes"]) - int(version.hidden["size"]))
+    call.cloud.forget(version)
+
+
+def _remove_package(call: Call, kept: Kept) -> None:
+    for version in list(call.cloud.store.under(call.api, f"{kept.name}/versions")):
+        _forget_version(call, version)
+
+
+def _prepare_tag(call: Call, body: dict[str, Any], before: Kept | None) -> None:  # Any: JSON
+    body["version"] = call.cloud.by_id(str(body.get("version") or ""))
+    if call.cloud.store.get(call.api, body["version"]) is None:
+        raise not_found("Requested entity was not found.")
+
+
+def _version(call: Call, kept: Kept) -> dict[str, Any]:  # Any: JSON
+    if call.query.get("view") != "FULL":
+        return kept.body
+    tags = [tag.body for tag in tags_of(call.cloud, kept)]
+    return {**kept.body, "relatedTags": tags} if tags else kept.body
+
+
+def _image(cloud: Cloud, repository: Kept, version: Kept) -> dict[str, Any]:  # Any: JSON
+    tags = [tag.id for tag in tags_of(cloud, version)]
+    return {
+        "name": version.body["metadata"]["name"],
+        "uri": f"{repository.body['registryUri']}/{version.hidden['image']}@{version.id}",
+        **({"tags": tags} if tags else {}),
+        "imageSizeBytes": str(version.hidden["size"]),
+        "uploadTime": version.body["createTime"],
+        "mediaType": _MANIFEST,
+        "buildTime": version.body["createTime"],
+        "updateTime": version.body["updateTime"],
+    }
+
+
+def _unacted(call: Call) -> Any:  # Any: JSON
+    raise unimplemented(call.method.id)
+
+
+_TAGS = Kind(prepare=_prepare_tag)
+KINDS: Mapping[str, Kind] = {
+    _REPOSITORY: Kind(prepare=_prepare, seconds=5),
+    f"{_REPOSITORY}.packages": Kind(remove=_remove_package, seconds=2),
+    f"{_REPOSITORY}.packages.tags": _TAGS,
+}
+HANDLERS: Mapping[str, Handler] = {
+    "artifactregistry.projects.locations.get": location,
+    "artifactregistry.projects.locations.list": locations,
+    f"{_REPOSITORY}.attachments.create": _unacted,
+    f"{_REPOSITORY}.dockerImages.get": get_image,
+    f"{_REPOSITORY}.dockerImages.list": list_images,
+    f"{_REPOSITORY}.packages.versions.batchDelete": delete_versions,
+    f"{_REPOSITORY}.packages.versions.delete": delete_versions,
+    f"{_REPOSITORY}.packages.versions.get": get_version,
+    f"{_REPOSITORY}.packages.versions.list": list_versions,
+    f"{_REPOSITORY}.rules.create": _unacted,
+}

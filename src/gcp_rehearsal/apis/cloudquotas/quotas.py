@@ -1,0 +1,255 @@
+"""Cloud Quotas: what a project may have of Cloud Run, and the wish for more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from gcp_rehearsal import generic
+from gcp_rehearsal.apis.run.quota import used
+from gcp_rehearsal.call import Call
+from gcp_rehearsal.errors import exists, invalid, not_found, precondition, unimplemented
+from gcp_rehearsal.facts import limits as quota_limits
+from gcp_rehearsal.facts.limits import SERVICE, Quota
+from gcp_rehearsal.regions import ZONES
+from gcp_rehearsal.resource_hooks import Handler, Kind
+from gcp_rehearsal.state import Kept
+
+if TYPE_CHECKING:
+    from gcp_rehearsal.cloud import Cloud
+
+_PREFERENCES = "cloudquotas.projects.locations.quotaPreferences"
+_INFOS = "cloudquotas.projects.locations.services.quotaInfos"
+_DECIDED_AFTER = 45.0
+"""Seconds from a wish to Google's answer, where no person looks at it."""
+_GRANTED_TIMES = 3
+"""Up to how many times the default is granted without a person: a few field reports, no rule of Google's."""
+_FIXED = ("service", "quotaId", "dimensions")
+_SMALL_STEP = 0.9
+"""To which part of itself a limit may fall without a word."""
+_PAGE_TO_ASK = "https://console.cloud.google.com/iam-admin/quotas"
+
+
+def _list_infos(call: Call) -> Any:  # Any: JSON
+    _check_service(call.name.split("/")[5])
+    found = [_info(call, quota) for quota in quota_limits.QUOTAS]
+    return generic.page(call, "quotaInfos", sorted(found, key=lambda info: str(info["quotaId"])))
+
+
+def _get_info(call: Call) -> Any:  # Any: JSON
+    *_, service, _, name = call.name.split("/")
+    return _info(call, _known(service, name))
+
+
+def _info(call: Call, quota: Quota) -> dict[str, Any]:  # Any: JSON
+    place = call.cloud.by_number(f"projects/{call.project}")
+    body: dict[str, Any] = {  # Any: JSON
+        "name": f"{place}/locations/global/services/{SERVICE}/quotaInfos/{quota.id}",
+        "quotaId": quota.id,
+        "metric": quota.metric,
+        "service": SERVICE,
+        "isPrecise": True,
+        "containerType": "PROJECT",
+        "dimensions": ["region"],
+        "metricDisplayName": quota.title.partition(",")[0],
+        "quotaDisplayName": quota.title,
+        "metricUnit": quota.unit,
+        "quotaIncreaseEligibility": _eligibility(call.cloud, quota, call.project),
+        "dimensionsInfos": _by_region(call.cloud, quota),
+        "serviceRequestQuotaUri": f"{_PAGE_TO_ASK}?project={call.project}",
+    }
+    return body
+
+
+def _eligibility(cloud: Cloud, quota: Quota, project: str) -> dict[str, Any]:  # Any: JSON
+    known = cloud.project(project)
+    if known is not None and not known.billing:
+        return {"ineligibilityReason": "NO_VALID_BILLING_ACCOUNT"}
+    return {"ineligibilityReason": "NOT_ENOUGH_USAGE_HISTORY"} if quota.gpu else {"isEligible": True}
+
+
+def _by_region(cloud: Cloud, quota: Quota) -> list[dict[str, Any]]:  # Any: JSON
+    """The more specific ones first: regions of their own, then all the others together."""
+    own = [
+        region for region in quota.regions or ZONES if quota.regions or f"{quota.id}@{region}" in cloud.quotas
+    ]
+    found: list[dict[str, Any]] = [  # Any: JSON
+        {
+            "dimensions": {"region": region},
+            "details": _value(cloud, quota, region),
+            "applicableLocations": [region],
+        }
+        for region in sorted(own)
+    ]
+    others = sorted(set(ZONES) - set(own))
+    if not quota.regions and others:
+        found.append({"details": _value(cloud, quota, ""), "applicableLocations": others})
+    return found
+
+
+def _value(cloud: Cloud, quota: Quota, region: str) -> dict[str, Any]:  # Any: JSON
+    """A limit of nothing is left out, as Google's JSON leaves out every zero."""
+    limit = quota_limits.limit(cloud, quota.id, region)
+    return {"value": str(limit)} if limit else {}
+
+
+def _prepare(call: Call, body: dict[str, Any], before: Kept | None) -> None:  # Any: JSON
+    if before is not None:
+        for key in _FIXED:
+            if body.get(key) != before.body.get(key):
+                raise invalid(
+                    f"{key} of a quota preference cannot be changed.", (f"quota_preference.{key}", "is fixed")
+                )
+    if not body.get("dimensions"):
+        body.pop("dimensions", None)
+    quota = _known(body.get("service") or "", body.get("quotaId") or "")
+    region = _region(body.get("dimensions") or {}, quota)
+    if before is None:
+        _check_alone(call, body)
+    wanted = (body.get("quotaConfig") or {}).get("preferredValue")
+    if wanted is None or int(wanted) < 0:
+        raise invalid(
+            "quota_config.preferred_value is required.",
+            ("quota_preference.quota_config.preferred_value", "is required"),
+        )
+    _check_change(call, quota, region, int(wanted))
+    kept = before.body["quotaConfig"] if before else {}
+    body["quotaConfig"] = {
+        "preferredValue": wanted,
+        **{key: kept[key] for key in ("grantedValue", "traceId") if key in kept},
+        **{key: value for key, value in body["quotaConfig"].items() if key == "annotations"},
+    }
+    body.pop("contactEmail", None)  # It is written, and never read.
+
+
+def _check_service(service: str) -> None:
+    if not service:
+        raise invalid("service is required.", ("quota_preference.service", "is required"))
+    if service != SERVICE:
+        raise unimplemented(f"quotas of {service}")
+
+
+def _known(service: str, name: str) -> Quota:
+    _check_service(service)
+    found = quota_limits.quota(name)
+    if found is None:
+        raise not_found(f"The quota '{name}' of the service '{service}' was not found.")
+    return found
+
+
+def _region(dimensions: Mapping[str, str], quota: Quota) -> str:
+    """The region of a preference; '' for all those that have none of their own."""
+    if set(dimensions) - {"region"}:
+        raise invalid(
+            f"The quota '{quota.id}' has no other dimension than region.",
+            ("quota_preference.dimensions", "is invalid"),
+        )
+    region = dimensions.get("region", "")
+    if "region" in dimensions and region not in ZONES:
+        raise invalid(f"Region '{region}' is not known.", ("quota_preference.dimensions", "is invalid"))
+    return region
+
+
+def _check_alone(call: Call, body: Mapping[str, Any]) -> None:  # Any: JSON
+    place = f"projects/{call.project}/locations/global/quotaPreferences"
+    for other in call.cloud.store.under(call.api, place):
+        if all(other.body.get(key) == body.get(key) for key in _FIXED):
+            raise exists(f"The quota preference '{other.name}' is for the same quota and dimensions.")
+
+
+def _check_change(call: Call, quota: Quota, region: str, wanted: int) -> None:
+    now = quota_limits.limit(call.cloud, quota.id, region)
+    if wanted > now and not call.body.get("contactEmail"):
+        raise invalid(
+            "contact_email is required to ask for more quota.",
+            ("quota_preference.contact_email", "is required"),
+        )
+    ignored = call.query.get("ignoreSafetyChecks") or []
+    if wanted < now * _SMALL_STEP and "QUOTA_DECREASE_PERCENTAGE_TOO_HIGH" not in ignored:
+        raise precondition(
+            f"The quota '{quota.id}' would fall from {now} to {wanted}, which is by more than 10 percent. Set "
+            "ignore_safety_checks to QUOTA_DECREASE_PERCENTAGE_TOO_HIGH to have it all the same."
+        )
+    usage = max(used(call.cloud, quota.id, call.project, one) for one in ([region] if region else ZONES))
+    if wanted < min(usage, now) and "QUOTA_DECREASE_BELOW_USAGE" not in ignored:
+        raise precondition(
+            f"The quota '{quota.id}' would fall to {wanted}, below its usage, {usage}. Set ignore_safety_checks to "
+            "QUOTA_DECREASE_BELOW_USAGE to have it all the same."
+        )
+
+
+def _made(call: Call, kept: Kept) -> None:
+    cloud, config = call.cloud, kept.body["quotaConfig"]
+    quota = _known(kept.body["service"], kept.body["quotaId"])
+    region = _region(kept.body.get("dimensions") or {}, quota)
+    config.setdefault("grantedValue", str(quota_limits.limit(cloud, quota.id, region)))
+    config["traceId"] = cloud.uuid()
+    config.pop("stateDetail", None)
+    kept.body["reconciling"] = True
+    asked = config["traceId"]
+
+    def decide() -> None:
+        # A newer wish has taken the place of this one otherwise.
+        if kept.body["quotaConfig"]["traceId"] == asked:
+            _decide(cloud, kept, quota, region)
+
+    cloud.clock.after(cloud.takes(_DECIDED_AFTER), decide)
+    cloud.clock.settle()
+
+
+def _decide(cloud: Cloud, kept: Kept, quota: Quota, region: str) -> None:
+    config, now = kept.body["quotaConfig"], quota_limits.limit(cloud, quota.id, region)
+    wanted = int(config["preferredValue"])
+    most = now if quota.gpu else max(now, quota.default * _GRANTED_TIMES)
+    eligible = _eligibility(cloud, quota, kept.project).get("isEligible", False)
+    if wanted <= now or (eligible and wanted <= most):
+        cloud.quotas[f"{quota.id}@{region}" if region else quota.id] = wanted
+        config["grantedValue"] = str(wanted)
+    else:
+        config["grantedValue"] = str(now)
+        config["stateDetail"] = (
+            f"We cannot grant the preferred quota '{wanted}' for limit '{quota.id}' in service '{SERVICE}' at this "
+            f"moment. '{now}' was granted."
+        )
+    del kept.body["reconciling"]
+    kept.body["updateTime"] = cloud.clock.text()
+
+
+def _of_a_project(call: Call) -> Any:  # Any: JSON
+    raise unimplemented(f"{call.method.id}: quotas of anything but projects")
+
+
+def _global(handler: Handler) -> Handler:
+    """Cloud Quotas knows one location."""
+
+    def act(call: Call) -> Any:  # Any: JSON
+        location = call.name.split("/")[3]
+        if location != "global":
+            raise invalid(f"The location must be 'global', not '{location}'.", ("parent", "is invalid"))
+        return handler(call)
+
+    return act
+
+
+_ELSEWHERE = {
+    f"cloudquotas.{holder}.locations.{method}": _of_a_project
+    for holder in ("folders", "organizations")
+    for method in (
+        "quotaPreferences.create",
+        "quotaPreferences.get",
+        "quotaPreferences.list",
+        "quotaPreferences.patch",
+        "services.quotaInfos.get",
+        "services.quotaInfos.list",
+    )
+}
+KINDS: Mapping[str, Kind] = {_PREFERENCES: Kind(prepare=_prepare, made=_made)}
+HANDLERS: Mapping[str, Handler] = {
+    **_ELSEWHERE,
+    f"{_INFOS}.get": _global(_get_info),
+    f"{_INFOS}.list": _global(_list_infos),
+    f"{_PREFERENCES}.create": _global(generic.create),
+    f"{_PREFERENCES}.get": _global(generic.get),
+    f"{_PREFERENCES}.list": _global(generic.list_),
+    f"{_PREFERENCES}.patch": _global(generic.patch),
+}

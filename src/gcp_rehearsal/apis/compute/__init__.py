@@ -1,0 +1,1 @@
+"""Compute Engine: networks, and what load balancers are made of."""

@@ -1,0 +1,275 @@
+"""Networks, subnetworks, routes and firewall rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import IPv4Network
+from typing import Any
+
+from gcp_rehearsal import generic, operations
+from gcp_rehearsal.apis.compute.references import (  # fmt: skip
+    BASE,
+    at,
+    changed,
+    check_name,
+    fingerprint,
+    in_use,
+    not_ready,
+    place_of,
+    refuse_if_used,
+    resolve,
+    users,
+)
+from gcp_rehearsal.call import Call
+from gcp_rehearsal.errors import ApiError, invalid
+from gcp_rehearsal.regions import ZONES
+from gcp_rehearsal.resource_hooks import Handler, Kind
+from gcp_rehearsal.state import Kept
+
+_MOST_NETWORKS = 15
+_AUTO = IPv4Network("10.128.0.0/9")
+_LONGEST_PREFIX = 29
+_PATCHABLE = frozenset(
+    ("description", "enableFlowLogs", "fingerprint", "logConfig", "privateIpv6GoogleAccess", "purpose", "role",
+     "secondaryIpRanges", "stackType", "ipv6AccessType")
+)  # fmt: skip
+
+
+def _prepare_network(call: Call, body: dict[str, Any], before: Kept | None) -> None:  # Any: JSON
+    if before is not None:
+        return
+    check_name(body)
+    if not isinstance(body.get("autoCreateSubnetworks"), bool):
+        raise invalid(
+            "Invalid value for field 'resource.autoCreateSubnetworks': ''. Legacy networks cannot be created."
+        )
+    have = [
+        kept for kept in call.cloud.store.of("compute", "compute.networks") if kept.project == call.project
+    ]
+    limit = call.cloud.quotas.get("NETWORKS", _MOST_NETWORKS)
+    if len(have) >= limit:
+        raise ApiError(403, f"Quota 'NETWORKS' exceeded.  Limit: {limit}.0 globally.", reason="quotaExceeded")
+    body["routingConfig"] = {"routingMode": "REGIONAL", "bgpBestPathSelectionMode": "LEGACY",
+                             **(body.get("routingConfig") or {})}  # fmt: skip
+    body.setdefault("mtu", 1460)
+    body.setdefault("networkFirewallPolicyEnforcementOrder", "AFTER_CLASSIC_FIREWALL")
+
+
+def _made_network(call: Call, kept: Kept) -> None:
+    if "ready" in kept.hidden:
+        return
+    kept.hidden["ready"] = False
+    kept.body["selfLinkWithId"] = f"{BASE}/projects/{call.project}/global/networks/{kept.body['id']}"
+    gateway = f"{BASE}/projects/{call.project}/global/gateways/default-internet-gateway"
+    _route(
+        call, kept, "0.0.0.0/0", {"nextHopGateway": gateway, "description": "Default route to the Internet."}
+    )
+    if kept.body["autoCreateSubnetworks"]:
+        for region, cidr in zip(ZONES, _AUTO.subnets(new_prefix=20), strict=False):
+            _auto_subnetwork(call, kept, region, str(cidr))
+
+
+def _ready(call: Call, kept: Kept) -> None:
+    kept.hidden["ready"] = True
+
+
+def delete_network(call: Call) -> dict[str, Any]:  # Any: JSON
+    """Unmake a network. Whether something still uses it is found out by the operation, which then fails."""
+    kept = generic.existing(call)
+    if not kept.hidden.get("ready", True):
+        raise not_ready(kept)
+
+    def finish() -> dict[str, Any] | ApiError:  # Any: JSON
+        user = next((user for user in users(call.cloud, kept) if not user.hidden.get("with_network")), None)
+        if user is not None:
+            return in_use(kept, user, "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE")
+        for own in list(users(call.cloud, kept)):
+            call.cloud.forget(own)
+        if call.cloud.store.get("compute", kept.name) is kept:
+            call.cloud.forget(kept)
+        return {}
+
+    return operations.begin(call, kept.name, call.cloud.takes(10), finish)
+
+
+def to_custom_mode(call: Call) -> dict[str, Any]:  # Any: JSON
+    """From now on an auto mode network's subnetworks are its owner's."""
+    kept = generic.existing(call)
+    for user in users(call.cloud, kept):
+        if user.collection == "compute.subnetworks":
+            user.hidden.pop("with_network", None)
+    return changed(call, kept, {"autoCreateSubnetworks": False})
+
+
+def _prepare_subnetwork(call: Call, body: dict[str, Any], before: Kept | None) -> None:  # Any: JSON
+    if before is not None:
+        _check_patch(call, body, before)
+        return
+    check_name(body)
+    if call.params["region"] not in ZONES:
+        raise invalid(f"Invalid value for field 'region': '{call.params['region']}'. Unknown region.")
+    if not body.get("network"):
+        raise invalid("Invalid value for field 'resource.network': ''. The URL is malformed.")
+    resolve(call, body, ("network",))
+    network = at(call.cloud, body["network"])
+    cidr = _range(call, body, str(body.get("ipCidrRange") or ""), None)
+    if network is not None and network.body["autoCreateSubnetworks"] and cidr.overlaps(_AUTO):
+        raise invalid(
+            f"Invalid value for field 'resource.ipCidrRange': '{cidr}'. Extended subnetworks in auto subnet mode "
+            "networks cannot overlap with 10.128.0.0/9."
+        )
+    place_of(call, body)
+    body.setdefault("privateIpGoogleAccess", False)
+    body.setdefault("purpose", "PRIVATE")
+    body.setdefault("stackType", "IPV4_ONLY")
+    body.setdefault("privateIpv6GoogleAccess", "DISABLE_GOOGLE_ACCESS")
+    body.setdefault("allowSubnetCidrRoutesOverlap", False)
+    if body["purpose"] == "PRIVATE":
+        body["gatewayAddress"] = str(cidr[1])
+
+
+def _made_subnetwork(call: Call, kept: Kept) -> None:
+    network = at(call.cloud, kept.body["network"])
+    if network is None:
+        return
+    listed = network.body.setdefault("subnetworks", [])
+    if kept.body["selfLink"] not in listed:
+        listed.append(kept.body["selfLink"])
+        route = {"nextHopNetwork": kept.body["network"],
+                 "description": f"Default local route to the subnetwork {kept.body['ipCidrRange']}."}  # fmt: skip
+        made = _route(call, network, kept.body["ipCidrRange"], route)
+        kept.hidden["route"] = made.name
+    kept.hidden.setdefault("ready", False)
+
+
+def _remove_subnetwork(call: Call, kept: Kept) -> None:
+    if kept.hidden.get("ready") is False:
+        raise not_ready(kept)
+    refuse_if_used(call, kept)
+    network = at(call.cloud, kept.body["network"])
+    if network is not None and network.body["autoCreateSubnetworks"] and kept.hidden.get("with_network"):
+        raise invalid(
+            f"Invalid resource usage: 'Cannot delete auto subnetwork from an auto subnet mode network: {kept.name}'."
+        )
+    if network is not None:
+        links = [link for link in network.body.get("subnetworks", ()) if link != kept.body["selfLink"]]
+        network.body["subnetworks"] = links
+        if not links:
+            del network.body["subnetworks"]
+    route = call.cloud.store.get("compute", kept.hidden.get("route", ""))
+    if route is not None:
+        call.cloud.forget(route)
+
+
+def set_private_access(call: Call) -> dict[str, Any]:  # Any: JSON
+    """Whether what has no address of its own in a subnetwork reaches Google's APIs."""
+    kept = generic.existing(call)
+    return changed(call, kept, {"privateIpGoogleAccess": bool(call.body.get("privateIpGoogleAccess"))})
+
+
+def expand(call: Call) -> dict[str, Any]:  # Any: JSON
+    """A wider range for a subnetwork."""
+    kept = generic.existing(call)
+    new = str(call.body.get("ipCidrRange") or "")
+    cidr = _range(call, kept.body, new, kept)
+    old = IPv4Network(kept.body["ipCidrRange"])
+    if not old.subnet_of(cidr) or old == cidr:
+        raise invalid(
+            f"Invalid value for field 'ipCidrRange': '{new}'. New range must be a superset of the current range {old}."
+        )
+    return changed(call, kept, {"ipCidrRange": new})
+
+
+def _check_patch(call: Call, body: dict[str, Any], before: Kept) -> None:  # Any: JSON
+    if not call.body.get("fingerprint"):
+        raise ApiError(400, "Required field 'resource.fingerprint' not specified", reason="required")
+    resolve(call, body, ("network",))
+    for key, value in body.items():
+        if key not in _PATCHABLE and value != before.body.get(key):
+            raise invalid(
+                f"Invalid value for field 'resource.{key}': '{value}'. It cannot be changed by a patch."
+            )
+
+
+def _range(call: Call, body: Mapping[str, Any], text: str, own: Kept | None) -> IPv4Network:  # Any: JSON
+    wrong = f"Invalid value for field 'resource.ipCidrRange': '{text}'. "
+    try:
+        cidr = IPv4Network(text)
+    except ValueError as error:
+        raise invalid(f"{wrong}Must be a valid IPV4 CIDR block address range.") from error
+    if "/" not in text or cidr.prefixlen > _LONGEST_PREFIX or cidr.is_loopback or cidr.is_multicast:
+        raise invalid(f"{wrong}Must be a valid IPV4 CIDR block address range.")
+    for other in call.cloud.store.of("compute", "compute.subnetworks"):
+        if other is own or other.body.get("network") != body["network"]:
+            continue
+        if cidr.overlaps(IPv4Network(other.body["ipCidrRange"])):
+            region = other.body["region"].rpartition("/")[2]
+            raise invalid(
+                f"{wrong}Invalid IPCidrRange: {text} conflicts with existing subnetwork '{other.id}' in region "
+                f"'{region}'."
+            )
+    return cidr
+
+
+def _auto_subnetwork(call: Call, network: Kept, region: str, cidr: str) -> None:
+    name = f"projects/{call.project}/regions/{region}/subnetworks/{network.id}"
+    if call.cloud.store.get("compute", name) is not None:
+        return
+    kept = call.cloud.keep(call, name, "compute.subnetworks", {
+        "kind": "compute#subnetwork", "id": call.cloud.number(), "creationTimestamp": call.cloud.clock.text(),
+        "name": network.id, "network": network.body["selfLink"], "ipCidrRange": cidr,
+        "gatewayAddress": str(IPv4Network(cidr)[1]),
+        "region": f"{BASE}/projects/{call.project}/regions/{region}", "selfLink": f"{BASE}/{name}",
+        "privateIpGoogleAccess": False, "purpose": "PRIVATE", "stackType": "IPV4_ONLY",
+        "privateIpv6GoogleAccess": "DISABLE_GOOGLE_ACCESS", "fingerprint": fingerprint(1),
+    })  # fmt: skip
+    kept.hidden.update(with_network=True, ready=True)
+    _made_subnetwork(call, kept)
+
+
+def _route(call: Call, network: Kept, destination: str, more: Mapping[str, Any]) -> Kept:  # Any: JSON
+    name = f"default-route-{call.cloud.uuid().replace('-', '')[:16]}"
+    path = f"projects/{call.project}/global/routes/{name}"
+    kept = call.cloud.keep(call, path, "compute.routes", {
+        "kind": "compute#route", "id": call.cloud.number(), "creationTimestamp": call.cloud.clock.text(),
+        "name": name, "network": network.body["selfLink"], "destRange": destination, "priority": 1000,
+        "selfLink": f"{BASE}/{path}", **more,
+    })  # fmt: skip
+    kept.body.setdefault("routeStatus", "ACTIVE")
+    kept.hidden["with_network"] = True
+    return kept
+
+
+def _prepare_rule(call: Call, body: dict[str, Any], before: Kept | None) -> None:  # Any: JSON
+    if before is None:
+        check_name(body)
+    body.setdefault("network", "global/networks/default")
+    resolve(call, body, ("network",))
+    body.setdefault("priority", 1000)
+    if call.method.collection != "compute.firewalls":
+        return
+    body.setdefault("direction", "INGRESS")
+    body.setdefault("disabled", False)
+    body.setdefault("logConfig", {"enable": False})
+    if body["direction"] == "INGRESS" and not {"sourceTags", "sourceServiceAccounts"} & set(body):
+        body.setdefault("sourceRanges", ["0.0.0.0/0"])
+    if bool(body.get("allowed")) == bool(body.get("denied")):
+        raise invalid(
+            "Invalid value for field 'resource.allowed': ''. Exactly one of allowed and denied must be set."
+        )
+
+
+_RULE = Kind(prepare=_prepare_rule, seconds=5)
+KINDS: Mapping[str, Kind] = {
+    "compute.networks": Kind(prepare=_prepare_network, made=_made_network, done=_ready, seconds=12),
+    "compute.subnetworks": Kind(prepare=_prepare_subnetwork, made=_made_subnetwork, done=_ready,
+                                remove=_remove_subnetwork, seconds=10),
+    "compute.firewalls": _RULE,
+    "compute.routes": _RULE,
+}  # fmt: skip
+HANDLERS: Mapping[str, Handler] = {
+    "compute.networks.delete": delete_network,
+    "compute.networks.switchToCustomMode": to_custom_mode,
+    "compute.subnetworks.expandIpCidrRange": expand,
+    "compute.subnetworks.setPrivateIpGoogleAccess": set_private_access,
+}

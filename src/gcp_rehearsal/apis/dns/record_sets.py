@@ -1,0 +1,245 @@
+"""Cloud DNS: record sets, and changes of several of them at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gcp_rehearsal import generic
+from gcp_rehearsal.call import Call
+from gcp_rehearsal.errors import ApiError, exists, invalid, not_found, unimplemented
+from gcp_rehearsal.state import Kept
+
+DOMAIN = re.compile(r"(?:\*\.)?(?:[A-Za-z0-9_](?:[-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?\.)+|\.")
+_TYPES = frozenset(
+    ("A", "AAAA", "CAA", "CNAME", "DNSKEY", "DS", "HTTPS", "IPSECKEY", "MX", "NAPTR", "NS", "PTR", "SOA", "SPF",
+     "SRV", "SSHFP", "SVCB", "TLSA", "TXT", "ALIAS")
+)  # fmt: skip
+_OWN = frozenset(("NS", "SOA"))
+_SPREADS = 20.0
+
+Records = dict[str, Any]  # Any: JSON
+
+
+def create_records(call: Call) -> Any:  # Any: JSON
+    """Make a record set."""
+    zone = zone_of(call)
+    record = _checked(zone, call.body, "entity.rrset")
+    if _find(call, zone, record["name"], record["type"]) is not None:
+        raise exists(
+            f"The resource 'entity.rrset' named '{record['name']} ({record['type']})' already exists"
+        )
+    _check_alias(call, zone, record, "entity.rrset", [])
+    return put(call, zone, record).body
+
+
+def get_records(call: Call) -> Any:  # Any: JSON
+    """One record set."""
+    return _named(call)[1].body
+
+
+def list_records(call: Call) -> Any:  # Any: JSON
+    """A zone's record sets, by name and type."""
+    zone, query = zone_of(call), call.query
+    if query.get("type") and not query.get("name"):
+        raise invalid("Invalid value for 'parameters.type': a name is needed, too.")
+    found = [record.body for record in _records(call, zone)
+             if query.get("name") in {None, record.body["name"]} and query.get("type") in {None, record.body["type"]}]  # fmt: skip
+    found.sort(key=lambda body: (body["name"].split(".")[::-1], body["type"]))
+    return {"kind": "dns#resourceRecordSetsListResponse"} | generic.page(call, "rrsets", found)
+
+
+def patch_records(call: Call) -> Any:  # Any: JSON
+    """Change a record set."""
+    zone, kept = _named(call)
+    sent = {key: value for key, value in call.body.items() if value is not None}
+    new = _checked(zone, {**kept.body, **sent}, "entity.rrset")
+    if (new["name"], new["type"]) != (kept.body["name"], kept.body["type"]):
+        raise invalid("Invalid value for 'entity.rrset.name': it names another record set than the path.")
+    return put(call, zone, new).body
+
+
+def delete_records(call: Call) -> Any:  # Any: JSON
+    """Unmake a record set."""
+    zone, kept = _named(call)
+    _check_own(zone, kept.body)
+    call.cloud.forget(kept)
+    return {}
+
+
+def create_change(call: Call) -> Any:  # Any: JSON
+    """Delete and add record sets, all or none; it spreads to the servers after a while."""
+    zone = zone_of(call)
+    additions, deletions = call.body.get("additions") or [], call.body.get("deletions") or []
+    if not additions and not deletions:
+        raise ApiError(400, "The 'entity.change' parameter is required but was missing.", reason="required")
+    gone = []
+    for record in deletions:
+        key = f"entity.change.deletions[{record.get('name')}][{record.get('type')}]"
+        kept = _find(call, zone, str(record.get("name")), str(record.get("type")))
+        if kept is None:
+            raise not_found(
+                f"The '{key}' resource named '{record.get('name')} ({record.get('type')})' does not exist."
+            )
+        if _essence(kept.body) != _essence(record):
+            raise ApiError(412, f"Precondition not met for '{key}'", reason="conditionNotMet")
+        gone.append(kept)
+    new: list[Records] = []
+    for number, record in enumerate(additions):
+        checked = _checked(zone, record, f"entity.change.additions[{number}]")
+        title = f"{checked['name']} ({checked['type']})"
+        here = _find(call, zone, checked["name"], checked["type"])
+        if (here is not None and here not in gone) or any(_key(one) == _key(checked) for one in new):
+            key = f"entity.change.additions[{checked['name']}][{checked['type']}]"
+            raise exists(f"The resource '{key}' named '{title}' already exists")
+        _check_alias(call, zone, checked, f"entity.change.additions[{number}]", gone)
+        new.append(checked)
+    for kept in gone:
+        if _key(kept.body) not in [_key(one) for one in new]:
+            _check_own(zone, kept.body)
+    return _apply(call, zone, gone, new)
+
+
+def _apply(call: Call, zone: Kept, gone: list[Kept], new: list[Records]) -> Records:
+    deletions = [kept.body for kept in gone]
+    for kept in gone:
+        call.cloud.forget(kept)
+    additions = [put(call, zone, record).body for record in new]
+    number = zone.hidden.get("changes", 0) + 1
+    zone.hidden["changes"] = number
+    body = {"kind": "dns#change", "id": str(number), "startTime": call.cloud.clock.text()[:-4] + "Z",
+            "status": "pending", **({"additions": additions} if additions else {}),
+            **({"deletions": deletions} if deletions else {})}  # fmt: skip
+    kept = call.cloud.keep(call, f"{zone.name}/changes/{number}", "dns.changes", body)
+
+    def spread() -> None:
+        kept.body["status"] = "done"
+
+    call.cloud.clock.after(call.cloud.takes(_SPREADS), spread)
+    return body
+
+
+def get_change(call: Call) -> Any:  # Any: JSON
+    """One change."""
+    zone = zone_of(call)
+    kept = call.cloud.store.get("dns", f"{zone.name}/changes/{call.params['changeId']}")
+    if kept is None:
+        raise not_found(
+            f"The 'parameters.changeId' resource named '{call.params['changeId']}' does not exist."
+        )
+    return kept.body
+
+
+def list_changes(call: Call) -> Any:  # Any: JSON
+    """A zone's changes, the newest first."""
+    zone = zone_of(call)
+    found = [kept.body for kept in call.cloud.store.under("dns", f"{zone.name}/changes")]
+    found.sort(key=lambda body: int(body["id"]), reverse=call.query.get("sortOrder") != "ascending")
+    return {"kind": "dns#changesListResponse"} | generic.page(call, "changes", found)
+
+
+def zone_of(call: Call) -> Kept:
+    """The zone that a call's path names, by name or number. Raises `ApiError` 404."""
+    given = call.params["managedZone"]
+    for kept in call.cloud.store.under("dns", f"projects/{call.project}/managedZones"):
+        if given in {kept.id, kept.body["id"]}:
+            return kept
+    raise not_found(f"The 'parameters.managedZone' resource named '{given}' does not exist.")
+
+
+def _checked(zone: Kept, record: Mapping[str, Any], field: str) -> Records:
+    name, kind = str(record.get("name") or ""), str(record.get("type") or "")
+    domain = zone.body["dnsName"]
+    if not DOMAIN.fullmatch(name) or (name != domain and not name.endswith(f".{domain.lstrip('.')}")):
+        raise invalid(f"Invalid value for '{field}.name': '{name}'")
+    if kind not in _TYPES:
+        raise invalid(f"Invalid value for '{field}.type': '{kind}'")
+    if record.get("routingPolicy"):
+        raise unimplemented("routing policies of record sets")
+    data = record.get("rrdatas") or []
+    if not data or (kind in {"CNAME", "SOA"} and len(data) > 1):
+        raise invalid(f"Invalid value for '{field}.rrdata': '{', '.join(data)}'")
+    for number, one in enumerate(data):
+        if not _fits(kind, one):
+            raise invalid(f"Invalid value for '{field}.rrdata[{number}]': '{one}'")
+    ttl = int(record.get("ttl") or 0)
+    if ttl < 0:
+        raise invalid(f"Invalid value for '{field}.ttl': '{ttl}'")
+    return {"name": name, "type": kind, "ttl": ttl, "rrdatas": list(data)}
+
+
+def _fits(kind: str, data: str) -> bool:
+    if kind == "A":
+        parts = data.split(".")
+        return len(parts) == 4 and all(part.isdigit() and int(part) < 256 for part in parts)
+    if kind == "AAAA":
+        return ":" in data
+    if kind in {"CNAME", "NS", "PTR"}:
+        return bool(DOMAIN.fullmatch(data))
+    return bool(data)
+
+
+def put(call: Call, zone: Kept, record: Records) -> Kept:
+    """Let a record set be so."""
+    path = f"{zone.name}/rrsets/{record['name']}/{record['type']}"
+    body = {"kind": "dns#resourceRecordSet", **record, "signatureRrdatas": []}
+    return call.cloud.keep(call, path, "dns.resourceRecordSets", body)
+
+
+def holds_more(call: Call, zone: Kept) -> bool:
+    """Whether a zone has records beside those that every zone has."""
+    return any(
+        record.body["type"] not in _OWN or record.body["name"] != zone.body["dnsName"]
+        for record in _records(call, zone)
+    )
+
+
+def _records(call: Call, zone: Kept) -> Iterator[Kept]:
+    return call.cloud.store.under("dns", f"{zone.name}/rrsets/-")
+
+
+def _find(call: Call, zone: Kept, name: str, kind: str) -> Kept | None:
+    return call.cloud.store.get("dns", f"{zone.name}/rrsets/{name}/{kind}")
+
+
+def _named(call: Call) -> tuple[Kept, Kept]:
+    zone, name, kind = zone_of(call), call.params["name"], call.params["type"]
+    kept = _find(call, zone, name, kind)
+    if kept is None:
+        raise not_found(f"The 'parameters.name' resource named '{name} ({kind})' does not exist.")
+    return zone, kept
+
+
+def _key(record: Records) -> tuple[str, str]:
+    return str(record["name"]), str(record["type"])
+
+
+def _essence(record: Mapping[str, Any]) -> tuple[int, list[str]]:  # Any: JSON
+    return int(record.get("ttl") or 0), sorted(record.get("rrdatas") or [])
+
+
+def _check_own(zone: Kept, record: Records) -> None:
+    if record["name"] == zone.body["dnsName"] and record["type"] in _OWN:
+        raise ApiError(
+            400,
+            f"The resource record set 'entity.change.deletions[0]' is invalid because a zone must contain exactly "
+            f"one resource record set of type '{record['type']}' at the apex.",
+            reason="invalidZoneApex",
+        )
+
+
+def _check_alias(call: Call, zone: Kept, record: Records, field: str, gone: list[Kept]) -> None:
+    """A CNAME is alone at its name, and never at the zone's own."""
+    here = [kept for kept in _records(call, zone) if kept.body["name"] == record["name"] and kept not in gone]
+    if record["type"] == "CNAME" and record["name"] == zone.body["dnsName"]:
+        text = "because the DNS name is the zone's apex, which may not be a CNAME"
+    elif any(
+        "CNAME" in {kept.body["type"], record["type"]} for kept in here if kept.body["type"] != record["type"]
+    ):
+        text = f"because the DNS name '{record['name']}' may have either one CNAME resource record set or resource record sets of other types, but not both"
+    else:
+        return
+    raise ApiError(
+        400, f"The resource record set '{field}' is invalid {text}.", reason="cnameResourceRecordSetConflict"
+    )

@@ -1,0 +1,113 @@
+"""Roles: the predefined ones, and those that a project makes itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from gcp_rehearsal import generic
+from gcp_rehearsal.call import Call
+from gcp_rehearsal.errors import ApiError, exists, invalid, not_found, unimplemented
+from gcp_rehearsal.iam.permissions import is_known, permissions_of, roles
+from gcp_rehearsal.resource_hooks import Handler, Kind
+from gcp_rehearsal.state import Kept
+
+COLLECTION = "iam.projects.roles"
+_ID = re.compile(r"[a-zA-Z0-9_.]{3,64}")
+_WRITTEN = ("title", "description", "includedPermissions", "stage")
+
+Json = Any  # Any: JSON
+
+
+def _create(call: Call) -> Json:
+    key = str(call.body.get("roleId") or "")
+    if not _ID.fullmatch(key):
+        raise invalid(
+            f"The role name must be in the form projects/{{PROJECT_ID}}/roles/{{ROLE_NAME}}, and is {key!r}."
+        )
+    name = f"projects/{call.project}/roles/{key}"
+    if call.cloud.store.get("iam", name) is not None:
+        raise exists(f"A role named {key} in {call.project} already exists.")
+    body = {"name": name, **_given(call.body.get("role", {})), "etag": "BwAA0001"}
+    return call.cloud.keep(call, name, COLLECTION, body).body
+
+
+def _given(role: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+    wrong = [one for one in role.get("includedPermissions", ()) if not is_known(one)]
+    if wrong:
+        raise unimplemented(f"permission {wrong[0]}, which none of the roles that it knows has")
+    return {key: role[key] for key in _WRITTEN if key in role}
+
+
+def _get(call: Call) -> Json:
+    return _own(call).body
+
+
+def _list(call: Call) -> Json:
+    return generic.page(
+        call,
+        "roles",
+        [kept.body for kept in call.cloud.store.of("iam", COLLECTION) if kept.project == call.project],
+    )
+
+
+def _patch(call: Call) -> Json:
+    kept = _own(call)
+    given = _given(call.body)
+    fields = call.mask or list(given)
+    kept.version += 1
+    kept.body |= {key: given[key] for key in fields if key in given} | {"etag": f"BwAA{kept.version + 1:04d}"}
+    return kept.body
+
+
+def _delete(call: Call) -> Json:
+    kept = _own(call)
+    call.cloud.forget(kept)
+    return {**kept.body, "deleted": True}
+
+
+def _own(call: Call) -> Kept:
+    kept = call.cloud.store.get("iam", call.name)
+    if kept is None:
+        raise not_found(f"The role named {call.name} was not found.")
+    return kept
+
+
+def _role(call: Call) -> Json:
+    if permissions_of(call.name) is None:
+        raise not_found(f"The role named {call.name} was not found.")
+    return _as_role(call.name, full=True)
+
+
+def _roles(call: Call) -> Json:
+    full = call.query.get("view") == "FULL"
+    return generic.page(call, "roles", [_as_role(name, full=full) for name in roles()])
+
+
+def _as_role(name: str, *, full: bool) -> dict[str, Any]:  # Any: JSON
+    role = {"name": name, "title": name.removeprefix("roles/"), "stage": "GA", "etag": "AA=="}
+    return {**role, "includedPermissions": sorted(permissions_of(name) or ())} if full else role
+
+
+def _not_rehearsed(call: Call) -> Json:
+    raise ApiError(
+        501, "the rehearsal knows predefined roles and those of projects: docs/rehearsal.md has the table"
+    )
+
+
+KINDS: Mapping[str, Kind] = {}
+HANDLERS: Mapping[str, Handler] = {
+    f"{COLLECTION}.create": _create,
+    f"{COLLECTION}.get": _get,
+    f"{COLLECTION}.list": _list,
+    f"{COLLECTION}.patch": _patch,
+    f"{COLLECTION}.delete": _delete,
+    f"{COLLECTION}.undelete": _not_rehearsed,
+    "iam.roles.get": _role,
+    "iam.roles.list": _roles,
+    **{
+        f"iam.organizations.roles.{verb}": _not_rehearsed
+        for verb in ("create", "get", "list", "patch", "delete", "undelete")
+    },
+}

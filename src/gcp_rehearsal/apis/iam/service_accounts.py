@@ -1,0 +1,177 @@
+"""Service accounts: made, not seen at once, known by e-mail and number, and for whom others may act."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from gcp_rehearsal import generic
+from gcp_rehearsal.call import Call
+from gcp_rehearsal.errors import aborted, exists, invalid, not_found, unimplemented
+from gcp_rehearsal.resource_hooks import Handler, Kind
+from gcp_rehearsal.state import Kept
+
+if TYPE_CHECKING:
+    from gcp_rehearsal.cloud import Cloud
+
+COLLECTION = "iam.projects.serviceAccounts"
+_ID = re.compile(r"[a-z]([-a-z0-9]{4,28}[a-z0-9])")
+_WRITTEN = ("displayName", "description")
+
+
+def may_act_as(call: Call, email: str) -> bool:
+    """Whether the caller may let something run as this account, and the account is there."""
+    project = project_of(call.cloud, email) or call.project
+    name, permission = f"projects/{project}/serviceAccounts/{email}", "iam.serviceAccounts.actAs"
+    held = call.cloud.access.held(call.caller, [permission], "iam", name, project)
+    return permission in held and call.cloud.account_is_seen(email)
+
+
+def project_of(cloud: Cloud, email: str) -> str:
+    """The project that a service account is of, where it is one of this cloud's; else ''."""
+    place = email.partition("@")[2].removesuffix(".iam.gserviceaccount.com")
+    return place if cloud.project(place) else ""
+
+
+def found(call: Call, name: str = "") -> Kept:
+    """The account that a call names by its e-mail or number. Raises `ApiError` 404 in Google's words."""
+    kept = by_name(call.cloud, name or call.name)
+    if kept is None or not call.cloud.account_is_seen(kept.id):
+        raise not_found("Unknown service account")
+    return kept
+
+
+def by_name(cloud: Cloud, name: str) -> Kept | None:
+    """The account of that name, whose project may be `-` and whose last part may be its number; None where none is."""
+    last = name.rpartition("/")[2]
+    return next(
+        (kept for kept in cloud.store.of("iam", COLLECTION) if last in {kept.id, kept.body["uniqueId"]}), None
+    )
+
+
+def _create(call: Call) -> Any:  # Any: JSON
+    account = str(call.body.get("accountId") or "")
+    if not _ID.fullmatch(account):
+        raise invalid(
+            "Invalid service account id: it must be 6 to 30 lower-case letters, digits and dashes.",
+            ("account_id", "6 to 30 lower-case letters, digits and dashes, beginning with a letter"),
+        )
+    email = f"{account}@{call.project}.iam.gserviceaccount.com"
+    name = f"projects/{call.project}/serviceAccounts/{email}"
+    if call.cloud.store.get("iam", name) is not None:
+        raise exists(f"Service account {account} already exists within project projects/{call.project}.")
+    number = call.cloud.number()
+    given = call.body.get("serviceAccount", {})
+    body = {
+        "name": name,
+        "projectId": call.project,
+        "uniqueId": number,
+        "email": email,
+        **{key: given[key] for key in _WRITTEN if given.get(key)},
+        "etag": _etag(0),
+        "oauth2ClientId": number,
+    }
+    return call.cloud.keep(call, name, COLLECTION, body).body
+
+
+def _get(call: Call) -> Any:  # Any: JSON
+    return found(call).body
+
+
+def _list(call: Call) -> Any:  # Any: JSON
+    parent = call.name.removesuffix("/serviceAccounts")
+    seen = [
+        kept.body
+        for kept in call.cloud.store.of("iam", COLLECTION)
+        if kept.name.startswith(f"{parent}/") and call.cloud.account_is_seen(kept.id)
+    ]
+    return generic.page(call, "accounts", seen)
+
+
+def _patch(call: Call) -> Any:  # Any: JSON
+    given, mask = call.body.get("serviceAccount", {}), str(call.body.get("updateMask") or "")
+    fields = [_camel(field) for field in mask.split(",") if field]
+    wrong = [field for field in fields if field not in _WRITTEN]
+    if wrong or not fields:
+        raise invalid(
+            f"Update mask {mask!r} is not supported.", ("update_mask", f"only {', '.join(_WRITTEN)}")
+        )
+    return _changed(call, {field: given.get(field, "") for field in fields}, given)
+
+
+def _update(call: Call) -> Any:  # Any: JSON
+    return _changed(call, {key: call.body[key] for key in _WRITTEN if key in call.body}, call.body)
+
+
+def _changed(call: Call, fields: Mapping[str, Any], given: Mapping[str, Any]) -> Any:  # Any: JSON
+    kept = found(call)
+    if given.get("etag") and given["etag"] != kept.body["etag"]:
+        raise aborted("There were concurrent policy changes. Please retry the whole read-modify-write.")
+    kept.version += 1
+    kept.body |= {**fields, "etag": _etag(kept.version)}
+    return kept.body
+
+
+def _delete(call: Call) -> Any:  # Any: JSON
+    call.cloud.forget(found(call))
+    return {}
+
+
+def _enable(call: Call) -> Any:  # Any: JSON
+    found(call).body.pop("disabled", None)
+    return {}
+
+
+def _disable(call: Call) -> Any:  # Any: JSON
+    found(call).body["disabled"] = True
+    return {}
+
+
+def _keys(call: Call) -> Any:  # Any: JSON
+    found(call, call.name.removesuffix("/keys"))
+    return {}
+
+
+def _make_key(call: Call) -> Any:  # Any: JSON
+    """Keys that can be carried off are what nobody should make."""
+    raise unimplemented("keys of service accounts, which homeport never makes")
+
+
+def _policy(call: Call) -> Any:  # Any: JSON
+    return call.cloud.access.policy("iam", found(call).name)
+
+
+def _set_policy(call: Call) -> Any:  # Any: JSON
+    return call.cloud.access.set_policy("iam", found(call).name, call.body.get("policy", {}))
+
+
+def _etag(version: int) -> str:
+    return base64.b64encode(f"MDEw{version:04d}".encode()).decode()
+
+
+def _camel(field: str) -> str:
+    head, *rest = field.split("_")
+    return head + "".join(part.title() for part in rest)
+
+
+KINDS: Mapping[str, Kind] = {
+    "iam.projects.locations.workloadIdentityPools": Kind(seconds=2.0),
+    "iam.projects.locations.workloadIdentityPools.providers": Kind(seconds=2.0),
+}
+HANDLERS: Mapping[str, Handler] = {
+    f"{COLLECTION}.create": _create,
+    f"{COLLECTION}.get": _get,
+    f"{COLLECTION}.list": _list,
+    f"{COLLECTION}.patch": _patch,
+    f"{COLLECTION}.update": _update,
+    f"{COLLECTION}.delete": _delete,
+    f"{COLLECTION}.enable": _enable,
+    f"{COLLECTION}.disable": _disable,
+    f"{COLLECTION}.getIamPolicy": _policy,
+    f"{COLLECTION}.setIamPolicy": _set_policy,
+    f"{COLLECTION}.keys.list": _keys,
+    f"{COLLECTION}.keys.create": _make_key,
+    f"{COLLECTION}.keys.upload": _make_key,
+}

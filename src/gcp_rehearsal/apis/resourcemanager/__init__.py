@@ -1,0 +1,1 @@
+"""Resource Manager: projects and their policies."""

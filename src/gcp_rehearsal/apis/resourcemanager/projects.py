@@ -1,0 +1,138 @@
+"""Projects as they are told of: what they are, whether they are billed, what their organisation forbids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from gcp_rehearsal import generic
+from gcp_rehearsal.call import Call
+from gcp_rehearsal.errors import ApiError, invalid, not_found, unimplemented
+from gcp_rehearsal.resource_hooks import Handler, Kind
+
+if TYPE_CHECKING:
+    from gcp_rehearsal.cloud import Project
+
+_ACCOUNT = "billingAccounts/012345-6789AB-CDEF01"
+_CREATED = "2026-01-01T00:00:00.000Z"
+
+
+def _get(call: Call) -> Any:  # Any: JSON
+    return _shown(call, _project(call))
+
+
+def _search(call: Call) -> Any:  # Any: JSON
+    """Those that the caller may see."""
+    permission = "resourcemanager.projects.get"
+    seen = [
+        _shown(call, project)
+        for project in call.cloud.projects
+        if call.cloud.access.held(
+            call.caller, [permission], "cloudresourcemanager", f"projects/{project.id}", project.id
+        )
+    ]
+    return generic.page(call, "projects", seen)
+
+
+def _billing(call: Call) -> Any:  # Any: JSON
+    project = _project(call)
+    return {
+        "name": f"projects/{project.id}/billingInfo",
+        "projectId": project.id,
+        "billingAccountName": _ACCOUNT if project.billing else "",
+        "billingEnabled": project.billing,
+    }
+
+
+def _effective(call: Call) -> Any:  # Any: JSON
+    name = call.name.rpartition("/")[2]
+    return {"name": f"projects/{call.project}/policies/{name}", "spec": {"rules": [_rule(call, name)]}}
+
+
+def _policies(call: Call) -> Any:  # Any: JSON
+    names = [
+        "gcp.resourceLocations",
+        "iam.allowedPolicyMemberDomains",
+        "run.allowedIngress",
+        "run.allowedVPCEgress",
+        *call.cloud.policies.told,
+    ]
+    rules = {name: _rule(call, name) for name in names}
+    found = [
+        {"name": f"projects/{call.project}/policies/{name}", "spec": {"rules": [rule]}}
+        for name, rule in rules.items()
+        if rule != _ALL
+    ]
+    return generic.page(call, "policies", found)
+
+
+def _policy(call: Call) -> Any:  # Any: JSON
+    name = call.name.rpartition("/")[2]
+    rule = _rule(call, name)
+    if rule == _ALL:
+        raise not_found(f"Requested entity was not found: {call.name}")
+    return {"name": f"projects/{call.project}/policies/{name}", "spec": {"rules": [rule]}}
+
+
+def _rule(call: Call, name: str) -> dict[str, Any]:  # Any: JSON
+    policies = call.cloud.policies
+    if name in policies.told:
+        return dict(policies.told[name])
+    allowed = {
+        "gcp.resourceLocations": [f"in:{region}-locations" for region in sorted(policies.locations)],
+        "run.allowedIngress": sorted(policies.ingress),
+        "run.allowedVPCEgress": sorted(policies.egress),
+        "iam.allowedPolicyMemberDomains": ["C0rehearsal"] if policies.restricts_members else [],
+    }.get(name)
+    return {"values": {"allowedValues": allowed}} if allowed else _ALL
+
+
+def _read_only(call: Call) -> Any:  # Any: JSON
+    raise unimplemented(f"{call.method.id}: projects are given when the rehearsal is started")
+
+
+def _policy_version(call: Call) -> Any:  # Any: JSON
+    policy = call.body.get("policy", {})
+    conditional = any(binding.get("condition") for binding in policy.get("bindings", ()))
+    if conditional and int(policy.get("version") or 0) < 3:
+        raise invalid(
+            "Specified policy version (1) cannot be less than the existing policy version (3) or hold conditions: "
+            "set the version to 3."
+        )
+    return generic.set_policy(call)
+
+
+def _project(call: Call) -> Project:
+    found = call.cloud.project(call.project)
+    if found is None:
+        raise ApiError(403, f"The caller does not have permission: projects/{call.project}")
+    return found
+
+
+def _shown(call: Call, project: Project) -> dict[str, Any]:  # Any: JSON
+    if call.document.name.endswith(".v1"):
+        return {"projectNumber": project.number, "projectId": project.id, "lifecycleState": "ACTIVE",
+                "name": project.id, "createTime": _CREATED}  # fmt: skip
+    return {"name": f"projects/{project.number}", "projectId": project.id, "state": "ACTIVE",
+            "displayName": project.id, "createTime": _CREATED, "updateTime": _CREATED, "etag": 'W/"0"'}  # fmt: skip
+
+
+_ALL = {"allowAll": True}
+_OF_PROJECTS = "cloudresourcemanager.projects"
+_OF_POLICIES = "orgpolicy.projects.policies"
+KINDS: Mapping[str, Kind] = {}
+HANDLERS: Mapping[str, Handler] = {
+    f"{_OF_PROJECTS}.get": _get,
+    f"{_OF_PROJECTS}.list": _search,
+    f"{_OF_PROJECTS}.search": _search,
+    f"{_OF_PROJECTS}.setIamPolicy": _policy_version,
+    **{
+        f"{_OF_PROJECTS}.{verb}": _read_only
+        for verb in ("create", "delete", "patch", "update", "undelete", "move")
+    },
+    "cloudbilling.projects.getBillingInfo": _billing,
+    f"{_OF_POLICIES}.getEffectivePolicy": _effective,
+    f"{_OF_POLICIES}.get": _policy,
+    f"{_OF_POLICIES}.list": _policies,
+    **{f"{_OF_POLICIES}.{verb}": _read_only for verb in ("create", "delete", "patch")},
+}

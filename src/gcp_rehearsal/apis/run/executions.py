@@ -1,0 +1,293 @@
+"""Executions of Cloud Run jobs, and their tasks: they run on the clock, are retried, fail, and are cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from gcp_rehearsal import generic
+from gcp_rehearsal.apis.run import log as run_log
+from gcp_rehearsal.apis.run import start as run_start
+from gcp_rehearsal.apis.run.sizes import seconds
+from gcp_rehearsal.apis.run.status import (
+    BAD,
+    BUSY,
+    GOOD,
+    at_once,
+    check_etag,
+    condition,
+    created,
+    ended,
+    operation,
+    put_conditions,
+    segments,
+    stamp,
+)
+from gcp_rehearsal.errors import ApiError, precondition
+from gcp_rehearsal.resource_hooks import Handler, Kind
+from gcp_rehearsal.runtime.container_runtime import Failure, Wait
+from gcp_rehearsal.state import Kept
+
+if TYPE_CHECKING:
+    from gcp_rehearsal.call import Call
+    from gcp_rehearsal.cloud import Cloud
+
+COLLECTION = "run.projects.locations.jobs.executions"
+TASKS = f"{COLLECTION}.tasks"
+_STARTS_AFTER = 5.0
+_CONDITIONS = ("Completed", "Started", "ResourcesAvailable", "ContainerReady")
+_CANCELLED = Failure(message="Execution was cancelled.", execution_reason="CANCELLED")
+
+
+def make(call: Call, job: Kept, template: Mapping[str, Any]) -> Kept:  # Any: JSON
+    """A new execution of a job by `template`, which is the job's own with what the caller overrides."""
+    short = f"{job.id}-{call.cloud.uuid()[:5]}"
+    count = template["taskCount"]
+    body = {
+        **{key: job.body[key] for key in ("launchStage",) if key in job.body},
+        **{
+            key: template[key]
+            for key in ("labels", "annotations", "client", "clientVersion")
+            if key in template
+        },
+        "job": job.id,
+        "template": deepcopy(template["template"]),
+        "taskCount": count,
+        "parallelism": template.get("parallelism") or count,
+        "reconciling": True,
+        "logUri": _logs(job.name, job.id, short),
+    }
+    kept = call.cloud.keep(call, f"{job.name}/executions/{short}", COLLECTION, body)
+    created(call, kept)
+    put_conditions(kept, [condition(call.cloud, kind, BUSY) for kind in _CONDITIONS])
+    for index in range(count):
+        _make_task(call, kept, index)
+    return kept
+
+
+def start(cloud: Cloud, execution: Kept, done: Callable[[ApiError | None], None]) -> None:
+    """Run an execution's tasks; `done` is told on the clock how it ended."""
+    execution.hidden["done"] = done
+    failure = run_start.obstacle(cloud, execution.name, execution.body["template"])
+
+    def begin() -> None:
+        if not _is_going(cloud, execution):
+            return
+        if failure is not None:
+            _end(cloud, execution, failure)
+            return
+        execution.body["startTime"] = cloud.clock.text()
+        put_conditions(
+            execution, [condition(cloud, kind, GOOD if kind != "Completed" else BUSY) for kind in _CONDITIONS]
+        )
+        stamp(cloud, execution)
+        _next(cloud, execution)
+
+    cloud.clock.after(cloud.takes(_STARTS_AFTER), begin)
+
+
+def cancel(cloud: Cloud, execution: Kept) -> None:
+    """Stop what runs of an execution. Raises `ApiError` 400 where it has ended."""
+    if "completionTime" in execution.body:
+        raise precondition(f"Execution '{execution.id}' has already completed and cannot be cancelled.")
+    for task in tasks_of(cloud, execution):
+        if "completionTime" not in task.body:
+            _end_task(cloud, task, _CANCELLED)
+    _end(cloud, execution, _CANCELLED)
+
+
+def tasks_of(cloud: Cloud, execution: Kept) -> list[Kept]:
+    """The tasks of an execution, in their order."""
+    found = cloud.store.under("run", f"{execution.name}/tasks")
+    return sorted(found, key=lambda one: int(one.body.get("index", 0)))
+
+
+def reference(execution: Kept) -> dict[str, Any]:  # Any: JSON
+    """What a job tells of its newest execution."""
+    body = execution.body
+    state = next(one["state"] for one in body["conditions"] if one["type"] == "Completed")
+    ends = {GOOD: "EXECUTION_SUCCEEDED", BAD: "EXECUTION_FAILED"}.get(state, "EXECUTION_RUNNING")
+    if body.get("cancelledCount"):
+        ends = "EXECUTION_CANCELLED"
+    told = {"name": execution.id, "createTime": body["createTime"], "completionStatus": ends}
+    return {**told, **{key: body[key] for key in ("completionTime",) if key in body}}
+
+
+def _make_task(call: Call, execution: Kept, index: int) -> None:
+    cloud, template = call.cloud, execution.body["template"]
+    short = f"{execution.id}-task{index}"
+    body = {
+        **deepcopy(template),
+        "job": execution.body["job"],
+        "execution": execution.id,
+        "reconciling": True,
+        "logUri": execution.body["logUri"],
+    }
+    if index:
+        body["index"] = index
+    kept = cloud.keep(call, f"{execution.name}/tasks/{short}", TASKS, body)
+    created(call, kept)
+    del kept.body["creator"]
+    put_conditions(kept, [condition(cloud, kind, BUSY) for kind in ("Completed", "Started")])
+
+
+def _next(cloud: Cloud, execution: Kept) -> None:
+    """Start as many tasks as may run side by side; where none is left, the execution has ended."""
+    tasks = tasks_of(cloud, execution)
+    waiting = [one for one in tasks if "startTime" not in one.body]
+    running = [one for one in tasks if "startTime" in one.body and "completionTime" not in one.body]
+    begun = waiting[: execution.body["parallelism"] - len(running)]
+    for task in begun:
+        task.body["startTime"] = task.body["scheduledTime"] = cloud.clock.text()
+        _attempt(cloud, execution, task)
+    _count(cloud, execution)
+    if not begun and not running and _is_going(cloud, execution):
+        failed = execution.body.get("failedCount", 0)
+        count = execution.body["taskCount"]
+        text = (
+            f"Execution {execution.id} has failed to complete, {count - failed}/{count} tasks were a success."
+        )
+        _end(
+            cloud, execution, Failure(message=text, execution_reason="NON_ZERO_EXIT_CODE") if failed else None
+        )
+
+
+def _attempt(cloud: Cloud, execution: Kept, task: Kept) -> None:
+    body = task.body
+
+    def done(failure: Failure | None) -> None:
+        if not _is_going(cloud, execution) or "completionTime" in body:
+            return
+        run_log.attempt_ended(cloud, execution, task, failure)
+        body["lastAttemptResult"] = {"status": {}} if failure is None else {
+            "exitCode": failure.code, "status": {"code": 2, "message": failure.message}
+        }  # fmt: skip
+        if failure is not None and body.get("retried", 0) < body.get("maxRetries", 0):
+            body["retried"] = body.get("retried", 0) + 1
+            _attempt(cloud, execution, task)
+            return
+        _end_task(cloud, task, failure)
+        _next(cloud, execution)
+
+    def first() -> None:
+        Wait(
+            ask=lambda waited: cloud.containers.task(body, waited),
+            done=done,
+            after=cloud.clock.after,
+            takes=cloud.takes,
+            deadline=seconds(body["timeout"]),
+            late=Failure(message="The configured timeout was reached.", code=0),
+        )()
+
+    cloud.clock.after(0.0, first)
+
+
+def _end_task(cloud: Cloud, task: Kept, failure: Failure | None) -> None:
+    task.body.pop("reconciling", None)
+    task.body["completionTime"] = task.body["updateTime"] = cloud.clock.text()
+    task.body["observedGeneration"] = task.body["generation"]
+    task.hidden["failure"] = failure
+    put_conditions(
+        task,
+        [condition(cloud, "Completed", BAD if failure else GOOD, failure), condition(cloud, "Started", GOOD)],
+    )
+    stamp(cloud, task)
+    cloud.containers.stop(task.name)
+
+
+def _end(cloud: Cloud, execution: Kept, failure: Failure | None) -> None:
+    _count(cloud, execution)
+    body = execution.body
+    body.pop("reconciling", None)
+    body["completionTime"] = body["updateTime"] = cloud.clock.text()
+    body["observedGeneration"] = body["generation"]
+    started = "startTime" in body
+    states = (
+        {"Completed": BAD if failure else GOOD} if started else dict.fromkeys(("Completed", "Started"), BAD)
+    )
+    put_conditions(
+        execution,
+        [
+            condition(cloud, kind, states.get(kind, GOOD), failure if kind in states else None)
+            for kind in _CONDITIONS
+        ],
+    )
+    stamp(cloud, execution)
+    execution.hidden["done"](_told(failure))
+
+
+def _told(failure: Failure | None) -> ApiError | None:
+    if failure is None:
+        return None
+    if failure.execution_reason == "CANCELLED":
+        return ApiError(499, failure.message)
+    return precondition(failure.message)
+
+
+def _count(cloud: Cloud, execution: Kept) -> None:
+    ends = {"succeededCount": 0, "failedCount": 0, "cancelledCount": 0, "runningCount": 0, "retriedCount": 0}
+    for task in tasks_of(cloud, execution):
+        ends["retriedCount"] += 1 if task.body.get("retried") else 0
+        if "completionTime" in task.body:
+            failure = task.hidden["failure"]
+            cancelled = failure is not None and failure.execution_reason == "CANCELLED"
+            ends[
+                "succeededCount" if failure is None else "cancelledCount" if cancelled else "failedCount"
+            ] += 1
+        elif "startTime" in task.body:
+            ends["runningCount"] += 1
+    for key, count in ends.items():
+        execution.body.pop(key, None)
+        if count:
+            execution.body[key] = count
+
+
+def _is_going(cloud: Cloud, execution: Kept) -> bool:
+    return cloud.store.get("run", execution.name) is execution and "completionTime" not in execution.body
+
+
+def _cancel(call: Call) -> Any:  # Any: JSON
+    kept = generic.existing(call)
+    check_etag(kept, call.body.get("etag"))
+    if call.validate_only:
+        return at_once(call, kept, "Execution")
+    cancel(call.cloud, kept)
+    return at_once(call, kept, "Execution")
+
+
+def _delete(call: Call) -> Any:  # Any: JSON
+    kept = generic.existing(call)
+    check_etag(kept, call.query.get("etag"))
+    if call.validate_only:
+        return at_once(call, kept, "Execution")
+    if _is_going(call.cloud, kept):
+        cancel(call.cloud, kept)
+    kept.body["deleteTime"] = call.cloud.clock.text()
+    op = operation(call, kept, "Execution")
+    call.cloud.forget(kept)
+    ended(op, kept.body, "Execution")
+    return op.body
+
+
+def _list(call: Call) -> Any:  # Any: JSON
+    found = sorted(call.cloud.store.under("run", call.name), key=lambda one: -one.created)
+    return generic.page(call, "executions", [one.body for one in found])
+
+
+def _logs(job: str, short: str, execution: str) -> str:
+    project, region, _ = segments(job)
+    query = (
+        f'resource.type="cloud_run_job"\nresource.labels.job_name="{short}"\n'
+        f'labels."run.googleapis.com/execution_name"="{execution}"\nresource.labels.location="{region}"'
+    )
+    return f"https://console.cloud.google.com/logs/viewer?project={project}&advancedFilter={quote(query, safe='')}"
+
+
+KINDS: Mapping[str, Kind] = {}
+HANDLERS: Mapping[str, Handler] = {
+    f"{COLLECTION}.cancel": _cancel,
+    f"{COLLECTION}.delete": _delete,
+    f"{COLLECTION}.list": _list,
+}

@@ -1,0 +1,195 @@
+"""Cloud Run jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+from gcp_rehearsal import generic
+from gcp_rehearsal.apis.run import executions
+from gcp_rehearsal.apis.run.checks import check_job, check_name
+from gcp_rehearsal.apis.run.defaults import fill_job
+from gcp_rehearsal.apis.run.status import (
+    GOOD,
+    at_once,
+    check_etag,
+    condition,
+    created,
+    ended,
+    operation,
+    put_conditions,
+    stamp,
+)
+from gcp_rehearsal.errors import ApiError, exists, invalid, not_found, unimplemented
+from gcp_rehearsal.resource_hooks import Handler, Kind
+from gcp_rehearsal.state import Kept
+
+if TYPE_CHECKING:
+    from gcp_rehearsal.call import Call
+
+COLLECTION = "run.projects.locations.jobs"
+_READY_AFTER = 2.0
+_WRITTEN = ("annotations", "labels", "launchStage", "template", "client", "clientVersion", "functionalType")
+
+
+def put(call: Call, name: str, body: dict[str, Any], *, dry: bool = False) -> Kept:  # Any: JSON
+    """
+    Make a job, or make an existing one what `body` says; the operation that does it.
+
+    Raises `ApiError` for a job that Cloud Run would not take.
+    """
+    cloud, kept = call.cloud, call.cloud.store.get("run", name)
+    for key in ("startExecutionToken", "runExecutionToken"):
+        if body.get(key):
+            raise unimplemented(key)
+    check_name(name, "job_id")
+    check_job(call, name, body)
+    body = deepcopy({key: body[key] for key in _WRITTEN if key in body})
+    fill_job(cloud, name, body)
+    if dry:
+        tried = Kept(api="run", name=name, collection=COLLECTION, project=call.project, body=body)
+        created(call, tried)
+        return _done_at_once(call, tried)
+    if kept is None:
+        kept = cloud.keep(call, name, COLLECTION, body)
+        created(call, kept)
+        kept.body["latestCreatedExecution"] = {}
+    else:
+        outputs = {key: value for key, value in kept.body.items() if key not in _WRITTEN}
+        kept.body = {**outputs, **body}
+        kept.body["generation"] = str(int(kept.body["generation"]) + 1)
+        kept.body["updateTime"] = cloud.clock.text()
+    return _settle(call, kept)
+
+
+def run(call: Call, job: Kept, overrides: Mapping[str, Any]) -> tuple[Kept, Kept]:  # Any: JSON
+    """
+    Execute a job; the execution, and the operation that ends with it.
+
+    Raises `ApiError` 400 for an override of a container that the job has not.
+    """
+    cloud = call.cloud
+    execution = executions.make(call, job, _overridden(job, overrides))
+    job.body["executionCount"] = job.body.get("executionCount", 0) + 1
+    job.body["latestCreatedExecution"] = executions.reference(execution)
+    job.hidden["latest"] = execution
+    stamp(cloud, job)
+    op = operation(call, execution, "Execution")
+
+    def done(error: ApiError | None) -> None:
+        if job.hidden["latest"] is execution:
+            job.body["latestCreatedExecution"] = executions.reference(execution)
+            stamp(cloud, job)
+        ended(op, error or execution.body, "Execution")
+
+    executions.start(cloud, execution, done)
+    cloud.clock.settle()
+    return execution, op
+
+
+def remove(call: Call, kept: Kept) -> Kept:
+    """Take a job away, with its executions; the operation that did it."""
+    cloud = call.cloud
+    kept.body["deleteTime"] = cloud.clock.text()
+    for execution in list(cloud.store.under("run", f"{kept.name}/executions")):
+        if "completionTime" not in execution.body:
+            executions.cancel(cloud, execution)
+    op = operation(call, kept, "Job")
+    cloud.forget(kept)
+    ended(op, kept.body, "Job")
+    return op
+
+
+def _create(call: Call) -> Any:  # Any: JSON
+    short = call.query.get("jobId") or ""
+    name = f"{call.name}/{short}"
+    if call.cloud.store.get("run", name) is not None:
+        raise exists(f"Resource '{short}' already exists.")
+    return put(call, name, generic.writable(call), dry=call.validate_only).body
+
+
+def _patch(call: Call) -> Any:  # Any: JSON
+    kept = call.cloud.store.get("run", call.name)
+    if kept is None and not call.query.get("allowMissing"):
+        raise not_found(generic.missing(call, call.name))
+    if kept is not None:
+        check_etag(kept, call.body.get("etag"))
+    return put(call, call.name, generic.writable(call), dry=call.validate_only).body
+
+
+def _delete(call: Call) -> Any:  # Any: JSON
+    kept = generic.existing(call)
+    check_etag(kept, call.query.get("etag"))
+    if call.validate_only:
+        return at_once(call, kept, "Job")
+    return remove(call, kept).body
+
+
+def _run(call: Call) -> Any:  # Any: JSON
+    kept = generic.existing(call)
+    check_etag(kept, call.body.get("etag"))
+    overrides = call.body.get("overrides", {})
+    if call.validate_only:
+        _overridden(kept, overrides)
+        return at_once(call, kept, "Job")
+    return run(call, kept, overrides)[1].body
+
+
+def _settle(call: Call, kept: Kept) -> Kept:
+    cloud = call.cloud
+    kept.body["lastModifier"] = call.caller.email
+    kept.body["observedGeneration"] = kept.body["generation"]
+    kept.body["terminalCondition"] = condition(cloud, "Ready", GOOD)
+    put_conditions(kept, [condition(cloud, "ResourcesAvailable", GOOD)])
+    stamp(cloud, kept)
+    op = operation(call, kept, "Job")
+    cloud.clock.after(cloud.takes(_READY_AFTER), lambda: ended(op, kept.body, "Job"))
+    cloud.clock.settle()
+    return op
+
+
+def _done_at_once(call: Call, kept: Kept) -> Kept:
+    op = operation(call, kept, "Job")
+    ended(op, kept.body, "Job")
+    return op
+
+
+def _overridden(job: Kept, overrides: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+    template: dict[str, Any] = deepcopy(job.body["template"])  # Any: JSON
+    task = template["template"]
+    if overrides.get("taskCount"):
+        template["taskCount"] = overrides["taskCount"]
+    if overrides.get("timeout"):
+        task["timeout"] = overrides["timeout"]
+    containers = task["containers"]
+    for place, one in enumerate(overrides.get("containerOverrides", ())):
+        named = [kept for kept in containers if kept.get("name", "") == one.get("name", "")]
+        if len(containers) == 1 and not one.get("name"):
+            named = containers
+        if not named:
+            field = f"overrides.container_overrides[{place}].name"
+            text = f"Container '{one.get('name', '')}' does not exist in the job."
+            raise invalid(f"{field}: {text}", (field, text))
+        _override(named[0], one)
+    return template
+
+
+def _override(container: dict[str, Any], one: Mapping[str, Any]) -> None:  # Any: JSON
+    if one.get("clearArgs"):
+        container.pop("args", None)
+    if one.get("args"):
+        container["args"] = list(one["args"])
+    env = {kept["name"]: kept for kept in container.get("env", ())}
+    env |= {kept.get("name", ""): kept for kept in one.get("env", ())}
+    if env:
+        container["env"] = list(env.values())
+
+
+KINDS: Mapping[str, Kind] = {}
+HANDLERS: Mapping[str, Handler] = {
+    f"{COLLECTION}.create": _create,
+    f"{COLLECTION}.patch": _patch,
+    f"{COLLECTION}.delete": _delete,
+    f"{COLLECTION}.run": _run,
+}

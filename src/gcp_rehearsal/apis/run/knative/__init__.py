@@ -1,0 +1,1 @@
+"""Cloud Run's older form, which gcloud speaks: the same things as Knative's."""

@@ -1,0 +1,202 @@
+"""Containers and volumes of Cloud Run, as the v2 API has them and as Knative writes them: there and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from gcp_rehearsal.errors import unimplemented
+
+Body = Mapping[str, Any]  # Any: JSON
+Made = dict[str, Any]  # Any: JSON
+
+GCSFUSE = "gcsfuse.run.googleapis.com"
+_ALIKE = (
+    "name",
+    "image",
+    "command",
+    "args",
+    "workingDir",
+    "ports",
+    "startupProbe",
+    "livenessProbe",
+    "readinessProbe",
+)
+_IN_V1 = frozenset((*_ALIKE, "env", "resources", "volumeMounts"))
+_PROBE = frozenset(("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "failureThreshold", "successThreshold",
+                    "httpGet", "tcpSocket", "grpc"))  # fmt: skip
+_MEDIA = {"MEMORY": "Memory", "DISK": "Disk"}
+_MOUNT = ("name", "mountPath", "subPath")
+
+
+class Aliases:
+    """Short names for secrets of other projects, as Knative needs them: the annotation `run.googleapis.com/secrets`."""
+
+    def __init__(self, annotation: str = "") -> None:
+        pairs = (one.partition(":")[::2] for one in annotation.split(",") if one)
+        self._paths: dict[str, str] = dict(pairs)
+
+    @property
+    def annotation(self) -> str:
+        """All of them, as the annotation has them; '' for none."""
+        return ",".join(f"{alias}:{path}" for alias, path in self._paths.items())
+
+    def short(self, secret: str) -> str:
+        """The name by which a secret goes in Knative."""
+        if "/" not in secret:
+            return secret
+        alias = f"secret-{uuid5(NAMESPACE_URL, secret)}"
+        self._paths[alias] = secret
+        return alias
+
+    def whole(self, name: str) -> str:
+        """The secret that goes by a name in Knative."""
+        return self._paths.get(name, name)
+
+
+def containers_to_v1(containers: Iterable[Body], aliases: Aliases) -> list[Made]:
+    """Containers as Knative has them; what it has as annotations is not among it."""
+    return [_container_to_v1(one, aliases) for one in containers]
+
+
+def containers_to_v2(containers: Iterable[Body], aliases: Aliases) -> list[Made]:
+    """Containers as the v2 API has them. Raises `ApiError` 501 for what the rehearsal does not act out."""
+    return [_container_to_v2(one, aliases) for one in containers]
+
+
+def volumes_to_v1(volumes: Iterable[Body], aliases: Aliases) -> list[Made]:
+    """Volumes as Knative has them."""
+    return [{"name": one.get("name", ""), **_source_to_v1(one, aliases)} for one in volumes]
+
+
+def volumes_to_v2(volumes: Iterable[Body], aliases: Aliases) -> list[Made]:
+    """Volumes as the v2 API has them. Raises `ApiError` 501 for what the rehearsal does not act out."""
+    return [{"name": one.get("name", ""), **_source_to_v2(one, aliases)} for one in volumes]
+
+
+def pick(body: Body, *keys: str) -> Made:
+    """Those of the keys that are there."""
+    return {key: body[key] for key in keys if key in body}
+
+
+def _container_to_v1(container: Body, aliases: Aliases) -> Made:
+    made = pick(container, *_ALIKE)
+    if "env" in container:
+        made["env"] = [_env_to_v1(one, aliases) for one in container["env"]]
+    limits = container.get("resources", {}).get("limits")
+    if limits:
+        made["resources"] = {"limits": dict(limits)}
+    if "volumeMounts" in container:
+        made["volumeMounts"] = [pick(one, *_MOUNT) for one in container["volumeMounts"]]
+    return made
+
+
+def _container_to_v2(container: Body, aliases: Aliases) -> Made:
+    for key, value in container.items():
+        if key not in _IN_V1 and value:
+            raise unimplemented(f"spec.containers[].{key}")
+    made = {key: value for key, value in pick(container, *_ALIKE).items() if value != ""}
+    for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
+        if kind in container:
+            made[kind] = _probe_to_v2(container[kind])
+    if "ports" in container:
+        made["ports"] = [pick(one, "name", "containerPort") for one in container["ports"]]
+    if "env" in container:
+        made["env"] = [_env_to_v2(one, aliases) for one in container["env"]]
+    limits = container.get("resources", {}).get("limits")
+    made["resources"] = {"limits": dict(limits)} if limits else {}
+    if "volumeMounts" in container:
+        made["volumeMounts"] = [pick(one, *_MOUNT) for one in container["volumeMounts"]]
+    return made
+
+
+def _probe_to_v2(probe: Body) -> Made:
+    if set(probe) - _PROBE or probe.get("successThreshold", 1) > 1:
+        raise unimplemented("probes other than Cloud Run's")
+    made = pick(probe, *(_PROBE - {"successThreshold", "httpGet", "tcpSocket"}))
+    if "httpGet" in probe:
+        made["httpGet"] = pick(probe["httpGet"], "path", "port", "httpHeaders")
+    if "tcpSocket" in probe:
+        made["tcpSocket"] = pick(probe["tcpSocket"], "port")
+    return made
+
+
+def _env_to_v1(one: Body, aliases: Aliases) -> Made:
+    made = pick(one, "name", "value")
+    source = one.get("valueSource", {}).get("secretKeyRef")
+    if source is not None:
+        version = {"key": source["version"]} if "version" in source else {}
+        made["valueFrom"] = {"secretKeyRef": {"name": aliases.short(source.get("secret", "")), **version}}
+    return made
+
+
+def _env_to_v2(one: Body, aliases: Aliases) -> Made:
+    made = pick(one, "name", "value")
+    if "valueFrom" in one:
+        source = one["valueFrom"].get("secretKeyRef")
+        if source is None:
+            raise unimplemented("spec.containers[].env[].valueFrom other than secretKeyRef")
+        version = {"version": source["key"]} if "key" in source else {}
+        made["valueSource"] = {"secretKeyRef": {"secret": aliases.whole(source.get("name", "")), **version}}
+    return made
+
+
+def _source_to_v1(volume: Body, aliases: Aliases) -> Made:
+    if "gcs" in volume:
+        return {"csi": _gcs_to_v1(volume["gcs"])}
+    if "secret" in volume:
+        source = volume["secret"]
+        made = {"secretName": aliases.short(source.get("secret", "")), **pick(source, "defaultMode")}
+        if "items" in source:
+            made["items"] = [
+                _renamed(one, {"version": "key", "path": "path", "mode": "mode"}) for one in source["items"]
+            ]
+        return {"secret": made}
+    if "emptyDir" in volume:
+        source = volume["emptyDir"]
+        medium = {"medium": _MEDIA[source["medium"]]} if source.get("medium") in _MEDIA else {}
+        return {"emptyDir": {**medium, **pick(source, "sizeLimit")}}
+    return pick(volume, "nfs", "filestore")
+
+
+def _source_to_v2(volume: Body, aliases: Aliases) -> Made:
+    if "csi" in volume:
+        if volume["csi"].get("driver") != GCSFUSE:
+            raise unimplemented(f"the CSI driver {volume['csi'].get('driver', '')}")
+        return {"gcs": _gcs_to_v2(volume["csi"])}
+    if "secret" in volume:
+        source = volume["secret"]
+        made = {"secret": aliases.whole(source.get("secretName", "")), **pick(source, "defaultMode")}
+        if "items" in source:
+            made["items"] = [
+                _renamed(one, {"key": "version", "path": "path", "mode": "mode"}) for one in source["items"]
+            ]
+        return {"secret": made}
+    if "emptyDir" in volume:
+        source = volume["emptyDir"]
+        named = {short: name for name, short in _MEDIA.items()}
+        medium = {"medium": named[source["medium"]]} if source.get("medium") in named else {}
+        return {"emptyDir": {**medium, **pick(source, "sizeLimit")}}
+    if "configMap" in volume:
+        raise unimplemented("volumes[].configMap")
+    return pick(volume, "nfs", "filestore")
+
+
+def _gcs_to_v1(source: Body) -> Made:
+    attributes = {"bucketName": source.get("bucket", "")}
+    if source.get("mountOptions"):
+        attributes["mountOptions"] = ",".join(source["mountOptions"])
+    return {"driver": GCSFUSE, **pick(source, "readOnly"), "volumeAttributes": attributes}
+
+
+def _gcs_to_v2(source: Body) -> Made:
+    attributes = source.get("volumeAttributes", {})
+    made = {"bucket": attributes.get("bucketName", ""), **pick(source, "readOnly")}
+    if attributes.get("mountOptions"):
+        made["mountOptions"] = attributes["mountOptions"].split(",")
+    return made
+
+
+def _renamed(body: Body, names: Mapping[str, str]) -> Made:
+    return {new: body[old] for old, new in names.items() if old in body}

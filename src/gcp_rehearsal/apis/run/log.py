@@ -1,0 +1,80 @@
+"""What is written to the logs of services and jobs: by Cloud Run itself, and by containers that really run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from gcp_rehearsal.apis.logging.entries import write_log
+from gcp_rehearsal.apis.run.status import segments
+from gcp_rehearsal.runtime.container_runtime import Failure
+from gcp_rehearsal.state import Kept
+
+if TYPE_CHECKING:
+    from gcp_rehearsal.cloud import Cloud
+
+_SYSTEM = "run.googleapis.com/varlog/system"
+_PROBES = {"httpGet": "HTTP", "grpc": "GRPC"}
+_GOOGLES_OWN = 240
+"""The period, in seconds, of the probe that Google sets where nobody sets one."""
+
+
+def revision_settled(cloud: Cloud, revision: Kept, failure: Failure | None) -> None:
+    """One line about a revision that has started, or could not."""
+    if failure is None:
+        instance_started(cloud, revision.body)
+        return
+    project, _, _ = segments(revision.name)
+    resource = _resource(revision.body)
+    write_log(cloud, project, _SYSTEM, resource, failure.message, also={"severity": "ERROR"})
+
+
+def instance_started(cloud: Cloud, revision: Mapping[str, Any]) -> None:  # Any: JSON
+    """One line about an instance of a revision: its startup probe has succeeded."""
+    project, _, _ = segments(revision["name"])
+    container = next((one for one in revision["containers"] if one.get("ports")), revision["containers"][0])
+    port = (container.get("ports") or [{}])[0].get("containerPort", 8080)
+    title = f"{container.get('name') or 'placeholder'}-1"
+    probe = container.get("startupProbe", {})
+    kind = next((kind for key, kind in _PROBES.items() if key in probe), "TCP")
+    line = f'STARTUP {kind} probe succeeded after 1 attempt for container "{title}" on port {port}.'
+    if probe.get("periodSeconds", _GOOGLES_OWN) == _GOOGLES_OWN:
+        line = f"Default {line}"
+    write_log(cloud, project, _SYSTEM, _resource(revision), line, also={"severity": "INFO"})
+
+
+def container_said(cloud: Cloud, revision: Mapping[str, Any], line: str) -> None:  # Any: JSON
+    """One line of a container's output. Both of its outputs are one here."""
+    project, _, _ = segments(revision["name"])
+    write_log(cloud, project, "run.googleapis.com/stderr", _resource(revision), line)
+
+
+def _resource(revision: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+    _, region, name = segments(revision["name"])
+    service = revision["service"]
+    labels = {
+        "configuration_name": service,
+        "location": region,
+        "revision_name": name,
+        "service_name": service,
+    }
+    return {"type": "cloud_run_revision", "labels": labels}
+
+
+def attempt_ended(cloud: Cloud, execution: Kept, task: Kept, failure: Failure | None) -> None:
+    """One line about an attempt of a task."""
+    project, region, _ = segments(execution.name)
+    line = f"Container called exit({failure.code if failure else 0})."
+    labels = {
+        "run.googleapis.com/execution_name": execution.id,
+        "run.googleapis.com/task_attempt": str(task.body.get("retried", 0)),
+        "run.googleapis.com/task_index": str(task.body.get("index", 0)),
+    }
+    write_log(
+        cloud,
+        project,
+        _SYSTEM,
+        {"type": "cloud_run_job", "labels": {"job_name": execution.body["job"], "location": region}},
+        failure.message if failure and not failure.code else line,
+        also={"severity": "WARNING" if failure else "INFO", "labels": labels},
+    )

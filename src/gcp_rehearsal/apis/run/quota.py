@@ -1,0 +1,144 @@
+"""How many instances a project's quotas allow, and Google's words where they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from gcp_rehearsal.apis.run.sizes import Size, size_of
+from gcp_rehearsal.apis.run.status import Wrong, segments
+from gcp_rehearsal.facts import limits as quota_limits
+from gcp_rehearsal.runtime.container_runtime import Failure
+from gcp_rehearsal.state import Kept
+from homeport.catalog import cloudrun
+
+if TYPE_CHECKING:
+    from gcp_rehearsal.cloud import Cloud
+
+DEFAULT_MAX = 100
+FIELD = "template.scaling.max_instance_count"
+REVISIONS = "run.projects.locations.services.revisions"
+EXHAUSTED = Failure(
+    message="Quota exceeded for total allowable count of GPUs per project per region.",
+    revision_reason="MIN_INSTANCES_NOT_PROVISIONED",
+)
+_ELSEWHERE = (
+    "Consider running your workload in a region with greater capacity, or requesting an increase in quota for this "
+    "region if you are seeing sustained usage near this limit, see https://cloud.google.com/run/quotas."
+)
+_REDUNDANCY = "Learn more about GPU zonal redundancy: g.co/cloudrun/gpu-redundancy-help"
+
+
+def most_instances(cloud: Cloud, region: str, template: Mapping[str, Any]) -> int:  # Any: JSON
+    """The most instances that Google sets where nobody says: 100, or as many as the quotas allow, but at least one."""
+    size = size_of(template.get("containers", ()))
+    allowed = [DEFAULT_MAX, *(have // each for _, each, have in _of_size(cloud, region, size) if each)]
+    gpu = gpu_quota(template)
+    if gpu is not None:
+        name, unit = gpu
+        allowed.append(quota_limits.limit(cloud, name, region) // unit)
+    return max(1, min(allowed))
+
+
+def check(cloud: Cloud, region: str, template: Mapping[str, Any], wrong: Wrong) -> None:  # Any: JSON
+    """Whether as many instances as a template may have are within the quotas."""
+    most = template.get("scaling", {}).get("maxInstanceCount") or most_instances(cloud, region, template)
+    gpu = gpu_quota(template)
+    if gpu is not None and not _check_gpus(cloud, region, gpu, most, wrong):
+        return
+    size = size_of(template.get("containers", ()))
+    broken = [
+        (name, each * most, have, have // each)
+        for name, each, have in _of_size(cloud, region, size)
+        if each * most > have
+    ]
+    if not broken:
+        return
+    what = "CPU" if broken[0][0] == quota_limits.CPU else "memory"
+    fewer = min(count for *_, count in broken)
+    lines = "\n".join(f"{name} requested: {asked} allowed: {have}" for name, asked, have, _ in broken)
+    wrong.say(
+        FIELD,
+        f"Max instances must be set to {fewer} or fewer to set the requested total {what}.\n{_ELSEWHERE}\n\n"
+        f"Quota violated:\n{lines}",
+    )
+
+
+def check_gpu_of_job(
+    cloud: Cloud, region: str, template: Mapping[str, Any], wrong: Wrong
+) -> None:  # Any: JSON
+    """Whether a job's tasks may have a GPU at all."""
+    gpu = gpu_quota(template)
+    if gpu is not None:
+        _check_gpus(cloud, region, gpu, 1, wrong, "template.template.node_selector")
+
+
+def gpu_quota(template: Mapping[str, Any]) -> tuple[str, int] | None:  # Any: JSON
+    """The quota that a template's GPU counts in, and what one GPU counts; None where it has none that is known."""
+    gpu = cloudrun.gpu(template.get("nodeSelector", {}).get("accelerator", ""))
+    if gpu is None:
+        return None
+    zonal = "no-zonal" if template.get("gpuZonalRedundancyDisabled") else "zonal"
+    return gpu.quota[zonal], gpu.quota_unit
+
+
+def gpus_are_left(cloud: Cloud, starting: Kept) -> bool:
+    """Whether one more instance of a revision finds a GPU beside those that the others of the region keep."""
+    mine = gpu_quota(starting.body)
+    if mine is None:
+        return True
+    project, region, _ = segments(starting.name)
+    used = 0
+    for kept in cloud.store.of("run", REVISIONS):
+        if segments(kept.name)[:2] == (project, region) and gpu_quota(kept.body) == mine:
+            used += max(kept.hidden.get("instances", 0), 1 if kept is starting else 0)
+    return used * mine[1] <= quota_limits.limit(cloud, mine[0], region)
+
+
+def used(cloud: Cloud, name: str, project: str, region: str) -> int:
+    """What the instances that services of a region keep running count in a quota."""
+    return sum(
+        _each(name, kept.body) * int(kept.hidden.get("instances", 0))
+        for kept in cloud.store.of("run", REVISIONS)
+        if segments(kept.name)[:2] == (project, region)
+    )
+
+
+def _each(name: str, template: Mapping[str, Any]) -> int:  # Any: JSON
+    """What one instance counts in a quota."""
+    size = size_of(template.get("containers", ()))
+    gpu = gpu_quota(template)
+    counted = {quota_limits.CPU: size.cpu, quota_limits.MEMORY: size.memory, **(dict([gpu]) if gpu else {})}
+    return counted.get(name, 0)
+
+
+def _of_size(cloud: Cloud, region: str, size: Size) -> list[tuple[str, int, int]]:
+    return [
+        (name, each, quota_limits.limit(cloud, name, region))
+        for name, each in ((quota_limits.CPU, size.cpu), (quota_limits.MEMORY, size.memory))
+    ]
+
+
+def _check_gpus(
+    cloud: Cloud, region: str, gpu: tuple[str, int], most: int, wrong: Wrong, field: str = FIELD
+) -> bool:
+    name, unit = gpu
+    have = quota_limits.limit(cloud, name, region)
+    if have < unit:
+        without = "NoZonalRedundancy" in name
+        how = "without" if without else "with"
+        instead = "" if without else "\n\nYou could deploy using GPUs without zonal redundancy instead."
+        wrong.say(
+            field,
+            f"You do not have quota for using GPUs {how} zonal redundancy. {_REDUNDANCY}\n\n"
+            f"To request quota: g.co/cloudrun/gpu-quota{instead}",
+        )
+        return False
+    if most * unit > have:
+        wrong.say(
+            field,
+            f"Max instances must be set to {have // unit} or fewer in order to set GPU requirements.\n\n"
+            f"Quota violated:\n{name} requested: {most * unit} allowed: {have}",
+        )
+        return False
+    return True

@@ -1,0 +1,289 @@
+"""Cloud Run services: deploying them, sending traffic to their revisions, and taking them away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from gcp_rehearsal import generic
+from gcp_rehearsal.apis.run import addresses as run_addresses
+from gcp_rehearsal.apis.run import revisions
+from gcp_rehearsal.apis.run.checks import check_name, check_service
+from gcp_rehearsal.apis.run.defaults import LATEST, fill_service
+from gcp_rehearsal.apis.run.status import (
+    BAD,
+    BUSY,
+    GOOD,
+    at_once,
+    check_etag,
+    condition,
+    created,
+    ended,
+    number_of,
+    operation,
+    put_conditions,
+    segments,
+    stamp,
+)
+from gcp_rehearsal.errors import ApiError, aborted, exists, not_found, precondition, unimplemented
+from gcp_rehearsal.resource_hooks import Handler, Kind
+from gcp_rehearsal.runtime.container_runtime import Failure
+from gcp_rehearsal.state import Kept
+
+if TYPE_CHECKING:
+    from gcp_rehearsal.call import Call
+    from gcp_rehearsal.cloud import Cloud
+
+COLLECTION = "run.projects.locations.services"
+_ROUTED_AFTER = 3.0
+_DELETED_AFTER = 8.0
+_SHORT = {"asia-east1": "de", "asia-northeast1": "an", "asia-south1": "el", "asia-southeast1": "as",
+          "europe-west1": "ew", "europe-west2": "nw", "europe-west3": "ey", "europe-west4": "ez", "us-central1": "uc",
+          "us-east1": "ue", "us-east4": "uk", "us-west1": "uw"}  # fmt: skip
+_WRITTEN = ("annotations", "labels", "description", "ingress", "launchStage", "template", "traffic", "scaling",
+            "customAudiences", "defaultUriDisabled", "invokerIamDisabled", "iapEnabled", "client", "clientVersion",
+            "sshEnabled", "functionalType")  # fmt: skip
+
+
+def put(
+    call: Call, name: str, body: dict[str, Any], *, dry: bool = False, force: bool = False
+) -> Kept:  # Any: JSON
+    """
+    Make a service, or make an existing one what `body` says; the operation that does it.
+
+    A new revision comes of a template that changed, or of `force`. Another change may begin before the last one has
+    ended: the newest decides. Raises `ApiError` for a service that Cloud Run would not take.
+    """
+    cloud, kept = call.cloud, call.cloud.store.get("run", name)
+    if kept is not None and "deleteTime" in kept.body:
+        raise aborted(f"Resource '{kept.id}' is being deleted.")
+    check_name(name, "service_id")
+    check_service(call, name, body)
+    body = deepcopy(_written(body))
+    fill_service(cloud, name, body)
+    renewed = _is_renewed(cloud, name, kept, body["template"]) or force
+    if kept is None:
+        kept = Kept(api="run", name=name, collection=COLLECTION, project=call.project, body=body)
+        if dry:
+            created(call, kept)
+            return _tried(call, kept)
+        kept = cloud.keep(call, name, COLLECTION, body)
+        created(call, kept)
+    elif dry:
+        tried = Kept(
+            api="run", name=name, collection=COLLECTION, project=call.project, body={**kept.body, **body}
+        )
+        return _tried(call, tried)
+    elif not renewed and _written(kept.body) == _written(body):
+        return _tried(call, kept)
+    else:
+        kept.body = {**_outputs(kept.body), **body}
+        kept.body["generation"] = str(int(kept.body["generation"]) + 1)
+        kept.body["updateTime"] = cloud.clock.text()
+    kept.body["lastModifier"] = call.caller.email
+    return _deploy(call, kept, renewed=renewed)
+
+
+def remove(call: Call, kept: Kept) -> Kept:
+    """Begin to take a service away, with its revisions; the operation that does it."""
+    cloud = call.cloud
+    kept.body |= {"deleteTime": cloud.clock.text(), "expireTime": cloud.clock.text(cloud.clock.now() + 30 * 86400),
+                  "reconciling": True, "terminalCondition": condition(cloud, "Ready", BUSY)}  # fmt: skip
+    put_conditions(kept, [condition(cloud, kind, BUSY) for kind in ("RoutesReady", "ConfigurationsReady")])
+    stamp(cloud, kept)
+    op = operation(call, kept, "Service")
+
+    def gone() -> None:
+        if cloud.store.get("run", kept.name) is kept:
+            run_addresses.keep(cloud, kept)
+            for one in revisions.of_service(cloud, kept):
+                revisions.retire(cloud, one)
+            cloud.forget(kept)
+        ended(op, kept.body, "Service")
+
+    cloud.clock.after(cloud.takes(_DELETED_AFTER), gone)
+    cloud.clock.settle()
+    return op
+
+
+def newest(cloud: Cloud, service: Kept) -> Kept | None:
+    """The revision that was made last, whether it came up or not."""
+    return cloud.store.get("run", service.body.get("latestCreatedRevision", ""))
+
+
+def tag_uri(service: Kept, tag: str) -> str:
+    """The address of a tagged revision."""
+    return str(service.body["uri"]).replace("https://", f"https://{tag}---", 1)
+
+
+def _create(call: Call) -> Any:  # Any: JSON
+    name = f"{call.name}/{call.query.get('serviceId') or ''}"
+    if call.cloud.store.get("run", name) is not None:
+        raise exists(f"Resource '{call.query.get('serviceId')}' already exists.")
+    return put(call, name, generic.writable(call), dry=call.validate_only).body
+
+
+def _patch(call: Call) -> Any:  # Any: JSON
+    kept = call.cloud.store.get("run", call.name)
+    force = bool(call.query.get("forceNewRevision"))
+    if kept is None:
+        if not call.query.get("allowMissing"):
+            raise not_found(generic.missing(call, call.name))
+        return put(call, call.name, generic.writable(call), dry=call.validate_only).body
+    check_etag(kept, call.body.get("etag"))
+    body = generic.patched(call, kept, generic.writable(call), whole=True)
+    return put(call, kept.name, body, dry=call.validate_only, force=force).body
+
+
+def _delete(call: Call) -> Any:  # Any: JSON
+    kept = generic.existing(call)
+    check_etag(kept, call.query.get("etag"))
+    if call.validate_only:
+        return at_once(call, kept, "Service")
+    return remove(call, kept).body
+
+
+def _refused(call: Call) -> Any:  # Any: JSON
+    raise unimplemented(call.method.id)
+
+
+def _written(body: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+    return {key: body[key] for key in _WRITTEN if key in body}
+
+
+def _outputs(body: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+    return {key: value for key, value in body.items() if key not in _WRITTEN}
+
+
+def _tried(call: Call, kept: Kept) -> Kept:
+    op = operation(call, kept, "Service")
+    ended(op, kept.body, "Service")
+    return op
+
+
+def _is_renewed(cloud: Cloud, name: str, kept: Kept | None, template: Mapping[str, Any]) -> bool:  # Any: JSON
+    """Whether a template makes a new revision. Raises `ApiError` 409 where its name is one of another revision."""
+    short = template.get("revision")
+    there = cloud.store.get("run", f"{name}/revisions/{short}") if short else None
+    if there is not None:
+        if not revisions.same_template(there.hidden["template"], template):
+            raise exists(f"Revision named '{short}' with different configuration already exists.")
+        return False
+    if kept is None or short:
+        return True
+    return not revisions.same_template(kept.body["template"], template)
+
+
+def _deploy(call: Call, kept: Kept, *, renewed: bool) -> Kept:
+    cloud, generation = call.cloud, kept.body["generation"]
+    made = revisions.make(call, kept) if renewed else None
+    if made is not None:
+        kept.body["latestCreatedRevision"] = made.name
+    kept.body["reconciling"] = True
+    kept.body["terminalCondition"] = condition(cloud, "Ready", BUSY)
+    routes = condition(cloud, "RoutesReady", BUSY)
+    put_conditions(kept, [routes, condition(cloud, "ConfigurationsReady", BUSY if made else GOOD)])
+    stamp(cloud, kept)
+    op = operation(call, kept, "Service")
+
+    def settle(failure: Failure | None) -> None:
+        if cloud.store.get("run", kept.name) is not kept:
+            ended(op, aborted(f"Resource '{kept.id}' was deleted."), "Service")
+            return
+        told = _settled(cloud, kept, generation, made, failure)
+        ended(op, told or kept.body, "Service")
+
+    if made is not None:
+        revisions.start(cloud, made, settle)
+    else:
+        last = newest(cloud, kept)
+        cloud.clock.after(
+            cloud.takes(_ROUTED_AFTER), lambda: settle(last.hidden.get("failure") if last else None)
+        )
+    cloud.clock.settle()
+    return op
+
+
+def _settled(
+    cloud: Cloud, kept: Kept, generation: str, made: Kept | None, failure: Failure | None
+) -> ApiError | None:
+    """How a change has come out; what an older change brings counts, but does not end a newer one."""
+    body, last = kept.body, made or newest(cloud, kept)
+    ready = next((one for one in revisions.of_service(cloud, kept) if revisions.is_ready(one)), None)
+    if ready is not None:
+        body["latestReadyRevision"] = ready.name
+    told = None
+    if failure is not None and last is not None:
+        text = f"Revision '{last.id}' is not ready and cannot serve traffic. {failure.message}"
+        told = Failure(
+            message=text,
+            reason=failure.reason or ("" if failure.revision_reason else "REVISION_FAILED"),
+            revision_reason=failure.revision_reason,
+        )
+    if body["generation"] == generation:
+        body.pop("reconciling", None)
+        kept.hidden["seen"] = generation
+        state = BAD if told else GOOD
+        body["terminalCondition"] = condition(cloud, "Ready", state, told)
+        routes = condition(cloud, "RoutesReady", GOOD if ready or not told else BAD, None if ready else told)
+        put_conditions(kept, [routes, condition(cloud, "ConfigurationsReady", state, told)])
+        if told is None:
+            body["observedGeneration"] = generation
+    if ready is not None:
+        _route(cloud, kept)
+    stamp(cloud, kept)
+    return precondition(told.message) if told else None
+
+
+def _route(cloud: Cloud, kept: Kept) -> None:
+    """Send traffic where the service says, as far as the revisions are ready; let the others go."""
+    body = kept.body
+    project, region, short = segments(kept.name)
+    if body.get("defaultUriDisabled"):
+        body.pop("uri", None)
+        body.pop("urls", None)
+    else:
+        place = f"{_hash(f'{project}/{region}')}-{_SHORT.get(region, region[:2])}"
+        body["uri"] = f"https://{short}-{place}.a.run.app"
+        body["urls"] = [f"https://{short}-{number_of(cloud, project)}.{region}.run.app", body["uri"]]
+    statuses = []
+    for target in body["traffic"]:
+        status = {key: target[key] for key in ("type", "revision", "percent", "tag") if target.get(key)}
+        if status["type"] != LATEST and not _can_serve(cloud, kept, status["revision"]):
+            continue
+        if status.get("tag") and "uri" in body:
+            status["uri"] = tag_uri(kept, status["tag"])
+        statuses.append(status)
+    body["trafficStatuses"] = statuses
+    needed = revisions.serving(kept)
+    for one in revisions.of_service(cloud, kept):
+        one.hidden["active"] = one.id in needed
+        if one.id not in needed and revisions.is_ready(one):
+            revisions.retire(cloud, one)
+
+
+def _can_serve(cloud: Cloud, kept: Kept, revision: str) -> bool:
+    found = cloud.store.get("run", f"{kept.name}/revisions/{revision.rpartition('/')[2]}")
+    return found is not None and revisions.is_ready(found)
+
+
+def _hash(text: str) -> str:
+    digits, number = "abcdefghijklmnopqrstuvwxyz234567", crc32(text.encode()) * 7919 + 2**50
+    return "".join(digits[number >> 5 * place & 31] for place in range(10))
+
+
+_ELSEWHERE = (
+    *(f"run.projects.locations.workerPools.{verb}" for verb in ("create", "patch")),
+    *(f"run.projects.locations.instances.{verb}" for verb in ("create", "patch", "start", "stop")),
+    "run.projects.locations.builds.submit",
+)
+
+KINDS: Mapping[str, Kind] = {}
+HANDLERS: Mapping[str, Handler] = {
+    f"{COLLECTION}.create": _create,
+    f"{COLLECTION}.patch": _patch,
+    f"{COLLECTION}.delete": _delete,
+    **dict.fromkeys(_ELSEWHERE, _refused),
+}

@@ -1,0 +1,1 @@
+"""Service Usage: which APIs are enabled."""

@@ -1,0 +1,170 @@
+"""Which APIs of a project are enabled. They answer some time after they were enabled: see `Cloud.is_enabled`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from gcp_rehearsal import generic
+from gcp_rehearsal.call import Call
+from gcp_rehearsal.discovery import NAMES, load
+from gcp_rehearsal.errors import ApiError, info, invalid
+from gcp_rehearsal.resource_hooks import Handler, Kind
+
+_SUFFIX = ".googleapis.com"
+_AT_ONCE = 20
+"""How many are enabled, or told about, in one call."""
+_SECONDS = 5.0
+_OTHERS = (
+    "aiplatform", "artifactregistry", "bigquery", "cloudapis", "cloudkms", "cloudtrace", "containeranalysis",
+    "containerregistry", "iap", "pubsub", "servicemanagement",
+)  # fmt: skip
+"""APIs without a document here, which can be enabled and do nothing."""
+
+
+@cache
+def _known() -> dict[str, str]:
+    """The titles of the APIs that there are, by service."""
+    titles = {name.partition(".")[0] + _SUFFIX: load(name).title for name in NAMES}
+    return {**{name + _SUFFIX: f"{name} API" for name in _OTHERS}, **titles}
+
+
+def _get(call: Call) -> Any:  # Any: JSON
+    return _one(call, _checked(call, call.name.rpartition("/")[2]))
+
+
+def _list(call: Call) -> Any:  # Any: JSON
+    wanted = str(call.query.get("filter") or "")
+    if wanted not in {"", "state:ENABLED", "state:DISABLED"}:
+        raise invalid(
+            f"Invalid filter: {wanted}", ("filter", "only state:ENABLED and state:DISABLED are known")
+        )
+    every = [_one(call, service) for service in sorted(_known())]
+    return generic.page(call, "services", [one for one in every if wanted in {"", f"state:{one['state']}"}])
+
+
+def _batch_get(call: Call) -> Any:  # Any: JSON
+    names = call.query.get("names", [])
+    if not 0 < len(names) <= _AT_ONCE * 1.5:
+        raise invalid("names must hold between 1 and 30 services.", ("names", "1 to 30"))
+    return {"services": [_one(call, _checked(call, name.rpartition("/")[2])) for name in names]}
+
+
+def _enable(call: Call) -> Any:  # Any: JSON
+    service = _checked(call, call.name.rpartition("/")[2])
+    return _switched_on(call, [service], lambda: {"service": _one(call, service)}, "EnableServiceResponse")
+
+
+def _batch_enable(call: Call) -> Any:  # Any: JSON
+    asked = call.body.get("serviceIds", [])
+    if not 0 < len(asked) <= _AT_ONCE:
+        raise invalid(
+            "Batch size is limited to 20 services.", ("service_ids", f"1 to {_AT_ONCE} services at once")
+        )
+    services = [_checked(call, service) for service in asked]
+    return _switched_on(
+        call,
+        services,
+        lambda: {"services": [_one(call, one) for one in services]},
+        "BatchEnableServicesResponse",
+    )
+
+
+def _disable(call: Call) -> Any:  # Any: JSON
+    service = _checked(call, call.name.rpartition("/")[2])
+    on = call.cloud.enabled.pop((call.project, service), None)
+    if on is None:
+        return _done(call)
+
+    def ended() -> dict[str, Any]:  # Any: JSON
+        return _typed("DisableServiceResponse", {"service": _one(call, service)})
+
+    return _operation(call, ended)
+
+
+def _switched_on(call: Call, services: list[str], came: Callable[[], Any], kind: str) -> Any:  # Any: JSON
+    project = call.project
+    if all((project, service) in call.cloud.enabled for service in services):
+        return _done(call)
+
+    def ended() -> dict[str, Any]:  # Any: JSON
+        for service in services:
+            call.cloud.enabled.setdefault((project, service), call.cloud.clock.now())
+        return _typed(kind, came())
+
+    return _operation(call, ended)
+
+
+def _operation(call: Call, finish: Callable[[], Any]) -> Any:  # Any: JSON
+    project = call.cloud.project(call.project)
+    assert project is not None
+    name = f"operations/acat.p2-{project.number}-{call.cloud.uuid()}"
+    kept = call.cloud.keep(
+        call, name, "operations", {"name": name, "metadata": {"resourceNames": [call.name]}}
+    )
+
+    def ended() -> None:
+        kept.body |= {"done": True, "response": finish()}
+
+    call.cloud.clock.after(call.cloud.takes(_SECONDS), ended)
+    call.cloud.clock.settle()
+    return kept.body
+
+
+def _done(call: Call) -> Any:  # Any: JSON
+    """What is answered where there is nothing to do."""
+    return {
+        "name": "operations/noop.DONE_OPERATION",
+        "done": True,
+        "response": _typed("EnableServiceResponse", {}),
+    }
+
+
+def _get_operation(call: Call) -> Any:  # Any: JSON
+    return _done(call) if call.name == "operations/noop.DONE_OPERATION" else generic.existing(call).body
+
+
+def _typed(kind: str, body: dict[str, Any]) -> dict[str, Any]:  # Any: JSON
+    return {"@type": f"type.googleapis.com/google.api.serviceusage.v1.{kind}", **body}
+
+
+def _one(call: Call, service: str) -> dict[str, Any]:  # Any: JSON
+    project = call.cloud.project(call.project)
+    assert project is not None
+    on = call.cloud.was_enabled(call.project, service.removesuffix(_SUFFIX))
+    parent = f"projects/{project.number}"
+    return {
+        "name": f"{parent}/services/{service}",
+        "config": {"name": service, "title": _known()[service]},
+        "state": "ENABLED" if on else "DISABLED",
+        "parent": parent,
+    }
+
+
+def _checked(call: Call, service: str) -> str:
+    if service in _known():
+        return service
+    raise ApiError(
+        403,
+        f"Service '{service}' not found or permission denied.",
+        details=[
+            info(
+                "SERVICE_CONFIG_NOT_FOUND_OR_PERMISSION_DENIED",
+                "serviceusage.googleapis.com",
+                services=service,
+            )
+        ],
+    )
+
+
+KINDS: Mapping[str, Kind] = {}
+HANDLERS: Mapping[str, Handler] = {
+    "serviceusage.services.get": _get,
+    "serviceusage.services.list": _list,
+    "serviceusage.services.batchGet": _batch_get,
+    "serviceusage.services.enable": _enable,
+    "serviceusage.services.batchEnable": _batch_enable,
+    "serviceusage.services.disable": _disable,
+    "serviceusage.operations.get": _get_operation,
+}

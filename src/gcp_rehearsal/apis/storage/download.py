@@ -1,0 +1,131 @@
+"""Cloud Storage: reading objects, by the JSON API and by their plain addresses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote
+
+from gcp_rehearsal.apis.storage.objects import (  # fmt: skip
+    bucket_of,
+    content_of,
+    find,
+    named,
+    shown,
+    unheld,
+    unmet,
+)
+from gcp_rehearsal.call import Call, Reply, Request
+from gcp_rehearsal.errors import ApiError
+from gcp_rehearsal.state import Kept
+
+if TYPE_CHECKING:
+    from gcp_rehearsal.cloud import Cloud
+
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_HEADERS = {"cacheControl": "cache-control", "contentDisposition": "content-disposition",
+            "contentEncoding": "content-encoding", "contentLanguage": "content-language"}  # fmt: skip
+
+
+def get(call: Call) -> Any:  # Any: JSON
+    """An object's metadata, or with `alt=media` its bytes."""
+    wants_bytes = parse_qs(call.request.query).get("alt") == ["media"]
+    try:
+        kept = named(call)
+        state = unmet(call.query, kept)
+        if state == "not match":
+            return Reply(status=304)
+        if state:
+            raise unheld()
+    except ApiError as error:
+        if not wants_bytes:
+            raise
+        # As Google answers a download: the message alone.
+        return Reply(
+            status=error.code,
+            body=error.message.encode(),
+            headers={"content-type": "text/html; charset=UTF-8"},
+        )
+    return bytes_of(kept, call.request.headers) if wants_bytes else shown(call, kept)
+
+
+def bytes_of(kept: Kept, headers: Mapping[str, str]) -> Reply:
+    """An object's bytes, or those of the range that is asked for."""
+    content = content_of(kept)
+    span = _span(headers.get("range", ""), content.size)
+    if span is None:
+        return Reply(status=200, body=content.read(), headers=_described(kept))
+    start, end = span
+    if start >= end:
+        return Reply(
+            status=416,
+            body=b"<?xml version='1.0' encoding='UTF-8'?><Error><Code>InvalidRange</Code><Message>The requested "
+            b"range cannot be satisfied.</Message></Error>",
+            headers={
+                "content-type": "application/xml; charset=UTF-8",
+                "content-range": f"bytes */{content.size}",
+            },
+        )
+    found = {**_described(kept), "content-range": f"bytes {start}-{end - 1}/{content.size}"}
+    return Reply(status=206, body=content.read(start, end), headers=found)
+
+
+def by_address(cloud: Cloud, request: Request) -> Reply:
+    """An object by `https://storage.googleapis.com/BUCKET/OBJECT`, to look at only."""
+    bucket, _, name = unquote(request.path.lstrip("/")).partition("/")
+    if request.verb not in {"GET", "HEAD"} or not name:
+        return _xml(501, "NotImplemented", "the rehearsal does not act out the XML API, except for downloads")
+    try:
+        found = bucket_of(cloud, bucket)
+        caller = cloud.access.caller(request.headers)
+    except ApiError as error:
+        if error.code == 401:
+            return _xml(401, "AuthenticationRequired", "Authentication required.")
+        return _xml(404, "NoSuchBucket", "The specified bucket does not exist.")
+    permission = "storage.objects.get"
+    if permission not in cloud.access.held(caller, [permission], "storage", found.name, found.project):
+        return _xml(403, "AccessDenied", f"Access denied. {caller.email} does not have {permission} access.")
+    kept = find(cloud, bucket, name)
+    if kept is None:
+        return _xml(404, "NoSuchKey", "The specified key does not exist.")
+    return bytes_of(kept, request.headers)
+
+
+def _span(header: str, size: int) -> tuple[int, int] | None:
+    """First byte and the one after the last; None where all is asked for, as by a header that means nothing."""
+    wanted = _RANGE.fullmatch(header.strip())
+    if wanted is None or not any(wanted.groups()):
+        return None
+    first, last = wanted.groups()
+    if not first:
+        return max(size - int(last), 0), size
+    if last and int(last) < int(first):
+        return None
+    return int(first), min(int(last) + 1, size) if last else size
+
+
+def _described(kept: Kept) -> dict[str, str]:
+    body, content = kept.body, content_of(kept)
+    hashes = f"crc32c={content.crc32c}" + (f",md5={content.md5}" if content.md5 else "")
+    return {
+        "content-type": body.get("contentType", "application/octet-stream"),
+        "etag": body["etag"],
+        "accept-ranges": "bytes",
+        "last-modified": formatdate(kept.created, usegmt=True),
+        "x-goog-generation": body["generation"],
+        "x-goog-metageneration": body["metageneration"],
+        "x-goog-hash": hashes,
+        "x-goog-storage-class": body["storageClass"],
+        "x-goog-stored-content-length": body["size"],
+        "x-goog-stored-content-encoding": body.get("contentEncoding", "identity"),
+        **{header: body[key] for key, header in _HEADERS.items() if key in body},
+    }
+
+
+def _xml(status: int, code: str, message: str) -> Reply:
+    text = f"<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    return Reply(
+        status=status, body=text.encode(), headers={"content-type": "application/xml; charset=UTF-8"}
+    )

@@ -1,0 +1,368 @@
+"""Cloud Storage: objects' metadata, and what is done with objects that exist."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from gcp_rehearsal.apis.storage.content import Content, Writing, written
+from gcp_rehearsal.call import Call
+from gcp_rehearsal.errors import ApiError, invalid, not_found, unimplemented
+from gcp_rehearsal.iam.access import denied
+from gcp_rehearsal.state import Kept
+
+if TYPE_CHECKING:
+    from gcp_rehearsal.cloud import Cloud
+
+SETTABLE = ("cacheControl", "contentDisposition", "contentEncoding", "contentLanguage", "contentType", "contexts",
+            "customTime", "metadata", "storageClass")  # fmt: skip
+_NOT_ACTED = ("acl", "customerEncryption", "eventBasedHold", "kmsKeyName", "retention", "temporaryHold")
+_MOST_COMPONENTS = 32
+_PAGE = 1000
+_MIB = 1 << 20
+_PER_REWRITE = 1 << 30
+"""What one request copies between locations where it does not say: nobody tells the real number."""
+
+
+def bucket_of(cloud: Cloud, name: str) -> Kept:
+    """The bucket of that name. Raises `ApiError` 404."""
+    kept = cloud.store.get("storage", f"b/{name}")
+    if kept is None:
+        raise not_found("The specified bucket does not exist.")
+    return kept
+
+
+def find(cloud: Cloud, bucket: str, name: str) -> Kept | None:
+    """The object of that name, if there is one."""
+    return cloud.store.get("storage", f"b/{bucket}/o/{quote(name, safe='')}")
+
+
+def content_of(kept: Kept) -> Content:
+    """What an object holds."""
+    content: Content = kept.hidden["content"]
+    return content
+
+
+def place(
+    cloud: Cloud, bucket: Kept, name: str, content: Content, settings: Mapping[str, Any]
+) -> Kept:  # Any: JSON
+    """A new generation of an object, over the one before it."""
+    before = find(cloud, bucket.id, name)
+    if before is not None:
+        content_of(before).discard()
+    generation = max(int(cloud.clock.now() * 1_000_000), bucket.hidden.get("generation", 0) + 1)
+    bucket.hidden["generation"] = generation
+    quoted, now = quote(name, safe=""), stamp(cloud)
+    body: dict[str, Any] = {  # Any: JSON
+        "kind": "storage#object",
+        "id": f"{bucket.id}/{name}/{generation}",
+        "selfLink": f"https://www.googleapis.com/storage/v1/b/{bucket.id}/o/{quoted}",
+        "name": name,
+        "bucket": bucket.id,
+        "generation": str(generation),
+        "metageneration": "1",
+        "storageClass": bucket.body["storageClass"],
+        "size": str(content.size),
+        "crc32c": content.crc32c,
+        **({"md5Hash": content.md5} if content.md5 else {}),
+        **{key: settings[key] for key in SETTABLE if settings.get(key)},
+        **dict.fromkeys(("timeCreated", "updated", "timeStorageClassUpdated", "timeFinalized"), now),
+    }
+    body["etag"] = etag(generation, 1)
+    return cloud.store.put(
+        Kept(api="storage", name=f"b/{bucket.id}/o/{quoted}", collection="storage.objects",
+             project=bucket.project, body=body, created=cloud.clock.now(), hidden={"content": content})
+    )  # fmt: skip
+
+
+def shown(call: Call, kept: Kept) -> dict[str, Any]:  # Any: JSON
+    """An object's metadata, with the address of its bytes at the host that the caller knows."""
+    headers = call.request.headers
+    host = headers.get("host") or call.request.host
+    path = (
+        f"b/{kept.body['bucket']}/o/{quote(kept.body['name'], safe='')}?generation={kept.body['generation']}"
+    )
+    base = f"{headers.get('x-forwarded-proto', 'https')}://{host}/download/storage/v1"
+    return {**kept.body, "mediaLink": f"{base}/{path}&alt=media"}
+
+
+def put_object(cloud: Cloud, bucket: str, name: str, data: bytes, content_type: str = "") -> Kept:
+    """What other services of the cloud write. Raises `ApiError` 404 where there is no such bucket."""
+    found = bucket_of(cloud, bucket)
+    return place(cloud, found, name, written(cloud, data, {}), {"contentType": content_type})
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:  # Any: JSON
+    """Raises `ApiError` 501 for what the rehearsal does not act out on objects."""
+    for key in _NOT_ACTED:
+        if settings.get(key):
+            raise unimplemented(f"'{key}' of an object")
+
+
+def demand(call: Call, permission: str, bucket: Kept) -> None:
+    """Raises `ApiError` 403 where the caller lacks a permission on a bucket."""
+    if permission not in call.cloud.access.held(
+        call.caller, [permission], "storage", bucket.name, bucket.project
+    ):
+        raise denied(call, permission)
+
+
+def overwrite(call: Call, bucket: Kept, name: str) -> None:
+    """Raises `ApiError`: 412 for an unmet condition of the query, 403 where the caller may not replace what is there."""
+    before = find(call.cloud, bucket.id, name)
+    conditions(call.query, before)
+    if before is not None:
+        demand(call, "storage.objects.delete", bucket)
+
+
+def unmet(query: Mapping[str, Any], kept: Kept | None, prefix: str = "if") -> str:  # Any: JSON
+    """Which kind of condition does not hold: `match`, `not match`, or ''. Nothing at all has the generation 0."""
+    for field in ("Generation", "Metageneration"):
+        have = int(kept.body[field.lower()]) if kept else 0
+        match, differ = query.get(f"{prefix}{field}Match"), query.get(f"{prefix}{field}NotMatch")
+        if match is not None and int(match) != have:
+            return "match"
+        if differ is not None and int(differ) == have:
+            return "not match"
+    return ""
+
+
+def conditions(query: Mapping[str, Any], kept: Kept | None, prefix: str = "if") -> None:  # Any: JSON
+    """Raises `ApiError` 412 where a condition of a query does not hold."""
+    if unmet(query, kept, prefix):
+        raise unheld()
+
+
+def unheld() -> ApiError:
+    """412, in Google's words."""
+    return ApiError(
+        412, "At least one of the pre-conditions you specified did not hold.", reason="conditionNotMet"
+    )
+
+
+def existing(call: Call, bucket: str, name: str, generation: str | int | None = None) -> Kept:
+    """An object. Raises `ApiError` 404."""
+    bucket_of(call.cloud, bucket)
+    kept = find(call.cloud, bucket, name)
+    if kept is None or (generation and str(generation) != kept.body["generation"]):
+        raise not_found(f"No such object: {bucket}/{name}")
+    return kept
+
+
+def named(call: Call) -> Kept:
+    """The object that a call's path names. Raises `ApiError` 404."""
+    return existing(call, call.params["bucket"], call.params["object"], call.query.get("generation"))
+
+
+def list_(call: Call) -> dict[str, Any]:  # Any: JSON
+    """The objects of a bucket in order of their names, folders rolled up where a delimiter is given."""
+    bucket, query = bucket_of(call.cloud, call.params["bucket"]), call.query
+    for key in ("softDeleted", "matchGlob", "filter"):
+        if query.get(key):
+            raise unimplemented(f"'{key}' in a list of objects")
+    prefix, delimiter = query.get("prefix") or "", query.get("delimiter") or ""
+    after = _position(query.get("pageToken"))
+    most = min(int(query.get("maxResults") or _PAGE), _PAGE)
+    items: list[dict[str, Any]] = []  # Any: JSON
+    prefixes: list[str] = []
+    last, more = "", False
+    for kept in sorted(
+        call.cloud.store.under("storage", f"{bucket.name}/o"), key=lambda kept: kept.body["name"].encode()
+    ):
+        name = kept.body["name"]
+        if not name.startswith(prefix) or name < (query.get("startOffset") or ""):
+            continue
+        if query.get("endOffset") and name >= query["endOffset"]:
+            continue
+        head, found, tail = name[len(prefix) :].partition(delimiter) if delimiter else (name, "", "")
+        rolled = f"{prefix}{head}{delimiter}" if found else ""
+        if (rolled or name) <= after or (rolled and rolled in prefixes):
+            continue
+        if len(items) + len(prefixes) >= most:
+            more = True
+            break
+        if rolled:
+            prefixes.append(rolled)
+        if not rolled or (not tail and query.get("includeTrailingDelimiter")):
+            items.append(shown(call, kept))
+        last = rolled or name
+    page: dict[str, Any] = {"kind": "storage#objects"}  # Any: JSON
+    page |= {"nextPageToken": base64.urlsafe_b64encode(last.encode()).decode()} if more else {}
+    page |= {"prefixes": prefixes} if prefixes else {}
+    return page | ({"items": items} if items else {})
+
+
+def patch(call: Call) -> Any:  # Any: JSON
+    """Change an object's metadata."""
+    kept = named(call)
+    conditions(call.query, kept)
+    check_settings(call.body)
+    for key in SETTABLE:
+        if key in call.body:
+            _set(kept.body, key, call.body[key])
+    return _touched(call, kept)
+
+
+def update(call: Call) -> Any:  # Any: JSON
+    """Replace an object's metadata."""
+    kept = named(call)
+    conditions(call.query, kept)
+    check_settings(call.body)
+    for key in SETTABLE:
+        if key != "storageClass":
+            kept.body.pop(key, None)
+        if call.body.get(key):
+            kept.body[key] = call.body[key]
+    return _touched(call, kept)
+
+
+def delete(call: Call) -> None:
+    """Unmake an object."""
+    kept = named(call)
+    conditions(call.query, kept)
+    content_of(kept).discard()
+    call.cloud.forget(kept)
+
+
+def rewrite(call: Call) -> dict[str, Any]:  # Any: JSON
+    """
+    Copy an object: in one go within a location and storage class, else so many bytes a request, with a token that
+    carries it on.
+    """
+    source, target = _ends(call)
+    size, most = int(source.body["size"]), call.query.get("maxBytesRewrittenPerCall")
+    if most is not None and (int(most) <= 0 or int(most) % _MIB):
+        raise invalid("Invalid argument.", ("maxBytesRewrittenPerCall", "Invalid argument."))
+    answer: dict[str, Any] = {"kind": "storage#rewriteResponse", "objectSize": str(size)}  # Any: JSON
+    which = (
+        f"{source.name} {source.body['generation']} {target.name} {call.params['destinationObject']} {most}"
+    )
+    written = _written(call.query.get("rewriteToken"), which)
+    if not _alike(source, bucket_of(call.cloud, call.params["sourceBucket"]), target):
+        written += int(most or _PER_REWRITE)
+        if written < size:
+            token = base64.urlsafe_b64encode(f"{written} {which}".encode()).decode()
+            return {**answer, "totalBytesRewritten": str(written), "done": False, "rewriteToken": token}
+    return {**answer, "totalBytesRewritten": str(size), "done": True, "resource": copy(call)}
+
+
+def _written(token: str | None, which: str) -> int:
+    """Bytes that the requests before have copied. Raises `ApiError` for a token of something else."""
+    if not token:
+        return 0
+    count, _, rest = _position(token).partition(" ")
+    if rest != which or not count.isdigit():
+        raise invalid("Invalid argument.", ("rewriteToken", "Invalid argument."))
+    return int(count)
+
+
+def _alike(source: Kept, bucket: Kept, target: Kept) -> bool:
+    """Whether a copy needs no bytes moved."""
+    same = source.body["storageClass"] == target.body["storageClass"]
+    return same and bool(bucket.body["location"] == target.body["location"])
+
+
+def _ends(call: Call) -> tuple[Kept, Kept]:
+    """The object that is copied, and the bucket that it is copied to. Raises `ApiError`."""
+    params, query = call.params, call.query
+    source_bucket = bucket_of(call.cloud, params["sourceBucket"])
+    target = bucket_of(call.cloud, params["destinationBucket"])
+    demand(call, "storage.objects.get", source_bucket)
+    demand(call, "storage.objects.create", target)
+    source = existing(call, source_bucket.id, params["sourceObject"], query.get("sourceGeneration"))
+    conditions(query, source, "ifSource")
+    return source, target
+
+
+def copy(call: Call) -> dict[str, Any]:  # Any: JSON
+    """Copy an object; its metadata come with it, except where the call has its own."""
+    source, target = _ends(call)
+    params = call.params
+    overwrite(call, target, params["destinationObject"])
+    check_settings(call.body)
+    own = {key: value for key, value in call.body.items() if key in SETTABLE}
+    settings = own or {key: source.body.get(key) for key in SETTABLE if key != "storageClass"}
+    made = place(call.cloud, target, params["destinationObject"], content_of(source).copied(), settings)
+    if "componentCount" in source.body:
+        made.body["componentCount"] = source.body["componentCount"]
+    return shown(call, made)
+
+
+def compose(call: Call) -> dict[str, Any]:  # Any: JSON
+    """One object of several of the same bucket."""
+    bucket, name = bucket_of(call.cloud, call.params["destinationBucket"]), call.params["destinationObject"]
+    demand(call, "storage.objects.create", bucket)
+    demand(call, "storage.objects.get", bucket)
+    if call.body.get("deleteSourceObjects"):
+        raise unimplemented("'deleteSourceObjects' of compose")
+    parts = call.body.get("sourceObjects", [])
+    if not parts:
+        raise invalid("You must provide at least one source component.")
+    if len(parts) > _MOST_COMPONENTS:
+        raise invalid(
+            f"The number of source components provided ({len(parts)}) exceeds the maximum ({_MOST_COMPONENTS})"
+        )
+    sources = [existing(call, bucket.id, part.get("name", ""), part.get("generation")) for part in parts]
+    for part, source in zip(parts, sources, strict=True):
+        conditions(part.get("objectPreconditions", {}), source)
+    overwrite(call, bucket, name)
+    settings = call.body.get("destination", {})
+    check_settings(settings)
+    writing = Writing(call.cloud)
+    for source in sources:
+        writing.write(content_of(source).read())
+    content = writing.done({}, composed=True)
+    count = sum(source.body.get("componentCount", 1) for source in sources)
+    made = place(call.cloud, bucket, name, content, settings)
+    made.body["componentCount"] = count
+    return shown(call, made)
+
+
+def stamp(cloud: Cloud) -> str:
+    """This moment as Cloud Storage writes it, to the millisecond."""
+    moment = datetime.fromtimestamp(cloud.clock.now(), UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def etag(*numbers: int) -> str:
+    """As Cloud Storage makes them: of a generation and a metageneration, or of the latter alone."""
+    fields = zip((0x08, 0x10), numbers, strict=False)
+    return base64.b64encode(b"".join(bytes([tag]) + _varint(number) for tag, number in fields)).decode()
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes((*out, number))
+
+
+def _position(token: str | None) -> str:
+    try:
+        return base64.urlsafe_b64decode(token or "").decode()
+    except ValueError as error:
+        raise invalid("Invalid argument.", ("pageToken", "Invalid argument.")) from error
+
+
+def _set(body: dict[str, Any], key: str, value: Any) -> None:  # Any: JSON
+    if isinstance(value, dict):
+        merged = {**body.get(key, {}), **value}
+        value = {name: item for name, item in merged.items() if item is not None}
+    if value:
+        body[key] = value
+    else:
+        body.pop(key, None)
+
+
+def _touched(call: Call, kept: Kept) -> dict[str, Any]:  # Any: JSON
+    metageneration = int(kept.body["metageneration"]) + 1
+    kept.body |= {
+        "metageneration": str(metageneration),
+        "updated": stamp(call.cloud),
+        "etag": etag(int(kept.body["generation"]), metageneration),
+    }
+    return shown(call, kept)

@@ -1,0 +1,135 @@
+"""A rehearsal that goes on in the background: started when it is wanted, found again, ended with all that runs in it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from gcp_rehearsal import credentials
+from gcp_rehearsal.cloud import OWNER
+from gcp_rehearsal.runtime.processes import INSTANCES
+from gcp_rehearsal.server import HOST
+from homeport.child_environment import without_secrets
+from homeport.errors import HomeportError, NotRunning
+from homeport.home import private_folder, private_opener, write_private
+
+_ANSWERS_WITHIN_S = 10.0
+_STARTS_WITHIN_S = 60.0
+_ENDS_WITHIN_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Background:
+    """One that was started."""
+
+    pid: int
+    created: float
+    """When its process began, so that another process of that number is not taken for it."""
+    port: int
+    project: str
+    """The one that is there."""
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://{HOST}:{self.port}"
+
+    def speed(self, shown: str) -> float:
+        """How many of its seconds pass in one of ours, asked with a token."""
+        import httpx2
+
+        headers = {"authorization": f"Bearer {shown}"}
+        asked = httpx2.get(f"{self.url}{INSTANCES}", headers=headers, trust_env=False, timeout=10)
+        return float(asked.json()["speed"])
+
+
+def token(folder: Path, port: int, email: str) -> str:
+    """Return the token of a caller of the rehearsal on `port`, whose secret is kept in `folder`. Raises `NotRunning`."""
+    secret = credentials.read(folder, port)
+    if not secret or not answers(port, secret):
+        raise NotRunning(
+            f"no rehearsal of yours answers on port {port}",
+            hint=f"`homeport rehearse serve --port {port}` starts one; another port: --port",
+        )
+    return credentials.token(secret, email)
+
+
+def answers(port: int, secret: str) -> bool:
+    """Return whether a rehearsal with that secret answers on `port`."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=_ANSWERS_WITHIN_S)
+    try:
+        shown = credentials.token(secret, OWNER)
+        connection.request("GET", INSTANCES, headers={"authorization": f"Bearer {shown}"})
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def find(folder: Path) -> Background | None:
+    """The one that was started from this home and lives; None where there is none."""
+    import psutil
+
+    try:
+        known = Background(**json.loads(_record(folder).read_text(encoding="utf-8")))
+        lives = psutil.Process(known.pid).create_time() == known.created
+    except (OSError, ValueError, TypeError, psutil.NoSuchProcess):
+        return None
+    return known if lives else None
+
+
+def start(folder: Path, port: int, project: str) -> Background:
+    """Start one on `port`, and wait until it answers. Raises `HomeportError` with its last words where it does not."""
+    import psutil
+
+    if not folder.exists():
+        private_folder(folder)
+    log = folder / "rehearsal.log"
+    with open(log, "w", encoding="utf-8", opener=private_opener) as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "homeport", "rehearse", "serve", "--port", str(port), "--project", project],
+            env=without_secrets(os.environ, own=("HOMEPORT_*",)),
+            stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
+        )  # fmt: skip
+    until = time.monotonic() + _STARTS_WITHIN_S
+    while process.poll() is None and time.monotonic() < until:
+        secret = credentials.read(folder, port)
+        if not secret or not answers(port, secret):
+            time.sleep(0.1)
+            continue
+        began = psutil.Process(process.pid).create_time()
+        made = Background(pid=process.pid, created=began, port=port, project=project)
+        write_private(_record(folder), json.dumps(asdict(made)))
+        return made
+    process.terminate()
+    raise HomeportError(
+        f"the rehearsal did not start: {log.read_text(encoding='utf-8', errors='replace').strip()[-500:]}",
+        hint=f"its log is {log}; another port: homeport rehearse --port 8700 …",
+    )
+
+
+def stop(folder: Path) -> bool:
+    """End the one of this home, with all that runs in it; whether there was one."""
+    import psutil
+
+    found = find(folder)
+    if found is not None:
+        process = psutil.Process(found.pid)
+        process.terminate()
+        try:
+            process.wait(_ENDS_WITHIN_S)
+        except psutil.TimeoutExpired:
+            process.kill()
+    _record(folder).unlink(missing_ok=True)
+    return found is not None
+
+
+def _record(folder: Path) -> Path:
+    return folder / "rehearsal.json"

@@ -1,0 +1,397 @@
+"""Google Cloud, as far as the rehearsal goes: one object, which answers requests."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import shutil
+import tempfile
+import uuid
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+from urllib.parse import parse_qs
+
+from gcp_rehearsal import credentials, discovery, generic, handlers, operations
+from gcp_rehearsal.apis.cloudbuild.steps import Acted, Steps
+from gcp_rehearsal.call import Call, Reply, Request
+from gcp_rehearsal.clock import Clock
+from gcp_rehearsal.discovery import Found
+from gcp_rehearsal.errors import ApiError, exists, info, invalid, not_found, of_status
+from gcp_rehearsal.faults import Fault
+from gcp_rehearsal.iam.access import Access, Caller
+from gcp_rehearsal.resource_hooks import PLAIN, Kind
+from gcp_rehearsal.runtime.container_runtime import Containers, Willing
+from gcp_rehearsal.schema import Check
+from gcp_rehearsal.state import Kept, Store
+
+OWNER = "you@example.com"
+ALWAYS_ON = frozenset(
+    ("serviceusage", "cloudresourcemanager", "storage", "logging", "monitoring", "sts", "iam")
+)
+"""APIs that a request needs no enabling for: those of a new project, and those that know no project."""
+_LONGEST_WAIT = 120.0
+_BETA = re.compile(r"^(/v\d+)(?:alpha|beta)\d*(?=/)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A project that exists before anything else does."""
+
+    id: str = "rehearsal"
+    number: str = "481516234200"
+    owner: str = OWNER
+    billing: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delays:
+    """How long Google takes until a change is seen everywhere, in seconds. `operations` scales how long work takes."""
+
+    grants: float = 60.0
+    accounts: float = 8.0
+    apis: float = 20.0
+    operations: float = 1.0
+    addresses: float = 0.0
+    """
+    How long Cloud Run keeps addresses in the subnetwork that a service sent through, once it is gone. One to two hours
+    at Google; none here unless asked for, so that a network can be taken away in one go.
+    """
+
+
+AT_ONCE = Delays(grants=0, accounts=0, apis=0, operations=0)
+
+
+@dataclass(slots=True, kw_only=True)
+class Policies:
+    """What the organisation forbids."""
+
+    restricts_members: bool = False
+    """Grants only to its own people: no `allUsers`."""
+    locations: frozenset[str] = frozenset()
+    """Regions in which things may be made; empty for anywhere."""
+    ingress: frozenset[str] = frozenset()
+    """What Cloud Run's ingress may be; empty for anything."""
+    egress: frozenset[str] = frozenset()
+    """What Cloud Run's egress may be; empty for anything."""
+    told: dict[str, Any] = field(default_factory=dict)  # Any: JSON
+    """Rules of other constraints, by name such as `iam.disableServiceAccountCreation`: told, and not enforced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """One request that was answered."""
+
+    method: str
+    name: str
+    status: int
+    """0 where the connection was dropped."""
+    caller: str
+
+
+class Dropped(Exception):
+    """A fault drops the connection: there is no answer."""
+
+
+@dataclass(kw_only=True)
+class Cloud:
+    """A whole cloud in memory. Objects' bytes lie in `folder`."""
+
+    projects: Sequence[Project] = (Project(),)
+    delays: Delays = Delays()
+    clock: Clock = field(default_factory=Clock)
+    folder: Path = Path()
+    """Where the bytes are; if it is not given, one that goes when the cloud goes."""
+    policies: Policies = field(default_factory=Policies)
+    quotas: dict[str, int] = field(default_factory=dict)
+    """What a project may have in a region, by Cloud Run's names of quotas, over the defaults."""
+    containers: Containers = field(default_factory=Willing)
+    """Runs what is deployed to Cloud Run."""
+    steps: Steps = field(default_factory=Acted)
+    """Runs the steps of builds."""
+    faults: list[Fault] = field(default_factory=list)
+    secret: str = field(default_factory=credentials.new_secret, repr=False)
+    """What its tokens are made of; whoever has it may be anybody here."""
+    log: list[Logged] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.folder == Path():
+            self.folder = Path(tempfile.mkdtemp(prefix="homeport-rehearsal-"))
+            weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        self.store = Store()
+        self.access = Access(self, delay=self.delays.grants)
+        self.enabled: dict[tuple[str, str], float] = {}
+        """Since when an API is enabled, by project and service such as `run.googleapis.com`."""
+        self.key = secrets.token_bytes(32)
+        """Signs identity tokens."""
+        self._reserved: dict[tuple[str, str], float] = {}
+        self._requests: dict[str, Any] = {}  # Any: JSON; answers by requestId
+        self._checks: dict[str, Check] = {}
+        self._random = Random(0)  # noqa: S311 - ids, not secrets
+        self.containers.begin(self)
+        for project in self.projects:
+            owner = {"role": "roles/owner", "members": [Caller(project.owner).member]}
+            self.access.set_policy(
+                "cloudresourcemanager", f"projects/{project.id}", {"bindings": [owner]}, at_once=True
+            )
+
+    def token(self, email: str) -> str:
+        """The access token of a caller."""
+        return credentials.token(self.secret, email)
+
+    async def handle(self, request: Request) -> Reply:
+        """The answer to one request, as bytes. Raises `Dropped` where a fault drops the connection."""
+        self.clock.settle()
+        found = discovery.find(request.host, request.verb, request.path)
+        if found is None and _BETA.match(request.path):
+            # gcloud asks beta versions for a few things that the released ones answer, too.
+            request = replace(request, path=_BETA.sub(r"\1", request.path))
+            found = discovery.find(request.host, request.verb, request.path)
+        extra = handlers.unlisted(request) if found is None else None
+        if extra is not None:
+            return _encoded(extra(self, request))
+        if found is None:
+            return self.refused("", ApiError(404, "Method not found."))
+        struck = [fault for fault in self.faults if fault.strikes(found.method.id)]
+        for fault in struck:
+            await self._strike(found, fault, after=False)
+        reply = next((_fails(f, found) for f in struck if f.status and not f.after), None)
+        if reply is None:
+            reply = await self._reply(request, found)
+            for fault in struck:
+                await self._strike(found, fault, after=True)
+            reply = next((_fails(f, found) for f in struck if f.status and f.after), reply)
+        self._note(request, found, reply.status)
+        return reply
+
+    def kind(self, call: Call) -> Kind:
+        """What is special about the collection that a call is about."""
+        return handlers.KINDS.get(call.method.collection, PLAIN)
+
+    def keep(self, call: Call, name: str, collection: str, body: dict[str, Any]) -> Kept:  # Any: JSON
+        """Let a thing of that name exist."""
+        return self.store.put(
+            Kept(api=call.api, name=name, collection=collection, project=call.project, body=body,
+                 created=self.clock.now())
+        )  # fmt: skip
+
+    def forget(self, kept: Kept, *, reserved: float = 0.0) -> None:
+        """Let a thing be gone; its name may stay reserved for so many seconds."""
+        self.store.remove(kept)
+        self.access.forget(kept.api, kept.name)
+        if reserved:
+            self._reserved[kept.api, kept.name] = self.clock.now() + self.takes(reserved)
+
+    def check_reserved(self, call: Call, name: str) -> None:
+        """Raises `ApiError` 409 where the name of something that was deleted cannot be used again yet."""
+        until = self._reserved.get((call.api, name), 0.0)
+        if self.clock.now() < until:
+            raise exists(
+                f"Requested entity already exists: '{name}' was deleted, and its name is still reserved."
+            )
+
+    def takes(self, seconds: float) -> float:
+        """How long work of so many seconds takes here."""
+        return seconds * self.delays.operations
+
+    def number(self) -> str:
+        """A number such as Google gives to things."""
+        return str(self._random.randrange(10**17, 10**19))
+
+    def uuid(self) -> str:
+        """An id such as Google gives to things, the same ones in each run."""
+        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+
+    def project(self, name: str) -> Project | None:
+        """The project of that id or number."""
+        return next((project for project in self.projects if name in {project.id, project.number}), None)
+
+    def by_id(self, path: str) -> str:
+        """A path in which projects' numbers have become their ids."""
+        for project in self.projects:
+            path = path.replace(f"projects/{project.number}", f"projects/{project.id}")
+            path = path.replace(f"namespaces/{project.number}", f"namespaces/{project.id}")
+        return path
+
+    def by_number(self, path: str) -> str:
+        """A path in which projects' ids have become their numbers."""
+        first, _, rest = path.partition("/")
+        id_, slash, rest = rest.partition("/")
+        project = self.project(id_) if first == "projects" else None
+        return f"projects/{project.number}{slash}{rest}" if project else path
+
+    def account_is_seen(self, email: str) -> bool:
+        """Whether a service account exists for those who are told its e-mail: new ones are not seen at once."""
+        name, _, host = email.partition("@")
+        project = host.removesuffix(".iam.gserviceaccount.com")
+        if self.project(project) is None:
+            return True  # Google's own agents, and other people's projects.
+        kept = self.store.get("iam", f"projects/{project}/serviceAccounts/{name}@{host}")
+        return kept is not None and kept.created + self.delays.accounts <= self.clock.now()
+
+    def was_enabled(self, project: str, api: str) -> bool:
+        """Whether an API is enabled for a project, whether it answers already or not."""
+        return api in ALWAYS_ON or (project, f"{api}.googleapis.com") in self.enabled
+
+    def is_enabled(self, project: str, api: str) -> bool:
+        """Whether an API answers for a project: it does some time after it was enabled."""
+        since = self.enabled.get((project, f"{api}.googleapis.com"))
+        return api in ALWAYS_ON or (since is not None and since + self.delays.apis <= self.clock.now())
+
+    async def _reply(self, request: Request, found: Found) -> Reply:
+        api = found.document.name.partition(".")[0]
+        try:
+            call = self._understood(request, found)
+            came = self._done(call)
+            if call.method.action == "wait" and isinstance(came, dict):
+                came = await self._waited(call)
+        except ApiError as error:
+            return self.refused(api, error)
+        if isinstance(came, Reply):
+            return _encoded(came)
+        empty = call.method.verb == "DELETE" and call.method.response is None
+        return Reply(status=204) if empty else _encoded(Reply(body=came))
+
+    def _understood(self, request: Request, found: Found) -> Call:
+        caller = self.access.caller(request.headers)
+        check = self._checks.setdefault(found.document.name, Check(found.document))
+        query, wrong = check.query(found.method, parse_qs(request.query, keep_blank_values=True))
+        body: dict[str, Any] = {}  # Any: JSON
+        if not found.upload:
+            body, more = check.body(found.method, _json_of(request))
+            wrong += more
+        if wrong:
+            fields = tuple((violation.field, violation.description) for violation in wrong)
+            raise invalid("\n".join(violation.description for violation in wrong), *fields)
+        params = {name: self.by_id(value) for name, value in found.params.items()}
+        call = Call(
+            cloud=self, request=request, document=found.document, method=found.method, params=params, query=query,
+            body=body, media=request.body if found.upload else None, caller=caller, project="",
+        )  # fmt: skip
+        call = replace(call, project=self._project_of(call))
+        self._admit(call)
+        return call
+
+    def _admit(self, call: Call) -> None:
+        if not call.project:
+            return
+        project = self.project(call.project)
+        if project is None:
+            details = [
+                info("CONSUMER_INVALID", "googleapis.com", consumer=f"projects/{call.project}",
+                     service=f"{call.api}.googleapis.com")
+            ]  # fmt: skip
+            raise ApiError(403, f"Permission denied on resource project {call.project}.", details=details)
+        if not self.is_enabled(project.id, call.api):
+            raise _disabled(call, project)
+        self.access.demand(call)
+
+    def _done(self, call: Call) -> Any:  # Any: JSON
+        request_id = call.query.get("requestId")
+        key = f"{call.method.id} {call.name} {request_id}"
+        if request_id and key in self._requests:
+            return self._requests[key]
+        special = handlers.HANDLERS.get(f"{call.document.name}:{call.method.id}") or (
+            handlers.HANDLERS.get(call.method.id)
+        )
+        came = (special or self._generic(call))(call)
+        if request_id:
+            self._requests[key] = came
+        return came
+
+    def _generic(self, call: Call) -> Callable[[Call], Any]:  # Any: JSON
+        if call.method.action == "wait":
+            return generic.get
+        return generic.handler(call)
+
+    async def _waited(self, call: Call) -> Any:  # Any: JSON
+        text = str(call.body.get("timeout") or "").removesuffix("s")
+        until = self.clock.now() + min(float(text) if text else _LONGEST_WAIT, _LONGEST_WAIT)
+        kept = generic.existing(call)
+        while not operations.is_done(kept) and self.clock.now() < until:
+            await self.clock.sleep(0.25)
+            self.clock.settle()
+        return kept.body
+
+    def _project_of(self, call: Call) -> str:
+        if call.params.get("project") or call.query.get("project"):
+            return self.by_id(f"projects/{call.params.get('project') or call.query['project']}")[9:]
+        segments = call.name.split("/")
+        if segments[0] in {"projects", "namespaces"} and len(segments) > 1 and segments[1] != "-":
+            return segments[1]
+        if call.api == "storage" and "bucket" in call.params:
+            bucket = self.store.get("storage", f"b/{call.params['bucket']}")
+            return bucket.project if bucket else ""
+        if segments[:2] == ["projects", "-"] and "@" in call.name:
+            return call.name.partition("@")[2].partition(".iam.gserviceaccount.com")[0].partition("/")[0]
+        kept = self.store.get(call.api, call.name)
+        return kept.project if kept else ""
+
+    async def _strike(self, found: Found, fault: Fault, *, after: bool) -> None:
+        if fault.after is not after:
+            return
+        if fault.jump:
+            self.clock.jump(fault.jump)
+            self.clock.settle()
+        if fault.delay:
+            await self.clock.sleep(fault.delay)
+        if fault.drop:
+            self.log.append(Logged(found.method.id, "", 0, ""))
+            raise Dropped
+
+    def _note(self, request: Request, found: Found, status: int) -> None:
+        caller = credentials.whose(self.secret, request.headers.get("authorization", "").partition(" ")[2])
+        self.log.append(Logged(found.method.id, self.by_id(request.path), status, caller))
+
+    @staticmethod
+    def refused(api: str, error: ApiError) -> Reply:
+        """The answer that an error is."""
+        headers = {"retry-after": "1"} if error.code == 429 else {}
+        return _encoded(Reply(status=error.code, body=error.envelope(api), headers=headers))
+
+
+def _fails(fault: Fault, found: Found) -> Reply:
+    error = of_status(fault.status)
+    return _encoded(Reply(status=error.code, body=error.envelope(found.document.name.partition(".")[0])))
+
+
+def _encoded(reply: Reply) -> Reply:
+    if reply.body is None or isinstance(reply.body, bytes):
+        return reply
+    headers: Mapping[str, str] = {"content-type": "application/json; charset=UTF-8", **reply.headers}
+    return Reply(status=reply.status, body=json.dumps(reply.body).encode(), headers=headers)
+
+
+def _json_of(request: Request) -> Any:  # Any: JSON
+    if not request.body:
+        return None
+    kind = request.headers.get("content-type", "application/json")
+    if kind.startswith("application/x-www-form-urlencoded"):
+        return {key: values[-1] for key, values in parse_qs(request.body.decode()).items()}
+    try:
+        return json.loads(request.body)
+    except ValueError as error:
+        raise invalid(f"Invalid JSON payload received. {error}") from error
+
+
+def _disabled(call: Call, project: Project) -> ApiError:
+    service = f"{call.api}.googleapis.com"
+    page = f"https://console.developers.google.com/apis/api/{service}/overview?project={project.number}"
+    return ApiError(
+        403,
+        f"{call.document.title} has not been used in project {project.number} before or it is disabled. Enable it by "
+        f"visiting {page} then retry. If you enabled this API recently, wait a few minutes for the action to "
+        "propagate to our systems and retry.",
+        reason="accessNotConfigured",
+        details=[
+            info("SERVICE_DISABLED", "googleapis.com", service=service, consumer=f"projects/{project.number}",
+                 serviceTitle=call.document.title, activationUrl=page)
+        ],
+    )  # fmt: skip
+
+
+__all__ = ["AT_ONCE", "Cloud", "Delays", "Dropped", "Logged", "Policies", "Project", "not_found"]

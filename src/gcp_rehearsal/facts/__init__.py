@@ -1,0 +1,1 @@
+"""What is known of Google Cloud, dated, with Google's own page for each fact."""

@@ -1,0 +1,72 @@
+"""How much of Cloud Run a project may have in a region before anybody asks for more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from homeport.catalog import cloudrun
+
+if TYPE_CHECKING:
+    from gcp_rehearsal.cloud import Cloud
+
+SERVICE = "run.googleapis.com"
+CPU = "CpuAllocPerProjectRegion"
+MEMORY = "MemAllocPerProjectRegion"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """One quota of Cloud Run's, counted in each project and region."""
+
+    id: str
+    title: str
+    metric: str
+    unit: str
+    """What it counts, as Cloud Quotas names it."""
+    default: int
+    gpu: bool = False
+    regions: tuple[str, ...] = ()
+    """Where it is counted; () for everywhere."""
+
+
+def _of_gpus() -> list[Quota]:
+    found = []
+    for gpu in cloudrun.gpus():
+        what = f"Total {gpu.title.removesuffix(' Blackwell')} GPU allocation"
+        milli = ", in milli GPU" if gpu.quota_unit > 1 else ""
+        metric = f"{SERVICE}/{gpu.name.replace('-', '_')}_gpu_allocation"
+        found += [
+            Quota(id=gpu.quota["no-zonal"], title=f"{what} without zonal redundancy{milli}, per project per region",
+                  metric=f"{metric}_no_zonal_redundancy", unit="1", default=gpu.default_quota * gpu.quota_unit,
+                  gpu=True, regions=gpu.regions),
+            Quota(id=gpu.quota["zonal"], title=f"{what} with zonal redundancy{milli}, per project per region",
+                  metric=metric, unit="1", default=0, gpu=True, regions=gpu.regions),
+        ]  # fmt: skip
+    return found
+
+
+QUOTAS: tuple[Quota, ...] = (
+    Quota(id=CPU, title="Total CPU allocation, in milli vCPU, per project per region",
+          metric=f"{SERVICE}/cpu_allocation", unit="1", default=cloudrun.limits().cpu_quota_milli),
+    Quota(id=MEMORY, title="Total memory allocation, in bytes, per project per region",
+          metric=f"{SERVICE}/memory_allocation", unit="By", default=cloudrun.limits().memory_quota),
+    *_of_gpus(),
+)  # fmt: skip
+"""Every quota that is rehearsed, with what a new project has."""
+
+
+def quota(name: str) -> Quota | None:
+    """The quota of this id, or None."""
+    return next((found for found in QUOTAS if found.id == name), None)
+
+
+def limit(cloud: Cloud, name: str, region: str) -> int:
+    """
+    How much a project may have of a quota in a region.
+
+    `cloud.quotas` goes before the default: by `ID@REGION` for one region, by `ID` for all of them.
+    """
+    known = quota(name)
+    default = known.default if known else 0
+    return cloud.quotas.get(f"{name}@{region}", cloud.quotas.get(name, default))

@@ -1,0 +1,372 @@
+"""What every collection of Google's does alike: create, get, list, patch, delete, policies."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from gcp_rehearsal import operations
+from gcp_rehearsal.call import Call
+from gcp_rehearsal.errors import ApiError, aborted, exists, invalid, not_found, precondition, unimplemented
+from gcp_rehearsal.filters import matches
+from gcp_rehearsal.resource_hooks import Handler, Kind
+from gcp_rehearsal.state import Kept
+
+_OPERATIONS = frozenset(("Operation", "GoogleLongrunningOperation"))
+_NOT_IDS = frozenset(("requestId", "clientOperationId", "projectId"))
+
+
+def handler(call: Call) -> Handler:
+    """What answers a method by its action alone. Raises `ApiError` 501 for an action that means something of its own."""
+    found = _ACTIONS.get(call.method.action)
+    if found is None:
+        raise unimplemented(call.method.id)
+    return found
+
+
+def create(call: Call) -> Any:  # Any: JSON
+    """Make one thing."""
+    kind, body = call.cloud.kind(call), writable(call)
+    name = f"{call.name}/{_new_id(call, body)}"
+    if call.cloud.store.get(call.api, name) is not None:
+        raise exists(already(call, name))
+    call.cloud.check_reserved(call, name)
+    kind.prepare(call, body, None)
+    if call.validate_only:
+        return _answer(call, _stamped(call, _unkept(call, name, body)), 0)
+    kept = _stamped(call, call.cloud.keep(call, name, call.method.collection, body))
+    kind.made(call, kept)
+    return _answer(call, kept, kind.seconds)
+
+
+def get(call: Call) -> Any:  # Any: JSON
+    """One thing."""
+    kept = existing(call)
+    return call.cloud.kind(call).show(call, kept)
+
+
+def list_(call: Call) -> Any:  # Any: JSON
+    """The things of a collection, page by page, those that a filter lets through."""
+    kind = call.cloud.kind(call)
+    found = [
+        kind.show(call, kept)
+        for kept in call.cloud.store.under(call.api, call.name)
+        if matches(call.query.get("filter", ""), kept.body)
+    ]
+    return page(call, _items_key(call), found)
+
+
+def page(call: Call, key: str, found: list[Any]) -> dict[str, Any]:  # Any: JSON
+    """One page of an answer to a list."""
+    size = int(call.query.get("pageSize") or call.query.get("maxResults") or 0) or 500
+    if size < 0:
+        raise invalid(f"Invalid page size: {size}")
+    token = call.query.get("pageToken") or "0"
+    if not token.isdigit():
+        raise invalid(f"Invalid page token: {token}")
+    begin = int(token)
+    body: dict[str, Any] = {key: found[begin : begin + size]} if found[begin:] else {}  # Any: JSON
+    properties = call.document.schemas[call.method.response or ""].get("properties", {})
+    if "default" in properties.get("kind", {}):
+        body["kind"] = properties["kind"]["default"]
+    if begin + size < len(found):
+        body["nextPageToken"] = str(begin + size)
+    return body
+
+
+def patch(call: Call) -> Any:  # Any: JSON
+    """Change the fields that are named, or those that were sent."""
+    kept = call.cloud.store.get(call.api, call.name)
+    if kept is None:
+        if call.query.get("allowMissing"):
+            return _create_at(call)
+        raise not_found(missing(call, call.name))
+    kind, sent = call.cloud.kind(call), writable(call)
+    check_version(call, kept)
+    body = patched(call, kept, sent, whole=kind.whole)
+    kind.prepare(call, body, kept)
+    if call.validate_only:
+        return _answer(call, _unkept(call, kept.name, body), 0)
+    kept.body = body
+    _touched(call, kept)
+    kind.made(call, kept)
+    return _answer(call, kept, kind.seconds)
+
+
+def update(call: Call) -> Any:  # Any: JSON
+    """Replace all that can be written (PUT)."""
+    kept, kind = existing(call), call.cloud.kind(call)
+    check_version(call, kept)
+    body = {**read_only(call, kept.body), **writable(call)}
+    kind.prepare(call, body, kept)
+    kept.body = body
+    _touched(call, kept)
+    kind.made(call, kept)
+    return _answer(call, kept, kind.seconds)
+
+
+def delete(call: Call) -> Any:  # Any: JSON
+    """Unmake one thing, with all that lies under it."""
+    kept = call.cloud.store.get(call.api, call.name)
+    kind = call.cloud.kind(call)
+    if kept is None:
+        if call.query.get("allowMissing"):
+            return _answer(call, _unkept(call, call.name, {}), 0)
+        raise not_found(missing(call, call.name))
+    check_version(call, kept)
+    kind.remove(call, kept)
+    if call.validate_only:
+        return _answer(call, kept, 0)
+    call.cloud.forget(kept, reserved=kind.reserved)
+    if call.method.response in _OPERATIONS:
+        return operations.begin(call, kept.name, call.cloud.takes(kind.seconds), dict)
+    return {}
+
+
+def get_policy(call: Call) -> Any:  # Any: JSON
+    """The policy of a thing."""
+    _has_policy(call)
+    return call.cloud.access.policy(call.api, call.name)
+
+
+def set_policy(call: Call) -> Any:  # Any: JSON
+    """Replace the policy of a thing."""
+    _has_policy(call)
+    return call.cloud.access.set_policy(call.api, call.name, call.body.get("policy", {}))
+
+
+def test_permissions(call: Call) -> Any:  # Any: JSON
+    """Those of the permissions asked about that the caller has, on a thing that need not exist."""
+    asked = call.body.get("permissions", [])
+    held = call.cloud.access.held(call.caller, asked, call.api, call.name, call.project)
+    kept = [permission for permission in asked if permission in held]
+    return {"permissions": kept} if kept else {}
+
+
+def existing(call: Call, name: str = "") -> Kept:
+    """The thing that a call names. Raises `ApiError` 404 where there is none."""
+    kept = call.cloud.store.get(call.api, name or call.name)
+    if kept is None:
+        raise not_found(missing(call, name or call.name))
+    return kept
+
+
+def missing(call: Call, name: str) -> str:
+    """The words in which an API says that there is no such thing."""
+    if call.api == "run" and name.count("/") >= 5:
+        return missing_in_run(name)
+    if call.api == "compute":
+        return f"The resource '{name}' was not found"
+    if call.api == "dns":
+        what = call.method.collection.rpartition(".")[2].removesuffix("s")
+        return f"The 'parameters.{what}' resource named '{name.rpartition('/')[2]}' does not exist."
+    if call.api in {"artifactregistry", "cloudbuild"}:
+        return "Requested entity was not found."
+    if call.api == "secretmanager":
+        return f"Secret [{call.cloud.by_number(name)}] not found."
+    return f"Resource '{name}' was not found"
+
+
+def missing_in_run(name: str) -> str:
+    """The words in which Cloud Run says that there is no such thing."""
+    _, project, _, region, *_, kind, last = name.split("/")
+    what = kind.removesuffix("s").upper()
+    return f"Resource '{last}' of kind '{what}' in region '{region}' in project '{project}' does not exist."
+
+
+def already(call: Call, name: str) -> str:
+    """The words in which an API says that there is one already."""
+    if call.api in {"compute", "dns"}:
+        return f"The resource '{name}' already exists"
+    if call.method.collection == "artifactregistry.projects.locations.repositories":
+        return "the repository already exists"
+    if call.api == "secretmanager":
+        return f"Secret [{call.cloud.by_number(name)}] already exists."
+    return f"Resource '{name}' already exists"
+
+
+def check_version(call: Call, kept: Kept) -> None:
+    """Raises `ApiError` where the caller names an etag or a fingerprint that is not the thing's own."""
+    etag = call.query.get("etag") or call.body.get("etag")
+    if etag and "etag" in kept.body and etag != kept.body["etag"]:
+        if call.api == "secretmanager":
+            raise precondition(
+                f"The etag provided ({etag}) is not the current one of [{call.cloud.by_number(kept.name)}]."
+            )
+        raise aborted(
+            f"Conflict for resource '{kept.id}': version '{etag}' was specified but current version is "
+            f"'{kept.body['etag']}'."
+        )
+    fingerprint = call.body.get("fingerprint")
+    if fingerprint and "fingerprint" in kept.body and fingerprint != kept.body["fingerprint"]:
+        raise ApiError(412, "Invalid fingerprint.")
+
+
+def writable(call: Call) -> dict[str, Any]:  # Any: JSON
+    """What was sent, without what only Google writes."""
+    properties = call.document.schemas[call.method.request or ""].get("properties", {})
+    return {
+        key: value
+        for key, value in call.body.items()
+        if not properties.get(key, {}).get("readOnly") and key not in {"etag", "fingerprint"}
+    }
+
+
+def read_only(call: Call, body: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+    """What of a thing only Google writes."""
+    properties = call.document.schemas[call.method.request or ""].get("properties", {})
+    ours = {"name", "id", "selfLink", "kind", "creationTimestamp", "etag", "fingerprint", "region"}
+    return {
+        key: value
+        for key, value in body.items()
+        if key in ours or key not in properties or properties[key].get("readOnly")
+    }
+
+
+def patched(call: Call, kept: Kept, sent: dict[str, Any], *, whole: bool) -> dict[str, Any]:  # Any: JSON
+    """The body that a thing has after a PATCH, by the caller's mask; without one `whole` says whether all is replaced."""
+    mask = call.mask
+    if mask is None or mask == ("*",):
+        if whole or mask:
+            return {**read_only(call, kept.body), **sent}
+        if call.api in {"compute", "storage", "dns"}:
+            merged: dict[str, Any] = _merged(kept.body, sent)  # Any: JSON
+            return merged
+        return {**kept.body, **sent}
+    body: dict[str, Any] = _copied(kept.body)  # Any: JSON
+    for path in mask:
+        _copy_field(call, path.split("."), sent, body)
+    return body
+
+
+def _copy_field(call: Call, path: list[str], sent: dict[str, Any], body: dict[str, Any]) -> None:  # Any: JSON
+    properties = call.document.schemas[call.method.request or ""].get("properties", {})
+    if path[0] not in properties:
+        raise invalid(f"Invalid field mask: unknown field '{path[0]}'", ("update_mask", path[0]))
+    for key in path[:-1]:
+        sent = sent.get(key, {})
+        body = body.setdefault(key, {})
+    if path[-1] in sent:
+        body[path[-1]] = sent[path[-1]]
+    else:
+        body.pop(path[-1], None)
+
+
+def _merged(old: Any, new: Any) -> Any:  # Any: JSON; RFC 7386
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return new
+    kept = {key: value for key, value in old.items() if not (key in new and new[key] is None)}
+    return kept | {key: _merged(kept.get(key), value) for key, value in new.items() if value is not None}
+
+
+def _copied(value: Any) -> Any:  # Any: JSON
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, list) else value
+
+
+def _create_at(call: Call) -> Any:  # Any: JSON
+    kind, body = call.cloud.kind(call), writable(call)
+    call.cloud.check_reserved(call, call.name)
+    kind.prepare(call, body, None)
+    if call.validate_only:
+        return _answer(call, _stamped(call, _unkept(call, call.name, body)), 0)
+    kept = _stamped(call, call.cloud.keep(call, call.name, call.method.collection, body))
+    kind.made(call, kept)
+    return _answer(call, kept, kind.seconds)
+
+
+def _answer(call: Call, kept: Kept, seconds: float) -> Any:  # Any: JSON
+    kind = call.cloud.kind(call)
+    if call.method.response not in _OPERATIONS:
+        return kind.show(call, kept)
+
+    def finish() -> dict[str, Any] | ApiError:  # Any: JSON
+        if call.cloud.store.get(kept.api, kept.name) is not kept:
+            return kept.body  # It was only validated, or has been deleted meanwhile.
+        return kind.done(call, kept) or kind.show(call, kept)
+
+    return operations.begin(call, kept.name, call.cloud.takes(seconds), finish)
+
+
+def _unkept(call: Call, name: str, body: dict[str, Any]) -> Kept:  # Any: JSON
+    return Kept(api=call.api, name=name, collection=call.method.collection, project=call.project, body=body)
+
+
+def _new_id(call: Call, body: Mapping[str, Any]) -> str:  # Any: JSON
+    for name, spec in call.method.parameters.items():
+        if spec.get("location") == "query" and name.endswith("Id") and name not in _NOT_IDS:
+            return str(call.query.get(name) or call.cloud.number())
+    given = body.get("name") or body.get("id") or call.cloud.number()
+    return str(given).rpartition("/")[2]
+
+
+def _stamped(call: Call, kept: Kept) -> Kept:
+    """With the fields that Google sets on whatever is made."""
+    body = kept.body
+    properties = call.document.schemas[call.method.request or ""].get("properties", {})
+    for key in [key for key, value in body.items() if value is None]:
+        del body[key]
+    if "default" in properties.get("kind", {}):
+        body["kind"] = properties["kind"]["default"]
+    if "selfLink" in properties:
+        base = (
+            "https://www.googleapis.com/compute/v1"
+            if call.api == "compute"
+            else f"https://www.googleapis.com/{call.method.prefix}"
+        )
+        body["selfLink"] = f"{base}/{kept.name}"
+    if "name" in properties:
+        body["name"] = kept.id if call.api in {"compute", "dns", "storage"} else kept.name
+    if "id" in properties and "id" not in body:
+        body["id"] = call.cloud.number()
+    for key in ("createTime", "creationTimestamp", "creationTime"):
+        if key in properties:
+            body[key] = call.cloud.clock.text()
+    if "uid" in properties:
+        body["uid"] = call.cloud.uuid()
+    _touched(call, kept, first=True)
+    return kept
+
+
+def _touched(call: Call, kept: Kept, *, first: bool = False) -> None:
+    properties = call.document.schemas[call.method.request or ""].get("properties", {})
+    kept.version += 0 if first else 1
+    if "updateTime" in properties:
+        kept.body["updateTime"] = call.cloud.clock.text()
+    if "generation" in properties and call.api != "storage":
+        kept.body["generation"] = str(kept.version)
+    if "etag" in properties:
+        stamp = f"{call.cloud.clock.now():.6f}-{kept.version}".encode()
+        kept.body["etag"] = f'"{base64.b64encode(stamp).decode()}"'
+    if "fingerprint" in properties:
+        kept.body["fingerprint"] = base64.b64encode(f"{kept.version:08d}".encode()).decode()
+
+
+def _items_key(call: Call) -> str:
+    properties = call.document.schemas[call.method.response or ""].get("properties", {})
+    lists = [key for key, spec in properties.items() if spec.get("type") == "array"]
+    named = call.method.collection.rpartition(".")[2]
+    return named if named in lists else next((key for key in lists if key != "unreachable"), "items")
+
+
+def _has_policy(call: Call) -> None:
+    if call.name.count("/") > 1:
+        existing(call)
+
+
+_ACTIONS: Mapping[str, Handler] = {
+    "create": create,
+    "insert": create,
+    "get": get,
+    "list": list_,
+    "patch": patch,
+    "update": update,
+    "delete": delete,
+    "getIamPolicy": get_policy,
+    "setIamPolicy": set_policy,
+    "testIamPermissions": test_permissions,
+}
+
+__all__ = ["Kind", "handler"]

@@ -1,0 +1,218 @@
+"""Who calls, and what they may do. Grants take time to be seen, as they do at Google."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from gcp_rehearsal import credentials
+from gcp_rehearsal.errors import ApiError, aborted, info, invalid
+from gcp_rehearsal.iam.permissions import permissions_of, required
+
+if TYPE_CHECKING:
+    from gcp_rehearsal.call import Call
+    from gcp_rehearsal.cloud import Cloud
+
+_ANOTHERS = " (A rehearsal takes the tokens that it made itself: `homeport rehearse env` tells yours.)"
+_KINDS = ("user:", "serviceAccount:", "group:", "domain:", "principal:", "principalSet:", "deleted:",
+          "projectOwner:", "projectEditor:", "projectViewer:")  # fmt: skip
+_EVERYONE = ("allUsers", "allAuthenticatedUsers")
+_READ = frozenset(("getIamPolicy", "testIamPermissions", "testPermissions"))
+
+Policy = Mapping[str, Any]  # Any: JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever sent a request."""
+
+    email: str
+
+    @property
+    def member(self) -> str:
+        """As a policy names them."""
+        if self.email.startswith(("principal:", "principalSet:")):
+            return self.email
+        return f"{'serviceAccount' if self.email.endswith('gserviceaccount.com') else 'user'}:{self.email}"
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """The sets of principals that somebody of a workload identity pool belongs to."""
+        pool = self.member.removeprefix("principal:").partition("/subject/")[0]
+        return (f"principalSet:{pool}/*",) if self.member.startswith("principal:") else ()
+
+
+class Access:
+    """Policies on everything that can have one, and who may do what by them."""
+
+    def __init__(self, cloud: Cloud, *, delay: float) -> None:
+        self._cloud = cloud
+        self.delay = delay
+        """Seconds until a change of a policy is seen by those who check it."""
+        self._policies: dict[tuple[str, str], list[tuple[float, Policy]]] = {}
+
+    def caller(self, headers: Mapping[str, str]) -> Caller:
+        """Who sent a request with these headers. Raises `ApiError` 401 for anybody without a token of this rehearsal's."""
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        email = credentials.whose(self._cloud.secret, token)
+        if scheme.lower() != "bearer" or not email:
+            raise ApiError(
+                401,
+                "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or "
+                "other valid authentication credential. See "
+                "https://developers.google.com/identity/sign-in/web/devconsole-project."
+                + (_ANOTHERS if token.startswith("rehearsal.") else ""),
+            )
+        return Caller(email)
+
+    def policy(self, api: str, name: str) -> dict[str, Any]:  # Any: JSON
+        """The policy as it was last set."""
+        kept = self._policies.get((api, name))
+        bindings = kept[-1][1] if kept else {}
+        return {"version": 1, **bindings, "etag": _etag(len(kept or ()), name)}
+
+    def set_policy(
+        self, api: str, name: str, policy: Policy, *, at_once: bool = False
+    ) -> dict[str, Any]:  # Any: JSON
+        """
+        Set a policy; its etag, where it has one, must be that of the policy as it is.
+
+        Raises `ApiError`: 409 for another etag, 400 for a role or member that does not exist.
+        """
+        kept = self._policies.setdefault((api, name), [])
+        if policy.get("etag") and policy["etag"] != _etag(len(kept), name):
+            raise aborted(
+                "There were concurrent policy changes. Please retry the whole read-modify-write with exponential "
+                "backoff."
+            )
+        bindings = [_clean(binding) for binding in policy.get("bindings", ()) if binding.get("members")]
+        if not at_once:
+            self._check(bindings)
+        new = {key: value for key, value in policy.items() if key not in {"etag", "bindings"}}
+        moment = float("-inf") if at_once else self._cloud.clock.now()
+        kept.append((moment, {**new, "bindings": bindings}))
+        return self.policy(api, name)
+
+    def forget(self, api: str, name: str) -> None:
+        """The thing is gone, and what lies under it, and their policies with them."""
+        for key in [key for key in self._policies if key[0] == api and (key[1] + "/").startswith(f"{name}/")]:
+            del self._policies[key]
+
+    def grants(self) -> Iterator[tuple[str, str, str, str]]:
+        """All that is granted, whether it is seen already or not: API, the thing's name, role, member."""
+        for (api, name), kept in self._policies.items():
+            for binding in kept[-1][1]["bindings"]:
+                for member in binding["members"]:
+                    yield api, name, binding["role"], member
+
+    def held(self, caller: Caller, permissions: Iterable[str], api: str, name: str, project: str) -> set[str]:
+        """Which of `permissions` the caller has on a thing, by its policy and those above it, as seen by now."""
+        granted: set[str] = set()
+        for role in self._roles(caller, api, name, project):
+            granted |= {permission for permission in permissions if self._grants(role, permission)}
+        return granted
+
+    def anybody(self, permission: str, api: str, name: str) -> bool:
+        """Whether a thing's own policy lets even those do it who do not say who they are."""
+        return any(
+            "allUsers" in binding["members"] and self._grants(binding["role"], permission)
+            for binding in self._seen((api, name))
+        )
+
+    def demand(self, call: Call) -> None:
+        """Raises `ApiError` 403 where the caller lacks what the method asks for."""
+        needed = required(call.method.id)
+        if not needed or not call.project or call.api == "iamcredentials":
+            return  # Accounts belong to iam, whatever API is asked for their tokens: behaviours/tokens.py.
+        missing = set(needed) - self.held(call.caller, needed, call.api, call.name, call.project)
+        if missing:
+            raise denied(call, min(missing))
+
+    def _roles(self, caller: Caller, api: str, name: str, project: str) -> Iterator[str]:
+        places = [("cloudresourcemanager", f"projects/{project}")]
+        segments = name.split("/")
+        places += [(api, "/".join(segments[:end])) for end in range(1, len(segments) + 1)]
+        for place in places:
+            for binding in self._seen(place):
+                members = binding["members"]
+                if caller.member in members or any(one in members for one in (*_EVERYONE, *caller.sets)):
+                    yield binding["role"]
+
+    def _seen(self, place: tuple[str, str]) -> list[dict[str, Any]]:  # Any: JSON
+        """The bindings of a policy as those see them who check: changes need time to spread."""
+        by_now = self._cloud.clock.now() - self.delay
+        seen: list[dict[str, Any]] = []  # Any: JSON
+        for moment, policy in self._policies.get(place, ()):
+            if moment <= by_now:
+                seen = policy["bindings"]
+        return seen
+
+    def _grants(self, role: str, permission: str) -> bool:
+        if role.startswith("projects/"):
+            kept = self._cloud.store.get("iam", role)
+            return kept is not None and permission in kept.body.get("includedPermissions", ())
+        found = permissions_of(role)
+        return found is not None and permission in found
+
+    def _check(self, bindings: list[dict[str, Any]]) -> None:  # Any: JSON
+        for binding in bindings:
+            role = binding.get("role") or ""
+            if not role.startswith(("projects/", "organizations/")) and permissions_of(role) is None:
+                raise invalid(f"Role {role} is not supported for this resource.")
+            for member in binding["members"]:
+                self._check_member(member)
+
+    def _check_member(self, member: str) -> None:
+        if member in _EVERYONE:
+            if self._cloud.policies.restricts_members:
+                raise ApiError(
+                    400,
+                    "One or more users named in the policy do not belong to a permitted customer, perhaps due to an "
+                    "organization policy.",
+                    status="FAILED_PRECONDITION",
+                    reason="conditionNotMet",
+                )
+            return
+        kind, colon, email = member.partition(":")
+        if not colon or not email or not member.startswith(_KINDS):
+            raise invalid(f"Invalid value for member: {member}.")
+        if kind == "serviceAccount" and not self._cloud.account_is_seen(email):
+            raise invalid(f"Service account {email} does not exist.")
+
+
+def denied(call: Call, permission: str) -> ApiError:
+    """403, as Google words it for this API."""
+    if call.api == "storage":
+        what = "/".join(call.params.values()) or f"project {call.project}"
+        return ApiError(
+            403,
+            f"{call.caller.email} does not have {permission} access to the Google Cloud Storage resource {what}. "
+            f"Permission '{permission}' denied on resource (or it may not exist).",
+        )
+    if call.api == "compute":
+        return ApiError(403, f"Required '{permission}' permission for '{call.name}'")
+    resource = f"//{call.api}.googleapis.com/{call.name}"
+    return ApiError(
+        403,
+        f"Permission '{permission}' denied on resource '{resource}' (or it may not exist).",
+        details=[
+            info(
+                "IAM_PERMISSION_DENIED",
+                f"{call.api}.googleapis.com",
+                permission=permission,
+                resource=call.name,
+            )
+        ],
+    )
+
+
+def _clean(binding: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+    members = list(dict.fromkeys(binding["members"]))
+    return {**binding, "members": members}
+
+
+def _etag(version: int, name: str) -> str:
+    return base64.b64encode(f"{version:08d}{crc32(name.encode()):08x}".encode()).decode()

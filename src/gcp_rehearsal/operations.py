@@ -1,0 +1,124 @@
+"""Long-running operations of the three kinds that Google has: AIP, Compute's and DNS's."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gcp_rehearsal.errors import ApiError
+from gcp_rehearsal.state import Kept
+
+if TYPE_CHECKING:
+    from gcp_rehearsal.call import Call
+
+COLLECTION = "operations"
+_PACKAGES = {
+    "artifactregistry": "google.devtools.artifactregistry", "certificatemanager": "google.cloud.certificatemanager",
+    "cloudbuild": "google.devtools.cloudbuild", "networksecurity": "google.cloud.networksecurity",
+    "networkservices": "google.cloud.networkservices",
+}  # fmt: skip
+"""Of the types by which typed clients read what an operation holds."""
+Finish = Callable[[], dict[str, Any] | ApiError]  # Any: JSON
+"""Ends the work of an operation: what came of it, or why it failed."""
+
+
+def begin(
+    call: Call, target: str, seconds: float, finish: Finish, metadata: dict[str, Any] | None = None
+) -> dict[str, Any]:  # Any: JSON
+    """An operation of the API's own kind that will be done in so many seconds, as the call is answered."""
+    if call.api == "compute":
+        return _begin_compute(call, target, seconds, finish)
+    return _begin_aip(call, target, seconds, finish, metadata)
+
+
+def pending(call: Call, target: str, metadata: dict[str, Any]) -> Kept:  # Any: JSON
+    """An AIP operation without an end, until `conclude` gives it one."""
+    kept = call.cloud.keep(
+        call, f"{_location_of(target)}{COLLECTION}/{call.cloud.uuid()}", COLLECTION, {"metadata": metadata}
+    )
+    kept.body["name"] = kept.name
+    return kept
+
+
+def conclude(kept: Kept, came: dict[str, Any] | ApiError) -> None:  # Any: JSON
+    """End an operation: what came of it, or why it failed."""
+    kept.body["done"] = True
+    if isinstance(came, ApiError):
+        kept.body["error"] = came.as_status()
+    else:
+        kept.body["response"] = came
+
+
+def is_done(kept: Kept) -> bool:
+    """Whether an operation, of whatever kind, is done."""
+    return kept.body.get("done") is True or kept.body.get("status") in {"DONE", "done"}
+
+
+def _begin_aip(
+    call: Call, target: str, seconds: float, finish: Finish, metadata: dict[str, Any] | None
+) -> dict[str, Any]:  # Any: JSON
+    kept = pending(call, target, _typed(call, {}, "OperationMetadata") if metadata is None else metadata)
+
+    def end() -> None:
+        came = finish()
+        schema = "" if call.method.action == "delete" else call.method.request or ""
+        conclude(kept, came if isinstance(came, ApiError) else _typed(call, came, schema))
+
+    call.cloud.clock.after(seconds, end)
+    if seconds <= 0:
+        call.cloud.clock.settle()
+    return kept.body
+
+
+def _begin_compute(call: Call, target: str, seconds: float, finish: Finish) -> dict[str, Any]:  # Any: JSON
+    cloud, clock = call.cloud, call.cloud.clock
+    segments = target.split("/")
+    scope = segments[2] if segments[2] == "global" else "/".join(segments[2:4])
+    base = "https://www.googleapis.com/compute/v1"
+    name = f"operation-{int(clock.now() * 1000)}-{uuid.uuid4()}"
+    body: dict[str, Any] = {  # Any: JSON
+        "kind": "compute#operation",
+        "id": cloud.number(),
+        "name": name,
+        "operationType": call.method.action,
+        "targetLink": f"{base}/{target}",
+        "targetId": cloud.number(),
+        "status": "RUNNING",
+        "user": call.caller.email,
+        "progress": 0,
+        "insertTime": clock.text(),
+        "startTime": clock.text(),
+    }
+    if scope != "global":
+        body[scope.split("/")[0].removesuffix("s")] = f"{base}/{'/'.join(segments[:2])}/{scope}"
+    kept = cloud.keep(call, f"{'/'.join(segments[:2])}/{scope}/{COLLECTION}/{name}", COLLECTION, body)
+    body["selfLink"] = f"{base}/{kept.name}"
+
+    def end() -> None:
+        came = finish()
+        body.update(status="DONE", progress=100, endTime=clock.text())
+        if isinstance(came, ApiError):
+            body["error"] = {"errors": [{"code": came.reason, "message": came.message}]}
+            body.update(httpErrorStatusCode=came.code, httpErrorMessage=came.status)
+
+    clock.after(seconds, end)
+    if seconds <= 0:
+        clock.settle()
+    return body
+
+
+def _location_of(target: str) -> str:
+    segments = target.split("/")
+    if segments[:1] == ["projects"] and segments[2:3] == ["locations"]:
+        return "/".join(segments[:4]) + "/"
+    return ""
+
+
+def _typed(call: Call, body: dict[str, Any], schema: str) -> dict[str, Any]:  # Any: JSON
+    """As it lies in an Any, where the type is known; no schema is nothing."""
+    api, _, version = call.document.name.partition(".")
+    if "@type" in body or api not in _PACKAGES:
+        return body
+    name = f"{_PACKAGES[api]}.{version}.{schema}" if schema else "google.protobuf.Empty"
+    return {"@type": f"type.googleapis.com/{name}", **body}

@@ -1,0 +1,159 @@
+"""The steps of builds, really done where they are Python's, docker's or gcloud's."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gcp_rehearsal.apis.cloudbuild.steps import Acted, Ran, Running, Step
+from gcp_rehearsal.errors import ApiError
+from gcp_rehearsal.runtime.build import shell_step as shell
+from gcp_rehearsal.runtime.build.dockerfile import Refused
+from gcp_rehearsal.runtime.build.images import built, kept
+from gcp_rehearsal.runtime.build.process_step import Process
+
+if TYPE_CHECKING:
+    from gcp_rehearsal.cloud import Cloud
+
+_PYTHON = re.compile(r"(?:^|/)python(?::|@|$)")
+_DOCKER = re.compile(r"(?:^|/)docker(?::|@|$)")
+_GCLOUD = re.compile(r"(?:^|/)(?:gcloud|cloud-sdk|google-cloud-cli)(?::|@|$)")
+_PASSED_ON = ("HF_ENDPOINT", "HOMEPORT_PIECE", "HOMEPORT_COPY", "HOMEPORT_PAUSE_S", "HOMEPORT_TELL_EVERY_S")
+
+
+@dataclass(slots=True, kw_only=True)
+class Worked:
+    """
+    Steps that run here: scripts of Python images, `docker build` and `docker push`, also in a shell's script, and
+    those of gcloud's image where this machine has a gcloud. All others are acted out.
+
+    For a rehearsal on a socket: on a clock that jumps, nothing real would have time to happen.
+    """
+
+    url: str
+    """The rehearsal's own address, at which a step reaches Cloud Storage."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """This machine's environment, for the address of a hub."""
+    acted: Acted = field(default_factory=Acted)
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="homeport-builds-")))
+    """Where builds have their workspaces."""
+    _images: dict[tuple[str, str], Path] = field(default_factory=dict)
+    """By build and reference, images that were built and are not pushed yet."""
+    _running: list[Process] = field(default_factory=list)
+
+    def run(self, cloud: Cloud, step: Step) -> Ran | Running:
+        """What comes of a step, or the process that does it."""
+        if _PYTHON.search(step.image):
+            return self._python(cloud, step)
+        if _DOCKER.search(step.image) and shell.is_shell(step):
+            return self._docker_shell(cloud, step)
+        if _GCLOUD.search(step.image) and shutil.which("gcloud"):
+            return self._begun(
+                step,
+                shell.words(step, self._root(step)),
+                shell.gcloud(self.url, step, cloud.token(step.account)),
+            )
+        if _DOCKER.search(step.image) and step.args and step.args[0] == "build" and not step.entrypoint:
+            return self._docker_build(step)
+        return self.acted.run(cloud, step)
+
+    def pushed(self, cloud: Cloud, build: str, reference: str, digest: str) -> None:
+        """Keep what the image is made of. Raises `ApiError` where the build has not made it."""
+        made = self._images.get((build, reference))
+        if made is None:
+            raise ApiError(
+                400, f"An image does not exist locally with the tag: {reference.rpartition(':')[0]}"
+            )
+        kept(made, cloud.folder / "images" / digest.removeprefix("sha256:"))
+
+    def ended(self, build: str) -> None:
+        """Its workspace goes."""
+        shutil.rmtree(self.folder / build, ignore_errors=True)
+        for key in [key for key in self._images if key[0] == build]:
+            del self._images[key]
+
+    def close(self) -> None:
+        """Nobody waits for what still runs."""
+        for process in self._running:
+            process.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _root(self, step: Step) -> Path:
+        """What is /workspace to the build."""
+        root = self.folder / step.build / "workspace"
+        root.mkdir(parents=True, exist_ok=True)
+        return root
+
+    def _workspace(self, step: Step) -> Path:
+        folder = self._root(step) / step.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _python(self, cloud: Cloud, step: Step) -> Ran | Running:
+        workspace = self._workspace(step)
+        arguments = self._arguments(step, workspace)
+        if arguments is None:
+            words = f"{step.entrypoint or 'the script'} of {step.image} is no Python, and is not rehearsed"
+            return Ran(code=1, lines=[words])
+        env = {
+            "PYTHONUNBUFFERED": "1",
+            "HOMEPORT_ACCESS_TOKEN": cloud.token(step.account),
+            "HOMEPORT_STORAGE_URL": self.url,
+        }
+        return self._begun(step, [sys.executable, "-I", *arguments], env)
+
+    def _begun(self, step: Step, command: Sequence[str], env: Mapping[str, str]) -> Process:
+        """A process of the step, with the variables of the step and `env`, which may name another PATH."""
+        root = str(self._root(step))
+        whole = {name: value for name, value in self.env.items() if name in _PASSED_ON}
+        whole |= {name: value.replace("/workspace", root) for name, value in step.env.items()}
+        whole |= {"HOME": root, "PATH": "/usr/local/bin:/usr/bin:/bin", **env}
+        self._running = [process for process in self._running if process.runs]
+        log = self.folder / step.build / f"step-{step.number}.log"
+        process = Process(command, self._workspace(step), whole, log)
+        self._running.append(process)
+        return process
+
+    def _docker_shell(self, cloud: Cloud, step: Step) -> Running:
+        """A script that calls docker: what it asks of docker is done when it has ended."""
+        told, env = shell.docker(self.folder / step.build / f"docker-{step.number}")
+        process = self._begun(step, shell.words(step, self._root(step)), env)
+
+        def do(asked: Sequence[str]) -> Ran:
+            one = replace(step, args=tuple(asked), entrypoint="", script="")
+            return self._docker_build(one) if asked[0] == "build" else self._acted_out(cloud, one)
+
+        return shell.Told(process, told, do)
+
+    def _acted_out(self, cloud: Cloud, step: Step) -> Ran:
+        ran = self.acted.run(cloud, step)
+        assert isinstance(ran, Ran)
+        return ran
+
+    def _arguments(self, step: Step, workspace: Path) -> Sequence[str] | None:
+        if not step.script:
+            found = list(step.args)
+            is_python = re.fullmatch(r"(?:.*/)?python3?", step.entrypoint or "")
+            return found if is_python or not step.entrypoint else None
+        if not re.match(r"#!.*python", step.script):
+            return None
+        script = self.folder / step.build / f"step-{step.number}.py"
+        script.write_text(step.script.replace("/workspace", str(self._root(step))), encoding="utf-8")
+        return [str(script)]
+
+    def _docker_build(self, step: Step) -> Ran:
+        goal = self.folder / step.build / f"image-{step.number}"
+        try:
+            references = built(step.args[1:], self._workspace(step), goal)
+        except Refused as refused:
+            return Ran(code=1, lines=[str(refused)])
+        for reference in references:
+            self._images[step.build, reference] = goal
+        lines = ["Successfully built (what RUN would do is not done in a rehearsal)"]
+        return Ran(seconds=40, lines=[*lines, *(f"Successfully tagged {one}" for one in references)])

@@ -1,0 +1,262 @@
+"""
+Cloud Run's front end: who may call, to which revision, when an instance is free.
+
+Its answers are in the words of Google's documents and of public reports: without a token 403, with one that
+cannot be verified 401, for a stranger 403. They were not compared with live ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+
+from gcp_rehearsal.apis.iam.tokens import GCLOUD, verify_id_token
+from gcp_rehearsal.apis.run import revisions, services
+from gcp_rehearsal.errors import ApiError
+from gcp_rehearsal.iam.access import Caller
+from gcp_rehearsal.runtime.instance import Instance
+from gcp_rehearsal.runtime.launch_adaptation import HOST
+from gcp_rehearsal.runtime.processes import Engines
+from gcp_rehearsal.runtime.request_queue import NoInstance, NotStarted
+from gcp_rehearsal.state import Kept
+
+if TYPE_CHECKING:
+    from gcp_rehearsal.cloud import Cloud
+
+Message = dict[str, Any]  # Any: ASGI
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+LARGEST = 32 * 2**20
+"""Bytes of a request."""
+_HOPS = {
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "host",
+}
+_SIGNATURE = "SIGNATURE_REMOVED_BY_GOOGLE"
+
+
+class Refused(Exception):
+    """An answer of the front end's own."""
+
+    def __init__(self, status: int, title: str, text: str, *, challenge: str = "") -> None:
+        super().__init__(text)
+        self.status, self.title, self.text, self.challenge = status, title, text, challenge
+
+
+class Front:
+    """Answers requests to the hosts of services, `*.run.app`."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._random = Random()  # noqa: S311 - traffic, not secrets
+        self._client = httpx2.AsyncClient(
+            trust_env=False,
+            timeout=None,
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
+        )
+
+    async def __call__(
+        self, scope: Mapping[str, Any], receive: Receive, send: Send, host: str, *, within: bool = False
+    ) -> None:  # Any: ASGI
+        """Answer one request for `host`, which comes from `within` the project's networks or from outside."""
+        self._cloud.clock.settle()
+        headers = [
+            (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
+        ]
+        answer = _Answer(send)
+        try:
+            service, tag = self._service(host.partition(":")[0], within=within)
+            headers = self._admitted(service, headers)
+            revision = self._revision(service, tag)
+            body = await _body(receive, dict(headers))
+            seconds = float(str(revision.body.get("timeout", "300s")).removesuffix("s"))
+            await self._until_gone(receive, self._within(seconds, revision, scope, (headers, body), answer))
+        except Refused as why:
+            await answer.refuse(why)
+
+    def _service(self, host: str, *, within: bool) -> tuple[Kept, str]:
+        tag, split, rest = host.partition("---")
+        for service in self._cloud.store.of("run", services.COLLECTION):
+            if f"https://{rest if split else host}" in service.body.get("urls", ()):
+                everywhere = service.body.get("ingress", "INGRESS_TRAFFIC_ALL") == "INGRESS_TRAFFIC_ALL"
+                if not everywhere and not within:
+                    break
+                return service, tag if split else ""
+        raise Refused(404, "Page not found", "The requested URL was not found on this server.")
+
+    def _admitted(self, service: Kept, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The headers as they are handed on, if whoever sends them may call. Raises `Refused`."""
+        access, may = self._cloud.access, "run.routes.invoke"
+        if service.body.get("invokerIamDisabled") or access.anybody(may, "run", service.name):
+            return headers
+        said = dict(headers)
+        name = "x-serverless-authorization" if "x-serverless-authorization" in said else "authorization"
+        scheme, _, token = said.get(name, "").partition(" ")
+        if not token:
+            raise _forbidden()
+        try:
+            claims = verify_id_token(self._cloud, token) if scheme.lower() == "bearer" else {}
+        except (ApiError, ValueError, KeyError):
+            claims = {}
+        caller = Caller(str(claims.get("email", "")))
+        if not claims or claims.get("aud") not in self._audiences(service, caller):
+            text = "The access token could not be verified"
+            raise Refused(
+                401, "Unauthorized", "Your client does not have permission to the requested URL.",
+                challenge=f'Bearer error="invalid_token" error_description="{text}"',
+            )  # fmt: skip
+        if not access.held(caller, [may], "run", service.name, service.project):
+            raise _forbidden()
+        unsigned = f"{scheme} {token.rpartition('.')[0]}.{_SIGNATURE}"
+        return [(key, unsigned if key == name else value) for key, value in headers]
+
+    @staticmethod
+    def _audiences(service: Kept, caller: Caller) -> set[str]:
+        urls = set(service.body.get("urls", ()))
+        tags = {one["uri"] for one in service.body.get("trafficStatuses", ()) if one.get("uri")}
+        own = {GCLOUD} if caller.member.startswith("user:") else set()
+        return urls | tags | set(service.body.get("customAudiences", ())) | own
+
+    def _revision(self, service: Kept, tag: str) -> Kept:
+        statuses = service.body.get("trafficStatuses", ())
+        if tag:
+            chosen = next((one for one in statuses if one.get("tag") == tag), None)
+        else:
+            weights = [one.get("percent", 0) for one in statuses]
+            chosen = self._random.choices(statuses, weights)[0] if any(weights) else None
+        ready = service.body.get("latestReadyRevision", "").rpartition("/")[2]
+        name = (chosen or {}).get("revision", "").rpartition("/")[2] or ready
+        found = self._cloud.store.get("run", f"{service.name}/revisions/{name}") if chosen else None
+        if found is None or not revisions.is_ready(found):
+            raise Refused(404, "Page not found", "The requested URL was not found on this server.")
+        return found
+
+    async def _within(
+        self, seconds: float, revision: Kept, scope: Mapping[str, Any],  # Any: ASGI
+        request: tuple[list[tuple[str, str]], bytes], answer: _Answer,
+    ) -> None:  # fmt: skip
+        engines = self._cloud.containers
+        if not isinstance(engines, Engines) or not engines.runs(revision.body):
+            raise Refused(
+                503, "Service Unavailable", "This image is not run here: the rehearsal pretends that it is."
+            )
+        pool = engines.pool(revision.body)
+        try:
+            instance = await pool.acquire()
+        except NoInstance:
+            text = "The request was aborted because there was no available instance."
+            raise Refused(429, "Rate exceeded.", text) from None
+        except NotStarted:
+            text = "The request failed because the instance could not start successfully."
+            raise Refused(503, "Service Unavailable", text) from None
+        try:
+            async with asyncio.timeout(seconds):
+                await self._forward(instance, scope, request, answer)
+        except TimeoutError:
+            raise Refused(504, "Gateway Timeout", "upstream request timeout") from None
+        except httpx2.HTTPError:
+            text = (
+                "The request failed because either the HTTP response was malformed or connection to the instance "
+                "had an error."
+            )
+            raise Refused(503, "Service Unavailable", text) from None
+        finally:
+            pool.release(instance)
+
+    async def _forward(
+        self, instance: Instance, scope: Mapping[str, Any],  # Any: ASGI
+        request: tuple[list[tuple[str, str]], bytes], answer: _Answer,
+    ) -> None:  # fmt: skip
+        headers, body = request
+        path = scope["raw_path"].decode("latin-1").partition("?")[0]
+        if path.startswith(("http://", "https://")):
+            path = f"/{path.partition('://')[2].partition('/')[2]}"
+        query = scope["query_string"].decode("latin-1")
+        # The body was read whole: its length is what it is, whatever the client said of it.
+        sent = [(key, value) for key, value in headers if key not in _HOPS and key != "content-length"]
+        sent += [("host", dict(headers).get("host", "")), ("x-forwarded-proto", "https")]
+        url = f"http://{HOST}:{instance.port}{path}{f'?{query}' if query else ''}"
+        async with self._client.stream(scope["method"], url, headers=sent, content=body or None) as came:
+            kept = [(key, value) for key, value in came.headers.raw if key.decode().lower() not in _HOPS]
+            await answer.begin(came.status_code, kept)
+            await answer.pieces(came.aiter_raw())
+
+    @staticmethod
+    async def _until_gone(receive: Receive, work: Any) -> None:  # Any: a coroutine
+        """Do `work`, unless the client hangs up: then it is cancelled, and so is the request to the instance."""
+        doing = asyncio.create_task(work)
+        gone = asyncio.create_task(_disconnected(receive))
+        try:
+            await asyncio.wait([doing, gone], return_when=asyncio.FIRST_COMPLETED)
+            if doing.done():
+                await doing
+        finally:
+            for task in (doing, gone):
+                task.cancel()
+            await asyncio.gather(doing, gone, return_exceptions=True)
+
+
+class _Answer:
+    """What is sent back; a refusal only where nothing was sent before."""
+
+    def __init__(self, send: Send) -> None:
+        self._send, self._begun = send, False
+
+    async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self._begun = True
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def pieces(self, pieces: AsyncIterator[bytes]) -> None:
+        async for piece in pieces:
+            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def refuse(self, why: Refused) -> None:
+        if self._begun:
+            return  # The connection is closed in the middle of the answer, as Cloud Run does.
+        page = (
+            f"<html><head>\n<title>{why.status} {why.title}</title>\n</head>\n<body>\n<h1>Error: {why.title}</h1>\n"
+            f"<h2>{why.text}</h2>\n</body></html>\n"
+        ).encode()
+        headers = [
+            (b"content-type", b"text/html; charset=UTF-8"),
+            (b"content-length", str(len(page)).encode()),
+        ]
+        if why.challenge:
+            headers.append((b"www-authenticate", why.challenge.encode()))
+        await self.begin(why.status, headers)
+        await self._send({"type": "http.response.body", "body": page})
+
+
+def _forbidden() -> Refused:
+    return Refused(403, "Forbidden", "Your client does not have permission to get URL from this server.")
+
+
+async def _body(receive: Receive, headers: Mapping[str, str]) -> bytes:
+    too_large = Refused(413, "Request Entity Too Large", "Your client issued a request that was too large.")
+    if headers.get("content-length", "0").isdigit() and int(headers.get("content-length", "0")) > LARGEST:
+        raise too_large
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > LARGEST:
+            raise too_large
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

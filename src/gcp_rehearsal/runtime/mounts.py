@@ -1,0 +1,141 @@
+"""The volumes of a container: buckets, secrets and empty folders, as folders of this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gcp_rehearsal.apis.run.status import segments
+from gcp_rehearsal.apis.secretmanager.versions import read
+from gcp_rehearsal.apis.storage.objects import content_of
+from gcp_rehearsal.runtime.fuse import Fuse, works
+
+if TYPE_CHECKING:
+    from gcp_rehearsal.cloud import Cloud
+
+_COPIED = "a read-only folder, with the bucket's objects as they were when the instance started"
+_FUSE = "mounted through FUSE by rclone, read from the rehearsal's own storage API"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volumes:
+    """What a container has mounted, as folders of this machine."""
+
+    folders: Mapping[str, Path]
+    """By their paths in the container."""
+    read_only: frozenset[str]
+    """Those of these paths below which nothing can be written."""
+    how: str
+    """In which way buckets are there; '' where none is."""
+    fuse: tuple[Fuse, ...] = ()
+
+    def mount(self, started: Callable[[int], None]) -> None:
+        """
+        Mount what is to be mounted: it asks the rehearsal, so its own loop must not wait. Raises `NotMounted`.
+
+        `started` is told of the process groups that do it.
+        """
+        for one in self.fuse:
+            one.mount(started)
+
+    def close(self) -> None:
+        """Unmount it again."""
+        for one in self.fuse:
+            one.close()
+
+
+def volumes(
+    cloud: Cloud, revision: Mapping[str, Any], container: Mapping[str, Any], at: Path, url: str
+) -> Volumes:  # Any: JSON
+    """The volumes of a container, below `at`; buckets are read from the API at `url`, where FUSE can be had."""
+    known = {volume["name"]: volume for volume in revision.get("volumes", ())}
+    mounts = [one for one in container.get("volumeMounts", ()) if one["name"] in known]
+    why_not = _why_no_fuse(url) if any("gcs" in volume for volume in known.values()) else ""
+    fuse: dict[str, Fuse] = {}
+    for name in dict.fromkeys(one["name"] for one in mounts):
+        volume, folder = known[name], at / name
+        if "gcs" in volume and not why_not:
+            bucket, only = _bucket_of(volume["gcs"])
+            token = cloud.token(str(revision["serviceAccount"]))
+            fuse[name] = Fuse.bucket(bucket, only, folder, url=url, token=token)
+        else:
+            _fill(cloud, revision["name"], volume, folder)
+    how = ""
+    if any("gcs" in known[one["name"]] for one in mounts):
+        how = f"{_COPIED}: {why_not}" if why_not else _FUSE
+    return Volumes(
+        folders={one["mountPath"]: at / one["name"] / one.get("subPath", "") for one in mounts},
+        read_only=frozenset(one["mountPath"] for one in mounts if _is_read_only(known[one["name"]])),
+        how=how,
+        fuse=tuple(fuse.values()),
+    )
+
+
+def remove(at: Path) -> None:
+    """Take the folders away, read-only ones included."""
+    for folder, _, _ in os.walk(at):
+        Path(folder).chmod(0o700)
+    shutil.rmtree(at, ignore_errors=True)
+
+
+def _why_no_fuse(url: str) -> str:
+    return works() if url else "this rehearsal is not on a socket"
+
+
+def _is_read_only(volume: Mapping[str, Any]) -> bool:  # Any: JSON
+    return "secret" in volume or "gcs" in volume
+
+
+def _bucket_of(source: Mapping[str, Any]) -> tuple[str, str]:  # Any: JSON
+    """A bucket's name, and the only folder of it that is mounted: '' for all."""
+    options = source.get("mountOptions", ())
+    only = next((option.partition("=")[2] for option in options if option.startswith("only-dir=")), "")
+    return source["bucket"].rpartition("/")[2], only.strip("/")
+
+
+def _fill(cloud: Cloud, revision: str, volume: Mapping[str, Any], folder: Path) -> None:  # Any: JSON
+    folder.mkdir(parents=True)
+    if "gcs" in volume:
+        _bucket(cloud, volume["gcs"], folder)
+    elif "secret" in volume:
+        _secret(cloud, revision, volume["secret"], folder)
+
+
+def _bucket(cloud: Cloud, source: Mapping[str, Any], folder: Path) -> None:  # Any: JSON
+    bucket, only = _bucket_of(source)
+    prefix = f"{only}/" if only else ""
+    for kept in cloud.store.under("storage", f"b/{bucket}/o"):
+        name = str(kept.body["name"])
+        inside = name[len(prefix) :]
+        if not name.startswith(prefix) or not inside or inside.endswith("/") or ".." in inside.split("/"):
+            continue
+        target = folder / inside
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # No link: whatever a container does to it, the bucket's own bytes stay as they are.
+        shutil.copyfile(content_of(kept).path, target)
+    for path in _all(folder):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+
+
+def _secret(cloud: Cloud, revision: str, source: Mapping[str, Any], folder: Path) -> None:  # Any: JSON
+    for item in source.get("items") or [{"path": source["secret"].rpartition("/")[2]}]:
+        target = folder / item["path"]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(read(cloud, secret_name(revision, source["secret"], item.get("version"))))
+        target.chmod(0o400)
+
+
+def secret_name(revision: str, secret: str, version: str | None) -> str:
+    """The full name of a secret's version, as a revision names it."""
+    project, _, _ = segments(revision)
+    whole = secret if "/" in secret else f"projects/{project}/secrets/{secret}"
+    return f"{whole}/versions/{version or 'latest'}"
+
+
+def _all(folder: Path) -> Iterator[Path]:
+    yield from sorted(folder.rglob("*"))
+    yield folder

@@ -1,0 +1,215 @@
+"""The rehearsal on a socket of loopback, for other programs: gcloud, Google's clients, Terraform."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from gcp_rehearsal.call import Reply, Request
+from gcp_rehearsal.cloud import Cloud, Dropped
+from gcp_rehearsal.discovery import NAMES
+from gcp_rehearsal.door import DOOR, Asked
+from gcp_rehearsal.errors import ApiError
+from gcp_rehearsal.runtime import metadata_server
+from gcp_rehearsal.runtime.processes import INSTANCES, Engines
+from homeport import addresses
+from homeport.errors import HomeportError
+
+if TYPE_CHECKING:
+    from gcp_rehearsal.runtime.front_end import Front
+
+HOST = addresses.LOOPBACK
+_TICK_S = 0.2
+_OWN_PATHS = {"storage": "storage", "upload": "storage", "download": "storage", "resumable": "storage",
+              "compute": "compute", "dns": "dns", "apis": "run"}  # fmt: skip
+"""APIs whose paths tell which one is meant, for clients that send no host of Google's."""
+
+Message = dict[str, Any]  # Any: ASGI
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class App:
+    """
+    The cloud as an ASGI application. It is a proxy, too: clients may ask it for Google's own addresses.
+
+    Whoever comes to the port `inside` counts as within the project's networks, everybody else as on the internet.
+    """
+
+    def __init__(self, cloud: Cloud, *, inside: int = 0) -> None:
+        self._cloud, self._inside = cloud, inside
+        self._ticking: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one connection's request."""
+        if scope["type"] != "http":
+            return
+        if self._ticking is None:
+            self._ticking = asyncio.create_task(self._tick())
+        headers = [
+            (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
+        ]
+        try:
+            asked = DOOR.asked(scope["raw_path"].decode("latin-1"), headers)
+            if asked.is_service:
+                within = (scope.get("server") or ("", 0))[1] == self._inside
+                await self._front(scope, receive, send, asked.host, within=within)
+                return
+            reply = await self._reply(asked.path, await _request(asked, dict(headers), scope, receive))
+        except ApiError as error:
+            reply = self._cloud.refused("", error)
+        except Dropped:
+            # The server closes a connection whose promised body does not come.
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
+            return
+        body = reply.body or b""
+        answered = [(name.encode(), value.encode()) for name, value in reply.headers.items()]
+        if reply.status != 204:
+            answered.append((b"content-length", str(len(body)).encode()))
+        await send({"type": "http.response.start", "status": reply.status, "headers": answered})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    @cached_property
+    def _front(self) -> Front:
+        from gcp_rehearsal.runtime.front_end import Front  # With its HTTP client, which takes time to load.
+
+        return Front(self._cloud)
+
+    async def _reply(self, path: str, request: Request) -> Reply:
+        containers = self._cloud.containers
+        if path == INSTANCES:
+            self._cloud.access.caller(request.headers)
+            return self._instances()
+        address, _, rest = path.removeprefix(f"{INSTANCES}/").partition("/")
+        if path.startswith(f"{INSTANCES}/") and isinstance(containers, Engines):
+            account = containers.account(address)
+            if account is None:
+                return Reply(status=404, body=b"")
+            return await metadata_server.reply(
+                self._cloud, account, self._cloud.projects[0].id, f"/{rest}", request
+            )
+        return await self._cloud.handle(request)
+
+    def _instances(self) -> Reply:
+        containers = self._cloud.containers
+        found = containers.report() if isinstance(containers, Engines) else []
+        said = {"instances": found, "speed": self._cloud.clock.speed}
+        return Reply(body=json.dumps(said, indent=1).encode(), headers={"content-type": "application/json"})
+
+    async def _tick(self) -> None:
+        """Let time pass where nobody asks anything: instances go when they are idle."""
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self._cloud.clock.settle()
+
+
+def listen(port: int) -> socket.socket:
+    """A socket on loopback; port 0 takes a free one. Raises `PortTaken`."""
+    return addresses.listen(port, lambda free: f"homeport rehearse serve --port {free}, or --port 0 for any")
+
+
+def serve(
+    cloud: Cloud,
+    listening: socket.socket,
+    *,
+    inside: socket.socket | None = None,
+    closing: Callable[[], None] = lambda: None,
+) -> None:
+    """
+    Answer until Ctrl-C or SIGTERM, then end what runs and do `closing`.
+
+    Whoever comes through `inside` counts as within the project's networks. Raises `HomeportError` where the extra
+    `homeport[rehearse]` is not installed.
+    """
+    try:
+        import uvicorn
+    except ImportError as error:
+        raise HomeportError(
+            "the rehearsal's server is not installed", hint="pip install 'homeport[rehearse]'"
+        ) from error
+    if isinstance(cloud.containers, Engines):
+        cloud.containers.url = f"http://{HOST}:{listening.getsockname()[1]}"
+    config = uvicorn.Config(
+        App(cloud, inside=inside.getsockname()[1] if inside else 0),
+        log_config=None,
+        log_level="critical",
+        lifespan="off",
+        http="h11",  # It refuses a request with two hosts, and hands on a whole address as it came.
+        ws="none",
+        timeout_graceful_shutdown=3,
+    )
+    if threading.current_thread() is threading.main_thread():
+        # The server hands SIGTERM on when it has ended; what follows shall be done all the same.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening, inside] if inside else [listening])
+    finally:
+        if isinstance(cloud.containers, Engines):
+            cloud.containers.shutdown()
+        closing()
+
+
+def environment(url: str, project: str, token: str) -> dict[str, str]:
+    """
+    The variables by which homeport and gcloud find the rehearsal at `url`, and are the caller that `token` is for.
+
+    To gcloud it is a proxy, which is asked for Google's own addresses over plain HTTP: gcloud puts regions before
+    whatever host it is given.
+    """
+    parts = urlsplit(url)
+    apis = sorted({name.partition(".")[0] for name in NAMES})
+    return {
+        "HOMEPORT_GOOGLE_URL": url,
+        "GOOGLE_CLOUD_PROJECT": project,
+        "CLOUDSDK_AUTH_ACCESS_TOKEN": token,
+        "CLOUDSDK_CORE_PROJECT": project,
+        "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
+        "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
+        "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
+        "CLOUDSDK_PROXY_TYPE": "http",
+        "CLOUDSDK_PROXY_ADDRESS": parts.hostname or HOST,
+        "CLOUDSDK_PROXY_PORT": str(parts.port),
+        **{f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}": _endpoint(api) for api in apis},
+    }
+
+
+def _endpoint(api: str) -> str:
+    path = {"compute": "compute/v1/", "storage": "storage/v1/", "dns": "dns/v1/"}.get(api, "")
+    return f"http://{api}.googleapis.com/{path}"
+
+
+async def _request(
+    asked: Asked,
+    headers: dict[str, str],
+    scope: Mapping[str, Any],  # Any: ASGI
+    receive: Receive,
+) -> Request:
+    headers.setdefault("x-forwarded-proto", "http")
+    host = asked.host
+    if not host.endswith(".googleapis.com"):
+        api = _OWN_PATHS.get(asked.path.strip("/").partition("/")[0])
+        host = f"{api}.googleapis.com" if api else host
+    pieces = []
+    while True:
+        message = await receive()
+        pieces.append(message.get("body", b""))
+        if not message.get("more_body"):
+            break
+    return Request(
+        verb=scope["method"],
+        host=host,
+        path=asked.path,
+        query=scope["query_string"].decode("latin-1"),
+        headers=headers,
+        body=b"".join(pieces),
+    )

@@ -1,0 +1,59 @@
+"""The rehearsal without a socket: a transport for httpx2, in the test's own process."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx2
+
+from gcp_rehearsal.call import Reply, Request
+from gcp_rehearsal.cloud import Cloud, Dropped
+from gcp_rehearsal.door import DOOR
+from gcp_rehearsal.errors import ApiError
+
+
+class Rehearsed(httpx2.AsyncBaseTransport):
+    """Answers from a cloud, in `latency` seconds; keeps to the request's timeout, and drops what shall be dropped."""
+
+    def __init__(self, cloud: Cloud, *, latency: float = 0.0) -> None:
+        self._cloud = cloud
+        self._latency = latency
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """The answer to one request. Raises what a real transport raises."""
+        body = await request.aread()
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        try:
+            wanted = DOOR.asked(request.url.raw_path.decode(), request.headers.multi_items())
+        except ApiError as error:
+            return _response(self._cloud.refused("", error), request)
+        asked = Request(
+            verb=request.method,
+            host=wanted.host,
+            path=wanted.path,
+            query=request.url.query.decode(),
+            headers=headers,
+            body=body,
+        )
+        patience = request.extensions.get("timeout", {}).get("read")
+        try:
+            async with asyncio.timeout(patience):
+                reply = await self._answer(asked)
+        except TimeoutError as error:
+            raise httpx2.ReadTimeout("no answer in time", request=request) from error
+        except Dropped as error:
+            raise httpx2.RemoteProtocolError(
+                "Server disconnected without sending a response.", request=request
+            ) from error
+        return _response(reply, request)
+
+    async def _answer(self, asked: Request) -> Reply:
+        if self._latency:
+            await asyncio.sleep(self._latency)
+        return await self._cloud.handle(asked)
+
+
+def _response(reply: Reply, request: httpx2.Request) -> httpx2.Response:
+    return httpx2.Response(
+        reply.status, headers=dict(reply.headers), content=reply.body or b"", request=request
+    )
