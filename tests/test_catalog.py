@@ -5,13 +5,19 @@ from __future__ import annotations
 import dataclasses
 import re
 from datetime import date
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import pydantic
 import pytest
 
-from homeport import catalog
+from homeport import catalog, inventory
 from homeport.catalog import Architecture, Gate, Model
+from homeport.errors import WeightsError
+from homeport.home import Home
+from homeport.spec import Spec
+from homeport.targets.local import LocalTarget
+from homeport.weights import Pin, PinnedFile
 
 MODELS = catalog.models()
 each_model = pytest.mark.parametrize("model", MODELS, ids=[model.name for model in MODELS])
@@ -36,6 +42,21 @@ def check_types(value: Model | Architecture) -> None:
 
 
 # ---------------------------------------------------------------- the data is whole
+
+
+def test_every_checksum_of_the_catalog_is_that_of_a_source_and_reaches_the_stores_that_serve() -> None:
+    sums = catalog.checksums()
+    stated = [(model, key, sha) for model in catalog.models() for key, sha in model.sha256.items()]
+    assert len(stated) == len(sums) > 5
+    for model, key, sha in stated:
+        assert sums[model.weights[key]] == sha
+        assert re.fullmatch(r"[0-9a-f]{64}", sha)
+    target = LocalTarget(spec=Spec(), spec_file=Path("homeport.toml"), home=Home(Path("/nowhere")))
+    assert target.weights is not None
+    pin = Pin(source=target.weights.source, revision="1.0.0", files=(PinnedFile(path="a.gguf", size=1, sha256="0" * 64),))  # fmt: skip
+    for store in (target.store, inventory._store(Home(Path("/nowhere")))):
+        with pytest.raises(WeightsError, match="is not what the catalog pins"):
+            store.expected(target.weights.source, pin)
 
 
 def test_the_catalog_knows_gemma_and_the_smallest_models() -> None:

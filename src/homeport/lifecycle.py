@@ -307,6 +307,9 @@ def _subject(wanted: LocalTarget, remembered: Record) -> Subject:
         weights_path=launch["weights"],
         weights_digest=digest,
         weights_intact=wanted.weights is None or (manifest is not None and manifest.digest == digest),
+        weights_unlike=wanted.store.unlike(wanted.weights.source, wanted.weights.format)
+        if wanted.weights
+        else "",
         # llama.cpp applies its one adapter to every request, whatever model is asked for.
         adapters=tuple(one.name for one in wanted.spec.engine.lora) if launch["engine"] == "vllm" else (),
     )

@@ -202,6 +202,12 @@ def dated() -> date:
     return _catalog()[0]
 
 
+@cache
+def checksums() -> Mapping[str, str]:
+    """Return the sha256 of the one file that a source of the catalog means, by the source, where it is known."""
+    return {model.weights[key]: sha256 for model in models() for key, sha256 in model.sha256.items()}
+
+
 def find(name: str) -> Model | None:
     """The model of this name, hub id (`google/gemma-4-E2B-it`) or Ollama tag (`gemma4:e2b`), in any case."""
     return _names().get(name.strip().lower())

@@ -93,7 +93,7 @@ def _fetched(source: str, base: Path) -> Path:
     from homeport.weights.source import canonical
     from homeport.weights.store import Store
 
-    manifest = Store(find_home().weights).manifest(canonical(source, base), "gguf")
+    manifest = Store(find_home().weights, catalog.checksums()).manifest(canonical(source, base), "gguf")
     if manifest is None or manifest.gguf is None:
         raise SpecError(
             f"what {source} holds is not known before it is here",

@@ -66,7 +66,7 @@ class LocalTarget:
     @cached_property
     def store(self) -> Store:
         """The weights on this machine."""
-        return Store(self.home.weights)
+        return Store(self.home.weights, catalog.checksums())
 
     @cached_property
     def machine(self) -> Machine:

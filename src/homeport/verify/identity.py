@@ -25,6 +25,8 @@ async def served_model(subject: Subject) -> Finding:
         )
     if loaded is not None and loaded != subject.weights_path:
         return failed(f"the engine has loaded {loaded}, not {subject.weights_path}", **evidence)
+    if subject.weights_unlike:
+        return failed(subject.weights_unlike, **evidence)
     if not subject.weights_intact:
         return failed(
             "the weights have changed since they were checked: `homeport up` mends them", **evidence

@@ -47,6 +47,8 @@ class Subject:
     """The manifest's digest, or '' where the engine keeps its weights itself (Ollama's library)."""
     weights_intact: bool
     """Whether the files on disk are, by size and time of change, those that were checked."""
+    weights_unlike: str = ""
+    """Why they are not the weights that the catalog pins by their sha256; '' where they are, or where it pins none."""
     adapters: tuple[str, ...] = ()
     """The names under which LoRA adapters are served as models of their own."""
 

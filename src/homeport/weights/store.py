@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from homeport.errors import DiskFull, WeightsError
 from homeport.hardware import free_disk
@@ -31,13 +33,36 @@ class Store:
     A `source` is one that `weights.source.canonical` made.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, sums: Mapping[str, str] = MappingProxyType({})) -> None:
+        """`sums` are the sha256 that the one file of a source must have, by the source, where that is known."""
+        self._root, self._sums = root, sums
 
     def pinned(self, source: str, format: Format) -> Pin | None:
-        """What an earlier run pinned `source` to, without asking anyone; None where none has."""
+        """
+        What an earlier run pinned `source` to, without asking anyone; None where none has.
+
+        Nor where that is not what `sums` says: it was pinned before that was known, or published with other bytes.
+        """
         known = ledger.read(self._pin_path(source, format), Pinned)
-        return known.pin if known else None
+        try:
+            return self.expected(source, known.pin) if known else None
+        except WeightsError:
+            return None
+
+    def expected(self, source: str, pin: Pin) -> Pin:
+        """Return `pin` with the sha256 that its one file must have. Raises `WeightsError` where it has another."""
+        sha256 = self._sums.get(source)
+        weights = [file for file in pin.files if file.path.endswith(".gguf")]
+        if sha256 is None or len(weights) != 1:
+            return pin
+        if weights[0].sha256 not in {None, sha256}:
+            raise WeightsError(
+                f"{source} is not what the catalog pins: {weights[0].path} has the sha256 {weights[0].sha256}, and "
+                f"{sha256} was expected",
+                hint="other bytes are published under this name; if you trust them, name them as a source of your own",
+            )
+        files = (replace(file, sha256=sha256) if file == weights[0] else file for file in pin.files)
+        return replace(pin, files=tuple(files))
 
     def manifest(self, source: str, format: Format) -> Manifest | None:
         """
@@ -46,11 +71,23 @@ class Store:
         Costs a few `stat` calls: it compares sizes and modification times, and of the user's own also which there are.
         """
         kept = ledger.read(self._manifest_path(source, format), Kept)
-        if kept is None or kept.manifest.pin != self.pinned(source, format):
+        if kept is None or kept.manifest.pin != self.pinned(
+            source, format
+        ):  # also where the catalog has another
             return None
         files = {file.path for file in kept.manifest.pin.files}
         whole = _unchanged(kept).keys() == files and _files_now(source, format) in {None, frozenset(files)}
         return kept.manifest if whole else None
+
+    def unlike(self, source: str, format: Format) -> str:
+        """Return why the weights that are here are not what `sums` says of `source`, or ''."""
+        kept = ledger.read(self._manifest_path(source, format), Kept)
+        try:
+            if kept is not None:
+                self.expected(source, kept.manifest.pin)
+        except WeightsError as error:
+            return str(error)
+        return ""
 
     def ensure(self, source: str, format: Format, progress: Progress) -> Manifest:
         """
@@ -79,6 +116,8 @@ class Store:
             if kept is None:
                 raise WeightsError(f"{source} has not been fetched", hint="`homeport up` fetches it")
             files, folder = kept.manifest.pin.files, kept.manifest.folder
+            if self.unlike(source, format):  # It is held against what it must be, not against what it was.
+                files = tuple(replace(file, sha256=self._sums[source]) for file in files)
             signs = _signs(files, folder)
             bar = Bar(progress, source, total=sum(sign.size for sign in signs.values()))
             damages = []
@@ -96,7 +135,7 @@ class Store:
         origin = parse(source, base=Path())
         with self._locked(origin, progress or Silent()):
             known = ledger.read(self._pin_path(source, format), Pinned)
-            pin = origin.pin(format)
+            pin = self.expected(source, origin.pin(format))
             if known is not None and known.pin.revision == pin.revision:
                 return known.pin
             return self._write_pin(origin, format, pin, source).pin
@@ -164,7 +203,7 @@ class Store:
         if known is not None and origin.ours:
             return known
         with stage(progress, source, f"looking up {source}", f"found {source}"):
-            pin = origin.pin(format)
+            pin = self.expected(source, origin.pin(format))
         self._write_pin(origin, format, pin, source)
         return pin
 

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from homeport.catalog import Model, Published
+from homeport.catalog import Model, Published, checksums
 from homeport.catalog.prices import load
 from homeport.cold_start import ColdStart, expected
 from homeport.engines import module, vllm_adapter
@@ -120,7 +120,7 @@ async def choose(
         names = Names(name=spec.name, project=google.project, region=(spec.cloudrun or CloudRun()).region)
         carrier = names.email(names.carrier)
         buckets = LentBuckets(google=google, loop=asyncio.get_running_loop(), carrier=carrier)
-    store = Store(home.weights)
+    store = Store(home.weights, checksums())
     return await fetching(
         lambda told: _Chooser(spec, spec_file, store, told, buckets, token).choose(), progress
     )
@@ -217,7 +217,9 @@ class _Chooser:
             return Pinned(pin=pin, folder=None, prefix=f"{kind}/gs/{where}/{pin.revision}")
         if source.startswith("hf:"):
             # Whether the hub gives the files is a question of its own, which preflight asks.
-            pin = self.store.pinned(source, format_) or self._hub(source).look(format_)
+            pin = self.store.pinned(source, format_) or self.store.expected(
+                source, self._hub(source).look(format_)
+            )
             repo = source.removeprefix("hf:").partition("@")[0].partition(":")[0]
             # One commit has many a GGUF, and each has a manifest of its own.
             which = f"-{_short_digest(pin)}" if format_ == "gguf" else ""
