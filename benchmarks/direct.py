@@ -85,7 +85,7 @@ def main() -> None:
             others = {"the bare engine": bare, "the bare engine with OpenMP's default spinning": spinning}
             asyncio.run(measure(url, others))
         finally:
-            subprocess.run([*HOMEPORT, "down"], cwd=folder, env=env, check=True, capture_output=True)
+            subprocess.run([*HOMEPORT, "down", "--yes"], cwd=folder, env=env, check=True, capture_output=True)
 
 
 if __name__ == "__main__":

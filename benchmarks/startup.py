@@ -27,7 +27,7 @@ def main() -> None:
         ours, bare = [], []
         for _ in range(RUNS):
             ours.append(timed([*HOMEPORT, "up", "--yes", "--no-verify"], cwd=folder, env=env))
-            subprocess.run([*HOMEPORT, "down"], cwd=folder, env=env, check=True, capture_output=True)
+            subprocess.run([*HOMEPORT, "down", "--yes"], cwd=folder, env=env, check=True, capture_output=True)
             begun = time.perf_counter()
             with bare_engine(gguf) as url:
                 await_token(url)
@@ -37,7 +37,7 @@ def main() -> None:
         )
         subprocess.run([*HOMEPORT, "up", "--yes"], cwd=folder, env=env, check=True, capture_output=True)
         again = [timed([*HOMEPORT, "up"], cwd=folder, env=env) for _ in range(RUNS)]
-        subprocess.run([*HOMEPORT, "down"], cwd=folder, env=env, check=True, capture_output=True)
+        subprocess.run([*HOMEPORT, "down", "--yes"], cwd=folder, env=env, check=True, capture_output=True)
         report("a second `homeport up`", again, [0.5], against="the promised 0.5 s", limit=1)
         helped = [timed([*HOMEPORT, "--help"], cwd=folder, env=env) for _ in range(RUNS)]
         report("`homeport --help`", helped, [0.3], against="the promised 0.3 s", limit=1)

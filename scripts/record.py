@@ -39,7 +39,7 @@ def main() -> None:
         ran = subprocess.run(
             demo, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True
         )
-        subprocess.run(["homeport", "down"], env=env, cwd=scratch, check=True, capture_output=True)
+        subprocess.run(["homeport", "down", "--yes"], env=env, cwd=scratch, check=True, capture_output=True)
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(Text("$ make demo", style=STYLES["$ "]))
     for line in ran.stdout.split("It goes on running")[0].rstrip().splitlines():

@@ -175,4 +175,4 @@ def user(tmp_path: Path) -> Iterator[User]:
     user = User(tmp_path / "work")
     yield user
     for name in [path.name for path in (user.home / "endpoints").glob("*")]:
-        user.run("down", name, code=None)
+        user.run("down", name, "--yes", code=None)

@@ -196,9 +196,13 @@ def test_the_whole_life_of_an_endpoint_with_its_model_in_the_image(cloud: OnClou
     assert (cloud.status["traffic"], cloud.status["model"]) == ({first: 100}, "first")
     assert "print_timing" in cloud.run("logs", "-n", "100").out
 
-    assert "left: nothing" in cloud.run("down").err
-    assert "removed bucket" in cloud.run("down", "--purge").out
-    assert cloud.run("down", "--purge").out.strip() == "nothing of it is there"
+    unsaid = cloud.run("down", code=23).err
+    assert "- service/demo" in unsaid
+    assert "- bucket" not in unsaid
+    assert cloud.run("status", "--json").json["state"] == "ready"
+    assert "left: nothing" in cloud.run("down", "--yes").err
+    assert "removed bucket" in cloud.run("down", "--yes", "--purge").out
+    assert cloud.run("down", "--yes", "--purge").out.strip() == "nothing of it is there"
 
 
 def test_an_isolated_endpoint_is_proven_from_within_its_network_and_says_so_to_whoever_is_outside(

@@ -184,8 +184,8 @@ def test_the_whole_life_of_an_endpoint_with_its_weights_in_a_bucket(
     assert (cloud.status["model"], cloud.status["weights"]) == ("first", before["weights"])
     assert cloud.ask(messages=asked)["content"]
 
-    assert "left: nothing" in cloud.run("down").err
-    assert "removed bucket" in cloud.run("down", "--purge").out
+    assert "left: nothing" in cloud.run("down", "--yes").err
+    assert "removed bucket" in cloud.run("down", "--yes", "--purge").out
 
 
 def _a_real_gemma_is_served_from_its_image(cloud: WayB, gguf: Path) -> None:

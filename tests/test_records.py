@@ -166,14 +166,17 @@ def test_an_endpoint_whose_record_cannot_be_read_is_taken_down(served: User, tex
         refused = served.run(*command, *name, code=21)
         assert "the record of home cannot be read" in refused.err
         assert "homeport down home" in refused.err
-    assert "removed process of home" in served.run("down", "home").out
+    assert "removed process of home" in served.run("down", "home", "--yes").out
     assert not psutil.pid_exists(engine.pid) or engine.status() == psutil.STATUS_ZOMBIE
     assert states(served) == {"other": "ready"}
 
 
 def test_purge_keeps_all_weights_while_a_record_cannot_be_read(served: User) -> None:
     stored(served).write_text("[]")
-    assert "all weights stay: the record of home cannot be read" in served.run("down", "other", "--purge").err
+    assert (
+        "all weights stay: the record of home cannot be read"
+        in served.run("down", "--yes", "other", "--purge").err
+    )
 
 
 def test_an_endpoint_of_the_first_version_is_shown_asked_changed_and_taken_down(served: User) -> None:
@@ -185,7 +188,7 @@ def test_an_endpoint_of_the_first_version_is_shown_asked_changed_and_taken_down(
     served.write(f'name = "home"\nmodel = "file:{TAUGHT}"\n[engine]\ncontext = 512\n[local]\nport = 0\n')
     assert "--context: 256 → 512" in served.run("up", "--yes", "--no-verify").err
     assert json.loads(stored(served).read_text())["version"] == record.VERSION
-    assert "removed process of other" in served.run("down", "other").out
+    assert "removed process of other" in served.run("down", "--yes", "other").out
     assert states(served) == {"home": "ready"}
 
 
@@ -200,7 +203,7 @@ def test_a_clock_that_is_set_does_not_end_an_endpoint(served: User, version: int
     assert served.run("chat", "--name", "home", "Hello").out
     served.write(f'name = "home"\nmodel = "file:{TAUGHT}"\n[engine]\ncontext = 256\n[local]\nport = 0\n')
     assert "nothing to do" in served.run("up", "--yes", "--no-verify").err
-    assert f"(pid {told['pid']})" in served.run("down", "home").out
+    assert f"(pid {told['pid']})" in served.run("down", "home", "--yes").out
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def test_status_finds_the_endpoint_from_any_directory(served: User, tmp_path: Pa
     assert served.run("status", cwd=elsewhere).out.splitlines()[1].split()[:2] == ["home", "ready"]
     assert "OPENAI_BASE_URL" in served.run("env", cwd=elsewhere).out
     assert served.run("logs", cwd=elsewhere).out
-    served.run("down", cwd=elsewhere)
+    served.run("down", "--yes", cwd=elsewhere)
     assert served.run("status").out == ""
 
 
@@ -120,16 +120,16 @@ def test_down_ends_every_process_orphans_too(served: User) -> None:
         env={**os.environ, MARK: str(served.home / "endpoints" / "home")},
         start_new_session=True,
     )
-    out = served.run("down").out
+    out = served.run("down", "--yes").out
     assert "removed process of home" in out
     assert orphan.wait(timeout=10) != 0
     assert processes_of(served) == []
-    assert "nothing to remove" in served.run("down").out
+    assert "nothing to remove" in served.run("down", "--yes").out
 
 
 def test_a_pid_that_came_back_as_another_process_is_not_touched(served: User) -> None:
     record = served.home / "endpoints" / "home" / "record.json"
-    served.run("down")
+    served.run("down", "--yes")
     stranger = subprocess.Popen(["sleep", "600"])
     try:
         served.run("up", "--yes", "--no-verify")
@@ -137,7 +137,7 @@ def test_a_pid_that_came_back_as_another_process_is_not_touched(served: User) ->
         engine = told["pid"]
         record.write_text(json.dumps({**told, "pid": stranger.pid}))
         assert "dead" in served.run("status", code=20).out
-        served.run("down")
+        served.run("down", "--yes")
         assert stranger.poll() is None
         assert not psutil.pid_exists(engine)
     finally:
@@ -171,7 +171,7 @@ def test_an_up_that_was_killed_is_completed_by_the_next(user: User, moment: str)
     user.run("up", "--yes", "--no-verify")
     assert len(processes_of(user)) == 1
     assert user.run("status", "--json").json[0]["state"] == "ready"
-    user.run("down")
+    user.run("down", "--yes")
     assert processes_of(user) == []
 
 
@@ -195,7 +195,7 @@ def test_ctrl_c_leaves_what_up_completes_and_down_removes(user: User, moment: st
         assert "goes on from here" in err
     user.run("up", "--yes", "--no-verify")
     assert len(processes_of(user)) == 1
-    user.run("down")
+    user.run("down", "--yes")
     assert processes_of(user) == []
 
 
@@ -297,16 +297,16 @@ def test_a_change_that_fails_leaves_the_old_endpoint_serving(user: User) -> None
     after = user.run("status", "--json").json[0]
     assert (after["state"], after["url"]) == ("ready", before["url"])
     assert user.run("chat", "Hello").out
-    user.run("down")
+    user.run("down", "--yes")
 
 
 def test_purge_leaves_weights_that_another_endpoint_serves_and_needs_no_key(user: User) -> None:
     for name in ("one", "two"):
         user.write(f'name = "{name}"\n' + spec(f"file:{TAUGHT}", more="[engine]\ncontext = 512"))
         user.run("up", "--yes", "--no-verify")
-    assert "stays: two serves it" in user.run("down", "one", "--purge").err
+    assert "stays: two serves it" in user.run("down", "--yes", "one", "--purge").err
     assert user.run("chat", "--help").out
-    user.run("down", "two", "--purge")
+    user.run("down", "--yes", "two", "--purge")
     assert TAUGHT.exists(), "the user's own file is never removed"
 
 

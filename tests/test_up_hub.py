@@ -34,7 +34,7 @@ def test_a_model_from_a_hub_is_fetched_once_pinned_and_served(user: User, hub: H
     up = user.run("up", "--yes", "--no-verify")
     assert "fetched" in up.err
     asked = len(hub.requests)
-    user.run("down")
+    user.run("down", "--yes")
     user.run("up", "--yes", "--no-verify")
     assert len(hub.requests) == asked, "the second start asks nobody"
     revision = user.run("status", "--json").json[0]["weights"]["revision"]
@@ -43,7 +43,7 @@ def test_a_model_from_a_hub_is_fetched_once_pinned_and_served(user: User, hub: H
 
 def test_a_corrupted_byte_is_found_and_mended(user: User, hub: Hub) -> None:
     user.run("up", "--yes", "--no-verify")
-    user.run("down")
+    user.run("down", "--yes")
     file = fetched(user).resolve()
     whole = file.read_bytes()
     file.write_bytes(whole[:1000] + bytes([whole[1000] ^ 1]) + whole[1001:])

@@ -165,7 +165,7 @@ def _the_parent_alone_is_killed_and_nothing_is_left(user: User) -> None:
     psutil.wait_procs(family[:1], timeout=30)
     assert any(process.is_running() for process in family[1:]), "vLLM's workers outlive their parent"
     assert "dead" in user.run("status", code=20).out
-    user.run("down")
+    user.run("down", "--yes")
     assert not [process for process in family if process.is_running()]
 
 

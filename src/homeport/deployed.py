@@ -15,13 +15,12 @@ from homeport.errors import Declined, GatedModel, HomeportError, OperationFailed
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Progress, Silent
-from homeport.reconcile import Halt, Plan, apply, destroy, patient
+from homeport.reconcile import Halt, Plan, apply, patient
 from homeport.resources.traffic import Body, Receipt, foremost, latest, receipts, shares
 from homeport.secret import Secret, resolve
 from homeport.spec import CloudRun, Spec, load
 from homeport.targets.cloudrun import hub_token
 from homeport.targets.cloudrun.body import MARK
-from homeport.targets.cloudrun.everything import everything
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.logs import logs, starts
 from homeport.targets.cloudrun.model import Chosen, choose, expected_start
@@ -30,6 +29,7 @@ from homeport.targets.cloudrun.preflight import Findings
 from homeport.targets.cloudrun.promise import promise_of, refuse_other
 from homeport.targets.cloudrun.proof import Promise, Verifier, endpoint_of, least_instances, live, receipt_of
 from homeport.targets.cloudrun.target import ADAPTED, WEIGHTS, CloudRunTarget, names_of, release
+from homeport.targets.cloudrun.teardown import Approve, take_down
 from homeport.targets.cloudrun.why import cause
 from homeport.verify import CHECKS, Report
 from homeport.verify.check import OnResult, refuse_unknown
@@ -196,26 +196,13 @@ class Deployment:
         await live(self.google, self.path)
         return await release(self.google, self.names, unasked).roll_back()
 
-    async def down(self, *, purge: bool = False, progress: Progress | None = None) -> tuple[str, ...]:
-        """
-        Take away everything of it, but for weights and the hub's token, unless `purge`.
-
-        Returns what went. Raises the first error, and `HomeportError` where anything is left.
-        """
-        kept = () if purge else ("bucket/", "secret/", "secret-version/")
-        every = everything(self.google, self.spec, self.names)
-        things = [one for one in every if one.id != "apis" and not one.id.startswith(kept or ("\0",))]
-        progress = progress or Silent()
-        async with patient(progress) as halt:
-            came = await destroy(things, progress, halt)
-        if came.errors:
-            raise came.errors[0]
-        if came.left:
-            raise HomeportError(
-                f"still there: {', '.join(came.left)}",
-                hint="run the same command again: it goes on from here",
-            )
-        return came.gone
+    async def down(
+        self, *, purge: bool = False, approve: Approve | None = None, progress: Progress | None = None
+    ) -> tuple[str, ...]:
+        """Take away everything of it, but for weights and the hub's token, unless `purge`: see `take_down`."""
+        return await take_down(
+            self.google, self.spec, self.names, purge=purge, approve=approve, progress=progress or Silent()
+        )
 
     async def status(self) -> dict[str, Any]:  # Any: JSON
         """What is deployed, as JSON. Raises `NotFound` where nothing is."""

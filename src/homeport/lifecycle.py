@@ -16,14 +16,14 @@ from homeport.errors import Declined, HomeportError, NotRunning
 from homeport.home import Home, find_home
 from homeport.liveness import Status, look, target_of
 from homeport.progress import Progress, Silent
-from homeport.reconcile import Outcome, Plan, apply, destroy
+from homeport.reconcile import Outcome, Plan, apply
 from homeport.resources import record
-from homeport.resources.process import running, stop
-from homeport.resources.record import Record, Unreadable
-from homeport.resources.weights import Weights
+from homeport.resources.process import running
+from homeport.resources.record import Record
 from homeport.secret import Secret
 from homeport.spec import FILE_NAME, Spec, load, parse
 from homeport.targets.local import LocalTarget
+from homeport.teardown import take_down
 
 if TYPE_CHECKING:
     from homeport.verify import Report, Result, Subject
@@ -152,49 +152,6 @@ async def check(
         if current is not None and current.pid == remembered.pid:  # It may have been replaced meanwhile.
             current.with_receipt({"at": now, "passed": report.passed, "counts": counts}).save(wanted.folder)
     return report
-
-
-async def take_down(
-    name: str, *, purge: bool = False, home: Home | None = None, progress: Progress | None = None
-) -> tuple[str, ...]:
-    """
-    End all processes of the endpoint `name`; with `purge`, remove its weights, too.
-
-    Returns what went, in a few words each. Raises `HomeportError` if anything is left at the end.
-    """
-    home, progress = home or find_home(), progress or Silent()
-    folder = home.endpoint(name)
-    if not folder.exists():
-        return ()
-    async with home.lock(name, progress):
-        # Looked up before the record, which says what the weights are, is forgotten.
-        weights = _to_purge(name, home, progress) if purge else ()
-        gone = stop(name, folder)
-        destroyed = await destroy(weights, progress)
-        if destroyed.errors:
-            raise destroyed.errors[0]
-        return gone + destroyed.gone
-
-
-def _to_purge(name: str, home: Home, progress: Progress) -> tuple[Weights, ...]:
-    """
-    The weights of the endpoint `name` that no other serves.
-
-    None where a record cannot be read: nobody knows then which weights it is about.
-    """
-    used: dict[str, str] = {}
-    for other in names(home=home):
-        found = record.read(home.endpoint(other))
-        if isinstance(found, Unreadable):
-            progress.note(f"all weights stay: {found.error()}")
-            return ()
-        if found is not None and other != name:
-            used |= {one.source: other for one in target_of(found, home).all_weights}
-    weights = remembered_target(name, home=home).all_weights
-    for one in weights:
-        if one.source in used:
-            progress.note(f"{one.source} stays: {used[one.source]} serves it")
-    return tuple(one for one in weights if one.source not in used)
 
 
 def names(*, home: Home | None = None) -> list[str]:

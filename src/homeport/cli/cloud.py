@@ -14,7 +14,6 @@ from homeport.cli.context import REHEARSAL_PORT
 if TYPE_CHECKING:
     from homeport.deployed import Deployment, Up
     from homeport.endpoint import Endpoint
-    from homeport.reconcile import Plan
     from homeport.secret import Secret
     from homeport.terminal import Terminal
     from homeport.verify import Report
@@ -38,20 +37,6 @@ def deployed(
             return await work(one)
 
     return lifecycle.run(all_of_it())
-
-
-def asking(terminal: Terminal, *, yes: bool) -> Callable[[Plan], bool]:
-    """Shows a plan and asks. Raises `Declined` where nobody can be asked."""
-    from homeport.cli.show import plan_text
-    from homeport.errors import Declined
-
-    def approve(plan: Plan) -> bool:
-        terminal.say(plan_text(plan))
-        if not yes and not terminal.interactive:
-            raise Declined("nobody can be asked here, and nothing was changed", hint="say --yes")
-        return yes or terminal.confirm("do it?")
-
-    return approve
 
 
 def hub_token(*, wanted: bool) -> Secret | None:
@@ -100,12 +85,13 @@ def up(
     token: Secret | None = None,
 ) -> Up:
     """`up`, or with a `model` a swap to it, told as it goes. `token` is the hub's."""
-    from homeport.cli.show import report_summary, result_line
+    from homeport.cli.approval import asking
+    from homeport.cli.show import plan_text, report_summary, result_line
 
     async def work(one: Deployment) -> Up:
         wanted = one.with_model(model) if model else one
         return await wanted.up(
-            approve=asking(terminal, yes=yes),
+            approve=asking(terminal, yes=yes, text=plan_text),
             progress=terminal,
             on_result=lambda result: terminal.say(result_line(result)),
             canary=canary,

@@ -8,20 +8,43 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from homeport.terminal import Terminal
 
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
 REHEARSAL_PORT = "homeport.rehearsal.port"
 """Where click keeps, for all of a command line, the port of the rehearsal that it is run against."""
-file_option = click.option(
-    "-f",
-    "--file",
-    "file",
-    default="homeport.toml",
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="The spec.",
+
+
+def _is_there(ctx: click.Context, parameter: click.Parameter, file: Path) -> Path:
+    """Raise `SpecError` where a file was named that is not there: no other endpoint is meant than its."""
+    from homeport.errors import SpecError
+
+    named = ctx.get_parameter_source(parameter.name or "") is not ParameterSource.DEFAULT
+    if named and not file.exists():
+        raise SpecError(f"there is no {file}", hint=f"`homeport init -f {file}` writes one")
+    return file
+
+
+def spec_option(*flags: str, to_read: bool = True) -> Callable[[_Command], _Command]:
+    """The option that names the spec; where it is `to_read`, a file that was named must be there."""
+    return click.option(
+        *flags,
+        "file",
+        default="homeport.toml",
+        show_default=True,
+        type=click.Path(path_type=Path),
+        callback=_is_there if to_read else None,
+        help="The spec.",
+    )
+
+
+file_option = spec_option("-f", "--file")
+yes_option = click.option(
+    "-y", "--yes", is_flag=True, help="Do not ask; where nobody can be asked, this must be said."
 )
 json_option = click.option("--json", "json_output", is_flag=True, help="Print the result as JSON.")
 on_option = click.option(
@@ -55,7 +78,6 @@ _WISHES = (
         help="Your own prices, over the catalog's.",
     ),
 )
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def wish_options(command: _Command) -> _Command:

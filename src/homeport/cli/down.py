@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from homeport.cli.context import App, file_option, json_option, name_argument, on_option
+from homeport.cli.context import App, file_option, json_option, name_argument, on_option, yes_option
 
 
 @click.command("down")
@@ -14,19 +14,25 @@ from homeport.cli.context import App, file_option, json_option, name_argument, o
 @file_option
 @on_option
 @json_option
+@yes_option
 @click.option("--purge", is_flag=True, help="Remove its weights, too; on Cloud Run also the hub's token.")
 @click.pass_obj
-def command(app: App, name: str | None, file: Path, on: str, json_output: bool, purge: bool) -> None:
-    """End an endpoint, with all its processes. Weights stay, unless --purge."""
+def command(
+    app: App, /, name: str | None, file: Path, on: str, json_output: bool, yes: bool, purge: bool
+) -> None:
+    """End an endpoint, with all its processes: shown first, then asked. Weights stay, unless --purge."""
     from homeport import lifecycle
+    from homeport.cli.approval import asking
     from homeport.cli.context import check_name, meant
+    from homeport.cli.show import teardown_text
 
     terminal = app.terminal(json_output=json_output)
+    approve = asking(terminal, yes=yes, text=teardown_text, question="end it?", default=False)
     if on == "cloudrun":
         check_name(name, file)
         from homeport.cli.cloud import deployed
 
-        gone = deployed(file, lambda one: one.down(purge=purge, progress=terminal))
+        gone = deployed(file, lambda one: one.down(purge=purge, approve=approve, progress=terminal))
         terminal.close()
         text = "\n".join(f"removed {what}" for what in gone) or "nothing of it is there"
         kept = "" if purge else "; weights and the hub's token stay, if there are any: --purge removes them"
@@ -34,6 +40,6 @@ def command(app: App, name: str | None, file: Path, on: str, json_output: bool, 
         terminal.say(f"left: nothing{kept}")
         return
     chosen = meant(name, file)
-    gone = lifecycle.run(lifecycle.take_down(chosen, purge=purge, progress=terminal))
+    gone = lifecycle.run(lifecycle.take_down(chosen, purge=purge, approve=approve, progress=terminal))
     text = "\n".join(f"removed {what}" for what in gone) or f"{chosen} does not run; nothing to remove"
     terminal.result(text, {"name": chosen, "removed": list(gone)})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from homeport.cli.context import App, file_option, on_option
+from homeport.cli.context import App, on_option, spec_option
 
 if TYPE_CHECKING:
     from homeport.terminal import Terminal
@@ -17,7 +17,7 @@ MODELS = {"local": "gemma-3-270m-pt", "cloudrun": "gemma-4-e2b"}
 
 
 @click.command("init")
-@file_option
+@spec_option("-f", "--file", to_read=False)
 @on_option
 @click.option(
     "--name", default="home", show_default=True, help="What the endpoint is called on this machine."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from homeport.cli.context import App, json_option, name_argument, on_option
+from homeport.cli.context import App, json_option, name_argument, on_option, spec_option
 
 if TYPE_CHECKING:
     from homeport.deployed import Deployment
@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 @click.command("logs")
 @name_argument
-@click.option(
-    "--file", default="homeport.toml", show_default=True, type=click.Path(path_type=Path), help="The spec."
-)
+@spec_option("--file")
 @on_option
 @json_option
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes; Ctrl-C ends it.")

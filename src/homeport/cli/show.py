@@ -13,6 +13,7 @@ from homeport.liveness import Status
 from homeport.reconcile import KNOWN_AFTER_APPLY, Change, Kind, Plan
 from homeport.reconcile.plan import MAY_GO
 from homeport.reconcile.resource import shown
+from homeport.reconcile.teardown import Teardown
 from homeport.terminal import pairs
 from homeport.verify import Outcome, Report, Result
 
@@ -42,6 +43,15 @@ def plan_text(plan: Plan) -> str:
     told = ", ".join(f"{counts[kind]} to {verb}" for kind, verb in _VERBS.items() if counts[kind])
     lines += ["", told or "nothing to do: it is as the file says"]
     return "\n".join(lines)
+
+
+def teardown_text(would_go: Teardown) -> str:
+    """What `down` would end and remove: what to know before saying yes."""
+    where = "on this machine" if would_go.target == "local" else f"on {would_go.target}"
+    lines = [f"{would_go.name} {where}", *([pairs(dict(would_go.facts))] if would_go.facts else []), ""]
+    lines += [f"  - {id_}{f': {what}' if what else ''}" for id_, what in would_go.things]
+    lines += [f"  note: {note}" for note in would_go.notes]
+    return "\n".join([*lines, "", f"{len(would_go.things)} to delete"])
 
 
 def _changes(changes: tuple[Change, ...]) -> Iterator[str]:

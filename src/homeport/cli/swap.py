@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from homeport.cli.context import App, file_option, hub_token_option, json_option
+from homeport.cli.context import App, file_option, hub_token_option, json_option, yes_option
 
 
 @click.command("swap")
 @click.argument("model")
 @file_option
 @json_option
-@click.option("-y", "--yes", is_flag=True, help="Do not ask; where nobody can be asked, this must be said.")
+@yes_option
 @click.option("--canary", default="", metavar="10,50", help="Percents of traffic on the way to all of it.")
 @hub_token_option
 @click.pass_obj

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from homeport.cli.context import NO_PORT, App, file_option, hub_token_option, json_option, on_option
+from homeport.cli.context import (
+    NO_PORT,
+    App,
+    file_option,
+    hub_token_option,
+    json_option,
+    on_option,
+    yes_option,
+)
 
 if TYPE_CHECKING:
     from homeport.lifecycle import Up
@@ -18,7 +26,7 @@ if TYPE_CHECKING:
 @file_option
 @on_option
 @json_option
-@click.option("-y", "--yes", is_flag=True, help="Do not ask; where nobody can be asked, this must be said.")
+@yes_option
 @click.option(
     "--port", type=click.IntRange(0, 65535), help="Stands in for local.port of the file; 0 takes any."
 )
@@ -73,21 +81,14 @@ def percents(text: str) -> tuple[int, ...]:
 
 def _up(terminal: Terminal, file: Path, *, yes: bool, port: int | None, verify: bool) -> int:
     from homeport import lifecycle
+    from homeport.cli.approval import asking
     from homeport.cli.show import plan_text, result_line
-    from homeport.errors import Declined
-    from homeport.reconcile import Plan
-
-    def approve(plan: Plan) -> bool:
-        terminal.say(plan_text(plan))
-        if not yes and not terminal.interactive:
-            raise Declined("nobody can be asked here, and nothing was changed", hint="`homeport up --yes`")
-        return yes or terminal.confirm("do it?")
 
     try:
         up = lifecycle.run(
             lifecycle.bring_up(
                 lifecycle.target(file, port=port),
-                approve=approve,
+                approve=asking(terminal, yes=yes, text=plan_text),
                 progress=terminal,
                 on_result=lambda result: terminal.say(result_line(result)),
                 verify=verify,

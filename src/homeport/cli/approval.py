@@ -1,0 +1,40 @@
+"""What is shown before a yes, and the question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from homeport.terminal import Terminal
+
+_T = TypeVar("_T")
+
+
+def asking(
+    terminal: Terminal,
+    *,
+    yes: bool,
+    text: Callable[[_T], str],
+    question: str = "do it?",
+    default: bool = True,
+) -> Callable[[_T], bool]:
+    """
+    Shows what would be done, as `text` has it, and asks, unless `yes` was said.
+
+    Raises `Declined` where nobody can be asked.
+    """
+    from homeport.errors import Declined
+
+    def approve(what: _T) -> bool:
+        terminal.say(text(what))
+        if not yes and not terminal.interactive:
+            raise Declined("nobody can be asked here, and nothing was changed", hint="the same with --yes")
+        if yes:
+            return True
+        try:
+            return terminal.confirm(question, default=default)
+        except EOFError:  # Ctrl-D
+            return False
+
+    return approve
