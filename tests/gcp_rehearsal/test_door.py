@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -20,6 +21,7 @@ from building import BUCKET, Place, place
 from cloud import Raw, act
 from conftest import User
 from gcp_rehearsal import credentials
+from gcp_rehearsal.apis.iam.tokens import id_token
 from gcp_rehearsal.cloud import OWNER, Cloud
 from gcp_rehearsal.door import DOOR, is_loopback, split
 from gcp_rehearsal.errors import ApiError
@@ -218,6 +220,7 @@ def test_an_instances_metadata_server_has_an_address_that_nobody_can_guess() -> 
             assert asked.status_code == 404
             assert "access_token" not in asked.text
         _no_service_under_another_name(running)
+        _of_two_lengths_the_chunks_count(running)
 
 
 def _no_service_under_another_name(running: Running) -> None:
@@ -225,6 +228,24 @@ def _no_service_under_another_name(running: Running) -> None:
     assert running.call("/", host=host).status_code != 404
     for other in (f"{host}.evil.example", f"other-{host}", host.replace(".run.app", "-run.app")):
         assert running.call("/", host=other).status_code in {403, 404}
+
+
+def _of_two_lengths_the_chunks_count(running: Running) -> None:
+    """The server in the container knows no POST and says so (501); the front end says 503 where it cannot ask it."""
+
+    async def sent() -> int:
+        url = running.service()["uri"]
+        host, token = url.removeprefix("https://"), id_token(running.cloud, OWNER, url)
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.client.base_url.port)
+        writer.write(
+            f"POST / HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\nconnection: close\r\n"
+            "content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n".encode()
+        )
+        answer = await reader.readline()
+        writer.close()
+        return int(answer.split()[1])
+
+    assert asyncio.run(sent()) == 501
 
 
 def test_the_secret_is_its_users_alone_whatever_the_umask(tmp_path: Path) -> None:
@@ -264,6 +285,10 @@ def test_env_hands_the_token_on_to_the_user_who_started_it_also_within_and_to_no
             headers = {"authorization": f"Bearer {told['CLOUDSDK_AUTH_ACCESS_TOKEN']}"}
             url = f"{told['HOMEPORT_GOOGLE_URL']}/storage/v1/b?project=rehearsal"
             assert httpx2.get(url, headers=headers, trust_env=False).status_code == 200
+            outside = {**headers, "host": "cloudbuild.evil.example"}
+            assert httpx2.get(url, headers=outside, trust_env=False).status_code == 403
+            page = {**headers, "origin": "http://evil.example"}
+            assert httpx2.get(url, headers=page, trust_env=False).status_code == 403
             headers = {"authorization": "Bearer rehearsal.you@example.com"}
             assert httpx2.get(url, headers=headers, trust_env=False).status_code == 401
             elsewhere = str(user.folder / "another-users-home")
