@@ -48,6 +48,13 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(_GUARD))
 
 
+@pytest.fixture(autouse=True)
+def _nothing_revealed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keys of other tests are no secrets of this one."""
+    monkeypatch.setattr("homeport.redaction._revealed", {})
+    monkeypatch.setattr("homeport.redaction._pattern", None)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """
     Print what tests have seen of this machine, and the matrix of test_chaos.py.

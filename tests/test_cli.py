@@ -141,7 +141,7 @@ def test_up_does_nothing_where_nobody_can_say_yes(user: User) -> None:
 def test_no_traceback_without_debug(user: User) -> None:
     user.write("broken = ")
     assert "Traceback" not in user.run("up", "--yes", code=10).err
-    assert "Traceback" in user.run("--debug", "up", code=1).err
+    assert "Traceback" in user.run("--debug", "up", code=10).err
 
 
 def test_output_that_nobody_reads_is_not_an_error(user: User) -> None:

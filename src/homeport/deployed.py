@@ -378,7 +378,7 @@ async def deployment(
             spec_file=spec_file,
             via=env.get("HOMEPORT_GOOGLE_URL", ""),
             token=token,
-            env_token=env.get(hub_token.VARIABLE, "").strip(),
+            env_token=env.get(hub_token.VARIABLE, ""),
             ask_token=ask_token,
         )
 

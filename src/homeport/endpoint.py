@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from homeport.addresses import is_loopback
 from homeport.errors import HomeportError, NetworkError, NoCredentials, NotRunning, Refused
 from homeport.identity import TOO_LARGE, Identity, refused_as
-from homeport.secret import Secret
+from homeport.secret import Secret, judged
 
 if TYPE_CHECKING:
     import ssl
@@ -45,6 +45,12 @@ class Endpoint:
     """The address that requests go to instead of `base_url`'s own, with that as Host: a rehearsal is reached so."""
     stop: tuple[str, ...] = field(default=())
     """Strings that end an answer, for models without an end-of-turn token."""
+
+    def __post_init__(self) -> None:
+        if self.api_key is not None:
+            key = judged(self.api_key.compared(), called=f"the key of {self.name}")
+            if key != self.api_key:  # There was white space around it.
+                object.__setattr__(self, "api_key", key)
 
     @property
     def root_url(self) -> str:

@@ -42,17 +42,23 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from homeport.redaction import redacted
+
 
 class HomeportError(Exception):
-    """What happened, with what to do about it in `hint` and, where there is one, a page in `url`."""
+    """
+    What happened, with what to do about it in `hint` and, where there is one, a page in `url`.
+
+    Secrets that were revealed are no part of it, whatever it is told.
+    """
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, *, hint: str = "", url: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(redacted(message))
+        self.hint = redacted(hint)
         """What the reader can do, with the exact command where there is one."""
-        self.url = url
+        self.url = redacted(url)
         """A page that says more, or ''."""
 
     def as_json(self) -> dict[str, object]:
@@ -132,7 +138,7 @@ class Refused(HomeportError):
     def __init__(self, message: str, *, status: int, body: str, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.status = status
-        self.body = body
+        self.body = redacted(body)
 
 
 class Declined(HomeportError):
@@ -177,8 +183,8 @@ class GoogleError(HomeportError):
     ) -> None:
         super().__init__(message, hint=hint, url=url)
         self.status = status
-        self.reason = reason
-        self.request = request
+        self.reason = redacted(reason)
+        self.request = redacted(request)
 
 
 class NotFound(GoogleError):

@@ -27,7 +27,8 @@ _COMING = {"scaling", "observe"}
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+    # A key that was written into the file by mistake shall be in no traceback.
 
     @field_validator("*")
     @classmethod
@@ -274,8 +275,9 @@ def _problem(detail: ErrorDetails) -> str:
         message = "should be lower-case letters, digits and dashes, at most 40, starting with a letter"
     if detail["type"] == "string_pattern_mismatch" and detail["ctx"]["pattern"] in patterns.MEANINGS:
         message = f"should be {patterns.MEANINGS[detail['ctx']['pattern']]}"
-    if key in {"local.api_key", "cloudrun.hub_token"} and detail["type"] == "string_pattern_mismatch":
-        return f'{key}: should be "env:NAME" or "file:PATH"; the key itself does not belong in this file'
+    if key in {"local.api_key", "cloudrun.hub_token"}:
+        what = key.rpartition("_")[2]
+        return f'{key}: should be "env:NAME" or "file:PATH"; the {what} itself does not belong in this file'
     return f"{key}: {message}, but is {_shown(given)}"
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from homeport.errors import HomeportError
 from homeport.home import writing
+from homeport.printable import json_text, printable, printable_answer
+from homeport.redaction import undecided
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +27,10 @@ class Terminal:
 
     On a terminal it draws bars; otherwise it prints a line when work begins and one when it ends. With
     `json` the talk goes on, and the result is one JSON document on stdout.
+
+    Whatever it is given to show comes from anywhere: a stranger's file, a server's answer. So all of it passes
+    through `homeport.printable`: without the secrets that this process has revealed, and with what is not printable
+    escaped.
     """
 
     def __init__(self, *, json_output: bool = False, quiet: bool = False) -> None:
@@ -33,6 +39,8 @@ class Terminal:
         self._begun: dict[str, float] = {}
         self._bars: Bars | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._held = ""
+        """The end of what was written, which may be the beginning of a secret."""
 
     @property
     def interactive(self) -> bool:
@@ -43,6 +51,7 @@ class Terminal:
         """A line for people, on stderr."""
         if self._quiet:
             return
+        text = printable(text)
         if style and sys.stderr.isatty():
             self._console().print(text, style=style, highlight=False, markup=False)
         else:
@@ -50,15 +59,28 @@ class Terminal:
 
     def result(self, text: str, data: Any | None = None) -> None:  # Any: JSON
         """What was asked for, on stdout: `text` for people, or with --json the `data`."""
-        if self.json_output and data is not None:
-            text = json.dumps(data, indent=2, ensure_ascii=False, default=str)
-        if text:
-            with writing(Path("standard output")):
-                print(text, flush=True)
+        self._print(json_text(data) if self.json_output and data is not None else printable(text))
+
+    def secret_result(self, text: str, data: Mapping[str, str]) -> None:
+        """The same with a secret in it, in clear: for a command that is there to print one, and for no other."""
+        self._print(json.dumps(data, indent=2) if self.json_output else text)
 
     def write(self, text: str) -> None:
-        """A piece of the result without a line's end, such as a word of an answer."""
-        sys.stdout.write(text)
+        """
+        A piece of the result without a line's end, such as a word of an answer, or some lines of a log.
+
+        Its end is held back while it may be the beginning of a secret: `flush` when nothing follows.
+        """
+        whole = self._held + text
+        cut = len(whole) - undecided(whole)
+        safe, self._held = whole[:cut], whole[cut:]
+        sys.stdout.write(printable_answer(safe))
+        sys.stdout.flush()
+
+    def flush(self) -> None:
+        """Write what was held back."""
+        held, self._held = self._held, ""
+        sys.stdout.write(printable_answer(held))
         sys.stdout.flush()
 
     def table(self, header: tuple[str, ...], rows: list[tuple[str, ...]], *, data: Any) -> None:  # Any: JSON
@@ -66,6 +88,7 @@ class Terminal:
         if self.json_output:
             self.result("", data)
             return
+        header, *rows = (tuple(printable(cell, keep="") for cell in row) for row in [header, *rows])
         widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
         lines = (
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -83,7 +106,7 @@ class Terminal:
         # An event loop takes Ctrl-C for itself and looks at it only when this line has been typed.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            sys.stderr.write(prompt)
+            sys.stderr.write(printable(prompt))
             sys.stderr.flush()
             return input()
         finally:
@@ -102,7 +125,7 @@ class Terminal:
     def error(self, error: HomeportError) -> None:
         """What happened, and what to do."""
         if self.json_output:
-            print(json.dumps(error.as_json(), indent=2, ensure_ascii=False))
+            print(json_text(error.as_json()))
         red = "bold red" if sys.stderr.isatty() else ""
         self._always(f"error: {error}", red)
         if error.hint:
@@ -114,7 +137,7 @@ class Terminal:
         """A piece of work began."""
         self._begun[key] = time.monotonic()
         if self._drawing():
-            self._tasks[key] = self._open_bars().add_task(what, total=None)
+            self._tasks[key] = self._open_bars().add_task(printable(what, keep=""), total=None)
         else:
             self.say(f"  {what} …")
 
@@ -145,6 +168,12 @@ class Terminal:
             self._bars.stop()
             self._bars = None
             self._tasks.clear()
+
+    @staticmethod
+    def _print(text: str) -> None:
+        if text:
+            with writing(Path("standard output")):
+                print(text, flush=True)
 
     def _always(self, text: str, style: str = "") -> None:
         quiet, self._quiet = self._quiet, False
@@ -207,4 +236,6 @@ class Terminal:
 def pairs(values: Mapping[str, str]) -> str:
     """Labels and values, one a line, the values aligned."""
     width = max((len(label) for label in values), default=0)
-    return "\n".join(f"  {label.ljust(width)}  {value}" for label, value in values.items())
+    return "\n".join(
+        f"  {label.ljust(width)}  {printable(value, keep='')}" for label, value in values.items()
+    )

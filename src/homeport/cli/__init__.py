@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from homeport.cli.context import App
+from homeport.cli.last_line import guard_standard_error, say, show_traceback, show_usage
 
 COMMANDS = {
     "init": "Write homeport.toml, with every default visible.",
@@ -91,6 +92,7 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # A terminal without a ✓ shall get a ?, not a failure.
+    guard_standard_error()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -102,10 +104,10 @@ def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one for each way to end
     try:
         code = cli.main(arguments, prog_name="homeport", standalone_mode=False)
     except click.UsageError as error:
-        error.show()
+        show_usage(error)
         return USAGE
     except click.ClickException as error:
-        error.show()
+        show_usage(error)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         goes_on = "; `homeport up` goes on from here, `homeport down` removes what is there"
@@ -119,12 +121,12 @@ def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one for each way to end
 
         Terminal(json_output="--json" in arguments).error(error)
         if debug:
-            raise
+            show_traceback(error)
         return error.exit_code
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the last one there is
         if debug:
-            raise
-        click.echo(f"error: this is a mistake of homeport's: {type(error).__name__}: {error}", err=True)
-        click.echo("   do: run it again with `homeport --debug …` and report what it prints", err=True)
+            show_traceback(error)
+        say(f"error: this is a mistake of homeport's: {type(error).__name__}: {error}")
+        say("   do: run it again with `homeport --debug …` and report what it prints")
         return HomeportError.exit_code
     return code if isinstance(code, int) else 0

@@ -74,8 +74,8 @@ async def _answer(
         for choice in chunk.get("choices", ()):
             piece = choice["delta"].get("content") or ""
             piece = piece if text else piece.lstrip()
-            # What a model says shall not move the cursor or retitle the window.
-            terminal.write("".join(letter for letter in piece if letter.isprintable() or letter in "\n\t"))
+            terminal.write(piece)
             text += piece
+    terminal.flush()
     terminal.write("\n")
     return {"role": "assistant", "content": text}

@@ -42,22 +42,24 @@ def deployed(
 def hub_token(*, wanted: bool) -> Secret | None:
     """The first line of standard input, where it is `wanted`. Raises `SpecError` where it is empty."""
     from homeport.errors import SpecError
-    from homeport.secret import Secret
+    from homeport.secret import Secret, judged
 
     if not wanted:
         return None
-    line = sys.stdin.readline().strip()
-    if not line:
-        raise SpecError(
-            "--hub-token-stdin was said, and nothing came through standard input",
-            hint="such as: pass show hub | homeport up --on cloudrun --yes --hub-token-stdin",
-        )
-    return Secret(line)
+    such_as = "such as: pass show hub | homeport up --on cloudrun --yes --hub-token-stdin"
+    try:
+        line = sys.stdin.readline()
+    except UnicodeDecodeError:
+        line = "\0"  # It is judged as the other letters are that cannot be sent.
+    token = judged(line, called="what came through standard input for --hub-token-stdin", hint=such_as)
+    if token == Secret(""):
+        raise SpecError("--hub-token-stdin was said, and nothing came through standard input", hint=such_as)
+    return token
 
 
 def _asking_for_token(terminal: Terminal) -> Callable[[str], Secret | None] | None:
     """Asks a person for the hub's token, where there is one to be asked."""
-    from homeport.secret import Secret
+    from homeport.secret import Secret, judged
 
     def ask(page: str) -> Secret | None:
         terminal.close()
@@ -70,7 +72,8 @@ def _asking_for_token(terminal: Terminal) -> Callable[[str], Secret | None] | No
             )
         except EOFError:
             return None
-        return Secret(typed.strip()) if typed.strip() else None
+        token = judged(typed, called="what was typed as the hub's token")
+        return None if token == Secret("") else token
 
     return ask if terminal.interactive else None
 

@@ -39,4 +39,4 @@ def command(app: App, name: str | None, file: Path, on: str, json_output: bool) 
     else:
         data = variables = lifecycle.connect(meant(name, file)).env()
     text = "\n".join(f"export {key}={shlex.quote(value)}" for key, value in variables.items())
-    terminal.result(text, data)
+    terminal.secret_result(text, data)  # That is what it is for.

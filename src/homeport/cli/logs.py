@@ -27,6 +27,7 @@ def command(
     """Show what the engine wrote."""
     from homeport import lifecycle
     from homeport.cli.context import check_name, meant
+    from homeport.printable import printable_log
 
     terminal = app.terminal(json_output=json_output)
     if on == "cloudrun":
@@ -35,7 +36,7 @@ def command(
 
         async def show(one: Deployment) -> None:
             async for line in one.logs(lines=lines or 100, follow=follow):
-                terminal.write(f"{line}\n")
+                terminal.write(printable_log(f"{line}\n"))
 
         deployed(file, show)
         return
@@ -45,4 +46,5 @@ def command(
         terminal.result("", {"log": str(log), "lines": text[-lines:] if lines else text})
         return
     for piece in lifecycle.log_text(log, lines=lines, follow=follow):
-        terminal.write(piece)
+        terminal.write(printable_log(piece))
+    terminal.flush()

@@ -138,7 +138,7 @@ def _greet(terminal: Terminal, endpoint: Endpoint, running: Running, who: str) -
     terminal.say(
         f"{endpoint.name} is reached on {at}{f' as {who}' if who else ''}. Ctrl-C ends it. Elsewhere:"
     )
-    terminal.result(
+    terminal.secret_result(  # Its key is nowhere else to be had.
         "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()), variables
     )
     terminal.say("and then")

@@ -10,6 +10,7 @@ from difflib import SequenceMatcher
 from homeport.catalog import Model
 from homeport.lifecycle import Up
 from homeport.liveness import Status
+from homeport.printable import printable
 from homeport.reconcile import KNOWN_AFTER_APPLY, Change, Kind, Plan
 from homeport.reconcile.plan import MAY_GO
 from homeport.reconcile.resource import shown
@@ -64,10 +65,10 @@ def _changes(changes: tuple[Change, ...]) -> Iterator[str]:
         elif not change.path and change.after == KNOWN_AFTER_APPLY:
             yield f"what changes: {KNOWN_AFTER_APPLY}{forces}"
         elif not _is_long(change.before) and not _is_long(change.after):
-            path = f"{_printable(change.path)}:"
+            path = f"{printable(change.path, keep='')}:"
             yield f"{path:{width}} {_value(change.before)} → {_value(change.after)}{forces}"
         else:
-            yield f"{_printable(change.path)}:{forces}"
+            yield f"{printable(change.path, keep='')}:{forces}"
             before, after = _leaves(shown(change.before)), _leaves(shown(change.after))
             for _, one, two, three, four in SequenceMatcher(
                 None, before, after, autojunk=False
@@ -99,7 +100,7 @@ def _leaves(value: object, path: str = "") -> list[str]:
     if value is None:
         return []
     if not path and isinstance(value, str) and "\n" in value:
-        return [_printable(line) for line in value.splitlines()]
+        return [printable(line, keep="") for line in value.splitlines()]
     return [f"{path}: {_value(value)}" if path else _value(value)]
 
 
@@ -107,11 +108,9 @@ def _value(value: object) -> str:
     if value is None:
         return "none"
     plain = shown(value)
-    return _printable(plain if plain and isinstance(plain, str) else json.dumps(plain, ensure_ascii=False))
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    return printable(
+        plain if plain and isinstance(plain, str) else json.dumps(plain, ensure_ascii=False), keep=""
+    )
 
 
 def model_text(model: Model) -> str:
@@ -151,7 +150,7 @@ def model_text(model: Model) -> str:
 
 def result_line(result: Result) -> str:
     """One check's outcome."""
-    detail = " ".join("".join(c for c in result.detail if c.isprintable() or c.isspace()).split())
+    detail = printable(" ".join(result.detail.split()), keep="")
     return f"  {_MARKS[result.outcome]} {result.title}: {detail} ({result.seconds:.1f} s)"
 
 

@@ -20,9 +20,12 @@ from homeport.google.errors import LOGIN, Asked, error_of
 from homeport.google.exchange import Exchange, module
 from homeport.google.identity import CLOUD_PLATFORM, Token, claims, id_token_of, identity, no_id_token
 from homeport.google.refusal import read
+from homeport.redaction import remember
 from homeport.secret import Secret
 
 _NAMED = "GOOGLE_APPLICATION_CREDENTIALS"
+_SECRETS = ("private_key", "refresh_token", "client_secret")
+"""What of a file of credentials is secret."""
 _FLAVOUR = {"metadata-flavor": "Google"}
 _PING_S = 2.0
 
@@ -233,4 +236,9 @@ def _read(path: Path) -> dict[str, Any]:  # Any: JSON
             f"the credentials in {path} cannot be read: {error if isinstance(error, OSError) else 'it is no JSON'}",
             hint=f"`unset {_NAMED}` if it is set, and `{LOGIN}`",
         ) from error
-    return info if isinstance(info, dict) else {}
+    if not isinstance(info, dict):
+        return {}
+    for name in _SECRETS:
+        if isinstance(info.get(name), str):
+            remember(info[name])  # google-auth sends them, which wraps nothing in a `Secret`.
+    return info

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 from homeport.errors import NoCredentials
 from homeport.google.errors import LOGIN
 from homeport.google.identity import Token, access_token_of, claims, id_token_of, identity, no_id_token
-from homeport.secret import Secret
+from homeport.secret import Secret, judged
 
 if TYPE_CHECKING:
     from homeport.google.exchange import Exchange
@@ -228,7 +228,12 @@ def _source(env: Mapping[str, str], exchange: Exchange) -> Source:
     quota_project = _quota_project(env)
     if env.get("CLOUDSDK_AUTH_ACCESS_TOKEN"):
         return Given(
-            Secret(env["CLOUDSDK_AUTH_ACCESS_TOKEN"]),
+            judged(
+                env["CLOUDSDK_AUTH_ACCESS_TOKEN"],
+                called="the variable CLOUDSDK_AUTH_ACCESS_TOKEN",
+                error=NoCredentials,
+                hint=f"`unset CLOUDSDK_AUTH_ACCESS_TOKEN` and `{LOGIN}`",
+            ),
             env.get("CLOUDSDK_CORE_ACCOUNT", ""),
             quota_project,
             exchange if exchange.rehearses else None,

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from homeport.errors import NoCredentials
-from homeport.google.errors import Asked, error_of
+from homeport.google.errors import LOGIN, Asked, error_of
 from homeport.google.exchange import Answer, Exchange
 from homeport.google.refusal import read
-from homeport.secret import Secret
+from homeport.secret import Secret, judged
 
 CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 _HOST = "iamcredentials.googleapis.com"
@@ -28,6 +28,13 @@ class Token:
 
     value: Secret
     lasts: float
+
+    def __post_init__(self) -> None:
+        # An HTTP library that cannot send it would say so with all of it.
+        value = judged(
+            self.value.compared(), called="the token that there is", error=NoCredentials, hint=LOGIN
+        )
+        object.__setattr__(self, "value", value)
 
 
 def claims(token: Secret) -> Mapping[str, Any]:  # Any: JSON

@@ -64,7 +64,7 @@ def _covers(old: Change, new: Change) -> bool:
 def _matches(planned: Any, now: Any) -> bool:
     """Whether `planned` is `now`, where what was not known may have become anything."""
     if isinstance(planned, Secret) and isinstance(now, Secret):
-        return _matches(planned.reveal(), now.reveal())
+        return _matches(planned.compared(), now.compared())
     if planned == KNOWN_AFTER_APPLY:
         return True
     if isinstance(planned, str) and isinstance(now, str):

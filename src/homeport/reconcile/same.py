@@ -28,7 +28,7 @@ def is_empty(value: Any) -> bool:  # Any: JSON
     if isinstance(value, Mapping):
         return all(is_empty(inner) for inner in value.values())
     if isinstance(value, Secret):
-        return not value.reveal()
+        return not value.compared()
     return not value or value == "0"
 
 
@@ -38,7 +38,7 @@ def is_same(one: Any, other: Any, *, quantity: bool = False) -> bool:  # Any: JS
 
     With `quantity` they are amounts as Kubernetes writes them: `8` and `8000m`, `32Gi` and `32768Mi`, too.
     """
-    one, other = (value.reveal() if isinstance(value, Secret) else value for value in (one, other))
+    one, other = (value.compared() if isinstance(value, Secret) else value for value in (one, other))
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if one == other:

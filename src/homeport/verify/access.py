@@ -69,7 +69,7 @@ async def keys(subject: Subject) -> Finding:
         return skipped(_unkeyed(endpoint))
     strangers = {
         "no key": replace(endpoint, api_key=None),
-        "a wrong key": replace(endpoint, api_key=Secret("wrong")),
+        "a wrong key": replace(endpoint, api_key=Secret("wrong", made_up=True)),
     }
     problems: list[str] = []
     opened: dict[str, str] = {}

@@ -23,6 +23,7 @@ from homeport.errors import EngineMissing, GatedModel, NetworkError, StateError,
 from homeport.home import writing
 from homeport.progress import Progress
 from homeport.secret import Secret
+from homeport.weights import hub_token
 from homeport.weights.checksum import git_blob_of, sha256_of
 from homeport.weights.choose import choose
 from homeport.weights.download import (
@@ -201,10 +202,9 @@ class HubSource:
         return sha256
 
     def _download(self, commit: str, path: str, blob: _Blob) -> Download:
-        from huggingface_hub import constants, get_token, hf_hub_url
+        from huggingface_hub import constants, hf_hub_url
 
-        found = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
-        token = self.token.reveal() if self.token else found
+        token = hub_token.find(self.token)
         return Download(
             what=f"hf:{self.repo}:{path} from {constants.ENDPOINT}",
             url=hf_hub_url(self.repo, path, revision=commit, endpoint=constants.ENDPOINT),
@@ -220,7 +220,7 @@ class HubSource:
         from huggingface_hub import HfApi, constants
         from huggingface_hub.errors import HfHubHTTPError
 
-        token = self.token.reveal() if self.token else None
+        token = hub_token.find(self.token)
         api = HfApi(endpoint=constants.ENDPOINT, library_name="homeport", token=token)
 
         def ask() -> ModelInfo:

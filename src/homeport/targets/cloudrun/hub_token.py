@@ -10,7 +10,7 @@ from homeport.errors import PermissionDenied
 from homeport.google import Google
 from homeport.resources.secret import SecretVersion
 from homeport.resources.stored import StoredWeights
-from homeport.secret import Secret
+from homeport.secret import Secret, judged
 from homeport.targets.cloudrun.preflight import Gate
 from homeport.targets.cloudrun.preflight.finding import Verdict
 from homeport.targets.cloudrun.preflight.gate import opened
@@ -66,9 +66,16 @@ async def offered(
     except PermissionDenied:
         kept = None  # Whoever may only add versions is not kept from it.
     if kept is not None:
-        yield HubToken(value=kept["value"], source=f"version {kept['name'].rpartition('/')[2]} that is kept")
-    if env:
-        yield HubToken(value=Secret(env), source=f"the environment ({VARIABLE})")
+        version = kept["name"].rpartition("/")[2]
+        value = judged(
+            kept["value"].compared(),
+            called=f"version {version} of the secret {secret_id}",
+            hint="give another one: --hub-token-stdin",
+        )
+        yield HubToken(value=value, source=f"version {version} that is kept")
+    if env.strip():
+        value = judged(env, called=f"the variable {VARIABLE}", hint=f"export {VARIABLE}=… anew, on one line")
+        yield HubToken(value=value, source=f"the environment ({VARIABLE})")
     typed = ask(page) if ask is not None else None
     if typed is not None:
         yield HubToken(value=typed, source="typed")
