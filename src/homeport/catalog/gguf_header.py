@@ -36,14 +36,12 @@ _NUMBERS = {
 }
 _BOOL, _STRING, _ARRAY = 7, 8, 9
 # A real header stays far below these; a damaged one must not make us walk through 60 GB.
-_MOST_VALUES, _MOST_TENSORS, _MOST_ELEMENTS, _MOST_BYTES, _MOST_DIMENSIONS = (
-    1 << 16,
-    1 << 20,
-    1 << 24,
-    1 << 24,
-    8,
-)
-_KEPT_ELEMENTS = 4096
+# The largest models have some 10,000 tensors, vocabularies of 262,144 tokens, and templates of 100 KB.
+_MOST_VALUES, _MOST_TENSORS, _MOST_DIMENSIONS = 1 << 16, 1 << 15, 8
+_MOST_ELEMENTS = 1 << 22
+"""Of all lists of texts together, and of one list of numbers."""
+_MOST_BYTES, _LONGEST_NAME = 1 << 24, 1 << 16
+_KEPT_ELEMENTS, _MOST_KEPT = 4096, 1 << 20
 _AGAIN = "fetch it again; its publisher's page says how large it must be"
 
 
@@ -121,11 +119,11 @@ def _read(cursor: _Cursor) -> Header:
     value_count = cursor.count(_MOST_VALUES, "values")
     values = {}
     for _ in range(value_count):
-        key = cursor.text()
+        key = cursor.text(_LONGEST_NAME)
         values[key] = cursor.value(cursor.number("<I"))
     tensors = {}
     for _ in range(tensor_count):
-        key = cursor.text()
+        key = cursor.text(_LONGEST_NAME)
         dimensions = tuple(cursor.number("<Q") for _ in range(cursor.small(_MOST_DIMENSIONS, "dimensions")))
         tensors[key] = Tensor(dimensions=dimensions, type=cursor.number("<I"), offset=cursor.number("<Q"))
     unchecked = _check_length(cursor, tensors, values.get("general.alignment", 32))
@@ -192,6 +190,7 @@ class _Cursor:
 
     def __init__(self, data: mmap.mmap | bytes, size: int, path: str) -> None:
         self.data, self.size, self.path, self.at = data, size, path, 0
+        self._texts = self._kept = 0
 
     def damaged(self, how: str) -> WeightsError:
         return WeightsError(
@@ -229,8 +228,8 @@ class _Cursor:
             raise self.damaged(f"it announces {count:,} {what}")
         return count
 
-    def text(self) -> str:
-        length = self.count(_MOST_BYTES, "bytes of text")
+    def text(self, most: int = _MOST_BYTES) -> str:
+        length = self.count(most, "bytes of text")
         begin = self.take(length)
         return self.data[begin : begin + length].decode(errors="replace")
 
@@ -250,11 +249,19 @@ class _Cursor:
     def array(self, kind: int) -> Array:
         length = self.count(_MOST_ELEMENTS, "values in one list")
         if kind == _STRING:
+            self._texts += length
+            if self._texts > _MOST_ELEMENTS:
+                raise self.damaged(f"its lists have more than {_MOST_ELEMENTS:,} texts")
             self.skip_texts(length)
         elif kind not in _NUMBERS:
             raise self.damaged(f"a list is of type {kind}, which GGUF does not have")
         elif length <= _KEPT_ELEMENTS:
-            return Array(length=length, values=tuple(self.scalar(kind) for _ in range(length)))
+            self._kept += length
+            if self._kept > _MOST_KEPT:
+                raise self.damaged(f"its lists have more than {_MOST_KEPT:,} numbers")
+            form = f"<{length}{_NUMBERS[kind][1:]}"
+            numbers = struct.unpack_from(form, self.data, self.take(struct.calcsize(form)))
+            return Array(length=length, values=tuple(map(bool, numbers)) if kind == _BOOL else numbers)
         else:
             self.take(length * struct.calcsize(_NUMBERS[kind]))
         return Array(length=length, values=None)
