@@ -301,7 +301,9 @@ def without_key(subject: Subject) -> Subject:
 def test_without_a_key_the_key_check_is_skipped_and_all_else_passes(engine: Engine) -> None:
     report = checked(without_key(promised(engine)))
     skipped = outcomes(report, Outcome.SKIPPED)
-    assert skipped == {"key": "no key is set; this address is reached from this machine only"}
+    assert skipped == {
+        "key": "no key is set: all that runs on this machine, web pages in its browser too, can use it"
+    }
     assert report.passed
 
 

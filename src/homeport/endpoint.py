@@ -250,7 +250,7 @@ def refusal(status: int, body: str, *, hint: str = "") -> Refused:
     else:
         text = words_of(body)[:300] or "no explanation"
     hint = hint or {
-        401: "the key is wrong or absent: `homeport env` shows the one that works",
+        401: "the key is not the engine's, or none was sent: `homeport env` prints the right one, or says why it cannot",
         403: "this identity may not call the endpoint",
         413: TOO_LARGE,
     }.get(status, "`homeport logs` shows the engine's side")

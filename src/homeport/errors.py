@@ -15,6 +15,7 @@ Everything that homeport raises on purpose.
     ├── NotRunning              20   there is no such endpoint, or it does not answer
     ├── StateError              21   homeport's own folder cannot be read or written
     ├── Refused                 22   the endpoint answered with an error
+    │   └── WrongKey            22   what is here is not the key that the engine was started with
     ├── Declined                23   the plan was shown, and nobody said yes
     ├── Changed                 24   what is live is no longer what the plan was made for
     ├── NotOurs                 25   something of that name exists, and homeport did not make it
@@ -139,6 +140,13 @@ class Refused(HomeportError):
         super().__init__(message, hint=hint)
         self.status = status
         self.body = redacted(body)
+
+
+class WrongKey(Refused):
+    """What is here is not the key that the engine was started with: it would refuse it, and is not asked."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message, status=401, body="", hint=hint)
 
 
 class Declined(HomeportError):

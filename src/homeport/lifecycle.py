@@ -17,10 +17,9 @@ from homeport.home import Home, find_home
 from homeport.liveness import Status, look, target_of
 from homeport.progress import Progress, Silent
 from homeport.reconcile import Outcome, Plan, apply
-from homeport.resources import record
+from homeport.resources import endpoint_key, record
 from homeport.resources.process import running
 from homeport.resources.record import Record
-from homeport.secret import Secret
 from homeport.spec import FILE_NAME, Spec, load, parse
 from homeport.targets.local import LocalTarget
 from homeport.teardown import take_down
@@ -80,7 +79,6 @@ async def bring_up(
     was touched. Whatever changed is verified; `Up.report` says with which result.
     """
     progress = progress or Silent()
-    key = wanted.api_key  # A reference that leads nowhere is an error before anything is done.
     plan = await wanted.plan()
     if plan.pending and not approve(plan):
         raise Declined("nothing was changed")
@@ -95,7 +93,7 @@ async def bring_up(
         raise NotRunning(
             f"{wanted.spec.name} was taken down while it was brought up", hint="`homeport up` again"
         )
-    endpoint = _endpoint(remembered, key)
+    endpoint = await _endpoint(remembered, wanted.folder)
     report = None
     if verify and not _verified(remembered):
         report = await check(wanted, on_result=on_result)
@@ -142,7 +140,8 @@ async def check(
     from homeport import verify
 
     remembered = _running(wanted)
-    report = await verify.verify(_subject(wanted, remembered), only=only, on_result=on_result)
+    endpoint = await _endpoint(remembered, wanted.folder)
+    report = await verify.verify(_subject(wanted, remembered, endpoint), only=only, on_result=on_result)
     if not only:
         counts = {
             outcome.value: sum(r.outcome is outcome for r in report.results) for outcome in verify.Outcome
@@ -196,9 +195,13 @@ def status(name: str, *, home: Home | None = None) -> Status:
 
 
 def connect(name: str, *, home: Home | None = None) -> Endpoint:
-    """The endpoint `name`, which runs on this machine. Raises `NotRunning`."""
+    """
+    The endpoint `name`, which runs on this machine, with the key that its engine wants.
+
+    Raises `NotRunning`; `SpecError` or `WrongKey` where that key is not to be had here.
+    """
     wanted = remembered_target(name, home=home)
-    return _endpoint(_running(wanted), wanted.api_key)
+    return run(_endpoint(_running(wanted), wanted.folder))
 
 
 def log_of(name: str, *, home: Home | None = None) -> Path:
@@ -242,20 +245,22 @@ def _verified(remembered: Record) -> bool:
     return bool(remembered.receipt and remembered.receipt["passed"])
 
 
-def _endpoint(remembered: Record, key: Secret | None) -> Endpoint:
+async def _endpoint(remembered: Record, folder: Path) -> Endpoint:
+    """The endpoint with the key that its engine was started with. Raises `WrongKey` where another is here, `SpecError`."""
+    key = await endpoint_key.of_record(remembered, folder).held(remembered)
     return Endpoint(
         name=remembered.name, base_url=f"{remembered.url}/v1", model=remembered.launch["model"], api_key=key
     )
 
 
-def _subject(wanted: LocalTarget, remembered: Record) -> Subject:
+def _subject(wanted: LocalTarget, remembered: Record, endpoint: Endpoint) -> Subject:
     from homeport.verify import Subject
 
     manifest = wanted.store.manifest(wanted.weights.source, wanted.weights.format) if wanted.weights else None
     launch = remembered.launch
     digest = remembered.weights["digest"]
     return Subject(
-        endpoint=_endpoint(remembered, wanted.api_key),
+        endpoint=endpoint,
         model=wanted.described(Path(launch["weights"])),
         engine=launch["engine"],
         context=launch["context"],

@@ -8,6 +8,7 @@ from typing import Any
 
 from homeport.errors import HomeportError
 from homeport.home import Home
+from homeport.resources import endpoint_key
 from homeport.resources.process import Live, running, running_processes
 from homeport.resources.processes import resident
 from homeport.resources.readiness import probe
@@ -88,15 +89,15 @@ async def _read(wanted: LocalTarget, remembered: Record) -> Live | None:
     process = running(remembered, wanted.folder)
     if process is None:
         return None
-    answer = await probe(remembered.url, _key_if_known(wanted))
+    answer = await probe(remembered.url, _key_if_known(remembered, wanted.folder))
     # Without the key a refusal is an answer, too.
     answer = replace(answer, answers=answer.answers or answer.key_refused)
     return Live(record=remembered, process=process, probe=answer)
 
 
-def _key_if_known(wanted: LocalTarget) -> Secret | None:
+def _key_if_known(remembered: Record, folder: Path) -> Secret | None:
     try:
-        return wanted.api_key
+        return endpoint_key.of_record(remembered, folder).current()
     except HomeportError:
         return None
 

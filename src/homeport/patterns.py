@@ -26,6 +26,8 @@ MEMBER = r"^(?:user|group|serviceAccount|domain|principal|principalSet):[A-Za-z0
 HOST = r"^[A-Za-z0-9.:\[][A-Za-z0-9.:%_\]-]*$"
 REFERENCE = r"^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"
 """Where a secret is: the name of a variable, or a path."""
+ENDPOINT_KEY = r"^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:.+|none)$"
+"""Where an endpoint's key is, or that it asks for none."""
 MEANINGS = {
     IMAGE: "a reference to an image: [HOST[:PORT]/]PATH[:TAG][@sha256:DIGEST], in lower case but for the tag",
     NETWORK: "the name of a network, or projects/P/global/networks/N",
@@ -36,5 +38,6 @@ MEANINGS = {
     MEMBER: "as IAM writes it: user:…, group:…, serviceAccount:…, domain:…, principal:… or principalSet:…",
     HOST: "an address or a host's name",
     REFERENCE: "env:NAME, of letters, digits and underscores, or file:PATH",
+    ENDPOINT_KEY: 'env:NAME, of letters, digits and underscores, file:PATH, or on loopback "none"',
 }
 """What is expected, in words."""

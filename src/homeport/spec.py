@@ -92,11 +92,13 @@ class Local(_Table):
     """Where the endpoint listens on this machine."""
 
     host: str = Field(default="127.0.0.1", pattern=patterns.HOST)
-    """The address to listen on. Any other than loopback needs an `api_key`."""
+    """The address to listen on. Any other than loopback needs an `api_key` of your own."""
     port: int = Field(default=8383, ge=0, le=65535)
     """The port to listen on; 0 takes any free one and keeps it while the endpoint runs."""
-    api_key: str | None = Field(default=None, pattern=patterns.REFERENCE, examples=["env:HOMEPORT_API_KEY"])
-    """Where the key is that clients must send: env:NAME or file:PATH. The key itself never stands here."""
+    api_key: str | None = Field(
+        default=None, pattern=patterns.ENDPOINT_KEY, examples=["env:HOMEPORT_API_KEY"]
+    )
+    """Where clients' key is: env:NAME or file:PATH. Unless it is set homeport makes one; "none" asks for no key at all."""
 
     @field_validator("host")
     @classmethod
@@ -107,10 +109,13 @@ class Local(_Table):
 
     @model_validator(mode="after")
     def _private_by_default(self) -> Local:
-        if not is_loopback(self.host) and self.api_key is None:
+        if not is_loopback(self.host) and self.api_key in {None, "none"}:
+            what = "no api_key is set: say which key they must send" if self.api_key is None else (
+                'api_key = "none" would let anyone there use the model'
+            )  # fmt: skip
             raise ValueError(
-                f"host {self.host!r} can be reached from other machines, and no api_key is set: "
-                'anyone there could use the model. Set api_key = "env:HOMEPORT_API_KEY", or host = "127.0.0.1"'
+                f"host {self.host!r} can be reached from other machines, and {what}. "
+                'Set api_key = "env:HOMEPORT_API_KEY", or host = "127.0.0.1"'
             )
         return self
 
@@ -277,7 +282,8 @@ def _problem(detail: ErrorDetails) -> str:
         message = f"should be {patterns.MEANINGS[detail['ctx']['pattern']]}"
     if key in {"local.api_key", "cloudrun.hub_token"}:
         what = key.rpartition("_")[2]
-        return f'{key}: should be "env:NAME" or "file:PATH"; the {what} itself does not belong in this file'
+        none = ', or on loopback "none"' if key == "local.api_key" else ""
+        return f'{key}: should be "env:NAME" or "file:PATH"{none}; the {what} itself does not belong in this file'
     return f"{key}: {message}, but is {_shown(given)}"
 
 

@@ -11,7 +11,7 @@ from homeport.liveness import target_of
 from homeport.progress import Progress, Silent
 from homeport.reconcile import destroy
 from homeport.reconcile.teardown import Teardown, teardown
-from homeport.resources import record
+from homeport.resources import endpoint_key, record
 from homeport.resources.process import running_processes, stop
 from homeport.resources.record import Record, Unreadable
 from homeport.resources.weights import Weights
@@ -56,7 +56,8 @@ async def take_down(
         destroyed = await destroy(weights, progress)
         if destroyed.errors:
             raise destroyed.errors[0]
-        return gone + destroyed.gone
+        kept = (f"key of {name}",) if endpoint_key.forget(folder) else ()
+        return gone + kept + destroyed.gone
 
 
 async def _teardown(name: str, home: Home, *, purge: bool) -> Teardown:
@@ -67,6 +68,8 @@ async def _teardown(name: str, home: Home, *, purge: bool) -> Teardown:
     things = [(f"process/{name}", f"pid {pids}")] if pids else []
     if found is not None and not pids:
         things.append((f"record/{name}", "its process is gone"))
+    if endpoint_key.is_kept(folder):
+        things.append((f"key/{name}", "made by homeport"))
     weights, notes = _to_purge(name, home) if purge else ((), ())
     would_go = await teardown(name, "local", weights)
     facts: tuple[tuple[str, str], ...] = ()

@@ -25,6 +25,7 @@ COMMANDS = {
     "verify": "Check that an endpoint is what it promises.",
     "proxy": "Open a local port to a private endpoint, for any OpenAI client.",
     "env": "Print the variables that OpenAI clients read.",
+    "key": "Tell where an endpoint's key is kept, or replace it.",
     "status": "Show the endpoints on this machine.",
     "logs": "Show what the engine wrote.",
     "down": "End an endpoint, with all its processes.",

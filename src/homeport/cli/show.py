@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher
 
 from homeport.catalog import Model
+from homeport.keys import Whereabouts
 from homeport.lifecycle import Up
 from homeport.liveness import Status
 from homeport.printable import printable
@@ -175,8 +176,22 @@ def up_text(up: Up) -> str:
         "model": endpoint.model,
         "key": "wanted: `homeport env` prints it"
         if endpoint.api_key
-        else "none; only this machine can reach it",
+        else "none; all that runs on this machine can use it",
     }
+    return pairs(facts)
+
+
+def key_text(found: Whereabouts) -> str:
+    """Where an endpoint's key is, and whether it is the engine's."""
+    kinds = {
+        "generated": "made by homeport: `homeport env` prints it, `homeport key rotate` makes another",
+        "none": "none is wanted; all that runs on this machine can use it",
+    }
+    facts = {"endpoint": found.name, "key": kinds.get(found.reference, f"yours ({found.reference})")}
+    if found.path is not None:
+        facts["kept in"] = str(found.path)
+    if found.reference != "none":
+        facts["engine"] = found.problem or "was started with it"
     return pairs(facts)
 
 

@@ -19,6 +19,7 @@ from homeport.cli.context import (
 
 if TYPE_CHECKING:
     from homeport.lifecycle import Up
+    from homeport.targets.local import LocalTarget
     from homeport.terminal import Terminal
 
 
@@ -40,6 +41,7 @@ def command(
     app: App, /, file: Path, on: str, json_output: bool, yes: bool, port: int | None, **more: Any
 ) -> int:  # Any: what click has read
     """Serve the model: plan, confirm, fetch, start, verify, print the endpoint."""
+    from homeport import lifecycle
     from homeport.errors import PortTaken
 
     no_verify = more["no_verify"]
@@ -57,7 +59,7 @@ def command(
     if more["canary"] or more["hub_token_stdin"]:
         raise click.UsageError("--canary and --hub-token-stdin are for --on cloudrun.")
     try:
-        return _up(terminal, file, yes=yes, port=port, verify=not no_verify)
+        return bring_up(terminal, lifecycle.target(file, port=port), yes=yes, verify=not no_verify)
     except PortTaken as error:
         terminal.close()
         if yes or not error.port or not terminal.interactive:
@@ -65,7 +67,8 @@ def command(
         terminal.say(str(error))
         if not terminal.confirm(f"take port {error.port} instead?"):
             raise
-        return _up(terminal, file, yes=True, port=error.port, verify=not no_verify)
+        target = lifecycle.target(file, port=error.port)
+        return bring_up(terminal, target, yes=True, verify=not no_verify)
 
 
 def percents(text: str) -> tuple[int, ...]:
@@ -79,7 +82,8 @@ def percents(text: str) -> tuple[int, ...]:
     return found
 
 
-def _up(terminal: Terminal, file: Path, *, yes: bool, port: int | None, verify: bool) -> int:
+def bring_up(terminal: Terminal, target: LocalTarget, *, yes: bool, verify: bool) -> int:
+    """Show the plan, ask, do it, verify, and tell; returns the exit code."""
     from homeport import lifecycle
     from homeport.cli.approval import asking
     from homeport.cli.show import plan_text, result_line
@@ -87,7 +91,7 @@ def _up(terminal: Terminal, file: Path, *, yes: bool, port: int | None, verify: 
     try:
         up = lifecycle.run(
             lifecycle.bring_up(
-                lifecycle.target(file, port=port),
+                target,
                 approve=asking(terminal, yes=yes, text=plan_text),
                 progress=terminal,
                 on_result=lambda result: terminal.say(result_line(result)),

@@ -19,6 +19,7 @@ from homeport.home import write_private
 from homeport.progress import Progress
 from homeport.reconcile.resource import KNOWN_AFTER_APPLY, Change, Outputs
 from homeport.resources import processes, record
+from homeport.resources.endpoint_key import EndpointKey, fingerprint, is_same
 from homeport.resources.readiness import Probe, await_first_token, probe
 from homeport.resources.record import Record
 from homeport.secret import Secret
@@ -49,11 +50,18 @@ class Process:
     host: str
     port: int
     """0 for any."""
-    api_key: Secret | None
+    key: EndpointKey
     hidden: tuple[str, ...]
     """Variables that the engine shall not inherit: those that hold the key."""
     spec: Mapping[str, Any]
     spec_file: str
+    renew: bool = False
+    """Whether a key that homeport made is replaced by a new one."""
+
+    @property
+    def api_key(self) -> Secret | None:
+        """The key that clients must send; None where none is wanted, or homeport has made none yet."""
+        return self.key.current()
 
     @property
     def id(self) -> str:
@@ -86,7 +94,9 @@ class Process:
         if digest != live.record.weights["digest"]:
             before = live.record.weights["digest"]
             changes.append(Change(path="weights", before=before[:12] or "none", after=digest[:12] or "none"))
-        if not changes and live.probe.key_refused:
+        if self.renew:
+            changes.append(Change(path="api key", before="***", after="*** (a new one)"))
+        elif not changes and (live.probe.key_refused or self._is_another(live.record)):
             changes.append(Change(path="api key", before="***", after="*** (another)"))
         if not changes and not (live.record.was_ready and live.probe.answers):
             before = "no answer" if live.record.was_ready else "not ready yet"
@@ -121,6 +131,11 @@ class Process:
     async def delete(self, progress: Progress) -> tuple[str, ...]:
         return stop(self.name, self.folder)
 
+    def _is_another(self, started: Record) -> bool:
+        """Whether the engine was started with another key than is wanted now."""
+        key = self.api_key
+        return key is not None and is_same(started, key) is False
+
     def _manifest(self, outputs: Outputs) -> Manifest | None:
         manifest: Manifest | None = outputs[self.needs[0]] if self.needs else None
         return manifest
@@ -140,12 +155,14 @@ class Process:
     def _start(self, launch: Launch, manifest: Manifest | None) -> Record:
         for path, text in launch.files.items():
             write_private(Path(path), text)
-        key = json.dumps({"api_key": self.api_key.reveal()}) + "\n" if self.api_key else ""
+        if self.renew:
+            self.key.renew()
+        key = self.key.ensure()
         pid = processes.start(
             launch.command,
             folder=self.folder,
             environment={**inherited(launch.inherits, without=self.hidden), **launch.environment},
-            line=key,
+            line=json.dumps({"api_key": key.reveal()}) + "\n" if key else "",
         )
         started = Record(
             name=self.name,
@@ -162,6 +179,7 @@ class Process:
                 "digest": manifest.digest if manifest else "",
             },
             started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            key=fingerprint(self.key.reference, key) if key else None,
         )
         started.save(self.folder)
         return started

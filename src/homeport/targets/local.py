@@ -26,10 +26,11 @@ from homeport.hardware import Machine, this_machine
 from homeport.home import Home
 from homeport.reconcile import Kind, Outputs, Plan, Resource, make_plan
 from homeport.resources import record
+from homeport.resources.endpoint_key import GENERATED, NONE, EndpointKey
 from homeport.resources.process import Process
 from homeport.resources.weights import Weights
-from homeport.secret import Secret, resolve
 from homeport.spec import Spec
+from homeport.targets import local_key
 from homeport.weights import Format, Manifest
 from homeport.weights.hub import HubSource
 from homeport.weights.source import canonical, is_source, parse
@@ -47,6 +48,8 @@ class LocalTarget:
     spec_file: Path
     """Sources that are relative paths start from its folder."""
     home: Home
+    renew_key: bool = False
+    """Whether a key that homeport made is replaced by a new one."""
 
     @property
     def folder(self) -> Path:
@@ -74,10 +77,12 @@ class LocalTarget:
         return this_machine(gpus=self.engine[1].engine == "vllm")
 
     @cached_property
-    def api_key(self) -> Secret | None:
-        """The key that clients must send. Raises `SpecError` where the reference leads nowhere."""
-        reference = self.spec.local.api_key
-        return resolve(reference, key="local.api_key", base=self.spec_file.parent) if reference else None
+    def key(self) -> EndpointKey:
+        """Where the key is that clients must send. Ollama cannot ask for one that homeport would make."""
+        given = self.spec.local.api_key or (NONE if self.engine[1].engine == "ollama" else GENERATED)
+        return EndpointKey(
+            reference=given, name=self.spec.name, folder=self.folder, base=self.spec_file.parent
+        )
 
     @cached_property
     def weights(self) -> Weights | None:
@@ -108,10 +113,11 @@ class LocalTarget:
             make_launch=self.launch,
             host=self.spec.local.host,
             port=self.spec.local.port,
-            api_key=self.api_key,
+            key=self.key,
             hidden=(reference.removeprefix("env:"),) if reference.startswith("env:") else (),
             spec=self.spec.model_dump(mode="json"),
             spec_file=str(self.spec_file),
+            renew=self.renew_key,
         )
 
     @property
@@ -137,7 +143,7 @@ class LocalTarget:
             adapter_rank=self._adapter_rank(outputs),
             host=self.spec.local.host,
             port=port,
-            keyed=self.spec.local.api_key is not None,
+            keyed=self.key.wanted,
             folder=self.folder,
         )
         return engine.launch(request, installation)
@@ -241,11 +247,13 @@ class LocalTarget:
 
     async def plan(self) -> Plan:
         """What `up` would do. Raises what `up` would raise at once."""
+        self.key.current()  # A reference that leads nowhere is an error before anything is done.
         manifest = self.store.manifest(self.weights.source, self.weights.format) if self.weights else None
         size = self.check(manifest)
         plan = await make_plan(self.spec.name, "local", self.resources)
         warnings = [self.model.note] if self.model and self.model.note else []
         before = record.load(self.folder)
+        warnings += local_key.warnings(self.key, self.spec.local.host, self.engine[1].engine, before)
         if before is not None and before.spec_file != str(self.spec_file):
             warnings.append(
                 f"an endpoint called {self.spec.name} was started by {before.spec_file}, and this would change it: "
@@ -271,7 +279,7 @@ class LocalTarget:
             ("context", f"{settings.context} tokens a request, {settings.parallel} requests at once"),
             ("fits", self._verdict(size)),
             ("listens on", f"{local.host}:{local.port or 'any free port'}"),
-            ("key", f"wanted ({local.api_key})" if local.api_key else "none; only this machine can reach it"),
+            ("key", local_key.described(self.key)),
             *(self._on_cloudrun() if self.spec.cloudrun else ()),
         ]
 

@@ -130,5 +130,5 @@ def _unkeyed(endpoint: Endpoint) -> str:
     except ValueError:
         loopback = False
     if loopback:
-        return "no key is set; this address is reached from this machine only"
+        return "no key is set: all that runs on this machine, web pages in its browser too, can use it"
     return f"no key is set; what keeps strangers from {host} was not checked"
