@@ -20,6 +20,8 @@ from gcp_rehearsal.apis.storage.objects import content_of, find
 from gcp_rehearsal.clock import Clock
 from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
 from gcp_rehearsal.runtime.build import Worked
+from gcp_rehearsal.runtime.launch_adaptation import HOST
+from homeport.cli.rehearse_programs import programs
 from homeport.google import Google
 from homeport.google.client import Settings
 from homeport.google.credentials import given
@@ -89,7 +91,7 @@ def place(folder: Path, *, bare: bool = False, speed: float = 1.0, **env: str) -
     `speed` is the pace of the cloud's clock.
     """
     listening = server.listen(0)
-    url = f"http://{server.HOST}:{listening.getsockname()[1]}"
+    url = f"http://{HOST}:{listening.getsockname()[1]}"
     with Hub() as hub:
         told = {
             "HF_ENDPOINT": hub.address,
@@ -98,7 +100,7 @@ def place(folder: Path, *, bare: bool = False, speed: float = 1.0, **env: str) -
             "HOMEPORT_TELL_EVERY_S": "0",
         }
         told |= env
-        steps = Worked(url=url, env=told, folder=folder / "builds")
+        steps = Worked(url=url, env=told, folder=folder / "builds", programs=programs())
         cloud = Cloud(delays=AT_ONCE, folder=folder / "cloud", steps=steps, clock=Clock(speed=speed))
         config = uvicorn.Config(
             server.App(cloud), log_config=None, log_level="critical", lifespan="off", ws="none"

@@ -19,7 +19,8 @@ from gcp_rehearsal.apis.cloudbuild.steps import Acted
 from gcp_rehearsal.clock import Clock
 from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
 from gcp_rehearsal.runtime.container_runtime import Willing
-from gcp_rehearsal.server import App, environment, listen
+from gcp_rehearsal.server import App, listen
+from homeport.cli.rehearse_environment import variables
 from homeport.export import export
 from homeport.google import Google
 from homeport.reconcile import Kind, Plan, Resource, make_plan
@@ -39,7 +40,7 @@ class There:
         """What a command says in the folder, as the owner; it must exit with `code`."""
         own = {"CLOUDSDK_CONFIG": str(self.folder / ".gcloud"), "PYTHONPATH": ""}
         ended = subprocess.run(
-            command, cwd=self.folder, env={**os.environ, **environment(self.url, "rehearsal", self.cloud.token(OWNER)), **own, **env},
+            command, cwd=self.folder, env={**os.environ, **variables(self.url, "rehearsal", self.cloud.token(OWNER)), **own, **env},
             capture_output=True, text=True, timeout=600, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         said = Said(ended.returncode, ended.stdout, ended.stderr)

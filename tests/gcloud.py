@@ -59,11 +59,11 @@ class Served:
     @property
     def environment(self) -> dict[str, str]:
         """What `homeport rehearse env` tells, and a configuration of gcloud's own."""
-        from gcp_rehearsal.server import environment
+        from homeport.cli.rehearse_environment import variables
 
         own = {"CLOUDSDK_CONFIG": str(self.folder / "gcloud"), "CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
         # gcloud brings a Python of its own, which the guard of these tests cannot load into.
-        return {**os.environ, **environment(self.url, "rehearsal", self.token()), **own, "PYTHONPATH": ""}
+        return {**os.environ, **variables(self.url, "rehearsal", self.token()), **own, "PYTHONPATH": ""}
 
     def token(self, caller: str = OWNER) -> str:
         """The token of a caller."""

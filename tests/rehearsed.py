@@ -21,6 +21,7 @@ from gcp_rehearsal.clock import Clock
 from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
 from gcp_rehearsal.runtime.processes import Engines
 from gcp_rehearsal.server import App, listen
+from homeport.cli.rehearse_programs import programs
 
 REGION = "projects/rehearsal/locations/us-central1"
 SMALL_SERVER = """
@@ -128,7 +129,7 @@ class Running:
     def instances(self) -> list[dict[str, Any]]:  # Any: JSON
         """What the rehearsal says of its processes."""
         found: list[dict[str, Any]] = self.client.get(  # Any: JSON
-            "/homeport/v1/instances", headers={"authorization": f"Bearer {self.cloud.token(OWNER)}"}
+            "/rehearsal/v1/instances", headers={"authorization": f"Bearer {self.cloud.token(OWNER)}"}
         ).json()["instances"]
         return found
 
@@ -142,7 +143,7 @@ class Running:
 @contextmanager
 def rehearsing() -> Iterator[Running]:
     """A rehearsal on a free port; when it ends, nothing that it started is left."""
-    engines = Engines()
+    engines = Engines(programs())
     cloud = Cloud(delays=AT_ONCE, containers=engines, clock=Clock(speed=60))
     enable(cloud, "run", "secretmanager")
     with listen(0) as listening:

@@ -40,8 +40,8 @@ def run(here: Place, folder: Path, job: Job, **env: str) -> subprocess.Completed
     """The script with a job, as a step of a build runs it."""
     told = {
         "HOMEPORT_JOB": job.step()["env"][0].removeprefix("HOMEPORT_JOB=").replace("$$", "$"),
-        "HOMEPORT_ACCESS_TOKEN": here.cloud.token(ACCOUNT),
-        "HOMEPORT_STORAGE_URL": here.url,
+        "CLOUDSDK_AUTH_ACCESS_TOKEN": here.cloud.token(ACCOUNT),
+        "STORAGE_EMULATOR_HOST": here.url,
         "HOMEPORT_PAUSE_S": "0.01",
         "HOMEPORT_PIECE": str(PIECE),
         "HF_ENDPOINT": here.hub.address,
@@ -167,7 +167,7 @@ def test_without_a_token_of_its_own_it_asks_the_metadata_server(here: Place, tmp
     host = here.hub.listen(metadata).removeprefix("http://")
     commit = here.hub.push("org/name", {FILE.path: DATA})
     job = Job(origin=f"hf:org/name@{commit}", goal=f"gs://{BUCKET}/models/x/1", files=(FILE,))
-    ran = run(here, tmp_path, job, HOMEPORT_ACCESS_TOKEN="", GCE_METADATA_HOST=host)
+    ran = run(here, tmp_path, job, CLOUDSDK_AUTH_ACCESS_TOKEN="", GCE_METADATA_HOST=host)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert here.object("models/x/1/a/model.gguf") == DATA
     assert [headers["Metadata-Flavor"] for headers in asked] == ["Google"]
@@ -187,7 +187,7 @@ def test_it_holds_a_few_pieces_and_never_a_whole_file(here: Place, tmp_path: Pat
     )
     env = {
         "HOMEPORT_JOB": job.step()["env"][0].removeprefix("HOMEPORT_JOB="), "HF_ENDPOINT": here.hub.address,
-        "HOMEPORT_ACCESS_TOKEN": here.cloud.token(ACCOUNT), "HOMEPORT_STORAGE_URL": here.url,
+        "CLOUDSDK_AUTH_ACCESS_TOKEN": here.cloud.token(ACCOUNT), "STORAGE_EMULATOR_HOST": here.url,
         "HOMEPORT_PIECE": str(PIECE * 8),
     }  # fmt: skip
     ran = subprocess.run(
@@ -222,7 +222,7 @@ def test_a_job_is_one_table_of_json() -> None:
 @pytest.mark.parametrize("refusals", [0, 3])
 def test_a_grant_that_is_not_seen_yet_is_waited_for(refusals: int, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = _refusing(monkeypatch, refusals)
-    storage = wire.Storage({"HOMEPORT_ACCESS_TOKEN": "t", "HOMEPORT_STORAGE_URL": "http://127.0.0.1:1"})
+    storage = wire.Storage({"CLOUDSDK_AUTH_ACCESS_TOKEN": "t", "STORAGE_EMULATOR_HOST": "http://127.0.0.1:1"})
     assert storage.ask("GET", "http://127.0.0.1:1/x", None, {}) == "there"
     assert len(asked) == refusals + 1
 
@@ -230,7 +230,7 @@ def test_a_grant_that_is_not_seen_yet_is_waited_for(refusals: int, monkeypatch: 
 def test_a_grant_that_is_never_seen_is_a_refusal_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "GRANTED_WITHIN_S", 0.05)
     _refusing(monkeypatch, 10_000)
-    storage = wire.Storage({"HOMEPORT_ACCESS_TOKEN": "t", "HOMEPORT_STORAGE_URL": "http://127.0.0.1:1"})
+    storage = wire.Storage({"CLOUDSDK_AUTH_ACCESS_TOKEN": "t", "STORAGE_EMULATOR_HOST": "http://127.0.0.1:1"})
     with pytest.raises(urllib.error.HTTPError):
         storage.ask("GET", "http://127.0.0.1:1/x", None, {})
 

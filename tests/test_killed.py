@@ -19,6 +19,8 @@ from gcp_rehearsal import server
 from gcp_rehearsal.call import Reply, Request
 from gcp_rehearsal.clock import Clock
 from gcp_rehearsal.cloud import OWNER, Cloud, Delays
+from gcp_rehearsal.runtime.launch_adaptation import HOST
+from homeport.cli.rehearse_environment import variables
 
 EXAMPLE = ROOT / "docs" / "examples" / "foundations.py"
 DELAYS = Delays(grants=1, accounts=1, apis=1, operations=0.05)
@@ -48,11 +50,11 @@ class Killer(Cloud):
 def serving(cloud: Cloud) -> Iterator[dict[str, str]]:
     """The cloud on a socket of this process; the environment in which it is found."""
     with server.listen(0) as listening:
-        url = f"http://{server.HOST}:{listening.getsockname()[1]}"
+        url = f"http://{HOST}:{listening.getsockname()[1]}"
         threading.Thread(target=server.serve, args=(cloud, listening), daemon=True).start()
         yield {
             **os.environ,
-            **server.environment(url, "rehearsal", cloud.token(OWNER)),
+            **variables(url, "rehearsal", cloud.token(OWNER)),
             "HOMEPORT_VALIDATE": "1",
         }
 

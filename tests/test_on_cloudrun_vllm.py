@@ -22,6 +22,7 @@ from conftest import ROOT, User
 from gcloud import FOUND, REASON, served
 from gcp_rehearsal.runtime import fuse, mount_namespace
 from homeport import catalog
+from homeport.cli.rehearse_programs import vllm_python
 from hub import Hub
 from test_on_cloudrun import OnCloudRun
 from test_vllm import adapter
@@ -82,7 +83,7 @@ class WayB(OnCloudRun):
     def instances(self) -> Any:  # Any: JSON
         """What the rehearsal says of the processes that run."""
         headers = {"authorization": f"Bearer {self.rehearsal.token()}"}
-        asked = httpx2.get(f"{self.rehearsal.url}/homeport/v1/instances", headers=headers, trust_env=False)
+        asked = httpx2.get(f"{self.rehearsal.url}/rehearsal/v1/instances", headers=headers, trust_env=False)
         return asked.json()["instances"]
 
     @property
@@ -217,7 +218,7 @@ def _what_vllm_sees(cloud: WayB) -> str:
         assert not any(row["what"] == "path" for row in instance["changes"])
         path = f"/proc/{instance['pid']}/root/models"
         mounts = Path(f"/proc/{instance['pid']}/mounts").read_text()
-        assert (" /models fuse.rclone ro," in mounts) is (fuse.works() == "")
+        assert (" /models fuse.rclone ro," in mounts) is (fuse.works((Path(vllm_python()).parent,)) == "")
         with pytest.raises(OSError, match="Read-only file system"):
             Path(path, "more").touch()
         with pytest.raises(OSError, match="Read-only file system"):
@@ -231,7 +232,7 @@ def _what_vllm_sees(cloud: WayB) -> str:
         "--port",
     }
     assert instance["buckets"].startswith(
-        "mounted through FUSE" if fuse.works() == "" else "a read-only folder"
+        "mounted through FUSE" if fuse.works((Path(vllm_python()).parent,)) == "" else "a read-only folder"
     )
     return f"way B: the bucket is {instance['buckets']}; files are seen {instance['files']}"
 

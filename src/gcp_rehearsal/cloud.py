@@ -120,7 +120,7 @@ class Cloud:
 
     def __post_init__(self) -> None:
         if self.folder == Path():
-            self.folder = Path(tempfile.mkdtemp(prefix="homeport-rehearsal-"))
+            self.folder = Path(tempfile.mkdtemp(prefix="gcp-rehearsal-"))
             weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.store = Store()
         self.access = Access(self, delay=self.delays.grants)

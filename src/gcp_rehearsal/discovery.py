@@ -1,7 +1,7 @@
 """
 Google's own descriptions of its APIs: which methods there are, and what they take.
 
-The documents ship inside the package `google-api-python-client` (the extra `homeport[rehearse]`). Model Armor
+The documents ship inside the package `google-api-python-client` (the extra `rehearse`). Model Armor
 and Cloud Quotas have none: theirs were made from their typed clients and lie in `documents/` beside this file
 (`scripts/derived_documents.py`).
 """
@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
 
-from homeport.errors import HomeportError
+from gcp_rehearsal.errors import RehearsalError
 
 NAMES = (
     "artifactregistry.v1", "certificatemanager.v1", "cloudbilling.v1", "cloudbuild.v1", "cloudbuild.v2",
@@ -27,7 +27,7 @@ NAMES = (
     "networksecurity.v1", "networkservices.v1", "orgpolicy.v2", "run.v1", "run.v2", "secretmanager.v1",
     "servicenetworking.v1", "serviceusage.v1", "storage.v1", "sts.v1",
 )  # fmt: skip
-"""The APIs that homeport knows, by the names of their documents."""
+"""The APIs that are rehearsed, by the names of their documents."""
 
 _OURS = Path(__file__).parent / "documents"
 _NONE: Mapping[str, Any] = MappingProxyType({})  # Any: JSON
@@ -102,7 +102,7 @@ def load(name: str) -> Document:
     """
     The document of that name.
 
-    Raises `HomeportError` where the extra `homeport[rehearse]` is not installed.
+    Raises `RehearsalError` where the extra `rehearse` is not installed.
     """
     raw = json.loads(_path(name).read_bytes())
     base = raw.get("servicePath", "").strip("/")
@@ -201,7 +201,7 @@ def _path(name: str) -> Path:
         return own
     package = find_spec("googleapiclient")
     if package is None or package.origin is None:
-        raise HomeportError(
+        raise RehearsalError(
             "Google's discovery documents are not installed", hint="pip install 'homeport[rehearse]'"
         )
     return Path(package.origin).parent / "discovery_cache" / "documents" / f"{name}.json"

@@ -3,8 +3,6 @@ Who may come to the rehearsal: programs of this machine, under its own names, un
 
 A build of the rehearsal runs commands, so no web page may reach it, neither across origins nor under a name of its
 own that it lets point to 127.0.0.1. Any port is taken: the attack is in the name, and forwarded ports are others.
-
-The servers of homeport itself have a door of theirs, for fewer names: neither of the two programs leans on the other.
 """
 
 from __future__ import annotations

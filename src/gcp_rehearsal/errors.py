@@ -1,4 +1,4 @@
-"""Refusals, in Google's words and envelopes."""
+"""Refusals, in Google's words and envelopes; and what goes wrong with a rehearsal itself."""
 
 from __future__ import annotations
 
@@ -23,6 +23,26 @@ _CODE = {
 }  # fmt: skip
 _OLDER = ("compute", "storage", "dns")
 """APIs whose errors have the older form."""
+
+
+class RehearsalError(Exception):
+    """Something is wrong with the rehearsal itself, or with how it was started: what, and what to do about it."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class FaultError(RehearsalError):
+    """A text that describes no fault."""
+
+
+class PortError(RehearsalError):
+    """A port that cannot be had, and a `free` one to take instead."""
+
+    def __init__(self, message: str, *, free: int) -> None:
+        super().__init__(message, hint=f"port {free} is free, and 0 takes any")
+        self.free = free
 
 
 class ApiError(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from homeport.errors import SpecError
+from gcp_rehearsal.errors import FaultError
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,7 +47,7 @@ def parse(text: str) -> Fault:
     """
     The fault of a text such as `storage.buckets.insert:500:after` or `run.*.create:delay=30:nth=2:times=3`.
 
-    Raises `SpecError` for anything else.
+    Raises `FaultError` for anything else.
     """
     method, *parts = text.split(":")
     fault = Fault(method=method)
@@ -57,7 +57,7 @@ def parse(text: str) -> Fault:
     except ValueError:
         fault.status = -1
     if not method or fault.status < 0 or not (fault.status or fault.drop or fault.delay or fault.jump):
-        raise SpecError(
+        raise FaultError(
             f"{text!r} is no fault",
             hint="METHOD:WHAT[:after][:nth=N][:times=N], WHAT being 429, 500, 503, drop, delay=SECONDS or "
             "jump=SECONDS, such as 'storage.buckets.insert:500:after'",

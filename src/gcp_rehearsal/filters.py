@@ -1,4 +1,4 @@
-"""Filters of lists: what of them homeport and gcloud use, and a plain refusal of the rest."""
+"""Filters of lists: what gcloud and most programs use of them, and a plain refusal of the rest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TERM = re.compile(
 
 def matches(text: str, body: Mapping[str, Any]) -> bool:  # Any: JSON
     """
-    Whether a thing passes a filter: terms such as `labels.homeport=home` or `name:x`, joined by AND or a space.
+    Whether a thing passes a filter: terms such as `labels.team=search` or `name:x`, joined by AND or a space.
 
     Raises `ApiError` 400 for what it cannot read, such as OR.
     """

@@ -12,22 +12,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from gcp_rehearsal.call import Reply, Request
 from gcp_rehearsal.cloud import Cloud, Dropped
-from gcp_rehearsal.discovery import NAMES
 from gcp_rehearsal.door import DOOR, Asked
-from gcp_rehearsal.errors import ApiError
+from gcp_rehearsal.errors import ApiError, PortError, RehearsalError
 from gcp_rehearsal.runtime import metadata_server
+from gcp_rehearsal.runtime.launch_adaptation import HOST
 from gcp_rehearsal.runtime.processes import INSTANCES, Engines
-from homeport import addresses
-from homeport.errors import HomeportError
 
 if TYPE_CHECKING:
     from gcp_rehearsal.runtime.front_end import Front
 
-HOST = addresses.LOOPBACK
 _TICK_S = 0.2
 _OWN_PATHS = {"storage": "storage", "upload": "storage", "download": "storage", "resumable": "storage",
               "compute": "compute", "dns": "dns", "apis": "run"}  # fmt: skip
@@ -113,8 +109,19 @@ class App:
 
 
 def listen(port: int) -> socket.socket:
-    """A socket on loopback; port 0 takes a free one. Raises `PortTaken`."""
-    return addresses.listen(port, lambda free: f"homeport rehearse serve --port {free}, or --port 0 for any")
+    """Return a socket on loopback; port 0 takes a free one. Raises `PortError`."""
+    # By its protocol asyncio knows that it is TCP, and sends small pieces at once; else each waits 40 ms for the last.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((HOST, port))
+        listening.listen()  # Whoever is told the address may connect at once, and waits a moment.
+    except OSError as error:
+        listening.close()
+        with socket.create_server((HOST, 0)) as other:
+            free = int(other.getsockname()[1])
+        raise PortError(f"port {port} cannot be had: {error.strerror}", free=free) from error
+    return listening
 
 
 def serve(
@@ -127,13 +134,13 @@ def serve(
     """
     Answer until Ctrl-C or SIGTERM, then end what runs and do `closing`.
 
-    Whoever comes through `inside` counts as within the project's networks. Raises `HomeportError` where the extra
-    `homeport[rehearse]` is not installed.
+    Whoever comes through `inside` counts as within the project's networks. Raises `RehearsalError` where the server is
+    not installed.
     """
     try:
         import uvicorn
     except ImportError as error:
-        raise HomeportError(
+        raise RehearsalError(
             "the rehearsal's server is not installed", hint="pip install 'homeport[rehearse]'"
         ) from error
     if isinstance(cloud.containers, Engines):
@@ -157,35 +164,6 @@ def serve(
         if isinstance(cloud.containers, Engines):
             cloud.containers.shutdown()
         closing()
-
-
-def environment(url: str, project: str, token: str) -> dict[str, str]:
-    """
-    The variables by which homeport and gcloud find the rehearsal at `url`, and are the caller that `token` is for.
-
-    To gcloud it is a proxy, which is asked for Google's own addresses over plain HTTP: gcloud puts regions before
-    whatever host it is given.
-    """
-    parts = urlsplit(url)
-    apis = sorted({name.partition(".")[0] for name in NAMES})
-    return {
-        "HOMEPORT_GOOGLE_URL": url,
-        "GOOGLE_CLOUD_PROJECT": project,
-        "CLOUDSDK_AUTH_ACCESS_TOKEN": token,
-        "CLOUDSDK_CORE_PROJECT": project,
-        "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
-        "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
-        "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
-        "CLOUDSDK_PROXY_TYPE": "http",
-        "CLOUDSDK_PROXY_ADDRESS": parts.hostname or HOST,
-        "CLOUDSDK_PROXY_PORT": str(parts.port),
-        **{f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}": _endpoint(api) for api in apis},
-    }
-
-
-def _endpoint(api: str) -> str:
-    path = {"compute": "compute/v1/", "storage": "storage/v1/", "dns": "dns/v1/"}.get(api, "")
-    return f"http://{api}.googleapis.com/{path}"
 
 
 async def _request(

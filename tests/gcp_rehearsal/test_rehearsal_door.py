@@ -129,7 +129,7 @@ NO_TOKENS = ("", "rehearsal.", "rehearsal.you@example.com", "rehearsal.x.you@exa
 @pytest.mark.parametrize(
     "asked",
     [("GET", "storage", LIST), ("GET", "storage", f"/{BUCKET}/any"), ("GET", "oauth2", "/rehearsal/id_token"),
-     ("POST", "cloudbuild", BUILDS), ("POST", "sts", "/v1/token"), ("GET", "127", "/homeport/v1/instances"),
+     ("POST", "cloudbuild", BUILDS), ("POST", "sts", "/v1/token"), ("GET", "127", "/rehearsal/v1/instances"),
      ("POST", "iamcredentials", "/v1/projects/-/serviceAccounts/home-build@rehearsal.iam.gserviceaccount.com:generateAccessToken")],
     ids=lambda asked: f"{asked[1]}{asked[2][:20]}",
 )  # fmt: skip
@@ -216,7 +216,7 @@ def test_an_instances_metadata_server_has_an_address_that_nobody_can_guess() -> 
         assert len(running.instances()) == 1
         token = "computeMetadata/v1/instance/service-accounts/default/token"
         for guess in ("1", "1-", "1-x", f"1-{'A' * 43}", f"1-{credentials.mark('', 'instance 1')}"):
-            asked = running.client.get(f"/homeport/v1/instances/{guess}/{token}")
+            asked = running.client.get(f"/rehearsal/v1/instances/{guess}/{token}")
             assert asked.status_code == 404
             assert "access_token" not in asked.text
         _no_service_under_another_name(running)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from homeport.catalog import cloudrun
+from gcp_rehearsal.facts import cloud_run
 
 if TYPE_CHECKING:
     from gcp_rehearsal.cloud import Cloud
@@ -32,15 +32,15 @@ class Quota:
 
 def _of_gpus() -> list[Quota]:
     found = []
-    for gpu in cloudrun.gpus():
-        what = f"Total {gpu.title.removesuffix(' Blackwell')} GPU allocation"
+    for gpu in cloud_run.gpu_types():
+        what = f"Total {gpu.title} GPU allocation"
         milli = ", in milli GPU" if gpu.quota_unit > 1 else ""
         metric = f"{SERVICE}/{gpu.name.replace('-', '_')}_gpu_allocation"
         found += [
-            Quota(id=gpu.quota["no-zonal"], title=f"{what} without zonal redundancy{milli}, per project per region",
-                  metric=f"{metric}_no_zonal_redundancy", unit="1", default=gpu.default_quota * gpu.quota_unit,
+            Quota(id=gpu.quota, title=f"{what} without zonal redundancy{milli}, per project per region",
+                  metric=f"{metric}_no_zonal_redundancy", unit="1", default=gpu.default_gpus * gpu.quota_unit,
                   gpu=True, regions=gpu.regions),
-            Quota(id=gpu.quota["zonal"], title=f"{what} with zonal redundancy{milli}, per project per region",
+            Quota(id=gpu.quota_zonal, title=f"{what} with zonal redundancy{milli}, per project per region",
                   metric=metric, unit="1", default=0, gpu=True, regions=gpu.regions),
         ]  # fmt: skip
     return found
@@ -48,9 +48,9 @@ def _of_gpus() -> list[Quota]:
 
 QUOTAS: tuple[Quota, ...] = (
     Quota(id=CPU, title="Total CPU allocation, in milli vCPU, per project per region",
-          metric=f"{SERVICE}/cpu_allocation", unit="1", default=cloudrun.limits().cpu_quota_milli),
+          metric=f"{SERVICE}/cpu_allocation", unit="1", default=cloud_run.default_quotas().cpu_milli),
     Quota(id=MEMORY, title="Total memory allocation, in bytes, per project per region",
-          metric=f"{SERVICE}/memory_allocation", unit="By", default=cloudrun.limits().memory_quota),
+          metric=f"{SERVICE}/memory_allocation", unit="By", default=cloud_run.default_quotas().memory_bytes),
     *_of_gpus(),
 )  # fmt: skip
 """Every quota that is rehearsed, with what a new project has."""

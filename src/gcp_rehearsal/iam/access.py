@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gcp_rehearsal.call import Call
     from gcp_rehearsal.cloud import Cloud
 
-_ANOTHERS = " (A rehearsal takes the tokens that it made itself: `homeport rehearse env` tells yours.)"
+_ANOTHERS = " (A rehearsal takes the tokens that it made itself, and prints the variables that hold yours.)"
 _KINDS = ("user:", "serviceAccount:", "group:", "domain:", "principal:", "principalSet:", "deleted:",
           "projectOwner:", "projectEditor:", "projectViewer:")  # fmt: skip
 _EVERYONE = ("allUsers", "allAuthenticatedUsers")

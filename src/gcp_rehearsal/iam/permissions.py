@@ -54,7 +54,7 @@ def unchecked(method_id: str) -> str:
         return ""
     api, _, rest = _short(method_id).partition(".")
     if api == "compute" and rest.partition(".")[0] not in _facts().compute:
-        return "homeport does not use it"
+        return "the rehearsal leaves it out"
     reasons = _methods().unchecked.items()
     return next((reason for pattern, reason in reasons if fnmatchcase(method_id, pattern)), "")
 

@@ -17,6 +17,7 @@ import httpx2
 from gcp_rehearsal.apis.iam.tokens import GCLOUD, verify_id_token
 from gcp_rehearsal.apis.run import revisions, services
 from gcp_rehearsal.errors import ApiError
+from gcp_rehearsal.facts import cloud_run
 from gcp_rehearsal.iam.access import Caller
 from gcp_rehearsal.runtime.instance import Instance
 from gcp_rehearsal.runtime.launch_adaptation import HOST
@@ -31,8 +32,6 @@ Message = dict[str, Any]  # Any: ASGI
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-LARGEST = 32 * 2**20
-"""Bytes of a request."""
 _HOPS = {
     "connection",
     "keep-alive",
@@ -244,14 +243,15 @@ def _forbidden() -> Refused:
 
 
 async def _body(receive: Receive, headers: Mapping[str, str]) -> bytes:
+    largest = cloud_run.service_limits().largest_request_bytes
     too_large = Refused(413, "Request Entity Too Large", "Your client issued a request that was too large.")
-    if headers.get("content-length", "0").isdigit() and int(headers.get("content-length", "0")) > LARGEST:
+    if headers.get("content-length", "0").isdigit() and int(headers.get("content-length", "0")) > largest:
         raise too_large
     body = bytearray()
     while True:
         message = await receive()
         body += message.get("body", b"")
-        if len(body) > LARGEST:
+        if len(body) > largest:
             raise too_large
         if not message.get("more_body"):
             return bytes(body)

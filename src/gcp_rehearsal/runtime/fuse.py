@@ -15,10 +15,9 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-
-from gcp_rehearsal.runtime.launch_adaptation import vllm_python
 
 _MOUNTS_WITHIN_S = 20.0
 _ENDS_WITHIN_S = 5.0
@@ -45,8 +44,8 @@ class NotMounted(Exception):
 class Fuse:
     """One mount. It ends with `close`."""
 
-    def __init__(self, what: str, at: Path, env: Mapping[str, str]) -> None:
-        self._what, self._at = what, at
+    def __init__(self, what: str, at: Path, env: Mapping[str, str], program: str) -> None:
+        self._what, self._at, self._rclone = what, at, program
         self._env = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(at.parent),
@@ -56,16 +55,6 @@ class Fuse:
         self._log = at.with_name(f"{at.name}.log")
         self._process: subprocess.Popen[bytes] | None = None
 
-    @classmethod
-    def bucket(cls, bucket: str, folder: str, at: Path, *, url: str, token: str) -> Fuse:
-        """The folder `folder` of a bucket ('' for all of it) at `at`, read from the API at `url` by whoever has `token`."""
-        env = {
-            "RCLONE_GCS_ENDPOINT": f"{url}/storage/v1/",
-            "RCLONE_GCS_ACCESS_TOKEN": token,
-            "RCLONE_GCS_BUCKET_POLICY_ONLY": "true",
-        }
-        return cls(f":gcs:{bucket}/{folder}".rstrip("/"), at, env)
-
     @property
     def group(self) -> int | None:
         """The process group that does it; None where none was started."""
@@ -74,7 +63,7 @@ class Fuse:
     def mount(self, started: Callable[[int], None] = lambda _: None) -> None:
         """Mount it, and return when it is mounted; `started` is told the process group. Raises `NotMounted`."""
         self._at.mkdir(parents=True, exist_ok=True)
-        command = [rclone(), "mount", self._what, str(self._at), *_OPTIONS, *_REFRESHED]
+        command = [self._rclone, "mount", self._what, str(self._at), *_OPTIONS, *_REFRESHED]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 command,
@@ -107,18 +96,39 @@ class Fuse:
             self._process.wait()
 
 
+@dataclass(frozen=True, slots=True)
+class Fuses:
+    """Mounts buckets of the rehearsal at `url` ('' for one that is not on a socket), by what lies on PATH or `beside`."""
+
+    url: str
+    beside: tuple[Path, ...] = ()
+
+    def why_not(self) -> str:
+        """Return why nothing can be mounted; '' where it can."""
+        return works(self.beside) if self.url else "this rehearsal is not on a socket"
+
+    def bucket(self, bucket: str, folder: str, at: Path, *, token: str) -> Fuse:
+        """Return the folder `folder` of a bucket ('' for all of it) at `at`, as it is read by whoever has `token`."""
+        env = {
+            "RCLONE_GCS_ENDPOINT": f"{self.url}/storage/v1/",
+            "RCLONE_GCS_ACCESS_TOKEN": token,
+            "RCLONE_GCS_BUCKET_POLICY_ONLY": "true",
+        }
+        return Fuse(f":gcs:{bucket}/{folder}".rstrip("/"), at, env, rclone(self.beside))
+
+
 @cache
-def works() -> str:
+def works(beside: tuple[Path, ...] = ()) -> str:
     """Why nothing can be mounted through FUSE on this machine; '' where it can: tried once."""
     if not sys.platform.startswith("linux"):
         return "FUSE is used on Linux only"
-    missing = [name for name, path in (("rclone", rclone()), ("fusermount3", _unmounter())) if not path]
+    missing = [name for name, path in (("rclone", rclone(beside)), ("fusermount3", _unmounter())) if not path]
     if missing:
         return f"there is no {' and no '.join(missing)} on this machine"
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
         return "/dev/fuse is not there, or not for us"
-    with tempfile.TemporaryDirectory(prefix="homeport-fuse-") as folder:
-        tried = Fuse(":memory:", Path(folder, "mounted"), {})
+    with tempfile.TemporaryDirectory(prefix="gcp-rehearsal-") as folder:
+        tried = Fuse(":memory:", Path(folder, "mounted"), {}, rclone(beside))
         try:
             tried.mount()
         except (OSError, NotMounted) as error:
@@ -128,10 +138,10 @@ def works() -> str:
     return ""
 
 
-def rclone() -> str:
-    """The program that mounts: on the PATH, or from PyPI beside this Python or vLLM's; '' where there is none."""
-    beside = [str(Path(python).parent) for python in (sys.executable, vllm_python()) if python]
-    return shutil.which("rclone", path=os.pathsep.join([os.environ.get("PATH", os.defpath), *beside])) or ""
+def rclone(beside: tuple[Path, ...] = ()) -> str:
+    """The program that mounts: on the PATH, from PyPI beside this Python, or in a folder `beside`; '' where there is none."""
+    folders = [os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent), *map(str, beside)]
+    return shutil.which("rclone", path=os.pathsep.join(folders)) or ""
 
 
 def _unmounter() -> str:

@@ -20,10 +20,10 @@ import psutil
 
 from gcp_rehearsal.runtime.container_runtime import Failure, not_listening, not_mounted
 from gcp_rehearsal.runtime.fuse import NotMounted
-from gcp_rehearsal.runtime.launch_adaptation import HOST, Container
+from gcp_rehearsal.runtime.launch_adaptation import HOST, ContainerLaunch
 from gcp_rehearsal.runtime.mount_namespace import Room
 from gcp_rehearsal.runtime.mounts import Volumes
-from homeport.resources.processes import end
+from gcp_rehearsal.runtime.process_ends import end
 
 _GRACE_S = 10.0
 """Cloud Run gives a container so long after SIGTERM."""
@@ -78,7 +78,7 @@ class Place:
 class Instance:
     """Starts at once. `up` is settled when the probe has succeeded (None) or it has failed (`Failure`)."""
 
-    def __init__(self, what: Container, *, port: int, wanted: int, probe: Probe, place: Place) -> None:
+    def __init__(self, what: ContainerLaunch, *, port: int, wanted: int, probe: Probe, place: Place) -> None:
         self.what, self.port, self.place, self._wanted, self._probe = what, port, place, wanted, probe
         self.up: Future[Failure | None] = Future()
         self.lines: deque[str] = deque()

@@ -95,11 +95,11 @@ def works() -> str:
     missing = [name for name in ("unshare", "mount", "setpriv", "chroot") if not _tool(name)]
     if missing:
         return f"there is no {' and no '.join(missing)} on this machine"
-    with tempfile.TemporaryDirectory(prefix="homeport-room-") as folder:
+    with tempfile.TemporaryDirectory(prefix="gcp-rehearsal-") as folder:
         root, source = Path(folder, "root"), Path(folder, "source")
         root.mkdir()
         source.mkdir()
-        bind = Bind(source=source, target="/homeport-room/one")
+        bind = Bind(source=source, target="/gcp-rehearsal/one")
         room = Room(root=root, binds=(bind,))
         try:
             tried = subprocess.run(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gcp_rehearsal.apis.run.status import segments
 from gcp_rehearsal.apis.secretmanager.versions import read
 from gcp_rehearsal.apis.storage.objects import content_of
-from gcp_rehearsal.runtime.fuse import Fuse, works
+from gcp_rehearsal.runtime.fuse import Fuse, Fuses
 
 if TYPE_CHECKING:
     from gcp_rehearsal.cloud import Cloud
@@ -49,19 +49,19 @@ class Volumes:
 
 
 def volumes(
-    cloud: Cloud, revision: Mapping[str, Any], container: Mapping[str, Any], at: Path, url: str
+    cloud: Cloud, revision: Mapping[str, Any], container: Mapping[str, Any], at: Path, fuses: Fuses
 ) -> Volumes:  # Any: JSON
-    """The volumes of a container, below `at`; buckets are read from the API at `url`, where FUSE can be had."""
+    """The volumes of a container, below `at`; buckets are mounted by `fuses`, where FUSE can be had."""
     known = {volume["name"]: volume for volume in revision.get("volumes", ())}
     mounts = [one for one in container.get("volumeMounts", ()) if one["name"] in known]
-    why_not = _why_no_fuse(url) if any("gcs" in volume for volume in known.values()) else ""
+    why_not = fuses.why_not() if any("gcs" in volume for volume in known.values()) else ""
     fuse: dict[str, Fuse] = {}
     for name in dict.fromkeys(one["name"] for one in mounts):
         volume, folder = known[name], at / name
         if "gcs" in volume and not why_not:
             bucket, only = _bucket_of(volume["gcs"])
             token = cloud.token(str(revision["serviceAccount"]))
-            fuse[name] = Fuse.bucket(bucket, only, folder, url=url, token=token)
+            fuse[name] = fuses.bucket(bucket, only, folder, token=token)
         else:
             _fill(cloud, revision["name"], volume, folder)
     how = ""
@@ -80,10 +80,6 @@ def remove(at: Path) -> None:
     for folder, _, _ in os.walk(at):
         Path(folder).chmod(0o700)
     shutil.rmtree(at, ignore_errors=True)
-
-
-def _why_no_fuse(url: str) -> str:
-    return works() if url else "this rehearsal is not on a socket"
 
 
 def _is_read_only(volume: Mapping[str, Any]) -> bool:  # Any: JSON

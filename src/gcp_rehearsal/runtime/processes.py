@@ -9,31 +9,35 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gcp_rehearsal import credentials
 from gcp_rehearsal.apis.run import log as run_log
 from gcp_rehearsal.apis.run.status import segments
 from gcp_rehearsal.apis.secretmanager.versions import read
+from gcp_rehearsal.facts import cloud_run
 from gcp_rehearsal.runtime import image, mount_namespace, mounts
 from gcp_rehearsal.runtime.container_paths import Paths
 from gcp_rehearsal.runtime.container_runtime import READY, State, Willing
+from gcp_rehearsal.runtime.fuse import Fuses
 from gcp_rehearsal.runtime.image import Image
 from gcp_rehearsal.runtime.instance import Instance, Place, Probe
-from gcp_rehearsal.runtime.launch_adaptation import HOST, Container, vllm_python
+from gcp_rehearsal.runtime.launch_adaptation import ContainerLaunch
+from gcp_rehearsal.runtime.metadata_server import environment
 from gcp_rehearsal.runtime.mount_namespace import Bind, Room
 from gcp_rehearsal.runtime.mounts import Volumes
+from gcp_rehearsal.runtime.process_ends import free_port
 from gcp_rehearsal.runtime.process_guard import Guard
+from gcp_rehearsal.runtime.programs import LaunchSite, Programs, program_of
 from gcp_rehearsal.runtime.request_queue import Pool
-from homeport.resources.processes import free_port
 
 if TYPE_CHECKING:
     from gcp_rehearsal.cloud import Cloud
 
-INSTANCES = "/homeport/v1/instances"
+INSTANCES = "/rehearsal/v1/instances"
 """The rehearsal's own path: which processes run, what was changed so that they can run here, how fast time passes."""
 Revision = Mapping[str, Any]  # Any: JSON
-_IDLE_S, _IDLE_GPU_S = 900.0, 600.0
 _LOOKS_EVERY_S = 0.2
 _SEEN = "at the container's own paths, in a mount namespace"
 _TRANSLATED = "at paths of this machine, which stand in the table of changes"
@@ -44,11 +48,13 @@ class Engines(Willing):
     """
     Runs the container of a revision that has a port, where its image has its files here; else it pretends.
 
-    What is changed so that this machine can run it is in `report()`. Tasks of jobs are pretended.
+    `programs` say how this machine runs what single images start; what is changed for that is in `report()`. Tasks of
+    jobs are pretended.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, programs: Programs = MappingProxyType({})) -> None:
         super().__init__()
+        self._programs = programs
         self.url = ""
         """The rehearsal's own address, at which mounted buckets are read; '' for one that is not on a socket."""
         self._cloud: Cloud
@@ -96,16 +102,16 @@ class Engines(Willing):
         """The instances of a revision: none, where all were idle for long."""
         name = revision["name"]
         if name not in self._pools:
-            scaling = revision.get("scaling", {})
+            scaling, limits = revision.get("scaling", {}), cloud_run.service_limits()
             self._pools[name] = Pool(
                 lambda: self._start(revision),
                 lambda: run_log.instance_started(self._cloud, revision),
-                concurrency=int(revision.get("maxInstanceRequestConcurrency") or 80),
-                most=int(scaling.get("maxInstanceCount") or 100),
+                concurrency=int(revision.get("maxInstanceRequestConcurrency") or limits.default_concurrency),
+                most=int(scaling.get("maxInstanceCount") or limits.default_instances),
             )
             self._pools[name].least = int(scaling.get("minInstanceCount") or 0)
             gpu = revision.get("nodeSelector", {}).get("accelerator")
-            self._pools[name].idle_s = _IDLE_GPU_S if gpu else _IDLE_S
+            self._pools[name].idle_s = float(limits.idle_gpu_s if gpu else limits.idle_s)
         return self._pools[name]
 
     def stop(self, name: str) -> None:
@@ -187,11 +193,13 @@ class Engines(Willing):
         assert found is not None
         number = next(self._count)
         folder = self._cloud.folder / "instances" / str(number)
-        mounted = mounts.volumes(self._cloud, revision, container, folder / "volumes", self.url)
+        mounted = mounts.volumes(
+            self._cloud, revision, container, folder / "volumes", Fuses(self.url, self._beside())
+        )
         view = self._room(found, mounted, folder)
         paths = Paths(found.root, mounted.folders, inside=view is not None)
         wanted = int((container.get("ports") or [{}])[0].get("containerPort", 8080))
-        port = free_port(HOST)
+        port = free_port()
         what = self._container(revision, found)
         home = folder / "home"
         place = Place(
@@ -201,12 +209,17 @@ class Engines(Willing):
             room=view,
             started=self._guard.watch,
         )
-        what.adapt(found, paths, port, wanted, self.url and f"{self.url}{INSTANCES}/{self._address(number)}")
-        probe = Probe.of(container)
-        if probe.port not in {0, wanted}:
-            probe = replace(probe, port=what.moved(probe.port, free_port(HOST)))
-            what.stand_in_for_ollama(found, paths, port, folder)
-        else:
+        what.adapt(paths, port, wanted)
+        probe, apart = Probe.of(container), Probe.of(container).port not in {0, wanted}
+        if apart:
+            probe = replace(probe, port=what.move_port(probe.port, free_port()))
+        program = program_of(self._programs, found.base)
+        if program is not None:
+            storage = environment(f"{self.url}{INSTANCES}/{self._address(number)}") if self.url else {}
+            program.adapt(
+                what, LaunchSite(image=found, paths=paths, port=port, folder=folder, storage=storage)
+            )
+        if not apart:
             probe = replace(probe, path=what.probed or probe.path, port=0)
         instance = Instance(what, port=port, wanted=wanted, probe=probe, place=place)
         self._all[number] = (instance, folder, revision["name"])
@@ -228,10 +241,17 @@ class Engines(Willing):
         ]
         made = Room(root=folder / "root", binds=(*files, *volumes))
         made.root.mkdir(parents=True)
-        programs = [sys.prefix, sys.base_prefix, *([vllm_python()] if vllm_python() else [])]
-        return None if made.hides([*(Path(one) for one in programs), folder]) else made
+        needed = [Path(sys.prefix), Path(sys.base_prefix), *self._files(), folder]
+        return None if made.hides(needed) else made
 
-    def _container(self, revision: Revision, found: Image) -> Container:
+    def _files(self) -> list[Path]:
+        return [path for program in self._programs.values() for path in program.files()]
+
+    def _beside(self) -> tuple[Path, ...]:
+        """Where programs of this machine lie beside those on the PATH."""
+        return tuple(path.parent for path in self._files())
+
+    def _container(self, revision: Revision, found: Image) -> ContainerLaunch:
         said = _container(revision)
         _, _, short = segments(revision["name"])
         service = revision["service"]
@@ -255,7 +275,7 @@ class Engines(Willing):
         # As in Docker: another entrypoint takes the image's arguments away with it.
         command = list(said.get("command") or found.entrypoint)
         arguments = said.get("args") or (() if said.get("command") else found.cmd)
-        return Container(command=[*command, *arguments], env=env, hidden=frozenset(hidden))
+        return ContainerLaunch(command=[*command, *arguments], env=env, hidden=frozenset(hidden))
 
     def _end(self, instance: Instance) -> None:
         """End an instance elsewhere, since that may take ten seconds."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,10 @@ import click
 from homeport.cli.context import REHEARSAL_PORT, App
 
 if TYPE_CHECKING:
+    import socket
     from pathlib import Path
+
+    from gcp_rehearsal.faults import Fault
 
 _PORT = 8600
 
@@ -56,9 +59,9 @@ def _passed(name: str) -> click.Command:
     def run(**given: object) -> object:
         ctx = click.get_current_context()
         terminal = ctx.obj.terminal()
-        from gcp_rehearsal import background
         from gcp_rehearsal.cloud import OWNER
-        from gcp_rehearsal.server import environment
+        from homeport.cli import rehearse_background as background
+        from homeport.cli.rehearse_environment import variables
         from homeport.errors import StateError
         from homeport.home import find_home
 
@@ -77,7 +80,7 @@ def _passed(name: str) -> click.Command:
             )
         terminal.say("this is a rehearsal: nothing is made on Google Cloud, and nothing costs anything")
         token = background.token(folder, there.port, OWNER)
-        os.environ.update(environment(there.url, project, token))
+        os.environ.update(variables(there.url, project, token))
         if "on" in given:
             given["on"] = "cloudrun"
         if given.get("cold") and given["idle"] is None:
@@ -106,7 +109,7 @@ def _project(file: object) -> str:
 @click.pass_obj
 def stop(app: App) -> None:
     """End the rehearsal in the background, with all that runs in it."""
-    from gcp_rehearsal import background
+    from homeport.cli import rehearse_background as background
     from homeport.home import find_home
 
     ended = background.stop(find_home().root)
@@ -150,30 +153,35 @@ def serve(
     from gcp_rehearsal import server
     from gcp_rehearsal.clock import Clock
     from gcp_rehearsal.cloud import Cloud, Project
-    from gcp_rehearsal.faults import parse
+    from gcp_rehearsal.errors import RehearsalError
     from gcp_rehearsal.runtime.build import Worked
     from gcp_rehearsal.runtime.container_runtime import Willing
+    from gcp_rehearsal.runtime.launch_adaptation import HOST
     from gcp_rehearsal.runtime.processes import Engines
+    from homeport.cli.rehearse_programs import programs
+    from homeport.errors import HomeportError
     from homeport.home import find_home
 
     cloud = Cloud(
         projects=(Project(id=project),),
         clock=Clock(speed=speed),
-        faults=[parse(text) for text in faults],
-        containers=Willing() if pretend else Engines(),
+        faults=[_fault(text) for text in faults],
+        containers=Willing() if pretend else Engines(programs()),
     )
     terminal = app.terminal()
     with ExitStack() as stack:
-        listening = stack.enter_context(server.listen(port))
-        within = None if inside is None else stack.enter_context(server.listen(inside))
+        listening = stack.enter_context(_listening(port))
+        within = None if inside is None else stack.enter_context(_listening(inside))
         taken = listening.getsockname()[1]
         for one in (listening, within):
             if one is not None:
                 stack.enter_context(_known(find_home().root, one.getsockname()[1], cloud.secret))
-        cloud.steps = steps = Worked(url=f"http://{server.HOST}:{taken}", env=os.environ)
+        cloud.steps = steps = Worked(
+            url=f"http://{HOST}:{taken}", env=_passed_on(os.environ), programs=programs()
+        )
         at = "" if taken == _PORT else f" --port {taken}"
         of = "" if project == Project().id else f" --project {project}"
-        terminal.say(f"Google Cloud is rehearsed on http://{server.HOST}:{taken}, as project {project}.")
+        terminal.say(f"Google Cloud is rehearsed on http://{HOST}:{taken}, as project {project}.")
         terminal.say(
             f"A minute there takes {60 / speed:g} s here. So that homeport and gcloud talk to it, elsewhere:"
         )
@@ -184,7 +192,37 @@ def serve(
             )
             terminal.say(f'  eval "$(homeport rehearse env --port {within.getsockname()[1]}{of})"')
         terminal.say("Ctrl-C ends it.")
-        server.serve(cloud, listening, inside=within, closing=steps.close)
+        try:
+            server.serve(cloud, listening, inside=within, closing=steps.close)
+        except RehearsalError as error:
+            raise HomeportError(str(error), hint=error.hint) from error
+
+
+_PASSED_ON = ("HF_ENDPOINT", "HOMEPORT_PIECE", "HOMEPORT_COPY", "HOMEPORT_PAUSE_S", "HOMEPORT_TELL_EVERY_S")
+"""What the steps of builds get of this machine's environment: the address of a hub, and what tests shorten."""
+
+
+def _passed_on(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: env[name] for name in _PASSED_ON if name in env}
+
+
+def _fault(text: str) -> Fault:
+    """The fault of a text. Raises `SpecError`."""
+    from gcp_rehearsal.errors import FaultError
+    from gcp_rehearsal.faults import parse
+    from homeport.errors import SpecError
+
+    try:
+        return parse(text)
+    except FaultError as error:
+        raise SpecError(str(error), hint=error.hint) from error
+
+
+def _listening(port: int) -> socket.socket:
+    """A socket on loopback. Raises `PortTaken`."""
+    from homeport import addresses
+
+    return addresses.listen(port, lambda free: f"homeport rehearse serve --port {free}, or --port 0 for any")
 
 
 @contextmanager
@@ -212,11 +250,12 @@ def env(app: App, port: int, project: str, caller: str) -> None:
 
     A token of it is among them: it answers to nobody who has none.
     """
-    from gcp_rehearsal.background import token
-    from gcp_rehearsal.server import HOST, environment
+    from gcp_rehearsal.runtime.launch_adaptation import HOST
+    from homeport.cli.rehearse_background import token
+    from homeport.cli.rehearse_environment import variables
     from homeport.home import find_home
 
     shown = token(find_home().root, port, caller)
-    variables = environment(f"http://{HOST}:{port}", project, shown)
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    told = variables(f"http://{HOST}:{port}", project, shown)
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in told.items()]
     app.terminal().result("\n".join(lines))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from homeport.errors import HomeportError
+
 if TYPE_CHECKING:
     from gcp_rehearsal.schema import Check
 
@@ -39,8 +41,14 @@ class Malformed(ValueError):
 
 def by_documents() -> Validator:
     """A validator by Google's discovery documents. Raises `HomeportError` where they are not installed."""
+    from gcp_rehearsal import discovery
+    from gcp_rehearsal.errors import RehearsalError
     from gcp_rehearsal.schema import Check
 
+    try:
+        discovery.load("run.v2")
+    except RehearsalError as error:
+        raise HomeportError(str(error), hint=error.hint) from error
     return _ByDocuments({}, Check)
 
 

@@ -15,6 +15,7 @@ import pytest
 from building import ACCOUNT, REGION, VERSION, Place, place
 from gcloud import FOUND, REASON, served
 from gcp_rehearsal.runtime.build.dockerfile import Refused, copied, parse
+from homeport.cli.rehearse_programs import programs
 from homeport.errors import OperationFailed
 from homeport.google import Google
 from homeport.google.credentials import given
@@ -62,8 +63,8 @@ def test_a_script_runs_with_what_cloud_build_gives_it_and_nothing_else(here: Pla
     told = json.loads(next(line for line in here.lines() if line.startswith('{"env"')))
     assert told["env"]["A"] == "b=$c"
     assert told["env"]["HF_TOKEN"].startswith("hf_")
-    assert told["env"]["HOMEPORT_ACCESS_TOKEN"] == here.cloud.token(ACCOUNT)
-    assert told["env"]["HOMEPORT_STORAGE_URL"] == here.url
+    assert told["env"]["CLOUDSDK_AUTH_ACCESS_TOKEN"] == here.cloud.token(ACCOUNT)
+    assert told["env"]["STORAGE_EMULATOR_HOST"] == here.url
     assert told["env"]["HF_ENDPOINT"] == here.hub.address
     assert "PYTHONPATH" not in told["env"]
     assert told["isolated"] == 1
@@ -238,7 +239,8 @@ def test_a_dockerfile_is_read_as_docker_reads_it() -> None:
     assert image.cmd == []
     assert image.env == {"A": "1", "B": "two words"}
     assert image.copies == [("a.py", "/srv/./"), ("b.py", "/srv/./")]
-    assert parse("FROM mirror/vllm/vllm-openai:v1").entrypoint == ["vllm", "serve"]
+    assert parse("FROM mirror/vllm/vllm-openai:v1", programs()).entrypoint == ["vllm", "serve"]
+    assert parse("FROM mirror/vllm/vllm-openai:v1").entrypoint == []
     assert parse("FROM a\nCMD run me").cmd == ["/bin/sh", "-c", "run me"]
 
 

@@ -19,7 +19,7 @@ import pytest
 from conftest import ROOT
 from gcp_rehearsal.apis.storage.objects import content_of, find
 from gcp_rehearsal.cloud import OWNER, Cloud
-from gcp_rehearsal.runtime import fuse, mount_namespace, mounts
+from gcp_rehearsal.runtime import fuse, mount_namespace
 from rehearsed import REGION, SMALL_SERVER, Running, image, rehearsing
 
 GGUF = ROOT / "tests" / "models" / "gemma-4-taught.gguf"
@@ -189,7 +189,7 @@ def test_a_secret_reaches_the_process_and_no_report(running: Running, small: str
 
 def test_llama_cpp_stands_in_for_ollama_and_answers(running: Running) -> None:
     reference = image(
-        running.cloud, "ollama", {"/models/model.gguf": GGUF}, entrypoint=["/bin/ollama"], cmd=["serve"],
+        running.cloud, "ollama", {"/models/model.gguf": GGUF}, base="ollama/ollama:1", entrypoint=["/bin/ollama"], cmd=["serve"],
         env={"OLLAMA_HOST": "0.0.0.0:8080", "OLLAMA_CONTEXT_LENGTH": "512", "OLLAMA_NUM_PARALLEL": "2"},
         labels={"homeport.model": "taught", "homeport.gguf": "/models/model.gguf"},
     )  # fmt: skip
@@ -220,7 +220,7 @@ def test_a_bucket_is_mounted_read_only(running: Running, small: str) -> None:
 def test_without_fuse_a_bucket_is_a_copy_and_its_own_bytes_are_safe(
     running: Running, small: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mounts, "works", lambda: "it may not")
+    monkeypatch.setattr(fuse, "works", lambda _: "it may not")
     monkeypatch.setattr(mount_namespace, "works", lambda: "it may not")
     instance, said = _with_a_bucket(running, small)
     assert said["text"] == "1"
@@ -233,8 +233,8 @@ def test_without_fuse_a_bucket_is_a_copy_and_its_own_bytes_are_safe(
 def test_a_bucket_that_cannot_be_mounted_fails_the_revision(
     running: Running, small: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mounts, "works", lambda: "")
-    monkeypatch.setattr(fuse, "rclone", lambda: shutil.which("false"))
+    monkeypatch.setattr(fuse, "works", lambda _: "")
+    monkeypatch.setattr(fuse, "rclone", lambda _: shutil.which("false"))
     op = _deploy_with_a_bucket(running, small)
     assert "mounting volume 'w' of type Cloud Storage failed: nothing was mounted" in op["error"]["message"]
     assert running.instances() == []
@@ -272,7 +272,7 @@ def test_an_instance_has_a_metadata_server_and_reads_its_buckets_as_its_own_acco
 ) -> None:
     _deploy_with_a_bucket(running, small)
     number = running.cloud.containers._address(1)  # type: ignore[attr-defined]
-    own = f"/homeport/v1/instances/{number}"
+    own = f"/rehearsal/v1/instances/{number}"
     account = running.cloud.projects[0].number + "-compute@developer.gserviceaccount.com"
     about = running.client.get(f"{own}/computeMetadata/v1/instance/service-accounts/default/?recursive=true")
     token = running.client.get(f"{own}/computeMetadata/v1/instance/service-accounts/default/token").json()
@@ -280,7 +280,7 @@ def test_an_instance_has_a_metadata_server_and_reads_its_buckets_as_its_own_acco
     assert running.client.get(f"{own}/storage/v1/b/weights/o/m%2Fone.txt?alt=media").text == "1"
     refused = running.client.get(f"{own}/storage/v1/b/weights")
     assert (refused.status_code, "storage.buckets.get" in refused.text) == (403, True)
-    assert running.client.get("/homeport/v1/instances/2/storage/v1/b/weights").status_code == 404
+    assert running.client.get("/rehearsal/v1/instances/2/storage/v1/b/weights").status_code == 404
 
 
 def test_nothing_is_left_when_it_ends() -> None:

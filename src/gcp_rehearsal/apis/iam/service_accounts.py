@@ -136,7 +136,7 @@ def _keys(call: Call) -> Any:  # Any: JSON
 
 def _make_key(call: Call) -> Any:  # Any: JSON
     """Keys that can be carried off are what nobody should make."""
-    raise unimplemented("keys of service accounts, which homeport never makes")
+    raise unimplemented("keys of service accounts")
 
 
 def _policy(call: Call) -> Any:  # Any: JSON

@@ -13,8 +13,8 @@ from gcp_rehearsal.apis.run.sizes import size_of
 from gcp_rehearsal.apis.run.status import Wrong, segments
 from gcp_rehearsal.apis.run.template_checks import check_template, check_timeout
 from gcp_rehearsal.errors import ApiError, invalid, precondition, unimplemented
+from gcp_rehearsal.facts import cloud_run
 from gcp_rehearsal.regions import ZONES
-from homeport.catalog import cloudrun
 
 if TYPE_CHECKING:
     from gcp_rehearsal.call import Call
@@ -83,7 +83,9 @@ def check_job(call: Call, name: str, body: Body) -> None:
     _, region, _ = segments(name)
     check_template(task, region, "template.template", wrong, job=True)
     gpu = size_of(task.get("containers", ())).gpus
-    check_timeout(task.get("timeout"), 3600 if gpu else 7 * 24 * 3600, "template.template.timeout", wrong)
+    jobs = cloud_run.job_limits()
+    longest = jobs.longest_task_gpu_s if gpu else jobs.longest_task_s
+    check_timeout(task.get("timeout"), longest, "template.template.timeout", wrong)
     tasks = execution.get("taskCount", 1) or 1
     if not 0 <= execution.get("parallelism", 0) <= tasks:
         wrong.say("template.parallelism", "parallelism must be between 0 and task_count.")
@@ -140,11 +142,12 @@ def _check_containers_with_ports(template: Body, wrong: Wrong) -> None:
 
 
 def _check_runtime(template: Body, wrong: Wrong) -> None:
-    check_timeout(template.get("timeout"), 3600, "template.timeout", wrong)
+    limits = cloud_run.service_limits()
+    check_timeout(template.get("timeout"), limits.longest_request_s, "template.timeout", wrong)
     concurrency = template.get("maxInstanceRequestConcurrency", 0)
     field = "template.max_instance_request_concurrency"
-    if not 0 <= concurrency <= 1000:
-        wrong.say(field, "Concurrency must be between 1 and 1000.")
+    if not 0 <= concurrency <= limits.largest_concurrency:
+        wrong.say(field, f"Concurrency must be between 1 and {limits.largest_concurrency}.")
     if concurrency > 1 and 0 < size_of(template.get("containers") or ()).cpu < 1000:
         wrong.say(
             "template.containers.resources.limits.cpu",
@@ -221,8 +224,8 @@ def _check_stage(body: Body, template: Body, wrong: Wrong, base: str = "template
     if stage in {"ALPHA", "BETA"}:
         return
     used = [key for key in _PREVIEW if body.get(key)]
-    gpu = cloudrun.gpu(template.get("nodeSelector", {}).get("accelerator", ""))
-    if gpu is not None and gpu.status != "ga":
+    gpu = cloud_run.gpu_type(template.get("nodeSelector", {}).get("accelerator", ""))
+    if gpu is not None and gpu.stage != "GA":
         used.append(f"{base}.node_selector.accelerator")
     used += [
         f"{base}.volumes[{place}].empty_dir.medium"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gcp_rehearsal.apis.run.quota import most_instances
 from gcp_rehearsal.apis.run.sizes import limits, size_of
 from gcp_rehearsal.apis.run.status import number_of, segments
+from gcp_rehearsal.facts import cloud_run
 
 if TYPE_CHECKING:
     from gcp_rehearsal.cloud import Cloud
@@ -37,7 +38,9 @@ def fill_service(cloud: Cloud, name: str, body: dict[str, Any]) -> None:  # Any:
     if not scaling.get("maxInstanceCount"):
         scaling["maxInstanceCount"] = most_instances(cloud, region, template)
     if not template.get("maxInstanceRequestConcurrency"):
-        template["maxInstanceRequestConcurrency"] = 80 if size_of(containers).cpu >= 1000 else 1
+        template["maxInstanceRequestConcurrency"] = (
+            cloud_run.service_limits().default_concurrency if size_of(containers).cpu >= 1000 else 1
+        )
     _fill_traffic(body)
 
 

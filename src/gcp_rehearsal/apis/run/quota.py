@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from gcp_rehearsal.apis.run.sizes import Size, size_of
 from gcp_rehearsal.apis.run.status import Wrong, segments
+from gcp_rehearsal.facts import cloud_run
 from gcp_rehearsal.facts import limits as quota_limits
 from gcp_rehearsal.runtime.container_runtime import Failure
 from gcp_rehearsal.state import Kept
-from homeport.catalog import cloudrun
 
 if TYPE_CHECKING:
     from gcp_rehearsal.cloud import Cloud
 
-DEFAULT_MAX = 100
 FIELD = "template.scaling.max_instance_count"
 REVISIONS = "run.projects.locations.services.revisions"
 EXHAUSTED = Failure(
@@ -32,7 +31,10 @@ _REDUNDANCY = "Learn more about GPU zonal redundancy: g.co/cloudrun/gpu-redundan
 def most_instances(cloud: Cloud, region: str, template: Mapping[str, Any]) -> int:  # Any: JSON
     """The most instances that Google sets where nobody says: 100, or as many as the quotas allow, but at least one."""
     size = size_of(template.get("containers", ()))
-    allowed = [DEFAULT_MAX, *(have // each for _, each, have in _of_size(cloud, region, size) if each)]
+    allowed = [
+        cloud_run.service_limits().default_instances,
+        *(have // each for _, each, have in _of_size(cloud, region, size) if each),
+    ]
     gpu = gpu_quota(template)
     if gpu is not None:
         name, unit = gpu
@@ -75,11 +77,11 @@ def check_gpu_of_job(
 
 def gpu_quota(template: Mapping[str, Any]) -> tuple[str, int] | None:  # Any: JSON
     """The quota that a template's GPU counts in, and what one GPU counts; None where it has none that is known."""
-    gpu = cloudrun.gpu(template.get("nodeSelector", {}).get("accelerator", ""))
+    gpu = cloud_run.gpu_type(template.get("nodeSelector", {}).get("accelerator", ""))
     if gpu is None:
         return None
-    zonal = "no-zonal" if template.get("gpuZonalRedundancyDisabled") else "zonal"
-    return gpu.quota[zonal], gpu.quota_unit
+    alone = template.get("gpuZonalRedundancyDisabled")
+    return gpu.quota if alone else gpu.quota_zonal, gpu.quota_unit
 
 
 def gpus_are_left(cloud: Cloud, starting: Kept) -> bool:

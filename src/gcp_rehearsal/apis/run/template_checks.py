@@ -10,7 +10,7 @@ from typing import Any
 from gcp_rehearsal.apis.run.sizes import GPU, bytes_of, limits, milli, seconds, shown, size_of
 from gcp_rehearsal.apis.run.status import Wrong
 from gcp_rehearsal.errors import unimplemented
-from homeport.catalog import cloudrun
+from gcp_rehearsal.facts import cloud_run
 
 Body = Mapping[str, Any]  # Any: JSON
 
@@ -19,13 +19,7 @@ _LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _ENV = re.compile(r"[^=\x00]+")
 _ACCOUNT = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _KEY = re.compile(r"projects/[^/]+/locations/([^/]+)/keyRings/[^/]+/cryptoKeys/[^/]+")
-_CPUS = (1000, 2000, 4000, 6000, 8000)
 _MI, _GI = 2**20, 2**30
-_MEMORY: Mapping[int, tuple[int, int]] = {
-    1000: (128 * _MI, 4 * _GI), 2000: (128 * _MI, 8 * _GI), 4000: (2 * _GI, 16 * _GI),
-    6000: (4 * _GI, 24 * _GI), 8000: (4 * _GI, 32 * _GI),
-}  # fmt: skip
-"""Least and most memory by CPU, in thousandths."""
 _SYSTEM = ("/dev", "/proc", "/sys")
 _SOURCES = ("gcs", "secret", "emptyDir", "nfs", "cloudSqlInstance", "filestore")
 _ELSEWHERE = {
@@ -165,7 +159,8 @@ def _check_sizes(containers: Sequence[Body], base: str, wrong: Wrong, *, gpu: bo
         return  # A GPU has rules of its own.
     path = f"{base}.containers[0].resources.limits" if len(containers) == 1 else f"{base}.containers"
     total = size_of(containers)
-    if total.cpu > _CPUS[-1] or (len(containers) == 1 and total.cpu >= 1000 and total.cpu not in _CPUS):
+    sizes = cloud_run.memory_of_cpus()
+    if total.cpu > max(sizes) or (len(containers) == 1 and total.cpu >= 1000 and total.cpu not in sizes):
         wrong.say(
             f"{path}.cpu",
             f"Invalid value specified for cpu. For {total.cpu / 1000:g} CPU: must be less than 1, or 1, 2, 4, 6 or 8.",
@@ -185,19 +180,19 @@ def _memory_for(cpu: int) -> tuple[int, int]:
         return 128 * _MI, 512 * _MI
     if cpu < 1000:
         return 128 * _MI, _GI
-    return next(_MEMORY[step] for step in _CPUS if cpu <= step)
+    return next(memory for step, memory in cloud_run.memory_of_cpus().items() if cpu <= step)
 
 
 def _check_gpu(template: Body, region: str, base: str, wrong: Wrong) -> None:
     """Google's rules; the words are the rehearsal's."""
     name = template.get("nodeSelector", {}).get("accelerator", "")
-    gpu = cloudrun.gpu(name)
+    gpu = cloud_run.gpu_type(name)
     containers = template.get("containers") or []
     having = [place for place, one in enumerate(containers) if limits(one).get(GPU)]
     if not name:
         wrong.say(f"{base}.node_selector", "A GPU type is required in the node selector to use GPUs.")
     elif gpu is None:
-        known = ", ".join(one.name for one in cloudrun.gpus())
+        known = ", ".join(one.name for one in cloud_run.gpu_types())
         wrong.say(
             f"{base}.node_selector.accelerator", f"Unsupported GPU type '{name}'. Supported types: {known}."
         )
@@ -214,13 +209,13 @@ def _check_gpu(template: Body, region: str, base: str, wrong: Wrong) -> None:
     if container.get("resources", {}).get("cpuIdle"):
         wrong.say(f"{path}.cpu_idle", "GPUs require instance-based billing: cpu_idle must be false.")
     if gpu is not None:
-        size, least = size_of([container]), gpu.min_shape
+        size, least = size_of([container]), gpu.least
         if size.cpu < least.cpu * 1000 or size.memory < least.memory_gib * _GI:
             wrong.say(
                 f"{path}.limits",
                 f"GPU type '{name}' requires at least {least.cpu} CPU and {least.memory_gib}Gi memory.",
             )
-        most = gpu.shapes[-1]
+        most = gpu.most
         if size.cpu > most.cpu * 1000 or size.memory > most.memory_gib * _GI:
             wrong.say(
                 f"{path}.limits",
@@ -229,7 +224,9 @@ def _check_gpu(template: Body, region: str, base: str, wrong: Wrong) -> None:
 
 
 def _check_probe(probe: Body, path: str, wrong: Wrong, *, gpu: bool, kind: str) -> None:
-    longest = 3600 if kind != "startupProbe" else cloudrun.limits().startup_s if gpu else 600
+    known = cloud_run.probe_limits()
+    startup = known.startup_gpu_s if gpu else known.startup_s
+    longest = startup if kind == "startupProbe" else known.other_s
     actions = [key for key in ("httpGet", "tcpSocket", "grpc") if key in probe]
     if len(actions) > 1 or (kind != "startupProbe" and not actions):
         wrong.say(path, "Exactly one of http_get, tcp_socket or grpc must be specified.")

@@ -1,4 +1,4 @@
-"""Dockerfiles, as far as homeport writes them: an image of one stage, made of a base and of files."""
+"""Dockerfiles, as far as a rehearsal goes: an image of one stage, made of a base and of files."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
-_BASES = {
-    "ollama/ollama": (["/bin/ollama"], ["serve"]),
-    "vllm/vllm-openai": (["vllm", "serve"], []),
-}
-"""What containers of these run, by entrypoint and command."""
+from gcp_rehearsal.runtime.programs import Programs, program_of
 
 
 class Refused(Exception):
@@ -34,14 +31,14 @@ class Image:
     """What of the build's folder is copied to which path of the image."""
 
 
-def parse(text: str) -> Image:
-    """The image that a Dockerfile describes. Raises `Refused` for an instruction that is not rehearsed."""
+def parse(text: str, programs: Programs = MappingProxyType({})) -> Image:
+    """The image that a Dockerfile describes; `programs` say what bases start. Raises `Refused` for an instruction that is not rehearsed."""
     image = Image()
     for word, rest in _instructions(text):
         if not image.base and word != "FROM":
             raise Refused("no build stage in current context")
         if word == "FROM":
-            _from(image, rest)
+            _from(image, rest, programs)
         elif word in {"ENV", "LABEL"}:
             (image.env if word == "ENV" else image.labels).update(_pairs(word, rest))
         elif word == "COPY":
@@ -81,16 +78,14 @@ def _instructions(text: str) -> Iterator[tuple[str, str]]:
         yield word.upper(), rest.strip()
 
 
-def _from(image: Image, rest: str) -> None:
+def _from(image: Image, rest: str, programs: Programs) -> None:
     words = rest.split()
     if image.base or len(words) != 1:
         raise Refused("a rehearsal knows Dockerfiles of one stage only")
     image.base = words[0]
-    name = words[0].partition("@")[0]
-    name = name.rpartition(":")[0] if ":" in name.rpartition("/")[2] else name
-    for known, (entrypoint, cmd) in _BASES.items():
-        if name == known or name.endswith(f"/{known}"):
-            image.entrypoint, image.cmd = list(entrypoint), list(cmd)
+    program = program_of(programs, image.base)
+    if program is not None:
+        image.entrypoint, image.cmd = list(program.entrypoint), list(program.cmd)
 
 
 def _pairs(word: str, rest: str) -> dict[str, str]:

@@ -9,9 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from gcp_rehearsal.runtime.build.dockerfile import Refused, copied, parse
+from gcp_rehearsal.runtime.programs import Programs
 
 
-def built(arguments: Sequence[str], workspace: Path, goal: Path) -> list[str]:
+def built(arguments: Sequence[str], workspace: Path, goal: Path, programs: Programs) -> list[str]:
     """
     Do what `docker build` with these arguments does, as far as it is files; the references that it is tagged with.
 
@@ -37,7 +38,7 @@ def built(arguments: Sequence[str], workspace: Path, goal: Path) -> list[str]:
         text = (folder / named).read_text(encoding="utf-8")
     except OSError as error:
         raise Refused(f"failed to read dockerfile: open {named}: {error.strerror}") from error
-    image = parse(text)
+    image = parse(text, programs)
     root = goal / "root"
     shutil.rmtree(goal, ignore_errors=True)
     root.mkdir(parents=True)

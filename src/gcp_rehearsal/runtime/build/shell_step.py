@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gcp_rehearsal.apis.cloudbuild.steps import Ran, Step
+from gcp_rehearsal.client_environment import environment
 from gcp_rehearsal.runtime.build.process_step import Process
 
 _SHELLS = ("sh", "bash")
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _DOCKER = """#!/bin/sh
 case "$1" in
-  build | push) printf '%s\\0' "$#" "$@" >>"$HOMEPORT_DOCKER" ;;
+  build | push) printf '%s\\0' "$#" "$@" >>"$REHEARSAL_DOCKER" ;;
   *) echo "a rehearsal knows \\`docker build\\` and \\`docker push\\` in a script, not \\`docker $1\\`" >&2; exit 1 ;;
 esac
 """
@@ -43,11 +44,10 @@ def words(step: Step, root: Path) -> list[str]:
 
 def gcloud(url: str, step: Step, token: str) -> dict[str, str]:
     """The variables by which this machine's gcloud finds the rehearsal at `url`; `token` is the build's account's."""
-    from gcp_rehearsal.server import environment
-
     found = shutil.which("gcloud") or ""
     return {
-        **environment(url, step.project, token),
+        **environment(url, step.project),
+        "CLOUDSDK_AUTH_ACCESS_TOKEN": token,
         **{name: value for name, value in step.env.items() if name.startswith("CLOUDSDK_")},
         "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
         "PATH": os.pathsep.join((str(Path(found).parent), _PATH)),
@@ -60,7 +60,7 @@ def docker(folder: Path) -> tuple[Path, Mapping[str, str]]:
     program, told = folder / "docker", folder / "told"
     program.write_text(_DOCKER, encoding="utf-8")
     program.chmod(0o755)
-    return told, {"PATH": f"{folder}:{_PATH}", "HOMEPORT_DOCKER": str(told)}
+    return told, {"PATH": f"{folder}:{_PATH}", "REHEARSAL_DOCKER": str(told)}
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from gcp_rehearsal.runtime.build import shell_step as shell
 from gcp_rehearsal.runtime.build.dockerfile import Refused
 from gcp_rehearsal.runtime.build.images import built, kept
 from gcp_rehearsal.runtime.build.process_step import Process
+from gcp_rehearsal.runtime.programs import Programs
 
 if TYPE_CHECKING:
     from gcp_rehearsal.cloud import Cloud
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 _PYTHON = re.compile(r"(?:^|/)python(?::|@|$)")
 _DOCKER = re.compile(r"(?:^|/)docker(?::|@|$)")
 _GCLOUD = re.compile(r"(?:^|/)(?:gcloud|cloud-sdk|google-cloud-cli)(?::|@|$)")
-_PASSED_ON = ("HF_ENDPOINT", "HOMEPORT_PIECE", "HOMEPORT_COPY", "HOMEPORT_PAUSE_S", "HOMEPORT_TELL_EVERY_S")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,9 +39,11 @@ class Worked:
     url: str
     """The rehearsal's own address, at which a step reaches Cloud Storage."""
     env: Mapping[str, str] = field(default_factory=dict)
-    """This machine's environment, for the address of a hub."""
+    """Variables that every step gets before its own, such as the address of a mirror that this machine has."""
+    programs: Programs = field(default_factory=dict)
+    """What images start that a Dockerfile may be based on."""
     acted: Acted = field(default_factory=Acted)
-    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="homeport-builds-")))
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="gcp-rehearsal-builds-")))
     """Where builds have their workspaces."""
     _images: dict[tuple[str, str], Path] = field(default_factory=dict)
     """By build and reference, images that were built and are not pushed yet."""
@@ -103,15 +105,15 @@ class Worked:
             return Ran(code=1, lines=[words])
         env = {
             "PYTHONUNBUFFERED": "1",
-            "HOMEPORT_ACCESS_TOKEN": cloud.token(step.account),
-            "HOMEPORT_STORAGE_URL": self.url,
+            "CLOUDSDK_AUTH_ACCESS_TOKEN": cloud.token(step.account),
+            "STORAGE_EMULATOR_HOST": self.url,
         }
         return self._begun(step, [sys.executable, "-I", *arguments], env)
 
     def _begun(self, step: Step, command: Sequence[str], env: Mapping[str, str]) -> Process:
         """A process of the step, with the variables of the step and `env`, which may name another PATH."""
         root = str(self._root(step))
-        whole = {name: value for name, value in self.env.items() if name in _PASSED_ON}
+        whole = dict(self.env)
         whole |= {name: value.replace("/workspace", root) for name, value in step.env.items()}
         whole |= {"HOME": root, "PATH": "/usr/local/bin:/usr/bin:/bin", **env}
         self._running = [process for process in self._running if process.runs]
@@ -150,7 +152,7 @@ class Worked:
     def _docker_build(self, step: Step) -> Ran:
         goal = self.folder / step.build / f"image-{step.number}"
         try:
-            references = built(step.args[1:], self._workspace(step), goal)
+            references = built(step.args[1:], self._workspace(step), goal, self.programs)
         except Refused as refused:
             return Ran(code=1, lines=[str(refused)])
         for reference in references:

@@ -91,8 +91,8 @@ class Storage:
     """Cloud Storage's JSON API, for whoever this machine is."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
-        self.url = env.get("HOMEPORT_STORAGE_URL") or "https://storage.googleapis.com"
-        self._given = env.get("HOMEPORT_ACCESS_TOKEN", "")
+        self.url = env.get("STORAGE_EMULATOR_HOST") or "https://storage.googleapis.com"
+        self._given = env.get("CLOUDSDK_AUTH_ACCESS_TOKEN", "")
         self._metadata = f"http://{env.get('GCE_METADATA_HOST') or 'metadata.google.internal'}{METADATA}"
         self._token, self._until = "", 0.0
         self._granted = time.monotonic() + GRANTED_WITHIN_S

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from gcp_rehearsal import credentials
 from gcp_rehearsal.cloud import OWNER
+from gcp_rehearsal.runtime.launch_adaptation import HOST
 from gcp_rehearsal.runtime.processes import INSTANCES
-from gcp_rehearsal.server import HOST
 from homeport.child_environment import without_secrets
 from homeport.errors import HomeportError, NotRunning
 from homeport.home import private_folder, private_opener, write_private

@@ -1,0 +1,62 @@
+"""Ports and ends of the processes that a rehearsal starts."""
+
+from __future__ import annotations
+
+import random
+import signal
+import socket
+import time
+from collections.abc import Iterable
+
+import psutil
+
+from gcp_rehearsal.runtime.launch_adaptation import HOST
+
+_QUIET_PORTS = range(20_000, 30_000)
+"""Below those that systems give to outgoing connections: a container listens some time after its port was chosen."""
+_TRIES = 20
+_LOOK_S = 0.2
+_REAPED_S = 5.0
+
+
+def free_port() -> int:
+    """Return a port of loopback on which nobody listens, and that no outgoing connection takes soon."""
+    return next((port for port in random.sample(_QUIET_PORTS, _TRIES) if _bound(port)), 0) or _bound(0)
+
+
+def end(processes: Iterable[psutil.Process], *, patience_s: float) -> None:
+    """End processes: asked first, after `patience_s` without asking. Return when they are gone."""
+    waiting, zombies = list(processes), list[psutil.Process]()
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for process in waiting:
+            try:
+                process.send_signal(number)
+            except psutil.Error:
+                continue
+        until = time.monotonic() + patience_s
+        while waiting and time.monotonic() < until:
+            _, waiting = psutil.wait_procs(waiting, timeout=_LOOK_S)
+            # What has ended stays a zombie where its parent does not ask for it, as the first process of many containers.
+            zombies += [process for process in waiting if _is_zombie(process)]
+            waiting = [process for process in waiting if process not in zombies]
+        if not waiting:
+            break
+    psutil.wait_procs(zombies, timeout=_REAPED_S)
+
+
+def _bound(port: int) -> int:
+    """The port that a server could listen on; 0 where another one listens."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((HOST, port))
+            return int(probe.getsockname()[1])
+    except OSError:
+        return 0
+
+
+def _is_zombie(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return True
