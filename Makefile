@@ -11,7 +11,7 @@ TEST_HOME := $(CURDIR)/.cache/home
 SAFETENSORS := .cache/models
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos test-vllm test-terraform check format lock bench schema clean
+.PHONY: help setup demo test chaos test-vllm test-terraform check format lock bench schema picture clean
 
 help: ## Show these lines.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ bench: $(STAMP) ## Print the ratios of benchmarks/.
 
 schema: $(STAMP) ## Write the JSON Schema and the generated pages anew.
 	$(BIN)/python scripts/generate.py
+
+picture: $(STAMP) ## Draw the README's picture anew, from a real run of the demo (wants a quiet machine and the network).
+	$(BIN)/python scripts/record.py
 
 lock: $(STAMP) ## Resolve the dependencies anew (needs uv on the PATH).
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
