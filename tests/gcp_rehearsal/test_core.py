@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from cloud import Raw, act, enable
 from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud, Delays, Project
 from gcp_rehearsal.discovery import NAMES, find, load
+from gcp_rehearsal.errors import FaultError
 from gcp_rehearsal.faults import Fault, parse
 from gcp_rehearsal.filters import matches
 from gcp_rehearsal.testing import Rehearsed
-from homeport.errors import SpecError
 
 SECRETS = "secretmanager.googleapis.com/v1/projects/rehearsal/secrets"
 TEMPLATES = "modelarmor.us-central1.rep.googleapis.com/v1/projects/rehearsal/locations/us-central1/templates"
@@ -324,7 +324,7 @@ def test_a_fault_can_be_written_down(text: str, fault: Fault) -> None:
     "text", ["", "x", "x:", "x:soon", "x:delay=-1", "x:200", "x:nth=0:500", ":500", "x:after"]
 )
 def test_what_is_no_fault_is_told_how_to_write_one(text: str) -> None:
-    with pytest.raises(SpecError, match="is no fault") as caught:
+    with pytest.raises(FaultError, match="is no fault") as caught:
         parse(text)
     assert "METHOD:WHAT" in caught.value.hint
 

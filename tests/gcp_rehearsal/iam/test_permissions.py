@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from gcp_rehearsal import discovery
+from gcp_rehearsal.errors import RehearsalError
 from gcp_rehearsal.iam.permissions import further, permissions_of, required, roles, unchecked
-from homeport.errors import HomeportError
 
 NAME = re.compile(r"[a-z]+(\.[a-zA-Z]+){2}")
 DEPLOYER = (
@@ -47,7 +47,7 @@ def documented() -> tuple[str, ...]:
     for name in discovery.NAMES:
         try:
             found.update(dict.fromkeys(discovery.load(name).methods))
-        except (HomeportError, FileNotFoundError):
+        except (RehearsalError, FileNotFoundError):
             if name not in {"cloudquotas.v1", "modelarmor.v1"}:
                 pytest.skip("Google's discovery documents are in the extra `rehearse`")
     return tuple(found)
