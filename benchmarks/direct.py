@@ -7,6 +7,7 @@ both. A third, bare one with OpenMP's own default of spinning tells what homepor
 from __future__ import annotations
 
 import asyncio
+import json
 import statistics
 import subprocess
 import time
@@ -33,6 +34,7 @@ async def first_token(client: httpx2.AsyncClient, url: str) -> float:
     }
     begun = time.perf_counter()
     async with client.stream("POST", f"{url}/v1/completions", json=body) as response:
+        response.raise_for_status()
         async for _ in response.aiter_lines():
             break
     return time.perf_counter() - begun
@@ -47,9 +49,10 @@ async def throughput(client: httpx2.AsyncClient, url: str) -> float:
     return float(tokens / (time.perf_counter() - begun))
 
 
-async def measure(ours: str, others: dict[str, str]) -> None:
-    """Print the ratios of the medians, with the range of the middle half."""
-    async with httpx2.AsyncClient(timeout=120, trust_env=False) as client:
+async def measure(ours: str, key: str, others: dict[str, str]) -> None:
+    """Print the ratios of the medians, with the range of the middle half. All are sent the key that ours wants."""
+    headers = {"Authorization": f"Bearer {key}"}
+    async with httpx2.AsyncClient(headers=headers, timeout=120, trust_env=False) as client:
         for label, sample in (("time to first token", first_token), ("throughput", throughput)):
             ratios: dict[str, list[float]] = {name: [] for name in others}
             for round_ in range(ROUNDS):
@@ -79,11 +82,12 @@ def main() -> None:
         )
         try:
             listing = subprocess.run(
-                [*HOMEPORT, "env"], cwd=folder, env=env, check=True, capture_output=True, text=True
+                [*HOMEPORT, "env", "--json"], cwd=folder, env=env, check=True, capture_output=True, text=True
             )
-            url = listing.stdout.split("OPENAI_BASE_URL=")[1].split()[0].removesuffix("/v1")
+            variables = json.loads(listing.stdout)
+            url = variables["OPENAI_BASE_URL"].removesuffix("/v1")
             others = {"the bare engine": bare, "the bare engine with OpenMP's default spinning": spinning}
-            asyncio.run(measure(url, others))
+            asyncio.run(measure(url, variables["OPENAI_API_KEY"], others))
         finally:
             subprocess.run([*HOMEPORT, "down", "--yes"], cwd=folder, env=env, check=True, capture_output=True)
 
