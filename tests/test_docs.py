@@ -61,8 +61,10 @@ def test_the_quickstart_is_true(user: User, real_weights: object, monkeypatch: p
     user.home.mkdir(parents=True)
     shutil.copytree(FETCHED / "weights", user.home / "weights", copy_function=os.link)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    folder = user.folder / "home"
+    folder.mkdir()
     for command, expected in steps(ROOT / "docs" / "quickstart.md"):
-        said = shell(command, user.folder)
+        said = shell(command, folder)
         assert re.fullmatch(pattern(expected), said.rstrip("\n") + "\n"), f"$ {command}\n{said}"
 
 

@@ -57,7 +57,9 @@ def _may_read(here: Place, *members: str) -> None:
 def chosen(
     here: Place, model: str = f"gs://{LENT}/gemma/taught", kind: str = "vllm", **engine: Any
 ) -> Chosen:
-    wanted = spec.parse({"model": model, "engine": {"kind": kind, "context": 1024, **engine}, "cloudrun": {}})
+    wanted = spec.parse(
+        {"name": "home", "model": model, "engine": {"kind": kind, "context": 1024, **engine}, "cloudrun": {}}
+    )
 
     async def work() -> Chosen:
         async with here.google() as google:
@@ -229,7 +231,7 @@ def test_on_this_machine_a_bucket_is_refused_with_what_to_do() -> None:
 
 
 def test_without_a_project_no_bucket_is_asked() -> None:
-    wanted = spec.parse({"model": "gs://b-models/x", "engine": {"kind": "vllm"}})
+    wanted = spec.parse({"name": "home", "model": "gs://b-models/x", "engine": {"kind": "vllm"}})
     with pytest.raises(SpecError, match="no project is named"):
         asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
 

@@ -34,7 +34,7 @@ def client(user: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[openai.OpenA
     """A client that found the endpoint as any would: by what `homeport env` prints."""
     monkeypatch.setenv("MY_KEY", "sk-here")
     user.write(
-        f'model = "file:{TAUGHT}"\n[engine]\ncontext = 1024\ntool_parser = "gemma4"\n'
+        f'name = "home"\nmodel = "file:{TAUGHT}"\n[engine]\ncontext = 1024\ntool_parser = "gemma4"\n'
         '[local]\nport = 0\napi_key = "env:MY_KEY"\n'
     )
     user.run("up", "--yes", "--no-verify")

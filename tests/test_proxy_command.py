@@ -148,7 +148,7 @@ def test_who_is_not_logged_in_is_told_so_before_anything_is_served(user: User) -
 
 def test_without_a_service_it_says_what_is_missing(user: User) -> None:
     assert "homeport init" in user.run("proxy", "--port", "0", code=10).err
-    user.write("[cloudrun]\n")
+    user.write('name = "home"\n[cloudrun]\n')
     assert "gcloud auth" in user.run("proxy", "--port", "0", code=30, PATH="/nowhere").err
 
 

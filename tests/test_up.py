@@ -20,8 +20,8 @@ from conftest import HOMEPORT, TAUGHT, User
 from homeport.resources.processes import MARK, free_port
 
 
-def spec(model: str, *, port: int = 0, more: str = "", local: str = "") -> str:
-    return f'model = "{model}"\n{more}\n[local]\nport = {port}\n{local}\n'
+def spec(model: str, *, port: int = 0, more: str = "", local: str = "", name: str = "home") -> str:
+    return f'name = "{name}"\nmodel = "{model}"\n{more}\n[local]\nport = {port}\n{local}\n'
 
 
 @pytest.fixture
@@ -302,23 +302,12 @@ def test_a_change_that_fails_leaves_the_old_endpoint_serving(user: User) -> None
 
 def test_purge_leaves_weights_that_another_endpoint_serves_and_needs_no_key(user: User) -> None:
     for name in ("one", "two"):
-        user.write(f'name = "{name}"\n' + spec(f"file:{TAUGHT}", more="[engine]\ncontext = 512"))
+        user.write(spec(f"file:{TAUGHT}", more="[engine]\ncontext = 512", name=name))
         user.run("up", "--yes", "--no-verify")
     assert "stays: two serves it" in user.run("down", "--yes", "one", "--purge").err
     assert user.run("chat", "--help").out
     user.run("down", "--yes", "two", "--purge")
     assert TAUGHT.exists(), "the user's own file is never removed"
-
-
-def test_a_name_that_another_folder_uses_is_warned_about(user: User, tmp_path: Path) -> None:
-    user.write(spec(f"file:{TAUGHT}", more="[engine]\ncontext = 512"))
-    user.run("up", "--yes", "--no-verify")
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "homeport.toml").write_text(spec(f"file:{TAUGHT}", more="[engine]\ncontext = 256"))
-    warned = user.run("plan", cwd=other).out
-    assert "was started by" in warned
-    assert "another `name`" in warned
 
 
 @pytest.mark.parametrize(

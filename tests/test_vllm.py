@@ -31,7 +31,7 @@ def vllm(user: User, monkeypatch: pytest.MonkeyPatch) -> User:
     monkeypatch.setenv("PATH", f"{os.environ['PATH']}:{VLLM}")
     monkeypatch.setenv("MY_KEY", SECRET)
     user.write(
-        f'model = "gemma-3-270m-pt"\nweights = "file:{SAFETENSORS}"\n'
+        f'name = "home"\nmodel = "gemma-3-270m-pt"\nweights = "file:{SAFETENSORS}"\n'
         '[engine]\nkind = "vllm"\ncontext = 1024\nparallel = 2\n[local]\nport = 0\napi_key = "env:MY_KEY"\n'
     )
     return user
@@ -110,7 +110,7 @@ def test_adapters_are_served_as_models_of_their_own(vllm: User) -> None:
         for name, scale in (("as-before", 0.0), ("otherwise", 8.0))
     )
     vllm.write(
-        f'model = "file:{TAUGHT_FOLDER}"\n'
+        f'name = "home"\nmodel = "file:{TAUGHT_FOLDER}"\n'
         f'[engine]\nkind = "vllm"\ncontext = 512\nparallel = 2\n{lora}[local]\nport = 0\n'
     )
     up = vllm.run("up", "--yes", "--json", code=None, timeout=900)

@@ -53,17 +53,20 @@ def plan(spec: Spec | Path | str = "homeport.toml") -> Plan:
     return lifecycle.run(lifecycle.target(spec).plan())
 
 
-def up(spec: Spec | Path | str = "homeport.toml", *, verify: bool = True) -> Endpoint:
+def up(
+    spec: Spec | Path | str = "homeport.toml", *, verify: bool = True, take_over: bool = False
+) -> Endpoint:
     """
     The endpoint that the spec asks for, running and verified.
 
     Does nothing where it already is so. Raises `VerificationFailed`, with the endpoint left running, where a
-    check failed; other `HomeportError`s where it could not be brought up.
+    check failed; `NotOurs` where another file owns the endpoint of that name, unless `take_over`; other `HomeportError`s
+    where it could not be brought up. A `Spec` belongs to the homeport.toml of the folder that this is run in.
     """
     from homeport import lifecycle
     from homeport.errors import VerificationFailed
 
-    came = lifecycle.run(lifecycle.bring_up(lifecycle.target(spec), verify=verify))
+    came = lifecycle.run(lifecycle.bring_up(lifecycle.target(spec, take_over=take_over), verify=verify))
     if came.report is not None and not came.report.passed:
         failed = ", ".join(result.name for result in came.report.results if result.outcome == "failed")
         raise VerificationFailed(

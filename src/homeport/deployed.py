@@ -14,11 +14,12 @@ from homeport import google
 from homeport.errors import Declined, GatedModel, HomeportError, OperationFailed, SpecError, UnknownModel
 from homeport.google import Google
 from homeport.home import find_home
+from homeport.naming import load_named
 from homeport.progress import Progress, Silent
 from homeport.reconcile import Halt, Plan, apply, patient
 from homeport.resources.traffic import Body, Receipt, foremost, latest, receipts, shares
 from homeport.secret import Secret, resolve
-from homeport.spec import CloudRun, Spec, load
+from homeport.spec import CloudRun, Spec
 from homeport.targets.cloudrun import hub_token
 from homeport.targets.cloudrun.body import MARK
 from homeport.targets.cloudrun.hub_token import HubToken
@@ -211,7 +212,7 @@ class Deployment:
         known = receipts(service)
         state = service.get("terminalCondition", {})
         return {
-            "name": self.spec.name,
+            "name": self.names.name,
             "url": f"{service.get('uri', '')}/v1",
             "state": "ready" if state.get("state") == "CONDITION_SUCCEEDED" else state.get("message", "not ready"),
             "model": marks.get(f"{MARK}model", ""),
@@ -369,7 +370,7 @@ async def deployment(
     """
     env = os.environ if env is None else env
     spec_file = await asyncio.to_thread(file.absolute)
-    spec = await asyncio.to_thread(load, spec_file)
+    spec = await asyncio.to_thread(load_named, spec_file)
     project = (spec.cloudrun or CloudRun()).project or ""
     async with await google.from_env(env, project=project) as door:
         yield Deployment(

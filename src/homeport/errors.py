@@ -18,7 +18,7 @@ Everything that homeport raises on purpose.
     │   └── WrongKey            22   what is here is not the key that the engine was started with
     ├── Declined                23   the plan was shown, and nobody said yes
     ├── Changed                 24   what is live is no longer what the plan was made for
-    ├── NotOurs                 25   something of that name exists, and homeport did not make it
+    ├── NotOurs                 25   something of that name exists, and it is another's
     ├── Interrupted             26   stopped as asked, between two steps
     ├── NoCredentials           30   Google does not know who is asking
     ├── GoogleError             31   Google refused a request, for a reason not listed below

@@ -15,6 +15,7 @@ from homeport.endpoint import Endpoint
 from homeport.errors import Declined, HomeportError, NotRunning
 from homeport.home import Home, find_home
 from homeport.liveness import Status, look, target_of
+from homeport.ownership import named
 from homeport.progress import Progress, Silent
 from homeport.reconcile import Outcome, Plan, apply
 from homeport.resources import endpoint_key, record
@@ -55,13 +56,21 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
         return pool.submit(asyncio.run, work).result()
 
 
-def target(spec: Spec | Path | str, *, home: Home | None = None, port: int | None = None) -> LocalTarget:
-    """The target for a spec, or for the file that holds one. `port` stands in for the file's."""
+def target(
+    spec: Spec | Path | str, *, home: Home | None = None, port: int | None = None, take_over: bool = False
+) -> LocalTarget:
+    """
+    The target for a spec, or for the file that holds one. `port` stands in for the file's.
+
+    A spec without a name is called like the folder of its file; one without a file, like the folder that this is run in.
+    With `take_over` it may be another file's endpoint.
+    """
     file = Path(FILE_NAME if isinstance(spec, Spec) else spec).absolute()
-    loaded = spec if isinstance(spec, Spec) else load(file)
+    home = home or find_home()
+    loaded = named(spec if isinstance(spec, Spec) else load(file), file, home)
     if port is not None:
         loaded = loaded.replace(port=port)
-    return LocalTarget(spec=loaded, spec_file=file, home=home or find_home())
+    return LocalTarget(spec=loaded, spec_file=file, home=home, take_over=take_over)
 
 
 async def bring_up(
@@ -79,19 +88,20 @@ async def bring_up(
     was touched. Whatever changed is verified; `Up.report` says with which result.
     """
     progress = progress or Silent()
+    wanted.ensure_owner()
     plan = await wanted.plan()
     if plan.pending and not approve(plan):
         raise Declined("nothing was changed")
     seconds: Mapping[str, float] = {}
     if plan.pending:
-        async with wanted.home.lock(wanted.spec.name, progress):
+        async with wanted.home.lock(wanted.spec.endpoint_name, progress):
             seconds = (await _apply_or_restore(wanted, plan, progress)).seconds
             if wanted.process.id in seconds:
                 _add_fetch(wanted.folder, seconds)
     remembered = record.load(wanted.folder)
     if remembered is None:
         raise NotRunning(
-            f"{wanted.spec.name} was taken down while it was brought up", hint="`homeport up` again"
+            f"{wanted.spec.endpoint_name} was taken down while it was brought up", hint="`homeport up` again"
         )
     endpoint = await _endpoint(remembered, wanted.folder)
     report = None
@@ -231,7 +241,7 @@ def log_text(log: Path, *, lines: int | None = None, follow: bool = False) -> It
 
 def _running(wanted: LocalTarget) -> Record:
     remembered = record.load(wanted.folder)
-    name = wanted.spec.name
+    name = wanted.spec.endpoint_name
     if remembered is None:
         raise NotRunning(f"{name} does not run", hint="`homeport up` starts it")
     if running(remembered, wanted.folder) is None:

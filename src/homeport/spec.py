@@ -218,8 +218,10 @@ class Access(_Table):
 class Spec(_Table):
     """What the user wants served."""
 
-    name: str = Field(default="home", pattern=r"^[a-z][a-z0-9-]{0,35}[a-z0-9]$|^[a-z]$")
-    """What the endpoint is called, here and in the cloud: up to 37 lower-case letters, digits and dashes."""
+    name: str | None = Field(
+        default=None, pattern=r"^[a-z][a-z0-9-]{0,35}[a-z0-9]$|^[a-z]$", examples=["support"]
+    )
+    """What the endpoint is called: up to 37 lower-case letters, digits and dashes. By default the folder's name; Cloud Run wants it here."""
     model: str = Field(default="gemma-3-270m-pt", min_length=1)
     """A name that `homeport models` lists, or hf:ORG/NAME[@REVISION][:FILE], gs://BUCKET/FOLDER, wheel:NAME, file:PATH."""
     weights: str | None = Field(default=None, min_length=1, examples=["hf:my-org/gemma-3-270m-tuned"])
@@ -228,6 +230,19 @@ class Spec(_Table):
     local: Local = Field(default_factory=Local)
     cloudrun: CloudRun | None = None
     access: Access = Field(default_factory=Access)
+
+    @property
+    def endpoint_name(self) -> str:
+        """The name. Raises `SpecError` where there is none: see `homeport.naming`."""
+        if self.name is None:
+            raise SpecError(
+                "the endpoint has no name", hint='add a line such as name = "support" to the file'
+            )
+        return self.name
+
+    def named(self, name: str) -> Spec:
+        """This spec with another name, checked as the file is."""
+        return parse({**self.model_dump(), "name": name})
 
     def replace(self, **local: Any) -> Spec:
         """This spec with keys of `[local]` replaced, checked as the file is."""
@@ -277,7 +292,7 @@ def _problem(detail: ErrorDetails) -> str:
     if detail["type"] in {"model_type", "dict_type"}:
         message = f"should be a table: [{key}]"
     if key == "name" and detail["type"] == "string_pattern_mismatch":
-        message = "should be lower-case letters, digits and dashes, at most 40, starting with a letter"
+        message = "should be lower-case letters, digits and dashes, at most 37, starting with a letter"
     if detail["type"] == "string_pattern_mismatch" and detail["ctx"]["pattern"] in patterns.MEANINGS:
         message = f"should be {patterns.MEANINGS[detail['ctx']['pattern']]}"
     if key in {"local.api_key", "cloudrun.hub_token"}:

@@ -111,16 +111,22 @@ class App:
 def meant(name: str | None, file: Path) -> str:
     """
     The name of the endpoint that a command is about: the one given; else that of the spec in this folder;
-    else the only one that runs here. Raises `NotRunning` where none or several could be meant.
+    else the only one that runs here. Raises `NotRunning` where none or several could be meant, `NotOurs` where the
+    endpoint of that name is another file's.
     """
     from homeport import lifecycle
     from homeport.errors import NotRunning
+    from homeport.home import find_home
+    from homeport.ownership import ensure_owner, named
     from homeport.spec import load
 
     if name is not None:
         return name
     if file.exists():
-        return load(file).name
+        home = find_home()
+        spec = named(load(file), file, home)
+        ensure_owner(spec, file.absolute(), home, hint=_how_to_act(spec.endpoint_name))
+        return spec.endpoint_name
     running = lifecycle.names()
     if len(running) == 1:
         return running[0]
@@ -129,16 +135,25 @@ def meant(name: str | None, file: Path) -> str:
     raise NotRunning(f"several endpoints run here: {', '.join(running)}", hint="name the one that you mean")
 
 
+def _how_to_act(name: str) -> str:
+    command = click.get_current_context().info_name
+    given = f"--name {name}" if command == "chat" else name
+    return (
+        f"`homeport {command} {given}` acts on it all the same; another `name` gives this file an endpoint of its own; "
+        "`homeport up --take-over` makes that one this file's"
+    )
+
+
 def check_name(name: str | None, file: Path) -> None:
     """
     On Cloud Run the file says which endpoint is meant.
 
     Raises `click.UsageError` where `name` is another one's, `SpecError` where the file is none.
     """
-    from homeport.spec import load
+    from homeport.naming import load_named
 
-    if name is not None and name != load(file).name:
+    if name is not None and name != (mine := load_named(file).endpoint_name):
         raise click.UsageError(
-            f"With --on cloudrun the file says which endpoint is meant, and {file} is that of {load(file).name}, not "
+            f"With --on cloudrun the file says which endpoint is meant, and {file} is that of {mine}, not "
             f"of {name}: name its file with -f."
         )

@@ -19,9 +19,7 @@ MODELS = {"local": "gemma-3-270m-pt", "cloudrun": "gemma-4-e2b"}
 @click.command("init")
 @spec_option("-f", "--file", to_read=False)
 @on_option
-@click.option(
-    "--name", default="home", show_default=True, help="What the endpoint is called on this machine."
-)
+@click.option("--name", help="What the endpoint is called.  [default: the folder's name]")
 @click.option(
     "--model",
     help=f"A name from `homeport models`, or a source.  [default: {MODELS['local']}; "
@@ -32,7 +30,7 @@ MODELS = {"local": "gemma-3-270m-pt", "cloudrun": "gemma-4-e2b"}
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @click.pass_obj
 def command(
-    app: App, /, file: Path, on: str, name: str, model: str | None, force: bool, **place: str | None
+    app: App, /, file: Path, on: str, name: str | None, model: str | None, force: bool, **place: str | None
 ) -> None:
     """Write homeport.toml, commented, with every default visible."""
     import json
@@ -40,12 +38,13 @@ def command(
     from homeport import spec
     from homeport.errors import SpecError
     from homeport.home import writing
+    from homeport.naming import name_from_folder
     from homeport.targets.local import find_model
 
     if file.exists() and not force:
         raise SpecError(f"{file} exists", hint="`homeport init --force` overwrites it")
     terminal = app.terminal()
-    model = model or MODELS[on]
+    model, name = model or MODELS[on], name or name_from_folder(file)
     chosen = {key: value for key, value in place.items() if value is not None}
     if chosen and on == "local":
         raise click.UsageError("--project and --region go with --on cloudrun.")

@@ -99,9 +99,9 @@ def _project(file: object) -> str:
     from pathlib import Path
 
     from gcp_rehearsal.cloud import Project
-    from homeport.spec import load
+    from homeport.naming import load_named
 
-    cloudrun = load(file).cloudrun if isinstance(file, Path) else None
+    cloudrun = load_named(file).cloudrun if isinstance(file, Path) else None
     return (cloudrun.project if cloudrun else None) or Project().id
 
 

@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 @click.option(
     "--canary", default="", metavar="10,50", help="On Cloud Run: percents of traffic on the way to all of it."
 )
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="Also where another file's endpoint has the name: it is this file's then.",
+)
 @hub_token_option
 @click.pass_obj
 def command(
@@ -53,13 +58,21 @@ def command(
             raise click.UsageError("On Cloud Run nothing has traffic that was not verified: no --no-verify.")
         if port is not None:
             raise click.UsageError(NO_PORT)
+        if more["take_over"]:
+            raise click.UsageError(
+                "--take-over is for this machine: on Cloud Run the file's name is the endpoint."
+            )
         token = cloud.hub_token(wanted=more["hub_token_stdin"])
         cloud.up(terminal, file, yes=yes, canary=percents(more["canary"]), token=token)
         return 0
     if more["canary"] or more["hub_token_stdin"]:
         raise click.UsageError("--canary and --hub-token-stdin are for --on cloudrun.")
+
+    def wanted(port: int | None) -> LocalTarget:
+        return lifecycle.target(file, port=port, take_over=more["take_over"])
+
     try:
-        return bring_up(terminal, lifecycle.target(file, port=port), yes=yes, verify=not no_verify)
+        return bring_up(terminal, wanted(port), yes=yes, verify=not no_verify)
     except PortTaken as error:
         terminal.close()
         if yes or not error.port or not terminal.interactive:
@@ -67,8 +80,7 @@ def command(
         terminal.say(str(error))
         if not terminal.confirm(f"take port {error.port} instead?"):
             raise
-        target = lifecycle.target(file, port=error.port)
-        return bring_up(terminal, target, yes=True, verify=not no_verify)
+        return bring_up(terminal, wanted(error.port), yes=True, verify=not no_verify)
 
 
 def percents(text: str) -> tuple[int, ...]:

@@ -101,6 +101,8 @@ class Process:
         if not changes and not (live.record.was_ready and live.probe.answers):
             before = "no answer" if live.record.was_ready else "not ready yet"
             changes.append(Change(path="ready", before=before, after="a token came out"))
+        if not live.record.belongs_to(Path(self.spec_file)):
+            changes.append(Change(path="file", before=live.record.spec_file, after=self.spec_file))
         return tuple(changes)
 
     def summary(self, outputs: Outputs) -> str:
@@ -117,6 +119,11 @@ class Process:
 
     async def update(self, live: Live, outputs: Outputs, progress: Progress) -> Live:
         current = _port_of(live.record)
+        if [change.path for change in self.diff(live, outputs)] == ["file"]:
+            mine = replace(live.record, spec=self.spec, spec_file=self.spec_file)
+            mine.save(self.folder)
+            progress.finished(self.id, f"it belongs to {self.spec_file} now")
+            return replace(live, record=mine)
         if not live.record.was_ready and [change.path for change in self.diff(live, outputs)] == ["ready"]:
             launch = self.make_launch(outputs, current)
             progress.started(self.id, f"waiting for {launch.engine}, which was started before")

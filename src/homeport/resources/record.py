@@ -14,7 +14,7 @@ from pydantic_core import from_json, to_json
 
 from homeport.errors import SpecError, StateError
 from homeport.home import write_private, writing
-from homeport.spec import parse
+from homeport.spec import Spec, parse
 
 VERSION = 2
 """
@@ -128,6 +128,10 @@ class Record:
             return owner.samefile(file)
         except OSError:
             return False
+
+    def is_for(self, spec: Spec) -> bool:
+        """Whether it was started for exactly this spec."""
+        return parse(self.spec, where=f"the record of {self.name}") == spec
 
     def save(self, folder: Path) -> None:
         """Write it to `folder` in one step: a reader sees the old record or this one."""

@@ -24,6 +24,7 @@ from homeport.fit.places import this
 from homeport.fit.subject import published_as
 from homeport.hardware import Machine, this_machine
 from homeport.home import Home
+from homeport.ownership import ensure_owner, owner
 from homeport.reconcile import Kind, Outputs, Plan, Resource, make_plan
 from homeport.resources import record
 from homeport.resources.endpoint_key import GENERATED, NONE, EndpointKey
@@ -39,6 +40,10 @@ from homeport.weights.store import Store
 if TYPE_CHECKING:
     from homeport.catalog.described import Described
 
+TAKE_OVER = (
+    "give this one another `name`, or say `homeport up --take-over`, which makes that endpoint this file's"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class LocalTarget:
@@ -50,11 +55,18 @@ class LocalTarget:
     home: Home
     renew_key: bool = False
     """Whether a key that homeport made is replaced by a new one."""
+    take_over: bool = False
+    """Whether the endpoint may be another file's: it is this one's then."""
+
+    def ensure_owner(self) -> None:
+        """Raise `NotOurs` where the endpoint of this name belongs to another file, and is not to be taken over."""
+        if not self.take_over:
+            ensure_owner(self.spec, self.spec_file, self.home, hint=TAKE_OVER)
 
     @property
     def folder(self) -> Path:
         """Where the endpoint's record and log are."""
-        return self.home.endpoint(self.spec.name)
+        return self.home.endpoint(self.spec.endpoint_name)
 
     @cached_property
     def model(self) -> Model | None:
@@ -81,7 +93,7 @@ class LocalTarget:
         """Where the key is that clients must send. Ollama cannot ask for one that homeport would make."""
         given = self.spec.local.api_key or (NONE if self.engine[1].engine == "ollama" else GENERATED)
         return EndpointKey(
-            reference=given, name=self.spec.name, folder=self.folder, base=self.spec_file.parent
+            reference=given, name=self.spec.endpoint_name, folder=self.folder, base=self.spec_file.parent
         )
 
     @cached_property
@@ -107,7 +119,7 @@ class LocalTarget:
         """The engine's process as a resource."""
         reference = self.spec.local.api_key or ""
         return Process(
-            name=self.spec.name,
+            name=self.spec.endpoint_name,
             folder=self.folder,
             needs=tuple(weights.id for weights in self.all_weights),
             make_launch=self.launch,
@@ -250,20 +262,23 @@ class LocalTarget:
         self.key.current()  # A reference that leads nowhere is an error before anything is done.
         manifest = self.store.manifest(self.weights.source, self.weights.format) if self.weights else None
         size = self.check(manifest)
-        plan = await make_plan(self.spec.name, "local", self.resources)
+        plan = await make_plan(self.spec.endpoint_name, "local", self.resources)
         warnings = [self.model.note] if self.model and self.model.note else []
         before = record.load(self.folder)
         warnings += local_key.warnings(self.key, self.spec.local.host, self.engine[1].engine, before)
-        if before is not None and before.spec_file != str(self.spec_file):
-            warnings.append(
-                f"an endpoint called {self.spec.name} was started by {before.spec_file}, and this would change it: "
-                "give this one another `name`"
-            )
+        other = owner(self.spec, self.spec_file, self.home)
+        problems = []
+        if other and self.take_over:
+            warnings.append(f"this takes {self.spec.name} over from {other}, whose endpoint it is now")
+        elif other:
+            problems.append(f"{self.spec.name} belongs to {other}; {TAKE_OVER}")
         if size is not None and size.footprint is not None:
             needs = size.footprint.needs(self.spec.engine.parallel)
             if needs > self.machine.memory_available and plan.actions[-1].kind is Kind.CREATE:
                 warnings.append("that is more memory than is free: the machine may swap, or end a process")
-        return replace(plan, facts=tuple(self._facts(size)), warnings=tuple(warnings))
+        return replace(
+            plan, facts=tuple(self._facts(size)), warnings=tuple(warnings), problems=tuple(problems)
+        )
 
     @property
     def all_weights(self) -> tuple[Weights, ...]:

@@ -117,7 +117,9 @@ async def choose(
     """
     buckets = None
     if google is not None and google.project:
-        names = Names(name=spec.name, project=google.project, region=(spec.cloudrun or CloudRun()).region)
+        names = Names(
+            name=spec.endpoint_name, project=google.project, region=(spec.cloudrun or CloudRun()).region
+        )
         carrier = names.email(names.carrier)
         buckets = LentBuckets(google=google, loop=asyncio.get_running_loop(), carrier=carrier)
     store = Store(home.weights, checksums())
@@ -199,7 +201,7 @@ class _Chooser:
         weights = weights_of(self.spec, self.spec_file, engine, self.store)
         if weights is None:
             return None
-        short = _plain(self.spec.model.rpartition("/")[2].rpartition(":")[2]) or self.spec.name
+        short = _plain(self.spec.model.rpartition("/")[2].rpartition(":")[2]) or self.spec.endpoint_name
         return self._pinned(weights.source, weights.format, "models", short)
 
     def _adapter(self, adapter: Adapter) -> ChosenAdapter:

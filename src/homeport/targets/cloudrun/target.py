@@ -271,7 +271,7 @@ class CloudRunTarget:
 
     async def _planned(self) -> Plan:
         surplus = await strangers(self.google, self.spec, self.names)
-        return await make_plan(self.spec.name, "cloudrun", self.resources(), surplus)
+        return await make_plan(self.spec.endpoint_name, "cloudrun", self.resources(), surplus)
 
     async def preflight(self) -> Findings:
         """What can be known before anything is created. Reads only, raises nothing."""
@@ -374,7 +374,7 @@ def names_of(spec: Spec, google: Google) -> Names:
             hint="set project in [cloudrun] of homeport.toml, or export GOOGLE_CLOUD_PROJECT=…",
         )
     region = (spec.cloudrun or CloudRun()).region
-    return Names(name=spec.name, project=google.project, region=region)
+    return Names(name=spec.endpoint_name, project=google.project, region=region)
 
 
 def release(google: Google, names: Names, prove: Prove, canary: tuple[int, ...] = ()) -> Release:

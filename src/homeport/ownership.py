@@ -1,0 +1,52 @@
+"""Whose an endpoint on this machine is: its name, and the file that owns it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from homeport.errors import NotOurs
+from homeport.home import Home
+from homeport.naming import UNNAMED, name_from_folder
+from homeport.resources import record
+from homeport.resources.record import Record
+from homeport.spec import Spec
+
+
+def named(spec: Spec, file: Path, home: Home) -> Spec:
+    """
+    The spec with its name, else with that of its folder.
+
+    A file without a name whose endpoint an earlier version started is called as it was called then.
+    """
+    if spec.name is not None:
+        return spec
+    before = record.read(home.endpoint(UNNAMED))
+    if isinstance(before, Record) and before.belongs_to(file):
+        return spec.named(UNNAMED)
+    return spec.named(name_from_folder(file))
+
+
+def owner(spec: Spec, file: Path, home: Home) -> str:
+    """
+    The other file that owns the endpoint of this name; '' where none does, or this one.
+
+    A file whose folder was moved owns what it owned: the path that is remembered is gone, and what runs is exactly
+    what the file says. Anything else has to be taken over.
+    """
+    found = record.read(home.endpoint(spec.endpoint_name))
+    if not isinstance(found, Record) or found.belongs_to(file) or _is_moved(found, spec):
+        return ""
+    return found.spec_file
+
+
+def ensure_owner(spec: Spec, file: Path, home: Home, *, hint: str) -> None:
+    """Raise `NotOurs`, with this hint, where another file owns the endpoint of this name."""
+    other = owner(spec, file, home)
+    if not other:
+        return
+    gone = "" if Path(other).exists() else ", which is gone"
+    raise NotOurs(f"{spec.endpoint_name} belongs to {other}{gone}, and not to {file}", hint=hint)
+
+
+def _is_moved(found: Record, spec: Spec) -> bool:
+    return not Path(found.spec_file).exists() and found.is_for(spec)
