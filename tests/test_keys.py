@@ -22,7 +22,9 @@ SECRET = "a-secret-of-the-users-own"
 
 
 def spec(local: str = "", *, context: int = 256) -> str:
-    return f'model = "file:{TAUGHT}"\n[engine]\ncontext = {context}\n[local]\nport = 0\n{local}\n'
+    return (
+        f'name = "home"\nmodel = "file:{TAUGHT}"\n[engine]\ncontext = {context}\n[local]\nport = 0\n{local}\n'
+    )
 
 
 @pytest.fixture

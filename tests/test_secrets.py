@@ -76,7 +76,7 @@ def says_nothing(ran: str) -> None:
 def test_a_key_that_cannot_be_sent_is_named_by_its_reference(
     user: User, kind: str, flags: tuple[str, ...]
 ) -> None:
-    user.write(f'model = "file:{TAUGHT}"\n[local]\nport = 0\napi_key = "env:MINE"\n')
+    user.write(f'name = "home"\nmodel = "file:{TAUGHT}"\n[local]\nport = 0\napi_key = "env:MINE"\n')
     before, after = (
         [flag for flag in flags if flag == "--debug"],
         [flag for flag in flags if flag == "--json"],
