@@ -18,6 +18,7 @@ import pytest
 import homeport
 from conftest import HOMEPORT, TAUGHT, User
 from homeport.resources.processes import MARK, free_port
+from homeport.resources.supervised import is_supervisor
 
 
 def spec(model: str, *, port: int = 0, more: str = "", local: str = "", name: str = "home") -> str:
@@ -37,11 +38,17 @@ def pid(user: User) -> int:
 
 
 def processes_of(user: User) -> list[int]:
+    """Pids of engines; their supervisors are left out."""
+    return [pid for pid, command in all_of(user) if not is_supervisor(command)]
+
+
+def all_of(user: User) -> list[tuple[int, list[str]]]:
+    """Pids and command lines of all processes of this user's endpoints."""
     found = []
     for process in psutil.process_iter():
         try:
             if process.environ().get(MARK, "").startswith(str(user.home)):
-                found.append(process.pid)
+                found.append((process.pid, process.cmdline()))
         except psutil.Error:
             continue
     return found
@@ -78,8 +85,12 @@ def test_status_finds_the_endpoint_from_any_directory(served: User, tmp_path: Pa
 
 def test_the_process_survives_the_one_that_started_it_and_its_session(served: User) -> None:
     process = psutil.Process(pid(served))
-    assert process.ppid() in {1, os.getpid()} or psutil.Process(process.ppid()).name() != "python"
+    supervisor = process.parent()
+    assert supervisor is not None
+    assert supervisor.pid == served.run("status", "--json").json[0]["supervisor_pid"]
+    assert supervisor.ppid() in {1, os.getpid()} or psutil.Process(supervisor.ppid()).name() != "python"
     assert os.getsid(process.pid) == process.pid
+    assert os.getsid(supervisor.pid) == supervisor.pid
 
 
 def test_a_changed_spec_restarts_the_process(served: User) -> None:
@@ -93,8 +104,9 @@ def test_a_changed_spec_restarts_the_process(served: User) -> None:
     served.run("plan", "--detailed-exitcode", code=0)
 
 
-def test_an_engine_that_was_killed_is_seen_and_mended(served: User) -> None:
+def test_an_engine_that_was_killed_with_its_supervisor_is_seen_and_mended(served: User) -> None:
     before = pid(served)
+    os.kill(served.run("status", "--json").json[0]["supervisor_pid"], signal.SIGKILL)
     os.kill(before, signal.SIGKILL)
     psutil.wait_procs([psutil.Process(before)] if psutil.pid_exists(before) else [], timeout=10)
     status = served.run("status", code=20)
@@ -123,7 +135,7 @@ def test_down_ends_every_process_orphans_too(served: User) -> None:
     out = served.run("down", "--yes").out
     assert "removed process of home" in out
     assert orphan.wait(timeout=10) != 0
-    assert processes_of(served) == []
+    assert all_of(served) == []
     assert "nothing to remove" in served.run("down", "--yes").out
 
 
@@ -135,7 +147,10 @@ def test_a_pid_that_came_back_as_another_process_is_not_touched(served: User) ->
         served.run("up", "--yes", "--no-verify")
         told = json.loads(record.read_text())
         engine = told["pid"]
+        os.kill(int(told["supervisor"]["pid"]), signal.SIGKILL)
         record.write_text(json.dumps({**told, "pid": stranger.pid}))
+        journal = record.with_name("supervisor.json")
+        journal.write_text(json.dumps({**json.loads(journal.read_text()), "engine_pid": stranger.pid}))
         assert "dead" in served.run("status", code=20).out
         served.run("down", "--yes")
         assert stranger.poll() is None
@@ -172,7 +187,7 @@ def test_an_up_that_was_killed_is_completed_by_the_next(user: User, moment: str)
     assert len(processes_of(user)) == 1
     assert user.run("status", "--json").json[0]["state"] == "ready"
     user.run("down", "--yes")
-    assert processes_of(user) == []
+    assert all_of(user) == []
 
 
 @pytest.mark.parametrize("moment", ["starting", "record.json"])
@@ -196,7 +211,7 @@ def test_ctrl_c_leaves_what_up_completes_and_down_removes(user: User, moment: st
     user.run("up", "--yes", "--no-verify")
     assert len(processes_of(user)) == 1
     user.run("down", "--yes")
-    assert processes_of(user) == []
+    assert all_of(user) == []
 
 
 def test_a_taken_port_is_told_with_its_owner_and_a_free_one(user: User) -> None:
@@ -251,7 +266,7 @@ def test_weights_that_were_cut_in_half_are_one_clear_error(user: User) -> None:
     refused = user.run("up", "--yes", code=12)
     assert "half.gguf" in refused.err
     assert "Traceback" not in refused.err
-    assert processes_of(user) == []
+    assert all_of(user) == []
 
 
 def test_a_model_too_large_for_the_memory_is_refused_before_it_starts(
@@ -281,7 +296,7 @@ def test_a_parameter_that_the_engine_does_not_know_is_told(user: User) -> None:
     refused = user.run("up", "--yes", code=10).err
     assert "'nonsense' is not among the parameters" in refused
     assert "docs/extra-args.md" in refused
-    assert processes_of(user) == []
+    assert all_of(user) == []
 
 
 def test_a_change_that_fails_leaves_the_old_endpoint_serving(user: User) -> None:
@@ -332,7 +347,7 @@ def test_ctrl_c_at_the_question_is_heard_at_once(user: User) -> None:
     asked.send_signal(signal.SIGINT)
     assert asked.wait(10) == 130
     os.close(ours)
-    assert processes_of(user) == []
+    assert all_of(user) == []
 
 
 def test_an_engine_that_is_not_installed_is_told_with_what_to_do(user: User) -> None:

@@ -19,7 +19,7 @@ from homeport.ownership import named
 from homeport.progress import Progress, Silent
 from homeport.reconcile import Outcome, Plan, apply
 from homeport.resources import endpoint_key, record
-from homeport.resources.process import running
+from homeport.resources.condition import engine_of
 from homeport.resources.record import Record
 from homeport.spec import FILE_NAME, Spec, load, parse
 from homeport.targets.local import LocalTarget
@@ -244,7 +244,7 @@ def _running(wanted: LocalTarget) -> Record:
     name = wanted.spec.endpoint_name
     if remembered is None:
         raise NotRunning(f"{name} does not run", hint="`homeport up` starts it")
-    if running(remembered, wanted.folder) is None:
+    if engine_of(remembered, wanted.folder) is None:
         raise NotRunning(
             f"the process of {name} (pid {remembered.pid}) is gone", hint="`homeport up` starts it again"
         )

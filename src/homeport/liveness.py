@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from homeport.errors import HomeportError
 from homeport.home import Home
 from homeport.resources import endpoint_key
-from homeport.resources.process import Live, running, running_processes
+from homeport.resources.condition import Condition, condition
+from homeport.resources.process import running_processes
 from homeport.resources.processes import resident
-from homeport.resources.readiness import probe
 from homeport.resources.record import Record, Unreadable
 from homeport.secret import Secret
 from homeport.spec import parse
@@ -24,11 +24,13 @@ class Status:
 
     name: str
     state: str
-    """ready, starting, unresponsive, dead (its process is gone, and nobody stopped it), or unreadable (its record is)."""
+    """A `State`, or unreadable (its record is)."""
     record: Record | None
     """None where it is unreadable."""
     reason: str = ""
-    """Why it is unreadable."""
+    """Why it is not ready, in words."""
+    condition: Condition | None = None
+    """None where its record is unreadable."""
     resident: int
     """Bytes of memory that its processes hold."""
     log: Path
@@ -42,13 +44,16 @@ class Status:
         return {
             "name": self.name,
             "state": self.state,
-            "reason": "",
+            "reason": self.reason,
             "url": f"{remembered.url}/v1",
             "model": remembered.launch["model"],
             "engine": remembered.launch["engine"],
             "context": remembered.launch["context"],
             "parallel": remembered.launch["parallel"],
-            "pid": remembered.pid,
+            "pid": self.pid,
+            "supervisor_pid": self._supervisor_pid,
+            "restarts": self.condition.restarts if self.condition else 0,
+            "last_restart": self._last_restart,
             "started_at": remembered.started_at,
             "timeline_s": dict(remembered.timeline),
             "weights": dict(remembered.weights),
@@ -56,13 +61,30 @@ class Status:
             "spec_file": remembered.spec_file,
         } | self._seen()
 
+    @property
+    def pid(self) -> int:
+        """Of the engine as it is now; of the last one where none runs."""
+        if self.condition is not None and self.condition.engine is not None:
+            return self.condition.engine.pid
+        return self.record.pid if self.record is not None else 0
+
+    @property
+    def _supervisor_pid(self) -> int | None:
+        found = self.condition.supervisor if self.condition else None
+        return found.pid if found is not None else None
+
+    @property
+    def _last_restart(self) -> dict[str, str] | None:
+        last = self.condition.last if self.condition else None
+        return {"at": last.at, "reason": last.reason} if last is not None else None
+
     def _seen(self) -> dict[str, Any]:
         """What is seen of it without its record."""
         return {"resident_bytes": self.resident, "log": str(self.log)}
 
 
 _TOLD = (
-    "url", "model", "engine", "context", "parallel", "pid", "started_at", "timeline_s", "weights", "verified",
+    "url", "model", "engine", "context", "parallel", "pid", "supervisor_pid", "restarts", "last_restart", "started_at", "timeline_s", "weights", "verified",
     "spec_file",
 )  # fmt: skip
 
@@ -74,9 +96,11 @@ async def look(name: str, told: Record | Unreadable, home: Home) -> Status:
     if isinstance(told, Unreadable):
         held = resident(running_processes(folder))
         return Status(name=name, state="unreadable", record=None, reason=told.reason, resident=held, log=log)
-    live = await _read(target_of(told, home), told)
-    held = resident(running_processes(folder)) if live else 0
-    return Status(name=name, state=_state(live), record=told, resident=held, log=log)
+    found = await condition(told, folder, _key_if_known(told, folder))
+    held = resident(running_processes(folder)) if found.engine else 0
+    return Status(
+        name=name, state=found.state, reason=found.why, record=told, condition=found, resident=held, log=log
+    )
 
 
 def target_of(remembered: Record, home: Home) -> LocalTarget:
@@ -85,26 +109,8 @@ def target_of(remembered: Record, home: Home) -> LocalTarget:
     return LocalTarget(spec=spec, spec_file=Path(remembered.spec_file), home=home)
 
 
-async def _read(wanted: LocalTarget, remembered: Record) -> Live | None:
-    process = running(remembered, wanted.folder)
-    if process is None:
-        return None
-    answer = await probe(remembered.url, _key_if_known(remembered, wanted.folder))
-    # Without the key a refusal is an answer, too.
-    answer = replace(answer, answers=answer.answers or answer.key_refused)
-    return Live(record=remembered, process=process, probe=answer)
-
-
 def _key_if_known(remembered: Record, folder: Path) -> Secret | None:
     try:
         return endpoint_key.of_record(remembered, folder).current()
     except HomeportError:
         return None
-
-
-def _state(live: Live | None) -> str:
-    if live is None:
-        return "dead"
-    if not live.record.was_ready:
-        return "starting"
-    return "ready" if live.probe.answers else "unresponsive"

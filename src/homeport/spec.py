@@ -99,6 +99,8 @@ class Local(_Table):
         default=None, pattern=patterns.ENDPOINT_KEY, examples=["env:HOMEPORT_API_KEY"]
     )
     """Where clients' key is: env:NAME or file:PATH. Unless it is set homeport makes one; "none" asks for no key at all."""
+    restart: Literal["on-failure", "never"] = "on-failure"
+    """Whether an engine is started again that died, that stays deaf, or that took far more memory than was planned."""
 
     @field_validator("host")
     @classmethod

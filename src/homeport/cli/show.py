@@ -195,6 +195,15 @@ def key_text(found: Whereabouts) -> str:
     return pairs(facts)
 
 
+def restarts_text(status: Status) -> str:
+    """How often an endpoint was started again, and why the last time; '' where it never was."""
+    found = status.condition
+    if found is None or found.last is None or found.state in {"dead", "failed"}:
+        return ""
+    often = "once" if found.restarts == 1 else f"{found.restarts} times"
+    return f"{status.name} was started again {often} since `homeport up`; at {found.last.at}, since {found.last.reason}"
+
+
 def status_row(status: Status) -> tuple[str, ...]:
     """One endpoint in the table of `homeport status`."""
     remembered = status.record
@@ -220,7 +229,7 @@ def status_row(status: Status) -> tuple[str, ...]:
         status.state,
         f"{remembered.url}/v1",
         str(remembered.launch["model"]),
-        f"{remembered.launch['engine']} pid {remembered.pid}",
+        f"{remembered.launch['engine']} pid {status.pid}",
         f"{status.resident / 2**20:,.0f} MiB",
         remembered.started_at,
         verified,

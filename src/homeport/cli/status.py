@@ -8,6 +8,8 @@ import click
 
 from homeport.cli.context import App, check_name, file_option, json_option, name_argument, on_option
 
+_BROKEN = {"dead", "failed", "unresponsive", "unsupervised"}
+
 
 @click.command("status")
 @name_argument
@@ -18,7 +20,7 @@ from homeport.cli.context import App, check_name, file_option, json_option, name
 def command(app: App, name: str | None, file: Path, on: str, json_output: bool) -> int:
     """Show the endpoints on this machine, from any directory. Exits with 20 where one does not answer, else with 21 where a record cannot be read."""
     from homeport import lifecycle
-    from homeport.cli.show import status_row
+    from homeport.cli.show import restarts_text, status_row
     from homeport.errors import NotRunning, StateError
 
     if on == "cloudrun":
@@ -35,14 +37,19 @@ def command(app: App, name: str | None, file: Path, on: str, json_output: bool) 
     header = ("NAME", "STATE", "URL", "MODEL", "ENGINE", "MEMORY", "SINCE", "CHECKS")
     if found or json_output:
         terminal.table(header, [status_row(s) for s in found], data=[s.as_json() for s in found])
-    broken = [status for status in found if status.state in {"dead", "unresponsive"}]
+    for status in found:
+        if told := restarts_text(status):
+            terminal.say(told)
+    broken = [status for status in found if status.state in _BROKEN]
     for status in broken:
+        why = f" ({status.reason})" if status.reason else ""
         terminal.say(
-            f"{status.name} is {status.state}: `homeport up` mends it, `homeport logs {status.name}` tells more"
+            f"{status.name} is {status.state}{why}: `homeport up` mends it, `homeport logs {status.name}` tells more"
         )
     unreadable = [status for status in found if status.record is None]
     for status in unreadable:
         terminal.say(
             f"the record of {status.name} is unreadable: `homeport down {status.name}` ends it and forgets it"
         )
-    return NotRunning.exit_code if broken else StateError.exit_code if unreadable else 0
+    silent = [status for status in broken if status.state != "unsupervised"]
+    return NotRunning.exit_code if silent else StateError.exit_code if unreadable else 0

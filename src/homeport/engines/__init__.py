@@ -134,6 +134,16 @@ class Launch:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """How an engine shows that its work goes on, and not merely its HTTP server."""
+
+    path: str
+    """Asked with the key, if there is one."""
+    busy: str
+    """A regular expression that the answer matches while it works on requests."""
+
+
 class EngineModule(Protocol):
     """What each engine's module offers."""
 
@@ -143,6 +153,8 @@ class EngineModule(Protocol):
     INSTALL_HINT: str
     MOST_SEQUENCES: int | None
     """The most requests that it can serve at once, whatever the memory; None where it sets no such limit."""
+    PULSE: Pulse | None
+    """None where it has no such path."""
 
     def find(self) -> Installation | None:
         """The installation that would be used, or None."""
@@ -155,6 +167,9 @@ class EngineModule(Protocol):
 
     def footprint(self, sizing: Sizing) -> Footprint | None:
         """The memory that it takes; None where the model's architecture is not known."""
+
+    def own_memory(self, size: Footprint, settings: Engine) -> int | None:
+        """The memory of its own that it was planned to take on a machine without a GPU; None where nobody knows."""
 
     def launch(self, request: Request, installation: Installation) -> Launch:
         """How to start it."""

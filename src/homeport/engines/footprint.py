@@ -95,6 +95,10 @@ class Footprint:
     weights: int
     """Bytes of the weights among that, as they are loaded."""
     cache: KvCache
+    mapped: int = 0
+    """Bytes among that which are mapped from a file, and no memory of its own."""
+    growth: int = 0
+    """Bytes that it may come to take while it serves, beside what it takes when it starts."""
     unknown: tuple[str, ...] = ()
     """What could not be counted, each as a sentence."""
 
@@ -121,6 +125,15 @@ class Footprint:
     def needs(self, sequences: int) -> int:
         """Bytes for so many sequences at once, everything counted."""
         return self.fixed_bytes + self.cache.bytes_for(sequences)
+
+    def own(self, sequences: int) -> int:
+        """Bytes that are its own alone, mapped weights left out, at the most that was planned."""
+        return self.needs(sequences) - self.mapped + self.growth
+
+
+def memory_limit(planned: int) -> int:
+    """The bytes beyond which an engine does what nobody planned: a quarter more, and at least 1 GiB."""
+    return max(planned + planned // 4, planned + 2**30)
 
 
 def gib(size: float) -> str:

@@ -12,17 +12,21 @@ from homeport.engines import (
     Format,
     Installation,
     Launch,
+    Pulse,
     Request,
     llamacpp_fields,
     llamacpp_memory,
     served_name,
 )
+from homeport.engines.footprint import Footprint
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
 from homeport.spec import Engine
 
 FORMAT: Format = "gguf"
 MOST_SEQUENCES = llamacpp_memory.MOST_SEQUENCES
 footprint = llamacpp_memory.footprint
+PULSE = Pulse("/slots", r'"is_processing":\s*true')
+"""Answered by the loop that decodes, between two batches; /metrics would begin its averages anew for everyone."""
 _SERVER = Path(__file__).parent / "llamacpp_server" / "homeport_llamacpp.py"
 INHERITS = (*PYTHON, "GGML_*", "VK_*", "SYCL_*", "ONEAPI_*", "ZE_*")
 """Not LLAMA_*: LLAMA_ARG_HOST and its like would overrule what homeport says."""
@@ -57,6 +61,11 @@ def flags(settings: Engine) -> dict[str, str]:
     """What our server of llama.cpp is told of context and requests."""
     told = {"--context": f"{settings.context}", "--parallel": f"{settings.parallel}"}
     return told if settings.kv_dtype == "auto" else {**told, "--kv-dtype": settings.kv_dtype}
+
+
+def own_memory(size: Footprint, settings: Engine) -> int | None:
+    """What it was planned to take, mapped weights left out; None with adapters or parameters that nobody reckoned with."""
+    return None if settings.extra_args or settings.lora else size.own(settings.parallel)
 
 
 def launch(request: Request, installation: Installation) -> Launch:

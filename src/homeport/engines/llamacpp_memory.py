@@ -22,6 +22,7 @@ _ELEMENT_BYTES = {"auto": 2.0, "fp8": 1.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
 _REPACKED = {"Q4_0", "Q4_K", "Q4_K_S", "Q4_K_M", "IQ4_NL", "MXFP4"}
 _REPACKED_TYPES = {2, 12, 20, 39}
 """ggml's numbers of Q4_0, Q4_K, IQ4_NL and MXFP4."""
+_MOST_CHECKPOINTS, _CHECKPOINT_STEP = 32, 8192
 _GRAPH = 2 * 2**20
 _SERVER = 150 * 2**20
 _OLLAMA = 1536 * 2**20
@@ -37,7 +38,14 @@ def footprint(sizing: Sizing) -> Footprint | None:
     fixed = _on_gpu(weights) if device.gpu else _on_cpu(sizing, architecture)
     cache = kv_cache(architecture, context=settings.context, kv_dtype=settings.kv_dtype)
     on_device = fixed[0].size if device.gpu else weights.size
-    return Footprint(usable=usable, fixed=tuple(fixed), weights=on_device, cache=cache)
+    return Footprint(
+        usable=usable,
+        fixed=tuple(fixed),
+        weights=on_device,
+        cache=cache,
+        mapped=0 if device.gpu else fixed[0].size,
+        growth=settings.parallel * _checkpoints(architecture, settings.context, settings.kv_dtype),
+    )
 
 
 def kv_cache(architecture: Architecture, *, context: int, kv_dtype: str = "auto") -> KvCache:
@@ -48,9 +56,7 @@ def kv_cache(architecture: Architecture, *, context: int, kv_dtype: str = "auto"
     micro-batch. Both numbers are padded to 256.
     """
     element = _ELEMENT_BYTES[kv_dtype]
-    cells = _padded(context)
-    window = architecture.sliding_window
-    few = min(cells, _padded(min(cells, window + _MICRO_BATCH))) if window else cells
+    few, cells = _cells(architecture, context)
     size, steps = 0.0, []
     for count, (layers, heads, width) in zip(
         (few, cells),
@@ -66,6 +72,30 @@ def kv_cache(architecture: Architecture, *, context: int, kv_dtype: str = "auto"
         blocks_per_sequence=1,
         how=f"a slot: ({' + '.join(steps)}) × {element:g} bytes",
     )
+
+
+def _checkpoints(architecture: Architecture, context: int, kv_dtype: str) -> int:
+    """
+    The copies of a slot's sliding windows that it keeps to go back to: every 8192 tokens, and at a prompt's end.
+
+    `n_ctx_checkpoints` and `checkpoint_min_step` in llama.cpp's common/common.h.
+    """
+    local, _ = _cells(architecture, context)
+    layers, heads, width = (
+        each[0] for each in (architecture.kv_layers, architecture.kv_heads, architecture.head_dim)
+    )
+    window = (
+        int(layers * local * 2 * heads * width * _ELEMENT_BYTES[kv_dtype])
+        if architecture.sliding_window
+        else 0
+    )
+    return window * min(_MOST_CHECKPOINTS, 2 + context // _CHECKPOINT_STEP)
+
+
+def _cells(architecture: Architecture, context: int) -> tuple[int, int]:
+    """How many tokens a slot has room for, in layers with a sliding window and in global ones."""
+    cells, window = _padded(context), architecture.sliding_window
+    return (min(cells, _padded(min(cells, window + _MICRO_BATCH))) if window else cells), cells
 
 
 def repacked_bytes(header: Header) -> int:

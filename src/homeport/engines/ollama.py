@@ -14,6 +14,7 @@ from pathlib import Path
 
 from homeport.child_environment import PROXIES, inherited
 from homeport.engines import Format, Installation, Launch, Request, Setup, llamacpp_memory, served_name
+from homeport.engines.footprint import Footprint
 from homeport.errors import HomeportError, PortTaken, SpecError
 from homeport.spec import Engine
 
@@ -34,6 +35,7 @@ INHERITS = (
     *("OLLAMA_MULTIUSER_CACHE", "GGML_*", "VK_*"),
 )
 """Not OLLAMA_ORIGINS, which would let web pages in, and not OLLAMA_API_KEY, which is for a service of Ollama's."""
+PULSE = None
 INSTALL_HINT = "ollama: see ollama.com/download"
 _SERVER = Path(__file__).parent / "ollama_server" / "serve.sh"
 
@@ -94,6 +96,11 @@ def flags(settings: Engine) -> dict[str, str]:
         # Ollama keeps them so only with flash attention.
         told |= {"OLLAMA_KV_CACHE_TYPE": settings.kv_dtype, "OLLAMA_FLASH_ATTENTION": "1"}
     return told
+
+
+def own_memory(size: Footprint, settings: Engine) -> int | None:  # noqa: ARG001 - as the other engines have it
+    """None: how much of its weights Ollama maps was never measured here."""
+    return None
 
 
 def launch(request: Request, installation: Installation) -> Launch:

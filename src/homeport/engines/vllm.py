@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from homeport.child_environment import PYTHON, inherited
-from homeport.engines import Format, Installation, Launch, Request, served_name, vllm_flags, vllm_memory
+from homeport.engines import (
+    Format,
+    Installation,
+    Launch,
+    Pulse,
+    Request,
+    served_name,
+    vllm_flags,
+    vllm_memory,
+)
+from homeport.engines.footprint import Footprint
 from homeport.engines.vllm_adapter import USUAL_RANK
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
 from homeport.spec import Engine
@@ -57,6 +67,7 @@ INHERITS = (
 Not all of VLLM_*: VLLM_API_KEY is a secret, and VLLM_SERVER_DEV_MODE, VLLM_ALLOW_INSECURE_SERIALIZATION and
 VLLM_ALLOW_RUNTIME_LORA_UPDATING open what homeport keeps shut.
 """
+PULSE = Pulse("/metrics", r"vllm:num_requests_running\S* [1-9]")
 INSTALL_HINT = "vllm: pip install 'homeport[vllm]', or put a `vllm` on the PATH"
 
 _TOO_LITTLE_MEMORY = (
@@ -106,6 +117,11 @@ def check(settings: Engine) -> None:
         raise SpecError(
             f"engine.kv_dtype {settings.kv_dtype} cannot be honoured by vllm", hint="vllm's half is fp8"
         )
+
+
+def own_memory(size: Footprint, settings: Engine) -> int | None:
+    """What it was planned to take on a CPU: it copies its weights. None with flags that nobody reckoned with."""
+    return None if settings.extra_args else size.own(settings.parallel)
 
 
 def launch(request: Request, installation: Installation) -> Launch:

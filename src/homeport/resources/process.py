@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -13,27 +13,34 @@ from typing import Any, ClassVar
 import psutil
 
 from homeport.child_environment import inherited
-from homeport.engines import Launch
+from homeport.engines import Launch, module
 from homeport.errors import HomeportError, PortTaken
 from homeport.home import write_private
 from homeport.progress import Progress
 from homeport.reconcile.resource import KNOWN_AFTER_APPLY, Change, Outputs
 from homeport.resources import processes, record
+from homeport.resources.condition import Condition, State, condition
 from homeport.resources.endpoint_key import EndpointKey, fingerprint, is_same
-from homeport.resources.readiness import Probe, await_first_token, probe
+from homeport.resources.readiness import await_first_token
 from homeport.resources.record import Record
+from homeport.resources.supervised import is_supervisor, supervise
 from homeport.secret import Secret
+from homeport.supervisor import journal
+from homeport.supervisor.order import Order
 from homeport.weights import Manifest
+
+_SUPERVISOR, _MENDED = "supervisor", "files of weights"
+"""Paths of changes."""
+_LOOK_S = 0.2
+_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """A process that runs."""
+    """An engine that runs, or that its supervisor is about to start again."""
 
     record: Record
-    process: psutil.Process
-    probe: Probe
-    """How it answers."""
+    condition: Condition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +64,10 @@ class Process:
     spec_file: str
     renew: bool = False
     """Whether a key that homeport made is replaced by a new one."""
+    restart: str
+    """`local.restart`."""
+    memory_limit: Callable[[Outputs], int | None]
+    """Bytes of memory of its own beyond which the engine is ended; None for no limit."""
 
     @property
     def api_key(self) -> Secret | None:
@@ -71,10 +82,10 @@ class Process:
         remembered = record.load(self.folder)
         if remembered is None:
             return None
-        process = running(remembered, self.folder)
-        if process is None:
+        found = await condition(remembered, self.folder, self.api_key)
+        if found.state in {State.DEAD, State.FAILED}:
             return None
-        return Live(record=remembered, process=process, probe=await probe(remembered.url, self.api_key))
+        return Live(record=remembered, condition=found)
 
     def ours(self, live: Live) -> bool:
         return True  # Only what carries our mark is found.
@@ -94,16 +105,43 @@ class Process:
         if digest != live.record.weights["digest"]:
             before = live.record.weights["digest"]
             changes.append(Change(path="weights", before=before[:12] or "none", after=digest[:12] or "none"))
+        if not changes and self._were_mended(live, outputs):
+            changes.append(Change(path=_MENDED, before="as it read them", after="as they are since"))
         if self.renew:
             changes.append(Change(path="api key", before="***", after="*** (a new one)"))
-        elif not changes and (live.probe.key_refused or self._is_another(live.record)):
+        elif not changes and (live.condition.key_refused or self._is_another(live.record)):
             changes.append(Change(path="api key", before="***", after="*** (another)"))
-        if not changes and not (live.record.was_ready and live.probe.answers):
-            before = "no answer" if live.record.was_ready else "not ready yet"
+        if not changes and not live.condition.serves:
+            why = f" ({live.condition.why})" if live.condition.why else ""
+            before = f"{live.condition.state}{why}" if live.record.was_ready else "not ready yet"
             changes.append(Change(path="ready", before=before, after="a token came out"))
+        if not changes:
+            changes += self._of_supervisor(live)
         if not live.record.belongs_to(Path(self.spec_file)):
             changes.append(Change(path="file", before=live.record.spec_file, after=self.spec_file))
         return tuple(changes)
+
+    def _were_mended(self, live: Live, outputs: Outputs) -> bool:
+        """Whether files took the place of those that the engine has read."""
+        seen = live.condition.weights
+        return seen is not None and seen != journal.signs(self._files(outputs))
+
+    def _of_supervisor(self, live: Live) -> list[Change]:
+        before = live.record.spec.get("local", {}).get("restart", "never")
+        if live.condition.supervisor is None:
+            return [Change(path=_SUPERVISOR, before="none", after=f"restarts it: {self.restart}")]
+        if before != self.restart:
+            return [
+                Change(
+                    path=_SUPERVISOR, before=f"restarts it: {before}", after=f"restarts it: {self.restart}"
+                )
+            ]
+        return []
+
+    def _files(self, outputs: Outputs) -> list[str]:
+        """All files that the engine reads of weights."""
+        manifests: list[Manifest] = [outputs[need] for need in self.needs]
+        return [str(found.folder / file.path) for found in manifests for file in found.pin.files]
 
     def summary(self, outputs: Outputs) -> str:
         where = f"{self.host}:{self.port}" if self.port else f"{self.host}, any free port"
@@ -119,19 +157,27 @@ class Process:
 
     async def update(self, live: Live, outputs: Outputs, progress: Progress) -> Live:
         current = _port_of(live.record)
-        if [change.path for change in self.diff(live, outputs)] == ["file"]:
+        paths = [change.path for change in self.diff(live, outputs)]
+        if paths == ["file"]:
             mine = replace(live.record, spec=self.spec, spec_file=self.spec_file)
             mine.save(self.folder)
             progress.finished(self.id, f"it belongs to {self.spec_file} now")
             return replace(live, record=mine)
-        if not live.record.was_ready and [change.path for change in self.diff(live, outputs)] == ["ready"]:
+        if _SUPERVISOR in paths and set(paths) <= {_SUPERVISOR, "file"}:
+            return await self._adopt(live, outputs, progress)
+        if paths == ["ready"] and live.condition.state is State.RESTARTING:
+            again = await self._restarted(live, outputs, progress)
+            if again is not None:
+                return again
+        if not live.record.was_ready and paths == ["ready"]:
             launch = self.make_launch(outputs, current)
             progress.started(self.id, f"waiting for {launch.engine}, which was started before")
             begun = time.monotonic() - max(0.0, time.time() - live.record.create_time)
             return await self._ready(launch, live.record, begun, progress)
         # Whatever can be refused is refused before the old process is stopped.
         launch = self.make_launch(outputs, current if self.port in {0, current} else self._choose_port())
-        progress.note(f"stopping {live.record.launch['engine']} (pid {live.record.pid})")
+        pid = live.condition.engine.pid if live.condition.engine else "none"
+        progress.note(f"stopping {live.record.launch['engine']} (pid {pid})")
         stop(self.name, self.folder)
         return await self._serve(launch, outputs, progress)
 
@@ -159,21 +205,68 @@ class Process:
             )
         return self.port
 
-    def _start(self, launch: Launch, manifest: Manifest | None) -> Record:
+    def _order(self, launch: Launch, outputs: Outputs, adopt: psutil.Process | None = None) -> Order:
+        pulse = module(launch.engine).PULSE
+        return Order(
+            folder=str(self.folder),
+            command=list(launch.command),
+            environment={**inherited(launch.inherits, without=self.hidden), **launch.environment},
+            api_key=self.api_key.reveal() if self.api_key else None,
+            url=launch.url,
+            health_path=launch.health_path,
+            pulse_path=pulse.path if pulse else None,
+            busy=pulse.busy if pulse else "",
+            model=launch.model,
+            ready_within_s=launch.ready_within_s,
+            restart=self.restart == "on-failure",
+            memory_limit=self.memory_limit(outputs),
+            weights=self._files(outputs),
+            adopt={"pid": adopt.pid} if adopt else None,
+        )
+
+    async def _adopt(self, live: Live, outputs: Outputs, progress: Progress) -> Live:
+        """Give the engine, which goes on serving, another supervisor."""
+        engine = live.condition.engine
+        assert engine is not None
+        progress.started(self.id, f"giving {live.record.launch['engine']} (pid {engine.pid}) a supervisor")
+        if live.condition.supervisor is not None:
+            live.condition.supervisor.kill()  # Asked to end, it would end the engine, too.
+            processes.end([live.condition.supervisor])
+        launch = self.make_launch(outputs, _port_of(live.record))
+        pid, _ = supervise(self._order(launch, outputs, adopt=engine))
+        who = {"pid": pid, "create_time": psutil.Process(pid).create_time()}
+        adopted = replace(live.record, supervisor=who, spec=self.spec, spec_file=self.spec_file)
+        adopted.save(self.folder)
+        progress.finished(self.id, f"supervised (pid {pid})")
+        return Live(record=adopted, condition=await condition(adopted, self.folder, self.api_key))
+
+    async def _restarted(self, live: Live, outputs: Outputs, progress: Progress) -> Live | None:
+        """Wait for the supervisor, which starts the engine again; None where that does not help."""
+        launch = self.make_launch(outputs, _port_of(live.record))
+        progress.started(self.id, f"waiting for {launch.engine}, which its supervisor starts again")
+        until = time.monotonic() + launch.ready_within_s
+        found = live.condition
+        while found.state is State.RESTARTING and time.monotonic() < until:
+            await asyncio.sleep(_LOOK_S)
+            found = await condition(live.record, self.folder, self.api_key)
+        if not found.serves:
+            return None
+        pid = found.engine.pid if found.engine else 0
+        progress.finished(self.id, f"{launch.engine} {launch.version} (pid {pid})")
+        return Live(record=live.record, condition=found)
+
+    def _start(self, launch: Launch, outputs: Outputs) -> Record:
         for path, text in launch.files.items():
             write_private(Path(path), text)
         if self.renew:
             self.key.renew()
         key = self.key.ensure()
-        pid = processes.start(
-            launch.command,
-            folder=self.folder,
-            environment={**inherited(launch.inherits, without=self.hidden), **launch.environment},
-            line=json.dumps({"api_key": key.reveal()}) + "\n" if key else "",
-        )
+        supervisor, pid = supervise(self._order(launch, outputs))
+        manifest = self._manifest(outputs)
         started = Record(
             name=self.name,
             pid=pid,
+            supervisor={"pid": supervisor, "create_time": psutil.Process(supervisor).create_time()},
             create_time=psutil.Process(pid).create_time(),
             start_ticks=processes.start_ticks(pid),
             launch=launch.as_json(),
@@ -195,7 +288,7 @@ class Process:
         progress.started(self.id, f"starting {launch.engine}")
         begun = time.monotonic()
         try:
-            return await self._ready(launch, self._start(launch, self._manifest(outputs)), begun, progress)
+            return await self._ready(launch, self._start(launch, outputs), begun, progress)
         except HomeportError:
             stop(self.name, self.folder)
             raise
@@ -206,7 +299,7 @@ class Process:
         ready = replace(started, timeline=timeline)
         ready.save(self.folder)
         progress.finished(self.id, f"{launch.engine} {launch.version} (pid {started.pid})")
-        return Live(record=ready, process=process, probe=await probe(ready.url, self.api_key))
+        return Live(record=ready, condition=await condition(ready, self.folder, self.api_key))
 
 
 def stop(name: str, folder: Path) -> tuple[str, ...]:
@@ -217,12 +310,19 @@ def stop(name: str, folder: Path) -> tuple[str, ...]:
     """
     remembered = record.read(folder)
     ended = running_processes(folder)
-    processes.end(ended)
-    left = running_processes(folder)
+    left = ended
+    for _ in range(_ROUNDS):
+        # Supervisors first: when they are gone nobody starts another engine, and they end theirs in good order.
+        processes.end([one for one in left if _is_supervisor(one)])
+        processes.end(running_processes(folder))
+        left = running_processes(folder)
+        if not left:
+            break
     if left:
         pids = " ".join(str(process.pid) for process in left)
         raise HomeportError(f"processes of {name} are left: {pids}", hint=f"kill -9 {pids}")
     record.forget(folder)
+    journal.forget(folder)
     if ended:
         return (f"process of {name} (pid {', '.join(str(process.pid) for process in ended)})",)
     return (f"record of {name}, whose process was gone",) if remembered else ()
@@ -238,9 +338,11 @@ def running_processes(folder: Path) -> list[psutil.Process]:
     )
 
 
-def running(remembered: Record, folder: Path) -> psutil.Process | None:
-    """The process of the record; None where it is gone."""
-    return processes.alive(remembered.pid, remembered.create_time, folder, remembered.start_ticks)
+def _is_supervisor(process: psutil.Process) -> bool:
+    try:
+        return is_supervisor(process.cmdline())
+    except psutil.Error:
+        return False
 
 
 def _port_of(remembered: Record) -> int:

@@ -7,16 +7,14 @@ import os
 import random
 import signal
 import socket
-import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
 import psutil
 
 from homeport.errors import PortTaken, SpecError
-from homeport.home import private_opener, writing
 
 MARK = "HOMEPORT_ENDPOINT_FOLDER"
 """Every process of an endpoint is started with this in its environment, with the endpoint's folder."""
@@ -30,38 +28,6 @@ an engine listens minutes after its port was chosen."""
 _TRIES = 20
 _REAPED_S = 5.0
 """As long is waited for a parent to ask for what has ended: some look every two seconds."""
-
-
-def start(command: Iterable[str], *, folder: Path, environment: Mapping[str, str], line: str) -> int:
-    """
-    Start `command` in a session of its own, so that it outlives the shell; its output goes to `engine.log`.
-
-    Returns its pid. `line` is written to its standard input. Nothing is inherited: `environment` is all that it gets,
-    with our mark.
-    """
-    log = folder / "engine.log"
-    with writing(log):
-        if log.exists():
-            log.replace(folder / "engine.log.1")
-        output = open(log, "ab", opener=private_opener)  # noqa: SIM115 - Path.open takes no opener; closed below
-    with output:
-        process = subprocess.Popen(
-            list(command),
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            env={**environment, MARK: str(folder), "PYTHONUNBUFFERED": "1"},
-            start_new_session=True,
-        )
-    assert process.stdin is not None
-    try:
-        process.stdin.write(line.encode())
-        process.stdin.close()
-    except BrokenPipeError:
-        pass  # It ended at once; whoever waits for it will see why.
-    process.returncode = 0  # It outlives us on purpose: no warning when this object goes before it.
-    return process.pid
 
 
 def start_ticks(pid: int) -> str:

@@ -37,7 +37,7 @@ async def probe(url: str, api_key: Secret | None) -> Probe:
 
     async with httpx2.AsyncClient(base_url=url, timeout=5, trust_env=False, verify=False) as client:
         try:
-            listed = await client.get("/v1/models", headers=_headers(api_key))
+            listed = await client.get("/v1/models", headers=headers(api_key))
             bare = await client.get("/v1/models") if api_key else None
         except httpx2.TransportError:
             return Probe(answers=False, key_refused=False)
@@ -96,10 +96,11 @@ async def _set_up(client: httpx2.AsyncClient, launch: Launch, deadline: float) -
 async def _one_token(client: httpx2.AsyncClient, launch: Launch, key: Secret | None, deadline: float) -> None:
     import httpx2
 
-    body = {"model": launch.model, "prompt": "Hello", "max_tokens": 1}
     left = max(1.0, deadline - time.monotonic())
     try:
-        answer = await client.post("/v1/completions", json=body, headers=_headers(key), timeout=left)
+        answer = await client.post(
+            "/v1/completions", json=token_request(launch.model), headers=headers(key), timeout=left
+        )
     except httpx2.TransportError as error:
         raise EngineFailed(
             f"{launch.engine} was healthy and then gave no token: {type(error).__name__} {error}",
@@ -112,7 +113,13 @@ async def _one_token(client: httpx2.AsyncClient, launch: Launch, key: Secret | N
         )
 
 
-def _headers(api_key: Secret | None) -> dict[str, str]:
+def token_request(model: str) -> dict[str, object]:
+    """The body of the smallest request that an engine answers with a token."""
+    return {"model": model, "prompt": "Hello", "max_tokens": 1}
+
+
+def headers(api_key: Secret | None) -> dict[str, str]:
+    """The key as clients send it."""
     return {"Authorization": f"Bearer {api_key.reveal()}"} if api_key else {}
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from homeport import catalog
 from homeport.catalog import Model, Published
 from homeport.engines import EngineModule, Installation, Launch, Request, choose, module, vllm_adapter
-from homeport.engines.footprint import gib
+from homeport.engines.footprint import gib, memory_limit
 from homeport.errors import (
     EngineMissing,
     HomeportError,
@@ -31,6 +31,8 @@ from homeport.resources.endpoint_key import GENERATED, NONE, EndpointKey
 from homeport.resources.process import Process
 from homeport.resources.weights import Weights
 from homeport.spec import Spec
+from homeport.supervisor.memory import COUNTS_MEMORY
+from homeport.supervisor.order import MOST, WITHIN_S
 from homeport.targets import local_key
 from homeport.weights import Format, Manifest
 from homeport.weights.hub import HubSource
@@ -130,6 +132,8 @@ class LocalTarget:
             spec=self.spec.model_dump(mode="json"),
             spec_file=str(self.spec_file),
             renew=self.renew_key,
+            restart=self.spec.local.restart,
+            memory_limit=lambda outputs: self.memory_limit(self._size(outputs)),
         )
 
     @property
@@ -159,6 +163,16 @@ class LocalTarget:
             folder=self.folder,
         )
         return engine.launch(request, installation)
+
+    def _size(self, outputs: Outputs) -> Fit | None:
+        return self.check(outputs[self.weights.id] if self.weights else None)
+
+    def memory_limit(self, size: Fit | None) -> int | None:
+        """Bytes of memory of its own beyond which the engine is ended; None where nobody knows what it takes."""
+        if not COUNTS_MEMORY or size is None or size.footprint is None or size.place.device.gpu:
+            return None
+        planned = self.engine[0].own_memory(size.footprint, self.spec.engine)
+        return memory_limit(planned) if planned is not None else None
 
     def _adapter_rank(self, outputs: Outputs) -> int:
         """The rank that vllm's adapters have room in; 0 for other engines."""
@@ -295,8 +309,21 @@ class LocalTarget:
             ("fits", self._verdict(size)),
             ("listens on", f"{local.host}:{local.port or 'any free port'}"),
             ("key", local_key.described(self.key)),
+            ("on failure", self._on_failure(size)),
             *(self._on_cloudrun() if self.spec.cloudrun else ()),
         ]
+
+    def _on_failure(self, size: Fit | None) -> str:
+        restarts = self.spec.local.restart == "on-failure"
+        what = (
+            f"started again, {MOST} times in {WITHIN_S / 60:.0f} minutes at most"
+            if restarts
+            else "it stays so"
+        )
+        limit = self.memory_limit(size)
+        if limit is None:
+            return f"{what}; no limit of memory: what it takes of its own is not known"
+        return f"{what}; ended beyond {gib(limit)} of memory of its own"
 
     def _on_cloudrun(self) -> list[tuple[str, str]]:
         """What `[cloudrun]` would come to; this version serves on this machine alone."""
