@@ -11,7 +11,8 @@ from pathlib import Path
 
 from homeport.errors import SpecError, StateError, WrongKey
 from homeport.home import private_opener, writing
-from homeport.resources import processes, record
+from homeport.resources import record
+from homeport.resources.condition import engine_of
 from homeport.resources.record import Record
 from homeport.secret import Secret, resolve
 
@@ -139,7 +140,7 @@ class EndpointKey:
         ):
             return error
         what = str(error).replace("which is not set", "which is not set in this shell")
-        if processes.alive(started.pid, started.create_time, self.folder, started.start_ticks) is None:
+        if engine_of(started, self.folder) is None:
             text = f"{what}. The engine of {self.name} was started with the key that was there, and has ended since"
             return SpecError(
                 text, hint=f"{_give_back(self.reference)}, then `homeport up`: its clients go on with it"
