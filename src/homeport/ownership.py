@@ -9,7 +9,7 @@ from homeport.home import Home
 from homeport.naming import UNNAMED, name_from_folder
 from homeport.resources import record
 from homeport.resources.record import Record
-from homeport.spec import Spec
+from homeport.spec import Spec, parse
 
 
 def named(spec: Spec, file: Path, home: Home) -> Spec:
@@ -22,8 +22,8 @@ def named(spec: Spec, file: Path, home: Home) -> Spec:
         return spec
     before = record.read(home.endpoint(UNNAMED))
     if isinstance(before, Record) and before.belongs_to(file):
-        return spec.named(UNNAMED)
-    return spec.named(name_from_folder(file))
+        return parse({**spec.model_dump(), "name": UNNAMED})
+    return parse({**spec.model_dump(), "name": name_from_folder(file)})
 
 
 def owner(spec: Spec, file: Path, home: Home) -> str:

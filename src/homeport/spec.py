@@ -242,10 +242,6 @@ class Spec(_Table):
             )
         return self.name
 
-    def named(self, name: str) -> Spec:
-        """This spec with another name, checked as the file is."""
-        return parse({**self.model_dump(), "name": name})
-
     def replace(self, **local: Any) -> Spec:
         """This spec with keys of `[local]` replaced, checked as the file is."""
         return parse({**self.model_dump(), "local": {**self.local.model_dump(), **local}})
