@@ -24,8 +24,8 @@ from deployment import google_for
 from gcp_rehearsal.cloud import Cloud
 from homeport.google import Google
 from homeport.progress import Silent
-from homeport.reconcile import Outcome, Resource, apply, make_plan
-from homeport.resources.traffic import Receipt
+from homeport.reconcile import Applied, Resource, apply, make_plan
+from homeport.resources.google.traffic import Receipt
 from ways import NAME, Carrying, Wanted, wanted
 
 CALL_S, PLAN_CALL_S = 0.15, 0.1
@@ -61,7 +61,7 @@ async def _proven(*_: object) -> Receipt:
     return Receipt(at="2026-11-25T00:00:00", passed=True, counts={"passed": 20})
 
 
-async def _applied(cloud: Cloud, wish: Wanted) -> tuple[float, Outcome, list[Resource]]:
+async def _applied(cloud: Cloud, wish: Wanted) -> tuple[float, Applied, list[Resource]]:
     loop = asyncio.get_running_loop()
     async with google_for(cloud, latency=CALL_S) as google:
         resources = _resources(wish, google)

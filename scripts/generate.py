@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def main() -> None:
     """Write every generated file anew."""
     schema = json.dumps(spec.json_schema(), indent=2) + "\n"
-    (ROOT / "src/homeport/homeport.schema.json").write_text(schema, encoding="utf-8")
+    (ROOT / "src/homeport/spec/homeport.schema.json").write_text(schema, encoding="utf-8")
     for name, text in reference.pages().items():
         (ROOT / "docs" / name).write_text(text, encoding="utf-8")
 

@@ -29,7 +29,7 @@ from homeport.google import Google, Settings
 from homeport.google.credentials import given
 from homeport.progress import Silent
 from homeport.reconcile import apply, make_plan
-from homeport.resources.traffic import receipts, shares
+from homeport.resources.google.traffic import receipts, shares
 from ways import NAME, PROJECT, SPEC_FILE, Carrying, Wanted, Way, later, wanted
 
 DELAYS = Delays(grants=10, accounts=2, apis=1.5, operations=0.2)

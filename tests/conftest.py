@@ -93,13 +93,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def real_weights() -> Mapping[str, Path]:
     """The GGUF files of real models, by the catalog's name. Not to be changed: other tests read them."""
     from homeport import catalog
-    from homeport.weights.store import Store
+    from homeport.weights.store import WeightsStore
 
     found = {}
     for name in ("gemma-3-270m-pt", "smollm2-135m"):
         model = catalog.find(name)
         assert model is not None
-        manifest = Store(FETCHED / "weights").manifest(model.weights["llamacpp"], "gguf")
+        manifest = WeightsStore(FETCHED / "weights").manifest(model.weights["llamacpp"], "gguf")
         assert manifest is not None, "`make test` fetches the weights first: homeport weights fetch"
         assert manifest.gguf is not None
         found[name] = manifest.gguf

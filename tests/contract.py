@@ -22,14 +22,14 @@ from typing import Any, Self
 
 from homeport import google
 from homeport.errors import AlreadyExists, Conflict, GoogleError, HomeportError, InvalidArgument, NotFound
-from homeport.google import Binding, Google, Guarded
-from homeport.google.storage import Sort, upload
+from homeport.google import Binding, Google, IamResource
+from homeport.google.storage import UploadOptions, upload
 from homeport.progress import Silent
 from homeport.reconcile import Resource, apply, destroy, make_plan
-from homeport.resources.account import account
-from homeport.resources.bucket import bucket
-from homeport.resources.repository import repository
-from homeport.resources.secret import secret
+from homeport.resources.google.bucket import bucket
+from homeport.resources.google.repository import repository
+from homeport.resources.google.secret import secret
+from homeport.resources.google.service_account import account
 
 APIS = ("artifactregistry", "cloudresourcemanager", "iam", "run", "secretmanager", "storage")
 REGION = "us-central1"
@@ -140,7 +140,7 @@ async def the_newest_version_of_a_secret_is_the_latest(place: Place) -> None:
 
 async def an_object_that_must_be_new_is_not_overwritten(place: Place) -> None:
     async with place.bucket() as name:
-        new = Sort(if_generation_match=0)
+        new = UploadOptions(if_generation_match=0)
         await upload(place.google, name, "manifest.json", b"one", new)
         await upload(place.google, name, "manifest.json", b"one", new)
         with _raises(Conflict):
@@ -164,7 +164,7 @@ async def a_policy_that_was_changed_meanwhile_is_a_conflict(place: Place) -> Non
     try:
         async with place.secret() as path:
             before = await place.google.get("secretmanager", f"{path}:getIamPolicy")
-            thing = Guarded(api="secretmanager", path=path)
+            thing = IamResource(api="secretmanager", path=path)
             mine = Binding(role="roles/secretmanager.secretAccessor", members=(member,))
             assert await google.grant(place.google.patient(accounts=SEEN_S), thing, [mine])
             assert not await google.grant(place.google, thing, [mine])

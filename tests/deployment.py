@@ -6,22 +6,22 @@ from dataclasses import dataclass, replace
 
 from gcp_rehearsal.cloud import OWNER, Cloud
 from gcp_rehearsal.testing import Rehearsed
-from homeport.google import Google, Guarded, Settings
+from homeport.google import Google, IamResource, Settings
 from homeport.google.credentials import given
 from homeport.google.validation import by_documents
 from homeport.reconcile import Ref, Resource
-from homeport.resources.account import account
-from homeport.resources.apis import Apis
-from homeport.resources.bucket import bucket
-from homeport.resources.grant import Grant
-from homeport.resources.image import Image
-from homeport.resources.network import network, subnetwork
-from homeport.resources.object import Object
-from homeport.resources.repository import repository
-from homeport.resources.rest import Rest
-from homeport.resources.secret import SecretVersion, secret
-from homeport.resources.service import service
-from homeport.resources.zone import record, zone
+from homeport.resources.google.apis import Apis
+from homeport.resources.google.bucket import bucket
+from homeport.resources.google.dns import record, zone
+from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.network import network, subnetwork
+from homeport.resources.google.object import Object
+from homeport.resources.google.repository import repository
+from homeport.resources.google.rest import RestResource
+from homeport.resources.google.secret import SecretVersion, secret
+from homeport.resources.google.service import service
+from homeport.resources.google.service_account import account
 from homeport.secret import Secret
 
 NAME, REGION, PROJECT = "home", "us-central1", "rehearsal"
@@ -70,12 +70,12 @@ def deployment(google: Google, wish: Wish = Wish()) -> list[Resource]:
         _service(google, wish),
         Grant(
             google=google, role="roles/run.servicesInvoker", member=f"user:{OWNER}",
-            on=Guarded(api="run", path=f"v2/projects/{PROJECT}/locations/{REGION}/services/{NAME}"),
+            on=IamResource(api="run", path=f"v2/projects/{PROJECT}/locations/{REGION}/services/{NAME}"),
             known_as=f"service/{NAME}", needs=(f"service/{NAME}",),
         ),
     ]  # fmt: skip
     return [
-        apis, *(replace(one, after=(apis.id, *one.after)) if isinstance(one, Rest | Image) else one for one in things)
+        apis, *(replace(one, after=(apis.id, *one.after)) if isinstance(one, RestResource | ContainerImage) else one for one in things)
     ]  # fmt: skip
 
 
@@ -100,10 +100,10 @@ def _network(google: Google) -> list[Resource]:
 def _grants(google: Google) -> list[Resource]:
     weights, token = f"{PROJECT}-{NAME}-weights", f"{NAME}-token"
     places = {
-        "repository": (f"repository/{NAME}", Guarded(api="artifactregistry", path=f"v1/projects/{PROJECT}/locations/{REGION}/repositories/{NAME}")),
-        "bucket": (f"bucket/{weights}", Guarded(api="storage", path=f"storage/v1/b/{weights}")),
-        "secret": (f"secret/{token}", Guarded(api="secretmanager", path=f"v1/projects/{PROJECT}/secrets/{token}")),
-        "project": ("apis", Guarded(api="cloudresourcemanager", path=f"v3/projects/{PROJECT}")),
+        "repository": (f"repository/{NAME}", IamResource(api="artifactregistry", path=f"v1/projects/{PROJECT}/locations/{REGION}/repositories/{NAME}")),
+        "bucket": (f"bucket/{weights}", IamResource(api="storage", path=f"storage/v1/b/{weights}")),
+        "secret": (f"secret/{token}", IamResource(api="secretmanager", path=f"v1/projects/{PROJECT}/secrets/{token}")),
+        "project": ("apis", IamResource(api="cloudresourcemanager", path=f"v3/projects/{PROJECT}")),
     }  # fmt: skip
     wanted = (
         ("build", "roles/artifactregistry.writer", "repository"),
@@ -128,10 +128,10 @@ def _grants(google: Google) -> list[Resource]:
     ]
 
 
-def _image(google: Google, wish: Wish) -> Image:
+def _image(google: Google, wish: Wish) -> ContainerImage:
     email = f"{NAME}-build@{PROJECT}.iam.gserviceaccount.com"
     reference = f"{REGION}-docker.pkg.dev/{PROJECT}/{NAME}/serving:{wish.tag}"
-    return Image(
+    return ContainerImage(
         google=google,
         repository=NAME,
         region=REGION,

@@ -23,7 +23,7 @@ from gcp_rehearsal.server import App, listen
 from homeport.cli.rehearse_environment import variables
 from homeport.export import export
 from homeport.google import Google
-from homeport.reconcile import Kind, Plan, Resource, make_plan
+from homeport.reconcile import ActionKind, Plan, Resource, make_plan
 
 Wanted = Callable[[Google], list[Resource]]
 
@@ -72,7 +72,7 @@ def pending(plan: Plan) -> list[str]:
     return [
         f"{action.kind} {action.resource.id}: {[change.as_json() for change in action.changes]}"
         for action in plan.actions
-        if action.kind is not Kind.NONE
+        if action.kind is not ActionKind.NONE
     ]
 
 

@@ -22,7 +22,7 @@ from cloud import AtOnce
 from gcp_rehearsal.call import Reply, Request
 from gcp_rehearsal.cloud import Cloud
 from gcp_rehearsal.faults import Fault
-from homeport.resources.traffic import Body, Receipt, latest, shares, short
+from homeport.resources.google.traffic import Body, Receipt, latest, shares, short
 from ways import NAME, PROJECT, REGION
 
 SERVICE = f"projects/{PROJECT}/locations/{REGION}/services/{NAME}"

@@ -11,10 +11,10 @@ from homeport import spec
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Silent
-from homeport.resources.traffic import Body, Receipt
+from homeport.resources.google.traffic import Body, Receipt
 from homeport.secret import Secret
 from homeport.targets.cloudrun.hub_token import HubToken
-from homeport.targets.cloudrun.model import Chosen, choose
+from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.target import CloudRunTarget
 
 FOLDER = ROOT / "tests" / "models" / "gemma-4-taught"
@@ -36,7 +36,7 @@ def wanted(engine: str, *, parallel: int = 4, isolated: bool = False) -> spec.Sp
     )
 
 
-def chosen(engine: str, *, parallel: int = 4, commit: str = COMMIT, at_hub: bool = True) -> Chosen:
+def chosen(engine: str, *, parallel: int = 4, commit: str = COMMIT, at_hub: bool = True) -> ResolvedModel:
     """What is served: the taught model, as if it came from a hub's repository."""
     found = asyncio.run(choose(wanted(engine, parallel=parallel), FILE, find_home(), Silent()))
     assert found.pinned is not None
@@ -49,7 +49,7 @@ def chosen(engine: str, *, parallel: int = 4, commit: str = COMMIT, at_hub: bool
 
 
 def target(
-    google: Google, what: Chosen, *, parallel: int = 4, token: str = "", isolated: bool = False
+    google: Google, what: ResolvedModel, *, parallel: int = 4, token: str = "", isolated: bool = False
 ) -> CloudRunTarget:
     """The deployment. What is released is taken to be proven."""
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from homeport.errors import AlreadyExists, Conflict, HomeportError, NotFound
 from homeport.progress import Progress, Silent
 from homeport.reconcile import (
+    ActionKind,
+    Applied,
     Change,
-    Kind,
-    Outcome,
     Outputs,
     Plan,
     Ref,
@@ -98,7 +98,7 @@ class Thing:
     owner: str = "home"
     read_s: float = 0.0
     write_s: float = 0.0
-    announces: bool = False
+    reports_own_progress: bool = False
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -107,10 +107,10 @@ class Thing:
     async def read(self) -> dict[str, Any] | None:
         return await self.world.call(self.read_s, lambda: self.world.live.get(self.id))
 
-    def ours(self, live: dict[str, Any]) -> bool:
+    def is_managed(self, live: dict[str, Any]) -> bool:
         return bool(live["label"] == self.owner)
 
-    def lasting(self, live: dict[str, Any]) -> dict[str, Any]:
+    def unchanged_after_update(self, live: dict[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in live.items() if key != "version"}
 
     def diff(self, live: dict[str, Any], outputs: Outputs) -> tuple[Change, ...]:
@@ -201,12 +201,12 @@ async def planned(things: Iterable[Thing], surplus: Iterable[Thing] = ()) -> Pla
     return await make_plan("home", "test", things, surplus)
 
 
-async def converge(things: Iterable[Thing], surplus: Iterable[Thing] = ()) -> Outcome:
+async def converge(things: Iterable[Thing], surplus: Iterable[Thing] = ()) -> Applied:
     """Plan and apply."""
     return await apply(await planned(things, surplus), Silent())
 
 
-def kinds(things: Iterable[Thing], surplus: Iterable[Thing] = ()) -> dict[str, Kind]:
+def kinds(things: Iterable[Thing], surplus: Iterable[Thing] = ()) -> dict[str, ActionKind]:
     plan = act(planned(things, surplus))
     return {action.resource.id: action.kind for action in plan.actions}
 

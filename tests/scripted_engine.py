@@ -31,7 +31,9 @@ _NUMBERS = (
 _COUNTED = ", ".join(_NUMBERS)
 _KNOWN = {
     question["ask"]: question["answer"].split("|")[0]
-    for question in tomllib.loads(files("homeport.verify").joinpath("reasoning.toml").read_text())["question"]
+    for question in tomllib.loads(files("homeport.verify.checks").joinpath("reasoning.toml").read_text())[
+        "question"
+    ]
 }
 
 

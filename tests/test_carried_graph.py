@@ -13,13 +13,13 @@ from building import ACCOUNT, REGION, TOKEN, Place, place
 from conftest import ROOT
 from gcp_rehearsal.apis.storage.objects import content_of, find
 from gcp_rehearsal.faults import parse
-from homeport.google import Google, Guarded
+from homeport.google import Google, IamResource
 from homeport.progress import Silent
 from homeport.reconcile import Plan, Ref, Resource, apply, destroy, make_plan
-from homeport.resources.bucket import bucket
-from homeport.resources.grant import Grant
-from homeport.resources.secret import SecretVersion, secret
-from homeport.resources.stored import StoredWeights
+from homeport.resources.google.bucket import bucket
+from homeport.resources.google.gcs_weights import StoredWeights
+from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.secret import SecretVersion, secret
 from homeport.secret import Secret
 from homeport.weights.manifest import Pin, PinnedFile
 
@@ -30,7 +30,7 @@ REPO = "homeport/gemma-4-taught"
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    monkeypatch.setattr("homeport.resources.build.FIRST_LOOK_S", 0.05)
+    monkeypatch.setattr("homeport.resources.google.build.FIRST_LOOK_S", 0.05)
     with place(tmp_path) as here:
         here.hub.push(REPO, {path.name: path.read_bytes() for path in TAUGHT.iterdir()}, gated="auto")
         here.hub.tokens[TOKEN] = {REPO}
@@ -56,7 +56,7 @@ def things(here: Place, google: Google) -> list[Resource]:
         ),
     }
     grants = [
-        Grant(google=google, role=role, member=f"serviceAccount:{ACCOUNT}", on=Guarded(api=api, path=path),
+        Grant(google=google, role=role, member=f"serviceAccount:{ACCOUNT}", on=IamResource(api=api, path=path),
               known_as=known_as, needs=(known_as,))
         for known_as, (api, path, role) in places.items()
     ]  # fmt: skip

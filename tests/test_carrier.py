@@ -20,8 +20,8 @@ import pytest
 
 from building import ACCOUNT, BUCKET, PIECE, Place, place
 from homeport.errors import WeightsError
-from homeport.weights.carrier import Job, script, wire
 from homeport.weights.manifest import PinnedFile
+from homeport.weights.transfer import Job, http, script
 from hub import Answer
 
 DATA = Random(3).randbytes(PIECE * 2 + 1)
@@ -222,15 +222,15 @@ def test_a_job_is_one_table_of_json() -> None:
 @pytest.mark.parametrize("refusals", [0, 3])
 def test_a_grant_that_is_not_seen_yet_is_waited_for(refusals: int, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = _refusing(monkeypatch, refusals)
-    storage = wire.Storage({"CLOUDSDK_AUTH_ACCESS_TOKEN": "t", "STORAGE_EMULATOR_HOST": "http://127.0.0.1:1"})
+    storage = http.Storage({"CLOUDSDK_AUTH_ACCESS_TOKEN": "t", "STORAGE_EMULATOR_HOST": "http://127.0.0.1:1"})
     assert storage.ask("GET", "http://127.0.0.1:1/x", None, {}) == "there"
     assert len(asked) == refusals + 1
 
 
 def test_a_grant_that_is_never_seen_is_a_refusal_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "GRANTED_WITHIN_S", 0.05)
+    monkeypatch.setattr(http, "GRANTED_WITHIN_S", 0.05)
     _refusing(monkeypatch, 10_000)
-    storage = wire.Storage({"CLOUDSDK_AUTH_ACCESS_TOKEN": "t", "STORAGE_EMULATOR_HOST": "http://127.0.0.1:1"})
+    storage = http.Storage({"CLOUDSDK_AUTH_ACCESS_TOKEN": "t", "STORAGE_EMULATOR_HOST": "http://127.0.0.1:1"})
     with pytest.raises(urllib.error.HTTPError):
         storage.ask("GET", "http://127.0.0.1:1/x", None, {})
 
@@ -244,6 +244,6 @@ def _refusing(monkeypatch: pytest.MonkeyPatch, times: int) -> list[str]:
             raise urllib.error.HTTPError(url, 403, "no", Message(), None)
         return "there"
 
-    monkeypatch.setattr(wire, "ask", ask)
-    monkeypatch.setattr(wire, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(http, "ask", ask)
+    monkeypatch.setattr(http, "FIRST_PAUSE_S", 0.001)
     return asked

@@ -16,7 +16,7 @@ from homeport.catalog import Architecture, Gate, Model
 from homeport.errors import WeightsError
 from homeport.home import Home
 from homeport.spec import Spec
-from homeport.targets.local import LocalTarget
+from homeport.targets.local.target import LocalTarget
 from homeport.weights import Pin, PinnedFile
 
 MODELS = catalog.models()

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import ROOT, TAUGHT, User
-from homeport import engines
 from homeport.child_environment import COMMON, inherited, names_secret, without_secrets
+from homeport.engines import registry
 from homeport.google.gcloud import find
-from homeport.weights import pip
+from homeport.weights.sources import pip
 
 PLANTED = {
     "OPENAI_API_KEY": "sk-planted-openai",
@@ -60,17 +60,17 @@ def test_a_real_engine_has_none_of_the_variables_that_are_not_on_its_list(user: 
         assert environment["PYTHONPATH"] == os.environ["PYTHONPATH"], (
             "which keeps engines of tests off the network"
         )
-        allowed = {*inherited(engines.module("llamacpp").INHERITS), "GGML_NO_BACKTRACE", "GOMP_SPINCOUNT"}
+        allowed = {*inherited(registry.module("llamacpp").INHERITS), "GGML_NO_BACKTRACE", "GOMP_SPINCOUNT"}
         assert {name for name in environment if name not in allowed} <= {
             "HOMEPORT_ENDPOINT_FOLDER",
             "PYTHONUNBUFFERED",
         }
 
 
-@pytest.mark.parametrize("name", engines.NAMES)
+@pytest.mark.parametrize("name", registry.NAMES)
 def test_no_engine_asks_for_a_secret_or_for_what_homeport_decides(name: str) -> None:
     taken = inherited(
-        engines.module(name).INHERITS, env={**PLANTED, "OLLAMA_HOST": "0.0.0.0", "PATH": "/bin"}
+        registry.module(name).INHERITS, env={**PLANTED, "OLLAMA_HOST": "0.0.0.0", "PATH": "/bin"}
     )
     assert taken == {"PATH": "/bin", "OMP_PLANTED": PLANTED["OMP_PLANTED"]}
 
@@ -79,14 +79,14 @@ def test_vllm_is_not_told_to_open_what_homeport_keeps_shut() -> None:
     opening = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_ALLOW_INSECURE_SERIALIZATION": "1",
                "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1", "VLLM_PLUGINS": "x"}  # fmt: skip
     kept = {"VLLM_CPU_KVCACHE_SPACE": "4", "HF_HOME": "/hf", "CUDA_VISIBLE_DEVICES": "1"}
-    assert inherited(engines.module("vllm").INHERITS, env={**opening, **kept}) == kept
+    assert inherited(registry.module("vllm").INHERITS, env={**opening, **kept}) == kept
 
 
 def test_ollama_which_pulls_its_weights_has_the_proxies_and_others_have_none() -> None:
     proxy = {"https_proxy": "http://127.0.0.1:3128", "NO_PROXY": "localhost"}
-    assert inherited(engines.module("ollama").INHERITS, env=proxy) == proxy
-    assert inherited(engines.module("llamacpp").INHERITS, env=proxy) == {}
-    assert inherited(engines.module("vllm").INHERITS, env=proxy) == {}
+    assert inherited(registry.module("ollama").INHERITS, env=proxy) == proxy
+    assert inherited(registry.module("llamacpp").INHERITS, env=proxy) == {}
+    assert inherited(registry.module("vllm").INHERITS, env=proxy) == {}
 
 
 @given(
@@ -143,5 +143,5 @@ def test_what_is_kept_from_a_tool_is_told_by_its_name_alone() -> None:
 
 def test_the_page_lists_every_variable_that_engines_take() -> None:
     page = (ROOT / "docs" / "secrets.md").read_text()
-    for name in (*COMMON, *(name for engine in engines.NAMES for name in engines.module(engine).INHERITS)):
+    for name in (*COMMON, *(name for engine in registry.NAMES for name in registry.module(engine).INHERITS)):
         assert f"`{name}`" in page, name

@@ -30,19 +30,19 @@ from homeport.errors import (
     VerificationFailed,
     WeightsError,
 )
-from homeport.google import Binding, Google, Guarded, policy
+from homeport.google import Binding, Google, IamResource, policy
 from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.reconcile import Plan, apply, make_plan
-from homeport.resources.release import Release
-from homeport.resources.traffic import Body, Receipt, latest, receipts, shares, short, tag_url, targets
-from homeport.targets.cloudrun.model import Chosen, choose, expected_start
+from homeport.resources.google.release import Release
+from homeport.resources.google.traffic import Body, Receipt, latest, receipts, shares, short, tag_url, targets
+from homeport.targets.cloudrun.model_selection import ResolvedModel, choose, expected_start
 from homeport.targets.cloudrun.preflight import Findings
-from homeport.targets.cloudrun.proof import receipt_of
 from homeport.targets.cloudrun.target import CloudRunTarget
+from homeport.targets.cloudrun.verification import receipt_of
 from homeport.verify import Outcome, Report, Result
 from homeport.weights.manifest import digest
-from homeport.weights.source import parse
+from homeport.weights.sources.base import parse
 
 FOLDER = ROOT / "tests" / "models" / "gemma-4-taught"
 PATH = "v2/projects/rehearsal/locations/us-central1/services/home"
@@ -68,7 +68,7 @@ class Deployer:
         """The addresses at which it was proven."""
 
     def target(
-        self, google: Google, chosen: Chosen, wanted: spec.Spec, *, canary: tuple[int, ...] = ()
+        self, google: Google, chosen: ResolvedModel, wanted: spec.Spec, *, canary: tuple[int, ...] = ()
     ) -> CloudRunTarget:
         async def prove(service: Body, revision: str, url: str) -> Receipt:
             assert url.startswith("https://")
@@ -457,7 +457,7 @@ def _chosen(wanted: spec.Spec) -> CloudRunTarget:
     return act(_with(deployer, chosen, wanted))
 
 
-async def _with(deployer: Deployer, chosen: Chosen, wanted: spec.Spec) -> CloudRunTarget:
+async def _with(deployer: Deployer, chosen: ResolvedModel, wanted: spec.Spec) -> CloudRunTarget:
     return deployer.target(google_for(deployer.cloud), chosen, wanted)
 
 
@@ -566,7 +566,7 @@ def test_who_is_not_named_any_more_may_not_call_it_any_more() -> None:
     async def work() -> tuple[Plan, Plan]:
         google = google_for(deployer.cloud)
         by_hand = [Binding(role="roles/run.invoker", members=("user:by-hand@example.com",))]
-        await policy.grant(google, Guarded(api="run", path=PATH), by_hand)
+        await policy.grant(google, IamResource(api="run", path=PATH), by_hand)
         target = deployer.target(google, chosen, wanted)
         plan, _ = await target.plan()
         await apply(plan, Silent())

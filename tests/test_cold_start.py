@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import ROOT
-from homeport.cold_start import ColdStart, Engine, expected, ways
+from homeport.fit.cold_start import ColdStart, Engine, expected, ways
 
 FACTOR = 1.41
 """

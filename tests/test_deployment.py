@@ -13,11 +13,11 @@ import pytest
 from cloud import Raw, act
 from deployment import google_for
 from gcp_rehearsal.cloud import AT_ONCE, Cloud, Delays
-from homeport.errors import Changed, Interrupted, NotOurs
+from homeport.errors import Interrupted, NotManaged, PlanStale
 from homeport.google import Google
 from homeport.progress import Silent
-from homeport.reconcile import Halt, Plan, Resource, apply, make_plan
-from homeport.resources.traffic import Body, Receipt
+from homeport.reconcile import Cancellation, Plan, Resource, apply, make_plan
+from homeport.resources.google.traffic import Body, Receipt
 from ways import NAME, PROJECT, REGION, Carrying, Wanted, other_weights, wanted
 
 READS = {"get", "list", "batchGet", "getIamPolicy", "access", "wait"}
@@ -48,7 +48,7 @@ async def plan(cloud: Cloud, wish: Wanted) -> Plan:
         return await make_plan(NAME, "cloudrun", resources(google, wish))
 
 
-async def up(cloud: Cloud, wish: Wanted, halt: Halt | None = None) -> list[str]:
+async def up(cloud: Cloud, wish: Wanted, halt: Cancellation | None = None) -> list[str]:
     """Apply; returns what was done, as the plan said it."""
     async with google_for(cloud) as google:
         made = await make_plan(NAME, "cloudrun", resources(google, wish))
@@ -154,7 +154,7 @@ def test_a_thing_of_somebody_elses_stops_everything_before_anything_is_done(
     url = f"storage.googleapis.com/storage/v1/b?project={PROJECT}"
     act(Raw(cloud).send("POST", url, {"name": WEIGHTS, "location": REGION}))
     before = len(cloud.log)
-    with pytest.raises(NotOurs, match=WEIGHTS):
+    with pytest.raises(NotManaged, match=WEIGHTS):
         act(up(cloud, wish))
     assert writes(cloud, before) == []
 
@@ -184,7 +184,7 @@ def test_of_two_who_change_it_at_once_the_second_is_told_and_nothing_is_lost(
 
     ends = act(both())
     refused = [end for end in ends if isinstance(end, BaseException)]
-    assert [type(one) for one in refused] == [Changed]
+    assert [type(one) for one in refused] == [PlanStale]
     assert "service/home" in str(refused[0])
     won = mine if ends.index(refused[0]) else theirs
     assert told(act(plan(cloud, won))) == []
@@ -195,7 +195,7 @@ def test_a_stop_finishes_what_is_under_way_and_the_next_run_goes_on(wish: Wanted
     cloud = Cloud(steps=Carrying())
 
     async def stopped() -> None:
-        halt = Halt()
+        halt = Cancellation()
         asyncio.get_running_loop().call_later(seconds, halt.ask)
         await up(cloud, wish, halt)
 

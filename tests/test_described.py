@@ -15,7 +15,7 @@ from homeport.catalog.described import of_hub
 from homeport.errors import GatedModel, NetworkError, WeightsError
 from homeport.progress import Silent
 from homeport.weights import download
-from homeport.weights.hub import HubSource
+from homeport.weights.sources.hub import HubSource
 from hub import Answer, Hub
 from test_described_hub import SHARDS, ask, repository, whole
 from test_headers import CONFIG, EVERY_LAYER

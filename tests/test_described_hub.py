@@ -18,8 +18,8 @@ from homeport.catalog.described import Described, of_hub
 from homeport.errors import GatedModel, NetworkError, UnknownModel, WeightsError
 from homeport.home import find_home
 from homeport.progress import Silent
-from homeport.targets.cloudrun.model import choose
-from homeport.weights.hub import HubSource
+from homeport.targets.cloudrun.model_selection import choose
+from homeport.weights.sources.hub import HubSource
 from hub import Hub
 from test_headers import CONFIG, EVERY_LAYER, header_of
 from test_weights_hub import hub as hub_of_weights

@@ -14,7 +14,7 @@ import pytest
 
 from conftest import FETCHED, ROOT, TAUGHT, User
 from gcloud import FOUND, REASON, served
-from homeport.resources.processes import free_port
+from homeport.resources.local.process_tree import free_port
 
 BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 

@@ -14,10 +14,10 @@ import pytest
 
 from cloud import act
 from google_door import TOKEN, YOU
-from homeport.bearer import HTTPX2_REDIRECTS, REDIRECTS, Bearer
 from homeport.cli.cloud import clients_env
-from homeport.errors import NoCredentials, NotRunning, Refused
-from homeport.google.credentials import Caller, Credentials
+from homeport.endpoint.auth import HTTPX2_REDIRECTS, REDIRECTS, Bearer
+from homeport.errors import EndpointError, NoCredentials, NotRunning
+from homeport.google.credentials import Credentials, GoogleIdentity
 from homeport.google.identity import Token
 from homeport.home import find_home
 from homeport.proxy.record import Running, find, kept
@@ -46,7 +46,7 @@ def test_without_an_identity_it_is_reached_the_same_way_and_refused() -> None:
         service = Service()
         async with reached(service) as endpoint:
             stranger = replace(endpoint, identity=None)
-            with pytest.raises(Refused, match="403"):
+            with pytest.raises(EndpointError, match="403"):
                 await stranger.answer(HELLO)
         assert service.hosts == [HOST]
         assert service.tokens == [None]
@@ -67,11 +67,11 @@ def test_a_token_that_has_ended_is_renewed_and_the_request_sent_again() -> None:
 
 
 def test_a_token_that_is_never_taken_is_renewed_once_and_says_who_was_refused() -> None:
-    async def scene() -> Refused:
+    async def scene() -> EndpointError:
         service = Service()
         service.taken = "another"
         async with reached(service) as endpoint:
-            with pytest.raises(Refused) as caught:
+            with pytest.raises(EndpointError) as caught:
                 await endpoint.answer(HELLO)
         assert service.asked == 2
         return caught.value
@@ -88,7 +88,7 @@ def test_a_caller_who_lacks_the_role_is_told_who_they_are_and_where_callers_are_
         service = Service()
         service.lets_in = False
         async with reached(service, Passport(email=email)) as endpoint:
-            with pytest.raises(Refused) as caught:
+            with pytest.raises(EndpointError) as caught:
                 async for _ in endpoint.stream(HELLO):
                     pass
         return caught.value.hint
@@ -102,11 +102,11 @@ def test_a_caller_who_lacks_the_role_is_told_who_they_are_and_where_callers_are_
 
 
 def test_who_is_outside_an_isolated_service_is_told_where_to_ask_from() -> None:
-    async def scene() -> Refused:
+    async def scene() -> EndpointError:
         service = Service()
         service.starting.append(404)
         async with reached(service) as endpoint:
-            with pytest.raises(Refused) as caught:
+            with pytest.raises(EndpointError) as caught:
                 await endpoint.answer(HELLO)
         return caught.value
 
@@ -129,7 +129,7 @@ def test_a_service_that_starts_from_zero_is_waited_for() -> None:
 def test_a_request_that_is_too_large_is_explained() -> None:
     async def scene() -> str:
         async with reached(Service()) as endpoint:
-            with pytest.raises(Refused) as caught:
+            with pytest.raises(EndpointError) as caught:
                 await endpoint.answer([{"role": "user", "content": "x" * 33 * 2**20}])
         return caught.value.hint
 
@@ -341,7 +341,7 @@ class Source:
 def test_a_caller_renews_its_token_before_the_end_and_when_it_is_not_taken() -> None:
     async def scene() -> None:
         source = Source()
-        caller = Caller(Credentials(source), "https://home")
+        caller = GoogleIdentity(Credentials(source), "https://home")
         first = await caller.token()
         await asyncio.sleep(3290)
         assert await caller.token() == first
@@ -357,4 +357,4 @@ def test_a_caller_renews_its_token_before_the_end_and_when_it_is_not_taken() -> 
 
 
 def test_a_caller_is_whoever_the_token_names() -> None:
-    assert act(Caller(Credentials(Source()), "https://home").who()) == YOU
+    assert act(GoogleIdentity(Credentials(Source()), "https://home").who()) == YOU

@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import ROOT
-from homeport.engines import llamacpp, llamacpp_fields, vllm, vllm_flags
+from homeport.engines.llamacpp import engine as llamacpp
+from homeport.engines.llamacpp import fields
+from homeport.engines.vllm import engine as vllm
+from homeport.engines.vllm import flags
 from homeport.errors import SpecError
 from homeport.spec import Engine
 from test_engines import _gguf, installed, request_of
@@ -180,7 +183,7 @@ def test_no_shortening_of_a_flag_is_taken_for_it(rest: str, kept: int) -> None:
         "--enforce-eager",
     ):
         with pytest.raises(SpecError):
-            vllm_flags.check([flag[: min(kept, len(flag) - 1)] + (f"={rest}" if rest else "")])
+            flags.check([flag[: min(kept, len(flag) - 1)] + (f"={rest}" if rest else "")])
 
 
 @pytest.mark.parametrize("given_", FIELDS)
@@ -213,7 +216,7 @@ def test_llamacpp_is_told_what_makes_it_faster(tmp_path: Path) -> None:
 def test_every_parameter_that_llamacpp_may_be_told_is_one_of_the_real_ones_and_a_number() -> None:
     xllamacpp = pytest.importorskip("xllamacpp")
     params = xllamacpp.CommonParams()
-    for name, allowed in llamacpp_fields.FIELDS.items():
+    for name, allowed in fields.FIELDS.items():
         *path, last = name.split(".")
         target = params
         for part in path:
@@ -226,5 +229,5 @@ def test_every_parameter_that_llamacpp_may_be_told_is_one_of_the_real_ones_and_a
 
 def test_the_page_lists_all_of_them() -> None:
     page = (ROOT / "docs" / "extra-args.md").read_text()
-    for name in (*vllm_flags.ALLOWED, *llamacpp_fields.FIELDS):
+    for name in (*flags.ALLOWED, *fields.FIELDS):
         assert f"`{name}`" in page, name

@@ -9,10 +9,15 @@ from typing import Any
 
 import pytest
 
-from homeport import catalog, engines
+from homeport import catalog
 from homeport.catalog import Published
-from homeport.engines import Installation, Launch, Request, llamacpp, ollama, vllm, vllm_adapter
+from homeport.engines import base, registry
+from homeport.engines.base import Installation, Launch, LaunchRequest
 from homeport.engines.footprint import Sizing
+from homeport.engines.llamacpp import engine as llamacpp
+from homeport.engines.ollama import engine as ollama
+from homeport.engines.vllm import adapter
+from homeport.engines.vllm import engine as vllm
 from homeport.errors import (
     EngineFailed,
     EngineMissing,
@@ -22,7 +27,7 @@ from homeport.errors import (
     SpecError,
     WeightsError,
 )
-from homeport.fit.places import this
+from homeport.fit.devices import this
 from homeport.hardware import Gpu, Machine
 from homeport.spec import Engine, Spec
 
@@ -32,14 +37,14 @@ GPU = replace(CPU, gpus=(Gpu(name="NVIDIA L4", memory=24 * 2**30),))
 
 def request_of(
     tmp_path: Path, name: str = "gemma-4-e2b", machine: Machine = CPU, **settings: object
-) -> Request:
+) -> LaunchRequest:
     model = catalog.find(name)
     assert model is not None
     weights = tmp_path / "weights"
     weights.mkdir(exist_ok=True)
     (weights / "model.safetensors").write_bytes(b"\0" * 1000)
     chosen = Engine.model_validate(settings)
-    return Request(
+    return LaunchRequest(
         model=model,
         settings=chosen,
         machine=machine,
@@ -140,7 +145,7 @@ def config(**changed: Any) -> bytes:
     ],
 )
 def test_an_adapter_gets_room_in_the_next_rank_that_vllm_knows(changed: dict[str, Any], rank: int) -> None:
-    assert vllm_adapter.rank(config(**changed), "tone") == rank
+    assert adapter.rank(config(**changed), "tone") == rank
 
 
 @pytest.mark.parametrize(
@@ -159,7 +164,7 @@ def test_an_adapter_that_vllm_would_refuse_at_its_start_is_refused_before(
     changed: dict[str, Any], why: str
 ) -> None:
     with pytest.raises(SpecError, match=why):
-        vllm_adapter.rank(config(**changed), "tone")
+        adapter.rank(config(**changed), "tone")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +172,7 @@ def test_an_adapter_that_vllm_would_refuse_at_its_start_is_refused_before(
 )
 def test_what_is_no_lora_adapter_is_called_so(text: bytes) -> None:
     with pytest.raises(WeightsError, match="tone"):
-        vllm_adapter.rank(text, "tone")
+        adapter.rank(text, "tone")
 
 
 def test_vllm_ends_answers_at_the_tokens_of_a_pretrained_models_stop_strings(tmp_path: Path) -> None:
@@ -226,14 +231,14 @@ def test_ollama_refuses_a_key_that_it_could_not_ask_for(tmp_path: Path) -> None:
 
 
 def test_auto_takes_the_first_engine_that_is_here_and_has_weights() -> None:
-    chosen = engines.choose(Spec(model="gemma-3-270m-pt"), catalog.find("gemma-3-270m-pt"))[1]
+    chosen = registry.choose(Spec(model="gemma-3-270m-pt"), catalog.find("gemma-3-270m-pt"))[1]
     assert chosen.engine == "llamacpp"
 
 
 def test_an_engine_without_weights_in_the_catalog_is_refused_with_those_that_have_some() -> None:
     spec = Spec(model="gemma-3-270m-pt", engine=Engine(kind="ollama"))
     with pytest.raises(EngineMissing, match="no weights of gemma-3-270m-pt for ollama") as refused:
-        engines.choose(spec, catalog.find("gemma-3-270m-pt"))
+        registry.choose(spec, catalog.find("gemma-3-270m-pt"))
     assert "llamacpp" in refused.value.hint
 
 
@@ -264,16 +269,16 @@ def test_an_address_of_all_interfaces_is_called_by_loopback(tmp_path: Path) -> N
     ],
 )
 def test_a_log_is_explained_by_its_cause(
-    engine: engines.EngineModule, log: str, kind: type[HomeportError]
+    engine: base.EngineModule, log: str, kind: type[HomeportError]
 ) -> None:
     explained = engine.explain(f"starting\n{log}\n")
     assert type(explained) is kind
     assert explained.hint
 
 
-@pytest.mark.parametrize("name", engines.NAMES)
+@pytest.mark.parametrize("name", registry.NAMES)
 def test_a_log_that_says_nothing_is_not_explained(name: str) -> None:
-    assert engines.module(name).explain("all is well\n") is None
+    assert registry.module(name).explain("all is well\n") is None
 
 
 def test_of_vllms_errors_the_first_is_told() -> None:
@@ -281,7 +286,7 @@ def test_of_vllms_errors_the_first_is_told() -> None:
     assert "the cause" in str(explained)
 
 
-def _gguf(request: Request) -> Request:
+def _gguf(request: LaunchRequest) -> LaunchRequest:
     file = request.folder / "model.gguf"
     file.write_bytes(b"\0" * 1000)
     return replace(request, weights=file)

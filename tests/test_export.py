@@ -19,18 +19,18 @@ from deployment import google_for
 from homeport.cli import run
 from homeport.errors import HomeportError
 from homeport.export import KINDS, export
+from homeport.export.graph import ResourceKind
 from homeport.export.text import MARK
-from homeport.export.things import Kind
 from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.reconcile import Resource
-from homeport.resources.image import Image
-from homeport.resources.object import Object
-from homeport.resources.stored import StoredWeights
+from homeport.resources.google.gcs_weights import StoredWeights
+from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.object import Object
 from homeport.secret import Secret
 from homeport.spec import CloudRun
 from homeport.targets.cloudrun.hub_token import HubToken
-from homeport.targets.cloudrun.model import choose
+from homeport.targets.cloudrun.model_selection import choose
 from test_cloudrun_target import WAYS, Deployer
 
 TOKEN = "hf_very_secret"
@@ -77,7 +77,7 @@ def test_every_export_lets_cloud_run_end_an_instance_that_does_not_answer(kind: 
 
 @pytest.mark.parametrize("kind", ["gcloud", "knative", "terraform"])  # The others are made from these.
 def test_each_export_knows_each_kind_of_thing(kind: str) -> None:
-    assert set(import_module(f"homeport.export.{kind}").KNOWS) == set(Kind)
+    assert set(import_module(f"homeport.export.{kind}").KNOWS) == set(ResourceKind)
 
 
 def test_what_cannot_be_exported_to_is_refused_with_what_can() -> None:
@@ -94,7 +94,7 @@ def variable(files: dict[str, str], name: str) -> str:
 def test_terraform_leaves_builds_to_cloud_build_as_up_submits_them() -> None:
     things = from_a_hub(resources())
     files = export("terraform", things)
-    (image,) = (one for one in things if isinstance(one, Image))
+    (image,) = (one for one in things if isinstance(one, ContainerImage))
     built: Any = yaml.safe_load(files["build-serving.yaml"])  # Any: YAML
     assert built.pop("images") == [f"{image.reference}:{image.tag}"]
     assert built == image.build

@@ -24,16 +24,16 @@ from gcp_rehearsal.schema import Check
 from homeport.export import export
 from homeport.export.builds import builds
 from homeport.export.cloudbuild import Pipeline, grants
-from homeport.export.things import Things
+from homeport.export.graph import Things
 from homeport.google import Google
 from homeport.progress import Silent
 from homeport.reconcile import Plan, Resource, apply, make_plan
-from homeport.resources.grant import Grant
-from homeport.resources.image import Image
-from homeport.resources.release import Release
-from homeport.resources.service import Service
-from homeport.resources.stored import StoredWeights
-from homeport.resources.traffic import latest, receipts, shares, tag_url
+from homeport.resources.google.gcs_weights import StoredWeights
+from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.release import Release
+from homeport.resources.google.service import Service
+from homeport.resources.google.traffic import latest, receipts, shares, tag_url
 from pipelines import FOLDER, REPO, chosen, target
 
 Json = Any  # JSON, parsed anew
@@ -83,7 +83,7 @@ def test_its_steps_are_those_of_the_builds_of_up_and_only_docker_is_put_into_a_s
                 assert f"\n{' '.join(['docker', *step['args']])}\ndocker push " in same["args"][1]
         assert one.body["options"].items() <= build["options"].items()
         assert made[f"{one.name}-{one.body['steps'][-1]['id']}"]["timeout"] == one.body["timeout"]
-        if isinstance(one.thing, Image):
+        if isinstance(one.thing, ContainerImage):
             assert build["serviceAccount"] == one.body["serviceAccount"]
     assert float(build["timeout"][:-1]) >= 7200 + 10800 + 1800
 
@@ -182,7 +182,9 @@ class Run:
     def prepared(self, parallel: int) -> None:
         """What prepare.sh does, without a hundred processes of gcloud: test_export_gcloud.py runs those commands."""
         resources = self.resources(parallel)
-        before = [one for one in resources if not isinstance(one, (Image, StoredWeights, Service, Release))]
+        before = [
+            one for one in resources if not isinstance(one, (ContainerImage, StoredWeights, Service, Release))
+        ]
         before = [one for one in before if not (isinstance(one, Grant) and one.on.api == "run")]
         more = grants(Pipeline(Things.of(resources)))
 

@@ -16,7 +16,7 @@ from gcloud import FOUND, REASON
 from homeport.google import Google
 from homeport.progress import Silent
 from homeport.reconcile import Resource, apply, make_plan
-from homeport.resources.traffic import RECEIPTS, Receipt
+from homeport.resources.google.traffic import RECEIPTS, Receipt
 
 _SAID = ("generation", "traffic", "annotations", "template")
 pytestmark = pytest.mark.skipif(FOUND is None, reason=REASON)

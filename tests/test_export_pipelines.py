@@ -28,7 +28,7 @@ from homeport.cli import plan as plan_command
 from homeport.cli import up as up_command
 from homeport.export import export
 from homeport.export.deployer import deployer, planner, reads, roles
-from homeport.export.things import Things
+from homeport.export.graph import Things
 from homeport.progress import Silent
 from homeport.reconcile import Resource, apply, make_plan
 from homeport.targets.cloudrun.preflight.permissions import needs

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from conftest import TAUGHT, User
 from homeport import catalog
 from homeport.catalog import cloudrun, prices
-from homeport.engines import module
 from homeport.engines.footprint import Device
+from homeport.engines.registry import module
 from homeport.errors import SpecError
 from homeport.fit import Fit, Serving, fit
 from homeport.fit.choice import Choice, choose
 from homeport.fit.cloud import estimate, quotas
-from homeport.fit.places import Place, cloud, of_shape
+from homeport.fit.devices import Place, cloud, of_shape
 from homeport.spec import CloudRun, Engine
 from test_headers import header_of
 

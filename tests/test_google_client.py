@@ -284,7 +284,7 @@ def test_another_call_has_another_request_id() -> None:
 
 def test_methods_of_compute_without_a_request_id_are_given_none() -> None:
     from gcp_rehearsal import discovery
-    from homeport.google.call import Call, with_request_id
+    from homeport.google.call import ApiCall, with_request_id
 
     wrong = []
     for method in discovery.load("compute.v1").methods.values():
@@ -298,7 +298,7 @@ def test_methods_of_compute_without_a_request_id_are_given_none() -> None:
         path = f"compute/v1/projects/p/global{folder}" + (
             "" if method.action == "delete" else f"/{method.action}"
         )
-        has = "requestId" in with_request_id(Call(verb=method.verb, api="compute", path=path)).query
+        has = "requestId" in with_request_id(ApiCall(verb=method.verb, api="compute", path=path)).query
         if has and "requestId" not in method.parameters:
             wrong.append(method.id)
     assert wrong == []

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from cloud import act
 from google_door import Script, door, refuses, says
 from homeport.errors import Conflict, PolicyViolated
-from homeport.google.policy import Binding, Condition, Guarded, grant, granted, revoke, revoked
+from homeport.google.policy import Binding, Condition, IamResource, grant, granted, revoke, revoked
 from homeport.google.validation import by_documents
 
-SECRET = Guarded(api="secretmanager", path="v1/projects/p/secrets/s")
+SECRET = IamResource(api="secretmanager", path="v1/projects/p/secrets/s")
 HOME = "serviceAccount:home@p.iam.gserviceaccount.com"
 READER = Binding(role="roles/secretmanager.secretAccessor", members=(HOME,))
 THEIRS = {"role": "roles/owner", "members": ["user:boss@example.com"]}
@@ -224,7 +224,7 @@ def test_each_thing_is_asked_in_its_own_way_and_with_its_conditions(
         {"version": 3, "bindings": [theirs], **(audits if api in {"run", "cloudresourcemanager"} else {})}
     )
     before = copy.deepcopy(kept.policy)
-    thing = Guarded(api=api, path=path)
+    thing = IamResource(api=api, path=path)
     assert act(grant(door(kept, validator=by_documents()), thing, [READER]))
     assert [f"{one.method} {one.url.path.removeprefix('/' + path)}" for one in kept.requests] == [
         reads,

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from conftest import TAUGHT
 from homeport.catalog import described, gguf_header, safetensors_header, tensors
-from homeport.catalog.prefix import NeedsMore
-from homeport.catalog.safetensors_header import Tensor
-from homeport.catalog.table import Table
+from homeport.catalog.partial_read import NeedsMore
+from homeport.catalog.safetensors_header import SafetensorsTensor
+from homeport.catalog.untrusted import Table
 from homeport.errors import WeightsError
 
 WIDTH = {"BF16": 2, "F32": 4, "F8_E4M3": 1, "I32": 4}
@@ -110,7 +110,7 @@ def test_tensors_are_told_apart_by_their_names() -> None:
 )
 def test_the_names_of_other_families_are_known_too(name: str, part: str) -> None:
     dimensions = (4,) if part == "rest" else (4, 4)
-    parts = tensors.of_safetensors([Tensor(name=name, dtype="BF16", shape=dimensions, size=32)])
+    parts = tensors.of_safetensors([SafetensorsTensor(name=name, dtype="BF16", shape=dimensions, size=32)])
     assert getattr(parts, part) == 32
 
 
@@ -227,7 +227,10 @@ def test_a_header_that_is_none_is_told(spoil: Any, said: str) -> None:
     ],
 )  # fmt: skip
 def test_how_weights_are_stored_is_said_in_a_word(config: dict[str, Any], dtype: str, word: str) -> None:
-    assert tensors.quantization(Table(config, "config.json"), [Tensor("a.weight", dtype, (4, 4), 32)]) == word
+    assert (
+        tensors.quantization(Table(config, "config.json"), [SafetensorsTensor("a.weight", dtype, (4, 4), 32)])
+        == word
+    )
 
 
 def test_a_gguf_is_read_from_as_much_as_its_header_needs() -> None:

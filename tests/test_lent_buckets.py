@@ -18,10 +18,10 @@ from homeport import spec
 from homeport.errors import HomeportError, PermissionDenied, SpecError, WeightsError
 from homeport.home import find_home
 from homeport.progress import Silent
-from homeport.resources.stored import StoredWeights
-from homeport.targets.cloudrun.model import Chosen, Pinned, choose
+from homeport.resources.google.gcs_weights import StoredWeights
+from homeport.targets.cloudrun.model_selection import PinnedModel, ResolvedModel, choose
 from homeport.weights.manifest import digest
-from homeport.weights.source import BucketSource, bucket_source, parse
+from homeport.weights.sources.base import BucketSource, bucket_source, parse
 
 MODEL = ROOT / "tests" / "models" / "gemma-4-taught"
 LENT = "somebodys-models"
@@ -56,19 +56,19 @@ def _may_read(here: Place, *members: str) -> None:
 
 def chosen(
     here: Place, model: str = f"gs://{LENT}/gemma/taught", kind: str = "vllm", **engine: Any
-) -> Chosen:
+) -> ResolvedModel:
     wanted = spec.parse(
         {"name": "home", "model": model, "engine": {"kind": kind, "context": 1024, **engine}, "cloudrun": {}}
     )
 
-    async def work() -> Chosen:
+    async def work() -> ResolvedModel:
         async with here.google() as google:
             return await choose(wanted, Path("/x/homeport.toml"), find_home(), Silent(), google)
 
     return here.act(work())
 
 
-def carried(here: Place, pinned: Pinned) -> Any:  # Any: JSON
+def carried(here: Place, pinned: PinnedModel) -> Any:  # Any: JSON
     async def work() -> Any:  # Any: JSON
         async with here.google() as google:
             stored = StoredWeights(
@@ -83,7 +83,7 @@ def carried(here: Place, pinned: Pinned) -> Any:  # Any: JSON
     return here.act(work())
 
 
-def pinned(one: Chosen) -> Pinned:
+def pinned(one: ResolvedModel) -> PinnedModel:
     assert one.pinned is not None
     return one.pinned
 

@@ -14,12 +14,12 @@ import pytest
 from conftest import ROOT, TAUGHT
 from homeport.catalog import Published, described, inspect
 from homeport.catalog.gguf_header import read
-from homeport.engines import llamacpp_memory
 from homeport.engines.footprint import Device, Sizing
-from homeport.resources.processes import free_port
+from homeport.engines.llamacpp import memory
+from homeport.resources.local.process_tree import free_port
 from homeport.spec import Engine
 
-SERVER = ROOT / "src" / "homeport" / "engines" / "llamacpp_server" / "homeport_llamacpp.py"
+SERVER = ROOT / "src" / "homeport" / "engines" / "llamacpp" / "server" / "homeport_llamacpp.py"
 MIB = 2**20
 MACHINE = Device(name="this machine", memory=24 * 2**30, gpu=False)
 TOLERANCE = 0.02
@@ -49,7 +49,7 @@ def sizing(weights: Path, **settings: object) -> Sizing:
         source="x",
         size=weights.stat().st_size,
         quantization=model.quantization,
-        repacked=llamacpp_memory.repacked_bytes(header),
+        repacked=memory.repacked_bytes(header),
     )
     return Sizing(model=model, weights=published, settings=Engine.model_validate(settings), device=MACHINE)
 
@@ -65,7 +65,7 @@ def test_the_kv_cache_is_as_large_as_llamacpp_reports(
     weights = real_weights.get(name, TAUGHT)
     arguments = ["--context", str(context), "--parallel", str(parallel)]
     arguments += ["--kv-dtype", kv_dtype] if kv_dtype != "auto" else []
-    budget = llamacpp_memory.footprint(sizing(weights, context=context, parallel=parallel, kv_dtype=kv_dtype))
+    budget = memory.footprint(sizing(weights, context=context, parallel=parallel, kv_dtype=kv_dtype))
     assert budget is not None
     expected = budget.cache.bytes_for(parallel) / MIB
     assert expected == pytest.approx(reported(weights, *arguments)["KV"], rel=TOLERANCE)
@@ -76,7 +76,7 @@ def test_the_weights_and_the_graph_take_what_llamacpp_reports(
     real_weights: Mapping[str, Path], name: str
 ) -> None:
     weights = real_weights.get(name, TAUGHT)
-    budget = llamacpp_memory.footprint(sizing(weights, context=1024, parallel=2))
+    budget = memory.footprint(sizing(weights, context=1024, parallel=2))
     assert budget is not None
     terms = {term.what: term.size / MIB for term in budget.fixed}
     real = reported(weights, "--context", "1024", "--parallel", "2")
@@ -92,6 +92,6 @@ def test_on_a_gpu_the_embeddings_of_every_layer_stay_beside_it() -> None:
     parts = described.of_path(TAUGHT, name="x").parts
     assert parts.per_layer_embedding > 0
     on_gpu = replace(what, device=replace(MACHINE, gpu=True), weights=replace(what.weights, parts=parts))
-    budget = llamacpp_memory.footprint(on_gpu)
+    budget = memory.footprint(on_gpu)
     assert budget is not None
     assert budget.weights == parts.total - parts.per_layer_embedding

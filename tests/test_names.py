@@ -23,11 +23,11 @@ import hub as loopback
 from homeport import names
 from homeport.errors import HomeportError, SpecError, WeightsError
 from homeport.progress import Silent
-from homeport.weights import PinnedFile, carrier
-from homeport.weights.choose import choose
+from homeport.weights import PinnedFile, transfer
 from homeport.weights.manifest import Manifest, Pin
-from homeport.weights.source import BucketSource, bucket_source, canonical, parse
-from homeport.weights.store import Store
+from homeport.weights.selection import choose
+from homeport.weights.sources.base import BucketSource, bucket_source, canonical, parse
+from homeport.weights.store import WeightsStore
 from hub import Hub
 from test_weights_hub import hub, store  # noqa: F401 - fixtures
 from test_weights_wheel import wheels  # noqa: F401 - a fixture
@@ -183,7 +183,7 @@ def _tree(root: Path, allowed: tuple[Path, ...]) -> dict[Path, object]:
     }
 
 
-def fetched(store: Store, source: str) -> Manifest | None:
+def fetched(store: WeightsStore, source: str) -> Manifest | None:
     """The weights, or none where they were refused in words."""
     try:
         return store.ensure(canonical(source, Path("/")), "gguf", Silent())
@@ -201,7 +201,7 @@ _each = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCh
 def test_whatever_a_hub_calls_a_file_nothing_outside_its_cache_changes(
     name: str,
     hub: Hub,
-    store: Store,
+    store: WeightsStore,
     tmp_path: Path,
 ) -> None:
     called = name if name.endswith(".gguf") else f"{name}.gguf"
@@ -227,7 +227,7 @@ def test_whatever_a_hub_calls_a_file_nothing_outside_its_cache_changes(
 def test_a_hub_that_tells_a_commit_that_is_none_is_refused(
     sha: str,
     hub: Hub,
-    store: Store,
+    store: WeightsStore,
     tmp_path: Path,
 ) -> None:
     hub.push("org/model", {"model.gguf": GGUF})
@@ -244,7 +244,7 @@ def test_a_hub_that_tells_a_commit_that_is_none_is_refused(
 def test_a_hub_that_tells_a_checksum_that_is_none_is_refused(
     told: Any,
     hub: Hub,
-    store: Store,
+    store: WeightsStore,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -264,9 +264,9 @@ def test_a_hub_that_tells_a_checksum_that_is_none_is_refused(
 def test_whatever_a_wheel_calls_a_file_nothing_outside_its_folder_changes(
     name: str, tmp_path_factory: Any
 ) -> None:
-    from homeport.weights import wheel_content
-    from homeport.weights.pip import Wheel
-    from homeport.weights.wheel import WheelSource, _Offer
+    from homeport.weights.sources import wheel_content
+    from homeport.weights.sources.pip import Wheel
+    from homeport.weights.sources.wheel import WheelSource, _Offer
 
     root = tmp_path_factory.mktemp("wheel")
     path = root / "tiny-1.0-py3-none-any.whl"
@@ -291,7 +291,7 @@ def test_whatever_a_wheel_calls_a_file_nothing_outside_its_folder_changes(
 
 
 def test_a_folder_gives_what_lies_in_it_and_nothing_that_a_link_leads_to(
-    tmp_path: Path, store: Store
+    tmp_path: Path, store: WeightsStore
 ) -> None:
     (tmp_path / "secret").write_bytes(b"of the user")
     folder = tmp_path / "model"
@@ -309,7 +309,7 @@ def test_a_folder_gives_what_lies_in_it_and_nothing_that_a_link_leads_to(
 
 def test_a_snapshot_of_a_hubs_cache_is_a_folder_whose_links_lead_to_its_blobs(
     hub: Hub,
-    store: Store,
+    store: WeightsStore,
 ) -> None:
     hub.push("org/model", {"model.gguf": GGUF})
     first = store.ensure("hf:org/model", "gguf", Silent())
@@ -317,7 +317,7 @@ def test_a_snapshot_of_a_hubs_cache_is_a_folder_whose_links_lead_to_its_blobs(
     assert again.pin.files[0].sha256 == hashlib.sha256(GGUF).hexdigest()
 
 
-def test_a_file_that_the_user_names_is_taken_wherever_it_leads(tmp_path: Path, store: Store) -> None:
+def test_a_file_that_the_user_names_is_taken_wherever_it_leads(tmp_path: Path, store: WeightsStore) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "disk" / "real.gguf").write_bytes(GGUF)
     (tmp_path / "link.gguf").symlink_to(tmp_path / "disk" / "real.gguf")
@@ -361,7 +361,7 @@ def test_a_record_that_was_tampered_with_removes_nothing(
     path: str,
     where: str,
     hub: Hub,
-    store: Store,
+    store: WeightsStore,
     tmp_path: Path,
 ) -> None:
     hub.push("org/model", {"model.gguf": GGUF})
@@ -379,11 +379,11 @@ def test_a_record_that_was_tampered_with_removes_nothing(
 
 
 def test_our_own_manifest_is_never_a_file_of_a_model() -> None:
-    listed = ["model.safetensors", "config.json", carrier.MANIFEST]
+    listed = ["model.safetensors", "config.json", transfer.MANIFEST]
     assert choose(listed, "safetensors", where="x") == ["config.json", "model.safetensors"]
 
 
-@pytest.mark.parametrize("name", [*(name for name in HOSTILE if name), carrier.MANIFEST], ids=ascii)
+@pytest.mark.parametrize("name", [*(name for name in HOSTILE if name), transfer.MANIFEST], ids=ascii)
 def test_the_job_in_the_cloud_judges_names_itself(name: str, tmp_path: Path) -> None:
     goal = tmp_path / "workspace"
     ran = carry(tmp_path, {"path": name, "size": 1, "sha256": None}, goal)
@@ -412,7 +412,7 @@ def carry(
 ) -> subprocess.CompletedProcess[str]:
     """The carrier's script with one file, as a step of a build runs it."""
     step = folder / "step.py"
-    step.write_text(carrier.script())
+    step.write_text(transfer.script())
     job = {"from": origin, "to": str(goal), "source": "", "revision": "", "files": [file]}
     told = {"HOMEPORT_JOB": json.dumps(job), "HOMEPORT_PAUSE_S": "0.01", "HF_ENDPOINT": "http://127.0.0.1:9"}
     return subprocess.run(

@@ -14,11 +14,11 @@ import httpx2
 import psutil
 import pytest
 
-from homeport.engines import ollama
-from homeport.resources.processes import free_port
+from homeport.engines.ollama import engine as ollama
+from homeport.resources.local.process_tree import free_port
 
 HOST = "127.0.0.1"
-SCRIPT = Path(ollama.__file__).parent / "ollama_server" / "serve.sh"
+SCRIPT = Path(ollama.__file__).parent / "server" / "serve.sh"
 PROGRAM = """#!{python}
 import http.server, json, os, pathlib, sys, threading, time
 assert sys.argv[1:] == ["serve"]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import homeport
 from conftest import TAUGHT, User
 from homeport import cli, naming, spec
-from homeport.errors import NotOurs, SpecError
+from homeport.errors import NotManaged, SpecError
 
 FILE = f'model = "file:{TAUGHT}"\n[engine]\ncontext = 256\n[local]\nport = 0\n'
 
@@ -163,7 +163,7 @@ def test_a_folder_that_was_moved_keeps_its_endpoint_if_its_file_is_as_it_was(
     link.symlink_to(new)
     assert "nothing to do" in user.run("up", "--yes", "--no-verify", "-f", str(link / "homeport.toml")).err
     monkeypatch.chdir(changed)
-    with pytest.raises(NotOurs):
+    with pytest.raises(NotManaged):
         homeport.up(spec.load(changed / "homeport.toml"))
     assert homeport.plan(spec.Spec(model=f"file:{TAUGHT}")).name == "changed"
 

@@ -21,23 +21,31 @@ from gcp_rehearsal.iam.permissions import permissions_of, required
 from gcp_rehearsal.testing import Rehearsed
 from homeport.catalog.cloudrun import Shape
 from homeport.errors import NoCredentials
-from homeport.google import Binding, Google, Guarded, policy
+from homeport.google import Binding, Google, IamResource, policy
 from homeport.google.credentials import Credentials
 from homeport.google.grants import role_for
 from homeport.progress import Silent
-from homeport.resources.bucket import bucket
-from homeport.resources.repository import repository
+from homeport.resources.google.bucket import bucket
+from homeport.resources.google.repository import repository
 from homeport.secret import Secret
 from homeport.spec import TABLES
 from homeport.targets import cloudrun
-from homeport.targets.cloudrun.preflight import CHECKS, Asked, Finding, Findings, Gate, Verdict, preflight
+from homeport.targets.cloudrun.preflight import (
+    CHECKS,
+    Findings,
+    GatedFile,
+    PreflightFinding,
+    PreflightInput,
+    PreflightVerdict,
+    preflight,
+)
 from homeport.targets.cloudrun.preflight.permissions import needs
 from hub import Hub
 
 SMALL = Shape(gpu="nvidia-l4", cpu=4, memory_gib=16)
 READ = ("run", "cloudbilling", "cloudquotas", "orgpolicy", "artifactregistry", "compute")
 COMPUTE = "compute.googleapis.com/compute/v1/projects/rehearsal"
-ASKED = Asked(
+ASKED = PreflightInput(
     name="home",
     project="rehearsal",
     region="us-central1",
@@ -55,17 +63,17 @@ def ready(**more: Any) -> Cloud:
     return cloud
 
 
-def looked(cloud: Cloud, asked: Asked = ASKED, *, caller: str = OWNER) -> Findings:
+def looked(cloud: Cloud, asked: PreflightInput = ASKED, *, caller: str = OWNER) -> Findings:
     return act(preflight(google_for(cloud, caller=caller), asked))
 
 
-def about(findings: Findings, subject: str) -> Finding:
+def about(findings: Findings, subject: str) -> PreflightFinding:
     found = [one for one in findings.all if one.subject == subject]
     assert len(found) == 1, [one.subject for one in findings.all]
     return found[0]
 
 
-def subjects(findings: tuple[Finding, ...]) -> list[str]:
+def subjects(findings: tuple[PreflightFinding, ...]) -> list[str]:
     return [one.subject for one in findings]
 
 
@@ -152,13 +160,13 @@ def test_without_credentials_nothing_else_is_guessed_at() -> None:
 
 def test_a_project_that_is_not_there_is_named() -> None:
     found = about(looked(ready(), replace(ASKED, project="elsewhere")), "project")
-    assert found.verdict is Verdict.PROBLEM
+    assert found.verdict is PreflightVerdict.PROBLEM
     assert "gcloud projects list" in found.hint
 
 
 def test_billing_that_is_off_comes_with_the_command() -> None:
     found = about(looked(ready(projects=(Project(billing=False),))), "billing")
-    assert found.verdict is Verdict.PROBLEM
+    assert found.verdict is PreflightVerdict.PROBLEM
     assert "gcloud billing projects link rehearsal" in found.hint
 
 
@@ -166,12 +174,15 @@ def test_apis_that_are_off_are_not_checked_and_name_the_command() -> None:
     findings = looked(Cloud(delays=AT_ONCE))
     assert findings.problems == ()
     quota = about(findings, "quota/MemAllocPerProjectRegion")
-    assert quota.verdict is Verdict.NOT_CHECKED
+    assert quota.verdict is PreflightVerdict.NOT_CHECKED
     assert quota.hint == "gcloud services enable cloudquotas.googleapis.com --project rehearsal"
     assert "a new project has 40" in quota.text
     for subject, api in (("billing", "cloudbilling"), ("policy", "orgpolicy")):
         found = about(findings, subject)
-        assert (found.verdict, f"enable {api}.googleapis.com" in found.hint) == (Verdict.NOT_CHECKED, True)
+        assert (found.verdict, f"enable {api}.googleapis.com" in found.hint) == (
+            PreflightVerdict.NOT_CHECKED,
+            True,
+        )
 
 
 def test_a_region_without_the_gpu_or_without_cloud_run_is_a_problem() -> None:
@@ -181,7 +192,7 @@ def test_a_region_without_the_gpu_or_without_cloud_run_is_a_problem() -> None:
     )
     assert "us-east4 has no nvidia-rtx-pro-6000" in about(findings, "gpu").text
     findings = looked(ready(), replace(ASKED, region="us-centrall1"))
-    assert about(findings, "region").verdict is Verdict.PROBLEM
+    assert about(findings, "region").verdict is PreflightVerdict.PROBLEM
 
 
 def test_a_bucket_of_somebody_else_says_which_name_to_change() -> None:
@@ -191,7 +202,7 @@ def test_a_bucket_of_somebody_else_says_which_name_to_change() -> None:
     )
     act(bucket(theirs, "x", ASKED.bucket, "us-central1").create({}, Silent()))
     found = about(looked(cloud), f"bucket/{ASKED.bucket}")
-    assert found.verdict is Verdict.PROBLEM
+    assert found.verdict is PreflightVerdict.PROBLEM
     assert "set `name` in homeport.toml" in found.hint
 
 
@@ -202,9 +213,9 @@ def test_a_bucket_of_another_project_is_not_ours_whatever_its_label_says() -> No
     )
     act(bucket(theirs, "home", ASKED.bucket, "us-central1").create({}, Silent()))
     lure = [Binding(role="roles/storage.admin", members=(f"user:{OWNER}",))]
-    act(policy.grant(theirs, Guarded(api="storage", path=f"storage/v1/b/{ASKED.bucket}"), lure))
+    act(policy.grant(theirs, IamResource(api="storage", path=f"storage/v1/b/{ASKED.bucket}"), lure))
     found = about(looked(cloud), f"bucket/{ASKED.bucket}")
-    assert found.verdict is Verdict.PROBLEM
+    assert found.verdict is PreflightVerdict.PROBLEM
     assert "in another project, whatever its label says" in found.text
 
 
@@ -220,14 +231,14 @@ def test_a_bucket_that_is_there_must_be_ours_and_in_the_region(label: str, where
     cloud = ready()
     act(bucket(google_for(cloud), label, ASKED.bucket, where).create({}, Silent()))
     found = about(looked(cloud), f"bucket/{ASKED.bucket}")
-    assert found.verdict is (Verdict.PROBLEM if says else Verdict.OK)
+    assert found.verdict is (PreflightVerdict.PROBLEM if says else PreflightVerdict.OK)
     assert says in found.text
 
 
 def test_a_repository_of_another_endpoint_is_a_problem() -> None:
     cloud = ready()
     act(repository(google_for(cloud), "another", "home", "us-central1").create({}, Silent()))
-    assert about(looked(cloud), "repository/home").verdict is Verdict.PROBLEM
+    assert about(looked(cloud), "repository/home").verdict is PreflightVerdict.PROBLEM
 
 
 OFFICE = replace(ASKED, network="office", subnetwork="desks")
@@ -267,41 +278,50 @@ def with_office(*, cidr: str = "10.9.0.0/26", private_access: bool = True) -> Cl
 def test_a_network_of_ones_own_is_looked_at_with_its_subnetwork(network: str, subnetwork: str) -> None:
     findings = looked(with_office(), replace(ASKED, network=network, subnetwork=subnetwork))
     assert findings.problems == ()
-    assert about(findings, f"network/{network}").verdict is Verdict.OK
+    assert about(findings, f"network/{network}").verdict is PreflightVerdict.OK
     assert "10.9.0.0/26 with Private Google Access" in about(findings, f"subnetwork/{subnetwork}").text
 
 
 def test_a_subnetwork_of_another_network_or_region_or_none_is_a_problem() -> None:
     cloud = with_office()
     other = about(looked(cloud, replace(OFFICE, network="cellar")), "subnetwork/desks")
-    assert (other.verdict, other.text) == (Verdict.PROBLEM, "it is of the network office, not of cellar")
+    assert (other.verdict, other.text) == (
+        PreflightVerdict.PROBLEM,
+        "it is of the network office, not of cellar",
+    )
     lent = about(
         looked(cloud, replace(OFFICE, network="projects/lender/global/networks/office")), "subnetwork/desks"
     )
-    assert lent.verdict is Verdict.PROBLEM, "two projects may each have an office"
+    assert lent.verdict is PreflightVerdict.PROBLEM, "two projects may each have an office"
     none = about(looked(cloud, replace(OFFICE, subnetwork="chairs")), "subnetwork/chairs")
-    assert (none.verdict, none.text) == (Verdict.PROBLEM, "there is no subnetwork chairs in us-central1")
+    assert (none.verdict, none.text) == (
+        PreflightVerdict.PROBLEM,
+        "there is no subnetwork chairs in us-central1",
+    )
     assert "gcloud compute networks subnets list --project=rehearsal" in none.hint
     elsewhere = about(looked(cloud, replace(OFFICE, region="europe-west4")), "subnetwork/desks")
     assert elsewhere.text == "there is no subnetwork desks in europe-west4"
     path = "projects/rehearsal/regions/europe-west4/subnetworks/desks"
     far = about(looked(cloud, replace(OFFICE, subnetwork=path)), f"subnetwork/{path}")
-    assert (far.verdict, "the service would be in us-central1" in far.text) == (Verdict.PROBLEM, True)
+    assert (far.verdict, "the service would be in us-central1" in far.text) == (
+        PreflightVerdict.PROBLEM,
+        True,
+    )
 
 
 def test_the_project_of_a_network_may_be_said_by_its_number() -> None:
     number = Project().number
     assert about(looked(with_office(), replace(OFFICE, network=f"projects/{number}/global/networks/office")),
-                 "subnetwork/desks").verdict is Verdict.OK  # fmt: skip
+                 "subnetwork/desks").verdict is PreflightVerdict.OK  # fmt: skip
 
 
 def test_a_subnetwork_that_reaches_no_api_or_is_too_small_comes_with_the_command() -> None:
     which = "desks --region=us-central1 --project=rehearsal"
     shut = about(looked(with_office(private_access=False), OFFICE), "subnetwork/desks")
-    assert shut.verdict is Verdict.PROBLEM
+    assert shut.verdict is PreflightVerdict.PROBLEM
     assert shut.hint == f"gcloud compute networks subnets update {which} --enable-private-ip-google-access"
     small = about(looked(with_office(cidr="10.9.0.0/27"), OFFICE), "subnetwork/desks")
-    assert small.verdict is Verdict.PROBLEM
+    assert small.verdict is PreflightVerdict.PROBLEM
     assert "10.9.0.0/27" in small.text
     assert f"gcloud compute networks subnets expand-ip-range {which} --prefix-length=26" in small.hint
     both = looked(with_office(cidr="10.9.0.0/28", private_access=False), OFFICE)
@@ -310,14 +330,14 @@ def test_a_subnetwork_that_reaches_no_api_or_is_too_small_comes_with_the_command
 
 def test_missing_permissions_are_named_with_the_role_that_mends_them() -> None:
     cloud = ready()
-    project = Guarded(api="cloudresourcemanager", path="v3/projects/rehearsal")
+    project = IamResource(api="cloudresourcemanager", path="v3/projects/rehearsal")
     held = [
         Binding(role=role, members=("user:dev@example.com",)) for role in ("roles/run.admin", "roles/browser")
     ]
     act(policy.grant(google_for(cloud), project, held))
     findings = looked(cloud, caller="dev@example.com")
     found = about(findings, "permissions/storage.admin")
-    assert found.verdict is Verdict.PROBLEM
+    assert found.verdict is PreflightVerdict.PROBLEM
     assert (
         "gcloud projects add-iam-policy-binding rehearsal --member=user:dev@example.com --role=roles/storage.admin"
         in found.hint
@@ -336,14 +356,14 @@ def test_missing_permissions_are_named_with_the_role_that_mends_them() -> None:
     ],
 )
 def test_permissions_are_wanted_for_what_is_made_alone(
-    asked: Asked, wanted: set[str], needless: set[str]
+    asked: PreflightInput, wanted: set[str], needless: set[str]
 ) -> None:
     assert wanted <= asked.needs <= needs().keys() - needless
 
 
 def test_granting_every_role_that_is_named_mends_all_that_is_missing() -> None:
     cloud = ready()
-    project = Guarded(api="cloudresourcemanager", path="v3/projects/rehearsal")
+    project = IamResource(api="cloudresourcemanager", path="v3/projects/rehearsal")
     before = looked(cloud, caller="dev@example.com")
     roles = {one.data["role"] for one in before.problems if "role" in one.data}
     assert roles
@@ -355,7 +375,7 @@ def test_granting_every_role_that_is_named_mends_all_that_is_missing() -> None:
             [Binding(role=role, members=("user:dev@example.com",)) for role in roles],
         )
     )
-    assert about(looked(cloud, caller="dev@example.com"), "permissions").verdict is Verdict.OK
+    assert about(looked(cloud, caller="dev@example.com"), "permissions").verdict is PreflightVerdict.OK
 
 
 def test_what_is_asked_for_is_needed_by_some_method_and_held_by_its_role() -> None:
@@ -378,10 +398,12 @@ def hub() -> Iterator[Hub]:
         yield hub
 
 
-def gate_of(hub: Hub, *, token: str | None, gated: bool = True, file: str = "model.safetensors") -> Finding:
+def gate_of(
+    hub: Hub, *, token: str | None, gated: bool = True, file: str = "model.safetensors"
+) -> PreflightFinding:
     commit = hub.push("org/gemma", {"model.safetensors": b"weights"}, gated=gated)
     hub.tokens |= {"hf_let_in": {"org/gemma"}, "hf_left_out": set()}
-    gate = Gate(
+    gate = GatedFile(
         endpoint=hub.address,
         repo="org/gemma",
         revision=commit,
@@ -393,8 +415,8 @@ def gate_of(hub: Hub, *, token: str | None, gated: bool = True, file: str = "mod
 
 
 def test_an_open_gate_is_seen_without_a_byte_of_the_weights(hub: Hub) -> None:
-    assert gate_of(hub, token="hf_let_in").verdict is Verdict.OK
-    assert gate_of(hub, token=None, gated=False).verdict is Verdict.OK
+    assert gate_of(hub, token="hf_let_in").verdict is PreflightVerdict.OK
+    assert gate_of(hub, token=None, gated=False).verdict is PreflightVerdict.OK
     assert hub.total() == 0
 
 
@@ -409,16 +431,18 @@ def test_an_open_gate_is_seen_without_a_byte_of_the_weights(hub: Hub) -> None:
 )
 def test_a_closed_gate_says_why_and_shows_no_token(hub: Hub, token: str | None, file: str, says: str) -> None:
     found = gate_of(hub, token=token, file=file)
-    assert found.verdict is Verdict.PROBLEM
+    assert found.verdict is PreflightVerdict.PROBLEM
     assert says in found.text
     assert f"{hub.address}/" in found.hint
     assert "hf_" not in str(found.as_json())
 
 
 def test_a_hub_that_does_not_answer_is_not_checked() -> None:
-    gate = Gate(endpoint="http://127.0.0.1:9", repo="org/gemma", revision="0" * 40, file="model.safetensors")
+    gate = GatedFile(
+        endpoint="http://127.0.0.1:9", repo="org/gemma", revision="0" * 40, file="model.safetensors"
+    )
     found = about(asyncio.run(preflight(google_for(ready()), replace(ASKED, gates=(gate,)))), "hub/org/gemma")
-    assert found.verdict is Verdict.NOT_CHECKED
+    assert found.verdict is PreflightVerdict.NOT_CHECKED
 
 
 def test_what_is_to_be_changed_is_a_key_of_the_file() -> None:

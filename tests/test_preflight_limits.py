@@ -11,7 +11,13 @@ import pytest
 from cloud import Raw, act
 from gcp_rehearsal.cloud import Cloud, Project
 from homeport.catalog.cloudrun import Shape
-from homeport.targets.cloudrun.preflight import Asked, Finding, Findings, Verdict, quotas
+from homeport.targets.cloudrun.preflight import (
+    Findings,
+    PreflightFinding,
+    PreflightInput,
+    PreflightVerdict,
+    quotas,
+)
 from test_preflight import ASKED, about, looked, ready, subjects
 
 CPU, MEMORY = "CpuAllocPerProjectRegion", "MemAllocPerProjectRegion"
@@ -21,7 +27,7 @@ RTX = "NvidiaRtxPro6000GpuAllocNoZonalRedundancyPerProjectRegion"
 LARGE = replace(ASKED, shape=Shape(gpu="nvidia-rtx-pro-6000", cpu=20, memory_gib=80))
 
 
-def quota(findings: Findings, name: str) -> Finding:
+def quota(findings: Findings, name: str) -> PreflightFinding:
     return about(findings, f"quota/{name}")
 
 
@@ -37,7 +43,7 @@ def test_the_largest_gpu_does_not_fit_the_memory_of_a_new_project() -> None:
 def test_gpus_in_thousandths_are_asked_for_in_thousandths() -> None:
     cloud = ready(quotas={RTX: 1000, CPU: 100_000, MEMORY: 800 * 2**30})
     found = quota(looked(cloud, replace(LARGE, max_instances=3)), RTX)
-    assert found.verdict is Verdict.PROBLEM
+    assert found.verdict is PreflightVerdict.PROBLEM
     assert "set cloudrun.max_instances = 1;" in found.hint
     assert f"--quota-id={RTX} --preferred-value=3000 " in found.hint
 
@@ -51,7 +57,7 @@ def test_the_smallest_change_counts_every_quota() -> None:
 
 def test_a_project_without_zonal_gpus_is_told_of_those_without_redundancy() -> None:
     found = quota(looked(ready(), replace(ASKED, zonal_redundancy=True)), L4_ZONAL)
-    assert found.verdict is Verdict.PROBLEM
+    assert found.verdict is PreflightVerdict.PROBLEM
     assert found.hint.startswith("set cloudrun.zonal_redundancy = false;")
 
 
@@ -61,7 +67,7 @@ def test_a_region_whose_quota_is_enough_is_named() -> None:
     assert "free trial" in found.text
     assert "set cloudrun.region = " in found.hint
     region = found.hint.partition("'")[2].partition("'")[0]
-    assert quota(looked(cloud, replace(ASKED, region=region)), L4).verdict is Verdict.OK
+    assert quota(looked(cloud, replace(ASKED, region=region)), L4).verdict is PreflightVerdict.OK
 
 
 def test_no_limit_is_no_limit() -> None:
@@ -87,7 +93,7 @@ def test_a_value_for_all_regions_holds_where_none_is_named() -> None:
 
 def test_room_for_one_instance_only_is_a_warning() -> None:
     found = quota(looked(ready(quotas={L4: 1})), L4)
-    assert (found.verdict, "--preferred-value=2 " in found.hint) == (Verdict.WARNING, True)
+    assert (found.verdict, "--preferred-value=2 " in found.hint) == (PreflightVerdict.WARNING, True)
 
 
 def test_what_others_use_is_said_to_be_unseen() -> None:
@@ -148,7 +154,7 @@ def forbidding(**policies: Any) -> Cloud:
 def test_a_policy_is_held_against_what_is_done(
     policies: dict[str, Any], change: dict[str, Any], subject: str, verdict: str
 ) -> None:
-    asked: Asked = replace(ASKED, **change)
+    asked: PreflightInput = replace(ASKED, **change)
     found = about(looked(forbidding(**policies), asked), f"policy/{subject}")
     assert found.verdict == verdict, found
     if verdict in {"problem", "warning"}:
@@ -160,8 +166,9 @@ def test_managed_members_that_are_listed_may_call() -> None:
     cloud = forbidding(told={"iam.managed.allowedPolicyMembers": rule})
     subject = "policy/iam.managed.allowedPolicyMembers"
     assert (
-        about(looked(cloud, replace(ASKED, callers=("user:me@example.com",))), subject).verdict is Verdict.OK
+        about(looked(cloud, replace(ASKED, callers=("user:me@example.com",))), subject).verdict
+        is PreflightVerdict.OK
     )
     found = about(looked(cloud, replace(ASKED, callers=("user:you@example.org",))), subject)
     assert "user:you@example.org" in found.text
-    assert found.verdict is Verdict.WARNING
+    assert found.verdict is PreflightVerdict.WARNING

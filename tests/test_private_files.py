@@ -12,7 +12,7 @@ import pytest
 from conftest import TAUGHT, User
 from homeport.home import Home, private_folder, private_opener, write_private
 from homeport.progress import Silent
-from homeport.weights.store import Store
+from homeport.weights.store import WeightsStore
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o777], ids=lambda umask: f"umask {umask:03o}")
@@ -93,7 +93,7 @@ def test_the_ledger_of_the_weights_is_private(umask: int, tmp_path: Path) -> Non
     (tmp_path / "model.gguf").write_bytes(TAUGHT.read_bytes())
     (tmp_path / "model.gguf").chmod(0o644)
     private_folder(tmp_path / "weights")
-    Store(tmp_path / "weights").ensure(f"file:{tmp_path / 'model.gguf'}", "gguf", Silent())
+    WeightsStore(tmp_path / "weights").ensure(f"file:{tmp_path / 'model.gguf'}", "gguf", Silent())
     assert modes(tmp_path / "weights") == {}
 
 

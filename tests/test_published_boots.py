@@ -12,8 +12,8 @@ import pytest
 
 from homeport import catalog
 from homeport.catalog import Architecture, Model, Published
-from homeport.engines import vllm_memory
 from homeport.engines.footprint import Device, Sizing
+from homeport.engines.vllm import memory
 from homeport.spec import Engine
 
 GIB = 2**30
@@ -77,7 +77,7 @@ BOOTS = [
 
 @pytest.mark.parametrize("boot", BOOTS, ids=lambda boot: boot.source)
 def test_the_cache_holds_what_vllm_logged_on_a_gpu(boot: Boot) -> None:
-    cache = vllm_memory.kv_cache(
+    cache = memory.kv_cache(
         boot.architecture,
         context=boot.context,
         element_bytes=boot.element_bytes,
@@ -133,7 +133,7 @@ def _fixed(boot: Left, model: Model) -> float:
         settings=Engine(parallel=boot.parallel),
         device=Device(name="a GPU", memory=int(boot.gpu_gib * GIB), gpu=True),
     )
-    budget = vllm_memory.footprint(sizing)
+    budget = memory.footprint(sizing)
     assert budget is not None
     return budget.fixed_bytes / GIB
 

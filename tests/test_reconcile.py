@@ -10,9 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeport.errors import HomeportError, NotOurs
+from homeport.errors import HomeportError, NotManaged
 from homeport.progress import Progress, Silent
-from homeport.reconcile import KNOWN_AFTER_APPLY, Kind, Outputs, Ref, Resource, apply, destroy, make_plan
+from homeport.reconcile import (
+    KNOWN_AFTER_APPLY,
+    ActionKind,
+    Outputs,
+    Ref,
+    Resource,
+    apply,
+    destroy,
+    make_plan,
+)
 from reconciled import Listener, Thing, World, act, chain, converge, graphs, kinds, planned
 
 
@@ -24,7 +33,7 @@ def test_a_thing_satisfies_the_protocol() -> None:
 @given(graphs())
 def test_after_apply_the_plan_is_empty(things: list[Thing]) -> None:
     act(converge(things))
-    assert set(kinds(things).values()) == {Kind.NONE}
+    assert set(kinds(things).values()) == {ActionKind.NONE}
 
 
 @given(graphs())
@@ -47,7 +56,7 @@ def test_after_any_change_of_the_file_one_apply_converges(things: list[Thing], d
     ]
     surplus = [thing for thing in things if int(thing.id[1:]) >= keep]
     act(converge(wanted, surplus))
-    assert set(kinds(wanted, surplus).values()) == {Kind.NONE}
+    assert set(kinds(wanted, surplus).values()) == {ActionKind.NONE}
     assert set(things[0].world.live) == {thing.id for thing in wanted}
 
 
@@ -79,7 +88,7 @@ def test_after_a_failure_the_rest_is_finished_and_the_next_apply_converges(
     assert set(world.live) == {thing.id for thing in things} - dependants - {broken}
     world.broken.clear()
     act(converge(things))
-    assert set(kinds(things).values()) == {Kind.NONE}
+    assert set(kinds(things).values()) == {ActionKind.NONE}
     assert len(world.log) == len(things), "nothing was made twice"
 
 
@@ -124,7 +133,7 @@ def test_what_a_thing_says_under_its_own_name_is_not_said_twice() -> None:
     told = Listener()
     act(_apply([Talking(id="a", world=World())], told))
     assert (told.lines, told.notes) == ([("started", "a"), ("finished", "a")], ["a note"])
-    act(_apply([Talking(id="a", world=World(), announces=True)], told))
+    act(_apply([Talking(id="a", world=World(), reports_own_progress=True)], told))
     assert len(told.lines) == 4
 
 
@@ -168,7 +177,7 @@ def test_what_is_born_of_a_thing_that_is_replaced_goes_before_it_and_comes_after
     act(converge([net, sub]))
     world.log.clear()
     changed = [replace(net, body={"fixed": 2}), sub]
-    assert kinds(changed) == {"net": Kind.REPLACE, "sub": Kind.REPLACE}
+    assert kinds(changed) == {"net": ActionKind.REPLACE, "sub": ActionKind.REPLACE}
     act(converge(changed))
     assert world.log == [("-", "sub"), ("-", "net"), ("+", "net"), ("+", "sub")]
 
@@ -200,7 +209,7 @@ def test_what_is_no_longer_wanted_goes_last_and_stays_where_anything_failed() ->
     old = chain(world, "a", "b", "c")
     act(converge(old))
     wanted = [old[0], Thing(id="new", world=world)]
-    assert list(kinds(wanted, old).items())[-2:] == [("c", Kind.DELETE), ("b", Kind.DELETE)]
+    assert list(kinds(wanted, old).items())[-2:] == [("c", ActionKind.DELETE), ("b", ActionKind.DELETE)]
     world.broken = {"new"}
     with pytest.raises(HomeportError, match="new is broken"):
         act(converge(wanted, old))
@@ -220,7 +229,7 @@ def test_what_is_no_longer_wanted_and_not_ours_is_left_alone() -> None:
 def test_everything_that_is_not_ours_is_told_at_once_before_anything_is_done() -> None:
     world = World()
     act(converge([Thing(id=id_, world=world, owner="another") for id_ in ("a", "b")]))
-    with pytest.raises(NotOurs, match="homeport did not make a, b") as raised:
+    with pytest.raises(NotManaged, match="homeport did not make a, b") as raised:
         act(converge(chain(world, "a", "b", "c")))
     assert raised.value.hint
     assert set(world.live) == {"a", "b"}
@@ -241,7 +250,7 @@ def test_a_plan_reads_all_at_once_and_never_writes() -> None:
     act(converge(chain(world, *"abcd")))
     things = [ReadOnly(id=t.id, world=world, body={"fixed": 1}, after=t.after) for t in chain(world, *"abe")]
     found = kinds(things, [ReadOnly(id="d", world=world), ReadOnly(id="c", world=world)])
-    assert set(found.values()) == {Kind.REPLACE, Kind.CREATE, Kind.DELETE}
+    assert set(found.values()) == {ActionKind.REPLACE, ActionKind.CREATE, ActionKind.DELETE}
     assert world.most_at_once == 5
 
 

@@ -12,11 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeport.errors import AlreadyExists, Changed, HomeportError, NotOurs
+from homeport.errors import AlreadyExists, HomeportError, NotManaged, PlanStale
 from homeport.progress import Progress, Silent
-from homeport.reconcile import KNOWN_AFTER_APPLY, Change, Halt, Kind, Outputs, Ref, apply, destroy
-from homeport.reconcile.approved import hold_to
+from homeport.reconcile import (
+    KNOWN_AFTER_APPLY,
+    ActionKind,
+    Cancellation,
+    Change,
+    Outputs,
+    Ref,
+    apply,
+    destroy,
+)
 from homeport.reconcile.plan import Action
+from homeport.reconcile.plan_check import ensure_within_plan
 from homeport.secret import Secret
 from reconciled import CrashError, Thing, World, act, converge, graphs, kinds, planned
 
@@ -55,7 +64,7 @@ def test_what_another_has_done_since_the_plan_is_not_done_again(world: World, th
 
 def test_what_another_has_made_otherwise_is_not_overwritten(world: World, thing: Thing) -> None:
     with pytest.raises(
-        Changed, match=r"a has changed since the plan was shown: it exists now.*value is 3"
+        PlanStale, match=r"a has changed since the plan was shown: it exists now.*value is 3"
     ) as raised:
         meanwhile([thing], lambda: world.live.update(a=live(3)))
     assert "same command again" in raised.value.hint
@@ -63,7 +72,7 @@ def test_what_another_has_made_otherwise_is_not_overwritten(world: World, thing:
 
 
 def test_what_somebody_else_has_made_is_not_ours(world: World, thing: Thing) -> None:
-    with pytest.raises(NotOurs, match="did not make a"):
+    with pytest.raises(NotManaged, match="did not make a"):
         meanwhile([thing], lambda: world.live.update(a=live(2, label="another")))
 
 
@@ -82,7 +91,7 @@ def test_a_change_of_anothers_is_never_overwritten(
     thing = Thing(id="a", world=world, body={"value": value, "fixed": 1})
     act(converge([replace(thing, body={"value": 1, "fixed": 1})]))
     world.log.clear()
-    with pytest.raises(Changed, match=f"a has changed since the plan was shown: {said}"):
+    with pytest.raises(PlanStale, match=f"a has changed since the plan was shown: {said}"):
         meanwhile([thing], lambda: happens(world))
     assert world.log == []
 
@@ -105,7 +114,7 @@ def test_a_change_between_our_last_look_and_our_update_is_a_conflict_that_is_loo
         world.tamper("a", **meanwhile)
         await doing
 
-    with pytest.raises(Changed, match="value is 7"):
+    with pytest.raises(PlanStale, match="value is 7"):
         act(work(value=7))
     world.live["a"]["value"] = 1
     act(work(colour="red"))
@@ -134,12 +143,12 @@ def test_a_name_that_cannot_be_had_though_nothing_is_there_is_told_as_it_is(worl
 
 def test_what_is_no_longer_ours_is_not_deleted(world: World, thing: Thing) -> None:
     act(converge([thing]))
-    with pytest.raises(NotOurs):
+    with pytest.raises(NotManaged):
         meanwhile([], lambda: world.tamper("a", label="another"), (thing,))
     assert "a" in world.live
 
 
-def changes(planned: Any, now: Any, kind: Kind = Kind.UPDATE, before: Any = 1) -> str:
+def changes(planned: Any, now: Any, kind: ActionKind = ActionKind.UPDATE, before: Any = 1) -> str:
     """What is said of `now`, where the plan said `planned`; '' where it is covered."""
     thing = Thing(id="a", world=World())
     one, other = (
@@ -147,8 +156,8 @@ def changes(planned: Any, now: Any, kind: Kind = Kind.UPDATE, before: Any = 1) -
         for after in (planned, now)
     )
     try:
-        hold_to(one, other)
-    except Changed as error:
+        ensure_within_plan(one, other)
+    except PlanStale as error:
         return str(error)
     return ""
 
@@ -198,7 +207,7 @@ def test_the_second_of_two_who_want_different_things_is_told_and_overwrites_noth
         return await asyncio.gather(*(apply(plan, Silent()) for plan in plans), return_exceptions=True)
 
     good, told = act(both())
-    assert isinstance(told, Changed), good
+    assert isinstance(told, PlanStale), good
     assert world.live["a"]["value"] == 2
 
 
@@ -219,11 +228,11 @@ def test_two_who_apply_the_same_file_at_once_make_everything_once(
         return list(await asyncio.gather(converge(things), second(), return_exceptions=True))
 
     ended = act(both())
-    assert all(not isinstance(end, BaseException) or isinstance(end, Changed) for end in ended), ended
+    assert all(not isinstance(end, BaseException) or isinstance(end, PlanStale) for end in ended), ended
     made = [id_ for verb, id_ in world.log if verb == "+"]
     assert len(made) == len(set(made))
     act(converge(things))
-    assert set(kinds(things).values()) == {Kind.NONE}
+    assert set(kinds(things).values()) == {ActionKind.NONE}
 
 
 @given(graphs(most=5, slow=True), st.data())
@@ -271,7 +280,7 @@ def test_after_a_crash_anywhere_one_more_run_converges(things: list[Thing], data
         act(converge(things))
     world.last_call = None
     act(converge(things))
-    assert set(kinds(things).values()) == {Kind.NONE}
+    assert set(kinds(things).values()) == {ActionKind.NONE}
     made = [id_ for verb, id_ in world.log if verb == "+"]
     gone = [id_ for verb, id_ in world.log if verb == "-"]
     assert set(world.live) == {thing.id for thing in things}
@@ -294,7 +303,7 @@ def test_after_a_crash_anywhere_in_a_destroy_one_more_leaves_nothing(
 
 def test_a_halt_that_nobody_asks_for_changes_nothing(world: World, thing: Thing) -> None:
     async def work() -> None:
-        await apply(await planned([thing]), Silent(), Halt())
+        await apply(await planned([thing]), Silent(), Cancellation())
 
     act(work())
     assert "a" in world.live

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from homeport.errors import HomeportError, Interrupted
 from homeport.progress import Silent
-from homeport.reconcile import Halt, Kind, Ref, apply, destroy, patient
+from homeport.reconcile import ActionKind, Cancellation, Ref, apply, destroy, patient
 from reconciled import Listener, Thing, World, act, chain, converge, graphs, kinds, planned
 
 
 async def stopped_after(seconds: float, things: list[Thing]) -> float:
     """Apply, and ask for a stop in the midst; how long that took."""
-    plan, halt, loop = await planned(things), Halt(), asyncio.get_running_loop()
+    plan, halt, loop = await planned(things), Cancellation(), asyncio.get_running_loop()
     begun = loop.time()
     loop.call_later(seconds, halt.ask)
     try:
@@ -39,11 +39,11 @@ def test_the_first_ctrl_c_finishes_what_is_under_way_and_begins_nothing_more() -
     things = slow([*chain(world, "a", "b", "c"), *chain(world, "x", "y")])
     assert act(stopped_after(15, things)) == pytest.approx(20, abs=0.01)
     assert set(world.live) == {"a", "b", "x", "y"}
-    assert kinds(things) == dict.fromkeys("abxy", Kind.NONE) | {"c": Kind.CREATE}
+    assert kinds(things) == dict.fromkeys("abxy", ActionKind.NONE) | {"c": ActionKind.CREATE}
 
 
 def test_an_interrupt_says_where_things_stand_and_how_to_go_on() -> None:
-    world, halt = World(), Halt()
+    world, halt = World(), Cancellation()
     things = chain(world, "a", "b", "c")
 
     class Last(Thing):
@@ -85,7 +85,10 @@ def test_a_failure_is_told_rather_than_the_stop() -> None:
     world, told = World(broken={"a"}), Listener()
 
     async def work() -> None:
-        plan, halt = await planned(slow([Thing(id="a", world=world), *chain(world, "b", "c")])), Halt()
+        plan, halt = (
+            await planned(slow([Thing(id="a", world=world), *chain(world, "b", "c")])),
+            Cancellation(),
+        )
         asyncio.get_running_loop().call_later(5, halt.ask)
         await apply(plan, told, halt)
 
@@ -98,7 +101,7 @@ def test_a_failure_is_told_rather_than_the_stop() -> None:
 def test_whenever_an_apply_is_stopped_the_next_one_completes_it(things: list[Thing], when: float) -> None:
     act(stopped_after(when, things))
     act(converge(things))
-    assert set(kinds(things).values()) == {Kind.NONE}
+    assert set(kinds(things).values()) == {ActionKind.NONE}
     assert len(things[0].world.log) == len(things)
 
 
@@ -112,7 +115,7 @@ def test_whenever_a_change_is_stopped_nothing_stays_away_that_was_deleted_to_be_
     act(stopped_after(when, changed))
     assert {thing.id for thing in things if not thing.inside} <= set(things[0].world.live)
     act(converge(changed))
-    assert set(kinds(changed).values()) == {Kind.NONE}
+    assert set(kinds(changed).values()) == {ActionKind.NONE}
 
 
 def test_a_destroy_is_stopped_in_the_same_way() -> None:
@@ -121,7 +124,7 @@ def test_a_destroy_is_stopped_in_the_same_way() -> None:
     act(converge(things))
 
     async def work() -> None:
-        halt = Halt()
+        halt = Cancellation()
         asyncio.get_running_loop().call_later(5, halt.ask)
         await destroy(things, Silent(), halt)
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from homeport.cli.show import plan_text
 from homeport.reconcile import (
     KNOWN_AFTER_APPLY,
+    ActionKind,
     Change,
-    Kind,
     Plan,
     Ref,
     Rules,
@@ -21,9 +21,9 @@ from homeport.reconcile import (
     needs_of,
     resolve,
 )
+from homeport.reconcile.equality import is_empty, is_same
 from homeport.reconcile.plan import MAY_GO, Action
 from homeport.reconcile.resource import shown
-from homeport.reconcile.same import is_empty, is_same
 from homeport.secret import Secret
 from reconciled import Thing, World
 
@@ -269,12 +269,14 @@ def _richer(live: Any, wanted: Any, data: st.DataObject) -> Any:
 
 
 def _text(*changes: Change) -> str:
-    action = Action(kind=Kind.UPDATE, resource=Thing(id="a", world=World()), summary="", changes=changes)
+    action = Action(
+        kind=ActionKind.UPDATE, resource=Thing(id="a", world=World()), summary="", changes=changes
+    )
     return plan_text(Plan(name="home", target="local", actions=(action,)))
 
 
 def test_a_plan_is_shown_as_people_read_it() -> None:
-    def action(kind: Kind, id_: str, *changes: Change) -> Action:
+    def action(kind: ActionKind, id_: str, *changes: Change) -> Action:
         return Action(kind=kind, resource=Thing(id=id_, world=World()), summary=f"the {id_}", changes=changes)
 
     plan = Plan(
@@ -283,10 +285,10 @@ def test_a_plan_is_shown_as_people_read_it() -> None:
         facts=(("model", "Gemma"),),
         warnings=("it costs",),
         actions=(
-            action(Kind.NONE, "bucket"),
-            action(Kind.CREATE, "secret"),
+            action(ActionKind.NONE, "bucket"),
+            action(ActionKind.CREATE, "secret"),
             action(
-                Kind.UPDATE,
+                ActionKind.UPDATE,
                 "service",
                 Change(path="template.containers[serving].image", before="a@1", after=KNOWN_AFTER_APPLY),
                 Change(path="template.timeout", before="60s", after="600s"),
@@ -298,12 +300,12 @@ def test_a_plan_is_shown_as_people_read_it() -> None:
                 ),
             ),
             action(
-                Kind.REPLACE,
+                ActionKind.REPLACE,
                 "subnet",
                 Change(path="range", before="10.0.0.0/26", after="10.0.0.0/24", replaces=True),
             ),
-            action(Kind.UPDATE, "grant", MAY_GO),
-            action(Kind.DELETE, "old"),
+            action(ActionKind.UPDATE, "grant", MAY_GO),
+            action(ActionKind.DELETE, "old"),
         ),
     )
     assert plan_text(plan).splitlines() == [

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from conftest import ROOT, TAUGHT, User
 from homeport.errors import StateError
-from homeport.resources import processes, record
+from homeport.resources.local import endpoint_record, process_tree
 
 VERSION_1 = json.loads((ROOT / "tests" / "records" / "version-1.json").read_text())
 """As homeport wrote it before records had a second version, of an endpoint that was verified."""
@@ -67,7 +67,7 @@ def states(user: User) -> dict[str, str]:
 
 
 def test_a_record_of_the_first_version_is_read(tmp_path: Path) -> None:
-    found = record.load(written(tmp_path, VERSION_1))
+    found = endpoint_record.load(written(tmp_path, VERSION_1))
     assert found is not None
     assert (found.pid, found.was_ready, found.start_ticks, found.key, found.supervisor) == (
         10573,
@@ -80,11 +80,11 @@ def test_a_record_of_the_first_version_is_read(tmp_path: Path) -> None:
 
 def test_what_is_saved_is_read_again_in_the_present_version(tmp_path: Path) -> None:
     folder = written(tmp_path, VERSION_1)
-    found = record.load(folder)
+    found = endpoint_record.load(folder)
     assert found is not None
     found.save(folder)
-    assert json.loads((folder / "record.json").read_text())["version"] == record.VERSION
-    assert record.load(folder) == found
+    assert json.loads((folder / "record.json").read_text())["version"] == endpoint_record.VERSION
+    assert endpoint_record.load(folder) == found
 
 
 @pytest.mark.parametrize(
@@ -115,12 +115,12 @@ def test_a_record_that_cannot_be_read_is_one_clear_error(
     tmp_path: Path, content: object, reason: str
 ) -> None:
     folder = written(tmp_path, content)
-    found = record.read(folder)
-    assert isinstance(found, record.Unreadable)
+    found = endpoint_record.read(folder)
+    assert isinstance(found, endpoint_record.Unreadable)
     assert found.reason.startswith(reason) or reason in found.reason
     assert "\n" not in found.reason
     with pytest.raises(StateError, match="the record of home cannot be read") as caught:
-        record.load(folder)
+        endpoint_record.load(folder)
     assert "homeport down home" in caught.value.hint
 
 
@@ -136,8 +136,8 @@ def test_whatever_stands_in_a_record_it_is_a_record_or_is_told(
     tmp_path_factory: pytest.TempPathFactory, place: tuple[str, ...], value: object
 ) -> None:
     folder = written(tmp_path_factory.mktemp("records"), changed(place, value))
-    found = record.read(folder)
-    assert isinstance(found, record.Record | record.Unreadable)
+    found = endpoint_record.read(folder)
+    assert isinstance(found, endpoint_record.EndpointRecord | endpoint_record.Unreadable)
 
 
 def test_a_record_that_cannot_be_read_is_one_line_of_status_and_others_are_as_they_are(served: User) -> None:
@@ -187,12 +187,12 @@ def test_an_endpoint_of_the_first_version_is_shown_asked_changed_and_taken_down(
     assert json.loads(stored(served).read_text())["version"] == 1
     served.write(f'name = "home"\nmodel = "file:{TAUGHT}"\n[engine]\ncontext = 512\n[local]\nport = 0\n')
     assert "--context: 256 → 512" in served.run("up", "--yes", "--no-verify").err
-    assert json.loads(stored(served).read_text())["version"] == record.VERSION
+    assert json.loads(stored(served).read_text())["version"] == endpoint_record.VERSION
     assert "removed process of other" in served.run("down", "--yes", "other").out
     assert states(served) == {"home": "ready"}
 
 
-@pytest.mark.parametrize("version", [1, record.VERSION])
+@pytest.mark.parametrize("version", [1, endpoint_record.VERSION])
 def test_a_clock_that_is_set_does_not_end_an_endpoint(served: User, version: int) -> None:
     """Start times by the clock of the day move with it, so a record written before differs by the step."""
     if version == 1:
@@ -210,7 +210,7 @@ def test_a_clock_that_is_set_does_not_end_an_endpoint(served: User, version: int
 def marked(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process that carries the mark of `tmp_path`, and does not lead its session."""
     process = subprocess.Popen(
-        ["cat"], env={processes.MARK: str(tmp_path)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ["cat"], env={process_tree.MARK: str(tmp_path)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -225,13 +225,13 @@ def marked(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 def test_a_process_is_told_from_one_that_came_back_under_its_pid(
     tmp_path: Path, marked: subprocess.Popen[bytes]
 ) -> None:
-    ticks = processes.start_ticks(marked.pid)
+    ticks = process_tree.start_ticks(marked.pid)
     began = psutil.Process(marked.pid).create_time()
-    assert processes.alive(marked.pid, 0, tmp_path, ticks) is not None
-    assert processes.alive(marked.pid, began, tmp_path, "another-boot 1") is None
-    assert processes.alive(marked.pid, began, tmp_path) is not None
-    assert processes.alive(marked.pid, began - 10, tmp_path) is None, "it leads no session"
-    assert processes.alive(marked.pid, began, tmp_path / "other", ticks) is None
+    assert process_tree.alive(marked.pid, 0, tmp_path, ticks) is not None
+    assert process_tree.alive(marked.pid, began, tmp_path, "another-boot 1") is None
+    assert process_tree.alive(marked.pid, began, tmp_path) is not None
+    assert process_tree.alive(marked.pid, began - 10, tmp_path) is None, "it leads no session"
+    assert process_tree.alive(marked.pid, began, tmp_path / "other", ticks) is None
 
 
 def test_start_ticks_are_read_behind_whatever_the_program_is_called(tmp_path: Path) -> None:
@@ -240,8 +240,8 @@ def test_start_ticks_are_read_behind_whatever_the_program_is_called(tmp_path: Pa
     odd.chmod(0o755)
     process = subprocess.Popen([odd], start_new_session=True)
     try:
-        boot, ticks = processes.start_ticks(process.pid).split()
-        mine = processes.start_ticks(psutil.Process().pid).split()
+        boot, ticks = process_tree.start_ticks(process.pid).split()
+        mine = process_tree.start_ticks(psutil.Process().pid).split()
         assert boot == mine[0]
         assert int(ticks) > int(mine[1])
     finally:
@@ -251,4 +251,4 @@ def test_start_ticks_are_read_behind_whatever_the_program_is_called(tmp_path: Pa
 
 
 def test_no_start_is_told_of_a_process_that_is_not_there() -> None:
-    assert processes.start_ticks(2**22 + 1) == ""
+    assert process_tree.start_ticks(2**22 + 1) == ""

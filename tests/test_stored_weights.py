@@ -18,7 +18,7 @@ from gcp_rehearsal.faults import parse
 from homeport.errors import GatedModel, GoogleError, HomeportError, OperationFailed, SpecError, WeightsError
 from homeport.google import Google
 from homeport.progress import Silent
-from homeport.resources.stored import StoredWeights
+from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.weights.manifest import Pin, PinnedFile, digest
 
 REPO = "google/gemma-4-tiny"
@@ -33,7 +33,7 @@ FILES = {
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    monkeypatch.setattr("homeport.resources.build.FIRST_LOOK_S", 0.05)
+    monkeypatch.setattr("homeport.resources.google.build.FIRST_LOOK_S", 0.05)
     with place(tmp_path) as here:
         yield here
 

@@ -20,16 +20,16 @@ from homeport.export.terraform.hcl import Code, attributes, block, joined, to_hc
 from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.reconcile import Outputs, Plan, Resource, apply, make_plan, resolve
-from homeport.resources.apis import Apis
-from homeport.resources.grant import Grant
-from homeport.resources.image import Image
-from homeport.resources.release import Release
-from homeport.resources.rest import Rest
-from homeport.resources.secret import SecretVersion
-from homeport.resources.stored import StoredWeights
+from homeport.resources.google.apis import Apis
+from homeport.resources.google.gcs_weights import StoredWeights
+from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.release import Release
+from homeport.resources.google.rest import RestResource
+from homeport.resources.google.secret import SecretVersion
 from homeport.secret import Secret
 from homeport.targets.cloudrun.hub_token import HubToken
-from homeport.targets.cloudrun.model import choose
+from homeport.targets.cloudrun.model_selection import choose
 from terraformed import READY, REASON, Folder, Key, requests, root_of, unordered, waits
 from test_cloudrun_target import Deployer
 
@@ -144,9 +144,9 @@ def address_of(one: Resource) -> Key | None:
         return (one.on.api, one.on.path, one.role, one.member)
     if isinstance(one, SecretVersion):
         return ("secretmanager", f"v1/projects/rehearsal/secrets/{one.secret_id}:addVersion")
-    if isinstance(one, Rest):
+    if isinstance(one, RestResource):
         return (one.address.api, one.address.path)
-    assert isinstance(one, Apis | Image | StoredWeights | Release)
+    assert isinstance(one, Apis | ContainerImage | StoredWeights | Release)
     return None
 
 
@@ -157,7 +157,7 @@ def sent(resources: list[Resource], outputs: Outputs) -> dict[Key, Any]:  # Any:
     for one in resources:
         key = address_of(one)
         if key is not None:
-            made[key] = resolve(one.wanted, outputs, final=True) if isinstance(one, Rest) else {}
+            made[key] = resolve(one.wanted, outputs, final=True) if isinstance(one, RestResource) else {}
     return made
 
 
@@ -173,7 +173,7 @@ def test_where_terraforms_bodies_were_sent_up_finds_nothing_to_do(plans: Plans, 
 
     def planned(one: Resource) -> Resource:
         key = address_of(one)
-        if not isinstance(one, Rest) or key is None:
+        if not isinstance(one, RestResource) or key is None:
             return one
         return replace(one, wanted=made[key].body, after=one.needs)
 

@@ -17,8 +17,8 @@ import pytest
 
 import homeport
 from conftest import HOMEPORT, TAUGHT, User
-from homeport.resources.processes import MARK, free_port
-from homeport.resources.supervised import is_supervisor
+from homeport.resources.local.process_tree import MARK, free_port
+from homeport.resources.local.supervised import is_supervisor
 
 
 def spec(model: str, *, port: int = 0, more: str = "", local: str = "", name: str = "home") -> str:

@@ -20,14 +20,15 @@ from homeport import catalog
 from homeport.endpoint import Endpoint
 from homeport.errors import HomeportError
 from homeport.secret import Secret
-from homeport.verify import CHECKS, Finding, Outcome, Report, Result, Subject, access, reasoning, run, verify
+from homeport.verify import CHECKS, Finding, Outcome, Report, Result, VerificationSubject, runner, verify
 from homeport.verify.check import Check
-from homeport.verify.reasoning import is_right, wilson
+from homeport.verify.checks import access, reasoning
+from homeport.verify.checks.reasoning import is_right, wilson
 from scripted_engine import ADAPTER, CONTEXT, KEY, MODEL, WEIGHTS, Defect, Engine
 
 NAMES = tuple(check.name for check in CHECKS)
 ALL_PATHS = access.paths()
-FEW_PATHS = access.Paths(
+FEW_PATHS = access.GuardedPaths(
     requests=tuple(
         (method, path)
         for path in ("/", "/health", "/metrics", "/v1/models", "/v1/chat/completions", "/invocations")
@@ -57,11 +58,11 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
         yield engine
 
 
-def promised(served: Engine, *, model: str = "gemma-4-e2b", **others: Any) -> Subject:
+def promised(served: Engine, *, model: str = "gemma-4-e2b", **others: Any) -> VerificationSubject:
     """What the engine is held to: all that it can do."""
     found = catalog.find(model)
     assert found is not None
-    subject = Subject(
+    subject = VerificationSubject(
         endpoint=Endpoint(name="home", base_url=f"{served.url}/v1", model=MODEL, api_key=Secret(KEY)),
         model=replace(found, reasoning_floor=0.5),
         engine="llamacpp",
@@ -76,7 +77,7 @@ def promised(served: Engine, *, model: str = "gemma-4-e2b", **others: Any) -> Su
     return replace(subject, **others)
 
 
-def checked(subject: Subject, *only: str) -> Report:
+def checked(subject: VerificationSubject, *only: str) -> Report:
     return asyncio.run(verify(subject, only=only))
 
 
@@ -293,7 +294,7 @@ def test_the_key_check_asks_each_path_by_both_methods_with_no_key_and_with_a_wro
     assert result.evidence["requests"] == 2 * len(FEW_PATHS.requests)
 
 
-def without_key(subject: Subject) -> Subject:
+def without_key(subject: VerificationSubject) -> VerificationSubject:
     return replace(subject, endpoint=replace(subject.endpoint, api_key=None))
 
 
@@ -370,12 +371,12 @@ def test_a_check_that_breaks_leaves_no_request_behind(engine: Engine, name: str)
     assert asyncio.run(left()) == 0
 
 
-async def _never(subject: Subject) -> Finding:
+async def _never(subject: VerificationSubject) -> Finding:
     await asyncio.Event().wait()
     raise AssertionError
 
 
-async def _at_once(subject: Subject) -> Finding:
+async def _at_once(subject: VerificationSubject) -> Finding:
     return Finding(Outcome.PASSED, "yes")
 
 
@@ -383,7 +384,7 @@ def test_a_check_that_gets_no_answer_fails_when_patience_ends_and_the_next_one_r
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checks = (Check("slow", "it answers", _never, 0.01), Check("quick", "it answers", _at_once))
-    monkeypatch.setattr(run, "CHECKS", checks)
+    monkeypatch.setattr(runner, "CHECKS", checks)
     report = checked(promised(engine))
     assert outcomes(report, Outcome.FAILED) == {"slow": "no answer within 0 s"}
     assert outcomes(report, Outcome.PASSED) == {"quick": "yes"}

@@ -15,14 +15,29 @@ import pytest
 from cloud import act, enable
 from deployment import google_for
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
-from homeport import cold_start as expected
 from homeport.endpoint import Endpoint
 from homeport.errors import HomeportError, NetworkError
-from homeport.google import Binding, Guarded, policy
+from homeport.fit import cold_start as expected
+from homeport.google import Binding, IamResource, policy
 from homeport.secret import Secret
-from homeport.verify import Outcome, Report, cold
-from homeport.verify.cloud import CLOUD_CHECKS, Bucket, Deployed, Lent, Planned, verify_deployed
-from homeport.verify.cold import Asleep, Measured, NotMeasured, and_cold_start, cold_start, finding
+from homeport.targets.cloudrun import cold_start_check
+from homeport.targets.cloudrun.checks import (
+    CLOUD_CHECKS,
+    ExpectedDeployment,
+    ObservedDeployment,
+    ProbeToken,
+    StoredBucket,
+    verify_deployed,
+)
+from homeport.targets.cloudrun.cold_start_check import (
+    Asleep,
+    Measured,
+    NotMeasured,
+    and_cold_start,
+    cold_start,
+    finding,
+)
+from homeport.verify import Outcome, Report
 from scripted_engine import KEY, MODEL, Engine
 
 PARENT = "v2/projects/rehearsal/locations/us-central1/services"
@@ -65,7 +80,7 @@ def live() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:  # Any: JSO
         google = google_for(cloud)
         made = await google.post("run", PARENT, body, serviceId="home", repeatable=True)
         await google.finish("run", made)
-        thing = Guarded(api="run", path=f"{PARENT}/home")
+        thing = IamResource(api="run", path=f"{PARENT}/home")
         await policy.grant(
             google, thing, [Binding(role="roles/run.servicesInvoker", members=("user:a@example.com",))]
         )
@@ -106,13 +121,13 @@ class Front:
         return 401 if token is not None and token.reveal() == "elsewhere" else 403
 
 
-def deployed(front: Front | None = None, **changes: Any) -> Deployed:
+def deployed(front: Front | None = None, **changes: Any) -> ObservedDeployment:
     service, revision, granted = deepcopy(live())
-    made = Deployed(
+    made = ObservedDeployment(
         service=service,
         revision=revision,
         policy=granted,
-        planned=Planned(
+        planned=ExpectedDeployment(
             image_digest=DIGEST,
             gpu="nvidia-l4",
             concurrency=4,
@@ -126,14 +141,14 @@ def deployed(front: Front | None = None, **changes: Any) -> Deployed:
             adapters_annotation="homeport/adapters",
         ),
         sender=front or Front(),
-        bucket=Bucket(digest=WEIGHTS),
-        stranger=Lent(token=STRANGER),
-        elsewhere=Lent(token=ELSEWHERE),
+        bucket=StoredBucket(digest=WEIGHTS),
+        stranger=ProbeToken(token=STRANGER),
+        elsewhere=ProbeToken(token=ELSEWHERE),
     )
     return replace(made, **changes)
 
 
-def outcomes(one: Deployed, outcome: Outcome) -> dict[str, str]:
+def outcomes(one: ObservedDeployment, outcome: Outcome) -> dict[str, str]:
     results = asyncio.run(verify_deployed(one))
     assert {result.name for result in results} == NAMES
     return {result.name: result.detail for result in results if result.outcome is outcome}
@@ -151,7 +166,7 @@ def test_without_a_token_every_known_path_of_every_engine_is_asked() -> None:
     assert {"/", "/v1/chat/completions", "/api/tags", "/metrics", "/shutdown_weight_transfer_engine"} <= paths
 
 
-Change = Callable[[Deployed], object]
+Change = Callable[[ObservedDeployment], object]
 MAIN = live()[0]["uri"]
 DEFECTS: dict[str, tuple[Change, str, str]] = {
     "ingress": (lambda d: change(d.service, ingress="INGRESS_TRAFFIC_INTERNAL_ONLY"), "around", "ingress is INGRESS_TRAFFIC_INTERNAL_ONLY"),
@@ -221,15 +236,15 @@ def test_a_mount_where_none_was_planned_is_found() -> None:
 
 
 def test_weights_that_are_gone_or_changed_in_the_bucket_are_found() -> None:
-    assert outcomes(deployed(bucket=Bucket()), Outcome.FAILED).keys() == {"weights"}
-    assert outcomes(deployed(bucket=Bucket(digest="ef" * 32)), Outcome.FAILED).keys() == {"weights"}
+    assert outcomes(deployed(bucket=StoredBucket()), Outcome.FAILED).keys() == {"weights"}
+    assert outcomes(deployed(bucket=StoredBucket(digest="ef" * 32)), Outcome.FAILED).keys() == {"weights"}
 
 
 def test_what_cannot_be_looked_at_is_skipped_with_its_reason() -> None:
     one = deployed(
-        stranger=Lent(why_none="no service account without grants was given"),
-        elsewhere=Lent(),
-        bucket=Bucket(unread="403"),
+        stranger=ProbeToken(why_none="no service account without grants was given"),
+        elsewhere=ProbeToken(),
+        bucket=StoredBucket(unread="403"),
     )
     one.revision["containerStatuses"].clear()
     found = outcomes(one, Outcome.SKIPPED)
@@ -238,7 +253,7 @@ def test_what_cannot_be_looked_at_is_skipped_with_its_reason() -> None:
 
 
 def test_a_strangers_token_that_is_not_taken_proves_nothing() -> None:
-    one = deployed(stranger=Lent(token=ELSEWHERE))
+    one = deployed(stranger=ProbeToken(token=ELSEWHERE))
     assert "401" in outcomes(one, Outcome.SKIPPED)["stranger"]
 
 
@@ -296,7 +311,7 @@ def test_a_cold_start_is_measured_where_an_instance_started_for_it() -> None:
 
 
 def test_a_warm_answer_is_no_cold_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cold, "_LOGGED_WITHIN_S", 0.0)
+    monkeypatch.setattr(cold_start_check, "_LOGGED_WITHIN_S", 0.0)
     with Engine(None) as engine:
         came = measured(engine, starts=False)
     assert isinstance(came, NotMeasured)

@@ -23,11 +23,11 @@ from homeport.errors import StateError
 from homeport.google import Google
 from homeport.progress import Silent
 from homeport.reconcile import apply, make_plan
-from homeport.resources.traffic import Body, Receipt, latest, shares, targets
-from homeport.targets.cloudrun.promise import promise_of
-from homeport.targets.cloudrun.proof import Verifier, endpoint_of
+from homeport.resources.google.traffic import Body, Receipt, latest, shares, targets
+from homeport.targets.cloudrun.expected import promise_of
+from homeport.targets.cloudrun.verification import Verifier, endpoint_of
 from homeport.verify import Outcome, Result
-from homeport.weights.carrier import MANIFEST
+from homeport.weights.transfer import MANIFEST
 from ways import Carrying, Wanted, wanted
 
 SERVICE = "projects/rehearsal/locations/us-central1/services/home"

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from conftest import ROOT, User
-from homeport.engines import vllm_flags
+from homeport.engines.vllm import flags
 from homeport.errors import SpecError
 from test_up import processes_of
 
@@ -80,7 +80,7 @@ def test_every_flag_that_may_be_set_is_one_of_vllms_own_in_full() -> None:
     )
     real = json.loads(ran.stdout.splitlines()[-1])
     wrong = {}
-    for name, flag in vllm_flags.ALLOWED.items():
+    for name, flag in flags.ALLOWED.items():
         nargs = real[name][0] if name in real else "missing"
         fits = (
             nargs == 0 if not flag.most else nargs in {None, "?"} if flag.most == 1 else nargs in {"+", "*"}
@@ -88,7 +88,7 @@ def test_every_flag_that_may_be_set_is_one_of_vllms_own_in_full() -> None:
         if not fits:
             wrong[name] = nargs
     assert not wrong
-    closed = {name for name, (_, dest) in real.items() if name not in vllm_flags.ALLOWED and dest != "help"}
+    closed = {name for name, (_, dest) in real.items() if name not in flags.ALLOWED and dest != "help"}
     assert {
         "--host",
         "--port",
@@ -98,9 +98,9 @@ def test_every_flag_that_may_be_set_is_one_of_vllms_own_in_full() -> None:
         "--middleware",
         "--trust-remote-code",
     } <= closed
-    for name in closed - {f"--no-{flag.removeprefix('--')}" for flag in vllm_flags.ALLOWED}:
+    for name in closed - {f"--no-{flag.removeprefix('--')}" for flag in flags.ALLOWED}:
         with pytest.raises(SpecError):
-            vllm_flags.check([name])
+            flags.check([name])
 
 
 def test_adapters_are_served_as_models_of_their_own(vllm: User) -> None:

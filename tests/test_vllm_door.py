@@ -15,8 +15,8 @@ from hypothesis import given, settings
 
 from conftest import ROOT
 from homeport import door
-from homeport.engines.vllm_server import homeport_vllm
-from homeport.resources.processes import free_port
+from homeport.engines.vllm.server import homeport_vllm
+from homeport.resources.local.process_tree import free_port
 from hostile import LOOPBACK, NOT_LOOPBACK, spelt
 
 WRAPPER = ROOT / "src" / "homeport" / "engines" / "vllm_server" / "homeport_vllm.py"

@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT
 from homeport import catalog
 from homeport.catalog import Architecture, inspect
-from homeport.engines.vllm_memory import kv_cache
+from homeport.engines.vllm.memory import kv_cache
 
 pytestmark = pytest.mark.vllm
 

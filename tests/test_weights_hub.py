@@ -13,8 +13,8 @@ import pytest
 from homeport.errors import GatedModel, NetworkError, UnknownModel, WeightsError
 from homeport.progress import Silent
 from homeport.weights import Format, Manifest, download
-from homeport.weights.source import canonical
-from homeport.weights.store import Store
+from homeport.weights.sources.base import canonical
+from homeport.weights.store import WeightsStore
 from hub import Hub
 
 GGUF = b"GGUF" + random.Random(1).randbytes(600_000)
@@ -66,15 +66,19 @@ def listener() -> Listener:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "weights")
+def store(tmp_path: Path) -> WeightsStore:
+    return WeightsStore(tmp_path / "weights")
 
 
-def fetch(store: Store, source: str, format: Format = "gguf", listener: Listener | None = None) -> Manifest:
+def fetch(
+    store: WeightsStore, source: str, format: Format = "gguf", listener: Listener | None = None
+) -> Manifest:
     return store.ensure(canonical(source, Path("/")), format, listener or Listener())
 
 
-def test_the_only_gguf_is_fetched_with_its_checksum(hub: Hub, store: Store, listener: Listener) -> None:
+def test_the_only_gguf_is_fetched_with_its_checksum(
+    hub: Hub, store: WeightsStore, listener: Listener
+) -> None:
     commit = hub.push("org/model", {"model.gguf": GGUF, "README.md": b"# model"})
     manifest = fetch(store, "hf:org/model", listener=listener)
     assert manifest.gguf is not None
@@ -85,7 +89,7 @@ def test_the_only_gguf_is_fetched_with_its_checksum(hub: Hub, store: Store, list
     assert listener.bytes[-1] == (len(GGUF), len(GGUF))
 
 
-def test_the_second_time_nobody_is_asked(hub: Hub, store: Store) -> None:
+def test_the_second_time_nobody_is_asked(hub: Hub, store: WeightsStore) -> None:
     hub.push("org/model", {"model.gguf": GGUF})
     first = fetch(store, "hf:org/model")
     asked = len(hub.requests)
@@ -94,7 +98,7 @@ def test_the_second_time_nobody_is_asked(hub: Hub, store: Store) -> None:
 
 
 def test_a_source_without_revision_stays_at_its_commit_until_it_is_pinned_anew(
-    hub: Hub, store: Store
+    hub: Hub, store: WeightsStore
 ) -> None:
     first = hub.push("org/model", {"model.gguf": GGUF})
     fetch(store, "hf:org/model")
@@ -108,13 +112,15 @@ def test_a_source_without_revision_stays_at_its_commit_until_it_is_pinned_anew(
     assert manifest.gguf.read_bytes() == OTHER
 
 
-def test_a_revision_can_be_named(hub: Hub, store: Store) -> None:
+def test_a_revision_can_be_named(hub: Hub, store: WeightsStore) -> None:
     first = hub.push("org/model", {"model.gguf": GGUF})
     hub.push("org/model", {"model.gguf": OTHER})
     assert fetch(store, f"hf:org/model@{first}").pin.files[0].size == len(GGUF)
 
 
-def test_safetensors_come_with_what_stands_beside_them_and_nothing_else(hub: Hub, store: Store) -> None:
+def test_safetensors_come_with_what_stands_beside_them_and_nothing_else(
+    hub: Hub, store: WeightsStore
+) -> None:
     hub.push("org/model", MODEL)
     manifest = fetch(store, "hf:org/model", "safetensors")
     assert [file.path for file in manifest.pin.files] == [
@@ -126,7 +132,7 @@ def test_safetensors_come_with_what_stands_beside_them_and_nothing_else(hub: Hub
     assert (manifest.folder / "config.json").read_bytes() == MODEL["config.json"]
 
 
-def test_other_tools_find_the_files_in_the_hubs_cache(hub: Hub, store: Store) -> None:
+def test_other_tools_find_the_files_in_the_hubs_cache(hub: Hub, store: WeightsStore) -> None:
     from huggingface_hub import constants, hf_hub_download, scan_cache_dir
 
     commit = hub.push("org/model", MODEL)
@@ -143,7 +149,9 @@ def test_other_tools_find_the_files_in_the_hubs_cache(hub: Hub, store: Store) ->
     assert [repo.repo_id for repo in cache.repos] == ["org/model"]
 
 
-def test_what_another_tool_has_fetched_is_not_fetched_again_and_not_removed(hub: Hub, store: Store) -> None:
+def test_what_another_tool_has_fetched_is_not_fetched_again_and_not_removed(
+    hub: Hub, store: WeightsStore
+) -> None:
     from huggingface_hub import constants, hf_hub_download
 
     hub.push("org/model", {"model.gguf": GGUF})
@@ -158,7 +166,7 @@ def test_what_another_tool_has_fetched_is_not_fetched_again_and_not_removed(hub:
 
 
 def test_removing_takes_what_homeport_fetched_and_leaves_nothing(
-    hub: Hub, store: Store, tmp_path: Path
+    hub: Hub, store: WeightsStore, tmp_path: Path
 ) -> None:
     hub.push("org/model", MODEL)
     fetch(store, "hf:org/model", "safetensors")
@@ -168,7 +176,7 @@ def test_removing_takes_what_homeport_fetched_and_leaves_nothing(
     assert not store.remove("hf:org/model", "safetensors")
 
 
-def test_removing_keeps_bytes_that_another_commit_uses(hub: Hub, store: Store) -> None:
+def test_removing_keeps_bytes_that_another_commit_uses(hub: Hub, store: WeightsStore) -> None:
     first = hub.push("org/model", {"model.gguf": GGUF})
     second = hub.push("org/model", {"model.gguf": GGUF, "README.md": b"new"})
     fetch(store, f"hf:org/model@{first}")
@@ -181,7 +189,7 @@ def test_removing_keeps_bytes_that_another_commit_uses(hub: Hub, store: Store) -
 
 
 @pytest.mark.parametrize("cuts", [[1], [100_000, 200_000, 1], [0, 0, 0]])
-def test_a_cut_connection_goes_on_where_it_broke(hub: Hub, store: Store, cuts: list[int]) -> None:
+def test_a_cut_connection_goes_on_where_it_broke(hub: Hub, store: WeightsStore, cuts: list[int]) -> None:
     hub.push("org/model", {"model.gguf": GGUF})
     hub.faults("model.gguf").cuts = list(cuts)
     assert fetch(store, "hf:org/model").pin.files[0].sha256 == hashlib.sha256(GGUF).hexdigest()
@@ -190,7 +198,9 @@ def test_a_cut_connection_goes_on_where_it_broke(hub: Hub, store: Store, cuts: l
     assert len(hub.asked("GET", "/resolve/")) == len(cuts) + 1
 
 
-def test_a_later_run_goes_on_where_an_earlier_one_gave_up(hub: Hub, store: Store, listener: Listener) -> None:
+def test_a_later_run_goes_on_where_an_earlier_one_gave_up(
+    hub: Hub, store: WeightsStore, listener: Listener
+) -> None:
     hub.push("org/model", {"model.gguf": GGUF})
     hub.faults("model.gguf").cuts = [400_000, 0, 0, 0]
     with pytest.raises(NetworkError, match=r"cannot be fetched|HTTP 503"):
@@ -201,20 +211,20 @@ def test_a_later_run_goes_on_where_an_earlier_one_gave_up(hub: Hub, store: Store
     assert listener.bytes[0][0] > 200_000
 
 
-def test_a_server_that_ignores_ranges_is_read_from_the_start(hub: Hub, store: Store) -> None:
+def test_a_server_that_ignores_ranges_is_read_from_the_start(hub: Hub, store: WeightsStore) -> None:
     hub.push("org/model", {"model.gguf": GGUF})
     hub.ranges = False
     hub.faults("model.gguf").cuts = [200_000]
     assert fetch(store, "hf:org/model").pin.files[0].sha256 == hashlib.sha256(GGUF).hexdigest()
 
 
-def test_a_busy_hub_is_asked_again(hub: Hub, store: Store) -> None:
+def test_a_busy_hub_is_asked_again(hub: Hub, store: WeightsStore) -> None:
     hub.push("org/model", {"model.gguf": GGUF})
     hub.faults("model.gguf").statuses = [503, 429]
     assert fetch(store, "hf:org/model").gguf is not None
 
 
-def test_a_hub_that_stays_broken_is_a_network_error(hub: Hub, store: Store) -> None:
+def test_a_hub_that_stays_broken_is_a_network_error(hub: Hub, store: WeightsStore) -> None:
     hub.push("org/model", {"model.gguf": GGUF})
     hub.faults("model.gguf").statuses = [500] * 9
     with pytest.raises(NetworkError, match="HTTP 500"):
@@ -222,7 +232,7 @@ def test_a_hub_that_stays_broken_is_a_network_error(hub: Hub, store: Store) -> N
 
 
 @pytest.mark.parametrize("path", ["model.gguf", "config.json"])
-def test_a_byte_damaged_on_the_way_is_fetched_again(hub: Hub, store: Store, path: str) -> None:
+def test_a_byte_damaged_on_the_way_is_fetched_again(hub: Hub, store: WeightsStore, path: str) -> None:
     hub.push("org/model", {"model.gguf": GGUF, **MODEL})
     hub.faults(path).damaged = 1
     manifest = fetch(store, "hf:org/model", "gguf" if path == "model.gguf" else "safetensors")
@@ -231,7 +241,7 @@ def test_a_byte_damaged_on_the_way_is_fetched_again(hub: Hub, store: Store, path
 
 
 def test_bytes_that_are_always_wrong_are_refused_and_never_get_a_name(
-    hub: Hub, store: Store, tmp_path: Path
+    hub: Hub, store: WeightsStore, tmp_path: Path
 ) -> None:
     hub.push("org/model", {"model.gguf": GGUF})
     hub.faults("model.gguf").damaged = 9
@@ -243,7 +253,7 @@ def test_bytes_that_are_always_wrong_are_refused_and_never_get_a_name(
 
 @pytest.mark.parametrize("token", [None, "stranger"])
 def test_a_gated_model_says_where_to_accept_its_licence(
-    hub: Hub, store: Store, monkeypatch: pytest.MonkeyPatch, token: str | None
+    hub: Hub, store: WeightsStore, monkeypatch: pytest.MonkeyPatch, token: str | None
 ) -> None:
     hub.push("org/model", {"model.gguf": GGUF}, gated="manual")
     hub.tokens["stranger"] = set()
@@ -260,7 +270,7 @@ def test_a_gated_model_says_where_to_accept_its_licence(
 
 @pytest.mark.parametrize("where", ["environment", "login"])
 def test_a_token_opens_the_gate_and_is_shown_to_the_hub_alone(
-    hub: Hub, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str
+    hub: Hub, store: WeightsStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str
 ) -> None:
     hub.push("org/model", {"model.gguf": GGUF, "config.json": b"{}"}, gated="auto")
     hub.tokens["hf_friend"] = {"org/model"}
@@ -277,7 +287,7 @@ def test_a_token_opens_the_gate_and_is_shown_to_the_hub_alone(
 
 
 def test_a_token_that_the_hub_does_not_know_is_explained(
-    hub: Hub, store: Store, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, store: WeightsStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.push("org/model", {"model.gguf": GGUF})
     monkeypatch.setenv("HF_TOKEN", "hf_old")
@@ -287,13 +297,13 @@ def test_a_token_that_the_hub_does_not_know_is_explained(
     assert "hf_old" not in str(caught.value)
 
 
-def test_a_private_model_may_as_well_not_be_there(hub: Hub, store: Store) -> None:
+def test_a_private_model_may_as_well_not_be_there(hub: Hub, store: WeightsStore) -> None:
     hub.push("org/model", {"model.gguf": GGUF}, private=True)
     with pytest.raises(GatedModel, match=r"gated or private.* or it is not there"):
         fetch(store, "hf:org/model")
 
 
-def test_a_model_that_is_not_there(hub: Hub, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_is_not_there(hub: Hub, store: WeightsStore, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.tokens["hf_friend"] = set()
     monkeypatch.setenv("HF_TOKEN", "hf_friend")
     with pytest.raises(UnknownModel, match="shows no model org/nothing") as caught:
@@ -301,13 +311,13 @@ def test_a_model_that_is_not_there(hub: Hub, store: Store, monkeypatch: pytest.M
     assert "check the name" in caught.value.hint
 
 
-def test_a_revision_that_is_not_there(hub: Hub, store: Store) -> None:
+def test_a_revision_that_is_not_there(hub: Hub, store: WeightsStore) -> None:
     hub.push("org/model", {"model.gguf": GGUF})
     with pytest.raises(WeightsError, match="no revision v9"):
         fetch(store, "hf:org/model@v9")
 
 
-def test_a_hub_that_cannot_be_reached(hub: Hub, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_that_cannot_be_reached(hub: Hub, store: WeightsStore, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -317,7 +327,7 @@ def test_a_hub_that_cannot_be_reached(hub: Hub, store: Store, monkeypatch: pytes
     assert "network" in caught.value.hint
 
 
-def test_a_server_that_is_no_hub(hub: Hub, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_no_hub(hub: Hub, store: WeightsStore, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
     portal = hub.listen(lambda answer: answer.reply(200, b"<html>please log in to this hotel</html>"))
@@ -326,7 +336,9 @@ def test_a_server_that_is_no_hub(hub: Hub, store: Store, monkeypatch: pytest.Mon
         fetch(store, "hf:org/model")
 
 
-def test_offline_takes_what_is_in_the_cache(hub: Hub, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_takes_what_is_in_the_cache(
+    hub: Hub, store: WeightsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from huggingface_hub import constants, hf_hub_download
 
     commit = hub.push("org/model", {"model.gguf": GGUF})
@@ -340,36 +352,36 @@ def test_offline_takes_what_is_in_the_cache(hub: Hub, store: Store, monkeypatch:
 
 
 def test_without_the_library_the_package_to_install_is_named(
-    hub: Hub, store: Store, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, store: WeightsStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from homeport.errors import EngineMissing
 
-    monkeypatch.setattr("homeport.weights.hub.find_spec", lambda name: None)
+    monkeypatch.setattr("homeport.weights.sources.hub.find_spec", lambda name: None)
     with pytest.raises(EngineMissing, match="huggingface-hub") as caught:
         fetch(store, "hf:org/model")
     assert caught.value.hint == "pip install 'homeport[local]'"
 
 
-def test_of_several_ggufs_the_usual_one_is_taken(hub: Hub, store: Store) -> None:
+def test_of_several_ggufs_the_usual_one_is_taken(hub: Hub, store: WeightsStore) -> None:
     hub.push("org/model", {"m-Q8_0.gguf": OTHER, "m-Q4_K_M.gguf": GGUF, "mmproj-m.gguf": OTHER})
     assert [file.path for file in fetch(store, "hf:org/model").pin.files] == ["m-Q4_K_M.gguf"]
 
 
-def test_of_several_ggufs_one_can_be_named(hub: Hub, store: Store) -> None:
+def test_of_several_ggufs_one_can_be_named(hub: Hub, store: WeightsStore) -> None:
     hub.push("org/model", {"a/m-Q8_0.gguf": OTHER, "m-Q4_K_M.gguf": GGUF})
     manifest = fetch(store, "hf:org/model:a/m-Q8_0.gguf")
     assert manifest.gguf is not None
     assert manifest.gguf.read_bytes() == OTHER
 
 
-def test_several_ggufs_with_none_to_prefer_are_listed(hub: Hub, store: Store) -> None:
+def test_several_ggufs_with_none_to_prefer_are_listed(hub: Hub, store: WeightsStore) -> None:
     hub.push("org/model", {"m-Q8_0.gguf": OTHER, "m-Q5_0.gguf": GGUF})
     with pytest.raises(WeightsError, match="several GGUF files") as caught:
         fetch(store, "hf:org/model")
     assert "m-Q5_0.gguf, m-Q8_0.gguf" in caught.value.hint
 
 
-def test_a_split_gguf_comes_with_all_parts(hub: Hub, store: Store) -> None:
+def test_a_split_gguf_comes_with_all_parts(hub: Hub, store: WeightsStore) -> None:
     parts = {f"m-Q4_K_M-0000{number}-of-00003.gguf": OTHER + bytes([number]) for number in (1, 2, 3)}
     hub.push("org/model", parts)
     manifest = fetch(store, "hf:org/model")
@@ -377,7 +389,7 @@ def test_a_split_gguf_comes_with_all_parts(hub: Hub, store: Store) -> None:
     assert manifest.gguf == manifest.folder / "m-Q4_K_M-00001-of-00003.gguf"
 
 
-def test_a_split_gguf_that_lacks_a_part_is_refused(hub: Hub, store: Store) -> None:
+def test_a_split_gguf_that_lacks_a_part_is_refused(hub: Hub, store: WeightsStore) -> None:
     hub.push("org/model", {"m-00001-of-00002.gguf": OTHER})
     with pytest.raises(WeightsError, match=r"lacks m-00002-of-00002\.gguf"):
         fetch(store, "hf:org/model")
@@ -388,7 +400,7 @@ def test_a_split_gguf_that_lacks_a_part_is_refused(hub: Hub, store: Store) -> No
     [({"model.gguf": GGUF}, "safetensors", "llamacpp"), ({"model.safetensors": b"x"}, "gguf", "vllm")],
 )
 def test_the_engine_that_would_take_it_is_named(
-    hub: Hub, store: Store, files: dict[str, bytes], wanted: Format, engine: str
+    hub: Hub, store: WeightsStore, files: dict[str, bytes], wanted: Format, engine: str
 ) -> None:
     hub.push("org/model", files)
     with pytest.raises(WeightsError, match="which is what this engine loads") as caught:

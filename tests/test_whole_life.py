@@ -18,7 +18,7 @@ from homeport.deployed import Deployment
 from homeport.errors import GoogleError
 from homeport.progress import Progress, Silent
 from homeport.reconcile import apply, make_plan
-from homeport.resources.traffic import Body, Receipt
+from homeport.resources.google.traffic import Body, Receipt
 from ways import NAME, PROJECT, REGION, SPEC_FILE, Carrying, Wanted, Way, wanted
 
 KEY = f"projects/{PROJECT}/locations/{REGION}/keyRings/theirs/cryptoKeys/theirs"

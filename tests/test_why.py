@@ -17,7 +17,7 @@ from gcp_rehearsal.runtime.container_runtime import Failure, not_listening
 from homeport import errors
 from homeport.errors import HomeportError
 from homeport.google import Google
-from homeport.targets.cloudrun.why import explain, rows
+from homeport.targets.cloudrun.diagnosis import explain, rows
 
 PARENT = "v2/projects/rehearsal/locations/us-central1/services"
 IMAGE = "us-docker.pkg.dev/cloudrun/container/hello"

@@ -19,13 +19,13 @@ from homeport import spec
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Silent
-from homeport.resources.release import Prove
+from homeport.resources.google.release import Prove
 from homeport.secret import Secret
 from homeport.targets.cloudrun.hub_token import HubToken
-from homeport.targets.cloudrun.model import Chosen, Pinned, choose
+from homeport.targets.cloudrun.model_selection import PinnedModel, ResolvedModel, choose
 from homeport.targets.cloudrun.target import CloudRunTarget
-from homeport.weights.carrier import MANIFEST
 from homeport.weights.manifest import Pin, PinnedFile, digest
+from homeport.weights.transfer import MANIFEST
 
 Way = Literal["ollama", "vllm"]
 """Baked into the image from a GGUF of this machine, or in a bucket, where a build carries them from a hub."""
@@ -41,7 +41,7 @@ class Wanted:
     """A file, and what is decided of it before anything is asked of Google."""
 
     spec: spec.Spec
-    chosen: Chosen
+    chosen: ResolvedModel
     token: str = TOKEN
     canary: tuple[int, ...] = ()
 
@@ -77,7 +77,7 @@ def wanted(way: Way, folder: Path, **sections: Any) -> Wanted:  # Any: tables of
 
 
 @cache
-def _chosen(table: str) -> tuple[spec.Spec, Chosen]:
+def _chosen(table: str) -> tuple[spec.Spec, ResolvedModel]:
     wish = spec.parse(json.loads(table))
     return wish, asyncio.run(choose(wish, SPEC_FILE, find_home(), Silent()))
 
@@ -95,22 +95,22 @@ def other_weights(before: Wanted) -> Wanted:
     return replace(before, chosen=replace(before.chosen, pinned=_at_hub("2" * 40)))
 
 
-def _here(folder: Path) -> Pinned:
+def _here(folder: Path) -> PinnedModel:
     data = b"GGUF, or so"
     (folder / "model.gguf").write_bytes(data)
     file = PinnedFile(path="model.gguf", size=len(data), sha256=hashlib.sha256(data).hexdigest())
     pin = Pin(source=f"file:{folder / 'model.gguf'}", revision=str(file.sha256), files=(file,))
-    return Pinned(pin=pin, folder=folder, prefix=f"models/own/small/{digest((file,))}")
+    return PinnedModel(pin=pin, folder=folder, prefix=f"models/own/small/{digest((file,))}")
 
 
-def _at_hub(commit: str) -> Pinned:
+def _at_hub(commit: str) -> PinnedModel:
     # As a hub tells it: a sha256 for what is in LFS only.
     sha256 = {"model.safetensors": hashlib.sha256(_HUB["model.safetensors"]).hexdigest()}
     files = tuple(
         PinnedFile(path=path, size=len(data), sha256=sha256.get(path)) for path, data in _HUB.items()
     )
     pin = Pin(source="hf:homeport/small", revision=commit, files=files)
-    return Pinned(pin=pin, folder=None, prefix=f"models/homeport/small/{commit}")
+    return PinnedModel(pin=pin, folder=None, prefix=f"models/homeport/small/{commit}")
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,11 +10,11 @@ from homeport import google
 from homeport.cli.show import plan_text
 from homeport.errors import HomeportError
 from homeport.reconcile import Resource, apply, destroy, make_plan, patient
-from homeport.resources.account import account
-from homeport.resources.apis import Apis
-from homeport.resources.bucket import bucket
-from homeport.resources.repository import repository
-from homeport.resources.secret import secret
+from homeport.resources.google.apis import Apis
+from homeport.resources.google.bucket import bucket
+from homeport.resources.google.repository import repository
+from homeport.resources.google.secret import secret
+from homeport.resources.google.service_account import account
 from homeport.terminal import Terminal
 
 NAME, REGION = "example", "us-central1"

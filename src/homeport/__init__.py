@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
     from homeport.errors import HomeportError
-    from homeport.liveness import Status
     from homeport.reconcile import Plan
     from homeport.spec import Spec
+    from homeport.targets.local.liveness import Status
     from homeport.verify import Report
 
 __all__ = [
@@ -37,12 +37,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Endpoint": "homeport.endpoint",
+    "Endpoint": "homeport.endpoint.endpoint",
     "HomeportError": "homeport.errors",
     "Plan": "homeport.reconcile",
     "Report": "homeport.verify",
-    "Spec": "homeport.spec",
-    "Status": "homeport.liveness",
+    "Spec": "homeport.spec.schema",
+    "Status": "homeport.targets.local.liveness",
 }
 
 
@@ -60,7 +60,7 @@ def up(
     The endpoint that the spec asks for, running and verified.
 
     Does nothing where it already is so. Raises `VerificationFailed`, with the endpoint left running, where a
-    check failed; `NotOurs` where another file owns the endpoint of that name, unless `take_over`; other `HomeportError`s
+    check failed; `NotManaged` where another file owns the endpoint of that name, unless `take_over`; other `HomeportError`s
     where it could not be brought up. A `Spec` belongs to the homeport.toml of the folder that this is run in.
     """
     from homeport import lifecycle

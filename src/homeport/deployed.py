@@ -11,31 +11,45 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from homeport import google
-from homeport.errors import Declined, GatedModel, HomeportError, OperationFailed, SpecError, UnknownModel
+from homeport.errors import (
+    ApprovalDeclined,
+    GatedModel,
+    HomeportError,
+    OperationFailed,
+    SpecError,
+    UnknownModel,
+)
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.naming import load_named
 from homeport.progress import Progress, Silent
-from homeport.reconcile import Halt, Plan, apply, patient
-from homeport.resources.traffic import Body, Receipt, foremost, latest, receipts, shares
+from homeport.reconcile import Cancellation, Plan, apply, patient
+from homeport.resources.google.traffic import Body, Receipt, foremost, latest, receipts, shares
 from homeport.secret import Secret, resolve
 from homeport.spec import CloudRun, Spec
 from homeport.targets.cloudrun import hub_token
-from homeport.targets.cloudrun.body import MARK
+from homeport.targets.cloudrun.checks import CLOUD_CHECKS
+from homeport.targets.cloudrun.cold_start_check import Asleep, and_cold_start
+from homeport.targets.cloudrun.diagnosis import cause
+from homeport.targets.cloudrun.expected import promise_of, refuse_other
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.logs import logs, starts
-from homeport.targets.cloudrun.model import Chosen, choose, expected_start
+from homeport.targets.cloudrun.model_selection import ResolvedModel, choose, expected_start
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.preflight import Findings
-from homeport.targets.cloudrun.promise import promise_of, refuse_other
-from homeport.targets.cloudrun.proof import Promise, Verifier, endpoint_of, least_instances, live, receipt_of
+from homeport.targets.cloudrun.service_spec import ANNOTATION
 from homeport.targets.cloudrun.target import ADAPTED, WEIGHTS, CloudRunTarget, names_of, release
 from homeport.targets.cloudrun.teardown import Approve, take_down
-from homeport.targets.cloudrun.why import cause
+from homeport.targets.cloudrun.verification import (
+    Expectation,
+    Verifier,
+    endpoint_of,
+    least_instances,
+    live,
+    receipt_of,
+)
 from homeport.verify import CHECKS, Report
 from homeport.verify.check import OnResult, refuse_unknown
-from homeport.verify.cloud import CLOUD_CHECKS
-from homeport.verify.cold import Asleep, and_cold_start
 
 if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
@@ -111,7 +125,7 @@ class Deployment:
         if plan.pending:
             findings.stop()
         if plan.pending and not approve(plan):
-            raise Declined("nothing was changed")
+            raise ApprovalDeclined("nothing was changed")
         changed: Mapping[str, float] = {}
         if plan.pending:
             try:
@@ -130,7 +144,7 @@ class Deployment:
         )
 
     async def _look_again(
-        self, wanted: CloudRunTarget, plan: Plan, before: Findings, progress: Progress, halt: Halt
+        self, wanted: CloudRunTarget, plan: Plan, before: Findings, progress: Progress, halt: Cancellation
     ) -> Mapping[str, float]:
         """
         In a new project nothing can be seen before its APIs are on: they go on first, since they cost nothing.
@@ -215,9 +229,9 @@ class Deployment:
             "name": self.names.name,
             "url": f"{service.get('uri', '')}/v1",
             "state": "ready" if state.get("state") == "CONDITION_SUCCEEDED" else state.get("message", "not ready"),
-            "model": marks.get(f"{MARK}model", ""),
-            "engine": marks.get(f"{MARK}engine", ""),
-            "image": marks.get(f"{MARK}image", ""),
+            "model": marks.get(f"{ANNOTATION}model", ""),
+            "engine": marks.get(f"{ANNOTATION}engine", ""),
+            "image": marks.get(f"{ANNOTATION}image", ""),
             "weights": marks.get(WEIGHTS, ""),
             "adapters": marks.get(ADAPTED, ""),
             "traffic": shares(service),
@@ -234,7 +248,7 @@ class Deployment:
     async def connect(self) -> Endpoint:
         """The endpoint, for whoever is logged in. Raises `NotFound` where nothing is deployed."""
         service = await live(self.google, self.path)
-        return self._endpoint(service, model=(await self._marks(service)).get(f"{MARK}model", ""))
+        return self._endpoint(service, model=(await self._marks(service)).get(f"{ANNOTATION}model", ""))
 
     def logs(self, *, lines: int, follow: bool) -> AsyncIterator[str]:
         """The lines of its log."""
@@ -264,7 +278,7 @@ class Deployment:
         return marks
 
     def _endpoint(self, service: Body, url: str = "", model: str = "") -> Endpoint:
-        model = model or service["template"].get("annotations", {}).get(f"{MARK}model", "")
+        model = model or service["template"].get("annotations", {}).get(f"{ANNOTATION}model", "")
         return endpoint_of(self.google, service, model, url=url, via=self.via)
 
     async def _target(
@@ -310,10 +324,12 @@ class Deployment:
             on_result=on_result,
         )
 
-    async def _chosen(self, progress: Progress, ask: hub_token.Ask | None) -> tuple[Chosen, HubToken | None]:
+    async def _chosen(
+        self, progress: Progress, ask: hub_token.Ask | None
+    ) -> tuple[ResolvedModel, HubToken | None]:
         """What is served, and the token without which the hub would not even have described it."""
 
-        async def chosen(token: HubToken | None) -> Chosen:
+        async def chosen(token: HubToken | None) -> ResolvedModel:
             secret = token.value if token else None
             return await choose(self.spec, self.spec_file, find_home(), progress, self.google, token=secret)
 
@@ -340,7 +356,7 @@ class Deployment:
         value = token.value if token else None
         return replace(target, token=token, gates=tuple(replace(gate, token=value) for gate in gates))
 
-    async def _promise(self, target: CloudRunTarget, service: Body, url: str) -> Promise:
+    async def _promise(self, target: CloudRunTarget, service: Body, url: str) -> Expectation:
         return await promise_of(target, self._endpoint(service, url, target.launch.model))
 
     def _given(self) -> HubToken | None:

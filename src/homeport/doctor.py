@@ -11,14 +11,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from homeport import engines
+from homeport.engines import registry
 from homeport.hardware import free_disk, this_machine
 from homeport.home import find_home, private_folder
-from homeport.resources.processes import free_port, listener, port_is_free
+from homeport.resources.local.process_tree import free_port, listener, port_is_free
 from homeport.spec import Local
 
 
-class Verdict(StrEnum):
+class DoctorVerdict(StrEnum):
     """How one finding stands."""
 
     GOOD = "good"
@@ -29,11 +29,11 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class DoctorFinding:
     """One thing that was looked at."""
 
     what: str
-    verdict: Verdict
+    verdict: DoctorVerdict
     detail: str
     hint: str = ""
 
@@ -42,45 +42,49 @@ class Finding:
         return {"what": self.what, "verdict": self.verdict, "detail": self.detail, "hint": self.hint}
 
 
-def examine() -> list[Finding]:
+def examine() -> list[DoctorFinding]:
     """Everything that was looked at: engines first, then the machine, then what the cloud will want."""
     return [*_engines(), *_machine(), *_home(), *_port(), *_hub(), *_cloud()]
 
 
-def _engines() -> Iterator[Finding]:
-    found = {name: engines.module(name).find() for name in engines.NAMES}
+def _engines() -> Iterator[DoctorFinding]:
+    found = {name: registry.module(name).find() for name in registry.NAMES}
     none_found = not any(found.values())
     for name, installation in found.items():
         if installation is not None:
-            yield Finding(
-                what=name, verdict=Verdict.GOOD, detail=f"{installation.version} ({installation.executable})"
+            yield DoctorFinding(
+                what=name,
+                verdict=DoctorVerdict.GOOD,
+                detail=f"{installation.version} ({installation.executable})",
             )
             continue
-        worst = Verdict.LACKING if none_found and name == "llamacpp" else Verdict.OPTIONAL
-        yield Finding(
+        worst = DoctorVerdict.LACKING if none_found and name == "llamacpp" else DoctorVerdict.OPTIONAL
+        yield DoctorFinding(
             what=name,
             verdict=worst,
             detail="not installed",
-            hint=engines.module(name).INSTALL_HINT.split(": ", 1)[1],
+            hint=registry.module(name).INSTALL_HINT.split(": ", 1)[1],
         )
 
 
-def _machine() -> Iterator[Finding]:
+def _machine() -> Iterator[DoctorFinding]:
     machine = this_machine()
-    yield Finding(what="python", verdict=Verdict.GOOD, detail=f"{sys.version.split()[0]} ({sys.executable})")
-    yield Finding(what="cores", verdict=Verdict.GOOD, detail=str(machine.cores))
+    yield DoctorFinding(
+        what="python", verdict=DoctorVerdict.GOOD, detail=f"{sys.version.split()[0]} ({sys.executable})"
+    )
+    yield DoctorFinding(what="cores", verdict=DoctorVerdict.GOOD, detail=str(machine.cores))
     gib = 2**30
-    yield Finding(
+    yield DoctorFinding(
         what="memory",
-        verdict=Verdict.GOOD,
+        verdict=DoctorVerdict.GOOD,
         detail=f"{machine.memory / gib:.1f} GiB, {machine.memory_available / gib:.1f} GiB free",
     )
     gpus = ", ".join(f"{gpu.name} ({gpu.memory / gib:.0f} GiB)" for gpu in machine.gpus)
-    verdict = Verdict.GOOD if gpus else Verdict.OPTIONAL
-    yield Finding(what="gpu", verdict=verdict, detail=gpus or "none found; models run on the CPU")
+    verdict = DoctorVerdict.GOOD if gpus else DoctorVerdict.OPTIONAL
+    yield DoctorFinding(what="gpu", verdict=verdict, detail=gpus or "none found; models run on the CPU")
 
 
-def _home() -> Iterator[Finding]:
+def _home() -> Iterator[DoctorFinding]:
     home = find_home()
     free = free_disk(home.root) / 2**30
     try:
@@ -89,35 +93,35 @@ def _home() -> Iterator[Finding]:
         writable = os.access(home.root, os.W_OK)
     except OSError:
         writable = False
-    yield Finding(
+    yield DoctorFinding(
         what="folder",
-        verdict=Verdict.GOOD if writable else Verdict.LACKING,
+        verdict=DoctorVerdict.GOOD if writable else DoctorVerdict.LACKING,
         detail=f"{home.root}, {free:.0f} GiB free" if writable else f"{home.root} cannot be written",
         hint="" if writable else "set HOMEPORT_HOME to a folder that you may write to",
     )
 
 
-def _port() -> Iterator[Finding]:
+def _port() -> Iterator[DoctorFinding]:
     default = Local()
     if port_is_free(default.host, default.port):
-        yield Finding(what="port", verdict=Verdict.GOOD, detail=f"{default.port} is free")
+        yield DoctorFinding(what="port", verdict=DoctorVerdict.GOOD, detail=f"{default.port} is free")
         return
     offer = free_port(default.host, near=default.port)
-    yield Finding(
+    yield DoctorFinding(
         what="port",
-        verdict=Verdict.OPTIONAL,
+        verdict=DoctorVerdict.OPTIONAL,
         detail=f"{default.port} is taken by {listener(default.port)}",
         hint=f"unless that is the endpoint you want: homeport up --port {offer}",
     )
 
 
-def _hub() -> Iterator[Finding]:
+def _hub() -> Iterator[DoctorFinding]:
     try:
         from huggingface_hub import get_token
     except ImportError:
-        yield Finding(
+        yield DoctorFinding(
             what="hub",
-            verdict=Verdict.OPTIONAL,
+            verdict=DoctorVerdict.OPTIONAL,
             detail="no hf: sources",
             hint="pip install 'homeport[local]'",
         )
@@ -125,29 +129,29 @@ def _hub() -> Iterator[Finding]:
     offline = os.environ.get("HF_HUB_OFFLINE", "") in {"1", "true", "TRUE"}
     token = "a token is there" if get_token() else "no token; gated models want one (`hf auth login`)"
     where = os.environ.get("HF_ENDPOINT", "the default hub")
-    yield Finding(
-        what="hub", verdict=Verdict.GOOD, detail=f"{where}{', offline' if offline else ''}; {token}"
+    yield DoctorFinding(
+        what="hub", verdict=DoctorVerdict.GOOD, detail=f"{where}{', offline' if offline else ''}; {token}"
     )
 
 
-def _cloud() -> Iterator[Finding]:
+def _cloud() -> Iterator[DoctorFinding]:
     gcloud = shutil.which("gcloud")
-    yield Finding(
+    yield DoctorFinding(
         what="gcloud",
-        verdict=Verdict.GOOD if gcloud else Verdict.OPTIONAL,
+        verdict=DoctorVerdict.GOOD if gcloud else DoctorVerdict.OPTIONAL,
         detail=gcloud or "not installed; only a cloud target will want it",
     )
     configured = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
     folder = Path(os.environ.get("CLOUDSDK_CONFIG", Path.home() / ".config" / "gcloud"))
     default = Path(configured) if configured else folder / "application_default_credentials.json"
     there = default.is_file()
-    yield Finding(
+    yield DoctorFinding(
         what="credentials",
-        verdict=Verdict.GOOD if there else Verdict.OPTIONAL,
+        verdict=DoctorVerdict.GOOD if there else DoctorVerdict.OPTIONAL,
         detail=str(default)
         if there
         else "no application default credentials; only a cloud target will want them",
     )
 
 
-__all__ = ["Finding", "Verdict", "examine"]
+__all__ = ["DoctorFinding", "DoctorVerdict", "examine"]

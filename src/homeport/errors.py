@@ -14,11 +14,11 @@ Everything that homeport raises on purpose.
     ├── NetworkError            19   a server could not be reached or broke off
     ├── NotRunning              20   there is no such endpoint, or it does not answer
     ├── StateError              21   homeport's own folder cannot be read or written
-    ├── Refused                 22   the endpoint answered with an error
+    ├── EndpointError           22   the endpoint answered with an error
     │   └── WrongKey            22   what is here is not the key that the engine was started with
-    ├── Declined                23   the plan was shown, and nobody said yes
-    ├── Changed                 24   what is live is no longer what the plan was made for
-    ├── NotOurs                 25   something of that name exists, and it is another's
+    ├── ApprovalDeclined        23   the plan was shown, and nobody said yes
+    ├── PlanStale               24   what is live is no longer what the plan was made for
+    ├── NotManaged              25   something of that name exists, and it is another's
     ├── Interrupted             26   stopped as asked, between two steps
     ├── NoCredentials           30   Google does not know who is asking
     ├── GoogleError             31   Google refused a request, for a reason not listed below
@@ -127,7 +127,7 @@ class StateError(HomeportError):
     exit_code = 21
 
 
-class Refused(HomeportError):
+class EndpointError(HomeportError):
     """
     The endpoint answered a request with an error.
 
@@ -142,22 +142,22 @@ class Refused(HomeportError):
         self.body = redacted(body)
 
 
-class WrongKey(Refused):
+class WrongKey(EndpointError):
     """What is here is not the key that the engine was started with: it would refuse it, and is not asked."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message, status=401, body="", hint=hint)
 
 
-class Declined(HomeportError):
+class ApprovalDeclined(HomeportError):
     exit_code = 23
 
 
-class Changed(HomeportError):
+class PlanStale(HomeportError):
     exit_code = 24
 
 
-class NotOurs(HomeportError):
+class NotManaged(HomeportError):
     exit_code = 25
 
 

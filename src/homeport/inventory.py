@@ -11,9 +11,9 @@ from homeport.errors import WeightsError
 from homeport.home import Home, find_home
 from homeport.progress import Progress, Silent
 from homeport.spec import Engine, Spec
-from homeport.targets.local import weights_of
+from homeport.targets.local.target import weights_of
 from homeport.weights import Damage, Format, Manifest
-from homeport.weights.store import Store
+from homeport.weights.store import WeightsStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ def remove(source: str, *, home: Home | None = None) -> bool:
 
 def _named(sources: Sequence[str]) -> list[str]:
     from homeport import catalog
-    from homeport.weights.source import canonical, is_source
+    from homeport.weights.sources.base import canonical, is_source
 
     named: list[str] = []
     here = {manifest.pin.source for manifest in _store(None).all()}
@@ -96,7 +96,7 @@ def _named(sources: Sequence[str]) -> list[str]:
     return named
 
 
-def _stored(store: Store, manifest: Manifest) -> Stored:
+def _stored(store: WeightsStore, manifest: Manifest) -> Stored:
     format_: Format = "gguf" if manifest.gguf else "safetensors"
     whole = store.manifest(manifest.pin.source, format_) is not None
     return Stored(
@@ -110,7 +110,7 @@ def _stored(store: Store, manifest: Manifest) -> Stored:
     )
 
 
-def _store(home: Home | None) -> Store:
+def _store(home: Home | None) -> WeightsStore:
     from homeport import catalog
 
-    return Store((home or find_home()).weights, catalog.checksums())
+    return WeightsStore((home or find_home()).weights, catalog.checksums())

@@ -9,9 +9,9 @@ from typing import Any
 from homeport import lifecycle
 from homeport.errors import HomeportError, NotRunning, SpecError
 from homeport.home import Home, find_home
-from homeport.resources import endpoint_key, record
-from homeport.resources.endpoint_key import GENERATED, NONE
-from homeport.targets.local import LocalTarget
+from homeport.resources.local import endpoint_key, endpoint_record
+from homeport.resources.local.endpoint_key import GENERATED, NONE
+from homeport.targets.local.target import LocalTarget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class Whereabouts:
 def whereabouts(name: str, *, home: Home | None = None) -> Whereabouts:
     """Where the key is that the endpoint `name` was started with. Raises `NotRunning` where there is no such endpoint."""
     folder = (home or find_home()).endpoint(name)
-    started = record.load(folder)
+    started = endpoint_record.load(folder)
     if started is None:
         raise NotRunning(f"no endpoint called {name} runs here", hint="`homeport up` starts one")
     key = endpoint_key.of_record(started, folder)

@@ -12,21 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from homeport.endpoint import Endpoint
-from homeport.errors import Declined, HomeportError, NotRunning
+from homeport.errors import ApprovalDeclined, HomeportError, NotRunning
 from homeport.home import Home, find_home
-from homeport.liveness import Status, look, target_of
 from homeport.ownership import named
 from homeport.progress import Progress, Silent
-from homeport.reconcile import Outcome, Plan, apply
-from homeport.resources import endpoint_key, record
-from homeport.resources.condition import engine_of
-from homeport.resources.record import Record
-from homeport.spec import FILE_NAME, Spec, load, parse
-from homeport.targets.local import LocalTarget
-from homeport.teardown import take_down
+from homeport.reconcile import Applied, Plan, apply
+from homeport.resources.local import endpoint_key, endpoint_record
+from homeport.resources.local.condition import engine_of
+from homeport.resources.local.endpoint_record import EndpointRecord
+from homeport.spec import FILE_NAME, Spec, load, parse, with_local
+from homeport.targets.local.liveness import Status, look, target_of
+from homeport.targets.local.target import LocalTarget
+from homeport.targets.local.teardown import take_down
 
 if TYPE_CHECKING:
-    from homeport.verify import Report, Result, Subject
+    from homeport.verify import Report, Result, VerificationSubject
 
 _T = TypeVar("_T")
 
@@ -39,7 +39,7 @@ class Up:
     plan: Plan
     changed: tuple[str, ...]
     """Ids of the resources that were made or changed; empty where all was well."""
-    record: Record
+    record: EndpointRecord
     report: Report | None
     """None where nothing changed and the last verification still holds, or none was wanted."""
 
@@ -69,7 +69,7 @@ def target(
     home = home or find_home()
     loaded = named(spec if isinstance(spec, Spec) else load(file), file, home)
     if port is not None:
-        loaded = loaded.replace(port=port)
+        loaded = with_local(loaded, port=port)
     return LocalTarget(spec=loaded, spec_file=file, home=home, take_over=take_over)
 
 
@@ -84,21 +84,21 @@ async def bring_up(
     """
     Make the endpoint so, and prove that it works.
 
-    `approve` sees the plan where anything has to be done; without its yes, `Declined` is raised and nothing
+    `approve` sees the plan where anything has to be done; without its yes, `ApprovalDeclined` is raised and nothing
     was touched. Whatever changed is verified; `Up.report` says with which result.
     """
     progress = progress or Silent()
     wanted.ensure_owner()
     plan = await wanted.plan()
     if plan.pending and not approve(plan):
-        raise Declined("nothing was changed")
+        raise ApprovalDeclined("nothing was changed")
     seconds: Mapping[str, float] = {}
     if plan.pending:
         async with wanted.home.lock(wanted.spec.endpoint_name, progress):
             seconds = (await _apply_or_restore(wanted, plan, progress)).seconds
             if wanted.process.id in seconds:
                 _add_fetch(wanted.folder, seconds)
-    remembered = record.load(wanted.folder)
+    remembered = endpoint_record.load(wanted.folder)
     if remembered is None:
         raise NotRunning(
             f"{wanted.spec.endpoint_name} was taken down while it was brought up", hint="`homeport up` again"
@@ -107,25 +107,25 @@ async def bring_up(
     report = None
     if verify and not _verified(remembered):
         report = await check(wanted, on_result=on_result)
-        remembered = record.load(wanted.folder) or remembered
+        remembered = endpoint_record.load(wanted.folder) or remembered
     return Up(endpoint=endpoint, plan=plan, changed=tuple(seconds), record=remembered, report=report)
 
 
-async def _apply_or_restore(wanted: LocalTarget, plan: Plan, progress: Progress) -> Outcome:
+async def _apply_or_restore(wanted: LocalTarget, plan: Plan, progress: Progress) -> Applied:
     """Apply the plan; where that fails and took an endpoint down that served, start that one again."""
-    before = record.load(wanted.folder)
+    before = endpoint_record.load(wanted.folder)
     try:
         return await apply(plan, progress)
     except HomeportError:
-        if before is not None and before.was_ready and record.load(wanted.folder) is None:
+        if before is not None and before.was_ready and endpoint_record.load(wanted.folder) is None:
             await _restore(wanted, before, progress)
         raise
 
 
-async def _restore(wanted: LocalTarget, before: Record, progress: Progress) -> None:
+async def _restore(wanted: LocalTarget, before: EndpointRecord, progress: Progress) -> None:
     old = replace(
         wanted,
-        spec=parse(before.spec, where=f"the record of {before.name}").replace(port=before.launch["port"]),
+        spec=with_local(parse(before.spec, where=f"the record of {before.name}"), port=before.launch["port"]),
         spec_file=Path(before.spec_file),
     )
     progress.note("the change failed: what served before is started again")
@@ -137,7 +137,7 @@ async def _restore(wanted: LocalTarget, before: Record, progress: Progress) -> N
 
 def _add_fetch(folder: Path, seconds: Mapping[str, float]) -> None:
     """The start's timeline begins with the fetch of the weights, which is none where they were here."""
-    remembered = record.load(folder)
+    remembered = endpoint_record.load(folder)
     if remembered is not None:
         fetch = sum(took for id_, took in seconds.items() if id_.startswith("weights/"))
         replace(remembered, timeline={"fetch": round(fetch, 3), **remembered.timeline}).save(folder)
@@ -157,7 +157,7 @@ async def check(
             outcome.value: sum(r.outcome is outcome for r in report.results) for outcome in verify.Outcome
         }
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        current = record.load(wanted.folder)
+        current = endpoint_record.load(wanted.folder)
         if current is not None and current.pid == remembered.pid:  # It may have been replaced meanwhile.
             current.with_receipt({"at": now, "passed": report.passed, "counts": counts}).save(wanted.folder)
     return report
@@ -166,7 +166,7 @@ async def check(
 def names(*, home: Home | None = None) -> list[str]:
     """Names of the endpoints that were started on this machine and not taken down; also where the record is unreadable."""
     home = home or find_home()
-    return [name for name in home.endpoints() if record.read(home.endpoint(name)) is not None]
+    return [name for name in home.endpoints() if endpoint_record.read(home.endpoint(name)) is not None]
 
 
 def remembered_target(name: str, *, home: Home | None = None) -> LocalTarget:
@@ -176,7 +176,7 @@ def remembered_target(name: str, *, home: Home | None = None) -> LocalTarget:
     Raises `NotRunning` where no endpoint of that name was started here, `StateError` where its record is unreadable.
     """
     home = home or find_home()
-    remembered = record.load(home.endpoint(name))
+    remembered = endpoint_record.load(home.endpoint(name))
     if remembered is None:
         raise _unknown(name, home)
     return target_of(remembered, home)
@@ -191,14 +191,14 @@ def _unknown(name: str, home: Home) -> NotRunning:
 def statuses(*, home: Home | None = None) -> list[Status]:
     """Every endpoint that was started on this machine and not taken down."""
     home = home or find_home()
-    found = [(name, record.read(home.endpoint(name))) for name in home.endpoints()]
+    found = [(name, endpoint_record.read(home.endpoint(name))) for name in home.endpoints()]
     return [run(look(name, told, home)) for name, told in found if told is not None]
 
 
 def status(name: str, *, home: Home | None = None) -> Status:
     """The endpoint `name` as it is now. Raises `NotRunning` where there is none."""
     home = home or find_home()
-    told = record.read(home.endpoint(name))
+    told = endpoint_record.read(home.endpoint(name))
     if told is None:
         raise _unknown(name, home)
     return run(look(name, told, home))
@@ -239,8 +239,8 @@ def log_text(log: Path, *, lines: int | None = None, follow: bool = False) -> It
                 time.sleep(0.2)
 
 
-def _running(wanted: LocalTarget) -> Record:
-    remembered = record.load(wanted.folder)
+def _running(wanted: LocalTarget) -> EndpointRecord:
+    remembered = endpoint_record.load(wanted.folder)
     name = wanted.spec.endpoint_name
     if remembered is None:
         raise NotRunning(f"{name} does not run", hint="`homeport up` starts it")
@@ -251,11 +251,11 @@ def _running(wanted: LocalTarget) -> Record:
     return remembered
 
 
-def _verified(remembered: Record) -> bool:
+def _verified(remembered: EndpointRecord) -> bool:
     return bool(remembered.receipt and remembered.receipt["passed"])
 
 
-async def _endpoint(remembered: Record, folder: Path) -> Endpoint:
+async def _endpoint(remembered: EndpointRecord, folder: Path) -> Endpoint:
     """The endpoint with the key that its engine was started with. Raises `WrongKey` where another is here, `SpecError`."""
     key = await endpoint_key.of_record(remembered, folder).held(remembered)
     return Endpoint(
@@ -263,13 +263,13 @@ async def _endpoint(remembered: Record, folder: Path) -> Endpoint:
     )
 
 
-def _subject(wanted: LocalTarget, remembered: Record, endpoint: Endpoint) -> Subject:
-    from homeport.verify import Subject
+def _subject(wanted: LocalTarget, remembered: EndpointRecord, endpoint: Endpoint) -> VerificationSubject:
+    from homeport.verify import VerificationSubject
 
     manifest = wanted.store.manifest(wanted.weights.source, wanted.weights.format) if wanted.weights else None
     launch = remembered.launch
     digest = remembered.weights["digest"]
-    return Subject(
+    return VerificationSubject(
         endpoint=endpoint,
         model=wanted.described(Path(launch["weights"])),
         engine=launch["engine"],

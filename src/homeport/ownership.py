@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from homeport.errors import NotOurs
+from homeport.errors import NotManaged
 from homeport.home import Home
 from homeport.naming import UNNAMED, name_from_folder
-from homeport.resources import record
-from homeport.resources.record import Record
+from homeport.resources.local import endpoint_record
+from homeport.resources.local.endpoint_record import EndpointRecord
 from homeport.spec import Spec, parse
 
 
@@ -20,8 +20,8 @@ def named(spec: Spec, file: Path, home: Home) -> Spec:
     """
     if spec.name is not None:
         return spec
-    before = record.read(home.endpoint(UNNAMED))
-    if isinstance(before, Record) and before.belongs_to(file):
+    before = endpoint_record.read(home.endpoint(UNNAMED))
+    if isinstance(before, EndpointRecord) and before.belongs_to(file):
         return parse({**spec.model_dump(), "name": UNNAMED})
     return parse({**spec.model_dump(), "name": name_from_folder(file)})
 
@@ -33,20 +33,20 @@ def owner(spec: Spec, file: Path, home: Home) -> str:
     A file whose folder was moved owns what it owned: the path that is remembered is gone, and what runs is exactly
     what the file says. Anything else has to be taken over.
     """
-    found = record.read(home.endpoint(spec.endpoint_name))
-    if not isinstance(found, Record) or found.belongs_to(file) or _is_moved(found, spec):
+    found = endpoint_record.read(home.endpoint(spec.endpoint_name))
+    if not isinstance(found, EndpointRecord) or found.belongs_to(file) or _is_moved(found, spec):
         return ""
     return found.spec_file
 
 
 def ensure_owner(spec: Spec, file: Path, home: Home, *, hint: str) -> None:
-    """Raise `NotOurs`, with this hint, where another file owns the endpoint of this name."""
+    """Raise `NotManaged`, with this hint, where another file owns the endpoint of this name."""
     other = owner(spec, file, home)
     if not other:
         return
     gone = "" if Path(other).exists() else ", which is gone"
-    raise NotOurs(f"{spec.endpoint_name} belongs to {other}{gone}, and not to {file}", hint=hint)
+    raise NotManaged(f"{spec.endpoint_name} belongs to {other}{gone}, and not to {file}", hint=hint)
 
 
-def _is_moved(found: Record, spec: Spec) -> bool:
+def _is_moved(found: EndpointRecord, spec: Spec) -> bool:
     return not Path(found.spec_file).exists() and found.is_for(spec)

@@ -30,7 +30,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gpu:
+class CloudRunGpu:
     """A GPU that Cloud Run offers. One instance has one."""
 
     name: str
@@ -83,12 +83,12 @@ class Limits:
 
 
 @cache
-def gpus() -> tuple[Gpu, ...]:
+def gpus() -> tuple[CloudRunGpu, ...]:
     """Every GPU that Cloud Run is known to offer, smallest first."""
     return tuple(_gpu(name, dict(entry)) for name, entry in _table()["gpu"].items())
 
 
-def gpu(name: str) -> Gpu | None:
+def gpu(name: str) -> CloudRunGpu | None:
     """The GPU of this name, or None."""
     return next((found for found in gpus() if found.name == name), None)
 
@@ -121,10 +121,10 @@ def problems(shape: Shape, region: str) -> list[str]:
     return wrong
 
 
-def _gpu(name: str, entry: dict[str, Any]) -> Gpu:  # Any: the values of a TOML table
+def _gpu(name: str, entry: dict[str, Any]) -> CloudRunGpu:  # Any: the values of a TOML table
     sizes = [Shape(gpu=name, **size) for size in entry.pop("shapes")]
     fields = {key: _frozen(value) for key, value in entry.items()}
-    return Gpu(name=name, shapes=tuple(sizes), **fields)
+    return CloudRunGpu(name=name, shapes=tuple(sizes), **fields)
 
 
 def _frozen(value: Any) -> Any:  # Any: the values of a TOML table

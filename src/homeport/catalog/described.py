@@ -16,15 +16,15 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from homeport.catalog import Model, gguf_header, inspect, safetensors_header, tensors
+from homeport.catalog.partial_read import NeedsMore
 from homeport.catalog.parts import Parts
-from homeport.catalog.prefix import NeedsMore
-from homeport.catalog.table import read_json
+from homeport.catalog.untrusted import read_json
 from homeport.errors import WeightsError
-from homeport.weights.choose import choose
+from homeport.weights.selection import choose
 
 if TYPE_CHECKING:
-    from homeport.weights.hub import HubSource
     from homeport.weights.manifest import Format, Pin, PinnedFile
+    from homeport.weights.sources.hub import HubSource
 
 _FIRST = {"safetensors": 1 << 18, "gguf": 1 << 20}
 """Bytes that are asked for at first; most headers of safetensors are shorter."""
@@ -201,7 +201,11 @@ def _check_shards(names: Iterable[str], where: str) -> None:
 
 
 def _of_folder(
-    folder: Path, files: Iterable[tuple[safetensors_header.Tensor, ...]], *, name: str, fetched: int = 0
+    folder: Path,
+    files: Iterable[tuple[safetensors_header.SafetensorsTensor, ...]],
+    *,
+    name: str,
+    fetched: int = 0,
 ) -> Described:
     every = [tensor for file in files for tensor in file]
     parts = tensors.of_safetensors(every)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
-from homeport.catalog.prefix import NeedsMore
+from homeport.catalog.partial_read import NeedsMore
 from homeport.errors import WeightsError
 
 Scalar = bool | int | float | str
@@ -55,7 +55,7 @@ class Array:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tensor:
+class GgufTensor:
     """What the header says of one tensor."""
 
     dimensions: tuple[int, ...]
@@ -70,7 +70,7 @@ class Header:
     """The header of a GGUF file that is as long as it announces."""
 
     values: Mapping[str, Scalar | Array]
-    tensors: Mapping[str, Tensor]
+    tensors: Mapping[str, GgufTensor]
     unchecked: str
     """What could not be checked, as a sentence, or ''."""
 
@@ -125,7 +125,7 @@ def _read(cursor: _Cursor) -> Header:
     for _ in range(tensor_count):
         key = cursor.text(_LONGEST_NAME)
         dimensions = tuple(cursor.number("<Q") for _ in range(cursor.small(_MOST_DIMENSIONS, "dimensions")))
-        tensors[key] = Tensor(dimensions=dimensions, type=cursor.number("<I"), offset=cursor.number("<Q"))
+        tensors[key] = GgufTensor(dimensions=dimensions, type=cursor.number("<I"), offset=cursor.number("<Q"))
     unchecked = _check_length(cursor, tensors, values.get("general.alignment", 32))
     return Header(values=values, tensors=tensors, unchecked=unchecked)
 
@@ -148,7 +148,7 @@ def _check_magic(cursor: _Cursor) -> None:
         )
 
 
-def _check_length(cursor: _Cursor, tensors: Mapping[str, Tensor], alignment: object) -> str:
+def _check_length(cursor: _Cursor, tensors: Mapping[str, GgufTensor], alignment: object) -> str:
     if not isinstance(alignment, int) or alignment <= 0:
         raise cursor.damaged(f"its alignment is {alignment!r}")
     start = -(-cursor.at // alignment) * alignment

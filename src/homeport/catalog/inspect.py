@@ -14,7 +14,7 @@ from typing import Any
 
 from homeport.catalog import Architecture, Gate, Model
 from homeport.catalog.gguf_header import Array, Header, read
-from homeport.catalog.table import Table, read_json
+from homeport.catalog.untrusted import Table, read_json
 from homeport.errors import WeightsError
 
 # Families whose layers all see the whole context, or all the same window.

@@ -14,7 +14,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from homeport.catalog.prefix import NeedsMore
+from homeport.catalog.partial_read import NeedsMore
 from homeport.errors import WeightsError
 
 _MOST_BYTES = 1 << 25
@@ -35,7 +35,7 @@ _AGAIN = "fetch it again; its publisher's page says how large it must be"
 
 
 @dataclass(frozen=True, slots=True)
-class Tensor:
+class SafetensorsTensor:
     """One tensor, as the header announces it."""
 
     name: str
@@ -46,7 +46,7 @@ class Tensor:
     """Bytes."""
 
 
-def read(path: Path) -> tuple[Tensor, ...]:
+def read(path: Path) -> tuple[SafetensorsTensor, ...]:
     """The tensors of the file `path`. Raises `WeightsError` where it is no safetensors file, or not whole."""
     try:
         size = path.stat().st_size
@@ -59,7 +59,7 @@ def read(path: Path) -> tuple[Tensor, ...]:
         ) from error
 
 
-def parse(data: bytes, size: int, where: str) -> tuple[Tensor, ...]:
+def parse(data: bytes, size: int, where: str) -> tuple[SafetensorsTensor, ...]:
     """
     The tensors of a file of `size` bytes that begins with `data`.
 
@@ -118,7 +118,9 @@ def _length(data: bytes, size: int, where: str) -> int:
     return length
 
 
-def _tensor(name: str, entry: dict[str, Any]) -> Tensor:  # Any: JSON of a stranger; the caller answers for it
+def _tensor(
+    name: str, entry: dict[str, Any]
+) -> SafetensorsTensor:  # Any: JSON of a stranger; the caller answers for it
     dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or not isinstance(shape, list) or len(shape) > _MOST_DIMENSIONS:
         raise TypeError(f"{name} has no type or no shape")
@@ -126,4 +128,4 @@ def _tensor(name: str, entry: dict[str, Any]) -> Tensor:  # Any: JSON of a stran
         raise ValueError(f"{name} has a length that is none")
     if begin > end:
         raise ValueError(f"{name} ends before it begins")
-    return Tensor(name=name, dtype=dtype, shape=tuple(shape), size=end - begin)
+    return SafetensorsTensor(name=name, dtype=dtype, shape=tuple(shape), size=end - begin)

@@ -9,8 +9,8 @@ from math import prod
 
 from homeport.catalog.gguf_header import Header, block_sizes
 from homeport.catalog.parts import Parts
-from homeport.catalog.safetensors_header import Tensor
-from homeport.catalog.table import Table
+from homeport.catalog.safetensors_header import SafetensorsTensor
+from homeport.catalog.untrusted import Table
 
 # Names as in the checkpoints of Gemma 3 and 4, Llama, Mistral, Mixtral, Qwen and gpt-oss on the hub. The first that
 # matches counts: an encoder has attention, too.
@@ -47,7 +47,7 @@ _FORMATS = {
 _ALGORITHMS = {"NVFP4": "nvfp4", "FP8": "fp8"}
 
 
-def of_safetensors(tensors: Iterable[Tensor]) -> Parts:
+def of_safetensors(tensors: Iterable[SafetensorsTensor]) -> Parts:
     """The parts of a model whose files announce `tensors`."""
     sizes: Counter[str] = Counter()
     for tensor in tensors:
@@ -66,13 +66,13 @@ def of_gguf(header: Header) -> Parts:
     return Parts(**sizes)
 
 
-def layers(tensors: Iterable[Tensor]) -> int:
+def layers(tensors: Iterable[SafetensorsTensor]) -> int:
     """How many layers of the language model the tensors belong to, by their names; 0 where these do not tell."""
     numbers = (_LAYER.search(tensor.name) for tensor in tensors if _part(tensor.name, 2) == "matrices")
     return len({found[1] for found in numbers if found})
 
 
-def quantization(config: Table, tensors: Iterable[Tensor]) -> str:
+def quantization(config: Table, tensors: Iterable[SafetensorsTensor]) -> str:
     """
     How the weights are stored: `bfloat16`, `fp8`, `w4a16`, `nvfp4`, `awq`, `gptq` …
 

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from homeport.cli.context import App
+from homeport.cli.context import CliContext
 from homeport.cli.last_line import guard_standard_error, say, show_traceback, show_usage
 
 COMMANDS = {
@@ -85,7 +85,7 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.pass_context
 def cli(ctx: click.Context, debug: bool, quiet: bool) -> None:
     """One file and one command from open weights to a private, verified, OpenAI-compatible endpoint."""
-    ctx.obj = App(debug=debug, quiet=quiet)
+    ctx.obj = CliContext(debug=debug, quiet=quiet)
 
 
 def main() -> NoReturn:

@@ -22,14 +22,16 @@ def asking(
     """
     Shows what would be done, as `text` has it, and asks, unless `yes` was said.
 
-    Raises `Declined` where nobody can be asked.
+    Raises `ApprovalDeclined` where nobody can be asked.
     """
-    from homeport.errors import Declined
+    from homeport.errors import ApprovalDeclined
 
     def approve(what: _T) -> bool:
         terminal.say(text(what))
         if not yes and not terminal.interactive:
-            raise Declined("nobody can be asked here, and nothing was changed", hint="the same with --yes")
+            raise ApprovalDeclined(
+                "nobody can be asked here, and nothing was changed", hint="the same with --yes"
+            )
         if yes:
             return True
         try:

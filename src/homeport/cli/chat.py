@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from homeport.cli.context import App, file_option, json_option, on_option
+from homeport.cli.context import CliContext, file_option, json_option, on_option
 
 if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def command(
-    app: App, /, prompt: str | None, name: str | None, system: str | None, file: Path, on: str,
+    app: CliContext, /, prompt: str | None, name: str | None, system: str | None, file: Path, on: str,
     json_output: bool, **sampling: float | None,
 ) -> None:  # fmt: skip
     """Ask the model something; without PROMPT, hold a conversation."""

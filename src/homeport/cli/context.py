@@ -95,7 +95,7 @@ def wishes(options: dict[str, Any]) -> dict[str, Any]:  # Any: what click has re
 
 
 @dataclass(frozen=True, slots=True)
-class App:
+class CliContext:
     """What was said before the command's name."""
 
     debug: bool
@@ -111,7 +111,7 @@ class App:
 def meant(name: str | None, file: Path) -> str:
     """
     The name of the endpoint that a command is about: the one given; else that of the spec in this folder;
-    else the only one that runs here. Raises `NotRunning` where none or several could be meant, `NotOurs` where the
+    else the only one that runs here. Raises `NotRunning` where none or several could be meant, `NotManaged` where the
     endpoint of that name is another file's.
     """
     from homeport import lifecycle

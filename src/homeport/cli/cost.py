@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from homeport.cli.context import App, file_option, json_option, wish_options, wishes
+from homeport.cli.context import CliContext, file_option, json_option, wish_options, wishes
 
 MOST = 1e15
 SIZES = {"K": 1e3, "M": 1e6, "B": 1e9}
 
 if TYPE_CHECKING:
-    from homeport.cost.answer import Answer
+    from homeport.cost.answer import CostAnswer
 
 
 def _count(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
@@ -74,7 +74,7 @@ def _count(_: click.Context, __: click.Parameter, value: str | None) -> float | 
 @click.option("--explain", is_flag=True, help="Show how each number came about.")
 @click.pass_obj
 def command(
-    app: App,
+    app: CliContext,
     /,
     model: str | None,
     file: Path,
@@ -101,7 +101,7 @@ def command(
     terminal.result(cost_text.text(found, explain=explain), cost_text.as_json(found))
 
 
-def _draw(answer: Answer, path: Path) -> None:
+def _draw(answer: CostAnswer, path: Path) -> None:
     from homeport.cost import plot
     from homeport.errors import SpecError
 

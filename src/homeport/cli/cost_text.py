@@ -10,7 +10,7 @@ from homeport.cost import Figure, Versus
 from homeport.cost.usage import DAY_S, MONTH_HOURS, short
 
 if TYPE_CHECKING:
-    from homeport.cost.answer import Answer
+    from homeport.cost.answer import CostAnswer
 
 _NO_SPEED = (
     "A million tokens: unknown without a throughput. `homeport bench` will measure it;\n"
@@ -19,7 +19,7 @@ _NO_SPEED = (
 )
 
 
-def text(answer: Answer, *, explain: bool) -> str:
+def text(answer: CostAnswer, *, explain: bool) -> str:
     """The answer for people; with `explain`, the arithmetic of every figure below it."""
     head = (
         f"{answer.what.title} on Cloud Run: {answer.place}\n"
@@ -33,7 +33,7 @@ def text(answer: Answer, *, explain: bool) -> str:
     return "\n\n".join([*parts, _foot(answer)])
 
 
-def as_json(answer: Answer) -> dict[str, Any]:  # Any: JSON
+def as_json(answer: CostAnswer) -> dict[str, Any]:  # Any: JSON
     """The answer for programs."""
     return {
         "what": asdict(answer.what),
@@ -43,7 +43,7 @@ def as_json(answer: Answer) -> dict[str, Any]:  # Any: JSON
     }
 
 
-def _costs(answer: Answer) -> Iterator[str]:
+def _costs(answer: CostAnswer) -> Iterator[str]:
     """The tables of the endpoint's own cost."""
     cost, usage = answer.cost, answer.cost.bill.usage
     yield _table(
@@ -134,7 +134,7 @@ def _or_too_many(cost: float | None) -> str:
     return "too many" if cost is None else f"{cost:,.2f}"
 
 
-def _explained(answer: Answer) -> str:
+def _explained(answer: CostAnswer) -> str:
     hourly = answer.cost.bill.hourly
     lines = [f"an instance, ${hourly.total:.4f}/h = {hourly.how}"]
     lines += [
@@ -145,7 +145,7 @@ def _explained(answer: Answer) -> str:
     return "how the numbers came about\n" + "\n".join(f"  {line}" for line in lines)
 
 
-def _figures(answer: Answer) -> Iterator[tuple[str, Figure]]:
+def _figures(answer: CostAnswer) -> Iterator[tuple[str, Figure]]:
     cost = answer.cost
     for state in cost.states:
         yield f"{state.name}, an hour", state.hour
@@ -166,7 +166,7 @@ def _figures(answer: Answer) -> Iterator[tuple[str, Figure]]:
             yield "a million tokens at your traffic", cost.tokens.traffic
 
 
-def _foot(answer: Answer) -> str:
+def _foot(answer: CostAnswer) -> str:
     """Where the prices are from, and which of them nobody confirms."""
     marked = dict.fromkeys(key for _, figure in _figures(answer) for key in figure.unconfirmed)
     doubtful = {key: answer.prices.source(key) for key in marked}

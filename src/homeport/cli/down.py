@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from homeport.cli.context import App, file_option, json_option, name_argument, on_option, yes_option
+from homeport.cli.context import CliContext, file_option, json_option, name_argument, on_option, yes_option
 
 
 @click.command("down")
@@ -18,7 +18,7 @@ from homeport.cli.context import App, file_option, json_option, name_argument, o
 @click.option("--purge", is_flag=True, help="Remove its weights, too; on Cloud Run also the hub's token.")
 @click.pass_obj
 def command(
-    app: App, /, name: str | None, file: Path, on: str, json_output: bool, yes: bool, purge: bool
+    app: CliContext, /, name: str | None, file: Path, on: str, json_output: bool, yes: bool, purge: bool
 ) -> None:
     """End an endpoint, with all its processes: shown first, then asked. Weights stay, unless --purge."""
     from homeport import lifecycle

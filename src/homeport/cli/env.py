@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from homeport.cli.context import App, file_option, json_option, name_argument, on_option
+from homeport.cli.context import CliContext, file_option, json_option, name_argument, on_option
 
 
 @click.command("env")
@@ -15,7 +15,7 @@ from homeport.cli.context import App, file_option, json_option, name_argument, o
 @on_option
 @json_option
 @click.pass_obj
-def command(app: App, name: str | None, file: Path, on: str, json_output: bool) -> None:
+def command(app: CliContext, name: str | None, file: Path, on: str, json_output: bool) -> None:
     """
     Print what OpenAI clients read: eval "$(homeport env)". The key, if there is one, is printed in clear.
 

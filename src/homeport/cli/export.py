@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from homeport.cli.context import App, file_option, json_option
+from homeport.cli.context import CliContext, file_option, json_option
 from homeport.export import KINDS
 
 
@@ -23,7 +23,9 @@ from homeport.export import KINDS
 @json_option
 @click.option("--force", is_flag=True, help="Overwrite files that are there and differ.")
 @click.pass_obj
-def command(app: App, kind: str, file: Path, output: Path | None, json_output: bool, force: bool) -> None:
+def command(
+    app: CliContext, kind: str, file: Path, output: Path | None, json_output: bool, force: bool
+) -> None:
     """Write what `up --on cloudrun` would make as files of another tool."""
     from homeport.cli.cloud import deployed
     from homeport.errors import StateError

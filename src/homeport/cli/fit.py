@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from homeport.cli.context import App, file_option, json_option, wish_options, wishes
+from homeport.cli.context import CliContext, file_option, json_option, wish_options, wishes
 
 
 @click.command("fit")
@@ -21,7 +21,7 @@ from homeport.cli.context import App, file_option, json_option, wish_options, wi
 @click.option("--explain", is_flag=True, help="Show how every number came about.")
 @click.pass_obj
 def command(
-    app: App,
+    app: CliContext,
     /,
     model: str | None,
     file: Path,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from homeport.cli.context import App, on_option, spec_option
+from homeport.cli.context import CliContext, on_option, spec_option
 
 if TYPE_CHECKING:
     from homeport.terminal import Terminal
@@ -30,7 +30,14 @@ MODELS = {"local": "gemma-3-270m-pt", "cloudrun": "gemma-4-e2b"}
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @click.pass_obj
 def command(
-    app: App, /, file: Path, on: str, name: str | None, model: str | None, force: bool, **place: str | None
+    app: CliContext,
+    /,
+    file: Path,
+    on: str,
+    name: str | None,
+    model: str | None,
+    force: bool,
+    **place: str | None,
 ) -> None:
     """Write homeport.toml, commented, with every default visible."""
     import json
@@ -39,7 +46,7 @@ def command(
     from homeport.errors import SpecError
     from homeport.home import writing
     from homeport.naming import name_from_folder
-    from homeport.targets.local import find_model
+    from homeport.targets.local.target import find_model
 
     if file.exists() and not force:
         raise SpecError(f"{file} exists", hint="`homeport init --force` overwrites it")

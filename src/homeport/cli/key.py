@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from homeport.cli.context import App, file_option, json_option, name_argument, yes_option
+from homeport.cli.context import CliContext, file_option, json_option, name_argument, yes_option
 
 
 @click.group("key", invoke_without_command=True)
@@ -24,7 +24,7 @@ def command(ctx: click.Context, file: Path, json_output: bool) -> None:
 @file_option
 @json_option
 @click.pass_obj
-def show(app: App, name: str | None, file: Path, json_output: bool) -> None:
+def show(app: CliContext, name: str | None, file: Path, json_output: bool) -> None:
     """Tell where the key is kept, and whether it is the one that the engine was started with. Never prints it."""
     _tell(app, name, file, json_output=json_output)
 
@@ -36,7 +36,9 @@ def show(app: App, name: str | None, file: Path, json_output: bool) -> None:
 @yes_option
 @click.option("--no-verify", is_flag=True, help="Stop once a token came out, without the checks.")
 @click.pass_obj
-def rotate(app: App, name: str | None, file: Path, json_output: bool, yes: bool, no_verify: bool) -> int:
+def rotate(
+    app: CliContext, name: str | None, file: Path, json_output: bool, yes: bool, no_verify: bool
+) -> int:
     """Replace a key that homeport made by a new one, and restart the engine with it."""
     from homeport import keys
     from homeport.cli.context import meant
@@ -49,7 +51,7 @@ def rotate(app: App, name: str | None, file: Path, json_output: bool, yes: bool,
     return code
 
 
-def _tell(app: App, name: str | None, file: Path, *, json_output: bool) -> None:
+def _tell(app: CliContext, name: str | None, file: Path, *, json_output: bool) -> None:
     from homeport import keys
     from homeport.cli.context import meant
     from homeport.cli.show import key_text

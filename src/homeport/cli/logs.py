@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from homeport.cli.context import App, json_option, name_argument, on_option, spec_option
+from homeport.cli.context import CliContext, json_option, name_argument, on_option, spec_option
 
 if TYPE_CHECKING:
     from homeport.deployed import Deployment
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("-n", "--lines", type=click.IntRange(0), help="Only the last so many.")
 @click.pass_obj
 def command(
-    app: App, name: str | None, file: Path, on: str, json_output: bool, follow: bool, lines: int | None
+    app: CliContext, name: str | None, file: Path, on: str, json_output: bool, follow: bool, lines: int | None
 ) -> None:
     """Show what the engine wrote."""
     from homeport import lifecycle

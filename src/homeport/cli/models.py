@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from homeport.cli.context import App, json_option
+from homeport.cli.context import CliContext, json_option
 
 
 @click.group("models", invoke_without_command=True)
@@ -18,7 +18,7 @@ def command(ctx: click.Context, json_output: bool) -> None:
         return
     from homeport import catalog
 
-    app: App = ctx.obj
+    app: CliContext = ctx.obj
     rows: list[tuple[str, ...]] = [
         (model.name, model.parameters, f"{model.context:,}", ", ".join(model.modalities), model.licence,
          ", ".join(sorted(model.weights)))
@@ -34,7 +34,7 @@ def command(ctx: click.Context, json_output: bool) -> None:
 @click.argument("name")
 @json_option
 @click.pass_obj
-def show(app: App, name: str, json_output: bool) -> None:
+def show(app: CliContext, name: str, json_output: bool) -> None:
     """Tell all that the catalog knows about one model."""
     from homeport import catalog
     from homeport.cli.show import model_text

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from homeport.cli.context import NO_PORT, App, file_option, hub_token_option, json_option, on_option
+from homeport.cli.context import NO_PORT, CliContext, file_option, hub_token_option, json_option, on_option
 
 CHANGES_PENDING = 2
 
@@ -22,7 +22,7 @@ CHANGES_PENDING = 2
 @hub_token_option
 @click.pass_obj
 def command(
-    app: App,
+    app: CliContext,
     file: Path,
     on: str,
     json_output: bool,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from homeport.cli.context import App, file_option, json_option
+from homeport.cli.context import CliContext, file_option, json_option
 
 if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
@@ -37,7 +37,7 @@ PORT = 8384
 @json_option
 @click.pass_obj
 def command(
-    app: App,
+    app: CliContext,
     /,
     file: Path,
     port: int,
@@ -90,7 +90,7 @@ def command(
 async def _service(url: str, audience: str, models: tuple[str, ...]) -> Endpoint:
     """The endpoint that any Cloud Run service is, for whoever is logged in."""
     from homeport.endpoint import Endpoint
-    from homeport.google.credentials import Caller, find
+    from homeport.google.credentials import GoogleIdentity, find
 
     origin = _origin(url)
     credentials = await find(os.environ)
@@ -98,7 +98,7 @@ async def _service(url: str, audience: str, models: tuple[str, ...]) -> Endpoint
         name=origin.partition("://")[2].partition(".")[0],
         base_url=f"{origin}/v1",
         model=models[0] if models else "",
-        identity=Caller(credentials, audience or origin),
+        identity=GoogleIdentity(credentials, audience or origin),
         via=os.environ.get("HOMEPORT_GOOGLE_URL", ""),
     )
 

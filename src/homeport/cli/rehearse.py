@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from homeport.cli.context import REHEARSAL_PORT, App
+from homeport.cli.context import REHEARSAL_PORT, CliContext
 
 if TYPE_CHECKING:
     import socket
@@ -84,7 +84,7 @@ def _passed(name: str) -> click.Command:
         if "on" in given:
             given["on"] = "cloudrun"
         if given.get("cold") and given["idle"] is None:
-            from homeport.verify.cold import idle_s
+            from homeport.targets.cloudrun.cold_start_check import idle_s
 
             given["idle"] = idle_s() / there.speed(token)
         return ctx.invoke(real, **given)
@@ -107,7 +107,7 @@ def _project(file: object) -> str:
 
 @command.command("stop")
 @click.pass_obj
-def stop(app: App) -> None:
+def stop(app: CliContext) -> None:
     """End the rehearsal in the background, with all that runs in it."""
     from homeport.cli import rehearse_background as background
     from homeport.home import find_home
@@ -141,7 +141,7 @@ def stop(app: App) -> None:
 )
 @click.pass_obj
 def serve(
-    app: App,
+    app: CliContext,
     port: int,
     project: str,
     speed: float,
@@ -244,7 +244,7 @@ def _known(root: Path, port: int, secret: str) -> Iterator[None]:
 @click.option("--project", default="rehearsal", show_default=True)
 @click.option("--as", "caller", default="you@example.com", show_default=True, help="Who is calling.")
 @click.pass_obj
-def env(app: App, port: int, project: str, caller: str) -> None:
+def env(app: CliContext, port: int, project: str, caller: str) -> None:
     """
     Print the variables by which homeport and gcloud find a rehearsal that you have started.
 

@@ -150,7 +150,9 @@ def vllm_python() -> str:
         return named
     if own.exists():
         return str(own)
-    from homeport.engines import vllm  # Late, here and below: a rehearsal starts twice as fast without it.
+    from homeport.engines.vllm import (
+        engine as vllm,  # Late, here and below: a rehearsal starts twice as fast without it.
+    )
 
     found = vllm.find()
     return found.executable if found else ""
@@ -169,7 +171,7 @@ def _llamacpp(site: LaunchSite, env: Mapping[str, str]) -> list[str]:
     gguf = site.paths.here(labels.get("homeport.gguf", ""))
     if gguf is None:
         return []
-    from homeport.engines import llamacpp
+    from homeport.engines.llamacpp import engine as llamacpp
 
     server = Path(llamacpp.__file__).parent / "llamacpp_server" / "homeport_llamacpp.py"
     return [

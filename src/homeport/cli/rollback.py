@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from homeport.cli.context import App, file_option, json_option
+from homeport.cli.context import CliContext, file_option, json_option
 
 
 @click.command("rollback")
 @file_option
 @json_option
 @click.pass_obj
-def command(app: App, file: Path, json_output: bool) -> None:
+def command(app: CliContext, file: Path, json_output: bool) -> None:
     """Let the last verified revision before this one serve again, at once. On Cloud Run."""
     from homeport.cli.cloud import deployed
 

@@ -10,17 +10,28 @@ from difflib import SequenceMatcher
 from homeport.catalog import Model
 from homeport.keys import Whereabouts
 from homeport.lifecycle import Up
-from homeport.liveness import Status
 from homeport.printable import printable
-from homeport.reconcile import KNOWN_AFTER_APPLY, Change, Kind, Plan
+from homeport.reconcile import KNOWN_AFTER_APPLY, ActionKind, Change, Plan
 from homeport.reconcile.plan import MAY_GO
 from homeport.reconcile.resource import shown
 from homeport.reconcile.teardown import Teardown
+from homeport.targets.local.liveness import Status
 from homeport.terminal import pairs
 from homeport.verify import Outcome, Report, Result
 
-_SIGNS = {Kind.CREATE: "+", Kind.UPDATE: "~", Kind.REPLACE: "-/+", Kind.DELETE: "-", Kind.NONE: " "}
-_VERBS = {Kind.CREATE: "create", Kind.UPDATE: "change", Kind.REPLACE: "replace", Kind.DELETE: "delete"}
+_SIGNS = {
+    ActionKind.CREATE: "+",
+    ActionKind.UPDATE: "~",
+    ActionKind.REPLACE: "-/+",
+    ActionKind.DELETE: "-",
+    ActionKind.NONE: " ",
+}
+_VERBS = {
+    ActionKind.CREATE: "create",
+    ActionKind.UPDATE: "change",
+    ActionKind.REPLACE: "replace",
+    ActionKind.DELETE: "delete",
+}
 _MARKS = {Outcome.PASSED: "✓", Outcome.FAILED: "✗", Outcome.SKIPPED: "–"}
 _MOST_SAME = 5
 """More things than these that stay as they are have one line together."""
@@ -33,7 +44,7 @@ def plan_text(plan: Plan) -> str:
     where = "on this machine" if plan.target == "local" else f"on {plan.target}"
     lines = [f"{plan.name} {where}", *([pairs(dict(plan.facts))] if plan.facts else []), ""]
     width = max((len(_SIGNS[action.kind]) for action in plan.actions), default=0)
-    same = [action for action in plan.actions if action.kind is Kind.NONE]
+    same = [action for action in plan.actions if action.kind is ActionKind.NONE]
     for action in plan.actions if len(same) <= _MOST_SAME else plan.pending:
         lines.append(f"  {_SIGNS[action.kind]:{width}} {action.resource.id}: {action.summary}")
         lines += [f"{'':{width + 5}}{line}" for line in _changes(action.changes)]

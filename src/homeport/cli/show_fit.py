@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from homeport.engines.footprint import Term, gib
+from homeport.engines.footprint import MemoryTerm, gib
 from homeport.fit import Fit
 from homeport.fit.cloud import Estimate
-from homeport.fit.table import Looked, Row
+from homeport.fit.table import FitRow, Looked
 from homeport.terminal import pairs
 
 
@@ -35,7 +35,7 @@ def _rows(looked: Looked) -> list[tuple[str, ...]]:
     return [header, *(_row(row, looked.contexts) for row in looked.rows)]
 
 
-def _row(row: Row, contexts: tuple[int, ...]) -> tuple[str, ...]:
+def _row(row: FitRow, contexts: tuple[int, ...]) -> tuple[str, ...]:
     fit = row.fit
     left = max(0, fit.footprint.cache_bytes) if fit.footprint else 0
     return (
@@ -50,7 +50,7 @@ def _row(row: Row, contexts: tuple[int, ...]) -> tuple[str, ...]:
     )
 
 
-def _price(row: Row) -> str:
+def _price(row: FitRow) -> str:
     """`1.05`, with a `?` where a rate in it is not confirmed."""
     if row.hourly is None:
         return "–"
@@ -163,7 +163,7 @@ def _explained(fit: Fit) -> str:
     budget = fit.footprint
     lines.append(_term("", budget.usable))
     lines += [_term("−", term) for term in budget.fixed]
-    left = Term("left for the KV cache", budget.cache_bytes, "")
+    left = MemoryTerm("left for the KV cache", budget.cache_bytes, "")
     lines.append(_term("=", left))
     cache = budget.cache
     lines.append(f"    a sequence of {cache.context:,} tokens takes {gib(cache.sequence_bytes)}: {cache.how}")
@@ -180,5 +180,5 @@ def _explained(fit: Fit) -> str:
     return "\n".join(lines)
 
 
-def _term(sign: str, term: Term) -> str:
+def _term(sign: str, term: MemoryTerm) -> str:
     return f"  {sign:1} {gib(term.size):>9}  {term.what}{': ' if term.how else ''}{term.how}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from homeport.cli.context import App, check_name, file_option, json_option, name_argument, on_option
+from homeport.cli.context import CliContext, check_name, file_option, json_option, name_argument, on_option
 
 _BROKEN = {"dead", "failed", "unresponsive", "unsupervised"}
 
@@ -17,7 +17,7 @@ _BROKEN = {"dead", "failed", "unresponsive", "unsupervised"}
 @on_option
 @json_option
 @click.pass_obj
-def command(app: App, name: str | None, file: Path, on: str, json_output: bool) -> int:
+def command(app: CliContext, name: str | None, file: Path, on: str, json_output: bool) -> int:
     """Show the endpoints on this machine, from any directory. Exits with 20 where one does not answer, else with 21 where a record cannot be read."""
     from homeport import lifecycle
     from homeport.cli.show import restarts_text, status_row

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from homeport.cli.context import App, file_option, hub_token_option, json_option, yes_option
+from homeport.cli.context import CliContext, file_option, hub_token_option, json_option, yes_option
 
 
 @click.command("swap")
@@ -19,7 +19,7 @@ from homeport.cli.context import App, file_option, hub_token_option, json_option
 @hub_token_option
 @click.pass_obj
 def command(
-    app: App, model: str, file: Path, json_output: bool, yes: bool, canary: str, hub_token_stdin: bool
+    app: CliContext, model: str, file: Path, json_output: bool, yes: bool, canary: str, hub_token_stdin: bool
 ) -> None:
     """
     Serve another MODEL on Cloud Run: beside the old one, verified without traffic, then instead of it.

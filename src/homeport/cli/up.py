@@ -9,7 +9,7 @@ import click
 
 from homeport.cli.context import (
     NO_PORT,
-    App,
+    CliContext,
     file_option,
     hub_token_option,
     json_option,
@@ -19,7 +19,7 @@ from homeport.cli.context import (
 
 if TYPE_CHECKING:
     from homeport.lifecycle import Up
-    from homeport.targets.local import LocalTarget
+    from homeport.targets.local.target import LocalTarget
     from homeport.terminal import Terminal
 
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 @hub_token_option
 @click.pass_obj
 def command(
-    app: App, /, file: Path, on: str, json_output: bool, yes: bool, port: int | None, **more: Any
+    app: CliContext, /, file: Path, on: str, json_output: bool, yes: bool, port: int | None, **more: Any
 ) -> int:  # Any: what click has read
     """Serve the model: plan, confirm, fetch, start, verify, print the endpoint."""
     from homeport import lifecycle

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from homeport.cli.context import App, file_option, json_option, name_argument, on_option
+from homeport.cli.context import CliContext, file_option, json_option, name_argument, on_option
 
 
 @click.command("verify")
@@ -28,7 +28,7 @@ from homeport.cli.context import App, file_option, json_option, name_argument, o
 )
 @click.pass_obj
 def command(
-    app: App,
+    app: CliContext,
     /,
     name: str | None,
     file: Path,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from homeport.cli.context import App, json_option
+from homeport.cli.context import CliContext, json_option
 
 
 @click.group("weights", invoke_without_command=True)
@@ -16,7 +16,7 @@ def command(ctx: click.Context, json_output: bool) -> None:
         return
     from homeport import inventory
 
-    app: App = ctx.obj
+    app: CliContext = ctx.obj
     stored = inventory.stored()
     rows: list[tuple[str, ...]] = [
         (entry.source, entry.revision[:12], f"{entry.size / 1e6:,.0f} MB", entry.state, str(entry.folder))
@@ -35,7 +35,7 @@ def command(ctx: click.Context, json_output: bool) -> None:
 @click.option("--engine", default="llamacpp", show_default=True, type=click.Choice(["llamacpp", "vllm"]))
 @json_option
 @click.pass_obj
-def fetch(app: App, models: tuple[str, ...], engine: str, json_output: bool) -> None:
+def fetch(app: CliContext, models: tuple[str, ...], engine: str, json_output: bool) -> None:
     """Bring the weights of MODELS (names from the catalog, or sources) to this machine."""
     from homeport import inventory
 
@@ -52,7 +52,7 @@ def fetch(app: App, models: tuple[str, ...], engine: str, json_output: bool) -> 
 @click.argument("sources", nargs=-1)
 @json_option
 @click.pass_obj
-def check(app: App, sources: tuple[str, ...], json_output: bool) -> int:
+def check(app: CliContext, sources: tuple[str, ...], json_output: bool) -> int:
     """Read every file and compare it with its checksum. Exits with 12 where one is damaged; `up` mends it."""
     from homeport import inventory
     from homeport.errors import WeightsError
@@ -75,7 +75,7 @@ def check(app: App, sources: tuple[str, ...], json_output: bool) -> int:
 @click.argument("sources", nargs=-1, required=True)
 @json_option
 @click.pass_obj
-def remove(app: App, sources: tuple[str, ...], json_output: bool) -> None:
+def remove(app: CliContext, sources: tuple[str, ...], json_output: bool) -> None:
     """Remove weights that homeport fetched, by their source or model's name; your own files stay."""
     from homeport import inventory
 

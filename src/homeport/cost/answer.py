@@ -10,12 +10,12 @@ from typing import Any
 from homeport.catalog import cloudrun, prices
 from homeport.catalog.cloudrun import Shape
 from homeport.catalog.prices import Hourly, Prices
-from homeport.cold_start import image_bytes
 from homeport.cost.bill import Cost, cost
 from homeport.cost.usage import Usage
 from homeport.cost.versus import INPUT_SHARE, Versus, compare, load
 from homeport.errors import EngineMissing, MemoryTooSmall
 from homeport.fit.cloud import engine_of, estimate
+from homeport.fit.cold_start import image_bytes
 from homeport.fit.table import wish
 
 BUILD_MINUTES = 10
@@ -55,7 +55,7 @@ class What:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class CostAnswer:
     """All that the command found."""
 
     what: What
@@ -72,7 +72,7 @@ class Answer:
         return f"{self.what.engine}, {self.what.shape.text}, {self.what.region}, {redundancy}"
 
 
-def answer(model: str | None, file: Path, question: Question) -> Answer:
+def answer(model: str | None, file: Path, question: Question) -> CostAnswer:
     """
     What `model`, or else the spec in `file`, costs.
 
@@ -102,7 +102,7 @@ def answer(model: str | None, file: Path, question: Question) -> Answer:
         listed, share = load(question.versus)
         chosen = next(value for value in (question.input_share, share, INPUT_SHARE) if value is not None)
         comparison = compare(costs.bill, listed, input_share=chosen)
-    return Answer(
+    return CostAnswer(
         what=what,
         question=question,
         prices=found,

@@ -67,7 +67,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class BillingState:
     """What the endpoint costs while it stays in one state."""
 
     name: str
@@ -92,7 +92,7 @@ class Cost:
     """All that is known of what an endpoint costs. `Bill` gives the month at any traffic."""
 
     bill: Bill
-    states: tuple[State, ...]
+    states: tuple[BillingState, ...]
     """Idle, busy, always on."""
     storage: Figure
     """Weights and image, a month."""
@@ -208,7 +208,7 @@ def _instances(bill: Bill, count: int, hours: int, unit: str) -> Figure:
     )
 
 
-def _states(bill: Bill) -> tuple[State, ...]:
+def _states(bill: Bill) -> tuple[BillingState, ...]:
     usage = bill.usage
     hour = bill.storage.over(MONTH_HOURS, "USD/h", f"{MONTH_HOURS} h")
     idle = f"idle, {_count(usage.min_instances)}" if usage.min_instances else "idle, scaled to zero"
@@ -218,7 +218,7 @@ def _states(bill: Bill) -> tuple[State, ...]:
         f"always on, {_count(usage.standing)}": usage.standing,
     }
     return tuple(
-        State(
+        BillingState(
             name=name,
             hour=_instances(bill, count, 1, "USD/h") + hour,
             month=_instances(bill, count, MONTH_HOURS, "USD/month") + bill.storage,

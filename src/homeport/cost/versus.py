@@ -64,7 +64,7 @@ class BreakEven:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ComparisonRow:
     """One line of the table: USD a month at a traffic; None where the instances cannot serve it."""
 
     tokens: float
@@ -81,7 +81,7 @@ class Versus:
     apis: tuple[Api, ...]
     input_share: float
     break_evens: tuple[BreakEven, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ComparisonRow, ...]
 
     @property
     def measured(self) -> bool:
@@ -132,7 +132,7 @@ def compare(bill: Bill, apis: tuple[Api, ...], *, input_share: float = INPUT_SHA
             _break_even(bill, api, mode, month, input_share) for api in apis for mode, month in modes.items()
         ),
         rows=tuple(
-            Row(
+            ComparisonRow(
                 tokens=tokens,
                 scaling=bill.scaling(tokens) if "scaling" in modes else None,
                 always_on=bill.always_on(tokens),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from homeport.catalog import Model, Published
-from homeport.engines.vllm_adapter import USUAL_RANK
+from homeport.engines.vllm.adapter import USUAL_RANK
 from homeport.spec import Engine
 
 
@@ -33,7 +33,7 @@ class Sizing:
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
+class MemoryTerm:
     """One thing that takes memory."""
 
     what: str
@@ -88,9 +88,9 @@ class KvCache:
 class Footprint:
     """The memory of a device, shared out."""
 
-    usable: Term
+    usable: MemoryTerm
     """What the engine may take at all."""
-    fixed: tuple[Term, ...]
+    fixed: tuple[MemoryTerm, ...]
     """What it takes whoever asks."""
     weights: int
     """Bytes of the weights among that, as they are loaded."""

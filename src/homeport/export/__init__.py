@@ -29,7 +29,7 @@ def export(kind: str, resources: Iterable[Resource], *, outputs: Outputs | None 
     `outputs` is what is live, by id, where it was read: what is known only after apply is then filled in.
     Raises `HomeportError` where something cannot be exported, `TypeError` for a resource that no exporter knows.
     """
-    from homeport.export.things import Things  # Here, so that the command line can list the kinds at no cost.
+    from homeport.export.graph import Things  # Here, so that the command line can list the kinds at no cost.
 
     if kind not in KINDS:
         raise HomeportError(f"there is no export {kind!r}", hint=f"one of {', '.join(KINDS)}")

@@ -8,22 +8,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from homeport.export.graph import Things
 from homeport.export.text import to_yaml
-from homeport.export.things import Things
 from homeport.reconcile import Ref, Resource
-from homeport.resources.image import Image
-from homeport.resources.service import DEADLINE_S
-from homeport.resources.stored import StoredWeights
-from homeport.weights.carrier import MANIFEST
+from homeport.resources.google.gcs_weights import StoredWeights
+from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.service import DEADLINE_S
+from homeport.weights.transfer import MANIFEST
 
 _ORDER = ("serviceAccount", "timeout", "options", "substitutions", "availableSecrets", "steps", "images")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Build:
+class ExportedBuild:
     """One build, as `up` submits it."""
 
-    thing: Image | StoredWeights
+    thing: ContainerImage | StoredWeights
     name: str
     """A word for files and steps, such as `serving`."""
     body: Mapping[str, Any]  # Any: JSON
@@ -50,16 +50,16 @@ def build_yaml(body: Mapping[str, Any]) -> str:  # Any: JSON
     return to_yaml({**known, **{key: value for key, value in body.items() if key not in known}})
 
 
-def builds(things: Things) -> list[Build]:
+def builds(things: Things) -> list[ExportedBuild]:
     """All builds, in order. Weights that lie on this machine have none: nothing in the cloud can reach them."""
     made = []
     for one in things.resources:
-        if isinstance(one, Image):
+        if isinstance(one, ContainerImage):
             body = {**one.build, "images": [f"{one.reference}:{one.tag}"]}
-            made.append(Build(thing=one, name=one.package, body=things.filled(body, _never)))
+            made.append(ExportedBuild(thing=one, name=one.package, body=things.filled(body, _never)))
         elif isinstance(one, StoredWeights) and one.folder is None:
             body = things.filled(one.build, _never)
-            made.append(Build(thing=one, name=f"weights-{word(one.name)}", body=body))
+            made.append(ExportedBuild(thing=one, name=f"weights-{word(one.name)}", body=body))
     return made
 
 
@@ -73,16 +73,16 @@ def left_behind(things: Things) -> list[str]:
     return [one.uri for one in things.all(StoredWeights) if one.folder is not None]
 
 
-def there(thing: Image | StoredWeights) -> str:
+def there(thing: ContainerImage | StoredWeights) -> str:
     """The command that succeeds where an image, or weights, are there."""
-    if isinstance(thing, Image):
+    if isinstance(thing, ContainerImage):
         return f"gcloud artifacts docker images describe {shlex.quote(f'{thing.reference}:{thing.tag}')}"
     return f"gcloud storage ls {shlex.quote(f'{thing.uri}/{MANIFEST}')}"
 
 
 def told_by_shell(thing: Resource | None, ref: Ref) -> str:
     """The shell's word for what a reference stands for once it is there. Raises `TypeError` for one that has none."""
-    if isinstance(thing, Image) and ref.path in {"digest", "reference"}:
+    if isinstance(thing, ContainerImage) and ref.path in {"digest", "reference"}:
         asked = f"{there(thing)} --format='value(image_summary.digest)'"
         return f'"$({asked})"' if ref.path == "digest" else f'{shlex.quote(thing.reference)}@"$({asked})"'
     if isinstance(thing, StoredWeights) and ref.path == "digest":

@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from homeport.export import gcloud, knative
-from homeport.export.builds import Blanks, Build, build_yaml, builds, left_behind, seconds, there
+from homeport.export.builds import Blanks, ExportedBuild, build_yaml, builds, left_behind, seconds, there
+from homeport.export.graph import Things
 from homeport.export.text import comment, head, listed, to_yaml
-from homeport.export.things import Things
-from homeport.google import Guarded
+from homeport.google import IamResource
 from homeport.reconcile import Resource
-from homeport.resources.grant import Grant
-from homeport.resources.image import Image
-from homeport.resources.release import Release
-from homeport.resources.secret import SecretVersion
-from homeport.resources.stored import StoredWeights
-from homeport.resources.traffic import CANDIDATE, RECEIPTS
+from homeport.resources.google.gcs_weights import StoredWeights
+from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.release import Release
+from homeport.resources.google.secret import SecretVersion
+from homeport.resources.google.traffic import CANDIDATE, RECEIPTS
 
 FILE, PREPARE = "cloudbuild.yaml", "prepare.sh"
 CLI = "gcr.io/google.com/cloudsdktool/google-cloud-cli:slim"
@@ -49,14 +49,16 @@ class Pipeline:
     things: Things
 
     @property
-    def builds(self) -> list[Build]:
+    def builds(self) -> list[ExportedBuild]:
         """The builds that `up` would submit one by one."""
         return builds(self.things)
 
     @property
     def account(self) -> str:
         """The full name of the service account that all of it runs as: the one that builds the image."""
-        return next(str(one.body["serviceAccount"]) for one in self.builds if isinstance(one.thing, Image))
+        return next(
+            str(one.body["serviceAccount"]) for one in self.builds if isinstance(one.thing, ContainerImage)
+        )
 
     @property
     def email(self) -> str:
@@ -114,7 +116,7 @@ class Pipeline:
         for build in self.builds:
             # A GGUF goes into the image by way of the bucket; what needs nothing begins at once.
             before = [ends[need] for need in build.thing.needs if need in ends]
-            if isinstance(build.thing, Image):
+            if isinstance(build.thing, ContainerImage):
                 yield _look(build.name, build.thing)
                 before.append(f"{build.name}-look")
             for number, step in enumerate(build.body["steps"]):
@@ -172,11 +174,11 @@ def grants(made: Pipeline) -> list[Grant]:
     deploys = [
         Grant(
             google=google, member=member, role=role, known_as=f"project/{things.project}", needs=(),
-            on=Guarded(api="cloudresourcemanager", path=f"v3/projects/{things.project}"),
+            on=IamResource(api="cloudresourcemanager", path=f"v3/projects/{things.project}"),
         ),
         Grant(
             google=google, member=member, role="roles/iam.serviceAccountUser", known_as=f"service-account/{runner}", needs=(),
-            on=Guarded(api="iam", path=f"v1/projects/{things.project}/serviceAccounts/{runner}"),
+            on=IamResource(api="iam", path=f"v1/projects/{things.project}/serviceAccounts/{runner}"),
         ),
     ]  # fmt: skip
     return [one for one in dict.fromkeys([*carried, *deploys]) if (one.role, one.on) not in has]
@@ -191,7 +193,7 @@ def _whom(things: Things) -> str:
 def _parts(things: Things) -> tuple[list[Resource], list[Resource]]:
     """What stands before the build, and what can only be said of a service that is there."""
     last = [one for one in things.all(Grant) if one.on.api == "run"]
-    skipped = (Image, StoredWeights, Release, type(things.service))
+    skipped = (ContainerImage, StoredWeights, Release, type(things.service))
     return [one for one in things.resources if not isinstance(one, skipped) and one not in last], list(last)
 
 
@@ -204,7 +206,7 @@ def _in_order(step: Body) -> Body:
     return {key: step[key] for key in [*known, *(key for key in step if key not in _ORDER)]}
 
 
-def _look(name: str, image: Image) -> Body:
+def _look(name: str, image: ContainerImage) -> Body:
     script = (
         "#!/usr/bin/env bash\n"
         "# The tag is the hash of all that goes into the image: what is there need not be built again.\n"
@@ -213,15 +215,17 @@ def _look(name: str, image: Image) -> Body:
     return {"name": CLI, "id": f"{name}-look", "waitFor": ["-"], "env": _ENV, "script": script}
 
 
-def _is_docker_build(step: Mapping[str, Any], thing: Image | StoredWeights) -> bool:  # Any: JSON
+def _is_docker_build(step: Mapping[str, Any], thing: ContainerImage | StoredWeights) -> bool:  # Any: JSON
     return (
-        isinstance(thing, Image) and "entrypoint" not in step and list(step.get("args", ()))[:1] == ["build"]
+        isinstance(thing, ContainerImage)
+        and "entrypoint" not in step
+        and list(step.get("args", ()))[:1] == ["build"]
     )
 
 
-def _built(step: Body, name: str, thing: Image | StoredWeights) -> Body:
+def _built(step: Body, name: str, thing: ContainerImage | StoredWeights) -> Body:
     """The same step in a shell, so that it can be left out, and pushes at once: the deployment is of this build."""
-    assert isinstance(thing, Image)
+    assert isinstance(thing, ContainerImage)
     script = (
         f"if [ -e {name}-is-there ]; then exit 0; fi\n"
         f"{shlex.join(['docker', *step['args']])}\n"
@@ -295,7 +299,7 @@ class _Pin:
         return f"_{self.env}_VERSION"
 
 
-def _pinned(all_: list[Build]) -> list[_Pin]:
+def _pinned(all_: list[ExportedBuild]) -> list[_Pin]:
     found = {}
     for build in all_:
         for secret in build.body.get("availableSecrets", {}).get("secretManager", ()):
@@ -308,14 +312,14 @@ def _pinned(all_: list[Build]) -> list[_Pin]:
     return list(found.values())
 
 
-def _secrets(all_: list[Build]) -> tuple[Body, Body]:
+def _secrets(all_: list[ExportedBuild]) -> tuple[Body, Body]:
     """The secrets, and the substitutions that pin their versions."""
     pins = _pinned(all_)
     listed = [{"versionName": f"{one.path}/${{{one.substitution}}}", "env": one.env} for one in pins]
     return {"secretManager": listed} if listed else {}, {one.substitution: one.version for one in pins}
 
 
-def _options(all_: list[Build]) -> Body:
+def _options(all_: list[ExportedBuild]) -> Body:
     made: Body = {}
     for build in all_:
         for key, value in build.body.get("options", {}).items():

@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 
 from homeport.export.gcloud import command
+from homeport.export.graph import ResourceKind, Things
 from homeport.export.text import comment
-from homeport.export.things import Kind, Things
 from homeport.google.grants import role_for
-from homeport.resources.secret import SecretVersion
-from homeport.resources.stored import StoredWeights
+from homeport.resources.google.gcs_weights import StoredWeights
+from homeport.resources.google.secret import SecretVersion
 from homeport.targets.cloudrun.names import fitted
 from homeport.targets.cloudrun.preflight.permissions import needs
 
@@ -45,7 +45,7 @@ Lines = list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class DeployerAccount:
     """One of the two."""
 
     id: str
@@ -68,12 +68,12 @@ class Account:
         return f"serviceAccount:{self.email}"
 
 
-def planner(things: Things) -> Account:
+def planner(things: Things) -> DeployerAccount:
     """The account of pull requests: it reads, and changes nothing."""
     return _account(things, "plan", "plans")
 
 
-def deployer(things: Things) -> Account:
+def deployer(things: Things) -> DeployerAccount:
     """The account of the main branch."""
     return _account(things, "deploy", "deploys")
 
@@ -92,7 +92,7 @@ def roles(things: Things) -> tuple[str, ...]:
 
 
 def _needed(things: Things) -> set[str]:
-    isolated = Kind.FIREWALL in things.kinds()
+    isolated = ResourceKind.FIREWALL in things.kinds()
     return {
         one for name, need in needs().items() if name != "isolation" or isolated for one in need.permissions
     }
@@ -134,7 +134,7 @@ def accounts(things: Things) -> Lines:
     return made
 
 
-def _contents(things: Things, plan: Account) -> Lines:
+def _contents(things: Things, plan: DeployerAccount) -> Lines:
     """What `plan` compares: the manifests of the weights, and the hub's token. By name, for they may not be there yet."""
     found: list[tuple[str, str]] = []
     for bucket in dict.fromkeys(one.bucket for one in things.all(StoredWeights)):
@@ -160,7 +160,7 @@ def on_project(things: Things, member: str, role: str) -> str:
                    f"--member={member}", f"--role={role}", "--format=none")  # fmt: skip
 
 
-def on_account(account: Account, member: str, role: str) -> str:
+def on_account(account: DeployerAccount, member: str, role: str) -> str:
     """The line that grants a role on one of the accounts. `member` is a word of the shell, in double quotes."""
     return (
         f"again gcloud iam service-accounts add-iam-policy-binding {account.email} \\\n"
@@ -168,7 +168,7 @@ def on_account(account: Account, member: str, role: str) -> str:
     )
 
 
-def _account(things: Things, what: str, does: str) -> Account:
-    return Account(
+def _account(things: Things, what: str, does: str) -> DeployerAccount:
+    return DeployerAccount(
         id=fitted(f"{things.name}-{what}".ljust(6, "x"), _ACCOUNT_MOST), project=things.project, does=does
     )

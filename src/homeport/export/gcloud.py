@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from homeport.export import knative
-from homeport.export.builds import Blanks, Build, builds, left_behind
+from homeport.export.builds import Blanks, ExportedBuild, builds, left_behind
 from homeport.export.fields import Fields
+from homeport.export.graph import ResourceKind, Things, kind_of
 from homeport.export.text import comment, head, listed, to_yaml
-from homeport.export.things import Kind, Things, kind_of
 from homeport.reconcile import Resource
-from homeport.resources.apis import Apis
-from homeport.resources.grant import Grant
-from homeport.resources.object import Object
-from homeport.resources.release import Release
-from homeport.resources.rest import Rest
-from homeport.resources.secret import SecretVersion
+from homeport.resources.google.apis import Apis
+from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.object import Object
+from homeport.resources.google.release import Release
+from homeport.resources.google.rest import RestResource
+from homeport.resources.google.secret import SecretVersion
 
 FILE = "deploy.sh"
 _TEMPLATE = "service.in.yaml"
@@ -86,7 +86,7 @@ def command(*words: str, tail: str = "") -> str:
     return " \\\n    ".join([" ".join(quoted[:first]), *quoted[first:]]) + tail
 
 
-def submitted(build: Build) -> str:
+def submitted(build: ExportedBuild) -> str:
     """The command that submits a build, and waits for it."""
     return command("gcloud", "builds", "submit", "--no-source", f"--config={build.file}",
                    f"--region={build.thing.region}", "--suppress-logs", tail=" >/dev/null")  # fmt: skip
@@ -146,13 +146,13 @@ def variable(version: SecretVersion) -> str:
 class _Script:
     """The lines for each resource; and the files that some of them need."""
 
-    def __init__(self, things: Things, blanks: Blanks, of: Mapping[str, Build]) -> None:
+    def __init__(self, things: Things, blanks: Blanks, of: Mapping[str, ExportedBuild]) -> None:
         self._things, self._blanks, self._builds = things, blanks, of
         self.files: dict[str, str] = {}
 
     def lines(self, one: Any) -> Lines:  # Any: the resource of the kind that a function is for
         """The commands that make one resource."""
-        if isinstance(one, Rest):
+        if isinstance(one, RestResource):
             body = Fields(self._things.filled(one.wanted, self._blanks.mark), one.id)
             made = KNOWS[kind_of(one)](self, one, body)
             body.done()
@@ -162,7 +162,7 @@ class _Script:
     def apis(self, one: Apis, _: Fields) -> Lines:
         return [command("gcloud", "services", "enable", *one.services)]
 
-    def account(self, one: Rest, body: Fields) -> Lines:
+    def account(self, one: RestResource, body: Fields) -> Lines:
         email = _short(one)
         return _unless(
             ("gcloud", "iam", "service-accounts", "describe", email),
@@ -173,7 +173,7 @@ class _Script:
     def grant(self, one: Grant, _: Fields) -> Lines:
         return [granted(one)]
 
-    def secret(self, one: Rest, body: Fields) -> Lines:
+    def secret(self, one: RestResource, body: Fields) -> Lines:
         replication = body.take("replication")
         regions = [replica["location"] for replica in replication["userManaged"]["replicas"]]
         return _unless(
@@ -192,7 +192,7 @@ class _Script:
             "fi",
         ]
 
-    def repository(self, one: Rest, body: Fields) -> Lines:
+    def repository(self, one: RestResource, body: Fields) -> Lines:
         where = f"--location={one.address.path.split('/')[4]}"
         key = body.take("kmsKeyName")
         lines = _unless(
@@ -208,7 +208,7 @@ class _Script:
                                  f"--policy={file}", "--no-dry-run", tail=" >/dev/null"))  # fmt: skip
         return lines
 
-    def bucket(self, one: Rest, body: Fields) -> Lines:
+    def bucket(self, one: RestResource, body: Fields) -> Lines:
         url, labels = f"gs://{body.take('name')}", _labels(body, "--update-labels")
         access = Fields(body.take("iamConfiguration"), one.id)
         uniform, public = access.take("uniformBucketLevelAccess"), access.take("publicAccessPrevention")
@@ -234,7 +234,7 @@ class _Script:
             written = f"printf %s {base64.b64encode(one.content).decode()} | base64 -d"
         return [f"{written} | {command('gcloud', 'storage', 'cp', '-', f'gs://{one.bucket}/{one.name}')}"]
 
-    def network(self, one: Rest, body: Fields) -> Lines:
+    def network(self, one: RestResource, body: Fields) -> Lines:
         routing = body.take("routingConfig", {}).get("routingMode", "REGIONAL").lower()
         mode = "auto" if body.take("autoCreateSubnetworks") else "custom"
         name = body.take("name")
@@ -244,7 +244,7 @@ class _Script:
              f"--description={body.take('description', '')}"),
         )  # fmt: skip
 
-    def subnetwork(self, one: Rest, body: Fields) -> Lines:
+    def subnetwork(self, one: RestResource, body: Fields) -> Lines:
         name, where = body.take("name"), f"--region={one.address.path.split('/')[5]}"
         private = ["--enable-private-ip-google-access"] if body.take("privateIpGoogleAccess") else []
         return _unless(
@@ -254,7 +254,7 @@ class _Script:
              f"--description={body.take('description', '')}"),
         )  # fmt: skip
 
-    def firewall(self, one: Rest, body: Fields) -> Lines:
+    def firewall(self, one: RestResource, body: Fields) -> Lines:
         name, allowed, denied = body.take("name"), body.take("allowed"), body.take("denied")
         rules = ",".join(_rule(rule) for rule in allowed or denied)
         return _unless(
@@ -266,7 +266,7 @@ class _Script:
              f"--description={body.take('description', '')}"),
         )  # fmt: skip
 
-    def zone(self, one: Rest, body: Fields) -> Lines:
+    def zone(self, one: RestResource, body: Fields) -> Lines:
         name = body.take("name")
         networks = [
             each["networkUrl"].rpartition("/")[2] for each in body.take("privateVisibilityConfig")["networks"]
@@ -278,7 +278,7 @@ class _Script:
              f"--description={body.take('description', '')}", _labels(body)),
         )  # fmt: skip
 
-    def record(self, one: Rest, body: Fields) -> Lines:
+    def record(self, one: RestResource, body: Fields) -> Lines:
         host, where = (
             body.take("name"),
             (f"--zone={one.address.path.split('/')[5]}", f"--type={body.take('type')}"),
@@ -295,7 +295,7 @@ class _Script:
             return [f"# Only `homeport up` can do this: {one.uri} comes from a folder of one machine."]
         return [f"there {build.there} ||\n  {submitted(build)}"]
 
-    def service(self, one: Rest, body: Fields) -> Lines:
+    def service(self, one: RestResource, body: Fields) -> Lines:
         body.rest()  # Knative's to write, which leaves nothing out.
         name, where = self._things.name, f"--region={self._things.region}"
         # The template says neither who serves nor what was found out: replaced once more, a service would lose both.
@@ -309,12 +309,12 @@ class _Script:
         return ["# Only `homeport up` can do this: see above."]
 
 
-KNOWS: Mapping[Kind, Callable[[_Script, Any, Fields], Lines]] = {  # Any: the resource of that kind
-    Kind.APIS: _Script.apis, Kind.ACCOUNT: _Script.account, Kind.GRANT: _Script.grant, Kind.SECRET: _Script.secret,
-    Kind.SECRET_VERSION: _Script.secret_version, Kind.REPOSITORY: _Script.repository, Kind.BUCKET: _Script.bucket,
-    Kind.OBJECT: _Script.object, Kind.NETWORK: _Script.network, Kind.SUBNETWORK: _Script.subnetwork,
-    Kind.FIREWALL: _Script.firewall, Kind.ZONE: _Script.zone, Kind.RECORD: _Script.record, Kind.IMAGE: _Script.build,
-    Kind.WEIGHTS: _Script.build, Kind.SERVICE: _Script.service, Kind.RELEASE: _Script.release,
+KNOWS: Mapping[ResourceKind, Callable[[_Script, Any, Fields], Lines]] = {  # Any: the resource of that kind
+    ResourceKind.APIS: _Script.apis, ResourceKind.ACCOUNT: _Script.account, ResourceKind.GRANT: _Script.grant, ResourceKind.SECRET: _Script.secret,
+    ResourceKind.SECRET_VERSION: _Script.secret_version, ResourceKind.REPOSITORY: _Script.repository, ResourceKind.BUCKET: _Script.bucket,
+    ResourceKind.OBJECT: _Script.object, ResourceKind.NETWORK: _Script.network, ResourceKind.SUBNETWORK: _Script.subnetwork,
+    ResourceKind.FIREWALL: _Script.firewall, ResourceKind.ZONE: _Script.zone, ResourceKind.RECORD: _Script.record, ResourceKind.IMAGE: _Script.build,
+    ResourceKind.WEIGHTS: _Script.build, ResourceKind.SERVICE: _Script.service, ResourceKind.RELEASE: _Script.release,
 }  # fmt: skip
 
 
@@ -324,7 +324,7 @@ def granted(one: Grant) -> str:
     return command("again", "gcloud", *_bound(one), *who)
 
 
-def _short(one: Rest) -> str:
+def _short(one: RestResource) -> str:
     return one.address.path.rpartition("/")[2]
 
 

@@ -9,16 +9,16 @@ from homeport.export.deployer import (
     PACKAGE,
     PACKAGE_NOTE,
     TOKEN,
-    Account,
+    DeployerAccount,
     accounts,
     deployer,
     on_account,
     planner,
 )
 from homeport.export.gcloud import script
+from homeport.export.graph import Things
 from homeport.export.text import comment, head, to_yaml
-from homeport.export.things import Things
-from homeport.resources.secret import SecretVersion
+from homeport.resources.google.secret import SecretVersion
 from homeport.targets.cloudrun.names import fitted
 
 FILE, SET_UP = ".github/workflows/homeport.yml", "github-setup.sh"
@@ -82,7 +82,7 @@ def workflow(things: Things) -> Json:
     }
 
 
-def _steps(things: Things, account: Account) -> list[Json]:
+def _steps(things: Things, account: DeployerAccount) -> list[Json]:
     return [
         {"uses": _CHECKOUT, "with": {"persist-credentials": False}},
         {"uses": _PYTHON, "with": {"python-version": "3.12"}},

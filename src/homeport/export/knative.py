@@ -8,13 +8,13 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from homeport.export.fields import Fields
+from homeport.export.graph import ResourceKind, Things
 from homeport.export.text import head, listed, to_yaml
-from homeport.export.things import Kind, Things
 from homeport.reconcile import Ref
-from homeport.resources.image import Image
+from homeport.resources.google.image import ContainerImage
 
 FILE = "service.yaml"
-KNOWS = frozenset(Kind)
+KNOWS = frozenset(ResourceKind)
 _RUN, _SCALE = "run.googleapis.com", "autoscaling.knative.dev"
 _INGRESS = {
     "INGRESS_TRAFFIC_ALL": "all",
@@ -38,13 +38,13 @@ def files(things: Things) -> dict[str, str]:
 
     def by_tag(ref: Ref) -> str:
         thing = things.by_id(ref.id)
-        if isinstance(thing, Image) and ref.path == "reference":
+        if isinstance(thing, ContainerImage) and ref.path == "reference":
             tagged.append(f"{thing.package}:{thing.tag}")
             return f"{thing.reference}:{thing.tag}"
         return ""  # A mark that only apply can write.
 
     body = service(things, by_tag)
-    others = [kind for kind in things.kinds() if kind is not Kind.SERVICE]
+    others = [kind for kind in things.kinds() if kind is not ResourceKind.SERVICE]
     notes = [
         f"Apply it with: gcloud run services replace {FILE} --region={things.region} --project={things.project}",
         (

@@ -9,16 +9,16 @@ from homeport.export.deployer import (
     PACKAGE,
     PACKAGE_NOTE,
     TOKEN,
-    Account,
+    DeployerAccount,
     accounts,
     deployer,
     on_project,
     planner,
 )
 from homeport.export.gcloud import script
+from homeport.export.graph import Things
 from homeport.export.text import comment, head, to_yaml
-from homeport.export.things import Things
-from homeport.resources.secret import SecretVersion
+from homeport.resources.google.secret import SecretVersion
 
 SET_UP = "trigger-setup.sh"
 REPOSITORY = "__REPOSITORY__"
@@ -62,7 +62,7 @@ def triggers(things: Things) -> dict[str, Json]:
     }  # fmt: skip
 
 
-def _trigger(things: Things, what: str, account: Account, line: str, limit: int) -> Json:
+def _trigger(things: Things, what: str, account: DeployerAccount, line: str, limit: int) -> Json:
     lines = (
         "#!/usr/bin/env bash",
         "set -euo pipefail",
@@ -138,5 +138,5 @@ def _set_up(things: Things) -> str:
     return script(things.project, head("trigger", *notes), lines)
 
 
-def _logs(things: Things, account: Account) -> str:
+def _logs(things: Things, account: DeployerAccount) -> str:
     return on_project(things, account.member, "roles/logging.logWriter")

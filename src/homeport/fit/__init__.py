@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from homeport.catalog import Model, Published, cloudrun, context_of
-from homeport.engines import module
-from homeport.engines.footprint import Footprint, Sizing, Term, gib
-from homeport.engines.vllm_adapter import USUAL_RANK
-from homeport.fit.places import Place
+from homeport.engines.footprint import Footprint, MemoryTerm, Sizing, gib
+from homeport.engines.registry import module
+from homeport.engines.vllm.adapter import USUAL_RANK
+from homeport.fit.devices import Place
 from homeport.spec import Engine
 
 LADDER = (4096, 8192, 32_768, 131_072, 262_144)
@@ -55,7 +55,7 @@ class Fit:
     what: Serving
     footprint: Footprint | None
     """None where the architecture is not known."""
-    host: tuple[Term, ...]
+    host: tuple[MemoryTerm, ...]
     """What is taken of the container's memory beside the GPU."""
     problems: tuple[str, ...]
     """Why it does not fit, each as a sentence; empty where it does."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from homeport.catalog import cloudrun, published
 from homeport.errors import SpecError
 from homeport.fit import Fit, Serving, fit
-from homeport.fit.places import Place, cloud
+from homeport.fit.devices import Place, cloud
 from homeport.spec import Engine
 
 Price = Callable[[Place], float]

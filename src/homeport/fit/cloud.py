@@ -8,15 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from homeport import cold_start
 from homeport.catalog import cloudrun
 from homeport.catalog.cloudrun import Shape
 from homeport.catalog.prices import Hourly, Prices, load
-from homeport.cold_start import ColdStart
-from homeport.engines import module
-from homeport.fit import Fit, Serving
+from homeport.engines.registry import module
+from homeport.fit import Fit, Serving, cold_start
 from homeport.fit.choice import Choice, choose
-from homeport.fit.places import Place
+from homeport.fit.cold_start import ColdStart
+from homeport.fit.devices import Place
 from homeport.spec import CloudRun, Engine, Spec
 
 WAYS = {"vllm": ("stream", "fuse-buffered"), "ollama": ("baked",)}
@@ -33,7 +32,7 @@ class Estimate:
     """Of the chosen shape; None where none fits."""
     cold_starts: Mapping[str, ColdStart]
     """By the way that weights take, the quickest first; empty where no shape fits."""
-    quotas: tuple[Quota, ...]
+    quotas: tuple[QuotaFact, ...]
 
     @property
     def best(self) -> Fit | None:
@@ -109,7 +108,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Quota:
+class QuotaFact:
     """What `max_instances` need of a quota, against what a new project has."""
 
     what: str
@@ -200,26 +199,26 @@ def cold_starts(result: Fit) -> dict[str, ColdStart]:
     return {way: cold_start.expected(engine=engine, way=way, weights_bytes=size) for way in WAYS[engine]}
 
 
-def quotas(shape: Shape, wanted: CloudRun) -> tuple[Quota, ...]:
+def quotas(shape: Shape, wanted: CloudRun) -> tuple[QuotaFact, ...]:
     """What the instances need of the region's quotas, and what a new project has of them."""
     gpu = cloudrun.gpu(shape.gpu)
     assert gpu is not None
     limits, count = cloudrun.limits(), wanted.max_instances
     redundancy = "zonal" if wanted.zonal_redundancy else "no-zonal"
     return (
-        Quota(
+        QuotaFact(
             what=gpu.quota[redundancy],
             needs=count * gpu.quota_unit,
             default=None if wanted.zonal_redundancy else gpu.default_quota * gpu.quota_unit,
             unit="GPU" if gpu.quota_unit == 1 else "thousandths of a GPU",
         ),
-        Quota(
+        QuotaFact(
             what="CpuAllocPerProjectRegion",
             needs=count * shape.cpu,
             default=limits.cpu_quota_milli / 1000,
             unit="CPU",
         ),
-        Quota(
+        QuotaFact(
             what="MemAllocPerProjectRegion",
             needs=count * shape.memory_gib,
             default=limits.memory_quota / 2**30,

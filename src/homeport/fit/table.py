@@ -11,12 +11,12 @@ from pydantic import BaseModel, ValidationError
 
 from homeport.catalog import Model, cloudrun
 from homeport.catalog.prices import Hourly, Prices, load
-from homeport.engines import NAMES, module
+from homeport.engines.registry import NAMES, module
 from homeport.errors import HomeportError, SpecError
 from homeport.fit import Fit, fit, ladder
 from homeport.fit.cloud import Estimate, estimate
-from homeport.fit.places import this
-from homeport.fit.subject import Subject, subject
+from homeport.fit.devices import this
+from homeport.fit.subject import ModelSubject, subject
 from homeport.hardware import this_machine
 from homeport.spec import CloudRun, Engine, Spec
 from homeport.spec import load as load_spec
@@ -26,7 +26,7 @@ CLOUD_ENGINES = ("vllm", "ollama")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class FitRow:
     """One model on one place."""
 
     fit: Fit
@@ -48,7 +48,7 @@ class Looked:
     settings: Engine
     cloudrun: CloudRun
     prices: Prices
-    rows: tuple[Row, ...]
+    rows: tuple[FitRow, ...]
     contexts: tuple[int, ...]
     estimates: tuple[Estimate, ...]
     """One for each engine that runs on Cloud Run."""
@@ -74,7 +74,7 @@ class Looked:
 class Wish:
     """Which model is meant, and how it is wanted."""
 
-    subject: Subject
+    subject: ModelSubject
     settings: Engine
     cloudrun: CloudRun
 
@@ -155,7 +155,7 @@ def _checked(kind: type[_Table], value: _Table, given: Mapping[str, Any]) -> _Ta
         raise SpecError(problem["msg"].removeprefix("Value error, ")) from error
 
 
-def _cloud_engines(found: Subject, settings: Engine, engine: str | None) -> tuple[list[str], list[str]]:
+def _cloud_engines(found: ModelSubject, settings: Engine, engine: str | None) -> tuple[list[str], list[str]]:
     """Those that have weights and can honour the settings; and why the others were left out."""
     engines, notes = [], []
     for one in CLOUD_ENGINES:
@@ -170,7 +170,7 @@ def _cloud_engines(found: Subject, settings: Engine, engine: str | None) -> tupl
     return engines, notes
 
 
-def _cloud_rows(one: Estimate, prices: Prices, wanted: CloudRun) -> list[Row]:
+def _cloud_rows(one: Estimate, prices: Prices, wanted: CloudRun) -> list[FitRow]:
     """A row for each GPU: its cheapest shape that fits, else its cheapest."""
     by_gpu: dict[str, Fit] = {}
     for tried in one.choice.tried:
@@ -179,7 +179,7 @@ def _cloud_rows(one: Estimate, prices: Prices, wanted: CloudRun) -> list[Row]:
         if known is None or (tried.fits and not known.fits):
             by_gpu[tried.place.shape.gpu] = tried
     return [
-        Row(
+        FitRow(
             fit=best,
             hourly=prices.hourly(best.place.shape, wanted.region, zonal=wanted.zonal_redundancy),
         )
@@ -188,14 +188,14 @@ def _cloud_rows(one: Estimate, prices: Prices, wanted: CloudRun) -> list[Row]:
     ]
 
 
-def _unknown(rows: Iterable[Row]) -> list[str]:
+def _unknown(rows: Iterable[FitRow]) -> list[str]:
     """What could not be counted, each thing once."""
     return list(
         dict.fromkeys(what for row in rows if row.fit.footprint for what in row.fit.footprint.unknown)
     )
 
 
-def _of_gpus(rows: Iterable[Row]) -> list[str]:
+def _of_gpus(rows: Iterable[FitRow]) -> list[str]:
     """What is not settled of the GPUs in the table."""
     named = {row.fit.place.shape.gpu for row in rows if row.fit.place.shape}
     return [
@@ -205,7 +205,9 @@ def _of_gpus(rows: Iterable[Row]) -> list[str]:
     ]
 
 
-def _this_machine(found: Subject, settings: Engine, engine: str | None) -> tuple[list[Row], list[str]]:
+def _this_machine(
+    found: ModelSubject, settings: Engine, engine: str | None
+) -> tuple[list[FitRow], list[str]]:
     """The first engine that is here and has weights."""
     for name in NAMES:
         if name not in found.weights or engine not in {None, name}:
@@ -218,9 +220,9 @@ def _this_machine(found: Subject, settings: Engine, engine: str | None) -> tuple
         except HomeportError as error:
             return [], [f"this machine is left out: {error}"]
         place = this(this_machine(gpus=name == "vllm"), name)
-        return [Row(fit=fit(found.served(name, settings), place), hourly=None)], []
+        return [FitRow(fit=fit(found.served(name, settings), place), hourly=None)], []
     lacks = f"there is no {engine}" if engine else "there is no engine"
     return [], [f"this machine is left out: {lacks} here that has weights of this model"]
 
 
-__all__ = ["Looked", "Row", "Wish", "look", "wish"]
+__all__ = ["FitRow", "Looked", "Wish", "look", "wish"]

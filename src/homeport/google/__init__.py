@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from homeport.google.client import Google, Settings, from_env, project_of
     from homeport.google.credentials import Credentials, find
     from homeport.google.errors import AFTER_RETRY, ANSWER_LOST
-    from homeport.google.policy import Binding, Guarded, grant, revoke
+    from homeport.google.policy import Binding, IamResource, grant, revoke
     from homeport.google.validation import Malformed, Validator
 
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
     "Binding",
     "Credentials",
     "Google",
-    "Guarded",
+    "IamResource",
     "Malformed",
     "Settings",
     "Validator",
@@ -44,7 +44,7 @@ _HOMES = {
     "Binding": "policy",
     "Credentials": "credentials",
     "Google": "client",
-    "Guarded": "policy",
+    "IamResource": "policy",
     "Malformed": "validation",
     "Settings": "client",
     "Validator": "validation",

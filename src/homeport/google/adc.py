@@ -16,7 +16,7 @@ from typing import Any
 
 from homeport.errors import HomeportError, NetworkError, NoCredentials
 from homeport.google import gcloud
-from homeport.google.errors import LOGIN, Asked, error_of
+from homeport.google.errors import LOGIN, RequestContext, error_of
 from homeport.google.exchange import Exchange, module
 from homeport.google.identity import CLOUD_PLATFORM, Token, claims, id_token_of, identity, no_id_token
 from homeport.google.refusal import read
@@ -30,7 +30,9 @@ _FLAVOUR = {"metadata-flavor": "Google"}
 _PING_S = 2.0
 
 
-def find(env: Mapping[str, str], exchange: Exchange, *, quota_project: str = "") -> File | Metadata | None:
+def find(
+    env: Mapping[str, str], exchange: Exchange, *, quota_project: str = ""
+) -> CredentialsFile | Metadata | None:
     """
     The credentials that an application is meant to use here; None where there are none.
 
@@ -38,7 +40,7 @@ def find(env: Mapping[str, str], exchange: Exchange, *, quota_project: str = "")
     """
     path = _path(env)
     if path is not None:
-        return File(path, env, exchange, quota_project=quota_project)
+        return CredentialsFile(path, env, exchange, quota_project=quota_project)
     metadata = Metadata(env, exchange, quota_project=quota_project)
     return metadata if env.get("NO_GCE_CHECK", "").lower() != "true" and metadata.is_there() else None
 
@@ -51,7 +53,7 @@ def _path(env: Mapping[str, str]) -> Path | None:
     return known if folder and known.is_file() else None
 
 
-class File:
+class CredentialsFile:
     """Credentials of a file, by google-auth. Nothing of them is in its repr."""
 
     def __init__(
@@ -136,7 +138,7 @@ class File:
         said = [str(part) for part in error.args]
         if len(said) > 1 and '"error"' in said[1] and "impersonated" in said[0]:
             path = f"v1/projects/-/serviceAccounts/{self.principal}:generateAccessToken"
-            asked = Asked(verb="POST", host="iamcredentials.googleapis.com", path=path,
+            asked = RequestContext(verb="POST", host="iamcredentials.googleapis.com", path=path,
                           project=self.principal.partition("@")[2].partition(".")[0])  # fmt: skip
             return error_of(read(403, said[1].encode()), asked)
         whose = f" of {self.principal}" if self.principal else ""

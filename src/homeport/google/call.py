@@ -15,7 +15,7 @@ _WITHOUT_ID = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class ApiCall:
     """What is asked of which API."""
 
     verb: str
@@ -60,7 +60,7 @@ class Call:
         )
 
 
-def with_request_id(call: Call) -> Call:
+def with_request_id(call: ApiCall) -> ApiCall:
     """
     The call, repeatable where a `requestId` makes it so.
 

@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from homeport.errors import AlreadyExists, GoogleError, HomeportError, NetworkError, PermissionDenied
 from homeport.google import operations, storage
-from homeport.google.call import Call, with_request_id
+from homeport.google.call import ApiCall, with_request_id
 from homeport.google.credentials import Credentials, find
-from homeport.google.errors import AFTER_RETRY, ANSWER_LOST, Asked, error_of
+from homeport.google.errors import AFTER_RETRY, ANSWER_LOST, RequestContext, error_of
 from homeport.google.exchange import module
 from homeport.google.refusal import read
-from homeport.google.retry import Again, Lost, Pace, Patience, Refused, Tries, classify, repeated, wait_of
+from homeport.google.retry import Again, Lost, Pace, Patience, Tries, TryRefused, classify, repeated, wait_of
 from homeport.google.validation import Malformed, Validator, by_documents
 from homeport.progress import Progress, Silent
 
@@ -114,30 +114,30 @@ class Google:
 
     async def get(self, api: str, path: str, **query: Any) -> Any:  # Any: JSON; see Call.query
         """What is there."""
-        return _json(await self.send(Call(verb="GET", api=api, path=path, query=query)))
+        return _json(await self.send(ApiCall(verb="GET", api=api, path=path, query=query)))
 
     async def post(
         self, api: str, path: str, body: Any = None, *, repeatable: bool = False, **query: Any
     ) -> Any:  # Any: JSON; see Call.query
         """What came of it. `repeatable` says that to do it twice is to do it once, or is refused."""
-        call = Call(verb="POST", api=api, path=path, body=body, query=query, repeatable=repeatable)
+        call = ApiCall(verb="POST", api=api, path=path, body=body, query=query, repeatable=repeatable)
         return _json(await self.send(call))
 
     async def put(
         self, api: str, path: str, body: Any = None, **query: Any
     ) -> Any:  # Any: JSON; see Call.query
         """What is there now."""
-        return _json(await self.send(Call(verb="PUT", api=api, path=path, body=body, query=query)))
+        return _json(await self.send(ApiCall(verb="PUT", api=api, path=path, body=body, query=query)))
 
     async def patch(
         self, api: str, path: str, body: Any = None, **query: Any
     ) -> Any:  # Any: JSON; see Call.query
         """What is there now, or the operation that makes it so."""
-        return _json(await self.send(Call(verb="PATCH", api=api, path=path, body=body, query=query)))
+        return _json(await self.send(ApiCall(verb="PATCH", api=api, path=path, body=body, query=query)))
 
     async def delete(self, api: str, path: str, **query: Any) -> Any:  # Any: JSON; see Call.query
         """What came of it: {}, or the operation that does it."""
-        return _json(await self.send(Call(verb="DELETE", api=api, path=path, query=query)))
+        return _json(await self.send(ApiCall(verb="DELETE", api=api, path=path, query=query)))
 
     async def pages(
         self, api: str, path: str, key: str, **query: Any
@@ -157,7 +157,7 @@ class Google:
     ) -> bytes:  # Any: see Call.query
         """The bytes that are there, such as an object's with `alt="media"`; no more than the `first` so many."""
         span = f"bytes=0-{first - 1}" if first is not None else ""
-        call = Call(verb="GET", api=api, path=path, query=query, byte_range=span)
+        call = ApiCall(verb="GET", api=api, path=path, query=query, byte_range=span)
         return (await self.send(call)).content[:first]
 
     async def upload(
@@ -170,14 +170,14 @@ class Google:
         content_type: str = "application/octet-stream",
     ) -> Any:  # Any: JSON
         """The object that was made of `data`. See `storage.upload`."""
-        sort = storage.Sort(content_type=content_type, if_generation_match=if_generation_match)
+        sort = storage.UploadOptions(content_type=content_type, if_generation_match=if_generation_match)
         return await storage.upload(self, bucket, name, data, sort)
 
     async def upload_file(
         self, bucket: str, name: str, path: Path, *, sha256: str | None, tell: Callable[[int], None]
     ) -> storage.Sent:
         """The object that was made of a file of any size. See `storage.upload_file`."""
-        return await storage.upload_file(self, storage.File(bucket, name, path, sha256), tell)
+        return await storage.upload_file(self, storage.LocalFile(bucket, name, path, sha256), tell)
 
     async def finish(
         self,
@@ -190,14 +190,14 @@ class Google:
         deadline: float = operations.LONGEST,
     ) -> Any:  # Any: JSON
         """What a long-running operation came to. See `operations.finish`."""
-        told = operations.Told(progress or Silent(), key, what)
+        told = operations.ProgressLabel(progress or Silent(), key, what)
         return await operations.finish(self, api, operation, told, deadline=deadline)
 
     async def cancel(self, api: str, operation: Any) -> None:  # Any: JSON, or its name
         """Ask Google to give an operation up; what it has done stays done."""
         await operations.cancel(self, api, operation)
 
-    async def send(self, call: Call) -> httpx2.Response:
+    async def send(self, call: ApiCall) -> httpx2.Response:
         """The answer to a call, sent as often as need be. Raises the errors of `homeport.errors`."""
         self._validate(call)
         call = with_request_id(call)
@@ -211,12 +211,12 @@ class Google:
                 return await repeated(tries, self.settings.pace, lambda: self._once(call))
         except TimeoutError:
             raise _late(call, tries, seconds) from None
-        except Refused as refused:
+        except TryRefused as refused:
             raise await self._error(call, refused, tries) from None
         except Lost as lost:
             raise _lost(call, lost, tries) from None
 
-    def _validate(self, call: Call) -> None:
+    def _validate(self, call: ApiCall) -> None:
         if self._validator is None:
             return
         from urllib.parse import urlencode
@@ -226,7 +226,7 @@ class Google:
         if wrong:
             raise Malformed(f"{call.verb} {call.host}/{path}", wrong)
 
-    async def _once(self, call: Call) -> httpx2.Response:
+    async def _once(self, call: ApiCall) -> httpx2.Response:
         token = await self.credentials.token()
         answer = await self._sent(call, token.reveal())
         if answer.status_code == 401:
@@ -236,16 +236,16 @@ class Google:
             return answer
         refusal = read(answer.status_code, answer.content)
         wait = wait_of(answer.headers.get("retry-after", ""), answer.headers.get("date", ""))
-        raise Refused(refusal, refusal.delay if wait is None else wait)
+        raise TryRefused(refusal, refusal.delay if wait is None else wait)
 
-    async def _sent(self, call: Call, token: str) -> httpx2.Response:
+    async def _sent(self, call: ApiCall, token: str) -> httpx2.Response:
         if call.waits:
             # Sixteen that wait for an operation must not keep others from reading.
             return await self._tried(call, token)
         async with self._slots:
             return await self._tried(call, token)
 
-    async def _tried(self, call: Call, token: str) -> httpx2.Response:
+    async def _tried(self, call: ApiCall, token: str) -> httpx2.Response:
         import httpx2
 
         base = self._base_url or f"https://{call.host}"
@@ -276,7 +276,7 @@ class Google:
         except httpx2.RequestError as error:
             raise Lost(f"the connection broke: {str(error) or type(error).__name__}", sent=True) from error
 
-    async def _error(self, call: Call, refused: Refused, tries: Tries) -> HomeportError:
+    async def _error(self, call: ApiCall, refused: TryRefused, tries: Tries) -> HomeportError:
         asked = self._asked(call)
         lost = classify(refused.refusal) is Again.LOST
         if lost and not call.repeatable:
@@ -295,8 +295,8 @@ class Google:
         except HomeportError:
             return ""
 
-    def _asked(self, call: Call) -> Asked:
-        return Asked(
+    def _asked(self, call: ApiCall) -> RequestContext:
+        return RequestContext(
             verb=call.verb,
             host=call.host,
             path=call.path,
@@ -366,7 +366,7 @@ def _url(address: str, query: tuple[tuple[str, str], ...]) -> httpx2.URL:
     return httpx2.URL(address, params=list(query)) if query else httpx2.URL(address)
 
 
-def _late(call: Call, tries: Tries, seconds: float) -> NetworkError:
+def _late(call: ApiCall, tries: Tries, seconds: float) -> NetworkError:
     last = f"; {tries.count} tries failed, the last with: {tries.last}" if tries.count else ""
     unknown = "" if call.repeatable else "what came of it is not known: "
     return NetworkError(
@@ -375,7 +375,7 @@ def _late(call: Call, tries: Tries, seconds: float) -> NetworkError:
     )
 
 
-def _lost(call: Call, lost: Lost, tries: Tries) -> HomeportError:
+def _lost(call: ApiCall, lost: Lost, tries: Tries) -> HomeportError:
     if lost.sent and not call.repeatable:
         return GoogleError(
             f"what came of {call.text} is not known: {lost}",

@@ -28,7 +28,7 @@ _AHEAD_S = 300.0
 _FOREVER = float("inf")
 
 
-class Source(Protocol):
+class TokenSource(Protocol):
     """Where tokens come from. Its methods block; each raises `NoCredentials` where there is no token to be had."""
 
     @property
@@ -83,7 +83,7 @@ class Given:
 class Impersonated:
     """A service account, acted as by whoever `source` is."""
 
-    source: Source
+    source: TokenSource
     principal: str
     exchange: Exchange
     quota_project: str = ""
@@ -135,7 +135,7 @@ class _Kept:
 class Credentials:
     """Tokens of one source, renewed some minutes before they end, by one at a time; for any number of event loops."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: TokenSource) -> None:
         self._source = source
         self._access = _Kept()
         self._ids: dict[str, _Kept] = {}
@@ -178,7 +178,7 @@ class Credentials:
         return await kept.fresh(lambda: self._source.id_token(audience), stale=stale)
 
 
-class Caller:
+class GoogleIdentity:
     """Whoever `credentials` are, as the caller of the service that `audience` names: a `homeport.identity.Identity`."""
 
     def __init__(self, credentials: Credentials, audience: str) -> None:
@@ -222,7 +222,7 @@ async def find(env: Mapping[str, str], *, impersonate: str = "", base_url: str =
     return Credentials(source)
 
 
-def _source(env: Mapping[str, str], exchange: Exchange) -> Source:
+def _source(env: Mapping[str, str], exchange: Exchange) -> TokenSource:
     from homeport.google import adc, gcloud
 
     quota_project = _quota_project(env)

@@ -75,7 +75,7 @@ _ACCOUNT = re.compile(r"[\w.-]+@[\w.-]+\.gserviceaccount\.com")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class RequestContext:
     """What was asked of Google, and by whom."""
 
     verb: str
@@ -98,7 +98,7 @@ class Asked:
         return found[1] if found and found[1] != "-" else self.project
 
 
-def error_of(refusal: Refusal, asked: Asked) -> GoogleError | NoCredentials:
+def error_of(refusal: Refusal, asked: RequestContext) -> GoogleError | NoCredentials:
     """The error to raise for a refusal."""
     makers = (
         (_is_unauthenticated, _unauthenticated),
@@ -135,7 +135,7 @@ def _is_denial(refusal: Refusal) -> bool:
     return refusal.code == 403 or bool(_DENIED.search(refusal.said)) or refusal.reason == "PERMISSIONS_ERROR"
 
 
-def _by_status(refusal: Refusal, asked: Asked) -> GoogleError:
+def _by_status(refusal: Refusal, asked: RequestContext) -> GoogleError:
     kind = _kind(refusal)
     if kind is InvalidArgument:
         return _invalid(refusal, asked)
@@ -153,12 +153,12 @@ def _kind(refusal: Refusal) -> type[GoogleError]:
     return _BY_CODE.get(refusal.code, GoogleError)
 
 
-def _unauthenticated(refusal: Refusal, asked: Asked) -> NoCredentials:
+def _unauthenticated(refusal: Refusal, asked: RequestContext) -> NoCredentials:
     whose = f" of {asked.principal}" if asked.principal else ""
     return NoCredentials(f"Google does not take the credentials{whose}: {refusal.message}", hint=LOGIN)
 
 
-def _out_of_capacity(refusal: Refusal, asked: Asked) -> GoogleError:
+def _out_of_capacity(refusal: Refusal, asked: RequestContext) -> GoogleError:
     hint = "try another region or zone (`homeport fit` lists them), or try again later"
     return _made(OutOfCapacity, refusal, asked, hint=hint)
 
@@ -166,7 +166,7 @@ def _out_of_capacity(refusal: Refusal, asked: Asked) -> GoogleError:
 def _made(
     kind: type[GoogleError],
     refusal: Refusal,
-    asked: Asked,
+    asked: RequestContext,
     *,
     message: str = "",
     hint: str = "",
@@ -182,13 +182,13 @@ def _made(
     )
 
 
-def _disabled(refusal: Refusal, asked: Asked) -> GoogleError:
+def _disabled(refusal: Refusal, asked: RequestContext) -> GoogleError:
     service = refusal.metadata.get("service") or asked.host
     enable = f"gcloud services enable {service}" + (f" --project {asked.about}" if asked.about else "")
     return _made(ApiDisabled, refusal, asked, hint=enable, url=refusal.metadata.get("activationUrl", ""))
 
 
-def _quota(refusal: Refusal, asked: Asked) -> GoogleError:
+def _quota(refusal: Refusal, asked: RequestContext) -> GoogleError:
     return _made(
         QuotaExceeded,
         refusal,
@@ -199,7 +199,7 @@ def _quota(refusal: Refusal, asked: Asked) -> GoogleError:
     )
 
 
-def _policy(refusal: Refusal, asked: Asked) -> GoogleError:
+def _policy(refusal: Refusal, asked: RequestContext) -> GoogleError:
     found = _CONSTRAINT.search(refusal.said)
     constraint = (found[1] or found[2]) if found else ""
     hint = "ask whoever looks after the organisation's policies"
@@ -216,7 +216,7 @@ def _policy(refusal: Refusal, asked: Asked) -> GoogleError:
     return _made(PolicyViolated, refusal, asked, hint=hint)
 
 
-def _denied(refusal: Refusal, asked: Asked) -> GoogleError:
+def _denied(refusal: Refusal, asked: RequestContext) -> GoogleError:
     if _UNQUOTED in refusal.message:
         hint = f"gcloud auth application-default set-quota-project {asked.about or 'PROJECT'}"
         return _made(PermissionDenied, refusal, asked, hint=hint)
@@ -257,7 +257,7 @@ def _advice(grant: str, permission: str) -> str:
     return f"somebody who may do so can grant it{unknown}: {grant}"
 
 
-def _for_another(refusal: Refusal, asked: Asked, account: str) -> str:
+def _for_another(refusal: Refusal, asked: RequestContext, account: str) -> str:
     lacking = (
         "secretmanager.versions.access"
         if "secret" in refusal.message
@@ -280,7 +280,7 @@ def _what_is_lacking(refusal: Refusal) -> tuple[str, str, str]:
     return told.get("permission", ""), told.get("resource", ""), ""
 
 
-def _invalid(refusal: Refusal, asked: Asked) -> GoogleError:
+def _invalid(refusal: Refusal, asked: RequestContext) -> GoogleError:
     if not refusal.fields:
         return _made(InvalidArgument, refusal, asked)
     wrong = "; ".join(f"{path}: {text}" if path else text for path, text in refusal.fields)

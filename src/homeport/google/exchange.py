@@ -31,7 +31,7 @@ def module(name: str) -> ModuleType:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AuthResponse:
     """An answer, under the names that google-auth asks for."""
 
     status: int
@@ -70,7 +70,7 @@ class Exchange:
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
         **_: object,
-    ) -> Answer:
+    ) -> AuthResponse:
         """The answer, as google-auth wants it. Raises its TransportError where there is none."""
         try:
             return self.send(method, url, body, headers=headers, timeout=timeout)
@@ -85,7 +85,7 @@ class Exchange:
         *,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
-    ) -> Answer:
+    ) -> AuthResponse:
         """The answer, whatever its status. Raises `NetworkError` where there is none."""
         import httpx2
 
@@ -107,7 +107,7 @@ class Exchange:
                 f"{host} could not be reached for a token: {error}",
                 hint="check the network, or the proxy's settings",
             ) from error
-        return Answer(came.status_code, came.headers, came.content)
+        return AuthResponse(came.status_code, came.headers, came.content)
 
     def _at(self, url: httpx2.URL) -> tuple[httpx2.URL, dict[str, str]]:
         if not self._base_url or not url.host.endswith(_GOOGLE):

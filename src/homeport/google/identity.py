@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from homeport.errors import NoCredentials
-from homeport.google.errors import LOGIN, Asked, error_of
-from homeport.google.exchange import Answer, Exchange
+from homeport.google.errors import LOGIN, RequestContext, error_of
+from homeport.google.exchange import AuthResponse, Exchange
 from homeport.google.refusal import read
 from homeport.secret import Secret, judged
 
@@ -89,12 +89,12 @@ def _asked(
     body: Mapping[str, Any],  # Any: JSON
     *,
     principal: str = "",
-) -> Answer:
+) -> AuthResponse:
     headers = {"authorization": f"Bearer {caller.reveal()}"}
     answer = exchange.send("POST", f"https://{_HOST}/{path}", body, headers=headers)
     if answer.status == 200:
         return answer
     account = path.partition("serviceAccounts/")[2].partition(":")[0]
     project = account.partition("@")[2].partition(".")[0]
-    asked = Asked(verb="POST", host=_HOST, path=path, project=project, principal=principal)
+    asked = RequestContext(verb="POST", host=_HOST, path=path, project=project, principal=principal)
     raise error_of(read(answer.status, answer.data), asked)

@@ -27,8 +27,8 @@ from homeport.errors import (
     PolicyViolated,
     QuotaExceeded,
 )
-from homeport.google.call import Call
-from homeport.google.errors import Asked, error_of
+from homeport.google.call import ApiCall
+from homeport.google.errors import RequestContext, error_of
 from homeport.google.refusal import of_operation
 from homeport.google.retry import Pauses
 from homeport.progress import Progress
@@ -57,7 +57,7 @@ that was made, but something that it needs."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ProgressLabel:
     """Who hears of an operation, and under which words."""
 
     progress: Progress
@@ -80,7 +80,7 @@ class _Operation:
 
 
 async def finish(
-    google: Google, api: str, operation: Any, told: Told, *, deadline: float = LONGEST
+    google: Google, api: str, operation: Any, told: ProgressLabel, *, deadline: float = LONGEST
 ) -> Any:  # Any: JSON, or its name
     """
     What an operation came to: AIP's `response`, what a Compute operation was about, a DNS change that is done.
@@ -127,7 +127,9 @@ def is_done(operation: Any) -> bool:  # Any: JSON
     return operation.get("done") is True or operation.get("status") in {"DONE", "done"}
 
 
-async def _finished(google: Google, place: _Operation, told: Told, deadline: float) -> Any:  # Any: JSON
+async def _finished(
+    google: Google, place: _Operation, told: ProgressLabel, deadline: float
+) -> Any:  # Any: JSON
     what = told.what or told.key or "an operation"
     try:
         async with asyncio.timeout(deadline):
@@ -158,7 +160,7 @@ async def _awaited(google: Google, place: _Operation) -> Any:  # Any: JSON
 async def _look(google: Google, place: _Operation) -> Any:  # Any: JSON
     if not place.waits:
         return await google.get(place.api, place.path)
-    call = Call(
+    call = ApiCall(
         verb="POST",
         api=place.api,
         path=f"{place.path}/wait" if place.api == "compute" else f"{place.path}:wait",
@@ -214,7 +216,7 @@ def _failure(google: Google, api: str, operation: Any) -> HomeportError:  # Any:
     name = str(operation.get("targetLink") or operation.get("name") or "")
     target = operation.get("metadata", {}).get("target") or operation.get("metadata", {}).get("name") or name
     about = urlsplit(target).path.lstrip("/") if "://" in str(target) else str(target)
-    asked = Asked(
+    asked = RequestContext(
         verb="the operation of",
         host=f"{api}.googleapis.com",
         path=about,

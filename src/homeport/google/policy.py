@@ -39,7 +39,7 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Guarded:
+class IamResource:
     """
     A thing that has a policy.
 
@@ -55,19 +55,19 @@ class Guarded:
     """The thing's own path, with its version."""
 
 
-async def grant(google: Google, thing: Guarded, bindings: Iterable[Binding]) -> bool:
+async def grant(google: Google, thing: IamResource, bindings: Iterable[Binding]) -> bool:
     """Let all of `bindings` hold; says whether something had to be written."""
     wanted = tuple(bindings)
     return await _changed(google, thing, lambda policy: granted(policy, wanted))
 
 
-async def revoke(google: Google, thing: Guarded, bindings: Iterable[Binding]) -> bool:
+async def revoke(google: Google, thing: IamResource, bindings: Iterable[Binding]) -> bool:
     """Let none of `bindings` hold; says whether something had to be written."""
     unwanted = tuple(bindings)
     return await _changed(google, thing, lambda policy: revoked(policy, unwanted))
 
 
-async def read(google: Google, thing: Guarded) -> Any:  # Any: JSON
+async def read(google: Google, thing: IamResource) -> Any:  # Any: JSON
     """The policy as it is, with its conditions and its etag."""
     if thing.api == "storage":
         return await google.get("storage", f"{thing.path}/iam", optionsRequestedPolicyVersion=_VERSION)
@@ -117,7 +117,7 @@ def revoked(policy: Policy, bindings: Iterable[Binding]) -> dict[str, Any]:  # A
 
 
 async def _changed(
-    google: Google, thing: Guarded, change: Callable[[Policy], dict[str, Any]]
+    google: Google, thing: IamResource, change: Callable[[Policy], dict[str, Any]]
 ) -> bool:  # Any: JSON
     async def cycle() -> bool:
         before = await read(google, thing)

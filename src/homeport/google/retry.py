@@ -57,7 +57,7 @@ class Again(Enum):
 _NOT_YET = frozenset((Again.OFF, Again.UNSEEN, Again.DENIED))
 
 
-class Refused(Exception):
+class TryRefused(Exception):
     """One try was refused."""
 
     def __init__(self, refusal: Refusal, wait: float | None) -> None:
@@ -135,7 +135,7 @@ class Tries:
         if isinstance(error, Lost):
             again, wait = Again.LOST if error.sent else Again.REFUSED, None
             self._unsent += not error.sent
-        elif isinstance(error, Refused):
+        elif isinstance(error, TryRefused):
             again, wait = classify(error.refusal), error.wait
         else:
             return False
@@ -167,7 +167,7 @@ async def repeated(tries: Tries, pace: Pace, once: Callable[[], Awaitable[_T]]) 
     """What `once` returns in the end. Raises what its last try raised."""
     try:
         return await once()
-    except (Lost, Refused) as error:
+    except (Lost, TryRefused) as error:
         failed: Exception | None = error
     # Most calls come no further, and need none of what follows.
     import stamina

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from homeport.errors import Conflict, GoogleError, HomeportError, NotFound, WeightsError
-from homeport.google.call import Call
+from homeport.google.call import ApiCall
 
 if TYPE_CHECKING:
     from homeport.google.client import Google
@@ -26,7 +26,7 @@ _MORE = 308
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sort:
+class UploadOptions:
     """What kind of object it shall be."""
 
     content_type: str = "application/octet-stream"
@@ -34,14 +34,16 @@ class Sort:
     """The generation that it must have to be replaced; 0 for one that must not exist."""
 
 
-async def upload(google: Google, bucket: str, name: str, data: bytes, sort: Sort) -> Any:  # Any: JSON
+async def upload(
+    google: Google, bucket: str, name: str, data: bytes, sort: UploadOptions
+) -> Any:  # Any: JSON
     """
     The object made of `data`, sent in one piece: meant for what fits in memory.
 
     It is sent again after a lost answer: the same bytes twice are the same object. Raises `Conflict` where the
     object is of another generation than `sort` asks for, unless it holds these very bytes.
     """
-    call = Call(
+    call = ApiCall(
         verb="POST",
         api="storage",
         path=f"upload/storage/v1/b/{bucket}/o",
@@ -67,7 +69,7 @@ async def upload(google: Google, bucket: str, name: str, data: bytes, sort: Sort
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class LocalFile:
     """A file of this machine that shall be an object."""
 
     bucket: str
@@ -87,7 +89,7 @@ class Sent:
     """As Google writes it: base64, most significant byte first."""
 
 
-async def upload_file(google: Google, file: File, tell: Callable[[int], None]) -> Sent:
+async def upload_file(google: Google, file: LocalFile, tell: Callable[[int], None]) -> Sent:
     """
     The object made of a file of any size, sent piece by piece; a broken connection costs no more than a piece.
 
@@ -113,10 +115,10 @@ async def upload_file(google: Google, file: File, tell: Callable[[int], None]) -
     raise AssertionError("the last session returns or raises")
 
 
-async def _session(google: Google, file: File, tell: Callable[[int], None]) -> Sent:
+async def _session(google: Google, file: LocalFile, tell: Callable[[int], None]) -> Sent:
     about = {"metadata": {"sha256": file.sha256}} if file.sha256 else {}
     begun = await google.send(
-        Call(
+        ApiCall(
             verb="POST",
             api="storage",
             path=f"upload/storage/v1/b/{file.bucket}/o",
@@ -151,7 +153,7 @@ async def _send(
     have, end = at, at + len(piece)
     while True:
         rest = piece[have - at :]
-        call = Call(
+        call = ApiCall(
             verb="PUT",
             api="storage",
             path=path.lstrip("/"),

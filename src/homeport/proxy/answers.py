@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from homeport.endpoint import Endpoint, words_of
+from homeport.endpoint import Endpoint
+from homeport.endpoint.identity import TOO_LARGE, refused_as
+from homeport.endpoint.refusals import words_of
 from homeport.errors import HomeportError, NoCredentials
-from homeport.identity import TOO_LARGE, refused_as
 from homeport.proxy.messages import Send
 
 HEALTH = "/health"
@@ -23,7 +24,7 @@ _TYPES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ProxyAnswer:
     """A whole answer in JSON."""
 
     status: int = 200
@@ -40,37 +41,37 @@ class Answer:
         await send({"type": "http.response.body", "body": b"" if head else body})
 
 
-def known(path: str, models: Sequence[str], since: int) -> Answer | None:
+def known(path: str, models: Sequence[str], since: int) -> ProxyAnswer | None:
     """The answer to a GET that need not wake the service; None where the service must be asked."""
     if path == HEALTH:
-        return Answer(body={"status": "ok", "about": "the proxy; the service was not asked"})
+        return ProxyAnswer(body={"status": "ok", "about": "the proxy; the service was not asked"})
     if not models or not (path == _MODELS or path.startswith(f"{_MODELS}/")):
         return None
     listed = [{"id": name, "object": "model", "created": since, "owned_by": "homeport"} for name in models]
     if path == _MODELS:
-        return Answer(body={"object": "list", "data": listed})
+        return ProxyAnswer(body={"object": "list", "data": listed})
     wanted = path.removeprefix(f"{_MODELS}/")
     for one in listed:
         if one["id"] == wanted:
-            return Answer(body=one)
+            return ProxyAnswer(body=one)
     return error(404, f"there is no model {wanted!r} here, but {', '.join(models)}")
 
 
-def error(status: int, message: str) -> Answer:
+def error(status: int, message: str) -> ProxyAnswer:
     """An error."""
     kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
-    return Answer(
+    return ProxyAnswer(
         status=status, body={"error": {"message": message, "type": kind, "param": None, "code": status}}
     )
 
 
-def failure(what: HomeportError) -> Answer:
+def failure(what: HomeportError) -> ProxyAnswer:
     """The error that says what kept the request from being sent."""
     status = 401 if isinstance(what, NoCredentials) else 502
     return error(status, f"{what} ({what.hint})" if what.hint else str(what))
 
 
-async def explained(endpoint: Endpoint, status: int, text: str) -> Answer:
+async def explained(endpoint: Endpoint, status: int, text: str) -> ProxyAnswer:
     """What Cloud Run refused, and what to do about it: to OpenAI clients its own page says nothing."""
     said = f"the service refused ({status}): {words_of(text)[:200]}"
     if status in {429, 503}:

@@ -10,13 +10,13 @@ import httpx2
 
 from homeport import door
 from homeport.addresses import is_loopback
-from homeport.bearer import REDIRECTS
 from homeport.endpoint import Endpoint
+from homeport.endpoint.auth import REDIRECTS
+from homeport.endpoint.identity import BODY_LIMIT, TOO_LARGE
 from homeport.errors import HomeportError
-from homeport.identity import BODY_LIMIT, TOO_LARGE
 from homeport.progress import Progress
 from homeport.proxy import answers
-from homeport.proxy.answers import Answer
+from homeport.proxy.answers import ProxyAnswer
 from homeport.proxy.body import Body
 from homeport.proxy.messages import Headers, Message, Receive, Scope, Send
 from homeport.proxy.waking import Waking
@@ -40,7 +40,7 @@ _LONGEST_S = 3600.0
 _CONNECT_S = 10.0
 
 
-class App:
+class ProxyApp:
     """Sends requests on to `endpoint`, and answers itself what is known of its `models`."""
 
     def __init__(
@@ -87,7 +87,7 @@ class App:
         elif not passing.cancelled():
             passing.result()
 
-    def _own(self, scope: Scope) -> Answer | None:
+    def _own(self, scope: Scope) -> ProxyAnswer | None:
         against = door.objection(scope["headers"])
         if against is not None:
             return answers.error(against.status, against.why)
@@ -105,7 +105,7 @@ class App:
             return answers.known(scope["path"], self._models, self._since)
         return None
 
-    def _keyless(self, scope: Scope) -> Answer | None:
+    def _keyless(self, scope: Scope) -> ProxyAnswer | None:
         """What is answered to those who have not got the proxy's key, or would give it away."""
         if self._key is None:
             return None

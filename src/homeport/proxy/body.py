@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import httpx2
 
-from homeport.identity import BODY_LIMIT
+from homeport.endpoint.identity import BODY_LIMIT
 from homeport.proxy.messages import Receive
 
 

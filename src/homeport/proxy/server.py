@@ -44,9 +44,9 @@ async def running(
     words how long a start from zero takes. Raises `HomeportError` where the extra `homeport[cloudrun]` is not
     installed.
     """
-    from homeport.proxy.app import App
+    from homeport.proxy.app import ProxyApp
 
-    app = App(endpoint, key=key, models=models, progress=progress or Silent(), cold_start=cold_start)
+    app = ProxyApp(endpoint, key=key, models=models, progress=progress or Silent(), cold_start=cold_start)
     try:
         async with served(app, listening) as url:
             yield url

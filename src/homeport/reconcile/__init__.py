@@ -1,23 +1,23 @@
 """Plan, apply and destroy, over a graph of resources. Live reality is the only state."""
 
-from homeport.reconcile.apply import Outcome, apply
+from homeport.reconcile.apply import Applied, apply
+from homeport.reconcile.cancellation import Cancellation
 from homeport.reconcile.destroy import Destroyed, destroy
-from homeport.reconcile.differences import Rules, differences
-from homeport.reconcile.halt import Halt
+from homeport.reconcile.diff import Rules, differences
 from homeport.reconcile.interrupts import patient
-from homeport.reconcile.plan import Action, Kind, Plan, make_plan
-from homeport.reconcile.references import Joined, Ref, joined, needs_of, resolve
+from homeport.reconcile.plan import Action, ActionKind, Plan, make_plan
+from homeport.reconcile.references import Concat, Ref, joined, needs_of, resolve
 from homeport.reconcile.resource import KNOWN_AFTER_APPLY, Change, Outputs, Resource
 
 __all__ = [
     "KNOWN_AFTER_APPLY",
     "Action",
+    "ActionKind",
+    "Applied",
+    "Cancellation",
     "Change",
+    "Concat",
     "Destroyed",
-    "Halt",
-    "Joined",
-    "Kind",
-    "Outcome",
     "Outputs",
     "Plan",
     "Ref",

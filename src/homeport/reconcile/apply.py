@@ -11,21 +11,21 @@ from typing import Any
 
 from homeport.errors import AlreadyExists, Conflict, NotFound
 from homeport.progress import Progress
-from homeport.reconcile.approved import hold_to
+from homeport.reconcile.cancellation import Cancellation
+from homeport.reconcile.deletion import remove
+from homeport.reconcile.executor import ExecutorStep, HeldBackError, Key, StepKind, walk
 from homeport.reconcile.graph import all_needs
-from homeport.reconcile.halt import Halt
-from homeport.reconcile.line import Lines
-from homeport.reconcile.plan import Action, Kind, Plan, action_for, not_ours
-from homeport.reconcile.removal import remove
+from homeport.reconcile.plan import Action, ActionKind, Plan, action_for, not_ours
+from homeport.reconcile.plan_check import ensure_within_plan
+from homeport.reconcile.progress_lines import Lines
 from homeport.reconcile.resource import Outputs, Resource
-from homeport.reconcile.standing import standing
-from homeport.reconcile.walk import HeldBackError, Key, Part, Step, walk
+from homeport.reconcile.summary import standing
 
 _TRIES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Applied:
     """What came of applying a plan."""
 
     outputs: Outputs
@@ -34,18 +34,18 @@ class Outcome:
     """How long each resource took that was touched, by id, in the order in which they were done."""
 
 
-async def apply(plan: Plan, progress: Progress, halt: Halt | None = None) -> Outcome:
+async def apply(plan: Plan, progress: Progress, halt: Cancellation | None = None) -> Applied:
     """
     Make everything in `plan` so, in parallel as far as its graph allows, and do nothing that is not in it.
 
     Each resource is read once more just before it is touched. What is as wanted by then is left so; where
-    something else would have to be done than the plan said, `Changed` is raised and nothing is overwritten.
+    something else would have to be done than the plan said, `PlanStale` is raised and nothing is overwritten.
 
     After a failure its dependants are left alone, the rest is finished, and the first error is raised. When
     `halt` is asked for, nothing new begins, what is under way is finished, and `Interrupted` is raised if
     anything is left to do. Applying again goes on from there in any case.
     """
-    work = _Work(plan, progress, halt or Halt())
+    work = _Work(plan, progress, halt or Cancellation())
     ends = await walk(
         list(work.steps()),
         may_begin=lambda key: work.may_begin(key[1]),
@@ -57,13 +57,13 @@ async def apply(plan: Plan, progress: Progress, halt: Halt | None = None) -> Out
         result.tell(progress)
         result.raise_first()
     result.raise_waiting()
-    return Outcome(outputs=work.outputs, seconds=work.seconds)
+    return Applied(outputs=work.outputs, seconds=work.seconds)
 
 
 class _Work:
     """A plan while it is being applied."""
 
-    def __init__(self, plan: Plan, progress: Progress, halt: Halt) -> None:
+    def __init__(self, plan: Plan, progress: Progress, halt: Cancellation) -> None:
         self.outputs: dict[str, Any] = {}
         self.seconds: dict[str, float] = {}
         self.lines = Lines(progress)
@@ -71,7 +71,7 @@ class _Work:
         self._halt = halt
         self._needs = all_needs(action.resource for action in plan.actions)
         self._kinds = {action.resource.id: action.kind for action in plan.actions}
-        self._replaced = {id_ for id_, kind in self._kinds.items() if kind is Kind.REPLACE}
+        self._replaced = {id_ for id_, kind in self._kinds.items() if kind is ActionKind.REPLACE}
         self._early: dict[str, Any] = {}
         self._removed: set[str] = set()
         self._committed: set[str] = set()
@@ -80,29 +80,29 @@ class _Work:
         """Whether work on it may begin: after a stop only that without which what was deleted stays away."""
         return not self._halt.asked or id_ in self._committed
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[ExecutorStep]:
         """What there is to do, and what waits for what."""
         for action in self._plan.actions:
             id_ = action.resource.id
             first: Key | None = None
-            if action.kind is Kind.DELETE:
-                yield Step(
-                    key=(Part.REMOVE, id_),
+            if action.kind is ActionKind.DELETE:
+                yield ExecutorStep(
+                    key=(StepKind.REMOVE, id_),
                     after=self._before_removal(action.resource),
                     work=partial(self._delete, action),
                 )
                 continue
-            if action.kind is Kind.REPLACE:
-                first = (Part.REMOVE, id_)
-                yield Step(
+            if action.kind is ActionKind.REPLACE:
+                first = (StepKind.REMOVE, id_)
+                yield ExecutorStep(
                     key=first, after=self._before_removal(action.resource), work=partial(self._clear, action)
                 )
-            elif action.kind is Kind.NONE:
-                first = (Part.READ, id_)
-                yield Step(key=first, after=(), work=partial(self._read, action.resource))
-            needs = tuple((Part.MAKE, need) for need in action.resource.needs)
-            yield Step(
-                key=(Part.MAKE, id_),
+            elif action.kind is ActionKind.NONE:
+                first = (StepKind.READ, id_)
+                yield ExecutorStep(key=first, after=(), work=partial(self._read, action.resource))
+            needs = tuple((StepKind.MAKE, need) for need in action.resource.needs)
+            yield ExecutorStep(
+                key=(StepKind.MAKE, id_),
                 after=(first, *needs) if first else needs,
                 work=partial(self._make, action),
             )
@@ -114,18 +114,18 @@ class _Work:
         To replace a thing is put off until its needs are there, lest it be gone when they fail: unless one of
         them is replaced itself and so must wait for this. To delete for good comes last, with the same exception.
         """
-        before = [(Part.REMOVE, other) for other in self._going_before(resource.id)]
-        if self._kinds[resource.id] is Kind.REPLACE:
+        before = [(StepKind.REMOVE, other) for other in self._going_before(resource.id)]
+        if self._kinds[resource.id] is ActionKind.REPLACE:
             settled = [need for need in resource.needs if not ({need} | self._needs[need]) & self._replaced]
         elif self._needs[resource.id] & self._replaced or getattr(resource, "goes_first", False):
             settled = []
         else:
-            settled = [id_ for id_, kind in self._kinds.items() if kind is not Kind.DELETE]
-        return (*before, *((Part.MAKE, id_) for id_ in settled))
+            settled = [id_ for id_, kind in self._kinds.items() if kind is not ActionKind.DELETE]
+        return (*before, *((StepKind.MAKE, id_) for id_ in settled))
 
     def _going_before(self, id_: str) -> list[str]:
         """What needs it and is deleted, too."""
-        gone = (Kind.REPLACE, Kind.DELETE)
+        gone = (ActionKind.REPLACE, ActionKind.DELETE)
         return [other for other, needs in self._needs.items() if id_ in needs and self._kinds[other] in gone]
 
     def _commit(self, id_: str) -> None:
@@ -144,19 +144,19 @@ class _Work:
         resource = action.resource
         live = None
         if resource.id in self._removed:
-            action = replace(action, kind=Kind.CREATE, changes=())
+            action = replace(action, kind=ActionKind.CREATE, changes=())
         elif resource.id in self._early:
             live = self._early.pop(resource.id)
         else:
             live = await resource.read()
 
         async def do(now: Action, live: Any | None) -> Any:
-            if now.kind is Kind.NONE:
+            if now.kind is ActionKind.NONE:
                 return live
             with self._timed(resource, self._kinds[resource.id]) as progress:
-                if now.kind is Kind.UPDATE:
+                if now.kind is ActionKind.UPDATE:
                     return await resource.update(live, self.outputs, progress)
-                if now.kind is Kind.REPLACE:
+                if now.kind is ActionKind.REPLACE:
                     await resource.delete(progress)
                 return await resource.create(self.outputs, progress)
 
@@ -168,12 +168,12 @@ class _Work:
         resource = action.resource
 
         async def do(now: Action, _: Any | None) -> None:
-            if now.kind is not Kind.REPLACE:
+            if now.kind is not ActionKind.REPLACE:
                 return
             if not self.may_begin(resource.id):  # Others were held back while this was read.
                 raise HeldBackError
             self._commit(resource.id)
-            with self._timed(resource, Kind.REPLACE) as progress, suppress(NotFound):
+            with self._timed(resource, ActionKind.REPLACE) as progress, suppress(NotFound):
                 await resource.delete(progress)
             self._removed.add(resource.id)
 
@@ -192,7 +192,7 @@ class _Work:
                 return await do(_now(action, live, outputs), live)
             except (AlreadyExists, Conflict, NotFound) as error:
                 live = await action.resource.read()
-                if _now(action, live, outputs).kind is Kind.NONE:
+                if _now(action, live, outputs).kind is ActionKind.NONE:
                     return live
                 if not left or not isinstance(error, Conflict):
                     raise
@@ -203,14 +203,14 @@ class _Work:
         live = await resource.read()
         if live is None:
             return
-        if not resource.ours(live):
+        if not resource.is_managed(live):
             raise not_ours([resource.id])
-        with self._timed(resource, Kind.DELETE) as progress:
+        with self._timed(resource, ActionKind.DELETE) as progress:
             await remove(resource, progress)
-        self.lines.end(resource, Kind.DELETE)
+        self.lines.end(resource, ActionKind.DELETE)
 
     @contextmanager
-    def _timed(self, resource: Resource, kind: Kind) -> Iterator[Progress]:
+    def _timed(self, resource: Resource, kind: ActionKind) -> Iterator[Progress]:
         self.lines.begin(resource, kind)
         clock = asyncio.get_running_loop().time
         begun = clock()
@@ -221,10 +221,10 @@ class _Work:
 
 
 def _now(planned: Action, live: Any | None, outputs: Outputs) -> Action:
-    """What would have to be done now. Raises `Changed` where the plan does not say so, `NotOurs` where it is another's."""
+    """What would have to be done now. Raises `PlanStale` where the plan does not say so, `NotManaged` where it is another's."""
     resource = planned.resource
-    if live is not None and not resource.ours(live):
+    if live is not None and not resource.is_managed(live):
         raise not_ours([resource.id])
     now = action_for(resource, live, outputs)
-    hold_to(planned, now)
+    ensure_within_plan(planned, now)
     return now

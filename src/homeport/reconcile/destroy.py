@@ -9,14 +9,14 @@ from functools import partial
 
 from homeport.errors import HomeportError
 from homeport.progress import Progress
+from homeport.reconcile.cancellation import Cancellation
+from homeport.reconcile.deletion import remove
+from homeport.reconcile.executor import ExecutorStep, StepKind, walk
 from homeport.reconcile.graph import all_needs, in_order_among_themselves
-from homeport.reconcile.halt import Halt
-from homeport.reconcile.line import Lines
-from homeport.reconcile.plan import Kind
-from homeport.reconcile.removal import remove
+from homeport.reconcile.plan import ActionKind
+from homeport.reconcile.progress_lines import Lines
 from homeport.reconcile.resource import Resource
-from homeport.reconcile.standing import standing
-from homeport.reconcile.walk import Part, Step, walk
+from homeport.reconcile.summary import standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,9 @@ class Destroyed:
     """Why, the first first; also of what could not be read at the end."""
 
 
-async def destroy(resources: Iterable[Resource], progress: Progress, halt: Halt | None = None) -> Destroyed:
+async def destroy(
+    resources: Iterable[Resource], progress: Progress, halt: Cancellation | None = None
+) -> Destroyed:
     """
     Delete what homeport made of `resources`, each before what it needs, in parallel as far as that allows.
 
@@ -41,23 +43,23 @@ async def destroy(resources: Iterable[Resource], progress: Progress, halt: Halt 
     """
     order = list(reversed(in_order_among_themselves(resources)))
     needs = all_needs(order)
-    lines, halt = Lines(progress), halt or Halt()
+    lines, halt = Lines(progress), halt or Cancellation()
     gone: list[str] = []
 
     async def work(resource: Resource) -> None:
         live = await resource.read()
-        if live is not None and not resource.ours(live):
+        if live is not None and not resource.is_managed(live):
             progress.note(f"{resource.id} stays: homeport did not make it")
             return
         if live is not None:
-            lines.begin(resource, Kind.DELETE)
+            lines.begin(resource, ActionKind.DELETE)
         gone.extend(await remove(resource, lines.inside(resource)))
-        lines.end(resource, Kind.DELETE)
+        lines.end(resource, ActionKind.DELETE)
 
     steps = [
-        Step(
-            key=(Part.REMOVE, resource.id),
-            after=tuple((Part.REMOVE, other.id) for other in order if resource.id in needs[other.id]),
+        ExecutorStep(
+            key=(StepKind.REMOVE, resource.id),
+            after=tuple((StepKind.REMOVE, other.id) for other in order if resource.id in needs[other.id]),
             work=partial(work, resource),
         )
         for resource in order
@@ -89,6 +91,6 @@ async def _look_again(resources: Sequence[Resource]) -> tuple[tuple[str, ...], l
             errors.append(live)
         elif isinstance(live, BaseException):
             raise live
-        elif live is not None and resource.ours(live):
+        elif live is not None and resource.is_managed(live):
             left.append(resource.id)
     return tuple(left), errors

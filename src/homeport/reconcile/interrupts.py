@@ -9,17 +9,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from homeport.progress import Progress
-from homeport.reconcile.halt import Halt
+from homeport.reconcile.cancellation import Cancellation
 
 
 @asynccontextmanager
-async def patient(progress: Progress) -> AsyncIterator[Halt]:
+async def patient(progress: Progress) -> AsyncIterator[Cancellation]:
     """
-    A `Halt` that the first Ctrl-C asks for. The second cancels what is inside, and raises `KeyboardInterrupt`.
+    A `Cancellation` that the first Ctrl-C asks for. The second cancels what is inside, and raises `KeyboardInterrupt`.
 
     Signals come to the main thread only: elsewhere, and on systems without them, Ctrl-C stays what it is.
     """
-    halt, loop, task = Halt(), asyncio.get_running_loop(), asyncio.current_task()
+    halt, loop, task = Cancellation(), asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     stopped = False
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from homeport.errors import NotOurs
+from homeport.errors import NotManaged
 from homeport.reconcile.graph import in_order, in_order_among_themselves
 from homeport.reconcile.resource import KNOWN_AFTER_APPLY, Change, Outputs, Resource
 
@@ -19,7 +19,7 @@ to be made anew; what does not stays. Nobody knows before.
 """
 
 
-class Kind(StrEnum):
+class ActionKind(StrEnum):
     """What is done with a resource."""
 
     CREATE = "create"
@@ -34,7 +34,7 @@ class Kind(StrEnum):
 class Action:
     """One step of a plan."""
 
-    kind: Kind
+    kind: ActionKind
     resource: Resource
     summary: str
     changes: tuple[Change, ...] = ()
@@ -68,7 +68,7 @@ class Plan:
     @property
     def pending(self) -> tuple[Action, ...]:
         """The actions that do something."""
-        return tuple(action for action in self.actions if action.kind is not Kind.NONE)
+        return tuple(action for action in self.actions if action.kind is not ActionKind.NONE)
 
     def as_json(self) -> dict[str, Any]:
         """The plan as `--json` prints it."""
@@ -90,7 +90,7 @@ async def make_plan(
     The plan that makes `resources` so. Reads all of them at once and changes nothing.
 
     `surplus` are resources that are there for this endpoint and that are no longer wanted: they are deleted when all
-    else has succeeded, or at once where they say `goes_first`. Raises one `NotOurs` for everything that bears a wanted
+    else has succeeded, or at once where they say `goes_first`. Raises one `NotManaged` for everything that bears a wanted
     name and that homeport did not make.
     """
     order = in_order(resources)
@@ -108,18 +108,18 @@ async def make_plan(
         action = action_for(resource, live, known)
         if live is not None and not unsure.isdisjoint(resource.needs):
             action = _may_go(action)
-        if action.kind is Kind.REPLACE or MAY_GO in action.changes:
+        if action.kind is ActionKind.REPLACE or MAY_GO in action.changes:
             unsure.add(resource.id)
             live = None
         actions.append(action)
-        if live is not None and action.kind is Kind.UPDATE:
-            live = resource.lasting(live)
+        if live is not None and action.kind is ActionKind.UPDATE:
+            live = resource.unchanged_after_update(live)
         if live is not None:
             known[resource.id] = live
     actions += [
-        Action(kind=Kind.DELETE, resource=resource, summary=resource.summary(known))
+        Action(kind=ActionKind.DELETE, resource=resource, summary=resource.summary(known))
         for resource in reversed(rest)
-        if lives[resource.id] is not None and resource.ours(lives[resource.id])
+        if lives[resource.id] is not None and resource.is_managed(lives[resource.id])
     ]
     return Plan(name=name, target=target, actions=tuple(actions), known=known)
 
@@ -127,12 +127,12 @@ async def make_plan(
 def action_for(resource: Resource, live: Any | None, outputs: Outputs) -> Action:
     """What has to be done with one resource, given what is live."""
     if live is None:
-        return Action(kind=Kind.CREATE, resource=resource, summary=resource.summary(outputs))
+        return Action(kind=ActionKind.CREATE, resource=resource, summary=resource.summary(outputs))
     changes = resource.diff(live, outputs)
     if any(change.replaces for change in changes):
-        kind = Kind.REPLACE
+        kind = ActionKind.REPLACE
     else:
-        kind = Kind.UPDATE if changes else Kind.NONE
+        kind = ActionKind.UPDATE if changes else ActionKind.NONE
     return Action(kind=kind, resource=resource, summary=resource.summary(outputs), changes=changes)
 
 
@@ -145,19 +145,19 @@ async def read_all(resources: Sequence[Resource]) -> dict[str, Any]:
     return {resource.id: live for resource, live in zip(resources, lives, strict=True)}
 
 
-def not_ours(ids: Sequence[str]) -> NotOurs:
+def not_ours(ids: Sequence[str]) -> NotManaged:
     """The error for things that bear a wanted name and were made by somebody else."""
-    return NotOurs(
+    return NotManaged(
         f"homeport did not make {', '.join(ids)}, and does not touch what it did not make",
         hint="give the endpoint another `name` in homeport.toml, or name what exists by the key that is there for it",
     )
 
 
 def _may_go(action: Action) -> Action:
-    if action.kind is Kind.REPLACE:
+    if action.kind is ActionKind.REPLACE:
         return action
-    return replace(action, kind=Kind.UPDATE, changes=(*action.changes, MAY_GO))
+    return replace(action, kind=ActionKind.UPDATE, changes=(*action.changes, MAY_GO))
 
 
 def _is_not_ours(resource: Resource, live: Any | None) -> bool:
-    return live is not None and not resource.ours(live)
+    return live is not None and not resource.is_managed(live)

@@ -19,15 +19,15 @@ class Ref:
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class Concat:
     """A string of which references are a part."""
 
     parts: tuple[str | Ref, ...]
 
 
-def joined(*parts: str | Ref) -> Joined:
+def joined(*parts: str | Ref) -> Concat:
     """A string made of these, such as `joined("serviceAccount:", Ref("service-account/run", "email"))`."""
-    return Joined(parts)
+    return Concat(parts)
 
 
 def needs_of(value: Any) -> tuple[str, ...]:  # Any: JSON, with references
@@ -43,7 +43,7 @@ def resolve(value: Any, outputs: Outputs, *, final: bool = False) -> Any:  # Any
     """
     if isinstance(value, Ref):
         return _look_up(value, outputs, final=final)
-    if isinstance(value, Joined):
+    if isinstance(value, Concat):
         parts = [
             _look_up(part, outputs, final=final) if isinstance(part, Ref) else part for part in value.parts
         ]
@@ -69,7 +69,7 @@ def is_known(value: Any) -> bool:  # Any: JSON
 def _refs(value: Any) -> Iterator[Ref]:
     if isinstance(value, Ref):
         yield value
-    elif isinstance(value, Joined):
+    elif isinstance(value, Concat):
         yield from (part for part in value.parts if isinstance(part, Ref))
     elif isinstance(value, Mapping):
         for inner in value.values():

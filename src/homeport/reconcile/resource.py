@@ -56,7 +56,7 @@ class Resource(Protocol):
         """Ids of the resources that must be there first; for a body with references `needs_of(body)`."""
 
     @property
-    def announces(self) -> bool:
+    def reports_own_progress(self) -> bool:
         """
         Whether it tells its own progress, in words of its own. If not, which is the rule, whoever applies
         tells under its id when work on it begins and ends; what it tells under its id beyond bytes is dropped.
@@ -65,10 +65,10 @@ class Resource(Protocol):
     async def read(self) -> Any | None:
         """What is live, for `diff` and for those that need it; None where it does not exist."""
 
-    def ours(self, live: Any) -> bool:
+    def is_managed(self, live: Any) -> bool:
         """Whether homeport made `live`, for this very endpoint. What is not ours is neither changed nor deleted."""
 
-    def lasting(self, live: Any) -> Any | None:
+    def unchanged_after_update(self, live: Any) -> Any | None:
         """
         What an update of `live` leaves as it is, in the same form, for the plans of those that need it;
         None for nothing. They see all that is left out as known after apply.

@@ -47,6 +47,6 @@ async def teardown(name: str, target: str, resources: Iterable[Resource]) -> Tea
             things.append((resource.id, f"if it is there; not known: {live}"))
         elif isinstance(live, BaseException):
             raise live
-        elif live is not None and resource.ours(live):
+        elif live is not None and resource.is_managed(live):
             things.append((resource.id, ""))
     return Teardown(name=name, target=target, things=tuple(things))

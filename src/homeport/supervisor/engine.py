@@ -10,7 +10,7 @@ import time
 
 import psutil
 
-from homeport.resources.processes import start_ticks
+from homeport.resources.local.process_tree import start_ticks
 from homeport.supervisor.memory import own_bytes
 
 _TREE_S = 10.0

@@ -28,7 +28,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class VerificationSubject:
     """An endpoint together with what it promises; what the checks hold it to."""
 
     endpoint: Endpoint
@@ -167,7 +167,7 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
+class RunTimer:
     """When checking began."""
 
     at: str
@@ -175,11 +175,11 @@ class Begun:
     ticks: float
 
     @classmethod
-    def now(cls) -> Begun:
+    def now(cls) -> RunTimer:
         """It begins."""
         return cls(at=datetime.now(UTC).isoformat(timespec="seconds"), ticks=time.monotonic())
 
-    def report(self, subject: Subject, results: Iterable[Result]) -> Report:
+    def report(self, subject: VerificationSubject, results: Iterable[Result]) -> Report:
         """The report of what was checked since."""
         return Report(
             endpoint=subject.endpoint.name,

@@ -12,20 +12,20 @@ from homeport.errors import DiskFull, WeightsError
 from homeport.hardware import free_disk
 from homeport.home import writing
 from homeport.progress import Progress, Silent
-from homeport.weights import ledger
+from homeport.weights import documents
 from homeport.weights.checksum import sha256_of
+from homeport.weights.documents import ManifestDocument, PinDocument
 from homeport.weights.download import Bar
-from homeport.weights.ledger import Kept, Pinned
 from homeport.weights.lock import held
 from homeport.weights.manifest import Damage, Format, Manifest, Pin, PinnedFile, digest
-from homeport.weights.source import Source, parse
-from homeport.weights.stage import megabytes, stage
+from homeport.weights.progress_stage import megabytes, stage
+from homeport.weights.sources.base import WeightsSource, parse
 
 HEADROOM = 256_000_000
 """Bytes of disk that are left free."""
 
 
-class Store:
+class WeightsStore:
     """
     All weights under one root. Its methods block: call them in a thread. Any number of processes may use
     the same root at once, and any of them may be killed at any moment.
@@ -43,7 +43,7 @@ class Store:
 
         Nor where that is not what `sums` says: it was pinned before that was known, or published with other bytes.
         """
-        known = ledger.read(self._pin_path(source, format), Pinned)
+        known = documents.read(self._pin_path(source, format), PinDocument)
         try:
             return self.expected(source, known.pin) if known else None
         except WeightsError:
@@ -70,7 +70,7 @@ class Store:
 
         Costs a few `stat` calls: it compares sizes and modification times, and of the user's own also which there are.
         """
-        kept = ledger.read(self._manifest_path(source, format), Kept)
+        kept = documents.read(self._manifest_path(source, format), ManifestDocument)
         if kept is None or kept.manifest.pin != self.pinned(
             source, format
         ):  # also where the catalog has another
@@ -81,7 +81,7 @@ class Store:
 
     def unlike(self, source: str, format: Format) -> str:
         """Return why the weights that are here are not what `sums` says of `source`, or ''."""
-        kept = ledger.read(self._manifest_path(source, format), Kept)
+        kept = documents.read(self._manifest_path(source, format), ManifestDocument)
         try:
             if kept is not None:
                 self.expected(source, kept.manifest.pin)
@@ -112,7 +112,7 @@ class Store:
         progress = progress or Silent()
         with self._locked(parse(source, base=Path()), progress):
             path = self._manifest_path(source, format)
-            kept = ledger.read(path, Kept)
+            kept = documents.read(path, ManifestDocument)
             if kept is None:
                 raise WeightsError(f"{source} has not been fetched", hint="`homeport up` fetches it")
             files, folder = kept.manifest.pin.files, kept.manifest.folder
@@ -127,14 +127,14 @@ class Store:
                     if damage is not None:
                         damages.append(damage)
                         signs.pop(file.path, None)
-            ledger.write(path, replace(kept, seen=signs))
+            documents.write(path, replace(kept, seen=signs))
             return damages
 
     def repin(self, source: str, format: Format, progress: Progress | None = None) -> Pin:
         """What `source` means today; the next `ensure` brings that. Raises what `Source.pin` raises."""
         origin = parse(source, base=Path())
         with self._locked(origin, progress or Silent()):
-            known = ledger.read(self._pin_path(source, format), Pinned)
+            known = documents.read(self._pin_path(source, format), PinDocument)
             pin = self.expected(source, origin.pin(format))
             if known is not None and known.pin.revision == pin.revision:
                 return known.pin
@@ -147,7 +147,7 @@ class Store:
         What the user or another tool put there stays.
         """
         origin = parse(source, base=Path())
-        known = ledger.read(self._pin_path(source, format), Pinned)
+        known = documents.read(self._pin_path(source, format), PinDocument)
         if known is None:
             return False
         with self._locked(origin, Silent()):
@@ -163,13 +163,16 @@ class Store:
 
     def all(self) -> list[Manifest]:
         """Every manifest, whether or not its files are still whole."""
-        kept = (ledger.read(path, Kept) for path in sorted((self._root / "manifests").glob("*.json")))
+        kept = (
+            documents.read(path, ManifestDocument)
+            for path in sorted((self._root / "manifests").glob("*.json"))
+        )
         return [one.manifest for one in kept if one is not None]
 
-    def _bring(self, origin: Source, source: str, format: Format, progress: Progress) -> Manifest:
+    def _bring(self, origin: WeightsSource, source: str, format: Format, progress: Progress) -> Manifest:
         pin = self._pin(origin, source, format, progress)
         folder = origin.folder(self._root, pin)
-        kept = ledger.read(self._manifest_path(source, format), Kept)
+        kept = documents.read(self._manifest_path(source, format), ManifestDocument)
         sums = _unchanged(kept) if kept and kept.manifest.folder == folder else {}
         for last in (False, True):
             self._want_disk(origin, pin, folder)
@@ -195,10 +198,13 @@ class Store:
         if kept is not None and not origin.ours and kept.manifest.digest != manifest.digest:
             progress.note(f"{source} is not what it was when it was last used")
         self._write_pin(origin, format, manifest.pin, source)
-        ledger.write(self._manifest_path(source, format), Kept(format=format, manifest=manifest, seen=signs))
+        documents.write(
+            self._manifest_path(source, format),
+            ManifestDocument(format=format, manifest=manifest, seen=signs),
+        )
         return manifest
 
-    def _pin(self, origin: Source, source: str, format: Format, progress: Progress) -> Pin:
+    def _pin(self, origin: WeightsSource, source: str, format: Format, progress: Progress) -> Pin:
         known = self.pinned(source, format)
         if known is not None and origin.ours:
             return known
@@ -207,18 +213,18 @@ class Store:
         self._write_pin(origin, format, pin, source)
         return pin
 
-    def _write_pin(self, origin: Source, format: Format, pin: Pin, source: str) -> Pinned:
+    def _write_pin(self, origin: WeightsSource, format: Format, pin: Pin, source: str) -> PinDocument:
         """Written before the first byte, so that what is fetched can be told from what was there, come what may."""
         path = self._pin_path(source, format)
         folder = origin.folder(self._root, pin)
-        before = ledger.read(path, Pinned)
+        before = documents.read(path, PinDocument)
         missing = tuple(file.path for file in pin.files if not (folder / file.path).exists())
         same = before is not None and before.pin.revision == pin.revision
-        pinned = Pinned(format=format, pin=pin, ours=before.ours if before and same else missing)
-        ledger.write(path, pinned)
+        pinned = PinDocument(format=format, pin=pin, ours=before.ours if before and same else missing)
+        documents.write(path, pinned)
         return pinned
 
-    def _want_disk(self, origin: Source, pin: Pin, folder: Path) -> None:
+    def _want_disk(self, origin: WeightsSource, pin: Pin, folder: Path) -> None:
         needed = origin.needs(pin, folder)
         if not needed:
             return
@@ -231,23 +237,25 @@ class Store:
                 hint="free some space, or set HOMEPORT_HOME (for hf: sources HF_HOME) to a folder on a larger disk",
             )
 
-    def _locked(self, origin: Source, progress: Progress) -> AbstractContextManager[None]:
+    def _locked(self, origin: WeightsSource, progress: Progress) -> AbstractContextManager[None]:
         return held(self._root / "locks" / f"{origin.lock}.lock", origin.text, progress)
 
     def _pin_path(self, source: str, format: Format) -> Path:
-        return self._root / "pins" / ledger.name_of(source, format)
+        return self._root / "pins" / documents.name_of(source, format)
 
     def _manifest_path(self, source: str, format: Format) -> Path:
-        return self._root / "manifests" / ledger.name_of(source, format)
+        return self._root / "manifests" / documents.name_of(source, format)
 
 
-def _unchanged(kept: Kept) -> dict[str, str]:
+def _unchanged(kept: ManifestDocument) -> dict[str, str]:
     """The sha256 of the files that are as they were when they were hashed, by path."""
     folder = kept.manifest.folder
     return {
         file.path: file.sha256
         for file in kept.manifest.pin.files
-        if file.sha256 and file.path in kept.seen and ledger.seen(folder / file.path) == kept.seen[file.path]
+        if file.sha256
+        and file.path in kept.seen
+        and documents.seen(folder / file.path) == kept.seen[file.path]
     }
 
 
@@ -262,8 +270,8 @@ def _files_now(source: str, format: Format) -> frozenset[str] | None:
         return frozenset()
 
 
-def _signs(files: tuple[PinnedFile, ...], folder: Path) -> dict[str, ledger.Seen]:
-    return {file.path: sign for file in files if (sign := ledger.seen(folder / file.path)) is not None}
+def _signs(files: tuple[PinnedFile, ...], folder: Path) -> dict[str, documents.Seen]:
+    return {file.path: sign for file in files if (sign := documents.seen(folder / file.path)) is not None}
 
 
 def _hash_rest(pin: Pin, folder: Path, sums: dict[str, str], progress: Progress) -> None:

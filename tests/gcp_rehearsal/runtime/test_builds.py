@@ -19,7 +19,7 @@ from homeport.cli.rehearse_programs import programs
 from homeport.errors import OperationFailed
 from homeport.google import Google
 from homeport.google.credentials import given
-from homeport.resources.build import Build
+from homeport.resources.google.build import Build
 
 PYTHON, DOCKER = "python:3.12-slim", "gcr.io/cloud-builders/docker"
 REFERENCE = f"{REGION}-docker.pkg.dev/rehearsal/home/app:1"
@@ -28,7 +28,7 @@ BUILDS = f"v1/projects/rehearsal/locations/{REGION}/builds"
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    monkeypatch.setattr("homeport.resources.build.FIRST_LOOK_S", 0.05)
+    monkeypatch.setattr("homeport.resources.google.build.FIRST_LOOK_S", 0.05)
     with place(tmp_path) as here:
         yield here
 

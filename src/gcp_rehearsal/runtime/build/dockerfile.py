@@ -32,7 +32,7 @@ class Image:
 
 
 def parse(text: str, programs: Programs = MappingProxyType({})) -> Image:
-    """The image that a Dockerfile describes; `programs` say what bases start. Raises `Refused` for an instruction that is not rehearsed."""
+    """The image that a Dockerfile describes; `programs` say what bases start. Raises `EndpointError` for an instruction that is not rehearsed."""
     image = Image()
     for word, rest in _instructions(text):
         if not image.base and word != "FROM":
@@ -55,7 +55,7 @@ def parse(text: str, programs: Programs = MappingProxyType({})) -> Image:
 
 
 def copied(image: Image, context: Path, root: Path) -> None:
-    """Copy what the image holds from the build's folder to `root`. Raises `Refused` for what is not there."""
+    """Copy what the image holds from the build's folder to `root`. Raises `EndpointError` for what is not there."""
     for source, target in image.copies:
         origin = (context / source.lstrip("/")).resolve()
         if not origin.is_relative_to(context.resolve()) or not origin.exists():

@@ -16,7 +16,7 @@ def built(arguments: Sequence[str], workspace: Path, goal: Path, programs: Progr
     """
     Do what `docker build` with these arguments does, as far as it is files; the references that it is tagged with.
 
-    Raises `Refused` in docker's words, or for what is not rehearsed.
+    Raises `EndpointError` in docker's words, or for what is not rehearsed.
     """
     words, named, tags = list(arguments), "Dockerfile", list[str]()
     context: str | None = None

@@ -7,22 +7,32 @@ from dataclasses import replace
 from textwrap import wrap
 
 from homeport.export.builds import builds, left_behind, told_by_shell
-from homeport.export.terraform import served, variables
+from homeport.export.graph import ResourceKind, Things, kind_of
+from homeport.export.terraform import service, variables
 from homeport.export.terraform.addresses import Addresses
 from homeport.export.terraform.foundations import KNOWS as FOUNDATIONS
-from homeport.export.terraform.foundations import Foundations
+from homeport.export.terraform.foundations import FoundationBlocks
 from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, to_hcl
 from homeport.export.text import WIDTH, head, listed
-from homeport.export.things import Kind, Things, kind_of
 from homeport.reconcile import Ref, Resource
-from homeport.resources.image import Image
-from homeport.resources.secret import SecretVersion
-from homeport.resources.stored import StoredWeights
+from homeport.resources.google.gcs_weights import StoredWeights
+from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.secret import SecretVersion
 
-KNOWS = frozenset({*FOUNDATIONS, Kind.IMAGE, Kind.WEIGHTS, Kind.SERVICE, Kind.RELEASE})
+KNOWS = frozenset(
+    {*FOUNDATIONS, ResourceKind.IMAGE, ResourceKind.WEIGHTS, ResourceKind.SERVICE, ResourceKind.RELEASE}
+)
 VALUES = "image.auto.tfvars"
 """What Terraform reads by itself: the identities of what was built."""
-NETWORK = frozenset((Kind.NETWORK, Kind.SUBNETWORK, Kind.FIREWALL, Kind.ZONE, Kind.RECORD))
+NETWORK = frozenset(
+    (
+        ResourceKind.NETWORK,
+        ResourceKind.SUBNETWORK,
+        ResourceKind.FIREWALL,
+        ResourceKind.ZONE,
+        ResourceKind.RECORD,
+    )
+)
 _GRANTED = "Nothing refers to a grant, and without it the first instance would not start."
 _ADDRESS = re.compile(r"\bgoogle_\w+\.\w+")
 
@@ -34,7 +44,7 @@ def files(things: Things) -> dict[str, str]:
     parts: dict[str, list[Item]] = {
         "main.tf": [*variables.shared(things), *made.blocks(set(FOUNDATIONS) - NETWORK)],
         "network.tf": made.blocks(NETWORK),
-        "service.tf": [made.service(), *served.callers(things, addresses)],
+        "service.tf": [made.service(), *service.callers(things, addresses)],
         "outputs.tf": variables.outputs(things, addresses),
         "versions.tf": variables.versions(),
     }
@@ -54,19 +64,21 @@ class _Ordered:
 
     def __init__(self, things: Things, addresses: Addresses) -> None:
         self._things, self._addresses = things, addresses
-        self._service = served.service(things, addresses)
-        known = Foundations(things, addresses)
-        self._blocks: dict[str, tuple[Kind, Block]] = {}
+        self._service = service.service(things, addresses)
+        known = FoundationBlocks(things, addresses)
+        self._blocks: dict[str, tuple[ResourceKind, Block]] = {}
         """By address. `things` come each after what it needs, so that what is referred to is there before."""
         self._reaches: dict[str, set[str]] = {}
         """All addresses that the one at an address comes after."""
         for one in things.resources:
             kind = kind_of(one)
-            if kind in FOUNDATIONS and not (kind is Kind.GRANT and addresses.of(one).endswith(".callers")):
+            if kind in FOUNDATIONS and not (
+                kind is ResourceKind.GRANT and addresses.of(one).endswith(".callers")
+            ):
                 for block in known.blocks(one):
                     self._blocks[addresses.of(one)] = (kind, self._waiting(one, block))
 
-    def blocks(self, kinds: set[Kind] | frozenset[Kind]) -> list[Item]:
+    def blocks(self, kinds: set[ResourceKind] | frozenset[ResourceKind]) -> list[Item]:
         """Those of some kinds, in order."""
         return [block for kind, block in self._blocks.values() if kind in kinds]
 
@@ -125,7 +137,7 @@ def _notes(things: Things) -> list[str]:
 
 def _steps(things: Things) -> list[tuple[str, list[str]]]:
     """What to do, in order, with commands. Terraform keeps things; an image and weights are made once, by a build."""
-    image, project, left = things.all(Image)[0], things.project, left_behind(things)
+    image, project, left = things.all(ContainerImage)[0], things.project, left_behind(things)
     submitted = [
         f"gcloud builds submit --no-source --project={project} --region={one.thing.region} --config={one.file}"
         for one in builds(things)

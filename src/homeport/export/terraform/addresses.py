@@ -6,34 +6,34 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from homeport.export.graph import ResourceKind, Things, kind_of
 from homeport.export.terraform.hcl import Code, joined
-from homeport.export.things import Kind, Things, kind_of
-from homeport.reconcile import Joined, Ref, Resource
-from homeport.resources.grant import Grant
-from homeport.resources.image import Image
-from homeport.resources.release import Release
-from homeport.resources.rest import Rest
-from homeport.resources.secret import SecretVersion
-from homeport.resources.stored import StoredWeights
-from homeport.resources.zone import Record
+from homeport.reconcile import Concat, Ref, Resource
+from homeport.resources.google.dns import RecordSet
+from homeport.resources.google.gcs_weights import StoredWeights
+from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.release import Release
+from homeport.resources.google.rest import RestResource
+from homeport.resources.google.secret import SecretVersion
 
 IMAGE, DIGEST, KEY = Code("var.image"), Code('split("@", var.image)[1]'), Code("var.encryption_key")
 WEIGHTS = Code("var.weights_digest")
 PROJECT, REGION, LABELS = Code("var.project"), Code("var.region"), Code("local.labels")
-TYPES: Mapping[Kind, str] = {
-    Kind.APIS: "google_project_service",
-    Kind.ACCOUNT: "google_service_account",
-    Kind.SECRET: "google_secret_manager_secret",
-    Kind.SECRET_VERSION: "google_secret_manager_secret_version",
-    Kind.REPOSITORY: "google_artifact_registry_repository",
-    Kind.BUCKET: "google_storage_bucket",
-    Kind.OBJECT: "google_storage_bucket_object",
-    Kind.NETWORK: "google_compute_network",
-    Kind.SUBNETWORK: "google_compute_subnetwork",
-    Kind.FIREWALL: "google_compute_firewall",
-    Kind.ZONE: "google_dns_managed_zone",
-    Kind.RECORD: "google_dns_record_set",
-    Kind.SERVICE: "google_cloud_run_v2_service",
+TYPES: Mapping[ResourceKind, str] = {
+    ResourceKind.APIS: "google_project_service",
+    ResourceKind.ACCOUNT: "google_service_account",
+    ResourceKind.SECRET: "google_secret_manager_secret",
+    ResourceKind.SECRET_VERSION: "google_secret_manager_secret_version",
+    ResourceKind.REPOSITORY: "google_artifact_registry_repository",
+    ResourceKind.BUCKET: "google_storage_bucket",
+    ResourceKind.OBJECT: "google_storage_bucket_object",
+    ResourceKind.NETWORK: "google_compute_network",
+    ResourceKind.SUBNETWORK: "google_compute_subnetwork",
+    ResourceKind.FIREWALL: "google_compute_firewall",
+    ResourceKind.ZONE: "google_dns_managed_zone",
+    ResourceKind.RECORD: "google_dns_record_set",
+    ResourceKind.SERVICE: "google_cloud_run_v2_service",
 }
 _GRANTED_ON: Mapping[str, str] = {
     "artifactregistry": "google_artifact_registry_repository_iam_member",
@@ -42,17 +42,17 @@ _GRANTED_ON: Mapping[str, str] = {
     "secretmanager": "google_secret_manager_secret_iam_member",
     "storage": "google_storage_bucket_iam_member",
 }
-_ATTRIBUTES: Mapping[tuple[Kind, str], str] = {
-    (Kind.ACCOUNT, "email"): "email",
-    (Kind.NETWORK, "name"): "name",
-    (Kind.NETWORK, "selfLink"): "id",
-    (Kind.SUBNETWORK, "name"): "name",
-    (Kind.SUBNETWORK, "selfLink"): "id",
+_ATTRIBUTES: Mapping[tuple[ResourceKind, str], str] = {
+    (ResourceKind.ACCOUNT, "email"): "email",
+    (ResourceKind.NETWORK, "name"): "name",
+    (ResourceKind.NETWORK, "selfLink"): "id",
+    (ResourceKind.SUBNETWORK, "name"): "name",
+    (ResourceKind.SUBNETWORK, "selfLink"): "id",
 }
 """What a reference of the graph's reads, and Terraform's attribute for it."""
 
 
-_SHARED: Mapping[Kind, str] = {Kind.APIS: "apis", Kind.ZONE: "private"}
+_SHARED: Mapping[ResourceKind, str] = {ResourceKind.APIS: "apis", ResourceKind.ZONE: "private"}
 _CALLERS = "callers"
 
 
@@ -64,7 +64,7 @@ class Addresses:
         self._of = {
             one.id: address for one in things.resources if (address := _address(things, one)) is not None
         }
-        shared = {*_SHARED, Kind.RECORD}
+        shared = {*_SHARED, ResourceKind.RECORD}
         own = [
             self._of[one.id] for one in things.resources if one.id in self._of and kind_of(one) not in shared
         ]
@@ -73,11 +73,15 @@ class Addresses:
             raise TypeError(f"two things would be {', '.join(sorted(twice))} in Terraform")
         self._literal: dict[str, Code] = {}
         for one in things.resources:
-            if isinstance(one, Rest) and kind_of(one) is Kind.ACCOUNT:
+            if isinstance(one, RestResource) and kind_of(one) is ResourceKind.ACCOUNT:
                 self._literal[one.address.path.rpartition("/")[2]] = self.code(one, "email")
-            elif isinstance(one, Rest) and kind_of(one) is Kind.BUCKET:
+            elif isinstance(one, RestResource) and kind_of(one) is ResourceKind.BUCKET:
                 self._literal[one.wanted["name"]] = self.code(one, "name")
-            elif isinstance(one, Rest) and kind_of(one) is Kind.REPOSITORY and "kmsKeyName" in one.wanted:
+            elif (
+                isinstance(one, RestResource)
+                and kind_of(one) is ResourceKind.REPOSITORY
+                and "kmsKeyName" in one.wanted
+            ):
                 self._literal[one.wanted["kmsKeyName"]] = KEY
 
     def of(self, one: Resource) -> str:
@@ -109,7 +113,7 @@ class Addresses:
         """The same JSON with an expression wherever a value is another thing's."""
         if isinstance(value, Ref):
             return self._told(value)
-        if isinstance(value, Joined):
+        if isinstance(value, Concat):
             return joined(*(part if isinstance(part, str) else self._told(part) for part in value.parts))
         if isinstance(value, str):
             return self._named(value)
@@ -136,7 +140,7 @@ class Addresses:
 
     def _told(self, ref: Ref) -> Code | str:
         thing = self._things.by_id(ref.id)
-        if isinstance(thing, Image) and ref.path in {"reference", "digest"}:
+        if isinstance(thing, ContainerImage) and ref.path in {"reference", "digest"}:
             return IMAGE if ref.path == "reference" else DIGEST
         if isinstance(thing, StoredWeights):
             return self._named(self._things.known(ref)) or WEIGHTS
@@ -161,7 +165,7 @@ def snake(name: str) -> str:
 
 
 def _address(things: Things, one: Resource) -> str | None:
-    if isinstance(one, Image | StoredWeights | Release):
+    if isinstance(one, ContainerImage | StoredWeights | Release):
         return None
     if isinstance(one, Grant):
         return f"{type_of(one)}.{_granted(things, one)}"
@@ -175,9 +179,9 @@ def _label(things: Things, one: Resource) -> str:
         return _SHARED[kind]
     if isinstance(one, SecretVersion):
         return _short(things, one.secret_id)
-    if isinstance(one, Record):
+    if isinstance(one, RecordSet):
         return "wildcard" if one.wanted["name"].startswith("*.") else "apex"
-    name = one.address.path.rpartition("/")[2] if isinstance(one, Rest) else one.id.rpartition("/")[2]
+    name = one.address.path.rpartition("/")[2] if isinstance(one, RestResource) else one.id.rpartition("/")[2]
     return _short(things, name.partition("@")[0])
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from homeport.errors import HomeportError
 from homeport.export.fields import Fields
+from homeport.export.graph import ResourceKind, Things, kind_of
 from homeport.export.terraform.addresses import (
     LABELS,
     REGION,
@@ -14,17 +15,16 @@ from homeport.export.terraform.addresses import (
     type_of,
 )
 from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, attributes, block, joined
-from homeport.export.things import Kind, Things, kind_of
-from homeport.resources.apis import Apis
-from homeport.resources.grant import Grant
-from homeport.resources.object import Object
-from homeport.resources.rest import LABEL, Rest
-from homeport.resources.secret import SecretVersion
+from homeport.resources.google.apis import Apis
+from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.object import Object
+from homeport.resources.google.rest import LABEL, RestResource
+from homeport.resources.google.secret import SecretVersion
 
 Body = Mapping[str, Any]  # Any: JSON, with Code
 
 
-class Foundations:
+class FoundationBlocks:
     """The blocks of everything but the service, whom it is open to included."""
 
     def __init__(self, things: Things, addresses: Addresses) -> None:
@@ -33,7 +33,7 @@ class Foundations:
     def blocks(self, one: Any) -> list[Block]:  # Any: the resource of the kind that a function is for
         """The block that makes one resource; none where that of another makes it, too."""
         make = KNOWS[kind_of(one)]
-        if isinstance(one, Rest):
+        if isinstance(one, RestResource):
             body = Fields(self._addresses.expressed(one.wanted), one.id)
             made = make(self, one, body)
             body.done()
@@ -53,7 +53,7 @@ class Foundations:
             Attribute("disable_on_destroy", False),
         ]
 
-    def account(self, one: Rest, body: Fields) -> list[Item]:
+    def account(self, one: RestResource, body: Fields) -> list[Item]:
         return attributes(
             {
                 "account_id": _last(one).partition("@")[0],
@@ -67,7 +67,7 @@ class Foundations:
             *attributes({**self._on(one), "role": one.role, "member": self._addresses.member(one.member)})
         ]
 
-    def secret(self, one: Rest, body: Fields) -> list[Item]:
+    def secret(self, one: RestResource, body: Fields) -> list[Item]:
         replication = Fields(body.take("replication"), one.id)
         replicas = replication.take("userManaged")["replicas"]
         replication.done()
@@ -88,7 +88,7 @@ class Foundations:
             Attribute("deletion_policy", "ABANDON"),
         ]
 
-    def repository(self, one: Rest, body: Fields) -> list[Item]:
+    def repository(self, one: RestResource, body: Fields) -> list[Item]:
         made: list[Item] = attributes(
             {
                 "repository_id": _last(one),
@@ -100,7 +100,7 @@ class Foundations:
         )
         return [*made, *(self._policy(each) for each in body.take("cleanupPolicies", {}).values())]
 
-    def bucket(self, one: Rest, body: Fields) -> list[Item]:
+    def bucket(self, one: RestResource, body: Fields) -> list[Item]:
         access = Fields(body.take("iamConfiguration"), one.id)
         name, location = body.take("name"), body.take("location")
         made: list[Item] = attributes(
@@ -135,7 +135,7 @@ class Foundations:
             {"bucket": self._addresses.by_id(f"bucket/{one.bucket}", "name"), "name": one.name, "content": content}
         )  # fmt: skip
 
-    def network(self, one: Rest, body: Fields) -> list[Item]:
+    def network(self, one: RestResource, body: Fields) -> list[Item]:
         return attributes(
             {
                 "name": body.take("name"),
@@ -145,7 +145,7 @@ class Foundations:
             }
         )
 
-    def subnetwork(self, one: Rest, body: Fields) -> list[Item]:
+    def subnetwork(self, one: RestResource, body: Fields) -> list[Item]:
         made = attributes(
             {
                 "name": body.take("name"),
@@ -158,7 +158,7 @@ class Foundations:
         private = Attribute("private_ip_google_access", body.take("privateIpGoogleAccess"))
         return [*made, Note("Google's APIs are reached without the internet."), private]
 
-    def firewall(self, one: Rest, body: Fields) -> list[Item]:
+    def firewall(self, one: RestResource, body: Fields) -> list[Item]:
         made = attributes(
             {
                 "name": body.take("name"),
@@ -173,8 +173,8 @@ class Foundations:
         rules += [("deny", each) for each in body.take("denied", ())]
         return [*made, *(block(word, body=_rule(rule)) for word, rule in rules)]
 
-    def zone(self, one: Rest, body: Fields) -> list[Item] | None:
-        zones = [each for each in self._things.all(type(one)) if kind_of(each) is Kind.ZONE]
+    def zone(self, one: RestResource, body: Fields) -> list[Item] | None:
+        zones = [each for each in self._things.all(type(one)) if kind_of(each) is ResourceKind.ZONE]
         networks = body.take("privateVisibilityConfig")["networks"]
         body.take("name"), body.take("dnsName")
         shared = {
@@ -193,7 +193,7 @@ class Foundations:
             block("private_visibility_config", body=seen),
         ]
 
-    def record(self, one: Rest, body: Fields) -> list[Item] | None:
+    def record(self, one: RestResource, body: Fields) -> list[Item] | None:
         wild = body.take("name").startswith("*.")
         same = [each for each in self._things.all(type(one)) if each.wanted["name"].startswith("*.") == wild]
         values = body.take("rrdatas")
@@ -230,13 +230,13 @@ class Foundations:
             return {"secret_id": self._addresses.by_id(f"secret/{steps[-1]}", "secret_id")}
         raise TypeError(f"{type_of(one)} is not made here")
 
-    def _zones(self, record: Rest) -> str:
+    def _zones(self, record: RestResource) -> str:
         known = next((self._addresses.known(need) for need in record.needs if need.startswith("zone/")), None)
         if known is None:
             raise TypeError(f"{record.id} has no zone")
         return known
 
-    def _bucket_name(self, one: Rest) -> Code | str:
+    def _bucket_name(self, one: RestResource) -> Code | str:
         """Its name, which begins with the project's wherever that fits."""
         name = _last(one)
         start = f"{self._things.project}-"
@@ -265,12 +265,12 @@ class Foundations:
         return LABELS if labels == {LABEL: self._things.name} else labels
 
 
-KNOWS: Mapping[Kind, Callable[[Foundations, Any, Fields], list[Item] | None]] = {  # Any: the resource of that kind
-    Kind.APIS: Foundations.apis, Kind.ACCOUNT: Foundations.account, Kind.GRANT: Foundations.grant,
-    Kind.SECRET: Foundations.secret, Kind.SECRET_VERSION: Foundations.secret_version,
-    Kind.REPOSITORY: Foundations.repository, Kind.BUCKET: Foundations.bucket, Kind.OBJECT: Foundations.object,
-    Kind.NETWORK: Foundations.network, Kind.SUBNETWORK: Foundations.subnetwork, Kind.FIREWALL: Foundations.firewall,
-    Kind.ZONE: Foundations.zone, Kind.RECORD: Foundations.record,
+KNOWS: Mapping[ResourceKind, Callable[[FoundationBlocks, Any, Fields], list[Item] | None]] = {  # Any: the resource of that kind
+    ResourceKind.APIS: FoundationBlocks.apis, ResourceKind.ACCOUNT: FoundationBlocks.account, ResourceKind.GRANT: FoundationBlocks.grant,
+    ResourceKind.SECRET: FoundationBlocks.secret, ResourceKind.SECRET_VERSION: FoundationBlocks.secret_version,
+    ResourceKind.REPOSITORY: FoundationBlocks.repository, ResourceKind.BUCKET: FoundationBlocks.bucket, ResourceKind.OBJECT: FoundationBlocks.object,
+    ResourceKind.NETWORK: FoundationBlocks.network, ResourceKind.SUBNETWORK: FoundationBlocks.subnetwork, ResourceKind.FIREWALL: FoundationBlocks.firewall,
+    ResourceKind.ZONE: FoundationBlocks.zone, ResourceKind.RECORD: FoundationBlocks.record,
 }  # fmt: skip
 
 
@@ -278,7 +278,7 @@ def domains(things: Things) -> dict[str, str]:
     """The names with private zones, by what their zones' names end with. Raises `TypeError` for other zones."""
     found = {}
     for one in things.resources:
-        if isinstance(one, Rest) and kind_of(one) is Kind.ZONE:
+        if isinstance(one, RestResource) and kind_of(one) is ResourceKind.ZONE:
             start, name = f"{things.name}-", one.wanted["name"]
             if not name.startswith(start):
                 raise TypeError(f"{one.id} does not begin with {start}")
@@ -286,7 +286,7 @@ def domains(things: Things) -> dict[str, str]:
     return found
 
 
-def _alike(things: Sequence[Rest], *but: str) -> None:
+def _alike(things: Sequence[RestResource], *but: str) -> None:
     """Raises `TypeError` where things that one block makes differ in more than these fields."""
     bodies = [{key: value for key, value in one.wanted.items() if key not in but} for one in things]
     if any(body != bodies[0] for body in bodies):
@@ -306,5 +306,5 @@ def _several(values: Sequence[str]) -> str:
     return expression(list(values), "  ", wide=True)
 
 
-def _last(one: Rest) -> str:
+def _last(one: RestResource) -> str:
     return one.address.path.rpartition("/")[2]

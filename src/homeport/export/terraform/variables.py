@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from homeport.export.graph import Things
 from homeport.export.terraform.addresses import KEY, PROJECT, REGION, WEIGHTS, Addresses
 from homeport.export.terraform.foundations import domains
 from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, attributes, block
-from homeport.export.terraform.served import grants_to_call
-from homeport.export.things import Things
+from homeport.export.terraform.service import grants_to_call
 from homeport.reconcile import Ref
-from homeport.resources.bucket import Bucket
-from homeport.resources.image import Image
-from homeport.resources.rest import LABEL
-from homeport.resources.secret import SecretVersion
+from homeport.resources.google.bucket import Bucket
+from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.rest import LABEL
+from homeport.resources.google.secret import SecretVersion
 
 PROVIDER = "~> 8.7"
 """Of hashicorp/google: the tests hold the files against the schema of 8.7.0."""
@@ -99,7 +99,7 @@ _WEIGHTS = "The digest that the weights' manifest tells, for the revision's anno
 
 
 def _image(things: Things) -> Block:
-    image = things.all(Image)[0]
+    image = things.all(ContainerImage)[0]
     known = things.known(Ref(image.id, "reference")) or None
     told = (
         "The image that serves, by digest; see image.auto.tfvars in main.tf. Until it is set, all is made but the "

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from homeport.google import Google, Guarded
+from homeport.google import Google, IamResource
 from homeport.reconcile import Resource
-from homeport.resources.account import account
-from homeport.resources.apis import Apis
-from homeport.resources.bucket import bucket
-from homeport.resources.firewall import egress
-from homeport.resources.grant import Grant
-from homeport.resources.network import network, subnetwork
-from homeport.resources.repository import repository
-from homeport.resources.rest import Rest
-from homeport.resources.secret import SecretVersion, secret
-from homeport.resources.zone import record, zone
+from homeport.resources.google.apis import Apis
+from homeport.resources.google.bucket import bucket
+from homeport.resources.google.dns import record, zone
+from homeport.resources.google.firewall import egress
+from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.network import network, subnetwork
+from homeport.resources.google.repository import repository
+from homeport.resources.google.rest import RestResource
+from homeport.resources.google.secret import SecretVersion, secret
+from homeport.resources.google.service_account import account
 from homeport.secret import Secret
 from homeport.spec import Access, CloudRun
 from homeport.targets.cloudrun.names import Names
@@ -166,7 +166,7 @@ class Foundations:
             "repository": (
                 f"repository/{names.name}",
                 f"repository/{names.name}",
-                Guarded(
+                IamResource(
                     api="artifactregistry",
                     path=f"v1/projects/{project}/locations/{names.region}/repositories/{names.name}",
                 ),
@@ -174,18 +174,18 @@ class Foundations:
             "bucket": (
                 f"bucket/{names.bucket}",
                 f"bucket/{names.bucket}",
-                Guarded(api="storage", path=f"storage/v1/b/{names.bucket}"),
+                IamResource(api="storage", path=f"storage/v1/b/{names.bucket}"),
             ),
             "secret": (
                 f"secret/{names.secret}",
                 f"secret/{names.secret}",
-                Guarded(api="secretmanager", path=f"v1/projects/{project}/secrets/{names.secret}"),
+                IamResource(api="secretmanager", path=f"v1/projects/{project}/secrets/{names.secret}"),
             ),
             # Cloud Logging has no finer thing to grant the writing of logs on.
             "project": (
                 "apis",
                 f"project/{project}",
-                Guarded(api="cloudresourcemanager", path=f"v3/projects/{project}"),
+                IamResource(api="cloudresourcemanager", path=f"v3/projects/{project}"),
             ),
         }[where]
         return Grant(
@@ -198,4 +198,4 @@ class Foundations:
         )
 
     def _after_apis(self, one: Resource) -> Resource:
-        return replace(one, after=(self.apis.id, *one.after)) if isinstance(one, Rest) else one
+        return replace(one, after=(self.apis.id, *one.after)) if isinstance(one, RestResource) else one

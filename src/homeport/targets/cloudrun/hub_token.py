@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 from homeport.errors import PermissionDenied
 from homeport.google import Google
-from homeport.resources.secret import SecretVersion
-from homeport.resources.stored import StoredWeights
+from homeport.resources.google.gcs_weights import StoredWeights
+from homeport.resources.google.secret import SecretVersion
 from homeport.secret import Secret, judged
-from homeport.targets.cloudrun.preflight import Gate
-from homeport.targets.cloudrun.preflight.finding import Verdict
-from homeport.targets.cloudrun.preflight.gate import opened
+from homeport.targets.cloudrun.preflight import GatedFile
+from homeport.targets.cloudrun.preflight.finding import PreflightVerdict
+from homeport.targets.cloudrun.preflight.hub_access import opened
 
 VARIABLE = "HF_TOKEN"
 Ask = Callable[[str], "Secret | None"]
@@ -29,7 +29,7 @@ class HubToken:
     """In words, for a plan."""
 
 
-async def gates(weights: Iterable[StoredWeights], *, anew: bool = False) -> tuple[Gate, ...]:
+async def gates(weights: Iterable[StoredWeights], *, anew: bool = False) -> tuple[GatedFile, ...]:
     """
     One file of each hub's weights that are not in the bucket yet, or `anew` of all: what must be asked whether it may
     be fetched.
@@ -40,7 +40,7 @@ async def gates(weights: Iterable[StoredWeights], *, anew: bool = False) -> tupl
 
 
 async def find(
-    google: Google, secret_id: str, closed: tuple[Gate, ...], *, env: str = "", ask: Ask | None = None
+    google: Google, secret_id: str, closed: tuple[GatedFile, ...], *, env: str = "", ask: Ask | None = None
 ) -> HubToken | None:
     """
     The first token with which the hub gives what it does not give to everybody: the one that is kept already, that
@@ -81,17 +81,19 @@ async def offered(
         yield HubToken(value=typed, source="typed")
 
 
-async def _open(closed: tuple[Gate, ...], token: Secret | None) -> bool:
+async def _open(closed: tuple[GatedFile, ...], token: Secret | None) -> bool:
     """Whether the hub refuses none of them; one that does not answer refuses nothing."""
     found = await asyncio.gather(*(opened(replace(gate, token=token)) for gate in closed))
-    return all(one.verdict is not Verdict.PROBLEM for one in found)
+    return all(one.verdict is not PreflightVerdict.PROBLEM for one in found)
 
 
-def _gate(stored: StoredWeights) -> Gate:
+def _gate(stored: StoredWeights) -> GatedFile:
     from huggingface_hub import constants
 
     pin = stored.pin
     # The hub shows small files of some gated repositories to everybody; those in LFS are the weights.
     file = next((one for one in pin.files if one.sha256), pin.files[0])
     repo = pin.source.removeprefix("hf:").partition("@")[0].partition(":")[0]
-    return Gate(endpoint=constants.ENDPOINT.rstrip("/"), repo=repo, revision=pin.revision, file=file.path)
+    return GatedFile(
+        endpoint=constants.ENDPOINT.rstrip("/"), repo=repo, revision=pin.revision, file=file.path
+    )

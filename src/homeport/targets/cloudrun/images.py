@@ -17,9 +17,9 @@ from typing import Any
 
 from homeport.errors import SpecError
 from homeport.google import Google
-from homeport.resources.image import Image
-from homeport.weights.carrier import PYTHON, Job
+from homeport.resources.google.image import ContainerImage
 from homeport.weights.manifest import PinnedFile
+from homeport.weights.transfer import PYTHON, Job
 
 PACKAGE = "serving"
 MODEL_FILE = "/models/model.gguf"
@@ -66,13 +66,13 @@ class Recipe:
 
 def image(
     google: Google, *, name: str, region: str, recipe: Recipe, account: str, after: tuple[str, ...] = ()
-) -> Image:
+) -> ContainerImage:
     """The image of `recipe` in the repository `name`, built as `account` (an e-mail)."""
     steps = [_written(recipe)]
     if recipe.gguf is not None:
         job = Job(origin=recipe.gguf.origin, goal=_WORKSPACE, files=(recipe.gguf.file,), renamed="model.gguf")
         steps.append(job.step())
-    made = Image(
+    made = ContainerImage(
         google=google,
         repository=name,
         region=region,

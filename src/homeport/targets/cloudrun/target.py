@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 
 from homeport.catalog.cloudrun import GIB, Shape, gpu
 from homeport.catalog.images import engine_image
-from homeport.engines import Installation, Launch, Request, module
+from homeport.engines.base import Installation, Launch, LaunchRequest
+from homeport.engines.registry import module
 from homeport.errors import HomeportError, MemoryTooSmall
 from homeport.google import Google
 from homeport.hardware import Gpu, Machine
-from homeport.reconcile import Joined, Plan, Ref, Resource, make_plan
-from homeport.resources.image import Image
-from homeport.resources.release import Prove, Release
-from homeport.resources.rest import Rest
-from homeport.resources.service import service
-from homeport.resources.stored import StoredWeights
+from homeport.reconcile import Concat, Plan, Ref, Resource, make_plan
+from homeport.resources.google.gcs_weights import StoredWeights
+from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.release import Prove, Release
+from homeport.resources.google.rest import RestResource
+from homeport.resources.google.service import service
 from homeport.spec import CloudRun, Spec
-from homeport.targets.cloudrun.body import MARK, Wanted, body
-from homeport.targets.cloudrun.callers import callers, strangers
+from homeport.targets.cloudrun.diagnosis import newest_explained
 from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.images import (
@@ -32,21 +32,28 @@ from homeport.targets.cloudrun.images import (
     ollama_recipe,
     vllm_recipe,
 )
-from homeport.targets.cloudrun.model import Chosen, start_of, way_of
+from homeport.targets.cloudrun.invokers import callers, unexpected_invokers
+from homeport.targets.cloudrun.model_selection import ResolvedModel, start_of, way_of
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.cloudrun.preflight import Asked, Findings, Gate, Verdict, preflight
-from homeport.targets.cloudrun.weights import ADAPTERS, MODEL, CloudWeights
-from homeport.targets.cloudrun.why import newest_explained
+from homeport.targets.cloudrun.preflight import (
+    Findings,
+    GatedFile,
+    PreflightInput,
+    PreflightVerdict,
+    preflight,
+)
+from homeport.targets.cloudrun.service_spec import ANNOTATION, ServiceInputs, service_spec
+from homeport.targets.cloudrun.volumes import ADAPTERS, MODEL, CloudWeights
 
 if TYPE_CHECKING:
-    from homeport.cold_start import ColdStart
+    from homeport.fit.cold_start import ColdStart
 
 PORT = 8080
 FILES = Path("/homeport")
 """Where our few files lie in an image."""
-WEIGHTS = f"{MARK}weights"
+WEIGHTS = f"{ANNOTATION}weights"
 """The annotation of a revision that holds the digest of its weights."""
-ADAPTED = f"{MARK}adapters"
+ADAPTED = f"{ANNOTATION}adapters"
 """The annotation that holds the digests of its adapters, as `NAME=DIGEST` with spaces between."""
 
 
@@ -57,12 +64,12 @@ class CloudRunTarget:
     google: Google
     spec: Spec
     spec_file: Path
-    chosen: Chosen
+    chosen: ResolvedModel
     prove: Prove
     """How a new revision is verified."""
     token: HubToken | None = None
     """The hub's."""
-    gates: tuple[Gate, ...] = ()
+    gates: tuple[GatedFile, ...] = ()
     """What the hub is asked for before anything is made."""
     canary: tuple[int, ...] = ()
 
@@ -152,7 +159,7 @@ class CloudRunTarget:
             "baked": MODEL_FILE if pinned else "",
             "stream": self.stored.uri if self.stored else "",
         }
-        request = Request(
+        request = LaunchRequest(
             model=self.chosen.model,
             settings=settings,
             machine=Machine(
@@ -183,7 +190,7 @@ class CloudRunTarget:
         return self.settings.image or engine_image(self.chosen.engine).pinned
 
     @property
-    def image(self) -> Image:
+    def image(self) -> ContainerImage:
         """The image that serves."""
         launch, stored, names = self.launch, self.stored, self.names
         after = [f"service-account/{names.builder}", *self.foundations.grants_of(names.builder)]
@@ -209,7 +216,7 @@ class CloudRunTarget:
         )
 
     @property
-    def service(self) -> Rest:
+    def service(self) -> RestResource:
         """The service."""
         names, stored = self.names, self.stored
         foundations = self.foundations
@@ -218,7 +225,7 @@ class CloudRunTarget:
         if stored is not None and not self.baked:
             after.append(stored.id)
         after += [adapter.id for adapter in self.weights.adapters.values()]
-        wanted = Wanted(
+        wanted = ServiceInputs(
             name=names.name,
             launch=self.launch,
             shape=self.shape,
@@ -233,7 +240,7 @@ class CloudRunTarget:
         )
         self._check_cache()
         return service(
-            self.google, names.name, names.region, body(wanted), after=tuple(after), explain=self._why
+            self.google, names.name, names.region, service_spec(wanted), after=tuple(after), explain=self._why
         )
 
     def resources(self) -> list[Resource]:
@@ -270,7 +277,7 @@ class CloudRunTarget:
         return told, findings
 
     async def _planned(self) -> Plan:
-        surplus = await strangers(self.google, self.spec, self.names)
+        surplus = await unexpected_invokers(self.google, self.spec, self.names)
         return await make_plan(self.spec.endpoint_name, "cloudrun", self.resources(), surplus)
 
     async def preflight(self) -> Findings:
@@ -283,7 +290,7 @@ class CloudRunTarget:
         stored = self.stored
         where = stored.uri if stored else f"{self.chosen.tag} of Ollama's library"
         who = "anybody on the internet, at your cost" if access.public else ", ".join(access.callers)
-        enough = {Verdict.OK, Verdict.WARNING}
+        enough = {PreflightVerdict.OK, PreflightVerdict.WARNING}
         quotas = [
             one.text.partition(";")[0]
             for one in findings.all
@@ -307,9 +314,9 @@ class CloudRunTarget:
             ("may call it", who or "whoever owns the project, and nobody else"),
         ]
 
-    def _asked(self) -> Asked:
+    def _asked(self) -> PreflightInput:
         access, settings, names = self.spec.access, self.settings, self.names
-        return Asked(
+        return PreflightInput(
             name=names.name,
             project=names.project,
             region=names.region,
@@ -331,9 +338,9 @@ class CloudRunTarget:
     async def _why(self) -> HomeportError:
         return await newest_explained(self.google, self.names.service, self.chosen.engine)
 
-    def _marks(self) -> dict[str, str | Ref | Joined]:
+    def _marks(self) -> dict[str, str | Ref | Concat]:
         launch = self.launch
-        marks: dict[str, str | Ref | Joined] = {
+        marks: dict[str, str | Ref | Concat] = {
             "model": launch.model,
             "engine": launch.engine,
             "context": f"{launch.context}",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from homeport.errors import Declined, HomeportError
+from homeport.errors import ApprovalDeclined, HomeportError
 from homeport.google import Google
 from homeport.progress import Progress
 from homeport.reconcile import destroy, patient
 from homeport.reconcile.teardown import Teardown, teardown
 from homeport.spec import Spec
-from homeport.targets.cloudrun.everything import everything
+from homeport.targets.cloudrun.managed import managed
 from homeport.targets.cloudrun.names import Names
 
 Approve = Callable[[Teardown], bool]
@@ -23,17 +23,17 @@ async def take_down(
     """
     Take away everything of the endpoint, but for weights and the hub's token, unless `purge`.
 
-    `approve` sees what is there, where anything is; without its yes, `Declined` is raised and nothing was touched.
+    `approve` sees what is there, where anything is; without its yes, `ApprovalDeclined` is raised and nothing was touched.
     Returns what went. Raises the first error, and `HomeportError` where anything is left.
     """
     kept = () if purge else ("bucket/", "secret/", "secret-version/")
-    every = everything(google, spec, names)
+    every = managed(google, spec, names)
     things = [one for one in every if one.id != "apis" and not one.id.startswith(kept or ("\0",))]
     if approve is not None:
         would_go = await teardown(names.name, "cloudrun", things)
         facts = (("project", names.project), ("region", names.region))
         if would_go.things and not approve(replace(would_go, facts=facts)):
-            raise Declined("nothing was taken away")
+            raise ApprovalDeclined("nothing was taken away")
     async with patient(progress) as halt:
         result = await destroy(things, progress, halt)
     if result.errors:

@@ -10,7 +10,7 @@ from typing import Any
 from homeport.errors import ApiDisabled, HomeportError, PermissionDenied
 
 
-class Verdict(StrEnum):
+class PreflightVerdict(StrEnum):
     """What came of looking."""
 
     OK = "ok"
@@ -23,12 +23,12 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class PreflightFinding:
     """One thing that was looked at."""
 
     subject: str
     """What it is about, such as `billing` or `quota/CpuAllocPerProjectRegion`."""
-    verdict: Verdict
+    verdict: PreflightVerdict
     text: str
     """What was found, or why it was not checked."""
     hint: str = ""
@@ -51,22 +51,22 @@ class Finding:
 class Findings:
     """Everything that was looked at, in the order of the checks."""
 
-    all: tuple[Finding, ...]
+    all: tuple[PreflightFinding, ...]
 
     @property
-    def problems(self) -> tuple[Finding, ...]:
+    def problems(self) -> tuple[PreflightFinding, ...]:
         """What must be mended first."""
-        return self._of(Verdict.PROBLEM)
+        return self._of(PreflightVerdict.PROBLEM)
 
     @property
-    def warnings(self) -> tuple[Finding, ...]:
+    def warnings(self) -> tuple[PreflightFinding, ...]:
         """What may go wrong."""
-        return self._of(Verdict.WARNING)
+        return self._of(PreflightVerdict.WARNING)
 
     @property
-    def unchecked(self) -> tuple[Finding, ...]:
+    def unchecked(self) -> tuple[PreflightFinding, ...]:
         """What nobody knows."""
-        return self._of(Verdict.NOT_CHECKED)
+        return self._of(PreflightVerdict.NOT_CHECKED)
 
     def stop(self) -> None:
         """Nothing, if nothing stands in the way. Raises `HomeportError` with all that does."""
@@ -87,31 +87,37 @@ class Findings:
             "findings": [finding.as_json() for finding in self.all],
         }
 
-    def _of(self, verdict: Verdict) -> tuple[Finding, ...]:
+    def _of(self, verdict: PreflightVerdict) -> tuple[PreflightFinding, ...]:
         return tuple(finding for finding in self.all if finding.verdict is verdict)
 
 
-def ok(subject: str, text: str, **data: Any) -> Finding:  # Any: JSON
+def ok(subject: str, text: str, **data: Any) -> PreflightFinding:  # Any: JSON
     """It is as it must be."""
-    return Finding(subject=subject, verdict=Verdict.OK, text=text, data=data)
+    return PreflightFinding(subject=subject, verdict=PreflightVerdict.OK, text=text, data=data)
 
 
-def problem(subject: str, text: str, hint: str, **data: Any) -> Finding:  # Any: JSON
+def problem(subject: str, text: str, hint: str, **data: Any) -> PreflightFinding:  # Any: JSON
     """It must be mended first."""
-    return Finding(subject=subject, verdict=Verdict.PROBLEM, text=text, hint=hint, data=data)
+    return PreflightFinding(
+        subject=subject, verdict=PreflightVerdict.PROBLEM, text=text, hint=hint, data=data
+    )
 
 
-def warning(subject: str, text: str, hint: str, **data: Any) -> Finding:  # Any: JSON
+def warning(subject: str, text: str, hint: str, **data: Any) -> PreflightFinding:  # Any: JSON
     """It may go wrong."""
-    return Finding(subject=subject, verdict=Verdict.WARNING, text=text, hint=hint, data=data)
+    return PreflightFinding(
+        subject=subject, verdict=PreflightVerdict.WARNING, text=text, hint=hint, data=data
+    )
 
 
-def not_checked(subject: str, why: str, hint: str = "", **data: Any) -> Finding:  # Any: JSON
+def not_checked(subject: str, why: str, hint: str = "", **data: Any) -> PreflightFinding:  # Any: JSON
     """Nobody knows."""
-    return Finding(subject=subject, verdict=Verdict.NOT_CHECKED, text=why, hint=hint, data=data)
+    return PreflightFinding(
+        subject=subject, verdict=PreflightVerdict.NOT_CHECKED, text=why, hint=hint, data=data
+    )
 
 
-def unseen(subject: str, error: HomeportError) -> Finding:
+def unseen(subject: str, error: HomeportError) -> PreflightFinding:
     """What could not be looked at for this error: an API that is off, something that the caller may not see."""
     if isinstance(error, ApiDisabled):
         return not_checked(subject, f"its API is off: {error}", error.hint)

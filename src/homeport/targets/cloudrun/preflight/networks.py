@@ -8,15 +8,15 @@ from typing import Any
 
 from homeport.errors import ApiDisabled, NotFound, PermissionDenied
 from homeport.google import Google
-from homeport.targets.cloudrun.preflight.asked import Asked
-from homeport.targets.cloudrun.preflight.finding import Finding, ok, problem, unseen
+from homeport.targets.cloudrun.preflight.finding import PreflightFinding, ok, problem, unseen
+from homeport.targets.cloudrun.preflight.request import PreflightInput
 
 _LONGEST_PREFIX = 26
 """Of a range that Direct VPC egress takes. See https://docs.cloud.google.com/run/docs/configuring/vpc-direct-vpc."""
 _ANOTHER = "set cloudrun.network and cloudrun.subnetwork to a pair that goes together"
 
 
-async def network(google: Google, asked: Asked) -> Sequence[Finding]:
+async def network(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
     """Whether a network that the file names is there."""
     if not asked.network:
         return []
@@ -31,7 +31,7 @@ async def network(google: Google, asked: Asked) -> Sequence[Finding]:
     return [ok(subject, "it is there")]
 
 
-async def subnetwork(google: Google, asked: Asked) -> Sequence[Finding]:
+async def subnetwork(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
     """Whether a subnetwork that the file names is of that network, in the region, large enough, and reaches Google."""
     if not asked.subnetwork:
         return []
@@ -54,7 +54,9 @@ async def subnetwork(google: Google, asked: Asked) -> Sequence[Finding]:
     ]
 
 
-def _judged(asked: Asked, subject: str, live: Mapping[str, Any], which: str) -> list[Finding]:  # Any: JSON
+def _judged(
+    asked: PreflightInput, subject: str, live: Mapping[str, Any], which: str
+) -> list[PreflightFinding]:  # Any: JSON
     """What is wrong with it. `which` is how gcloud is told which one is meant."""
     found = []
     if not _is_at(str(live.get("network", "")), _network_path(asked)):
@@ -77,14 +79,14 @@ def _judged(asked: Asked, subject: str, live: Mapping[str, Any], which: str) -> 
     return found
 
 
-def _network_path(asked: Asked) -> str:
+def _network_path(asked: PreflightInput) -> str:
     short = asked.network.partition("/compute/v1/")[2] or asked.network
     if short.startswith("projects/"):
         return short
     return f"projects/{asked.project}/global/networks/{short.rpartition('/')[2]}"
 
 
-def _subnetwork_path(asked: Asked) -> str:
+def _subnetwork_path(asked: PreflightInput) -> str:
     short = asked.subnetwork.partition("/compute/v1/")[2] or asked.subnetwork
     if short.startswith("projects/") and short.count("/") == 5:
         return short
@@ -97,7 +99,7 @@ def _is_at(link: str, path: str) -> bool:
     return there[2:] == wanted[2:] and (there[1:2] == wanted[1:2] or wanted[1].isdigit())
 
 
-async def opened(google: Google, asked: Asked) -> Sequence[Finding]:
+async def opened(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
     """Whether our own network still lets nothing out, as `access.isolated` had it, though it is isolated no more."""
     if asked.isolated or asked.network:
         return []

@@ -11,15 +11,15 @@ from importlib.resources import files
 
 from homeport.google import Google
 from homeport.google.grants import command, role_for
-from homeport.targets.cloudrun.preflight.asked import Asked
-from homeport.targets.cloudrun.preflight.finding import Finding, ok, problem
+from homeport.targets.cloudrun.preflight.finding import PreflightFinding, ok, problem
+from homeport.targets.cloudrun.preflight.request import PreflightInput
 
 _AT_ONCE = 100
 """As many permissions as Google tests in one request."""
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class PermissionNeed:
     """What some permissions are for."""
 
     what: str
@@ -27,17 +27,17 @@ class Need:
 
 
 @cache
-def needs() -> Mapping[str, Need]:
+def needs() -> Mapping[str, PermissionNeed]:
     """The table of `permissions.toml`, by the name of what each is needed for."""
     text = (
         files("homeport.targets.cloudrun.preflight").joinpath("permissions.toml").read_text(encoding="utf-8")
     )
     table = tomllib.loads(text)
     del table["dated"]
-    return {name: Need(entry["what"], tuple(entry["permissions"])) for name, entry in table.items()}
+    return {name: PermissionNeed(entry["what"], tuple(entry["permissions"])) for name, entry in table.items()}
 
 
-async def permissions(google: Google, asked: Asked) -> Sequence[Finding]:
+async def permissions(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
     """
     One finding for each role that is missing, with the command that grants it.
 
@@ -71,7 +71,7 @@ async def permissions(google: Google, asked: Asked) -> Sequence[Finding]:
     ]
 
 
-async def _held(google: Google, asked: Asked, part: Sequence[str]) -> Sequence[str]:
+async def _held(google: Google, asked: PreflightInput, part: Sequence[str]) -> Sequence[str]:
     path = f"v3/projects/{asked.project}:testIamPermissions"
     answer = await google.post("cloudresourcemanager", path, {"permissions": list(part)}, repeatable=True)
     return tuple(answer.get("permissions", ()))
@@ -82,5 +82,5 @@ def _some(lacking: Sequence[str]) -> str:
     return ", ".join(lacking[:3]) + rest
 
 
-def _purposes(wanted: Mapping[str, Need], lacking: Sequence[str]) -> str:
+def _purposes(wanted: Mapping[str, PermissionNeed], lacking: Sequence[str]) -> str:
     return "; ".join(need.what for need in wanted.values() if set(need.permissions) & set(lacking))

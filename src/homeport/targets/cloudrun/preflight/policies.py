@@ -9,8 +9,15 @@ from typing import Any
 
 from homeport.errors import HomeportError, NotFound
 from homeport.google import Google
-from homeport.targets.cloudrun.preflight.asked import Asked
-from homeport.targets.cloudrun.preflight.finding import Finding, not_checked, ok, problem, unseen, warning
+from homeport.targets.cloudrun.preflight.finding import (
+    PreflightFinding,
+    not_checked,
+    ok,
+    problem,
+    unseen,
+    warning,
+)
+from homeport.targets.cloudrun.preflight.request import PreflightInput
 
 Rule = Mapping[str, Any]  # Any: JSON
 _ASK = "ask whoever looks after the organisation's policies"
@@ -24,10 +31,10 @@ class Constraint:
     """One constraint, and how its rules are held against what is asked."""
 
     name: str
-    judge: Callable[[str, Sequence[Rule], Asked], Finding]
+    judge: Callable[[str, Sequence[Rule], PreflightInput], PreflightFinding]
 
 
-async def policies(google: Google, asked: Asked) -> Sequence[Finding]:
+async def policies(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
     """One finding for each constraint that matters here; a single one where none of them can be read."""
     found = await asyncio.gather(*(_looked(google, asked, one) for one in CONSTRAINTS))
     unread = [one for one in found if isinstance(one, HomeportError)]
@@ -40,7 +47,9 @@ async def policies(google: Google, asked: Asked) -> Sequence[Finding]:
     ]
 
 
-async def _looked(google: Google, asked: Asked, constraint: Constraint) -> Finding | HomeportError:
+async def _looked(
+    google: Google, asked: PreflightInput, constraint: Constraint
+) -> PreflightFinding | HomeportError:
     subject = f"policy/{constraint.name}"
     path = f"v2/projects/{asked.project}/policies/{constraint.name}:getEffectivePolicy"
     try:
@@ -56,7 +65,7 @@ async def _looked(google: Google, asked: Asked, constraint: Constraint) -> Findi
     return constraint.judge(subject, rules, asked)
 
 
-def _ingress(subject: str, rules: Sequence[Rule], asked: Asked) -> Finding:
+def _ingress(subject: str, rules: Sequence[Rule], asked: PreflightInput) -> PreflightFinding:
     if _allows(rules, asked.ingress):
         return ok(subject, f"ingress {asked.ingress} is allowed")
     values = _allowed(rules)
@@ -66,7 +75,7 @@ def _ingress(subject: str, rules: Sequence[Rule], asked: Asked) -> Finding:
     )
 
 
-def _egress(subject: str, rules: Sequence[Rule], asked: Asked) -> Finding:
+def _egress(subject: str, rules: Sequence[Rule], asked: PreflightInput) -> PreflightFinding:
     if _allows(rules, "all-traffic"):
         return ok(subject, "all egress may go through the network")
     values = _allowed(rules)
@@ -75,7 +84,7 @@ def _egress(subject: str, rules: Sequence[Rule], asked: Asked) -> Finding:
     )
 
 
-def _locations(subject: str, rules: Sequence[Rule], asked: Asked) -> Finding:
+def _locations(subject: str, rules: Sequence[Rule], asked: PreflightInput) -> PreflightFinding:
     values, denied = _allowed(rules), _denied(rules)
     places = {asked.region, f"in:{asked.region}-locations"} | _groups(asked.region)
     if any(rule.get("denyAll") for rule in rules) or places & set(denied):
@@ -93,11 +102,11 @@ def _locations(subject: str, rules: Sequence[Rule], asked: Asked) -> Finding:
     return problem(subject, f"nothing may be made in {asked.region}; allowed: {shown}", hint, allowed=values)
 
 
-def _domains(subject: str, rules: Sequence[Rule], asked: Asked) -> Finding:
+def _domains(subject: str, rules: Sequence[Rule], asked: PreflightInput) -> PreflightFinding:
     return _members(subject, asked, _allowed(rules), any(rule.get("denyAll") for rule in rules))
 
 
-def _subjects(subject: str, rules: Sequence[Rule], asked: Asked) -> Finding:
+def _subjects(subject: str, rules: Sequence[Rule], asked: PreflightInput) -> PreflightFinding:
     held = [rule for rule in rules if rule.get("enforce")]
     values = [
         str(value)
@@ -110,8 +119,13 @@ def _subjects(subject: str, rules: Sequence[Rule], asked: Asked) -> Finding:
 
 
 def _members(
-    subject: str, asked: Asked, values: Sequence[str], nobody: bool, *, callers: Sequence[str] | None = None
-) -> Finding:
+    subject: str,
+    asked: PreflightInput,
+    values: Sequence[str],
+    nobody: bool,
+    *,
+    callers: Sequence[str] | None = None,
+) -> PreflightFinding:
     if not values and not nobody:
         return ok(subject, "grants are not restricted")
     if asked.public and not {"allUsers", "is:allUsers"} & set(values):
@@ -138,14 +152,14 @@ def _members(
     )
 
 
-def _accounts(subject: str, rules: Sequence[Rule], asked: Asked) -> Finding:
+def _accounts(subject: str, rules: Sequence[Rule], asked: PreflightInput) -> PreflightFinding:
     if not _enforced(rules):
         return ok(subject, "service accounts may be made")
     hint = f"have the service accounts made by somebody else and name them, or {_ASK}"
     return problem(subject, "service accounts cannot be made, and homeport uses none of Google's own", hint)
 
 
-def _invokers(subject: str, rules: Sequence[Rule], asked: Asked) -> Finding:
+def _invokers(subject: str, rules: Sequence[Rule], asked: PreflightInput) -> PreflightFinding:
     if asked.public and _enforced(rules):
         return problem(
             subject,
@@ -155,7 +169,7 @@ def _invokers(subject: str, rules: Sequence[Rule], asked: Asked) -> Finding:
     return ok(subject, "callers are checked" if not asked.public else "a service may be public")
 
 
-def _done_anyway(subject: str, rules: Sequence[Rule], asked: Asked) -> Finding:
+def _done_anyway(subject: str, rules: Sequence[Rule], asked: PreflightInput) -> PreflightFinding:
     return ok(subject, "asked for" if _enforced(rules) else "not asked for; homeport does it anyway")
 
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from homeport.errors import NotFound, PermissionDenied
 from homeport.google import Google
-from homeport.targets.cloudrun.preflight.asked import Asked
-from homeport.targets.cloudrun.preflight.finding import Finding, not_checked, ok, problem
+from homeport.targets.cloudrun.preflight.finding import PreflightFinding, not_checked, ok, problem
+from homeport.targets.cloudrun.preflight.request import PreflightInput
 
 _YOURS = "`gcloud projects list` shows yours; cloudrun.project names it"
 _ACCOUNTS = "`gcloud billing accounts list` shows accounts"
 
 
-async def project(google: Google, asked: Asked) -> Sequence[Finding]:
+async def project(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
     """Whether the project exists and is active."""
     try:
         found = await google.get("cloudresourcemanager", f"v3/projects/{asked.project}")
@@ -31,7 +31,7 @@ async def project(google: Google, asked: Asked) -> Sequence[Finding]:
     return [ok("project", f"{asked.project} (number {number}) is active", number=number)]
 
 
-async def billing(google: Google, asked: Asked) -> Sequence[Finding]:
+async def billing(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
     """Whether somebody pays for the project."""
     found = await google.get("cloudbilling", f"v1/projects/{asked.project}/billingInfo")
     if not found.get("billingEnabled"):
@@ -43,7 +43,7 @@ async def billing(google: Google, asked: Asked) -> Sequence[Finding]:
     return [ok("billing", f"billing is on, by {account}", account=account)]
 
 
-async def trial(google: Google, asked: Asked) -> Sequence[Finding]:
+async def trial(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
     """Never known: no API tells a free trial."""
     return [
         not_checked(

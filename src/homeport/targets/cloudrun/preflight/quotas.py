@@ -9,12 +9,19 @@ from typing import Any
 
 from homeport.catalog import cloudrun
 from homeport.errors import ApiDisabled, HomeportError
-from homeport.fit.cloud import Quota
+from homeport.fit.cloud import QuotaFact
 from homeport.fit.cloud import quotas as needed
 from homeport.google import Google
 from homeport.spec import CloudRun
-from homeport.targets.cloudrun.preflight.asked import Asked
-from homeport.targets.cloudrun.preflight.finding import Finding, not_checked, ok, problem, unseen, warning
+from homeport.targets.cloudrun.preflight.finding import (
+    PreflightFinding,
+    not_checked,
+    ok,
+    problem,
+    unseen,
+    warning,
+)
+from homeport.targets.cloudrun.preflight.request import PreflightInput
 
 SERVICE = "run.googleapis.com"
 UNLIMITED = -1
@@ -24,10 +31,10 @@ _UNSEEN = "what other services of the region use of it is not visible here"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Need:
+class QuotaNeed:
     """A quota with what one instance counts in it, in Google's unit."""
 
-    quota: Quota
+    quota: QuotaFact
     each: int
     count: int
 
@@ -66,7 +73,7 @@ class Info:
         return self.regions.get(region, self.regions.get("", 0))
 
 
-async def quotas(google: Google, asked: Asked) -> Sequence[Finding]:
+async def quotas(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
     """One finding a quota: enough, or too little with the smallest change that fits and the request for more."""
     if cloudrun.gpu(asked.shape.gpu) is None:
         return [not_checked("quota", f"the catalog knows no GPU {asked.shape.gpu}, nor its quotas")]
@@ -93,7 +100,7 @@ async def quotas(google: Google, asked: Asked) -> Sequence[Finding]:
     ]
 
 
-def request(asked: Asked, need: Need, who: str) -> str:
+def request(asked: PreflightInput, need: QuotaNeed, who: str) -> str:
     """The exact command that asks Google for enough."""
     wanted = need.each * need.count
     command = (
@@ -104,7 +111,7 @@ def request(asked: Asked, need: Need, who: str) -> str:
     return f"{command} (or https://g.co/cloudrun/gpu-quota)" if need.is_gpu else command
 
 
-def _needs(asked: Asked, *, zonal: bool) -> tuple[Need, ...]:
+def _needs(asked: PreflightInput, *, zonal: bool) -> tuple[QuotaNeed, ...]:
     wanted = CloudRun.model_construct(
         region=asked.region,
         gpu=asked.shape.gpu,
@@ -113,7 +120,7 @@ def _needs(asked: Asked, *, zonal: bool) -> tuple[Need, ...]:
         max_instances=asked.max_instances,
     )
     return tuple(
-        Need(
+        QuotaNeed(
             quota=quota,
             each=round(quota.needs * _SCALE.get(quota.what, 1)) // asked.max_instances,
             count=asked.max_instances,
@@ -141,7 +148,7 @@ def _read(body: Mapping[str, Any]) -> Info:  # Any: JSON
     return Info(regions=regions, ineligible=eligibility.get("ineligibilityReason", ""))
 
 
-def _judged(asked: Asked, need: Need, info: Info, change: str, who: str) -> Finding:
+def _judged(asked: PreflightInput, need: QuotaNeed, info: Info, change: str, who: str) -> PreflightFinding:
     have, wanted = info.value(asked.region), need.each * need.count
     subject = f"quota/{need.quota.what}"
     data = {
@@ -165,12 +172,12 @@ def _judged(asked: Asked, need: Need, info: Info, change: str, who: str) -> Find
     return ok(subject, f"{text}; {_UNSEEN}", **data)
 
 
-def request_two(asked: Asked, need: Need, who: str) -> str:
+def request_two(asked: PreflightInput, need: QuotaNeed, who: str) -> str:
     """The exact command that asks for room for a second instance."""
-    return request(asked, Need(quota=need.quota, each=need.each, count=2), who)
+    return request(asked, QuotaNeed(quota=need.quota, each=need.each, count=2), who)
 
 
-def _of_a_trial(need: Need, have: int, info: Info) -> str:
+def _of_a_trial(need: QuotaNeed, have: int, info: Info) -> str:
     if not need.is_gpu or have:
         return ""
     if info.ineligible in {"NO_VALID_BILLING_ACCOUNT", "ON_TRIAL"}:
@@ -178,10 +185,12 @@ def _of_a_trial(need: Need, have: int, info: Info) -> str:
     return "; none at all is what a project on the free trial has, and some new ones"
 
 
-def _change(asked: Asked, needs: Sequence[Need], spare: Need | None, infos: Mapping[str, Info]) -> str:
+def _change(
+    asked: PreflightInput, needs: Sequence[QuotaNeed], spare: QuotaNeed | None, infos: Mapping[str, Info]
+) -> str:
     """The smallest change of homeport.toml that fits what the project has."""
 
-    def fits(region: str, several: Sequence[Need]) -> int:
+    def fits(region: str, several: Sequence[QuotaNeed]) -> int:
         known = [need for need in several if need.quota.what in infos]
         return min((need.instances(infos[need.quota.what].value(region)) for need in known), default=0)
 
@@ -202,7 +211,7 @@ def _change(asked: Asked, needs: Sequence[Need], spare: Need | None, infos: Mapp
     return "no setting of homeport.toml fits what the project has of it in any region with this GPU"
 
 
-def _unread(need: Need, error: HomeportError) -> Finding:
+def _unread(need: QuotaNeed, error: HomeportError) -> PreflightFinding:
     found = unseen(f"quota/{need.quota.what}", error)
     likely = "would be enough" if need.quota.suffices else "would not be enough"
     if need.quota.default is None:

@@ -8,41 +8,56 @@ from dataclasses import dataclass
 
 from homeport.errors import HomeportError, NoCredentials
 from homeport.google import Google
-from homeport.targets.cloudrun.preflight import gate, networks, permissions, places, policies, project, quotas
-from homeport.targets.cloudrun.preflight.asked import Asked
-from homeport.targets.cloudrun.preflight.finding import Finding, Findings, not_checked, ok, problem, unseen
+from homeport.targets.cloudrun.preflight import (
+    availability,
+    hub_access,
+    networks,
+    permissions,
+    policies,
+    project,
+    quotas,
+)
+from homeport.targets.cloudrun.preflight.finding import (
+    Findings,
+    PreflightFinding,
+    not_checked,
+    ok,
+    problem,
+    unseen,
+)
+from homeport.targets.cloudrun.preflight.request import PreflightInput
 
 _EACH_S = 60.0
 """For one request with its tries: a preflight that hangs is worse than one that says what it could not read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class PreflightCheck:
     """One thing that is looked at, on its own."""
 
     subject: str
-    look: Callable[[Google, Asked], Awaitable[Sequence[Finding]]]
+    look: Callable[[Google, PreflightInput], Awaitable[Sequence[PreflightFinding]]]
 
 
 CHECKS = (
-    Check("project", project.project),
-    Check("billing", project.billing),
-    Check("free trial", project.trial),
-    Check("region", places.region),
-    Check("quota", quotas.quotas),
-    Check("policy", policies.policies),
-    Check("permissions", permissions.permissions),
-    Check("bucket", places.bucket),
-    Check("repository", places.repository),
-    Check("service", places.service),
-    Check("network", networks.network),
-    Check("subnetwork", networks.subnetwork),
-    Check("firewall", networks.opened),
-    Check("hub", gate.gate),
+    PreflightCheck("project", project.project),
+    PreflightCheck("billing", project.billing),
+    PreflightCheck("free trial", project.trial),
+    PreflightCheck("region", availability.region),
+    PreflightCheck("quota", quotas.quotas),
+    PreflightCheck("policy", policies.policies),
+    PreflightCheck("permissions", permissions.permissions),
+    PreflightCheck("bucket", availability.bucket),
+    PreflightCheck("repository", availability.repository),
+    PreflightCheck("service", availability.service),
+    PreflightCheck("network", networks.network),
+    PreflightCheck("subnetwork", networks.subnetwork),
+    PreflightCheck("firewall", networks.opened),
+    PreflightCheck("hub", hub_access.gate),
 )
 
 
-async def preflight(google: Google, asked: Asked) -> Findings:
+async def preflight(google: Google, asked: PreflightInput) -> Findings:
     """
     Everything that can be known about a deployment before anything is created.
 
@@ -57,7 +72,7 @@ async def preflight(google: Google, asked: Asked) -> Findings:
     return Findings((who, *(finding for several in found for finding in several)))
 
 
-async def _who(google: Google) -> Finding:
+async def _who(google: Google) -> PreflightFinding:
     try:
         await google.credentials.token()
     except NoCredentials as error:
@@ -73,7 +88,7 @@ async def _who(google: Google) -> Finding:
     )
 
 
-async def _looked(check: Check, google: Google, asked: Asked) -> Sequence[Finding]:
+async def _looked(check: PreflightCheck, google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
     try:
         return await check.look(google, asked)
     except HomeportError as error:

@@ -1,0 +1,148 @@
+"""How requests to an endpoint are signed: for httpx2 clients of both kinds, and so for OpenAI's own."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator, Generator
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+
+from homeport.google.retry import wait_of
+from homeport.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from homeport.endpoint.identity import Identity
+
+_NOT_YET = frozenset({429, 503})
+"""What a service says that is starting from zero, or that has nothing free."""
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 10.0
+_SHORTEST_PAUSE_S = 0.1
+"""Also where `Retry-After` says 0."""
+HTTPX2_REDIRECTS = 20
+"""What an httpx2 client takes for `max_redirects` unless it is told."""
+REDIRECTS = 10_000
+"""For clients of ours, which follow none: more than fit into any patience."""
+
+
+class Bearer(httpx2.Auth):
+    """
+    Sends the token of `identity`, or the `key`, to the origin of `base_url` and to no other.
+
+    A token that is not taken (401) is renewed once. With an identity, 429 and 503 are waited out for up to
+    `patience_s` seconds, as long as `Retry-After` asks for: so answers a service that starts from zero. What is
+    the last answer then is the answer. With `via`, requests go to that address, under `base_url`'s host as Host.
+
+    httpx2 counts a request that is sent again as a redirect, and fails after its client's `max_redirects` of them:
+    patience ends before that, so it must be told here, too.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        identity: Identity | None = None,
+        key: Secret | None = None,
+        via: str = "",
+        patience_s: float = 0.0,
+        max_redirects: int = HTTPX2_REDIRECTS,
+    ) -> None:
+        self._origin = _origin(httpx2.URL(base_url))
+        self._identity, self._key = identity, key
+        self._via = httpx2.URL(via) if via else None
+        self._patience_s, self._again = patience_s, max_redirects
+
+    async def async_auth_flow(
+        self, request: httpx2.Request
+    ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        """For `httpx2.AsyncClient`. Raises what the identity raises."""
+        identity = self._signing(request)
+        if identity is None:
+            yield request
+            return
+        clock = asyncio.get_running_loop().time
+        pauses = _Pauses(clock() + self._patience_s, self._again)
+        token = await identity.token()
+        response = yield _signed(request, token)
+        if response.status_code == 401:
+            pauses.again -= 1
+            token = await identity.renewed(token)
+            response = yield _signed(request, token)
+        while (pause := pauses.before_another(response, clock())) is not None:
+            await asyncio.sleep(pause)
+            response = yield _signed(request, await identity.token())
+
+    def sync_auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
+        """For `httpx2.Client`. Raises what the identity raises."""
+        identity = self._signing(request)
+        if identity is None:
+            yield request
+            return
+        pauses = _Pauses(time.monotonic() + self._patience_s, self._again)
+        token = self._awaited(identity.token())
+        response = yield _signed(request, token)
+        if response.status_code == 401:
+            pauses.again -= 1
+            token = self._awaited(identity.renewed(token))
+            response = yield _signed(request, token)
+        while (pause := pauses.before_another(response, time.monotonic())) is not None:
+            time.sleep(pause)
+            response = yield _signed(request, self._awaited(identity.token()))
+
+    def _signing(self, request: httpx2.Request) -> Identity | None:
+        """Who signs the request, if it goes to the endpoint and a key does not do. Turns it to `via`."""
+        if _origin(request.url) != self._origin:
+            return None
+        if self._via is not None:
+            request.headers.setdefault("Host", request.url.netloc.decode("ascii"))
+            request.url = request.url.copy_with(
+                scheme=self._via.scheme, host=self._via.host, port=self._via.port
+            )
+        if self._identity is None and self._key is not None:
+            _signed(request, self._key)
+        return self._identity
+
+    @staticmethod
+    def _awaited(work: Coroutine[Any, Any, Secret]) -> Secret:  # Any: what it yields is its loop's business
+        from homeport.lifecycle import run
+
+        return run(work)
+
+
+class _Pauses:
+    """
+    The pauses before the same request is sent again, each longer than the one before, up to some seconds: or up to
+    more, where the tries would be used up before the patience is.
+    """
+
+    def __init__(self, until: float, again: int) -> None:
+        self._until = until
+        self.again = again
+        """How often it may be."""
+        self._next = _FIRST_PAUSE_S
+
+    def before_another(self, response: httpx2.Response, now: float) -> float | None:
+        """Seconds; None where the response is the last one."""
+        if response.status_code not in _NOT_YET or self.again == 0:
+            return None
+        longest = max(_LONGEST_PAUSE_S, (self._until - now) / (self.again + 1))
+        self.again -= 1
+        headers = response.headers
+        asked = wait_of(headers.get("retry-after", ""), headers.get("date", ""))
+        usual = min(self._next, longest)
+        pause = usual * random.uniform(0.8, 1.2) if asked is None else max(asked, _SHORTEST_PAUSE_S)  # noqa: S311 - spreads load
+        self._next = usual * 1.6
+        return pause if now + pause < self._until else None
+
+
+def _signed(request: httpx2.Request, token: Secret) -> httpx2.Request:
+    request.headers["Authorization"] = f"Bearer {token.reveal()}"
+    return request
+
+
+def _origin(url: httpx2.URL) -> tuple[str, str, int]:
+    return url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80)

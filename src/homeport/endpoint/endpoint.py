@@ -1,0 +1,225 @@
+"""An endpoint: where a model answers, and how to talk to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from homeport.addresses import is_loopback
+from homeport.endpoint.identity import Identity, refused_as
+from homeport.endpoint.refusals import is_page, refusal
+from homeport.errors import EndpointError, HomeportError, NetworkError, NoCredentials, NotRunning
+from homeport.secret import Secret, judged
+
+if TYPE_CHECKING:
+    import ssl
+
+    import httpx2
+
+    from homeport.endpoint.auth import Bearer
+    from homeport.verify import Report
+
+Message = Mapping[str, Any]
+"""One message of a conversation, as OpenAI's chat completions spell it: JSON, hence Any."""
+
+_ANSWER_WITHIN_S = 900.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """An OpenAI-compatible endpoint, on this machine or elsewhere. Whatever talks to a model takes one."""
+
+    name: str
+    base_url: str
+    """Ends in `/v1`, as OpenAI clients want it."""
+    model: str
+    """The name that the engine serves the model under."""
+    api_key: Secret | None = None
+    identity: Identity | None = None
+    """Who calls, where the endpoint is private on Cloud Run; instead of a key."""
+    via: str = ""
+    """The address that requests go to instead of `base_url`'s own, with that as Host: a rehearsal is reached so."""
+    stop: tuple[str, ...] = field(default=())
+    """Strings that end an answer, for models without an end-of-turn token."""
+
+    def __post_init__(self) -> None:
+        if self.api_key is not None:
+            key = judged(self.api_key.compared(), called=f"the key of {self.name}")
+            if key != self.api_key:  # There was white space around it.
+                object.__setattr__(self, "api_key", key)
+
+    @property
+    def root_url(self) -> str:
+        """The engine's address without `/v1`."""
+        return self.base_url.removesuffix("/v1")
+
+    def env(self, *, proxy: str = "", proxy_key: Secret | None = None) -> dict[str, str]:
+        """
+        What OpenAI clients read from the environment. Holds the key in clear: print it only when asked to.
+
+        With the address of a `proxy`, clients are sent there, with `proxy_key` if it wants one. Raises `NoCredentials` where the
+        endpoint takes an identity, and there is none: an ID token ends after an hour, which no variable can tell.
+        """
+        if self.identity is not None and not proxy:
+            raise NoCredentials(
+                f"{self.name} is private: it takes no key, but ID tokens that end after an hour",
+                hint="`homeport proxy` opens a local port that adds them, and prints the variables for it",
+            )
+        wanted = proxy_key if proxy else self.api_key
+        key = wanted.reveal() if wanted else "unused"
+        base_url = f"{proxy.rstrip('/')}/v1" if proxy else self.base_url
+        return {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key, "OPENAI_MODEL": self.model}
+
+    def auth(self, *, max_redirects: int = 20) -> Bearer:
+        """
+        What signs the requests of an httpx2 client, sync or async, and so those of OpenAI's own:
+
+            openai.OpenAI(base_url=endpoint.base_url, api_key="unused",
+                          http_client=httpx2.Client(auth=endpoint.auth(), timeout=600))
+
+        It signs for this endpoint's address alone, renews tokens, and waits for a service that starts from zero, up to
+        15 minutes. httpx2 counts a request that is sent again among its redirects, so the pauses between tries are made
+        to last for its default of 20; with a greater `max_redirects`, given to the client as well, they are shorter.
+        """
+        from homeport.endpoint.auth import Bearer
+
+        return Bearer(
+            self.base_url,
+            identity=self.identity,
+            key=self.api_key,
+            via=self.via,
+            patience_s=_ANSWER_WITHIN_S,
+            max_redirects=max_redirects,
+        )
+
+    @asynccontextmanager
+    async def client(self, *, timeout_s: float = 120.0) -> AsyncIterator[httpx2.AsyncClient]:
+        """A client for the engine's address (`/v1/models`, `/health` …) that sends the key or token, if there is one."""
+        import httpx2
+
+        from homeport.endpoint.auth import REDIRECTS
+
+        headers = {"Authorization": f"Bearer {self.api_key.reveal()}"} if self.api_key else {}
+        reached = httpx2.URL(self.via or self.root_url)
+        async with httpx2.AsyncClient(
+            base_url=self.root_url,
+            headers=headers,
+            auth=self.auth(max_redirects=REDIRECTS) if self.identity is not None or self.via else None,
+            max_redirects=REDIRECTS,
+            timeout=httpx2.Timeout(timeout_s, connect=5.0),
+            verify=_certificates() if reached.scheme == "https" else False,
+            trust_env=not is_loopback(reached.host),  # No proxy shall see what stays on this machine.
+        ) as client:
+            try:
+                yield client
+            except httpx2.ConnectError as error:
+                raise NotRunning(
+                    f"nothing answers at {self.base_url}",
+                    hint="see `homeport status`, start with `homeport up`",
+                ) from error
+            except httpx2.TimeoutException as error:
+                raise NetworkError(
+                    f"{self.base_url} did not answer within {timeout_s:g} s",
+                    hint="`homeport logs` shows what the engine does",
+                ) from error
+            except httpx2.RequestError as error:
+                raise NetworkError(
+                    f"the connection to {self.base_url} broke: {type(error).__name__} {error}",
+                    hint="see `homeport status` and `homeport logs`",
+                ) from error
+
+    async def answer(self, messages: Sequence[Message], **options: Any) -> dict[str, Any]:  # Any: JSON
+        """
+        The whole chat completion, as the engine's JSON.
+
+        `options` go into the request as they are (`max_tokens`, `temperature`, `tools` …). Raises `EndpointError`
+        where the engine answers with an error, `NotRunning` or `NetworkError` where it does not answer.
+        """
+        return await self._post("/v1/chat/completions", self._request(options, messages=list(messages)))
+
+    async def complete(self, prompt: str, **options: Any) -> dict[str, Any]:  # Any: JSON
+        """The whole completion of a text, without a chat template, as the engine's JSON. Raises as `answer` does."""
+        return await self._post("/v1/completions", self._request(options, prompt=prompt))
+
+    async def stream(self, messages: Sequence[Message], **options: Any) -> AsyncIterator[dict[str, Any]]:
+        """The chunks of a streamed chat completion, as the engine's JSON. Raises as `answer` does."""
+        import httpx2
+
+        request = {**self._request(options, messages=list(messages)), "stream": True}
+        async with (
+            self.client(timeout_s=_ANSWER_WITHIN_S) as client,
+            client.stream("POST", "/v1/chat/completions", json=request) as response,
+        ):
+            if response.is_error:
+                text = (await response.aread()).decode(errors="replace")
+                raise await self._refusal(response.status_code, text)
+            async for event in httpx2.EventSource(response):
+                if event.data == "[DONE]":
+                    return
+                chunk = _parsed(event.data)
+                if "error" in chunk:
+                    raise refusal(response.status_code, event.data)
+                yield chunk
+            raise NetworkError(
+                "the endpoint broke off in the middle of an answer", hint="`homeport logs` shows why"
+            )
+
+    def ask(self, prompt: str, **options: Any) -> str:  # Any: JSON
+        """The text of the answer to one question. Raises as `answer` does."""
+        from homeport.lifecycle import run
+
+        completion = run(self.answer([{"role": "user", "content": prompt}], **options))
+        return str(completion["choices"][0]["message"]["content"] or "").strip()
+
+    def verify(self) -> Report:
+        """The report of all checks on this endpoint, which runs on this machine."""
+        from homeport import lifecycle
+
+        return lifecycle.run(lifecycle.check(lifecycle.remembered_target(self.name)))
+
+    def _request(self, options: Mapping[str, Any], **content: Any) -> dict[str, Any]:
+        stop = {"stop": list(self.stop)} if self.stop else {}
+        return {"model": self.model, **content, **stop, **options}
+
+    async def _post(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
+        # A long prompt takes a large model minutes on a CPU; a connection that is gone shows at once all the same.
+        async with self.client(timeout_s=_ANSWER_WITHIN_S) as client:
+            response = await client.post(path, json=request)
+            if response.is_error:
+                raise await self._refusal(response.status_code, response.text)
+            return _parsed(response.text)
+
+    async def _refusal(self, status: int, text: str) -> EndpointError:
+        if self.identity is None or not (status in {401, 403} or (status == 404 and is_page(text))):
+            return refusal(status, text)
+        try:
+            who = await self.identity.who()
+        except HomeportError:
+            who = ""
+        return refusal(status, text, hint=refused_as(status, who))
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Whom this machine trusts. Reading it takes 30 ms and more, which a verification would pay sixty times."""
+    import httpx2
+
+    return httpx2.create_ssl_context()
+
+
+def _parsed(text: str) -> dict[str, Any]:  # Any: JSON
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        shown = text.strip()[:80]
+        raise NetworkError(
+            f"the endpoint answers, but not with a JSON object: {shown!r}",
+            hint="is something else listening on its port? see `homeport status`",
+        )
+    return value

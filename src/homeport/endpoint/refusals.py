@@ -1,0 +1,47 @@
+"""What an endpoint says when it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from homeport.endpoint.identity import TOO_LARGE
+from homeport.errors import EndpointError
+
+if TYPE_CHECKING:
+    pass
+
+
+def is_page(body: str) -> bool:
+    """Whether it is HTML: no engine answers so, but Cloud Run does."""
+    return body.lstrip().lower().startswith(("<html", "<!doctype html"))
+
+
+def words_of(body: str) -> str:
+    """The words of a page, which is what Cloud Run's own refusals are; any other text as it is."""
+    if not is_page(body):
+        return body.strip()
+    title = re.search(r"<title>(.*?)</title>", body, re.DOTALL | re.IGNORECASE)
+    return " ".join(title[1].split()) if title else "a page, and no explanation"
+
+
+def refusal(status: int, body: str, *, hint: str = "") -> EndpointError:
+    """The error that says what an engine's error answer says, in one line; with a `hint`, if there is a better one."""
+    try:
+        parsed = json.loads(body)
+    except ValueError:
+        parsed = None
+    if isinstance(parsed, dict):
+        error = parsed.get("error", parsed)
+        text = str(error.get("message", error) if isinstance(error, dict) else error)
+    else:
+        text = words_of(body)[:300] or "no explanation"
+    hint = hint or {
+        401: "the key is not the engine's, or none was sent: `homeport env` prints the right one, or says why it cannot",
+        403: "this identity may not call the endpoint",
+        413: TOO_LARGE,
+    }.get(status, "`homeport logs` shows the engine's side")
+    return EndpointError(
+        f"the endpoint refused ({status}): {text}", status=status, body=body[:1024], hint=hint
+    )

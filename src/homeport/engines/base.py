@@ -1,0 +1,180 @@
+"""
+How a model is run. An engine turns (model, machine, spec) into a `Launch`; it knows nothing of targets.
+
+Each engine is a module that satisfies `EngineModule`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from homeport.catalog import Model
+from homeport.engines.footprint import Footprint, Sizing
+from homeport.errors import HomeportError
+from homeport.hardware import Machine
+from homeport.spec import Engine
+
+Format = Literal["gguf", "safetensors", "library"]
+"""Which weights an engine takes; "library" means that it fetches and keeps its own (Ollama's tags)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """An engine that is installed here."""
+
+    engine: str
+    version: str
+    executable: str
+    """The program that starts it: a Python interpreter for llamacpp and vllm."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchRequest:
+    """What an engine is started for."""
+
+    model: Model
+    settings: Engine
+    machine: Machine
+    weights: Path
+    """A GGUF file, or a folder of safetensors. For ollama's library an empty path."""
+    footprint: Footprint | None
+    """The memory that it takes; None where the model's architecture is not known."""
+    adapters: Mapping[str, Path]
+    """LoRA adapters, by the name that they are served under."""
+    adapter_rank: int = 0
+    """The rank that all of them have room in; for vllm, where there are any."""
+    host: str
+    port: int
+    keyed: bool
+    """Whether clients must send a key. The key itself reaches the engine through its standard input."""
+    folder: Path
+    """Where the engine may write what it needs beside its log; in a container, where the image has its files."""
+    contained: bool = False
+    """Whether it runs in the engine's own image, where its own program starts it."""
+    served_from: str = ""
+    """Where the engine finds the weights, if not at `weights`: a path in a container, or the address of a bucket."""
+    streamed: bool = False
+    """Whether a streamer reads the weights from `served_from`, many pieces at once."""
+
+    @property
+    def location(self) -> str:
+        """Where the engine finds the weights."""
+        return self.served_from or str(self.weights)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetupRequest:
+    """A request that the engine needs once, after it answers and before it can generate."""
+
+    path: str
+    body: Mapping[str, Any]  # JSON
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """How an engine is started for one model on this hardware. Holds no secret."""
+
+    engine: str
+    version: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    """Added to the environment; shown in plans."""
+    model: str
+    """The name that the model is served under."""
+    host: str
+    port: int
+    context: int
+    parallel: int
+    keyed: bool
+    """The key is written to standard input as one line of JSON: {"api_key": …}."""
+    weights: str
+    tools: bool
+    """Whether tool calls come back parsed."""
+    ready_within_s: float
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Files that the engine reads, by path, with their text."""
+    setup: tuple[SetupRequest, ...] = ()
+    health_path: str = "/health"
+    ready_port: int | None = None
+    """Where `health_path` is asked for while it starts, if not at `port`."""
+    metrics_path: str | None = "/metrics"
+    inherits: tuple[str, ...] = ()
+    """Variables, or patterns of them, that it takes from homeport's environment on this machine, besides those that
+    every engine takes: see `homeport.child_environment`."""
+
+    @property
+    def url(self) -> str:
+        """The address that clients on this machine use, without `/v1`."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    def as_json(self) -> dict[str, Any]:  # Any: JSON
+        """Everything that makes one start differ from another, for records and diffs."""
+        return {
+            "engine": self.engine,
+            "version": self.version,
+            "command": list(self.command),
+            "environment": dict(self.environment),
+            "model": self.model,
+            "host": self.host,
+            "port": self.port,
+            "context": self.context,
+            "parallel": self.parallel,
+            "keyed": self.keyed,
+            "weights": self.weights,
+            "tools": self.tools,
+            "files": dict(self.files),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """How an engine shows that its work goes on, and not merely its HTTP server."""
+
+    path: str
+    """Asked with the key, if there is one."""
+    busy: str
+    """A regular expression that the answer matches while it works on requests."""
+
+
+class EngineModule(Protocol):
+    """What each engine's module offers."""
+
+    FORMAT: Format
+    INHERITS: tuple[str, ...]
+    """Variables of homeport's environment that it takes, besides those that every engine takes."""
+    INSTALL_HINT: str
+    MOST_SEQUENCES: int | None
+    """The most requests that it can serve at once, whatever the memory; None where it sets no such limit."""
+    PULSE: Pulse | None
+    """None where it has no such path."""
+
+    def find(self) -> Installation | None:
+        """The installation that would be used, or None."""
+
+    def check(self, settings: Engine) -> None:
+        """Raise `SpecError` for settings that this engine cannot honour."""
+
+    def flags(self, settings: Engine) -> Mapping[str, str]:
+        """What it is told of context, requests and precision on a GPU: its flags, or its variables."""
+
+    def footprint(self, sizing: Sizing) -> Footprint | None:
+        """The memory that it takes; None where the model's architecture is not known."""
+
+    def own_memory(self, size: Footprint, settings: Engine) -> int | None:
+        """The memory of its own that it was planned to take on a machine without a GPU; None where nobody knows."""
+
+    def launch(self, request: LaunchRequest, installation: Installation) -> Launch:
+        """How to start it."""
+
+    def explain(self, log: str) -> HomeportError | None:
+        """The error behind the last lines of a log, where they are recognised."""
+
+
+def served_name(model: Model) -> str:
+    """The name that clients use for `model`: the catalog's, or the last part of its source."""
+    return model.name.rsplit(":", 1)[-1].rsplit("/", 1)[-1].removesuffix(".gguf")

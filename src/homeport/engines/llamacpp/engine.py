@@ -1,0 +1,138 @@
+"""llama.cpp, embedded: the `xllamacpp` wheel, run in a child process of its own."""
+
+from __future__ import annotations
+
+import sys
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+from homeport.child_environment import PYTHON
+from homeport.engines.base import Format, Installation, Launch, LaunchRequest, Pulse, served_name
+from homeport.engines.footprint import Footprint
+from homeport.engines.llamacpp import fields, memory
+from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
+from homeport.spec import Engine
+
+FORMAT: Format = "gguf"
+MOST_SEQUENCES = memory.MOST_SEQUENCES
+footprint = memory.footprint
+PULSE = Pulse("/slots", r'"is_processing":\s*true')
+"""Answered by the loop that decodes, between two batches; /metrics would begin its averages anew for everyone."""
+_SERVER = Path(__file__).parent / "server" / "homeport_llamacpp.py"
+INHERITS = (*PYTHON, "GGML_*", "VK_*", "SYCL_*", "ONEAPI_*", "ZE_*")
+"""Not LLAMA_*: LLAMA_ARG_HOST and its like would overrule what homeport says."""
+INSTALL_HINT = "llamacpp: pip install 'homeport[local]'"
+
+
+def find() -> Installation | None:
+    """The xllamacpp of this Python, if it has one."""
+    if find_spec("xllamacpp") is None:
+        return None
+    return Installation(engine="llamacpp", version=metadata.version("xllamacpp"), executable=sys.executable)
+
+
+def check(settings: Engine) -> None:
+    """Raise `SpecError` for settings that llama.cpp cannot honour."""
+    _refuse(settings.dtype != "auto", "dtype", "a GGUF file carries its own")
+    _refuse(settings.quantization is not None, "quantization", "choose another GGUF file in `model`")
+    _refuse(
+        settings.parallel > MOST_SEQUENCES, "parallel", f"it serves {MOST_SEQUENCES} requests at once at most"
+    )
+    _refuse(settings.kv_dtype == "fp8", "kv_dtype", "its halves are q8_0, its quarters q4_0")
+    _refuse(
+        len(settings.lora) > 1,
+        "lora",
+        "it applies adapters to every request, so it takes one; vllm takes many",
+    )
+    for given in settings.extra_args:
+        fields.parsed(given)
+
+
+def flags(settings: Engine) -> dict[str, str]:
+    """What our server of llama.cpp is told of context and requests."""
+    told = {"--context": f"{settings.context}", "--parallel": f"{settings.parallel}"}
+    return told if settings.kv_dtype == "auto" else {**told, "--kv-dtype": settings.kv_dtype}
+
+
+def own_memory(size: Footprint, settings: Engine) -> int | None:
+    """What it was planned to take, mapped weights left out; None with adapters or parameters that nobody reckoned with."""
+    return None if settings.extra_args or settings.lora else size.own(settings.parallel)
+
+
+def launch(request: LaunchRequest, installation: Installation) -> Launch:
+    """A server process of our own, with flags named as llama-server's."""
+    settings, model = request.settings, request.model
+    name = served_name(model)
+    command = [installation.executable, str(_SERVER)]
+    command += ["--model", str(request.weights), "--alias", name]
+    command += ["--host", request.host, "--port", str(request.port)]
+    for flag, value in flags(settings).items():
+        command += [flag, value]
+    command += ["--threads", str(request.machine.cores)]
+    if model.chat_template is not None:
+        command += ["--chat-template", str(model.chat_template)]
+    for stop in model.stop:
+        command += ["--stop", stop]
+    for adapter, path in request.adapters.items():
+        command += ["--lora", adapter, str(path)]
+    for key in ("temperature", "top_p", "top_k"):
+        if key in model.sampling:
+            command += [f"--{key.replace('_', '-')}", f"{model.sampling[key]:g}"]
+    if request.keyed:
+        command.append("--api-key-on-stdin")
+    for given in settings.extra_args:
+        field, number = fields.parsed(given)
+        command += ["--set", f"{field}={number}"]
+    return Launch(
+        engine="llamacpp",
+        version=installation.version,
+        command=tuple(command),
+        environment={
+            # An assertion that fails in ggml starts gdb for a backtrace, which can hang.
+            "GGML_NO_BACKTRACE": "1",
+            # OpenMP's threads spin while they wait for each other. By default they spin for so long that a busy
+            # machine stalls for seconds: 64 tokens took 35 s at a load of 5, and 1.2 s when they did not spin; so
+            # little as this costs nothing on a quiet one (2 cores, 2026-11-23).
+            "GOMP_SPINCOUNT": "1000",
+        },
+        model=name,
+        host=request.host,
+        port=request.port,
+        context=settings.context,
+        parallel=settings.parallel,
+        keyed=request.keyed,
+        weights=str(request.weights),
+        tools=model.tool_parser is not None,
+        ready_within_s=600,
+        inherits=INHERITS,
+    )
+
+
+def explain(log: str) -> HomeportError | None:
+    """What llama.cpp's last lines say, where they are recognised."""
+    if "couldn't bind" in log or "failed to bind" in log or "Address already in use" in log:
+        return PortTaken(
+            "llama.cpp could not listen on its port", hint="`homeport up --port 0` takes a free one"
+        )
+    if "failed to allocate" in log or "unable to allocate" in log or "std::bad_alloc" in log:
+        return MemoryTooSmall(
+            "llama.cpp could not get the memory that it needs",
+            hint="make engine.context or engine.parallel smaller, or choose a smaller model",
+        )
+    if "failed to load model" in log or "error loading model" in log or "gguf_init_from_file" in log:
+        return WeightsError(
+            "llama.cpp cannot load these weights",
+            hint="`homeport weights check` compares them with their checksums; `homeport up` mends them",
+        )
+    if "GGML_ASSERT" in log:
+        return EngineFailed(
+            "an assertion of llama.cpp failed",
+            hint="the model or a setting is one that it cannot run; see the log",
+        )
+    return None
+
+
+def _refuse(condition: bool, key: str, why: str) -> None:
+    if condition:
+        raise SpecError(f"engine.{key} cannot be honoured by llamacpp: {why}", hint=f"remove engine.{key}")

@@ -1,0 +1,184 @@
+"""
+Ollama, where its binary is installed. It fetches and keeps its own weights, by library tag.
+
+Not run by this project's tests: its binary is in no package registry. What is here follows its documentation:
+OLLAMA_* variables (docs/faq), /api/version, /api/pull, and the OpenAI-compatible /v1.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from homeport.child_environment import PROXIES, inherited
+from homeport.engines.base import Format, Installation, Launch, LaunchRequest, SetupRequest, served_name
+from homeport.engines.footprint import Footprint
+from homeport.engines.llamacpp import memory
+from homeport.errors import HomeportError, PortTaken, SpecError
+from homeport.spec import Engine
+
+FORMAT: Format = "library"
+MOST_SEQUENCES = memory.MOST_SEQUENCES
+footprint = memory.footprint
+INHERITS = (
+    *PROXIES,
+    *(
+        "OLLAMA_MODELS",
+        "OLLAMA_DEBUG",
+        "OLLAMA_FLASH_ATTENTION",
+        "OLLAMA_KV_CACHE_TYPE",
+        "OLLAMA_LLM_LIBRARY",
+    ),
+    *("OLLAMA_GPU_OVERHEAD", "OLLAMA_SCHED_SPREAD", "OLLAMA_MAX_LOADED_MODELS", "OLLAMA_MAX_QUEUE"),
+    *("OLLAMA_LOAD_TIMEOUT", "OLLAMA_NOPRUNE", "OLLAMA_INTEL_GPU", "OLLAMA_VULKAN", "OLLAMA_NEW_ENGINE"),
+    *("OLLAMA_MULTIUSER_CACHE", "GGML_*", "VK_*"),
+)
+"""Not OLLAMA_ORIGINS, which would let web pages in, and not OLLAMA_API_KEY, which is for a service of Ollama's."""
+PULSE = None
+INSTALL_HINT = "ollama: see ollama.com/download"
+_SERVER = Path(__file__).parent / "server" / "serve.sh"
+
+
+def find() -> Installation | None:
+    """The ollama on the PATH."""
+    program = shutil.which("ollama")
+    if program is None:
+        return None
+    try:
+        answer = subprocess.run(
+            [program, "--version"],
+            env=inherited(INHERITS),
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    version = re.search(r"\d+\.\d+[\w.-]*", answer.stdout + answer.stderr)
+    return Installation(engine="ollama", version=version[0] if version else "unknown", executable=program)
+
+
+def check(settings: Engine) -> None:
+    """Raise `SpecError` for settings that Ollama cannot honour."""
+    for key in ("quantization", "tool_parser", "reasoning_parser"):
+        if getattr(settings, key) is not None:
+            raise SpecError(f"engine.{key} cannot be honoured by ollama", hint=f"remove engine.{key}")
+    if settings.lora:
+        raise SpecError(
+            "ollama serves no adapters beside a model: each is a model of its own to it, and it loads the whole "
+            "of it anew whenever another one is asked for",
+            hint='set engine.kind = "vllm", or merge the adapter into a GGUF of your own',
+        )
+    if settings.extra_args or settings.dtype != "auto":
+        raise SpecError(
+            "ollama takes no extra_args or dtype from homeport", hint="remove them, or use llamacpp"
+        )
+    if settings.parallel > MOST_SEQUENCES:
+        raise SpecError(
+            f"engine.parallel {settings.parallel} cannot be honoured by ollama",
+            hint=f"it serves {MOST_SEQUENCES} requests at once at most",
+        )
+    if settings.kv_dtype == "fp8":
+        raise SpecError(
+            "engine.kv_dtype fp8 cannot be honoured by ollama", hint="its half is q8_0, its quarter q4_0"
+        )
+
+
+def flags(settings: Engine) -> dict[str, str]:
+    """What Ollama is told of context and requests, through its environment."""
+    told = {
+        "OLLAMA_CONTEXT_LENGTH": f"{settings.context}",
+        "OLLAMA_NUM_PARALLEL": f"{settings.parallel}",
+    }
+    if settings.kv_dtype != "auto":
+        # Ollama keeps them so only with flash attention.
+        told |= {"OLLAMA_KV_CACHE_TYPE": settings.kv_dtype, "OLLAMA_FLASH_ATTENTION": "1"}
+    return told
+
+
+def own_memory(size: Footprint, settings: Engine) -> int | None:  # noqa: ARG001 - as the other engines have it
+    """None: how much of its weights Ollama maps was never measured here."""
+    return None
+
+
+def launch(request: LaunchRequest, installation: Installation) -> Launch:
+    """`ollama serve` with the context and parallelism of the spec; its first request pulls the tag."""
+    settings, model = request.settings, request.model
+    if request.keyed:
+        raise SpecError(
+            "ollama cannot ask for a key, so local.api_key would protect nothing",
+            hint="remove local.api_key and stay on loopback, or set engine.kind to llamacpp or vllm",
+        )
+    if request.contained:
+        return _baked(request, installation)
+    tag = model.weights["ollama"]
+    return Launch(
+        engine="ollama",
+        version=installation.version,
+        command=(installation.executable, "serve"),
+        environment={
+            "OLLAMA_HOST": f"{request.host}:{request.port}",
+            "OLLAMA_KEEP_ALIVE": "-1",
+            **flags(settings),
+        },
+        model=tag,
+        host=request.host,
+        port=request.port,
+        context=settings.context,
+        parallel=settings.parallel,
+        keyed=False,
+        weights=tag,
+        tools=model.tool_parser is not None,
+        ready_within_s=7200,
+        setup=(SetupRequest(path="/api/pull", body={"model": tag, "stream": False}, what=f"pull {tag}"),),
+        health_path="/api/version",
+        metrics_path=None,
+        inherits=INHERITS,
+    )
+
+
+def _baked(request: LaunchRequest, installation: Installation) -> Launch:
+    """Ollama in an image that has the model in it: nothing is pulled, and it is ready when a token came out."""
+    settings, model = request.settings, request.model
+    tag = model.weights.get("ollama")
+    name = served_name(model) if request.served_from or tag is None else tag
+    script = request.folder / _SERVER.name
+    return Launch(
+        engine="ollama",
+        version=installation.version,
+        command=("bash", str(script), name),
+        environment={
+            "OLLAMA_HOST": f"{request.host}:{request.port}",
+            "OLLAMA_KEEP_ALIVE": "-1",
+            "OLLAMA_MAX_LOADED_MODELS": "1",
+            "OLLAMA_NOPRUNE": "1",
+            "HOME": "/tmp",  # noqa: S108 - it writes a key there when it starts, and nothing else is writable
+            "READY_PORT": f"{request.port + 1}",
+            **flags(settings),
+        },
+        model=name,
+        host=request.host,
+        port=request.port,
+        context=settings.context,
+        parallel=settings.parallel,
+        keyed=False,
+        weights=request.served_from or name,
+        tools=model.tool_parser is not None,
+        ready_within_s=600,
+        files={str(script): _SERVER.read_text(encoding="utf-8")},
+        health_path="/",
+        ready_port=request.port + 1,
+        metrics_path=None,
+    )
+
+
+def explain(log: str) -> HomeportError | None:
+    """What Ollama's last lines say, where they are recognised."""
+    if "address already in use" in log:
+        return PortTaken(
+            "ollama could not listen on its port", hint="`homeport up --port 0` takes a free one"
+        )
+    return None

@@ -1,0 +1,256 @@
+"""vLLM, where it is installed: in this Python, or as `vllm` on the PATH."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from homeport.child_environment import PYTHON, inherited
+from homeport.engines.base import Format, Installation, Launch, LaunchRequest, Pulse, served_name
+from homeport.engines.footprint import Footprint
+from homeport.engines.vllm import flags as vllm_flags
+from homeport.engines.vllm import memory
+from homeport.engines.vllm.adapter import USUAL_RANK
+from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
+from homeport.spec import Engine
+
+FORMAT: Format = "safetensors"
+MOST_SEQUENCES = None
+flags = memory.flags
+footprint = memory.footprint
+INHERITS = (
+    *PYTHON,
+    *(
+        "VLLM_CPU_*",
+        "VLLM_CACHE_ROOT",
+        "VLLM_CONFIG_ROOT",
+        "VLLM_TARGET_DEVICE",
+        "VLLM_USE_*",
+        "VLLM_LOGGING_*",
+    ),
+    *(
+        "VLLM_ATTENTION_BACKEND",
+        "VLLM_WORKER_MULTIPROC_METHOD",
+        "VLLM_ENGINE_*",
+        "VLLM_ROCM_*",
+        "VLLM_FLASH*",
+    ),
+    *("HF_HOME", "HF_HUB_CACHE", "HF_MODULES_CACHE", "HF_XET_CACHE", "TRANSFORMERS_CACHE"),
+    *(
+        "TORCH_*",
+        "TORCHINDUCTOR_*",
+        "PYTORCH_*",
+        "TRITON_*",
+        "FLASHINFER_*",
+        "NCCL_*",
+        "GLOO_*",
+        "TOKENIZERS_*",
+    ),
+    *("CC", "CXX", "CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "LIBRARY_PATH", "MAX_JOBS"),
+    *("RUNAI_STREAMER_*",),
+)
+"""
+Not all of VLLM_*: VLLM_API_KEY is a secret, and VLLM_SERVER_DEV_MODE, VLLM_ALLOW_INSECURE_SERIALIZATION and
+VLLM_ALLOW_RUNTIME_LORA_UPDATING open what homeport keeps shut.
+"""
+PULSE = Pulse("/metrics", r"vllm:num_requests_running\S* [1-9]")
+INSTALL_HINT = "vllm: pip install 'homeport[vllm]', or put a `vllm` on the PATH"
+
+_TOO_LITTLE_MEMORY = (
+    "CUDA out of memory",
+    "No available memory for the cache blocks",
+    "larger than the available KV cache memory",
+    "is less than desired CPU memory utilization",
+)
+_ON_GPUS = {"--max-num-batched-tokens", "--gpu-memory-utilization"}
+"""On a CPU its defaults are the same everywhere."""
+_CACHE_IF_UNKNOWN = 2**30
+STREAM_BUFFER = 4 * 2**30
+"""Bytes of memory that the streamer may hold; `fit` counts them."""
+_LONGEST = 300
+"""Characters of a cause: some name everything that vLLM knows."""
+_SERVER = Path(__file__).parent / "server" / "homeport_vllm.py"
+
+
+def find() -> Installation | None:
+    """The vLLM of this Python; else the one whose command is on the PATH, with its own Python."""
+    if find_spec("vllm") is not None:
+        return Installation(engine="vllm", version=metadata.version("vllm"), executable=sys.executable)
+    command = shutil.which("vllm")
+    python = Path(command).resolve().parent / "python" if command else None
+    if python is None or not python.exists():
+        return None
+    ask = "from importlib.metadata import version; print(version('vllm'))"
+    try:
+        # -I: the answer shall not depend on the folder that homeport was called in.
+        answer = subprocess.run(
+            [python, "-I", "-c", ask],
+            env=inherited(INHERITS),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return Installation(engine="vllm", version=answer.stdout.strip(), executable=str(python))
+
+
+def check(settings: Engine) -> None:
+    """Raise `SpecError` for settings that vLLM cannot honour."""
+    vllm_flags.check(settings.extra_args)
+    if settings.kv_dtype not in {"auto", "fp8"}:
+        raise SpecError(
+            f"engine.kv_dtype {settings.kv_dtype} cannot be honoured by vllm", hint="vllm's half is fp8"
+        )
+
+
+def own_memory(size: Footprint, settings: Engine) -> int | None:
+    """What it was planned to take on a CPU: it copies its weights. None with flags that nobody reckoned with."""
+    return None if settings.extra_args else size.own(settings.parallel)
+
+
+def launch(request: LaunchRequest, installation: Installation) -> Launch:
+    """`vllm serve` with the context and parallelism of the spec; on a machine without a GPU, for the CPU."""
+    settings, model = request.settings, request.model
+    name = served_name(model)
+    start = ["vllm"] if request.contained else [installation.executable, str(_SERVER)]
+    command = [*start, "serve", request.location]
+    command += ["--served-model-name", name, "--host", request.host, "--port", str(request.port)]
+    for flag, value in flags(settings).items():
+        if request.machine.gpus or flag not in _ON_GPUS:
+            command += [flag, value]
+    environment = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    if not request.machine.gpus:
+        # Compiling takes a minute at every start on a CPU, and gains little there.
+        command.append("--enforce-eager")
+        # Without a size of its own, vLLM wants 92 % of the machine's memory for the cache, or does not start.
+        command += ["--kv-cache-memory-bytes", str(_cache_bytes(request))]
+        # vLLM keeps one core to itself unless told otherwise. For the spinning see llamacpp.py.
+        environment |= {
+            "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
+            "GOMP_SPINCOUNT": "1000",
+            "VLLM_HOST_IP": "127.0.0.1",
+        }
+    tools = settings.tool_parser or model.tool_parser
+    if tools is not None:
+        command += ["--enable-auto-tool-choice", "--tool-call-parser", tools]
+    reasoning = settings.reasoning_parser or model.reasoning_parser
+    if reasoning is not None:
+        command += ["--reasoning-parser", reasoning]
+    told, files = _files(request)
+    command += told
+    if request.streamed:
+        command += ["--load-format", "runai_streamer"]
+        environment["RUNAI_STREAMER_MEMORY_LIMIT"] = str(STREAM_BUFFER)
+    command += _lora(request, name)
+    command += settings.extra_args
+    if request.keyed:
+        environment["HOMEPORT_KEY_ON_STDIN"] = "1"
+    return Launch(
+        engine="vllm",
+        version=installation.version,
+        command=tuple(command),
+        environment=environment,
+        model=name,
+        host=request.host,
+        port=request.port,
+        context=settings.context,
+        parallel=settings.parallel,
+        keyed=request.keyed,
+        weights=request.location,
+        tools=tools is not None,
+        ready_within_s=1800,
+        inherits=INHERITS,
+        files=files,
+    )
+
+
+def explain(log: str) -> HomeportError | None:
+    """What vLLM's log says, where it is recognised. The cause stands first; later lines only say that it failed."""
+    if "ddress already in use" in log:
+        return PortTaken("vLLM could not listen on its port", hint="`homeport up --port 0` takes a free one")
+    if any(text in log for text in _TOO_LITTLE_MEMORY):
+        return MemoryTooSmall(
+            "vLLM has too little memory for this model and context",
+            hint="make engine.context or engine.parallel smaller, or set engine.quantization",
+        )
+    unknown = re.search(r"unrecognized arguments: (.+)", log)
+    if unknown:
+        return SpecError(f"vLLM does not know: {unknown[1]}", hint="correct engine.extra_args")
+    if "SafetensorError" in log or "Error while deserializing header" in log:
+        return WeightsError(
+            "vLLM cannot load these weights",
+            hint="`homeport weights check` compares them with their checksums; `homeport up` mends them",
+        )
+    return _cause(log)
+
+
+def _cause(log: str) -> EngineFailed | None:
+    # What pydantic says of a setting stands in the line after its own.
+    cause = re.search(r"(?:Value error,|(?:ValueError|RuntimeError|ImportError|ValidationError):) (.+)", log)
+    if cause is None:
+        return None
+    said = cause[1] if len(cause[1]) <= _LONGEST else f"{cause[1][:_LONGEST]}…"
+    return EngineFailed(f"vLLM says: {said}", hint="`homeport logs` shows the whole log")
+
+
+def _cache_bytes(request: LaunchRequest) -> int:
+    if request.footprint is None:
+        return _CACHE_IF_UNKNOWN
+    return request.footprint.cache.bytes_for(request.settings.parallel)
+
+
+def _files(request: LaunchRequest) -> tuple[list[str], dict[str, str]]:
+    """The flags that name files of ours, and those files, by path: in a container they come with the image."""
+    told, files = [], _generation_config(request)
+    if files:
+        told += ["--generation-config", str(request.folder)]
+    template = request.model.chat_template
+    if template is not None and request.contained:
+        path = request.folder / "chat_template.jinja"
+        files[str(path)] = template.read_text(encoding="utf-8")
+        template = path
+    if template is not None:
+        told += ["--chat-template", str(template)]
+    return told, files
+
+
+def _lora(request: LaunchRequest, base: str) -> list[str]:
+    """All adapters stay in memory: vLLM reads one that has made room for another anew, from a bucket here."""
+    if not request.adapters:
+        return []
+    modules = [
+        json.dumps({"name": name, "path": str(path), "base_model_name": base})
+        for name, path in request.adapters.items()
+    ]
+    room = ["--max-loras", f"{len(modules)}", "--max-lora-rank", f"{request.adapter_rank or USUAL_RANK}"]
+    return ["--enable-lora", *room, "--lora-modules", *modules]
+
+
+def _generation_config(request: LaunchRequest) -> dict[str, str]:
+    """
+    The file that ends answers at the model's stop strings, for a model without an end-of-turn token.
+
+    vLLM has no default stop strings, but takes every `eos_token_id` of a generation config as an end; so only
+    those that are one token in the model's vocabulary can be had.
+    """
+    tokenizer = request.weights / "tokenizer.json"
+    if not request.model.stop or not tokenizer.is_file():
+        return {}
+    vocabulary: dict[str, Any] = json.loads(tokenizer.read_text(encoding="utf-8"))["model"]["vocab"]  # JSON
+    own = request.weights / "generation_config.json"
+    config: dict[str, Any] = json.loads(own.read_text(encoding="utf-8")) if own.is_file() else {}  # JSON
+    ends = config.get("eos_token_id", [])
+    ends = ends if isinstance(ends, list) else [ends]
+    ends += [vocabulary[stop] for stop in request.model.stop if stop in vocabulary]
+    path = request.folder / "generation_config.json"
+    sampling = {**config, **request.model.sampling}
+    return {str(path): json.dumps({**sampling, "eos_token_id": sorted(set(ends))}, indent=1)}

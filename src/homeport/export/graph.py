@@ -1,0 +1,176 @@
+"""What is exported: the resources, each with its kind, and the values that stand for references."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from homeport.errors import HomeportError
+from homeport.reconcile import KNOWN_AFTER_APPLY, Concat, Outputs, Ref, Resource, resolve
+from homeport.reconcile.graph import in_order
+from homeport.resources.google.apis import Apis
+from homeport.resources.google.bucket import Bucket
+from homeport.resources.google.dns import RecordSet, Zone
+from homeport.resources.google.gcs_weights import StoredWeights
+from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.object import Object
+from homeport.resources.google.release import Release
+from homeport.resources.google.rest import RestResource
+from homeport.resources.google.secret import SecretVersion
+from homeport.resources.google.service import Service
+from homeport.resources.google.service_account import ServiceAccount
+from homeport.weights.manifest import digest
+
+_Of = TypeVar("_Of")
+
+
+class ResourceKind(StrEnum):
+    """What a resource is. Every exporter knows every kind, if only to say that its format has no words for it."""
+
+    APIS = "APIs"
+    ACCOUNT = "service account"
+    GRANT = "grant"
+    SECRET = "secret"  # noqa: S105 - a word
+    SECRET_VERSION = "secret version"  # noqa: S105 - a word
+    REPOSITORY = "repository"
+    BUCKET = "bucket"
+    OBJECT = "object"
+    NETWORK = "network"
+    SUBNETWORK = "subnetwork"
+    FIREWALL = "firewall rule"
+    ZONE = "private zone"
+    RECORD = "DNS record"
+    IMAGE = "image"
+    WEIGHTS = "weights"
+    SERVICE = "service"
+    RELEASE = "release"
+
+
+_BY_CLASS: Mapping[type, ResourceKind] = {
+    Apis: ResourceKind.APIS, ServiceAccount: ResourceKind.ACCOUNT, Grant: ResourceKind.GRANT, SecretVersion: ResourceKind.SECRET_VERSION, Bucket: ResourceKind.BUCKET,
+    Object: ResourceKind.OBJECT, Zone: ResourceKind.ZONE, RecordSet: ResourceKind.RECORD, ContainerImage: ResourceKind.IMAGE, StoredWeights: ResourceKind.WEIGHTS,
+    Service: ResourceKind.SERVICE, Release: ResourceKind.RELEASE,
+}  # fmt: skip
+_BY_COLLECTION: Mapping[tuple[str, str], ResourceKind] = {
+    ("secretmanager", "secrets"): ResourceKind.SECRET,
+    ("artifactregistry", "repositories"): ResourceKind.REPOSITORY,
+    ("compute", "networks"): ResourceKind.NETWORK,
+    ("compute", "subnetworks"): ResourceKind.SUBNETWORK,
+    ("compute", "firewalls"): ResourceKind.FIREWALL,
+}
+"""Of those that are a `RestResource` and nothing more: the API, and where in it they are made."""
+
+
+def kind_of(resource: Resource) -> ResourceKind:
+    """The kind of a resource. Raises `TypeError` for one that no exporter knows: a mistake of the program."""
+    kind = _BY_CLASS.get(type(resource))
+    if kind is None and isinstance(resource, RestResource):
+        collection = resource.address.made_at.rpartition("/")[2]
+        kind = _BY_COLLECTION.get((resource.address.api, collection))
+    if kind is None:
+        raise TypeError(f"{resource.id} is a {type(resource).__name__}, which no export knows")
+    return kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Things:
+    """All that is exported, each after what it needs."""
+
+    resources: tuple[Resource, ...]
+    outputs: Outputs = field(default_factory=dict)
+    """What is live, by id, as far as it was read: what is known only after apply is taken from it."""
+
+    @classmethod
+    def of(cls, resources: Iterable[Resource], outputs: Outputs | None = None) -> Things:
+        """The things of a deployment. Raises `HomeportError` where there is no service among them."""
+        ordered = tuple(in_order(resources))
+        for resource in ordered:
+            kind_of(resource)
+        if not any(isinstance(one, Service) for one in ordered):
+            raise HomeportError("there is no service to export", hint="add [cloudrun] to homeport.toml")
+        return cls(resources=ordered, outputs=outputs or {})
+
+    @property
+    def service(self) -> Service:
+        """The service."""
+        return self.all(Service)[0]
+
+    @property
+    def name(self) -> str:
+        """Of the endpoint."""
+        return self.service.name
+
+    @property
+    def project(self) -> str:
+        """Its project."""
+        return self.service.google.project
+
+    @property
+    def region(self) -> str:
+        """Its region."""
+        return self.service.address.path.split("/")[4]
+
+    def all(self, kind: type[_Of]) -> list[_Of]:
+        """The resources of one class."""
+        return [one for one in self.resources if isinstance(one, kind)]
+
+    def kinds(self) -> list[ResourceKind]:
+        """The kinds that there are, each once, in order."""
+        return list(dict.fromkeys(kind_of(one) for one in self.resources))
+
+    def by_id(self, id: str) -> Resource | None:
+        """The resource of that id."""
+        return next((one for one in self.resources if one.id == id), None)
+
+    def filled(self, value: Any, unknown: Callable[[Ref], str]) -> Any:  # Any: JSON, with references
+        """The same JSON with a text for each reference; `unknown` gives it where nobody knows before."""
+        if isinstance(value, Ref):
+            return self.known(value) or unknown(value)
+        if isinstance(value, Concat):
+            return "".join(
+                part if isinstance(part, str) else self.filled(part, unknown) for part in value.parts
+            )
+        if isinstance(value, Mapping):
+            return {key: self.filled(inner, unknown) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.filled(inner, unknown) for inner in value]
+        return value
+
+    def known(self, ref: Ref) -> str:
+        """What a reference stands for, from what is live or by the rules of names; '' where only apply can tell."""
+        live = resolve(ref, self.outputs)
+        if live != KNOWN_AFTER_APPLY:
+            return str(live)
+        thing = self.by_id(ref.id)
+        if thing is None:
+            raise TypeError(f"{ref.id} is referred to, and is not among the resources")
+        return _computed(thing, ref.path)
+
+
+def _computed(thing: Resource, path: str) -> str:
+    kind = kind_of(thing)
+    if isinstance(thing, SecretVersion) and path == "name":
+        return f"projects/{thing.google.project}/secrets/{thing.secret_id}/versions/latest"
+    if isinstance(thing, ContainerImage) and path in {"reference", "digest"}:
+        return ""
+    if isinstance(thing, StoredWeights):
+        fixed = {
+            "uri": thing.uri,
+            "bucket": thing.bucket,
+            "prefix": thing.prefix,
+            "revision": thing.pin.revision,
+        }
+        if path == "digest":
+            return digest(thing.pin.files) if all(file.checksum for file in thing.pin.files) else ""
+        if path in fixed:
+            return fixed[path]
+    if isinstance(thing, RestResource):
+        short = thing.address.path.rpartition("/")[2]
+        if (kind, path) == (ResourceKind.ACCOUNT, "email") or path == "name":
+            return short
+        if path == "selfLink" and thing.address.api == "compute":
+            return f"https://www.googleapis.com/{thing.address.path}"
+    raise TypeError(f"no export knows what {thing.id} has at {path!r}")

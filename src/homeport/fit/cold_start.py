@@ -1,0 +1,264 @@
+"""The expected cold start of a model server on a Cloud Run GPU: a sum of terms, each with its arithmetic and source."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+Engine = Literal["vllm", "ollama"]
+
+_GB = 1e9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColdStartTerm:
+    """One thing that takes time before the first token."""
+
+    name: str
+    """`instance`, `image`, `engine`, `fetch`, `load`, `compile`, `warm-up` or `first-token`."""
+    low: float
+    """Seconds, where all goes well."""
+    likely: float
+    high: float
+    how: str
+    """The arithmetic in words."""
+    source: str
+    """Where its figures were published."""
+    checked: bool
+    """Whether somebody measured it on Cloud Run with a GPU; homeport has not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColdStart:
+    """How long it takes from nothing to the first token, in seconds."""
+
+    terms: tuple[ColdStartTerm, ...]
+    """In the order in which they pass."""
+
+    @property
+    def low(self) -> float:
+        """The sum where every term goes well."""
+        # Python 3.12 adds more exactly than 3.11 does; this is the same in both.
+        return math.fsum(term.low for term in self.terms)
+
+    @property
+    def likely(self) -> float:
+        """The sum to expect."""
+        return math.fsum(term.likely for term in self.terms)
+
+    @property
+    def high(self) -> float:
+        """The sum where every term goes badly. Worse was seen: see docs/cold-start.md."""
+        return math.fsum(term.high for term in self.terms)
+
+    @property
+    def unconfirmed(self) -> tuple[str, ...]:
+        """Names of the terms that nobody is known to have measured on Cloud Run."""
+        return tuple(term.name for term in self.terms if not term.checked)
+
+    @property
+    def text(self) -> str:
+        """`40 s (20 s to 2 min)`."""
+        return f"{_duration(self.likely)} ({_duration(self.low)} to {_duration(self.high)})"
+
+    def term(self, name: str) -> ColdStartTerm | None:
+        """The term of this name, or None where it does not arise."""
+        return next((term for term in self.terms if term.name == name), None)
+
+    def as_json(self) -> dict[str, object]:
+        """What `--json` shows of it."""
+        return {
+            "low_s": round(self.low, 1),
+            "likely_s": round(self.likely, 1),
+            "high_s": round(self.high, 1),
+            "text": self.text,
+            "unconfirmed": list(self.unconfirmed),
+            "terms": [
+                {
+                    "name": term.name,
+                    "low_s": round(term.low, 1),
+                    "likely_s": round(term.likely, 1),
+                    "high_s": round(term.high, 1),
+                    "how": term.how,
+                    "source": term.source,
+                    "checked": term.checked,
+                }
+                for term in self.terms
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How weights get to the engine."""
+
+    name: str
+    """As `expected` takes it, such as `fuse-cache`."""
+    title: str
+    slow: float
+    """Bytes a second."""
+    likely: float
+    fast: float
+    second_pass: bool
+    """Whether the weights are whole on the instance first and go to the GPU from there."""
+    engines: tuple[str, ...]
+    """Those that can take their weights this way."""
+    options: tuple[str, ...]
+    """Options of the mount or arguments of the engine that this way is about."""
+    source: str
+    checked: bool
+
+
+def expected(
+    *,
+    engine: Engine,
+    way: str,
+    weights_bytes: int,
+    image_bytes: int | None = None,
+    compiled: bool = True,
+) -> ColdStart:
+    """
+    The cold start of `engine` that gets weights of this size in this way.
+
+    `image_bytes` is the compressed image without weights, and defaults to what the engine's own image has.
+    `compiled` is False for vLLM with `--enforce-eager`, which neither compiles nor captures graphs.
+    """
+    chosen = _way(way, engine)
+    if weights_bytes < 0 or (image_bytes is not None and image_bytes < 0):
+        raise ValueError("a size in bytes is not negative")
+    facts = _table()["engine"][engine]
+    image = facts["image_bytes"] if image_bytes is None else image_bytes
+    terms = [
+        _fixed("instance", _table()["instance"]),
+        _image(image),
+        _fixed("engine", facts["start"]),
+        _read("fetch", weights_bytes, chosen),
+    ]
+    if chosen.second_pass:
+        terms.append(_load(weights_bytes))
+    if engine == "vllm" and compiled:
+        terms += [_fixed("compile", facts["compile"]), _fixed("warm-up", facts["warm_up"])]
+    elif engine == "vllm":
+        terms.append(_fixed("warm-up", facts["eager"]))
+    return ColdStart(terms=(*terms, _fixed("first-token", _table()["first_token"])))
+
+
+def image_bytes(engine: str) -> int:
+    """The compressed size of the engine's own image, without weights."""
+    size: int = _table()["engine"][engine]["image_bytes"]
+    return size
+
+
+@cache
+def ways() -> tuple[Way, ...]:
+    """Every way that weights can take."""
+    return tuple(_parsed(name, entry) for name, entry in _table()["way"].items())
+
+
+def _way(name: str, engine: str) -> Way:
+    known = [way for way in ways() if engine in way.engines]
+    found = next((way for way in known if way.name == name), None)
+    if found is None:
+        raise ValueError(f"{engine} has no way {name!r}; it has {', '.join(way.name for way in known)}")
+    return found
+
+
+def _parsed(name: str, entry: dict[str, Any]) -> Way:  # Any: the values of a TOML table
+    slow, likely, fast = entry["bytes_per_s"]
+    return Way(
+        name=name,
+        title=entry["title"],
+        slow=slow,
+        likely=likely,
+        fast=fast,
+        second_pass=entry["second_pass"],
+        engines=tuple(entry["engines"]),
+        options=tuple(entry["options"]),
+        source=entry["source"],
+        checked=entry["checked"],
+    )
+
+
+def _fixed(name: str, entry: dict[str, Any]) -> ColdStartTerm:  # Any: the values of a TOML table
+    low, likely, high = entry["seconds"]
+    return ColdStartTerm(
+        name=name,
+        low=low,
+        likely=likely,
+        high=high,
+        how=entry["how"],
+        source=entry["source"],
+        checked=entry["checked"],
+    )
+
+
+def _image(size: int) -> ColdStartTerm:
+    entry = _table()["image"]
+    fixed, rate = _fixed("image", entry), entry["high_bytes_per_s"]
+    return ColdStartTerm(
+        name=fixed.name,
+        low=fixed.low,
+        likely=fixed.likely,
+        high=fixed.high + size / rate,
+        how=f"{fixed.how}: {_gb(size)} GB at {_gb(rate)} GB/s",
+        source=fixed.source,
+        checked=fixed.checked,
+    )
+
+
+def _read(name: str, size: int, way: Way) -> ColdStartTerm:
+    how = f"{_gb(size)} GB {way.title}: {_rates(way.slow, way.likely, way.fast)}"
+    return ColdStartTerm(
+        name=name,
+        low=size / way.fast,
+        likely=size / way.likely,
+        high=size / way.slow,
+        how=how,
+        source=way.source,
+        checked=way.checked,
+    )
+
+
+def _load(size: int) -> ColdStartTerm:
+    entry = _table()["load"]
+    slow, likely, fast = entry["bytes_per_s"]
+    return ColdStartTerm(
+        name="load",
+        low=size / fast,
+        likely=size / likely,
+        high=size / slow,
+        how=f"{_gb(size)} GB, {entry['how']}: {_rates(slow, likely, fast)}",
+        source=entry["source"],
+        checked=entry["checked"],
+    )
+
+
+def _rates(slow: float, likely: float, fast: float) -> str:
+    return f"{_gb(likely)} GB/s ({_gb(slow)} to {_gb(fast)})"
+
+
+def _gb(size: float) -> str:
+    return f"{size / _GB:.2g}" if size < 100 * _GB else f"{size / _GB:.0f}"
+
+
+def _duration(seconds: float) -> str:
+    """Rounded as coarsely as it is known: seconds, fives of seconds, half minutes, minutes."""
+    steps: tuple[tuple[float, float, float, str], ...] = (
+        (20, 1, 1, "s"),
+        (90, 5, 1, "s"),
+        (600, 30, 60, "min"),
+        (float("inf"), 60, 60, "min"),
+    )
+    step, unit, name = next((step, unit, name) for below, step, unit, name in steps if seconds < below)
+    return f"{round(seconds / step) * step / unit:g} {name}"
+
+
+@cache
+def _table() -> dict[str, Any]:  # Any: the values of a TOML table
+    return tomllib.loads(
+        (Path(__file__).parent.parent / "catalog" / "cold_start.toml").read_text(encoding="utf-8")
+    )

@@ -1,0 +1,79 @@
+"""Where a model may run: the shapes of Cloud Run, and this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from homeport.catalog import cloudrun
+from homeport.catalog.cloudrun import Shape
+from homeport.engines.footprint import Device, MemoryTerm
+from homeport.hardware import Machine
+
+_MIB = 2**20
+_SERVER = {
+    "vllm": MemoryTerm(
+        "the server",
+        10 * 2**30,
+        "an allowance: vLLM with 16 GiB was seen to run out of them beside a file cache of 6 GiB",
+    ),
+    "ollama": MemoryTerm("the server", 4 * 2**30, "an allowance; nobody's figure"),
+}
+_BUFFERS = MemoryTerm(
+    "reading the weights",
+    4096 * _MIB,
+    "the buffer of a stream, as RUNAI_STREAMER_MEMORY_LIMIT would limit it; reads of a mounted bucket take 640 MiB",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """One machine that a model may run on."""
+
+    name: str
+    device: Device
+    host_memory: int
+    """Bytes of the machine or container beside the GPU; the device's own where there is no GPU."""
+    shape: Shape | None = None
+    """None for this machine."""
+
+    def host(self, engine: str) -> tuple[MemoryTerm, ...]:
+        """What is taken of the container's memory; nothing is known of machines that are not Cloud Run's."""
+        if self.shape is None:
+            return ()
+        return (_SERVER[engine], *((_BUFFERS,) if engine == "vllm" else ()))
+
+
+def cloud(region: str | None = None, gpu: str = "auto") -> tuple[Place, ...]:
+    """The confirmed shapes of Cloud Run, in `region` or anywhere, with `gpu` or any, smallest first."""
+    return tuple(
+        of_shape(shape)
+        for found in cloudrun.gpus()
+        if gpu in {"auto", found.name} and (region is None or region in found.regions)
+        for shape in found.shapes
+        if not shape.unconfirmed
+    )
+
+
+def of_shape(shape: Shape) -> Place:
+    """The place that a shape of Cloud Run is. Raises `KeyError` for a GPU that it does not have."""
+    found = cloudrun.gpu(shape.gpu)
+    if found is None:
+        raise KeyError(shape.gpu)
+    device = Device(name=found.title, memory=found.memory, gpu=True)
+    return Place(
+        name=f"{shape.gpu} {shape.cpu} CPU {shape.memory_gib} GiB",
+        device=device,
+        host_memory=shape.memory_gib * 2**30,
+        shape=shape,
+    )
+
+
+def this(machine: Machine, engine: str) -> Place:
+    """This machine, as `engine` uses it: vllm on its first GPU, where it has one; anything else in its memory."""
+    gpu = machine.gpus[0] if machine.gpus and engine == "vllm" else None
+    device = Device(
+        name=gpu.name if gpu else "this machine",
+        memory=gpu.memory if gpu else machine.memory,
+        gpu=gpu is not None,
+    )
+    return Place(name="this machine", device=device, host_memory=machine.memory)

@@ -1,0 +1,87 @@
+"""The APIs that a project must have enabled. They stay enabled when all else is taken down: others may use them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from homeport.google import Google
+from homeport.progress import Progress
+from homeport.reconcile import Change, Outputs
+from homeport.resources.google.propagation import Of, Spreading, changed, found
+
+_AT_ONCE = 20
+"""How many the API enables, or tells about, in one call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apis:
+    """Some APIs of the client's project, enabled."""
+
+    google: Google
+    services: tuple[str, ...]
+    """Such as `run.googleapis.com`."""
+    id = "apis"
+    needs: tuple[str, ...] = ()
+    reports_own_progress = False
+
+    async def read(self) -> Any | None:  # Any: a Spreading
+        """Those of them that are enabled; None where none is."""
+        enabled: list[str] = []
+        for some in self._batches(self.services):
+            names = [f"projects/{self.google.project}/services/{service}" for service in some]
+            answer = await self.google.get("serviceusage", f"{self._parent}:batchGet", names=names)
+            enabled += [
+                one["name"].rpartition("/")[2] for one in answer["services"] if one.get("state") == "ENABLED"
+            ]
+        return found(tuple(sorted(enabled)), Of.APIS) if enabled else None
+
+    def is_managed(self, live: Any) -> bool:  # Any: a Spreading
+        """Always: an API belongs to nobody."""
+        return True
+
+    def unchanged_after_update(self, live: Any) -> Any:  # Any: a Spreading
+        """All of it: what is enabled stays so."""
+        return live
+
+    def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: a Spreading
+        """Those that are off."""
+        return tuple(
+            Change(path=service, before="disabled", after="enabled")
+            for service in self.services
+            if service not in live.live
+        )
+
+    def summary(self, outputs: Outputs) -> str:
+        """What it will be."""
+        return f"{len(self.services)} APIs enabled: {', '.join(s.partition('.')[0] for s in self.services)}"
+
+    async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: a Spreading
+        """Enable them all."""
+        return await self._enable(self.services)
+
+    async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: a Spreading
+        """Enable those that are off."""
+        return await self._enable(tuple(service for service in self.services if service not in live.live))
+
+    async def delete(self, progress: Progress) -> tuple[str, ...]:
+        """Nothing: see the module."""
+        return ()
+
+    async def _enable(self, services: tuple[str, ...]) -> Spreading:
+        for some in self._batches(services):
+            body = {"serviceIds": list(some)}
+            # To enable what is enabled is no error, so that a lost answer may be asked for again.
+            begun = await self.google.post(
+                "serviceusage", f"{self._parent}:batchEnable", body, repeatable=True
+            )
+            await self.google.finish("serviceusage", begun, key=self.id)
+        return changed(tuple(sorted(self.services)), Of.APIS)
+
+    @staticmethod
+    def _batches(services: tuple[str, ...]) -> list[tuple[str, ...]]:
+        return [services[start : start + _AT_ONCE] for start in range(0, len(services), _AT_ONCE)]
+
+    @property
+    def _parent(self) -> str:
+        return f"v1/projects/{self.google.project}/services"

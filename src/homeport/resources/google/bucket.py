@@ -1,0 +1,67 @@
+"""A bucket: private, in one region, its access told by grants alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from homeport.errors import NotFound
+from homeport.google import Google
+from homeport.progress import Progress
+from homeport.reconcile import Rules
+from homeport.resources.google.rest import LABEL, Address, RestResource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket(RestResource):
+    """A bucket. Deleting it deletes the objects in it."""
+
+    async def delete(self, progress: Progress) -> tuple[str, ...]:
+        """Unmake it with all that lies in it."""
+        path = f"{self.address.path}/o"
+        try:
+            names = [item["name"] async for item in self.google.pages("storage", path, "items")]
+        except NotFound:
+            return ()
+        await asyncio.gather(*(self._remove(name) for name in names))
+        gone = await RestResource.delete(self, progress)
+        return tuple(f"{what} with {len(names)} objects" if names else what for what in gone)
+
+    async def _remove(self, name: str) -> None:
+        from urllib.parse import quote
+
+        try:
+            await self.google.delete("storage", f"{self.address.path}/o/{quote(name, safe='')}")
+        except NotFound:
+            return
+
+
+def bucket(
+    google: Google, name: str, bucket_name: str, region: str, *, labels: Mapping[str, str] | None = None
+) -> Bucket:
+    """The bucket `bucket_name` of the endpoint `name`, in `region`."""
+    return Bucket(
+        google=google,
+        name=name,
+        id=f"bucket/{bucket_name}",
+        kind="bucket",
+        address=Address(
+            api="storage",
+            path=f"storage/v1/b/{bucket_name}",
+            made_at="storage/v1/b",
+            query={"project": google.project},
+        ),
+        wanted={
+            "name": bucket_name,
+            "location": region.upper(),
+            "labels": {LABEL: name, **(labels or {})},
+            "iamConfiguration": {
+                "uniformBucketLevelAccess": {"enabled": True},
+                "publicAccessPrevention": "enforced",
+            },
+            "softDeletePolicy": {"retentionDurationSeconds": "0"},
+        },
+        rules=Rules(immutable=frozenset(("name", "location"))),
+        change="merge",
+    )

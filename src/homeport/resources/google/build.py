@@ -1,0 +1,128 @@
+"""One run of Cloud Build: begun once, found again by its tag, waited for, and explained where it fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from homeport.errors import (
+    GatedModel,
+    GoogleError,
+    HomeportError,
+    NetworkError,
+    OperationFailed,
+    WeightsError,
+)
+from homeport.google import ANSWER_LOST, Google
+from homeport.google.retry import Pauses
+from homeport.reconcile import Outputs, resolve
+from homeport.resources.google.propagation import patient
+
+DEADLINE_S = 3600.0
+"""Of a build whose body names no timeout."""
+SAYS = "homeport: "
+"""How the line begins in which a script of ours says why it gives up, and after `; ` what to do."""
+FIRST_LOOK_S = 0.5
+"""When a build is looked at for the first time; then ever more rarely."""
+_UNDER_WAY = ("PENDING", "QUEUED", "WORKING")
+_BEYOND_S = 900.0
+"""For the queue, and for Google to notice that a build is over its time."""
+_LAST_LINES = 8
+_PAGE = 50
+_MEANT = {kind.exit_code: kind for kind in (WeightsError, GatedModel, NetworkError)}
+"""Scripts of ours end with the exit codes that homeport itself has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """A build that shall have been run."""
+
+    google: Google
+    region: str
+    mark: str
+    """A tag that no other build has; Cloud Build's rule is `[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}`."""
+    what: str
+    """What people call it, such as `the build of serving`."""
+    body: Mapping[str, Any]  # Any: JSON, and Refs
+    """As Cloud Build takes it, without the tag."""
+    needs: tuple[str, ...] = ()
+    tell: Callable[[str], None] | None = None
+    """Is given the lines that the build has written last, each time that it is looked at."""
+
+    async def run(self, outputs: Outputs) -> Any:  # Any: JSON
+        """
+        The build, ended well; one that is under way already is waited for. Raises `OperationFailed`, and where a
+        script of ours says what was wrong, `WeightsError`, `GatedModel` or `NetworkError`.
+        """
+        build = await self._under_way() or await self._begun(outputs)
+        loop, pauses = asyncio.get_running_loop(), Pauses(FIRST_LOOK_S)
+        patience = float(str(build.get("timeout", "")).removesuffix("s") or DEADLINE_S) + _BEYOND_S
+        until = loop.time() + patience
+        while build["status"] in _UNDER_WAY:
+            if loop.time() > until:
+                raise OperationFailed(
+                    f"{self.what} takes longer than {patience / 60:.0f} minutes",
+                    hint=f"its log: {build.get('logUrl', '')}; run the same command again to wait on",
+                )
+            await pauses.pause()
+            build = await self.google.get("cloudbuild", f"{self._builds}/{build['id']}")
+            if self.tell is not None and build["status"] == "WORKING":
+                for line in await self._last_lines(build):
+                    self.tell(line)
+        if build["status"] != "SUCCESS":
+            raise await self._why(build)
+        return build
+
+    async def _begun(self, outputs: Outputs) -> Any:  # Any: JSON
+        body = {**resolve(self.body, outputs, final=True), "tags": [self.mark]}
+        try:
+            google = patient(self.google, outputs, self.needs)
+            operation = await google.post("cloudbuild", self._builds, body)
+        except GoogleError as error:
+            # The answer was lost, and with it whether the build began: the mark tells.
+            found = await self._under_way() if error.reason == ANSWER_LOST else None
+            if found is None:
+                raise
+            return found
+        return operation["metadata"]["build"]
+
+    async def _under_way(self) -> Any | None:  # Any: JSON
+        builds = self.google.pages("cloudbuild", self._builds, "builds", filter=f'tags="{self.mark}"')
+        async for build in builds:
+            if build["status"] in _UNDER_WAY:
+                return build
+        return None
+
+    async def _why(self, build: Any) -> HomeportError:  # Any: JSON
+        log = f"its log: {build.get('logUrl', '')}"
+        lines = await self._last_lines(build)
+        said = next((line.partition(SAYS)[2] for line in reversed(lines) if SAYS in line), "")
+        code = next((step["exitCode"] for step in build.get("steps", ()) if step.get("exitCode")), 0)
+        if said and code in _MEANT:
+            words, _, hint = said.partition("; ")
+            return _MEANT[code](words, hint=f"{hint}; {log}" if hint else log)
+        why = build.get("failureInfo", {}).get("detail") or build.get("statusDetail") or build["status"]
+        tail = "".join(f"\n  {line}" for line in lines[-_LAST_LINES:])
+        return OperationFailed(f"{self.what} failed: {said or why}{tail}", hint=log)
+
+    async def _last_lines(self, build: Any) -> list[str]:  # Any: JSON
+        """What the build last wrote; nothing where its log cannot be read: that must not hide why it failed."""
+        body = {
+            "resourceNames": [f"projects/{self.google.project}"],
+            "filter": f'resource.type="build" AND resource.labels.build_id="{build["id"]}"',
+            "orderBy": "timestamp desc",
+            "pageSize": _PAGE,
+        }
+        try:
+            page = await self.google.post("logging", "v2/entries:list", body, repeatable=True)
+        except HomeportError:
+            return []
+        # Lines that were written at once have one time; what orders them is Logging's own id.
+        entries = sorted(page.get("entries") or (), key=lambda entry: (entry["timestamp"], entry["insertId"]))
+        return [str(entry.get("textPayload", "")) for entry in entries]
+
+    @property
+    def _builds(self) -> str:
+        return f"v1/projects/{self.google.project}/locations/{self.region}/builds"

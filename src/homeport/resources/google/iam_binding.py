@@ -1,0 +1,90 @@
+"""A grant: one role for one member on one thing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from homeport.errors import ApiDisabled, NotFound
+from homeport.google import Binding, Google, IamResource, policy
+from homeport.progress import Progress
+from homeport.reconcile import Change, Outputs
+from homeport.resources.google.propagation import Of, changed, found, patient
+
+_ACCOUNT_S = 120.0
+"""For how long a new service account may be unknown to policies."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """
+    A role for a member, and nothing else of the policy that it is in.
+
+    A policy cannot say whose a grant is: one that is there with our member in it is taken for ours.
+    """
+
+    google: Google
+    role: str
+    member: str
+    """Such as `serviceAccount:EMAIL`."""
+    on: IamResource
+    known_as: str
+    """What it is on, as people call it, such as `bucket/home-weights`."""
+    needs: tuple[str, ...]
+    """The thing and the account, where they are ours."""
+    reports_own_progress = False
+    goes_first = True
+    """Where it is wanted no more it is taken back before anything else is done."""
+
+    @property
+    def id(self) -> str:
+        """Its kind, and all that makes it one; of a service account of the project only the first word."""
+        who = self.member.partition(":")[2].removesuffix(f"@{self.google.project}.iam.gserviceaccount.com")
+        return f"grant/{self.role.rpartition('/')[2]}/{who}/{self.known_as}"
+
+    async def read(self) -> Any | None:  # Any: a Spreading
+        """The grant, where it is there."""
+        try:
+            live = await policy.read(self.google, self.on)
+        except (NotFound, ApiDisabled):
+            return None
+        there = policy.granted(live, [self._binding]) == live
+        return found(self.member, Of.GRANT) if there else None
+
+    def is_managed(self, live: Any) -> bool:  # Any: a Spreading
+        """Always: see the class."""
+        return True
+
+    def unchanged_after_update(self, live: Any) -> Any:  # Any: a Spreading
+        """All of it: it never changes."""
+        return live
+
+    def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: a Spreading
+        """Never: it is there or not."""
+        return ()
+
+    def summary(self, outputs: Outputs) -> str:
+        """What it will be."""
+        return f"{self.member} has {self.role} on {self.known_as}"
+
+    async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: a Spreading
+        """Add it to the policy, once the member is known everywhere."""
+        google = patient(self.google, outputs, self.needs).patient(accounts=_ACCOUNT_S)
+        await policy.grant(google, self.on, [self._binding])
+        return changed(self.member, Of.GRANT)
+
+    async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: a Spreading
+        """Nothing: it never differs."""
+        return live
+
+    async def delete(self, progress: Progress) -> tuple[str, ...]:
+        """Take it out of the policy."""
+        try:
+            gone = await policy.revoke(self.google, self.on, [self._binding])
+        except (NotFound, ApiDisabled):
+            return ()
+        return () if not gone else (f"grant of {self.role} on {self.known_as}",)
+
+    @property
+    def _binding(self) -> Binding:
+        return Binding(role=self.role, members=(self.member,))

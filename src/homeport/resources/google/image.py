@@ -1,0 +1,105 @@
+"""A container image that Cloud Build builds: what it leaves behind is a digest under a tag."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from homeport.errors import ApiDisabled, HomeportError, NotFound
+from homeport.google import Google
+from homeport.progress import Progress
+from homeport.reconcile import Change, Outputs, needs_of
+from homeport.resources.google.build import Build
+from homeport.resources.google.propagation import while_it_spreads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerImage:
+    """
+    The image `package:tag` in a repository. The tag is made of the hash of all that goes into the build, so an
+    image that is there need not be built again, and one whose inputs change is another image.
+    """
+
+    google: Google
+    repository: str
+    """Its id."""
+    region: str
+    package: str
+    tag: str
+    build: Mapping[str, Any]  # Any: JSON, and Refs
+    """The build, as Cloud Build takes it, without `images` and `tags`."""
+    after: tuple[str, ...] = ()
+
+    reports_own_progress = False
+
+    @property
+    def id(self) -> str:
+        """Its kind and name."""
+        return f"image/{self.package}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The repository, and whatever the build refers to."""
+        return tuple(dict.fromkeys((f"repository/{self.repository}", *self.after, *needs_of(self.build))))
+
+    @property
+    def reference(self) -> str:
+        """`REGION-docker.pkg.dev/PROJECT/REPOSITORY/PACKAGE`."""
+        return f"{self.region}-docker.pkg.dev/{self.google.project}/{self.repository}/{self.package}"
+
+    async def read(self) -> Any | None:  # Any: JSON
+        """Its digest and the reference to deploy it by; None where the tag is not there."""
+        path = (
+            f"v1/projects/{self.google.project}/locations/{self.region}/repositories/{self.repository}"
+            f"/packages/{self.package}/tags/{self.tag}"
+        )
+        try:
+            found = await self.google.get("artifactregistry", path)
+        except (NotFound, ApiDisabled):
+            return None
+        digest = str(found["version"]).rpartition("/")[2]
+        return {"digest": digest, "reference": f"{self.reference}@{digest}"}
+
+    def is_managed(self, live: Any) -> bool:  # Any: JSON
+        """An image belongs to whom its repository belongs to."""
+        return True
+
+    def unchanged_after_update(self, live: Any) -> Any | None:  # Any: JSON
+        """Nothing: it never changes."""
+        return None
+
+    def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: JSON
+        """Never: another content has another tag."""
+        return ()
+
+    def summary(self, outputs: Outputs) -> str:
+        """What it will be."""
+        return f"image {self.package}:{self.tag}"
+
+    async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+        """Build it, or wait for the build of it that is under way."""
+        return await while_it_spreads(lambda: self._built(outputs), outputs, self.needs)
+
+    async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+        """Nothing: it never differs."""
+        return live
+
+    async def delete(self, progress: Progress) -> tuple[str, ...]:
+        """Nothing: images go with their repository."""
+        return ()
+
+    async def _built(self, outputs: Outputs) -> Any:  # Any: JSON
+        build = Build(
+            google=self.google,
+            region=self.region,
+            mark=f"homeport-{self.package}-{self.tag}",
+            what=f"the build of {self.package}",
+            body={**self.build, "images": [f"{self.reference}:{self.tag}"]},
+            needs=self.needs,
+        )
+        await build.run(outputs)
+        live = await self.read()
+        if live is None:
+            raise HomeportError(f"{self.summary({})} was built, and is not in its repository")
+        return live

@@ -1,0 +1,89 @@
+"""A small object in a bucket, such as a manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from homeport.errors import ApiDisabled, NotFound
+from homeport.google import Google
+from homeport.progress import Progress
+from homeport.reconcile import Change, Outputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Object:
+    """An object with a content of ours, written whole or not at all."""
+
+    google: Google
+    bucket: str
+    name: str
+    content: bytes
+
+    reports_own_progress = False
+
+    @property
+    def id(self) -> str:
+        """Its kind and name."""
+        return f"object/{self.bucket}/{self.name}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Its bucket."""
+        return (f"bucket/{self.bucket}",)
+
+    async def read(self) -> Any | None:  # Any: JSON
+        """Its content and generation."""
+        try:
+            meta = await self.google.get("storage", self._path)
+            content = await self.google.content("storage", self._path, alt="media")
+        except (NotFound, ApiDisabled):
+            return None
+        return {"generation": meta["generation"], "content": content}
+
+    def is_managed(self, live: Any) -> bool:  # Any: JSON
+        """An object belongs to whom its bucket belongs to."""
+        return True
+
+    def unchanged_after_update(self, live: Any) -> Any | None:  # Any: JSON
+        """Nothing: a change is another generation."""
+        return None
+
+    def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: JSON
+        """Whether the content is another."""
+        if live["content"] == self.content:
+            return ()
+        return (
+            Change(
+                path="content", before=f"{len(live['content'])} bytes", after=f"{len(self.content)} bytes"
+            ),
+        )
+
+    def summary(self, outputs: Outputs) -> str:
+        """What it will be."""
+        return f"object {self.name}"
+
+    async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+        """Write it, if there is none."""
+        made = await self.google.upload(self.bucket, self.name, self.content, if_generation_match=0)
+        return {"generation": made["generation"], "content": self.content}
+
+    async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+        """Write it over the one that was read."""
+        made = await self.google.upload(
+            self.bucket, self.name, self.content, if_generation_match=int(live["generation"])
+        )
+        return {"generation": made["generation"], "content": self.content}
+
+    async def delete(self, progress: Progress) -> tuple[str, ...]:
+        """Remove it."""
+        try:
+            await self.google.delete("storage", self._path)
+        except (NotFound, ApiDisabled):
+            return ()
+        return (self.summary({}),)
+
+    @property
+    def _path(self) -> str:
+        return f"storage/v1/b/{self.bucket}/o/{quote(self.name, safe='')}"

@@ -1,0 +1,257 @@
+"""The release of a service: its newest revision, verified, has the traffic."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from homeport.errors import ApiDisabled, Conflict, HomeportError, NotFound, OperationFailed
+from homeport.google import Google
+from homeport.progress import Progress
+from homeport.reconcile import KNOWN_AFTER_APPLY, Change, Outputs
+from homeport.resources.google.rest import is_operation
+from homeport.resources.google.traffic import (
+    CANDIDATE,
+    Body,
+    Receipt,
+    latest,
+    newest_verified,
+    receipts,
+    shares,
+    short,
+    tag_url,
+    targets,
+    with_receipt,
+    without_receipt,
+)
+
+Prove = Callable[[Body, str, str], Awaitable[Receipt]]
+"""Verifies a revision of a service at an address. Raises `VerificationFailed` where it is not as promised."""
+_DEADLINE_S = 300.0
+_POLL_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """
+    All traffic on the newest revision, which was verified under its tag's address before it had any.
+
+    What cannot be proven gets none, or loses what a step gave it, and what served before goes on serving.
+    The first has it from the start, since Cloud Run has nothing else to send requests to; callers are let in later.
+    """
+
+    google: Google
+    name: str
+    path: str
+    """Of the service, as its API has it."""
+    prove: Prove
+    canary: tuple[int, ...] = ()
+    """Percents of traffic on the way, with a verification after each."""
+    reports_own_progress = False
+
+    @property
+    def id(self) -> str:
+        """Its kind and name."""
+        return f"release/{self.name}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The service."""
+        return (f"service/{self.name}",)
+
+    async def read(self) -> Any | None:  # Any: JSON
+        """The service, once a revision of it was verified, and no change of it is under way any more."""
+        try:
+            service = await self._settled()
+        except (NotFound, ApiDisabled):
+            return None
+        return service if receipts(service) else None
+
+    def is_managed(self, live: Any) -> bool:  # Any: JSON
+        """A release belongs to whom its service belongs to, which comes first."""
+        return True
+
+    def unchanged_after_update(self, live: Any) -> Any | None:  # Any: JSON
+        """Nothing: whatever serves may be another."""
+        return None
+
+    def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: JSON
+        """Whether something else serves than the newest revision, or that was not verified."""
+        service = outputs.get(self.needs[0])
+        before = _told(shares(live))
+        if not service or not latest(service):
+            return (Change(path="traffic", before=before, after=KNOWN_AFTER_APPLY),)
+        newest = latest(service)
+        receipt = receipts(live).get(newest)
+        if shares(live) != {newest: 100} or tag_url(live):
+            return (Change(path="traffic", before=before, after=_told({newest: 100})),)
+        if receipt is None or not receipt.passed:
+            return (Change(path="verified", before=None, after=newest),)
+        return ()
+
+    def summary(self, outputs: Outputs) -> str:
+        """What it will be."""
+        steps = "".join(f"{percent} %, then " for percent in self.canary)
+        return f"the newest revision, verified without traffic, has {steps}all of it"
+
+    async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+        """Verify the newest revision, then let it serve."""
+        service = await self._service()
+        newest = latest(service)
+        before = {name: percent for name, percent in shares(service).items() if name != newest}
+        if not tag_url(service, newest) and before:
+            service = await self._route(service, shares(service), newest)
+        receipt = await self._proven(service, newest, before)
+        for percent in self.canary if before else ():
+            if percent >= 100:
+                break
+            parts = {**_scaled(before, 100 - percent), newest: percent}
+            service = await self._route(service, parts, newest, with_receipt(service, newest, receipt))
+            receipt = await self._proven(service, newest, before)
+        return await self._route(service, {newest: 100}, "", with_receipt(service, newest, receipt))
+
+    async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+        """The same."""
+        return await self.create(outputs, progress)
+
+    async def delete(self, progress: Progress) -> tuple[str, ...]:
+        """Nothing: it goes with its service."""
+        return ()
+
+    async def roll_back(self) -> str:
+        """
+        All traffic on the newest verified revision but the one that is left; its name.
+
+        That is the one that has all traffic or, while it is split, the newest: the one whose release was broken off.
+        Raises `NotFound` where there is none.
+        """
+        service = await self._service()
+        there = [
+            short(one["name"])
+            async for one in self.google.pages("run", f"{self.path}/revisions", "revisions")
+            if not one.get("deleteTime")
+        ]
+        parts = shares(service)
+        target = newest_verified(service, there, but=parts if len(parts) == 1 else (latest(service),))
+        if not target:
+            raise NotFound(
+                f"{self.name} has no other revision that was verified",
+                hint="`homeport up --on cloudrun` makes one; `homeport status --on cloudrun` shows what serves",
+            )
+        await self._route(service, {target: 100}, "")
+        return target
+
+    async def _proven(self, service: Body, newest: str, before: Mapping[str, int]) -> Receipt:
+        """The receipt of the newest revision; where it cannot be had, what served before has all traffic again."""
+        try:
+            return await self.prove(service, newest, self._address(service, newest, before))
+        except BaseException as error:  # An interrupt leaves no traffic on it, either.
+            if before and newest in shares(service):
+                await self._put_back(service, newest, before, error)
+            raise
+
+    def _address(self, service: Body, newest: str, before: Mapping[str, int]) -> str:
+        """Where the newest revision answers, and no other. Raises `OperationFailed` where it has no such address."""
+        url = tag_url(service, newest)
+        if url or not before:
+            return url or str(service["uri"])
+        raise OperationFailed(
+            f"{newest} has no address of its own: the tag {CANDIDATE} of {self.name} is not on it",
+            hint="another may have changed the traffic meanwhile; run the same command again",
+        )
+
+    async def _put_back(
+        self, service: Body, newest: str, before: Mapping[str, int], error: BaseException
+    ) -> None:
+        """
+        All traffic on what served before, and no receipt of the newest any more: a rollback shall not go to it.
+
+        `error` says so, or that it failed. What another has changed meanwhile stays as it is.
+        """
+        percent = shares(service)[newest]
+        try:
+            await self._route(service, _scaled(before, 100), newest, without_receipt(service, newest))
+        except HomeportError as failed:
+            told = (
+                f"{newest} may still have {percent} % of the traffic, which could not be put back: {failed}; "
+                "`homeport status --on cloudrun` shows what serves, `homeport rollback` puts it back"
+            )
+        else:
+            told = "what served before has all of the traffic again"
+        if isinstance(error, HomeportError):
+            error.hint = "; ".join(one for one in (told, error.hint) if one)
+        else:
+            error.add_note(told)
+
+    async def _service(self) -> Any:  # Any: JSON
+        return await self.google.get("run", self.path)
+
+    async def _route(
+        self,
+        service: Body,
+        percents: Mapping[str, int],
+        candidate: str,
+        annotations: Mapping[str, str] | None = None,
+    ) -> Any:  # Any: JSON
+        body: dict[str, Any] = {  # Any: JSON
+            "traffic": targets(percents, candidate=candidate),
+            "etag": service["etag"],
+        }
+        mask = "traffic"
+        if annotations is not None:
+            body["annotations"] = annotations
+            mask = "annotations,traffic"
+        try:
+            begun = await self.google.patch("run", self.path, body, updateMask=mask)
+        except Conflict:
+            # It may be our own: the answer to a first try was lost, and what was asked for is done.
+            if not _says(await self._service(), body):
+                raise
+            return await self._settled()
+        if not is_operation(begun):
+            return await self._service()
+        try:
+            await self.google.finish("run", begun, key=self.id, deadline=_DEADLINE_S)
+        except OperationFailed:
+            # It may tell of the newest revision, which did not start and is none of those that are asked for.
+            service = await self._service()
+            if shares(service) != dict(percents) or (candidate and not tag_url(service, candidate)):
+                raise
+            return service
+        return await self._service()
+
+    async def _settled(self) -> Any:  # Any: JSON
+        until = asyncio.get_running_loop().time() + _DEADLINE_S
+        while True:
+            live = await self._service()
+            if not live.get("reconciling") or asyncio.get_running_loop().time() > until:
+                return live
+            await asyncio.sleep(_POLL_S)
+
+
+def _says(live: Body, body: Body) -> bool:
+    """Whether a service's traffic, and its receipts where they are in `body`, are what `body` asks for."""
+    same = _routes(live) == _routes(body)
+    return same and ("annotations" not in body or receipts(live) == receipts(body))
+
+
+def _routes(service: Body) -> set[tuple[str, int, str]]:
+    return {
+        (short(one.get("revision", "")), int(one.get("percent", 0)), str(one.get("tag", "")))
+        for one in service.get("traffic", ())
+    }
+
+
+def _told(found: Mapping[str, int]) -> str:
+    return ", ".join(f"{percent} % {name}" for name, percent in found.items()) or "none"
+
+
+def _scaled(found: Mapping[str, int], total: int) -> dict[str, int]:
+    """The same shares of `total` percent, in whole percents."""
+    whole = sum(found.values())
+    made = {name: percent * total // whole for name, percent in found.items()}
+    first = next(iter(made))
+    made[first] += total - sum(made.values())
+    return made

@@ -1,0 +1,155 @@
+"""A thing of Google's that has an address: read, made, changed and unmade by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from homeport.errors import ApiDisabled, NotFound
+from homeport.google import Google
+from homeport.progress import Progress
+from homeport.reconcile import Change, Outputs, Rules, differences, needs_of, resolve
+from homeport.resources.google.propagation import patient
+
+LABEL = "homeport"
+"""The label's key; its value is the endpoint's name. What cannot have labels says `homeport=NAME` in its description."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where a thing is, in Google's own terms."""
+
+    api: str
+    """Such as `secretmanager`."""
+    path: str
+    """Of the thing, such as `v1/projects/p/secrets/home`."""
+    made_at: str
+    """Where it is made by POST, such as `v1/projects/p/secrets`."""
+    query: Mapping[str, str] = field(default_factory=dict)
+    """What the POST's query says, such as its id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestResource:
+    """
+    One such thing.
+
+    Its `wanted` body may hold `Ref`s to what other things turn out to be. Only what is wanted is compared with
+    what is live, so that whatever Google sets by itself is no difference.
+    """
+
+    google: Google
+    name: str
+    """Of the endpoint that it belongs to."""
+    id: str
+    kind: str
+    """What people call it, such as `secret`."""
+    address: Address
+    wanted: Mapping[str, Any]  # Any: JSON, and Refs
+    after: tuple[str, ...] = ()
+    """Ids of things that must be there first and that `wanted` does not refer to."""
+    rules: Rules = field(default_factory=Rules)
+    change: Literal["mask", "merge", "never"] = "mask"
+    """How it takes a change: fields named by a mask; those that are sent."""
+    marked: Literal["labels", "description"] = "labels"
+    """Where it says that it is ours."""
+    deadline: float = 600.0
+    """Seconds that making, changing or unmaking it may take."""
+    reports_own_progress = False
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Ids of what must be there first."""
+        return tuple(dict.fromkeys((*self.after, *needs_of(self.wanted))))
+
+    async def read(self) -> Any | None:  # Any: JSON
+        """What is live. An API that is off has no things."""
+        try:
+            return await self.google.get(self.address.api, self.address.path)
+        except (NotFound, ApiDisabled):
+            return None
+
+    def is_managed(self, live: Any) -> bool:  # Any: JSON
+        """Whether it carries the endpoint's label."""
+        if self.marked == "labels":
+            return bool(live.get("labels", {}).get(LABEL) == self.name)
+        return f"{LABEL}={self.name}" in str(live.get("description", "")).split()
+
+    def unchanged_after_update(self, live: Any) -> Any | None:  # Any: JSON
+        """What we do not write, such as its name and address, and what cannot be changed."""
+        return {
+            key: value for key, value in live.items() if key not in self.wanted or key in self.rules.immutable
+        }
+
+    def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: JSON
+        """How live differs from what is wanted."""
+        return differences(resolve(self.wanted, outputs), live, rules=self.rules)
+
+    def summary(self, outputs: Outputs) -> str:
+        """What it will be."""
+        return f"{self.kind} {self.address.path.rpartition('/')[2]}"
+
+    async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+        """Make it, and wait until it is there."""
+        google = patient(self.google, outputs, self.needs)
+        made = await google.post(
+            self.address.api,
+            self.address.made_at,
+            self._body(outputs),
+            repeatable=True,
+            **self.address.query,
+        )
+        return await self._settled(made, progress)
+
+    async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+        """Change what differs, if it is still as it was read."""
+        body, query = self._body(outputs), dict[str, str]()
+        if self.change == "mask":
+            query["updateMask"] = ",".join(sorted(key for key in body if key != "name"))
+        if "etag" in live and self.change == "mask":
+            body["etag"] = live["etag"]
+        if "metageneration" in live:
+            query["ifMetagenerationMatch"] = live["metageneration"]
+        google = patient(self.google, outputs, self.needs)
+        changed = await google.patch(self.address.api, self.address.path, body, **query)
+        return await self._settled(changed, progress)
+
+    async def delete(self, progress: Progress) -> tuple[str, ...]:
+        """Unmake it; nothing where there is nothing."""
+        try:
+            gone = await self.google.delete(self.address.api, self.address.path)
+        except (NotFound, ApiDisabled):
+            return ()
+        await self._finished(gone, progress)
+        return (self.summary({}),)
+
+    def _body(self, outputs: Outputs) -> dict[str, Any]:  # Any: JSON
+        body: dict[str, Any] = resolve(self.wanted, outputs, final=True)  # Any: JSON
+        return body
+
+    async def _settled(self, answer: Any, progress: Progress) -> Any:  # Any: JSON
+        if not await self._finished(answer, progress):
+            return answer
+        return await self.google.get(self.address.api, self.address.path)
+
+    async def _finished(self, answer: Any, progress: Progress) -> bool:  # Any: JSON
+        """Wait for an operation to end; says whether the answer was one."""
+        if not is_operation(answer):
+            return False
+        await self.google.finish(
+            self.address.api, answer, progress=progress, key=self.id, deadline=self.deadline
+        )
+        return True
+
+
+def is_operation(answer: Any) -> bool:  # Any: JSON
+    """Whether an answer is an operation, of whichever of the three kinds, rather than the thing itself."""
+    if not isinstance(answer, dict):
+        return False
+    if str(answer.get("kind", "")).endswith("#operation"):
+        return True
+    return "/operations/" in f"/{answer.get('name', '')}"
+
+
+__all__ = ["LABEL", "Address", "RestResource", "is_operation"]

@@ -1,0 +1,114 @@
+"""A secret of Secret Manager, and the one version of it that is in use."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+from homeport.errors import ApiDisabled, GoogleError, NotFound
+from homeport.google import ANSWER_LOST, Google
+from homeport.progress import Progress
+from homeport.reconcile import Change, Outputs
+from homeport.resources.google.rest import LABEL, Address, RestResource
+from homeport.secret import Secret
+
+
+def secret(google: Google, name: str, secret_id: str, region: str) -> RestResource:
+    """The secret `secret_id` of the endpoint `name`, kept in `region` alone; it holds nothing yet."""
+    parent = f"v1/projects/{google.project}/secrets"
+    return RestResource(
+        google=google,
+        name=name,
+        id=f"secret/{secret_id}",
+        kind="secret",
+        address=Address(
+            api="secretmanager", path=f"{parent}/{secret_id}", made_at=parent, query={"secretId": secret_id}
+        ),
+        wanted={
+            "labels": {LABEL: name},
+            "replication": {"userManaged": {"replicas": [{"location": region}]}},
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretVersion:
+    """
+    The newest version of a secret, which shall hold `value`.
+
+    A version is only added where the newest one holds something else; versions before it are left as they are,
+    since something may still use them.
+    """
+
+    google: Google
+    secret_id: str
+    value: Secret
+
+    reports_own_progress = False
+
+    @property
+    def id(self) -> str:
+        """Its kind and name."""
+        return f"secret-version/{self.secret_id}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The secret that it is a version of."""
+        return (f"secret/{self.secret_id}",)
+
+    async def read(self) -> Any | None:  # Any: JSON
+        """The newest version's name, and its value; None where there is no version that can be read."""
+        try:
+            answer = await self.google.get("secretmanager", f"{self._path}/versions/latest:access")
+        except (NotFound, ApiDisabled):
+            return None
+        except GoogleError as error:
+            if error.status == 400:  # The newest one was disabled or destroyed.
+                return None
+            raise
+        data = base64.b64decode(answer["payload"]["data"]).decode(errors="replace")
+        return {"name": answer["name"], "value": Secret(data)}
+
+    def is_managed(self, live: Any) -> bool:  # Any: JSON
+        """A version belongs to whom the secret belongs to."""
+        return True
+
+    def unchanged_after_update(self, live: Any) -> Any | None:  # Any: JSON
+        """Nothing: a change is another version."""
+        return None
+
+    def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: JSON
+        """Whether the newest version holds something else."""
+        same = live["value"] == self.value
+        return () if same else (Change(path="value", before=live["value"], after=self.value),)
+
+    def summary(self, outputs: Outputs) -> str:
+        """What it will be."""
+        return f"a version of secret {self.secret_id}"
+
+    async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+        """Add a version."""
+        data = base64.b64encode(self.value.reveal().encode()).decode()
+        try:
+            made = await self.google.post(
+                "secretmanager", f"{self._path}:addVersion", {"payload": {"data": data}}
+            )
+        except GoogleError as error:
+            found = await self.read() if error.reason == ANSWER_LOST else None
+            if found is None or found["value"] != self.value:
+                raise
+            return found
+        return {"name": made["name"], "value": self.value}
+
+    async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+        """Add a version."""
+        return await self.create(outputs, progress)
+
+    async def delete(self, progress: Progress) -> tuple[str, ...]:
+        """Nothing: versions go with their secret."""
+        return ()
+
+    @property
+    def _path(self) -> str:
+        return f"v1/projects/{self.google.project}/secrets/{self.secret_id}"

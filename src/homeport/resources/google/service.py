@@ -1,0 +1,139 @@
+"""A Cloud Run service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from homeport.errors import HomeportError, OperationFailed, PermissionDenied
+from homeport.google import Google
+from homeport.progress import Progress
+from homeport.reconcile import Change, Outputs, Rules
+from homeport.resources.google.propagation import patient, while_it_spreads
+from homeport.resources.google.rest import LABEL, Address, RestResource
+from homeport.resources.google.traffic import pinned
+
+Explain = Callable[[], Awaitable[HomeportError]]
+_POLL_S = 2.0
+DEADLINE_S = 2400.0
+"""Longer than the longest startup probe of a GPU service (30 minutes), with time to pull its image."""
+# Of launchStage run.v2 reads back the stage that is really used: GA for BETA, where nothing is in preview.
+RULES = Rules(keys={"traffic": "tag"}, unread=frozenset({"launchStage"}))
+_OURS = ("customAudiences",)
+"""
+What a change takes back where it is wanted no more. launchStage is not: a stage too low would refuse what others have
+set beside it, one too high hurts nothing.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service(RestResource):
+    """
+    A service. A change makes a new revision, without traffic and under a tag; the old one goes on serving, whatever
+    becomes of the new. Who serves is `Release`'s to say.
+    """
+
+    explain: Explain | None = None
+    """
+    Why the newest revision did not come up. A container that lacked a permission is begun again while grants spread:
+    what a mount lacks Google tells by itself, what a program lacks stands in its log alone.
+    """
+
+    async def read(self) -> Any | None:  # Any: JSON
+        """What is live, once nobody's change is under way any more."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.deadline
+        while True:
+            live = await RestResource.read(self)
+            if live is None or not live.get("reconciling") or loop.time() > until:
+                return live
+            await asyncio.sleep(_POLL_S)
+
+    def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: JSON
+        """How live differs, a newest revision that did not start included."""
+        ended = live.get("terminalCondition", {})
+        failed = ended.get("state") == "CONDITION_FAILED"
+        why = (Change(path="state", before=f"failed: {ended.get('message', '')}", after="ready"),)
+        return (*RestResource.diff(self, live, outputs), *(why if failed else ()))
+
+    def unchanged_after_update(self, live: Any) -> Any | None:  # Any: JSON
+        """Its name and addresses: a change makes another revision."""
+        return {key: live[key] for key in ("name", "uri", "urls") if key in live}
+
+    async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+        """Deploy it, and wait until its revision is ready."""
+        return await self._deploy(None, outputs, progress)
+
+    async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+        """Deploy the change, and wait until its revision is ready."""
+        return await self._deploy(live, outputs, progress)
+
+    async def _deploy(self, live: Any | None, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+        tried = False
+
+        async def deploy() -> Any:  # Any: JSON
+            nonlocal live, tried
+            # A try that failed leaves the service as we want it, with a revision that does not start.
+            left = await self.read() if tried else None
+            if left is not None and not RestResource.diff(self, left, outputs):
+                live = left
+            tried = True
+            try:
+                if live is None:
+                    return await RestResource.create(self, outputs, progress)
+                return await self._revise(live, outputs, progress)
+            except OperationFailed as error:
+                raise await self._lacked(error) from error
+
+        return await while_it_spreads(deploy, outputs, self.needs)
+
+    async def _lacked(self, error: OperationFailed) -> HomeportError:
+        """What to raise instead: what the container lacked, where it ended for want of a permission."""
+        try:
+            cause = await self.explain() if self.explain is not None else error
+        except HomeportError:
+            return error
+        return cause if isinstance(cause, PermissionDenied) else error
+
+    async def _revise(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+        query = {} if RestResource.diff(self, live, outputs) else {"forceNewRevision": "true"}
+        google = patient(self.google, outputs, self.needs)
+        kept = {"annotations": dict(live["annotations"])} if live.get("annotations") else {}
+        wanted = self._body(outputs)
+        labels = {**live.get("labels", {}), **wanted["labels"]}
+        body = {**wanted, **kept, "labels": labels, "traffic": pinned(live)}
+        # What others have set beside it stays: without a mask the rest would be taken back.
+        query["updateMask"] = ",".join(sorted({*body, *_OURS}))
+        changed = await google.patch("run", self.address.path, {**body, "etag": live["etag"]}, **query)
+        return await self._settled(changed, progress)
+
+
+def service(
+    google: Google,
+    name: str,
+    region: str,
+    body: Mapping[str, Any],
+    *,
+    after: tuple[str, ...] = (),
+    explain: Explain | None = None,
+) -> Service:
+    """
+    The service `name` in `region`; `body` is Google's, with `Ref`s where values are known later.
+
+    `explain` is asked why its newest revision did not come up.
+    """
+    parent = f"v2/projects/{google.project}/locations/{region}/services"
+    return Service(
+        google=google,
+        name=name,
+        id=f"service/{name}",
+        kind="service",
+        address=Address(api="run", path=f"{parent}/{name}", made_at=parent, query={"serviceId": name}),
+        wanted={**body, "labels": {**body.get("labels", {}), LABEL: name}},
+        after=after,
+        rules=RULES,
+        deadline=DEADLINE_S,
+        explain=explain,
+    )

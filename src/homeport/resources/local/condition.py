@@ -1,0 +1,220 @@
+"""How an endpoint on this machine is. The one place that decides: `status`, `plan` and `up` all ask here."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from homeport.engines.base import Pulse
+from homeport.engines.registry import module
+from homeport.resources.local import process_tree
+from homeport.resources.local.endpoint_record import EndpointRecord
+from homeport.resources.local.readiness import headers, token_request
+from homeport.secret import Secret
+from homeport.supervisor import journal
+from homeport.supervisor.engine import cpu_seconds
+from homeport.supervisor.journal import Journal, Phase, Restart
+
+if TYPE_CHECKING:
+    import httpx2
+
+PATIENCE_S = 2.0
+"""A token that took longer than this is none that somebody waits for."""
+_LONG_WORK_S = 60.0
+"""One piece of work, such as a long prompt on a slow machine, may keep an engine from answering so long."""
+_WORKS = 0.1
+"""CPU seconds per second that are work."""
+
+
+class State(StrEnum):
+    """What is said of an endpoint in a word."""
+
+    STARTING = "starting"
+    """No token has come out yet."""
+    READY = "ready"
+    """A token came out within two seconds."""
+    BUSY = "busy"
+    """None did, and it works on others' requests."""
+    UNRESPONSIVE = "unresponsive"
+    """None did, and nothing else shows that it works."""
+    RESTARTING = "restarting"
+    """It died or was ended, and its supervisor starts it again."""
+    UNSUPERVISED = "unsupervised"
+    """It serves, and nobody would start it again."""
+    FAILED = "failed"
+    """Its supervisor gave it up."""
+    DEAD = "dead"
+    """Its processes are gone, and nobody stopped them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """How an endpoint is now."""
+
+    state: State
+    why: str = ""
+    """In words; '' where there is nothing to say."""
+    engine: psutil.Process | None = None
+    """None where none runs."""
+    supervisor: psutil.Process | None = None
+    key_refused: bool = False
+    """It runs, and refuses the key that it is asked with; or needs none although one is wanted."""
+    restarts: int = 0
+    """How often it ended unasked since `up`."""
+    last: Restart | None = None
+    """The last time."""
+    weights: dict[str, str] | None = None
+    """What told the files of weights from others when the engine read them; None where nobody knows."""
+
+    @property
+    def serves(self) -> bool:
+        """Whether requests are answered, at once or in their turn."""
+        return self.state in {State.READY, State.BUSY, State.UNSUPERVISED}
+
+
+def engine_of(remembered: EndpointRecord, folder: Path) -> psutil.Process | None:
+    """The engine's process as it is now, after whatever restarts; None where none runs."""
+    told = journal.load(folder)
+    if told is not None and told.engine_pid:
+        found = process_tree.alive(told.engine_pid, told.engine_create_time, folder, told.engine_ticks)
+        if found is not None:
+            return found
+    return process_tree.alive(remembered.pid, remembered.create_time, folder, remembered.start_ticks)
+
+
+def supervisor_of(remembered: EndpointRecord, folder: Path) -> psutil.Process | None:
+    """The supervisor's process; None where none runs."""
+    who = remembered.supervisor
+    return process_tree.alive(int(who["pid"]), who["create_time"], folder) if who else None
+
+
+async def condition(remembered: EndpointRecord, folder: Path, api_key: Secret | None) -> Condition:
+    """How the endpoint is: looked up, and asked for a token with a patience of two seconds."""
+    told = journal.load(folder)
+    found = Condition(
+        state=State.DEAD,
+        engine=engine_of(remembered, folder),
+        supervisor=supervisor_of(remembered, folder),
+        restarts=told.restarts if told else 0,
+        last=told.last if told else None,
+        weights=dict(told.weights) if told and told.weights else None,
+    )
+    if found.supervisor is not None and told is not None and told.phase is Phase.RESTARTING:
+        return replace(found, state=State.RESTARTING, why=told.last.reason if told.last else "")
+    if found.engine is None:
+        return _without_engine(found, remembered, told)
+    if not remembered.was_ready:
+        return replace(found, state=State.STARTING)
+    found = await _asked(found, found.engine, remembered, api_key, told)
+    if found.serves and found.supervisor is None:
+        return replace(found, state=State.UNSUPERVISED, why="it serves, and nothing would start it again")
+    return found
+
+
+def _without_engine(found: Condition, remembered: EndpointRecord, told: Journal | None) -> Condition:
+    why = told.last.reason if told and told.last else "its processes are gone, and nobody stopped them"
+    if told is not None and told.phase is Phase.FAILED:
+        return replace(found, state=State.FAILED, why=why)
+    restarts = remembered.spec.get("local", {}).get("restart") != "never"
+    if found.supervisor is not None and restarts and remembered.was_ready:
+        return replace(found, state=State.RESTARTING, why="its process is gone")
+    return replace(found, state=State.DEAD, why=why)
+
+
+async def _asked(
+    found: Condition,
+    engine: psutil.Process,
+    remembered: EndpointRecord,
+    api_key: Secret | None,
+    told: Journal | None,
+) -> Condition:
+    tree = _tree(engine)
+    used, begun = cpu_seconds(tree), time.monotonic()
+    answer = await _ask(remembered, api_key)
+    works = cpu_seconds(tree) - used > _WORKS * (time.monotonic() - begun)
+    silent = time.monotonic() - told.silent_since if told and told.silent_since is not None else 0.0
+    found = replace(found, key_refused=answer.key_refused)
+    if answer.token or (answer.key_refused and not silent):
+        # Without the key a refusal is all that can be had, and what the supervisor hears, who has it.
+        return replace(found, state=State.READY)
+    if answer.says_busy:
+        return replace(found, state=State.BUSY, why="it works on other requests")
+    if works and silent < _LONG_WORK_S:
+        return replace(found, state=State.BUSY, why="it works, and answers nobody meanwhile")
+    words = f"no token came out within {PATIENCE_S:.0f} s"
+    if silent:
+        words += f", and it has not answered its supervisor for {silent:.0f} s"
+    return replace(found, state=State.UNRESPONSIVE, why=words)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    token: bool
+    key_refused: bool
+    says_busy: bool
+
+
+async def _ask(remembered: EndpointRecord, api_key: Secret | None) -> _Answer:
+    import httpx2
+
+    pulse = module(remembered.launch["engine"]).PULSE
+    async with httpx2.AsyncClient(
+        base_url=remembered.url, timeout=PATIENCE_S, trust_env=False, verify=False
+    ) as client:
+        token, open_to_all, says_busy = await asyncio.gather(
+            _token(client, remembered.launch["model"], api_key),
+            _lists_models(client) if api_key else _no(),
+            _says_busy(client, pulse, api_key) if pulse else _no(),
+        )
+    refused = token in {401, 403} or open_to_all
+    return _Answer(token == 200, refused, says_busy or token == 429)
+
+
+async def _token(client: httpx2.AsyncClient, model: str, api_key: Secret | None) -> int:
+    """The status with which a request for one token is answered; 0 for none within the patience."""
+    import httpx2
+
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            answer = await client.post("/v1/completions", json=token_request(model), headers=headers(api_key))
+    except (httpx2.TransportError, TimeoutError):
+        return 0
+    return answer.status_code
+
+
+async def _lists_models(client: httpx2.AsyncClient) -> bool:
+    """Whether it lists its models for whoever has no key."""
+    import httpx2
+
+    try:
+        return (await client.get("/v1/models")).is_success
+    except httpx2.TransportError:
+        return False
+
+
+async def _says_busy(client: httpx2.AsyncClient, pulse: Pulse, api_key: Secret | None) -> bool:
+    import httpx2
+
+    try:
+        answer = await client.get(pulse.path, headers=headers(api_key))
+    except httpx2.TransportError:
+        return False
+    return answer.is_success and re.search(pulse.busy, answer.text) is not None
+
+
+async def _no() -> bool:
+    return False
+
+
+def _tree(engine: psutil.Process) -> list[psutil.Process]:
+    try:
+        return [engine, *engine.children(recursive=True)]
+    except psutil.Error:
+        return [engine]

@@ -1,0 +1,223 @@
+"""What is remembered of a process between commands. Small, versioned, judged when it is read, without secrets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
+
+from homeport.errors import SpecError, StateError
+from homeport.home import write_private, writing
+from homeport.spec import Spec, parse
+
+VERSION = 2
+"""
+What this version of homeport writes. It reads the earlier ones, too: 2 added `start_ticks`, `key` and `supervisor`.
+
+Whoever adds a key here raises the number: an older homeport then says so, and leaves the record as it is.
+"""
+_NAME = "record.json"
+_MOST_PROBLEMS = 3
+
+
+class _Launch(BaseModel):
+    """What is read of `Launch.as_json()`."""
+
+    model_config = ConfigDict(strict=True)
+
+    engine: str
+    version: str
+    command: list[str]
+    environment: dict[str, str]
+    model: str
+    port: int = Field(ge=1, le=65535)
+    context: int
+    parallel: int
+    weights: str
+    tools: bool
+    files: dict[str, str]
+
+
+class _Weights(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    source: str
+    revision: str
+    digest: str
+
+
+class _Receipt(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    at: str
+    passed: bool
+    counts: dict[str, int]
+
+
+def _shaped(shape: type[BaseModel]) -> AfterValidator:
+    """A validator that lets a JSON object through as it is, if it has this shape."""
+
+    def judge(value: Mapping[str, Any]) -> Mapping[str, Any]:
+        shape.model_validate(value)
+        return value
+
+    return AfterValidator(judge)
+
+
+def _is_spec(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        parse(value, where="it")
+    except SpecError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointRecord:
+    """An engine's process: who it is, how it was started, how that went."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    name: str
+    pid: Annotated[int, Field(gt=0)]
+    create_time: float
+    """Seconds since the epoch, as the system told it at the start: another clock tells another. See `start_ticks`."""
+    launch: Annotated[Mapping[str, Any], _shaped(_Launch)]
+    """`Launch.as_json()`: JSON, hence Any."""
+    url: Annotated[str, Field(pattern=r"^http://[^\s/]+$")]
+    spec: Annotated[Mapping[str, Any], AfterValidator(_is_spec)]
+    """The spec that it was started for, as JSON. References to secrets, never their values."""
+    spec_file: str
+    """The file that it was started for, which owns it: see `belongs_to`."""
+    weights: Annotated[Mapping[str, str], _shaped(_Weights)]
+    """source, revision and digest."""
+    started_at: str
+    """ISO 8601, UTC."""
+    start_ticks: str = ""
+    """`processes.start_ticks` of the process: a pid alone may come back as another process. '' where there is none."""
+    timeline: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of each part of the start; complete once the first token came out."""
+    receipt: Annotated[Mapping[str, Any], _shaped(_Receipt)] | None = None
+    """The last verification of this very process: when, and what was found. JSON, hence Any."""
+    key: Mapping[str, str] | None = None
+    """The key that the engine was started with: its reference, and a salted hash of it."""
+    supervisor: Mapping[str, float] | None = None
+    """Who restarts the process: pid and create_time."""
+
+    @property
+    def was_ready(self) -> bool:
+        """Whether a token came out once."""
+        return "first_token" in self.timeline
+
+    def belongs_to(self, file: Path) -> bool:
+        """
+        Whether `file` is the one that this was started for, under whatever path.
+
+        A path with links in it, or in another spelling, names the same file; a copy is another one.
+        """
+        owner = Path(self.spec_file)
+        if owner.resolve() == file.resolve():
+            return True
+        try:
+            return owner.samefile(file)
+        except OSError:
+            return False
+
+    def is_for(self, spec: Spec) -> bool:
+        """Whether it was started for exactly this spec."""
+        return parse(self.spec, where=f"the record of {self.name}") == spec
+
+    def save(self, folder: Path) -> None:
+        """Write it to `folder` in one step: a reader sees the old record or this one."""
+        write_private(folder / _NAME, json.dumps({"version": VERSION, **asdict(self)}, indent=1))
+
+    def with_receipt(self, receipt: Mapping[str, Any]) -> EndpointRecord:
+        """This record with the outcome of a verification."""
+        return replace(self, receipt=receipt)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """A record that this version of homeport cannot read, or that is damaged."""
+
+    name: str
+    """Of the endpoint."""
+    reason: str
+    """In words, of one line."""
+
+    def error(self) -> StateError:
+        """The error for whatever needs to know what it says."""
+        return StateError(
+            f"the record of {self.name} cannot be read: {self.reason}",
+            hint=f"`homeport down {self.name}` ends its processes and forgets it; then `homeport up` starts it again",
+        )
+
+
+def read(folder: Path) -> EndpointRecord | Unreadable | None:
+    """The record in `folder`, or why it cannot be read; None where there is none."""
+    try:
+        text = (folder / _NAME).read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return Unreadable(name=folder.name, reason=error.strerror or type(error).__name__)
+    try:
+        return _judged(text, folder.name)
+    except ValidationError as error:
+        return Unreadable(name=folder.name, reason=_told(error))
+    except ValueError as error:
+        return Unreadable(name=folder.name, reason=" ".join(str(error).split()))
+
+
+def load(folder: Path) -> EndpointRecord | None:
+    """The record in `folder`; None where there is none. Raises `StateError` where it cannot be read."""
+    found = read(folder)
+    if isinstance(found, Unreadable):
+        raise found.error()
+    return found
+
+
+def forget(folder: Path) -> None:
+    """Remove the record in `folder`, if there is one."""
+    with writing(folder / _NAME):
+        (folder / _NAME).unlink(missing_ok=True)
+
+
+@cache
+def _type() -> TypeAdapter[EndpointRecord]:
+    return TypeAdapter(EndpointRecord)
+
+
+def _judged(text: bytes, name: str) -> EndpointRecord:
+    """Raises `ValueError`, of which pydantic's is one, for what is no record of this or an earlier version."""
+    try:
+        table = from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise ValueError(f"it is not JSON ({error})") from error
+    version = table.pop("version", None) if isinstance(table, dict) else None
+    if type(version) is not int or version < 1:
+        raise ValueError("it does not say of which version it is")
+    if version > VERSION:
+        raise ValueError(
+            f"it is of version {version}, from a newer homeport; this one knows those up to {VERSION}"
+        )
+    found = _type().validate_json(to_json(table))
+    if found.name != name:
+        raise ValueError(f"it is that of {found.name!r}")
+    return found
+
+
+def _told(error: ValidationError) -> str:
+    """What is wrong, without the values: they may be long, and are not for a line of a table."""
+    problems = [
+        f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['msg'].removeprefix('Value error, ')}"
+        for one in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+    more = f"; and {len(problems) - _MOST_PROBLEMS} more" if len(problems) > _MOST_PROBLEMS else ""
+    return " ".join(("; ".join(problems[:_MOST_PROBLEMS]) + more).split())

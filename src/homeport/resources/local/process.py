@@ -1,0 +1,376 @@
+"""An engine's process on this machine, as a resource."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+import psutil
+
+from homeport.child_environment import inherited
+from homeport.engines.base import Launch
+from homeport.engines.registry import module
+from homeport.errors import HomeportError, PortTaken
+from homeport.home import write_private
+from homeport.progress import Progress
+from homeport.reconcile.resource import KNOWN_AFTER_APPLY, Change, Outputs
+from homeport.resources.local import endpoint_record, process_tree
+from homeport.resources.local.condition import Condition, State, condition
+from homeport.resources.local.endpoint_key import EndpointKey, fingerprint, is_same
+from homeport.resources.local.endpoint_record import EndpointRecord
+from homeport.resources.local.readiness import await_first_token
+from homeport.resources.local.supervised import is_supervisor, supervise
+from homeport.secret import Secret
+from homeport.supervisor import journal
+from homeport.supervisor.order import Order
+from homeport.weights import Manifest
+
+_SUPERVISOR, _MENDED = "supervisor", "files of weights"
+"""Paths of changes."""
+_LOOK_S = 0.2
+_ROUNDS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """An engine that runs, or that its supervisor is about to start again."""
+
+    record: EndpointRecord
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineProcess:
+    """The process that serves one endpoint. Live is a `Live`."""
+
+    reports_own_progress: ClassVar[bool] = True
+
+    name: str
+    folder: Path
+    needs: tuple[str, ...]
+    make_launch: Callable[[Outputs, int], Launch]
+    """The launch, given the weights that are there and the port to listen on."""
+    host: str
+    port: int
+    """0 for any."""
+    key: EndpointKey
+    hidden: tuple[str, ...]
+    """Variables that the engine shall not inherit: those that hold the key."""
+    spec: Mapping[str, Any]
+    spec_file: str
+    renew: bool = False
+    """Whether a key that homeport made is replaced by a new one."""
+    restart: str
+    """`local.restart`."""
+    memory_limit: Callable[[Outputs], int | None]
+    """Bytes of memory of its own beyond which the engine is ended; None for no limit."""
+
+    @property
+    def api_key(self) -> Secret | None:
+        """The key that clients must send; None where none is wanted, or homeport has made none yet."""
+        return self.key.current()
+
+    @property
+    def id(self) -> str:
+        return f"process/{self.name}"
+
+    async def read(self) -> Live | None:
+        remembered = endpoint_record.load(self.folder)
+        if remembered is None:
+            return None
+        found = await condition(remembered, self.folder, self.api_key)
+        if found.state in {State.DEAD, State.FAILED}:
+            return None
+        return Live(record=remembered, condition=found)
+
+    def is_managed(self, live: Live) -> bool:
+        return True  # Only what carries our mark is found.
+
+    def unchanged_after_update(self, live: Live) -> None:
+        return None
+
+    def diff(self, live: Live, outputs: Outputs) -> tuple[Change, ...]:
+        if any(need not in outputs for need in self.needs):
+            # Not the weights alone: what is read in them decides how the engine is started.
+            return (Change(path="", before=live.record.weights["digest"][:12], after=KNOWN_AFTER_APPLY),)
+        changes = list(
+            _launch_changes(live.record, self.make_launch(outputs, self.port or _port_of(live.record)))
+        )
+        manifest = self._manifest(outputs)
+        digest = manifest.digest if manifest else ""
+        if digest != live.record.weights["digest"]:
+            before = live.record.weights["digest"]
+            changes.append(Change(path="weights", before=before[:12] or "none", after=digest[:12] or "none"))
+        if not changes and self._were_mended(live, outputs):
+            changes.append(Change(path=_MENDED, before="as it read them", after="as they are since"))
+        if self.renew:
+            changes.append(Change(path="api key", before="***", after="*** (a new one)"))
+        elif not changes and (live.condition.key_refused or self._is_another(live.record)):
+            changes.append(Change(path="api key", before="***", after="*** (another)"))
+        if not changes and not live.condition.serves:
+            why = f" ({live.condition.why})" if live.condition.why else ""
+            before = f"{live.condition.state}{why}" if live.record.was_ready else "not ready yet"
+            changes.append(Change(path="ready", before=before, after="a token came out"))
+        if not changes:
+            changes += self._of_supervisor(live)
+        if not live.record.belongs_to(Path(self.spec_file)):
+            changes.append(Change(path="file", before=live.record.spec_file, after=self.spec_file))
+        return tuple(changes)
+
+    def _were_mended(self, live: Live, outputs: Outputs) -> bool:
+        """Whether files took the place of those that the engine has read."""
+        seen = live.condition.weights
+        return seen is not None and seen != journal.signs(self._files(outputs))
+
+    def _of_supervisor(self, live: Live) -> list[Change]:
+        before = live.record.spec.get("local", {}).get("restart", "never")
+        if live.condition.supervisor is None:
+            return [Change(path=_SUPERVISOR, before="none", after=f"restarts it: {self.restart}")]
+        if before != self.restart:
+            return [
+                Change(
+                    path=_SUPERVISOR, before=f"restarts it: {before}", after=f"restarts it: {self.restart}"
+                )
+            ]
+        return []
+
+    def _files(self, outputs: Outputs) -> list[str]:
+        """All files that the engine reads of weights."""
+        manifests: list[Manifest] = [outputs[need] for need in self.needs]
+        return [str(found.folder / file.path) for found in manifests for file in found.pin.files]
+
+    def summary(self, outputs: Outputs) -> str:
+        where = f"{self.host}:{self.port}" if self.port else f"{self.host}, any free port"
+        if any(need not in outputs for need in self.needs):
+            return f"on {where}"
+        launch = self.make_launch(outputs, self.port)
+        return f"{launch.engine} {launch.version} serving {launch.model} on {where}"
+
+    async def create(self, outputs: Outputs, progress: Progress) -> Live:
+        process_tree.end(running_processes(self.folder))
+        launch = self.make_launch(outputs, self._choose_port())
+        return await self._serve(launch, outputs, progress)
+
+    async def update(self, live: Live, outputs: Outputs, progress: Progress) -> Live:
+        current = _port_of(live.record)
+        paths = [change.path for change in self.diff(live, outputs)]
+        if paths == ["file"]:
+            mine = replace(live.record, spec=self.spec, spec_file=self.spec_file)
+            mine.save(self.folder)
+            progress.finished(self.id, f"it belongs to {self.spec_file} now")
+            return replace(live, record=mine)
+        if _SUPERVISOR in paths and set(paths) <= {_SUPERVISOR, "file"}:
+            return await self._adopt(live, outputs, progress)
+        if paths == ["ready"] and live.condition.state is State.RESTARTING:
+            again = await self._restarted(live, outputs, progress)
+            if again is not None:
+                return again
+        if not live.record.was_ready and paths == ["ready"]:
+            launch = self.make_launch(outputs, current)
+            progress.started(self.id, f"waiting for {launch.engine}, which was started before")
+            begun = time.monotonic() - max(0.0, time.time() - live.record.create_time)
+            return await self._ready(launch, live.record, begun, progress)
+        # Whatever can be refused is refused before the old process is stopped.
+        launch = self.make_launch(outputs, current if self.port in {0, current} else self._choose_port())
+        pid = live.condition.engine.pid if live.condition.engine else "none"
+        progress.note(f"stopping {live.record.launch['engine']} (pid {pid})")
+        stop(self.name, self.folder)
+        return await self._serve(launch, outputs, progress)
+
+    async def delete(self, progress: Progress) -> tuple[str, ...]:
+        return stop(self.name, self.folder)
+
+    def _is_another(self, started: EndpointRecord) -> bool:
+        """Whether the engine was started with another key than is wanted now."""
+        key = self.api_key
+        return key is not None and is_same(started, key) is False
+
+    def _manifest(self, outputs: Outputs) -> Manifest | None:
+        manifest: Manifest | None = outputs[self.needs[0]] if self.needs else None
+        return manifest
+
+    def _choose_port(self) -> int:
+        if self.port == 0:
+            return process_tree.free_port(self.host)
+        if not process_tree.port_is_free(self.host, self.port):
+            offer = process_tree.free_port(self.host, near=self.port)
+            raise PortTaken(
+                f"port {self.port} on {self.host} is taken by {process_tree.listener(self.port)}",
+                hint=f"`homeport up --port {offer}` takes one that is free, or set local.port in homeport.toml",
+                port=offer,
+            )
+        return self.port
+
+    def _order(self, launch: Launch, outputs: Outputs, adopt: psutil.Process | None = None) -> Order:
+        pulse = module(launch.engine).PULSE
+        return Order(
+            folder=str(self.folder),
+            command=list(launch.command),
+            environment={**inherited(launch.inherits, without=self.hidden), **launch.environment},
+            api_key=self.api_key.reveal() if self.api_key else None,
+            url=launch.url,
+            health_path=launch.health_path,
+            pulse_path=pulse.path if pulse else None,
+            busy=pulse.busy if pulse else "",
+            model=launch.model,
+            ready_within_s=launch.ready_within_s,
+            restart=self.restart == "on-failure",
+            memory_limit=self.memory_limit(outputs),
+            weights=self._files(outputs),
+            adopt={"pid": adopt.pid} if adopt else None,
+        )
+
+    async def _adopt(self, live: Live, outputs: Outputs, progress: Progress) -> Live:
+        """Give the engine, which goes on serving, another supervisor."""
+        engine = live.condition.engine
+        assert engine is not None
+        progress.started(self.id, f"giving {live.record.launch['engine']} (pid {engine.pid}) a supervisor")
+        if live.condition.supervisor is not None:
+            live.condition.supervisor.kill()  # Asked to end, it would end the engine, too.
+            process_tree.end([live.condition.supervisor])
+        launch = self.make_launch(outputs, _port_of(live.record))
+        pid, _ = supervise(self._order(launch, outputs, adopt=engine))
+        who = {"pid": pid, "create_time": psutil.Process(pid).create_time()}
+        adopted = replace(live.record, supervisor=who, spec=self.spec, spec_file=self.spec_file)
+        adopted.save(self.folder)
+        progress.finished(self.id, f"supervised (pid {pid})")
+        return Live(record=adopted, condition=await condition(adopted, self.folder, self.api_key))
+
+    async def _restarted(self, live: Live, outputs: Outputs, progress: Progress) -> Live | None:
+        """Wait for the supervisor, which starts the engine again; None where that does not help."""
+        launch = self.make_launch(outputs, _port_of(live.record))
+        progress.started(self.id, f"waiting for {launch.engine}, which its supervisor starts again")
+        until = time.monotonic() + launch.ready_within_s
+        found = live.condition
+        while found.state is State.RESTARTING and time.monotonic() < until:
+            await asyncio.sleep(_LOOK_S)
+            found = await condition(live.record, self.folder, self.api_key)
+        if not found.serves:
+            return None
+        pid = found.engine.pid if found.engine else 0
+        progress.finished(self.id, f"{launch.engine} {launch.version} (pid {pid})")
+        return Live(record=live.record, condition=found)
+
+    def _start(self, launch: Launch, outputs: Outputs) -> EndpointRecord:
+        for path, text in launch.files.items():
+            write_private(Path(path), text)
+        if self.renew:
+            self.key.renew()
+        key = self.key.ensure()
+        supervisor, pid = supervise(self._order(launch, outputs))
+        manifest = self._manifest(outputs)
+        started = EndpointRecord(
+            name=self.name,
+            pid=pid,
+            supervisor={"pid": supervisor, "create_time": psutil.Process(supervisor).create_time()},
+            create_time=psutil.Process(pid).create_time(),
+            start_ticks=process_tree.start_ticks(pid),
+            launch=launch.as_json(),
+            url=launch.url,
+            spec=self.spec,
+            spec_file=self.spec_file,
+            weights={
+                "source": manifest.pin.source if manifest else launch.weights,
+                "revision": manifest.pin.revision if manifest else "",
+                "digest": manifest.digest if manifest else "",
+            },
+            started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            key=fingerprint(self.key.reference, key) if key else None,
+        )
+        started.save(self.folder)
+        return started
+
+    async def _serve(self, launch: Launch, outputs: Outputs, progress: Progress) -> Live:
+        progress.started(self.id, f"starting {launch.engine}")
+        begun = time.monotonic()
+        try:
+            return await self._ready(launch, self._start(launch, outputs), begun, progress)
+        except HomeportError:
+            stop(self.name, self.folder)
+            raise
+
+    async def _ready(self, launch: Launch, started: EndpointRecord, begun: float, progress: Progress) -> Live:
+        process = psutil.Process(started.pid)
+        timeline = await await_first_token(launch, process, self.api_key, begun, self.folder / "engine.log")
+        ready = replace(started, timeline=timeline)
+        ready.save(self.folder)
+        progress.finished(self.id, f"{launch.engine} {launch.version} (pid {started.pid})")
+        return Live(record=ready, condition=await condition(ready, self.folder, self.api_key))
+
+
+def stop(name: str, folder: Path) -> tuple[str, ...]:
+    """
+    End all processes of the endpoint `name`, orphans included, and forget it. Returns what went.
+
+    Also where its record cannot be read. Raises `HomeportError` where one is left.
+    """
+    remembered = endpoint_record.read(folder)
+    ended = running_processes(folder)
+    left = ended
+    for _ in range(_ROUNDS):
+        # Supervisors first: when they are gone nobody starts another engine, and they end theirs in good order.
+        process_tree.end([one for one in left if _is_supervisor(one)])
+        process_tree.end(running_processes(folder))
+        left = running_processes(folder)
+        if not left:
+            break
+    if left:
+        pids = " ".join(str(process.pid) for process in left)
+        raise HomeportError(f"processes of {name} are left: {pids}", hint=f"kill -9 {pids}")
+    endpoint_record.forget(folder)
+    journal.forget(folder)
+    if ended:
+        return (f"process of {name} (pid {', '.join(str(process.pid) for process in ended)})",)
+    return (f"record of {name}, whose process was gone",) if remembered else ()
+
+
+def running_processes(folder: Path) -> list[psutil.Process]:
+    """All processes of the endpoint whose folder this is, orphans included, also where its record cannot be read."""
+    remembered = endpoint_record.read(folder)
+    if not isinstance(remembered, EndpointRecord):
+        return process_tree.belonging(folder)
+    return process_tree.belonging(
+        folder, remembered.pid, since=remembered.create_time, ticks=remembered.start_ticks
+    )
+
+
+def _is_supervisor(process: psutil.Process) -> bool:
+    try:
+        return is_supervisor(process.cmdline())
+    except psutil.Error:
+        return False
+
+
+def _port_of(remembered: EndpointRecord) -> int:
+    return int(remembered.launch["port"])
+
+
+def _launch_changes(remembered: EndpointRecord, launch: Launch) -> list[Change]:
+    before, after = _flat(remembered.launch), _flat(launch.as_json())
+    keys = [*after, *(key for key in before if key not in after)]
+    return [
+        Change(path=key, before=before.get(key, "none"), after=after.get(key, "none"))
+        for key in keys
+        if before.get(key) != after.get(key)
+    ]
+
+
+def _flat(launch: Mapping[str, Any]) -> dict[str, str]:
+    """The launch as people compare it: each flag of the command on its own, and nothing said twice."""
+    flat: dict[str, list[str]] = {}
+    flag = "program"
+    for word in launch["command"]:
+        if word.startswith("--"):
+            flag = word
+            flat.setdefault(flag, [])
+        else:
+            flat.setdefault(flag, []).append(word)
+    values = {flag: " ".join(words) or "on" for flag, words in flat.items()}
+    values |= {f"${name}": value for name, value in launch["environment"].items()}
+    values |= {Path(path).name: text for path, text in launch["files"].items()}
+    return {"engine version": f"{launch['engine']} {launch['version']}", **values}

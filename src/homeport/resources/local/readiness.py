@@ -1,0 +1,146 @@
+"""Ready means that a token came out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from homeport.engines.base import Launch
+from homeport.engines.registry import module
+from homeport.errors import EndpointError, EngineFailed, HomeportError
+from homeport.secret import Secret
+
+if TYPE_CHECKING:
+    import httpx2
+
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.01, 0.05
+_TAIL_LINES = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """How an engine answers right now."""
+
+    answers: bool
+    """It lists its models: to whoever holds the key."""
+    key_refused: bool
+    """It runs, and refuses the key that it is asked with; or needs none although one is wanted."""
+
+
+async def probe(url: str, api_key: Secret | None) -> Probe:
+    """Ask the engine at `url` for its models, with the key, and without it where there is one."""
+    import httpx2
+
+    async with httpx2.AsyncClient(base_url=url, timeout=5, trust_env=False, verify=False) as client:
+        try:
+            listed = await client.get("/v1/models", headers=headers(api_key))
+            bare = await client.get("/v1/models") if api_key else None
+        except httpx2.TransportError:
+            return Probe(answers=False, key_refused=False)
+    refused = listed.status_code in {401, 403} or (bare is not None and bare.is_success)
+    return Probe(answers=listed.is_success, key_refused=refused)
+
+
+async def await_first_token(
+    launch: Launch, process: psutil.Process, api_key: Secret | None, begun: float, log: Path
+) -> dict[str, float]:
+    """
+    Wait until the engine has generated a token.
+
+    Returns the seconds of each part of the start: `process` until something answers on the port, `load`
+    until it is healthy, `first_token` until a token came out. `begun` is when the process started, on the
+    monotonic clock. Raises `EngineFailed`, or what the engine's log explains, where the process ends or the
+    launch's time runs out.
+    """
+    import httpx2
+
+    deadline = begun + launch.ready_within_s
+    async with httpx2.AsyncClient(base_url=launch.url, timeout=5, trust_env=False, verify=False) as client:
+        wait, answered, status = _FIRST_WAIT_S, 0.0, 0
+        while status != 200:
+            try:
+                status = (await client.get(launch.health_path)).status_code
+                answered = answered or time.monotonic()
+            except httpx2.TransportError:
+                pass
+            if status != 200:
+                _check(launch, process, deadline, log)
+                await asyncio.sleep(wait)
+                wait = min(wait * 1.5, _LONGEST_WAIT_S)
+        healthy = time.monotonic()
+        await _set_up(client, launch, deadline)
+        await _one_token(client, launch, api_key, deadline)
+        _check(
+            launch, process, float("inf"), log
+        )  # The token was our process's, not that of another on its port.
+    return {
+        "process": round(answered - begun, 3),
+        "load": round(healthy - answered, 3),
+        "first_token": round(time.monotonic() - healthy, 3),
+    }
+
+
+async def _set_up(client: httpx2.AsyncClient, launch: Launch, deadline: float) -> None:
+    for setup in launch.setup:
+        answer = await client.post(
+            setup.path, json=dict(setup.body), timeout=max(1, deadline - time.monotonic())
+        )
+        if answer.is_error:
+            raise EngineFailed(f"{launch.engine} could not {setup.what}: {answer.text[:300]}")
+
+
+async def _one_token(client: httpx2.AsyncClient, launch: Launch, key: Secret | None, deadline: float) -> None:
+    import httpx2
+
+    left = max(1.0, deadline - time.monotonic())
+    try:
+        answer = await client.post(
+            "/v1/completions", json=token_request(launch.model), headers=headers(key), timeout=left
+        )
+    except httpx2.TransportError as error:
+        raise EngineFailed(
+            f"{launch.engine} was healthy and then gave no token: {type(error).__name__} {error}",
+            hint="`homeport logs` shows why",
+        ) from error
+    if answer.is_error:
+        text = f"{launch.engine} refused to generate a token ({answer.status_code}): {answer.text[:300]}"
+        raise EndpointError(
+            text, status=answer.status_code, body=answer.text[:1024], hint="`homeport logs` shows why"
+        )
+
+
+def token_request(model: str) -> dict[str, object]:
+    """The body of the smallest request that an engine answers with a token."""
+    return {"model": model, "prompt": "Hello", "max_tokens": 1}
+
+
+def headers(api_key: Secret | None) -> dict[str, str]:
+    """The key as clients send it."""
+    return {"Authorization": f"Bearer {api_key.reveal()}"} if api_key else {}
+
+
+def _check(launch: Launch, process: psutil.Process, deadline: float, log: Path) -> None:
+    try:
+        gone = process.status() == psutil.STATUS_ZOMBIE or not process.is_running()
+    except psutil.NoSuchProcess:
+        gone = True
+    if gone:
+        raise _failure(launch, "ended while it was starting", log)
+    if time.monotonic() > deadline:
+        raise _failure(launch, f"was not ready within {launch.ready_within_s:.0f} s", log)
+
+
+def _failure(launch: Launch, what: str, log: Path) -> HomeportError:
+    lines = log.read_text(errors="replace").splitlines()
+    explained = module(launch.engine).explain("\n".join(lines))
+    shown = "\n".join(f"    {line}" for line in lines[-_TAIL_LINES:])
+    text = f"{launch.engine} {what}. The end of {log}:\n{shown}"
+    if explained is None:
+        return EngineFailed(text, hint="`homeport logs` shows the whole log")
+    explained.args = (f"{explained}\n  {text}",)
+    return explained

@@ -1,0 +1,33 @@
+"""The file the user writes: `homeport.toml`, typed. Unknown keys are errors with a suggestion."""
+
+from homeport.spec.load import load, parse, with_local
+from homeport.spec.schema import (
+    FILE_NAME,
+    SCHEMA_NAME,
+    TABLES,
+    Access,
+    Adapter,
+    CloudRun,
+    Engine,
+    Local,
+    Spec,
+)
+from homeport.spec.template import descriptions, json_schema, template
+
+__all__ = [
+    "FILE_NAME",
+    "SCHEMA_NAME",
+    "TABLES",
+    "Access",
+    "Adapter",
+    "CloudRun",
+    "Engine",
+    "Local",
+    "Spec",
+    "descriptions",
+    "json_schema",
+    "load",
+    "parse",
+    "template",
+    "with_local",
+]

@@ -1,0 +1,89 @@
+"""Reading the file; every key that is wrong is named, with a suggestion."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from homeport import patterns
+from homeport.errors import SpecError
+from homeport.spec.schema import FILE_NAME, TABLES, Adapter, Spec
+from homeport.toml_file import read_toml
+
+_COMING = {"scaling", "observe"}
+
+
+def load(path: Path) -> Spec:
+    """The spec in the file `path`. Raises `SpecError` naming every key that is wrong."""
+    hint = "it should be a TOML file in UTF-8: strings want quotes, tables [brackets]"
+    table = read_toml(path, hint=hint, if_missing="`homeport init` writes one")
+    return parse(table, where=str(path))
+
+
+def parse(table: Mapping[str, Any], *, where: str = FILE_NAME) -> Spec:
+    """The spec in a parsed TOML table. `where` is named in the error."""
+    try:
+        return Spec.model_validate(table)
+    except ValidationError as error:
+        problems = [_problem(detail) for detail in error.errors(include_url=False)]
+        lines = "".join(f"\n  {problem}" for problem in problems)
+        count = "one thing is" if len(problems) == 1 else f"{len(problems)} things are"
+        raise SpecError(
+            f"{where}: {count} wrong:{lines}", hint="docs/homeport-toml.md explains every key"
+        ) from error
+
+
+def with_local(spec: Spec, **local: Any) -> Spec:  # Any: values of keys, checked as the file is
+    """Return `spec` with keys of `[local]` replaced. Raises `SpecError` for what the file could not say."""
+    return parse({**spec.model_dump(), "local": {**spec.local.model_dump(), **local}})
+
+
+def _problem(detail: ErrorDetails) -> str:
+    key = ".".join(str(part) for part in detail["loc"])
+    given = detail["input"]
+    if detail["type"] == "extra_forbidden":
+        return f"{key}: {_unknown(detail['loc'])}"
+    if detail["type"] == "missing":
+        return f"{key}: is missing"
+    if detail["type"] == "value_error":
+        text = str(detail["ctx"]["error"])
+        return f"{key}: {text}" if key else text
+    message = detail["msg"].removeprefix("Input ")
+    if detail["type"] in {"model_type", "dict_type"}:
+        message = f"should be a table: [{key}]"
+    if key == "name" and detail["type"] == "string_pattern_mismatch":
+        message = "should be lower-case letters, digits and dashes, at most 37, starting with a letter"
+    if detail["type"] == "string_pattern_mismatch" and detail["ctx"]["pattern"] in patterns.MEANINGS:
+        message = f"should be {patterns.MEANINGS[detail['ctx']['pattern']]}"
+    if key in {"local.api_key", "cloudrun.hub_token"}:
+        what = key.rpartition("_")[2]
+        none = ', or on loopback "none"' if key == "local.api_key" else ""
+        return f'{key}: should be "env:NAME" or "file:PATH"{none}; the {what} itself does not belong in this file'
+    return f"{key}: {message}, but is {_shown(given)}"
+
+
+def _unknown(loc: tuple[int | str, ...]) -> str:
+    table, name = loc[:-1], str(loc[-1])
+    if not table and name in _COMING:
+        return "belongs to a later version of homeport; this one serves on this machine"
+    tables: dict[str, type[BaseModel]] = {**TABLES, "lora": Adapter}
+    inner = [part for part in table if isinstance(part, str)]
+    model = tables[inner[-1]] if inner else Spec
+    known = list(model.model_fields)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if close:
+        return f"unknown key; did you mean `{close[0]}`?"
+    for sub, other in TABLES.items():
+        for match in difflib.get_close_matches(name, list(other.model_fields), n=1, cutoff=0.8):
+            return f"unknown key here; did you mean `{sub}.{match}`?"
+    return f"unknown key; known here: {', '.join(known)}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value) if not isinstance(value, Mapping) else "a table"
+    return text if len(text) <= 60 else text[:57] + "..."

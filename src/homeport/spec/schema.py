@@ -1,0 +1,242 @@
+"""The file the user writes: `homeport.toml`, typed. Unknown keys are errors with a suggestion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from homeport import patterns
+from homeport.addresses import is_loopback
+from homeport.errors import SpecError
+from homeport.path_rules import unprintable
+
+FILE_NAME = "homeport.toml"
+SCHEMA_NAME = ".homeport.schema.json"
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+    # A key that was written into the file by mistake shall be in no traceback.
+
+    @field_validator("*")
+    @classmethod
+    def _seen(cls, value: object) -> object:
+        """Refuse what nobody sees in any string: a newline is another line of whatever the string ends in."""
+        for text in value if isinstance(value, tuple) else (value,):
+            unseen = unprintable(text) if isinstance(text, str) else ""
+            if unseen:
+                raise ValueError(f"has the character {unseen}, which nobody sees; write it anew, on one line")
+        return value
+
+
+class Adapter(_Table):
+    """A LoRA adapter, served as a model of its own beside the base model."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", examples=["support-tone"])
+    """What clients ask for."""
+    source: str = Field(min_length=1, examples=["hf:my-org/my-adapter"])
+    """Where its weights are, as for `model`."""
+
+
+class Engine(_Table):
+    """How the model is run."""
+
+    kind: Literal["auto", "llamacpp", "vllm", "ollama"] = "auto"
+    """llamacpp (comes with homeport), vllm or ollama (where installed); auto takes the first that can."""
+    context: int = Field(default=4096, ge=128, le=10_000_000)
+    """Tokens that one request may use, prompt and answer together."""
+    parallel: int = Field(default=4, ge=1, le=1024)
+    """Requests served at once. Each has the whole context to itself."""
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    """The type that vllm computes in. llamacpp and ollama take it from the file."""
+    quantization: str | None = Field(default=None, pattern=patterns.WORD, examples=["fp8"])
+    """What vllm quantizes to while loading. llamacpp and ollama take it from the file."""
+    kv_dtype: Literal["auto", "fp8", "q8_0", "q4_0"] = "auto"
+    """How keys and values are kept: auto is 16 bits; fp8 is vllm's half, q8_0 and q4_0 llamacpp's half and quarter."""
+    tool_parser: str | None = Field(default=None, pattern=patterns.WORD, examples=["gemma4"])
+    """Which of vllm's parsers finds tool calls; by default the catalog's. llamacpp goes by the model's template."""
+    reasoning_parser: str | None = Field(default=None, pattern=patterns.WORD, examples=["gemma4"])
+    """Which of vllm's parsers finds the reasoning; by default the catalog's. llamacpp goes by the template."""
+    extra_args: tuple[str, ...] = Field(default=(), examples=[["--enable-prefix-caching"]])
+    """Passed to the engine: vllm's flags, or for llamacpp `field=value` of its parameters; docs/extra-args.md lists which."""
+    lora: tuple[Adapter, ...] = ()
+    """LoRA adapters, each a `[[engine.lora]]` with `name` and `source`."""
+
+    @field_validator("extra_args", "lora", mode="before")
+    @classmethod
+    def _list(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Engine:
+        names = [adapter.name for adapter in self.lora]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"two adapters are called {twice.pop()!r}; names must differ")
+        return self
+
+
+class Local(_Table):
+    """Where the endpoint listens on this machine."""
+
+    host: str = Field(default="127.0.0.1", pattern=patterns.HOST)
+    """The address to listen on. Any other than loopback needs an `api_key` of your own."""
+    port: int = Field(default=8383, ge=0, le=65535)
+    """The port to listen on; 0 takes any free one and keeps it while the endpoint runs."""
+    api_key: str | None = Field(
+        default=None, pattern=patterns.ENDPOINT_KEY, examples=["env:HOMEPORT_API_KEY"]
+    )
+    """Where clients' key is: env:NAME or file:PATH. Unless it is set homeport makes one; "none" asks for no key at all."""
+    restart: Literal["on-failure", "never"] = "on-failure"
+    """Whether an engine is started again that died, that stays deaf, or that took far more memory than was planned."""
+
+    @field_validator("host")
+    @classmethod
+    def _bare(cls, host: str) -> str:
+        if host.startswith("["):
+            raise ValueError(f"write {host.strip('[]')} without brackets")
+        return host
+
+    @model_validator(mode="after")
+    def _private_by_default(self) -> Local:
+        if not is_loopback(self.host) and self.api_key in {None, "none"}:
+            what = "no api_key is set: say which key they must send" if self.api_key is None else (
+                'api_key = "none" would let anyone there use the model'
+            )  # fmt: skip
+            raise ValueError(
+                f"host {self.host!r} can be reached from other machines, and {what}. "
+                'Set api_key = "env:HOMEPORT_API_KEY", or host = "127.0.0.1"'
+            )
+        return self
+
+
+class CloudRun(_Table):
+    """Where and how it is served on Cloud Run, by `up --on cloudrun`."""
+
+    project: str | None = Field(
+        default=None, pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$", examples=["my-project"]
+    )
+    """The project's id; by default that of the environment: GOOGLE_CLOUD_PROJECT, else gcloud's."""
+    region: str = "us-central1"
+    """Where the GPU is."""
+    gpu: str = "auto"
+    """nvidia-l4, nvidia-rtx-pro-6000, or auto: the cheapest that fits the context and the requests at once."""
+    zonal_redundancy: bool = False
+    """Whether Google keeps room for the GPU in a second zone, for about half as much again."""
+    min_instances: int = Field(default=0, ge=0, le=100)
+    """Instances that always run, and always cost; 0 scales to zero."""
+    max_instances: int = Field(default=1, ge=1, le=100)
+    """The most instances at once: a limit of the cost, too."""
+    way: Literal["auto", "stream", "fuse-buffered", "fuse-cache"] = "auto"
+    """How vllm gets its weights from the bucket: streamed, or mounted with buffered reads or with a file cache."""
+    hub_token: str | None = Field(default=None, pattern=patterns.REFERENCE, examples=["env:HF_TOKEN"])
+    """Where the hub's token is: env:NAME or file:PATH. Without it HF_TOKEN is taken, once the hub wants one."""
+    image: str | None = Field(default=None, pattern=patterns.IMAGE, examples=["vllm/vllm-openai:v0.32.0"])
+    """The engine's own image to build on, instead of the catalog's."""
+    network: str | None = Field(default=None, pattern=patterns.NETWORK, examples=["default"])
+    """A VPC network that is there, instead of one of our own."""
+    subnetwork: str | None = Field(default=None, pattern=patterns.SUBNETWORK, examples=["default"])
+    """A subnetwork of it in the region, with Private Google Access; at least a /26."""
+    timeout_s: int = Field(default=900, ge=1, le=3600)
+    """Seconds that one request may take."""
+
+    @model_validator(mode="after")
+    def _network_is_whole(self) -> CloudRun:
+        if (self.network is None) is not (self.subnetwork is None):
+            raise ValueError("network and subnetwork go together: name both of what is there, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _is_offered(self) -> CloudRun:
+        from homeport.catalog import cloudrun
+
+        known = {gpu.name: gpu for gpu in cloudrun.gpus()}
+        if self.gpu != "auto" and self.gpu not in known:
+            raise ValueError(f"Cloud Run has no GPU {self.gpu!r}; it has {', '.join(known)}, or auto")
+        regions = cloudrun.regions() if self.gpu == "auto" else known[self.gpu].regions
+        if self.region not in regions:
+            what = "GPU" if self.gpu == "auto" else self.gpu
+            raise ValueError(f"region {self.region!r} has no {what}; there is one in {', '.join(regions)}")
+        if self.min_instances > self.max_instances:
+            raise ValueError(
+                f"min_instances is {self.min_instances}, more than max_instances, {self.max_instances}"
+            )
+        return self
+
+
+class Access(_Table):
+    """Who may call the endpoint on Cloud Run. Nobody but those named here, and whoever owns the project."""
+
+    callers: tuple[Annotated[str, Field(pattern=patterns.MEMBER)], ...] = Field(
+        default=(), examples=[["user:colleague@example.com"]]
+    )
+    """Who may call it, as IAM writes it: user:, group:, serviceAccount:, domain:, principalSet:."""
+    audience: str | None = Field(
+        default=None, pattern=patterns.AUDIENCE, examples=["https://models.example.com"]
+    )
+    """Another audience that identity tokens may be for, beside the service's own address."""
+    public: bool = False
+    """Whether anybody on the internet may use, and make you pay for, the GPU. Wants the next key, too."""
+    anyone_may_spend_my_money: bool = False
+    """The second key to a public endpoint."""
+    isolated: bool = False
+    """No way in but from your network, and no way out but to Google's restricted addresses; out of a network that you name, what it lets."""
+    encryption_key: str | None = Field(
+        default=None,
+        pattern=patterns.KEY,
+        examples=["projects/my-project/locations/us-central1/keyRings/my-ring/cryptoKeys/my-key"],
+    )
+    """A key of Cloud KMS in the region, for the weights, the images and the service."""
+
+    @field_validator("callers", mode="before")
+    @classmethod
+    def _list(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _private_by_default(self) -> Access:
+        if self.public and not self.anyone_may_spend_my_money:
+            raise ValueError(
+                "public = true lets anybody on the internet use your GPU at your cost. If that is what you want, "
+                "set anyone_may_spend_my_money = true, too; else name who may call it in callers"
+            )
+        if self.public and self.isolated:
+            raise ValueError("it cannot be both public and isolated; remove one of the two")
+        return self
+
+
+class Spec(_Table):
+    """What the user wants served."""
+
+    name: str | None = Field(
+        default=None, pattern=r"^[a-z][a-z0-9-]{0,35}[a-z0-9]$|^[a-z]$", examples=["support"]
+    )
+    """What the endpoint is called: up to 37 lower-case letters, digits and dashes. By default the folder's name; Cloud Run wants it here."""
+    model: str = Field(default="gemma-3-270m-pt", min_length=1)
+    """A name that `homeport models` lists, or hf:ORG/NAME[@REVISION][:FILE], gs://BUCKET/FOLDER, wheel:NAME, file:PATH."""
+    weights: str | None = Field(default=None, min_length=1, examples=["hf:my-org/gemma-3-270m-tuned"])
+    """Where to take the weights from, as a source, instead of where the catalog says."""
+    engine: Engine = Field(default_factory=Engine)
+    local: Local = Field(default_factory=Local)
+    cloudrun: CloudRun | None = None
+    access: Access = Field(default_factory=Access)
+
+    @property
+    def endpoint_name(self) -> str:
+        """The name. Raises `SpecError` where there is none: see `homeport.naming`."""
+        if self.name is None:
+            raise SpecError(
+                "the endpoint has no name", hint='add a line such as name = "support" to the file'
+            )
+        return self.name
+
+
+TABLES: Mapping[str, type[BaseModel]] = {
+    "engine": Engine,
+    "local": Local,
+    "cloudrun": CloudRun,
+    "access": Access,
+}
+"""The tables of the file, by name."""

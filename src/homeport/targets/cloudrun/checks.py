@@ -1,0 +1,394 @@
+"""Is what was deployed to Cloud Run closed to strangers, and what was planned?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from homeport.secret import Secret
+from homeport.verify.check import Check, OnResult, picked
+from homeport.verify.checks import access
+from homeport.verify.checks.load import together
+from homeport.verify.report import Finding, Result, failed, passed, skipped
+
+_REFUSED = frozenset({401, 403})
+INVOKERS = ("roles/run.servicesInvoker", "roles/run.invoker")
+"""Roles that let somebody call a service; the older one is what people grant by hand."""
+INGRESS_ALL = "INGRESS_TRAFFIC_ALL"
+"""As run.v2 names it; also what it means to say nothing."""
+_FEW = ("/", "/v1/models", "/v1/chat/completions")
+"""Asked where it is the front that answers, which knows no paths."""
+_AT_ONCE = 8
+_EVERYBODY = frozenset({"allUsers", "allAuthenticatedUsers"})
+_GPU = "nvidia.com/gpu"
+_PUBLIC = "not checked: the file says public = true, so everybody may call it"
+
+Body = Mapping[str, Any]  # Any: JSON
+
+
+class Sender(Protocol):
+    """Sends requests as they are, from outside."""
+
+    async def status(self, url: str, path: str, *, token: Secret | None) -> int:
+        """The HTTP status of a GET of `path` at `url`. Raises `HomeportError` where nothing answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeToken:
+    """A token that must be refused, or why there is none."""
+
+    token: Secret | None = None
+    who: str = ""
+    """Whose it is, where that is not the caller."""
+    why_none: str = "no such token was given"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedDeployment:
+    """What a plan promised of a deployment."""
+
+    image_digest: str
+    """`sha256:…` of the serving image."""
+    gpu: str
+    concurrency: int
+    max_instances: int
+    ingress: str = INGRESS_ALL
+    """As run.v2 names it."""
+    public: bool = False
+    zonal_redundancy: bool = False
+    baked: bool = False
+    """Whether the weights lie in the image, so that none are read from a bucket."""
+    weights_digest: str = ""
+    """Of their manifest; '' where neither the source tells it nor whole weights in the bucket."""
+    weights_annotation: str = ""
+    """The revision's annotation that holds it."""
+    callers: frozenset[str] = frozenset()
+    """Members that may call it, such as `user:YOU@EXAMPLE.COM`, besides those of the project."""
+    bucket: str = ""
+    """The bucket of the weights, by its name."""
+    prefixes: frozenset[str] = frozenset()
+    """The only folders of the bucket that are mounted, without slashes at their ends."""
+    adapters: str = ""
+    """The digests of the adapters, as the annotation has them; '' where there are none, or one's cannot be told."""
+    adapters_annotation: str = ""
+    """The revision's annotation that holds them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredBucket:
+    """What lies in the bucket of the weights now."""
+
+    digest: str = ""
+    """Of the manifest of the model's weights; '' where they are not whole."""
+    broken: tuple[str, ...] = ()
+    """Where weights or adapters should lie and are not whole: `gs://BUCKET/PREFIX` of each."""
+    unread: str = ""
+    """Why it could not be looked into; '' where it could."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedDeployment:
+    """A deployed service as it was read, with what it was planned to be."""
+
+    service: Body
+    """run.v2's Service."""
+    revision: Body
+    """The Revision that is verified."""
+    policy: Body
+    """The service's IAM policy."""
+    planned: ExpectedDeployment
+    sender: Sender
+    url: str = ""
+    """Where the revision is verified, such as its tag's; '' for the service's own."""
+    bucket: StoredBucket = field(default_factory=StoredBucket)
+    stranger: ProbeToken = field(default_factory=ProbeToken)
+    """Somebody who may not call it, for the right audience."""
+    elsewhere: ProbeToken = field(default_factory=ProbeToken)
+    """The caller's own token for another audience."""
+
+    @property
+    def front(self) -> str:
+        """The address that is verified."""
+        return self.url or str(self.service.get("uri", ""))
+
+    @property
+    def serving(self) -> Body:
+        """The container that takes the requests."""
+        containers = self.revision.get("containers", ()) or [{}]
+        return next((one for one in containers if one.get("ports")), containers[0])
+
+
+async def verify_deployed(
+    deployed: ObservedDeployment, *, only: Sequence[str] = (), on_result: OnResult | None = None
+) -> tuple[Result, ...]:
+    """
+    The results of all checks of a deployment, or of those named in `only`; `on_result` hears of each as it ends.
+
+    They are meant to stand in a `Report` beside those of the endpoint. None of them needs the GPU, so they are made
+    at once, and told in their order.
+    """
+    results = []
+    async with asyncio.TaskGroup() as group:
+        looking = [group.create_task(check.looked(deployed)) for check in picked(CLOUD_CHECKS, only)]
+        for one in looking:
+            result = await one
+            results.append(result)
+            if on_result is not None:
+                on_result(result)
+    return tuple(results)
+
+
+async def no_token(deployed: ObservedDeployment) -> Finding:
+    """Without a token every path that an engine is known to have is refused."""
+    if deployed.planned.public:
+        return skipped(_PUBLIC)
+    asked = list(dict.fromkeys(path for _, path in access.paths().requests))
+    return await _refused(deployed, [(deployed.front, path) for path in asked], None, "without a token")
+
+
+async def stranger(deployed: ObservedDeployment) -> Finding:
+    """The token of somebody who may not call it is refused with 403."""
+    lent = deployed.stranger
+    if deployed.planned.public:
+        return skipped(_PUBLIC)
+    if lent.token is None:
+        return skipped(f"not checked: {lent.why_none}")
+    found = await _statuses(deployed, [(deployed.front, path) for path in _FEW], lent.token)
+    if all(status == 401 for status in found.values()):
+        return skipped("not checked: the stranger's token itself was not taken (401)", statuses=found)
+    whose = f"the token of {lent.who}, who may not call it" if lent.who else "a stranger's token"
+    return _judged(deployed, found, f"with {whose}")
+
+
+async def audience(deployed: ObservedDeployment) -> Finding:
+    """A token that was made for another audience is refused."""
+    lent = deployed.elsewhere
+    if deployed.planned.public:
+        return skipped(_PUBLIC)
+    if lent.token is None:
+        return skipped(f"not checked: {lent.why_none}")
+    asked = [(deployed.front, path) for path in _FEW]
+    return await _refused(deployed, asked, lent.token, "with a token for another audience")
+
+
+async def around(deployed: ObservedDeployment) -> Finding:
+    """No second way leads to the engine: ingress as planned, and every other address asks for a token, too."""
+    ingress = deployed.service.get("ingress", INGRESS_ALL)
+    if ingress != deployed.planned.ingress:
+        return failed(f"ingress is {ingress}, not {deployed.planned.ingress}", ingress=ingress)
+    ports = [one.get("name", "") for one in deployed.revision.get("containers", ()) if one.get("ports")]
+    if len(ports) > 1:
+        return failed(f"several containers take requests: {', '.join(ports)}", containers=ports)
+    others = [url for url in _addresses(deployed.service) if url != deployed.front]
+    if deployed.planned.public:
+        return passed(f"ingress is {ingress}; the file says public = true", ingress=ingress)
+    if not others:
+        return passed(f"ingress is {ingress}, and there is no other address", ingress=ingress)
+    asked = [(url, path) for url in others for path in _FEW]
+    return await _refused(deployed, asked, None, "around the front")
+
+
+async def private(deployed: ObservedDeployment) -> Finding:
+    """Nobody but those who are named may call it: no allUsers, and the check of callers is on."""
+    if deployed.planned.public:
+        return skipped(_PUBLIC)
+    if deployed.service.get("invokerIamDisabled"):
+        return failed("the check of callers is off (invokerIamDisabled): everybody may call it")
+    bindings = deployed.policy.get("bindings", ())
+    opened = sorted({one for binding in bindings for one in binding.get("members", ())} & _EVERYBODY)
+    if opened:
+        roles = [binding["role"] for binding in bindings if set(binding.get("members", ())) & _EVERYBODY]
+        return failed(
+            f"{' and '.join(opened)} may call it, by {', '.join(roles)}", members=opened, roles=roles
+        )
+    members = sorted({one for binding in bindings for one in binding.get("members", ())})
+    named = {one.casefold() for one in deployed.planned.callers}
+    calling = {
+        one for binding in bindings if binding["role"] in INVOKERS for one in binding.get("members", ())
+    }
+    if unnamed := frozenset(one for one in calling if one.casefold() not in named):
+        return failed(
+            f"{_listed(unnamed)} may call it, whom [access] callers does not name: `homeport up` takes that back",
+            members=members,
+        )
+    return passed(f"{len(members)} named callers, besides those of the project", members=members)
+
+
+async def mount(deployed: ObservedDeployment) -> Finding:
+    """The bucket of the weights is mounted read-only, and nothing but the planned folders of it."""
+    volumes = [one for one in deployed.revision.get("volumes", ()) if "gcs" in one]
+    planned = deployed.planned.prefixes
+    if not volumes:
+        if planned:
+            return failed(f"no bucket is mounted; {_listed(planned)} was planned")
+        return skipped("no bucket is mounted: the weights come with the image, or are streamed")
+    mounted = set()
+    for volume in volumes:
+        gcs = volume["gcs"]
+        options = [str(option) for option in gcs.get("mountOptions", ())]
+        if not gcs.get("readOnly"):
+            return failed(f"the volume {volume['name']} (gs://{gcs['bucket']}) can be written", volume=volume)
+        if any(option in {"rw", "o=rw"} for option in options):
+            return failed(f"an option lets the volume {volume['name']} be written", options=options)
+        only = next((option[9:].strip("/") for option in options if option.startswith("only-dir=")), "")
+        if only not in planned or gcs["bucket"] != deployed.planned.bucket:
+            return failed(
+                f"what is mounted is {only or 'the whole bucket'} (gs://{gcs['bucket']}), not "
+                f"{_listed(planned) or 'nothing'} (gs://{deployed.planned.bucket})",
+                options=options,
+            )
+        mounted.add(only)
+    if planned - mounted:
+        return failed(f"not mounted: {_listed(planned - mounted)}", volumes=volumes)
+    names = ", ".join(dict.fromkeys(f"gs://{volume['gcs']['bucket']}" for volume in volumes))
+    return passed(f"{names} read-only, {_listed(planned)} only", volumes=volumes)
+
+
+async def image(deployed: ObservedDeployment) -> Finding:
+    """The image that runs is the planned one, by the digest that Cloud Run resolved."""
+    name, planned = deployed.serving.get("name", ""), deployed.planned.image_digest
+    told = [
+        one.get("imageDigest", "")
+        for one in deployed.revision.get("containerStatuses", ())
+        if one.get("name", "") == name
+    ]
+    if not told or not told[0]:
+        return skipped("not checked: Cloud Run does not tell the digest of what runs")
+    runs = told[0].rpartition("@")[2]
+    if runs != planned:
+        return failed(f"the image {runs[:19]}… runs, not {planned[:19]}…", runs=runs, planned=planned)
+    return passed(f"{planned[:19]}…", digest=planned)
+
+
+async def weights(deployed: ObservedDeployment) -> Finding:
+    """The weights and adapters that the revision was made for are the planned ones, and lie in the bucket."""
+    planned, bucket = deployed.planned, deployed.bucket
+    if planned.baked:
+        return skipped("the weights come with the image, whose digest is a check of its own")
+    made_for = deployed.revision.get("annotations", {}).get(planned.weights_annotation, "")
+    adapted = deployed.revision.get("annotations", {}).get(planned.adapters_annotation, "")
+    evidence = {"revision": made_for, "planned": planned.weights_digest, "bucket": bucket.digest}
+    if bucket.broken:
+        return failed(
+            f"not whole: {', '.join(bucket.broken)}. Its manifest or a file of it is missing or another; "
+            "`homeport up --on cloudrun` brings it again",
+            broken=bucket.broken,
+            **evidence,
+        )
+    # What is not known because the bucket was not read cannot be compared.
+    if adapted != planned.adapters and (planned.adapters or not bucket.unread):
+        was, now = adapted or "no adapters", planned.adapters or "none"
+        return failed(f"the revision was made for {was}, not for {now}", **evidence)
+    if not made_for or (made_for != planned.weights_digest and (planned.weights_digest or not bucket.unread)):
+        was = f"{made_for[:12]}…" if made_for else "no weights that it names"
+        wanted = f", not {planned.weights_digest[:12]}…" if planned.weights_digest else ""
+        return failed(f"the revision was made for {was}{wanted}", **evidence)
+    if bucket.unread:
+        return skipped(f"the revision names them; the bucket was not read: {bucket.unread}", **evidence)
+    if not bucket.digest:
+        return failed("there is no manifest of the weights in the bucket", **evidence)
+    if bucket.digest != planned.weights_digest:
+        return failed(f"the manifest in the bucket is {bucket.digest[:12]}…, another", **evidence)
+    count = len(planned.adapters.split())
+    beside = f", and {count} adapter{'s' if count > 1 else ''}" if count else ""
+    return passed(
+        f"manifest {planned.weights_digest[:12]}…{beside}, in the bucket as on the revision", **evidence
+    )
+
+
+async def size(deployed: ObservedDeployment) -> Finding:
+    """GPU, concurrency and the most instances are as planned."""
+    planned, revision = deployed.planned, deployed.revision
+    seen = {
+        "GPU": revision.get("nodeSelector", {}).get("accelerator", "none"),
+        "GPUs": deployed.serving.get("resources", {}).get("limits", {}).get(_GPU, "0"),
+        "concurrency": revision.get("maxInstanceRequestConcurrency"),
+        "max_instances": _most(deployed),
+        "zonal_redundancy": not revision.get("gpuZonalRedundancyDisabled", False),
+    }
+    wanted = {
+        "GPU": planned.gpu,
+        "GPUs": "1",
+        "concurrency": planned.concurrency,
+        "max_instances": planned.max_instances,
+        "zonal_redundancy": planned.zonal_redundancy,
+    }
+    wrong = [f"{key} is {seen[key]}, not {value}" for key, value in wanted.items() if seen[key] != value]
+    if wrong:
+        return failed("; ".join(wrong), seen=seen, planned=wanted)
+    return passed(
+        f"{planned.gpu}, {planned.concurrency} requests at once, {planned.max_instances} instances at most",
+        **seen,
+    )
+
+
+CLOUD_CHECKS: tuple[Check[ObservedDeployment], ...] = (
+    Check("no-token", "without a token every path is refused", no_token),
+    Check("stranger", "a stranger's token is refused", stranger),
+    Check("audience", "a token for another audience is refused", audience),
+    Check("around", "the engine cannot be reached around the front", around),
+    Check("private", "nobody but the named callers may call it", private),
+    Check("mount", "the weights' mount is read-only", mount),
+    Check("image", "the image that runs is the planned one", image),
+    Check("weights", "the weights are the planned ones", weights),
+    Check("size", "GPU, concurrency and instances are as planned", size),
+)
+
+
+async def _refused(
+    deployed: ObservedDeployment, asked: Sequence[tuple[str, str]], token: Secret | None, how: str
+) -> Finding:
+    return _judged(deployed, await _statuses(deployed, asked, token), how)
+
+
+def _judged(deployed: ObservedDeployment, found: Mapping[str, int], how: str) -> Finding:
+    # Whoever comes from outside to an internal service gets 404, whatever the path.
+    fine = _REFUSED if deployed.service.get("ingress", INGRESS_ALL) == INGRESS_ALL else _REFUSED | {404}
+    opened = [f"{place} gets {status}" for place, status in found.items() if status not in fine]
+    if opened:
+        rest = f", and {len(opened) - 3} more" if len(opened) > 3 else ""
+        return failed(f"not refused {how}: {'; '.join(opened[:3])}{rest}", statuses=dict(found))
+    return passed(f"{len(found)} requests {how}, all refused", statuses=dict(found))
+
+
+async def _statuses(
+    deployed: ObservedDeployment, asked: Sequence[tuple[str, str]], token: Secret | None
+) -> dict[str, int]:
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(url: str, path: str) -> tuple[str, int]:
+        async with slots:
+            return f"{url}{path}", await deployed.sender.status(url, path, token=token)
+
+    return dict(await together(one(url, path) for url, path in asked))
+
+
+def _addresses(service: Body) -> Iterator[str]:
+    """Every address that Cloud Run answers at for this service."""
+    known = [service.get("uri"), *service.get("urls", ())]
+    known += [one.get("uri") for one in service.get("trafficStatuses", ())]
+    yield from dict.fromkeys(url for url in known if url)
+
+
+def _listed(names: frozenset[str]) -> str:
+    return " and ".join(sorted(names))
+
+
+def _most(deployed: ObservedDeployment) -> int | None:
+    """The smaller of the limits of the service and of the revision; None where there is neither."""
+    limits = [one.get("scaling", {}).get("maxInstanceCount") for one in (deployed.service, deployed.revision)]
+    return min((int(limit) for limit in limits if limit), default=None)
+
+
+__all__ = [
+    "CLOUD_CHECKS",
+    "INGRESS_ALL",
+    "ExpectedDeployment",
+    "ObservedDeployment",
+    "ProbeToken",
+    "Sender",
+    "StoredBucket",
+    "verify_deployed",
+]

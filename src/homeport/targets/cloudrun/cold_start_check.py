@@ -1,0 +1,195 @@
+"""How long the first token takes when nothing runs yet, against what the plan expects."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from homeport.catalog import cloudrun
+from homeport.endpoint import Endpoint
+from homeport.errors import HomeportError
+from homeport.fit.cold_start import ColdStart
+from homeport.progress import Progress, Silent
+from homeport.verify.check import Check, OnResult
+from homeport.verify.report import Finding, Outcome, Report, failed, passed, skipped
+
+_MARGIN_S = 120.0
+"""How much longer than Cloud Run promises an instance may stay."""
+_TELL_EVERY_S = 180.0
+_ASK_EVERY_S = 5.0
+_LOGGED_WITHIN_S = 60.0
+"""How long a line of a log may take to be seen."""
+
+_KEY = "cold start"
+_UNREAD = "the log that tells of starts cannot be read"
+
+Starts = Callable[[], Awaitable[frozenset[str]]]
+"""The newest starts of instances that Cloud Run has written of, each by a key of its own."""
+
+
+def idle_s() -> float:
+    """Seconds without a request after which nothing of a service with a GPU runs any more."""
+    return cloudrun.limits().idle_s + _MARGIN_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A cold start that was one."""
+
+    seconds: float
+    """From the request to the first token."""
+    budget: ColdStart
+
+    @property
+    def within(self) -> bool:
+        """Whether it took no longer than the plan's worst."""
+        return self.seconds <= self.budget.high
+
+    def as_json(self) -> dict[str, Any]:  # Any: JSON
+        """The measurement as `--json` prints it."""
+        return {"measured": True, "seconds": round(self.seconds, 2), "within": self.within,
+                "budget": self.budget.as_json()}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotMeasured:
+    """No cold start was seen."""
+
+    why: str
+    broken: bool = False
+    """Whether that is the endpoint's fault."""
+
+    def as_json(self) -> dict[str, Any]:  # Any: JSON
+        """The same as `--json` prints it."""
+        return {"measured": False, "why": self.why}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asleep:
+    """A deployed endpoint of which nothing shall run when it is asked."""
+
+    endpoint: Endpoint
+    starts: Starts
+    budget: ColdStart
+    """What the plan expects."""
+    min_instances: int = 0
+    idle: float | None = None
+    """Seconds for which it is left alone before; by default `idle_s()`."""
+    progress: Progress = field(default_factory=Silent)
+
+
+async def and_cold_start(report: Report, asleep: Asleep, *, on_result: OnResult | None = None) -> Report:
+    """The report with a start from zero as its last result; it is not measured where another check failed."""
+
+    async def look(one: Asleep) -> Finding:
+        if any(result.outcome is Outcome.FAILED for result in report.results):
+            return skipped("not measured: other checks failed")
+        return finding(await cold_start(one))
+
+    result = await Check(
+        "cold", "a start from zero takes no longer than the plan expects", look, math.inf
+    ).looked(asleep)
+    if on_result is not None:
+        on_result(result)
+    return replace(report, results=(*report.results, result), seconds=report.seconds + result.seconds)
+
+
+async def cold_start(asleep: Asleep) -> Measured | NotMeasured:
+    """
+    The time from nothing to the first token of a service that nobody else calls meanwhile.
+
+    Cloud Run does not tell how many instances run. So it is left alone for as long as it may keep an idle one, then
+    asked once; and it counts only where the log tells of a start of an instance that it did not tell of before.
+    """
+    if asleep.min_instances:
+        return NotMeasured(
+            why=f"min_instances is {asleep.min_instances}: so many always run, and nothing starts from zero"
+        )
+    name, progress = asleep.endpoint.name, asleep.progress
+    try:
+        await asleep.starts()  # Whether the log can be read at all is known before the long wait.
+    except HomeportError as error:
+        return NotMeasured(why=f"{_UNREAD}: {error}")
+    await _left_alone(name, idle_s() if asleep.idle is None else asleep.idle, progress)
+    progress.started(_KEY, f"asking {name} once; its first token is expected after {asleep.budget.text}")
+    try:
+        came = await _measured(asleep.endpoint, asleep.starts, asleep.budget)
+    except BaseException:
+        progress.failed(_KEY, "no token came")
+        raise
+    progress.finished(_KEY, f"{name} was asked")
+    return came
+
+
+async def _measured(endpoint: Endpoint, starts: Starts, budget: ColdStart) -> Measured | NotMeasured:
+    loop = asyncio.get_running_loop()
+    try:
+        before = await starts()
+    except HomeportError as error:
+        return NotMeasured(why=f"{_UNREAD}: {error}")
+    begun = loop.time()
+    try:
+        seconds = await _first_token(endpoint) - begun
+    except HomeportError as error:
+        return NotMeasured(why=f"no token came: {error}", broken=True)
+    until = loop.time() + _LOGGED_WITHIN_S
+    came = f"the first token came after {seconds:.1f} s"
+    try:
+        while not await starts() - before:
+            if loop.time() >= until:
+                why = "the log tells of no instance that started for the request: one was up, or the log is late"
+                return NotMeasured(why=f"{why}; {came}")
+            await asyncio.sleep(_ASK_EVERY_S)
+    except HomeportError as error:
+        return NotMeasured(why=f"{_UNREAD}: {error}; {came}")
+    return Measured(seconds=seconds, budget=budget)
+
+
+def finding(came: Measured | NotMeasured) -> Finding:
+    """What a report says of it."""
+    if isinstance(came, NotMeasured):
+        return (failed if came.broken else skipped)(f"not measured: {came.why}", **came.as_json())
+    text = f"{came.seconds:.1f} s from zero to the first token; the plan expects {came.budget.text}"
+    if came.within:
+        return passed(text, **came.as_json())
+    largest = max(came.budget.terms, key=lambda term: term.high)
+    return failed(
+        f"{text}, most of it for {largest.name} ({largest.how}): docs/cold-start.md compares the ways",
+        **came.as_json(),
+    )
+
+
+async def _left_alone(name: str, seconds: float, progress: Progress) -> None:
+    progress.started(
+        _KEY,
+        f"leaving {name} alone for {_told(seconds)}, until nothing of it runs: nobody may call it meanwhile",
+    )
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    try:
+        while (left := until - loop.time()) > 0:
+            await asyncio.sleep(min(left, _TELL_EVERY_S))
+            if until - loop.time() > 1:
+                progress.note(f"{_told(until - loop.time())} more")
+    except BaseException:
+        progress.failed(_KEY, f"{name} was not left alone for long enough")
+        raise
+    progress.finished(_KEY, f"{name} was left alone")
+
+
+def _told(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+async def _first_token(endpoint: Endpoint) -> float:
+    """When the first token came, by the loop's clock."""
+    question = [{"role": "user", "content": "Say hello."}]
+    async for chunk in endpoint.stream(question, max_tokens=8, temperature=0):
+        for choice in chunk.get("choices", ()):
+            delta = choice.get("delta", {})
+            if delta.get("content") or delta.get("reasoning_content") or delta.get("reasoning"):
+                return asyncio.get_running_loop().time()
+    raise HomeportError("the stream ended without a token")

@@ -1,0 +1,119 @@
+"""What a deployed endpoint is held to: what the plan of it says, and what lies in its bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from homeport.endpoint import Endpoint
+from homeport.errors import PermissionDenied, StateError
+from homeport.reconcile import resolve
+from homeport.resources.google.gcs_weights import StoredWeights
+from homeport.targets.cloudrun.checks import ExpectedDeployment, StoredBucket
+from homeport.targets.cloudrun.service_spec import ANNOTATION
+from homeport.targets.cloudrun.target import ADAPTED, WEIGHTS, CloudRunTarget
+from homeport.targets.cloudrun.verification import Expectation
+from homeport.verify import VerificationSubject
+
+
+async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
+    """What `endpoint` is held to as an endpoint of `target`. Reads the bucket and the image."""
+    launch, stored, settings = target.launch, target.stored, target.settings
+    model = await _look(stored) if stored is not None else _Lies()
+    adapters = {one.id: await _look(one) for one in target.weights.adapters.values()}
+    made = await target.image.read()
+    planned = ExpectedDeployment(
+        image_digest=made["digest"] if made else "",
+        gpu=target.shape.gpu,
+        concurrency=launch.parallel,
+        max_instances=settings.max_instances,
+        ingress=str(target.service.wanted["ingress"]),
+        public=target.spec.access.public,
+        zonal_redundancy=settings.zonal_redundancy,
+        baked=target.baked,
+        weights_digest=model.wanted if not target.baked else "",
+        weights_annotation=WEIGHTS,
+        callers=frozenset(target.spec.access.callers),
+        bucket=target.names.bucket,
+        prefixes=target.weights.prefixes,
+        adapters=_named(target, adapters),
+        adapters_annotation=ADAPTED,
+    )
+    every = (model, *adapters.values())
+    bucket = StoredBucket(
+        digest=model.digest,
+        broken=tuple(one.broken for one in every if one.broken),
+        unread=next((one.unread for one in every if one.unread), ""),
+    )
+    subject = VerificationSubject(
+        endpoint=endpoint,
+        model=target.chosen.model,
+        engine=launch.engine,
+        context=launch.context,
+        parallel=launch.parallel,
+        tools=launch.tools,
+        weights_path=launch.weights,
+        weights_digest=model.wanted,
+        # Those of an image cannot change, whatever becomes of what it was built from.
+        weights_intact=target.baked or not model.broken,
+        adapters=tuple(target.weights.adapters),
+    )
+    return Expectation(subject=subject, planned=planned, bucket=bucket)
+
+
+def refuse_other(
+    target: CloudRunTarget, promise: Expectation, revision: str, marks: Mapping[str, str]
+) -> None:
+    """
+    Raises `StateError` where a revision was made for something else than the file says, by its annotations `marks`.
+
+    So it is after a rollback, or before a change of the file is released: checks would only fail one after another.
+    """
+    wanted = (
+        ("model", "the model", promise.subject.endpoint.model),
+        ("weights-source", "weights of", target.source),
+        ("weights", "the weights", promise.subject.weights_digest),
+        ("image", "the image", promise.planned.image_digest or "another, which is not built"),
+    )
+    for key, what, now in wanted:
+        was = marks.get(f"{ANNOTATION}{key}", "")
+        # What one side does not tell cannot be compared, and is left to the checks.
+        if was and now and was != now:
+            raise StateError(
+                f"what serves is {revision} with {what} {was}, and the file says {now}",
+                hint="`homeport up --on cloudrun` releases what the file says; after a rollback set the model, or "
+                "whatever else was changed, back in the file",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lies:
+    """What was found where weights should lie."""
+
+    wanted: str = ""
+    """The digest that they should have: by their pin, or where it does not tell, of what lies there; '' for neither."""
+    digest: str = ""
+    """Of what lies there, whole; else ''."""
+    broken: str = ""
+    """The address of what is not whole."""
+    unread: str = ""
+    """Why it could not be looked at."""
+
+
+async def _look(stored: StoredWeights) -> _Lies:
+    try:
+        live = await stored.read()
+    except PermissionDenied as error:
+        return _Lies(wanted=stored.digest, unread=str(error))
+    if live is None:
+        return _Lies(wanted=stored.digest, broken=stored.uri)
+    return _Lies(wanted=stored.digest or live["digest"], digest=live["digest"])
+
+
+def _named(target: CloudRunTarget, found: dict[str, _Lies]) -> str:
+    """The digests of the adapters as a revision's annotation has them; '' where one of them cannot be told."""
+    if not found or not all(one.wanted for one in found.values()):
+        return ""
+    return str(
+        resolve(target.weights.adapters_digest, {id_: {"digest": one.wanted} for id_, one in found.items()})
+    )

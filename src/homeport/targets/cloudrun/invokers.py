@@ -1,0 +1,45 @@
+"""Who may call the service: those whom the file names, and nobody else."""
+
+from __future__ import annotations
+
+from homeport.errors import ApiDisabled, NotFound
+from homeport.google import Google, IamResource, policy
+from homeport.resources.google.iam_binding import Grant
+from homeport.spec import Spec
+from homeport.targets.cloudrun.checks import INVOKERS
+from homeport.targets.cloudrun.names import Names
+
+
+def callers(google: Google, spec: Spec, names: Names) -> list[Grant]:
+    """The grants of those who are named, once something verified serves."""
+    return [
+        _grant(google, names, INVOKERS[0], member, needs=(f"release/{names.name}",))
+        for member in spec.access.callers
+    ]
+
+
+async def unexpected_invokers(google: Google, spec: Spec, names: Names) -> list[Grant]:
+    """The grants that others have on the service, which are not wanted, such as that of somebody who was named before."""
+    try:
+        there = await policy.read(google, IamResource(api="run", path=f"v2/{names.service}"))
+    except (NotFound, ApiDisabled):
+        return []
+    named = {member.casefold() for member in spec.access.callers}
+    return [
+        _grant(google, names, binding["role"], member)
+        for binding in there.get("bindings", ())
+        if binding["role"] in INVOKERS and not binding.get("condition")
+        for member in binding.get("members", ())
+        if member.casefold() not in named
+    ]
+
+
+def _grant(google: Google, names: Names, role: str, member: str, needs: tuple[str, ...] = ()) -> Grant:
+    return Grant(
+        google=google,
+        role=role,
+        member=member,
+        on=IamResource(api="run", path=f"v2/{names.service}"),
+        known_as=f"service/{names.name}",
+        needs=needs,
+    )

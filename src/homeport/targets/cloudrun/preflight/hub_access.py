@@ -1,0 +1,64 @@
+"""Does the hub give this token what will be fetched?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from homeport.google import Google
+from homeport.targets.cloudrun.preflight.finding import PreflightFinding, not_checked, ok, problem
+from homeport.targets.cloudrun.preflight.request import GatedFile, PreflightInput
+
+if TYPE_CHECKING:
+    import httpx2
+
+_WITHIN_S = 30.0
+GIVE = "give a token that may read it: export HF_TOKEN=…, --hub-token-stdin, or cloudrun.hub_token in homeport.toml"
+
+
+async def gate(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
+    """Whether one file of each pinned commit may be fetched; nothing of weights that lie in the bucket already."""
+    return await asyncio.gather(*(opened(wanted) for wanted in asked.gates))
+
+
+async def opened(wanted: GatedFile) -> PreflightFinding:
+    """What the hub says to somebody who wants the file, with the token or without."""
+    import httpx2
+
+    headers = {"authorization": f"Bearer {wanted.token.reveal()}"} if wanted.token else {}
+    url = f"{wanted.page}/resolve/{wanted.revision}/{quote(wanted.file)}"
+    try:
+        async with httpx2.AsyncClient(timeout=_WITHIN_S) as client:
+            answer = await client.head(url, headers=headers)
+    except httpx2.HTTPError as error:
+        why = f"{wanted.endpoint} did not answer: {str(error) or type(error).__name__}"
+        return not_checked(f"hub/{wanted.repo}", why)
+    return _judged(wanted, answer)
+
+
+def _judged(wanted: GatedFile, answer: httpx2.Response) -> PreflightFinding:
+    subject, code = f"hub/{wanted.repo}", answer.headers.get("x-error-code", "")
+    who = "this token may not" if wanted.token else "nobody without a token may"
+    data: dict[str, Any] = {"status": answer.status_code, "code": code, "page": wanted.page}  # Any: JSON
+    if answer.is_success or answer.is_redirect:
+        with_it = "with this token" if wanted.token else "without a token"
+        return ok(subject, f"{wanted.file} at {wanted.revision[:12]} may be fetched {with_it}", **data)
+    if code == "GatedRepo" or (answer.status_code == 403 and not code):
+        text = f"the hub's gate is closed: {who} fetch {wanted.file}"
+        if wanted.token:
+            hint = f"accept the licence on {wanted.page}, signed in as the token's owner"
+        else:
+            hint = f"accept the licence on {wanted.page}, and {GIVE}"
+        return problem(subject, text, hint, **data)
+    if answer.status_code == 401 and wanted.token and code != "RepoNotFound":
+        text = "the hub does not know this token"
+        return problem(
+            subject, text, f"make a new one on {wanted.endpoint}/settings/tokens, and {GIVE}", **data
+        )
+    if code in {"RepoNotFound", "RevisionNotFound", "EntryNotFound"} or answer.status_code in {401, 404}:
+        text = f"the hub has no {wanted.repo} at {wanted.revision[:12]} with {wanted.file}, or it is private"
+        hint = f"see {wanted.page}: correct the source, or {GIVE}"
+        return problem(subject, text, hint, **data)
+    return not_checked(subject, f"the hub answered {answer.status_code}", **data)

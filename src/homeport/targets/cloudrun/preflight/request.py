@@ -1,0 +1,72 @@
+"""What a deployment would ask of Google, as far as it can be checked beforehand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from homeport.catalog.cloudrun import Shape
+from homeport.secret import Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatedFile:
+    """A file of a hub that a deployment fetches; only where the weights are not in the bucket yet."""
+
+    endpoint: str
+    """The hub's address, without a slash at its end."""
+    repo: str
+    revision: str
+    """The pinned commit."""
+    file: str
+    token: Secret | None = None
+
+    @property
+    def page(self) -> str:
+        """The repository's page, where its licence is accepted."""
+        return f"{self.endpoint}/{self.repo}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreflightInput:
+    """One deployment."""
+
+    name: str
+    """Of the endpoint: what its label says, and what its service and repository are called."""
+    project: str
+    region: str
+    shape: Shape
+    bucket: str
+    """The bucket of the weights; '' for none."""
+    repository: str
+    max_instances: int = 1
+    min_instances: int = 0
+    zonal_redundancy: bool = False
+    public: bool = False
+    isolated: bool = False
+    """Internal ingress, and all egress through the network."""
+    callers: tuple[str, ...] = ()
+    """Members that may call it, such as `user:YOU@EXAMPLE.COM`."""
+    network: str = ""
+    """An existing network; '' where one is made."""
+    subnetwork: str = ""
+    """Its subnetwork in the region; '' where one is made."""
+    secret: bool = True
+    """Whether the hub's token is kept as a secret."""
+    gates: tuple[GatedFile, ...] = ()
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """For what permissions are needed: names of `permissions.toml`."""
+        wanted = {
+            "secret": self.secret,
+            "network": not self.network,
+            "isolation": self.isolated and not self.network,
+        }
+        return frozenset(
+            ("foundations", "build", "weights", "service", *(name for name, is_so in wanted.items() if is_so))
+        )
+
+    @property
+    def ingress(self) -> str:
+        """As the constraint `run.allowedIngress` names it."""
+        return "internal" if self.isolated else "all"

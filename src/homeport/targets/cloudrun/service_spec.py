@@ -1,0 +1,171 @@
+"""The body of the Cloud Run service: what is served, on which GPU, for how many, and what it may reach."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from homeport.catalog import cloudrun as limits_of
+from homeport.catalog.cloudrun import Shape
+from homeport.engines.base import Launch
+from homeport.fit.cold_start import ColdStart
+from homeport.reconcile import Ref
+from homeport.spec import Access, CloudRun
+
+ANNOTATION = "homeport/"
+"""Begins the keys of our annotations."""
+CONTAINER = "serving"
+_PERIOD_S = 3
+_PROBE_TIMEOUT_S = 3
+_SLACK = 1.5
+"""How much longer than the worst expected cold start the probe waits: worse was seen."""
+_LEAST_PROBE_S = 240
+_ALIVE_PERIOD_S, _ALIVE_TIMEOUT_S, _ALIVE_ATTEMPTS = 60, 30, 5
+"""
+Cloud Run asks started instances alone, so that nothing is woken. An engine's server answers at once, however much the
+engine has to do; what has not answered for five minutes never will.
+"""
+_CACHE_SLACK = 1.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A part of the bucket at a path of the container, read-only."""
+
+    name: str
+    bucket: str
+    prefix: str
+    path: str
+    size: int
+    """Bytes of what lies there."""
+    cached: bool = False
+    """Whether what was read is kept in the instance's memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceInputs:
+    """All that the body is made of."""
+
+    name: str
+    launch: Launch
+    shape: Shape
+    cloudrun: CloudRun
+    access: Access
+    cold_start: ColdStart
+    mounts: tuple[Mount, ...]
+    network: tuple[str, str]
+    """Network and subnetwork, by name."""
+    own_network: bool
+    runner: str
+    """The id of the service account's resource."""
+    marks: Mapping[str, Any]  # Any: text, or a Ref
+    """Identities that every revision carries as annotations, by the word behind `MARK`."""
+
+
+def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Refs
+    """What Cloud Run is asked for. See the field names in the discovery document run.v2."""
+    access, chosen = wanted.access, wanted.cloudrun
+    made: dict[str, Any] = {
+        "ingress": "INGRESS_TRAFFIC_INTERNAL_ONLY" if access.isolated else "INGRESS_TRAFFIC_ALL",
+        "invokerIamDisabled": access.public,
+        "scaling": {"minInstanceCount": chosen.min_instances},
+        "template": _template(wanted),
+    }
+    if access.audience:
+        made["customAudiences"] = [access.audience]
+    if (gpu := limits_of.gpu(wanted.shape.gpu)) is not None and gpu.status != "ga":
+        # A preview's GPU is refused below this stage. It may be GA by now (`unconfirmed` of cloudrun.toml): BETA allows
+        # what GA does, and Google then reads back GA.
+        made["launchStage"] = "BETA"
+    return made
+
+
+def probe_seconds(cold_start: ColdStart) -> int:
+    """How long a new instance may take to answer: as this model needs, and within Cloud Run's limit."""
+    wanted = max(_LEAST_PROBE_S, cold_start.high * _SLACK)
+    return min(limits_of.limits().startup_s, math.ceil(wanted / _PERIOD_S) * _PERIOD_S)
+
+
+def _template(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Refs
+    chosen = wanted.cloudrun
+    network, subnetwork = wanted.network
+    interface: dict[str, Any] = {"network": network, "subnetwork": subnetwork}  # Any: text, or a Ref
+    if wanted.own_network:
+        interface = {
+            "network": Ref(f"network/{network}", "name"),
+            "subnetwork": Ref(f"subnetwork/{subnetwork}", "name"),
+        }
+    made = {
+        "annotations": {f"{ANNOTATION}{key}": value for key, value in sorted(wanted.marks.items())},
+        "serviceAccount": Ref(wanted.runner, "email"),
+        "executionEnvironment": "EXECUTION_ENVIRONMENT_GEN2",
+        "maxInstanceRequestConcurrency": wanted.launch.parallel,
+        "timeout": f"{chosen.timeout_s}s",
+        "scaling": {"maxInstanceCount": chosen.max_instances},
+        "nodeSelector": {"accelerator": wanted.shape.gpu},
+        "gpuZonalRedundancyDisabled": not chosen.zonal_redundancy,
+        "vpcAccess": {"egress": "ALL_TRAFFIC", "networkInterfaces": [interface]},
+        "containers": [_container(wanted)],
+    }
+    if wanted.mounts:
+        made["volumes"] = _volumes(wanted)
+    if wanted.access.encryption_key:
+        made["encryptionKey"] = wanted.access.encryption_key
+    return made
+
+
+def _container(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Refs
+    launch, shape = wanted.launch, wanted.shape
+    made = {
+        "name": CONTAINER,
+        "image": Ref("image/serving", "reference"),
+        "command": [launch.command[0]],
+        "args": list(launch.command[1:]),
+        "env": [{"name": name, "value": value} for name, value in sorted(launch.environment.items())],
+        "ports": [{"name": "http1", "containerPort": launch.port}],
+        "resources": {
+            "limits": {"cpu": f"{shape.cpu}", "memory": f"{shape.memory_gib}Gi", "nvidia.com/gpu": "1"},
+            "cpuIdle": False,
+            "startupCpuBoost": True,
+        },
+        "startupProbe": {
+            "httpGet": {"path": launch.health_path, "port": launch.ready_port or launch.port},
+            "initialDelaySeconds": 0,
+            "periodSeconds": _PERIOD_S,
+            "timeoutSeconds": _PROBE_TIMEOUT_S,
+            "failureThreshold": probe_seconds(wanted.cold_start) // _PERIOD_S,
+        },
+        "livenessProbe": {
+            "httpGet": {"path": launch.health_path, "port": launch.port},
+            "initialDelaySeconds": 0,
+            "periodSeconds": _ALIVE_PERIOD_S,
+            "timeoutSeconds": _ALIVE_TIMEOUT_S,
+            "failureThreshold": _ALIVE_ATTEMPTS,
+        },
+    }
+    if wanted.mounts:
+        made["volumeMounts"] = [{"name": mount.name, "mountPath": mount.path} for mount in wanted.mounts]
+    return made
+
+
+def _volumes(wanted: ServiceInputs) -> list[dict[str, Any]]:  # Any: JSON
+    volumes: list[dict[str, Any]] = []  # Any: JSON
+    for mount in wanted.mounts:
+        options = [f"only-dir={mount.prefix}", "implicit-dirs=true", "metadata-cache-ttl-secs=-1"]
+        if mount.cached:
+            cache = f"{mount.name}-cache"
+            options += [
+                f"cache-dir=cr-volume:{cache}",
+                "file-cache-max-size-mb=-1",
+                "file-cache-cache-file-for-range-read=true",
+                "file-cache-enable-parallel-downloads=true",
+            ]
+            size = math.ceil(mount.size * _CACHE_SLACK / 2**20)
+            volumes.append({"name": cache, "emptyDir": {"medium": "MEMORY", "sizeLimit": f"{size}Mi"}})
+        else:
+            options.append("enable-buffered-read=true")
+        gcs = {"bucket": mount.bucket, "readOnly": True, "mountOptions": options}
+        volumes.append({"name": mount.name, "gcs": gcs})
+    return volumes

@@ -1,0 +1,326 @@
+"""The proof of a revision: it is asked under its own address, and looked at from outside, before it has traffic."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from homeport.endpoint import Endpoint
+from homeport.errors import (
+    ApiDisabled,
+    HomeportError,
+    NetworkError,
+    NotFound,
+    PermissionDenied,
+    VerificationFailed,
+)
+from homeport.google import Google, IamResource, grants, policy
+from homeport.google.credentials import GoogleIdentity
+from homeport.google.identity import claims
+from homeport.progress import Progress, Silent
+from homeport.resources.google.traffic import Body, Receipt, receipts, shares
+from homeport.secret import Secret
+from homeport.targets.cloudrun.checks import (
+    INGRESS_ALL,
+    ExpectedDeployment,
+    ObservedDeployment,
+    ProbeToken,
+    StoredBucket,
+    verify_deployed,
+)
+from homeport.verify import CHECKS, Finding, Outcome, Report, Result, VerificationSubject
+from homeport.verify.check import Check, OnResult, picked
+from homeport.verify.report import RunTimer, failed, passed, skipped
+from homeport.verify.runner import checked
+
+if TYPE_CHECKING:
+    import httpx2
+
+
+_AS_ANOTHER = "iam.serviceAccounts.getOpenIdToken"
+"""What it takes to have an ID token of a service account. Not even a project's owner has it."""
+
+_STARTS_WITHIN_S = 1800.0
+"""As long as the longest startup probe waits."""
+_AWAKE_S = 5.0
+"""What takes longer to answer does not sleep lightly."""
+
+_ELSEWHERE = "https://another.example.com"
+"""An audience that is nobody's."""
+
+_INSTANCES = "/homeport/v1/instances"
+"""A rehearsal's own path: what runs there, and what was changed so that it can."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What a deployed endpoint is held to."""
+
+    subject: VerificationSubject
+    """Its endpoint has the address under which it is verified."""
+    planned: ExpectedDeployment
+    bucket: StoredBucket
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Sends requests from outside, as they are: a `homeport.verify.cloud.Sender`."""
+
+    client: httpx2.AsyncClient
+    via: str = ""
+
+    async def status(self, url: str, path: str, *, token: Secret | None) -> int:
+        """The HTTP status of a GET. Raises `NetworkError` where nothing answers."""
+        import httpx2
+
+        headers = {"host": httpx2.URL(url).host} | (
+            {"authorization": f"Bearer {token.reveal()}"} if token else {}
+        )
+        try:
+            return (await self.client.get(f"{self.via or url}{path}", headers=headers)).status_code
+        except httpx2.HTTPError as error:
+            raise NetworkError(f"nothing answers at {url}{path}: {error}") from error
+
+
+@asynccontextmanager
+async def outside(via: str = "") -> AsyncIterator[Outside]:
+    """Whoever sends requests from outside, over connections that are kept: a new one for each takes longer than its answer."""
+    import httpx2
+
+    async with httpx2.AsyncClient(
+        timeout=60, trust_env=not via, verify=not via.startswith("http:")
+    ) as client:
+        yield Outside(client, via)
+
+
+def endpoint_of(google: Google, service: Body, model: str, *, url: str = "", via: str = "") -> Endpoint:
+    """A deployed service as an endpoint for whoever is logged in; `url` is another address of it than its own."""
+    origin = str(service["uri"])
+    return Endpoint(
+        name=str(service["name"]).rpartition("/")[2],
+        base_url=f"{url or origin}/v1",
+        model=model,
+        identity=GoogleIdentity(google.credentials, origin),
+        via=via,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verifier:
+    """Makes the checks of a deployed endpoint: those of any endpoint, and those of a deployment."""
+
+    google: Google
+    stranger: str
+    """The e-mail of a service account that may not call it."""
+    network: str
+    """From where an isolated service is reached."""
+    via: str = ""
+    """A rehearsal's address."""
+    only: tuple[str, ...] = ()
+    """Names of the checks that are made; all of them where it is empty."""
+    on_result: OnResult | None = None
+    progress: Progress = field(default_factory=Silent)
+
+    async def report(self, promise: Expectation, service: Body, revision_name: str) -> Report:
+        """
+        What came of the checks of one revision of a service.
+
+        Where the service takes nothing from outside, and this is outside, what needs an answer is skipped, and the
+        report is not one that passed: no token came.
+        """
+        begun = RunTimer.now()
+        subject, asked = promise.subject, bool(picked(CHECKS, self.only))
+        if asked:
+            await self._awake(subject.endpoint)
+        async with outside(self.via) as sender:
+            reached = await self._reached(sender, promise, service)
+            if self.via and asked and (reached is None or reached.outcome is Outcome.PASSED):
+                path = await _rehearsed(self.google, self.via, revision_name, subject.weights_path)
+                subject = replace(subject, weights_path=path)
+            results = await self._endpoint(subject, reached)
+            revision = await self.google.get("run", f"v2/{service['name']}/revisions/{revision_name}")
+            origin = str(service["uri"])
+            deployed = ObservedDeployment(
+                service=service,
+                revision=revision,
+                policy=await policy.read(self.google, IamResource(api="run", path=f"v2/{service['name']}")),
+                planned=promise.planned,
+                sender=sender,
+                url=promise.subject.endpoint.root_url,
+                bucket=promise.bucket,
+                stranger=await _stranger(self.google, self.stranger, origin),
+                elsewhere=await _elsewhere(self.google),
+            )
+            more = await verify_deployed(deployed, only=self.only, on_result=self.on_result)
+        return begun.report(promise.subject, (*results, *more))
+
+    async def _awake(self, endpoint: Endpoint) -> None:
+        """
+        Wait until it answers anything, so that no check waits for a start from zero.
+
+        Cloud Run keeps the request meanwhile, for longer than a check may take. Where nothing comes, the checks tell.
+        """
+
+        async def ask() -> None:
+            with suppress(HomeportError):
+                async with endpoint.client(timeout_s=_STARTS_WITHIN_S) as client:
+                    await client.get("/health")
+
+        asking = asyncio.create_task(ask())
+        try:
+            if not (await asyncio.wait({asking}, timeout=_AWAKE_S))[0]:
+                self.progress.note(f"{endpoint.name} starts from zero: waiting for it")
+            await asking
+        finally:
+            asking.cancel()
+
+    async def _endpoint(self, subject: VerificationSubject, reached: Result | None) -> tuple[Result, ...]:
+        """The checks of any endpoint, after that of the way to it, if it was asked for."""
+        if reached is None:
+            return await checked(subject, picked(CHECKS, self.only), on_result=self.on_result)
+        if self.on_result is not None:
+            self.on_result(reached)
+        if reached.outcome is Outcome.PASSED:
+            made = await checked(subject, picked(CHECKS, self.only), on_result=self.on_result)
+            return (reached, *made)
+        left = skipped("not checked: it is not reached from here")
+        return (reached, *(check.told(left) for check in picked(CHECKS, self.only)))
+
+    async def _reached(self, sender: Outside, promise: Expectation, service: Body) -> Result | None:
+        """Whether requests from here are let in; None for a service that takes them from everywhere."""
+        ingress = service.get("ingress", INGRESS_ALL)
+        if ingress == INGRESS_ALL:
+            return None
+        endpoint = promise.subject.endpoint
+
+        async def look(_: VerificationSubject) -> Finding:
+            token = await endpoint.identity.token() if endpoint.identity else None
+            status = await sender.status(endpoint.root_url, "/v1/models", token=token)
+            if status != 404:
+                return passed(f"ingress is {ingress}, and requests from here are let in", status=status)
+            return failed(
+                f"from here it answers 404, as it shall to whoever is outside: ingress is {ingress}. Run the same "
+                f"command on a machine within the network {self.network}",
+                status=status,
+            )
+
+        return await Check("reached", "it is reached from here", look).looked(promise.subject)
+
+
+def receipt_of(report: Report, service: Body, revision: str) -> Receipt:
+    """
+    What is kept of a report on a revision of `service`, as it was when it was asked.
+
+    Raises `VerificationFailed` where a check failed; it says what that means for the traffic.
+    """
+    if not report.passed:
+        said, hint = _unproven(report.endpoint, service, revision)
+        raise VerificationFailed(
+            f"{said}: {_failures(report) or 'nothing could be checked'}",
+            hint=f"{hint}`homeport logs --on cloudrun` shows what the engine wrote",
+        )
+    counts = Counter(one.outcome.value for one in report.results)
+    return Receipt(at=datetime.now(UTC).isoformat(timespec="seconds"), passed=True, counts=dict(counts))
+
+
+def _failures(report: Report) -> str:
+    """What failed, with what was found; where several checks found the same, it is said once."""
+    found: dict[str, list[str]] = {}
+    for one in report.results:
+        if one.outcome is Outcome.FAILED:
+            found.setdefault(one.detail, []).append(one.name)
+    return "; ".join(f"{', '.join(names)}: {detail}" for detail, names in found.items())
+
+
+def _unproven(name: str, service: Body, revision: str) -> tuple[str, str]:
+    """What a revision that is not as promised has of the traffic, and what to do about that."""
+    parts = shares(service)
+    new = f"the new revision of {name} is not as promised"
+    if revision not in parts:
+        return f"{new}, and gets no traffic", "what served before goes on serving; "
+    if len(parts) > 1:
+        return new, ""  # What becomes of its part is up to the release.
+    if receipts(service):
+        told = f"{new}, and has all of the traffic already"
+        return told, "`homeport rollback` lets another serve, where one was verified; "
+    who = "anybody" if service.get("invokerIamDisabled") else "nobody but the project's own"
+    first = f"the first revision of {name} is not as promised"
+    told = f"{first}. It has the traffic, since nothing else is there, and {who} may call it"
+    return told, "`homeport down --on cloudrun` ends it; "
+
+
+async def _rehearsed(google: Google, via: str, revision: str, path: str) -> str:
+    """
+    Where a rehearsal has what lies at a path of the container: at that very path, where the machine allows it.
+
+    Elsewhere it moves the path, and its table of changes says to where.
+    """
+    import httpx2
+
+    headers = {"authorization": f"Bearer {(await google.credentials.token()).reveal()}"}
+    async with httpx2.AsyncClient(base_url=via, timeout=60, trust_env=False, headers=headers) as client:
+        try:
+            found = (await client.get(_INSTANCES)).json()["instances"]
+        except (httpx2.HTTPError, ValueError, KeyError):
+            return path  # It is no rehearsal of ours.
+    for instance in found:
+        if instance["revision"].rpartition("/")[2] == revision:
+            rows = [row for row in instance["changes"] if row["what"] == "path"]
+            return str({row["cloud"]: row["here"] for row in rows}.get(path, path))
+    return path
+
+
+async def _stranger(google: Google, account: str, origin: str) -> ProbeToken:
+    """A token of `account` for the right audience, made by whoever is logged in, if they may."""
+    path = f"v1/projects/-/serviceAccounts/{account}:generateIdToken"
+    body = {"audience": origin, "includeEmail": True}
+    try:
+        said = await google.post("iamcredentials", path, body, repeatable=True)
+    except PermissionDenied:
+        try:
+            who = await GoogleIdentity(google.credentials, origin).who()
+        except HomeportError:
+            who = ""
+        grant = grants.command(_AS_ANOTHER, principal=who, project=google.project, account=account)
+        return ProbeToken(
+            why_none=f"{who or 'whoever is logged in'} may have no token of {account}; to check it: {grant}"
+        )
+    except HomeportError as error:
+        return ProbeToken(why_none=f"there is no token of {account}: {error}")
+    return ProbeToken(token=Secret(str(said["token"])), who=account)
+
+
+async def _elsewhere(google: Google) -> ProbeToken:
+    try:
+        token = await google.credentials.id_token(_ELSEWHERE)
+    except HomeportError as error:
+        return ProbeToken(why_none=str(error))
+    if claims(token).get("aud") != _ELSEWHERE:
+        return ProbeToken(
+            why_none="a person's token has gcloud's own audience, whatever is asked for, and Cloud Run takes it; a service "
+            "account's (HOMEPORT_IMPERSONATE=…) has the one that is asked for"
+        )
+    return ProbeToken(token=token)
+
+
+def least_instances(service: Body) -> int:
+    """How many instances of a service always run."""
+    both = (service, service.get("template", {}))
+    return max(int(one.get("scaling", {}).get("minInstanceCount") or 0) for one in both)
+
+
+async def live(google: Google, path: str) -> dict[str, Any]:  # Any: JSON
+    """The service at `path`. Raises `NotFound` where it is not deployed."""
+    try:
+        found: dict[str, Any] = await google.get("run", path)  # Any: JSON
+    except (NotFound, ApiDisabled) as error:
+        raise NotFound(
+            f"{path.rpartition('/')[2]} is not deployed in {path.split('/')[2]}",
+            hint="`homeport up --on cloudrun` deploys it",
+        ) from error
+    return found

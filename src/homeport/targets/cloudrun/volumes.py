@@ -1,0 +1,100 @@
+"""The weights and adapters of a deployment: how they lie in the bucket, and where the engine finds them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from homeport.google import Google
+from homeport.reconcile import Concat, Ref, joined
+from homeport.resources.google.gcs_weights import StoredWeights
+from homeport.targets.cloudrun.model_selection import PinnedModel, ResolvedModel
+from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.service_spec import Mount
+
+MODEL = "/models"
+"""Where the bucket's weights are mounted."""
+ADAPTERS = "/adapters"
+"""Where each adapter has a folder, by the name that it is served under."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudWeights:
+    """All that is carried into the bucket."""
+
+    google: Google
+    names: Names
+    chosen: ResolvedModel
+    way: str
+    """How weights get to the engine, as `cold_start` names it."""
+    token: Ref | None
+    """The version of the secret that holds the hub's token."""
+    after: tuple[str, ...]
+    """What must be there before anything is carried."""
+
+    @property
+    def model(self) -> StoredWeights | None:
+        """The model's weights; None where Ollama brings its own."""
+        pinned = self.chosen.pinned
+        return self._stored("model", pinned) if pinned is not None else None
+
+    @property
+    def adapters(self) -> dict[str, StoredWeights]:
+        """The LoRA adapters, by the names that they are served under."""
+        return {one.name: self._stored(f"lora-{one.name}", one.pinned) for one in self.chosen.adapters}
+
+    @property
+    def all(self) -> tuple[StoredWeights, ...]:
+        """The model's weights and the adapters."""
+        model = self.model
+        return ((model,) if model is not None else ()) + tuple(self.adapters.values())
+
+    @property
+    def adapters_digest(self) -> Concat | None:
+        """Which adapters a revision is made for, as its annotation says it; None where there are none."""
+        parts: list[str | Ref] = []
+        for name, stored in sorted(self.adapters.items()):
+            parts += [f"{' ' if parts else ''}{name}=", Ref(stored.id, "digest")]
+        return joined(*parts) if parts else None
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        """The folders of the bucket that the container sees."""
+        mounts, model = [], self.model
+        if model is not None and self.way.startswith("fuse"):
+            mounts.append(_mount("weights", model, MODEL, cached=self.way == "fuse-cache"))
+        # vLLM reads adapters from folders alone, and each but once: a cache would only take memory.
+        for number, (name, stored) in enumerate(self.adapters.items(), 1):
+            mounts.append(_mount(f"adapter-{number}", stored, f"{ADAPTERS}/{name}"))
+        return tuple(mounts)
+
+    @property
+    def prefixes(self) -> frozenset[str]:
+        """The folders of the bucket that are mounted, by their names there."""
+        return frozenset(mount.prefix for mount in self.mounts)
+
+    def _stored(self, name: str, pinned: PinnedModel) -> StoredWeights:
+        # What lies in a bucket, or comes from this machine, is shown no token of a hub.
+        hub = pinned.pin.source.startswith("hf:")
+        return StoredWeights(
+            google=self.google,
+            name=name,
+            bucket=self.names.bucket,
+            prefix=pinned.prefix,
+            region=self.names.region,
+            pin=pinned.pin,
+            folder=pinned.folder,
+            account=self.names.email(self.names.carrier),
+            token=self.token if hub else None,
+            after=self.after,
+        )
+
+
+def _mount(name: str, stored: StoredWeights, path: str, *, cached: bool = False) -> Mount:
+    return Mount(
+        name=name,
+        bucket=stored.bucket,
+        prefix=stored.prefix,
+        path=path,
+        size=stored.pin.size,
+        cached=cached,
+    )

@@ -1,0 +1,408 @@
+"""This machine: weights on disk, and a process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from homeport import catalog
+from homeport.catalog import Model, Published
+from homeport.engines.base import EngineModule, Installation, Launch, LaunchRequest
+from homeport.engines.footprint import gib, memory_limit
+from homeport.engines.registry import choose, module
+from homeport.engines.vllm import adapter as vllm_adapter
+from homeport.errors import (
+    EngineMissing,
+    HomeportError,
+    MemoryTooSmall,
+    NetworkError,
+    SpecError,
+    UnknownModel,
+)
+from homeport.fit import Fit, Serving, fit
+from homeport.fit.devices import this
+from homeport.fit.subject import published_as
+from homeport.hardware import Machine, this_machine
+from homeport.home import Home
+from homeport.ownership import ensure_owner, owner
+from homeport.reconcile import ActionKind, Outputs, Plan, Resource, make_plan
+from homeport.resources.local import endpoint_record
+from homeport.resources.local.endpoint_key import GENERATED, NONE, EndpointKey
+from homeport.resources.local.process import EngineProcess
+from homeport.resources.local.weights import Weights
+from homeport.spec import Spec
+from homeport.supervisor.memory import COUNTS_MEMORY
+from homeport.supervisor.order import MOST, WITHIN_S
+from homeport.targets.local import endpoint_key
+from homeport.weights import Format, Manifest
+from homeport.weights.sources.base import canonical, is_source, parse
+from homeport.weights.sources.hub import HubSource
+from homeport.weights.store import WeightsStore
+
+if TYPE_CHECKING:
+    from homeport.catalog.described import Described
+
+TAKE_OVER = (
+    "give this one another `name`, or say `homeport up --take-over`, which makes that endpoint this file's"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalTarget:
+    """One spec, served on this machine."""
+
+    spec: Spec
+    spec_file: Path
+    """Sources that are relative paths start from its folder."""
+    home: Home
+    renew_key: bool = False
+    """Whether a key that homeport made is replaced by a new one."""
+    take_over: bool = False
+    """Whether the endpoint may be another file's: it is this one's then."""
+
+    def ensure_owner(self) -> None:
+        """Raise `NotManaged` where the endpoint of this name belongs to another file, and is not to be taken over."""
+        if not self.take_over:
+            ensure_owner(self.spec, self.spec_file, self.home, hint=TAKE_OVER)
+
+    @property
+    def folder(self) -> Path:
+        """Where the endpoint's record and log are."""
+        return self.home.endpoint(self.spec.endpoint_name)
+
+    @cached_property
+    def model(self) -> Model | None:
+        """What the catalog knows of the model; None for a source of the user's own."""
+        return find_model(self.spec, self.spec_file)
+
+    @cached_property
+    def engine(self) -> tuple[EngineModule, Installation]:
+        """The engine that will run it. Raises `EngineMissing`."""
+        return choose(self.spec, self.model)
+
+    @cached_property
+    def store(self) -> WeightsStore:
+        """The weights on this machine."""
+        return WeightsStore(self.home.weights, catalog.checksums())
+
+    @cached_property
+    def machine(self) -> Machine:
+        """What this machine has. GPUs matter to vllm alone, and asking their driver takes time."""
+        return this_machine(gpus=self.engine[1].engine == "vllm")
+
+    @cached_property
+    def key(self) -> EndpointKey:
+        """Where the key is that clients must send. Ollama cannot ask for one that homeport would make."""
+        given = self.spec.local.api_key or (NONE if self.engine[1].engine == "ollama" else GENERATED)
+        return EndpointKey(
+            reference=given, name=self.spec.endpoint_name, folder=self.folder, base=self.spec_file.parent
+        )
+
+    @cached_property
+    def weights(self) -> Weights | None:
+        """The model's weights as a resource; None where the engine keeps its own."""
+        return weights_of(self.spec, self.spec_file, self.engine[1].engine, self.store)
+
+    @cached_property
+    def adapters(self) -> tuple[Weights, ...]:
+        """The LoRA adapters as resources."""
+        return tuple(
+            Weights(
+                name=f"lora-{adapter.name}",
+                source=canonical(adapter.source, self.spec_file.parent),
+                format=_file_format(self.engine[0]),
+                store=self.store,
+            )
+            for adapter in self.spec.engine.lora
+        )
+
+    @cached_property
+    def process(self) -> EngineProcess:
+        """The engine's process as a resource."""
+        reference = self.spec.local.api_key or ""
+        return EngineProcess(
+            name=self.spec.endpoint_name,
+            folder=self.folder,
+            needs=tuple(weights.id for weights in self.all_weights),
+            make_launch=self.launch,
+            host=self.spec.local.host,
+            port=self.spec.local.port,
+            key=self.key,
+            hidden=(reference.removeprefix("env:"),) if reference.startswith("env:") else (),
+            spec=self.spec.model_dump(mode="json"),
+            spec_file=str(self.spec_file),
+            renew=self.renew_key,
+            restart=self.spec.local.restart,
+            memory_limit=lambda outputs: self.memory_limit(self._size(outputs)),
+        )
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """Everything that shall exist."""
+        return (*self.all_weights, self.process)
+
+    def launch(self, outputs: Outputs, port: int) -> Launch:
+        """How the engine is started, given the weights that are there. Raises what `check` raises."""
+        engine, installation = self.engine
+        manifest = outputs[self.weights.id] if self.weights else None
+        size = self.check(manifest)
+        request = LaunchRequest(
+            model=self.described(_path(manifest)),
+            settings=self.spec.engine,
+            machine=self.machine,
+            weights=_path(manifest),
+            footprint=size.footprint if size else None,
+            adapters={
+                adapter.name: _path(outputs[weights.id])
+                for adapter, weights in zip(self.spec.engine.lora, self.adapters, strict=True)
+            },
+            adapter_rank=self._adapter_rank(outputs),
+            host=self.spec.local.host,
+            port=port,
+            keyed=self.key.wanted,
+            folder=self.folder,
+        )
+        return engine.launch(request, installation)
+
+    def _size(self, outputs: Outputs) -> Fit | None:
+        return self.check(outputs[self.weights.id] if self.weights else None)
+
+    def memory_limit(self, size: Fit | None) -> int | None:
+        """Bytes of memory of its own beyond which the engine is ended; None where nobody knows what it takes."""
+        if not COUNTS_MEMORY or size is None or size.footprint is None or size.place.device.gpu:
+            return None
+        planned = self.engine[0].own_memory(size.footprint, self.spec.engine)
+        return memory_limit(planned) if planned is not None else None
+
+    def _adapter_rank(self, outputs: Outputs) -> int:
+        """The rank that vllm's adapters have room in; 0 for other engines."""
+        if self.engine[1].engine != "vllm":
+            return 0
+        folders = [_path(outputs[weights.id]) for weights in self.adapters]
+        return max(
+            (
+                vllm_adapter.rank((folder / vllm_adapter.CONFIG).read_bytes(), str(folder))
+                for folder in folders
+            ),
+            default=0,
+        )
+
+    def check(self, manifest: Manifest | None) -> Fit | None:
+        """
+        How it fits this machine; None where that cannot be known before the weights are here.
+
+        Raises `SpecError` for settings that the engine or the model cannot honour, `MemoryTooSmall` where it
+        needs more memory than the machine has.
+        """
+        engine, installation = self.engine
+        settings = self.spec.engine
+        engine.check(settings)
+        if engine.FORMAT == "library" and (self.model is None or self.spec.weights is not None):
+            raise SpecError(
+                "ollama is served from its library here, and takes no weights of one's own",
+                hint="set engine.kind to llamacpp for a GGUF file, or choose a model with a tag (`homeport models`)",
+            )
+        model = self.described(_path(manifest)) if manifest else self.model
+        if model is None and self._foretold:
+            model = self._foretold.model
+        if model is None:
+            return None
+        most = catalog.context_of(model, installation.engine)
+        if most and settings.context > most:
+            raise SpecError(
+                f"engine.context is {settings.context}, but {model.name} was made for {most} tokens"
+                + ("" if most == model.context else f" as {installation.engine} serves it"),
+                hint=f"set engine.context to at most {most}",
+            )
+        weights = self._published(model, manifest)
+        if weights is None:
+            return None
+        what = Serving(model=model, weights=weights, engine=installation.engine, settings=settings)
+        size = fit(what, this(self.machine, installation.engine))
+        if size.footprint is not None and size.problems:
+            raise MemoryTooSmall(
+                f"{model.name} does not fit this machine: {size.problems[0]}", hint=_what_would_fit(size)
+            )
+        return size
+
+    def _published(self, model: Model, manifest: Manifest | None) -> Published | None:
+        """The weights as sizing wants them: those on the disk where they are here, else as the catalog has them."""
+        offered = catalog.published(model, self.engine[1].engine)
+        usual = offered[0] if offered and self.spec.weights is None else None
+        if manifest is not None:
+            size = sum(
+                file.size for file in manifest.pin.files if file.path.endswith((".gguf", ".safetensors"))
+            )
+            kind = usual.quantization if usual else model.quantization
+            return Published(
+                source=manifest.pin.source, size=size, quantization=kind, how="the size of its files"
+            )
+        return usual or (published_as(self._foretold) if self._foretold else None)
+
+    @cached_property
+    def _foretold(self) -> Described | None:
+        """What a hub's headers say of weights that are not here, where the catalog knows nothing of them."""
+        known = self.model is not None and self.spec.weights is None
+        source = (
+            None if known or self.weights is None else parse(self.weights.source, base=self.spec_file.parent)
+        )
+        if not isinstance(source, HubSource):
+            return None
+        from homeport.catalog.described import of_hub
+
+        try:
+            return of_hub(source, _file_format(self.engine[0]), name=self.spec.model)
+        except NetworkError:
+            return None  # `up` will say so, should it need the network.
+
+    def described(self, weights: Path) -> Model:
+        """What is known of the model: from the catalog, else from its own files, a GGUF or a folder."""
+        if self.model is not None:
+            return self.model
+        if weights not in self._inspected:
+            from homeport.catalog import inspect
+
+            read = inspect.from_folder if weights.is_dir() else inspect.from_gguf
+            self._inspected[weights] = read(weights, name=self.spec.model)
+        return self._inspected[weights]
+
+    @cached_property
+    def _inspected(self) -> dict[Path, Model]:
+        """What was read of headers, each once: that of a Gemma takes a quarter of a second."""
+        return {}
+
+    async def plan(self) -> Plan:
+        """What `up` would do. Raises what `up` would raise at once."""
+        self.key.current()  # A reference that leads nowhere is an error before anything is done.
+        manifest = self.store.manifest(self.weights.source, self.weights.format) if self.weights else None
+        size = self.check(manifest)
+        plan = await make_plan(self.spec.endpoint_name, "local", self.resources)
+        warnings = [self.model.note] if self.model and self.model.note else []
+        before = endpoint_record.load(self.folder)
+        warnings += endpoint_key.warnings(self.key, self.spec.local.host, self.engine[1].engine, before)
+        other = owner(self.spec, self.spec_file, self.home)
+        problems = []
+        if other and self.take_over:
+            warnings.append(f"this takes {self.spec.name} over from {other}, whose endpoint it is now")
+        elif other:
+            problems.append(f"{self.spec.name} belongs to {other}; {TAKE_OVER}")
+        if size is not None and size.footprint is not None:
+            needs = size.footprint.needs(self.spec.engine.parallel)
+            if needs > self.machine.memory_available and plan.actions[-1].kind is ActionKind.CREATE:
+                warnings.append("that is more memory than is free: the machine may swap, or end a process")
+        return replace(
+            plan, facts=tuple(self._facts(size)), warnings=tuple(warnings), problems=tuple(problems)
+        )
+
+    @property
+    def all_weights(self) -> tuple[Weights, ...]:
+        """The model's weights and the adapters', as resources."""
+        return ((self.weights,) if self.weights else ()) + self.adapters
+
+    def _facts(self, size: Fit | None) -> list[tuple[str, str]]:
+        settings, local = self.spec.engine, self.spec.local
+        _, installation = self.engine
+        return [
+            ("model", f"{self.model.title} ({self.model.licence})" if self.model else self.spec.model),
+            ("engine", f"{installation.engine} {installation.version}"),
+            ("context", f"{settings.context} tokens a request, {settings.parallel} requests at once"),
+            ("fits", self._verdict(size)),
+            ("listens on", f"{local.host}:{local.port or 'any free port'}"),
+            ("key", endpoint_key.described(self.key)),
+            ("on failure", self._on_failure(size)),
+            *(self._on_cloudrun() if self.spec.cloudrun else ()),
+        ]
+
+    def _on_failure(self, size: Fit | None) -> str:
+        restarts = self.spec.local.restart == "on-failure"
+        what = (
+            f"started again, {MOST} times in {WITHIN_S / 60:.0f} minutes at most"
+            if restarts
+            else "it stays so"
+        )
+        limit = self.memory_limit(size)
+        if limit is None:
+            return f"{what}; no limit of memory: what it takes of its own is not known"
+        return f"{what}; ended beyond {gib(limit)} of memory of its own"
+
+    def _on_cloudrun(self) -> list[tuple[str, str]]:
+        """What `[cloudrun]` would come to; this version serves on this machine alone."""
+        from homeport.fit.cloud import facts
+
+        try:
+            return facts(self.spec, self.spec_file)
+        except HomeportError as error:
+            return [("on Cloud Run", f"not known: {error}")]
+
+    def _verdict(self, size: Fit | None) -> str:
+        if size is None:
+            return "not known before its weights are here"
+        if size.footprint is None:
+            return "not known: its architecture is new to homeport"
+        needs = gib(size.footprint.needs(self.spec.engine.parallel))
+        if size.place.device.gpu:
+            return f"yes: about {needs} of {gib(size.footprint.usable.size)} of the GPU's memory"
+        return f"yes: about {needs} of {gib(self.machine.memory)}, of which {gib(self.machine.memory_available)} are free"
+
+
+def weights_of(spec: Spec, spec_file: Path, engine: str, store: WeightsStore) -> Weights | None:
+    """The weights that `engine` would load for `spec`, as a resource; None where it keeps its own."""
+    model = find_model(spec, spec_file)
+    own = spec.weights or (spec.model if model is None else None)
+    if own is not None:
+        source, size = canonical(own, spec_file.parent), None
+    elif model is None or module(engine).FORMAT == "library":
+        return None
+    elif engine not in model.weights:
+        raise EngineMissing(
+            f"the catalog has no weights of {spec.model} for {engine}",
+            hint=f"it has some for {', '.join(model.weights)}; or name a source of your own",
+        )
+    else:
+        source, size = model.weights[engine], model.sizes.get(engine)
+    return Weights(
+        name="model", source=source, format=_file_format(module(engine)), store=store, expected_size=size
+    )
+
+
+def find_model(spec: Spec, spec_file: Path) -> Model | None:
+    """The catalog's entry for the spec's model; None for a source. Raises `UnknownModel` for neither."""
+    for source in (spec.weights, *(adapter.source for adapter in spec.engine.lora)):
+        if source is not None:
+            canonical(source, spec_file.parent)
+    found = catalog.find(spec.model)
+    if found is not None:
+        return found
+    if is_source(spec.model):
+        canonical(spec.model, spec_file.parent)
+        return None
+    close = catalog.suggest(spec.model)
+    raise UnknownModel(
+        f"the catalog knows no model {spec.model!r}",
+        hint=(f"did you mean {' or '.join(close)}? " if close else "")
+        + "`homeport models` lists them; any other: hf:ORG/NAME, wheel:NAME, file:PATH",
+    )
+
+
+def _what_would_fit(size: Fit) -> str:
+    context, settings = size.longest_context(), size.what.settings
+    if context:
+        return (
+            f"set engine.context to at most {context}, or engine.parallel to fewer than {settings.parallel}"
+        )
+    single = size.wanting(parallel=1).longest_context()
+    if single:
+        return f"set engine.parallel = 1 and engine.context to at most {single}"
+    return "choose a smaller model; `homeport models` lists them"
+
+
+def _file_format(engine: EngineModule) -> Format:
+    return "safetensors" if engine.FORMAT == "safetensors" else "gguf"
+
+
+def _path(manifest: Manifest | None) -> Path:
+    if manifest is None:
+        return Path()
+    return manifest.gguf or manifest.folder

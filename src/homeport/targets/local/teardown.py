@@ -1,0 +1,108 @@
+"""Ending an endpoint on this machine, with all its processes, and with its weights where that is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from homeport.errors import ApprovalDeclined, PlanStale
+from homeport.home import Home, find_home
+from homeport.progress import Progress, Silent
+from homeport.reconcile import destroy
+from homeport.reconcile.teardown import Teardown, teardown
+from homeport.resources.local import endpoint_key, endpoint_record
+from homeport.resources.local.endpoint_record import EndpointRecord, Unreadable
+from homeport.resources.local.process import running_processes, stop
+from homeport.resources.local.weights import Weights
+from homeport.targets.local.liveness import target_of
+
+
+async def take_down(
+    name: str,
+    *,
+    purge: bool = False,
+    home: Home | None = None,
+    progress: Progress | None = None,
+    approve: Callable[[Teardown], bool] = lambda _: True,
+) -> tuple[str, ...]:
+    """
+    End all processes of the endpoint `name`; with `purge`, remove its weights, too.
+
+    `approve` sees what would go, where anything would; without its yes, `ApprovalDeclined` is raised and nothing was touched.
+    Returns what went, in a few words each. Raises `PlanStale` where another file took the endpoint over while it was
+    asked, `HomeportError` if anything is left at the end.
+    """
+    home, progress = home or find_home(), progress or Silent()
+    folder = home.endpoint(name)
+    if not folder.exists():
+        return ()
+    seen = endpoint_record.read(folder)
+    would_go = await _teardown(name, home, purge=purge)
+    if not would_go.things:
+        return ()
+    if not approve(would_go):
+        raise ApprovalDeclined("nothing was ended")
+    async with home.lock(name, progress):
+        if _owner(endpoint_record.read(folder)) != _owner(seen):
+            raise PlanStale(
+                f"another file has taken {name} over since you were asked",
+                hint="run the same command again: it shows what is there now",
+            )
+        # Looked up before the record, which says what the weights are, is forgotten.
+        weights, notes = _to_purge(name, home) if purge else ((), ())
+        for note in notes:
+            progress.note(note)
+        gone = stop(name, folder)
+        destroyed = await destroy(weights, progress)
+        if destroyed.errors:
+            raise destroyed.errors[0]
+        kept = (f"key of {name}",) if endpoint_key.forget(folder) else ()
+        return gone + kept + destroyed.gone
+
+
+async def _teardown(name: str, home: Home, *, purge: bool) -> Teardown:
+    """What there is of the endpoint `name`."""
+    folder = home.endpoint(name)
+    found = endpoint_record.read(folder)
+    pids = " ".join(str(process.pid) for process in running_processes(folder))
+    things = [(f"process/{name}", f"pid {pids}")] if pids else []
+    if found is not None and not pids:
+        things.append((f"record/{name}", "its process is gone"))
+    if endpoint_key.is_kept(folder):
+        things.append((f"key/{name}", "made by homeport"))
+    weights, notes = _to_purge(name, home) if purge else ((), ())
+    would_go = await teardown(name, "local", weights)
+    facts: tuple[tuple[str, str], ...] = ()
+    if isinstance(found, Unreadable):
+        facts = (("record", f"unreadable: {found.reason}"),)
+    elif found is not None:
+        facts = (
+            ("model", str(found.launch["model"])),
+            ("endpoint", f"{found.url}/v1"),
+            ("file", found.spec_file),
+        )
+    return replace(would_go, things=(*things, *would_go.things), facts=facts, notes=notes)
+
+
+def _to_purge(name: str, home: Home) -> tuple[tuple[Weights, ...], tuple[str, ...]]:
+    """
+    The weights of the endpoint `name` that no other serves, and why the rest stays.
+
+    None go while a record cannot be read: nobody knows then which weights it is about.
+    """
+    used: dict[str, str] = {}
+    mine: tuple[Weights, ...] = ()
+    for other in home.endpoints():
+        found = endpoint_record.read(home.endpoint(other))
+        if isinstance(found, Unreadable):
+            return (), (f"all weights stay: {found.error()}",)
+        if found is not None and other == name:
+            mine = target_of(found, home).all_weights
+        elif found is not None:
+            used |= {one.source: other for one in target_of(found, home).all_weights}
+    notes = [f"{one.source} stays: {used[one.source]} serves it" for one in mine if one.source in used]
+    return tuple(one for one in mine if one.source not in used), tuple(notes)
+
+
+def _owner(found: EndpointRecord | Unreadable | None) -> str:
+    return found.spec_file if isinstance(found, EndpointRecord) else ""

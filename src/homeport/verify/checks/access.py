@@ -1,0 +1,134 @@
+"""Is everyone refused who does not hold the key?"""
+
+from __future__ import annotations
+
+import asyncio
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from homeport.endpoint import Endpoint
+from homeport.secret import Secret
+from homeport.verify.checks.load import together
+from homeport.verify.report import Finding, VerificationSubject, failed, passed, skipped
+
+if TYPE_CHECKING:
+    import httpx2
+
+_REFUSED = frozenset({401, 403})
+_ABSENT = frozenset({404, 405, 415})
+"""Nothing is there for that method. (llama.cpp answers 415 at `/` to those who do not take gzip.)"""
+_SHORT = 200
+"""Characters in which a server can say that it lives, and not much else."""
+_AT_ONCE = 8
+"""Requests; a refusal costs an engine nothing, and one that is let in but waits must not keep the others from it."""
+_BODY = {
+    "prompt": "hi",
+    "messages": [{"role": "user", "content": "hi"}],
+    "input": "hi",
+    "content": "hi",
+    "max_tokens": 1,
+}
+"""What makes any of the paths work if it is open. The model is left out, so that an echo of it gives nothing away."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedPaths:
+    """What is asked of a server by one who does not hold its key."""
+
+    requests: tuple[tuple[str, str], ...]
+    """Methods with their paths."""
+    may_be_open: frozenset[str]
+    not_posted: frozenset[str]
+    """Paths that are asked with GET alone, for what a POST would do."""
+
+
+@cache
+def paths() -> GuardedPaths:
+    """The table of `paths.toml`."""
+    table = tomllib.loads(files("homeport.verify.checks").joinpath("paths.toml").read_text(encoding="utf-8"))
+    asked = dict.fromkeys(path for engine in table["asked"].values() for path in engine)
+    not_posted = dict.fromkeys(path for engine in table["not_posted"].values() for path in engine)
+    both = [(method, path) for path in asked for method in ("GET", "POST")]
+    return GuardedPaths(
+        requests=(*both, *(("GET", path) for path in not_posted)),
+        may_be_open=frozenset(table["may_be_open"]),
+        not_posted=frozenset(not_posted),
+    )
+
+
+async def keys(subject: VerificationSubject) -> Finding:
+    """Without a key and with a wrong one, no path answers but those that only say that the server lives."""
+    endpoint = subject.endpoint
+    if endpoint.api_key is None:
+        return skipped(_unkeyed(endpoint))
+    strangers = {
+        "no key": replace(endpoint, api_key=None),
+        "a wrong key": replace(endpoint, api_key=Secret("wrong", made_up=True)),
+    }
+    problems: list[str] = []
+    opened: dict[str, str] = {}
+    for who, stranger in strangers.items():
+        for method, path, response in await _asked(stranger):
+            problem = _problem(subject, path, response)
+            if problem:
+                problems.append(f"{method} {path} with {who} {problem}")
+            elif response.is_success:
+                opened[path] = response.text
+    count = len(strangers) * len(paths().requests)
+    seen = {"requests": count, "open": opened, "problems": problems}
+    if problems:
+        rest = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
+        return failed(f"not refused: {'; '.join(problems[:3])}{rest}", **seen)
+    but = f" but {', '.join(sorted(opened))}, which only say that it lives" if opened else ""
+    return passed(f"{count} requests, all refused{but}", **seen)
+
+
+async def _asked(stranger: Endpoint) -> list[tuple[str, str, httpx2.Response]]:
+    """The answers to all requests, made some at a time."""
+    slots = asyncio.Semaphore(_AT_ONCE)
+    async with stranger.client(timeout_s=30) as client:
+
+        async def one(method: str, path: str) -> tuple[str, str, httpx2.Response]:
+            async with slots:
+                body = _BODY if method == "POST" else None
+                return method, path, await client.request(method, path, json=body)
+
+        return await together(one(method, path) for method, path in paths().requests)
+
+
+def _problem(subject: VerificationSubject, path: str, response: httpx2.Response) -> str:
+    """Why this answer to a stranger is one too many, or ''."""
+    status, text = response.status_code, response.text
+    if status in _REFUSED:
+        return ""
+    told = [word for word in _private(subject) if word in text]
+    if told:
+        return f"gets {status} and tells {told[0]!r}"
+    if status in _ABSENT:
+        unguarded = status == 405 and path in paths().not_posted
+        return "gets 405: it is there, and does not ask for the key" if unguarded else ""
+    if response.is_success and path in paths().may_be_open and len(text) <= _SHORT:
+        return ""
+    return f"gets {status}"
+
+
+def _private(subject: VerificationSubject) -> Iterator[str]:
+    """What a stranger must not learn. Very short names would be found in any text."""
+    yield from (word for word in (subject.endpoint.model, subject.weights_path) if len(word) > 4)
+
+
+def _unkeyed(endpoint: Endpoint) -> str:
+    host = urlsplit(endpoint.base_url).hostname or ""
+    try:
+        loopback = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if loopback:
+        return "no key is set: all that runs on this machine, web pages in its browser too, can use it"
+    return f"no key is set; what keeps strangers from {host} was not checked"

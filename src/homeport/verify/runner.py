@@ -1,0 +1,73 @@
+"""Which checks there are of an endpoint, and running them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from homeport.errors import HomeportError
+from homeport.verify.check import Check, OnResult, picked, refuse_unknown
+from homeport.verify.checks import access, answers, context, identity, load, reasoning, structure
+from homeport.verify.report import Outcome, Report, Result, RunTimer, VerificationSubject, skipped
+
+CHECKS = (
+    Check("identity", "the served model is the pinned one", identity.served_model),
+    Check("chat", "a chat gets an answer", answers.chat),
+    Check("stream", "a stream is well-formed to its end, with usage", answers.stream),
+    Check("determinism", "the same prompt at temperature 0 gets the same answer", answers.determinism),
+    Check("stop", "a stop string ends the answer before itself", answers.stop),
+    Check("max-tokens", "max_tokens is honoured, and finish_reason says so", answers.max_tokens),
+    Check("json-schema", "an answer obeys a JSON schema", structure.json_schema),
+    Check("tools", "a tool call comes back as tool_calls", structure.tools),
+    Check("tools-stream", "a tool call comes back as tool_calls, streamed", structure.tools_streamed),
+    Check("key", "a wrong or absent key is refused on every path", access.keys),
+    Check("context", "the promised context is really there", context.needle, 900),
+    Check("too-long", "a prompt that is too long is refused, not cut", context.too_long, 900),
+    Check("parallel", "requests at once all finish", load.at_once, 600),
+    Check("reasoning", "it answers a small reasoning set", reasoning.score, 1800),
+)
+
+
+async def verify(
+    subject: VerificationSubject, *, only: tuple[str, ...] = (), on_result: OnResult | None = None
+) -> Report:
+    """
+    The report of all checks, or of those named in `only`; `on_result` hears of each as it ends.
+
+    Raises `HomeportError` for a name in `only` that is no check.
+    """
+    refuse_unknown(only, [check.name for check in CHECKS])
+    begun = RunTimer.now()
+    return begun.report(subject, await checked(subject, picked(CHECKS, only), on_result=on_result))
+
+
+async def checked(
+    subject: VerificationSubject,
+    checks: Iterable[Check[VerificationSubject]],
+    *,
+    on_result: OnResult | None = None,
+) -> tuple[Result, ...]:
+    """
+    The results of `checks`, one after the other: an engine that is busy with one would answer the next late.
+
+    Once the endpoint is gone, the rest is skipped.
+    """
+    results: list[Result] = []
+    gone = ""
+    for check in checks:
+        result = check.told(skipped(gone)) if gone else await check.looked(subject)
+        if result.outcome is Outcome.FAILED and not gone and not await _lives(subject):
+            gone = f"not checked: nothing answers at {subject.endpoint.base_url} any more"
+        results.append(result)
+        if on_result is not None:
+            on_result(result)
+    return tuple(results)
+
+
+async def _lives(subject: VerificationSubject) -> bool:
+    """Whether the endpoint still answers anything at all; asked after a failure, so that the rest need not wait."""
+    try:
+        async with subject.endpoint.client(timeout_s=10) as client:
+            await client.get("/v1/models")
+    except HomeportError:
+        return False
+    return True

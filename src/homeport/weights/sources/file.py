@@ -1,0 +1,93 @@
+"""`file:` weights: the user's own, used where they are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from homeport import names
+from homeport.errors import WeightsError
+from homeport.progress import Progress
+from homeport.weights.manifest import Format, Pin, PinnedFile
+from homeport.weights.selection import choose, is_part
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """A GGUF file, or a folder with a GGUF or safetensors in it."""
+
+    path: Path
+    """Absolute."""
+    ours: ClassVar[bool] = False
+
+    @property
+    def text(self) -> str:
+        return f"file:{self.path}"
+
+    @property
+    def lock(self) -> str:
+        return f"file-{self.path.name}-{hashlib.sha256(bytes(self.path)).hexdigest()[:8]}"
+
+    def pin(self, wanted: Format) -> Pin:
+        """The files with their sizes; their checksums come when they are read."""
+        try:
+            folder, chosen = self._files(wanted)
+            files = tuple(self._pinned(folder, name) for name in chosen)
+        except OSError as error:
+            raise WeightsError(f"{self.path} cannot be read: {error.strerror}") from error
+        return Pin(source=self.text, revision="", files=files)
+
+    def folder(self, root: Path, pin: Pin) -> Path:
+        return self.path if self.path.is_dir() else self.path.parent
+
+    def needs(self, pin: Pin, folder: Path) -> int:
+        return 0
+
+    def fetch(self, pin: Pin, folder: Path, progress: Progress) -> Mapping[str, str]:
+        """Nothing comes; what is missing is an error."""
+        missing = [file.path for file in pin.files if not (folder / file.path).is_file()]
+        if missing:
+            raise WeightsError(
+                f"there is no {folder / missing[0]}", hint=f"put it there, or change {self.text}"
+            )
+        return {}
+
+    def discard(self, path: Path, *, keep_shared: bool = False) -> None:
+        raise WeightsError(
+            f"{path} is not what it was", hint="put the original back; homeport did not fetch it"
+        )
+
+    def sweep(self, folder: Path) -> None: ...
+
+    def _pinned(self, folder: Path, name: str) -> PinnedFile:
+        """One file. A link may stay in the folder, or lead to the blobs of a hub's cache that the folder is part of."""
+        path = folder / names.judge(name, where=str(folder))
+        if path != self.path:  # The file that the user named is meant, wherever it leads.
+            real = folder.resolve()
+            cache = [real.parent.parent / "blobs"] if real.parent.name == "snapshots" else []
+            names.inside(path, (real, *cache), where=str(folder))
+        return PinnedFile(path=name, size=path.stat().st_size, sha256=None)
+
+    def _files(self, wanted: Format) -> tuple[Path, list[str]]:
+        if self.path.is_dir():
+            found = [
+                path.relative_to(self.path).as_posix() for path in self.path.rglob("*") if path.is_file()
+            ]
+            return self.path, choose(found, wanted, where=str(self.path))
+        if not self.path.exists():
+            raise WeightsError(
+                f"there is no {self.path}", hint="sources that are relative start at homeport.toml"
+            )
+        if wanted == "safetensors":
+            raise WeightsError(
+                f"{self.path} is one file, and this engine loads a folder of safetensors",
+                hint="name the folder, or choose the engine llamacpp for a GGUF",
+            )
+        folder, name = self.path.parent, self.path.name
+        if self.path.suffix != ".gguf":
+            raise WeightsError(f"{self.path} is not a GGUF file", hint="its name should end in .gguf")
+        beside = [path.name for path in folder.glob("*.gguf")] if is_part(name) else [name]
+        return folder, choose(beside, wanted, file=name, where=str(folder))

@@ -1,0 +1,105 @@
+"""Weights in a bucket of somebody's: Google's public ones, or another of the user's. They are looked at from here."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from homeport import names
+from homeport.errors import NotFound, PermissionDenied, WeightsError
+from homeport.google import Google
+from homeport.weights.manifest import Format, Pin, PinnedFile
+from homeport.weights.selection import choose
+from homeport.weights.sources.base import BucketSource
+
+VIEWER = "roles/storage.objectViewer"
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LentBuckets:
+    """
+    Reads buckets that are not ours, as whoever is logged in. Its methods block: they are called in a thread of their
+    own, while `loop` runs.
+    """
+
+    google: Google
+    loop: asyncio.AbstractEventLoop
+    carrier: str
+    """The e-mail of the service account that will carry the weights."""
+
+    def pin(self, source: BucketSource, wanted: Format) -> Pin:
+        """
+        The files that an engine needs which loads `wanted`, each at its generation.
+
+        Raises `WeightsError` where there are none, `PermissionDenied` with the grant that is missing.
+        """
+        found = self._wait(self._listed(source))
+        chosen = choose(found, wanted, file=source.file, where=source.origin)
+        files = tuple(_pinned(names.judge(name, where=source.origin), found[name]) for name in chosen)
+        lines = "".join(f"{file.generation}  {file.path}\n" for file in files)
+        revision = hashlib.sha256(lines.encode()).hexdigest()[:40]
+        return Pin(source=source.text, revision=revision, files=files)
+
+    def begin(self, source: BucketSource, file: PinnedFile, length: int) -> bytes:
+        """The first `length` bytes of a file, or all that it has. Raises what `pin` raises."""
+        return self._wait(self._read(source, file, length))
+
+    async def _listed(self, source: BucketSource) -> dict[str, dict[str, Any]]:  # Any: JSON
+        """What is in the folder, by path."""
+        begin = source.name("")
+        try:
+            items = [
+                item
+                async for item in self.google.pages(
+                    "storage", f"storage/v1/b/{source.bucket}/o", "items", prefix=begin or None
+                )
+            ]
+        except NotFound as error:
+            raise WeightsError(
+                f"there is no bucket {source.bucket}", hint="`gcloud storage ls` shows yours"
+            ) from error
+        except PermissionDenied as error:
+            raise self._closed(source, error) from error
+        # Consoles make empty objects that stand for folders.
+        return {item["name"].removeprefix(begin): item for item in items if not item["name"].endswith("/")}
+
+    async def _read(self, source: BucketSource, file: PinnedFile, length: int) -> bytes:
+        path = f"storage/v1/b/{source.bucket}/o/{quote(source.name(file.path), safe='')}"
+        try:
+            return await self.google.content(
+                "storage", path, first=length, alt="media", generation=file.generation
+            )
+        except PermissionDenied as error:
+            raise self._closed(source, error) from error
+
+    def _closed(self, source: BucketSource, error: PermissionDenied) -> PermissionDenied:
+        grant = (
+            f"gcloud storage buckets add-iam-policy-binding gs://{source.bucket} --role={VIEWER} --member="
+        )
+        return PermissionDenied(
+            f"you may not read gs://{source.bucket}: {error}",
+            status=error.status,
+            reason=error.reason,
+            request=error.request,
+            hint=f"whoever owns it can grant it to you: {grant}user:YOU@EXAMPLE.COM; "
+            f"and to what carries the weights: {grant}serviceAccount:{self.carrier}",
+        )
+
+    def _wait(self, work: Coroutine[Any, Any, _T]) -> _T:  # Any: as Coroutine has it
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
+
+
+def _pinned(path: str, item: dict[str, Any]) -> PinnedFile:  # Any: JSON
+    return PinnedFile(
+        path=path,
+        size=int(item["size"]),
+        sha256=None,  # Whoever may write there could have written any into its metadata.
+        generation=int(item["generation"]),
+        crc32c=item["crc32c"],
+        md5=item.get("md5Hash"),
+    )
