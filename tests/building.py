@@ -19,7 +19,7 @@ from gcp_rehearsal import server
 from gcp_rehearsal.apis.storage.objects import content_of, find
 from gcp_rehearsal.clock import Clock
 from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
-from gcp_rehearsal.runtime.build import Worked
+from gcp_rehearsal.runtime.build.steps import Worked
 from gcp_rehearsal.runtime.launch_adaptation import HOST
 from homeport.cli.rehearse_programs import programs
 from homeport.google import Google

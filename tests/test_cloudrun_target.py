@@ -19,7 +19,8 @@ from conftest import ROOT, TAUGHT
 from deployment import google_for
 from gcp_rehearsal.apis.run.log import container_said
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
-from gcp_rehearsal.runtime.container_runtime import State, Willing, not_listening
+from gcp_rehearsal.runtime.container_runtime import Willing
+from gcp_rehearsal.runtime.container_state import State, not_listening
 from homeport import spec
 from homeport.deployed import Deployment
 from homeport.errors import (

@@ -73,6 +73,23 @@ def test_the_rehearsal_knows_nothing_of_homeport() -> None:
         assert "homeport" not in path.read_text().lower().replace("homeport[rehearse]", ""), name(path)
 
 
+def test_no_modules_of_the_rehearsal_import_each_other_in_a_circle() -> None:
+    """Not even for types."""
+    named = {
+        str(path.relative_to(REHEARSAL.parent).with_suffix(""))
+        .replace("/", ".")
+        .removesuffix(".__init__"): path
+        for path in REHEARSAL.rglob("*.py")
+    }
+    left = {module: (imports(path) & named.keys()) - {module} for module, path in named.items()}
+    packages = {module for module, path in named.items() if path.name == "__init__.py"}
+    # `from package import module` names both: only the module counts.
+    assert not any(left[package] for package in packages)
+    while free := {module for module, needed in left.items() if not needed & left.keys()}:
+        left = {module: needed for module, needed in left.items() if module not in free}
+    assert left == {}, "modules that wait for each other"
+
+
 def test_google_is_reached_through_one_door() -> None:
     """No other module names a host of Google's or imports what google-auth brings."""
     for path in HOMEPORT:

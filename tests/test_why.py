@@ -13,7 +13,7 @@ from deployment import google_for
 from gcp_rehearsal.apis.logging.entries import write_log
 from gcp_rehearsal.apis.run.quota import EXHAUSTED
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
-from gcp_rehearsal.runtime.container_runtime import Failure, not_listening
+from gcp_rehearsal.runtime.container_state import Failure, not_listening
 from homeport import errors
 from homeport.errors import HomeportError
 from homeport.google import Google

@@ -17,69 +17,26 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from gcp_rehearsal import credentials, discovery, generic, handlers, operations
-from gcp_rehearsal.apis.cloudbuild.steps import Acted, Steps
-from gcp_rehearsal.call import Call, Reply, Request
+from gcp_rehearsal.apis.cloudbuild.steps import Acted
+from gcp_rehearsal.call import Reply, Request
 from gcp_rehearsal.clock import Clock
+from gcp_rehearsal.context import PLAIN, Call, Containers, Kind, Steps
 from gcp_rehearsal.discovery import Found
 from gcp_rehearsal.errors import ApiError, exists, info, invalid, not_found, of_status
 from gcp_rehearsal.faults import Fault
-from gcp_rehearsal.iam.access import Access, Caller
-from gcp_rehearsal.resource_hooks import PLAIN, Kind
-from gcp_rehearsal.runtime.container_runtime import Containers, Willing
+from gcp_rehearsal.iam.access import Access
+from gcp_rehearsal.iam.caller import Caller
+from gcp_rehearsal.runtime.container_runtime import Willing
 from gcp_rehearsal.schema import Check
+from gcp_rehearsal.settings import AT_ONCE, OWNER, Delays, Policies, Project
 from gcp_rehearsal.state import Kept, Store
 
-OWNER = "you@example.com"
 ALWAYS_ON = frozenset(
     ("serviceusage", "cloudresourcemanager", "storage", "logging", "monitoring", "sts", "iam")
 )
 """APIs that a request needs no enabling for: those of a new project, and those that know no project."""
 _LONGEST_WAIT = 120.0
 _BETA = re.compile(r"^(/v\d+)(?:alpha|beta)\d*(?=/)")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Project:
-    """A project that exists before anything else does."""
-
-    id: str = "rehearsal"
-    number: str = "481516234200"
-    owner: str = OWNER
-    billing: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delays:
-    """How long Google takes until a change is seen everywhere, in seconds. `operations` scales how long work takes."""
-
-    grants: float = 60.0
-    accounts: float = 8.0
-    apis: float = 20.0
-    operations: float = 1.0
-    addresses: float = 0.0
-    """
-    How long Cloud Run keeps addresses in the subnetwork that a service sent through, once it is gone. One to two hours
-    at Google; none here unless asked for, so that a network can be taken away in one go.
-    """
-
-
-AT_ONCE = Delays(grants=0, accounts=0, apis=0, operations=0)
-
-
-@dataclass(slots=True, kw_only=True)
-class Policies:
-    """What the organisation forbids."""
-
-    restricts_members: bool = False
-    """Grants only to its own people: no `allUsers`."""
-    locations: frozenset[str] = frozenset()
-    """Regions in which things may be made; empty for anywhere."""
-    ingress: frozenset[str] = frozenset()
-    """What Cloud Run's ingress may be; empty for anything."""
-    egress: frozenset[str] = frozenset()
-    """What Cloud Run's egress may be; empty for anything."""
-    told: dict[str, Any] = field(default_factory=dict)  # Any: JSON
-    """Rules of other constraints, by name such as `iam.disableServiceAccountCreation`: told, and not enforced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +59,7 @@ class Cloud:
     """A whole cloud in memory. Objects' bytes lie in `folder`."""
 
     projects: Sequence[Project] = (Project(),)
-    delays: Delays = Delays()
+    delays: Delays = field(default_factory=Delays)
     clock: Clock = field(default_factory=Clock)
     folder: Path = Path()
     """Where the bytes are; if it is not given, one that goes when the cloud goes."""
@@ -394,4 +351,4 @@ def _disabled(call: Call, project: Project) -> ApiError:
     )  # fmt: skip
 
 
-__all__ = ["AT_ONCE", "Cloud", "Delays", "Dropped", "Logged", "Policies", "Project", "not_found"]
+__all__ = ["AT_ONCE", "OWNER", "Cloud", "Delays", "Dropped", "Logged", "Policies", "Project", "not_found"]

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from gcp_rehearsal import operations
-from gcp_rehearsal.call import Call
+from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, aborted, exists, invalid, not_found, precondition, unimplemented
 from gcp_rehearsal.filters import matches
-from gcp_rehearsal.resource_hooks import Handler, Kind
 from gcp_rehearsal.state import Kept
 
 _OPERATIONS = frozenset(("Operation", "GoogleLongrunningOperation"))

@@ -22,11 +22,11 @@ from gcp_rehearsal.apis.secretmanager import secrets
 from gcp_rehearsal.apis.serviceusage import services as services_usage
 from gcp_rehearsal.apis.storage import buckets as storage
 from gcp_rehearsal.call import Reply, Request
+from gcp_rehearsal.context import Handler, Kind
 from gcp_rehearsal.discovery import api_of
-from gcp_rehearsal.resource_hooks import Handler, Kind
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 _MODULES: tuple[ModuleType, ...] = (
     accounts, builds, compute, dns, executions, jobs, knative, logs, networks, projects, quotas, registry,

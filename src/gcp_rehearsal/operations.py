@@ -10,7 +10,7 @@ from gcp_rehearsal.errors import ApiError
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.call import Call
+    from gcp_rehearsal.context import Call
 
 COLLECTION = "operations"
 _PACKAGES = {

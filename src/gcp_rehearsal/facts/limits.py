@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from gcp_rehearsal.facts import cloud_run
-
-if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
 
 SERVICE = "run.googleapis.com"
 CPU = "CpuAllocPerProjectRegion"
@@ -61,12 +58,12 @@ def quota(name: str) -> Quota | None:
     return next((found for found in QUOTAS if found.id == name), None)
 
 
-def limit(cloud: Cloud, name: str, region: str) -> int:
+def limit(quotas: Mapping[str, int], name: str, region: str) -> int:
     """
     How much a project may have of a quota in a region.
 
-    `cloud.quotas` goes before the default: by `ID@REGION` for one region, by `ID` for all of them.
+    What `quotas` says goes before the default: by `ID@REGION` for one region, by `ID` for all of them.
     """
     known = quota(name)
     default = known.default if known else 0
-    return cloud.quotas.get(f"{name}@{region}", cloud.quotas.get(name, default))
+    return quotas.get(f"{name}@{region}", quotas.get(name, default))

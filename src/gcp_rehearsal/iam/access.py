@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zlib import crc32
 
 from gcp_rehearsal import credentials
+from gcp_rehearsal.context import Call, Cloud
 from gcp_rehearsal.errors import ApiError, aborted, info, invalid
+from gcp_rehearsal.iam.caller import Caller
 from gcp_rehearsal.iam.permissions import permissions_of, required
-
-if TYPE_CHECKING:
-    from gcp_rehearsal.call import Call
-    from gcp_rehearsal.cloud import Cloud
 
 _ANOTHERS = " (A rehearsal takes the tokens that it made itself, and prints the variables that hold yours.)"
 _KINDS = ("user:", "serviceAccount:", "group:", "domain:", "principal:", "principalSet:", "deleted:",
@@ -23,26 +20,6 @@ _EVERYONE = ("allUsers", "allAuthenticatedUsers")
 _READ = frozenset(("getIamPolicy", "testIamPermissions", "testPermissions"))
 
 Policy = Mapping[str, Any]  # Any: JSON
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Whoever sent a request."""
-
-    email: str
-
-    @property
-    def member(self) -> str:
-        """As a policy names them."""
-        if self.email.startswith(("principal:", "principalSet:")):
-            return self.email
-        return f"{'serviceAccount' if self.email.endswith('gserviceaccount.com') else 'user'}:{self.email}"
-
-    @property
-    def sets(self) -> tuple[str, ...]:
-        """The sets of principals that somebody of a workload identity pool belongs to."""
-        pool = self.member.removeprefix("principal:").partition("/subject/")[0]
-        return (f"principalSet:{pool}/*",) if self.member.startswith("principal:") else ()
 
 
 class Access:

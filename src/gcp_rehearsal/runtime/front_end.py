@@ -18,7 +18,7 @@ from gcp_rehearsal.apis.iam.tokens import GCLOUD, verify_id_token
 from gcp_rehearsal.apis.run import revisions, services
 from gcp_rehearsal.errors import ApiError
 from gcp_rehearsal.facts import cloud_run
-from gcp_rehearsal.iam.access import Caller
+from gcp_rehearsal.iam.caller import Caller
 from gcp_rehearsal.runtime.instance import Instance
 from gcp_rehearsal.runtime.launch_adaptation import HOST
 from gcp_rehearsal.runtime.processes import Engines
@@ -26,7 +26,7 @@ from gcp_rehearsal.runtime.request_queue import NoInstance, NotStarted
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 Message = dict[str, Any]  # Any: ASGI
 Receive = Callable[[], Awaitable[Message]]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gcp_rehearsal.apis.artifactregistry.repositories import find_image
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

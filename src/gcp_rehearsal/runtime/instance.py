@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from gcp_rehearsal.runtime.container_runtime import Failure, not_listening, not_mounted
+from gcp_rehearsal.runtime.container_state import Failure, not_listening, not_mounted
 from gcp_rehearsal.runtime.fuse import NotMounted
 from gcp_rehearsal.runtime.launch_adaptation import HOST, ContainerLaunch
 from gcp_rehearsal.runtime.mount_namespace import Room

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from gcp_rehearsal.call import Reply, Request
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 _METADATA = "/computeMetadata/v1/"
 _FLAVOR = {"metadata-flavor": "Google", "server": "Metadata Server for VM"}

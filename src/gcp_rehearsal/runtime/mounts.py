@@ -15,7 +15,7 @@ from gcp_rehearsal.apis.storage.objects import content_of
 from gcp_rehearsal.runtime.fuse import Fuse, Fuses
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 _COPIED = "a read-only folder, with the bucket's objects as they were when the instance started"
 _FUSE = "mounted through FUSE by rclone, read from the rehearsal's own storage API"

@@ -19,7 +19,8 @@ from gcp_rehearsal.apis.secretmanager.versions import read
 from gcp_rehearsal.facts import cloud_run
 from gcp_rehearsal.runtime import image, mount_namespace, mounts
 from gcp_rehearsal.runtime.container_paths import Paths
-from gcp_rehearsal.runtime.container_runtime import READY, State, Willing
+from gcp_rehearsal.runtime.container_runtime import Willing
+from gcp_rehearsal.runtime.container_state import READY, State
 from gcp_rehearsal.runtime.fuse import Fuses
 from gcp_rehearsal.runtime.image import Image
 from gcp_rehearsal.runtime.instance import Instance, Place, Probe
@@ -33,7 +34,7 @@ from gcp_rehearsal.runtime.programs import LaunchSite, Programs, program_of
 from gcp_rehearsal.runtime.request_queue import Pool
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 INSTANCES = "/rehearsal/v1/instances"
 """The rehearsal's own path: which processes run, what was changed so that they can run here, how fast time passes."""

@@ -154,7 +154,7 @@ def serve(
     from gcp_rehearsal.clock import Clock
     from gcp_rehearsal.cloud import Cloud, Project
     from gcp_rehearsal.errors import RehearsalError
-    from gcp_rehearsal.runtime.build import Worked
+    from gcp_rehearsal.runtime.build.steps import Worked
     from gcp_rehearsal.runtime.container_runtime import Willing
     from gcp_rehearsal.runtime.launch_adaptation import HOST
     from gcp_rehearsal.runtime.processes import Engines

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from cloud import Answer, Raw, act, enable
+from gcp_rehearsal import context
 from gcp_rehearsal.apis.artifactregistry.repositories import find_image
-from gcp_rehearsal.apis.cloudbuild.steps import Acted, Ran, Step
+from gcp_rehearsal.apis.cloudbuild.step import Ran, Step
+from gcp_rehearsal.apis.cloudbuild.steps import Acted
 from gcp_rehearsal.apis.storage.objects import content_of, find
 from gcp_rehearsal.cloud import AT_ONCE, Cloud, Delays
 
@@ -136,7 +138,7 @@ class Seen(Acted):
 
     steps: list[Step]
 
-    def run(self, cloud: Cloud, step: Step) -> Ran:
+    def run(self, cloud: context.Cloud, step: Step) -> Ran:
         self.steps.append(step)
         return Ran(seconds=1)
 

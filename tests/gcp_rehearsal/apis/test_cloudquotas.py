@@ -58,7 +58,9 @@ def test_what_is_told_is_what_is_enforced(cloud: Cloud) -> None:
         raw = Raw(cloud)
         for quota in quota_limits.QUOTAS:
             for region in quota.regions or ("us-central1", "europe-west9"):
-                assert await value_of(raw, quota.id, region) == quota_limits.limit(cloud, quota.id, region)
+                assert await value_of(raw, quota.id, region) == quota_limits.limit(
+                    cloud.quotas, quota.id, region
+                )
 
     act(work())
     gpu = {"nodeSelector": {"accelerator": "nvidia-rtx-pro-6000"}, "gpuZonalRedundancyDisabled": True}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 _REFERENCE = re.compile(
     r"(?P<host>[a-z0-9-]+-docker\.pkg\.dev|(?:[a-z]+\.)?gcr\.io)/(?P<project>(?:[a-z0-9.-]+:)?[a-z0-9-]+)/"

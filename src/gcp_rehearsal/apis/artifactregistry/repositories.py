@@ -10,14 +10,13 @@ from urllib.parse import quote
 
 from gcp_rehearsal import generic, operations
 from gcp_rehearsal.apis.artifactregistry.images import parse, tags_of, versions_under
-from gcp_rehearsal.call import Call
+from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, info, invalid, not_found, precondition, unimplemented
 from gcp_rehearsal.regions import ZONES
-from gcp_rehearsal.resource_hooks import Handler, Kind
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 _REPOSITORY = "artifactregistry.projects.locations.repositories"
 _ID = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?|(?:[a-z]+\.)?gcr\.io")

@@ -11,11 +11,10 @@ from gcp_rehearsal import generic, operations
 from gcp_rehearsal.apis.cloudbuild import checks as build_checks
 from gcp_rehearsal.apis.cloudbuild import run as build_run
 from gcp_rehearsal.apis.storage.objects import find
-from gcp_rehearsal.call import Call
+from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, exists, invalid, not_found, precondition, unimplemented
 from gcp_rehearsal.filters import matches
-from gcp_rehearsal.iam.access import Caller
-from gcp_rehearsal.resource_hooks import Handler, Kind
+from gcp_rehearsal.iam.caller import Caller
 from gcp_rehearsal.state import Kept
 
 _BUILDS, _TRIGGERS = "cloudbuild.projects.locations.builds", "cloudbuild.projects.locations.triggers"

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from gcp_rehearsal.apis.logging.entries import write_log
 from gcp_rehearsal.apis.storage.objects import put_object
 from gcp_rehearsal.errors import ApiError
-from gcp_rehearsal.iam.access import Caller
+from gcp_rehearsal.iam.caller import Caller
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 _WRITE = "logging.logEntries.create"
 

@@ -13,13 +13,13 @@ from gcp_rehearsal.apis.artifactregistry.images import parse
 from gcp_rehearsal.apis.cloudbuild import log as build_log
 from gcp_rehearsal.apis.cloudbuild.checks import TIMEOUT, seconds, variables
 from gcp_rehearsal.apis.cloudbuild.secrets import secret
-from gcp_rehearsal.apis.cloudbuild.steps import Ran, Running, Step
+from gcp_rehearsal.apis.cloudbuild.step import Ran, Running, Step
 from gcp_rehearsal.errors import ApiError
-from gcp_rehearsal.iam.access import Caller
+from gcp_rehearsal.iam.caller import Caller
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 _QUEUED_FOR = 2.0
 _FETCHES_IN = 3.0

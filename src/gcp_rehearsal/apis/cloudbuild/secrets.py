@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from gcp_rehearsal.apis.secretmanager.versions import read
 from gcp_rehearsal.errors import ApiError
-from gcp_rehearsal.iam.access import Caller
+from gcp_rehearsal.iam.caller import Caller
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 _VERSION = re.compile(r"projects/([^/]+)/secrets/[^/]+/versions/[^/]+")
 _ACCESS = "secretmanager.versions.access"

@@ -1,89 +1,17 @@
-"""What the steps of a build do: a seam, behind which real work may be put."""
+"""Steps of builds that are acted out: what each would say, and how long it would take."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import pairwise
-from typing import TYPE_CHECKING, Protocol
 
+from gcp_rehearsal.apis.cloudbuild.run import image_digest, push_as
+from gcp_rehearsal.apis.cloudbuild.step import Ran, Running, Step
+from gcp_rehearsal.context import Cloud
 from gcp_rehearsal.errors import ApiError
-
-if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One step, with what Cloud Build hands to its container."""
-
-    number: int
-    id: str
-    image: str
-    args: Sequence[str]
-    entrypoint: str = ""
-    script: str = ""
-    folder: str = ""
-    """Under `/workspace`."""
-    env: Mapping[str, str] = field(default_factory=dict)
-    """With what its secrets hold."""
-    secret_env: Sequence[str] = ()
-    """Names of the variables that come from secrets."""
-    account: str = ""
-    """The e-mail of the build's service account."""
-    project: str = ""
-    build: str = ""
-    """The build's id."""
-    inputs: str = ""
-    """A digest of all that decides what comes of the build."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
-    """What came of a step."""
-
-    code: int = 0
-    lines: Sequence[str] = ()
-    seconds: float = 1.0
-
-
-class Running(Protocol):
-    """A step that takes its own time, whatever the clock's pace: a real process."""
-
-    @property
-    def seconds(self) -> float:
-        """How long it has run, in seconds of this machine."""
-        ...
-
-    def fresh(self) -> Sequence[str]:
-        """The lines that it has written since this was last asked."""
-        ...
-
-    def poll(self) -> Ran | None:
-        """What came of it, with the lines that are not told yet; None while it runs."""
-        ...
-
-    def stop(self) -> None:
-        """End it."""
-        ...
-
-
-class Steps(Protocol):
-    """Runs steps. What it does to the cloud it does at once; the build goes on after the seconds that it names."""
-
-    def run(self, cloud: Cloud, step: Step) -> Ran | Running:
-        """What comes of a step, or what will tell it later."""
-        ...
-
-    def pushed(self, cloud: Cloud, build: str, reference: str, digest: str) -> None:
-        """A build has pushed an image. Raises `ApiError` where it has not made that image."""
-        ...
-
-    def ended(self, build: str) -> None:
-        """The build of that id is over: what it has on disk can go."""
-        ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -155,8 +83,6 @@ def _kaniko(cloud: Cloud, step: Step) -> Ran:
 
 
 def _pushed(cloud: Cloud, step: Step, images: list[str], seconds: float) -> Ran:
-    from gcp_rehearsal.apis.cloudbuild.run import image_digest, push_as
-
     lines = []
     for image in images:
         digest = image_digest(step.inputs, image)

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from gcp_rehearsal import generic
 from gcp_rehearsal.apis.run.quota import used
-from gcp_rehearsal.call import Call
+from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import exists, invalid, not_found, precondition, unimplemented
 from gcp_rehearsal.facts import limits as quota_limits
 from gcp_rehearsal.facts.limits import SERVICE, Quota
 from gcp_rehearsal.regions import ZONES
-from gcp_rehearsal.resource_hooks import Handler, Kind
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 _PREFERENCES = "cloudquotas.projects.locations.quotaPreferences"
 _INFOS = "cloudquotas.projects.locations.services.quotaInfos"
@@ -89,7 +88,7 @@ def _by_region(cloud: Cloud, quota: Quota) -> list[dict[str, Any]]:  # Any: JSON
 
 def _value(cloud: Cloud, quota: Quota, region: str) -> dict[str, Any]:  # Any: JSON
     """A limit of nothing is left out, as Google's JSON leaves out every zero."""
-    limit = quota_limits.limit(cloud, quota.id, region)
+    limit = quota_limits.limit(cloud.quotas, quota.id, region)
     return {"value": str(limit)} if limit else {}
 
 
@@ -158,7 +157,7 @@ def _check_alone(call: Call, body: Mapping[str, Any]) -> None:  # Any: JSON
 
 
 def _check_change(call: Call, quota: Quota, region: str, wanted: int) -> None:
-    now = quota_limits.limit(call.cloud, quota.id, region)
+    now = quota_limits.limit(call.cloud.quotas, quota.id, region)
     if wanted > now and not call.body.get("contactEmail"):
         raise invalid(
             "contact_email is required to ask for more quota.",
@@ -182,7 +181,7 @@ def _made(call: Call, kept: Kept) -> None:
     cloud, config = call.cloud, kept.body["quotaConfig"]
     quota = _known(kept.body["service"], kept.body["quotaId"])
     region = _region(kept.body.get("dimensions") or {}, quota)
-    config.setdefault("grantedValue", str(quota_limits.limit(cloud, quota.id, region)))
+    config.setdefault("grantedValue", str(quota_limits.limit(cloud.quotas, quota.id, region)))
     config["traceId"] = cloud.uuid()
     config.pop("stateDetail", None)
     kept.body["reconciling"] = True
@@ -198,7 +197,7 @@ def _made(call: Call, kept: Kept) -> None:
 
 
 def _decide(cloud: Cloud, kept: Kept, quota: Quota, region: str) -> None:
-    config, now = kept.body["quotaConfig"], quota_limits.limit(cloud, quota.id, region)
+    config, now = kept.body["quotaConfig"], quota_limits.limit(cloud.quotas, quota.id, region)
     wanted = int(config["preferredValue"])
     most = now if quota.gpu else max(now, quota.default * _GRANTED_TIMES)
     eligible = _eligibility(cloud, quota, kept.project).get("isEligible", False)

@@ -17,11 +17,10 @@ from gcp_rehearsal.apis.compute.references import (  # fmt: skip
     refuse_if_used,
     resolve,
 )
-from gcp_rehearsal.call import Call
+from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, invalid, not_found, unimplemented
 from gcp_rehearsal.filters import matches
 from gcp_rehearsal.regions import ZONES
-from gcp_rehearsal.resource_hooks import Handler, Kind
 from gcp_rehearsal.state import Kept
 
 _REFERENCES: Mapping[str, tuple[str, ...]] = {

@@ -20,10 +20,9 @@ from gcp_rehearsal.apis.compute.references import (  # fmt: skip
     resolve,
     users,
 )
-from gcp_rehearsal.call import Call
+from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, invalid
 from gcp_rehearsal.regions import ZONES
-from gcp_rehearsal.resource_hooks import Handler, Kind
 from gcp_rehearsal.state import Kept
 
 _MOST_NETWORKS = 15

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gcp_rehearsal import operations
-from gcp_rehearsal.call import Call
+from gcp_rehearsal.context import Call
 from gcp_rehearsal.errors import ApiError, invalid, not_found
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 BASE = "https://www.googleapis.com/compute/v1"
 _NAME = r"(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gcp_rehearsal import generic
-from gcp_rehearsal.call import Call
+from gcp_rehearsal.context import Call
 from gcp_rehearsal.errors import ApiError, exists, invalid, not_found, unimplemented
 from gcp_rehearsal.state import Kept
 

@@ -10,9 +10,8 @@ from gcp_rehearsal import generic
 from gcp_rehearsal.apis.compute.references import BASE
 from gcp_rehearsal.apis.dns import record_sets as dns_records
 from gcp_rehearsal.apis.dns.record_sets import DOMAIN, Records, put, zone_of
-from gcp_rehearsal.call import Call
+from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, exists, invalid, not_found, unimplemented
-from gcp_rehearsal.resource_hooks import Handler, Kind
 
 _ID = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _SETTABLE = ("cloudLoggingConfig", "description", "dnssecConfig", "forwardingConfig", "labels", "peeringConfig",

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from gcp_rehearsal import generic
-from gcp_rehearsal.call import Call
+from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, exists, invalid, not_found, unimplemented
 from gcp_rehearsal.iam.permissions import is_known, permissions_of, roles
-from gcp_rehearsal.resource_hooks import Handler, Kind
 from gcp_rehearsal.state import Kept
 
 COLLECTION = "iam.projects.roles"

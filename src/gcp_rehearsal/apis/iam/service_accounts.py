@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gcp_rehearsal import generic
-from gcp_rehearsal.call import Call
+from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import aborted, exists, invalid, not_found, unimplemented
-from gcp_rehearsal.resource_hooks import Handler, Kind
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 COLLECTION = "iam.projects.serviceAccounts"
 _ID = re.compile(r"[a-z]([-a-z0-9]{4,28}[a-z0-9])")

@@ -20,12 +20,12 @@ from urllib.parse import parse_qs
 
 from gcp_rehearsal import credentials
 from gcp_rehearsal.apis.iam import service_accounts as accounts
-from gcp_rehearsal.call import Call, Reply, Request
+from gcp_rehearsal.call import Reply, Request
+from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, info, invalid, unimplemented
-from gcp_rehearsal.resource_hooks import Handler, Kind
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 ISSUER = "https://accounts.google.com"
 GCLOUD = "32555940559.apps.googleusercontent.com"

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from gcp_rehearsal import generic
 from gcp_rehearsal.apis.logging.filter import parse
-from gcp_rehearsal.call import Call
 from gcp_rehearsal.clock import moment
+from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, info, invalid, not_found, unimplemented
-from gcp_rehearsal.resource_hooks import Handler, Kind
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 Body = Mapping[str, Any]  # Any: JSON
 

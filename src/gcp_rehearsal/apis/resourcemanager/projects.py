@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gcp_rehearsal import generic
-from gcp_rehearsal.call import Call
+from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, invalid, not_found, unimplemented
-from gcp_rehearsal.resource_hooks import Handler, Kind
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Project
+    from gcp_rehearsal.settings import Project
 
 _ACCOUNT = "billingAccounts/012345-6789AB-CDEF01"
 _CREATED = "2026-01-01T00:00:00.000Z"

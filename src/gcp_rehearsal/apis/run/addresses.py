@@ -11,7 +11,7 @@ from gcp_rehearsal.apis.run.status import segments
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 
 def keep(cloud: Cloud, service: Kept) -> None:

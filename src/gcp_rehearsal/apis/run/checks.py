@@ -17,7 +17,7 @@ from gcp_rehearsal.facts import cloud_run
 from gcp_rehearsal.regions import ZONES
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.call import Call
+    from gcp_rehearsal.context import Call
 
 Body = Mapping[str, Any]  # Any: JSON
 

@@ -10,7 +10,7 @@ from gcp_rehearsal.apis.run.status import number_of, segments
 from gcp_rehearsal.facts import cloud_run
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
 BY_REVISION = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"

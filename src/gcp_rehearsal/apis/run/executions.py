@@ -25,14 +25,13 @@ from gcp_rehearsal.apis.run.status import (
     segments,
     stamp,
 )
+from gcp_rehearsal.context import Handler, Kind
 from gcp_rehearsal.errors import ApiError, precondition
-from gcp_rehearsal.resource_hooks import Handler, Kind
-from gcp_rehearsal.runtime.container_runtime import Failure, Wait
+from gcp_rehearsal.runtime.container_state import Failure, Wait
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.call import Call
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Call, Cloud
 
 COLLECTION = "run.projects.locations.jobs.executions"
 TASKS = f"{COLLECTION}.tasks"

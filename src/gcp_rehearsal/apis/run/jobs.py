@@ -21,12 +21,12 @@ from gcp_rehearsal.apis.run.status import (
     put_conditions,
     stamp,
 )
+from gcp_rehearsal.context import Handler, Kind
 from gcp_rehearsal.errors import ApiError, exists, invalid, not_found, unimplemented
-from gcp_rehearsal.resource_hooks import Handler, Kind
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.call import Call
+    from gcp_rehearsal.context import Call
 
 COLLECTION = "run.projects.locations.jobs"
 _READY_AFTER = 2.0

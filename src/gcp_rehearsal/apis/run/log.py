@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from gcp_rehearsal.apis.logging.entries import write_log
 from gcp_rehearsal.apis.run.status import segments
-from gcp_rehearsal.runtime.container_runtime import Failure
+from gcp_rehearsal.runtime.container_state import Failure
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 _SYSTEM = "run.googleapis.com/varlog/system"
 _PROBES = {"httpGet": "HTTP", "grpc": "GRPC"}

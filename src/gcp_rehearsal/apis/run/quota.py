@@ -9,11 +9,11 @@ from gcp_rehearsal.apis.run.sizes import Size, size_of
 from gcp_rehearsal.apis.run.status import Wrong, segments
 from gcp_rehearsal.facts import cloud_run
 from gcp_rehearsal.facts import limits as quota_limits
-from gcp_rehearsal.runtime.container_runtime import Failure
+from gcp_rehearsal.runtime.container_state import Failure
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 FIELD = "template.scaling.max_instance_count"
 REVISIONS = "run.projects.locations.services.revisions"
@@ -38,7 +38,7 @@ def most_instances(cloud: Cloud, region: str, template: Mapping[str, Any]) -> in
     gpu = gpu_quota(template)
     if gpu is not None:
         name, unit = gpu
-        allowed.append(quota_limits.limit(cloud, name, region) // unit)
+        allowed.append(quota_limits.limit(cloud.quotas, name, region) // unit)
     return max(1, min(allowed))
 
 
@@ -94,7 +94,7 @@ def gpus_are_left(cloud: Cloud, starting: Kept) -> bool:
     for kept in cloud.store.of("run", REVISIONS):
         if segments(kept.name)[:2] == (project, region) and gpu_quota(kept.body) == mine:
             used += max(kept.hidden.get("instances", 0), 1 if kept is starting else 0)
-    return used * mine[1] <= quota_limits.limit(cloud, mine[0], region)
+    return used * mine[1] <= quota_limits.limit(cloud.quotas, mine[0], region)
 
 
 def used(cloud: Cloud, name: str, project: str, region: str) -> int:
@@ -116,7 +116,7 @@ def _each(name: str, template: Mapping[str, Any]) -> int:  # Any: JSON
 
 def _of_size(cloud: Cloud, region: str, size: Size) -> list[tuple[str, int, int]]:
     return [
-        (name, each, quota_limits.limit(cloud, name, region))
+        (name, each, quota_limits.limit(cloud.quotas, name, region))
         for name, each in ((quota_limits.CPU, size.cpu), (quota_limits.MEMORY, size.memory))
     ]
 
@@ -125,7 +125,7 @@ def _check_gpus(
     cloud: Cloud, region: str, gpu: tuple[str, int], most: int, wrong: Wrong, field: str = FIELD
 ) -> bool:
     name, unit = gpu
-    have = quota_limits.limit(cloud, name, region)
+    have = quota_limits.limit(cloud.quotas, name, region)
     if have < unit:
         without = "NoZonalRedundancy" in name
         how = "without" if without else "with"

@@ -27,14 +27,13 @@ from gcp_rehearsal.apis.run.status import (
     segments,
     stamp,
 )
+from gcp_rehearsal.context import Handler, Kind
 from gcp_rehearsal.errors import ApiError, aborted, exists, not_found, precondition, unimplemented
-from gcp_rehearsal.resource_hooks import Handler, Kind
-from gcp_rehearsal.runtime.container_runtime import Failure
+from gcp_rehearsal.runtime.container_state import Failure
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.call import Call
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Call, Cloud
 
 COLLECTION = "run.projects.locations.services"
 _ROUTED_AFTER = 3.0

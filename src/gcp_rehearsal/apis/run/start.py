@@ -11,11 +11,11 @@ from gcp_rehearsal.apis.artifactregistry.repositories import find_image
 from gcp_rehearsal.apis.run.defaults import network_of, subnetwork_of
 from gcp_rehearsal.apis.run.status import number_of, segments
 from gcp_rehearsal.apis.secretmanager.versions import readable
-from gcp_rehearsal.iam.access import Caller
-from gcp_rehearsal.runtime.container_runtime import Failure, not_mounted
+from gcp_rehearsal.iam.caller import Caller
+from gcp_rehearsal.runtime.container_state import Failure, not_mounted
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 Body = Mapping[str, Any]  # Any: JSON
 

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from gcp_rehearsal import operations
 from gcp_rehearsal.errors import ApiError, aborted, invalid
-from gcp_rehearsal.runtime.container_runtime import Failure
+from gcp_rehearsal.runtime.container_state import Failure
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.call import Call
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Call, Cloud
 
 GOOD, BAD, BUSY = "CONDITION_SUCCEEDED", "CONDITION_FAILED", "CONDITION_RECONCILING"
 

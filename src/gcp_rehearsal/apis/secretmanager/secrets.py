@@ -8,11 +8,10 @@ from typing import Any
 
 from gcp_rehearsal import generic
 from gcp_rehearsal.apis.secretmanager import versions
-from gcp_rehearsal.call import Call
 from gcp_rehearsal.clock import moment
+from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, info, invalid, not_found, unimplemented
 from gcp_rehearsal.regions import ZONES
-from gcp_rehearsal.resource_hooks import Handler, Kind
 from gcp_rehearsal.state import Kept
 
 _GLOBAL, _REGIONAL = "secretmanager.projects.secrets", "secretmanager.projects.locations.secrets"

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from gcp_rehearsal import generic
 from gcp_rehearsal.apis.storage.content import extend
-from gcp_rehearsal.call import Call
+from gcp_rehearsal.context import Call, Handler
 from gcp_rehearsal.errors import ApiError, invalid, not_found, precondition
 from gcp_rehearsal.filters import matches
-from gcp_rehearsal.resource_hooks import Handler
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 LARGEST = 65_536
 """Bytes that a version may hold."""

@@ -7,10 +7,9 @@ from functools import cache
 from typing import Any
 
 from gcp_rehearsal import generic
-from gcp_rehearsal.call import Call
+from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.discovery import NAMES, load
 from gcp_rehearsal.errors import ApiError, info, invalid
-from gcp_rehearsal.resource_hooks import Handler, Kind
 
 _SUFFIX = ".googleapis.com"
 _AT_ONCE = 20

@@ -12,10 +12,10 @@ from gcp_rehearsal.apis.storage import download as storage_download
 from gcp_rehearsal.apis.storage import objects as storage_objects
 from gcp_rehearsal.apis.storage import upload as storage_upload
 from gcp_rehearsal.apis.storage.objects import bucket_of, conditions, etag, stamp, unheld, unmet
-from gcp_rehearsal.call import Call, Reply
+from gcp_rehearsal.call import Reply
+from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, invalid, unimplemented
 from gcp_rehearsal.regions import DUAL_REGIONS, MULTI_REGIONS, ZONES
-from gcp_rehearsal.resource_hooks import Handler, Kind
 from gcp_rehearsal.state import Kept
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")

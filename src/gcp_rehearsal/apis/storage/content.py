@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from gcp_rehearsal.errors import invalid
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 _PIECE = 1 << 20
 _POLYNOMIAL = 0x82F63B78

@@ -17,12 +17,13 @@ from gcp_rehearsal.apis.storage.objects import (  # fmt: skip
     unheld,
     unmet,
 )
-from gcp_rehearsal.call import Call, Reply, Request
+from gcp_rehearsal.call import Reply, Request
+from gcp_rehearsal.context import Call
 from gcp_rehearsal.errors import ApiError
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 _HEADERS = {"cacheControl": "cache-control", "contentDisposition": "content-disposition",

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from gcp_rehearsal.apis.storage.content import Content, Writing, written
-from gcp_rehearsal.call import Call
+from gcp_rehearsal.context import Call
 from gcp_rehearsal.errors import ApiError, invalid, not_found, unimplemented
 from gcp_rehearsal.iam.access import denied
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 SETTABLE = ("cacheControl", "contentDisposition", "contentEncoding", "contentLanguage", "contentType", "contexts",
             "customTime", "metadata", "storageClass")  # fmt: skip

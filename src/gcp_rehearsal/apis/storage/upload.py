@@ -10,7 +10,8 @@ from urllib.parse import parse_qs, urlencode
 
 from gcp_rehearsal.apis.storage.content import Writing, claims, written
 from gcp_rehearsal.apis.storage.objects import bucket_of, check_settings, overwrite, place, shown
-from gcp_rehearsal.call import Call, Reply
+from gcp_rehearsal.call import Reply
+from gcp_rehearsal.context import Call
 from gcp_rehearsal.errors import ApiError, invalid, not_found, unimplemented
 from gcp_rehearsal.schema import Check
 from gcp_rehearsal.state import Kept

@@ -5,7 +5,3 @@ What an image is made of lies in the cloud's folder, under `images/` and its dig
 of it runs, `root/` holds the files that were copied into it. What its base holds is not there, and what its `RUN`
 lines would do is not done.
 """
-
-from gcp_rehearsal.runtime.build.steps import Worked
-
-__all__ = ["Worked"]

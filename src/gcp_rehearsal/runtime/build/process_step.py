@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from gcp_rehearsal.apis.cloudbuild.steps import Ran
+from gcp_rehearsal.apis.cloudbuild.step import Ran
 
 
 class Process:

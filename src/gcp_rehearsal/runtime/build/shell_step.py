@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gcp_rehearsal.apis.cloudbuild.steps import Ran, Step
+from gcp_rehearsal.apis.cloudbuild.step import Ran, Step
 from gcp_rehearsal.client_environment import environment
 from gcp_rehearsal.runtime.build.process_step import Process
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gcp_rehearsal.apis.cloudbuild.steps import Acted, Ran, Running, Step
+from gcp_rehearsal.apis.cloudbuild.step import Ran, Running, Step
+from gcp_rehearsal.apis.cloudbuild.steps import Acted
 from gcp_rehearsal.errors import ApiError
 from gcp_rehearsal.runtime.build import shell_step as shell
 from gcp_rehearsal.runtime.build.dockerfile import Refused
@@ -20,7 +21,7 @@ from gcp_rehearsal.runtime.build.process_step import Process
 from gcp_rehearsal.runtime.programs import Programs
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Cloud
 
 _PYTHON = re.compile(r"(?:^|/)python(?::|@|$)")
 _DOCKER = re.compile(r"(?:^|/)docker(?::|@|$)")

@@ -15,13 +15,13 @@ from gcp_rehearsal.apis.run.knative.lists import check_kind, found, is_dry, list
 from gcp_rehearsal.apis.run.knative.services import service_to_v1, service_to_v2, template_to_v1
 from gcp_rehearsal.apis.run.knative.status import check_version, conditions, metadata, translated
 from gcp_rehearsal.apis.run.status import Wrong
+from gcp_rehearsal.context import Handler, Kind
 from gcp_rehearsal.errors import exists, invalid, unimplemented
 from gcp_rehearsal.regions import ZONES
-from gcp_rehearsal.resource_hooks import Handler, Kind
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.call import Call
+    from gcp_rehearsal.context import Call
 
 Body = Mapping[str, Any]  # Any: JSON
 Made = dict[str, Any]  # Any: JSON

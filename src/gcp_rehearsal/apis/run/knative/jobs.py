@@ -12,12 +12,12 @@ from gcp_rehearsal.apis.run.knative.lists import check_kind, found, is_dry, list
 from gcp_rehearsal.apis.run.knative.services import refuse_unknown, task_to_v1, task_to_v2, users_labels
 from gcp_rehearsal.apis.run.knative.status import check_version, conditions, metadata
 from gcp_rehearsal.apis.run.status import Wrong, segments
+from gcp_rehearsal.context import Handler
 from gcp_rehearsal.errors import exists, invalid
-from gcp_rehearsal.resource_hooks import Handler
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.call import Call
+    from gcp_rehearsal.context import Call
 
 Body = Mapping[str, Any]  # Any: JSON
 Made = dict[str, Any]  # Any: JSON

@@ -11,7 +11,7 @@ from gcp_rehearsal.generic import missing_in_run
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.call import Call
+    from gcp_rehearsal.context import Call
 
 Made = dict[str, Any]  # Any: JSON
 

@@ -13,8 +13,7 @@ from gcp_rehearsal.regions import ZONES
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.call import Call
-    from gcp_rehearsal.cloud import Cloud
+    from gcp_rehearsal.context import Call, Cloud
 
 Body = Mapping[str, Any]  # Any: JSON
 Made = dict[str, Any]  # Any: JSON

@@ -1,0 +1,271 @@
+"""
+What a handler may use: the call that it answers, and the cloud that it answers for.
+
+`Cloud` is what the one cloud of `cloud.py` shows to those who answer for it; nobody of them needs to know who it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from gcp_rehearsal.apis.cloudbuild.step import Ran, Running, Step
+from gcp_rehearsal.call import Reply, Request
+from gcp_rehearsal.clock import Clock
+from gcp_rehearsal.discovery import Document, Method
+from gcp_rehearsal.errors import ApiError
+from gcp_rehearsal.iam.caller import Caller
+from gcp_rehearsal.runtime.container_state import State
+from gcp_rehearsal.schema import camel
+from gcp_rehearsal.settings import Delays, Policies, Project
+from gcp_rehearsal.state import Kept, Store
+
+
+class Access(Protocol):
+    """Policies on everything that can have one, and who may do what by them."""
+
+    def caller(self, headers: Mapping[str, str]) -> Caller:
+        """Who sent a request with these headers. Raises `ApiError` 401."""
+
+    def policy(self, api: str, name: str) -> dict[str, Any]:  # Any: JSON
+        """The policy as it was last set."""
+
+    def set_policy(
+        self, api: str, name: str, policy: Mapping[str, Any], *, at_once: bool = False
+    ) -> dict[str, Any]:  # Any: JSON
+        """Set a policy; its etag, where it has one, must be that of the policy as it is. Raises `ApiError`."""
+
+    def grants(self) -> Iterator[tuple[str, str, str, str]]:
+        """All that is granted: API, the thing's name, role, member."""
+
+    def held(self, caller: Caller, permissions: Iterable[str], api: str, name: str, project: str) -> set[str]:
+        """Which of `permissions` the caller has on a thing, by its policy and those above it, as seen by now."""
+
+    def anybody(self, permission: str, api: str, name: str) -> bool:
+        """Whether a thing's own policy lets even those do it who do not say who they are."""
+
+
+class Containers(Protocol):
+    """Runs what is deployed. Each is asked again and again, with the seconds that have passed since the first time."""
+
+    def begin(self, cloud: Cloud) -> None:
+        """Whose containers they are: told once, before anything else."""
+
+    def service(self, revision: Mapping[str, Any], waited: float) -> State:  # Any: JSON
+        """Whether an instance of a revision has started."""
+
+    def task(self, task: Mapping[str, Any], waited: float) -> State:  # Any: JSON
+        """Whether an attempt of a task has ended."""
+
+    def stop(self, name: str) -> None:
+        """The revision or task of that name is not needed any more."""
+
+
+class Steps(Protocol):
+    """Runs steps. What it does to the cloud it does at once; the build goes on after the seconds that it names."""
+
+    def run(self, cloud: Cloud, step: Step) -> Ran | Running:
+        """What comes of a step, or what will tell it later."""
+
+    def pushed(self, cloud: Cloud, build: str, reference: str, digest: str) -> None:
+        """A build has pushed an image. Raises `ApiError` where it has not made that image."""
+
+    def ended(self, build: str) -> None:
+        """The build of that id is over: what it has on disk can go."""
+
+
+class Cloud(Protocol):
+    """The cloud, as those see it who answer for it."""
+
+    @property
+    def projects(self) -> Sequence[Project]:
+        """Those that exist."""
+
+    @property
+    def delays(self) -> Delays:
+        """How long changes take until they are seen."""
+
+    @property
+    def policies(self) -> Policies:
+        """What the organisation forbids."""
+
+    @property
+    def quotas(self) -> dict[str, int]:
+        """Quotas of Cloud Run that are not the default ones."""
+
+    @property
+    def clock(self) -> Clock:
+        """Its time."""
+
+    @property
+    def folder(self) -> Path:
+        """Where bytes lie."""
+
+    @property
+    def store(self) -> Store:
+        """All that exists."""
+
+    @property
+    def access(self) -> Access:
+        """Who may do what."""
+
+    @property
+    def containers(self) -> Containers:
+        """Runs what is deployed."""
+
+    @property
+    def steps(self) -> Steps:
+        """Runs the steps of builds."""
+
+    @property
+    def enabled(self) -> dict[tuple[str, str], float]:
+        """Since when an API is enabled, by project and service such as `run.googleapis.com`."""
+
+    @property
+    def key(self) -> bytes:
+        """Signs identity tokens."""
+
+    @property
+    def secret(self) -> str:
+        """What access tokens are made of."""
+
+    async def handle(self, request: Request) -> Reply:
+        """The answer to one request."""
+
+    def token(self, email: str) -> str:
+        """The access token of a caller."""
+
+    def kind(self, call: Call) -> Kind:
+        """What is special about the collection that a call is about."""
+
+    def keep(self, call: Call, name: str, collection: str, body: dict[str, Any]) -> Kept:  # Any: JSON
+        """Let a thing of that name exist."""
+
+    def forget(self, kept: Kept, *, reserved: float = 0.0) -> None:
+        """Let a thing be gone; its name may stay reserved for so many seconds."""
+
+    def check_reserved(self, call: Call, name: str) -> None:
+        """Raises `ApiError` 409 where the name of something that was deleted cannot be used again yet."""
+
+    def takes(self, seconds: float) -> float:
+        """How long work of so many seconds takes here."""
+
+    def number(self) -> str:
+        """A number such as Google gives to things."""
+
+    def uuid(self) -> str:
+        """An id such as Google gives to things."""
+
+    def project(self, name: str) -> Project | None:
+        """The project of that id or number."""
+
+    def by_id(self, path: str) -> str:
+        """A path in which projects' numbers have become their ids."""
+
+    def by_number(self, path: str) -> str:
+        """A path in which projects' ids have become their numbers."""
+
+    def account_is_seen(self, email: str) -> bool:
+        """Whether a service account exists for those who are told its e-mail: new ones are not seen at once."""
+
+    def was_enabled(self, project: str, api: str) -> bool:
+        """Whether an API is enabled for a project, whether it answers already or not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A request as it was understood: which method, on what, by whom."""
+
+    cloud: Cloud
+    request: Request
+    document: Document
+    method: Method
+    params: Mapping[str, str]
+    """Of the path; a project's number has become its id."""
+    query: Mapping[str, Any]  # Any: JSON
+    body: dict[str, Any]  # Any: JSON
+    """Checked, in the form in which Google answers."""
+    media: bytes | None
+    """What was uploaded, where the path is one for uploads."""
+    caller: Caller
+    project: str
+    """The id of the project that it is about; '' where it is about none."""
+
+    @property
+    def api(self) -> str:
+        """Such as `run`, whatever the version."""
+        return self.document.name.partition(".")[0]
+
+    @property
+    def name(self) -> str:
+        """What the path names, without version and custom verb: `projects/p/locations/l/services/s`."""
+        path = self.request.path.strip("/")
+        for way in ("resumable/", "upload/", "download/"):
+            path = path.removeprefix(way)
+        path = path.removeprefix(self.method.prefix).strip("/")
+        if self.method.custom:
+            path = path.removesuffix(f":{self.method.custom}")
+        if self.api == "compute":
+            path = path.removesuffix(f"/{self.method.action}")
+        return self.cloud.by_id(path)
+
+    @property
+    def mask(self) -> tuple[str, ...] | None:
+        """The fields to be changed, in camel case; None where the caller names none."""
+        text = self.query.get("updateMask")
+        if not text:
+            return None
+        return tuple(".".join(camel(part) for part in path.split(".")) for path in text.split(","))
+
+    @property
+    def validate_only(self) -> bool:
+        """Whether nothing shall be done but the checks."""
+        return bool(self.query.get("validateOnly")) or bool(self.body.get("validateOnly"))
+
+
+Handler = Callable[[Call], Any]  # Any: JSON, or a Reply
+"""Answers one method: JSON, or a `Reply` where status or headers matter. Raises `ApiError`."""
+
+
+def _prepare(call: Call, body: dict[str, Any], before: Kept | None) -> None:  # Any: JSON
+    """Nothing to check, no defaults."""
+
+
+def _made(call: Call, kept: Kept) -> None:
+    """Nothing else happens."""
+
+
+def _done(call: Call, kept: Kept) -> ApiError | None:
+    """Nothing can fail."""
+    return None
+
+
+def _show(call: Call, kept: Kept) -> dict[str, Any]:  # Any: JSON
+    return kept.body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What a collection does at the turns of its things' lives. Every part has a default that does nothing."""
+
+    prepare: Callable[[Call, dict[str, Any], Kept | None], None] = _prepare  # Any: JSON
+    """Before a thing is made or changed: checks the body that it will have, and sets what Google sets."""
+    made: Callable[[Call, Kept], None] = _made
+    """Just after it was made or changed."""
+    done: Callable[[Call, Kept], ApiError | None] = _done
+    """When the operation that made or changed it ends; an error fails the operation."""
+    remove: Callable[[Call, Kept], None] = _made
+    """Before it is deleted; may refuse."""
+    show: Callable[[Call, Kept], dict[str, Any]] = _show  # Any: JSON
+    """How it is answered."""
+    seconds: float = 0.0
+    """How long an operation on it takes."""
+    reserved: float = 0.0
+    """For how many seconds its name stays reserved after a delete."""
+    whole: bool = False
+    """Whether a PATCH without a mask replaces all that can be written."""
+
+
+PLAIN = Kind()
