@@ -15,7 +15,7 @@ NAMES = ("llamacpp", "vllm", "ollama")
 
 def module(name: str) -> EngineModule:
     """The module of the engine `name`."""
-    return cast(EngineModule, import_module(f"homeport.engines.{name}"))
+    return cast(EngineModule, import_module(f"homeport.engines.{name}.engine"))
 
 
 def choose(spec: Spec, model: Model | None) -> tuple[EngineModule, Installation]:
