@@ -248,16 +248,19 @@ def test_a_lost_answer_is_not_somebody_elses_service() -> None:
     exists = refuses(409, "Resource 'home' already exists.", name="ALREADY_EXISTS")
     lost, _ = act(timed(door(Script(BROKEN, exists)).post("run", SERVICES, {}, repeatable=True)))
     assert isinstance(lost, AlreadyExists)
+    assert isinstance(lost, GoogleError)
     assert lost.reason == AFTER_RETRY
 
     first, _ = act(timed(door(Script(exists)).post("run", SERVICES, {}, repeatable=True)))
     assert isinstance(first, AlreadyExists)
+    assert isinstance(first, GoogleError)
     assert first.reason == "ALREADY_EXISTS"
 
     refused, _ = act(
         timed(door(Script(refuses(429, "slow"), exists)).post("run", SERVICES, {}, repeatable=True))
     )
     assert isinstance(refused, AlreadyExists)
+    assert isinstance(refused, GoogleError)
     assert refused.reason == "ALREADY_EXISTS"  # The first try was refused for sure.
 
 

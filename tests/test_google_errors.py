@@ -20,6 +20,7 @@ from homeport.errors import (
     PermissionDenied,
     PolicyViolated,
     QuotaExceeded,
+    RemoteError,
 )
 from homeport.google.credentials import Credentials, Given
 from homeport.google.grants import _ROLES, command, role_for
@@ -97,12 +98,20 @@ GONE = "Resource 'home' of kind 'SERVICE' in region 'us-central1' in project 'p'
         (refuses(403, "The caller does not have permission", name="PERMISSION_DENIED"), PermissionDenied),
     ],
 )  # fmt: skip
-def test_each_refusal_is_an_error_of_its_own(reply: httpx2.Response, kind: type[GoogleError]) -> None:
+def test_each_refusal_is_an_error_of_its_own(reply: httpx2.Response, kind: type[RemoteError]) -> None:
     told = error(reply)
-    assert type(told) is kind
+    assert told.listed() is kind
     assert told.status == reply.status_code
     assert told.reason
     assert told.request == f"GET run.googleapis.com/{SERVICE}"
+
+
+def test_what_google_refuses_is_a_neutral_error_and_one_of_googles() -> None:
+    told = error(refuses(404, GONE, name="NOT_FOUND"))
+    assert isinstance(told, NotFound)
+    assert isinstance(told, GoogleError)
+    assert (told.exit_code, told.as_json()["error"]) == (NotFound.exit_code, "NotFound")
+    assert not isinstance(NotFound("a thing of another provider is gone"), GoogleError)
 
 
 def test_what_is_refused_in_this_state_of_things_is_no_wrong_argument() -> None:

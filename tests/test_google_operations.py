@@ -18,6 +18,7 @@ from homeport.errors import (
     PermissionDenied,
     PolicyViolated,
     QuotaExceeded,
+    RemoteError,
 )
 from homeport.google import Settings
 
@@ -234,6 +235,7 @@ def test_a_failed_revision_is_a_failed_operation() -> None:
         act(door(Script(says())).finish("run", failed(9, message)))
     assert message in str(told.value)
     assert "projects/p/locations/l/services/home" in str(told.value)
+    assert isinstance(told.value, GoogleError)
     assert told.value.reason == "FAILED_PRECONDITION"
     assert told.value.status == 0
 
@@ -253,7 +255,7 @@ def test_a_missing_image_is_not_a_missing_service() -> None:
         (9, "Constraint constraints/run.allowedIngress violated for projects/p.", PolicyViolated),
     ],
 )  # fmt: skip
-def test_a_failure_that_says_why_is_that_error(code: int, message: str, kind: type[GoogleError]) -> None:
+def test_a_failure_that_says_why_is_that_error(code: int, message: str, kind: type[RemoteError]) -> None:
     heard = Heard()
     with pytest.raises(kind) as told:
         act(
@@ -261,7 +263,7 @@ def test_a_failure_that_says_why_is_that_error(code: int, message: str, kind: ty
                 "run", AIP, progress=heard, key="k", what="deploying"
             )
         )
-    assert type(told.value) is kind
+    assert told.value.listed() is kind
     assert told.value.hint
     assert heard.told[-1][0] == "failed"
 
@@ -285,9 +287,10 @@ def test_a_service_that_cannot_read_its_secret_is_told_which_account_needs_which
         ("RESOURCE_IN_USE_BY_ANOTHER_RESOURCE", "The network resource is already being used by 'x'", OperationFailed),
     ],
 )  # fmt: skip
-def test_computes_failures_are_read_too(code: str, message: str, kind: type[GoogleError]) -> None:
+def test_computes_failures_are_read_too(code: str, message: str, kind: type[RemoteError]) -> None:
     done = {**COMPUTE, "status": "DONE", "error": {"errors": [{"code": code, "message": message}]}}
     with pytest.raises(kind) as told:
         act(door(Script(says())).finish("compute", done))
-    assert type(told.value) is kind
+    assert told.value.listed() is kind
+    assert isinstance(told.value, GoogleError)
     assert told.value.reason == code

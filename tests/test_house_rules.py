@@ -99,6 +99,13 @@ def test_google_is_reached_through_one_door() -> None:
         assert not {module for module in imports(path) if module.startswith("google.")}, name(path)
 
 
+def test_the_reconciler_knows_no_provider() -> None:
+    """Neither Google's modules nor an error that is Google's own."""
+    for path in sorted((SOURCE / "reconcile").glob("*.py")):
+        knows = {module for module in imports(path) if "google" in module.lower()}
+        assert not knows, f"{name(path)} imports {knows}"
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name)
 def test_modules_and_functions_stay_small(path: Path) -> None:
     text = path.read_text()

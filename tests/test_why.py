@@ -120,7 +120,7 @@ def test_each_cause_is_told_with_what_to_change(
     cloud: Cloud, row: str, failure: Failure, lines: list[str], error: str, what: str, hint: str
 ) -> None:
     found = failed(failing(cloud, failure), body(), lines, engine="ollama")
-    assert type(found).__name__ == error, found
+    assert found.listed().__name__ == error, found
     assert what in str(found)
     assert hint in found.hint
     assert not re.search(r"[ :=(]\?", str(found) + found.hint), "a value is missing"
@@ -146,7 +146,7 @@ def test_what_the_engine_knows_of_its_log_comes_first(cloud: Cloud, line: str, e
     found = failed(
         failing(cloud, NOT_LISTENING), body(), ["INFO: starting", line, "Container called exit(1)."]
     )
-    assert type(found).__name__ == error, found
+    assert found.listed().__name__ == error, found
     assert hint in found.hint
 
 

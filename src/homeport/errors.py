@@ -21,20 +21,23 @@ Everything that homeport raises on purpose.
     ├── NotManaged              25   something of that name exists, and it is another's
     ├── Interrupted             26   stopped as asked, between two steps
     ├── NoCredentials           30   Google does not know who is asking
-    ├── GoogleError             31   Google refused a request, for a reason not listed below
+    ├── RemoteError             31   a remote API refused a request
     │   ├── NotFound            32   there is no such thing
     │   ├── AlreadyExists       33   there is one already
     │   ├── Conflict            34   another change came first
     │   ├── PermissionDenied    35   the caller may not do this
-    │   ├── ApiDisabled         36   the API is not enabled in the project
     │   ├── QuotaExceeded       37   more than the project may have
-    │   ├── OutOfCapacity       38   Google has none left there at the moment
+    │   ├── OutOfCapacity       38   the provider has none left there at the moment
     │   ├── PolicyViolated      39   the organisation forbids it
-    │   ├── InvalidArgument     40   Google does not take the request as it is
-    │   └── OperationFailed     41   Google began the work, and it failed
+    │   ├── InvalidArgument     40   the API does not take the request as it is
+    │   ├── OperationFailed     41   the provider began the work, and it failed
+    │   └── GoogleError         31   Google refused it, for a reason not listed here
+    │       └── ApiDisabled     36   the API is not enabled in the project
     └── VerificationFailed       3   the endpoint runs, and a check failed
 
 A caller who wants one `except` takes `HomeportError`; whoever shows it prints `str(error)` and `error.hint`.
+`RemoteError` and what is below it belong to no provider. What Google refused is one of them *and* a `GoogleError`,
+which adds Google's own words: `google/error_kinds.py` pairs the two.
 The number is the exit code of the command line. 2 is `plan --detailed-exitcode` with changes pending,
 64 wrong usage, 130 an interrupt.
 """
@@ -62,10 +65,15 @@ class HomeportError(Exception):
         self.url = redacted(url)
         """A page that says more, or ''."""
 
+    @classmethod
+    def listed(cls) -> type[HomeportError]:
+        """Return the class of the tree above that this error is: a provider's own class is named by its neutral one."""
+        return next(kind for kind in cls.__mro__ if kind.__module__ == __name__)
+
     def as_json(self) -> dict[str, object]:
         """The error as `--json` prints it."""
         return {
-            "error": type(self).__name__,
+            "error": self.listed().__name__,
             "message": str(self),
             "hint": self.hint,
             "url": self.url,
@@ -169,12 +177,65 @@ class NoCredentials(HomeportError):
     exit_code = 30
 
 
-class GoogleError(HomeportError):
+class RemoteError(HomeportError):
+    """
+    A remote API refused a request.
+
+    `status` is the HTTP status (0 where the refusal came by an operation) and `request` what was asked, such as
+    `POST run.googleapis.com/v2/…`.
+    """
+
+    exit_code = 31
+
+    def __init__(
+        self, message: str, *, status: int = 0, request: str = "", hint: str = "", url: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint, url=url)
+        self.status = status
+        self.request = redacted(request)
+
+
+class NotFound(RemoteError):
+    exit_code = 32
+
+
+class AlreadyExists(RemoteError):
+    exit_code = 33
+
+
+class Conflict(RemoteError):
+    exit_code = 34
+
+
+class PermissionDenied(RemoteError):
+    exit_code = 35
+
+
+class QuotaExceeded(RemoteError):
+    exit_code = 37
+
+
+class OutOfCapacity(RemoteError):
+    exit_code = 38
+
+
+class PolicyViolated(RemoteError):
+    exit_code = 39
+
+
+class InvalidArgument(RemoteError):
+    exit_code = 40
+
+
+class OperationFailed(RemoteError):
+    exit_code = 41
+
+
+class GoogleError(RemoteError):
     """
     Google refused a request.
 
-    `status` is the HTTP status (0 where the refusal came by an operation), `reason` Google's own word for it
-    such as `SERVICE_DISABLED`, and `request` what was asked, such as `POST run.googleapis.com/v2/…`.
+    `reason` is Google's own word for it, such as `SERVICE_DISABLED`.
     """
 
     exit_code = 31
@@ -189,50 +250,12 @@ class GoogleError(HomeportError):
         hint: str = "",
         url: str = "",
     ) -> None:
-        super().__init__(message, hint=hint, url=url)
-        self.status = status
+        super().__init__(message, status=status, request=request, hint=hint, url=url)
         self.reason = redacted(reason)
-        self.request = redacted(request)
-
-
-class NotFound(GoogleError):
-    exit_code = 32
-
-
-class AlreadyExists(GoogleError):
-    exit_code = 33
-
-
-class Conflict(GoogleError):
-    exit_code = 34
-
-
-class PermissionDenied(GoogleError):
-    exit_code = 35
 
 
 class ApiDisabled(GoogleError):
     exit_code = 36
-
-
-class QuotaExceeded(GoogleError):
-    exit_code = 37
-
-
-class OutOfCapacity(GoogleError):
-    exit_code = 38
-
-
-class PolicyViolated(GoogleError):
-    exit_code = 39
-
-
-class InvalidArgument(GoogleError):
-    exit_code = 40
-
-
-class OperationFailed(GoogleError):
-    exit_code = 41
 
 
 class VerificationFailed(HomeportError):

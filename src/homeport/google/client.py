@@ -22,10 +22,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from homeport.errors import AlreadyExists, GoogleError, HomeportError, NetworkError, PermissionDenied
+from homeport.errors import GoogleError, HomeportError, NetworkError, PermissionDenied
 from homeport.google import operations, storage
 from homeport.google.call import ApiCall, with_request_id
 from homeport.google.credentials import Credentials, find
+from homeport.google.error_kinds import GoogleAlreadyExists
 from homeport.google.errors import AFTER_RETRY, ANSWER_LOST, RequestContext, error_of
 from homeport.google.exchange import module
 from homeport.google.refusal import read
@@ -284,7 +285,7 @@ class Google:
         error = error_of(refused.refusal, asked)
         if isinstance(error, PermissionDenied) and not asked.principal:
             error = error_of(refused.refusal, replace(asked, principal=await self._who()))
-        if isinstance(error, AlreadyExists) and tries.maybe_done:
+        if isinstance(error, GoogleAlreadyExists) and tries.maybe_done:
             error.reason = AFTER_RETRY
             error.hint = _RUN_AGAIN
         return error

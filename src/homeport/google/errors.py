@@ -7,6 +7,7 @@ From what Google said to the errors of `homeport.errors`: the one border at whic
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from homeport.errors import (
@@ -21,7 +22,9 @@ from homeport.errors import (
     PermissionDenied,
     PolicyViolated,
     QuotaExceeded,
+    RemoteError,
 )
+from homeport.google.error_kinds import of_google
 from homeport.google.grants import command, role_for
 from homeport.google.quotas import hint_of, is_quota, violated
 from homeport.google.refusal import Refusal
@@ -62,11 +65,11 @@ _DENIED = re.compile(r"Permission denied on secret|must have permission to read 
 _EXISTS = re.compile(
     r"already exists|already own it|bucket name is not available|ALREADY_EXISTS", re.IGNORECASE
 )
-_BY_CODE = {
+_BY_CODE: Mapping[int, type[RemoteError]] = {
     400: InvalidArgument, 404: NotFound, 409: Conflict, 412: Conflict, 413: InvalidArgument,
 }  # fmt: skip
 _TROUBLE = "Google has trouble: try again in a while; https://status.cloud.google.com tells more"
-_HINTS = {
+_HINTS: Mapping[type[RemoteError], str] = {
     AlreadyExists: "choose another name, or remove what is there",
     Conflict: "somebody else changed it at the same time: run the same command again",
 }
@@ -143,7 +146,7 @@ def _by_status(refusal: Refusal, asked: RequestContext) -> GoogleError:
     return _made(kind, refusal, asked, hint=_TROUBLE if has_trouble else _HINTS.get(kind, ""))
 
 
-def _kind(refusal: Refusal) -> type[GoogleError]:
+def _kind(refusal: Refusal) -> type[RemoteError]:
     if refusal.code == 404 and (not refusal.is_json or refusal.message == "Method not found."):
         return GoogleError  # It is the path that is wrong: nothing is said about the thing.
     if refusal.code == 409 and _EXISTS.search(f"{refusal.status} {refusal.said}"):
@@ -164,7 +167,7 @@ def _out_of_capacity(refusal: Refusal, asked: RequestContext) -> GoogleError:
 
 
 def _made(
-    kind: type[GoogleError],
+    kind: type[RemoteError],
     refusal: Refusal,
     asked: RequestContext,
     *,
@@ -172,7 +175,7 @@ def _made(
     hint: str = "",
     url: str = "",
 ) -> GoogleError:
-    return kind(
+    return of_google(kind)(
         message or f"{refusal.message} ({asked.text}: {refusal.code or 'the operation failed'})",
         status=refusal.code,
         reason=refusal.reason or refusal.status,

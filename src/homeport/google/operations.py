@@ -26,8 +26,10 @@ from homeport.errors import (
     PermissionDenied,
     PolicyViolated,
     QuotaExceeded,
+    RemoteError,
 )
 from homeport.google.call import ApiCall
+from homeport.google.error_kinds import of_google
 from homeport.google.errors import RequestContext, error_of
 from homeport.google.refusal import of_operation
 from homeport.google.retry import Pauses
@@ -48,7 +50,7 @@ _VERSIONS = {
     "dns": "dns/v1",
     "compute": "compute/v1",
 }
-_SAYING = (
+_SAYING: tuple[type[RemoteError], ...] = (
     AlreadyExists, ApiDisabled, Conflict, InvalidArgument, OutOfCapacity, PermissionDenied, PolicyViolated,
     QuotaExceeded,
 )  # fmt: skip
@@ -226,7 +228,7 @@ def _failure(google: Google, api: str, operation: Any) -> HomeportError:  # Any:
     refusal = of_operation(operation["error"])
     error = error_of(refusal, asked)
     kind = next((kind for kind in _SAYING if isinstance(error, kind)), OperationFailed)
-    return kind(
+    return of_google(kind)(
         f"{refusal.message} ({api}: {about})" if kind is OperationFailed else str(error),
         reason=refusal.reason or refusal.status,
         request=asked.text,

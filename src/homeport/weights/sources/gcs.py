@@ -84,7 +84,6 @@ class LentBuckets:
         return PermissionDenied(
             f"you may not read gs://{source.bucket}: {error}",
             status=error.status,
-            reason=error.reason,
             request=error.request,
             hint=f"whoever owns it can grant it to you: {grant}user:YOU@EXAMPLE.COM; "
             f"and to what carries the weights: {grant}serviceAccount:{self.carrier}",
