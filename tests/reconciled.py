@@ -99,6 +99,8 @@ class Thing:
     read_s: float = 0.0
     write_s: float = 0.0
     reports_own_progress: bool = False
+    goes_first: bool = False
+    kind: str = "thing"
 
     @property
     def needs(self) -> tuple[str, ...]:

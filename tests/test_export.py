@@ -24,6 +24,7 @@ from homeport.export.text import MARK
 from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.reconcile import Resource
+from homeport.resources.google.bucket import Bucket
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.object import Object
@@ -75,9 +76,21 @@ def test_every_export_lets_cloud_run_end_an_instance_that_does_not_answer(kind: 
     ) + text.count("startup_probe")
 
 
-@pytest.mark.parametrize("kind", ["gcloud", "knative", "terraform"])  # The others are made from these.
+@pytest.mark.parametrize("kind", KINDS)
 def test_each_export_knows_each_kind_of_thing(kind: str) -> None:
     assert set(import_module(f"homeport.export.{kind}").KNOWS) == set(ResourceKind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_resource_of_an_unknown_kind_is_refused_by_its_name_and_kind(kind: str) -> None:
+    known = resources()
+    balancer = replace(
+        next(one for one in known if isinstance(one, Bucket)), id="balancer/home", kind="balancer"
+    )
+    with pytest.raises(
+        HomeportError, match=rf"the export to {kind} does not know balancer/home \(a balancer\)"
+    ):
+        export(kind, [*known, balancer])
 
 
 def test_what_cannot_be_exported_to_is_refused_with_what_can() -> None:

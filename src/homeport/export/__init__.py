@@ -27,12 +27,20 @@ def export(kind: str, resources: Iterable[Resource], *, outputs: Outputs | None 
     The files of one kind, by name: the same for the same resources, letter for letter.
 
     `outputs` is what is live, by id, where it was read: what is known only after apply is then filled in.
-    Raises `HomeportError` where something cannot be exported, `TypeError` for a resource that no exporter knows.
+    Raises `HomeportError` where something cannot be exported, such as a resource of a kind that the format does not know.
     """
     from homeport.export.graph import Things  # Here, so that the command line can list the kinds at no cost.
 
     if kind not in KINDS:
         raise HomeportError(f"there is no export {kind!r}", hint=f"one of {', '.join(KINDS)}")
     things = Things.of(resources, outputs)
-    files: dict[str, str] = import_module(f"homeport.export.{kind}").files(things)
+    exporter = import_module(f"homeport.export.{kind}")
+    unknown = [one for one in things.resources if one.kind not in exporter.KNOWS]
+    if unknown:
+        told = ", ".join(f"{one.id} (a {one.kind})" for one in unknown)
+        raise HomeportError(
+            f"the export to {kind} does not know {told}",
+            hint=f"it knows {', '.join(sorted(exporter.KNOWS))}; `homeport up` makes the rest",
+        )
+    files: dict[str, str] = exporter.files(things)
     return files

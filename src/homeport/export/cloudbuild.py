@@ -21,6 +21,9 @@ from homeport.resources.google.release import Release
 from homeport.resources.google.secret import SecretVersion
 from homeport.resources.google.traffic import CANDIDATE, RECEIPTS
 
+KNOWS = gcloud.KNOWS
+"""The kinds of resources that it makes: those of the script, whose commands are its steps."""
+
 FILE, PREPARE = "cloudbuild.yaml", "prepare.sh"
 CLI = "gcr.io/google.com/cloudsdktool/google-cloud-cli:slim"
 """The image whose steps call gcloud."""

@@ -14,6 +14,9 @@ from homeport.resources.google.secret import SecretVersion
 from homeport.targets.cloudrun.names import fitted
 from homeport.targets.cloudrun.preflight.permissions import needs
 
+KNOWS: frozenset[str] = frozenset(ResourceKind)
+"""The kinds of resources that the deployer has the roles to make."""
+
 PACKAGE = "HOMEPORT_PACKAGE"
 """The variable that says what pip installs."""
 PACKAGE_NOTE = (

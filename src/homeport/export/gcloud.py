@@ -11,7 +11,7 @@ from typing import Any
 from homeport.export import knative
 from homeport.export.builds import Blanks, ExportedBuild, builds, left_behind
 from homeport.export.fields import Fields
-from homeport.export.graph import ResourceKind, Things, kind_of
+from homeport.export.graph import ResourceKind, Things
 from homeport.export.text import comment, head, listed, to_yaml
 from homeport.reconcile import Resource
 from homeport.resources.google.apis import Apis
@@ -154,10 +154,10 @@ class _Script:
         """The commands that make one resource."""
         if isinstance(one, RestResource):
             body = Fields(self._things.filled(one.wanted, self._blanks.mark), one.id)
-            made = KNOWS[kind_of(one)](self, one, body)
+            made = KNOWS[one.kind](self, one, body)
             body.done()
             return made
-        return KNOWS[kind_of(one)](self, one, Fields({}, one.id))
+        return KNOWS[one.kind](self, one, Fields({}, one.id))
 
     def apis(self, one: Apis, _: Fields) -> Lines:
         return [command("gcloud", "services", "enable", *one.services)]
@@ -309,7 +309,7 @@ class _Script:
         return ["# Only `homeport up` can do this: see above."]
 
 
-KNOWS: Mapping[ResourceKind, Callable[[_Script, Any, Fields], Lines]] = {  # Any: the resource of that kind
+KNOWS: Mapping[str, Callable[[_Script, Any, Fields], Lines]] = {  # Any: the resource of that kind
     ResourceKind.APIS: _Script.apis, ResourceKind.ACCOUNT: _Script.account, ResourceKind.GRANT: _Script.grant, ResourceKind.SECRET: _Script.secret,
     ResourceKind.SECRET_VERSION: _Script.secret_version, ResourceKind.REPOSITORY: _Script.repository, ResourceKind.BUCKET: _Script.bucket,
     ResourceKind.OBJECT: _Script.object, ResourceKind.NETWORK: _Script.network, ResourceKind.SUBNETWORK: _Script.subnetwork,

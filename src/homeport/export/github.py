@@ -6,6 +6,7 @@ from typing import Any
 
 from homeport.export.builds import seconds
 from homeport.export.deployer import (
+    KNOWS,
     PACKAGE,
     PACKAGE_NOTE,
     TOKEN,
@@ -163,3 +164,6 @@ def _set_up(things: Things) -> str:
         f"Lets the workflow {FILE} of one repository in, without a key. Say REPOSITORY=OWNER/NAME REPOSITORY_ID=NUMBER before it. It may be run again."
     ]
     return script(project, head("github", *notes), lines)
+
+
+__all__ = ["KNOWS", "files"]

@@ -10,25 +10,22 @@ from typing import Any, TypeVar
 from homeport.errors import HomeportError
 from homeport.reconcile import KNOWN_AFTER_APPLY, Concat, Outputs, Ref, Resource, resolve
 from homeport.reconcile.graph import in_order
-from homeport.resources.google.apis import Apis
-from homeport.resources.google.bucket import Bucket
-from homeport.resources.google.dns import RecordSet, Zone
 from homeport.resources.google.gcs_weights import StoredWeights
-from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.image import ContainerImage
-from homeport.resources.google.object import Object
-from homeport.resources.google.release import Release
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import SecretVersion
 from homeport.resources.google.service import Service
-from homeport.resources.google.service_account import ServiceAccount
 from homeport.weights.manifest import digest
 
 _Of = TypeVar("_Of")
 
 
 class ResourceKind(StrEnum):
-    """What a resource is. Every exporter knows every kind, if only to say that its format has no words for it."""
+    """
+    The kinds of `Resource.kind` that the exporters here know, if only to say that a format has no words for one.
+
+    A resource of another kind can be made all the same; `export` refuses it by name.
+    """
 
     APIS = "APIs"
     ACCOUNT = "service account"
@@ -49,32 +46,6 @@ class ResourceKind(StrEnum):
     RELEASE = "release"
 
 
-_BY_CLASS: Mapping[type, ResourceKind] = {
-    Apis: ResourceKind.APIS, ServiceAccount: ResourceKind.ACCOUNT, Grant: ResourceKind.GRANT, SecretVersion: ResourceKind.SECRET_VERSION, Bucket: ResourceKind.BUCKET,
-    Object: ResourceKind.OBJECT, Zone: ResourceKind.ZONE, RecordSet: ResourceKind.RECORD, ContainerImage: ResourceKind.IMAGE, StoredWeights: ResourceKind.WEIGHTS,
-    Service: ResourceKind.SERVICE, Release: ResourceKind.RELEASE,
-}  # fmt: skip
-_BY_COLLECTION: Mapping[tuple[str, str], ResourceKind] = {
-    ("secretmanager", "secrets"): ResourceKind.SECRET,
-    ("artifactregistry", "repositories"): ResourceKind.REPOSITORY,
-    ("compute", "networks"): ResourceKind.NETWORK,
-    ("compute", "subnetworks"): ResourceKind.SUBNETWORK,
-    ("compute", "firewalls"): ResourceKind.FIREWALL,
-}
-"""Of those that are a `RestResource` and nothing more: the API, and where in it they are made."""
-
-
-def kind_of(resource: Resource) -> ResourceKind:
-    """The kind of a resource. Raises `TypeError` for one that no exporter knows: a mistake of the program."""
-    kind = _BY_CLASS.get(type(resource))
-    if kind is None and isinstance(resource, RestResource):
-        collection = resource.address.made_at.rpartition("/")[2]
-        kind = _BY_COLLECTION.get((resource.address.api, collection))
-    if kind is None:
-        raise TypeError(f"{resource.id} is a {type(resource).__name__}, which no export knows")
-    return kind
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Things:
     """All that is exported, each after what it needs."""
@@ -87,8 +58,6 @@ class Things:
     def of(cls, resources: Iterable[Resource], outputs: Outputs | None = None) -> Things:
         """The things of a deployment. Raises `HomeportError` where there is no service among them."""
         ordered = tuple(in_order(resources))
-        for resource in ordered:
-            kind_of(resource)
         if not any(isinstance(one, Service) for one in ordered):
             raise HomeportError("there is no service to export", hint="add [cloudrun] to homeport.toml")
         return cls(resources=ordered, outputs=outputs or {})
@@ -117,9 +86,9 @@ class Things:
         """The resources of one class."""
         return [one for one in self.resources if isinstance(one, kind)]
 
-    def kinds(self) -> list[ResourceKind]:
+    def kinds(self) -> list[str]:
         """The kinds that there are, each once, in order."""
-        return list(dict.fromkeys(kind_of(one) for one in self.resources))
+        return list(dict.fromkeys(one.kind for one in self.resources))
 
     def by_id(self, id: str) -> Resource | None:
         """The resource of that id."""
@@ -151,7 +120,6 @@ class Things:
 
 
 def _computed(thing: Resource, path: str) -> str:
-    kind = kind_of(thing)
     if isinstance(thing, SecretVersion) and path == "name":
         return f"projects/{thing.google.project}/secrets/{thing.secret_id}/versions/latest"
     if isinstance(thing, ContainerImage) and path in {"reference", "digest"}:
@@ -169,7 +137,7 @@ def _computed(thing: Resource, path: str) -> str:
             return fixed[path]
     if isinstance(thing, RestResource):
         short = thing.address.path.rpartition("/")[2]
-        if (kind, path) == (ResourceKind.ACCOUNT, "email") or path == "name":
+        if (thing.kind, path) == (ResourceKind.ACCOUNT, "email") or path == "name":
             return short
         if path == "selfLink" and thing.address.api == "compute":
             return f"https://www.googleapis.com/{thing.address.path}"

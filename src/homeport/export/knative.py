@@ -14,7 +14,7 @@ from homeport.reconcile import Ref
 from homeport.resources.google.image import ContainerImage
 
 FILE = "service.yaml"
-KNOWS = frozenset(ResourceKind)
+KNOWS: frozenset[str] = frozenset(ResourceKind)
 _RUN, _SCALE = "run.googleapis.com", "autoscaling.knative.dev"
 _INGRESS = {
     "INGRESS_TRAFFIC_ALL": "all",
@@ -44,7 +44,7 @@ def files(things: Things) -> dict[str, str]:
         return ""  # A mark that only apply can write.
 
     body = service(things, by_tag)
-    others = [kind for kind in things.kinds() if kind is not ResourceKind.SERVICE]
+    others = [kind for kind in things.kinds() if kind != ResourceKind.SERVICE]
     notes = [
         f"Apply it with: gcloud run services replace {FILE} --region={things.region} --project={things.project}",
         (

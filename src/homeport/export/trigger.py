@@ -6,6 +6,7 @@ from typing import Any
 
 from homeport.export.builds import seconds
 from homeport.export.deployer import (
+    KNOWS,
     PACKAGE,
     PACKAGE_NOTE,
     TOKEN,
@@ -140,3 +141,6 @@ def _set_up(things: Things) -> str:
 
 def _logs(things: Things, account: DeployerAccount) -> str:
     return on_project(things, account.member, "roles/logging.logWriter")
+
+
+__all__ = ["KNOWS", "files"]

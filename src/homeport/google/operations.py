@@ -214,6 +214,15 @@ async def _outcome(google: Google, api: str, operation: Any) -> Any:  # Any: JSO
     return operation.get("response", {})
 
 
+def is_operation(answer: Any) -> bool:  # Any: JSON
+    """Return True if an answer is an operation, of whichever of the three kinds, rather than the thing itself."""
+    if not isinstance(answer, dict):
+        return False
+    if str(answer.get("kind", "")).endswith("#operation"):
+        return True
+    return "/operations/" in f"/{answer.get('name', '')}"
+
+
 def _failure(google: Google, api: str, operation: Any) -> HomeportError:  # Any: JSON
     name = str(operation.get("targetLink") or operation.get("name") or "")
     target = operation.get("metadata", {}).get("target") or operation.get("metadata", {}).get("name") or name

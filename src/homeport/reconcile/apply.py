@@ -117,7 +117,7 @@ class _Work:
         before = [(StepKind.REMOVE, other) for other in self._going_before(resource.id)]
         if self._kinds[resource.id] is ActionKind.REPLACE:
             settled = [need for need in resource.needs if not ({need} | self._needs[need]) & self._replaced]
-        elif self._needs[resource.id] & self._replaced or getattr(resource, "goes_first", False):
+        elif self._needs[resource.id] & self._replaced or resource.goes_first:
             settled = []
         else:
             settled = [id_ for id_, kind in self._kinds.items() if kind is not ActionKind.DELETE]

@@ -52,6 +52,10 @@ class Resource(Protocol):
         """Its kind and name, such as `process/home`."""
 
     @property
+    def kind(self) -> str:
+        """What it is, in people's words, such as `service` or `bucket`: what an exporter knows it by."""
+
+    @property
     def needs(self) -> tuple[str, ...]:
         """Ids of the resources that must be there first; for a body with references `needs_of(body)`."""
 
@@ -61,6 +65,10 @@ class Resource(Protocol):
         Whether it tells its own progress, in words of its own. If not, which is the rule, whoever applies
         tells under its id when work on it begins and ends; what it tells under its id beyond bytes is dropped.
         """
+
+    @property
+    def goes_first(self) -> bool:
+        """Whether it is deleted before anything else is done, where it is wanted no more; if not, which is the rule, at the end."""
 
     async def read(self) -> Any | None:
         """What is live, for `diff` and for those that need it; None where it does not exist."""

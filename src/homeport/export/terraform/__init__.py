@@ -7,7 +7,7 @@ from dataclasses import replace
 from textwrap import wrap
 
 from homeport.export.builds import builds, left_behind, told_by_shell
-from homeport.export.graph import ResourceKind, Things, kind_of
+from homeport.export.graph import ResourceKind, Things
 from homeport.export.terraform import service, variables
 from homeport.export.terraform.addresses import Addresses
 from homeport.export.terraform.foundations import KNOWS as FOUNDATIONS
@@ -19,12 +19,12 @@ from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.secret import SecretVersion
 
-KNOWS = frozenset(
+KNOWS: frozenset[str] = frozenset(
     {*FOUNDATIONS, ResourceKind.IMAGE, ResourceKind.WEIGHTS, ResourceKind.SERVICE, ResourceKind.RELEASE}
 )
 VALUES = "image.auto.tfvars"
 """What Terraform reads by itself: the identities of what was built."""
-NETWORK = frozenset(
+NETWORK: frozenset[str] = frozenset(
     (
         ResourceKind.NETWORK,
         ResourceKind.SUBNETWORK,
@@ -66,19 +66,19 @@ class _Ordered:
         self._things, self._addresses = things, addresses
         self._service = service.service(things, addresses)
         known = FoundationBlocks(things, addresses)
-        self._blocks: dict[str, tuple[ResourceKind, Block]] = {}
+        self._blocks: dict[str, tuple[str, Block]] = {}
         """By address. `things` come each after what it needs, so that what is referred to is there before."""
         self._reaches: dict[str, set[str]] = {}
         """All addresses that the one at an address comes after."""
         for one in things.resources:
-            kind = kind_of(one)
+            kind = one.kind
             if kind in FOUNDATIONS and not (
-                kind is ResourceKind.GRANT and addresses.of(one).endswith(".callers")
+                kind == ResourceKind.GRANT and addresses.of(one).endswith(".callers")
             ):
                 for block in known.blocks(one):
                     self._blocks[addresses.of(one)] = (kind, self._waiting(one, block))
 
-    def blocks(self, kinds: set[ResourceKind] | frozenset[ResourceKind]) -> list[Item]:
+    def blocks(self, kinds: frozenset[str] | set[str]) -> list[Item]:
         """Those of some kinds, in order."""
         return [block for kind, block in self._blocks.values() if kind in kinds]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from homeport.export.graph import ResourceKind, Things, kind_of
+from homeport.export.graph import ResourceKind, Things
 from homeport.export.terraform.hcl import Code, joined
 from homeport.reconcile import Concat, Ref, Resource
 from homeport.resources.google.dns import RecordSet
@@ -20,7 +20,7 @@ from homeport.resources.google.secret import SecretVersion
 IMAGE, DIGEST, KEY = Code("var.image"), Code('split("@", var.image)[1]'), Code("var.encryption_key")
 WEIGHTS = Code("var.weights_digest")
 PROJECT, REGION, LABELS = Code("var.project"), Code("var.region"), Code("local.labels")
-TYPES: Mapping[ResourceKind, str] = {
+TYPES: Mapping[str, str] = {
     ResourceKind.APIS: "google_project_service",
     ResourceKind.ACCOUNT: "google_service_account",
     ResourceKind.SECRET: "google_secret_manager_secret",
@@ -42,7 +42,7 @@ _GRANTED_ON: Mapping[str, str] = {
     "secretmanager": "google_secret_manager_secret_iam_member",
     "storage": "google_storage_bucket_iam_member",
 }
-_ATTRIBUTES: Mapping[tuple[ResourceKind, str], str] = {
+_ATTRIBUTES: Mapping[tuple[str, str], str] = {
     (ResourceKind.ACCOUNT, "email"): "email",
     (ResourceKind.NETWORK, "name"): "name",
     (ResourceKind.NETWORK, "selfLink"): "id",
@@ -52,7 +52,7 @@ _ATTRIBUTES: Mapping[tuple[ResourceKind, str], str] = {
 """What a reference of the graph's reads, and Terraform's attribute for it."""
 
 
-_SHARED: Mapping[ResourceKind, str] = {ResourceKind.APIS: "apis", ResourceKind.ZONE: "private"}
+_SHARED: Mapping[str, str] = {ResourceKind.APIS: "apis", ResourceKind.ZONE: "private"}
 _CALLERS = "callers"
 
 
@@ -65,21 +65,19 @@ class Addresses:
             one.id: address for one in things.resources if (address := _address(things, one)) is not None
         }
         shared = {*_SHARED, ResourceKind.RECORD}
-        own = [
-            self._of[one.id] for one in things.resources if one.id in self._of and kind_of(one) not in shared
-        ]
+        own = [self._of[one.id] for one in things.resources if one.id in self._of and one.kind not in shared]
         twice = {one for one in own if own.count(one) > 1 and not one.endswith(f".{_CALLERS}")}
         if twice:
             raise TypeError(f"two things would be {', '.join(sorted(twice))} in Terraform")
         self._literal: dict[str, Code] = {}
         for one in things.resources:
-            if isinstance(one, RestResource) and kind_of(one) is ResourceKind.ACCOUNT:
+            if isinstance(one, RestResource) and one.kind == ResourceKind.ACCOUNT:
                 self._literal[one.address.path.rpartition("/")[2]] = self.code(one, "email")
-            elif isinstance(one, RestResource) and kind_of(one) is ResourceKind.BUCKET:
+            elif isinstance(one, RestResource) and one.kind == ResourceKind.BUCKET:
                 self._literal[one.wanted["name"]] = self.code(one, "name")
             elif (
                 isinstance(one, RestResource)
-                and kind_of(one) is ResourceKind.REPOSITORY
+                and one.kind == ResourceKind.REPOSITORY
                 and "kmsKeyName" in one.wanted
             ):
                 self._literal[one.wanted["kmsKeyName"]] = KEY
@@ -146,7 +144,7 @@ class Addresses:
             return self._named(self._things.known(ref)) or WEIGHTS
         if thing is None:
             raise TypeError(f"{ref.id} is referred to, and is not among the resources")
-        attribute = _ATTRIBUTES.get((kind_of(thing), ref.path))
+        attribute = _ATTRIBUTES.get((thing.kind, ref.path))
         if attribute is None:
             raise TypeError(f"Terraform cannot tell what {ref.id} has at {ref.path!r}")
         return self.code(thing, attribute)
@@ -169,12 +167,12 @@ def _address(things: Things, one: Resource) -> str | None:
         return None
     if isinstance(one, Grant):
         return f"{type_of(one)}.{_granted(things, one)}"
-    return f"{TYPES[kind_of(one)]}.{_label(things, one)}"
+    return f"{TYPES[one.kind]}.{_label(things, one)}"
 
 
 def _label(things: Things, one: Resource) -> str:
     """What one thing is called among those of its kind. One block makes all APIs, zones and records of a sort."""
-    kind = kind_of(one)
+    kind = one.kind
     if kind in _SHARED:
         return _SHARED[kind]
     if isinstance(one, SecretVersion):

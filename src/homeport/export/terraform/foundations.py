@@ -7,7 +7,7 @@ from typing import Any
 
 from homeport.errors import HomeportError
 from homeport.export.fields import Fields
-from homeport.export.graph import ResourceKind, Things, kind_of
+from homeport.export.graph import ResourceKind, Things
 from homeport.export.terraform.addresses import (
     LABELS,
     REGION,
@@ -32,7 +32,7 @@ class FoundationBlocks:
 
     def blocks(self, one: Any) -> list[Block]:  # Any: the resource of the kind that a function is for
         """The block that makes one resource; none where that of another makes it, too."""
-        make = KNOWS[kind_of(one)]
+        make = KNOWS[one.kind]
         if isinstance(one, RestResource):
             body = Fields(self._addresses.expressed(one.wanted), one.id)
             made = make(self, one, body)
@@ -174,7 +174,7 @@ class FoundationBlocks:
         return [*made, *(block(word, body=_rule(rule)) for word, rule in rules)]
 
     def zone(self, one: RestResource, body: Fields) -> list[Item] | None:
-        zones = [each for each in self._things.all(type(one)) if kind_of(each) is ResourceKind.ZONE]
+        zones = [each for each in self._things.all(type(one)) if each.kind == ResourceKind.ZONE]
         networks = body.take("privateVisibilityConfig")["networks"]
         body.take("name"), body.take("dnsName")
         shared = {
@@ -265,7 +265,7 @@ class FoundationBlocks:
         return LABELS if labels == {LABEL: self._things.name} else labels
 
 
-KNOWS: Mapping[ResourceKind, Callable[[FoundationBlocks, Any, Fields], list[Item] | None]] = {  # Any: the resource of that kind
+KNOWS: Mapping[str, Callable[[FoundationBlocks, Any, Fields], list[Item] | None]] = {  # Any: the resource of that kind
     ResourceKind.APIS: FoundationBlocks.apis, ResourceKind.ACCOUNT: FoundationBlocks.account, ResourceKind.GRANT: FoundationBlocks.grant,
     ResourceKind.SECRET: FoundationBlocks.secret, ResourceKind.SECRET_VERSION: FoundationBlocks.secret_version,
     ResourceKind.REPOSITORY: FoundationBlocks.repository, ResourceKind.BUCKET: FoundationBlocks.bucket, ResourceKind.OBJECT: FoundationBlocks.object,
@@ -278,7 +278,7 @@ def domains(things: Things) -> dict[str, str]:
     """The names with private zones, by what their zones' names end with. Raises `TypeError` for other zones."""
     found = {}
     for one in things.resources:
-        if isinstance(one, RestResource) and kind_of(one) is ResourceKind.ZONE:
+        if isinstance(one, RestResource) and one.kind == ResourceKind.ZONE:
             start, name = f"{things.name}-", one.wanted["name"]
             if not name.startswith(start):
                 raise TypeError(f"{one.id} does not begin with {start}")

@@ -8,6 +8,7 @@ from typing import Any
 from homeport.google import Google
 from homeport.progress import Progress
 from homeport.reconcile import Change, Outputs
+from homeport.resources.base import DependentResource
 from homeport.resources.google.propagation import Of, Spreading, changed, found
 
 _AT_ONCE = 20
@@ -15,7 +16,7 @@ _AT_ONCE = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Apis:
+class Apis(DependentResource):
     """Some APIs of the client's project, enabled."""
 
     google: Google
@@ -23,7 +24,7 @@ class Apis:
     """Such as `run.googleapis.com`."""
     id = "apis"
     needs: tuple[str, ...] = ()
-    reports_own_progress = False
+    kind = "APIs"
 
     async def read(self) -> Any | None:  # Any: a Spreading
         """Those of them that are enabled; None where none is."""
@@ -35,10 +36,6 @@ class Apis:
                 one["name"].rpartition("/")[2] for one in answer["services"] if one.get("state") == "ENABLED"
             ]
         return found(tuple(sorted(enabled)), Of.APIS) if enabled else None
-
-    def is_managed(self, live: Any) -> bool:  # Any: a Spreading
-        """Always: an API belongs to nobody."""
-        return True
 
     def unchanged_after_update(self, live: Any) -> Any:  # Any: a Spreading
         """All of it: what is enabled stays so."""
@@ -63,10 +60,6 @@ class Apis:
     async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: a Spreading
         """Enable those that are off."""
         return await self._enable(tuple(service for service in self.services if service not in live.live))
-
-    async def delete(self, progress: Progress) -> tuple[str, ...]:
-        """Nothing: see the module."""
-        return ()
 
     async def _enable(self, services: tuple[str, ...]) -> Spreading:
         for some in self._batches(services):

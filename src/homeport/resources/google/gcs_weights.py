@@ -14,7 +14,8 @@ from urllib.parse import quote
 from homeport.errors import ApiDisabled, HomeportError, NotFound, SpecError
 from homeport.google import Google
 from homeport.progress import Progress
-from homeport.reconcile import Change, Concat, Outputs, Ref, needs_of
+from homeport.reconcile import Concat, Outputs, Ref, needs_of
+from homeport.resources.base import FixedResource
 from homeport.resources.google.build import Build
 from homeport.resources.google.propagation import patient, while_it_spreads
 from homeport.weights.manifest import Pin, PinnedFile, digest
@@ -29,7 +30,7 @@ _SO_FAR = re.compile(r"([\d.]+) of ([\d.]+) MB")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredWeights:
+class StoredWeights(FixedResource):
     """
     The files of `pin` in `gs://BUCKET/PREFIX/`, whole: without their manifest there are no weights.
 
@@ -54,7 +55,7 @@ class StoredWeights:
     """The version of the secret that holds the hub's token, `projects/P/secrets/S/versions/N`."""
     after: tuple[str, ...] = ()
 
-    reports_own_progress = False
+    kind = "weights"
 
     @property
     def id(self) -> str:
@@ -124,18 +125,6 @@ class StoredWeights:
         except (ValueError, KeyError, TypeError):
             return None  # It is no manifest of ours, or not any more.
 
-    def is_managed(self, live: Any) -> bool:  # Any: JSON
-        """Weights belong to whom their bucket belongs to."""
-        return True
-
-    def unchanged_after_update(self, live: Any) -> Any | None:  # Any: JSON
-        """Nothing: they never change."""
-        return None
-
-    def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: JSON
-        """Never: other weights have another prefix."""
-        return ()
-
     def summary(self, outputs: Outputs) -> str:
         """What it will be."""
         size = f"{self.pin.size / 1e9:.1f} GB" if self.pin.size >= 1e8 else f"{self.pin.size / 1e6:.1f} MB"
@@ -153,10 +142,6 @@ class StoredWeights:
                 f"{self.uri} was written, and does not hold what its manifest says",
                 hint="something else writes there, too: run the same command again",
             )
-        return live
-
-    async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
-        """Nothing: they never differ."""
         return live
 
     async def delete(self, progress: Progress) -> tuple[str, ...]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from homeport.errors import ApiDisabled, NotFound
 from homeport.google import Binding, Google, IamResource, policy
 from homeport.progress import Progress
-from homeport.reconcile import Change, Outputs
+from homeport.reconcile import Outputs
+from homeport.resources.base import FixedResource
 from homeport.resources.google.propagation import Of, changed, found, patient
 
 _ACCOUNT_S = 120.0
@@ -16,7 +17,7 @@ _ACCOUNT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
+class Grant(FixedResource):
     """
     A role for a member, and nothing else of the policy that it is in.
 
@@ -32,8 +33,8 @@ class Grant:
     """What it is on, as people call it, such as `bucket/home-weights`."""
     needs: tuple[str, ...]
     """The thing and the account, where they are ours."""
-    reports_own_progress = False
-    goes_first = True
+    kind = "grant"
+    goes_first: ClassVar[bool] = True
     """Where it is wanted no more it is taken back before anything else is done."""
 
     @property
@@ -51,17 +52,9 @@ class Grant:
         there = policy.granted(live, [self._binding]) == live
         return found(self.member, Of.GRANT) if there else None
 
-    def is_managed(self, live: Any) -> bool:  # Any: a Spreading
-        """Always: see the class."""
-        return True
-
     def unchanged_after_update(self, live: Any) -> Any:  # Any: a Spreading
         """All of it: it never changes."""
         return live
-
-    def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: a Spreading
-        """Never: it is there or not."""
-        return ()
 
     def summary(self, outputs: Outputs) -> str:
         """What it will be."""
@@ -72,10 +65,6 @@ class Grant:
         google = patient(self.google, outputs, self.needs).patient(accounts=_ACCOUNT_S)
         await policy.grant(google, self.on, [self._binding])
         return changed(self.member, Of.GRANT)
-
-    async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: a Spreading
-        """Nothing: it never differs."""
-        return live
 
     async def delete(self, progress: Progress) -> tuple[str, ...]:
         """Take it out of the policy."""

@@ -9,13 +9,14 @@ from typing import Any
 from homeport.errors import ApiDisabled, HomeportError, NotFound
 from homeport.google import Google
 from homeport.progress import Progress
-from homeport.reconcile import Change, Outputs, needs_of
+from homeport.reconcile import Outputs, needs_of
+from homeport.resources.base import FixedResource
 from homeport.resources.google.build import Build
 from homeport.resources.google.propagation import while_it_spreads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerImage:
+class ContainerImage(FixedResource):
     """
     The image `package:tag` in a repository. The tag is made of the hash of all that goes into the build, so an
     image that is there need not be built again, and one whose inputs change is another image.
@@ -31,7 +32,7 @@ class ContainerImage:
     """The build, as Cloud Build takes it, without `images` and `tags`."""
     after: tuple[str, ...] = ()
 
-    reports_own_progress = False
+    kind = "image"
 
     @property
     def id(self) -> str:
@@ -61,18 +62,6 @@ class ContainerImage:
         digest = str(found["version"]).rpartition("/")[2]
         return {"digest": digest, "reference": f"{self.reference}@{digest}"}
 
-    def is_managed(self, live: Any) -> bool:  # Any: JSON
-        """An image belongs to whom its repository belongs to."""
-        return True
-
-    def unchanged_after_update(self, live: Any) -> Any | None:  # Any: JSON
-        """Nothing: it never changes."""
-        return None
-
-    def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: JSON
-        """Never: another content has another tag."""
-        return ()
-
     def summary(self, outputs: Outputs) -> str:
         """What it will be."""
         return f"image {self.package}:{self.tag}"
@@ -80,14 +69,6 @@ class ContainerImage:
     async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
         """Build it, or wait for the build of it that is under way."""
         return await while_it_spreads(lambda: self._built(outputs), outputs, self.needs)
-
-    async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
-        """Nothing: it never differs."""
-        return live
-
-    async def delete(self, progress: Progress) -> tuple[str, ...]:
-        """Nothing: images go with their repository."""
-        return ()
 
     async def _built(self, outputs: Outputs) -> Any:  # Any: JSON
         build = Build(

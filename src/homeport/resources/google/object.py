@@ -10,10 +10,11 @@ from homeport.errors import ApiDisabled, NotFound
 from homeport.google import Google
 from homeport.progress import Progress
 from homeport.reconcile import Change, Outputs
+from homeport.resources.base import DependentResource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Object:
+class Object(DependentResource):
     """An object with a content of ours, written whole or not at all."""
 
     google: Google
@@ -21,7 +22,7 @@ class Object:
     name: str
     content: bytes
 
-    reports_own_progress = False
+    kind = "object"
 
     @property
     def id(self) -> str:
@@ -41,14 +42,6 @@ class Object:
         except (NotFound, ApiDisabled):
             return None
         return {"generation": meta["generation"], "content": content}
-
-    def is_managed(self, live: Any) -> bool:  # Any: JSON
-        """An object belongs to whom its bucket belongs to."""
-        return True
-
-    def unchanged_after_update(self, live: Any) -> Any | None:  # Any: JSON
-        """Nothing: a change is another generation."""
-        return None
 
     def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: JSON
         """Whether the content is another."""

@@ -9,9 +9,10 @@ from typing import Any
 
 from homeport.errors import ApiDisabled, Conflict, HomeportError, NotFound, OperationFailed
 from homeport.google import Google
+from homeport.google.operations import is_operation
 from homeport.progress import Progress
 from homeport.reconcile import KNOWN_AFTER_APPLY, Change, Outputs
-from homeport.resources.google.rest import is_operation
+from homeport.resources.base import DependentResource
 from homeport.resources.google.traffic import (
     CANDIDATE,
     Body,
@@ -34,7 +35,7 @@ _POLL_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
+class Release(DependentResource):
     """
     All traffic on the newest revision, which was verified under its tag's address before it had any.
 
@@ -49,7 +50,7 @@ class Release:
     prove: Prove
     canary: tuple[int, ...] = ()
     """Percents of traffic on the way, with a verification after each."""
-    reports_own_progress = False
+    kind = "release"
 
     @property
     def id(self) -> str:
@@ -68,14 +69,6 @@ class Release:
         except (NotFound, ApiDisabled):
             return None
         return service if receipts(service) else None
-
-    def is_managed(self, live: Any) -> bool:  # Any: JSON
-        """A release belongs to whom its service belongs to, which comes first."""
-        return True
-
-    def unchanged_after_update(self, live: Any) -> Any | None:  # Any: JSON
-        """Nothing: whatever serves may be another."""
-        return None
 
     def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: JSON
         """Whether something else serves than the newest revision, or that was not verified."""
@@ -115,10 +108,6 @@ class Release:
     async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
         """The same."""
         return await self.create(outputs, progress)
-
-    async def delete(self, progress: Progress) -> tuple[str, ...]:
-        """Nothing: it goes with its service."""
-        return ()
 
     async def roll_back(self) -> str:
         """

@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 from homeport.errors import ApiDisabled, NotFound
 from homeport.google import Google
+from homeport.google.operations import is_operation
 from homeport.progress import Progress
 from homeport.reconcile import Change, Outputs, Rules, differences, needs_of, resolve
+from homeport.resources.base import BaseResource
 from homeport.resources.google.propagation import patient
 
 LABEL = "homeport"
@@ -31,7 +33,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RestResource:
+class RestResource(BaseResource):
     """
     One such thing.
 
@@ -44,7 +46,7 @@ class RestResource:
     """Of the endpoint that it belongs to."""
     id: str
     kind: str
-    """What people call it, such as `secret`."""
+    """What it is, in people's words, such as `secret`: exporters know it by this."""
     address: Address
     wanted: Mapping[str, Any]  # Any: JSON, and Refs
     after: tuple[str, ...] = ()
@@ -56,7 +58,6 @@ class RestResource:
     """Where it says that it is ours."""
     deadline: float = 600.0
     """Seconds that making, changing or unmaking it may take."""
-    reports_own_progress = False
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -143,13 +144,4 @@ class RestResource:
         return True
 
 
-def is_operation(answer: Any) -> bool:  # Any: JSON
-    """Whether an answer is an operation, of whichever of the three kinds, rather than the thing itself."""
-    if not isinstance(answer, dict):
-        return False
-    if str(answer.get("kind", "")).endswith("#operation"):
-        return True
-    return "/operations/" in f"/{answer.get('name', '')}"
-
-
-__all__ = ["LABEL", "Address", "RestResource", "is_operation"]
+__all__ = ["LABEL", "Address", "RestResource"]

@@ -10,6 +10,7 @@ from homeport.errors import ApiDisabled, GoogleError, NotFound
 from homeport.google import ANSWER_LOST, Google
 from homeport.progress import Progress
 from homeport.reconcile import Change, Outputs
+from homeport.resources.base import DependentResource
 from homeport.resources.google.rest import LABEL, Address, RestResource
 from homeport.secret import Secret
 
@@ -33,7 +34,7 @@ def secret(google: Google, name: str, secret_id: str, region: str) -> RestResour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SecretVersion:
+class SecretVersion(DependentResource):
     """
     The newest version of a secret, which shall hold `value`.
 
@@ -45,7 +46,7 @@ class SecretVersion:
     secret_id: str
     value: Secret
 
-    reports_own_progress = False
+    kind = "secret version"
 
     @property
     def id(self) -> str:
@@ -69,14 +70,6 @@ class SecretVersion:
             raise
         data = base64.b64decode(answer["payload"]["data"]).decode(errors="replace")
         return {"name": answer["name"], "value": Secret(data)}
-
-    def is_managed(self, live: Any) -> bool:  # Any: JSON
-        """A version belongs to whom the secret belongs to."""
-        return True
-
-    def unchanged_after_update(self, live: Any) -> Any | None:  # Any: JSON
-        """Nothing: a change is another version."""
-        return None
 
     def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: JSON
         """Whether the newest version holds something else."""
@@ -104,10 +97,6 @@ class SecretVersion:
     async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
         """Add a version."""
         return await self.create(outputs, progress)
-
-    async def delete(self, progress: Progress) -> tuple[str, ...]:
-        """Nothing: versions go with their secret."""
-        return ()
 
     @property
     def _path(self) -> str:

@@ -19,6 +19,7 @@ from homeport.errors import HomeportError, PortTaken
 from homeport.home import write_private
 from homeport.progress import Progress
 from homeport.reconcile.resource import KNOWN_AFTER_APPLY, Change, Outputs
+from homeport.resources.base import BaseResource
 from homeport.resources.local import endpoint_record, process_tree
 from homeport.resources.local.condition import Condition, State, condition
 from homeport.resources.local.endpoint_key import EndpointKey, fingerprint, is_same
@@ -45,10 +46,11 @@ class Live:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EngineProcess:
+class EngineProcess(BaseResource):
     """The process that serves one endpoint. Live is a `Live`."""
 
     reports_own_progress: ClassVar[bool] = True
+    kind = "process"
 
     name: str
     folder: Path
@@ -90,9 +92,6 @@ class EngineProcess:
 
     def is_managed(self, live: Live) -> bool:
         return True  # Only what carries our mark is found.
-
-    def unchanged_after_update(self, live: Live) -> None:
-        return None
 
     def diff(self, live: Live, outputs: Outputs) -> tuple[Change, ...]:
         if any(need not in outputs for need in self.needs):

@@ -9,7 +9,8 @@ from threading import Event
 from typing import ClassVar, TypeVar
 
 from homeport.progress import Progress
-from homeport.reconcile.resource import Change, Outputs
+from homeport.reconcile.resource import Outputs
+from homeport.resources.base import FixedResource
 from homeport.weights import Format, Manifest
 from homeport.weights.store import WeightsStore
 
@@ -55,10 +56,15 @@ async def fetching(work: Callable[[Progress], _Got], progress: Progress) -> _Got
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
-    """The files of one source, whole and checked. Live is a `Manifest`."""
+class Weights(FixedResource):
+    """
+    The files of one source, whole and checked. Live is a `Manifest`.
+
+    The store tells what it fetched from what was there. Weights that differ from their manifest are not live at all.
+    """
 
     reports_own_progress: ClassVar[bool] = True
+    kind = "weights"
 
     name: str
     source: str
@@ -78,14 +84,8 @@ class Weights:
     async def read(self) -> Manifest | None:
         return self.store.manifest(self.source, self.format)
 
-    def is_managed(self, live: Manifest) -> bool:
-        return True  # The store tells what it fetched from what was there.
-
     def unchanged_after_update(self, live: Manifest) -> Manifest:
         return live
-
-    def diff(self, live: Manifest, outputs: Outputs) -> tuple[Change, ...]:
-        return ()  # Weights that differ from their manifest are not live at all.
 
     def summary(self, outputs: Outputs) -> str:
         pin = self.store.pinned(self.source, self.format)
@@ -95,9 +95,6 @@ class Weights:
 
     async def create(self, outputs: Outputs, progress: Progress) -> Manifest:
         return await fetching(lambda told: self.store.ensure(self.source, self.format, told), progress)
-
-    async def update(self, live: Manifest, outputs: Outputs, progress: Progress) -> Manifest:
-        return live
 
     async def delete(self, progress: Progress) -> tuple[str, ...]:
         removed = await asyncio.to_thread(self.store.remove, self.source, self.format)
