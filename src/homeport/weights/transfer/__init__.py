@@ -74,7 +74,7 @@ class Job:
 def script() -> str:
     """The script, of both halves and the rules for names in one text, with the line on top by which Cloud Build knows what runs it."""
     rules = (files("homeport") / "path_rules.py").read_text(encoding="utf-8").partition(_FUTURE)[2]
-    wire, carry = ((files(__name__) / name).read_text(encoding="utf-8") for name in ("wire.py", "carry.py"))
+    wire, carry = ((files(__name__) / name).read_text(encoding="utf-8") for name in ("http.py", "job.py"))
     what, future, second = carry.partition(_FUTURE)
     first = wire.partition(_FUTURE)[2]
     return f"#!/usr/bin/env python3\n{what}{future}{rules}{first}{_OURS.sub('', second)}"
