@@ -40,7 +40,7 @@ class There:
         """What a command says in the folder, as the owner; it must exit with `code`."""
         own = {"CLOUDSDK_CONFIG": str(self.folder / ".gcloud"), "PYTHONPATH": ""}
         ended = subprocess.run(
-            command, cwd=self.folder, env={**os.environ, **variables(self.url, "rehearsal", self.cloud.token(OWNER)), **own, **env},
+            command, cwd=self.folder, env={**os.environ, **variables(self.url, "rehearsal", secret=self.cloud.secret, caller=OWNER, folder=self.folder), **own, **env},
             capture_output=True, text=True, timeout=600, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         said = Said(ended.returncode, ended.stdout, ended.stderr)

@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import httpx2
+
 from gcp_rehearsal import credentials
 from gcp_rehearsal.cloud import OWNER
 
@@ -63,11 +65,36 @@ class Served:
 
         own = {"CLOUDSDK_CONFIG": str(self.folder / "gcloud"), "CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
         # gcloud brings a Python of its own, which the guard of these tests cannot load into.
-        return {**os.environ, **variables(self.url, "rehearsal", self.token()), **own, "PYTHONPATH": ""}
+        return {
+            **os.environ,
+            **variables(self.url, "rehearsal", secret=self.secret, caller=OWNER, folder=self.folder),
+            **own,
+            "PYTHONPATH": "",
+        }
 
     def token(self, caller: str = OWNER) -> str:
         """The token of a caller."""
         return credentials.token(self.secret, caller)
+
+    def login(self, caller: str) -> dict[str, str]:
+        """The variables by which another caller is logged in."""
+        return credentials.log_in(self.folder, self.url, self.secret, caller)
+
+    def id_token(self, caller: str = OWNER) -> str:
+        """The ID token that gcloud has for a person."""
+        form = {
+            "grant_type": "refresh_token",
+            "refresh_token": self.token(caller),
+            "client_id": credentials.GCLOUD,
+        }
+        asked = httpx2.post(
+            f"{self.url}/token",
+            data=form,
+            headers={"host": "oauth2.googleapis.com"},
+            trust_env=False,
+            timeout=60,
+        )
+        return str(asked.json()["id_token"])
 
     def gcloud(self, *arguments: str, code: int = 0, caller: str = "") -> Said:
         """What gcloud says to `caller`, the owner by default; it must exit with `code`."""

@@ -117,6 +117,7 @@ def service_account() -> dict[str, str]:
             "token_uri": "https://oauth2.googleapis.com/token", "project_id": "p"}  # fmt: skip
 
 
+GCLOUD = "32555940559.apps.googleusercontent.com"
 USER = {"type": "authorized_user", "client_id": "c", "client_secret": "s", "refresh_token": "a-refresh-token"}
 
 
@@ -182,12 +183,13 @@ def test_an_access_token_alone_makes_no_id_token() -> None:
     assert "HOMEPORT_IMPERSONATE" in told.value.hint
 
 
-def test_a_rehearsal_makes_an_id_token_of_an_access_token(server: Server) -> None:
-    env = server.env | {"CLOUDSDK_AUTH_ACCESS_TOKEN": "rehearsal.you@example.com"}
-    with pytest.raises(NoCredentials, match="the rehearsal answered 404, and none"):
-        id_token(env)
-    server.answers["/rehearsal/id_token"] = (200, {"id_token": jwt(aud=AUDIENCE)})
-    assert claims(Secret(id_token(env)))["aud"] == AUDIENCE
+def test_a_login_by_gclouds_client_has_the_id_token_that_gcloud_has(server: Server, tmp_path: Path) -> None:
+    """As in a file of gcloud's own for a person, and in one that a rehearsal hands out: gcloud is not asked."""
+    server.answers["oauth2.googleapis.com/token"] = (
+        200, {"access_token": "a", "expires_in": 3600, "id_token": jwt(aud=GCLOUD, email="you@example.com")},
+    )  # fmt: skip
+    env = server.env | written(tmp_path, USER | {"client_id": GCLOUD})
+    assert claims(Secret(id_token(env)))["aud"] == GCLOUD
 
 
 def test_a_service_accounts_key(server: Server, tmp_path: Path) -> None:

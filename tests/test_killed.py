@@ -54,7 +54,7 @@ def serving(cloud: Cloud) -> Iterator[dict[str, str]]:
         threading.Thread(target=server.serve, args=(cloud, listening), daemon=True).start()
         yield {
             **os.environ,
-            **variables(url, "rehearsal", cloud.token(OWNER)),
+            **variables(url, "rehearsal", secret=cloud.secret, caller=OWNER, folder=cloud.folder),
             "HOMEPORT_VALIDATE": "1",
         }
 

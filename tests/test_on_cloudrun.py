@@ -43,7 +43,7 @@ class OnCloudRun:
     def run(self, *arguments: str, code: int | None = 0, caller: str = "", inside: bool = False) -> Ran:
         env = self.environment(inside=inside)
         if caller:
-            env["CLOUDSDK_AUTH_ACCESS_TOKEN"] = self.rehearsal.token(caller)
+            env |= self.rehearsal.login(caller)
         on = () if arguments[0] in {"swap", "rollback"} else ("--on", "cloudrun")
         return self.user.run(*arguments, *on, code=code, cwd=None, timeout=self.patience_s, **env)
 
@@ -80,14 +80,7 @@ class OnCloudRun:
         """The status with which the front answers a person's token."""
         host = self.status["url"].removeprefix("https://").removesuffix("/v1")
         with httpx2.Client(base_url=self.rehearsal.url, trust_env=False, timeout=60) as client:
-            made = client.get(
-                "/rehearsal/id_token",
-                params={"audience": f"https://{host}"},
-                headers={
-                    "host": "oauth2.googleapis.com",
-                    "authorization": f"Bearer {self.rehearsal.token(who)}",
-                },
-            ).json()["id_token"]
+            made = self.rehearsal.id_token(who)
             return client.get(
                 "/v1/models", headers={"host": host, "authorization": f"Bearer {made}"}
             ).status_code

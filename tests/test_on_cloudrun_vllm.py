@@ -55,15 +55,7 @@ class WayB(OnCloudRun):
         """What vLLM answers to the caller, through the front."""
         host = self.status["url"].removeprefix("https://").removesuffix("/v1")
         with httpx2.Client(base_url=self.rehearsal.url, trust_env=False, timeout=300) as client:
-            token = client.get(
-                "/rehearsal/id_token",
-                params={"audience": f"https://{host}"},
-                headers={
-                    "host": "oauth2.googleapis.com",
-                    "authorization": f"Bearer {self.rehearsal.token()}",
-                },
-            ).json()["id_token"]
-            headers = {"host": host, "authorization": f"Bearer {token}"}
+            headers = {"host": host, "authorization": f"Bearer {self.rehearsal.id_token()}"}
             came = client.post(
                 "/v1/chat/completions", json={"model": "first", "temperature": 0, **body}, headers=headers
             )

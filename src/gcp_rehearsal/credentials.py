@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import base64
 import hmac
+import json
 import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
+GCLOUD = "32555940559.apps.googleusercontent.com"
+"""The client that people log in with by gcloud, and the audience of the identity tokens that they have so."""
 _PREFIX = "rehearsal."
 _FOLDER = "rehearsals"
 """Of the secrets, in the folder of whoever starts rehearsals."""
@@ -46,13 +50,55 @@ def whose(secret: str, shown: str) -> str:
 
 def keep(folder: Path, port: int, secret: str) -> None:
     """Write the secret of the rehearsal on `port` for its user alone, whatever the umask. Raises `OSError`."""
-    path = _path(folder, port)
+    _write(_path(folder, port), secret)
+
+
+def log_in(folder: Path, url: str, secret: str, email: str) -> dict[str, str]:
+    """
+    Write, for this user alone, the files in which Google's tools find whoever is logged in; return their variables.
+
+    They are those of a real login: a person's refresh token, or a service account's key; and for gcloud an access
+    token. They go with the rehearsal's secret. Raises `OSError`.
+    """
+    stem = f"{urlsplit(url).port}-{mark(secret, f'login {email}')[:16]}"
+    application, access = folder / _FOLDER / f"{stem}.json", folder / _FOLDER / f"{stem}.token"
+    _write(application, json.dumps(_login(url, secret, email)))
+    _write(access, token(secret, email))
+    return {
+        "GOOGLE_APPLICATION_CREDENTIALS": str(application),
+        "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": str(access),
+    }
+
+
+def _login(url: str, secret: str, email: str) -> dict[str, str]:
+    if not email.endswith("gserviceaccount.com"):
+        return {
+            "type": "authorized_user", "account": email, "client_id": GCLOUD, "client_secret": "of-the-rehearsal",
+            "refresh_token": token(secret, email), "token_uri": f"{url}/token",
+        }  # fmt: skip
+    return {
+        "type": "service_account", "client_email": email, "client_id": "", "private_key": _private_key(),
+        "private_key_id": token(secret, email), "project_id": email.partition("@")[2].partition(".")[0],
+        "token_uri": f"{url}/token",
+    }  # fmt: skip
+
+
+def _private_key() -> str:
+    """Any key: what it signs is not checked here, see `apis/iam/tokens.py`."""
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    made = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.parent.chmod(0o700)
     with suppress(FileNotFoundError):
         path.unlink()  # Whoever can read an older file of that name shall not read this one.
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secret)
+        file.write(text)
 
 
 def read(folder: Path, port: int) -> str:
@@ -68,6 +114,9 @@ def forget(folder: Path, port: int, secret: str) -> None:
     if read(folder, port) == secret:
         with suppress(OSError):
             _path(folder, port).unlink()
+    for login in (folder / _FOLDER).glob(f"{port}-*"):
+        with suppress(OSError):
+            login.unlink()
 
 
 def _path(folder: Path, port: int) -> Path:

@@ -31,6 +31,18 @@ class Paths:
 
         return _ABSOLUTE.sub(replace, text)
 
+    @property
+    def moved(self) -> bool:
+        """Whether paths are other ones here than in the cloud."""
+        return not self._inside
+
+    def as_in_the_cloud(self, text: bytes) -> bytes:
+        """The text with every path of this machine that is one of the container's as the container would say it."""
+        known = [(str(folder), mounted.rstrip("/")) for mounted, folder in self._mounts]
+        for here, there in (*known, (str(self._root), "")):
+            text = text.replace(here.encode(), there.encode())
+        return text
+
     def _found(self, path: str) -> Path | None:
         for mounted, folder in self._mounts:
             if path == mounted or path.startswith(f"{mounted.rstrip('/')}/"):

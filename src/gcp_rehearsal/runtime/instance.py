@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from gcp_rehearsal.runtime.container_paths import Paths
 from gcp_rehearsal.runtime.container_state import Failure, not_listening, not_mounted
 from gcp_rehearsal.runtime.fuse import NotMounted
 from gcp_rehearsal.runtime.launch_adaptation import HOST, ContainerLaunch
@@ -66,6 +67,8 @@ class Place:
 
     home: Path
     """A folder of its own."""
+    paths: Paths
+    """Where the container's paths lie here."""
     workdir: Path
     """As the process sees it."""
     volumes: Volumes

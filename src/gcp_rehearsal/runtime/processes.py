@@ -205,6 +205,7 @@ class Engines(Willing):
         home = folder / "home"
         place = Place(
             home=home,
+            paths=paths,
             workdir=paths.here(container.get("workingDir") or found.workdir) or home,
             volumes=mounted,
             room=view,

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from gcp_rehearsal.faults import Fault
 
 _PORT = 8600
+_SHADOWS = ("CLOUDSDK_AUTH_ACCESS_TOKEN",)
+"""Variables that would go before the login of a rehearsal."""
 
 
 _PASSED = ("plan", "up", "status", "verify", "chat", "logs", "swap", "rollback", "proxy", "down")
@@ -59,11 +61,12 @@ def _passed(name: str) -> click.Command:
     def run(**given: object) -> object:
         ctx = click.get_current_context()
         terminal = ctx.obj.terminal()
+        from gcp_rehearsal import credentials
         from gcp_rehearsal.cloud import OWNER
         from homeport.cli import rehearse_background as background
         from homeport.cli.rehearse_environment import variables
         from homeport.errors import StateError
-        from homeport.home import find_home
+        from homeport.home import find_home, writing
 
         project = _project(given.get("file"))
         folder = find_home().root
@@ -79,14 +82,17 @@ def _passed(name: str) -> click.Command:
                 f"Google Cloud is rehearsed in the background on {there.url}; `homeport rehearse stop` ends it"
             )
         terminal.say("this is a rehearsal: nothing is made on Google Cloud, and nothing costs anything")
-        token = background.token(folder, there.port, OWNER)
-        os.environ.update(variables(there.url, project, token))
+        secret = background.secret_of(folder, there.port)
+        for shadow in _SHADOWS:
+            os.environ.pop(shadow, None)
+        with writing(folder):
+            os.environ.update(variables(there.url, project, secret=secret, caller=OWNER, folder=folder))
         if "on" in given:
             given["on"] = "cloudrun"
         if given.get("cold") and given["idle"] is None:
             from homeport.targets.cloudrun.cold_start_check import idle_s
 
-            given["idle"] = idle_s() / there.speed(token)
+            given["idle"] = idle_s() / there.speed(credentials.token(secret, OWNER))
         return ctx.invoke(real, **given)
 
     return click.Command(
@@ -248,14 +254,17 @@ def env(app: CliContext, port: int, project: str, caller: str) -> None:
     """
     Print the variables by which homeport and gcloud find a rehearsal that you have started.
 
-    A token of it is among them: it answers to nobody who has none.
+    They name files with a login of the caller's, which go when it ends: it answers to nobody who has none.
     """
     from gcp_rehearsal.runtime.launch_adaptation import HOST
-    from homeport.cli.rehearse_background import token
+    from homeport.cli.rehearse_background import secret_of
     from homeport.cli.rehearse_environment import variables
-    from homeport.home import find_home
+    from homeport.home import find_home, writing
 
-    shown = token(find_home().root, port, caller)
-    told = variables(f"http://{HOST}:{port}", project, shown)
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in told.items()]
+    root = find_home().root
+    secret = secret_of(root, port)
+    with writing(root):
+        told = variables(f"http://{HOST}:{port}", project, secret=secret, caller=caller, folder=root)
+    lines = [f"unset {' '.join(_SHADOWS)}"]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in told.items()]
     app.terminal().result("\n".join(lines))

@@ -49,15 +49,15 @@ class Background:
         return float(asked.json()["speed"])
 
 
-def token(folder: Path, port: int, email: str) -> str:
-    """Return the token of a caller of the rehearsal on `port`, whose secret is kept in `folder`. Raises `NotRunning`."""
+def secret_of(folder: Path, port: int) -> str:
+    """Return the secret of the rehearsal on `port`, which is kept in `folder`. Raises `NotRunning`."""
     secret = credentials.read(folder, port)
     if not secret or not answers(port, secret):
         raise NotRunning(
             f"no rehearsal of yours answers on port {port}",
             hint=f"`homeport rehearse serve --port {port}` starts one; another port: --port",
         )
-    return credentials.token(secret, email)
+    return secret
 
 
 def answers(port: int, secret: str) -> bool:

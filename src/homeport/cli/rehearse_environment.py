@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from gcp_rehearsal import credentials
 from gcp_rehearsal.client_environment import environment
 
 
-def variables(url: str, project: str, token: str) -> dict[str, str]:
-    """Return the variables by which homeport and gcloud find the rehearsal at `url`, as whoever `token` is for."""
+def variables(url: str, project: str, *, secret: str, caller: str, folder: Path) -> dict[str, str]:
+    """
+    Return the variables by which homeport and gcloud find the rehearsal at `url`, logged in as `caller`.
+
+    The login's files are written to `folder`. Raises `OSError`.
+    """
     return {
         "HOMEPORT_GOOGLE_URL": url,
-        "CLOUDSDK_AUTH_ACCESS_TOKEN": token,
         **environment(url, project),
+        **credentials.log_in(folder, url, secret, caller),
     }

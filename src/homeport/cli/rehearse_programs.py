@@ -173,7 +173,7 @@ def _llamacpp(site: LaunchSite, env: Mapping[str, str]) -> list[str]:
         return []
     from homeport.engines.llamacpp import engine as llamacpp
 
-    server = Path(llamacpp.__file__).parent / "llamacpp_server" / "homeport_llamacpp.py"
+    server = Path(str(llamacpp.__file__)).parent / "server" / "homeport_llamacpp.py"
     return [
         *(sys.executable, str(server), "--model", str(gguf)),
         *("--alias", labels.get("homeport.model", "model"), "--host", HOST, "--port", str(site.port)),

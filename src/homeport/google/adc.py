@@ -28,6 +28,8 @@ _SECRETS = ("private_key", "refresh_token", "client_secret")
 """What of a file of credentials is secret."""
 _FLAVOUR = {"metadata-flavor": "Google"}
 _PING_S = 2.0
+_GCLOUD = "32555940559.apps.googleusercontent.com"
+"""The client by which people log in to gcloud; Cloud Run takes the ID tokens that it has for them."""
 
 
 def find(
@@ -102,6 +104,10 @@ class CredentialsFile:
             self._refresh(source)
             return id_token_of(self._exchange, _token(source).value, self.principal, audience)
         if self._kind == "authorized_user":
+            if self._info.get("client_id") == _GCLOUD:
+                # What gcloud itself would answer: a refresh by its client has an ID token of its audience.
+                self._refresh(self._credentials)
+                return identity(Secret(str(self._credentials.id_token)))
             found = gcloud.find(self._env)
             if found is not None:
                 return found.id_token(audience)

@@ -13,11 +13,10 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import urlencode
 
 from homeport.errors import NoCredentials
 from homeport.google.errors import LOGIN
-from homeport.google.identity import Token, access_token_of, claims, id_token_of, identity, no_id_token
+from homeport.google.identity import Token, access_token_of, claims, id_token_of, no_id_token
 from homeport.secret import Secret, judged
 
 if TYPE_CHECKING:
@@ -56,8 +55,6 @@ class Given:
     value: Secret
     principal: str = ""
     quota_project: str = ""
-    rehearsal: Exchange | None = None
-    """How a rehearsal is asked, which makes ID tokens for those who have an access token: Google does not."""
 
     def who(self) -> str:
         """Whose it is, where that was given, too."""
@@ -68,15 +65,8 @@ class Given:
         return Token(value=self.value, lasts=_FOREVER)
 
     def id_token(self, audience: str) -> Token:
-        """One of a rehearsal's. Raises `NoCredentials` for Google's: an access token alone makes none."""
-        if self.rehearsal is None:
-            raise no_id_token(audience, "an access token alone makes none")
-        url = f"https://oauth2.googleapis.com/rehearsal/id_token?{urlencode({'audience': audience})}"
-        answer = self.rehearsal.send("GET", url, headers={"authorization": f"Bearer {self.value.reveal()}"})
-        made = str(answer.json().get("id_token", ""))
-        if not made:
-            raise no_id_token(audience, f"the rehearsal answered {answer.status}, and none")
-        return identity(Secret(made))
+        """Raises `NoCredentials`."""
+        raise no_id_token(audience, "an access token alone makes none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +226,6 @@ def _source(env: Mapping[str, str], exchange: Exchange) -> TokenSource:
             ),
             env.get("CLOUDSDK_CORE_ACCOUNT", ""),
             quota_project,
-            exchange if exchange.rehearses else None,
         )
     found = adc.find(env, exchange, quota_project=quota_project)
     if found is not None:

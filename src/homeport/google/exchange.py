@@ -57,11 +57,6 @@ class Exchange:
         self._base_url = base_url.rstrip("/")
         self._transport = transport
 
-    @property
-    def rehearses(self) -> bool:
-        """Whether something stands in for Google."""
-        return bool(self._base_url)
-
     def __call__(
         self,
         url: str,

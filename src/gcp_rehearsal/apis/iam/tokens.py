@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
 
 ISSUER = "https://accounts.google.com"
-GCLOUD = "32555940559.apps.googleusercontent.com"
-"""The audience of the tokens that gcloud has for a person."""
 _LASTS_S = 3600
 _LONGEST_S = 3600
 _POOL = "//iam.googleapis.com/"
@@ -198,18 +196,6 @@ def _asserted(cloud: Cloud, assertion: str) -> dict[str, Any] | None:  # Any: JS
     return said if known else None
 
 
-def _own_id_token(cloud: Cloud, request: Request) -> Reply:
-    """An identity token of whoever asks with an access token: what gcloud has from a login that is not rehearsed."""
-    try:
-        caller = cloud.access.caller(request.headers)
-    except ApiError as error:
-        return Reply(status=error.code, body=error.envelope("oauth2"))
-    audience = parse_qs(request.query).get("audience", [GCLOUD])[0]
-    if caller.member.startswith("user:"):
-        audience = GCLOUD  # A person's has it, whatever is asked for.
-    return Reply(body={"id_token": id_token(cloud, caller.email, audience)})
-
-
 def _granted(cloud: Cloud, email: str) -> dict[str, Any]:  # Any: JSON
     return {"access_token": cloud.token(email), "expires_in": _LASTS_S, "token_type": "Bearer"}
 
@@ -241,5 +227,4 @@ HANDLERS: Mapping[str, Handler] = {
 PATHS: Mapping[str, Callable[[Cloud, Request], Reply]] = {
     "/token": _token,
     "/tokeninfo": _about,
-    "/rehearsal/id_token": _own_id_token,
 }

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -52,9 +52,6 @@ _AWAKE_S = 5.0
 
 _ELSEWHERE = "https://another.example.com"
 """An audience that is nobody's."""
-
-_INSTANCES = "/homeport/v1/instances"
-"""A rehearsal's own path: what runs there, and what was changed so that it can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +117,7 @@ class Verifier:
     network: str
     """From where an isolated service is reached."""
     via: str = ""
-    """A rehearsal's address."""
+    """The address that stands in for Cloud Run's own; '' for that."""
     only: tuple[str, ...] = ()
     """Names of the checks that are made; all of them where it is empty."""
     on_result: OnResult | None = None
@@ -139,9 +136,6 @@ class Verifier:
             await self._awake(subject.endpoint)
         async with outside(self.via) as sender:
             reached = await self._reached(sender, promise, service)
-            if self.via and asked and (reached is None or reached.outcome is Outcome.PASSED):
-                path = await _rehearsed(self.google, self.via, revision_name, subject.weights_path)
-                subject = replace(subject, weights_path=path)
             results = await self._endpoint(subject, reached)
             revision = await self.google.get("run", f"v2/{service['name']}/revisions/{revision_name}")
             origin = str(service["uri"])
@@ -252,27 +246,6 @@ def _unproven(name: str, service: Body, revision: str) -> tuple[str, str]:
     first = f"the first revision of {name} is not as promised"
     told = f"{first}. It has the traffic, since nothing else is there, and {who} may call it"
     return told, "`homeport down --on cloudrun` ends it; "
-
-
-async def _rehearsed(google: Google, via: str, revision: str, path: str) -> str:
-    """
-    Where a rehearsal has what lies at a path of the container: at that very path, where the machine allows it.
-
-    Elsewhere it moves the path, and its table of changes says to where.
-    """
-    import httpx2
-
-    headers = {"authorization": f"Bearer {(await google.credentials.token()).reveal()}"}
-    async with httpx2.AsyncClient(base_url=via, timeout=60, trust_env=False, headers=headers) as client:
-        try:
-            found = (await client.get(_INSTANCES)).json()["instances"]
-        except (httpx2.HTTPError, ValueError, KeyError):
-            return path  # It is no rehearsal of ours.
-    for instance in found:
-        if instance["revision"].rpartition("/")[2] == revision:
-            rows = [row for row in instance["changes"] if row["what"] == "path"]
-            return str({row["cloud"]: row["here"] for row in rows}.get(path, path))
-    return path
 
 
 async def _stranger(google: Google, account: str, origin: str) -> ProbeToken:
