@@ -1,0 +1,69 @@
+"""`python -m gcp_rehearsal`: Google Cloud on a port of loopback, for anybody who tests against it."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from gcp_rehearsal import credentials, server
+from gcp_rehearsal.client_environment import environment
+from gcp_rehearsal.clock import Clock
+from gcp_rehearsal.cloud import OWNER, Cloud, Project
+from gcp_rehearsal.errors import RehearsalError
+from gcp_rehearsal.faults import parse
+from gcp_rehearsal.runtime.build.steps import Worked
+from gcp_rehearsal.runtime.container_runtime import Willing
+from gcp_rehearsal.runtime.launch_adaptation import HOST
+from gcp_rehearsal.runtime.processes import Engines
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until Ctrl-C or SIGTERM; return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        cloud = Cloud(
+            projects=(Project(id=options.project),),
+            clock=Clock(speed=options.speed),
+            faults=[parse(text) for text in options.fault],
+            containers=Willing() if options.pretend else Engines(),
+        )
+        with server.listen(options.port) as listening, tempfile.TemporaryDirectory() as logins:
+            url = f"http://{HOST}:{listening.getsockname()[1]}"
+            cloud.steps = steps = Worked(url=url)
+            variables = environment(url, options.project)
+            variables |= credentials.log_in(Path(logins), url, cloud.secret, options.caller)
+            for name, value in variables.items():
+                _say(f"export {name}={shlex.quote(value)}")
+            _say(f"# Google Cloud is rehearsed on {url}; Ctrl-C ends it")
+            server.serve(cloud, listening, closing=steps.close)
+    except RehearsalError as error:
+        sys.stderr.write(f"error: {error}\n   do: {error.hint}\n")
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m gcp_rehearsal", description=__doc__)
+    parser.add_argument("--port", type=int, default=8600, help="0 for any; 8600")
+    parser.add_argument("--project", default=Project().id, help="the project that is there; rehearsal")
+    parser.add_argument("--as", dest="caller", default=OWNER, help=f"who is logged in; {OWNER}, its owner")
+    parser.add_argument("--speed", type=float, default=1.0, help="its seconds in one of ours; 1")
+    parser.add_argument(
+        "--fault", action="append", default=[], metavar="METHOD:WHAT[:after][:nth=N][:times=N]",
+        help="let a call fail: WHAT is 429, 500, 503, drop, delay=SECONDS or jump=SECONDS; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--pretend", action="store_true", help="start no processes for containers")
+    return parser
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
