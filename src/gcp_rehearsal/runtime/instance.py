@@ -22,7 +22,7 @@ from gcp_rehearsal.runtime.container_paths import Paths
 from gcp_rehearsal.runtime.container_state import Failure, not_listening, not_mounted
 from gcp_rehearsal.runtime.fuse import NotMounted
 from gcp_rehearsal.runtime.launch_adaptation import HOST, ContainerLaunch
-from gcp_rehearsal.runtime.mount_namespace import Room
+from gcp_rehearsal.runtime.mount_namespace import MountNamespace
 from gcp_rehearsal.runtime.mounts import Volumes
 from gcp_rehearsal.runtime.process_ends import end
 
@@ -72,7 +72,7 @@ class Place:
     workdir: Path
     """As the process sees it."""
     volumes: Volumes
-    room: Room | None
+    room: MountNamespace | None
     """Its own view of the files; None where it sees this machine's."""
     started: Callable[[int], None]
     """Is told of every process group that is started for it."""

@@ -33,7 +33,7 @@ class Bind:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
+class MountNamespace:
     """What a container sees beside this machine's files."""
 
     root: Path
@@ -100,7 +100,7 @@ def works() -> str:
         root.mkdir()
         source.mkdir()
         bind = Bind(source=source, target="/gcp-rehearsal/one")
-        room = Room(root=root, binds=(bind,))
+        room = MountNamespace(root=root, binds=(bind,))
         try:
             tried = subprocess.run(
                 room.entered(["test", "!", "-w", bind.target], "/"),

@@ -21,7 +21,7 @@ _ASKED_S = 3.0
 _LOOKS_EVERY_S = 0.05
 
 
-class Guard:
+class ProcessGuard:
     """Ends process groups when whoever made it is gone. Its process starts with the first group."""
 
     def __init__(self) -> None:

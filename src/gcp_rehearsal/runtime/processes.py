@@ -26,10 +26,10 @@ from gcp_rehearsal.runtime.image import Image
 from gcp_rehearsal.runtime.instance import Instance, Place, Probe
 from gcp_rehearsal.runtime.launch_adaptation import ContainerLaunch
 from gcp_rehearsal.runtime.metadata_server import environment
-from gcp_rehearsal.runtime.mount_namespace import Bind, Room
+from gcp_rehearsal.runtime.mount_namespace import Bind, MountNamespace
 from gcp_rehearsal.runtime.mounts import Volumes
 from gcp_rehearsal.runtime.process_ends import free_port
-from gcp_rehearsal.runtime.process_guard import Guard
+from gcp_rehearsal.runtime.process_guard import ProcessGuard
 from gcp_rehearsal.runtime.programs import LaunchSite, Programs, program_of
 from gcp_rehearsal.runtime.request_queue import Pool
 
@@ -65,7 +65,7 @@ class Engines(Willing):
         self._all: dict[int, tuple[Instance, Path, str]] = {}
         self._count = itertools.count(1)
         self._ending: list[threading.Thread] = []
-        self._guard = Guard()
+        self._guard = ProcessGuard()
 
     def begin(self, cloud: Cloud) -> None:
         """Whose containers they are."""
@@ -228,7 +228,7 @@ class Engines(Willing):
         self._said[number] = revision
         return instance
 
-    def _room(self, found: Image, mounted: Volumes, folder: Path) -> Room | None:
+    def _room(self, found: Image, mounted: Volumes, folder: Path) -> MountNamespace | None:
         """The container's own view of its files; None where this machine has none to give."""
         if mount_namespace.works():
             return None
@@ -241,7 +241,7 @@ class Engines(Willing):
             Bind(source=source, target=path, read_only=path in mounted.read_only)
             for path, source in mounted.folders.items()
         ]
-        made = Room(root=folder / "root", binds=(*files, *volumes))
+        made = MountNamespace(root=folder / "root", binds=(*files, *volumes))
         made.root.mkdir(parents=True)
         needed = [Path(sys.prefix), Path(sys.base_prefix), *self._files(), folder]
         return None if made.hides(needed) else made

@@ -61,7 +61,7 @@ class Google:
     """
     Google's APIs for whoever `credentials` are. `api` is the first word of a host (`run`), `path` what follows it.
 
-    With a `base_url` everything goes there instead, with the API's own name as Host: the rehearsal. `validator`
+    With a `base_url` everything goes there instead, with the API's own name as Host. `validator`
     is asked about each request before it is sent.
     """
 
@@ -316,7 +316,7 @@ async def from_env(
 ) -> Google:
     """
     Google as the environment `env` tells it: whose credentials (`credentials.find`), which project
-    (`project_of`), whether the rehearsal stands in (`HOMEPORT_GOOGLE_URL`), and whether requests are
+    (`project_of`), whether another address stands in (`HOMEPORT_GOOGLE_URL`), and whether requests are
     checked before they are sent (`HOMEPORT_VALIDATE=1`).
     """
     base_url = env.get("HOMEPORT_GOOGLE_URL", "")
