@@ -20,7 +20,7 @@ from deployment import google_for
 from gcp_rehearsal.apis.run.log import container_said
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
 from gcp_rehearsal.runtime.container_runtime import Willing
-from gcp_rehearsal.runtime.container_state import State, not_listening
+from gcp_rehearsal.runtime.container_state import ContainerState, not_listening
 from homeport import spec
 from homeport.deployed import Deployment
 from homeport.errors import (
@@ -657,14 +657,14 @@ class Refusing(Willing):
         super().__init__()
         self.cloud, self.refused = cloud, 0
 
-    def service(self, revision: Mapping[str, Any], waited: float) -> State:  # Any: JSON
+    def service(self, revision: Mapping[str, Any], waited: float) -> ContainerState:  # Any: JSON
         if self.refused:
             return super().service(revision, waited)
         self.refused += 1
         account = revision["serviceAccount"]
         line = f"Forbidden: 403 GET /storage/v1/b/w: {account} does not have storage.buckets.get access to the bucket"
         container_said(self.cloud, revision, line)
-        return State(failure=not_listening(8080))
+        return ContainerState(failure=not_listening(8080))
 
 
 def test_a_container_that_lacked_a_grant_is_begun_again_while_it_spreads() -> None:

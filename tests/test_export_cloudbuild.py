@@ -20,7 +20,7 @@ from gcloud import FOUND, REASON, Served
 from gcp_rehearsal import discovery
 from gcp_rehearsal.apis.cloudbuild import checks as build_checks
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
-from gcp_rehearsal.schema import Check
+from gcp_rehearsal.schema import SchemaCheck
 from homeport.export import export
 from homeport.export.builds import builds
 from homeport.export.cloudbuild import Pipeline, grants
@@ -56,7 +56,7 @@ def steps(build: Json) -> Mapping[str, Json]:
 def test_it_is_a_build_that_google_knows_and_the_same_each_time(engine: str) -> None:
     files, build = exported(engine)
     assert files == exported(engine)[0]
-    assert Check(discovery.load("cloudbuild.v1")).schema("Build", build) == []
+    assert SchemaCheck(discovery.load("cloudbuild.v1")).schema("Build", build) == []
     build_checks.check(build)
     for script in (files["prepare.sh"], *(one["script"] for one in build["steps"] if one["id"] in {"deploy", "serving-look"})):  # fmt: skip
         subprocess.run(["bash", "-n"], input=script, text=True, check=True, timeout=20)

@@ -23,7 +23,7 @@ from gcp_rehearsal import discovery
 from gcp_rehearsal.apis.cloudbuild import checks as build_checks
 from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
 from gcp_rehearsal.iam.permissions import permissions_of, required
-from gcp_rehearsal.schema import Check
+from gcp_rehearsal.schema import SchemaCheck
 from homeport.cli import plan as plan_command
 from homeport.cli import up as up_command
 from homeport.export import export
@@ -161,7 +161,7 @@ def test_what_is_run_are_commands_that_homeport_has() -> None:
 
 @pytest.mark.parametrize("token", [TOKEN, ""])
 def test_the_triggers_are_ones_that_google_knows(token: str) -> None:
-    check = Check(discovery.load("cloudbuild.v1"))
+    check = SchemaCheck(discovery.load("cloudbuild.v1"))
     for what, one in triggers(token).items():
         assert check.schema("BuildTrigger", one) == []
         build_checks.check(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from cloud import act
 from google_door import Script, door, refuses, says
 from homeport.errors import Conflict, PolicyViolated
-from homeport.google.policy import Binding, Condition, IamResource, grant, granted, revoke, revoked
+from homeport.google.policy import Binding, GrantCondition, IamResource, grant, granted, revoke, revoked
 from homeport.google.validation import by_documents
 
 SECRET = IamResource(api="secretmanager", path="v1/projects/p/secrets/s")
@@ -27,12 +27,12 @@ PEOPLE = [f"user:{name}@example.com" for name in "abcd"] + ["allUsers", "princip
 ROLES = [f"roles/{name}" for name in "rst"]
 CONDITIONS = [
     None,
-    Condition(title="t", expression="true"),
-    Condition(title="t", expression="false", description="d"),
+    GrantCondition(title="t", expression="true"),
+    GrantCondition(title="t", expression="false", description="d"),
 ]
 
 
-def raw(condition: Condition | None) -> dict[str, Any]:  # Any: JSON
+def raw(condition: GrantCondition | None) -> dict[str, Any]:  # Any: JSON
     if condition is None:
         return {}
     said = {"title": condition.title, "expression": condition.expression}
@@ -114,7 +114,9 @@ def test_e_mails_are_the_same_in_capitals() -> None:
 
 
 def test_the_first_condition_raises_the_version() -> None:
-    conditional = Binding(role="roles/x", members=(HOME,), condition=Condition(title="t", expression="true"))
+    conditional = Binding(
+        role="roles/x", members=(HOME,), condition=GrantCondition(title="t", expression="true")
+    )
     assert granted({"version": 1, "bindings": [THEIRS]}, [conditional])["version"] == 3
     assert granted({"version": 1, "bindings": [THEIRS]}, [READER])["version"] == 1
     assert granted({}, []) == {}

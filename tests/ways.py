@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from conftest import ROOT, TAUGHT
 from gcp_rehearsal import context
-from gcp_rehearsal.apis.cloudbuild.step import Ran, Running, Step
+from gcp_rehearsal.apis.cloudbuild.step import Ran, RunningStep, Step
 from gcp_rehearsal.apis.cloudbuild.steps import Acted
 from gcp_rehearsal.apis.storage.objects import put_object
 from homeport import spec
@@ -120,7 +120,7 @@ class Carrying(Acted):
 
     hub: Mapping[str, bytes] = field(default_factory=lambda: _HUB)
 
-    def run(self, cloud: context.Cloud, step: Step) -> Ran | Running:
+    def run(self, cloud: context.Cloud, step: Step) -> Ran | RunningStep:
         """What comes of a step."""
         job = json.loads(step.env.get("HOMEPORT_JOB", "{}"))
         if not str(job.get("to", "")).startswith("gs://"):

@@ -27,7 +27,7 @@ from gcp_rehearsal.faults import Fault
 from gcp_rehearsal.iam.access import Access
 from gcp_rehearsal.iam.caller import Caller
 from gcp_rehearsal.runtime.container_runtime import Willing
-from gcp_rehearsal.schema import Check
+from gcp_rehearsal.schema import SchemaCheck
 from gcp_rehearsal.settings import AT_ONCE, OWNER, Delays, Policies, Project
 from gcp_rehearsal.state import Kept, Store
 
@@ -87,7 +87,7 @@ class Cloud:
         """Signs identity tokens."""
         self._reserved: dict[tuple[str, str], float] = {}
         self._requests: dict[str, Any] = {}  # Any: JSON; answers by requestId
-        self._checks: dict[str, Check] = {}
+        self._checks: dict[str, SchemaCheck] = {}
         self._random = Random(0)  # noqa: S311 - ids, not secrets
         self.containers.begin(self)
         for project in self.projects:
@@ -215,7 +215,7 @@ class Cloud:
 
     def _understood(self, request: Request, found: Found) -> Call:
         caller = self.access.caller(request.headers)
-        check = self._checks.setdefault(found.document.name, Check(found.document))
+        check = self._checks.setdefault(found.document.name, SchemaCheck(found.document))
         query, wrong = check.query(found.method, parse_qs(request.query, keep_blank_values=True))
         body: dict[str, Any] = {}  # Any: JSON
         if not found.upload:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from gcp_rehearsal.apis.cloudbuild.step import Ran, Running, Step
+from gcp_rehearsal.apis.cloudbuild.step import Ran, RunningStep, Step
 from gcp_rehearsal.call import Reply, Request
 from gcp_rehearsal.clock import Clock
 from gcp_rehearsal.discovery import Document, Method
 from gcp_rehearsal.errors import ApiError
 from gcp_rehearsal.iam.caller import Caller
-from gcp_rehearsal.runtime.container_state import State
+from gcp_rehearsal.runtime.container_state import ContainerState
 from gcp_rehearsal.schema import camel
 from gcp_rehearsal.settings import Delays, Policies, Project
 from gcp_rehearsal.state import Kept, Store
@@ -53,10 +53,10 @@ class Containers(Protocol):
     def begin(self, cloud: Cloud) -> None:
         """Whose containers they are: told once, before anything else."""
 
-    def service(self, revision: Mapping[str, Any], waited: float) -> State:  # Any: JSON
+    def service(self, revision: Mapping[str, Any], waited: float) -> ContainerState:  # Any: JSON
         """Whether an instance of a revision has started."""
 
-    def task(self, task: Mapping[str, Any], waited: float) -> State:  # Any: JSON
+    def task(self, task: Mapping[str, Any], waited: float) -> ContainerState:  # Any: JSON
         """Whether an attempt of a task has ended."""
 
     def stop(self, name: str) -> None:
@@ -66,7 +66,7 @@ class Containers(Protocol):
 class Steps(Protocol):
     """Runs steps. What it does to the cloud it does at once; the build goes on after the seconds that it names."""
 
-    def run(self, cloud: Cloud, step: Step) -> Ran | Running:
+    def run(self, cloud: Cloud, step: Step) -> Ran | RunningStep:
         """What comes of a step, or what will tell it later."""
 
     def pushed(self, cloud: Cloud, build: str, reference: str, digest: str) -> None:

@@ -33,7 +33,7 @@ _GLOBAL = frozenset(("alt", "fields", "key", "prettyPrint", "quotaUser", "userIp
 
 
 @dataclass(frozen=True, slots=True)
-class Violation:
+class SchemaViolation:
     """One thing that is wrong with a body or a query."""
 
     field: str
@@ -42,19 +42,19 @@ class Violation:
     """In the words that Google uses."""
 
 
-class Check:
+class SchemaCheck:
     """Compares bodies with the schemas of one document. Reusable; keeps nothing between two bodies."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
         self._older = document.name.startswith(("compute.", "dns.", "storage."))
 
-    def body(self, method: Method, body: Any) -> tuple[Any, list[Violation]]:  # Any: JSON
+    def body(self, method: Method, body: Any) -> tuple[Any, list[SchemaViolation]]:  # Any: JSON
         """The body of a request to `method` as Google reads it, and what is wrong with it."""
-        wrong: list[Violation] = []
+        wrong: list[SchemaViolation] = []
         if method.request is None:
             if body not in (None, {}, b""):
-                wrong.append(Violation("", "Request body is not allowed for this method."))
+                wrong.append(SchemaViolation("", "Request body is not allowed for this method."))
             return {}, wrong
         if body is None:
             body = {}
@@ -64,17 +64,17 @@ class Check:
         prefix = "" if short.endswith("Request") or self._older else snake(short[:1].lower() + short[1:])
         return self._message(method.request, body, _Path(prefix, wrong), extra), wrong
 
-    def schema(self, name: str, body: Any) -> list[Violation]:  # Any: JSON
+    def schema(self, name: str, body: Any) -> list[SchemaViolation]:  # Any: JSON
         """What is wrong with `body` as a `name` of the document."""
-        wrong: list[Violation] = []
+        wrong: list[SchemaViolation] = []
         self._message(name, body, _Path("", wrong), set())
         return wrong
 
     def query(
         self, method: Method, query: Mapping[str, Sequence[str]]
-    ) -> tuple[dict[str, Any], list[Violation]]:  # Any: JSON
+    ) -> tuple[dict[str, Any], list[SchemaViolation]]:  # Any: JSON
         """The query's values in their types (lists for repeated ones), and what is wrong with them."""
-        wrong: list[Violation] = []
+        wrong: list[SchemaViolation] = []
         values: dict[str, Any] = {}  # Any: JSON
         known = {name: spec for name, spec in method.parameters.items() if spec.get("location") == "query"}
         for given, texts in query.items():
@@ -83,7 +83,7 @@ class Check:
                 if name in _GLOBAL or name in self._document.parameters or name.startswith("$"):
                     continue
                 wrong.append(
-                    Violation(
+                    SchemaViolation(
                         "",
                         f'Invalid JSON payload received. Unknown name "{given}": Cannot bind query parameter. '
                         f"Field '{given}' could not be found in request message.",
@@ -95,7 +95,7 @@ class Check:
             converted = [self._of_text(spec, text, path) for text in texts]
             values[name] = converted if spec.get("repeated") else converted[-1]
         wrong += [
-            Violation(name, f"Required parameter: {name}")
+            SchemaViolation(name, f"Required parameter: {name}")
             for name, spec in known.items()
             if spec.get("required") and name not in values
         ]
@@ -203,7 +203,7 @@ class _Path:
     """Where in a body a check is."""
 
     text: str
-    wrong: list[Violation]
+    wrong: list[SchemaViolation]
 
     def into(self, name: str) -> _Path:
         return _Path(f"{self.text}.{name}" if self.text else name, self.wrong)
@@ -219,14 +219,16 @@ class _Path:
         return self.invalid(kind, shown)
 
     def invalid(self, kind: str, shown: str) -> Any:  # Any: JSON
-        self.wrong.append(Violation(self.text, f"Invalid value at '{self.text}' ({kind}), {shown[:200]}"))
+        self.wrong.append(
+            SchemaViolation(self.text, f"Invalid value at '{self.text}' ({kind}), {shown[:200]}")
+        )
         return None
 
     def unknown(self, name: str) -> None:
         where = f" at '{self.text}'" if self.text else ""
         inside = f"{self.text}.{name}" if self.text else name
         self.wrong.append(
-            Violation(
+            SchemaViolation(
                 inside, f'Invalid JSON payload received. Unknown name "{name}"{where}: Cannot find field.'
             )
         )

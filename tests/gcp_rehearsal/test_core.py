@@ -222,11 +222,11 @@ def test_a_request_that_is_sent_again_with_its_id_is_done_once(cloud: Cloud) -> 
 
 @given(st.integers(0, 2**63 - 1))
 def test_a_number_of_64_bits_comes_back_as_text(number: int) -> None:
-    from gcp_rehearsal.schema import Check
+    from gcp_rehearsal.schema import SchemaCheck
 
     document = load("storage.v1")
     method = document.methods["storage.buckets.insert"]
-    body, wrong = Check(document).body(method, {"metageneration": number})
+    body, wrong = SchemaCheck(document).body(method, {"metageneration": number})
     assert (body, wrong) == ({"metageneration": str(number)}, [])
 
 

@@ -13,7 +13,7 @@ from google.protobuf import json_format
 from cloud import Answer, Raw, act, enable
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
 from gcp_rehearsal.discovery import NAMES, Document, Method, load
-from gcp_rehearsal.schema import Check
+from gcp_rehearsal.schema import SchemaCheck
 
 ROUNDS = 2
 """Right and wrong bodies of each method: with some 800 methods, several thousand requests."""
@@ -79,7 +79,7 @@ JUDGED = [
 def test_what_is_taken_and_what_is_not_agrees_with_googles_own_parser(
     document: str, schema: str, message: type
 ) -> None:
-    check, agreed = Check(load(document)), 0
+    check, agreed = SchemaCheck(load(document)), 0
     for seed in range(1500):
         bodies = Bodies(load(document), seed)
         body = bodies.right(schema)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gcp_rehearsal.context import Cloud
-from gcp_rehearsal.runtime.container_state import READY, Failure, State
+from gcp_rehearsal.runtime.container_state import READY, ContainerState, Failure
 
 STARTS_IN = 10.0
 """Seconds until a container that starts well is ready."""
@@ -27,11 +27,11 @@ class Willing:
     def begin(self, cloud: Cloud) -> None:
         """They need nothing of it."""
 
-    def service(self, revision: Mapping[str, Any], waited: float) -> State:  # Any: JSON
+    def service(self, revision: Mapping[str, Any], waited: float) -> ContainerState:  # Any: JSON
         """Ready after some seconds, or failed."""
         return self._state(revision, waited, STARTS_IN)
 
-    def task(self, task: Mapping[str, Any], waited: float) -> State:  # Any: JSON
+    def task(self, task: Mapping[str, Any], waited: float) -> ContainerState:  # Any: JSON
         """Ended well after some seconds, or failed."""
         return self._state(task, waited, RUNS_FOR)
 
@@ -39,13 +39,13 @@ class Willing:
         """Remember it."""
         self.stopped.append(name)
 
-    def _state(self, what: Mapping[str, Any], waited: float, seconds: float) -> State:  # Any: JSON
+    def _state(self, what: Mapping[str, Any], waited: float, seconds: float) -> ContainerState:  # Any: JSON
         names = [what.get("name", ""), *(one.get("image", "") for one in what.get("containers", ()))]
         left = self._known(self.seconds, names, seconds) - waited
         if left > 0.001:
-            return State(again=left)
+            return ContainerState(again=left)
         failure = self._known(self.failing, names, None)
-        return State(failure=failure) if failure else READY
+        return ContainerState(failure=failure) if failure else READY
 
     @staticmethod
     def _known(table: Mapping[str, Any], names: list[str], default: Any) -> Any:  # Any: of either table

@@ -22,7 +22,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class ContainerState:
     """How far something has come."""
 
     ready: bool = False
@@ -34,14 +34,14 @@ class State:
     """A real process starts: it says itself when its time is over, in this machine's seconds."""
 
 
-READY = State(ready=True)
+READY = ContainerState(ready=True)
 
 
 @dataclass(slots=True, kw_only=True)
 class Wait:
     """Asks the containers until they say ready or failed, on the cloud's clock, and tells it once."""
 
-    ask: Callable[[float], State]
+    ask: Callable[[float], ContainerState]
     done: Callable[[Failure | None], None]
     after: Callable[[float, Callable[[], None]], object]
     takes: Callable[[float], float]

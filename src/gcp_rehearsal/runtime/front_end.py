@@ -46,7 +46,7 @@ _HOPS = {
 _SIGNATURE = "SIGNATURE_REMOVED_BY_GOOGLE"
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """An answer of the front end's own."""
 
     def __init__(self, status: int, title: str, text: str, *, challenge: str = "") -> None:
@@ -74,7 +74,7 @@ class Front:
         headers = [
             (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
         ]
-        answer = _Answer(send)
+        answer = _SentAnswer(send)
         try:
             service, tag = self._service(host.partition(":")[0], within=within)
             headers = self._admitted(service, headers)
@@ -82,7 +82,7 @@ class Front:
             body = await _body(receive, dict(headers))
             seconds = float(str(revision.body.get("timeout", "300s")).removesuffix("s"))
             await self._until_gone(receive, self._within(seconds, revision, scope, (headers, body), answer))
-        except Refused as why:
+        except RequestRefused as why:
             await answer.refuse(why)
 
     def _service(self, host: str, *, within: bool) -> tuple[Kept, str]:
@@ -93,7 +93,7 @@ class Front:
                 if not everywhere and not within:
                     break
                 return service, tag if split else ""
-        raise Refused(404, "Page not found", "The requested URL was not found on this server.")
+        raise RequestRefused(404, "Page not found", "The requested URL was not found on this server.")
 
     def _admitted(self, service: Kept, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """The headers as they are handed on, if whoever sends them may call. Raises `EndpointError`."""
@@ -112,7 +112,7 @@ class Front:
         caller = Caller(str(claims.get("email", "")))
         if not claims or claims.get("aud") not in self._audiences(service, caller):
             text = "The access token could not be verified"
-            raise Refused(
+            raise RequestRefused(
                 401, "Unauthorized", "Your client does not have permission to the requested URL.",
                 challenge=f'Bearer error="invalid_token" error_description="{text}"',
             )  # fmt: skip
@@ -139,16 +139,16 @@ class Front:
         name = (chosen or {}).get("revision", "").rpartition("/")[2] or ready
         found = self._cloud.store.get("run", f"{service.name}/revisions/{name}") if chosen else None
         if found is None or not revisions.is_ready(found):
-            raise Refused(404, "Page not found", "The requested URL was not found on this server.")
+            raise RequestRefused(404, "Page not found", "The requested URL was not found on this server.")
         return found
 
     async def _within(
         self, seconds: float, revision: Kept, scope: Mapping[str, Any],  # Any: ASGI
-        request: tuple[list[tuple[str, str]], bytes], answer: _Answer,
+        request: tuple[list[tuple[str, str]], bytes], answer: _SentAnswer,
     ) -> None:  # fmt: skip
         engines = self._cloud.containers
         if not isinstance(engines, Engines) or not engines.runs(revision.body):
-            raise Refused(
+            raise RequestRefused(
                 503, "Service Unavailable", "This image is not run here: the rehearsal pretends that it is."
             )
         pool = engines.pool(revision.body)
@@ -156,27 +156,27 @@ class Front:
             instance = await pool.acquire()
         except NoInstance:
             text = "The request was aborted because there was no available instance."
-            raise Refused(429, "Rate exceeded.", text) from None
+            raise RequestRefused(429, "Rate exceeded.", text) from None
         except NotStarted:
             text = "The request failed because the instance could not start successfully."
-            raise Refused(503, "Service Unavailable", text) from None
+            raise RequestRefused(503, "Service Unavailable", text) from None
         try:
             async with asyncio.timeout(seconds):
                 await self._forward(instance, scope, request, answer)
         except TimeoutError:
-            raise Refused(504, "Gateway Timeout", "upstream request timeout") from None
+            raise RequestRefused(504, "Gateway Timeout", "upstream request timeout") from None
         except httpx2.HTTPError:
             text = (
                 "The request failed because either the HTTP response was malformed or connection to the instance "
                 "had an error."
             )
-            raise Refused(503, "Service Unavailable", text) from None
+            raise RequestRefused(503, "Service Unavailable", text) from None
         finally:
             pool.release(instance)
 
     async def _forward(
         self, instance: Instance, scope: Mapping[str, Any],  # Any: ASGI
-        request: tuple[list[tuple[str, str]], bytes], answer: _Answer,
+        request: tuple[list[tuple[str, str]], bytes], answer: _SentAnswer,
     ) -> None:  # fmt: skip
         headers, body = request
         path = scope["raw_path"].decode("latin-1").partition("?")[0]
@@ -215,7 +215,7 @@ class Front:
             await asyncio.gather(doing, gone, return_exceptions=True)
 
 
-class _Answer:
+class _SentAnswer:
     """What is sent back; a refusal only where nothing was sent before."""
 
     def __init__(self, send: Send) -> None:
@@ -233,7 +233,7 @@ class _Answer:
     async def whole(self, body: bytes) -> None:
         await self._send({"type": "http.response.body", "body": body})
 
-    async def refuse(self, why: Refused) -> None:
+    async def refuse(self, why: RequestRefused) -> None:
         if self._begun:
             return  # The connection is closed in the middle of the answer, as Cloud Run does.
         page = (
@@ -250,13 +250,17 @@ class _Answer:
         await self._send({"type": "http.response.body", "body": page})
 
 
-def _forbidden() -> Refused:
-    return Refused(403, "Forbidden", "Your client does not have permission to get URL from this server.")
+def _forbidden() -> RequestRefused:
+    return RequestRefused(
+        403, "Forbidden", "Your client does not have permission to get URL from this server."
+    )
 
 
 async def _body(receive: Receive, headers: Mapping[str, str]) -> bytes:
     largest = cloud_run.service_limits().largest_request_bytes
-    too_large = Refused(413, "Request Entity Too Large", "Your client issued a request that was too large.")
+    too_large = RequestRefused(
+        413, "Request Entity Too Large", "Your client issued a request that was too large."
+    )
     if headers.get("content-length", "0").isdigit() and int(headers.get("content-length", "0")) > largest:
         raise too_large
     body = bytearray()

@@ -34,7 +34,7 @@ _INHERITED = ("PATH", "TMPDIR", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
+class StartupProbe:
     """When an instance counts as started; times in seconds of this machine."""
 
     path: str = ""
@@ -47,7 +47,7 @@ class Probe:
     attempts: int = 1
 
     @classmethod
-    def of(cls, container: Mapping[str, Any]) -> Probe:  # Any: JSON
+    def of(cls, container: Mapping[str, Any]) -> StartupProbe:  # Any: JSON
         """The startup probe of a container; Google's own where it has none."""
         said = container.get("startupProbe", {})
         http = said.get("httpGet")
@@ -62,7 +62,7 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class ProcessPlace:
     """Where a process runs."""
 
     home: Path
@@ -81,7 +81,9 @@ class Place:
 class Instance:
     """Starts at once. `up` is settled when the probe has succeeded (None) or it has failed (`Failure`)."""
 
-    def __init__(self, what: ContainerLaunch, *, port: int, wanted: int, probe: Probe, place: Place) -> None:
+    def __init__(
+        self, what: ContainerLaunch, *, port: int, wanted: int, probe: StartupProbe, place: ProcessPlace
+    ) -> None:
         self.what, self.port, self.place, self._wanted, self._probe = what, port, place, wanted, probe
         self.up: Future[Failure | None] = Future()
         self.lines: deque[str] = deque()

@@ -20,10 +20,10 @@ from gcp_rehearsal.facts import cloud_run
 from gcp_rehearsal.runtime import image, mount_namespace, mounts
 from gcp_rehearsal.runtime.container_paths import Paths
 from gcp_rehearsal.runtime.container_runtime import Willing
-from gcp_rehearsal.runtime.container_state import READY, State
+from gcp_rehearsal.runtime.container_state import READY, ContainerState
 from gcp_rehearsal.runtime.fuse import Fuses
 from gcp_rehearsal.runtime.image import Image
-from gcp_rehearsal.runtime.instance import Instance, Place, Probe
+from gcp_rehearsal.runtime.instance import Instance, ProcessPlace, StartupProbe
 from gcp_rehearsal.runtime.launch_adaptation import ContainerLaunch
 from gcp_rehearsal.runtime.metadata_server import environment
 from gcp_rehearsal.runtime.mount_namespace import Bind, MountNamespace
@@ -76,7 +76,7 @@ class Engines(Willing):
         """Whether this revision's image can be run here."""
         return self._image(revision) is not None
 
-    def service(self, revision: Revision, waited: float) -> State:
+    def service(self, revision: Revision, waited: float) -> ContainerState:
         """Starts the first instance, and says how far it is."""
         if not self.runs(revision):
             return super().service(revision, waited)
@@ -86,14 +86,14 @@ class Engines(Willing):
             self._starting[name] = instance = self._start(revision)
             self._cloud.clock.real_time(True)
         if not instance.up.done():
-            return State(again=_LOOKS_EVERY_S, real=True)
+            return ContainerState(again=_LOOKS_EVERY_S, real=True)
         del self._starting[name]
         self._cloud.clock.real_time(False)
         self.look()
         failure = instance.up.result()
         if failure is not None:
             self._end(instance)
-            return State(failure=failure)
+            return ContainerState(failure=failure)
         pool = self.pool(revision)
         pool.startup_s = instance.took
         pool.adopt(instance)
@@ -203,7 +203,7 @@ class Engines(Willing):
         port = free_port()
         what = self._container(revision, found)
         home = folder / "home"
-        place = Place(
+        place = ProcessPlace(
             home=home,
             paths=paths,
             workdir=paths.here(container.get("workingDir") or found.workdir) or home,
@@ -212,7 +212,7 @@ class Engines(Willing):
             started=self._guard.watch,
         )
         what.adapt(paths, port, wanted)
-        probe, apart = Probe.of(container), Probe.of(container).port not in {0, wanted}
+        probe, apart = StartupProbe.of(container), StartupProbe.of(container).port not in {0, wanted}
         if apart:
             probe = replace(probe, port=what.move_port(probe.port, free_port()))
         program = program_of(self._programs, found.base)

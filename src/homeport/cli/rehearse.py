@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gcp_rehearsal.faults import Fault
+    from homeport.terminal import Terminal
 
 _PORT = 8600
 _SHADOWS = ("CLOUDSDK_AUTH_ACCESS_TOKEN",)
@@ -185,23 +186,29 @@ def serve(
         cloud.steps = steps = Worked(
             url=f"http://{HOST}:{taken}", env=_passed_on(os.environ), programs=programs()
         )
-        at = "" if taken == _PORT else f" --port {taken}"
-        of = "" if project == Project().id else f" --project {project}"
-        terminal.say(f"Google Cloud is rehearsed on http://{HOST}:{taken}, as project {project}.")
-        terminal.say(
-            f"A minute there takes {60 / speed:g} s here. So that homeport and gcloud talk to it, elsewhere:"
-        )
-        terminal.say(f'  eval "$(homeport rehearse env{at}{of})"')
-        if within is not None:
-            terminal.say(
-                f"Whoever comes to port {within.getsockname()[1]} counts as within the project's networks:"
-            )
-            terminal.say(f'  eval "$(homeport rehearse env --port {within.getsockname()[1]}{of})"')
+        _tell(terminal, project, speed, taken, within)
         terminal.say("Ctrl-C ends it.")
         try:
             server.serve(cloud, listening, inside=within, closing=steps.close)
         except RehearsalError as error:
             raise HomeportError(str(error), hint=error.hint) from error
+
+
+def _tell(terminal: Terminal, project: str, speed: float, taken: int, within: socket.socket | None) -> None:
+    from gcp_rehearsal.cloud import Project
+    from gcp_rehearsal.runtime.launch_adaptation import HOST
+
+    at = "" if taken == _PORT else f" --port {taken}"
+    of = "" if project == Project().id else f" --project {project}"
+    terminal.say(f"Google Cloud is rehearsed on http://{HOST}:{taken}, as project {project}.")
+    terminal.say(
+        f"A minute there takes {60 / speed:g} s here. So that homeport and gcloud talk to it, elsewhere:"
+    )
+    terminal.say(f'  eval "$(homeport rehearse env{at}{of})"')
+    if within is not None:
+        inside = within.getsockname()[1]
+        terminal.say(f"Whoever comes to port {inside} counts as within the project's networks:")
+        terminal.say(f'  eval "$(homeport rehearse env --port {inside}{of})"')
 
 
 _PASSED_ON = ("HF_ENDPOINT", "HOMEPORT_PIECE", "HOMEPORT_COPY", "HOMEPORT_PAUSE_S", "HOMEPORT_TELL_EVERY_S")

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from homeport.errors import HomeportError
+from homeport.google.call import self_link
 from homeport.reconcile import KNOWN_AFTER_APPLY, Concat, Outputs, Ref, Resource, resolve
 from homeport.reconcile.graph import in_order
 from homeport.resources.google.gcs_weights import StoredWeights
@@ -140,5 +141,5 @@ def _computed(thing: Resource, path: str) -> str:
         if (thing.kind, path) == (ResourceKind.ACCOUNT, "email") or path == "name":
             return short
         if path == "selfLink" and thing.address.api == "compute":
-            return f"https://www.googleapis.com/{thing.address.path}"
+            return self_link(thing.address.path)
     raise TypeError(f"no export knows what {thing.id} has at {path!r}")

@@ -5,7 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from homeport.google.credentials import Credentials
 
 _WITHOUT_ID = frozenset(
     ("addRule", "getHealth", "patchRule", "preview", "removeRule", "setIamPolicy", "setLabels", "testIamPermissions",
@@ -58,6 +63,34 @@ class ApiCall:
             for one in (value if isinstance(value, list | tuple) else (value,))
             if one is not None
         )
+
+
+def self_link(path: str) -> str:
+    """Return the address by which resources of Compute name one another."""
+    return f"https://www.googleapis.com/{path}"
+
+
+class ApiClient(Protocol):
+    """What operations and uploads need of the client, which is made of them: they do not import it."""
+
+    @property
+    def credentials(self) -> Credentials:
+        """Who asks."""
+
+    @property
+    def project(self) -> str:
+        """The project that is worked on."""
+
+    async def send(self, call: ApiCall) -> httpx2.Response:
+        """Send one call, with all its tries."""
+
+    async def get(self, api: str, path: str, **query: Any) -> Any:  # Any: JSON; see ApiCall.query
+        """Return what is there."""
+
+    async def post(
+        self, api: str, path: str, body: Any = None, *, repeatable: bool = False, **query: Any
+    ) -> Any:  # Any: JSON; see ApiCall.query
+        """Return what came of it."""
 
 
 def with_request_id(call: ApiCall) -> ApiCall:

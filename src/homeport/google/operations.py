@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from homeport.errors import (
@@ -28,15 +28,12 @@ from homeport.errors import (
     QuotaExceeded,
     RemoteError,
 )
-from homeport.google.call import ApiCall
+from homeport.google.call import ApiCall, ApiClient
 from homeport.google.error_kinds import of_google
 from homeport.google.errors import RequestContext, error_of
 from homeport.google.refusal import of_operation
 from homeport.google.retry import Pauses
 from homeport.progress import Progress
-
-if TYPE_CHECKING:
-    from homeport.google.client import Google
 
 LONGEST = 1800.0
 _WAIT_S = 30.0
@@ -82,7 +79,7 @@ class _Operation:
 
 
 async def finish(
-    google: Google, api: str, operation: Any, told: ProgressLabel, *, deadline: float = LONGEST
+    google: ApiClient, api: str, operation: Any, told: ProgressLabel, *, deadline: float = LONGEST
 ) -> Any:  # Any: JSON, or its name
     """
     What an operation came to: AIP's `response`, what a Compute operation was about, a DNS change that is done.
@@ -108,7 +105,7 @@ async def finish(
     return came
 
 
-async def cancel(google: Google, api: str, operation: Any) -> None:  # Any: JSON, or its name
+async def cancel(google: ApiClient, api: str, operation: Any) -> None:  # Any: JSON, or its name
     """
     Ask Google to give an operation up; what it has done stays done. Doing so twice is doing it once.
 
@@ -130,7 +127,7 @@ def is_done(operation: Any) -> bool:  # Any: JSON
 
 
 async def _finished(
-    google: Google, place: _Operation, told: ProgressLabel, deadline: float
+    google: ApiClient, place: _Operation, told: ProgressLabel, deadline: float
 ) -> Any:  # Any: JSON
     what = told.what or told.key or "an operation"
     try:
@@ -147,7 +144,7 @@ async def _finished(
     return await _outcome(google, place.api, done)
 
 
-async def _awaited(google: Google, place: _Operation) -> Any:  # Any: JSON
+async def _awaited(google: ApiClient, place: _Operation) -> Any:  # Any: JSON
     pauses = Pauses()
     while True:
         if not place.waits:
@@ -159,7 +156,7 @@ async def _awaited(google: Google, place: _Operation) -> Any:  # Any: JSON
             await pauses.pause()
 
 
-async def _look(google: Google, place: _Operation) -> Any:  # Any: JSON
+async def _look(google: ApiClient, place: _Operation) -> Any:  # Any: JSON
     if not place.waits:
         return await google.get(place.api, place.path)
     call = ApiCall(
@@ -172,7 +169,7 @@ async def _look(google: Google, place: _Operation) -> Any:  # Any: JSON
     return (await google.send(call)).json()
 
 
-def _place(google: Google, api: str, operation: Any) -> _Operation:  # Any: JSON, or its name
+def _place(google: ApiClient, api: str, operation: Any) -> _Operation:  # Any: JSON, or its name
     if isinstance(operation, dict):
         name = str(operation.get("selfLink") or operation.get("name") or _dns_path(google, operation))
     else:
@@ -192,14 +189,14 @@ def _version(api: str, operation: Any) -> str:  # Any: JSON, or its name
     return _VERSIONS.get(api, "v1")
 
 
-def _dns_path(google: Google, operation: Any) -> str:  # Any: JSON
+def _dns_path(google: ApiClient, operation: Any) -> str:  # Any: JSON
     zone = operation.get("zoneContext", {}).get("newValue", {}).get("name")
     if not zone or not google.project:
         raise ValueError("an operation without a name; a DNS change is named by its path")
     return f"projects/{google.project}/managedZones/{zone}/operations/{operation['id']}"
 
 
-async def _outcome(google: Google, api: str, operation: Any) -> Any:  # Any: JSON
+async def _outcome(google: ApiClient, api: str, operation: Any) -> Any:  # Any: JSON
     error = operation.get("error")
     if error:
         raise _failure(google, api, operation)
@@ -223,7 +220,7 @@ def is_operation(answer: Any) -> bool:  # Any: JSON
     return "/operations/" in f"/{answer.get('name', '')}"
 
 
-def _failure(google: Google, api: str, operation: Any) -> HomeportError:  # Any: JSON
+def _failure(google: ApiClient, api: str, operation: Any) -> HomeportError:  # Any: JSON
     name = str(operation.get("targetLink") or operation.get("name") or "")
     target = operation.get("metadata", {}).get("target") or operation.get("metadata", {}).get("name") or name
     about = urlsplit(target).path.lstrip("/") if "://" in str(target) else str(target)

@@ -21,7 +21,7 @@ Policy = Mapping[str, Any]  # Any: JSON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
+class GrantCondition:
     """When a grant holds."""
 
     title: str
@@ -35,7 +35,7 @@ class Binding:
 
     role: str
     members: tuple[str, ...]
-    condition: Condition | None = None
+    condition: GrantCondition | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,10 +139,10 @@ def _matches(binding: Mapping[str, Any], wanted: Binding) -> bool:  # Any: JSON
     )
 
 
-def _condition(raw: Mapping[str, Any] | None) -> Condition | None:  # Any: JSON
+def _condition(raw: Mapping[str, Any] | None) -> GrantCondition | None:  # Any: JSON
     if not raw:
         return None
-    return Condition(
+    return GrantCondition(
         title=str(raw.get("title", "")),
         expression=str(raw.get("expression", "")),
         description=str(raw.get("description", "")),

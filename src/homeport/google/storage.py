@@ -8,14 +8,11 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from homeport.errors import Conflict, GoogleError, HomeportError, NotFound, WeightsError
-from homeport.google.call import ApiCall
-
-if TYPE_CHECKING:
-    from homeport.google.client import Google
+from homeport.google.call import ApiCall, ApiClient
 
 _PER_SECOND = 256 * 1024
 """The slowest line that an upload is given time for."""
@@ -35,7 +32,7 @@ class UploadOptions:
 
 
 async def upload(
-    google: Google, bucket: str, name: str, data: bytes, sort: UploadOptions
+    google: ApiClient, bucket: str, name: str, data: bytes, sort: UploadOptions
 ) -> Any:  # Any: JSON
     """
     The object made of `data`, sent in one piece: meant for what fits in memory.
@@ -89,7 +86,7 @@ class Sent:
     """As Google writes it: base64, most significant byte first."""
 
 
-async def upload_file(google: Google, file: LocalFile, tell: Callable[[int], None]) -> Sent:
+async def upload_file(google: ApiClient, file: LocalFile, tell: Callable[[int], None]) -> Sent:
     """
     The object made of a file of any size, sent piece by piece; a broken connection costs no more than a piece.
 
@@ -115,7 +112,7 @@ async def upload_file(google: Google, file: LocalFile, tell: Callable[[int], Non
     raise AssertionError("the last session returns or raises")
 
 
-async def _session(google: Google, file: LocalFile, tell: Callable[[int], None]) -> Sent:
+async def _session(google: ApiClient, file: LocalFile, tell: Callable[[int], None]) -> Sent:
     about = {"metadata": {"sha256": file.sha256}} if file.sha256 else {}
     begun = await google.send(
         ApiCall(
@@ -147,7 +144,7 @@ async def _session(google: Google, file: LocalFile, tell: Callable[[int], None])
 
 
 async def _send(
-    google: Google, path: str, query: str, piece: bytes, at: int, whole: int | str
+    google: ApiClient, path: str, query: str, piece: bytes, at: int, whole: int | str
 ) -> Any:  # Any: JSON
     """The object after its last piece. The same piece sent twice is one piece: what is there is not taken again."""
     have, end = at, at + len(piece)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from homeport.errors import HomeportError
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.schema import Check
+    from gcp_rehearsal.schema import SchemaCheck
 
 
 class Violation(Protocol):
@@ -43,17 +43,17 @@ def by_documents() -> Validator:
     """A validator by Google's discovery documents. Raises `HomeportError` where they are not installed."""
     from gcp_rehearsal import discovery
     from gcp_rehearsal.errors import RehearsalError
-    from gcp_rehearsal.schema import Check
+    from gcp_rehearsal.schema import SchemaCheck
 
     try:
         discovery.load("run.v2")
     except RehearsalError as error:
         raise HomeportError(str(error), hint=error.hint) from error
-    return _ByDocuments({}, Check)
+    return _ByDocuments({}, SchemaCheck)
 
 
 class _ByDocuments:
-    def __init__(self, checks: dict[str, Check], make: type[Check]) -> None:
+    def __init__(self, checks: dict[str, SchemaCheck], make: type[SchemaCheck]) -> None:
         self._checks = checks
         self._make = make
 
@@ -61,7 +61,7 @@ class _ByDocuments:
         from urllib.parse import parse_qs
 
         from gcp_rehearsal import discovery
-        from gcp_rehearsal.schema import Violation as Wrong
+        from gcp_rehearsal.schema import SchemaViolation as Wrong
 
         plain, _, query = path.partition("?")
         found = discovery.find(host, verb, plain)

@@ -18,7 +18,7 @@ _TREE_S = 10.0
 _LOOK_S = 0.05
 
 
-class Engine:
+class SupervisedEngine:
     """The engine's process and those below it."""
 
     def __init__(self, pid: int, child: subprocess.Popen[bytes] | None) -> None:

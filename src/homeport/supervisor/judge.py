@@ -6,10 +6,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from homeport.supervisor.engine import Engine
+from homeport.supervisor.engine import SupervisedEngine
 from homeport.supervisor.memory import COUNTS_MEMORY
 from homeport.supervisor.order import Order
-from homeport.supervisor.pulse import Pulse
+from homeport.supervisor.pulse import PulseThread
 
 OVER_S = 5.0
 """As long may it hold more memory than its limit."""
@@ -27,7 +27,11 @@ class Judge:
     """Looks at one engine's process, about once a second."""
 
     def __init__(
-        self, order: Order, engine: Engine, pulse: Pulse, clock: Callable[[], float] = time.monotonic
+        self,
+        order: Order,
+        engine: SupervisedEngine,
+        pulse: PulseThread,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._order, self._engine, self._pulse, self._clock = order, engine, pulse, clock
         self._begun = self._looked = clock()

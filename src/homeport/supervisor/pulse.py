@@ -15,7 +15,7 @@ _HEALTH_S, _PULSE_S, _STARTING_S = 2.0, 10.0, 0.2
 _PATIENCE_S = 5.0
 
 
-class Pulse(threading.Thread):
+class PulseThread(threading.Thread):
     """Asks one engine's process until it is told to stop. What it found can be read at any time."""
 
     def __init__(self, order: Order, *, healthy: bool, wants_token: bool) -> None:

@@ -16,11 +16,11 @@ import psutil
 
 from homeport.supervisor import journal
 from homeport.supervisor.child import begin
-from homeport.supervisor.engine import Engine
+from homeport.supervisor.engine import SupervisedEngine
 from homeport.supervisor.journal import Journal, Phase, Restart
 from homeport.supervisor.judge import Judge
 from homeport.supervisor.order import MOST, WITHIN_S, Order
-from homeport.supervisor.pulse import Pulse
+from homeport.supervisor.pulse import PulseThread
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 30.0
 _LOOK_S = 1.0
@@ -43,7 +43,7 @@ class Watch:
         self._ends: list[float] = []
         self._was_healthy = order.adopt is not None
         self._told: Journal | None = None
-        self._engine: Engine | None = None
+        self._engine: SupervisedEngine | None = None
         pid = child.pid if child is not None else int((order.adopt or {})["pid"])
         self._watch(pid, child, again=False)
 
@@ -61,13 +61,13 @@ class Watch:
 
     def _watch(self, pid: int, child: subprocess.Popen[bytes] | None, *, again: bool) -> None:
         try:
-            self._engine = Engine(pid, child)
+            self._engine = SupervisedEngine(pid, child)
         except psutil.Error:
             self._engine = None
         adopted = child is None
         if not adopted:
             self._signs = journal.signs(self._order.weights)
-        self._pulse = Pulse(self._order, healthy=adopted, wants_token=again)
+        self._pulse = PulseThread(self._order, healthy=adopted, wants_token=again)
         self._pulse.start()
         self._judge = Judge(self._order, self._engine, self._pulse) if self._engine else None
         self._tell(Phase.RESTARTING if again else Phase.SERVING)

@@ -14,7 +14,7 @@ import pytest
 
 from building import ACCOUNT, REGION, VERSION, Place, place
 from gcloud import FOUND, REASON, served
-from gcp_rehearsal.runtime.build.dockerfile import Refused, copied, parse
+from gcp_rehearsal.runtime.build.dockerfile import BuildRefused, copied, parse
 from homeport.cli.rehearse_programs import programs
 from homeport.errors import OperationFailed
 from homeport.google import Google
@@ -215,7 +215,7 @@ def test_the_version_of_a_secret_may_be_a_substitution(here: Place) -> None:
     ],
 )
 def test_a_dockerfile_beyond_what_is_rehearsed_is_refused(text: str, why: str) -> None:
-    with pytest.raises(Refused, match=why):
+    with pytest.raises(BuildRefused, match=why):
         parse(text)
 
 
@@ -223,10 +223,10 @@ def test_what_is_copied_stays_inside(tmp_path: Path) -> None:
     (tmp_path / "context").mkdir()
     (tmp_path / "secret").write_text("x")
     for line in ("COPY ../secret /x", "COPY nothing /x"):
-        with pytest.raises(Refused, match="not found"):
+        with pytest.raises(BuildRefused, match="not found"):
             copied(parse(f"FROM a\n{line}"), tmp_path / "context", tmp_path / "root")
     (tmp_path / "context/a").write_text("x")
-    with pytest.raises(Refused, match="leaves the image"):
+    with pytest.raises(BuildRefused, match="leaves the image"):
         copied(parse("FROM a\nCOPY a /../../x"), tmp_path / "context", tmp_path / "root")
 
 

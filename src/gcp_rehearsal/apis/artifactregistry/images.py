@@ -20,7 +20,7 @@ _OLD_HOSTS = {"gcr.io": "us", "us.gcr.io": "us", "eu.gcr.io": "europe", "asia.gc
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
+class ImageName:
     """An image's name in its parts."""
 
     project: str
@@ -32,7 +32,7 @@ class Image:
     digest: str
 
 
-def parse(reference: str) -> Image | None:
+def parse(reference: str) -> ImageName | None:
     """The parts of a name such as `us-central1-docker.pkg.dev/p/r/i:tag`; None for what is not in Artifact Registry."""
     found = _REFERENCE.fullmatch(reference)
     if found is None:
@@ -46,7 +46,7 @@ def parse(reference: str) -> Image | None:
     if not name:
         return None
     digest = found["digest"] or ""
-    return Image(
+    return ImageName(
         project=project,
         repository=f"projects/{project}/locations/{location}/repositories/{repository}",
         name=name,

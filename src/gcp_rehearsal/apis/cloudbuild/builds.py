@@ -79,13 +79,17 @@ def submit(call: Call, request: Build, location: str, trigger: Kept | None = Non
         step["status"] = "QUEUED"
     kept = cloud.keep(call, f"projects/{call.project}/locations/{location}/builds/{key}", _BUILDS, body)
     kept.hidden.update(request=request, values=values, inputs=inputs)
+    return _begun(call, kept, location, account)
+
+
+def _begun(call: Call, kept: Kept, location: str, account: str) -> Build:
     metadata = {
         "@type": "type.googleapis.com/google.devtools.cloudbuild.v1.BuildOperationMetadata",
-        "build": body,
+        "build": kept.body,
     }
-    target = kept.name if location != "global" else f"projects/{call.project}/builds/{key}"
+    target = kept.name if location != "global" else f"projects/{call.project}/builds/{kept.body['id']}"
     operation = operations.pending(call, target, metadata)
-    run = build_run.Run(cloud, kept, operation, account)
+    run = build_run.Run(call.cloud, kept, operation, account)
     kept.hidden["run"] = run
     operation.hidden["build"] = kept
     run.begin()

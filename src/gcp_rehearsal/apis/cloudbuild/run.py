@@ -13,7 +13,7 @@ from gcp_rehearsal.apis.artifactregistry.images import parse
 from gcp_rehearsal.apis.cloudbuild import log as build_log
 from gcp_rehearsal.apis.cloudbuild.checks import TIMEOUT, seconds, variables
 from gcp_rehearsal.apis.cloudbuild.secrets import secret
-from gcp_rehearsal.apis.cloudbuild.step import Ran, Running, Step
+from gcp_rehearsal.apis.cloudbuild.step import Ran, RunningStep, Step
 from gcp_rehearsal.errors import ApiError
 from gcp_rehearsal.iam.caller import Caller
 from gcp_rehearsal.state import Kept
@@ -40,7 +40,7 @@ class Run:
         self._limit = seconds(self._body.get("timeout")) or TIMEOUT
         self._log = build_log.Log(cloud, build, account)
         self._steps: list[dict[str, Any]] = self._body["steps"]  # Any: JSON
-        self._running: dict[int, Running] = {}
+        self._running: dict[int, RunningStep] = {}
         self._at = 0.0
         """Seconds that the build has worked, whatever the clock's pace."""
 
@@ -123,7 +123,7 @@ class Run:
 
         self._later(ran.seconds, ended)
 
-    def _watch(self, number: int, step: dict[str, Any], running: Running) -> None:  # Any: JSON
+    def _watch(self, number: int, step: dict[str, Any], running: RunningStep) -> None:  # Any: JSON
         """Look at a process until it has ended; its time is this machine's own."""
         ran = running.poll()
         self._log.step(number, *(running.fresh() if ran is None else ran.lines))

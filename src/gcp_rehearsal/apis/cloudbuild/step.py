@@ -41,7 +41,7 @@ class Ran:
     seconds: float = 1.0
 
 
-class Running(Protocol):
+class RunningStep(Protocol):
     """A step that takes its own time, whatever the clock's pace: a real process."""
 
     @property

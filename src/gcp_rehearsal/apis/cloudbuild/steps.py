@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from itertools import pairwise
 
 from gcp_rehearsal.apis.cloudbuild.run import image_digest, push_as
-from gcp_rehearsal.apis.cloudbuild.step import Ran, Running, Step
+from gcp_rehearsal.apis.cloudbuild.step import Ran, RunningStep, Step
 from gcp_rehearsal.context import Cloud
 from gcp_rehearsal.errors import ApiError
 
@@ -21,7 +21,7 @@ class Acted:
     failing: dict[str, Ran] = field(default_factory=dict)
     """What comes of steps by their id or image, or a pattern such as `*docker`."""
 
-    def run(self, cloud: Cloud, step: Step) -> Ran | Running:
+    def run(self, cloud: Cloud, step: Step) -> Ran | RunningStep:
         """What comes of a step."""
         for pattern, ran in self.failing.items():
             if fnmatchcase(step.id, pattern) or fnmatchcase(step.image, pattern):

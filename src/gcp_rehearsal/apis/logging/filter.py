@@ -49,10 +49,10 @@ def parse(text: str) -> Test:
     """
     if len(text) > _LONGEST:
         raise invalid(f"The filter is longer than {_LONGEST} characters.")
-    return _Reader(text).whole()
+    return _FilterReader(text).whole()
 
 
-class _Reader:
+class _FilterReader:
     """Reads a filter from left to right. OR binds closer than AND, which may be left out."""
 
     def __init__(self, text: str) -> None:

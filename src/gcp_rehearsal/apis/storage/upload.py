@@ -13,7 +13,7 @@ from gcp_rehearsal.apis.storage.objects import bucket_of, check_settings, overwr
 from gcp_rehearsal.call import Reply
 from gcp_rehearsal.context import Call
 from gcp_rehearsal.errors import ApiError, invalid, not_found, unimplemented
-from gcp_rehearsal.schema import Check
+from gcp_rehearsal.schema import SchemaCheck
 from gcp_rehearsal.state import Kept
 
 _CHUNK = 1 << 18
@@ -202,7 +202,7 @@ def _settings(call: Call, text: bytes) -> dict[str, Any]:  # Any: JSON
         raw = json.loads(text or b"{}")
     except ValueError as error:
         raise invalid(f"Invalid JSON payload received. {error}") from error
-    body, wrong = Check(call.document).body(call.method, raw)
+    body, wrong = SchemaCheck(call.document).body(call.method, raw)
     if wrong:
         raise invalid("\n".join(one.description for one in wrong))
     check_settings(body)

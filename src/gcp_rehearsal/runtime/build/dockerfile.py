@@ -13,12 +13,12 @@ from types import MappingProxyType
 from gcp_rehearsal.runtime.programs import Programs, program_of
 
 
-class Refused(Exception):
+class BuildRefused(Exception):
     """What docker would say, or what is not rehearsed."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Image:
+class ImageContent:
     """What an image is made of."""
 
     base: str = ""
@@ -31,12 +31,12 @@ class Image:
     """What of the build's folder is copied to which path of the image."""
 
 
-def parse(text: str, programs: Programs = MappingProxyType({})) -> Image:
+def parse(text: str, programs: Programs = MappingProxyType({})) -> ImageContent:
     """The image that a Dockerfile describes; `programs` say what bases start. Raises `EndpointError` for an instruction that is not rehearsed."""
-    image = Image()
+    image = ImageContent()
     for word, rest in _instructions(text):
         if not image.base and word != "FROM":
-            raise Refused("no build stage in current context")
+            raise BuildRefused("no build stage in current context")
         if word == "FROM":
             _from(image, rest, programs)
         elif word in {"ENV", "LABEL"}:
@@ -48,24 +48,24 @@ def parse(text: str, programs: Programs = MappingProxyType({})) -> Image:
         elif word == "WORKDIR":
             image.workdir = str(PurePosixPath(image.workdir) / rest)
         elif word not in {"RUN", "USER", "EXPOSE"}:
-            raise Refused(f"a rehearsal knows no {word} in a Dockerfile")
+            raise BuildRefused(f"a rehearsal knows no {word} in a Dockerfile")
     if not image.base:
-        raise Refused("file with no instructions")
+        raise BuildRefused("file with no instructions")
     return image
 
 
-def copied(image: Image, context: Path, root: Path) -> None:
+def copied(image: ImageContent, context: Path, root: Path) -> None:
     """Copy what the image holds from the build's folder to `root`. Raises `EndpointError` for what is not there."""
     for source, target in image.copies:
         origin = (context / source.lstrip("/")).resolve()
         if not origin.is_relative_to(context.resolve()) or not origin.exists():
-            raise Refused(f'failed to compute cache key: "/{source}": not found')
+            raise BuildRefused(f'failed to compute cache key: "/{source}": not found')
         if not origin.is_file():
-            raise Refused(f"a rehearsal copies files, and {source} is none")
+            raise BuildRefused(f"a rehearsal copies files, and {source} is none")
         path = root / target.lstrip("/")
         goal = path / origin.name if target.endswith("/") else path
         if not goal.resolve().is_relative_to(root.resolve()):
-            raise Refused(f"{target} leaves the image")
+            raise BuildRefused(f"{target} leaves the image")
         goal.parent.mkdir(parents=True, exist_ok=True)
         goal.unlink(missing_ok=True)
         goal.hardlink_to(origin)
@@ -78,10 +78,10 @@ def _instructions(text: str) -> Iterator[tuple[str, str]]:
         yield word.upper(), rest.strip()
 
 
-def _from(image: Image, rest: str, programs: Programs) -> None:
+def _from(image: ImageContent, rest: str, programs: Programs) -> None:
     words = rest.split()
     if image.base or len(words) != 1:
-        raise Refused("a rehearsal knows Dockerfiles of one stage only")
+        raise BuildRefused("a rehearsal knows Dockerfiles of one stage only")
     image.base = words[0]
     program = program_of(programs, image.base)
     if program is not None:
@@ -92,24 +92,24 @@ def _pairs(word: str, rest: str) -> dict[str, str]:
     try:
         words = shlex.split(rest)
     except ValueError as error:
-        raise Refused(f"{word} {rest}: {error}") from error
+        raise BuildRefused(f"{word} {rest}: {error}") from error
     if not words or any("=" not in one for one in words):
-        raise Refused(f"{word} must have the form NAME=VALUE")
+        raise BuildRefused(f"{word} must have the form NAME=VALUE")
     # A dollar of its own is written with a backslash, which shlex leaves where it is.
     return {name: value.replace("\\$", "$") for name, _, value in (one.partition("=") for one in words)}
 
 
-def _copy(image: Image, rest: str) -> None:
+def _copy(image: ImageContent, rest: str) -> None:
     words = _list(rest) or [word for word in shlex.split(rest) if not word.startswith("--chmod=")]
     if any(word.startswith("--") for word in words):
-        raise Refused(f"a rehearsal does not know COPY {rest}")
+        raise BuildRefused(f"a rehearsal does not know COPY {rest}")
     if len(words) < 2 or (len(words) > 2 and not words[-1].endswith("/")):
-        raise Refused("COPY requires at least two arguments, and a folder for more than one file")
+        raise BuildRefused("COPY requires at least two arguments, and a folder for more than one file")
     target = words[-1] if words[-1].startswith("/") else f"{image.workdir.rstrip('/')}/{words[-1]}"
     image.copies += [(source, target) for source in words[:-1]]
 
 
-def _runs(image: Image, word: str, rest: str) -> None:
+def _runs(image: ImageContent, word: str, rest: str) -> None:
     found = _list(rest) if rest.startswith("[") else ["/bin/sh", "-c", rest]
     if word == "CMD":
         image.cmd = found
@@ -123,5 +123,5 @@ def _list(rest: str) -> list[str]:
     try:
         found = json.loads(rest)
     except ValueError as error:
-        raise Refused(f"{rest} is no list in JSON") from error
+        raise BuildRefused(f"{rest} is no list in JSON") from error
     return [str(one) for one in found]

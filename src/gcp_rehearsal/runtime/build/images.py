@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from gcp_rehearsal.runtime.build.dockerfile import Refused, copied, parse
+from gcp_rehearsal.runtime.build.dockerfile import BuildRefused, copied, parse
 from gcp_rehearsal.runtime.programs import Programs
 
 
@@ -26,18 +26,18 @@ def built(arguments: Sequence[str], workspace: Path, goal: Path, programs: Progr
         elif before in {"-f", "--file"}:
             named = word
         elif before == "--build-arg" or word.startswith("--build-arg="):
-            raise Refused("a rehearsal does not know --build-arg")
+            raise BuildRefused("a rehearsal does not know --build-arg")
         elif not word.startswith("-"):
             context = word
         elif word.startswith(("--tag=", "--file=")):
-            raise Refused(f"a rehearsal knows `{word.partition('=')[0]} VALUE`, not {word}")
+            raise BuildRefused(f"a rehearsal knows `{word.partition('=')[0]} VALUE`, not {word}")
     if context is None:
-        raise Refused('"docker build" requires exactly 1 argument.')
+        raise BuildRefused('"docker build" requires exactly 1 argument.')
     folder = workspace / context
     try:
         text = (folder / named).read_text(encoding="utf-8")
     except OSError as error:
-        raise Refused(f"failed to read dockerfile: open {named}: {error.strerror}") from error
+        raise BuildRefused(f"failed to read dockerfile: open {named}: {error.strerror}") from error
     image = parse(text, programs)
     root = goal / "root"
     shutil.rmtree(goal, ignore_errors=True)

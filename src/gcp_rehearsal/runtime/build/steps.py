@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gcp_rehearsal.apis.cloudbuild.step import Ran, Running, Step
+from gcp_rehearsal.apis.cloudbuild.step import Ran, RunningStep, Step
 from gcp_rehearsal.apis.cloudbuild.steps import Acted
 from gcp_rehearsal.errors import ApiError
 from gcp_rehearsal.runtime.build import shell_step as shell
-from gcp_rehearsal.runtime.build.dockerfile import Refused
+from gcp_rehearsal.runtime.build.dockerfile import BuildRefused
 from gcp_rehearsal.runtime.build.images import built, kept
 from gcp_rehearsal.runtime.build.process_step import Process
 from gcp_rehearsal.runtime.programs import Programs
@@ -50,7 +50,7 @@ class Worked:
     """By build and reference, images that were built and are not pushed yet."""
     _running: list[Process] = field(default_factory=list)
 
-    def run(self, cloud: Cloud, step: Step) -> Ran | Running:
+    def run(self, cloud: Cloud, step: Step) -> Ran | RunningStep:
         """What comes of a step, or the process that does it."""
         if _PYTHON.search(step.image):
             return self._python(cloud, step)
@@ -98,7 +98,7 @@ class Worked:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def _python(self, cloud: Cloud, step: Step) -> Ran | Running:
+    def _python(self, cloud: Cloud, step: Step) -> Ran | RunningStep:
         workspace = self._workspace(step)
         arguments = self._arguments(step, workspace)
         if arguments is None:
@@ -123,7 +123,7 @@ class Worked:
         self._running.append(process)
         return process
 
-    def _docker_shell(self, cloud: Cloud, step: Step) -> Running:
+    def _docker_shell(self, cloud: Cloud, step: Step) -> RunningStep:
         """A script that calls docker: what it asks of docker is done when it has ended."""
         told, env = shell.docker(self.folder / step.build / f"docker-{step.number}")
         process = self._begun(step, shell.words(step, self._root(step)), env)
@@ -154,7 +154,7 @@ class Worked:
         goal = self.folder / step.build / f"image-{step.number}"
         try:
             references = built(step.args[1:], self._workspace(step), goal, self.programs)
-        except Refused as refused:
+        except BuildRefused as refused:
             return Ran(code=1, lines=[str(refused)])
         for reference in references:
             self._images[step.build, reference] = goal

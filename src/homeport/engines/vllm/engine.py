@@ -129,16 +129,8 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
             command += [flag, value]
     environment = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
     if not request.machine.gpus:
-        # Compiling takes a minute at every start on a CPU, and gains little there.
-        command.append("--enforce-eager")
-        # Without a size of its own, vLLM wants 92 % of the machine's memory for the cache, or does not start.
-        command += ["--kv-cache-memory-bytes", str(_cache_bytes(request))]
-        # vLLM keeps one core to itself unless told otherwise. For the spinning see llamacpp.py.
-        environment |= {
-            "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
-            "GOMP_SPINCOUNT": "1000",
-            "VLLM_HOST_IP": "127.0.0.1",
-        }
+        command += _on_the_cpu(request)
+        environment |= _CPU_ENVIRONMENT
     tools = settings.tool_parser or model.tool_parser
     if tools is not None:
         command += ["--enable-auto-tool-choice", "--tool-call-parser", tools]
@@ -171,6 +163,20 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
         inherits=INHERITS,
         files=files,
     )
+
+
+_CPU_ENVIRONMENT = {
+    # vLLM keeps one core to itself unless told otherwise. For the spinning see the engine of llama.cpp.
+    "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
+    "GOMP_SPINCOUNT": "1000",
+    "VLLM_HOST_IP": "127.0.0.1",
+}
+
+
+def _on_the_cpu(request: LaunchRequest) -> list[str]:
+    # Compiling takes a minute at every start on a CPU, and gains little there.
+    # Without a size of its own, vLLM wants 92 % of the machine's memory for the cache, or does not start.
+    return ["--enforce-eager", "--kv-cache-memory-bytes", str(_cache_bytes(request))]
 
 
 def explain(log: str) -> HomeportError | None:
