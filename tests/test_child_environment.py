@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from conftest import ROOT, TAUGHT, User
 from homeport.child_environment import COMMON, inherited, names_secret, without_secrets
-from homeport.engines import registry
+from homeport.engines import names, registry
 from homeport.google.gcloud import find
 from homeport.weights.sources import pip
 
@@ -67,7 +67,7 @@ def test_a_real_engine_has_none_of_the_variables_that_are_not_on_its_list(user: 
         }
 
 
-@pytest.mark.parametrize("name", registry.NAMES)
+@pytest.mark.parametrize("name", names.NAMES)
 def test_no_engine_asks_for_a_secret_or_for_what_homeport_decides(name: str) -> None:
     taken = inherited(
         registry.module(name).INHERITS, env={**PLANTED, "OLLAMA_HOST": "0.0.0.0", "PATH": "/bin"}
@@ -143,5 +143,5 @@ def test_what_is_kept_from_a_tool_is_told_by_its_name_alone() -> None:
 
 def test_the_page_lists_every_variable_that_engines_take() -> None:
     page = (ROOT / "docs" / "secrets.md").read_text()
-    for name in (*COMMON, *(name for engine in registry.NAMES for name in registry.module(engine).INHERITS)):
+    for name in (*COMMON, *(name for engine in names.NAMES for name in registry.module(engine).INHERITS)):
         assert f"`{name}`" in page, name

@@ -633,7 +633,7 @@ def test_a_choice_that_is_given_up_ends_what_it_fetches(tmp_path: Path) -> None:
 
 def test_a_streamed_model_is_read_from_the_buckets_address_within_a_bounded_memory() -> None:
     wanted = Deployer("vllm").wanted()
-    wanted = wanted.model_copy(update={"cloudrun": spec.CloudRun(way="stream")})
+    wanted = wanted.model_copy(update={"cloudrun": spec.CloudRun(delivery="stream")})
     container = _chosen(wanted).service.wanted["template"]["containers"][0]
     assert container["args"][1].startswith("gs://rehearsal-home-weights/models/own/")
     assert container["args"][-2:] == ["--load-format", "runai_streamer"]
@@ -642,7 +642,7 @@ def test_a_streamed_model_is_read_from_the_buckets_address_within_a_bounded_memo
 
 def test_who_streams_may_look_at_the_bucket_as_the_streamer_does_and_nobody_else() -> None:
     wanted = Deployer("vllm").wanted()
-    streamed = wanted.model_copy(update={"cloudrun": spec.CloudRun(way="stream")})
+    streamed = wanted.model_copy(update={"cloudrun": spec.CloudRun(delivery="stream")})
     granted = [
         {one.id.split("/")[1] for one in _chosen(each).foundations.grants() if "/home-run/" in one.id}
         for each in (wanted, streamed)
@@ -670,7 +670,7 @@ class Refusing(Willing):
 def test_a_container_that_lacked_a_grant_is_begun_again_while_it_spreads() -> None:
     deployer = Deployer("vllm")
     deployer.cloud.containers = refusing = Refusing(deployer.cloud)
-    wanted = deployer.wanted().model_copy(update={"cloudrun": spec.CloudRun(way="stream")})
+    wanted = deployer.wanted().model_copy(update={"cloudrun": spec.CloudRun(delivery="stream")})
     _, after = deployer.up(wanted)
     assert (refusing.refused, after.pending) == (1, ())
     assert len(deployer.proven) == 1
@@ -721,7 +721,9 @@ def test_rollback_works_after_a_change_that_did_not_start() -> None:
 
 
 def test_a_file_cache_has_a_volume_in_memory_that_holds_the_weights() -> None:
-    wanted = Deployer("vllm").wanted().model_copy(update={"cloudrun": spec.CloudRun(way="fuse-cache")})
+    wanted = (
+        Deployer("vllm").wanted().model_copy(update={"cloudrun": spec.CloudRun(delivery="gcsfuse-cached")})
+    )
     target = _chosen(wanted)
     cache, weights = target.service.wanted["template"]["volumes"]
     assert f"cache-dir=cr-volume:{cache['name']}" in weights["gcs"]["mountOptions"]

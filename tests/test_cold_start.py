@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import ROOT
-from homeport.fit.cold_start import ColdStart, Engine, expected, ways
+from homeport.fit.cold_start import ColdStart, deliveries, expected
 
 FACTOR = 1.41
 """
@@ -69,8 +69,8 @@ class Published:
 
     group: Group
     what: str
-    engine: Engine
-    way: str
+    engine: str
+    delivery: str
     size: float
     seen: tuple[float, ...]
     source: str
@@ -85,7 +85,7 @@ class Published:
     def start(self) -> ColdStart:
         return expected(
             engine=self.engine,
-            way=self.way,
+            delivery=self.delivery,
             weights_bytes=round(self.size),
             compiled=self.compiled,
             image_bytes=self.image,
@@ -108,16 +108,16 @@ class Published:
 
     @property
     def name(self) -> str:
-        return f"{self.what}-{self.way}-{self.until}".replace(" ", "-")
+        return f"{self.what}-{self.delivery}-{self.until}".replace(" ", "-")
 
 
-def gemma3(way: str, seen: dict[str, tuple[float, ...]], *, until: str = "first token", method_s: float = 0) -> list[Published]:  # fmt: skip
+def gemma3(delivery: str, seen: dict[str, tuple[float, ...]], *, until: str = "first token", method_s: float = 0) -> list[Published]:  # fmt: skip
     return [
         Published(
             group="controlled",
             what=f"gemma3:{size}, Ollama, L4",
             engine="ollama",
-            way=way,
+            delivery=delivery,
             size=SIZES[size],
             seen=runs,
             source=DEMOS,
@@ -151,7 +151,7 @@ CONTROLLED = [
         },
     ),
     *gemma3(
-        "fuse",
+        "gcsfuse",
         {"270m": (26,), "1b": (37,), "4b": (81,), "12b": (167,), "27b": (340,)},
         method_s=DEPLOY_S,
     ),
@@ -171,7 +171,7 @@ CONTROLLED = [
         group="controlled",
         what="26B-A4B NVFP4, vLLM eager, RTX",
         engine="vllm",
-        way="copy-private",
+        delivery="copy-private",
         size=NVFP4,
         seen=(120.4, 125.1, 137.7),
         source=DGEM,
@@ -182,7 +182,7 @@ CONTROLLED = [
         group="controlled",
         what="26B-A4B NVFP4, vLLM eager, RTX",
         engine="vllm",
-        way="copy",
+        delivery="copy",
         size=NVFP4,
         seen=(444.2,),
         source=DGEM,
@@ -196,14 +196,14 @@ CONTROLLED += [
         group="controlled",
         what="26B-A4B NVFP4, vLLM eager, RTX",
         engine="vllm",
-        way=way,
+        delivery=delivery,
         size=NVFP4,
         seen=seen,
         source=DGEM,
         until="fetch",
         compiled=False,
     )
-    for way, seen in (("copy-private", (65.4, 63.9, 76.2)), ("copy", (386.3,)))
+    for delivery, seen in (("copy-private", (65.4, 63.9, 76.2)), ("copy", (386.3,)))
 ]
 
 SINGLES = [
@@ -211,7 +211,7 @@ SINGLES = [
         group="single",
         what="26B-A4B NVFP4, vLLM eager, RTX",
         engine="vllm",
-        way="copy-private",
+        delivery="copy-private",
         size=NVFP4,
         seen=(166.2,),
         source=f"{DGEM}: from an image of 26 GB that had been imported before; it took 24 s to start",
@@ -223,7 +223,7 @@ SINGLES = [
         group="single",
         what="gemma3:4b, Ollama, L4",
         engine="ollama",
-        way="baked",
+        delivery="baked",
         size=SIZES["4b"],
         seen=(19,),
         source="https://www.infoq.com/news/2025/06/google-cloud-run-nvidia-gpu/ (2025-06)",
@@ -232,7 +232,7 @@ SINGLES = [
         group="single",
         what="26B-A4B NVFP4, vLLM",
         engine="vllm",
-        way="fuse",
+        delivery="gcsfuse",
         size=NVFP4,
         seen=(360, 480),
         source="gh:ghchinoy/dgem AGENTS.md: 6 to 8 min",
@@ -242,7 +242,7 @@ SINGLES = [
         group="single",
         what="Gemma 4 31B, vLLM, RTX",
         engine="vllm",
-        way="stream",
+        delivery="stream",
         size=GEMMA_31B,
         seen=(180, 240),
         source="Google's codelab cloud-run-adk-bq-mcp (2026): 3 to 4 min",
@@ -254,7 +254,7 @@ UNTOLDS = [
         group="untold",
         what="Gemma 4 31B, vLLM, RTX",
         engine="vllm",
-        way="stream",
+        delivery="stream",
         size=GEMMA_31B,
         seen=(240, 300),
         source="a public report (2026) whose address was not kept: 4 to 5 min",
@@ -263,7 +263,7 @@ UNTOLDS = [
         group="untold",
         what="Gemma 4 31B, vLLM, RTX",
         engine="vllm",
-        way="fuse",
+        delivery="gcsfuse",
         size=GEMMA_31B,
         seen=(1200,),
         source="https://leeharden.com/posts/running-gemma4-on-cloud-run (2026): twenty minutes; how weights came is not told",
@@ -272,7 +272,7 @@ UNTOLDS = [
         group="untold",
         what="Qwen3-4B, vLLM, L4",
         engine="vllm",
-        way="pull",
+        delivery="pull",
         size=8e9,
         seen=(477.9,),
         source="gh:Tandemn-Labs/tandemn-tuna tuna/benchmark/benchmark.md (2026-03-02): a first deployment; how weights came is not told",
@@ -285,7 +285,7 @@ OUTLIERS = [
         group="outlier",
         what="gemma3:270m, Ollama, L4",
         engine="ollama",
-        way="copy",
+        delivery="copy",
         size=SIZES["270m"],
         seen=(9,),
         source=f"{DEMOS}: a copy so small that gsutil's own start counts, which the model does not have",
@@ -295,7 +295,7 @@ OUTLIERS = [
         group="outlier",
         what="gemma3:4b, Ollama, L4",
         engine="ollama",
-        way="baked",
+        delivery="baked",
         size=SIZES["4b"],
         seen=(95.2, 100.3),
         source="a public report (2026-09) whose address was not kept: the set-up of the row with 17.5 s, five times as long; no reason known",
@@ -304,7 +304,7 @@ OUTLIERS = [
         group="outlier",
         what="gemma3:12b, Ollama, L4",
         engine="ollama",
-        way="baked",
+        delivery="baked",
         size=SIZES["12b"],
         seen=(81.2,),
         source=f"{DEMOS}: one run of three; the others took 19 s",
@@ -313,7 +313,7 @@ OUTLIERS = [
         group="outlier",
         what="26B-A4B NVFP4, vLLM eager, RTX",
         engine="vllm",
-        way="baked",
+        delivery="baked",
         size=NVFP4,
         seen=(625.5,),
         source=f"{DGEM}: the first start of a new 26 GB image, which took 474 s to arrive",
@@ -323,7 +323,7 @@ OUTLIERS = [
         group="outlier",
         what="26B-A4B NVFP4, vLLM eager, RTX",
         engine="vllm",
-        way="copy-private",
+        delivery="copy-private",
         size=NVFP4,
         seen=(877.7,),
         source=f"{DGEM}: the same with a copy by mistake; the image took 742 s to arrive",
@@ -375,18 +375,20 @@ def _parameters(node: Any) -> int:  # Any: the values of a TOML table
     return sum(key in {"seconds", "bytes_per_s"} or _parameters(value) for key, value in node.items())
 
 
-SETUPS = [(engine, way.name) for way in ways() for engine in way.engines]
+SETUPS = [(engine, one.name) for one in deliveries() for engine in one.engines]
 sizes = st.integers(min_value=0, max_value=2 * 10**11)
 
 
 @given(st.sampled_from(SETUPS), sizes, sizes, sizes, st.booleans())
 def test_more_bytes_never_start_sooner(
-    setup: tuple[Engine, str], size: int, more: int, image: int, compiled: bool
+    setup: tuple[str, str], size: int, more: int, image: int, compiled: bool
 ) -> None:
-    engine, way = setup
+    engine, delivery = setup
 
     def start(weights: int, image: int) -> ColdStart:
-        return expected(engine=engine, way=way, weights_bytes=weights, image_bytes=image, compiled=compiled)
+        return expected(
+            engine=engine, delivery=delivery, weights_bytes=weights, image_bytes=image, compiled=compiled
+        )
 
     less = start(size, image)
     for longer in (start(size + more, image), start(size, image + more)):
@@ -397,10 +399,12 @@ def test_more_bytes_never_start_sooner(
 
 @given(st.sampled_from(SETUPS), sizes, sizes | st.none(), st.booleans())
 def test_every_term_is_a_range_with_its_arithmetic_and_source(
-    setup: tuple[Engine, str], size: int, image: int | None, compiled: bool
+    setup: tuple[str, str], size: int, image: int | None, compiled: bool
 ) -> None:
-    engine, way = setup
-    start = expected(engine=engine, way=way, weights_bytes=size, image_bytes=image, compiled=compiled)
+    engine, delivery = setup
+    start = expected(
+        engine=engine, delivery=delivery, weights_bytes=size, image_bytes=image, compiled=compiled
+    )
     for term in start.terms:
         assert 0 <= term.low <= term.likely <= term.high
         assert term.how
@@ -412,15 +416,15 @@ def test_every_term_is_a_range_with_its_arithmetic_and_source(
 
 
 def test_eager_vllm_does_not_compile_and_starts_sooner() -> None:
-    eager = expected(engine="vllm", way="stream", weights_bytes=10**10, compiled=False)
-    compiled = expected(engine="vllm", way="stream", weights_bytes=10**10)
+    eager = expected(engine="vllm", delivery="stream", weights_bytes=10**10, compiled=False)
+    compiled = expected(engine="vllm", delivery="stream", weights_bytes=10**10)
     assert eager.term("compile") is None
     assert compiled.term("compile") is not None
     assert eager.likely < compiled.likely
 
 
 def test_what_nobody_measured_on_cloud_run_is_named() -> None:
-    start = expected(engine="vllm", way="fuse-cache", weights_bytes=10**10)
+    start = expected(engine="vllm", delivery="gcsfuse-cached", weights_bytes=10**10)
     assert start.unconfirmed == ("fetch", "compile", "warm-up")
     assert start.as_json()["unconfirmed"] == ["fetch", "compile", "warm-up"]
 
@@ -429,14 +433,14 @@ def test_what_nobody_measured_on_cloud_run_is_named() -> None:
     ("size", "text"), [(3e9, "17 s (9 s to 55 s)"), (200e9, "6.5 min (3.5 min to 34 min)")]
 )
 def test_the_text_is_as_coarse_as_what_is_known(size: float, text: str) -> None:
-    assert expected(engine="ollama", way="baked", weights_bytes=round(size)).text == text
+    assert expected(engine="ollama", delivery="baked", weights_bytes=round(size)).text == text
 
 
-def test_an_unknown_way_is_refused_with_those_that_are_known() -> None:
-    with pytest.raises(ValueError, match="ollama has no way 'stream'; it has baked, fuse, "):
-        expected(engine="ollama", way="stream", weights_bytes=1)
+def test_an_unknown_delivery_is_refused_with_those_that_are_known() -> None:
+    with pytest.raises(ValueError, match="ollama has no delivery 'stream'; it has baked, gcsfuse, "):
+        expected(engine="ollama", delivery="stream", weights_bytes=1)
     with pytest.raises(ValueError, match="not negative"):
-        expected(engine="ollama", way="baked", weights_bytes=-1)
+        expected(engine="ollama", delivery="baked", weights_bytes=-1)
 
 
 PAGE = ROOT / "docs" / "cold-start.md"
@@ -446,7 +450,7 @@ BEGIN, END = "<!-- table: python tests/test_cold_start.py -->\n", "<!-- end -->\
 def table() -> str:
     """What docs/cold-start.md shows: each published figure beside the expected one."""
     lines = [
-        "| what | way | until | published, s | expected, s | ratio | source |",
+        "| what | delivery | until | published, s | expected, s | ratio | source |",
         "|---|---|---|---|---|---|---|",
     ]
     for group, limit in LIMIT.items():
@@ -457,7 +461,7 @@ def table() -> str:
                 seen = ", ".join(f"{run:g}" for run in row.seen)
                 method = f"; {row.method_s:+g} by the method" if row.method_s else ""
                 lines.append(
-                    f"| {row.what} | {row.way} | {row.until} | {seen} | "
+                    f"| {row.what} | {row.delivery} | {row.until} | {seen} | "
                     f"{likely:.0f} ({low:.0f} to {high:.0f}{method}) | {row.ratio:.2f} | {row.source} |"
                 )
     return "\n".join(lines) + "\n"

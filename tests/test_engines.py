@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from homeport import catalog
 from homeport.catalog import Published
-from homeport.engines import base, registry
+from homeport.engines import base, names, registry
 from homeport.engines.base import Installation, Launch, LaunchRequest
 from homeport.engines.footprint import Sizing
 from homeport.engines.llamacpp import engine as llamacpp
@@ -27,9 +28,10 @@ from homeport.errors import (
     SpecError,
     WeightsError,
 )
+from homeport.fit.cold_start import expected
 from homeport.fit.devices import this
 from homeport.hardware import Gpu, Machine
-from homeport.spec import Engine, Spec
+from homeport.spec import Delivery, Engine, Spec
 
 CPU = Machine(cores=2, memory=24 * 2**30, memory_available=20 * 2**30)
 GPU = replace(CPU, gpus=(Gpu(name="NVIDIA L4", memory=24 * 2**30),))
@@ -276,7 +278,7 @@ def test_a_log_is_explained_by_its_cause(
     assert explained.hint
 
 
-@pytest.mark.parametrize("name", registry.NAMES)
+@pytest.mark.parametrize("name", names.NAMES)
 def test_a_log_that_says_nothing_is_not_explained(name: str) -> None:
     assert registry.module(name).explain("all is well\n") is None
 
@@ -284,6 +286,66 @@ def test_a_log_that_says_nothing_is_not_explained(name: str) -> None:
 def test_of_vllms_errors_the_first_is_told() -> None:
     explained = vllm.explain("ValueError: the cause\nRuntimeError: Engine core initialization failed")
     assert "the cause" in str(explained)
+
+
+@pytest.mark.parametrize("name", names.NAMES)
+def test_an_engine_says_all_that_is_asked_of_engines(name: str) -> None:
+    engine = registry.module(name)
+    functions = {key for key, value in vars(base.EngineModule).items() if inspect.isfunction(value)}
+    wanted = {key for key in {*base.EngineModule.__annotations__, *functions} if not key.startswith("_")}
+    assert {"DELIVERIES", "HOST_MEMORY", "image", "launch"} <= wanted
+    assert {key for key in wanted if not hasattr(engine, key)} == set()
+    assert engine.INSTALL_HINT.startswith(f"{name}: ")
+    assert set(engine.WEIGHTS) <= set(catalog.kinds())
+    engine.check(Engine.model_validate({"kv_dtype": engine.HALF_KV}))
+    for kind in engine.QUANTIZES_TO:
+        engine.check(Engine(quantization=kind))
+
+
+@pytest.mark.parametrize("name", registry.on_cloud())
+def test_an_engine_of_a_cloud_has_a_usual_delivery_and_each_has_a_speed_the_quickest_first(name: str) -> None:
+    engine = registry.module(name)
+    assert engine.USUAL_DELIVERY in engine.DELIVERIES
+    starts = [expected(engine=name, delivery=one, weights_bytes=10**10) for one in engine.DELIVERIES]
+    assert starts == sorted(starts, key=lambda start: (start.likely, start.low))
+    assert engine.HOST_MEMORY
+
+
+@pytest.mark.parametrize(
+    ("kind", "delivery", "engines"),
+    [
+        ("auto", "auto", ("vllm", "ollama")),
+        ("llamacpp", "auto", ("vllm", "ollama")),
+        ("ollama", "auto", ("ollama",)),
+        ("auto", "baked", ("ollama",)),
+        ("auto", "stream", ("vllm",)),
+        ("vllm", "baked", ("vllm",)),
+    ],
+)
+def test_the_engine_of_a_cloud_follows_from_what_the_file_says(
+    kind: str, delivery: str, engines: tuple[str, ...]
+) -> None:
+    assert registry.on_cloud(kind, delivery) == engines
+
+
+@pytest.mark.parametrize(("name", "has"), [("vllm", "gcsfuse-buffered"), ("ollama", "baked")])
+def test_a_delivery_is_one_that_the_engine_has(name: str, has: Delivery) -> None:
+    assert registry.delivery_of(name, "auto") == registry.delivery_of(name, has) == has
+    other: Delivery = "baked" if has != "baked" else "stream"
+    with pytest.raises(SpecError, match=f"delivery {other} cannot be honoured by {name}") as refused:
+        registry.delivery_of(name, other)
+    assert has in refused.value.hint
+
+
+def test_an_engine_for_this_machine_alone_has_no_delivery() -> None:
+    with pytest.raises(SpecError, match="llamacpp is for this machine alone"):
+        registry.delivery_of("llamacpp", "auto")
+
+
+def test_an_engine_that_nobody_registered_is_one_clear_error() -> None:
+    with pytest.raises(EngineMissing, match="knows no engine 'sglang'") as refused:
+        registry.module("sglang")
+    assert "llamacpp, vllm, ollama" in refused.value.hint
 
 
 def _gguf(request: LaunchRequest) -> LaunchRequest:

@@ -6,6 +6,7 @@ import ast
 import re
 from itertools import chain
 
+from homeport.engines.names import NAMES
 from source_tree import (
     HOMEPORT,
     MODULES,
@@ -23,7 +24,7 @@ from source_tree import (
 TERMINAL = ("homeport.cli", "homeport.terminal", "homeport.__main__", "gcp_rehearsal.__main__")
 """Who may print, and import what draws. `reference` documents the command line."""
 LAYERS = {
-    "homeport.engines": ("homeport.targets", "homeport.resources"),
+    "homeport.engines": ("homeport.targets", "homeport.resources", "homeport.google"),
     "homeport.reconcile": ("homeport.google", "homeport.resources", "homeport.targets"),
     "homeport.google": ("homeport.resources", "homeport.targets", "homeport.reconcile"),
     "homeport.resources": ("homeport.targets", "homeport.export"),
@@ -38,6 +39,8 @@ ADDRESS = re.compile(
 """Of a server of Google's; pages for people, on other hosts, are none."""
 NAMES_ADDRESSES = ("homeport.google", "homeport.catalog", "homeport.weights.transfer")
 """The door, what is known with its sources, and the script that runs in Cloud Build with nothing of homeport's."""
+NAME_ENGINES = ("homeport.cli.rehearse_programs",)
+"""It runs other people's images on this machine, and so goes by their programs, whatever homeport calls its engines."""
 CIRCLES = (
     frozenset(
         {
@@ -98,6 +101,19 @@ def test_each_layer_knows_only_those_below_it() -> None:
         for module in imports(path)
         if within(module, *above) or (layer == "homeport.reconcile" and "Google" in module)
     ]
+    assert not broken
+
+
+def test_engines_alone_say_what_is_true_of_engines() -> None:
+    """Nothing else names one in a string that is no documentation, or imports from its folder."""
+    named = re.compile(rf"(?<![\w.])(?:{'|'.join(NAMES)})(?!\w)")
+    folders = [f"homeport.engines.{engine}" for engine in NAMES]
+    broken = []
+    for path in HOMEPORT:
+        if within(name(path), "homeport.engines", *NAME_ENGINES):
+            continue
+        broken += [f"{name(path)}: {text!r}" for text in texts(path) if named.search(text)]
+        broken += [f"{name(path)} imports {module}" for module in imports(path) if within(module, *folders)]
     assert not broken
 
 

@@ -17,26 +17,22 @@ import pytest
 
 from building import ACCOUNT, BUCKET, PIECE, REGION, Place, place
 from homeport.catalog.images import engine_image
+from homeport.engines.image import Gguf, ImageContents, Recipe
+from homeport.engines.llamacpp import engine as llamacpp
+from homeport.engines.ollama import engine as ollama
+from homeport.engines.vllm import engine as vllm
 from homeport.errors import OperationFailed, SpecError
 from homeport.google import Google
 from homeport.progress import Silent
 from homeport.resources.google.image import ContainerImage
-from homeport.targets.cloudrun.images import (
-    Gguf,
-    Recipe,
-    baking_machine,
-    image,
-    ollama_recipe,
-    vllm_recipe,
-)
+from homeport.targets.cloudrun.images import image, machine_for
 from homeport.weights.manifest import PinnedFile
 
 DATA = Random(5).randbytes(PIECE + 99)
 FILE = PinnedFile(path="tiny.gguf", size=len(DATA), sha256=hashlib.sha256(DATA).hexdigest())
 BASE = engine_image("ollama").pinned
-LIBRARY = ollama_recipe(
-    base=BASE, model_name="gemma", weights="gemma4:e4b", serving={"/homeport/serve.sh": "#!/bin/bash\n"}
-)
+GEMMA = ImageContents(base=BASE, model_name="gemma", weights="gemma4:e4b")
+LIBRARY = ollama.image(replace(GEMMA, files={"/homeport/serve.sh": "#!/bin/bash\n"}))
 
 
 @pytest.fixture
@@ -95,7 +91,7 @@ def test_a_library_model_is_built_into_an_image_that_is_deployed_by_digest(here:
 
 
 def test_a_gguf_of_ones_own_lies_in_the_image_with_the_right_bytes(here: Place) -> None:
-    recipe = ollama_recipe(base=BASE, model_name='my "$HOME" \\', weights=own(here))
+    recipe = ollama.image(replace(GEMMA, model_name='my "$HOME" \\', weights=own(here)))
     table, root = made(here, built(here, recipe))
     assert table["labels"]["homeport.gguf"] == "/models/model.gguf"
     assert table["labels"]["homeport.model"] == 'my "$HOME" \\'
@@ -106,7 +102,7 @@ def test_a_gguf_of_ones_own_lies_in_the_image_with_the_right_bytes(here: Place) 
 
 def test_vllm_gets_our_files_and_no_weights(here: Place) -> None:
     files = {"/srv/homeport vllm.py": "print('$HOME')\n", "/srv/b/homeport.py": "# ours\n"}
-    recipe = vllm_recipe(base=engine_image("vllm").pinned, files=files)
+    recipe = vllm.image(ImageContents(base=engine_image("vllm").pinned, files=files))
     table, root = made(here, built(here, recipe))
     assert (table["entrypoint"], table["cmd"]) == (["vllm", "serve"], [])
     found = {f"/{path.relative_to(root)}": path.read_text() for path in root.rglob("*") if path.is_file()}
@@ -128,7 +124,16 @@ def test_an_unchanged_image_is_there_and_is_not_built_again(here: Place) -> None
     ("size", "machine"), [(3 * 2**30, "E2_HIGHCPU_8"), (9 * 2**30, "E2_HIGHCPU_32"), (0, "E2_HIGHCPU_32")]
 )
 def test_the_builds_machine_can_load_the_model_and_is_no_larger_than_that(size: int, machine: str) -> None:
-    assert baking_machine(size) == machine
+    assert machine_for(ollama.image(replace(GEMMA, weights_bytes=size)).loads) == machine
+
+
+def test_a_build_that_loads_no_weights_takes_the_small_machine() -> None:
+    assert machine_for(vllm.image(ImageContents(base="vllm/vllm-openai:v1")).loads) == "E2_HIGHCPU_8"
+
+
+def test_an_engine_for_this_machine_alone_has_no_image() -> None:
+    with pytest.raises(SpecError, match="llamacpp is for this machine alone"):
+        llamacpp.image(GEMMA)
 
 
 @pytest.mark.parametrize(
@@ -138,13 +143,12 @@ def test_the_builds_machine_can_load_the_model_and_is_no_larger_than_that(size: 
         {"model_name": "gemma-2"},
         {"weights": "gemma4:e2b"},
         {"weights": Gguf(origin="gs://tiny/1", file=FILE)},
-        {"serving": {"/homeport/serve.sh": "other"}},
+        {"files": {"/homeport/serve.sh": "other"}},
     ],
 )
 def test_whatever_goes_into_an_image_changes_its_tag(other: dict[str, Any]) -> None:
-    before: dict[str, Any] = {"base": BASE, "model_name": "gemma", "weights": "gemma4:e4b"}
-    assert tag(ollama_recipe(**before)) == tag(ollama_recipe(**before))
-    assert tag(ollama_recipe(**before)) != tag(ollama_recipe(**{**before, **other}))
+    assert tag(ollama.image(GEMMA)) == tag(ollama.image(replace(GEMMA)))
+    assert tag(ollama.image(GEMMA)) != tag(ollama.image(replace(GEMMA, **other)))
 
 
 def test_a_build_that_fails_is_told_with_the_last_lines_of_its_log(here: Place) -> None:
@@ -155,7 +159,7 @@ def test_a_build_that_fails_is_told_with_the_last_lines_of_its_log(here: Place) 
 
 def test_values_of_more_than_one_line_are_refused() -> None:
     with pytest.raises(SpecError, match="more than one line"):
-        ollama_recipe(base=BASE, model_name="1\nRUN evil", weights="x")
+        ollama.image(replace(GEMMA, model_name="1\nRUN evil"))
 
 
 STAND_IN = """#!/bin/sh

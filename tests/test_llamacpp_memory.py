@@ -15,6 +15,7 @@ from conftest import ROOT, TAUGHT
 from homeport.catalog import Published, described, inspect
 from homeport.catalog.gguf_header import read
 from homeport.engines.footprint import Device, Sizing
+from homeport.engines.gguf import repacked_bytes
 from homeport.engines.llamacpp import memory
 from homeport.resources.local.process_tree import free_port
 from homeport.spec import Engine
@@ -49,7 +50,7 @@ def sizing(weights: Path, **settings: object) -> Sizing:
         source="x",
         size=weights.stat().st_size,
         quantization=model.quantization,
-        repacked=memory.repacked_bytes(header),
+        repacked=repacked_bytes(header),
     )
     return Sizing(model=model, weights=published, settings=Engine.model_validate(settings), device=MACHINE)
 

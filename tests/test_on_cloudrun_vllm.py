@@ -123,7 +123,7 @@ def test_the_whole_life_of_an_endpoint_with_its_weights_in_a_bucket(
     cloud.user.write(f'{alone}\n[[engine.lora]]\nname = "tuned"\nsource = "file:{tuned}"\n')
     planned = cloud.run("plan", "--json").json
     assert planned["facts"]["weights"].startswith(
-        "fuse-buffered, from gs://rehearsal-demo-weights/models/own/first/"
+        "gcsfuse-buffered, from gs://rehearsal-demo-weights/models/own/first/"
     )
 
     came = cloud.run("up", "--yes", "--json").json
@@ -160,7 +160,7 @@ def test_the_whole_life_of_an_endpoint_with_its_weights_in_a_bucket(
     (first,) = before["traffic"]
     _publish_a_real_gemma(hub)
     cloud.user.write(alone)
-    cloud.edit(way='"stream"', parallel="8")
+    cloud.edit(delivery='"stream"', parallel="8")
     cloud.run("swap", f"hf:{REPO}", "--yes")
     after = cloud.status
     assert (after["model"], after["image"]) == ("gemma-3-270m", before["image"])

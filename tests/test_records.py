@@ -43,6 +43,23 @@ def changed(place: tuple[str, ...], value: object, table: Any = VERSION_1) -> An
     return {**table, place[0]: changed(place[1:], value, table[place[0]])}
 
 
+@pytest.mark.parametrize(
+    ("way", "delivery"), [("stream", "stream"), ("fuse-cache", "gcsfuse-cached"), ("auto", "auto")]
+)
+def test_the_spec_of_an_earlier_version_is_read_by_the_names_of_this_one(
+    tmp_path: Path, way: str, delivery: str
+) -> None:
+    """Version 2 said `cloudrun.way` for what is called `delivery` since."""
+    spec = {**VERSION_1["spec"], "cloudrun": {"region": "us-east4", "way": way}}
+    folder = written(tmp_path, {**VERSION_1, "version": 2, "spec": spec})
+    found = endpoint_record.load(folder)
+    assert found is not None
+    assert found.spec["cloudrun"] == {"region": "us-east4", "delivery": delivery}
+    found.save(folder)
+    again = endpoint_record.load(folder)
+    assert again == found
+
+
 @pytest.fixture
 def served(user: User) -> User:
     """A user with two tiny models that run."""
@@ -99,7 +116,7 @@ def test_what_is_saved_is_read_again_in_the_present_version(tmp_path: Path) -> N
         ({}, "of which version"),
         (changed(("version",), True), "of which version"),
         (changed(("version",), 0), "of which version"),
-        (changed(("version",), 3), "of version 3, from a newer homeport; this one knows those up to 2"),
+        (changed(("version",), 4), "of version 4, from a newer homeport; this one knows those up to 3"),
         (changed(("pid",), "10573"), "pid: Input should be a valid integer"),
         (changed(("pid",), 0), "pid: Input should be greater than 0"),
         (changed(("launch", "port"), "many"), "launch.port: Input should be a valid integer"),

@@ -98,7 +98,7 @@ def test_the_shipped_schema_is_the_model() -> None:
         ("[cloudrun]\ngpu = 'nvidia-rtx-pro-6000'\nregion = 'us-east4'", "has no nvidia-rtx-pro-6000"),
         ("[cloudrun]\nmin_instances = 3", "min_instances is 3, more than max_instances, 1"),
         ("[cloudrun]\nregoin = 'x'", "did you mean `region`"),
-        ("[scaling]\nx = 1", "scaling: [scaling] is reserved for a later version"),
+        ("[scaling]\nx = 1", "scaling: belongs to a later version"),
         ("[access]\npublic = true", "anyone_may_spend_my_money = true"),
         (
             "[access]\npublic = true\nanyone_may_spend_my_money = true\nisolated = true",
@@ -146,3 +146,25 @@ def test_a_file_that_is_not_toml_is_one_clear_error(tmp_path: Path, content: byt
     file.write_bytes(content)
     with pytest.raises(SpecError, match=r"homeport\.toml"):
         spec.load(file)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("stream", "stream"),
+        ("fuse-buffered", "gcsfuse-buffered"),
+        ("fuse-cache", "gcsfuse-cached"),
+        ("auto", "auto"),
+    ],
+)
+def test_an_old_key_is_answered_with_the_new_one_and_its_value(old: str, new: str) -> None:
+    said = problem(f'[cloudrun]\nway = "{old}"\n')
+    assert f'cloudrun.way: is called `delivery` now: write delivery = "{new}"' in said
+    assert parse(f'[cloudrun]\ndelivery = "{new}"\n').cloudrun == spec.CloudRun.model_validate(
+        {"delivery": new}
+    )
+
+
+def test_a_delivery_that_no_engine_has_yet_is_reserved() -> None:
+    assert "prebuilt is reserved" in problem('[cloudrun]\ndelivery = "prebuilt"\n')
+    assert "should be 'auto', 'stream'" in problem('[cloudrun]\ndelivery = "carrier-pigeon"\n')

@@ -93,14 +93,14 @@ VARIANTS: dict[str, Table] = {
     "vllm_isolated": {"engine": "vllm", "access": {"isolated": True, "encryption_key": KEY}},
     "vllm_cached": {
         "engine": "vllm",
-        "way": "fuse-cache",
+        "delivery": "gcsfuse-cached",
         "network": "default",
         "subnetwork": "default",
         "token": False,
     },
     "vllm_streamed": {
         "engine": "vllm",
-        "way": "stream",
+        "delivery": "stream",
         "region": "europe-west4",
         "gpu": "nvidia-rtx-pro-6000",
         "access": {"audience": "https://models.example.com", "callers": []},
@@ -261,4 +261,4 @@ def _plain(settings: Table) -> Table:
     What can be brought up in a rehearsal, which acts out no key of KMS and has no network before: what things turn
     out to be depends on the rest alone.
     """
-    return {key: value for key, value in settings.items() if key in {"engine", "name", "way", "region"}}
+    return {key: value for key, value in settings.items() if key in {"engine", "name", "delivery", "region"}}

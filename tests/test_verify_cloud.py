@@ -283,7 +283,7 @@ def test_a_service_that_does_not_answer_has_failed() -> None:
     assert found.keys() == {"no-token", "stranger", "audience", "around"}
 
 
-BUDGET = expected.expected(engine="vllm", way="stream", weights_bytes=10**9)
+BUDGET = expected.expected(engine="vllm", delivery="stream", weights_bytes=10**9)
 
 
 def measured(engine: Engine, *, starts: bool, **how: Any) -> Measured | NotMeasured:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from homeport.engines import registry
+from homeport.engines import names, registry
 from homeport.hardware import free_disk, this_machine
 from homeport.home import find_home, private_folder
 from homeport.resources.local.process_tree import free_port, listener, port_is_free
@@ -48,7 +48,7 @@ def examine() -> list[DoctorFinding]:
 
 
 def _engines() -> Iterator[DoctorFinding]:
-    found = {name: registry.module(name).find() for name in registry.NAMES}
+    found = {name: registry.module(name).find() for name in names.NAMES}
     none_found = not any(found.values())
     for name, installation in found.items():
         if installation is not None:
@@ -58,7 +58,7 @@ def _engines() -> Iterator[DoctorFinding]:
                 detail=f"{installation.version} ({installation.executable})",
             )
             continue
-        worst = DoctorVerdict.LACKING if none_found and name == "llamacpp" else DoctorVerdict.OPTIONAL
+        worst = DoctorVerdict.LACKING if none_found and name == names.NAMES[0] else DoctorVerdict.OPTIONAL
         yield DoctorFinding(
             what=name,
             verdict=worst,

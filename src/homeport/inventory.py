@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from homeport.engines.names import NAMES
 from homeport.errors import WeightsError
 from homeport.home import Home, find_home
 from homeport.progress import Progress, Silent
@@ -49,7 +50,7 @@ def stored(*, home: Home | None = None) -> list[Stored]:
     return sorted((_stored(store, manifest) for manifest in store.all()), key=lambda entry: entry.source)
 
 
-def fetch(model: str, *, engine: str = "llamacpp", progress: Progress | None = None) -> Stored:
+def fetch(model: str, *, engine: str = NAMES[0], progress: Progress | None = None) -> Stored:
     """The weights of `model` (a catalog's name or a source) for `engine`, brought here if need be."""
     spec = Spec(model=model, engine=Engine.model_validate({"kind": engine}))
     weights = weights_of(spec, Path.cwd() / "homeport.toml", engine, _store(None))

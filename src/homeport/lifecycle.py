@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from homeport.endpoint import Endpoint
+from homeport.engines.registry import module
 from homeport.errors import ApprovalDeclined, HomeportError, NotRunning
 from homeport.home import Home, find_home
 from homeport.ownership import named
@@ -282,8 +283,9 @@ def _subject(wanted: LocalTarget, remembered: EndpointRecord, endpoint: Endpoint
         weights_unlike=wanted.store.unlike(wanted.weights.source, wanted.weights.format)
         if wanted.weights
         else "",
-        # llama.cpp applies its one adapter to every request, whatever model is asked for.
-        adapters=tuple(one.name for one in wanted.spec.engine.lora) if launch["engine"] == "vllm" else (),
+        adapters=tuple(one.name for one in wanted.spec.engine.lora)
+        if module(launch["engine"]).NAMES_ADAPTERS
+        else (),
     )
 
 

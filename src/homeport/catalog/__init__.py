@@ -64,6 +64,19 @@ class Architecture:
         shared = (self.kv_shared_layers - self.kv_shared_global_layers, self.kv_shared_global_layers)
         return (self.layers - self.global_layers - shared[0], self.global_layers - shared[1])
 
+    def kv_bytes_per_token(self, *, element_bytes: int = 2) -> tuple[int, int]:
+        """
+        Bytes of K and V that one token adds in the (sliding, global) layers; 2-byte elements are bfloat16.
+
+        Past `sliding_window` tokens only the global part grows. Engines allocate in blocks, so what
+        they need is more than this.
+        """
+        sliding, whole = (
+            layers * 2 * heads * width * element_bytes
+            for layers, heads, width in zip(self.kv_layers, self.kv_heads, self.head_dim, strict=True)
+        )
+        return sliding, whole
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
@@ -86,7 +99,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """Other weights of the same model, published for vLLM: smaller, and a little less exact."""
+    """Other safetensors of the same model: smaller, and a little less exact."""
 
     quantization: str
     source: str
@@ -114,7 +127,7 @@ class Model:
     """Of the makers' own repository; a mirror in `weights` may be open where that one is gated."""
     architecture: Architecture | None
     weights: Mapping[str, str]
-    """Engine name to source; also "ollama" to a library tag and "bucket" to a gs:// address."""
+    """Sources, by the keys of `kinds`: engines say which of them they load. Also "bucket" to a gs:// address."""
     family: str = ""
     """`gemma-4`, `gemma-3`, `smollm2`; for a model that the catalog does not know, its architecture's name."""
     aliases: tuple[str, ...] = ()
@@ -126,14 +139,14 @@ class Model:
     quantization: str = ""
     """How the weights are stored, such as `Q4_K_M`; '' where `weights` lead to more than one kind."""
     parts: Parts | None = None
-    """The tensors of `weights.vllm`, which are bfloat16."""
+    """The tensors of its safetensors, which are bfloat16."""
     variants: tuple[Variant, ...] = ()
     contexts: Mapping[str, int] = field(default_factory=dict)
     """By engine the tokens that it allows, where that is fewer than `context`."""
     sampling: Mapping[str, float] = field(default_factory=dict)
     """The defaults that its makers recommend: temperature, top_p, top_k."""
     tool_parser: str | None = None
-    """vLLM's --tool-call-parser, or None where the model was not trained to call tools."""
+    """What vLLM's --tool-call-parser takes, or None where the model was not trained to call tools."""
     reasoning_parser: str | None = None
     chat_template: Path | None = None
     """A template of ours, for a model that has none of its own."""
@@ -154,20 +167,31 @@ def context_of(model: Model, engine: str) -> int:
     return model.contexts.get(engine, model.context)
 
 
-def published(model: Model, engine: str) -> tuple[Published, ...]:
+@cache
+def kinds() -> Mapping[str, str]:
+    """Return what each key of `Model.weights` leads to: `safetensors`, `gguf` or `library`."""
+    return dict(_file()["kinds"])
+
+
+def keys_of(kind: str) -> tuple[str, ...]:
+    """Return the keys of `Model.weights` that lead to this kind of weights."""
+    return tuple(key for key, known in kinds().items() if known == kind)
+
+
+def published(model: Model, key: str) -> tuple[Published, ...]:
     """
-    The weights of `model` that `engine` can load, the usual ones first; empty where the catalog has none.
+    The weights that `key` of `model.weights` leads to, the usual ones first; empty where the catalog has none.
 
     Where nobody says how large a variant is, its size is worked out from the parts of the bfloat16 weights.
     """
-    source = model.weights.get(engine)
+    source = model.weights.get(key)
     if source is None:
         return ()
-    size = model.sizes.get(engine, 0)
-    if engine != "vllm":
+    size, of_library = model.sizes.get(key, 0), kinds().get(key) == "library"
+    if kinds().get(key) != "safetensors":
         # ollama.com says so of Gemma 4; of others it is not known here.
-        of_library = "Q4_K_M" if engine == "ollama" and model.family == "gemma-4" else ""
-        kind = _quantization(source) or (of_library if engine == "ollama" else model.quantization)
+        in_library = "Q4_K_M" if model.family == "gemma-4" else ""
+        kind = _quantization(source) or (in_library if of_library else model.quantization)
         how = "the size of the download"
         if not size and model.parts is not None:
             size, how = model.parts.total, "at most: what it takes as bfloat16, since nobody says"
@@ -230,8 +254,13 @@ def _quantization(source: str) -> str:
 
 @cache
 def _catalog() -> tuple[date, tuple[Model, ...]]:
-    table = tomllib.loads((_FOLDER / "models.toml").read_text(encoding="utf-8"))
+    table = _file()
     return table["dated"], tuple(_model(entry) for entry in table["model"])
+
+
+@cache
+def _file() -> Mapping[str, Any]:  # Any: the values of a TOML table
+    return tomllib.loads((_FOLDER / "models.toml").read_text(encoding="utf-8"))
 
 
 @cache
@@ -240,9 +269,9 @@ def _names() -> dict[str, Model]:
 
 
 def _names_of(model: Model) -> list[str]:
-    hub = model.weights.get("vllm", "").removeprefix("hf:")
-    names = (model.name, hub, model.weights.get("ollama", ""))
-    return [name.lower() for name in names if name]
+    own = (*keys_of("safetensors"), *keys_of("library"))
+    sources = (model.weights.get(key, "").removeprefix("hf:") for key in own)
+    return [name.lower() for name in (model.name, *sources) if name]
 
 
 def _model(entry: Mapping[str, Any]) -> Model:  # Any: the values of a TOML table

@@ -28,7 +28,7 @@ class EngineImage:
 
 @cache
 def engine_image(engine: str) -> EngineImage:
-    """The image of `ollama` or `vllm`. Raises `KeyError` for an engine that has none."""
+    """Return the image of an engine. Raises `KeyError` for one that has none."""
     table = tomllib.loads((Path(__file__).parent / "images.toml").read_text(encoding="utf-8"))[engine]
     return EngineImage(
         reference=table["reference"],

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from homeport.catalog import Architecture, Gate, Model
+from homeport.catalog import Architecture, Gate, Model, keys_of
 from homeport.catalog.gguf_header import Array, Header, read
 from homeport.catalog.untrusted import Table, read_json
 from homeport.errors import WeightsError
@@ -87,7 +87,7 @@ def from_header(header: Header, *, where: str, name: str) -> Model:
         licence=values.text("general.license") or "unknown",
         gate=Gate.OPEN,
         architecture=architecture,
-        weights={"llamacpp": name},
+        weights=dict.fromkeys(keys_of("gguf"), name),
         quantization=_file_type(values.number("general.file_type")),
         sampling=_sampling(sampling),
         note=_note(kind, architecture, header.unchecked, instruct=instruct),
@@ -121,7 +121,7 @@ def from_folder(path: Path, *, name: str) -> Model:
         licence="unknown",
         gate=Gate.OPEN,
         architecture=architecture,
-        weights={"vllm": name},
+        weights=dict.fromkeys(keys_of("safetensors"), name),
         quantization=quantization.text("quant_method") if quantization else _dtype(config, text),
         sampling=_sampling(read_json(path / "generation_config.json", needed=False)),
         note=_note(kind, architecture, instruct=instruct),

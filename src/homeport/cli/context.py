@@ -67,7 +67,7 @@ _WISHES = (
     click.option("--zonal", is_flag=True, help="With zonal redundancy, which costs more."),
     click.option("--context", type=click.IntRange(128, 10_000_000), help="Tokens of one request."),
     click.option("--parallel", type=click.IntRange(1, 1024), help="Requests at once."),
-    click.option("--quantization", help="What vllm quantizes to while loading, such as fp8."),
+    click.option("--quantization", help="What the engine quantizes to while loading, such as fp8."),
     click.option(
         "--kv-dtype", type=click.Choice(["auto", "fp8", "q8_0", "q4_0"]), help="How keys and values are kept."
     ),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from homeport.cli.context import CliContext, file_option, json_option, wish_options, wishes
+from homeport.engines.names import NAMES
 
 MOST = 1e15
 SIZES = {"K": 1e3, "M": 1e6, "B": 1e9}
@@ -37,7 +38,9 @@ def _count(_: click.Context, __: click.Parameter, value: str | None) -> float | 
 @file_option
 @json_option
 @wish_options
-@click.option("--engine", type=click.Choice(["vllm", "ollama"]), help="By default the file's, else vllm.")
+@click.option(
+    "--engine", type=click.Choice(NAMES), help="By default the file's, else the one preferred there."
+)
 @click.option(
     "--tokens-per-day",
     callback=_count,

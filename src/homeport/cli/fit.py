@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from homeport.cli.context import CliContext, file_option, json_option, wish_options, wishes
+from homeport.engines.names import NAMES
 
 
 @click.command("fit")
@@ -15,9 +16,7 @@ from homeport.cli.context import CliContext, file_option, json_option, wish_opti
 @file_option
 @json_option
 @wish_options
-@click.option(
-    "--engine", type=click.Choice(["vllm", "ollama", "llamacpp"]), help="Look at this engine alone."
-)
+@click.option("--engine", type=click.Choice(NAMES), help="Look at this engine alone.")
 @click.option("--explain", is_flag=True, help="Show how every number came about.")
 @click.pass_obj
 def command(

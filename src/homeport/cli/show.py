@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher
 
 from homeport.catalog import Model
+from homeport.engines.registry import of_files
 from homeport.keys import Whereabouts
 from homeport.lifecycle import Up
 from homeport.printable import printable
@@ -140,10 +141,8 @@ def model_text(model: Model) -> str:
         "licence": model.licence,
         "hub's gate": model.gate,
         "sampling": ", ".join(f"{key} {value:g}" for key, value in model.sampling.items()),
-        "tools": f"yes (vllm's parser {model.tool_parser})"
-        if model.tool_parser
-        else "not trained to call them",
-        "reasoning": f"yes (vllm's parser {model.reasoning_parser})" if model.reasoning_parser else "none",
+        "tools": f"yes (parser {model.tool_parser})" if model.tool_parser else "not trained to call them",
+        "reasoning": f"yes (parser {model.reasoning_parser})" if model.reasoning_parser else "none",
     }
     if architecture is not None:
         window = f", window {architecture.sliding_window}" if architecture.sliding_window else ""
@@ -153,7 +152,9 @@ def model_text(model: Model) -> str:
         facts[f"for {engine}"] = source + size
     for variant in model.variants:
         size = f" ({variant.size / 1e9:.1f} GB{'?' if variant.unconfirmed else ''})" if variant.size else ""
-        facts[f"as {variant.quantization}"] = f"{variant.source}{size}, for vllm"
+        facts[f"as {variant.quantization}"] = (
+            f"{variant.source}{size}, for {' and '.join(of_files('safetensors'))}"
+        )
     facts["note"] = model.note
     facts["unconfirmed"] = ", ".join(model.unconfirmed)
     facts["sources"] = "; ".join(model.sources)

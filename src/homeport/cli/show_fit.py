@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from homeport.engines.footprint import MemoryTerm, gib
+from homeport.engines.registry import module
 from homeport.fit import Fit
-from homeport.fit.cloud import Estimate
+from homeport.fit.cloud import CACHED, Estimate
 from homeport.fit.table import FitRow, Looked
 from homeport.terminal import pairs
 
@@ -148,8 +149,8 @@ def _explained_price(one: Estimate) -> str:
     assert one.hourly is not None
     lines = [f"{one.best.what.engine} on {one.best.place.name}, price and cold start", f"  {one.hourly.how}"]
     lines += [f"  from {source}" for source in one.hourly.sources]
-    for way, start in one.cold_starts.items():
-        lines.append(f"  weights by {way}: {start.text}")
+    for delivery, start in one.cold_starts.items():
+        lines.append(f"  weights by {delivery}: {start.text}")
         for term in start.terms:
             seen = "" if term.checked else " (no measurement on Cloud Run is known)"
             lines.append(f"  {term.likely:7.1f} s  {term.name}: {term.how}{seen}")
@@ -171,7 +172,7 @@ def _explained(fit: Fit) -> str:
     if fit.host:
         lines.append(f"  memory beside the GPU: {gib(fit.place.host_memory)}")
         lines += [_term("−", term) for term in fit.host]
-        if fit.what.engine == "vllm":
+        if CACHED in module(fit.what.engine).DELIVERIES:
             with_cache = fit.host_bytes + fit.what.weights.size
             verdict = "fits" if with_cache <= fit.place.host_memory else "does not fit"
             lines.append(

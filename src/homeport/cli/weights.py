@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from homeport.cli.context import CliContext, json_option
+from homeport.engines.names import NAMES
 
 
 @click.group("weights", invoke_without_command=True)
@@ -32,7 +33,7 @@ def command(ctx: click.Context, json_output: bool) -> None:
 
 @command.command("fetch")
 @click.argument("models", nargs=-1, required=True)
-@click.option("--engine", default="llamacpp", show_default=True, type=click.Choice(["llamacpp", "vllm"]))
+@click.option("--engine", default=NAMES[0], show_default=True, type=click.Choice(NAMES))
 @json_option
 @click.pass_obj
 def fetch(app: CliContext, models: tuple[str, ...], engine: str, json_output: bool) -> None:

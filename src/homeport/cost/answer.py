@@ -13,6 +13,7 @@ from homeport.catalog.prices import Hourly, Prices
 from homeport.cost.bill import Cost, cost
 from homeport.cost.usage import Usage
 from homeport.cost.versus import INPUT_SHARE, Versus, compare, load
+from homeport.engines.registry import module
 from homeport.errors import EngineMissing, MemoryTooSmall
 from homeport.fit.cloud import engine_of, estimate
 from homeport.fit.cold_start import image_bytes
@@ -115,7 +116,7 @@ def answer(model: str | None, file: Path, question: Question) -> CostAnswer:
 def _what(model: str | None, file: Path, question: Question, known: Prices) -> What:
     """What `model`, or else the spec in `file`, would be on Cloud Run: on the cheapest shape that fits."""
     wanted = wish(model, file, **question.wanted)
-    engine = question.engine or engine_of(wanted.settings)
+    engine = question.engine or engine_of(wanted.settings, wanted.cloudrun)
     if engine not in wanted.subject.weights:
         raise EngineMissing(
             f"there are no weights of {wanted.subject.model.name} for {engine}",
@@ -130,7 +131,8 @@ def _what(model: str | None, file: Path, question: Question, known: Prices) -> W
             hint=remedies or "`homeport fit` shows what it lacks",
         )
     start = next(iter(one.cold_starts.values()))
-    baked = best.what.weights.size / cloudrun.GIB
+    weights = best.what.weights.size / cloudrun.GIB
+    baked = module(engine).USUAL_DELIVERY == "baked"
     return What(
         title=wanted.subject.model.name,
         engine=engine,
@@ -140,7 +142,7 @@ def _what(model: str | None, file: Path, question: Question, known: Prices) -> W
         min_instances=wanted.cloudrun.min_instances,
         instances=wanted.cloudrun.max_instances,
         cold_start_s=(start.low, start.likely, start.high),
-        weights_gib=baked if engine == "vllm" else 0,
-        image_gib=image_bytes(engine) / cloudrun.GIB + (baked if engine == "ollama" else 0),
+        weights_gib=0 if baked else weights,
+        image_gib=image_bytes(engine) / cloudrun.GIB + (weights if baked else 0),
         build_minutes=BUILD_MINUTES,
     )

@@ -6,16 +6,18 @@ Each engine is a module that satisfies `EngineModule`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from homeport.catalog import Model
-from homeport.engines.footprint import Footprint, Sizing
+from homeport.engines.footprint import Footprint, MemoryTerm, Sizing
+from homeport.engines.image import ImageContents, Recipe
 from homeport.errors import HomeportError
 from homeport.hardware import Machine
-from homeport.spec import Engine
+from homeport.spec import Delivery, Engine
+from homeport.weights.manifest import Format as FileFormat
 
 Format = Literal["gguf", "safetensors", "library"]
 """Which weights an engine takes; "library" means that it fetches and keeps its own (Ollama's tags)."""
@@ -141,17 +143,82 @@ class Pulse:
     """A regular expression that the answer matches while it works on requests."""
 
 
-class EngineModule(Protocol):
-    """What each engine's module offers."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedWeights:
+    """How an engine is asked which weights it has loaded."""
 
-    FORMAT: Format
+    path: str
+    loaded: Callable[[Any, str], str | None]
+    """By the answer (JSON, hence Any) and the name that clients use: the `location` of the weights; None where unsaid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterRank:
+    """How an engine knows the rank that a LoRA adapter needs room in."""
+
+    config: str
+    """The file of the adapter's folder that tells."""
+    of: Callable[[bytes, str], int]
+    """
+    By what that file says, and by where it is from, for errors: `WeightsError` for what is no adapter, `SpecError` for
+    one that the engine does not serve.
+    """
+
+
+class EngineModule(Protocol):
+    """
+    What each engine's module offers: all that is true of one engine and not of another.
+
+    Nothing outside this package names an engine; whoever needs to know something of one asks here.
+    """
+
+    TITLE: str
+    """As its makers write it."""
+    INSTALL_HINT: str
+    """How it is installed here: its name, a colon, and what to do."""
     INHERITS: tuple[str, ...]
     """Variables of homeport's environment that it takes, besides those that every engine takes."""
-    INSTALL_HINT: str
+
+    FORMAT: Format
+    FILES: FileFormat
+    """The format of weights of one's own that it loads, and of LoRA adapters."""
+    WEIGHTS: tuple[str, ...]
+    """Whose weights in the catalog it loads: keys of `Model.weights`; of several, the first that a model has."""
+    QUANTIZES_TO: tuple[str, ...]
+    """What it can make of bfloat16 weights while it loads them (`engine.quantization`), the most exact first."""
+    HALF_KV: str
+    """The `engine.kv_dtype` that keeps keys and values in half the bytes."""
     MOST_SEQUENCES: int | None
     """The most requests that it can serve at once, whatever the memory; None where it sets no such limit."""
     PULSE: Pulse | None
     """None where it has no such path."""
+    USES_GPU: bool
+    """Whether it serves on a GPU of this machine, where there is one; else in the machine's memory alone."""
+    ASKS_FOR_KEY: bool
+    """Whether it serves those alone who send the endpoint's key."""
+    METRICS_PATH: str | None
+    """Where it tells what it does, for Prometheus; None where it tells nothing."""
+
+    NAMES_ADAPTERS: bool
+    """Whether each LoRA adapter is a model of its own to clients; else it is applied to whatever is asked."""
+    ADAPTER_RANK: AdapterRank | None
+    """How large the room for an adapter must be; None where that makes no difference."""
+    IDENTITY: LoadedWeights | None
+    """How it is asked which weights it has loaded; None where it does not tell."""
+
+    DELIVERIES: tuple[Delivery, ...]
+    """
+    How weights can get to it on a cloud, the quickest first; empty where it is for this machine alone.
+
+    `baked` means that the weights are in its image: see `image`. What each takes is in catalog/cold_start.toml, and
+    so are the parts of its own start, which are those that the file has.
+    """
+    USUAL_DELIVERY: Delivery | None
+    """What `cloudrun.delivery = "auto"` means: one of `DELIVERIES`; None where there are none."""
+    RANK_ON_CLOUD: int
+    """Where `kind` names no engine of a cloud, the one with the lowest number that has weights is taken there."""
+    HOST_MEMORY: tuple[MemoryTerm, ...]
+    """What its server takes of a container's memory beside the GPU, the reading of weights included."""
 
     def find(self) -> Installation | None:
         """The installation that would be used, or None."""
@@ -170,6 +237,9 @@ class EngineModule(Protocol):
 
     def launch(self, request: LaunchRequest, installation: Installation) -> Launch:
         """How to start it."""
+
+    def image(self, contents: ImageContents) -> Recipe:
+        """Return what goes into its image. Raises `SpecError` where it is for this machine alone."""
 
     def explain(self, log: str) -> HomeportError | None:
         """The error behind the last lines of a log, where they are recognised."""

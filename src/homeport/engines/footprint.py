@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from homeport.catalog import Model, Published
-from homeport.engines.vllm.adapter import USUAL_RANK
 from homeport.spec import Engine
 
 
@@ -28,8 +27,8 @@ class Sizing:
     weights: Published
     settings: Engine
     device: Device
-    adapter_rank: int = USUAL_RANK
-    """The rank that vllm's LoRA adapters have room in, where there are any."""
+    adapter_rank: int = 0
+    """The rank that LoRA adapters have room in, where there are any; 0 where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,32 +1,58 @@
-"""The engines by name, and which of them runs a model."""
+"""The engines by name, which of them runs a model, and which of a model's weights are theirs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
-from typing import cast
+from typing import Literal, cast
 
-from homeport.catalog import Model
+from homeport import catalog
+from homeport.catalog import Model, Published
 from homeport.engines.base import EngineModule, Installation
-from homeport.errors import EngineMissing
-from homeport.spec import Spec
-
-NAMES = ("llamacpp", "vllm", "ollama")
+from homeport.engines.names import NAMES
+from homeport.errors import EngineMissing, SpecError
+from homeport.spec import Delivery, Spec
 
 
 def module(name: str) -> EngineModule:
-    """The module of the engine `name`."""
+    """Return the module of the engine `name`. Raises `EngineMissing` for one that nobody registered."""
+    if name not in NAMES:
+        raise EngineMissing(f"homeport knows no engine {name!r}", hint=f"it knows {', '.join(NAMES)}")
     return cast(EngineModule, import_module(f"homeport.engines.{name}.engine"))
+
+
+def key_of(model: Model, name: str) -> str | None:
+    """Return under which key the catalog has weights of `model` for the engine `name`; None where it has none."""
+    return next((key for key in module(name).WEIGHTS if key in model.weights), None)
+
+
+def with_weights(model: Model) -> Mapping[str, str]:
+    """Return the engines for which the catalog has weights of `model`, each with their source."""
+    keys = {name: key_of(model, name) for name in NAMES}
+    return {name: model.weights[key] for name, key in keys.items() if key is not None}
+
+
+def published(model: Model, name: str) -> tuple[Published, ...]:
+    """Return the weights of `model` that the engine `name` can load, the usual ones first."""
+    key = key_of(model, name)
+    return catalog.published(model, key) if key is not None else ()
+
+
+def of_files(format_: str) -> tuple[str, ...]:
+    """Return the engines that load files of this format."""
+    return tuple(name for name in NAMES if format_ == module(name).FILES)
 
 
 def choose(spec: Spec, model: Model | None) -> tuple[EngineModule, Installation]:
     """
-    The engine that shall run `model`, with its installation.
+    Return the engine that shall run `model` on this machine, with its installation.
 
-    With `kind = "auto"` the first of llamacpp, vllm, ollama that is installed and for which the catalog has
-    weights. Raises `EngineMissing` where there is none.
+    With `kind = "auto"` the first of `NAMES` that is installed and for which the catalog has weights. Raises
+    `EngineMissing` where there is none.
     """
     kind = spec.engine.kind
-    known = [name for name in NAMES if model is None or spec.weights is not None or name in model.weights]
+    own = model is None or spec.weights is not None
+    known = [name for name in NAMES if own or (model is not None and key_of(model, name) is not None)]
     offered = [name for name in known if kind in {"auto", name}]
     if not offered:
         raise EngineMissing(
@@ -41,3 +67,34 @@ def choose(spec: Spec, model: Model | None) -> tuple[EngineModule, Installation]
     raise EngineMissing(
         f"{' or '.join(offered)} would run {spec.model}, but is not installed here", hint=hints
     )
+
+
+def on_cloud(kind: str = "auto", delivery: str = "auto") -> tuple[str, ...]:
+    """
+    Return the engines that may serve on a cloud for the file's `kind` and `delivery`, the preferred one first.
+
+    A `kind` that is for this machine alone leaves the choice open, as `auto` does.
+    """
+    if kind != "auto" and module(kind).DELIVERIES:
+        return (kind,)
+    able = [name for name in NAMES if module(name).DELIVERIES]
+    having = [name for name in able if delivery in module(name).DELIVERIES] or able
+    return tuple(sorted(having, key=lambda name: module(name).RANK_ON_CLOUD))
+
+
+def delivery_of(name: str, wanted: Literal["auto"] | Delivery) -> Delivery:
+    """Return how weights get to the engine `name` on a cloud. Raises `SpecError` for a way that it does not have."""
+    engine = module(name)
+    usual = engine.USUAL_DELIVERY
+    if usual is None:
+        raise SpecError(
+            f"{name} is for this machine alone", hint=f"on a cloud there is {' or '.join(on_cloud())}"
+        )
+    if wanted == "auto":
+        return usual
+    if wanted not in engine.DELIVERIES:
+        raise SpecError(
+            f"cloudrun.delivery {wanted} cannot be honoured by {name}",
+            hint=f"{name} has {' and '.join(engine.DELIVERIES)}; auto is {usual}",
+        )
+    return wanted

@@ -15,7 +15,6 @@ from typing import Any
 from homeport.catalog import Model, Published, cloudrun, context_of
 from homeport.engines.footprint import Footprint, MemoryTerm, Sizing, gib
 from homeport.engines.registry import module
-from homeport.engines.vllm.adapter import USUAL_RANK
 from homeport.fit.devices import Place
 from homeport.spec import Engine
 
@@ -34,8 +33,8 @@ class Serving:
     engine: str
     settings: Engine
     """As wanted: context, requests at once, quantization."""
-    adapter_rank: int = USUAL_RANK
-    """The rank that LoRA adapters have room in, where there are any."""
+    adapter_rank: int = 0
+    """The rank that LoRA adapters have room in, where there are any; 0 where it is not known."""
 
     @property
     def most_context(self) -> int:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from homeport.catalog import cloudrun, published
+from homeport.catalog import cloudrun
+from homeport.engines.registry import module, published
 from homeport.errors import SpecError
 from homeport.fit import Fit, Serving, fit
 from homeport.fit.devices import Place, cloud
@@ -136,7 +137,7 @@ def _changes(as_it_is: _Change) -> list[_Change]:
 
 def _halved(change: _Change) -> _Change:
     """With keys and values in half the bytes."""
-    kind = "fp8" if change.what.engine == "vllm" else "q8_0"
+    kind = module(change.what.engine).HALF_KV
     return _Change(
         (*change.words, f"keep keys and values as {kind}"),
         {**change.keys, "engine.kv_dtype": kind},
@@ -147,9 +148,15 @@ def _halved(change: _Change) -> _Change:
 def _lighter(change: _Change) -> list[_Change]:
     """With weights in fewer bytes."""
     what, found = change.what, []
-    if what.engine == "vllm" and what.weights.quantization == "bfloat16" and not what.settings.quantization:
-        words, keys = ("quantize to fp8 while loading",), {"engine.quantization": "fp8"}
-        found.append(_Change(words, keys, what.wanting(quantization="fp8")))
+    if what.weights.quantization == "bfloat16" and not what.settings.quantization:
+        found += [
+            _Change(
+                (f"quantize to {kind} while loading",),
+                {"engine.quantization": kind},
+                what.wanting(quantization=kind),
+            )
+            for kind in module(what.engine).QUANTIZES_TO
+        ]
     found += [
         _Change(
             (

@@ -11,15 +11,15 @@ from typing import Any
 from homeport.catalog import cloudrun
 from homeport.catalog.cloudrun import Shape
 from homeport.catalog.prices import Hourly, Prices, load
-from homeport.engines.registry import module
+from homeport.engines.registry import delivery_of, module, on_cloud
 from homeport.fit import Fit, Serving, cold_start
 from homeport.fit.choice import Choice, choose
 from homeport.fit.cold_start import ColdStart
 from homeport.fit.devices import Place
-from homeport.spec import CloudRun, Engine, Spec
+from homeport.spec import CloudRun, Delivery, Engine, Spec
 
-WAYS = {"vllm": ("stream", "fuse-buffered"), "ollama": ("baked",)}
-"""How weights get to the engine, the quickest first: see docs/cold-start.md."""
+CACHED: Delivery = "gcsfuse-cached"
+"""A cache takes as much of the instance's memory as the weights are large: whether it fits is told apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Estimate:
     hourly: Hourly | None
     """Of the chosen shape; None where none fits."""
     cold_starts: Mapping[str, ColdStart]
-    """By the way that weights take, the quickest first; empty where no shape fits."""
+    """By the delivery of the weights, the quickest first; empty where no shape fits."""
     quotas: tuple[QuotaFact, ...]
 
     @property
@@ -58,8 +58,8 @@ class Estimate:
     def start(self) -> str:
         """The cold starts in words, with a warning where one may take longer than a startup probe may."""
         most = cloudrun.limits().startup_s
-        slow = [way for way, start in self.cold_starts.items() if start.high > most]
-        words = "; ".join(f"{way} {start.text}" for way, start in self.cold_starts.items())
+        slow = [delivery for delivery, start in self.cold_starts.items() if start.high > most]
+        words = "; ".join(f"{delivery} {start.text}" for delivery, start in self.cold_starts.items())
         words += "; expected from published figures, worse was seen"
         if not slow:
             return words
@@ -88,7 +88,7 @@ class Estimate:
             "runner_up": choice.runner_up.place.name if choice.runner_up else None,
             "usd_per_hour": round(self.hourly.total, 4) if self.hourly else None,
             "unconfirmed_prices": list(self.hourly.unconfirmed) if self.hourly else [],
-            "cold_starts": {way: start.as_json() for way, start in self.cold_starts.items()},
+            "cold_starts": {delivery: start.as_json() for delivery, start in self.cold_starts.items()},
             "flags": dict(self.flags),
             "concurrency": best.what.settings.parallel if best else None,
             "max_instances": self.wanted.max_instances,
@@ -141,9 +141,10 @@ def estimate(what: Serving, wanted: CloudRun, prices: Prices) -> Estimate:
     """
     The cheapest shape that fits, in the wanted region, with the wanted GPU or any.
 
-    Raises `SpecError` where the engine cannot honour the settings, the region has no such GPU, or there is no
-    price for it.
+    Raises `SpecError` where the engine is for this machine alone or cannot honour the settings, the region has no
+    such GPU, or there is no price for it.
     """
+    delivery_of(what.engine, wanted.delivery)
     module(what.engine).check(what.settings)
     price = partial(_price, prices=prices, wanted=wanted)
     choice = choose(what, price=price, region=wanted.region, gpu=wanted.gpu)
@@ -160,9 +161,9 @@ def estimate(what: Serving, wanted: CloudRun, prices: Prices) -> Estimate:
     )
 
 
-def engine_of(settings: Engine) -> str:
-    """The engine that would serve on Cloud Run: ollama where it is asked for, else vllm."""
-    return "ollama" if settings.kind == "ollama" else "vllm"
+def engine_of(settings: Engine, wanted: CloudRun) -> str:
+    """Return the engine that would serve on Cloud Run: the one that is asked for, else the preferred one."""
+    return on_cloud(settings.kind, wanted.delivery)[0]
 
 
 def facts(spec: Spec, spec_file: Path) -> list[tuple[str, str]]:
@@ -174,7 +175,7 @@ def facts(spec: Spec, spec_file: Path) -> list[tuple[str, str]]:
     from homeport.fit.subject import subject
 
     wanted = spec.cloudrun or CloudRun()
-    engine = engine_of(spec.engine)
+    engine = engine_of(spec.engine, wanted)
     found = subject(spec.model, spec_file.parent, weights=spec.weights)
     if engine not in found.weights:
         return [("on Cloud Run", f"no: there are no weights of {found.model.name} for {engine}")]
@@ -193,10 +194,13 @@ def facts(spec: Spec, spec_file: Path) -> list[tuple[str, str]]:
 
 
 def cold_starts(result: Fit) -> dict[str, ColdStart]:
-    """The expected cold starts of a fit on Cloud Run, by the way that its weights take."""
-    engine: cold_start.Engine = "ollama" if result.what.engine == "ollama" else "vllm"
-    size = result.what.weights.size
-    return {way: cold_start.expected(engine=engine, way=way, weights_bytes=size) for way in WAYS[engine]}
+    """Return the expected cold starts of a fit on Cloud Run, by the delivery of the weights, the quickest first."""
+    engine, size = result.what.engine, result.what.weights.size
+    return {
+        delivery: cold_start.expected(engine=engine, delivery=delivery, weights_bytes=size)
+        for delivery in module(engine).DELIVERIES
+        if delivery != CACHED
+    }
 
 
 def quotas(shape: Shape, wanted: CloudRun) -> tuple[QuotaFact, ...]:

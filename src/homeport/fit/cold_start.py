@@ -7,11 +7,12 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
-
-Engine = Literal["vllm", "ollama"]
+from typing import Any
 
 _GB = 1e9
+_COMPILED = {"compile": "compile", "warm_up": "warm-up"}
+_EAGER = {"eager": "warm-up"}
+"""What an engine may do between its start and its first token, as the file and as a term calls it; not each does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,11 +94,11 @@ class ColdStart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
-    """How weights get to the engine."""
+class DeliverySpeed:
+    """How weights get to the engine, and how fast."""
 
     name: str
-    """As `expected` takes it, such as `fuse-cache`."""
+    """As `expected` takes it, such as `gcsfuse-cached`."""
     title: str
     slow: float
     """Bytes a second."""
@@ -106,28 +107,28 @@ class Way:
     second_pass: bool
     """Whether the weights are whole on the instance first and go to the GPU from there."""
     engines: tuple[str, ...]
-    """Those that can take their weights this way."""
+    """Those that can take their weights so, whether homeport brings them so or not."""
     options: tuple[str, ...]
-    """Options of the mount or arguments of the engine that this way is about."""
+    """Options of the mount or arguments of the engine that this is about."""
     source: str
     checked: bool
 
 
 def expected(
     *,
-    engine: Engine,
-    way: str,
+    engine: str,
+    delivery: str,
     weights_bytes: int,
     image_bytes: int | None = None,
     compiled: bool = True,
 ) -> ColdStart:
     """
-    The cold start of `engine` that gets weights of this size in this way.
+    Return the cold start of `engine` that gets weights of this size by this delivery.
 
     `image_bytes` is the compressed image without weights, and defaults to what the engine's own image has.
-    `compiled` is False for vLLM with `--enforce-eager`, which neither compiles nor captures graphs.
+    `compiled` is False where an engine that can compile and capture graphs is told not to (vLLM's `--enforce-eager`).
     """
-    chosen = _way(way, engine)
+    chosen = _chosen(delivery, engine)
     if weights_bytes < 0 or (image_bytes is not None and image_bytes < 0):
         raise ValueError("a size in bytes is not negative")
     facts = _table()["engine"][engine]
@@ -140,10 +141,8 @@ def expected(
     ]
     if chosen.second_pass:
         terms.append(_load(weights_bytes))
-    if engine == "vllm" and compiled:
-        terms += [_fixed("compile", facts["compile"]), _fixed("warm-up", facts["warm_up"])]
-    elif engine == "vllm":
-        terms.append(_fixed("warm-up", facts["eager"]))
+    more = _COMPILED if compiled else _EAGER
+    terms += [_fixed(name, facts[key]) for key, name in more.items() if key in facts]
     return ColdStart(terms=(*terms, _fixed("first-token", _table()["first_token"])))
 
 
@@ -154,22 +153,22 @@ def image_bytes(engine: str) -> int:
 
 
 @cache
-def ways() -> tuple[Way, ...]:
-    """Every way that weights can take."""
-    return tuple(_parsed(name, entry) for name, entry in _table()["way"].items())
+def deliveries() -> tuple[DeliverySpeed, ...]:
+    """Return every delivery of weights whose speed is known, those that homeport does not use included."""
+    return tuple(_parsed(name, entry) for name, entry in _table()["delivery"].items())
 
 
-def _way(name: str, engine: str) -> Way:
-    known = [way for way in ways() if engine in way.engines]
-    found = next((way for way in known if way.name == name), None)
+def _chosen(name: str, engine: str) -> DeliverySpeed:
+    known = [one for one in deliveries() if engine in one.engines]
+    found = next((one for one in known if one.name == name), None)
     if found is None:
-        raise ValueError(f"{engine} has no way {name!r}; it has {', '.join(way.name for way in known)}")
+        raise ValueError(f"{engine} has no delivery {name!r}; it has {', '.join(one.name for one in known)}")
     return found
 
 
-def _parsed(name: str, entry: dict[str, Any]) -> Way:  # Any: the values of a TOML table
+def _parsed(name: str, entry: dict[str, Any]) -> DeliverySpeed:  # Any: the values of a TOML table
     slow, likely, fast = entry["bytes_per_s"]
-    return Way(
+    return DeliverySpeed(
         name=name,
         title=entry["title"],
         slow=slow,
@@ -210,16 +209,16 @@ def _image(size: int) -> ColdStartTerm:
     )
 
 
-def _read(name: str, size: int, way: Way) -> ColdStartTerm:
-    how = f"{_gb(size)} GB {way.title}: {_rates(way.slow, way.likely, way.fast)}"
+def _read(name: str, size: int, by: DeliverySpeed) -> ColdStartTerm:
+    how = f"{_gb(size)} GB {by.title}: {_rates(by.slow, by.likely, by.fast)}"
     return ColdStartTerm(
         name=name,
-        low=size / way.fast,
-        likely=size / way.likely,
-        high=size / way.slow,
+        low=size / by.fast,
+        likely=size / by.likely,
+        high=size / by.slow,
         how=how,
-        source=way.source,
-        checked=way.checked,
+        source=by.source,
+        checked=by.checked,
     )
 
 

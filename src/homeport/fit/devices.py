@@ -7,22 +7,8 @@ from dataclasses import dataclass
 from homeport.catalog import cloudrun
 from homeport.catalog.cloudrun import Shape
 from homeport.engines.footprint import Device, MemoryTerm
+from homeport.engines.registry import module
 from homeport.hardware import Machine
-
-_MIB = 2**20
-_SERVER = {
-    "vllm": MemoryTerm(
-        "the server",
-        10 * 2**30,
-        "an allowance: vLLM with 16 GiB was seen to run out of them beside a file cache of 6 GiB",
-    ),
-    "ollama": MemoryTerm("the server", 4 * 2**30, "an allowance; nobody's figure"),
-}
-_BUFFERS = MemoryTerm(
-    "reading the weights",
-    4096 * _MIB,
-    "the buffer of a stream, as RUNAI_STREAMER_MEMORY_LIMIT would limit it; reads of a mounted bucket take 640 MiB",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +24,7 @@ class Place:
 
     def host(self, engine: str) -> tuple[MemoryTerm, ...]:
         """What is taken of the container's memory; nothing is known of machines that are not Cloud Run's."""
-        if self.shape is None:
-            return ()
-        return (_SERVER[engine], *((_BUFFERS,) if engine == "vllm" else ()))
+        return () if self.shape is None else module(engine).HOST_MEMORY
 
 
 def cloud(region: str | None = None, gpu: str = "auto") -> tuple[Place, ...]:
@@ -69,8 +53,8 @@ def of_shape(shape: Shape) -> Place:
 
 
 def this(machine: Machine, engine: str) -> Place:
-    """This machine, as `engine` uses it: vllm on its first GPU, where it has one; anything else in its memory."""
-    gpu = machine.gpus[0] if machine.gpus and engine == "vllm" else None
+    """Return this machine, as `engine` uses it: on its first GPU, where both want it; else in its memory."""
+    gpu = machine.gpus[0] if machine.gpus and module(engine).USES_GPU else None
     device = Device(
         name=gpu.name if gpu else "this machine",
         memory=gpu.memory if gpu else machine.memory,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from homeport import catalog
 from homeport.catalog import Model, Published
-from homeport.engines.llamacpp.memory import repacked_bytes
-from homeport.engines.registry import NAMES
-from homeport.engines.vllm.adapter import USUAL_RANK
+from homeport.engines.gguf import repacked_bytes
+from homeport.engines.names import NAMES
+from homeport.engines.registry import of_files, published
 from homeport.errors import SpecError, UnknownModel
 from homeport.fit import Serving
 from homeport.home import find_home
@@ -21,8 +21,6 @@ from homeport.weights.sources.base import is_source, parse
 
 if TYPE_CHECKING:
     from homeport.catalog.described import Described
-
-_GGUF_ENGINES = ("llamacpp", "ollama")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +32,7 @@ class ModelSubject:
     """By engine; an engine that is not in it has none."""
     notes: tuple[str, ...] = ()
 
-    def served(self, engine: str, settings: Engine, *, adapter_rank: int = USUAL_RANK) -> Serving:
+    def served(self, engine: str, settings: Engine, *, adapter_rank: int = 0) -> Serving:
         """The model by `engine`, which must be in `weights`."""
         return Serving(
             model=self.model,
@@ -59,7 +57,7 @@ def subject(
     if weights is not None:
         return subject_of(_described(weights, base, name, token), known)
     if known is not None:
-        usual = {engine: offered[0] for engine in NAMES if (offered := catalog.published(known, engine))}
+        usual = {engine: offered[0] for engine in NAMES if (offered := published(known, engine))}
         return ModelSubject(model=known, weights=usual)
     if not is_source(name) and (not name.strip() or not (base / name).exists()):
         close = catalog.suggest(name)
@@ -119,4 +117,4 @@ def published_as(found: Described) -> Published:
 
 
 def _by_engine(found: Described) -> dict[str, Published]:
-    return dict.fromkeys(_GGUF_ENGINES if found.format == "gguf" else ("vllm",), published_as(found))
+    return dict.fromkeys(of_files(found.format), published_as(found))

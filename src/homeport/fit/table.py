@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from homeport.catalog import Model, cloudrun
 from homeport.catalog.prices import Hourly, Prices, load
-from homeport.engines.registry import NAMES, module
+from homeport.engines.names import NAMES
+from homeport.engines.registry import delivery_of, module, on_cloud
 from homeport.errors import HomeportError, SpecError
 from homeport.fit import Fit, fit, ladder
 from homeport.fit.cloud import Estimate, estimate
@@ -22,7 +23,6 @@ from homeport.spec import CloudRun, Engine, Spec
 from homeport.spec import load as load_spec
 
 _Table = TypeVar("_Table", bound=BaseModel)
-CLOUD_ENGINES = ("vllm", "ollama")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ def look(wanted: Wish, *, prices: Path | None = None, engine: str | None = None)
     """
     found, settings = wanted.subject, wanted.settings
     known = load(prices)
-    engines, notes = _cloud_engines(found, settings, engine)
+    engines, notes = _cloud_engines(wanted, engine)
     estimates = tuple(estimate(found.served(one, settings), wanted.cloudrun, known) for one in engines)
     rows = [row for one in estimates for row in _cloud_rows(one, known, wanted.cloudrun)]
     everywhere = wanted.cloudrun.gpu == "auto"
@@ -155,14 +155,15 @@ def _checked(kind: type[_Table], value: _Table, given: Mapping[str, Any]) -> _Ta
         raise SpecError(problem["msg"].removeprefix("Value error, ")) from error
 
 
-def _cloud_engines(found: ModelSubject, settings: Engine, engine: str | None) -> tuple[list[str], list[str]]:
-    """Those that have weights and can honour the settings; and why the others were left out."""
+def _cloud_engines(wanted: Wish, engine: str | None) -> tuple[list[str], list[str]]:
+    """Return those that have weights and can honour the settings; and why the others were left out."""
     engines, notes = [], []
-    for one in CLOUD_ENGINES:
-        if one not in found.weights or engine not in {None, one}:
+    for one in on_cloud():
+        if one not in wanted.subject.weights or engine not in {None, one}:
             continue
         try:
-            module(one).check(settings)
+            module(one).check(wanted.settings)
+            delivery_of(one, wanted.cloudrun.delivery)
         except HomeportError as error:
             notes.append(f"{one} on Cloud Run is left out: {error}")
         else:
@@ -219,7 +220,7 @@ def _this_machine(
             module(name).check(settings)
         except HomeportError as error:
             return [], [f"this machine is left out: {error}"]
-        place = this(this_machine(gpus=name == "vllm"), name)
+        place = this(this_machine(gpus=module(name).USES_GPU), name)
         return [FitRow(fit=fit(found.served(name, settings), place), hourly=None)], []
     lacks = f"there is no {engine}" if engine else "there is no engine"
     return [], [f"this machine is left out: {lacks} here that has weights of this model"]

@@ -1,6 +1,7 @@
 """The file the user writes: `homeport.toml`, typed. Unknown keys are errors with a suggestion."""
 
 from homeport.spec.load import load, parse, with_local
+from homeport.spec.renamed import brought_up
 from homeport.spec.schema import (
     FILE_NAME,
     SCHEMA_NAME,
@@ -8,6 +9,7 @@ from homeport.spec.schema import (
     Access,
     Adapter,
     CloudRun,
+    Delivery,
     Engine,
     Local,
     Spec,
@@ -21,9 +23,11 @@ __all__ = [
     "Access",
     "Adapter",
     "CloudRun",
+    "Delivery",
     "Engine",
     "Local",
     "Spec",
+    "brought_up",
     "descriptions",
     "json_schema",
     "load",

@@ -12,11 +12,11 @@ from pydantic_core import ErrorDetails
 
 from homeport import patterns
 from homeport.errors import SpecError
+from homeport.spec.renamed import renamed
 from homeport.spec.schema import FILE_NAME, TABLES, Adapter, Spec
 from homeport.toml_file import read_toml
 
-_RESERVED = {"scaling", "observe"}
-"""Tables whose names are kept for a later version."""
+_COMING = {"scaling", "observe"}
 
 
 def load(path: Path) -> Spec:
@@ -47,6 +47,9 @@ def with_local(spec: Spec, **local: Any) -> Spec:  # Any: values of keys, checke
 def _problem(detail: ErrorDetails) -> str:
     key = ".".join(str(part) for part in detail["loc"])
     given = detail["input"]
+    old = renamed(".".join(map(str, detail["loc"][:-1])), str(detail["loc"][-1])) if detail["loc"] else None
+    if detail["type"] == "extra_forbidden" and old is not None:
+        return f"{key}: is called `{old.new}` now: write {old.new} = {_toml(old.now(given))}"
     if detail["type"] == "extra_forbidden":
         return f"{key}: {_unknown(detail['loc'])}"
     if detail["type"] == "missing":
@@ -70,8 +73,8 @@ def _problem(detail: ErrorDetails) -> str:
 
 def _unknown(loc: tuple[int | str, ...]) -> str:
     table, name = loc[:-1], str(loc[-1])
-    if not table and name in _RESERVED:
-        return f"[{name}] is reserved for a later version of homeport: this one does not know it, take it out"
+    if not table and name in _COMING:
+        return "belongs to a later version of homeport; this one serves on this machine"
     tables: dict[str, type[BaseModel]] = {**TABLES, "lora": Adapter}
     inner = [part for part in table if isinstance(part, str)]
     model = tables[inner[-1]] if inner else Spec
@@ -83,6 +86,10 @@ def _unknown(loc: tuple[int | str, ...]) -> str:
         for match in difflib.get_close_matches(name, list(other.model_fields), n=1, cutoff=0.8):
             return f"unknown key here; did you mean `{sub}.{match}`?"
     return f"unknown key; known here: {', '.join(known)}"
+
+
+def _toml(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else _shown(value)
 
 
 def _shown(value: object) -> str:

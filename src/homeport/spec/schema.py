@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from homeport import patterns
 from homeport.addresses import is_loopback
+from homeport.engines.names import NAMES
 from homeport.errors import SpecError
 from homeport.path_rules import unprintable
 
 FILE_NAME = "homeport.toml"
 SCHEMA_NAME = ".homeport.schema.json"
+
+if TYPE_CHECKING:
+    EngineKind: TypeAlias = str
+else:
+    EngineKind = Literal[("auto", *NAMES)]
+"""`auto`, or an engine that is registered."""
+Delivery = Literal["stream", "gcsfuse-buffered", "gcsfuse-cached", "baked"]
+"""How weights get to an engine on a cloud; each engine says which of them it has."""
+_RESERVED_DELIVERIES = {"prebuilt"}
 
 
 class _Table(BaseModel):
@@ -43,7 +53,7 @@ class Adapter(_Table):
 class Engine(_Table):
     """How the model is run."""
 
-    kind: Literal["auto", "llamacpp", "vllm", "ollama"] = "auto"
+    kind: EngineKind = "auto"
     """llamacpp (comes with homeport), vllm or ollama (where installed); auto takes the first that can."""
     context: int = Field(default=4096, ge=128, le=10_000_000)
     """Tokens that one request may use, prompt and answer together."""
@@ -129,11 +139,11 @@ class CloudRun(_Table):
     """Instances that always run, and always cost; 0 scales to zero."""
     max_instances: int = Field(default=1, ge=1, le=100)
     """The most instances at once: a limit of the cost, too."""
-    way: Literal["auto", "stream", "fuse-buffered", "fuse-cache"] = "auto"
-    """How vllm gets its weights from the bucket: streamed, or mounted with buffered reads or with a file cache."""
+    delivery: Literal["auto", Delivery] = "auto"
+    """How weights get to the engine: vllm's from the bucket by stream, gcsfuse-buffered (auto) or gcsfuse-cached; ollama's baked."""
     hub_token: str | None = Field(default=None, pattern=patterns.REFERENCE, examples=["env:HF_TOKEN"])
     """Where the hub's token is: env:NAME or file:PATH. Without it HF_TOKEN is taken, once the hub wants one."""
-    image: str | None = Field(default=None, pattern=patterns.IMAGE, examples=["vllm/vllm-openai:v0.32.0"])
+    image: str | None = Field(default=None, pattern=patterns.IMAGE, examples=["my-registry/my-engine:v1"])
     """The engine's own image to build on, instead of the catalog's."""
     network: str | None = Field(default=None, pattern=patterns.NETWORK, examples=["default"])
     """A VPC network that is there, instead of one of our own."""
@@ -141,6 +151,16 @@ class CloudRun(_Table):
     """A subnetwork of it in the region, with Private Google Access; at least a /26."""
     timeout_s: int = Field(default=900, ge=1, le=3600)
     """Seconds that one request may take."""
+
+    @field_validator("delivery", mode="before")
+    @classmethod
+    def _no_engine_has_it(cls, delivery: object) -> object:
+        if delivery in _RESERVED_DELIVERIES:
+            raise ValueError(
+                f"{delivery} is reserved for images that others have built with the weights in them, and no engine of "
+                "this version takes any; leave it out, or see docs/cold-start.md for what each engine has"
+            )
+        return delivery
 
     @model_validator(mode="after")
     def _network_is_whole(self) -> CloudRun:

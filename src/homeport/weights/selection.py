@@ -40,7 +40,11 @@ def _gguf(names: list[str], file: str | None, where: str) -> list[str]:
     # A projector reads images for another model; it is never the model itself.
     heads = [name for name in ggufs if _is_head(name) and not PurePosixPath(name).name.startswith("mmproj")]
     if not heads:
-        hint = "the engine vllm loads its safetensors" if _has_safetensors(names) else "choose another source"
+        hint = (
+            "choose an engine that loads its safetensors (engine.kind)"
+            if _has_safetensors(names)
+            else "choose another source"
+        )
         raise WeightsError(f"{where} has no GGUF file, which is what this engine loads", hint=hint)
     if len(heads) > 1:
         heads = [name for name in heads if "q4_k_m" in name.lower()] or heads
@@ -53,14 +57,14 @@ def _safetensors(names: list[str], file: str | None, where: str) -> list[str]:
     if file is not None:
         raise WeightsError(
             f"{where} names the file {file}, and this engine loads a folder of safetensors",
-            hint="leave the file out, or choose the engine llamacpp for a GGUF",
+            hint="leave the file out, or choose an engine that loads a GGUF (engine.kind)",
         )
     tensors = [name for name in names if name.endswith(".safetensors") and "/" not in name]
     # Some makers publish the same weights twice; this is the form for their own runtime.
     tensors = [name for name in tensors if not name.startswith("consolidated")] or tensors
     if not tensors:
         has_gguf = any(name.endswith(".gguf") for name in names)
-        hint = "the engine llamacpp loads its GGUF" if has_gguf else "choose another source"
+        hint = "choose an engine that loads its GGUF (engine.kind)" if has_gguf else "choose another source"
         raise WeightsError(f"{where} has no safetensors, which is what this engine loads", hint=hint)
     return sorted([*tensors, *(name for name in names if _is_beside(name))])
 

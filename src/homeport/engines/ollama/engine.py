@@ -13,15 +13,41 @@ import subprocess
 from pathlib import Path
 
 from homeport.child_environment import PROXIES, inherited
-from homeport.engines.base import Format, Installation, Launch, LaunchRequest, SetupRequest, served_name
-from homeport.engines.footprint import Footprint
+from homeport.engines.base import (
+    Format,
+    Installation,
+    Launch,
+    LaunchRequest,
+    SetupRequest,
+    served_name,
+)
+from homeport.engines.footprint import Footprint, MemoryTerm
 from homeport.engines.llamacpp import memory
+from homeport.engines.ollama.image import recipe
 from homeport.errors import HomeportError, PortTaken, SpecError
-from homeport.spec import Engine
+from homeport.spec import Delivery, Engine
+from homeport.weights.manifest import Format as FileFormat
 
+TITLE = "Ollama"
 FORMAT: Format = "library"
+FILES: FileFormat = "gguf"
+WEIGHTS = ("ollama",)
+QUANTIZES_TO: tuple[str, ...] = ()
+HALF_KV = "q8_0"
 MOST_SEQUENCES = memory.MOST_SEQUENCES
+USES_GPU = False
+"""It takes a GPU by itself; how much of one is not known here, so it is sized by the machine's memory."""
+ASKS_FOR_KEY = False
+METRICS_PATH = None
+NAMES_ADAPTERS = False
+ADAPTER_RANK = None
+IDENTITY = None
+DELIVERIES: tuple[Delivery, ...] = ("baked",)
+USUAL_DELIVERY: Delivery = "baked"
+RANK_ON_CLOUD = 2
+HOST_MEMORY = (MemoryTerm("the server", 4 * 2**30, "an allowance; nobody's figure"),)
 footprint = memory.footprint
+image = recipe
 INHERITS = (
     *PROXIES,
     *(
@@ -135,7 +161,7 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
         ready_within_s=7200,
         setup=(SetupRequest(path="/api/pull", body={"model": tag, "stream": False}, what=f"pull {tag}"),),
         health_path="/api/version",
-        metrics_path=None,
+        metrics_path=METRICS_PATH,
         inherits=INHERITS,
     )
 
@@ -171,7 +197,7 @@ def _baked(request: LaunchRequest, installation: Installation) -> Launch:
         files={str(script): _SERVER.read_text(encoding="utf-8")},
         health_path="/",
         ready_port=request.port + 1,
-        metrics_path=None,
+        metrics_path=METRICS_PATH,
     )
 
 

@@ -13,16 +13,63 @@ from pathlib import Path
 from typing import Any
 
 from homeport.child_environment import PYTHON, inherited
-from homeport.engines.base import Format, Installation, Launch, LaunchRequest, Pulse, served_name
-from homeport.engines.footprint import Footprint
+from homeport.engines.base import (
+    AdapterRank,
+    Format,
+    Installation,
+    Launch,
+    LaunchRequest,
+    LoadedWeights,
+    Pulse,
+    served_name,
+)
+from homeport.engines.footprint import Footprint, MemoryTerm
+from homeport.engines.image import ImageContents, Recipe, without_weights
 from homeport.engines.vllm import flags as vllm_flags
 from homeport.engines.vllm import memory
-from homeport.engines.vllm.adapter import USUAL_RANK
+from homeport.engines.vllm.adapter import CONFIG, USUAL_RANK, rank
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
-from homeport.spec import Engine
+from homeport.spec import Delivery, Engine
+from homeport.weights.manifest import Format as FileFormat
 
+TITLE = "vLLM"
 FORMAT: Format = "safetensors"
+FILES: FileFormat = "safetensors"
+WEIGHTS = ("vllm",)
+QUANTIZES_TO = ("fp8",)
+HALF_KV = "fp8"
 MOST_SEQUENCES = None
+USES_GPU = True
+ASKS_FOR_KEY = True
+METRICS_PATH = "/metrics"
+NAMES_ADAPTERS = True
+ADAPTER_RANK = AdapterRank(config=CONFIG, of=rank)
+DELIVERIES: tuple[Delivery, ...] = ("stream", "gcsfuse-cached", "gcsfuse-buffered")
+USUAL_DELIVERY: Delivery = "gcsfuse-buffered"
+"""Streaming promises more, and nobody here has seen it work. See docs/decisions/0014."""
+RANK_ON_CLOUD = 1
+STREAM_BUFFER = 4 * 2**30
+"""Bytes of memory that the streamer may hold; `HOST_MEMORY` counts them."""
+HOST_MEMORY = (
+    MemoryTerm(
+        "the server",
+        10 * 2**30,
+        "an allowance: vLLM with 16 GiB was seen to run out of them beside a file cache of 6 GiB",
+    ),
+    MemoryTerm(
+        "reading the weights",
+        STREAM_BUFFER,
+        "the buffer of a stream, as RUNAI_STREAMER_MEMORY_LIMIT would limit it; reads of a mounted bucket take 640 MiB",
+    ),
+)
+
+
+def _root(said: Any, model: str) -> str | None:  # Any: JSON
+    roots = [listed.get("root") for listed in said["data"] if listed["id"] == model]
+    return str(roots[0]) if roots else None
+
+
+IDENTITY = LoadedWeights(path="/v1/models", loaded=_root)
 flags = memory.flags
 footprint = memory.footprint
 INHERITS = (
@@ -72,8 +119,6 @@ _TOO_LITTLE_MEMORY = (
 _ON_GPUS = {"--max-num-batched-tokens", "--gpu-memory-utilization"}
 """On a CPU its defaults are the same everywhere."""
 _CACHE_IF_UNKNOWN = 2**30
-STREAM_BUFFER = 4 * 2**30
-"""Bytes of memory that the streamer may hold; `fit` counts them."""
 _LONGEST = 300
 """Characters of a cause: some name everything that vLLM knows."""
 _SERVER = Path(__file__).parent / "server" / "homeport_vllm.py"
@@ -160,6 +205,7 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
         weights=request.location,
         tools=tools is not None,
         ready_within_s=1800,
+        metrics_path=METRICS_PATH,
         inherits=INHERITS,
         files=files,
     )
@@ -177,6 +223,11 @@ def _on_the_cpu(request: LaunchRequest) -> list[str]:
     # Compiling takes a minute at every start on a CPU, and gains little there.
     # Without a size of its own, vLLM wants 92 % of the machine's memory for the cache, or does not start.
     return ["--enforce-eager", "--kv-cache-memory-bytes", str(_cache_bytes(request))]
+
+
+def image(contents: ImageContents) -> Recipe:
+    """Return vLLM with our files and no weights: they come from the bucket."""
+    return without_weights("vllm", contents)
 
 
 def explain(log: str) -> HomeportError | None:

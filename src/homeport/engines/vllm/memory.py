@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from homeport.catalog import Architecture
 from homeport.catalog.parts import Parts
 from homeport.engines.footprint import Footprint, KvCache, MemoryTerm, Sizing, gib
+from homeport.engines.vllm.adapter import USUAL_RANK
 from homeport.spec import Engine
 
 BATCHED_TOKENS = 2048
@@ -195,7 +196,7 @@ def _beside_weights(sizing: Sizing, architecture: Architecture) -> list[MemoryTe
             )
         )
     if sizing.settings.lora:
-        terms.append(_adapters(architecture, len(sizing.settings.lora), sizing.adapter_rank))
+        terms.append(_adapters(architecture, len(sizing.settings.lora), sizing.adapter_rank or USUAL_RANK))
     return terms
 
 

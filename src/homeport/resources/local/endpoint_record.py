@@ -14,11 +14,12 @@ from pydantic_core import from_json, to_json
 
 from homeport.errors import SpecError, StateError
 from homeport.home import write_private, writing
-from homeport.spec import Spec, parse
+from homeport.spec import Spec, brought_up, parse
 
-VERSION = 2
+VERSION = 3
 """
-What this version of homeport writes. It reads the earlier ones, too: 2 added `start_ticks`, `key` and `supervisor`.
+What this version of homeport writes. It reads the earlier ones, too: 2 added `start_ticks`, `key` and `supervisor`, 3
+has the spec's `cloudrun.delivery`, which was called `way`.
 
 Whoever adds a key here raises the number: an older homeport then says so, and leaves the record as it is.
 """
@@ -207,6 +208,8 @@ def _judged(text: bytes, name: str) -> EndpointRecord:
         raise ValueError(
             f"it is of version {version}, from a newer homeport; this one knows those up to {VERSION}"
         )
+    if isinstance(table.get("spec"), dict):
+        table["spec"] = brought_up(table["spec"])
     found = _type().validate_json(to_json(table))
     if found.name != name:
         raise ValueError(f"it is that of {found.name!r}")

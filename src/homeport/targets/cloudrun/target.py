@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from homeport.catalog.cloudrun import GIB, Shape, gpu
 from homeport.catalog.images import engine_image
 from homeport.engines.base import Installation, Launch, LaunchRequest
-from homeport.engines.registry import module
+from homeport.engines.image import MODEL_FILE, Gguf, ImageContents
+from homeport.engines.registry import delivery_of, module
 from homeport.errors import HomeportError, MemoryTooSmall
+from homeport.fit.cloud import CACHED
+from homeport.fit.cold_start import ColdStart, expected
 from homeport.google import Google
 from homeport.hardware import Gpu, Machine
 from homeport.reconcile import Concat, Plan, Ref, Resource, make_plan
@@ -20,20 +22,13 @@ from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.release import Prove, Release
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.service import service
-from homeport.spec import CloudRun, Spec
+from homeport.spec import CloudRun, Delivery, Spec
 from homeport.targets.cloudrun.diagnosis import newest_explained
 from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.hub_token import HubToken
-from homeport.targets.cloudrun.images import (
-    MODEL_FILE,
-    Gguf,
-    baking_machine,
-    image,
-    ollama_recipe,
-    vllm_recipe,
-)
+from homeport.targets.cloudrun.images import image
 from homeport.targets.cloudrun.invokers import callers, unexpected_invokers
-from homeport.targets.cloudrun.model_selection import ResolvedModel, start_of, way_of
+from homeport.targets.cloudrun.model_selection import ResolvedModel
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.preflight import (
     Findings,
@@ -44,9 +39,6 @@ from homeport.targets.cloudrun.preflight import (
 )
 from homeport.targets.cloudrun.service_spec import ANNOTATION, ServiceInputs, service_spec
 from homeport.targets.cloudrun.volumes import ADAPTERS, MODEL, CloudWeights
-
-if TYPE_CHECKING:
-    from homeport.fit.cold_start import ColdStart
 
 PORT = 8080
 FILES = Path("/homeport")
@@ -93,18 +85,18 @@ class CloudRunTarget:
             access=self.spec.access,
             token=self.token.value if self.token else None,
             baked=self.baked,
-            streamed=self.way == "stream",
+            streamed=self.delivery == "stream",
         )
 
     @property
     def baked(self) -> bool:
         """Whether the weights lie in the image."""
-        return self.chosen.engine == "ollama"
+        return self.delivery == "baked"
 
     @property
-    def way(self) -> str:
-        """How weights get to the engine, as `cold_start` names it."""
-        return way_of(self.chosen.engine, self.settings)
+    def delivery(self) -> Delivery:
+        """How weights get to the engine."""
+        return delivery_of(self.chosen.engine, self.settings.delivery)
 
     @property
     def shape(self) -> Shape:
@@ -117,7 +109,8 @@ class CloudRunTarget:
     @property
     def cold_start(self) -> ColdStart:
         """The expected one."""
-        return start_of(self.chosen.engine, self.way, self.chosen.published.size or self._pin_size)
+        size = self.chosen.published.size or self._pin_size
+        return expected(engine=self.chosen.engine, delivery=self.delivery, weights_bytes=size)
 
     @property
     def weights(self) -> CloudWeights:
@@ -127,7 +120,7 @@ class CloudRunTarget:
             google=self.google,
             names=names,
             chosen=self.chosen,
-            way=self.way,
+            delivery=self.delivery,
             token=Ref(f"secret-version/{names.secret}", "name") if self.token is not None else None,
             after=(
                 foundations.apis.id,
@@ -138,7 +131,7 @@ class CloudRunTarget:
 
     @property
     def stored(self) -> StoredWeights | None:
-        """The model's weights in the bucket; None where Ollama brings its own."""
+        """The model's weights in the bucket; None where the engine brings its own."""
         return self.weights.model
 
     @property
@@ -177,8 +170,8 @@ class CloudRunTarget:
             keyed=False,
             folder=FILES,
             contained=True,
-            served_from=served_from.get(self.way, MODEL),
-            streamed=self.way == "stream",
+            served_from=served_from.get(self.delivery, MODEL),
+            streamed=self.delivery == "stream",
         )
         return engine.launch(
             request, Installation(engine=self.chosen.engine, version=self.base, executable=self.chosen.engine)
@@ -194,23 +187,25 @@ class CloudRunTarget:
         """The image that serves."""
         launch, stored, names = self.launch, self.stored, self.names
         after = [f"service-account/{names.builder}", *self.foundations.grants_of(names.builder)]
+        weights: str | Gguf | None = None
         if self.baked:
-            weights: str | Gguf = self.chosen.tag
+            weights = self.chosen.tag
             if stored is not None:
                 file = next(one for one in stored.pin.files if one.path.endswith(".gguf"))
                 weights = Gguf(origin=stored.uri, file=file)
                 after.append(stored.id)
-            recipe = ollama_recipe(
-                base=self.base, model_name=launch.model, weights=weights, serving=launch.files
-            )
-            recipe = replace(recipe, machine=baking_machine(self.chosen.published.size or self._pin_size))
-        else:
-            recipe = vllm_recipe(base=self.base, files=launch.files)
+        contents = ImageContents(
+            base=self.base,
+            model_name=launch.model,
+            files=launch.files,
+            weights=weights,
+            weights_bytes=self.chosen.published.size or self._pin_size,
+        )
         return image(
             self.google,
             name=names.name,
             region=names.region,
-            recipe=recipe,
+            recipe=module(self.chosen.engine).image(contents),
             account=names.email(names.builder),
             after=(self.foundations.apis.id, *after),
         )
@@ -288,7 +283,7 @@ class CloudRunTarget:
         settings, access, best = self.spec.engine, self.spec.access, self.chosen.estimate.best
         assert best is not None
         stored = self.stored
-        where = stored.uri if stored else f"{self.chosen.tag} of Ollama's library"
+        where = stored.uri if stored else f"{self.chosen.tag} of {module(self.chosen.engine).TITLE}'s library"
         who = "anybody on the internet, at your cost" if access.public else ", ".join(access.callers)
         enough = {PreflightVerdict.OK, PreflightVerdict.WARNING}
         quotas = [
@@ -300,7 +295,7 @@ class CloudRunTarget:
             ("project", f"{self.google.project}, {self.names.region}"),
             ("model", f"{self.chosen.model.title} ({self.chosen.model.licence})"),
             ("engine", f"{self.chosen.engine}, on {self.base}"),
-            ("weights", f"{self.way}, from {where}"),
+            ("weights", f"{self.delivery}, from {where}"),
             *(("adapter", f"{name}, from {one.uri}") for name, one in self.weights.adapters.items()),
             (
                 "instance",
@@ -360,16 +355,17 @@ class CloudRunTarget:
         return self.chosen.pinned.pin.size if self.chosen.pinned else 0
 
     def _check_cache(self) -> None:
-        if self.way != "fuse-cache":
+        if self.delivery != CACHED:
             return
         best = self.chosen.estimate.best
         assert best is not None
         needs = best.host_bytes + self._pin_size
         if needs > self.shape.memory_gib * GIB:
+            others = [one for one in module(self.chosen.engine).DELIVERIES if one != CACHED]
             raise MemoryTooSmall(
                 f"a file cache keeps {self._pin_size / GIB:.1f} GiB of weights in the instance's memory, which with "
                 f"the server is {needs / GIB:.1f} of {self.shape.memory_gib} GiB",
-                hint='set cloudrun.way = "fuse-buffered" or "stream", or a larger cloudrun.gpu',
+                hint=f"set cloudrun.delivery to {' or '.join(others)}, or a larger cloudrun.gpu",
             )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from homeport.fit.cloud import CACHED
 from homeport.google import Google
 from homeport.reconcile import Concat, Ref, joined
 from homeport.resources.google.gcs_weights import StoredWeights
+from homeport.spec import Delivery
 from homeport.targets.cloudrun.model_selection import PinnedModel, ResolvedModel
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.service_spec import Mount
@@ -24,8 +26,8 @@ class CloudWeights:
     google: Google
     names: Names
     chosen: ResolvedModel
-    way: str
-    """How weights get to the engine, as `cold_start` names it."""
+    delivery: Delivery
+    """How weights get to the engine."""
     token: Ref | None
     """The version of the secret that holds the hub's token."""
     after: tuple[str, ...]
@@ -33,7 +35,7 @@ class CloudWeights:
 
     @property
     def model(self) -> StoredWeights | None:
-        """The model's weights; None where Ollama brings its own."""
+        """The model's weights; None where the engine brings its own."""
         pinned = self.chosen.pinned
         return self._stored("model", pinned) if pinned is not None else None
 
@@ -60,9 +62,9 @@ class CloudWeights:
     def mounts(self) -> tuple[Mount, ...]:
         """The folders of the bucket that the container sees."""
         mounts, model = [], self.model
-        if model is not None and self.way.startswith("fuse"):
-            mounts.append(_mount("weights", model, MODEL, cached=self.way == "fuse-cache"))
-        # vLLM reads adapters from folders alone, and each but once: a cache would only take memory.
+        if model is not None and self.delivery.startswith("gcsfuse"):
+            mounts.append(_mount("weights", model, MODEL, cached=self.delivery == CACHED))
+        # An engine reads adapters from folders alone, and each but once: a cache would only take memory.
         for number, (name, stored) in enumerate(self.adapters.items(), 1):
             mounts.append(_mount(f"adapter-{number}", stored, f"{ADAPTERS}/{name}"))
         return tuple(mounts)

@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator
 
 from homeport.addresses import is_loopback
+from homeport.engines.registry import module
 from homeport.resources.local.endpoint_key import GENERATED, SHORT, EndpointKey, is_same
 from homeport.resources.local.endpoint_record import EndpointRecord
 
@@ -28,7 +29,8 @@ def described(key: EndpointKey) -> str:
 def warnings(key: EndpointKey, host: str, engine: str, started: EndpointRecord | None) -> Iterator[str]:
     """What the reader of a plan should know of the key before saying yes."""
     if not key.wanted:
-        why = "ollama cannot ask for a key" if engine == "ollama" else "no key is wanted (local.api_key)"
+        asks = module(engine).ASKS_FOR_KEY
+        why = "no key is wanted (local.api_key)" if asks else f"{engine} cannot ask for a key"
         yield f"{why}: {_OPEN}"
         return
     secret = key.current()

@@ -11,8 +11,7 @@ from homeport import catalog
 from homeport.catalog import Model, Published
 from homeport.engines.base import EngineModule, Installation, Launch, LaunchRequest
 from homeport.engines.footprint import gib, memory_limit
-from homeport.engines.registry import choose, module
-from homeport.engines.vllm import adapter as vllm_adapter
+from homeport.engines.registry import choose, key_of, module, of_files, published, with_weights
 from homeport.errors import (
     EngineMissing,
     HomeportError,
@@ -36,7 +35,7 @@ from homeport.spec import Spec
 from homeport.supervisor.memory import COUNTS_MEMORY
 from homeport.supervisor.order import MOST, WITHIN_S
 from homeport.targets.local import endpoint_key
-from homeport.weights import Format, Manifest
+from homeport.weights import Manifest
 from homeport.weights.sources.base import canonical, is_source, parse
 from homeport.weights.sources.hub import HubSource
 from homeport.weights.store import WeightsStore
@@ -89,13 +88,13 @@ class LocalTarget:
 
     @cached_property
     def machine(self) -> Machine:
-        """What this machine has. GPUs matter to vllm alone, and asking their driver takes time."""
-        return this_machine(gpus=self.engine[1].engine == "vllm")
+        """What this machine has. GPUs do not matter to every engine, and asking their driver takes time."""
+        return this_machine(gpus=self.engine[0].USES_GPU)
 
     @cached_property
     def key(self) -> EndpointKey:
-        """Where the key is that clients must send. Ollama cannot ask for one that homeport would make."""
-        given = self.spec.local.api_key or (NONE if self.engine[1].engine == "ollama" else GENERATED)
+        """Where the key is that clients must send. Not every engine can ask for one that homeport would make."""
+        given = self.spec.local.api_key or (GENERATED if self.engine[0].ASKS_FOR_KEY else NONE)
         return EndpointKey(
             reference=given, name=self.spec.endpoint_name, folder=self.folder, base=self.spec_file.parent
         )
@@ -112,7 +111,7 @@ class LocalTarget:
             Weights(
                 name=f"lora-{adapter.name}",
                 source=canonical(adapter.source, self.spec_file.parent),
-                format=_file_format(self.engine[0]),
+                format=self.engine[0].FILES,
                 store=self.store,
             )
             for adapter in self.spec.engine.lora
@@ -177,17 +176,13 @@ class LocalTarget:
         return memory_limit(planned) if planned is not None else None
 
     def _adapter_rank(self, outputs: Outputs) -> int:
-        """The rank that vllm's adapters have room in; 0 for other engines."""
-        if self.engine[1].engine != "vllm":
+        """The rank that adapters have room in; 0 for an engine to which it makes no difference."""
+        told = self.engine[0].ADAPTER_RANK
+        if told is None:
             return 0
         folders = [_path(outputs[weights.id]) for weights in self.adapters]
-        return max(
-            (
-                vllm_adapter.rank((folder / vllm_adapter.CONFIG).read_bytes(), str(folder))
-                for folder in folders
-            ),
-            default=0,
-        )
+        ranks = (told.of((folder / told.config).read_bytes(), str(folder)) for folder in folders)
+        return max(ranks, default=0)
 
     def check(self, manifest: Manifest | None) -> Fit | None:
         """
@@ -201,8 +196,9 @@ class LocalTarget:
         engine.check(settings)
         if engine.FORMAT == "library" and (self.model is None or self.spec.weights is not None):
             raise SpecError(
-                "ollama is served from its library here, and takes no weights of one's own",
-                hint="set engine.kind to llamacpp for a GGUF file, or choose a model with a tag (`homeport models`)",
+                f"{installation.engine} is served from its library here, and takes no weights of one's own",
+                hint=f"set engine.kind to {_loads(engine.FILES)} for a file of yours, or choose a model with a tag "
+                "(`homeport models`)",
             )
         model = self.described(_path(manifest)) if manifest else self.model
         if model is None and self._foretold:
@@ -229,7 +225,7 @@ class LocalTarget:
 
     def _published(self, model: Model, manifest: Manifest | None) -> Published | None:
         """The weights as sizing wants them: those on the disk where they are here, else as the catalog has them."""
-        offered = catalog.published(model, self.engine[1].engine)
+        offered = published(model, self.engine[1].engine)
         usual = offered[0] if offered and self.spec.weights is None else None
         if manifest is not None:
             size = sum(
@@ -253,7 +249,7 @@ class LocalTarget:
         from homeport.catalog.described import of_hub
 
         try:
-            return of_hub(source, _file_format(self.engine[0]), name=self.spec.model)
+            return of_hub(source, self.engine[0].FILES, name=self.spec.model)
         except NetworkError:
             return None  # `up` will say so, should it need the network.
 
@@ -355,16 +351,15 @@ def weights_of(spec: Spec, spec_file: Path, engine: str, store: WeightsStore) ->
         source, size = canonical(own, spec_file.parent), None
     elif model is None or module(engine).FORMAT == "library":
         return None
-    elif engine not in model.weights:
-        raise EngineMissing(
-            f"the catalog has no weights of {spec.model} for {engine}",
-            hint=f"it has some for {', '.join(model.weights)}; or name a source of your own",
-        )
     else:
-        source, size = model.weights[engine], model.sizes.get(engine)
-    return Weights(
-        name="model", source=source, format=_file_format(module(engine)), store=store, expected_size=size
-    )
+        key = key_of(model, engine)
+        if key is None:
+            raise EngineMissing(
+                f"the catalog has no weights of {spec.model} for {engine}",
+                hint=f"it has some for {', '.join(with_weights(model))}; or name a source of your own",
+            )
+        source, size = model.weights[key], model.sizes.get(key)
+    return Weights(name="model", source=source, format=module(engine).FILES, store=store, expected_size=size)
 
 
 def find_model(spec: Spec, spec_file: Path) -> Model | None:
@@ -398,8 +393,9 @@ def _what_would_fit(size: Fit) -> str:
     return "choose a smaller model; `homeport models` lists them"
 
 
-def _file_format(engine: EngineModule) -> Format:
-    return "safetensors" if engine.FORMAT == "safetensors" else "gguf"
+def _loads(format_: str) -> str:
+    """The engines that load a file of this format on this machine."""
+    return " or ".join(name for name in of_files(format_) if module(name).FORMAT != "library")
 
 
 def _path(manifest: Manifest | None) -> Path:

@@ -6,16 +6,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from homeport.endpoint.refusals import refusal
+from homeport.engines.registry import module
 from homeport.verify.report import Finding, VerificationSubject, failed, passed
 
 if TYPE_CHECKING:
     import httpx2
 
+_MODELS = "/v1/models"
+
 
 async def served_model(subject: VerificationSubject) -> Finding:
     """The names are listed, the engine loaded what it was told to, and those files have not changed since."""
     async with subject.endpoint.client(timeout_s=30) as client:
-        listed = await _shown(client, "/v1/models")
+        listed = await _shown(client, _MODELS)
         loaded = await _loaded(subject, client, listed)
     names = [model["id"] for model in listed["data"]]
     evidence = {"models": names, "loaded": loaded, "weights_digest": subject.weights_digest}
@@ -57,12 +60,11 @@ async def _loaded(
     subject: VerificationSubject, client: httpx2.AsyncClient, listed: Any
 ) -> str | None:  # Any: JSON
     """What the engine says that it has loaded; None where it does not tell."""
-    if subject.engine == "llamacpp":
-        return str((await _shown(client, "/props"))["model_path"])
-    if subject.engine == "vllm":
-        roots = [model.get("root") for model in listed["data"] if model["id"] == subject.endpoint.model]
-        return str(roots[0]) if roots else None
-    return None
+    identity = module(subject.engine).IDENTITY
+    if identity is None:
+        return None
+    said = listed if identity.path == _MODELS else await _shown(client, identity.path)
+    return identity.loaded(said, subject.endpoint.model)
 
 
 async def _shown(client: httpx2.AsyncClient, path: str) -> Any:  # Any: JSON

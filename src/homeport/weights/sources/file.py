@@ -84,7 +84,7 @@ class FileSource:
         if wanted == "safetensors":
             raise WeightsError(
                 f"{self.path} is one file, and this engine loads a folder of safetensors",
-                hint="name the folder, or choose the engine llamacpp for a GGUF",
+                hint="name the folder, or choose an engine that loads a GGUF (engine.kind)",
             )
         folder, name = self.path.parent, self.path.name
         if self.path.suffix != ".gguf":

@@ -77,7 +77,7 @@ class WheelSource:
         if wanted != "gguf":
             raise WeightsError(
                 f"{self.text} carries a GGUF, and this engine loads safetensors",
-                hint="choose the engine llamacpp",
+                hint="choose an engine that loads a GGUF (engine.kind)",
             )
         offers = self._offers(self.version)
         known = [offer.content for offer in offers if offer.content is not None]
