@@ -1,0 +1,1 @@
+"""An engine that nobody needs: it says what it heard."""
