@@ -11,7 +11,7 @@ import pytest
 
 from conftest import HOMEPORT, Ran, User
 from homeport import catalog, spec
-from homeport.cli import COMMANDS
+from homeport.cli import COMMANDS, RESERVED
 
 
 def test_init_writes_a_file_that_is_valid_and_its_schema(user: User) -> None:
@@ -114,6 +114,13 @@ def test_wrong_usage_has_an_exit_code_of_its_own(user: User, arguments: list[str
 
 def test_a_mistyped_command_gets_a_suggestion(user: User) -> None:
     assert "Did you mean 'weights'?" in user.run("weigths", code=64).err
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED - set(COMMANDS)))
+def test_a_command_to_come_is_no_slip_of_the_pen(name: str, user: User) -> None:
+    said = user.run(name, code=64).err
+    assert f"`homeport {name}` belongs to a later version" in said
+    assert "Did you mean" not in said
 
 
 def test_every_command_has_help_and_json(user: User) -> None:

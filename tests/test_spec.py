@@ -98,7 +98,7 @@ def test_the_shipped_schema_is_the_model() -> None:
         ("[cloudrun]\ngpu = 'nvidia-rtx-pro-6000'\nregion = 'us-east4'", "has no nvidia-rtx-pro-6000"),
         ("[cloudrun]\nmin_instances = 3", "min_instances is 3, more than max_instances, 1"),
         ("[cloudrun]\nregoin = 'x'", "did you mean `region`"),
-        ("[scaling]\nx = 1", "scaling: belongs to a later version"),
+        ("[scaling]\nx = 1", "scaling: [scaling] is reserved for a later version"),
         ("[access]\npublic = true", "anyone_may_spend_my_money = true"),
         (
             "[access]\npublic = true\nanyone_may_spend_my_money = true\nisolated = true",

@@ -97,15 +97,14 @@ def test_the_second_time_nobody_is_asked(hub: Hub, store: WeightsStore) -> None:
     assert len(hub.requests) == asked
 
 
-def test_a_source_without_revision_stays_at_its_commit_until_it_is_pinned_anew(
+def test_a_source_without_revision_stays_at_its_commit_until_it_is_removed(
     hub: Hub, store: WeightsStore
 ) -> None:
     first = hub.push("org/model", {"model.gguf": GGUF})
     fetch(store, "hf:org/model")
     second = hub.push("org/model", {"model.gguf": OTHER})
     assert fetch(store, "hf:org/model").pin.revision == first
-    assert store.repin("hf:org/model", "gguf").revision == second
-    assert store.manifest("hf:org/model", "gguf") is None
+    assert store.remove("hf:org/model", "gguf")
     manifest = fetch(store, "hf:org/model")
     assert manifest.pin.revision == second
     assert manifest.gguf is not None

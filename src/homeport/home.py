@@ -6,13 +6,13 @@ Whatever homeport writes in it is its user's alone, whatever the umask: folders 
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from homeport.backoff import UNTIL_STOPPED, Backoff
 from homeport.errors import StateError
 from homeport.progress import Progress
 
@@ -74,6 +74,7 @@ class Home:
 
         lock = FileLock(self.prepare(name) / "lock", mode=_FILE, thread_local=False)
         told = False
+        wait = Backoff(what=f"another homeport that works on {name}", within=UNTIL_STOPPED, first=0.1)
         while True:
             try:
                 with writing(Path(lock.lock_file)):
@@ -83,7 +84,7 @@ class Home:
                 if not told:
                     progress.note(f"another homeport is working on {name}; waiting for it")
                     told = True
-                await asyncio.sleep(0.1)
+                await wait.pause()
         try:
             yield
         finally:

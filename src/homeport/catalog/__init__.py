@@ -64,19 +64,6 @@ class Architecture:
         shared = (self.kv_shared_layers - self.kv_shared_global_layers, self.kv_shared_global_layers)
         return (self.layers - self.global_layers - shared[0], self.global_layers - shared[1])
 
-    def kv_bytes_per_token(self, *, element_bytes: int = 2) -> tuple[int, int]:
-        """
-        Bytes of K and V that one token adds in the (sliding, global) layers; 2-byte elements are bfloat16.
-
-        Past `sliding_window` tokens only the global part grows. Engines allocate in blocks, so what
-        they need is more than this.
-        """
-        sliding, whole = (
-            layers * 2 * heads * width * element_bytes
-            for layers, heads, width in zip(self.kv_layers, self.kv_heads, self.head_dim, strict=True)
-        )
-        return sliding, whole
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:

@@ -65,9 +65,8 @@ class Limits:
 
     startup_s: int
     """Seconds that a startup probe may take in all."""
-    startup_field_s: int
-    """Most seconds of one field of a startup probe that is safe: two of Google's documents disagree."""
     request_timeout_s: int
+    """Seconds after which any request is ended."""
     request_bytes: int
     """Of a request's body over HTTP/1."""
     max_concurrency: int

@@ -34,6 +34,10 @@ COMMANDS = {
     "rehearse": "Act out Google Cloud on this machine.",
     "doctor": "Show what this machine has and lacks.",
 }
+RESERVED = frozenset(
+    ("agent", "bench", "capacity", "console", "guard", "list", "mcp", "observe", "top", "usage", "wake")
+)
+"""Names of commands to come: no command of another meaning shall take one, and none is mistaken for a slip of the pen."""
 USAGE, INTERRUPTED = 64, 130
 
 
@@ -53,6 +57,8 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in COMMANDS and not args[0].startswith("-"):
+            if args[0] in RESERVED:
+                ctx.fail(f"`homeport {args[0]}` belongs to a later version of homeport.")
             from difflib import get_close_matches
 
             close = get_close_matches(args[0], COMMANDS, n=1)

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from gcp_rehearsal import credentials
 from gcp_rehearsal.cloud import OWNER
 from gcp_rehearsal.runtime.launch_adaptation import HOST
 from gcp_rehearsal.runtime.processes import INSTANCES
+from homeport.backoff import Backoff
 from homeport.child_environment import without_secrets
 from homeport.errors import HomeportError, NotRunning
 from homeport.home import private_folder, private_opener, write_private
@@ -98,11 +98,12 @@ def start(folder: Path, port: int, project: str) -> Background:
             env=without_secrets(os.environ, own=("HOMEPORT_*",)),
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
         )  # fmt: skip
-    until = time.monotonic() + _STARTS_WITHIN_S
-    while process.poll() is None and time.monotonic() < until:
+    wait = Backoff(what="the rehearsal to answer", within=_STARTS_WITHIN_S, first=0.1)
+    while process.poll() is None:
         secret = credentials.read(folder, port)
         if not secret or not answers(port, secret):
-            time.sleep(0.1)
+            if not wait.sleep():
+                break
             continue
         began = psutil.Process(process.pid).create_time()
         made = Background(pid=process.pid, created=began, port=port, project=project)

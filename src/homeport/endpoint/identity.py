@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from homeport.catalog.cloudrun import limits
 from homeport.secret import Secret
 
-BODY_LIMIT = 32 * 2**20
-"""Bytes that Cloud Run takes in one request over HTTP/1."""
 INVOKER = "roles/run.invoker"
 
 
@@ -49,6 +48,9 @@ def refused_as(status: int, who: str) -> str:
     return ""
 
 
-TOO_LARGE = (
-    f"Cloud Run takes at most {BODY_LIMIT // 2**20} MiB in one request: send smaller images, or fewer at once"
-)
+def too_large() -> str:
+    """Return what to do about a request that is larger than Cloud Run takes over HTTP/1."""
+    most = limits().request_bytes
+    return (
+        f"Cloud Run takes at most {most // 2**20} MiB in one request: send smaller images, or fewer at once"
+    )

@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from homeport.endpoint.identity import TOO_LARGE
+from homeport.endpoint.identity import too_large
 from homeport.errors import EndpointError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def refusal(status: int, body: str, *, hint: str = "") -> EndpointError:
     hint = hint or {
         401: "the key is not the engine's, or none was sent: `homeport env` prints the right one, or says why it cannot",
         403: "this identity may not call the endpoint",
-        413: TOO_LARGE,
+        413: too_large(),
     }.get(status, "`homeport logs` shows the engine's side")
     return EndpointError(
         f"the endpoint refused ({status}): {text}", status=status, body=body[:1024], hint=hint

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from homeport.backoff import Backoff
 from homeport.errors import (
     AlreadyExists,
     ApiDisabled,
@@ -32,7 +33,7 @@ from homeport.google.call import ApiCall, ApiClient
 from homeport.google.error_kinds import of_google
 from homeport.google.errors import RequestContext, error_of
 from homeport.google.refusal import of_operation
-from homeport.google.retry import Pauses
+from homeport.google.retry import looks
 from homeport.progress import Progress
 
 LONGEST = 1800.0
@@ -132,7 +133,7 @@ async def _finished(
     what = told.what or told.key or "an operation"
     try:
         async with asyncio.timeout(deadline):
-            done = await _awaited(google, place)
+            done = await _awaited(google, place, looks(what, deadline))
     except TimeoutError:
         raise NetworkError(
             f"{what} is not done after {deadline:g} s; it goes on at Google as {place.path}",
@@ -144,16 +145,20 @@ async def _finished(
     return await _outcome(google, place.api, done)
 
 
-async def _awaited(google: ApiClient, place: _Operation) -> Any:  # Any: JSON
-    pauses = Pauses()
+async def _awaited(google: ApiClient, place: _Operation, wait: Backoff) -> Any:  # Any: JSON
     while True:
         if not place.waits:
-            await pauses.pause()
+            await _next_look(wait)
         seen = await _look(google, place)
         if is_done(seen):
             return seen
         if place.waits:
-            await pauses.pause()
+            await _next_look(wait)
+
+
+async def _next_look(wait: Backoff) -> None:
+    if not await wait.pause():
+        raise TimeoutError
 
 
 async def _look(google: ApiClient, place: _Operation) -> Any:  # Any: JSON

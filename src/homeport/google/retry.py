@@ -20,6 +20,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import TypeVar
 
+from homeport.backoff import Backoff
 from homeport.errors import Conflict
 from homeport.google.errors import is_capacity, is_off, is_policy
 from homeport.google.quotas import is_allocation, is_rate
@@ -202,19 +203,17 @@ async def while_conflicting(cycle: Callable[[], Awaitable[_T]], *, tries: int = 
     raise AssertionError("stamina raises what the last try raised")
 
 
-class Pauses:
-    """The pauses between looks at something that takes its time: each longer than the one before, up to ten seconds."""
-
-    def __init__(self, first: float = 0.5) -> None:
-        self._next = first
-        self._since = asyncio.get_running_loop().time()
-
-    async def pause(self) -> None:
-        """Wait until it is time to look again; at once where the look itself has taken that long."""
-        used = asyncio.get_running_loop().time() - self._since
-        await asyncio.sleep(max(0.0, self._next * random.uniform(0.8, 1.2) - used))  # noqa: S311 - spreads load
-        self._next = min(self._next * 1.6, _LONGEST_PAUSE)
-        self._since = asyncio.get_running_loop().time()
+def looks(what: str, within: float, *, first: float = 0.5) -> Backoff:
+    """Return the pauses between looks at something that takes its time at Google: ever longer, up to ten seconds."""
+    return Backoff(
+        what=what,
+        within=within,
+        first=first,
+        factor=1.6,
+        longest=_LONGEST_PAUSE,
+        jitter=0.2,
+        counts_looks=True,
+    )
 
 
 def classify(refusal: Refusal) -> Again:

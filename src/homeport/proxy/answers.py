@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from homeport.endpoint import Endpoint
-from homeport.endpoint.identity import TOO_LARGE, refused_as
+from homeport.endpoint.identity import refused_as, too_large
 from homeport.endpoint.refusals import words_of
 from homeport.errors import HomeportError, NoCredentials
 from homeport.proxy.messages import Send
@@ -79,7 +79,7 @@ async def explained(endpoint: Endpoint, status: int, text: str) -> ProxyAnswer:
             f"{endpoint.name} had nothing free for as long as was waited: `homeport logs --on cloudrun` tells"
         )
     elif status == 413:
-        hint = TOO_LARGE
+        hint = too_large()
     else:
         hint = refused_as(status, await _who(endpoint)) if endpoint.identity else "no identity was sent"
     return error(status, f"{said}; {hint}")

@@ -10,9 +10,10 @@ import httpx2
 
 from homeport import door
 from homeport.addresses import is_loopback
+from homeport.catalog.cloudrun import limits
 from homeport.endpoint import Endpoint
 from homeport.endpoint.auth import REDIRECTS
-from homeport.endpoint.identity import BODY_LIMIT, TOO_LARGE
+from homeport.endpoint.identity import too_large
 from homeport.errors import HomeportError
 from homeport.progress import Progress
 from homeport.proxy import answers
@@ -35,8 +36,6 @@ _NO_KEY = (
 )
 _FRONT = frozenset({401, 403, 413, 429, 503})
 """Refusals that Cloud Run gives for the service, as a page; an engine's own are JSON."""
-_LONGEST_S = 3600.0
-"""Cloud Run ends whatever takes longer."""
 _CONNECT_S = 10.0
 
 
@@ -83,7 +82,7 @@ class ProxyApp:
                 task.cancel()
             await asyncio.wait({passing, reading})
         if body.too_large and not body.answered:
-            await answers.error(413, TOO_LARGE).send(send)
+            await answers.error(413, too_large()).send(send)
         elif not passing.cancelled():
             passing.result()
 
@@ -99,8 +98,8 @@ class ProxyApp:
         keyless = self._keyless(scope) if not (looks and scope["path"] == answers.HEALTH) else None
         if keyless is not None:
             return keyless
-        if _length(scope["headers"]) > BODY_LIMIT:
-            return answers.error(413, TOO_LARGE)
+        if _length(scope["headers"]) > limits().request_bytes:
+            return answers.error(413, too_large())
         if looks:
             return answers.known(scope["path"], self._models, self._since)
         return None
@@ -184,7 +183,7 @@ def _client(endpoint: Endpoint) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(
         auth=endpoint.auth(max_redirects=REDIRECTS),
         max_redirects=REDIRECTS,
-        timeout=httpx2.Timeout(_LONGEST_S, connect=_CONNECT_S, pool=None),
+        timeout=httpx2.Timeout(limits().request_timeout_s, connect=_CONNECT_S, pool=None),
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=60.0),
         verify=reached.scheme == "https",
         trust_env=not is_loopback(reached.host),

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import httpx2
 
-from homeport.endpoint.identity import BODY_LIMIT
+from homeport.catalog.cloudrun import limits
 from homeport.proxy.messages import Receive
 
 
@@ -37,7 +37,7 @@ class Body(httpx2.AsyncByteStream):
                 return
             piece = message.get("body", b"")
             self._size += len(piece)
-            self.too_large = self._size > BODY_LIMIT
+            self.too_large = self._size > limits().request_bytes
             if piece:
                 self._pieces.append(piece)
             self._whole = not message.get("more_body")

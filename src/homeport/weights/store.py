@@ -130,16 +130,6 @@ class WeightsStore:
             documents.write(path, replace(kept, seen=signs))
             return damages
 
-    def repin(self, source: str, format: Format, progress: Progress | None = None) -> Pin:
-        """What `source` means today; the next `ensure` brings that. Raises what `Source.pin` raises."""
-        origin = parse(source, base=Path())
-        with self._locked(origin, progress or Silent()):
-            known = documents.read(self._pin_path(source, format), PinDocument)
-            pin = self.expected(source, origin.pin(format))
-            if known is not None and known.pin.revision == pin.revision:
-                return known.pin
-            return self._write_pin(origin, format, pin, source).pin
-
     def remove(self, source: str, format: Format) -> bool:
         """
         Remove the weights that homeport fetched, with all partial downloads; whether there were any.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from homeport.errors import (
     WeightsError,
 )
 from homeport.google import ANSWER_LOST, Google
-from homeport.google.retry import Pauses
+from homeport.google.retry import looks
 from homeport.reconcile import Outputs, resolve
 from homeport.resources.google.propagation import patient
 
@@ -57,16 +56,14 @@ class Build:
         script of ours says what was wrong, `WeightsError`, `GatedModel` or `NetworkError`.
         """
         build = await self._under_way() or await self._begun(outputs)
-        loop, pauses = asyncio.get_running_loop(), Pauses(FIRST_LOOK_S)
         patience = float(str(build.get("timeout", "")).removesuffix("s") or DEADLINE_S) + _BEYOND_S
-        until = loop.time() + patience
+        wait = looks(self.what, patience, first=FIRST_LOOK_S)
         while build["status"] in _UNDER_WAY:
-            if loop.time() > until:
+            if not await wait.pause():
                 raise OperationFailed(
                     f"{self.what} takes longer than {patience / 60:.0f} minutes",
                     hint=f"its log: {build.get('logUrl', '')}; run the same command again to wait on",
                 )
-            await pauses.pause()
             build = await self.google.get("cloudbuild", f"{self._builds}/{build['id']}")
             if self.tell is not None and build["status"] == "WORKING":
                 for line in await self._last_lines(build):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
+from homeport.backoff import Backoff
 from homeport.errors import OperationFailed, PermissionDenied
 from homeport.google import Google
 from homeport.reconcile import Outputs
@@ -67,16 +68,16 @@ async def while_it_spreads(work: Callable[[], Awaitable[_T]], outputs: Outputs, 
     seen yet. Raises what `work` raises otherwise.
     """
     names = tuple(needs)
-    pause = 5.0
+    granted = _left(outputs, names, lambda one: one.of is Of.GRANT)
+    wait = Backoff(what="a grant to be seen", within=granted, first=5.0, factor=1.5, longest=30.0)
     while True:
         try:
             return await work()
         except (PermissionDenied, OperationFailed) as error:
             lacks = isinstance(error, PermissionDenied) or "ermission" in str(error)
-            if not lacks or _left(outputs, names, lambda one: one.of is Of.GRANT) <= pause:
+            if not lacks or _left(outputs, names, lambda one: one.of is Of.GRANT) <= wait.next_pause:
                 raise
-        await asyncio.sleep(pause)
-        pause = min(pause * 1.5, 30.0)
+        await wait.pause()
 
 
 def _left(outputs: Outputs, needs: Iterable[str], which: Callable[[Spreading], bool]) -> float:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from homeport.backoff import Backoff
 from homeport.errors import ApiDisabled, Conflict, HomeportError, NotFound, OperationFailed
 from homeport.google import Google
 from homeport.google.operations import is_operation
@@ -212,12 +212,11 @@ class Release(DependentResource):
         return await self._service()
 
     async def _settled(self) -> Any:  # Any: JSON
-        until = asyncio.get_running_loop().time() + _DEADLINE_S
+        wait = Backoff(what=f"{self.name} to settle", within=_DEADLINE_S, first=_POLL_S)
         while True:
             live = await self._service()
-            if not live.get("reconciling") or asyncio.get_running_loop().time() > until:
+            if not live.get("reconciling") or not await wait.pause():
                 return live
-            await asyncio.sleep(_POLL_S)
 
 
 def _says(live: Body, body: Body) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from homeport.backoff import Backoff
 from homeport.errors import HomeportError, OperationFailed, PermissionDenied
 from homeport.google import Google
 from homeport.progress import Progress
@@ -43,13 +43,11 @@ class Service(RestResource):
 
     async def read(self) -> Any | None:  # Any: JSON
         """What is live, once nobody's change is under way any more."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self.deadline
+        wait = Backoff(what=f"{self.id} to settle", within=self.deadline, first=_POLL_S)
         while True:
             live = await RestResource.read(self)
-            if live is None or not live.get("reconciling") or loop.time() > until:
+            if live is None or not live.get("reconciling") or not await wait.pause():
                 return live
-            await asyncio.sleep(_POLL_S)
 
     def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: JSON
         """How live differs, a newest revision that did not start included."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+from homeport.backoff import Backoff
 from homeport.errors import AlreadyExists, NotFound
 from homeport.google import Google
 from homeport.progress import Progress
@@ -39,20 +39,18 @@ class ServiceAccount(RestResource):
         return await self.google.patch("iam", self.address.path, body)
 
     async def _seen(self) -> Any:  # Any: JSON
-        loop = asyncio.get_running_loop()
-        until = loop.time() + _PATIENCE_S
+        wait = Backoff(what=f"{self.id} to be seen", within=_PATIENCE_S, first=1.0)
         seen = 0
         while True:
             live = await self.read()
             seen = seen + 1 if live is not None else 0
             if seen == _SEEN_IN_A_ROW:
                 return live
-            if loop.time() > until:
+            if not await wait.pause():
                 raise NotFound(
                     f"{self.summary({})} was made and is not seen after {_PATIENCE_S:.0f} s",
                     hint="run the same command again: it goes on from here",
                 )
-            await asyncio.sleep(1)
 
 
 def account(google: Google, name: str, account_id: str, title: str) -> ServiceAccount:

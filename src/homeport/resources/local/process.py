@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from typing import Any, ClassVar
 
 import psutil
 
+from homeport.backoff import Backoff
 from homeport.child_environment import inherited
 from homeport.engines.base import Launch
 from homeport.engines.registry import module
@@ -244,10 +244,11 @@ class EngineProcess(BaseResource):
         """Wait for the supervisor, which starts the engine again; None where that does not help."""
         launch = self.make_launch(outputs, _port_of(live.record))
         progress.started(self.id, f"waiting for {launch.engine}, which its supervisor starts again")
-        until = time.monotonic() + launch.ready_within_s
+        wait = Backoff(
+            what=f"{launch.engine} to be started again", within=launch.ready_within_s, first=_LOOK_S
+        )
         found = live.condition
-        while found.state is State.RESTARTING and time.monotonic() < until:
-            await asyncio.sleep(_LOOK_S)
+        while found.state is State.RESTARTING and await wait.pause():
             found = await condition(live.record, self.folder, self.api_key)
         if not found.serves:
             return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from homeport.backoff import Backoff
 from homeport.engines.base import Launch
 from homeport.engines.registry import module
 from homeport.errors import EndpointError, EngineFailed, HomeportError
@@ -61,7 +61,14 @@ async def await_first_token(
 
     deadline = begun + launch.ready_within_s
     async with httpx2.AsyncClient(base_url=launch.url, timeout=5, trust_env=False, verify=False) as client:
-        wait, answered, status = _FIRST_WAIT_S, 0.0, 0
+        answered, status = 0.0, 0
+        wait = Backoff(
+            what=f"{launch.engine} to be healthy",
+            within=deadline - time.monotonic(),
+            first=_FIRST_WAIT_S,
+            factor=1.5,
+            longest=_LONGEST_WAIT_S,
+        )
         while status != 200:
             try:
                 status = (await client.get(launch.health_path)).status_code
@@ -70,8 +77,7 @@ async def await_first_token(
                 pass
             if status != 200:
                 _check(launch, process, deadline, log)
-                await asyncio.sleep(wait)
-                wait = min(wait * 1.5, _LONGEST_WAIT_S)
+                await wait.pause()
         healthy = time.monotonic()
         await _set_up(client, launch, deadline)
         await _one_token(client, launch, api_key, deadline)

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from homeport.secret import Secret
+from homeport.targets.cloudrun.invokers import INVOKERS
 from homeport.verify.check import Check, OnResult, picked
 from homeport.verify.checks import access
 from homeport.verify.checks.load import together
 from homeport.verify.report import Finding, Result, failed, passed, skipped
 
 _REFUSED = frozenset({401, 403})
-INVOKERS = ("roles/run.servicesInvoker", "roles/run.invoker")
-"""Roles that let somebody call a service; the older one is what people grant by hand."""
 INGRESS_ALL = "INGRESS_TRAFFIC_ALL"
 """As run.v2 names it; also what it means to say nothing."""
 _FEW = ("/", "/v1/models", "/v1/chat/completions")

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from homeport.backoff import Backoff
 from homeport.catalog import cloudrun
 from homeport.endpoint import Endpoint
 from homeport.errors import HomeportError
@@ -135,14 +136,13 @@ async def _measured(endpoint: Endpoint, starts: Starts, budget: ColdStart) -> Me
         seconds = await _first_token(endpoint) - begun
     except HomeportError as error:
         return NotMeasured(why=f"no token came: {error}", broken=True)
-    until = loop.time() + _LOGGED_WITHIN_S
+    wait = Backoff(what="the log to tell of the start", within=_LOGGED_WITHIN_S, first=_ASK_EVERY_S)
     came = f"the first token came after {seconds:.1f} s"
     try:
         while not await starts() - before:
-            if loop.time() >= until:
+            if not await wait.pause():
                 why = "the log tells of no instance that started for the request: one was up, or the log is late"
                 return NotMeasured(why=f"{why}; {came}")
-            await asyncio.sleep(_ASK_EVERY_S)
     except HomeportError as error:
         return NotMeasured(why=f"{_UNREAD}: {error}; {came}")
     return Measured(seconds=seconds, budget=budget)

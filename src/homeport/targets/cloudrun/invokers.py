@@ -6,8 +6,10 @@ from homeport.errors import ApiDisabled, NotFound
 from homeport.google import Google, IamResource, policy
 from homeport.resources.google.iam_binding import Grant
 from homeport.spec import Spec
-from homeport.targets.cloudrun.checks import INVOKERS
 from homeport.targets.cloudrun.names import Names
+
+INVOKERS = ("roles/run.servicesInvoker", "roles/run.invoker")
+"""Roles that let somebody call a service: the one that homeport grants, and the older one that people grant by hand."""
 
 
 def callers(google: Google, spec: Spec, names: Names) -> list[Grant]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from homeport.backoff import UNTIL_STOPPED, Backoff
 from homeport.google import Google
 
 _POLL_S = 2.0
@@ -66,8 +66,8 @@ async def logs(
         floor=first[0].order if first else _order(_text(now)),
         mark=first[-1].order if first else ("", ""),
     )
-    while True:
-        await asyncio.sleep(_POLL_S)
+    wait = Backoff(what="new lines", within=UNTIL_STOPPED, first=_POLL_S)
+    while await wait.pause():
         begin = f'{query} AND timestamp>="{_text(since - _LATE)}"'
         came = [line async for line in _entries(google, begin)]
         for line in held.ready(came):
