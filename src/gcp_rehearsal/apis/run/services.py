@@ -28,7 +28,8 @@ from gcp_rehearsal.apis.run.status import (
     stamp,
 )
 from gcp_rehearsal.context import Handler, Kind
-from gcp_rehearsal.errors import ApiError, aborted, exists, not_found, precondition, unimplemented
+from gcp_rehearsal.errors import ApiError, aborted, exists, invalid, not_found, precondition, unimplemented
+from gcp_rehearsal.regions import ZONES
 from gcp_rehearsal.runtime.container_state import Failure
 from gcp_rehearsal.state import Kept
 
@@ -273,6 +274,17 @@ def _hash(text: str) -> str:
     return "".join(digits[number >> 5 * place & 31] for place in range(10))
 
 
+def _list(call: Call) -> Any:  # Any: JSON
+    """The services of one region: v2 has no list of all regions' together."""
+    region = call.name.split("/")[3]
+    if region not in ZONES:
+        raise invalid(
+            f"Location {region} is not a region.",
+            ("parent", 'a Google Cloud region, and not the "-" wildcard'),
+        )
+    return generic.list_(call)
+
+
 _ELSEWHERE = (
     *(f"run.projects.locations.workerPools.{verb}" for verb in ("create", "patch")),
     *(f"run.projects.locations.instances.{verb}" for verb in ("create", "patch", "start", "stop")),
@@ -284,5 +296,6 @@ HANDLERS: Mapping[str, Handler] = {
     f"{COLLECTION}.create": _create,
     f"{COLLECTION}.patch": _patch,
     f"{COLLECTION}.delete": _delete,
+    f"run.v2:{COLLECTION}.list": _list,
     **dict.fromkeys(_ELSEWHERE, _refused),
 }
