@@ -30,7 +30,7 @@ def test_init_does_not_overwrite(user: User) -> None:
     assert tomllib.loads((user.folder / "homeport.toml").read_text())["name"] == "work"
 
 
-@pytest.mark.parametrize("words", [("down", "--purge"), ("status",), ("logs",), ("verify",), ("env",)])
+@pytest.mark.parametrize("words", [("status",), ("logs",), ("verify",), ("env",)])
 def test_on_cloud_run_no_other_endpoint_than_the_files_is_meant(user: User, words: tuple[str, ...]) -> None:
     user.run("init", "--on", "cloudrun", "--project", "rehearsal")
     refused = user.run(words[0], "another", *words[1:], "--on", "cloudrun", code=64).err

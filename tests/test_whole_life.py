@@ -125,7 +125,7 @@ def test_a_subnetwork_whose_addresses_cloud_run_still_keeps_is_all_that_down_lea
         assert told.value.hint == "run the same command again after that: it goes on from here"
         assert "network/home is left: comes after subnetwork/home, which is still there" in heard.notes
         if "deleted service/home" in heard.ended:
-            assert len(heard.ended) > 20
+            assert len(heard.ended) > 15
             cloud.clock.jump(hold - 600)
         else:
             assert heard.ended == [], "all else went at the first try"

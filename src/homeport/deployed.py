@@ -24,13 +24,14 @@ from homeport.home import find_home
 from homeport.naming import load_named
 from homeport.progress import Progress, Silent
 from homeport.reconcile import Cancellation, Plan, apply, patient
-from homeport.resources.google.traffic import Body, Receipt, foremost, latest, receipts, shares
+from homeport.resources.google.traffic import Body, Receipt, foremost, latest
 from homeport.secret import Secret, resolve
 from homeport.spec import CloudRun, Spec
 from homeport.targets.cloudrun import hub_token
 from homeport.targets.cloudrun.checks import CLOUD_CHECKS
 from homeport.targets.cloudrun.cold_start_check import Asleep, and_cold_start
 from homeport.targets.cloudrun.diagnosis import cause
+from homeport.targets.cloudrun.endpoints import describe, serving_annotations
 from homeport.targets.cloudrun.expected import promise_of, refuse_other
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.logs import logs, starts
@@ -38,7 +39,7 @@ from homeport.targets.cloudrun.model_selection import ResolvedModel, choose, exp
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.preflight import Findings
 from homeport.targets.cloudrun.service_spec import ANNOTATION
-from homeport.targets.cloudrun.target import ADAPTED, WEIGHTS, CloudRunTarget, names_of, release
+from homeport.targets.cloudrun.target import CloudRunTarget, names_of, release
 from homeport.targets.cloudrun.teardown import Approve, take_down
 from homeport.targets.cloudrun.verification import (
     Expectation,
@@ -187,7 +188,7 @@ class Deployment:
         serving = foremost(service) or latest(service)
         wanted = await self._target(Silent())
         promise = await self._promise(wanted, service, "")
-        refuse_other(wanted, promise, serving, await self._marks(service))
+        refuse_other(wanted, promise, serving, await serving_annotations(self.google, service))
         verifier = replace(self._verifier(on_result, only), progress=progress or Silent())
         report = await verifier.report(promise, service, serving)
         if not cold:
@@ -216,27 +217,21 @@ class Deployment:
     ) -> tuple[str, ...]:
         """Take away everything of it, but for weights and the hub's token, unless `purge`: see `take_down`."""
         return await take_down(
-            self.google, self.spec, self.names, purge=purge, approve=approve, progress=progress or Silent()
+            self.google,
+            self.names.name,
+            regions=(self.names.region,),
+            purge=purge,
+            approve=approve,
+            progress=progress or Silent(),
         )
 
     async def status(self) -> dict[str, Any]:  # Any: JSON
-        """What is deployed, as JSON. Raises `NotFound` where nothing is."""
-        service = await live(self.google, self.path)
-        marks = await self._marks(service)
-        known = receipts(service)
-        state = service.get("terminalCondition", {})
-        return {
-            "name": self.names.name,
-            "url": f"{service.get('uri', '')}/v1",
-            "state": "ready" if state.get("state") == "CONDITION_SUCCEEDED" else state.get("message", "not ready"),
-            "model": marks.get(f"{ANNOTATION}model", ""),
-            "engine": marks.get(f"{ANNOTATION}engine", ""),
-            "image": marks.get(f"{ANNOTATION}image", ""),
-            "weights": marks.get(WEIGHTS, ""),
-            "adapters": marks.get(ADAPTED, ""),
-            "traffic": shares(service),
-            "verified": {name: {"at": one.at, "counts": dict(one.counts)} for name, one in known.items()},
-        }  # fmt: skip
+        """
+        What is deployed, as JSON, found by its mark: also where the file's region has changed since.
+
+        Raises `NotFound` where nothing is, `Incomplete` where that is not known.
+        """
+        return await describe(self.google, self.names.name, self.names.region)
 
     async def cold_start(self) -> str:
         """How long a start from zero is expected to take, in words; '' where that cannot be told from here."""
@@ -248,7 +243,9 @@ class Deployment:
     async def connect(self) -> Endpoint:
         """The endpoint, for whoever is logged in. Raises `NotFound` where nothing is deployed."""
         service = await live(self.google, self.path)
-        return self._endpoint(service, model=(await self._marks(service)).get(f"{ANNOTATION}model", ""))
+        return self._endpoint(
+            service, model=(await serving_annotations(self.google, service)).get(f"{ANNOTATION}model", "")
+        )
 
     def logs(self, *, lines: int, follow: bool) -> AsyncIterator[str]:
         """The lines of its log."""
@@ -263,19 +260,6 @@ class Deployment:
             raise SpecError(said, hint="take `weights` out of the file, then swap")
         spec = parse({**self.spec.model_dump(), "model": model}, where=str(self.spec_file))
         return replace(self, spec=spec)
-
-    async def _marks(self, service: Body) -> Mapping[str, str]:
-        """
-        The annotations of the revision that has most of the traffic; of the newest one while none has any.
-
-        The service's own template is what was last asked for: after a failed change, or a rollback, something else.
-        """
-        template: Mapping[str, Any] = service["template"]  # Any: JSON
-        name = foremost(service)
-        if name:
-            template = await self.google.get("run", f"{self.path}/revisions/{name}")
-        marks: Mapping[str, str] = template.get("annotations", {})
-        return marks
 
     def _endpoint(self, service: Body, url: str = "", model: str = "") -> Endpoint:
         model = model or service["template"].get("annotations", {}).get(f"{ANNOTATION}model", "")

@@ -20,6 +20,7 @@ Everything that homeport raises on purpose.
     ├── PlanStale               24   what is live is no longer what the plan was made for
     ├── NotManaged              25   something of that name exists, and it is another's
     ├── Interrupted             26   stopped as asked, between two steps
+    ├── Incomplete              27   not all that should be read could be read: the answer may lack something
     ├── NoCredentials           30   Google does not know who is asking
     ├── RemoteError             31   a remote API refused a request
     │   ├── NotFound            32   there is no such thing
@@ -171,6 +172,10 @@ class NotManaged(HomeportError):
 
 class Interrupted(HomeportError):
     exit_code = 26
+
+
+class Incomplete(HomeportError):
+    exit_code = 27
 
 
 class NoCredentials(HomeportError):

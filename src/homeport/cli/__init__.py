@@ -27,6 +27,7 @@ COMMANDS = {
     "env": "Print the variables that OpenAI clients read.",
     "key": "Tell where an endpoint's key is kept, or replace it.",
     "status": "Show the endpoints on this machine.",
+    "list": "List the endpoints of this machine, or of a project on Cloud Run.",
     "logs": "Show what the engine wrote.",
     "down": "End an endpoint, with all its processes.",
     "export": "Write what Cloud Run would be told, as files of another tool.",

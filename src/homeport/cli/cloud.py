@@ -14,6 +14,9 @@ from homeport.cli.context import REHEARSAL_PORT
 if TYPE_CHECKING:
     from homeport.deployed import Deployment, Up
     from homeport.endpoint import Endpoint
+    from homeport.google import Google
+    from homeport.listing import ListedEndpoint
+    from homeport.reconcile.teardown import Teardown
     from homeport.secret import Secret
     from homeport.terminal import Terminal
     from homeport.verify import Report
@@ -37,6 +40,80 @@ def deployed(
             return await work(one)
 
     return lifecycle.run(all_of_it())
+
+
+def door(file: Path, project: str) -> Awaitable[Google]:
+    """
+    A door to Google for a command that needs no file: as `project` where one was named, else that of the file where
+    there is one, else that of the environment or of gcloud.
+    """
+    import os
+
+    from homeport import google
+    from homeport.errors import HomeportError
+    from homeport.spec import load
+
+    settings = load(file).cloudrun if not project and file.exists() else None
+    named = project or (settings.project if settings else None) or ""
+
+    async def opened() -> Google:
+        one = await google.from_env(os.environ, project=named)
+        if not one.project:
+            await one.aclose()
+            raise HomeportError(
+                "no project is named", hint="give --project PROJECT, or export GOOGLE_CLOUD_PROJECT=…"
+            )
+        return one
+
+    return opened()
+
+
+def taken_down(
+    terminal: Terminal,
+    name: str | None,
+    file: Path,
+    *,
+    project: str,
+    purge: bool,
+    approve: Callable[[Teardown], bool],
+) -> tuple[str, ...]:
+    """What `down` took away: of the endpoint `name`, or of that of the file."""
+    from homeport import lifecycle
+    from homeport.naming import load_named
+    from homeport.spec import load
+    from homeport.targets.cloudrun.teardown import take_down
+
+    meant = name if name is not None else load_named(file).endpoint_name
+    settings = load(file).cloudrun if file.exists() else None
+
+    async def work() -> tuple[str, ...]:
+        async with await door(file, project) as google:
+            return await take_down(
+                google,
+                meant,
+                regions=(settings.region,) if settings else (),
+                purge=purge,
+                approve=approve,
+                progress=terminal,
+            )
+
+    try:
+        return lifecycle.run(work())
+    finally:
+        terminal.close()
+
+
+def listed(file: Path, project: str) -> tuple[tuple[ListedEndpoint, ...], tuple[str, ...]]:
+    """Every endpoint of a project by its mark, and what could not be read, in words."""
+    from homeport import lifecycle
+    from homeport.targets.cloudrun.endpoints import list_endpoints
+
+    async def work() -> tuple[tuple[ListedEndpoint, ...], tuple[str, ...]]:
+        async with await door(file, project) as google:
+            endpoints, unread = await list_endpoints(google)
+            return endpoints, tuple(one.text for one in unread)
+
+    return lifecycle.run(work())
 
 
 def hub_token(*, wanted: bool) -> Secret | None:
@@ -164,6 +241,7 @@ def status_text(status: dict[str, Any]) -> str:  # Any: JSON
     ]
     rows = [
         ("state", status["state"]),
+        ("region", status["region"]),
         ("url", status["url"]),
         ("model", f"{status['model']} by {status['engine']}"),
         ("image", status["image"]),
@@ -171,6 +249,8 @@ def status_text(status: dict[str, Any]) -> str:  # Any: JSON
         *(("adapter", one.replace("=", ", ")) for one in status["adapters"].split()),
         ("traffic", traffic),
         *(("verified", receipt) for receipt in receipts or ["never"]),
+        *(("also in", f"{region}: paid for, too; `homeport down` ends both") for region in status["also_in"]),
+        *(("not known", f"could not be read: {what}") for what in status["unread"]),
     ]
     return "\n".join([status["name"], *(f"  {label:<10}{value}" for label, value in rows)])
 

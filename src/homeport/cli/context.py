@@ -54,6 +54,11 @@ on_option = click.option(
     show_default=True,
     help="This machine, or Cloud Run.",
 )
+project_option = click.option(
+    "--project",
+    default="",
+    help="The project on Google Cloud; by default the file's, else that of the environment or of gcloud.",
+)
 hub_token_option = click.option(
     "--hub-token-stdin",
     is_flag=True,

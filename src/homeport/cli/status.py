@@ -26,10 +26,11 @@ def command(app: CliContext, name: str | None, file: Path, on: str, json_output:
     if on == "cloudrun":
         check_name(name, file)
         from homeport.cli.cloud import deployed, status_text
+        from homeport.errors import Incomplete
 
         there = deployed(file, lambda one: one.status())
         app.terminal(json_output=json_output).result(status_text(there), there)
-        return 0
+        return Incomplete.exit_code if there["unread"] else 0
     found = [lifecycle.status(name)] if name else lifecycle.statuses()
     terminal = app.terminal(json_output=json_output)
     if not found:

@@ -83,7 +83,9 @@ def deployer(things: Things) -> DeployerAccount:
 
 def reads(things: Things) -> tuple[str, ...]:
     """The permissions by which `plan` sees what there is, without what secrets and buckets hold."""
+    # Only `down`, `status` and `list` look for what was made under other names.
     every = {one for one in _needed(things) if one.rpartition(".")[2] in _READS}
+    every -= set(needs()["inventory"].permissions)
     return tuple(sorted({one for one in every if not one.startswith(_NOT_PLANS)} | set(_MORE_READS)))
 
 

@@ -12,6 +12,7 @@ _ROLES = (
     ("compute.", "roles/compute.networkAdmin"),
     ("compute.backendServices.", "roles/compute.loadBalancerAdmin"),
     ("compute.firewalls.", "roles/compute.securityAdmin"),
+    ("compute.firewalls.list", "roles/compute.networkAdmin"),
     ("compute.forwardingRules.", "roles/compute.loadBalancerAdmin"),
     ("compute.globalForwardingRules.", "roles/compute.loadBalancerAdmin"),
     ("compute.regionNetworkEndpointGroups.", "roles/compute.loadBalancerAdmin"),

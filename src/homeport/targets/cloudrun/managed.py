@@ -1,32 +1,219 @@
-"""Everything that may be there of a deployment, for taking it away."""
+"""Everything of an endpoint that is there, as resources that can be taken away: found by its mark."""
 
 from __future__ import annotations
 
-from homeport.google import Google
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from homeport.errors import ApiDisabled, HomeportError, NotFound
+from homeport.google import Google, IamResource, policy
 from homeport.reconcile import Resource
+from homeport.resources.google.bucket import bucket
+from homeport.resources.google.dns import zone
+from homeport.resources.google.firewall import egress
+from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.network import network, subnetwork
+from homeport.resources.google.repository import repository
+from homeport.resources.google.rest import RestResource
+from homeport.resources.google.secret import secret
 from homeport.resources.google.service import service
+from homeport.resources.google.service_account import account
 from homeport.secret import Secret
-from homeport.spec import Access, CloudRun, Spec
+from homeport.spec import Access, CloudRun
 from homeport.targets.cloudrun.foundations import Foundations
-from homeport.targets.cloudrun.invokers import callers
+from homeport.targets.cloudrun.inventory import Inventory, Thing, Unread, take_inventory
 from homeport.targets.cloudrun.names import Names
 
+_Make = Callable[[Google, str, Thing], RestResource]
 
-def managed(google: Google, spec: Spec, names: Names) -> list[Resource]:
-    """All that any options of the file could have made: those of today may not be those that made it."""
-    own_network = (spec.cloudrun or CloudRun()).model_copy(update={"network": None, "subnetwork": None})
-    found: dict[str, Resource] = {}
+_MAKE: Mapping[str, _Make] = {
+    "service": lambda google, name, thing: replace(service(google, thing.name, thing.region, {}), name=name),
+    "repository": lambda google, name, thing: repository(google, name, thing.name, thing.region),
+    "subnetwork": lambda google, name, thing: subnetwork(google, name, thing.name, thing.region, ""),
+    "network": lambda google, name, thing: network(google, name, thing.name),
+    "firewall rule": lambda google, name, thing: egress(google, name, "", thing.name, ranges=(), allow=False),
+    "private zone": lambda google, name, thing: zone(google, name, thing.name, "", ""),
+    "bucket": lambda google, name, thing: bucket(google, name, thing.name, ""),
+    "secret": lambda google, name, thing: secret(google, name, thing.name, ""),
+    "service account": lambda google, name, thing: account(google, name, thing.name, ""),
+}
+"""How a resource is made of what was found: enough of it to be read and taken away."""
+_NEEDS = {
+    "service": ("subnetwork",),
+    "subnetwork": ("network",),
+    "firewall rule": ("network",),
+    "private zone": ("network",),
+}
+"""
+What a thing is taken away before, by kinds. Instances have addresses in the subnetwork, which goes after the service;
+whatever else the service has may go beside it.
+"""
+_ACCOUNT = "service account"
+"""Where these cannot be listed none goes: its grants would be left behind, and it costs nothing."""
+_GRANTED_ON = ("repository", "bucket", "secret")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundResources:
+    """What there is of an endpoint."""
+
+    name: str
+    regions: tuple[str, ...]
+    """Where something carries its mark."""
+    resources: tuple[Resource, ...]
+    """
+    All that carries its mark, and what has a name that today's version would give: whoever takes it away looks at the
+    mark once more, and leaves what has none.
+    """
+    unread: tuple[Unread, ...]
+    """What could not be read: where there is any, nobody knows that this is all."""
+    others: tuple[str, ...]
+    """Other endpoints of homeport's in the project."""
+
+
+async def find_managed(google: Google, name: str, *, regions: Iterable[str] = ()) -> FoundResources:
+    """
+    Return what there is of the endpoint `name` in the client's project, whatever made it and wherever.
+
+    `regions` are asked besides those of the catalog. Raises what `take_inventory` raises.
+    """
+    inventory = await take_inventory(google, regions=regions)
+    things = _resources(google, name, inventory)
+    grants, unread = await _grants(google, name, inventory, things)
+    return FoundResources(
+        name=name,
+        regions=tuple(sorted({thing.region for thing in inventory.of(name)} - {""})),
+        resources=(*things.values(), *grants),
+        unread=(*inventory.unread, *unread),
+        others=tuple(one for one in inventory.endpoints if one != name),
+    )
+
+
+def _resources(google: Google, name: str, inventory: Inventory) -> dict[str, RestResource]:
+    """Return, by id, what is there and, under today's names, what could not be listed."""
+    known = {(one.kind, _short(one)) for one in named(google, _names(google, name, ""))}
+    mine = [
+        thing for thing in inventory.things if thing.endpoint == name or (thing.kind, thing.name) in known
+    ]
+    made: dict[str, RestResource] = {}
+    for thing in mine:
+        _add(made, _MAKE[thing.kind](google, name, thing), thing.region)
+    for unread in (one for one in inventory.unread if one.kind != _ACCOUNT):
+        for one in named(google, _names(google, name, unread.region)):
+            if one.kind == unread.kind:
+                _add(made, one, unread.region)
+    return {id_: replace(one, after=_after(one, made.values())) for id_, one in made.items()}
+
+
+def named(google: Google, names: Names) -> list[RestResource]:
+    """Return what any options of a file could make today under these names, but what belongs to something else."""
+    every: dict[str, RestResource] = {}
     for baked in (False, True):
         foundations = Foundations(
             google=google,
             names=names,
-            cloudrun=own_network,
+            cloudrun=CloudRun(),
             access=Access(isolated=True),
             token=Secret("unused"),
             baked=baked,
             streamed=True,
         )
-        found |= {one.id: one for one in foundations.resources()}
-    # Its instances have addresses in the subnetwork, which goes after it; whatever else it has may go beside it.
-    served = service(google, names.name, names.region, {}, after=(f"subnetwork/{names.name}",))
-    return [*found.values(), served, *callers(google, spec, names)]
+        every |= {one.id: one for one in foundations.resources() if isinstance(one, RestResource)}
+    every["service"] = service(google, names.name, names.region, {})
+    return [one for one in every.values() if one.kind in _MAKE]
+
+
+def _add(made: dict[str, RestResource], one: RestResource, region: str) -> None:
+    """Add `one` where it is not there yet; the same name in another region is told apart by that."""
+    if any(one.address.path == other.address.path for other in made.values()):
+        return
+    id_ = one.id if one.id not in made else f"{one.id} in {region}"
+    made[id_] = replace(one, id=id_, wanted={})
+
+
+def _after(one: RestResource, every: Iterable[RestResource]) -> tuple[str, ...]:
+    """Return the ids of what goes after `one`: all of those kinds, since more than one network is rare."""
+    return tuple(other.id for other in every if other.kind in _NEEDS.get(one.kind, ()))
+
+
+async def _grants(
+    google: Google, name: str, inventory: Inventory, things: Mapping[str, RestResource]
+) -> tuple[list[Grant], list[Unread]]:
+    """What the endpoint's accounts were granted on the project, and on what stays or goes later than they."""
+    emails = _emails(google, name, inventory)
+    on = [("apis", f"project/{google.project}", f"v3/projects/{google.project}", "cloudresourcemanager")]
+    on += [
+        (id_, id_, one.address.path, one.address.api)
+        for id_, one in things.items()
+        if one.kind in _GRANTED_ON and _is_marked(inventory, name, one)
+    ]
+    answers = await asyncio.gather(
+        *(_bindings(google, IamResource(api=api, path=path)) for _, _, path, api in on)
+    )
+    grants: list[Grant] = []
+    unread: list[Unread] = []
+    for (need, known_as, path, api), bindings in zip(on, answers, strict=True):
+        if isinstance(bindings, HomeportError):
+            unread.append(Unread(kind="grant", region="", what=f"grants on {known_as}", error=bindings))
+            continue
+        grants += [
+            Grant(
+                google=google,
+                role=role,
+                member=member,
+                on=IamResource(api=api, path=path),
+                known_as=known_as,
+                needs=(need, f"service-account/{emails[_alive(member)]}"),
+            )
+            for role, member in bindings
+            if _alive(member) in emails
+        ]
+    return grants, unread
+
+
+async def _bindings(google: Google, on: IamResource) -> Sequence[tuple[str, str]] | HomeportError:
+    """Role and member of every grant without a condition: homeport makes none with one."""
+    try:
+        live = await policy.read(google, on)
+    except (NotFound, ApiDisabled):
+        return ()
+    except HomeportError as error:
+        return error
+    return [
+        (str(binding["role"]), str(member))
+        for binding in live.get("bindings", ())
+        if not binding.get("condition")
+        for member in binding.get("members", ())
+    ]
+
+
+def _emails(google: Google, name: str, inventory: Inventory) -> Mapping[str, str]:
+    """
+    By member of a policy, the ids of the endpoint's accounts: those that carry its mark, and those of today's names
+    that are gone and have left their grants. An account of somebody else's that is called so is none of them.
+    """
+    accounts = [thing for thing in inventory.things if thing.kind == _ACCOUNT]
+    ours = {thing.name for thing in accounts if thing.endpoint == name}
+    if not any(unread.kind == _ACCOUNT for unread in inventory.unread):
+        names = _names(google, name, "")
+        ours |= {names.builder, names.carrier, names.runner} - {thing.name for thing in accounts}
+    member = _names(google, name, "").email
+    return {f"serviceaccount:{member(id_)}".casefold(): id_ for id_ in ours}
+
+
+def _alive(member: str) -> str:
+    """Return a member as it was before it was deleted: policies go on naming it `deleted:MEMBER?uid=NUMBER`."""
+    return member.removeprefix("deleted:").partition("?uid=")[0].casefold()
+
+
+def _is_marked(inventory: Inventory, name: str, one: RestResource) -> bool:
+    return any((thing.kind, thing.name) == (one.kind, _short(one)) for thing in inventory.of(name))
+
+
+def _short(one: RestResource) -> str:
+    return one.address.path.rpartition("/")[2].partition("@")[0]
+
+
+def _names(google: Google, name: str, region: str) -> Names:
+    return Names(name=name, project=google.project, region=region)

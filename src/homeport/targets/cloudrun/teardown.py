@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from homeport.errors import ApprovalDeclined, HomeportError
@@ -10,29 +10,38 @@ from homeport.google import Google
 from homeport.progress import Progress
 from homeport.reconcile import destroy, patient
 from homeport.reconcile.teardown import Teardown, teardown
-from homeport.spec import Spec
-from homeport.targets.cloudrun.managed import managed
-from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.inventory import refuse_incomplete
+from homeport.targets.cloudrun.managed import find_managed
 
 Approve = Callable[[Teardown], bool]
 
 
 async def take_down(
-    google: Google, spec: Spec, names: Names, *, purge: bool, approve: Approve | None, progress: Progress
+    google: Google,
+    name: str,
+    *,
+    regions: Iterable[str] = (),
+    purge: bool,
+    approve: Approve | None,
+    progress: Progress,
 ) -> tuple[str, ...]:
     """
-    Take away everything of the endpoint, but for weights and the hub's token, unless `purge`.
+    Take away everything that carries the mark of the endpoint `name`, but for weights and the hub's token, unless `purge`.
 
     `approve` sees what is there, where anything is; without its yes, `ApprovalDeclined` is raised and nothing was touched.
-    Returns what went. Raises the first error, and `HomeportError` where anything is left.
+    Returns what went. Raises the first error, `HomeportError` where anything is left, and `Incomplete` where something
+    could not be read: what was found has gone then, and nobody knows that it was all.
     """
-    kept = () if purge else ("bucket/", "secret/", "secret-version/")
-    every = managed(google, spec, names)
-    things = [one for one in every if one.id != "apis" and not one.id.startswith(kept or ("\0",))]
+    kept = () if purge else ("bucket", "secret")
+    found = await find_managed(google, name, regions=regions)
+    things = [one for one in found.resources if one.kind not in kept]
+    unknown = f"it is not known whether anything of {name} is left"
     if approve is not None:
-        would_go = await teardown(names.name, "cloudrun", things)
-        facts = (("project", names.project), ("region", names.region))
-        if would_go.things and not approve(replace(would_go, facts=facts)):
+        would_go = await teardown(name, "cloudrun", things)
+        notes = tuple(f"not known, could not be read: {one.text}" for one in found.unread)
+        where = (("region", ", ".join(found.regions)),) if found.regions else ()
+        told = replace(would_go, facts=(("project", google.project), *where), notes=notes)
+        if would_go.things and not approve(told):
             raise ApprovalDeclined("nothing was taken away")
     async with patient(progress) as halt:
         result = await destroy(things, progress, halt)
@@ -42,5 +51,10 @@ async def take_down(
         raise HomeportError(
             f"still there: {', '.join(result.left)}",
             hint="run the same command again: it goes on from here",
+        )
+    refuse_incomplete(found.unread, unknown)
+    if not result.gone and found.others:
+        progress.note(
+            f"other endpoints in {google.project}: {', '.join(found.others)}; `homeport list --on cloudrun`"
         )
     return result.gone

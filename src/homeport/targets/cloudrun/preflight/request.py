@@ -63,7 +63,14 @@ class PreflightInput:
             "isolation": self.isolated and not self.network,
         }
         return frozenset(
-            ("foundations", "build", "weights", "service", *(name for name, is_so in wanted.items() if is_so))
+            (
+                "foundations",
+                "build",
+                "weights",
+                "service",
+                "inventory",
+                *(name for name, is_so in wanted.items() if is_so),
+            )
         )
 
     @property

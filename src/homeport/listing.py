@@ -1,0 +1,101 @@
+"""What `homeport list` shows of an endpoint, wherever it is: one shape for every target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from homeport.targets.local.liveness import Status
+
+HEADER = ("NAME", "REGION", "STATE", "MODEL", "REVISION", "TRAFFIC", "INSTANCES", "COST/H", "VERIFIED")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedEndpoint:
+    """One endpoint; what a target does not have, or does not tell, is None or empty."""
+
+    name: str
+    on: str
+    """The target: `local` or `cloudrun`."""
+    state: str
+    """`ready` or another word of the target's; on Cloud Run `no service` where only other things are left of it."""
+    region: str = ""
+    url: str = ""
+    model: str = ""
+    engine: str = ""
+    revision: str = ""
+    """What serves most of the traffic."""
+    traffic: Mapping[str, int] = field(default_factory=dict)
+    """Percent by revision."""
+    min_instances: int | None = None
+    max_instances: int | None = None
+    usd_per_hour: float | None = None
+    """List price of one instance while it runs; None where there is no price for it."""
+    verified: Mapping[str, Any] | None = None  # Any: JSON
+    """The last verification of `revision`: `at`, `passed`; None where there was none."""
+    other: tuple[str, ...] = ()
+    """What else carries its mark and may cost something, such as `bucket home-weights`."""
+
+    def as_json(self) -> dict[str, Any]:  # Any: JSON
+        """Return the endpoint as `--json` prints it."""
+        return {
+            "name": self.name,
+            "on": self.on,
+            "region": self.region,
+            "state": self.state,
+            "url": self.url,
+            "model": self.model,
+            "engine": self.engine,
+            "revision": self.revision,
+            "traffic": dict(self.traffic),
+            "min_instances": self.min_instances,
+            "max_instances": self.max_instances,
+            "usd_per_hour": self.usd_per_hour,
+            "verified": dict(self.verified) if self.verified is not None else None,
+            "other": list(self.other),
+        }
+
+    def row(self) -> tuple[str, ...]:
+        """Return the endpoint as a line of the table under `HEADER`."""
+        instances = "" if self.max_instances is None else f"{self.min_instances or 0} to {self.max_instances}"
+        if self.verified is None:
+            verified = "no" if self.revision or self.url else ""
+        else:
+            verified = f"{'' if self.verified['passed'] else 'failed '}{self.verified['at']}"
+        return (
+            self.name,
+            self.region or "here",
+            self.state,
+            self.model,
+            self.revision,
+            ", ".join(f"{percent} %" for percent in self.traffic.values()),
+            instances,
+            "" if self.usd_per_hour is None else f"${self.usd_per_hour:.2f}",
+            verified,
+        )
+
+
+def of_status(status: Status) -> ListedEndpoint:
+    """Return an endpoint of this machine: without a region, a revision and a price."""
+    told = status.as_json()
+    receipt = told["verified"]
+    return ListedEndpoint(
+        name=status.name,
+        on="local",
+        state=status.state,
+        url=told["url"] or "",
+        model=str(told["model"] or ""),
+        engine=told["engine"] or "",
+        min_instances=1 if status.record is not None else None,
+        max_instances=1 if status.record is not None else None,
+        verified={"at": receipt["at"], "passed": receipt["passed"]} if receipt else None,
+    )
+
+
+def table(endpoints: Sequence[ListedEndpoint]) -> list[tuple[str, ...]]:
+    """Return the lines of the table."""
+    return [one.row() for one in endpoints]
+
+
+__all__ = ["HEADER", "ListedEndpoint", "of_status", "table"]

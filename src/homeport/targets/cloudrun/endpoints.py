@@ -1,0 +1,193 @@
+"""The endpoints of a project, by their marks: each with what serves, what it costs and when it was verified."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from homeport.catalog import prices
+from homeport.catalog.cloudrun import Shape
+from homeport.catalog.prices import Prices
+from homeport.errors import HomeportError, NoCredentials, NotFound, SpecError
+from homeport.google import Google
+from homeport.listing import ListedEndpoint
+from homeport.resources.google.traffic import Body, foremost, latest, receipts, shares
+from homeport.targets.cloudrun.inventory import (
+    SERVICES,
+    Inventory,
+    Thing,
+    Unread,
+    refuse_incomplete,
+    take_inventory,
+)
+from homeport.targets.cloudrun.service_spec import ANNOTATION
+from homeport.targets.cloudrun.target import ADAPTED, WEIGHTS
+
+_PAID = ("bucket", "repository", "secret", "network")
+"""What is shown of an endpoint beside its service: what costs something, or is easily forgotten."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The services that carry an endpoint's mark."""
+
+    here: Body
+    """In the region that was asked for, or in another where there is none."""
+    others: tuple[str, ...]
+    """Regions of further ones."""
+    unread: tuple[Unread, ...]
+
+
+async def find_services(google: Google, name: str, region: str) -> Services:
+    """
+    Return the services of the endpoint `name`, that in `region` first.
+
+    Raises `NotFound` where there is none, `Incomplete` where that is not known.
+    """
+    inventory = await take_inventory(google, regions=(region,), kinds=(SERVICES,))
+    mine = sorted(inventory.of(name), key=lambda thing: (thing.region != region, thing.region))
+    if not mine:
+        refuse_incomplete(inventory.unread, f"it is not known whether {name} is deployed")
+        raise NotFound(
+            f"{name} is not deployed in {google.project}: no service there carries the label homeport={name}",
+            hint=_hint(inventory),
+        )
+    return Services(here=mine[0].body, others=tuple(one.region for one in mine[1:]), unread=inventory.unread)
+
+
+async def describe(google: Google, name: str, region: str) -> dict[str, Any]:  # Any: JSON
+    """Return what is deployed of the endpoint `name`, as JSON. Raises what `find_services` raises."""
+    services = await find_services(google, name, region)
+    service = services.here
+    marks = await serving_annotations(google, service)
+    return {
+        "name": name,
+        "region": service["name"].split("/")[3],
+        "url": f"{service.get('uri', '')}/v1",
+        "state": state_of(service),
+        "model": marks.get(f"{ANNOTATION}model", ""),
+        "engine": marks.get(f"{ANNOTATION}engine", ""),
+        "image": marks.get(f"{ANNOTATION}image", ""),
+        "weights": marks.get(WEIGHTS, ""),
+        "adapters": marks.get(ADAPTED, ""),
+        "traffic": shares(service),
+        "verified": {
+            revision: {"at": one.at, "counts": dict(one.counts)}
+            for revision, one in receipts(service).items()
+        },
+        "also_in": list(services.others),
+        "unread": [one.text for one in services.unread],
+    }
+
+
+async def serving_annotations(google: Google, service: Body) -> Mapping[str, str]:
+    """
+    Return the annotations of the revision that serves most traffic; of the newest one while none serves.
+
+    The service's own template is what was last asked for: after a failed change, or a rollback, something else.
+    """
+    template: Mapping[str, Any] = service["template"]  # Any: JSON
+    name = foremost(service)
+    if name:
+        template = await google.get("run", f"v2/{service['name']}/revisions/{name}")
+    found: Mapping[str, str] = template.get("annotations", {})
+    return found
+
+
+async def list_endpoints(google: Google) -> tuple[tuple[ListedEndpoint, ...], tuple[Unread, ...]]:
+    """Return every endpoint of the client's project, by its mark, and what could not be read."""
+    inventory = await take_inventory(google)
+    known = prices.load()
+    services = [thing for thing in inventory.things if thing.kind == "service" and thing.endpoint]
+    rows = await asyncio.gather(*(_served(google, inventory, thing, known) for thing in services))
+    served = {thing.endpoint for thing in services}
+    rest = [
+        ListedEndpoint(name=name, on="cloudrun", state="no service", other=_other(inventory, name))
+        for name in inventory.endpoints
+        if name not in served
+    ]
+    listed = [row for row, _ in rows] + rest
+    unread = tuple(one for _, one in rows if one is not None)
+    return tuple(sorted(listed, key=lambda one: (one.name, one.region))), (*inventory.unread, *unread)
+
+
+async def _served(
+    google: Google, inventory: Inventory, thing: Thing, known: Prices
+) -> tuple[ListedEndpoint, Unread | None]:
+    """Return one service's line; where its revision cannot be read, it lacks the model, and that is told."""
+    service = thing.body
+    unread = None
+    marks: Mapping[str, str] = {}
+    try:
+        marks = await serving_annotations(google, service)
+    except NoCredentials:
+        raise
+    except HomeportError as error:
+        what = f"what {thing.text} serves"
+        unread = Unread(kind="service", region=thing.region, what=what, error=error)
+    revision = foremost(service) or latest(service)
+    receipt = receipts(service).get(revision)
+    template = service["template"]
+    scaling = template.get("scaling", {})
+    row = ListedEndpoint(
+        name=thing.endpoint,
+        on="cloudrun",
+        state=state_of(service),
+        region=thing.region,
+        url=f"{service.get('uri', '')}/v1",
+        model=marks.get(f"{ANNOTATION}model", ""),
+        engine=marks.get(f"{ANNOTATION}engine", ""),
+        revision=revision,
+        traffic=shares(service),
+        min_instances=max(_count(service.get("scaling", {})), _count(scaling)),
+        max_instances=scaling.get("maxInstanceCount"),
+        usd_per_hour=_hourly(template, thing.region, known),
+        verified={"at": receipt.at, "passed": receipt.passed} if receipt else None,
+        other=_other(inventory, thing.endpoint),
+    )
+    return row, unread
+
+
+def state_of(service: Body) -> str:
+    """Return `ready`, or what is wrong in Google's words."""
+    ended = service.get("terminalCondition", {})
+    return "ready" if ended.get("state") == "CONDITION_SUCCEEDED" else str(ended.get("message", "not ready"))
+
+
+def _count(scaling: Mapping[str, Any]) -> int:  # Any: JSON
+    return int(scaling.get("minInstanceCount") or 0)
+
+
+def _hourly(template: Mapping[str, Any], region: str, known: Prices) -> float | None:  # Any: JSON
+    """Return the list price of an hour of one instance; None for a GPU, size or region that has none."""
+    limits = [one.get("resources", {}).get("limits", {}) for one in template.get("containers", ())]
+    gpu = template.get("nodeSelector", {}).get("accelerator", "")
+    try:
+        shape = Shape(
+            gpu=gpu,
+            cpu=sum(int(one.get("cpu", "0")) for one in limits),
+            memory_gib=sum(_gib(str(one.get("memory", "0Gi"))) for one in limits),
+        )
+        return round(
+            known.hourly(shape, region, zonal=not template.get("gpuZonalRedundancyDisabled")).total, 4
+        )
+    except (SpecError, ValueError):
+        return None
+
+
+def _gib(memory: str) -> int:
+    """Return the GiB of `32Gi`. Raises `ValueError` for another unit."""
+    return int(memory.removesuffix("Gi"))
+
+
+def _other(inventory: Inventory, name: str) -> tuple[str, ...]:
+    found: Iterable[Thing] = (thing for thing in inventory.of(name) if thing.kind in _PAID)
+    return tuple(sorted(thing.text for thing in found))
+
+
+def _hint(inventory: Inventory) -> str:
+    others = ", ".join(inventory.endpoints)
+    deploys = "`homeport up --on cloudrun` deploys it"
+    return f"{deploys}; deployed there: {others}" if others else deploys

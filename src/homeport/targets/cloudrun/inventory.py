@@ -1,0 +1,239 @@
+"""
+What homeport has made in a project, found by its mark and not by its name: names and regions may have changed since.
+
+The mark is the label `homeport=NAME`, or these words in the description of what has no labels. All of a list is read
+and looked through here: no server's filter stands between a thing that costs money and whoever wants it gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from homeport.catalog import cloudrun
+from homeport.errors import ApiDisabled, GoogleError, HomeportError, Incomplete, NoCredentials
+from homeport.google import Google
+from homeport.resources.google.rest import LABEL
+
+_EACH_S = 60.0
+"""For one page of a list, with its tries."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedKind:
+    """A kind of thing that carries the mark, and where a project's things of it are listed."""
+
+    kind: str
+    """As `RestResource.kind` says it."""
+    plural: str
+    api: str
+    path: str
+    """With `{project}` and, where each region has a list of its own, `{region}`."""
+    items: str
+    """The key of the list in an answer."""
+    query: Mapping[str, Any] = field(default_factory=dict)  # Any: see ApiCall.query
+
+    @property
+    def regional(self) -> bool:
+        """Whether each region has a list of its own."""
+        return "{region}" in self.path
+
+
+KINDS = (
+    # Cloud Run's v2 takes one region at a time: its location "cannot be the - wildcard", says the discovery document.
+    ListedKind(
+        kind="service", plural="services", api="run",
+        path="v2/projects/{project}/locations/{region}/services", items="services",
+    ),
+    ListedKind(
+        kind="repository", plural="repositories", api="artifactregistry",
+        path="v1/projects/{project}/locations/{region}/repositories", items="repositories",
+    ),
+    ListedKind(
+        kind="subnetwork", plural="subnetworks", api="compute",
+        path="compute/v1/projects/{project}/regions/{region}/subnetworks", items="items",
+    ),
+    ListedKind(
+        kind="network", plural="networks", api="compute",
+        path="compute/v1/projects/{project}/global/networks", items="items",
+    ),
+    ListedKind(
+        kind="firewall rule", plural="firewall rules", api="compute",
+        path="compute/v1/projects/{project}/global/firewalls", items="items",
+    ),
+    ListedKind(
+        kind="private zone", plural="private zones", api="dns",
+        path="dns/v1/projects/{project}/managedZones", items="managedZones",
+    ),
+    ListedKind(
+        kind="bucket", plural="buckets", api="storage",
+        path="storage/v1/b", items="items", query={"project": "{project}"},
+    ),
+    ListedKind(
+        kind="secret", plural="secrets", api="secretmanager",
+        path="v1/projects/{project}/secrets", items="secrets",
+    ),
+    ListedKind(
+        kind="service account", plural="service accounts", api="iam",
+        path="v1/projects/{project}/serviceAccounts", items="accounts", query={"pageSize": 100},
+    ),
+)  # fmt: skip
+SERVICES = KINDS[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thing:
+    """One thing of a list."""
+
+    kind: str
+    name: str
+    """The last part of its name, which is all of it in its project and region; an account's id."""
+    region: str
+    """'' for what has none, and for what is listed for all regions together."""
+    body: Mapping[str, Any]  # Any: JSON
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint whose mark it carries; '' for none."""
+        label = self.body.get("labels", {}).get(LABEL, "")
+        words = str(self.body.get("description", "")).split()
+        said = (word.partition("=")[2] for word in words if word.startswith(f"{LABEL}="))
+        return str(label) or next(said, "")
+
+    @property
+    def text(self) -> str:
+        """Such as `service home in europe-west4`."""
+        return f"{self.kind} {self.name}{f' in {self.region}' if self.region else ''}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """A list that could not be read, or not all of it."""
+
+    kind: str
+    """As `ListedKind.kind` says it, or `grant`."""
+    region: str
+    what: str
+    """Such as `services in us-east4`."""
+    error: HomeportError
+
+    @property
+    def text(self) -> str:
+        """What could not be read, and why."""
+        return f"{self.what}: {self.error}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """All things of a project that could be homeport's; what could not be read is no less than what was."""
+
+    project: str
+    things: tuple[Thing, ...]
+    """Others' things, too."""
+    unread: tuple[Unread, ...]
+
+    def of(self, name: str) -> tuple[Thing, ...]:
+        """Return what carries the mark of the endpoint `name`."""
+        return tuple(thing for thing in self.things if thing.endpoint == name)
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """Names of all endpoints that something carries the mark of, sorted."""
+        return tuple(sorted({thing.endpoint for thing in self.things} - {""}))
+
+
+async def take_inventory(
+    google: Google, *, regions: Iterable[str] = (), kinds: Sequence[ListedKind] = KINDS
+) -> Inventory:
+    """
+    Return what there is in the client's project: in each region of the catalog, and in `regions`.
+
+    An API that is off has no things. Raises `NoCredentials`, and the first error where nothing at all could be read.
+    """
+    every = sorted({*cloudrun.regions(), *(region for region in regions if region)})
+    asked = [(kind, region) for kind in kinds for region in (every if kind.regional else ("",))]
+    patient = google.within(_EACH_S)
+    answers = await asyncio.gather(*(_listed(patient, kind, region) for kind, region in asked))
+    unread = tuple(told for _, told in answers if told is not None)
+    if len(unread) == len(asked):
+        raise unread[0].error
+    return Inventory(
+        project=google.project,
+        things=tuple(thing for things, _ in answers for thing in things),
+        unread=unread,
+    )
+
+
+def refuse_incomplete(unread: Sequence[Unread], what: str) -> None:
+    """Raise `Incomplete` where something could not be read; `what` is what is not known then."""
+    if not unread:
+        return
+    hints = dict.fromkeys(one.error.hint for one in unread if one.error.hint)
+    raise Incomplete(
+        f"{what}: {'; '.join(dict.fromkeys(one.text for one in unread))}",
+        hint="; ".join(
+            [*hints, "then run the same command again"] if hints else ["run the same command again"]
+        ),
+    )
+
+
+async def _listed(google: Google, kind: ListedKind, region: str) -> tuple[list[Thing], Unread | None]:
+    """All things of a kind in a region, and what could not be read of them."""
+    things: list[Thing] = []
+    path = kind.path.format(project=google.project, region=region)
+    query = {
+        key: value.format(project=google.project) if isinstance(value, str) else value
+        for key, value in kind.query.items()
+    }
+    token: str | None = None
+    missing: list[str] = []
+    try:
+        while True:
+            page = await google.get(kind.api, path, **query, pageToken=token)
+            things += [_thing(kind, region, body) for body in page.get(kind.items) or ()]
+            missing += _unreachable(page)
+            token = page.get("nextPageToken")
+            if not token:
+                break
+    except NoCredentials:
+        raise
+    except ApiDisabled:
+        return [], None
+    except HomeportError as error:
+        return things, _unread(kind, region, error)
+    if missing:
+        beyond = GoogleError(f"Google could not reach {', '.join(missing)}", hint="wait a few minutes")
+        return things, _unread(kind, region, beyond)
+    return things, None
+
+
+def _unread(kind: ListedKind, region: str, error: HomeportError) -> Unread:
+    where = f" in {region}" if region else ""
+    return Unread(kind=kind.kind, region=region, what=f"{kind.plural}{where}", error=error)
+
+
+def _unreachable(page: Mapping[str, Any]) -> list[str]:  # Any: JSON
+    """What an answer leaves out, as the APIs say it: a list of places, or Compute's warning."""
+    warning = page.get("warning", {})
+    said = [str(warning.get("message", "some of it"))] if warning.get("code") == "UNREACHABLE" else []
+    return [*map(str, page.get("unreachable", ())), *said]
+
+
+def _thing(kind: ListedKind, region: str, body: Mapping[str, Any]) -> Thing:  # Any: JSON
+    name = str(body.get("email") or body["name"])
+    short = name.partition("@")[0] if kind.kind == "service account" else name.rpartition("/")[2]
+    return Thing(kind=kind.kind, name=short, region=region, body=body)
+
+
+__all__ = [
+    "KINDS",
+    "SERVICES",
+    "Inventory",
+    "ListedKind",
+    "Thing",
+    "Unread",
+    "refuse_incomplete",
+    "take_inventory",
+]
