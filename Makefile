@@ -11,7 +11,7 @@ TEST_HOME := $(CURDIR)/.cache/home
 SAFETENSORS := .cache/models
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos test-vllm test-terraform check format lock bench schema picture clean
+.PHONY: help setup demo test chaos attack test-vllm test-terraform check format lock bench schema picture clean
 
 help: ## Show these lines.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test: $(STAMP) weights ## Run the tests, real engine included.
 
 chaos: $(STAMP) ## Let every call of a deployment go wrong, in every way that calls do: the whole matrix.
 	CHAOS=all $(BIN)/python -m pytest -n 2 --dist worksteal tests/test_chaos.py $(ARGS)
+
+attack: $(STAMP) ## Attack every server and every file that comes from outside: thousands of attacks, from a seed.
+	PYTHONPATH=tests:tests/guard $(BIN)/python -m attack $(ARGS)
 
 test-vllm: $(STAMP) weights ## Run the tests that need real vLLM (its environment is 3 GB, made on first use).
 	$(PYTHON) scripts/vllm_env.py $(VLLM_VENV)

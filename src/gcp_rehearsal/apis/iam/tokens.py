@@ -63,7 +63,7 @@ def verify_id_token(cloud: Cloud, token: str, audience: str = "") -> dict[str, A
     Raises `ApiError` 401.
     """
     body, _, signature = token.rpartition(".")
-    if not hmac.compare_digest(signature, _signature(cloud, body)):
+    if not hmac.compare_digest(signature.encode(), _signature(cloud, body).encode()):
         raise ApiError(401, "The access token could not be verified")
     claims: dict[str, Any] = json.loads(_decoded(body.partition(".")[2]))  # Any: JSON
     if claims["exp"] < time.time():

@@ -323,9 +323,9 @@ class HubSource:
 
     def _commit(self, sha: str | None) -> str:
         """The commit that a hub or its cache tells, once it is sure that it is one: a folder is called by it."""
-        if sha is None or not _COMMIT.fullmatch(sha):
+        if not isinstance(sha, str) or not _COMMIT.fullmatch(sha):
             raise WeightsError(
-                f"hf:{self.repo} tells a commit that is none: {names.shown(sha or '')}",
+                f"hf:{self.repo} tells a commit that is none: {names.shown(str(sha or ''))}",
                 hint="check HF_ENDPOINT",
             )
         return sha
