@@ -73,7 +73,7 @@ def copied(image: ImageContent, context: Path, root: Path) -> None:
 
 def _instructions(text: str) -> Iterator[tuple[str, str]]:
     if "\0" in text:
-        raise Refused("a Dockerfile is text, and this one holds a NUL")
+        raise BuildRefused("a Dockerfile is text, and this one holds a NUL")
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     for line in re.sub(r"\\\n", " ", "\n".join(lines)).splitlines():
         word, _, rest = line.strip().partition(" ")
