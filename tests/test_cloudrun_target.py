@@ -43,7 +43,7 @@ from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.targets.cloudrun.verification import receipt_of
 from homeport.verify import Outcome, Report, Result
 from homeport.weights.manifest import digest
-from homeport.weights.sources.base import parse
+from homeport.weights.sources.registry import parse
 
 FOLDER = ROOT / "tests" / "models" / "gemma-4-taught"
 PATH = "v2/projects/rehearsal/locations/us-central1/services/home"

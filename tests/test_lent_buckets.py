@@ -21,7 +21,8 @@ from homeport.progress import Silent
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.targets.cloudrun.model_selection import PinnedModel, ResolvedModel, choose
 from homeport.weights.manifest import digest
-from homeport.weights.sources.base import BucketSource, bucket_source, parse
+from homeport.weights.sources.gcs import BucketSource, bucket_source
+from homeport.weights.sources.registry import parse
 
 MODEL = ROOT / "tests" / "models" / "gemma-4-taught"
 LENT = "somebodys-models"

@@ -26,7 +26,8 @@ from homeport.progress import Silent
 from homeport.weights import PinnedFile, transfer
 from homeport.weights.manifest import Manifest, Pin
 from homeport.weights.selection import choose
-from homeport.weights.sources.base import BucketSource, bucket_source, canonical, parse
+from homeport.weights.sources.gcs import BucketSource, bucket_source
+from homeport.weights.sources.registry import canonical, parse
 from homeport.weights.store import WeightsStore
 from hub import Hub
 from test_weights_hub import hub, store  # noqa: F401 - fixtures

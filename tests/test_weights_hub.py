@@ -13,7 +13,7 @@ import pytest
 from homeport.errors import GatedModel, NetworkError, UnknownModel, WeightsError
 from homeport.progress import Silent
 from homeport.weights import Format, Manifest, download
-from homeport.weights.sources.base import canonical
+from homeport.weights.sources.registry import canonical
 from homeport.weights.store import WeightsStore
 from hub import Hub
 

@@ -21,8 +21,8 @@ from homeport import names
 from homeport.errors import DiskFull, SpecError, StateError, WeightsError
 from homeport.progress import Silent
 from homeport.weights import Manifest, Pin, PinnedFile, download
-from homeport.weights.sources.base import canonical, is_source, parse
 from homeport.weights.sources.hub import HubSource
+from homeport.weights.sources.registry import canonical, is_source, parse
 from homeport.weights.store import WeightsStore
 from hub import Hub
 
@@ -61,10 +61,10 @@ def another_process(tmp_path: Path) -> subprocess.Popen[str]:
     """A process that makes sure of the same weights, as `homeport up` does."""
     program = (
         "import sys; from pathlib import Path; from homeport.progress import Silent;"
-        "from homeport.weights.store import Store\n"
+        "from homeport.weights.store import WeightsStore\n"
         "class Loud(Silent):\n"
         "    def note(self, text): print(text, flush=True)\n"
-        f"print(Store(Path({str(tmp_path / 'weights')!r})).ensure({SOURCE!r}, 'gguf', Loud()).digest, flush=True)"
+        f"print(WeightsStore(Path({str(tmp_path / 'weights')!r})).ensure({SOURCE!r}, 'gguf', Loud()).digest, flush=True)"
     )
     path = os.pathsep.join([str(Path(download.__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     env = {**os.environ, "PYTHONPATH": path}

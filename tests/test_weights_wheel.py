@@ -16,7 +16,7 @@ from homeport.errors import EngineMissing, NetworkError, SpecError, UnknownModel
 from homeport.progress import Silent
 from homeport.weights import Manifest, download
 from homeport.weights.sources import pip
-from homeport.weights.sources.base import canonical, parse
+from homeport.weights.sources.registry import canonical, parse
 from homeport.weights.sources.wheel import WheelSource
 from homeport.weights.store import WeightsStore
 from hub import Answer, Server

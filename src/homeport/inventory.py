@@ -82,7 +82,7 @@ def remove(source: str, *, home: Home | None = None) -> bool:
 
 def _named(sources: Sequence[str]) -> list[str]:
     from homeport import catalog
-    from homeport.weights.sources.base import canonical, is_source
+    from homeport.weights.sources.registry import canonical, is_source
 
     named: list[str] = []
     here = {manifest.pin.source for manifest in _store(None).all()}

@@ -179,7 +179,7 @@ _DOCKERFILES = (
 
 def _built(line: str, stage: Stage) -> str:
     """What an image is made of, whose recipe reaches for what is not its own."""
-    from gcp_rehearsal.runtime.build.dockerfile import Refused
+    from gcp_rehearsal.runtime.build.dockerfile import BuildRefused
     from gcp_rehearsal.runtime.build.images import built
     from homeport.cli.rehearse_programs import programs
 
@@ -192,7 +192,7 @@ def _built(line: str, stage: Stage) -> str:
     (workspace / "link").symlink_to(root / "precious.txt")
     (workspace / "linked").symlink_to(root)
     (workspace / "Dockerfile").write_text(f"FROM scratch\n{line.replace('@ROOT@', str(root))}\n")
-    with contextlib.suppress(Refused):
+    with contextlib.suppress(BuildRefused):
         built(["-t", "x", "."], workspace, root / "image", programs())
     for path in (root / "image").rglob("*"):
         leads = path.resolve()

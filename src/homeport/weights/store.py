@@ -19,7 +19,8 @@ from homeport.weights.download import Bar
 from homeport.weights.lock import held
 from homeport.weights.manifest import Damage, Format, Manifest, Pin, PinnedFile, digest
 from homeport.weights.progress_stage import megabytes, stage
-from homeport.weights.sources.base import WeightsSource, parse
+from homeport.weights.sources.base import WeightsSource
+from homeport.weights.sources.registry import parse
 
 HEADROOM = 256_000_000
 """Bytes of disk that are left free."""

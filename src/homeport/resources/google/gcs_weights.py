@@ -19,7 +19,7 @@ from homeport.resources.base import FixedResource
 from homeport.resources.google.build import Build
 from homeport.resources.google.propagation import patient, while_it_spreads
 from homeport.weights.manifest import Pin, PinnedFile, digest
-from homeport.weights.sources.base import bucket_source
+from homeport.weights.sources.registry import in_cloud
 from homeport.weights.transfer import MANIFEST, Job
 
 TIMEOUT_S = 3 * 3600
@@ -182,12 +182,9 @@ class StoredWeights(FixedResource):
         )
 
     def _origin(self) -> str:
-        kind, _, rest = self.pin.source.partition(":")
-        if kind == "hf":
-            return f"hf:{rest.partition('@')[0].partition(':')[0]}@{self.pin.revision}"
-        bucket = bucket_source(self.pin.source)
-        if bucket is not None:
-            return bucket.origin
+        origin = in_cloud(self.pin.source, self.pin.revision)
+        if origin:
+            return origin
         raise SpecError(
             f"{self.pin.source} is on this machine: no build can reach it",
             hint="give a folder, and it is uploaded from here",

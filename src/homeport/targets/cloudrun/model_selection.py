@@ -25,9 +25,9 @@ from homeport.spec import Adapter, CloudRun, Spec
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.local.target import find_model, weights_of
 from homeport.weights.manifest import Format, Pin, digest
-from homeport.weights.sources.base import BucketSource, bucket_source, canonical, parse
-from homeport.weights.sources.gcs import LentBuckets
+from homeport.weights.sources.gcs import BucketSource, LentBuckets, bucket_source
 from homeport.weights.sources.hub import HubSource
+from homeport.weights.sources.registry import canonical, parse
 from homeport.weights.store import WeightsStore
 
 

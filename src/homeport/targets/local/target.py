@@ -36,8 +36,8 @@ from homeport.supervisor.memory import COUNTS_MEMORY
 from homeport.supervisor.order import MOST, WITHIN_S
 from homeport.targets.local import endpoint_key
 from homeport.weights import Manifest
-from homeport.weights.sources.base import canonical, is_source, parse
 from homeport.weights.sources.hub import HubSource
+from homeport.weights.sources.registry import canonical, is_source, parse
 from homeport.weights.store import WeightsStore
 
 if TYPE_CHECKING:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from homeport import names
-from homeport.errors import WeightsError
+from homeport.errors import SpecError, WeightsError
 from homeport.progress import Progress
 from homeport.weights.manifest import Format, Pin, PinnedFile
 from homeport.weights.selection import choose, is_part
+from homeport.weights.sources.base import SourceKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +92,20 @@ class FileSource:
             raise WeightsError(f"{self.path} is not a GGUF file", hint="its name should end in .gguf")
         beside = [path.name for path in folder.glob("*.gguf")] if is_part(name) else [name]
         return folder, choose(beside, wanted, file=name, where=str(folder))
+
+
+def read(source: str, base: Path) -> FileSource:
+    """Return the file or folder that `source` names, from `base` where it is relative. Raises `SpecError`."""
+    path = source.removeprefix("file:")
+    if not path:
+        raise SpecError(f"{source!r} names no weights", hint=f"such as {EXAMPLE}")
+    full = (base / Path(path).expanduser()).absolute()
+    if full.name.startswith("-"):
+        raise SpecError(
+            f"the name of {full} begins with a dash, as an option of a program does", hint="rename the file"
+        )
+    return FileSource(path=full)
+
+
+EXAMPLE = "file:./models/model.gguf"
+KIND = SourceKind(scheme="file", grammar="file:PATH", example=EXAMPLE, read=read, here=True, cloud=None)

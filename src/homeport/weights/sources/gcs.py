@@ -4,20 +4,79 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from homeport import names
-from homeport.errors import NotFound, PermissionDenied, WeightsError
-from homeport.google import Google
+from homeport.errors import NotFound, PermissionDenied, SpecError, WeightsError
 from homeport.weights.manifest import Format, Pin, PinnedFile
 from homeport.weights.selection import choose
-from homeport.weights.sources.base import BucketSource
+from homeport.weights.sources.base import SourceKind
+
+if TYPE_CHECKING:
+    from homeport.google import Google
 
 VIEWER = "roles/storage.objectViewer"
+EXAMPLE = "gs://vertex-model-garden-public-us/gemma4/gemma-4-E2B-it"
+_ADDRESS = re.compile(r"gs://(?P<bucket>[a-z0-9][a-z0-9._-]+)/(?P<path>[^\s:]+?)/?", re.ASCII)
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class BucketSource:
+    """A folder of a bucket of Cloud Storage, or a GGUF in one. Cloud Run serves from it; nothing here fetches it."""
+
+    bucket: str
+    folder: str
+    """Without slashes at its ends; '' for the whole bucket."""
+    file: str | None = None
+
+    @property
+    def origin(self) -> str:
+        """The folder's address."""
+        return f"gs://{self.bucket}/{self.folder}".rstrip("/")
+
+    @property
+    def text(self) -> str:
+        """The source in its canonical words."""
+        return f"{self.origin}/{self.file}" if self.file else self.origin
+
+    def name(self, path: str) -> str:
+        """The name of the object that is `path` of the folder."""
+        return f"{self.folder}/{path}".lstrip("/")
+
+
+def bucket_source(source: str) -> BucketSource | None:
+    """Return the bucket that `source` names; None for any other kind of source. Raises `SpecError` as `read` does."""
+    return read(source, Path()) if source.startswith("gs:") else None
+
+
+def read(source: str, _: Path) -> BucketSource:
+    """Return the bucket that `source` names. Raises `SpecError` where it is badly written."""
+    unseen = names.unprintable(source)
+    match = None if unseen else _ADDRESS.fullmatch(source)
+    if match is None or names.problem(match["path"]):
+        raise SpecError(
+            f"{source!r} is not gs://BUCKET/FOLDER or gs://BUCKET/FOLDER/FILE.gguf", hint=f"such as {EXAMPLE}"
+        )
+    folder, _slash, last = match["path"].rpartition("/")
+    if last.endswith(".gguf"):
+        return BucketSource(match["bucket"], folder, last)
+    return BucketSource(match["bucket"], match["path"])
+
+
+KIND = SourceKind(
+    scheme="gs",
+    grammar="gs://BUCKET/FOLDER",
+    example=EXAMPLE,
+    read=read,
+    here=False,
+    cloud=lambda source, _: read(source, Path()).origin,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

