@@ -23,14 +23,14 @@ from gcp_rehearsal.cloud import OWNER, Cloud, Delays
 from gcp_rehearsal.discovery import find
 from gcp_rehearsal.faults import Fault
 from gcp_rehearsal.testing import Rehearsed
-from homeport.deployed import Deployment
 from homeport.errors import HomeportError
 from homeport.google import Google, Settings
 from homeport.google.credentials import given
 from homeport.progress import Silent
 from homeport.reconcile import apply, make_plan
 from homeport.resources.google.traffic import receipts, shares
-from ways import NAME, PROJECT, SPEC_FILE, Carrying, Wanted, Way, later, wanted
+from on_cloudrun import deployment
+from ways import NAME, PROJECT, Carrying, Wanted, Way, later, wanted
 
 DELAYS = Delays(grants=10, accounts=2, apis=1.5, operations=0.2)
 PATIENCE = Settings(deadline=60, attempt=10)
@@ -171,7 +171,7 @@ async def _up(cloud: Watched, wish: Wanted) -> None:
 
 async def _down(cloud: Watched, wish: Wanted) -> None:
     async with _google(cloud) as google:
-        await Deployment(google=google, spec=wish.spec, spec_file=SPEC_FILE, via="").down(purge=True)
+        await deployment(google, wish.spec).down(purge=True)
 
 
 def _google(cloud: Cloud) -> Google:

@@ -49,7 +49,7 @@ def test_what_is_for_cloud_run_alone_is_not_passed_over_in_silence(
     user: User, words: tuple[str, ...]
 ) -> None:
     user.run("init")
-    assert "for --on cloudrun" in user.run(*words, code=64).err
+    assert "--on cloudrun" in user.run(*words, code=64).err
 
 
 def test_init_refuses_an_unknown_model(user: User) -> None:

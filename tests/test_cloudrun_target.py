@@ -22,7 +22,6 @@ from gcp_rehearsal.cloud import AT_ONCE, Cloud
 from gcp_rehearsal.runtime.container_runtime import Willing
 from gcp_rehearsal.runtime.container_state import ContainerState, not_listening
 from homeport import spec
-from homeport.deployed import Deployment
 from homeport.errors import (
     HomeportError,
     MemoryTooSmall,
@@ -44,6 +43,7 @@ from homeport.targets.cloudrun.verification import receipt_of
 from homeport.verify import Outcome, Report, Result
 from homeport.weights.manifest import digest
 from homeport.weights.sources.registry import parse
+from on_cloudrun import deployment, unchecked
 
 FOLDER = ROOT / "tests" / "models" / "gemma-4-taught"
 PATH = "v2/projects/rehearsal/locations/us-central1/services/home"
@@ -110,8 +110,7 @@ class Deployer:
     def down(self, wanted: spec.Spec, *, purge: bool) -> tuple[str, ...]:
         async def work() -> tuple[str, ...]:
             google = google_for(self.cloud)
-            one = Deployment(google=google, spec=wanted, spec_file=Path("/x/homeport.toml"), via="")
-            return await one.down(purge=purge)
+            return (await deployment(google, wanted).down(purge=purge)).gone
 
         return act(work())
 
@@ -186,22 +185,20 @@ def test_what_a_new_project_shows_only_with_its_apis_on_stops_up_before_anything
     before = {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)}
     wanted = spec.parse({**deployer.wanted().model_dump(), "cloudrun": {"max_instances": 40}})
 
-    async def up() -> tuple[Plan, Findings]:
-        one = Deployment(
-            google=google_for(deployer.cloud), spec=wanted, spec_file=Path("/x/homeport.toml"), via=""
-        )
-        plan, findings = await one.plan()
+    async def up() -> Plan:
+        one = deployment(google_for(deployer.cloud), wanted)
+        plan = await one.plan()
         assert not plan.problems
-        assert {"billing", "region"} < {finding.subject for finding in findings.unchecked}
+        assert {"billing", "region"} < set(unchecked(plan))
         with pytest.raises(HomeportError, match="quota/MemAllocPerProjectRegion: 640 GiB wanted"):
             await one.up()
         return await one.plan()
 
-    plan, findings = act(up())
+    plan = act(up())
     assert {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)} == before, (
         "the APIs are on, and no more"
     )
-    assert [finding.subject for finding in findings.unchecked] == ["free trial"]
+    assert unchecked(plan) == ["free trial"]
     assert any("do: set cloudrun.max_instances = 2" in problem for problem in plan.problems)
 
 
@@ -689,13 +686,11 @@ def test_after_a_change_that_does_not_start_the_status_is_of_what_serves(tmp_pat
         deployer.up(wanted.model_copy(update={"model": f"file:{tmp_path / 'another'}"}))
 
     async def status() -> Any:  # Any: JSON
-        one = Deployment(
-            google=google_for(deployer.cloud), spec=wanted, spec_file=Path("/x/homeport.toml"), via=""
-        )
+        one = deployment(google_for(deployer.cloud), wanted)
         return await one.status(), (await one.connect()).model
 
     told, asked = act(status())
-    assert (told["traffic"], told["model"], asked) == ({first: 100}, FOLDER.name, FOLDER.name)
+    assert (told.traffic, told.model, asked) == ({first: 100}, FOLDER.name, FOLDER.name)
 
 
 def test_rollback_works_after_a_change_that_did_not_start() -> None:
@@ -711,10 +706,8 @@ def test_rollback_works_after_a_change_that_did_not_start() -> None:
         deployer.up(deployer.wanted(parallel=3))
 
     async def roll_back() -> str:
-        one = Deployment(
-            google=google_for(deployer.cloud), spec=wanted, spec_file=Path("/x/homeport.toml"), via=""
-        )
-        return await one.roll_back()
+        one = deployment(google_for(deployer.cloud), wanted)
+        return (await one.rollback()).serving
 
     assert act(roll_back()) == first
     assert shares(deployer.service) == {first: 100}

@@ -14,7 +14,7 @@ import pytest
 
 from cloud import act
 from google_door import TOKEN, YOU
-from homeport.cli.cloud import clients_env
+from homeport.cli.env import through_proxy
 from homeport.endpoint.auth import HTTPX2_REDIRECTS, REDIRECTS, Bearer
 from homeport.errors import EndpointError, NoCredentials, NotRunning
 from homeport.google.credentials import Credentials, GoogleIdentity
@@ -271,9 +271,9 @@ def test_clients_are_sent_to_the_proxy_that_runs_with_its_key_and_to_a_public_en
         root = find_home().root
         async with reached(Service()) as endpoint:
             with pytest.raises(NotRunning) as caught:
-                clients_env(endpoint, public=False)
+                through_proxy(endpoint, public=False)
             assert "`homeport proxy`" in caught.value.hint
-            variables, proxy, said = clients_env(endpoint, public=True)
+            variables, proxy, said = through_proxy(endpoint, public=True)
             assert (variables["OPENAI_BASE_URL"], variables["OPENAI_API_KEY"], proxy) == (
                 BASE_URL,
                 "unused",
@@ -283,14 +283,14 @@ def test_clients_are_sent_to_the_proxy_that_runs_with_its_key_and_to_a_public_en
             other = Running(port=9001, service="https://other.run.app", key=Secret("hp-another"))
             own = Running(port=9002, service=endpoint.root_url, key=Secret("hp-own"))
             with kept(root, other), kept(root, own):
-                variables, proxy, said = clients_env(endpoint, public=False)
+                variables, proxy, said = through_proxy(endpoint, public=False)
                 assert variables == {
                     "OPENAI_BASE_URL": "http://127.0.0.1:9002/v1", "OPENAI_API_KEY": "hp-own", "OPENAI_MODEL": MODEL,
                 }  # fmt: skip
                 assert "while `homeport proxy` runs" in said
                 assert "hp-own" not in said
             with pytest.raises(NotRunning):
-                clients_env(endpoint, public=False)
+                through_proxy(endpoint, public=False)
 
     asyncio.run(scene())
 

@@ -14,15 +14,17 @@ from typing import Any
 
 import pytest
 
+import on_cloudrun
 from building import ACCOUNT, BUCKET, Place, place
 from conftest import HOMEPORT, ROOT
 from homeport import spec
-from homeport.cli import cloud as command
-from homeport.deployed import Deployment
+from homeport.cli import hub_token as command
+from homeport.deployment import Deployment
 from homeport.errors import GatedModel, HomeportError, SpecError
 from homeport.progress import Silent
 from homeport.reconcile import Plan
 from homeport.secret import Secret
+from homeport.targets.cloudrun.lifecycle import CloudRunLifecycle
 
 REPO = "google/gemma-4-taught"
 LET_IN, LEFT_OUT = "hf_let_in_0123456789", "hf_left_out_0123456789"
@@ -45,7 +47,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 Ask = Callable[[str], "Secret | None"]
 
 
-def deployment(here: Place, google: Any, repo: str = REPO, **fields: Any) -> Deployment:
+def lifecycle(here: Place, google: Any, repo: str = REPO, **fields: Any) -> CloudRunLifecycle:
     wanted = spec.parse(
         {
             "name": "mine",  # The place has things called home.
@@ -55,13 +57,17 @@ def deployment(here: Place, google: Any, repo: str = REPO, **fields: Any) -> Dep
             "cloudrun": {},
         }
     )
-    return Deployment(google=google, spec=wanted, spec_file=Path("/x/homeport.toml"), via="", **fields)
+    return on_cloudrun.lifecycle(google, wanted, **fields)
+
+
+def deployment(here: Place, google: Any, repo: str = REPO, **fields: Any) -> Deployment:
+    return Deployment(target=lifecycle(here, google, repo, **fields))
 
 
 def planned(here: Place, repo: str = REPO, **fields: Any) -> Plan:
     async def work() -> Plan:
         async with here.google() as google:
-            return (await deployment(here, google, repo, **fields).plan())[0]
+            return await deployment(here, google, repo, **fields).plan()
 
     return here.act(work())
 
@@ -71,7 +77,7 @@ def kept(here: Place, **fields: Any) -> Plan:
 
     async def work() -> Plan:
         async with here.google() as google:
-            plan, _ = await deployment(here, google, **fields).plan()
+            plan = await deployment(here, google, **fields).plan()
             for action in plan.pending:
                 if action.resource.id in FIRST_OF_ALL:
                     await action.resource.create({}, Silent())
@@ -176,7 +182,7 @@ def test_what_the_hub_does_not_even_describe_is_described_with_the_kept_token(he
 def test_what_is_exported_makes_the_secret_too_and_holds_no_token(here: Place) -> None:
     async def work() -> dict[str, str]:
         async with here.google() as google:
-            return await deployment(here, google, env_token=LET_IN).exported("gcloud")
+            return await deployment(here, google, env_token=LET_IN).export("gcloud")
 
     files = here.act(work())
     text = "\n".join(files.values())
@@ -191,12 +197,12 @@ def test_an_adapter_of_a_hub_is_pinned_to_its_commit_and_carried_by_a_build(here
 
     async def work() -> Any:  # Any: JSON
         async with here.google() as google:
-            one = deployment(here, google, token=Secret(LET_IN))
+            one = lifecycle(here, google, token=Secret(LET_IN))
             tone = {"name": "tone", "source": "hf:org/tone"}
             wanted = spec.parse(
                 {**one.spec.model_dump(), "engine": {**one.spec.engine.model_dump(), "lora": [tone]}}
             )
-            target = await replace(one, spec=wanted)._target(Silent())
+            target = await replace(one, spec=wanted)._graph(Silent())
             adapter = replace(target.weights.adapters["tone"], account=ACCOUNT, bucket=BUCKET, token=None)
             assert await adapter.read() is None
             return await adapter.create({}, Silent())
@@ -210,7 +216,7 @@ def test_an_adapter_of_a_hub_is_pinned_to_its_commit_and_carried_by_a_build(here
 def test_the_build_is_given_the_very_version_that_was_made(here: Place) -> None:
     async def work() -> Any:  # Any: JSON
         async with here.google() as google:
-            target = await deployment(here, google, token=Secret(LET_IN))._target(Silent(), asking=True)
+            target = await lifecycle(here, google, token=Secret(LET_IN))._graph(Silent(), asking=True)
             return target.weights.model.build if target.weights.model else None
 
     body = here.act(work())
@@ -221,11 +227,11 @@ def test_the_build_is_given_the_very_version_that_was_made(here: Place) -> None:
 
 def test_a_token_comes_through_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{LET_IN}\nmore\n"))
-    assert command.hub_token(wanted=False) is None
-    assert command.hub_token(wanted=True) == Secret(LET_IN)
+    assert command.from_stdin("cloudrun", wanted=False) is None
+    assert command.from_stdin("cloudrun", wanted=True) == Secret(LET_IN)
     monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
     with pytest.raises(SpecError, match="nothing came through standard input"):
-        command.hub_token(wanted=True)
+        command.from_stdin("cloudrun", wanted=True)
 
 
 def test_what_is_typed_is_not_shown_and_nothing_is_made_without_a_yes(here: Place, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from conftest import TAUGHT, User
 from homeport import cli, errors, redaction, secret
-from homeport.cli import cloud as command
+from homeport.cli import hub_token as command
 from homeport.cli.last_line import say
 from homeport.endpoint import Endpoint
 from homeport.errors import HomeportError, NoCredentials, SpecError
@@ -115,13 +115,13 @@ def test_a_token_of_the_hub_that_cannot_be_sent_is_refused_wherever_it_comes_fro
         token = f"{PLAIN}\u2028more"
     monkeypatch.setattr("sys.stdin", io.StringIO(token))
     with pytest.raises(SpecError, match="standard input") as refused:
-        command.hub_token(wanted=True)
+        command.from_stdin("cloudrun", wanted=True)
     says_nothing("".join(traceback.format_exception(refused.value)))
 
     terminal = Terminal()
     monkeypatch.setattr(Terminal, "interactive", True)
     monkeypatch.setattr(terminal, "ask_secret", lambda _: token)
-    ask = command._asking_for_token(terminal)
+    ask = command.asking(terminal)
     assert ask is not None
     with pytest.raises(SpecError, match="what was typed"):
         ask("a page")

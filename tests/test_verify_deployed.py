@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import on_cloudrun
 from cloud import act
 from conftest import ROOT
 from deployment import google_for
@@ -18,13 +19,15 @@ from gcp_rehearsal.cloud import AT_ONCE, Cloud
 from gcp_rehearsal.faults import parse
 from gcp_rehearsal.state import Kept
 from homeport import spec
-from homeport.deployed import Deployment
+from homeport.deployment import Deployment
 from homeport.errors import StateError
 from homeport.google import Google
 from homeport.progress import Silent
 from homeport.reconcile import apply, make_plan
 from homeport.resources.google.traffic import Body, Receipt, latest, shares, targets
+from homeport.targets.base import VerifyOptions
 from homeport.targets.cloudrun.expected import promise_of
+from homeport.targets.cloudrun.lifecycle import CloudRunLifecycle
 from homeport.targets.cloudrun.verification import Verifier, endpoint_of
 from homeport.verify import Outcome, Result
 from homeport.weights.transfer import MANIFEST
@@ -53,9 +56,9 @@ class User:
         (folder / "adapter_model.safetensors").write_bytes(b"of no use but to be carried")
         return {"name": "tone", "source": f"file:{folder}"}
 
-    def deployment(
+    def lifecycle(
         self, google: Google, cloudrun: Any = None, **engine: Any
-    ) -> Deployment:  # Any: values of homeport.toml
+    ) -> CloudRunLifecycle:  # Any: values of homeport.toml
         wish = spec.parse(
             {
                 "name": "home",
@@ -65,14 +68,17 @@ class User:
                 "access": {"callers": ["user:friend@example.com"]},
             }
         )
-        return Deployment(google=google, spec=wish, spec_file=self.folder / "homeport.toml", via="")
+        return on_cloudrun.lifecycle(google, wish, self.folder / "homeport.toml")
+
+    def deployment(self, google: Google, cloudrun: Any = None, **engine: Any) -> Deployment:  # Any: as above
+        return Deployment(target=self.lifecycle(google, cloudrun, **engine))
 
     def up(self, **engine: Any) -> str:  # Any: values of homeport.toml
         """The revision that serves then."""
 
         async def work() -> None:
             async with google_for(self.cloud) as google:
-                target = await self.deployment(google, **engine)._target(Silent())
+                target = await self.lifecycle(google, **engine)._graph(Silent())
                 target = replace(target, prove=self.prove)
                 await apply(await make_plan("home", "cloudrun", target.resources()), Silent())
 
@@ -86,7 +92,7 @@ class User:
     def back(self) -> str:
         async def work() -> str:
             async with google_for(self.cloud) as google:
-                return await self.deployment(google).roll_back()
+                return (await self.deployment(google).rollback()).serving
 
         return act(work())
 
@@ -95,7 +101,8 @@ class User:
     ) -> Result:  # Any: values of homeport.toml
         async def work() -> Result:
             async with google_for(self.cloud) as google:
-                (result,) = (await self.deployment(google, cloudrun, **engine).verify(only=(check,))).results
+                only = VerifyOptions(only=(check,))
+                (result,) = (await self.deployment(google, cloudrun, **engine).verify(only)).results
                 return result
 
         return act(work())

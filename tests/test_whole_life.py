@@ -14,12 +14,12 @@ from hypothesis import strategies as some
 from cloud import Raw, act, enable, things
 from deployment import google_for
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
-from homeport.deployed import Deployment
 from homeport.errors import GoogleError
 from homeport.progress import Progress, Silent
 from homeport.reconcile import apply, make_plan
 from homeport.resources.google.traffic import Body, Receipt
-from ways import NAME, PROJECT, REGION, SPEC_FILE, Carrying, Wanted, Way, wanted
+from on_cloudrun import deployment
+from ways import NAME, PROJECT, REGION, Carrying, Wanted, Way, wanted
 
 KEY = f"projects/{PROJECT}/locations/{REGION}/keyRings/theirs/cryptoKeys/theirs"
 NETWORKS = ("theirs", NAME)
@@ -167,8 +167,8 @@ def _up(cloud: Cloud, wish: Wanted) -> int:
 def _down(cloud: Cloud, wish: Wanted, *, purge: bool, progress: Progress | None = None) -> tuple[str, ...]:
     async def work() -> tuple[str, ...]:
         async with google_for(cloud) as google:
-            one = Deployment(google=google, spec=wish.spec, spec_file=SPEC_FILE, via="")
-            return await one.down(purge=purge, progress=progress)
+            one = deployment(google, wish.spec)
+            return (await one.down(purge=purge, progress=progress)).gone
 
     return act(work())
 

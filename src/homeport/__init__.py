@@ -11,15 +11,17 @@ One file and one command from open weights to a private, verified, OpenAI-compat
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from homeport.deployment import Deployment
     from homeport.endpoint import Endpoint
     from homeport.errors import HomeportError
     from homeport.reconcile import Plan
+    from homeport.results import Status, UpResult
     from homeport.spec import Spec
-    from homeport.targets.local.liveness import Status
     from homeport.verify import Report
 
 __all__ = [
@@ -31,70 +33,129 @@ __all__ = [
     "Status",
     "connect",
     "down",
+    "exported",
     "plan",
+    "rollback",
     "status",
+    "swap",
     "up",
 ]
 
+_T = TypeVar("_T")
 _HOMES = {
     "Endpoint": "homeport.endpoint.endpoint",
     "HomeportError": "homeport.errors",
     "Plan": "homeport.reconcile",
     "Report": "homeport.verify",
     "Spec": "homeport.spec.schema",
-    "Status": "homeport.targets.local.liveness",
+    "Status": "homeport.results",
 }
 
 
-def plan(spec: Spec | Path | str = "homeport.toml") -> Plan:
-    """What `up` would do. Changes nothing. Raises `HomeportError` for what `up` would refuse."""
-    from homeport import lifecycle
-
-    return lifecycle.run(lifecycle.target(spec).plan())
+def plan(spec: Spec | Path | str = "homeport.toml", *, on: str = "local") -> Plan:
+    """Return what `up` would do. Changes nothing. Raises `HomeportError` for what `up` would refuse."""
+    return _with(spec, on, lambda one: one.plan())
 
 
 def up(
-    spec: Spec | Path | str = "homeport.toml", *, verify: bool = True, take_over: bool = False
+    spec: Spec | Path | str = "homeport.toml",
+    *,
+    on: str = "local",
+    verify: bool = True,
+    take_over: bool = False,
 ) -> Endpoint:
     """
-    The endpoint that the spec asks for, running and verified.
+    Return the endpoint that the spec asks for, running and verified.
 
     Does nothing where it already is so. Raises `VerificationFailed`, with the endpoint left running, where a
-    check failed; `NotManaged` where another file owns the endpoint of that name, unless `take_over`; other `HomeportError`s
-    where it could not be brought up. A `Spec` belongs to the homeport.toml of the folder that this is run in.
+    check failed; `NotManaged` where another file owns the endpoint of that name, unless `take_over`; `Unsupported` for
+    what the target cannot do; other `HomeportError`s where it could not be brought up. A `Spec` belongs to the
+    homeport.toml of the folder that this is run in.
     """
-    from homeport import lifecycle
+    from homeport.targets.base import UpOptions
+
+    options = UpOptions(verify=verify)
+    return _proven(_with(spec, on, lambda one: one.up(options), take_over=take_over))
+
+
+def swap(model: str, spec: Spec | Path | str = "homeport.toml", *, on: str = "cloudrun") -> Endpoint:
+    """Serve another model instead, verified before it takes over. The file stays as it is. Raises what `up` raises."""
+    return _proven(_with(spec, on, lambda one: one.swap(model)))
+
+
+def rollback(spec: Spec | Path | str = "homeport.toml", *, on: str = "cloudrun") -> str:
+    """Let what was verified before serve again; returns what that is. Raises `NotFound` where there is nothing."""
+    return _with(spec, on, lambda one: one.rollback()).serving
+
+
+def exported(kind: str, spec: Spec | Path | str = "homeport.toml", *, on: str = "cloudrun") -> dict[str, str]:
+    """Return what `up` would make as files of another tool, by name."""
+    return _with(spec, on, lambda one: one.export(kind))
+
+
+def down(name: str | None = None, *, on: str = "local", purge: bool = False) -> tuple[str, ...]:
+    """
+    Remove the endpoint called `name`, else that of the file here; says what went. With `purge` its weights go, too.
+
+    Asks nobody. Raises `HomeportError` where anything is left.
+    """
+    return _selected(name, on, lambda one: one.down(purge=purge)).gone
+
+
+def status(*, on: str = "local") -> list[Status]:
+    """Return every endpoint of a target as it is now. Raises `Unsupported` where the target cannot list them."""
+    from homeport import deployment, sync
+
+    return sync.run(deployment.statuses(on=on))
+
+
+def connect(name: str | None = None, *, on: str = "local") -> Endpoint:
+    """Return the endpoint called `name`, else that of the file here. Raises `NotRunning` or `NotFound`."""
+    return _selected(name, on, lambda one: one.connect())
+
+
+def _with(
+    spec: Spec | Path | str,
+    on: str,
+    work: Callable[[Deployment], Awaitable[_T]],
+    *,
+    take_over: bool = False,
+) -> _T:
+    import os
+
+    from homeport import deployment, sync
+    from homeport.home import find_home
+    from homeport.targets.base import OpenOptions
+
+    options = OpenOptions(env=os.environ, home=find_home(), take_over=take_over)
+
+    async def all_of_it() -> _T:
+        async with deployment.opened(spec, on=on, options=options) as one:
+            return await work(one)
+
+    return sync.run(all_of_it())
+
+
+def _selected(name: str | None, on: str, work: Callable[[Deployment], Awaitable[_T]]) -> _T:
+    from homeport import deployment, sync
+
+    async def all_of_it() -> _T:
+        async with deployment.selected(name, Path("homeport.toml"), on=on) as one:
+            return await work(one)
+
+    return sync.run(all_of_it())
+
+
+def _proven(result: UpResult) -> Endpoint:
     from homeport.errors import VerificationFailed
 
-    came = lifecycle.run(lifecycle.bring_up(lifecycle.target(spec, take_over=take_over), verify=verify))
-    if came.report is not None and not came.report.passed:
-        failed = ", ".join(result.name for result in came.report.results if result.outcome == "failed")
+    if result.report is not None and not result.report.passed:
+        failed = ", ".join(check.name for check in result.report.results if check.outcome == "failed")
         raise VerificationFailed(
-            f"{came.endpoint.name} runs at {came.endpoint.base_url}, and these checks failed: {failed}",
+            f"{result.endpoint.name} runs at {result.endpoint.base_url}, and these checks failed: {failed}",
             hint="`homeport verify` shows what each of them saw",
         )
-    return came.endpoint
-
-
-def down(name: str, *, purge: bool = False) -> tuple[str, ...]:
-    """End the endpoint `name` with all its processes; says what went. With `purge` its weights go, too."""
-    from homeport import lifecycle
-
-    return lifecycle.run(lifecycle.take_down(name, purge=purge))
-
-
-def status() -> list[Status]:
-    """Every endpoint that was started on this machine and not taken down, as it is now."""
-    from homeport import lifecycle
-
-    return lifecycle.statuses()
-
-
-def connect(name: str) -> Endpoint:
-    """The endpoint `name`, which runs on this machine. Raises `NotRunning` where it does not."""
-    from homeport import lifecycle
-
-    return lifecycle.connect(name)
+    return result.endpoint
 
 
 def __getattr__(name: str) -> Any:  # Any: whatever the name stands for; loaded when it is first used

@@ -34,6 +34,7 @@ Everything that homeport raises on purpose.
     │   ├── OperationFailed     41   the provider began the work, and it failed
     │   └── GoogleError         31   Google refused it, for a reason not listed here
     │       └── ApiDisabled     36   the API is not enabled in the project
+    ├── Unsupported             64   this target has no such thing
     └── VerificationFailed       3   the endpoint runs, and a check failed
 
 A caller who wants one `except` takes `HomeportError`; whoever shows it prints `str(error)` and `error.hint`.
@@ -265,3 +266,7 @@ class ApiDisabled(GoogleError):
 
 class VerificationFailed(HomeportError):
     exit_code = 3
+
+
+class Unsupported(HomeportError):
+    exit_code = 64

@@ -12,7 +12,7 @@ from homeport.errors import WeightsError
 from homeport.home import Home, find_home
 from homeport.progress import Progress, Silent
 from homeport.spec import Engine, Spec
-from homeport.targets.local.target import weights_of
+from homeport.targets.local.weights import weights_of
 from homeport.weights import Damage, Format, Manifest
 from homeport.weights.store import WeightsStore
 

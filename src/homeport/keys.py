@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from homeport import lifecycle
+from homeport import sync
 from homeport.errors import HomeportError, NotRunning, SpecError
 from homeport.home import Home, find_home
 from homeport.resources.local import endpoint_key, endpoint_record
 from homeport.resources.local.endpoint_key import GENERATED, NONE
-from homeport.targets.local.target import LocalTarget
+from homeport.targets.local.target import LocalTarget, remembered_target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ def whereabouts(name: str, *, home: Home | None = None) -> Whereabouts:
     key = endpoint_key.of_record(started, folder)
     problem = hint = ""
     try:
-        lifecycle.run(key.held(started))
+        sync.run(key.held(started))
     except HomeportError as error:
         problem, hint = str(error), error.hint
     return Whereabouts(name=name, reference=key.reference, path=key.path, problem=problem, hint=hint)
@@ -62,7 +62,11 @@ def with_new_key(name: str, *, home: Home | None = None) -> LocalTarget:
 
     Raises `SpecError` where the key is not homeport's to make, `NotRunning` where there is no such endpoint.
     """
-    target = lifecycle.remembered_target(name, home=home)
+    home = home or find_home()
+    remembered = endpoint_record.load(home.endpoint(name))
+    if remembered is None:
+        raise NotRunning(f"no endpoint called {name} runs here", hint="`homeport up` starts one")
+    target = remembered_target(remembered, home)
     reference = target.key.reference
     if reference == GENERATED:
         return replace(target, renew_key=True)

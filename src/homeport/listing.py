@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from homeport.targets.local.liveness import Status
+from homeport.results import Status
 
 HEADER = ("NAME", "REGION", "STATE", "MODEL", "REVISION", "TRAFFIC", "INSTANCES", "COST/H", "VERIFIED")
 
@@ -76,19 +76,27 @@ class ListedEndpoint:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Every endpoint of a target, as far as it could be read."""
+
+    endpoints: tuple[ListedEndpoint, ...]
+    unread: tuple[str, ...]
+    """What could not be read, in words: then the list is incomplete."""
+
+
 def of_status(status: Status) -> ListedEndpoint:
     """Return an endpoint of this machine: without a region, a revision and a price."""
-    told = status.as_json()
-    receipt = told["verified"]
+    receipt, readable = status.verified, status.url is not None
     return ListedEndpoint(
         name=status.name,
         on="local",
         state=status.state,
-        url=told["url"] or "",
-        model=str(told["model"] or ""),
-        engine=told["engine"] or "",
-        min_instances=1 if status.record is not None else None,
-        max_instances=1 if status.record is not None else None,
+        url=status.url or "",
+        model=status.model or "",
+        engine=status.engine or "",
+        min_instances=1 if readable else None,
+        max_instances=1 if readable else None,
         verified={"at": receipt["at"], "passed": receipt["passed"]} if receipt else None,
     )
 
@@ -98,4 +106,4 @@ def table(endpoints: Sequence[ListedEndpoint]) -> list[tuple[str, ...]]:
     return [one.row() for one in endpoints]
 
 
-__all__ = ["HEADER", "ListedEndpoint", "of_status", "table"]
+__all__ = ["HEADER", "ListedEndpoint", "Listing", "of_status", "table"]

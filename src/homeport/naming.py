@@ -7,23 +7,21 @@ import unicodedata
 from pathlib import Path
 
 from homeport.errors import SpecError
-from homeport.spec import Spec, load
+from homeport.spec import Spec
 
 UNNAMED = "home"
 """What an endpoint is called whose folder has no name that could be one."""
 _NAME_MOST = 37
 
 
-def load_named(path: Path) -> Spec:
-    """The spec in the file `path`, for Cloud Run: a name stands for paid things there. Raises `SpecError` without one."""
-    spec = load(path)
+def ensure_named(spec: Spec, file: Path) -> None:
+    """Raise `SpecError` where the file gives no name: one that stands for paid things is not guessed from a folder."""
     if spec.name is None:
         raise SpecError(
-            f"{path} gives the endpoint no name, and on Cloud Run a name stands for things that cost: "
+            f"{file} gives the endpoint no name, and on Cloud Run a name stands for things that cost: "
             "it is not guessed from the folder there",
-            hint=f'add this line at the top of it: name = "{name_from_folder(path)}"',
+            hint=f'add this line at the top of it: name = "{name_from_folder(file)}"',
         )
-    return spec
 
 
 def name_from_folder(file: Path) -> str:

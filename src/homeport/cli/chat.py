@@ -31,22 +31,16 @@ def command(
     json_output: bool, **sampling: float | None,
 ) -> None:  # fmt: skip
     """Ask the model something; without PROMPT, hold a conversation."""
-    from homeport import lifecycle
-    from homeport.cli.context import check_name, meant
+    from homeport import sync
+    from homeport.cli.session import with_endpoint
 
     terminal = app.terminal(json_output=json_output)
-    if on == "cloudrun":
-        check_name(name, file)
-        from homeport.cli import cloud
-
-        endpoint = lifecycle.run(cloud.endpoint(file))
-    else:
-        endpoint = lifecycle.connect(meant(name, file))
+    endpoint = with_endpoint(terminal, name, file, on, lambda one: one.connect())
     options = {key: value for key, value in sampling.items() if value is not None}
     messages: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
     if prompt is not None:
         messages.append({"role": "user", "content": prompt})
-        lifecycle.run(_answer(endpoint, messages, options, terminal))
+        sync.run(_answer(endpoint, messages, options, terminal))
         return
     terminal.say(f"{endpoint.model} at {endpoint.base_url}; Ctrl-D ends the conversation")
     while True:
@@ -57,7 +51,7 @@ def command(
             return
         if text:
             messages.append({"role": "user", "content": text})
-            messages.append(lifecycle.run(_answer(endpoint, messages, options, terminal)))
+            messages.append(sync.run(_answer(endpoint, messages, options, terminal)))
 
 
 async def _answer(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from homeport.targets import registry
+
 if TYPE_CHECKING:
     from homeport.terminal import Terminal
 
@@ -49,10 +51,10 @@ yes_option = click.option(
 json_option = click.option("--json", "json_output", is_flag=True, help="Print the result as JSON.")
 on_option = click.option(
     "--on",
-    type=click.Choice(["local", "cloudrun"]),
-    default="local",
+    type=click.Choice(list(registry.TITLES)),
+    default=registry.DEFAULT,
     show_default=True,
-    help="This machine, or Cloud Run.",
+    help=f"Where: {', '.join(f'{name} ({title})' for name, title in registry.TITLES.items())}.",
 )
 project_option = click.option(
     "--project",
@@ -64,7 +66,6 @@ hub_token_option = click.option(
     is_flag=True,
     help="On Cloud Run: read the hub's token, one line, from standard input.",
 )
-NO_PORT = "--port is for this machine: Cloud Run has an address of its own, and `homeport proxy --port` a local port."
 name_argument = click.argument("name", required=False)
 _WISHES = (
     click.option("--gpu", help="A GPU of Cloud Run, such as nvidia-l4; by default the file's, else any."),
@@ -113,52 +114,8 @@ class CliContext:
         return Terminal(json_output=json_output, quiet=self.quiet)
 
 
-def meant(name: str | None, file: Path) -> str:
-    """
-    The name of the endpoint that a command is about: the one given; else that of the spec in this folder;
-    else the only one that runs here. Raises `NotRunning` where none or several could be meant, `NotManaged` where the
-    endpoint of that name is another file's.
-    """
-    from homeport import lifecycle
-    from homeport.errors import NotRunning
-    from homeport.home import find_home
-    from homeport.ownership import ensure_owner, named
-    from homeport.spec import load
-
-    if name is not None:
-        return name
-    if file.exists():
-        home = find_home()
-        spec = named(load(file), file, home)
-        ensure_owner(spec, file.absolute(), home, hint=_how_to_act(spec.endpoint_name))
-        return spec.endpoint_name
-    running = lifecycle.names()
-    if len(running) == 1:
-        return running[0]
-    if not running:
-        raise NotRunning("no endpoint runs here", hint="`homeport up` starts one")
-    raise NotRunning(f"several endpoints run here: {', '.join(running)}", hint="name the one that you mean")
-
-
-def _how_to_act(name: str) -> str:
-    command = click.get_current_context().info_name
-    given = f"--name {name}" if command == "chat" else name
-    return (
-        f"`homeport {command} {given}` acts on it all the same; another `name` gives this file an endpoint of its own; "
-        "`homeport up --take-over` makes that one this file's"
-    )
-
-
-def check_name(name: str | None, file: Path) -> None:
-    """
-    On Cloud Run the file says which endpoint is meant.
-
-    Raises `click.UsageError` where `name` is another one's, `SpecError` where the file is none.
-    """
-    from homeport.naming import load_named
-
-    if name is not None and name != (mine := load_named(file).endpoint_name):
-        raise click.UsageError(
-            f"With --on cloudrun the file says which endpoint is meant, and {file} is that of {mine}, not "
-            f"of {name}: name its file with -f."
-        )
+def as_rehearsed(text: str) -> str:
+    """Return `text` with its commands as they are in a rehearsal, where it is run in one: else Google itself is asked."""
+    context = click.get_current_context(silent=True)
+    rehearsed = context is not None and REHEARSAL_PORT in context.meta
+    return text.replace("`homeport ", "`homeport rehearse ") if rehearsed else text

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from homeport.cli.context import CliContext, file_option, json_option, name_argument, on_option
+
+if TYPE_CHECKING:
+    from homeport.deployment import Deployment
+    from homeport.endpoint import Endpoint
 
 
 @click.command("env")
@@ -23,20 +28,49 @@ def command(app: CliContext, name: str | None, file: Path, on: str, json_output:
     """
     import shlex
 
-    from homeport import lifecycle
-    from homeport.cli.context import check_name, meant
+    from homeport.cli.session import with_endpoint
 
     terminal = app.terminal(json_output=json_output)
-    if on == "cloudrun":
-        check_name(name, file)
-        from homeport.cli import cloud
-        from homeport.spec import load
-
-        endpoint = lifecycle.run(cloud.endpoint(file))
-        variables, proxy, said = cloud.clients_env(endpoint, public=load(file).access.public)
+    endpoint, public = with_endpoint(terminal, name, file, on, _found)
+    if endpoint.identity is None:
+        data = variables = endpoint.env()
+    else:
+        variables, proxy, said = through_proxy(endpoint, public=public)
         data = {**variables, "service": endpoint.base_url, "proxy": proxy}
         terminal.say(said)
-    else:
-        data = variables = lifecycle.connect(meant(name, file)).env()
     text = "\n".join(f"export {key}={shlex.quote(value)}" for key, value in variables.items())
     terminal.secret_result(text, data)  # That is what it is for.
+
+
+async def _found(one: Deployment) -> tuple[Endpoint, bool]:
+    return await one.connect(), one.target.spec.access.public
+
+
+def through_proxy(endpoint: Endpoint, *, public: bool) -> tuple[dict[str, str], str, str]:
+    """
+    What OpenAI clients read to reach an endpoint that takes an identity, the proxy's address for them ('' where none
+    runs), and the same in words.
+
+    The variables are those of the proxy that runs, with its key, since none of them can hold a token that ends after an
+    hour; a `public` endpoint's are its own. Raises `NotRunning` where there is no proxy.
+    """
+    from homeport.cli.context import as_rehearsed
+    from homeport.errors import NotRunning
+    from homeport.home import find_home
+    from homeport.proxy import HOST, record
+
+    running = record.find(find_home().root, endpoint.root_url)
+    at = f"http://{HOST}:{running.port}" if running else ""
+    address = f"{at}/v1" if at else ""
+    if public:
+        said = f"{endpoint.name} is public: anybody may call it at its own address"
+        return endpoint.env(proxy=endpoint.root_url), address, said
+    if running is None:
+        raise NotRunning(
+            f"{endpoint.name} is private, and no proxy of yours stands before it: its key is made when it starts",
+            hint=as_rehearsed(
+                "`homeport proxy` in another terminal opens a port, and prints the same variables"
+            ),
+        )
+    said = f"{endpoint.name} is private: these work while `homeport proxy` runs, which adds your identity on {address}"
+    return endpoint.env(proxy=at, proxy_key=running.key), address, said

@@ -27,13 +27,12 @@ def command(
     app: CliContext, kind: str, file: Path, output: Path | None, json_output: bool, force: bool
 ) -> None:
     """Write what `up --on cloudrun` would make as files of another tool."""
-    from homeport.cli.cloud import deployed
+    from homeport.cli.session import with_file
     from homeport.errors import StateError
     from homeport.home import writing
 
     terminal = app.terminal(json_output=json_output)
-    files = deployed(file, lambda one: one.exported(kind, progress=terminal))
-    terminal.close()
+    files = with_file(terminal, file, "cloudrun", lambda one: one.export(kind, progress=terminal))
     if output is None and json_output:
         terminal.result("", files)
         return

@@ -46,7 +46,7 @@ def command(
     from homeport.errors import SpecError
     from homeport.home import writing
     from homeport.naming import name_from_folder
-    from homeport.targets.local.target import find_model
+    from homeport.targets.local.weights import find_model
 
     if file.exists() and not force:
         raise SpecError(f"{file} exists", hint="`homeport init --force` overwrites it")

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from homeport.cli.context import CliContext, file_option, json_option, name_argument, yes_option
+
+if TYPE_CHECKING:
+    from homeport.deployment import Deployment
+    from homeport.terminal import Terminal
 
 
 @click.group("key", invoke_without_command=True)
@@ -40,24 +45,40 @@ def rotate(
     app: CliContext, name: str | None, file: Path, json_output: bool, yes: bool, no_verify: bool
 ) -> int:
     """Replace a key that homeport made by a new one, and restart the engine with it."""
-    from homeport import keys
-    from homeport.cli.context import meant
-    from homeport.cli.up import bring_up
+    from homeport import keys, sync
+    from homeport.cli.up import tell, told
+    from homeport.deployment import Deployment as Deployed
+    from homeport.targets.base import UpOptions
+    from homeport.targets.local.lifecycle import LocalLifecycle
 
     terminal = app.terminal(json_output=json_output)
-    target = keys.with_new_key(meant(name, file))
-    code = bring_up(terminal, target, yes=yes, verify=not no_verify)
+    target = LocalLifecycle(graph=keys.with_new_key(_meant(terminal, name, file)), by_name=True)
+    options = UpOptions(verify=not no_verify)
+    try:
+        result = sync.run(told(Deployed(target=target), terminal=terminal, options=options, yes=yes))
+    finally:
+        terminal.close()
+    code = tell(terminal, result)
     terminal.say("the old key is refused from now on: `homeport env` prints the new one")
     return code
 
 
 def _tell(app: CliContext, name: str | None, file: Path, *, json_output: bool) -> None:
     from homeport import keys
-    from homeport.cli.context import meant
     from homeport.cli.show import key_text
 
-    found = keys.whereabouts(meant(name, file))
     terminal = app.terminal(json_output=json_output)
+    found = keys.whereabouts(_meant(terminal, name, file))
     terminal.result(key_text(found), found.as_json())
     if found.hint:
         terminal.say(f"  do: {found.hint}")
+
+
+def _meant(terminal: Terminal, name: str | None, file: Path) -> str:
+    """The name of the endpoint on this machine that is meant. Raises `NotManaged` where another file owns it."""
+    from homeport.cli.session import with_endpoint
+
+    async def status(one: Deployment) -> str:
+        return (await one.status()).name
+
+    return with_endpoint(terminal, name, file, "local", status)

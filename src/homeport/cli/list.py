@@ -21,26 +21,24 @@ def command(app: CliContext, file: Path, on: str, project: str, json_output: boo
 
     On Cloud Run no file is needed. Exits with 27 where not all of the project could be read.
     """
-    from homeport import lifecycle, listing
+    import os
+    from homeport import deployment, listing, sync
     from homeport.errors import Incomplete
+    from homeport.home import find_home
+    from homeport.targets.base import OpenOptions
 
     terminal = app.terminal(json_output=json_output)
-    unread: tuple[str, ...] = ()
-    if on == "cloudrun":
-        from homeport.cli.cloud import listed
-
-        endpoints, unread = listed(file, project)
-    else:
-        endpoints = tuple(listing.of_status(status) for status in lifecycle.statuses())
-    rows = listing.table(endpoints)
-    data = {"endpoints": [one.as_json() for one in endpoints], "unread": list(unread)}
+    options = OpenOptions(env=os.environ, home=find_home(), project=project)
+    found = sync.run(deployment.listing(on=on, file=file, options=options))
+    rows = listing.table(found.endpoints)
+    data = {"endpoints": [one.as_json() for one in found.endpoints], "unread": list(found.unread)}
     if rows or json_output:
         terminal.table(listing.HEADER, rows, data=data)
-    elif not unread:
+    elif not found.unread:
         terminal.say("there is no endpoint; `homeport up` makes one")
-    for one in endpoints:
+    for one in found.endpoints:
         if one.other:
             terminal.say(f"of {one.name} there is also: {', '.join(one.other)}")
-    for what in unread:
+    for what in found.unread:
         terminal.say(f"not known, could not be read: {what}", style="yellow")
-    return Incomplete.exit_code if unread else 0
+    return Incomplete.exit_code if found.unread else 0

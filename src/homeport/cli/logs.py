@@ -10,7 +10,7 @@ import click
 from homeport.cli.context import CliContext, json_option, name_argument, on_option, spec_option
 
 if TYPE_CHECKING:
-    from homeport.deployed import Deployment
+    from homeport.deployment import Deployment
 
 
 @click.command("logs")
@@ -25,26 +25,20 @@ def command(
     app: CliContext, name: str | None, file: Path, on: str, json_output: bool, follow: bool, lines: int | None
 ) -> None:
     """Show what the engine wrote."""
-    from homeport import lifecycle
-    from homeport.cli.context import check_name, meant
+    from homeport.cli.session import with_endpoint
     from homeport.printable import printable_log
 
     terminal = app.terminal(json_output=json_output)
-    if on == "cloudrun":
-        check_name(name, file)
-        from homeport.cli.cloud import deployed
+    shown: list[str] = []
 
-        async def show(one: Deployment) -> None:
-            async for line in one.logs(lines=lines or 100, follow=follow):
-                terminal.write(printable_log(f"{line}\n"))
+    async def show(one: Deployment) -> None:
+        async for piece in one.logs(lines=lines, follow=follow and not json_output):
+            if json_output:
+                shown.append(piece.removesuffix("\n"))
+            else:
+                terminal.write(printable_log(piece))
 
-        deployed(file, show)
-        return
-    log = lifecycle.log_of(meant(name, file))
-    if json_output:
-        text = log.read_text(errors="replace").splitlines()
-        terminal.result("", {"log": str(log), "lines": text[-lines:] if lines else text})
-        return
-    for piece in lifecycle.log_text(log, lines=lines, follow=follow):
-        terminal.write(printable_log(piece))
+    with_endpoint(terminal, name, file, on, show)
     terminal.flush()
+    if json_output:
+        terminal.result("", {"lines": shown})

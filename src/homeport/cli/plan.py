@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from homeport.cli.context import NO_PORT, CliContext, file_option, hub_token_option, json_option, on_option
+from homeport.cli.context import CliContext, file_option, hub_token_option, json_option, on_option
 
 CHANGES_PENDING = 2
 
@@ -31,22 +31,12 @@ def command(
     hub_token_stdin: bool,
 ) -> int:
     """Show what `up` would do, without doing it."""
-    from homeport import lifecycle
-    from homeport.cli.cloud import deployed, hub_token
+    from homeport.cli import hub_token
+    from homeport.cli.session import with_file
     from homeport.cli.show import plan_text
 
     terminal = app.terminal(json_output=json_output)
-    if on == "cloudrun":
-        if port is not None:
-            raise click.UsageError(NO_PORT)
-        token = hub_token(wanted=hub_token_stdin)
-        plan, findings = deployed(file, lambda one: one.plan(progress=terminal), token=token)
-        terminal.close()
-        data = {**plan.as_json(), "preflight": findings.as_json()}
-    elif hub_token_stdin:
-        raise click.UsageError("--hub-token-stdin is for --on cloudrun.")
-    else:
-        plan = lifecycle.run(lifecycle.target(file, port=port).plan())
-        data = plan.as_json()
-    terminal.result(plan_text(plan), data)
+    token = hub_token.from_stdin(on, wanted=hub_token_stdin)
+    plan = with_file(terminal, file, on, lambda one: one.plan(progress=terminal), port=port, hub_token=token)
+    terminal.result(plan_text(plan), plan.as_json())
     return CHANGES_PENDING if detailed_exitcode and plan.pending else 0

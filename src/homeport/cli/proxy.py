@@ -51,8 +51,7 @@ def command(
     It wants a key of its own, made at its start and printed with the variables. Runs until Ctrl-C. Models that are
     known are listed without waking the service.
     """
-    from homeport import door, lifecycle, proxy
-    from homeport.cli import cloud
+    from homeport import door, proxy, sync
     from homeport.home import find_home
     from homeport.proxy import record
 
@@ -66,7 +65,7 @@ def command(
 
         async def served() -> None:
             endpoint, cold_start = (
-                await cloud.endpoint_and_start(file)
+                await _endpoint_and_start(file)
                 if url is None
                 else (await _service(url, audience, models), "")
             )
@@ -82,9 +81,17 @@ def command(
                 )
 
         try:
-            lifecycle.run(served())
+            sync.run(served())
         finally:
             terminal.close()
+
+
+async def _endpoint_and_start(file: Path) -> tuple[Endpoint, str]:
+    """The deployed endpoint, whose tokens outlast the door that it was found through, and its expected cold start."""
+    from homeport import deployment
+
+    async with deployment.opened(file, on="cloudrun") as one:
+        return await one.connect(), await one.expected_cold_start()
 
 
 async def _service(url: str, audience: str, models: tuple[str, ...]) -> Endpoint:

@@ -106,9 +106,14 @@ def _project(file: object) -> str:
     from pathlib import Path
 
     from gcp_rehearsal.cloud import Project
-    from homeport.naming import load_named
+    from homeport.naming import ensure_named
+    from homeport.spec import load
 
-    cloudrun = load_named(file).cloudrun if isinstance(file, Path) else None
+    cloudrun = None
+    if isinstance(file, Path):
+        spec = load(file)
+        ensure_named(spec, file)
+        cloudrun = spec.cloudrun
     return (cloudrun.project if cloudrun else None) or Project().id
 
 

@@ -7,17 +7,21 @@ from pathlib import Path
 import click
 
 from homeport.cli.context import CliContext, file_option, json_option
+from homeport.targets import registry
 
 
 @click.command("rollback")
 @file_option
+@click.option(
+    "--on", type=click.Choice(list(registry.TITLES)), default="cloudrun", show_default=True, help="Where."
+)
 @json_option
 @click.pass_obj
-def command(app: CliContext, file: Path, json_output: bool) -> None:
-    """Let the last verified revision before this one serve again, at once. On Cloud Run."""
-    from homeport.cli.cloud import deployed
+def command(app: CliContext, file: Path, on: str, json_output: bool) -> None:
+    """Let the last verified revision before this one serve again, at once."""
+    from homeport.cli.session import with_file
 
-    revision = deployed(file, lambda one: one.roll_back())
     terminal = app.terminal(json_output=json_output)
-    terminal.result(f"{revision} serves", {"serving": revision})
-    terminal.say("the file is as it was: `homeport up --on cloudrun` would release its state again")
+    result = with_file(terminal, file, on, lambda one: one.rollback(progress=terminal))
+    terminal.result(f"{result.serving} serves", result.as_json())
+    terminal.say(f"the file is as it was: `homeport up --on {on}` would release its state again")

@@ -10,13 +10,12 @@ from difflib import SequenceMatcher
 from homeport.catalog import Model
 from homeport.engines.registry import of_files
 from homeport.keys import Whereabouts
-from homeport.lifecycle import Up
 from homeport.printable import printable
 from homeport.reconcile import KNOWN_AFTER_APPLY, ActionKind, Change, Plan
 from homeport.reconcile.plan import MAY_GO
 from homeport.reconcile.resource import shown
 from homeport.reconcile.teardown import Teardown
-from homeport.targets.local.liveness import Status
+from homeport.results import Status, UpResult
 from homeport.terminal import pairs
 from homeport.verify import Outcome, Report, Result
 
@@ -180,17 +179,11 @@ def timeline(seconds: dict[str, float]) -> str:
     return " · ".join(f"{part.replace('_', ' ')} {value:.2f} s" for part, value in seconds.items())
 
 
-def up_text(up: Up) -> str:
-    """The endpoint, and what to do with it."""
-    endpoint = up.endpoint
-    facts = {
-        "endpoint": endpoint.base_url,
-        "model": endpoint.model,
-        "key": "wanted: `homeport env` prints it"
-        if endpoint.api_key
-        else "none; all that runs on this machine can use it",
-    }
-    return pairs(facts)
+def up_text(result: UpResult) -> str:
+    """The endpoint, and who may use it."""
+    return pairs(
+        {"endpoint": result.endpoint.base_url, "model": result.endpoint.model, **dict(result.access)}
+    )
 
 
 def key_text(found: Whereabouts) -> str:
@@ -209,40 +202,56 @@ def key_text(found: Whereabouts) -> str:
 
 def restarts_text(status: Status) -> str:
     """How often an endpoint was started again, and why the last time; '' where it never was."""
-    found = status.condition
-    if found is None or found.last is None or found.state in {"dead", "failed"}:
+    if status.last_restart is None or status.state in {"dead", "failed"}:
         return ""
-    often = "once" if found.restarts == 1 else f"{found.restarts} times"
-    return f"{status.name} was started again {often} since `homeport up`; at {found.last.at}, since {found.last.reason}"
+    often = "once" if status.restarts == 1 else f"{status.restarts} times"
+    last = status.last_restart
+    return f"{status.name} was started again {often} since `homeport up`; at {last['at']}, since {last['reason']}"
 
 
 def status_row(status: Status) -> tuple[str, ...]:
     """One endpoint in the table of `homeport status`."""
-    remembered = status.record
-    if remembered is None:
-        return (
-            status.name,
-            status.state,
-            "",
-            "",
-            "",
-            f"{status.resident / 2**20:,.0f} MiB",
-            "",
-            status.reason,
-        )
-    receipt = remembered.receipt
+    memory = f"{status.resident_bytes / 2**20:,.0f} MiB" if status.resident_bytes is not None else ""
+    if status.url is None:
+        return (status.name, status.state, "", "", "", memory, "", status.reason)
+    receipt = status.verified
     verified = (
         "not verified"
         if receipt is None
         else ("verified " if receipt["passed"] else "failed ") + receipt["at"]
     )
+    engine = f"{status.engine} pid {status.pid}" if status.pid is not None else status.engine or ""
     return (
         status.name,
         status.state,
-        f"{remembered.url}/v1",
-        str(remembered.launch["model"]),
-        f"{remembered.launch['engine']} pid {status.pid}",
-        f"{status.resident / 2**20:,.0f} MiB",
-        remembered.started_at,
+        status.url,
+        status.model or "",
+        engine,
+        memory,
+        status.started_at or "",
         verified,
     )
+
+
+def status_text(status: Status) -> str:
+    """One endpoint with its revisions, for people."""
+    weights = (status.weights or {}).get("digest", "")
+    receipts = [
+        f"{name}, {one['at']}: {', '.join(f'{count} {what}' for what, count in one['counts'].items())}"
+        for name, one in (status.receipts or {}).items()
+    ]
+    traffic = ", ".join(f"{percent} % {name}" for name, percent in (status.traffic or {}).items())
+    rows = [
+        ("state", f"{status.state}: {status.reason}" if status.reason else status.state),
+        ("region", status.region or ""),
+        ("url", status.url or ""),
+        ("model", f"{status.model or 'not known'} by {status.engine or 'an engine that it does not name'}"),
+        ("image", status.image or ""),
+        ("weights", weights or "in the image"),
+        *(("adapter", f"{name}, {digest}") for name, digest in (status.adapters or {}).items()),
+        ("traffic", traffic or "none"),
+        *(("verified", receipt) for receipt in receipts or ["never"]),
+        *(("also in", f"{region}: paid for, too; `homeport down` ends both") for region in status.also_in),
+        *(("not known", f"could not be read: {what}") for what in status.unread),
+    ]
+    return "\n".join([status.name, *(f"  {label:<10}{value}" for label, value in rows)])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from homeport.cli.context import CliContext, check_name, file_option, json_option, name_argument, on_option
+from homeport.cli.context import CliContext, file_option, json_option, name_argument, on_option
 
 _BROKEN = {"dead", "failed", "unresponsive", "unsupervised"}
 
@@ -18,21 +18,28 @@ _BROKEN = {"dead", "failed", "unresponsive", "unsupervised"}
 @json_option
 @click.pass_obj
 def command(app: CliContext, name: str | None, file: Path, on: str, json_output: bool) -> int:
-    """Show the endpoints on this machine, from any directory. Exits with 20 where one does not answer, else with 21 where a record cannot be read."""
-    from homeport import lifecycle
-    from homeport.cli.show import restarts_text, status_row
-    from homeport.errors import NotRunning, StateError
+    """
+    Show the endpoints on this machine, from any directory; on Cloud Run that of the file.
 
-    if on == "cloudrun":
-        check_name(name, file)
-        from homeport.cli.cloud import deployed, status_text
-        from homeport.errors import Incomplete
+    Exits with 20 where one does not answer, else with 21 where a record cannot be read.
+    """
+    from homeport import deployment, sync
+    from homeport.cli.session import with_endpoint
+    from homeport.cli.show import restarts_text, status_row, status_text
+    from homeport.errors import Incomplete, NotRunning, StateError
+    from homeport.targets import registry
+    from homeport.targets.base import Capability
 
-        there = deployed(file, lambda one: one.status())
-        app.terminal(json_output=json_output).result(status_text(there), there)
-        return Incomplete.exit_code if there["unread"] else 0
-    found = [lifecycle.status(name)] if name else lifecycle.statuses()
     terminal = app.terminal(json_output=json_output)
+    listed = Capability.LISTING in registry.module(on).CAPABILITIES
+    if not listed:
+        one = with_endpoint(terminal, name, file, on, lambda one: one.status())
+        terminal.result(status_text(one), one.as_json())
+        return Incomplete.exit_code if one.unread else 0
+    if name is None:
+        found = sync.run(deployment.statuses(on=on))
+    else:
+        found = [with_endpoint(terminal, name, file, on, lambda one: one.status())]
     if not found:
         terminal.say("no endpoint runs here; `homeport up` starts one")
     header = ("NAME", "STATE", "URL", "MODEL", "ENGINE", "MEMORY", "SINCE", "CHECKS")
@@ -47,7 +54,7 @@ def command(app: CliContext, name: str | None, file: Path, on: str, json_output:
         terminal.say(
             f"{status.name} is {status.state}{why}: `homeport up` mends it, `homeport logs {status.name}` tells more"
         )
-    unreadable = [status for status in found if status.record is None]
+    unreadable = [status for status in found if status.state == "unreadable"]
     for status in unreadable:
         terminal.say(
             f"the record of {status.name} is unreadable: `homeport down {status.name}` ends it and forgets it"

@@ -3,36 +3,52 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
 import click
 
 from homeport.cli.context import CliContext, file_option, hub_token_option, json_option, yes_option
+from homeport.targets import registry
 
 
 @click.command("swap")
 @click.argument("model")
 @file_option
+@click.option(
+    "--on", type=click.Choice(list(registry.TITLES)), default="cloudrun", show_default=True, help="Where."
+)
 @json_option
 @yes_option
 @click.option("--canary", default="", metavar="10,50", help="Percents of traffic on the way to all of it.")
 @hub_token_option
 @click.pass_obj
 def command(
-    app: CliContext, model: str, file: Path, json_output: bool, yes: bool, canary: str, hub_token_stdin: bool
+    app: CliContext,
+    /,
+    model: str,
+    file: Path,
+    on: str,
+    json_output: bool,
+    yes: bool,
+    canary: str,
+    hub_token_stdin: bool,
 ) -> None:
     """
     Serve another MODEL on Cloud Run: beside the old one, verified without traffic, then instead of it.
 
     The file is changed when the new one serves.
     """
-    from homeport.cli import cloud
-    from homeport.cli.up import percents
+    from homeport.cli import hub_token
+    from homeport.cli.session import with_file
+    from homeport.cli.up import percents, tell, told
     from homeport.home import writing
+    from homeport.targets.base import UpOptions
 
     terminal = app.terminal(json_output=json_output)
-    token = cloud.hub_token(wanted=hub_token_stdin)
-    cloud.up(terminal, file, yes=yes, canary=percents(canary), model=model, token=token)
+    work = partial(told, terminal=terminal, options=UpOptions(canary=percents(canary)), yes=yes, model=model)
+    token = hub_token.from_stdin(on, wanted=hub_token_stdin)
+    tell(terminal, with_file(terminal, file, on, work, hub_token=token))
     before = file.read_text(encoding="utf-8")
     after = _with_model(before, model)
     if after != before:

@@ -37,26 +37,24 @@ def command(
     **how: Any,  # Any: what click has read
 ) -> int:
     """Check that an endpoint is what it promises. Exits with 3 where a check failed."""
-    from homeport import lifecycle
-    from homeport.cli.context import check_name, meant
+    from homeport.cli.session import with_endpoint
     from homeport.cli.show import report_summary, result_line
     from homeport.errors import VerificationFailed
     from homeport.home import writing
+    from homeport.targets.base import VerifyOptions
 
     terminal = app.terminal(json_output=json_output)
-    only, junit = how["only"], how["junit"]
-    if (how["cold"] or how["idle"] is not None) and on != "cloudrun":
-        raise click.UsageError("--cold and --idle are for --on cloudrun: nothing scales to zero here.")
-    if on == "cloudrun":
-        check_name(name, file)
-        from homeport.cli.cloud import verified
-
-        report = verified(terminal, file, only=only, cold=how["cold"], idle=how["idle"])
-    else:
-        wanted = lifecycle.remembered_target(meant(name, file))
-        report = lifecycle.run(
-            lifecycle.check(wanted, only=only, on_result=lambda result: terminal.say(result_line(result)))
-        )
+    junit = how["junit"]
+    options = VerifyOptions(only=how["only"], cold=how["cold"], idle_s=how["idle"])
+    report = with_endpoint(
+        terminal,
+        name,
+        file,
+        on,
+        lambda one: one.verify(
+            options, progress=terminal, on_result=lambda result: terminal.say(result_line(result))
+        ),
+    )
     if junit is not None:
         with writing(junit):
             junit.write_text(report.as_junit(), encoding="utf-8")

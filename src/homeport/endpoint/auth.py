@@ -108,7 +108,7 @@ class Bearer(httpx2.Auth):
 
     @staticmethod
     def _awaited(work: Coroutine[Any, Any, Secret]) -> Secret:  # Any: what it yields is its loop's business
-        from homeport.lifecycle import run
+        from homeport.sync import run
 
         return run(work)
 

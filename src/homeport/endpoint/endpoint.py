@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -45,6 +45,10 @@ class Endpoint:
     """The address that requests go to instead of `base_url`'s own, with that as Host: a rehearsal is reached so."""
     stop: tuple[str, ...] = field(default=())
     """Strings that end an answer, for models without an end-of-turn token."""
+    verifier: Callable[[], Coroutine[Any, Any, Report]] | None = field(
+        default=None, repr=False, compare=False
+    )
+    """Verifies it; set by the target that serves it. None where nobody knows what it promises."""
 
     def __post_init__(self) -> None:
         if self.api_key is not None:
@@ -170,16 +174,26 @@ class Endpoint:
 
     def ask(self, prompt: str, **options: Any) -> str:  # Any: JSON
         """The text of the answer to one question. Raises as `answer` does."""
-        from homeport.lifecycle import run
+        from homeport.sync import run
 
         completion = run(self.answer([{"role": "user", "content": prompt}], **options))
         return str(completion["choices"][0]["message"]["content"] or "").strip()
 
     def verify(self) -> Report:
-        """The report of all checks on this endpoint, which runs on this machine."""
-        from homeport import lifecycle
+        """
+        Return the report of all checks on this very endpoint.
 
-        return lifecycle.run(lifecycle.check(lifecycle.remembered_target(self.name)))
+        Raises `Unsupported` for one that was made by hand: nobody has said what it promises.
+        """
+        from homeport.errors import Unsupported
+        from homeport.sync import run
+
+        if self.verifier is None:
+            raise Unsupported(
+                f"nobody has said what {self.name} at {self.base_url} promises, so there is nothing to hold it to",
+                hint="take the endpoint from homeport.up(…) or homeport.connect(…), or use homeport.verify.verify",
+            )
+        return run(self.verifier())
 
     def _request(self, options: Mapping[str, Any], **content: Any) -> dict[str, Any]:
         stop = {"stop": list(self.stop)} if self.stop else {}

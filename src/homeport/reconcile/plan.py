@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -64,6 +64,8 @@ class Plan:
     warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     """What stands in the way: it cannot be applied before this is mended."""
+    preflight: Mapping[str, Any] | None = None
+    """What was looked at before, as JSON (hence Any); None where the target looks at nothing beforehand."""
 
     @property
     def pending(self) -> tuple[Action, ...]:
@@ -80,6 +82,7 @@ class Plan:
             "facts": dict(self.facts),
             "warnings": list(self.warnings),
             "problems": list(self.problems),
+            "preflight": self.preflight,
         }
 
 

@@ -13,6 +13,7 @@ from homeport.catalog.prices import Prices
 from homeport.errors import HomeportError, NoCredentials, NotFound, SpecError
 from homeport.google import Google
 from homeport.listing import ListedEndpoint
+from homeport.results import Status
 from homeport.resources.google.traffic import Body, foremost, latest, receipts, shares
 from homeport.targets.cloudrun.inventory import (
     SERVICES,
@@ -57,29 +58,39 @@ async def find_services(google: Google, name: str, region: str) -> Services:
     return Services(here=mine[0].body, others=tuple(one.region for one in mine[1:]), unread=inventory.unread)
 
 
-async def describe(google: Google, name: str, region: str) -> dict[str, Any]:  # Any: JSON
-    """Return what is deployed of the endpoint `name`, as JSON. Raises what `find_services` raises."""
+async def describe(google: Google, name: str, region: str) -> Status:
+    """Return what is deployed of the endpoint `name`. Raises what `find_services` raises."""
     services = await find_services(google, name, region)
     service = services.here
     marks = await serving_annotations(google, service)
-    return {
-        "name": name,
-        "region": service["name"].split("/")[3],
-        "url": f"{service.get('uri', '')}/v1",
-        "state": state_of(service),
-        "model": marks.get(f"{ANNOTATION}model", ""),
-        "engine": marks.get(f"{ANNOTATION}engine", ""),
-        "image": marks.get(f"{ANNOTATION}image", ""),
-        "weights": marks.get(WEIGHTS, ""),
-        "adapters": marks.get(ADAPTED, ""),
-        "traffic": shares(service),
-        "verified": {
-            revision: {"at": one.at, "counts": dict(one.counts)}
-            for revision, one in receipts(service).items()
-        },
-        "also_in": list(services.others),
-        "unread": [one.text for one in services.unread],
+    known = {
+        revision: {"at": one.at, "passed": one.passed, "counts": dict(one.counts)}
+        for revision, one in receipts(service).items()
     }
+    context = marks.get(f"{ANNOTATION}context", "")
+    adapters = (one.partition("=") for one in marks.get(ADAPTED, "").split())
+    return Status(
+        name=name,
+        target="cloudrun",
+        state=state_of(service),
+        region=service["name"].split("/")[3],
+        url=f"{service.get('uri', '')}/v1",
+        model=marks.get(f"{ANNOTATION}model"),
+        engine=marks.get(f"{ANNOTATION}engine"),
+        context=int(context) if context.isdecimal() else None,
+        image=marks.get(f"{ANNOTATION}image"),
+        weights={
+            "source": marks.get(f"{ANNOTATION}weights-source", ""),
+            "revision": "",
+            "digest": marks.get(WEIGHTS, ""),
+        },
+        adapters={adapter: digest for adapter, _, digest in adapters},
+        traffic=shares(service),
+        verified=known.get(foremost(service)),
+        receipts=known,
+        also_in=services.others,
+        unread=tuple(one.text for one in services.unread),
+    )
 
 
 async def serving_annotations(google: Google, service: Body) -> Mapping[str, str]:

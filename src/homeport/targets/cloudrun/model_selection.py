@@ -23,7 +23,7 @@ from homeport.resources.local.weights import fetching
 from homeport.secret import Secret
 from homeport.spec import Adapter, CloudRun, Spec
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.local.target import find_model, weights_of
+from homeport.targets.local.weights import find_model, weights_of
 from homeport.weights.manifest import Format, Pin, digest
 from homeport.weights.sources.gcs import BucketSource, LentBuckets, bucket_source
 from homeport.weights.sources.hub import HubSource

@@ -11,14 +11,12 @@ from homeport import catalog
 from homeport.catalog import Model, Published
 from homeport.engines.base import EngineModule, Installation, Launch, LaunchRequest
 from homeport.engines.footprint import gib, memory_limit
-from homeport.engines.registry import choose, key_of, module, of_files, published, with_weights
+from homeport.engines.registry import choose, module, of_files, published
 from homeport.errors import (
-    EngineMissing,
     HomeportError,
     MemoryTooSmall,
     NetworkError,
     SpecError,
-    UnknownModel,
 )
 from homeport.fit import Fit, Serving, fit
 from homeport.fit.devices import this
@@ -29,15 +27,18 @@ from homeport.ownership import ensure_owner, owner
 from homeport.reconcile import ActionKind, Outputs, Plan, Resource, make_plan
 from homeport.resources.local import endpoint_record
 from homeport.resources.local.endpoint_key import GENERATED, NONE, EndpointKey
+from homeport.resources.local.endpoint_record import EndpointRecord
 from homeport.resources.local.process import EngineProcess
 from homeport.resources.local.weights import Weights
 from homeport.spec import Spec
+from homeport.spec import parse as parse_spec
 from homeport.supervisor.memory import COUNTS_MEMORY
 from homeport.supervisor.order import MOST, WITHIN_S
 from homeport.targets.local import endpoint_key
+from homeport.targets.local.weights import find_model, weights_of
 from homeport.weights import Manifest
 from homeport.weights.sources.hub import HubSource
-from homeport.weights.sources.registry import canonical, is_source, parse
+from homeport.weights.sources.registry import canonical, parse
 from homeport.weights.store import WeightsStore
 
 if TYPE_CHECKING:
@@ -343,42 +344,10 @@ class LocalTarget:
         return f"yes: about {needs} of {gib(self.machine.memory)}, of which {gib(self.machine.memory_available)} are free"
 
 
-def weights_of(spec: Spec, spec_file: Path, engine: str, store: WeightsStore) -> Weights | None:
-    """The weights that `engine` would load for `spec`, as a resource; None where it keeps its own."""
-    model = find_model(spec, spec_file)
-    own = spec.weights or (spec.model if model is None else None)
-    if own is not None:
-        source, size = canonical(own, spec_file.parent), None
-    elif model is None or module(engine).FORMAT == "library":
-        return None
-    else:
-        key = key_of(model, engine)
-        if key is None:
-            raise EngineMissing(
-                f"the catalog has no weights of {spec.model} for {engine}",
-                hint=f"it has some for {', '.join(with_weights(model))}; or name a source of your own",
-            )
-        source, size = model.weights[key], model.sizes.get(key)
-    return Weights(name="model", source=source, format=module(engine).FILES, store=store, expected_size=size)
-
-
-def find_model(spec: Spec, spec_file: Path) -> Model | None:
-    """The catalog's entry for the spec's model; None for a source. Raises `UnknownModel` for neither."""
-    for source in (spec.weights, *(adapter.source for adapter in spec.engine.lora)):
-        if source is not None:
-            canonical(source, spec_file.parent)
-    found = catalog.find(spec.model)
-    if found is not None:
-        return found
-    if is_source(spec.model):
-        canonical(spec.model, spec_file.parent)
-        return None
-    close = catalog.suggest(spec.model)
-    raise UnknownModel(
-        f"the catalog knows no model {spec.model!r}",
-        hint=(f"did you mean {' or '.join(close)}? " if close else "")
-        + "`homeport models` lists them; any other: hf:ORG/NAME, wheel:NAME, file:PATH",
-    )
+def remembered_target(record: EndpointRecord, home: Home) -> LocalTarget:
+    """Return the target as it was when the endpoint was last started."""
+    spec = parse_spec(record.spec, where=f"the record of {record.name}")
+    return LocalTarget(spec=spec, spec_file=Path(record.spec_file), home=home)
 
 
 def _what_would_fit(size: Fit) -> str:

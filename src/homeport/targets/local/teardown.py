@@ -14,7 +14,7 @@ from homeport.resources.local import endpoint_key, endpoint_record
 from homeport.resources.local.endpoint_record import EndpointRecord, Unreadable
 from homeport.resources.local.process import running_processes, stop
 from homeport.resources.local.weights import Weights
-from homeport.targets.local.liveness import target_of
+from homeport.targets.local.target import remembered_target
 
 
 async def take_down(
@@ -97,9 +97,9 @@ def _to_purge(name: str, home: Home) -> tuple[tuple[Weights, ...], tuple[str, ..
         if isinstance(found, Unreadable):
             return (), (f"all weights stay: {found.error()}",)
         if found is not None and other == name:
-            mine = target_of(found, home).all_weights
+            mine = remembered_target(found, home).all_weights
         elif found is not None:
-            used |= {one.source: other for one in target_of(found, home).all_weights}
+            used |= {one.source: other for one in remembered_target(found, home).all_weights}
     notes = [f"{one.source} stays: {used[one.source]} serves it" for one in mine if one.source in used]
     return tuple(one for one in mine if one.source not in used), tuple(notes)
 

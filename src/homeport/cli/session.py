@@ -1,0 +1,80 @@
+"""The deployment that a command is about, opened for as long as the command works with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from homeport.deployment import Deployment
+    from homeport.secret import Secret
+    from homeport.targets.base import OpenOptions
+    from homeport.terminal import Terminal
+
+_T = TypeVar("_T")
+
+
+def with_file(
+    terminal: Terminal,
+    file: Path,
+    on: str,
+    work: Callable[[Deployment], Awaitable[_T]],
+    *,
+    port: int | None = None,
+    hub_token: Secret | None = None,
+    take_over: bool = False,
+) -> _T:
+    """Return what `work` comes to with the deployment of `file`. Raises what `homeport.deployment.opened` raises."""
+    from homeport import deployment, sync
+
+    options = replace(_options(terminal), port=port, hub_token=hub_token, take_over=take_over)
+
+    async def all_of_it() -> _T:
+        async with deployment.opened(file, on=on, options=options) as one:
+            return await work(one)
+
+    try:
+        return sync.run(all_of_it())
+    finally:
+        terminal.close()
+
+
+def with_endpoint(
+    terminal: Terminal,
+    name: str | None,
+    file: Path,
+    on: str,
+    work: Callable[[Deployment], Awaitable[_T]],
+    *,
+    project: str = "",
+    by_name: bool = False,
+) -> _T:
+    """
+    Return what `work` comes to with the endpoint that is meant: the one called `name`; else that of the file; else
+    the only one that is there. With `by_name` a name needs no file on any target.
+
+    Raises `NotRunning` where none or several could be meant.
+    """
+    from homeport import deployment, sync
+
+    options = replace(_options(terminal), project=project)
+
+    async def all_of_it() -> _T:
+        async with deployment.selected(name, file, on=on, options=options, by_name=by_name) as one:
+            return await work(one)
+
+    try:
+        return sync.run(all_of_it())
+    finally:
+        terminal.close()
+
+
+def _options(terminal: Terminal) -> OpenOptions:
+    from homeport.cli.hub_token import asking
+    from homeport.home import find_home
+    from homeport.targets.base import OpenOptions
+
+    return OpenOptions(env=os.environ, home=find_home(), ask_hub_token=asking(terminal))

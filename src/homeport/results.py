@@ -1,0 +1,134 @@
+"""What the verbs return: one type each, with one JSON shape, whatever the target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from homeport.endpoint import Endpoint
+    from homeport.reconcile import Plan
+    from homeport.verify import Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpResult:
+    """Result of `up` and `swap`: the endpoint, the applied plan and the verification report."""
+
+    endpoint: Endpoint
+    plan: Plan
+    changed: tuple[str, ...]
+    """Ids of the resources that were made or changed; empty where all was as the file says."""
+    report: Report | None
+    """None where nothing changed and the last verification still holds, or none was wanted."""
+    timeline: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of each part of the start, where the target tells them."""
+    access: Mapping[str, str]
+    """Who may use the endpoint: label and words."""
+    next_steps: str
+    """What can be done with it now, in words, with the commands."""
+
+    def as_json(self) -> dict[str, Any]:  # Any: JSON
+        """Return the result as `--json` prints it."""
+        return {
+            "endpoint": {
+                "name": self.endpoint.name,
+                "base_url": self.endpoint.base_url,
+                "model": self.endpoint.model,
+            },
+            "changed": list(self.changed),
+            "timeline_s": dict(self.timeline),
+            "report": self.report.as_json() if self.report else None,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """Result of `down`."""
+
+    name: str
+    gone: tuple[str, ...]
+    """What went, in a few words each, in that order."""
+    kept: str = ""
+    """What stays on purpose, and how it is removed, in words; '' for nothing."""
+
+    def as_json(self) -> dict[str, Any]:  # Any: JSON
+        """Return the result as `--json` prints it. Whatever could not be removed is an error, and not in here."""
+        return {"name": self.name, "removed": list(self.gone)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """An endpoint as it is now. What its target does not have is None."""
+
+    name: str
+    target: str
+    state: str
+    """`ready`; else what it is instead, such as `starting`, `dead`, `unreadable`, or the cloud's own words."""
+    reason: str = ""
+    """Why it is not ready, where that is known."""
+    region: str | None = None
+    url: str | None = None
+    """Ends in `/v1`."""
+    model: str | None = None
+    engine: str | None = None
+    context: int | None = None
+    """Tokens of one request."""
+    parallel: int | None = None
+    """Requests at once."""
+    weights: Mapping[str, str] | None = None
+    """source, revision and digest, as far as they are known."""
+    adapters: Mapping[str, str] | None = None
+    """Digest of each adapter, by the name that it is served under."""
+    image: str | None = None
+    """The digest of the container's image."""
+    traffic: Mapping[str, int] | None = None
+    """Percent of the requests, by revision."""
+    verified: Mapping[str, Any] | None = None
+    """The last verification of what serves: `at`, `passed` and `counts`; None where there was none. JSON, hence Any."""
+    receipts: Mapping[str, Mapping[str, Any]] | None = None
+    """The verification of every revision that is known, by its name."""
+    pid: int | None = None
+    """Of the engine as it is now; of the last one where none runs."""
+    supervisor_pid: int | None = None
+    restarts: int | None = None
+    """How often it was started again since `up`."""
+    last_restart: Mapping[str, str] | None = None
+    """`at` and `reason` of the last one."""
+    resident_bytes: int | None = None
+    """Memory that its processes hold."""
+    started_at: str | None = None
+    """ISO 8601, UTC."""
+    timeline_s: Mapping[str, float] | None = None
+    """Seconds of each part of the start."""
+    also_in: tuple[str, ...] = ()
+    """Further regions in which there is one of this name, which is paid for, too."""
+    unread: tuple[str, ...] = ()
+    """What could not be read, in words: the status is incomplete."""
+    spec_file: str | None = None
+    log: str | None = None
+    """The file that its engine writes."""
+
+    def as_json(self) -> dict[str, Any]:  # Any: JSON
+        """Return the status as `--json` prints it: every key, whatever the target."""
+        plain = {key: getattr(self, key) for key in self.__slots__}
+        return {key: _plain(value) for key, value in plain.items()}
+
+
+def _plain(value: Any) -> Any:  # Any: JSON
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollback:
+    """Result of `rollback`."""
+
+    serving: str
+    """What serves now: a revision's name, or the model's."""
+
+    def as_json(self) -> dict[str, Any]:  # Any: JSON
+        """Return the result as `--json` prints it."""
+        return {"serving": self.serving}

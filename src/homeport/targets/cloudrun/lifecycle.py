@@ -1,0 +1,389 @@
+"""An endpoint on Cloud Run, seen through one door to Google: what `Deployment` asks of this target."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from homeport import google
+from homeport.errors import GatedModel, HomeportError, SpecError, UnknownModel, Unsupported
+from homeport.google import Google
+from homeport.home import find_home
+from homeport.listing import Listing
+from homeport.naming import ensure_named
+from homeport.progress import Progress, Silent
+from homeport.reconcile.teardown import Teardown
+from homeport.resources.google.traffic import Body, Receipt, foremost, latest, receipts, shares
+from homeport.results import Removal, Status
+from homeport.secret import Secret, resolve
+from homeport.spec import CloudRun, Spec, load
+from homeport.targets.base import Capability, OnResult, OpenOptions, UpOptions, VerifyOptions
+from homeport.targets.cloudrun import hub_token
+from homeport.targets.cloudrun.checks import CLOUD_CHECKS
+from homeport.targets.cloudrun.cold_start_check import Asleep, and_cold_start
+from homeport.targets.cloudrun.endpoints import describe, list_endpoints, serving_annotations
+from homeport.targets.cloudrun.expected import promise_of, refuse_other
+from homeport.targets.cloudrun.hub_token import HubToken
+from homeport.targets.cloudrun.logs import logs, starts
+from homeport.targets.cloudrun.model_selection import ResolvedModel, choose, expected_start
+from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.rollout import CloudRunRollout
+from homeport.targets.cloudrun.service_spec import ANNOTATION
+from homeport.targets.cloudrun.target import ADAPTED, WEIGHTS, CloudRunTarget, names_of, release
+from homeport.targets.cloudrun.teardown import take_down
+from homeport.targets.cloudrun.verification import (
+    Expectation,
+    Verifier,
+    endpoint_of,
+    least_instances,
+    live,
+    receipt_of,
+)
+from homeport.verify import CHECKS, Report
+from homeport.verify.check import refuse_unknown
+
+if TYPE_CHECKING:
+    from homeport.endpoint import Endpoint
+
+CAPABILITIES = frozenset(
+    {
+        Capability.CANARY,
+        Capability.COLD_START,
+        Capability.EXPORT,
+        Capability.HUB_TOKEN,
+        Capability.PROXY,
+        Capability.ROLLBACK,
+        Capability.SWAP,
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloudRunLifecycle:
+    """One file's endpoint on Cloud Run."""
+
+    kind: ClassVar[str] = "cloudrun"
+    capabilities: ClassVar[frozenset[Capability]] = CAPABILITIES
+
+    google: Google
+    spec: Spec
+    spec_file: Path
+    via: str
+    """A rehearsal's address, which stands in for Cloud Run's own; '' for Google's."""
+    token: Secret | None = None
+    """The hub's, where it was given; else it is that of the file, or is looked for once the hub wants one."""
+    env_token: str = field(default="", repr=False)
+    """What stands in the environment for it."""
+    ask_token: hub_token.Ask | None = None
+    """Asks a person for it."""
+
+    @property
+    def name(self) -> str:
+        """The endpoint's."""
+        return self.names.name
+
+    @property
+    def names(self) -> Names:
+        """What its things are called."""
+        return names_of(self.spec, self.google)
+
+    @property
+    def path(self) -> str:
+        """Of the service."""
+        return f"v2/{self.names.service}"
+
+    async def resolve(self, options: UpOptions, progress: Progress, on_result: OnResult | None) -> CloudRunRollout:
+        """
+        Return what the spec comes to, with the hub asked whether it gives what is not in the bucket yet.
+
+        Reads only; weights that no cloud can reach are brought to this machine.
+        """
+        reports: list[Report] = []
+        graph = await self._graph(
+            progress, on_result=on_result, reports=reports, canary=options.canary, asking=True
+        )
+        return CloudRunRollout(graph, reports)
+
+    async def export(self, kind: str, progress: Progress) -> dict[str, str]:
+        """Return what `up` would make as files of another tool, by name. Raises what `homeport.export` raises."""
+        from homeport.export import export
+
+        # What is exported must make all of it where nothing is yet, so weights that lie there already count, too.
+        target = await self._asked(await self._graph(progress), anew=True)
+        return export(kind, target.resources())
+
+    async def verify(self, options: VerifyOptions, progress: Progress, on_result: OnResult | None) -> Report:
+        """
+        Return the report of all checks on what serves now, or of those named.
+
+        A start from zero is measured after them: nobody may call it for `idle_s` then, by default as long as Cloud Run
+        may keep an idle instance, and two minutes. Raises `NotFound` where nothing is deployed, `StateError` where
+        what serves is not what the file says, `HomeportError` for a name that is no check.
+        """
+        only = options.only
+        refuse_unknown(only, [*(check.name for check in CHECKS), *(check.name for check in CLOUD_CHECKS)])
+        service = await live(self.google, self.path)
+        serving = foremost(service) or latest(service)
+        graph = await self._graph(Silent())
+        expectation = await self._expectation(graph, service, "")
+        refuse_other(graph, expectation, serving, await serving_annotations(self.google, service))
+        verifier = replace(self._verifier(on_result, only), progress=progress)
+        report = await verifier.report(expectation, service, serving)
+        if not options.cold:
+            return report
+        asleep = Asleep(
+            endpoint=expectation.subject.endpoint,
+            starts=lambda: starts(self.google, self.names.region, self.names.name),
+            budget=graph.cold_start,
+            min_instances=least_instances(service),
+            idle=options.idle_s,
+            progress=progress,
+        )
+        return await and_cold_start(report, asleep, on_result=on_result)
+
+    async def roll_back(self, progress: Progress) -> str:
+        """Give all traffic to the newest verified revision that does not serve. Returns its name. Raises `NotFound`."""
+
+        async def unasked(_: Body, revision: str, __: str) -> Receipt:
+            raise HomeportError(f"{revision} was verified before")
+
+        await live(self.google, self.path)
+        return await release(self.google, self.names, unasked).roll_back()
+
+    async def take_down(
+        self, *, purge: bool, approve: Callable[[Teardown], bool], progress: Progress
+    ) -> Removal:
+        """Remove everything that carries its mark but weights and the hub's token, and these too with `purge`."""
+        gone = await take_down(
+            self.google,
+            self.name,
+            regions=(self.names.region,),
+            purge=purge,
+            approve=approve,
+            progress=progress,
+        )
+        stays = "left: nothing; weights and the hub's token stay, if there are any: --purge removes them"
+        return Removal(name=self.name, gone=gone, kept="left: nothing" if purge else stays)
+
+    async def status(self) -> Status:
+        """
+        Return what is deployed, found by its mark: also where the file's region has changed since.
+
+        Raises `NotFound` where nothing is, `Incomplete` where that is not known.
+        """
+        return await describe(self.google, self.name, self.names.region)
+
+    async def expected_cold_start(self) -> str:
+        """Return how long a start from zero is expected to take, in words; '' where that cannot be told from here."""
+        try:
+            return (await asyncio.to_thread(expected_start, self.spec, self.spec_file)).text
+        except HomeportError:
+            return ""
+
+    async def endpoint(self) -> Endpoint:
+        """Return the endpoint, for whoever is logged in. Raises `NotFound` where nothing is deployed."""
+        service = await live(self.google, self.path)
+        annotations = await serving_annotations(self.google, service)
+        found = self._endpoint(service, model=annotations.get(f"{ANNOTATION}model", ""))
+        return replace(found, verifier=self._verify_anew)
+
+    async def logs(self, *, lines: int | None, follow: bool) -> AsyncIterator[str]:
+        """Yield its log, by default the last hundred lines."""
+        found = logs(self.google, self.names.region, self.names.name, lines=lines or 100, follow=follow)
+        async for line in found:
+            yield f"{line}\n"
+
+    def with_model(self, model: str) -> CloudRunLifecycle:
+        """Return this with another model. Raises `SpecError` where the file says which weights, too."""
+        from homeport.spec import parse
+
+        if self.spec.weights is not None:
+            said = f"the file names weights, {self.spec.weights}, which would be served as {model}"
+            raise SpecError(said, hint="take `weights` out of the file, then swap")
+        spec = parse({**self.spec.model_dump(), "model": model}, where=str(self.spec_file))
+        return replace(self, spec=spec)
+
+    def access(self) -> Mapping[str, str]:
+        """Return who may call it: label and words."""
+        if self.spec.access.public:
+            return {"access": "public: anybody on the internet may use it, and you pay"}
+        who = ", ".join(self.spec.access.callers)
+        return {"access": f"private: {who or 'whoever owns the project, and nobody else'}"}
+
+    def next_steps(self) -> str:
+        """Return how it is called from here."""
+        if self.spec.access.public:
+            return "it is public: anybody on the internet may use it, and you pay"
+        return "it is private: `homeport proxy` opens a local port to it for any OpenAI client"
+
+    async def _verify_anew(self) -> Report:
+        """Verify what serves, through a door of its own: an endpoint outlasts the one that it was found through."""
+        env = {"HOMEPORT_GOOGLE_URL": self.via} if self.via else {}
+        project = (self.spec.cloudrun or CloudRun()).project or ""
+        async with await google.from_env({**os.environ, **env}, project=project) as door:
+            return await replace(self, google=door).verify(VerifyOptions(), Silent(), None)
+
+    def _endpoint(self, service: Body, url: str = "", model: str = "") -> Endpoint:
+        model = model or service["template"].get("annotations", {}).get(f"{ANNOTATION}model", "")
+        return endpoint_of(self.google, service, model, url=url, via=self.via)
+
+    async def _graph(
+        self,
+        progress: Progress,
+        *,
+        on_result: OnResult | None = None,
+        reports: list[Report] | None = None,
+        canary: tuple[int, ...] = (),
+        asking: bool = False,
+    ) -> CloudRunTarget:
+        """All that is wanted. With `asking` the hub is asked whether it gives what is not in the bucket yet."""
+        chosen, token = await self._chosen(progress, self.ask_token if asking else None)
+
+        async def prove(service: Body, revision: str, url: str) -> Receipt:
+            expectation = await self._expectation(target, service, url)
+            report = await self._verifier(on_result).report(expectation, service, revision)
+            if reports is not None:
+                reports.append(report)
+            return receipt_of(report, service, revision)
+
+        target = CloudRunTarget(
+            google=self.google,
+            spec=self.spec,
+            spec_file=self.spec_file,
+            chosen=chosen,
+            token=token,
+            prove=prove,
+            canary=canary,
+        )
+        if asking:
+            target = await self._asked(target)
+        return target
+
+    def _verifier(self, on_result: OnResult | None, only: tuple[str, ...] = ()) -> Verifier:
+        settings, names = self.spec.cloudrun or CloudRun(), self.names
+        return Verifier(
+            google=self.google,
+            stranger=names.email(names.builder),
+            network=settings.network or names.name,
+            via=self.via,
+            only=only,
+            on_result=on_result,
+        )
+
+    async def _chosen(
+        self, progress: Progress, ask: hub_token.Ask | None
+    ) -> tuple[ResolvedModel, HubToken | None]:
+        """What is served, and the token without which the hub would not even have described it."""
+
+        async def chosen(token: HubToken | None) -> ResolvedModel:
+            secret = token.value if token else None
+            return await choose(self.spec, self.spec_file, find_home(), progress, self.google, token=secret)
+
+        given = self._given()
+        try:
+            return await chosen(given), given
+        except (GatedModel, UnknownModel) as closed:
+            if given is not None or not closed.url:
+                raise
+            # That of the environment was shown to the hub by the hub's own library.
+            async for token in hub_token.offered(self.google, self.names.secret, closed.url, ask=ask):
+                with suppress(GatedModel, UnknownModel):
+                    return await chosen(token), token
+            raise
+
+    async def _asked(self, target: CloudRunTarget, *, anew: bool = False) -> CloudRunTarget:
+        """The same with the hub's gates, and a token for them; `anew` as if no weights were in the bucket yet."""
+        gates = await hub_token.gates(target.weights.all, anew=anew)
+        token = target.token
+        if token is None and gates:
+            token = await hub_token.find(
+                self.google, self.names.secret, gates, env=self.env_token, ask=self.ask_token
+            )
+        value = token.value if token else None
+        return replace(target, token=token, gates=tuple(replace(gate, token=value) for gate in gates))
+
+    async def _expectation(self, target: CloudRunTarget, service: Body, url: str) -> Expectation:
+        return await promise_of(target, self._endpoint(service, url, target.launch.model))
+
+    def _given(self) -> HubToken | None:
+        """The token that was given by hand, or that the file refers to: it is kept whether or not the hub wants it."""
+        if self.token is not None:
+            return HubToken(value=self.token, source="given through standard input")
+        reference = (self.spec.cloudrun or CloudRun()).hub_token
+        if not reference:
+            return None
+        value = resolve(reference, key="cloudrun.hub_token", base=self.spec_file.parent)
+        return HubToken(value=value, source=reference)
+
+
+@asynccontextmanager
+async def open_target(spec: Spec, spec_file: Path, options: OpenOptions) -> AsyncIterator[CloudRunLifecycle]:
+    """Give the endpoint of `spec` on Cloud Run, for whoever is logged in. Raises `SpecError`, `NoCredentials`."""
+    ensure_named(spec, spec_file)
+    env = options.env
+    project = options.project or (spec.cloudrun or CloudRun()).project or ""
+    async with await google.from_env(env, project=project) as door:
+        yield CloudRunLifecycle(
+            google=door,
+            spec=spec,
+            spec_file=spec_file,
+            via=env.get("HOMEPORT_GOOGLE_URL", ""),
+            token=options.hub_token,
+            env_token=env.get(hub_token.VARIABLE, ""),
+            ask_token=options.ask_hub_token,
+        )
+
+
+@asynccontextmanager
+async def open_named(name: str, file: Path, options: OpenOptions) -> AsyncIterator[CloudRunLifecycle]:
+    """
+    Give the endpoint called `name`, of which the marks in the cloud tell: enough to look at it and to take it away.
+
+    Project and region are those of `file`, where there is one. Raises `NoCredentials`, `HomeportError` where no
+    project is known.
+    """
+    settings = (await asyncio.to_thread(load, file)).cloudrun if await asyncio.to_thread(file.exists) else None
+    spec = Spec.model_validate(
+        {"name": name, "cloudrun": {"region": settings.region} if settings else {}}
+    )
+    async with await _door(settings, options) as door:
+        yield CloudRunLifecycle(
+            google=door, spec=spec, spec_file=file, via=options.env.get("HOMEPORT_GOOGLE_URL", "")
+        )
+
+
+async def listing(file: Path, options: OpenOptions) -> Listing:
+    """Return every endpoint of the project by its mark, and what could not be read. Needs no file."""
+    settings = (await asyncio.to_thread(load, file)).cloudrun if await asyncio.to_thread(file.exists) else None
+    async with await _door(settings, options) as door:
+        endpoints, unread = await list_endpoints(door)
+        return Listing(endpoints=endpoints, unread=tuple(one.text for one in unread))
+
+
+async def _door(settings: CloudRun | None, options: OpenOptions) -> Google:
+    """Return a door to Google: as the project that was named, else that of the file, of the environment or of gcloud."""
+    named = options.project or (settings.project if settings else None) or ""
+    door = await google.from_env(options.env, project=named)
+    if not door.project:
+        await door.aclose()
+        raise HomeportError(
+            "no project is named", hint="give --project PROJECT, or export GOOGLE_CLOUD_PROJECT=…"
+        )
+    return door
+
+
+def names(options: OpenOptions) -> list[str]:
+    """Return nothing: whoever wants to know asks Google."""
+    del options
+    return []
+
+
+async def statuses(options: OpenOptions) -> list[Status]:
+    """Raise `Unsupported`: `homeport.deployment` refuses it before."""
+    del options
+    raise Unsupported("endpoints on Cloud Run are listed, and looked at one by one")

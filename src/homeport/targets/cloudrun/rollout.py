@@ -1,0 +1,67 @@
+"""A change of an endpoint on Cloud Run while it is planned and applied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from homeport.errors import OperationFailed
+from homeport.progress import Progress
+from homeport.reconcile import Cancellation, Plan, apply, patient
+from homeport.targets.base import OnResult
+from homeport.targets.cloudrun.diagnosis import cause
+from homeport.targets.cloudrun.preflight import Findings
+from homeport.targets.cloudrun.target import CloudRunTarget
+from homeport.verify import Report
+
+
+class CloudRunRollout:
+    """
+    One spec, resolved for Cloud Run: what `Deployment.up` plans and applies.
+
+    `reports` is filled with those of the revisions that are released while the plan is applied.
+    """
+
+    def __init__(self, graph: CloudRunTarget, reports: list[Report]) -> None:
+        self._graph = graph
+        self._reports = reports
+        self._findings: Findings | None = None
+
+    async def plan(self) -> Plan:
+        """Return what `up` would do, with what preflight found. Reads only."""
+        plan, self._findings = await self._graph.plan()
+        return replace(plan, preflight=self._findings.as_json())
+
+    def ensure_possible(self, plan: Plan) -> None:
+        """Raise what preflight found in the way, all of it at once, where there is anything to do."""
+        if plan.pending and self._findings is not None:
+            self._findings.stop()
+
+    async def apply(self, plan: Plan, progress: Progress) -> Mapping[str, float]:
+        """Make what is missing, verify a new revision without traffic, then let it serve."""
+        graph = self._graph
+        try:
+            async with patient(progress) as cancellation:
+                changed = await self._look_again(plan, progress, cancellation)
+                return {**changed, **(await apply(plan, progress, cancellation)).seconds}
+        except OperationFailed as error:
+            raise await cause(graph.google, graph.names.service, error, graph.chosen.engine) from error
+
+    async def verify(self, on_result: OnResult | None) -> Report | None:
+        """Return the report of the released revision, which was verified before it had traffic."""
+        return self._reports[-1] if self._reports else None
+
+    async def _look_again(
+        self, plan: Plan, progress: Progress, cancellation: Cancellation
+    ) -> Mapping[str, float]:
+        """
+        In a new project nothing can be seen before its APIs are on: they go on first, since they cost nothing.
+
+        Raises what stands in the way, before anything else is made.
+        """
+        apis = tuple(action for action in plan.pending if action.resource.id == "apis")
+        if not apis or self._findings is None or not self._findings.unchecked:
+            return {}
+        changed = (await apply(replace(plan, actions=apis), progress, cancellation)).seconds
+        (await self._graph.preflight()).stop()
+        return changed

@@ -1,0 +1,221 @@
+"""An endpoint on this machine: what `Deployment` asks of this target."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+from homeport.endpoint import Endpoint
+from homeport.errors import NotRunning, Unsupported
+from homeport.home import Home
+from homeport.listing import Listing, of_status
+from homeport.ownership import ensure_owner, named
+from homeport.progress import Progress
+from homeport.reconcile.teardown import Teardown
+from homeport.resources.local import endpoint_record
+from homeport.resources.local.endpoint_record import EndpointRecord, Unreadable
+from homeport.results import Removal, Status
+from homeport.spec import FILE_NAME, Spec, parse, with_local
+from homeport.targets.base import Capability, OnResult, OpenOptions, UpOptions, VerifyOptions
+from homeport.targets.local import verification
+from homeport.targets.local.rollout import LocalRollout
+from homeport.targets.local.status import look
+from homeport.targets.local.target import LocalTarget, remembered_target
+from homeport.targets.local.teardown import take_down
+from homeport.verify import Report
+
+CAPABILITIES = frozenset(
+    {
+        Capability.BY_NAME,
+        Capability.LISTING,
+        Capability.PORT,
+        Capability.TAKE_OVER,
+        Capability.UNVERIFIED,
+    }
+)
+_POLL_S = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalLifecycle:
+    """One file's endpoint on this machine, or one that is known by its name alone."""
+
+    kind: ClassVar[str] = "local"
+    capabilities: ClassVar[frozenset[Capability]] = CAPABILITIES
+
+    graph: LocalTarget
+    """What the file says, or what the record says of an endpoint that is known by its name."""
+    by_name: bool = False
+    """Whether it was asked for by name: then it may be any file's."""
+
+    @property
+    def name(self) -> str:
+        """The endpoint's."""
+        return self.graph.spec.endpoint_name
+
+    @property
+    def spec(self) -> Spec:
+        """The file's."""
+        return self.graph.spec
+
+    @property
+    def spec_file(self) -> Path:
+        """The file itself."""
+        return self.graph.spec_file
+
+    async def resolve(self, options: UpOptions, progress: Progress, on_result: OnResult | None) -> LocalRollout:
+        """Return what the spec comes to."""
+        return LocalRollout(self.graph, verified=options.verify)
+
+    async def endpoint(self) -> Endpoint:
+        """Return the endpoint with its key. Raises `NotRunning`; `WrongKey` or `SpecError` where the key is not here."""
+        started = self._started()
+        return await verification.endpoint_of(started, verification.running(started))
+
+    async def verify(self, options: VerifyOptions, progress: Progress, on_result: OnResult | None) -> Report:
+        """Return the report of all checks on what runs. A whole one is kept as the receipt."""
+        return await verification.check(self._started(), only=options.only, on_result=on_result)
+
+    async def status(self) -> Status:
+        """Return how the endpoint is now. Raises `NotRunning` where there is none."""
+        self._ensure_mine()
+        return await look(self.name, self._remembered(), self.graph.home)
+
+    async def logs(self, *, lines: int | None, follow: bool) -> AsyncIterator[str]:
+        """Yield the text of the engine's log, which stays when the endpoint is gone. Raises `NotRunning`."""
+        self._ensure_mine()
+        log = self.graph.folder / "engine.log"
+        if not log.exists():
+            raise NotRunning(
+                f"no endpoint called {self.name} has run here", hint="`homeport status` lists those that run"
+            )
+        with log.open(errors="replace") as file:
+            for line in file if lines is None else deque(file, maxlen=lines):
+                yield line
+            while follow:
+                piece = file.read()
+                if piece:
+                    yield piece
+                else:
+                    await asyncio.sleep(_POLL_S)
+
+    async def take_down(
+        self, *, purge: bool, approve: Callable[[Teardown], bool], progress: Progress
+    ) -> Removal:
+        """End all its processes; with `purge`, remove its weights, too, where no other endpoint serves them."""
+        self._ensure_mine()
+        gone = await take_down(
+            self.name, purge=purge, home=self.graph.home, progress=progress, approve=approve
+        )
+        return Removal(name=self.name, gone=gone)
+
+    async def roll_back(self, progress: Progress) -> str:
+        """Raise `Unsupported`: `Deployment` refuses it before."""
+        raise Unsupported("nothing is rolled back on this machine")
+
+    async def expected_cold_start(self) -> str:
+        """Raise `Unsupported`: nothing here starts from zero. `Deployment` refuses it before."""
+        raise Unsupported("nothing here starts from zero")
+
+    async def export(self, kind: str, progress: Progress) -> dict[str, str]:
+        """Raise `Unsupported`: `Deployment` refuses it before."""
+        raise Unsupported("nothing is exported from this machine")
+
+    def with_model(self, model: str) -> LocalLifecycle:
+        """Return this with another model."""
+        spec = parse({**self.spec.model_dump(), "model": model}, where=str(self.spec_file))
+        return replace(self, graph=replace(self.graph, spec=spec))
+
+    def access(self) -> Mapping[str, str]:
+        """Return who may use it: label and words."""
+        record = endpoint_record.load(self.graph.folder)
+        keyed = record is not None and record.launch["keyed"]
+        return {
+            "key": "wanted: `homeport env` prints it"
+            if keyed
+            else "none; all that runs on this machine can use it"
+        }
+
+    def next_steps(self) -> str:
+        """Return what can be done with it."""
+        return 'next: homeport chat "…" · homeport env · homeport status · homeport down'
+
+    def _ensure_mine(self) -> None:
+        """Raise `NotManaged` where another file owns the endpoint, unless it was asked for by name."""
+        if not self.by_name:
+            hint = (
+                f"name it, as in `homeport status {self.name}`, to act on it all the same; another `name` gives this file "
+                "an endpoint of its own; `homeport up --take-over` makes that one this file's"
+            )
+            ensure_owner(self.spec, self.spec_file, self.graph.home, hint=hint)
+
+    def _remembered(self) -> EndpointRecord | Unreadable:
+        found = endpoint_record.read(self.graph.folder)
+        if found is None:
+            raise _unknown(self.name, self.graph.home)
+        return found
+
+    def _started(self) -> LocalTarget:
+        """Return the target as the endpoint was last started, whatever the file says by now."""
+        self._ensure_mine()
+        remembered = endpoint_record.load(self.graph.folder)
+        if remembered is None:
+            raise _unknown(self.name, self.graph.home)
+        return remembered_target(remembered, self.graph.home)
+
+
+@asynccontextmanager
+async def open_target(spec: Spec, spec_file: Path, options: OpenOptions) -> AsyncIterator[LocalLifecycle]:
+    """Give the endpoint of `spec` on this machine. A spec without a name is called like the folder of its file."""
+    loaded = named(spec, spec_file, options.home)
+    if options.port is not None:
+        loaded = with_local(loaded, port=options.port)
+    graph = LocalTarget(spec=loaded, spec_file=spec_file, home=options.home, take_over=options.take_over)
+    yield LocalLifecycle(graph=graph)
+
+
+@asynccontextmanager
+async def open_named(name: str, file: Path, options: OpenOptions) -> AsyncIterator[LocalLifecycle]:
+    """
+    Give the endpoint called `name` as it was last started, from any directory.
+
+    Where its record is gone or unreadable, what can be done without it still can: `status`, `logs`, `down`.
+    """
+    remembered = endpoint_record.read(options.home.endpoint(name))
+    if isinstance(remembered, EndpointRecord):
+        graph = remembered_target(remembered, options.home)
+    else:
+        nowhere = options.home.endpoint(name) / FILE_NAME
+        graph = LocalTarget(spec=Spec(name=name), spec_file=nowhere, home=options.home)
+    yield LocalLifecycle(graph=graph, by_name=True)
+
+
+def names(options: OpenOptions) -> list[str]:
+    """Return the names of the endpoints that were started here and not taken down, unreadable records included."""
+    home = options.home
+    return [name for name in home.endpoints() if endpoint_record.read(home.endpoint(name)) is not None]
+
+
+async def statuses(options: OpenOptions) -> list[Status]:
+    """Return every endpoint that was started here and not taken down, as it is now."""
+    home = options.home
+    found = [(name, endpoint_record.read(home.endpoint(name))) for name in home.endpoints()]
+    return [await look(name, record, home) for name, record in found if record is not None]
+
+
+async def listing(file: Path, options: OpenOptions) -> Listing:
+    """Return every endpoint that was started here and not taken down."""
+    del file
+    found = await statuses(options)
+    return Listing(endpoints=tuple(of_status(status) for status in found), unread=())
+
+
+def _unknown(name: str, home: Home) -> NotRunning:
+    known = [other for other in home.endpoints() if endpoint_record.read(home.endpoint(other)) is not None]
+    hint = f"running here: {', '.join(known)}" if known else "`homeport up` starts one"
+    return NotRunning(f"no endpoint called {name} runs here", hint=hint)

@@ -1,0 +1,83 @@
+"""A change of an endpoint on this machine while it is planned and applied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from homeport.errors import HomeportError
+from homeport.progress import Progress
+from homeport.reconcile import Applied, Plan, apply
+from homeport.resources.local import endpoint_record
+from homeport.resources.local.endpoint_record import EndpointRecord
+from homeport.spec import parse, with_local
+from homeport.targets.base import OnResult
+from homeport.targets.local.target import LocalTarget
+from homeport.targets.local.verification import check
+from homeport.verify import Report
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRollout:
+    """One spec, resolved for this machine: what `Deployment.up` plans and applies."""
+
+    graph: LocalTarget
+    verified: bool
+    """Whether what was changed is to be verified."""
+
+    async def plan(self) -> Plan:
+        """Return what `up` would do. Raises what `up` would raise at once."""
+        return await self.graph.plan()
+
+    def ensure_possible(self, plan: Plan) -> None:
+        """Raise `NotManaged` where another file owns the endpoint. Whatever else could be refused was, when it was planned."""
+        self.graph.ensure_owner()
+
+    async def apply(self, plan: Plan, progress: Progress) -> Mapping[str, float]:
+        """Apply the plan; where that fails and took an endpoint down that served, start that one again."""
+        graph = self.graph
+        async with graph.home.lock(graph.spec.endpoint_name, progress):
+            seconds = (await _apply_or_restore(graph, plan, progress)).seconds
+            if graph.process.id in seconds:
+                _add_fetch(graph.folder, seconds)
+        return seconds
+
+    async def verify(self, on_result: OnResult | None) -> Report | None:
+        """Return the report of what runs now; None where its last verification holds or none is wanted."""
+        remembered = endpoint_record.load(self.graph.folder)
+        holds = remembered is not None and remembered.receipt and remembered.receipt["passed"]
+        if not self.verified or holds:
+            return None
+        return await check(self.graph, on_result=on_result)
+
+
+async def _apply_or_restore(graph: LocalTarget, plan: Plan, progress: Progress) -> Applied:
+    before = endpoint_record.load(graph.folder)
+    try:
+        return await apply(plan, progress)
+    except HomeportError:
+        if before is not None and before.was_ready and endpoint_record.load(graph.folder) is None:
+            await _restore(graph, before, progress)
+        raise
+
+
+async def _restore(graph: LocalTarget, before: EndpointRecord, progress: Progress) -> None:
+    old = replace(
+        graph,
+        spec=with_local(parse(before.spec, where=f"the record of {before.name}"), port=before.launch["port"]),
+        spec_file=Path(before.spec_file),
+    )
+    progress.note("the change failed: what served before is started again")
+    try:
+        await apply(await old.plan(), progress)
+    except HomeportError as error:
+        progress.note(f"and that failed, too: {error}")
+
+
+def _add_fetch(folder: Path, seconds: Mapping[str, float]) -> None:
+    """The start's timeline begins with the fetch of the weights, which is none where they were here."""
+    remembered = endpoint_record.load(folder)
+    if remembered is not None:
+        fetch = sum(took for id_, took in seconds.items() if id_.startswith("weights/"))
+        replace(remembered, timeline={"fetch": round(fetch, 3), **remembered.timeline}).save(folder)

@@ -1,0 +1,68 @@
+"""How an endpoint on this machine is now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from homeport.errors import HomeportError
+from homeport.home import Home
+from homeport.resources.local import endpoint_key
+from homeport.resources.local.condition import Condition, condition
+from homeport.resources.local.endpoint_record import EndpointRecord, Unreadable
+from homeport.resources.local.process import running_processes
+from homeport.resources.local.process_tree import resident
+from homeport.results import Status
+from homeport.secret import Secret
+
+UNREADABLE = "unreadable"
+"""The state of an endpoint whose record cannot be read."""
+
+
+async def look(name: str, remembered: EndpointRecord | Unreadable, home: Home) -> Status:
+    """Return the status of the endpoint `name`, of which `remembered` is what its record says."""
+    folder = home.endpoint(name)
+    log = str(folder / "engine.log")
+    if isinstance(remembered, Unreadable):
+        return Status(
+            name=name,
+            target="local",
+            state=UNREADABLE,
+            reason=remembered.reason,
+            resident_bytes=resident(running_processes(folder)),
+            log=log,
+        )
+    found = await condition(remembered, folder, _key_if_known(remembered, folder))
+    launch = remembered.launch
+    return Status(
+        name=name,
+        target="local",
+        state=found.state,
+        reason=found.why,
+        url=f"{remembered.url}/v1",
+        model=launch["model"],
+        engine=launch["engine"],
+        context=launch["context"],
+        parallel=launch["parallel"],
+        weights=remembered.weights,
+        verified=remembered.receipt,
+        pid=found.engine.pid if found.engine is not None else remembered.pid,
+        supervisor_pid=found.supervisor.pid if found.supervisor is not None else None,
+        restarts=found.restarts,
+        last_restart=_last_restart(found),
+        resident_bytes=resident(running_processes(folder)) if found.engine else 0,
+        started_at=remembered.started_at,
+        timeline_s=remembered.timeline,
+        spec_file=remembered.spec_file,
+        log=log,
+    )
+
+
+def _last_restart(found: Condition) -> dict[str, str] | None:
+    return {"at": found.last.at, "reason": found.last.reason} if found.last is not None else None
+
+
+def _key_if_known(remembered: EndpointRecord, folder: Path) -> Secret | None:
+    try:
+        return endpoint_key.of_record(remembered, folder).current()
+    except HomeportError:
+        return None

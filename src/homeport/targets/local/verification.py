@@ -1,0 +1,90 @@
+"""The verification of an endpoint on this machine: what is promised of it, and the receipt that is kept."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from homeport import verify
+from homeport.endpoint import Endpoint
+from homeport.engines.registry import module
+from homeport.errors import NotRunning
+from homeport.resources.local import endpoint_key, endpoint_record
+from homeport.resources.local.condition import engine_of
+from homeport.resources.local.endpoint_record import EndpointRecord
+from homeport.targets.base import OnResult
+from homeport.targets.local.target import LocalTarget
+from homeport.verify import Report, VerificationSubject
+
+
+async def check(
+    graph: LocalTarget, *, only: tuple[str, ...] = (), on_result: OnResult | None = None
+) -> Report:
+    """
+    Return the conformance report of a running endpoint. A whole one is kept with the process as its receipt.
+
+    Raises `NotRunning`; `SpecError` or `WrongKey` where the engine's key is not to be had here.
+    """
+    remembered = running(graph)
+    subject = _subject(graph, remembered, await endpoint_of(graph, remembered))
+    report = await verify.verify(subject, only=only, on_result=on_result)
+    if not only:
+        counts = {
+            outcome.value: sum(r.outcome is outcome for r in report.results) for outcome in verify.Outcome
+        }
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        current = endpoint_record.load(graph.folder)
+        if current is not None and current.pid == remembered.pid:  # It may have been replaced meanwhile.
+            current.with_receipt({"at": now, "passed": report.passed, "counts": counts}).save(graph.folder)
+    return report
+
+
+def running(graph: LocalTarget) -> EndpointRecord:
+    """Return the record of the endpoint, whose engine runs. Raises `NotRunning`."""
+    remembered = endpoint_record.load(graph.folder)
+    name = graph.spec.endpoint_name
+    if remembered is None:
+        raise NotRunning(f"{name} does not run", hint="`homeport up` starts it")
+    if engine_of(remembered, graph.folder) is None:
+        raise NotRunning(
+            f"the process of {name} (pid {remembered.pid}) is gone", hint="`homeport up` starts it again"
+        )
+    return remembered
+
+
+async def endpoint_of(graph: LocalTarget, remembered: EndpointRecord) -> Endpoint:
+    """
+    Return the endpoint with the key that its engine was started with, which can verify itself.
+
+    Raises `WrongKey` where another key is here, `SpecError` where none is.
+    """
+    key = await endpoint_key.of_record(remembered, graph.folder).held(remembered)
+    return Endpoint(
+        name=remembered.name,
+        base_url=f"{remembered.url}/v1",
+        model=remembered.launch["model"],
+        api_key=key,
+        verifier=partial(check, graph),
+    )
+
+
+def _subject(graph: LocalTarget, remembered: EndpointRecord, endpoint: Endpoint) -> VerificationSubject:
+    weights, launch = graph.weights, remembered.launch
+    manifest = graph.store.manifest(weights.source, weights.format) if weights else None
+    digest = remembered.weights["digest"]
+    return VerificationSubject(
+        endpoint=endpoint,
+        model=graph.described(Path(launch["weights"])),
+        engine=launch["engine"],
+        context=launch["context"],
+        parallel=launch["parallel"],
+        tools=launch["tools"],
+        weights_path=launch["weights"],
+        weights_digest=digest,
+        weights_intact=weights is None or (manifest is not None and manifest.digest == digest),
+        weights_unlike=graph.store.unlike(weights.source, weights.format) if weights else "",
+        adapters=tuple(one.name for one in graph.spec.engine.lora)
+        if module(launch["engine"]).NAMES_ADAPTERS
+        else (),
+    )

