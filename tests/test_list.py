@@ -36,7 +36,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cloud:
         return door
 
     monkeypatch.setattr("homeport.google.from_env", from_env)
-    monkeypatch.setattr("homeport.lifecycle.run", act)
+    monkeypatch.setattr("homeport.sync.run", act)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "rehearsal")
     folder = tmp_path / "weights"

@@ -221,7 +221,9 @@ async def selected(
         yield Deployment(target=target)
 
 
-async def listing(*, on: str = "local", file: Path | None = None, options: OpenOptions | None = None) -> Listing:
+async def listing(
+    *, on: str = "local", file: Path | None = None, options: OpenOptions | None = None
+) -> Listing:
     """Return every endpoint of a target by its mark, and what could not be read."""
     options = options or OpenOptions(env=os.environ, home=find_home())
     return await registry.module(on).listing(file or Path(FILE_NAME), options)

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import click
 
-from homeport.cli.context import CliContext, file_option, json_option, name_argument, on_option, project_option, yes_option
+from homeport.cli.context import (
+    CliContext,
+    file_option,
+    json_option,
+    name_argument,
+    on_option,
+    project_option,
+    yes_option,
+)
 
 
 @click.command("down")
@@ -19,7 +27,15 @@ from homeport.cli.context import CliContext, file_option, json_option, name_argu
 @project_option
 @click.pass_obj
 def command(
-    app: CliContext, /, name: str | None, file: Path, on: str, json_output: bool, yes: bool, purge: bool, project: str
+    app: CliContext,
+    /,
+    name: str | None,
+    file: Path,
+    on: str,
+    json_output: bool,
+    yes: bool,
+    purge: bool,
+    project: str,
 ) -> None:
     """
     End an endpoint, with all its processes: shown first, then asked. Weights stay, unless --purge.

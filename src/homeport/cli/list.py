@@ -22,6 +22,7 @@ def command(app: CliContext, file: Path, on: str, project: str, json_output: boo
     On Cloud Run no file is needed. Exits with 27 where not all of the project could be read.
     """
     import os
+
     from homeport import deployment, listing, sync
     from homeport.errors import Incomplete
     from homeport.home import find_home

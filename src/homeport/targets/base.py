@@ -183,9 +183,7 @@ class TargetModule(Protocol):
     ) -> AbstractAsyncContextManager[Target]:
         """Give the target of a spec while its connections are open."""
 
-    def open_named(
-        self, name: str, file: Path, options: OpenOptions
-    ) -> AbstractAsyncContextManager[Target]:
+    def open_named(self, name: str, file: Path, options: OpenOptions) -> AbstractAsyncContextManager[Target]:
         """
         Give the target of the endpoint called `name`, whatever file made it.
 

@@ -13,8 +13,8 @@ from homeport.catalog.prices import Prices
 from homeport.errors import HomeportError, NoCredentials, NotFound, SpecError
 from homeport.google import Google
 from homeport.listing import ListedEndpoint
-from homeport.results import Status
 from homeport.resources.google.traffic import Body, foremost, latest, receipts, shares
+from homeport.results import Status
 from homeport.targets.cloudrun.inventory import (
     SERVICES,
     Inventory,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from homeport import google
 from homeport.errors import GatedModel, HomeportError, SpecError, UnknownModel, Unsupported
@@ -18,7 +18,7 @@ from homeport.listing import Listing
 from homeport.naming import ensure_named
 from homeport.progress import Progress, Silent
 from homeport.reconcile.teardown import Teardown
-from homeport.resources.google.traffic import Body, Receipt, foremost, latest, receipts, shares
+from homeport.resources.google.traffic import Body, Receipt, foremost, latest
 from homeport.results import Removal, Status
 from homeport.secret import Secret, resolve
 from homeport.spec import CloudRun, Spec, load
@@ -34,7 +34,7 @@ from homeport.targets.cloudrun.model_selection import ResolvedModel, choose, exp
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.rollout import CloudRunRollout
 from homeport.targets.cloudrun.service_spec import ANNOTATION
-from homeport.targets.cloudrun.target import ADAPTED, WEIGHTS, CloudRunTarget, names_of, release
+from homeport.targets.cloudrun.target import CloudRunTarget, names_of, release
 from homeport.targets.cloudrun.teardown import take_down
 from homeport.targets.cloudrun.verification import (
     Expectation,
@@ -347,10 +347,10 @@ async def open_named(name: str, file: Path, options: OpenOptions) -> AsyncIterat
     Project and region are those of `file`, where there is one. Raises `NoCredentials`, `HomeportError` where no
     project is known.
     """
-    settings = (await asyncio.to_thread(load, file)).cloudrun if await asyncio.to_thread(file.exists) else None
-    spec = Spec.model_validate(
-        {"name": name, "cloudrun": {"region": settings.region} if settings else {}}
+    settings = (
+        (await asyncio.to_thread(load, file)).cloudrun if await asyncio.to_thread(file.exists) else None
     )
+    spec = Spec.model_validate({"name": name, "cloudrun": {"region": settings.region} if settings else {}})
     async with await _door(settings, options) as door:
         yield CloudRunLifecycle(
             google=door, spec=spec, spec_file=file, via=options.env.get("HOMEPORT_GOOGLE_URL", "")
@@ -359,7 +359,9 @@ async def open_named(name: str, file: Path, options: OpenOptions) -> AsyncIterat
 
 async def listing(file: Path, options: OpenOptions) -> Listing:
     """Return every endpoint of the project by its mark, and what could not be read. Needs no file."""
-    settings = (await asyncio.to_thread(load, file)).cloudrun if await asyncio.to_thread(file.exists) else None
+    settings = (
+        (await asyncio.to_thread(load, file)).cloudrun if await asyncio.to_thread(file.exists) else None
+    )
     async with await _door(settings, options) as door:
         endpoints, unread = await list_endpoints(door)
         return Listing(endpoints=endpoints, unread=tuple(one.text for one in unread))

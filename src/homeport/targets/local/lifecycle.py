@@ -186,6 +186,7 @@ async def open_named(name: str, file: Path, options: OpenOptions) -> AsyncIterat
 
     Where its record is gone or unreadable, what can be done without it still can: `status`, `logs`, `down`.
     """
+    del file
     remembered = endpoint_record.read(options.home.endpoint(name))
     if isinstance(remembered, EndpointRecord):
         graph = remembered_target(remembered, options.home)
