@@ -15,13 +15,11 @@ from source_tree import HOMEPORT, name, tree, within
 
 WAIT_FOR_THEMSELVES = {
     "homeport.backoff": "the policy",
-    "homeport.deployment": "a log of this machine that a thread follows for ever",
     "homeport.endpoint.auth": "an HTTP client's two flows, in which the server says how long",
     "homeport.targets.local.lifecycle": "a log of this machine that a thread follows for ever",
     "homeport.reconcile.interrupts": "no wait: lets the loop run once",
     "homeport.supervisor": "a process of its own that is to stay small",
     "homeport.targets.cloudrun.cold_start_check": "leaves something alone, and looks at nothing",
-    "homeport.targets.local": "a log of this machine that a thread follows for ever",
     "homeport.weights.download": "sends again what failed",
     "homeport.weights.transfer": "runs in Cloud Build with nothing of homeport's",
 }
