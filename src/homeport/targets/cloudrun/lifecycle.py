@@ -97,7 +97,9 @@ class CloudRunLifecycle:
         """Of the service."""
         return f"v2/{self.names.service}"
 
-    async def resolve(self, options: UpOptions, progress: Progress, on_result: OnResult | None) -> CloudRunRollout:
+    async def resolve(
+        self, options: UpOptions, progress: Progress, on_result: OnResult | None
+    ) -> CloudRunRollout:
         """
         Return what the spec comes to, with the hub asked whether it gives what is not in the bucket yet.
 

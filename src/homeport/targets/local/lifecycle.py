@@ -68,7 +68,9 @@ class LocalLifecycle:
         """The file itself."""
         return self.graph.spec_file
 
-    async def resolve(self, options: UpOptions, progress: Progress, on_result: OnResult | None) -> LocalRollout:
+    async def resolve(
+        self, options: UpOptions, progress: Progress, on_result: OnResult | None
+    ) -> LocalRollout:
         """Return what the spec comes to."""
         return LocalRollout(self.graph, verified=options.verify)
 
