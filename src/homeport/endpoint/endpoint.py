@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from homeport.addresses import is_loopback
 from homeport.endpoint.identity import Identity, refused_as
@@ -21,12 +21,22 @@ if TYPE_CHECKING:
     import httpx2
 
     from homeport.endpoint.auth import Bearer
-    from homeport.verify import Report
 
 Message = Mapping[str, Any]
 """One message of a conversation, as OpenAI's chat completions spell it: JSON, hence Any."""
 
 _ANSWER_WITHIN_S = 900.0
+
+
+class Proof(Protocol):
+    """What a verification found: a `homeport.Report`, which knows endpoints, and so is not known here."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check failed."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as `--json` prints it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +55,7 @@ class Endpoint:
     """The address that requests go to instead of `base_url`'s own, with that as Host: a rehearsal is reached so."""
     stop: tuple[str, ...] = field(default=())
     """Strings that end an answer, for models without an end-of-turn token."""
-    verifier: Callable[[], Coroutine[Any, Any, Report]] | None = field(
+    verifier: Callable[[], Coroutine[Any, Any, Proof]] | None = field(
         default=None, repr=False, compare=False
     )
     """Verifies it; set by the target that serves it. None where nobody knows what it promises."""
@@ -179,7 +189,7 @@ class Endpoint:
         completion = run(self.answer([{"role": "user", "content": prompt}], **options))
         return str(completion["choices"][0]["message"]["content"] or "").strip()
 
-    def verify(self) -> Report:
+    def verify(self) -> Proof:
         """
         Return the report of all checks on this very endpoint.
 
