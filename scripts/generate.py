@@ -3,11 +3,45 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from homeport import reference, spec
 
 ROOT = Path(__file__).resolve().parent.parent
+DECISIONS = ROOT / "docs" / "decisions"
+_PAGE = re.compile(
+    r"# (?P<number>\d+)\. (?P<title>.+)\n\n\*(?P<status>[A-Z][^,*\n]*), (?P<date>\d{4}-\d\d-\d\d)\.\*\n"
+)
+"""How the page of a decision begins."""
+
+
+def decisions(folder: Path = DECISIONS) -> str:
+    """Return the index of the decisions. Raises `ValueError` for a page that begins otherwise, or a number that is twice."""
+    rows: dict[int, str] = {}
+    for path in sorted(folder.glob("[0-9]*.md")):
+        begins = _PAGE.match(path.read_text(encoding="utf-8"))
+        if begins is None:
+            raise ValueError(f"{path.name} does not begin with '# N. TITLE', a blank line, '*STATUS, DATE.*'")
+        number = int(begins["number"])
+        if number in rows or not path.name.startswith(f"{number:04}-"):
+            raise ValueError(f"{path.name}: the number {number} is another page's, or not that of its name")
+        rows[number] = (
+            f"| [{number}]({path.name}) | {begins['title']} | {begins['status']} | {begins['date']} |"
+        )
+    return "\n".join(
+        (
+            "# Decisions",
+            "",
+            "One short page for each decision that others will ask about: what was decided, and why. A decision that no",
+            "longer holds stays, its status says which one took its place. Generated from the pages by `make schema`.",
+            "",
+            "| | decision | status | date |",
+            "|---|---|---|---|",
+            *(rows[number] for number in sorted(rows)),
+            "",
+        )
+    )
 
 
 def main() -> None:
@@ -16,6 +50,7 @@ def main() -> None:
     (ROOT / "src/homeport/spec/homeport.schema.json").write_text(schema, encoding="utf-8")
     for name, text in reference.pages().items():
         (ROOT / "docs" / name).write_text(text, encoding="utf-8")
+    (DECISIONS / "README.md").write_text(decisions(), encoding="utf-8")
 
 
 if __name__ == "__main__":

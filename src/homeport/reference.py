@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
 from pydantic import BaseModel
 
 from homeport import errors, spec
@@ -13,6 +18,7 @@ def pages() -> dict[str, str]:
         "homeport-toml.md": _file_page(),
         "exit-codes.md": _exit_codes_page(),
         "commands.md": _commands_page(),
+        "packages.md": _packages_page(),
     }
 
 
@@ -78,3 +84,32 @@ def _commands_page() -> str:
             "```",
         ]
     return "\n".join(line.rstrip() for line in "\n".join(lines).splitlines()) + "\n"
+
+
+def _packages_page() -> str:
+    """The map of the source: every package, and the modules at the top, each with what its docstring begins with."""
+    source = Path(__file__).parent.parent
+    lines = ["# Packages", "", "Generated from the docstrings of `src/` by `make schema`."]
+    for title, paths in (
+        ("homeport", (source / "homeport").rglob("__init__.py")),
+        ("Modules of homeport that lie in no package of it", (source / "homeport").glob("[!_]*.py")),
+        ("gcp_rehearsal", (source / "gcp_rehearsal").rglob("__init__.py")),
+        (
+            "Modules of gcp_rehearsal that lie in no package of it",
+            (source / "gcp_rehearsal").glob("[!_]*.py"),
+        ),
+    ):
+        lines += ["", f"## {title}", "", "| where | what |", "|---|---|"]
+        lines += [f"| `{where}` | {what} |" for where, what in sorted(_described(source, paths))]
+    return "\n".join(lines) + "\n"
+
+
+def _described(source: Path, paths: Iterator[Path]) -> Iterator[tuple[str, str]]:
+    """Each module's place and the first paragraph of its docstring, on one line. Nothing is imported for it."""
+    for path in paths:
+        whole = inspect.cleandoc(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "")
+        place = path.parent if path.name == "__init__.py" else path
+        yield (
+            place.relative_to(source).as_posix(),
+            " ".join(whole.partition("\n\n")[0].split()).replace("|", r"\|"),
+        )

@@ -1,7 +1,7 @@
 """
 Does a model fit, with which context, for how many at once.
 
-The engines say what they take (`homeport.engines.*_memory`), the catalog what there is; here the two are held
+The engines say what they take (`footprint` of `homeport.engines.base`), the catalog what there is; here the two are held
 against each other. Nothing here asks a network.
 """
 
