@@ -55,9 +55,7 @@ class Endpoint:
     """The address that requests go to instead of `base_url`'s own, with that as Host: a rehearsal is reached so."""
     stop: tuple[str, ...] = field(default=())
     """Strings that end an answer, for models without an end-of-turn token."""
-    verifier: Callable[[], Coroutine[Any, Any, Proof]] | None = field(
-        default=None, repr=False, compare=False
-    )
+    verifier: Callable[[], Coroutine[Any, Any, Proof]] | None = field(default=None, repr=False, compare=False)
     """Verifies it; set by the target that serves it. None where nobody knows what it promises."""
 
     def __post_init__(self) -> None:
