@@ -21,7 +21,7 @@ from typing import Any, get_args, get_type_hints
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-DOCUMENTS = Path(__file__).parent.parent / "src" / "homeport" / "google" / "documents"
+DOCUMENTS = Path(__file__).parent.parent / "src" / "gcp_rehearsal" / "documents"
 CLIENTS: Mapping[str, tuple[str, str, str]] = {
     "modelarmor.v1": ("google.cloud.modelarmor_v1", "model_armor", "Model Armor API"),
     "cloudquotas.v1": ("google.cloud.cloudquotas_v1", "cloud_quotas", "Cloud Quotas API"),

@@ -123,7 +123,6 @@ HOSTILE = [
         ["--no-host"],
         ["--ENFORCE-EAGER"],
         ["--enforce-eage"],
-        ["--seed\n--host", "x"],
         [""],
     ),
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import stat
 from pathlib import Path
 from typing import Any
@@ -119,7 +118,7 @@ def test_the_key_lasts_as_long_as_the_endpoint(keyed: User) -> None:
 
 
 def test_two_endpoints_have_two_keys(keyed: User) -> None:
-    keyed.write('name = "other"\n' + spec())
+    keyed.write(spec().replace('name = "home"', 'name = "other"'))
     keyed.run("up", "--yes", "--no-verify")
     one, other = (keyed.run("env", name, "--json").json for name in ("home", "other"))
     assert one["OPENAI_API_KEY"] != other["OPENAI_API_KEY"]
@@ -249,8 +248,12 @@ def test_the_users_key_is_changed_by_up_which_says_so_first(owning: User) -> Non
 
 
 def test_an_engine_that_died_with_the_users_key_is_not_started_without_it(owning: User) -> None:
-    os.kill(pid(owning), signal.SIGKILL)
-    psutil.wait_procs([psutil.Process(pid(owning))] if psutil.pid_exists(pid(owning)) else [], timeout=10)
+    (seen,) = owning.run("status", "--json").json
+    # Its supervisor first: it holds the key in memory, and would start the engine again.
+    ended = [psutil.Process(seen[key]) for key in ("supervisor_pid", "pid")]
+    for process in ended:
+        process.kill()
+    psutil.wait_procs(ended, timeout=10)
     said = " ".join(owning.run("up", "--yes", code=10).err.split())
     assert "was started with the key that was there, and has ended since" in said
     assert "do: export MYKEY with that key, then `homeport up`" in said

@@ -133,7 +133,7 @@ def test_after_a_new_name_in_the_file_down_tells_of_the_endpoint_with_the_old_on
         'name = "house"\nmodel = "gemma-4-e2b"\n[cloudrun]\nregion = "europe-west4"\n'
     )
     out, err = run(capsys, "down", "--on", "cloudrun", "--yes")
-    assert out.strip() == "nothing of it is there"
+    assert out.strip() == "nothing of house is there; nothing to remove"
     assert "other endpoints in rehearsal: home; `homeport list --on cloudrun`" in err
     assert "removed service home" in run(capsys, "down", "home", "--on", "cloudrun", "--yes")[0]
 

@@ -126,8 +126,8 @@ def test_nothing_of_it_passes_wrong_usage_mistakes_and_tracebacks(
 
 
 def test_a_strangers_config_is_told_and_does_nothing_to_the_terminal(user: User, tmp_path: Path) -> None:
-    """`homeport fit` of a folder whose config.json and whose name hold sequences, read as a terminal gets it."""
-    model = tmp_path / "mo\x1b[31mdel"
+    """`homeport fit` of a folder whose config.json holds sequences, read as a terminal gets it."""
+    model = tmp_path / "model"
     model.mkdir()
     for path in (ROOT / "tests" / "models" / "gemma-4-taught").iterdir():
         os.link(path, model / path.name)

@@ -302,6 +302,7 @@ def test_a_plan_is_data() -> None:
         "facts": {},
         "warnings": [],
         "problems": [],
+        "preflight": None,
     }
 
 

@@ -257,7 +257,7 @@ def test_a_key_is_wanted_and_never_seen(user: User) -> None:
     assert user.run("status", "--json").json[0]["state"] == "ready", (
         "without the key it is still seen to live"
     )
-    assert "api key: *** → *** (another)" in user.run("plan", MY_KEY="another").out
+    assert "api key: *** → *** (another)" in user.run("plan", MY_KEY="one-more-key-of-mine").out
 
 
 def test_weights_that_were_cut_in_half_are_one_clear_error(user: User) -> None:

@@ -19,7 +19,7 @@ from homeport.engines.vllm.server import homeport_vllm
 from homeport.resources.local.process_tree import free_port
 from hostile import LOOPBACK, NOT_LOOPBACK, spelt
 
-WRAPPER = ROOT / "src" / "homeport" / "engines" / "vllm_server" / "homeport_vllm.py"
+WRAPPER = ROOT / "src" / "homeport" / "engines" / "vllm" / "server" / "homeport_vllm.py"
 KEY = "hp-the-key-of-this-engine"
 IN_VLLMS_PLACE = """
 import argparse, importlib, uvicorn

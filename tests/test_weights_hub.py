@@ -395,13 +395,13 @@ def test_a_split_gguf_that_lacks_a_part_is_refused(hub: Hub, store: WeightsStore
 
 
 @pytest.mark.parametrize(
-    ("files", "wanted", "engine"),
-    [({"model.gguf": GGUF}, "safetensors", "llamacpp"), ({"model.safetensors": b"x"}, "gguf", "vllm")],
+    ("files", "wanted", "there"),
+    [({"model.gguf": GGUF}, "safetensors", "GGUF"), ({"model.safetensors": b"x"}, "gguf", "safetensors")],
 )
-def test_the_engine_that_would_take_it_is_named(
-    hub: Hub, store: WeightsStore, files: dict[str, bytes], wanted: Format, engine: str
+def test_an_engine_for_what_is_there_is_asked_for(
+    hub: Hub, store: WeightsStore, files: dict[str, bytes], wanted: Format, there: str
 ) -> None:
     hub.push("org/model", files)
     with pytest.raises(WeightsError, match="which is what this engine loads") as caught:
         fetch(store, "hf:org/model", wanted)
-    assert engine in caught.value.hint
+    assert f"choose an engine that loads its {there}" in caught.value.hint

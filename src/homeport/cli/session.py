@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import click
+
 if TYPE_CHECKING:
     from homeport.deployment import Deployment
     from homeport.secret import Secret
@@ -60,7 +62,7 @@ def with_endpoint(
     """
     from homeport import deployment, sync
 
-    options = replace(_options(terminal), project=project)
+    options = replace(_options(terminal), project=project, named_as=_named_as())
 
     async def all_of_it() -> _T:
         async with deployment.selected(name, file, on=on, options=options, by_name=by_name) as one:
@@ -78,3 +80,9 @@ def _options(terminal: Terminal) -> OpenOptions:
     from homeport.targets.base import OpenOptions
 
     return OpenOptions(env=os.environ, home=find_home(), ask_hub_token=asking(terminal))
+
+
+def _named_as() -> str:
+    """The running command with a name, as `homeport env NAME`."""
+    command = click.get_current_context().info_name
+    return f"homeport {command} {'--name ' if command == 'chat' else ''}NAME"

@@ -73,6 +73,8 @@ class OpenOptions:
     """Stands in for the file's, where the target has projects."""
     take_over: bool = False
     """Whether an endpoint that another file owns becomes this file's; needs `Capability.TAKE_OVER`."""
+    named_as: str = "homeport status NAME"
+    """The command by which a user names an endpoint, whatever file owns it; for hints."""
     ask_hub_token: Callable[[str], Secret | None] | None = None
     """Asks a person for a token that may read the page that it is given."""
 

@@ -201,7 +201,7 @@ def _hashed(key: Secret, salt: bytes) -> str:
 def _read(path: Path) -> Secret | None:
     try:
         text = path.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise StateError(

@@ -52,6 +52,8 @@ class LocalLifecycle:
     """What the file says, or what the record says of an endpoint that is known by its name."""
     by_name: bool = False
     """Whether it was asked for by name: then it may be any file's."""
+    named_as: str = "homeport status NAME"
+    """The command by which it is asked for by name, for hints."""
 
     @property
     def name(self) -> str:
@@ -151,7 +153,7 @@ class LocalLifecycle:
         """Raise `NotManaged` where another file owns the endpoint, unless it was asked for by name."""
         if not self.by_name:
             hint = (
-                f"name it, as in `homeport status {self.name}`, to act on it all the same; another `name` gives this file "
+                f"`{self.named_as.replace('NAME', self.name)}` acts on it all the same; another `name` gives this file "
                 "an endpoint of its own; `homeport up --take-over` makes that one this file's"
             )
             ensure_owner(self.spec, self.spec_file, self.graph.home, hint=hint)
@@ -178,7 +180,7 @@ async def open_target(spec: Spec, spec_file: Path, options: OpenOptions) -> Asyn
     if options.port is not None:
         loaded = with_local(loaded, port=options.port)
     graph = LocalTarget(spec=loaded, spec_file=spec_file, home=options.home, take_over=options.take_over)
-    yield LocalLifecycle(graph=graph)
+    yield LocalLifecycle(graph=graph, named_as=options.named_as)
 
 
 @asynccontextmanager
