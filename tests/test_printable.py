@@ -138,7 +138,10 @@ def test_a_strangers_config_is_told_and_does_nothing_to_the_terminal(user: User,
         json.dumps({**config, "architectures": [nasty], "model_type": nasty, "torch_dtype": nasty})
     )
     seen = as_a_terminal_sees_it(user, "fit", f"file:{model}")
-    assert "\\x1b" in seen
+    assert "how file:" in seen
+    assert is_clean(seen.replace("\r\n", "\n"))
+    seen = as_a_terminal_sees_it(user, "fit", f"file:{tmp_path}/mo\x1b[31mdel")
+    assert "U+001B" in seen, "such a name is refused, and told"
     assert is_clean(seen.replace("\r\n", "\n"))
     for arguments in (("fit", f"file:{model}"), ("fit", f"file:{model}", "--json")):
         ran = user.run(*arguments, code=None)
