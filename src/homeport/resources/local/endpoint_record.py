@@ -164,7 +164,7 @@ def read(folder: Path) -> EndpointRecord | Unreadable | None:
     """The record in `folder`, or why it cannot be read; None where there is none."""
     try:
         text = (folder / _NAME).read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         return Unreadable(name=folder.name, reason=error.strerror or type(error).__name__)
