@@ -66,7 +66,7 @@ def with_new_key(name: str, *, home: Home | None = None) -> LocalTarget:
     remembered = endpoint_record.load(home.endpoint(name))
     if remembered is None:
         raise NotRunning(f"no endpoint called {name} runs here", hint="`homeport up` starts one")
-    target = remembered_target(remembered, home)
+    target = remembered_target(remembered, name, home)
     reference = target.key.reference
     if reference == GENERATED:
         return replace(target, renew_key=True)

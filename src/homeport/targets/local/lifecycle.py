@@ -170,7 +170,7 @@ class LocalLifecycle:
         remembered = endpoint_record.load(self.graph.folder)
         if remembered is None:
             raise _unknown(self.name, self.graph.home)
-        return remembered_target(remembered, self.graph.home)
+        return remembered_target(remembered, self.name, self.graph.home)
 
 
 @asynccontextmanager
@@ -193,7 +193,7 @@ async def open_named(name: str, file: Path, options: OpenOptions) -> AsyncIterat
     del file
     remembered = endpoint_record.read(options.home.endpoint(name))
     if isinstance(remembered, EndpointRecord):
-        graph = remembered_target(remembered, options.home)
+        graph = remembered_target(remembered, name, options.home)
     else:
         nowhere = options.home.endpoint(name) / FILE_NAME
         graph = LocalTarget(spec=Spec(name=name), spec_file=nowhere, home=options.home)

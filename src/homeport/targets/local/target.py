@@ -344,9 +344,13 @@ class LocalTarget:
         return f"yes: about {needs} of {gib(self.machine.memory)}, of which {gib(self.machine.memory_available)} are free"
 
 
-def remembered_target(record: EndpointRecord, home: Home) -> LocalTarget:
-    """Return the target as it was when the endpoint was last started."""
-    spec = parse_spec(record.spec, where=f"the record of {record.name}")
+def remembered_target(record: EndpointRecord, name: str, home: Home) -> LocalTarget:
+    """
+    Return the target as it was when the endpoint `name` was last started.
+
+    It is that endpoint, whatever name a record that somebody wrote may hold.
+    """
+    spec = parse_spec({**record.spec, "name": name}, where=f"the record of {name}")
     return LocalTarget(spec=spec, spec_file=Path(record.spec_file), home=home)
 
 

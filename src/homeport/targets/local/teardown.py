@@ -97,9 +97,9 @@ def _to_purge(name: str, home: Home) -> tuple[tuple[Weights, ...], tuple[str, ..
         if isinstance(found, Unreadable):
             return (), (f"all weights stay: {found.error()}",)
         if found is not None and other == name:
-            mine = remembered_target(found, home).all_weights
+            mine = remembered_target(found, other, home).all_weights
         elif found is not None:
-            used |= {one.source: other for one in remembered_target(found, home).all_weights}
+            used |= {one.source: other for one in remembered_target(found, other, home).all_weights}
     notes = [f"{one.source} stays: {used[one.source]} serves it" for one in mine if one.source in used]
     return tuple(one for one in mine if one.source not in used), tuple(notes)
 
