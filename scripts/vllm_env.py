@@ -26,7 +26,10 @@ import importlib.metadata
 import vllm.entrypoints.cli.main
 from vllm.platforms import current_platform
 assert current_platform.is_cpu(), f"vLLM chose the platform {type(current_platform).__name__}"
-import vllm._C
+# Its kernels come in builds for AVX2 and AVX512; the wrong one ends the process at once.
+current_platform.import_kernels()
+import torch
+assert hasattr(torch.ops._C, "rms_norm"), "its kernels could not be loaded"
 print(importlib.metadata.version("vllm"))
 """
 
