@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from homeport import naming
 from homeport.errors import ApprovalDeclined, NotRunning, Unsupported
 from homeport.home import find_home
 from homeport.progress import Progress, Silent
@@ -205,6 +206,8 @@ async def selected(
     """
     options = options or OpenOptions(env=os.environ, home=find_home())
     module = registry.module(on)
+    if name is not None:
+        naming.ensure_possible(name)
     named = name is not None and (by_name or Capability.BY_NAME in module.CAPABILITIES)
     if not named and await asyncio.to_thread(file.exists):
         spec = await asyncio.to_thread(load, file)

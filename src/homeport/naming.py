@@ -6,8 +6,9 @@ import re
 import unicodedata
 from pathlib import Path
 
-from homeport.errors import SpecError
-from homeport.spec import Spec
+from homeport.errors import NotRunning, SpecError
+from homeport.path_rules import shown
+from homeport.spec import NAME_PATTERN, Spec
 
 UNNAMED = "home"
 """What an endpoint is called whose folder has no name that could be one."""
@@ -21,6 +22,15 @@ def ensure_named(spec: Spec, file: Path) -> None:
             f"{file} gives the endpoint no name, and on Cloud Run a name stands for things that cost: "
             "it is not guessed from the folder there",
             hint=f'add this line at the top of it: name = "{name_from_folder(file)}"',
+        )
+
+
+def ensure_possible(name: str) -> None:
+    """Raise `NotRunning` where no endpoint can be called `name`, which came from outside and may be a path."""
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise NotRunning(
+            f"no endpoint can be called {shown(name)}: a name has at most {_NAME_MOST} of a-z, 0-9 and -, a letter first",
+            hint="`homeport status` names those that run here",
         )
 
 

@@ -4,6 +4,7 @@ from homeport.spec.load import load, parse, with_local
 from homeport.spec.renamed import brought_up
 from homeport.spec.schema import (
     FILE_NAME,
+    NAME_PATTERN,
     SCHEMA_NAME,
     TABLES,
     Access,
@@ -18,6 +19,7 @@ from homeport.spec.template import descriptions, json_schema, template
 
 __all__ = [
     "FILE_NAME",
+    "NAME_PATTERN",
     "SCHEMA_NAME",
     "TABLES",
     "Access",

@@ -15,6 +15,8 @@ from homeport.path_rules import unprintable
 
 FILE_NAME = "homeport.toml"
 SCHEMA_NAME = ".homeport.schema.json"
+NAME_PATTERN = r"^[a-z][a-z0-9-]{0,35}[a-z0-9]$|^[a-z]$"
+"""What an endpoint may be called."""
 
 if TYPE_CHECKING:
     EngineKind: TypeAlias = str
@@ -230,9 +232,7 @@ class Access(_Table):
 class Spec(_Table):
     """What the user wants served."""
 
-    name: str | None = Field(
-        default=None, pattern=r"^[a-z][a-z0-9-]{0,35}[a-z0-9]$|^[a-z]$", examples=["support"]
-    )
+    name: str | None = Field(default=None, pattern=NAME_PATTERN, examples=["support"])
     """What the endpoint is called: up to 37 lower-case letters, digits and dashes. By default the folder's name; Cloud Run wants it here."""
     model: str = Field(default="gemma-3-270m-pt", min_length=1)
     """A name that `homeport models` lists, or hf:ORG/NAME[@REVISION][:FILE], gs://BUCKET/FOLDER, wheel:NAME, file:PATH."""
