@@ -34,10 +34,10 @@ test: $(STAMP) weights ## Run the tests, real engine included.
 	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not vllm and not terraform" $(ARGS)
 
 chaos: $(STAMP) ## Let every call of a deployment go wrong, in every way that calls do: the whole matrix.
-	CHAOS=all $(BIN)/python -m pytest -n 2 --dist worksteal tests/test_chaos.py $(ARGS)
+	CHAOS=all $(BIN)/python -m pytest -n 2 --dist worksteal tests/drills/test_chaos.py $(ARGS)
 
 attack: $(STAMP) ## Attack every server and every file that comes from outside: thousands of attacks, from a seed.
-	PYTHONPATH=tests:tests/guard $(BIN)/python -m attack $(ARGS)
+	PYTHONPATH=tests/drills:tests/support:tests/support/guard $(BIN)/python -m attack $(ARGS)
 
 test-vllm: $(STAMP) weights ## Run the tests that need real vLLM (its environment is 3 GB, made on first use).
 	$(PYTHON) scripts/vllm_env.py $(VLLM_VENV)

@@ -2,7 +2,7 @@
 Draws docs/demo.svg from a real run of what `make demo` does, in a home of its own: `make picture`.
 
 The lines are the program's own, as it prints them where nobody watches; colours are put back by their first sign.
-tests/test_picture.py holds the words against what the program prints. The times are those of the machine, so one
+tests/integration/test_picture.py holds the words against what the program prints. The times are those of the machine, so one
 that is busy with something else is refused.
 """
 

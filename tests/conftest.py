@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["hub_fixtures", "made_wheels"]
+
 settings.register_profile("homeport", deadline=None)  # A busy machine is no defect.
 settings.load_profile("homeport")
 
-_GUARD = Path(__file__).parent / "guard"
+_GUARD = Path(__file__).parent / "support" / "guard"
 sys.path.insert(0, str(_GUARD))
 import sitecustomize  # noqa: E402, F401 - guards this process; others load it by PYTHONPATH
 
-ROOT = Path(__file__).resolve().parent.parent
-FETCHED = ROOT / ".cache" / "home"
-"""The home whose weights `make test` fetched before the tests began."""
-
-TAUGHT = ROOT / "tests" / "models" / "gemma-4-taught.gguf"
-"""A Gemma 4 of two million parameters: it loads in no time, and calls one tool. See models/README.md."""
+from places import FETCHED  # noqa: E402
+from user import User  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -113,67 +107,6 @@ def gcloud_folder() -> Iterator[Path]:
 
     with forked() as folder:
         yield folder
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command came to."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:  # Any: JSON
-        return json.loads(self.out)
-
-
-class User:
-    """Types commands in a folder of their own, on a machine without anything but the weights it is given."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(exist_ok=True)
-
-    def write(self, text: str) -> None:
-        (self.folder / "homeport.toml").write_text(text)
-
-    def run(
-        self, *arguments: str, code: int | None = 0, cwd: Path | None = None, timeout: float = 240, **env: str
-    ) -> Ran:
-        """`homeport` with these arguments. `code` is what it must exit with; None for any."""
-        ended = subprocess.run(
-            [*HOMEPORT, *arguments],
-            cwd=cwd or self.folder,
-            env={**os.environ, **env},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-        ran = Ran(ended.returncode, ended.stdout, ended.stderr)
-        assert code is None or ran.code == code, f"exit {ran.code}\n{ran.out}\n{ran.err}"
-        return ran
-
-    def begin(self, *arguments: str, **env: str) -> subprocess.Popen[str]:
-        """The same, left running."""
-        return subprocess.Popen(
-            [*HOMEPORT, *arguments],
-            cwd=self.folder,
-            env={**os.environ, **env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    @property
-    def home(self) -> Path:
-        return Path(os.environ["HOMEPORT_HOME"])
-
-
-HOMEPORT = [sys.executable, "-m", "homeport"]
 
 
 @pytest.fixture

@@ -1,0 +1,316 @@
+"""The exported build of Cloud Build: what it says is what `up` does, and run, it leaves what `up` would."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from building import TOKEN, Place, place
+from deployment import Wish, deployment, google_for
+from exporting import There, pending, there
+from gcloud import FOUND, REASON, Served
+from gcp_rehearsal import discovery
+from gcp_rehearsal.apis.cloudbuild import checks as build_checks
+from gcp_rehearsal.cloud import AT_ONCE, Cloud
+from gcp_rehearsal.schema import SchemaCheck
+from homeport.export import export
+from homeport.export.builds import builds
+from homeport.export.cloudbuild import Pipeline, grants
+from homeport.export.graph import Things
+from homeport.google import Google
+from homeport.progress import Silent
+from homeport.reconcile import Plan, Resource, apply, make_plan
+from homeport.resources.google.gcs_weights import StoredWeights
+from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.release import Release
+from homeport.resources.google.service import Service
+from homeport.resources.google.traffic import latest, receipts, shares, tag_url
+from pipelines import FOLDER, REPO, chosen, target
+from places import TAUGHT
+
+Json = Any  # JSON, parsed anew
+
+
+def things(engine: str, *, token: str = TOKEN, at_hub: bool = True) -> list[Resource]:
+    return target(google_for(Cloud(delays=AT_ONCE)), chosen(engine, at_hub=at_hub), token=token).resources()
+
+
+def exported(engine: str, *, token: str = TOKEN, at_hub: bool = True) -> tuple[dict[str, str], Json]:
+    files = export("cloudbuild", things(engine, token=token, at_hub=at_hub))
+    return files, yaml.safe_load(files["cloudbuild.yaml"])
+
+
+def steps(build: Json) -> Mapping[str, Json]:
+    return {step["id"]: step for step in build["steps"]}
+
+
+@pytest.mark.parametrize("engine", ["ollama", "vllm"])
+def test_it_is_a_build_that_google_knows_and_the_same_each_time(engine: str) -> None:
+    files, build = exported(engine)
+    assert files == exported(engine)[0]
+    assert SchemaCheck(discovery.load("cloudbuild.v1")).schema("Build", build) == []
+    build_checks.check(build)
+    for script in (files["prepare.sh"], *(one["script"] for one in build["steps"] if one["id"] in {"deploy", "serving-look"})):  # fmt: skip
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True, timeout=20)
+
+
+def test_what_goes_into_the_image_is_in_the_bucket_before() -> None:
+    """A GGUF does, by way of the bucket; the weights that vllm reads at run time are carried beside the build."""
+    first = {engine: steps(exported(engine)[1]) for engine in ("ollama", "vllm")}
+    assert first["ollama"]["serving-write"]["waitFor"] == ["weights-model-carry", "serving-look"]
+    assert first["vllm"]["serving-write"]["waitFor"] == ["serving-look"]
+    assert first["vllm"]["weights-model-carry"]["waitFor"] == ["-"]
+
+
+@pytest.mark.parametrize("engine", ["ollama", "vllm"])
+def test_its_steps_are_those_of_the_builds_of_up_and_only_docker_is_put_into_a_shell(engine: str) -> None:
+    _, build = exported(engine)
+    made = steps(build)
+    for one in builds(Things.of(things(engine))):
+        for step in one.body["steps"]:
+            same = made[f"{one.name}-{step['id']}"]
+            for key in ("name", "script", "env", "secretEnv"):
+                assert same.get(key) == step.get(key), key
+            if step["id"] == "build":
+                assert f"\n{' '.join(['docker', *step['args']])}\ndocker push " in same["args"][1]
+        assert one.body["options"].items() <= build["options"].items()
+        assert made[f"{one.name}-{one.body['steps'][-1]['id']}"]["timeout"] == one.body["timeout"]
+        if isinstance(one.thing, ContainerImage):
+            assert build["serviceAccount"] == one.body["serviceAccount"]
+    assert float(build["timeout"][:-1]) >= 7200 + 10800 + 1800
+
+
+def test_the_hubs_token_is_one_version_of_its_secret_for_the_step_that_carries_alone() -> None:
+    files, build = exported("vllm")
+    secret = {"versionName": "projects/rehearsal/secrets/home-hub-token/versions/${_HF_TOKEN_VERSION}", "env": "HF_TOKEN"}  # fmt: skip
+    assert build["availableSecrets"] == {"secretManager": [secret]}
+    assert build["substitutions"] == {"_HF_TOKEN_VERSION": "1"}
+    assert [one["id"] for one in build["steps"] if "secretEnv" in one] == ["weights-model-carry"]
+    assert not any(TOKEN in text for text in files.values())
+    assert "availableSecrets" not in exported("vllm", token="")[1]
+
+
+def test_no_dollar_of_a_shell_stands_where_cloud_build_reads_one() -> None:
+    """What it reads is replaced in args and env; the values that come out are those that were meant."""
+    _, build = exported("vllm")
+    read = build_checks.substituted(build, {"PROJECT_ID": "p", "_HF_TOKEN_VERSION": "7"})
+    assert steps(read)["deploy"]["script"] == steps(build)["deploy"]["script"]
+    assert "CLOUDSDK_CORE_PROJECT=p" in steps(read)["deploy"]["env"]
+    assert read["availableSecrets"]["secretManager"][0]["versionName"].endswith("/versions/7")
+    for before, after in zip(build["steps"], read["steps"], strict=True):
+        if before["id"] not in {"deploy", "serving-look"}:
+            texts = [*before.get("args", ()), *before.get("env", ())]
+            assert [text.replace("$$", "$") for text in texts] == [
+                *after.get("args", ()),
+                *after.get("env", ()),
+            ]
+
+
+def test_weights_of_one_machine_are_left_to_up_and_that_is_said() -> None:
+    files, build = exported("vllm", at_hub=False, token="")
+    assert [one["id"] for one in build["steps"]] == [
+        "serving-look",
+        "serving-write",
+        "serving-build",
+        "deploy",
+    ]
+    assert "which only `homeport up` carries" in " ".join(
+        files["cloudbuild.yaml"].replace("\n# ", " ").split()
+    )
+
+
+def test_what_stands_before_is_made_as_the_script_of_gcloud_makes_it() -> None:
+    script = export("cloudbuild", things("vllm"))["prepare.sh"]
+    whole = export("gcloud", things("vllm"))["deploy.sh"]
+    parts = [part for part in whole.split("\n\n") if part.startswith("# ") and "gcloud" in part]
+    others = [part for part in parts if part not in script]
+    assert len(parts) - len(others) > 25
+    firsts = {part.split()[1] for part in others if not part.startswith(("# Made by", "# Where"))}
+    assert firsts == {"image", "weights", "service"}
+    last = script.rpartition("\nif there gcloud run services describe home")[2]
+    assert "--role=roles/run.servicesInvoker" in last, "who may call it is said of a service that is there"
+
+
+async def _moments() -> AsyncIterator[None]:
+    while True:
+        await asyncio.sleep(0.1)
+        yield
+
+
+@pytest.fixture
+def quick(gcloud_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{gcloud_folder}:{os.environ['PATH']}")
+
+
+class Run:
+    """A project in which builds really run, and what its owner does."""
+
+    def __init__(self, here: Place, folder: Path, engine: str) -> None:
+        self.here, self.folder, self.engine = here, folder, engine
+        self.gcloud = Served(here.url, folder, here.cloud.secret)
+        paths = [TAUGHT] if engine == "ollama" else [path for path in FOLDER.iterdir() if path.is_file()]
+        files = {path.name: path.read_bytes() for path in paths}
+        self.commit = here.hub.push(REPO, files, gated="manual")
+        here.hub.tokens[TOKEN] = {REPO}
+
+    def resources(self, parallel: int) -> list[Resource]:
+        what = chosen(self.engine, parallel=parallel, commit=self.commit)
+        return target(self.here.google(), what, parallel=parallel, token=TOKEN).resources()
+
+    def up(self, parallel: int, *kinds: type, do: bool) -> Plan:
+        """The plan of those that are none of `kinds`, carried out if so wished."""
+        resources = [one for one in self.resources(parallel) if not isinstance(one, kinds)]
+        google = resources[0].google  # type: ignore[attr-defined] # all of them have it
+
+        async def work() -> Plan:
+            async with google:
+                plan = await make_plan("home", "cloudrun", resources)
+                if do:
+                    await apply(plan, Silent())
+                return plan
+
+        return self.here.act(work())
+
+    def prepared(self, parallel: int) -> None:
+        """What prepare.sh does, without a hundred processes of gcloud: test_export_gcloud.py runs those commands."""
+        resources = self.resources(parallel)
+        before = [
+            one for one in resources if not isinstance(one, (ContainerImage, StoredWeights, Service, Release))
+        ]
+        before = [one for one in before if not (isinstance(one, Grant) and one.on.api == "run")]
+        more = grants(Pipeline(Things.of(resources)))
+
+        async def work() -> None:
+            async with more[0].google:
+                await apply(await make_plan("home", "cloudrun", [*before, *more]), Silent())
+
+        self.here.act(work())
+
+    def submit(self, parallel: int) -> Json:
+        """What comes of the exported build, submitted by the real gcloud."""
+        for name, text in export("cloudbuild", self.resources(parallel)).items():
+            (self.folder / name).write_text(text)
+        asked = (
+            "builds",
+            "submit",
+            "--no-source",
+            "--config=cloudbuild.yaml",
+            "--region=us-central1",
+            "--format=json",
+        )
+        self.gcloud.gcloud(*asked, "--suppress-logs")
+        return self.here.builds()[-1]
+
+    def posted(self, parallel: int) -> Json:
+        """The same, sent to Google's API as it stands in the file."""
+        body = yaml.safe_load(export("cloudbuild", self.resources(parallel))["cloudbuild.yaml"])
+        google = self.here.google()
+        builds = "v1/projects/rehearsal/locations/us-central1/builds"
+
+        async def work() -> Json:
+            async with google:
+                begun = await google.post("cloudbuild", builds, body)
+                path = f"{builds}/{begun['metadata']['build']['id']}"
+                build: Json = {"status": "QUEUED"}
+                async for _ in _moments():
+                    build = await google.get("cloudbuild", path)
+                    if build["status"] not in {"QUEUED", "WORKING"}:
+                        break
+                return build
+
+        return self.here.act(work())
+
+    @property
+    def service(self) -> Json:
+        return next(
+            kept.body for kept in self.here.cloud.store.of("run") if kept.collection.endswith("services")
+        )
+
+
+@pytest.mark.skipif(FOUND is None, reason=REASON)
+@pytest.mark.usefixtures("quick")
+def test_run_it_leaves_image_weights_and_service_as_up_would_and_a_change_has_no_traffic(
+    tmp_path: Path,
+) -> None:
+    with place(tmp_path, bare=True, speed=100) as here:
+        run = Run(here, tmp_path, "vllm")
+        run.prepared(4)
+        assert run.submit(4)["status"] == "SUCCESS", here.lines()
+        left = pending(run.up(4, do=False))
+        assert [one.split(":")[0] for one in left] == [
+            "create release/home", "create grant/run.servicesInvoker/friend@example.com/service/home",
+        ]  # fmt: skip
+        run.up(4, do=True)
+        assert pending(run.up(4, do=False)) == []
+        first, digest = latest(run.service), run.service["template"]["annotations"]["homeport/image"]
+        assert run.service["template"]["containers"][0]["image"].endswith(f"@{digest}")
+
+        assert run.posted(2)["status"] == "SUCCESS", here.lines()
+        assert latest(run.service) != first
+        assert shares(run.service) == {first: 100}, "who served goes on serving"
+        assert tag_url(run.service)
+        assert receipts(run.service).keys() == {first}
+        assert run.service["template"]["annotations"]["homeport/image"] == digest, "nothing was built again"
+        left = pending(run.up(2, do=False))
+        assert [one.split(":")[0] for one in left] == ["update release/home"]
+
+
+MEANWHILE = """#!/bin/bash
+# The real gcloud; before it replaces the service somebody else changes who serves.
+if [[ "$*" == "run services replace"* ]]; then
+  {gcloud} run services update-traffic home --region=us-central1 --set-tags="stays=$SERVES" >/dev/null || exit 9
+fi
+exec {gcloud} "$@"
+"""
+
+
+@pytest.mark.skipif(FOUND is None, reason=REASON)
+@pytest.mark.usefixtures("quick")
+def test_a_change_of_somebody_else_between_reading_and_deploying_is_told(
+    tmp_path: Path, gcloud_folder: Path
+) -> None:
+    with there(tmp_path) as here:
+        asyncio.run(_made(here))
+        (kept,) = [one for one in here.cloud.store.of("run") if one.collection.endswith("services")]
+        build = yaml.safe_load(here.exported("cloudbuild", _changed)["cloudbuild.yaml"])
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin" / "gcloud").write_text(MEANWHILE.format(gcloud=gcloud_folder / "gcloud"))
+        (tmp_path / "bin" / "gcloud").chmod(0o755)
+        here.write({"deploy": steps(build)["deploy"]["script"]})
+        env = {"CLOUDSDK_CORE_PROJECT": "rehearsal", "CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
+        path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+        said = here.run("bash", "deploy", code=1, PATH=path, SERVES=latest(kept.body), **env)
+        assert "Somebody else changed the service home while this ran" in said.err
+
+
+def _changed(google: Google) -> list[Resource]:
+    return deployment(google, Wish(concurrency=2))
+
+
+async def _made(here: There) -> None:
+    async with google_for(here.cloud) as google:
+        await apply(await make_plan("home", "cloudrun", deployment(google)), Silent())
+
+
+@pytest.mark.skipif(FOUND is None, reason=REASON)
+@pytest.mark.usefixtures("quick")
+def test_run_it_bakes_a_gguf_by_way_of_the_bucket(tmp_path: Path) -> None:
+    with place(tmp_path, bare=True, speed=100) as here:
+        run = Run(here, tmp_path, "ollama")
+        run.prepared(4)
+        assert run.posted(4)["status"] == "SUCCESS", here.lines()
+        left = pending(run.up(4, do=False))
+        assert [one.split(":")[0] for one in left] == [
+            "create release/home",
+            "create grant/run.servicesInvoker/friend@example.com/service/home",
+        ]
+        (baked,) = (here.cloud.folder / "images").rglob("model.gguf")
+        assert baked.read_bytes() == TAUGHT.read_bytes()

@@ -1,0 +1,264 @@
+"""The exported module, judged by Terraform itself with the provider's schema: what it plans is what `up` sends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloud import act
+from deployers import Deployer
+from deployment import google_for
+from homeport import spec
+from homeport.export import export
+from homeport.export.terraform.hcl import Code, attributes, block, joined, to_hcl
+from homeport.home import find_home
+from homeport.progress import Silent
+from homeport.reconcile import Outputs, Plan, Resource, apply, make_plan, resolve
+from homeport.resources.google.apis import Apis
+from homeport.resources.google.gcs_weights import StoredWeights
+from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.release import Release
+from homeport.resources.google.rest import RestResource
+from homeport.resources.google.secret import SecretVersion
+from homeport.secret import Secret
+from homeport.targets.cloudrun.hub_token import HubToken
+from homeport.targets.cloudrun.model_selection import choose
+from terraformed import READY, REASON, Folder, Key, requests, root_of, unordered, waits
+
+pytestmark = [pytest.mark.terraform, pytest.mark.skipif(not READY, reason=REASON)]
+TOKEN = "hf_very_secret"
+KEY = "projects/rehearsal/locations/us-central1/keyRings/ring/cryptoKeys/key"
+
+Table = dict[str, Any]  # Any: values of homeport.toml
+
+
+class Variant:
+    """One deployment: by which engine, with which settings, with a token or not."""
+
+    def __init__(
+        self,
+        engine: str,
+        *,
+        token: bool = True,
+        access: Table | None = None,
+        name: str = "home",
+        **cloudrun: object,
+    ) -> None:
+        self._deployer = Deployer(engine)
+        self._token = HubToken(value=Secret(TOKEN), source="env:HF_TOKEN") if token else None
+        callers = {"callers": ["user:friend@example.com", "group:team@example.com"]}
+        table = self._deployer.wanted().model_dump() | {
+            "cloudrun": cloudrun,
+            "access": callers | (access or {}),
+        }
+        self._spec = spec.parse(table)
+        self._chosen = asyncio.run(choose(self._spec, Path("/x/homeport.toml"), find_home(), Silent()))
+
+    def resources(self) -> list[Resource]:
+        target = self._deployer.target(google_for(self._deployer.cloud), self._chosen, self._spec)
+        return replace(target, token=self._token).resources()
+
+    def up(self) -> Outputs:
+        """Bring it up in a rehearsal: what everything turned out to be."""
+
+        async def work() -> Outputs:
+            await apply(await make_plan("home", "cloudrun", self.resources()), Silent())
+            after = await make_plan("home", "cloudrun", self.resources())
+            assert after.pending == ()
+            return after.known
+
+        return act(work())
+
+
+VARIANTS: dict[str, Table] = {
+    "long_name": {"engine": "vllm", "name": "longer-than-an-account-or-a-bucket-likes"},
+    "ollama": {"engine": "ollama"},
+    "ollama_open": {
+        "engine": "ollama",
+        "token": False,
+        "access": {"public": True, "anyone_may_spend_my_money": True, "callers": []},
+        "min_instances": 1,
+        "max_instances": 2,
+    },
+    "ollama_isolated": {"engine": "ollama", "access": {"isolated": True}},
+    "vllm": {"engine": "vllm"},
+    "vllm_isolated": {"engine": "vllm", "access": {"isolated": True, "encryption_key": KEY}},
+    "vllm_cached": {
+        "engine": "vllm",
+        "delivery": "gcsfuse-cached",
+        "network": "default",
+        "subnetwork": "default",
+        "token": False,
+    },
+    "vllm_streamed": {
+        "engine": "vllm",
+        "delivery": "stream",
+        "region": "europe-west4",
+        "gpu": "nvidia-rtx-pro-6000",
+        "access": {"audience": "https://models.example.com", "callers": []},
+        "timeout_s": 60,
+    },
+}
+
+
+BEFORE = "vllm_before"
+"""The module of `vllm` once more, when nothing is built yet."""
+
+
+@dataclass(frozen=True)
+class Plans:
+    """One plan of all variants, and what each was exported from."""
+
+    folder: Folder
+    plan: Table
+    resources: Mapping[str, list[Resource]]
+    outputs: Mapping[str, Outputs]
+
+
+@pytest.fixture(scope="module")
+def plans(tmp_path_factory: pytest.TempPathFactory) -> Plans:
+    folder = Folder(tmp_path_factory.mktemp("terraform"))
+    resources = {name: Variant(**settings).resources() for name, settings in VARIANTS.items()}
+    outputs = {name: Variant(**_plain(settings)).up() for name, settings in VARIANTS.items()}
+    modules = {name: export("terraform", things) for name, things in resources.items()}
+    modules[BEFORE] = modules["vllm"]
+    images = {name: outputs.get(name, outputs["vllm"])["image/serving"]["reference"] for name in modules}
+    for name, files in modules.items():
+        folder.write(files, name)
+    folder.write({"main.tf": root_of(modules, without_image={BEFORE})})
+    folder.run("get")
+    return Plans(folder, folder.planned({"hub_token": TOKEN, **images}), resources, outputs)
+
+
+def address_of(one: Resource) -> Key | None:
+    """Where `up` makes it; None for what Terraform leaves to others, and for APIs, which are several."""
+    if isinstance(one, Grant):
+        return (one.on.api, one.on.path, one.role, one.member)
+    if isinstance(one, SecretVersion):
+        return ("secretmanager", f"v1/projects/rehearsal/secrets/{one.secret_id}:addVersion")
+    if isinstance(one, RestResource):
+        return (one.address.api, one.address.path)
+    assert isinstance(one, Apis | ContainerImage | StoredWeights | Release)
+    return None
+
+
+def sent(resources: list[Resource], outputs: Outputs) -> dict[Key, Any]:  # Any: JSON
+    """What `up` sends, by address."""
+    apis = next(one for one in resources if isinstance(one, Apis))
+    made: dict[Key, Any] = {("serviceusage", service): {} for service in apis.services}
+    for one in resources:
+        key = address_of(one)
+        if key is not None:
+            made[key] = resolve(one.wanted, outputs, final=True) if isinstance(one, RestResource) else {}
+    return made
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_what_terraform_would_make_is_what_up_makes(plans: Plans, name: str) -> None:
+    made = {key: planned.body for key, planned in requests(plans.plan, name).items()}
+    assert unordered(made) == unordered(sent(plans.resources[name], plans.outputs[name]))
+
+
+@pytest.mark.parametrize("name", ["ollama", "vllm"])
+def test_where_terraforms_bodies_were_sent_up_finds_nothing_to_do(plans: Plans, name: str) -> None:
+    made, cloud = requests(plans.plan, name), Variant(**VARIANTS[name])
+
+    def planned(one: Resource) -> Resource:
+        key = address_of(one)
+        if not isinstance(one, RestResource) or key is None:
+            return one
+        return replace(one, wanted=made[key].body, after=one.needs)
+
+    async def work() -> Plan:
+        await apply(
+            await make_plan("home", "cloudrun", [planned(one) for one in cloud.resources()]), Silent()
+        )
+        return await make_plan("home", "cloudrun", cloud.resources())
+
+    assert [action.resource.id for action in act(work()).pending] == []
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_terraform_makes_each_thing_after_what_it_needs(plans: Plans, name: str) -> None:
+    made, before = requests(plans.plan, name), waits(plans.plan, name)
+    addresses = {
+        one.id: made[key].address for one in plans.resources[name] if (key := address_of(one)) is not None
+    }
+    addresses["apis"] = "google_project_service.apis"
+    checked = 0
+    for one in plans.resources[name]:
+        for need in one.needs:
+            if one.id in addresses and need in addresses and addresses[one.id] != addresses[need]:
+                assert addresses[need] in before[addresses[one.id]], f"{one.id} needs {need}"
+                checked += 1
+    assert checked > 15
+
+
+def test_until_an_image_is_named_all_is_made_but_the_service_and_who_may_call_it(plans: Plans) -> None:
+    before, after = requests(plans.plan, BEFORE), requests(plans.plan, "vllm")
+    assert {key[0] for key in after.keys() - before.keys()} == {"run"}
+    assert all(before[key] == after[key] for key in before)
+    assert "run" not in {key[0] for key in before}
+
+
+def test_the_token_is_in_no_file_and_in_no_plan(plans: Plans) -> None:
+    files = [path for path in plans.folder.path.rglob("*") if path.is_file()]
+    assert any(path.name == "planned" for path in files)
+    assert not [path for path in files if TOKEN.encode() in path.read_bytes()]
+    assert TOKEN not in json.dumps(plans.plan)
+
+
+def test_the_files_are_as_terraform_would_format_them(plans: Plans) -> None:
+    for name in VARIANTS:
+        plans.folder.run("fmt", "-check", "-diff", name)
+
+
+def test_terraform_refuses_an_argument_that_the_provider_does_not_have(tmp_path: Path) -> None:
+    """Else the tests above would prove nothing."""
+    folder = Folder(tmp_path)
+    files = export("terraform", Variant("ollama").resources())
+    assert "min_instance_count = 0" in files["service.tf"]
+    folder.write(files)
+    folder.run("validate")
+    folder.write({"service.tf": files["service.tf"].replace("min_instance_count", "min_instances_count")})
+    said = folder.run("validate", "-no-color", code=1)
+    assert 'Did you mean "min_instance_count"?' in " ".join(said.err.split())
+
+
+def test_an_image_by_its_tag_is_refused(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.write(export("terraform", Variant("ollama").resources()))
+    said = folder.run(
+        "plan", "-input=false", "-no-color", code=1, variables={"hub_token": TOKEN, "image": "home/serving:latest"}
+    )  # fmt: skip
+    assert "Name the image by its digest" in said.err
+
+
+def test_any_text_is_the_same_text_to_terraform(tmp_path: Path) -> None:
+    pieces = ("$", "{", "}", "%", '"', "\\", "\n", "\r", "\t", "\x7f", "'", "#", "ä", "€", "\U0001f600", "${", "%{", "$${", "a", " ", "<<EOT\n")  # fmt: skip
+    dice = random.Random(5)
+    texts = ["".join(dice.choices(pieces, k=dice.randrange(12))) for _ in range(400)]
+    value = {"list": texts, "map": {text: text for text in texts}}
+    around = [joined(text, Code('"-"'), text) for text in texts]
+    output = block("output", "texts", body=attributes({"value": {**value, "around": around}}))
+    folder = Folder(tmp_path)
+    folder.write({"main.tf": to_hcl([output])})
+    folder.run("fmt", "-check", "-diff")
+    planned = folder.planned({})["planned_values"]["outputs"]["texts"]["value"]
+    assert planned == {**value, "around": [f"{text}-{text}" for text in texts]}
+
+
+def _plain(settings: Table) -> Table:
+    """
+    What can be brought up in a rehearsal, which acts out no key of KMS and has no network before: what things turn
+    out to be depends on the rest alone.
+    """
+    return {key: value for key, value in settings.items() if key in {"engine", "name", "delivery", "region"}}

@@ -1,0 +1,338 @@
+"""A rehearsed Cloud Run really serves: real processes, behind a front end as Cloud Run's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from gcp_rehearsal.apis.storage.objects import content_of, find
+from gcp_rehearsal.cloud import OWNER, Cloud
+from gcp_rehearsal.runtime import fuse, mount_namespace
+from places import ROOT
+from rehearsed import REGION, SMALL_SERVER, Running, image, rehearsing
+
+GGUF = ROOT / "tests" / "models" / "gemma-4-taught.gguf"
+STRANGER = "stranger@example.com"
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    with rehearsing() as made:
+        yield made
+
+
+@pytest.fixture
+def small(running: Running) -> str:
+    return image(
+        running.cloud, "small", {"/srv/app.py": SMALL_SERVER}, entrypoint=["python3", "/srv/app.py"], cmd=["--weights=/srv/none"],
+        env={"FROM_IMAGE": "yes", "WHERE": "/srv/app.py"},
+    )  # fmt: skip
+
+
+def test_a_service_runs_its_very_command_and_environment(running: Running, small: str) -> None:
+    said = _said_by_a_service(running, small)
+    here = "/srv/app.py" if mount_namespace.works() == "" else "/root/srv/app.py"
+    assert said["argv"] == ["--file", said["env"]["WHERE"]]
+    assert said["argv"][1].endswith(here)
+
+
+def test_without_a_view_of_its_own_a_process_is_told_where_its_files_are(
+    running: Running, small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mount_namespace, "works", lambda: "it may not")
+    said = _said_by_a_service(running, small)
+    assert said["argv"][1].endswith("/root/srv/app.py")
+    (instance,) = running.instances()
+    assert {"path", "PORT", "WHERE"} <= {row["what"] for row in instance["changes"]}
+    assert "it may not" in instance["files"]
+
+
+def _said_by_a_service(running: Running, small: str) -> Any:  # Any: JSON
+    container = {"args": ["--file", "/srv/app.py"], "env": [{"name": "OWN", "value": '{"a": 1}'}]}
+    assert "response" in running.deploy(small, container=container)
+    said = running.call("/").json()
+    assert (said["env"]["OWN"], said["env"]["FROM_IMAGE"], said["env"]["K_SERVICE"]) == (
+        '{"a": 1}',
+        "yes",
+        "home",
+    )
+    assert said["headers"]["authorization"].endswith(".SIGNATURE_REMOVED_BY_GOOGLE")
+    (instance,) = running.instances()
+    assert instance["pid"] == said["pid"]
+    assert any(line.startswith("hello from home-00001") for line in running.logs())
+    return said
+
+
+def test_an_image_without_files_and_volumes_runs_as_well(running: Running) -> None:
+    reference = image(running.cloud, "bare", {}, entrypoint=["python3", "-c", SMALL_SERVER])
+    assert "response" in running.deploy(reference)
+    assert running.call("/").status_code == 200
+
+
+def test_nobody_gets_403_a_bad_token_401_and_a_stranger_403(running: Running, small: str) -> None:
+    running.deploy(small)
+    came = running.call("/", who="")
+    assert came.status_code == 403
+    assert "Your client does not have permission" in came.text
+    bad = running.call("/", who="", headers={"authorization": "Bearer made.up.token"})
+    assert (bad.status_code, "invalid_token" in bad.headers["www-authenticate"]) == (401, True)
+    assert running.call("/", who=STRANGER).status_code == 403
+    assert running.call("/").status_code == 200
+    assert running.call("/", host="other.a.run.app").status_code == 404
+
+
+def test_whoever_was_let_in_may_call(running: Running, small: str) -> None:
+    running.deploy(small)
+    for member, who in ((f"user:{STRANGER}", STRANGER), ("allUsers", "")):
+        policy = {"policy": {"bindings": [{"role": "roles/run.invoker", "members": [member]}]}}
+        running.api("POST", f"/v2/{REGION}/services/home:setIamPolicy", policy)
+        assert running.call("/", who=who).status_code == 200
+
+
+def test_it_scales_to_zero_and_back(running: Running, small: str) -> None:
+    running.deploy(small)
+    first = running.call("/").json()["pid"]
+    running.until(running.logs, bool)
+    running.cloud.clock.jump(901)
+    running.until(running.instances, lambda found: not found)
+    running.until(lambda: psutil.pid_exists(first), lambda there: not there)
+    assert running.call("/").json()["pid"] != first
+
+
+def test_more_requests_start_more_instances_up_to_the_most(running: Running, small: str) -> None:
+    running.deploy(small, maxInstanceRequestConcurrency=1, scaling={"maxInstanceCount": 2})
+    with ThreadPoolExecutor(6) as threads:
+        came = list(threads.map(lambda _: running.call("/slow?s=0.5"), range(6)))
+    assert {one.status_code for one in came} == {200}
+    assert len({one.json()["pid"] for one in came}) == 2
+
+
+def test_with_nothing_free_in_time_a_request_gets_429(
+    running: Running, small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gcp_rehearsal.runtime.request_queue._SHORTEST_S", 0.2)
+    monkeypatch.setattr("gcp_rehearsal.runtime.request_queue._STARTUPS", 0.0)
+    running.deploy(small, maxInstanceRequestConcurrency=1, scaling={"maxInstanceCount": 1})
+    with ThreadPoolExecutor(3) as threads:
+        came = Counter(one.status_code for one in threads.map(lambda _: running.call("/slow?s=2"), range(3)))
+    assert came == {200: 1, 429: 2}
+
+
+def test_a_large_body_gets_413_and_a_slow_answer_504(running: Running, small: str) -> None:
+    running.deploy(small, timeout="1s")
+    assert running.call("/", verb="POST", content=b"x" * (32 * 2**20 + 1)).status_code == 413
+    assert running.call("/slow?s=3").status_code == 504
+
+
+def test_traffic_is_split_and_a_tag_reaches_a_revision_without_any(running: Running, small: str) -> None:
+    running.deploy(small, revision="home-one")
+    both: list[dict[str, object]] = [
+        {"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", "revision": "home-one", "percent": 100},
+        {"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", "revision": "home-two", "tag": "next"},
+    ]
+    running.deploy(small, change=True, revision="home-two", traffic=both)
+    service = running.service()
+    tagged = next(one["uri"] for one in service["trafficStatuses"] if one.get("tag")).removeprefix("https://")
+    assert running.call("/", host=tagged).json()["env"]["K_REVISION"] == "home-two"
+    assert {running.call("/").json()["env"]["K_REVISION"] for _ in range(10)} == {"home-one"}
+    both[0]["percent"] = both[1]["percent"] = 50
+    running.deploy(small, change=True, revision="home-two", traffic=both)
+    assert {running.call("/").json()["env"]["K_REVISION"] for _ in range(40)} == {"home-one", "home-two"}
+
+
+def test_a_process_that_dies_fails_the_revision_and_its_last_words_are_in_the_logs(
+    running: Running, small: str
+) -> None:
+    op = running.deploy(small, container={"env": [{"name": "DIE", "value": "1"}]})
+    assert "failed to start and listen on the port" in op["error"]["message"]
+    assert {"the weights are not there", "Container called exit(1)."} <= set(running.logs())
+    assert running.instances() == []
+
+
+def test_a_secret_reaches_the_process_and_no_report(running: Running, small: str) -> None:
+    running.api(
+        "POST",
+        "/v1/projects/rehearsal/secrets?secretId=key",
+        {"replication": {"automatic": {}}},
+        "secretmanager",
+    )
+    running.api(
+        "POST",
+        "/v1/projects/rehearsal/secrets/key:addVersion",
+        {"payload": {"data": "aHVzaA=="}},
+        "secretmanager",
+    )
+    source = {"secretKeyRef": {"secret": "key", "version": "1"}}
+    account = running.cloud.projects[0].number + "-compute@developer.gserviceaccount.com"
+    policy = {
+        "bindings": [{"role": "roles/secretmanager.secretAccessor", "members": [f"serviceAccount:{account}"]}]
+    }
+    running.api(
+        "POST", "/v1/projects/rehearsal/secrets/key:setIamPolicy", {"policy": policy}, "secretmanager"
+    )
+    op = running.deploy(small, container={"env": [{"name": "KEY", "valueSource": source}]})
+    assert "response" in op, op
+    assert running.call("/").json()["env"]["KEY"] == "hush"
+    assert "hush" not in str(running.instances())
+
+
+def test_llama_cpp_stands_in_for_ollama_and_answers(running: Running) -> None:
+    reference = image(
+        running.cloud, "ollama", {"/models/model.gguf": GGUF}, base="ollama/ollama:1", entrypoint=["/bin/ollama"], cmd=["serve"],
+        env={"OLLAMA_HOST": "0.0.0.0:8080", "OLLAMA_CONTEXT_LENGTH": "512", "OLLAMA_NUM_PARALLEL": "2"},
+        labels={"homeport.model": "taught", "homeport.gguf": "/models/model.gguf"},
+    )  # fmt: skip
+    assert "response" in running.deploy(reference)
+    asked = {"model": "taught", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 8}
+    came = running.call("/v1/chat/completions", verb="POST", json=asked)
+    assert (came.status_code, came.json()["usage"]["completion_tokens"] > 0) == (200, True)
+    streamed = running.call("/v1/chat/completions", verb="POST", json={**asked, "stream": True})
+    assert streamed.text.rstrip().endswith("data: [DONE]")
+    assert "llama.cpp" in running.instances()[0]["standIn"]
+
+
+def test_an_image_that_is_not_here_is_pretended_and_says_so(running: Running) -> None:
+    running.deploy("example.com/elsewhere")
+    came = running.call("/")
+    assert (came.status_code, "not run here" in came.text) == (503, True)
+
+
+def test_a_bucket_is_mounted_read_only(running: Running, small: str) -> None:
+    instance, said = _with_a_bucket(running, small)
+    assert said["text"] == "1"
+    if fuse.works() == "":
+        assert instance["buckets"].startswith("mounted through FUSE")
+    if mount_namespace.works() == fuse.works() == "":
+        assert (said["refused"], "written" in said) == ("Read-only file system", False)
+
+
+def test_without_fuse_a_bucket_is_a_copy_and_its_own_bytes_are_safe(
+    running: Running, small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fuse, "works", lambda _: "it may not")
+    monkeypatch.setattr(mount_namespace, "works", lambda: "it may not")
+    instance, said = _with_a_bucket(running, small)
+    assert said["text"] == "1"
+    assert instance["buckets"].endswith("it may not")
+    kept = find(running.cloud, "weights", "m/one.txt")
+    assert kept is not None
+    assert content_of(kept).read() == b"1"
+
+
+def test_a_bucket_that_cannot_be_mounted_fails_the_revision(
+    running: Running, small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fuse, "works", lambda _: "")
+    monkeypatch.setattr(fuse, "rclone", lambda _: shutil.which("false"))
+    op = _deploy_with_a_bucket(running, small)
+    assert "mounting volume 'w' of type Cloud Storage failed: nothing was mounted" in op["error"]["message"]
+    assert running.instances() == []
+
+
+def _with_a_bucket(running: Running, small: str) -> tuple[Any, Any]:  # Any: JSON
+    """What the rehearsal says of the instance, and what its process can do with a file of the bucket."""
+    op = _deploy_with_a_bucket(running, small)
+    assert "response" in op, op
+    there = running.call("/").json()["argv"][0]
+    (instance,) = running.instances()
+    return instance, running.call(f"/file={there}").json()
+
+
+def _deploy_with_a_bucket(running: Running, small: str) -> Any:  # Any: JSON
+    running.api(
+        "POST", "/storage/v1/b?project=rehearsal", {"name": "weights", "location": "us-central1"}, "storage"
+    )
+    headers = {"host": "storage.googleapis.com", "authorization": f"Bearer {running.cloud.token(OWNER)}"}
+    put = running.client.post(
+        "/upload/storage/v1/b/weights/o?uploadType=media&name=m/one.txt", content=b"1", headers=headers
+    )
+    assert put.status_code == 200
+    account = running.cloud.projects[0].number + "-compute@developer.gserviceaccount.com"
+    policy = {"bindings": [{"role": "roles/storage.objectViewer", "members": [f"serviceAccount:{account}"]}]}
+    running.api("PUT", "/storage/v1/b/weights/iam", policy, "storage")
+    return running.deploy(
+        small, volumes=[{"name": "w", "gcs": {"bucket": "weights", "readOnly": True, "mountOptions": ["only-dir=m"]}}],
+        container={"args": ["/mnt/w/one.txt"], "volumeMounts": [{"name": "w", "mountPath": "/mnt/w"}]},
+    )  # fmt: skip
+
+
+def test_an_instance_has_a_metadata_server_and_reads_its_buckets_as_its_own_account(
+    running: Running, small: str
+) -> None:
+    _deploy_with_a_bucket(running, small)
+    number = running.cloud.containers._address(1)  # type: ignore[attr-defined]
+    own = f"/rehearsal/v1/instances/{number}"
+    account = running.cloud.projects[0].number + "-compute@developer.gserviceaccount.com"
+    about = running.client.get(f"{own}/computeMetadata/v1/instance/service-accounts/default/?recursive=true")
+    token = running.client.get(f"{own}/computeMetadata/v1/instance/service-accounts/default/token").json()
+    assert (about.json()["email"], token["access_token"]) == (account, running.cloud.token(account))
+    assert running.client.get(f"{own}/storage/v1/b/weights/o/m%2Fone.txt?alt=media").text == "1"
+    refused = running.client.get(f"{own}/storage/v1/b/weights")
+    assert (refused.status_code, "storage.buckets.get" in refused.text) == (403, True)
+    assert running.client.get("/rehearsal/v1/instances/2/storage/v1/b/weights").status_code == 404
+
+
+def test_nothing_is_left_when_it_ends() -> None:
+    with rehearsing() as made:
+        reference = image(
+            made.cloud, "small", {"/srv/app.py": SMALL_SERVER}, entrypoint=["python3", "/srv/app.py"]
+        )
+        made.deploy(reference)
+        pid = made.call("/").json()["pid"]
+        assert os.getpgid(pid) == pid
+    assert not psutil.pid_exists(pid)
+
+
+def runs(pid: int) -> bool:
+    """Whether it does; who has ended, and was not asked by a parent how, does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL)])
+def test_what_the_server_started_ends_with_it_even_where_it_is_killed(
+    tmp_path: Path, sent: signal.Signals, code: int
+) -> None:
+    program = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from cloud import enable
+from gcp_rehearsal import server
+from gcp_rehearsal.cloud import AT_ONCE, Cloud
+from gcp_rehearsal.runtime.processes import Engines
+from gcp_rehearsal.cloud import Cloud
+from rehearsed import SMALL_SERVER, image
+cloud = Cloud(delays=AT_ONCE, containers=Engines(), folder=Path(sys.argv[2]), secret="known")
+enable(cloud, "run")
+print(image(cloud, "small", {"/srv/app.py": SMALL_SERVER}, entrypoint=["python3", "/srv/app.py"]))
+with server.listen(0) as listening:
+    print(listening.getsockname()[1], flush=True)
+    server.serve(cloud, listening)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(ROOT / "tests"), str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        reference, port = process.stdout.readline().strip(), int(process.stdout.readline())
+        running = Running(Cloud(secret="known"), port)
+        running.deploy(reference)
+        (instance,) = running.instances()
+        running.client.close()
+        assert runs(instance["pid"])
+        process.send_signal(sent)
+        assert process.wait(30) == code
+    Running.until(lambda: runs(instance["pid"]), lambda there: not there)

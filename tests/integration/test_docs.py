@@ -1,0 +1,138 @@
+"""The quickstart does what it says: its commands are run, and what they print is compared."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from gcloud import FOUND, REASON, served
+from homeport.resources.local.process_tree import free_port
+from places import FETCHED, ROOT, TAUGHT
+from user import User
+
+BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
+
+
+def steps(page: Path) -> list[tuple[str, list[str]]]:
+    """Each command of a page, with the lines that should follow it."""
+    found: list[tuple[str, list[str]]] = []
+    for line in "\n".join(BLOCK.findall(page.read_text())).splitlines():
+        if line.startswith("$ "):
+            found.append((line.removeprefix("$ "), []))
+        elif line:
+            found[-1][1].append(line)
+    return found
+
+
+def pattern(lines: list[str]) -> str:
+    """A regular expression for what should be printed; `…` stands for anything, alone on a line for any lines."""
+    parts = [
+        r"(?:.*\n)*?" if line == "…" else ".*".join(re.escape(piece) for piece in line.split("…")) + r".*\n"
+        for line in lines
+    ]
+    return "".join(parts)
+
+
+def shell(command: str, folder: Path, env: Mapping[str, str] | None = None) -> str:
+    """What a command prints, to both its streams; it must end well."""
+    ran = subprocess.run(
+        command,
+        shell=True,
+        cwd=folder,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert ran.returncode == 0, f"$ {command}\n{ran.stdout}"
+    return ran.stdout
+
+
+def test_the_quickstart_is_true(user: User, real_weights: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    user.home.mkdir(parents=True)
+    shutil.copytree(FETCHED / "weights", user.home / "weights", copy_function=os.link)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    folder = user.folder / "home"
+    folder.mkdir()
+    for command, expected in steps(ROOT / "docs" / "quickstart.md"):
+        said = shell(command, folder)
+        assert re.fullmatch(pattern(expected), said.rstrip("\n") + "\n"), f"$ {command}\n{said}"
+
+
+def test_the_lab_is_as_it_is_told(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copyfile(TAUGHT, user.folder / TAUGHT.name)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    port = free_port("127.0.0.1")
+    try:
+        for command, expected in steps(ROOT / "docs" / "lab.md"):
+            said = shell(command.replace(" rehearse ", f" rehearse --port {port} "), user.folder)
+            told = re.sub(r"\n+", "\n", said)
+            assert re.fullmatch(pattern(expected), told.rstrip("\n") + "\n" if told else ""), (
+                f"$ {command}\n{told}"
+            )
+    finally:
+        user.run("rehearse", "stop")
+
+
+def test_the_examples_of_fit_are_true(user: User) -> None:
+    for command, expected in steps(ROOT / "docs" / "fit.md"):
+        ran = user.run(*command.split()[1:])
+        assert re.fullmatch(pattern(expected), re.sub(r"\n+", "\n", ran.out)), ran.out
+
+
+@pytest.mark.skipif(FOUND is None, reason=REASON)
+def test_the_example_of_the_rehearsal_is_true(tmp_path: Path) -> None:
+    with served(tmp_path) as rehearsal:
+        for command, expected in steps(ROOT / "docs" / "rehearsal.md"):
+            here = command.replace("python ", f"{sys.executable} {ROOT / 'docs' / 'examples'}{os.sep}")
+            said = re.sub(r"\n+", "\n", shell(here, tmp_path, rehearsal.environment))
+            assert re.fullmatch(pattern(expected), said), f"$ {command}\n{said}"
+
+
+@pytest.mark.parametrize(
+    "page", sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]), ids=lambda page: page.name
+)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+ANSWERS = ("prevented", "found before", "explained", "not answered", "not ours")
+
+
+def rows_of(page: Path) -> list[list[str]]:
+    """The cells of every row of a page's tables, without heads."""
+    lines = [line for line in page.read_text().splitlines() if line.startswith("|")]
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for number, line in enumerate(lines)
+        if not line.startswith("|---")
+        and not (number + 1 < len(lines) and lines[number + 1].startswith("|---"))
+    ]
+
+
+@pytest.mark.parametrize("row", rows_of(ROOT / "docs" / "pains.md"), ids=lambda row: row[0][:24])
+def test_every_pain_has_an_answer_and_a_test_that_is_there(row: list[str]) -> None:
+    (answer,) = [cell for cell in row if cell in ANSWERS]
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", row[-1])
+    assert named or answer in {"not answered", "not ours"}
+    assert len(named) == row[-1].count("`test_")
+    for file, test in named:
+        assert re.search(rf"^(?:async )?def {test}\(", (ROOT / "tests" / file).read_text(), re.MULTILINE), (
+            test
+        )
+
+
+def test_no_pain_is_left_out() -> None:
+    numbers = [int(row[0]) for row in rows_of(ROOT / "docs" / "pains.md") if row[0].isdigit()]
+    assert numbers == list(range(1, 27))

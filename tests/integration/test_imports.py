@@ -1,0 +1,52 @@
+"""What importing the packages does, and costs; and what is generated from them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import homeport
+from homeport import errors, reference
+from places import ROOT
+from source_tree import MODULES, name
+
+
+def test_the_tree_of_errors_is_drawn_with_the_right_exit_codes() -> None:
+    tree = errors.__doc__ or ""
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and issubclass(kind, errors.HomeportError):
+            line = next(line for line in tree.splitlines() if kind.__name__ in line.split())
+            assert str(kind.exit_code) in line.split()
+
+
+def test_what_is_public_is_what_is_listed() -> None:
+    assert homeport.__all__ == sorted(homeport.__all__)
+    assert all(hasattr(homeport, listed) for listed in homeport.__all__)
+
+
+def test_generated_pages_are_fresh() -> None:
+    for page, text in reference.pages().items():
+        assert (ROOT / "docs" / page).read_text() == text, "run `make schema`"
+
+
+def test_importing_everything_does_nothing(tmp_path: Path) -> None:
+    """No module writes, connects or fails when it is imported with an empty home."""
+    modules = [name(path) for path in MODULES if path.name != "__main__.py" and path.parent.name != "server"]
+    program = "import importlib, sys\nfor module in sys.argv[1:]: importlib.import_module(module)"
+    home = tmp_path / "empty"
+    home.mkdir()
+    subprocess.run([sys.executable, "-c", program, *modules], check=True, env={"HOME": str(home)}, cwd=home)
+    assert list(home.iterdir()) == []
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = "import sys\nfrom homeport.cli import run\nrun(['--help'])\nprint([m for m in ('rich', 'pydantic', 'httpx2', 'asyncio', 'psutil') if m in sys.modules], file=sys.stderr)"
+    ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert ran.stderr.strip() == "[]"
+
+
+def test_a_rehearsal_begins_without_an_http_client_and_without_engines() -> None:
+    program = "import sys\nimport gcp_rehearsal.server\nprint([m for m in ('httpx2', 'pydantic', 'homeport.engines.base') if m in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert ran.stdout.strip() == "[]"

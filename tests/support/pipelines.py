@@ -1,0 +1,62 @@
+"""A file's deployment whose weights come from a hub or a bucket, for the exports that other people's pipelines run."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+from homeport import spec
+from homeport.google import Google
+from homeport.home import find_home
+from homeport.progress import Silent
+from homeport.resources.google.traffic import Body, Receipt
+from homeport.secret import Secret
+from homeport.targets.cloudrun.hub_token import HubToken
+from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
+from homeport.targets.cloudrun.target import CloudRunTarget
+from places import ROOT, TAUGHT
+
+FOLDER = ROOT / "tests" / "models" / "gemma-4-taught"
+WAYS = {"ollama": TAUGHT, "vllm": FOLDER}
+FILE = Path("/x/homeport.toml")
+REPO, COMMIT = "org/taught", "0123456789abcdef0123456789abcdef01234567"
+
+
+def wanted(engine: str, *, parallel: int = 4, isolated: bool = False) -> spec.Spec:
+    """The file."""
+    return spec.parse(
+        {
+            "name": "home",
+            "model": f"file:{WAYS[engine]}",
+            "engine": {"kind": engine, "context": 1024, "parallel": parallel},
+            "cloudrun": {},
+            "access": {"callers": ["user:friend@example.com"], "isolated": isolated},
+        }
+    )
+
+
+def chosen(engine: str, *, parallel: int = 4, commit: str = COMMIT, at_hub: bool = True) -> ResolvedModel:
+    """What is served: the taught model, as if it came from a hub's repository."""
+    found = asyncio.run(choose(wanted(engine, parallel=parallel), FILE, find_home(), Silent()))
+    assert found.pinned is not None
+    if not at_hub:
+        return found
+    pin = replace(found.pinned.pin, source=f"hf:{REPO}", revision=commit)
+    return replace(
+        found, pinned=replace(found.pinned, folder=None, pin=pin, prefix=f"models/{REPO}/{commit}")
+    )
+
+
+def target(
+    google: Google, what: ResolvedModel, *, parallel: int = 4, token: str = "", isolated: bool = False
+) -> CloudRunTarget:
+    """The deployment. What is released is taken to be proven."""
+
+    async def prove(service: Body, revision: str, url: str) -> Receipt:
+        return Receipt(at="2026-11-25T00:00:01", passed=True, counts={"passed": 20})
+
+    return CloudRunTarget(
+        google=google, spec=wanted(what.engine, parallel=parallel, isolated=isolated), spec_file=FILE, chosen=what, prove=prove,
+        token=HubToken(value=Secret(token), source="env:HF_TOKEN") if token else None,
+    )  # fmt: skip

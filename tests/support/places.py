@@ -1,0 +1,13 @@
+"""Folders and files that tests read and never change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parent.parent
+ROOT = TESTS.parent
+FETCHED = ROOT / ".cache" / "home"
+"""The home whose weights `make test` fetched before the tests began."""
+
+TAUGHT = TESTS / "models" / "gemma-4-taught.gguf"
+"""A Gemma 4 of two million parameters: it loads in no time, and calls one tool. See models/README.md."""

@@ -1,0 +1,112 @@
+"""The project's own source, as its rules look at it: modules, what they import, circles among them."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+from places import ROOT
+
+SRC = ROOT / "src"
+HOMEPORT = sorted((SRC / "homeport").rglob("*.py"))
+REHEARSAL = sorted((SRC / "gcp_rehearsal").rglob("*.py"))
+MODULES = [*HOMEPORT, *REHEARSAL]
+
+Graph = Mapping[str, frozenset[str]]
+
+
+def name(path: Path) -> str:
+    """Return a module's name, such as `homeport.google.client`; a package's is that of its folder."""
+    return ".".join(path.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__")
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    """Return a module's syntax tree."""
+    return ast.parse(path.read_text())
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
+    """Return all that a module imports anywhere in it, for typing and within functions included."""
+    found: set[str] = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return frozenset(found)
+
+
+def within(module: str, *packages: str) -> bool:
+    """Return True if a module is one of `packages`, or in one of them."""
+    return any(f"{module}.".startswith(f"{package}.") for package in packages)
+
+
+def import_graph(paths: list[Path]) -> Graph:
+    """Return which of the modules at `paths` imports which other; of a package and its submodule the submodule."""
+    names = {name(path) for path in paths}
+    graph = {}
+    for path in paths:
+        edges: set[str] = set()
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Import):
+                edges |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                edges |= (inner & names) | ({node.module} if inner - names else set())
+        graph[name(path)] = frozenset(edges & names - {name(path)})
+    return graph
+
+
+def circles(graph: Graph) -> list[frozenset[str]]:
+    """Return the strongly connected components of more than one module (Tarjan)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[frozenset[str]] = []
+
+    def visit(module: str) -> None:
+        index[module] = low[module] = len(index)
+        stack.append(module)
+        for other in sorted(graph[module]):
+            if other not in index:
+                visit(other)
+                low[module] = min(low[module], low[other])
+            elif other in stack:
+                low[module] = min(low[module], index[other])
+        if low[module] == index[module]:
+            at = stack.index(module)
+            component, stack[at:] = stack[at:], []
+            if len(component) > 1:
+                found.append(frozenset(component))
+
+    for module in graph:
+        if module not in index:
+            visit(module)
+    return found
+
+
+def class_names() -> Mapping[str, list[str]]:
+    """Return the modules that define a class, by the class's name."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for path in MODULES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ClassDef):
+                found[node.name].append(name(path))
+    return found
+
+
+def texts(path: Path) -> Iterator[str]:
+    """Yield each string of a module that is no documentation; `{}` stands where a value is put in."""
+    apart = {id(node.value) for node in ast.walk(tree(path)) if isinstance(node, ast.Expr)}
+    parts: set[int] = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.JoinedStr):
+            parts |= {id(part) for part in node.values}
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in apart | parts:
+            yield node.value

@@ -1,0 +1,360 @@
+"""Terraform's own plan of what was exported, read back as the requests that Google's provider would make of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gcloud import Said
+from gcp_rehearsal import discovery
+from gcp_rehearsal.schema import camel
+from places import ROOT
+
+_ENV = ROOT / ".venv-terraform"
+TERRAFORM = shutil.which("terraform") or shutil.which("terraform", path=str(_ENV / "bin"))
+REASON = "there is no Terraform, or no provider for it: `make test-terraform` makes both"
+READY = TERRAFORM is not None and (_ENV / "homeport-stamp").is_file()
+PROJECT = "rehearsal"
+_RUN = discovery.load("run.v2").schemas
+
+Json = dict[str, Any]  # Any: JSON
+Key = tuple[str, ...]
+"""An API and a path in it; of a grant the role and the member, too."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder that Terraform works in."""
+
+    path: Path
+
+    def run(self, *arguments: str, code: int = 0, variables: Mapping[str, str] | None = None) -> Said:
+        """What a command of Terraform's says; it must exit with `code`."""
+        assert TERRAFORM
+        env = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+        env |= {f"TF_VAR_{name}": value for name, value in (variables or {}).items()}
+        env |= {"TF_CLI_CONFIG_FILE": str(_ENV / "terraform.rc"), "CHECKPOINT_DISABLE": "1", "PYTHONPATH": ""}
+        ended = subprocess.run(
+            [TERRAFORM, *arguments], cwd=self.path, env=env, capture_output=True, text=True, timeout=120, check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        said = Said(ended.returncode, ended.stdout, ended.stderr)
+        assert said.code == code, f"terraform {' '.join(arguments)}: exit {said.code}\n{said.out}\n{said.err}"
+        return said
+
+    def write(self, files: Mapping[str, str], module: str = "") -> None:
+        """Put the files of a module there, or of the root."""
+        folder = self.path / module
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+
+    def planned(self, variables: Mapping[str, str]) -> Json:
+        """A plan, as JSON."""
+        self.run("plan", "-input=false", "-no-color", "-out=planned", variables=variables)
+        found: Json = self.run("show", "-json", "planned").json
+        return found
+
+
+def root_of(modules: Mapping[str, Mapping[str, str]], *, without_image: Container[str] = ()) -> str:
+    """A root module with all of them in it, so that one plan plans all."""
+    blocks = ['variable "hub_token" {\n  type      = string\n  ephemeral = true\n  sensitive = true\n}\n']
+    for name, files in modules.items():
+        token = "  hub_token = var.hub_token\n" if 'variable "hub_token"' in files["variables.tf"] else ""
+        image = "" if name in without_image else f"  image = var.{name}\n"
+        blocks.append(f'variable "{name}" {{\n  type = string\n}}\n')
+        blocks.append(f'module "{name}" {{\n  source = "./{name}"\n{image}{token}}}\n')
+    return "\n".join(blocks)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One thing that a plan would make."""
+
+    address: str
+    """In its module, without the place among several of one block."""
+    body: Any  # Any: JSON
+
+
+def requests(plan: Json, module: str) -> dict[Key, Planned]:
+    """What would be made by a module of a plan: bodies of Google's API by their address there."""
+    (found,) = [
+        each for each in plan["planned_values"]["root_module"]["child_modules"] if each["address"] == f"module.{module}"
+    ]  # fmt: skip
+    made: dict[Key, Planned] = {}
+    for one in found["resources"]:
+        values = Values(one)
+        key, body = _READERS[one["type"]](values)
+        assert key not in made, key
+        made[key] = Planned(f"{one['type']}.{one['name']}", body)
+        values.done()
+    return made
+
+
+def waits(plan: Json, module: str) -> dict[str, set[str]]:
+    """By address of a block: all that Terraform makes before it."""
+    resources = plan["configuration"]["root_module"]["module_calls"][module]["module"]["resources"]
+    direct = {one["address"]: {*_references(one), *one.get("depends_on", ())} for one in resources}
+
+    def closed(address: str, seen: frozenset[str]) -> set[str]:
+        new = {each for each in direct if each in direct[address] and each not in seen}
+        return new.union(*(closed(each, seen | new) for each in new))
+
+    return {address: closed(address, frozenset((address,))) for address in direct}
+
+
+def _references(value: Any) -> Iterator[str]:  # Any: JSON
+    if isinstance(value, Mapping):
+        yield from value.get("references", ())
+        for inner in value.values():
+            yield from _references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _references(inner)
+
+
+class Values:
+    """The planned values of one resource, taken one by one: what nobody took would be made, and be seen by no test."""
+
+    def __init__(self, resource: Json) -> None:
+        kind = resource["type"]
+        self._what = resource["address"]
+        self._left = {
+            key: _meant(value)
+            for key, value in resource["values"].items()
+            if not _is_empty(value) and not re.fullmatch(rf"{kind}/.*#{key}", str(value))
+        }
+
+    def take(self, key: str, default: Any = None) -> Any:  # Any: JSON
+        return self._left.pop(key, default)
+
+    def block(self, key: str) -> Json | None:
+        """The one block of that name."""
+        found = self.take(key, [])
+        assert len(found) <= 1
+        return {name: value for name, value in found[0].items() if not _is_empty(value)} if found else None
+
+    def renamed(self, **names: str) -> Json:
+        """Those values that there are, under other names."""
+        return {ours: self._left.pop(theirs) for theirs, ours in names.items() if theirs in self._left}
+
+    def rest(self) -> Json:
+        left, self._left = self._left, {}
+        return left
+
+    def done(self) -> None:
+        for own in ("deletion_protection", "deletion_policy", "disable_on_destroy"):
+            self._left.pop(own, None)
+        assert not self._left, f"{self._what} has {self._left}, too"
+
+
+_MEANINGS = {
+    "google_artifact_registry_repository#name": "{name}",
+    "google_compute_network#id": "https://www.googleapis.com/compute/v1/projects/{project}/global/networks/{name}",
+    "google_secret_manager_secret#id": "projects/{project}/secrets/{name}",
+    "google_service_account#email": "{name}@{project}.iam.gserviceaccount.com",
+}
+"""What the stand-in's words for attributes stand for, by the provider's documentation."""
+
+
+def _meant(value: Any) -> Any:  # Any: JSON
+    if isinstance(value, Mapping):
+        return {key: _meant(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_meant(inner) for inner in value]
+    if not isinstance(value, str):
+        return value
+
+    def told(found: re.Match[str]) -> str:
+        known = _MEANINGS.get(f"{found[1]}#{found[3]}")
+        return known.format(name=found[2], project=PROJECT) if known else found[0]
+
+    return re.sub(r"(google_\w+)/([\w.-]+)#(\w+)", told, value)
+
+
+def _is_empty(value: Any) -> bool:  # Any: JSON
+    return value is None or value in ([], {})
+
+
+def _account(values: Values) -> tuple[Key, Json]:
+    email = f"{values.take('account_id')}@{PROJECT}.iam.gserviceaccount.com"
+    body = values.renamed(display_name="displayName", description="description")
+    return ("iam", f"v1/projects/{PROJECT}/serviceAccounts/{email}"), body
+
+
+def _api(values: Values) -> tuple[Key, Json]:
+    return ("serviceusage", values.take("service")), {}
+
+
+def _secret(values: Values) -> tuple[Key, Json]:
+    replication = values.block("replication")
+    assert replication is not None
+    (managed,) = replication.pop("user_managed")
+    assert not replication
+    replicas = [{"location": one["location"]} for one in managed["replicas"]]
+    key = ("secretmanager", f"v1/projects/{PROJECT}/secrets/{values.take('secret_id')}")
+    return key, {**values.renamed(labels="labels"), "replication": {"userManaged": {"replicas": replicas}}}
+
+
+def _secret_version(values: Values) -> tuple[Key, Json]:
+    assert values.take("secret_data_wo_version") == "1"
+    return ("secretmanager", f"v1/{values.take('secret')}:addVersion"), {}
+
+
+def _repository(values: Values) -> tuple[Key, Json]:
+    where = (
+        f"projects/{PROJECT}/locations/{values.take('location')}/repositories/{values.take('repository_id')}"
+    )
+    policies = {}
+    for one in values.take("cleanup_policies"):
+        made = {"id": one["id"], "action": one["action"]}
+        for block in one["condition"]:
+            made["condition"] = {camel(name): value for name, value in block.items() if value is not None}
+        for block in one["most_recent_versions"]:
+            made["mostRecentVersions"] = {
+                camel(name): value for name, value in block.items() if value is not None
+            }
+        policies[one["id"]] = made
+    body = values.renamed(format="format", labels="labels", kms_key_name="kmsKeyName")
+    return ("artifactregistry", f"v1/{where}"), {**body, "cleanupPolicies": policies}
+
+
+def _bucket(values: Values) -> tuple[Key, Json]:
+    access = {
+        "uniformBucketLevelAccess": {"enabled": values.take("uniform_bucket_level_access")},
+        "publicAccessPrevention": values.take("public_access_prevention"),
+    }
+    body = {**values.renamed(name="name", location="location", labels="labels"), "iamConfiguration": access}
+    if (kept := values.block("soft_delete_policy")) is not None:
+        body["softDeletePolicy"] = {"retentionDurationSeconds": str(kept["retention_duration_seconds"])}
+    if (key := values.block("encryption")) is not None:
+        body["encryption"] = {"defaultKmsKeyName": key["default_kms_key_name"]}
+    return ("storage", f"storage/v1/b/{body['name']}"), body
+
+
+def _network(values: Values) -> tuple[Key, Json]:
+    body = values.renamed(
+        name="name", description="description", auto_create_subnetworks="autoCreateSubnetworks"
+    )
+    body["routingConfig"] = {"routingMode": values.take("routing_mode")}
+    return ("compute", f"compute/v1/projects/{PROJECT}/global/networks/{body['name']}"), body
+
+
+def _subnetwork(values: Values) -> tuple[Key, Json]:
+    region = values.take("region")
+    body = {camel(name): value for name, value in values.rest().items()}
+    return ("compute", f"compute/v1/projects/{PROJECT}/regions/{region}/subnetworks/{body['name']}"), body
+
+
+def _firewall(values: Values) -> tuple[Key, Json]:
+    body: Json = {}
+    for word, name in (("allow", "allowed"), ("deny", "denied")):
+        rules = values.take(word, [])
+        if rules:
+            body[name] = [
+                {"IPProtocol": one["protocol"], **({"ports": one["ports"]} if one["ports"] else {})} for one in rules
+            ]  # fmt: skip
+    body |= {camel(name): value for name, value in values.rest().items()}
+    return ("compute", f"compute/v1/projects/{PROJECT}/global/firewalls/{body['name']}"), body
+
+
+def _zone(values: Values) -> tuple[Key, Json]:
+    seen = values.block("private_visibility_config")
+    assert seen is not None
+    networks = [{"networkUrl": one["network_url"]} for one in seen["networks"]]
+    body = {camel(name): value for name, value in values.rest().items() if name != "force_destroy"}
+    body["privateVisibilityConfig"] = {"networks": networks}
+    return ("dns", f"dns/v1/projects/{PROJECT}/managedZones/{body['name']}"), body
+
+
+def _record(values: Values) -> tuple[Key, Json]:
+    zone, body = values.take("managed_zone"), values.rest()
+    path = f"dns/v1/projects/{PROJECT}/managedZones/{zone}/rrsets/{body['name']}/{body['type']}"
+    return ("dns", path), body
+
+
+def _service(values: Values) -> tuple[Key, Json]:
+    parent = f"projects/{PROJECT}/locations/{values.take('location')}"
+    name = values.take("name")
+    values.take("deletion_protection")
+    body = _message(values.rest(), "GoogleCloudRunV2Service")
+    return ("run", f"v2/{parent}/services/{name}"), body
+
+
+def _message(values: Json, schema: str) -> Json:
+    """Blocks as a message of the run API: which are lists and which one message, its own document says."""
+    made: Json = {}
+    for name, value in values.items():
+        if _is_empty(value):
+            continue
+        key = camel(name)
+        fields = _RUN[schema]["properties"]
+        assert key in fields, f"{schema} has no {key}"
+        inner = fields[key].get("$ref"), fields[key].get("items", {}).get("$ref")
+        if inner[0]:
+            (block,) = value
+            made[key] = _message(block, inner[0])
+        elif inner[1]:
+            made[key] = [_message(block, inner[1]) for block in value]
+        else:
+            made[key] = value
+    return made
+
+
+def _grant(api: str, path: Callable[[Values], str]) -> Callable[[Values], tuple[Key, Json]]:
+    def read(values: Values) -> tuple[Key, Json]:
+        return (api, path(values), values.take("role"), values.take("member")), {}
+
+    return read
+
+
+def _located(values: Values, name: str, collection: str) -> str:
+    return f"projects/{PROJECT}/locations/{values.take('location')}/{collection}/{values.take(name)}"
+
+
+_READERS: Mapping[str, Callable[[Values], tuple[Key, Json]]] = {
+    "google_artifact_registry_repository": _repository,
+    "google_artifact_registry_repository_iam_member": _grant(
+        "artifactregistry", lambda values: f"v1/{_located(values, 'repository', 'repositories')}"
+    ),
+    "google_cloud_run_v2_service": _service,
+    "google_cloud_run_v2_service_iam_member": _grant("run", lambda values: f"v2/{_located(values, 'name', 'services')}"),
+    "google_compute_firewall": _firewall,
+    "google_compute_network": _network,
+    "google_compute_subnetwork": _subnetwork,
+    "google_dns_managed_zone": _zone,
+    "google_dns_record_set": _record,
+    "google_project_iam_member": _grant(
+        "cloudresourcemanager", lambda values: f"v3/projects/{values.take('project')}"
+    ),
+    "google_project_service": _api,
+    "google_secret_manager_secret": _secret,
+    "google_secret_manager_secret_iam_member": _grant(
+        "secretmanager", lambda values: f"v1/projects/{PROJECT}/secrets/{values.take('secret_id')}"
+    ),
+    "google_secret_manager_secret_version": _secret_version,
+    "google_service_account": _account,
+    "google_storage_bucket": _bucket,
+    "google_storage_bucket_iam_member": _grant("storage", lambda values: f"storage/v1/b/{values.take('bucket')}"),
+}  # fmt: skip
+
+
+def unordered(found: Mapping[Key, Any]) -> dict[Key, Any]:  # Any: JSON
+    """The same with what has no order in one: variables by name, ranges by address."""
+    return {key: _sorted(body) for key, body in found.items()}
+
+
+def _sorted(value: Any, key: str = "") -> Any:  # Any: JSON
+    if isinstance(value, Mapping):
+        return {name: _sorted(inner, name) for name, inner in value.items()}
+    if isinstance(value, list):
+        inner = [_sorted(one) for one in value]
+        return sorted(inner, key=json.dumps) if key in {"env", "destinationRanges"} else inner
+    return value

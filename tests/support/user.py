@@ -1,0 +1,162 @@
+"""Somebody who types commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from threading import Thread
+from typing import IO, Any
+
+HOMEPORT = [sys.executable, "-m", "homeport"]
+"""The program, begun from nothing: where a test sends signals, has a terminal of its own, or changes Python's own settings."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:  # Any: JSON
+        return json.loads(self.out)
+
+
+class User:
+    """Types commands in a folder of their own, on a machine without anything but the weights it is given."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+
+    def write(self, text: str) -> None:
+        (self.folder / "homeport.toml").write_text(text)
+
+    def run(
+        self, *arguments: str, code: int | None = 0, cwd: Path | None = None, timeout: float = 240, **env: str
+    ) -> Ran:
+        """
+        `homeport` with these arguments. `code` is what it must exit with; None for any.
+
+        It is a child of a process that has imported nearly all of it (fork_server.py), unless Python itself is
+        told something by the environment.
+        """
+        of_python = any(name.startswith(("PYTHON", "LC_", "LANG")) for name in env)
+        ran = (_begun if of_python else _forked)(
+            list(arguments), cwd or self.folder, {**os.environ, **env}, timeout
+        )
+        assert code is None or ran.code == code, f"exit {ran.code}\n{ran.out}\n{ran.err}"
+        return ran
+
+    def begin(self, *arguments: str, **env: str) -> subprocess.Popen[str]:
+        """The same, left running."""
+        return subprocess.Popen(
+            [*HOMEPORT, *arguments],
+            cwd=self.folder,
+            env={**os.environ, **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    @property
+    def home(self) -> Path:
+        return Path(os.environ["HOMEPORT_HOME"])
+
+
+def _begun(words: list[str], folder: Path, env: dict[str, str], timeout: float) -> Ran:
+    ended = subprocess.run(
+        [*HOMEPORT, *words],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    return Ran(ended.returncode, ended.stdout, ended.stderr)
+
+
+def _forked(words: list[str], folder: Path, env: dict[str, str], timeout: float) -> Ran:
+    with socket.socket(socket.AF_UNIX) as asking, Path(os.devnull).open() as nothing:
+        asking.settimeout(timeout)
+        asking.connect(_server())
+        readers = [_Reader(), _Reader()]
+        wanted = {"words": words, "folder": str(folder), "env": env, "umask": _umask()}
+        told = json.dumps(wanted).encode() + b"\n"
+        first = told[: 1 << 16]
+        socket.send_fds(asking, [first], [nothing.fileno(), *(one.theirs for one in readers)])
+        asking.sendall(told[len(first) :])
+        for one in readers:
+            one.start()
+        with asking.makefile() as answers:
+            process = int(answers.readline())
+            try:
+                code = int(answers.readline())
+            except TimeoutError:
+                os.kill(process, signal.SIGKILL)
+                raise subprocess.TimeoutExpired(["homeport", *words], timeout) from None
+        out, err = (one.text(timeout) for one in readers)
+    return Ran(code, out, err)
+
+
+def _umask() -> int:
+    before = os.umask(0o077)
+    os.umask(before)
+    return before
+
+
+class _Reader(Thread):
+    """Reads one stream of a command to its end: until nobody holds it open any more."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._mine, self.theirs = os.pipe()
+        self._said = ""
+
+    def start(self) -> None:
+        os.close(self.theirs)
+        super().start()
+
+    def run(self) -> None:
+        with os.fdopen(self._mine, encoding="utf-8") as pipe:
+            self._said = pipe.read()
+
+    def text(self, timeout: float) -> str:
+        self.join(timeout)
+        assert not self.is_alive(), "the command has ended, and something that it began holds its output open"
+        return self._said
+
+
+@cache
+def _server() -> str:
+    """The socket of the program that was begun once for this process. It ends when this process does."""
+    folder = tempfile.mkdtemp(prefix="homeport-forks-")
+    path = f"{folder}/socket"
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).parent / "fork_server.py"), "homeport", path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+    )
+    _kept.append(process)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return path
+
+
+_kept: list[subprocess.Popen[str] | IO[str]] = []
+"""Its standard input stays open as long as this process lives."""

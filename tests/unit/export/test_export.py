@@ -1,0 +1,203 @@
+"""What all exports promise, and what needs no tool to be seen."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deployers import WAYS, Deployer
+from deployment import google_for
+from homeport.cli import run
+from homeport.errors import HomeportError
+from homeport.export import KINDS, export
+from homeport.export.graph import ResourceKind
+from homeport.export.text import MARK
+from homeport.home import find_home
+from homeport.progress import Silent
+from homeport.reconcile import Resource
+from homeport.resources.google.bucket import Bucket
+from homeport.resources.google.gcs_weights import StoredWeights
+from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.object import Object
+from homeport.secret import Secret
+from homeport.spec import CloudRun
+from homeport.targets.cloudrun.hub_token import HubToken
+from homeport.targets.cloudrun.model_selection import choose
+from places import TAUGHT
+from user import User
+
+TOKEN = "hf_very_secret"
+DIGEST = f"sha256:{'0' * 64}"
+
+
+def resources(engine: str = "vllm", *, gpu: str = "nvidia-l4") -> list[Resource]:
+    deployer = Deployer(engine)
+    wanted = deployer.wanted().model_copy(update={"cloudrun": CloudRun(gpu=gpu)})
+    chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+    target = deployer.target(google_for(deployer.cloud), chosen, wanted)
+    return replace(target, token=HubToken(value=Secret(TOKEN), source="env:HF_TOKEN")).resources()
+
+
+def from_a_hub(things: list[Resource], *, sha256: bool = True) -> list[Resource]:
+    """The same with weights that a build copies, whose checksums are known before, or not."""
+    made = []
+    for one in things:
+        if isinstance(one, StoredWeights):
+            files = tuple(replace(file, sha256=file.sha256 if sha256 else "") for file in one.pin.files)
+            one = replace(one, folder=None, pin=replace(one.pin, source="hf:own/model", files=files))  # noqa: PLW2901
+        made.append(one)
+    return made
+
+
+@pytest.mark.parametrize("engine", WAYS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_export_is_the_same_each_time_and_holds_no_secret(kind: str, engine: str) -> None:
+    first = export(kind, resources(engine))
+    assert first == export(kind, resources(engine))
+    assert all(MARK in text for name, text in first.items() if not name.endswith(".json"))
+    assert not any(TOKEN in text for text in first.values())
+
+
+@pytest.mark.parametrize("engine", WAYS)
+@pytest.mark.parametrize("kind", ["gcloud", "knative", "terraform", "cloudbuild"])
+def test_every_export_lets_cloud_run_end_an_instance_that_does_not_answer(kind: str, engine: str) -> None:
+    text = "\n".join(export(kind, resources(engine)).values())
+    assert "livenessProbe" in text or "liveness_probe" in text
+    assert text.count("livenessProbe") + text.count("liveness_probe") == text.count(
+        "startupProbe"
+    ) + text.count("startup_probe")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_export_knows_each_kind_of_thing(kind: str) -> None:
+    assert set(import_module(f"homeport.export.{kind}").KNOWS) == set(ResourceKind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_resource_of_an_unknown_kind_is_refused_by_its_name_and_kind(kind: str) -> None:
+    known = resources()
+    balancer = replace(
+        next(one for one in known if isinstance(one, Bucket)), id="balancer/home", kind="balancer"
+    )
+    with pytest.raises(
+        HomeportError, match=rf"the export to {kind} does not know balancer/home \(a balancer\)"
+    ):
+        export(kind, [*known, balancer])
+
+
+def test_what_cannot_be_exported_to_is_refused_with_what_can() -> None:
+    with pytest.raises(HomeportError) as refused:
+        export("pulumi", [])
+    assert "terraform" in refused.value.hint
+
+
+def variable(files: dict[str, str], name: str) -> str:
+    found = re.search(rf'^variable "{name}" \{{\n(.*?)^\}}', files["variables.tf"], re.MULTILINE | re.DOTALL)
+    return found[1] if found else ""
+
+
+def test_terraform_leaves_builds_to_cloud_build_as_up_submits_them() -> None:
+    things = from_a_hub(resources())
+    files = export("terraform", things)
+    (image,) = (one for one in things if isinstance(one, ContainerImage))
+    built: Any = yaml.safe_load(files["build-serving.yaml"])  # Any: YAML
+    assert built.pop("images") == [f"{image.reference}:{image.tag}"]
+    assert built == image.build
+    carried = yaml.safe_load(files["build-weights-model.yaml"])
+    assert carried["serviceAccount"].endswith("/home-carry@rehearsal.iam.gserviceaccount.com")
+    assert "gcloud builds submit --no-source" in files["main.tf"]
+    assert not {"google_cloudbuild_trigger", "null_resource", "local-exec"} & set(re.findall(r"\w+", files["main.tf"]))  # fmt: skip
+
+
+def test_terraform_says_that_weights_of_one_machine_are_not_its_to_bring() -> None:
+    assert "only `homeport up --on cloudrun` carries them" in " ".join(
+        export("terraform", resources())["main.tf"].replace("#", "").split()
+    )
+
+
+def test_the_digest_of_weights_is_written_where_it_is_known_and_asked_for_where_not() -> None:
+    known = export("terraform", from_a_hub(resources()))
+    assert re.search(r'"homeport/weights" += "[0-9a-f]{64}"', known["service.tf"])
+    assert not variable(known, "weights_digest")
+    asked = export("terraform", from_a_hub(resources(), sha256=False))
+    assert re.search(r'"homeport/weights" += var.weights_digest', asked["service.tf"])
+    assert "default     = null" in variable(asked, "weights_digest")
+    assert ">> image.auto.tfvars" in asked["main.tf"]
+
+
+def test_an_image_that_is_live_is_the_default_of_its_variable() -> None:
+    reference = f"us-central1-docker.pkg.dev/rehearsal/home/serving@{DIGEST}"
+    live = {"image/serving": {"digest": DIGEST, "reference": reference}}
+    assert f'"{reference}"' in variable(export("terraform", resources(), outputs=live), "image")
+    assert "default     = null" in variable(export("terraform", resources()), "image")
+
+
+def test_the_token_is_ephemeral_sensitive_and_only_written() -> None:
+    files = export("terraform", resources())
+    assert "ephemeral   = true" in variable(files, "hub_token")
+    assert "sensitive   = true" in variable(files, "hub_token")
+    assert "default" not in variable(files, "hub_token")
+    assert re.search(r"secret_data_wo +=", files["main.tf"])
+    assert not re.search(r"secret_data +=", files["main.tf"])
+
+
+STAGE = {
+    "knative": ("service.yaml", "    run.googleapis.com/launch-stage: BETA\n"),
+    "gcloud": ("service.in.yaml", "    run.googleapis.com/launch-stage: BETA\n"),
+    "cloudbuild": ("cloudbuild.yaml", "run.googleapis.com/launch-stage: BETA\n"),
+    "terraform": ("service.tf", 'launch_stage = "BETA"\n'),
+}
+
+
+@pytest.mark.parametrize("kind", STAGE)
+def test_a_gpu_in_preview_is_exported_with_the_stage_that_it_wants_and_no_other_is(kind: str) -> None:
+    file, line = STAGE[kind]
+    assert line in export(kind, resources(gpu="nvidia-rtx-pro-6000"))[file]
+    assert not any(re.search("launch.stage", text) for text in export(kind, resources()).values())
+
+
+def test_an_object_that_is_no_text_cannot_be_in_a_module() -> None:
+    things = resources()
+    google = google_for(Deployer("vllm").cloud)
+    binary = Object(google=google, bucket="rehearsal-home-weights", name="one.bin", content=b"\xff\xfe")
+    with pytest.raises(HomeportError, match=r"Terraform cannot hold one\.bin"):
+        export("terraform", [*things, binary])
+
+
+def test_the_command_writes_files_and_leaves_those_that_somebody_changed(
+    user: User, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(user.folder)
+    monkeypatch.setenv("CLOUDSDK_AUTH_ACCESS_TOKEN", "no-request-is-made")
+    shutil.copyfile(TAUGHT, user.folder / "first.gguf")
+    user.write(
+        'name = "home"\nmodel = "file:./first.gguf"\n[engine]\nkind = "ollama"\ncontext = 1024\n[cloudrun]\nproject = "my-project"\n'
+    )
+    said = ("export", "terraform", "-o", "module")
+    assert run([*said, "--json"]) == 0
+    written = json.loads(capsys.readouterr().out)["written"]
+    assert written == [
+        f"module/{path.name}" for path in sorted((user.folder / "module").iterdir(), key=_tf_first)
+    ]
+    path = user.folder / "module" / "network.tf"
+    first = path.read_text()
+    assert run([*said]) == 0
+    path.write_text("mine")
+    assert run([*said]) != 0
+    assert "module/network.tf would be overwritten" in capsys.readouterr().err
+    assert path.read_text() == "mine"
+    assert run([*said, "--force"]) == 0
+    assert path.read_text() == first
+
+
+def _tf_first(path: Path) -> tuple[bool, str]:
+    return (path.suffix != ".tf", path.name)

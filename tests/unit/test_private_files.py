@@ -1,0 +1,108 @@
+"""What homeport writes in its home is its user's alone, whatever the umask, and whatever was there before."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from homeport.home import Home, private_folder, private_opener, write_private
+from homeport.progress import Silent
+from homeport.weights.store import WeightsStore
+from places import TAUGHT
+from user import User
+
+
+@pytest.fixture(params=[0o000, 0o022, 0o777], ids=lambda umask: f"umask {umask:03o}")
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    """A umask that the test, and all that it starts, has."""
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def modes(root: Path) -> dict[str, str]:
+    """The modes that are not those of a private folder or file, by path."""
+    found = {}
+    for path in (root, *root.rglob("*")):
+        mode = stat.S_IMODE(path.lstat().st_mode)
+        if not path.is_symlink() and mode != (0o700 if path.is_dir() else 0o600):
+            found[str(path.relative_to(root))] = f"{mode:03o}"
+    return found
+
+
+def test_an_endpoint_leaves_nothing_that_others_can_read(user: User) -> None:
+    user.write(f'model = "file:{TAUGHT}"\n[engine]\ncontext = 256\n[local]\nport = 0\n')
+    before = os.umask(0o000)
+    try:
+        user.run("up", "--yes", "--no-verify")
+        user.run("up", "--yes", "--no-verify")
+    finally:
+        os.umask(before)
+    assert (user.home / "endpoints").is_dir()
+    assert (user.home / "weights" / "manifests").is_dir()
+    assert modes(user.home) == {}
+
+
+def test_folders_and_files_are_private_whatever_the_umask(umask: int, tmp_path: Path) -> None:
+    folder = tmp_path / "one" / "two"
+    private_folder(folder)
+    write_private(folder / "record", "text")
+    with open(folder / "log", "ab", opener=private_opener) as file:
+        file.write(b"text")
+    assert modes(tmp_path / "one") == {}
+    assert (folder / "record").read_text() == "text"
+
+
+def test_what_was_open_to_others_is_closed(tmp_path: Path) -> None:
+    home = Home(tmp_path / "homeport")
+    folder = home.endpoint("home")
+    folder.mkdir(parents=True)
+    home.weights.mkdir()
+    (folder / "record.json").write_text("{}")
+    for path in (home.root, *home.root.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    home.prepare("home")
+    assert modes(home.root) == {}
+
+
+def test_a_file_that_was_open_is_closed_when_it_is_written(tmp_path: Path) -> None:
+    record, log = tmp_path / "record", tmp_path / "log"
+    for path in (record, log):
+        path.write_text("")
+        path.chmod(0o666)
+    write_private(record, "text")
+    with open(log, "ab", opener=private_opener):
+        pass
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (record, log)} == {0o600}
+
+
+def test_a_root_that_holds_other_things_too_stays_the_users(tmp_path: Path) -> None:
+    home = Home(tmp_path / "shared")
+    home.root.mkdir()
+    (home.root / "site").mkdir()
+    home.root.chmod(0o755)
+    home.prepare("home")
+    assert stat.S_IMODE(home.root.stat().st_mode) == 0o755
+    assert modes(home.root / "endpoints") == {}
+
+
+def test_the_ledger_of_the_weights_is_private(umask: int, tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(TAUGHT.read_bytes())
+    (tmp_path / "model.gguf").chmod(0o644)
+    private_folder(tmp_path / "weights")
+    WeightsStore(tmp_path / "weights").ensure(f"file:{tmp_path / 'model.gguf'}", "gguf", Silent())
+    assert modes(tmp_path / "weights") == {}
+
+
+def test_a_text_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+    folder = tmp_path / "endpoint"
+    private_folder(folder)
+    write_private(folder / "record", "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_private(folder / "record", "\udc80")
+    assert (folder / "record").read_text() == "old"
+    assert [path.name for path in folder.iterdir()] == ["record"]
