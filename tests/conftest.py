@@ -66,7 +66,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     from chaos import KINDS
 
     which = "every call in every kind" if all(one[1] for one in cells) else (
-        "a sample: every call, and in an up every method in every kind (make chaos: every call in every kind)"
+        "a sample: every call in one kind (make chaos: every call in every kind)"
     )  # fmt: skip
     for task in sorted({task for task, *_ in cells}):
         tried = Counter((method, kind) for one, _, kind, method, _ in cells if one == task)

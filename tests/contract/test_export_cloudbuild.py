@@ -15,7 +15,7 @@ import yaml
 from building import TOKEN, Place, place
 from deployment import Wish, deployment, google_for
 from exporting import There, pending, there
-from gcloud import FOUND, REASON, Served
+from gcloud import Served, needs_gcloud
 from gcp_rehearsal import discovery
 from gcp_rehearsal.apis.cloudbuild import checks as build_checks
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
@@ -235,7 +235,7 @@ class Run:
         )
 
 
-@pytest.mark.skipif(FOUND is None, reason=REASON)
+@needs_gcloud
 @pytest.mark.usefixtures("quick")
 def test_run_it_leaves_image_weights_and_service_as_up_would_and_a_change_has_no_traffic(
     tmp_path: Path,
@@ -272,7 +272,7 @@ exec {gcloud} "$@"
 """
 
 
-@pytest.mark.skipif(FOUND is None, reason=REASON)
+@needs_gcloud
 @pytest.mark.usefixtures("quick")
 def test_a_change_of_somebody_else_between_reading_and_deploying_is_told(
     tmp_path: Path, gcloud_folder: Path
@@ -300,7 +300,7 @@ async def _made(here: There) -> None:
         await apply(await make_plan("home", "cloudrun", deployment(google)), Silent())
 
 
-@pytest.mark.skipif(FOUND is None, reason=REASON)
+@needs_gcloud
 @pytest.mark.usefixtures("quick")
 def test_run_it_bakes_a_gguf_by_way_of_the_bucket(tmp_path: Path) -> None:
     with place(tmp_path, bare=True, speed=100) as here:

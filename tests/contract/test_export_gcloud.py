@@ -7,19 +7,17 @@ import os
 from copy import deepcopy
 from pathlib import Path
 
-import pytest
-
 import ways
 from deployment import NAME, PROJECT, REGION, deployment, google_for
 from exporting import There, pending, there
-from gcloud import FOUND, REASON
+from gcloud import NEEDS_GCLOUD
 from homeport.google import Google
 from homeport.progress import Silent
 from homeport.reconcile import Resource, apply, make_plan
 from homeport.resources.google.traffic import RECEIPTS, Receipt
 
 _SAID = ("generation", "traffic", "annotations", "template")
-pytestmark = pytest.mark.skipif(FOUND is None, reason=REASON)
+pytestmark = NEEDS_GCLOUD
 
 
 def test_what_the_script_makes_is_what_up_would_make(tmp_path: Path, gcloud_folder: Path) -> None:

@@ -17,7 +17,7 @@ import yaml
 from cloud import act, enable
 from deployment import google_for
 from exporting import There, there
-from gcloud import FOUND, REASON
+from gcloud import needs_gcloud
 from gcp_rehearsal import discovery
 from gcp_rehearsal.apis.cloudbuild import checks as build_checks
 from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
@@ -274,7 +274,7 @@ def test_the_command_writes_the_workflow_where_github_looks_for_it(user: User) -
     assert script.read_text() == "mine\n"
 
 
-@pytest.mark.skipif(FOUND is None, reason=REASON)
+@needs_gcloud
 def test_the_real_gcloud_sets_up_what_lets_githubs_workflow_in(here: There) -> None:
     resources = wanted(here.cloud).resources()
     for name, text in export("github", resources).items():
@@ -310,7 +310,7 @@ def test_the_real_gcloud_sets_up_what_lets_githubs_workflow_in(here: There) -> N
     assert {f"--role={role}" for role in roles(Things.of(resources))} <= set(granted)
 
 
-@pytest.mark.skipif(FOUND is None, reason=REASON)
+@needs_gcloud
 def test_the_real_gcloud_imports_the_triggers_as_they_are(here: There) -> None:
     files = export("trigger", wanted(here.cloud).resources())
     # What both scripts have in common is run above.

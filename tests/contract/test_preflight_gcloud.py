@@ -6,12 +6,10 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
-from gcloud import FOUND, REASON, served
+from gcloud import NEEDS_GCLOUD, served
 from preflights import ASKED, OFFICE, about, looked, ready, with_office
 
-pytestmark = pytest.mark.skipif(FOUND is None, reason=REASON)
+pytestmark = NEEDS_GCLOUD
 L4 = "NvidiaL4GpuAllocNoZonalRedundancyPerProjectRegion"
 
 

@@ -36,7 +36,7 @@ BOOTS = [
 
 def says(what: str, cases: list[dict[str, Any]], timeout: float) -> tuple[list[dict[str, Any]], str]:
     """What `vllm_says.py` answers to `cases`, and all that vLLM logged meanwhile."""
-    command = [str(PYTHON), str(ROOT / "tests" / "vllm_says.py"), what]
+    command = [str(PYTHON), str(ROOT / "tests" / "support" / "vllm_says.py"), what]
     ran = subprocess.run(
         command, input=json.dumps(cases), capture_output=True, text=True, timeout=timeout, check=False
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -63,7 +64,12 @@ def test_a_door_that_falls_is_counted_and_ends_the_script_with_1() -> None:
     attacks = [one.attack for one in _outcomes("", "it fell")]
     assert table(attacks, _outcomes("", "it fell")).splitlines()[1].split()[-3:] == ["2", "1", "1"]
     ran = subprocess.run(
-        [sys.executable, "-c", _SCRIPT], cwd=ROOT / "tests", capture_output=True, text=True, check=False
+        [sys.executable, "-c", _SCRIPT],
+        cwd=ROOT / "tests" / "drills",
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert (ran.returncode, "fell: a, b: c" in ran.stdout) == (1, True), ran.stderr
 

@@ -1,8 +1,7 @@
 """
 Whatever goes wrong at whichever call of either way: two more runs at most, and all is as it should be.
 
-Each call goes wrong at least once, and in an `up` each method in every kind; with CHAOS=all each call in every kind
-(`make chaos`).
+Each call goes wrong once, each in the next kind; with CHAOS=all each call in every kind (`make chaos`).
 """
 
 from __future__ import annotations

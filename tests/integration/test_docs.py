@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gcloud import FOUND, REASON, served
+from gcloud import needs_gcloud, served
 from homeport.resources.local.process_tree import free_port
 from places import FETCHED, ROOT, TAUGHT
 from user import User
@@ -69,6 +69,7 @@ def test_the_quickstart_is_true(user: User, real_weights: object, monkeypatch: p
         assert re.fullmatch(pattern(expected), said.rstrip("\n") + "\n"), f"$ {command}\n{said}"
 
 
+@pytest.mark.long
 def test_the_lab_is_as_it_is_told(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copyfile(TAUGHT, user.folder / TAUGHT.name)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
@@ -90,7 +91,7 @@ def test_the_examples_of_fit_are_true(user: User) -> None:
         assert re.fullmatch(pattern(expected), re.sub(r"\n+", "\n", ran.out)), ran.out
 
 
-@pytest.mark.skipif(FOUND is None, reason=REASON)
+@needs_gcloud
 def test_the_example_of_the_rehearsal_is_true(tmp_path: Path) -> None:
     with served(tmp_path) as rehearsal:
         for command, expected in steps(ROOT / "docs" / "rehearsal.md"):
@@ -128,9 +129,8 @@ def test_every_pain_has_an_answer_and_a_test_that_is_there(row: list[str]) -> No
     assert named or answer in {"not answered", "not ours"}
     assert len(named) == row[-1].count("`test_")
     for file, test in named:
-        assert re.search(rf"^(?:async )?def {test}\(", (ROOT / "tests" / file).read_text(), re.MULTILINE), (
-            test
-        )
+        (path,) = (ROOT / "tests").rglob(file)
+        assert re.search(rf"^(?:async )?def {test}\(", path.read_text(), re.MULTILINE), test
 
 
 def test_no_pain_is_left_out() -> None:

@@ -16,7 +16,7 @@ import pytest
 from places import ROOT, TAUGHT
 from user import User
 
-PARROT = ROOT / "tests" / "engines" / "parrot"
+PARROT = ROOT / "tests" / "support" / "engines" / "parrot"
 NAMES = 'NAMES = ("llamacpp", "vllm", "ollama")'
 SPEC = f"""
 name = "bird"
@@ -56,8 +56,8 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             text, count = re.subn(mounted, r'\1"parrot", ', text)
             assert count == 1
         catalog.write_text(text + (PARROT / table).read_text())
-    guard = ROOT / "tests" / "guard"
-    monkeypatch.setenv("PYTHONPATH", f"{source}:{guard}:{ROOT / 'tests'}")
+    guard = ROOT / "tests" / "support" / "guard"
+    monkeypatch.setenv("PYTHONPATH", f"{source}:{guard}:{ROOT / 'tests' / 'support'}")
     return source
 
 
@@ -103,7 +103,11 @@ def test_it_is_described_to_cloud_run_with_its_image_its_weights_and_its_memory(
     user: User, added: Path
 ) -> None:
     user.write(SPEC)
-    script = [sys.executable, str(ROOT / "tests" / "cloudrun_body.py"), str(user.folder / "homeport.toml")]
+    script = [
+        sys.executable,
+        str(ROOT / "tests" / "support" / "cloudrun_body.py"),
+        str(user.folder / "homeport.toml"),
+    ]
     ran = subprocess.run(script, capture_output=True, text=True, check=False, timeout=120)
     assert ran.returncode == 0, ran.stderr
     told = json.loads(ran.stdout)

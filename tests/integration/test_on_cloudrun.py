@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from commands_on_cloudrun import FILE, OnCloudRun
-from gcloud import FOUND, REASON, served
+from gcloud import needs_gcloud, served
 from places import TAUGHT
 from user import User
 
@@ -65,7 +65,7 @@ def for_another_audience(cloud: OnCloudRun, report: Any) -> None:  # Any: JSON
     cloud.rehearsal.gcloud("projects", "remove-iam-policy-binding", *owner)
 
 
-@pytest.mark.skipif(FOUND is None, reason=REASON)
+@needs_gcloud
 def test_the_whole_life_of_an_endpoint_with_its_model_in_the_image(cloud: OnCloudRun) -> None:
     planned = cloud.run("plan", "--json").json
     assert {action["kind"] for action in planned["actions"]} == {"create", "update"}

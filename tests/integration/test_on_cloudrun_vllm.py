@@ -19,7 +19,7 @@ import httpx2
 import pytest
 
 from commands_on_cloudrun import OnCloudRun
-from gcloud import FOUND, REASON, served
+from gcloud import needs_gcloud, served
 from gcp_rehearsal.runtime import fuse, mount_namespace
 from homeport import catalog
 from homeport.cli.rehearse_programs import vllm_python
@@ -104,7 +104,7 @@ def cloud(user: User, tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch)
         yield made
 
 
-@pytest.mark.skipif(FOUND is None, reason=REASON)
+@needs_gcloud
 def test_the_whole_life_of_an_endpoint_with_its_weights_in_a_bucket(
     cloud: WayB,
     hub: Hub,

@@ -65,6 +65,7 @@ def today(user: User, wheels: Path, monkeypatch: pytest.MonkeyPatch) -> list[str
     return [*fetched.err.splitlines(), *planned.out.splitlines(), *demo.stdout.splitlines()]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("real_weights")
 def test_every_line_of_the_picture_is_one_that_the_program_prints(today: list[str]) -> None:
     said = {words(line) for line in today} | {"$ make demo"}

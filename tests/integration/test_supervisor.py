@@ -96,6 +96,7 @@ def test_a_request_that_takes_all_memory_is_ended_by_the_plans_limit(served: Use
 
 
 @pytest.mark.skipif(not COUNTS_MEMORY, reason="only Linux tells memory of one's own from mapped weights")
+@pytest.mark.long
 def test_contexts_full_to_their_limit_stay_within_the_plan(
     user: User, real_weights: Mapping[str, Path], record_property: Callable[[str, object], None]
 ) -> None:

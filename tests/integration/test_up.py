@@ -30,6 +30,7 @@ def served(user: User) -> User:
     return user
 
 
+@pytest.mark.long
 def test_the_real_gemma_is_served_verified_and_answers(user: User, real_weights: Mapping[str, Path]) -> None:
     more = f'weights = "file:{real_weights["gemma-3-270m-pt"]}"'
     user.write(spec("gemma-3-270m-pt", more=f"{more}\n[engine]\ncontext = 1024\nparallel = 2"))

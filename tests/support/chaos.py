@@ -82,8 +82,7 @@ def cells(task: Task, *, part: int = 0, of: int = 1, sample: bool = False) -> li
     """
     What came of every `of`-th call of a run, from the one after `part` on, in every kind.
 
-    A sample takes every call, too: those of an `up` in no more kinds than it takes for every method to meet every kind,
-    those of a change and a `down` in one each.
+    A sample takes every call, too, each in one kind, in turn.
     """
     matrix = _Matrix(task, part=part, of=of, sample=sample)
     try:
@@ -144,7 +143,7 @@ class _Matrix:
         method = found.method.id
         self._seen[method] += 1
         nth = self._seen.total()
-        for kind in self._kinds(method) if nth % self._of == self._part else ():
+        for kind in self._kinds() if nth % self._of == self._part else ():
             child = Child(nth, method, kind)
             if child.cell is not None:
                 self.cells.append(child.cell)
@@ -155,13 +154,10 @@ class _Matrix:
             return replace(FAULTS[kind])
         return None
 
-    def _kinds(self, method: str) -> tuple[str, ...]:
+    def _kinds(self) -> tuple[str, ...]:
         if not self._sample:
             return KINDS
-        step, first = self._total[method], self._seen[method] - 1
-        if self._task.work != "up":
-            first, step = sum(self._seen.values()) - 1, len(KINDS)
-        return KINDS[first % len(KINDS) :][:1] if step >= len(KINDS) else KINDS[first::step]
+        return (KINDS[self._seen.total() % len(KINDS)],)
 
 
 async def _up(cloud: Watched, wish: Wanted) -> None:

@@ -10,19 +10,32 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
+import pytest
 
 from gcp_rehearsal import credentials
 from gcp_rehearsal.cloud import OWNER
 
+Test = TypeVar("Test", bound=Callable[..., object])
 FOUND = shutil.which("gcloud")
-REASON = "gcloud is not on the PATH of this machine"
+NEEDS_GCLOUD = [
+    pytest.mark.gcloud,
+    pytest.mark.skipif(FOUND is None, reason="gcloud is not on the PATH of this machine"),
+]
+"""Marks of a test that types commands of the real gcloud: `make test-gcloud` runs it."""
+
+
+def needs_gcloud(test: Test) -> Test:
+    """Mark a test as one that types commands of the real gcloud."""
+    for mark in NEEDS_GCLOUD:
+        test = mark(test)
+    return test
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from threading import Thread
-from typing import IO, Any
+from typing import Any
 
 HOMEPORT = [sys.executable, "-m", "homeport"]
 """The program, begun from nothing: where a test sends signals, has a terminal of its own, or changes Python's own settings."""
@@ -48,13 +49,12 @@ class User:
         """
         `homeport` with these arguments. `code` is what it must exit with; None for any.
 
-        It is a child of a process that has imported nearly all of it (fork_server.py), unless Python itself is
-        told something by the environment.
+        It is a child of a process that has imported nearly all of it (fork_server.py), unless the environment tells
+        Python itself something else than that process was told.
         """
-        of_python = any(name.startswith(("PYTHON", "LC_", "LANG")) for name in env)
-        ran = (_begun if of_python else _forked)(
-            list(arguments), cwd or self.folder, {**os.environ, **env}, timeout
-        )
+        whole = {**os.environ, **env}
+        as_ever = _of_python(whole) == _of_python(_server().env)
+        ran = (_forked if as_ever else _begun)(list(arguments), cwd or self.folder, whole, timeout)
         assert code is None or ran.code == code, f"exit {ran.code}\n{ran.out}\n{ran.err}"
         return ran
 
@@ -75,6 +75,11 @@ class User:
         return Path(os.environ["HOMEPORT_HOME"])
 
 
+def _of_python(env: Mapping[str, str]) -> dict[str, str]:
+    """What Python itself reads of an environment, once, when it begins."""
+    return {name: value for name, value in env.items() if name.startswith(("PYTHON", "LC_", "LANG"))}
+
+
 def _begun(words: list[str], folder: Path, env: dict[str, str], timeout: float) -> Ran:
     ended = subprocess.run(
         [*HOMEPORT, *words],
@@ -92,7 +97,7 @@ def _begun(words: list[str], folder: Path, env: dict[str, str], timeout: float) 
 def _forked(words: list[str], folder: Path, env: dict[str, str], timeout: float) -> Ran:
     with socket.socket(socket.AF_UNIX) as asking, Path(os.devnull).open() as nothing:
         asking.settimeout(timeout)
-        asking.connect(_server())
+        asking.connect(_server().path)
         readers = [_Reader(), _Reader()]
         wanted = {"words": words, "folder": str(folder), "env": env, "umask": _umask()}
         told = json.dumps(wanted).encode() + b"\n"
@@ -140,23 +145,27 @@ class _Reader(Thread):
         return self._said
 
 
+@dataclass(frozen=True)
+class _Server:
+    """The program that was begun once for this process. It ends when this process does: with its standard input."""
+
+    path: str
+    env: Mapping[str, str]
+    process: subprocess.Popen[str]
+
+
 @cache
-def _server() -> str:
-    """The socket of the program that was begun once for this process. It ends when this process does."""
+def _server() -> _Server:
     folder = tempfile.mkdtemp(prefix="homeport-forks-")
-    path = f"{folder}/socket"
+    path, env = f"{folder}/socket", dict(os.environ)
     process = subprocess.Popen(
         [sys.executable, str(Path(__file__).parent / "fork_server.py"), "homeport", path],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         cwd=folder,
+        env=env,
     )
-    _kept.append(process)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    return path
-
-
-_kept: list[subprocess.Popen[str] | IO[str]] = []
-"""Its standard input stays open as long as this process lives."""
+    return _Server(path, env, process)

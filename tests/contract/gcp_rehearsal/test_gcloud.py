@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gcloud import FOUND, REASON, Served, served
+from gcloud import NEEDS_GCLOUD, Served, served
 
-pytestmark = pytest.mark.skipif(FOUND is None, reason=REASON)
+pytestmark = NEEDS_GCLOUD
 REGION = "--region=us-central1"
 SERVICES = (
     "artifactregistry", "cloudbuild", "cloudresourcemanager", "compute", "dns", "iam", "run", "secretmanager",

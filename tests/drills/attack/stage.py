@@ -65,7 +65,9 @@ class Stage:
             "HOMEPORT_HOME": str(self.home / "homeport"),
             "HF_HOME": str(self.home / "hf"),
             "XDG_CACHE_HOME": str(self.home / "cache"),
-            "PYTHONPATH": os.pathsep.join([str(TESTS / "support" / "guard"), str(HERE.parent)]),
+            "PYTHONPATH": os.pathsep.join(
+                map(str, (TESTS / "support" / "guard", TESTS / "support", HERE.parent))
+            ),
             "NO_COLOR": "1",
             "COLUMNS": "80",
             "NO_GCE_CHECK": "true",

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from building import ACCOUNT, REGION, VERSION, Place, place
-from gcloud import FOUND, REASON, served
+from gcloud import needs_gcloud, served
 from gcp_rehearsal.runtime.build.dockerfile import BuildRefused, copied, parse
 from homeport.cli.rehearse_programs import programs
 from homeport.errors import OperationFailed
@@ -175,7 +175,7 @@ def test_a_script_of_a_shell_fails_as_its_commands_do(here: Place, text: str, wh
     assert not (here.cloud.folder / "images").exists()
 
 
-@pytest.mark.skipif(FOUND is None, reason=REASON)
+@needs_gcloud
 def test_a_script_of_gclouds_image_runs_this_machines_gcloud_as_the_builds_account(here: Place) -> None:
     step = {
         "name": "gcr.io/google.com/cloudsdktool/google-cloud-cli:slim",

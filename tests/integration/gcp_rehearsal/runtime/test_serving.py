@@ -324,7 +324,9 @@ with server.listen(0) as listening:
     server.serve(cloud, listening)
 """
     with subprocess.Popen(
-        [sys.executable, "-c", program, str(ROOT / "tests"), str(tmp_path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, str(ROOT / "tests" / "support"), str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout is not None
         reference, port = process.stdout.readline().strip(), int(process.stdout.readline())
