@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
@@ -23,6 +24,7 @@ from gcp_rehearsal.apis.cloudbuild import checks as build_checks
 from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
 from gcp_rehearsal.iam.permissions import permissions_of, required
 from gcp_rehearsal.schema import SchemaCheck
+from homeport.cli import cli
 from homeport.cli import plan as plan_command
 from homeport.cli import up as up_command
 from homeport.export import export
@@ -155,7 +157,8 @@ def test_what_is_run_are_commands_that_homeport_has() -> None:
     assert len(lines) == 4
     for _, word, *arguments in lines:
         command = {"plan": plan_command, "up": up_command}[word].command
-        assert command.make_context(word, arguments).params["on"] == "cloudrun"
+        parent = click.Context(cli, **cli.context_settings)
+        assert command.make_context(word, arguments, parent=parent).params["on"] == "cloudrun"
     for run in runs:
         subprocess.run(["bash", "-n"], input=run, text=True, check=True, timeout=20)
 
