@@ -66,7 +66,13 @@ def _commands_page() -> str:
     from homeport.cli import COMMANDS, cli
 
     lines = ["# Commands", "", "Generated from the commands' own `--help` by `make schema`."]
-    root = click.Context(cli, info_name="homeport", max_content_width=100, terminal_width=100)
+    root = click.Context(
+        cli,
+        info_name="homeport",
+        max_content_width=100,
+        terminal_width=100,
+        help_option_names=cli.context_settings["help_option_names"],
+    )
     lines += ["", "```console", "$ homeport --help", cli.get_help(root), "```"]
     for name in COMMANDS:
         command = cli.get_command(root, name)
