@@ -53,6 +53,7 @@ class ServiceLimits:
     """For how long an instance stays after its last request, at most."""
     idle_gpu_s: int
     default_instances: int
+    largest_containers: int
     """The most instances where nobody says."""
 
 

@@ -7,12 +7,16 @@ All else is as it would be in the cloud. What single programs need besides is up
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gcp_rehearsal.runtime.container_paths import Paths
 
 HOST = "127.0.0.1"
 SHARED_PORTS = "several instances share this machine's ports"
+_ADDRESS = re.compile(r"((?<![\w.-])(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\])?:)(\d{2,5})(?![\w.:])")
+"""An address within an instance: a host that is the instance itself, or none, and a port."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +43,10 @@ class ContainerLaunch:
     note: str = ""
     """What its log shall say first, of what this machine lacks."""
     probed: str = ""
-    """The path that the startup probe asks for, where it is not the revision's own."""
+    """The path that probes of the port of requests ask for, where it is not the revision's own."""
 
-    def adapt(self, paths: Paths, port: int, wanted: int) -> None:
-        """Change what every container needs changed; `wanted` is the port in the cloud, `port` the one here."""
+    def adapt(self, paths: Paths) -> None:
+        """Change what every container needs changed."""
         for place, text in enumerate(self.command):
             here = paths.translated(text)
             if here != text:
@@ -50,14 +54,32 @@ class ContainerLaunch:
                 self.command[place] = here
         for name in [name for name in self.env if name != "PATH" and name not in self.hidden]:
             self.set_variable(name, paths.translated(self.env[name]), "where it lies on this machine")
-        self.set_variable("PORT", str(port), SHARED_PORTS, missing=True)
-        self._replace_value("--port", str(port), SHARED_PORTS, only=str(wanted))
-        self._replace_value("--host", HOST, "nobody but this machine shall reach it", only="0.0.0.0")  # noqa: S104 - it is replaced
         if "PATH" in self.env:
             self.set_variable("PATH", os.environ.get("PATH", os.defpath), "programs are this machine's own")
 
+    def serve_at(self, port: int, wanted: int) -> None:
+        """Let it listen for requests at `port` of this machine in place of `wanted`, the cloud's."""
+        self.set_variable("PORT", str(port), SHARED_PORTS, missing=True)
+        self._replace_value("--port", str(port), SHARED_PORTS, only=str(wanted))
+        self._replace_value("--host", HOST, "nobody but this machine shall reach it", only="0.0.0.0")  # noqa: S104 - it is replaced
+
+    def move_addresses(self, ports: Mapping[int, int]) -> None:
+        """Put the ports here in place of the cloud's, where command and environment name addresses of the instance."""
+
+        def here(found: re.Match[str]) -> str:
+            return f"{found[1]}{ports.get(int(found[2]), found[2])}"
+
+        for place, text in enumerate(self.command):
+            moved = _ADDRESS.sub(here, text)
+            if moved != text:
+                self.note_change("address", text, moved, SHARED_PORTS)
+                self.command[place] = moved
+        for name in [name for name in self.env if name not in self.hidden]:
+            self.set_variable(name, _ADDRESS.sub(here, self.env[name]), SHARED_PORTS)
+
     def move_port(self, port: int, here: int) -> int:
         """Put the port `here` in place of another `port` of the cloud's than that of requests; return `here`."""
+        self._replace_value("--port", str(here), SHARED_PORTS, only=str(port))
         for name in [
             name for name, value in self.env.items() if value == str(port) and name not in self.hidden
         ]:

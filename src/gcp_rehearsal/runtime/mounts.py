@@ -51,13 +51,22 @@ class Volumes:
 def volumes(
     cloud: Cloud, revision: Mapping[str, Any], container: Mapping[str, Any], at: Path, fuses: Fuses
 ) -> Volumes:  # Any: JSON
-    """The volumes of a container, below `at`; buckets are mounted by `fuses`, where FUSE can be had."""
+    """
+    The volumes of a container, below `at`; buckets are mounted by `fuses`, where FUSE can be had.
+
+    An empty folder is one for all containers of an instance, which have the same `at`.
+    """
     known = {volume["name"]: volume for volume in revision.get("volumes", ())}
     mounts = [one for one in container.get("volumeMounts", ()) if one["name"] in known]
     why_not = fuses.why_not() if any("gcs" in volume for volume in known.values()) else ""
     fuse: dict[str, Fuse] = {}
+    folders: dict[str, Path] = {}
     for name in dict.fromkeys(one["name"] for one in mounts):
-        volume, folder = known[name], at / name
+        volume = known[name]
+        # A volume's name has no dot, so that a container's folder is no volume's.
+        folders[name] = folder = (
+            at if "emptyDir" in volume else at / f"of.{container.get('name', '')}"
+        ) / name
         if "gcs" in volume and not why_not:
             bucket, only = _bucket_of(volume["gcs"])
             token = cloud.token(str(revision["serviceAccount"]))
@@ -68,7 +77,7 @@ def volumes(
     if any("gcs" in known[one["name"]] for one in mounts):
         how = f"{_COPIED}: {why_not}" if why_not else _FUSE
     return Volumes(
-        folders={one["mountPath"]: at / one["name"] / one.get("subPath", "") for one in mounts},
+        folders={one["mountPath"]: folders[one["name"]] / one.get("subPath", "") for one in mounts},
         read_only=frozenset(one["mountPath"] for one in mounts if _is_read_only(known[one["name"]])),
         how=how,
         fuse=tuple(fuse.values()),
@@ -94,7 +103,7 @@ def _bucket_of(source: Mapping[str, Any]) -> tuple[str, str]:  # Any: JSON
 
 
 def _fill(cloud: Cloud, revision: str, volume: Mapping[str, Any], folder: Path) -> None:  # Any: JSON
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok="emptyDir" in volume)
     if "gcs" in volume:
         _bucket(cloud, volume["gcs"], folder)
     elif "secret" in volume:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import itertools
-import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -14,23 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from gcp_rehearsal import credentials
 from gcp_rehearsal.apis.run import log as run_log
-from gcp_rehearsal.apis.run.status import segments
-from gcp_rehearsal.apis.secretmanager.versions import read
 from gcp_rehearsal.facts import cloud_run
 from gcp_rehearsal.runtime import image, mount_namespace, mounts
-from gcp_rehearsal.runtime.container_paths import Paths
 from gcp_rehearsal.runtime.container_runtime import Willing
 from gcp_rehearsal.runtime.container_state import READY, ContainerState
-from gcp_rehearsal.runtime.fuse import Fuses
-from gcp_rehearsal.runtime.image import Image
-from gcp_rehearsal.runtime.instance import Instance, ProcessPlace, StartupProbe
-from gcp_rehearsal.runtime.launch_adaptation import ContainerLaunch
+from gcp_rehearsal.runtime.instance import Instance
 from gcp_rehearsal.runtime.metadata_server import environment
-from gcp_rehearsal.runtime.mount_namespace import Bind, MountNamespace
-from gcp_rehearsal.runtime.mounts import Volumes
-from gcp_rehearsal.runtime.process_ends import free_port
+from gcp_rehearsal.runtime.preparation import InstanceSite, left_out, prepare, serving
 from gcp_rehearsal.runtime.process_guard import ProcessGuard
-from gcp_rehearsal.runtime.programs import LaunchSite, Programs, program_of
+from gcp_rehearsal.runtime.programs import Programs
 from gcp_rehearsal.runtime.request_queue import Pool
 
 if TYPE_CHECKING:
@@ -47,7 +39,7 @@ _HIDES = "the container's files would lie in front of the programs that it needs
 
 class Engines(Willing):
     """
-    Runs the container of a revision that has a port, where its image has its files here; else it pretends.
+    Runs the containers of a revision whose images have their files here; it pretends where that which serves has none.
 
     `programs` say how this machine runs what single images start; what is changed for that is in `report()`. Tasks of
     jobs are pretended.
@@ -74,7 +66,7 @@ class Engines(Willing):
 
     def runs(self, revision: Revision) -> bool:
         """Whether this revision's image can be run here."""
-        return self._image(revision) is not None
+        return image.find(self._cloud, str(serving(revision)["image"])) is not None
 
     def service(self, revision: Revision, waited: float) -> ContainerState:
         """Starts the first instance, and says how far it is."""
@@ -137,11 +129,14 @@ class Engines(Willing):
         mounts.remove(self._cloud.folder / "instances")
 
     def look(self) -> None:
-        """Take what containers have written to the logs, and end instances that were idle for long."""
+        """Take what containers have written to the logs, and end instances that are over, or were idle for long."""
         now = self._cloud.clock.now()
-        for key, (instance, _, _) in list(self._all.items()):
-            while instance.lines:
-                run_log.container_said(self._cloud, self._said[key], instance.lines.popleft())
+        for key, (instance, _, name) in list(self._all.items()):
+            self._take_logs(key)
+            # One that starts is its starter's to end, who is yet to hear how that came out.
+            if instance.up.done() and not instance.alive and self._starting.get(name) is not instance:
+                self._end(instance)
+                self._replace(instance, name)
         for pool in self._pools.values():
             if pool.active:
                 pool.idle_since = None
@@ -158,6 +153,12 @@ class Engines(Willing):
             {
                 "revision": name,
                 "pid": instance.process.pid,
+                "containers": [
+                    {"name": one.plan.name, "pid": one.process.pid}
+                    for one in instance.containers
+                    if one.process is not None
+                ],
+                "leftOut": left_out(self._cloud, self._said[number]),
                 "port": instance.port,
                 "ready": instance.ready,
                 "command": instance.what.command,
@@ -168,7 +169,8 @@ class Engines(Willing):
                 else f"{_TRANSLATED}: {mount_namespace.works() or _HIDES}",
                 "changes": [
                     asdict(replace(change, here=change.here.replace(self._address(number), f"{number}-***")))
-                    for change in instance.what.changes
+                    for container in instance.containers
+                    for change in container.plan.what.changes
                 ],
             }
             for number, (instance, _, name) in self._all.items()
@@ -186,124 +188,63 @@ class Engines(Willing):
         """The end of an instance's own address, which nobody can guess: whoever asks there has its tokens."""
         return f"{number}-{credentials.mark(self._cloud.secret, f'instance {number}')}"
 
-    def _image(self, revision: Revision) -> Image | None:
-        return image.find(self._cloud, str(_container(revision)["image"]))
-
     def _start(self, revision: Revision) -> Instance:
-        container, found = _container(revision), self._image(revision)
-        assert found is not None
         number = next(self._count)
         folder = self._cloud.folder / "instances" / str(number)
-        mounted = mounts.volumes(
-            self._cloud, revision, container, folder / "volumes", Fuses(self.url, self._beside())
-        )
-        view = self._room(found, mounted, folder)
-        paths = Paths(found.root, mounted.folders, inside=view is not None)
-        wanted = int((container.get("ports") or [{}])[0].get("containerPort", 8080))
-        port = free_port()
-        what = self._container(revision, found)
-        home = folder / "home"
-        place = ProcessPlace(
-            home=home,
-            paths=paths,
-            workdir=paths.here(container.get("workingDir") or found.workdir) or home,
-            volumes=mounted,
-            room=view,
+        site = InstanceSite(
+            cloud=self._cloud,
+            programs=self._programs,
+            url=self.url,
+            folder=folder,
+            storage=environment(f"{self.url}{INSTANCES}/{self._address(number)}") if self.url else {},
             started=self._guard.watch,
         )
-        what.adapt(paths, port, wanted)
-        probe, apart = StartupProbe.of(container), StartupProbe.of(container).port not in {0, wanted}
-        if apart:
-            probe = replace(probe, port=what.move_port(probe.port, free_port()))
-        program = program_of(self._programs, found.base)
-        if program is not None:
-            storage = environment(f"{self.url}{INSTANCES}/{self._address(number)}") if self.url else {}
-            program.adapt(
-                what, LaunchSite(image=found, paths=paths, port=port, folder=folder, storage=storage)
-            )
-        if not apart:
-            probe = replace(probe, path=what.probed or probe.path, port=0)
-        instance = Instance(what, port=port, wanted=wanted, probe=probe, place=place)
+        containers, port = prepare(site, revision)
+        for name in left_out(self._cloud, revision):
+            run_log.container_left_out(self._cloud, revision, name)
+        instance = Instance(containers, port=port)
         self._all[number] = (instance, folder, revision["name"])
         self._said[number] = revision
         return instance
 
-    def _room(self, found: Image, mounted: Volumes, folder: Path) -> MountNamespace | None:
-        """The container's own view of its files; None where this machine has none to give."""
-        if mount_namespace.works():
-            return None
-        files = [
-            Bind(source=path, target=f"/{path.relative_to(found.root)}")
-            for path in found.root.rglob("*")
-            if path.is_file()
-        ]
-        volumes = [
-            Bind(source=source, target=path, read_only=path in mounted.read_only)
-            for path, source in mounted.folders.items()
-        ]
-        made = MountNamespace(root=folder / "root", binds=(*files, *volumes))
-        made.root.mkdir(parents=True)
-        needed = [Path(sys.prefix), Path(sys.base_prefix), *self._files(), folder]
-        return None if made.hides(needed) else made
+    def _take_logs(self, key: int) -> None:
+        """Write to the logs what an instance has to say that nobody has heard yet."""
+        instance, revision = self._all[key][0], self._said[key]
+        for name, line in instance.lines():
+            run_log.container_said(self._cloud, revision, line, container=name)
+        while instance.system:
+            run_log.instance_failed(self._cloud, revision, instance.system.popleft())
 
-    def _files(self) -> list[Path]:
-        return [path for program in self._programs.values() for path in program.files()]
-
-    def _beside(self) -> tuple[Path, ...]:
-        """Where programs of this machine lie beside those on the PATH."""
-        return tuple(path.parent for path in self._files())
-
-    def _container(self, revision: Revision, found: Image) -> ContainerLaunch:
-        said = _container(revision)
-        _, _, short = segments(revision["name"])
-        service = revision["service"]
-        port = str((said.get("ports") or [{}])[0].get("containerPort", 8080))
-        env = {
-            **found.env,
-            "PORT": port,
-            "K_SERVICE": service,
-            "K_REVISION": short,
-            "K_CONFIGURATION": service,
-        }
-        hidden = set()
-        for one in said.get("env", ()):
-            source = one.get("valueSource", {}).get("secretKeyRef")
-            if source:
-                name = mounts.secret_name(revision["name"], source["secret"], source.get("version"))
-                env[one["name"]] = read(self._cloud, name).decode()
-                hidden.add(one["name"])
-            else:
-                env[one["name"]] = one.get("value", "")
-        # As in Docker: another entrypoint takes the image's arguments away with it.
-        command = list(said.get("command") or found.entrypoint)
-        arguments = said.get("args") or (() if said.get("command") else found.cmd)
-        return ContainerLaunch(command=[*command, *arguments], env=env, hidden=frozenset(hidden))
+    def _replace(self, instance: Instance, name: str) -> None:
+        """Take an instance that is over out of its pool; start another where one is wanted whoever asks."""
+        pool = self._pools.get(name)
+        if pool is None or instance not in pool.instances:
+            return
+        pool.instances.remove(instance)
+        if instance.unhealthy or len(pool.instances) < pool.least:
+            with contextlib.suppress(
+                RuntimeError
+            ):  # Without an event loop nobody asks: the next request starts one.
+                pool.add()
 
     def _end(self, instance: Instance) -> None:
         """End an instance elsewhere, since that may take ten seconds."""
         key = next((key for key, (one, _, _) in self._all.items() if one is instance), None)
         if key is None:
             return
-        while instance.lines:
-            run_log.container_said(self._cloud, self._said[key], instance.lines.popleft())
+        self._take_logs(key)
         _, folder, _ = self._all.pop(key)
         del self._said[key]
 
         def gone() -> None:
             instance.stop()
-            groups = [one.group for one in instance.place.volumes.fuse]
-            for group in (instance.process.pid if instance.process is not None else None, *groups):
-                if group is not None:
-                    self._guard.release(group)
+            for container in instance.containers:
+                groups = [one.group for one in container.plan.place.volumes.fuse]
+                for group in (container.process.pid if container.process is not None else None, *groups):
+                    if group is not None:
+                        self._guard.release(group)
             mounts.remove(folder)
 
         thread = threading.Thread(target=gone)
         self._ending = [one for one in self._ending if one.is_alive()] + [thread]
         thread.start()
-
-
-def _container(revision: Revision) -> Mapping[str, Any]:  # Any: JSON
-    found: Mapping[str, Any] = next(  # Any: JSON
-        (one for one in revision["containers"] if one.get("ports")), revision["containers"][0]
-    )
-    return found

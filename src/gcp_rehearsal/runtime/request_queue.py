@@ -69,6 +69,11 @@ class Pool:
         instance.active -= 1
         self._hand_out()
 
+    def add(self) -> None:
+        """Start one more instance, whoever asks. Raises `RuntimeError` where no event loop runs."""
+        asyncio.get_running_loop()
+        self._more()
+
     def adopt(self, instance: Instance) -> None:
         """Take an instance that was started elsewhere."""
         self.instances.append(instance)

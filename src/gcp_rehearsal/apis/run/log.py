@@ -30,23 +30,43 @@ def revision_settled(cloud: Cloud, revision: Kept, failure: Failure | None) -> N
 
 
 def instance_started(cloud: Cloud, revision: Mapping[str, Any]) -> None:  # Any: JSON
-    """One line about an instance of a revision: its startup probe has succeeded."""
+    """One line for each container of an instance that has a startup probe, which has succeeded."""
     project, _, _ = segments(revision["name"])
-    container = next((one for one in revision["containers"] if one.get("ports")), revision["containers"][0])
-    port = (container.get("ports") or [{}])[0].get("containerPort", 8080)
-    title = f"{container.get('name') or 'placeholder'}-1"
-    probe = container.get("startupProbe", {})
-    kind = next((kind for key, kind in _PROBES.items() if key in probe), "TCP")
-    line = f'STARTUP {kind} probe succeeded after 1 attempt for container "{title}" on port {port}.'
-    if probe.get("periodSeconds", _GOOGLES_OWN) == _GOOGLES_OWN:
-        line = f"Default {line}"
-    write_log(cloud, project, _SYSTEM, _resource(revision), line, also={"severity": "INFO"})
+    serving = next((one for one in revision["containers"] if one.get("ports")), revision["containers"][0])
+    for container in revision["containers"]:
+        probe = container.get("startupProbe", {})
+        if not probe and container is not serving:
+            continue
+        title = f"{container.get('name') or 'placeholder'}-1"
+        kind = next((kind for key, kind in _PROBES.items() if key in probe), "TCP")
+        asked = probe.get("httpGet") or probe.get("tcpSocket") or {}
+        port = asked.get("port") or (container.get("ports") or [{}])[0].get("containerPort", 8080)
+        line = f'STARTUP {kind} probe succeeded after 1 attempt for container "{title}" on port {port}.'
+        if probe.get("periodSeconds", _GOOGLES_OWN) == _GOOGLES_OWN:
+            line = f"Default {line}"
+        write_log(cloud, project, _SYSTEM, _resource(revision), line, also={"severity": "INFO"})
 
 
-def container_said(cloud: Cloud, revision: Mapping[str, Any], line: str) -> None:  # Any: JSON
-    """One line of a container's output. Both of its outputs are one here."""
+def instance_failed(cloud: Cloud, revision: Mapping[str, Any], line: str) -> None:  # Any: JSON
+    """One line of Cloud Run's own about an instance that it has shut down."""
     project, _, _ = segments(revision["name"])
-    write_log(cloud, project, "run.googleapis.com/stderr", _resource(revision), line)
+    write_log(cloud, project, _SYSTEM, _resource(revision), line, also={"severity": "ERROR"})
+
+
+def container_left_out(cloud: Cloud, revision: Mapping[str, Any], container: str) -> None:  # Any: JSON
+    """One line, the rehearsal's own, about a container that does not run here."""
+    project, _, _ = segments(revision["name"])
+    line = f'The container "{container}" is not run here: no build of this rehearsal has made its image.'
+    write_log(cloud, project, _SYSTEM, _resource(revision), line, also={"severity": "WARNING"})
+
+
+def container_said(
+    cloud: Cloud, revision: Mapping[str, Any], line: str, *, container: str
+) -> None:  # Any: JSON
+    """One line of a container's output, with its name where it has one. Both of its outputs are one here."""
+    project, _, _ = segments(revision["name"])
+    labels = {"labels": {"container_name": container}} if container else {}
+    write_log(cloud, project, "run.googleapis.com/stderr", _resource(revision), line, also=labels)
 
 
 def _resource(revision: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON

@@ -38,6 +38,9 @@ def check_template(template: Body, region: str, base: str, wrong: Wrong, *, job:
     containers = template.get("containers") or []
     if not containers:
         wrong.say(f"{base}.containers", "Revision template should contain at least one container.")
+    most = cloud_run.service_limits().largest_containers
+    if len(containers) > most:
+        wrong.say(f"{base}.containers", f"Revision template should contain at most {most} containers.")
     volumes = _check_volumes(template.get("volumes", ()), f"{base}.volumes", wrong)
     gpu = bool(template.get("nodeSelector", {}).get("accelerator")) or size_of(containers).gpus > 0
     for place, container in enumerate(containers):
@@ -74,12 +77,19 @@ def refuse_what_is_not_acted(template: Body) -> None:
         for key, name in _ELSEWHERE.items():
             if container.get(key):
                 raise unimplemented(name)
+        _refuse_probes_by_grpc(container)
     for volume in template.get("volumes", ()):
         for key in ("nfs", "cloudSqlInstance", "filestore"):
             if key in volume:
                 raise unimplemented(f"volumes[].{key}")
     if template.get("vpcAccess", {}).get("connector"):
         raise unimplemented("vpcAccess.connector")
+
+
+def _refuse_probes_by_grpc(container: Body) -> None:
+    for key in ("startupProbe", "livenessProbe"):
+        if "grpc" in container.get(key, {}):
+            raise unimplemented(f"containers[].{key}.grpc")
 
 
 def _check_container(container: Body, path: str, wrong: Wrong, *, job: bool) -> None:
@@ -129,12 +139,15 @@ def _check_names(containers: Sequence[Body], path: str, wrong: Wrong) -> None:
             wrong.say(f"{path}[{place}].name", f"Container name '{name}' must be a DNS label.")
         if name and names.index(name) != place:
             wrong.say(f"{path}[{place}].name", f"Container name '{name}' is used more than once.")
-    known = set(names) - {""}
+    known = {one["name"]: one for one in containers if one.get("name")}
     for place, container in enumerate(containers):
         for other in container.get("dependsOn", ()):
+            where = f"{path}[{place}].depends_on"
             if other not in known:
-                wrong.say(f"{path}[{place}].depends_on", f"Container '{other}' does not exist.")
-    needs = {one.get("name", ""): set(one.get("dependsOn", ())) & known for one in containers}
+                wrong.say(where, f"Container '{other}' does not exist.")
+            elif not known[other].get("ports") and "startupProbe" not in known[other]:
+                wrong.say(where, f"Dependent container '{other}' must have startup probe specified")
+    needs = {one.get("name", ""): set(one.get("dependsOn", ())) & set(known) for one in containers}
     while ready := [name for name, others in needs.items() if not others]:
         needs = {name: others - set(ready) for name, others in needs.items() if name not in ready}
     if needs:

@@ -557,7 +557,7 @@ class Refusing(Willing):
         self.refused += 1
         account = revision["serviceAccount"]
         line = f"Forbidden: 403 GET /storage/v1/b/w: {account} does not have storage.buckets.get access to the bucket"
-        container_said(self.cloud, revision, line)
+        container_said(self.cloud, revision, line, container="")
         return ContainerState(failure=not_listening(8080))
 
 

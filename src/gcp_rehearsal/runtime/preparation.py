@@ -1,0 +1,172 @@
+"""From a revision to an instance that can be started here: commands, environments, ports, files of its containers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gcp_rehearsal.apis.run.status import segments
+from gcp_rehearsal.apis.secretmanager.versions import read
+from gcp_rehearsal.runtime import image, mount_namespace, mounts
+from gcp_rehearsal.runtime.container_paths import Paths
+from gcp_rehearsal.runtime.container_process import ContainerPlan, ProcessPlace
+from gcp_rehearsal.runtime.fuse import Fuses
+from gcp_rehearsal.runtime.image import Image
+from gcp_rehearsal.runtime.launch_adaptation import ContainerLaunch
+from gcp_rehearsal.runtime.mount_namespace import Bind, MountNamespace
+from gcp_rehearsal.runtime.mounts import Volumes
+from gcp_rehearsal.runtime.probe import ContainerProbe
+from gcp_rehearsal.runtime.process_ends import free_port
+from gcp_rehearsal.runtime.programs import LaunchSite, Programs, program_of
+
+if TYPE_CHECKING:
+    from gcp_rehearsal.context import Cloud
+
+Body = Mapping[str, Any]  # Any: JSON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceSite:
+    """What an instance is made with."""
+
+    cloud: Cloud
+    programs: Programs
+    url: str
+    """The rehearsal's own address, at which mounted buckets are read; '' for one that is not on a socket."""
+    folder: Path
+    """Of this instance alone; it goes with it."""
+    storage: Mapping[str, str]
+    """Variables by which Google's libraries find the rehearsal."""
+    started: Callable[[int], None]
+    """Is told of every process group that is started for it."""
+
+    def files(self) -> list[Path]:
+        """Return what of this machine programs are made of."""
+        return [path for program in self.programs.values() for path in program.files()]
+
+
+def serving(revision: Body) -> Body:
+    """Return the container that takes the requests: the one with a port."""
+    found: Body = next((one for one in revision["containers"] if one.get("ports")), revision["containers"][0])
+    return found
+
+
+def port_of(container: Body) -> int:
+    """Return the port on which a container takes requests in the cloud."""
+    return int((container.get("ports") or [{}])[0].get("containerPort", 8080))
+
+
+def left_out(cloud: Cloud, revision: Body) -> list[str]:
+    """Return the names of the containers whose images have no files here, so that they cannot run."""
+    return [
+        str(one.get("name", ""))
+        for one in revision["containers"]
+        if image.find(cloud, str(one["image"])) is None
+    ]
+
+
+def prepare(site: InstanceSite, revision: Body) -> tuple[list[ContainerPlan], int]:
+    """Return the containers of an instance, the one that serves first, and the port of this machine for requests."""
+    first = serving(revision)
+    missing = left_out(site.cloud, revision)
+    every = [first, *(one for one in revision["containers"] if one is not first)]
+    running = [one for one in every if one is first or one.get("name") not in missing]
+    ports = {port_of(first): free_port()}
+    for container in running:
+        for probe in _probes(container):
+            if probe is not None and probe.cloud_port not in ports:
+                ports[probe.cloud_port] = free_port()
+    plans = [_planned(site, revision, one, ports) for one in running]
+    return [replace(one, needs=tuple(set(one.needs) - set(missing))) for one in plans], ports[port_of(first)]
+
+
+def _probes(container: Body) -> tuple[ContainerProbe | None, ContainerProbe | None]:
+    return ContainerProbe.of(container, "startupProbe"), ContainerProbe.of(container, "livenessProbe")
+
+
+def _planned(site: InstanceSite, revision: Body, container: Body, ports: Mapping[int, int]) -> ContainerPlan:
+    """Return how a container is started; `ports` are those of its instance, by the cloud's."""
+    found = image.find(site.cloud, str(container["image"]))
+    assert found is not None
+    name, serves = str(container.get("name", "")), container is serving(revision)
+    own = site.folder if serves else site.folder / "beside" / name
+    fuses = Fuses(site.url, tuple(path.parent for path in site.files()))
+    mounted = mounts.volumes(site.cloud, revision, container, site.folder / "volumes", fuses)
+    view = _room(site, found, mounted, own)
+    paths = Paths(found.root, mounted.folders, inside=view is not None)
+    home = own / "home"
+    what = _launch(site.cloud, revision, container, found)
+    what.adapt(paths)
+    wanted = port_of(serving(revision))
+    if serves:
+        what.serve_at(ports[wanted], wanted)
+    others = {there: here for there, here in ports.items() if not serves or there != wanted}
+    for there, here in others.items():
+        what.move_port(there, here)
+    if len(revision["containers"]) > 1:
+        what.move_addresses(others)
+    probes = [one and replace(one, port=ports[one.cloud_port]) for one in _probes(container)]
+    program = program_of(site.programs, found.base)
+    if program is not None:
+        port = ports[wanted] if serves else next((one.port for one in probes if one is not None), 0)
+        program.adapt(what, LaunchSite(image=found, paths=paths, port=port, folder=own, storage=site.storage))
+    if what.probed:
+        probes = [
+            replace(one, path=what.probed) if one and one.cloud_port == wanted else one for one in probes
+        ]
+    startup, liveness = probes
+    place = ProcessPlace(
+        home=home,
+        paths=paths,
+        workdir=paths.here(container.get("workingDir") or found.workdir) or home,
+        volumes=mounted,
+        room=view,
+        started=site.started,
+    )
+    return ContainerPlan(
+        name=name, what=what, place=place, port=wanted if serves else startup.cloud_port if startup else 0,
+        startup=startup, liveness=liveness, needs=tuple(container.get("dependsOn", ())),
+    )  # fmt: skip
+
+
+def _room(site: InstanceSite, found: Image, mounted: Volumes, own: Path) -> MountNamespace | None:
+    """The container's own view of its files; None where this machine has none to give."""
+    if mount_namespace.works():
+        return None
+    files = [
+        Bind(source=path, target=f"/{path.relative_to(found.root)}")
+        for path in found.root.rglob("*")
+        if path.is_file()
+    ]
+    volumes = [
+        Bind(source=source, target=path, read_only=path in mounted.read_only)
+        for path, source in mounted.folders.items()
+    ]
+    made = MountNamespace(root=own / "root", binds=(*files, *volumes))
+    made.root.mkdir(parents=True)
+    needed = [Path(sys.prefix), Path(sys.base_prefix), *site.files(), site.folder]
+    return None if made.hides(needed) else made
+
+
+def _launch(cloud: Cloud, revision: Body, container: Body, found: Image) -> ContainerLaunch:
+    _, _, short = segments(revision["name"])
+    service = revision["service"]
+    env = {**found.env, "K_SERVICE": service, "K_REVISION": short, "K_CONFIGURATION": service}
+    if container is serving(revision):
+        env["PORT"] = str(port_of(container))  # No other container is told a port.
+    hidden = set()
+    for one in container.get("env", ()):
+        source = one.get("valueSource", {}).get("secretKeyRef")
+        if source:
+            name = mounts.secret_name(revision["name"], source["secret"], source.get("version"))
+            env[one["name"]] = read(cloud, name).decode()
+            hidden.add(one["name"])
+        else:
+            env[one["name"]] = one.get("value", "")
+    # As in Docker: another entrypoint takes the image's arguments away with it.
+    command = list(container.get("command") or found.entrypoint)
+    arguments = container.get("args") or (() if container.get("command") else found.cmd)
+    return ContainerLaunch(command=[*command, *arguments], env=env, hidden=frozenset(hidden))
