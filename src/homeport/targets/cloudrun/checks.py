@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from homeport.secret import Secret
+from homeport.targets.cloudrun.containers import own_container
 from homeport.targets.cloudrun.invokers import INVOKERS
 from homeport.verify.check import Check, OnResult, picked
 from homeport.verify.checks import access
@@ -114,9 +115,8 @@ class ObservedDeployment:
 
     @property
     def serving(self) -> Body:
-        """The container that takes the requests."""
-        containers = self.revision.get("containers", ()) or [{}]
-        return next((one for one in containers if one.get("ports")), containers[0])
+        """The engine's container."""
+        return own_container(self.revision)
 
 
 async def verify_deployed(

@@ -14,6 +14,7 @@ from homeport import errors
 from homeport.engines.registry import module
 from homeport.errors import EngineFailed, HomeportError, OperationFailed, PortTaken
 from homeport.google import Google
+from homeport.targets.cloudrun.containers import own_container
 from homeport.targets.cloudrun.logs import last_lines, logs
 
 __all__ = ["FailurePattern", "cause", "explain", "last_lines", "likely", "logs", "newest_explained", "rows"]
@@ -207,8 +208,7 @@ def _facts(
 ) -> dict[str, str]:  # Any: JSON
     parts = str(service.get("name", "")).split("/")
     template = revision or service.get("template", {})
-    containers = template.get("containers", ()) or [{}]
-    serving = next((one for one in containers if one.get("ports")), containers[0])
+    serving = own_container(template)
     probe = serving.get("startupProbe", {})
     each, times = probe.get("periodSeconds", _GOOGLES_PROBE_S), probe.get("failureThreshold", 1)
     return {

@@ -13,10 +13,10 @@ from homeport.engines.base import Launch
 from homeport.fit.cold_start import ColdStart
 from homeport.reconcile import Ref
 from homeport.spec import Access, CloudRun
+from homeport.targets.cloudrun.containers import CONTAINER, HttpProbe, ServiceContainer
 
 ANNOTATION = "homeport/"
 """Begins the keys of our annotations."""
-CONTAINER = "serving"
 _PERIOD_S = 3
 _PROBE_TIMEOUT_S = 3
 _SLACK = 1.5
@@ -62,6 +62,8 @@ class ServiceInputs:
     """The id of the service account's resource."""
     marks: Mapping[str, Any]  # Any: text, or a Ref
     """Identities that every revision carries as annotations, by the word behind `MARK`."""
+    beside: tuple[ServiceContainer, ...] = ()
+    """What runs in each instance beside the engine."""
 
 
 def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Refs
@@ -107,7 +109,7 @@ def _template(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Refs
         "nodeSelector": {"accelerator": wanted.shape.gpu},
         "gpuZonalRedundancyDisabled": not chosen.zonal_redundancy,
         "vpcAccess": {"egress": "ALL_TRAFFIC", "networkInterfaces": [interface]},
-        "containers": [_container(wanted)],
+        "containers": [one.body() for one in (_engine(wanted), *wanted.beside)],
     }
     if wanted.mounts:
         made["volumes"] = _volumes(wanted)
@@ -116,38 +118,33 @@ def _template(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Refs
     return made
 
 
-def _container(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Refs
+def _engine(wanted: ServiceInputs) -> ServiceContainer:
     launch, shape = wanted.launch, wanted.shape
-    made = {
-        "name": CONTAINER,
-        "image": Ref("image/serving", "reference"),
-        "command": [launch.command[0]],
-        "args": list(launch.command[1:]),
-        "env": [{"name": name, "value": value} for name, value in sorted(launch.environment.items())],
-        "ports": [{"name": "http1", "containerPort": launch.port}],
-        "resources": {
-            "limits": {"cpu": f"{shape.cpu}", "memory": f"{shape.memory_gib}Gi", "nvidia.com/gpu": "1"},
-            "cpuIdle": False,
-            "startupCpuBoost": True,
-        },
-        "startupProbe": {
-            "httpGet": {"path": launch.health_path, "port": launch.ready_port or launch.port},
-            "initialDelaySeconds": 0,
-            "periodSeconds": _PERIOD_S,
-            "timeoutSeconds": _PROBE_TIMEOUT_S,
-            "failureThreshold": probe_seconds(wanted.cold_start) // _PERIOD_S,
-        },
-        "livenessProbe": {
-            "httpGet": {"path": launch.health_path, "port": launch.port},
-            "initialDelaySeconds": 0,
-            "periodSeconds": _ALIVE_PERIOD_S,
-            "timeoutSeconds": _ALIVE_TIMEOUT_S,
-            "failureThreshold": _ALIVE_ATTEMPTS,
-        },
-    }
-    if wanted.mounts:
-        made["volumeMounts"] = [{"name": mount.name, "mountPath": mount.path} for mount in wanted.mounts]
-    return made
+    return ServiceContainer(
+        name=CONTAINER,
+        image=Ref("image/serving", "reference"),
+        command=(launch.command[0],),
+        args=tuple(launch.command[1:]),
+        environment=launch.environment,
+        port=launch.port,
+        limits={"cpu": f"{shape.cpu}", "memory": f"{shape.memory_gib}Gi", "nvidia.com/gpu": "1"},
+        boosted=True,
+        startup=HttpProbe(
+            path=launch.health_path,
+            port=launch.ready_port or launch.port,
+            period_s=_PERIOD_S,
+            timeout_s=_PROBE_TIMEOUT_S,
+            attempts=probe_seconds(wanted.cold_start) // _PERIOD_S,
+        ),
+        alive=HttpProbe(
+            path=launch.health_path,
+            port=launch.port,
+            period_s=_ALIVE_PERIOD_S,
+            timeout_s=_ALIVE_TIMEOUT_S,
+            attempts=_ALIVE_ATTEMPTS,
+        ),
+        mounts={mount.name: mount.path for mount in wanted.mounts},
+    )
 
 
 def _volumes(wanted: ServiceInputs) -> list[dict[str, Any]]:  # Any: JSON

@@ -23,6 +23,7 @@ from homeport.resources.google.release import Prove, Release
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.service import service
 from homeport.spec import CloudRun, Delivery, Spec
+from homeport.targets.cloudrun.containers import ServiceContainer
 from homeport.targets.cloudrun.diagnosis import newest_explained
 from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.hub_token import HubToken
@@ -64,6 +65,8 @@ class CloudRunTarget:
     gates: tuple[GatedFile, ...] = ()
     """What the hub is asked for before anything is made."""
     canary: tuple[int, ...] = ()
+    beside: tuple[ServiceContainer, ...] = ()
+    """What runs in each instance beside the engine."""
 
     @property
     def settings(self) -> CloudRun:
@@ -232,6 +235,7 @@ class CloudRunTarget:
             own_network=self.settings.network is None,
             runner=f"service-account/{names.runner}",
             marks=self._marks(),
+            beside=self.beside,
         )
         self._check_cache()
         return service(

@@ -1,0 +1,90 @@
+"""A container of a Cloud Run service: the engine's, and whatever stands beside it in its instances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from homeport.reconcile import Ref
+
+CONTAINER = "serving"
+"""The name of the engine's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpProbe:
+    """What Cloud Run asks a container for, how often, and how many failures in a row are too many."""
+
+    path: str
+    port: int
+    period_s: int
+    timeout_s: int
+    attempts: int
+
+    def body(self) -> dict[str, Any]:  # Any: JSON
+        """Return it as Cloud Run takes it."""
+        return {
+            "httpGet": {"path": self.path, "port": self.port},
+            "initialDelaySeconds": 0,
+            "periodSeconds": self.period_s,
+            "timeoutSeconds": self.timeout_s,
+            "failureThreshold": self.attempts,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceContainer:
+    """One container of each instance. They share loopback, and each is known by its name."""
+
+    name: str
+    image: str | Ref
+    command: tuple[str, ...] = ()
+    """The image's own where it is empty."""
+    args: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    port: int | None = None
+    """The one that requests go to, which a single container of a service has."""
+    limits: Mapping[str, str]
+    boosted: bool = False
+    """Whether it gets more CPU while it starts."""
+    startup: HttpProbe | None = None
+    alive: HttpProbe | None = None
+    mounts: Mapping[str, str] = field(default_factory=dict)
+    """Paths by the names of volumes."""
+    after: tuple[str, ...] = ()
+    """Containers whose startup probes have succeeded before it is started."""
+
+    def body(self) -> dict[str, Any]:  # Any: JSON, and Refs
+        """Return it as Cloud Run takes it; its CPU is there between requests, too."""
+        made: dict[str, Any] = {"name": self.name, "image": self.image}  # Any: JSON, and Refs
+        if self.command:
+            made["command"] = list(self.command)
+        if self.args:
+            made["args"] = list(self.args)
+        if self.environment:
+            made["env"] = [{"name": name, "value": value} for name, value in sorted(self.environment.items())]
+        if self.port is not None:
+            made["ports"] = [{"name": "http1", "containerPort": self.port}]
+        made["resources"] = {"limits": dict(self.limits), "cpuIdle": False}
+        if self.boosted:
+            made["resources"]["startupCpuBoost"] = True
+        if self.startup is not None:
+            made["startupProbe"] = self.startup.body()
+        if self.alive is not None:
+            made["livenessProbe"] = self.alive.body()
+        if self.mounts:
+            made["volumeMounts"] = [{"name": name, "mountPath": path} for name, path in self.mounts.items()]
+        if self.after:
+            made["dependsOn"] = list(self.after)
+        return made
+
+
+def own_container(template: Mapping[str, Any]) -> Mapping[str, Any]:  # Any: JSON
+    """Return the engine's container of a live template: by its name, or, of a service of others, that which serves."""
+    containers = template.get("containers", ()) or [{}]
+    named = (one for one in containers if one.get("name") == CONTAINER)
+    found: Mapping[str, Any] = next(  # Any: JSON
+        named, next((one for one in containers if one.get("ports")), containers[0])
+    )
+    return found
