@@ -106,6 +106,8 @@ class Status:
     """Further regions in which there is one of this name, which is paid for, too."""
     unread: tuple[str, ...] = ()
     """What could not be read, in words: the status is incomplete."""
+    rollback_to: str | None = None
+    """The model that `rollback` would serve again, where the target keeps one verified spec."""
     spec_file: str | None = None
     log: str | None = None
     """The file that its engine writes."""

@@ -18,7 +18,11 @@ from homeport.targets import registry
 @json_option
 @click.pass_obj
 def command(app: CliContext, file: Path, on: str, json_output: bool) -> None:
-    """Let the last verified revision before this one serve again, at once."""
+    """
+    Let what was verified before serve again: on Cloud Run the last such revision, at once.
+
+    On this machine (--on local) that is the last model with its settings, whatever the file says by now.
+    """
     from homeport.cli.session import with_file
 
     terminal = app.terminal(json_output=json_output)

@@ -20,7 +20,9 @@ from homeport.targets import registry
 )
 @json_option
 @yes_option
-@click.option("--canary", default="", metavar="10,50", help="Percents of traffic on the way to all of it.")
+@click.option(
+    "--canary", default="", metavar="10,50", help="On Cloud Run: percents of traffic on the way to all of it."
+)
 @hub_token_option
 @click.pass_obj
 def command(
@@ -35,9 +37,10 @@ def command(
     hub_token_stdin: bool,
 ) -> None:
     """
-    Serve another MODEL on Cloud Run: beside the old one, verified without traffic, then instead of it.
+    Serve another MODEL: beside the old one, verified without traffic, then instead of it.
 
-    The file is changed when the new one serves.
+    The file is changed when the new one serves. On this machine (--on local) the new one is verified on a spare port, or
+    takes the place of the old one where memory does not hold both: the plan says which. The gap is measured.
     """
     from homeport.cli import hub_token
     from homeport.cli.session import with_file

@@ -1,6 +1,6 @@
 """The file the user writes: `homeport.toml`, typed. Unknown keys are errors with a suggestion."""
 
-from homeport.spec.load import load, parse, with_local
+from homeport.spec.load import ensure_no_weights, load, parse, with_local
 from homeport.spec.renamed import brought_up
 from homeport.spec.schema import (
     FILE_NAME,
@@ -31,6 +31,7 @@ __all__ = [
     "Spec",
     "brought_up",
     "descriptions",
+    "ensure_no_weights",
     "json_schema",
     "load",
     "parse",

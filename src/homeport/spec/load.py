@@ -45,6 +45,15 @@ def with_local(spec: Spec, **local: Any) -> Spec:  # Any: values of keys, checke
     return parse({**spec.model_dump(), "local": {**spec.local.model_dump(), **local}})
 
 
+def ensure_no_weights(spec: Spec, model: str) -> None:
+    """Raise `SpecError` where `spec` says which weights are served: they would be served as another `model`."""
+    if spec.weights is not None:
+        raise SpecError(
+            f"the file names weights, {spec.weights}, which would be served as {model}",
+            hint="take `weights` out of the file, then swap",
+        )
+
+
 def _problem(detail: ErrorDetails) -> str:
     key = ".".join(str(part) for part in detail["loc"])
     given = detail["input"]

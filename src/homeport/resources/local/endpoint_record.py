@@ -24,6 +24,8 @@ has the spec's `cloudrun.delivery`, which was called `way`.
 Whoever adds a key here raises the number: an older homeport then says so, and leaves the record as it is.
 """
 _NAME = "record.json"
+_VERIFIED = "verified.json"
+"""The record of what was verified and served before, in the same form: what `rollback` returns to."""
 _MOST_PROBLEMS = 3
 
 
@@ -105,7 +107,12 @@ class EndpointRecord:
     timeline: Mapping[str, float] = field(default_factory=dict)
     """Seconds of each part of the start; complete once the first token came out."""
     receipt: Annotated[Mapping[str, Any], _shaped(_Receipt)] | None = None
-    """The last verification of this very process: when, and what was found. JSON, hence Any."""
+    """
+    The last verification of this launch with these weights: when, and what was found. JSON, hence Any.
+
+    It goes on where the same launch is started again: by the supervisor, on its own port after a swap, or after a change
+    that failed.
+    """
     key: Mapping[str, str] | None = None
     """The key that the engine was started with: its reference, and a salted hash of it."""
     supervisor: Mapping[str, float] | None = None
@@ -138,6 +145,17 @@ class EndpointRecord:
         """Write it to `folder` in one step: a reader sees the old record or this one."""
         write_private(folder / _NAME, json.dumps({"version": VERSION, **asdict(self)}, indent=1))
 
+    @property
+    def is_verified(self) -> bool:
+        """Whether its verification passed."""
+        return self.receipt is not None and bool(self.receipt["passed"])
+
+    def same_launch(self, other: EndpointRecord) -> bool:
+        """Whether `other` is of the same model, settings and weights, whatever port it listens on."""
+        mine, theirs = (parse(one.spec).model_dump() for one in (self, other))
+        mine["local"]["port"] = theirs["local"]["port"] = 0
+        return mine == theirs and self.weights == other.weights
+
     def with_receipt(self, receipt: Mapping[str, Any]) -> EndpointRecord:
         """This record with the outcome of a verification."""
         return replace(self, receipt=receipt)
@@ -162,8 +180,32 @@ class Unreadable:
 
 def read(folder: Path) -> EndpointRecord | Unreadable | None:
     """The record in `folder`, or why it cannot be read; None where there is none."""
+    return _read(folder, _NAME)
+
+
+def keep_verified(record: EndpointRecord, folder: Path) -> None:
+    """Keep `record`, which was verified and is about to end, as what `rollback` returns to."""
+    write_private(folder / _VERIFIED, json.dumps({"version": VERSION, **asdict(record)}, indent=1))
+
+
+def verified_before(folder: Path) -> EndpointRecord | None:
+    """Return the record of what was verified before what serves now; None where there is none that can be read."""
+    found = _read(folder, _VERIFIED)
+    if not isinstance(found, EndpointRecord):
+        return None
+    now = read(folder)
+    return None if isinstance(now, EndpointRecord) and found.same_launch(now) else found
+
+
+def forget_verified(folder: Path) -> None:
+    """Remove what `rollback` would return to, if there is any."""
+    with writing(folder / _VERIFIED):
+        (folder / _VERIFIED).unlink(missing_ok=True)
+
+
+def _read(folder: Path, name: str) -> EndpointRecord | Unreadable | None:
     try:
-        text = (folder / _NAME).read_bytes()
+        text = (folder / name).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

@@ -16,7 +16,7 @@ from homeport.child_environment import inherited
 from homeport.engines.base import Launch
 from homeport.engines.registry import module
 from homeport.errors import HomeportError, PortTaken
-from homeport.home import write_private
+from homeport.home import private_folder, write_private
 from homeport.progress import Progress
 from homeport.reconcile.resource import KNOWN_AFTER_APPLY, Change, Outputs
 from homeport.resources.base import BaseResource
@@ -24,8 +24,10 @@ from homeport.resources.local import endpoint_record, process_tree
 from homeport.resources.local.condition import Condition, State, condition
 from homeport.resources.local.endpoint_key import EndpointKey, fingerprint, is_same
 from homeport.resources.local.endpoint_record import EndpointRecord
+from homeport.resources.local.gap import AnswerWatch
 from homeport.resources.local.readiness import await_first_token
-from homeport.resources.local.supervised import is_supervisor, supervise
+from homeport.resources.local.stopping import running_processes, stop
+from homeport.resources.local.supervised import supervise
 from homeport.secret import Secret
 from homeport.supervisor import journal
 from homeport.supervisor.order import Order
@@ -34,7 +36,6 @@ from homeport.weights import Manifest
 _SUPERVISOR, _MENDED = "supervisor", "files of weights"
 """Paths of changes."""
 _LOOK_S = 0.2
-_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,8 +179,7 @@ class EngineProcess(BaseResource):
         launch = self.make_launch(outputs, current if self.port in {0, current} else self._choose_port())
         pid = live.condition.engine.pid if live.condition.engine else "none"
         progress.note(f"stopping {live.record.launch['engine']} (pid {pid})")
-        stop(self.name, self.folder)
-        return await self._serve(launch, outputs, progress)
+        return await self._take_port(live, launch, outputs, progress)
 
     async def delete(self, progress: Progress) -> tuple[str, ...]:
         return stop(self.name, self.folder)
@@ -257,6 +257,7 @@ class EngineProcess(BaseResource):
         return Live(record=live.record, condition=found)
 
     def _start(self, launch: Launch, outputs: Outputs) -> EndpointRecord:
+        private_folder(self.folder)
         for path, text in launch.files.items():
             write_private(Path(path), text)
         if self.renew:
@@ -294,6 +295,24 @@ class EngineProcess(BaseResource):
             stop(self.name, self.folder)
             raise
 
+    async def _take_port(self, live: Live, launch: Launch, outputs: Outputs, progress: Progress) -> Live:
+        """Stop what runs, start the engine in its place, and measure how long no token could be had in between."""
+        if live.record.is_verified:
+            endpoint_record.keep_verified(live.record, self.folder)
+        with AnswerWatch(f"{live.record.url}{launch.health_path}") as old:
+            stop(self.name, self.folder)
+        begun = time.monotonic()
+        served = await self._serve(launch, outputs, progress)
+        if old.last_answer is None:
+            return served  # It did not answer before: there was no service to interrupt.
+        gap = begun + sum(served.record.timeline.values()) - old.last_answer
+        record = replace(served.record, timeline={"gap": round(gap, 3), **served.record.timeline})
+        record.save(self.folder)
+        progress.note(
+            f"gap: {gap:.2f} s from the last answer of the old engine to the first token of the new one"
+        )
+        return replace(served, record=record)
+
     async def _ready(self, launch: Launch, started: EndpointRecord, begun: float, progress: Progress) -> Live:
         process = psutil.Process(started.pid)
         timeline = await await_first_token(launch, process, self.api_key, begun, self.folder / "engine.log")
@@ -301,49 +320,6 @@ class EngineProcess(BaseResource):
         ready.save(self.folder)
         progress.finished(self.id, f"{launch.engine} {launch.version} (pid {started.pid})")
         return Live(record=ready, condition=await condition(ready, self.folder, self.api_key))
-
-
-def stop(name: str, folder: Path) -> tuple[str, ...]:
-    """
-    End all processes of the endpoint `name`, orphans included, and forget it. Returns what went.
-
-    Also where its record cannot be read. Raises `HomeportError` where one is left.
-    """
-    remembered = endpoint_record.read(folder)
-    ended = running_processes(folder)
-    left = ended
-    for _ in range(_ROUNDS):
-        # Supervisors first: when they are gone nobody starts another engine, and they end theirs in good order.
-        process_tree.end([one for one in left if _is_supervisor(one)])
-        process_tree.end(running_processes(folder))
-        left = running_processes(folder)
-        if not left:
-            break
-    if left:
-        pids = " ".join(str(process.pid) for process in left)
-        raise HomeportError(f"processes of {name} are left: {pids}", hint=f"kill -9 {pids}")
-    endpoint_record.forget(folder)
-    journal.forget(folder)
-    if ended:
-        return (f"process of {name} (pid {', '.join(str(process.pid) for process in ended)})",)
-    return (f"record of {name}, whose process was gone",) if remembered else ()
-
-
-def running_processes(folder: Path) -> list[psutil.Process]:
-    """All processes of the endpoint whose folder this is, orphans included, also where its record cannot be read."""
-    remembered = endpoint_record.read(folder)
-    if not isinstance(remembered, EndpointRecord):
-        return process_tree.belonging(folder)
-    return process_tree.belonging(
-        folder, remembered.pid, since=remembered.create_time, ticks=remembered.start_ticks
-    )
-
-
-def _is_supervisor(process: psutil.Process) -> bool:
-    try:
-        return is_supervisor(process.cmdline())
-    except psutil.Error:
-        return False
 
 
 def _port_of(remembered: EndpointRecord) -> int:

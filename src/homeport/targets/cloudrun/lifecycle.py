@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from homeport import google
-from homeport.errors import GatedModel, HomeportError, SpecError, UnknownModel, Unsupported
+from homeport.errors import GatedModel, HomeportError, UnknownModel, Unsupported
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.listing import Listing
@@ -21,7 +21,7 @@ from homeport.reconcile.teardown import Teardown
 from homeport.resources.google.traffic import Body, Receipt, foremost, latest
 from homeport.results import Removal, Status
 from homeport.secret import Secret, resolve
-from homeport.spec import CloudRun, Spec, load
+from homeport.spec import CloudRun, Spec, ensure_no_weights, load
 from homeport.targets.base import Capability, OnResult, OpenOptions, UpOptions, VerifyOptions
 from homeport.targets.cloudrun import hub_token
 from homeport.targets.cloudrun.checks import CLOUD_CHECKS
@@ -204,9 +204,7 @@ class CloudRunLifecycle:
         """Return this with another model. Raises `SpecError` where the file says which weights, too."""
         from homeport.spec import parse
 
-        if self.spec.weights is not None:
-            said = f"the file names weights, {self.spec.weights}, which would be served as {model}"
-            raise SpecError(said, hint="take `weights` out of the file, then swap")
+        ensure_no_weights(self.spec, model)
         spec = parse({**self.spec.model_dump(), "model": model}, where=str(self.spec_file))
         return replace(self, spec=spec)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from homeport.endpoint import Endpoint
-from homeport.errors import NotRunning, Unsupported
+from homeport.errors import NotFound, NotRunning, Unsupported
 from homeport.home import Home
 from homeport.listing import Listing, of_status
 from homeport.ownership import ensure_owner, named
@@ -20,11 +20,12 @@ from homeport.reconcile.teardown import Teardown
 from homeport.resources.local import endpoint_record
 from homeport.resources.local.endpoint_record import EndpointRecord, Unreadable
 from homeport.results import Removal, Status
-from homeport.spec import FILE_NAME, Spec, parse, with_local
+from homeport.spec import FILE_NAME, Spec, ensure_no_weights, parse, with_local
 from homeport.targets.base import Capability, OnResult, OpenOptions, UpOptions, VerifyOptions
 from homeport.targets.local import verification
 from homeport.targets.local.rollout import LocalRollout
 from homeport.targets.local.status import look
+from homeport.targets.local.swap import LocalSwap
 from homeport.targets.local.target import LocalTarget, remembered_target
 from homeport.targets.local.teardown import take_down
 from homeport.verify import Report
@@ -34,6 +35,8 @@ CAPABILITIES = frozenset(
         Capability.BY_NAME,
         Capability.LISTING,
         Capability.PORT,
+        Capability.ROLLBACK,
+        Capability.SWAP,
         Capability.TAKE_OVER,
         Capability.UNVERIFIED,
     }
@@ -54,6 +57,8 @@ class LocalLifecycle:
     """Whether it was asked for by name: then it may be any file's."""
     named_as: str = "homeport status NAME"
     """The command by which it is asked for by name, for hints."""
+    swapping: bool = False
+    """Whether nothing unverified may take the place of what serves."""
 
     @property
     def name(self) -> str:
@@ -72,8 +77,10 @@ class LocalLifecycle:
 
     async def resolve(
         self, options: UpOptions, progress: Progress, on_result: OnResult | None
-    ) -> LocalRollout:
+    ) -> LocalRollout | LocalSwap:
         """Return what the spec comes to."""
+        if self.swapping:
+            return LocalSwap(self.graph, on_result)
         return LocalRollout(self.graph, verified=options.verify)
 
     async def endpoint(self) -> Endpoint:
@@ -119,8 +126,29 @@ class LocalLifecycle:
         return Removal(name=self.name, gone=gone)
 
     async def roll_back(self, progress: Progress) -> str:
-        """Raise `Unsupported`: `Deployment` refuses it before."""
-        raise Unsupported("nothing is rolled back on this machine")
+        """
+        Let what was verified before serve again, with its model and settings, at the address of what serves now.
+
+        Returns its model. Raises `NotFound` where nothing was; what `swap` raises where it does not serve any more.
+        """
+        self._ensure_mine()
+        folder, now = self.graph.folder, endpoint_record.load(self.graph.folder)
+        found = endpoint_record.verified_before(folder)
+        if found is None or not (self.by_name or found.belongs_to(self.spec_file)):
+            raise NotFound(
+                f"nothing of {self.name} was verified before what serves now",
+                hint="`homeport swap` and `homeport up` keep what they replace, where it was verified",
+            )
+        old = remembered_target(found, self.name, self.graph.home)
+        port = (now or found).launch["port"]
+        if now is None or old.spec.local.port not in {0, port}:
+            old = replace(old, spec=with_local(old.spec, port=port))
+        back = LocalSwap(old, None)
+        plan = await back.plan()
+        back.ensure_possible(plan)
+        await back.apply(plan, progress)
+        await back.verify(None)
+        return str(found.launch["model"])
 
     async def expected_cold_start(self) -> str:
         """Raise `Unsupported`: nothing here starts from zero. `Deployment` refuses it before."""
@@ -131,9 +159,10 @@ class LocalLifecycle:
         raise Unsupported("nothing is exported from this machine")
 
     def with_model(self, model: str) -> LocalLifecycle:
-        """Return this with another model."""
+        """Return this with another model. Raises `SpecError` where the file says which weights, too."""
+        ensure_no_weights(self.spec, model)
         spec = parse({**self.spec.model_dump(), "model": model}, where=str(self.spec_file))
-        return replace(self, graph=replace(self.graph, spec=spec))
+        return replace(self, graph=replace(self.graph, spec=spec), swapping=True)
 
     def access(self) -> Mapping[str, str]:
         """Return who may use it: label and words."""

@@ -36,12 +36,8 @@ class LocalRollout:
 
     async def apply(self, plan: Plan, progress: Progress) -> Mapping[str, float]:
         """Apply the plan; where that fails and took an endpoint down that served, start that one again."""
-        graph = self.graph
-        async with graph.home.lock(graph.spec.endpoint_name, progress):
-            seconds = (await _apply_or_restore(graph, plan, progress)).seconds
-            if graph.process.id in seconds:
-                _add_fetch(graph.folder, seconds)
-        return seconds
+        async with self.graph.home.lock(self.graph.spec.endpoint_name, progress):
+            return await timed(self.graph, plan, progress)
 
     async def verify(self, on_result: OnResult | None) -> Report | None:
         """Return the report of what runs now; None where its last verification holds or none is wanted."""
@@ -52,27 +48,52 @@ class LocalRollout:
         return await check(self.graph, on_result=on_result)
 
 
+async def timed(graph: LocalTarget, plan: Plan, progress: Progress) -> Mapping[str, float]:
+    """
+    Apply the plan; where that fails and took an endpoint down that served, start that one again. The caller holds the lock.
+
+    Returns the seconds that each resource took.
+    """
+    seconds = (await _apply_or_restore(graph, plan, progress)).seconds
+    if graph.process.id in seconds:
+        _add_fetch(graph.folder, seconds)
+    return seconds
+
+
 async def _apply_or_restore(graph: LocalTarget, plan: Plan, progress: Progress) -> Applied:
-    before = endpoint_record.load(graph.folder)
+    before, earlier = endpoint_record.load(graph.folder), endpoint_record.verified_before(graph.folder)
     try:
         return await apply(plan, progress)
     except HomeportError:
         if before is not None and before.was_ready and endpoint_record.load(graph.folder) is None:
-            await _restore(graph, before, progress)
+            await restore(graph, before, earlier, progress)
         raise
 
 
-async def _restore(graph: LocalTarget, before: EndpointRecord, progress: Progress) -> None:
+async def restore(
+    graph: LocalTarget, before: EndpointRecord, earlier: EndpointRecord | None, progress: Progress
+) -> None:
+    """Start what served `before` again, with its receipt; `earlier` is again what `rollback` returns to."""
     old = replace(
         graph,
         spec=with_local(parse(before.spec, where=f"the record of {before.name}"), port=before.launch["port"]),
         spec_file=Path(before.spec_file),
+        take_over=True,
+        renew_key=False,
     )
     progress.note("the change failed: what served before is started again")
     try:
         await apply(await old.plan(), progress)
     except HomeportError as error:
         progress.note(f"and that failed, too: {error}")
+        return
+    now = endpoint_record.load(graph.folder)
+    if now is not None and now.same_launch(before):
+        replace(now, receipt=before.receipt, spec=before.spec).save(graph.folder)
+    if earlier is not None:
+        endpoint_record.keep_verified(earlier, graph.folder)
+    else:
+        endpoint_record.forget_verified(graph.folder)
 
 
 def _add_fetch(folder: Path, seconds: Mapping[str, float]) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from homeport.errors import HomeportError
 from homeport.home import Home
-from homeport.resources.local import endpoint_key
+from homeport.resources.local import endpoint_key, endpoint_record
 from homeport.resources.local.condition import Condition, condition
 from homeport.resources.local.endpoint_record import EndpointRecord, Unreadable
-from homeport.resources.local.process import running_processes
 from homeport.resources.local.process_tree import resident
+from homeport.resources.local.stopping import running_processes
 from homeport.results import Status
 from homeport.secret import Secret
 
@@ -52,9 +52,15 @@ async def look(name: str, remembered: EndpointRecord | Unreadable, home: Home) -
         resident_bytes=resident(running_processes(folder)) if found.engine else 0,
         started_at=remembered.started_at,
         timeline_s=remembered.timeline,
+        rollback_to=_rollback_to(folder),
         spec_file=remembered.spec_file,
         log=log,
     )
+
+
+def _rollback_to(folder: Path) -> str | None:
+    found = endpoint_record.verified_before(folder)
+    return str(found.launch["model"]) if found is not None else None
 
 
 def _last_restart(found: Condition) -> dict[str, str] | None:

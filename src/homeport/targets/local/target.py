@@ -25,7 +25,8 @@ from homeport.hardware import Machine, this_machine
 from homeport.home import Home
 from homeport.ownership import ensure_owner, owner
 from homeport.reconcile import ActionKind, Outputs, Plan, Resource, make_plan
-from homeport.resources.local import endpoint_record
+from homeport.resources.local import candidate, endpoint_record
+from homeport.resources.local.candidate import Candidate
 from homeport.resources.local.endpoint_key import GENERATED, NONE, EndpointKey
 from homeport.resources.local.endpoint_record import EndpointRecord
 from homeport.resources.local.process import EngineProcess
@@ -61,6 +62,8 @@ class LocalTarget:
     """Whether a key that homeport made is replaced by a new one."""
     take_over: bool = False
     """Whether the endpoint may be another file's: it is this one's then."""
+    candidate: bool = False
+    """Whether it is the new engine of a swap, which is verified on a spare port beside the endpoint."""
 
     def ensure_owner(self) -> None:
         """Raise `NotManaged` where the endpoint of this name belongs to another file, and is not to be taken over."""
@@ -70,6 +73,11 @@ class LocalTarget:
     @property
     def folder(self) -> Path:
         """Where the endpoint's record and log are."""
+        return candidate.folder_of(self.endpoint_folder) if self.candidate else self.endpoint_folder
+
+    @property
+    def endpoint_folder(self) -> Path:
+        """Where its key is, too, which a candidate shares."""
         return self.home.endpoint(self.spec.endpoint_name)
 
     @cached_property
@@ -97,7 +105,10 @@ class LocalTarget:
         """Where the key is that clients must send. Not every engine can ask for one that homeport would make."""
         given = self.spec.local.api_key or (GENERATED if self.engine[0].ASKS_FOR_KEY else NONE)
         return EndpointKey(
-            reference=given, name=self.spec.endpoint_name, folder=self.folder, base=self.spec_file.parent
+            reference=given,
+            name=self.spec.endpoint_name,
+            folder=self.endpoint_folder,
+            base=self.spec_file.parent,
         )
 
     @cached_property
@@ -275,7 +286,8 @@ class LocalTarget:
         self.key.current()  # A reference that leads nowhere is an error before anything is done.
         manifest = self.store.manifest(self.weights.source, self.weights.format) if self.weights else None
         size = self.check(manifest)
-        plan = await make_plan(self.spec.endpoint_name, "local", self.resources)
+        left = Candidate(name=self.spec.endpoint_name, endpoint=self.endpoint_folder)
+        plan = await make_plan(self.spec.endpoint_name, "local", self.resources, (left,))
         warnings = [self.model.note] if self.model and self.model.note else []
         before = endpoint_record.load(self.folder)
         warnings += endpoint_key.warnings(self.key, self.spec.local.host, self.engine[1].engine, before)
@@ -287,7 +299,9 @@ class LocalTarget:
             problems.append(f"{self.spec.name} belongs to {other}; {TAKE_OVER}")
         if size is not None and size.footprint is not None:
             needs = size.footprint.needs(self.spec.engine.parallel)
-            if needs > self.machine.memory_available and plan.actions[-1].kind is ActionKind.CREATE:
+            if needs > self.machine.memory_available and ActionKind.CREATE in {
+                one.kind for one in plan.actions if one.resource.kind == "process"
+            }:
                 warnings.append("that is more memory than is free: the machine may swap, or end a process")
         return replace(
             plan, facts=tuple(self._facts(size)), warnings=tuple(warnings), problems=tuple(problems)

@@ -10,9 +10,10 @@ from homeport.home import Home, find_home
 from homeport.progress import Progress, Silent
 from homeport.reconcile import destroy
 from homeport.reconcile.teardown import Teardown, teardown
-from homeport.resources.local import endpoint_key, endpoint_record
+from homeport.resources.local import candidate, endpoint_key, endpoint_record
+from homeport.resources.local.candidate import Candidate
 from homeport.resources.local.endpoint_record import EndpointRecord, Unreadable
-from homeport.resources.local.process import running_processes, stop
+from homeport.resources.local.stopping import running_processes, stop
 from homeport.resources.local.weights import Weights
 from homeport.targets.local.target import remembered_target
 
@@ -52,7 +53,8 @@ async def take_down(
         weights, notes = _to_purge(name, home) if purge else ((), ())
         for note in notes:
             progress.note(note)
-        gone = stop(name, folder)
+        gone = candidate.remove(name, folder) + stop(name, folder)
+        endpoint_record.forget_verified(folder)
         destroyed = await destroy(weights, progress)
         if destroyed.errors:
             raise destroyed.errors[0]
@@ -68,6 +70,9 @@ async def _teardown(name: str, home: Home, *, purge: bool) -> Teardown:
     things = [(f"process/{name}", f"pid {pids}")] if pids else []
     if found is not None and not pids:
         things.append((f"record/{name}", "its process is gone"))
+    left = Candidate(name=name, endpoint=folder)
+    if await left.read() is not None:
+        things.append((left.id, left.summary({})))
     if endpoint_key.is_kept(folder):
         things.append((f"key/{name}", "made by homeport"))
     weights, notes = _to_purge(name, home) if purge else ((), ())

@@ -59,7 +59,7 @@ async def endpoint_of(graph: LocalTarget, remembered: EndpointRecord) -> Endpoin
 
     Raises `WrongKey` where another key is here, `SpecError` where none is.
     """
-    key = await endpoint_key.of_record(remembered, graph.folder).held(remembered)
+    key = await endpoint_key.of_record(remembered, graph.endpoint_folder).held(remembered)
     return Endpoint(
         name=remembered.name,
         base_url=f"{remembered.url}/v1",
