@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -168,7 +168,6 @@ def test_two_swaps_at_once_leave_one_engine_that_is_the_new_one(served: User) ->
 STAGES: dict[str, Callable[[User], bool]] = {
     "beside": lambda user: bool(on_spare_port(user)),
     "verifying": lambda user: _was_ready(candidate.folder_of(user.home / "endpoints" / "home")),
-    "switching": lambda user: (user.home / "endpoints" / "home" / "verified.json").exists(),
 }
 """What shows that a swap has come so far."""
 
@@ -200,10 +199,8 @@ def test_a_swap_that_is_killed_converges_and_leaves_nothing_on_the_spare_port(
         return
     if then == "swap":
         swap(served)
-    elif then == "up":
-        served.run("up", "--yes")
     else:
-        served.run("rollback", "--on", "local")
+        served.run("up", "--yes")
     assert model(served) == ("other" if then == "swap" else TAUGHT.stem)
     assert served.run("chat", "hello").out
     assert processes_of(served) == [pid(served)]
@@ -221,16 +218,6 @@ def test_ctrl_c_while_the_new_engine_is_verified_ends_it_and_leaves_the_old_one(
     assert begun.returncode != 0
     assert on_spare_port(served) == []
     assert pid(served) == before
-
-
-def test_a_real_model_takes_over_and_the_one_before_comes_back(
-    served: User, real_weights: Mapping[str, Path]
-) -> None:
-    real = real_weights["gemma-3-270m-pt"]
-    told = served.run("swap", f"file:{real}", "--on", "local", "--yes", timeout=600).err
-    assert "gap: " in told
-    assert served.run("chat", "What is the capital of France?").out.strip() == "Paris."
-    assert f"{TAUGHT.stem} serves" in served.run("rollback", "--on", "local").out
 
 
 def _was_ready(folder: Path) -> bool:
