@@ -178,8 +178,6 @@ STAGES: dict[str, Callable[[User], bool]] = {
         ("beside", "down"),
         ("verifying", "up"),
         ("verifying", "swap"),
-        ("switching", "rollback"),
-        ("switching", "up"),
     ],
 )
 def test_a_swap_that_is_killed_converges_and_leaves_nothing_on_the_spare_port(
