@@ -88,7 +88,7 @@ picture: $(STAMP) ## Draw the README's picture anew, from a real run of the demo
 
 lock: $(STAMP) ## Resolve the dependencies anew (needs uv on the PATH).
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
-	  --extra local --extra rehearse --group dev pyproject.toml -o locks/dev.txt
+	  --extra local --extra rehearse --extra agents --group dev pyproject.toml -o locks/dev.txt
 
 clean: ## Remove what was set up here; weights and endpoints stay.
 	rm -rf $(VENV) $(VLLM_VENV) $(TERRAFORM_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -21,6 +21,7 @@ Everything that homeport raises on purpose.
     ├── NotManaged              25   something of that name exists, and it is another's
     ├── Interrupted             26   stopped as asked, between two steps
     ├── Incomplete              27   not all that should be read could be read: the answer may lack something
+    ├── AgentStopped            28   an agent ended without an answer: a budget is spent, or it went round in circles
     ├── NoCredentials           30   Google does not know who is asking
     ├── RemoteError             31   a remote API refused a request
     │   ├── NotFound            32   there is no such thing
@@ -177,6 +178,10 @@ class Interrupted(HomeportError):
 
 class Incomplete(HomeportError):
     exit_code = 27
+
+
+class AgentStopped(HomeportError):
+    exit_code = 28
 
 
 class NoCredentials(HomeportError):

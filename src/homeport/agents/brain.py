@@ -1,0 +1,103 @@
+"""The model of an endpoint as the library of the loop sees it; and whether it was taught to call tools at all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from homeport import catalog
+from homeport.errors import EngineMissing, HomeportError, Unsupported
+
+if TYPE_CHECKING:
+    from pydantic_ai.exceptions import ModelAPIError
+    from pydantic_ai.models import Model as LoopModel
+
+    from homeport.endpoint import Endpoint
+
+_ANSWER_WITHIN_S = 900.0
+_MAKE_TOOLS = "gemma-4-e2b"
+
+
+def ensure_installed() -> None:
+    """Raise `EngineMissing` where homeport was installed without its extra `agents`."""
+    missing = [name for name in ("pydantic_ai", "openai", "mcp") if find_spec(name) is None]
+    if missing:
+        raise EngineMissing(
+            f"agents need what homeport is installed without here ({', '.join(missing)})",
+            hint='pip install "homeport[agents]" (or: uv tool install "homeport[agents]")',
+        )
+
+
+def ensure_taught(model: str) -> bool:
+    """
+    Return whether the catalog says that `model` was trained to call tools; False where it does not know it.
+
+    Raises `Unsupported` for one that was not, and names one that was.
+    """
+    known = catalog.find(model)
+    if known is None:
+        return False
+    if known.tool_parser is None:
+        raise Unsupported(
+            f"{known.title} was not trained to call tools, so no agent can be made of it",
+            hint=f'{_MAKE_TOOLS} was: say model = "{_MAKE_TOOLS}" in homeport.toml, then `homeport up`; '
+            "--anyway runs it all the same",
+        )
+    return True
+
+
+@asynccontextmanager
+async def opened(endpoint: Endpoint) -> AsyncIterator[LoopModel]:
+    """
+    Yield the endpoint's model for as long as it is needed.
+
+    Each request is signed by the endpoint's own `auth`, so a token that ends after an hour is renewed; a request is
+    never sent twice, which would generate twice. Raises what `Endpoint.answer` raises.
+    """
+    from openai import AsyncOpenAI
+    from pydantic_ai.exceptions import ModelAPIError
+    from pydantic_ai.models.openai import OpenAIChatModel
+    from pydantic_ai.profiles.openai import OpenAIModelProfile
+    from pydantic_ai.providers.openai import OpenAIProvider
+
+    from homeport.endpoint.auth import REDIRECTS
+
+    profile = OpenAIModelProfile(
+        openai_chat_supports_max_completion_tokens=False,  # Ollama knows `max_tokens` alone.
+        openai_supports_strict_tool_definition=False,
+    )
+    async with endpoint.client(timeout_s=_ANSWER_WITHIN_S) as client:
+        client.auth = endpoint.auth(max_redirects=REDIRECTS)
+        remote = AsyncOpenAI(base_url=endpoint.base_url, api_key="unused", http_client=client, max_retries=0)
+        try:
+            yield OpenAIChatModel(
+                endpoint.model, provider=OpenAIProvider(openai_client=remote), profile=profile
+            )
+        except ModelAPIError as error:
+            raise _meant(error) from error
+
+
+def _meant(error: ModelAPIError) -> BaseException:
+    """Return what homeport raises for it: the endpoint's refusal, or what httpx2 said, which `client` puts into words."""
+    import httpx2
+    from pydantic_ai.exceptions import ModelHTTPError
+
+    from homeport.endpoint.refusals import refusal
+
+    below: BaseException | None = error
+    while below is not None:
+        if isinstance(below, HomeportError | httpx2.RequestError):
+            return below
+        below = below.__cause__ or below.__context__
+    if isinstance(error, ModelHTTPError):
+        import json
+
+        body = error.body if isinstance(error.body, str) else json.dumps(error.body)
+        return refusal(error.status_code, body)
+    from homeport.errors import NetworkError
+
+    return NetworkError(
+        f"the endpoint's answer cannot be used: {error}", hint="`homeport verify` tells what it does wrong"
+    )

@@ -1,0 +1,109 @@
+"""A tool: what a model may call. Made from a Python function, or by an MCP server's description."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from homeport.errors import SpecError
+
+
+class ToolFailed(Exception):
+    """What a tool says when it cannot do what it was asked; the model reads it and may try something else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """One tool: what the model reads about it, and what is run when it calls."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    """JSON Schema of its arguments, an object."""
+    run: Callable[[dict[str, Any]], Awaitable[Any]]  # Any: JSON
+    changes: bool = True
+    """Whether it may change something, and so asks first. Never taken from what a server says of itself."""
+    origin: str = ""
+    """Where it comes from, such as an MCP server's address; '' for one of this process."""
+
+
+def tool_of(function: Callable[..., Any], *, changes: bool = True) -> Tool:
+    """
+    Return the tool that calls `function`: its name, its docstring, and a schema from its annotations.
+
+    It asks before each call, unless you say that it changes nothing. A function that is not async runs in a thread
+    of its own, so that one that hangs holds nothing up. Raises `SpecError` for parameters that JSON cannot name.
+    """
+    model = _arguments_of(function)
+
+    async def run(arguments: dict[str, Any]) -> Any:
+        from pydantic import ValidationError
+
+        try:
+            values = model.model_validate(arguments)
+        except ValidationError as error:
+            wrong = "; ".join(
+                f"{'.'.join(map(str, one['loc'])) or 'arguments'}: {one['msg']}" for one in error.errors()
+            )
+            raise ToolFailed(f"wrong arguments: {wrong}") from error
+        given = {name: getattr(values, name) for name in model.model_fields}
+        if inspect.iscoroutinefunction(function):
+            return await function(**given)
+        return await in_thread(lambda: function(**given))
+
+    schema = model.model_json_schema()
+    schema.pop("title", None)
+    return Tool(
+        name=function.__name__,
+        description=inspect.getdoc(function) or "",
+        parameters=schema,
+        run=run,
+        changes=changes,
+    )
+
+
+async def in_thread(work: Callable[[], Any]) -> Any:  # Any: whatever a tool returns
+    """Return what `work` comes to in a thread that no one waits for at the end: one that hangs is left behind."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
+
+    def finish(value: Any, error: BaseException | None) -> None:
+        if future.cancelled():
+            return
+        if error is None:
+            future.set_result(value)
+        else:
+            future.set_exception(error)
+
+    def call() -> None:
+        value, failure = None, None
+        try:
+            value = work()
+        except BaseException as error:  # noqa: BLE001 - whatever a tool raises is the caller's to tell
+            failure = error if isinstance(error, Exception) else ToolFailed(f"it ended with {error!r}")
+        if isinstance(failure, StopIteration):  # A future cannot carry one.
+            failure = ToolFailed("it raised StopIteration")
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(finish, value, failure)
+
+    threading.Thread(target=call, daemon=True, name="homeport-tool").start()
+    return await future
+
+
+def _arguments_of(function: Callable[..., Any]) -> Any:  # Any: a class made by pydantic
+    from pydantic import ConfigDict, create_model
+
+    fields: dict[str, Any] = {}
+    for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
+        if parameter.kind not in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}:
+            raise SpecError(
+                f"the tool {function.__name__} takes {parameter}, which a model cannot give by name",
+                hint="give each parameter a name and a type",
+            )
+        kind = Any if parameter.annotation is parameter.empty else parameter.annotation
+        fields[name] = (kind, ... if parameter.default is parameter.empty else parameter.default)
+    return create_model(function.__name__, __config__=ConfigDict(extra="forbid"), **fields)

@@ -1,0 +1,73 @@
+"""The transcript of a run: one JSON object a line, each written before what follows from it is done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_hex
+from typing import Any, Self
+
+from homeport.errors import SpecError
+from homeport.home import Home, private_folder, private_opener, writing
+from homeport.redaction import redacted_json
+
+VERSION = 1
+Event = Mapping[str, Any]
+"""One line: `event` is `run`, `step`, `result` or `end`. JSON, hence Any."""
+
+
+class Transcript:
+    """Writes the events of a run to a file of its user's alone, and tells a listener of each."""
+
+    def __init__(self, path: Path, listener: Callable[[Event], None] = lambda _: None) -> None:
+        self.path = path
+        self._listener = listener
+        with writing(path):
+            private_folder(path.parent) if not path.parent.exists() else None
+            self._file = open(path, "a", encoding="utf-8", opener=private_opener)  # noqa: SIM115 - closed by __exit__
+
+    def add(self, event: str, **facts: Any) -> None:
+        """Write one event, and show it."""
+        line = redacted_json({"event": event, **facts})
+        with writing(self.path):
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
+        self._listener(line)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+
+def new_path(home: Home) -> Path:
+    """Return where the transcript of a run that begins now belongs."""
+    return home.root / "transcripts" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{token_hex(3)}.jsonl"
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Return the events of the last run in a transcript. Raises `SpecError` where it is none."""
+    hint = "name a file that `homeport agent run` or `chat` wrote"
+    events: list[dict[str, Any]] = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} cannot be read: {error}", hint=hint) from error
+    for number, line in enumerate(lines, 1):
+        try:
+            event = json.loads(line)
+        except ValueError as error:
+            if number == len(lines):  # Whoever wrote it was killed within the line.
+                break
+            raise SpecError(f"line {number} of {path} is not JSON", hint=hint) from error
+        if not isinstance(event, dict) or "event" not in event:
+            raise SpecError(f"line {number} of {path} is no event of a transcript", hint=hint)
+        if event["event"] == "run":
+            events = []
+        events.append(event)
+    if not events or events[0]["event"] != "run" or events[0].get("version") != VERSION:
+        raise SpecError(f"{path} is no transcript of version {VERSION}", hint=hint)
+    return events

@@ -1,0 +1,245 @@
+"""homeport agent"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from homeport.cli.agent_steps import shown
+from homeport.cli.context import CliContext, file_option, json_option, on_option
+
+if TYPE_CHECKING:
+    from homeport.agents.loop import AgentResult, AgentSetup
+    from homeport.agents.tool import Tool
+    from homeport.agents.transcript import Transcript
+    from homeport.terminal import Terminal
+
+_HOW = (
+    click.option("--name", help="The endpoint; by default that of the spec here, or the only one that runs."),
+    click.option("--tool", "tools", multiple=True, metavar="TOOL", help="time, calculator, files, or FILE.py:FUNCTION; by default the first three."),
+    click.option("--no-tools", is_flag=True, help="None but those of --mcp."),
+    click.option("--folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path(), help="Whose files may be read; by default this one."),
+    click.option("--mcp", multiple=True, metavar="SERVER", help="An MCP server: an http(s) address, or a command in quotes."),
+    click.option("--allow", multiple=True, metavar="TOOL", help="Run this tool without asking, although it may change something."),
+    click.option("--allow-changes", is_flag=True, help="Run every tool without asking."),
+    click.option("--system", help="Instructions, instead of homeport's."),
+    click.option("--temperature", type=click.FloatRange(0, 2), help="By default the engine's."),
+    click.option("--max-steps", type=click.IntRange(1), default=12, show_default=True, help="Answers of the model."),
+    click.option("--max-tool-calls", type=click.IntRange(0), default=24, show_default=True, help="Calls of tools."),
+    click.option("--max-total-tokens", type=click.IntRange(1), default=60_000, show_default=True, help="Of all answers, prompts included."),
+    click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), default=300.0, show_default=True, help="From question to answer."),
+    click.option("--max-tokens", type=click.IntRange(1), default=2048, show_default=True, help="Of one answer."),
+    click.option("--tool-seconds", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True, help="Of one call of a tool."),
+    click.option("--anyway", is_flag=True, help="Also with a model that was not trained to call tools."),
+    click.option("--transcript", type=click.Path(dir_okay=False, path_type=Path), help="Write the transcript here, instead of into homeport's folder."),
+)  # fmt: skip
+
+
+def _how(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(_HOW):
+        command = option(command)
+    return command
+
+
+@click.group("agent")
+def command() -> None:
+    """Let the model choose tools: ask it, or talk with it."""
+
+
+@command.command("run")
+@click.argument("question", required=False)
+@_how
+@click.option("--replay", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Run a transcript again: no engine is asked, no tool is run.")  # fmt: skip
+@file_option
+@on_option
+@json_option
+@click.pass_obj
+def run_command(
+    app: CliContext, /, question: str | None, replay: Path | None, file: Path, on: str, json_output: bool,
+    **how: Any,  # Any: what click has read
+) -> None:  # fmt: skip
+    """Ask one QUESTION; each step is shown: thought, tool, arguments, result, tokens, time."""
+    from homeport.agents import brain
+
+    terminal = app.terminal(json_output=json_output)
+    brain.ensure_installed()
+    if (question is None) == (replay is None):
+        raise click.UsageError("Say a question, or --replay with a transcript.")
+    if replay is not None:
+        _replayed(terminal, replay, how)
+        return
+    asked = str(question)
+
+    async def work(setup: AgentSetup, transcript: Transcript) -> None:
+        from homeport.agents.loop import answer
+
+        _tell(terminal, await answer(asked, setup, transcript), transcript)
+
+    _with_agent(terminal, (file, on), how, work)
+
+
+@command.command("chat")
+@_how
+@file_option
+@on_option
+@click.pass_obj
+def chat_command(app: CliContext, /, file: Path, on: str, **how: Any) -> None:  # Any: what click has read
+    """Hold a conversation with the agent. The budget is that of each question."""
+    from homeport.agents import brain
+    from homeport.errors import AgentStopped
+
+    terminal = app.terminal()
+    brain.ensure_installed()
+
+    async def work(setup: AgentSetup, transcript: Transcript) -> None:
+        from homeport.agents.loop import answer
+
+        terminal.say(f"{setup.endpoint.model} with {', '.join(one.name for one in setup.tools) or 'no tools'}; Ctrl-D ends the conversation")  # fmt: skip
+        history: Any = ()
+        while True:
+            try:
+                text = terminal.ask("> ").strip()
+            except EOFError:
+                terminal.say()
+                return
+            if not text:
+                continue
+            try:
+                result = await answer(text, setup, transcript, history=history)
+            except AgentStopped as error:
+                terminal.error(error)
+                continue
+            history = result.messages
+            terminal.result(result.answer)
+
+    _with_agent(terminal, (file, on), how, work)
+
+
+def _with_agent(
+    terminal: Terminal, where: tuple[Path, str], how: Mapping[str, Any],
+    work: Callable[[AgentSetup, Transcript], Any],
+) -> None:  # fmt: skip
+    """Do `work` with the agent that the options describe; its transcript is told of whatever happens."""
+    from homeport import sync
+    from homeport.agents import brain, mcp_servers
+    from homeport.agents.loop import INSTRUCTIONS, AgentSetup
+    from homeport.cli.session import with_endpoint
+
+    endpoint = with_endpoint(terminal, how["name"], *where, lambda one: one.connect())
+    if not how["anyway"] and not brain.ensure_taught(endpoint.model):
+        terminal.note(
+            f"the catalog does not know {endpoint.model}: whether it was trained to call tools is not known"
+        )
+    own = _own_tools(how)
+    transcript = _transcript(terminal, how)
+
+    async def all_of_it() -> None:
+        async with mcp_servers.opened(how["mcp"], answer_within_s=how["tool_seconds"]) as foreign:
+            await work(
+                AgentSetup(
+                    endpoint=endpoint,
+                    tools=[*own, *foreign],
+                    budget=_budget(how),
+                    confirm=_confirm(terminal, how),
+                    instructions=INSTRUCTIONS if how["system"] is None else how["system"],
+                    temperature=how["temperature"],
+                ),
+                transcript,
+            )
+
+    with transcript:
+        try:
+            sync.run(all_of_it())
+        finally:
+            terminal.say(f"transcript: {transcript.path}")
+
+
+def _own_tools(how: Mapping[str, Any]) -> list[Tool]:
+    from homeport.agents.builtin import BUILTIN, builtin
+    from homeport.agents.own import function_tool
+
+    names = how["tools"] or (() if how["no_tools"] else BUILTIN)
+    return [
+        tool
+        for name in names
+        for tool in ((function_tool(name),) if ":" in name else builtin(name, how["folder"]))
+    ]
+
+
+def _budget(how: Mapping[str, Any]) -> Any:  # Any: `Budget`, imported when it is needed
+    from homeport.agents.budget import Budget
+
+    return Budget(
+        steps=how["max_steps"],
+        tool_calls=how["max_tool_calls"],
+        tokens=how["max_total_tokens"],
+        seconds=how["max_seconds"],
+        max_tokens=how["max_tokens"],
+        tool_seconds=how["tool_seconds"],
+    )
+
+
+def _confirm(terminal: Terminal, how: Mapping[str, Any]) -> Any:  # Any: a `Confirm`
+    import json
+
+    async def confirm(tool: Tool, arguments: Mapping[str, Any], _: str) -> bool:
+        if how["allow_changes"] or tool.name in how["allow"]:
+            return True
+        if not terminal.interactive:
+            terminal.note(
+                f"{tool.name} may change something, and nobody can be asked: --allow {tool.name} allows it"
+            )
+            return False
+        of = f" of {tool.origin}" if tool.origin else ""
+        try:
+            return terminal.confirm(f"run {tool.name}{of} with {json.dumps(dict(arguments))}?", default=False)
+        except EOFError:
+            return False
+        except KeyboardInterrupt:
+            raise asyncio.CancelledError from None
+
+    return confirm
+
+
+def _transcript(terminal: Terminal, how: Mapping[str, Any]) -> Transcript:
+    from homeport.agents.transcript import Transcript, new_path
+    from homeport.home import find_home
+
+    return Transcript(how["transcript"] or new_path(find_home()), lambda event: shown(terminal, event))
+
+
+def _replayed(terminal: Terminal, file: Path, how: Mapping[str, Any]) -> None:
+    from homeport import sync
+    from homeport.agents.replay import replay, same_end
+    from homeport.agents.transcript import read
+
+    recorded = read(file)
+    transcript = _transcript(terminal, how)
+    try:
+        with transcript:
+            result = sync.run(replay(recorded, transcript))
+    finally:
+        if same_end(recorded, read(transcript.path)):
+            terminal.say("the replay ends as the recorded run did")
+        else:
+            terminal.note("the replay ends otherwise than the recorded run did")
+    _tell(terminal, result, transcript)
+
+
+def _tell(terminal: Terminal, result: AgentResult, transcript: Transcript) -> None:
+    from homeport.agents.transcript import read
+
+    events = read(transcript.path)
+    terminal.result(
+        result.answer, {"answer": result.answer, "transcript": str(transcript.path), "events": events}
+    )
+    used = result.spent
+    usd = "its price is not known" if used.usd is None else f"{used.usd:.4f} USD"
+    terminal.say(
+        f"{used.steps} steps, {used.tool_calls} tool calls, {used.input_tokens} + {used.output_tokens} tokens, "
+        f"{used.seconds:.1f} s, {usd}"
+    )

@@ -1,0 +1,57 @@
+"""`homeport agent`, as it is typed: on real llama.cpp with the model that was taught one tool, and on a script."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from places import TAUGHT
+from user import User
+
+
+@pytest.fixture
+def taught(user: User) -> User:
+    """Somebody whose endpoint here serves the taught model, with a tool of their own beside it."""
+    user.write(f'name = "home"\nmodel = "file:{TAUGHT}"\n[engine]\ncontext = 1024\n[local]\nport = 0\n')
+    (user.folder / "own.py").write_text(
+        'def get_weather(city: str) -> str:\n    """Get the current weather in a city."""\n'
+        '    return f"It rains in {city}.\\x1b]0;retitled\\x07"\n\nget_weather.changes = False\n'
+    )
+    user.run("up", "--yes", "--no-verify")
+    return user
+
+
+def test_a_real_model_calls_a_tool_and_each_step_is_shown_escaped(taught: User) -> None:
+    file = taught.folder / "t.jsonl"
+    ran = taught.run(
+        "agent", "run", "What is the weather in Paris?", "--tool", "own.py:get_weather", "--max-steps", "3",
+        "--temperature", "0", "--system", "", "--transcript", str(file), code=None,
+    )  # fmt: skip
+    events = [json.loads(line) for line in file.read_text().splitlines()]
+    assert ran.code in {0, 28}, ran.err  # What it says after the result is not what it was taught.
+    assert events[1]["calls"][0]["name"] == "get_weather"
+    assert events[1]["calls"][0]["arguments"] == {"city": "Paris"}
+    assert 'call     get_weather({"city": "Paris"})' in ran.err
+    assert "It rains in Paris.\\x1b]0;retitled\\x07" in ran.err
+    assert "\x1b" not in ran.err
+    assert f"transcript: {file}" in ran.err
+    again = taught.run("agent", "run", "--replay", str(file), code=ran.code)
+    assert "the replay ends as the recorded run did" in again.err
+
+
+def test_help_of_a_command_group_names_its_commands(user: User) -> None:
+    said = user.run("agent", "--help").out
+    assert "run" in said
+    assert "chat" in said
+
+
+def test_a_question_or_a_replay_is_wanted(user: User) -> None:
+    assert "Say a question" in user.run("agent", "run", code=64).err
+
+
+def test_what_is_no_transcript_is_not_replayed(user: User, tmp_path: Path) -> None:
+    odd = tmp_path / "odd"
+    odd.write_text("odd")
+    assert "is no transcript" in user.run("agent", "run", "--replay", str(odd), code=10).err

@@ -1,0 +1,113 @@
+"""Tools of MCP servers: real ones, over stdio and streamable HTTP, and some that lie, die or dawdle."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from homeport.agents import mcp_servers
+from homeport.agents.budget import Budget
+from homeport.agents.loop import AgentSetup, answer
+from homeport.agents.transcript import Transcript, read
+from homeport.errors import HomeportError, NetworkError, SpecError
+from homeport.resources.local.process_tree import free_port
+from homeport.sync import run
+from places import TESTS
+from tool_script import ToolScript
+
+SERVER = f"{sys.executable} {TESTS / 'support' / 'tool_server.py'}"
+LIAR = f"{sys.executable} {TESTS / 'support' / 'lying_server.py'}"
+
+
+async def allowed(*_: Any) -> bool:
+    return True
+
+
+def asked(engine: ToolScript, server: str, path: Path, **more: Any) -> str:
+    """What an agent answers that has the tools of `server`."""
+
+    async def work() -> str:
+        async with mcp_servers.opened([server], answer_within_s=20) as tools:
+            setup = AgentSetup(endpoint=engine.endpoint, tools=tools, **{"confirm": allowed, **more})
+            with Transcript(path) as transcript:
+                return (await answer("What is 1 + 2?", setup, transcript)).answer
+
+    return run(work())
+
+
+def test_a_tool_over_stdio_is_called(tmp_path: Path) -> None:
+    with ToolScript([("add", {"a": 1, "b": 2})], "Three.") as engine:
+        assert asked(engine, SERVER, tmp_path / "t") == "Three."
+        assert engine.results() == ["3"]
+
+
+def test_a_tool_over_streamable_http_is_called(tmp_path: Path) -> None:
+    port = free_port("127.0.0.1")
+    with subprocess.Popen([*SERVER.split(), "http", str(port)], stderr=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stderr is not None
+            assert any("running on" in line for line in server.stderr)
+            with ToolScript([("add", {"a": 1, "b": 2})], "Three.") as engine:
+                assert asked(engine, f"http://127.0.0.1:{port}/mcp", tmp_path / "t") == "Three."
+                assert engine.results() == ["3"]
+        finally:
+            server.kill()
+
+
+def test_a_server_that_calls_its_tool_harmless_is_not_believed(tmp_path: Path) -> None:
+    """`add` says of itself that it only reads: that is a hint of a stranger's, so it asks all the same."""
+    from homeport.agents.calls import refuse
+
+    with ToolScript([("add", {"a": 1, "b": 2})], "I may not.") as engine:
+        asked(engine, SERVER, tmp_path / "t", confirm=refuse)
+        assert engine.results()[0].startswith("refused: ")
+
+
+def test_a_server_that_dies_in_the_middle_ends_the_run_in_one_message(tmp_path: Path) -> None:
+    with (
+        ToolScript([("die", {})]) as engine,
+        pytest.raises(NetworkError, match="within the call of die") as caught,
+    ):
+        asked(engine, SERVER, tmp_path / "t")
+    assert "out of luck" in str(caught.value)
+    assert read(tmp_path / "t")[-1] == {**read(tmp_path / "t")[-1], "event": "end", "outcome": "failed"}
+
+
+def test_a_slow_server_is_not_waited_for(tmp_path: Path) -> None:
+    with ToolScript([("slow", {})], "Too slow.") as engine:
+        assert asked(engine, SERVER, tmp_path / "t", budget=Budget(tool_seconds=0.3)) == "Too slow."
+        assert engine.results() == ["error: slow did not end within 0.3 s, and was given up"]
+
+
+def test_an_error_of_a_servers_tool_is_told_to_the_model(tmp_path: Path) -> None:
+    with ToolScript([("fails", {})], "It failed.") as engine:
+        asked(engine, SERVER, tmp_path / "t")
+        assert engine.results()[0].startswith("error: ")
+        assert "fails" in engine.results()[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [("no-schema", "is no JSON Schema"), ("name", "no name that models can call")]
+)
+def test_a_server_that_lies_of_its_tools_is_refused_in_words(kind: str, said: str, tmp_path: Path) -> None:
+    with ToolScript("Hello.") as engine, pytest.raises(SpecError, match=said):
+        asked(engine, f"{LIAR} {kind}", tmp_path / "t")
+
+
+def test_a_result_that_is_not_what_was_promised_is_told_to_the_model(tmp_path: Path) -> None:
+    with ToolScript([("add", {})], "It lies.") as engine:
+        assert asked(engine, f"{LIAR} output", tmp_path / "t") == "It lies."
+        assert "not what it promised" in engine.results()[0]
+
+
+@pytest.mark.parametrize(
+    "server",
+    ["no-such-program-anywhere", f"{sys.executable} -c pass", "http://127.0.0.1:9/mcp", "'unbalanced"],
+)
+def test_a_server_that_is_not_there_is_one_clear_error(server: str, tmp_path: Path) -> None:
+    with ToolScript("Hello.") as engine, pytest.raises(HomeportError, match=r"MCP server|neither an http"):
+        asked(engine, server, tmp_path / "t")
