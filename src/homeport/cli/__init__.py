@@ -33,11 +33,12 @@ COMMANDS = {
     "down": "End an endpoint, with all its processes.",
     "export": "Write what Cloud Run would be told, as files of another tool.",
     "weights": "List, check and remove weights.",
+    "mcp": "Offer these commands to a coding agent, as tools over MCP.",
     "rehearse": "Act out Google Cloud on this machine.",
     "doctor": "Show what this machine has and lacks.",
 }
 RESERVED = frozenset(
-    ("agent", "bench", "capacity", "console", "guard", "list", "mcp", "observe", "top", "usage", "wake")
+    ("agent", "bench", "capacity", "console", "guard", "list", "observe", "top", "usage", "wake")
 )
 """Names of commands to come: no command of another meaning shall take one, and none is mistaken for a slip of the pen."""
 USAGE, INTERRUPTED = 64, 130

@@ -101,7 +101,7 @@ def command(
     if plot is not None:
         _draw(found, plot)
         terminal.say(f"drawn: {plot}")
-    terminal.result(cost_text.text(found, explain=explain), cost_text.as_json(found))
+    terminal.result(cost_text.text(found, explain=explain), found.as_json())
 
 
 def _draw(answer: CostAnswer, path: Path) -> None:

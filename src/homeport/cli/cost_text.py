@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from homeport.cost import Figure, Versus
 from homeport.cost.usage import DAY_S, MONTH_HOURS, short
@@ -31,16 +30,6 @@ def text(answer: CostAnswer, *, explain: bool) -> str:
     if explain:
         parts.append(_explained(answer))
     return "\n\n".join([*parts, _foot(answer)])
-
-
-def as_json(answer: CostAnswer) -> dict[str, Any]:  # Any: JSON
-    """The answer for programs."""
-    return {
-        "what": asdict(answer.what),
-        "prices": {"dated": answer.prices.dated},
-        **answer.cost.as_json(),
-        "versus": None if answer.versus is None else answer.versus.as_json(),
-    }
 
 
 def _costs(answer: CostAnswer) -> Iterator[str]:

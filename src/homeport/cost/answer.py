@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,15 @@ class CostAnswer:
         """`vllm, nvidia-l4, 8 CPU, 32 GiB, us-central1, no zonal redundancy`."""
         redundancy = "zonal redundancy" if self.what.zonal else "no zonal redundancy"
         return f"{self.what.engine}, {self.what.shape.text}, {self.what.region}, {redundancy}"
+
+    def as_json(self) -> dict[str, Any]:  # Any: JSON
+        """Return the answer as `--json` prints it."""
+        return {
+            "what": asdict(self.what),
+            "prices": {"dated": self.prices.dated},
+            **self.cost.as_json(),
+            "versus": None if self.versus is None else self.versus.as_json(),
+        }
 
 
 def answer(model: str | None, file: Path, question: Question) -> CostAnswer:

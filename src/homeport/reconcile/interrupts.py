@@ -5,11 +5,19 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 
 from homeport.progress import Progress
 from homeport.reconcile.cancellation import Cancellation
+
+presses: ContextVar[list[Callable[[], None]] | None] = ContextVar("presses", default=None)
+"""
+Where no keyboard is: what a Ctrl-C would call, the innermost `patient` last, for whoever passes a client's cancellation on.
+
+They are called in the event loop of the work.
+"""
 
 
 @asynccontextmanager
@@ -40,7 +48,8 @@ async def patient(progress: Progress) -> AsyncIterator[Cancellation]:
     except (NotImplementedError, RuntimeError, ValueError):
         installed = False  # A loop without signals, as on Windows: Ctrl-C stops at once there.
     try:
-        yield halt
+        with _heard(pressed):
+            yield halt
         if stopped:
             await asyncio.sleep(0)  # The cancellation that came too late for what was inside.
     except asyncio.CancelledError:
@@ -52,3 +61,17 @@ async def patient(progress: Progress) -> AsyncIterator[Cancellation]:
         if installed:
             loop.remove_signal_handler(signal.SIGINT)
             signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _heard(pressed: Callable[[], None]) -> Iterator[None]:
+    """Let `pressed` be among `presses` meanwhile."""
+    elsewhere = presses.get()
+    if elsewhere is None:
+        yield
+        return
+    elsewhere.append(pressed)
+    try:
+        yield
+    finally:
+        elsewhere.remove(pressed)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from random import Random
 
+import httpx2
+
 from attack import raw_requests as raw
 from attack.law import Attack, Watch, shown
 from attack.raw_requests import Raw, Target
@@ -39,6 +41,11 @@ _VLLM_PATHS = (
 _PROXY_PATHS = (
     "GET /v1/models", "POST /v1/completions", "POST /v1/chat/completions", "GET /metrics", "GET /props", "POST /lora-adapters",
     "GET /", "POST /invocations", "DELETE /v1/models/x",
+)  # fmt: skip
+_MCP_CALL = b'{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "down", "arguments": {"name": "attacked"}}}'
+_MCP_PATHS = (
+    "POST /mcp", "GET /mcp", "DELETE /mcp", "POST /mcp/", "POST /messages", "GET /sse", "GET /", "POST /",
+    "GET /.well-known/oauth-protected-resource", "GET /.well-known/oauth-authorization-server", "POST /register", "POST /token",
 )  # fmt: skip
 _BUILD = (
     b'{"steps": [{"name": "python:3.12-slim", "script": "#!/usr/bin/env python\\nopen(\'@CANARY@\', \'w\')"}],'
@@ -86,6 +93,7 @@ DOORS = (
         name="rehearsal --inside", server=lambda stage: stage.inside, target=target(_REHEARSAL_PATHS[:6], b"/nothing", _BUILD),
         looks_at_pages=True, looks_at_hosts=True, hosts=(raw.HOST, b"cloudbuild.googleapis.com"),
     ),
+    Door(name="mcp", server=lambda stage: stage.mcp, target=target(_MCP_PATHS, b"/health", _MCP_CALL), looks_at_pages=True, looks_at_hosts=True),
 )  # fmt: skip
 
 
@@ -208,13 +216,33 @@ def watches(stage: Stage) -> dict[str, Watch]:
             else "the holder of the key is not served"
         )
 
+    def mcp() -> str:
+        tools = ("homeport", "up", "down")
+        why = listed(stage.mcp, tools)
+        return why or completes(stage.engine)
+
     return {
+        "mcp": Watch(mcp),
         "llama.cpp": Watch(engine),
         "vLLM's wrapper": Watch(vllm),
         "proxy": Watch(proxy),
         "rehearsal": Watch(lambda: rehearsal(lambda: stage.rehearsal)),
         "rehearsal --inside": Watch(lambda: rehearsal(lambda: stage.inside)),
     }
+
+
+def listed(server: Server, words: Sequence[str]) -> str:
+    """Why the holder of the key is not told of homeport's tools; '' where they are."""
+    client = {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "owner", "version": "0"},
+    }
+    call = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": client}
+    headers = {"Authorization": f"Bearer {server.key}", "Accept": "application/json, text/event-stream"}
+    with httpx2.Client(trust_env=False, timeout=15.0, headers=headers) as http:
+        came = http.post(f"http://127.0.0.1:{server.port}/mcp", json=call)
+    return "" if came.status_code == 200 and all(word in came.text for word in words) else shown(came.text)
 
 
 def _tokens(server: Server) -> str:

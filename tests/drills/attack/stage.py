@@ -144,6 +144,36 @@ class Stage:
         port = int(variables["OPENAI_BASE_URL"].rpartition(":")[2].partition("/")[0])
         return Server(name="proxy", port=port, key="" if key == "unused" else key)
 
+    @cached_property
+    def mcp(self) -> Server:
+        """`homeport mcp --http` with the tools that change something, before the engine."""
+        assert self.engine.port
+        process = self._begun(
+            [
+                sys.executable,
+                "-m",
+                "homeport",
+                "mcp",
+                "--http",
+                "--port",
+                "0",
+                "--allow-changes",
+                "--folder",
+                str(self.work),
+            ],
+            {},
+        )
+        assert process.stdout is not None
+        printed = ""
+        while not printed.endswith("}\n}\n"):
+            line = process.stdout.readline()
+            if not line:
+                raise RuntimeError(f"homeport mcp did not start: {printed}")
+            printed += line
+        told = json.loads(printed)["mcpServers"]["homeport"]
+        key = told["headers"]["Authorization"].removeprefix("Bearer ")
+        return Server(name="mcp", port=int(told["url"].rpartition(":")[2].partition("/")[0]), key=key)
+
     def served(self) -> int:
         """Requests that have come as far as the rehearsed service."""
         return len(Path(self.rehearsal.told["log"]).read_text().splitlines())

@@ -1,0 +1,192 @@
+"""
+The tools that change something: without `confirm` they return the plan and touch nothing; with it they apply that plan.
+
+What is applied is planned again and compared; while it is applied, every step is compared with the plan once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated, Any, Protocol
+
+from pydantic import Field
+
+from homeport.errors import ApprovalDeclined
+from homeport.mcp.calls import Call, answered
+from homeport.mcp.confirmation import Confirmation
+from homeport.mcp.reading import File, Name, On
+from homeport.mcp.scope import Scope
+from homeport.mcp.shapes import ChangedShape
+from homeport.progress import Progress
+from homeport.reconcile import Plan
+from homeport.spec import Spec
+from homeport.targets import registry
+from homeport.targets.base import Capability
+
+Confirm = Annotated[
+    str | None,
+    Field(
+        description="The `confirm` of the plan that the user agreed to; without it nothing is changed",
+        max_length=128,
+    ),
+]
+_DEFAULT = "homeport.toml"
+_CLOUD = "cloudrun"
+_DECISIVE = ("name", "target", "actions", "problems")
+
+
+class _Json(Protocol):
+    def as_json(self) -> dict[str, Any]: ...
+
+
+class ChangingTools:
+    """homeport's verbs that change something, for files in one folder."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._confirmation = Confirmation()
+
+    async def up(
+        self, call: Call, file: File = _DEFAULT, on: On = registry.DEFAULT, confirm: Confirm = None
+    ) -> ChangedShape:
+        """Make the endpoint what the file says, and prove that it works. Call it without `confirm` first."""
+
+        async def work(progress: Progress) -> dict[str, Any]:
+            async with self._scope.opened(file, on) as one:
+                if confirm is None:
+                    return self._proposal("up", one.target.spec, await one.plan(progress=progress))
+                seen = _Seen(lambda plan: self._ensure("up", one.target.spec, plan, confirm))
+                result = await one.up(
+                    approve=seen,
+                    progress=progress,
+                    on_result=lambda r: progress.note(f"{r.name}: {r.outcome}"),
+                )
+                return _applied(result.plan, result)
+
+        return await answered(call, ChangedShape, work)
+
+    async def swap(
+        self,
+        call: Call,
+        model: Annotated[str, Field(description="A name of the catalog, or hf:ORG/NAME", max_length=1024)],
+        file: File = _DEFAULT,
+        on: On = _CLOUD,
+        confirm: Confirm = None,
+    ) -> ChangedShape:
+        """Serve another model, verified before it takes over; the file stays as it is. Call it without `confirm` first."""
+
+        async def work(progress: Progress) -> dict[str, Any]:
+            named = self._scope.model(model) or ""
+            async with self._scope.opened(file, on) as one:
+                one.require({Capability.SWAP: True})
+                if confirm is None:
+                    other = replace(one, target=one.target.with_model(named))
+                    plan = await other.plan(progress=progress)
+                    return self._proposal(f"swap to {named}", one.target.spec, plan)
+                seen = _Seen(lambda plan: self._ensure(f"swap to {named}", one.target.spec, plan, confirm))
+                result = await one.swap(
+                    named,
+                    approve=seen,
+                    progress=progress,
+                    on_result=lambda r: progress.note(f"{r.name}: {r.outcome}"),
+                )
+                note = f"{file} still names {one.target.spec.model}: `up` would serve that again; write model = {named!r}"
+                return {**_applied(result.plan, result), "note": note}
+
+        return await answered(call, ChangedShape, work)
+
+    async def rollback(
+        self, call: Call, file: File = _DEFAULT, on: On = _CLOUD, confirm: Confirm = None
+    ) -> ChangedShape:
+        """Let what was verified before serve again: a revision, or here the last model. Call it without `confirm` first."""
+
+        async def work(progress: Progress) -> dict[str, Any]:
+            async with self._scope.opened(file, on) as one:
+                one.require({Capability.ROLLBACK: True})
+                now = await one.status()
+                receipts = {name: dict(receipt) for name, receipt in (now.receipts or {}).items()}
+                plan = {
+                    "name": now.name,
+                    "target": now.target,
+                    "serving": dict(now.traffic or {}),
+                    "verified": receipts,
+                    "model": now.model,
+                    "does": f"{now.rollback_to or 'the newest verified revision that does not serve now'} serves again",
+                }
+                if confirm is None:
+                    return _proposed(plan, self._confirmation.of("rollback", plan))
+                self._confirmation.ensure("rollback", plan, confirm)
+                result = await one.rollback(progress=progress)
+                return {"applied": True, "confirm": None, "plan": plan, "result": result.as_json()}
+
+        return await answered(call, ChangedShape, work)
+
+    async def down(
+        self,
+        call: Call,
+        name: Name = None,
+        file: File = _DEFAULT,
+        on: On = registry.DEFAULT,
+        confirm: Confirm = None,
+    ) -> ChangedShape:
+        """End an endpoint, with all its processes or all that carries its mark. Weights stay. Call it without `confirm` first."""
+
+        async def work(progress: Progress) -> dict[str, Any]:
+            async with self._scope.selected(name, file, on, by_name=True) as one:
+                wanted = f"down {one.target.name}"
+                confirmed = confirm or ""
+                seen = _Seen(
+                    (lambda would_go: self._confirmation.ensure(wanted, would_go.as_json(), confirmed))
+                    if confirm is not None
+                    else None
+                )
+                try:
+                    removal = await one.down(approve=seen, progress=progress)
+                except ApprovalDeclined:
+                    if seen.plan is None or confirm is not None:
+                        raise
+                    plan = seen.plan.as_json()
+                    return _proposed(plan, self._confirmation.of(wanted, plan))
+                if seen.plan is None:
+                    note = f"nothing of {removal.name} is there; nothing to remove"
+                    return {"applied": False, "confirm": None, "plan": {}, "result": None, "note": note}
+                return _applied(seen.plan, removal)
+
+        return await answered(call, ChangedShape, work)
+
+    def _ensure(self, verb: str, spec: Spec, plan: Plan, confirm: str) -> None:
+        self._confirmation.ensure(verb, _decisive(spec, plan), confirm)
+
+    def _proposal(self, verb: str, spec: Spec, plan: Plan) -> dict[str, Any]:
+        return _proposed(plan.as_json(), self._confirmation.of(verb, _decisive(spec, plan)))
+
+
+def _proposed(plan: dict[str, Any], confirm: str) -> dict[str, Any]:
+    note = "nothing was changed; show the user this plan, and pass `confirm` once they agree"
+    return {"applied": False, "confirm": confirm, "plan": plan, "result": None, "note": note}
+
+
+def _decisive(spec: Spec, plan: Plan) -> dict[str, Any]:
+    """Return what of a plan is applied: the spec and every step. Its facts tell of free memory, too, which moves by itself."""
+    told = plan.as_json()
+    return {"spec": spec.model_dump(mode="json"), **{key: told[key] for key in _DECISIVE}}
+
+
+class _Seen:
+    """Keeps what it is asked to approve: says yes where that is what was confirmed, and no where nothing was."""
+
+    def __init__(self, ensure: Callable[[Any], None] | None) -> None:
+        self.plan: _Json | None = None
+        self._ensure = ensure
+
+    def __call__(self, plan: Any) -> bool:
+        self.plan = plan
+        if self._ensure is None:
+            return False
+        self._ensure(plan)
+        return True
+
+
+def _applied(plan: _Json, result: _Json) -> dict[str, Any]:
+    return {"applied": True, "confirm": None, "plan": plan.as_json(), "result": result.as_json()}

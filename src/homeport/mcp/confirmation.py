@@ -1,0 +1,33 @@
+"""The words that confirm a change: they are of one plan, of one server, and nobody can know them who was not shown it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from homeport.errors import PlanStale
+
+
+class Confirmation:
+    """Hashes of plans, keyed with a secret of this server's own."""
+
+    def __init__(self) -> None:
+        self._secret = secrets.token_bytes(32)
+
+    def of(self, verb: str, plan: Mapping[str, Any]) -> str:  # Any: JSON
+        """Return the words that confirm `plan` for `verb`, whatever the order of its keys."""
+        said = json.dumps([verb, plan], sort_keys=True, default=str).encode()
+        return hmac.new(self._secret, said, hashlib.sha256).hexdigest()
+
+    def ensure(self, verb: str, plan: Mapping[str, Any], given: str) -> None:  # Any: JSON
+        """Raise `PlanStale` unless `given` confirms exactly this plan for this verb."""
+        if not hmac.compare_digest(self.of(verb, plan).encode(), given.encode()):
+            raise PlanStale(
+                f"`confirm` is not that of what {verb} would do now: nothing was changed",
+                hint=f"call {verb} without `confirm`, show the user the plan that comes back, and pass its `confirm`; "
+                "if this happens again, somebody else is changing the same things",
+            )
