@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,7 +20,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
-from places import TAUGHT
+from places import ROOT, TAUGHT
 from user import HOMEPORT, User
 
 SPEC = f'name = "home"\nmodel = "file:{TAUGHT.name}"\n[engine]\ncontext = 1024\n[local]\nport = 0\n'
@@ -256,3 +257,10 @@ def test_the_skill_is_printed_or_installed_where_clients_look(owner: User) -> No
     owner.run("mcp", "skill", "--install", ".agents/skills")
     installed = owner.folder / ".agents" / "skills" / "homeport" / "SKILL.md"
     assert installed.read_text(encoding="utf-8").strip() == printed.strip()
+
+
+def test_the_page_does_what_it_says(owner: User) -> None:
+    (block,) = re.findall(
+        r"```console\n\$ homeport (.*?)\n(.*?)```", (ROOT / "docs" / "mcp.md").read_text(), re.DOTALL
+    )
+    assert owner.run(*block[0].split()).err == block[1]
