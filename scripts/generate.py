@@ -50,6 +50,9 @@ def main() -> None:
     (ROOT / "src/homeport/spec/homeport.schema.json").write_text(schema, encoding="utf-8")
     for name, text in reference.pages().items():
         (ROOT / "docs" / name).write_text(text, encoding="utf-8")
+    for name in reference.sections():
+        page = ROOT / "docs" / name
+        page.write_text(reference.with_sections(name, page.read_text(encoding="utf-8")), encoding="utf-8")
     (DECISIONS / "README.md").write_text(decisions(), encoding="utf-8")
 
 

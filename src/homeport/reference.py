@@ -22,6 +22,36 @@ def pages() -> dict[str, str]:
     }
 
 
+def sections() -> dict[str, dict[str, str]]:
+    """Text by file name and by the mark that it stands behind, of pages that are otherwise written by hand."""
+    return {"clients.md": {"what engines honour": _honoured_table()}}
+
+
+def with_sections(name: str, page: str) -> str:
+    """Return a page with its generated sections written anew. Raises `ValueError` where a mark is missing."""
+    for mark, text in sections()[name].items():
+        begin, end = f"<!-- generated: {mark} -->\n", f"<!-- end: {mark} -->\n"
+        if page.count(begin) != 1 or page.count(end) != 1:
+            raise ValueError(f"{name} lacks {begin.strip()} or {end.strip()}")
+        before, after = page[: page.index(begin) + len(begin)], page[page.index(end) :]
+        page = f"{before}\n{text}\n{after}"
+    return page
+
+
+def _honoured_table() -> str:
+    from homeport.engines.conformance import Feature
+    from homeport.engines.names import NAMES
+    from homeport.engines.registry import module
+
+    engines = [module(name) for name in NAMES]
+    lines = [f"| | {' | '.join(engine.TITLE for engine in engines)} |", "|---" * (len(engines) + 1) + "|"]
+    for feature in Feature:
+        cells = [engine.HONOURS[feature] for engine in engines]
+        told = [f"{cell.standing.value}{f': {cell.note}' if cell.note else ''}" for cell in cells]
+        lines.append(f"| {feature.value} | {' | '.join(told)} |")
+    return "".join(f"{line}\n" for line in lines)
+
+
 def _file_page() -> str:
     lines = [
         "# homeport.toml",

@@ -21,6 +21,15 @@ from importlib.resources import files
 from types import TracebackType
 from typing import Any, Self
 
+from scripted_dialects import (
+    as_response,
+    asked_in_responses,
+    asked_natively,
+    native_lines,
+    natively,
+    response_events,
+)
+
 MODEL, WEIGHTS, KEY, CONTEXT = "rote", "/weights/rote.gguf", "sk-right", 400
 ADAPTER = "tone"
 _TEMPLATE_TOKENS = 6
@@ -55,6 +64,7 @@ class Defect(StrEnum):
     STREAM_ERROR = "a stream that turns into an error"
     STREAM_NO_TEXT = "a stream without text"
     STREAM_TWO_IDS = "a stream with two ids"
+    EMPTY_TEXT_SPOILS = "an empty text beside a call that spoils the next turn"
     EMPTY = "empty answers"
     WRONG_ROLE = "an answer with another role"
     USAGE_WRONG = "usage that does not add up"
@@ -78,6 +88,32 @@ class Defect(StrEnum):
     TOOL_UNKNOWN = "a call of a tool that nobody offered"
     TOOL_REASON = "a wrong reason to finish at a tool call"
     TOOL_IN_STREAMED_CONTENT = "a tool call in the content when streamed"
+    SECOND_LOOP = "the same call again after its result"
+    SECOND_OTHER = "another call after a result"
+    SECOND_LOOP_STREAMED = "the same call again after its result, when streamed"
+    SECOND_EMPTY = "no text after a tool's result"
+    SECOND_THOUGHTS = "reasoning and no text after a tool's result"
+    SECOND_UNSEEN = "text after a tool's result that does not know it"
+    RESPONSES_LOOP = "results that are not seen over /v1/responses"
+    RESPONSES_UNCALLED = "no call over /v1/responses"
+    RESPONSES_UNENDED = "a stream of /v1/responses without its end"
+    RESPONSES_ERROR = "a stream of /v1/responses that turns into an error"
+    RESPONSES_ABSENT = "no /v1/responses"
+    RESPONSES_SCHEMA = "a schema that is ignored over /v1/responses"
+    NATIVE_LOOP = "results that are not seen over /api/chat"
+    NATIVE_UNENDED = "a stream of /api/chat without its end"
+    NATIVE_ERROR = "an error in a line of /api/chat"
+    CHOICE_NONE = "tool_choice none that is ignored"
+    CHOICE_NONE_TEXT = "tool_choice none, and the call comes as text"
+    CHOICE_REQUIRED = "tool_choice required that is ignored"
+    CHOICE_NAMED = "a tool_choice by name that is ignored"
+    CHOICE_REFUSED = "a tool_choice by name that is refused"
+    ANY_MODEL = "any model's name answered"
+    MODEL_500 = "an unknown model's name answered with 500"
+    MISTAKE_500 = "a client's mistake answered with 500"
+    MISTAKE_TAKEN = "a client's mistake answered with 200"
+    THOUGHTS_ONLY = "reasoning without text"
+    CONTROL_TOKENS = "control tokens in the text"
     METRICS_OPEN = "metrics for everyone"
     INVOCATIONS_OPEN = "/invocations for any key"
     ALL_OPEN = "no key wanted although one is set"
@@ -162,11 +198,14 @@ class Engine:
             return _Reply(302 if self.has(Defect.REDIRECTED) else 401, _error("Invalid API key"))
         if method == "GET":
             return self._shown(path)
-        if path in {"/v1/chat/completions", "/invocations"}:
-            return self._chat(request)
-        if path == "/v1/completions":
-            return self._completion(request)
-        return _Reply(404, _error("not found"))
+        answers = {
+            "/v1/chat/completions": self._chat,
+            "/invocations": self._chat,
+            "/v1/completions": self._completion,
+            "/api/chat": self._native,
+            **({} if self.has(Defect.RESPONSES_ABSENT) else {"/v1/responses": self._response}),
+        }
+        return answers[path](request) if path in answers else _Reply(404, _error("not found"))
 
     def _let_in(self, path: str, authorization: str) -> bool:
         return (
@@ -196,7 +235,7 @@ class Engine:
         if "messages" not in request:
             return _Reply(400, _error("messages: field required"))
         prompt = str(request["messages"][-1]["content"])
-        odd = self._odd_answer(prompt)
+        odd = self._odd_answer(prompt) or self._refused(request)
         if odd is not None:
             return odd
         said = self._said(request, prompt, _answer(prompt) or self.says)
@@ -205,6 +244,66 @@ class Engine:
         choice = {"index": 0, "message": said.message, "finish_reason": said.reason}
         usage = {} if self.has(Defect.NO_USAGE) else {"usage": said.usage}
         return _Reply(200, {"id": "chat-1", "object": "chat.completion", "choices": [choice], **usage})
+
+    def _refused(self, request: Any) -> _Reply | None:
+        """What is said to a request that asks for what there is not, or None."""
+        mistake = "" if self.has(Defect.MISTAKE_TAKEN) else _mistake(request)
+        if mistake:
+            return _Reply(500 if self.has(Defect.MISTAKE_500) else 400, _error(mistake))
+        if request.get("model") not in {MODEL, ADAPTER, None} and not self.has(Defect.ANY_MODEL):
+            return _Reply(500 if self.has(Defect.MODEL_500) else 404, _error("no such model"))
+        if isinstance(request.get("tool_choice"), dict) and self.has(Defect.CHOICE_REFUSED):
+            return _Reply(400, _error("tool_choice by name is not supported"))
+        return None
+
+    def _response(self, request: Any) -> _Reply:
+        """`/v1/responses`."""
+        if "input" not in request:
+            return _Reply(400, _error("input: field required"))
+        asked = asked_in_responses(request)
+        if self.has(Defect.RESPONSES_LOOP):
+            asked["messages"] = asked["messages"][:1]
+        if self.has(Defect.RESPONSES_SCHEMA):
+            asked.pop("response_format", None)
+        if self.has(Defect.RESPONSES_UNCALLED):
+            asked.pop("tools", None)
+        said = self._answered(asked)
+        if isinstance(said, _Reply):
+            return said
+        response = as_response(said.message, cut=said.reason == "length")
+        if not request.get("stream"):
+            return _Reply(200, response)
+        events = list(response_events(response))
+        if self.has(Defect.RESPONSES_UNENDED):
+            events.pop()
+        if self.has(Defect.RESPONSES_ERROR):
+            events[1:] = [_event({"type": "response.failed", "response": _error("out of memory")})]
+        return _Reply(200, kind="text/event-stream", stream=tuple(events))
+
+    def _native(self, request: Any) -> _Reply:
+        """Ollama's `/api/chat`."""
+        if "options" not in request:
+            return _Reply(400, _error("options: field required"))
+        asked = asked_natively(request)
+        if self.has(Defect.NATIVE_LOOP):
+            asked["messages"] = asked["messages"][:1]
+        said = self._answered({**asked, **({"stream": True} if request["stream"] else {})})
+        if isinstance(said, _Reply):
+            return said
+        answer = natively(said.message, cut=said.reason == "length")
+        if not request["stream"]:
+            return _Reply(200, answer)
+        lines = list(native_lines(answer))
+        if self.has(Defect.NATIVE_UNENDED):
+            lines.pop()
+        if self.has(Defect.NATIVE_ERROR):
+            lines[1:] = ['{"error": "out of memory"}']
+        return _Reply(200, kind="application/x-ndjson", stream=tuple(lines))
+
+    def _answered(self, request: Any) -> _Said | _Reply:
+        """What comes for a request to chat completions that another API made, or what comes instead."""
+        prompt = str(request["messages"][-1]["content"])
+        return self._odd_answer(prompt) or self._said(request, prompt, _answer(prompt) or self.says)
 
     def _odd_answer(self, prompt: str) -> _Reply | None:
         """What comes instead of a completion."""
@@ -237,18 +336,55 @@ class Engine:
         """What comes out for a prompt, as a message."""
         if self.has(Defect.EMPTY):
             return _Said({"role": "assistant", "content": ""}, "stop", self._usage(prompt, 0))
-        if "tools" in request:
+        if self._calls(request):
             message, reason = self._called(streamed=bool(request.get("stream")))
+            message = _renamed(
+                message, request.get("tool_choice") if not self.has(Defect.CHOICE_NAMED) else ""
+            )
+            if request["messages"][-1]["role"] == "tool" and self.has(Defect.SECOND_OTHER):
+                message = _renamed(message, {"function": {"name": "get_forecast"}})
             return _Said(message, reason, self._usage(prompt, 8))
-        if "response_format" in request:
-            text = self._json()
-        elif self.has(Defect.RANDOM):
-            text = f"Take {next(self._takes)}: {text}"
-        elif self.has(Defect.WRONG_ANSWERS) and prompt in _KNOWN:
-            text = "I do not know."
-        tokens, reason = self._generated(text, request)
+        tokens, reason = self._generated(self._worded(request, prompt, text), request)
         role = "user" if self.has(Defect.WRONG_ROLE) else "assistant"
+        thinks = self.has(Defect.SECOND_THOUGHTS) and prompt.startswith("{")
+        if "messages" in request and (thinks or self.has(Defect.THOUGHTS_ONLY)):
+            thought = {"role": role, "content": "", "reasoning_content": "".join(tokens)}
+            return _Said(thought, reason, self._usage(prompt, len(tokens)))
         return _Said({"role": role, "content": "".join(tokens)}, reason, self._usage(prompt, len(tokens)))
+
+    def _worded(self, request: Any, prompt: str, text: str) -> str:
+        """The text that comes out, if nothing ends it."""
+        if request.get("messages", [{}])[-1].get("role") == "tool":
+            text = self._told(spoilt=request["messages"][1].get("content") == "")
+        elif request.get("tool_choice") == "none" and self.has(Defect.CHOICE_NONE_TEXT):
+            text = 'call:get_weather{"city": "Paris"}'
+        if "response_format" in request:
+            return self._json()
+        if self.has(Defect.RANDOM):
+            return f"Take {next(self._takes)}: {text}"
+        if self.has(Defect.WRONG_ANSWERS) and prompt in _KNOWN:
+            return "I do not know."
+        return f"<|channel>thought <channel|> {text}" if self.has(Defect.CONTROL_TOKENS) else text
+
+    def _calls(self, request: Any) -> bool:
+        """Whether a tool is called."""
+        if "tools" not in request:
+            return False
+        choice = request.get("tool_choice", "auto")
+        last = request["messages"][-1]
+        if last["role"] == "tool":
+            again = self.has(Defect.SECOND_LOOP, Defect.SECOND_OTHER)
+            return again or (self.has(Defect.SECOND_LOOP_STREAMED) and bool(request.get("stream")))
+        if choice == "none":
+            return self.has(Defect.CHOICE_NONE)
+        forced = choice != "auto" and not self.has(Defect.CHOICE_REQUIRED)
+        return forced or "weather" in str(last["content"])
+
+    def _told(self, *, spoilt: bool) -> str:
+        """The text after a tool's result."""
+        if self.has(Defect.SECOND_EMPTY) or (self.has(Defect.EMPTY_TEXT_SPOILS) and spoilt):
+            return ""
+        return "I cannot know." if self.has(Defect.SECOND_UNSEEN) else "It is 15 C in Paris."
 
     def _usage(self, prompt: str, completion: int) -> dict[str, int]:
         tokens = _TEMPLATE_TOKENS + len(prompt.split())
@@ -303,7 +439,8 @@ class Engine:
             "function": {"name": name, "arguments": arguments},
         }
         reason = "stop" if self.has(Defect.TOOL_REASON) else "tool_calls"
-        return {"role": "assistant", "content": None, "tool_calls": [call]}, reason
+        content = "" if self.has(Defect.EMPTY_TEXT_SPOILS) else None
+        return {"role": "assistant", "content": content, "tool_calls": [call]}, reason
 
     def _streamed(self, said: _Said, *, usage: bool) -> _Reply:
         chunks = [_chunk(delta) for delta in _deltas(said.message)]
@@ -346,6 +483,27 @@ class Engine:
             yield counted
 
 
+def _mistake(request: Any) -> str:
+    """What no API takes; '' where nothing is wrong."""
+    if not isinstance(request.get("temperature", 0), int | float):
+        return "temperature: not a number"
+    if not isinstance(request.get("tools", []), list):
+        return "tools: not a list"
+    if not all(isinstance(message["role"], str) for message in request["messages"]):
+        return "role: not a string"
+    return ""
+
+
+def _renamed(message: dict[str, Any], choice: Any) -> dict[str, Any]:
+    """The message with a call of the function that the choice names, if it names one."""
+    if not isinstance(choice, dict) or not message.get("tool_calls"):
+        return message
+    calls = [
+        {**call, "function": {**call["function"], **choice["function"]}} for call in message["tool_calls"]
+    ]
+    return {**message, "tool_calls": calls}
+
+
 def _answer(prompt: str) -> str:
     """What it knows by rote; '' where it knows nothing."""
     if prompt.startswith("Count from one to twenty"):
@@ -375,6 +533,8 @@ def _event(chunk: Mapping[str, Any]) -> str:
 def _deltas(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """A message in the pieces in which it is streamed."""
     yield {"role": message["role"], "content": None}
+    for token in _tokens(message.get("reasoning_content", "")):
+        yield {"reasoning_content": token}
     for token in _tokens(message["content"] or ""):
         yield {"content": token}
     for call in message.get("tool_calls", ()):

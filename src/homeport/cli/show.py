@@ -32,7 +32,7 @@ _VERBS = {
     ActionKind.REPLACE: "replace",
     ActionKind.DELETE: "delete",
 }
-_MARKS = {Outcome.PASSED: "✓", Outcome.FAILED: "✗", Outcome.SKIPPED: "–"}
+_MARKS = {Outcome.PASSED: "✓", Outcome.FAILED: "✗", Outcome.NOTED: "!", Outcome.SKIPPED: "–"}
 _MOST_SAME = 5
 """More things than these that stay as they are have one line together."""
 _WIDEST = 44

@@ -151,11 +151,20 @@ class Endpoint:
         `options` go into the request as they are (`max_tokens`, `temperature`, `tools` …). Raises `EndpointError`
         where the engine answers with an error, `NotRunning` or `NetworkError` where it does not answer.
         """
-        return await self._post("/v1/chat/completions", self._request(options, messages=list(messages)))
+        return await self.post("/v1/chat/completions", self._request(options, messages=list(messages)))
 
     async def complete(self, prompt: str, **options: Any) -> dict[str, Any]:  # Any: JSON
         """The whole completion of a text, without a chat template, as the engine's JSON. Raises as `answer` does."""
-        return await self._post("/v1/completions", self._request(options, prompt=prompt))
+        return await self.post("/v1/completions", self._request(options, prompt=prompt))
+
+    async def post(self, path: str, request: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+        """What another path than those of `answer` and `complete` answers to `request`, which is sent as it is."""
+        # A long prompt takes a large model minutes on a CPU; a connection that is gone shows at once all the same.
+        async with self.client(timeout_s=_ANSWER_WITHIN_S) as client:
+            response = await client.post(path, json=dict(request))
+            if response.is_error:
+                raise await self._refusal(response.status_code, response.text)
+            return _parsed(response.text)
 
     async def stream(self, messages: Sequence[Message], **options: Any) -> AsyncIterator[dict[str, Any]]:
         """The chunks of a streamed chat completion, as the engine's JSON. Raises as `answer` does."""
@@ -206,14 +215,6 @@ class Endpoint:
     def _request(self, options: Mapping[str, Any], **content: Any) -> dict[str, Any]:
         stop = {"stop": list(self.stop)} if self.stop else {}
         return {"model": self.model, **content, **stop, **options}
-
-    async def _post(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
-        # A long prompt takes a large model minutes on a CPU; a connection that is gone shows at once all the same.
-        async with self.client(timeout_s=_ANSWER_WITHIN_S) as client:
-            response = await client.post(path, json=request)
-            if response.is_error:
-                raise await self._refusal(response.status_code, response.text)
-            return _parsed(response.text)
 
     async def _refusal(self, status: int, text: str) -> EndpointError:
         if self.identity is None or not (status in {401, 403} or (status == 404 and is_page(text))):

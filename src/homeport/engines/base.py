@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from homeport.catalog import Model
+from homeport.engines.conformance import Conformance, Feature
 from homeport.engines.footprint import Footprint, MemoryTerm, Sizing
 from homeport.engines.image import ImageContents, Recipe
 from homeport.errors import HomeportError
@@ -205,6 +206,8 @@ class EngineModule(Protocol):
     """How large the room for an adapter must be; None where that makes no difference."""
     IDENTITY: LoadedWeights | None
     """How it is asked which weights it has loaded; None where it does not tell."""
+    HONOURS: Mapping[Feature, Conformance]
+    """Which APIs it offers, and what it honours there: every `Feature`, as far as it is known."""
 
     DELIVERIES: tuple[Delivery, ...]
     """

@@ -23,6 +23,8 @@ class Outcome(StrEnum):
 
     PASSED = "passed"
     FAILED = "failed"
+    NOTED = "noted"
+    """Seen to be otherwise than clients may expect, and not promised: told, and never counted as passed or failed."""
     SKIPPED = "skipped"
     """Not checked, with the reason. Never counted as passed."""
 
@@ -72,6 +74,11 @@ def passed(detail: str, **evidence: Any) -> Finding:  # Any: JSON
 def failed(detail: str, **evidence: Any) -> Finding:  # Any: JSON
     """It is not as promised."""
     return Finding(Outcome.FAILED, detail, evidence)
+
+
+def noted(detail: str, **evidence: Any) -> Finding:  # Any: JSON
+    """It is otherwise than clients may expect, which was not promised."""
+    return Finding(Outcome.NOTED, detail, evidence)
 
 
 def skipped(reason: str, **evidence: Any) -> Finding:  # Any: JSON
@@ -156,7 +163,7 @@ class Report:
                 time=f"{result.seconds:.3f}",
             )
             detail = _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", result.detail)
-            if result.outcome is Outcome.PASSED:
+            if result.outcome in {Outcome.PASSED, Outcome.NOTED}:
                 ET.SubElement(case, "system-out").text = detail
             else:
                 tag = "failure" if result.outcome is Outcome.FAILED else "skipped"

@@ -6,7 +6,17 @@ from collections.abc import Iterable
 
 from homeport.errors import HomeportError
 from homeport.verify.check import Check, OnResult, picked, refuse_unknown
-from homeport.verify.checks import access, answers, context, identity, load, reasoning, structure
+from homeport.verify.checks import (
+    access,
+    answers,
+    context,
+    honesty,
+    identity,
+    load,
+    reasoning,
+    second_turn,
+    structure,
+)
 from homeport.verify.report import Outcome, Report, Result, RunTimer, VerificationSubject, skipped
 
 CHECKS = (
@@ -19,6 +29,15 @@ CHECKS = (
     Check("json-schema", "an answer obeys a JSON schema", structure.json_schema),
     Check("tools", "a tool call comes back as tool_calls", structure.tools),
     Check("tools-stream", "a tool call comes back as tool_calls, streamed", structure.tools_streamed),
+    Check("second-turn", "a tool's result is given back, and text comes", second_turn.chat_completions),
+    Check("second-turn-responses", "the same over /v1/responses", second_turn.responses),
+    Check("second-turn-native", "the same over the engine's own /api/chat", second_turn.native),
+    Check("tool-choice", "tool_choice is honoured: none, required, a name", honesty.tool_choice),
+    Check(
+        "schema-responses", "an answer obeys a JSON schema over /v1/responses", honesty.schema_over_responses
+    ),
+    Check("unknown-model", "a model that is not there is refused", honesty.unknown_model),
+    Check("mistakes", "a client's mistake is called one", honesty.mistakes),
     Check("key", "a wrong or absent key is refused on every path", access.keys),
     Check("context", "the promised context is really there", context.needle, 900),
     Check("too-long", "a prompt that is too long is refused, not cut", context.too_long, 900),

@@ -23,6 +23,7 @@ from homeport.secret import Secret
 from homeport.verify import CHECKS, Finding, Outcome, Report, Result, VerificationSubject, runner, verify
 from homeport.verify.check import Check
 from homeport.verify.checks import access, reasoning
+from homeport.verify.checks.leaks import leaked
 from homeport.verify.checks.reasoning import is_right, wilson
 from scripted_engine import ADAPTER, CONTEXT, KEY, MODEL, WEIGHTS, Defect, Engine
 
@@ -90,24 +91,38 @@ def alike(detail: str, *names: str) -> dict[str, str]:
     return dict.fromkeys(names, detail)
 
 
+SECOND = ("second-turn", "second-turn-responses")
+"""The second turn in the APIs of llama.cpp."""
 TOOLS = ("tools", "tools-stream")
-TALKS = tuple(name for name in NAMES if name not in {"identity", "key"})
-"""The checks that need an answer in a chat."""
+WITH_TOOLS = (*TOOLS, *SECOND, "tool-choice")
+TALKS = tuple(
+    name
+    for name in NAMES
+    if name not in {"identity", "key", "second-turn-native", "schema-responses", "unknown-model", "mistakes"}
+)
+"""The checks that need an answer in a chat, and hold an engine to it."""
 WHOLE = tuple(name for name in TALKS if name not in {"stream", "tools-stream"})
-"""Those of them that do not stream."""
+"""Those of them that do not only stream."""
 REASONS = "the stream has these reasons to finish, not one: "
 USAGE = "usage was asked for, and is not in the last chunk alone"
 SHAPE = "the answer is not what its API describes: "
 NOT_JSON = "the endpoint answers, but not with a JSON object: "
 BROKE_OFF = "the endpoint broke off in the middle of an answer"
+AGAIN = 'get_weather({"city": "Paris"}) is called again although its result was given'
+NO_TEXT = "there is no text beside the reasoning"
+UNCALLED = {"second-turn-responses": "no tool call comes", "tool-choice": "required: no call comes"}
+IGNORED = "the schema is ignored: the answer is not JSON (known of llama.cpp)"
 
 FOUND: dict[Defect, Mapping[str, str]] = {
-    Defect.STREAM_WITHOUT_DONE: {"stream": "the stream does not end in [DONE]", "tools-stream": BROKE_OFF},
+    Defect.STREAM_WITHOUT_DONE: {
+        "stream": "the stream does not end in [DONE]",
+        **alike(BROKE_OFF, "tools-stream", "second-turn"),
+    },
     Defect.STREAM_AFTER_DONE: {"stream": "the stream does not end in [DONE]"},
-    Defect.STREAM_BROKEN: alike("the connection to http", "stream", "tools-stream"),
+    Defect.STREAM_BROKEN: alike("the connection to http", "stream", "tools-stream", "second-turn"),
     Defect.STREAM_ENDS_EARLY: {
         "stream": "the stream does not end in [DONE]",
-        "tools-stream": BROKE_OFF,
+        **alike(BROKE_OFF, "tools-stream", "second-turn"),
     },
     Defect.STREAM_WITHOUT_USAGE: {"stream": USAGE},
     Defect.STREAM_USAGE_TWICE: {"stream": USAGE},
@@ -119,12 +134,18 @@ FOUND: dict[Defect, Mapping[str, str]] = {
         "tools-stream": "finish_reason is '', not 'tool_calls'",
     },
     Defect.STREAM_STRAY_LINE: {"stream": "a line is not an event: 'warning: the cache is cold'"},
-    Defect.STREAM_GARBAGE: {"stream": f"{SHAPE}JSONDecodeError", "tools-stream": NOT_JSON},
+    Defect.STREAM_GARBAGE: {
+        "stream": f"{SHAPE}JSONDecodeError",
+        **alike(NOT_JSON, "tools-stream", "second-turn"),
+    },
     Defect.STREAM_ERROR: {
         "stream": f"{SHAPE}KeyError 'choices'",
-        "tools-stream": "the endpoint refused (200): out of memory",
+        **alike("the endpoint refused (200): out of memory", "tools-stream", "second-turn"),
     },
-    Defect.STREAM_NO_TEXT: {"stream": "the chunks carry no text"},
+    Defect.STREAM_NO_TEXT: {
+        "stream": "the chunks carry no text",
+        "second-turn": "streamed, the answer is empty",
+    },
     Defect.STREAM_TWO_IDS: {"stream": "the chunks of one stream have several ids"},
     Defect.EMPTY: {
         "identity": "the adapter tone is listed, and generates nothing",
@@ -134,6 +155,7 @@ FOUND: dict[Defect, Mapping[str, str]] = {
         "max-tokens": "3 tokens were asked for, 0 came",
         "json-schema": "the answer is not JSON",
         **alike("no tool_calls", *TOOLS),
+        **UNCALLED,
         "parallel": "8 of 8 requests did not finish: an answer without a token",
         "reasoning": "0 of 12 right",
     },
@@ -163,14 +185,50 @@ FOUND: dict[Defect, Mapping[str, str]] = {
     Defect.JSON_PROSE: {"json-schema": "the answer is not JSON"},
     Defect.JSON_SHAPE: {"json-schema": "the answer is JSON of another shape"},
     Defect.JSON_VALUE: {"json-schema": "the answer has values that the schema does not allow"},
-    Defect.TOOL_IN_CONTENT: alike("no tool_calls: the call is left in the content", *TOOLS),
+    Defect.TOOL_IN_CONTENT: {**alike("no tool_calls: the call is left in the content", *TOOLS), **UNCALLED},
     Defect.TOOL_IN_STREAMED_CONTENT: {"tools-stream": "no tool_calls: the call is left in the content"},
-    Defect.TOOL_ABSENT: alike("no tool_calls", *TOOLS),
+    Defect.TOOL_ABSENT: {**alike("no tool_calls", *TOOLS), **UNCALLED},
     Defect.TOOL_ARGUMENTS: alike("the call's arguments are not JSON", *TOOLS),
     Defect.TOOL_NO_CITY: alike("the call lacks its `city`", *TOOLS),
     Defect.TOOL_NO_ID: alike("the call has no id, so that its result could not be given back", *TOOLS),
     Defect.TOOL_UNKNOWN: alike("the call is to 'get_forecast', which nobody offered", *TOOLS),
     Defect.TOOL_REASON: alike("finish_reason is 'stop', not 'tool_calls'", *TOOLS),
+    Defect.SECOND_LOOP: alike(AGAIN, *SECOND),
+    Defect.SECOND_OTHER: alike("another call comes in place of text: get_forecast", *SECOND),
+    Defect.SECOND_LOOP_STREAMED: {
+        "second-turn": "streamed, get_weather is called again although its result was given",
+        "second-turn-responses": f"streamed, {AGAIN}",
+    },
+    Defect.SECOND_EMPTY: alike("the answer is empty", *SECOND),
+    Defect.SECOND_THOUGHTS: alike(NO_TEXT, *SECOND),
+    Defect.SECOND_UNSEEN: {},
+    Defect.EMPTY_TEXT_SPOILS: {},
+    Defect.RESPONSES_LOOP: {"second-turn-responses": AGAIN},
+    Defect.RESPONSES_UNCALLED: {"second-turn-responses": "no tool call comes"},
+    Defect.RESPONSES_UNENDED: {"second-turn-responses": "the stream ends without response.completed"},
+    Defect.RESPONSES_ERROR: {"second-turn-responses": "the endpoint refused (200): out of memory"},
+    Defect.RESPONSES_ABSENT: {"second-turn-responses": "the endpoint refused (404): not found"},
+    Defect.RESPONSES_SCHEMA: {},
+    Defect.NATIVE_LOOP: {},
+    Defect.NATIVE_UNENDED: {},
+    Defect.NATIVE_ERROR: {},
+    Defect.CHOICE_NONE: {},
+    Defect.CHOICE_NONE_TEXT: {},
+    Defect.CHOICE_REQUIRED: {"tool-choice": "required: no call comes"},
+    Defect.CHOICE_NAMED: {},
+    Defect.CHOICE_REFUSED: {},
+    Defect.ANY_MODEL: {},
+    Defect.MODEL_500: {},
+    Defect.MISTAKE_500: {},
+    Defect.MISTAKE_TAKEN: {},
+    Defect.THOUGHTS_ONLY: {
+        **alike(NO_TEXT, "chat", "stream", *SECOND),
+        "json-schema": "the answer is not JSON",
+        "reasoning": "0 of 12 right",
+    },
+    Defect.CONTROL_TOKENS: alike(
+        "control tokens are left in the text: <|channel> <channel|>", "chat", "stream", *SECOND
+    ),
     Defect.METRICS_OPEN: {"key": "not refused: GET /metrics with no key gets 200"},
     Defect.INVOCATIONS_OPEN: {"key": "not refused: POST /invocations with a wrong key gets 200"},
     Defect.ALL_OPEN: {
@@ -202,7 +260,7 @@ FOUND: dict[Defect, Mapping[str, str]] = {
     },
     Defect.HANGS_UP: {"identity": "the connection to http"},
     Defect.HTML: {
-        **alike(NOT_JSON, *WHOLE),
+        **alike(NOT_JSON, *WHOLE, "unknown-model"),
         "parallel": f"8 of 8 requests did not finish: {NOT_JSON}",
         "stream": "a line is not an event: '<html><body>Welcome</body></html>'",
         "tools-stream": "the connection to http",
@@ -213,22 +271,87 @@ FOUND: dict[Defect, Mapping[str, str]] = {
         "tools-stream": "the connection to http",
     },
     Defect.LIST: {
-        **alike(NOT_JSON, *WHOLE),
+        **alike(NOT_JSON, *WHOLE, "unknown-model"),
         "parallel": f"8 of 8 requests did not finish: {NOT_JSON}",
         "stream": "a line is not an event: '[]'",
         "tools-stream": "the connection to http",
     },
 }
-"""Which checks find a defect, and how their sentence begins."""
+"""Which checks find a defect of llama.cpp's, and how their sentence begins."""
+
+TOOK = "a temperature in words gets {0}, tools that are no list gets {0}, a role that is no text gets {0}"
+KNOWN = "(known of llama.cpp)"
+NOBODY = "'a-model-that-is-not-there' is asked for, and None answers with 200"
+NOTED: dict[Defect, Mapping[str, str]] = {
+    Defect.EMPTY: {"schema-responses": IGNORED},
+    Defect.JSON_PROSE: {"schema-responses": IGNORED},
+    Defect.JSON_SHAPE: {
+        "schema-responses": f"the schema is ignored: the answer is JSON of another shape {KNOWN}"
+    },
+    Defect.JSON_VALUE: {
+        "schema-responses": f"the schema is ignored: the answer has values that the schema does not allow {KNOWN}"
+    },
+    Defect.SECOND_UNSEEN: alike(
+        'text comes, and does not tell what the tool said: "I cannot know."', *SECOND
+    ),
+    Defect.EMPTY_TEXT_SPOILS: {
+        "second-turn": 'the answer is empty; all is well where the message with the call has "content": null, not ""'
+    },
+    Defect.RESPONSES_ABSENT: {
+        "schema-responses": f"the endpoint refused (404): not found {KNOWN}",
+    },
+    Defect.RESPONSES_SCHEMA: {"schema-responses": IGNORED},
+    Defect.CHOICE_NONE: {"tool-choice": f"none: get_weather is called {KNOWN}"},
+    Defect.CHOICE_NONE_TEXT: {"tool-choice": f"none: the call comes as text {KNOWN}"},
+    Defect.CHOICE_NAMED: {"tool-choice": f"named: get_weather is called in place of get_time {KNOWN}"},
+    Defect.CHOICE_REFUSED: {"tool-choice": f"named: no call comes {KNOWN}"},
+    Defect.ANY_MODEL: {"unknown-model": f"{NOBODY} {KNOWN}"},
+    Defect.MODEL_500: {"unknown-model": f"refused with 500, not with 404 {KNOWN}"},
+    Defect.MISTAKE_500: {"mistakes": f"{TOOK.format(500)} {KNOWN}"},
+    Defect.MISTAKE_TAKEN: {"mistakes": f"{TOOK.format(200)} {KNOWN}"},
+    Defect.THOUGHTS_ONLY: {"schema-responses": IGNORED},
+    Defect.HTML: {
+        "schema-responses": f"{NOT_JSON}'<html><body>Welcome</body></html>' {KNOWN}",
+        "mistakes": f"{TOOK.format(200)} {KNOWN}",
+    },
+    Defect.ERROR_AS_SUCCESS: {
+        "schema-responses": f"{SHAPE}KeyError 'output' {KNOWN}",
+        "unknown-model": f"{NOBODY} {KNOWN}",
+        "mistakes": f"{TOOK.format(200)} {KNOWN}",
+    },
+    Defect.LIST: {
+        "schema-responses": f"{NOT_JSON}'[]' {KNOWN}",
+        "mistakes": f"{TOOK.format(200)} {KNOWN}",
+    },
+}
+"""What is told besides, of what llama.cpp does not promise."""
+
+NATIVE = {
+    Defect.NATIVE_LOOP: AGAIN,
+    Defect.NATIVE_UNENDED: "the stream ends without a last line",
+    Defect.NATIVE_ERROR: "the endpoint refused (200): out of memory",
+}
+"""What is told of an engine with an API of its own."""
 
 
 @pytest.mark.parametrize(("engine", "found"), FOUND.items(), ids=list(FOUND), indirect=["engine"])
 def test_a_defect_is_found_by_the_checks_that_should_find_it_and_by_no_other(
     engine: Engine, found: Mapping[str, str]
 ) -> None:
-    failed = outcomes(checked(promised(engine)), Outcome.FAILED)
+    report = checked(promised(engine))
+    failed = outcomes(report, Outcome.FAILED)
     begun = {name: detail[: len(found.get(name, detail))] for name, detail in failed.items()}
     assert begun == found
+    (defect,) = [one for one in Defect if engine.has(one)]
+    assert outcomes(report, Outcome.NOTED) == NOTED.get(defect, {})
+
+
+@pytest.mark.parametrize(("engine", "found"), NATIVE.items(), ids=list(NATIVE), indirect=["engine"])
+def test_a_defect_of_an_engines_own_api_is_told(engine: Engine, found: str) -> None:
+    report = checked(promised(engine, engine="ollama"), "second-turn-native")
+    told = outcomes(report, Outcome.NOTED)["second-turn-native"]
+    assert told.startswith(found)
+    assert told.endswith("(not promised: nobody has checked here what Ollama does)")
 
 
 def test_no_defect_is_left_out_of_the_table() -> None:
@@ -236,13 +359,69 @@ def test_no_defect_is_left_out_of_the_table() -> None:
 
 
 def test_every_check_finds_a_defect() -> None:
-    assert {name for found in FOUND.values() for name in found} == set(NAMES)
+    found = {name for table in (FOUND, NOTED) for found in table.values() for name in found}
+    assert {*found, "second-turn-native"} == set(NAMES)
 
 
 @pytest.mark.parametrize("name", ["llamacpp", "vllm", "ollama"])
-def test_an_engine_without_a_defect_passes_everything(engine: Engine, name: str) -> None:
+def test_an_engine_without_a_defect_passes_everything_that_it_offers(engine: Engine, name: str) -> None:
     report = checked(promised(engine, engine=name))
-    assert tuple(outcomes(report, Outcome.PASSED)) == NAMES
+    absent = {"second-turn-native"} if name != "ollama" else set()
+    assert set(outcomes(report, Outcome.PASSED)) == set(NAMES) - absent
+    assert outcomes(report, Outcome.SKIPPED) == alike("this engine has no such API", *absent)
+
+
+@pytest.mark.parametrize("engine", [Defect.CHOICE_NAMED], indirect=True)
+@pytest.mark.parametrize(
+    ("name", "outcome"), [("vllm", Outcome.FAILED), ("llamacpp", Outcome.NOTED), ("ollama", Outcome.NOTED)]
+)
+def test_what_is_not_honoured_fails_only_where_the_engine_promises_it(
+    engine: Engine, name: str, outcome: Outcome
+) -> None:
+    (result,) = checked(promised(engine, engine=name), "tool-choice").results
+    assert result.outcome is outcome
+
+
+@pytest.mark.parametrize("engine", [Defect.RESPONSES_ABSENT], indirect=True)
+def test_an_api_of_which_nobody_knows_keeps_no_revision_from_its_traffic(engine: Engine) -> None:
+    report = checked(promised(engine, engine="vllm"), "chat", "second-turn-responses")
+    assert report.passed
+    assert outcomes(report, Outcome.NOTED)["second-turn-responses"].startswith("the endpoint refused (404)")
+
+
+@pytest.mark.parametrize("engine", [Defect.ANY_MODEL], indirect=True)
+def test_what_is_told_alone_is_no_report_that_passed(engine: Engine) -> None:
+    report = checked(promised(engine), "unknown-model")
+    assert not report.passed
+    suite = parsed(report.as_junit())
+    assert (suite.attrib["failures"], suite.attrib["skipped"]) == ("0", "0")
+    assert NOBODY in (suite.findtext("testcase/system-out") or "")
+
+
+@pytest.mark.parametrize("engine", [Defect.RESPONSES_SCHEMA], indirect=True)
+def test_a_wrong_key_is_no_peculiarity_of_an_engine(engine: Engine) -> None:
+    subject = without_key(promised(engine))
+    for name in ("second-turn-responses", "schema-responses", "mistakes"):
+        assert outcomes(checked(subject, name), Outcome.FAILED) == {
+            name: "the endpoint refused (401): Invalid API key"
+        }
+
+
+@pytest.mark.parametrize(
+    ("text", "leak"),
+    [
+        ("It is <b>15</b> C, a < b |> c", ""),
+        ("a list <int> of x<|y", ""),
+        ("<|channel>thought<channel|>It rains.", "<|channel> <channel|>"),
+        ('<|tool_call>call:f{a:<|"|>b<|"|>}<tool_call|>', '<|tool_call> <|"|> <tool_call|>'),
+        ("Paris.<|im_end|>", "<|im_end|>"),
+        ("Paris.<end_of_turn>", "<end_of_turn>"),
+        ("<think>hm</think>", "<think> </think>"),
+        ("[TOOL_CALLS]f", "[TOOL_CALLS]"),
+    ],
+)
+def test_control_tokens_are_known_from_other_signs(text: str, leak: str) -> None:
+    assert leaked(text) == leak
 
 
 def test_a_line_separator_within_an_answer_does_not_end_an_event(engine: Engine) -> None:
@@ -303,7 +482,8 @@ def test_without_a_key_the_key_check_is_skipped_and_all_else_passes(engine: Engi
     report = checked(without_key(promised(engine)))
     skipped = outcomes(report, Outcome.SKIPPED)
     assert skipped == {
-        "key": "no key is set: all that runs on this machine, web pages in its browser too, can use it"
+        "key": "no key is set: all that runs on this machine, web pages in its browser too, can use it",
+        "second-turn-native": "this engine has no such API",
     }
     assert report.passed
 
@@ -314,15 +494,15 @@ def test_a_key_that_is_wanted_but_not_known_is_said_to_be_wrong(engine: Engine) 
 
 
 def test_a_pretrained_model_is_not_asked_for_tools(engine: Engine) -> None:
-    report = checked(promised(engine, model="gemma-3-270m-pt"))
+    report = checked(promised(engine, model="gemma-3-270m-pt", engine="ollama"))
     reason = "a pretrained model continues text; it was not trained to call tools"
-    assert outcomes(report, Outcome.SKIPPED) == alike(reason, *TOOLS)
+    assert outcomes(report, Outcome.SKIPPED) == alike(reason, *WITH_TOOLS, "second-turn-native")
     assert report.passed
 
 
 def test_tools_that_are_not_promised_are_skipped(engine: Engine) -> None:
     skipped = outcomes(checked(promised(engine, tools=False)), Outcome.SKIPPED)
-    assert set(skipped) == set(TOOLS)
+    assert set(skipped) == {*WITH_TOOLS, "second-turn-native"}
     assert skipped["tools"].startswith("no tool calls are promised")
 
 
@@ -357,7 +537,7 @@ def test_when_the_engine_is_gone_the_next_check_fails_and_the_rest_is_skipped(en
 @pytest.mark.parametrize("name", NAMES)
 def test_every_check_says_that_the_engine_is_not_there(engine: Engine, name: str) -> None:
     engine.end()
-    failed = outcomes(checked(promised(engine), name), Outcome.FAILED)
+    failed = outcomes(checked(promised(engine, engine="ollama"), name), Outcome.FAILED)
     assert failed[name].endswith(f"nothing answers at {engine.url}/v1")
 
 
@@ -452,7 +632,9 @@ def test_a_report_has_passed_when_something_passed_and_nothing_failed(
     results: list[tuple[Outcome, str]],
 ) -> None:
     seen = {outcome for outcome, _ in results}
-    assert report_of(*results).passed == (seen in ({Outcome.PASSED}, {Outcome.PASSED, Outcome.SKIPPED}))
+    assert report_of(*results).passed == (
+        seen - {Outcome.NOTED} in ({Outcome.PASSED}, {Outcome.PASSED, Outcome.SKIPPED})
+    )
 
 
 @settings(deadline=None)

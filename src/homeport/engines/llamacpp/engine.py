@@ -19,7 +19,7 @@ from homeport.engines.base import (
 )
 from homeport.engines.footprint import Footprint, MemoryTerm
 from homeport.engines.image import ImageContents, Recipe
-from homeport.engines.llamacpp import fields, memory
+from homeport.engines.llamacpp import fields, honours, memory
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
 from homeport.spec import Delivery, Engine
 from homeport.weights.manifest import Format as FileFormat
@@ -37,6 +37,7 @@ METRICS_PATH = "/metrics"
 NAMES_ADAPTERS = False
 ADAPTER_RANK = None
 IDENTITY = LoadedWeights(path="/props", loaded=lambda said, _: str(said["model_path"]))
+HONOURS = honours.HONOURS
 DELIVERIES: tuple[Delivery, ...] = ()
 USUAL_DELIVERY = None
 RANK_ON_CLOUD = 0

@@ -23,6 +23,7 @@ from homeport.engines.base import (
 )
 from homeport.engines.footprint import Footprint, MemoryTerm
 from homeport.engines.llamacpp import memory
+from homeport.engines.ollama import honours
 from homeport.engines.ollama.image import recipe
 from homeport.errors import HomeportError, PortTaken, SpecError
 from homeport.spec import Delivery, Engine
@@ -42,6 +43,7 @@ METRICS_PATH = None
 NAMES_ADAPTERS = False
 ADAPTER_RANK = None
 IDENTITY = None
+HONOURS = honours.HONOURS
 DELIVERIES: tuple[Delivery, ...] = ("baked",)
 USUAL_DELIVERY: Delivery = "baked"
 RANK_ON_CLOUD = 2

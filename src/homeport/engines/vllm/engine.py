@@ -26,7 +26,7 @@ from homeport.engines.base import (
 from homeport.engines.footprint import Footprint, MemoryTerm
 from homeport.engines.image import ImageContents, Recipe, without_weights
 from homeport.engines.vllm import flags as vllm_flags
-from homeport.engines.vllm import memory
+from homeport.engines.vllm import honours, memory
 from homeport.engines.vllm.adapter import CONFIG, USUAL_RANK, rank
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
 from homeport.spec import Delivery, Engine
@@ -70,6 +70,7 @@ def _root(said: Any, model: str) -> str | None:  # Any: JSON
 
 
 IDENTITY = LoadedWeights(path="/v1/models", loaded=_root)
+HONOURS = honours.HONOURS
 flags = memory.flags
 footprint = memory.footprint
 INHERITS = (

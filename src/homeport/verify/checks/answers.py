@@ -9,6 +9,7 @@ from typing import Any
 
 from homeport.endpoint import Endpoint
 from homeport.endpoint.refusals import refusal
+from homeport.verify.checks.leaks import trouble
 from homeport.verify.report import Finding, VerificationSubject, failed, passed
 
 COUNT = "Count from one to twenty in words."
@@ -29,8 +30,9 @@ async def chat(subject: VerificationSubject) -> Finding:
     )
     choice, usage = completion["choices"][0], completion["usage"]
     text = _text(choice["message"])
-    if not text.strip():
-        return failed("the answer is empty", completion=completion)
+    wrong = _wrong([choice["message"]], choice["finish_reason"])
+    if wrong:
+        return failed(wrong, completion=completion)
     if choice["message"]["role"] != "assistant" or choice["finish_reason"] not in {"stop", "length"}:
         return failed("role or finish_reason is not what OpenAI's API describes", choice=choice)
     if not _adds_up(usage):
@@ -60,6 +62,9 @@ async def stream(subject: VerificationSubject) -> Finding:
     text = "".join(_text(choice["delta"]) for choice in pieces)
     if not text.strip():
         return failed("the chunks carry no text", **evidence)
+    wrong = _wrong([choice["delta"] for choice in pieces], reasons[0])
+    if wrong:
+        return failed(wrong, text=text, **evidence)
     if len({chunk["id"] for chunk in chunks}) != 1:
         return failed("the chunks of one stream have several ids", **evidence)
     if not _adds_up(usages[0]):
@@ -130,6 +135,14 @@ async def _counting(subject: VerificationSubject, **options: Any) -> _Generated:
         text = completion["choices"][0]["text"]
     return _Generated(
         text, completion["choices"][0]["finish_reason"], completion["usage"]["completion_tokens"]
+    )
+
+
+def _wrong(messages: list[Any], reason: str) -> str:  # Any: JSON
+    """What is wrong with the text of a message, or of its deltas: none beside the reasoning, or control tokens."""
+    content = "".join(message.get("content") or "" for message in messages)
+    return trouble(
+        content, "".join(_text({**one, "content": ""}) for one in messages), cut=reason == "length"
     )
 
 

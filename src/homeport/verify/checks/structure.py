@@ -5,56 +5,54 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from homeport.verify.checks import weather
 from homeport.verify.checks.answers import user
-from homeport.verify.report import Finding, VerificationSubject, failed, passed, skipped
+from homeport.verify.report import Finding, VerificationSubject, failed, passed
 
-_SCHEMA = {
+SCHEMA = {
     "type": "object",
     "properties": {"answer": {"type": "string", "enum": ["yes", "no"]}, "sure": {"type": "boolean"}},
     "required": ["answer", "sure"],
     "additionalProperties": False,
 }
-_TOOL = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Get the current weather in a city.",
-        "parameters": {
-            "type": "object",
-            "properties": {"city": {"type": "string", "description": "The city, such as Paris"}},
-            "required": ["city"],
-        },
-    },
-}
-_QUESTION = "What is the weather in Paris?"
+ASKED = 'Is Paris in France? Answer with JSON such as {"answer": "yes", "sure": true}.'
 
 
 async def json_schema(subject: VerificationSubject) -> Finding:
     """An answer that was asked to follow a schema parses, and follows it."""
-    wanted = {"type": "json_schema", "json_schema": {"name": "place", "schema": _SCHEMA, "strict": True}}
-    asked = 'Is Paris in France? Answer with JSON such as {"answer": "yes", "sure": true}.'
+    wanted = {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHEMA, "strict": True}}
     # The grammar allows white space, and a small model may take a good deal of it.
     completion = await subject.endpoint.answer(
-        user(asked), response_format=wanted, max_tokens=256, temperature=0
+        user(ASKED), response_format=wanted, max_tokens=256, temperature=0
     )
     text = completion["choices"][0]["message"]["content"] or ""
+    wrong = misfit(text)
+    if wrong:
+        return failed(wrong, answer=text)
+    return passed(json.dumps(json.loads(text)), answer=json.loads(text))
+
+
+def misfit(text: str) -> str:
+    """Return why an answer does not follow `SCHEMA`, or ''."""
     try:
         value = json.loads(text)
     except ValueError:
-        return failed("the answer is not JSON", answer=text)
+        return "the answer is not JSON"
     if not isinstance(value, dict) or set(value) != {"answer", "sure"}:
-        return failed("the answer is JSON of another shape", answer=text)
+        return "the answer is JSON of another shape"
     if value["answer"] not in {"yes", "no"} or not isinstance(value["sure"], bool):
-        return failed("the answer has values that the schema does not allow", answer=text)
-    return passed(json.dumps(value), answer=value)
+        return "the answer has values that the schema does not allow"
+    return ""
 
 
 async def tools(subject: VerificationSubject) -> Finding:
     """A question that wants the tool gets a parsed call of it."""
-    unable = _unable(subject)
+    unable = weather.unable(subject)
     if unable is not None:
         return unable
-    completion = await subject.endpoint.answer(user(_QUESTION), tools=[_TOOL], max_tokens=256, temperature=0)
+    completion = await subject.endpoint.answer(
+        user(weather.QUESTION), tools=[weather.tool()], max_tokens=256, temperature=0
+    )
     choice = completion["choices"][0]
     calls = choice["message"].get("tool_calls") or []
     return _judged(calls, choice["finish_reason"], choice["message"].get("content") or "")
@@ -62,12 +60,14 @@ async def tools(subject: VerificationSubject) -> Finding:
 
 async def tools_streamed(subject: VerificationSubject) -> Finding:
     """The same, assembled from the deltas of a stream."""
-    unable = _unable(subject)
+    unable = weather.unable(subject)
     if unable is not None:
         return unable
     calls: dict[int, dict[str, Any]] = {}
     reason, content = "", ""
-    async for chunk in subject.endpoint.stream(user(_QUESTION), tools=[_TOOL], max_tokens=256, temperature=0):
+    async for chunk in subject.endpoint.stream(
+        user(weather.QUESTION), tools=[weather.tool()], max_tokens=256, temperature=0
+    ):
         for choice in chunk["choices"]:
             reason = choice.get("finish_reason") or reason
             content += choice["delta"].get("content") or ""
@@ -79,23 +79,13 @@ async def tools_streamed(subject: VerificationSubject) -> Finding:
     return _judged(list(calls.values()), reason, content)
 
 
-def _unable(subject: VerificationSubject) -> Finding | None:
-    if not subject.model.instruct:
-        return skipped("a pretrained model continues text; it was not trained to call tools")
-    if not subject.tools:
-        return skipped(
-            "no tool calls are promised: the catalog knows of no training for them, and no parser is set"
-        )
-    return None
-
-
 def _judged(calls: list[dict[str, Any]], reason: str, content: str) -> Finding:
     evidence = {"tool_calls": calls, "finish_reason": reason, "content": content[:300]}
     if not calls:
-        leaked = "get_weather" in content
+        leaked = weather.NAME in content
         return failed(f"no tool_calls{': the call is left in the content' if leaked else ''}", **evidence)
     function = calls[0]["function"]
-    if function["name"] != "get_weather":
+    if function["name"] != weather.NAME:
         return failed(f"the call is to {function['name']!r}, which nobody offered", **evidence)
     try:
         arguments = json.loads(function["arguments"])

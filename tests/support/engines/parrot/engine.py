@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from homeport.engines.base import Format, Installation, Launch, LaunchRequest, LoadedWeights, served_name
+from homeport.engines.conformance import Feature, unchecked
 from homeport.engines.footprint import Footprint, KvCache, MemoryTerm, Sizing
 from homeport.engines.image import ImageContents, Recipe, without_weights
 from homeport.errors import HomeportError
@@ -40,6 +41,7 @@ def _perch(said: Any, model: str) -> str | None:  # Any: JSON
 
 
 IDENTITY = LoadedWeights(path="/cage", loaded=_perch)
+HONOURS = dict.fromkeys(Feature, unchecked("a parrot repeats what it hears"))
 
 
 def find() -> Installation | None:

@@ -1,0 +1,17 @@
+"""What llama.cpp honours; a test asks a real one (xllamacpp 2026.10) all of it."""
+
+from homeport.engines.conformance import ABSENT, Feature, honoured, not_honoured
+
+HONOURS = {
+    Feature.SECOND_TURN: honoured(),
+    Feature.SECOND_TURN_RESPONSES: honoured(),
+    Feature.SECOND_TURN_NATIVE: ABSENT,
+    Feature.CHOICE_NONE: not_honoured(
+        "the tools are shown to the model all the same; what it then calls comes as text"
+    ),
+    Feature.CHOICE_REQUIRED: honoured(),
+    Feature.CHOICE_NAMED: not_honoured("taken as `auto`: the model calls what it likes"),
+    Feature.RESPONSES_SCHEMA: not_honoured("ignored, prose comes: use `response_format` of chat completions"),
+    Feature.UNKNOWN_MODEL: not_honoured("any name is answered, by the one model that is loaded"),
+    Feature.MISTAKES: not_honoured("500 for some: tools that are no list, a role that is no text"),
+}

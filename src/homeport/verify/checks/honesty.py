@@ -1,0 +1,124 @@
+"""Does it say no where it does not do what a client asks for?"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from homeport.endpoint.refusals import refusal
+from homeport.engines.conformance import Feature, Standing
+from homeport.errors import EndpointError
+from homeport.verify.checks import weather
+from homeport.verify.checks.answers import user
+from homeport.verify.checks.dialects import Responses
+from homeport.verify.checks.promised import judged, standing, told
+from homeport.verify.checks.structure import ASKED, SCHEMA, misfit
+from homeport.verify.report import Finding, VerificationSubject, skipped
+
+_OTHER = "get_time"
+_CALL = re.compile(rf"{weather.NAME}[\"']?\s*[({{,]")
+"""A call that was left in the text, as the model writes it: whatever the family, the name and then its arguments."""
+_PLAIN = "What is the capital of France?"
+_NOBODY = "a-model-that-is-not-there"
+_MISTAKES: dict[str, dict[str, Any]] = {
+    "no messages": {"messages": None},
+    "a temperature in words": {"temperature": "hot"},
+    "tools that are no list": {"tools": "a hammer"},
+    "a role that is no text": {"messages": [{"role": 7, "content": "hi"}]},
+}
+"""What no API takes, whatever the engine: by what is wrong with it."""
+
+
+async def tool_choice(subject: VerificationSubject) -> Finding:
+    """With `none` no call comes, with `required` one comes where none is needed, and a named function is called."""
+    unable = weather.unable(subject)
+    if unable is not None:
+        return unable
+    troubles: dict[Feature, str] = {}
+    calls, text = await _called(subject, weather.QUESTION, "none")
+    if calls or _CALL.search(text):
+        troubles[Feature.CHOICE_NONE] = (
+            f"none: {calls[0]} is called" if calls else "none: the call comes as text"
+        )
+    calls, _ = await _called(subject, _PLAIN, "required")
+    if not calls:
+        troubles[Feature.CHOICE_REQUIRED] = "required: no call comes"
+    named = {"type": "function", "function": {"name": _OTHER}}
+    calls, _ = await _called(subject, weather.QUESTION, named)
+    if calls != [_OTHER]:
+        instead = f"{calls[0]} is called in place of {_OTHER}" if calls else "no call comes"
+        troubles[Feature.CHOICE_NAMED] = f"named: {instead}"
+    return told(
+        subject, troubles, "none, required and a name are honoured", otherwise=list(troubles.values())
+    )
+
+
+async def _called(subject: VerificationSubject, question: str, choice: Any) -> tuple[list[str], str]:
+    """Return the names that are called, and the text. An engine that refuses the choice calls nothing."""
+    tools = [weather.tool(), weather.tool(_OTHER, "time")]
+    try:
+        completion = await subject.endpoint.answer(
+            user(question), tools=tools, tool_choice=choice, max_tokens=256, temperature=0
+        )
+    except EndpointError as error:
+        return [], str(error)
+    message = completion["choices"][0]["message"]
+    names = [call["function"]["name"] for call in message.get("tool_calls") or []]
+    return names, message.get("content") or ""
+
+
+async def schema_over_responses(subject: VerificationSubject) -> Finding:
+    """An answer over the responses API that was asked to follow a schema follows it."""
+    feature = Feature.RESPONSES_SCHEMA
+    if standing(subject, feature).standing is Standing.ABSENT:
+        return skipped("this engine has no such API")
+    return await judged(subject, feature, _schema_over_responses(subject))
+
+
+async def _schema_over_responses(subject: VerificationSubject) -> Finding:
+    wanted = {"type": "json_schema", "name": "place", "schema": SCHEMA, "strict": True}
+    request = {
+        "model": subject.endpoint.model,
+        "input": user(ASKED),
+        "text": {"format": wanted},
+        "max_output_tokens": 256,
+        "temperature": 0,
+    }
+    said = await subject.endpoint.post(Responses.PATH, request)
+    parts = [part for item in said["output"] if item["type"] == "message" for part in item["content"]]
+    text = "".join(part.get("text") or "" for part in parts)
+    wrong = misfit(text)
+    if wrong:
+        found = f"the schema is ignored: {wrong}"
+        return told(subject, {Feature.RESPONSES_SCHEMA: found}, "", answer=text)
+    return told(subject, {}, json.dumps(json.loads(text)), answer=text)
+
+
+async def unknown_model(subject: VerificationSubject) -> Finding:
+    """A request for a model that is not there is refused, and not answered by another."""
+    feature = Feature.UNKNOWN_MODEL
+    try:
+        said = await subject.endpoint.answer(user("hi"), model=_NOBODY, max_tokens=1)
+    except EndpointError as error:
+        if error.status >= 500:
+            return told(subject, {feature: f"refused with {error.status}, not with 404"}, "")
+        return told(subject, {}, f"refused with {error.status}", status=error.status)
+    found = f"{_NOBODY!r} is asked for, and {said.get('model')!r} answers with 200"
+    return told(subject, {feature: found}, "", model=said.get("model"))
+
+
+async def mistakes(subject: VerificationSubject) -> Finding:
+    """What no engine can make sense of is the client's mistake, and called so: 4xx."""
+    statuses: dict[str, int] = {}
+    async with subject.endpoint.client(timeout_s=60) as client:
+        for what, wrong in _MISTAKES.items():
+            request = {"model": subject.endpoint.model, "messages": user("hi"), "max_tokens": 1, **wrong}
+            request = {key: value for key, value in request.items() if value is not None}
+            response = await client.post("/v1/chat/completions", json=request)
+            if response.status_code in {401, 403}:
+                raise refusal(response.status_code, response.text)
+            statuses[what] = response.status_code
+    others = [f"{what} gets {status}" for what, status in statuses.items() if not 400 <= status < 500]
+    troubles = {Feature.MISTAKES: ", ".join(others)} if others else {}
+    return told(subject, troubles, f"{len(statuses)} of a client's mistakes get 4xx", statuses=statuses)

@@ -1,0 +1,54 @@
+"""What an engine does otherwise: a failure where it was promised, else something to be told."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from typing import Any
+
+from homeport.engines.conformance import Conformance, Feature, Standing
+from homeport.engines.registry import module
+from homeport.errors import EndpointError, NetworkError
+from homeport.verify.report import Finding, VerificationSubject, failed, noted, passed
+
+
+def standing(subject: VerificationSubject, feature: Feature) -> Conformance:
+    """Return how the engine of an endpoint stands to a feature, as it says itself."""
+    return module(subject.engine).HONOURS[feature]
+
+
+def told(
+    subject: VerificationSubject, troubles: Mapping[Feature, str], seen: str, **evidence: Any
+) -> Finding:  # Any: JSON
+    """
+    Return the finding where `troubles` are what is otherwise, and `seen` is what is right.
+
+    It has failed where one of them was promised. Otherwise they are told, with what is known of the engine.
+    """
+    if not troubles:
+        return passed(seen, **evidence)
+    title, stands = module(subject.engine).TITLE, {one: standing(subject, one).standing for one in troubles}
+    broken = [one for one in troubles if stands[one] is Standing.HONOURED]
+    if broken:
+        return failed("; ".join(troubles[one] for one in broken), **evidence)
+    known = all(stand is Standing.NOT_HONOURED for stand in stands.values())
+    why = f"known of {title}" if known else f"not promised: nobody has checked here what {title} does"
+    return noted(f"{'; '.join(troubles.values())} ({why})", **evidence)
+
+
+async def judged(subject: VerificationSubject, feature: Feature, look: Awaitable[Finding]) -> Finding:
+    """
+    Return what `look` finds; where the API refuses, breaks off or answers in another shape, that is otherwise, too.
+
+    A key that is not taken is another matter, and so is nobody who answers: these are raised.
+    """
+    try:
+        return await look
+    except EndpointError as error:
+        if error.status in {401, 403}:
+            raise
+        return told(subject, {feature: str(error)}, "")
+    except NetworkError as error:
+        return told(subject, {feature: str(error)}, "")
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        shape = f"the answer is not what its API describes: {type(error).__name__} {error}"
+        return told(subject, {feature: shape}, "")

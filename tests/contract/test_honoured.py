@@ -1,0 +1,86 @@
+"""What an engine is said to honour is what it does: real llama.cpp and, where it is, real vLLM are asked by `verify`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from homeport import reference
+from homeport.engines.conformance import Feature, Standing
+from homeport.engines.names import NAMES
+from homeport.engines.registry import module
+from places import ROOT, TAUGHT
+from user import User
+
+TAUGHT_FOLDER = ROOT / "tests" / "models" / "gemma-4-taught"
+VLLM = ROOT / ".venv-vllm" / "bin"
+CHECKS = {
+    Feature.SECOND_TURN: "second-turn",
+    Feature.SECOND_TURN_RESPONSES: "second-turn-responses",
+    Feature.SECOND_TURN_NATIVE: "second-turn-native",
+    Feature.RESPONSES_SCHEMA: "schema-responses",
+    Feature.UNKNOWN_MODEL: "unknown-model",
+    Feature.MISTAKES: "mistakes",
+}
+"""The check that tells, for those that tell of one feature alone."""
+CHOICES = {Feature.CHOICE_NONE: "none:", Feature.CHOICE_REQUIRED: "required:", Feature.CHOICE_NAMED: "named:"}
+"""How what `tool-choice` finds begins."""
+
+
+def seen(user: User, engine: str, weights: object) -> Mapping[Feature, str]:
+    """How a real engine, with a model that calls a tool, stands to each feature."""
+    user.write(
+        f'name = "home"\nmodel = "gemma-4-e2b"\nweights = "file:{weights}"\n'
+        f'[engine]\nkind = "{engine}"\ncontext = 512\nparallel = 2\n[local]\nport = 0\n'
+    )
+    user.run("up", "--yes", "--no-verify", timeout=900)
+    only = [word for name in ("tools", "tool-choice", *CHECKS.values()) for word in ("--only", name)]
+    told = user.run("verify", "--json", *only, code=None).json["results"]
+    results: dict[str, Any] = {result["name"]: result for result in told}
+    assert results["tools"]["outcome"] == "passed", results["tools"]
+    stands = {"passed": "yes", "skipped": "not offered", "noted": "no", "failed": "no"}
+    found = {feature: stands[results[name]["outcome"]] for feature, name in CHECKS.items()}
+    otherwise = results["tool-choice"]["evidence"]["otherwise"]
+    for feature, word in CHOICES.items():
+        found[feature] = "no" if any(one.startswith(word) for one in otherwise) else "yes"
+    return found
+
+
+def test_llamacpp_honours_what_the_table_says_and_nothing_else(user: User) -> None:
+    said = {feature: one.standing.value for feature, one in module("llamacpp").HONOURS.items()}
+    assert seen(user, "llamacpp", TAUGHT) == said
+
+
+@pytest.mark.vllm
+def test_vllm_honours_what_the_table_promises(
+    user: User, monkeypatch: pytest.MonkeyPatch, record_property: Any
+) -> None:
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}:{VLLM}")
+    found = seen(user, "vllm", TAUGHT_FOLDER)
+    record_property("seen", f"vLLM: {json.dumps({feature.name: one for feature, one in found.items()})}")
+    said = module("vllm").HONOURS
+    known = {feature for feature, one in said.items() if one.standing is not Standing.UNCHECKED}
+    assert {feature: found[feature] for feature in known} == {
+        feature: said[feature].standing.value for feature in known
+    }
+
+
+def test_of_llamacpp_nothing_is_left_unchecked() -> None:
+    assert Standing.UNCHECKED not in {one.standing for one in module("llamacpp").HONOURS.values()}
+
+
+@pytest.mark.parametrize("engine", NAMES)
+def test_every_engine_says_how_it_stands_to_every_feature(engine: str) -> None:
+    honours = module(engine).HONOURS
+    assert set(honours) == set(Feature)
+    assert all(one.note for one in honours.values() if one.standing is Standing.NOT_HONOURED)
+
+
+def test_the_page_of_clients_has_the_table_of_today() -> None:
+    page = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
+    assert reference.with_sections("clients.md", page) == page, "run `make schema`"
+    assert "not checked against Ollama" in page
