@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from homeport import reference
-from homeport.engines.conformance import Feature, Standing
+from homeport.engines.conformance import Feature, Stance
 from homeport.engines.names import NAMES
 from homeport.engines.registry import module
 from places import ROOT, TAUGHT
@@ -63,21 +63,21 @@ def test_vllm_honours_what_the_table_promises(
     found = seen(user, "vllm", TAUGHT_FOLDER)
     record_property("seen", f"vLLM: {json.dumps({feature.name: one for feature, one in found.items()})}")
     said = module("vllm").HONOURS
-    known = {feature for feature, one in said.items() if one.standing is not Standing.UNCHECKED}
+    known = {feature for feature, one in said.items() if one.standing is not Stance.UNCHECKED}
     assert {feature: found[feature] for feature in known} == {
         feature: said[feature].standing.value for feature in known
     }
 
 
 def test_of_llamacpp_nothing_is_left_unchecked() -> None:
-    assert Standing.UNCHECKED not in {one.standing for one in module("llamacpp").HONOURS.values()}
+    assert Stance.UNCHECKED not in {one.standing for one in module("llamacpp").HONOURS.values()}
 
 
 @pytest.mark.parametrize("engine", NAMES)
 def test_every_engine_says_how_it_stands_to_every_feature(engine: str) -> None:
     honours = module(engine).HONOURS
     assert set(honours) == set(Feature)
-    assert all(one.note for one in honours.values() if one.standing is Standing.NOT_HONOURED)
+    assert all(one.note for one in honours.values() if one.standing is Stance.NOT_HONOURED)
 
 
 def test_the_page_of_clients_has_the_table_of_today() -> None:

@@ -20,7 +20,7 @@ class Feature(StrEnum):
     MISTAKES = "a client's mistake is answered with 400 or its like, not with 500"
 
 
-class Standing(StrEnum):
+class Stance(StrEnum):
     """How an engine stands to a feature."""
 
     HONOURED = "yes"
@@ -37,25 +37,25 @@ class Standing(StrEnum):
 class Conformance:
     """How one engine stands to one feature, and why that is said."""
 
-    standing: Standing
+    standing: Stance
     note: str = ""
     """What was seen, or where it is written."""
 
 
 def honoured(note: str = "") -> Conformance:
     """Return that it is honoured."""
-    return Conformance(Standing.HONOURED, note)
+    return Conformance(Stance.HONOURED, note)
 
 
 def not_honoured(note: str) -> Conformance:
     """Return that it is not honoured, with what happens instead."""
-    return Conformance(Standing.NOT_HONOURED, note)
+    return Conformance(Stance.NOT_HONOURED, note)
 
 
 def unchecked(note: str = "") -> Conformance:
     """Return that nobody has checked it here, with what is written about it elsewhere."""
-    return Conformance(Standing.UNCHECKED, note)
+    return Conformance(Stance.UNCHECKED, note)
 
 
-ABSENT = Conformance(Standing.ABSENT)
+ABSENT = Conformance(Stance.ABSENT)
 """The engine has no such API."""

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from homeport.endpoint.refusals import refusal
-from homeport.engines.conformance import Feature, Standing
+from homeport.engines.conformance import Feature, Stance
 from homeport.errors import EndpointError
 from homeport.verify.checks import weather
 from homeport.verify.checks.answers import user
@@ -71,7 +71,7 @@ async def _called(subject: VerificationSubject, question: str, choice: Any) -> t
 async def schema_over_responses(subject: VerificationSubject) -> Finding:
     """An answer over the responses API that was asked to follow a schema follows it."""
     feature = Feature.RESPONSES_SCHEMA
-    if standing(subject, feature).standing is Standing.ABSENT:
+    if standing(subject, feature).standing is Stance.ABSENT:
         return skipped("this engine has no such API")
     return await judged(subject, feature, _schema_over_responses(subject))
 

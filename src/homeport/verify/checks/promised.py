@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
-from homeport.engines.conformance import Conformance, Feature, Standing
+from homeport.engines.conformance import Conformance, Feature, Stance
 from homeport.engines.registry import module
 from homeport.errors import EndpointError, NetworkError
 from homeport.verify.report import Finding, VerificationSubject, failed, noted, passed
@@ -27,10 +27,10 @@ def told(
     if not troubles:
         return passed(seen, **evidence)
     title, stands = module(subject.engine).TITLE, {one: standing(subject, one).standing for one in troubles}
-    broken = [one for one in troubles if stands[one] is Standing.HONOURED]
+    broken = [one for one in troubles if stands[one] is Stance.HONOURED]
     if broken:
         return failed("; ".join(troubles[one] for one in broken), **evidence)
-    known = all(stand is Standing.NOT_HONOURED for stand in stands.values())
+    known = all(stand is Stance.NOT_HONOURED for stand in stands.values())
     why = f"known of {title}" if known else f"not promised: nobody has checked here what {title} does"
     return noted(f"{'; '.join(troubles.values())} ({why})", **evidence)
 

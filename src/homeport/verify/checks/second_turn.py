@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from homeport.engines.conformance import Feature, Standing
+from homeport.engines.conformance import Feature, Stance
 from homeport.verify.checks import weather
 from homeport.verify.checks.answers import user
 from homeport.verify.checks.dialects import ChatCompletions, Dialect, Native, Responses, Turn
@@ -27,7 +27,7 @@ async def native(subject: VerificationSubject) -> Finding:
 
 
 async def _second(subject: VerificationSubject, feature: Feature, api: Dialect) -> Finding:
-    if standing(subject, feature).standing is Standing.ABSENT:
+    if standing(subject, feature).standing is Stance.ABSENT:
         return skipped("this engine has no such API")
     unable = weather.unable(subject)
     return unable or await judged(subject, feature, _conversation(subject, feature, api))
