@@ -20,7 +20,7 @@ Messages = Sequence[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class ModelTurn:
     """What came from the model in its turn."""
 
     text: str
@@ -36,10 +36,10 @@ class Turn:
 class Dialect(Protocol):
     """One API."""
 
-    async def whole(self, endpoint: Endpoint, messages: Messages) -> Turn:
+    async def whole(self, endpoint: Endpoint, messages: Messages) -> ModelTurn:
         """Return the model's turn, asked for in one piece."""
 
-    async def streamed(self, endpoint: Endpoint, messages: Messages) -> Turn:
+    async def streamed(self, endpoint: Endpoint, messages: Messages) -> ModelTurn:
         """Return the model's turn, asked for piece by piece."""
 
 
@@ -48,7 +48,7 @@ class ChatCompletions:
 
     _OPTIONS: dict[str, Any] = {"tools": [weather.tool()], "max_tokens": _MOST, "temperature": 0}  # noqa: RUF012
 
-    async def whole(self, endpoint: Endpoint, messages: Messages) -> Turn:
+    async def whole(self, endpoint: Endpoint, messages: Messages) -> ModelTurn:
         """Return the model's turn, asked for in one piece."""
         choice = (await endpoint.answer(messages, **self._OPTIONS))["choices"][0]
         message = choice["message"]
@@ -56,7 +56,7 @@ class ChatCompletions:
         # As clients do: the message as it came, without the fields that are empty.
         said = {key: value for key, value in message.items() if value is not None or key == "content"}
         results = [{"role": "tool", "tool_call_id": one["id"], "content": weather.RESULT} for one in calls]
-        return Turn(
+        return ModelTurn(
             text=message.get("content") or "",
             thoughts=_thoughts(message),
             calls=tuple(_call(one["function"]) for one in calls),
@@ -64,7 +64,7 @@ class ChatCompletions:
             given_back=(said, *results),
         )
 
-    async def streamed(self, endpoint: Endpoint, messages: Messages) -> Turn:
+    async def streamed(self, endpoint: Endpoint, messages: Messages) -> ModelTurn:
         """Return the model's turn, asked for piece by piece."""
         text, thoughts, reason, calls = "", "", "", list[str]()
         async for chunk in endpoint.stream(messages, **self._OPTIONS):
@@ -78,7 +78,7 @@ class ChatCompletions:
                     for one in delta.get("tool_calls") or []
                     if one["function"].get("name")
                 ]
-        return Turn(text, thoughts, tuple(calls), reason == "length")
+        return ModelTurn(text, thoughts, tuple(calls), reason == "length")
 
 
 class Responses:
@@ -86,11 +86,11 @@ class Responses:
 
     PATH = "/v1/responses"
 
-    async def whole(self, endpoint: Endpoint, messages: Messages) -> Turn:
+    async def whole(self, endpoint: Endpoint, messages: Messages) -> ModelTurn:
         """Return the model's turn, asked for in one piece."""
         return _response(await endpoint.post(self.PATH, self._request(endpoint, messages)))
 
-    async def streamed(self, endpoint: Endpoint, messages: Messages) -> Turn:
+    async def streamed(self, endpoint: Endpoint, messages: Messages) -> ModelTurn:
         """Return the model's turn, put together from the events that clients show, to the last one."""
         request = {**self._request(endpoint, messages), "stream": True}
         text, thoughts, calls = "", "", list[str]()
@@ -108,7 +108,7 @@ class Responses:
             elif kind in {"response.failed", "error"}:
                 raise refusal(200, json.dumps(event.get("response") or event))
             elif kind in {"response.completed", "response.incomplete"}:
-                return Turn(text, thoughts, tuple(calls), kind == "response.incomplete")
+                return ModelTurn(text, thoughts, tuple(calls), kind == "response.incomplete")
         raise NetworkError("the stream ends without response.completed", hint="`homeport logs` shows why")
 
     def _request(self, endpoint: Endpoint, messages: Messages) -> dict[str, Any]:
@@ -128,11 +128,11 @@ class Native:
 
     PATH = "/api/chat"
 
-    async def whole(self, endpoint: Endpoint, messages: Messages) -> Turn:
+    async def whole(self, endpoint: Endpoint, messages: Messages) -> ModelTurn:
         """Return the model's turn, asked for in one piece."""
         return self._turn([await endpoint.post(self.PATH, self._request(endpoint, messages, stream=False))])
 
-    async def streamed(self, endpoint: Endpoint, messages: Messages) -> Turn:
+    async def streamed(self, endpoint: Endpoint, messages: Messages) -> ModelTurn:
         """Return the model's turn, asked for line by line."""
         request = self._request(endpoint, messages, stream=True)
         return self._turn([json.loads(line) async for line in _lines(endpoint, self.PATH, request) if line])
@@ -146,7 +146,7 @@ class Native:
             "options": {"temperature": 0, "num_predict": _MOST},
         }
 
-    def _turn(self, lines: list[Any]) -> Turn:
+    def _turn(self, lines: list[Any]) -> ModelTurn:
         for line in lines:
             if "error" in line:
                 raise refusal(200, json.dumps(line))
@@ -162,7 +162,7 @@ class Native:
         results = [
             {"role": "tool", "tool_name": one["function"]["name"], "content": weather.RESULT} for one in calls
         ]
-        return Turn(
+        return ModelTurn(
             text=text,
             thoughts=thoughts,
             calls=tuple(_call(one["function"]) for one in calls),
@@ -171,7 +171,7 @@ class Native:
         )
 
 
-def _response(said: Any) -> Turn:  # Any: JSON
+def _response(said: Any) -> ModelTurn:  # Any: JSON
     output = said["output"]
     parts = [part for item in output if item["type"] == "message" for part in item["content"]]
     calls = [item for item in output if item["type"] == "function_call"]
@@ -184,7 +184,7 @@ def _response(said: Any) -> Turn:  # Any: JSON
         if item["type"] == "reasoning"
         for part in (*(item.get("content") or ()), *(item.get("summary") or ()))
     ]
-    return Turn(
+    return ModelTurn(
         text="".join(part.get("text") or "" for part in parts),
         thoughts="".join(thoughts),
         calls=tuple(_call(one) for one in calls),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from homeport.engines.conformance import Feature, Stance
 from homeport.verify.checks import weather
 from homeport.verify.checks.answers import user
-from homeport.verify.checks.dialects import ChatCompletions, Dialect, Native, Responses, Turn
+from homeport.verify.checks.dialects import ChatCompletions, Dialect, ModelTurn, Native, Responses
 from homeport.verify.checks.leaks import trouble
 from homeport.verify.checks.promised import judged, standing, told
 from homeport.verify.report import Finding, VerificationSubject, noted, skipped
@@ -65,7 +65,7 @@ async def _conversation(subject: VerificationSubject, feature: Feature, api: Dia
     return told(subject, {}, f'"{shown[:60]}"', **evidence)
 
 
-async def _well_with_null(subject: VerificationSubject, api: Dialect, first: Turn) -> bool:
+async def _well_with_null(subject: VerificationSubject, api: Dialect, first: ModelTurn) -> bool:
     """Whether the same goes well where the message with the call has no text instead of an empty one."""
     called, *results = first.given_back
     history = [*user(weather.QUESTION), {**called, "content": None}, *results]
@@ -73,7 +73,7 @@ async def _well_with_null(subject: VerificationSubject, api: Dialect, first: Tur
     return not _trouble(first, second)
 
 
-def _trouble(first: Turn, second: Turn) -> str:
+def _trouble(first: ModelTurn, second: ModelTurn) -> str:
     if second.calls:
         names = {call.partition("(")[0] for call in first.calls}
         again = any(call.partition("(")[0] in names for call in second.calls)
