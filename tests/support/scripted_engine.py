@@ -336,7 +336,7 @@ class Engine:
         """What comes out for a prompt, as a message."""
         if self.has(Defect.EMPTY):
             return _Said({"role": "assistant", "content": ""}, "stop", self._usage(prompt, 0))
-        if self._calls(request):
+        if self._wants_a_call(request):
             message, reason = self._called(streamed=bool(request.get("stream")))
             message = _renamed(
                 message, request.get("tool_choice") if not self.has(Defect.CHOICE_NAMED) else ""
@@ -366,7 +366,7 @@ class Engine:
             return "I do not know."
         return f"<|channel>thought <channel|> {text}" if self.has(Defect.CONTROL_TOKENS) else text
 
-    def _calls(self, request: Any) -> bool:
+    def _wants_a_call(self, request: Any) -> bool:
         """Whether a tool is called."""
         if "tools" not in request:
             return False

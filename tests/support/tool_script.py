@@ -44,6 +44,9 @@ class ToolScript(Engine):
         reply.content.update(model=MODEL, created=0)
         return reply
 
+    def _wants_a_call(self, request: Any) -> bool:
+        return True  # `_called` says what comes, text included.
+
     def _called(self, *, streamed: bool) -> tuple[dict[str, Any], str]:
         answer = self._answers[min(len(self.requests), len(self._answers)) - 1]
         if isinstance(answer, str):
