@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from homeport import reference, spec
+from homeport import reference, shapes, spec
 
 ROOT = Path(__file__).resolve().parent.parent
 DECISIONS = ROOT / "docs" / "decisions"
@@ -53,6 +53,9 @@ def main() -> None:
     for name in reference.sections():
         page = ROOT / "docs" / name
         page.write_text(reference.with_sections(name, page.read_text(encoding="utf-8")), encoding="utf-8")
+    for name in shapes.RESULTS:
+        text = json.dumps(shapes.schema(name), indent=2, ensure_ascii=False) + "\n"
+        (ROOT / "docs" / "schemas" / f"{name}.json").write_text(text, encoding="utf-8")
     (DECISIONS / "README.md").write_text(decisions(), encoding="utf-8")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ def pages() -> dict[str, str]:
         "exit-codes.md": _exit_codes_page(),
         "commands.md": _commands_page(),
         "packages.md": _packages_page(),
+        "results.md": _results_page(),
     }
 
 
@@ -120,6 +122,34 @@ def _commands_page() -> str:
             "```",
         ]
     return "\n".join(line.rstrip() for line in "\n".join(lines).splitlines()) + "\n"
+
+
+def _results_page() -> str:
+    from homeport.shapes import FACTS, RESULTS
+
+    lines = [
+        "# Results as JSON",
+        "",
+        "Generated from `src/homeport/shapes/` by `make schema`. What each command prints with `--json`, by its",
+        "schema; an error is printed in its place, as `error` says. A unit is the end of a name (`_bytes`, `_s`,",
+        "`_tokens`, `_usd_per_hour`); null is *not known*, never *fine*.",
+        "",
+        "| command | schema |",
+        "|---|---|",
+        *(f"| `{name}` | [schemas/{name}.json](schemas/{name}.json) |" for name in RESULTS),
+        "",
+        "## Facts of a plan",
+        "",
+        "`plan --json` has them under `facts`, by key, each with `text`, the line that the terminal shows.",
+        "",
+        "| key | what it is | fields |",
+        "|---|---|---|",
+    ]
+    for kind in FACTS:
+        about = inspect.cleandoc(kind.__doc__ or "").splitlines()[0]
+        names = ", ".join(f"`{one.name}`" for one in dataclasses.fields(kind))
+        lines.append(f"| `{kind.key}` | {about} | {names} |")
+    return "\n".join(lines) + "\n"
 
 
 def _packages_page() -> str:

@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -233,9 +233,8 @@ class Terminal:
             self.close()
 
 
-def pairs(values: Mapping[str, str]) -> str:
+def pairs(values: Mapping[str, str] | Iterable[tuple[str, str]]) -> str:
     """Labels and values, one a line, the values aligned."""
-    width = max((len(label) for label in values), default=0)
-    return "\n".join(
-        f"  {label.ljust(width)}  {printable(value, keep='')}" for label, value in values.items()
-    )
+    rows = list(values.items() if isinstance(values, Mapping) else values)
+    width = max((len(label) for label, _ in rows), default=0)
+    return "\n".join(f"  {label.ljust(width)}  {printable(value, keep='')}" for label, value in rows)

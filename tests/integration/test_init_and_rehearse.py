@@ -79,7 +79,11 @@ def test_the_project_of_the_file_is_acted_out_and_no_other_in_its_place(user: Us
     user.run("init", "--on", "cloudrun", "--project", "my-project", "--model", f"file:{TAUGHT}")
     ran = user.run("rehearse", "--port", port, "plan", "--json")
     assert "this is a rehearsal" in ran.err
-    assert ran.json["facts"]["project"] == "my-project, us-central1"
+    assert ran.json["facts"]["project"] == {
+        "project": "my-project",
+        "region": "us-central1",
+        "text": "my-project, us-central1",
+    }
     assert ran.json["problems"] == []
     assert {one["subject"]: one["verdict"] for one in ran.json["preflight"]["findings"]}["project"] == "ok"
     user.run("init", "--on", "cloudrun", "--project", "another-one", "--model", f"file:{TAUGHT}", "--force")

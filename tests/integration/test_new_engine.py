@@ -86,8 +86,8 @@ def test_it_fits_with_its_own_arithmetic(user: User) -> None:
 def test_it_serves_on_this_machine_and_is_asked_for_its_identity_in_its_own_way(user: User) -> None:
     user.write(SPEC)
     planned = user.run("plan", "--json").json
-    assert planned["facts"]["engine"] == "parrot 1.0"
-    assert planned["facts"]["on Cloud Run"].startswith("parrot on nvidia-l4")
+    assert planned["facts"]["engine"]["text"] == "parrot 1.0"
+    assert planned["facts"]["on_cloudrun"]["text"].startswith("parrot on nvidia-l4")
     up = user.run("up", "--yes", "--no-verify", "--json").json
     assert up["endpoint"]["model"] == TAUGHT.stem
     assert user.run("chat", "Polly wants a cracker").out.strip() == "cracker"
@@ -135,5 +135,5 @@ def _written(build: Any) -> dict[str, str]:  # Any: JSON
 @pytest.mark.usefixtures("added")
 def test_what_it_does_not_have_is_refused_with_what_it_has(user: User) -> None:
     user.write(SPEC + 'delivery = "stream"\n')
-    said = user.run("plan", "--json").json["facts"]["on Cloud Run"]
+    said = user.run("plan", "--json").json["facts"]["on_cloudrun"]["text"]
     assert said == "not known: cloudrun.delivery stream cannot be honoured by parrot"

@@ -69,7 +69,7 @@ def for_another_audience(cloud: OnCloudRun, report: Any) -> None:  # Any: JSON
 def test_the_whole_life_of_an_endpoint_with_its_model_in_the_image(cloud: OnCloudRun) -> None:
     planned = cloud.run("plan", "--json").json
     assert {action["kind"] for action in planned["actions"]} == {"create", "update"}
-    assert "baked" in planned["facts"]["weights"]
+    assert planned["facts"]["weights"]["delivery"] == "baked"
     assert cloud.run("status", code=32).err.startswith("error: demo is not deployed")
 
     came = cloud.run("up", "--yes", "--json").json

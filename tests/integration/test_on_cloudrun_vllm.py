@@ -123,7 +123,7 @@ def test_the_whole_life_of_an_endpoint_with_its_weights_in_a_bucket(
     alone = (cloud.user.folder / "homeport.toml").read_text()
     cloud.user.write(f'{alone}\n[[engine.lora]]\nname = "tuned"\nsource = "file:{tuned}"\n')
     planned = cloud.run("plan", "--json").json
-    assert planned["facts"]["weights"].startswith(
+    assert planned["facts"]["weights"]["text"].startswith(
         "gcsfuse-buffered, from gs://rehearsal-demo-weights/models/own/first/"
     )
 

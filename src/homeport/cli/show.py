@@ -12,6 +12,7 @@ from homeport.engines.registry import of_files
 from homeport.keys import Whereabouts
 from homeport.printable import printable
 from homeport.reconcile import KNOWN_AFTER_APPLY, ActionKind, Change, Plan
+from homeport.reconcile.fact import labelled
 from homeport.reconcile.plan import MAY_GO
 from homeport.reconcile.resource import shown
 from homeport.reconcile.teardown import Teardown
@@ -42,7 +43,7 @@ _WIDEST = 44
 def plan_text(plan: Plan) -> str:
     """The plan: what will be so, what is done for it, what to know before saying yes."""
     where = "on this machine" if plan.target == "local" else f"on {plan.target}"
-    lines = [f"{plan.name} {where}", *([pairs(dict(plan.facts))] if plan.facts else []), ""]
+    lines = [f"{plan.name} {where}", *([pairs(labelled(plan.facts))] if plan.facts else []), ""]
     width = max((len(_SIGNS[action.kind]) for action in plan.actions), default=0)
     same = [action for action in plan.actions if action.kind is ActionKind.NONE]
     for action in plan.actions if len(same) <= _MOST_SAME else plan.pending:

@@ -16,6 +16,7 @@ from homeport.fit import Fit, Serving, cold_start
 from homeport.fit.choice import Choice, choose
 from homeport.fit.cold_start import ColdStart
 from homeport.fit.devices import Place
+from homeport.fit.outlook import CloudRunOutlook
 from homeport.spec import CloudRun, Delivery, Engine, Spec
 
 CACHED: Delivery = "gcsfuse-cached"
@@ -166,9 +167,9 @@ def engine_of(settings: Engine, wanted: CloudRun) -> str:
     return on_cloud(settings.kind, wanted.delivery)[0]
 
 
-def facts(spec: Spec, spec_file: Path) -> list[tuple[str, str]]:
+def outlook(spec: Spec, spec_file: Path) -> CloudRunOutlook:
     """
-    What the spec would be on Cloud Run, as a plan shows it: label and value.
+    Return what the spec would be on Cloud Run, as a plan for this machine shows it.
 
     Raises what `subject` and `estimate` raise.
     """
@@ -178,19 +179,27 @@ def facts(spec: Spec, spec_file: Path) -> list[tuple[str, str]]:
     engine = engine_of(spec.engine, wanted)
     found = subject(spec.model, spec_file.parent, weights=spec.weights)
     if engine not in found.weights:
-        return [("on Cloud Run", f"no: there are no weights of {found.model.name} for {engine}")]
+        return CloudRunOutlook(
+            fits=False, words=f"no: there are no weights of {found.model.name} for {engine}"
+        )
     one = estimate(found.served(engine, spec.engine), wanted, load())
     if one.best is None or one.hourly is None:
         change = f"; would fit: {one.choice.remedies[0].change}" if one.choice.remedies else ""
-        return [("on Cloud Run", f"does not fit {wanted.gpu} in {wanted.region}: {one.choice.why}{change}")]
-    short = [quota.text for quota in one.quotas if not quota.suffices]
-    return [
-        ("on Cloud Run", f"{engine} on {one.best.place.name} in {wanted.region} ({one.choice.why})"),
-        ("  fits", f"{one.best.concurrency} requests of {one.best.what.settings.context:,} tokens at once"),
-        ("  price", one.price),
-        ("  cold start", one.start),
-        *([("  quota", "; ".join(short))] if short else []),
-    ]
+        words = f"does not fit {wanted.gpu} in {wanted.region}: {one.choice.why}{change}"
+        return CloudRunOutlook(fits=False, words=words, engine=engine, region=wanted.region)
+    return CloudRunOutlook(
+        fits=True,
+        words=f"{engine} on {one.best.place.name} in {wanted.region} ({one.choice.why})",
+        engine=engine,
+        place=one.best.place.name,
+        region=wanted.region,
+        concurrency=one.best.concurrency,
+        context_tokens=one.best.what.settings.context,
+        usd_per_hour=round(one.hourly.total, 4),
+        price=one.price,
+        cold_start=one.start,
+        missing_quotas=tuple(quota.text for quota in one.quotas if not quota.suffices),
+    )
 
 
 def cold_starts(result: Fit) -> dict[str, ColdStart]:

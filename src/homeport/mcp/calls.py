@@ -11,15 +11,15 @@ from mcp.server.mcpserver.exceptions import ToolError
 
 from homeport.errors import HomeportError
 from homeport.mcp.output import harmless, words
-from homeport.mcp.shapes import ToolShape
 from homeport.mcp.work import ToolProgress, in_thread
 from homeport.printable import printable
 from homeport.progress import Progress
+from homeport.shapes.base import JsonShape
 
 Call = Context[Any, Any]  # Any: the SDK's lifespan and request, which tools do not use
 Work = Callable[[Progress], Awaitable[dict[str, Any]]]
 """Makes the answer as JSON, hence Any."""
-_Shape = TypeVar("_Shape", bound=ToolShape)
+_Shape = TypeVar("_Shape", bound=JsonShape)
 
 
 async def answered(call: Call, shape: type[_Shape], work: Work) -> _Shape:

@@ -14,6 +14,7 @@ from homeport.mcp.calls import Call, answered
 from homeport.mcp.output import line
 from homeport.mcp.scope import Scope, options
 from homeport.progress import Progress
+from homeport.shapes import estimates, results
 from homeport.targets import registry
 from homeport.targets.base import Capability, VerifyOptions
 
@@ -54,14 +55,14 @@ class ReadingTools:
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
 
-    async def plan(self, call: Call, file: File = _DEFAULT, on: On = registry.DEFAULT) -> shapes.PlanShape:
+    async def plan(self, call: Call, file: File = _DEFAULT, on: On = registry.DEFAULT) -> results.PlanShape:
         """Show what `up` would do, without doing it: resources, defaults, cost, fit, quota, what stands in the way."""
 
         async def work(progress: Progress) -> dict[str, Any]:
             async with self._scope.opened(file, on) as one:
                 return (await one.plan(progress=progress)).as_json()
 
-        return await answered(call, shapes.PlanShape, work)
+        return await answered(call, results.PlanShape, work)
 
     async def status(
         self, call: Call, name: Name = None, file: File = _DEFAULT, on: On = registry.DEFAULT
@@ -81,7 +82,9 @@ class ReadingTools:
 
         return await answered(call, shapes.StatusesShape, work)
 
-    async def listing(self, call: Call, file: File = _DEFAULT, on: On = registry.DEFAULT) -> shapes.ListShape:
+    async def listing(
+        self, call: Call, file: File = _DEFAULT, on: On = registry.DEFAULT
+    ) -> results.ListShape:
         """List every endpoint of this machine, or all that carry homeport's mark in a project on Cloud Run."""
 
         async def work(_: Progress) -> dict[str, Any]:
@@ -90,7 +93,7 @@ class ReadingTools:
             found = await deployment.listing(on=on, file=self._scope.file(file), options=options())
             return {"endpoints": [one.as_json() for one in found.endpoints], "unread": list(found.unread)}
 
-        return await answered(call, shapes.ListShape, work)
+        return await answered(call, results.ListShape, work)
 
     async def verify(
         self,
@@ -99,7 +102,7 @@ class ReadingTools:
         file: File = _DEFAULT,
         on: On = registry.DEFAULT,
         only: Annotated[list[str], Field(description="Names of checks; all where empty", max_length=64)] = [],  # noqa: B006 - the SDK copies it
-    ) -> shapes.ReportShape:
+    ) -> results.ReportShape:
         """
         Check that an endpoint is what it promises, by asking it: a few dozen short requests.
 
@@ -115,7 +118,7 @@ class ReadingTools:
                 )
                 return report.as_json()
 
-        return await answered(call, shapes.ReportShape, work)
+        return await answered(call, results.ReportShape, work)
 
     async def logs(
         self,
@@ -155,7 +158,7 @@ class ReadingTools:
         gpu: Annotated[str | None, Field(description="A GPU of Cloud Run, such as nvidia-l4")] = None,
         context: Tokens = None,
         parallel: Parallel = None,
-    ) -> shapes.FitShape:
+    ) -> estimates.FitAnswerShape:
         """Tell where a model fits, with which context, for how many at once: this machine and each GPU of Cloud Run."""
 
         async def work(_: Progress) -> dict[str, Any]:
@@ -165,7 +168,7 @@ class ReadingTools:
             wanted = wish(self._scope.model(model), self._scope.file(file), **given)
             return look(wanted, engine=engine).as_json()
 
-        return await answered(call, shapes.FitShape, work)
+        return await answered(call, estimates.FitAnswerShape, work)
 
     async def cost(
         self,
@@ -180,7 +183,7 @@ class ReadingTools:
         tokens_per_second: Annotated[
             float | None, Field(gt=0, description="What one busy instance does, where that was measured")
         ] = None,
-    ) -> shapes.CostShape:
+    ) -> estimates.CostShape:
         """Estimate what a model costs on Cloud Run, by dated list prices: an hour, a month, one start from zero."""
 
         async def work(_: Progress) -> dict[str, Any]:
@@ -198,7 +201,7 @@ class ReadingTools:
             )
             return answer(self._scope.model(model), self._scope.file(file), question).as_json()
 
-        return await answered(call, shapes.CostShape, work)
+        return await answered(call, estimates.CostShape, work)
 
 
 def _given(**values: Any) -> dict[str, Any]:  # Any: values of homeport.toml

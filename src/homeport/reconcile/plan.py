@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from homeport.errors import NotManaged
+from homeport.reconcile.fact import Fact, by_key
 from homeport.reconcile.graph import in_order, in_order_among_themselves
 from homeport.reconcile.resource import KNOWN_AFTER_APPLY, Change, Outputs, Resource
 
@@ -59,8 +60,8 @@ class Plan:
     actions: tuple[Action, ...]
     known: Outputs = field(default_factory=dict, repr=False)
     """What the actions were found with: of what is live, that which stays as it is."""
-    facts: tuple[tuple[str, str], ...] = ()
-    """What will be so, defaults included: label and value."""
+    facts: tuple[Fact, ...] = ()
+    """What will be so, defaults included."""
     warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     """What stands in the way: it cannot be applied before this is mended."""
@@ -79,7 +80,7 @@ class Plan:
             "target": self.target,
             "changes_pending": bool(self.pending),
             "actions": [action.as_json() for action in self.actions],
-            "facts": dict(self.facts),
+            "facts": by_key(self.facts),
             "warnings": list(self.warnings),
             "problems": list(self.problems),
             "preflight": self.preflight,

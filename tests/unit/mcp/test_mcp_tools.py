@@ -17,6 +17,7 @@ from homeport import redaction
 from homeport.deployment import Deployment
 from homeport.mcp.server import made
 from homeport.reconcile import Plan
+from homeport.targets.facts import ModelFact
 from user import User
 
 READING = {"doctor", "fit", "cost", "plan", "status", "list", "verify", "logs"}
@@ -190,7 +191,7 @@ def test_memory_that_moves_makes_no_plan_stale_and_a_setting_does(
 
     async def moving(self: Deployment, **given: Any) -> Plan:
         made = await plan(self, **given)
-        return replace(made, facts=(*made.facts, ("free", f"{next(facts)} GiB")))
+        return replace(made, facts=(ModelFact(title=f"{next(facts)}", licence=None),))
 
     monkeypatch.setattr(Deployment, "plan", moving)
 

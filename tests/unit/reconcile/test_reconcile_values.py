@@ -25,6 +25,7 @@ from homeport.reconcile.equality import is_empty, is_same
 from homeport.reconcile.plan import MAY_GO, Action
 from homeport.reconcile.resource import shown
 from homeport.secret import Secret
+from homeport.targets.facts import ModelFact
 from reconciled import Thing, World
 
 BODY = {
@@ -282,7 +283,7 @@ def test_a_plan_is_shown_as_people_read_it() -> None:
     plan = Plan(
         name="home",
         target="Google Cloud",
-        facts=(("model", "Gemma"),),
+        facts=(ModelFact(title="Gemma", licence=None),),
         warnings=("it costs",),
         actions=(
             action(ActionKind.NONE, "bucket"),

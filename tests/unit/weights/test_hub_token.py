@@ -88,7 +88,7 @@ def kept(here: Place, **fields: Any) -> Plan:
 
 
 def fact(plan: Plan) -> str:
-    return dict(plan.facts).get("hub's token", "")
+    return next((one.text for one in plan.facts if one.key == "hub_token"), "")
 
 
 def pending(plan: Plan) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,12 +18,14 @@ from homeport.fit.cold_start import ColdStart, expected
 from homeport.google import Google
 from homeport.hardware import Gpu, Machine
 from homeport.reconcile import Concat, Plan, Ref, Resource, make_plan
+from homeport.reconcile.fact import Fact
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.release import Prove, Release
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.service import service
 from homeport.spec import CloudRun, Delivery, Spec
+from homeport.targets.cloudrun import facts
 from homeport.targets.cloudrun.containers import ServiceContainer
 from homeport.targets.cloudrun.diagnosis import newest_explained
 from homeport.targets.cloudrun.foundations import Foundations
@@ -40,6 +43,7 @@ from homeport.targets.cloudrun.preflight import (
 )
 from homeport.targets.cloudrun.service_spec import ANNOTATION, ServiceInputs, service_spec
 from homeport.targets.cloudrun.volumes import ADAPTERS, MODEL, CloudWeights
+from homeport.targets.facts import ModelFact
 
 PORT = 8080
 FILES = Path("/homeport")
@@ -283,35 +287,35 @@ class CloudRunTarget:
         """What can be known before anything is created. Reads only, raises nothing."""
         return await preflight(self.google, self._asked())
 
-    def _facts(self, findings: Findings) -> list[tuple[str, str]]:
-        settings, access, best = self.spec.engine, self.spec.access, self.chosen.estimate.best
+    def _facts(self, findings: Findings) -> Iterator[Fact]:
+        settings, access, model = self.spec.engine, self.spec.access, self.chosen.model
+        estimate = self.chosen.estimate
+        best = estimate.best
         assert best is not None
-        stored = self.stored
-        where = stored.uri if stored else f"{self.chosen.tag} of {module(self.chosen.engine).TITLE}'s library"
-        who = "anybody on the internet, at your cost" if access.public else ", ".join(access.callers)
+        library = f"{self.chosen.tag} of {module(self.chosen.engine).TITLE}'s library"
+        yield facts.ProjectFact(project=self.google.project, region=self.names.region)
+        yield ModelFact(title=model.title, licence=model.licence)
+        yield facts.ImageFact(name=self.chosen.engine, image=self.base)
+        yield facts.WeightsFact(delivery=self.delivery, source=self.stored.uri if self.stored else library)
+        if self.weights.adapters:
+            yield facts.AdaptersFact(sources={name: one.uri for name, one in self.weights.adapters.items()})
+        yield facts.InstanceFact(
+            gpu=self.shape.gpu,
+            cpu=self.shape.cpu,
+            memory_gib=self.shape.memory_gib,
+            min_instances=self.settings.min_instances,
+            max_instances=self.settings.max_instances,
+        )
+        yield facts.ConcurrencyFact(concurrency=best.concurrency, context_tokens=settings.context)
         enough = {PreflightVerdict.OK, PreflightVerdict.WARNING}
-        quotas = [
-            one.text.partition(";")[0]
-            for one in findings.all
-            if one.subject.startswith("quota/") and one.verdict in enough
-        ]
-        return [
-            ("project", f"{self.google.project}, {self.names.region}"),
-            ("model", f"{self.chosen.model.title} ({self.chosen.model.licence})"),
-            ("engine", f"{self.chosen.engine}, on {self.base}"),
-            ("weights", f"{self.delivery}, from {where}"),
-            *(("adapter", f"{name}, from {one.uri}") for name, one in self.weights.adapters.items()),
-            (
-                "instance",
-                f"{self.shape.text}, {self.settings.min_instances} to {self.settings.max_instances}",
-            ),
-            ("fits", f"{best.concurrency} requests of {settings.context:,} tokens at once"),
-            *([("quotas", "; ".join(quotas))] if quotas else []),
-            *((("hub's token", f"{self.token.source}, as {self.names.secret}"),) if self.token else ()),
-            ("price", self.chosen.estimate.price),
-            ("cold start", f"{self.cold_start.text}, expected from published figures"),
-            ("may call it", who or "whoever owns the project, and nobody else"),
-        ]
+        quotas = [one for one in findings.all if one.subject.startswith("quota/") and one.verdict in enough]
+        if quotas:
+            yield facts.QuotasFact(found=tuple(one.text.partition(";")[0] for one in quotas))
+        if self.token:
+            yield facts.HubTokenFact(source=self.token.source, secret=self.names.secret)
+        yield facts.PriceFact.of(estimate, self.settings.min_instances)
+        yield facts.ColdStartFact.of(self.cold_start)
+        yield facts.CallersFact(public=access.public, callers=tuple(access.callers))
 
     def _asked(self) -> PreflightInput:
         access, settings, names = self.spec.access, self.settings, self.names

@@ -14,6 +14,7 @@ from homeport.resources.local import candidate, endpoint_record
 from homeport.resources.local.endpoint_record import EndpointRecord
 from homeport.spec import with_local
 from homeport.targets.base import OnResult
+from homeport.targets.local.facts import TakeOverFact
 from homeport.targets.local.rollout import LocalRollout, restore, timed
 from homeport.targets.local.target import LocalTarget
 from homeport.targets.local.verification import check
@@ -51,7 +52,9 @@ class LocalSwap:
         if _change_of_engine(plan) is None:
             return plan
         self._turn = turn(self._graph)
-        return replace(plan, facts=(*plan.facts, ("takes over", self._turn.why)))
+        return replace(
+            plan, facts=(*plan.facts, TakeOverFact(beside=self._turn.beside, words=self._turn.why))
+        )
 
     def ensure_possible(self, plan: Plan) -> None:
         """Raise `NotManaged` where another file owns the endpoint."""

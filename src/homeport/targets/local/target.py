@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from homeport import catalog
 from homeport.catalog import Model, Published
 from homeport.engines.base import EngineModule, Installation, Launch, LaunchRequest
-from homeport.engines.footprint import gib, memory_limit
+from homeport.engines.footprint import memory_limit
 from homeport.engines.registry import choose, module, of_files, published
 from homeport.errors import (
     HomeportError,
@@ -25,6 +26,7 @@ from homeport.hardware import Machine, this_machine
 from homeport.home import Home
 from homeport.ownership import ensure_owner, owner
 from homeport.reconcile import ActionKind, Outputs, Plan, Resource, make_plan
+from homeport.reconcile.fact import Fact
 from homeport.resources.local import candidate, endpoint_record
 from homeport.resources.local.candidate import Candidate
 from homeport.resources.local.endpoint_key import GENERATED, NONE, EndpointKey
@@ -35,7 +37,8 @@ from homeport.spec import Spec
 from homeport.spec import parse as parse_spec
 from homeport.supervisor.memory import COUNTS_MEMORY
 from homeport.supervisor.order import MOST, WITHIN_S
-from homeport.targets.local import endpoint_key
+from homeport.targets.facts import ModelFact
+from homeport.targets.local import endpoint_key, facts
 from homeport.targets.local.weights import find_model, weights_of
 from homeport.weights import Manifest
 from homeport.weights.sources.hub import HubSource
@@ -312,50 +315,50 @@ class LocalTarget:
         """The model's weights and the adapters', as resources."""
         return ((self.weights,) if self.weights else ()) + self.adapters
 
-    def _facts(self, size: Fit | None) -> list[tuple[str, str]]:
-        settings, local = self.spec.engine, self.spec.local
+    def _facts(self, size: Fit | None) -> Iterator[Fact]:
+        settings, local, model = self.spec.engine, self.spec.local, self.model
         _, installation = self.engine
-        return [
-            ("model", f"{self.model.title} ({self.model.licence})" if self.model else self.spec.model),
-            ("engine", f"{installation.engine} {installation.version}"),
-            ("context", f"{settings.context} tokens a request, {settings.parallel} requests at once"),
-            ("fits", self._verdict(size)),
-            ("listens on", f"{local.host}:{local.port or 'any free port'}"),
-            ("key", endpoint_key.described(self.key)),
-            ("on failure", self._on_failure(size)),
-            *(self._on_cloudrun() if self.spec.cloudrun else ()),
-        ]
-
-    def _on_failure(self, size: Fit | None) -> str:
-        restarts = self.spec.local.restart == "on-failure"
-        what = (
-            f"started again, {MOST} times in {WITHIN_S / 60:.0f} minutes at most"
-            if restarts
-            else "it stays so"
+        yield ModelFact(
+            title=model.title if model else self.spec.model, licence=model.licence if model else None
         )
-        limit = self.memory_limit(size)
-        if limit is None:
-            return f"{what}; no limit of memory: what it takes of its own is not known"
-        return f"{what}; ended beyond {gib(limit)} of memory of its own"
+        yield facts.EngineFact(name=installation.engine, version=installation.version)
+        yield facts.ContextFact(context_tokens=settings.context, parallel=settings.parallel)
+        yield self._fits(size)
+        yield facts.ListensFact(host=local.host, port=local.port or None)
+        yield facts.KeyFact(reference=self.key.reference, words=endpoint_key.described(self.key))
+        yield facts.RestartFact(
+            restart=local.restart,
+            most_restarts=MOST,
+            within_s=WITHIN_S,
+            memory_limit_bytes=self.memory_limit(size),
+        )
+        if self.spec.cloudrun:
+            yield self._on_cloudrun()
 
-    def _on_cloudrun(self) -> list[tuple[str, str]]:
-        """What `[cloudrun]` would come to; this version serves on this machine alone."""
-        from homeport.fit.cloud import facts
+    def _on_cloudrun(self) -> Fact:
+        """What `[cloudrun]` would come to."""
+        from homeport.fit.cloud import outlook
+        from homeport.fit.outlook import CloudRunOutlook
 
         try:
-            return facts(self.spec, self.spec_file)
+            return outlook(self.spec, self.spec_file)
         except HomeportError as error:
-            return [("on Cloud Run", f"not known: {error}")]
+            return CloudRunOutlook(fits=None, words=f"not known: {error}")
 
-    def _verdict(self, size: Fit | None) -> str:
-        if size is None:
-            return "not known before its weights are here"
-        if size.footprint is None:
-            return "not known: its architecture is new to homeport"
-        needs = gib(size.footprint.needs(self.spec.engine.parallel))
-        if size.place.device.gpu:
-            return f"yes: about {needs} of {gib(size.footprint.usable.size)} of the GPU's memory"
-        return f"yes: about {needs} of {gib(self.machine.memory)}, of which {gib(self.machine.memory_available)} are free"
+    def _fits(self, size: Fit | None) -> facts.FitsFact:
+        if size is None or size.footprint is None:
+            why = " before its weights are here" if size is None else ": its architecture is new to homeport"
+            return facts.FitsFact(
+                fits=None, needs_bytes=None, of=None, memory_bytes=None, free_bytes=None, unknown=why
+            )
+        gpu = bool(size.place.device.gpu)
+        return facts.FitsFact(
+            fits=True,
+            needs_bytes=size.footprint.needs(self.spec.engine.parallel),
+            of="gpu" if gpu else "host",
+            memory_bytes=size.footprint.usable.size if gpu else self.machine.memory,
+            free_bytes=None if gpu else self.machine.memory_available,
+        )
 
 
 def remembered_target(record: EndpointRecord, name: str, home: Home) -> LocalTarget:

@@ -1,0 +1,104 @@
+"""
+The shapes of what `--json` prints, as types: their JSON Schemas are generated from here and from the results themselves.
+
+Nothing at run time depends on them; a test holds what the commands print to them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from homeport.fit.outlook import CloudRunOutlook
+from homeport.reconcile.fact import Fact
+from homeport.results import Status
+from homeport.shapes.estimates import CostShape, FitAnswerShape
+from homeport.shapes.results import (
+    DoctorFindingShape,
+    ErrorShape,
+    ListShape,
+    PlanShape,
+    RemovalShape,
+    ReportShape,
+    RollbackShape,
+    UpShape,
+)
+from homeport.targets.cloudrun import facts as of_cloudrun
+from homeport.targets.facts import ModelFact
+from homeport.targets.local import facts as of_local
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+FACTS: tuple[type[Fact], ...] = (
+    ModelFact,
+    of_local.EngineFact,
+    of_local.ContextFact,
+    of_local.FitsFact,
+    of_local.ListensFact,
+    of_local.KeyFact,
+    of_local.RestartFact,
+    of_local.TakeOverFact,
+    CloudRunOutlook,
+    of_cloudrun.ProjectFact,
+    of_cloudrun.ImageFact,
+    of_cloudrun.WeightsFact,
+    of_cloudrun.AdaptersFact,
+    of_cloudrun.InstanceFact,
+    of_cloudrun.ConcurrencyFact,
+    of_cloudrun.QuotasFact,
+    of_cloudrun.HubTokenFact,
+    of_cloudrun.PriceFact,
+    of_cloudrun.ColdStartFact,
+    of_cloudrun.CallersFact,
+)
+RESULTS: dict[str, Any] = {  # Any: types
+    "error": ErrorShape,
+    "plan": PlanShape,
+    "up": UpShape,
+    "swap": UpShape,
+    "rollback": RollbackShape,
+    "down": RemovalShape,
+    "status": Status | list[Status],
+    "list": ListShape,
+    "verify": ReportShape,
+    "doctor": list[DoctorFindingShape],
+    "fit": FitAnswerShape,
+    "cost": CostShape,
+}
+"""What each command prints with `--json`; `error` is what any prints instead."""
+
+
+def schema(name: str) -> dict[str, Any]:  # Any: JSON
+    """Return the JSON Schema of what the command `name` prints."""
+    made = TypeAdapter(RESULTS[name]).json_schema(mode="serialization")
+    if name == "plan":
+        _with_facts(made)
+    return {"$schema": DIALECT, "title": f"homeport {name} --json", **_untitled(made)}
+
+
+def _with_facts(plan: dict[str, Any]) -> None:  # Any: JSON
+    """Say of a plan's facts what each key has: one of the kinds that have that key."""
+    kinds: dict[str, list[Any]] = {}
+    for kind in FACTS:
+        made = TypeAdapter(kind).json_schema(mode="serialization")
+        made["properties"]["text"] = {"type": "string", "description": "Everything of it in a line."}
+        made["required"] = sorted(made["properties"])
+        made["additionalProperties"] = False
+        kinds.setdefault(kind.key, []).append(made)
+    plan["properties"]["facts"] = {
+        "description": "What will be so, by key.",
+        "type": "object",
+        "properties": {key: made[0] if len(made) == 1 else {"anyOf": made} for key, made in kinds.items()},
+        "additionalProperties": False,
+    }
+
+
+def _untitled(made: Any) -> Any:  # Any: JSON
+    """Leave out the titles that only repeat a name."""
+    if isinstance(made, dict):
+        return {
+            key: _untitled(value)
+            for key, value in made.items()
+            if not (key == "title" and isinstance(value, str))
+        }
+    return [_untitled(one) for one in made] if isinstance(made, list) else made

@@ -1,0 +1,148 @@
+"""The shapes of what the verbs return."""
+
+from __future__ import annotations
+
+from homeport.doctor import DoctorVerdict
+from homeport.reconcile import ActionKind
+from homeport.shapes.base import Json, JsonShape
+from homeport.verify.report import Outcome
+
+
+class ErrorShape(JsonShape):
+    """An error, in the place of a result: its class, what happened, what to do, and the exit code."""
+
+    error: str
+    message: str
+    hint: str
+    url: str
+    exit_code: int
+
+
+class ActionShape(JsonShape):
+    """One resource, and what would be done to it."""
+
+    kind: ActionKind
+    id: str
+    summary: str
+    changes: list[Json]
+
+
+class FindingShape(JsonShape):
+    """What one look beforehand found."""
+
+    subject: str
+    verdict: str
+    text: str
+    hint: str
+    data: dict[str, Json]
+
+
+class PreflightShape(JsonShape):
+    """What was looked at before anything is made."""
+
+    problems: int
+    warnings: int
+    not_checked: int
+    findings: list[FindingShape]
+
+
+class PlanShape(JsonShape):
+    """What `up` would do."""
+
+    name: str
+    target: str
+    changes_pending: bool
+    actions: list[ActionShape]
+    facts: Json
+    warnings: list[str]
+    problems: list[str]
+    preflight: PreflightShape | None
+
+
+class CheckShape(JsonShape):
+    """The result of one check."""
+
+    name: str
+    title: str
+    outcome: Outcome
+    detail: str
+    seconds: float
+    evidence: dict[str, Json]
+
+
+class ReportShape(JsonShape):
+    """The report of a verification."""
+
+    endpoint: str
+    model: str
+    engine: str
+    weights_digest: str
+    started_at: str
+    seconds: float
+    passed: bool
+    results: list[CheckShape]
+
+
+class EndpointShape(JsonShape):
+    """Where an endpoint answers, and as what."""
+
+    name: str
+    base_url: str
+    model: str
+
+
+class UpShape(JsonShape):
+    """The result of `up` and of `swap`."""
+
+    endpoint: EndpointShape
+    changed: list[str]
+    timeline_s: dict[str, float]
+    report: ReportShape | None
+
+
+class RemovalShape(JsonShape):
+    """The result of `down`."""
+
+    name: str
+    removed: list[str]
+
+
+class RollbackShape(JsonShape):
+    """The result of `rollback`."""
+
+    serving: str
+
+
+class ListedShape(JsonShape):
+    """One endpoint, by its mark."""
+
+    name: str
+    on: str
+    region: str
+    state: str
+    url: str
+    model: str
+    engine: str
+    revision: str
+    traffic: dict[str, int]
+    min_instances: int | None
+    max_instances: int | None
+    usd_per_hour: float | None
+    verified: dict[str, Json] | None
+    other: list[str]
+
+
+class ListShape(JsonShape):
+    """Every endpoint that was found, and what could not be read."""
+
+    endpoints: list[ListedShape]
+    unread: list[str]
+
+
+class DoctorFindingShape(JsonShape):
+    """One thing that this machine has or lacks."""
+
+    what: str
+    verdict: DoctorVerdict
+    detail: str
+    hint: str

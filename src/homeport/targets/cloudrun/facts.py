@@ -1,0 +1,208 @@
+"""Facts of a plan for Cloud Run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from homeport.fit.cloud import Estimate
+from homeport.fit.cold_start import ColdStart
+from homeport.reconcile.fact import Fact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectFact(Fact):
+    """The project and the region."""
+
+    key: ClassVar[str] = "project"
+    label: ClassVar[str] = "project"
+    project: str
+    region: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.project}, {self.region}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFact(Fact):
+    """The engine, and the image that it is in or that the built one begins with."""
+
+    key: ClassVar[str] = "engine"
+    label: ClassVar[str] = "engine"
+    name: str
+    image: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.name}, on {self.image}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsFact(Fact):
+    """How the weights get to the engine, and from where."""
+
+    key: ClassVar[str] = "weights"
+    label: ClassVar[str] = "weights"
+    delivery: str
+    """As `cloudrun.delivery` says it."""
+    source: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.delivery}, from {self.source}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdaptersFact(Fact):
+    """The adapters that are served beside the model."""
+
+    key: ClassVar[str] = "adapters"
+    label: ClassVar[str] = "adapter"
+    sources: Mapping[str, str]
+    """Where each is, by the name that it is served under."""
+
+    @property
+    def text(self) -> str:
+        return "; ".join(text for _, text in self.lines())
+
+    def lines(self) -> tuple[tuple[str, str], ...]:
+        """Return a line for each adapter."""
+        return tuple((self.label, f"{name}, from {source}") for name, source in self.sources.items())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceFact(Fact):
+    """The size of an instance, and how many there are."""
+
+    key: ClassVar[str] = "instance"
+    label: ClassVar[str] = "instance"
+    gpu: str
+    cpu: int
+    memory_gib: int
+    min_instances: int
+    max_instances: int
+
+    @property
+    def text(self) -> str:
+        size = f"{self.gpu}, {self.cpu} CPU, {self.memory_gib} GiB"
+        return f"{size}, {self.min_instances} to {self.max_instances}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConcurrencyFact(Fact):
+    """How many requests of the wanted context one instance holds at once."""
+
+    key: ClassVar[str] = "fits"
+    label: ClassVar[str] = "fits"
+    concurrency: int
+    context_tokens: int
+
+    @property
+    def text(self) -> str:
+        return f"{self.concurrency} requests of {self.context_tokens:,} tokens at once"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotasFact(Fact):
+    """What the project's quotas leave, as far as they suffice; what does not is a problem of the plan."""
+
+    key: ClassVar[str] = "quotas"
+    label: ClassVar[str] = "quotas"
+    found: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return "; ".join(self.found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubTokenFact(Fact):
+    """The hub's token: where it is read from, and the secret that it is kept in."""
+
+    key: ClassVar[str] = "hub_token"
+    label: ClassVar[str] = "hub's token"
+    source: str
+    secret: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.source}, as {self.secret}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceFact(Fact):
+    """What instances cost while they run, by the catalog's prices."""
+
+    key: ClassVar[str] = "price"
+    label: ClassVar[str] = "price"
+    usd_per_hour: float | None
+    """Of one instance that runs."""
+    idle_usd_per_hour: float | None
+    """Of the instances that always run; 0 where none does."""
+    unconfirmed: tuple[str, ...]
+    """Which of the prices rest on no page of Google's."""
+    words: str
+
+    @classmethod
+    def of(cls, estimate: Estimate, min_instances: int) -> PriceFact:
+        """Return the price of what is estimated, while so many instances always run."""
+        hourly = estimate.hourly
+        return cls(
+            usd_per_hour=round(hourly.total, 4) if hourly else None,
+            idle_usd_per_hour=round(hourly.total * min_instances, 4) if hourly else None,
+            unconfirmed=hourly.unconfirmed if hourly else (),
+            words=estimate.price,
+        )
+
+    @property
+    def text(self) -> str:
+        return self.words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColdStartFact(Fact):
+    """How long a start from zero is expected to take, by published figures."""
+
+    key: ClassVar[str] = "cold_start"
+    label: ClassVar[str] = "cold start"
+    low_s: float
+    likely_s: float
+    high_s: float
+    unconfirmed: tuple[str, ...]
+    """Parts that nobody is known to have measured on Cloud Run."""
+    words: str
+
+    @classmethod
+    def of(cls, start: ColdStart) -> ColdStartFact:
+        """Return what is expected of a cold start."""
+        return cls(
+            low_s=round(start.low, 1),
+            likely_s=round(start.likely, 1),
+            high_s=round(start.high, 1),
+            unconfirmed=start.unconfirmed,
+            words=start.text,
+        )
+
+    @property
+    def text(self) -> str:
+        return f"{self.words}, expected from published figures"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallersFact(Fact):
+    """Who may call the endpoint."""
+
+    key: ClassVar[str] = "callers"
+    label: ClassVar[str] = "may call it"
+    public: bool
+    """Anybody on the internet, at the project's cost."""
+    callers: tuple[str, ...]
+    """Members that the file names."""
+
+    @property
+    def text(self) -> str:
+        if self.public:
+            return "anybody on the internet, at your cost"
+        return ", ".join(self.callers) or "whoever owns the project, and nobody else"
