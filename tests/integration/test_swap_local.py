@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import time
@@ -168,6 +169,7 @@ def test_two_swaps_at_once_leave_one_engine_that_is_the_new_one(served: User) ->
 STAGES: dict[str, Callable[[User], bool]] = {
     "beside": lambda user: bool(on_spare_port(user)),
     "verifying": lambda user: _was_ready(candidate.folder_of(user.home / "endpoints" / "home")),
+    "switching": lambda user: endpoint_record.verified(user.home / "endpoints" / "home") is not None,
 }
 """What shows that a swap has come so far."""
 
@@ -178,6 +180,8 @@ STAGES: dict[str, Callable[[User], bool]] = {
         ("beside", "down"),
         ("verifying", "up"),
         ("verifying", "swap"),
+        ("switching", "rollback"),
+        ("switching", "up"),
     ],
 )
 def test_a_swap_that_is_killed_converges_and_leaves_nothing_on_the_spare_port(
@@ -197,12 +201,29 @@ def test_a_swap_that_is_killed_converges_and_leaves_nothing_on_the_spare_port(
         return
     if then == "swap":
         swap(served)
+    elif then == "rollback":
+        # Killed before the old engine was ended it serves on, and there is nothing to return to.
+        assert served.run("rollback", "--on", "local", code=None).code in {0, 32}
     else:
         served.run("up", "--yes")
     assert model(served) == ("other" if then == "swap" else TAUGHT.stem)
     assert served.run("chat", "hello").out
     assert processes_of(served) == [pid(served)]
     assert on_spare_port(served) == []
+
+
+def test_what_a_killed_swap_had_kept_and_ended_is_started_again_by_rollback(served: User) -> None:
+    folder = served.home / "endpoints" / "home"
+    served.run("verify")
+    now = endpoint_record.load(folder)
+    assert now is not None
+    endpoint_record.keep_verified(now, folder)
+    for process in (served.run("status", "--json").json[0]["supervisor_pid"], pid(served)):
+        os.kill(process, signal.SIGKILL)
+    served.run("rollback", "--on", "local")
+    assert model(served) == TAUGHT.stem
+    assert served.run("chat", "hello").out
+    assert processes_of(served) == [pid(served)]
 
 
 def test_ctrl_c_while_the_new_engine_is_verified_ends_it_and_leaves_the_old_one(served: User) -> None:

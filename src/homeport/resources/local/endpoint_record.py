@@ -190,11 +190,20 @@ def keep_verified(record: EndpointRecord, folder: Path) -> None:
 
 def verified_before(folder: Path) -> EndpointRecord | None:
     """Return the record of what was verified before what serves now; None where there is none that can be read."""
-    found = _read(folder, _VERIFIED)
-    if not isinstance(found, EndpointRecord):
+    found, now = verified(folder), read(folder)
+    if found is None or (isinstance(now, EndpointRecord) and found.same_launch(now)):
         return None
-    now = read(folder)
-    return None if isinstance(now, EndpointRecord) and found.same_launch(now) else found
+    return found
+
+
+def verified(folder: Path) -> EndpointRecord | None:
+    """
+    Return the record that was kept last as verified; None where there is none that can be read.
+
+    It is what serves now where a swap was killed between keeping it and ending it.
+    """
+    found = _read(folder, _VERIFIED)
+    return found if isinstance(found, EndpointRecord) else None
 
 
 def forget_verified(folder: Path) -> None:

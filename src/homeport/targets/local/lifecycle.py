@@ -16,8 +16,9 @@ from homeport.home import Home
 from homeport.listing import Listing, of_status
 from homeport.ownership import ensure_owner, named
 from homeport.progress import Progress
+from homeport.reconcile import Plan
 from homeport.reconcile.teardown import Teardown
-from homeport.resources.local import endpoint_record
+from homeport.resources.local import candidate, endpoint_record
 from homeport.resources.local.endpoint_record import EndpointRecord, Unreadable
 from homeport.results import Removal, Status
 from homeport.spec import FILE_NAME, Spec, ensure_no_weights, parse, with_local
@@ -133,22 +134,30 @@ class LocalLifecycle:
         """
         self._ensure_mine()
         folder, now = self.graph.folder, endpoint_record.load(self.graph.folder)
-        found = endpoint_record.verified_before(folder)
+        found = endpoint_record.verified(folder)
         if found is None or not (self.by_name or found.belongs_to(self.spec_file)):
-            raise NotFound(
-                f"nothing of {self.name} was verified before what serves now",
-                hint="`homeport swap` and `homeport up` keep what they replace, where it was verified",
-            )
+            raise self._nothing_before()
         old = remembered_target(found, self.name, self.graph.home)
         port = (now or found).launch["port"]
         if now is None or old.spec.local.port not in {0, port}:
             old = replace(old, spec=with_local(old.spec, port=port))
         back = LocalSwap(old, None)
         plan = await back.plan()
+        # A swap that was killed while it ended this very engine has kept it already, and not replaced it yet.
+        if endpoint_record.verified_before(folder) is None and not _starts(plan):
+            raise self._nothing_before()
         back.ensure_possible(plan)
         await back.apply(plan, progress)
         await back.verify(None)
         return str(found.launch["model"])
+
+    def _nothing_before(self) -> NotFound:
+        """Return the error of a rollback to nothing, once what a killed swap left on a spare port has ended."""
+        candidate.remove(self.name, self.graph.endpoint_folder)
+        return NotFound(
+            f"nothing of {self.name} was verified before what serves now",
+            hint="`homeport swap` and `homeport up` keep what they replace, where it was verified",
+        )
 
     async def expected_cold_start(self) -> str:
         """Raise `Unsupported`: nothing here starts from zero. `Deployment` refuses it before."""
@@ -200,6 +209,11 @@ class LocalLifecycle:
         if remembered is None:
             raise _unknown(self.name, self.graph.home)
         return remembered_target(remembered, self.name, self.graph.home)
+
+
+def _starts(plan: Plan) -> bool:
+    """Return True if the plan starts an engine."""
+    return any(action.resource.kind == "process" for action in plan.pending)
 
 
 @asynccontextmanager
