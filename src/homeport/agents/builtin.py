@@ -113,7 +113,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _value(node: ast.expr, depth: int) -> Any:  # Any: an int or a float
-    """The number that a node comes to. Raises `ValueError` for whatever is no arithmetic."""
+    """Return the number that a node comes to. Raises `ValueError` for whatever is no arithmetic."""
     if depth > _DEEPEST:
         raise ValueError("it is nested too deeply")
     if isinstance(node, ast.Constant) and type(node.value) in {int, float}:

@@ -71,7 +71,8 @@ class Endpoint:
 
     def env(self, *, proxy: str = "", proxy_key: Secret | None = None) -> dict[str, str]:
         """
-        What OpenAI clients read from the environment. Holds the key in clear: print it only when asked to.
+        Return what OpenAI clients read from the environment. Holds the key in clear: print it only when asked
+        to.
 
         With the address of a `proxy`, clients are sent there, with `proxy_key` if it wants one. Raises `NoCredentials` where the
         endpoint takes an identity, and there is none: an ID token ends after an hour, which no variable can tell.
@@ -88,7 +89,7 @@ class Endpoint:
 
     def auth(self, *, max_redirects: int = 20) -> Bearer:
         """
-        What signs the requests of an httpx2 client, sync or async, and so those of OpenAI's own:
+        Return what signs the requests of an httpx2 client, sync or async, and so those of OpenAI's own:
 
             openai.OpenAI(base_url=endpoint.base_url, api_key="unused",
                           http_client=httpx2.Client(auth=endpoint.auth(), timeout=600))
@@ -110,7 +111,10 @@ class Endpoint:
 
     @asynccontextmanager
     async def client(self, *, timeout_s: float = 120.0) -> AsyncIterator[httpx2.AsyncClient]:
-        """A client for the engine's address (`/v1/models`, `/health` …) that sends the key or token, if there is one."""
+        """
+        Return a client for the engine's address (`/v1/models`, `/health` …) that sends the key or token, if
+        there is one.
+        """
         import httpx2
 
         from homeport.endpoint.auth import REDIRECTS
@@ -146,7 +150,7 @@ class Endpoint:
 
     async def answer(self, messages: Sequence[Message], **options: Any) -> dict[str, Any]:  # Any: JSON
         """
-        The whole chat completion, as the engine's JSON.
+        Return the whole chat completion, as the engine's JSON.
 
         `options` go into the request as they are (`max_tokens`, `temperature`, `tools` …). Raises `EndpointError`
         where the engine answers with an error, `NotRunning` or `NetworkError` where it does not answer.
@@ -154,11 +158,17 @@ class Endpoint:
         return await self.post("/v1/chat/completions", self._request(options, messages=list(messages)))
 
     async def complete(self, prompt: str, **options: Any) -> dict[str, Any]:  # Any: JSON
-        """The whole completion of a text, without a chat template, as the engine's JSON. Raises as `answer` does."""
+        """
+        Return the whole completion of a text, without a chat template, as the engine's JSON. Raises as
+        `answer` does.
+        """
         return await self.post("/v1/completions", self._request(options, prompt=prompt))
 
     async def post(self, path: str, request: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
-        """What another path than those of `answer` and `complete` answers to `request`, which is sent as it is."""
+        """
+        Return what a path other than those of `answer` and `complete` answers to `request`, which is sent as
+        it is.
+        """
         # A long prompt takes a large model minutes on a CPU; a connection that is gone shows at once all the same.
         async with self.client(timeout_s=_ANSWER_WITHIN_S) as client:
             response = await client.post(path, json=dict(request))
@@ -167,7 +177,7 @@ class Endpoint:
             return _parsed(response.text)
 
     async def stream(self, messages: Sequence[Message], **options: Any) -> AsyncIterator[dict[str, Any]]:
-        """The chunks of a streamed chat completion, as the engine's JSON. Raises as `answer` does."""
+        """Yield the chunks of a streamed chat completion, as the engine's JSON. Raises as `answer` does."""
         import httpx2
 
         request = {**self._request(options, messages=list(messages)), "stream": True}
@@ -190,7 +200,7 @@ class Endpoint:
             )
 
     def ask(self, prompt: str, **options: Any) -> str:  # Any: JSON
-        """The text of the answer to one question. Raises as `answer` does."""
+        """Return the text of the answer to one question. Raises as `answer` does."""
         from homeport.sync import run
 
         completion = run(self.answer([{"role": "user", "content": prompt}], **options))

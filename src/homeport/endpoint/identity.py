@@ -14,17 +14,20 @@ class Identity(Protocol):
     """Makes ID tokens for one endpoint. Each method raises `NoCredentials` where there is no token to be had."""
 
     async def token(self) -> Secret:
-        """A token that is good for some minutes at least, renewed by whoever makes it."""
+        """Return a token that is good for some minutes at least, renewed by whoever makes it."""
 
     async def renewed(self, stale: Secret) -> Secret:
         """Another token than `stale`, which was not taken."""
 
     async def who(self) -> str:
-        """The e-mail of whoever the tokens are for; '' where it cannot be found out."""
+        """Return the e-mail of whoever the tokens are for; '' where it cannot be found out."""
 
 
 def refused_as(status: int, who: str) -> str:
-    """What to do about the refusal of `who`, whose ID token came with the request; '' for no refusal of that kind."""
+    """
+    Return what to do about the refusal of `who`, whose ID token came with the request; '' for no refusal of
+    that kind.
+    """
     you = who or "whoever is logged in here"
     member = (
         f"{'serviceAccount' if who.endswith('.gserviceaccount.com') else 'user'}:{who or 'YOU@EXAMPLE.COM'}"

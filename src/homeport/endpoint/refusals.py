@@ -19,7 +19,7 @@ def is_page(body: str) -> bool:
 
 
 def words_of(body: str) -> str:
-    """The words of a page, which is what Cloud Run's own refusals are; any other text as it is."""
+    """Return the words of a page, which is what Cloud Run's own refusals are; any other text as it is."""
     if not is_page(body):
         return body.strip()
     title = re.search(r"<title>(.*?)</title>", body, re.DOTALL | re.IGNORECASE)
@@ -27,7 +27,10 @@ def words_of(body: str) -> str:
 
 
 def refusal(status: int, body: str, *, hint: str = "") -> EndpointError:
-    """The error that says what an engine's error answer says, in one line; with a `hint`, if there is a better one."""
+    """
+    Return the error that says what an engine's error answer says, in one line; with a `hint`, if there is a
+    better one.
+    """
     try:
         parsed = json.loads(body)
     except ValueError:

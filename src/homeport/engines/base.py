@@ -224,19 +224,22 @@ class EngineModule(Protocol):
     """What its server takes of a container's memory beside the GPU, the reading of weights included."""
 
     def find(self) -> Installation | None:
-        """The installation that would be used, or None."""
+        """Return the installation that would be used, or None."""
 
     def check(self, settings: Engine) -> None:
         """Raise `SpecError` for settings that this engine cannot honour."""
 
     def flags(self, settings: Engine) -> Mapping[str, str]:
-        """What it is told of context, requests and precision on a GPU: its flags, or its variables."""
+        """Return what it is told of context, requests and precision on a GPU: its flags, or its variables."""
 
     def footprint(self, sizing: Sizing) -> Footprint | None:
-        """The memory that it takes; None where the model's architecture is not known."""
+        """Return the memory that it takes; None where the model's architecture is not known."""
 
     def own_memory(self, size: Footprint, settings: Engine) -> int | None:
-        """The memory of its own that it was planned to take on a machine without a GPU; None where nobody knows."""
+        """
+        Return the memory of its own that it was planned to take on a machine without a GPU; None where nobody
+        knows.
+        """
 
     def launch(self, request: LaunchRequest, installation: Installation) -> Launch:
         """How to start it."""
@@ -245,9 +248,9 @@ class EngineModule(Protocol):
         """Return what goes into its image. Raises `SpecError` where it is for this machine alone."""
 
     def explain(self, log: str) -> HomeportError | None:
-        """The error behind the last lines of a log, where they are recognised."""
+        """Return the error behind the last lines of a log, where they are recognised."""
 
 
 def served_name(model: Model) -> str:
-    """The name that clients use for `model`: the catalog's, or the last part of its source."""
+    """Return the name that clients use for `model`: the catalog's, or the last part of its source."""
     return model.name.rsplit(":", 1)[-1].rsplit("/", 1)[-1].removesuffix(".gguf")

@@ -42,7 +42,7 @@ class MemoryTerm:
     """How the number came about, and where it is from."""
 
     def as_json(self) -> dict[str, Any]:  # Any: JSON
-        """The term as `--json` prints it."""
+        """Return the term as `--json` prints it."""
         return {"what": self.what, "bytes": self.size, "how": self.how}
 
 
@@ -67,7 +67,7 @@ class KvCache:
         return self.blocks_per_sequence * self.block_bytes
 
     def bytes_for(self, sequences: int) -> int:
-        """The memory that holds so many whole sequences."""
+        """Return the memory that holds so many whole sequences."""
         return (sequences * self.blocks_per_sequence + self.spare_blocks) * self.block_bytes
 
     def concurrency(self, memory: int) -> float:
@@ -131,7 +131,7 @@ class Footprint:
 
 
 def memory_limit(planned: int) -> int:
-    """The bytes beyond which an engine does what nobody planned: a quarter more, and at least 1 GiB."""
+    """Return the bytes beyond which an engine does what nobody planned: a quarter more, and at least 1 GiB."""
     return max(planned + planned // 4, planned + 2**30)
 
 

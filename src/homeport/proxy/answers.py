@@ -42,7 +42,7 @@ class ProxyAnswer:
 
 
 def known(path: str, models: Sequence[str], since: int) -> ProxyAnswer | None:
-    """The answer to a GET that need not wake the service; None where the service must be asked."""
+    """Return the answer to a GET that need not wake the service; None where the service must be asked."""
     if path == HEALTH:
         return ProxyAnswer(body={"status": "ok", "about": "the proxy; the service was not asked"})
     if not models or not (path == _MODELS or path.startswith(f"{_MODELS}/")):
@@ -58,7 +58,7 @@ def known(path: str, models: Sequence[str], since: int) -> ProxyAnswer | None:
 
 
 def error(status: int, message: str) -> ProxyAnswer:
-    """An error."""
+    """Return an error as OpenAI's API has it."""
     kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
     return ProxyAnswer(
         status=status, body={"error": {"message": message, "type": kind, "param": None, "code": status}}
@@ -66,13 +66,13 @@ def error(status: int, message: str) -> ProxyAnswer:
 
 
 def failure(what: HomeportError) -> ProxyAnswer:
-    """The error that says what kept the request from being sent."""
+    """Return the error that says what kept the request from being sent."""
     status = 401 if isinstance(what, NoCredentials) else 502
     return error(status, f"{what} ({what.hint})" if what.hint else str(what))
 
 
 async def explained(endpoint: Endpoint, status: int, text: str) -> ProxyAnswer:
-    """What Cloud Run refused, and what to do about it: to OpenAI clients its own page says nothing."""
+    """Return what Cloud Run refused, and what to do about it: to OpenAI clients its own page says nothing."""
     said = f"the service refused ({status}): {words_of(text)[:200]}"
     if status in {429, 503}:
         hint = (

@@ -105,7 +105,7 @@ class ProxyApp:
         return None
 
     def _keyless(self, scope: Scope) -> ProxyAnswer | None:
-        """What is answered to those who have not got the proxy's key, or would give it away."""
+        """Return what is answered to those who have not got the proxy's key, or would give it away."""
         if self._key is None:
             return None
         if not door.has_key(scope["headers"], self._key):
@@ -150,7 +150,7 @@ class ProxyApp:
         await answer.send(send)
 
     def _without_key(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        """The headers in which the proxy's key is not, under whatever name a client sends it."""
+        """Return the headers without the proxy's key, under whatever name a client sends it."""
         if self._key is None:
             return headers
         key = self._key.reveal().encode()
@@ -191,7 +191,7 @@ def _client(endpoint: Endpoint) -> httpx2.AsyncClient:
 
 
 def _onward(headers: Headers, but: frozenset[bytes] = frozenset()) -> list[tuple[bytes, bytes]]:
-    """The headers that go on: all but those of this connection, and `but`."""
+    """Return the headers that go on: all except those of this connection, and `but`."""
     named = {
         part.strip().lower()
         for name, value in headers

@@ -59,7 +59,7 @@ def find(root: Path, service: str) -> Running | None:
 
 
 def _read(path: Path) -> Running | None:
-    """What a file says, if the process that wrote it lives: one that was killed leaves its file."""
+    """Return what a file says, if the process that wrote it lives: one that was killed leaves its file."""
     import psutil
 
     try:

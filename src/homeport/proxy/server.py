@@ -20,7 +20,7 @@ _KEPT_ALIVE_S = 75
 
 
 def listen(port: int) -> socket.socket:
-    """A socket on loopback; port 0 takes a free one. Raises `PortTaken`, with a free port."""
+    """Open a socket on loopback; port 0 takes a free one. Raises `PortTaken`, with a free port."""
     return addresses.listen(
         port, lambda free: f"homeport proxy --port {free}, or --port 0 for any; is a proxy running already?"
     )
@@ -37,7 +37,7 @@ async def running(
     cold_start: str = "",
 ) -> AsyncIterator[str]:
     """
-    The proxy's address (`http://127.0.0.1:8384`) while it runs, on a socket that it closes at the end.
+    Yield the proxy's address (`http://127.0.0.1:8384`) while it runs, on a socket that it closes at the end.
 
     `key` is what clients must show, such as `homeport.door.new_key()`; with None, every program and every user of this
     machine that reaches the port calls the endpoint in the caller's name. `models` are listed without asking the service; where none are named, the service is asked. `cold_start` says in
@@ -73,7 +73,10 @@ async def served(
     app: Callable[[Any, Any, Any], Awaitable[None]],  # Any: ASGI
     listening: socket.socket,
 ) -> AsyncIterator[str]:
-    """The address of an ASGI application while it is served. At the end what is still being answered is broken off."""
+    """
+    Yield the address of an ASGI application while it is served. At the end what is still being answered is
+    broken off.
+    """
     server = _server(app)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     host, port = listening.getsockname()[:2]

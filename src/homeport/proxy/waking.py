@@ -27,7 +27,7 @@ class Waking:
         self._told = False
 
     async def first_of(self, asked: Awaitable[httpx2.Response]) -> httpx2.Response:
-        """The answer, as soon as its head is there."""
+        """Return the answer, as soon as its head is there."""
         loop = asyncio.get_running_loop()
         up = self._answered is not None and loop.time() - self._answered < _STAYS_UP_S
         slow = None if up else loop.call_later(_SLOW_S, self._tell)

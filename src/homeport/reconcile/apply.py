@@ -81,7 +81,7 @@ class _Work:
         return not self._halt.asked or id_ in self._committed
 
     def steps(self) -> Iterator[ExecutorStep]:
-        """What there is to do, and what waits for what."""
+        """Return what there is to do, and what waits for what."""
         for action in self._plan.actions:
             id_ = action.resource.id
             first: Key | None = None
@@ -109,7 +109,7 @@ class _Work:
 
     def _before_removal(self, resource: Resource) -> tuple[Key, ...]:
         """
-        What is deleted goes after all that needs it and is deleted, too.
+        Let what is deleted go after all that needs it and is deleted, too.
 
         To replace a thing is put off until its needs are there, lest it be gone when they fail: unless one of
         them is replaced itself and so must wait for this. To delete for good comes last, with the same exception.
@@ -124,7 +124,7 @@ class _Work:
         return (*before, *((StepKind.MAKE, id_) for id_ in settled))
 
     def _going_before(self, id_: str) -> list[str]:
-        """What needs it and is deleted, too."""
+        """Return what needs it and is deleted, too."""
         gone = (ActionKind.REPLACE, ActionKind.DELETE)
         return [other for other, needs in self._needs.items() if id_ in needs and self._kinds[other] in gone]
 
@@ -221,7 +221,10 @@ class _Work:
 
 
 def _now(planned: Action, live: Any | None, outputs: Outputs) -> Action:
-    """What would have to be done now. Raises `PlanStale` where the plan does not say so, `NotManaged` where it is another's."""
+    """
+    Return what would have to be done now. Raises `PlanStale` where the plan does not say so, `NotManaged`
+    where it is another's.
+    """
     resource = planned.resource
     if live is not None and not resource.is_managed(live):
         raise not_ours([resource.id])

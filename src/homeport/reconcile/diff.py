@@ -181,7 +181,7 @@ def _same_scalars(wanted: Sequence[Any], live: Sequence[Any], place: _Place) -> 
 
 
 def _named(elements: Sequence[Any], by: str) -> dict[object, Any] | None:
-    """The elements by the field that tells them apart; None where it does not."""
+    """Return the elements by the field that tells them apart; None where it does not."""
     names = [element.get(by) for element in elements if isinstance(element, Mapping)]
     if len(names) < len(elements) or not all(isinstance(name, str | int) for name in names):
         return None

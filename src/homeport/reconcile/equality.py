@@ -53,7 +53,7 @@ def is_same(one: Any, other: Any, *, quantity: bool = False) -> bool:  # Any: JS
 
 
 def _integer(value: Any) -> int | None:
-    """A number of 64 bits, which JSON of Google's has as a string."""
+    """Return a number of 64 bits, which JSON of Google's has as a string."""
     if isinstance(value, str):
         return int(value) if _INTEGER.fullmatch(value) else None
     return value if isinstance(value, int) else None

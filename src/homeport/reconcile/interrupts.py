@@ -23,7 +23,8 @@ They are called in the event loop of the work.
 @asynccontextmanager
 async def patient(progress: Progress) -> AsyncIterator[Cancellation]:
     """
-    A `Cancellation` that the first Ctrl-C asks for. The second cancels what is inside, and raises `KeyboardInterrupt`.
+    Yield a `Cancellation` that the first Ctrl-C asks for. The second cancels what is inside, and raises
+    `KeyboardInterrupt`.
 
     Signals come to the main thread only: elsewhere, and on systems without them, Ctrl-C stays what it is.
     """

@@ -41,7 +41,7 @@ class Action:
     changes: tuple[Change, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """The step as `--json` prints it."""
+        """Return the step as `--json` prints it."""
         return {
             "kind": self.kind,
             "id": self.resource.id,
@@ -74,7 +74,7 @@ class Plan:
         return tuple(action for action in self.actions if action.kind is not ActionKind.NONE)
 
     def as_json(self) -> dict[str, Any]:
-        """The plan as `--json` prints it."""
+        """Return the plan as `--json` prints it."""
         return {
             "name": self.name,
             "target": self.target,
@@ -91,7 +91,7 @@ async def make_plan(
     name: str, target: str, resources: Iterable[Resource], surplus: Iterable[Resource] = ()
 ) -> Plan:
     """
-    The plan that makes `resources` so. Reads all of them at once and changes nothing.
+    Return the plan that makes `resources` so. Reads all of them at once and changes nothing.
 
     `surplus` are resources that are there for this endpoint and that are no longer wanted: they are deleted when all
     else has succeeded, or at once where they say `goes_first`. Raises one `NotManaged` for everything that bears a wanted
@@ -129,7 +129,7 @@ async def make_plan(
 
 
 def action_for(resource: Resource, live: Any | None, outputs: Outputs) -> Action:
-    """What has to be done with one resource, given what is live."""
+    """Return what has to be done with one resource, given what is live."""
     if live is None:
         return Action(kind=ActionKind.CREATE, resource=resource, summary=resource.summary(outputs))
     changes = resource.diff(live, outputs)
@@ -141,7 +141,7 @@ def action_for(resource: Resource, live: Any | None, outputs: Outputs) -> Action
 
 
 async def read_all(resources: Sequence[Resource]) -> dict[str, Any]:
-    """What is live of each, by id, read all at once. Raises the first error when all have answered."""
+    """Return what is live of each, by id, read all at once. Raises the first error when all have answered."""
     lives = await asyncio.gather(*(resource.read() for resource in resources), return_exceptions=True)
     for live in lives:
         if isinstance(live, BaseException):
@@ -150,7 +150,7 @@ async def read_all(resources: Sequence[Resource]) -> dict[str, Any]:
 
 
 def not_ours(ids: Sequence[str]) -> NotManaged:
-    """The error for things that bear a wanted name and were made by somebody else."""
+    """Return the error for things that bear a wanted name and were made by somebody else."""
     return NotManaged(
         f"homeport did not make {', '.join(ids)}, and does not touch what it did not make",
         hint="give the endpoint another `name` in homeport.toml, or name what exists by the key that is there for it",

@@ -28,22 +28,25 @@ class Lines:
             self._progress.started(resource.id, f"{_WORDS[kind][0]} {resource.id}")
 
     def inside(self, resource: Resource) -> Progress:
-        """What the resource itself is given to tell its progress by: bytes and notes, but no line of its own."""
+        """
+        Return what the resource itself is given to tell its progress by: bytes and notes, but no line of its
+        own.
+        """
         return self._progress if resource.reports_own_progress else _Inside(self._progress, resource.id)
 
     def end(self, resource: Resource, kind: ActionKind) -> None:
-        """It ended well, if it had begun."""
+        """Say that it ended well, if it had begun."""
         if resource.id in self._open:
             self._open.discard(resource.id)
             self._progress.finished(resource.id, f"{_WORDS[kind][1]} {resource.id}")
 
     def fail(self, id_: str, why: str) -> None:
-        """It ended badly."""
+        """Say that it ended badly."""
         self._open.discard(id_)
         self._progress.failed(id_, why)
 
     def fail_rest(self, why: str) -> None:
-        """What has begun and will not go on."""
+        """End the lines of what has begun and will not go on."""
         for id_ in sorted(self._open):
             self.fail(id_, why)
 

@@ -26,7 +26,7 @@ class Concat:
 
 
 def joined(*parts: str | Ref) -> Concat:
-    """A string made of these, such as `joined("serviceAccount:", Ref("service-account/run", "email"))`."""
+    """Return a string made of these, such as `joined("serviceAccount:", Ref("service-account/run", "email"))`."""
     return Concat(parts)
 
 
@@ -37,7 +37,7 @@ def needs_of(value: Any) -> tuple[str, ...]:  # Any: JSON, with references
 
 def resolve(value: Any, outputs: Outputs, *, final: bool = False) -> Any:  # Any: JSON, with references
     """
-    The same value with what its references stand for; `KNOWN_AFTER_APPLY` where `outputs` does not tell.
+    Return `value` with what its references stand for; `KNOWN_AFTER_APPLY` where `outputs` does not tell.
 
     With `final`, for a body that is about to be sent, that is a `ValueError` instead: a mistake of the program.
     """

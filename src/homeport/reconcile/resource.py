@@ -29,7 +29,7 @@ class Change:
     """Whether it can only be had by deleting the thing and making it anew."""
 
     def as_json(self) -> dict[str, Any]:
-        """The change as `--json` prints it."""
+        """Return the change as `--json` prints it."""
         return {
             "path": self.path,
             "before": shown(self.before),
@@ -71,22 +71,22 @@ class Resource(Protocol):
         """Whether it is deleted before anything else is done, where it is wanted no more; if not, which is the rule, at the end."""
 
     async def read(self) -> Any | None:
-        """What is live, for `diff` and for those that need it; None where it does not exist."""
+        """Return what is live, for `diff` and for those that need it; None where it does not exist."""
 
     def is_managed(self, live: Any) -> bool:
         """Whether homeport made `live`, for this very endpoint. What is not ours is neither changed nor deleted."""
 
     def unchanged_after_update(self, live: Any) -> Any | None:
         """
-        What an update of `live` leaves as it is, in the same form, for the plans of those that need it;
-        None for nothing. They see all that is left out as known after apply.
+        Return what an update of `live` leaves as it is, in the same form, for the plans of those that need
+        it; None for nothing. They see all that is left out as known after apply.
         """
 
     def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:
         """How `live` differs from what is wanted. A need that is not in `outputs` is yet to be made."""
 
     def summary(self, outputs: Outputs) -> str:
-        """What it will be, in a few words, for a plan."""
+        """Return what it will be, in a few words, for a plan."""
 
     async def create(self, outputs: Outputs, progress: Progress) -> Any:
         """Make it, and return what is live then."""
@@ -104,7 +104,7 @@ class Resource(Protocol):
 
 
 def shown(value: Any) -> Any:  # Any: JSON, with secrets
-    """The same JSON with `***` for every secret."""
+    """Return JSON with `***` in the place of every secret."""
     if isinstance(value, Secret):
         return repr(value)
     if isinstance(value, Mapping):

@@ -27,7 +27,7 @@ class Teardown:
     """What the reader should know before saying yes."""
 
     def as_json(self) -> dict[str, Any]:
-        """The teardown as `--json` prints it."""
+        """Return the teardown as `--json` prints it."""
         return {
             "name": self.name,
             "target": self.target,
@@ -38,7 +38,10 @@ class Teardown:
 
 
 async def teardown(name: str, target: str, resources: Iterable[Resource]) -> Teardown:
-    """What `destroy` would delete of `resources`, in its order. What cannot be read is listed, too, with the reason."""
+    """
+    Return what `destroy` would delete of `resources`, in its order. What cannot be read is listed, too, with
+    the reason.
+    """
     order = list(reversed(in_order_among_themselves(resources)))
     lives = await asyncio.gather(*(resource.read() for resource in order), return_exceptions=True)
     things = []

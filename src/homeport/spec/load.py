@@ -21,14 +21,14 @@ _RESERVED = {"scaling", "observe"}
 
 
 def load(path: Path) -> Spec:
-    """The spec in the file `path`. Raises `SpecError` naming every key that is wrong."""
+    """Return the spec in the file `path`. Raises `SpecError` naming every key that is wrong."""
     hint = "it should be a TOML file in UTF-8: strings want quotes, tables [brackets]"
     table = read_toml(path, hint=hint, if_missing="`homeport init` writes one")
     return parse(table, where=str(path))
 
 
 def parse(table: Mapping[str, Any], *, where: str = FILE_NAME) -> Spec:
-    """The spec in a parsed TOML table. `where` is named in the error."""
+    """Return the spec in a parsed TOML table. `where` is named in the error."""
     try:
         return Spec.model_validate(table)
     except ValidationError as error:

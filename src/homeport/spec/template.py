@@ -26,7 +26,7 @@ from homeport.spec.schema import (
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of homeport.toml, for editors. Generated from the model; shipped as a file."""
+    """Return the JSON Schema of homeport.toml, for editors. Generated from the model; shipped as a file."""
     schema = Spec.model_json_schema()
     schema.pop("description", None)
     models: tuple[type[BaseModel], ...] = (Spec, *TABLES.values(), Adapter)
@@ -40,7 +40,7 @@ def json_schema() -> dict[str, Any]:
 @cache
 def descriptions(model: type[BaseModel]) -> dict[str, str]:
     """
-    What each key of a table means: the text under its line in this file.
+    Return what each key of a table means: the text under its line in this file.
 
     Read when it is wanted. pydantic would read it whenever this module is imported, which takes 40 ms.
     """
@@ -59,7 +59,8 @@ def descriptions(model: type[BaseModel]) -> dict[str, str]:
 
 def template(*, on_cloudrun: bool = False, **chosen: str) -> str:
     """
-    A commented homeport.toml with every key at its default; `chosen` sets `name`, `model`, `project`, `region`.
+    Return a commented homeport.toml with every key at its default; `chosen` sets `name`, `model`, `project`,
+    `region`.
 
     The tables of Cloud Run are off, unless `on_cloudrun`.
     """

@@ -95,7 +95,7 @@ class SupervisedEngine:
                 self.process.send_signal(number)
 
     def _kill_group(self) -> None:
-        """What stays of its session when it is gone: vLLM's workers."""
+        """Kill what stays of its session when it is gone: vLLM's workers."""
         with contextlib.suppress(OSError):
             os.killpg(self.pid, signal.SIGKILL)
 

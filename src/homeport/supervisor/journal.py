@@ -60,7 +60,10 @@ class Journal:
 
 
 def load(folder: Path) -> Journal | None:
-    """What the supervisor last told; None where it told nothing, or nothing that this version understands."""
+    """
+    Return what the supervisor last told; None where it told nothing, or nothing that this version
+    understands.
+    """
     try:
         table: Any = json.loads((folder / _NAME).read_text())  # JSON
         last = table["last"]
@@ -84,7 +87,7 @@ def forget(folder: Path) -> None:
 
 
 def signs(files: Iterable[str]) -> dict[str, str]:
-    """What tells each file from one that takes its place: its inode, size and time of change."""
+    """Return what tells each file from one that takes its place: its inode, size and time of change."""
     found = {}
     for path in files:
         try:

@@ -38,7 +38,7 @@ class Order:
     """The pid of an engine that runs already, and that lost its supervisor. None to start one."""
 
     def line(self) -> str:
-        """The order as it is written to standard input."""
+        """Return the order as it is written to standard input."""
         return json.dumps(asdict(self)) + "\n"
 
     def __repr__(self) -> str:

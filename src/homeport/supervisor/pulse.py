@@ -74,7 +74,7 @@ class PulseThread(threading.Thread):
         return self._ask("GET", path, None, _PATIENCE_S)
 
     def _ask(self, method: str, path: str, body: str | None, patience_s: float) -> str | None:
-        """What is answered; None where nothing is, or a refusal."""
+        """Return what is answered; None where nothing is, or a refusal."""
         where = urlsplit(self._order.url)
         assert where.hostname is not None
         connection = http.client.HTTPConnection(where.hostname, where.port, timeout=patience_s)

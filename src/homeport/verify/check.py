@@ -27,12 +27,12 @@ class Check(Generic[_Subject]):
     """After so long it has failed: an answer that late is none."""
 
     async def looked(self, subject: _Subject) -> Result:
-        """What came of it. A check that breaks is a check that failed."""
+        """Return what came of it. A check that breaks is a check that failed."""
         at = time.monotonic()
         return self.told(await self._found(subject), time.monotonic() - at)
 
     def told(self, found: Finding, seconds: float = 0.0) -> Result:
-        """A finding as this check's result."""
+        """Return a finding as this check's result."""
         return Result(
             name=self.name,
             title=self.title,
@@ -60,7 +60,7 @@ def picked(checks: Iterable[Check[_Subject]], only: Sequence[str]) -> list[Check
 
 
 def refuse_unknown(only: Iterable[str], known: Sequence[str]) -> None:
-    """Raises `HomeportError` for a name that is no check."""
+    """Raise `HomeportError` for a name that is no check."""
     for name in only:
         if name not in known:
             raise HomeportError(f"there is no check called {name}", hint=f"there are {', '.join(known)}")

@@ -67,22 +67,22 @@ class Finding:
 
 
 def passed(detail: str, **evidence: Any) -> Finding:  # Any: JSON
-    """It is as promised."""
+    """Return a finding: it is as promised."""
     return Finding(Outcome.PASSED, detail, evidence)
 
 
 def failed(detail: str, **evidence: Any) -> Finding:  # Any: JSON
-    """It is not as promised."""
+    """Return a finding: it is not as promised."""
     return Finding(Outcome.FAILED, detail, evidence)
 
 
 def noted(detail: str, **evidence: Any) -> Finding:  # Any: JSON
-    """It is otherwise than clients may expect, which was not promised."""
+    """Return a finding: it is otherwise than clients may expect, which was not promised."""
     return Finding(Outcome.NOTED, detail, evidence)
 
 
 def skipped(reason: str, **evidence: Any) -> Finding:  # Any: JSON
-    """It was not checked, or cannot be judged."""
+    """Return a finding: it was not checked, or cannot be judged."""
     return Finding(Outcome.SKIPPED, reason, evidence)
 
 
@@ -98,7 +98,7 @@ class Result:
     evidence: Mapping[str, Any]
 
     def as_json(self) -> dict[str, Any]:
-        """The result as `--json` prints it."""
+        """Return the result as `--json` prints it."""
         return {
             "name": self.name,
             "title": self.title,
@@ -129,7 +129,7 @@ class Report:
         return Outcome.PASSED in outcomes and Outcome.FAILED not in outcomes
 
     def as_json(self) -> dict[str, Any]:
-        """The report as `--json` prints it."""
+        """Return the report as `--json` prints it."""
         return {
             "endpoint": self.endpoint,
             "model": self.model,
@@ -142,7 +142,7 @@ class Report:
         }
 
     def as_junit(self) -> str:
-        """The report as JUnit XML: one test case a check."""
+        """Return the report as JUnit XML: one test case a check."""
         counts = {outcome: str(sum(r.outcome is outcome for r in self.results)) for outcome in Outcome}
         suite = ET.Element(
             "testsuite",
@@ -183,11 +183,11 @@ class RunTimer:
 
     @classmethod
     def now(cls) -> RunTimer:
-        """It begins."""
+        """Return a timer of a report that begins."""
         return cls(at=datetime.now(UTC).isoformat(timespec="seconds"), ticks=time.monotonic())
 
     def report(self, subject: VerificationSubject, results: Iterable[Result]) -> Report:
-        """The report of what was checked since."""
+        """Return the report of what was checked since."""
         return Report(
             endpoint=subject.endpoint.name,
             model=subject.endpoint.model,

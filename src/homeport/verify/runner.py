@@ -50,7 +50,7 @@ async def verify(
     subject: VerificationSubject, *, only: tuple[str, ...] = (), on_result: OnResult | None = None
 ) -> Report:
     """
-    The report of all checks, or of those named in `only`; `on_result` hears of each as it ends.
+    Return the report of all checks, or of those named in `only`; `on_result` hears of each as it ends.
 
     Raises `HomeportError` for a name in `only` that is no check.
     """
@@ -66,7 +66,8 @@ async def checked(
     on_result: OnResult | None = None,
 ) -> tuple[Result, ...]:
     """
-    The results of `checks`, one after the other: an engine that is busy with one would answer the next late.
+    Yield the results of `checks`, one after the other: an engine that is busy with one would answer the next
+    late.
 
     Once the endpoint is gone, the rest is skipped.
     """

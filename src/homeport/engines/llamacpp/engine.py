@@ -52,7 +52,7 @@ INSTALL_HINT = "llamacpp: pip install 'homeport[local]'"
 
 
 def find() -> Installation | None:
-    """The xllamacpp of this Python, if it has one."""
+    """Return the xllamacpp of this Python, if it has one."""
     if find_spec("xllamacpp") is None:
         return None
     return Installation(engine="llamacpp", version=metadata.version("xllamacpp"), executable=sys.executable)
@@ -76,18 +76,21 @@ def check(settings: Engine) -> None:
 
 
 def flags(settings: Engine) -> dict[str, str]:
-    """What our server of llama.cpp is told of context and requests."""
+    """Return what our server of llama.cpp is told of context and requests."""
     told = {"--context": f"{settings.context}", "--parallel": f"{settings.parallel}"}
     return told if settings.kv_dtype == "auto" else {**told, "--kv-dtype": settings.kv_dtype}
 
 
 def own_memory(size: Footprint, settings: Engine) -> int | None:
-    """What it was planned to take, mapped weights left out; None with adapters or parameters that nobody reckoned with."""
+    """
+    Return what it was planned to take, mapped weights left out; None with adapters or parameters that nobody
+    reckoned with.
+    """
     return None if settings.extra_args or settings.lora else size.own(settings.parallel)
 
 
 def launch(request: LaunchRequest, installation: Installation) -> Launch:
-    """A server process of our own, with flags named as llama-server's."""
+    """Return the start of a server process of our own, with flags named as llama-server's."""
     settings, model = request.settings, request.model
     name = served_name(model)
     command = [installation.executable, str(_SERVER)]
@@ -145,7 +148,7 @@ def image(contents: ImageContents) -> Recipe:
 
 
 def explain(log: str) -> HomeportError | None:
-    """What llama.cpp's last lines say, where they are recognised."""
+    """Return what llama.cpp's last lines say, where they are recognised."""
     if "couldn't bind" in log or "failed to bind" in log or "Address already in use" in log:
         return PortTaken(
             "llama.cpp could not listen on its port", hint="`homeport up --port 0` takes a free one"

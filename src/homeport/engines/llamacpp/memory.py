@@ -24,7 +24,7 @@ _OLLAMA = 1536 * 2**20
 
 
 def footprint(sizing: Sizing) -> Footprint | None:
-    """What llama.cpp takes on the device; None where the architecture is not known."""
+    """Return what llama.cpp takes on the device; None where the architecture is not known."""
     architecture = sizing.model.architecture
     if architecture is None:
         return None
@@ -71,7 +71,8 @@ def kv_cache(architecture: Architecture, *, context: int, kv_dtype: str = "auto"
 
 def _checkpoints(architecture: Architecture, context: int, kv_dtype: str) -> int:
     """
-    The copies of a slot's sliding windows that it keeps to go back to: every 8192 tokens, and at a prompt's end.
+    Return the copies of a slot's sliding windows that it keeps to go back to: every 8192 tokens, and at a
+    prompt's end.
 
     `n_ctx_checkpoints` and `checkpoint_min_step` in llama.cpp's common/common.h.
     """
@@ -94,7 +95,7 @@ def _cells(architecture: Architecture, context: int) -> tuple[int, int]:
 
 
 def repacked(sizing: Sizing) -> MemoryTerm | None:
-    """The second copy of the matrices that llama.cpp makes for some CPUs; None where it makes none."""
+    """Return the second copy of the matrices that llama.cpp makes for some CPUs; None where it makes none."""
     weights, parts = sizing.weights, sizing.model.parts
     if weights.repacked is not None:
         return MemoryTerm(
@@ -111,8 +112,8 @@ def repacked(sizing: Sizing) -> MemoryTerm | None:
 
 def _on_gpu(weights: Published) -> list[MemoryTerm]:
     """
-    What a GPU holds. Embeddings are looked up on the CPU (`dev_input` in llama-model.cpp); where the output head is
-    tied to them, it is a second copy.
+    Return what a GPU holds. Embeddings are looked up on the CPU (`dev_input` in llama-model.cpp); where the
+    output head is tied to them, it is a second copy.
     """
     parts, size, how = weights.parts, weights.size, f"{_named(weights)}; embeddings are counted, too"
     if parts is not None:

@@ -70,7 +70,7 @@ _SERVER = Path(__file__).parent / "server" / "serve.sh"
 
 
 def find() -> Installation | None:
-    """The ollama on the PATH."""
+    """Return the ollama on the PATH."""
     program = shutil.which("ollama")
     if program is None:
         return None
@@ -116,7 +116,7 @@ def check(settings: Engine) -> None:
 
 
 def flags(settings: Engine) -> dict[str, str]:
-    """What Ollama is told of context and requests, through its environment."""
+    """Return what Ollama is told of context and requests, through its environment."""
     told = {
         "OLLAMA_CONTEXT_LENGTH": f"{settings.context}",
         "OLLAMA_NUM_PARALLEL": f"{settings.parallel}",
@@ -204,7 +204,7 @@ def _baked(request: LaunchRequest, installation: Installation) -> Launch:
 
 
 def explain(log: str) -> HomeportError | None:
-    """What Ollama's last lines say, where they are recognised."""
+    """Return what Ollama's last lines say, where they are recognised."""
     if "address already in use" in log:
         return PortTaken(
             "ollama could not listen on its port", hint="`homeport up --port 0` takes a free one"

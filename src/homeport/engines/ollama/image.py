@@ -46,7 +46,7 @@ def recipe(contents: ImageContents) -> Recipe:
 
 
 def _bake(model_name: str, tag: str) -> str:
-    """The script that makes the model while the image is built. Every command's failure is the build's."""
+    """Return the script that makes the model while the image is built. Every command's failure is the build's."""
     name, pull = shlex.quote(model_name), f"ollama pull {shlex.quote(tag)}\n" if tag else ""
     return f"""#!/bin/sh
 set -eu

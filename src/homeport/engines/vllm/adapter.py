@@ -30,7 +30,7 @@ _STARTS = frozenset(("gaussian", "eva", "orthogonal", "mica", "lora_ga"))
 
 def rank(config: bytes, where: str) -> int:
     """
-    The rank that `--max-lora-rank` must be for an adapter with this configuration.
+    Return the rank that `--max-lora-rank` must be for an adapter with this configuration.
 
     Raises `WeightsError` for what is no LoRA adapter, `SpecError` for one that vLLM does not serve.
     """

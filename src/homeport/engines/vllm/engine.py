@@ -126,7 +126,7 @@ _SERVER = Path(__file__).parent / "server" / "homeport_vllm.py"
 
 
 def find() -> Installation | None:
-    """The vLLM of this Python; else the one whose command is on the PATH, with its own Python."""
+    """Return the vLLM of this Python; else the one whose command is on the PATH, with its own Python."""
     if find_spec("vllm") is not None:
         return Installation(engine="vllm", version=metadata.version("vllm"), executable=sys.executable)
     command = shutil.which("vllm")
@@ -159,7 +159,10 @@ def check(settings: Engine) -> None:
 
 
 def own_memory(size: Footprint, settings: Engine) -> int | None:
-    """What it was planned to take on a CPU: it copies its weights. None with flags that nobody reckoned with."""
+    """
+    Return what it was planned to take on a CPU: it copies its weights. None with flags that nobody reckoned
+    with.
+    """
     return None if settings.extra_args else size.own(settings.parallel)
 
 
@@ -232,7 +235,10 @@ def image(contents: ImageContents) -> Recipe:
 
 
 def explain(log: str) -> HomeportError | None:
-    """What vLLM's log says, where it is recognised. The cause stands first; later lines only say that it failed."""
+    """
+    Return what vLLM's log says, where it is recognised. The cause stands first; later lines only say that it
+    failed.
+    """
     if "ddress already in use" in log:
         return PortTaken("vLLM could not listen on its port", hint="`homeport up --port 0` takes a free one")
     if any(text in log for text in _TOO_LITTLE_MEMORY):
@@ -267,7 +273,10 @@ def _cache_bytes(request: LaunchRequest) -> int:
 
 
 def _files(request: LaunchRequest) -> tuple[list[str], dict[str, str]]:
-    """The flags that name files of ours, and those files, by path: in a container they come with the image."""
+    """
+    Return the flags that name files of ours, and those files, by path: in a container they come with the
+    image.
+    """
     told, files = [], _generation_config(request)
     if files:
         told += ["--generation-config", str(request.folder)]
@@ -295,7 +304,7 @@ def _lora(request: LaunchRequest, base: str) -> list[str]:
 
 def _generation_config(request: LaunchRequest) -> dict[str, str]:
     """
-    The file that ends answers at the model's stop strings, for a model without an end-of-turn token.
+    Return the file that ends answers at the model's stop strings, for a model without an end-of-turn token.
 
     vLLM has no default stop strings, but takes every `eos_token_id` of a generation config as an end; so only
     those that are one token in the model's vocabulary can be had.

@@ -49,7 +49,7 @@ class _Kind:
 
 
 def footprint(sizing: Sizing) -> Footprint | None:
-    """What vLLM takes on the device; None where the architecture is not known."""
+    """Return what vLLM takes on the device; None where the architecture is not known."""
     architecture = sizing.model.architecture
     if architecture is None:
         return None
@@ -91,7 +91,7 @@ def footprint(sizing: Sizing) -> Footprint | None:
 
 
 def flags(settings: Engine) -> dict[str, str]:
-    """What `vllm serve` is told on a GPU, so that it shares out memory as is reckoned here."""
+    """Return what `vllm serve` is told on a GPU, so that it shares out memory as is reckoned here."""
     told = {
         "--max-model-len": f"{settings.context}",
         "--max-num-seqs": f"{settings.parallel}",
@@ -111,7 +111,7 @@ def kv_cache(
     architecture: Architecture, *, context: int, element_bytes: int, block: int, in_flight: int
 ) -> KvCache:
     """
-    The blocks of vLLM for sequences of `context` tokens.
+    Return the blocks of vLLM for sequences of `context` tokens.
 
     `block` is the tokens of one block in the layer with the largest page, `in_flight` the tokens that may be
     scheduled and not settled: those behind a sliding window are kept so long.
@@ -142,7 +142,7 @@ def kv_cache(
 
 
 def loaded(sizing: Sizing) -> MemoryTerm:
-    """The weights as they are in memory: vLLM keeps every tensor on the GPU, per-layer embeddings, too."""
+    """Return the weights as they are in memory: vLLM keeps every tensor on the GPU, per-layer embeddings, too."""
     weights, quantization = sizing.weights, sizing.settings.quantization
     made = _quantized(sizing)
     if (
@@ -161,7 +161,7 @@ def loaded(sizing: Sizing) -> MemoryTerm:
 
 
 def _quantized(sizing: Sizing) -> Parts | None:
-    """The parts as vLLM quantizes them while loading; None where it does not, or nobody here knows how."""
+    """Return the parts as vLLM quantizes them while loading; None where it does not, or nobody here knows how."""
     weights, quantization = sizing.weights, sizing.settings.quantization
     if quantization is None or quantization == weights.quantization or weights.parts is None:
         return None
@@ -201,7 +201,7 @@ def _beside_weights(sizing: Sizing, architecture: Architecture) -> list[MemoryTe
 
 
 def _adapters(architecture: Architecture, count: int, rank: int) -> MemoryTerm:
-    """The room that vLLM sets aside for `--max-loras` adapters of `--max-lora-rank` on every matrix."""
+    """Return the room that vLLM sets aside for `--max-loras` adapters of `--max-lora-rank` on every matrix."""
     wide = architecture.heads or 1
     qkv = architecture.hidden + (wide + 2 * max(architecture.kv_heads)) * max(architecture.head_dim)
     ffn = 3 * (architecture.hidden + (architecture.ffn or 4 * architecture.hidden))
@@ -210,7 +210,7 @@ def _adapters(architecture: Architecture, count: int, rank: int) -> MemoryTerm:
 
 
 def _kinds(architecture: Architecture, element_bytes: int) -> list[_Kind]:
-    """The layers that own a KV cache. Layers with K=V store both, as vLLM does."""
+    """Return the layers that own a KV cache. Layers with K=V store both, as vLLM does."""
     windows = (architecture.sliding_window, None)
     return [
         _Kind(layers=layers, token_bytes=2 * heads * width * element_bytes, window=window)

@@ -18,7 +18,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def described(key: EndpointKey) -> str:
-    """What is wanted of clients."""
+    """Return what is wanted of clients."""
     if not key.wanted:
         return "none; all that runs on this machine can use it"
     if key.reference == GENERATED:
@@ -27,7 +27,7 @@ def described(key: EndpointKey) -> str:
 
 
 def warnings(key: EndpointKey, host: str, engine: str, started: EndpointRecord | None) -> Iterator[str]:
-    """What the reader of a plan should know of the key before saying yes."""
+    """Return what the reader of a plan should know of the key before saying yes."""
     if not key.wanted:
         asks = module(engine).ASKS_FOR_KEY
         why = "no key is wanted (local.api_key)" if asks else f"{engine} cannot ask for a key"

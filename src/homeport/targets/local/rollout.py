@@ -97,7 +97,7 @@ async def restore(
 
 
 def _add_fetch(folder: Path, seconds: Mapping[str, float]) -> None:
-    """The start's timeline begins with the fetch of the weights, which is none where they were here."""
+    """Let the start's timeline begin with the fetch of the weights, which is none where they were here."""
     remembered = endpoint_record.load(folder)
     if remembered is not None:
         fetch = sum(took for id_, took in seconds.items() if id_.startswith("weights/"))

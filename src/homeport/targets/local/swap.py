@@ -111,7 +111,7 @@ class LocalSwap:
             raise _unproven(self._report, stays)
 
     def _keep_receipt(self) -> None:
-        """The verification on the spare port is that of what serves now: the same launch of the same weights."""
+        """Give what serves now the receipt of the spare port: it is the same launch of the same weights."""
         now, proven = endpoint_record.load(self._graph.folder), self._proven
         if now is not None and proven is not None and proven.receipt is not None and proven.same_launch(now):
             now.with_receipt(proven.receipt).save(self._graph.folder)
@@ -168,7 +168,7 @@ def turn(graph: LocalTarget) -> Turn:
 
 
 def _change_of_engine(plan: Plan) -> Action | None:
-    """The action by which an engine that serves is replaced; None where none is."""
+    """Return the action by which an engine that serves is replaced; None where none is."""
     changes = [one for one in plan.pending if one.resource.kind == "process"]
     if not changes or changes[0].kind is not ActionKind.UPDATE:
         return None

@@ -191,7 +191,7 @@ class LocalTarget:
         return memory_limit(planned) if planned is not None else None
 
     def _adapter_rank(self, outputs: Outputs) -> int:
-        """The rank that adapters have room in; 0 for an engine to which it makes no difference."""
+        """Return the rank that adapters have room in; 0 for an engine to which it makes no difference."""
         told = self.engine[0].ADAPTER_RANK
         if told is None:
             return 0
@@ -239,7 +239,10 @@ class LocalTarget:
         return size
 
     def _published(self, model: Model, manifest: Manifest | None) -> Published | None:
-        """The weights as sizing wants them: those on the disk where they are here, else as the catalog has them."""
+        """
+        Return the weights as sizing wants them: those on the disk where they are here, else as the catalog
+        has them.
+        """
         offered = published(model, self.engine[1].engine)
         usual = offered[0] if offered and self.spec.weights is None else None
         if manifest is not None:
@@ -269,7 +272,7 @@ class LocalTarget:
             return None  # `up` will say so, should it need the network.
 
     def described(self, weights: Path) -> Model:
-        """What is known of the model: from the catalog, else from its own files, a GGUF or a folder."""
+        """Return what is known of the model: from the catalog, else from its own files, a GGUF or a folder."""
         if self.model is not None:
             return self.model
         if weights not in self._inspected:
@@ -285,7 +288,7 @@ class LocalTarget:
         return {}
 
     async def plan(self) -> Plan:
-        """What `up` would do. Raises what `up` would raise at once."""
+        """Return what `up` would do. Raises what `up` would raise at once."""
         self.key.current()  # A reference that leads nowhere is an error before anything is done.
         manifest = self.store.manifest(self.weights.source, self.weights.format) if self.weights else None
         size = self.check(manifest)
@@ -336,7 +339,7 @@ class LocalTarget:
             yield self._on_cloudrun()
 
     def _on_cloudrun(self) -> Fact:
-        """What `[cloudrun]` would come to."""
+        """Return what `[cloudrun]` would come to."""
         from homeport.fit.cloud import outlook
         from homeport.fit.outlook import CloudRunOutlook
 
@@ -384,7 +387,7 @@ def _what_would_fit(size: Fit) -> str:
 
 
 def _loads(format_: str) -> str:
-    """The engines that load a file of this format on this machine."""
+    """Return the engines that load a file of this format on this machine."""
     return " or ".join(name for name in of_files(format_) if module(name).FORMAT != "library")
 
 

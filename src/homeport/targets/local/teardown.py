@@ -63,7 +63,7 @@ async def take_down(
 
 
 async def _teardown(name: str, home: Home, *, purge: bool) -> Teardown:
-    """What there is of the endpoint `name`."""
+    """Return what there is of the endpoint `name`."""
     folder = home.endpoint(name)
     found = endpoint_record.read(folder)
     pids = " ".join(str(process.pid) for process in running_processes(folder))
@@ -91,7 +91,7 @@ async def _teardown(name: str, home: Home, *, purge: bool) -> Teardown:
 
 def _to_purge(name: str, home: Home) -> tuple[tuple[Weights, ...], tuple[str, ...]]:
     """
-    The weights of the endpoint `name` that no other serves, and why the rest stays.
+    Return the weights of the endpoint `name` that no other serves, and why the rest stays.
 
     None go while a record cannot be read: nobody knows then which weights it is about.
     """

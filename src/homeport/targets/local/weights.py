@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def weights_of(spec: Spec, spec_file: Path, engine: str, store: WeightsStore) -> Weights | None:
-    """The weights that `engine` would load for `spec`, as a resource; None where it keeps its own."""
+    """Return the weights that `engine` would load for `spec`, as a resource; None where it keeps its own."""
     model = find_model(spec, spec_file)
     own = spec.weights or (spec.model if model is None else None)
     if own is not None:
@@ -41,7 +41,7 @@ def weights_of(spec: Spec, spec_file: Path, engine: str, store: WeightsStore) ->
 
 
 def find_model(spec: Spec, spec_file: Path) -> Model | None:
-    """The catalog's entry for the spec's model; None for a source. Raises `UnknownModel` for neither."""
+    """Return the catalog's entry for the spec's model; None for a source. Raises `UnknownModel` for neither."""
     for source in (spec.weights, *(adapter.source for adapter in spec.engine.lora)):
         if source is not None:
             canonical(source, spec_file.parent)

@@ -50,7 +50,7 @@ class GuardedPaths:
 
 @cache
 def paths() -> GuardedPaths:
-    """The table of `paths.toml`."""
+    """Return the table of `paths.toml`."""
     table = tomllib.loads(files("homeport.verify.checks").joinpath("paths.toml").read_text(encoding="utf-8"))
     asked = dict.fromkeys(path for engine in table["asked"].values() for path in engine)
     not_posted = dict.fromkeys(path for engine in table["not_posted"].values() for path in engine)
@@ -90,7 +90,7 @@ async def keys(subject: VerificationSubject) -> Finding:
 
 
 async def _asked(stranger: Endpoint) -> list[tuple[str, str, httpx2.Response]]:
-    """The answers to all requests, made some at a time."""
+    """Return the answers to all requests, made some at a time."""
     slots = asyncio.Semaphore(_AT_ONCE)
     async with stranger.client(timeout_s=30) as client:
 
@@ -119,7 +119,7 @@ def _problem(subject: VerificationSubject, path: str, response: httpx2.Response)
 
 
 def _private(subject: VerificationSubject) -> Iterator[str]:
-    """What a stranger must not learn. Very short names would be found in any text."""
+    """Return what a stranger must not learn. Very short names would be found in any text."""
     yield from (word for word in (subject.endpoint.model, subject.weights_path) if len(word) > 4)
 
 

@@ -19,7 +19,7 @@ ROW = "One, two, three, four, five,"
 
 
 def user(text: str) -> list[dict[str, str]]:
-    """A conversation of one question."""
+    """Return a conversation of one question."""
     return [{"role": "user", "content": text}]
 
 
@@ -86,7 +86,7 @@ async def determinism(subject: VerificationSubject) -> Finding:
 
 
 async def stop(subject: VerificationSubject) -> Finding:
-    """A word from the middle of an answer, given as `stop`, ends the answer right before it."""
+    """Check that a word from the middle of an answer, given as `stop`, ends the answer right before it."""
     text = (await _counting(subject, max_tokens=32)).text
     words = text[len(text) // 2 :].split()
     if len(words) < 2:
@@ -125,7 +125,10 @@ class _Generated:
 
 
 async def _counting(subject: VerificationSubject, **options: Any) -> _Generated:  # Any: JSON
-    """A long answer at temperature 0: a chat where the model can chat, else the continuation of a row of numbers."""
+    """
+    Return a long answer at temperature 0: a chat where the model can chat, else the continuation of a row of
+    numbers.
+    """
     options = {"temperature": 0, "seed": 7, **options}
     if subject.model.instruct:
         completion = await subject.endpoint.answer(user(COUNT), **options)
@@ -139,7 +142,10 @@ async def _counting(subject: VerificationSubject, **options: Any) -> _Generated:
 
 
 def _wrong(messages: list[Any], reason: str) -> str:  # Any: JSON
-    """What is wrong with the text of a message, or of its deltas: none beside the reasoning, or control tokens."""
+    """
+    Return what is wrong with the text of a message, or of its deltas: none beside the reasoning, or control
+    tokens.
+    """
     content = "".join(message.get("content") or "" for message in messages)
     return trouble(
         content, "".join(_text({**one, "content": ""}) for one in messages), cut=reason == "length"
@@ -147,7 +153,7 @@ def _wrong(messages: list[Any], reason: str) -> str:  # Any: JSON
 
 
 def _text(message: Any) -> str:  # Any: JSON
-    """The text of a message or delta; a thinking model's thoughts count as text, too."""
+    """Return the text of a message or delta; a thinking model's thoughts count as text, too."""
     return (message.get("content") or "") + (
         message.get("reasoning_content") or message.get("reasoning") or ""
     )
@@ -158,7 +164,7 @@ def _adds_up(usage: Any) -> bool:  # Any: JSON
 
 
 async def _lines(endpoint: Endpoint) -> list[str]:
-    """A streamed completion, line by line as it came."""
+    """Yield a streamed completion, line by line as it came."""
     request = {
         "model": endpoint.model,
         "messages": user("What is the capital of Italy?"),

@@ -16,7 +16,7 @@ _ROUNDS = 4, 14
 
 
 async def needle(subject: VerificationSubject) -> Finding:
-    """A prompt that fills the context is counted whole, to a needle at its very end."""
+    """Check that a prompt that fills the context is counted whole, to a needle at its very end."""
     endpoint = subject.endpoint
     per_round, fixed = await _tokens(endpoint)
     needle = await _count(endpoint, _text(_ROUNDS[0]) + _NEEDLE) - (fixed + per_round * _ROUNDS[0])
@@ -32,7 +32,7 @@ async def needle(subject: VerificationSubject) -> Finding:
 
 
 async def too_long(subject: VerificationSubject) -> Finding:
-    """A prompt a quarter longer than the context gets a 400 that says so."""
+    """Check that a prompt a quarter longer than the context gets a 400 that says so."""
     per_round, _ = await _tokens(subject.endpoint)
     rounds = int(subject.context * 1.25 / per_round) + 1
     try:

@@ -69,7 +69,7 @@ async def _called(subject: VerificationSubject, question: str, choice: Any) -> t
 
 
 async def schema_over_responses(subject: VerificationSubject) -> Finding:
-    """An answer over the responses API that was asked to follow a schema follows it."""
+    """Check that an answer over the responses API that was asked to follow a schema follows it."""
     feature = Feature.RESPONSES_SCHEMA
     if standing(subject, feature).standing is Stance.ABSENT:
         return skipped("this engine has no such API")
@@ -96,7 +96,7 @@ async def _schema_over_responses(subject: VerificationSubject) -> Finding:
 
 
 async def unknown_model(subject: VerificationSubject) -> Finding:
-    """A request for a model that is not there is refused, and not answered by another."""
+    """Check that a request for a model that is not there is refused, and not answered by another."""
     feature = Feature.UNKNOWN_MODEL
     try:
         said = await subject.endpoint.answer(user("hi"), model=_NOBODY, max_tokens=1)
@@ -109,7 +109,7 @@ async def unknown_model(subject: VerificationSubject) -> Finding:
 
 
 async def mistakes(subject: VerificationSubject) -> Finding:
-    """What no engine can make sense of is the client's mistake, and called so: 4xx."""
+    """Check that what no engine can make sense of is the client's mistake, and called so: 4xx."""
     statuses: dict[str, int] = {}
     async with subject.endpoint.client(timeout_s=60) as client:
         for what, wrong in _MISTAKES.items():

@@ -34,7 +34,10 @@ async def at_once(subject: VerificationSubject) -> Finding:
 
 
 async def together(requests: Iterable[Awaitable[T]]) -> list[T]:
-    """What they come to, awaited at once. Where one raises, so does this, when all have ended: none is left behind."""
+    """
+    Return what they come to, awaited at once. Where one raises, so does this, when all have ended: none is
+    left behind.
+    """
     ended = await asyncio.gather(*requests, return_exceptions=True)
     results: list[T] = []
     for result in ended:

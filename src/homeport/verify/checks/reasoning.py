@@ -18,7 +18,7 @@ _Z = 1.96
 
 async def score(subject: VerificationSubject) -> Finding:
     """
-    The share of right answers to the set of `reasoning.toml`, k samples each, with its 95 % interval.
+    Judge the share of right answers to the set of `reasoning.toml`, k samples each, with its 95 % interval.
 
     It fails only where the whole interval lies below the floor that the catalog states for this model.
     """
@@ -63,7 +63,7 @@ def is_right(answer: str, pattern: str) -> bool:
 
 def wilson(right: int, count: int) -> tuple[float, float]:
     """
-    The 95 % confidence interval of a share.
+    Return the 95 % confidence interval of a share.
 
     E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", JASA 22 (1927): unlike
     the textbook's interval it holds for few samples and for shares near 0 and 1.

@@ -12,17 +12,17 @@ from homeport.verify.report import Finding, VerificationSubject, noted, skipped
 
 
 async def chat_completions(subject: VerificationSubject) -> Finding:
-    """The second turn over chat completions."""
+    """Check the second turn over chat completions."""
     return await _second(subject, Feature.SECOND_TURN, ChatCompletions())
 
 
 async def responses(subject: VerificationSubject) -> Finding:
-    """The second turn over the responses API."""
+    """Check the second turn over the responses API."""
     return await _second(subject, Feature.SECOND_TURN_RESPONSES, Responses())
 
 
 async def native(subject: VerificationSubject) -> Finding:
-    """The second turn over an engine's own API."""
+    """Check the second turn over an engine's own API."""
     return await _second(subject, Feature.SECOND_TURN_NATIVE, Native())
 
 
@@ -34,7 +34,10 @@ async def _second(subject: VerificationSubject, feature: Feature, api: Dialect) 
 
 
 async def _conversation(subject: VerificationSubject, feature: Feature, api: Dialect) -> Finding:
-    """A call is asked for, its result given back just as the API wants it, and text must come, whole and streamed."""
+    """
+    Check that a call comes, and that with its result given back just as the API wants it text comes, whole
+    and streamed.
+    """
     asked = user(weather.QUESTION)
     first = await api.whole(subject.endpoint, asked)
     if not first.calls:

@@ -19,7 +19,7 @@ ASKED = 'Is Paris in France? Answer with JSON such as {"answer": "yes", "sure": 
 
 
 async def json_schema(subject: VerificationSubject) -> Finding:
-    """An answer that was asked to follow a schema parses, and follows it."""
+    """Check that an answer that was asked to follow a schema parses, and follows it."""
     wanted = {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHEMA, "strict": True}}
     # The grammar allows white space, and a small model may take a good deal of it.
     completion = await subject.endpoint.answer(
@@ -46,7 +46,7 @@ def misfit(text: str) -> str:
 
 
 async def tools(subject: VerificationSubject) -> Finding:
-    """A question that wants the tool gets a parsed call of it."""
+    """Check that a question that wants the tool gets a parsed call of it."""
     unable = weather.unable(subject)
     if unable is not None:
         return unable
@@ -59,7 +59,7 @@ async def tools(subject: VerificationSubject) -> Finding:
 
 
 async def tools_streamed(subject: VerificationSubject) -> Finding:
-    """The same, assembled from the deltas of a stream."""
+    """Check that a parsed call comes of the deltas of a stream, too."""
     unable = weather.unable(subject)
     if unable is not None:
         return unable
