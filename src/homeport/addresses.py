@@ -22,7 +22,10 @@ def is_loopback(host: str) -> bool:
 
 
 def listen(port: int, hint: Callable[[int], str]) -> socket.socket:
-    """A socket on loopback; port 0 takes a free one. Raises `PortTaken`, with a free port and what `hint` says of it."""
+    """
+    Open a socket on loopback; port 0 takes a free one. Raises `PortTaken`, with a free port and what `hint`
+    says of it.
+    """
     # By its protocol asyncio knows that it is TCP, and sends small pieces at once; else each waits 40 ms for the last.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

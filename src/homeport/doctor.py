@@ -38,7 +38,7 @@ class DoctorFinding:
     hint: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """The finding as `--json` prints it."""
+        """Return the finding as `--json` prints it."""
         return {"what": self.what, "verdict": self.verdict, "detail": self.detail, "hint": self.hint}
 
 

@@ -74,7 +74,7 @@ class HomeportError(Exception):
         return next(kind for kind in cls.__mro__ if kind.__module__ == __name__)
 
     def as_json(self) -> dict[str, object]:
-        """The error as `--json` prints it."""
+        """Return the error as `--json` prints it."""
         return {
             "error": self.listed().__name__,
             "message": str(self),

@@ -29,7 +29,7 @@ class Home:
         return self.root / "weights"
 
     def endpoint(self, name: str) -> Path:
-        """The folder of the endpoint `name`."""
+        """Return the folder of the endpoint `name`."""
         return self.root / "endpoints" / name
 
     def endpoints(self) -> list[str]:
@@ -40,7 +40,10 @@ class Home:
             return []
 
     def prepare(self, name: str) -> Path:
-        """The folder of the endpoint `name`, made if need be. Raises `StateError` where it cannot be."""
+        """
+        Return the folder of the endpoint `name`, made where it is not there. Raises `StateError` where it
+        cannot be.
+        """
         folder = self.endpoint(name)
         with writing(folder):
             private_folder(folder)

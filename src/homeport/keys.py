@@ -30,7 +30,7 @@ class Whereabouts:
     """What to do about it."""
 
     def as_json(self) -> dict[str, Any]:
-        """The whereabouts as `--json` prints them."""
+        """Return the whereabouts as `--json` prints them."""
         return {
             "name": self.name,
             "reference": self.reference,
@@ -58,7 +58,8 @@ def whereabouts(name: str, *, home: Home | None = None) -> Whereabouts:
 
 def with_new_key(name: str, *, home: Home | None = None) -> LocalTarget:
     """
-    The endpoint `name` as it was started, but with a new key: bringing it up makes that key and restarts the engine.
+    Return the endpoint `name` as it was started, but with a new key: bringing it up makes that key and
+    restarts the engine.
 
     Raises `SpecError` where the key is not homeport's to make, `NotRunning` where there is no such endpoint.
     """

@@ -36,7 +36,7 @@ def ensure_possible(name: str) -> None:
 
 def name_from_folder(file: Path) -> str:
     """
-    The name of the folder that `file` is in, made valid: My Models → my-models, 2026 → home-2026.
+    Return the name of the folder that `file` is in, made valid: My Models → my-models, 2026 → home-2026.
 
     `home` where nothing of it can be in a name.
     """

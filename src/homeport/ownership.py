@@ -14,7 +14,7 @@ from homeport.spec import Spec, parse
 
 def named(spec: Spec, file: Path, home: Home) -> Spec:
     """
-    The spec with its name, else with that of its folder.
+    Return the spec with its name, else with that of its folder.
 
     A file without a name whose endpoint an earlier version started is called as it was called then.
     """
@@ -28,7 +28,7 @@ def named(spec: Spec, file: Path, home: Home) -> Spec:
 
 def owner(spec: Spec, file: Path, home: Home) -> str:
     """
-    The other file that owns the endpoint of this name; '' where none does, or this one.
+    Return the other file that owns the endpoint of this name; '' where none does, or this one.
 
     A file whose folder was moved owns what it owned: the path that is remembered is gone, and what runs is exactly
     what the file says. Anything else has to be taken over.

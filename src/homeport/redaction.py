@@ -93,7 +93,10 @@ def _order(pattern: str) -> tuple[bool, int]:
 
 
 def _patterns(secret: str) -> Iterator[str]:
-    """What `secret` is known by: as it is, however its letters are escaped; within base64; a JWT by its parts, too."""
+    """
+    Return what `secret` is known by: as it is, however its letters are escaped; within base64; a JWT by its
+    parts, too.
+    """
     if len(secret) < SHORT:
         yield rf"(?<![\w-]){re.escape(secret)}(?![\w-])"
         return
@@ -116,7 +119,10 @@ def _patterns(secret: str) -> Iterator[str]:
 
 
 def _base64(secret: str) -> Iterator[str]:
-    """What of the base64 of any text with `secret` in it depends on `secret` alone, at each place it may have."""
+    """
+    Return what of the base64 of any text with `secret` in it depends on `secret` alone, at each place it may
+    have.
+    """
     for before in range(3):
         data = bytes(before) + secret.encode()
         whole = len(data) // 3 * 4
@@ -125,7 +131,10 @@ def _base64(secret: str) -> Iterator[str]:
 
 
 def _spelled(letter: str) -> str:
-    """A pattern of all ways to write one letter: a text of JSON within a repr has backslashes before backslashes."""
+    """
+    Return a pattern of all ways to write one letter: a text of JSON within a repr has backslashes before
+    backslashes.
+    """
     if letter.isalnum() or letter in "-_.":
         return re.escape(letter)
     code = f"{ord(letter):02x}"

@@ -32,13 +32,13 @@ class Secret:
         self._value, self._made_up = value, made_up
 
     def reveal(self) -> str:
-        """The value itself, for the one place that sends it."""
+        """Return the value itself, for the one place that sends it."""
         if not self._made_up:
             redaction.remember(self._value)
         return self._value
 
     def compared(self) -> str:
-        """The value itself, for one that compares it and lets it go no further."""
+        """Return the value itself, for one that compares it and lets it go no further."""
         return self._value
 
     def __repr__(self) -> str:
@@ -62,7 +62,8 @@ def judged(
     hint: str = "write it anew, on one line",
 ) -> Secret:
     """
-    The secret that came in `text` from outside, without white space around it; `Secret("")` where there is no more.
+    Return the secret that came in `text` from outside, without white space around it; `Secret("")` where
+    there is no more.
 
     Raises `error` where it could not be sent: with white space or control characters within, or letters beyond ASCII.
     The error names it as it is `called`, and says nothing of its value.
@@ -79,7 +80,7 @@ def judged(
 
 def resolve(reference: str, *, key: str, base: Path = Path(), env: Mapping[str, str] | None = None) -> Secret:
     """
-    The secret that `env:NAME` or `file:PATH` refers to.
+    Return the secret that `env:NAME` or `file:PATH` refers to.
 
     A relative path starts from `base`. `key` is the key of homeport.toml that holds the reference, for the error. Raises
     `SpecError` where the variable or file is missing or empty, or holds what cannot be sent.

@@ -48,7 +48,7 @@ class Terminal:
         return sys.stdin.isatty() and sys.stderr.isatty() and not self.json_output
 
     def say(self, text: str = "", *, style: str = "") -> None:
-        """A line for people, on stderr."""
+        """Print a line for people, on stderr."""
         if self._quiet:
             return
         text = printable(text)
@@ -58,16 +58,19 @@ class Terminal:
             print(text, file=sys.stderr)
 
     def result(self, text: str, data: Any | None = None) -> None:  # Any: JSON
-        """What was asked for, on stdout: `text` for people, or with --json the `data`."""
+        """Print what was asked for, on stdout: `text` for people, or with --json the `data`."""
         self._print(json_text(data) if self.json_output and data is not None else printable(text))
 
     def secret_result(self, text: str, data: Mapping[str, str]) -> None:
-        """The same with a secret in it, in clear: for a command that is there to print one, and for no other."""
+        """
+        Print a result with a secret in it, in clear: for a command that is there to print one, and for no
+        other.
+        """
         self._print(json.dumps(data, indent=2) if self.json_output else text)
 
     def write(self, text: str) -> None:
         """
-        A piece of the result without a line's end, such as a word of an answer, or some lines of a log.
+        Print a piece of the result without a line's end, such as a word of an answer, or some lines of a log.
 
         Its end is held back while it may be the beginning of a secret: `flush` when nothing follows.
         """
@@ -84,7 +87,7 @@ class Terminal:
         sys.stdout.flush()
 
     def table(self, header: tuple[str, ...], rows: list[tuple[str, ...]], *, data: Any) -> None:  # Any: JSON
-        """A table as the result."""
+        """Print a table as the result."""
         if self.json_output:
             self.result("", data)
             return
@@ -102,7 +105,10 @@ class Terminal:
         return default if not answer else answer in {"y", "yes"}
 
     def ask(self, prompt: str) -> str:
-        """A line that a person types. Raises `EOFError` where there is none, `KeyboardInterrupt` at Ctrl-C."""
+        """
+        Return a line that a person types. Raises `EOFError` where there is none, `KeyboardInterrupt` at
+        Ctrl-C.
+        """
         # An event loop takes Ctrl-C for itself and looks at it only when this line has been typed.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
@@ -113,7 +119,7 @@ class Terminal:
             signal.signal(signal.SIGINT, before)
 
     def ask_secret(self, prompt: str) -> str:
-        """What a person types without its being shown. Raises as `ask` does."""
+        """Return what a person types without its being shown. Raises as `ask` does."""
         from getpass import getpass
 
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -123,7 +129,7 @@ class Terminal:
             signal.signal(signal.SIGINT, before)
 
     def error(self, error: HomeportError) -> None:
-        """What happened, and what to do."""
+        """Print what happened, and what to do."""
         if self.json_output:
             print(json_text(error.as_json()))
         red = "bold red" if sys.stderr.isatty() else ""
@@ -134,7 +140,7 @@ class Terminal:
             self._always(f"  see: {error.url}")
 
     def started(self, key: str, what: str) -> None:
-        """A piece of work began."""
+        """Tell that a piece of work began."""
         self._begun[key] = time.monotonic()
         if self._drawing():
             self._tasks[key] = self._open_bars().add_task(printable(what, keep=""), total=None)
@@ -147,13 +153,13 @@ class Terminal:
             self._bars.update(self._tasks[key], completed=done, total=total)
 
     def finished(self, key: str, what: str) -> None:
-        """A piece of work ended well."""
+        """Tell that a piece of work ended well."""
         self._close(key)
         took = time.monotonic() - self._begun.pop(key, time.monotonic())
         self.say(f"  ✓ {what} ({took:.1f} s)", style="green")
 
     def failed(self, key: str, what: str) -> None:
-        """A piece of work ended badly; the error itself is shown at the end."""
+        """Tell that a piece of work ended badly; the error itself is shown at the end."""
         self._close(key)
         if self._begun.pop(key, None) is not None:
             self.say(f"  ✗ {key}", style="red")

@@ -20,7 +20,7 @@ def asking(
     default: bool = True,
 ) -> Callable[[_T], bool]:
     """
-    Shows what would be done, as `text` has it, and asks, unless `yes` was said.
+    Show what would be done, as `text` has it, and ask, unless `yes` was said.
 
     Raises `ApprovalDeclined` where nobody can be asked.
     """

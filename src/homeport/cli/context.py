@@ -32,7 +32,7 @@ def _is_there(ctx: click.Context, parameter: click.Parameter, file: Path) -> Pat
 
 
 def spec_option(*flags: str, to_read: bool = True) -> Callable[[_Command], _Command]:
-    """The option that names the spec; where it is `to_read`, a file that was named must be there."""
+    """Return the option that names the spec; where it is `to_read`, a file that was named must be there."""
     return click.option(
         *flags,
         "file",
@@ -87,7 +87,7 @@ _WISHES = (
 
 
 def wish_options(command: _Command) -> _Command:
-    """The options that say how a model is wanted, where the file does not."""
+    """Return the options that say how a model is wanted, where the file does not."""
     for option in reversed(_WISHES):
         command = option(command)
     return command
@@ -108,7 +108,7 @@ class CliContext:
     quiet: bool
 
     def terminal(self, *, json_output: bool = False) -> Terminal:
-        """The one object that prints."""
+        """Return the one object that prints."""
         from homeport.terminal import Terminal
 
         return Terminal(json_output=json_output, quiet=self.quiet)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _count(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
-    """A number as people write it: 500k, 2M, 1B, 1500000."""
+    """Return a number as people write it: 500k, 2M, 1B, 1500000."""
     if value is None:
         return None
     digits, size = value.strip().replace(",", "").replace("_", ""), 1.0

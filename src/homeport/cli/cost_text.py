@@ -19,7 +19,7 @@ _NO_SPEED = (
 
 
 def text(answer: CostAnswer, *, explain: bool) -> str:
-    """The answer for people; with `explain`, the arithmetic of every figure below it."""
+    """Return the answer for people; with `explain`, the arithmetic of every figure below it."""
     head = (
         f"{answer.what.title} on Cloud Run: {answer.place}\n"
         f"list prices of {answer.prices.dated} in USD, without free tier and discounts; a month is {MONTH_HOURS} h"
@@ -33,7 +33,7 @@ def text(answer: CostAnswer, *, explain: bool) -> str:
 
 
 def _costs(answer: CostAnswer) -> Iterator[str]:
-    """The tables of the endpoint's own cost."""
+    """Return the tables of the endpoint's own cost."""
     cost, usage = answer.cost, answer.cost.bill.usage
     yield _table(
         ("", "an hour", "a month"),

@@ -48,8 +48,8 @@ async def _found(one: Deployment) -> tuple[Endpoint, bool]:
 
 def through_proxy(endpoint: Endpoint, *, public: bool) -> tuple[dict[str, str], str, str]:
     """
-    What OpenAI clients read to reach an endpoint that takes an identity, the proxy's address for them ('' where none
-    runs), and the same in words.
+    Return what OpenAI clients read to reach an endpoint that takes an identity, the proxy's address for them
+    ('' where none runs), and the same in words.
 
     The variables are those of the proxy that runs, with its key, since none of them can hold a token that ends after an
     hour; a `public` endpoint's are its own. Raises `NotRunning` where there is no proxy.

@@ -85,7 +85,7 @@ def skill(app: CliContext, folder: Path | None) -> None:
 
 
 def _server() -> ModuleType:
-    """The server's module. Raises `HomeportError` where the extra is not installed."""
+    """Return the server's module. Raises `HomeportError` where the extra is not installed."""
     from homeport.errors import HomeportError
 
     try:

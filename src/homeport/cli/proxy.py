@@ -87,7 +87,10 @@ def command(
 
 
 async def _endpoint_and_start(file: Path) -> tuple[Endpoint, str]:
-    """The deployed endpoint, whose tokens outlast the door that it was found through, and its expected cold start."""
+    """
+    Return the deployed endpoint, whose tokens outlast the door that it was found through, and its expected
+    cold start.
+    """
     from homeport import deployment
 
     async with deployment.opened(file, on="cloudrun") as one:
@@ -95,7 +98,7 @@ async def _endpoint_and_start(file: Path) -> tuple[Endpoint, str]:
 
 
 async def _service(url: str, audience: str, models: tuple[str, ...]) -> Endpoint:
-    """The endpoint that any Cloud Run service is, for whoever is logged in."""
+    """Return the endpoint that any Cloud Run service is, for whoever is logged in."""
     from homeport.endpoint import Endpoint
     from homeport.google.credentials import GoogleIdentity, find
 
@@ -111,7 +114,10 @@ async def _service(url: str, audience: str, models: tuple[str, ...]) -> Endpoint
 
 
 def _origin(url: str) -> str:
-    """The address without a path. Raises `click.BadParameter` where tokens could be read on the way to it."""
+    """
+    Return the address without a path. Raises `click.BadParameter` where tokens could be read on the way to
+    it.
+    """
     from urllib.parse import urlsplit
 
     from homeport.addresses import is_loopback

@@ -54,7 +54,7 @@ def command(ctx: click.Context, port: int) -> None:
 
 
 def _passed(name: str) -> click.Command:
-    """A command of homeport's, run against the rehearsal."""
+    """Run a command of homeport's against the rehearsal."""
     from importlib import import_module
 
     real: click.Command = import_module(f"homeport.cli.{name}").command
@@ -102,7 +102,7 @@ def _passed(name: str) -> click.Command:
 
 
 def _project(file: object) -> str:
-    """The project that a file names. Raises `SpecError` where the file is none."""
+    """Return the project that a file names. Raises `SpecError` where the file is none."""
     from pathlib import Path
 
     from gcp_rehearsal.cloud import Project
@@ -225,7 +225,7 @@ def _passed_on(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def _fault(text: str) -> Fault:
-    """The fault of a text. Raises `SpecError`."""
+    """Return the fault of a text. Raises `SpecError`."""
     from gcp_rehearsal.errors import FaultError
     from gcp_rehearsal.faults import parse
     from homeport.errors import SpecError
@@ -237,7 +237,7 @@ def _fault(text: str) -> Fault:
 
 
 def _listening(port: int) -> socket.socket:
-    """A socket on loopback. Raises `PortTaken`."""
+    """Open a socket on loopback. Raises `PortTaken`."""
     from homeport import addresses
 
     return addresses.listen(port, lambda free: f"homeport rehearse serve --port {free}, or --port 0 for any")

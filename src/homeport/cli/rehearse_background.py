@@ -74,7 +74,7 @@ def answers(port: int, secret: str) -> bool:
 
 
 def find(folder: Path) -> Background | None:
-    """The one that was started from this home and lives; None where there is none."""
+    """Return the rehearsal that was started from this home and lives; None where there is none."""
     import psutil
 
     try:

@@ -83,6 +83,6 @@ def _options(terminal: Terminal) -> OpenOptions:
 
 
 def _named_as() -> str:
-    """The running command with a name, as `homeport env NAME`."""
+    """Return the running command with a name, as `homeport env NAME`."""
     command = click.get_current_context().info_name
     return f"homeport {command} {'--name ' if command == 'chat' else ''}NAME"

@@ -41,7 +41,7 @@ _WIDEST = 44
 
 
 def plan_text(plan: Plan) -> str:
-    """The plan: what will be so, what is done for it, what to know before saying yes."""
+    """Return a plan in words: what will be so, what is done for it, what to know before saying yes."""
     where = "on this machine" if plan.target == "local" else f"on {plan.target}"
     lines = [f"{plan.name} {where}", *([pairs(labelled(plan.facts))] if plan.facts else []), ""]
     width = max((len(_SIGNS[action.kind]) for action in plan.actions), default=0)
@@ -60,7 +60,7 @@ def plan_text(plan: Plan) -> str:
 
 
 def teardown_text(would_go: Teardown) -> str:
-    """What `down` would end and remove: what to know before saying yes."""
+    """Return what `down` would end and remove: what to know before saying yes."""
     where = "on this machine" if would_go.target == "local" else f"on {would_go.target}"
     lines = [f"{would_go.name} {where}", *([pairs(dict(would_go.facts))] if would_go.facts else []), ""]
     lines += [f"  - {id_}{f': {what}' if what else ''}" for id_, what in would_go.things]
@@ -99,7 +99,7 @@ def _is_long(value: object) -> bool:
 
 
 def _leaves(value: object, path: str = "") -> list[str]:
-    """A nested value as lines, each with where it stands."""
+    """Yield a nested value as lines, each with where it stands."""
     if isinstance(value, Mapping) and value:
         return [
             line
@@ -181,7 +181,7 @@ def timeline(seconds: dict[str, float]) -> str:
 
 
 def up_text(result: UpResult) -> str:
-    """The endpoint, and who may use it."""
+    """Return the endpoint, and who may use it."""
     return pairs(
         {"endpoint": result.endpoint.base_url, "model": result.endpoint.model, **dict(result.access)}
     )

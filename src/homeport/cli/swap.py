@@ -61,7 +61,7 @@ def command(
 
 
 def _with_model(text: str, model: str) -> str:
-    """The file with another `model`, and all else, comments too, as it was."""
+    """Return the file with another `model`, and all else, comments too, as it was."""
     head, bracket, tables = re.fullmatch(r"(.*?)(^\[|\Z)(.*)", text, re.DOTALL | re.MULTILINE).groups()  # type: ignore[union-attr] # matches any text
     quoted = '"' + model.replace("\\", "\\\\").replace('"', '\\"') + '"'
     line = f"model = {quoted}"
