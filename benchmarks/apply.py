@@ -81,7 +81,7 @@ async def _planned(cloud: Cloud, wish: Wanted) -> float:
 
 
 def _critical_path(resources: Sequence[Resource], seconds: Mapping[str, float]) -> float:
-    """The longest way through the graph, by how long each thing took."""
+    """Return the longest way through the graph, by how long each thing took."""
     needs = {resource.id: resource.needs for resource in resources}
     ends: dict[str, float] = {}
 

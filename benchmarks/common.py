@@ -41,7 +41,10 @@ threading.Event().wait()
 
 @contextmanager
 def workspace() -> Iterator[tuple[Path, Mapping[str, str], Path]]:
-    """A folder with a homeport.toml, an environment with a home of its own, and the GGUF, which is there already."""
+    """
+    Yield a folder with a homeport.toml, an environment with a home of its own, and the GGUF, which is there
+    already.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         home = Home(folder / "home")
@@ -57,7 +60,7 @@ def workspace() -> Iterator[tuple[Path, Mapping[str, str], Path]]:
 
 @contextmanager
 def bare_engine(gguf: Path, **environment: str) -> Iterator[str]:
-    """The address of a llama.cpp that was started without homeport, with `environment` added."""
+    """Yield the address of a llama.cpp that was started without homeport, with `environment` added."""
     port = free_port()
     threads = str(len(os.sched_getaffinity(0)))
     log = subprocess.DEVNULL
@@ -84,7 +87,7 @@ def await_token(url: str, model: str = "any") -> None:
 
 
 def free_port() -> int:
-    """A port on which nobody listens."""
+    """Return a port on which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -114,7 +117,7 @@ def report(
 
 
 def header() -> None:
-    """The machine and the day: figures mean nothing without."""
+    """Return the machine and the day: figures mean nothing without."""
     cores = len(os.sched_getaffinity(0))
     day = datetime.now(UTC).date()
     print(

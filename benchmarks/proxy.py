@@ -47,11 +47,11 @@ class Passport:
     """An identity whose token is there at once."""
 
     async def token(self) -> Secret:
-        """The token."""
+        """Return the token."""
         return Secret("token")
 
     async def renewed(self, stale: Secret) -> Secret:
-        """The token."""
+        """Return the token."""
         return stale
 
     async def who(self) -> str:
@@ -60,7 +60,7 @@ class Passport:
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """The service: eight events for whatever is asked."""
+    """Answer as the service: eight events for whatever is asked."""
     try:
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
@@ -78,7 +78,7 @@ async def run_service(port: int) -> None:
 
 
 async def run_proxy(port: int, to: str) -> None:
-    """The proxy as the command runs it."""
+    """Run the proxy as the command runs it."""
     endpoint = Endpoint(name="home", base_url=f"{to}/v1", model="m", identity=Passport())
     await serve(endpoint, listen(port), key=Secret(KEY), models=["m"])
 
@@ -105,7 +105,7 @@ def envoy_config(port: int, to: int) -> str:
 
 @contextmanager
 def started(port: int, command: list[str]) -> Iterator[int]:
-    """A process that listens on a port."""
+    """Yield a process that listens on a port."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         asyncio.run(_listening(port, process))
@@ -128,7 +128,7 @@ async def _listening(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 async def first_byte(port: int) -> float:
-    """The median of milliseconds to the first event, one request after the other on one connection."""
+    """Return the median of milliseconds to the first event, one request after the other on one connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     taken = []
     for _ in range(STREAMED):
@@ -142,7 +142,7 @@ async def first_byte(port: int) -> float:
 
 
 async def rate(port: int) -> float:
-    """Requests a second, eight at once."""
+    """Return requests a second, eight at once."""
 
     async def one() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -72,7 +72,7 @@ async def _through_the_client(cloud: Cloud) -> list[float]:
 
 
 def _three(turn: int, number: int) -> list[tuple[str, str, str, bytes]]:
-    """A write, a read of what it made, and a read of what there is not much of."""
+    """Do a write, a read of what it made, and a read of what there is not much of."""
     body = json.dumps({"replication": {"automatic": {}}, "labels": {"homeport": "home"}}).encode()
     name = f"s{turn}-{number}"
     return [

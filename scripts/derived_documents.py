@@ -59,7 +59,7 @@ Json = dict[str, Any]  # Any: JSON
 
 
 def document(name: str) -> str:
-    """The text of one document, compact and in a fixed order."""
+    """Return the text of one document, compact and in a fixed order."""
     package_name, service, title = CLIENTS[name]
     api, _, version = name.partition(".")
     package = import_module(package_name)
@@ -91,7 +91,7 @@ class _Schemas:
         self.found: Json = {}
 
     def add(self, message: Descriptor) -> str:
-        """The schema's name of a message, which is added with all that it refers to."""
+        """Return the schema's name of a message, which is added with all that it refers to."""
         name = _name_of(message)
         if name not in self.found:
             self.found[name] = {}
@@ -118,7 +118,7 @@ class _Schemas:
         return dict(_SCALARS[field.type])
 
     def _read_only(self, message: Descriptor) -> set[str]:
-        """The fields whose description begins with the words by which Google marks what it alone writes."""
+        """Return the fields whose description begins with the words by which Google marks what it alone writes."""
         found = self._package
         for part in message.full_name.split(".")[message.file.package.count(".") + 1 :]:
             found = getattr(found, part, None)
@@ -127,7 +127,7 @@ class _Schemas:
 
 
 def _options(package: str, service: str) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """The methods that REST has, by name, with each of their addresses."""
+    """Return the methods that REST has, by name, with each of their addresses."""
     module = import_module(f"{package}.services.{service}.transports.rest_base")
     base = next(kind for name, kind in vars(module).items() if re.fullmatch(r"_Base\w+RestTransport", name))
     for name, kind in vars(base).items():
@@ -137,7 +137,7 @@ def _options(package: str, service: str) -> Iterator[tuple[str, Mapping[str, str
 
 
 def _types(package: str, service: str, method: str) -> tuple[Descriptor, Descriptor]:
-    """The messages that a method takes and answers."""
+    """Return the messages that a method takes and answers."""
     module = import_module(f"{package}.services.{service}.transports.rest")
     transport = next(
         kind for name, kind in vars(module).items() if re.fullmatch(r"[A-Z]\w+RestTransport", name)

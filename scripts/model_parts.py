@@ -89,7 +89,7 @@ def part(name: str, tensor: torch.Tensor) -> str:
 
 
 def build(model: Model, architecture: Architecture) -> torch.nn.Module:
-    """The network, without weights."""
+    """Return the network, without weights."""
     if model.family == "gemma-4":
         return _gemma4(model, architecture)
     if model.family == "gemma-3":

@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def run() -> str:
-    """What `make demo` says on a machine where homeport has not been yet. The endpoint is ended."""
+    """Return what `make demo` says on a machine where homeport has not been yet. The endpoint is ended."""
     with tempfile.TemporaryDirectory() as scratch:
         env = {name: value for name, value in os.environ.items() if not name.startswith(("HOMEPORT_", "HF_"))}
         path = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
@@ -73,7 +73,7 @@ def run() -> str:
 
 
 def drawn(said: str) -> str:
-    """A picture of a terminal in which `make demo` said that."""
+    """Return a picture of a terminal in which `make demo` said that."""
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(Text("$ make demo", style=STYLES["$ "]))
     for line in said.split("It goes on running", maxsplit=1)[0].rstrip().splitlines():

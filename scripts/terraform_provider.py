@@ -34,11 +34,11 @@ class Provider(rpc.ProviderServicer):  # type: ignore[misc] # generated code has
         self._schema = schema
 
     def GetMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802 - names of the protocol, here and below
-        """What it can do."""
+        """Return what it can do."""
         return pb.GetMetadata.Response(server_capabilities=pb.ServerCapabilities(plan_destroy=False))
 
     def GetProviderSchema(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """The schema."""
+        """Return the schema."""
         resources = {name: _schema(one) for name, one in self._schema["resource_schemas"].items()}
         return pb.GetProviderSchema.Response(
             provider=_schema(self._schema["provider"]), resource_schemas=resources
@@ -57,7 +57,7 @@ class Provider(rpc.ProviderServicer):  # type: ignore[misc] # generated code has
         return pb.ConfigureProvider.Response()
 
     def PlanResourceChange(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """What was asked for, with a word for each text that only the thing itself could tell."""
+        """Return what was asked for, with a word for each text that only the thing itself could tell."""
         asked = msgpack.unpackb(request.proposed_new_state.msgpack)
         block = self._schema["resource_schemas"][request.type_name]["block"]
         planned = {**asked, **_told(request.type_name, block, asked)}

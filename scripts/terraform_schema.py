@@ -83,7 +83,10 @@ class Field(NamedTuple):
 
 
 def schema(wheel: Path) -> Json:
-    """The schema of the provider's configuration and of `RESOURCES`. Raises `ValueError` for text it cannot read."""
+    """
+    Return the schema of the provider's configuration and of `RESOURCES`. Raises `ValueError` for text it
+    cannot read.
+    """
     with zipfile.ZipFile(wheel) as packed:
         name = next(name for name in packed.namelist() if name.endswith(".jsii.tgz"))
         inner = packed.read(name)
@@ -126,11 +129,11 @@ class _Module:
         self._functions = {found[1].lower(): found[2] for found in _FUNCTION.finditer(text)}
 
     def resource(self) -> Json:
-        """The schema of its resource."""
+        """Return the schema of its resource."""
         return self.block(self._root)
 
     def block(self, name: str) -> Json:
-        """The schema of what a class is for."""
+        """Return the schema of what a class is for."""
         body = self._bodies.get(name) or self._bodies[f"{name}OutputReference"]
         told = body if name in self._bodies else self._functions.get(name.lower(), "")
         kinds = {found[1]: (found[2] == "true", found[3], found[4]) for found in _TOLD.finditer(told)}
