@@ -84,7 +84,8 @@ def test_a_name_that_is_too_long_is_told_with_the_limit_that_there_is() -> None:
     [
         ("plan", "--on", "cloudrun"), ("up", "--on", "cloudrun", "--yes"), ("down", "--on", "cloudrun", "--yes"),
         ("status", "--on", "cloudrun"), ("env", "--on", "cloudrun"), ("verify", "--on", "cloudrun"),
-        ("chat", "hi", "--on", "cloudrun"), ("logs", "--on", "cloudrun"), ("swap", "gemma-4-e2b"), ("rollback",),
+        ("chat", "hi", "--on", "cloudrun"), ("logs", "--on", "cloudrun"), ("swap", "gemma-4-e2b", "--on", "cloudrun"),
+        ("rollback", "--on", "cloudrun"),
         ("export", "knative"), ("proxy", "--port", "0"), ("rehearse", "plan"),
     ],
     ids=" ".join,

@@ -53,7 +53,7 @@ def on_spare_port(user: User) -> list[int]:
 
 
 def swap(user: User, *more: str, code: int | None = 0) -> str:
-    ran = user.run("swap", "file:./other.gguf", "--on", "local", "--yes", *more, code=code)
+    ran = user.run("swap", "file:./other.gguf", "--yes", *more, code=code)
     return ran.out + ran.err
 
 
@@ -79,7 +79,7 @@ def test_a_swap_is_verified_on_a_spare_port_then_takes_the_port_and_tells_the_ga
 def test_the_plan_says_that_both_fit_with_the_figures(served: User) -> None:
     swap(served)
     served.write(spec(f"file:{TAUGHT}", more=SETTINGS))
-    refused = served.run("swap", f"file:{TAUGHT}", "--on", "local", code=23).err
+    refused = served.run("swap", f"file:{TAUGHT}", code=23).err
     assert "takes over  the new engine is verified on a spare port first: it takes about" in refused
     assert "are free" in refused
 
@@ -134,13 +134,13 @@ def test_rollback_brings_back_the_model_and_settings_and_again_what_it_replaced(
     address = served.run("status", "--json").json[0]["url"]
     assert f"would serve {TAUGHT.stem} again" in served.run("status").err
     served.write(spec("file:./other.gguf", more="[engine]\ncontext = 256"))
-    rolled = served.run("rollback", "--on", "local")
+    rolled = served.run("rollback")
     assert f"{TAUGHT.stem} serves" in rolled.out
     assert "gap: " in rolled.err
     now = served.run("status", "--json").json[0]
     assert (now["model"], now["context"], now["url"]) == (TAUGHT.stem, 512, address)
     assert now["verified"]["passed"]
-    assert "other serves" in served.run("rollback", "--on", "local").out
+    assert "other serves" in served.run("rollback").out
     assert served.run("status", "--json").json[0]["context"] == 512, (
         "as it was verified, not as the file says"
     )
@@ -150,15 +150,15 @@ def test_rollback_brings_back_the_model_and_settings_and_again_what_it_replaced(
 
 def test_rollback_with_nothing_before_is_refused_and_changes_nothing(served: User) -> None:
     before = pid(served)
-    assert "was verified before" in served.run("rollback", "--on", "local", code=32).err
+    assert "was verified before" in served.run("rollback", code=32).err
     assert pid(served) == before
     swap(served)
     served.run("down", "--yes")
-    assert "was verified before" in served.run("rollback", "--on", "local", code=32).err
+    assert "was verified before" in served.run("rollback", code=32).err
 
 
 def test_two_swaps_at_once_leave_one_engine_that_is_the_new_one(served: User) -> None:
-    both = [served.begin("swap", "file:./other.gguf", "--on", "local", "--yes") for _ in range(2)]
+    both = [served.begin("swap", "file:./other.gguf", "--yes") for _ in range(2)]
     ended = [one.communicate(timeout=200) for one in both]
     assert [one.returncode for one in both] == [0, 0], ended
     assert model(served) == "other"
@@ -187,7 +187,7 @@ STAGES: dict[str, Callable[[User], bool]] = {
 def test_a_swap_that_is_killed_converges_and_leaves_nothing_on_the_spare_port(
     served: User, stage: str, then: str
 ) -> None:
-    begun = served.begin("swap", "file:./other.gguf", "--on", "local", "--yes")
+    begun = served.begin("swap", "file:./other.gguf", "--yes")
     until = time.monotonic() + 120
     while not STAGES[stage](served):
         assert begun.poll() is None, begun.communicate()
@@ -203,7 +203,7 @@ def test_a_swap_that_is_killed_converges_and_leaves_nothing_on_the_spare_port(
         swap(served)
     elif then == "rollback":
         # Killed before the old engine was ended it serves on, and there is nothing to return to.
-        assert served.run("rollback", "--on", "local", code=None).code in {0, 32}
+        assert served.run("rollback", code=None).code in {0, 32}
     else:
         served.run("up", "--yes")
     assert model(served) == ("other" if then == "swap" else TAUGHT.stem)
@@ -220,7 +220,7 @@ def test_what_a_killed_swap_had_kept_and_ended_is_started_again_by_rollback(serv
     endpoint_record.keep_verified(now, folder)
     for process in (served.run("status", "--json").json[0]["supervisor_pid"], pid(served)):
         os.kill(process, signal.SIGKILL)
-    served.run("rollback", "--on", "local")
+    served.run("rollback")
     assert model(served) == TAUGHT.stem
     assert served.run("chat", "hello").out
     assert processes_of(served) == [pid(served)]
@@ -228,7 +228,7 @@ def test_what_a_killed_swap_had_kept_and_ended_is_started_again_by_rollback(serv
 
 def test_ctrl_c_while_the_new_engine_is_verified_ends_it_and_leaves_the_old_one(served: User) -> None:
     before = pid(served)
-    begun = served.begin("swap", "file:./other.gguf", "--on", "local", "--yes")
+    begun = served.begin("swap", "file:./other.gguf", "--yes")
     while not STAGES["verifying"](served):
         assert begun.poll() is None, begun.communicate()
         time.sleep(0.005)

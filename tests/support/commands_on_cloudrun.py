@@ -42,8 +42,9 @@ class OnCloudRun:
         env = self.environment(inside=inside)
         if caller:
             env |= self.rehearsal.login(caller)
-        on = () if arguments[0] in {"swap", "rollback"} else ("--on", "cloudrun")
-        return self.user.run(*arguments, *on, code=code, cwd=None, timeout=self.patience_s, **env)
+        return self.user.run(
+            *arguments, "--on", "cloudrun", code=code, cwd=None, timeout=self.patience_s, **env
+        )
 
     def environment(self, *, inside: bool = False) -> dict[str, str]:
         served = self.rehearsal.within if inside else self.rehearsal

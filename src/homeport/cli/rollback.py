@@ -6,22 +6,19 @@ from pathlib import Path
 
 import click
 
-from homeport.cli.context import CliContext, file_option, json_option
-from homeport.targets import registry
+from homeport.cli.context import CliContext, file_option, json_option, on_option
 
 
 @click.command("rollback")
 @file_option
-@click.option(
-    "--on", type=click.Choice(list(registry.TITLES)), default="cloudrun", show_default=True, help="Where."
-)
+@on_option
 @json_option
 @click.pass_obj
 def command(app: CliContext, file: Path, on: str, json_output: bool) -> None:
     """
-    Let what was verified before serve again: on Cloud Run the last such revision, at once.
+    Let what was verified before serve again: on this machine the last model with its settings.
 
-    On this machine (--on local) that is the last model with its settings, whatever the file says by now.
+    That is so whatever the file says by now. On Cloud Run it is the last such revision, at once.
     """
     from homeport.cli.session import with_file
 

@@ -49,9 +49,7 @@ def command(app: CliContext, name: str | None, file: Path, on: str, json_output:
         if told := restarts_text(status):
             terminal.say(told)
         if status.rollback_to:
-            terminal.say(
-                f"{status.name}: `homeport rollback --on local` would serve {status.rollback_to} again"
-            )
+            terminal.say(f"{status.name}: `homeport rollback` would serve {status.rollback_to} again")
     broken = [status for status in found if status.state in _BROKEN]
     for status in broken:
         why = f" ({status.reason})" if status.reason else ""

@@ -8,16 +8,13 @@ from pathlib import Path
 
 import click
 
-from homeport.cli.context import CliContext, file_option, hub_token_option, json_option, yes_option
-from homeport.targets import registry
+from homeport.cli.context import CliContext, file_option, hub_token_option, json_option, on_option, yes_option
 
 
 @click.command("swap")
 @click.argument("model")
 @file_option
-@click.option(
-    "--on", type=click.Choice(list(registry.TITLES)), default="cloudrun", show_default=True, help="Where."
-)
+@on_option
 @json_option
 @yes_option
 @click.option(
@@ -39,7 +36,7 @@ def command(
     """
     Serve another MODEL: beside the old one, verified without traffic, then instead of it.
 
-    The file is changed when the new one serves. On this machine (--on local) the new one is verified on a spare port, or
+    The file is changed when the new one serves. On this machine the new one is verified on a spare port, or
     takes the place of the old one where memory does not hold both: the plan says which. The gap is measured.
     """
     from homeport.cli import hub_token

@@ -165,7 +165,7 @@ class Release(DependentResource):
         except HomeportError as failed:
             told = (
                 f"{newest} may still have {percent} % of the traffic, which could not be put back: {failed}; "
-                "`homeport status --on cloudrun` shows what serves, `homeport rollback` puts it back"
+                "`homeport status --on cloudrun` shows what serves, `homeport rollback --on cloudrun` puts it back"
             )
         else:
             told = "what served before has all of the traffic again"

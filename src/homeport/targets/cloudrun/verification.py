@@ -241,7 +241,7 @@ def _unproven(name: str, service: Body, revision: str) -> tuple[str, str]:
         return new, ""  # What becomes of its part is up to the release.
     if receipts(service):
         told = f"{new}, and has all of the traffic already"
-        return told, "`homeport rollback` lets another serve, where one was verified; "
+        return told, "`homeport rollback --on cloudrun` lets another serve, where one was verified; "
     who = "anybody" if service.get("invokerIamDisabled") else "nobody but the project's own"
     first = f"the first revision of {name} is not as promised"
     told = f"{first}. It has the traffic, since nothing else is there, and {who} may call it"

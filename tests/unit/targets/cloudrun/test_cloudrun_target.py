@@ -166,7 +166,7 @@ def test_what_has_all_traffic_already_and_fails_is_told_with_the_way_back() -> N
     deployer.broken = True
     with pytest.raises(VerificationFailed, match="has all of the traffic already") as raised:
         deployer.up(deployer.wanted(parallel=2))
-    assert raised.value.hint.startswith("`homeport rollback` lets another serve")
+    assert raised.value.hint.startswith("`homeport rollback --on cloudrun` lets another serve")
 
 
 def test_a_step_that_cannot_be_proven_gives_all_traffic_back_to_what_served_before(
@@ -223,7 +223,7 @@ def test_where_traffic_cannot_be_put_back_the_error_says_what_still_has_it() -> 
     second = latest(deployer.service)
     assert shares(deployer.service) == {first: 90, second: 10}
     assert f"{second} may still have 10 % of the traffic, which could not be put back" in raised.value.hint
-    assert "`homeport rollback`" in raised.value.hint
+    assert "`homeport rollback --on cloudrun`" in raised.value.hint
 
 
 def test_rollback_goes_to_the_newest_verified_revision_that_does_not_serve(deployer: Deployer) -> None:
