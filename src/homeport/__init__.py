@@ -78,12 +78,12 @@ def up(
     return _proven(_with(spec, on, lambda one: one.up(options), take_over=take_over))
 
 
-def swap(model: str, spec: Spec | Path | str = "homeport.toml", *, on: str = "cloudrun") -> Endpoint:
+def swap(model: str, spec: Spec | Path | str = "homeport.toml", *, on: str = "local") -> Endpoint:
     """Serve another model instead, verified before it takes over. The file stays as it is. Raises what `up` raises."""
     return _proven(_with(spec, on, lambda one: one.swap(model)))
 
 
-def rollback(spec: Spec | Path | str = "homeport.toml", *, on: str = "cloudrun") -> str:
+def rollback(spec: Spec | Path | str = "homeport.toml", *, on: str = "local") -> str:
     """Let what was verified before serve again; returns what that is. Raises `NotFound` where there is nothing."""
     return _with(spec, on, lambda one: one.rollback()).serving
 
