@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,8 @@ from hypothesis import settings
 
 pytest_plugins = ["hub_fixtures", "made_wheels"]
 
+# A shell starts what is in its background without it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("homeport", deadline=None)  # A busy machine is no defect.
 settings.load_profile("homeport")
 
