@@ -150,7 +150,7 @@ class Model:
 
 
 def context_of(model: Model, engine: str) -> int:
-    """The most tokens of one request that `engine` serves of `model`; 0 where it is not known."""
+    """Return the most tokens of one request that `engine` serves of `model`; 0 where it is not known."""
     return model.contexts.get(engine, model.context)
 
 
@@ -167,7 +167,8 @@ def keys_of(kind: str) -> tuple[str, ...]:
 
 def published(model: Model, key: str) -> tuple[Published, ...]:
     """
-    The weights that `key` of `model.weights` leads to, the usual ones first; empty where the catalog has none.
+    Return the weights that `key` of `model.weights` leads to, the usual ones first; empty where the catalog
+    has none.
 
     Where nobody says how large a variant is, its size is worked out from the parts of the bfloat16 weights.
     """
@@ -196,7 +197,7 @@ def models() -> tuple[Model, ...]:
 
 
 def dated() -> date:
-    """The day on which the catalog's facts were gathered."""
+    """Return the day on which the catalog's facts were gathered."""
     return _catalog()[0]
 
 
@@ -207,7 +208,7 @@ def checksums() -> Mapping[str, str]:
 
 
 def find(name: str) -> Model | None:
-    """The model of this name, hub id (`google/gemma-4-E2B-it`) or Ollama tag (`gemma4:e2b`), in any case."""
+    """Return the model of this name, hub id (`google/gemma-4-E2B-it`) or Ollama tag (`gemma4:e2b`), in any case."""
     return _names().get(name.strip().lower())
 
 

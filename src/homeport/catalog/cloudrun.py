@@ -88,13 +88,13 @@ def gpus() -> tuple[CloudRunGpu, ...]:
 
 
 def gpu(name: str) -> CloudRunGpu | None:
-    """The GPU of this name, or None."""
+    """Return the GPU of this name, or None."""
     return next((found for found in gpus() if found.name == name), None)
 
 
 @cache
 def limits() -> Limits:
-    """The limits of a service with a GPU."""
+    """Return the limits of a service with a GPU."""
     return Limits(**{key: _frozen(value) for key, value in _table()["limits"].items()})
 
 

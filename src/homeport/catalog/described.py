@@ -66,7 +66,7 @@ class Described:
 
 def of_path(path: Path, *, name: str) -> Described:
     """
-    What a folder with a config.json, or a GGUF file, holds; of a split GGUF, `path` is the first part.
+    Return what a folder with a config.json, or a GGUF file, holds; of a split GGUF, `path` is the first part.
 
     Raises `WeightsError` where it is none, damaged or cut short.
     """
@@ -95,7 +95,7 @@ def of_path(path: Path, *, name: str) -> Described:
 
 def of_hub(source: HubSource, wanted: Format, *, name: str) -> Described:
     """
-    What a repository of a hub holds, for an engine that loads `wanted`.
+    Return what a repository of a hub holds, for an engine that loads `wanted`.
 
     Raises `NetworkError`, `GatedModel`, `UnknownModel`, `WeightsError`, `EngineMissing`.
     """
@@ -115,7 +115,8 @@ def of_hub(source: HubSource, wanted: Format, *, name: str) -> Described:
 
 def of_pin(pin: Pin, begin: Begin, wanted: Format, *, name: str) -> Described:
     """
-    What pinned files hold that lie elsewhere, for an engine that loads `wanted`; `begin` reads their beginnings.
+    Return what pinned files hold that lie elsewhere, for an engine that loads `wanted`; `begin` reads their
+    beginnings.
 
     Raises `WeightsError`, and what `begin` raises.
     """
@@ -150,7 +151,7 @@ class _Reader:
     def headers(
         self, files: Iterable[PinnedFile], form: Format, parse: Callable[[bytes, int, str], _Header]
     ) -> list[_Header]:
-        """The header of every file, several at once."""
+        """Return the header of every file, several at once."""
 
         def read(file: PinnedFile) -> _Header:
             length = _FIRST[form]
@@ -170,7 +171,7 @@ class _Reader:
             return list(pool.map(read, files))
 
     def settings(self, folder: Path) -> None:
-        """The small files that say what the model is, into `folder`."""
+        """Return the small files that say what the model is, into `folder`."""
         for file in self.pin.files:
             if file.path not in _SETTINGS:
                 continue
@@ -188,7 +189,7 @@ class _Reader:
 
 
 def _check_shards(names: Iterable[str], where: str) -> None:
-    """That no shard is missing: sizing would believe the others to be all."""
+    """Check that no shard is missing: sizing would believe the others to be all."""
     known = set(names)
     for stem, count in sorted(
         {match.group("stem", "count") for match in map(_SHARD.fullmatch, known) if match}

@@ -90,7 +90,7 @@ class Header:
 
 
 def read(path: Path) -> Header:
-    """The header of the GGUF file `path`. Raises `WeightsError` where it is none, damaged or cut short."""
+    """Return the header of the GGUF file `path`. Raises `WeightsError` where it is none, damaged or cut short."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
@@ -106,7 +106,7 @@ def read(path: Path) -> Header:
 
 def parse(data: bytes, size: int, where: str) -> Header:
     """
-    The header of a GGUF file of `size` bytes that begins with `data`.
+    Return the header of a GGUF file of `size` bytes that begins with `data`.
 
     Raises `NeedsMore` where the header goes on behind `data`, `WeightsError` where it is none.
     """

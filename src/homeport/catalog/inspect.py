@@ -61,7 +61,7 @@ class _Layer:
 
 def from_gguf(path: Path, *, name: str) -> Model:
     """
-    The model in a GGUF file, called `name`. Raises `WeightsError` where the file is not whole.
+    Return the model in a GGUF file, called `name`. Raises `WeightsError` where the file is not whole.
 
     Of a split GGUF, `path` is the first part.
     """
@@ -69,7 +69,7 @@ def from_gguf(path: Path, *, name: str) -> Model:
 
 
 def from_header(header: Header, *, where: str, name: str) -> Model:
-    """The model in the GGUF file `where` that has this header. Raises `WeightsError` where it is none."""
+    """Return the model in the GGUF file `where` that has this header. Raises `WeightsError` where it is none."""
     values = Table(header.values, where)
     kind = values.text("general.architecture")
     _check_is_model(values, header, kind, where)
@@ -98,7 +98,7 @@ def from_header(header: Header, *, where: str, name: str) -> Model:
 
 
 def from_folder(path: Path, *, name: str) -> Model:
-    """The model in a folder with a config.json, as the hub has them, called `name`."""
+    """Return the model in a folder with a config.json, as the hub has them, called `name`."""
     config = read_json(path / "config.json")
     text = config.part("text_config") or config
     kind = text.text("model_type") or config.text("model_type")
@@ -320,7 +320,7 @@ def _sampling(values: Table) -> dict[str, float]:
 
 
 def _parser(kind: str, *, instruct: bool) -> str | None:
-    """The parser of vLLM, for tool calls and for reasoning, where it follows from the family."""
+    """Return the parser of vLLM, for tool calls and for reasoning, where it follows from the family."""
     return "gemma4" if instruct and kind.startswith("gemma4") else None
 
 

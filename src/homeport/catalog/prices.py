@@ -88,11 +88,14 @@ class Prices:
         return self.regions[name].source if name != key else self.rates[key].source
 
     def build_minute(self, machine: str) -> Rate:
-        """A minute of Cloud Build on `machine`."""
+        """Return a minute of Cloud Build on `machine`."""
         return self._rate("build_minute", machine, what="machine of Cloud Build")
 
     def hourly(self, shape: Shape, region: str, *, zonal: bool = False) -> Hourly:
-        """An hour of one instance of `shape` in `region`. Raises `SpecError` where there is no price for it."""
+        """
+        Return an hour of one instance of `shape` in `region`. Raises `SpecError` where there is no price for
+        it.
+        """
         place = self.regions.get(region)
         if place is None:
             raise SpecError(
@@ -129,14 +132,14 @@ class Prices:
 
 
 def usd(rate: float) -> str:
-    """A rate as it stands in the file: `$0.0000216`, never `$2.16e-05`."""
+    """Return a rate as it stands in the file: `$0.0000216`, never `$2.16e-05`."""
     return f"${rate:.10f}".rstrip("0").rstrip(".")
 
 
 def load(path: Path | None = None) -> Prices:
     """
-    The prices that come with homeport, and over them those of the user's own file: `path`, or else the one
-    that HOMEPORT_PRICES names. Raises `SpecError` naming the key that is wrong.
+    Return the prices that come with homeport, and over them those of the user's own file: `path`, or else the
+    one that HOMEPORT_PRICES names. Raises `SpecError` naming the key that is wrong.
     """
     if path is None and (named := os.environ.get(ENVIRONMENT)):
         path = Path(named)
@@ -212,7 +215,7 @@ def _check_about(own: Mapping[str, Any], *, where: str) -> None:
 
 
 def _nearest(key: str, table: Mapping[str, str]) -> str | None:
-    """What a table by key says of `key`: the entry itself, or that of the nearest key above it."""
+    """Return what a table by key says of `key`: the entry itself, or that of the nearest key above it."""
     while key:
         if key in table:
             return table[key]

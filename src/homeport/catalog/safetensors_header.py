@@ -47,7 +47,10 @@ class SafetensorsTensor:
 
 
 def read(path: Path) -> tuple[SafetensorsTensor, ...]:
-    """The tensors of the file `path`. Raises `WeightsError` where it is no safetensors file, or not whole."""
+    """
+    Return the tensors of the file `path`. Raises `WeightsError` where it is no safetensors file, or not
+    whole.
+    """
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -61,7 +64,7 @@ def read(path: Path) -> tuple[SafetensorsTensor, ...]:
 
 def parse(data: bytes, size: int, where: str) -> tuple[SafetensorsTensor, ...]:
     """
-    The tensors of a file of `size` bytes that begins with `data`.
+    Return the tensors of a file of `size` bytes that begins with `data`.
 
     Raises `NeedsMore` where the header goes on behind `data`, `WeightsError` where it is none.
     """
@@ -91,7 +94,7 @@ def parse(data: bytes, size: int, where: str) -> tuple[SafetensorsTensor, ...]:
 
 
 def _check_spans(spans: list[tuple[int, int]], has: int, where: str) -> None:
-    """That the tensors, in the order of their offsets, fill the `has` bytes behind the header exactly."""
+    """Check that the tensors, in the order of their offsets, fill the `has` bytes behind the header exactly."""
     if any(begin != before for (_, before), (begin, _) in pairwise(spans)):
         raise WeightsError(f"{where} is damaged: its tensors overlap, or leave gaps", hint=_AGAIN)
     announced = spans[-1][1]

@@ -48,7 +48,7 @@ _ALGORITHMS = {"NVFP4": "nvfp4", "FP8": "fp8"}
 
 
 def of_safetensors(tensors: Iterable[SafetensorsTensor]) -> Parts:
-    """The parts of a model whose files announce `tensors`."""
+    """Return the parts of a model whose files announce `tensors`."""
     sizes: Counter[str] = Counter()
     for tensor in tensors:
         sizes[_part(tensor.name, len(tensor.shape))] += tensor.size
@@ -56,7 +56,7 @@ def of_safetensors(tensors: Iterable[SafetensorsTensor]) -> Parts:
 
 
 def of_gguf(header: Header) -> Parts:
-    """The parts of a model in a GGUF file; a tensor of a type that is not known counts nothing."""
+    """Return the parts of a model in a GGUF file; a tensor of a type that is not known counts nothing."""
     known = block_sizes()
     sizes: Counter[str] = Counter()
     for name, tensor in header.tensors.items():
@@ -89,7 +89,10 @@ def quantization(config: Table, tensors: Iterable[SafetensorsTensor]) -> str:
 
 
 def _compressed(made: Table) -> str:
-    """What compressed-tensors calls a format and ModelOpt an algorithm, in the words of the catalog; else ''."""
+    """
+    Return what compressed-tensors calls a format and ModelOpt an algorithm, in the words of the catalog; else
+    ''.
+    """
     form = made.text("format")
     if form == "pack-quantized":
         return f"w{_bits(made)}a16"

@@ -16,7 +16,7 @@ _AGAIN = "fetch the model's files again"
 
 
 def read_json(path: Path, *, needed: bool = True) -> Table:
-    """The table in a JSON file; an empty one where the file is not there and not `needed`."""
+    """Return the table in a JSON file; an empty one where the file is not there and not `needed`."""
     if not needed and not path.exists():
         return Table({}, str(path))
     try:
@@ -50,27 +50,27 @@ class Table:
         return Table(found, f"{self.where}, {prefix}")
 
     def over(self, defaults: Mapping[str, Any]) -> Table:
-        """These, and `defaults` for those that are missing."""
+        """Return these, and `defaults` for those that are missing."""
         return Table({**defaults, **self.values}, self.where)
 
     def renamed(self, names: Mapping[str, str]) -> Table:
-        """These, with other names for some."""
+        """Return these, with other names for some."""
         return Table({names.get(key, key): value for key, value in self.values.items()}, self.where)
 
     def part(self, key: str) -> Table | None:
-        """The table under `key`; None where it is missing or empty."""
+        """Return the table under `key`; None where it is missing or empty."""
         value = self.values.get(key)
         if value is not None and not isinstance(value, dict):
             raise self._wrong(key, "a table")
         return Table(value, f"{self.where}, {key}") if value else None
 
     def text(self, key: str) -> str:
-        """The text under `key`, or ''."""
+        """Return the text under `key`, or ''."""
         value = self.values.get(key)
         return value if isinstance(value, str) else ""
 
     def number(self, key: str) -> int | None:
-        """The whole number under `key`, or None where it is missing."""
+        """Return the whole number under `key`, or None where it is missing."""
         value = self.values.get(key)
         if value is None:
             return None
@@ -79,14 +79,14 @@ class Table:
         return value
 
     def needed(self, key: str) -> int:
-        """The number under `key`, which must be there and above 0."""
+        """Return the number under `key`, which must be there and above 0."""
         value = self.number(key)
         if not value:
             raise self._wrong(key, "a number above 0")
         return value
 
     def layers(self, key: str) -> int:
-        """The number of layers under `key`."""
+        """Return the number of layers under `key`."""
         value = self.needed(key)
         if value > _MOST_LAYERS:
             raise self._wrong(key, f"a number up to {_MOST_LAYERS}")

@@ -84,7 +84,7 @@ class CostAnswer:
 
 def answer(model: str | None, file: Path, question: Question) -> CostAnswer:
     """
-    What `model`, or else the spec in `file`, costs.
+    Return what `model`, or else the spec in `file`, costs.
 
     Raises what `wish` and `estimate` raise, `EngineMissing` where the engine has no weights of it, and
     `MemoryTooSmall` where it fits nowhere.
@@ -123,7 +123,7 @@ def answer(model: str | None, file: Path, question: Question) -> CostAnswer:
 
 
 def _what(model: str | None, file: Path, question: Question, known: Prices) -> What:
-    """What `model`, or else the spec in `file`, would be on Cloud Run: on the cheapest shape that fits."""
+    """Return what `model`, or else the spec in `file`, would be on Cloud Run: on the cheapest shape that fits."""
     wanted = wish(model, file, **question.wanted)
     engine = question.engine or engine_of(wanted.settings, wanted.cloudrun)
     if engine not in wanted.subject.weights:

@@ -31,7 +31,7 @@ class Figure:
     """Keys of the unconfirmed prices that make at least a hundredth of it."""
 
     def __add__(self, other: Figure) -> Figure:
-        """The sum, which is as unconfirmed as its larger parts."""
+        """Return the sum, which is as unconfirmed as its larger parts."""
         value = self.value + other.value
         marks = [
             key for part in (self, other) if part.value >= _WORTH_A_MARK * value for key in part.unconfirmed
@@ -55,7 +55,7 @@ class Figure:
         return self.value if self.high is None else self.high
 
     def over(self, divisor: float, unit: str, how: str) -> Figure:
-        """The figure divided, such as a month's by its hours."""
+        """Return the figure divided, such as a month's by its hours."""
         return Figure(
             value=self.value / divisor,
             unit=unit,
@@ -159,7 +159,7 @@ class Bill:
 
 
 def cost(prices: Prices, hourly: Hourly, usage: Usage) -> Cost:
-    """What an endpoint costs whose instances cost `hourly` and that is used as `usage` says."""
+    """Return what an endpoint costs whose instances cost `hourly` and that is used as `usage` says."""
     storage = _stored("weights", usage.weights_gib, prices.storage_gib_month) + _stored(
         "image", usage.image_gib, prices.image_gib_month
     )

@@ -37,7 +37,7 @@ _PLACES = ((10, -14, "left"), (-10, 10, "right"), (10, -28, "left"), (-10, 24, "
 
 def svg(comparison: Versus, about: str) -> str:
     """
-    The curves as the text of an SVG file; `about` says under the headline whose they are. Raises
+    Return the curves as the text of an SVG file; `about` says under the headline whose they are. Raises
     `EngineMissing` where matplotlib is not installed.
     """
     figure = draw(comparison, about)
@@ -51,7 +51,7 @@ def svg(comparison: Versus, about: str) -> str:
 
 
 def draw(comparison: Versus, about: str) -> Figure:
-    """The picture as a figure of matplotlib's."""
+    """Return the picture as a figure of matplotlib's."""
     try:
         import matplotlib as mpl
         from matplotlib.figure import Figure
@@ -78,7 +78,7 @@ def draw(comparison: Versus, about: str) -> Figure:
 
 
 def headline(comparison: Versus) -> str:
-    """What the picture says, as one sentence."""
+    """Return what the picture says, as one sentence."""
     found = [point for point in comparison.break_evens if point.tokens is not None]
     if not found:
         return "Every API here is cheaper than your endpoint, whatever it serves"
@@ -116,7 +116,7 @@ def _frame(axes: Axes, comparison: Versus) -> None:
 
 
 def _apis(axes: Axes, comparison: Versus) -> None:
-    """A line for each API, named at its end in the margin, the names kept apart."""
+    """Return a line for each API, named at its end in the margin, the names kept apart."""
     share, (bottom, top) = comparison.input_share, axes.get_ylim()
     ends = []
     for number, api in enumerate(comparison.apis):
@@ -162,7 +162,10 @@ def _apart(costs: Iterable[float], bottom: float, top: float, gap: float = 0.1) 
 
 
 def _endpoint(axes: Axes, comparison: Versus) -> None:
-    """The endpoint's own curves, up to what its instances can do, with the spread of cold starts as a band."""
+    """
+    Return the endpoint's own curves, up to what its instances can do, with the spread of cold starts as a
+    band.
+    """
     bill, usage = comparison.bill, comparison.bill.usage
     end = min(_SPAN[1], usage.capacity)
     places = _places(usage, end)
@@ -206,7 +209,7 @@ def _drawn(costs: Iterable[float | None]) -> list[float]:
 
 
 def _break_evens(axes: Axes, comparison: Versus) -> None:
-    """A ring where curves cross, with its traffic beside it, where there is room."""
+    """Return a ring where curves cross, with its traffic beside it, where there is room."""
     colors = {api.name: APIS[number % len(APIS)] for number, api in enumerate(comparison.apis)}
     boxes = [text.get_window_extent() for text in axes.texts]
     named: set[tuple[str, str]] = set()

@@ -135,7 +135,7 @@ class Usage:
 
 
 def short(number: float) -> str:
-    """A number of tokens as people say it: 576k, 2M, 1.5B."""
+    """Return a number of tokens as people say it: 576k, 2M, 1.5B."""
     for size, letter in ((10**9, "B"), (10**6, "M"), (1000, "k")):
         if number >= 0.9995 * size:
             return f"{number / size:.3g}{letter}"

@@ -89,7 +89,7 @@ class Versus:
         return self.bill.usage.tokens_per_second is not None
 
     def as_json(self) -> dict[str, Any]:  # Any: JSON
-        """The comparison, for `--json`."""
+        """Return the comparison, for `--json`."""
         table = asdict(self)
         del table["bill"]
         return table
@@ -97,8 +97,8 @@ class Versus:
 
 def load(path: Path) -> tuple[tuple[Api, ...], float | None]:
     """
-    The APIs in the user's file, and its `input_share` where it has one. Raises `SpecError` naming what is
-    wrong.
+    Return the APIs in the user's file, and its `input_share` where it has one. Raises `SpecError` naming what
+    is wrong.
     """
     table = read_toml(path, hint=_HINT)
     unknown = sorted(set(table) - {"api", "input_share"})
@@ -119,7 +119,7 @@ def load(path: Path) -> tuple[tuple[Api, ...], float | None]:
 
 
 def compare(bill: Bill, apis: tuple[Api, ...], *, input_share: float = INPUT_SHARE) -> Versus:
-    """The endpoint beside `apis`: where it begins to be cheaper, and what each costs at which traffic."""
+    """Return the endpoint beside `apis`: where it begins to be cheaper, and what each costs at which traffic."""
     _check_share(input_share, "input_share")
     modes: dict[str, Callable[[float], float | None]] = {"always on": bill.always_on}
     if bill.usage.tokens_per_second is not None:
@@ -213,7 +213,7 @@ def _why(usage: Usage, api: Api, mode: str, tokens: float | None, share: float) 
 
 
 def _edges(bill: Bill, price: float) -> list[float]:
-    """The kinks. Where they have no end, it ends where the API surely costs more than one instance."""
+    """Return the kinks. Where they have no end, it ends where the API surely costs more than one instance."""
     edges = bill.usage.kinks(bill.usage.cold_start)
     if not math.isinf(edges[-1]):
         return edges
@@ -223,7 +223,7 @@ def _edges(bill: Bill, price: float) -> list[float]:
 
 
 def _line(month: Callable[[float], float | None], low: float, high: float) -> tuple[float, float]:
-    """The straight line on (low, high]: its values just after `low`, where it may jump, and at `high`."""
+    """Return the straight line on (low, high]: its values just after `low`, where it may jump, and at `high`."""
     middle, end = month((low + high) / 2), month(high)
     assert middle is not None
     assert end is not None

@@ -24,7 +24,7 @@ KINDS = {
 
 def export(kind: str, resources: Iterable[Resource], *, outputs: Outputs | None = None) -> dict[str, str]:
     """
-    The files of one kind, by name: the same for the same resources, letter for letter.
+    Return the files of one kind, by name: the same for the same resources, letter for letter.
 
     `outputs` is what is live, by id, where it was read: what is known only after apply is then filled in.
     Raises `HomeportError` where something cannot be exported, such as a resource of a kind that the format does not know.

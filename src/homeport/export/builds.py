@@ -45,7 +45,7 @@ class ExportedBuild:
 
 
 def build_yaml(body: Mapping[str, Any]) -> str:  # Any: JSON
-    """A build as YAML, the order of fields as people read them."""
+    """Return a build as YAML, the order of fields as people read them."""
     known = {key: body[key] for key in _ORDER if key in body}
     return to_yaml({**known, **{key: value for key, value in body.items() if key not in known}})
 
@@ -64,24 +64,27 @@ def builds(things: Things) -> list[ExportedBuild]:
 
 
 def seconds(things: Things) -> float:
-    """The longest that all of them may take, one after another, and a deployment behind them."""
+    """Return the longest that all of them may take, one after another, and a deployment behind them."""
     return sum(float(str(one.body["timeout"]).removesuffix("s")) for one in builds(things)) + DEADLINE_S
 
 
 def left_behind(things: Things) -> list[str]:
-    """What no build brings: weights that lie on this machine."""
+    """Return what no build brings: weights that lie on this machine."""
     return [one.uri for one in things.all(StoredWeights) if one.folder is not None]
 
 
 def there(thing: ContainerImage | StoredWeights) -> str:
-    """The command that succeeds where an image, or weights, are there."""
+    """Return the command that succeeds where an image, or weights, are there."""
     if isinstance(thing, ContainerImage):
         return f"gcloud artifacts docker images describe {shlex.quote(f'{thing.reference}:{thing.tag}')}"
     return f"gcloud storage ls {shlex.quote(f'{thing.uri}/{MANIFEST}')}"
 
 
 def told_by_shell(thing: Resource | None, ref: Ref) -> str:
-    """The shell's word for what a reference stands for once it is there. Raises `TypeError` for one that has none."""
+    """
+    Return the shell's word for what a reference stands for once it is there. Raises `TypeError` for one that
+    has none.
+    """
     if isinstance(thing, ContainerImage) and ref.path in {"digest", "reference"}:
         asked = f"{there(thing)} --format='value(image_summary.digest)'"
         return f'"$({asked})"' if ref.path == "digest" else f'{shlex.quote(thing.reference)}@"$({asked})"'
@@ -99,13 +102,16 @@ class Blanks:
         self._refs: dict[str, Ref] = {}
 
     def mark(self, ref: Ref) -> str:
-        """The mark that stands in the file."""
+        """Return the mark that stands in the file."""
         name = word(f"{ref.id}-{ref.path}").replace("-", "_").upper()
         self._refs[name] = ref
         return f"__{name}__"
 
     def shell(self, source: str, target: str) -> list[str]:
-        """The lines that write `target`, both words of the shell, from `source` with all values filled in."""
+        """
+        Return the lines that write `target`, both words of the shell, from `source` with all values filled
+        in.
+        """
         lines, asked = [], dict[str, str]()
         for name, ref in self._refs.items():
             value = told_by_shell(self._things.by_id(ref.id), ref)
@@ -118,7 +124,7 @@ class Blanks:
 
 
 def word(text: str) -> str:
-    """A text as one word of letters, digits and hyphens."""
+    """Return a text as one word of letters, digits and hyphens."""
     return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")
 
 

@@ -132,7 +132,7 @@ class Pipeline:
 
 
 def prepare(made: Pipeline) -> dict[str, str]:
-    """The script that makes all that must stand before, and lets the build's account do all that it does."""
+    """Return the script that makes all that must stand before, and lets the build's account do all that it does."""
     things, blanks = made.things, Blanks(made.things)
     before, last = _parts(things)
     lines, needed = gcloud.making(things, before, blanks)
@@ -162,7 +162,7 @@ def prepare(made: Pipeline) -> dict[str, str]:
 
 
 def grants(made: Pipeline) -> list[Grant]:
-    """What the build's account needs beyond what `up` gives it: what carries weights, and what deploys."""
+    """Return what the build's account needs beyond what `up` gives it: what carries weights, and what deploys."""
     things = made.things
     member = f"serviceAccount:{made.email}"
     has = {(one.role, one.on) for one in things.all(Grant) if one.member == member}
@@ -194,7 +194,7 @@ def _whom(things: Things) -> str:
 
 
 def _parts(things: Things) -> tuple[list[Resource], list[Resource]]:
-    """What stands before the build, and what can only be said of a service that is there."""
+    """Return what stands before the build, and what can only be said of a service that is there."""
     last = [one for one in things.all(Grant) if one.on.api == "run"]
     skipped = (ContainerImage, StoredWeights, Release, type(things.service))
     return [one for one in things.resources if not isinstance(one, skipped) and one not in last], list(last)
@@ -204,7 +204,7 @@ _ENV = ["CLOUDSDK_CORE_PROJECT=$PROJECT_ID", "CLOUDSDK_CORE_DISABLE_PROMPTS=1"]
 
 
 def _in_order(step: Body) -> Body:
-    """The same step, its script at the end, where it hides nothing."""
+    """Return a step with its script at the end, where that hides nothing."""
     known = [key for key in _ORDER if key in step]
     return {key: step[key] for key in [*known, *(key for key in step if key not in _ORDER)]}
 
@@ -227,7 +227,7 @@ def _is_docker_build(step: Mapping[str, Any], thing: ContainerImage | StoredWeig
 
 
 def _built(step: Body, name: str, thing: ContainerImage | StoredWeights) -> Body:
-    """The same step in a shell, so that it can be left out, and pushes at once: the deployment is of this build."""
+    """Return a step in a shell, so that it can be left out, and pushes at once: the deployment is of this build."""
     assert isinstance(thing, ContainerImage)
     script = (
         f"if [ -e {name}-is-there ]; then exit 0; fi\n"
@@ -316,7 +316,7 @@ def _pinned(all_: list[ExportedBuild]) -> list[_Pin]:
 
 
 def _secrets(all_: list[ExportedBuild]) -> tuple[Body, Body]:
-    """The secrets, and the substitutions that pin their versions."""
+    """Return the secrets, and the substitutions that pin their versions."""
     pins = _pinned(all_)
     listed = [{"versionName": f"{one.path}/${{{one.substitution}}}", "env": one.env} for one in pins]
     return {"secretManager": listed} if listed else {}, {one.substitution: one.version for one in pins}

@@ -72,17 +72,17 @@ class DeployerAccount:
 
 
 def planner(things: Things) -> DeployerAccount:
-    """The account of pull requests: it reads, and changes nothing."""
+    """Return the account of pull requests: it reads, and changes nothing."""
     return _account(things, "plan", "plans")
 
 
 def deployer(things: Things) -> DeployerAccount:
-    """The account of the main branch."""
+    """Return the account of the main branch."""
     return _account(things, "deploy", "deploys")
 
 
 def reads(things: Things) -> tuple[str, ...]:
-    """The permissions by which `plan` sees what there is, without what secrets and buckets hold."""
+    """Return the permissions by which `plan` sees what there is, without what secrets and buckets hold."""
     # Only `down`, `status` and `list` look for what was made under other names.
     every = {one for one in _needed(things) if one.rpartition(".")[2] in _READS}
     every -= set(needs()["inventory"].permissions)
@@ -90,7 +90,10 @@ def reads(things: Things) -> tuple[str, ...]:
 
 
 def roles(things: Things) -> tuple[str, ...]:
-    """The predefined roles by which `up` may do all that it does, on the project: it makes what it works on."""
+    """
+    Return the predefined roles by which `up` may do all that it does, on the project: it makes what it works
+    on.
+    """
     wanted = {role_for(one) for one in _needed(things)}
     more = {"roles/cloudquotas.viewer", "roles/orgpolicy.policyViewer"}
     return tuple(sorted((wanted - _WITHIN.keys()) | more))
@@ -104,7 +107,7 @@ def _needed(things: Things) -> set[str]:
 
 
 def accounts(things: Things) -> Lines:
-    """The lines of a script that make both accounts, and let them do what they do."""
+    """Return the lines of a script that make both accounts, and let them do what they do."""
     plan, up = planner(things), deployer(things)
     role = re.sub(r"[^a-zA-Z0-9_.]", "_", f"homeport.{things.name}.plan")
     title, asked = f"homeport {things.name}: plan", ",".join(reads(things))
@@ -140,7 +143,10 @@ def accounts(things: Things) -> Lines:
 
 
 def _contents(things: Things, plan: DeployerAccount) -> Lines:
-    """What `plan` compares: the manifests of the weights, and the hub's token. By name, for they may not be there yet."""
+    """
+    Return what `plan` compares: the manifests of the weights, and the hub's token. By name, for they may not
+    be there yet.
+    """
     found: list[tuple[str, str]] = []
     for bucket in dict.fromkeys(one.bucket for one in things.all(StoredWeights)):
         place = f"projects/_/buckets/{bucket}"
@@ -160,13 +166,16 @@ def _contents(things: Things, plan: DeployerAccount) -> Lines:
 
 
 def on_project(things: Things, member: str, role: str) -> str:
-    """The line that grants a role on the project."""
+    """Return the line that grants a role on the project."""
     return command("again", "gcloud", "projects", "add-iam-policy-binding", things.project, "--condition=None",
                    f"--member={member}", f"--role={role}", "--format=none")  # fmt: skip
 
 
 def on_account(account: DeployerAccount, member: str, role: str) -> str:
-    """The line that grants a role on one of the accounts. `member` is a word of the shell, in double quotes."""
+    """
+    Return the line that grants a role on one of the accounts. `member` is a word of the shell, in double
+    quotes.
+    """
     return (
         f"again gcloud iam service-accounts add-iam-policy-binding {account.email} \\\n"
         f'    --member="{member}" \\\n    --role={role} \\\n    --format=none'

@@ -17,7 +17,7 @@ class Fields:
         self._what = what
 
     def take(self, key: str, default: Any = None) -> Any:  # Any: JSON
-        """The value at `key`, which is done with."""
+        """Return the value at `key`, which is done with."""
         return self._left.pop(key, default)
 
     def taken(self, *keys: str) -> dict[str, Any]:  # Any: JSON
@@ -30,6 +30,6 @@ class Fields:
         return left
 
     def done(self) -> None:
-        """Raises `TypeError`, a mistake of the program, for a field that the export does not know."""
+        """Raise `TypeError`, a mistake of the program, for a field that the export does not know."""
         if self._left:
             raise TypeError(f"no export knows {', '.join(self._left)} of {self._what}")

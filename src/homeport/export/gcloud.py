@@ -49,7 +49,7 @@ Lines = list[str]
 
 
 def files(things: Things) -> dict[str, str]:
-    """The script `deploy.sh`, and the files that it hands to gcloud."""
+    """Return the script `deploy.sh`, and the files that it hands to gcloud."""
     blanks = Blanks(things)
     template = to_yaml(knative.service(things, blanks.mark))
     lines, needed = making(things, things.resources, blanks)
@@ -63,7 +63,7 @@ def files(things: Things) -> dict[str, str]:
 
 
 def making(things: Things, resources: Iterable[Resource], blanks: Blanks) -> tuple[Lines, dict[str, str]]:
-    """The commands that make `resources`, which are some of `things`, and the files that these read."""
+    """Return the commands that make `resources`, which are some of `things`, and the files that these read."""
     script = _Script(things, blanks, {build.thing.id: build for build in builds(things)})
     lines: Lines = []
     for one in resources:
@@ -72,12 +72,15 @@ def making(things: Things, resources: Iterable[Resource], blanks: Blanks) -> tup
 
 
 def script(project: str, head: str, lines: Lines, epilogue: str = "") -> str:
-    """A script of bash for a project: its head, what all of them begin with, and its lines."""
+    """Return a script of bash for a project: its head, what all of them begin with, and its lines."""
     return f"#!/usr/bin/env bash\n{head}{_prologue(project)}\n{_FUNCTIONS}{_joined(lines)}{epilogue}"
 
 
 def command(*words: str, tail: str = "") -> str:
-    """A command, quoted where the shell would read something into it, over several lines where it is long."""
+    """
+    Return a command, quoted where the shell would read something into it, over several lines where it is
+    long.
+    """
     quoted = [word if word == "-" else shlex.quote(word) for word in words]
     line = " ".join(quoted) + tail
     if len(line) <= _WIDTH or "\n" in line:
@@ -87,7 +90,7 @@ def command(*words: str, tail: str = "") -> str:
 
 
 def submitted(build: ExportedBuild) -> str:
-    """The command that submits a build, and waits for it."""
+    """Return the command that submits a build, and waits for it."""
     return command("gcloud", "builds", "submit", "--no-source", f"--config={build.file}",
                    f"--region={build.thing.region}", "--suppress-logs", tail=" >/dev/null")  # fmt: skip
 
@@ -139,7 +142,7 @@ def _joined(lines: Lines) -> str:
 
 
 def variable(version: SecretVersion) -> str:
-    """The variable of the shell that a secret is read from."""
+    """Return the variable of the shell that a secret is read from."""
     return version.secret_id.upper().replace("-", "_")
 
 
@@ -151,7 +154,7 @@ class _Script:
         self.files: dict[str, str] = {}
 
     def lines(self, one: Any) -> Lines:  # Any: the resource of the kind that a function is for
-        """The commands that make one resource."""
+        """Return the commands that make one resource."""
         if isinstance(one, RestResource):
             body = Fields(self._things.filled(one.wanted, self._blanks.mark), one.id)
             made = KNOWS[one.kind](self, one, body)
@@ -319,7 +322,7 @@ KNOWS: Mapping[str, Callable[[_Script, Any, Fields], Lines]] = {  # Any: the res
 
 
 def granted(one: Grant) -> str:
-    """The command that makes a grant."""
+    """Return the command that makes a grant."""
     who = (f"--member={one.member}", f"--role={one.role}", "--format=none")
     return command("again", "gcloud", *_bound(one), *who)
 
@@ -342,7 +345,7 @@ def _rule(rule: Mapping[str, Any]) -> str:  # Any: JSON
 
 
 def _bound(one: Grant) -> tuple[str, ...]:
-    """The words that name the thing that a grant is on."""
+    """Return the words that name the thing that a grant is on."""
     steps, verb = one.on.path.split("/"), "add-iam-policy-binding"
     last = steps[-1]
     if one.on.api == "artifactregistry":

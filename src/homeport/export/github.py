@@ -43,12 +43,12 @@ Json = dict[str, Any]  # Any: JSON
 
 
 def files(things: Things) -> dict[str, str]:
-    """The workflow, and the script that lets it in."""
+    """Return the workflow, and the script that lets it in."""
     return {FILE: _head(things) + to_yaml(workflow(things)), SET_UP: _set_up(things)}
 
 
 def workflow(things: Things) -> Json:
-    """The workflow, as GitHub takes it."""
+    """Return the workflow, as GitHub takes it."""
     minutes = min(_MOST_MINUTES, round(seconds(things) / 60) + _SLACK_MINUTES)
     ours = "github.event_name == 'pull_request' && github.event.pull_request.head.repo.full_name == github.repository"
     plan = (

@@ -57,7 +57,7 @@ class Things:
 
     @classmethod
     def of(cls, resources: Iterable[Resource], outputs: Outputs | None = None) -> Things:
-        """The things of a deployment. Raises `HomeportError` where there is no service among them."""
+        """Return the things of a deployment. Raises `HomeportError` where there is no service among them."""
         ordered = tuple(in_order(resources))
         if not any(isinstance(one, Service) for one in ordered):
             raise HomeportError("there is no service to export", hint="add [cloudrun] to homeport.toml")
@@ -84,19 +84,19 @@ class Things:
         return self.service.address.path.split("/")[4]
 
     def all(self, kind: type[_Of]) -> list[_Of]:
-        """The resources of one class."""
+        """Return the resources of one class."""
         return [one for one in self.resources if isinstance(one, kind)]
 
     def kinds(self) -> list[str]:
-        """The kinds that there are, each once, in order."""
+        """Return the kinds that there are, each once, in order."""
         return list(dict.fromkeys(one.kind for one in self.resources))
 
     def by_id(self, id: str) -> Resource | None:
-        """The resource of that id."""
+        """Return the resource of that id."""
         return next((one for one in self.resources if one.id == id), None)
 
     def filled(self, value: Any, unknown: Callable[[Ref], str]) -> Any:  # Any: JSON, with references
-        """The same JSON with a text for each reference; `unknown` gives it where nobody knows before."""
+        """Return JSON with a text for each reference; `unknown` gives it where nobody knows before."""
         if isinstance(value, Ref):
             return self.known(value) or unknown(value)
         if isinstance(value, Concat):
@@ -110,7 +110,10 @@ class Things:
         return value
 
     def known(self, ref: Ref) -> str:
-        """What a reference stands for, from what is live or by the rules of names; '' where only apply can tell."""
+        """
+        Return what a reference stands for, from what is live or by the rules of names; '' where only apply
+        can tell.
+        """
         live = resolve(ref, self.outputs)
         if live != KNOWN_AFTER_APPLY:
             return str(live)

@@ -60,7 +60,10 @@ def files(things: Things) -> dict[str, str]:
 
 
 def service(things: Things, unknown: Callable[[Ref], str]) -> Made:
-    """The service, with what `unknown` says for each reference whose value is not known before; '' leaves it out."""
+    """
+    Return the service, with what `unknown` says for each reference whose value is not known before; '' leaves
+    it out.
+    """
     body = Fields(things.filled(things.service.wanted, unknown), "the service")
     annotations = dict(body.take("annotations", {}))
     put = _Notes(annotations)
@@ -132,7 +135,7 @@ def _template(given: Body) -> Made:
 
 
 def _of_containers(put: _Notes, containers: list[Body]) -> None:
-    """What Knative says of containers in annotations of the whole."""
+    """Return what Knative says of containers in annotations of the whole."""
     resources = [one.get("resources", {}) for one in containers]
     if not any(one.get("cpuIdle") for one in resources):
         put.flag(f"{_RUN}/cpu-throttling", False)
@@ -232,7 +235,7 @@ class _Secrets:
         self.paths: dict[str, str] = {}
 
     def alias(self, secret: str) -> str:
-        """The name of a secret in Knative."""
+        """Return the name of a secret in Knative."""
         if "/" not in secret:
             return secret
         short = f"secret-{uuid5(NAMESPACE_URL, secret)}"

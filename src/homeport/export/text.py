@@ -20,7 +20,7 @@ _NOT_TEXTS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "nu
 
 
 def head(kind: str, *notes: str) -> str:
-    """The comment that a file begins with: who made it, and what the reader must know."""
+    """Return the comment that a file begins with: who made it, and what the reader must know."""
     return comment(
         f"{MARK} {kind}`. Made again from the same homeport.toml it is the same, letter for letter: change that "
         "file, not this one.",
@@ -37,7 +37,7 @@ def comment(*paragraphs: str) -> str:
 
 
 def listed(things: Iterable[str]) -> str:
-    """`a, b and c`."""
+    """Return words as a list in a sentence: `a, b and c`."""
     several = list(things)
     return " and ".join([", ".join(several[:-1]), several[-1]] if len(several) > 1 else several)
 

@@ -42,7 +42,10 @@ def files(things: Things) -> dict[str, str]:
 
 
 def triggers(things: Things) -> dict[str, Json]:
-    """The triggers by what they do, as the API takes them; their builds are in them, where no pull request changes them."""
+    """
+    Return the triggers by what they do, as the API takes them; their builds are in them, where no pull
+    request changes them.
+    """
     main = "^main$"
     return {
         "plan": {

@@ -42,7 +42,7 @@ class Serving:
         return context_of(self.model, self.engine)
 
     def wanting(self, **changed: Any) -> Serving:  # Any: fields of Engine
-        """The same, with other settings."""
+        """Return this serving with other settings."""
         return replace(self, settings=self.settings.model_copy(update=changed))
 
 
@@ -122,11 +122,14 @@ class Fit:
         return self.wanting(context=context).concurrency
 
     def wanting(self, **changed: Any) -> Fit:  # Any: fields of Engine
-        """The same, with other settings of the engine."""
+        """Return this fit with other settings of the engine."""
         return fit(self.what.wanting(**changed), self.place)
 
     def longest_context(self) -> int:
-        """The longest context that all the wanted requests can have at once, in steps of 256; 0 where none."""
+        """
+        Return the longest context that all the wanted requests can have at once, in steps of 256; 0 where
+        none.
+        """
         wanted = self.what.settings.parallel
         return _STEP * _largest(
             self.what.most_context // _STEP,
@@ -134,7 +137,7 @@ class Fit:
         )
 
     def as_json(self) -> dict[str, Any]:  # Any: JSON
-        """The fit as `--json` prints it."""
+        """Return the fit as `--json` prints it."""
         budget = self.footprint
         return {
             "place": self.place.name,
@@ -161,7 +164,10 @@ class Fit:
 
 
 def _largest(most: int, holds: Callable[[int], bool]) -> int:
-    """The largest number up to `most` for which `holds`; 0 where none does. What holds must hold for all below."""
+    """
+    Return the largest number up to `most` for which `holds`; 0 where none does. What holds must hold for all
+    below.
+    """
     low, high = 0, most
     while low < high:
         middle = (low + high + 1) // 2
@@ -184,7 +190,7 @@ def fit(what: Serving, place: Place) -> Fit:
 
 
 def ladder(model: Model) -> tuple[int, ...]:
-    """The contexts that a table about `model` shows: those that it was made for, and its own."""
+    """Return the contexts that a table about `model` shows: those that it was made for, and its own."""
     own = model.context
     return (*(context for context in LADDER if context < own), own)
 

@@ -45,7 +45,7 @@ class Choice:
 
 def choose(what: Serving, *, price: Price, region: str | None = None, gpu: str = "auto") -> Choice:
     """
-    The cheapest confirmed shape of Cloud Run on which `what` fits.
+    Return the cheapest confirmed shape of Cloud Run on which `what` fits.
 
     Raises `SpecError` where the region has no such GPU.
     """
@@ -84,7 +84,7 @@ def _where(gpu: str) -> str:
 
 
 def _remedies(what: Serving, price: Price, region: str | None, gpu: str) -> list[Remedy]:
-    """Changes that make it fit, cheapest first; of two at one price, the one that costs less quality."""
+    """Return changes that make it fit, cheapest first; of two at one price, the one that costs less quality."""
     as_it_is = _Change((), {}, what)
     found = []
     for change in _changes(as_it_is):
@@ -173,7 +173,7 @@ def _lighter(change: _Change) -> list[_Change]:
 
 
 def _tried(places: Iterable[Place], change: _Change, price: Price) -> list[Remedy]:
-    """The change on the cheapest place where it makes it fit."""
+    """Return the change on the cheapest place where it makes it fit."""
     for place in sorted(places, key=price):
         result = fit(change.what, place)
         words, keys = list(change.words), dict(change.keys)
@@ -205,7 +205,7 @@ def _elsewhere(change: _Change, price: Price, region: str | None) -> list[Remedy
 
 
 def _less_of(result: Fit, what: Literal["context", "parallel"]) -> tuple[Fit, str] | None:
-    """The fit with as little less as it must be, in words; None where nothing would be left."""
+    """Return the fit with as little less as it must be, in words; None where nothing would be left."""
     if what == "parallel":
         count = result.concurrency
         return (

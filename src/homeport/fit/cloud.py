@@ -80,7 +80,7 @@ class Estimate:
         return f"${self.hourly.total:.2f}{mark} an hour for each instance that runs, {asleep}"
 
     def as_json(self) -> dict[str, Any]:  # Any: JSON
-        """The estimate as `--json` prints it."""
+        """Return the estimate as `--json` prints it."""
         choice, best = self.choice, self.best
         return {
             "fits": best is not None,
@@ -134,13 +134,13 @@ class QuotaFact:
         return f"{self.what} wants {self.needs:g} {self.unit}, {has}"
 
     def as_json(self) -> dict[str, Any]:  # Any: JSON
-        """The quota as `--json` prints it."""
+        """Return the quota as `--json` prints it."""
         return {"quota": self.what, "needs": self.needs, "default": self.default, "unit": self.unit}
 
 
 def estimate(what: Serving, wanted: CloudRun, prices: Prices) -> Estimate:
     """
-    The cheapest shape that fits, in the wanted region, with the wanted GPU or any.
+    Return the cheapest shape that fits, in the wanted region, with the wanted GPU or any.
 
     Raises `SpecError` where the engine is for this machine alone or cannot honour the settings, the region has no
     such GPU, or there is no price for it.
@@ -213,7 +213,7 @@ def cold_starts(result: Fit) -> dict[str, ColdStart]:
 
 
 def quotas(shape: Shape, wanted: CloudRun) -> tuple[QuotaFact, ...]:
-    """What the instances need of the region's quotas, and what a new project has of them."""
+    """Return what the instances need of the region's quotas, and what a new project has of them."""
     gpu = cloudrun.gpu(shape.gpu)
     assert gpu is not None
     limits, count = cloudrun.limits(), wanted.max_instances

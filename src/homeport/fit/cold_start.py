@@ -67,11 +67,11 @@ class ColdStart:
         return f"{_duration(self.likely)} ({_duration(self.low)} to {_duration(self.high)})"
 
     def term(self, name: str) -> ColdStartTerm | None:
-        """The term of this name, or None where it does not arise."""
+        """Return the term of this name, or None where it does not arise."""
         return next((term for term in self.terms if term.name == name), None)
 
     def as_json(self) -> dict[str, object]:
-        """What `--json` shows of it."""
+        """Return what `--json` shows of it."""
         return {
             "low_s": round(self.low, 1),
             "likely_s": round(self.likely, 1),
@@ -147,7 +147,7 @@ def expected(
 
 
 def image_bytes(engine: str) -> int:
-    """The compressed size of the engine's own image, without weights."""
+    """Return the compressed size of the engine's own image, without weights."""
     size: int = _table()["engine"][engine]["image_bytes"]
     return size
 
@@ -245,7 +245,7 @@ def _gb(size: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """Rounded as coarsely as it is known: seconds, fives of seconds, half minutes, minutes."""
+    """Return a duration rounded as coarsely as it is known: seconds, fives of seconds, half minutes, minutes."""
     steps: tuple[tuple[float, float, float, str], ...] = (
         (20, 1, 1, "s"),
         (90, 5, 1, "s"),

@@ -23,12 +23,12 @@ class Place:
     """None for this machine."""
 
     def host(self, engine: str) -> tuple[MemoryTerm, ...]:
-        """What is taken of the container's memory; nothing is known of machines that are not Cloud Run's."""
+        """Return what is taken of the container's memory; nothing is known of machines that are not Cloud Run's."""
         return () if self.shape is None else module(engine).HOST_MEMORY
 
 
 def cloud(region: str | None = None, gpu: str = "auto") -> tuple[Place, ...]:
-    """The confirmed shapes of Cloud Run, in `region` or anywhere, with `gpu` or any, smallest first."""
+    """Return the confirmed shapes of Cloud Run, in `region` or anywhere, with `gpu` or any, smallest first."""
     return tuple(
         of_shape(shape)
         for found in cloudrun.gpus()
@@ -39,7 +39,7 @@ def cloud(region: str | None = None, gpu: str = "auto") -> tuple[Place, ...]:
 
 
 def of_shape(shape: Shape) -> Place:
-    """The place that a shape of Cloud Run is. Raises `KeyError` for a GPU that it does not have."""
+    """Return the place that a shape of Cloud Run is. Raises `KeyError` for a GPU that it does not have."""
     found = cloudrun.gpu(shape.gpu)
     if found is None:
         raise KeyError(shape.gpu)

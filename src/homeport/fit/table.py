@@ -34,7 +34,7 @@ class FitRow:
     """None on this machine."""
 
     def as_json(self) -> dict[str, Any]:  # Any: JSON
-        """The row as `--json` prints it."""
+        """Return the row as `--json` prints it."""
         price = round(self.hourly.total, 4) if self.hourly else None
         unconfirmed = list(self.hourly.unconfirmed) if self.hourly else []
         return {**self.fit.as_json(), "usd_per_hour": price, "unconfirmed_prices": unconfirmed}
@@ -55,7 +55,7 @@ class Looked:
     notes: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:  # Any: JSON
-        """What `--json` prints."""
+        """Return what `--json` prints."""
         return {
             "model": self.model.name,
             "context": self.settings.context,
@@ -81,7 +81,7 @@ class Wish:
 
 def wish(name: str | None, file: Path, **given: Any) -> Wish:  # Any: fields of Engine and of CloudRun
     """
-    The model called `name`, or the one of the spec in `file`, with `given` over what the spec says.
+    Return the model called `name`, or the one of the spec in `file`, with `given` over what the spec says.
 
     Raises what `subject` raises, and `SpecError` for a file or for settings that cannot be.
     """
@@ -104,7 +104,8 @@ def wish(name: str | None, file: Path, **given: Any) -> Wish:  # Any: fields of 
 
 def look(wanted: Wish, *, prices: Path | None = None, engine: str | None = None) -> Looked:
     """
-    What is wanted, on every GPU of Cloud Run that it may have, and on this machine unless one was named.
+    Return what is wanted, on every GPU of Cloud Run that it may have, and on this machine unless one was
+    named.
 
     Raises `SpecError` where there is nothing to look at.
     """
@@ -133,7 +134,7 @@ def look(wanted: Wish, *, prices: Path | None = None, engine: str | None = None)
 
 
 def _spec(name: str | None, file: Path) -> Spec:
-    """The spec in `file` where it is about this model; else one of the model alone."""
+    """Return the spec in `file` where it is about this model; else one of the model alone."""
     if name is None:
         return load_spec(file)
     if file.exists():
@@ -172,7 +173,7 @@ def _cloud_engines(wanted: Wish, engine: str | None) -> tuple[list[str], list[st
 
 
 def _cloud_rows(one: Estimate, prices: Prices, wanted: CloudRun) -> list[FitRow]:
-    """A row for each GPU: its cheapest shape that fits, else its cheapest."""
+    """Return a row for each GPU: its cheapest shape that fits, else its cheapest."""
     by_gpu: dict[str, Fit] = {}
     for tried in one.choice.tried:
         assert tried.place.shape is not None
@@ -190,14 +191,14 @@ def _cloud_rows(one: Estimate, prices: Prices, wanted: CloudRun) -> list[FitRow]
 
 
 def _unknown(rows: Iterable[FitRow]) -> list[str]:
-    """What could not be counted, each thing once."""
+    """Return what could not be counted, each thing once."""
     return list(
         dict.fromkeys(what for row in rows if row.fit.footprint for what in row.fit.footprint.unknown)
     )
 
 
 def _of_gpus(rows: Iterable[FitRow]) -> list[str]:
-    """What is not settled of the GPUs in the table."""
+    """Return what is not settled of the GPUs in the table."""
     named = {row.fit.place.shape.gpu for row in rows if row.fit.place.shape}
     return [
         f"{gpu.name} is in preview{', as far as is known' if 'status' in gpu.unconfirmed else ''}"
@@ -209,7 +210,7 @@ def _of_gpus(rows: Iterable[FitRow]) -> list[str]:
 def _this_machine(
     found: ModelSubject, settings: Engine, engine: str | None
 ) -> tuple[list[FitRow], list[str]]:
-    """The first engine that is here and has weights."""
+    """Return the first engine that is here and has weights."""
     for name in NAMES:
         if name not in found.weights or engine not in {None, name}:
             continue

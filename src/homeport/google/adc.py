@@ -36,7 +36,7 @@ def find(
     env: Mapping[str, str], exchange: Exchange, *, quota_project: str = ""
 ) -> CredentialsFile | Metadata | None:
     """
-    The credentials that an application is meant to use here; None where there are none.
+    Return the credentials that an application is meant to use here; None where there are none.
 
     Raises `NoCredentials` for a file that cannot be used.
     """
@@ -78,12 +78,12 @@ class CredentialsFile:
         )
 
     def token(self) -> Token:
-        """A new access token. Raises `NoCredentials` where they have ended or were taken back."""
+        """Return a new access token. Raises `NoCredentials` where they have ended or were taken back."""
         self._refresh(self._credentials)
         return _token(self._credentials)
 
     def id_token(self, audience: str) -> Token:
-        """A new ID token for `audience`; a user's comes from gcloud, which knows no audience for people."""
+        """Return a new ID token for `audience`; a user's comes from gcloud, which knows no audience for people."""
         if self._kind == "service_account":
             made = module("google.oauth2.service_account").IDTokenCredentials.from_service_account_info(
                 self._info, target_audience=audience
@@ -177,17 +177,17 @@ class Metadata:
         return answer.headers.get("metadata-flavor") == "Google"
 
     def who(self) -> str:
-        """The service account's e-mail."""
+        """Return the service account's e-mail."""
         self.principal = self.principal or self._get("email").decode()
         return self.principal
 
     def token(self) -> Token:
-        """A new access token, for at least some minutes."""
+        """Return a new access token, for at least some minutes."""
         said = json.loads(self._get("token"))
         return Token(value=Secret(str(said["access_token"])), lasts=float(said["expires_in"]))
 
     def id_token(self, audience: str) -> Token:
-        """A new ID token for `audience`."""
+        """Return a new ID token for `audience`."""
         from urllib.parse import quote
 
         return identity(

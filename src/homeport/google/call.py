@@ -95,7 +95,7 @@ class ApiClient(Protocol):
 
 def with_request_id(call: ApiCall) -> ApiCall:
     """
-    The call, repeatable where a `requestId` makes it so.
+    Return the call, repeatable where a `requestId` makes it so.
 
     Whatever changes something in Compute is given one: it knows a second request by it.
     """

@@ -97,9 +97,9 @@ class Google:
 
     def patient(self, seconds: float = 0.0, *, apis: float = 0.0, accounts: float = 0.0) -> Self:
         """
-        The same, expecting that something is not seen everywhere yet: for so many seconds more, an API that is off
-        (`apis`), a service account that does not exist or lacks what it was granted (`accounts`) and a permission
-        that the caller lacks are asked for again. `seconds` is for all three.
+        Return a client that expects that something is not seen everywhere yet: for so many seconds more, an
+        API that is off (`apis`), a service account that does not exist or lacks what it was granted
+        (`accounts`) and a permission that the caller lacks are asked for again. `seconds` is for all three.
         """
         before = self._patience
         patience = Patience(
@@ -110,34 +110,34 @@ class Google:
         return self._but(_patience=patience)
 
     def within(self, seconds: float) -> Self:
-        """The same, with another deadline for each call."""
+        """Return a client with another deadline for each call."""
         return self._but(settings=replace(self.settings, deadline=seconds))
 
     async def get(self, api: str, path: str, **query: Any) -> Any:  # Any: JSON; see Call.query
-        """What is there."""
+        """Return what is there."""
         return _json(await self.send(ApiCall(verb="GET", api=api, path=path, query=query)))
 
     async def post(
         self, api: str, path: str, body: Any = None, *, repeatable: bool = False, **query: Any
     ) -> Any:  # Any: JSON; see Call.query
-        """What came of it. `repeatable` says that to do it twice is to do it once, or is refused."""
+        """Return what came of it. `repeatable` says that to do it twice is to do it once, or is refused."""
         call = ApiCall(verb="POST", api=api, path=path, body=body, query=query, repeatable=repeatable)
         return _json(await self.send(call))
 
     async def put(
         self, api: str, path: str, body: Any = None, **query: Any
     ) -> Any:  # Any: JSON; see Call.query
-        """What is there now."""
+        """Return what is there now."""
         return _json(await self.send(ApiCall(verb="PUT", api=api, path=path, body=body, query=query)))
 
     async def patch(
         self, api: str, path: str, body: Any = None, **query: Any
     ) -> Any:  # Any: JSON; see Call.query
-        """What is there now, or the operation that makes it so."""
+        """Return what is there now, or the operation that makes it so."""
         return _json(await self.send(ApiCall(verb="PATCH", api=api, path=path, body=body, query=query)))
 
     async def delete(self, api: str, path: str, **query: Any) -> Any:  # Any: JSON; see Call.query
-        """What came of it: {}, or the operation that does it."""
+        """Return what came of it: {}, or the operation that does it."""
         return _json(await self.send(ApiCall(verb="DELETE", api=api, path=path, query=query)))
 
     async def pages(
@@ -156,7 +156,10 @@ class Google:
     async def content(
         self, api: str, path: str, *, first: int | None = None, **query: Any
     ) -> bytes:  # Any: see Call.query
-        """The bytes that are there, such as an object's with `alt="media"`; no more than the `first` so many."""
+        """
+        Return the bytes that are there, such as an object's with `alt="media"`; no more than the `first` so
+        many.
+        """
         span = f"bytes=0-{first - 1}" if first is not None else ""
         call = ApiCall(verb="GET", api=api, path=path, query=query, byte_range=span)
         return (await self.send(call)).content[:first]
@@ -170,14 +173,14 @@ class Google:
         if_generation_match: int | None = None,
         content_type: str = "application/octet-stream",
     ) -> Any:  # Any: JSON
-        """The object that was made of `data`. See `storage.upload`."""
+        """Return the object that was made of `data`. See `storage.upload`."""
         sort = storage.UploadOptions(content_type=content_type, if_generation_match=if_generation_match)
         return await storage.upload(self, bucket, name, data, sort)
 
     async def upload_file(
         self, bucket: str, name: str, path: Path, *, sha256: str | None, tell: Callable[[int], None]
     ) -> storage.Sent:
-        """The object that was made of a file of any size. See `storage.upload_file`."""
+        """Return the object that was made of a file of any size. See `storage.upload_file`."""
         return await storage.upload_file(self, storage.LocalFile(bucket, name, path, sha256), tell)
 
     async def finish(
@@ -190,7 +193,7 @@ class Google:
         what: str = "",
         deadline: float = operations.LONGEST,
     ) -> Any:  # Any: JSON
-        """What a long-running operation came to. See `operations.finish`."""
+        """Return what a long-running operation came to. See `operations.finish`."""
         told = operations.ProgressLabel(progress or Silent(), key, what)
         return await operations.finish(self, api, operation, told, deadline=deadline)
 
@@ -199,7 +202,7 @@ class Google:
         await operations.cancel(self, api, operation)
 
     async def send(self, call: ApiCall) -> httpx2.Response:
-        """The answer to a call, sent as often as need be. Raises the errors of `homeport.errors`."""
+        """Return the answer to a call, sent as often as need be. Raises the errors of `homeport.errors`."""
         self._validate(call)
         call = with_request_id(call)
         seconds = max(self.settings.deadline, call.waits) + self._patience.longest
@@ -330,7 +333,10 @@ async def from_env(
 
 
 def project_of(env: Mapping[str, str]) -> str:
-    """The project that `env` names (`GOOGLE_CLOUD_PROJECT`), else the one that is set in gcloud; '' for none."""
+    """
+    Return the project that `env` names (`GOOGLE_CLOUD_PROJECT`), else the one that is set in gcloud; '' for
+    none.
+    """
     from homeport.google import gcloud
 
     named = env.get("GOOGLE_CLOUD_PROJECT") or env.get("CLOUDSDK_CORE_PROJECT", "")
@@ -361,7 +367,7 @@ def _http(
 
 @lru_cache(maxsize=1024)
 def _url(address: str, query: tuple[tuple[str, str], ...]) -> httpx2.URL:
-    """An address, taken apart once: what is waited for is asked for again and again."""
+    """Return an address, taken apart once: what is waited for is asked for again and again."""
     import httpx2
 
     return httpx2.URL(address, params=list(query)) if query else httpx2.URL(address)

@@ -39,13 +39,13 @@ class TokenSource(Protocol):
         """The project whose quota is used; '' for Google's choice."""
 
     def who(self) -> str:
-        """The e-mail, found out if need be; '' where it cannot be."""
+        """Return the e-mail, found out if need be; '' where it cannot be."""
 
     def token(self) -> Token:
-        """A new access token."""
+        """Return a new access token."""
 
     def id_token(self, audience: str) -> Token:
-        """A new ID token for `audience`."""
+        """Return a new ID token for `audience`. Raises `NoCredentials` where there is none for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +61,11 @@ class Given:
         return self.principal
 
     def token(self) -> Token:
-        """The token."""
+        """Return the token."""
         return Token(value=self.value, lasts=_FOREVER)
 
     def id_token(self, audience: str) -> Token:
-        """Raises `NoCredentials`."""
+        """Return a new ID token for `audience`. Raises `NoCredentials` where there is none for it."""
         raise no_id_token(audience, "an access token alone makes none")
 
 
@@ -79,16 +79,16 @@ class Impersonated:
     quota_project: str = ""
 
     def who(self) -> str:
-        """The service account's e-mail."""
+        """Return the service account's e-mail."""
         return self.principal
 
     def token(self) -> Token:
-        """A new access token. Raises `PermissionDenied` where the source may not act as the account."""
+        """Return a new access token. Raises `PermissionDenied` where the source may not act as the account."""
         caller = self.source.token().value
         return access_token_of(self.exchange, caller, self.principal, principal=self.source.principal)
 
     def id_token(self, audience: str) -> Token:
-        """A new ID token for `audience`."""
+        """Return a new ID token for `audience`. Raises `NoCredentials` where there is none for it."""
         return id_token_of(self.exchange, self.source.token().value, self.principal, audience)
 
 
@@ -144,11 +144,11 @@ class Credentials:
         return self._source.quota_project
 
     async def who(self) -> str:
-        """The e-mail of whoever they are, found out if need be; '' where that cannot be."""
+        """Return the e-mail of whoever they are, found out if need be; '' where that cannot be."""
         return self.principal or await asyncio.to_thread(self._source.who)
 
     async def token(self) -> Secret:
-        """An access token that is good for some minutes at least. Raises `NoCredentials`."""
+        """Return an access token that is good for some minutes at least. Raises `NoCredentials`."""
         return await self._access.fresh(self._source.token)
 
     async def renewed(self, stale: Secret) -> Secret:
@@ -156,7 +156,7 @@ class Credentials:
         return await self._access.fresh(self._source.token, stale=stale)
 
     async def id_token(self, audience: str) -> Secret:
-        """An ID token for `audience`, such as a Cloud Run service's URL. Raises `NoCredentials`."""
+        """Return a new ID token for `audience`. Raises `NoCredentials` where there is none for it."""
         return await self._id(audience)
 
     async def renewed_id_token(self, audience: str, stale: Secret) -> Secret:
@@ -178,7 +178,7 @@ class GoogleIdentity:
         return f"Caller({self._credentials!r}, {self._audience!r})"
 
     async def token(self) -> Secret:
-        """An ID token that is good for some minutes at least. Raises `NoCredentials`."""
+        """Return an ID token that is good for some minutes at least. Raises `NoCredentials`."""
         return await self._credentials.id_token(self._audience)
 
     async def renewed(self, stale: Secret) -> Secret:
@@ -186,7 +186,10 @@ class GoogleIdentity:
         return await self._credentials.renewed_id_token(self._audience, stale)
 
     async def who(self) -> str:
-        """The e-mail that the token itself names, since that is whom the service sees; else the credentials' own."""
+        """
+        Return the e-mail that the token itself names, since that is whom the service sees; else the
+        credentials' own.
+        """
         return str(claims(await self.token()).get("email", "")) or await self._credentials.who()
 
 
@@ -197,7 +200,7 @@ def given(token: str, principal: str = "") -> Credentials:
 
 async def find(env: Mapping[str, str], *, impersonate: str = "", base_url: str = "") -> Credentials:
     """
-    The credentials of whoever runs this, told by the environment `env`.
+    Return the credentials of whoever runs this, told by the environment `env`.
 
     With `impersonate` (or `HOMEPORT_IMPERSONATE`) they act as that service account. Raises `NoCredentials`,
     which says the one command to run, where there are none; whether they are good shows when they are used.

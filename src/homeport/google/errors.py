@@ -102,7 +102,7 @@ class RequestContext:
 
 
 def error_of(refusal: Refusal, asked: RequestContext) -> GoogleError | NoCredentials:
-    """The error to raise for a refusal."""
+    """Return the error to raise for a refusal."""
     makers = (
         (_is_unauthenticated, _unauthenticated),
         (is_off, _disabled),

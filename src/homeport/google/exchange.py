@@ -20,7 +20,7 @@ _PATIENCE_S = 30.0
 
 
 def module(name: str) -> ModuleType:
-    """A module of the extra `homeport[cloudrun]`. Raises `HomeportError` where it is not installed."""
+    """Return a module of the extra `homeport[cloudrun]`. Raises `HomeportError` where it is not installed."""
     try:
         return import_module(name)
     except ImportError as error:
@@ -39,7 +39,7 @@ class AuthResponse:
     data: bytes
 
     def json(self) -> Any:  # Any: JSON
-        """What it says; {} where it is no JSON."""
+        """Return what it says; {} where it is no JSON."""
         try:
             return json.loads(self.data)
         except ValueError:
@@ -66,7 +66,7 @@ class Exchange:
         timeout: float | None = None,
         **_: object,
     ) -> AuthResponse:
-        """The answer, as google-auth wants it. Raises its TransportError where there is none."""
+        """Return the answer, as google-auth wants it. Raises its TransportError where there is none."""
         try:
             return self.send(method, url, body, headers=headers, timeout=timeout)
         except NetworkError as error:
@@ -81,7 +81,7 @@ class Exchange:
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> AuthResponse:
-        """The answer, whatever its status. Raises `NetworkError` where there is none."""
+        """Return the answer, whatever its status. Raises `NetworkError` where there is none."""
         import httpx2
 
         target, more = self._at(httpx2.URL(url))

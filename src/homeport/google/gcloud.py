@@ -32,22 +32,25 @@ class Gcloud:
         return ""
 
     def who(self) -> str:
-        """The account that is logged in; '' where gcloud does not say."""
+        """Return the account that is logged in; '' where gcloud does not say."""
         return self._ask("config", "get", "account")
 
     def project(self) -> str:
-        """The project that is set; '' where none is, or gcloud does not say."""
+        """Return the project that is set; '' where none is, or gcloud does not say."""
         return self._ask("config", "get", "project")
 
     def token(self) -> Token:
-        """An access token. Raises `NoCredentials` where nobody is logged in."""
+        """Return an access token. Raises `NoCredentials` where nobody is logged in."""
         text = self._ask("auth", "print-access-token", "--quiet")
         if not text:
             raise NoCredentials("nobody is logged in to Google Cloud", hint=LOGIN)
         return Token(value=Secret(text), lasts=_LASTS_S)
 
     def id_token(self, audience: str) -> Token:
-        """An ID token of the account that is logged in. A user's has gcloud's own audience, which Cloud Run takes."""
+        """
+        Return an ID token of the account that is logged in. A user's has gcloud's own audience, which Cloud
+        Run takes.
+        """
         text = self._ask("auth", "print-identity-token", "--quiet")
         if not text:
             raise no_id_token(audience, "nobody is logged in to gcloud")

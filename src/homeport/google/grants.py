@@ -57,14 +57,14 @@ _ON_AN_ACCOUNT = (
 
 
 def role_for(permission: str) -> str:
-    """The least predefined role with this permission that homeport knows; '' where it knows none."""
+    """Return the least predefined role with this permission that homeport knows; '' where it knows none."""
     asked = permission.lower()
     fitting = [(start, role) for start, role in _ROLES if asked.startswith(start.lower())]
     return max(fitting, key=lambda pair: len(pair[0]), default=("", ""))[1]
 
 
 def member_of(principal: str) -> str:
-    """A principal as policies name it; a placeholder for one that is not known."""
+    """Return a principal as policies name it; a placeholder for one that is not known."""
     if not principal:
         return "user:YOUR_E-MAIL"
     if principal.startswith(("principal:", "principalSet:", "user:", "serviceAccount:", "group:")):
@@ -74,7 +74,7 @@ def member_of(principal: str) -> str:
 
 def command(permission: str, *, principal: str, project: str, account: str = "") -> str:
     """
-    The command that grants `principal` what it lacks.
+    Return the command that grants `principal` what it lacks.
 
     `account` is the e-mail of the service account that it is about, if it is about one.
     """

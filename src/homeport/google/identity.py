@@ -38,7 +38,7 @@ class Token:
 
 
 def claims(token: Secret) -> Mapping[str, Any]:  # Any: JSON
-    """What an ID token says, unverified; {} where it is none. Whoever is shown it verifies it."""
+    """Return what an ID token says, unverified; {} where it is none. Whoever is shown it verifies it."""
     try:
         middle = token.reveal().split(".")[1]
         said = json.loads(base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4)))
@@ -48,7 +48,7 @@ def claims(token: Secret) -> Mapping[str, Any]:  # Any: JSON
 
 
 def identity(token: Secret) -> Token:
-    """An ID token with the time that it is good for."""
+    """Return an ID token with the time that it is good for."""
     ends = claims(token).get("exp")
     return Token(
         value=token, lasts=float(ends) - time.time() if isinstance(ends, int | float) else _UNKNOWN_S
@@ -58,14 +58,17 @@ def identity(token: Secret) -> Token:
 def id_token_of(
     exchange: Exchange, caller: Secret, account: str, audience: str, delegates: Sequence[str] = ()
 ) -> Token:
-    """An ID token of the service account `account`, made for `caller`'s access token. Raises `GoogleError`."""
+    """
+    Return an ID token of the service account `account`, made for `caller`'s access token. Raises
+    `GoogleError`.
+    """
     body = {"audience": audience, "includeEmail": True, "delegates": list(delegates)}
     answer = _asked(exchange, caller, f"v1/projects/-/serviceAccounts/{account}:generateIdToken", body)
     return identity(Secret(str(answer.json()["token"])))
 
 
 def access_token_of(exchange: Exchange, caller: Secret, account: str, *, principal: str = "") -> Token:
-    """An access token of the service account `account`, made for `caller`'s. Raises `GoogleError`."""
+    """Return an access token of the service account `account`, made for `caller`'s. Raises `GoogleError`."""
     body = {"scope": [CLOUD_PLATFORM], "lifetime": "3600s"}
     path = f"v1/projects/-/serviceAccounts/{account}:generateAccessToken"
     said = _asked(exchange, caller, path, body, principal=principal).json()
@@ -74,7 +77,7 @@ def access_token_of(exchange: Exchange, caller: Secret, account: str, *, princip
 
 
 def no_id_token(audience: str, why: str) -> NoCredentials:
-    """The error where these credentials make no ID tokens."""
+    """Return the error where these credentials make no ID tokens."""
     return NoCredentials(
         f"there is no ID token for {audience}: {why}",
         hint="`gcloud auth login`, or name a service account that you may act as: "

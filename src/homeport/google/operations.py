@@ -83,7 +83,8 @@ async def finish(
     google: ApiClient, api: str, operation: Any, told: ProgressLabel, *, deadline: float = LONGEST
 ) -> Any:  # Any: JSON, or its name
     """
-    What an operation came to: AIP's `response`, what a Compute operation was about, a DNS change that is done.
+    Wait for an operation, and return what it came to: AIP's `response`, what a Compute operation was about, a
+    DNS change that is done.
 
     `operation` is the answer that began it, or its name. A DNS change does not say where it is: name it by its
     path, `dns/v1/projects/P/managedZones/Z/changes/ID`. Raises the error that the failure stands for, else

@@ -68,7 +68,7 @@ async def revoke(google: Google, thing: IamResource, bindings: Iterable[Binding]
 
 
 async def read(google: Google, thing: IamResource) -> Any:  # Any: JSON
-    """The policy as it is, with its conditions and its etag."""
+    """Return the policy as it is, with its conditions and its etag."""
     if thing.api == "storage":
         return await google.get("storage", f"{thing.path}/iam", optionsRequestedPolicyVersion=_VERSION)
     if thing.api == "cloudresourcemanager":

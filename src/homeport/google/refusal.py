@@ -53,7 +53,7 @@ class Refusal:
 
 
 def read(code: int, body: bytes) -> Refusal:
-    """The refusal in an HTTP answer."""
+    """Return the refusal in an HTTP answer."""
     try:
         raw = json.loads(body)
     except ValueError:
@@ -69,7 +69,7 @@ def read(code: int, body: bytes) -> Refusal:
 
 
 def of_operation(error: Mapping[str, Any]) -> Refusal:  # Any: JSON
-    """The refusal in a failed operation: a google.rpc.Status, or Compute's `errors`."""
+    """Return the refusal in a failed operation: a google.rpc.Status, or Compute's `errors`."""
     if "errors" in error:
         first = error["errors"][0] if error["errors"] else {}
         return _of_error(0, {**first, "code": 0, "reason": first.get("code", "")})

@@ -94,7 +94,7 @@ class Patience:
         return max(self.apis, self.accounts, self.caller)
 
     def with_(self, again: Again) -> float:
-        """The patience with a refusal of that sort."""
+        """Return the patience with a refusal of that sort."""
         return {Again.OFF: self.apis, Again.UNSEEN: self.accounts, Again.DENIED: self.caller}.get(again, 0.0)
 
 
@@ -165,7 +165,7 @@ class Tries:
 
 
 async def repeated(tries: Tries, pace: Pace, once: Callable[[], Awaitable[_T]]) -> _T:
-    """What `once` returns in the end. Raises what its last try raised."""
+    """Return what `once` returns in the end. Raises what its last try raised."""
     try:
         return await once()
     except (Lost, TryRefused) as error:
@@ -191,7 +191,7 @@ async def repeated(tries: Tries, pace: Pace, once: Callable[[], Awaitable[_T]]) 
 
 
 async def while_conflicting(cycle: Callable[[], Awaitable[_T]], *, tries: int = 8) -> _T:
-    """What `cycle` (read, modify, write) returns; the whole of it is done again while somebody else is quicker."""
+    """Return what `cycle` (read, modify, write) returns; all of it is done again while somebody else is quicker."""
     import stamina
 
     _hush()
@@ -235,7 +235,10 @@ def classify(refusal: Refusal) -> Again:
 
 
 def wait_of(retry_after: str, date: str = "") -> float | None:
-    """The seconds that a Retry-After asks for, be it a number or a date (against the server's own `date`)."""
+    """
+    Return the seconds that a Retry-After asks for, be it a number or a date (against the server's own
+    `date`).
+    """
     text = retry_after.strip()
     if not text:
         return None

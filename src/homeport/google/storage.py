@@ -35,7 +35,7 @@ async def upload(
     google: ApiClient, bucket: str, name: str, data: bytes, sort: UploadOptions
 ) -> Any:  # Any: JSON
     """
-    The object made of `data`, sent in one piece: meant for what fits in memory.
+    Return the object made of `data`, sent in one piece: meant for what fits in memory.
 
     It is sent again after a lost answer: the same bytes twice are the same object. Raises `Conflict` where the
     object is of another generation than `sort` asks for, unless it holds these very bytes.
@@ -88,7 +88,8 @@ class Sent:
 
 async def upload_file(google: ApiClient, file: LocalFile, tell: Callable[[int], None]) -> Sent:
     """
-    The object made of a file of any size, sent piece by piece; a broken connection costs no more than a piece.
+    Return the object made of a file of any size, sent piece by piece; a broken connection costs no more than
+    a piece.
 
     `tell` is given the bytes that have arrived since it was last called; less than 0 where an upload begins anew.
     The last piece is only sent once the sha256 of the whole is the right one: raises `WeightsError` where it is
@@ -146,7 +147,10 @@ async def _session(google: ApiClient, file: LocalFile, tell: Callable[[int], Non
 async def _send(
     google: ApiClient, path: str, query: str, piece: bytes, at: int, whole: int | str
 ) -> Any:  # Any: JSON
-    """The object after its last piece. The same piece sent twice is one piece: what is there is not taken again."""
+    """
+    Return the object after its last piece. The same piece sent twice is one piece: what is there is not taken
+    again.
+    """
     have, end = at, at + len(piece)
     while True:
         rest = piece[have - at :]

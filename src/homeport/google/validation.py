@@ -40,7 +40,7 @@ class Malformed(ValueError):
 
 
 def by_documents() -> Validator:
-    """A validator by Google's discovery documents. Raises `HomeportError` where they are not installed."""
+    """Return a validator by Google's discovery documents. Raises `HomeportError` where they are not installed."""
     from gcp_rehearsal import discovery
     from gcp_rehearsal.errors import RehearsalError
     from gcp_rehearsal.schema import SchemaCheck

@@ -13,7 +13,7 @@ BLOCK = 1 << 20
 
 
 def sha256_of(path: Path, tell: Callable[[int], None]) -> str:
-    """The sha256 of the file's bytes; `tell` is given the count of each block. Raises `WeightsError`."""
+    """Return the sha256 of the file's bytes; `tell` is given the count of each block. Raises `WeightsError`."""
     hashed = hashlib.sha256()
 
     def take(block: bytes) -> None:
@@ -25,7 +25,7 @@ def sha256_of(path: Path, tell: Callable[[int], None]) -> str:
 
 
 def git_blob_of(path: Path, size: int) -> str:
-    """The checksum that git names a file of `size` bytes by. Raises `WeightsError`."""
+    """Return the checksum that git names a file of `size` bytes by. Raises `WeightsError`."""
     hashed = hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
     feed(path, hashed.update)
     return hashed.hexdigest()

@@ -55,13 +55,13 @@ _T = TypeVar("_T", PinDocument, ManifestDocument)
 
 
 def name_of(source: str, format: Format) -> str:
-    """The file name for a source: readable, and different for different sources."""
+    """Return the file name for a source: readable, and different for different sources."""
     readable = re.sub(r"[^A-Za-z0-9._=@-]+", "-", source)[-80:].strip("-.")
     return f"{readable}-{format}-{hashlib.sha256(source.encode()).hexdigest()[:8]}.json"
 
 
 def read(path: Path, kind: type[_T]) -> _T | None:
-    """The document at `path`; None where there is none, or one that cannot be used: it is made anew then."""
+    """Return the document at `path`; None where there is none, or one that cannot be used: it is made anew then."""
     try:
         document: _T = _adapters()[kind].validate_json(path.read_bytes())
     except (OSError, ValueError, WeightsError):
@@ -87,7 +87,7 @@ def write(path: Path, document: PinDocument | ManifestDocument) -> None:
 
 
 def seen(path: Path) -> Seen | None:
-    """The signs of the file at `path` now; None where it is not there."""
+    """Return the signs of the file at `path` now; None where it is not there."""
     try:
         stat = path.stat()
     except OSError:

@@ -64,7 +64,10 @@ class Download:
 
 
 def client(*, silence_s: float = 30) -> Client:
-    """An HTTP client with the system's proxies and certificates, which bears a server's silence for so long."""
+    """
+    Return an HTTP client with the system's proxies and certificates, which bears a server's silence for so
+    long.
+    """
     import httpx2
 
     return httpx2.Client(timeout=httpx2.Timeout(silence_s, connect=10), follow_redirects=True)
@@ -82,7 +85,7 @@ def download(http: Client, wanted: Download, bar: Bar) -> None:
 
 def retry(attempt: Callable[[], _T], *, what: str, had: Callable[[], int] = lambda: 0) -> _T:
     """
-    The result of `attempt`, tried again after a network error; `had` tells how many bytes are there.
+    Return the result of `attempt`, tried again after a network error; `had` tells how many bytes are there.
 
     Raises the last `NetworkError`.
     """
@@ -140,7 +143,7 @@ BEGIN_WITHIN_S = 60.0
 
 def begin_of(http: Client, wanted: Download, length: int) -> bytes:
     """
-    The first `length` bytes, or all where there are fewer; the rest is never read.
+    Return the first `length` bytes, or all where there are fewer; the rest is never read.
 
     Raises `Unexpected`, and `NetworkError` where they take too long.
     """

@@ -89,14 +89,17 @@ class Manifest:
         return self.folder / names[0] if names else None
 
     def to_json(self) -> str:
-        """The manifest as a JSON document, which `from_json` reads."""
+        """Return the manifest as a JSON document, which `from_json` reads."""
         from pydantic import RootModel
 
         return RootModel[Manifest](self).model_dump_json(indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
-        """The manifest that `to_json` wrote. Raises `ValueError` where the text is not one, or `WeightsError`."""
+        """
+        Return the manifest that `to_json` wrote. Raises `ValueError` where the text is not one, or
+        `WeightsError`.
+        """
         from pydantic import RootModel
 
         return RootModel[Manifest].model_validate_json(text).root

@@ -18,7 +18,7 @@ _OTHER_RUNTIMES = frozenset({"original", "onnx", "openvino", "coreml", "gguf", "
 
 def choose(names: Iterable[str], wanted: Format, *, file: str | None = None, where: str) -> list[str]:
     """
-    The names that an engine which loads `wanted` needs, sorted; `file` is the one that the user named.
+    Return the names that an engine which loads `wanted` needs, sorted; `file` is the one that the user named.
 
     Raises `WeightsError` where there is nothing to load or more than one thing, listing what there is.
     """

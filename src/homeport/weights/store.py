@@ -35,12 +35,15 @@ class WeightsStore:
     """
 
     def __init__(self, root: Path, sums: Mapping[str, str] = MappingProxyType({})) -> None:
-        """`sums` are the sha256 that the one file of a source must have, by the source, where that is known."""
+        """
+        Take the sha256 that the one file of a source must have, by the source, where that is known, as
+        `sums`.
+        """
         self._root, self._sums = root, sums
 
     def pinned(self, source: str, format: Format) -> Pin | None:
         """
-        What an earlier run pinned `source` to, without asking anyone; None where none has.
+        Return what an earlier run pinned `source` to, without asking anyone; None where none has.
 
         Nor where that is not what `sums` says: it was pinned before that was known, or published with other bytes.
         """
@@ -67,7 +70,7 @@ class WeightsStore:
 
     def manifest(self, source: str, format: Format) -> Manifest | None:
         """
-        The weights, where they are here and no file has changed since it was last hashed; else None.
+        Return the weights, where they are here and no file has changed since it was last hashed; else None.
 
         Costs a few `stat` calls: it compares sizes and modification times, and of the user's own also which there are.
         """
@@ -92,7 +95,7 @@ class WeightsStore:
 
     def ensure(self, source: str, format: Format, progress: Progress) -> Manifest:
         """
-        The weights, fetched or mended as need be; only what is missing or broken is fetched.
+        Return the weights, fetched or mended as need be; only what is missing or broken is fetched.
 
         Raises `SpecError`, `NetworkError`, `GatedModel`, `UnknownModel`, `WeightsError`, `EngineMissing`,
         `DiskFull`, `StateError`.
@@ -239,7 +242,7 @@ class WeightsStore:
 
 
 def _unchanged(kept: ManifestDocument) -> dict[str, str]:
-    """The sha256 of the files that are as they were when they were hashed, by path."""
+    """Return the sha256 of the files that are as they were when they were hashed, by path."""
     folder = kept.manifest.folder
     return {
         file.path: file.sha256
@@ -251,7 +254,10 @@ def _unchanged(kept: ManifestDocument) -> dict[str, str]:
 
 
 def _files_now(source: str, format: Format) -> frozenset[str] | None:
-    """The files of a source that is the user's own, which may get new ones; none where it is not usable any more."""
+    """
+    Return the files of a source that is the user's own, which may get new ones; none where it is not usable
+    any more.
+    """
     origin = parse(source, base=Path())
     if origin.ours:
         return None

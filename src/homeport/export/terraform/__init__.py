@@ -38,7 +38,7 @@ _ADDRESS = re.compile(r"\bgoogle_\w+\.\w+")
 
 
 def files(things: Things) -> dict[str, str]:
-    """The module, by names of files, with the builds that it leaves to others."""
+    """Return the module, by names of files, with the builds that it leaves to others."""
     addresses = Addresses(things)
     made = _Ordered(things, addresses)
     parts: dict[str, list[Item]] = {
@@ -83,7 +83,7 @@ class _Ordered:
         return [block for kind, block in self._blocks.values() if kind in kinds]
 
     def service(self) -> Block:
-        """The service's."""
+        """Return the service's."""
         return self._waiting(self._things.service, self._service)
 
     def _waiting(self, one: Resource, block: Block) -> Block:
@@ -136,7 +136,10 @@ def _notes(things: Things) -> list[str]:
 
 
 def _steps(things: Things) -> list[tuple[str, list[str]]]:
-    """What to do, in order, with commands. Terraform keeps things; an image and weights are made once, by a build."""
+    """
+    Return what to do, in order, with commands. Terraform keeps things; an image and weights are made once, by
+    a build.
+    """
     image, project, left = things.all(ContainerImage)[0], things.project, left_behind(things)
     submitted = [
         f"gcloud builds submit --no-source --project={project} --region={one.thing.region} --config={one.file}"

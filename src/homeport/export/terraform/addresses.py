@@ -83,32 +83,32 @@ class Addresses:
                 self._literal[one.wanted["kmsKeyName"]] = KEY
 
     def of(self, one: Resource) -> str:
-        """The address of a resource. Raises `TypeError` for one that Terraform does not make."""
+        """Return the address of a resource. Raises `TypeError` for one that Terraform does not make."""
         if one.id not in self._of:
             raise TypeError(f"Terraform does not make {one.id}")
         return self._of[one.id]
 
     def known(self, id: str) -> str | None:
-        """The address of the resource of that id; None where Terraform does not make it."""
+        """Return the address of the resource of that id; None where Terraform does not make it."""
         return self._of.get(id)
 
     def label(self, one: Resource) -> str:
-        """The last part of an address."""
+        """Return the last part of an address."""
         return self.of(one).rpartition(".")[2]
 
     def code(self, one: Resource, attribute: str) -> Code:
-        """The expression for an attribute of a resource."""
+        """Return the expression for an attribute of a resource."""
         return Code(f"{self.of(one)}.{attribute}")
 
     def by_id(self, id: str, attribute: str) -> Code:
-        """The same for the resource of that id. Raises `TypeError` where there is none."""
+        """Return the address of the resource of that id. Raises `TypeError` where there is none."""
         one = self._things.by_id(id)
         if one is None:
             raise TypeError(f"{id} is referred to, and is not among the resources")
         return self.code(one, attribute)
 
     def expressed(self, value: Any) -> Any:  # Any: JSON, with references before and Code after
-        """The same JSON with an expression wherever a value is another thing's."""
+        """Return JSON with an expression wherever a value is that of another thing."""
         if isinstance(value, Ref):
             return self._told(value)
         if isinstance(value, Concat):
@@ -128,7 +128,7 @@ class Addresses:
         return joined(f"{kind}:", known) if known is not None else member
 
     def _named(self, text: str) -> str | Code:
-        """A text that names one of our things, or begins with the address of something in our bucket."""
+        """Return a text that names one of our things, or begins with the address of something in our bucket."""
         if text in self._literal:
             return self._literal[text]
         found = re.fullmatch(r"gs://([^/]+)(/.*)?", text, re.DOTALL)
@@ -151,14 +151,17 @@ class Addresses:
 
 
 def type_of(grant: Grant) -> str:
-    """The type of resource that a grant is. Raises `TypeError` for one on something else."""
+    """Return the type of resource that a grant is. Raises `TypeError` for one on something else."""
     if grant.on.api not in _GRANTED_ON:
         raise TypeError(f"no export knows grants on {grant.on.api}")
     return _GRANTED_ON[grant.on.api]
 
 
 def snake(name: str) -> str:
-    """A name of Google's API, as its Terraform provider has it: `gpuZonalRedundancyDisabled` with underscores."""
+    """
+    Return a name of Google's API, as its Terraform provider has it: `gpuZonalRedundancyDisabled` with
+    underscores.
+    """
     return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
 
 
@@ -171,7 +174,10 @@ def _address(things: Things, one: Resource) -> str | None:
 
 
 def _label(things: Things, one: Resource) -> str:
-    """What one thing is called among those of its kind. One block makes all APIs, zones and records of a sort."""
+    """
+    Return what one thing is called among those of its kind. One block makes all APIs, zones and records of a
+    sort.
+    """
     kind = one.kind
     if kind in _SHARED:
         return _SHARED[kind]
@@ -184,7 +190,7 @@ def _label(things: Things, one: Resource) -> str:
 
 
 def _granted(things: Things, grant: Grant) -> str:
-    """A name for a grant: who has it, and what it is."""
+    """Return a name for a grant: who has it, and what it is."""
     if grant.on.api == "run":
         return _CALLERS
     who = grant.member.partition(":")[2].partition("@")[0]
@@ -192,7 +198,7 @@ def _granted(things: Things, grant: Grant) -> str:
 
 
 def _short(things: Things, name: str) -> str:
-    """A name without what all names here begin with; `main` where nothing is left."""
+    """Return a name without what all names here begin with; `main` where nothing is left."""
     if name == things.name:
         return "main"
     for start in (f"{things.project}-{things.name}-", f"{things.name}-"):

@@ -31,7 +31,7 @@ class FoundationBlocks:
         self._things, self._addresses = things, addresses
 
     def blocks(self, one: Any) -> list[Block]:  # Any: the resource of the kind that a function is for
-        """The block that makes one resource; none where that of another makes it, too."""
+        """Return the block that makes one resource; none where that of another makes it, too."""
         make = KNOWS[one.kind]
         if isinstance(one, RestResource):
             body = Fields(self._addresses.expressed(one.wanted), one.id)
@@ -215,7 +215,7 @@ class FoundationBlocks:
         ]
 
     def _on(self, one: Grant) -> dict[str, Any]:  # Any: text or Code
-        """The arguments that name what a grant is on."""
+        """Return the arguments that name what a grant is on."""
         steps = one.on.path.split("/")
         if one.on.api == "cloudresourcemanager":
             return {"project": Code("var.project")}
@@ -275,7 +275,10 @@ KNOWS: Mapping[str, Callable[[FoundationBlocks, Any, Fields], list[Item] | None]
 
 
 def domains(things: Things) -> dict[str, str]:
-    """The names with private zones, by what their zones' names end with. Raises `TypeError` for other zones."""
+    """
+    Return the names with private zones, by what their zones' names end with. Raises `TypeError` for other
+    zones.
+    """
     found = {}
     for one in things.resources:
         if isinstance(one, RestResource) and one.kind == ResourceKind.ZONE:
@@ -287,7 +290,7 @@ def domains(things: Things) -> dict[str, str]:
 
 
 def _alike(things: Sequence[RestResource], *but: str) -> None:
-    """Raises `TypeError` where things that one block makes differ in more than these fields."""
+    """Raise `TypeError` where things that one block makes differ in more than these fields."""
     bodies = [{key: value for key, value in one.wanted.items() if key not in but} for one in things]
     if any(body != bodies[0] for body in bodies):
         raise TypeError(f"{', '.join(one.id for one in things)} differ: one block cannot make them")

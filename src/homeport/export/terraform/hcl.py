@@ -49,17 +49,17 @@ Item = Attribute | Block | Note
 
 
 def block(*words: str, body: Iterable[Item]) -> Block:
-    """A block of one or more words."""
+    """Return a block of one or more words."""
     return Block(words, tuple(body))
 
 
 def attributes(values: Mapping[str, Any]) -> list[Item]:  # Any: JSON, with Code
-    """An attribute for each value that is not None."""
+    """Return an attribute for each value that is not None."""
     return [Attribute(name, value) for name, value in values.items() if value is not None]
 
 
 def joined(*parts: str | Code) -> Code:
-    """A text with expressions in it, such as `"gs://${google_storage_bucket.weights.name}/models"`."""
+    """Return a text with expressions in it, such as `"gs://${google_storage_bucket.weights.name}/models"`."""
     inner = ""
     for part in parts:
         if isinstance(part, str):
@@ -72,12 +72,15 @@ def joined(*parts: str | Code) -> Code:
 
 
 def to_hcl(items: Iterable[Item]) -> str:
-    """The text of a file, as `terraform fmt` would leave it."""
+    """Return the text of a file, as `terraform fmt` would leave it."""
     return "\n".join(_body(tuple(items), "")) + "\n"
 
 
 def expression(value: Any, indent: str = "", *, wide: bool = False) -> str:  # Any: JSON, with Code
-    """A value as it stands to the right of `=`; lists that do not fit a line, and `wide` ones, take several."""
+    """
+    Return a value as it stands to the right of `=`; lists that do not fit a line, and `wide` ones, take
+    several.
+    """
     if isinstance(value, Code):
         return value.text
     if isinstance(value, bool) or value is None:
@@ -172,7 +175,7 @@ def _key(name: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """A text between quotes: a dollar or percent sign before a brace would begin an expression."""
+    """Return a text between quotes: a dollar or percent sign before a brace would begin an expression."""
     plain = text.replace("\\", "\\\\").replace('"', '\\"').replace("${", "$${").replace("%{", "%%{")
     letters = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
     return "".join(letters.get(one, one if one.isprintable() else _coded(one)) for one in plain)

@@ -18,7 +18,7 @@ _FIRST = ("name", "location", "image", "command", "args")
 
 
 def service(things: Things, addresses: Addresses) -> Block:
-    """The service, made once `var.image` says which image."""
+    """Return the service, made once `var.image` says which image."""
     one = things.service
     body = Fields(addresses.expressed(one.wanted), one.id)
     labels = body.take("labels")
@@ -86,14 +86,15 @@ def callers(things: Things, addresses: Addresses) -> list[Block]:
 
 
 def grants_to_call(things: Things) -> list[Grant]:
-    """The grants on the service."""
+    """Return the grants on the service."""
     return [one for one in things.all(Grant) if one.on.api == "run"]
 
 
 def _body(values: Mapping[str, Any]) -> list[Item]:  # Any: JSON, with Code
     """
-    The fields of an object of the API: scalars, lists of scalars and maps as attributes, objects as blocks. That is
-    how the provider has all of the service: `terraform validate` in the tests would tell of a field that differs.
+    Return the fields of an object of the API: scalars, lists of scalars and maps as attributes, objects as
+    blocks. That is how the provider has all of the service: `terraform validate` in the tests would tell of a
+    field that differs.
     """
     plain: dict[str, Any] = {}  # Any: as above
     blocks: list[Item] = []

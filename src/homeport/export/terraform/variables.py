@@ -45,7 +45,10 @@ def versions() -> list[Item]:
 
 
 def variables(things: Things, addresses: Addresses, used: str) -> list[Item]:
-    """The variables; those that only some deployments have where `used`, the text of the rest, refers to them."""
+    """
+    Return the variables; those that only some deployments have where `used`, the text of the rest, refers to
+    them.
+    """
     made = [
         _variable(
             "project", "The project that all of it is in. The builds name it, too.", default=things.project
@@ -77,7 +80,7 @@ def variables(things: Things, addresses: Addresses, used: str) -> list[Item]:
 
 
 def shared(things: Things) -> list[Item]:
-    """The values that several blocks share."""
+    """Return the values that several blocks share."""
     values: dict[str, Any] = {"labels": {LABEL: things.name}}  # Any: text, or a map
     zones = domains(things)
     if zones:
@@ -86,7 +89,7 @@ def shared(things: Things) -> list[Item]:
 
 
 def outputs(things: Things, addresses: Addresses) -> list[Item]:
-    """What is asked of it most."""
+    """Return what is asked of it most."""
     service = addresses.of(things.service)
     url = _output("url", "Of the service, once it is made.", Code(f"one({service}[*].uri)"))
     buckets = [

@@ -50,7 +50,7 @@ class Apis(DependentResource):
         )
 
     def summary(self, outputs: Outputs) -> str:
-        """What it will be."""
+        """Return what it will be."""
         return f"{len(self.services)} APIs enabled: {', '.join(s.partition('.')[0] for s in self.services)}"
 
     async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: a Spreading

@@ -40,7 +40,7 @@ class Bucket(RestResource):
 def bucket(
     google: Google, name: str, bucket_name: str, region: str, *, labels: Mapping[str, str] | None = None
 ) -> Bucket:
-    """The bucket `bucket_name` of the endpoint `name`, in `region`."""
+    """Return the bucket `bucket_name` of the endpoint `name`, in `region`."""
     return Bucket(
         google=google,
         name=name,

@@ -52,8 +52,8 @@ class Build:
 
     async def run(self, outputs: Outputs) -> Any:  # Any: JSON
         """
-        The build, ended well; one that is under way already is waited for. Raises `OperationFailed`, and where a
-        script of ours says what was wrong, `WeightsError`, `GatedModel` or `NetworkError`.
+        Return the build, ended well; one that is under way already is waited for. Raises `OperationFailed`,
+        and where a script of ours says what was wrong, `WeightsError`, `GatedModel` or `NetworkError`.
         """
         build = await self._under_way() or await self._begun(outputs)
         patience = float(str(build.get("timeout", "")).removesuffix("s") or DEADLINE_S) + _BEYOND_S
@@ -105,7 +105,10 @@ class Build:
         return OperationFailed(f"{self.what} failed: {said or why}{tail}", hint=log)
 
     async def _last_lines(self, build: Any) -> list[str]:  # Any: JSON
-        """What the build last wrote; nothing where its log cannot be read: that must not hide why it failed."""
+        """
+        Return what the build last wrote; nothing where its log cannot be read: that must not hide why it
+        failed.
+        """
         body = {
             "resourceNames": [f"projects/{self.google.project}"],
             "filter": f'resource.type="build" AND resource.labels.build_id="{build["id"]}"',

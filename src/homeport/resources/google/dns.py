@@ -42,16 +42,16 @@ class RecordSet(RestResource):
     """A set of records, which belongs to whom its zone belongs to."""
 
     def is_managed(self, live: Any) -> bool:  # Any: JSON
-        """Records have no labels; their zone has."""
+        """Return True: records have no labels; their zone has."""
         return True
 
     def summary(self, outputs: Outputs) -> str:
-        """What it will be."""
+        """Return what it will be."""
         return f"{self.wanted['type']} record of {self.wanted['name']}"
 
 
 def zone(google: Google, name: str, zone_name: str, dns_name: str, network_name: str) -> Zone:
-    """The private zone `zone_name` for `dns_name` (with its last dot), seen from one network."""
+    """Return the private zone `zone_name` for `dns_name` (with its last dot), seen from one network."""
     parent = f"dns/v1/projects/{google.project}/managedZones"
     return Zone(
         google=google,
@@ -77,7 +77,7 @@ def zone(google: Google, name: str, zone_name: str, dns_name: str, network_name:
 def record(
     google: Google, name: str, zone_name: str, host: str, kind: str, values: tuple[str, ...]
 ) -> RecordSet:
-    """The records of type `kind` for `host` (with its last dot) in a zone."""
+    """Return the records of type `kind` for `host` (with its last dot) in a zone."""
     parent = f"dns/v1/projects/{google.project}/managedZones/{zone_name}/rrsets"
     return RecordSet(
         google=google,

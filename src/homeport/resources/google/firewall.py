@@ -12,7 +12,7 @@ from homeport.resources.google.rest import LABEL, Address, RestResource
 def egress(
     google: Google, name: str, network_name: str, rule: str, *, ranges: Sequence[str], allow: bool
 ) -> RestResource:
-    """The rule `rule` of the endpoint `name`: what goes to `ranges` may leave the network, or may not."""
+    """Return the rule `rule` of the endpoint `name`: what goes to `ranges` may leave the network, or may not."""
     parent = f"compute/v1/projects/{google.project}/global/firewalls"
     protocol = [{"IPProtocol": "tcp", "ports": ["443"]}] if allow else [{"IPProtocol": "all"}]
     return RestResource(

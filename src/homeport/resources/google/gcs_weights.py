@@ -126,7 +126,7 @@ class StoredWeights(FixedResource):
             return None  # It is no manifest of ours, or not any more.
 
     def summary(self, outputs: Outputs) -> str:
-        """What it will be."""
+        """Return what it will be."""
         size = f"{self.pin.size / 1e9:.1f} GB" if self.pin.size >= 1e8 else f"{self.pin.size / 1e6:.1f} MB"
         return f"weights {self.pin.source}, {size}, in {self.uri}"
 
@@ -220,7 +220,7 @@ class StoredWeights(FixedResource):
         )
 
     async def _found(self, google: Google, file: PinnedFile) -> dict[str, Any] | None:  # Any: JSON
-        """What an earlier try has brought, where it is the right file."""
+        """Return what an earlier try has brought, where it is the right file."""
         if file.sha256 is None:
             return None
         try:

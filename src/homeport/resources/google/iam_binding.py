@@ -44,7 +44,7 @@ class Grant(FixedResource):
         return f"grant/{self.role.rpartition('/')[2]}/{who}/{self.known_as}"
 
     async def read(self) -> Any | None:  # Any: a Spreading
-        """The grant, where it is there."""
+        """Return the grant, where it is there."""
         try:
             live = await policy.read(self.google, self.on)
         except (NotFound, ApiDisabled):
@@ -57,7 +57,7 @@ class Grant(FixedResource):
         return live
 
     def summary(self, outputs: Outputs) -> str:
-        """What it will be."""
+        """Return what it will be."""
         return f"{self.member} has {self.role} on {self.known_as}"
 
     async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: a Spreading

@@ -63,7 +63,7 @@ class ContainerImage(FixedResource):
         return {"digest": digest, "reference": f"{self.reference}@{digest}"}
 
     def summary(self, outputs: Outputs) -> str:
-        """What it will be."""
+        """Return what it will be."""
         return f"image {self.package}:{self.tag}"
 
     async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON

@@ -53,7 +53,7 @@ class Subnetwork(RestResource):
 
 
 def network(google: Google, name: str, network_name: str) -> RestResource:
-    """The network `network_name` of the endpoint `name`, without subnetworks of its own accord."""
+    """Return the network `network_name` of the endpoint `name`, without subnetworks of its own accord."""
     parent = f"compute/v1/projects/{google.project}/global/networks"
     return RestResource(
         google=google,
@@ -74,7 +74,7 @@ def network(google: Google, name: str, network_name: str) -> RestResource:
 
 
 def subnetwork(google: Google, name: str, network_name: str, region: str, ip_range: str) -> Subnetwork:
-    """The subnetwork of `network_name` in `region`, with Private Google Access."""
+    """Return the subnetwork of `network_name` in `region`, with Private Google Access."""
     parent = f"compute/v1/projects/{google.project}/regions/{region}/subnetworks"
     return Subnetwork(
         google=google,

@@ -54,7 +54,7 @@ class Object(DependentResource):
         )
 
     def summary(self, outputs: Outputs) -> str:
-        """What it will be."""
+        """Return what it will be."""
         return f"object {self.name}"
 
     async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON

@@ -43,17 +43,17 @@ class Spreading:
 
 
 def found(live: Any, of: Of) -> Spreading:  # Any: JSON
-    """What was there."""
+    """Return what was there."""
     return Spreading(live=live, of=of, changed=False, until=asyncio.get_running_loop().time() + FOUND_S)
 
 
 def changed(live: Any, of: Of) -> Spreading:  # Any: JSON
-    """What we have just changed."""
+    """Return what we have just changed."""
     return Spreading(live=live, of=of, changed=True, until=asyncio.get_running_loop().time() + CHANGED_S)
 
 
 def patient(google: Google, outputs: Outputs, needs: Iterable[str]) -> Google:
-    """The client, with patience for what among `needs` may not be seen yet."""
+    """Return the client, with patience for what among `needs` may not be seen yet."""
     names = tuple(needs)
     return google.patient(
         _left(outputs, names, lambda one: one.of is Of.GRANT and one.changed),
@@ -64,8 +64,8 @@ def patient(google: Google, outputs: Outputs, needs: Iterable[str]) -> Google:
 
 async def while_it_spreads(work: Callable[[], Awaitable[_T]], outputs: Outputs, needs: Iterable[str]) -> _T:
     """
-    What `work` comes to, begun again where its operation failed for want of a permission that may only not be
-    seen yet. Raises what `work` raises otherwise.
+    Return what `work` comes to, begun again where its operation failed for want of a permission that may only
+    not be seen yet. Raises what `work` raises otherwise.
     """
     names = tuple(needs)
     granted = _left(outputs, names, lambda one: one.of is Of.GRANT)

@@ -63,7 +63,7 @@ class Release(DependentResource):
         return (f"service/{self.name}",)
 
     async def read(self) -> Any | None:  # Any: JSON
-        """The service, once a revision of it was verified, and no change of it is under way any more."""
+        """Return the service, once a revision of it was verified, and no change of it is under way any more."""
         try:
             service = await self._settled()
         except (NotFound, ApiDisabled):
@@ -85,7 +85,7 @@ class Release(DependentResource):
         return ()
 
     def summary(self, outputs: Outputs) -> str:
-        """What it will be."""
+        """Return what it will be."""
         steps = "".join(f"{percent} %, then " for percent in self.canary)
         return f"the newest revision, verified without traffic, has {steps}all of it"
 
@@ -106,7 +106,7 @@ class Release(DependentResource):
         return await self._route(service, {newest: 100}, "", with_receipt(service, newest, receipt))
 
     async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
-        """The same."""
+        """Move the traffic as `create` does."""
         return await self.create(outputs, progress)
 
     async def roll_back(self) -> str:
@@ -133,7 +133,10 @@ class Release(DependentResource):
         return target
 
     async def _proven(self, service: Body, newest: str, before: Mapping[str, int]) -> Receipt:
-        """The receipt of the newest revision; where it cannot be had, what served before has all traffic again."""
+        """
+        Return the receipt of the newest revision; where it cannot be had, what served before has all traffic
+        again.
+        """
         try:
             return await self.prove(service, newest, self._address(service, newest, before))
         except BaseException as error:  # An interrupt leaves no traffic on it, either.
@@ -237,7 +240,7 @@ def _told(found: Mapping[str, int]) -> str:
 
 
 def _scaled(found: Mapping[str, int], total: int) -> dict[str, int]:
-    """The same shares of `total` percent, in whole percents."""
+    """Return shares in the same proportions, of `total` percent, in whole percents."""
     whole = sum(found.values())
     made = {name: percent * total // whole for name, percent in found.items()}
     first = next(iter(made))

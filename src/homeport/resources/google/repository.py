@@ -11,7 +11,7 @@ KEEP_VERSIONS = 5
 
 
 def repository(google: Google, name: str, repository_id: str, region: str) -> RestResource:
-    """The Docker repository `repository_id` of the endpoint `name`, which keeps its newest images alone."""
+    """Return the Docker repository `repository_id` of the endpoint `name`, which keeps its newest images alone."""
     parent = f"v1/projects/{google.project}/locations/{region}/repositories"
     return RestResource(
         google=google,

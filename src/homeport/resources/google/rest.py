@@ -65,7 +65,7 @@ class RestResource(BaseResource):
         return tuple(dict.fromkeys((*self.after, *needs_of(self.wanted))))
 
     async def read(self) -> Any | None:  # Any: JSON
-        """What is live. An API that is off has no things."""
+        """Return what is live. An API that is off has no things."""
         try:
             return await self.google.get(self.address.api, self.address.path)
         except (NotFound, ApiDisabled):
@@ -78,7 +78,7 @@ class RestResource(BaseResource):
         return f"{LABEL}={self.name}" in str(live.get("description", "")).split()
 
     def unchanged_after_update(self, live: Any) -> Any | None:  # Any: JSON
-        """What we do not write, such as its name and address, and what cannot be changed."""
+        """Return what we do not write, such as its name and address, and what cannot be changed."""
         return {
             key: value for key, value in live.items() if key not in self.wanted or key in self.rules.immutable
         }
@@ -88,7 +88,7 @@ class RestResource(BaseResource):
         return differences(resolve(self.wanted, outputs), live, rules=self.rules)
 
     def summary(self, outputs: Outputs) -> str:
-        """What it will be."""
+        """Return what it will be."""
         return f"{self.kind} {self.address.path.rpartition('/')[2]}"
 
     async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON

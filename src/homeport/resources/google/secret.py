@@ -16,7 +16,7 @@ from homeport.secret import Secret
 
 
 def secret(google: Google, name: str, secret_id: str, region: str) -> RestResource:
-    """The secret `secret_id` of the endpoint `name`, kept in `region` alone; it holds nothing yet."""
+    """Return the secret `secret_id` of the endpoint `name`, kept in `region` alone; it holds nothing yet."""
     parent = f"v1/projects/{google.project}/secrets"
     return RestResource(
         google=google,
@@ -59,7 +59,7 @@ class SecretVersion(DependentResource):
         return (f"secret/{self.secret_id}",)
 
     async def read(self) -> Any | None:  # Any: JSON
-        """The newest version's name, and its value; None where there is no version that can be read."""
+        """Return the newest version's name, and its value; None where there is no version that can be read."""
         try:
             answer = await self.google.get("secretmanager", f"{self._path}/versions/latest:access")
         except (NotFound, ApiDisabled):
@@ -77,7 +77,7 @@ class SecretVersion(DependentResource):
         return () if same else (Change(path="value", before=live["value"], after=self.value),)
 
     def summary(self, outputs: Outputs) -> str:
-        """What it will be."""
+        """Return what it will be."""
         return f"a version of secret {self.secret_id}"
 
     async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON

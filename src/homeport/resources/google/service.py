@@ -42,7 +42,7 @@ class Service(RestResource):
     """
 
     async def read(self) -> Any | None:  # Any: JSON
-        """What is live, once nobody's change is under way any more."""
+        """Return what is live, once nobody's change is under way any more."""
         wait = Backoff(what=f"{self.id} to settle", within=self.deadline, first=_POLL_S)
         while True:
             live = await RestResource.read(self)
@@ -88,7 +88,7 @@ class Service(RestResource):
         return await while_it_spreads(deploy, outputs, self.needs)
 
     async def _lacked(self, error: OperationFailed) -> HomeportError:
-        """What to raise instead: what the container lacked, where it ended for want of a permission."""
+        """Return what to raise instead: what the container lacked, where it ended for want of a permission."""
         try:
             cause = await self.explain() if self.explain is not None else error
         except HomeportError:
@@ -118,7 +118,7 @@ def service(
     explain: Explain | None = None,
 ) -> Service:
     """
-    The service `name` in `region`; `body` is Google's, with `Ref`s where values are known later.
+    Return the service `name` in `region`; `body` is Google's, with `Ref`s where values are known later.
 
     `explain` is asked why its newest revision did not come up.
     """

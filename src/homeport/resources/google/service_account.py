@@ -54,7 +54,7 @@ class ServiceAccount(RestResource):
 
 
 def account(google: Google, name: str, account_id: str, title: str) -> ServiceAccount:
-    """The service account `account_id` of the endpoint `name`; `title` tells people what it is for."""
+    """Return the service account `account_id` of the endpoint `name`; `title` tells people what it is for."""
     email = f"{account_id}@{google.project}.iam.gserviceaccount.com"
     return ServiceAccount(
         google=google,

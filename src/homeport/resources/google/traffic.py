@@ -33,12 +33,12 @@ class Receipt:
 
 
 def short(revision: str) -> str:
-    """The last part of a revision's name."""
+    """Return the last part of a revision's name."""
     return revision.rpartition("/")[2]
 
 
 def latest(service: Body) -> str:
-    """The newest revision that is ready, by its short name; '' for none."""
+    """Return the newest revision that is ready, by its short name; '' for none."""
     return short(service.get("latestReadyRevision", ""))
 
 
@@ -53,13 +53,13 @@ def shares(service: Body) -> dict[str, int]:
 
 
 def foremost(service: Body) -> str:
-    """The revision with the largest share of the traffic; '' while none has any."""
+    """Return the revision with the largest share of the traffic; '' while none has any."""
     percents = shares(service)
     return max(percents, key=percents.__getitem__, default="")
 
 
 def receipts(service: Body) -> dict[str, Receipt]:
-    """The receipts by revision, oldest first; {} where there are none, or none that can be read."""
+    """Return the receipts by revision, oldest first; {} where there are none, or none that can be read."""
     try:
         told = json.loads(service.get("annotations", {}).get(RECEIPTS, "{}"))
         return {name: Receipt(**one) for name, one in told.items()}
@@ -68,12 +68,12 @@ def receipts(service: Body) -> dict[str, Receipt]:
 
 
 def with_receipt(service: Body, revision: str, receipt: Receipt) -> dict[str, str]:
-    """The service's annotations with one receipt more; the oldest go when there are many."""
+    """Return the service's annotations with one receipt more; the oldest go when there are many."""
     return _annotated(service, {**_others(service, revision), revision: receipt})
 
 
 def without_receipt(service: Body, revision: str) -> dict[str, str]:
-    """The service's annotations without the receipt of a revision."""
+    """Return the service's annotations without the receipt of a revision."""
     return _annotated(service, _others(service, revision))
 
 
@@ -90,7 +90,7 @@ def _annotated(service: Body, known: Mapping[str, Receipt]) -> dict[str, str]:
 
 
 def tag_url(service: Body, revision: str = "") -> str:
-    """The address of the candidate, where that is `revision` if one is named; '' where there is none."""
+    """Return the address of the candidate, where that is `revision` if one is named; '' where there is none."""
     for one in service.get("trafficStatuses", ()):
         if one.get("tag") == CANDIDATE and "uri" in one:
             tagged = short(one.get("revision", "")) or latest(service)
@@ -118,7 +118,10 @@ def pinned(service: Body) -> list[dict[str, Any]]:  # Any: JSON
 
 
 def newest_verified(service: Body, there: Iterable[str], *, but: Iterable[str] = ()) -> str:
-    """The revision whose receipt is the newest that says passed, among those that are `there`; '' for none."""
+    """
+    Return the revision whose receipt is the newest that says passed, among those that are `there`; '' for
+    none.
+    """
     passed = [
         (one.at, name)
         for name, one in receipts(service).items()

@@ -80,7 +80,7 @@ class Condition:
 
 
 def engine_of(remembered: EndpointRecord, folder: Path) -> psutil.Process | None:
-    """The engine's process as it is now, after whatever restarts; None where none runs."""
+    """Return the engine's process as it is now, after whatever restarts; None where none runs."""
     told = journal.load(folder)
     if told is not None and told.engine_pid:
         found = process_tree.alive(told.engine_pid, told.engine_create_time, folder, told.engine_ticks)
@@ -90,7 +90,7 @@ def engine_of(remembered: EndpointRecord, folder: Path) -> psutil.Process | None
 
 
 def supervisor_of(remembered: EndpointRecord, folder: Path) -> psutil.Process | None:
-    """The supervisor's process; None where none runs."""
+    """Return the supervisor's process; None where none runs."""
     who = remembered.supervisor
     return process_tree.alive(int(who["pid"]), who["create_time"], folder) if who else None
 
@@ -178,7 +178,7 @@ async def _ask(remembered: EndpointRecord, api_key: Secret | None) -> _Answer:
 
 
 async def _token(client: httpx2.AsyncClient, model: str, api_key: Secret | None) -> int:
-    """The status with which a request for one token is answered; 0 for none within the patience."""
+    """Return the status with which a request for one token is answered; 0 for none within the patience."""
     import httpx2
 
     try:

@@ -131,7 +131,10 @@ class EndpointKey:
         )
 
     def _missing(self, error: SpecError) -> SpecError:
-        """The error of a reference that leads nowhere; in the words of an endpoint that was started with a key from there."""
+        """
+        Return the error of a reference that leads nowhere; in the words of an endpoint that was started with
+        a key from there.
+        """
         started = endpoint_record.read(self.folder)
         if (
             not isinstance(started, EndpointRecord)
@@ -150,7 +153,7 @@ class EndpointKey:
 
 
 def fingerprint(reference: str, key: Secret) -> Mapping[str, str]:
-    """What a record holds of a key: where it came from, and a salted hash by which it is known again."""
+    """Return what a record holds of a key: where it came from, and a salted hash by which it is known again."""
     salt = secrets.token_bytes(16)
     return {"reference": reference, "salt": salt.hex(), "scrypt": _hashed(key, salt)}
 
@@ -185,7 +188,7 @@ def forget(folder: Path) -> bool:
 
 
 def _reference_of(started: EndpointRecord) -> str:
-    """The reference of the key; a record of an earlier version tells it in its spec alone."""
+    """Return the reference of the key; a record of an earlier version tells it in its spec alone."""
     return started.key["reference"] if started.key else started.spec["local"]["api_key"] or GENERATED
 
 
@@ -212,7 +215,7 @@ def _read(path: Path) -> Secret | None:
 
 
 def _make(path: Path) -> Secret:
-    """A new key in a file that is its user's alone from the start; whoever reads it sees the old one or this."""
+    """Make a new key in a file that is its user's alone from the start; who reads it sees the old one or this."""
     key = Secret(secrets.token_urlsafe(_BYTES))
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     with writing(path):

@@ -64,7 +64,7 @@ class _Receipt(BaseModel):
 
 
 def _shaped(shape: type[BaseModel]) -> AfterValidator:
-    """A validator that lets a JSON object through as it is, if it has this shape."""
+    """Return a validator that lets a JSON object through as it is, if it has this shape."""
 
     def judge(value: Mapping[str, Any]) -> Mapping[str, Any]:
         shape.model_validate(value)
@@ -157,7 +157,7 @@ class EndpointRecord:
         return mine == theirs and self.weights == other.weights
 
     def with_receipt(self, receipt: Mapping[str, Any]) -> EndpointRecord:
-        """This record with the outcome of a verification."""
+        """Return this record with the outcome of a verification."""
         return replace(self, receipt=receipt)
 
 
@@ -171,7 +171,7 @@ class Unreadable:
     """In words, of one line."""
 
     def error(self) -> StateError:
-        """The error for whatever needs to know what it says."""
+        """Return the error for whatever needs to know what it says."""
         return StateError(
             f"the record of {self.name} cannot be read: {self.reason}",
             hint=f"`homeport down {self.name}` ends its processes and forgets it; then `homeport up` starts it again",
@@ -179,7 +179,7 @@ class Unreadable:
 
 
 def read(folder: Path) -> EndpointRecord | Unreadable | None:
-    """The record in `folder`, or why it cannot be read; None where there is none."""
+    """Return the record in `folder`, or why it cannot be read; None where there is none."""
     return _read(folder, _NAME)
 
 
@@ -228,7 +228,7 @@ def _read(folder: Path, name: str) -> EndpointRecord | Unreadable | None:
 
 
 def load(folder: Path) -> EndpointRecord | None:
-    """The record in `folder`; None where there is none. Raises `StateError` where it cannot be read."""
+    """Return the record in `folder`; None where there is none. Raises `StateError` where it cannot be read."""
     found = read(folder)
     if isinstance(found, Unreadable):
         raise found.error()
@@ -247,7 +247,10 @@ def _type() -> TypeAdapter[EndpointRecord]:
 
 
 def _judged(text: bytes, name: str) -> EndpointRecord:
-    """Raises `ValueError`, of which pydantic's is one, for what is no record of this or an earlier version."""
+    """
+    Return the record in a text. Raises `ValueError`, of which pydantic's is one, for what is no record of
+    this or an earlier version.
+    """
     try:
         table = from_json(text, allow_inf_nan=False)
     except ValueError as error:
@@ -268,7 +271,7 @@ def _judged(text: bytes, name: str) -> EndpointRecord:
 
 
 def _told(error: ValidationError) -> str:
-    """What is wrong, without the values: they may be long, and are not for a line of a table."""
+    """Return what is wrong, without the values: they may be long, and are not for a line of a table."""
     problems = [
         f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['msg'].removeprefix('Value error, ')}"
         for one in error.errors(include_url=False, include_input=False, include_context=False)

@@ -337,7 +337,7 @@ def _launch_changes(remembered: EndpointRecord, launch: Launch) -> list[Change]:
 
 
 def _flat(launch: Mapping[str, Any]) -> dict[str, str]:
-    """The launch as people compare it: each flag of the command on its own, and nothing said twice."""
+    """Return the launch as people compare it: each flag of the command on its own, and nothing said twice."""
     flat: dict[str, list[str]] = {}
     flag = "program"
     for word in launch["command"]:

@@ -48,7 +48,7 @@ def start_ticks(pid: int) -> str:
 
 def alive(pid: int, create_time: float, folder: Path, ticks: str = "") -> psutil.Process | None:
     """
-    The process, if it is still the one that was started: the same pid, our mark, the same start.
+    Return the process, if it is still the one that was started: the same pid, our mark, the same start.
 
     `ticks` are its `start_ticks` of then. Without them `create_time` is compared; where the clock was set since, it is
     enough that the process leads its session, as those that we start do: who inherits our mark does not.
@@ -161,7 +161,7 @@ def port_is_free(host: str, port: int) -> bool:
 
 
 def _bound(host: str, port: int) -> int | None:
-    """The port that a server could listen on; None where another one listens."""
+    """Return the port that a server could listen on; None where another one listens."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -182,7 +182,10 @@ def _bound(host: str, port: int) -> int | None:
 
 
 def free_port(host: str, *, near: int = 0) -> int:
-    """A port on which nobody listens: the next ones after `near`, else any that no outgoing connection takes soon."""
+    """
+    Return a port on which nobody listens: the next ones after `near`, else any that no outgoing connection
+    takes soon.
+    """
     following = range(near + 1, min(near + 50, 65536)) if near else range(0)
     for port in chain(following, random.sample(_QUIET_PORTS, _TRIES)):
         if port_is_free(host, port):

@@ -121,12 +121,12 @@ async def _one_token(client: httpx2.AsyncClient, launch: Launch, key: Secret | N
 
 
 def token_request(model: str) -> dict[str, object]:
-    """The body of the smallest request that an engine answers with a token."""
+    """Return the body of the smallest request that an engine answers with a token."""
     return {"model": model, "prompt": "Hello", "max_tokens": 1}
 
 
 def headers(api_key: Secret | None) -> dict[str, str]:
-    """The key as clients send it."""
+    """Return the key as clients send it."""
     return {"Authorization": f"Bearer {api_key.reveal()}"} if api_key else {}
 
 

@@ -60,7 +60,7 @@ def is_supervisor(command: list[str]) -> bool:
 
 
 def _told(supervisor: subprocess.Popen[bytes], order: Order) -> dict[str, str]:
-    """What the supervisor says once it has its order; nothing where it ended."""
+    """Return what the supervisor says once it has its order; nothing where it ended."""
     assert supervisor.stdin is not None
     assert supervisor.stdout is not None
     with supervisor.stdout:

@@ -32,7 +32,7 @@ class Sender(Protocol):
     """Sends requests as they are, from outside."""
 
     async def status(self, url: str, path: str, *, token: Secret | None) -> int:
-        """The HTTP status of a GET of `path` at `url`. Raises `HomeportError` where nothing answers."""
+        """Return the HTTP status of a GET of `path` at `url`. Raises `HomeportError` where nothing answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +123,8 @@ async def verify_deployed(
     deployed: ObservedDeployment, *, only: Sequence[str] = (), on_result: OnResult | None = None
 ) -> tuple[Result, ...]:
     """
-    The results of all checks of a deployment, or of those named in `only`; `on_result` hears of each as it ends.
+    Return the results of all checks of a deployment, or of those named in `only`; `on_result` hears of each
+    as it ends.
 
     They are meant to stand in a `Report` beside those of the endpoint. None of them needs the GPU, so they are made
     at once, and told in their order.
@@ -148,7 +149,7 @@ async def no_token(deployed: ObservedDeployment) -> Finding:
 
 
 async def stranger(deployed: ObservedDeployment) -> Finding:
-    """The token of somebody who may not call it is refused with 403."""
+    """Check that the token of somebody who may not call it is refused with 403."""
     lent = deployed.stranger
     if deployed.planned.public:
         return skipped(_PUBLIC)
@@ -162,7 +163,7 @@ async def stranger(deployed: ObservedDeployment) -> Finding:
 
 
 async def audience(deployed: ObservedDeployment) -> Finding:
-    """A token that was made for another audience is refused."""
+    """Check that a token that was made for another audience is refused."""
     lent = deployed.elsewhere
     if deployed.planned.public:
         return skipped(_PUBLIC)
@@ -216,7 +217,7 @@ async def private(deployed: ObservedDeployment) -> Finding:
 
 
 async def mount(deployed: ObservedDeployment) -> Finding:
-    """The bucket of the weights is mounted read-only, and nothing but the planned folders of it."""
+    """Check that the bucket of the weights is mounted read-only, and nothing but the planned folders of it."""
     volumes = [one for one in deployed.revision.get("volumes", ()) if "gcs" in one]
     planned = deployed.planned.prefixes
     if not volumes:
@@ -246,7 +247,7 @@ async def mount(deployed: ObservedDeployment) -> Finding:
 
 
 async def image(deployed: ObservedDeployment) -> Finding:
-    """The image that runs is the planned one, by the digest that Cloud Run resolved."""
+    """Check that the image that runs is the planned one, by the digest that Cloud Run resolved."""
     name, planned = deployed.serving.get("name", ""), deployed.planned.image_digest
     told = [
         one.get("imageDigest", "")
@@ -262,7 +263,10 @@ async def image(deployed: ObservedDeployment) -> Finding:
 
 
 async def weights(deployed: ObservedDeployment) -> Finding:
-    """The weights and adapters that the revision was made for are the planned ones, and lie in the bucket."""
+    """
+    Check that the weights and adapters that the revision was made for are the planned ones, and lie in the
+    bucket.
+    """
     planned, bucket = deployed.planned, deployed.bucket
     if planned.baked:
         return skipped("the weights come with the image, whose digest is a check of its own")
@@ -376,7 +380,7 @@ def _listed(names: frozenset[str]) -> str:
 
 
 def _most(deployed: ObservedDeployment) -> int | None:
-    """The smaller of the limits of the service and of the revision; None where there is neither."""
+    """Return the smaller of the limits of the service and of the revision; None where there is neither."""
     limits = [one.get("scaling", {}).get("maxInstanceCount") for one in (deployed.service, deployed.revision)]
     return min((int(limit) for limit in limits if limit), default=None)
 

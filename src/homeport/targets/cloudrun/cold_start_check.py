@@ -50,7 +50,7 @@ class Measured:
         return self.seconds <= self.budget.high
 
     def as_json(self) -> dict[str, Any]:  # Any: JSON
-        """The measurement as `--json` prints it."""
+        """Return the measurement as `--json` prints it."""
         return {"measured": True, "seconds": round(self.seconds, 2), "within": self.within,
                 "budget": self.budget.as_json()}  # fmt: skip
 
@@ -64,7 +64,7 @@ class NotMeasured:
     """Whether that is the endpoint's fault."""
 
     def as_json(self) -> dict[str, Any]:  # Any: JSON
-        """The same as `--json` prints it."""
+        """Return why nothing was measured, as `--json` prints it."""
         return {"measured": False, "why": self.why}
 
 
@@ -83,7 +83,10 @@ class Asleep:
 
 
 async def and_cold_start(report: Report, asleep: Asleep, *, on_result: OnResult | None = None) -> Report:
-    """The report with a start from zero as its last result; it is not measured where another check failed."""
+    """
+    Return the report with a start from zero as its last result; it is not measured where another check
+    failed.
+    """
 
     async def look(one: Asleep) -> Finding:
         if any(result.outcome is Outcome.FAILED for result in report.results):
@@ -100,7 +103,7 @@ async def and_cold_start(report: Report, asleep: Asleep, *, on_result: OnResult 
 
 async def cold_start(asleep: Asleep) -> Measured | NotMeasured:
     """
-    The time from nothing to the first token of a service that nobody else calls meanwhile.
+    Return the time from nothing to the first token of a service that nobody else calls meanwhile.
 
     Cloud Run does not tell how many instances run. So it is left alone for as long as it may keep an idle one, then
     asked once; and it counts only where the log tells of a start of an instance that it did not tell of before.
@@ -149,7 +152,7 @@ async def _measured(endpoint: Endpoint, starts: Starts, budget: ColdStart) -> Me
 
 
 def finding(came: Measured | NotMeasured) -> Finding:
-    """What a report says of it."""
+    """Return what a report says of it."""
     if isinstance(came, NotMeasured):
         return (failed if came.broken else skipped)(f"not measured: {came.why}", **came.as_json())
     text = f"{came.seconds:.1f} s from zero to the first token; the plan expects {came.budget.text}"

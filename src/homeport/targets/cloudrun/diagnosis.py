@@ -61,7 +61,7 @@ class Evidence:
 
 @cache
 def rows() -> tuple[FailurePattern, ...]:
-    """The table of `diagnosis.toml`."""
+    """Return the table of `diagnosis.toml`."""
     text = files("homeport.targets.cloudrun").joinpath("diagnosis.toml").read_text(encoding="utf-8")
     return tuple(
         FailurePattern(
@@ -78,7 +78,10 @@ def rows() -> tuple[FailurePattern, ...]:
 
 
 async def cause(google: Google, path: str, error: HomeportError, engine: str) -> HomeportError:
-    """What the failed deployment of the service `path` comes from; `error` itself where nothing more is known."""
+    """
+    Return what the failed deployment of the service `path` comes from; `error` itself where nothing more is
+    known.
+    """
     try:
         service = await google.get("run", f"v2/{path}")
         if service.get("terminalCondition", {}).get("state") != _FAILED:
@@ -95,7 +98,7 @@ async def explain(
     engine: str,
 ) -> HomeportError:
     """
-    The error to raise for a service whose newest revision did not come up.
+    Return the error to raise for a service whose newest revision did not come up.
 
     Raises nothing: a log that cannot be read is said to be unread.
     """
@@ -120,7 +123,7 @@ async def explain(
 
 
 async def newest_explained(google: Google, path: str, engine: str) -> HomeportError:
-    """The same for the service `path`, `projects/…`, as it is. Raises what asking for it raises."""
+    """Return the cause for the service `path`, `projects/…`, as it is. Raises what asking for it raises."""
     service = await google.get("run", f"v2/{path}")
     short = _last(service.get("latestCreatedRevision", ""))
     revision = await google.get("run", f"v2/{path}/revisions/{short}") if short else None
@@ -128,7 +131,10 @@ async def newest_explained(google: Google, path: str, engine: str) -> HomeportEr
 
 
 def likely(evidence: Evidence) -> HomeportError:
-    """The likely cause, with what to change; `OperationFailed` in Google's own words where none is recognised."""
+    """
+    Return the likely cause, with what to change; `OperationFailed` in Google's own words where none is
+    recognised.
+    """
     log = "\n".join(evidence.lines)
     early = _row(evidence, log, "condition")
     if early is not None:
@@ -152,7 +158,7 @@ def likely(evidence: Evidence) -> HomeportError:
 
 
 def _row(evidence: Evidence, log: str, place: str, *, skip: Sequence[str] = ()) -> HomeportError | None:
-    """The error of the first row that fits: of conditions alone, or of all the others."""
+    """Return the error of the first row that fits: of conditions alone, or of all the others."""
     for row in rows():
         if (row.where == "condition") is not (place == "condition") or row.name in skip:
             continue

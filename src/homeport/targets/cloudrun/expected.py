@@ -17,7 +17,7 @@ from homeport.verify import VerificationSubject
 
 
 async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
-    """What `endpoint` is held to as an endpoint of `target`. Reads the bucket and the image."""
+    """Return what `endpoint` is held to as an endpoint of `target`. Reads the bucket and the image."""
     launch, stored, settings = target.launch, target.stored, target.settings
     model = await _look(stored) if stored is not None else _Lies()
     adapters = {one.id: await _look(one) for one in target.weights.adapters.values()}
@@ -65,7 +65,8 @@ def refuse_other(
     target: CloudRunTarget, promise: Expectation, revision: str, marks: Mapping[str, str]
 ) -> None:
     """
-    Raises `StateError` where a revision was made for something else than the file says, by its annotations `marks`.
+    Raise `StateError` where a revision was made for something else than the file says, by its annotations
+    `marks`.
 
     So it is after a rollback, or before a change of the file is released: checks would only fail one after another.
     """
@@ -111,7 +112,10 @@ async def _look(stored: StoredWeights) -> _Lies:
 
 
 def _named(target: CloudRunTarget, found: dict[str, _Lies]) -> str:
-    """The digests of the adapters as a revision's annotation has them; '' where one of them cannot be told."""
+    """
+    Return the digests of the adapters as a revision's annotation has them; '' where one of them cannot be
+    told.
+    """
     if not found or not all(one.wanted for one in found.values()):
         return ""
     return str(

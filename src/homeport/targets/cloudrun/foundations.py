@@ -74,7 +74,7 @@ class Foundations:
         return Apis(google=self.google, services=tuple(f"{api}.googleapis.com" for api in APIS))
 
     def grants(self) -> list[Resource]:
-        """The least that each account must be allowed, on the thing itself wherever that can be said."""
+        """Return the least that each account must be allowed, on the thing itself wherever that can be said."""
         return [self._grant(*one) for one in self._wanted()]
 
     def grants_of(self, account_id: str) -> tuple[str, ...]:

@@ -43,8 +43,8 @@ async def find(
     google: Google, secret_id: str, closed: tuple[GatedFile, ...], *, env: str = "", ask: Ask | None = None
 ) -> HubToken | None:
     """
-    The first token with which the hub gives what it does not give to everybody: the one that is kept already, that
-    of the environment, one that a person types. None where none is needed, or there is none.
+    Return the first token with which the hub gives what it does not give to everybody: the one that is kept
+    already, that of the environment, one that a person types. None where none is needed, or there is none.
 
     One that the hub does not take is returned all the same where no other is: preflight says what is wrong with it.
     """
@@ -60,7 +60,7 @@ async def find(
 async def offered(
     google: Google, secret_id: str, page: str, *, env: str = "", ask: Ask | None = None
 ) -> AsyncIterator[HubToken]:
-    """The tokens that there are, one after the other; a person is asked for the one of `page` at the end."""
+    """Return the tokens that there are, one after the other; a person is asked for the one of `page` at the end."""
     try:
         kept = await SecretVersion(google=google, secret_id=secret_id, value=Secret("")).read()
     except PermissionDenied:

@@ -31,7 +31,7 @@ _FITS_SMALL = 4 * 2**30
 def image(
     google: Google, *, name: str, region: str, recipe: Recipe, account: str, after: tuple[str, ...] = ()
 ) -> ContainerImage:
-    """The image of `recipe` in the repository `name`, built as `account` (an e-mail)."""
+    """Return the image of `recipe` in the repository `name`, built as `account` (an e-mail)."""
     steps = [_written(recipe)]
     if recipe.gguf is not None:
         job = Job(origin=recipe.gguf.origin, goal=_WORKSPACE, files=(recipe.gguf.file,), renamed="model.gguf")
@@ -66,7 +66,10 @@ def machine_for(loads: int | None) -> str:
 
 
 def _written(recipe: Recipe) -> dict[str, Any]:  # Any: JSON
-    """The step that writes the Dockerfile and what lies beside it: a build of ours has no source to fetch."""
+    """
+    Return the step that writes the Dockerfile and what lies beside it: a build of ours has no source to
+    fetch.
+    """
     texts = {"Dockerfile": recipe.dockerfile, **recipe.files}
     encoded = {path: base64.b64encode(text.encode()).decode() for path, text in sorted(texts.items())}
     script = (

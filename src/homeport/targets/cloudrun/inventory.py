@@ -215,7 +215,7 @@ def _unread(kind: ListedKind, region: str, error: HomeportError) -> Unread:
 
 
 def _unreachable(page: Mapping[str, Any]) -> list[str]:  # Any: JSON
-    """What an answer leaves out, as the APIs say it: a list of places, or Compute's warning."""
+    """Return what an answer leaves out, as the APIs say it: a list of places, or Compute's warning."""
     warning = page.get("warning", {})
     said = [str(warning.get("message", "some of it"))] if warning.get("code") == "UNREACHABLE" else []
     return [*map(str, page.get("unreachable", ())), *said]

@@ -13,7 +13,7 @@ INVOKERS = ("roles/run.servicesInvoker", "roles/run.invoker")
 
 
 def callers(google: Google, spec: Spec, names: Names) -> list[Grant]:
-    """The grants of those who are named, once something verified serves."""
+    """Return the grants of those who are named, once something verified serves."""
     return [
         _grant(google, names, INVOKERS[0], member, needs=(f"release/{names.name}",))
         for member in spec.access.callers
@@ -21,7 +21,10 @@ def callers(google: Google, spec: Spec, names: Names) -> list[Grant]:
 
 
 async def unexpected_invokers(google: Google, spec: Spec, names: Names) -> list[Grant]:
-    """The grants that others have on the service, which are not wanted, such as that of somebody who was named before."""
+    """
+    Return the grants that others have on the service, which are not wanted, such as that of somebody who was
+    named before.
+    """
     try:
         there = await policy.read(google, IamResource(api="run", path=f"v2/{names.service}"))
     except (NotFound, ApiDisabled):

@@ -278,7 +278,7 @@ class CloudRunLifecycle:
     async def _chosen(
         self, progress: Progress, ask: hub_token.Ask | None
     ) -> tuple[ResolvedModel, HubToken | None]:
-        """What is served, and the token without which the hub would not even have described it."""
+        """Return what is served, and the token without which the hub would not even have described it."""
 
         async def chosen(token: HubToken | None) -> ResolvedModel:
             secret = token.value if token else None
@@ -297,7 +297,10 @@ class CloudRunLifecycle:
             raise
 
     async def _asked(self, target: CloudRunTarget, *, anew: bool = False) -> CloudRunTarget:
-        """The same with the hub's gates, and a token for them; `anew` as if no weights were in the bucket yet."""
+        """
+        Return the target with the hub's gates, and a token for them; `anew` as if no weights were in the
+        bucket yet.
+        """
         gates = await hub_token.gates(target.weights.all, anew=anew)
         token = target.token
         if token is None and gates:
@@ -311,7 +314,10 @@ class CloudRunLifecycle:
         return await promise_of(target, self._endpoint(service, url, target.launch.model))
 
     def _given(self) -> HubToken | None:
-        """The token that was given by hand, or that the file refers to: it is kept whether or not the hub wants it."""
+        """
+        Return the token that was given by hand, or that the file refers to: it is kept whether or not the hub
+        wants it.
+        """
         if self.token is not None:
             return HubToken(value=self.token, source="given through standard input")
         reference = (self.spec.cloudrun or CloudRun()).hub_token

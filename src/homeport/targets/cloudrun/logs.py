@@ -39,7 +39,7 @@ class Line:
 
 
 async def last_lines(google: Google, service: str, revision: str, n: int = 20) -> list[str]:
-    """The last `n` lines of a revision, oldest first: what its containers said, and Cloud Run about them."""
+    """Return the last `n` lines of a revision, oldest first: what its containers said, and Cloud Run about them."""
     lines = await _newest(google, _filter(service, revision=revision), n)
     return [line.text for line in lines]
 
@@ -48,7 +48,7 @@ async def logs(
     google: Google, region: str, service: str, *, lines: int = 50, follow: bool = False, revision: str = ""
 ) -> AsyncIterator[str]:
     """
-    The last `lines` lines of a service, oldest first, and with `follow` those to come, for ever.
+    Return the last `lines` lines of a service, oldest first, and with `follow` those to come, for ever.
 
     New lines are held back until the next look, so that those of two instances come in the order of their times;
     one that comes later than that is shown late, and none is shown twice.
@@ -79,7 +79,7 @@ async def logs(
 
 async def starts(google: Google, region: str, service: str) -> frozenset[str]:
     """
-    The newest starts of a service's instances in the last hour, each by a key of its own.
+    Return the newest starts of a service's instances in the last hour, each by a key of its own.
 
     They are what Cloud Run says of startup probes. Told apart by keys, they need no clock that agrees with Google's.
     """

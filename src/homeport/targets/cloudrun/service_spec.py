@@ -67,7 +67,7 @@ class ServiceInputs:
 
 
 def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Refs
-    """What Cloud Run is asked for. See the field names in the discovery document run.v2."""
+    """Return what Cloud Run is asked for. See the field names in the discovery document run.v2."""
     access, chosen = wanted.access, wanted.cloudrun
     made: dict[str, Any] = {
         "ingress": "INGRESS_TRAFFIC_INTERNAL_ONLY" if access.isolated else "INGRESS_TRAFFIC_ALL",

@@ -260,7 +260,7 @@ class CloudRunTarget:
         ]
 
     async def plan(self) -> tuple[Plan, Findings]:
-        """What `up --on cloudrun` would do, and what was found of that before. Reads only."""
+        """Return what `up --on cloudrun` would do, and what was found of that before. Reads only."""
         plan, findings = await asyncio.gather(self._planned(), self.preflight())
         warnings = [self.chosen.model.note] if self.chosen.model.note else []
         warnings += [f"{one.subject}: {one.text}" for one in findings.warnings]
@@ -284,7 +284,7 @@ class CloudRunTarget:
         return await make_plan(self.spec.endpoint_name, "cloudrun", self.resources(), surplus)
 
     async def preflight(self) -> Findings:
-        """What can be known before anything is created. Reads only, raises nothing."""
+        """Return what can be known before anything is created. Reads only, raises nothing."""
         return await preflight(self.google, self._asked())
 
     def _facts(self, findings: Findings) -> Iterator[Fact]:
@@ -378,7 +378,7 @@ class CloudRunTarget:
 
 
 def names_of(spec: Spec, google: Google) -> Names:
-    """What the things of `spec` are called. Raises `HomeportError` where no project is known."""
+    """Return what the things of `spec` are called. Raises `HomeportError` where no project is known."""
     if not google.project:
         raise HomeportError(
             "no project is named",
@@ -389,5 +389,5 @@ def names_of(spec: Spec, google: Google) -> Names:
 
 
 def release(google: Google, names: Names, prove: Prove, canary: tuple[int, ...] = ()) -> Release:
-    """The release of the endpoint."""
+    """Return the release of the endpoint."""
     return Release(google=google, name=names.name, path=f"v2/{names.service}", prove=prove, canary=canary)

@@ -72,7 +72,7 @@ class Outside:
     via: str = ""
 
     async def status(self, url: str, path: str, *, token: Secret | None) -> int:
-        """The HTTP status of a GET. Raises `NetworkError` where nothing answers."""
+        """Return the HTTP status of a GET. Raises `NetworkError` where nothing answers."""
         import httpx2
 
         headers = {"host": httpx2.URL(url).host} | (
@@ -96,7 +96,10 @@ async def outside(via: str = "") -> AsyncIterator[Outside]:
 
 
 def endpoint_of(google: Google, service: Body, model: str, *, url: str = "", via: str = "") -> Endpoint:
-    """A deployed service as an endpoint for whoever is logged in; `url` is another address of it than its own."""
+    """
+    Return a deployed service as an endpoint for whoever is logged in; `url` is another address of it than its
+    own.
+    """
     origin = str(service["uri"])
     return Endpoint(
         name=str(service["name"]).rpartition("/")[2],
@@ -125,7 +128,7 @@ class Verifier:
 
     async def report(self, promise: Expectation, service: Body, revision_name: str) -> Report:
         """
-        What came of the checks of one revision of a service.
+        Return what came of the checks of one revision of a service.
 
         Where the service takes nothing from outside, and this is outside, what needs an answer is skipped, and the
         report is not one that passed: no token came.
@@ -174,7 +177,7 @@ class Verifier:
             asking.cancel()
 
     async def _endpoint(self, subject: VerificationSubject, reached: Result | None) -> tuple[Result, ...]:
-        """The checks of any endpoint, after that of the way to it, if it was asked for."""
+        """Return the checks of any endpoint, after that of the way to it, if it was asked for."""
         if reached is None:
             return await checked(subject, picked(CHECKS, self.only), on_result=self.on_result)
         if self.on_result is not None:
@@ -208,7 +211,7 @@ class Verifier:
 
 def receipt_of(report: Report, service: Body, revision: str) -> Receipt:
     """
-    What is kept of a report on a revision of `service`, as it was when it was asked.
+    Return what is kept of a report on a revision of `service`, as it was when it was asked.
 
     Raises `VerificationFailed` where a check failed; it says what that means for the traffic.
     """
@@ -223,7 +226,7 @@ def receipt_of(report: Report, service: Body, revision: str) -> Receipt:
 
 
 def _failures(report: Report) -> str:
-    """What failed, with what was found; where several checks found the same, it is said once."""
+    """Return what failed, with what was found; where several checks found the same, it is said once."""
     found: dict[str, list[str]] = {}
     for one in report.results:
         if one.outcome is Outcome.FAILED:
@@ -232,7 +235,7 @@ def _failures(report: Report) -> str:
 
 
 def _unproven(name: str, service: Body, revision: str) -> tuple[str, str]:
-    """What a revision that is not as promised has of the traffic, and what to do about that."""
+    """Return what a revision that is not as promised has of the traffic, and what to do about that."""
     parts = shares(service)
     new = f"the new revision of {name} is not as promised"
     if revision not in parts:
@@ -249,7 +252,7 @@ def _unproven(name: str, service: Body, revision: str) -> tuple[str, str]:
 
 
 async def _stranger(google: Google, account: str, origin: str) -> ProbeToken:
-    """A token of `account` for the right audience, made by whoever is logged in, if they may."""
+    """Return a token of `account` for the right audience, made by whoever is logged in, if they may."""
     path = f"v1/projects/-/serviceAccounts/{account}:generateIdToken"
     body = {"audience": origin, "includeEmail": True}
     try:
@@ -288,7 +291,7 @@ def least_instances(service: Body) -> int:
 
 
 async def live(google: Google, path: str) -> dict[str, Any]:  # Any: JSON
-    """The service at `path`. Raises `NotFound` where it is not deployed."""
+    """Return the service at `path`. Raises `NotFound` where it is not deployed."""
     try:
         found: dict[str, Any] = await google.get("run", path)  # Any: JSON
     except (NotFound, ApiDisabled) as error:

@@ -55,7 +55,7 @@ class WeightsSource(Protocol):
 
     def pin(self, wanted: Format) -> Pin:
         """
-        What the source means now, for an engine that loads `wanted`. Reads only.
+        Return what the source means now, for an engine that loads `wanted`. Reads only.
 
         Raises `NetworkError`, `GatedModel`, `UnknownModel`, `WeightsError`, `EngineMissing`.
         """

@@ -33,7 +33,7 @@ class FileSource:
         return f"file-{self.path.name}-{hashlib.sha256(bytes(self.path)).hexdigest()[:8]}"
 
     def pin(self, wanted: Format) -> Pin:
-        """The files with their sizes; their checksums come when they are read."""
+        """Return the files with their sizes; their checksums come when they are read."""
         try:
             folder, chosen = self._files(wanted)
             files = tuple(self._pinned(folder, name) for name in chosen)

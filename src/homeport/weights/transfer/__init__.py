@@ -43,7 +43,8 @@ class Job:
 
     def step(self, *, token: bool = False) -> dict[str, Any]:  # Any: JSON
         """
-        The step of Cloud Build that does it; with `token`, the hub's token comes in the secret variable HF_TOKEN.
+        Return the step of Cloud Build that does it; with `token`, the hub's token comes in the secret
+        variable HF_TOKEN.
 
         Raises `WeightsError` for more files than a variable of a build can name.
         """
@@ -72,7 +73,10 @@ class Job:
 
 @cache
 def script() -> str:
-    """The script, of both halves and the rules for names in one text, with the line on top by which Cloud Build knows what runs it."""
+    """
+    Return the script, of both halves and the rules for names in one text, with the line on top by which Cloud
+    Build knows what runs it.
+    """
     rules = (files("homeport") / "path_rules.py").read_text(encoding="utf-8").partition(_FUTURE)[2]
     wire, carry = ((files(__name__) / name).read_text(encoding="utf-8") for name in ("http.py", "job.py"))
     what, future, second = carry.partition(_FUTURE)

@@ -47,7 +47,7 @@ class Redirects(urllib.request.HTTPRedirectHandler):
     """Shows the hub's token to the hub alone, and not to the store that the hub sends on to."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-        """The request to the new place."""
+        """Return the request to the new place."""
         # Any: urllib's own types are not told.
         new = super().redirect_request(req, fp, code, msg, headers, newurl)
         token = req.unredirected_hdrs.get("Authorization")
@@ -60,7 +60,7 @@ OPEN = urllib.request.build_opener(Redirects).open
 
 
 def ask(method: str, url: str, token: str, body: bytes | None = None, headers: Mapping[str, str] = {}) -> Any:
-    """The answer to one request, still to be read. Raises what urllib raises."""
+    """Return the answer to one request, still to be read. Raises what urllib raises."""
     request = urllib.request.Request(url, data=body, method=method, headers=dict(headers))  # noqa: S310 - ours
     if token:
         request.add_unredirected_header("Authorization", f"Bearer {token}")
@@ -68,7 +68,7 @@ def ask(method: str, url: str, token: str, body: bytes | None = None, headers: M
 
 
 def again(what: str, once: Callable[[], Any]) -> Any:
-    """What `once` returns in the end; passing troubles are waited out, longer each time."""
+    """Return what `once` returns in the end; passing troubles are waited out, longer each time."""
     for number in range(TRIES):
         try:
             return once()
@@ -99,7 +99,7 @@ class Storage:
         self._lock = threading.Lock()
 
     def token(self) -> str:
-        """An access token that is good for some minutes still."""
+        """Return an access token that is good for some minutes still."""
         if self._given:
             return self._given
         with self._lock:
@@ -123,11 +123,11 @@ class Storage:
             time.sleep(min(5 * FIRST_PAUSE_S, 5))
 
     def object(self, bucket: str, name: str) -> str:
-        """The address of an object."""
+        """Return the address of an object."""
         return f"{self.url}/storage/v1/b/{bucket}/o/{quote(name, safe='')}"
 
     def call(self, method: str, url: str, body: bytes | None = None, **headers: str) -> Answered:
-        """The answer, also where it says that there is nothing, or that more is to come. Raises `Stop`."""
+        """Return the answer, also where it says that there is nothing, or that more is to come. Raises `Stop`."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
 
         def once() -> Answered:
@@ -143,14 +143,14 @@ class Storage:
             raise Stop(1, f"Cloud Storage refuses (HTTP {error.code}): {message(said)}") from error
 
     def find(self, bucket: str, name: str) -> dict[str, Any] | None:  # Any: JSON
-        """What is known of an object; None where there is none."""
+        """Return what is known of an object; None where there is none."""
         status, _, said = self.call("GET", self.object(bucket, name))
         return json.loads(said) if status == 200 else None
 
     def look(self, bucket: str, name: str, generation: int | None) -> tuple[int, bytes]:
         """
-        The status and the answer to a look at somebody's object. A refusal is not waited out: no grant of ours is
-        on its way there.
+        Return the status and the answer to a look at somebody's object. A refusal is not waited out: no grant
+        of ours is on its way there.
         """
         url = self.object(bucket, name) + (f"?generation={generation}" if generation else "")
 
@@ -166,7 +166,10 @@ class Storage:
     def copy(
         self, source: tuple[str, str, int | None], goal: tuple[str, str], tell: Callable[[int], None]
     ) -> dict[str, Any]:  # Any: JSON
-        """The object that Cloud Storage has made of another, by itself; between regions it takes several requests."""
+        """
+        Return the object that Cloud Storage has made of another, by itself; between regions it takes several
+        requests.
+        """
         query: dict[str, Any] = {"maxBytesRewrittenPerCall": COPY}  # Any: texts and numbers
         if source[2]:
             query["sourceGeneration"] = source[2]
@@ -187,7 +190,7 @@ class Storage:
             query["rewriteToken"] = answer["rewriteToken"]
 
     def content(self, bucket: str, name: str) -> bytes:
-        """What a small object holds; what Google says where there is none."""
+        """Return what a small object holds; what Google says where there is none."""
         return self.call("GET", f"{self.object(bucket, name)}?alt=media")[2]
 
 
@@ -197,7 +200,7 @@ def lowered(headers: Any) -> dict[str, str]:
 
 
 def message(said: bytes) -> str:
-    """What an answer of Google's says for people."""
+    """Return what an answer of Google's says for people."""
     try:
         return str(json.loads(said)["error"]["message"])
     except (ValueError, KeyError, TypeError):
@@ -227,7 +230,7 @@ class Upload:
             del self._held[:PIECE]
 
     def finish(self) -> dict[str, Any]:  # Any: JSON
-        """The object, which has its name from now on."""
+        """Return the object, which has its name from now on."""
         return self._send(bytes(self._held), self._at + len(self._held))
 
     def abandon(self) -> None:

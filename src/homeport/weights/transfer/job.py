@@ -76,7 +76,7 @@ class Origin:
         return self.storage.object(self.bucket, f"{self.prefix}/{path}".lstrip("/")) + f"?alt=media{which}"
 
     def blocks(self, path: str, size: int) -> Iterator[bytes]:
-        """The file's bytes. A connection that breaks is taken up again, for as long as each brings some."""
+        """Return the file's bytes. A connection that breaks is taken up again, for as long as each brings some."""
         have, failed = 0, 0
         while True:
             fresh = 0
@@ -149,7 +149,7 @@ class Partial:
         self.write = self._file.write
 
     def finish(self) -> dict[str, Any]:  # Any: JSON
-        """The file has its name from now on."""
+        """Give the file its name from now on."""
         self._file.close()
         os.replace(f"{self._path}.part", self._path)  # noqa: PTH105 - as above
         return {}
@@ -198,12 +198,12 @@ class TransferLog:
 
 
 def checksums(found: Mapping[str, Any]) -> dict[str, str]:  # Any: JSON
-    """What Cloud Storage tells of an object's bytes."""
+    """Return what Cloud Storage tells of an object's bytes."""
     return {"crc32c": found["crc32c"], **({"md5": found["md5Hash"]} if found.get("md5Hash") else {})}
 
 
 def checksum(file: Mapping[str, Any]) -> str:  # Any: JSON
-    """What stands for a file's bytes in the manifest's digest."""
+    """Return what stands for a file's bytes in the manifest's digest."""
     return file["sha256"] or (f"md5:{file['md5']}" if file.get("md5") else f"crc32c:{file['crc32c']}")
 
 
@@ -224,7 +224,7 @@ class Carrier:
         self.folder = "" if job["to"].startswith("gs://") else job["to"]
 
     def carry(self, file: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
-        """What lies at the goal then. A file that arrives damaged is asked for once more."""
+        """Return what lies at the goal then. A file that arrives damaged is asked for once more."""
         goal = file.get("as") or file["path"]
         there = self._there(goal, file)
         if there:
@@ -264,7 +264,7 @@ class Carrier:
             raise Stop(1, f"gs://{self.bucket}/{name} was not written (HTTP {status}): {message(said)}")
 
     def _there(self, goal: str, file: Mapping[str, Any]) -> dict[str, Any] | None:  # Any: JSON
-        """The file, where it is at the goal already and is the right one."""
+        """Return the file, where it is at the goal already and is the right one."""
         if self.folder or self.origin.kind == "gs" or not file["sha256"]:
             return None  # To have Cloud Storage copy again is quick, and compares.
         found = self.storage.find(self.bucket, f"{self.prefix}/{goal}") or {}
@@ -272,7 +272,7 @@ class Carrier:
         return found if its == (file["sha256"], file["size"]) else None
 
     def _copied(self, goal: str, file: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
-        """An object that Cloud Storage has copied by itself, and which is the pinned one."""
+        """Return an object that Cloud Storage has copied by itself, and which is the pinned one."""
         origin, name = self.origin, f"{self.prefix}/{goal}"
         source = f"{origin.prefix}/{file['path']}".lstrip("/")
         status, said = self.storage.look(origin.bucket, source, file.get("generation"))

@@ -37,7 +37,7 @@ class PreflightFinding:
     """What the text rests on."""
 
     def as_json(self) -> dict[str, Any]:  # Any: JSON
-        """The finding as `--json` prints it."""
+        """Return the finding as `--json` prints it."""
         return {
             "subject": self.subject,
             "verdict": self.verdict.value,
@@ -79,7 +79,7 @@ class Findings:
         )
 
     def as_json(self) -> dict[str, Any]:  # Any: JSON
-        """The findings as `--json` prints them."""
+        """Return the findings as `--json` prints them."""
         return {
             "problems": len(self.problems),
             "warnings": len(self.warnings),
@@ -92,19 +92,19 @@ class Findings:
 
 
 def ok(subject: str, text: str, **data: Any) -> PreflightFinding:  # Any: JSON
-    """It is as it must be."""
+    """Return a finding: it is as it must be."""
     return PreflightFinding(subject=subject, verdict=PreflightVerdict.OK, text=text, data=data)
 
 
 def problem(subject: str, text: str, hint: str, **data: Any) -> PreflightFinding:  # Any: JSON
-    """It must be mended first."""
+    """Return a finding: it must be mended first."""
     return PreflightFinding(
         subject=subject, verdict=PreflightVerdict.PROBLEM, text=text, hint=hint, data=data
     )
 
 
 def warning(subject: str, text: str, hint: str, **data: Any) -> PreflightFinding:  # Any: JSON
-    """It may go wrong."""
+    """Return a finding: it may go wrong."""
     return PreflightFinding(
         subject=subject, verdict=PreflightVerdict.WARNING, text=text, hint=hint, data=data
     )
@@ -118,7 +118,10 @@ def not_checked(subject: str, why: str, hint: str = "", **data: Any) -> Prefligh
 
 
 def unseen(subject: str, error: HomeportError) -> PreflightFinding:
-    """What could not be looked at for this error: an API that is off, something that the caller may not see."""
+    """
+    Return what could not be looked at for this error: an API that is off, something that the caller may not
+    see.
+    """
     if isinstance(error, ApiDisabled):
         return not_checked(subject, f"its API is off: {error}", error.hint)
     if isinstance(error, PermissionDenied):

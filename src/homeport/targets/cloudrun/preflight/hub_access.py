@@ -24,7 +24,7 @@ async def gate(google: Google, asked: PreflightInput) -> Sequence[PreflightFindi
 
 
 async def opened(wanted: GatedFile) -> PreflightFinding:
-    """What the hub says to somebody who wants the file, with the token or without."""
+    """Return what the hub says to somebody who wants the file, with the token or without."""
     import httpx2
 
     headers = {"authorization": f"Bearer {wanted.token.reveal()}"} if wanted.token else {}

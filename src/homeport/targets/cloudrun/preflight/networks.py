@@ -57,7 +57,7 @@ async def subnetwork(google: Google, asked: PreflightInput) -> Sequence[Prefligh
 def _judged(
     asked: PreflightInput, subject: str, live: Mapping[str, Any], which: str
 ) -> list[PreflightFinding]:  # Any: JSON
-    """What is wrong with it. `which` is how gcloud is told which one is meant."""
+    """Return what is wrong with it. `which` is how gcloud is told which one is meant."""
     found = []
     if not _is_at(str(live.get("network", "")), _network_path(asked)):
         text = (

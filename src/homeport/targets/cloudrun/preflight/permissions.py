@@ -28,7 +28,7 @@ class PermissionNeed:
 
 @cache
 def needs() -> Mapping[str, PermissionNeed]:
-    """The table of `permissions.toml`, by the name of what each is needed for."""
+    """Return the table of `permissions.toml`, by the name of what each is needed for."""
     text = (
         files("homeport.targets.cloudrun.preflight").joinpath("permissions.toml").read_text(encoding="utf-8")
     )

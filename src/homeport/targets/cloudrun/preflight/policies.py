@@ -209,7 +209,7 @@ def _enforced(rules: Sequence[Rule]) -> bool:
 
 
 def _groups(region: str) -> set[str]:
-    """The groups of locations that hold a region, as far as they are known."""
+    """Return the groups of locations that hold a region, as far as they are known."""
     found = {area for area, starts in _AREAS.items() if region.startswith(starts)}
     if region in _NOT_EU:
         found.discard("eu")

@@ -49,7 +49,7 @@ class QuotaNeed:
         return "Gpu" in self.quota.what
 
     def words(self, value: int) -> str:
-        """A value of it as people read it."""
+        """Return a value of it as people read it."""
         if value == UNLIMITED:
             return "no limit"
         return f"{value / self.scale:g} {self.quota.unit}"
@@ -69,7 +69,7 @@ class Info:
     """Why more is not granted without a person, in Google's word; '' where nothing is said."""
 
     def value(self, region: str) -> int:
-        """What the project has there; a limit of nothing where the region is not named."""
+        """Return what the project has there; a limit of nothing where the region is not named."""
         return self.regions.get(region, self.regions.get("", 0))
 
 
@@ -101,7 +101,7 @@ async def quotas(google: Google, asked: PreflightInput) -> Sequence[PreflightFin
 
 
 def request(asked: PreflightInput, need: QuotaNeed, who: str) -> str:
-    """The exact command that asks Google for enough."""
+    """Return the exact command that asks Google for enough."""
     wanted = need.each * need.count
     command = (
         f"gcloud beta quotas preferences create --project={asked.project} --service={SERVICE} "
@@ -173,7 +173,7 @@ def _judged(asked: PreflightInput, need: QuotaNeed, info: Info, change: str, who
 
 
 def request_two(asked: PreflightInput, need: QuotaNeed, who: str) -> str:
-    """The exact command that asks for room for a second instance."""
+    """Return the exact command that asks for room for a second instance."""
     return request(asked, QuotaNeed(quota=need.quota, each=need.each, count=2), who)
 
 
@@ -188,7 +188,7 @@ def _of_a_trial(need: QuotaNeed, have: int, info: Info) -> str:
 def _change(
     asked: PreflightInput, needs: Sequence[QuotaNeed], spare: QuotaNeed | None, infos: Mapping[str, Info]
 ) -> str:
-    """The smallest change of homeport.toml that fits what the project has."""
+    """Return the smallest change of homeport.toml that fits what the project has."""
 
     def fits(region: str, several: Sequence[QuotaNeed]) -> int:
         known = [need for need in several if need.quota.what in infos]
