@@ -41,7 +41,7 @@ class Clock:
         return self._now
 
     def text(self, at: float | None = None) -> str:
-        """A moment, now if not said, as Google writes it: `2026-11-24T09:00:00.123456Z`."""
+        """Return a moment, now if not said, as Google writes it: `2026-11-24T09:00:00.123456Z`."""
         moment = datetime.fromtimestamp(self.now() if at is None else at, UTC)
         return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
@@ -82,7 +82,10 @@ class Clock:
 
 
 def moment(text: str) -> float:
-    """The seconds since 1970 of a moment as Google writes it, or of a day. Raises `ValueError` for anything else."""
+    """
+    Return the seconds since 1970 of a moment as Google writes it, or of a day. Raises `ValueError` for
+    anything else.
+    """
     found = datetime.fromisoformat(text.upper())
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 

@@ -97,11 +97,11 @@ class Cloud:
             )
 
     def token(self, email: str) -> str:
-        """The access token of a caller."""
+        """Return the access token of a caller."""
         return credentials.token(self.secret, email)
 
     async def handle(self, request: Request) -> Reply:
-        """The answer to one request, as bytes. Raises `Dropped` where a fault drops the connection."""
+        """Return the answer to one request, as bytes. Raises `Dropped` where a fault drops the connection."""
         self.clock.settle()
         found = discovery.find(request.host, request.verb, request.path)
         if found is None and _BETA.match(request.path):
@@ -126,7 +126,7 @@ class Cloud:
         return reply
 
     def kind(self, call: Call) -> Kind:
-        """What is special about the collection that a call is about."""
+        """Return what is special about the collection that a call is about."""
         return handlers.KINDS.get(call.method.collection, PLAIN)
 
     def keep(self, call: Call, name: str, collection: str, body: dict[str, Any]) -> Kept:  # Any: JSON
@@ -144,7 +144,7 @@ class Cloud:
             self._reserved[kept.api, kept.name] = self.clock.now() + self.takes(reserved)
 
     def check_reserved(self, call: Call, name: str) -> None:
-        """Raises `ApiError` 409 where the name of something that was deleted cannot be used again yet."""
+        """Raise `ApiError` 409 where the name of something that was deleted cannot be used again yet."""
         until = self._reserved.get((call.api, name), 0.0)
         if self.clock.now() < until:
             raise exists(
@@ -156,26 +156,26 @@ class Cloud:
         return seconds * self.delays.operations
 
     def number(self) -> str:
-        """A number such as Google gives to things."""
+        """Return a number such as Google gives to things."""
         return str(self._random.randrange(10**17, 10**19))
 
     def uuid(self) -> str:
-        """An id such as Google gives to things, the same ones in each run."""
+        """Return an id such as Google gives to things, the same ones in each run."""
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
     def project(self, name: str) -> Project | None:
-        """The project of that id or number."""
+        """Return the project of that id or number."""
         return next((project for project in self.projects if name in {project.id, project.number}), None)
 
     def by_id(self, path: str) -> str:
-        """A path in which projects' numbers have become their ids."""
+        """Return a path in which projects' numbers have become their ids."""
         for project in self.projects:
             path = path.replace(f"projects/{project.number}", f"projects/{project.id}")
             path = path.replace(f"namespaces/{project.number}", f"namespaces/{project.id}")
         return path
 
     def by_number(self, path: str) -> str:
-        """A path in which projects' ids have become their numbers."""
+        """Return a path in which projects' ids have become their numbers."""
         first, _, rest = path.partition("/")
         id_, slash, rest = rest.partition("/")
         project = self.project(id_) if first == "projects" else None
@@ -306,7 +306,7 @@ class Cloud:
 
     @staticmethod
     def refused(api: str, error: ApiError) -> Reply:
-        """The answer that an error is."""
+        """Return the answer that an error is."""
         headers = {"retry-after": "1"} if error.code == 429 else {}
         return _encoded(Reply(status=error.code, body=error.envelope(api), headers=headers))
 

@@ -30,7 +30,7 @@ class Access(Protocol):
         """Who sent a request with these headers. Raises `ApiError` 401."""
 
     def policy(self, api: str, name: str) -> dict[str, Any]:  # Any: JSON
-        """The policy as it was last set."""
+        """Return the policy as it was last set."""
 
     def set_policy(
         self, api: str, name: str, policy: Mapping[str, Any], *, at_once: bool = False
@@ -60,20 +60,20 @@ class Containers(Protocol):
         """Whether an attempt of a task has ended."""
 
     def stop(self, name: str) -> None:
-        """The revision or task of that name is not needed any more."""
+        """Tell that the revision or task of that name is not needed any more."""
 
 
 class Steps(Protocol):
     """Runs steps. What it does to the cloud it does at once; the build goes on after the seconds that it names."""
 
     def run(self, cloud: Cloud, step: Step) -> Ran | RunningStep:
-        """What comes of a step, or what will tell it later."""
+        """Return what comes of a step, or what will tell it later."""
 
     def pushed(self, cloud: Cloud, build: str, reference: str, digest: str) -> None:
-        """A build has pushed an image. Raises `ApiError` where it has not made that image."""
+        """Tell that a build has pushed an image. Raises `ApiError` where it has not made that image."""
 
     def ended(self, build: str) -> None:
-        """The build of that id is over: what it has on disk can go."""
+        """Tell that the build of that id is over: what it has on disk can go."""
 
 
 class Cloud(Protocol):
@@ -132,13 +132,13 @@ class Cloud(Protocol):
         """What access tokens are made of."""
 
     async def handle(self, request: Request) -> Reply:
-        """The answer to one request."""
+        """Return the answer to one request."""
 
     def token(self, email: str) -> str:
-        """The access token of a caller."""
+        """Return the access token of a caller."""
 
     def kind(self, call: Call) -> Kind:
-        """What is special about the collection that a call is about."""
+        """Return what is special about the collection that a call is about."""
 
     def keep(self, call: Call, name: str, collection: str, body: dict[str, Any]) -> Kept:  # Any: JSON
         """Let a thing of that name exist."""
@@ -147,25 +147,25 @@ class Cloud(Protocol):
         """Let a thing be gone; its name may stay reserved for so many seconds."""
 
     def check_reserved(self, call: Call, name: str) -> None:
-        """Raises `ApiError` 409 where the name of something that was deleted cannot be used again yet."""
+        """Raise `ApiError` 409 where the name of something that was deleted cannot be used again yet."""
 
     def takes(self, seconds: float) -> float:
         """How long work of so many seconds takes here."""
 
     def number(self) -> str:
-        """A number such as Google gives to things."""
+        """Return a number such as Google gives to things."""
 
     def uuid(self) -> str:
-        """An id such as Google gives to things."""
+        """Return an id such as Google gives to things."""
 
     def project(self, name: str) -> Project | None:
-        """The project of that id or number."""
+        """Return the project of that id or number."""
 
     def by_id(self, path: str) -> str:
-        """A path in which projects' numbers have become their ids."""
+        """Return a path in which projects' numbers have become their ids."""
 
     def by_number(self, path: str) -> str:
-        """A path in which projects' ids have become their numbers."""
+        """Return a path in which projects' ids have become their numbers."""
 
     def account_is_seen(self, email: str) -> bool:
         """Whether a service account exists for those who are told its e-mail: new ones are not seen at once."""

@@ -100,7 +100,7 @@ class Found:
 @cache
 def load(name: str) -> Document:
     """
-    The document of that name.
+    Return the document of that name.
 
     Raises `RehearsalError` where the extra `rehearse` is not installed.
     """
@@ -120,7 +120,8 @@ def load(name: str) -> Document:
 @lru_cache(maxsize=2048)
 def find(host: str, verb: str, path: str) -> Found | None:
     """
-    The method that answers `verb` on `path` (as sent, percent-encoded) at `host`; None where there is none.
+    Return the method that answers `verb` on `path` (as sent, percent-encoded) at `host`; None where there is
+    none.
 
     A region in the host (`us-central1-run.googleapis.com`, `modelarmor.us-central1.rep.googleapis.com`) is allowed.
     """
@@ -145,7 +146,7 @@ def find(host: str, verb: str, path: str) -> Found | None:
 
 
 def api_of(host: str) -> str:
-    """The API's name in a host: `run` of `us-central1-run.googleapis.com:443`."""
+    """Return the API's name in a host: `run` of `us-central1-run.googleapis.com:443`."""
     first = host.partition(":")[0].partition(".")[0]
     if host.partition(":")[0] == "www.googleapis.com":
         return "storage"
@@ -174,7 +175,7 @@ class _Tree:
         node.ends.setdefault(method.verb, (document, method))
 
     def find(self, verb: str, segments: list[str]) -> Iterator[tuple[Document, Method]]:
-        """The methods that fit, those with more fixed segments first."""
+        """Return the methods that fit, those with more fixed segments first."""
         if not segments:
             if verb in self.ends:
                 yield self.ends[verb]

@@ -55,7 +55,7 @@ class Door:
 
     def asked(self, target: str, headers: Iterable[tuple[str, str]]) -> Asked:
         """
-        What a request with this target (of a server, or whole, as of a proxy) and headers asks for.
+        Return what a request with this target (of a server, or whole, as of a proxy) and headers asks for.
 
         Raises `ApiError`.
         """
@@ -94,7 +94,7 @@ class Door:
 
 
 def split(authority: str, scheme: str = "http") -> tuple[str, int] | None:
-    """The name, in lower case, and port of `host[:port]`; None where it is nothing of the kind."""
+    """Return the name, in lower case, and port of `host[:port]`; None where it is nothing of the kind."""
     found = _AUTHORITY.fullmatch(authority)
     if found is None or not authority.isascii():
         return None

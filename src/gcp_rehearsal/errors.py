@@ -65,7 +65,7 @@ class ApiError(Exception):
         self.details = list(details)
 
     def envelope(self, api: str) -> dict[str, Any]:  # Any: JSON
-        """The body in which `api` sends it."""
+        """Return the body in which `api` sends it."""
         error: dict[str, Any] = {"code": self.code, "message": self.message}  # Any: JSON
         if api in _OLDER:
             error["errors"] = [{"message": self.message, "domain": "global", "reason": self.reason}]
@@ -76,7 +76,7 @@ class ApiError(Exception):
         return {"error": error}
 
     def as_status(self) -> dict[str, Any]:  # Any: JSON
-        """The error as a failed operation holds it."""
+        """Return the error as a failed operation holds it."""
         found = {"code": _CODE.get(self.status, 2), "message": self.message}
         return {**found, "details": self.details} if self.details else found
 
@@ -114,7 +114,7 @@ def unimplemented(what: str) -> ApiError:
 
 
 def info(reason: str, domain: str, **metadata: str) -> dict[str, Any]:  # Any: JSON
-    """The detail by which programs tell one refusal from another."""
+    """Return the detail by which programs tell one refusal from another."""
     return {
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
         "reason": reason,
@@ -124,7 +124,7 @@ def info(reason: str, domain: str, **metadata: str) -> dict[str, Any]:  # Any: J
 
 
 def of_status(code: int) -> ApiError:
-    """The error of an HTTP status alone, for faults."""
+    """Return the error of an HTTP status alone, for faults."""
     texts = {429: "Quota exceeded for quota metric 'Requests' and limit 'Requests per minute'."}
     try:
         phrase = HTTPStatus(code).phrase

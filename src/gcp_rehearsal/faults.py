@@ -45,7 +45,8 @@ class Fault:
 
 def parse(text: str) -> Fault:
     """
-    The fault of a text such as `storage.buckets.insert:500:after` or `run.*.create:delay=30:nth=2:times=3`.
+    Return the fault of a text such as `storage.buckets.insert:500:after` or
+    `run.*.create:delay=30:nth=2:times=3`.
 
     Raises `FaultError` for anything else.
     """

@@ -17,7 +17,10 @@ _NOT_IDS = frozenset(("requestId", "clientOperationId", "projectId"))
 
 
 def handler(call: Call) -> Handler:
-    """What answers a method by its action alone. Raises `ApiError` 501 for an action that means something of its own."""
+    """
+    Return what answers a method by its action alone. Raises `ApiError` 501 for an action that means something
+    of its own.
+    """
     found = _ACTIONS.get(call.method.action)
     if found is None:
         raise unimplemented(call.method.id)
@@ -46,7 +49,7 @@ def get(call: Call) -> Any:  # Any: JSON
 
 
 def list_(call: Call) -> Any:  # Any: JSON
-    """The things of a collection, page by page, those that a filter lets through."""
+    """Return the things of a collection, page by page, those that a filter lets through."""
     kind = call.cloud.kind(call)
     found = [
         kind.show(call, kept)
@@ -124,7 +127,7 @@ def delete(call: Call) -> Any:  # Any: JSON
 
 
 def get_policy(call: Call) -> Any:  # Any: JSON
-    """The policy of a thing."""
+    """Return the policy of a thing."""
     _has_policy(call)
     return call.cloud.access.policy(call.api, call.name)
 
@@ -144,7 +147,7 @@ def test_permissions(call: Call) -> Any:  # Any: JSON
 
 
 def existing(call: Call, name: str = "") -> Kept:
-    """The thing that a call names. Raises `ApiError` 404 where there is none."""
+    """Return the thing that a call names. Raises `ApiError` 404 where there is none."""
     kept = call.cloud.store.get(call.api, name or call.name)
     if kept is None:
         raise not_found(missing(call, name or call.name))
@@ -152,7 +155,7 @@ def existing(call: Call, name: str = "") -> Kept:
 
 
 def missing(call: Call, name: str) -> str:
-    """The words in which an API says that there is no such thing."""
+    """Return the words in which an API says that there is no such thing."""
     if call.api == "run" and name.count("/") >= 5:
         return missing_in_run(name)
     if call.api == "compute":
@@ -168,14 +171,14 @@ def missing(call: Call, name: str) -> str:
 
 
 def missing_in_run(name: str) -> str:
-    """The words in which Cloud Run says that there is no such thing."""
+    """Return the words in which Cloud Run says that there is no such thing."""
     _, project, _, region, *_, kind, last = name.split("/")
     what = kind.removesuffix("s").upper()
     return f"Resource '{last}' of kind '{what}' in region '{region}' in project '{project}' does not exist."
 
 
 def already(call: Call, name: str) -> str:
-    """The words in which an API says that there is one already."""
+    """Return the words in which an API says that there is one already."""
     if call.api in {"compute", "dns"}:
         return f"The resource '{name}' already exists"
     if call.method.collection == "artifactregistry.projects.locations.repositories":
@@ -186,7 +189,7 @@ def already(call: Call, name: str) -> str:
 
 
 def check_version(call: Call, kept: Kept) -> None:
-    """Raises `ApiError` where the caller names an etag or a fingerprint that is not the thing's own."""
+    """Raise `ApiError` where the caller names an etag or a fingerprint that is not the thing's own."""
     etag = call.query.get("etag") or call.body.get("etag")
     if etag and "etag" in kept.body and etag != kept.body["etag"]:
         if call.api == "secretmanager":
@@ -203,7 +206,7 @@ def check_version(call: Call, kept: Kept) -> None:
 
 
 def writable(call: Call) -> dict[str, Any]:  # Any: JSON
-    """What was sent, without what only Google writes."""
+    """Return what was sent, without what only Google writes."""
     properties = call.document.schemas[call.method.request or ""].get("properties", {})
     return {
         key: value
@@ -213,7 +216,7 @@ def writable(call: Call) -> dict[str, Any]:  # Any: JSON
 
 
 def read_only(call: Call, body: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
-    """What of a thing only Google writes."""
+    """Return what of a thing only Google writes."""
     properties = call.document.schemas[call.method.request or ""].get("properties", {})
     ours = {"name", "id", "selfLink", "kind", "creationTimestamp", "etag", "fingerprint", "region"}
     return {
@@ -224,7 +227,10 @@ def read_only(call: Call, body: Mapping[str, Any]) -> dict[str, Any]:  # Any: JS
 
 
 def patched(call: Call, kept: Kept, sent: dict[str, Any], *, whole: bool) -> dict[str, Any]:  # Any: JSON
-    """The body that a thing has after a PATCH, by the caller's mask; without one `whole` says whether all is replaced."""
+    """
+    Return the body that a thing has after a PATCH, by the caller's mask; without one `whole` says whether all
+    is replaced.
+    """
     mask = call.mask
     if mask is None or mask == ("*",):
         if whole or mask:

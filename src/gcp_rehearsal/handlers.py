@@ -51,5 +51,5 @@ _ELSEWHERE: Mapping[str, Callable[[Cloud, Request], Reply]] = {
 
 
 def unlisted(request: Request) -> Callable[[Cloud, Request], Reply] | None:
-    """What answers a request that no discovery document has."""
+    """Return what answers a request that no discovery document has."""
     return PATHS.get(request.path) or _ELSEWHERE.get(api_of(request.host))

@@ -26,14 +26,14 @@ Finish = Callable[[], dict[str, Any] | ApiError]  # Any: JSON
 def begin(
     call: Call, target: str, seconds: float, finish: Finish, metadata: dict[str, Any] | None = None
 ) -> dict[str, Any]:  # Any: JSON
-    """An operation of the API's own kind that will be done in so many seconds, as the call is answered."""
+    """Return an operation of the API's own kind that will be done in so many seconds, as the call is answered."""
     if call.api == "compute":
         return _begin_compute(call, target, seconds, finish)
     return _begin_aip(call, target, seconds, finish, metadata)
 
 
 def pending(call: Call, target: str, metadata: dict[str, Any]) -> Kept:  # Any: JSON
-    """An AIP operation without an end, until `conclude` gives it one."""
+    """Return an AIP operation without an end, until `conclude` gives it one."""
     kept = call.cloud.keep(
         call, f"{_location_of(target)}{COLLECTION}/{call.cloud.uuid()}", COLLECTION, {"metadata": metadata}
     )

@@ -50,7 +50,7 @@ class SchemaCheck:
         self._older = document.name.startswith(("compute.", "dns.", "storage."))
 
     def body(self, method: Method, body: Any) -> tuple[Any, list[SchemaViolation]]:  # Any: JSON
-        """The body of a request to `method` as Google reads it, and what is wrong with it."""
+        """Return the body of a request to `method` as Google reads it, and what is wrong with it."""
         wrong: list[SchemaViolation] = []
         if method.request is None:
             if body not in (None, {}, b""):
@@ -65,7 +65,7 @@ class SchemaCheck:
         return self._message(method.request, body, _Path(prefix, wrong), extra), wrong
 
     def schema(self, name: str, body: Any) -> list[SchemaViolation]:  # Any: JSON
-        """What is wrong with `body` as a `name` of the document."""
+        """Return what is wrong with `body` as a `name` of the document."""
         wrong: list[SchemaViolation] = []
         self._message(name, body, _Path("", wrong), set())
         return wrong
@@ -73,7 +73,7 @@ class SchemaCheck:
     def query(
         self, method: Method, query: Mapping[str, Sequence[str]]
     ) -> tuple[dict[str, Any], list[SchemaViolation]]:  # Any: JSON
-        """The query's values in their types (lists for repeated ones), and what is wrong with them."""
+        """Return the query's values in their types (lists for repeated ones), and what is wrong with them."""
         wrong: list[SchemaViolation] = []
         values: dict[str, Any] = {}  # Any: JSON
         known = {name: spec for name, spec in method.parameters.items() if spec.get("location") == "query"}

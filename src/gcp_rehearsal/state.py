@@ -40,7 +40,7 @@ class Store:
         self._all: dict[str, dict[str, Kept]] = {}
 
     def get(self, api: str, name: str) -> Kept | None:
-        """The thing of that name, or None."""
+        """Return the thing of that name, or None."""
         return self._all.get(api, {}).get(name)
 
     def put(self, kept: Kept) -> Kept:
@@ -56,7 +56,10 @@ class Store:
             del names[name]
 
     def under(self, api: str, collection_path: str) -> Iterator[Kept]:
-        """The things directly in a collection's path, such as `projects/p/secrets`; `-` stands for any segment."""
+        """
+        Return the things directly in a collection's path, such as `projects/p/secrets`; `-` stands for any
+        segment.
+        """
         wanted = collection_path.split("/")
         for kept in list(self._all.get(api, {}).values()):
             segments = kept.name.split("/")

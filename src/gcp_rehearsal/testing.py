@@ -20,7 +20,7 @@ class Rehearsed(httpx2.AsyncBaseTransport):
         self._latency = latency
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """The answer to one request. Raises what a real transport raises."""
+        """Return the answer to one request. Raises what a real transport raises."""
         body = await request.aread()
         headers = {name.lower(): value for name, value in request.headers.items()}
         try:

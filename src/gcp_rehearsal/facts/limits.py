@@ -54,7 +54,7 @@ QUOTAS: tuple[Quota, ...] = (
 
 
 def quota(name: str) -> Quota | None:
-    """The quota of this id, or None."""
+    """Return the quota of this id, or None."""
     return next((found for found in QUOTAS if found.id == name), None)
 
 

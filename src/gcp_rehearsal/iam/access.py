@@ -46,7 +46,7 @@ class Access:
         return Caller(email)
 
     def policy(self, api: str, name: str) -> dict[str, Any]:  # Any: JSON
-        """The policy as it was last set."""
+        """Return the policy as it was last set."""
         kept = self._policies.get((api, name))
         bindings = kept[-1][1] if kept else {}
         return {"version": 1, **bindings, "etag": _etag(len(kept or ()), name)}
@@ -74,7 +74,7 @@ class Access:
         return self.policy(api, name)
 
     def forget(self, api: str, name: str) -> None:
-        """The thing is gone, and what lies under it, and their policies with them."""
+        """Forget a thing that is gone, and what lies under it, and their policies with them."""
         for key in [key for key in self._policies if key[0] == api and (key[1] + "/").startswith(f"{name}/")]:
             del self._policies[key]
 
@@ -100,7 +100,7 @@ class Access:
         )
 
     def demand(self, call: Call) -> None:
-        """Raises `ApiError` 403 where the caller lacks what the method asks for."""
+        """Raise `ApiError` 403 where the caller lacks what the method asks for."""
         needed = required(call.method.id)
         if not needed or not call.project or call.api == "iamcredentials":
             return  # Accounts belong to iam, whatever API is asked for their tokens: behaviours/tokens.py.
@@ -119,7 +119,7 @@ class Access:
                     yield binding["role"]
 
     def _seen(self, place: tuple[str, str]) -> list[dict[str, Any]]:  # Any: JSON
-        """The bindings of a policy as those see them who check: changes need time to spread."""
+        """Return the bindings of a policy as those see them who check: changes need time to spread."""
         by_now = self._cloud.clock.now() - self.delay
         seen: list[dict[str, Any]] = []  # Any: JSON
         for moment, policy in self._policies.get(place, ()):

@@ -20,12 +20,12 @@ _BASIC = ("owner", "editor", "viewer")
 
 
 def roles() -> tuple[str, ...]:
-    """The roles that are known, such as `roles/run.admin`, sorted."""
+    """Return the roles that are known, such as `roles/run.admin`, sorted."""
     return tuple(sorted(_PREFIX + name for name in (*_BASIC, *_facts().predefined)))
 
 
 def permissions_of(role: str) -> frozenset[str] | None:
-    """What `role` (such as `roles/run.admin`) allows; None where the role is not known."""
+    """Return what `role` (such as `roles/run.admin`) allows; None where the role is not known."""
     name = role.removeprefix(_PREFIX)
     if name == role:
         return None
@@ -39,7 +39,10 @@ def is_known(permission: str) -> bool:
 
 @cache
 def required(method_id: str) -> tuple[str, ...]:
-    """The permissions that the caller of a method (its id in the discovery document) needs, all of them; () is: not checked."""
+    """
+    Return the permissions that the caller of a method (its id in the discovery document) needs, all of them;
+    () is: not checked.
+    """
     short = _short(method_id)
     exception = _methods().exceptions.get(short)
     if exception is not None:
@@ -60,7 +63,7 @@ def unchecked(method_id: str) -> str:
 
 
 def further(method_id: str) -> tuple[Further, ...]:
-    """What else the caller of a method needs, by what it asks for."""
+    """Return what else the caller of a method needs, by what it asks for."""
     return _methods().further.get(_short(method_id), ())
 
 
@@ -115,7 +118,7 @@ def _basic(name: str) -> frozenset[str]:
 
 
 def _short(method_id: str) -> str:
-    """The API, the last collection and the verb of a method: projects and locations are left out."""
+    """Return the API, the last collection and the verb of a method: projects and locations are left out."""
     parts = method_id.split(".")
     return ".".join((parts[0], *parts[-2:])) if len(parts) > 3 else method_id
 

@@ -18,12 +18,15 @@ class Paths:
         self._mounts = sorted(mounts.items(), key=lambda one: -len(one[0]))
 
     def here(self, path: str) -> Path | None:
-        """What the container has at an absolute path, as it sees it; None where neither a mount nor the image has it."""
+        """
+        Return what the container has at an absolute path, as it sees it; None where neither a mount nor the
+        image has it.
+        """
         found = self._found(path)
         return found if found is None or not self._inside else Path(path)
 
     def translated(self, text: str) -> str:
-        """The text with every path that is known replaced as a whole."""
+        """Return the text with every path that is known replaced as a whole."""
 
         def replace(found: re.Match[str]) -> str:
             here = self.here(found[0])
@@ -37,7 +40,10 @@ class Paths:
         return not self._inside
 
     def as_in_the_cloud(self, text: bytes) -> bytes:
-        """The text with every path of this machine that is one of the container's as the container would say it."""
+        """
+        Return the text with every path of this machine that is one of the container's as the container would
+        say it.
+        """
         known = [(str(folder), mounted.rstrip("/")) for mounted, folder in self._mounts]
         for here, there in (*known, (str(self._root), "")):
             text = text.replace(here.encode(), there.encode())

@@ -32,7 +32,7 @@ class Willing:
         return self._state(revision, waited, STARTS_IN)
 
     def task(self, task: Mapping[str, Any], waited: float) -> ContainerState:  # Any: JSON
-        """Ended well after some seconds, or failed."""
+        """End a task well after some seconds, or let it fail."""
         return self._state(task, waited, RUNS_FOR)
 
     def stop(self, name: str) -> None:

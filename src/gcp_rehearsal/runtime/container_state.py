@@ -68,7 +68,7 @@ class Wait:
 
 
 def not_listening(port: int, *, logs: str = "") -> Failure:
-    """The commonest failure: nothing listens on the port in time."""
+    """Return the commonest failure: nothing listens on the port in time."""
     where = f"\n\nLogs URL: {logs}\n" if logs else "\n"
     return Failure(
         revision_reason="HEALTH_CHECK_CONTAINER_ERROR",
@@ -83,7 +83,7 @@ def not_listening(port: int, *, logs: str = "") -> Failure:
 
 
 def not_mounted(volume: str, why: str) -> Failure:
-    """A bucket that is a volume of the container is not there, or may not be read."""
+    """Return the failure of a container with a bucket as a volume that is not there, or may not be read."""
     return Failure(
         revision_reason="HEALTH_CHECK_CONTAINER_ERROR",
         message=f"The user-provided container failed to start: mounting volume '{volume}' of type Cloud Storage "

@@ -139,7 +139,10 @@ def works(beside: tuple[Path, ...] = ()) -> str:
 
 
 def rclone(beside: tuple[Path, ...] = ()) -> str:
-    """The program that mounts: on the PATH, from PyPI beside this Python, or in a folder `beside`; '' where there is none."""
+    """
+    Return the program that mounts: on the PATH, from PyPI beside this Python, or in a folder `beside`; ''
+    where there is none.
+    """
     folders = [os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent), *map(str, beside)]
     return shutil.which("rclone", path=os.pathsep.join(folders)) or ""
 

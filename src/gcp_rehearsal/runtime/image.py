@@ -29,7 +29,7 @@ class Image:
 
 
 def find(cloud: Cloud, reference: str) -> Image | None:
-    """The image of that name, if a build of this rehearsal left what it takes to run it; else None."""
+    """Return the image of that name, if a build of this rehearsal left what it takes to run it; else None."""
     digest = (find_image(cloud, reference) or "").removeprefix("sha256:")
     folder = cloud.folder / "images" / digest
     if not digest or not (folder / "image.json").is_file():

@@ -23,7 +23,10 @@ _LASTS_S = 3600
 
 
 def environment(address: str) -> dict[str, str]:
-    """The variables by which Google's libraries for Python and C++ find what lies at an instance's own `address`."""
+    """
+    Return the variables by which Google's libraries for Python and C++ find what lies at an instance's own
+    `address`.
+    """
     bare = address.partition("://")[2]
     host = urlsplit(address)
     return {
@@ -35,7 +38,7 @@ def environment(address: str) -> dict[str, str]:
 
 
 async def reply(cloud: Cloud, account: str, project: str, rest: str, request: Request) -> Reply:
-    """The answer to an instance that runs as `account` and asks for the path `rest` at its own address."""
+    """Return the answer to an instance that runs as `account` and asks for the path `rest` at its own address."""
     if rest.startswith(_METADATA) or not rest.strip("/"):
         return _metadata(cloud, account, project, rest.removeprefix(_METADATA).strip("/"))
     headers = {"authorization": f"Bearer {cloud.token(account)}", **request.headers}

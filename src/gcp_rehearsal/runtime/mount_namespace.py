@@ -41,7 +41,7 @@ class MountNamespace:
     binds: tuple[Bind, ...]
 
     def entered(self, command: Sequence[str], workdir: str) -> list[str]:
-        """The command that runs `command` inside; it becomes that command, with the same process id."""
+        """Return the command that runs `command` inside; it becomes that command, with the same process id."""
         # Without the right to mount, root inside cannot make anything writable again.
         into = [_tool("setpriv"), "--bounding-set=-sys_admin", _tool("chroot"), str(self.root)]
         into += ["/bin/sh", "-c", 'cd "$0" && exec "$@"', workdir]

@@ -52,7 +52,7 @@ def volumes(
     cloud: Cloud, revision: Mapping[str, Any], container: Mapping[str, Any], at: Path, fuses: Fuses
 ) -> Volumes:  # Any: JSON
     """
-    The volumes of a container, below `at`; buckets are mounted by `fuses`, where FUSE can be had.
+    Return the volumes of a container, below `at`; buckets are mounted by `fuses`, where FUSE can be had.
 
     An empty folder is one for all containers of an instance, which have the same `at`.
     """
@@ -96,7 +96,7 @@ def _is_read_only(volume: Mapping[str, Any]) -> bool:  # Any: JSON
 
 
 def _bucket_of(source: Mapping[str, Any]) -> tuple[str, str]:  # Any: JSON
-    """A bucket's name, and the only folder of it that is mounted: '' for all."""
+    """Return a bucket's name, and the only folder of it that is mounted: '' for all."""
     options = source.get("mountOptions", ())
     only = next((option.partition("=")[2] for option in options if option.startswith("only-dir=")), "")
     return source["bucket"].rpartition("/")[2], only.strip("/")
@@ -135,7 +135,7 @@ def _secret(cloud: Cloud, revision: str, source: Mapping[str, Any], folder: Path
 
 
 def secret_name(revision: str, secret: str, version: str | None) -> str:
-    """The full name of a secret's version, as a revision names it."""
+    """Return the full name of a secret's version, as a revision names it."""
     project, _, _ = segments(revision)
     whole = secret if "/" in secret else f"projects/{project}/secrets/{secret}"
     return f"{whole}/versions/{version or 'latest'}"

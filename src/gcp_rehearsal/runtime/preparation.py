@@ -133,7 +133,7 @@ def _planned(site: InstanceSite, revision: Body, container: Body, ports: Mapping
 
 
 def _room(site: InstanceSite, found: Image, mounted: Volumes, own: Path) -> MountNamespace | None:
-    """The container's own view of its files; None where this machine has none to give."""
+    """Return the container's own view of its files; None where this machine has none to give."""
     if mount_namespace.works():
         return None
     files = [

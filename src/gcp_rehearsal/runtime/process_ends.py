@@ -45,7 +45,7 @@ def end(processes: Iterable[psutil.Process], *, patience_s: float) -> None:
 
 
 def _bound(port: int) -> int:
-    """The port that a server could listen on; 0 where another one listens."""
+    """Return the port that a server could listen on; 0 where another one listens."""
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -33,7 +33,7 @@ class ProcessGuard:
         self._tell(f"+{group}")
 
     def release(self, group: int) -> None:
-        """It has gone already."""
+        """Do nothing: it has gone already."""
         self._tell(f"-{group}")
 
     def close(self) -> None:

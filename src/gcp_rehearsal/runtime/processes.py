@@ -69,7 +69,7 @@ class Engines(Willing):
         return image.find(self._cloud, str(serving(revision)["image"])) is not None
 
     def service(self, revision: Revision, waited: float) -> ContainerState:
-        """Starts the first instance, and says how far it is."""
+        """Start the first instance, and says how far it is."""
         if not self.runs(revision):
             return super().service(revision, waited)
         name = revision["name"]
@@ -92,7 +92,7 @@ class Engines(Willing):
         return READY
 
     def pool(self, revision: Revision) -> Pool:
-        """The instances of a revision: none, where all were idle for long."""
+        """Return the instances of a revision: none, where all were idle for long."""
         name = revision["name"]
         if name not in self._pools:
             scaling, limits = revision.get("scaling", {}), cloud_run.service_limits()
@@ -148,7 +148,10 @@ class Engines(Willing):
                     self._end(instance)
 
     def report(self) -> list[dict[str, Any]]:  # Any: JSON
-        """The instances that run: their revisions, processes, ports, and all that was changed for this machine."""
+        """
+        Return the instances that run: their revisions, processes, ports, and all that was changed for this
+        machine.
+        """
         return [
             {
                 "revision": name,
@@ -178,14 +181,17 @@ class Engines(Willing):
         ]
 
     def account(self, address: str) -> str | None:
-        """The account of the instance whose own address ends so; None where there is no such instance."""
+        """Return the account of the instance whose own address ends so; None where there is no such instance."""
         for number, revision in self._said.items():
             if hmac.compare_digest(address.encode(), self._address(number).encode()):
                 return str(revision["serviceAccount"])
         return None
 
     def _address(self, number: int) -> str:
-        """The end of an instance's own address, which nobody can guess: whoever asks there has its tokens."""
+        """
+        Return the end of an instance's own address, which nobody can guess: whoever asks there has its
+        tokens.
+        """
         return f"{number}-{credentials.mark(self._cloud.secret, f'instance {number}')}"
 
     def _start(self, revision: Revision) -> Instance:

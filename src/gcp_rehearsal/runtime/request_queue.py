@@ -39,7 +39,7 @@ class Pool:
 
     async def acquire(self) -> Instance:
         """
-        An instance with room for one more request, first come, first served.
+        Wait for an instance with room for one more request, first come, first served.
 
         Raises `NoInstance` or `NotStarted`.
         """
@@ -65,7 +65,7 @@ class Pool:
                 self._waiting.remove(waiting)
 
     def release(self, instance: Instance) -> None:
-        """A request has been answered, or given up."""
+        """Free the room of a request that has been answered, or given up."""
         instance.active -= 1
         self._hand_out()
 

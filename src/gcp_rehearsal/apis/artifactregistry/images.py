@@ -33,7 +33,10 @@ class ImageName:
 
 
 def parse(reference: str) -> ImageName | None:
-    """The parts of a name such as `us-central1-docker.pkg.dev/p/r/i:tag`; None for what is not in Artifact Registry."""
+    """
+    Return the parts of a name such as `us-central1-docker.pkg.dev/p/r/i:tag`; None for what is not in
+    Artifact Registry.
+    """
     found = _REFERENCE.fullmatch(reference)
     if found is None:
         return None
@@ -61,7 +64,7 @@ def versions_under(cloud: Cloud, repository: str) -> Iterator[Kept]:
 
 
 def tags_of(cloud: Cloud, version: Kept) -> list[Kept]:
-    """The tags that are on a version."""
+    """Return the tags that are on a version."""
     package = version.name.partition("/versions/")[0]
     tags = cloud.store.under("artifactregistry", f"{package}/tags")
     return [tag for tag in tags if tag.body["version"] == version.name]

@@ -65,7 +65,7 @@ def push(
 
 def find_image(cloud: Cloud, reference: str) -> str | None:
     """
-    The digest of the image of that name; None where it is not there.
+    Return the digest of the image of that name; None where it is not there.
 
     What lies outside of this cloud, or comes through a remote repository, is taken to exist.
     """
@@ -157,7 +157,7 @@ def _prepare_new(call: Call, body: dict[str, Any]) -> None:  # Any: JSON
 
 
 def list_images(call: Call) -> Any:  # Any: JSON
-    """The images of a repository, each with the tags that are on it."""
+    """Return the images of a repository, each with the tags that are on it."""
     repository = generic.existing(call, call.name.removesuffix("/dockerImages"))
     found = [
         _image(call.cloud, repository, version) for version in versions_under(call.cloud, repository.name)
@@ -180,7 +180,7 @@ def get_image(call: Call) -> Any:  # Any: JSON
 
 
 def list_versions(call: Call) -> Any:  # Any: JSON
-    """The versions of a package; in full also their tags."""
+    """Return the versions of a package; in full also their tags."""
     found = [_version(call, kept) for kept in call.cloud.store.under(call.api, call.name)]
     return generic.page(call, "versions", found)
 

@@ -102,7 +102,7 @@ def get(call: Call) -> Build:
 
 
 def list_(call: Call) -> Build:
-    """A location's builds, the newest first, those that a filter lets through."""
+    """Return a location's builds, the newest first, those that a filter lets through."""
     text = call.query.get("filter") or ""
     under = call.cloud.store.under(
         "cloudbuild", f"projects/{call.project}/locations/{_location(call)}/builds"
@@ -136,7 +136,7 @@ def cancel_operation(call: Call) -> Build:
 
 
 def default_account(call: Call) -> Build:
-    """The account in whose name builds run that name none."""
+    """Return the account in whose name builds run that name none."""
     email = _default_account(call)
     return {
         "name": call.name,
@@ -158,12 +158,12 @@ def create_trigger(call: Call) -> Build:
 
 
 def get_trigger(call: Call) -> Build:
-    """A trigger by its id or name."""
+    """Return a trigger by its id or name."""
     return _trigger(call).body
 
 
 def list_triggers(call: Call) -> Build:
-    """A location's triggers."""
+    """Return a location's triggers."""
     place = f"projects/{call.project}/locations/{_location(call)}/triggers"
     return generic.page(call, "triggers", [kept.body for kept in call.cloud.store.under("cloudbuild", place)])
 
@@ -251,7 +251,7 @@ def _default_account(call: Call) -> str:
 
 
 def _account(call: Call, request: Build) -> str:
-    """The e-mail of the build's account. Raises `ApiError` where the caller may not act as it."""
+    """Return the e-mail of the build's account. Raises `ApiError` where the caller may not act as it."""
     given = str(request.get("serviceAccount") or "")
     found = _ACCOUNT.fullmatch(given)
     if given and found is None:
@@ -333,7 +333,7 @@ def _of_trigger(trigger: Kept | None) -> dict[str, str]:
 
 
 def _filtered(body: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
-    """A build by the names that filters have for its parts."""
+    """Return a build by the names that filters have for its parts."""
     return {**body, "build_id": body["id"], "create_time": body["createTime"], "finish_time": body.get("finishTime"),
             "build_trigger_id": body.get("buildTriggerId"), "trigger_id": body.get("buildTriggerId")}  # fmt: skip
 

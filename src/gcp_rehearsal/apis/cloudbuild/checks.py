@@ -40,7 +40,7 @@ Build = dict[str, Any]  # Any: JSON
 
 
 def check(build: Build) -> None:
-    """Raises `ApiError` 400, in Google's words, for a build that cannot be; 501 for what is not acted out."""
+    """Raise `ApiError` 400, in Google's words, for a build that cannot be; 501 for what is not acted out."""
     timeout = seconds(build.get("timeout"))
     if timeout > _LONGEST:
         raise _bad("timeout exceeds the timeout limit of 24h0m0s")
@@ -55,7 +55,7 @@ def check(build: Build) -> None:
 
 
 def check_names(build: Build) -> None:
-    """Raises `ApiError` 400 for a name that is none, after the substitutions."""
+    """Raise `ApiError` 400 for a name that is none, after the substitutions."""
     for step in build["steps"]:
         if not _IMAGE.fullmatch(step["name"]):
             raise _bad(f'invalid build step name "{step["name"]}"')
@@ -69,7 +69,10 @@ def check_names(build: Build) -> None:
 
 
 def substituted(build: Build, values: Mapping[str, str]) -> Build:
-    """A build in whose texts the parameters have become their values; one without a value becomes nothing."""
+    """
+    Return a build in whose texts the parameters have become their values; one without a value becomes
+    nothing.
+    """
 
     def replaced(text: str) -> str:
         return _PARAMETER.sub(
@@ -91,7 +94,7 @@ def variables(entries: Sequence[str]) -> dict[str, str]:
 
 
 def _mapped(build: Build, change: Callable[[str], str]) -> Build:
-    """A copy in which each text that takes parameters is changed."""
+    """Return a copy in which each text that takes parameters is changed."""
     steps = []
     for step in build["steps"]:
         texts = {key: change(step[key]) for key in ("name", "dir", "entrypoint") if key in step}

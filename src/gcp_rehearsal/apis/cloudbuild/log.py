@@ -49,7 +49,7 @@ class Log:
         self.say(*(f"{title}: {line}" if len(steps) > 1 else line for line in lines))
 
     def close(self) -> None:
-        """The build has ended: what it wrote lies in its bucket."""
+        """Put what a build that has ended wrote into its bucket."""
         if not self._bucket:
             return
         bucket, _, folder = self._bucket.removeprefix("gs://").partition("/")

@@ -45,7 +45,7 @@ class Run:
         """Seconds that the build has worked, whatever the clock's pace."""
 
     def begin(self) -> None:
-        """It waits in the queue, then works."""
+        """Let a build wait in the queue, then work."""
         self._later(_QUEUED_FOR, self._start)
 
     def cancel(self) -> None:
@@ -158,7 +158,7 @@ class Run:
         )  # fmt: skip
 
     def _secret(self, env: str) -> str:
-        """Raises `ApiError` where the build's account cannot read it."""
+        """Raise `ApiError` where the build's account cannot read it."""
         available = self._body["availableSecrets"]["secretManager"]
         version = next(one["versionName"] for one in available if one["env"] == env)
         return secret(self._cloud, self._account, version)
@@ -229,7 +229,10 @@ class Run:
         self._succeed()
 
     def _check_built(self, image: str) -> None:
-        """A step has made it, as far as one can see: only docker's own steps can be looked through."""
+        """
+        Return True if a step has made it, as far as one can see: only docker's own steps can be looked
+        through.
+        """
         plain = [step for step in self._steps if step["name"].partition(":")[0] in _DOCKER and not step.get("entrypoint")
                  and not step.get("script")]  # fmt: skip
         names = {image, image.removesuffix(":latest")}
@@ -289,14 +292,14 @@ def push_as(cloud: Cloud, account: str, reference: str, digest: str) -> None:
 
 
 def image_digest(inputs: str, image: str) -> str:
-    """The digest that an image gets: the same for the same inputs, whatever its tag."""
+    """Return the digest that an image gets: the same for the same inputs, whatever its tag."""
     name = image.partition("@")[0]
     name = name.rpartition(":")[0] if ":" in name.rpartition("/")[2] else name
     return f"sha256:{sha256(f'{inputs} {name}'.encode()).hexdigest()}"
 
 
 def inputs_of(build: Mapping[str, Any]) -> str:
-    """A digest of all that decides what comes of a build."""
+    """Return a digest of all that decides what comes of a build."""
     steps = [{key: value for key, value in step.items() if key not in {"status", "timing", "pullTiming"}}
              for step in build["steps"]]  # fmt: skip
     what = {

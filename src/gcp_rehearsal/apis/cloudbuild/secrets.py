@@ -18,7 +18,10 @@ _CODES = {"NOT_FOUND": "NotFound", "FAILED_PRECONDITION": "FailedPrecondition"}
 
 
 def secret(cloud: Cloud, account: str, version: str) -> str:
-    """What a version of a secret holds. Raises `ApiError`, in the words of the build's log, where it cannot be read."""
+    """
+    Return what a version of a secret holds. Raises `ApiError`, in the words of the build's log, where it
+    cannot be read.
+    """
     version = cloud.by_id(version)
     found = _VERSION.fullmatch(version)
     if found is None:

@@ -50,11 +50,11 @@ class RunningStep(Protocol):
         ...
 
     def fresh(self) -> Sequence[str]:
-        """The lines that it has written since this was last asked."""
+        """Return the lines that it has written since this was last asked."""
         ...
 
     def poll(self) -> Ran | None:
-        """What came of it, with the lines that are not told yet; None while it runs."""
+        """Return what came of it, with the lines that are not told yet; None while it runs."""
         ...
 
     def stop(self) -> None:

@@ -22,7 +22,7 @@ class Acted:
     """What comes of steps by their id or image, or a pattern such as `*docker`."""
 
     def run(self, cloud: Cloud, step: Step) -> Ran | RunningStep:
-        """What comes of a step."""
+        """Return what comes of a step."""
         for pattern, ran in self.failing.items():
             if fnmatchcase(step.id, pattern) or fnmatchcase(step.image, pattern):
                 return ran

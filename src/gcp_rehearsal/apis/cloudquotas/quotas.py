@@ -68,7 +68,7 @@ def _eligibility(cloud: Cloud, quota: Quota, project: str) -> dict[str, Any]:  #
 
 
 def _by_region(cloud: Cloud, quota: Quota) -> list[dict[str, Any]]:  # Any: JSON
-    """The more specific ones first: regions of their own, then all the others together."""
+    """Return the more specific ones first: regions of their own, then all the others together."""
     own = [
         region for region in quota.regions or ZONES if quota.regions or f"{quota.id}@{region}" in cloud.quotas
     ]
@@ -87,7 +87,7 @@ def _by_region(cloud: Cloud, quota: Quota) -> list[dict[str, Any]]:  # Any: JSON
 
 
 def _value(cloud: Cloud, quota: Quota, region: str) -> dict[str, Any]:  # Any: JSON
-    """A limit of nothing is left out, as Google's JSON leaves out every zero."""
+    """Return a limit as Google answers it: one of nothing is left out, as its JSON leaves out every zero."""
     limit = quota_limits.limit(cloud.quotas, quota.id, region)
     return {"value": str(limit)} if limit else {}
 
@@ -137,7 +137,7 @@ def _known(service: str, name: str) -> Quota:
 
 
 def _region(dimensions: Mapping[str, str], quota: Quota) -> str:
-    """The region of a preference; '' for all those that have none of their own."""
+    """Return the region of a preference; '' for all those that have none of their own."""
     if set(dimensions) - {"region"}:
         raise invalid(
             f"The quota '{quota.id}' has no other dimension than region.",

@@ -107,7 +107,7 @@ def _remove(call: Call, kept: Kept) -> None:
 
 
 def _assign(call: Call, body: dict[str, Any]) -> None:  # Any: JSON
-    """An address of one's own, or that which was asked for."""
+    """Return an address of one's own, or that which was asked for."""
     taken = {kept.body.get("address") for kept in call.cloud.store.of("compute") if kept.body.get("address")}
     body["status"] = "RESERVED"
     if body.get("ipVersion") == "IPV6":
@@ -178,7 +178,7 @@ def set_labels(call: Call) -> Any:  # Any: JSON
 
 
 def set_field(field: str) -> Handler:
-    """An action that sets one field that names something: `setUrlMap`, `setTarget`, `setSslCertificates`."""
+    """Return an action that sets one field that names something: `setUrlMap`, `setTarget`, `setSslCertificates`."""
 
     def act(call: Call) -> Any:  # Any: JSON
         kept = generic.existing(call)
@@ -200,7 +200,7 @@ def validate(call: Call) -> dict[str, Any]:  # Any: JSON
 
 
 def aggregated(call: Call) -> dict[str, Any]:  # Any: JSON
-    """The things of one kind in all regions, by region."""
+    """Return the things of one kind in all regions, by region."""
     last = call.method.collection.rpartition(".")[2]
     segment = "operations" if last == "globalOperations" else last
     items: dict[str, dict[str, Any]] = {}  # Any: JSON
@@ -243,7 +243,7 @@ def zones(call: Call) -> dict[str, Any]:  # Any: JSON
 
 
 def project(call: Call) -> dict[str, Any]:  # Any: JSON
-    """What Compute Engine knows of a project."""
+    """Return what Compute Engine knows of a project."""
     found = call.cloud.project(call.project)
     number = found.number if found else ""
     have = [

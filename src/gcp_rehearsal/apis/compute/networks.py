@@ -167,7 +167,7 @@ def set_private_access(call: Call) -> dict[str, Any]:  # Any: JSON
 
 
 def expand(call: Call) -> dict[str, Any]:  # Any: JSON
-    """A wider range for a subnetwork."""
+    """Give a subnetwork a wider range."""
     kept = generic.existing(call)
     new = str(call.body.get("ipCidrRange") or "")
     cidr = _range(call, kept.body, new, kept)

@@ -36,7 +36,7 @@ _WORDS = {
 
 
 def check_name(body: Mapping[str, Any]) -> None:  # Any: JSON
-    """Raises `ApiError` 400 for a name that Compute Engine does not take."""
+    """Raise `ApiError` 400 for a name that Compute Engine does not take."""
     name = str(body.get("name") or "")
     if not re.fullmatch(_NAME, name):
         raise invalid(
@@ -46,7 +46,7 @@ def check_name(body: Mapping[str, Any]) -> None:  # Any: JSON
 
 def reference(call: Call, field: str, value: str) -> str:
     """
-    The full address of what a field names by an address, whole or in part.
+    Return the full address of what a field names by an address, whole or in part.
 
     Raises `ApiError`: 400 for what is no address, 404 where there is nothing in a project of this cloud.
     """
@@ -65,7 +65,7 @@ def reference(call: Call, field: str, value: str) -> str:
 
 
 def at(cloud: Cloud, url: str) -> Kept | None:
-    """What a full address names."""
+    """Return what a full address names."""
     return cloud.store.get("compute", url.removeprefix(f"{BASE}/"))
 
 
@@ -93,7 +93,7 @@ def users(cloud: Cloud, kept: Kept) -> Iterator[Kept]:
 
 
 def refuse_if_used(call: Call, kept: Kept) -> None:
-    """Raises `ApiError` 400 where something else names a thing that shall be deleted."""
+    """Raise `ApiError` 400 where something else names a thing that shall be deleted."""
     user = next((user for user in users(call.cloud, kept) if not user.hidden.get("with_network")), None)
     if user is not None:
         raise in_use(kept, user)
@@ -131,7 +131,7 @@ def fingerprint(version: int) -> str:
 
 
 def _holders(value: Any, parts: list[str], path: str = "") -> Iterator[tuple[Any, Any, str]]:  # Any: JSON
-    """The holder, the key and the path of every value that `backends[].group` is about."""
+    """Return the holder, the key and the path of every value that `backends[].group` is about."""
     head, rest = parts[0].removesuffix("[]"), parts[1:]
     if not isinstance(value, dict) or value.get(head) is None:
         return

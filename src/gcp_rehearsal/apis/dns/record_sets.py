@@ -40,7 +40,7 @@ def get_records(call: Call) -> Any:  # Any: JSON
 
 
 def list_records(call: Call) -> Any:  # Any: JSON
-    """A zone's record sets, by name and type."""
+    """Return a zone's record sets, by name and type."""
     zone, query = zone_of(call), call.query
     if query.get("type") and not query.get("name"):
         raise invalid("Invalid value for 'parameters.type': a name is needed, too.")
@@ -132,7 +132,7 @@ def get_change(call: Call) -> Any:  # Any: JSON
 
 
 def list_changes(call: Call) -> Any:  # Any: JSON
-    """A zone's changes, the newest first."""
+    """Return a zone's changes, the newest first."""
     zone = zone_of(call)
     found = [kept.body for kept in call.cloud.store.under("dns", f"{zone.name}/changes")]
     found.sort(key=lambda body: int(body["id"]), reverse=call.query.get("sortOrder") != "ascending")
@@ -140,7 +140,7 @@ def list_changes(call: Call) -> Any:  # Any: JSON
 
 
 def zone_of(call: Call) -> Kept:
-    """The zone that a call's path names, by name or number. Raises `ApiError` 404."""
+    """Return the zone that a call's path names, by name or number. Raises `ApiError` 404."""
     given = call.params["managedZone"]
     for kept in call.cloud.store.under("dns", f"projects/{call.project}/managedZones"):
         if given in {kept.id, kept.body["id"]}:
@@ -230,7 +230,7 @@ def _check_own(zone: Kept, record: Records) -> None:
 
 
 def _check_alias(call: Call, zone: Kept, record: Records, field: str, gone: list[Kept]) -> None:
-    """A CNAME is alone at its name, and never at the zone's own."""
+    """Raise `ApiError` for a CNAME that is not alone at its name, or is at the zone's own."""
     here = [kept for kept in _records(call, zone) if kept.body["name"] == record["name"] and kept not in gone]
     if record["type"] == "CNAME" and record["name"] == zone.body["dnsName"]:
         text = "because the DNS name is the zone's apex, which may not be a CNAME"

@@ -55,12 +55,12 @@ def create_zone(call: Call) -> Any:  # Any: JSON
 
 
 def get_zone(call: Call) -> Any:  # Any: JSON
-    """A zone by its name or number."""
+    """Return a zone by its name or number."""
     return zone_of(call).body
 
 
 def list_zones(call: Call) -> Any:  # Any: JSON
-    """A project's zones, those of one domain where it is given."""
+    """Return a project's zones, those of one domain where it is given."""
     domain = call.query.get("dnsName")
     found = [
         kept.body
@@ -104,13 +104,13 @@ def get_operation(call: Call) -> Any:  # Any: JSON
 
 
 def list_operations(call: Call) -> Any:  # Any: JSON
-    """The operations on a zone."""
+    """Return the operations on a zone."""
     found = [kept.body for kept in call.cloud.store.under("dns", f"{zone_of(call).name}/operations")]
     return {"kind": "dns#managedZoneOperationsListResponse"} | generic.page(call, "operations", found)
 
 
 def project(call: Call) -> Any:  # Any: JSON
-    """What Cloud DNS knows of a project."""
+    """Return what Cloud DNS knows of a project."""
     found = call.cloud.project(call.project)
     return {"kind": "dns#project", "id": call.project, "number": found.number if found else "",
             "quota": {"kind": "dns#quota", "managedZones": 10000, "rrsetsPerManagedZone": 10000,

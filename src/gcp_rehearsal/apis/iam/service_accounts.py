@@ -29,13 +29,13 @@ def may_act_as(call: Call, email: str) -> bool:
 
 
 def project_of(cloud: Cloud, email: str) -> str:
-    """The project that a service account is of, where it is one of this cloud's; else ''."""
+    """Return the project that a service account is of, where it is one of this cloud's; else ''."""
     place = email.partition("@")[2].removesuffix(".iam.gserviceaccount.com")
     return place if cloud.project(place) else ""
 
 
 def found(call: Call, name: str = "") -> Kept:
-    """The account that a call names by its e-mail or number. Raises `ApiError` 404 in Google's words."""
+    """Return the account that a call names by its e-mail or number. Raises `ApiError` 404 in Google's words."""
     kept = by_name(call.cloud, name or call.name)
     if kept is None or not call.cloud.account_is_seen(kept.id):
         raise not_found("Unknown service account")
@@ -43,7 +43,10 @@ def found(call: Call, name: str = "") -> Kept:
 
 
 def by_name(cloud: Cloud, name: str) -> Kept | None:
-    """The account of that name, whose project may be `-` and whose last part may be its number; None where none is."""
+    """
+    Return the account of that name, whose project may be `-` and whose last part may be its number; None
+    where none is.
+    """
     last = name.rpartition("/")[2]
     return next(
         (kept for kept in cloud.store.of("iam", COLLECTION) if last in {kept.id, kept.body["uniqueId"]}), None

@@ -39,7 +39,7 @@ _INVALID_GRANT = Reply(status=400, body={"error": "invalid_grant", "error_descri
 
 
 def id_token(cloud: Cloud, email: str, audience: str) -> str:
-    """An identity token of `email` for `audience`, good for an hour."""
+    """Return an identity token of `email` for `audience`, good for an hour."""
     now = int(time.time())
     said = {
         "iss": ISSUER,
@@ -58,7 +58,8 @@ def id_token(cloud: Cloud, email: str, audience: str) -> str:
 
 def verify_id_token(cloud: Cloud, token: str, audience: str = "") -> dict[str, Any]:  # Any: JSON
     """
-    The claims of an identity token that this cloud made, that has not ended, and that is for `audience`, if one is named.
+    Return the claims of an identity token that this cloud made, that has not ended, and that is for
+    `audience`, if one is named.
 
     Raises `ApiError` 401.
     """
@@ -99,7 +100,7 @@ def _generate_id(call: Call) -> Any:  # Any: JSON
 
 
 def _may(call: Call, permission: str) -> str:
-    """The account's e-mail, if the caller may have tokens of it. Raises `ApiError`."""
+    """Return the account's e-mail, if the caller may have tokens of it. Raises `ApiError`."""
     kept = accounts.by_name(call.cloud, call.name)
     email = kept.id if kept else call.name.rpartition("/")[2]
     project = kept.project if kept else accounts.project_of(call.cloud, email)
@@ -119,7 +120,7 @@ def _no_signing(call: Call) -> Any:  # Any: JSON
 
 
 def _exchange(call: Call) -> Any:  # Any: JSON
-    """A token of somebody outside, who is in a pool, against one of Google's."""
+    """Exchange the token of somebody outside, who is in a pool, for one of Google's."""
     given = call.body
     if given.get("grantType") != _EXCHANGE:
         raise _oauth("unsupported_grant_type", f"grant_type must be {_EXCHANGE}")
@@ -187,7 +188,7 @@ def _about(cloud: Cloud, request: Request) -> Reply:
 
 
 def _asserted(cloud: Cloud, assertion: str) -> dict[str, Any] | None:  # Any: JSON
-    """What a service account says of itself; None where it is not shown that it is the account."""
+    """Return what a service account says of itself; None where it is not shown that it is the account."""
     try:
         head, said = (json.loads(_decoded(part)) for part in assertion.split(".")[:2])
         known = credentials.whose(cloud.secret, str(head["kid"])) == said["iss"]

@@ -53,7 +53,7 @@ def _write(call: Call) -> Any:  # Any: JSON
 
 
 def _completed(call: Call, number: int, sent: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:  # Any: JSON
-    """An entry with what it does not say itself, and the project that it is for."""
+    """Return an entry with what it does not say itself, and the project that it is for."""
     common = {key: call.body[key] for key in ("logName", "resource") if call.body.get(key)}
     entry = {**common, **sent}
     labels = {**(call.body.get("labels") or {}), **(sent.get("labels") or {})}
@@ -148,7 +148,7 @@ def _project(call: Call, name: str) -> str:
 
 
 def _demand(call: Call, project: str, permission: str) -> None:
-    """The path names no project, so that the cloud cannot ask for it."""
+    """Return the path names no project, so that the cloud cannot ask for it."""
     place = f"projects/{project}"
     known = call.cloud.project(project)
     if known is None or not call.cloud.access.held(call.caller, [permission], "logging", place, known.id):

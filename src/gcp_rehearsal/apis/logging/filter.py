@@ -43,7 +43,7 @@ class _Token:
 
 def parse(text: str) -> Test:
     """
-    What tells whether an entry passes a filter; '' lets all pass.
+    Return what tells whether an entry passes a filter; '' lets all pass.
 
     Raises `ApiError`: 400 for what cannot be read, 501 for what Cloud Logging knows and the rehearsal does not.
     """
@@ -61,7 +61,7 @@ class _FilterReader:
         self._at = 0
 
     def whole(self) -> Test:
-        """The test of the whole filter."""
+        """Return the test of the whole filter."""
         if not self._tokens:
             return lambda _: True
         test = self._all()
@@ -248,7 +248,7 @@ def _ordered(
 
 
 def _found(entry: Any, path: list[str]) -> Iterator[Any]:  # Any: JSON
-    """The values at a path; the elements, where there is a list."""
+    """Return the values at a path; the elements, where there is a list."""
     if isinstance(entry, list):
         for item in entry:
             yield from _found(item, path)

@@ -31,7 +31,7 @@ def keep(cloud: Cloud, service: Kept) -> None:
 
 
 def _keep_in(cloud: Cloud, subnetwork: Kept) -> None:
-    """An address as Google shows them, but without the range that it stands for."""
+    """Return an address as Google shows them, but without the range that it stands for."""
     id_ = cloud.number()
     place = subnetwork.name.rpartition("/subnetworks/")[0]
     name = f"{place}/addresses/serverless-ipv4-{id_}"

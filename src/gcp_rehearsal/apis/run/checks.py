@@ -36,7 +36,7 @@ _PREVIEW = ("sshEnabled", "functionalType")
 
 
 def check_name(name: str, field: str) -> None:
-    """Raises `ApiError` 400 for a name that no service or job can have, or a region that there is not."""
+    """Raise `ApiError` 400 for a name that no service or job can have, or a region that there is not."""
     _, region, last = segments(name)
     if not _NAME.fullmatch(last):
         text = (
@@ -49,7 +49,7 @@ def check_name(name: str, field: str) -> None:
 
 
 def check_service(call: Call, name: str, body: Body) -> None:
-    """Raises `ApiError` for whatever is wrong with a service as it was sent, everything at once."""
+    """Raise `ApiError` for whatever is wrong with a service as it was sent, everything at once."""
     wrong = Wrong()
     _refuse(body)
     template = body.get("template") or {}
@@ -73,7 +73,7 @@ def check_service(call: Call, name: str, body: Body) -> None:
 
 
 def check_job(call: Call, name: str, body: Body) -> None:
-    """Raises `ApiError` for whatever is wrong with a job as it was sent, everything at once."""
+    """Raise `ApiError` for whatever is wrong with a job as it was sent, everything at once."""
     wrong = Wrong()
     _refuse(body)
     execution = body.get("template") or {}
@@ -101,7 +101,7 @@ def check_job(call: Call, name: str, body: Body) -> None:
 
 
 def check_act_as(call: Call, email: str) -> None:
-    """Raises `ApiError` 403 where the caller may not run something as this account, or there is no such account."""
+    """Raise `ApiError` 403 where the caller may not run something as this account, or there is no such account."""
     email = email or default_account(call.cloud, call.project)
     if not accounts.may_act_as(call, email):
         raise ApiError(

@@ -68,13 +68,13 @@ def default_account(cloud: Cloud, project: str) -> str:
 
 
 def network_of(project: str, value: str) -> str:
-    """The name in the store of a network as people write it: short, whole, or as a URL."""
+    """Return the name in the store of a network as people write it: short, whole, or as a URL."""
     short = value.partition("/compute/v1/")[2] or value
     return short if "/" in short else f"projects/{project}/global/networks/{short}"
 
 
 def subnetwork_of(project: str, region: str, value: str) -> str:
-    """The name in the store of a subnetwork as people write it."""
+    """Return the name in the store of a subnetwork as people write it."""
     short = value.partition("/compute/v1/")[2] or value
     return short if "/" in short else f"projects/{project}/regions/{region}/subnetworks/{short}"
 

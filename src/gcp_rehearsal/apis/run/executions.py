@@ -41,7 +41,7 @@ _CANCELLED = Failure(message="Execution was cancelled.", execution_reason="CANCE
 
 
 def make(call: Call, job: Kept, template: Mapping[str, Any]) -> Kept:  # Any: JSON
-    """A new execution of a job by `template`, which is the job's own with what the caller overrides."""
+    """Make a new execution of a job by `template`, which is the job's own with what the caller overrides."""
     short = f"{job.id}-{call.cloud.uuid()[:5]}"
     count = template["taskCount"]
     body = {
@@ -98,13 +98,13 @@ def cancel(cloud: Cloud, execution: Kept) -> None:
 
 
 def tasks_of(cloud: Cloud, execution: Kept) -> list[Kept]:
-    """The tasks of an execution, in their order."""
+    """Return the tasks of an execution, in their order."""
     found = cloud.store.under("run", f"{execution.name}/tasks")
     return sorted(found, key=lambda one: int(one.body.get("index", 0)))
 
 
 def reference(execution: Kept) -> dict[str, Any]:  # Any: JSON
-    """What a job tells of its newest execution."""
+    """Return what a job tells of its newest execution."""
     body = execution.body
     state = next(one["state"] for one in body["conditions"] if one["type"] == "Completed")
     ends = {GOOD: "EXECUTION_SUCCEEDED", BAD: "EXECUTION_FAILED"}.get(state, "EXECUTION_RUNNING")

@@ -29,7 +29,10 @@ _REDUNDANCY = "Learn more about GPU zonal redundancy: g.co/cloudrun/gpu-redundan
 
 
 def most_instances(cloud: Cloud, region: str, template: Mapping[str, Any]) -> int:  # Any: JSON
-    """The most instances that Google sets where nobody says: 100, or as many as the quotas allow, but at least one."""
+    """
+    Return the most instances that Google sets where nobody says: 100, or as many as the quotas allow, but at
+    least one.
+    """
     size = size_of(template.get("containers", ()))
     allowed = [
         cloud_run.service_limits().default_instances,
@@ -76,7 +79,10 @@ def check_gpu_of_job(
 
 
 def gpu_quota(template: Mapping[str, Any]) -> tuple[str, int] | None:  # Any: JSON
-    """The quota that a template's GPU counts in, and what one GPU counts; None where it has none that is known."""
+    """
+    Return the quota that a template's GPU counts in, and what one GPU counts; None where it has none that is
+    known.
+    """
     gpu = cloud_run.gpu_type(template.get("nodeSelector", {}).get("accelerator", ""))
     if gpu is None:
         return None
@@ -98,7 +104,7 @@ def gpus_are_left(cloud: Cloud, starting: Kept) -> bool:
 
 
 def used(cloud: Cloud, name: str, project: str, region: str) -> int:
-    """What the instances that services of a region keep running count in a quota."""
+    """Return what the instances that services of a region keep running count in a quota."""
     return sum(
         _each(name, kept.body) * int(kept.hidden.get("instances", 0))
         for kept in cloud.store.of("run", REVISIONS)
@@ -107,7 +113,7 @@ def used(cloud: Cloud, name: str, project: str, region: str) -> int:
 
 
 def _each(name: str, template: Mapping[str, Any]) -> int:  # Any: JSON
-    """What one instance counts in a quota."""
+    """Return what one instance counts in a quota."""
     size = size_of(template.get("containers", ()))
     gpu = gpu_quota(template)
     counted = {quota_limits.CPU: size.cpu, quota_limits.MEMORY: size.memory, **(dict([gpu]) if gpu else {})}

@@ -48,7 +48,7 @@ def same_template(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:  # 
 
 
 def make(call: Call, service: Kept) -> Kept:
-    """A new revision of a service, from its template."""
+    """Make a new revision of a service, from its template."""
     count = service.hidden["revisions"] = service.hidden.get("revisions", 0) + 1
     template = service.body["template"]
     short = template.get("revision") or f"{service.id}-{count:05d}-{call.cloud.uuid()[:3]}"
@@ -108,7 +108,7 @@ def retire(cloud: Cloud, revision: Kept) -> None:
 
 
 def of_service(cloud: Cloud, service: Kept) -> list[Kept]:
-    """The revisions of a service, the newest first."""
+    """Return the revisions of a service, the newest first."""
     found = cloud.store.under("run", f"{service.name}/revisions")
     return sorted(found, key=lambda one: -int(one.hidden["order"]))
 
@@ -133,7 +133,7 @@ def remove(call: Call, revision: Kept) -> None:
 
 
 def serving(service: Kept) -> set[str]:
-    """The names of the revisions that traffic or a tag leads to."""
+    """Return the names of the revisions that traffic or a tag leads to."""
     ready = service.body.get("latestReadyRevision", "").rpartition("/")[2]
     return {
         one.get("revision", "").rpartition("/")[2] or ready for one in service.body.get("trafficStatuses", ())

@@ -109,12 +109,12 @@ def remove(call: Call, kept: Kept) -> Kept:
 
 
 def newest(cloud: Cloud, service: Kept) -> Kept | None:
-    """The revision that was made last, whether it came up or not."""
+    """Return the revision that was made last, whether it came up or not."""
     return cloud.store.get("run", service.body.get("latestCreatedRevision", ""))
 
 
 def tag_uri(service: Kept, tag: str) -> str:
-    """The address of a tagged revision."""
+    """Return the address of a tagged revision."""
     return str(service.body["uri"]).replace("https://", f"https://{tag}---", 1)
 
 
@@ -275,7 +275,7 @@ def _hash(text: str) -> str:
 
 
 def _list(call: Call) -> Any:  # Any: JSON
-    """The services of one region: v2 has no list of all regions' together."""
+    """Return the services of one region: v2 has no list of all regions' together."""
     region = call.name.split("/")[3]
     if region not in ZONES:
         raise invalid(

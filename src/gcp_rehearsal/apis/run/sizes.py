@@ -49,13 +49,13 @@ def bytes_of(text: str) -> int | None:
 
 
 def limits(container: Mapping[str, Any]) -> Mapping[str, str]:  # Any: JSON
-    """The limits of a container, those that Google sets included."""
+    """Return the limits of a container, those that Google sets included."""
     given: Mapping[str, str] = container.get("resources", {}).get("limits", {})
     return {"cpu": DEFAULT_CPU, "memory": DEFAULT_MEMORY, **given}
 
 
 def size_of(containers: Iterable[Mapping[str, Any]]) -> Size:  # Any: JSON
-    """What all containers of an instance take together."""
+    """Return what all containers of an instance take together."""
     cpu = memory = gpus = 0
     for container in containers:
         has = limits(container)

@@ -25,13 +25,16 @@ _OURS = re.compile(
 
 
 def digest_of(cloud: Cloud, image: str) -> str:
-    """The image with its digest, as a revision's status tells it."""
+    """Return the image with its digest, as a revision's status tells it."""
     found = find_image(cloud, image)
     return f"{image.partition('@')[0]}@{found}" if found else ""
 
 
 def obstacle(cloud: Cloud, name: str, template: Body) -> Failure | None:
-    """The first thing for which what `template` describes cannot start; `name` is the revision's or execution's."""
+    """
+    Return the first thing for which what `template` describes cannot start; `name` is the revision's or
+    execution's.
+    """
     return (
         _image(cloud, name, template)
         or _secret(cloud, name, template)

@@ -30,7 +30,7 @@ class Wrong:
         self.found.append((path, why))
 
     def check(self) -> None:
-        """Raises `ApiError` 400 with everything at once."""
+        """Raise `ApiError` 400 with everything at once."""
         if self.found:
             raise invalid("\n".join(f"{path}: {why}" for path, why in self.found), *self.found)
 
@@ -42,13 +42,13 @@ def segments(name: str) -> tuple[str, str, str]:
 
 
 def number_of(cloud: Cloud, project: str) -> str:
-    """The number of a project."""
+    """Return the number of a project."""
     found = cloud.project(project)
     return found.number if found else project
 
 
 def created(call: Call, kept: Kept) -> None:
-    """What Google sets on anything new."""
+    """Return what Google sets on anything new."""
     now = call.cloud.clock.text()
     kept.body |= {
         "name": kept.name,
@@ -62,14 +62,14 @@ def created(call: Call, kept: Kept) -> None:
 
 
 def stamp(cloud: Cloud, kept: Kept) -> None:
-    """A new version of a thing: whatever is written, by the user or by Google, makes its etag another."""
+    """Return a new version of a thing: whatever is written, by the user or by Google, makes its etag another."""
     version = max(int(cloud.clock.now() * 1e6), kept.hidden.get("version", 0) + 1)
     kept.hidden["version"] = version
     kept.body["etag"] = f'"{_encoded(version, kept.name)}"'
 
 
 def check_etag(kept: Kept, etag: str | None) -> None:
-    """Raises `ApiError` 409 where the caller means another version of a thing than there is."""
+    """Raise `ApiError` 409 where the caller means another version of a thing than there is."""
     if etag and etag != kept.body["etag"]:
         raise conflict(kept, _version_of(etag))
 
@@ -83,12 +83,12 @@ def conflict(kept: Kept, version: str) -> ApiError:
 
 
 def operation(call: Call, kept: Kept, kind: str) -> Kept:
-    """An operation on a thing, whose metadata is that thing as it is now."""
+    """Return an operation on a thing, whose metadata is that thing as it is now."""
     return operations.pending(call, kept.name, typed(kept.body, kind))
 
 
 def ended(op: Kept, came: Mapping[str, Any] | ApiError, kind: str) -> None:  # Any: JSON
-    """Ends an operation with the thing as it has become."""
+    """End an operation with the thing as it has become."""
     if isinstance(came, ApiError):
         operations.conclude(op, came)
         return
@@ -97,12 +97,12 @@ def ended(op: Kept, came: Mapping[str, Any] | ApiError, kind: str) -> None:  # A
 
 
 def typed(body: Mapping[str, Any], kind: str) -> dict[str, Any]:  # Any: JSON
-    """A copy of a thing, as it lies in an Any."""
+    """Return a copy of a thing, as it lies in an Any."""
     return {"@type": f"type.googleapis.com/google.cloud.run.v2.{kind}", **deepcopy(dict(body))}
 
 
 def at_once(call: Call, kept: Kept, kind: str) -> dict[str, Any]:  # Any: JSON
-    """An operation that is done already: only the checks were asked for."""
+    """Return an operation that is done already: only the checks were asked for."""
     op = operation(call, kept, kind)
     ended(op, kept.body, kind)
     return op.body
@@ -126,7 +126,7 @@ def condition(
 
 
 def put_conditions(kept: Kept, conditions: Sequence[Mapping[str, Any]]) -> None:  # Any: JSON
-    """Sets conditions; those whose state stays as it was keep their time."""
+    """Set conditions; those whose state stays as it was keep their time."""
     before = {one["type"]: one for one in kept.body.get("conditions", ())}
     kept.body["conditions"] = [_continued(before.get(one["type"]), one) for one in conditions]
 

@@ -69,7 +69,7 @@ def _key_region(key: str) -> str:
 
 
 def refuse_what_is_not_acted(template: Body) -> None:
-    """Raises `ApiError` 501 for what the rehearsal does not act out, rather than taking it silently."""
+    """Raise `ApiError` 501 for what the rehearsal does not act out, rather than taking it silently."""
     for key in _NOT_ACTED:
         if template.get(key):
             raise unimplemented(f"template.{key}")

@@ -192,7 +192,10 @@ def _location(call: Call, name: str) -> dict[str, Any]:  # Any: JSON
 
 
 def _at_its_host(handler: Handler, *, regional: bool) -> Handler:
-    """A regional secret is reached at its region's host alone, a global one at the global host."""
+    """
+    Return a handler that answers for a regional secret at its region's host alone, for a global one at the
+    global host.
+    """
 
     def act(call: Call) -> Any:  # Any: JSON
         host = call.request.host.partition(":")[0].split(".")

@@ -22,7 +22,7 @@ LARGEST = 65_536
 
 def read(cloud: Cloud, name: str) -> bytes:
     """
-    What the version of that name holds, `latest` and aliases included, whoever asks.
+    Return what the version of that name holds, `latest` and aliases included, whoever asks.
 
     Raises `ApiError`: 404 where there is none, 400 where it is disabled or destroyed.
     """
@@ -39,7 +39,10 @@ def readable(cloud: Cloud, name: str) -> bool:
 
 
 def resolve(cloud: Cloud, name: str) -> Kept:
-    """The version of that name: by its number, by an alias, or `latest`, which is the newest. Raises `ApiError` 404."""
+    """
+    Return the version of that name: by its number, by an alias, or `latest`, which is the newest. Raises
+    `ApiError` 404.
+    """
     path, _, which = cloud.by_id(name).rpartition("/versions/")
     secret = cloud.store.get("secretmanager", path)
     versions = list(cloud.store.under("secretmanager", f"{path}/versions"))
@@ -62,12 +65,12 @@ def stamp(cloud: Cloud, kept: Kept) -> None:
 
 
 def show(call: Call, kept: Kept) -> dict[str, Any]:  # Any: JSON
-    """A secret or a version as it is answered: names have the project's number."""
+    """Return a secret or a version as it is answered: names have the project's number."""
     return {**kept.body, "name": call.cloud.by_number(kept.name)}
 
 
 def newest_first(call: Call, key: str) -> Any:  # Any: JSON
-    """The page of a list of secrets or versions that is asked for."""
+    """Return the page of a list of secrets or versions that is asked for."""
     kept = list(call.cloud.store.under(call.api, call.name))
     kept.sort(key=lambda one: (one.created, int(one.id) if one.id.isdigit() else 0), reverse=True)
     shown = [show(call, one) for one in kept]
@@ -77,7 +80,7 @@ def newest_first(call: Call, key: str) -> Any:  # Any: JSON
 
 
 def add(call: Call) -> Any:  # Any: JSON
-    """A new version, with the next number: one that was destroyed keeps its own."""
+    """Return a new version, with the next number: one that was destroyed keeps its own."""
     secret = generic.existing(call)
     payload = call.body.get("payload")
     if payload is None:
@@ -107,7 +110,7 @@ def add(call: Call) -> Any:  # Any: JSON
 
 
 def access(call: Call) -> Any:  # Any: JSON
-    """What a version holds."""
+    """Return what a version holds."""
     version = resolve(call.cloud, call.name)
     data = _held(call.cloud, version)
     payload = {"data": base64.b64encode(data).decode(), "dataCrc32c": str(extend(0, data))}
@@ -120,7 +123,7 @@ def get(call: Call) -> Any:  # Any: JSON
 
 
 def list_(call: Call) -> Any:  # Any: JSON
-    """The versions of a secret, those that were destroyed included."""
+    """Return the versions of a secret, those that were destroyed included."""
     generic.existing(call, call.name.removesuffix("/versions"))
     return newest_first(call, "versions")
 
@@ -156,7 +159,7 @@ def destroy(call: Call, version: Kept) -> None:
 
 
 def changing(change: Callable[[Call, Kept], None]) -> Handler:
-    """What answers a method that brings a version into another state; it must not be destroyed yet."""
+    """Return what answers a method that brings a version into another state; it must not be destroyed yet."""
 
     def act(call: Call) -> Any:  # Any: JSON
         number = call.name.rpartition("/")[2]

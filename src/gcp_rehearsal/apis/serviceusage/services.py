@@ -24,7 +24,7 @@ _OTHERS = (
 
 @cache
 def _known() -> dict[str, str]:
-    """The titles of the APIs that there are, by service."""
+    """Return the titles of the APIs that there are, by service."""
     titles = {name.partition(".")[0] + _SUFFIX: load(name).title for name in NAMES}
     return {**{name + _SUFFIX: f"{name} API" for name in _OTHERS}, **titles}
 
@@ -112,7 +112,7 @@ def _operation(call: Call, finish: Callable[[], Any]) -> Any:  # Any: JSON
 
 
 def _done(call: Call) -> Any:  # Any: JSON
-    """What is answered where there is nothing to do."""
+    """Return what is answered where there is nothing to do."""
     return {
         "name": "operations/noop.DONE_OPERATION",
         "done": True,

@@ -90,7 +90,7 @@ def get(call: Call) -> Any:  # Any: JSON
 
 
 def list_(call: Call) -> dict[str, Any]:  # Any: JSON
-    """A project's buckets in order of their names."""
+    """Return a project's buckets in order of their names."""
     if call.query.get("softDeleted"):
         raise unimplemented("soft-deleted buckets")
     prefix = call.query.get("prefix") or ""
@@ -139,7 +139,7 @@ def layout(call: Call) -> dict[str, Any]:  # Any: JSON
 
 
 def get_policy(call: Call) -> dict[str, Any]:  # Any: JSON
-    """A bucket's policy."""
+    """Return a bucket's policy."""
     kept = bucket_of(call.cloud, call.params["bucket"])
     return _policy(kept, call.cloud.access.policy("storage", kept.name))
 
@@ -176,7 +176,7 @@ def test_permissions(call: Call) -> dict[str, Any]:  # Any: JSON
 
 
 def service_account(call: Call) -> dict[str, Any]:  # Any: JSON
-    """The e-mail of Cloud Storage's own account in a project."""
+    """Return the e-mail of Cloud Storage's own account in a project."""
     project = call.cloud.project(call.project)
     number = project.number if project else ""
     return {"kind": "storage#serviceAccount",
@@ -221,7 +221,7 @@ def _location_type(body: Mapping[str, Any]) -> str:  # Any: JSON
 
 
 def _refuse(body: Mapping[str, Any]) -> None:  # Any: JSON
-    """Raises `ApiError` 501 for what would change how objects behave, and is not acted out."""
+    """Raise `ApiError` 501 for what would change how objects behave, and is not acted out."""
     for key in ("versioning", "autoclass", "hierarchicalNamespace"):
         if (body.get(key) or {}).get("enabled"):
             raise unimplemented(f"'{key}' of a bucket")

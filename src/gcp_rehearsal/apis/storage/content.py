@@ -34,19 +34,19 @@ class Content:
     """'' for what was composed of several objects."""
 
     def read(self, start: int = 0, end: int | None = None) -> bytes:
-        """The bytes from `start` up to, without, `end`."""
+        """Return the bytes from `start` up to, without, `end`."""
         with self.path.open("rb") as file:
             file.seek(start)
             return file.read(-1 if end is None else end - start)
 
     def copied(self) -> Content:
-        """The same bytes under a file of their own; they are not written again."""
+        """Keep the same bytes under a file of their own; they are not written again."""
         twin = self.path.with_name(uuid.uuid4().hex)
         os.link(self.path, twin)
         return Content(path=twin, size=self.size, crc32c=self.crc32c, md5=self.md5)
 
     def discard(self) -> None:
-        """The file is gone."""
+        """Remove the file."""
         self.path.unlink(missing_ok=True)
 
 
@@ -74,7 +74,7 @@ class Writing:
 
     def done(self, claimed: Mapping[str, str], *, composed: bool = False) -> Content:
         """
-        What has come in.
+        Return what has come in.
 
         Raises `ApiError` 400, and forgets the bytes, where a checksum that the caller claims (`md5Hash`, `crc32c`)
         is another.
@@ -102,7 +102,10 @@ def written(cloud: Cloud, data: bytes, claimed: Mapping[str, str]) -> Content:
 
 
 def claims(headers: Mapping[str, str]) -> dict[str, str]:
-    """The checksums that a caller claims in headers, by the names that an object's metadata have for them."""
+    """
+    Return the checksums that a caller claims in headers, by the names that an object's metadata have for
+    them.
+    """
     found: dict[str, str] = {}
     for part in headers.get("x-goog-hash", "").split(","):
         kind, _, value = part.strip().partition("=")
@@ -114,7 +117,7 @@ def claims(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def extend(crc: int, data: bytes) -> int:
-    """The CRC32C of what has the CRC32C `crc`, with `data` appended."""
+    """Return the CRC32C of what has the CRC32C `crc`, with `data` appended."""
     return _extender()(crc, data)
 
 

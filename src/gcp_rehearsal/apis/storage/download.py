@@ -31,7 +31,7 @@ _HEADERS = {"cacheControl": "cache-control", "contentDisposition": "content-disp
 
 
 def get(call: Call) -> Any:  # Any: JSON
-    """An object's metadata, or with `alt=media` its bytes."""
+    """Return an object's metadata, or with `alt=media` its bytes."""
     wants_bytes = parse_qs(call.request.query).get("alt") == ["media"]
     try:
         kept = named(call)
@@ -53,7 +53,7 @@ def get(call: Call) -> Any:  # Any: JSON
 
 
 def bytes_of(kept: Kept, headers: Mapping[str, str]) -> Reply:
-    """An object's bytes, or those of the range that is asked for."""
+    """Return an object's bytes, or those of the range that is asked for."""
     content = content_of(kept)
     span = _span(headers.get("range", ""), content.size)
     if span is None:
@@ -74,7 +74,7 @@ def bytes_of(kept: Kept, headers: Mapping[str, str]) -> Reply:
 
 
 def by_address(cloud: Cloud, request: Request) -> Reply:
-    """An object by `https://storage.googleapis.com/BUCKET/OBJECT`, to look at only."""
+    """Return an object by `https://storage.googleapis.com/BUCKET/OBJECT`, to look at only."""
     bucket, _, name = unquote(request.path.lstrip("/")).partition("/")
     if request.verb not in {"GET", "HEAD"} or not name:
         return _xml(501, "NotImplemented", "the rehearsal does not act out the XML API, except for downloads")

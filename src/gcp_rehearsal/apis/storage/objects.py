@@ -28,7 +28,7 @@ _PER_REWRITE = 1 << 30
 
 
 def bucket_of(cloud: Cloud, name: str) -> Kept:
-    """The bucket of that name. Raises `ApiError` 404."""
+    """Return the bucket of that name. Raises `ApiError` 404."""
     kept = cloud.store.get("storage", f"b/{name}")
     if kept is None:
         raise not_found("The specified bucket does not exist.")
@@ -36,12 +36,12 @@ def bucket_of(cloud: Cloud, name: str) -> Kept:
 
 
 def find(cloud: Cloud, bucket: str, name: str) -> Kept | None:
-    """The object of that name, if there is one."""
+    """Return the object of that name, if there is one."""
     return cloud.store.get("storage", f"b/{bucket}/o/{quote(name, safe='')}")
 
 
 def content_of(kept: Kept) -> Content:
-    """What an object holds."""
+    """Return what an object holds."""
     content: Content = kept.hidden["content"]
     return content
 
@@ -49,7 +49,7 @@ def content_of(kept: Kept) -> Content:
 def place(
     cloud: Cloud, bucket: Kept, name: str, content: Content, settings: Mapping[str, Any]
 ) -> Kept:  # Any: JSON
-    """A new generation of an object, over the one before it."""
+    """Store a new generation of an object, over the one before it."""
     before = find(cloud, bucket.id, name)
     if before is not None:
         content_of(before).discard()
@@ -79,7 +79,7 @@ def place(
 
 
 def shown(call: Call, kept: Kept) -> dict[str, Any]:  # Any: JSON
-    """An object's metadata, with the address of its bytes at the host that the caller knows."""
+    """Return an object's metadata, with the address of its bytes at the host that the caller knows."""
     headers = call.request.headers
     host = headers.get("host") or call.request.host
     path = (
@@ -90,20 +90,20 @@ def shown(call: Call, kept: Kept) -> dict[str, Any]:  # Any: JSON
 
 
 def put_object(cloud: Cloud, bucket: str, name: str, data: bytes, content_type: str = "") -> Kept:
-    """What other services of the cloud write. Raises `ApiError` 404 where there is no such bucket."""
+    """Return what other services of the cloud write. Raises `ApiError` 404 where there is no such bucket."""
     found = bucket_of(cloud, bucket)
     return place(cloud, found, name, written(cloud, data, {}), {"contentType": content_type})
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:  # Any: JSON
-    """Raises `ApiError` 501 for what the rehearsal does not act out on objects."""
+    """Raise `ApiError` 501 for what the rehearsal does not act out on objects."""
     for key in _NOT_ACTED:
         if settings.get(key):
             raise unimplemented(f"'{key}' of an object")
 
 
 def demand(call: Call, permission: str, bucket: Kept) -> None:
-    """Raises `ApiError` 403 where the caller lacks a permission on a bucket."""
+    """Raise `ApiError` 403 where the caller lacks a permission on a bucket."""
     if permission not in call.cloud.access.held(
         call.caller, [permission], "storage", bucket.name, bucket.project
     ):
@@ -111,7 +111,10 @@ def demand(call: Call, permission: str, bucket: Kept) -> None:
 
 
 def overwrite(call: Call, bucket: Kept, name: str) -> None:
-    """Raises `ApiError`: 412 for an unmet condition of the query, 403 where the caller may not replace what is there."""
+    """
+    Raise `ApiError`: 412 for an unmet condition of the query, 403 where the caller may not replace what is
+    there.
+    """
     before = find(call.cloud, bucket.id, name)
     conditions(call.query, before)
     if before is not None:
@@ -131,7 +134,7 @@ def unmet(query: Mapping[str, Any], kept: Kept | None, prefix: str = "if") -> st
 
 
 def conditions(query: Mapping[str, Any], kept: Kept | None, prefix: str = "if") -> None:  # Any: JSON
-    """Raises `ApiError` 412 where a condition of a query does not hold."""
+    """Raise `ApiError` 412 where a condition of a query does not hold."""
     if unmet(query, kept, prefix):
         raise unheld()
 
@@ -144,7 +147,7 @@ def unheld() -> ApiError:
 
 
 def existing(call: Call, bucket: str, name: str, generation: str | int | None = None) -> Kept:
-    """An object. Raises `ApiError` 404."""
+    """Return an object. Raises `ApiError` 404."""
     bucket_of(call.cloud, bucket)
     kept = find(call.cloud, bucket, name)
     if kept is None or (generation and str(generation) != kept.body["generation"]):
@@ -153,12 +156,12 @@ def existing(call: Call, bucket: str, name: str, generation: str | int | None = 
 
 
 def named(call: Call) -> Kept:
-    """The object that a call's path names. Raises `ApiError` 404."""
+    """Return the object that a call's path names. Raises `ApiError` 404."""
     return existing(call, call.params["bucket"], call.params["object"], call.query.get("generation"))
 
 
 def list_(call: Call) -> dict[str, Any]:  # Any: JSON
-    """The objects of a bucket in order of their names, folders rolled up where a delimiter is given."""
+    """Return the objects of a bucket in order of their names, folders rolled up where a delimiter is given."""
     bucket, query = bucket_of(call.cloud, call.params["bucket"]), call.query
     for key in ("softDeleted", "matchGlob", "filter"):
         if query.get(key):
@@ -266,7 +269,7 @@ def _alike(source: Kept, bucket: Kept, target: Kept) -> bool:
 
 
 def _ends(call: Call) -> tuple[Kept, Kept]:
-    """The object that is copied, and the bucket that it is copied to. Raises `ApiError`."""
+    """Return the object that is copied, and the bucket that it is copied to. Raises `ApiError`."""
     params, query = call.params, call.query
     source_bucket = bucket_of(call.cloud, params["sourceBucket"])
     target = bucket_of(call.cloud, params["destinationBucket"])
@@ -322,7 +325,7 @@ def compose(call: Call) -> dict[str, Any]:  # Any: JSON
 
 
 def stamp(cloud: Cloud) -> str:
-    """This moment as Cloud Storage writes it, to the millisecond."""
+    """Return this moment as Cloud Storage writes it, to the millisecond."""
     moment = datetime.fromtimestamp(cloud.clock.now(), UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
 

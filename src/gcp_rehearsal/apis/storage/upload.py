@@ -178,7 +178,7 @@ def _so_far(session: _Session, key: str) -> Reply:
 
 
 def _parts(call: Call) -> tuple[bytes, str, bytes]:
-    """The metadata, the content's type, and the content of a body in two parts."""
+    """Return the metadata, the content's type, and the content of a body in two parts."""
     found = _BOUNDARY.search(call.request.headers.get("content-type", ""))
     if found is None:
         raise invalid("Missing multipart boundary in Content-Type header.")

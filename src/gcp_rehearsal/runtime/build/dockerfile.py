@@ -32,7 +32,10 @@ class ImageContent:
 
 
 def parse(text: str, programs: Programs = MappingProxyType({})) -> ImageContent:
-    """The image that a Dockerfile describes; `programs` say what bases start. Raises `EndpointError` for an instruction that is not rehearsed."""
+    """
+    Return the image that a Dockerfile describes; `programs` say what bases start. Raises `EndpointError` for
+    an instruction that is not rehearsed.
+    """
     image = ImageContent()
     for word, rest in _instructions(text):
         if not image.base and word != "FROM":

@@ -36,7 +36,7 @@ class Process:
         return self._process.poll() is None
 
     def fresh(self) -> Sequence[str]:
-        """The lines that it has written since this was last asked; one that is not whole yet comes later."""
+        """Return the lines that it has written since this was last asked; one that is not whole yet comes later."""
         if not self._log.exists():
             return ()
         with self._log.open("rb") as file:
@@ -47,7 +47,7 @@ class Process:
         return whole.decode(errors="replace").splitlines()
 
     def poll(self) -> Ran | None:
-        """What came of it, with the lines that are not told yet; None while it runs."""
+        """Return what came of it, with the lines that are not told yet; None while it runs."""
         code = self._process.poll()
         if code is None:
             return None

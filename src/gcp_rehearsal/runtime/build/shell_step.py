@@ -33,7 +33,7 @@ def is_shell(step: Step) -> bool:
 
 
 def words(step: Step, root: Path) -> list[str]:
-    """The command of a step of a shell, or of gcloud, on this machine, where `root` is /workspace."""
+    """Return the command of a step of a shell, or of gcloud, on this machine, where `root` is /workspace."""
     if step.script:
         shell = "bash" if "bash" in step.script.partition("\n")[0] else "sh"
         script = root.parent / f"step-{step.number}.sh"
@@ -43,7 +43,10 @@ def words(step: Step, root: Path) -> list[str]:
 
 
 def gcloud(url: str, step: Step, token: str) -> dict[str, str]:
-    """The variables by which this machine's gcloud finds the rehearsal at `url`; `token` is the build's account's."""
+    """
+    Return the variables by which this machine's gcloud finds the rehearsal at `url`; `token` is the build's
+    account's.
+    """
     found = shutil.which("gcloud") or ""
     return {
         **environment(url, step.project),
@@ -77,11 +80,11 @@ class Told:
         return self.process.seconds
 
     def fresh(self) -> Sequence[str]:
-        """The lines that it has written since this was last asked."""
+        """Return the lines that it has written since this was last asked."""
         return self.process.fresh()
 
     def poll(self) -> Ran | None:
-        """What came of it, and of what it asked of docker; None while it runs."""
+        """Return what came of it, and of what it asked of docker; None while it runs."""
         ran = self.process.poll()
         if ran is None or ran.code:
             return ran

@@ -51,7 +51,7 @@ class Worked:
     _running: list[Process] = field(default_factory=list)
 
     def run(self, cloud: Cloud, step: Step) -> Ran | RunningStep:
-        """What comes of a step, or the process that does it."""
+        """Return what comes of a step, or the process that does it."""
         if _PYTHON.search(step.image):
             return self._python(cloud, step)
         if _DOCKER.search(step.image) and shell.is_shell(step):
@@ -88,7 +88,7 @@ class Worked:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _root(self, step: Step) -> Path:
-        """What is /workspace to the build."""
+        """Return what is /workspace to the build."""
         root = self.folder / step.build / "workspace"
         root.mkdir(parents=True, exist_ok=True)
         return root
@@ -112,7 +112,7 @@ class Worked:
         return self._begun(step, [sys.executable, "-I", *arguments], env)
 
     def _begun(self, step: Step, command: Sequence[str], env: Mapping[str, str]) -> Process:
-        """A process of the step, with the variables of the step and `env`, which may name another PATH."""
+        """Start a process of the step, with the variables of the step and `env`, which may name another PATH."""
         root = str(self._root(step))
         whole = dict(self.env)
         whole |= {name: value.replace("/workspace", root) for name, value in step.env.items()}
@@ -124,7 +124,7 @@ class Worked:
         return process
 
     def _docker_shell(self, cloud: Cloud, step: Step) -> RunningStep:
-        """A script that calls docker: what it asks of docker is done when it has ended."""
+        """Run a script that calls docker: what it asks of docker is done when it has ended."""
         told, env = shell.docker(self.folder / step.build / f"docker-{step.number}")
         process = self._begun(step, shell.words(step, self._root(step)), env)
 

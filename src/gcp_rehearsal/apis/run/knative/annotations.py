@@ -116,7 +116,7 @@ _KINDS = {"Service": SERVICE, "Revision": REVISION, "Job": JOB, "Execution": (*E
 
 
 def to_v1(fields: tuple[Field, ...], body: Body) -> dict[str, str]:
-    """The annotations that say what the fields of `body` say."""
+    """Return the annotations that say what the fields of `body` say."""
     made = {}
     for field in fields:
         value = _at(body, field.path)
@@ -147,7 +147,8 @@ def to_v2(fields: tuple[Field, ...], annotations: Mapping[str, str], body: Made,
 
 def users(annotations: Mapping[str, str], kind: str, wrong: Wrong) -> dict[str, str]:
     """
-    The annotations that are the user's own; whatever is Google's and does not belong here is added to `wrong`.
+    Return the annotations that are the user's own; whatever is Google's and does not belong here is added to
+    `wrong`.
 
     Raises `ApiError` 501 for those of Google's that the rehearsal does not act out.
     """

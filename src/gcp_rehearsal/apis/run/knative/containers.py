@@ -43,7 +43,7 @@ class Aliases:
         return ",".join(f"{alias}:{path}" for alias, path in self._paths.items())
 
     def short(self, secret: str) -> str:
-        """The name by which a secret goes in Knative."""
+        """Return the name by which a secret goes in Knative."""
         if "/" not in secret:
             return secret
         alias = f"secret-{uuid5(NAMESPACE_URL, secret)}"
@@ -51,7 +51,7 @@ class Aliases:
         return alias
 
     def whole(self, name: str) -> str:
-        """The secret that goes by a name in Knative."""
+        """Return the secret that goes by a name in Knative."""
         return self._paths.get(name, name)
 
 

@@ -29,7 +29,7 @@ _STATES = {"True": "Succeeded", "False": "Failed"}
 
 
 def job_to_v1(body: Body) -> tuple[Made, Made]:
-    """What a job's user has said, as Knative has it: metadata and spec."""
+    """Return what a job's user has said, as Knative has it: metadata and spec."""
     annotations = {**body.get("annotations", {}), **notes.to_v1(notes.JOB, body)}
     execution = body["template"]
     of_task, task = task_to_v1(execution.get("template", {}))
@@ -43,7 +43,7 @@ def job_to_v1(body: Body) -> tuple[Made, Made]:
 
 def job_to_v2(v1: Body, wrong: Wrong) -> Made:
     """
-    A job of the v2 API that says what a Knative job says; `wrong` gets what Cloud Run would not take.
+    Return a job of the v2 API that says what a Knative job says; `wrong` gets what Cloud Run would not take.
 
     Raises `ApiError` 501 for what the rehearsal does not act out.
     """

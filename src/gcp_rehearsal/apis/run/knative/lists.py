@@ -28,14 +28,14 @@ def parent(call: Call) -> str:
 
 
 def name_of(call: Call, collection: str, short: str) -> str:
-    """The name in the store of a service or job. Raises `ApiError` 400 where the request tells no region."""
+    """Return the name in the store of a service or job. Raises `ApiError` 400 where the request tells no region."""
     if regions_of(call) == "-":
         raise invalid("Only list calls are supported at the global endpoint: use that of a region.")
     return f"{parent(call)}/{collection}/{short}"
 
 
 def found(call: Call, collection: str) -> Kept:
-    """The thing that a request names. Raises `ApiError` 404 where there is none."""
+    """Return the thing that a request names. Raises `ApiError` 404 where there is none."""
     short = call.name.rpartition("/")[2]
     for kept in _under(call, collection):
         if kept.id == short:
@@ -63,7 +63,7 @@ def listed(call: Call, collection: str, kind: str, show: Callable[[Call, Kept], 
 
 
 def success(kept: Kept, group: str, kind: str) -> Made:
-    """What a delete answers."""
+    """Return what a delete answers."""
     return {
         "status": "Success",
         "details": {"name": kept.id, "group": group, "kind": kind, "uid": kept.body["uid"]},
@@ -83,7 +83,7 @@ def is_dry(call: Call) -> bool:
 
 
 def check_kind(body: Mapping[str, Any], group: str, kind: str) -> None:  # Any: JSON
-    """Raises `ApiError` 400 for an object of another kind."""
+    """Raise `ApiError` 400 for an object of another kind."""
     for key, want in (("apiVersion", f"{group}/v1"), ("kind", kind)):
         if body.get(key, want) != want:
             raise invalid(

@@ -38,7 +38,7 @@ _SPEC = frozenset(
 
 
 def service_to_v1(body: Body) -> tuple[Made, Made]:
-    """What a service's user has said, as Knative has it: metadata and spec."""
+    """Return what a service's user has said, as Knative has it: metadata and spec."""
     annotations = {**body.get("annotations", {}), **notes.to_v1(notes.SERVICE, body)}
     metadata = {**_labels(body), **({"annotations": annotations} if annotations else {})}
     metadata_of_template, spec = template_to_v1(body["template"])
@@ -51,7 +51,8 @@ def service_to_v1(body: Body) -> tuple[Made, Made]:
 
 def service_to_v2(v1: Body, wrong: Wrong) -> Made:
     """
-    A service of the v2 API that says what a Knative service says; `wrong` gets what Cloud Run would not take.
+    Return a service of the v2 API that says what a Knative service says; `wrong` gets what Cloud Run would
+    not take.
 
     Raises `ApiError` 501 for what the rehearsal does not act out.
     """
@@ -67,7 +68,7 @@ def service_to_v2(v1: Body, wrong: Wrong) -> Made:
 
 
 def template_to_v1(template: Body) -> tuple[Made, Made]:
-    """A revision's template as Knative has it: metadata and spec. A revision itself reads the same."""
+    """Return a revision's template as Knative has it: metadata and spec. A revision itself reads the same."""
     aliases, containers = Aliases(), template.get("containers", ())
     spec: Made = {
         **_renamed(template, {"maxInstanceRequestConcurrency": "containerConcurrency", "serviceAccount": "serviceAccountName"}),
@@ -91,7 +92,7 @@ def template_to_v1(template: Body) -> tuple[Made, Made]:
 
 
 def template_to_v2(v1: Body, wrong: Wrong) -> Made:
-    """A revision's template of the v2 API, of a Knative one."""
+    """Return a revision's template of the v2 API, of a Knative one."""
     metadata, spec = v1.get("metadata", {}), v1.get("spec", {})
     refuse_unknown(spec, _SPEC)
     annotations = metadata.get("annotations", {})
@@ -113,7 +114,10 @@ def template_to_v2(v1: Body, wrong: Wrong) -> Made:
 
 
 def task_to_v1(template: Body) -> tuple[dict[str, str], Made]:
-    """A task's template as Knative has it: the annotations that the execution carries for it, and its spec."""
+    """
+    Return a task's template as Knative has it: the annotations that the execution carries for it, and its
+    spec.
+    """
     aliases, containers = Aliases(), template.get("containers", ())
     spec: Made = {
         **pick(template, "maxRetries"),
@@ -132,7 +136,7 @@ def task_to_v1(template: Body) -> tuple[dict[str, str], Made]:
 
 
 def task_to_v2(spec: Body, annotations: Mapping[str, str], wrong: Wrong) -> Made:
-    """A task's template of the v2 API, of a Knative one and the annotations of its execution."""
+    """Return a task's template of the v2 API, of a Knative one and the annotations of its execution."""
     refuse_unknown(spec, _SPEC | {"maxRetries"} - {"containerConcurrency"})
     body: Made = pick(spec, "maxRetries")
     notes.to_v2(notes.TASK, annotations, body, wrong)
@@ -143,7 +147,7 @@ def task_to_v2(spec: Body, annotations: Mapping[str, str], wrong: Wrong) -> Made
 
 
 def container_notes(containers: Sequence[Body], aliases: Aliases) -> dict[str, str]:
-    """What Knative says of containers in annotations of the whole."""
+    """Return what Knative says of containers in annotations of the whole."""
     made = {}
     resources = [one.get("resources", {}) for one in containers]
     if containers and not any(one.get("cpuIdle") for one in resources):
@@ -159,14 +163,14 @@ def container_notes(containers: Sequence[Body], aliases: Aliases) -> dict[str, s
 
 
 def refuse_unknown(spec: Body, known: frozenset[str]) -> None:
-    """Raises `ApiError` 501 for a part of a spec that the rehearsal does not act out."""
+    """Raise `ApiError` 501 for a part of a spec that the rehearsal does not act out."""
     for key, value in spec.items():
         if key not in known and value:
             raise unimplemented(f"spec.{key}")
 
 
 def users_labels(metadata: Body) -> dict[str, str]:
-    """The labels that are the user's own."""
+    """Return the labels that are the user's own."""
     return {
         key: value for key, value in metadata.get("labels", {}).items() if not key.startswith(_SYSTEM_LABELS)
     }

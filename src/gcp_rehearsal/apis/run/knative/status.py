@@ -53,7 +53,7 @@ _PATHS = (
 
 
 def metadata(cloud: Cloud, kept: Kept, group: str, plural: str) -> Made:
-    """What Google writes into the metadata of anything."""
+    """Return what Google writes into the metadata of anything."""
     project, region, short = segments(kept.name)
     number = number_of(cloud, project)
     made: Made = {
@@ -72,12 +72,12 @@ def metadata(cloud: Cloud, kept: Kept, group: str, plural: str) -> Made:
 
 
 def version(kept: Kept) -> str:
-    """The version of a thing, as Knative shows it."""
+    """Return the version of a thing, as Knative shows it."""
     return base64.b64encode(int(kept.hidden["version"]).to_bytes(8, "big")).decode().rstrip("=")
 
 
 def check_version(kept: Kept, given: str | None) -> None:
-    """Raises `ApiError` 409 where the caller has read another version of a thing than there is."""
+    """Raise `ApiError` 409 where the caller has read another version of a thing than there is."""
     if given and given != version(kept):
         try:
             number = str(int.from_bytes(base64.b64decode(given + "=" * (-len(given) % 4)), "big"))
@@ -92,7 +92,7 @@ def conditions(found: list[Body], *, first: Body | None = None) -> list[Made]:
 
 
 def regions_of(call: Call) -> str:
-    """The region that a request is about, by its host or path; `-` for all of them."""
+    """Return the region that a request is about, by its host or path; `-` for all of them."""
     if call.name.startswith("projects/"):
         return call.name.split("/")[3]
     host = call.request.host.partition(":")[0]
@@ -119,7 +119,7 @@ def selected(text: str, labels: Mapping[str, str]) -> bool:
 
 
 def translated(handler: Callable[[Call], Any]) -> Callable[[Call], Any]:  # Any: JSON
-    """The handler, with the paths of its errors being Knative's."""
+    """Return the handler, with the paths of its errors being Knative's."""
 
     def handle(call: Call) -> Any:  # Any: JSON
         try:
