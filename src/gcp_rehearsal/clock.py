@@ -82,10 +82,7 @@ class Clock:
 
 
 def moment(text: str) -> float:
-    """
-    Return the seconds since 1970 of a moment as Google writes it, or of a day. Raises `ValueError` for
-    anything else.
-    """
+    """Return the seconds since 1970 of a moment as Google writes it, or of a day. Raises `ValueError` for anything else."""
     found = datetime.fromisoformat(text.upper())
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 

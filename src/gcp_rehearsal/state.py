@@ -56,10 +56,7 @@ class Store:
             del names[name]
 
     def under(self, api: str, collection_path: str) -> Iterator[Kept]:
-        """
-        Return the things directly in a collection's path, such as `projects/p/secrets`; `-` stands for any
-        segment.
-        """
+        """Return the things directly in a collection's path, such as `projects/p/secrets`; `-` stands for any segment."""
         wanted = collection_path.split("/")
         for kept in list(self._all.get(api, {}).values()):
             segments = kept.name.split("/")

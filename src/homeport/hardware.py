@@ -38,10 +38,7 @@ class Machine:
 
 
 def this_machine(*, gpus: bool = True) -> Machine:
-    """
-    Return this machine, as it is now. With `gpus=False` the GPUs' driver is not asked, which can take a
-    second.
-    """
+    """Return this machine, as it is now. With `gpus=False` the GPUs' driver is not asked, which can take a second."""
     import psutil
 
     memory = psutil.virtual_memory()

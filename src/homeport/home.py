@@ -40,10 +40,7 @@ class Home:
             return []
 
     def prepare(self, name: str) -> Path:
-        """
-        Return the folder of the endpoint `name`, made where it is not there. Raises `StateError` where it
-        cannot be.
-        """
+        """Return the folder of the endpoint `name`, made where it is not there. Raises `StateError` where it cannot be."""
         folder = self.endpoint(name)
         with writing(folder):
             private_folder(folder)

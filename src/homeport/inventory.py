@@ -51,10 +51,7 @@ def stored(*, home: Home | None = None) -> list[Stored]:
 
 
 def fetch(model: str, *, engine: str = NAMES[0], progress: Progress | None = None) -> Stored:
-    """
-    Return the weights of `model` (a catalog's name or a source) for `engine`, brought here where they are
-    not.
-    """
+    """Return the weights of `model` (a catalog's name or a source) for `engine`, brought here where they are not."""
     spec = Spec(model=model, engine=Engine.model_validate({"kind": engine}))
     weights = weights_of(spec, Path.cwd() / "homeport.toml", engine, _store(None))
     if weights is None:
@@ -65,10 +62,7 @@ def fetch(model: str, *, engine: str = NAMES[0], progress: Progress | None = Non
 def check(
     sources: Sequence[str] = (), *, home: Home | None = None, progress: Progress | None = None
 ) -> Mapping[str, list[Damage]]:
-    """
-    Return what is damaged, by source: every file of the weights named, or of all, is read. Raises
-    `WeightsError`.
-    """
+    """Return what is damaged, by source: every file of the weights named, or of all, is read. Raises `WeightsError`."""
     store = _store(home)
     chosen = [entry for entry in stored(home=home) if not sources or entry.source in _named(sources)]
     missing = set(_named(sources)) - {entry.source for entry in chosen}

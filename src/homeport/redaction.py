@@ -119,10 +119,7 @@ def _patterns(secret: str) -> Iterator[str]:
 
 
 def _base64(secret: str) -> Iterator[str]:
-    """
-    Return what of the base64 of any text with `secret` in it depends on `secret` alone, at each place it may
-    have.
-    """
+    """Return what of the base64 of any text with `secret` in it depends on `secret` alone, at each place it may have."""
     for before in range(3):
         data = bytes(before) + secret.encode()
         whole = len(data) // 3 * 4
@@ -131,10 +128,7 @@ def _base64(secret: str) -> Iterator[str]:
 
 
 def _spelled(letter: str) -> str:
-    """
-    Return a pattern of all ways to write one letter: a text of JSON within a repr has backslashes before
-    backslashes.
-    """
+    """Return a pattern of all ways to write one letter: a text of JSON within a repr has backslashes before backslashes."""
     if letter.isalnum() or letter in "-_.":
         return re.escape(letter)
     code = f"{ord(letter):02x}"

@@ -153,10 +153,7 @@ def _results_page() -> str:
 
 
 def _packages_page() -> str:
-    """
-    Return the map of the source: every package, and the modules at the top, each with what its docstring
-    begins with.
-    """
+    """Return the map of the source: every package, and the modules at the top, each with what its docstring begins with."""
     source = Path(__file__).parent.parent
     lines = ["# Packages", "", "Generated from the docstrings of `src/` by `make schema`."]
     for title, paths in (

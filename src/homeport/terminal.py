@@ -62,10 +62,7 @@ class Terminal:
         self._print(json_text(data) if self.json_output and data is not None else printable(text))
 
     def secret_result(self, text: str, data: Mapping[str, str]) -> None:
-        """
-        Print a result with a secret in it, in clear: for a command that is there to print one, and for no
-        other.
-        """
+        """Print a result with a secret in it, in clear: for a command that is there to print one, and for no other."""
         self._print(json.dumps(data, indent=2) if self.json_output else text)
 
     def write(self, text: str) -> None:
@@ -105,10 +102,7 @@ class Terminal:
         return default if not answer else answer in {"y", "yes"}
 
     def ask(self, prompt: str) -> str:
-        """
-        Return a line that a person types. Raises `EOFError` where there is none, `KeyboardInterrupt` at
-        Ctrl-C.
-        """
+        """Return a line that a person types. Raises `EOFError` where there is none, `KeyboardInterrupt` at Ctrl-C."""
         # An event loop takes Ctrl-C for itself and looks at it only when this line has been typed.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:

@@ -12,10 +12,7 @@ from homeport.errors import SpecError
 def read_toml(
     path: Path, *, hint: str, if_missing: str = ""
 ) -> dict[str, Any]:  # Any: the values of a TOML table
-    """
-    Return the table in a TOML file. Raises `SpecError`, with `hint`, where it cannot be read; or is not
-    there.
-    """
+    """Return the table in a TOML file. Raises `SpecError`, with `hint`, where it cannot be read; or is not there."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

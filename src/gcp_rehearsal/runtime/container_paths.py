@@ -40,10 +40,7 @@ class Paths:
         return not self._inside
 
     def as_in_the_cloud(self, text: bytes) -> bytes:
-        """
-        Return the text with every path of this machine that is one of the container's as the container would
-        say it.
-        """
+        """Return the text with every path of this machine that is one of the container's as the container would say it."""
         known = [(str(folder), mounted.rstrip("/")) for mounted, folder in self._mounts]
         for here, there in (*known, (str(self._root), "")):
             text = text.replace(here.encode(), there.encode())

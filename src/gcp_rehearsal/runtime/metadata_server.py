@@ -23,10 +23,7 @@ _LASTS_S = 3600
 
 
 def environment(address: str) -> dict[str, str]:
-    """
-    Return the variables by which Google's libraries for Python and C++ find what lies at an instance's own
-    `address`.
-    """
+    """Return the variables by which Google's libraries for Python and C++ find what lies at an instance's own `address`."""
     bare = address.partition("://")[2]
     host = urlsplit(address)
     return {

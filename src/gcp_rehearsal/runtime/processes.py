@@ -148,10 +148,7 @@ class Engines(Willing):
                     self._end(instance)
 
     def report(self) -> list[dict[str, Any]]:  # Any: JSON
-        """
-        Return the instances that run: their revisions, processes, ports, and all that was changed for this
-        machine.
-        """
+        """Return the instances that run: their revisions, processes, ports, and all that was changed for this machine."""
         return [
             {
                 "revision": name,
@@ -188,10 +185,7 @@ class Engines(Willing):
         return None
 
     def _address(self, number: int) -> str:
-        """
-        Return the end of an instance's own address, which nobody can guess: whoever asks there has its
-        tokens.
-        """
+        """Return the end of an instance's own address, which nobody can guess: whoever asks there has its tokens."""
         return f"{number}-{credentials.mark(self._cloud.secret, f'instance {number}')}"
 
     def _start(self, revision: Revision) -> Instance:

@@ -37,9 +37,6 @@ class Parts:
         return text + self.vision + self.audio
 
     def quantized(self, kind: str) -> Parts | None:
-        """
-        Return these parts, if they are bfloat16, with the matrices as `kind`; None for a kind that is not in
-        `BITS`.
-        """
+        """Return these parts, if they are bfloat16, with the matrices as `kind`; None for a kind that is not in `BITS`."""
         bits = BITS.get(kind)
         return replace(self, matrices=int(self.matrices * bits / 16)) if bits else None

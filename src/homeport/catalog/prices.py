@@ -92,10 +92,7 @@ class Prices:
         return self._rate("build_minute", machine, what="machine of Cloud Build")
 
     def hourly(self, shape: Shape, region: str, *, zonal: bool = False) -> Hourly:
-        """
-        Return an hour of one instance of `shape` in `region`. Raises `SpecError` where there is no price for
-        it.
-        """
+        """Return an hour of one instance of `shape` in `region`. Raises `SpecError` where there is no price for it."""
         place = self.regions.get(region)
         if place is None:
             raise SpecError(

@@ -47,10 +47,7 @@ class SafetensorsTensor:
 
 
 def read(path: Path) -> tuple[SafetensorsTensor, ...]:
-    """
-    Return the tensors of the file `path`. Raises `WeightsError` where it is no safetensors file, or not
-    whole.
-    """
+    """Return the tensors of the file `path`. Raises `WeightsError` where it is no safetensors file, or not whole."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:

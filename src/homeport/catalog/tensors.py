@@ -89,10 +89,7 @@ def quantization(config: Table, tensors: Iterable[SafetensorsTensor]) -> str:
 
 
 def _compressed(made: Table) -> str:
-    """
-    Return what compressed-tensors calls a format and ModelOpt an algorithm, in the words of the catalog; else
-    ''.
-    """
+    """Return what compressed-tensors calls a format and ModelOpt an algorithm, in the words of the catalog; else ''."""
     form = made.text("format")
     if form == "pack-quantized":
         return f"w{_bits(made)}a16"

@@ -75,10 +75,7 @@ def _tell(app: CliContext, name: str | None, file: Path, *, json_output: bool) -
 
 
 def _meant(terminal: Terminal, name: str | None, file: Path) -> str:
-    """
-    Return the name of the endpoint on this machine that is meant. Raises `NotManaged` where another file owns
-    it.
-    """
+    """Return the name of the endpoint on this machine that is meant. Raises `NotManaged` where another file owns it."""
     from homeport.cli.session import with_endpoint
 
     async def status(one: Deployment) -> str:

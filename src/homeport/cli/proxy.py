@@ -114,10 +114,7 @@ async def _service(url: str, audience: str, models: tuple[str, ...]) -> Endpoint
 
 
 def _origin(url: str) -> str:
-    """
-    Return the address without a path. Raises `click.BadParameter` where tokens could be read on the way to
-    it.
-    """
+    """Return the address without a path. Raises `click.BadParameter` where tokens could be read on the way to it."""
     from urllib.parse import urlsplit
 
     from homeport.addresses import is_loopback

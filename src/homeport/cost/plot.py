@@ -162,10 +162,7 @@ def _apart(costs: Iterable[float], bottom: float, top: float, gap: float = 0.1) 
 
 
 def _endpoint(axes: Axes, comparison: Versus) -> None:
-    """
-    Return the endpoint's own curves, up to what its instances can do, with the spread of cold starts as a
-    band.
-    """
+    """Return the endpoint's own curves, up to what its instances can do, with the spread of cold starts as a band."""
     bill, usage = comparison.bill, comparison.bill.usage
     end = min(_SPAN[1], usage.capacity)
     places = _places(usage, end)

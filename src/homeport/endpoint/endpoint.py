@@ -158,17 +158,11 @@ class Endpoint:
         return await self.post("/v1/chat/completions", self._request(options, messages=list(messages)))
 
     async def complete(self, prompt: str, **options: Any) -> dict[str, Any]:  # Any: JSON
-        """
-        Return the whole completion of a text, without a chat template, as the engine's JSON. Raises as
-        `answer` does.
-        """
+        """Return the whole completion of a text, without a chat template, as the engine's JSON. Raises as `answer` does."""
         return await self.post("/v1/completions", self._request(options, prompt=prompt))
 
     async def post(self, path: str, request: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
-        """
-        Return what a path other than those of `answer` and `complete` answers to `request`, which is sent as
-        it is.
-        """
+        """Return what a path other than those of `answer` and `complete` answers to `request`, which is sent as it is."""
         # A long prompt takes a large model minutes on a CPU; a connection that is gone shows at once all the same.
         async with self.client(timeout_s=_ANSWER_WITHIN_S) as client:
             response = await client.post(path, json=dict(request))

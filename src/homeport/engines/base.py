@@ -236,10 +236,7 @@ class EngineModule(Protocol):
         """Return the memory that it takes; None where the model's architecture is not known."""
 
     def own_memory(self, size: Footprint, settings: Engine) -> int | None:
-        """
-        Return the memory of its own that it was planned to take on a machine without a GPU; None where nobody
-        knows.
-        """
+        """Return the memory of its own that it was planned to take on a machine without a GPU; None where nobody knows."""
 
     def launch(self, request: LaunchRequest, installation: Installation) -> Launch:
         """How to start it."""

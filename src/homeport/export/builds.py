@@ -108,10 +108,7 @@ class Blanks:
         return f"__{name}__"
 
     def shell(self, source: str, target: str) -> list[str]:
-        """
-        Return the lines that write `target`, both words of the shell, from `source` with all values filled
-        in.
-        """
+        """Return the lines that write `target`, both words of the shell, from `source` with all values filled in."""
         lines, asked = [], dict[str, str]()
         for name, ref in self._refs.items():
             value = told_by_shell(self._things.by_id(ref.id), ref)

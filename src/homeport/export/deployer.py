@@ -90,10 +90,7 @@ def reads(things: Things) -> tuple[str, ...]:
 
 
 def roles(things: Things) -> tuple[str, ...]:
-    """
-    Return the predefined roles by which `up` may do all that it does, on the project: it makes what it works
-    on.
-    """
+    """Return the predefined roles by which `up` may do all that it does, on the project: it makes what it works on."""
     wanted = {role_for(one) for one in _needed(things)}
     more = {"roles/cloudquotas.viewer", "roles/orgpolicy.policyViewer"}
     return tuple(sorted((wanted - _WITHIN.keys()) | more))
@@ -172,10 +169,7 @@ def on_project(things: Things, member: str, role: str) -> str:
 
 
 def on_account(account: DeployerAccount, member: str, role: str) -> str:
-    """
-    Return the line that grants a role on one of the accounts. `member` is a word of the shell, in double
-    quotes.
-    """
+    """Return the line that grants a role on one of the accounts. `member` is a word of the shell, in double quotes."""
     return (
         f"again gcloud iam service-accounts add-iam-policy-binding {account.email} \\\n"
         f'    --member="{member}" \\\n    --role={role} \\\n    --format=none'

@@ -77,10 +77,7 @@ def script(project: str, head: str, lines: Lines, epilogue: str = "") -> str:
 
 
 def command(*words: str, tail: str = "") -> str:
-    """
-    Return a command, quoted where the shell would read something into it, over several lines where it is
-    long.
-    """
+    """Return a command, quoted where the shell would read something into it, over several lines where it is long."""
     quoted = [word if word == "-" else shlex.quote(word) for word in words]
     line = " ".join(quoted) + tail
     if len(line) <= _WIDTH or "\n" in line:

@@ -110,10 +110,7 @@ class Things:
         return value
 
     def known(self, ref: Ref) -> str:
-        """
-        Return what a reference stands for, from what is live or by the rules of names; '' where only apply
-        can tell.
-        """
+        """Return what a reference stands for, from what is live or by the rules of names; '' where only apply can tell."""
         live = resolve(ref, self.outputs)
         if live != KNOWN_AFTER_APPLY:
             return str(live)

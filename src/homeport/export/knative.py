@@ -60,10 +60,7 @@ def files(things: Things) -> dict[str, str]:
 
 
 def service(things: Things, unknown: Callable[[Ref], str]) -> Made:
-    """
-    Return the service, with what `unknown` says for each reference whose value is not known before; '' leaves
-    it out.
-    """
+    """Return the service, with what `unknown` says for each reference whose value is not known before; '' leaves it out."""
     body = Fields(things.filled(things.service.wanted, unknown), "the service")
     annotations = dict(body.take("annotations", {}))
     put = _Notes(annotations)

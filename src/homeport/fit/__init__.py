@@ -126,10 +126,7 @@ class Fit:
         return fit(self.what.wanting(**changed), self.place)
 
     def longest_context(self) -> int:
-        """
-        Return the longest context that all the wanted requests can have at once, in steps of 256; 0 where
-        none.
-        """
+        """Return the longest context that all the wanted requests can have at once, in steps of 256; 0 where none."""
         wanted = self.what.settings.parallel
         return _STEP * _largest(
             self.what.most_context // _STEP,
@@ -164,10 +161,7 @@ class Fit:
 
 
 def _largest(most: int, holds: Callable[[int], bool]) -> int:
-    """
-    Return the largest number up to `most` for which `holds`; 0 where none does. What holds must hold for all
-    below.
-    """
+    """Return the largest number up to `most` for which `holds`; 0 where none does. What holds must hold for all below."""
     low, high = 0, most
     while low < high:
         middle = (low + high + 1) // 2

@@ -156,10 +156,7 @@ class Google:
     async def content(
         self, api: str, path: str, *, first: int | None = None, **query: Any
     ) -> bytes:  # Any: see Call.query
-        """
-        Return the bytes that are there, such as an object's with `alt="media"`; no more than the `first` so
-        many.
-        """
+        """Return the bytes that are there, such as an object's with `alt="media"`; no more than the `first` so many."""
         span = f"bytes=0-{first - 1}" if first is not None else ""
         call = ApiCall(verb="GET", api=api, path=path, query=query, byte_range=span)
         return (await self.send(call)).content[:first]
@@ -333,10 +330,7 @@ async def from_env(
 
 
 def project_of(env: Mapping[str, str]) -> str:
-    """
-    Return the project that `env` names (`GOOGLE_CLOUD_PROJECT`), else the one that is set in gcloud; '' for
-    none.
-    """
+    """Return the project that `env` names (`GOOGLE_CLOUD_PROJECT`), else the one that is set in gcloud; '' for none."""
     from homeport.google import gcloud
 
     named = env.get("GOOGLE_CLOUD_PROJECT") or env.get("CLOUDSDK_CORE_PROJECT", "")

@@ -58,10 +58,7 @@ def identity(token: Secret) -> Token:
 def id_token_of(
     exchange: Exchange, caller: Secret, account: str, audience: str, delegates: Sequence[str] = ()
 ) -> Token:
-    """
-    Return an ID token of the service account `account`, made for `caller`'s access token. Raises
-    `GoogleError`.
-    """
+    """Return an ID token of the service account `account`, made for `caller`'s access token. Raises `GoogleError`."""
     body = {"audience": audience, "includeEmail": True, "delegates": list(delegates)}
     answer = _asked(exchange, caller, f"v1/projects/-/serviceAccounts/{account}:generateIdToken", body)
     return identity(Secret(str(answer.json()["token"])))

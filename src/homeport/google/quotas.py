@@ -38,10 +38,7 @@ def is_rate(refusal: Refusal) -> bool:
 
 
 def violated(said: str) -> str:
-    """
-    Return the quotas in Google's text with what was asked and what is allowed, in units people use; '' where
-    none is.
-    """
+    """Return the quotas in Google's text with what was asked and what is allowed, in units people use; '' where none is."""
     told = [_asked(*found.groups()) for found in _VIOLATED.finditer(said)]
     told += [
         f"{found['name']}: {found['allowed']} allowed{' ' + found['where'] if found['where'] else ''}"

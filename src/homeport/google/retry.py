@@ -235,10 +235,7 @@ def classify(refusal: Refusal) -> Again:
 
 
 def wait_of(retry_after: str, date: str = "") -> float | None:
-    """
-    Return the seconds that a Retry-After asks for, be it a number or a date (against the server's own
-    `date`).
-    """
+    """Return the seconds that a Retry-After asks for, be it a number or a date (against the server's own `date`)."""
     text = retry_after.strip()
     if not text:
         return None

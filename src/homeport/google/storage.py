@@ -147,10 +147,7 @@ async def _session(google: ApiClient, file: LocalFile, tell: Callable[[int], Non
 async def _send(
     google: ApiClient, path: str, query: str, piece: bytes, at: int, whole: int | str
 ) -> Any:  # Any: JSON
-    """
-    Return the object after its last piece. The same piece sent twice is one piece: what is there is not taken
-    again.
-    """
+    """Return the object after its last piece. The same piece sent twice is one piece: what is there is not taken again."""
     have, end = at, at + len(piece)
     while True:
         rest = piece[have - at :]

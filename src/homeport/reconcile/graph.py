@@ -9,10 +9,7 @@ from homeport.reconcile.resource import Resource
 
 
 def in_order(resources: Iterable[Resource]) -> list[Resource]:
-    """
-    Return the resources, each after all that it needs. Raises `ValueError` for a need that is missing or a
-    cycle.
-    """
+    """Return the resources, each after all that it needs. Raises `ValueError` for a need that is missing or a cycle."""
     given = list(resources)
     ids = {resource.id for resource in given}
     for resource in given:
@@ -23,10 +20,7 @@ def in_order(resources: Iterable[Resource]) -> list[Resource]:
 
 
 def in_order_among_themselves(resources: Iterable[Resource]) -> list[Resource]:
-    """
-    Return the resources, each after all of them that it needs; what else is needed is something that stays as
-    it is.
-    """
+    """Return the resources, each after all of them that it needs; what else is needed is something that stays as it is."""
     by_id = {resource.id: resource for resource in resources}
     graph = {id_: [need for need in resource.needs if need in by_id] for id_, resource in by_id.items()}
     return [by_id[id_] for id_ in TopologicalSorter(graph).static_order()]

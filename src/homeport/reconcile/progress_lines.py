@@ -28,10 +28,7 @@ class Lines:
             self._progress.started(resource.id, f"{_WORDS[kind][0]} {resource.id}")
 
     def inside(self, resource: Resource) -> Progress:
-        """
-        Return what the resource itself is given to tell its progress by: bytes and notes, but no line of its
-        own.
-        """
+        """Return what the resource itself is given to tell its progress by: bytes and notes, but no line of its own."""
         return self._progress if resource.reports_own_progress else _Inside(self._progress, resource.id)
 
     def end(self, resource: Resource, kind: ActionKind) -> None:

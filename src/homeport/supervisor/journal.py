@@ -60,10 +60,7 @@ class Journal:
 
 
 def load(folder: Path) -> Journal | None:
-    """
-    Return what the supervisor last told; None where it told nothing, or nothing that this version
-    understands.
-    """
+    """Return what the supervisor last told; None where it told nothing, or nothing that this version understands."""
     try:
         table: Any = json.loads((folder / _NAME).read_text())  # JSON
         last = table["last"]

@@ -64,10 +64,7 @@ class Download:
 
 
 def client(*, silence_s: float = 30) -> Client:
-    """
-    Return an HTTP client with the system's proxies and certificates, which bears a server's silence for so
-    long.
-    """
+    """Return an HTTP client with the system's proxies and certificates, which bears a server's silence for so long."""
     import httpx2
 
     return httpx2.Client(timeout=httpx2.Timeout(silence_s, connect=10), follow_redirects=True)

@@ -96,10 +96,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
-        """
-        Return the manifest that `to_json` wrote. Raises `ValueError` where the text is not one, or
-        `WeightsError`.
-        """
+        """Return the manifest that `to_json` wrote. Raises `ValueError` where the text is not one, or `WeightsError`."""
         from pydantic import RootModel
 
         return RootModel[Manifest].model_validate_json(text).root

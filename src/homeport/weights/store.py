@@ -35,10 +35,7 @@ class WeightsStore:
     """
 
     def __init__(self, root: Path, sums: Mapping[str, str] = MappingProxyType({})) -> None:
-        """
-        Take the sha256 that the one file of a source must have, by the source, where that is known, as
-        `sums`.
-        """
+        """Take the sha256 that the one file of a source must have, by the source, where that is known, as `sums`."""
         self._root, self._sums = root, sums
 
     def pinned(self, source: str, format: Format) -> Pin | None:
@@ -254,10 +251,7 @@ def _unchanged(kept: ManifestDocument) -> dict[str, str]:
 
 
 def _files_now(source: str, format: Format) -> frozenset[str] | None:
-    """
-    Return the files of a source that is the user's own, which may get new ones; none where it is not usable
-    any more.
-    """
+    """Return the files of a source that is the user's own, which may get new ones; none where it is not usable any more."""
     origin = parse(source, base=Path())
     if origin.ours:
         return None

@@ -69,10 +69,7 @@ def check_names(build: Build) -> None:
 
 
 def substituted(build: Build, values: Mapping[str, str]) -> Build:
-    """
-    Return a build in whose texts the parameters have become their values; one without a value becomes
-    nothing.
-    """
+    """Return a build in whose texts the parameters have become their values; one without a value becomes nothing."""
 
     def replaced(text: str) -> str:
         return _PARAMETER.sub(

@@ -79,10 +79,7 @@ def check_gpu_of_job(
 
 
 def gpu_quota(template: Mapping[str, Any]) -> tuple[str, int] | None:  # Any: JSON
-    """
-    Return the quota that a template's GPU counts in, and what one GPU counts; None where it has none that is
-    known.
-    """
+    """Return the quota that a template's GPU counts in, and what one GPU counts; None where it has none that is known."""
     gpu = cloud_run.gpu_type(template.get("nodeSelector", {}).get("accelerator", ""))
     if gpu is None:
         return None

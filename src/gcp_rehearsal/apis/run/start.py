@@ -31,10 +31,7 @@ def digest_of(cloud: Cloud, image: str) -> str:
 
 
 def obstacle(cloud: Cloud, name: str, template: Body) -> Failure | None:
-    """
-    Return the first thing for which what `template` describes cannot start; `name` is the revision's or
-    execution's.
-    """
+    """Return the first thing for which what `template` describes cannot start; `name` is the revision's or execution's."""
     return (
         _image(cloud, name, template)
         or _secret(cloud, name, template)

@@ -102,10 +102,7 @@ def written(cloud: Cloud, data: bytes, claimed: Mapping[str, str]) -> Content:
 
 
 def claims(headers: Mapping[str, str]) -> dict[str, str]:
-    """
-    Return the checksums that a caller claims in headers, by the names that an object's metadata have for
-    them.
-    """
+    """Return the checksums that a caller claims in headers, by the names that an object's metadata have for them."""
     found: dict[str, str] = {}
     for part in headers.get("x-goog-hash", "").split(","):
         kind, _, value = part.strip().partition("=")

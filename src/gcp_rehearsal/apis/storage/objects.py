@@ -111,10 +111,7 @@ def demand(call: Call, permission: str, bucket: Kept) -> None:
 
 
 def overwrite(call: Call, bucket: Kept, name: str) -> None:
-    """
-    Raise `ApiError`: 412 for an unmet condition of the query, 403 where the caller may not replace what is
-    there.
-    """
+    """Raise `ApiError`: 412 for an unmet condition of the query, 403 where the caller may not replace what is there."""
     before = find(call.cloud, bucket.id, name)
     conditions(call.query, before)
     if before is not None:

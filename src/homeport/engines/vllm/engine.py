@@ -159,10 +159,7 @@ def check(settings: Engine) -> None:
 
 
 def own_memory(size: Footprint, settings: Engine) -> int | None:
-    """
-    Return what it was planned to take on a CPU: it copies its weights. None with flags that nobody reckoned
-    with.
-    """
+    """Return what it was planned to take on a CPU: it copies its weights. None with flags that nobody reckoned with."""
     return None if settings.extra_args else size.own(settings.parallel)
 
 
@@ -235,10 +232,7 @@ def image(contents: ImageContents) -> Recipe:
 
 
 def explain(log: str) -> HomeportError | None:
-    """
-    Return what vLLM's log says, where it is recognised. The cause stands first; later lines only say that it
-    failed.
-    """
+    """Return what vLLM's log says, where it is recognised. The cause stands first; later lines only say that it failed."""
     if "ddress already in use" in log:
         return PortTaken("vLLM could not listen on its port", hint="`homeport up --port 0` takes a free one")
     if any(text in log for text in _TOO_LITTLE_MEMORY):
@@ -273,10 +267,7 @@ def _cache_bytes(request: LaunchRequest) -> int:
 
 
 def _files(request: LaunchRequest) -> tuple[list[str], dict[str, str]]:
-    """
-    Return the flags that name files of ours, and those files, by path: in a container they come with the
-    image.
-    """
+    """Return the flags that name files of ours, and those files, by path: in a container they come with the image."""
     told, files = [], _generation_config(request)
     if files:
         told += ["--generation-config", str(request.folder)]

@@ -158,10 +158,7 @@ def type_of(grant: Grant) -> str:
 
 
 def snake(name: str) -> str:
-    """
-    Return a name of Google's API, as its Terraform provider has it: `gpuZonalRedundancyDisabled` with
-    underscores.
-    """
+    """Return a name of Google's API, as its Terraform provider has it: `gpuZonalRedundancyDisabled` with underscores."""
     return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
 
 
@@ -174,10 +171,7 @@ def _address(things: Things, one: Resource) -> str | None:
 
 
 def _label(things: Things, one: Resource) -> str:
-    """
-    Return what one thing is called among those of its kind. One block makes all APIs, zones and records of a
-    sort.
-    """
+    """Return what one thing is called among those of its kind. One block makes all APIs, zones and records of a sort."""
     kind = one.kind
     if kind in _SHARED:
         return _SHARED[kind]

@@ -275,10 +275,7 @@ KNOWS: Mapping[str, Callable[[FoundationBlocks, Any, Fields], list[Item] | None]
 
 
 def domains(things: Things) -> dict[str, str]:
-    """
-    Return the names with private zones, by what their zones' names end with. Raises `TypeError` for other
-    zones.
-    """
+    """Return the names with private zones, by what their zones' names end with. Raises `TypeError` for other zones."""
     found = {}
     for one in things.resources:
         if isinstance(one, RestResource) and one.kind == ResourceKind.ZONE:

@@ -77,10 +77,7 @@ def to_hcl(items: Iterable[Item]) -> str:
 
 
 def expression(value: Any, indent: str = "", *, wide: bool = False) -> str:  # Any: JSON, with Code
-    """
-    Return a value as it stands to the right of `=`; lists that do not fit a line, and `wide` ones, take
-    several.
-    """
+    """Return a value as it stands to the right of `=`; lists that do not fit a line, and `wide` ones, take several."""
     if isinstance(value, Code):
         return value.text
     if isinstance(value, bool) or value is None:

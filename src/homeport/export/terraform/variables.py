@@ -45,10 +45,7 @@ def versions() -> list[Item]:
 
 
 def variables(things: Things, addresses: Addresses, used: str) -> list[Item]:
-    """
-    Return the variables; those that only some deployments have where `used`, the text of the rest, refers to
-    them.
-    """
+    """Return the variables; those that only some deployments have where `used`, the text of the rest, refers to them."""
     made = [
         _variable(
             "project", "The project that all of it is in. The builds name it, too.", default=things.project

@@ -105,10 +105,7 @@ class Build:
         return OperationFailed(f"{self.what} failed: {said or why}{tail}", hint=log)
 
     async def _last_lines(self, build: Any) -> list[str]:  # Any: JSON
-        """
-        Return what the build last wrote; nothing where its log cannot be read: that must not hide why it
-        failed.
-        """
+        """Return what the build last wrote; nothing where its log cannot be read: that must not hide why it failed."""
         body = {
             "resourceNames": [f"projects/{self.google.project}"],
             "filter": f'resource.type="build" AND resource.labels.build_id="{build["id"]}"',

@@ -133,10 +133,7 @@ class Release(DependentResource):
         return target
 
     async def _proven(self, service: Body, newest: str, before: Mapping[str, int]) -> Receipt:
-        """
-        Return the receipt of the newest revision; where it cannot be had, what served before has all traffic
-        again.
-        """
+        """Return the receipt of the newest revision; where it cannot be had, what served before has all traffic again."""
         try:
             return await self.prove(service, newest, self._address(service, newest, before))
         except BaseException as error:  # An interrupt leaves no traffic on it, either.

@@ -118,10 +118,7 @@ def pinned(service: Body) -> list[dict[str, Any]]:  # Any: JSON
 
 
 def newest_verified(service: Body, there: Iterable[str], *, but: Iterable[str] = ()) -> str:
-    """
-    Return the revision whose receipt is the newest that says passed, among those that are `there`; '' for
-    none.
-    """
+    """Return the revision whose receipt is the newest that says passed, among those that are `there`; '' for none."""
     passed = [
         (one.at, name)
         for name, one in receipts(service).items()

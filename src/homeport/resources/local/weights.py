@@ -46,10 +46,7 @@ class _Stoppable:
 
 
 async def fetching(work: Callable[[Progress], _Got], progress: Progress) -> _Got:
-    """
-    Return what `work` returns in a thread, which ends soon where this is cancelled: when it next tells how
-    far it is.
-    """
+    """Return what `work` returns in a thread, which ends soon where this is cancelled: when it next tells how far it is."""
     stoppable = _Stoppable(progress)
     try:
         return await asyncio.to_thread(work, stoppable)

@@ -263,10 +263,7 @@ async def image(deployed: ObservedDeployment) -> Finding:
 
 
 async def weights(deployed: ObservedDeployment) -> Finding:
-    """
-    Check that the weights and adapters that the revision was made for are the planned ones, and lie in the
-    bucket.
-    """
+    """Check that the weights and adapters that the revision was made for are the planned ones, and lie in the bucket."""
     planned, bucket = deployed.planned, deployed.bucket
     if planned.baked:
         return skipped("the weights come with the image, whose digest is a check of its own")

@@ -83,10 +83,7 @@ class Asleep:
 
 
 async def and_cold_start(report: Report, asleep: Asleep, *, on_result: OnResult | None = None) -> Report:
-    """
-    Return the report with a start from zero as its last result; it is not measured where another check
-    failed.
-    """
+    """Return the report with a start from zero as its last result; it is not measured where another check failed."""
 
     async def look(one: Asleep) -> Finding:
         if any(result.outcome is Outcome.FAILED for result in report.results):

@@ -78,10 +78,7 @@ def rows() -> tuple[FailurePattern, ...]:
 
 
 async def cause(google: Google, path: str, error: HomeportError, engine: str) -> HomeportError:
-    """
-    Return what the failed deployment of the service `path` comes from; `error` itself where nothing more is
-    known.
-    """
+    """Return what the failed deployment of the service `path` comes from; `error` itself where nothing more is known."""
     try:
         service = await google.get("run", f"v2/{path}")
         if service.get("terminalCondition", {}).get("state") != _FAILED:
@@ -131,10 +128,7 @@ async def newest_explained(google: Google, path: str, engine: str) -> HomeportEr
 
 
 def likely(evidence: Evidence) -> HomeportError:
-    """
-    Return the likely cause, with what to change; `OperationFailed` in Google's own words where none is
-    recognised.
-    """
+    """Return the likely cause, with what to change; `OperationFailed` in Google's own words where none is recognised."""
     log = "\n".join(evidence.lines)
     early = _row(evidence, log, "condition")
     if early is not None:

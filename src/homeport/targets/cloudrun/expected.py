@@ -112,10 +112,7 @@ async def _look(stored: StoredWeights) -> _Lies:
 
 
 def _named(target: CloudRunTarget, found: dict[str, _Lies]) -> str:
-    """
-    Return the digests of the adapters as a revision's annotation has them; '' where one of them cannot be
-    told.
-    """
+    """Return the digests of the adapters as a revision's annotation has them; '' where one of them cannot be told."""
     if not found or not all(one.wanted for one in found.values()):
         return ""
     return str(

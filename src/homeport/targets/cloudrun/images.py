@@ -66,10 +66,7 @@ def machine_for(loads: int | None) -> str:
 
 
 def _written(recipe: Recipe) -> dict[str, Any]:  # Any: JSON
-    """
-    Return the step that writes the Dockerfile and what lies beside it: a build of ours has no source to
-    fetch.
-    """
+    """Return the step that writes the Dockerfile and what lies beside it: a build of ours has no source to fetch."""
     texts = {"Dockerfile": recipe.dockerfile, **recipe.files}
     encoded = {path: base64.b64encode(text.encode()).decode() for path, text in sorted(texts.items())}
     script = (

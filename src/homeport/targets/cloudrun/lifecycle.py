@@ -297,10 +297,7 @@ class CloudRunLifecycle:
             raise
 
     async def _asked(self, target: CloudRunTarget, *, anew: bool = False) -> CloudRunTarget:
-        """
-        Return the target with the hub's gates, and a token for them; `anew` as if no weights were in the
-        bucket yet.
-        """
+        """Return the target with the hub's gates, and a token for them; `anew` as if no weights were in the bucket yet."""
         gates = await hub_token.gates(target.weights.all, anew=anew)
         token = target.token
         if token is None and gates:

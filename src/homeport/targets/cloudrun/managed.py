@@ -140,10 +140,7 @@ def _after(one: RestResource, every: Iterable[RestResource]) -> tuple[str, ...]:
 async def _grants(
     google: Google, name: str, inventory: Inventory, things: Mapping[str, RestResource]
 ) -> tuple[list[Grant], list[Unread]]:
-    """
-    Return what the endpoint's accounts were granted on the project, and on what stays or goes later than
-    they.
-    """
+    """Return what the endpoint's accounts were granted on the project, and on what stays or goes later than they."""
     emails = _emails(google, name, inventory)
     on = [("apis", f"project/{google.project}", f"v3/projects/{google.project}", "cloudresourcemanager")]
     on += [

@@ -96,10 +96,7 @@ async def outside(via: str = "") -> AsyncIterator[Outside]:
 
 
 def endpoint_of(google: Google, service: Body, model: str, *, url: str = "", via: str = "") -> Endpoint:
-    """
-    Return a deployed service as an endpoint for whoever is logged in; `url` is another address of it than its
-    own.
-    """
+    """Return a deployed service as an endpoint for whoever is logged in; `url` is another address of it than its own."""
     origin = str(service["uri"])
     return Endpoint(
         name=str(service["name"]).rpartition("/")[2],

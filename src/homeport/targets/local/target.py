@@ -239,10 +239,7 @@ class LocalTarget:
         return size
 
     def _published(self, model: Model, manifest: Manifest | None) -> Published | None:
-        """
-        Return the weights as sizing wants them: those on the disk where they are here, else as the catalog
-        has them.
-        """
+        """Return the weights as sizing wants them: those on the disk where they are here, else as the catalog has them."""
         offered = published(model, self.engine[1].engine)
         usual = offered[0] if offered and self.spec.weights is None else None
         if manifest is not None:

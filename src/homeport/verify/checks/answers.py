@@ -125,10 +125,7 @@ class _Generated:
 
 
 async def _counting(subject: VerificationSubject, **options: Any) -> _Generated:  # Any: JSON
-    """
-    Return a long answer at temperature 0: a chat where the model can chat, else the continuation of a row of
-    numbers.
-    """
+    """Return a long answer at temperature 0: a chat where the model can chat, else the continuation of a row of numbers."""
     options = {"temperature": 0, "seed": 7, **options}
     if subject.model.instruct:
         completion = await subject.endpoint.answer(user(COUNT), **options)
@@ -142,10 +139,7 @@ async def _counting(subject: VerificationSubject, **options: Any) -> _Generated:
 
 
 def _wrong(messages: list[Any], reason: str) -> str:  # Any: JSON
-    """
-    Return what is wrong with the text of a message, or of its deltas: none beside the reasoning, or control
-    tokens.
-    """
+    """Return what is wrong with the text of a message, or of its deltas: none beside the reasoning, or control tokens."""
     content = "".join(message.get("content") or "" for message in messages)
     return trouble(
         content, "".join(_text({**one, "content": ""}) for one in messages), cut=reason == "length"

@@ -16,10 +16,7 @@ _MODELS = "/v1/models"
 
 
 async def served_model(subject: VerificationSubject) -> Finding:
-    """
-    Check that the names are listed, the engine loaded what it was told to, and those files have not changed
-    since.
-    """
+    """Check that the names are listed, the engine loaded what it was told to, and those files have not changed since."""
     async with subject.endpoint.client(timeout_s=30) as client:
         listed = await _shown(client, _MODELS)
         loaded = await _loaded(subject, client, listed)
@@ -46,10 +43,7 @@ async def served_model(subject: VerificationSubject) -> Finding:
 
 
 async def _ill_served(subject: VerificationSubject, names: list[str]) -> str:
-    """
-    Return what is wrong with the adapters, each of which is listed and generates under its own name; '' for
-    nothing.
-    """
+    """Return what is wrong with the adapters, each of which is listed and generates under its own name; '' for nothing."""
     missing = [name for name in subject.adapters if name not in names]
     if missing:
         return f"the adapters {', '.join(missing)} are not among the models it lists: {', '.join(names)}"

@@ -215,10 +215,7 @@ class HubSource:
         )
 
     def _ask(self, revision: str | None, *, fetchable: bool = True) -> ModelInfo:
-        """
-        Return the repository's files at `revision`; with `fetchable`, once it is sure that they may be
-        fetched.
-        """
+        """Return the repository's files at `revision`; with `fetchable`, once it is sure that they may be fetched."""
         _require_library()
         from huggingface_hub import HfApi, constants
         from huggingface_hub.errors import HfHubHTTPError
@@ -325,10 +322,7 @@ class HubSource:
         return Pin(source=self.text, revision=commit, files=tuple(files))
 
     def _commit(self, sha: str | None) -> str:
-        """
-        Return the commit that a hub or its cache tells, once it is sure that it is one: a folder is called by
-        it.
-        """
+        """Return the commit that a hub or its cache tells, once it is sure that it is one: a folder is called by it."""
         if not isinstance(sha, str) or not _COMMIT.fullmatch(sha):
             raise WeightsError(
                 f"hf:{self.repo} tells a commit that is none: {names.shown(str(sha or ''))}",
@@ -382,10 +376,7 @@ class HubSource:
 
 
 def _download_whole(http: Client, wanted: Download, blob: _Blob, bar: Bar) -> str:
-    """
-    Return the sha256 of the file, which is what the hub announced. Tried twice: the first may be an old bad
-    start.
-    """
+    """Return the sha256 of the file, which is what the hub announced. Tried twice: the first may be an old bad start."""
     for _ in range(2):
         download(http, wanted, bar)
         sha256 = sha256_of(wanted.part, lambda _: None)

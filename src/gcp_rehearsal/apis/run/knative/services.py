@@ -114,10 +114,7 @@ def template_to_v2(v1: Body, wrong: Wrong) -> Made:
 
 
 def task_to_v1(template: Body) -> tuple[dict[str, str], Made]:
-    """
-    Return a task's template as Knative has it: the annotations that the execution carries for it, and its
-    spec.
-    """
+    """Return a task's template as Knative has it: the annotations that the execution carries for it, and its spec."""
     aliases, containers = Aliases(), template.get("containers", ())
     spec: Made = {
         **pick(template, "maxRetries"),

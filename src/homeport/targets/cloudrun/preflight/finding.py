@@ -118,10 +118,7 @@ def not_checked(subject: str, why: str, hint: str = "", **data: Any) -> Prefligh
 
 
 def unseen(subject: str, error: HomeportError) -> PreflightFinding:
-    """
-    Return what could not be looked at for this error: an API that is off, something that the caller may not
-    see.
-    """
+    """Return what could not be looked at for this error: an API that is off, something that the caller may not see."""
     if isinstance(error, ApiDisabled):
         return not_checked(subject, f"its API is off: {error}", error.hint)
     if isinstance(error, PermissionDenied):
