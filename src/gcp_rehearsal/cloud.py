@@ -26,6 +26,7 @@ from gcp_rehearsal.errors import ApiError, exists, info, invalid, not_found, of_
 from gcp_rehearsal.faults import Fault
 from gcp_rehearsal.iam.access import Access
 from gcp_rehearsal.iam.caller import Caller
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.runtime.container_runtime import Willing
 from gcp_rehearsal.schema import SchemaCheck
 from gcp_rehearsal.settings import AT_ONCE, OWNER, Delays, Policies, Project
@@ -129,7 +130,7 @@ class Cloud:
         """Return what is special about the collection that a call is about."""
         return handlers.KINDS.get(call.method.collection, PLAIN)
 
-    def keep(self, call: Call, name: str, collection: str, body: dict[str, Any]) -> Kept:  # Any: JSON
+    def keep(self, call: Call, name: str, collection: str, body: JsonObject) -> Kept:
         """Let a thing of that name exist."""
         return self.store.put(
             Kept(api=call.api, name=name, collection=collection, project=call.project, body=body,
@@ -217,7 +218,7 @@ class Cloud:
         caller = self.access.caller(request.headers)
         check = self._checks.setdefault(found.document.name, SchemaCheck(found.document))
         query, wrong = check.query(found.method, parse_qs(request.query, keep_blank_values=True))
-        body: dict[str, Any] = {}  # Any: JSON
+        body: JsonObject = {}
         if not found.upload:
             body, more = check.body(found.method, _json_of(request))
             wrong += more
@@ -247,7 +248,7 @@ class Cloud:
             raise _disabled(call, project)
         self.access.demand(call)
 
-    def _done(self, call: Call) -> Any:  # Any: JSON
+    def _done(self, call: Call) -> Json:
         request_id = call.query.get("requestId")
         key = f"{call.method.id} {call.name} {request_id}"
         if request_id and key in self._requests:
@@ -260,12 +261,12 @@ class Cloud:
             self._requests[key] = came
         return came
 
-    def _generic(self, call: Call) -> Callable[[Call], Any]:  # Any: JSON
+    def _generic(self, call: Call) -> Callable[[Call], Json]:
         if call.method.action == "wait":
             return generic.get
         return generic.handler(call)
 
-    async def _waited(self, call: Call) -> Any:  # Any: JSON
+    async def _waited(self, call: Call) -> Json:
         text = str(call.body.get("timeout") or "").removesuffix("s")
         until = self.clock.now() + min(float(text) if text else _LONGEST_WAIT, _LONGEST_WAIT)
         kept = generic.existing(call)
@@ -323,7 +324,7 @@ def _encoded(reply: Reply) -> Reply:
     return Reply(status=reply.status, body=json.dumps(reply.body).encode(), headers=headers)
 
 
-def _json_of(request: Request) -> Any:  # Any: JSON
+def _json_of(request: Request) -> Json:
     if not request.body:
         return None
     kind = request.headers.get("content-type", "application/json")

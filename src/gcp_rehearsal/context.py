@@ -17,6 +17,7 @@ from gcp_rehearsal.clock import Clock
 from gcp_rehearsal.discovery import Document, Method
 from gcp_rehearsal.errors import ApiError
 from gcp_rehearsal.iam.caller import Caller
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.runtime.container_state import ContainerState
 from gcp_rehearsal.schema import camel
 from gcp_rehearsal.settings import Delays, Policies, Project
@@ -29,12 +30,12 @@ class Access(Protocol):
     def caller(self, headers: Mapping[str, str]) -> Caller:
         """Who sent a request with these headers. Raises `ApiError` 401."""
 
-    def policy(self, api: str, name: str) -> dict[str, Any]:  # Any: JSON
+    def policy(self, api: str, name: str) -> JsonObject:
         """Return the policy as it was last set."""
 
     def set_policy(
         self, api: str, name: str, policy: Mapping[str, Any], *, at_once: bool = False
-    ) -> dict[str, Any]:  # Any: JSON
+    ) -> JsonObject:
         """Set a policy; its etag, where it has one, must be that of the policy as it is. Raises `ApiError`."""
 
     def grants(self) -> Iterator[tuple[str, str, str, str]]:
@@ -53,10 +54,10 @@ class Containers(Protocol):
     def begin(self, cloud: Cloud) -> None:
         """Whose containers they are: told once, before anything else."""
 
-    def service(self, revision: Mapping[str, Any], waited: float) -> ContainerState:  # Any: JSON
+    def service(self, revision: Mapping[str, Json], waited: float) -> ContainerState:
         """Whether an instance of a revision has started."""
 
-    def task(self, task: Mapping[str, Any], waited: float) -> ContainerState:  # Any: JSON
+    def task(self, task: Mapping[str, Json], waited: float) -> ContainerState:
         """Whether an attempt of a task has ended."""
 
     def stop(self, name: str) -> None:
@@ -140,7 +141,7 @@ class Cloud(Protocol):
     def kind(self, call: Call) -> Kind:
         """Return what is special about the collection that a call is about."""
 
-    def keep(self, call: Call, name: str, collection: str, body: dict[str, Any]) -> Kept:  # Any: JSON
+    def keep(self, call: Call, name: str, collection: str, body: JsonObject) -> Kept:
         """Let a thing of that name exist."""
 
     def forget(self, kept: Kept, *, reserved: float = 0.0) -> None:
@@ -184,8 +185,8 @@ class Call:
     method: Method
     params: Mapping[str, str]
     """Of the path; a project's number has become its id."""
-    query: Mapping[str, Any]  # Any: JSON
-    body: dict[str, Any]  # Any: JSON
+    query: Mapping[str, Json]
+    body: JsonObject
     """Checked, in the form in which Google answers."""
     media: bytes | None
     """What was uploaded, where the path is one for uploads."""
@@ -229,7 +230,7 @@ Handler = Callable[[Call], Any]  # Any: JSON, or a Reply
 """Answers one method: JSON, or a `Reply` where status or headers matter. Raises `ApiError`."""
 
 
-def _prepare(call: Call, body: dict[str, Any], before: Kept | None) -> None:  # Any: JSON
+def _prepare(call: Call, body: JsonObject, before: Kept | None) -> None:
     """Nothing to check, no defaults."""
 
 
@@ -242,7 +243,7 @@ def _done(call: Call, kept: Kept) -> ApiError | None:
     return None
 
 
-def _show(call: Call, kept: Kept) -> dict[str, Any]:  # Any: JSON
+def _show(call: Call, kept: Kept) -> JsonObject:
     return kept.body
 
 
@@ -250,7 +251,7 @@ def _show(call: Call, kept: Kept) -> dict[str, Any]:  # Any: JSON
 class Kind:
     """What a collection does at the turns of its things' lives. Every part has a default that does nothing."""
 
-    prepare: Callable[[Call, dict[str, Any], Kept | None], None] = _prepare  # Any: JSON
+    prepare: Callable[[Call, JsonObject, Kept | None], None] = _prepare
     """Before a thing is made or changed: checks the body that it will have, and sets what Google sets."""
     made: Callable[[Call, Kept], None] = _made
     """Just after it was made or changed."""
@@ -258,7 +259,7 @@ class Kind:
     """When the operation that made or changed it ends; an error fails the operation."""
     remove: Callable[[Call, Kept], None] = _made
     """Before it is deleted; may refuse."""
-    show: Callable[[Call, Kept], dict[str, Any]] = _show  # Any: JSON
+    show: Callable[[Call, Kept], JsonObject] = _show
     """How it is answered."""
     seconds: float = 0.0
     """How long an operation on it takes."""

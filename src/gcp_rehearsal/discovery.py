@@ -15,10 +15,10 @@ from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 from urllib.parse import unquote
 
 from gcp_rehearsal.errors import RehearsalError
+from gcp_rehearsal.json_types import Json
 
 NAMES = (
     "artifactregistry.v1", "certificatemanager.v1", "cloudbilling.v1", "cloudbuild.v1", "cloudbuild.v2",
@@ -30,7 +30,7 @@ NAMES = (
 """The APIs that are rehearsed, by the names of their documents."""
 
 _OURS = Path(__file__).parent / "documents"
-_NONE: Mapping[str, Any] = MappingProxyType({})  # Any: JSON
+_NONE: Mapping[str, Json] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class Method:
     """What comes before the resource's name in a path, such as `v2` or `compute/v1`."""
     flat: str
     """Its path, each variable one segment: `v2/projects/{projectsId}/locations/{locationsId}/services`."""
-    parameters: Mapping[str, Mapping[str, Any]]  # Any: JSON
+    parameters: Mapping[str, Mapping[str, Json]]
     """Of path and query, as the document has them."""
     request: str | None
     """The schema of its body."""
@@ -79,9 +79,9 @@ class Document:
     revision: str
     methods: Mapping[str, Method]
     """By id."""
-    schemas: Mapping[str, Mapping[str, Any]]  # Any: JSON
+    schemas: Mapping[str, Mapping[str, Json]]
     """By name, as the document has them."""
-    parameters: Mapping[str, Mapping[str, Any]]  # Any: JSON
+    parameters: Mapping[str, Mapping[str, Json]]
     """Of the query, which every method takes."""
 
 
@@ -208,13 +208,13 @@ def _path(name: str) -> Path:
     return Path(package.origin).parent / "discovery_cache" / "documents" / f"{name}.json"
 
 
-def _methods(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:  # Any: JSON
+def _methods(raw: Mapping[str, Json]) -> Iterator[Mapping[str, Json]]:
     yield from raw.get("methods", {}).values()
     for resource in raw.get("resources", {}).values():
         yield from _methods(resource)
 
 
-def _flat(raw: Mapping[str, Any], base: str) -> str:  # Any: JSON
+def _flat(raw: Mapping[str, Json], base: str) -> str:
     flat: str = raw.get("flatPath", raw["path"])
     return flat if flat.startswith(base) else f"{base}/{flat}"
 
@@ -225,7 +225,7 @@ def _segments(flat: str) -> list[str]:
     return [*segments[:-1], last, f":{custom}"] if colon else segments
 
 
-def _method(raw: Mapping[str, Any], base: str) -> Method:  # Any: JSON
+def _method(raw: Mapping[str, Json], base: str) -> Method:
     path = raw["path"] if raw["path"].startswith(base) else f"{base}/{raw['path']}"
     template, _, custom = path.partition(":") if ":" in path.rpartition("/")[2] else (path, "", "")
     pieces = template.split("/")

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
+from gcp_rehearsal.json_types import JsonObject
+
 _STATUS = {
     400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND",
     409: "ALREADY_EXISTS", 412: "FAILED_PRECONDITION", 413: "INVALID_ARGUMENT", 429: "RESOURCE_EXHAUSTED",
@@ -64,9 +66,9 @@ class ApiError(Exception):
         self.reason = reason or _REASON.get(code, "unknown")
         self.details = list(details)
 
-    def envelope(self, api: str) -> dict[str, Any]:  # Any: JSON
+    def envelope(self, api: str) -> JsonObject:
         """Return the body in which `api` sends it."""
-        error: dict[str, Any] = {"code": self.code, "message": self.message}  # Any: JSON
+        error: JsonObject = {"code": self.code, "message": self.message}
         if api in _OLDER:
             error["errors"] = [{"message": self.message, "domain": "global", "reason": self.reason}]
             return {"error": error}
@@ -75,7 +77,7 @@ class ApiError(Exception):
             error["details"] = self.details
         return {"error": error}
 
-    def as_status(self) -> dict[str, Any]:  # Any: JSON
+    def as_status(self) -> JsonObject:
         """Return the error as a failed operation holds it."""
         found = {"code": _CODE.get(self.status, 2), "message": self.message}
         return {**found, "details": self.details} if self.details else found
@@ -113,7 +115,7 @@ def unimplemented(what: str) -> ApiError:
     return ApiError(501, f"the rehearsal does not act out {what}: docs/rehearsal.md has the table")
 
 
-def info(reason: str, domain: str, **metadata: str) -> dict[str, Any]:  # Any: JSON
+def info(reason: str, domain: str, **metadata: str) -> JsonObject:
     """Return the detail by which programs tell one refusal from another."""
     return {
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from gcp_rehearsal.errors import invalid
+from gcp_rehearsal.json_types import Json
 from gcp_rehearsal.schema import camel
 
 _TERM = re.compile(
@@ -14,7 +14,7 @@ _TERM = re.compile(
 )
 
 
-def matches(text: str, body: Mapping[str, Any]) -> bool:  # Any: JSON
+def matches(text: str, body: Mapping[str, Json]) -> bool:
     """
     Whether a thing passes a filter: terms such as `labels.team=search` or `name:x`, joined by AND or a space.
 
@@ -31,7 +31,7 @@ def matches(text: str, body: Mapping[str, Any]) -> bool:  # Any: JSON
     return True
 
 
-def _holds(term: re.Match[str], body: Mapping[str, Any]) -> bool:  # Any: JSON
+def _holds(term: re.Match[str], body: Mapping[str, Json]) -> bool:
     have = _value(body, term["key"].replace('"', ""))
     want, op = term["value"].strip("\"'"), term["op"]
     if op in {"!=", "ne"}:
@@ -51,7 +51,7 @@ def _holds(term: re.Match[str], body: Mapping[str, Any]) -> bool:  # Any: JSON
     )
 
 
-def _has(have: Any, want: str) -> bool:  # Any: JSON
+def _has(have: Json, want: str) -> bool:
     if isinstance(have, dict):
         return want in have
     if isinstance(have, list):
@@ -59,11 +59,11 @@ def _has(have: Any, want: str) -> bool:  # Any: JSON
     return want.strip("*").lower() in _text(have).lower()
 
 
-def _text(value: Any) -> str:  # Any: JSON
+def _text(value: Json) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _value(body: Any, path: str) -> Any:  # Any: JSON
+def _value(body: Json, path: str) -> Json:
     for key in path.split("."):
         if not isinstance(body, dict):
             return None

@@ -10,6 +10,7 @@ from gcp_rehearsal import operations
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, aborted, exists, invalid, not_found, precondition, unimplemented
 from gcp_rehearsal.filters import matches
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.state import Kept
 
 _OPERATIONS = frozenset(("Operation", "GoogleLongrunningOperation"))
@@ -27,7 +28,7 @@ def handler(call: Call) -> Handler:
     return found
 
 
-def create(call: Call) -> Any:  # Any: JSON
+def create(call: Call) -> Json:
     """Make one thing."""
     kind, body = call.cloud.kind(call), writable(call)
     name = f"{call.name}/{_new_id(call, body)}"
@@ -42,13 +43,13 @@ def create(call: Call) -> Any:  # Any: JSON
     return _answer(call, kept, kind.seconds)
 
 
-def get(call: Call) -> Any:  # Any: JSON
+def get(call: Call) -> Json:
     """One thing."""
     kept = existing(call)
     return call.cloud.kind(call).show(call, kept)
 
 
-def list_(call: Call) -> Any:  # Any: JSON
+def list_(call: Call) -> Json:
     """Return the things of a collection, page by page, those that a filter lets through."""
     kind = call.cloud.kind(call)
     found = [
@@ -59,7 +60,7 @@ def list_(call: Call) -> Any:  # Any: JSON
     return page(call, _items_key(call), found)
 
 
-def page(call: Call, key: str, found: list[Any]) -> dict[str, Any]:  # Any: JSON
+def page(call: Call, key: str, found: list[Json]) -> JsonObject:
     """One page of an answer to a list."""
     size = int(call.query.get("pageSize") or call.query.get("maxResults") or 0) or 500
     if size < 0:
@@ -68,7 +69,7 @@ def page(call: Call, key: str, found: list[Any]) -> dict[str, Any]:  # Any: JSON
     if not token.isdigit():
         raise invalid(f"Invalid page token: {token}")
     begin = int(token)
-    body: dict[str, Any] = {key: found[begin : begin + size]} if found[begin:] else {}  # Any: JSON
+    body: JsonObject = {key: found[begin : begin + size]} if found[begin:] else {}
     properties = call.document.schemas[call.method.response or ""].get("properties", {})
     if "default" in properties.get("kind", {}):
         body["kind"] = properties["kind"]["default"]
@@ -77,7 +78,7 @@ def page(call: Call, key: str, found: list[Any]) -> dict[str, Any]:  # Any: JSON
     return body
 
 
-def patch(call: Call) -> Any:  # Any: JSON
+def patch(call: Call) -> Json:
     """Change the fields that are named, or those that were sent."""
     kept = call.cloud.store.get(call.api, call.name)
     if kept is None:
@@ -96,7 +97,7 @@ def patch(call: Call) -> Any:  # Any: JSON
     return _answer(call, kept, kind.seconds)
 
 
-def update(call: Call) -> Any:  # Any: JSON
+def update(call: Call) -> Json:
     """Replace all that can be written (PUT)."""
     kept, kind = existing(call), call.cloud.kind(call)
     check_version(call, kept)
@@ -108,7 +109,7 @@ def update(call: Call) -> Any:  # Any: JSON
     return _answer(call, kept, kind.seconds)
 
 
-def delete(call: Call) -> Any:  # Any: JSON
+def delete(call: Call) -> Json:
     """Unmake one thing, with all that lies under it."""
     kept = call.cloud.store.get(call.api, call.name)
     kind = call.cloud.kind(call)
@@ -126,19 +127,19 @@ def delete(call: Call) -> Any:  # Any: JSON
     return {}
 
 
-def get_policy(call: Call) -> Any:  # Any: JSON
+def get_policy(call: Call) -> Json:
     """Return the policy of a thing."""
     _has_policy(call)
     return call.cloud.access.policy(call.api, call.name)
 
 
-def set_policy(call: Call) -> Any:  # Any: JSON
+def set_policy(call: Call) -> Json:
     """Replace the policy of a thing."""
     _has_policy(call)
     return call.cloud.access.set_policy(call.api, call.name, call.body.get("policy", {}))
 
 
-def test_permissions(call: Call) -> Any:  # Any: JSON
+def test_permissions(call: Call) -> Json:
     """Those of the permissions asked about that the caller has, on a thing that need not exist."""
     asked = call.body.get("permissions", [])
     held = call.cloud.access.held(call.caller, asked, call.api, call.name, call.project)
@@ -205,7 +206,7 @@ def check_version(call: Call, kept: Kept) -> None:
         raise ApiError(412, "Invalid fingerprint.")
 
 
-def writable(call: Call) -> dict[str, Any]:  # Any: JSON
+def writable(call: Call) -> JsonObject:
     """Return what was sent, without what only Google writes."""
     properties = call.document.schemas[call.method.request or ""].get("properties", {})
     return {
@@ -215,7 +216,7 @@ def writable(call: Call) -> dict[str, Any]:  # Any: JSON
     }
 
 
-def read_only(call: Call, body: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+def read_only(call: Call, body: Mapping[str, Json]) -> JsonObject:
     """Return what of a thing only Google writes."""
     properties = call.document.schemas[call.method.request or ""].get("properties", {})
     ours = {"name", "id", "selfLink", "kind", "creationTimestamp", "etag", "fingerprint", "region"}
@@ -226,7 +227,7 @@ def read_only(call: Call, body: Mapping[str, Any]) -> dict[str, Any]:  # Any: JS
     }
 
 
-def patched(call: Call, kept: Kept, sent: dict[str, Any], *, whole: bool) -> dict[str, Any]:  # Any: JSON
+def patched(call: Call, kept: Kept, sent: JsonObject, *, whole: bool) -> JsonObject:
     """
     Return the body that a thing has after a PATCH, by the caller's mask; without one `whole` says whether all
     is replaced.
@@ -236,16 +237,16 @@ def patched(call: Call, kept: Kept, sent: dict[str, Any], *, whole: bool) -> dic
         if whole or mask:
             return {**read_only(call, kept.body), **sent}
         if call.api in {"compute", "storage", "dns"}:
-            merged: dict[str, Any] = _merged(kept.body, sent)  # Any: JSON
+            merged: JsonObject = _merged(kept.body, sent)
             return merged
         return {**kept.body, **sent}
-    body: dict[str, Any] = _copied(kept.body)  # Any: JSON
+    body: JsonObject = _copied(kept.body)
     for path in mask:
         _copy_field(call, path.split("."), sent, body)
     return body
 
 
-def _copy_field(call: Call, path: list[str], sent: dict[str, Any], body: dict[str, Any]) -> None:  # Any: JSON
+def _copy_field(call: Call, path: list[str], sent: JsonObject, body: JsonObject) -> None:
     properties = call.document.schemas[call.method.request or ""].get("properties", {})
     if path[0] not in properties:
         raise invalid(f"Invalid field mask: unknown field '{path[0]}'", ("update_mask", path[0]))
@@ -265,13 +266,13 @@ def _merged(old: Any, new: Any) -> Any:  # Any: JSON; RFC 7386
     return kept | {key: _merged(kept.get(key), value) for key, value in new.items() if value is not None}
 
 
-def _copied(value: Any) -> Any:  # Any: JSON
+def _copied(value: Json) -> Json:
     if isinstance(value, dict):
         return {key: _copied(item) for key, item in value.items()}
     return [_copied(item) for item in value] if isinstance(value, list) else value
 
 
-def _create_at(call: Call) -> Any:  # Any: JSON
+def _create_at(call: Call) -> Json:
     kind, body = call.cloud.kind(call), writable(call)
     call.cloud.check_reserved(call, call.name)
     kind.prepare(call, body, None)
@@ -282,12 +283,12 @@ def _create_at(call: Call) -> Any:  # Any: JSON
     return _answer(call, kept, kind.seconds)
 
 
-def _answer(call: Call, kept: Kept, seconds: float) -> Any:  # Any: JSON
+def _answer(call: Call, kept: Kept, seconds: float) -> Json:
     kind = call.cloud.kind(call)
     if call.method.response not in _OPERATIONS:
         return kind.show(call, kept)
 
-    def finish() -> dict[str, Any] | ApiError:  # Any: JSON
+    def finish() -> JsonObject | ApiError:
         if call.cloud.store.get(kept.api, kept.name) is not kept:
             return kept.body  # It was only validated, or has been deleted meanwhile.
         return kind.done(call, kept) or kind.show(call, kept)
@@ -295,11 +296,11 @@ def _answer(call: Call, kept: Kept, seconds: float) -> Any:  # Any: JSON
     return operations.begin(call, kept.name, call.cloud.takes(seconds), finish)
 
 
-def _unkept(call: Call, name: str, body: dict[str, Any]) -> Kept:  # Any: JSON
+def _unkept(call: Call, name: str, body: JsonObject) -> Kept:
     return Kept(api=call.api, name=name, collection=call.method.collection, project=call.project, body=body)
 
 
-def _new_id(call: Call, body: Mapping[str, Any]) -> str:  # Any: JSON
+def _new_id(call: Call, body: Mapping[str, Json]) -> str:
     for name, spec in call.method.parameters.items():
         if spec.get("location") == "query" and name.endswith("Id") and name not in _NOT_IDS:
             return str(call.query.get(name) or call.cloud.number())

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gcp_rehearsal.errors import ApiError
+from gcp_rehearsal.json_types import JsonObject
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
@@ -19,20 +20,20 @@ _PACKAGES = {
     "networkservices": "google.cloud.networkservices",
 }  # fmt: skip
 """Of the types by which typed clients read what an operation holds."""
-Finish = Callable[[], dict[str, Any] | ApiError]  # Any: JSON
+Finish = Callable[[], JsonObject | ApiError]
 """Ends the work of an operation: what came of it, or why it failed."""
 
 
 def begin(
     call: Call, target: str, seconds: float, finish: Finish, metadata: dict[str, Any] | None = None
-) -> dict[str, Any]:  # Any: JSON
+) -> JsonObject:
     """Return an operation of the API's own kind that will be done in so many seconds, as the call is answered."""
     if call.api == "compute":
         return _begin_compute(call, target, seconds, finish)
     return _begin_aip(call, target, seconds, finish, metadata)
 
 
-def pending(call: Call, target: str, metadata: dict[str, Any]) -> Kept:  # Any: JSON
+def pending(call: Call, target: str, metadata: JsonObject) -> Kept:
     """Return an AIP operation without an end, until `conclude` gives it one."""
     kept = call.cloud.keep(
         call, f"{_location_of(target)}{COLLECTION}/{call.cloud.uuid()}", COLLECTION, {"metadata": metadata}
@@ -41,7 +42,7 @@ def pending(call: Call, target: str, metadata: dict[str, Any]) -> Kept:  # Any: 
     return kept
 
 
-def conclude(kept: Kept, came: dict[str, Any] | ApiError) -> None:  # Any: JSON
+def conclude(kept: Kept, came: JsonObject | ApiError) -> None:
     """End an operation: what came of it, or why it failed."""
     kept.body["done"] = True
     if isinstance(came, ApiError):
@@ -57,7 +58,7 @@ def is_done(kept: Kept) -> bool:
 
 def _begin_aip(
     call: Call, target: str, seconds: float, finish: Finish, metadata: dict[str, Any] | None
-) -> dict[str, Any]:  # Any: JSON
+) -> JsonObject:
     kept = pending(call, target, _typed(call, {}, "OperationMetadata") if metadata is None else metadata)
 
     def end() -> None:
@@ -71,13 +72,13 @@ def _begin_aip(
     return kept.body
 
 
-def _begin_compute(call: Call, target: str, seconds: float, finish: Finish) -> dict[str, Any]:  # Any: JSON
+def _begin_compute(call: Call, target: str, seconds: float, finish: Finish) -> JsonObject:
     cloud, clock = call.cloud, call.cloud.clock
     segments = target.split("/")
     scope = segments[2] if segments[2] == "global" else "/".join(segments[2:4])
     base = "https://www.googleapis.com/compute/v1"
     name = f"operation-{int(clock.now() * 1000)}-{uuid.uuid4()}"
-    body: dict[str, Any] = {  # Any: JSON
+    body: JsonObject = {
         "kind": "compute#operation",
         "id": cloud.number(),
         "name": name,
@@ -115,7 +116,7 @@ def _location_of(target: str) -> str:
     return ""
 
 
-def _typed(call: Call, body: dict[str, Any], schema: str) -> dict[str, Any]:  # Any: JSON
+def _typed(call: Call, body: JsonObject, schema: str) -> JsonObject:
     """As it lies in an Any, where the type is known; no schema is nothing."""
     api, _, version = call.document.name.partition(".")
     if "@type" in body or api not in _PACKAGES:

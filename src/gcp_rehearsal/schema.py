@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gcp_rehearsal.discovery import Document, Method
+from gcp_rehearsal.json_types import Json, JsonObject
 
 _INTEGERS = {"int32": (-(2**31), 2**31 - 1), "uint32": (0, 2**32 - 1), "int64": (-(2**63), 2**63 - 1),
              "uint64": (0, 2**64 - 1)}  # fmt: skip
@@ -49,7 +50,7 @@ class SchemaCheck:
         self._document = document
         self._older = document.name.startswith(("compute.", "dns.", "storage."))
 
-    def body(self, method: Method, body: Any) -> tuple[Any, list[SchemaViolation]]:  # Any: JSON
+    def body(self, method: Method, body: Json) -> tuple[Json, list[SchemaViolation]]:
         """Return the body of a request to `method` as Google reads it, and what is wrong with it."""
         wrong: list[SchemaViolation] = []
         if method.request is None:
@@ -64,7 +65,7 @@ class SchemaCheck:
         prefix = "" if short.endswith("Request") or self._older else snake(short[:1].lower() + short[1:])
         return self._message(method.request, body, _Path(prefix, wrong), extra), wrong
 
-    def schema(self, name: str, body: Any) -> list[SchemaViolation]:  # Any: JSON
+    def schema(self, name: str, body: Json) -> list[SchemaViolation]:
         """Return what is wrong with `body` as a `name` of the document."""
         wrong: list[SchemaViolation] = []
         self._message(name, body, _Path("", wrong), set())
@@ -72,10 +73,10 @@ class SchemaCheck:
 
     def query(
         self, method: Method, query: Mapping[str, Sequence[str]]
-    ) -> tuple[dict[str, Any], list[SchemaViolation]]:  # Any: JSON
+    ) -> tuple[JsonObject, list[SchemaViolation]]:
         """Return the query's values in their types (lists for repeated ones), and what is wrong with them."""
         wrong: list[SchemaViolation] = []
-        values: dict[str, Any] = {}  # Any: JSON
+        values: JsonObject = {}
         known = {name: spec for name, spec in method.parameters.items() if spec.get("location") == "query"}
         for given, texts in query.items():
             name = given if given in known or given in _GLOBAL else camel(given)
@@ -101,7 +102,7 @@ class SchemaCheck:
         ]
         return values, wrong
 
-    def _of_text(self, spec: Mapping[str, Any], text: str, path: _Path) -> Any:  # Any: JSON
+    def _of_text(self, spec: Mapping[str, Json], text: str, path: _Path) -> Json:
         if spec.get("type") == "boolean":
             if text.lower() not in {"true", "false", "1", "0", ""}:
                 path.bad("TYPE_BOOL", text)
@@ -110,21 +111,19 @@ class SchemaCheck:
             return self._number(spec, text, path)
         return self._value(spec, text, path)
 
-    def _message(self, name: str, value: Any, path: _Path, extra: set[str]) -> Any:  # Any: JSON
+    def _message(self, name: str, value: Json, path: _Path, extra: set[str]) -> Json:
         schema = self._document.schemas[name]
         if schema.get("type") != "object":
             return self._value(schema, value, path)
         return self._object(schema, value, path, extra)
 
-    def _object(
-        self, schema: Mapping[str, Any], value: Any, path: _Path, extra: set[str]
-    ) -> Any:  # Any: JSON
+    def _object(self, schema: Mapping[str, Any], value: Any, path: _Path, extra: set[str]) -> Json:
         if not isinstance(value, dict):
             path.bad("TYPE_MESSAGE", value)
             return {}
         properties = schema.get("properties", {})
         free = schema.get("additionalProperties")
-        out: dict[str, Any] = {}  # Any: JSON
+        out: JsonObject = {}
         for given, item in value.items():
             name = given if given in properties else camel(given)
             if name in properties:
@@ -162,7 +161,7 @@ class SchemaCheck:
             return self._text(schema, value, path)
         return value
 
-    def _number(self, schema: Mapping[str, Any], value: Any, path: _Path) -> Any:  # Any: JSON
+    def _number(self, schema: Mapping[str, Json], value: Json, path: _Path) -> Json:
         form = schema.get("format", "double")
         if form not in _INTEGERS:
             if isinstance(value, str) and value in {"NaN", "Infinity", "-Infinity"}:
@@ -178,7 +177,7 @@ class SchemaCheck:
         whole = int(text.partition(".")[0])
         return str(whole) if schema.get("type") == "string" else whole
 
-    def _text(self, schema: Mapping[str, Any], value: Any, path: _Path) -> Any:  # Any: JSON
+    def _text(self, schema: Mapping[str, Json], value: Json, path: _Path) -> Json:
         if "enum" in schema:
             return self._enum(schema["enum"], value, path)
         if not isinstance(value, str):
@@ -190,7 +189,7 @@ class SchemaCheck:
             return path.bad(_TEXTS[form][0], value)
         return value
 
-    def _enum(self, names: list[str], value: Any, path: _Path) -> Any:  # Any: JSON
+    def _enum(self, names: list[str], value: Json, path: _Path) -> Json:
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names):
             return names[value]
         if value in names or (value == "" and self._older):
@@ -214,11 +213,11 @@ class _Path:
     def at(self, place: int) -> _Path:
         return _Path(f"{self.text}[{place}]", self.wrong)
 
-    def bad(self, kind: str, value: Any) -> Any:  # Any: JSON
+    def bad(self, kind: str, value: Json) -> Json:
         shown = json.dumps(value, ensure_ascii=False, default=str)
         return self.invalid(kind, shown)
 
-    def invalid(self, kind: str, shown: str) -> Any:  # Any: JSON
+    def invalid(self, kind: str, shown: str) -> Json:
         self.wrong.append(
             SchemaViolation(self.text, f"Invalid value at '{self.text}' ({kind}), {shown[:200]}")
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+
+from gcp_rehearsal.json_types import JsonObject
 
 OWNER = "you@example.com"
 
@@ -48,5 +49,5 @@ class Policies:
     """What Cloud Run's ingress may be; empty for anything."""
     egress: frozenset[str] = frozenset()
     """What Cloud Run's egress may be; empty for anything."""
-    told: dict[str, Any] = field(default_factory=dict)  # Any: JSON
+    told: JsonObject = field(default_factory=dict)
     """Rules of other constraints, by name such as `iam.disableServiceAccountCreation`: told, and not enforced."""

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from gcp_rehearsal.json_types import JsonObject
+
 
 @dataclass(slots=True, kw_only=True)
 class Kept:
@@ -19,7 +21,7 @@ class Kept:
     """The methods' common name, such as `run.projects.locations.services`."""
     project: str
     """The id of the project that pays for it."""
-    body: dict[str, Any]  # Any: JSON
+    body: JsonObject
     """As Google would answer a GET."""
     created: float = 0.0
     version: int = 1

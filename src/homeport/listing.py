@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from homeport.json_types import Json, JsonObject
 from homeport.results import Status
 
 HEADER = ("NAME", "REGION", "STATE", "MODEL", "REVISION", "TRAFFIC", "INSTANCES", "COST/H", "VERIFIED")
@@ -32,12 +32,12 @@ class ListedEndpoint:
     max_instances: int | None = None
     usd_per_hour: float | None = None
     """List price of one instance while it runs; None where there is no price for it."""
-    verified: Mapping[str, Any] | None = None  # Any: JSON
+    verified: Mapping[str, Json] | None = None
     """The last verification of `revision`: `at`, `passed`; None where there was none."""
     other: tuple[str, ...] = ()
     """What else carries its mark and may cost something, such as `bucket home-weights`."""
 
-    def as_json(self) -> dict[str, Any]:  # Any: JSON
+    def as_json(self) -> JsonObject:
         """Return the endpoint as `--json` prints it."""
         return {
             "name": self.name,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
+from homeport.json_types import Json
 from homeport.redaction import redacted, redacted_json
 
 _JOINERS = "\u200c\u200d"
@@ -43,7 +43,7 @@ def printable_log(text: str) -> str:
     return printable(_COLOUR.sub("", text).replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def json_text(data: Any) -> str:  # Any: JSON
+def json_text(data: Json) -> str:
     r"""Return `data` as JSON without secrets. What is not printable stands in it as `\uXXXX`, which JSON reads back."""
     text = json.dumps(redacted_json(data), indent=2, ensure_ascii=False)
     return "".join(

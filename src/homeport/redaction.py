@@ -12,8 +12,9 @@ import json
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from typing import Any
 from urllib.parse import quote
+
+from homeport.json_types import Json
 
 HIDDEN = "***"
 SHORT = 6
@@ -59,7 +60,7 @@ def redacted(text: str) -> str:
     return text if _pattern is None else _pattern.sub(HIDDEN, text)
 
 
-def redacted_json(value: Any) -> Any:  # Any: JSON
+def redacted_json(value: Json) -> Json:
     """Return `value` with every text in it redacted, keys included. Numbers stay numbers."""
     if isinstance(value, str):
         return redacted(value)

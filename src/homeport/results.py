@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from homeport.json_types import Json, JsonObject
+
 if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
     from homeport.reconcile import Plan
@@ -29,7 +31,7 @@ class UpResult:
     next_steps: str
     """What can be done with it now, in words, with the commands."""
 
-    def as_json(self) -> dict[str, Any]:  # Any: JSON
+    def as_json(self) -> JsonObject:
         """Return the result as `--json` prints it."""
         return {
             "endpoint": {
@@ -53,7 +55,7 @@ class Removal:
     kept: str = ""
     """What stays on purpose, and how it is removed, in words; '' for nothing."""
 
-    def as_json(self) -> dict[str, Any]:  # Any: JSON
+    def as_json(self) -> JsonObject:
         """Return the result as `--json` prints it. Whatever could not be removed is an error, and not in here."""
         return {"name": self.name, "removed": list(self.gone)}
 
@@ -112,13 +114,13 @@ class Status:
     log: str | None = None
     """The file that its engine writes."""
 
-    def as_json(self) -> dict[str, Any]:  # Any: JSON
+    def as_json(self) -> JsonObject:
         """Return the status as `--json` prints it: every key, whatever the target."""
         plain = {key: getattr(self, key) for key in self.__slots__}
         return {key: _plain(value) for key, value in plain.items()}
 
 
-def _plain(value: Any) -> Any:  # Any: JSON
+def _plain(value: Json) -> Json:
     if isinstance(value, Mapping):
         return dict(value)
     return list(value) if isinstance(value, tuple) else value
@@ -131,6 +133,6 @@ class Rollback:
     serving: str
     """What serves now: a revision's name, or the model's."""
 
-    def as_json(self) -> dict[str, Any]:  # Any: JSON
+    def as_json(self) -> JsonObject:
         """Return the result as `--json` prints it."""
         return {"serving": self.serving}

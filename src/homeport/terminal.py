@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from homeport.errors import HomeportError
 from homeport.home import writing
+from homeport.json_types import Json
 from homeport.printable import json_text, printable, printable_answer
 from homeport.redaction import undecided
 
@@ -57,7 +58,7 @@ class Terminal:
         else:
             print(text, file=sys.stderr)
 
-    def result(self, text: str, data: Any | None = None) -> None:  # Any: JSON
+    def result(self, text: str, data: Json | None = None) -> None:
         """Print what was asked for, on stdout: `text` for people, or with --json the `data`."""
         self._print(json_text(data) if self.json_output and data is not None else printable(text))
 
@@ -83,7 +84,7 @@ class Terminal:
         sys.stdout.write(printable_answer(held))
         sys.stdout.flush()
 
-    def table(self, header: tuple[str, ...], rows: list[tuple[str, ...]], *, data: Any) -> None:  # Any: JSON
+    def table(self, header: tuple[str, ...], rows: list[tuple[str, ...]], *, data: Json) -> None:
         """Print a table as the result."""
         if self.json_output:
             self.result("", data)

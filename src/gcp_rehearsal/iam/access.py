@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 from zlib import crc32
 
 from gcp_rehearsal import credentials
@@ -12,6 +11,7 @@ from gcp_rehearsal.context import Call, Cloud
 from gcp_rehearsal.errors import ApiError, aborted, info, invalid
 from gcp_rehearsal.iam.caller import Caller
 from gcp_rehearsal.iam.permissions import permissions_of, required
+from gcp_rehearsal.json_types import Json, JsonObject
 
 _ANOTHERS = " (A rehearsal takes the tokens that it made itself, and prints the variables that hold yours.)"
 _KINDS = ("user:", "serviceAccount:", "group:", "domain:", "principal:", "principalSet:", "deleted:",
@@ -19,7 +19,7 @@ _KINDS = ("user:", "serviceAccount:", "group:", "domain:", "principal:", "princi
 _EVERYONE = ("allUsers", "allAuthenticatedUsers")
 _READ = frozenset(("getIamPolicy", "testIamPermissions", "testPermissions"))
 
-Policy = Mapping[str, Any]  # Any: JSON
+Policy = Mapping[str, Json]
 
 
 class Access:
@@ -45,15 +45,13 @@ class Access:
             )
         return Caller(email)
 
-    def policy(self, api: str, name: str) -> dict[str, Any]:  # Any: JSON
+    def policy(self, api: str, name: str) -> JsonObject:
         """Return the policy as it was last set."""
         kept = self._policies.get((api, name))
         bindings = kept[-1][1] if kept else {}
         return {"version": 1, **bindings, "etag": _etag(len(kept or ()), name)}
 
-    def set_policy(
-        self, api: str, name: str, policy: Policy, *, at_once: bool = False
-    ) -> dict[str, Any]:  # Any: JSON
+    def set_policy(self, api: str, name: str, policy: Policy, *, at_once: bool = False) -> JsonObject:
         """
         Set a policy; its etag, where it has one, must be that of the policy as it is.
 
@@ -118,10 +116,10 @@ class Access:
                 if caller.member in members or any(one in members for one in (*_EVERYONE, *caller.sets)):
                     yield binding["role"]
 
-    def _seen(self, place: tuple[str, str]) -> list[dict[str, Any]]:  # Any: JSON
+    def _seen(self, place: tuple[str, str]) -> list[JsonObject]:
         """Return the bindings of a policy as those see them who check: changes need time to spread."""
         by_now = self._cloud.clock.now() - self.delay
-        seen: list[dict[str, Any]] = []  # Any: JSON
+        seen: list[JsonObject] = []
         for moment, policy in self._policies.get(place, ()):
             if moment <= by_now:
                 seen = policy["bindings"]
@@ -134,7 +132,7 @@ class Access:
         found = permissions_of(role)
         return found is not None and permission in found
 
-    def _check(self, bindings: list[dict[str, Any]]) -> None:  # Any: JSON
+    def _check(self, bindings: list[JsonObject]) -> None:
         for binding in bindings:
             role = binding.get("role") or ""
             if not role.startswith(("projects/", "organizations/")) and permissions_of(role) is None:
@@ -186,7 +184,7 @@ def denied(call: Call, permission: str) -> ApiError:
     )
 
 
-def _clean(binding: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+def _clean(binding: Mapping[str, Json]) -> JsonObject:
     members = list(dict.fromkeys(binding["members"]))
     return {**binding, "members": members}
 

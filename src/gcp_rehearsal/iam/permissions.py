@@ -15,6 +15,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from gcp_rehearsal.json_types import Json, JsonObject
+
 _PREFIX = "roles/"
 _BASIC = ("owner", "editor", "viewer")
 
@@ -83,7 +85,7 @@ class _Facts:
     """What `roles.json` says."""
 
     predefined: Mapping[str, frozenset[str]]
-    basic: Mapping[str, Mapping[str, Any]]  # Any: JSON
+    basic: Mapping[str, Mapping[str, Json]]
     compute: frozenset[str]
     """The collections of Compute Engine whose permissions are kept."""
     known: frozenset[str]
@@ -168,7 +170,7 @@ def _methods() -> _Methods:
     )
 
 
-def _read(name: str) -> dict[str, Any]:  # Any: JSON
+def _read(name: str) -> JsonObject:
     raw: dict[str, Any] = json.loads(
         files(__package__).joinpath(name).read_text(encoding="utf-8")
     )  # Any: JSON

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gcp_rehearsal.context import Cloud
+from gcp_rehearsal.json_types import Json
 from gcp_rehearsal.runtime.container_state import READY, ContainerState, Failure
 
 STARTS_IN = 10.0
@@ -27,11 +28,11 @@ class Willing:
     def begin(self, cloud: Cloud) -> None:
         """They need nothing of it."""
 
-    def service(self, revision: Mapping[str, Any], waited: float) -> ContainerState:  # Any: JSON
+    def service(self, revision: Mapping[str, Json], waited: float) -> ContainerState:
         """Ready after some seconds, or failed."""
         return self._state(revision, waited, STARTS_IN)
 
-    def task(self, task: Mapping[str, Any], waited: float) -> ContainerState:  # Any: JSON
+    def task(self, task: Mapping[str, Json], waited: float) -> ContainerState:
         """End a task well after some seconds, or let it fail."""
         return self._state(task, waited, RUNS_FOR)
 
@@ -39,7 +40,7 @@ class Willing:
         """Remember it."""
         self.stopped.append(name)
 
-    def _state(self, what: Mapping[str, Any], waited: float, seconds: float) -> ContainerState:  # Any: JSON
+    def _state(self, what: Mapping[str, Json], waited: float, seconds: float) -> ContainerState:
         names = [what.get("name", ""), *(one.get("image", "") for one in what.get("containers", ()))]
         left = self._known(self.seconds, names, seconds) - waited
         if left > 0.001:

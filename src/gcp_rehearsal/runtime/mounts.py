@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gcp_rehearsal.apis.run.status import segments
 from gcp_rehearsal.apis.secretmanager.versions import read
 from gcp_rehearsal.apis.storage.objects import content_of
+from gcp_rehearsal.json_types import Json
 from gcp_rehearsal.runtime.fuse import Fuse, Fuses
 
 if TYPE_CHECKING:
@@ -91,18 +92,18 @@ def remove(at: Path) -> None:
     shutil.rmtree(at, ignore_errors=True)
 
 
-def _is_read_only(volume: Mapping[str, Any]) -> bool:  # Any: JSON
+def _is_read_only(volume: Mapping[str, Json]) -> bool:
     return "secret" in volume or "gcs" in volume
 
 
-def _bucket_of(source: Mapping[str, Any]) -> tuple[str, str]:  # Any: JSON
+def _bucket_of(source: Mapping[str, Json]) -> tuple[str, str]:
     """Return a bucket's name, and the only folder of it that is mounted: '' for all."""
     options = source.get("mountOptions", ())
     only = next((option.partition("=")[2] for option in options if option.startswith("only-dir=")), "")
     return source["bucket"].rpartition("/")[2], only.strip("/")
 
 
-def _fill(cloud: Cloud, revision: str, volume: Mapping[str, Any], folder: Path) -> None:  # Any: JSON
+def _fill(cloud: Cloud, revision: str, volume: Mapping[str, Json], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok="emptyDir" in volume)
     if "gcs" in volume:
         _bucket(cloud, volume["gcs"], folder)
@@ -110,7 +111,7 @@ def _fill(cloud: Cloud, revision: str, volume: Mapping[str, Any], folder: Path) 
         _secret(cloud, revision, volume["secret"], folder)
 
 
-def _bucket(cloud: Cloud, source: Mapping[str, Any], folder: Path) -> None:  # Any: JSON
+def _bucket(cloud: Cloud, source: Mapping[str, Json], folder: Path) -> None:
     bucket, only = _bucket_of(source)
     prefix = f"{only}/" if only else ""
     for kept in cloud.store.under("storage", f"b/{bucket}/o"):
@@ -126,7 +127,7 @@ def _bucket(cloud: Cloud, source: Mapping[str, Any], folder: Path) -> None:  # A
         path.chmod(0o555 if path.is_dir() else 0o444)
 
 
-def _secret(cloud: Cloud, revision: str, source: Mapping[str, Any], folder: Path) -> None:  # Any: JSON
+def _secret(cloud: Cloud, revision: str, source: Mapping[str, Json], folder: Path) -> None:
     for item in source.get("items") or [{"path": source["secret"].rpartition("/")[2]}]:
         target = folder / item["path"]
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gcp_rehearsal.apis.run.status import segments
 from gcp_rehearsal.apis.secretmanager.versions import read
+from gcp_rehearsal.json_types import Json
 from gcp_rehearsal.runtime import image, mount_namespace, mounts
 from gcp_rehearsal.runtime.container_paths import Paths
 from gcp_rehearsal.runtime.container_process import ContainerPlan, ProcessPlace
@@ -25,7 +26,7 @@ from gcp_rehearsal.runtime.programs import LaunchSite, Programs, program_of
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
 
-Body = Mapping[str, Any]  # Any: JSON
+Body = Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gcp_rehearsal import credentials
 from gcp_rehearsal.apis.run import log as run_log
 from gcp_rehearsal.facts import cloud_run
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.runtime import image, mount_namespace, mounts
 from gcp_rehearsal.runtime.container_runtime import Willing
 from gcp_rehearsal.runtime.container_state import READY, ContainerState
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 INSTANCES = "/rehearsal/v1/instances"
 """The rehearsal's own path: which processes run, what was changed so that they can run here, how fast time passes."""
-Revision = Mapping[str, Any]  # Any: JSON
+Revision = Mapping[str, Json]
 _LOOKS_EVERY_S = 0.2
 _SEEN = "at the container's own paths, in a mount namespace"
 _TRANSLATED = "at paths of this machine, which stand in the table of changes"
@@ -147,7 +148,7 @@ class Engines(Willing):
                 for instance in idle:
                     self._end(instance)
 
-    def report(self) -> list[dict[str, Any]]:  # Any: JSON
+    def report(self) -> list[JsonObject]:
         """Return the instances that run: their revisions, processes, ports, and all that was changed for this machine."""
         return [
             {

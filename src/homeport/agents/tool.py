@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from homeport.errors import SpecError
+from homeport.json_types import Json, JsonObject
 
 
 class ToolFailed(Exception):
@@ -24,7 +25,7 @@ class Tool:
     description: str
     parameters: Mapping[str, Any]
     """JSON Schema of its arguments, an object."""
-    run: Callable[[dict[str, Any]], Awaitable[Any]]  # Any: JSON
+    run: Callable[[JsonObject], Awaitable[Json]]
     changes: bool = True
     """Whether it may change something, and so asks first. Never taken from what a server says of itself."""
     origin: str = ""

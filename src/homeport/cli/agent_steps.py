@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from homeport.json_types import Json
 
 if TYPE_CHECKING:
     from homeport.terminal import Terminal
@@ -13,7 +15,7 @@ _SHOWN = 400
 """Characters of a thought, of arguments or of a result; the transcript has all of it."""
 
 
-def shown(terminal: Terminal, event: Mapping[str, Any]) -> None:  # Any: JSON
+def shown(terminal: Terminal, event: Mapping[str, Json]) -> None:
     """Say what happened, on stderr."""
     if event["event"] == "step":
         terminal.say(

@@ -18,6 +18,7 @@ from homeport.errors import EngineMissing, MemoryTooSmall
 from homeport.fit.cloud import engine_of, estimate
 from homeport.fit.cold_start import image_bytes
 from homeport.fit.table import wish
+from homeport.json_types import JsonObject
 
 BUILD_MINUTES = 10
 """Builds of images with up to 3.3 GB of weights took 1.6 to 6.4 minutes, others up to 30: see docs/cost.md."""
@@ -72,7 +73,7 @@ class CostAnswer:
         redundancy = "zonal redundancy" if self.what.zonal else "no zonal redundancy"
         return f"{self.what.engine}, {self.what.shape.text}, {self.what.region}, {redundancy}"
 
-    def as_json(self) -> dict[str, Any]:  # Any: JSON
+    def as_json(self) -> JsonObject:
         """Return the answer as `--json` prints it."""
         return {
             "what": asdict(self.what),

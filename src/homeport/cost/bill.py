@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from homeport.catalog.prices import Hourly, Prices, Rate, usd
 from homeport.cost.usage import DAY_S, MONTH_DAYS, MONTH_HOURS, Usage
+from homeport.json_types import JsonObject
 
 DUTIES = (0.5, 0.25, 0.1)
 """Busy all the time is what a used second costs."""
@@ -108,7 +108,7 @@ class Cost:
     tokens: Tokens | None
     """None where no throughput was given: `homeport bench` will measure it."""
 
-    def as_json(self) -> dict[str, Any]:  # Any: JSON
+    def as_json(self) -> JsonObject:
         """Every figure with its arithmetic, for `--json`."""
         table = asdict(self)
         bill = table.pop("bill")

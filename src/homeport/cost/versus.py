@@ -14,6 +14,7 @@ from homeport.catalog.prices import is_amount
 from homeport.cost.bill import MILLION, Bill
 from homeport.cost.usage import DAY_S, MONTH_DAYS, Usage
 from homeport.errors import SpecError
+from homeport.json_types import JsonObject
 from homeport.toml_file import read_toml
 
 INPUT_SHARE = 0.75
@@ -88,7 +89,7 @@ class Versus:
         """Whether a throughput is known. Without one there is only the endpoint that is always on."""
         return self.bill.usage.tokens_per_second is not None
 
-    def as_json(self) -> dict[str, Any]:  # Any: JSON
+    def as_json(self) -> JsonObject:
         """Return the comparison, for `--json`."""
         table = asdict(self)
         del table["bill"]

@@ -13,6 +13,7 @@ from homeport.addresses import is_loopback
 from homeport.endpoint.identity import Identity, refused_as
 from homeport.endpoint.refusals import is_page, refusal
 from homeport.errors import EndpointError, HomeportError, NetworkError, NoCredentials, NotRunning
+from homeport.json_types import Json, JsonObject
 from homeport.secret import Secret, judged
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class Endpoint:
                     hint="see `homeport status` and `homeport logs`",
                 ) from error
 
-    async def answer(self, messages: Sequence[Message], **options: Any) -> dict[str, Any]:  # Any: JSON
+    async def answer(self, messages: Sequence[Message], **options: Json) -> JsonObject:
         """
         Return the whole chat completion, as the engine's JSON.
 
@@ -157,11 +158,11 @@ class Endpoint:
         """
         return await self.post("/v1/chat/completions", self._request(options, messages=list(messages)))
 
-    async def complete(self, prompt: str, **options: Any) -> dict[str, Any]:  # Any: JSON
+    async def complete(self, prompt: str, **options: Json) -> JsonObject:
         """Return the whole completion of a text, without a chat template, as the engine's JSON. Raises as `answer` does."""
         return await self.post("/v1/completions", self._request(options, prompt=prompt))
 
-    async def post(self, path: str, request: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+    async def post(self, path: str, request: Mapping[str, Json]) -> JsonObject:
         """Return what a path other than those of `answer` and `complete` answers to `request`, which is sent as it is."""
         # A long prompt takes a large model minutes on a CPU; a connection that is gone shows at once all the same.
         async with self.client(timeout_s=_ANSWER_WITHIN_S) as client:
@@ -193,7 +194,7 @@ class Endpoint:
                 "the endpoint broke off in the middle of an answer", hint="`homeport logs` shows why"
             )
 
-    def ask(self, prompt: str, **options: Any) -> str:  # Any: JSON
+    def ask(self, prompt: str, **options: Json) -> str:
         """Return the text of the answer to one question. Raises as `answer` does."""
         from homeport.sync import run
 
@@ -238,7 +239,7 @@ def _certificates() -> ssl.SSLContext:
     return httpx2.create_ssl_context()
 
 
-def _parsed(text: str) -> dict[str, Any]:  # Any: JSON
+def _parsed(text: str) -> JsonObject:
     try:
         value = json.loads(text)
     except ValueError:

@@ -17,6 +17,7 @@ from homeport.engines.footprint import Footprint, MemoryTerm, Sizing
 from homeport.engines.image import ImageContents, Recipe
 from homeport.errors import HomeportError
 from homeport.hardware import Machine
+from homeport.json_types import Json, JsonObject
 from homeport.spec import Delivery, Engine
 from homeport.weights.manifest import Format as FileFormat
 
@@ -73,7 +74,7 @@ class SetupRequest:
     """A request that the engine needs once, after it answers and before it can generate."""
 
     path: str
-    body: Mapping[str, Any]  # JSON
+    body: Mapping[str, Json]
     what: str
 
 
@@ -115,7 +116,7 @@ class Launch:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
-    def as_json(self) -> dict[str, Any]:  # Any: JSON
+    def as_json(self) -> JsonObject:
         """Everything that makes one start differ from another, for records and diffs."""
         return {
             "engine": self.engine,

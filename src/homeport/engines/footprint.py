@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from homeport.catalog import Model, Published
+from homeport.json_types import JsonObject
 from homeport.spec import Engine
 
 
@@ -41,7 +41,7 @@ class MemoryTerm:
     how: str
     """How the number came about, and where it is from."""
 
-    def as_json(self) -> dict[str, Any]:  # Any: JSON
+    def as_json(self) -> JsonObject:
         """Return the term as `--json` prints it."""
         return {"what": self.what, "bytes": self.size, "how": self.how}
 

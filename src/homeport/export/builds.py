@@ -6,10 +6,10 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from homeport.export.graph import Things
 from homeport.export.text import to_yaml
+from homeport.json_types import Json
 from homeport.reconcile import Ref, Resource
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.image import ContainerImage
@@ -26,7 +26,7 @@ class ExportedBuild:
     thing: ContainerImage | StoredWeights
     name: str
     """A word for files and steps, such as `serving`."""
-    body: Mapping[str, Any]  # Any: JSON
+    body: Mapping[str, Json]
 
     @property
     def file(self) -> str:
@@ -44,7 +44,7 @@ class ExportedBuild:
         return there(self.thing)
 
 
-def build_yaml(body: Mapping[str, Any]) -> str:  # Any: JSON
+def build_yaml(body: Mapping[str, Json]) -> str:
     """Return a build as YAML, the order of fields as people read them."""
     known = {key: body[key] for key in _ORDER if key in body}
     return to_yaml({**known, **{key: value for key, value in body.items() if key not in known}})

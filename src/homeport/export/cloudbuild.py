@@ -6,13 +6,13 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from homeport.export import gcloud, knative
 from homeport.export.builds import Blanks, ExportedBuild, build_yaml, builds, left_behind, seconds, there
 from homeport.export.graph import Things
 from homeport.export.text import comment, head, listed, to_yaml
 from homeport.google import IamResource
+from homeport.json_types import Json, JsonObject
 from homeport.reconcile import Resource
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.iam_binding import Grant
@@ -36,7 +36,7 @@ _RECEIPTS = "__RECEIPTS__"
 _LOOSE = {"substitutionOption": "ALLOW_LOOSE"}
 """Whether Cloud Build counts a substitution as used that stands in a secret's version alone is not documented."""
 
-Body = dict[str, Any]  # Any: JSON
+Body = JsonObject
 
 
 def files(things: Things) -> dict[str, str]:
@@ -218,7 +218,7 @@ def _look(name: str, image: ContainerImage) -> Body:
     return {"name": CLI, "id": f"{name}-look", "waitFor": ["-"], "env": _ENV, "script": script}
 
 
-def _is_docker_build(step: Mapping[str, Any], thing: ContainerImage | StoredWeights) -> bool:  # Any: JSON
+def _is_docker_build(step: Mapping[str, Json], thing: ContainerImage | StoredWeights) -> bool:
     return (
         isinstance(thing, ContainerImage)
         and "entrypoint" not in step

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+
+from homeport.json_types import Json, JsonObject
 
 
 class Fields:
@@ -12,19 +13,19 @@ class Fields:
     in silence.
     """
 
-    def __init__(self, body: Mapping[str, Any], what: str) -> None:  # Any: JSON
+    def __init__(self, body: Mapping[str, Json], what: str) -> None:
         self._left = {key: value for key, value in body.items() if value is not None}
         self._what = what
 
-    def take(self, key: str, default: Any = None) -> Any:  # Any: JSON
+    def take(self, key: str, default: Json = None) -> Json:
         """Return the value at `key`, which is done with."""
         return self._left.pop(key, default)
 
-    def taken(self, *keys: str) -> dict[str, Any]:  # Any: JSON
+    def taken(self, *keys: str) -> JsonObject:
         """Those of the keys that are there, as they are."""
         return {key: self._left.pop(key) for key in keys if key in self._left}
 
-    def rest(self) -> dict[str, Any]:  # Any: JSON
+    def rest(self) -> JsonObject:
         """All that was not taken yet."""
         left, self._left = self._left, {}
         return left

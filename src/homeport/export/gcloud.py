@@ -13,6 +13,7 @@ from homeport.export.builds import Blanks, ExportedBuild, builds, left_behind
 from homeport.export.fields import Fields
 from homeport.export.graph import ResourceKind, Things
 from homeport.export.text import comment, head, listed, to_yaml
+from homeport.json_types import Json
 from homeport.reconcile import Resource
 from homeport.resources.google.apis import Apis
 from homeport.resources.google.iam_binding import Grant
@@ -336,7 +337,7 @@ def _labels(body: Fields, flag: str = "--labels") -> str:
     return f"{flag}={','.join(f'{key}={value}' for key, value in body.take('labels', {}).items())}"
 
 
-def _rule(rule: Mapping[str, Any]) -> str:  # Any: JSON
+def _rule(rule: Mapping[str, Json]) -> str:
     ports = [f":{port}" for port in rule.get("ports", [""]) if port] or [""]
     return ",".join(f"{rule['IPProtocol']}{port}" for port in ports)
 
@@ -360,7 +361,7 @@ def _bound(one: Grant) -> tuple[str, ...]:
     raise TypeError(f"no export knows grants on {one.on.api}")
 
 
-def _policies(policies: Mapping[str, Mapping[str, Any]]) -> str:  # Any: JSON
+def _policies(policies: Mapping[str, Mapping[str, Json]]) -> str:
     made = [
         {"name": one["id"], "action": {"type": one["action"]}, **{k: v for k, v in one.items() if k not in {"id", "action"}}}
         for one in policies.values()

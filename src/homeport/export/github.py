@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from homeport.export.builds import seconds
 from homeport.export.deployer import (
     KNOWS,
@@ -19,6 +17,7 @@ from homeport.export.deployer import (
 from homeport.export.gcloud import script
 from homeport.export.graph import Things
 from homeport.export.text import comment, head, to_yaml
+from homeport.json_types import JsonObject
 from homeport.resources.google.secret import SecretVersion
 from homeport.targets.cloudrun.names import fitted
 
@@ -39,15 +38,13 @@ _POOL_MOST = 32
 _CHECKOUT, _PYTHON, _AUTH = "actions/checkout@v6", "actions/setup-python@v6", "google-github-actions/auth@v3"
 _MINUTES, _SLACK_MINUTES, _MOST_MINUTES = 15, 30, 360
 
-Json = dict[str, Any]  # Any: JSON
-
 
 def files(things: Things) -> dict[str, str]:
     """Return the workflow, and the script that lets it in."""
     return {FILE: _head(things) + to_yaml(workflow(things)), SET_UP: _set_up(things)}
 
 
-def workflow(things: Things) -> Json:
+def workflow(things: Things) -> JsonObject:
     """Return the workflow, as GitHub takes it."""
     minutes = min(_MOST_MINUTES, round(seconds(things) / 60) + _SLACK_MINUTES)
     ours = "github.event_name == 'pull_request' && github.event.pull_request.head.repo.full_name == github.repository"
@@ -83,7 +80,7 @@ def workflow(things: Things) -> Json:
     }
 
 
-def _steps(things: Things, account: DeployerAccount) -> list[Json]:
+def _steps(things: Things, account: DeployerAccount) -> list[JsonObject]:
     return [
         {"uses": _CHECKOUT, "with": {"persist-credentials": False}},
         {"uses": _PYTHON, "with": {"python-version": "3.12"}},
@@ -103,7 +100,7 @@ def _steps(things: Things, account: DeployerAccount) -> list[Json]:
     ]
 
 
-def _run(things: Things, name: str, lines: str) -> Json:
+def _run(things: Things, name: str, lines: str) -> JsonObject:
     token = {"env": {TOKEN: f"${{{{ secrets.{TOKEN} }}}}"}} if things.all(SecretVersion) else {}
     return {"name": name, "shell": "bash", **token, "run": lines}
 

@@ -10,6 +10,7 @@ from uuid import NAMESPACE_URL, uuid5
 from homeport.export.fields import Fields
 from homeport.export.graph import ResourceKind, Things
 from homeport.export.text import head, listed, to_yaml
+from homeport.json_types import Json, JsonObject
 from homeport.reconcile import Ref
 from homeport.resources.google.image import ContainerImage
 
@@ -28,8 +29,8 @@ _MODES = {"AUTOMATIC": "automatic", "MANUAL": "manual"}
 _MEDIA = {"MEMORY": "Memory", "DISK": "Disk"}
 _LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
 
-Body = Mapping[str, Any]  # Any: JSON
-Made = dict[str, Any]  # Any: JSON
+Body = Mapping[str, Json]
+Made = JsonObject
 
 
 def files(things: Things) -> dict[str, str]:
@@ -254,6 +255,6 @@ class _Notes:
         if value is not None:
             self._into[key] = "true" if value else "false"
 
-    def json(self, key: str, value: Any | None) -> None:  # Any: JSON
+    def json(self, key: str, value: Json | None) -> None:
         if value is not None:
             self._into[key] = json.dumps(value, separators=(",", ":"))

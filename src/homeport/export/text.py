@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from homeport.errors import HomeportError
+from homeport.json_types import Json
 
 if TYPE_CHECKING:
     import yaml
@@ -42,7 +43,7 @@ def listed(things: Iterable[str]) -> str:
     return " and ".join([", ".join(several[:-1]), several[-1]] if len(several) > 1 else several)
 
 
-def to_yaml(value: Any) -> str:  # Any: JSON
+def to_yaml(value: Json) -> str:
     """
     `value` in block style: every text that any reader could take for a number or a truth in quotes, texts of more
     than one line as blocks.

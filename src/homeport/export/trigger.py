@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from homeport.export.builds import seconds
 from homeport.export.deployer import (
     KNOWS,
@@ -19,6 +17,7 @@ from homeport.export.deployer import (
 from homeport.export.gcloud import script
 from homeport.export.graph import Things
 from homeport.export.text import comment, head, to_yaml
+from homeport.json_types import JsonObject
 from homeport.resources.google.secret import SecretVersion
 
 SET_UP = "trigger-setup.sh"
@@ -28,8 +27,6 @@ _SUBSTITUTION = f"_{PACKAGE}"
 _IMAGE = "python:3.12"
 """With git, by which pip may fetch homeport."""
 _SECONDS, _SLACK_SECONDS, _LONGEST_S = 900, 1800, 86400
-
-Json = dict[str, Any]  # Any: JSON
 
 
 def files(things: Things) -> dict[str, str]:
@@ -41,7 +38,7 @@ def files(things: Things) -> dict[str, str]:
     return {**made, SET_UP: _set_up(things)}
 
 
-def triggers(things: Things) -> dict[str, Json]:
+def triggers(things: Things) -> dict[str, JsonObject]:
     """
     Return the triggers by what they do, as the API takes them; their builds are in them, where no pull
     request changes them.
@@ -66,20 +63,24 @@ def triggers(things: Things) -> dict[str, Json]:
     }  # fmt: skip
 
 
-def _trigger(things: Things, what: str, account: DeployerAccount, line: str, limit: int) -> Json:
+def _trigger(things: Things, what: str, account: DeployerAccount, line: str, limit: int) -> JsonObject:
     lines = (
         "#!/usr/bin/env bash",
         "set -euo pipefail",
         f'pip install --quiet --root-user-action=ignore "${{{PACKAGE}:?}}"',
         line,
     )
-    step: Json = {
+    step: JsonObject = {
         "name": _IMAGE,
         "id": what,
         "env": [f"{PACKAGE}=${{{_SUBSTITUTION}}}", "GOOGLE_CLOUD_PROJECT=$PROJECT_ID"],
         "script": "".join(f"{one}\n" for one in lines),
     }
-    build: Json = {"timeout": f"{limit}s", "options": {"logging": "CLOUD_LOGGING_ONLY"}, "steps": [step]}
+    build: JsonObject = {
+        "timeout": f"{limit}s",
+        "options": {"logging": "CLOUD_LOGGING_ONLY"},
+        "steps": [step],
+    }
     secrets = things.all(SecretVersion)
     if secrets:
         step["secretEnv"] = [TOKEN]

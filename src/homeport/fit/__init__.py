@@ -16,6 +16,7 @@ from homeport.catalog import Model, Published, cloudrun, context_of
 from homeport.engines.footprint import Footprint, MemoryTerm, Sizing, gib
 from homeport.engines.registry import module
 from homeport.fit.devices import Place
+from homeport.json_types import JsonObject
 from homeport.spec import Engine
 
 LADDER = (4096, 8192, 32_768, 131_072, 262_144)
@@ -133,7 +134,7 @@ class Fit:
             lambda steps: self.wanting(context=steps * _STEP).sequences >= wanted,
         )
 
-    def as_json(self) -> dict[str, Any]:  # Any: JSON
+    def as_json(self) -> JsonObject:
         """Return the fit as `--json` prints it."""
         budget = self.footprint
         return {
@@ -212,7 +213,7 @@ def _problems(result: Fit) -> Iterable[str]:
         yield f"{gib(result.host_bytes)} are wanted beside the GPU, and the instance has {gib(place.host_memory)}"
 
 
-def _cache_json(budget: Footprint) -> dict[str, Any]:  # Any: JSON
+def _cache_json(budget: Footprint) -> JsonObject:
     return {
         "bytes": budget.cache_bytes,
         "tokens": budget.tokens,

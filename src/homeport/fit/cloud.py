@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from homeport.catalog import cloudrun
 from homeport.catalog.cloudrun import Shape
@@ -17,6 +16,7 @@ from homeport.fit.choice import Choice, choose
 from homeport.fit.cold_start import ColdStart
 from homeport.fit.devices import Place
 from homeport.fit.outlook import CloudRunOutlook
+from homeport.json_types import JsonObject
 from homeport.spec import CloudRun, Delivery, Engine, Spec
 
 CACHED: Delivery = "gcsfuse-cached"
@@ -79,7 +79,7 @@ class Estimate:
         asleep = f"${idle:.2f} an hour at least" if idle else "nothing while it is scaled to zero"
         return f"${self.hourly.total:.2f}{mark} an hour for each instance that runs, {asleep}"
 
-    def as_json(self) -> dict[str, Any]:  # Any: JSON
+    def as_json(self) -> JsonObject:
         """Return the estimate as `--json` prints it."""
         choice, best = self.choice, self.best
         return {
@@ -133,7 +133,7 @@ class QuotaFact:
         )
         return f"{self.what} wants {self.needs:g} {self.unit}, {has}"
 
-    def as_json(self) -> dict[str, Any]:  # Any: JSON
+    def as_json(self) -> JsonObject:
         """Return the quota as `--json` prints it."""
         return {"quota": self.what, "needs": self.needs, "default": self.default, "unit": self.unit}
 

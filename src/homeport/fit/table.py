@@ -19,6 +19,7 @@ from homeport.fit.cloud import Estimate, estimate
 from homeport.fit.devices import this
 from homeport.fit.subject import ModelSubject, subject
 from homeport.hardware import this_machine
+from homeport.json_types import JsonObject
 from homeport.spec import CloudRun, Engine, Spec
 from homeport.spec import load as load_spec
 
@@ -33,7 +34,7 @@ class FitRow:
     hourly: Hourly | None
     """None on this machine."""
 
-    def as_json(self) -> dict[str, Any]:  # Any: JSON
+    def as_json(self) -> JsonObject:
         """Return the row as `--json` prints it."""
         price = round(self.hourly.total, 4) if self.hourly else None
         unconfirmed = list(self.hourly.unconfirmed) if self.hourly else []
@@ -54,7 +55,7 @@ class Looked:
     """One for each engine that runs on Cloud Run."""
     notes: tuple[str, ...]
 
-    def as_json(self) -> dict[str, Any]:  # Any: JSON
+    def as_json(self) -> JsonObject:
         """Return what `--json` prints."""
         return {
             "model": self.model.name,

@@ -20,6 +20,7 @@ from homeport.google.errors import LOGIN, RequestContext, error_of
 from homeport.google.exchange import Exchange, module
 from homeport.google.identity import CLOUD_PLATFORM, Token, claims, id_token_of, identity, no_id_token
 from homeport.google.refusal import read
+from homeport.json_types import JsonObject
 from homeport.redaction import remember
 from homeport.secret import Secret
 
@@ -236,7 +237,7 @@ def _token(credentials: Any) -> Token:  # Any: google-auth's
     return Token(value=Secret(str(credentials.token)), lasts=lasts)
 
 
-def _read(path: Path) -> dict[str, Any]:  # Any: JSON
+def _read(path: Path) -> JsonObject:
     try:
         info = json.loads(path.read_text())
     except (OSError, ValueError) as error:

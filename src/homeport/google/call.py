@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from homeport.json_types import Json
+
 if TYPE_CHECKING:
     import httpx2
 
@@ -28,7 +30,7 @@ class ApiCall:
     """The first word of a host, such as `run`, or `modelarmor.us-central1.rep`."""
     path: str
     """What follows the host, percent-encoded, without the query."""
-    body: Any = None  # Any: JSON
+    body: Json = None
     query: Mapping[str, Any] = field(default_factory=dict)  # Any: texts, numbers, booleans, or lists of them
     repeatable: bool = True
     """Whether to do it twice is to do it once."""

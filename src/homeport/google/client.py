@@ -32,6 +32,7 @@ from homeport.google.exchange import module
 from homeport.google.refusal import read
 from homeport.google.retry import Again, Lost, Pace, Patience, Tries, TryRefused, classify, repeated, wait_of
 from homeport.google.validation import Malformed, Validator, by_documents
+from homeport.json_types import Json
 from homeport.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ class Google:
         *,
         if_generation_match: int | None = None,
         content_type: str = "application/octet-stream",
-    ) -> Any:  # Any: JSON
+    ) -> Json:
         """Return the object that was made of `data`. See `storage.upload`."""
         sort = storage.UploadOptions(content_type=content_type, if_generation_match=if_generation_match)
         return await storage.upload(self, bucket, name, data, sort)
@@ -189,7 +190,7 @@ class Google:
         key: str = "",
         what: str = "",
         deadline: float = operations.LONGEST,
-    ) -> Any:  # Any: JSON
+    ) -> Json:
         """Return what a long-running operation came to. See `operations.finish`."""
         told = operations.ProgressLabel(progress or Silent(), key, what)
         return await operations.finish(self, api, operation, told, deadline=deadline)
@@ -389,5 +390,5 @@ def _lost(call: ApiCall, lost: Lost, tries: Tries) -> HomeportError:
     )
 
 
-def _json(answer: httpx2.Response) -> Any:  # Any: JSON
+def _json(answer: httpx2.Response) -> Json:
     return answer.json() if answer.content else {}

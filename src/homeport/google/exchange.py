@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from homeport.errors import HomeportError, NetworkError
+from homeport.json_types import Json
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -38,7 +39,7 @@ class AuthResponse:
     headers: Mapping[str, str]
     data: bytes
 
-    def json(self) -> Any:  # Any: JSON
+    def json(self) -> Json:
         """Return what it says; {} where it is no JSON."""
         try:
             return json.loads(self.data)

@@ -8,12 +8,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from homeport.errors import NoCredentials
 from homeport.google.errors import LOGIN, RequestContext, error_of
 from homeport.google.exchange import AuthResponse, Exchange
 from homeport.google.refusal import read
+from homeport.json_types import Json
 from homeport.secret import Secret, judged
 
 CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
@@ -37,7 +37,7 @@ class Token:
         object.__setattr__(self, "value", value)
 
 
-def claims(token: Secret) -> Mapping[str, Any]:  # Any: JSON
+def claims(token: Secret) -> Mapping[str, Json]:
     """Return what an ID token says, unverified; {} where it is none. Whoever is shown it verifies it."""
     try:
         middle = token.reveal().split(".")[1]
@@ -86,7 +86,7 @@ def _asked(
     exchange: Exchange,
     caller: Secret,
     path: str,
-    body: Mapping[str, Any],  # Any: JSON
+    body: Mapping[str, Json],
     *,
     principal: str = "",
 ) -> AuthResponse:

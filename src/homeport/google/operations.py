@@ -34,6 +34,7 @@ from homeport.google.error_kinds import of_google
 from homeport.google.errors import RequestContext, error_of
 from homeport.google.refusal import of_operation
 from homeport.google.retry import looks
+from homeport.json_types import Json
 from homeport.progress import Progress
 
 LONGEST = 1800.0
@@ -123,14 +124,12 @@ async def cancel(google: ApiClient, api: str, operation: Any) -> None:  # Any: J
     await google.post(api, f"{place.path}:cancel", {}, repeatable=True)
 
 
-def is_done(operation: Any) -> bool:  # Any: JSON
+def is_done(operation: Json) -> bool:
     """Whether an operation, of whichever kind, is done."""
     return operation.get("done") is True or operation.get("status") in {"DONE", "done"}
 
 
-async def _finished(
-    google: ApiClient, place: _Operation, told: ProgressLabel, deadline: float
-) -> Any:  # Any: JSON
+async def _finished(google: ApiClient, place: _Operation, told: ProgressLabel, deadline: float) -> Json:
     what = told.what or told.key or "an operation"
     try:
         async with asyncio.timeout(deadline):
@@ -146,7 +145,7 @@ async def _finished(
     return await _outcome(google, place.api, done)
 
 
-async def _awaited(google: ApiClient, place: _Operation, wait: Backoff) -> Any:  # Any: JSON
+async def _awaited(google: ApiClient, place: _Operation, wait: Backoff) -> Json:
     while True:
         if not place.waits:
             await _next_look(wait)
@@ -162,7 +161,7 @@ async def _next_look(wait: Backoff) -> None:
         raise TimeoutError
 
 
-async def _look(google: ApiClient, place: _Operation) -> Any:  # Any: JSON
+async def _look(google: ApiClient, place: _Operation) -> Json:
     if not place.waits:
         return await google.get(place.api, place.path)
     call = ApiCall(
@@ -195,14 +194,14 @@ def _version(api: str, operation: Any) -> str:  # Any: JSON, or its name
     return _VERSIONS.get(api, "v1")
 
 
-def _dns_path(google: ApiClient, operation: Any) -> str:  # Any: JSON
+def _dns_path(google: ApiClient, operation: Json) -> str:
     zone = operation.get("zoneContext", {}).get("newValue", {}).get("name")
     if not zone or not google.project:
         raise ValueError("an operation without a name; a DNS change is named by its path")
     return f"projects/{google.project}/managedZones/{zone}/operations/{operation['id']}"
 
 
-async def _outcome(google: ApiClient, api: str, operation: Any) -> Any:  # Any: JSON
+async def _outcome(google: ApiClient, api: str, operation: Json) -> Json:
     error = operation.get("error")
     if error:
         raise _failure(google, api, operation)
@@ -217,7 +216,7 @@ async def _outcome(google: ApiClient, api: str, operation: Any) -> Any:  # Any: 
     return operation.get("response", {})
 
 
-def is_operation(answer: Any) -> bool:  # Any: JSON
+def is_operation(answer: Json) -> bool:
     """Return True if an answer is an operation, of whichever of the three kinds, rather than the thing itself."""
     if not isinstance(answer, dict):
         return False
@@ -226,7 +225,7 @@ def is_operation(answer: Any) -> bool:  # Any: JSON
     return "/operations/" in f"/{answer.get('name', '')}"
 
 
-def _failure(google: ApiClient, api: str, operation: Any) -> HomeportError:  # Any: JSON
+def _failure(google: ApiClient, api: str, operation: Json) -> HomeportError:
     name = str(operation.get("targetLink") or operation.get("name") or "")
     target = operation.get("metadata", {}).get("target") or operation.get("metadata", {}).get("name") or name
     about = urlsplit(target).path.lstrip("/") if "://" in str(target) else str(target)

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from homeport.google.retry import while_conflicting
+from homeport.json_types import Json, JsonObject
 
 if TYPE_CHECKING:
     from homeport.google.client import Google
 
 _VERSION = 3
-Policy = Mapping[str, Any]  # Any: JSON
+Policy = Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ async def revoke(google: Google, thing: IamResource, bindings: Iterable[Binding]
     return await _changed(google, thing, lambda policy: revoked(policy, unwanted))
 
 
-async def read(google: Google, thing: IamResource) -> Any:  # Any: JSON
+async def read(google: Google, thing: IamResource) -> Json:
     """Return the policy as it is, with its conditions and its etag."""
     if thing.api == "storage":
         return await google.get("storage", f"{thing.path}/iam", optionsRequestedPolicyVersion=_VERSION)
@@ -80,7 +81,7 @@ async def read(google: Google, thing: IamResource) -> Any:  # Any: JSON
     return await google.get(thing.api, f"{thing.path}:getIamPolicy", **asked)
 
 
-def granted(policy: Policy, bindings: Iterable[Binding]) -> dict[str, Any]:  # Any: JSON
+def granted(policy: Policy, bindings: Iterable[Binding]) -> JsonObject:
     """`policy` with `bindings`; equal to it where they hold already."""
     held = [dict(binding) for binding in policy.get("bindings", ())]
     for wanted in bindings:
@@ -98,7 +99,7 @@ def granted(policy: Policy, bindings: Iterable[Binding]) -> dict[str, Any]:  # A
     return {**policy, **version, "bindings": held} if held or "bindings" in policy else dict(policy)
 
 
-def revoked(policy: Policy, bindings: Iterable[Binding]) -> dict[str, Any]:  # Any: JSON
+def revoked(policy: Policy, bindings: Iterable[Binding]) -> JsonObject:
     """`policy` without `bindings`; equal to it where they do not hold."""
     held = [dict(binding) for binding in policy.get("bindings", ())]
     for unwanted in bindings:
@@ -133,13 +134,13 @@ async def _changed(
     return await while_conflicting(cycle)
 
 
-def _matches(binding: Mapping[str, Any], wanted: Binding) -> bool:  # Any: JSON
+def _matches(binding: Mapping[str, Json], wanted: Binding) -> bool:
     return (
         bool(binding.get("role") == wanted.role) and _condition(binding.get("condition")) == wanted.condition
     )
 
 
-def _condition(raw: Mapping[str, Any] | None) -> GrantCondition | None:  # Any: JSON
+def _condition(raw: Mapping[str, Json] | None) -> GrantCondition | None:
     if not raw:
         return None
     return GrantCondition(
@@ -149,8 +150,8 @@ def _condition(raw: Mapping[str, Any] | None) -> GrantCondition | None:  # Any: 
     )
 
 
-def _new(wanted: Binding, members: list[str]) -> dict[str, Any]:  # Any: JSON
-    made: dict[str, Any] = {"role": wanted.role, "members": members}  # Any: JSON
+def _new(wanted: Binding, members: list[str]) -> JsonObject:
+    made: JsonObject = {"role": wanted.role, "members": members}
     if wanted.condition is not None:
         said = {"title": wanted.condition.title, "expression": wanted.condition.expression}
         if wanted.condition.description:

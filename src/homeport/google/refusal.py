@@ -6,7 +6,8 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+
+from homeport.json_types import Json
 
 _HTTP = {
     1: (499, "CANCELLED"), 2: (500, "UNKNOWN"), 3: (400, "INVALID_ARGUMENT"), 4: (504, "DEADLINE_EXCEEDED"),
@@ -68,7 +69,7 @@ def read(code: int, body: bytes) -> Refusal:
     return Refusal(code=code, message=text[:_SHOWN] or "no explanation", is_json=False)
 
 
-def of_operation(error: Mapping[str, Any]) -> Refusal:  # Any: JSON
+def of_operation(error: Mapping[str, Json]) -> Refusal:
     """Return the refusal in a failed operation: a google.rpc.Status, or Compute's `errors`."""
     if "errors" in error:
         first = error["errors"][0] if error["errors"] else {}
@@ -77,7 +78,7 @@ def of_operation(error: Mapping[str, Any]) -> Refusal:  # Any: JSON
     return _of_error(code, {**error, "code": code, "status": status})
 
 
-def _of_error(code: int, error: Mapping[str, Any]) -> Refusal:  # Any: JSON
+def _of_error(code: int, error: Mapping[str, Json]) -> Refusal:
     details = [item for item in error.get("details", ()) if isinstance(item, dict)]
     details += [
         inner for item in error.get("errorDetails", ()) for inner in item.values() if isinstance(inner, dict)

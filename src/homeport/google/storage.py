@@ -8,11 +8,12 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from homeport.errors import Conflict, GoogleError, HomeportError, NotFound, WeightsError
 from homeport.google.call import ApiCall, ApiClient
+from homeport.json_types import Json
 
 _PER_SECOND = 256 * 1024
 """The slowest line that an upload is given time for."""
@@ -31,9 +32,7 @@ class UploadOptions:
     """The generation that it must have to be replaced; 0 for one that must not exist."""
 
 
-async def upload(
-    google: ApiClient, bucket: str, name: str, data: bytes, sort: UploadOptions
-) -> Any:  # Any: JSON
+async def upload(google: ApiClient, bucket: str, name: str, data: bytes, sort: UploadOptions) -> Json:
     """
     Return the object made of `data`, sent in one piece: meant for what fits in memory.
 
@@ -144,9 +143,7 @@ async def _session(google: ApiClient, file: LocalFile, tell: Callable[[int], Non
             piece, at = after, end
 
 
-async def _send(
-    google: ApiClient, path: str, query: str, piece: bytes, at: int, whole: int | str
-) -> Any:  # Any: JSON
+async def _send(google: ApiClient, path: str, query: str, piece: bytes, at: int, whole: int | str) -> Json:
     """Return the object after its last piece. The same piece sent twice is one piece: what is there is not taken again."""
     have, end = at, at + len(piece)
     while True:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from homeport.errors import HomeportError
+from homeport.json_types import Json
 
 if TYPE_CHECKING:
     from gcp_rehearsal.schema import SchemaCheck
@@ -26,7 +27,7 @@ class Violation(Protocol):
 class Validator(Protocol):
     """Says what is wrong with a request."""
 
-    def __call__(self, host: str, verb: str, path: str, body: Any) -> Sequence[Violation]:  # Any: JSON
+    def __call__(self, host: str, verb: str, path: str, body: Json) -> Sequence[Violation]:
         """Everything that is wrong. `path` is as sent, with its query; `body` is None where there is none."""
 
 
@@ -57,7 +58,7 @@ class _ByDocuments:
         self._checks = checks
         self._make = make
 
-    def __call__(self, host: str, verb: str, path: str, body: Any) -> Sequence[Violation]:  # Any: JSON
+    def __call__(self, host: str, verb: str, path: str, body: Json) -> Sequence[Violation]:
         from urllib.parse import parse_qs
 
         from gcp_rehearsal import discovery

@@ -7,9 +7,9 @@ import hmac
 import json
 import secrets
 from collections.abc import Mapping
-from typing import Any
 
 from homeport.errors import PlanStale
+from homeport.json_types import Json
 
 
 class Confirmation:
@@ -18,12 +18,12 @@ class Confirmation:
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(32)
 
-    def of(self, verb: str, plan: Mapping[str, Any]) -> str:  # Any: JSON
+    def of(self, verb: str, plan: Mapping[str, Json]) -> str:
         """Return the words that confirm `plan` for `verb`, whatever the order of its keys."""
         said = json.dumps([verb, plan], sort_keys=True, default=str).encode()
         return hmac.new(self._secret, said, hashlib.sha256).hexdigest()
 
-    def ensure(self, verb: str, plan: Mapping[str, Any], given: str) -> None:  # Any: JSON
+    def ensure(self, verb: str, plan: Mapping[str, Json], given: str) -> None:
         """Raise `PlanStale` unless `given` confirms exactly this plan for this verb."""
         if not hmac.compare_digest(self.of(verb, plan).encode(), given.encode()):
             raise PlanStale(

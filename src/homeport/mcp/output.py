@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from homeport.errors import HomeportError
+from homeport.json_types import Json
 from homeport.printable import printable, printable_log
 from homeport.redaction import redacted_json
 
@@ -13,7 +13,7 @@ _LONGEST_LINE = 2_000
 """Characters; the rest of a line of a log is counted, not given."""
 
 
-def harmless(value: Any) -> Any:  # Any: JSON
+def harmless(value: Json) -> Json:
     """Return JSON with every secret that this process has revealed as `***`, and what is not printable escaped."""
     return _escaped(redacted_json(value))
 
@@ -33,7 +33,7 @@ def words(error: HomeportError) -> str:
     return printable(f"{kind.__name__} (exit code {kind.exit_code}): {error}{do}{see}")
 
 
-def _escaped(value: Any) -> Any:  # Any: JSON
+def _escaped(value: Json) -> Json:
     if isinstance(value, str):
         return printable(value)
     if isinstance(value, Mapping):

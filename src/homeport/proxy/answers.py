@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from homeport.endpoint import Endpoint
 from homeport.endpoint.identity import refused_as, too_large
 from homeport.endpoint.refusals import words_of
 from homeport.errors import HomeportError, NoCredentials
+from homeport.json_types import Json
 from homeport.proxy.messages import Send
 
 HEALTH = "/health"
@@ -28,7 +28,7 @@ class ProxyAnswer:
     """A whole answer in JSON."""
 
     status: int = 200
-    body: Any  # Any: JSON
+    body: Json
 
     async def send(self, send: Send, *, head: bool = False) -> None:
         """Send it; its head alone for a HEAD."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from homeport.json_types import Json
 from homeport.reconcile.equality import is_empty, is_same
 from homeport.reconcile.references import is_known
 from homeport.reconcile.resource import KNOWN_AFTER_APPLY, Change
@@ -42,7 +43,7 @@ class Rules:
 _NONE = Rules()
 
 
-def differences(wanted: Any, live: Any, *, rules: Rules = _NONE) -> tuple[Change, ...]:  # Any: JSON
+def differences(wanted: Json, live: Json, *, rules: Rules = _NONE) -> tuple[Change, ...]:
     """
     How `live` differs from `wanted`, as far as `wanted` goes: what it does not mention is the server's business.
 

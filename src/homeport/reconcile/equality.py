@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from homeport.json_types import Json
 from homeport.secret import Secret
 
 _INTEGER = re.compile(r"-?\d{1,20}")
@@ -19,7 +20,7 @@ _UNITS = {
 }  # fmt: skip
 
 
-def is_empty(value: Any) -> bool:  # Any: JSON
+def is_empty(value: Json) -> bool:
     """
     Whether `value` means the same as its absence: nothing, "", false, 0, an empty list, a map of no more than such.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import ClassVar
+
+from homeport.json_types import Json, JsonObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +30,13 @@ class Fact:
         """Return what a terminal shows: labels and texts, one for most facts."""
         return ((self.label, self.text),)
 
-    def as_json(self) -> dict[str, Any]:  # Any: JSON
+    def as_json(self) -> JsonObject:
         """Return the fields by name, and `text`."""
         values = {one.name: _plain(getattr(self, one.name)) for one in fields(self)}
         return {**values, "text": self.text}
 
 
-def by_key(facts: tuple[Fact, ...]) -> dict[str, dict[str, Any]]:  # Any: JSON
+def by_key(facts: tuple[Fact, ...]) -> dict[str, JsonObject]:
     """Return facts as `--json` prints them: by key."""
     return {fact.key: fact.as_json() for fact in facts}
 
@@ -44,7 +46,7 @@ def labelled(facts: tuple[Fact, ...]) -> list[tuple[str, str]]:
     return [line for fact in facts for line in fact.lines()]
 
 
-def _plain(value: Any) -> Any:  # Any: JSON
+def _plain(value: Json) -> Json:
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
     return dict(value) if hasattr(value, "items") else value

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from homeport.json_types import Json
 from homeport.reconcile.resource import KNOWN_AFTER_APPLY, Outputs
 
 
@@ -55,7 +56,7 @@ def resolve(value: Any, outputs: Outputs, *, final: bool = False) -> Any:  # Any
     return value
 
 
-def is_known(value: Any) -> bool:  # Any: JSON
+def is_known(value: Json) -> bool:
     """Whether nothing in `value` is yet to be known."""
     if isinstance(value, str):
         return KNOWN_AFTER_APPLY not in value

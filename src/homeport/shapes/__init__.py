@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from homeport.fit.outlook import CloudRunOutlook
+from homeport.json_types import Json, JsonObject
 from homeport.reconcile.fact import Fact
 from homeport.results import Status
 from homeport.shapes.estimates import CostShape, FitAnswerShape
@@ -68,7 +69,7 @@ RESULTS: dict[str, Any] = {  # Any: types
 """What each command prints with `--json`; `error` is what any prints instead."""
 
 
-def schema(name: str) -> dict[str, Any]:  # Any: JSON
+def schema(name: str) -> JsonObject:
     """Return the JSON Schema of what the command `name` prints."""
     made = TypeAdapter(RESULTS[name]).json_schema(mode="serialization")
     if name == "plan":
@@ -76,7 +77,7 @@ def schema(name: str) -> dict[str, Any]:  # Any: JSON
     return {"$schema": DIALECT, "title": f"homeport {name} --json", **_untitled(made)}
 
 
-def _with_facts(plan: dict[str, Any]) -> None:  # Any: JSON
+def _with_facts(plan: JsonObject) -> None:
     """Say of a plan's facts what each key has: one of the kinds that have that key."""
     kinds: dict[str, list[Any]] = {}
     for kind in FACTS:
@@ -93,7 +94,7 @@ def _with_facts(plan: dict[str, Any]) -> None:  # Any: JSON
     }
 
 
-def _untitled(made: Any) -> Any:  # Any: JSON
+def _untitled(made: Json) -> Json:
     """Leave out the titles that only repeat a name."""
     if isinstance(made, dict):
         return {

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict
-
-Json = Any
-"""A value that differs from one check or cloud to the next."""
 
 
 class JsonShape(BaseModel):

@@ -7,7 +7,8 @@ from typing import Literal
 from homeport.cost.answer import What
 from homeport.cost.bill import Figure
 from homeport.cost.usage import Usage
-from homeport.shapes.base import Json, JsonShape
+from homeport.json_types import Json
+from homeport.shapes.base import JsonShape
 
 
 class TermShape(JsonShape):

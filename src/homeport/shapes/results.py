@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from homeport.doctor import DoctorVerdict
+from homeport.json_types import Json
 from homeport.reconcile import ActionKind
-from homeport.shapes.base import Json, JsonShape
+from homeport.shapes.base import JsonShape
 from homeport.verify.report import Outcome
 
 

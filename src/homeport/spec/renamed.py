@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+
+from homeport.json_types import Json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,7 @@ def renamed(table: str, key: str) -> RenamedKey | None:
     return next((one for one in RENAMED if (one.table, one.old) == (table, key)), None)
 
 
-def brought_up(spec: Mapping[str, Any]) -> Mapping[str, Any]:  # Any: JSON
+def brought_up(spec: Mapping[str, Json]) -> Mapping[str, Json]:
     """Return a spec that an earlier version wrote, in the names of this one."""
     made = dict(spec)
     for one in RENAMED:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+
+from homeport.json_types import Json
 
 _NAME = "supervisor.json"
 
@@ -62,7 +63,7 @@ class Journal:
 def load(folder: Path) -> Journal | None:
     """Return what the supervisor last told; None where it told nothing, or nothing that this version understands."""
     try:
-        table: Any = json.loads((folder / _NAME).read_text())  # JSON
+        table: Json = json.loads((folder / _NAME).read_text())
         last = table["last"]
         return Journal(
             phase=Phase(table["phase"]),

@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 
 from homeport.catalog import Model
 from homeport.endpoint import Endpoint
+from homeport.json_types import Json
 
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What may not stand in XML, not even escaped: a model's answer can hold it."""
@@ -66,22 +67,22 @@ class Finding:
     """What the detail rests on, as JSON: statuses, counts, excerpts."""
 
 
-def passed(detail: str, **evidence: Any) -> Finding:  # Any: JSON
+def passed(detail: str, **evidence: Json) -> Finding:
     """Return a finding: it is as promised."""
     return Finding(Outcome.PASSED, detail, evidence)
 
 
-def failed(detail: str, **evidence: Any) -> Finding:  # Any: JSON
+def failed(detail: str, **evidence: Json) -> Finding:
     """Return a finding: it is not as promised."""
     return Finding(Outcome.FAILED, detail, evidence)
 
 
-def noted(detail: str, **evidence: Any) -> Finding:  # Any: JSON
+def noted(detail: str, **evidence: Json) -> Finding:
     """Return a finding: it is otherwise than clients may expect, which was not promised."""
     return Finding(Outcome.NOTED, detail, evidence)
 
 
-def skipped(reason: str, **evidence: Any) -> Finding:  # Any: JSON
+def skipped(reason: str, **evidence: Json) -> Finding:
     """Return a finding: it was not checked, or cannot be judged."""
     return Finding(Outcome.SKIPPED, reason, evidence)
 

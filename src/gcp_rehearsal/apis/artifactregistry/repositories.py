@@ -12,6 +12,7 @@ from gcp_rehearsal import generic, operations
 from gcp_rehearsal.apis.artifactregistry.images import parse, tags_of, versions_under
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, info, invalid, not_found, precondition, unimplemented
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.regions import ZONES
 from gcp_rehearsal.state import Kept
 
@@ -99,7 +100,7 @@ def _keep(
     )  # fmt: skip
 
 
-def _prepare(call: Call, body: dict[str, Any], before: Kept | None) -> None:  # Any: JSON
+def _prepare(call: Call, body: JsonObject, before: Kept | None) -> None:
     if before is not None:
         for key in _FIXED:
             if body.get(key) != before.body.get(key):
@@ -125,7 +126,7 @@ def _prepare(call: Call, body: dict[str, Any], before: Kept | None) -> None:  # 
             )
 
 
-def _prepare_new(call: Call, body: dict[str, Any]) -> None:  # Any: JSON
+def _prepare_new(call: Call, body: JsonObject) -> None:
     location, given = call.name.split("/")[3], str(call.query.get("repositoryId") or "")
     if not _ID.fullmatch(given):
         raise invalid(
@@ -156,7 +157,7 @@ def _prepare_new(call: Call, body: dict[str, Any]) -> None:  # Any: JSON
     }
 
 
-def list_images(call: Call) -> Any:  # Any: JSON
+def list_images(call: Call) -> Json:
     """Return the images of a repository, each with the tags that are on it."""
     repository = generic.existing(call, call.name.removesuffix("/dockerImages"))
     found = [
@@ -166,7 +167,7 @@ def list_images(call: Call) -> Any:  # Any: JSON
     return generic.page(call, "dockerImages", found)
 
 
-def get_image(call: Call) -> Any:  # Any: JSON
+def get_image(call: Call) -> Json:
     """One image, by its digest."""
     repository, _, last = call.name.partition("/dockerImages/")
     for version in versions_under(call.cloud, repository):
@@ -179,18 +180,18 @@ def get_image(call: Call) -> Any:  # Any: JSON
     raise not_found("Requested entity was not found.")
 
 
-def list_versions(call: Call) -> Any:  # Any: JSON
+def list_versions(call: Call) -> Json:
     """Return the versions of a package; in full also their tags."""
     found = [_version(call, kept) for kept in call.cloud.store.under(call.api, call.name)]
     return generic.page(call, "versions", found)
 
 
-def get_version(call: Call) -> Any:  # Any: JSON
+def get_version(call: Call) -> Json:
     """One version."""
     return _version(call, generic.existing(call))
 
 
-def delete_versions(call: Call) -> Any:  # Any: JSON
+def delete_versions(call: Call) -> Json:
     """Unmake one version or several; those with tags only where that is forced."""
     names = [call.cloud.by_id(name) for name in call.body.get("names", ())] or [call.name]
     versions = [generic.existing(call, name) for name in names]
@@ -206,13 +207,13 @@ def delete_versions(call: Call) -> Any:  # Any: JSON
     return operations.begin(call, names[0], call.cloud.takes(2), dict)
 
 
-def locations(call: Call) -> Any:  # Any: JSON
+def locations(call: Call) -> Json:
     """Where repositories can be."""
     found = [_location(call.project, name) for name in sorted((*ZONES, *_MULTI_REGIONS))]
     return generic.page(call, "locations", found)
 
 
-def location(call: Call) -> Any:  # Any: JSON
+def location(call: Call) -> Json:
     """One such place."""
     name = call.name.rpartition("/")[2]
     if name not in ZONES and name not in _MULTI_REGIONS:
@@ -220,7 +221,7 @@ def location(call: Call) -> Any:  # Any: JSON
     return _location(call.project, name)
 
 
-def _location(project: str, name: str) -> dict[str, Any]:  # Any: JSON
+def _location(project: str, name: str) -> JsonObject:
     return {"name": f"projects/{project}/locations/{name}", "locationId": name, "displayName": name}
 
 
@@ -236,20 +237,20 @@ def _remove_package(call: Call, kept: Kept) -> None:
         _forget_version(call, version)
 
 
-def _prepare_tag(call: Call, body: dict[str, Any], before: Kept | None) -> None:  # Any: JSON
+def _prepare_tag(call: Call, body: JsonObject, before: Kept | None) -> None:
     body["version"] = call.cloud.by_id(str(body.get("version") or ""))
     if call.cloud.store.get(call.api, body["version"]) is None:
         raise not_found("Requested entity was not found.")
 
 
-def _version(call: Call, kept: Kept) -> dict[str, Any]:  # Any: JSON
+def _version(call: Call, kept: Kept) -> JsonObject:
     if call.query.get("view") != "FULL":
         return kept.body
     tags = [tag.body for tag in tags_of(call.cloud, kept)]
     return {**kept.body, "relatedTags": tags} if tags else kept.body
 
 
-def _image(cloud: Cloud, repository: Kept, version: Kept) -> dict[str, Any]:  # Any: JSON
+def _image(cloud: Cloud, repository: Kept, version: Kept) -> JsonObject:
     tags = [tag.id for tag in tags_of(cloud, version)]
     return {
         "name": version.body["metadata"]["name"],
@@ -263,7 +264,7 @@ def _image(cloud: Cloud, repository: Kept, version: Kept) -> dict[str, Any]:  # 
     }
 
 
-def _unacted(call: Call) -> Any:  # Any: JSON
+def _unacted(call: Call) -> Json:
     raise unimplemented(call.method.id)
 
 

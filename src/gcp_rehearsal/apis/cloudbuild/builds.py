@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any
 
 from gcp_rehearsal import generic, operations
 from gcp_rehearsal.apis.cloudbuild import checks as build_checks
@@ -15,6 +14,7 @@ from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, exists, invalid, not_found, precondition, unimplemented
 from gcp_rehearsal.filters import matches
 from gcp_rehearsal.iam.caller import Caller
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.state import Kept
 
 _BUILDS, _TRIGGERS = "cloudbuild.projects.locations.builds", "cloudbuild.projects.locations.triggers"
@@ -26,7 +26,7 @@ _STARTS = ("autodetect", "build", "filename", "gitFileSource")
 _EVENTS = ("github", "triggerTemplate", "pubsubConfig", "webhookConfig", "repositoryEventConfig", "sourceToBuild",
            "bitbucketServerTriggerConfig", "developerConnectEventConfig")  # fmt: skip
 
-Build = dict[str, Any]  # Any: JSON
+Build = JsonObject
 
 
 def create(call: Call) -> Build:
@@ -332,7 +332,7 @@ def _of_trigger(trigger: Kept | None) -> dict[str, str]:
     return {"TRIGGER_NAME": trigger.body["name"]} if trigger else {}
 
 
-def _filtered(body: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+def _filtered(body: Mapping[str, Json]) -> JsonObject:
     """Return a build by the names that filters have for its parts."""
     return {**body, "build_id": body["id"], "create_time": body["createTime"], "finish_time": body.get("finishTime"),
             "build_trigger_id": body.get("buildTriggerId"), "trigger_id": body.get("buildTriggerId")}  # fmt: skip

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 from gcp_rehearsal.errors import ApiError, invalid, unimplemented
+from gcp_rehearsal.json_types import JsonObject
 
 TIMEOUT = 600.0
 _LONGEST = 86400.0
@@ -36,7 +36,7 @@ _IMAGE = re.compile(rf"{_HOST}{_PART}(?:/{_PART})*(?::[\w][\w.-]{{0,127}})?(?:@s
 _TAG = re.compile(r"[\w][\w.-]{0,127}")
 _BUCKETS_OF_ONES_OWN = "REGIONAL_USER_OWNED_BUCKET"
 
-Build = dict[str, Any]  # Any: JSON
+Build = JsonObject
 
 
 def check(build: Build) -> None:

@@ -16,6 +16,7 @@ from gcp_rehearsal.apis.cloudbuild.secrets import secret
 from gcp_rehearsal.apis.cloudbuild.step import Ran, RunningStep, Step
 from gcp_rehearsal.errors import ApiError
 from gcp_rehearsal.iam.caller import Caller
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Run:
         self._body = build.body
         self._limit = seconds(self._body.get("timeout")) or TIMEOUT
         self._log = build_log.Log(cloud, build, account)
-        self._steps: list[dict[str, Any]] = self._body["steps"]  # Any: JSON
+        self._steps: list[JsonObject] = self._body["steps"]
         self._running: dict[int, RunningStep] = {}
         self._at = 0.0
         """Seconds that the build has worked, whatever the clock's pace."""
@@ -94,7 +95,7 @@ class Run:
             before = [step for step in before if step.get("id") in waits]
         return all(step["status"] not in RUNNING for step in before)
 
-    def _begin_step(self, number: int, step: dict[str, Any]) -> None:  # Any: JSON
+    def _begin_step(self, number: int, step: JsonObject) -> None:
         now = self._cloud.clock.text()
         step.update(
             status="WORKING", timing={"startTime": now}, pullTiming={"startTime": now, "endTime": now}
@@ -123,7 +124,7 @@ class Run:
 
         self._later(ran.seconds, ended)
 
-    def _watch(self, number: int, step: dict[str, Any], running: RunningStep) -> None:  # Any: JSON
+    def _watch(self, number: int, step: JsonObject, running: RunningStep) -> None:
         """Look at a process until it has ended; its time is this machine's own."""
         ran = running.poll()
         self._log.step(number, *(running.fresh() if ran is None else ran.lines))
@@ -142,7 +143,7 @@ class Run:
 
         self._cloud.clock.after(_LOOKS_EVERY * self._cloud.clock.speed, act)
 
-    def _handed(self, number: int, step: Mapping[str, Any]) -> Step:  # Any: JSON
+    def _handed(self, number: int, step: Mapping[str, Json]) -> Step:
         options = self._body.get("options") or {}
         secrets = (*(options.get("secretEnv") or ()), *(step.get("secretEnv") or ()))
         env = variables((*(options.get("env") or ()), *(step.get("env") or ())))
@@ -163,7 +164,7 @@ class Run:
         version = next(one["versionName"] for one in available if one["env"] == env)
         return secret(self._cloud, self._account, version)
 
-    def _end_step(self, number: int, step: dict[str, Any], ran: Ran) -> None:  # Any: JSON
+    def _end_step(self, number: int, step: JsonObject, ran: Ran) -> None:
         step["timing"]["endTime"] = self._cloud.clock.text()
         step["exitCode"] = ran.code
         if not ran.code:
@@ -174,7 +175,7 @@ class Run:
         step["status"] = "FAILURE" if ran.code else "SUCCESS"
         self._advance()
 
-    def _fail_step(self, number: int, step: dict[str, Any], why: str) -> None:  # Any: JSON
+    def _fail_step(self, number: int, step: JsonObject, why: str) -> None:
         step["status"] = "FAILURE"
         step["timing"]["endTime"] = self._cloud.clock.text()
         text = f'build step {number} "{step["name"]}" failed: {why}'
@@ -185,7 +186,7 @@ class Run:
         self._body.update(statusDetail=text, failureInfo={"type": kind, "detail": detail})
         self._end("FAILURE", ApiError(500, "Build failed; check build logs for details", status="UNKNOWN"))
 
-    def _time_out(self, step: dict[str, Any]) -> None:  # Any: JSON
+    def _time_out(self, step: JsonObject) -> None:
         step.update(status="TIMEOUT")
         step["timing"]["endTime"] = self._cloud.clock.text()
         self._body["statusDetail"] = "build timed out"

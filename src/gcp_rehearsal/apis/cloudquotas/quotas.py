@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gcp_rehearsal import generic
 from gcp_rehearsal.apis.run.quota import used
@@ -11,6 +11,7 @@ from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import exists, invalid, not_found, precondition, unimplemented
 from gcp_rehearsal.facts import limits as quota_limits
 from gcp_rehearsal.facts.limits import SERVICE, Quota
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.regions import ZONES
 from gcp_rehearsal.state import Kept
 
@@ -29,20 +30,20 @@ _SMALL_STEP = 0.9
 _PAGE_TO_ASK = "https://console.cloud.google.com/iam-admin/quotas"
 
 
-def _list_infos(call: Call) -> Any:  # Any: JSON
+def _list_infos(call: Call) -> Json:
     _check_service(call.name.split("/")[5])
     found = [_info(call, quota) for quota in quota_limits.QUOTAS]
     return generic.page(call, "quotaInfos", sorted(found, key=lambda info: str(info["quotaId"])))
 
 
-def _get_info(call: Call) -> Any:  # Any: JSON
+def _get_info(call: Call) -> Json:
     *_, service, _, name = call.name.split("/")
     return _info(call, _known(service, name))
 
 
-def _info(call: Call, quota: Quota) -> dict[str, Any]:  # Any: JSON
+def _info(call: Call, quota: Quota) -> JsonObject:
     place = call.cloud.by_number(f"projects/{call.project}")
-    body: dict[str, Any] = {  # Any: JSON
+    body: JsonObject = {
         "name": f"{place}/locations/global/services/{SERVICE}/quotaInfos/{quota.id}",
         "quotaId": quota.id,
         "metric": quota.metric,
@@ -60,19 +61,19 @@ def _info(call: Call, quota: Quota) -> dict[str, Any]:  # Any: JSON
     return body
 
 
-def _eligibility(cloud: Cloud, quota: Quota, project: str) -> dict[str, Any]:  # Any: JSON
+def _eligibility(cloud: Cloud, quota: Quota, project: str) -> JsonObject:
     known = cloud.project(project)
     if known is not None and not known.billing:
         return {"ineligibilityReason": "NO_VALID_BILLING_ACCOUNT"}
     return {"ineligibilityReason": "NOT_ENOUGH_USAGE_HISTORY"} if quota.gpu else {"isEligible": True}
 
 
-def _by_region(cloud: Cloud, quota: Quota) -> list[dict[str, Any]]:  # Any: JSON
+def _by_region(cloud: Cloud, quota: Quota) -> list[JsonObject]:
     """Return the more specific ones first: regions of their own, then all the others together."""
     own = [
         region for region in quota.regions or ZONES if quota.regions or f"{quota.id}@{region}" in cloud.quotas
     ]
-    found: list[dict[str, Any]] = [  # Any: JSON
+    found: list[JsonObject] = [
         {
             "dimensions": {"region": region},
             "details": _value(cloud, quota, region),
@@ -86,13 +87,13 @@ def _by_region(cloud: Cloud, quota: Quota) -> list[dict[str, Any]]:  # Any: JSON
     return found
 
 
-def _value(cloud: Cloud, quota: Quota, region: str) -> dict[str, Any]:  # Any: JSON
+def _value(cloud: Cloud, quota: Quota, region: str) -> JsonObject:
     """Return a limit as Google answers it: one of nothing is left out, as its JSON leaves out every zero."""
     limit = quota_limits.limit(cloud.quotas, quota.id, region)
     return {"value": str(limit)} if limit else {}
 
 
-def _prepare(call: Call, body: dict[str, Any], before: Kept | None) -> None:  # Any: JSON
+def _prepare(call: Call, body: JsonObject, before: Kept | None) -> None:
     if before is not None:
         for key in _FIXED:
             if body.get(key) != before.body.get(key):
@@ -149,7 +150,7 @@ def _region(dimensions: Mapping[str, str], quota: Quota) -> str:
     return region
 
 
-def _check_alone(call: Call, body: Mapping[str, Any]) -> None:  # Any: JSON
+def _check_alone(call: Call, body: Mapping[str, Json]) -> None:
     place = f"projects/{call.project}/locations/global/quotaPreferences"
     for other in call.cloud.store.under(call.api, place):
         if all(other.body.get(key) == body.get(key) for key in _FIXED):
@@ -214,14 +215,14 @@ def _decide(cloud: Cloud, kept: Kept, quota: Quota, region: str) -> None:
     kept.body["updateTime"] = cloud.clock.text()
 
 
-def _of_a_project(call: Call) -> Any:  # Any: JSON
+def _of_a_project(call: Call) -> Json:
     raise unimplemented(f"{call.method.id}: quotas of anything but projects")
 
 
 def _global(handler: Handler) -> Handler:
     """Cloud Quotas knows one location."""
 
-    def act(call: Call) -> Any:  # Any: JSON
+    def act(call: Call) -> Json:
         location = call.name.split("/")[3]
         if location != "global":
             raise invalid(f"The location must be 'global', not '{location}'.", ("parent", "is invalid"))

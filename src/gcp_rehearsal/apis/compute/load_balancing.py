@@ -20,6 +20,7 @@ from gcp_rehearsal.apis.compute.references import (  # fmt: skip
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, invalid, not_found, unimplemented
 from gcp_rehearsal.filters import matches
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.regions import ZONES
 from gcp_rehearsal.state import Kept
 
@@ -41,7 +42,7 @@ _REFERENCES: Mapping[str, tuple[str, ...]] = {
     "sslCertificates": (), "regionSslCertificates": (), "healthChecks": (), "regionHealthChecks": (),
     "securityPolicies": (), "sslPolicies": (),
 }  # fmt: skip
-_DEFAULTS: Mapping[str, Mapping[str, Any]] = {  # Any: JSON
+_DEFAULTS: Mapping[str, Mapping[str, Json]] = {
     "addresses": {"addressType": "EXTERNAL"},
     "globalAddresses": {"addressType": "EXTERNAL"},
     "regionNetworkEndpointGroups": {"networkEndpointType": "SERVERLESS", "size": 0},
@@ -66,7 +67,7 @@ _EXTERNAL = IPv4Address("34.120.0.10")
 _MANAGED_AFTER = 900.0
 
 
-def _prepare(call: Call, body: dict[str, Any], before: Kept | None) -> None:  # Any: JSON
+def _prepare(call: Call, body: JsonObject, before: Kept | None) -> None:
     last = call.method.collection.rpartition(".")[2]
     resolve(call, body, _REFERENCES[last])
     if before is not None:
@@ -106,7 +107,7 @@ def _remove(call: Call, kept: Kept) -> None:
     refuse_if_used(call, kept)
 
 
-def _assign(call: Call, body: dict[str, Any]) -> None:  # Any: JSON
+def _assign(call: Call, body: JsonObject) -> None:
     """Return an address of one's own, or that which was asked for."""
     taken = {kept.body.get("address") for kept in call.cloud.store.of("compute") if kept.body.get("address")}
     body["status"] = "RESERVED"
@@ -140,7 +141,7 @@ def _is_in(cidr: IPv4Network, address: str) -> bool:
         return False
 
 
-def _listen(call: Call, body: dict[str, Any]) -> None:  # Any: JSON
+def _listen(call: Call, body: JsonObject) -> None:
     given = str(body.get("IPAddress") or "")
     reserved = at(call.cloud, _address(call, given)) if "/" in given else None
     if "/" in given and reserved is None:
@@ -169,7 +170,7 @@ def _upwards(first: IPv4Address) -> Any:  # Any: a generator of addresses
         first += 1
 
 
-def set_labels(call: Call) -> Any:  # Any: JSON
+def set_labels(call: Call) -> Json:
     """Replace a thing's labels, where nobody has done so since."""
     kept = generic.existing(call)
     if call.body.get("labelFingerprint") != kept.body.get("labelFingerprint"):
@@ -180,7 +181,7 @@ def set_labels(call: Call) -> Any:  # Any: JSON
 def set_field(field: str) -> Handler:
     """Return an action that sets one field that names something: `setUrlMap`, `setTarget`, `setSslCertificates`."""
 
-    def act(call: Call) -> Any:  # Any: JSON
+    def act(call: Call) -> Json:
         kept = generic.existing(call)
         body = dict(call.body)
         resolve(call, body, (f"{field}[]" if isinstance(body.get(field), list) else field,))
@@ -189,7 +190,7 @@ def set_field(field: str) -> Handler:
     return act
 
 
-def validate(call: Call) -> dict[str, Any]:  # Any: JSON
+def validate(call: Call) -> JsonObject:
     """Whether a URL map would load: what it names must exist."""
     body = dict(call.body.get("resource") or {})
     try:
@@ -199,11 +200,11 @@ def validate(call: Call) -> dict[str, Any]:  # Any: JSON
     return {"result": {"loadSucceeded": True, "testPassed": True}}
 
 
-def aggregated(call: Call) -> dict[str, Any]:  # Any: JSON
+def aggregated(call: Call) -> JsonObject:
     """Return the things of one kind in all regions, by region."""
     last = call.method.collection.rpartition(".")[2]
     segment = "operations" if last == "globalOperations" else last
-    items: dict[str, dict[str, Any]] = {}  # Any: JSON
+    items: dict[str, JsonObject] = {}
     for kept in call.cloud.store.of("compute"):
         parts = kept.name.split("/")
         scope, kind = ("global", parts[3]) if parts[2] == "global" else ("/".join(parts[2:4]), parts[4])
@@ -215,20 +216,20 @@ def aggregated(call: Call) -> dict[str, Any]:  # Any: JSON
     return {"kind": schema["kind"]["default"], "id": path, "selfLink": f"{BASE}/{path}", "items": items}
 
 
-def region(call: Call) -> dict[str, Any]:  # Any: JSON
+def region(call: Call) -> JsonObject:
     """One region."""
     if call.params["region"] not in ZONES:
         raise not_found(f"The resource '{call.name}' was not found")
     return _region(call, call.params["region"])
 
 
-def regions(call: Call) -> dict[str, Any]:  # Any: JSON
+def regions(call: Call) -> JsonObject:
     """All regions."""
     found = [_region(call, name) for name in ZONES]
     return generic.page(call, "items", [one for one in found if matches(call.query.get("filter") or "", one)])
 
 
-def zone(call: Call) -> dict[str, Any]:  # Any: JSON
+def zone(call: Call) -> JsonObject:
     """One zone."""
     name = call.params["zone"]
     if name[-1:] not in tuple(ZONES.get(name[:-2], "")):
@@ -236,13 +237,13 @@ def zone(call: Call) -> dict[str, Any]:  # Any: JSON
     return _zone(call, name)
 
 
-def zones(call: Call) -> dict[str, Any]:  # Any: JSON
+def zones(call: Call) -> JsonObject:
     """All zones."""
     found = [_zone(call, name) for region in ZONES for name in _zones(region)]
     return generic.page(call, "items", [one for one in found if matches(call.query.get("filter") or "", one)])
 
 
-def project(call: Call) -> dict[str, Any]:  # Any: JSON
+def project(call: Call) -> JsonObject:
     """Return what Compute Engine knows of a project."""
     found = call.cloud.project(call.project)
     number = found.number if found else ""
@@ -267,7 +268,7 @@ def project(call: Call) -> dict[str, Any]:  # Any: JSON
     }  # fmt: skip
 
 
-def _region(call: Call, name: str) -> dict[str, Any]:  # Any: JSON
+def _region(call: Call, name: str) -> JsonObject:
     link = f"{BASE}/projects/{call.project}"
     return {
         "kind": "compute#region", "id": str(1000 + 10 * list(ZONES).index(name)), "name": name,
@@ -278,7 +279,7 @@ def _region(call: Call, name: str) -> dict[str, Any]:  # Any: JSON
     }  # fmt: skip
 
 
-def _zone(call: Call, name: str) -> dict[str, Any]:  # Any: JSON
+def _zone(call: Call, name: str) -> JsonObject:
     link, place = f"{BASE}/projects/{call.project}", name[:-2]
     number = 2000 + 10 * list(ZONES).index(place) + ord(name[-1]) - ord("a")
     return {"kind": "compute#zone", "id": str(number), "name": name, "description": name, "status": "UP",

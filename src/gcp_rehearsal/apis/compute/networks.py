@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from ipaddress import IPv4Network
-from typing import Any
 
 from gcp_rehearsal import generic, operations
 from gcp_rehearsal.apis.compute.references import (  # fmt: skip
@@ -22,6 +21,7 @@ from gcp_rehearsal.apis.compute.references import (  # fmt: skip
 )
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, invalid
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.regions import ZONES
 from gcp_rehearsal.state import Kept
 
@@ -34,7 +34,7 @@ _PATCHABLE = frozenset(
 )  # fmt: skip
 
 
-def _prepare_network(call: Call, body: dict[str, Any], before: Kept | None) -> None:  # Any: JSON
+def _prepare_network(call: Call, body: JsonObject, before: Kept | None) -> None:
     if before is not None:
         return
     check_name(body)
@@ -72,13 +72,13 @@ def _ready(call: Call, kept: Kept) -> None:
     kept.hidden["ready"] = True
 
 
-def delete_network(call: Call) -> dict[str, Any]:  # Any: JSON
+def delete_network(call: Call) -> JsonObject:
     """Unmake a network. Whether something still uses it is found out by the operation, which then fails."""
     kept = generic.existing(call)
     if not kept.hidden.get("ready", True):
         raise not_ready(kept)
 
-    def finish() -> dict[str, Any] | ApiError:  # Any: JSON
+    def finish() -> JsonObject | ApiError:
         user = next((user for user in users(call.cloud, kept) if not user.hidden.get("with_network")), None)
         if user is not None:
             return in_use(kept, user, "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE")
@@ -91,7 +91,7 @@ def delete_network(call: Call) -> dict[str, Any]:  # Any: JSON
     return operations.begin(call, kept.name, call.cloud.takes(10), finish)
 
 
-def to_custom_mode(call: Call) -> dict[str, Any]:  # Any: JSON
+def to_custom_mode(call: Call) -> JsonObject:
     """From now on an auto mode network's subnetworks are its owner's."""
     kept = generic.existing(call)
     for user in users(call.cloud, kept):
@@ -100,7 +100,7 @@ def to_custom_mode(call: Call) -> dict[str, Any]:  # Any: JSON
     return changed(call, kept, {"autoCreateSubnetworks": False})
 
 
-def _prepare_subnetwork(call: Call, body: dict[str, Any], before: Kept | None) -> None:  # Any: JSON
+def _prepare_subnetwork(call: Call, body: JsonObject, before: Kept | None) -> None:
     if before is not None:
         _check_patch(call, body, before)
         return
@@ -160,13 +160,13 @@ def _remove_subnetwork(call: Call, kept: Kept) -> None:
         call.cloud.forget(route)
 
 
-def set_private_access(call: Call) -> dict[str, Any]:  # Any: JSON
+def set_private_access(call: Call) -> JsonObject:
     """Whether what has no address of its own in a subnetwork reaches Google's APIs."""
     kept = generic.existing(call)
     return changed(call, kept, {"privateIpGoogleAccess": bool(call.body.get("privateIpGoogleAccess"))})
 
 
-def expand(call: Call) -> dict[str, Any]:  # Any: JSON
+def expand(call: Call) -> JsonObject:
     """Give a subnetwork a wider range."""
     kept = generic.existing(call)
     new = str(call.body.get("ipCidrRange") or "")
@@ -179,7 +179,7 @@ def expand(call: Call) -> dict[str, Any]:  # Any: JSON
     return changed(call, kept, {"ipCidrRange": new})
 
 
-def _check_patch(call: Call, body: dict[str, Any], before: Kept) -> None:  # Any: JSON
+def _check_patch(call: Call, body: JsonObject, before: Kept) -> None:
     if not call.body.get("fingerprint"):
         raise ApiError(400, "Required field 'resource.fingerprint' not specified", reason="required")
     resolve(call, body, ("network",))
@@ -190,7 +190,7 @@ def _check_patch(call: Call, body: dict[str, Any], before: Kept) -> None:  # Any
             )
 
 
-def _range(call: Call, body: Mapping[str, Any], text: str, own: Kept | None) -> IPv4Network:  # Any: JSON
+def _range(call: Call, body: Mapping[str, Json], text: str, own: Kept | None) -> IPv4Network:
     wrong = f"Invalid value for field 'resource.ipCidrRange': '{text}'. "
     try:
         cidr = IPv4Network(text)
@@ -226,7 +226,7 @@ def _auto_subnetwork(call: Call, network: Kept, region: str, cidr: str) -> None:
     _made_subnetwork(call, kept)
 
 
-def _route(call: Call, network: Kept, destination: str, more: Mapping[str, Any]) -> Kept:  # Any: JSON
+def _route(call: Call, network: Kept, destination: str, more: Mapping[str, Json]) -> Kept:
     name = f"default-route-{call.cloud.uuid().replace('-', '')[:16]}"
     path = f"projects/{call.project}/global/routes/{name}"
     kept = call.cloud.keep(call, path, "compute.routes", {
@@ -239,7 +239,7 @@ def _route(call: Call, network: Kept, destination: str, more: Mapping[str, Any])
     return kept
 
 
-def _prepare_rule(call: Call, body: dict[str, Any], before: Kept | None) -> None:  # Any: JSON
+def _prepare_rule(call: Call, body: JsonObject, before: Kept | None) -> None:
     if before is None:
         check_name(body)
     body.setdefault("network", "global/networks/default")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gcp_rehearsal import operations
 from gcp_rehearsal.context import Call
 from gcp_rehearsal.errors import ApiError, invalid, not_found
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _WORDS = {
 }  # fmt: skip
 
 
-def check_name(body: Mapping[str, Any]) -> None:  # Any: JSON
+def check_name(body: Mapping[str, Json]) -> None:
     """Raise `ApiError` 400 for a name that Compute Engine does not take."""
     name = str(body.get("name") or "")
     if not re.fullmatch(_NAME, name):
@@ -69,7 +70,7 @@ def at(cloud: Cloud, url: str) -> Kept | None:
     return cloud.store.get("compute", url.removeprefix(f"{BASE}/"))
 
 
-def resolve(call: Call, body: dict[str, Any], fields: tuple[str, ...]) -> None:  # Any: JSON
+def resolve(call: Call, body: JsonObject, fields: tuple[str, ...]) -> None:
     """Make the addresses in these fields (`backends[].group`) full ones. Raises `ApiError` as `reference` does."""
     for field in fields:
         for holder, key, path in _holders(body, field.split(".")):
@@ -108,14 +109,14 @@ def in_use(kept: Kept, user: Kept, reason: str = "resourceInUseByAnotherResource
     )
 
 
-def place_of(call: Call, body: dict[str, Any]) -> None:  # Any: JSON
+def place_of(call: Call, body: JsonObject) -> None:
     """Let what lies in a region, or a zone, say so."""
     for scope in ("region", "zone"):
         if scope in call.params:
             body[scope] = f"{BASE}/projects/{call.project}/{scope}s/{call.params[scope]}"
 
 
-def changed(call: Call, kept: Kept, change: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+def changed(call: Call, kept: Kept, change: Mapping[str, Json]) -> JsonObject:
     """Change a thing by an action of its own; the answer is the operation."""
     kept.body.update(change)
     kept.version += 1
@@ -130,7 +131,7 @@ def fingerprint(version: int) -> str:
     return base64.b64encode(f"{version:08d}".encode()).decode()
 
 
-def _holders(value: Any, parts: list[str], path: str = "") -> Iterator[tuple[Any, Any, str]]:  # Any: JSON
+def _holders(value: Json, parts: list[str], path: str = "") -> Iterator[tuple[Json, Json, str]]:
     """Return the holder, the key and the path of every value that `backends[].group` is about."""
     head, rest = parts[0].removesuffix("[]"), parts[1:]
     if not isinstance(value, dict) or value.get(head) is None:
@@ -149,7 +150,7 @@ def _holders(value: Any, parts: list[str], path: str = "") -> Iterator[tuple[Any
             yield value[head], number, f"{path}[{number}]"
 
 
-def _names(value: Any, url: str) -> bool:  # Any: JSON
+def _names(value: Json, url: str) -> bool:
     if isinstance(value, dict):
         return any(_names(item, url) for key, item in value.items() if key not in {"selfLink", "subnetworks"})
     if isinstance(value, list):

@@ -9,6 +9,7 @@ from typing import Any
 from gcp_rehearsal import generic
 from gcp_rehearsal.context import Call
 from gcp_rehearsal.errors import ApiError, exists, invalid, not_found, unimplemented
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.state import Kept
 
 DOMAIN = re.compile(r"(?:\*\.)?(?:[A-Za-z0-9_](?:[-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?\.)+|\.")
@@ -19,10 +20,10 @@ _TYPES = frozenset(
 _OWN = frozenset(("NS", "SOA"))
 _SPREADS = 20.0
 
-Records = dict[str, Any]  # Any: JSON
+Records = JsonObject
 
 
-def create_records(call: Call) -> Any:  # Any: JSON
+def create_records(call: Call) -> Json:
     """Make a record set."""
     zone = zone_of(call)
     record = _checked(zone, call.body, "entity.rrset")
@@ -34,12 +35,12 @@ def create_records(call: Call) -> Any:  # Any: JSON
     return put(call, zone, record).body
 
 
-def get_records(call: Call) -> Any:  # Any: JSON
+def get_records(call: Call) -> Json:
     """One record set."""
     return _named(call)[1].body
 
 
-def list_records(call: Call) -> Any:  # Any: JSON
+def list_records(call: Call) -> Json:
     """Return a zone's record sets, by name and type."""
     zone, query = zone_of(call), call.query
     if query.get("type") and not query.get("name"):
@@ -50,7 +51,7 @@ def list_records(call: Call) -> Any:  # Any: JSON
     return {"kind": "dns#resourceRecordSetsListResponse"} | generic.page(call, "rrsets", found)
 
 
-def patch_records(call: Call) -> Any:  # Any: JSON
+def patch_records(call: Call) -> Json:
     """Change a record set."""
     zone, kept = _named(call)
     sent = {key: value for key, value in call.body.items() if value is not None}
@@ -60,7 +61,7 @@ def patch_records(call: Call) -> Any:  # Any: JSON
     return put(call, zone, new).body
 
 
-def delete_records(call: Call) -> Any:  # Any: JSON
+def delete_records(call: Call) -> Json:
     """Unmake a record set."""
     zone, kept = _named(call)
     _check_own(zone, kept.body)
@@ -68,7 +69,7 @@ def delete_records(call: Call) -> Any:  # Any: JSON
     return {}
 
 
-def create_change(call: Call) -> Any:  # Any: JSON
+def create_change(call: Call) -> Json:
     """Delete and add record sets, all or none; it spreads to the servers after a while."""
     zone = zone_of(call)
     additions, deletions = call.body.get("additions") or [], call.body.get("deletions") or []
@@ -120,7 +121,7 @@ def _apply(call: Call, zone: Kept, gone: list[Kept], new: list[Records]) -> Reco
     return body
 
 
-def get_change(call: Call) -> Any:  # Any: JSON
+def get_change(call: Call) -> Json:
     """One change."""
     zone = zone_of(call)
     kept = call.cloud.store.get("dns", f"{zone.name}/changes/{call.params['changeId']}")
@@ -131,7 +132,7 @@ def get_change(call: Call) -> Any:  # Any: JSON
     return kept.body
 
 
-def list_changes(call: Call) -> Any:  # Any: JSON
+def list_changes(call: Call) -> Json:
     """Return a zone's changes, the newest first."""
     zone = zone_of(call)
     found = [kept.body for kept in call.cloud.store.under("dns", f"{zone.name}/changes")]
@@ -215,7 +216,7 @@ def _key(record: Records) -> tuple[str, str]:
     return str(record["name"]), str(record["type"])
 
 
-def _essence(record: Mapping[str, Any]) -> tuple[int, list[str]]:  # Any: JSON
+def _essence(record: Mapping[str, Json]) -> tuple[int, list[str]]:
     return int(record.get("ttl") or 0), sorted(record.get("rrdatas") or [])
 
 

@@ -12,13 +12,14 @@ from gcp_rehearsal.apis.dns import record_sets as dns_records
 from gcp_rehearsal.apis.dns.record_sets import DOMAIN, Records, put, zone_of
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, exists, invalid, not_found, unimplemented
+from gcp_rehearsal.json_types import Json
 
 _ID = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _SETTABLE = ("cloudLoggingConfig", "description", "dnssecConfig", "forwardingConfig", "labels", "peeringConfig",
              "privateVisibilityConfig", "reverseLookupConfig", "serviceDirectoryConfig")  # fmt: skip
 
 
-def create_zone(call: Call) -> Any:  # Any: JSON
+def create_zone(call: Call) -> Json:
     """Make a zone, with the records that every zone has."""
     body = dict(call.body)
     name, domain = str(body.get("name") or ""), str(body.get("dnsName") or "")
@@ -54,12 +55,12 @@ def create_zone(call: Call) -> Any:  # Any: JSON
     return kept.body
 
 
-def get_zone(call: Call) -> Any:  # Any: JSON
+def get_zone(call: Call) -> Json:
     """Return a zone by its name or number."""
     return zone_of(call).body
 
 
-def list_zones(call: Call) -> Any:  # Any: JSON
+def list_zones(call: Call) -> Json:
     """Return a project's zones, those of one domain where it is given."""
     domain = call.query.get("dnsName")
     found = [
@@ -70,12 +71,12 @@ def list_zones(call: Call) -> Any:  # Any: JSON
     return {"kind": "dns#managedZonesListResponse"} | generic.page(call, "managedZones", found)
 
 
-def patch_zone(call: Call) -> Any:  # Any: JSON
+def patch_zone(call: Call) -> Json:
     """Change what is sent of a zone; the answer is an operation of DNS's own kind."""
     return _change_zone(call, whole=False)
 
 
-def update_zone(call: Call) -> Any:  # Any: JSON
+def update_zone(call: Call) -> Json:
     """Replace what can be set of a zone."""
     return _change_zone(call, whole=True)
 
@@ -92,7 +93,7 @@ def delete_zone(call: Call) -> None:
     call.cloud.forget(kept)
 
 
-def get_operation(call: Call) -> Any:  # Any: JSON
+def get_operation(call: Call) -> Json:
     """One operation on a zone."""
     zone = zone_of(call)
     kept = call.cloud.store.get("dns", f"{zone.name}/operations/{call.params['operation']}")
@@ -103,13 +104,13 @@ def get_operation(call: Call) -> Any:  # Any: JSON
     return kept.body
 
 
-def list_operations(call: Call) -> Any:  # Any: JSON
+def list_operations(call: Call) -> Json:
     """Return the operations on a zone."""
     found = [kept.body for kept in call.cloud.store.under("dns", f"{zone_of(call).name}/operations")]
     return {"kind": "dns#managedZoneOperationsListResponse"} | generic.page(call, "operations", found)
 
 
-def project(call: Call) -> Any:  # Any: JSON
+def project(call: Call) -> Json:
     """Return what Cloud DNS knows of a project."""
     found = call.cloud.project(call.project)
     return {"kind": "dns#project", "id": call.project, "number": found.number if found else "",

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from gcp_rehearsal import generic
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, exists, invalid, not_found, unimplemented
 from gcp_rehearsal.iam.permissions import is_known, permissions_of, roles
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.state import Kept
 
 COLLECTION = "iam.projects.roles"
 _ID = re.compile(r"[a-zA-Z0-9_.]{3,64}")
 _WRITTEN = ("title", "description", "includedPermissions", "stage")
-
-Json = Any  # Any: JSON
 
 
 def _create(call: Call) -> Json:
@@ -32,7 +30,7 @@ def _create(call: Call) -> Json:
     return call.cloud.keep(call, name, COLLECTION, body).body
 
 
-def _given(role: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+def _given(role: Mapping[str, Json]) -> JsonObject:
     wrong = [one for one in role.get("includedPermissions", ()) if not is_known(one)]
     if wrong:
         raise unimplemented(f"permission {wrong[0]}, which none of the roles that it knows has")
@@ -84,7 +82,7 @@ def _roles(call: Call) -> Json:
     return generic.page(call, "roles", [_as_role(name, full=full) for name in roles()])
 
 
-def _as_role(name: str, *, full: bool) -> dict[str, Any]:  # Any: JSON
+def _as_role(name: str, *, full: bool) -> JsonObject:
     role = {"name": name, "title": name.removeprefix("roles/"), "stage": "GA", "etag": "AA=="}
     return {**role, "includedPermissions": sorted(permissions_of(name) or ())} if full else role
 

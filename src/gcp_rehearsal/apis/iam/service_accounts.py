@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gcp_rehearsal import generic
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import aborted, exists, invalid, not_found, unimplemented
+from gcp_rehearsal.json_types import Json
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def by_name(cloud: Cloud, name: str) -> Kept | None:
     )
 
 
-def _create(call: Call) -> Any:  # Any: JSON
+def _create(call: Call) -> Json:
     account = str(call.body.get("accountId") or "")
     if not _ID.fullmatch(account):
         raise invalid(
@@ -78,11 +79,11 @@ def _create(call: Call) -> Any:  # Any: JSON
     return call.cloud.keep(call, name, COLLECTION, body).body
 
 
-def _get(call: Call) -> Any:  # Any: JSON
+def _get(call: Call) -> Json:
     return found(call).body
 
 
-def _list(call: Call) -> Any:  # Any: JSON
+def _list(call: Call) -> Json:
     parent = call.name.removesuffix("/serviceAccounts")
     seen = [
         kept.body
@@ -92,7 +93,7 @@ def _list(call: Call) -> Any:  # Any: JSON
     return generic.page(call, "accounts", seen)
 
 
-def _patch(call: Call) -> Any:  # Any: JSON
+def _patch(call: Call) -> Json:
     given, mask = call.body.get("serviceAccount", {}), str(call.body.get("updateMask") or "")
     fields = [_camel(field) for field in mask.split(",") if field]
     wrong = [field for field in fields if field not in _WRITTEN]
@@ -103,11 +104,11 @@ def _patch(call: Call) -> Any:  # Any: JSON
     return _changed(call, {field: given.get(field, "") for field in fields}, given)
 
 
-def _update(call: Call) -> Any:  # Any: JSON
+def _update(call: Call) -> Json:
     return _changed(call, {key: call.body[key] for key in _WRITTEN if key in call.body}, call.body)
 
 
-def _changed(call: Call, fields: Mapping[str, Any], given: Mapping[str, Any]) -> Any:  # Any: JSON
+def _changed(call: Call, fields: Mapping[str, Json], given: Mapping[str, Json]) -> Json:
     kept = found(call)
     if given.get("etag") and given["etag"] != kept.body["etag"]:
         raise aborted("There were concurrent policy changes. Please retry the whole read-modify-write.")
@@ -116,36 +117,36 @@ def _changed(call: Call, fields: Mapping[str, Any], given: Mapping[str, Any]) ->
     return kept.body
 
 
-def _delete(call: Call) -> Any:  # Any: JSON
+def _delete(call: Call) -> Json:
     call.cloud.forget(found(call))
     return {}
 
 
-def _enable(call: Call) -> Any:  # Any: JSON
+def _enable(call: Call) -> Json:
     found(call).body.pop("disabled", None)
     return {}
 
 
-def _disable(call: Call) -> Any:  # Any: JSON
+def _disable(call: Call) -> Json:
     found(call).body["disabled"] = True
     return {}
 
 
-def _keys(call: Call) -> Any:  # Any: JSON
+def _keys(call: Call) -> Json:
     found(call, call.name.removesuffix("/keys"))
     return {}
 
 
-def _make_key(call: Call) -> Any:  # Any: JSON
+def _make_key(call: Call) -> Json:
     """Keys that can be carried off are what nobody should make."""
     raise unimplemented("keys of service accounts")
 
 
-def _policy(call: Call) -> Any:  # Any: JSON
+def _policy(call: Call) -> Json:
     return call.cloud.access.policy("iam", found(call).name)
 
 
-def _set_policy(call: Call) -> Any:  # Any: JSON
+def _set_policy(call: Call) -> Json:
     return call.cloud.access.set_policy("iam", found(call).name, call.body.get("policy", {}))
 
 

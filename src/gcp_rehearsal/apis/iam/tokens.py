@@ -15,7 +15,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from gcp_rehearsal import credentials
@@ -23,6 +23,7 @@ from gcp_rehearsal.apis.iam import service_accounts as accounts
 from gcp_rehearsal.call import Reply, Request
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, info, invalid, unimplemented
+from gcp_rehearsal.json_types import Json, JsonObject
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
@@ -56,7 +57,7 @@ def id_token(cloud: Cloud, email: str, audience: str) -> str:
     return f"{body}.{_signature(cloud, body)}"
 
 
-def verify_id_token(cloud: Cloud, token: str, audience: str = "") -> dict[str, Any]:  # Any: JSON
+def verify_id_token(cloud: Cloud, token: str, audience: str = "") -> JsonObject:
     """
     Return the claims of an identity token that this cloud made, that has not ended, and that is for
     `audience`, if one is named.
@@ -66,7 +67,7 @@ def verify_id_token(cloud: Cloud, token: str, audience: str = "") -> dict[str, A
     body, _, signature = token.rpartition(".")
     if not hmac.compare_digest(signature.encode(), _signature(cloud, body).encode()):
         raise ApiError(401, "The access token could not be verified")
-    claims: dict[str, Any] = json.loads(_decoded(body.partition(".")[2]))  # Any: JSON
+    claims: JsonObject = json.loads(_decoded(body.partition(".")[2]))
     if claims["exp"] < time.time():
         raise ApiError(401, "The access token has expired")
     if audience and claims["aud"] != audience:
@@ -74,7 +75,7 @@ def verify_id_token(cloud: Cloud, token: str, audience: str = "") -> dict[str, A
     return claims
 
 
-def _generate_access(call: Call) -> Any:  # Any: JSON
+def _generate_access(call: Call) -> Json:
     email = _may(call, "iam.serviceAccounts.getAccessToken")
     text = str(call.body.get("lifetime") or f"{_LASTS_S}s")
     seconds = float(text.removesuffix("s") or "0")
@@ -91,7 +92,7 @@ def _generate_access(call: Call) -> Any:  # Any: JSON
     }
 
 
-def _generate_id(call: Call) -> Any:  # Any: JSON
+def _generate_id(call: Call) -> Json:
     email = _may(call, "iam.serviceAccounts.getOpenIdToken")
     audience = str(call.body.get("audience") or "")
     if not audience:
@@ -115,11 +116,11 @@ def _may(call: Call, permission: str) -> str:
     return email
 
 
-def _no_signing(call: Call) -> Any:  # Any: JSON
+def _no_signing(call: Call) -> Json:
     raise unimplemented("signing in the name of an account")
 
 
-def _exchange(call: Call) -> Any:  # Any: JSON
+def _exchange(call: Call) -> Json:
     """Exchange the token of somebody outside, who is in a pool, for one of Google's."""
     given = call.body
     if given.get("grantType") != _EXCHANGE:
@@ -187,7 +188,7 @@ def _about(cloud: Cloud, request: Request) -> Reply:
     return Reply(body={"email": email, "email_verified": "true", "expires_in": str(_LASTS_S)})
 
 
-def _asserted(cloud: Cloud, assertion: str) -> dict[str, Any] | None:  # Any: JSON
+def _asserted(cloud: Cloud, assertion: str) -> JsonObject | None:
     """Return what a service account says of itself; None where it is not shown that it is the account."""
     try:
         head, said = (json.loads(_decoded(part)) for part in assertion.split(".")[:2])
@@ -197,7 +198,7 @@ def _asserted(cloud: Cloud, assertion: str) -> dict[str, Any] | None:  # Any: JS
     return said if known else None
 
 
-def _granted(cloud: Cloud, email: str) -> dict[str, Any]:  # Any: JSON
+def _granted(cloud: Cloud, email: str) -> JsonObject:
     return {"access_token": cloud.token(email), "expires_in": _LASTS_S, "token_type": "Bearer"}
 
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gcp_rehearsal import generic
 from gcp_rehearsal.apis.logging.filter import parse
 from gcp_rehearsal.clock import moment
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, info, invalid, not_found, unimplemented
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
 
-Body = Mapping[str, Any]  # Any: JSON
+Body = Mapping[str, Json]
 
 _LOGS = "logging.projects.logs"
 _NAME = re.compile(r"projects/([^/]+)/logs/([A-Za-z0-9_.%-]+)")
@@ -39,7 +40,7 @@ def write_log(
     _keep(cloud, project, f"projects/{project}/logs/{log.replace('/', '%2F')}", entry)
 
 
-def _write(call: Call) -> Any:  # Any: JSON
+def _write(call: Call) -> Json:
     entries = call.body.get("entries") or []
     if not entries:
         raise invalid("The request must contain at least one log entry.", ("entries", "is required"))
@@ -52,7 +53,7 @@ def _write(call: Call) -> Any:  # Any: JSON
     return {}
 
 
-def _completed(call: Call, number: int, sent: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:  # Any: JSON
+def _completed(call: Call, number: int, sent: Mapping[str, Json]) -> tuple[str, JsonObject]:
     """Return an entry with what it does not say itself, and the project that it is for."""
     common = {key: call.body[key] for key in ("logName", "resource") if call.body.get(key)}
     entry = {**common, **sent}
@@ -73,7 +74,7 @@ def _completed(call: Call, number: int, sent: Mapping[str, Any]) -> tuple[str, d
     return found[1], entry
 
 
-def _keep(cloud: Cloud, project: str, name: str, entry: dict[str, Any]) -> None:  # Any: JSON
+def _keep(cloud: Cloud, project: str, name: str, entry: JsonObject) -> None:
     now = cloud.clock.text()
     log = cloud.store.get("logging", name) or cloud.store.put(
         Kept(
@@ -93,12 +94,12 @@ def _keep(cloud: Cloud, project: str, name: str, entry: dict[str, Any]) -> None:
     if body.get("severity") == "DEFAULT":
         del body["severity"]
     same = (body["timestamp"], body["insertId"])
-    known: dict[tuple[str, str], dict[str, Any]] = log.hidden.setdefault("entries", {})  # Any: JSON
+    known: dict[tuple[str, str], JsonObject] = log.hidden.setdefault("entries", {})
     # An entry that comes again, as those do that a client sends once more, is kept once.
     known.setdefault(same, body)
 
 
-def _list(call: Call) -> Any:  # Any: JSON
+def _list(call: Call) -> Json:
     names = [
         *(call.body.get("resourceNames") or ()),
         *(f"projects/{one}" for one in call.body.get("projectIds") or ()),
@@ -124,7 +125,7 @@ def _list(call: Call) -> Any:  # Any: JSON
     return _page(call, found)
 
 
-def _page(call: Call, found: list[dict[str, Any]]) -> dict[str, Any]:  # Any: JSON
+def _page(call: Call, found: list[JsonObject]) -> JsonObject:
     size = int(call.body.get("pageSize") or _PAGE)
     if size < 0:
         raise invalid(f"Invalid page size: {size}", ("page_size", "is negative"))
@@ -132,7 +133,7 @@ def _page(call: Call, found: list[dict[str, Any]]) -> dict[str, Any]:  # Any: JS
     if not token.isdigit():
         raise invalid("page_token doesn't match arguments from the request.")
     begin, end = int(token), int(token) + min(size, _LARGEST_PAGE)
-    page: dict[str, Any] = {"entries": found[begin:end]} if found[begin:end] else {}  # Any: JSON
+    page: JsonObject = {"entries": found[begin:end]} if found[begin:end] else {}
     return {**page, "nextPageToken": str(end)} if end < len(found) else page
 
 
@@ -161,12 +162,12 @@ def _demand(call: Call, project: str, permission: str) -> None:
         )
 
 
-def _names(call: Call) -> Any:  # Any: JSON
+def _names(call: Call) -> Json:
     kept = call.cloud.store.under("logging", call.name)
     return generic.page(call, "logNames", sorted(one.name for one in kept))
 
 
-def _delete(call: Call) -> Any:  # Any: JSON
+def _delete(call: Call) -> Json:
     kept = call.cloud.store.get("logging", call.name)
     if kept is None:
         raise not_found(f"Log {call.name} does not exist")

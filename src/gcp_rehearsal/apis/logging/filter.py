@@ -10,11 +10,12 @@ from typing import Any
 
 from gcp_rehearsal.clock import moment
 from gcp_rehearsal.errors import ApiError, invalid, unimplemented
+from gcp_rehearsal.json_types import Json
 from gcp_rehearsal.schema import camel
 
 SEVERITIES = ("DEFAULT", "DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL", "ALERT", "EMERGENCY")
 """From the least to the most."""
-Entry = Mapping[str, Any]  # Any: JSON
+Entry = Mapping[str, Json]
 Test = Callable[[Entry], bool]
 
 _LONGEST = 20_000
@@ -221,7 +222,7 @@ def _severity(text: str) -> str:
     return name
 
 
-def _holds(path: list[str], have: Any, op: str, wanted: str) -> bool:  # Any: JSON
+def _holds(path: list[str], have: Json, op: str, wanted: str) -> bool:
     if op == ":" and isinstance(have, Mapping):
         return wanted in have
     if isinstance(have, bool):
@@ -247,7 +248,7 @@ def _ordered(
     return str(have).lower(), wanted.lower()
 
 
-def _found(entry: Any, path: list[str]) -> Iterator[Any]:  # Any: JSON
+def _found(entry: Json, path: list[str]) -> Iterator[Json]:
     """Return the values at a path; the elements, where there is a list."""
     if isinstance(entry, list):
         for item in entry:
@@ -264,7 +265,7 @@ def _found(entry: Any, path: list[str]) -> Iterator[Any]:  # Any: JSON
 def _anywhere(wanted: str) -> Test:
     """Words without a field are looked for in all that an entry says."""
 
-    def inside(value: Any) -> bool:  # Any: JSON
+    def inside(value: Json) -> bool:
         if isinstance(value, Mapping):
             return any(inside(item) for item in value.values())
         if isinstance(value, list):

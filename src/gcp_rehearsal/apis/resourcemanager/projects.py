@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gcp_rehearsal import generic
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, invalid, not_found, unimplemented
+from gcp_rehearsal.json_types import Json, JsonObject
 
 if TYPE_CHECKING:
     from gcp_rehearsal.settings import Project
@@ -16,11 +17,11 @@ _ACCOUNT = "billingAccounts/012345-6789AB-CDEF01"
 _CREATED = "2026-01-01T00:00:00.000Z"
 
 
-def _get(call: Call) -> Any:  # Any: JSON
+def _get(call: Call) -> Json:
     return _shown(call, _project(call))
 
 
-def _search(call: Call) -> Any:  # Any: JSON
+def _search(call: Call) -> Json:
     """Those that the caller may see."""
     permission = "resourcemanager.projects.get"
     seen = [
@@ -33,7 +34,7 @@ def _search(call: Call) -> Any:  # Any: JSON
     return generic.page(call, "projects", seen)
 
 
-def _billing(call: Call) -> Any:  # Any: JSON
+def _billing(call: Call) -> Json:
     project = _project(call)
     return {
         "name": f"projects/{project.id}/billingInfo",
@@ -43,12 +44,12 @@ def _billing(call: Call) -> Any:  # Any: JSON
     }
 
 
-def _effective(call: Call) -> Any:  # Any: JSON
+def _effective(call: Call) -> Json:
     name = call.name.rpartition("/")[2]
     return {"name": f"projects/{call.project}/policies/{name}", "spec": {"rules": [_rule(call, name)]}}
 
 
-def _policies(call: Call) -> Any:  # Any: JSON
+def _policies(call: Call) -> Json:
     names = [
         "gcp.resourceLocations",
         "iam.allowedPolicyMemberDomains",
@@ -65,7 +66,7 @@ def _policies(call: Call) -> Any:  # Any: JSON
     return generic.page(call, "policies", found)
 
 
-def _policy(call: Call) -> Any:  # Any: JSON
+def _policy(call: Call) -> Json:
     name = call.name.rpartition("/")[2]
     rule = _rule(call, name)
     if rule == _ALL:
@@ -73,7 +74,7 @@ def _policy(call: Call) -> Any:  # Any: JSON
     return {"name": f"projects/{call.project}/policies/{name}", "spec": {"rules": [rule]}}
 
 
-def _rule(call: Call, name: str) -> dict[str, Any]:  # Any: JSON
+def _rule(call: Call, name: str) -> JsonObject:
     policies = call.cloud.policies
     if name in policies.told:
         return dict(policies.told[name])
@@ -86,11 +87,11 @@ def _rule(call: Call, name: str) -> dict[str, Any]:  # Any: JSON
     return {"values": {"allowedValues": allowed}} if allowed else _ALL
 
 
-def _read_only(call: Call) -> Any:  # Any: JSON
+def _read_only(call: Call) -> Json:
     raise unimplemented(f"{call.method.id}: projects are given when the rehearsal is started")
 
 
-def _policy_version(call: Call) -> Any:  # Any: JSON
+def _policy_version(call: Call) -> Json:
     policy = call.body.get("policy", {})
     conditional = any(binding.get("condition") for binding in policy.get("bindings", ()))
     if conditional and int(policy.get("version") or 0) < 3:
@@ -108,7 +109,7 @@ def _project(call: Call) -> Project:
     return found
 
 
-def _shown(call: Call, project: Project) -> dict[str, Any]:  # Any: JSON
+def _shown(call: Call, project: Project) -> JsonObject:
     if call.document.name.endswith(".v1"):
         return {"projectNumber": project.number, "projectId": project.id, "lifecycleState": "ACTIVE",
                 "name": project.id, "createTime": _CREATED}  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gcp_rehearsal.apis.iam import service_accounts as accounts
 from gcp_rehearsal.apis.run import quota as run_quota
@@ -14,12 +14,13 @@ from gcp_rehearsal.apis.run.status import Wrong, segments
 from gcp_rehearsal.apis.run.template_checks import check_template, check_timeout
 from gcp_rehearsal.errors import ApiError, invalid, precondition, unimplemented
 from gcp_rehearsal.facts import cloud_run
+from gcp_rehearsal.json_types import Json
 from gcp_rehearsal.regions import ZONES
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Call
 
-Body = Mapping[str, Any]  # Any: JSON
+Body = Mapping[str, Json]
 
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,47}[a-z0-9])?")
 _REVISION = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gcp_rehearsal.apis.run.quota import most_instances
 from gcp_rehearsal.apis.run.sizes import limits, size_of
 from gcp_rehearsal.apis.run.status import number_of, segments
 from gcp_rehearsal.facts import cloud_run
+from gcp_rehearsal.json_types import Json, JsonObject
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
@@ -18,7 +19,7 @@ _ENUMS = frozenset(("ingress", "launchStage", "executionEnvironment", "egress", 
                     "functionalType", "encryptionKeyRevocationAction"))  # fmt: skip
 
 
-def fill_service(cloud: Cloud, name: str, body: dict[str, Any]) -> None:  # Any: JSON
+def fill_service(cloud: Cloud, name: str, body: JsonObject) -> None:
     """Set a service's defaults; `body` has been checked."""
     project, region, _ = segments(name)
     _without_unspecified(body)
@@ -44,7 +45,7 @@ def fill_service(cloud: Cloud, name: str, body: dict[str, Any]) -> None:  # Any:
     _fill_traffic(body)
 
 
-def fill_job(cloud: Cloud, name: str, body: dict[str, Any]) -> None:  # Any: JSON
+def fill_job(cloud: Cloud, name: str, body: JsonObject) -> None:
     """Set a job's defaults; `body` has been checked."""
     project, region, _ = segments(name)
     _without_unspecified(body)
@@ -79,7 +80,7 @@ def subnetwork_of(project: str, region: str, value: str) -> str:
     return short if "/" in short else f"projects/{project}/regions/{region}/subnetworks/{short}"
 
 
-def _fill_container(container: dict[str, Any], *, serves: bool) -> None:  # Any: JSON
+def _fill_container(container: JsonObject, *, serves: bool) -> None:
     has = limits(container)
     resources = container.setdefault("resources", {"cpuIdle": True})
     resources["limits"] = dict(has)
@@ -98,7 +99,7 @@ def _fill_container(container: dict[str, Any], *, serves: bool) -> None:  # Any:
             _fill_probe(container, container[kind], startup=kind == "startupProbe")
 
 
-def _fill_probe(container: dict[str, Any], probe: dict[str, Any], *, startup: bool) -> None:  # Any: JSON
+def _fill_probe(container: JsonObject, probe: JsonObject, *, startup: bool) -> None:
     port = (container.get("ports") or [{}])[0].get("containerPort", 8080)
     if startup and not {"httpGet", "tcpSocket", "grpc"} & set(probe):
         probe["tcpSocket"] = {}
@@ -112,7 +113,7 @@ def _fill_probe(container: dict[str, Any], probe: dict[str, Any], *, startup: bo
             probe[key] = value
 
 
-def _fill_runtime(cloud: Cloud, project: str, region: str, template: dict[str, Any]) -> None:  # Any: JSON
+def _fill_runtime(cloud: Cloud, project: str, region: str, template: JsonObject) -> None:
     if not template.get("serviceAccount"):
         template["serviceAccount"] = default_account(cloud, project)
     access = template.get("vpcAccess")
@@ -124,7 +125,7 @@ def _fill_runtime(cloud: Cloud, project: str, region: str, template: dict[str, A
         _fill_interface(cloud, project, region, interface)
 
 
-def _fill_interface(cloud: Cloud, project: str, region: str, interface: dict[str, Any]) -> None:  # Any: JSON
+def _fill_interface(cloud: Cloud, project: str, region: str, interface: JsonObject) -> None:
     network, subnetwork = interface.get("network"), interface.get("subnetwork")
     if network and not subnetwork:
         interface["subnetwork"] = network.rpartition("/")[2]
@@ -133,7 +134,7 @@ def _fill_interface(cloud: Cloud, project: str, region: str, interface: dict[str
         interface["network"] = found.body["network"].rpartition("/")[2] if found else "default"
 
 
-def _fill_traffic(body: dict[str, Any]) -> None:  # Any: JSON
+def _fill_traffic(body: JsonObject) -> None:
     if not body.get("traffic"):
         body["traffic"] = [{"type": LATEST, "percent": 100}]
     for target in body["traffic"]:
@@ -142,7 +143,7 @@ def _fill_traffic(body: dict[str, Any]) -> None:  # Any: JSON
             target.pop("percent", None)
 
 
-def _without_unspecified(value: Any) -> None:  # Any: JSON
+def _without_unspecified(value: Json) -> None:
     if isinstance(value, dict):
         for key in _ENUMS & set(value):
             if str(value[key]).endswith("_UNSPECIFIED"):

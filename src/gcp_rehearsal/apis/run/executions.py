@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from gcp_rehearsal import generic
@@ -27,6 +27,7 @@ from gcp_rehearsal.apis.run.status import (
 )
 from gcp_rehearsal.context import Handler, Kind
 from gcp_rehearsal.errors import ApiError, precondition
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.runtime.container_state import Failure, Wait
 from gcp_rehearsal.state import Kept
 
@@ -40,7 +41,7 @@ _CONDITIONS = ("Completed", "Started", "ResourcesAvailable", "ContainerReady")
 _CANCELLED = Failure(message="Execution was cancelled.", execution_reason="CANCELLED")
 
 
-def make(call: Call, job: Kept, template: Mapping[str, Any]) -> Kept:  # Any: JSON
+def make(call: Call, job: Kept, template: Mapping[str, Json]) -> Kept:
     """Make a new execution of a job by `template`, which is the job's own with what the caller overrides."""
     short = f"{job.id}-{call.cloud.uuid()[:5]}"
     count = template["taskCount"]
@@ -103,7 +104,7 @@ def tasks_of(cloud: Cloud, execution: Kept) -> list[Kept]:
     return sorted(found, key=lambda one: int(one.body.get("index", 0)))
 
 
-def reference(execution: Kept) -> dict[str, Any]:  # Any: JSON
+def reference(execution: Kept) -> JsonObject:
     """Return what a job tells of its newest execution."""
     body = execution.body
     state = next(one["state"] for one in body["conditions"] if one["type"] == "Completed")
@@ -247,7 +248,7 @@ def _is_going(cloud: Cloud, execution: Kept) -> bool:
     return cloud.store.get("run", execution.name) is execution and "completionTime" not in execution.body
 
 
-def _cancel(call: Call) -> Any:  # Any: JSON
+def _cancel(call: Call) -> Json:
     kept = generic.existing(call)
     check_etag(kept, call.body.get("etag"))
     if call.validate_only:
@@ -256,7 +257,7 @@ def _cancel(call: Call) -> Any:  # Any: JSON
     return at_once(call, kept, "Execution")
 
 
-def _delete(call: Call) -> Any:  # Any: JSON
+def _delete(call: Call) -> Json:
     kept = generic.existing(call)
     check_etag(kept, call.query.get("etag"))
     if call.validate_only:
@@ -270,7 +271,7 @@ def _delete(call: Call) -> Any:  # Any: JSON
     return op.body
 
 
-def _list(call: Call) -> Any:  # Any: JSON
+def _list(call: Call) -> Json:
     found = sorted(call.cloud.store.under("run", call.name), key=lambda one: -one.created)
     return generic.page(call, "executions", [one.body for one in found])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gcp_rehearsal import generic
 from gcp_rehearsal.apis.run import executions
@@ -23,6 +23,7 @@ from gcp_rehearsal.apis.run.status import (
 )
 from gcp_rehearsal.context import Handler, Kind
 from gcp_rehearsal.errors import ApiError, exists, invalid, not_found, unimplemented
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _READY_AFTER = 2.0
 _WRITTEN = ("annotations", "labels", "launchStage", "template", "client", "clientVersion", "functionalType")
 
 
-def put(call: Call, name: str, body: dict[str, Any], *, dry: bool = False) -> Kept:  # Any: JSON
+def put(call: Call, name: str, body: JsonObject, *, dry: bool = False) -> Kept:
     """
     Make a job, or make an existing one what `body` says; the operation that does it.
 
@@ -63,7 +64,7 @@ def put(call: Call, name: str, body: dict[str, Any], *, dry: bool = False) -> Ke
     return _settle(call, kept)
 
 
-def run(call: Call, job: Kept, overrides: Mapping[str, Any]) -> tuple[Kept, Kept]:  # Any: JSON
+def run(call: Call, job: Kept, overrides: Mapping[str, Json]) -> tuple[Kept, Kept]:
     """
     Execute a job; the execution, and the operation that ends with it.
 
@@ -101,7 +102,7 @@ def remove(call: Call, kept: Kept) -> Kept:
     return op
 
 
-def _create(call: Call) -> Any:  # Any: JSON
+def _create(call: Call) -> Json:
     short = call.query.get("jobId") or ""
     name = f"{call.name}/{short}"
     if call.cloud.store.get("run", name) is not None:
@@ -109,7 +110,7 @@ def _create(call: Call) -> Any:  # Any: JSON
     return put(call, name, generic.writable(call), dry=call.validate_only).body
 
 
-def _patch(call: Call) -> Any:  # Any: JSON
+def _patch(call: Call) -> Json:
     kept = call.cloud.store.get("run", call.name)
     if kept is None and not call.query.get("allowMissing"):
         raise not_found(generic.missing(call, call.name))
@@ -118,7 +119,7 @@ def _patch(call: Call) -> Any:  # Any: JSON
     return put(call, call.name, generic.writable(call), dry=call.validate_only).body
 
 
-def _delete(call: Call) -> Any:  # Any: JSON
+def _delete(call: Call) -> Json:
     kept = generic.existing(call)
     check_etag(kept, call.query.get("etag"))
     if call.validate_only:
@@ -126,7 +127,7 @@ def _delete(call: Call) -> Any:  # Any: JSON
     return remove(call, kept).body
 
 
-def _run(call: Call) -> Any:  # Any: JSON
+def _run(call: Call) -> Json:
     kept = generic.existing(call)
     check_etag(kept, call.body.get("etag"))
     overrides = call.body.get("overrides", {})
@@ -155,8 +156,8 @@ def _done_at_once(call: Call, kept: Kept) -> Kept:
     return op
 
 
-def _overridden(job: Kept, overrides: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
-    template: dict[str, Any] = deepcopy(job.body["template"])  # Any: JSON
+def _overridden(job: Kept, overrides: Mapping[str, Json]) -> JsonObject:
+    template: JsonObject = deepcopy(job.body["template"])
     task = template["template"]
     if overrides.get("taskCount"):
         template["taskCount"] = overrides["taskCount"]
@@ -175,7 +176,7 @@ def _overridden(job: Kept, overrides: Mapping[str, Any]) -> dict[str, Any]:  # A
     return template
 
 
-def _override(container: dict[str, Any], one: Mapping[str, Any]) -> None:  # Any: JSON
+def _override(container: JsonObject, one: Mapping[str, Json]) -> None:
     if one.get("clearArgs"):
         container.pop("args", None)
     if one.get("args"):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gcp_rehearsal.apis.logging.entries import write_log
 from gcp_rehearsal.apis.run.status import segments
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.runtime.container_state import Failure
 from gcp_rehearsal.state import Kept
 
@@ -29,7 +30,7 @@ def revision_settled(cloud: Cloud, revision: Kept, failure: Failure | None) -> N
     write_log(cloud, project, _SYSTEM, resource, failure.message, also={"severity": "ERROR"})
 
 
-def instance_started(cloud: Cloud, revision: Mapping[str, Any]) -> None:  # Any: JSON
+def instance_started(cloud: Cloud, revision: Mapping[str, Json]) -> None:
     """One line for each container of an instance that has a startup probe, which has succeeded."""
     project, _, _ = segments(revision["name"])
     serving = next((one for one in revision["containers"] if one.get("ports")), revision["containers"][0])
@@ -47,13 +48,13 @@ def instance_started(cloud: Cloud, revision: Mapping[str, Any]) -> None:  # Any:
         write_log(cloud, project, _SYSTEM, _resource(revision), line, also={"severity": "INFO"})
 
 
-def instance_failed(cloud: Cloud, revision: Mapping[str, Any], line: str) -> None:  # Any: JSON
+def instance_failed(cloud: Cloud, revision: Mapping[str, Json], line: str) -> None:
     """One line of Cloud Run's own about an instance that it has shut down."""
     project, _, _ = segments(revision["name"])
     write_log(cloud, project, _SYSTEM, _resource(revision), line, also={"severity": "ERROR"})
 
 
-def container_left_out(cloud: Cloud, revision: Mapping[str, Any], container: str) -> None:  # Any: JSON
+def container_left_out(cloud: Cloud, revision: Mapping[str, Json], container: str) -> None:
     """One line, the rehearsal's own, about a container that does not run here."""
     project, _, _ = segments(revision["name"])
     line = f'The container "{container}" is not run here: no build of this rehearsal has made its image.'
@@ -69,7 +70,7 @@ def container_said(
     write_log(cloud, project, "run.googleapis.com/stderr", _resource(revision), line, also=labels)
 
 
-def _resource(revision: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+def _resource(revision: Mapping[str, Json]) -> JsonObject:
     _, region, name = segments(revision["name"])
     service = revision["service"]
     labels = {

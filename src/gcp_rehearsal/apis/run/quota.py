@@ -9,6 +9,7 @@ from gcp_rehearsal.apis.run.sizes import Size, size_of
 from gcp_rehearsal.apis.run.status import Wrong, segments
 from gcp_rehearsal.facts import cloud_run
 from gcp_rehearsal.facts import limits as quota_limits
+from gcp_rehearsal.json_types import Json
 from gcp_rehearsal.runtime.container_state import Failure
 from gcp_rehearsal.state import Kept
 
@@ -28,7 +29,7 @@ _ELSEWHERE = (
 _REDUNDANCY = "Learn more about GPU zonal redundancy: g.co/cloudrun/gpu-redundancy-help"
 
 
-def most_instances(cloud: Cloud, region: str, template: Mapping[str, Any]) -> int:  # Any: JSON
+def most_instances(cloud: Cloud, region: str, template: Mapping[str, Json]) -> int:
     """
     Return the most instances that Google sets where nobody says: 100, or as many as the quotas allow, but at
     least one.
@@ -45,7 +46,7 @@ def most_instances(cloud: Cloud, region: str, template: Mapping[str, Any]) -> in
     return max(1, min(allowed))
 
 
-def check(cloud: Cloud, region: str, template: Mapping[str, Any], wrong: Wrong) -> None:  # Any: JSON
+def check(cloud: Cloud, region: str, template: Mapping[str, Json], wrong: Wrong) -> None:
     """Whether as many instances as a template may have are within the quotas."""
     most = template.get("scaling", {}).get("maxInstanceCount") or most_instances(cloud, region, template)
     gpu = gpu_quota(template)
@@ -78,7 +79,7 @@ def check_gpu_of_job(
         _check_gpus(cloud, region, gpu, 1, wrong, "template.template.node_selector")
 
 
-def gpu_quota(template: Mapping[str, Any]) -> tuple[str, int] | None:  # Any: JSON
+def gpu_quota(template: Mapping[str, Json]) -> tuple[str, int] | None:
     """Return the quota that a template's GPU counts in, and what one GPU counts; None where it has none that is known."""
     gpu = cloud_run.gpu_type(template.get("nodeSelector", {}).get("accelerator", ""))
     if gpu is None:
@@ -109,7 +110,7 @@ def used(cloud: Cloud, name: str, project: str, region: str) -> int:
     )
 
 
-def _each(name: str, template: Mapping[str, Any]) -> int:  # Any: JSON
+def _each(name: str, template: Mapping[str, Json]) -> int:
     """Return what one instance counts in a quota."""
     size = size_of(template.get("containers", ()))
     gpu = gpu_quota(template)

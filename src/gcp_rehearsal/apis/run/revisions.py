@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from gcp_rehearsal import generic
@@ -27,6 +27,7 @@ from gcp_rehearsal.apis.run.status import (
 )
 from gcp_rehearsal.context import Handler, Kind
 from gcp_rehearsal.errors import precondition
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.runtime.container_state import Failure, Wait, not_listening
 from gcp_rehearsal.state import Kept
 
@@ -42,7 +43,7 @@ _CONDITIONS = ("Ready", "ContainerHealthy", "ContainerReady", "ResourcesAvailabl
 _IMAGE = ("CONTAINER_MISSING", "CONTAINER_PERMISSION_DENIED", "CONTAINER_IMAGE_UNAUTHORIZED")
 
 
-def same_template(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:  # Any: JSON
+def same_template(one: Mapping[str, Json], other: Mapping[str, Json]) -> bool:
     """Whether two templates make the same revision, but for its name and who made it."""
     return _plain(one) == _plain(other)
 
@@ -140,7 +141,7 @@ def serving(service: Kept) -> set[str]:
     }
 
 
-def _delete(call: Call) -> Any:  # Any: JSON
+def _delete(call: Call) -> Json:
     kept = generic.existing(call)
     check_etag(kept, call.query.get("etag"))
     remove(call, kept)
@@ -159,7 +160,7 @@ def _delete(call: Call) -> Any:  # Any: JSON
     return op.body
 
 
-def _list(call: Call) -> Any:  # Any: JSON
+def _list(call: Call) -> Json:
     found = sorted(call.cloud.store.under("run", call.name), key=lambda one: -one.created)
     found.sort(key=lambda one: (one.body["service"], -one.hidden["order"]))
     return generic.page(call, "revisions", [one.body for one in found])
@@ -213,7 +214,7 @@ def _fails_at(failure: Failure) -> str:
     )
 
 
-def _patience(body: Mapping[str, Any]) -> tuple[float, int]:  # Any: JSON
+def _patience(body: Mapping[str, Json]) -> tuple[float, int]:
     """How long a revision may take to start, by its probe; and the port on which it shall listen."""
     container = next((one for one in body["containers"] if one.get("ports")), body["containers"][0])
     probe = container.get("startupProbe", {})
@@ -223,7 +224,7 @@ def _patience(body: Mapping[str, Any]) -> tuple[float, int]:  # Any: JSON
     return float(total), int((container.get("ports") or [{}])[0].get("containerPort", 8080))
 
 
-def _plain(template: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+def _plain(template: Mapping[str, Json]) -> JsonObject:
     return deepcopy({key: value for key, value in template.items() if key not in _OF_THE_TEMPLATE})
 
 

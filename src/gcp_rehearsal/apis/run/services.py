@@ -29,6 +29,7 @@ from gcp_rehearsal.apis.run.status import (
 )
 from gcp_rehearsal.context import Handler, Kind
 from gcp_rehearsal.errors import ApiError, aborted, exists, invalid, not_found, precondition, unimplemented
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.regions import ZONES
 from gcp_rehearsal.runtime.container_state import Failure
 from gcp_rehearsal.state import Kept
@@ -118,14 +119,14 @@ def tag_uri(service: Kept, tag: str) -> str:
     return str(service.body["uri"]).replace("https://", f"https://{tag}---", 1)
 
 
-def _create(call: Call) -> Any:  # Any: JSON
+def _create(call: Call) -> Json:
     name = f"{call.name}/{call.query.get('serviceId') or ''}"
     if call.cloud.store.get("run", name) is not None:
         raise exists(f"Resource '{call.query.get('serviceId')}' already exists.")
     return put(call, name, generic.writable(call), dry=call.validate_only).body
 
 
-def _patch(call: Call) -> Any:  # Any: JSON
+def _patch(call: Call) -> Json:
     kept = call.cloud.store.get("run", call.name)
     force = bool(call.query.get("forceNewRevision"))
     if kept is None:
@@ -137,7 +138,7 @@ def _patch(call: Call) -> Any:  # Any: JSON
     return put(call, kept.name, body, dry=call.validate_only, force=force).body
 
 
-def _delete(call: Call) -> Any:  # Any: JSON
+def _delete(call: Call) -> Json:
     kept = generic.existing(call)
     check_etag(kept, call.query.get("etag"))
     if call.validate_only:
@@ -145,15 +146,15 @@ def _delete(call: Call) -> Any:  # Any: JSON
     return remove(call, kept).body
 
 
-def _refused(call: Call) -> Any:  # Any: JSON
+def _refused(call: Call) -> Json:
     raise unimplemented(call.method.id)
 
 
-def _written(body: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+def _written(body: Mapping[str, Json]) -> JsonObject:
     return {key: body[key] for key in _WRITTEN if key in body}
 
 
-def _outputs(body: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+def _outputs(body: Mapping[str, Json]) -> JsonObject:
     return {key: value for key, value in body.items() if key not in _WRITTEN}
 
 
@@ -163,7 +164,7 @@ def _tried(call: Call, kept: Kept) -> Kept:
     return op
 
 
-def _is_renewed(cloud: Cloud, name: str, kept: Kept | None, template: Mapping[str, Any]) -> bool:  # Any: JSON
+def _is_renewed(cloud: Cloud, name: str, kept: Kept | None, template: Mapping[str, Json]) -> bool:
     """Whether a template makes a new revision. Raises `ApiError` 409 where its name is one of another revision."""
     short = template.get("revision")
     there = cloud.store.get("run", f"{name}/revisions/{short}") if short else None
@@ -274,7 +275,7 @@ def _hash(text: str) -> str:
     return "".join(digits[number >> 5 * place & 31] for place in range(10))
 
 
-def _list(call: Call) -> Any:  # Any: JSON
+def _list(call: Call) -> Json:
     """Return the services of one region: v2 has no list of all regions' together."""
     region = call.name.split("/")[3]
     if region not in ZONES:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from gcp_rehearsal.json_types import Json
 
 GPU = "nvidia.com/gpu"
 DEFAULT_CPU, DEFAULT_MEMORY = "1000m", "512Mi"
@@ -48,13 +49,13 @@ def bytes_of(text: str) -> int | None:
     return round(float(found["number"]) * _UNITS[found["unit"]]) if found else None
 
 
-def limits(container: Mapping[str, Any]) -> Mapping[str, str]:  # Any: JSON
+def limits(container: Mapping[str, Json]) -> Mapping[str, str]:
     """Return the limits of a container, those that Google sets included."""
     given: Mapping[str, str] = container.get("resources", {}).get("limits", {})
     return {"cpu": DEFAULT_CPU, "memory": DEFAULT_MEMORY, **given}
 
 
-def size_of(containers: Iterable[Mapping[str, Any]]) -> Size:  # Any: JSON
+def size_of(containers: Iterable[Mapping[str, Json]]) -> Size:
     """Return what all containers of an instance take together."""
     cpu = memory = gpus = 0
     for container in containers:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gcp_rehearsal.apis.artifactregistry.repositories import find_image
 from gcp_rehearsal.apis.run.defaults import network_of, subnetwork_of
 from gcp_rehearsal.apis.run.status import number_of, segments
 from gcp_rehearsal.apis.secretmanager.versions import readable
 from gcp_rehearsal.iam.caller import Caller
+from gcp_rehearsal.json_types import Json
 from gcp_rehearsal.runtime.container_state import Failure, not_mounted
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
 
-Body = Mapping[str, Any]  # Any: JSON
+Body = Mapping[str, Json]
 
 _OURS = re.compile(
     r"(?P<location>[a-z0-9-]+)-docker\.pkg\.dev/(?P<project>[^/]+)/(?P<repository>[^/]+)/(?P<path>.+)"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gcp_rehearsal import operations
 from gcp_rehearsal.errors import ApiError, aborted, invalid
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.runtime.container_state import Failure
 from gcp_rehearsal.state import Kept
 
@@ -87,7 +88,7 @@ def operation(call: Call, kept: Kept, kind: str) -> Kept:
     return operations.pending(call, kept.name, typed(kept.body, kind))
 
 
-def ended(op: Kept, came: Mapping[str, Any] | ApiError, kind: str) -> None:  # Any: JSON
+def ended(op: Kept, came: Mapping[str, Json] | ApiError, kind: str) -> None:
     """End an operation with the thing as it has become."""
     if isinstance(came, ApiError):
         operations.conclude(op, came)
@@ -96,21 +97,19 @@ def ended(op: Kept, came: Mapping[str, Any] | ApiError, kind: str) -> None:  # A
     operations.conclude(op, typed(came, kind))
 
 
-def typed(body: Mapping[str, Any], kind: str) -> dict[str, Any]:  # Any: JSON
+def typed(body: Mapping[str, Json], kind: str) -> JsonObject:
     """Return a copy of a thing, as it lies in an Any."""
     return {"@type": f"type.googleapis.com/google.cloud.run.v2.{kind}", **deepcopy(dict(body))}
 
 
-def at_once(call: Call, kept: Kept, kind: str) -> dict[str, Any]:  # Any: JSON
+def at_once(call: Call, kept: Kept, kind: str) -> JsonObject:
     """Return an operation that is done already: only the checks were asked for."""
     op = operation(call, kept, kind)
     ended(op, kept.body, kind)
     return op.body
 
 
-def condition(
-    cloud: Cloud, kind: str, state: str, failure: Failure | None = None
-) -> dict[str, Any]:  # Any: JSON
+def condition(cloud: Cloud, kind: str, state: str, failure: Failure | None = None) -> JsonObject:
     """One condition, as of now."""
     made: dict[str, Any] = {
         "type": kind,
@@ -125,13 +124,13 @@ def condition(
     return made
 
 
-def put_conditions(kept: Kept, conditions: Sequence[Mapping[str, Any]]) -> None:  # Any: JSON
+def put_conditions(kept: Kept, conditions: Sequence[Mapping[str, Json]]) -> None:
     """Set conditions; those whose state stays as it was keep their time."""
     before = {one["type"]: one for one in kept.body.get("conditions", ())}
     kept.body["conditions"] = [_continued(before.get(one["type"]), one) for one in conditions]
 
 
-def _continued(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+def _continued(before: Mapping[str, Json] | None, now: Mapping[str, Json]) -> JsonObject:
     if before is None or {**before, "lastTransitionTime": ""} != {**now, "lastTransitionTime": ""}:
         return dict(now)
     return dict(before)

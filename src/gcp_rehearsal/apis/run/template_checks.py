@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from gcp_rehearsal.apis.run.sizes import GPU, bytes_of, limits, milli, seconds, shown, size_of
 from gcp_rehearsal.apis.run.status import Wrong
 from gcp_rehearsal.errors import unimplemented
 from gcp_rehearsal.facts import cloud_run
+from gcp_rehearsal.json_types import Json
 
-Body = Mapping[str, Any]  # Any: JSON
+Body = Mapping[str, Json]
 
 RESERVED_ENV = ("PORT", "K_SERVICE", "K_REVISION", "K_CONFIGURATION")
 _LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from gcp_rehearsal import generic
 from gcp_rehearsal.apis.secretmanager import versions
 from gcp_rehearsal.clock import moment
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, info, invalid, not_found, unimplemented
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.regions import ZONES
 from gcp_rehearsal.state import Kept
 
@@ -24,7 +24,7 @@ _DAY = 86_400
 _LONGEST_KEPT = 1000 * _DAY
 
 
-def _prepare(call: Call, body: dict[str, Any], before: Kept | None) -> None:  # Any: JSON
+def _prepare(call: Call, body: JsonObject, before: Kept | None) -> None:
     for key in _NOT_ACTED:
         if body.get(key):
             raise unimplemented(f"{key} of a secret")
@@ -47,7 +47,7 @@ def _prepare(call: Call, body: dict[str, Any], before: Kept | None) -> None:  # 
             )
 
 
-def _prepare_new(call: Call, body: dict[str, Any]) -> None:  # Any: JSON
+def _prepare_new(call: Call, body: JsonObject) -> None:
     given = str(call.query.get("secretId") or "")
     if not _ID.fullmatch(given):
         raise invalid(f"The provided Secret ID [{given}] does not match the expected format [[a-zA-Z_0-9]+]")
@@ -92,12 +92,12 @@ def _check_location(call: Call, location: str) -> None:
         )
 
 
-def _refuse_own_keys(where: Mapping[str, Any]) -> None:  # Any: JSON
+def _refuse_own_keys(where: Mapping[str, Json]) -> None:
     if where.get("customerManagedEncryption"):
         raise unimplemented("customerManagedEncryption of a secret")
 
 
-def _check_labels(body: Mapping[str, Any]) -> None:  # Any: JSON
+def _check_labels(body: Mapping[str, Json]) -> None:
     labels = body.get("labels") or {}
     if len(labels) > 64:
         raise invalid("Secret.labels: no more than 64 labels can be assigned to a secret.")
@@ -119,7 +119,7 @@ def _check_annotations(annotations: Mapping[str, str]) -> None:
         raise invalid("The total size of annotation keys and values must be less than 16KiB.")
 
 
-def _check_aliases(call: Call, body: Mapping[str, Any], before: Kept | None) -> None:  # Any: JSON
+def _check_aliases(call: Call, body: Mapping[str, Json], before: Kept | None) -> None:
     aliases = body.get("versionAliases") or {}
     if len(aliases) > 50:
         raise invalid("Secret.version_aliases: no more than 50 aliases can be assigned to a secret.")
@@ -133,7 +133,7 @@ def _check_aliases(call: Call, body: Mapping[str, Any], before: Kept | None) -> 
             raise not_found(f"Secret Version [{call.cloud.by_number(name)}/versions/{number}] not found.")
 
 
-def _set_expiry(call: Call, body: dict[str, Any]) -> None:  # Any: JSON
+def _set_expiry(call: Call, body: JsonObject) -> None:
     ttl, clock = body.pop("ttl", None), call.cloud.clock
     if ttl is not None:
         if "expireTime" in call.body:
@@ -162,7 +162,7 @@ def _made(call: Call, kept: Kept) -> None:
         cloud.clock.after(moment(due) - cloud.clock.now(), expire)
 
 
-def _patch(call: Call) -> Any:  # Any: JSON
+def _patch(call: Call) -> Json:
     if call.mask is None:
         raise invalid("Field [update_mask] is required.", ("update_mask", "is required"))
     for path in call.mask:
@@ -172,22 +172,22 @@ def _patch(call: Call) -> Any:  # Any: JSON
     return generic.patch(call)
 
 
-def _list(call: Call) -> Any:  # Any: JSON
+def _list(call: Call) -> Json:
     return versions.newest_first(call, "secrets")
 
 
-def _locations(call: Call) -> Any:  # Any: JSON
+def _locations(call: Call) -> Json:
     return generic.page(call, "locations", [_location(call, name) for name in sorted(ZONES)])
 
 
-def _one_location(call: Call) -> Any:  # Any: JSON
+def _one_location(call: Call) -> Json:
     name = call.name.rpartition("/")[2]
     if name not in ZONES:
         raise not_found(f"Location [{call.name}] not found.")
     return _location(call, name)
 
 
-def _location(call: Call, name: str) -> dict[str, Any]:  # Any: JSON
+def _location(call: Call, name: str) -> JsonObject:
     return {"name": f"projects/{call.project}/locations/{name}", "locationId": name}
 
 
@@ -197,7 +197,7 @@ def _at_its_host(handler: Handler, *, regional: bool) -> Handler:
     global host.
     """
 
-    def act(call: Call) -> Any:  # Any: JSON
+    def act(call: Call) -> Json:
         host = call.request.host.partition(":")[0].split(".")
         region = host[1] if host[2:3] == ["rep"] else ""
         wanted = call.name.split("/")[3] if regional else ""

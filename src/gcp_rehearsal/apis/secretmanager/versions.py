@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gcp_rehearsal import generic
 from gcp_rehearsal.apis.storage.content import extend
 from gcp_rehearsal.context import Call, Handler
 from gcp_rehearsal.errors import ApiError, invalid, not_found, precondition
 from gcp_rehearsal.filters import matches
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
@@ -64,12 +65,12 @@ def stamp(cloud: Cloud, kept: Kept) -> None:
     kept.body["etag"] = f'"{version:x}"'
 
 
-def show(call: Call, kept: Kept) -> dict[str, Any]:  # Any: JSON
+def show(call: Call, kept: Kept) -> JsonObject:
     """Return a secret or a version as it is answered: names have the project's number."""
     return {**kept.body, "name": call.cloud.by_number(kept.name)}
 
 
-def newest_first(call: Call, key: str) -> Any:  # Any: JSON
+def newest_first(call: Call, key: str) -> Json:
     """Return the page of a list of secrets or versions that is asked for."""
     kept = list(call.cloud.store.under(call.api, call.name))
     kept.sort(key=lambda one: (one.created, int(one.id) if one.id.isdigit() else 0), reverse=True)
@@ -79,7 +80,7 @@ def newest_first(call: Call, key: str) -> Any:  # Any: JSON
     return {**page, "totalSize": len(found)} if found else page
 
 
-def add(call: Call) -> Any:  # Any: JSON
+def add(call: Call) -> Json:
     """Return a new version, with the next number: one that was destroyed keeps its own."""
     secret = generic.existing(call)
     payload = call.body.get("payload")
@@ -97,7 +98,7 @@ def add(call: Call) -> Any:  # Any: JSON
             ("payload.data_crc32c", f"is {claimed}, but that of the data is {extend(0, data)}"),
         )
     number = secret.hidden["versions"] = secret.hidden.get("versions", 0) + 1
-    body: dict[str, Any] = {"createTime": call.cloud.clock.text(), "state": "ENABLED"}  # Any: JSON
+    body: JsonObject = {"createTime": call.cloud.clock.text(), "state": "ENABLED"}
     if "replication" in secret.body:
         body["replicationStatus"] = _replicated(secret)
     if claimed is not None:
@@ -109,7 +110,7 @@ def add(call: Call) -> Any:  # Any: JSON
     return show(call, kept)
 
 
-def access(call: Call) -> Any:  # Any: JSON
+def access(call: Call) -> Json:
     """Return what a version holds."""
     version = resolve(call.cloud, call.name)
     data = _held(call.cloud, version)
@@ -117,12 +118,12 @@ def access(call: Call) -> Any:  # Any: JSON
     return {"name": call.cloud.by_number(version.name), "payload": payload}
 
 
-def get(call: Call) -> Any:  # Any: JSON
+def get(call: Call) -> Json:
     """One version, without what it holds."""
     return show(call, resolve(call.cloud, call.name))
 
 
-def list_(call: Call) -> Any:  # Any: JSON
+def list_(call: Call) -> Json:
     """Return the versions of a secret, those that were destroyed included."""
     generic.existing(call, call.name.removesuffix("/versions"))
     return newest_first(call, "versions")
@@ -161,7 +162,7 @@ def destroy(call: Call, version: Kept) -> None:
 def changing(change: Callable[[Call, Kept], None]) -> Handler:
     """Return what answers a method that brings a version into another state; it must not be destroyed yet."""
 
-    def act(call: Call) -> Any:  # Any: JSON
+    def act(call: Call) -> Json:
         number = call.name.rpartition("/")[2]
         if not number.isdigit():
             raise invalid(f"The version must be named by its number, not by [{number}].")
@@ -194,7 +195,7 @@ def _in_state(cloud: Cloud, version: Kept) -> ApiError:
     )
 
 
-def _replicated(secret: Kept) -> dict[str, Any]:  # Any: JSON
+def _replicated(secret: Kept) -> JsonObject:
     replicas = secret.body["replication"].get("userManaged", {}).get("replicas", ())
     if not replicas:
         return {"automatic": {}}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
 
 from gcp_rehearsal import generic
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.discovery import NAMES, load
 from gcp_rehearsal.errors import ApiError, info, invalid
+from gcp_rehearsal.json_types import Json, JsonObject
 
 _SUFFIX = ".googleapis.com"
 _AT_ONCE = 20
@@ -29,11 +29,11 @@ def _known() -> dict[str, str]:
     return {**{name + _SUFFIX: f"{name} API" for name in _OTHERS}, **titles}
 
 
-def _get(call: Call) -> Any:  # Any: JSON
+def _get(call: Call) -> Json:
     return _one(call, _checked(call, call.name.rpartition("/")[2]))
 
 
-def _list(call: Call) -> Any:  # Any: JSON
+def _list(call: Call) -> Json:
     wanted = str(call.query.get("filter") or "")
     if wanted not in {"", "state:ENABLED", "state:DISABLED"}:
         raise invalid(
@@ -43,19 +43,19 @@ def _list(call: Call) -> Any:  # Any: JSON
     return generic.page(call, "services", [one for one in every if wanted in {"", f"state:{one['state']}"}])
 
 
-def _batch_get(call: Call) -> Any:  # Any: JSON
+def _batch_get(call: Call) -> Json:
     names = call.query.get("names", [])
     if not 0 < len(names) <= _AT_ONCE * 1.5:
         raise invalid("names must hold between 1 and 30 services.", ("names", "1 to 30"))
     return {"services": [_one(call, _checked(call, name.rpartition("/")[2])) for name in names]}
 
 
-def _enable(call: Call) -> Any:  # Any: JSON
+def _enable(call: Call) -> Json:
     service = _checked(call, call.name.rpartition("/")[2])
     return _switched_on(call, [service], lambda: {"service": _one(call, service)}, "EnableServiceResponse")
 
 
-def _batch_enable(call: Call) -> Any:  # Any: JSON
+def _batch_enable(call: Call) -> Json:
     asked = call.body.get("serviceIds", [])
     if not 0 < len(asked) <= _AT_ONCE:
         raise invalid(
@@ -70,24 +70,24 @@ def _batch_enable(call: Call) -> Any:  # Any: JSON
     )
 
 
-def _disable(call: Call) -> Any:  # Any: JSON
+def _disable(call: Call) -> Json:
     service = _checked(call, call.name.rpartition("/")[2])
     on = call.cloud.enabled.pop((call.project, service), None)
     if on is None:
         return _done(call)
 
-    def ended() -> dict[str, Any]:  # Any: JSON
+    def ended() -> JsonObject:
         return _typed("DisableServiceResponse", {"service": _one(call, service)})
 
     return _operation(call, ended)
 
 
-def _switched_on(call: Call, services: list[str], came: Callable[[], Any], kind: str) -> Any:  # Any: JSON
+def _switched_on(call: Call, services: list[str], came: Callable[[], Json], kind: str) -> Json:
     project = call.project
     if all((project, service) in call.cloud.enabled for service in services):
         return _done(call)
 
-    def ended() -> dict[str, Any]:  # Any: JSON
+    def ended() -> JsonObject:
         for service in services:
             call.cloud.enabled.setdefault((project, service), call.cloud.clock.now())
         return _typed(kind, came())
@@ -95,7 +95,7 @@ def _switched_on(call: Call, services: list[str], came: Callable[[], Any], kind:
     return _operation(call, ended)
 
 
-def _operation(call: Call, finish: Callable[[], Any]) -> Any:  # Any: JSON
+def _operation(call: Call, finish: Callable[[], Json]) -> Json:
     project = call.cloud.project(call.project)
     assert project is not None
     name = f"operations/acat.p2-{project.number}-{call.cloud.uuid()}"
@@ -111,7 +111,7 @@ def _operation(call: Call, finish: Callable[[], Any]) -> Any:  # Any: JSON
     return kept.body
 
 
-def _done(call: Call) -> Any:  # Any: JSON
+def _done(call: Call) -> Json:
     """Return what is answered where there is nothing to do."""
     return {
         "name": "operations/noop.DONE_OPERATION",
@@ -120,15 +120,15 @@ def _done(call: Call) -> Any:  # Any: JSON
     }
 
 
-def _get_operation(call: Call) -> Any:  # Any: JSON
+def _get_operation(call: Call) -> Json:
     return _done(call) if call.name == "operations/noop.DONE_OPERATION" else generic.existing(call).body
 
 
-def _typed(kind: str, body: dict[str, Any]) -> dict[str, Any]:  # Any: JSON
+def _typed(kind: str, body: JsonObject) -> JsonObject:
     return {"@type": f"type.googleapis.com/google.api.serviceusage.v1.{kind}", **body}
 
 
-def _one(call: Call, service: str) -> dict[str, Any]:  # Any: JSON
+def _one(call: Call, service: str) -> JsonObject:
     project = call.cloud.project(call.project)
     assert project is not None
     on = call.cloud.was_enabled(call.project, service.removesuffix(_SUFFIX))

@@ -15,6 +15,7 @@ from gcp_rehearsal.apis.storage.objects import bucket_of, conditions, etag, stam
 from gcp_rehearsal.call import Reply
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, invalid, unimplemented
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.regions import DUAL_REGIONS, MULTI_REGIONS, ZONES
 from gcp_rehearsal.state import Kept
 
@@ -29,7 +30,7 @@ _SOFT_DELETE = 7 * 86400
 _EVERYONE = {"allUsers", "allAuthenticatedUsers"}
 
 
-def insert(call: Call) -> dict[str, Any]:  # Any: JSON
+def insert(call: Call) -> JsonObject:
     """Make a bucket."""
     cloud, body = call.cloud, call.body
     name = str(body.get("name") or "")
@@ -50,7 +51,7 @@ def insert(call: Call) -> dict[str, Any]:  # Any: JSON
     _refuse(body)
     location = _location(call)
     project, now = cloud.project(call.project), stamp(cloud)
-    made: dict[str, Any] = {  # Any: JSON
+    made: JsonObject = {
         "kind": "storage#bucket",
         "selfLink": f"https://www.googleapis.com/storage/v1/b/{name}",
         "id": name,
@@ -78,7 +79,7 @@ def insert(call: Call) -> dict[str, Any]:  # Any: JSON
     return made
 
 
-def get(call: Call) -> Any:  # Any: JSON
+def get(call: Call) -> Json:
     """One bucket."""
     kept = bucket_of(call.cloud, call.params["bucket"])
     state = unmet(call.query, kept)
@@ -89,7 +90,7 @@ def get(call: Call) -> Any:  # Any: JSON
     return kept.body
 
 
-def list_(call: Call) -> dict[str, Any]:  # Any: JSON
+def list_(call: Call) -> JsonObject:
     """Return a project's buckets in order of their names."""
     if call.query.get("softDeleted"):
         raise unimplemented("soft-deleted buckets")
@@ -102,7 +103,7 @@ def list_(call: Call) -> dict[str, Any]:  # Any: JSON
     return generic.page(call, "items", [kept.body for kept in sorted(buckets, key=lambda kept: kept.id)])
 
 
-def patch(call: Call) -> dict[str, Any]:  # Any: JSON
+def patch(call: Call) -> JsonObject:
     """Change what is sent of a bucket; null removes."""
     kept = bucket_of(call.cloud, call.params["bucket"])
     sent = {key: value for key, value in call.body.items() if key in _SETTABLE}
@@ -111,7 +112,7 @@ def patch(call: Call) -> dict[str, Any]:  # Any: JSON
     )
 
 
-def update(call: Call) -> dict[str, Any]:  # Any: JSON
+def update(call: Call) -> JsonObject:
     """Replace what can be set of a bucket."""
     kept = bucket_of(call.cloud, call.params["bucket"])
     fixed = {key: value for key, value in kept.body.items() if key not in _SETTABLE}
@@ -131,20 +132,20 @@ def delete(call: Call) -> None:
     call.cloud.forget(kept)
 
 
-def layout(call: Call) -> dict[str, Any]:  # Any: JSON
+def layout(call: Call) -> JsonObject:
     """Where a bucket lies, and that its folders are names only."""
     body = bucket_of(call.cloud, call.params["bucket"]).body
     return {"kind": "storage#storageLayout", "bucket": body["name"], "location": body["location"],
             "locationType": body["locationType"], "hierarchicalNamespace": {"enabled": False}}  # fmt: skip
 
 
-def get_policy(call: Call) -> dict[str, Any]:  # Any: JSON
+def get_policy(call: Call) -> JsonObject:
     """Return a bucket's policy."""
     kept = bucket_of(call.cloud, call.params["bucket"])
     return _policy(kept, call.cloud.access.policy("storage", kept.name))
 
 
-def set_policy(call: Call) -> dict[str, Any]:  # Any: JSON
+def set_policy(call: Call) -> JsonObject:
     """Replace a bucket's policy."""
     kept = bucket_of(call.cloud, call.params["bucket"])
     members = {member for binding in call.body.get("bindings", ()) for member in binding.get("members", ())}
@@ -166,7 +167,7 @@ def set_policy(call: Call) -> dict[str, Any]:  # Any: JSON
         raise
 
 
-def test_permissions(call: Call) -> dict[str, Any]:  # Any: JSON
+def test_permissions(call: Call) -> JsonObject:
     """Those of the permissions asked about that the caller has on a bucket."""
     kept = bucket_of(call.cloud, call.params["bucket"])
     asked = call.query.get("permissions") or []
@@ -175,7 +176,7 @@ def test_permissions(call: Call) -> dict[str, Any]:  # Any: JSON
     return {"kind": "storage#testIamPermissionsResponse"} | ({"permissions": found} if found else {})
 
 
-def service_account(call: Call) -> dict[str, Any]:  # Any: JSON
+def service_account(call: Call) -> JsonObject:
     """Return the e-mail of Cloud Storage's own account in a project."""
     project = call.cloud.project(call.project)
     number = project.number if project else ""
@@ -213,14 +214,14 @@ def _location(call: Call) -> str:
     return location
 
 
-def _location_type(body: Mapping[str, Any]) -> str:  # Any: JSON
+def _location_type(body: Mapping[str, Json]) -> str:
     location = body["location"].lower()
     if location in ZONES:
         return "region"
     return "dual-region" if location in DUAL_REGIONS or body.get("customPlacementConfig") else "multi-region"
 
 
-def _refuse(body: Mapping[str, Any]) -> None:  # Any: JSON
+def _refuse(body: Mapping[str, Json]) -> None:
     """Raise `ApiError` 501 for what would change how objects behave, and is not acted out."""
     for key in ("versioning", "autoclass", "hierarchicalNamespace"):
         if (body.get(key) or {}).get("enabled"):
@@ -239,7 +240,7 @@ def _refuse(body: Mapping[str, Any]) -> None:  # Any: JSON
         raise unimplemented("buckets whose requesters pay")
 
 
-def _changed(call: Call, kept: Kept, body: dict[str, Any]) -> dict[str, Any]:  # Any: JSON
+def _changed(call: Call, kept: Kept, body: JsonObject) -> JsonObject:
     conditions(call.query, kept)
     _refuse(call.body)
     asked = str(call.body.get("location") or kept.body["location"])
@@ -253,7 +254,7 @@ def _changed(call: Call, kept: Kept, body: dict[str, Any]) -> dict[str, Any]:  #
     return body
 
 
-def _complete(call: Call, body: dict[str, Any], before: Mapping[str, Any]) -> None:  # Any: JSON
+def _complete(call: Call, body: JsonObject, before: Mapping[str, Json]) -> None:
     if body.setdefault("storageClass", "STANDARD") not in _CLASSES:
         raise invalid(f"Invalid argument: storage class '{body['storageClass']}'")
     _complete_access(call, body, before)
@@ -267,7 +268,7 @@ def _complete(call: Call, body: dict[str, Any], before: Mapping[str, Any]) -> No
                                 "effectiveTime": since or stamp(call.cloud)}  # fmt: skip
 
 
-def _complete_access(call: Call, body: dict[str, Any], before: Mapping[str, Any]) -> None:  # Any: JSON
+def _complete_access(call: Call, body: JsonObject, before: Mapping[str, Json]) -> None:
     given = body.get("iamConfiguration") or {}
     was = before.get("iamConfiguration", {}).get("uniformBucketLevelAccess", {})
     uniform = dict(given.get("uniformBucketLevelAccess") or given.get("bucketPolicyOnly") or {})
@@ -295,15 +296,15 @@ def _merged(old: Any, new: Any) -> Any:  # Any: JSON; RFC 7386
     return {key: value for key, value in merged.items() if value is not None}
 
 
-def _policy(kept: Kept, policy: dict[str, Any]) -> dict[str, Any]:  # Any: JSON
+def _policy(kept: Kept, policy: JsonObject) -> JsonObject:
     return {"kind": "storage#policy", "resourceId": f"projects/_/buckets/{kept.id}", **policy}
 
 
-def _unacted(call: Call) -> Any:  # Any: JSON
+def _unacted(call: Call) -> Json:
     raise unimplemented(call.method.id)
 
 
-def _none(call: Call) -> dict[str, Any]:  # Any: JSON
+def _none(call: Call) -> JsonObject:
     """None can be made here, so there are none."""
     schema = call.document.schemas[call.method.response or ""].get("properties", {})
     return {"kind": schema["kind"]["default"]} if "default" in schema.get("kind", {}) else {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote
 
 from gcp_rehearsal.apis.storage.objects import (  # fmt: skip
@@ -20,6 +20,7 @@ from gcp_rehearsal.apis.storage.objects import (  # fmt: skip
 from gcp_rehearsal.call import Reply, Request
 from gcp_rehearsal.context import Call
 from gcp_rehearsal.errors import ApiError
+from gcp_rehearsal.json_types import Json
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _HEADERS = {"cacheControl": "cache-control", "contentDisposition": "content-disp
             "contentEncoding": "content-encoding", "contentLanguage": "content-language"}  # fmt: skip
 
 
-def get(call: Call) -> Any:  # Any: JSON
+def get(call: Call) -> Json:
     """Return an object's metadata, or with `alt=media` its bytes."""
     wants_bytes = parse_qs(call.request.query).get("alt") == ["media"]
     try:

@@ -12,6 +12,7 @@ from gcp_rehearsal.apis.storage.content import Content, Writing, written
 from gcp_rehearsal.context import Call
 from gcp_rehearsal.errors import ApiError, invalid, not_found, unimplemented
 from gcp_rehearsal.iam.access import denied
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def place(
     generation = max(int(cloud.clock.now() * 1_000_000), bucket.hidden.get("generation", 0) + 1)
     bucket.hidden["generation"] = generation
     quoted, now = quote(name, safe=""), stamp(cloud)
-    body: dict[str, Any] = {  # Any: JSON
+    body: JsonObject = {
         "kind": "storage#object",
         "id": f"{bucket.id}/{name}/{generation}",
         "selfLink": f"https://www.googleapis.com/storage/v1/b/{bucket.id}/o/{quoted}",
@@ -78,7 +79,7 @@ def place(
     )  # fmt: skip
 
 
-def shown(call: Call, kept: Kept) -> dict[str, Any]:  # Any: JSON
+def shown(call: Call, kept: Kept) -> JsonObject:
     """Return an object's metadata, with the address of its bytes at the host that the caller knows."""
     headers = call.request.headers
     host = headers.get("host") or call.request.host
@@ -95,7 +96,7 @@ def put_object(cloud: Cloud, bucket: str, name: str, data: bytes, content_type: 
     return place(cloud, found, name, written(cloud, data, {}), {"contentType": content_type})
 
 
-def check_settings(settings: Mapping[str, Any]) -> None:  # Any: JSON
+def check_settings(settings: Mapping[str, Json]) -> None:
     """Raise `ApiError` 501 for what the rehearsal does not act out on objects."""
     for key in _NOT_ACTED:
         if settings.get(key):
@@ -118,7 +119,7 @@ def overwrite(call: Call, bucket: Kept, name: str) -> None:
         demand(call, "storage.objects.delete", bucket)
 
 
-def unmet(query: Mapping[str, Any], kept: Kept | None, prefix: str = "if") -> str:  # Any: JSON
+def unmet(query: Mapping[str, Json], kept: Kept | None, prefix: str = "if") -> str:
     """Which kind of condition does not hold: `match`, `not match`, or ''. Nothing at all has the generation 0."""
     for field in ("Generation", "Metageneration"):
         have = int(kept.body[field.lower()]) if kept else 0
@@ -130,7 +131,7 @@ def unmet(query: Mapping[str, Any], kept: Kept | None, prefix: str = "if") -> st
     return ""
 
 
-def conditions(query: Mapping[str, Any], kept: Kept | None, prefix: str = "if") -> None:  # Any: JSON
+def conditions(query: Mapping[str, Json], kept: Kept | None, prefix: str = "if") -> None:
     """Raise `ApiError` 412 where a condition of a query does not hold."""
     if unmet(query, kept, prefix):
         raise unheld()
@@ -157,7 +158,7 @@ def named(call: Call) -> Kept:
     return existing(call, call.params["bucket"], call.params["object"], call.query.get("generation"))
 
 
-def list_(call: Call) -> dict[str, Any]:  # Any: JSON
+def list_(call: Call) -> JsonObject:
     """Return the objects of a bucket in order of their names, folders rolled up where a delimiter is given."""
     bucket, query = bucket_of(call.cloud, call.params["bucket"]), call.query
     for key in ("softDeleted", "matchGlob", "filter"):
@@ -166,7 +167,7 @@ def list_(call: Call) -> dict[str, Any]:  # Any: JSON
     prefix, delimiter = query.get("prefix") or "", query.get("delimiter") or ""
     after = _position(query.get("pageToken"))
     most = min(int(query.get("maxResults") or _PAGE), _PAGE)
-    items: list[dict[str, Any]] = []  # Any: JSON
+    items: list[JsonObject] = []
     prefixes: list[str] = []
     last, more = "", False
     for kept in sorted(
@@ -189,13 +190,13 @@ def list_(call: Call) -> dict[str, Any]:  # Any: JSON
         if not rolled or (not tail and query.get("includeTrailingDelimiter")):
             items.append(shown(call, kept))
         last = rolled or name
-    page: dict[str, Any] = {"kind": "storage#objects"}  # Any: JSON
+    page: JsonObject = {"kind": "storage#objects"}
     page |= {"nextPageToken": base64.urlsafe_b64encode(last.encode()).decode()} if more else {}
     page |= {"prefixes": prefixes} if prefixes else {}
     return page | ({"items": items} if items else {})
 
 
-def patch(call: Call) -> Any:  # Any: JSON
+def patch(call: Call) -> Json:
     """Change an object's metadata."""
     kept = named(call)
     conditions(call.query, kept)
@@ -206,7 +207,7 @@ def patch(call: Call) -> Any:  # Any: JSON
     return _touched(call, kept)
 
 
-def update(call: Call) -> Any:  # Any: JSON
+def update(call: Call) -> Json:
     """Replace an object's metadata."""
     kept = named(call)
     conditions(call.query, kept)
@@ -227,7 +228,7 @@ def delete(call: Call) -> None:
     call.cloud.forget(kept)
 
 
-def rewrite(call: Call) -> dict[str, Any]:  # Any: JSON
+def rewrite(call: Call) -> JsonObject:
     """
     Copy an object: in one go within a location and storage class, else so many bytes a request, with a token that
     carries it on.
@@ -236,7 +237,7 @@ def rewrite(call: Call) -> dict[str, Any]:  # Any: JSON
     size, most = int(source.body["size"]), call.query.get("maxBytesRewrittenPerCall")
     if most is not None and (int(most) <= 0 or int(most) % _MIB):
         raise invalid("Invalid argument.", ("maxBytesRewrittenPerCall", "Invalid argument."))
-    answer: dict[str, Any] = {"kind": "storage#rewriteResponse", "objectSize": str(size)}  # Any: JSON
+    answer: JsonObject = {"kind": "storage#rewriteResponse", "objectSize": str(size)}
     which = (
         f"{source.name} {source.body['generation']} {target.name} {call.params['destinationObject']} {most}"
     )
@@ -277,7 +278,7 @@ def _ends(call: Call) -> tuple[Kept, Kept]:
     return source, target
 
 
-def copy(call: Call) -> dict[str, Any]:  # Any: JSON
+def copy(call: Call) -> JsonObject:
     """Copy an object; its metadata come with it, except where the call has its own."""
     source, target = _ends(call)
     params = call.params
@@ -291,7 +292,7 @@ def copy(call: Call) -> dict[str, Any]:  # Any: JSON
     return shown(call, made)
 
 
-def compose(call: Call) -> dict[str, Any]:  # Any: JSON
+def compose(call: Call) -> JsonObject:
     """One object of several of the same bucket."""
     bucket, name = bucket_of(call.cloud, call.params["destinationBucket"]), call.params["destinationObject"]
     demand(call, "storage.objects.create", bucket)
@@ -348,7 +349,7 @@ def _position(token: str | None) -> str:
         raise invalid("Invalid argument.", ("pageToken", "Invalid argument.")) from error
 
 
-def _set(body: dict[str, Any], key: str, value: Any) -> None:  # Any: JSON
+def _set(body: JsonObject, key: str, value: Json) -> None:
     if isinstance(value, dict):
         merged = {**body.get(key, {}), **value}
         value = {name: item for name, item in merged.items() if item is not None}
@@ -358,7 +359,7 @@ def _set(body: dict[str, Any], key: str, value: Any) -> None:  # Any: JSON
         body.pop(key, None)
 
 
-def _touched(call: Call, kept: Kept) -> dict[str, Any]:  # Any: JSON
+def _touched(call: Call, kept: Kept) -> JsonObject:
     metageneration = int(kept.body["metageneration"]) + 1
     kept.body |= {
         "metageneration": str(metageneration),

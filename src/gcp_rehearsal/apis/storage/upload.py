@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 from gcp_rehearsal.apis.storage.content import Writing, claims, written
@@ -13,6 +12,7 @@ from gcp_rehearsal.apis.storage.objects import bucket_of, check_settings, overwr
 from gcp_rehearsal.call import Reply
 from gcp_rehearsal.context import Call
 from gcp_rehearsal.errors import ApiError, invalid, not_found, unimplemented
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.schema import SchemaCheck
 from gcp_rehearsal.state import Kept
 
@@ -28,12 +28,12 @@ class _Session:
     call: Call
     """That began it: its conditions hold to the end."""
     name: str
-    settings: dict[str, Any]  # Any: JSON
+    settings: JsonObject
     writing: Writing
     done: Kept | None = None
 
 
-def insert(call: Call) -> Any:  # Any: JSON
+def insert(call: Call) -> Json:
     """Put an object's bytes into a bucket, in any of the ways."""
     query = {key: values[-1] for key, values in parse_qs(call.request.query).items()}
     if call.media is None:
@@ -56,18 +56,18 @@ def insert(call: Call) -> Any:  # Any: JSON
     return way(call, bucket)
 
 
-def _at_once(call: Call, bucket: Kept) -> dict[str, Any]:  # Any: JSON
+def _at_once(call: Call, bucket: Kept) -> JsonObject:
     settings = {"contentType": call.request.headers.get("content-type", "")}
     return _put(call, bucket, settings, call.media or b"")
 
 
-def _in_parts(call: Call, bucket: Kept) -> dict[str, Any]:  # Any: JSON
+def _in_parts(call: Call, bucket: Kept) -> JsonObject:
     metadata, content_type, data = _parts(call)
     settings = _settings(call, metadata)
     return _put(call, bucket, {"contentType": content_type, **settings}, data)
 
 
-def _put(call: Call, bucket: Kept, settings: dict[str, Any], data: bytes) -> dict[str, Any]:  # Any: JSON
+def _put(call: Call, bucket: Kept, settings: JsonObject, data: bytes) -> JsonObject:
     name = _name(call, settings)
     overwrite(call, bucket, name)
     content = written(call.cloud, data, {**claims(call.request.headers), **settings})
@@ -97,7 +97,7 @@ def _begun(call: Call, bucket: Kept) -> Reply:
     )
 
 
-def _resumed(call: Call, key: str) -> Any:  # Any: JSON
+def _resumed(call: Call, key: str) -> Json:
     bucket = bucket_of(call.cloud, call.params["bucket"])
     session: _Session | None = bucket.hidden.get("uploads", {}).get(key)
     if session is None:
@@ -138,7 +138,7 @@ def _take(session: _Session, data: memoryview, first: int, whole: int | None) ->
     session.writing.write(fresh)
 
 
-def _finished(call: Call, session: _Session, bucket: Kept) -> dict[str, Any]:  # Any: JSON
+def _finished(call: Call, session: _Session, bucket: Kept) -> JsonObject:
     try:
         overwrite(session.call, bucket, session.name)
     except ApiError:
@@ -197,7 +197,7 @@ def _parts(call: Call) -> tuple[bytes, str, bytes]:
     return metadata, content_type, data[heads_end + 2 * len(line) : end]
 
 
-def _settings(call: Call, text: bytes) -> dict[str, Any]:  # Any: JSON
+def _settings(call: Call, text: bytes) -> JsonObject:
     try:
         raw = json.loads(text or b"{}")
     except ValueError as error:
@@ -209,7 +209,7 @@ def _settings(call: Call, text: bytes) -> dict[str, Any]:  # Any: JSON
     return {key: value for key, value in body.items() if value}
 
 
-def _name(call: Call, settings: dict[str, Any]) -> str:  # Any: JSON
+def _name(call: Call, settings: JsonObject) -> str:
     name = call.query.get("name") or settings.get("name") or ""
     if not name:
         raise ApiError(400, "Required", reason="required")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from homeport.errors import SpecError, WeightsError
+from homeport.json_types import Json, JsonObject
 
 CONFIG = "adapter_config.json"
 USUAL_RANK = 16
@@ -52,7 +52,7 @@ def rank(config: bytes, where: str) -> int:
     return step
 
 
-def _refused(said: Mapping[str, Any]) -> Iterator[str]:  # Any: JSON
+def _refused(said: Mapping[str, Json]) -> Iterator[str]:
     yield from (what for key, what in _UNSERVED.items() if said.get(key))
     whole = set(said.get("modules_to_save") or ()) - {"classifier", "score"}
     if whole:
@@ -64,7 +64,7 @@ def _refused(said: Mapping[str, Any]) -> Iterator[str]:  # Any: JSON
         yield f"init_lora_weights = {start!r}, which changes the model itself"
 
 
-def _parsed(config: bytes, where: str) -> dict[str, Any]:  # Any: JSON
+def _parsed(config: bytes, where: str) -> JsonObject:
     try:
         said = json.loads(config)
         kind, width = said.get("peft_type", "LORA"), said["r"]

@@ -10,7 +10,6 @@ import sys
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from homeport.child_environment import PYTHON, inherited
 from homeport.engines.base import (
@@ -29,6 +28,7 @@ from homeport.engines.vllm import flags as vllm_flags
 from homeport.engines.vllm import honours, memory
 from homeport.engines.vllm.adapter import CONFIG, USUAL_RANK, rank
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
+from homeport.json_types import Json, JsonObject
 from homeport.spec import Delivery, Engine
 from homeport.weights.manifest import Format as FileFormat
 
@@ -64,7 +64,7 @@ HOST_MEMORY = (
 )
 
 
-def _root(said: Any, model: str) -> str | None:  # Any: JSON
+def _root(said: Json, model: str) -> str | None:
     roots = [listed.get("root") for listed in said["data"] if listed["id"] == model]
     return str(roots[0]) if roots else None
 
@@ -303,9 +303,9 @@ def _generation_config(request: LaunchRequest) -> dict[str, str]:
     tokenizer = request.weights / "tokenizer.json"
     if not request.model.stop or not tokenizer.is_file():
         return {}
-    vocabulary: dict[str, Any] = json.loads(tokenizer.read_text(encoding="utf-8"))["model"]["vocab"]  # JSON
+    vocabulary: JsonObject = json.loads(tokenizer.read_text(encoding="utf-8"))["model"]["vocab"]
     own = request.weights / "generation_config.json"
-    config: dict[str, Any] = json.loads(own.read_text(encoding="utf-8")) if own.is_file() else {}  # JSON
+    config: JsonObject = json.loads(own.read_text(encoding="utf-8")) if own.is_file() else {}
     ends = config.get("eos_token_id", [])
     ends = ends if isinstance(ends, list) else [ends]
     ends += [vocabulary[stop] for stop in request.model.stop if stop in vocabulary]

@@ -13,9 +13,9 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from homeport.errors import SpecError
+from homeport.json_types import Json, JsonObject
 
 _PAGE = "docs/extra-args.md"
 
@@ -163,7 +163,7 @@ def _keys(name: str, text: str) -> list[str]:
     """Every key of the object, those that stand there twice, too: which of them counts is up to who reads it."""
     tops: list[list[str]] = []
 
-    def seen(pairs: list[tuple[str, Any]]) -> dict[str, Any]:  # Any: JSON
+    def seen(pairs: list[tuple[str, Json]]) -> JsonObject:
         tops.append([key for key, _ in pairs])
         return dict(pairs)
 

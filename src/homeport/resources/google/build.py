@@ -16,6 +16,7 @@ from homeport.errors import (
 )
 from homeport.google import ANSWER_LOST, Google
 from homeport.google.retry import looks
+from homeport.json_types import Json
 from homeport.reconcile import Outputs, resolve
 from homeport.resources.google.propagation import patient
 
@@ -50,7 +51,7 @@ class Build:
     tell: Callable[[str], None] | None = None
     """Is given the lines that the build has written last, each time that it is looked at."""
 
-    async def run(self, outputs: Outputs) -> Any:  # Any: JSON
+    async def run(self, outputs: Outputs) -> Json:
         """
         Return the build, ended well; one that is under way already is waited for. Raises `OperationFailed`,
         and where a script of ours says what was wrong, `WeightsError`, `GatedModel` or `NetworkError`.
@@ -72,7 +73,7 @@ class Build:
             raise await self._why(build)
         return build
 
-    async def _begun(self, outputs: Outputs) -> Any:  # Any: JSON
+    async def _begun(self, outputs: Outputs) -> Json:
         body = {**resolve(self.body, outputs, final=True), "tags": [self.mark]}
         try:
             google = patient(self.google, outputs, self.needs)
@@ -85,14 +86,14 @@ class Build:
             return found
         return operation["metadata"]["build"]
 
-    async def _under_way(self) -> Any | None:  # Any: JSON
+    async def _under_way(self) -> Json | None:
         builds = self.google.pages("cloudbuild", self._builds, "builds", filter=f'tags="{self.mark}"')
         async for build in builds:
             if build["status"] in _UNDER_WAY:
                 return build
         return None
 
-    async def _why(self, build: Any) -> HomeportError:  # Any: JSON
+    async def _why(self, build: Json) -> HomeportError:
         log = f"its log: {build.get('logUrl', '')}"
         lines = await self._last_lines(build)
         said = next((line.partition(SAYS)[2] for line in reversed(lines) if SAYS in line), "")
@@ -104,7 +105,7 @@ class Build:
         tail = "".join(f"\n  {line}" for line in lines[-_LAST_LINES:])
         return OperationFailed(f"{self.what} failed: {said or why}{tail}", hint=log)
 
-    async def _last_lines(self, build: Any) -> list[str]:  # Any: JSON
+    async def _last_lines(self, build: Json) -> list[str]:
         """Return what the build last wrote; nothing where its log cannot be read: that must not hide why it failed."""
         body = {
             "resourceNames": [f"projects/{self.google.project}"],

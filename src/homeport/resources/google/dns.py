@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from homeport.errors import ApiDisabled, NotFound
 from homeport.google import Google
+from homeport.json_types import Json
 from homeport.progress import Progress
 from homeport.reconcile import Outputs, Ref, Rules
 from homeport.resources.google.rest import LABEL, Address, RestResource
@@ -41,7 +41,7 @@ class Zone(RestResource):
 class RecordSet(RestResource):
     """A set of records, which belongs to whom its zone belongs to."""
 
-    def is_managed(self, live: Any) -> bool:  # Any: JSON
+    def is_managed(self, live: Json) -> bool:
         """Return True: records have no labels; their zone has."""
         return True
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from homeport.errors import ApiDisabled, HomeportError, NotFound, SpecError
 from homeport.google import Google
+from homeport.json_types import Json, JsonObject
 from homeport.progress import Progress
 from homeport.reconcile import Concat, Outputs, Ref, needs_of
 from homeport.resources.base import FixedResource
@@ -99,7 +100,7 @@ class StoredWeights(FixedResource):
             body["availableSecrets"] = {"secretManager": [secret]}
         return body
 
-    async def read(self) -> Any | None:  # Any: JSON
+    async def read(self) -> Json | None:
         """Where they are and which; None where the manifest, the pin and the objects are not of one mind."""
         try:
             there = {
@@ -130,7 +131,7 @@ class StoredWeights(FixedResource):
         size = f"{self.pin.size / 1e9:.1f} GB" if self.pin.size >= 1e8 else f"{self.pin.size / 1e6:.1f} MB"
         return f"weights {self.pin.source}, {size}, in {self.uri}"
 
-    async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+    async def create(self, outputs: Outputs, progress: Progress) -> Json:
         """Bring what is missing, then the manifest."""
         if self.folder is None:
             await while_it_spreads(lambda: self._carry(progress).run(outputs), outputs, self.needs)
@@ -198,7 +199,7 @@ class StoredWeights(FixedResource):
             done += more
             progress.advanced(self.id, done, self.pin.size)
 
-        async def one(file: PinnedFile) -> dict[str, Any]:  # Any: JSON
+        async def one(file: PinnedFile) -> JsonObject:
             async with slots:
                 name = f"{self.prefix}/{file.path}"
                 found = await self._found(google, file)
@@ -219,7 +220,7 @@ class StoredWeights(FixedResource):
             google, sorted((task.result() for task in tasks), key=lambda file: str(file["path"]))
         )
 
-    async def _found(self, google: Google, file: PinnedFile) -> dict[str, Any] | None:  # Any: JSON
+    async def _found(self, google: Google, file: PinnedFile) -> JsonObject | None:
         """Return what an earlier try has brought, where it is the right file."""
         if file.sha256 is None:
             return None
@@ -231,7 +232,7 @@ class StoredWeights(FixedResource):
             return None
         return {"path": file.path, "size": file.size, "sha256": file.sha256, "crc32c": there["crc32c"]}
 
-    async def _seal(self, google: Google, files: list[dict[str, Any]]) -> None:  # Any: JSON
+    async def _seal(self, google: Google, files: list[JsonObject]) -> None:
         pinned = tuple(PinnedFile(path=f["path"], size=f["size"], sha256=f["sha256"]) for f in files)
         manifest = {
             "source": self.pin.source,
@@ -251,7 +252,7 @@ class StoredWeights(FixedResource):
             content_type="application/json",
         )
 
-    def _live(self, manifest: Any) -> dict[str, Any]:  # Any: JSON
+    def _live(self, manifest: Json) -> JsonObject:
         return {
             "uri": self.uri,
             "bucket": self.bucket,
@@ -273,12 +274,12 @@ class StoredWeights(FixedResource):
         return f"{self._objects}/{quote(f'{self.prefix}/{path}', safe='')}"
 
 
-def _is(said: Any, file: PinnedFile) -> bool:  # Any: JSON
+def _is(said: Json, file: PinnedFile) -> bool:
     """Whether a file of the manifest is the pinned one, as far as the pin knows it."""
     same = file.size in {0, said["size"]} and file.sha256 in {None, said["sha256"]}
     return same and file.crc32c in {None, said["crc32c"]}
 
 
-def _lies(there: Any | None, said: Any) -> bool:  # Any: JSON
+def _lies(there: Json | None, said: Json) -> bool:
     """Whether an object holds what the manifest says."""
     return there is not None and int(there["size"]) == said["size"] and there["crc32c"] == said["crc32c"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from homeport.errors import ApiDisabled, HomeportError, NotFound
 from homeport.google import Google
+from homeport.json_types import Json
 from homeport.progress import Progress
 from homeport.reconcile import Outputs, needs_of
 from homeport.resources.base import FixedResource
@@ -49,7 +50,7 @@ class ContainerImage(FixedResource):
         """`REGION-docker.pkg.dev/PROJECT/REPOSITORY/PACKAGE`."""
         return f"{self.region}-docker.pkg.dev/{self.google.project}/{self.repository}/{self.package}"
 
-    async def read(self) -> Any | None:  # Any: JSON
+    async def read(self) -> Json | None:
         """Its digest and the reference to deploy it by; None where the tag is not there."""
         path = (
             f"v1/projects/{self.google.project}/locations/{self.region}/repositories/{self.repository}"
@@ -66,11 +67,11 @@ class ContainerImage(FixedResource):
         """Return what it will be."""
         return f"image {self.package}:{self.tag}"
 
-    async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+    async def create(self, outputs: Outputs, progress: Progress) -> Json:
         """Build it, or wait for the build of it that is under way."""
         return await while_it_spreads(lambda: self._built(outputs), outputs, self.needs)
 
-    async def _built(self, outputs: Outputs) -> Any:  # Any: JSON
+    async def _built(self, outputs: Outputs) -> Json:
         build = Build(
             google=self.google,
             region=self.region,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from homeport.errors import GoogleError
 from homeport.google import Google
+from homeport.json_types import Json
 from homeport.progress import Progress
 from homeport.reconcile import Outputs, Ref, Rules
 from homeport.resources.google.propagation import patient
@@ -23,7 +23,7 @@ _PAGE = "https://docs.cloud.google.com/run/docs/configuring/vpc-direct-vpc#delet
 class Subnetwork(RestResource):
     """A subnetwork. All of it but Private Google Access is fixed when it is made."""
 
-    async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+    async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
         """Switch Private Google Access as it is wanted: that has a method of its own, and a PATCH leaves it."""
         google = patient(self.google, outputs, self.needs)
         changed = await google.post(

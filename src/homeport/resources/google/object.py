@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote
 
 from homeport.errors import ApiDisabled, NotFound
 from homeport.google import Google
+from homeport.json_types import Json
 from homeport.progress import Progress
 from homeport.reconcile import Change, Outputs
 from homeport.resources.base import DependentResource
@@ -34,7 +34,7 @@ class Object(DependentResource):
         """Its bucket."""
         return (f"bucket/{self.bucket}",)
 
-    async def read(self) -> Any | None:  # Any: JSON
+    async def read(self) -> Json | None:
         """Its content and generation."""
         try:
             meta = await self.google.get("storage", self._path)
@@ -43,7 +43,7 @@ class Object(DependentResource):
             return None
         return {"generation": meta["generation"], "content": content}
 
-    def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: JSON
+    def diff(self, live: Json, outputs: Outputs) -> tuple[Change, ...]:
         """Whether the content is another."""
         if live["content"] == self.content:
             return ()
@@ -57,12 +57,12 @@ class Object(DependentResource):
         """Return what it will be."""
         return f"object {self.name}"
 
-    async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+    async def create(self, outputs: Outputs, progress: Progress) -> Json:
         """Write it, if there is none."""
         made = await self.google.upload(self.bucket, self.name, self.content, if_generation_match=0)
         return {"generation": made["generation"], "content": self.content}
 
-    async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+    async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
         """Write it over the one that was read."""
         made = await self.google.upload(
             self.bucket, self.name, self.content, if_generation_match=int(live["generation"])

@@ -9,11 +9,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from homeport.backoff import Backoff
 from homeport.errors import OperationFailed, PermissionDenied
 from homeport.google import Google
+from homeport.json_types import Json
 from homeport.reconcile import Outputs
 
 CHANGED_S = 600.0
@@ -34,7 +35,7 @@ class Of(Enum):
 class Spreading:
     """What is live of a thing whose changes take time to be seen."""
 
-    live: Any  # Any: JSON
+    live: Json
     of: Of
     changed: bool
     """Whether we have just changed it."""
@@ -42,12 +43,12 @@ class Spreading:
     """Until when, on the event loop's clock, others may not see it."""
 
 
-def found(live: Any, of: Of) -> Spreading:  # Any: JSON
+def found(live: Json, of: Of) -> Spreading:
     """Return what was there."""
     return Spreading(live=live, of=of, changed=False, until=asyncio.get_running_loop().time() + FOUND_S)
 
 
-def changed(live: Any, of: Of) -> Spreading:  # Any: JSON
+def changed(live: Json, of: Of) -> Spreading:
     """Return what we have just changed."""
     return Spreading(live=live, of=of, changed=True, until=asyncio.get_running_loop().time() + CHANGED_S)
 

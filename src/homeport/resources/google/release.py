@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from homeport.backoff import Backoff
 from homeport.errors import ApiDisabled, Conflict, HomeportError, NotFound, OperationFailed
 from homeport.google import Google
 from homeport.google.operations import is_operation
+from homeport.json_types import Json, JsonObject
 from homeport.progress import Progress
 from homeport.reconcile import KNOWN_AFTER_APPLY, Change, Outputs
 from homeport.resources.base import DependentResource
@@ -62,7 +62,7 @@ class Release(DependentResource):
         """The service."""
         return (f"service/{self.name}",)
 
-    async def read(self) -> Any | None:  # Any: JSON
+    async def read(self) -> Json | None:
         """Return the service, once a revision of it was verified, and no change of it is under way any more."""
         try:
             service = await self._settled()
@@ -70,7 +70,7 @@ class Release(DependentResource):
             return None
         return service if receipts(service) else None
 
-    def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: JSON
+    def diff(self, live: Json, outputs: Outputs) -> tuple[Change, ...]:
         """Whether something else serves than the newest revision, or that was not verified."""
         service = outputs.get(self.needs[0])
         before = _told(shares(live))
@@ -89,7 +89,7 @@ class Release(DependentResource):
         steps = "".join(f"{percent} %, then " for percent in self.canary)
         return f"the newest revision, verified without traffic, has {steps}all of it"
 
-    async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+    async def create(self, outputs: Outputs, progress: Progress) -> Json:
         """Verify the newest revision, then let it serve."""
         service = await self._service()
         newest = latest(service)
@@ -105,7 +105,7 @@ class Release(DependentResource):
             receipt = await self._proven(service, newest, before)
         return await self._route(service, {newest: 100}, "", with_receipt(service, newest, receipt))
 
-    async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+    async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
         """Move the traffic as `create` does."""
         return await self.create(outputs, progress)
 
@@ -174,7 +174,7 @@ class Release(DependentResource):
         else:
             error.add_note(told)
 
-    async def _service(self) -> Any:  # Any: JSON
+    async def _service(self) -> Json:
         return await self.google.get("run", self.path)
 
     async def _route(
@@ -183,8 +183,8 @@ class Release(DependentResource):
         percents: Mapping[str, int],
         candidate: str,
         annotations: Mapping[str, str] | None = None,
-    ) -> Any:  # Any: JSON
-        body: dict[str, Any] = {  # Any: JSON
+    ) -> Json:
+        body: JsonObject = {
             "traffic": targets(percents, candidate=candidate),
             "etag": service["etag"],
         }
@@ -211,7 +211,7 @@ class Release(DependentResource):
             return service
         return await self._service()
 
-    async def _settled(self) -> Any:  # Any: JSON
+    async def _settled(self) -> Json:
         wait = Backoff(what=f"{self.name} to settle", within=_DEADLINE_S, first=_POLL_S)
         while True:
             live = await self._service()

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from homeport.errors import ApiDisabled, NotFound
 from homeport.google import Google
 from homeport.google.operations import is_operation
+from homeport.json_types import Json, JsonObject
 from homeport.progress import Progress
 from homeport.reconcile import Change, Outputs, Rules, differences, needs_of, resolve
 from homeport.resources.base import BaseResource
@@ -64,26 +65,26 @@ class RestResource(BaseResource):
         """Ids of what must be there first."""
         return tuple(dict.fromkeys((*self.after, *needs_of(self.wanted))))
 
-    async def read(self) -> Any | None:  # Any: JSON
+    async def read(self) -> Json | None:
         """Return what is live. An API that is off has no things."""
         try:
             return await self.google.get(self.address.api, self.address.path)
         except (NotFound, ApiDisabled):
             return None
 
-    def is_managed(self, live: Any) -> bool:  # Any: JSON
+    def is_managed(self, live: Json) -> bool:
         """Whether it carries the endpoint's label."""
         if self.marked == "labels":
             return bool(live.get("labels", {}).get(LABEL) == self.name)
         return f"{LABEL}={self.name}" in str(live.get("description", "")).split()
 
-    def unchanged_after_update(self, live: Any) -> Any | None:  # Any: JSON
+    def unchanged_after_update(self, live: Json) -> Json | None:
         """Return what we do not write, such as its name and address, and what cannot be changed."""
         return {
             key: value for key, value in live.items() if key not in self.wanted or key in self.rules.immutable
         }
 
-    def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: JSON
+    def diff(self, live: Json, outputs: Outputs) -> tuple[Change, ...]:
         """How live differs from what is wanted."""
         return differences(resolve(self.wanted, outputs), live, rules=self.rules)
 
@@ -91,7 +92,7 @@ class RestResource(BaseResource):
         """Return what it will be."""
         return f"{self.kind} {self.address.path.rpartition('/')[2]}"
 
-    async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+    async def create(self, outputs: Outputs, progress: Progress) -> Json:
         """Make it, and wait until it is there."""
         google = patient(self.google, outputs, self.needs)
         made = await google.post(
@@ -103,7 +104,7 @@ class RestResource(BaseResource):
         )
         return await self._settled(made, progress)
 
-    async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+    async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
         """Change what differs, if it is still as it was read."""
         body, query = self._body(outputs), dict[str, str]()
         if self.change == "mask":
@@ -125,16 +126,16 @@ class RestResource(BaseResource):
         await self._finished(gone, progress)
         return (self.summary({}),)
 
-    def _body(self, outputs: Outputs) -> dict[str, Any]:  # Any: JSON
-        body: dict[str, Any] = resolve(self.wanted, outputs, final=True)  # Any: JSON
+    def _body(self, outputs: Outputs) -> JsonObject:
+        body: JsonObject = resolve(self.wanted, outputs, final=True)
         return body
 
-    async def _settled(self, answer: Any, progress: Progress) -> Any:  # Any: JSON
+    async def _settled(self, answer: Json, progress: Progress) -> Json:
         if not await self._finished(answer, progress):
             return answer
         return await self.google.get(self.address.api, self.address.path)
 
-    async def _finished(self, answer: Any, progress: Progress) -> bool:  # Any: JSON
+    async def _finished(self, answer: Json, progress: Progress) -> bool:
         """Wait for an operation to end; says whether the answer was one."""
         if not is_operation(answer):
             return False

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import Any
 
 from homeport.errors import ApiDisabled, GoogleError, NotFound
 from homeport.google import ANSWER_LOST, Google
+from homeport.json_types import Json
 from homeport.progress import Progress
 from homeport.reconcile import Change, Outputs
 from homeport.resources.base import DependentResource
@@ -58,7 +58,7 @@ class SecretVersion(DependentResource):
         """The secret that it is a version of."""
         return (f"secret/{self.secret_id}",)
 
-    async def read(self) -> Any | None:  # Any: JSON
+    async def read(self) -> Json | None:
         """Return the newest version's name, and its value; None where there is no version that can be read."""
         try:
             answer = await self.google.get("secretmanager", f"{self._path}/versions/latest:access")
@@ -71,7 +71,7 @@ class SecretVersion(DependentResource):
         data = base64.b64decode(answer["payload"]["data"]).decode(errors="replace")
         return {"name": answer["name"], "value": Secret(data)}
 
-    def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: JSON
+    def diff(self, live: Json, outputs: Outputs) -> tuple[Change, ...]:
         """Whether the newest version holds something else."""
         same = live["value"] == self.value
         return () if same else (Change(path="value", before=live["value"], after=self.value),)
@@ -80,7 +80,7 @@ class SecretVersion(DependentResource):
         """Return what it will be."""
         return f"a version of secret {self.secret_id}"
 
-    async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+    async def create(self, outputs: Outputs, progress: Progress) -> Json:
         """Add a version."""
         data = base64.b64encode(self.value.reveal().encode()).decode()
         try:
@@ -94,7 +94,7 @@ class SecretVersion(DependentResource):
             return found
         return {"name": made["name"], "value": self.value}
 
-    async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+    async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
         """Add a version."""
         return await self.create(outputs, progress)
 

@@ -9,6 +9,7 @@ from typing import Any
 from homeport.backoff import Backoff
 from homeport.errors import HomeportError, OperationFailed, PermissionDenied
 from homeport.google import Google
+from homeport.json_types import Json
 from homeport.progress import Progress
 from homeport.reconcile import Change, Outputs, Rules
 from homeport.resources.google.propagation import patient, while_it_spreads
@@ -41,7 +42,7 @@ class Service(RestResource):
     what a mount lacks Google tells by itself, what a program lacks stands in its log alone.
     """
 
-    async def read(self) -> Any | None:  # Any: JSON
+    async def read(self) -> Json | None:
         """Return what is live, once nobody's change is under way any more."""
         wait = Backoff(what=f"{self.id} to settle", within=self.deadline, first=_POLL_S)
         while True:
@@ -49,29 +50,29 @@ class Service(RestResource):
             if live is None or not live.get("reconciling") or not await wait.pause():
                 return live
 
-    def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: JSON
+    def diff(self, live: Json, outputs: Outputs) -> tuple[Change, ...]:
         """How live differs, a newest revision that did not start included."""
         ended = live.get("terminalCondition", {})
         failed = ended.get("state") == "CONDITION_FAILED"
         why = (Change(path="state", before=f"failed: {ended.get('message', '')}", after="ready"),)
         return (*RestResource.diff(self, live, outputs), *(why if failed else ()))
 
-    def unchanged_after_update(self, live: Any) -> Any | None:  # Any: JSON
+    def unchanged_after_update(self, live: Json) -> Json | None:
         """Its name and addresses: a change makes another revision."""
         return {key: live[key] for key in ("name", "uri", "urls") if key in live}
 
-    async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+    async def create(self, outputs: Outputs, progress: Progress) -> Json:
         """Deploy it, and wait until its revision is ready."""
         return await self._deploy(None, outputs, progress)
 
-    async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+    async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
         """Deploy the change, and wait until its revision is ready."""
         return await self._deploy(live, outputs, progress)
 
-    async def _deploy(self, live: Any | None, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+    async def _deploy(self, live: Json | None, outputs: Outputs, progress: Progress) -> Json:
         tried = False
 
-        async def deploy() -> Any:  # Any: JSON
+        async def deploy() -> Json:
             nonlocal live, tried
             # A try that failed leaves the service as we want it, with a revision that does not start.
             left = await self.read() if tried else None
@@ -95,7 +96,7 @@ class Service(RestResource):
             return error
         return cause if isinstance(cause, PermissionDenied) else error
 
-    async def _revise(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+    async def _revise(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
         query = {} if RestResource.diff(self, live, outputs) else {"forceNewRevision": "true"}
         google = patient(self.google, outputs, self.needs)
         kept = {"annotations": dict(live["annotations"])} if live.get("annotations") else {}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from homeport.backoff import Backoff
 from homeport.errors import AlreadyExists, NotFound
 from homeport.google import Google
+from homeport.json_types import Json
 from homeport.progress import Progress
 from homeport.reconcile import Outputs
 from homeport.resources.google.propagation import patient
@@ -22,7 +22,7 @@ _PATIENCE_S = 120.0
 class ServiceAccount(RestResource):
     """A service account, which is only called made when it is seen."""
 
-    async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+    async def create(self, outputs: Outputs, progress: Progress) -> Json:
         """Make it, and wait until it is seen."""
         email = self.address.path.rpartition("/")[2]
         body = {"accountId": email.partition("@")[0], "serviceAccount": dict(self.wanted)}
@@ -33,12 +33,12 @@ class ServiceAccount(RestResource):
             pass  # An answer was lost, or somebody was quicker: whose it is shows when it is seen.
         return await self._seen()
 
-    async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: JSON
+    async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
         """Change its words."""
         body = {"serviceAccount": dict(self.wanted), "updateMask": ",".join(self.wanted)}
         return await self.google.patch("iam", self.address.path, body)
 
-    async def _seen(self) -> Any:  # Any: JSON
+    async def _seen(self) -> Json:
         wait = Backoff(what=f"{self.id} to be seen", within=_PATIENCE_S, first=1.0)
         seen = 0
         while True:

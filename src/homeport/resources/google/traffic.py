@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from homeport.json_types import Json, JsonObject
 
 RECEIPTS = "homeport/receipts"
 """
@@ -18,7 +19,7 @@ _LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
 _REVISION = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
 _MOST_RECEIPTS = 20
 
-Body = Mapping[str, Any]  # Any: JSON
+Body = Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,18 +99,18 @@ def tag_url(service: Body, revision: str = "") -> str:
     return ""
 
 
-def targets(percents: Mapping[str, int], *, candidate: str = "") -> list[dict[str, Any]]:  # Any: JSON
+def targets(percents: Mapping[str, int], *, candidate: str = "") -> list[JsonObject]:
     """Traffic as the API takes it: shares by revision, and a tag for `candidate`, which may be one without a share."""
-    made: list[dict[str, Any]] = []  # Any: JSON
+    made: list[JsonObject] = []
     for name, percent in percents.items():
-        one: dict[str, Any] = {"type": _REVISION, "revision": name, "percent": percent}  # Any: JSON
+        one: JsonObject = {"type": _REVISION, "revision": name, "percent": percent}
         made.append({**one, "tag": CANDIDATE} if name == candidate else one)
     if candidate and candidate not in percents:
         made.append({"type": _REVISION, "revision": candidate, "tag": CANDIDATE})
     return made
 
 
-def pinned(service: Body) -> list[dict[str, Any]]:  # Any: JSON
+def pinned(service: Body) -> list[JsonObject]:
     """Traffic as it is, held where it is while a new revision comes up under the tag."""
     held = {name: percent for name, percent in shares(service).items() if name}
     if not held:

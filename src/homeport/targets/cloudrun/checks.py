@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
+from homeport.json_types import Json
 from homeport.secret import Secret
 from homeport.targets.cloudrun.containers import own_container
 from homeport.targets.cloudrun.invokers import INVOKERS
@@ -25,7 +26,7 @@ _EVERYBODY = frozenset({"allUsers", "allAuthenticatedUsers"})
 _GPU = "nvidia.com/gpu"
 _PUBLIC = "not checked: the file says public = true, so everybody may call it"
 
-Body = Mapping[str, Any]  # Any: JSON
+Body = Mapping[str, Json]
 
 
 class Sender(Protocol):

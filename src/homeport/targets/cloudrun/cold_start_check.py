@@ -6,13 +6,13 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from homeport.backoff import Backoff
 from homeport.catalog import cloudrun
 from homeport.endpoint import Endpoint
 from homeport.errors import HomeportError
 from homeport.fit.cold_start import ColdStart
+from homeport.json_types import JsonObject
 from homeport.progress import Progress, Silent
 from homeport.verify.check import Check, OnResult
 from homeport.verify.report import Finding, Outcome, Report, failed, passed, skipped
@@ -49,7 +49,7 @@ class Measured:
         """Whether it took no longer than the plan's worst."""
         return self.seconds <= self.budget.high
 
-    def as_json(self) -> dict[str, Any]:  # Any: JSON
+    def as_json(self) -> JsonObject:
         """Return the measurement as `--json` prints it."""
         return {"measured": True, "seconds": round(self.seconds, 2), "within": self.within,
                 "budget": self.budget.as_json()}  # fmt: skip
@@ -63,7 +63,7 @@ class NotMeasured:
     broken: bool = False
     """Whether that is the endpoint's fault."""
 
-    def as_json(self) -> dict[str, Any]:  # Any: JSON
+    def as_json(self) -> JsonObject:
         """Return why nothing was measured, as `--json` prints it."""
         return {"measured": False, "why": self.why}
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from homeport.json_types import Json, JsonObject
 from homeport.reconcile import Ref
 
 CONTAINER = "serving"
@@ -22,7 +23,7 @@ class HttpProbe:
     timeout_s: int
     attempts: int
 
-    def body(self) -> dict[str, Any]:  # Any: JSON
+    def body(self) -> JsonObject:
         """Return it as Cloud Run takes it."""
         return {
             "httpGet": {"path": self.path, "port": self.port},
@@ -80,11 +81,11 @@ class ServiceContainer:
         return made
 
 
-def own_container(template: Mapping[str, Any]) -> Mapping[str, Any]:  # Any: JSON
+def own_container(template: Mapping[str, Json]) -> Mapping[str, Json]:
     """Return the engine's container of a live template: by its name, or, of a service of others, that which serves."""
     containers = template.get("containers", ()) or [{}]
     named = (one for one in containers if one.get("name") == CONTAINER)
-    found: Mapping[str, Any] = next(  # Any: JSON
+    found: Mapping[str, Json] = next(
         named, next((one for one in containers if one.get("ports")), containers[0])
     )
     return found

@@ -14,6 +14,7 @@ from homeport import errors
 from homeport.engines.registry import module
 from homeport.errors import EngineFailed, HomeportError, OperationFailed, PortTaken
 from homeport.google import Google
+from homeport.json_types import Json
 from homeport.targets.cloudrun.containers import own_container
 from homeport.targets.cloudrun.logs import last_lines, logs
 
@@ -90,8 +91,8 @@ async def cause(google: Google, path: str, error: HomeportError, engine: str) ->
 
 async def explain(
     google: Google,
-    service: Mapping[str, Any],  # Any: JSON
-    revision: Mapping[str, Any] | None,  # Any: JSON
+    service: Mapping[str, Json],
+    revision: Mapping[str, Json] | None,
     engine: str,
 ) -> HomeportError:
     """
@@ -191,7 +192,7 @@ class _Values(dict[str, str]):
         return "?"
 
 
-def _conditions(service: Mapping[str, Any], revision: Mapping[str, Any] | None) -> str:  # Any: JSON
+def _conditions(service: Mapping[str, Json], revision: Mapping[str, Json] | None) -> str:
     """Each failed condition's reasons and message, once."""
     every = [service.get("terminalCondition", {}), *service.get("conditions", ())]
     every += (revision or {}).get("conditions", ())

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from homeport.catalog import prices
 from homeport.catalog.cloudrun import Shape
 from homeport.catalog.prices import Prices
 from homeport.errors import HomeportError, NoCredentials, NotFound, SpecError
 from homeport.google import Google
+from homeport.json_types import Json
 from homeport.listing import ListedEndpoint
 from homeport.resources.google.traffic import Body, foremost, latest, receipts, shares
 from homeport.results import Status
@@ -99,7 +99,7 @@ async def serving_annotations(google: Google, service: Body) -> Mapping[str, str
 
     The service's own template is what was last asked for: after a failed change, or a rollback, something else.
     """
-    template: Mapping[str, Any] = service["template"]  # Any: JSON
+    template: Mapping[str, Json] = service["template"]
     name = foremost(service)
     if name:
         template = await google.get("run", f"v2/{service['name']}/revisions/{name}")
@@ -167,11 +167,11 @@ def state_of(service: Body) -> str:
     return "ready" if ended.get("state") == "CONDITION_SUCCEEDED" else str(ended.get("message", "not ready"))
 
 
-def _count(scaling: Mapping[str, Any]) -> int:  # Any: JSON
+def _count(scaling: Mapping[str, Json]) -> int:
     return int(scaling.get("minInstanceCount") or 0)
 
 
-def _hourly(template: Mapping[str, Any], region: str, known: Prices) -> float | None:  # Any: JSON
+def _hourly(template: Mapping[str, Json], region: str, known: Prices) -> float | None:
     """Return the list price of an hour of one instance; None for a GPU, size or region that has none."""
     limits = [one.get("resources", {}).get("limits", {}) for one in template.get("containers", ())]
     gpu = template.get("nodeSelector", {}).get("accelerator", "")

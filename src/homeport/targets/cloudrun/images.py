@@ -10,10 +10,10 @@ import base64
 import hashlib
 import json
 from dataclasses import replace
-from typing import Any
 
 from homeport.engines.image import Recipe
 from homeport.google import Google
+from homeport.json_types import JsonObject
 from homeport.resources.google.image import ContainerImage
 from homeport.weights.transfer import PYTHON, Job
 
@@ -65,7 +65,7 @@ def machine_for(loads: int | None) -> str:
     return _SMALL if loads is not None and loads <= _FITS_SMALL else _LARGE
 
 
-def _written(recipe: Recipe) -> dict[str, Any]:  # Any: JSON
+def _written(recipe: Recipe) -> JsonObject:
     """Return the step that writes the Dockerfile and what lies beside it: a build of ours has no source to fetch."""
     texts = {"Dockerfile": recipe.dockerfile, **recipe.files}
     encoded = {path: base64.b64encode(text.encode()).decode() for path, text in sorted(texts.items())}
@@ -82,5 +82,5 @@ def _written(recipe: Recipe) -> dict[str, Any]:  # Any: JSON
     return {"name": PYTHON, "id": "write", "script": script}
 
 
-def _hash(steps: list[dict[str, Any]]) -> str:  # Any: JSON
+def _hash(steps: list[JsonObject]) -> str:
     return hashlib.sha256(json.dumps(steps, sort_keys=True).encode()).hexdigest()[:24]

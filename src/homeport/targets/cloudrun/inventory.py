@@ -15,6 +15,7 @@ from typing import Any
 from homeport.catalog import cloudrun
 from homeport.errors import ApiDisabled, GoogleError, HomeportError, Incomplete, NoCredentials
 from homeport.google import Google
+from homeport.json_types import Json
 from homeport.resources.google.rest import LABEL
 
 _EACH_S = 60.0
@@ -92,7 +93,7 @@ class Thing:
     """The last part of its name, which is all of it in its project and region; an account's id."""
     region: str
     """'' for what has none, and for what is listed for all regions together."""
-    body: Mapping[str, Any]  # Any: JSON
+    body: Mapping[str, Json]
 
     @property
     def endpoint(self) -> str:
@@ -214,14 +215,14 @@ def _unread(kind: ListedKind, region: str, error: HomeportError) -> Unread:
     return Unread(kind=kind.kind, region=region, what=f"{kind.plural}{where}", error=error)
 
 
-def _unreachable(page: Mapping[str, Any]) -> list[str]:  # Any: JSON
+def _unreachable(page: Mapping[str, Json]) -> list[str]:
     """Return what an answer leaves out, as the APIs say it: a list of places, or Compute's warning."""
     warning = page.get("warning", {})
     said = [str(warning.get("message", "some of it"))] if warning.get("code") == "UNREACHABLE" else []
     return [*map(str, page.get("unreachable", ())), *said]
 
 
-def _thing(kind: ListedKind, region: str, body: Mapping[str, Any]) -> Thing:  # Any: JSON
+def _thing(kind: ListedKind, region: str, body: Mapping[str, Json]) -> Thing:
     name = str(body.get("email") or body["name"])
     short = name.partition("@")[0] if kind.kind == "service account" else name.rpartition("/")[2]
     return Thing(kind=kind.kind, name=short, region=region, body=body)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from homeport.backoff import UNTIL_STOPPED, Backoff
 from homeport.google import Google
+from homeport.json_types import Json
 
 _POLL_S = 2.0
 _LATE = timedelta(seconds=60)
@@ -157,7 +157,7 @@ async def _entries(google: Google, query: str) -> AsyncIterator[Line]:
         body["pageToken"] = page["nextPageToken"]
 
 
-def _line(entry: Mapping[str, Any]) -> Line:  # Any: JSON
+def _line(entry: Mapping[str, Json]) -> Line:
     text = entry.get("textPayload")
     if text is None:
         payload = entry.get("jsonPayload") or entry.get("protoPayload", {}).get("status") or {}

@@ -11,6 +11,7 @@ from homeport.catalog import cloudrun as limits_of
 from homeport.catalog.cloudrun import Shape
 from homeport.engines.base import Launch
 from homeport.fit.cold_start import ColdStart
+from homeport.json_types import JsonObject
 from homeport.reconcile import Ref
 from homeport.spec import Access, CloudRun
 from homeport.targets.cloudrun.containers import CONTAINER, HttpProbe, ServiceContainer
@@ -147,8 +148,8 @@ def _engine(wanted: ServiceInputs) -> ServiceContainer:
     )
 
 
-def _volumes(wanted: ServiceInputs) -> list[dict[str, Any]]:  # Any: JSON
-    volumes: list[dict[str, Any]] = []  # Any: JSON
+def _volumes(wanted: ServiceInputs) -> list[JsonObject]:
+    volumes: list[JsonObject] = []
     for mount in wanted.mounts:
         options = [f"only-dir={mount.prefix}", "implicit-dirs=true", "metadata-cache-ttl-secs=-1"]
         if mount.cached:

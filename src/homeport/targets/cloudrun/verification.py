@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from homeport.endpoint import Endpoint
 from homeport.errors import (
@@ -22,6 +22,7 @@ from homeport.errors import (
 from homeport.google import Google, IamResource, grants, policy
 from homeport.google.credentials import GoogleIdentity
 from homeport.google.identity import claims
+from homeport.json_types import JsonObject
 from homeport.progress import Progress, Silent
 from homeport.resources.google.traffic import Body, Receipt, receipts, shares
 from homeport.secret import Secret
@@ -287,10 +288,10 @@ def least_instances(service: Body) -> int:
     return max(int(one.get("scaling", {}).get("minInstanceCount") or 0) for one in both)
 
 
-async def live(google: Google, path: str) -> dict[str, Any]:  # Any: JSON
+async def live(google: Google, path: str) -> JsonObject:
     """Return the service at `path`. Raises `NotFound` where it is not deployed."""
     try:
-        found: dict[str, Any] = await google.get("run", path)  # Any: JSON
+        found: JsonObject = await google.get("run", path)
     except (NotFound, ApiDisabled) as error:
         raise NotFound(
             f"{path.rpartition('/')[2]} is not deployed in {path.split('/')[2]}",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from homeport.endpoint import Endpoint
 from homeport.endpoint.refusals import refusal
+from homeport.json_types import Json
 from homeport.verify.checks.leaks import trouble
 from homeport.verify.report import Finding, VerificationSubject, failed, passed
 
@@ -124,7 +124,7 @@ class _Generated:
     tokens: int
 
 
-async def _counting(subject: VerificationSubject, **options: Any) -> _Generated:  # Any: JSON
+async def _counting(subject: VerificationSubject, **options: Json) -> _Generated:
     """Return a long answer at temperature 0: a chat where the model can chat, else the continuation of a row of numbers."""
     options = {"temperature": 0, "seed": 7, **options}
     if subject.model.instruct:
@@ -138,7 +138,7 @@ async def _counting(subject: VerificationSubject, **options: Any) -> _Generated:
     )
 
 
-def _wrong(messages: list[Any], reason: str) -> str:  # Any: JSON
+def _wrong(messages: list[Json], reason: str) -> str:
     """Return what is wrong with the text of a message, or of its deltas: none beside the reasoning, or control tokens."""
     content = "".join(message.get("content") or "" for message in messages)
     return trouble(
@@ -146,14 +146,14 @@ def _wrong(messages: list[Any], reason: str) -> str:  # Any: JSON
     )
 
 
-def _text(message: Any) -> str:  # Any: JSON
+def _text(message: Json) -> str:
     """Return the text of a message or delta; a thinking model's thoughts count as text, too."""
     return (message.get("content") or "") + (
         message.get("reasoning_content") or message.get("reasoning") or ""
     )
 
 
-def _adds_up(usage: Any) -> bool:  # Any: JSON
+def _adds_up(usage: Json) -> bool:
     return bool(usage["prompt_tokens"] + usage["completion_tokens"] == usage["total_tokens"])
 
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from homeport.endpoint import Endpoint
 from homeport.endpoint.refusals import refusal
 from homeport.errors import NetworkError
+from homeport.json_types import Json
 from homeport.verify.checks import weather
 
 _MOST = 512
@@ -171,7 +172,7 @@ class Native:
         )
 
 
-def _response(said: Any) -> ModelTurn:  # Any: JSON
+def _response(said: Json) -> ModelTurn:
     output = said["output"]
     parts = [part for item in output if item["type"] == "message" for part in item["content"]]
     calls = [item for item in output if item["type"] == "function_call"]
@@ -193,11 +194,11 @@ def _response(said: Any) -> ModelTurn:  # Any: JSON
     )
 
 
-def _thoughts(message: Any) -> str:  # Any: JSON
+def _thoughts(message: Json) -> str:
     return str(message.get("reasoning_content") or message.get("reasoning") or "")
 
 
-def _call(function: Any) -> str:  # Any: JSON
+def _call(function: Json) -> str:
     arguments = function["arguments"]
     return f"{function['name']}({arguments if isinstance(arguments, str) else json.dumps(arguments)})"
 

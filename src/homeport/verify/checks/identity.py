@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from homeport.endpoint.refusals import refusal
 from homeport.engines.registry import module
+from homeport.json_types import Json
 from homeport.verify.report import Finding, VerificationSubject, failed, passed
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ async def _loaded(
     return identity.loaded(said, subject.endpoint.model)
 
 
-async def _shown(client: httpx2.AsyncClient, path: str) -> Any:  # Any: JSON
+async def _shown(client: httpx2.AsyncClient, path: str) -> Json:
     response = await client.get(path)
     if response.is_error:
         raise refusal(response.status_code, response.text)

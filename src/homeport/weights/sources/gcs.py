@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from homeport import names
 from homeport.errors import NotFound, PermissionDenied, SpecError, WeightsError
+from homeport.json_types import JsonObject
 from homeport.weights.manifest import Format, Pin, PinnedFile
 from homeport.weights.selection import choose
 from homeport.weights.sources.base import SourceKind
@@ -108,7 +109,7 @@ class LentBuckets:
         """Return the first `length` bytes of a file, or all that it has. Raises what `pin` raises."""
         return self._wait(self._read(source, file, length))
 
-    async def _listed(self, source: BucketSource) -> dict[str, dict[str, Any]]:  # Any: JSON
+    async def _listed(self, source: BucketSource) -> dict[str, JsonObject]:
         """Return what is in the folder, by path."""
         begin = source.name("")
         try:
@@ -152,7 +153,7 @@ class LentBuckets:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result()
 
 
-def _pinned(path: str, item: dict[str, Any]) -> PinnedFile:  # Any: JSON
+def _pinned(path: str, item: JsonObject) -> PinnedFile:
     return PinnedFile(
         path=path,
         size=int(item["size"]),

@@ -9,9 +9,10 @@ from typing import Any
 
 from gcp_rehearsal.apis.run.status import Wrong
 from gcp_rehearsal.errors import unimplemented
+from gcp_rehearsal.json_types import Json, JsonObject
 
-Body = Mapping[str, Any]  # Any: JSON
-Made = dict[str, Any]  # Any: JSON
+Body = Mapping[str, Json]
+Made = JsonObject
 
 RUN, SCALE, SERVING = "run.googleapis.com", "autoscaling.knative.dev", "serving.knative.dev"
 SECRETS = f"{RUN}/secrets"
@@ -34,8 +35,8 @@ class Field:
 
     path: tuple[str, ...]
     key: str
-    to_v1: Callable[[Any], str]  # Any: JSON
-    to_v2: Callable[[str], Any]  # Any: JSON
+    to_v1: Callable[[Json], str]
+    to_v2: Callable[[str], Json]
 
 
 def _text(path: str, key: str) -> Field:
@@ -174,8 +175,8 @@ def users(annotations: Mapping[str, str], kind: str, wrong: Wrong) -> dict[str, 
     return own
 
 
-def _at(body: Body, path: tuple[str, ...]) -> Any:  # Any: JSON
-    value: Any = body  # Any: JSON
+def _at(body: Body, path: tuple[str, ...]) -> Json:
+    value: Json = body
     for key in path:
         value = value.get(key) if isinstance(value, Mapping) else None
     return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gcp_rehearsal.apis.run import revisions, services
 from gcp_rehearsal.apis.run.defaults import LATEST
@@ -17,14 +17,15 @@ from gcp_rehearsal.apis.run.knative.status import check_version, conditions, met
 from gcp_rehearsal.apis.run.status import Wrong
 from gcp_rehearsal.context import Handler, Kind
 from gcp_rehearsal.errors import exists, invalid, unimplemented
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.regions import ZONES
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Call
 
-Body = Mapping[str, Any]  # Any: JSON
-Made = dict[str, Any]  # Any: JSON
+Body = Mapping[str, Json]
+Made = JsonObject
 
 GROUP = "serving.knative.dev"
 _VERSION = f"{GROUP}/v1"
@@ -84,7 +85,7 @@ def _show_revision(call: Call, kept: Kept) -> Made:
     return {"apiVersion": _VERSION, "kind": "Revision", "metadata": told, "spec": spec, "status": status}
 
 
-def _create(call: Call) -> Any:  # Any: JSON
+def _create(call: Call) -> Json:
     short = call.body.get("metadata", {}).get("name", "")
     name = name_of(call, "services", short)
     if call.cloud.store.get("run", name) is not None:
@@ -92,7 +93,7 @@ def _create(call: Call) -> Any:  # Any: JSON
     return _put(call, name)
 
 
-def _replace(call: Call) -> Any:  # Any: JSON
+def _replace(call: Call) -> Json:
     kept = found(call, "services")
     given = call.body.get("metadata", {})
     if given.get("name", kept.id) != kept.id:
@@ -116,14 +117,14 @@ def _put(call: Call, name: str) -> Made:
     return _show_service(call, kept)
 
 
-def _delete(call: Call) -> Any:  # Any: JSON
+def _delete(call: Call) -> Json:
     kept = found(call, "services")
     if not is_dry(call):
         services.remove(call, kept)
     return success(kept, GROUP, "services")
 
 
-def _delete_revision(call: Call) -> Any:  # Any: JSON
+def _delete_revision(call: Call) -> Json:
     kept = found(call, "revisions")
     revisions.remove(call, kept)
     if not is_dry(call):
@@ -131,7 +132,7 @@ def _delete_revision(call: Call) -> Any:  # Any: JSON
     return success(kept, GROUP, "revisions")
 
 
-def _regions(call: Call) -> Any:  # Any: JSON
+def _regions(call: Call) -> Json:
     return {
         "locations": [
             {"name": f"projects/{call.project}/locations/{region}", "locationId": region} for region in ZONES
@@ -139,7 +140,7 @@ def _regions(call: Call) -> Any:  # Any: JSON
     }
 
 
-def _refused(call: Call) -> Any:  # Any: JSON
+def _refused(call: Call) -> Json:
     raise unimplemented(call.method.id)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from gcp_rehearsal.errors import unimplemented
+from gcp_rehearsal.json_types import Json, JsonObject
 
-Body = Mapping[str, Any]  # Any: JSON
-Made = dict[str, Any]  # Any: JSON
+Body = Mapping[str, Json]
+Made = JsonObject
 
 GCSFUSE = "gcsfuse.run.googleapis.com"
 _ALIKE = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gcp_rehearsal.apis.run import executions, jobs
 from gcp_rehearsal.apis.run.knative import annotations as notes
@@ -14,13 +14,14 @@ from gcp_rehearsal.apis.run.knative.status import check_version, conditions, met
 from gcp_rehearsal.apis.run.status import Wrong, segments
 from gcp_rehearsal.context import Handler
 from gcp_rehearsal.errors import exists, invalid
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Call
 
-Body = Mapping[str, Any]  # Any: JSON
-Made = dict[str, Any]  # Any: JSON
+Body = Mapping[str, Json]
+Made = JsonObject
 
 GROUP = "run.googleapis.com"
 _VERSION = f"{GROUP}/v1"
@@ -89,7 +90,7 @@ def _show_execution(call: Call, kept: Kept) -> Made:
     status = {
         **pick(body, "startTime", "completionTime", "succeededCount", "failedCount", "cancelledCount", "runningCount",
                "retriedCount", "logUri"),
-        "observedGeneration": int(body.get("observedGeneration", body["generation"])),
+        "observedGeneration": int(body.get("observedGeneration") or body["generation"]),
         "conditions": conditions(body["conditions"]),
     }  # fmt: skip
     spec = {**pick(body, "taskCount", "parallelism"), "template": {"spec": task}}
@@ -111,13 +112,13 @@ def _show_task(call: Call, kept: Kept) -> Made:
     status = {
         **pick(body, "startTime", "completionTime", "retried", "lastAttemptResult", "logUri"),
         "index": body.get("index", 0),
-        "observedGeneration": int(body.get("observedGeneration", body["generation"])),
+        "observedGeneration": int(body.get("observedGeneration") or body["generation"]),
         "conditions": seen,
     }
     return {"apiVersion": _VERSION, "kind": "Task", "metadata": told, "spec": task, "status": status}
 
 
-def _create(call: Call) -> Any:  # Any: JSON
+def _create(call: Call) -> Json:
     short = call.body.get("metadata", {}).get("name", "")
     name = name_of(call, "jobs", short)
     if call.cloud.store.get("run", name) is not None:
@@ -125,7 +126,7 @@ def _create(call: Call) -> Any:  # Any: JSON
     return _put(call, name)
 
 
-def _replace(call: Call) -> Any:  # Any: JSON
+def _replace(call: Call) -> Json:
     kept = found(call, "jobs")
     given = call.body.get("metadata", {})
     if given.get("name", kept.id) != kept.id:
@@ -150,7 +151,7 @@ def _put(call: Call, name: str) -> Made:
     return _show_job(call, kept)
 
 
-def _run(call: Call) -> Any:  # Any: JSON
+def _run(call: Call) -> Json:
     kept = found(call, "jobs")
     given = call.body.get("overrides", {})
     overrides = pick(given, "taskCount")
@@ -168,20 +169,20 @@ def _run(call: Call) -> Any:  # Any: JSON
     return _show_execution(call, jobs.run(call, kept, overrides)[0])
 
 
-def _delete(call: Call) -> Any:  # Any: JSON
+def _delete(call: Call) -> Json:
     kept = found(call, "jobs")
     if not is_dry(call):
         jobs.remove(call, kept)
     return success(kept, GROUP, "jobs")
 
 
-def _cancel(call: Call) -> Any:  # Any: JSON
+def _cancel(call: Call) -> Json:
     kept = found(call, "executions")
     executions.cancel(call.cloud, kept)
     return _show_execution(call, kept)
 
 
-def _delete_execution(call: Call) -> Any:  # Any: JSON
+def _delete_execution(call: Call) -> Json:
     kept = found(call, "executions")
     if "completionTime" not in kept.body:
         executions.cancel(call.cloud, kept)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gcp_rehearsal.apis.run.knative.status import regions_of, selected
 from gcp_rehearsal.errors import invalid, not_found
 from gcp_rehearsal.generic import missing_in_run
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Call
 
-Made = dict[str, Any]  # Any: JSON
+Made = JsonObject
 
 _PATHS = {
     "services": "services", "configurations": "services", "routes": "services", "revisions": "services/-/revisions",
@@ -82,7 +83,7 @@ def is_dry(call: Call) -> bool:
     return bool(wish)
 
 
-def check_kind(body: Mapping[str, Any], group: str, kind: str) -> None:  # Any: JSON
+def check_kind(body: Mapping[str, Json], group: str, kind: str) -> None:
     """Raise `ApiError` 400 for an object of another kind."""
     for key, want in (("apiVersion", f"{group}/v1"), ("kind", kind)):
         if body.get(key, want) != want:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from gcp_rehearsal.apis.run.defaults import BY_REVISION, LATEST
 from gcp_rehearsal.apis.run.knative import annotations as notes
@@ -20,9 +19,10 @@ from gcp_rehearsal.apis.run.knative.containers import (
 from gcp_rehearsal.apis.run.sizes import seconds
 from gcp_rehearsal.apis.run.status import Wrong
 from gcp_rehearsal.errors import unimplemented
+from gcp_rehearsal.json_types import Json, JsonObject
 
-Body = Mapping[str, Any]  # Any: JSON
-Made = dict[str, Any]  # Any: JSON
+Body = Mapping[str, Json]
+Made = JsonObject
 
 ACCELERATOR = "run.googleapis.com/accelerator"
 _LOCATION = "cloud.googleapis.com/location"

@@ -5,18 +5,19 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gcp_rehearsal.apis.run.status import BAD, GOOD, conflict, number_of, segments
 from gcp_rehearsal.errors import ApiError, invalid
+from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.regions import ZONES
 from gcp_rehearsal.state import Kept
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Call, Cloud
 
-Body = Mapping[str, Any]  # Any: JSON
-Made = dict[str, Any]  # Any: JSON
+Body = Mapping[str, Json]
+Made = JsonObject
 
 _STATES = {GOOD: "True", BAD: "False"}
 _TERM = re.compile(
@@ -118,10 +119,10 @@ def selected(text: str, labels: Mapping[str, str]) -> bool:
     return True
 
 
-def translated(handler: Callable[[Call], Any]) -> Callable[[Call], Any]:  # Any: JSON
+def translated(handler: Callable[[Call], Json]) -> Callable[[Call], Json]:
     """Return the handler, with the paths of its errors being Knative's."""
 
-    def handle(call: Call) -> Any:  # Any: JSON
+    def handle(call: Call) -> Json:
         try:
             return handler(call)
         except ApiError as error:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from homeport.errors import ApiDisabled, HomeportError, PermissionDenied
+from homeport.json_types import Json, JsonObject
 
 
 class PreflightVerdict(StrEnum):
@@ -33,10 +33,10 @@ class PreflightFinding:
     """What was found, or why it was not checked."""
     hint: str = ""
     """What to do: the exact command or key; '' where nothing is to be done."""
-    data: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON
+    data: Mapping[str, Json] = field(default_factory=dict)
     """What the text rests on."""
 
-    def as_json(self) -> dict[str, Any]:  # Any: JSON
+    def as_json(self) -> JsonObject:
         """Return the finding as `--json` prints it."""
         return {
             "subject": self.subject,
@@ -78,7 +78,7 @@ class Findings:
             hint="; ".join(dict.fromkeys(one.hint for one in self.problems if one.hint)),
         )
 
-    def as_json(self) -> dict[str, Any]:  # Any: JSON
+    def as_json(self) -> JsonObject:
         """Return the findings as `--json` prints them."""
         return {
             "problems": len(self.problems),
@@ -91,26 +91,26 @@ class Findings:
         return tuple(finding for finding in self.all if finding.verdict is verdict)
 
 
-def ok(subject: str, text: str, **data: Any) -> PreflightFinding:  # Any: JSON
+def ok(subject: str, text: str, **data: Json) -> PreflightFinding:
     """Return a finding: it is as it must be."""
     return PreflightFinding(subject=subject, verdict=PreflightVerdict.OK, text=text, data=data)
 
 
-def problem(subject: str, text: str, hint: str, **data: Any) -> PreflightFinding:  # Any: JSON
+def problem(subject: str, text: str, hint: str, **data: Json) -> PreflightFinding:
     """Return a finding: it must be mended first."""
     return PreflightFinding(
         subject=subject, verdict=PreflightVerdict.PROBLEM, text=text, hint=hint, data=data
     )
 
 
-def warning(subject: str, text: str, hint: str, **data: Any) -> PreflightFinding:  # Any: JSON
+def warning(subject: str, text: str, hint: str, **data: Json) -> PreflightFinding:
     """Return a finding: it may go wrong."""
     return PreflightFinding(
         subject=subject, verdict=PreflightVerdict.WARNING, text=text, hint=hint, data=data
     )
 
 
-def not_checked(subject: str, why: str, hint: str = "", **data: Any) -> PreflightFinding:  # Any: JSON
+def not_checked(subject: str, why: str, hint: str = "", **data: Json) -> PreflightFinding:
     """Nobody knows."""
     return PreflightFinding(
         subject=subject, verdict=PreflightVerdict.NOT_CHECKED, text=why, hint=hint, data=data

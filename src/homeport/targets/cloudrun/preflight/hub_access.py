@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from homeport.google import Google
+from homeport.json_types import JsonObject
 from homeport.targets.cloudrun.preflight.finding import PreflightFinding, not_checked, ok, problem
 from homeport.targets.cloudrun.preflight.request import GatedFile, PreflightInput
 
@@ -41,7 +42,7 @@ async def opened(wanted: GatedFile) -> PreflightFinding:
 def _judged(wanted: GatedFile, answer: httpx2.Response) -> PreflightFinding:
     subject, code = f"hub/{wanted.repo}", answer.headers.get("x-error-code", "")
     who = "this token may not" if wanted.token else "nobody without a token may"
-    data: dict[str, Any] = {"status": answer.status_code, "code": code, "page": wanted.page}  # Any: JSON
+    data: JsonObject = {"status": answer.status_code, "code": code, "page": wanted.page}
     if answer.is_success or answer.is_redirect:
         with_it = "with this token" if wanted.token else "without a token"
         return ok(subject, f"{wanted.file} at {wanted.revision[:12]} may be fetched {with_it}", **data)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from homeport.errors import HomeportError, NotFound
 from homeport.google import Google
+from homeport.json_types import Json
 from homeport.targets.cloudrun.preflight.finding import (
     PreflightFinding,
     not_checked,
@@ -19,7 +19,7 @@ from homeport.targets.cloudrun.preflight.finding import (
 )
 from homeport.targets.cloudrun.preflight.request import PreflightInput
 
-Rule = Mapping[str, Any]  # Any: JSON
+Rule = Mapping[str, Json]
 _ASK = "ask whoever looks after the organisation's policies"
 _AREAS = {"us": ("us-", "northamerica-"), "eu": ("europe-",), "europe": ("europe-",), "asia": ("asia-",)}
 """Groups of locations by the beginnings of their regions. The group `eu` leaves out two of Europe's regions."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from homeport.catalog import cloudrun
 from homeport.errors import ApiDisabled, HomeportError
 from homeport.fit.cloud import QuotaFact
 from homeport.fit.cloud import quotas as needed
 from homeport.google import Google
+from homeport.json_types import Json
 from homeport.spec import CloudRun
 from homeport.targets.cloudrun.preflight.finding import (
     PreflightFinding,
@@ -134,7 +134,7 @@ async def _info(google: Google, project: str, name: str) -> Info:
     return _read(await google.get("cloudquotas", path))
 
 
-def _read(body: Mapping[str, Any]) -> Info:  # Any: JSON
+def _read(body: Mapping[str, Json]) -> Info:
     """Google puts the more specific dimensions first, and leaves out a value of nothing."""
     regions: dict[str, int] = {}
     for one in body.get("dimensionsInfos", ()):
