@@ -153,7 +153,7 @@ class Cloud:
             )
 
     def takes(self, seconds: float) -> float:
-        """How long work of so many seconds takes here."""
+        """Return how long work of so many seconds takes here."""
         return seconds * self.delays.operations
 
     def number(self) -> str:
@@ -183,7 +183,7 @@ class Cloud:
         return f"projects/{project.number}{slash}{rest}" if project else path
 
     def account_is_seen(self, email: str) -> bool:
-        """Whether a service account exists for those who are told its e-mail: new ones are not seen at once."""
+        """Return True if a service account exists for those who are told its e-mail: new ones are not seen at once."""
         name, _, host = email.partition("@")
         project = host.removesuffix(".iam.gserviceaccount.com")
         if self.project(project) is None:
@@ -192,11 +192,11 @@ class Cloud:
         return kept is not None and kept.created + self.delays.accounts <= self.clock.now()
 
     def was_enabled(self, project: str, api: str) -> bool:
-        """Whether an API is enabled for a project, whether it answers already or not."""
+        """Return True if an API is enabled for a project, whether it answers already or not."""
         return api in ALWAYS_ON or (project, f"{api}.googleapis.com") in self.enabled
 
     def is_enabled(self, project: str, api: str) -> bool:
-        """Whether an API answers for a project: it does some time after it was enabled."""
+        """Return True if an API answers for a project: it does some time after it was enabled."""
         since = self.enabled.get((project, f"{api}.googleapis.com"))
         return api in ALWAYS_ON or (since is not None and since + self.delays.apis <= self.clock.now())
 

@@ -28,7 +28,7 @@ class Access(Protocol):
     """Policies on everything that can have one, and who may do what by them."""
 
     def caller(self, headers: Mapping[str, str]) -> Caller:
-        """Who sent a request with these headers. Raises `ApiError` 401."""
+        """Return who sent a request with these headers. Raises `ApiError` 401."""
 
     def policy(self, api: str, name: str) -> JsonObject:
         """Return the policy as it was last set."""
@@ -42,10 +42,10 @@ class Access(Protocol):
         """All that is granted: API, the thing's name, role, member."""
 
     def held(self, caller: Caller, permissions: Iterable[str], api: str, name: str, project: str) -> set[str]:
-        """Which of `permissions` the caller has on a thing, by its policy and those above it, as seen by now."""
+        """Return which of `permissions` the caller has on a thing, by its policy and those above it, as seen by now."""
 
     def anybody(self, permission: str, api: str, name: str) -> bool:
-        """Whether a thing's own policy lets even those do it who do not say who they are."""
+        """Return True if a thing's own policy lets even those do it who do not say who they are."""
 
 
 class Containers(Protocol):
@@ -55,10 +55,10 @@ class Containers(Protocol):
         """Whose containers they are: told once, before anything else."""
 
     def service(self, revision: Mapping[str, Json], waited: float) -> ContainerState:
-        """Whether an instance of a revision has started."""
+        """Return True if an instance of a revision has started."""
 
     def task(self, task: Mapping[str, Json], waited: float) -> ContainerState:
-        """Whether an attempt of a task has ended."""
+        """Return True if an attempt of a task has ended."""
 
     def stop(self, name: str) -> None:
         """Tell that the revision or task of that name is not needed any more."""
@@ -151,7 +151,7 @@ class Cloud(Protocol):
         """Raise `ApiError` 409 where the name of something that was deleted cannot be used again yet."""
 
     def takes(self, seconds: float) -> float:
-        """How long work of so many seconds takes here."""
+        """Return how long work of so many seconds takes here."""
 
     def number(self) -> str:
         """Return a number such as Google gives to things."""
@@ -169,10 +169,10 @@ class Cloud(Protocol):
         """Return a path in which projects' ids have become their numbers."""
 
     def account_is_seen(self, email: str) -> bool:
-        """Whether a service account exists for those who are told its e-mail: new ones are not seen at once."""
+        """Return True if a service account exists for those who are told its e-mail: new ones are not seen at once."""
 
     def was_enabled(self, project: str, api: str) -> bool:
-        """Whether an API is enabled for a project, whether it answers already or not."""
+        """Return True if an API is enabled for a project, whether it answers already or not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

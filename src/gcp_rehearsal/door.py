@@ -103,7 +103,7 @@ def split(authority: str, scheme: str = "http") -> tuple[str, int] | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name is `localhost`, or an address of loopback in its usual spelling."""
+    """Return True if a name is `localhost`, or an address of loopback in its usual spelling."""
     if host == "localhost":
         return True
     bare = host[1:-1] if host.startswith("[") else host

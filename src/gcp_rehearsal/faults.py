@@ -36,7 +36,7 @@ class Fault:
     seen: int = field(default=0, compare=False)
 
     def strikes(self, method: str) -> bool:
-        """Whether it strikes this call, which is counted."""
+        """Return True if it strikes this call, which is counted."""
         if not fnmatchcase(method, self.method):
             return False
         self.seen += 1

@@ -16,7 +16,8 @@ _TERM = re.compile(
 
 def matches(text: str, body: Mapping[str, Json]) -> bool:
     """
-    Whether a thing passes a filter: terms such as `labels.team=search` or `name:x`, joined by AND or a space.
+    Return True if a thing passes a filter: terms such as `labels.team=search` or `name:x`, joined by AND or a
+    space.
 
     Raises `ApiError` 400 for what it cannot read, such as OR.
     """

@@ -140,7 +140,7 @@ def set_policy(call: Call) -> Json:
 
 
 def test_permissions(call: Call) -> Json:
-    """Those of the permissions asked about that the caller has, on a thing that need not exist."""
+    """Return those of the permissions asked about that the caller has, on a thing that need not exist."""
     asked = call.body.get("permissions", [])
     held = call.cloud.access.held(call.caller, asked, call.api, call.name, call.project)
     kept = [permission for permission in asked if permission in held]

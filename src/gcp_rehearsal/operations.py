@@ -52,7 +52,7 @@ def conclude(kept: Kept, came: JsonObject | ApiError) -> None:
 
 
 def is_done(kept: Kept) -> bool:
-    """Whether an operation, of whatever kind, is done."""
+    """Return True if an operation, of whatever kind, is done."""
     return kept.body.get("done") is True or kept.body.get("status") in {"DONE", "done"}
 
 

@@ -12,7 +12,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`, a name or an address."""
+    """Return True if only this machine can reach `host`, a name or an address."""
     if host == "localhost":
         return True
     try:

@@ -81,7 +81,10 @@ def without_secrets(env: Mapping[str, str], *, own: Iterable[str] = ()) -> dict[
 
 
 def names_secret(name: str) -> bool:
-    """Whether a variable's name says that it holds a secret: one of its words is KEY, TOKEN, PASSWORD or the like."""
+    """
+    Return True if a variable's name says that it holds a secret: one of its words is KEY, TOKEN, PASSWORD or
+    the like.
+    """
     return name not in _NO_SECRET and not _SECRET_WORDS.isdisjoint(name.upper().split("_"))
 
 

@@ -42,7 +42,10 @@ class Whereabouts:
 
 
 def whereabouts(name: str, *, home: Home | None = None) -> Whereabouts:
-    """Where the key is that the endpoint `name` was started with. Raises `NotRunning` where there is no such endpoint."""
+    """
+    Return where the key is that the endpoint `name` was started with. Raises `NotRunning` where there is no
+    such endpoint.
+    """
     folder = (home or find_home()).endpoint(name)
     started = endpoint_record.load(folder)
     if started is None:

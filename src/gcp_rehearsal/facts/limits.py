@@ -60,7 +60,7 @@ def quota(name: str) -> Quota | None:
 
 def limit(quotas: Mapping[str, int], name: str, region: str) -> int:
     """
-    How much a project may have of a quota in a region.
+    Return how much a project may have of a quota in a region.
 
     What `quotas` says goes before the default: by `ID@REGION` for one region, by `ID` for all of them.
     """

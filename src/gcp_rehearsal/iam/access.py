@@ -32,7 +32,10 @@ class Access:
         self._policies: dict[tuple[str, str], list[tuple[float, Policy]]] = {}
 
     def caller(self, headers: Mapping[str, str]) -> Caller:
-        """Who sent a request with these headers. Raises `ApiError` 401 for anybody without a token of this rehearsal's."""
+        """
+        Return who sent a request with these headers. Raises `ApiError` 401 for anybody without a token of
+        this rehearsal's.
+        """
         scheme, _, token = headers.get("authorization", "").partition(" ")
         email = credentials.whose(self._cloud.secret, token)
         if scheme.lower() != "bearer" or not email:
@@ -84,14 +87,14 @@ class Access:
                     yield api, name, binding["role"], member
 
     def held(self, caller: Caller, permissions: Iterable[str], api: str, name: str, project: str) -> set[str]:
-        """Which of `permissions` the caller has on a thing, by its policy and those above it, as seen by now."""
+        """Return which of `permissions` the caller has on a thing, by its policy and those above it, as seen by now."""
         granted: set[str] = set()
         for role in self._roles(caller, api, name, project):
             granted |= {permission for permission in permissions if self._grants(role, permission)}
         return granted
 
     def anybody(self, permission: str, api: str, name: str) -> bool:
-        """Whether a thing's own policy lets even those do it who do not say who they are."""
+        """Return True if a thing's own policy lets even those do it who do not say who they are."""
         return any(
             "allUsers" in binding["members"] and self._grants(binding["role"], permission)
             for binding in self._seen((api, name))

@@ -35,7 +35,7 @@ def permissions_of(role: str) -> frozenset[str] | None:
 
 
 def is_known(permission: str) -> bool:
-    """Whether there is a permission of that name."""
+    """Return True if there is a permission of that name."""
     return permission in _facts().known
 
 
@@ -54,7 +54,7 @@ def required(method_id: str) -> tuple[str, ...]:
 
 
 def unchecked(method_id: str) -> str:
-    """Why `required` names no permission for a method; '' where it names one, or where nobody has said why."""
+    """Return why `required` names no permission for a method; '' where it names one, or where nobody has said why."""
     if required(method_id):
         return ""
     api, _, rest = _short(method_id).partition(".")

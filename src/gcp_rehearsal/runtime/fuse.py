@@ -119,7 +119,7 @@ class Fuses:
 
 @cache
 def works(beside: tuple[Path, ...] = ()) -> str:
-    """Why nothing can be mounted through FUSE on this machine; '' where it can: tried once."""
+    """Return why nothing can be mounted through FUSE on this machine; '' where it can: tried once."""
     if not sys.platform.startswith("linux"):
         return "FUSE is used on Linux only"
     missing = [name for name, path in (("rclone", rclone(beside)), ("fusermount3", _unmounter())) if not path]

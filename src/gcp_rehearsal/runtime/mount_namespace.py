@@ -49,7 +49,7 @@ class MountNamespace:
         return [*_unshare(), "/bin/sh", "-euc", script, "sh", *command]
 
     def hides(self, paths: Iterable[Path]) -> bool:
-        """Whether anything of this machine at `paths` could not be seen inside."""
+        """Return True if anything of this machine at `paths` could not be seen inside."""
         return any(path.is_relative_to(bind.target) for path in paths for bind in self.binds)
 
     def _lines(self) -> Iterator[str]:
@@ -89,7 +89,7 @@ class MountNamespace:
 
 @cache
 def works() -> str:
-    """Why no view of its own can be made on this machine; '' where it can: tried once."""
+    """Return why no view of its own can be made on this machine; '' where it can: tried once."""
     if not sys.platform.startswith("linux"):
         return "mount namespaces are Linux's"
     missing = [name for name in ("unshare", "mount", "setpriv", "chroot") if not _tool(name)]

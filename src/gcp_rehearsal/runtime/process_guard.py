@@ -77,7 +77,7 @@ def guard(lines: Iterable[str]) -> None:
 
 
 def _signal(groups: Iterable[int], number: int) -> bool:
-    """Whether any of the groups was there to be told."""
+    """Return True if any of the groups was there to be told."""
     told = False
     for group in groups:
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -66,7 +66,7 @@ class Engines(Willing):
         cloud.clock.each_time = self.look
 
     def runs(self, revision: Revision) -> bool:
-        """Whether this revision's image can be run here."""
+        """Return True if this revision's image can be run here."""
         return image.find(self._cloud, str(serving(revision)["image"])) is not None
 
     def service(self, revision: Revision, waited: float) -> ContainerState:

@@ -104,7 +104,7 @@ def regions() -> tuple[str, ...]:
 
 
 def problems(shape: Shape, region: str) -> list[str]:
-    """Which of Cloud Run's rules `shape` breaks in `region`, each as a sentence; empty where it is allowed."""
+    """Return which of Cloud Run's rules `shape` breaks in `region`, each as a sentence; empty where it is allowed."""
     found = gpu(shape.gpu)
     if found is None:
         return [f"Cloud Run has no GPU {shape.gpu}; it has {', '.join(known.name for known in gpus())}"]

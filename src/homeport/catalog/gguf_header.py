@@ -203,7 +203,7 @@ class _Cursor:
         )
 
     def take(self, length: int) -> int:
-        """Where the next `length` bytes begin; the cursor stands behind them."""
+        """Return where the next `length` bytes begin; the cursor stands behind them."""
         begin = self.at
         if begin + length > self.size:
             raise self.cut_short()

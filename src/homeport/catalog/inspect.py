@@ -190,7 +190,7 @@ def _of_gguf(values: Table, header: Header, kind: str) -> Architecture | None:
 
 
 def _slides_in_gguf(values: Table, kind: str, layers: int) -> list[bool] | None:
-    """Which layers have a window. llama.cpp gives none to the uniform families, whatever their header says."""
+    """Return which layers have a window. llama.cpp gives none to the uniform families, whatever their header says."""
     if not values.number("attention.sliding_window") and kind in _PERIODS and kind != "gemma3":
         return None
     if kind in _UNIFORM or not values.number("attention.sliding_window"):

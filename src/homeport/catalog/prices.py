@@ -83,7 +83,7 @@ class Prices:
         return self.rates["image_gib_month"]
 
     def source(self, key: str) -> str:
-        """Where the price or the region's tier of this key is from."""
+        """Return where the price or the region's tier of this key is from."""
         name = key.removeprefix("region.")
         return self.regions[name].source if name != key else self.rates[key].source
 
@@ -163,7 +163,7 @@ def load(path: Path | None = None) -> Prices:
 
 
 def is_amount(value: object) -> bool:
-    """Whether this can be a price or a number of tokens: not negative, and no more than a million billions."""
+    """Return True if this can be a price or a number of tokens: not negative, and no more than a million billions."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST
 
 

@@ -67,14 +67,14 @@ def of_gguf(header: Header) -> Parts:
 
 
 def layers(tensors: Iterable[SafetensorsTensor]) -> int:
-    """How many layers of the language model the tensors belong to, by their names; 0 where these do not tell."""
+    """Return how many layers of the language model the tensors belong to, by their names; 0 where these do not tell."""
     numbers = (_LAYER.search(tensor.name) for tensor in tensors if _part(tensor.name, 2) == "matrices")
     return len({found[1] for found in numbers if found})
 
 
 def quantization(config: Table, tensors: Iterable[SafetensorsTensor]) -> str:
     """
-    How the weights are stored: `bfloat16`, `fp8`, `w4a16`, `nvfp4`, `awq`, `gptq` …
+    Return how the weights are stored: `bfloat16`, `fp8`, `w4a16`, `nvfp4`, `awq`, `gptq` …
 
     By what config.json says of it, else by the type that most bytes have; '' where neither tells.
     """

@@ -42,7 +42,7 @@ class Table:
         self.values, self.where = values, where
 
     def under(self, prefix: str) -> Table:
-        """Those whose names begin with `prefix.`, without it."""
+        """Return those whose names begin with `prefix.`, without it."""
         start = f"{prefix}."
         found = {
             key.removeprefix(start): value for key, value in self.values.items() if key.startswith(start)

@@ -94,7 +94,7 @@ def wish_options(command: _Command) -> _Command:
 
 
 def wishes(options: dict[str, Any]) -> dict[str, Any]:  # Any: what click has read
-    """Those of the options that were given, by their keys in homeport.toml."""
+    """Return those of the options that were given, by their keys in homeport.toml."""
     keys = ("gpu", "region", "context", "parallel", "quantization", "kv_dtype")
     given = {key: options[key] for key in keys if options[key] is not None}
     return {**given, "zonal_redundancy": True} if options["zonal"] else given

@@ -77,7 +77,7 @@ def _steady(figure: Figure | None) -> list[tuple[str, str, str]]:
 
 
 def _versus(versus: Versus) -> Iterator[str]:
-    """Where the endpoint begins to be cheaper than each API, and what all cost."""
+    """Return where the endpoint begins to be cheaper than each API, and what all cost."""
     modes = list(dict.fromkeys(point.mode for point in versus.break_evens))
     cells = {(point.api, point.mode): _from(point.tokens, point.until) for point in versus.break_evens}
     header = (
@@ -156,7 +156,7 @@ def _figures(answer: CostAnswer) -> Iterator[tuple[str, Figure]]:
 
 
 def _foot(answer: CostAnswer) -> str:
-    """Where the prices are from, and which of them nobody confirms."""
+    """Return where the prices are from, and which of them nobody confirms."""
     marked = dict.fromkeys(key for _, figure in _figures(answer) for key in figure.unconfirmed)
     doubtful = {key: answer.prices.source(key) for key in marked}
     lines = [

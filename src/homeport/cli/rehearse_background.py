@@ -41,7 +41,7 @@ class Background:
         return f"http://{HOST}:{self.port}"
 
     def speed(self, shown: str) -> float:
-        """How many of its seconds pass in one of ours, asked with a token."""
+        """Return how many of its seconds pass in one of ours, asked with a token."""
         import httpx2
 
         headers = {"authorization": f"Bearer {shown}"}

@@ -92,7 +92,7 @@ def _changes(changes: tuple[Change, ...]) -> Iterator[str]:
 
 
 def _is_long(value: object) -> bool:
-    """Whether it takes several lines to show it."""
+    """Return True if it takes several lines to show it."""
     return (isinstance(value, Mapping | list | tuple) and bool(value)) or (
         isinstance(value, str) and "\n" in value
     )
@@ -168,7 +168,7 @@ def result_line(result: Result) -> str:
 
 
 def report_summary(report: Report) -> str:
-    """How many checks passed, failed and were skipped."""
+    """Return how many checks passed, failed and were skipped."""
     counts = {outcome: sum(result.outcome is outcome for result in report.results) for outcome in Outcome}
     verdict = "verified" if report.passed else "NOT verified"
     parts = [f"{counts[outcome]} {outcome.value}" for outcome in Outcome if counts[outcome]]
@@ -176,7 +176,7 @@ def report_summary(report: Report) -> str:
 
 
 def timeline(seconds: dict[str, float]) -> str:
-    """Where the time of a start went."""
+    """Return where the time of a start went."""
     return " · ".join(f"{part.replace('_', ' ')} {value:.2f} s" for part, value in seconds.items())
 
 
@@ -188,7 +188,7 @@ def up_text(result: UpResult) -> str:
 
 
 def key_text(found: Whereabouts) -> str:
-    """Where an endpoint's key is, and whether it is the engine's."""
+    """Return where an endpoint's key is, and whether it is the engine's."""
     kinds = {
         "generated": "made by homeport: `homeport env` prints it, `homeport key rotate` makes another",
         "none": "none is wanted; all that runs on this machine can use it",
@@ -202,7 +202,7 @@ def key_text(found: Whereabouts) -> str:
 
 
 def restarts_text(status: Status) -> str:
-    """How often an endpoint was started again, and why the last time; '' where it never was."""
+    """Return how often an endpoint was started again, and why the last time; '' where it never was."""
     if status.last_restart is None or status.state in {"dead", "failed"}:
         return ""
     often = "once" if status.restarts == 1 else f"{status.restarts} times"

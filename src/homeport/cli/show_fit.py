@@ -110,7 +110,7 @@ def _estimate(one: Estimate) -> list[str]:
 
 
 def _most(best: Fit) -> str:
-    """How far the place goes, and what the engine is told to go there."""
+    """Return how far the place goes, and what the engine is told to go there."""
     settings = best.what.settings
     users, length = best.wanting(parallel=best.concurrency), best.wanting(context=best.longest_context())
     return (
@@ -138,7 +138,7 @@ def _allowed(instances: int | None) -> str:
 
 
 def explained(looked: Looked) -> str:
-    """How every number came about."""
+    """Return how every number came about."""
     parts = [_explained(row.fit) for row in looked.rows]
     parts += [_explained_price(one) for one in looked.estimates if one.best]
     return "\n\n".join(parts)

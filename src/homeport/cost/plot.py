@@ -195,7 +195,7 @@ def _endpoint(axes: Axes, comparison: Versus) -> None:
 
 
 def _places(usage: Usage, end: float) -> list[float]:
-    """Where to draw the curves: evenly, and on both sides of each jump."""
+    """Return where to draw the curves: evenly, and on both sides of each jump."""
     even = [_SPAN[0] * (end / _SPAN[0]) ** (step / _POINTS) for step in range(_POINTS + 1)]
     jumps = [side * kink for kink in usage.kinks(usage.cold_start) for side in (1, 1 + 1e-6)]
     return sorted({*even, *(place for place in jumps if _SPAN[0] < place < end)})

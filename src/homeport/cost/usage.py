@@ -87,11 +87,11 @@ class Usage:
         return math.inf if self.tokens_per_second is None else self.tokens_per_second * DAY_S
 
     def needed(self, tokens: float) -> int:
-        """How many instances `tokens` a day keep busy, at least one."""
+        """Return how many instances `tokens` a day keep busy, at least one."""
         return max(1, math.ceil(tokens / self._per_instance * (1 - 1e-9)))  # no instance for a rounding error
 
     def fits(self, tokens: float) -> bool:
-        """Whether the instances can do `tokens` a day."""
+        """Return True if the instances can do `tokens` a day."""
         return self.needed(tokens) <= self.instances
 
     def work_seconds(self, tokens: float) -> float:

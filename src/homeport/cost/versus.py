@@ -177,7 +177,7 @@ def _check_share(share: object, where: str) -> None:
 def _break_even(
     bill: Bill, api: Api, mode: str, month: Callable[[float], float | None], share: float
 ) -> BreakEven:
-    """Where the two first cost the same, found exactly: between kinks both are straight lines."""
+    """Return where the two first cost the same, found exactly: between kinks both are straight lines."""
     price = api.month(1, share)
     tokens: float | None = None
     until: float | None = None
@@ -232,7 +232,7 @@ def _line(month: Callable[[float], float | None], low: float, high: float) -> tu
 
 
 def _crossing(start: float, end: float, low: float, high: float) -> float | None:
-    """Where a line from `start` to `end` falls to 0, if it does."""
+    """Return where a line from `start` to `end` falls to 0, if it does."""
     if end > 0:
         return None
     return low if start <= 0 else low + (high - low) * start / (start - end)

@@ -94,7 +94,7 @@ class Bearer(httpx2.Auth):
             response = yield _signed(request, self._awaited(identity.token()))
 
     def _signing(self, request: httpx2.Request) -> Identity | None:
-        """Who signs the request, if it goes to the endpoint and a key does not do. Turns it to `via`."""
+        """Return who signs the request, if it goes to the endpoint and a key does not do. Turns it to `via`."""
         if _origin(request.url) != self._origin:
             return None
         if self._via is not None:

@@ -233,7 +233,7 @@ class Endpoint:
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    """Whom this machine trusts. Reading it takes 30 ms and more, which a verification would pay sixty times."""
+    """Return whom this machine trusts. Reading it takes 30 ms and more, which a verification would pay sixty times."""
     import httpx2
 
     return httpx2.create_ssl_context()

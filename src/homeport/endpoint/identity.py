@@ -17,7 +17,7 @@ class Identity(Protocol):
         """Return a token that is good for some minutes at least, renewed by whoever makes it."""
 
     async def renewed(self, stale: Secret) -> Secret:
-        """Another token than `stale`, which was not taken."""
+        """Return another token than `stale`, which was not taken."""
 
     async def who(self) -> str:
         """Return the e-mail of whoever the tokens are for; '' where it cannot be found out."""

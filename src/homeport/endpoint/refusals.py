@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def is_page(body: str) -> bool:
-    """Whether it is HTML: no engine answers so, but Cloud Run does."""
+    """Return True if it is HTML: no engine answers so, but Cloud Run does."""
     return body.lstrip().lower().startswith(("<html", "<!doctype html"))
 
 

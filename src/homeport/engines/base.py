@@ -240,7 +240,7 @@ class EngineModule(Protocol):
         """Return the memory of its own that it was planned to take on a machine without a GPU; None where nobody knows."""
 
     def launch(self, request: LaunchRequest, installation: Installation) -> Launch:
-        """How to start it."""
+        """Return how to start it."""
 
     def image(self, contents: ImageContents) -> Recipe:
         """Return what goes into its image. Raises `SpecError` where it is for this machine alone."""

@@ -71,15 +71,18 @@ class KvCache:
         return (sequences * self.blocks_per_sequence + self.spare_blocks) * self.block_bytes
 
     def concurrency(self, memory: int) -> float:
-        """How many sequences `memory` bytes hold, as the engine itself reports it: with fractions, spares included."""
+        """
+        Return how many sequences `memory` bytes hold, as the engine itself reports it: with fractions, spares
+        included.
+        """
         return max(0, memory // self.block_bytes) / self.blocks_per_sequence
 
     def sequences(self, memory: int) -> int:
-        """How many whole sequences `memory` bytes hold at once."""
+        """Return how many whole sequences `memory` bytes hold at once."""
         return max(0, memory // self.block_bytes - self.spare_blocks) // self.blocks_per_sequence
 
     def tokens(self, memory: int) -> int:
-        """How many tokens that is, as the engine itself reports it."""
+        """Return how many tokens that is, as the engine itself reports it."""
         return int(self.concurrency(memory) * self.context)
 
 

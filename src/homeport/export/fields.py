@@ -22,7 +22,7 @@ class Fields:
         return self._left.pop(key, default)
 
     def taken(self, *keys: str) -> JsonObject:
-        """Those of the keys that are there, as they are."""
+        """Return those of the keys that are there, as they are."""
         return {key: self._left.pop(key) for key in keys if key in self._left}
 
     def rest(self) -> JsonObject:

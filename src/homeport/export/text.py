@@ -87,5 +87,5 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 def _needs_quotes(line: str) -> bool:
-    """Whether a block would not give this line back as it is, or a reader of an older YAML would not."""
+    """Return True if a block would not give this line back as it is, or a reader of an older YAML would not."""
     return line != line.rstrip() or not line.isprintable() or any(ord(letter) > 0xFFFF for letter in line)

@@ -117,7 +117,7 @@ class Fit:
         return sum(term.size for term in self.host)
 
     def at(self, context: int) -> int | None:
-        """How many requests of `context` tokens have room at once; None where the model was not made for so many."""
+        """Return how many requests of `context` tokens have room at once; None where the model was not made for so many."""
         if context > self.what.most_context:
             return None
         return self.wanting(context=context).concurrency
@@ -171,7 +171,7 @@ def _largest(most: int, holds: Callable[[int], bool]) -> int:
 
 
 def fit(what: Serving, place: Place) -> Fit:
-    """Whether `what` fits `place`."""
+    """Return True if `what` fits `place`."""
     sizing = Sizing(
         model=what.model,
         weights=what.weights,

@@ -99,13 +99,13 @@ def _remedies(what: Serving, price: Price, region: str | None, gpu: str) -> list
 
 
 def _given_up(result: Fit, wanted: Engine) -> float:
-    """Which share of the wanted tokens is given up; 0 where none is."""
+    """Return which share of the wanted tokens is given up; 0 where none is."""
     kept = result.what.settings
     return 1 - (kept.context * kept.parallel) / (wanted.context * wanted.parallel)
 
 
 def _is_milder(other: Remedy, one: Remedy) -> bool:
-    """Whether `other`, which costs no more, changes only what `one` changes, too."""
+    """Return True if `other`, which costs no more, changes only what `one` changes, too."""
     if not other.settings.keys() <= one.settings.keys():
         return False
     kept, other_kept = one.fit.what.settings, other.fit.what.settings

@@ -72,7 +72,7 @@ class CredentialsFile:
         )
 
     def who(self) -> str:
-        """Whose they are. A user's file does not say it, but the answer to a refresh does."""
+        """Return whose they are. A user's file does not say it, but the answer to a refresh does."""
         token = getattr(self._credentials, "id_token", None)
         return self.principal or (
             str(claims(Secret(token)).get("email", "")) if isinstance(token, str) else ""
@@ -170,7 +170,7 @@ class Metadata:
         self.principal = ""
 
     def is_there(self) -> bool:
-        """Whether this machine has one."""
+        """Return True if this machine has one."""
         try:
             answer = self._exchange.send("GET", self._ping, headers=_FLAVOUR, timeout=_PING_S)
         except NetworkError:

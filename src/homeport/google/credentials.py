@@ -57,7 +57,7 @@ class Given:
     quota_project: str = ""
 
     def who(self) -> str:
-        """Whose it is, where that was given, too."""
+        """Return whose it is, where that was given, too."""
         return self.principal
 
     def token(self) -> Token:
@@ -88,7 +88,7 @@ class Impersonated:
         return access_token_of(self.exchange, caller, self.principal, principal=self.source.principal)
 
     def id_token(self, audience: str) -> Token:
-        """Return a new ID token for `audience`. Raises `NoCredentials` where there is none for it."""
+        """Return a new ID token for `audience`."""
         return id_token_of(self.exchange, self.source.token().value, self.principal, audience)
 
 
@@ -152,15 +152,15 @@ class Credentials:
         return await self._access.fresh(self._source.token)
 
     async def renewed(self, stale: Secret) -> Secret:
-        """Another access token than `stale`, which was not taken."""
+        """Return another access token than `stale`, which was not taken."""
         return await self._access.fresh(self._source.token, stale=stale)
 
     async def id_token(self, audience: str) -> Secret:
-        """Return a new ID token for `audience`. Raises `NoCredentials` where there is none for it."""
+        """Return an ID token for `audience`, such as a Cloud Run service's URL. Raises `NoCredentials`."""
         return await self._id(audience)
 
     async def renewed_id_token(self, audience: str, stale: Secret) -> Secret:
-        """Another ID token for `audience` than `stale`, which was not taken."""
+        """Return another ID token for `audience` than `stale`, which was not taken."""
         return await self._id(audience, stale)
 
     async def _id(self, audience: str, stale: Secret | None = None) -> Secret:
@@ -182,7 +182,7 @@ class GoogleIdentity:
         return await self._credentials.id_token(self._audience)
 
     async def renewed(self, stale: Secret) -> Secret:
-        """Another ID token than `stale`, which was not taken."""
+        """Return another ID token than `stale`, which was not taken."""
         return await self._credentials.renewed_id_token(self._audience, stale)
 
     async def who(self) -> str:

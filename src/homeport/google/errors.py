@@ -116,17 +116,17 @@ def error_of(refusal: Refusal, asked: RequestContext) -> GoogleError | NoCredent
 
 
 def is_off(refusal: Refusal) -> bool:
-    """Whether an API is off, or was until a moment ago."""
+    """Return True if an API is off, or was until a moment ago."""
     return refusal.code == 403 and bool(_DISABLED.search(refusal.said)) and _UNQUOTED not in refusal.message
 
 
 def is_capacity(refusal: Refusal) -> bool:
-    """Whether Google has none left."""
+    """Return True if Google has none left."""
     return bool(_CAPACITY.search(refusal.said))
 
 
 def is_policy(refusal: Refusal) -> bool:
-    """Whether the organisation forbids it."""
+    """Return True if the organisation forbids it."""
     return bool(_POLICY.search(refusal.said))
 
 

@@ -125,7 +125,7 @@ async def cancel(google: ApiClient, api: str, operation: Any) -> None:  # Any: J
 
 
 def is_done(operation: Json) -> bool:
-    """Whether an operation, of whichever kind, is done."""
+    """Return True if an operation, of whichever kind, is done."""
     return operation.get("done") is True or operation.get("status") in {"DONE", "done"}
 
 

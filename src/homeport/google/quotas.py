@@ -21,19 +21,19 @@ _GIB = 2**30
 
 
 def is_quota(refusal: Refusal) -> bool:
-    """Whether it is a quota: of things, or of requests over time."""
+    """Return True if it is a quota: of things, or of requests over time."""
     if refusal.code == 429 or refusal.status == "RESOURCE_EXHAUSTED":
         return True
     return is_allocation(refusal) or (refusal.code == 403 and is_rate(refusal))
 
 
 def is_allocation(refusal: Refusal) -> bool:
-    """Whether it is a quota of things, which no waiting helps."""
+    """Return True if it is a quota of things, which no waiting helps."""
     return bool(_ALLOCATION.search(refusal.said)) and not is_rate(refusal)
 
 
 def is_rate(refusal: Refusal) -> bool:
-    """Whether it is a quota over time, which waiting helps."""
+    """Return True if it is a quota over time, which waiting helps."""
     return bool(_PER_TIME.search(refusal.said))
 
 
@@ -48,7 +48,7 @@ def violated(said: str) -> str:
 
 
 def hint_of(refusal: Refusal, project: str) -> str:
-    """Where to ask for more."""
+    """Return where to ask for more."""
     said = refusal.said
     if is_rate(refusal):
         return "too many requests for the moment: try again in a minute"

@@ -132,7 +132,7 @@ class Tries:
         """What went wrong with the last."""
 
     def __call__(self, error: Exception) -> bool | float:
-        """Whether to try again, or after how many seconds."""
+        """Return True if to try again, or after how many seconds."""
         if isinstance(error, Lost):
             again, wait = Again.LOST if error.sent else Again.REFUSED, None
             self._unsent += not error.sent
@@ -217,7 +217,7 @@ def looks(what: str, within: float, *, first: float = 0.5) -> Backoff:
 
 
 def classify(refusal: Refusal) -> Again:
-    """Whether sending it again can help."""
+    """Return True if sending it again can help."""
     if is_allocation(refusal) or is_capacity(refusal) or is_policy(refusal):
         return Again.NO
     in_progress = refusal.code in {400, 403, 409} and _IN_PROGRESS.search(refusal.said)

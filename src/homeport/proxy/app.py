@@ -227,7 +227,7 @@ def _head(response: httpx2.Response) -> Message:
 
 
 def _is_fronts(response: httpx2.Response) -> bool:
-    """Whether it is Cloud Run that refuses, not the engine: some engines have no JSON either for what they lack."""
+    """Return True if it is Cloud Run that refuses, not the engine: some engines have no JSON either for what they lack."""
     kind = response.headers.get("content-type", "")
     if response.status_code == 404:
         return kind.startswith("text/html")

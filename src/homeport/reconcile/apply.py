@@ -77,7 +77,7 @@ class _Work:
         self._committed: set[str] = set()
 
     def may_begin(self, id_: str) -> bool:
-        """Whether work on it may begin: after a stop only that without which what was deleted stays away."""
+        """Return True if work on it may begin: after a stop only that without which what was deleted stays away."""
         return not self._halt.asked or id_ in self._committed
 
     def steps(self) -> Iterator[ExecutorStep]:

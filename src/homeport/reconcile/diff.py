@@ -45,7 +45,8 @@ _NONE = Rules()
 
 def differences(wanted: Json, live: Json, *, rules: Rules = _NONE) -> tuple[Change, ...]:
     """
-    How `live` differs from `wanted`, as far as `wanted` goes: what it does not mention is the server's business.
+    Return how `live` differs from `wanted`, as far as `wanted` goes: what it does not mention is the server's
+    business.
 
     None in `wanted` must be absent. Lists are compared whole: an element that is not wanted is removed. A value
     that is known only after apply differs from every other: what it comes from is yet to be made.

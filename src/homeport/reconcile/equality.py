@@ -22,7 +22,8 @@ _UNITS = {
 
 def is_empty(value: Json) -> bool:
     """
-    Whether `value` means the same as its absence: nothing, "", false, 0, an empty list, a map of no more than such.
+    Return True if `value` means the same as its absence: nothing, "", false, 0, an empty list, a map of no
+    more than such.
 
     Google's answers leave out whatever has its type's default.
     """
@@ -35,7 +36,7 @@ def is_empty(value: Json) -> bool:
 
 def is_same(one: Any, other: Any, *, quantity: bool = False) -> bool:  # Any: JSON, neither map nor list
     """
-    Whether two scalars mean the same: `"8"` and `8`, `600s` and `600.000s`.
+    Return True if two scalars mean the same: `"8"` and `8`, `600s` and `600.000s`.
 
     With `quantity` they are amounts as Kubernetes writes them: `8` and `8000m`, `32Gi` and `32768Mi`, too.
     """

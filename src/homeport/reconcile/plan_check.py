@@ -49,12 +49,12 @@ def _deviation(planned: Action, now: Action) -> str:
 
 
 def _may_be_gone(planned: Action) -> bool:
-    """Whether the plan said of it as a whole that it is known after apply."""
+    """Return True if the plan said of it as a whole that it is known after apply."""
     return any(not change.path and change.after == KNOWN_AFTER_APPLY for change in planned.changes)
 
 
 def _covers(old: Change, new: Change) -> bool:
-    """Whether who said yes to `old` has said yes to `new`."""
+    """Return True if who said yes to `old` has said yes to `new`."""
     if new.replaces and not old.replaces:
         return False
     if old.path == new.path:
@@ -66,7 +66,7 @@ def _covers(old: Change, new: Change) -> bool:
 
 
 def _matches(planned: Any, now: Any) -> bool:
-    """Whether `planned` is `now`, where what was not known may have become anything."""
+    """Return True if `planned` is `now`, where what was not known may have become anything."""
     if isinstance(planned, Secret) and isinstance(now, Secret):
         return _matches(planned.compared(), now.compared())
     if planned == KNOWN_AFTER_APPLY:

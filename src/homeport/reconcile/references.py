@@ -57,7 +57,7 @@ def resolve(value: Any, outputs: Outputs, *, final: bool = False) -> Any:  # Any
 
 
 def is_known(value: Json) -> bool:
-    """Whether nothing in `value` is yet to be known."""
+    """Return True if nothing in `value` is yet to be known."""
     if isinstance(value, str):
         return KNOWN_AFTER_APPLY not in value
     if isinstance(value, Mapping):

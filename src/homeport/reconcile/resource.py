@@ -74,7 +74,7 @@ class Resource(Protocol):
         """Return what is live, for `diff` and for those that need it; None where it does not exist."""
 
     def is_managed(self, live: Any) -> bool:
-        """Whether homeport made `live`, for this very endpoint. What is not ours is neither changed nor deleted."""
+        """Return True if homeport made `live`, for this very endpoint. What is not ours is neither changed nor deleted."""
 
     def unchanged_after_update(self, live: Any) -> Any | None:
         """
@@ -83,7 +83,7 @@ class Resource(Protocol):
         """
 
     def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:
-        """How `live` differs from what is wanted. A need that is not in `outputs` is yet to be made."""
+        """Return how `live` differs from what is wanted. A need that is not in `outputs` is yet to be made."""
 
     def summary(self, outputs: Outputs) -> str:
         """Return what it will be, in a few words, for a plan."""

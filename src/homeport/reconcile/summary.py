@@ -65,7 +65,7 @@ class Standing:
 
 
 def standing(ends: Mapping[Key, StepResult], resources: Iterable[Resource]) -> Standing:
-    """Where things stand with these, and with whatever else failed."""
+    """Return where things stand with these, and with whatever else failed."""
     failed = {id_: end.error for (_, id_), end in ends.items() if end.error is not None}
     done, skipped, waiting = [], {}, []
     for resource in resources:

@@ -35,7 +35,7 @@ class SupervisedEngine:
         return self.process.pid
 
     def has_ended(self) -> bool:
-        """Whether it is gone."""
+        """Return True if it is gone."""
         if self._child is not None:
             return self._child.poll() is not None
         try:

@@ -84,7 +84,7 @@ class Judge:
         return None
 
     def _idle_for(self, now: float, seconds: float) -> bool:
-        """Whether it was watched for so long and used no CPU time to speak of."""
+        """Return True if it was watched for so long and used no CPU time to speak of."""
         before = [used for at, used in self._cpu if now - at >= seconds]
         if not before:
             return False

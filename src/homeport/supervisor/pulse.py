@@ -65,7 +65,7 @@ class PulseThread(threading.Thread):
             self._next_pulse = now + _PULSE_S
 
     def _token(self) -> bool:
-        """Whether a token came out."""
+        """Return True if a token came out."""
         left = self._order.ready_within_s - (time.monotonic() - self._begun)
         body = json.dumps({"model": self._order.model, "prompt": "Hello", "max_tokens": 1})
         return self._ask("POST", "/v1/completions", body, max(1.0, left)) is not None

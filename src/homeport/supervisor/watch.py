@@ -73,7 +73,7 @@ class Watch:
         self._tell(Phase.RESTARTING if again else Phase.SERVING)
 
     def _reason(self) -> str | None:
-        """Why the engine has to be started again, once it has; None where the end is asked for."""
+        """Return why the engine has to be started again, once it has; None where the end is asked for."""
         while True:
             if self._is_asked(_LOOK_S if self._engine else 0):
                 return None

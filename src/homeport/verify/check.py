@@ -55,7 +55,7 @@ class Check(Generic[_Subject]):
 
 
 def picked(checks: Iterable[Check[_Subject]], only: Sequence[str]) -> list[Check[_Subject]]:
-    """Those that are named in `only`, in their usual order; all of them where it is empty."""
+    """Return those that are named in `only`, in their usual order; all of them where it is empty."""
     return [check for check in checks if not only or check.name in only]
 
 

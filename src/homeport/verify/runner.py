@@ -84,7 +84,7 @@ async def checked(
 
 
 async def _lives(subject: VerificationSubject) -> bool:
-    """Whether the endpoint still answers anything at all; asked after a failure, so that the rest need not wait."""
+    """Return True if the endpoint still answers anything at all; asked after a failure, so that the rest need not wait."""
     try:
         async with subject.endpoint.client(timeout_s=10) as client:
             await client.get("/v1/models")

@@ -27,7 +27,7 @@ def choose(names: Iterable[str], wanted: Format, *, file: str | None = None, whe
 
 
 def is_part(name: str) -> bool:
-    """Whether the name is that of one part of a split GGUF."""
+    """Return True if the name is that of one part of a split GGUF."""
     return _SPLIT.fullmatch(name) is not None
 
 

@@ -208,7 +208,7 @@ def delete_versions(call: Call) -> Json:
 
 
 def locations(call: Call) -> Json:
-    """Where repositories can be."""
+    """Return where repositories can be."""
     found = [_location(call.project, name) for name in sorted((*ZONES, *_MULTI_REGIONS))]
     return generic.page(call, "locations", found)
 

@@ -189,7 +189,7 @@ def put(call: Call, zone: Kept, record: Records) -> Kept:
 
 
 def holds_more(call: Call, zone: Kept) -> bool:
-    """Whether a zone has records beside those that every zone has."""
+    """Return True if a zone has records beside those that every zone has."""
     return any(
         record.body["type"] not in _OWN or record.body["name"] != zone.body["dnsName"]
         for record in _records(call, zone)

@@ -22,7 +22,7 @@ _WRITTEN = ("displayName", "description")
 
 
 def may_act_as(call: Call, email: str) -> bool:
-    """Whether the caller may let something run as this account, and the account is there."""
+    """Return True if the caller may let something run as this account, and the account is there."""
     project = project_of(call.cloud, email) or call.project
     name, permission = f"projects/{project}/serviceAccounts/{email}", "iam.serviceAccounts.actAs"
     held = call.cloud.access.held(call.caller, [permission], "iam", name, project)

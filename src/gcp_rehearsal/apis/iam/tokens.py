@@ -145,7 +145,7 @@ def _exchange(call: Call) -> Json:
 
 
 def _subject(token: str) -> str:
-    """Whom a JWT is about. Its signature is not checked: the rehearsal knows nobody outside."""
+    """Return whom a JWT is about. Its signature is not checked: the rehearsal knows nobody outside."""
     try:
         return str(json.loads(_decoded(token.split(".")[1]))["sub"])
     except (IndexError, KeyError, ValueError) as error:
@@ -179,7 +179,7 @@ def _token(cloud: Cloud, request: Request) -> Reply:
 
 
 def _about(cloud: Cloud, request: Request) -> Reply:
-    """Whose an access token is."""
+    """Return whose an access token is."""
     asked = parse_qs(request.query).get("access_token", [""])[0]
     token = asked or request.headers.get("authorization", "").partition(" ")[2]
     email = credentials.whose(cloud.secret, token)

@@ -174,7 +174,7 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 
 def _skipped(text: str, at: int) -> int:
-    """Where the next token begins, after space and comments."""
+    """Return where the next token begins, after space and comments."""
     found = _SKIPPED.match(text, at)
     return found.end() if found else at
 

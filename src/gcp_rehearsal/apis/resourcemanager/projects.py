@@ -22,7 +22,7 @@ def _get(call: Call) -> Json:
 
 
 def _search(call: Call) -> Json:
-    """Those that the caller may see."""
+    """Return those that the caller may see."""
     permission = "resourcemanager.projects.get"
     seen = [
         _shown(call, project)

@@ -47,7 +47,7 @@ def most_instances(cloud: Cloud, region: str, template: Mapping[str, Json]) -> i
 
 
 def check(cloud: Cloud, region: str, template: Mapping[str, Json], wrong: Wrong) -> None:
-    """Whether as many instances as a template may have are within the quotas."""
+    """Return True if as many instances as a template may have are within the quotas."""
     most = template.get("scaling", {}).get("maxInstanceCount") or most_instances(cloud, region, template)
     gpu = gpu_quota(template)
     if gpu is not None and not _check_gpus(cloud, region, gpu, most, wrong):
@@ -73,7 +73,7 @@ def check(cloud: Cloud, region: str, template: Mapping[str, Json], wrong: Wrong)
 def check_gpu_of_job(
     cloud: Cloud, region: str, template: Mapping[str, Any], wrong: Wrong
 ) -> None:  # Any: JSON
-    """Whether a job's tasks may have a GPU at all."""
+    """Return True if a job's tasks may have a GPU at all."""
     gpu = gpu_quota(template)
     if gpu is not None:
         _check_gpus(cloud, region, gpu, 1, wrong, "template.template.node_selector")
@@ -89,7 +89,7 @@ def gpu_quota(template: Mapping[str, Json]) -> tuple[str, int] | None:
 
 
 def gpus_are_left(cloud: Cloud, starting: Kept) -> bool:
-    """Whether one more instance of a revision finds a GPU beside those that the others of the region keep."""
+    """Return True if one more instance of a revision finds a GPU beside those that the others of the region keep."""
     mine = gpu_quota(starting.body)
     if mine is None:
         return True

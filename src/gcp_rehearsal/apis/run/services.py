@@ -165,7 +165,7 @@ def _tried(call: Call, kept: Kept) -> Kept:
 
 
 def _is_renewed(cloud: Cloud, name: str, kept: Kept | None, template: Mapping[str, Json]) -> bool:
-    """Whether a template makes a new revision. Raises `ApiError` 409 where its name is one of another revision."""
+    """Return True if a template makes a new revision. Raises `ApiError` 409 where its name is one of another revision."""
     short = template.get("revision")
     there = cloud.store.get("run", f"{name}/revisions/{short}") if short else None
     if there is not None:
@@ -210,7 +210,7 @@ def _deploy(call: Call, kept: Kept, *, renewed: bool) -> Kept:
 def _settled(
     cloud: Cloud, kept: Kept, generation: str, made: Kept | None, failure: Failure | None
 ) -> ApiError | None:
-    """How a change has come out; what an older change brings counts, but does not end a newer one."""
+    """Return how a change has come out; what an older change brings counts, but does not end a newer one."""
     body, last = kept.body, made or newest(cloud, kept)
     ready = next((one for one in revisions.of_service(cloud, kept) if revisions.is_ready(one)), None)
     if ready is not None:

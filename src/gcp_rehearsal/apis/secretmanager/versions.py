@@ -31,7 +31,7 @@ def read(cloud: Cloud, name: str) -> bytes:
 
 
 def readable(cloud: Cloud, name: str) -> bool:
-    """Whether there is a version of that name, and holds something that can be read."""
+    """Return True if there is a version of that name, and holds something that can be read."""
     try:
         read(cloud, name)
     except ApiError:

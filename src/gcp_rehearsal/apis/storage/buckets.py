@@ -133,7 +133,7 @@ def delete(call: Call) -> None:
 
 
 def layout(call: Call) -> JsonObject:
-    """Where a bucket lies, and that its folders are names only."""
+    """Return where a bucket lies, and that its folders are names only."""
     body = bucket_of(call.cloud, call.params["bucket"]).body
     return {"kind": "storage#storageLayout", "bucket": body["name"], "location": body["location"],
             "locationType": body["locationType"], "hierarchicalNamespace": {"enabled": False}}  # fmt: skip
@@ -168,7 +168,7 @@ def set_policy(call: Call) -> JsonObject:
 
 
 def test_permissions(call: Call) -> JsonObject:
-    """Those of the permissions asked about that the caller has on a bucket."""
+    """Return those of the permissions asked about that the caller has on a bucket."""
     kept = bucket_of(call.cloud, call.params["bucket"])
     asked = call.query.get("permissions") or []
     held = call.cloud.access.held(call.caller, asked, "storage", kept.name, kept.project)

@@ -120,7 +120,7 @@ def overwrite(call: Call, bucket: Kept, name: str) -> None:
 
 
 def unmet(query: Mapping[str, Json], kept: Kept | None, prefix: str = "if") -> str:
-    """Which kind of condition does not hold: `match`, `not match`, or ''. Nothing at all has the generation 0."""
+    """Return which kind of condition does not hold: `match`, `not match`, or ''. Nothing at all has the generation 0."""
     for field in ("Generation", "Metageneration"):
         have = int(kept.body[field.lower()]) if kept else 0
         match, differ = query.get(f"{prefix}{field}Match"), query.get(f"{prefix}{field}NotMatch")
@@ -261,7 +261,7 @@ def _written(token: str | None, which: str) -> int:
 
 
 def _alike(source: Kept, bucket: Kept, target: Kept) -> bool:
-    """Whether a copy needs no bytes moved."""
+    """Return True if a copy needs no bytes moved."""
     same = source.body["storageClass"] == target.body["storageClass"]
     return same and bool(bucket.body["location"] == target.body["location"])
 

@@ -151,7 +151,7 @@ def _finished(call: Call, session: _Session, bucket: Kept) -> JsonObject:
 
 
 def _range(call: Call, session: _Session) -> tuple[int | None, int | None]:
-    """Where the body's bytes begin (None where only the state is asked for), and how many there are in the end."""
+    """Return where the body's bytes begin (None where only the state is asked for), and how many there are in the end."""
     header, size = call.request.headers.get("content-range", ""), len(call.media or b"")
     if not header:
         return session.writing.size, session.writing.size + size

@@ -25,7 +25,7 @@ esac
 
 
 def is_shell(step: Step) -> bool:
-    """Whether a step runs a script of a shell."""
+    """Return True if a step runs a script of a shell."""
     if step.script:
         first = step.script.partition("\n")[0]
         return not first.startswith("#!") or re.search(r"\b(?:ba)?sh\b", first) is not None
@@ -58,7 +58,7 @@ def gcloud(url: str, step: Step, token: str) -> dict[str, str]:
 
 
 def docker(folder: Path) -> tuple[Path, Mapping[str, str]]:
-    """Where a script's calls of docker are kept, and the variables by which it calls what keeps them."""
+    """Return where a script's calls of docker are kept, and the variables by which it calls what keeps them."""
     folder.mkdir(parents=True, exist_ok=True)
     program, told = folder / "docker", folder / "told"
     program.write_text(_DOCKER, encoding="utf-8")

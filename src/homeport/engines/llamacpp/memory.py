@@ -89,7 +89,7 @@ def _checkpoints(architecture: Architecture, context: int, kv_dtype: str) -> int
 
 
 def _cells(architecture: Architecture, context: int) -> tuple[int, int]:
-    """How many tokens a slot has room for, in layers with a sliding window and in global ones."""
+    """Return how many tokens a slot has room for, in layers with a sliding window and in global ones."""
     cells, window = _padded(context), architecture.sliding_window
     return (min(cells, _padded(min(cells, window + _MICRO_BATCH))) if window else cells), cells
 

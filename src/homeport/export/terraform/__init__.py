@@ -79,7 +79,7 @@ class _Ordered:
                     self._blocks[addresses.of(one)] = (kind, self._waiting(one, block))
 
     def blocks(self, kinds: frozenset[str] | set[str]) -> list[Item]:
-        """Those of some kinds, in order."""
+        """Return those of some kinds, in order."""
         return [block for kind, block in self._blocks.values() if kind in kinds]
 
     def service(self) -> Block:

@@ -122,7 +122,7 @@ class Addresses:
         return value
 
     def member(self, member: str) -> Code | str:
-        """Who a grant is for; an account of ours by reference."""
+        """Return who a grant is for; an account of ours by reference."""
         kind, _, who = member.partition(":")
         known = self._literal.get(who)
         return joined(f"{kind}:", known) if known is not None else member

@@ -63,7 +63,7 @@ def _staged(stage: str) -> list[Item]:
 
 
 def callers(things: Things, addresses: Addresses) -> list[Block]:
-    """Who may call the service: one block for each role."""
+    """Return who may call the service: one block for each role."""
     grants = grants_to_call(things)
     if not grants:
         return []

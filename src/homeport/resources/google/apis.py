@@ -27,7 +27,7 @@ class Apis(DependentResource):
     kind = "APIs"
 
     async def read(self) -> Any | None:  # Any: a Spreading
-        """Those of them that are enabled; None where none is."""
+        """Return those of them that are enabled; None where none is."""
         enabled: list[str] = []
         for some in self._batches(self.services):
             names = [f"projects/{self.google.project}/services/{service}" for service in some]
@@ -42,7 +42,7 @@ class Apis(DependentResource):
         return live
 
     def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: a Spreading
-        """Those that are off."""
+        """Return those that are off."""
         return tuple(
             Change(path=service, before="disabled", after="enabled")
             for service in self.services

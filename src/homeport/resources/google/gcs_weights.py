@@ -101,7 +101,7 @@ class StoredWeights(FixedResource):
         return body
 
     async def read(self) -> Json | None:
-        """Where they are and which; None where the manifest, the pin and the objects are not of one mind."""
+        """Return where they are and which; None where the manifest, the pin and the objects are not of one mind."""
         try:
             there = {
                 item["name"]: item
@@ -275,11 +275,11 @@ class StoredWeights(FixedResource):
 
 
 def _is(said: Json, file: PinnedFile) -> bool:
-    """Whether a file of the manifest is the pinned one, as far as the pin knows it."""
+    """Return True if a file of the manifest is the pinned one, as far as the pin knows it."""
     same = file.size in {0, said["size"]} and file.sha256 in {None, said["sha256"]}
     return same and file.crc32c in {None, said["crc32c"]}
 
 
 def _lies(there: Json | None, said: Json) -> bool:
-    """Whether an object holds what the manifest says."""
+    """Return True if an object holds what the manifest says."""
     return there is not None and int(there["size"]) == said["size"] and there["crc32c"] == said["crc32c"]

@@ -44,7 +44,7 @@ class Object(DependentResource):
         return {"generation": meta["generation"], "content": content}
 
     def diff(self, live: Json, outputs: Outputs) -> tuple[Change, ...]:
-        """Whether the content is another."""
+        """Return True if the content is another."""
         if live["content"] == self.content:
             return ()
         return (

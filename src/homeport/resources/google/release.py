@@ -71,7 +71,7 @@ class Release(DependentResource):
         return service if receipts(service) else None
 
     def diff(self, live: Json, outputs: Outputs) -> tuple[Change, ...]:
-        """Whether something else serves than the newest revision, or that was not verified."""
+        """Return True if something else serves than the newest revision, or that was not verified."""
         service = outputs.get(self.needs[0])
         before = _told(shares(live))
         if not service or not latest(service):
@@ -142,7 +142,7 @@ class Release(DependentResource):
             raise
 
     def _address(self, service: Body, newest: str, before: Mapping[str, int]) -> str:
-        """Where the newest revision answers, and no other. Raises `OperationFailed` where it has no such address."""
+        """Return where the newest revision answers, and no other. Raises `OperationFailed` where it has no such address."""
         url = tag_url(service, newest)
         if url or not before:
             return url or str(service["uri"])
@@ -220,7 +220,7 @@ class Release(DependentResource):
 
 
 def _says(live: Body, body: Body) -> bool:
-    """Whether a service's traffic, and its receipts where they are in `body`, are what `body` asks for."""
+    """Return True if a service's traffic, and its receipts where they are in `body`, are what `body` asks for."""
     same = _routes(live) == _routes(body)
     return same and ("annotations" not in body or receipts(live) == receipts(body))
 

@@ -73,7 +73,7 @@ class RestResource(BaseResource):
             return None
 
     def is_managed(self, live: Json) -> bool:
-        """Whether it carries the endpoint's label."""
+        """Return True if it carries the endpoint's label."""
         if self.marked == "labels":
             return bool(live.get("labels", {}).get(LABEL) == self.name)
         return f"{LABEL}={self.name}" in str(live.get("description", "")).split()
@@ -85,7 +85,7 @@ class RestResource(BaseResource):
         }
 
     def diff(self, live: Json, outputs: Outputs) -> tuple[Change, ...]:
-        """How live differs from what is wanted."""
+        """Return how live differs from what is wanted."""
         return differences(resolve(self.wanted, outputs), live, rules=self.rules)
 
     def summary(self, outputs: Outputs) -> str:

@@ -51,7 +51,7 @@ class Service(RestResource):
                 return live
 
     def diff(self, live: Json, outputs: Outputs) -> tuple[Change, ...]:
-        """How live differs, a newest revision that did not start included."""
+        """Return how live differs, a newest revision that did not start included."""
         ended = live.get("terminalCondition", {})
         failed = ended.get("state") == "CONDITION_FAILED"
         why = (Change(path="state", before=f"failed: {ended.get('message', '')}", after="ready"),)

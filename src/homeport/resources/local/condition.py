@@ -96,7 +96,7 @@ def supervisor_of(remembered: EndpointRecord, folder: Path) -> psutil.Process | 
 
 
 async def condition(remembered: EndpointRecord, folder: Path, api_key: Secret | None) -> Condition:
-    """How the endpoint is: looked up, and asked for a token with a patience of two seconds."""
+    """Return how the endpoint is: looked up, and asked for a token with a patience of two seconds."""
     told = journal.load(folder)
     found = Condition(
         state=State.DEAD,
@@ -190,7 +190,7 @@ async def _token(client: httpx2.AsyncClient, model: str, api_key: Secret | None)
 
 
 async def _lists_models(client: httpx2.AsyncClient) -> bool:
-    """Whether it lists its models for whoever has no key."""
+    """Return True if it lists its models for whoever has no key."""
     import httpx2
 
     try:

@@ -159,7 +159,7 @@ def fingerprint(reference: str, key: Secret) -> Mapping[str, str]:
 
 
 def is_same(started: EndpointRecord, key: Secret) -> bool | None:
-    """Whether the engine was started with `key`; None where its record, one of an earlier version, does not tell."""
+    """Return True if the engine was started with `key`; None where its record, one of an earlier version, does not tell."""
     told = started.key or {}
     try:
         return hmac.compare_digest(told["scrypt"], _hashed(key, bytes.fromhex(told["salt"])))
@@ -168,14 +168,14 @@ def is_same(started: EndpointRecord, key: Secret) -> bool | None:
 
 
 def of_record(started: EndpointRecord, folder: Path) -> EndpointKey:
-    """Where the key is that the engine of `started` was started with."""
+    """Return where the key is that the engine of `started` was started with."""
     reference = _reference_of(started) if started.launch.get("keyed") else NONE
     base = Path(started.spec_file).parent
     return EndpointKey(reference=reference, name=started.name, folder=folder, base=base)
 
 
 def is_kept(folder: Path) -> bool:
-    """Whether a key that homeport made is kept in the folder of this endpoint."""
+    """Return True if a key that homeport made is kept in the folder of this endpoint."""
     return (folder / _NAME).exists()
 
 

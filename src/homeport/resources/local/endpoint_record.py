@@ -125,7 +125,7 @@ class EndpointRecord:
 
     def belongs_to(self, file: Path) -> bool:
         """
-        Whether `file` is the one that this was started for, under whatever path.
+        Return True if `file` is the one that this was started for, under whatever path.
 
         A path with links in it, or in another spelling, names the same file; a copy is another one.
         """
@@ -138,7 +138,7 @@ class EndpointRecord:
             return False
 
     def is_for(self, spec: Spec) -> bool:
-        """Whether it was started for exactly this spec."""
+        """Return True if it was started for exactly this spec."""
         return parse(self.spec, where=f"the record of {self.name}") == spec
 
     def save(self, folder: Path) -> None:
@@ -151,7 +151,7 @@ class EndpointRecord:
         return self.receipt is not None and bool(self.receipt["passed"])
 
     def same_launch(self, other: EndpointRecord) -> bool:
-        """Whether `other` is of the same model, settings and weights, whatever port it listens on."""
+        """Return True if `other` is of the same model, settings and weights, whatever port it listens on."""
         mine, theirs = (parse(one.spec).model_dump() for one in (self, other))
         mine["local"]["port"] = theirs["local"]["port"] = 0
         return mine == theirs and self.weights == other.weights

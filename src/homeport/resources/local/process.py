@@ -123,7 +123,7 @@ class EngineProcess(BaseResource):
         return tuple(changes)
 
     def _were_mended(self, live: Live, outputs: Outputs) -> bool:
-        """Whether files took the place of those that the engine has read."""
+        """Return True if files took the place of those that the engine has read."""
         seen = live.condition.weights
         return seen is not None and seen != journal.signs(self._files(outputs))
 
@@ -185,7 +185,7 @@ class EngineProcess(BaseResource):
         return stop(self.name, self.folder)
 
     def _is_another(self, started: EndpointRecord) -> bool:
-        """Whether the engine was started with another key than is wanted now."""
+        """Return True if the engine was started with another key than is wanted now."""
         key = self.api_key
         return key is not None and is_same(started, key) is False
 

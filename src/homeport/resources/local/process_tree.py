@@ -107,7 +107,7 @@ def _began(process: psutil.Process) -> float:
 
 
 def _is_another(pid: int, since: float, ticks: str) -> bool:
-    """Whether `pid` came back as another process than the one that was started at `since`."""
+    """Return True if `pid` came back as another process than the one that was started at `since`."""
     now = start_ticks(pid) if ticks else ""
     if now:
         return now != ticks
@@ -156,7 +156,7 @@ def end(processes: Iterable[psutil.Process], *, patience_s: float = 10.0) -> Non
 
 
 def port_is_free(host: str, port: int) -> bool:
-    """Whether a server could listen there now. Raises `SpecError` where this machine has no such address."""
+    """Return True if a server could listen there now. Raises `SpecError` where this machine has no such address."""
     return _bound(host, port) is not None
 
 
@@ -197,7 +197,7 @@ def free_port(host: str, *, near: int = 0) -> int:
 
 
 def listener(port: int) -> str:
-    """Who listens on `port`, in words: "python3 (pid 4711)"."""
+    """Return who listens on `port`, in words: "python3 (pid 4711)"."""
     try:
         connections = psutil.net_connections("tcp")
     except psutil.AccessDenied:

@@ -55,7 +55,7 @@ def supervise(order: Order) -> tuple[int, int]:
 
 
 def is_supervisor(command: list[str]) -> bool:
-    """Whether this is the command line of one."""
+    """Return True if this is the command line of one."""
     return COMMAND[-1] in command
 
 

@@ -82,7 +82,7 @@ async def offered(
 
 
 async def _open(closed: tuple[GatedFile, ...], token: Secret | None) -> bool:
-    """Whether the hub refuses none of them; one that does not answer refuses nothing."""
+    """Return True if the hub refuses none of them; one that does not answer refuses nothing."""
     found = await asyncio.gather(*(opened(replace(gate, token=token)) for gate in closed))
     return all(one.verdict is not PreflightVerdict.PROBLEM for one in found)
 

@@ -104,7 +104,7 @@ class _Held:
     waiting: list[Line] = field(default_factory=list)
 
     def ready(self, came: list[Line]) -> list[Line]:
-        """Those to show now, in order."""
+        """Return those to show now, in order."""
         for line in came:
             if line.key not in self.seen:
                 self.seen[line.key] = line.at
@@ -117,7 +117,7 @@ class _Held:
         return now
 
     def forget(self, before: str) -> None:
-        """Those that are so old that they are not asked for again."""
+        """Return those that are so old that they are not asked for again."""
         self.seen = {key: at for key, at in self.seen.items() if at >= before}
 
 

@@ -86,7 +86,7 @@ def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Ref
 
 
 def probe_seconds(cold_start: ColdStart) -> int:
-    """How long a new instance may take to answer: as this model needs, and within Cloud Run's limit."""
+    """Return how long a new instance may take to answer: as this model needs, and within Cloud Run's limit."""
     wanted = max(_LEAST_PROBE_S, cold_start.high * _SLACK)
     return min(limits_of.limits().startup_s, math.ceil(wanted / _PERIOD_S) * _PERIOD_S)
 

@@ -187,7 +187,7 @@ class Verifier:
         return (reached, *(check.told(left) for check in picked(CHECKS, self.only)))
 
     async def _reached(self, sender: Outside, promise: Expectation, service: Body) -> Result | None:
-        """Whether requests from here are let in; None for a service that takes them from everywhere."""
+        """Return True if requests from here are let in; None for a service that takes them from everywhere."""
         ingress = service.get("ingress", INGRESS_ALL)
         if ingress == INGRESS_ALL:
             return None
@@ -283,7 +283,7 @@ async def _elsewhere(google: Google) -> ProbeToken:
 
 
 def least_instances(service: Body) -> int:
-    """How many instances of a service always run."""
+    """Return how many instances of a service always run."""
     both = (service, service.get("template", {}))
     return max(int(one.get("scaling", {}).get("minInstanceCount") or 0) for one in both)
 

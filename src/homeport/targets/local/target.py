@@ -158,7 +158,7 @@ class LocalTarget:
         return (*self.all_weights, self.process)
 
     def launch(self, outputs: Outputs, port: int) -> Launch:
-        """How the engine is started, given the weights that are there. Raises what `check` raises."""
+        """Return how the engine is started, given the weights that are there. Raises what `check` raises."""
         engine, installation = self.engine
         manifest = outputs[self.weights.id] if self.weights else None
         size = self.check(manifest)
@@ -201,7 +201,7 @@ class LocalTarget:
 
     def check(self, manifest: Manifest | None) -> Fit | None:
         """
-        How it fits this machine; None where that cannot be known before the weights are here.
+        Return how it fits this machine; None where that cannot be known before the weights are here.
 
         Raises `SpecError` for settings that the engine or the model cannot honour, `MemoryTooSmall` where it
         needs more memory than the machine has.

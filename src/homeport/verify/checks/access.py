@@ -103,7 +103,7 @@ async def _asked(stranger: Endpoint) -> list[tuple[str, str, httpx2.Response]]:
 
 
 def _problem(subject: VerificationSubject, path: str, response: httpx2.Response) -> str:
-    """Why this answer to a stranger is one too many, or ''."""
+    """Return why this answer to a stranger is one too many, or ''."""
     status, text = response.status_code, response.text
     if status in _REFUSED:
         return ""

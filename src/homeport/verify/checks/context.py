@@ -58,7 +58,7 @@ def _text(rounds: int) -> str:
 
 
 async def _tokens(endpoint: Endpoint) -> tuple[int, int]:
-    """How many tokens one round of the words takes, and how many come on top whatever the text."""
+    """Return how many tokens one round of the words takes, and how many come on top whatever the text."""
     few, many = _ROUNDS
     less, more = await _count(endpoint, _text(few)), await _count(endpoint, _text(many))
     per_round = round((more - less) / (many - few))

@@ -57,7 +57,7 @@ async def score(subject: VerificationSubject) -> Finding:
 
 
 def is_right(answer: str, pattern: str) -> bool:
-    """Whether the answer contains what `pattern` describes, as words of their own."""
+    """Return True if the answer contains what `pattern` describes, as words of their own."""
     return re.search(rf"(?<![\w.])(?:{pattern})(?![\w]|\.\d)", answer, re.IGNORECASE) is not None
 
 

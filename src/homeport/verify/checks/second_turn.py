@@ -69,7 +69,7 @@ async def _conversation(subject: VerificationSubject, feature: Feature, api: Dia
 
 
 async def _well_with_null(subject: VerificationSubject, api: Dialect, first: ModelTurn) -> bool:
-    """Whether the same goes well where the message with the call has no text instead of an empty one."""
+    """Return True if the same goes well where the message with the call has no text instead of an empty one."""
     called, *results = first.given_back
     history = [*user(weather.QUESTION), {**called, "content": None}, *results]
     second = await api.whole(subject.endpoint, history)

@@ -61,7 +61,7 @@ class WeightsSource(Protocol):
         """
 
     def folder(self, root: Path, pin: Pin) -> Path:
-        """Where the files of `pin` belong, given the root of the store."""
+        """Return where the files of `pin` belong, given the root of the store."""
 
     def needs(self, pin: Pin, folder: Path) -> int:
         """Bytes of disk that `fetch` would still take; partial downloads count as had."""

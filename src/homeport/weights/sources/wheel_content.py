@@ -69,7 +69,7 @@ class WheelContent:
 
 
 def local_path(wheel: Wheel) -> Path | None:
-    """Where the wheel is, where it is on this machine already."""
+    """Return where the wheel is, where it is on this machine already."""
     parts = urlsplit(wheel.url)
     return Path(url2pathname(unquote(parts.path))) if parts.scheme == "file" else None
 

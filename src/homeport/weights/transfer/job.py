@@ -68,7 +68,7 @@ class Origin:
         self._hub_token = env.get("HF_TOKEN", "").strip()
 
     def url(self, path: str) -> str:
-        """Where a file's bytes are."""
+        """Return where a file's bytes are."""
         if self.kind == "hf":
             return f"{self.hub}/{self.repo}/resolve/{self.commit}/{quote(path)}"
         generation = self._generations.get(path)
@@ -126,7 +126,7 @@ class Origin:
         return Stop(DAMAGED, f"the hub has no {what} (HTTP {error.code}); see {page}")
 
     def unread(self, path: str, status: int, why: str) -> Stop:
-        """Why an object of the bucket cannot be had."""
+        """Return why an object of the bucket cannot be had."""
         if status == 404:
             return Stop(DAMAGED, f"{path} of {self.where} is not there any more as it was pinned: {why}; run the same "
                                  "command again to take what is there now")  # fmt: skip

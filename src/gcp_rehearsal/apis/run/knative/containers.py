@@ -76,7 +76,7 @@ def volumes_to_v2(volumes: Iterable[Body], aliases: Aliases) -> list[Made]:
 
 
 def pick(body: Body, *keys: str) -> Made:
-    """Those of the keys that are there."""
+    """Return those of the keys that are there."""
     return {key: body[key] for key in keys if key in body}
 
 

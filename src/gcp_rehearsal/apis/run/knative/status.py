@@ -101,7 +101,7 @@ def regions_of(call: Call) -> str:
 
 
 def selected(text: str, labels: Mapping[str, str]) -> bool:
-    """Whether a thing has the labels that a selector asks for. Raises `ApiError` 400 for one that cannot be read."""
+    """Return True if a thing has the labels that a selector asks for. Raises `ApiError` 400 for one that cannot be read."""
     position = 0
     while position < len(text):
         term = _TERM.match(text, position)

@@ -17,7 +17,7 @@ _ANOTHER = "set cloudrun.network and cloudrun.subnetwork to a pair that goes tog
 
 
 async def network(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
-    """Whether a network that the file names is there."""
+    """Return True if a network that the file names is there."""
     if not asked.network:
         return []
     subject = f"network/{asked.network}"
@@ -32,7 +32,10 @@ async def network(google: Google, asked: PreflightInput) -> Sequence[PreflightFi
 
 
 async def subnetwork(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
-    """Whether a subnetwork that the file names is of that network, in the region, large enough, and reaches Google."""
+    """
+    Return True if a subnetwork that the file names is of that network, in the region, large enough, and
+    reaches Google.
+    """
     if not asked.subnetwork:
         return []
     subject, path = f"subnetwork/{asked.subnetwork}", _subnetwork_path(asked)
@@ -94,13 +97,13 @@ def _subnetwork_path(asked: PreflightInput) -> str:
 
 
 def _is_at(link: str, path: str) -> bool:
-    """Whether a link leads to `path`, whose project may be said by its number, where links have its id."""
+    """Return True if a link leads to `path`, whose project may be said by its number, where links have its id."""
     there, wanted = link.partition("/compute/v1/")[2].split("/"), path.split("/")
     return there[2:] == wanted[2:] and (there[1:2] == wanted[1:2] or wanted[1].isdigit())
 
 
 async def opened(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
-    """Whether our own network still lets nothing out, as `access.isolated` had it, though it is isolated no more."""
+    """Return True if our own network still lets nothing out, as `access.isolated` had it, though it is isolated no more."""
     if asked.isolated or asked.network:
         return []
     rule = f"{asked.name}-nowhere"

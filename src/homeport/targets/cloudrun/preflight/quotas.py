@@ -55,7 +55,7 @@ class QuotaNeed:
         return f"{value / self.scale:g} {self.quota.unit}"
 
     def instances(self, value: int) -> int:
-        """How many instances a value is enough for."""
+        """Return how many instances a value is enough for."""
         return self.count if value == UNLIMITED else value // self.each
 
 
