@@ -55,10 +55,10 @@ class Containers(Protocol):
         """Whose containers they are: told once, before anything else."""
 
     def service(self, revision: Mapping[str, Json], waited: float) -> ContainerState:
-        """Return True if an instance of a revision has started."""
+        """Tell whether an instance of a revision has started."""
 
     def task(self, task: Mapping[str, Json], waited: float) -> ContainerState:
-        """Return True if an attempt of a task has ended."""
+        """Tell whether an attempt of a task has ended."""
 
     def stop(self, name: str) -> None:
         """Tell that the revision or task of that name is not needed any more."""

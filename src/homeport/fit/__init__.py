@@ -171,7 +171,7 @@ def _largest(most: int, holds: Callable[[int], bool]) -> int:
 
 
 def fit(what: Serving, place: Place) -> Fit:
-    """Return True if `what` fits `place`."""
+    """Tell whether `what` fits `place`."""
     sizing = Sizing(
         model=what.model,
         weights=what.weights,

@@ -217,7 +217,7 @@ def looks(what: str, within: float, *, first: float = 0.5) -> Backoff:
 
 
 def classify(refusal: Refusal) -> Again:
-    """Return True if sending it again can help."""
+    """Tell whether sending it again can help."""
     if is_allocation(refusal) or is_capacity(refusal) or is_policy(refusal):
         return Again.NO
     in_progress = refusal.code in {400, 403, 409} and _IN_PROGRESS.search(refusal.said)

@@ -230,7 +230,7 @@ class Run:
         self._succeed()
 
     def _check_built(self, image: str) -> None:
-        """Return True if a step has made it, as far as one can see: only docker's own steps can be looked through."""
+        """Tell whether a step has made it, as far as one can see: only docker's own steps can be looked through."""
         plain = [step for step in self._steps if step["name"].partition(":")[0] in _DOCKER and not step.get("entrypoint")
                  and not step.get("script")]  # fmt: skip
         names = {image, image.removesuffix(":latest")}

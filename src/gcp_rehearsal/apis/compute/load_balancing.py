@@ -191,7 +191,7 @@ def set_field(field: str) -> Handler:
 
 
 def validate(call: Call) -> JsonObject:
-    """Return True if a URL map would load: what it names must exist."""
+    """Tell whether a URL map would load: what it names must exist."""
     body = dict(call.body.get("resource") or {})
     try:
         resolve(call, body, _REFERENCES["urlMaps"])

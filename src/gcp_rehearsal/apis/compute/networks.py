@@ -161,7 +161,7 @@ def _remove_subnetwork(call: Call, kept: Kept) -> None:
 
 
 def set_private_access(call: Call) -> JsonObject:
-    """Return True if what has no address of its own in a subnetwork reaches Google's APIs."""
+    """Tell whether what has no address of its own in a subnetwork reaches Google's APIs."""
     kept = generic.existing(call)
     return changed(call, kept, {"privateIpGoogleAccess": bool(call.body.get("privateIpGoogleAccess"))})
 

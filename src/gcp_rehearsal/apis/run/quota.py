@@ -47,7 +47,7 @@ def most_instances(cloud: Cloud, region: str, template: Mapping[str, Json]) -> i
 
 
 def check(cloud: Cloud, region: str, template: Mapping[str, Json], wrong: Wrong) -> None:
-    """Return True if as many instances as a template may have are within the quotas."""
+    """Tell whether as many instances as a template may have are within the quotas."""
     most = template.get("scaling", {}).get("maxInstanceCount") or most_instances(cloud, region, template)
     gpu = gpu_quota(template)
     if gpu is not None and not _check_gpus(cloud, region, gpu, most, wrong):
@@ -73,7 +73,7 @@ def check(cloud: Cloud, region: str, template: Mapping[str, Json], wrong: Wrong)
 def check_gpu_of_job(
     cloud: Cloud, region: str, template: Mapping[str, Any], wrong: Wrong
 ) -> None:  # Any: JSON
-    """Return True if a job's tasks may have a GPU at all."""
+    """Tell whether a job's tasks may have a GPU at all."""
     gpu = gpu_quota(template)
     if gpu is not None:
         _check_gpus(cloud, region, gpu, 1, wrong, "template.template.node_selector")

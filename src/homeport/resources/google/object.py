@@ -44,7 +44,7 @@ class Object(DependentResource):
         return {"generation": meta["generation"], "content": content}
 
     def diff(self, live: Json, outputs: Outputs) -> tuple[Change, ...]:
-        """Return True if the content is another."""
+        """Tell whether the content is another."""
         if live["content"] == self.content:
             return ()
         return (

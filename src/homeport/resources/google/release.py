@@ -71,7 +71,7 @@ class Release(DependentResource):
         return service if receipts(service) else None
 
     def diff(self, live: Json, outputs: Outputs) -> tuple[Change, ...]:
-        """Return True if something else serves than the newest revision, or that was not verified."""
+        """Tell whether something else serves than the newest revision, or that was not verified."""
         service = outputs.get(self.needs[0])
         before = _told(shares(live))
         if not service or not latest(service):

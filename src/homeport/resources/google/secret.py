@@ -72,7 +72,7 @@ class SecretVersion(DependentResource):
         return {"name": answer["name"], "value": Secret(data)}
 
     def diff(self, live: Json, outputs: Outputs) -> tuple[Change, ...]:
-        """Return True if the newest version holds something else."""
+        """Tell whether the newest version holds something else."""
         same = live["value"] == self.value
         return () if same else (Change(path="value", before=live["value"], after=self.value),)
 

@@ -187,7 +187,7 @@ class Verifier:
         return (reached, *(check.told(left) for check in picked(CHECKS, self.only)))
 
     async def _reached(self, sender: Outside, promise: Expectation, service: Body) -> Result | None:
-        """Return True if requests from here are let in; None for a service that takes them from everywhere."""
+        """Tell whether requests from here are let in; None for a service that takes them from everywhere."""
         ingress = service.get("ingress", INGRESS_ALL)
         if ingress == INGRESS_ALL:
             return None

@@ -16,7 +16,7 @@ _RENAME = "set `name` in homeport.toml to another one: all names follow from it 
 
 
 async def region(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
-    """Return True if Cloud Run is in the region, with this GPU in this size."""
+    """Tell whether Cloud Run is in the region, with this GPU in this size."""
     wrong = cloudrun.problems(asked.shape, asked.region)
     found = [problem("gpu", text, "set cloudrun.region or cloudrun.gpu") for text in wrong]
     if not wrong:
@@ -35,7 +35,7 @@ async def region(google: Google, asked: PreflightInput) -> Sequence[PreflightFin
 
 
 async def bucket(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
-    """Return True if the bucket's name is ours to take, and a bucket that is there is ours and in the region."""
+    """Tell whether the bucket's name is ours to take, and a bucket that is there is ours and in the region."""
     if not asked.bucket:
         return []
     subject = f"bucket/{asked.bucket}"
@@ -54,7 +54,7 @@ async def bucket(google: Google, asked: PreflightInput) -> Sequence[PreflightFin
 
 
 async def repository(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
-    """Return True if a repository of that name in the region is ours, and holds images."""
+    """Tell whether a repository of that name in the region is ours, and holds images."""
     subject = f"repository/{asked.repository}"
     path = f"v1/projects/{asked.project}/locations/{asked.region}/repositories/{asked.repository}"
     try:
@@ -70,7 +70,7 @@ async def repository(google: Google, asked: PreflightInput) -> Sequence[Prefligh
 
 
 async def service(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
-    """Return True if a service of that name in the region is ours."""
+    """Tell whether a service of that name in the region is ours."""
     subject = f"service/{asked.name}"
     path = f"v2/projects/{asked.project}/locations/{asked.region}/services/{asked.name}"
     try:

@@ -20,7 +20,7 @@ GIVE = "give a token that may read it: export HF_TOKEN=…, --hub-token-stdin, o
 
 
 async def gate(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
-    """Return True if one file of each pinned commit may be fetched; nothing of weights that lie in the bucket already."""
+    """Tell whether one file of each pinned commit may be fetched; nothing of weights that lie in the bucket already."""
     return await asyncio.gather(*(opened(wanted) for wanted in asked.gates))
 
 

@@ -17,7 +17,7 @@ _ANOTHER = "set cloudrun.network and cloudrun.subnetwork to a pair that goes tog
 
 
 async def network(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
-    """Return True if a network that the file names is there."""
+    """Tell whether a network that the file names is there."""
     if not asked.network:
         return []
     subject = f"network/{asked.network}"
@@ -33,7 +33,7 @@ async def network(google: Google, asked: PreflightInput) -> Sequence[PreflightFi
 
 async def subnetwork(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
     """
-    Return True if a subnetwork that the file names is of that network, in the region, large enough, and
+    Tell whether a subnetwork that the file names is of that network, in the region, large enough, and
     reaches Google.
     """
     if not asked.subnetwork:
@@ -103,7 +103,7 @@ def _is_at(link: str, path: str) -> bool:
 
 
 async def opened(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
-    """Return True if our own network still lets nothing out, as `access.isolated` had it, though it is isolated no more."""
+    """Tell whether our own network still lets nothing out, as `access.isolated` had it, though it is isolated no more."""
     if asked.isolated or asked.network:
         return []
     rule = f"{asked.name}-nowhere"

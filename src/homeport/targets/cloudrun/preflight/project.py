@@ -14,7 +14,7 @@ _ACCOUNTS = "`gcloud billing accounts list` shows accounts"
 
 
 async def project(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
-    """Return True if the project exists and is active."""
+    """Tell whether the project exists and is active."""
     try:
         found = await google.get("cloudresourcemanager", f"v3/projects/{asked.project}")
     except (NotFound, PermissionDenied) as error:
@@ -32,7 +32,7 @@ async def project(google: Google, asked: PreflightInput) -> Sequence[PreflightFi
 
 
 async def billing(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
-    """Return True if somebody pays for the project."""
+    """Tell whether somebody pays for the project."""
     found = await google.get("cloudbilling", f"v1/projects/{asked.project}/billingInfo")
     if not found.get("billingEnabled"):
         account = found.get("billingAccountName", "").rpartition("/")[2]
