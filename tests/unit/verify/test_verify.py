@@ -414,7 +414,7 @@ def test_a_wrong_key_is_no_peculiarity_of_an_engine(engine: Engine) -> None:
         ("a list <int> of x<|y", ""),
         ("<|channel>thought<channel|>It rains.", "<|channel> <channel|>"),
         ('<|tool_call>call:f{a:<|"|>b<|"|>}<tool_call|>', '<|tool_call> <|"|> <tool_call|>'),
-        ("Paris.<|im_end|>", "<|im_end|>"),
+        ("Paris.<|im_end|>", ""),
         ("Paris.<end_of_turn>", "<end_of_turn>"),
         ("<think>hm</think>", "<think> </think>"),
         ("[TOOL_CALLS]f", "[TOOL_CALLS]"),

@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 
 _CONTROL = re.compile(
-    r"<\|[\w\"' -]{0,40}\|?>"  # <|channel>, <|tool_call>, <|im_end|>, <|"|>
+    r"<\|(?!im_(?:start|end)\|>)[\w\"' -]{0,40}\|?>"  # <|channel>, <|tool_call>, <|"|>
     r"|<\w{1,40}\|>"  # <tool_call|>, <turn|>
     r"|</?(?:think|tool_call|tool_response|start_of_turn|end_of_turn|bos|eos|unused\d+)>"
     r"|\[/?(?:TOOL_CALLS|INST|THINK)\]"
 )
-"""Control tokens of the model families that engines parse, in text they are left-overs of a wrong parser or template."""
+"""
+Control tokens of the model families that engines parse: in text they are left-overs of a wrong parser or template.
+
+ChatML's `<|im_start|>` and `<|im_end|>` are not among them. Engines put a model without a template of its own into ChatML,
+and one that was only pretrained repeats these as it repeats any word: real Gemma 3 270M does.
+"""
 
 
 def leaked(text: str) -> str:
