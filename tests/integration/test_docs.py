@@ -52,7 +52,7 @@ def shell(command: str, folder: Path, env: Mapping[str, str] | None = None) -> s
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=240,
+        timeout=600,
     )
     assert ran.returncode == 0, f"$ {command}\n{ran.stdout}"
     return ran.stdout
