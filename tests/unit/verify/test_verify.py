@@ -371,9 +371,9 @@ def test_an_engine_without_a_defect_passes_everything_that_it_offers(engine: Eng
     assert outcomes(report, Outcome.SKIPPED) == alike("this engine has no such API", *absent)
 
 
-@pytest.mark.parametrize("engine", [Defect.CHOICE_NAMED], indirect=True)
+@pytest.mark.parametrize("engine", [Defect.CHOICE_REQUIRED], indirect=True)
 @pytest.mark.parametrize(
-    ("name", "outcome"), [("vllm", Outcome.FAILED), ("llamacpp", Outcome.NOTED), ("ollama", Outcome.NOTED)]
+    ("name", "outcome"), [("vllm", Outcome.FAILED), ("llamacpp", Outcome.FAILED), ("ollama", Outcome.NOTED)]
 )
 def test_what_is_not_honoured_fails_only_where_the_engine_promises_it(
     engine: Engine, name: str, outcome: Outcome

@@ -10,7 +10,7 @@ from homeport.endpoint import Endpoint
 from homeport.endpoint.refusals import refusal
 from homeport.json_types import Json
 from homeport.verify.checks.leaks import trouble
-from homeport.verify.report import Finding, VerificationSubject, failed, passed
+from homeport.verify.report import Finding, VerificationSubject, failed, passed, skipped
 
 COUNT = "Count from one to twenty in words."
 """A request that any instruction-tuned model answers with more than a few tokens."""
@@ -89,8 +89,10 @@ async def stop(subject: VerificationSubject) -> Finding:
     """Check that a word from the middle of an answer, given as `stop`, ends the answer right before it."""
     text = (await _counting(subject, max_tokens=32)).text
     words = text[len(text) // 2 :].split()
-    if len(words) < 2:
+    if not words:
         return failed("the answer is too short to stop in the middle of it", answer=text)
+    if len(words) < 2:
+        return skipped("not judged: the answer is too short to stop in the middle of it", answer=text)
     word = words[1]
     cut = await _counting(subject, max_tokens=32, stop=[*subject.endpoint.stop, word])
     evidence = {"stop": word, "without": text, "with": cut.text, "finish_reason": cut.reason}
