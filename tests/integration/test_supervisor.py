@@ -176,6 +176,8 @@ def test_who_changes_local_restart_gets_another_supervisor_and_keeps_the_engine(
     os.kill(after["pid"], signal.SIGKILL)
     dead = until(served, lambda now: now["state"] == "failed")
     assert 'local.restart is "never"' in dead["reason"]
+    # The supervisor writes why before it ends.
+    until(served, lambda now: now["supervisor_pid"] is None)
     assert all_of(served) == []
     served.run("up", "--yes", "--no-verify")
     assert status(served)["state"] == "ready"

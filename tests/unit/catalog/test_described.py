@@ -91,7 +91,7 @@ def test_a_hub_that_never_sends_a_header_is_one_error_in_time(
     begun = time.monotonic()
     with pytest.raises(NetworkError, match="cannot be fetched") as caught:
         ask()
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 28, "it was the hub that gave up, after 30 s"
     assert "HTTPS_PROXY" in caught.value.hint
 
 
