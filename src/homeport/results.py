@@ -40,6 +40,7 @@ class UpResult:
                 "model": self.endpoint.model,
             },
             "changed": list(self.changed),
+            "access": dict(self.access),
             "timeline_s": dict(self.timeline),
             "report": self.report.as_json() if self.report else None,
         }
@@ -56,8 +57,8 @@ class Removal:
     """What stays on purpose, and how it is removed, in words; '' for nothing."""
 
     def as_json(self) -> JsonObject:
-        """Return the result as `--json` prints it. Whatever could not be removed is an error, and not in here."""
-        return {"name": self.name, "removed": list(self.gone)}
+        """Return the result as `--json` prints it. What could not be removed is an error, and not in here."""
+        return {"name": self.name, "removed": list(self.gone), "kept": self.kept}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,6 +97,8 @@ class UpShape(JsonShape):
 
     endpoint: EndpointShape
     changed: list[str]
+    access: dict[str, str]
+    """Who may use the endpoint: label and words."""
     timeline_s: dict[str, float]
     report: ReportShape | None
 
@@ -106,6 +108,8 @@ class RemovalShape(JsonShape):
 
     name: str
     removed: list[str]
+    kept: str
+    """What stays on purpose, and how it is removed; empty for nothing."""
 
 
 class RollbackShape(JsonShape):
