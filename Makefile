@@ -31,7 +31,7 @@ demo: $(STAMP) ## Serve a real Gemma 3 270M here, prove that it works, ask it so
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/demo.sh $(DEMO)
 
 test: $(STAMP) weights ## Run the tests, real engine included.
-	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not vllm and not terraform and not gcloud and not long and not agents" $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not vllm and not terraform and not gcloud and not long and not drill and not agents" $(ARGS)
 
 chaos: $(STAMP) ## Let every call of a deployment go wrong, in every way that calls do: the whole matrix.
 	CHAOS=all $(BIN)/python -m pytest -n 2 --dist worksteal tests/drills/test_chaos.py $(ARGS)
@@ -51,7 +51,7 @@ test-vllm: $(STAMP) weights ## Run the tests that need real vLLM (its environmen
 	$(BIN)/python -m pytest -m vllm $(ARGS)
 
 test-long: $(STAMP) weights ## Run the tests that keep two cores busy for half a minute and more, each.
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "long and not gcloud and not vllm and not agents" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "long and not drill and not gcloud and not vllm and not agents" $(ARGS)
 
 test-agents: $(STAMP) ## Run the tests with clients of agents that are too heavy for a newcomer (npm's MCP inspector, where there is npm).
 	@sh scripts/inspector.sh .cache/inspector

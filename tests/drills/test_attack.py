@@ -43,6 +43,7 @@ def test_the_page_shows_the_counts_that_the_attacks_have() -> None:
     assert all(count == held + fell for count, held, fell in rows.values())
 
 
+@pytest.mark.drill
 def test_a_sample_of_every_kind_is_held(tmp_path: Path) -> None:
     """All but the deadly ones, after each of which an engine loads its model again."""
     sample = [attack for attack in planned(sample=SAMPLE) if attack.kind != "deadly"]

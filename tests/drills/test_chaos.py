@@ -26,6 +26,7 @@ TASKS = [
 ]
 
 
+@pytest.mark.drill
 @pytest.mark.parametrize(("way", "work", "part"), TASKS)
 def test_whichever_call_goes_wrong_all_ends_as_if_nothing_had(
     way: Way, work: Work, part: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record

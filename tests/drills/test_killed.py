@@ -73,6 +73,7 @@ def run(command: str, environment: dict[str, str], folder: Path) -> str:
     return said
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("nth", [1, 8, 11, 14, 19])
 def test_the_next_up_goes_on_and_down_leaves_nothing(nth: int, tmp_path: Path) -> None:
     cloud = Killer(delays=DELAYS, clock=Clock(speed=20))

@@ -58,6 +58,7 @@ def shell(command: str, folder: Path, env: Mapping[str, str] | None = None) -> s
     return ran.stdout
 
 
+@pytest.mark.long
 def test_the_quickstart_is_true(user: User, real_weights: object, monkeypatch: pytest.MonkeyPatch) -> None:
     user.home.mkdir(parents=True)
     shutil.copytree(FETCHED / "weights", user.home / "weights", copy_function=os.link)

@@ -76,6 +76,7 @@ def test_a_swap_is_verified_on_a_spare_port_then_takes_the_port_and_tells_the_ga
     assert "nothing to do" in served.run("up", "--yes").err
 
 
+@pytest.mark.long
 def test_the_plan_says_that_both_fit_with_the_figures(served: User) -> None:
     swap(served)
     served.write(spec(f"file:{TAUGHT}", more=SETTINGS))
@@ -97,6 +98,7 @@ def test_a_new_engine_that_cannot_load_leaves_the_old_one_serving_untouched(serv
     assert "nothing to do" in served.run("up", "--yes").err
 
 
+@pytest.mark.long
 def test_where_memory_does_not_hold_both_the_old_one_stops_first(
     served: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +112,7 @@ def test_where_memory_does_not_hold_both_the_old_one_stops_first(
     assert homeport.status()[0].rollback_to == TAUGHT.stem
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("both_fit", [True, False])
 def test_a_new_engine_that_is_not_verified_leaves_or_brings_back_the_old_one(
     served: User, monkeypatch: pytest.MonkeyPatch, both_fit: bool
@@ -148,6 +151,7 @@ def test_rollback_brings_back_the_model_and_settings_and_again_what_it_replaced(
     assert processes_of(served) == [pid(served)]
 
 
+@pytest.mark.long
 def test_rollback_with_nothing_before_is_refused_and_changes_nothing(served: User) -> None:
     before = pid(served)
     assert "was verified before" in served.run("rollback", code=32).err
@@ -157,6 +161,7 @@ def test_rollback_with_nothing_before_is_refused_and_changes_nothing(served: Use
     assert "was verified before" in served.run("rollback", code=32).err
 
 
+@pytest.mark.long
 def test_two_swaps_at_once_leave_one_engine_that_is_the_new_one(served: User) -> None:
     both = [served.begin("swap", "file:./other.gguf", "--yes") for _ in range(2)]
     ended = [one.communicate(timeout=200) for one in both]
@@ -174,6 +179,7 @@ STAGES: dict[str, Callable[[User], bool]] = {
 """What shows that a swap has come so far."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("stage", "then"),
     [
@@ -212,6 +218,7 @@ def test_a_swap_that_is_killed_converges_and_leaves_nothing_on_the_spare_port(
     assert on_spare_port(served) == []
 
 
+@pytest.mark.long
 def test_what_a_killed_swap_had_kept_and_ended_is_started_again_by_rollback(served: User) -> None:
     folder = served.home / "endpoints" / "home"
     served.run("verify")
@@ -226,6 +233,7 @@ def test_what_a_killed_swap_had_kept_and_ended_is_started_again_by_rollback(serv
     assert processes_of(served) == [pid(served)]
 
 
+@pytest.mark.long
 def test_ctrl_c_while_the_new_engine_is_verified_ends_it_and_leaves_the_old_one(served: User) -> None:
     before = pid(served)
     begun = served.begin("swap", "file:./other.gguf", "--yes")
