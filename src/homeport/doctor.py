@@ -43,7 +43,7 @@ class DoctorFinding:
 
 
 def examine() -> list[DoctorFinding]:
-    """Everything that was looked at: engines first, then the machine, then what the cloud will want."""
+    """Return everything that was looked at: engines first, then the machine, then what the cloud will want."""
     return [*_engines(), *_machine(), *_home(), *_port(), *_hub(), *_cloud()]
 
 

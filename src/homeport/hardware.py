@@ -52,7 +52,7 @@ def this_machine(*, gpus: bool = True) -> Machine:
 
 
 def free_disk(path: Path) -> int:
-    """Bytes free where `path` is, or will be."""
+    """Return the bytes free where `path` is, or will be."""
     while not path.exists():
         path = path.parent
     return shutil.disk_usage(path).free

@@ -25,7 +25,7 @@ class Home:
 
     @property
     def weights(self) -> Path:
-        """The store of weights, shared by all endpoints."""
+        """Return the folder of the weights, shared by all endpoints."""
         return self.root / "weights"
 
     def endpoint(self, name: str) -> Path:
@@ -33,7 +33,7 @@ class Home:
         return self.root / "endpoints" / name
 
     def endpoints(self) -> list[str]:
-        """Names of the endpoints that have a folder here."""
+        """Return the names of the endpoints that have a folder here."""
         try:
             return sorted(path.name for path in (self.root / "endpoints").iterdir() if path.is_dir())
         except FileNotFoundError:
@@ -165,7 +165,7 @@ class writing:  # noqa: N801 - read as a verb where it is used: `with writing(pa
 
 
 def find_home(env: Mapping[str, str] | None = None) -> Home:
-    """`$HOMEPORT_HOME`, else `homeport` in the user's data folder."""
+    """Find homeport's folder: `$HOMEPORT_HOME`, else `homeport` in the user's data folder."""
     chosen = (os.environ if env is None else env).get("HOMEPORT_HOME")
     if chosen:
         return Home(Path(chosen).expanduser().absolute())

@@ -45,7 +45,7 @@ class Stored:
 
 
 def stored(*, home: Home | None = None) -> list[Stored]:
-    """All weights that are on this machine, by source."""
+    """Return all weights that are on this machine, sorted by source."""
     store = _store(home)
     return sorted((_stored(store, manifest) for manifest in store.all()), key=lambda entry: entry.source)
 

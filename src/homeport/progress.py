@@ -15,7 +15,7 @@ class Progress(Protocol):
         """Work began; `what` says it in a few words."""
 
     def advanced(self, key: str, done: int, total: int) -> None:
-        """`done` of `total` bytes are there."""
+        """Tell that `done` of `total` bytes are there."""
 
     def finished(self, key: str, what: str) -> None:
         """Work ended well; `what` says what came of it."""
@@ -24,7 +24,7 @@ class Progress(Protocol):
         """Work ended badly."""
 
     def note(self, text: str) -> None:
-        """Something that the reader should know."""
+        """Tell something that the reader should know."""
 
 
 class Silent:

@@ -14,7 +14,7 @@ from homeport import errors, spec
 
 
 def pages() -> dict[str, str]:
-    """Text by file name."""
+    """Return the text of each page by file name."""
     return {
         "homeport-toml.md": _file_page(),
         "exit-codes.md": _exit_codes_page(),
@@ -25,7 +25,7 @@ def pages() -> dict[str, str]:
 
 
 def sections() -> dict[str, dict[str, str]]:
-    """Text by file name and by the mark that it stands behind, of pages that are otherwise written by hand."""
+    """Return text by file name and by the mark that it stands behind, of pages that are otherwise written by hand."""
     return {"clients.md": {"what engines honour": _honoured_table()}}
 
 
@@ -171,7 +171,7 @@ def _packages_page() -> str:
 
 
 def _described(source: Path, paths: Iterator[Path]) -> Iterator[tuple[str, str]]:
-    """Each module's place and the first paragraph of its docstring, on one line. Nothing is imported for it."""
+    """Yield each module's place and the first paragraph of its docstring, on one line. Nothing is imported for it."""
     for path in paths:
         whole = inspect.cleandoc(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "")
         place = path.parent if path.name == "__init__.py" else path

@@ -45,7 +45,7 @@ class Terminal:
 
     @property
     def interactive(self) -> bool:
-        """Whether a person can be asked."""
+        """Tell whether a person can be asked."""
         return sys.stdin.isatty() and sys.stderr.isatty() and not self.json_output
 
     def say(self, text: str = "", *, style: str = "") -> None:
@@ -143,7 +143,7 @@ class Terminal:
             self.say(f"  {what} …")
 
     def advanced(self, key: str, done: int, total: int) -> None:
-        """Bytes have come."""
+        """Show how many bytes have come."""
         if self._bars is not None and key in self._tasks:
             self._bars.update(self._tasks[key], completed=done, total=total)
 
@@ -160,7 +160,7 @@ class Terminal:
             self.say(f"  ✗ {key}", style="red")
 
     def note(self, text: str) -> None:
-        """Something the reader should know."""
+        """Show something that the reader should know."""
         self.say(f"  {text}", style="yellow")
 
     def close(self) -> None:
@@ -235,7 +235,7 @@ class Terminal:
 
 
 def pairs(values: Mapping[str, str] | Iterable[tuple[str, str]]) -> str:
-    """Labels and values, one a line, the values aligned."""
+    """Return labels and values, one a line, the values aligned."""
     rows = list(values.items() if isinstance(values, Mapping) else values)
     width = max((len(label) for label, _ in rows), default=0)
     return "\n".join(f"  {label.ljust(width)}  {printable(value, keep='')}" for label, value in rows)

@@ -41,17 +41,17 @@ class Spent:
 
     @property
     def seconds(self) -> float:
-        """Seconds since it began."""
+        """Return the seconds since the run began."""
         return time.monotonic() - self.began
 
     @property
     def tokens(self) -> int:
-        """Tokens of prompts and answers together."""
+        """Return the tokens of prompts and answers together."""
         return self.input_tokens + self.output_tokens
 
     @property
     def usd(self) -> float | None:
-        """US dollars of the endpoint's time; None where its price is not known."""
+        """Return the US dollars of the endpoint's time; None where its price is not known."""
         return None if self.usd_per_hour is None else self.usd_per_hour * self.seconds / 3600
 
     def as_json(self) -> dict[str, object]:

@@ -25,7 +25,7 @@ class Bounded(AbstractToolset[None]):
 
     @property
     def id(self) -> str:
-        """Its name among toolsets."""
+        """Return the name that tells this toolset from others."""
         return "homeport"
 
     async def get_tools(self, ctx: RunContext[None]) -> dict[str, ToolsetTool[None]]:

@@ -60,7 +60,7 @@ class Architecture:
 
     @property
     def kv_layers(self) -> tuple[int, int]:
-        """How many (sliding, global) layers own a KV cache."""
+        """Return how many (sliding, global) layers own a KV cache."""
         shared = (self.kv_shared_layers - self.kv_shared_global_layers, self.kv_shared_global_layers)
         return (self.layers - self.global_layers - shared[0], self.global_layers - shared[1])
 
@@ -192,7 +192,7 @@ def published(model: Model, key: str) -> tuple[Published, ...]:
 
 
 def models() -> tuple[Model, ...]:
-    """Every model that homeport knows by name, in the order in which they are shown."""
+    """Return every model that homeport knows by name, in the order in which they are shown."""
     return _catalog()[1]
 
 
@@ -213,7 +213,7 @@ def find(name: str) -> Model | None:
 
 
 def suggest(name: str) -> list[str]:
-    """Names of up to three models that `name` may have meant, likeliest first."""
+    """Return the names of up to three models that `name` may have meant, likeliest first."""
     wanted = name.strip().lower()
     known = {key: model.name for model in models() for key in _names_of(model)}
     longer = [key for key in known if wanted and key.startswith(wanted)]
@@ -235,7 +235,7 @@ def _variant(model: Model, variant: Variant) -> Published:
 
 
 def _quantization(source: str) -> str:
-    """`Q4_K_M` of a GGUF's name that says so, else ''."""
+    """Return the quantization, such as `Q4_K_M`, that a GGUF's name ends with; '' where it names none."""
     found = re.search(r"[.-]((?:I?Q\d\w*)|F16|BF16|F32)\.gguf$", source, re.IGNORECASE)
     return found[1].upper() if found else ""
 

@@ -25,7 +25,7 @@ class Shape:
 
     @property
     def text(self) -> str:
-        """`nvidia-l4, 8 CPU, 32 GiB`."""
+        """Describe the shape in words, such as `nvidia-l4, 8 CPU, 32 GiB`."""
         return f"{self.gpu}, {self.cpu} CPU, {self.memory_gib} GiB"
 
 
@@ -55,7 +55,7 @@ class CloudRunGpu:
 
     @property
     def min_shape(self) -> Shape:
-        """The smallest allowed shape."""
+        """Return the smallest allowed shape."""
         return self.shapes[0]
 
 
@@ -83,7 +83,7 @@ class Limits:
 
 @cache
 def gpus() -> tuple[CloudRunGpu, ...]:
-    """Every GPU that Cloud Run is known to offer, smallest first."""
+    """Return every GPU that Cloud Run is known to offer, smallest first."""
     return tuple(_gpu(name, dict(entry)) for name, entry in _table()["gpu"].items())
 
 
@@ -99,7 +99,7 @@ def limits() -> Limits:
 
 
 def regions() -> tuple[str, ...]:
-    """Every region with a GPU, in the order of their names."""
+    """Return the names of all regions with a GPU, sorted."""
     return tuple(sorted({region for found in gpus() for region in found.regions}))
 
 

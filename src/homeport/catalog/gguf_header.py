@@ -76,7 +76,7 @@ class Header:
 
     @property
     def tensor_bytes(self) -> int:
-        """Bytes of all tensors of this file whose type is known."""
+        """Return the bytes of all tensors of this file whose type is known."""
         sizes = block_sizes()
         blocks = (
             (prod(tensor.dimensions), *sizes.get(tensor.type, (1, 0))) for tensor in self.tensors.values()
@@ -85,7 +85,7 @@ class Header:
 
     @property
     def parameters(self) -> int:
-        """How many numbers all tensors of this file have."""
+        """Count the numbers in all tensors of this file."""
         return sum(prod(tensor.dimensions) for tensor in self.tensors.values())
 
 
@@ -177,7 +177,7 @@ def _check_length(cursor: _Cursor, tensors: Mapping[str, GgufTensor], alignment:
 
 
 def block_sizes() -> dict[int, tuple[int, int]]:
-    """Elements and bytes of one block by ggml's type number; {} without the package that knows."""
+    """Return (elements, bytes) of one block by ggml's type number; {} where the package gguf is not installed."""
     try:
         from gguf import GGML_QUANT_SIZES
     except ImportError:
@@ -267,7 +267,7 @@ class _Cursor:
         return Array(length=length, values=None)
 
     def skip_texts(self, count: int) -> None:
-        """Past `count` strings. Local names, because this runs 262,144 times for a Gemma."""
+        """Skip `count` strings. Local names, because this runs 262,144 times for a Gemma."""
         unpack, data, at, last = struct.Struct("<Q").unpack_from, self.data, self.at, len(self.data) - 8
         for _ in range(count):
             if at > last:

@@ -22,7 +22,7 @@ class EngineImage:
 
     @property
     def pinned(self) -> str:
-        """The reference, with its digest where that is known."""
+        """Return the image's reference, with its digest where that is known."""
         return f"{self.reference}@{self.digest}" if self.digest else self.reference
 
 

@@ -234,8 +234,7 @@ def _of_config(text: Table, kind: str) -> Architecture | None:
 
 
 def _layers_of_config(text: Table, kind: str, pattern: Sequence[bool], head_dim: int) -> list[_Layer]:
-    """
-    Heads of every layer. Gemma 4 has two spellings of what its global layers have of their own.
+    """Return the heads of every layer. Gemma 4 has two spellings of what its global layers have of their own.
 
     `global_head_dim` and `num_global_key_value_heads` in the published files, and `per_layer_config`,
     keyed by layer with or without leading zeros, in what transformers saves again.
@@ -286,7 +285,7 @@ def _periodic(layers: int, period: int) -> list[bool]:
 def _architecture(
     each: Sequence[_Layer], *, shared: int, window: int | None, **rest: Any
 ) -> Architecture | None:
-    """None where layers of one kind differ, or none is there, because a pair cannot say that."""
+    """Return the architecture; None without layers, or where layers of one kind differ, which a pair cannot say."""
     kinds = [{layer for layer in each if layer.slides is slides} for slides in (True, False)]
     if not each or any(len(kind) > 1 for kind in kinds) or not 0 <= shared < len(each):
         return None
@@ -336,7 +335,7 @@ def _dtype(*tables: Table) -> str:
 
 
 def _file_type(number: int | None) -> str:
-    """`Q4_K_M` for 15, with the names of the package gguf; '' without it."""
+    """Return the name of a GGUF's file type, such as `Q4_K_M` for 15; '' where the package gguf does not tell it."""
     if number is None:
         return ""
     try:
@@ -348,7 +347,7 @@ def _file_type(number: int | None) -> str:
 
 
 def _rounded(count: int) -> str:
-    """`268M` for 268,098,176; `unknown` for 0."""
+    """Round a number of parameters to three digits with a unit: `268M` for 268,098,176; `unknown` for 0."""
     for unit, size in (("T", 10**12), ("B", 10**9), ("M", 10**6), ("K", 10**3)):
         if count >= size:
             return f"{count / size:.3g}{unit}"

@@ -32,7 +32,7 @@ class Parts:
 
     @property
     def total(self) -> int:
-        """All bytes."""
+        """Return the bytes of all parts together."""
         text = self.embedding + self.head + self.per_layer_embedding + self.matrices + self.rest
         return text + self.vision + self.audio
 

@@ -58,7 +58,7 @@ class Hourly:
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """Return the USD an hour for CPU, memory and GPU together."""
         return self.cpu + self.memory + self.gpu
 
 
@@ -74,12 +74,12 @@ class Prices:
 
     @property
     def storage_gib_month(self) -> Rate:
-        """A GiB in Cloud Storage for a month."""
+        """Return the price of one GiB in Cloud Storage for a month."""
         return self.rates["storage_gib_month"]
 
     @property
     def image_gib_month(self) -> Rate:
-        """A GiB in Artifact Registry for a month."""
+        """Return the price of one GiB in Artifact Registry for a month."""
         return self.rates["image_gib_month"]
 
     def source(self, key: str) -> str:
@@ -168,7 +168,7 @@ def is_amount(value: object) -> bool:
 
 
 def _leaves(table: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any]]:
-    """Every price and tier of a file, by its dotted key."""
+    """Yield every price and tier of a file, by its dotted key."""
     for name, value in table.items():
         if not at and name in _ABOUT:
             continue

@@ -97,7 +97,7 @@ def _compressed(made: Table) -> str:
 
 
 def _bits(made: Table) -> int:
-    """Bits of a packed weight: the fewest that a group of layers has, 4 where none says."""
+    """Return the bits of a packed weight: the fewest that a group of layers has, 4 where none says."""
     groups = made.part("config_groups")
     each = [groups.part(name) for name in groups.values] if groups else []
     weights = [found for group in each if group and (found := group.part("weights"))]

@@ -93,7 +93,7 @@ class Table:
         return value
 
     def per_layer(self, key: str, layers: int) -> list[int] | None:
-        """One number for each layer, from a list of them or one for all; None where there is none."""
+        """Return one number for each layer, from a list of them or one for all; None where the key is missing."""
         value = self.values.get(key)
         if not isinstance(value, Array):
             one = self.number(key)

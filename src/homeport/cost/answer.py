@@ -69,7 +69,7 @@ class CostAnswer:
 
     @property
     def place(self) -> str:
-        """`vllm, nvidia-l4, 8 CPU, 32 GiB, us-central1, no zonal redundancy`."""
+        """Describe what is priced, such as `vllm, nvidia-l4, 8 CPU, 32 GiB, us-central1, no zonal redundancy`."""
         redundancy = "zonal redundancy" if self.what.zonal else "no zonal redundancy"
         return f"{self.what.engine}, {self.what.shape.text}, {self.what.region}, {redundancy}"
 

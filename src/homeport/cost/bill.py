@@ -109,7 +109,7 @@ class Cost:
     """None where no throughput was given: `homeport bench` will measure it."""
 
     def as_json(self) -> JsonObject:
-        """Every figure with its arithmetic, for `--json`."""
+        """Return every figure with its arithmetic, for `--json`."""
         table = asdict(self)
         bill = table.pop("bill")
         if self.tokens is not None:
@@ -136,16 +136,16 @@ class Bill:
 
     @property
     def price(self) -> str:
-        """An hour of one instance, as the arithmetic names it."""
+        """Return the price of one instance for an hour, as the arithmetic names it: `$1.0541/h`."""
         return f"${self.hourly.total:.4f}/h"
 
     def scaling(self, tokens: float, cold_start: float | None = None) -> float | None:
-        """USD a month where instances come and go; None beyond the capacity."""
+        """Return the USD a month where instances come and go; None beyond the capacity."""
         cold_start = self.usage.cold_start if cold_start is None else cold_start
         return self._month(tokens, self.usage.scaling_seconds(tokens, cold_start))
 
     def always_on(self, tokens: float) -> float | None:
-        """USD a month where all needed instances always run; None beyond the capacity."""
+        """Return the USD a month where all needed instances always run; None beyond the capacity."""
         return self._month(tokens, self.usage.always_on_seconds(tokens))
 
     def _month(self, tokens: float, seconds: float) -> float | None:
@@ -154,7 +154,7 @@ class Bill:
         return self.instance(seconds * MONTH_DAYS) + self.storage.value + self.builds.value
 
     def instance(self, seconds: float) -> float:
-        """USD for that many seconds of instances."""
+        """Return the USD for that many seconds of instances."""
         return seconds / 3600 * self.hourly.total
 
 

@@ -90,7 +90,7 @@ def headline(comparison: Versus) -> str:
 
 
 def _frame(axes: Axes, comparison: Versus) -> None:
-    """Axes with few lines: a faint one for each power of ten of USD."""
+    """Draw axes with few lines: a faint one for each power of ten of USD."""
     from matplotlib.ticker import FuncFormatter, NullLocator
 
     own = [cost for row in comparison.rows for cost in (row.scaling, row.always_on) if cost] or [1.0]
@@ -152,7 +152,7 @@ def _apis(axes: Axes, comparison: Versus) -> None:
 
 
 def _apart(costs: Iterable[float], bottom: float, top: float, gap: float = 0.1) -> list[float]:
-    """Heights for labels, lowest first, as parts of the axes: near their lines, and `gap` from each other."""
+    """Return heights for labels, lowest first, as parts of the axes: near their lines, and `gap` from each other."""
     heights: list[float] = []
     for cost in sorted(costs):
         height = math.log(cost / bottom) / math.log(top / bottom)
@@ -232,7 +232,7 @@ def _break_evens(axes: Axes, comparison: Versus) -> None:
 
 
 def _note(axes: Axes, text: str, at: tuple[float, float], place: tuple[int, int, str], **style: Any) -> Text:
-    """Text beside a point of the axes, on paper of its own so that no line runs through it."""
+    """Write a text beside a point of the axes, on a background of its own so that no line runs through it."""
     right, up, align = place
     style = {
         "fontsize": 9.5,

@@ -69,17 +69,17 @@ class Usage:
 
     @property
     def cold_start(self) -> float:
-        """The likely one."""
+        """Return the likely seconds of a cold start."""
         return self.cold_start_s[1]
 
     @property
     def standing(self) -> int:
-        """Instances of a service that is always on."""
+        """Return the number of instances of a service that is always on."""
         return max(1, self.min_instances)
 
     @property
     def capacity(self) -> float:
-        """Tokens a day that all instances can do; infinite where the throughput is not known."""
+        """Return the tokens a day that all instances can do; infinite where the throughput is not known."""
         return self.instances * self._per_instance
 
     @property
@@ -95,22 +95,21 @@ class Usage:
         return self.needed(tokens) <= self.instances
 
     def work_seconds(self, tokens: float) -> float:
-        """Seconds a day that instances work for `tokens`, in all; 0 where the throughput is not known."""
+        """Return the seconds a day that instances work for `tokens`, in all; 0 where the throughput is not known."""
         return 0.0 if self.tokens_per_second is None else tokens / self.tokens_per_second
 
     def wake_seconds(self, cold_start: float, tokens: float = 0) -> float:
-        """Seconds billed for one wake of the day: its cold start, its part of the work, the idle tail."""
+        """Return the seconds billed for one wake of the day: its cold start, its part of the work, the idle tail."""
         work = self.work_seconds(min(tokens, self.capacity)) / self.wakes_per_day
         return max(self.billed_minimum_s, cold_start + work + self.idle_s)
 
     def always_on_seconds(self, tokens: float) -> float:
-        """Seconds billed a day, of all instances, where those that the traffic needs always run."""
+        """Return the seconds billed a day, of all instances, where those that the traffic needs always run."""
         return max(self.standing, self.needed(tokens)) * DAY_S
 
     def scaling_seconds(self, tokens: float, cold_start: float) -> float:
-        """
-        Seconds billed a day where instances come and go with the traffic: the wakes of the day, on top of
-        the instances that always run. Never more than `always_on_seconds`.
+        """Return the seconds billed a day where instances come and go with the traffic: the wakes of the day,
+        on top of the instances that always run. Never more than `always_on_seconds`.
         """
         minimum = self.min_instances * DAY_S
         rest = self.work_seconds(tokens) - minimum
@@ -121,9 +120,8 @@ class Usage:
         return min(billed, self.always_on_seconds(tokens))
 
     def kinks(self, cold_start: float) -> list[float]:
-        """
-        Tokens a day, rising from 0 to the capacity, between which `scaling_seconds` and `always_on_seconds`
-        are straight lines. Just after one of them, one more instance may be needed.
+        """Return the tokens a day, rising from 0 to the capacity, between which `scaling_seconds` and
+        `always_on_seconds` are straight lines. Just after one of them, one more instance may be needed.
         """
         if self.tokens_per_second is None:
             return [0.0, math.inf]

@@ -40,11 +40,11 @@ class Api:
     dated: str = ""
 
     def million(self, input_share: float) -> float:
-        """USD for a million tokens, of which `input_share` are the prompts'."""
+        """Return the USD for a million tokens, of which `input_share` are the prompts'."""
         return input_share * self.input + (1 - input_share) * self.output
 
     def month(self, tokens: float, input_share: float) -> float:
-        """USD a month at `tokens` a day."""
+        """Return the USD a month at `tokens` a day."""
         return tokens * MONTH_DAYS / MILLION * self.million(input_share)
 
 
@@ -86,7 +86,7 @@ class Versus:
 
     @property
     def measured(self) -> bool:
-        """Whether a throughput is known. Without one there is only the endpoint that is always on."""
+        """Tell whether a throughput is known. Without one only the endpoint that is always on can be priced."""
         return self.bill.usage.tokens_per_second is not None
 
     def as_json(self) -> JsonObject:

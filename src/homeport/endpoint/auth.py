@@ -59,7 +59,7 @@ class Bearer(httpx2.Auth):
     async def async_auth_flow(
         self, request: httpx2.Request
     ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        """For `httpx2.AsyncClient`. Raises what the identity raises."""
+        """Sign requests of an `httpx2.AsyncClient`. Raises what the identity raises."""
         identity = self._signing(request)
         if identity is None:
             yield request
@@ -77,7 +77,7 @@ class Bearer(httpx2.Auth):
             response = yield _signed(request, await identity.token())
 
     def sync_auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
-        """For `httpx2.Client`. Raises what the identity raises."""
+        """Sign requests of an `httpx2.Client`. Raises what the identity raises."""
         identity = self._signing(request)
         if identity is None:
             yield request
@@ -126,7 +126,7 @@ class _Pauses:
         self._next = _FIRST_PAUSE_S
 
     def before_another(self, response: httpx2.Response, now: float) -> float | None:
-        """Seconds; None where the response is the last one."""
+        """Return the seconds to wait before another attempt; None where the response is the last one."""
         if response.status_code not in _NOT_YET or self.again == 0:
             return None
         longest = max(_LONGEST_PAUSE_S, (self._until - now) / (self.again + 1))

@@ -34,7 +34,7 @@ class Proof(Protocol):
 
     @property
     def passed(self) -> bool:
-        """Whether no check failed."""
+        """Tell whether no check failed."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as `--json` prints it."""
@@ -67,7 +67,7 @@ class Endpoint:
 
     @property
     def root_url(self) -> str:
-        """The engine's address without `/v1`."""
+        """Return the engine's address without `/v1`."""
         return self.base_url.removesuffix("/v1")
 
     def env(self, *, proxy: str = "", proxy_key: Secret | None = None) -> dict[str, str]:

@@ -65,7 +65,7 @@ class LaunchRequest:
 
     @property
     def location(self) -> str:
-        """Where the engine finds the weights."""
+        """Return the path or address where the engine finds the weights."""
         return self.served_from or str(self.weights)
 
 
@@ -112,12 +112,12 @@ class Launch:
 
     @property
     def url(self) -> str:
-        """The address that clients on this machine use, without `/v1`."""
+        """Return the address that clients on this machine use, without `/v1`."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     def as_json(self) -> JsonObject:
-        """Everything that makes one start differ from another, for records and diffs."""
+        """Return everything that makes one start differ from another, for records and diffs."""
         return {
             "engine": self.engine,
             "version": self.version,

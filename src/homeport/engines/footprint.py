@@ -63,7 +63,7 @@ class KvCache:
 
     @property
     def sequence_bytes(self) -> int:
-        """What one sequence of `context` tokens takes."""
+        """Return the bytes that one sequence of `context` tokens takes."""
         return self.blocks_per_sequence * self.block_bytes
 
     def bytes_for(self, sequences: int) -> int:
@@ -106,30 +106,30 @@ class Footprint:
 
     @property
     def fixed_bytes(self) -> int:
-        """The sum of what is taken whoever asks."""
+        """Return the bytes that are taken however many requests come."""
         return sum(term.size for term in self.fixed)
 
     @property
     def cache_bytes(self) -> int:
-        """What is left for the KV cache; negative where not even the rest has room."""
+        """Return the bytes left for the KV cache; negative where not even the rest has room."""
         return self.usable.size - self.fixed_bytes
 
     @property
     def sequences(self) -> int:
-        """How many whole sequences of `cache.context` tokens have room at once."""
+        """Return how many whole sequences of `cache.context` tokens have room at once."""
         return self.cache.sequences(self.cache_bytes)
 
     @property
     def tokens(self) -> int:
-        """How many tokens the whole cache holds, as the engine itself reports it."""
+        """Return how many tokens the whole cache holds, as the engine itself reports it."""
         return self.cache.tokens(self.cache_bytes)
 
     def needs(self, sequences: int) -> int:
-        """Bytes for so many sequences at once, everything counted."""
+        """Return the bytes for so many sequences at once, everything counted."""
         return self.fixed_bytes + self.cache.bytes_for(sequences)
 
     def own(self, sequences: int) -> int:
-        """Bytes that are its own alone, mapped weights left out, at the most that was planned."""
+        """Return the bytes that are its own alone, mapped weights left out, at the most that was planned."""
         return self.needs(sequences) - self.mapped + self.growth
 
 
@@ -139,5 +139,5 @@ def memory_limit(planned: int) -> int:
 
 
 def gib(size: float) -> str:
-    """`1.5 GiB` or `96 MiB`."""
+    """Format bytes as `1.5 GiB` or `96 MiB`."""
     return f"{size / 2**30:.1f} GiB" if abs(size) >= 2**30 else f"{size / 2**20:.0f} MiB"

@@ -25,7 +25,7 @@ class Gguf:
 
     @property
     def digest(self) -> str:
-        """Which weights these are, for a label: their sha256, or what a bucket tells in its place."""
+        """Return what identifies these weights in a label: their sha256, or the checksum that a bucket tells."""
         return f"sha256:{self.file.sha256}" if self.file.sha256 else str(self.file.checksum)
 
 

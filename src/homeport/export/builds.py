@@ -30,17 +30,17 @@ class ExportedBuild:
 
     @property
     def file(self) -> str:
-        """The name of the file that holds it."""
+        """Return the name of the file that holds the build."""
         return f"build-{self.name}.yaml"
 
     @property
     def yaml(self) -> str:
-        """Its body, the order of fields as people read them."""
+        """Return the build's body as YAML, the fields in the order in which people read them."""
         return build_yaml(self.body)
 
     @property
     def there(self) -> str:
-        """The command that succeeds where the build need not run."""
+        """Return the command that succeeds where the build need not run."""
         return there(self.thing)
 
 
@@ -51,7 +51,9 @@ def build_yaml(body: Mapping[str, Json]) -> str:
 
 
 def builds(things: Things) -> list[ExportedBuild]:
-    """All builds, in order. Weights that lie on this machine have none: nothing in the cloud can reach them."""
+    """Return all builds, in order. Weights that lie on this machine have none: nothing in the cloud can reach
+    them.
+    """
     made = []
     for one in things.resources:
         if isinstance(one, ContainerImage):

@@ -40,7 +40,7 @@ Body = JsonObject
 
 
 def files(things: Things) -> dict[str, str]:
-    """`cloudbuild.yaml`, which needs no file beside it, and the script `prepare.sh` to be run once before."""
+    """Return `cloudbuild.yaml`, which needs no file beside it, and the script `prepare.sh` to be run once before."""
     made = Pipeline(things)
     return {FILE: made.head + build_yaml(made.body), **prepare(made)}
 
@@ -53,24 +53,24 @@ class Pipeline:
 
     @property
     def builds(self) -> list[ExportedBuild]:
-        """The builds that `up` would submit one by one."""
+        """Return the builds that `up` would submit one by one."""
         return builds(self.things)
 
     @property
     def account(self) -> str:
-        """The full name of the service account that all of it runs as: the one that builds the image."""
+        """Return the full name of the service account that all of it runs as: the one that builds the image."""
         return next(
             str(one.body["serviceAccount"]) for one in self.builds if isinstance(one.thing, ContainerImage)
         )
 
     @property
     def email(self) -> str:
-        """Its e-mail."""
+        """Return the service account's e-mail."""
         return self.account.rpartition("/")[2]
 
     @property
     def body(self) -> Body:
-        """The build. Raises `TypeError` where builds of `up` contradict each other."""
+        """Return the body of the build. Raises `TypeError` where builds of `up` contradict each other."""
         secrets, substitutions = _secrets(self.builds)
         made: Body = {
             "serviceAccount": self.account,
@@ -84,7 +84,7 @@ class Pipeline:
 
     @property
     def head(self) -> str:
-        """What the reader must know."""
+        """Return the comment at the head of the file, which says how to run it."""
         things = self.things
         notes = [
             (
@@ -298,7 +298,7 @@ class _Pin:
 
     @property
     def substitution(self) -> str:
-        """The name of the substitution that holds the version."""
+        """Return the name of the substitution that holds the version."""
         return f"_{self.env}_VERSION"
 
 

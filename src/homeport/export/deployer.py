@@ -57,17 +57,17 @@ class DeployerAccount:
 
     @property
     def email(self) -> str:
-        """Its e-mail."""
+        """Return the account's e-mail."""
         return f"{self.id}@{self.project}.iam.gserviceaccount.com"
 
     @property
     def name(self) -> str:
-        """Its full name, as Cloud Build wants it."""
+        """Return the account's full name, as Cloud Build wants it."""
         return f"projects/{self.project}/serviceAccounts/{self.email}"
 
     @property
     def member(self) -> str:
-        """As policies name it."""
+        """Return the account as policies name it."""
         return f"serviceAccount:{self.email}"
 
 

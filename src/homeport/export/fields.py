@@ -26,7 +26,7 @@ class Fields:
         return {key: self._left.pop(key) for key in keys if key in self._left}
 
     def rest(self) -> JsonObject:
-        """All that was not taken yet."""
+        """Take all fields that were not taken yet."""
         left, self._left = self._left, {}
         return left
 

@@ -65,22 +65,22 @@ class Things:
 
     @property
     def service(self) -> Service:
-        """The service."""
+        """Return the service."""
         return self.all(Service)[0]
 
     @property
     def name(self) -> str:
-        """Of the endpoint."""
+        """Return the endpoint's name."""
         return self.service.name
 
     @property
     def project(self) -> str:
-        """Its project."""
+        """Return the project."""
         return self.service.google.project
 
     @property
     def region(self) -> str:
-        """Its region."""
+        """Return the region."""
         return self.service.address.path.split("/")[4]
 
     def all(self, kind: type[_Of]) -> list[_Of]:

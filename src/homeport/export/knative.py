@@ -34,7 +34,9 @@ Made = JsonObject
 
 
 def files(things: Things) -> dict[str, str]:
-    """`service.yaml`. An image that is not built yet stands in it by its tag; one that is live by its digest."""
+    """Return `service.yaml`. An image that is not built yet stands in it by its tag; one that is live by its
+    digest.
+    """
     tagged: list[str] = []
 
     def by_tag(ref: Ref) -> str:

@@ -30,7 +30,7 @@ def head(kind: str, *notes: str) -> str:
 
 
 def comment(*paragraphs: str) -> str:
-    """Paragraphs as lines with `#` before them, broken at a width that fits a screen."""
+    """Return paragraphs as lines with `#` before them, broken at a width that fits a screen."""
     from textwrap import wrap
 
     blocks = ["\n".join(f"# {line}" for line in wrap(one, WIDTH, break_on_hyphens=False, break_long_words=False)) for one in paragraphs if one]  # fmt: skip
@@ -44,9 +44,8 @@ def listed(things: Iterable[str]) -> str:
 
 
 def to_yaml(value: Json) -> str:
-    """
-    `value` in block style: every text that any reader could take for a number or a truth in quotes, texts of more
-    than one line as blocks.
+    """Return `value` in block style: every text that any reader could take for a number or a truth in quotes,
+    texts of more than one line as blocks.
 
     Raises `HomeportError` where the extra `homeport[cloudrun]` is not installed.
     """

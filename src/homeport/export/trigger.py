@@ -30,7 +30,7 @@ _SECONDS, _SLACK_SECONDS, _LONGEST_S = 900, 1800, 86400
 
 
 def files(things: Things) -> dict[str, str]:
-    """Both triggers, for `gcloud builds triggers import`, and the script that does that."""
+    """Return both triggers, for `gcloud builds triggers import`, and the script that does that."""
     note = f"For {SET_UP}, which puts the link of your repository in place of {REPOSITORY}."
     made = {
         f"trigger-{what}.yaml": head("trigger", note) + to_yaml(one) for what, one in triggers(things).items()

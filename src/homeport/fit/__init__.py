@@ -39,7 +39,7 @@ class Serving:
 
     @property
     def most_context(self) -> int:
-        """The most tokens of one request that the engine serves of this model."""
+        """Return the most tokens of one request that the engine serves of this model."""
         return context_of(self.model, self.engine)
 
     def wanting(self, **changed: Any) -> Serving:  # Any: fields of Engine
@@ -62,13 +62,12 @@ class Fit:
 
     @property
     def fits(self) -> bool:
-        """Whether what is wanted has room."""
+        """Tell whether what is wanted has room."""
         return not self.problems
 
     @property
     def concurrency(self) -> int:
-        """
-        How many requests of the wanted context can be served at once.
+        """Return how many requests of the wanted context can be served at once.
 
         More requests take more beside the KV cache, too, so that it is not simply how many sequences the
         cache of this fit has room for.
@@ -82,18 +81,18 @@ class Fit:
 
     @property
     def sequences(self) -> int:
-        """How many sequences of the wanted context the KV cache of this fit has room for."""
+        """Return how many sequences of the wanted context the KV cache of this fit has room for."""
         return self.footprint.sequences if self.footprint else 0
 
     @property
     def _most(self) -> int:
-        """Requests that the engine serves at once, and that Cloud Run gives to one instance."""
+        """Return how many requests at once the engine serves, at most what Cloud Run gives to one instance."""
         most = module(self.what.engine).MOST_SEQUENCES or sys.maxsize
         return min(most, cloudrun.limits().max_concurrency) if self.place.shape else most
 
     @property
     def binds(self) -> str:
-        """What keeps more from fitting."""
+        """Name what keeps more from fitting."""
         if self.footprint is None:
             return "its architecture is not known"
         if self.footprint.cache_bytes < 0:
@@ -108,12 +107,12 @@ class Fit:
 
     @property
     def flags(self) -> Mapping[str, str]:
-        """What the engine is told for this: its flags, or its variables."""
+        """Return the engine's settings for this fit: flags, or environment variables, with their values."""
         return module(self.what.engine).flags(self.what.settings)
 
     @property
     def host_bytes(self) -> int:
-        """The sum of what is taken of the container's memory."""
+        """Return the bytes of the container's memory that are taken, all terms together."""
         return sum(term.size for term in self.host)
 
     def at(self, context: int) -> int | None:

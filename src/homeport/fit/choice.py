@@ -127,7 +127,7 @@ class _Change:
 
 
 def _changes(as_it_is: _Change) -> list[_Change]:
-    """Mildest first: one change, then two, then three."""
+    """Return the changes to try, mildest first: one change, then two, then three."""
     lighter = _lighter(as_it_is)
     halved = [_halved(change) for change in (as_it_is, *lighter)]
     whole = [halved[0], *lighter, *halved[1:]]
@@ -136,7 +136,7 @@ def _changes(as_it_is: _Change) -> list[_Change]:
 
 
 def _halved(change: _Change) -> _Change:
-    """With keys and values in half the bytes."""
+    """Return the change with keys and values in half the bytes, too."""
     kind = module(change.what.engine).HALF_KV
     return _Change(
         (*change.words, f"keep keys and values as {kind}"),
@@ -146,7 +146,7 @@ def _halved(change: _Change) -> _Change:
 
 
 def _lighter(change: _Change) -> list[_Change]:
-    """With weights in fewer bytes."""
+    """Return the change with weights in fewer bytes, too; one for each way to store them."""
     what, found = change.what, []
     if what.weights.quantization == "bfloat16" and not what.settings.quantization:
         found += [
@@ -193,7 +193,7 @@ def _tried(places: Iterable[Place], change: _Change, price: Price) -> list[Remed
 
 
 def _elsewhere(change: _Change, price: Price, region: str | None) -> list[Remedy]:
-    """As it is, in a region that has what this one lacks."""
+    """Return, for a region that lacks the GPU, the change in the nearest region that has it; [] where none has."""
     for remedy in _tried([place for place in cloud() if place not in cloud(region)], change, price):
         shape = remedy.fit.place.shape
         gpu = cloudrun.gpu(shape.gpu) if shape else None

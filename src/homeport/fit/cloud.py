@@ -37,17 +37,17 @@ class Estimate:
 
     @property
     def best(self) -> Fit | None:
-        """The chosen fit."""
+        """Return the chosen fit; None where nothing fits."""
         return self.choice.best
 
     @property
     def flags(self) -> Mapping[str, str]:
-        """What the engine would be told, by flag or variable; empty where nothing fits."""
+        """Return the engine's flags, or environment variables, with their values; empty where nothing fits."""
         return self.best.flags if self.best else {}
 
     @property
     def instances(self) -> int | None:
-        """How many instances a new project's quotas allow; None where one of them is not known."""
+        """Return how many instances a new project's quotas allow; None where one of them is not known."""
         count, allowed = self.wanted.max_instances, []
         for quota in self.quotas:
             if quota.default is None:
@@ -57,7 +57,7 @@ class Estimate:
 
     @property
     def start(self) -> str:
-        """The cold starts in words, with a warning where one may take longer than a startup probe may."""
+        """Describe the cold starts in words, with a warning where one may take longer than a startup probe may."""
         most = cloudrun.limits().startup_s
         slow = [delivery for delivery, start in self.cold_starts.items() if start.high > most]
         words = "; ".join(f"{delivery} {start.text}" for delivery, start in self.cold_starts.items())
@@ -71,7 +71,7 @@ class Estimate:
 
     @property
     def price(self) -> str:
-        """What an hour costs, in words; '' where nothing fits."""
+        """Describe what an hour costs, in words; '' where nothing fits."""
         if self.hourly is None:
             return ""
         mark = "?" if self.hourly.unconfirmed else ""
@@ -120,12 +120,12 @@ class QuotaFact:
 
     @property
     def suffices(self) -> bool:
-        """Whether a new project's quota is known to be enough."""
+        """Tell whether a new project's quota is known to be enough."""
         return self.default is not None and self.needs <= self.default
 
     @property
     def text(self) -> str:
-        """The quota in words."""
+        """Describe the quota in words."""
         has = (
             "nobody says what a new project has"
             if self.default is None

@@ -42,28 +42,28 @@ class ColdStart:
 
     @property
     def low(self) -> float:
-        """The sum where every term goes well."""
+        """Return the seconds where every term goes well."""
         # Python 3.12 adds more exactly than 3.11 does; this is the same in both.
         return math.fsum(term.low for term in self.terms)
 
     @property
     def likely(self) -> float:
-        """The sum to expect."""
+        """Return the seconds to expect."""
         return math.fsum(term.likely for term in self.terms)
 
     @property
     def high(self) -> float:
-        """The sum where every term goes badly. Worse was seen: see docs/cold-start.md."""
+        """Return the seconds where every term goes badly. Worse was seen: see docs/cold-start.md."""
         return math.fsum(term.high for term in self.terms)
 
     @property
     def unconfirmed(self) -> tuple[str, ...]:
-        """Names of the terms that nobody is known to have measured on Cloud Run."""
+        """Return the names of the terms that nobody is known to have measured on Cloud Run."""
         return tuple(term.name for term in self.terms if not term.checked)
 
     @property
     def text(self) -> str:
-        """`40 s (20 s to 2 min)`."""
+        """Describe the sum in words, such as `40 s (20 s to 2 min)`."""
         return f"{_duration(self.likely)} ({_duration(self.low)} to {_duration(self.high)})"
 
     def term(self, name: str) -> ColdStartTerm | None:

@@ -146,7 +146,7 @@ def _spec(name: str | None, file: Path) -> Spec:
 
 
 def _checked(kind: type[_Table], value: _Table, given: Mapping[str, Any]) -> _Table:
-    """`value` with those of `given` that are its keys, checked as the file is."""
+    """Return `value` with those of `given` that are its keys, checked as the file is. Raises `SpecError`."""
     changed = {
         key: change for key, change in given.items() if key in kind.model_fields and change is not None
     }

@@ -34,7 +34,7 @@ class ToolProgress(Progress):
         self._tell(printable(f"{key}: {what}"))
 
     def advanced(self, key: str, done: int, total: int) -> None:
-        """Bytes came."""
+        """Tell how many bytes have come, not too often."""
         now = time.monotonic()
         if now - self._last.get(key, 0.0) >= _BYTES_EVERY_S:
             self._last[key] = now
@@ -49,7 +49,7 @@ class ToolProgress(Progress):
         self._tell(printable(f"{key} failed: {what}"))
 
     def note(self, text: str) -> None:
-        """Something to know."""
+        """Tell the client something to know."""
         self._tell(printable(text))
 
 

@@ -245,7 +245,7 @@ class Spec(_Table):
 
     @property
     def endpoint_name(self) -> str:
-        """The name. Raises `SpecError` where there is none: see `homeport.naming`."""
+        """Return the endpoint's name. Raises `SpecError` where there is none: see `homeport.naming`."""
         if self.name is None:
             raise SpecError(
                 "the endpoint has no name", hint='add a line such as name = "support" to the file'

@@ -31,7 +31,7 @@ class SupervisedEngine:
 
     @property
     def pid(self) -> int:
-        """Of the first of its processes."""
+        """Return the pid of the first of the engine's processes."""
         return self.process.pid
 
     def has_ended(self) -> bool:

@@ -125,7 +125,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """No check failed, and at least one passed."""
+        """Tell whether no check failed and at least one passed."""
         outcomes = {result.outcome for result in self.results}
         return Outcome.PASSED in outcomes and Outcome.FAILED not in outcomes
 

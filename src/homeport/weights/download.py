@@ -44,7 +44,7 @@ class Bar:
         self._done = done
 
     def add(self, count: int) -> None:
-        """`count` more bytes are there; a negative count takes back bytes that turned out useless."""
+        """Add `count` bytes to those that have come; a negative count takes back bytes that turned out useless."""
         self._done += count
         self._progress.advanced(self._key, self._done, max(self._total, self._done))
 

@@ -36,7 +36,7 @@ class PinnedFile:
 
     @property
     def checksum(self) -> str | None:
-        """What stands for its bytes: the sha256, or what a bucket tells, with its kind before it."""
+        """Return what stands for the file's bytes: the sha256, or what a bucket tells, with its kind before it."""
         told = (("md5", self.md5), ("crc32c", self.crc32c))
         return self.sha256 or next((f"{kind}:{value}" for kind, value in told if value), None)
 
@@ -59,7 +59,7 @@ class Pin:
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
+        """Return the bytes of all files."""
         return sum(file.size for file in self.files)
 
 
@@ -74,8 +74,7 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """
-        One sha256 over the paths and checksums of all files: the identity of these weights.
+        """Return one sha256 over the paths and checksums of all files: the identity of these weights.
 
         It is what `sha256sum` prints for the files in the order of their paths, hashed; for those of a bucket with
         what the bucket tells in place of the sha256.
@@ -84,7 +83,9 @@ class Manifest:
 
     @property
     def gguf(self) -> Path | None:
-        """The GGUF file (the first part of a split one), or None where the weights are a folder of safetensors."""
+        """Return the GGUF file (the first part of a split one), or None where the weights are a folder of
+        safetensors.
+        """
         names = sorted(file.path for file in self.pin.files if file.path.endswith(".gguf"))
         return self.folder / names[0] if names else None
 
@@ -115,6 +116,6 @@ class Damage:
 
 
 def digest(files: tuple[PinnedFile, ...]) -> str:
-    """One sha256 over paths and checksums; every file must have its own."""
+    """Return one sha256 over paths and checksums; every file must have its own."""
     lines = sorted((file.path, file.checksum) for file in files)
     return hashlib.sha256("".join(f"{checksum}  {path}\n" for path, checksum in lines).encode()).hexdigest()

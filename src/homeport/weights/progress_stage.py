@@ -24,5 +24,5 @@ def stage(progress: Progress, key: str, what: str, done: str) -> Iterator[None]:
 
 
 def megabytes(count: int) -> str:
-    """Bytes for people."""
+    """Format bytes as `806 MB` or `12.3 GB`."""
     return f"{count / 1e9:,.1f} GB" if count >= 1e10 else f"{count / 1e6:,.0f} MB"

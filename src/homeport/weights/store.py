@@ -105,8 +105,8 @@ class WeightsStore:
             return self.manifest(source, format) or self._bring(origin, source, format, progress)
 
     def check(self, source: str, format: Format, progress: Progress | None = None) -> list[Damage]:
-        """
-        Every file read and compared with its checksum. What is damaged is forgotten, so that `ensure` mends it.
+        """Read every file and compare it with its checksum. What is damaged is forgotten, so that `ensure`
+        mends it.
 
         Raises `WeightsError` where the weights were never here.
         """
@@ -153,7 +153,7 @@ class WeightsStore:
         return True
 
     def all(self) -> list[Manifest]:
-        """Every manifest, whether or not its files are still whole."""
+        """Return every manifest, whether or not its files are still whole."""
         kept = (
             documents.read(path, ManifestDocument)
             for path in sorted((self._root / "manifests").glob("*.json"))
@@ -205,7 +205,7 @@ class WeightsStore:
         return pin
 
     def _write_pin(self, origin: WeightsSource, format: Format, pin: Pin, source: str) -> PinDocument:
-        """Written before the first byte, so that what is fetched can be told from what was there, come what may."""
+        """Write the pin, before the first byte, so that what is fetched can be told from what was there before."""
         path = self._pin_path(source, format)
         folder = origin.folder(self._root, pin)
         before = documents.read(path, PinDocument)

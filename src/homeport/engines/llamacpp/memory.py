@@ -44,8 +44,7 @@ def footprint(sizing: Sizing) -> Footprint | None:
 
 
 def kv_cache(architecture: Architecture, *, context: int, kv_dtype: str = "auto") -> KvCache:
-    """
-    llama.cpp's cache of one slot, which it allocates whole when it starts.
+    """Return llama.cpp's cache of one slot, which it allocates whole when it starts.
 
     Global layers have a cell for every token; layers with a sliding window one for each of the window and of a
     micro-batch. Both numbers are padded to 256.

@@ -128,12 +128,14 @@ def flags(settings: Engine) -> dict[str, str]:
 
 
 def own_memory(size: Footprint, settings: Engine) -> int | None:  # noqa: ARG001 - as the other engines have it
-    """None: how much of its weights Ollama maps was never measured here."""
+    """Return None: how much of its weights Ollama maps was never measured here."""
     return None
 
 
 def launch(request: LaunchRequest, installation: Installation) -> Launch:
-    """`ollama serve` with the context and parallelism of the spec; its first request pulls the tag."""
+    """Return how to start `ollama serve` with the context and parallelism of the spec; its first request
+    pulls the tag. Raises `SpecError` where the spec asks for a key.
+    """
     settings, model = request.settings, request.model
     if request.keyed:
         raise SpecError(
@@ -169,7 +171,7 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
 
 
 def _baked(request: LaunchRequest, installation: Installation) -> Launch:
-    """Ollama in an image that has the model in it: nothing is pulled, and it is ready when a token came out."""
+    """Return how to start Ollama in an image that holds the model: nothing is pulled, ready after the first token."""
     settings, model = request.settings, request.model
     tag = model.weights.get("ollama")
     name = served_name(model) if request.served_from or tag is None else tag

@@ -164,7 +164,9 @@ def own_memory(size: Footprint, settings: Engine) -> int | None:
 
 
 def launch(request: LaunchRequest, installation: Installation) -> Launch:
-    """`vllm serve` with the context and parallelism of the spec; on a machine without a GPU, for the CPU."""
+    """Return how to start `vllm serve` with the context and parallelism of the spec; on a machine without a
+    GPU, for the CPU.
+    """
     settings, model = request.settings, request.model
     name = served_name(model)
     start = ["vllm"] if request.contained else [installation.executable, str(_SERVER)]
@@ -282,7 +284,9 @@ def _files(request: LaunchRequest) -> tuple[list[str], dict[str, str]]:
 
 
 def _lora(request: LaunchRequest, base: str) -> list[str]:
-    """All adapters stay in memory: vLLM reads one that has made room for another anew, from a bucket here."""
+    """Return the flags that keep all adapters in memory: vLLM reads one that made room for another again,
+    from a bucket here.
+    """
     if not request.adapters:
         return []
     modules = [

@@ -160,7 +160,7 @@ def _check_keys(name: str, keys: list[str], allowed: frozenset[str] | None) -> N
 
 
 def _keys(name: str, text: str) -> list[str]:
-    """Every key of the object, those that stand there twice, too: which of them counts is up to who reads it."""
+    """Return every key of the object, repeated ones, too: which of them counts is up to the program that reads it."""
     tops: list[list[str]] = []
 
     def seen(pairs: list[tuple[str, Json]]) -> JsonObject:

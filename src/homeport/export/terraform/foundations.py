@@ -237,7 +237,7 @@ class FoundationBlocks:
         return known
 
     def _bucket_name(self, one: RestResource) -> Code | str:
-        """Its name, which begins with the project's wherever that fits."""
+        """Return the bucket's name, beginning with the variable of the project wherever that fits."""
         name = _last(one)
         start = f"{self._things.project}-"
         return joined(Code("var.project"), f"-{name.removeprefix(start)}") if name.startswith(start) else name

@@ -116,7 +116,7 @@ def _body(items: tuple[Item, ...], indent: str) -> list[str]:
 
 
 def _runs(items: tuple[Item, ...]) -> Iterator[tuple[Item, ...]]:
-    """Attributes that stand together, whose equals signs are aligned; anything else by itself."""
+    """Yield attributes that stand together, whose equals signs are aligned; anything else by itself."""
     run: list[Item] = []
     for item in items:
         if isinstance(item, Attribute) and item.name not in _APART:
@@ -158,7 +158,7 @@ def _aligned(run: tuple[Item, ...], indent: str) -> list[str]:
 
 
 def _together(told: list[tuple[str, str]], place: int) -> Iterator[str]:
-    """Names of the attributes of one line each that stand together with the one at `place`."""
+    """Yield the names of the attributes of one line each that stand together with the one at `place`."""
     start = end = place
     while start > 0 and "\n" not in told[start - 1][1]:
         start -= 1

@@ -23,7 +23,7 @@ _DIGEST = "@sha256:[0-9a-f]{64}$"
 
 
 def versions() -> list[Item]:
-    """`terraform` and `provider` blocks."""
+    """Return the `terraform` and `provider` blocks."""
     google = {"google": {"source": "hashicorp/google", "version": PROVIDER}}
     terraform = block(
         "terraform",

@@ -63,7 +63,7 @@ def paths() -> GuardedPaths:
 
 
 async def keys(subject: VerificationSubject) -> Finding:
-    """Without a key and with a wrong one, no path answers but those that only say that the server lives."""
+    """Check that without a key and with a wrong one no path answers but those that only say that the server lives."""
     endpoint = subject.endpoint
     if endpoint.api_key is None:
         return skipped(_unkeyed(endpoint))

@@ -24,7 +24,7 @@ def user(text: str) -> list[dict[str, str]]:
 
 
 async def chat(subject: VerificationSubject) -> Finding:
-    """One question gets a non-empty answer with its role, reason to finish, and usage."""
+    """Check that one question gets a non-empty answer with its role, reason to finish, and usage."""
     completion = await subject.endpoint.answer(
         user("What is the capital of France?"), max_tokens=48, temperature=0
     )
@@ -42,7 +42,9 @@ async def chat(subject: VerificationSubject) -> Finding:
 
 
 async def stream(subject: VerificationSubject) -> Finding:
-    """Every chunk parses, one choice, one finish_reason, usage once and last, then [DONE] and nothing after it."""
+    """Check that every chunk parses, with one choice, one finish_reason, usage once and last, then [DONE] and
+    nothing after it.
+    """
     lines = await _lines(subject.endpoint)
     stray = [line for line in lines if line and not line.startswith(("data: ", ":"))]
     data = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
@@ -76,7 +78,7 @@ async def stream(subject: VerificationSubject) -> Finding:
 
 
 async def determinism(subject: VerificationSubject) -> Finding:
-    """Two answers to one prompt at temperature 0 are the same."""
+    """Check that two answers to one prompt at temperature 0 are the same."""
     first, second = [(await _counting(subject, max_tokens=24)).text for _ in range(2)]
     if not first.strip():
         return failed("the answer is empty", first=first, second=second)
@@ -106,7 +108,7 @@ async def stop(subject: VerificationSubject) -> Finding:
 
 
 async def max_tokens(subject: VerificationSubject) -> Finding:
-    """Three tokens of a longer answer are asked for; three come, and the reason to finish is `length`."""
+    """Check that an answer limited to three tokens has three, and `length` as its reason to finish."""
     asked = 3
     got = await _counting(subject, max_tokens=asked)
     evidence = {"asked": asked, "completion_tokens": got.tokens, "finish_reason": got.reason}

@@ -31,7 +31,7 @@ _MISTAKES: dict[str, dict[str, Any]] = {
 
 
 async def tool_choice(subject: VerificationSubject) -> Finding:
-    """With `none` no call comes, with `required` one comes where none is needed, and a named function is called."""
+    """Check that `none` brings no call, `required` one where none is needed, and that a named function is called."""
     unable = weather.unable(subject)
     if unable is not None:
         return unable

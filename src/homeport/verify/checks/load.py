@@ -16,7 +16,7 @@ _SUBJECTS = ("bread", "rain", "ships", "trees", "songs", "salt", "stars", "bridg
 
 
 async def at_once(subject: VerificationSubject) -> Finding:
-    """Twice as many requests as are served at once, of different prompts, all get an answer."""
+    """Check that twice as many requests as are served at once, of different prompts, all get an answer."""
     count = min(2 * subject.parallel, _MOST)
 
     async def one(number: int) -> str:

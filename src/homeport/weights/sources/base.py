@@ -16,7 +16,7 @@ class NamedSource(Protocol):
 
     @property
     def text(self) -> str:
-        """The source in its canonical words, from which `registry.read` makes the same source again."""
+        """Return the source in its canonical words, from which `registry.read` makes the same source again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +47,11 @@ class WeightsSource(Protocol):
 
     @property
     def text(self) -> str:
-        """The source in its canonical words, from which `registry.parse` makes the same source again."""
+        """Return the source in its canonical words, from which `registry.parse` makes the same source again."""
 
     @property
     def lock(self) -> str:
-        """A file name. Sources that may touch the same files have the same one."""
+        """Return the name of the lock file. Sources that may touch the same files have the same one."""
 
     def pin(self, wanted: Format) -> Pin:
         """
@@ -64,7 +64,7 @@ class WeightsSource(Protocol):
         """Return where the files of `pin` belong, given the root of the store."""
 
     def needs(self, pin: Pin, folder: Path) -> int:
-        """Bytes of disk that `fetch` would still take; partial downloads count as had."""
+        """Return the bytes of disk that `fetch` would still take; partial downloads count as had."""
 
     def fetch(self, pin: Pin, folder: Path, progress: Progress) -> Mapping[str, str]:
         """

@@ -48,7 +48,7 @@ class FileSource:
         return 0
 
     def fetch(self, pin: Pin, folder: Path, progress: Progress) -> Mapping[str, str]:
-        """Nothing comes; what is missing is an error."""
+        """Fetch nothing. Raises `WeightsError` where a file is missing."""
         missing = [file.path for file in pin.files if not (folder / file.path).is_file()]
         if missing:
             raise WeightsError(
@@ -64,7 +64,9 @@ class FileSource:
     def sweep(self, folder: Path) -> None: ...
 
     def _pinned(self, folder: Path, name: str) -> PinnedFile:
-        """One file. A link may stay in the folder, or lead to the blobs of a hub's cache that the folder is part of."""
+        """Pin one file. A link may stay in the folder, or lead to the blobs of a hub's cache that the folder
+        is part of.
+        """
         path = folder / names.judge(name, where=str(folder))
         if path != self.path:  # The file that the user named is meant, wherever it leads.
             real = folder.resolve()

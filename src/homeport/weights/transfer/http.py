@@ -113,7 +113,9 @@ class Storage:
             return self._token
 
     def ask(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Any:
-        """As `ask`, with our token; a refusal is waited out for as long as a grant may not be seen yet."""
+        """Ask as the function `ask` does, with our token; wait while a 403 may be a new grant that is not
+        seen yet.
+        """
         while True:
             try:
                 return ask(method, url, self.token(), body, headers)
@@ -195,7 +197,7 @@ class Storage:
 
 
 def lowered(headers: Any) -> dict[str, str]:
-    """Headers by names in lower case."""
+    """Return the headers by names in lower case."""
     return {name.lower(): value for name, value in headers.items()}
 
 
@@ -234,7 +236,7 @@ class Upload:
         return self._send(bytes(self._held), self._at + len(self._held))
 
     def abandon(self) -> None:
-        """Nothing comes of it."""
+        """Delete the upload on the server: nothing is stored."""
         self._storage.call("DELETE", self._url)
 
     def _send(self, piece: bytes, whole: int | str) -> dict[str, Any]:  # Any: JSON

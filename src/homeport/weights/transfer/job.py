@@ -155,7 +155,7 @@ class Partial:
         return {}
 
     def abandon(self) -> None:
-        """Nothing comes of it; the next try writes over it."""
+        """Close the partial file; the next try writes over it."""
         self._file.close()
 
 
@@ -187,7 +187,7 @@ class TransferLog:
         self._begun = self._said = time.monotonic()
 
     def add(self, count: int) -> None:
-        """So many bytes more have come."""
+        """Add `count` bytes to those that have come, and log the progress every few seconds."""
         with self._lock:
             self._done += count
             now = time.monotonic()
@@ -208,7 +208,7 @@ def checksum(file: Mapping[str, Any]) -> str:  # Any: JSON
 
 
 def say(line: str) -> None:
-    """One line of the log."""
+    """Write one line of the log."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
