@@ -94,7 +94,7 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.option("-q", "--quiet", is_flag=True, help="Print results and errors only.")
 @click.pass_context
 def cli(ctx: click.Context, debug: bool, quiet: bool) -> None:
-    """One file and one command from open weights to a private, verified, OpenAI-compatible endpoint."""
+    """Turn open weights into a private, verified, OpenAI-compatible endpoint: one file, one command."""
     ctx.obj = CliContext(debug=debug, quiet=quiet)
 
 

@@ -35,7 +35,7 @@ def shown(terminal: Terminal, event: Mapping[str, Json]) -> None:
 
 
 def _short(text: str) -> str:
-    """One line, escaped as a line of a terminal has to be."""
+    """Shorten a text to one line, escaped as a line of a terminal has to be."""
     from homeport.printable import printable
 
     text = printable(" ".join(text.split()), keep="")

@@ -173,7 +173,7 @@ def _foot(answer: CostAnswer) -> str:
 
 
 def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """Columns of numbers aligned to the right, their names to the left."""
+    """Align columns of numbers to the right, their names to the left."""
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
     lines = []
     for row in (header, *rows):
@@ -197,5 +197,5 @@ def _spread(figure: Figure, form: str = "") -> str:
 
 
 def _amount(value: float) -> str:
-    """Cents from ten USD on, hundredths of cents below."""
+    """Format USD: with cents from ten USD on, with hundredths of cents below."""
     return f"{value:,.2f}" if value >= 10 or value == 0 else f"{value:.4f}"

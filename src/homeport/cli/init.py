@@ -68,7 +68,7 @@ def command(
 
 
 def _asked(terminal: Terminal, chosen: dict[str, str]) -> dict[str, str]:
-    """`chosen` with what a person says of the rest; Enter takes what the brackets show."""
+    """Return `chosen` with what a person says of the rest; Enter takes what the brackets show."""
     import os
 
     from homeport.google import project_of

@@ -37,7 +37,7 @@ class Background:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """Return the address where the rehearsal answers."""
         return f"http://{HOST}:{self.port}"
 
     def speed(self, shown: str) -> float:

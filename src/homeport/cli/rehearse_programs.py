@@ -118,7 +118,7 @@ class OllamaProgram:
 
     @staticmethod
     def _stand_in_for_the_script(launch: ContainerLaunch, site: LaunchSite) -> None:
-        """Where a script of the image starts `ollama` and this machine has none: a program of that name for it."""
+        """Write a program `ollama` for the script of an image that starts one, where this machine has none."""
         command = _llamacpp(site, launch.env)
         if shutil.which("ollama") or not command:
             return
@@ -166,7 +166,9 @@ def _note_stand_in(launch: ContainerLaunch, before: str) -> None:
 
 
 def _llamacpp(site: LaunchSite, env: Mapping[str, str]) -> list[str]:
-    """llama.cpp with the GGUF of an image of Ollama's; empty where it has none of one's own."""
+    """Return the command that runs llama.cpp with the GGUF of an Ollama image; empty where its labels name no
+    such file.
+    """
     labels = site.image.labels
     gguf = site.paths.here(labels.get("homeport.gguf", ""))
     if gguf is None:

@@ -127,7 +127,7 @@ def _value(value: object) -> str:
 
 
 def model_text(model: Model) -> str:
-    """All that the catalog knows of one model."""
+    """Describe all that the catalog knows of one model."""
     architecture = model.architecture
     facts = {
         "name": model.name,
@@ -162,7 +162,7 @@ def model_text(model: Model) -> str:
 
 
 def result_line(result: Result) -> str:
-    """One check's outcome."""
+    """Describe the outcome of one check, in a line."""
     detail = printable(" ".join(result.detail.split()), keep="")
     return f"  {_MARKS[result.outcome]} {result.title}: {detail} ({result.seconds:.1f} s)"
 
@@ -211,7 +211,7 @@ def restarts_text(status: Status) -> str:
 
 
 def status_row(status: Status) -> tuple[str, ...]:
-    """One endpoint in the table of `homeport status`."""
+    """Return the row of one endpoint in the table of `homeport status`."""
     memory = f"{status.resident_bytes / 2**20:,.0f} MiB" if status.resident_bytes is not None else ""
     if status.url is None:
         return (status.name, status.state, "", "", "", memory, "", status.reason)
@@ -235,7 +235,7 @@ def status_row(status: Status) -> tuple[str, ...]:
 
 
 def status_text(status: Status) -> str:
-    """One endpoint with its revisions, for people."""
+    """Describe one endpoint with its revisions, for people."""
     weights = (status.weights or {}).get("digest", "")
     receipts = [
         f"{name}, {one['at']}: {', '.join(f'{count} {what}' for what, count in one['counts'].items())}"

@@ -13,7 +13,7 @@ from homeport.terminal import pairs
 
 
 def table_text(looked: Looked) -> str:
-    """Every place in a line, then what Cloud Run would be told, or what would make it fit."""
+    """Describe every place in a line, then what Cloud Run would be told, or what would make the model fit."""
     model, settings = looked.model, looked.settings
     wanted = f"{settings.parallel} × {settings.context:,} tokens at once"
     head = f"{model.title}: {wanted}, Cloud Run in {looked.cloudrun.region}, prices of {looked.prices.dated}"
@@ -52,7 +52,7 @@ def _row(row: FitRow, contexts: tuple[int, ...]) -> tuple[str, ...]:
 
 
 def _price(row: FitRow) -> str:
-    """`1.05`, with a `?` where a rate in it is not confirmed."""
+    """Format USD an hour as `1.05`, with a `?` where a rate in it is not confirmed."""
     if row.hourly is None:
         return "–"
     return f"{row.hourly.total:.2f}" + ("?" if row.hourly.unconfirmed else "")
@@ -67,7 +67,7 @@ def _count(count: int | None) -> str:
 
 
 def tokens(count: int) -> str:
-    """`4K` for 4,096, `1,000` for what is no multiple of 1,024."""
+    """Format tokens: `4K` for 4,096, `1,000` for what is no multiple of 1,024."""
     return f"{count // 1024}K" if count % 1024 == 0 else f"{count:,}"
 
 
@@ -120,7 +120,9 @@ def _most(best: Fit) -> str:
 
 
 def _told_for(other: Fit, best: Fit) -> str:
-    """` (--max-num-seqs 118)`: what differs from what is wanted."""
+    """Return the flags that differ from those of the wanted fit, such as ` (--max-num-seqs 118)`; '' where
+    none do.
+    """
     changed = {flag: value for flag, value in other.flags.items() if best.flags.get(flag) != value}
     return f" ({_told(changed)})" if changed else ""
 

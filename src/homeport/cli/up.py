@@ -108,7 +108,7 @@ def tell(terminal: Terminal, result: UpResult) -> int:
 
 
 def percents(text: str) -> tuple[int, ...]:
-    """`10,50` as numbers. Raises `click.BadParameter` for anything else than rising percents."""
+    """Parse `10,50` into numbers. Raises `click.BadParameter` for anything else than rising percents."""
     try:
         found = tuple(int(part) for part in text.split(",") if part.strip())
     except ValueError:

@@ -48,17 +48,17 @@ class ApiCall:
 
     @property
     def host(self) -> str:
-        """Such as `run.googleapis.com`."""
+        """Return the API's host, such as `run.googleapis.com`."""
         return f"{self.api}.googleapis.com"
 
     @property
     def text(self) -> str:
-        """Such as `POST run.googleapis.com/v2/…`."""
+        """Describe the request, such as `POST run.googleapis.com/v2/…`."""
         return f"{self.verb} {self.host}/{self.path}"
 
     @property
     def texts(self) -> tuple[tuple[str, str], ...]:
-        """The query as it is sent; what is None is left out."""
+        """Return the query as it is sent; what is None is left out."""
         return tuple(
             (name, str(one).lower() if isinstance(one, bool) else str(one))
             for name, value in self.query.items()
@@ -77,11 +77,11 @@ class ApiClient(Protocol):
 
     @property
     def credentials(self) -> Credentials:
-        """Who asks."""
+        """Return the credentials of the caller."""
 
     @property
     def project(self) -> str:
-        """The project that is worked on."""
+        """Return the id of the project that is worked on."""
 
     async def send(self, call: ApiCall) -> httpx2.Response:
         """Send one call, with all its tries."""

@@ -144,7 +144,7 @@ class Google:
     async def pages(
         self, api: str, path: str, key: str, **query: Any
     ) -> AsyncIterator[Any]:  # Any: JSON; see Call.query
-        """Everything under `key` (such as `services`) on all pages."""
+        """Yield everything under `key` (such as `services`) on all pages."""
         token: str | None = None
         while True:
             page = await self.get(api, path, **query, pageToken=token)
@@ -315,10 +315,9 @@ class Google:
 async def from_env(
     env: Mapping[str, str], *, project: str = "", impersonate: str = "", settings: Settings | None = None
 ) -> Google:
-    """
-    Google as the environment `env` tells it: whose credentials (`credentials.find`), which project
-    (`project_of`), whether another address stands in (`HOMEPORT_GOOGLE_URL`), and whether requests are
-    checked before they are sent (`HOMEPORT_VALIDATE=1`).
+    """Return a client as the environment `env` tells it: whose credentials (`credentials.find`), which
+    project (`project_of`), whether another address stands in (`HOMEPORT_GOOGLE_URL`), and whether requests
+    are checked before they are sent (`HOMEPORT_VALIDATE=1`).
     """
     base_url = env.get("HOMEPORT_GOOGLE_URL", "")
     return Google(

@@ -32,11 +32,11 @@ class TokenSource(Protocol):
 
     @property
     def principal(self) -> str:
-        """The e-mail of whoever they are, as far as it is known."""
+        """Return the e-mail of the caller, as far as it is known."""
 
     @property
     def quota_project(self) -> str:
-        """The project whose quota is used; '' for Google's choice."""
+        """Return the project whose quota is used; '' for Google's choice."""
 
     def who(self) -> str:
         """Return the e-mail, found out if need be; '' where it cannot be."""
@@ -135,12 +135,12 @@ class Credentials:
 
     @property
     def principal(self) -> str:
-        """The e-mail of whoever they are, as far as it is known."""
+        """Return the e-mail of the caller, as far as it is known."""
         return self._source.principal
 
     @property
     def quota_project(self) -> str:
-        """The project whose quota is used; '' for Google's choice."""
+        """Return the project whose quota is used; '' for Google's choice."""
         return self._source.quota_project
 
     async def who(self) -> str:
@@ -194,7 +194,7 @@ class GoogleIdentity:
 
 
 def given(token: str, principal: str = "") -> Credentials:
-    """Credentials of one access token."""
+    """Return credentials of one access token."""
     return Credentials(Given(Secret(token), principal))
 
 

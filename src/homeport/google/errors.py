@@ -91,12 +91,12 @@ class RequestContext:
 
     @property
     def text(self) -> str:
-        """Such as `POST run.googleapis.com/v2/…`."""
+        """Describe the request, such as `POST run.googleapis.com/v2/…`."""
         return f"{self.verb} {self.host}/{self.path}"
 
     @property
     def about(self) -> str:
-        """The project that it is about."""
+        """Return the project that the request is about."""
         found = _PROJECT.search(self.path)
         return found[1] if found and found[1] != "-" else self.project
 
@@ -271,7 +271,7 @@ def _for_another(refusal: Refusal, asked: RequestContext, account: str) -> str:
 
 
 def _what_is_lacking(refusal: Refusal) -> tuple[str, str, str]:
-    """Permission, resource and principal, as far as Google says them."""
+    """Return (permission, resource, principal), as far as Google says them; '' for each that it does not say."""
     told = refusal.metadata
     for pattern in _PERMISSION:
         found = pattern.search(refusal.message)

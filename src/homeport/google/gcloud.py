@@ -28,7 +28,7 @@ class Gcloud:
 
     @property
     def principal(self) -> str:
-        """Not known before gcloud is asked."""
+        """Return '': it is not known before gcloud is asked."""
         return ""
 
     def who(self) -> str:
@@ -78,6 +78,6 @@ class Gcloud:
 
 
 def find(env: Mapping[str, str], *, quota_project: str = "") -> Gcloud | None:
-    """`gcloud`, where there is one on the PATH of `env`."""
+    """Find `gcloud` on the PATH of `env`; None where there is none."""
     command = shutil.which("gcloud", path=env.get("PATH", ""))
     return Gcloud(command, env, quota_project) if command else None

@@ -76,7 +76,7 @@ class _Operation:
 
     @property
     def waits(self) -> bool:
-        """Whether there is a method that waits for it."""
+        """Tell whether there is a method that waits for it."""
         return self.api in {"compute", "run"} and "/operations/" in self.path
 
 

@@ -82,7 +82,7 @@ async def read(google: Google, thing: IamResource) -> Json:
 
 
 def granted(policy: Policy, bindings: Iterable[Binding]) -> JsonObject:
-    """`policy` with `bindings`; equal to it where they hold already."""
+    """Return `policy` with `bindings`; equal to it where they hold already."""
     held = [dict(binding) for binding in policy.get("bindings", ())]
     for wanted in bindings:
         same = [binding for binding in held if _matches(binding, wanted)]
@@ -100,7 +100,7 @@ def granted(policy: Policy, bindings: Iterable[Binding]) -> JsonObject:
 
 
 def revoked(policy: Policy, bindings: Iterable[Binding]) -> JsonObject:
-    """`policy` without `bindings`; equal to it where they do not hold."""
+    """Return `policy` without `bindings`; equal to it where they do not hold."""
     held = [dict(binding) for binding in policy.get("bindings", ())]
     for unwanted in bindings:
         going = {_folded(member) for member in unwanted.members}
@@ -161,5 +161,5 @@ def _new(wanted: Binding, members: list[str]) -> JsonObject:
 
 
 def _folded(member: str) -> str:
-    """Google tells e-mails apart without regard to case, and principals with regard to it."""
+    """Return the member in lower case where Google ignores case: e-mails and domains, not principals."""
     return member.lower() if member.startswith(("user:", "serviceAccount:", "group:", "domain:")) else member

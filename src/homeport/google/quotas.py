@@ -61,7 +61,7 @@ def hint_of(refusal: Refusal, project: str) -> str:
 
 
 def _asked(name: str, asked: str, allowed: str) -> str:
-    """CPUs, and some GPUs, come in thousandths; memory in bytes."""
+    """Describe what was asked and allowed. CPUs, and some GPUs, come in thousandths; memory in bytes."""
     scale, unit = 1, ""
     if name.startswith("Mem"):
         scale, unit = _GIB, " GiB"

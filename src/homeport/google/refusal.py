@@ -49,7 +49,7 @@ class Refusal:
 
     @property
     def said(self) -> str:
-        """All that was said, to look for words in."""
+        """Return all that was said, to look for words in."""
         return "\n".join((self.reason, self.message, *self.violations))
 
 

@@ -90,7 +90,7 @@ class Patience:
 
     @property
     def longest(self) -> float:
-        """The longest of them."""
+        """Return the longest of the three waits, in seconds."""
         return max(self.apis, self.accounts, self.caller)
 
     def with_(self, again: Again) -> float:
@@ -250,7 +250,9 @@ def wait_of(retry_after: str, date: str = "") -> float | None:
 
 
 def _hush() -> None:
-    """Without a handler, Python prints warnings to stderr, and stamina's say no more than that there is a retry."""
+    """Keep stamina silent: without a handler Python prints its warnings to stderr, and they say only that
+    there is a retry.
+    """
     logger = logging.getLogger("stamina")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())

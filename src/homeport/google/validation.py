@@ -17,18 +17,18 @@ class Violation(Protocol):
 
     @property
     def field(self) -> str:
-        """Its path, such as `service.template.containers[0].image`."""
+        """Return the field's path, such as `service.template.containers[0].image`."""
 
     @property
     def description(self) -> str:
-        """What is wrong."""
+        """Describe what is wrong."""
 
 
 class Validator(Protocol):
     """Says what is wrong with a request."""
 
     def __call__(self, host: str, verb: str, path: str, body: Json) -> Sequence[Violation]:
-        """Everything that is wrong. `path` is as sent, with its query; `body` is None where there is none."""
+        """Return everything that is wrong. `path` is as sent, with its query; `body` is None where there is none."""
 
 
 class Malformed(ValueError):

@@ -17,7 +17,7 @@ class Cancellation:
 
     @property
     def asked(self) -> bool:
-        """Whether it was asked for."""
+        """Tell whether a stop was asked for."""
         return self._asked
 
     def ask(self) -> None:

@@ -83,7 +83,7 @@ async def destroy(
 
 
 async def _look_again(resources: Sequence[Resource]) -> tuple[tuple[str, ...], list[HomeportError]]:
-    """Ids of what is live and ours, and why others could not be read."""
+    """Return the ids of what is live and ours, and why others could not be read."""
     lives = await asyncio.gather(*(resource.read() for resource in resources), return_exceptions=True)
     left, errors = [], []
     for resource, live in zip(resources, lives, strict=True):

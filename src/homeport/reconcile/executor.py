@@ -41,7 +41,7 @@ class StepResult:
 
     @property
     def done(self) -> bool:
-        """Whether it was done."""
+        """Tell whether it was done."""
         return self.error is None and self.blocked_by is None and not self.held_back
 
 

@@ -23,7 +23,7 @@ class Fact:
 
     @property
     def text(self) -> str:
-        """Everything of it in a line."""
+        """Return everything of it in a line."""
         raise NotImplementedError
 
     def lines(self) -> tuple[tuple[str, str], ...]:

@@ -27,7 +27,7 @@ def in_order_among_themselves(resources: Iterable[Resource]) -> list[Resource]:
 
 
 def all_needs(resources: Iterable[Resource]) -> Mapping[str, frozenset[str]]:
-    """By id, what each of the resources needs among themselves, directly or through others."""
+    """Return, by id, what each of the resources needs among themselves, directly or through others."""
     found: dict[str, frozenset[str]] = {}
     for resource in in_order_among_themselves(resources):
         direct = frozenset(need for need in resource.needs if need in found)

@@ -70,7 +70,7 @@ class Plan:
 
     @property
     def pending(self) -> tuple[Action, ...]:
-        """The actions that do something."""
+        """Return the actions that do something."""
         return tuple(action for action in self.actions if action.kind is not ActionKind.NONE)
 
     def as_json(self) -> dict[str, Any]:

@@ -15,8 +15,7 @@ from homeport.secret import Secret
 
 
 def ensure_within_plan(planned: Action, now: Action) -> None:
-    """
-    Nothing, if `now` is no more than what was approved. Raises `PlanStale`, which says what is different.
+    """Raise `PlanStale` if `now` is more than what was approved, saying what is different.
 
     Less is no breach: what another has done meanwhile just as it was wanted need not be done again.
     """

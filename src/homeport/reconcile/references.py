@@ -32,7 +32,7 @@ def joined(*parts: str | Ref) -> Concat:
 
 
 def needs_of(value: Any) -> tuple[str, ...]:  # Any: JSON, with references
-    """Ids of the resources that `value` refers to, each once."""
+    """Return the ids of the resources that `value` refers to, each once."""
     return tuple(dict.fromkeys(ref.id for ref in _refs(value)))
 
 

@@ -49,26 +49,28 @@ class Resource(Protocol):
 
     @property
     def id(self) -> str:
-        """Its kind and name, such as `process/home`."""
+        """Return its kind and name, such as `process/home`."""
 
     @property
     def kind(self) -> str:
-        """What it is, in people's words, such as `service` or `bucket`: what an exporter knows it by."""
+        """Return what it is, in people's words, such as `service` or `bucket`: what an exporter knows it by."""
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Ids of the resources that must be there first; for a body with references `needs_of(body)`."""
+        """Return the ids of the resources that must be there first; for a body with references `needs_of(body)`."""
 
     @property
     def reports_own_progress(self) -> bool:
-        """
-        Whether it tells its own progress, in words of its own. If not, which is the rule, whoever applies
-        tells under its id when work on it begins and ends; what it tells under its id beyond bytes is dropped.
+        """Tell whether it tells its own progress, in words of its own. If not, which is the rule, the
+        executor tells under its id when work on it begins and ends; what it tells under its id beyond bytes
+        is dropped.
         """
 
     @property
     def goes_first(self) -> bool:
-        """Whether it is deleted before anything else is done, where it is wanted no more; if not, which is the rule, at the end."""
+        """Tell whether, once it is wanted no more, it is deleted before anything else; if not, which is the
+        rule, at the end.
+        """
 
     async def read(self) -> Any | None:
         """Return what is live, for `diff` and for those that need it; None where it does not exist."""

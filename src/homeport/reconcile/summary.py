@@ -27,7 +27,7 @@ class Standing:
 
     @property
     def text(self) -> str:
-        """The counts, in a line."""
+        """Return the counts, in a line."""
         counts = {"failed": len(self.failed), "not begun": len(self.skipped) + len(self.waiting)}
         return ", ".join(
             [f"{len(self.done)} done", *(f"{count} {what}" for what, count in counts.items() if count)]
@@ -35,11 +35,11 @@ class Standing:
 
     @property
     def mistake(self) -> BaseException | None:
-        """The first failure that is nothing that homeport raises on purpose."""
+        """Return the first failure that is nothing that homeport raises on purpose; None where there is none."""
         return next((e for e in self.failed.values() if not isinstance(e, HomeportError)), None)
 
     def tell(self, progress: Progress) -> None:
-        """All that did not go well but the first error, which is shown by whoever shows errors."""
+        """Tell all that did not go well except the first error, which is shown where errors are shown."""
         for id_, why in self.skipped.items():
             progress.note(f"{id_} skipped: {why}")
         for id_, error in list(self.failed.items())[1:]:

@@ -126,15 +126,15 @@ class Target(Protocol):
 
     @property
     def name(self) -> str:
-        """The endpoint's."""
+        """Return the endpoint's name."""
 
     @property
     def spec(self) -> Spec:
-        """The file's."""
+        """Return the spec that the file holds."""
 
     @property
     def spec_file(self) -> Path:
-        """The file itself, absolute; sources that are relative paths start from its folder."""
+        """Return the absolute path of the file; sources that are relative paths start from its folder."""
 
     async def resolve(self, options: UpOptions, progress: Progress, on_result: OnResult | None) -> Desired:
         """Return what the spec comes to here. Raises what can be refused before anything is read."""

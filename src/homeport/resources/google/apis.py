@@ -38,7 +38,7 @@ class Apis(DependentResource):
         return found(tuple(sorted(enabled)), Of.APIS) if enabled else None
 
     def unchanged_after_update(self, live: Any) -> Any:  # Any: a Spreading
-        """All of it: what is enabled stays so."""
+        """Return all of it: what is enabled stays so."""
         return live
 
     def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: a Spreading

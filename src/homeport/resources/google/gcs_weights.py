@@ -60,28 +60,32 @@ class StoredWeights(FixedResource):
 
     @property
     def id(self) -> str:
-        """Its kind and name."""
+        """Return kind and name."""
         return f"weights/{self.name}"
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The bucket, the token, and what else the build needs."""
+        """Return the ids of the bucket, the token, and what else the build needs."""
         return tuple(dict.fromkeys((f"bucket/{self.bucket}", *self.after, *needs_of(self.token))))
 
     @property
     def uri(self) -> str:
-        """`gs://BUCKET/PREFIX`."""
+        """Return the address of the folder, `gs://BUCKET/PREFIX`."""
         return f"gs://{self.bucket}/{self.prefix}"
 
     @property
     def digest(self) -> str:
-        """Of the manifest that they will have; '' where their source does not tell the sha256 of every file before."""
+        """Return the digest of the manifest to come; '' where the source does not tell the sha256 of every
+        file before.
+        """
         known = all(file.sha256 for file in self.pin.files)
         return digest(self.pin.files) if known else ""
 
     @property
     def build(self) -> dict[str, Any]:  # Any: JSON, and Refs
-        """The build that carries them, as Cloud Build takes it. Raises `SpecError` where they are on this machine."""
+        """Return the build that carries them, as Cloud Build takes it. Raises `SpecError` where they are on
+        this machine.
+        """
         job = Job(
             origin=self._origin(),
             goal=self.uri,

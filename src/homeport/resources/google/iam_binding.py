@@ -39,7 +39,7 @@ class Grant(FixedResource):
 
     @property
     def id(self) -> str:
-        """Its kind, and all that makes it one; of a service account of the project only the first word."""
+        """Return its kind, and all that makes it one; of a service account of the project only the first word."""
         who = self.member.partition(":")[2].removesuffix(f"@{self.google.project}.iam.gserviceaccount.com")
         return f"grant/{self.role.rpartition('/')[2]}/{who}/{self.known_as}"
 
@@ -53,7 +53,7 @@ class Grant(FixedResource):
         return found(self.member, Of.GRANT) if there else None
 
     def unchanged_after_update(self, live: Any) -> Any:  # Any: a Spreading
-        """All of it: it never changes."""
+        """Return all of it: a grant never changes."""
         return live
 
     def summary(self, outputs: Outputs) -> str:

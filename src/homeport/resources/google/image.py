@@ -37,21 +37,21 @@ class ContainerImage(FixedResource):
 
     @property
     def id(self) -> str:
-        """Its kind and name."""
+        """Return kind and name."""
         return f"image/{self.package}"
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The repository, and whatever the build refers to."""
+        """Return the ids of the repository, and of whatever the build refers to."""
         return tuple(dict.fromkeys((f"repository/{self.repository}", *self.after, *needs_of(self.build))))
 
     @property
     def reference(self) -> str:
-        """`REGION-docker.pkg.dev/PROJECT/REPOSITORY/PACKAGE`."""
+        """Return the image's name without tag or digest: `REGION-docker.pkg.dev/PROJECT/REPOSITORY/PACKAGE`."""
         return f"{self.region}-docker.pkg.dev/{self.google.project}/{self.repository}/{self.package}"
 
     async def read(self) -> Json | None:
-        """Its digest and the reference to deploy it by; None where the tag is not there."""
+        """Return its digest and the reference to deploy it by; None where the tag is not there."""
         path = (
             f"v1/projects/{self.google.project}/locations/{self.region}/repositories/{self.repository}"
             f"/packages/{self.package}/tags/{self.tag}"

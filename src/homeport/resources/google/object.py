@@ -26,16 +26,16 @@ class Object(DependentResource):
 
     @property
     def id(self) -> str:
-        """Its kind and name."""
+        """Return kind and name."""
         return f"object/{self.bucket}/{self.name}"
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Its bucket."""
+        """Return the id of its bucket."""
         return (f"bucket/{self.bucket}",)
 
     async def read(self) -> Json | None:
-        """Its content and generation."""
+        """Return its content and generation; None where it is not there."""
         try:
             meta = await self.google.get("storage", self._path)
             content = await self.google.content("storage", self._path, alt="media")

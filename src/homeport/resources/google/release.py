@@ -54,12 +54,12 @@ class Release(DependentResource):
 
     @property
     def id(self) -> str:
-        """Its kind and name."""
+        """Return kind and name."""
         return f"release/{self.name}"
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The service."""
+        """Return the id of the service."""
         return (f"service/{self.name}",)
 
     async def read(self) -> Json | None:
@@ -110,8 +110,7 @@ class Release(DependentResource):
         return await self.create(outputs, progress)
 
     async def roll_back(self) -> str:
-        """
-        All traffic on the newest verified revision but the one that is left; its name.
+        """Send all traffic to the newest verified revision other than the one that is left; return its name.
 
         That is the one that has all traffic or, while it is split, the newest: the one whose release was broken off.
         Raises `NotFound` where there is none.
@@ -154,8 +153,8 @@ class Release(DependentResource):
     async def _put_back(
         self, service: Body, newest: str, before: Mapping[str, int], error: BaseException
     ) -> None:
-        """
-        All traffic on what served before, and no receipt of the newest any more: a rollback shall not go to it.
+        """Send all traffic back to what served before, and drop the receipt of the newest, so that no
+        rollback goes to it.
 
         `error` says so, or that it failed. What another has changed meanwhile stays as it is.
         """

@@ -62,7 +62,7 @@ class RestResource(BaseResource):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Ids of what must be there first."""
+        """Return the ids of what must be there first."""
         return tuple(dict.fromkeys((*self.after, *needs_of(self.wanted))))
 
     async def read(self) -> Json | None:

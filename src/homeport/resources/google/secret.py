@@ -50,12 +50,12 @@ class SecretVersion(DependentResource):
 
     @property
     def id(self) -> str:
-        """Its kind and name."""
+        """Return kind and name."""
         return f"secret-version/{self.secret_id}"
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The secret that it is a version of."""
+        """Return the id of the secret that it is a version of."""
         return (f"secret/{self.secret_id}",)
 
     async def read(self) -> Json | None:

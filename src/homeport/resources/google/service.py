@@ -58,7 +58,7 @@ class Service(RestResource):
         return (*RestResource.diff(self, live, outputs), *(why if failed else ()))
 
     def unchanged_after_update(self, live: Json) -> Json | None:
-        """Its name and addresses: a change makes another revision."""
+        """Return its name and addresses, which stay: a change makes another revision."""
         return {key: live[key] for key in ("name", "uri", "urls") if key in live}
 
     async def create(self, outputs: Outputs, progress: Progress) -> Json:

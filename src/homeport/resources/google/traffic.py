@@ -44,7 +44,7 @@ def latest(service: Body) -> str:
 
 
 def shares(service: Body) -> dict[str, int]:
-    """Percent of traffic by revision, as it is now."""
+    """Return the percent of traffic by revision, as it is now."""
     found: dict[str, int] = {}
     for one in service.get("trafficStatuses") or service.get("traffic") or ():
         if one.get("percent"):
@@ -100,7 +100,9 @@ def tag_url(service: Body, revision: str = "") -> str:
 
 
 def targets(percents: Mapping[str, int], *, candidate: str = "") -> list[JsonObject]:
-    """Traffic as the API takes it: shares by revision, and a tag for `candidate`, which may be one without a share."""
+    """Return traffic as the API takes it: shares by revision, and a tag for `candidate`, which may be one
+    without a share.
+    """
     made: list[JsonObject] = []
     for name, percent in percents.items():
         one: JsonObject = {"type": _REVISION, "revision": name, "percent": percent}
@@ -111,7 +113,7 @@ def targets(percents: Mapping[str, int], *, candidate: str = "") -> list[JsonObj
 
 
 def pinned(service: Body) -> list[JsonObject]:
-    """Traffic as it is, held where it is while a new revision comes up under the tag."""
+    """Return the traffic as it is, held there while a new revision comes up under the tag."""
     held = {name: percent for name, percent in shares(service).items() if name}
     if not held:
         return [{"type": _LATEST, "percent": 100, "tag": CANDIDATE}]

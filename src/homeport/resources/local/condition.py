@@ -75,7 +75,7 @@ class Condition:
 
     @property
     def serves(self) -> bool:
-        """Whether requests are answered, at once or in their turn."""
+        """Tell whether requests are answered, at once or in their turn."""
         return self.state in {State.READY, State.BUSY, State.UNSUPERVISED}
 
 

@@ -46,12 +46,12 @@ class EndpointKey:
 
     @property
     def wanted(self) -> bool:
-        """Whether clients must send a key."""
+        """Tell whether clients must send a key."""
         return self.reference != NONE
 
     @property
     def path(self) -> Path | None:
-        """The file that the key is kept in; None where it is in no file."""
+        """Return the file that the key is kept in; None where it is in no file."""
         if self.reference == GENERATED:
             return self.folder / _NAME
         kind, _, name = self.reference.partition(":")

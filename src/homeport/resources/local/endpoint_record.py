@@ -120,7 +120,7 @@ class EndpointRecord:
 
     @property
     def was_ready(self) -> bool:
-        """Whether a token came out once."""
+        """Tell whether a token came out once."""
         return "first_token" in self.timeline
 
     def belongs_to(self, file: Path) -> bool:
@@ -147,7 +147,7 @@ class EndpointRecord:
 
     @property
     def is_verified(self) -> bool:
-        """Whether its verification passed."""
+        """Tell whether its verification passed."""
         return self.receipt is not None and bool(self.receipt["passed"])
 
     def same_launch(self, other: EndpointRecord) -> bool:

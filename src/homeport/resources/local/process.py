@@ -75,7 +75,7 @@ class EngineProcess(BaseResource):
 
     @property
     def api_key(self) -> Secret | None:
-        """The key that clients must send; None where none is wanted, or homeport has made none yet."""
+        """Return the key that clients must send; None where none is wanted, or homeport has made none yet."""
         return self.key.current()
 
     @property
@@ -140,7 +140,7 @@ class EngineProcess(BaseResource):
         return []
 
     def _files(self, outputs: Outputs) -> list[str]:
-        """All files that the engine reads of weights."""
+        """Return the paths of all files of weights that the engine reads."""
         manifests: list[Manifest] = [outputs[need] for need in self.needs]
         return [str(found.folder / file.path) for found in manifests for file in found.pin.files]
 

@@ -31,8 +31,8 @@ _REAPED_S = 5.0
 
 
 def start_ticks(pid: int) -> str:
-    """
-    When the process `pid` started, by a clock that nobody sets: the boot, and the ticks since. '' where none is told.
+    """Return when the process `pid` started, by a clock that nobody sets: the boot, and the ticks since. ''
+    where that is not known.
 
     `create_time()` is the time of day, which Linux reckons from the boot's: when the clock is set, it changes.
     """
@@ -67,9 +67,9 @@ def alive(pid: int, create_time: float, folder: Path, ticks: str = "") -> psutil
 
 
 def belonging(folder: Path, leader: int = 0, since: float = 0, ticks: str = "") -> list[psutil.Process]:
-    """
-    All processes of the endpoint whose folder this is, orphans included: those that carry our mark, and those in
-    a session that one of them, or the process `leader` started at `since` (or at the start `ticks`), began.
+    """Return all processes of the endpoint whose folder this is, orphans included: those that carry our mark,
+    and those in a session that one of them, or the process `leader` started at `since` (or at the start
+    `ticks`), began.
 
     The mark alone is not enough: vLLM's workers write their title over their environment.
     """
@@ -125,7 +125,7 @@ def _runs(process: psutil.Process) -> bool:
 
 
 def resident(processes: Iterable[psutil.Process]) -> int:
-    """Bytes of memory that the processes hold; those that end meanwhile hold none."""
+    """Return the bytes of memory that the processes hold; those that end meanwhile hold none."""
     total = 0
     for process in processes:
         try:

@@ -111,12 +111,12 @@ class ObservedDeployment:
 
     @property
     def front(self) -> str:
-        """The address that is verified."""
+        """Return the address that is verified."""
         return self.url or str(self.service.get("uri", ""))
 
     @property
     def serving(self) -> Body:
-        """The engine's container."""
+        """Return the container of the engine."""
         return own_container(self.revision)
 
 
@@ -142,7 +142,7 @@ async def verify_deployed(
 
 
 async def no_token(deployed: ObservedDeployment) -> Finding:
-    """Without a token every path that an engine is known to have is refused."""
+    """Check that without a token every path that an engine is known to have is refused."""
     if deployed.planned.public:
         return skipped(_PUBLIC)
     asked = list(dict.fromkeys(path for _, path in access.paths().requests))
@@ -175,7 +175,9 @@ async def audience(deployed: ObservedDeployment) -> Finding:
 
 
 async def around(deployed: ObservedDeployment) -> Finding:
-    """No second way leads to the engine: ingress as planned, and every other address asks for a token, too."""
+    """Check that no second way leads to the engine: ingress as planned, and every other address asks for a
+    token, too.
+    """
     ingress = deployed.service.get("ingress", INGRESS_ALL)
     if ingress != deployed.planned.ingress:
         return failed(f"ingress is {ingress}, not {deployed.planned.ingress}", ingress=ingress)
@@ -192,7 +194,7 @@ async def around(deployed: ObservedDeployment) -> Finding:
 
 
 async def private(deployed: ObservedDeployment) -> Finding:
-    """Nobody but those who are named may call it: no allUsers, and the check of callers is on."""
+    """Check that only those who are named may call it: no allUsers, and the check of callers is on."""
     if deployed.planned.public:
         return skipped(_PUBLIC)
     if deployed.service.get("invokerIamDisabled"):
@@ -300,7 +302,7 @@ async def weights(deployed: ObservedDeployment) -> Finding:
 
 
 async def size(deployed: ObservedDeployment) -> Finding:
-    """GPU, concurrency and the most instances are as planned."""
+    """Check that GPU, concurrency and the most instances are as planned."""
     planned, revision = deployed.planned, deployed.revision
     seen = {
         "GPU": revision.get("nodeSelector", {}).get("accelerator", "none"),
@@ -367,7 +369,7 @@ async def _statuses(
 
 
 def _addresses(service: Body) -> Iterator[str]:
-    """Every address that Cloud Run answers at for this service."""
+    """Yield every address that Cloud Run answers at for this service."""
     known = [service.get("uri"), *service.get("urls", ())]
     known += [one.get("uri") for one in service.get("trafficStatuses", ())]
     yield from dict.fromkeys(url for url in known if url)

@@ -32,7 +32,7 @@ Starts = Callable[[], Awaitable[frozenset[str]]]
 
 
 def idle_s() -> float:
-    """Seconds without a request after which nothing of a service with a GPU runs any more."""
+    """Return the seconds without a request after which nothing of a service with a GPU runs any more."""
     return cloudrun.limits().idle_s + _MARGIN_S
 
 
@@ -46,7 +46,7 @@ class Measured:
 
     @property
     def within(self) -> bool:
-        """Whether it took no longer than the plan's worst."""
+        """Tell whether it took no longer than the plan's worst."""
         return self.seconds <= self.budget.high
 
     def as_json(self) -> JsonObject:
@@ -185,7 +185,7 @@ def _told(seconds: float) -> str:
 
 
 async def _first_token(endpoint: Endpoint) -> float:
-    """When the first token came, by the loop's clock."""
+    """Return when the first token came, by the loop's clock. Raises `HomeportError` where none did."""
     question = [{"role": "user", "content": "Say hello."}]
     async for chunk in endpoint.stream(question, max_tokens=8, temperature=0):
         for choice in chunk.get("choices", ()):

@@ -193,7 +193,7 @@ class _Values(dict[str, str]):
 
 
 def _conditions(service: Mapping[str, Json], revision: Mapping[str, Json] | None) -> str:
-    """Each failed condition's reasons and message, once."""
+    """Return the reasons and message of each failed condition, one a line, each once."""
     every = [service.get("terminalCondition", {}), *service.get("conditions", ())]
     every += (revision or {}).get("conditions", ())
     told = [

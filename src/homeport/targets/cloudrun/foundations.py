@@ -65,12 +65,12 @@ class Foundations:
     """Whether a streamer reads them, and no mount."""
 
     def resources(self) -> list[Resource]:
-        """All of them, with the needs that they have of each other."""
+        """Return all foundations, with the needs that they have of each other."""
         return [self.apis, *(self._after_apis(one) for one in self._things()), *self.grants()]
 
     @property
     def apis(self) -> Apis:
-        """The APIs, which come first."""
+        """Return the APIs, which come first."""
         return Apis(google=self.google, services=tuple(f"{api}.googleapis.com" for api in APIS))
 
     def grants(self) -> list[Resource]:
@@ -78,17 +78,17 @@ class Foundations:
         return [self._grant(*one) for one in self._wanted()]
 
     def grants_of(self, account_id: str) -> tuple[str, ...]:
-        """Ids of an account's grants."""
+        """Return the ids of an account's grants."""
         return tuple(one.id for one in self.grants() if f"/{account_id}/" in one.id)
 
     @property
     def guards(self) -> tuple[str, ...]:
-        """Ids of what keeps our own network closed, and shows it the way to Google."""
+        """Return the ids of what keeps our own network closed, and shows it the way to Google."""
         return tuple(one.id for one in self._own_network()) if self.cloudrun.network is None else ()
 
     @property
     def isolation(self) -> str:
-        """What `access.isolated` comes to, and what it does not prove."""
+        """Describe what `access.isolated` comes to, and what it does not prove."""
         out, unknown = "none out but to Google's restricted addresses", "who else may use that network"
         if self.cloudrun.network is not None:
             out = f"the way out is up to the routes, the firewall and the DNS of {self.cloudrun.network}, which is yours"
@@ -100,7 +100,7 @@ class Foundations:
 
     @property
     def network(self) -> tuple[str, str]:
-        """The network and subnetwork that the service sends through: those named in the file, or our own."""
+        """Return the network and subnetwork that the service sends through: those named in the file, or our own."""
         if self.cloudrun.network and self.cloudrun.subnetwork:
             return self.cloudrun.network, self.cloudrun.subnetwork
         return self.names.name, self.names.name
@@ -143,7 +143,7 @@ class Foundations:
             )
 
     def _wanted(self) -> Iterator[tuple[str, str, str]]:
-        """Account, role, and on what."""
+        """Yield (account, role, on what) for each grant that is wanted."""
         names = self.names
         yield names.builder, "roles/artifactregistry.writer", "repository"
         yield names.builder, "roles/logging.logWriter", "project"

@@ -30,9 +30,8 @@ class HubToken:
 
 
 async def gates(weights: Iterable[StoredWeights], *, anew: bool = False) -> tuple[GatedFile, ...]:
-    """
-    One file of each hub's weights that are not in the bucket yet, or `anew` of all: what must be asked whether it may
-    be fetched.
+    """Return one file of each hub's weights that are not in the bucket yet, or `anew` of all: what must be
+    asked whether it may be fetched.
     """
     hub = [one for one in weights if one.pin.source.startswith("hf:")]
     there = [None for _ in hub] if anew else await asyncio.gather(*(one.read() for one in hub))

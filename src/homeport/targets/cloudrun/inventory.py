@@ -38,7 +38,7 @@ class ListedKind:
 
     @property
     def regional(self) -> bool:
-        """Whether each region has a list of its own."""
+        """Tell whether each region has a list of its own."""
         return "{region}" in self.path
 
 
@@ -97,7 +97,7 @@ class Thing:
 
     @property
     def endpoint(self) -> str:
-        """The endpoint whose mark it carries; '' for none."""
+        """Return the endpoint whose mark it carries; '' for none."""
         label = self.body.get("labels", {}).get(LABEL, "")
         words = str(self.body.get("description", "")).split()
         said = (word.partition("=")[2] for word in words if word.startswith(f"{LABEL}="))
@@ -105,7 +105,7 @@ class Thing:
 
     @property
     def text(self) -> str:
-        """Such as `service home in europe-west4`."""
+        """Describe it, such as `service home in europe-west4`."""
         return f"{self.kind} {self.name}{f' in {self.region}' if self.region else ''}"
 
 
@@ -122,7 +122,7 @@ class Unread:
 
     @property
     def text(self) -> str:
-        """What could not be read, and why."""
+        """Describe what could not be read, and why."""
         return f"{self.what}: {self.error}"
 
 
@@ -141,7 +141,7 @@ class Inventory:
 
     @property
     def endpoints(self) -> tuple[str, ...]:
-        """Names of all endpoints that something carries the mark of, sorted."""
+        """Return the names of all endpoints that something carries the mark of, sorted."""
         return tuple(sorted({thing.endpoint for thing in self.things} - {""}))
 
 
@@ -181,7 +181,7 @@ def refuse_incomplete(unread: Sequence[Unread], what: str) -> None:
 
 
 async def _listed(google: Google, kind: ListedKind, region: str) -> tuple[list[Thing], Unread | None]:
-    """All things of a kind in a region, and what could not be read of them."""
+    """List all things of a kind in a region; return them, and what could not be read of them."""
     things: list[Thing] = []
     path = kind.path.format(project=google.project, region=region)
     query = {

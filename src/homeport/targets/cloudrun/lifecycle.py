@@ -84,17 +84,17 @@ class CloudRunLifecycle:
 
     @property
     def name(self) -> str:
-        """The endpoint's."""
+        """Return the endpoint's name."""
         return self.names.name
 
     @property
     def names(self) -> Names:
-        """What its things are called."""
+        """Return the names of its things."""
         return names_of(self.spec, self.google)
 
     @property
     def path(self) -> str:
-        """Of the service."""
+        """Return the service's path in the API."""
         return f"v2/{self.names.service}"
 
     async def resolve(
@@ -241,7 +241,9 @@ class CloudRunLifecycle:
         canary: tuple[int, ...] = (),
         asking: bool = False,
     ) -> CloudRunTarget:
-        """All that is wanted. With `asking` the hub is asked whether it gives what is not in the bucket yet."""
+        """Return all that is wanted. With `asking` the hub is asked whether it gives what is not in the
+        bucket yet.
+        """
         chosen, token = await self._chosen(progress, self.ask_token if asking else None)
 
         async def prove(service: Body, revision: str, url: str) -> Receipt:

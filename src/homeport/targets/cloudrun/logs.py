@@ -29,12 +29,12 @@ class Line:
 
     @property
     def order(self) -> tuple[str, str]:
-        """Sorts by time, whatever the number of digits."""
+        """Return a key that sorts by time, whatever the number of digits."""
         return _order(self.at)
 
     @property
     def shown(self) -> str:
-        """The line with its time, to the second."""
+        """Return the line with its time, to the second."""
         return f"{self.at[:19]}Z {self.text}"
 
 

@@ -173,7 +173,9 @@ async def _grants(
 
 
 async def _bindings(google: Google, on: IamResource) -> Sequence[tuple[str, str]] | HomeportError:
-    """Role and member of every grant without a condition: homeport makes none with one."""
+    """Return (role, member) of every grant without a condition, as homeport makes them; the error where they
+    cannot be read.
+    """
     try:
         live = await policy.read(google, on)
     except (NotFound, ApiDisabled):
@@ -189,9 +191,9 @@ async def _bindings(google: Google, on: IamResource) -> Sequence[tuple[str, str]
 
 
 def _emails(google: Google, name: str, inventory: Inventory) -> Mapping[str, str]:
-    """
-    By member of a policy, the ids of the endpoint's accounts: those that carry its mark, and those of today's names
-    that are gone and have left their grants. An account of somebody else's that is called so is none of them.
+    """Return, by member of a policy, the ids of the endpoint's accounts: those that carry its mark, and those
+    of today's names that are gone and have left their grants. An account of somebody else's that is called so
+    is none of them.
     """
     accounts = [thing for thing in inventory.things if thing.kind == _ACCOUNT]
     ours = {thing.name for thing in accounts if thing.endpoint == name}

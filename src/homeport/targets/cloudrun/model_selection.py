@@ -69,7 +69,7 @@ class ResolvedModel:
 
     @property
     def adapter_rank(self) -> int:
-        """The rank that all adapters have room in; 0 where there are none."""
+        """Return the rank that all adapters have room in; 0 where there are none."""
         return max((adapter.rank for adapter in self.adapters), default=0)
 
 
@@ -255,13 +255,15 @@ class _Chooser:
 
 
 def _plain(text: str) -> str:
-    """`text` as one folder of a bucket that a mount's options, which commas part, can name; '' where nothing is left."""
+    """Turn `text` into the name of one folder of a bucket, without the commas that part a mount's options; ''
+    where nothing is left.
+    """
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-")
     return "" if name in {".", ".."} else name
 
 
 def _short_digest(pin: Pin) -> str:
-    """Stands for which files of a commit were pinned."""
+    """Return twelve digits that stand for which files of a commit were pinned."""
     paths = "\n".join(sorted(file.path for file in pin.files))
     return hashlib.sha256(paths.encode()).hexdigest()[:12]
 

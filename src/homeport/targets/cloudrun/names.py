@@ -20,32 +20,34 @@ class Names:
 
     @property
     def builder(self) -> str:
-        """The service account that builds images."""
+        """Return the service account that builds images."""
         return self._account("build")
 
     @property
     def carrier(self) -> str:
-        """The service account that carries weights into the bucket."""
+        """Return the service account that carries weights into the bucket."""
         return self._account("carry")
 
     @property
     def runner(self) -> str:
-        """The service account that the service runs as."""
+        """Return the service account that the service runs as."""
         return self._account("run")
 
     @property
     def bucket(self) -> str:
-        """The bucket of weights. Buckets' names are the whole world's, so the project's is in it."""
+        """Return the name of the bucket of weights. Buckets share one namespace worldwide, so the project's
+        name is in it.
+        """
         return fitted(f"{self.project}-{self.name}-weights", _BUCKET_MOST)
 
     @property
     def secret(self) -> str:
-        """The secret that holds the hub's token."""
+        """Return the name of the secret that holds the hub's token."""
         return f"{self.name}-hub-token"
 
     @property
     def service(self) -> str:
-        """The service's full name, as Cloud Run's API has it."""
+        """Return the service's full name, as Cloud Run's API has it."""
         return f"projects/{self.project}/locations/{self.region}/services/{self.name}"
 
     def email(self, account: str) -> str:

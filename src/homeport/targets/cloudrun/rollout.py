@@ -54,8 +54,8 @@ class CloudRunRollout:
     async def _look_again(
         self, plan: Plan, progress: Progress, cancellation: Cancellation
     ) -> Mapping[str, float]:
-        """
-        In a new project nothing can be seen before its APIs are on: they go on first, since they cost nothing.
+        """Enable the APIs of a new project before the rest, since they cost nothing and nothing can be seen
+        without them.
 
         Raises what stands in the way, before anything else is made.
         """

@@ -74,17 +74,17 @@ class CloudRunTarget:
 
     @property
     def settings(self) -> CloudRun:
-        """`[cloudrun]` of the file."""
+        """Return `[cloudrun]` of the file, or its defaults."""
         return self.spec.cloudrun or CloudRun()
 
     @property
     def names(self) -> Names:
-        """What things are called."""
+        """Return the names of its things."""
         return names_of(self.spec, self.google)
 
     @property
     def foundations(self) -> Foundations:
-        """What stands before anything is served."""
+        """Return what stands before anything is served."""
         return Foundations(
             google=self.google,
             names=self.names,
@@ -97,17 +97,17 @@ class CloudRunTarget:
 
     @property
     def baked(self) -> bool:
-        """Whether the weights lie in the image."""
+        """Tell whether the weights lie in the image."""
         return self.delivery == "baked"
 
     @property
     def delivery(self) -> Delivery:
-        """How weights get to the engine."""
+        """Return how weights get to the engine."""
         return delivery_of(self.chosen.engine, self.settings.delivery)
 
     @property
     def shape(self) -> Shape:
-        """The instance."""
+        """Return the shape of the instance."""
         best = self.chosen.estimate.best
         assert best is not None
         assert best.place.shape is not None
@@ -115,13 +115,13 @@ class CloudRunTarget:
 
     @property
     def cold_start(self) -> ColdStart:
-        """The expected one."""
+        """Return the expected cold start."""
         size = self.chosen.published.size or self._pin_size
         return expected(engine=self.chosen.engine, delivery=self.delivery, weights_bytes=size)
 
     @property
     def weights(self) -> CloudWeights:
-        """The model's weights and the adapters."""
+        """Return the model's weights and the adapters."""
         names, foundations = self.names, self.foundations
         return CloudWeights(
             google=self.google,
@@ -138,18 +138,22 @@ class CloudRunTarget:
 
     @property
     def stored(self) -> StoredWeights | None:
-        """The model's weights in the bucket; None where the engine brings its own."""
+        """Return the model's weights in the bucket; None where the engine brings its own."""
         return self.weights.model
 
     @property
     def source(self) -> str:
-        """Where the model's weights come from; '' for Ollama's, and for this machine: its paths mean nothing there."""
+        """Return where the model's weights come from; '' for Ollama's, and for this machine: its paths mean
+        nothing there.
+        """
         stored = self.stored
         return f"{stored.pin.source} at {stored.pin.revision}" if stored and stored.folder is None else ""
 
     @property
     def launch(self) -> Launch:
-        """How the engine is started in its container. Raises `SpecError` for settings that it cannot honour."""
+        """Return how the engine is started in its container. Raises `SpecError` for settings that it cannot
+        honour.
+        """
         settings, engine = self.spec.engine, module(self.chosen.engine)
         engine.check(settings)
         pinned, found = self.chosen.pinned, gpu(self.shape.gpu)
@@ -186,12 +190,12 @@ class CloudRunTarget:
 
     @property
     def base(self) -> str:
-        """The image that ours is built on."""
+        """Return the reference of the image that ours is built on."""
         return self.settings.image or engine_image(self.chosen.engine).pinned
 
     @property
     def image(self) -> ContainerImage:
-        """The image that serves."""
+        """Return the image that serves."""
         launch, stored, names = self.launch, self.stored, self.names
         after = [f"service-account/{names.builder}", *self.foundations.grants_of(names.builder)]
         weights: str | Gguf | None = None
@@ -219,7 +223,7 @@ class CloudRunTarget:
 
     @property
     def service(self) -> RestResource:
-        """The service."""
+        """Return the service."""
         names, stored = self.names, self.stored
         foundations = self.foundations
         # Nothing is served before its way out is what it shall be.
@@ -247,7 +251,7 @@ class CloudRunTarget:
         )
 
     def resources(self) -> list[Resource]:
-        """Everything that shall exist."""
+        """Return everything that is wanted, as resources."""
         stored = [self.stored] if self.stored is not None else []
         return [
             *self.foundations.resources(),

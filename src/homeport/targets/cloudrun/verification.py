@@ -87,7 +87,9 @@ class Outside:
 
 @asynccontextmanager
 async def outside(via: str = "") -> AsyncIterator[Outside]:
-    """Whoever sends requests from outside, over connections that are kept: a new one for each takes longer than its answer."""
+    """Yield a client that sends requests from outside, over connections that are kept: a new one for each
+    takes longer than its answer.
+    """
     import httpx2
 
     async with httpx2.AsyncClient(

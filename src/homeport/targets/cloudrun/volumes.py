@@ -35,24 +35,26 @@ class CloudWeights:
 
     @property
     def model(self) -> StoredWeights | None:
-        """The model's weights; None where the engine brings its own."""
+        """Return the model's weights; None where the engine brings its own."""
         pinned = self.chosen.pinned
         return self._stored("model", pinned) if pinned is not None else None
 
     @property
     def adapters(self) -> dict[str, StoredWeights]:
-        """The LoRA adapters, by the names that they are served under."""
+        """Return the LoRA adapters, by the names that they are served under."""
         return {one.name: self._stored(f"lora-{one.name}", one.pinned) for one in self.chosen.adapters}
 
     @property
     def all(self) -> tuple[StoredWeights, ...]:
-        """The model's weights and the adapters."""
+        """Return the model's weights and the adapters."""
         model = self.model
         return ((model,) if model is not None else ()) + tuple(self.adapters.values())
 
     @property
     def adapters_digest(self) -> Concat | None:
-        """Which adapters a revision is made for, as its annotation says it; None where there are none."""
+        """Return the name and digest of each adapter that a revision is made for, as its annotation has them;
+        None where there are none.
+        """
         parts: list[str | Ref] = []
         for name, stored in sorted(self.adapters.items()):
             parts += [f"{' ' if parts else ''}{name}=", Ref(stored.id, "digest")]
@@ -60,7 +62,7 @@ class CloudWeights:
 
     @property
     def mounts(self) -> tuple[Mount, ...]:
-        """The folders of the bucket that the container sees."""
+        """Return the folders of the bucket that the container sees."""
         mounts, model = [], self.model
         if model is not None and self.delivery.startswith("gcsfuse"):
             mounts.append(_mount("weights", model, MODEL, cached=self.delivery == CACHED))
@@ -71,7 +73,7 @@ class CloudWeights:
 
     @property
     def prefixes(self) -> frozenset[str]:
-        """The folders of the bucket that are mounted, by their names there."""
+        """Return the folders of the bucket that are mounted, by their names there."""
         return frozenset(mount.prefix for mount in self.mounts)
 
     def _stored(self, name: str, pinned: PinnedModel) -> StoredWeights:

@@ -63,17 +63,17 @@ class LocalLifecycle:
 
     @property
     def name(self) -> str:
-        """The endpoint's."""
+        """Return the endpoint's name."""
         return self.graph.spec.endpoint_name
 
     @property
     def spec(self) -> Spec:
-        """The file's."""
+        """Return the spec that the file holds."""
         return self.graph.spec
 
     @property
     def spec_file(self) -> Path:
-        """The file itself."""
+        """Return the path of the file."""
         return self.graph.spec_file
 
     async def resolve(

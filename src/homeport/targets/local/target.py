@@ -75,37 +75,39 @@ class LocalTarget:
 
     @property
     def folder(self) -> Path:
-        """Where the endpoint's record and log are."""
+        """Return the folder of the endpoint's record and log."""
         return candidate.folder_of(self.endpoint_folder) if self.candidate else self.endpoint_folder
 
     @property
     def endpoint_folder(self) -> Path:
-        """Where its key is, too, which a candidate shares."""
+        """Return the folder of its key, too, which a candidate shares."""
         return self.home.endpoint(self.spec.endpoint_name)
 
     @cached_property
     def model(self) -> Model | None:
-        """What the catalog knows of the model; None for a source of the user's own."""
+        """Return what the catalog knows of the model; None for a source of the user's own."""
         return find_model(self.spec, self.spec_file)
 
     @cached_property
     def engine(self) -> tuple[EngineModule, Installation]:
-        """The engine that will run it. Raises `EngineMissing`."""
+        """Return the engine that will run it. Raises `EngineMissing`."""
         return choose(self.spec, self.model)
 
     @cached_property
     def store(self) -> WeightsStore:
-        """The weights on this machine."""
+        """Return the store of weights on this machine."""
         return WeightsStore(self.home.weights, catalog.checksums())
 
     @cached_property
     def machine(self) -> Machine:
-        """What this machine has. GPUs do not matter to every engine, and asking their driver takes time."""
+        """Return what this machine has. GPUs do not matter to every engine, and asking their driver takes time."""
         return this_machine(gpus=self.engine[0].USES_GPU)
 
     @cached_property
     def key(self) -> EndpointKey:
-        """Where the key is that clients must send. Not every engine can ask for one that homeport would make."""
+        """Return where the key is that clients must send. Not every engine can ask for one that homeport
+        would make.
+        """
         given = self.spec.local.api_key or (GENERATED if self.engine[0].ASKS_FOR_KEY else NONE)
         return EndpointKey(
             reference=given,
@@ -116,12 +118,12 @@ class LocalTarget:
 
     @cached_property
     def weights(self) -> Weights | None:
-        """The model's weights as a resource; None where the engine keeps its own."""
+        """Return the model's weights as a resource; None where the engine keeps its own."""
         return weights_of(self.spec, self.spec_file, self.engine[1].engine, self.store)
 
     @cached_property
     def adapters(self) -> tuple[Weights, ...]:
-        """The LoRA adapters as resources."""
+        """Return the LoRA adapters as resources."""
         return tuple(
             Weights(
                 name=f"lora-{adapter.name}",
@@ -134,7 +136,7 @@ class LocalTarget:
 
     @cached_property
     def process(self) -> EngineProcess:
-        """The engine's process as a resource."""
+        """Return the engine's process as a resource."""
         reference = self.spec.local.api_key or ""
         return EngineProcess(
             name=self.spec.endpoint_name,
@@ -154,7 +156,7 @@ class LocalTarget:
 
     @property
     def resources(self) -> tuple[Resource, ...]:
-        """Everything that shall exist."""
+        """Return everything that is wanted, as resources."""
         return (*self.all_weights, self.process)
 
     def launch(self, outputs: Outputs, port: int) -> Launch:
@@ -184,7 +186,9 @@ class LocalTarget:
         return self.check(outputs[self.weights.id] if self.weights else None)
 
     def memory_limit(self, size: Fit | None) -> int | None:
-        """Bytes of memory of its own beyond which the engine is ended; None where nobody knows what it takes."""
+        """Return the bytes of memory of its own beyond which the engine is ended; None where its needs are
+        not known.
+        """
         if not COUNTS_MEMORY or size is None or size.footprint is None or size.place.device.gpu:
             return None
         planned = self.engine[0].own_memory(size.footprint, self.spec.engine)
@@ -254,7 +258,9 @@ class LocalTarget:
 
     @cached_property
     def _foretold(self) -> Described | None:
-        """What a hub's headers say of weights that are not here, where the catalog knows nothing of them."""
+        """Return what a hub's headers say of weights that are not here; None where the catalog knows them, or
+        no hub has them.
+        """
         known = self.model is not None and self.spec.weights is None
         source = (
             None if known or self.weights is None else parse(self.weights.source, base=self.spec_file.parent)
@@ -281,7 +287,9 @@ class LocalTarget:
 
     @cached_property
     def _inspected(self) -> dict[Path, Model]:
-        """What was read of headers, each once: that of a Gemma takes a quarter of a second."""
+        """Return the models read from headers, by file, each read once: that of a Gemma takes a quarter of a
+        second.
+        """
         return {}
 
     async def plan(self) -> Plan:
@@ -312,7 +320,7 @@ class LocalTarget:
 
     @property
     def all_weights(self) -> tuple[Weights, ...]:
-        """The model's weights and the adapters', as resources."""
+        """Return the model's weights and the adapters', as resources."""
         return ((self.weights,) if self.weights else ()) + self.adapters
 
     def _facts(self, size: Fit | None) -> Iterator[Fact]:

@@ -55,21 +55,21 @@ class Findings:
 
     @property
     def problems(self) -> tuple[PreflightFinding, ...]:
-        """What must be mended first."""
+        """Return the findings that must be mended first."""
         return self._of(PreflightVerdict.PROBLEM)
 
     @property
     def warnings(self) -> tuple[PreflightFinding, ...]:
-        """What may go wrong."""
+        """Return the findings that may go wrong."""
         return self._of(PreflightVerdict.WARNING)
 
     @property
     def unchecked(self) -> tuple[PreflightFinding, ...]:
-        """What nobody knows."""
+        """Return the findings that could not be checked."""
         return self._of(PreflightVerdict.NOT_CHECKED)
 
     def stop(self) -> None:
-        """Nothing, if nothing stands in the way. Raises `HomeportError` with all that does."""
+        """Raise `HomeportError` with all findings that stand in the way, if any do."""
         if not self.problems:
             return
         lines = "".join(f"\n  {one.subject}: {one.text}" for one in self.problems)
@@ -111,7 +111,7 @@ def warning(subject: str, text: str, hint: str, **data: Json) -> PreflightFindin
 
 
 def not_checked(subject: str, why: str, hint: str = "", **data: Json) -> PreflightFinding:
-    """Nobody knows."""
+    """Return a finding that says that it could not be checked, and why."""
     return PreflightFinding(
         subject=subject, verdict=PreflightVerdict.NOT_CHECKED, text=why, hint=hint, data=data
     )

@@ -38,8 +38,7 @@ def needs() -> Mapping[str, PermissionNeed]:
 
 
 async def permissions(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
-    """
-    One finding for each role that is missing, with the command that grants it.
+    """Return one finding for each role that is missing, with the command that grants it.
 
     A grant on a single thing, such as one service account, is not seen here: only the project is asked.
     """

@@ -35,7 +35,7 @@ class Constraint:
 
 
 async def policies(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
-    """One finding for each constraint that matters here; a single one where none of them can be read."""
+    """Return one finding for each constraint that matters here; a single one where none of them can be read."""
     found = await asyncio.gather(*(_looked(google, asked, one) for one in CONSTRAINTS))
     unread = [one for one in found if isinstance(one, HomeportError)]
     if len(unread) == len(found):

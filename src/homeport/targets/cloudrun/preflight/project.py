@@ -44,7 +44,7 @@ async def billing(google: Google, asked: PreflightInput) -> Sequence[PreflightFi
 
 
 async def trial(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
-    """Never known: no API tells a free trial."""
+    """Return one finding, not checked: no API tells a free trial."""
     return [
         not_checked(
             "free trial",

@@ -40,12 +40,12 @@ class QuotaNeed:
 
     @property
     def scale(self) -> int:
-        """What one of the unit that people read counts."""
+        """Return how many of the quota's units make one of those that people read."""
         return _SCALE.get(self.quota.what, 1)
 
     @property
     def is_gpu(self) -> bool:
-        """Whether it counts GPUs."""
+        """Tell whether it counts GPUs."""
         return "Gpu" in self.quota.what
 
     def words(self, value: int) -> str:
@@ -74,7 +74,9 @@ class Info:
 
 
 async def quotas(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
-    """One finding a quota: enough, or too little with the smallest change that fits and the request for more."""
+    """Return one finding a quota: enough, or too little with the smallest change that fits and the request
+    for more.
+    """
     if cloudrun.gpu(asked.shape.gpu) is None:
         return [not_checked("quota", f"the catalog knows no GPU {asked.shape.gpu}, nor its quotas")]
     needs = _needs(asked, zonal=asked.zonal_redundancy)
@@ -135,7 +137,7 @@ async def _info(google: Google, project: str, name: str) -> Info:
 
 
 def _read(body: Mapping[str, Json]) -> Info:
-    """Google puts the more specific dimensions first, and leaves out a value of nothing."""
+    """Read a quota. Google puts the more specific dimensions first, and leaves out a value of nothing."""
     regions: dict[str, int] = {}
     for one in body.get("dimensionsInfos", ()):
         value = int(one.get("details", {}).get("value", 0))

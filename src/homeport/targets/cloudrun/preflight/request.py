@@ -22,7 +22,7 @@ class GatedFile:
 
     @property
     def page(self) -> str:
-        """The repository's page, where its licence is accepted."""
+        """Return the address of the repository's page, where its licence is accepted."""
         return f"{self.endpoint}/{self.repo}"
 
 
@@ -56,7 +56,7 @@ class PreflightInput:
 
     @property
     def needs(self) -> frozenset[str]:
-        """For what permissions are needed: names of `permissions.toml`."""
+        """Return what permissions are needed for: names of `permissions.toml`."""
         wanted = {
             "secret": self.secret,
             "network": not self.network,
@@ -75,5 +75,5 @@ class PreflightInput:
 
     @property
     def ingress(self) -> str:
-        """As the constraint `run.allowedIngress` names it."""
+        """Return the ingress as the constraint `run.allowedIngress` names it."""
         return "internal" if self.isolated else "all"

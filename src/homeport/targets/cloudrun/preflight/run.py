@@ -58,8 +58,7 @@ CHECKS = (
 
 
 async def preflight(google: Google, asked: PreflightInput) -> Findings:
-    """
-    Everything that can be known about a deployment before anything is created.
+    """Return everything that can be known about a deployment before anything is created.
 
     Only reads, all at once. Raises nothing: what could not be read is a finding that says so.
     """
