@@ -30,7 +30,7 @@ class Clock:
         self._order = count()
 
     def now(self) -> float:
-        """Seconds since 1970; in what `after` does, the moment for which it was meant."""
+        """Return the seconds since 1970; in what `after` does, the moment for which it was meant."""
         if self._moment is not None:
             return self._moment
         ticks = _ticks()
@@ -64,8 +64,7 @@ class Clock:
             self.each_time()
 
     def real_time(self, begins: bool) -> None:
-        """
-        Something real begins, or ends: while any goes on, the clock runs as fast as this machine's.
+        """Note that something real begins, or ends: while any goes on, the clock runs as fast as this machine's.
 
         A process that starts for 40 s then does so for 40 s in the rehearsal, too, whatever its speed.
         """
@@ -95,4 +94,4 @@ def _ticks() -> float:
 
 
 def _nothing() -> None:
-    """Until somebody has something to do."""
+    """Do nothing, until somebody has something to do."""

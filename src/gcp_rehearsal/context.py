@@ -39,7 +39,7 @@ class Access(Protocol):
         """Set a policy; its etag, where it has one, must be that of the policy as it is. Raises `ApiError`."""
 
     def grants(self) -> Iterator[tuple[str, str, str, str]]:
-        """All that is granted: API, the thing's name, role, member."""
+        """Yield all that is granted: API, the thing's name, role, member."""
 
     def held(self, caller: Caller, permissions: Iterable[str], api: str, name: str, project: str) -> set[str]:
         """Return which of `permissions` the caller has on a thing, by its policy and those above it, as seen by now."""
@@ -52,7 +52,7 @@ class Containers(Protocol):
     """Runs what is deployed. Each is asked again and again, with the seconds that have passed since the first time."""
 
     def begin(self, cloud: Cloud) -> None:
-        """Whose containers they are: told once, before anything else."""
+        """Take the cloud whose containers they are: called once, before anything else."""
 
     def service(self, revision: Mapping[str, Json], waited: float) -> ContainerState:
         """Tell whether an instance of a revision has started."""
@@ -82,55 +82,55 @@ class Cloud(Protocol):
 
     @property
     def projects(self) -> Sequence[Project]:
-        """Those that exist."""
+        """Return the projects that exist."""
 
     @property
     def delays(self) -> Delays:
-        """How long changes take until they are seen."""
+        """Return how long changes take until they are seen."""
 
     @property
     def policies(self) -> Policies:
-        """What the organisation forbids."""
+        """Return what the organisation forbids."""
 
     @property
     def quotas(self) -> dict[str, int]:
-        """Quotas of Cloud Run that are not the default ones."""
+        """Return the quotas of Cloud Run that are not the default ones."""
 
     @property
     def clock(self) -> Clock:
-        """Its time."""
+        """Return the cloud's time."""
 
     @property
     def folder(self) -> Path:
-        """Where bytes lie."""
+        """Return the folder where bytes lie."""
 
     @property
     def store(self) -> Store:
-        """All that exists."""
+        """Return the store of all that exists."""
 
     @property
     def access(self) -> Access:
-        """Who may do what."""
+        """Return who may do what."""
 
     @property
     def containers(self) -> Containers:
-        """Runs what is deployed."""
+        """Return what runs whatever is deployed."""
 
     @property
     def steps(self) -> Steps:
-        """Runs the steps of builds."""
+        """Return what runs the steps of builds."""
 
     @property
     def enabled(self) -> dict[tuple[str, str], float]:
-        """Since when an API is enabled, by project and service such as `run.googleapis.com`."""
+        """Return since when an API is enabled, by project and service such as `run.googleapis.com`."""
 
     @property
     def key(self) -> bytes:
-        """Signs identity tokens."""
+        """Return the key that signs identity tokens."""
 
     @property
     def secret(self) -> str:
-        """What access tokens are made of."""
+        """Return the secret that access tokens are made of."""
 
     async def handle(self, request: Request) -> Reply:
         """Return the answer to one request."""
@@ -196,12 +196,12 @@ class Call:
 
     @property
     def api(self) -> str:
-        """Such as `run`, whatever the version."""
+        """Return the API's name, such as `run`, whatever the version."""
         return self.document.name.partition(".")[0]
 
     @property
     def name(self) -> str:
-        """What the path names, without version and custom verb: `projects/p/locations/l/services/s`."""
+        """Return what the path names, without version and custom verb: `projects/p/locations/l/services/s`."""
         path = self.request.path.strip("/")
         for way in ("resumable/", "upload/", "download/"):
             path = path.removeprefix(way)
@@ -214,7 +214,7 @@ class Call:
 
     @property
     def mask(self) -> tuple[str, ...] | None:
-        """The fields to be changed, in camel case; None where the caller names none."""
+        """Return the fields to be changed, in camel case; None where the caller names none."""
         text = self.query.get("updateMask")
         if not text:
             return None
@@ -222,7 +222,7 @@ class Call:
 
     @property
     def validate_only(self) -> bool:
-        """Whether nothing shall be done but the checks."""
+        """Tell whether only the checks are asked for, without any change."""
         return bool(self.query.get("validateOnly")) or bool(self.body.get("validateOnly"))
 
 
@@ -231,15 +231,15 @@ Handler = Callable[[Call], Any]  # Any: JSON, or a Reply
 
 
 def _prepare(call: Call, body: JsonObject, before: Kept | None) -> None:
-    """Nothing to check, no defaults."""
+    """Do nothing: there is nothing to check, and there are no defaults."""
 
 
 def _made(call: Call, kept: Kept) -> None:
-    """Nothing else happens."""
+    """Do nothing else."""
 
 
 def _done(call: Call, kept: Kept) -> ApiError | None:
-    """Nothing can fail."""
+    """Return None: nothing can fail."""
     return None
 
 

@@ -84,7 +84,7 @@ def _login(url: str, secret: str, email: str) -> dict[str, str]:
 
 
 def _private_key() -> str:
-    """Any key: what it signs is not checked here, see `apis/iam/tokens.py`."""
+    """Make any key: what it signs is not checked here, see `apis/iam/tokens.py`."""
     from cryptography.hazmat.primitives.asymmetric import rsa
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 

@@ -59,12 +59,12 @@ class Method:
 
     @property
     def action(self) -> str:
-        """The last word of its id, such as `create`."""
+        """Return the last word of its id, such as `create`."""
         return self.id.rpartition(".")[2]
 
     @property
     def collection(self) -> str:
-        """All but the last word of its id, such as `run.projects.locations.services`."""
+        """Return all words of its id except the last, such as `run.projects.locations.services`."""
         return self.id.rpartition(".")[0]
 
 

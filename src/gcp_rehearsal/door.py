@@ -39,7 +39,7 @@ class Asked:
 
     @property
     def is_service(self) -> bool:
-        """Whether it is for a service of Cloud Run; whether there is one of that name, the front end knows."""
+        """Tell whether it is for a service of Cloud Run; whether there is one of that name, the front end knows."""
         return _SERVICE.fullmatch(self.host) is not None
 
 

@@ -84,34 +84,34 @@ class ApiError(Exception):
 
 
 def invalid(message: str, *fields: tuple[str, str]) -> ApiError:
-    """400: the request cannot be taken as it is; `fields` are paths and what is wrong there."""
+    """Return the 400 for a request that cannot be taken as it is; `fields` are paths and what is wrong there."""
     violations = [{"field": field, "description": text} for field, text in fields]
     details = [{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violations}]
     return ApiError(400, message, details=details if fields else ())
 
 
 def not_found(message: str) -> ApiError:
-    """404: there is no such thing."""
+    """Return the 404 for a thing that is not there."""
     return ApiError(404, message)
 
 
 def exists(message: str) -> ApiError:
-    """409: there is one already."""
+    """Return the 409 for a thing that is there already."""
     return ApiError(409, message)
 
 
 def aborted(message: str) -> ApiError:
-    """409: another change came first."""
+    """Return the 409 for a change that came after another."""
     return ApiError(409, message, status="ABORTED", reason="conflict")
 
 
 def precondition(message: str, *, reason: str = "") -> ApiError:
-    """400: not in this state of things."""
+    """Return the 400 for what is not possible in this state of things."""
     return ApiError(400, message, status="FAILED_PRECONDITION", reason=reason)
 
 
 def unimplemented(what: str) -> ApiError:
-    """501: the rehearsal says plainly what it does not act out."""
+    """Return the 501 that says plainly what the rehearsal does not act out."""
     return ApiError(501, f"the rehearsal does not act out {what}: docs/rehearsal.md has the table")
 
 

@@ -44,7 +44,7 @@ def create(call: Call) -> Json:
 
 
 def get(call: Call) -> Json:
-    """One thing."""
+    """Return one thing."""
     kept = existing(call)
     return call.cloud.kind(call).show(call, kept)
 
@@ -61,7 +61,7 @@ def list_(call: Call) -> Json:
 
 
 def page(call: Call, key: str, found: list[Json]) -> JsonObject:
-    """One page of an answer to a list."""
+    """Return one page of an answer to a list."""
     size = int(call.query.get("pageSize") or call.query.get("maxResults") or 0) or 500
     if size < 0:
         raise invalid(f"Invalid page size: {size}")
@@ -309,7 +309,7 @@ def _new_id(call: Call, body: Mapping[str, Json]) -> str:
 
 
 def _stamped(call: Call, kept: Kept) -> Kept:
-    """With the fields that Google sets on whatever is made."""
+    """Set the fields that Google sets on whatever is made, and return it."""
     body = kept.body
     properties = call.document.schemas[call.method.request or ""].get("properties", {})
     for key in [key for key, value in body.items() if value is None]:

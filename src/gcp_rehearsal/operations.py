@@ -117,7 +117,7 @@ def _location_of(target: str) -> str:
 
 
 def _typed(call: Call, body: JsonObject, schema: str) -> JsonObject:
-    """As it lies in an Any, where the type is known; no schema is nothing."""
+    """Return `body` as it lies in an Any, where the type is known; no schema is `google.protobuf.Empty`."""
     api, _, version = call.document.name.partition(".")
     if "@type" in body or api not in _PACKAGES:
         return body

@@ -242,7 +242,7 @@ def _is_base64(value: str) -> bool:
 
 
 def camel(name: str) -> str:
-    """`max_instance_count` as `maxInstanceCount`."""
+    """Turn `max_instance_count` into `maxInstanceCount`."""
     if "_" not in name:
         return name
     first, *rest = name.split("_")
@@ -250,7 +250,7 @@ def camel(name: str) -> str:
 
 
 def snake(name: str) -> str:
-    """`maxInstanceCount` as `max_instance_count`."""
+    """Turn `maxInstanceCount` into `max_instance_count`."""
     return _CAPITAL.sub(lambda match: "_" + match[0].lower(), name)
 
 

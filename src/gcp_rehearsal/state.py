@@ -31,7 +31,7 @@ class Kept:
 
     @property
     def id(self) -> str:
-        """The last part of its name."""
+        """Return the last part of its name."""
         return self.name.rpartition("/")[2]
 
 
@@ -68,12 +68,12 @@ class Store:
                 yield kept
 
     def of(self, api: str, collection: str = "") -> Iterator[Kept]:
-        """All things of an API, or of one of its collections."""
+        """Yield all things of an API, or of one of its collections."""
         for kept in list(self._all.get(api, {}).values()):
             if not collection or kept.collection == collection:
                 yield kept
 
     def everything(self) -> Iterator[Kept]:
-        """All things."""
+        """Yield all things."""
         for api in list(self._all):
             yield from self.of(api)

@@ -45,6 +45,27 @@ SHARED_NAMES = {
     "Cloud": "the rehearsal's cloud, and the protocol by which its handlers see it",
 }
 """Classes that may be called alike, and why."""
+VERBS = """
+Abort Accept Act Add Adopt Align Allow Answer Append Apply Ask Assert Assign Attach Await Begin Bind
+Block Bring Build Cache     Calculate Call Cancel Change Check Choose Classify Clean Clear Close
+Collect Combine Compare Compose Compute Configure     Connect Convert Copy Count Create Cut Decide
+Declare Decode Delete Deploy Derive Describe Detect Disable Discard Divide Do     Download Drain
+Draw Drop Emit Enable Encode End Enter Escape Estimate Evaluate Exchange Execute Exit Expect Explain
+Export     Fail Fetch Fill Filter Find Finish Fit Flush Follow Forget Format Forward Free Generate
+Get Give Go Grant Group Guard Hand     Handle Hash Have Hide Hold Identify Ignore Import Indent
+Infer Insert Install Interrupt Invoke Join Judge Keep Kill Launch     Leave Let Limit List Load Lock
+Log Look Lower Make Map Mark Match Measure Merge Mount Move Name Normalize Note Observe Offer
+Open Order Parse Pass Patch Pause Pick Pin Place Plan Poll Post Predict Prepare Print Probe Produce
+Prompt Protect Prove     Publish Pull Push Put Quote Raise Read Rebuild Receive Record Redact Reduce
+Refresh Refuse Register Reject Release Remember     Remove Rename Render Replace Reply Report
+Request Require Reserve Reset Resolve Restart Restore Resume Retry Return Reuse     Reverse Revoke
+Roll Round Route Run Save Say Scale Scan Schedule Score Search Seed Select Send Serve Set Shorten
+Show Shut     Sign Size Skip Sleep Sort Split Start Stop Store Stream Strip Submit Substitute
+Summarize Suppress Swap Switch Take Tell Test     Trace Track Translate Trim Try Turn Undo Unmake
+Unmount Unpack Update Upload Use Validate Verify Visit Wait Wake Walk Warm     Warn Watch Work Wrap
+Write Yield
+"""
+"""What the docstring of a function may begin with. Another verb in the imperative belongs here, too; a noun does not."""
 
 
 def test_the_core_neither_prints_nor_knows_terminal_and_command_line() -> None:
@@ -152,6 +173,21 @@ def test_every_module_and_public_function_says_what_the_caller_gets() -> None:
                 documented = node.name if node.name in (ast.get_docstring(tree(path)) or "") else ""
             if not node.name.startswith("_") and not documented:
                 broken.append(f"{name(path)}.{node.name}")
+    assert not broken
+
+
+def test_the_docstring_of_a_function_begins_with_a_verb() -> None:
+    """Those of properties, too, which D401 leaves out; and it takes any word that it does not know for a verb."""
+    verbs = set(VERBS.split())
+    broken = []
+    for path in MODULES:
+        for node in ast.walk(tree(path)):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            first, second, *_ = [*(ast.get_docstring(node) or "Return").split(), ""]
+            # "List of …" is a noun.
+            if first.rstrip(",.:;") not in verbs or second == "of":
+                broken.append(f"{name(path)}:{node.lineno} {node.name}: {first} {second}")
     assert not broken
 
 

@@ -80,7 +80,7 @@ class Access:
             del self._policies[key]
 
     def grants(self) -> Iterator[tuple[str, str, str, str]]:
-        """All that is granted, whether it is seen already or not: API, the thing's name, role, member."""
+        """Yield all that is granted, whether it is seen already or not: API, the thing's name, role, member."""
         for (api, name), kept in self._policies.items():
             for binding in kept[-1][1]["bindings"]:
                 for member in binding["members"]:
@@ -162,7 +162,7 @@ class Access:
 
 
 def denied(call: Call, permission: str) -> ApiError:
-    """403, as Google words it for this API."""
+    """Return the 403, as Google words it for this API."""
     if call.api == "storage":
         what = "/".join(call.params.values()) or f"project {call.project}"
         return ApiError(

@@ -13,13 +13,13 @@ class Caller:
 
     @property
     def member(self) -> str:
-        """As a policy names them."""
+        """Return the caller as a policy names them."""
         if self.email.startswith(("principal:", "principalSet:")):
             return self.email
         return f"{'serviceAccount' if self.email.endswith('gserviceaccount.com') else 'user'}:{self.email}"
 
     @property
     def sets(self) -> tuple[str, ...]:
-        """The sets of principals that somebody of a workload identity pool belongs to."""
+        """Return the sets of principals that somebody of a workload identity pool belongs to."""
         pool = self.member.removeprefix("principal:").partition("/subject/")[0]
         return (f"principalSet:{pool}/*",) if self.member.startswith("principal:") else ()

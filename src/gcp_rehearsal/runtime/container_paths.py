@@ -36,7 +36,7 @@ class Paths:
 
     @property
     def moved(self) -> bool:
-        """Whether paths are other ones here than in the cloud."""
+        """Tell whether paths are other ones here than in the cloud."""
         return not self._inside
 
     def as_in_the_cloud(self, text: bytes) -> bytes:

@@ -63,7 +63,7 @@ class ContainerPlan:
 
     @property
     def title(self) -> str:
-        """What Cloud Run's log calls it."""
+        """Return the name that Cloud Run's log gives it."""
         return f"{self.name or 'placeholder'}-1"
 
 
@@ -82,7 +82,7 @@ class ContainerProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether its process runs, or is yet to be started."""
+        """Tell whether its process runs, or is yet to be started."""
         return self.process is None or self.process.poll() is None
 
     def start(self) -> Failure | None:
@@ -95,7 +95,9 @@ class ContainerProcess:
         return failure
 
     def wait_until_started(self) -> Failure | None:
-        """ContainerProbe until that succeeds, the attempts are used up, or the process ends; say why where it has not started."""
+        """Probe until the container has started, the attempts are used up, or the process ends; say why where
+        it has not started.
+        """
         probe = self.plan.startup
         if probe is None:
             return None

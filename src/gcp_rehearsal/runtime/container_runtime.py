@@ -26,10 +26,10 @@ class Willing:
         self.stopped: list[str] = []
 
     def begin(self, cloud: Cloud) -> None:
-        """They need nothing of it."""
+        """Do nothing: these containers need nothing of the cloud."""
 
     def service(self, revision: Mapping[str, Json], waited: float) -> ContainerState:
-        """Ready after some seconds, or failed."""
+        """Return the state of a revision: ready after some seconds, or failed."""
         return self._state(revision, waited, STARTS_IN)
 
     def task(self, task: Mapping[str, Json], waited: float) -> ContainerState:

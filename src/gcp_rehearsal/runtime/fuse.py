@@ -57,7 +57,7 @@ class Fuse:
 
     @property
     def group(self) -> int | None:
-        """The process group that does it; None where none was started."""
+        """Return the process group that does it; None where none was started."""
         return self._process.pid if self._process is not None else None
 
     def mount(self, started: Callable[[int], None] = lambda _: None) -> None:

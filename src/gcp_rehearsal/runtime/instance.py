@@ -46,27 +46,27 @@ class Instance:
 
     @property
     def what(self) -> ContainerLaunch:
-        """How the container that serves was started."""
+        """Return how the container that serves was started."""
         return self.containers[0].plan.what
 
     @property
     def place(self) -> ProcessPlace:
-        """Where the container that serves runs."""
+        """Return where the container that serves runs."""
         return self.containers[0].plan.place
 
     @property
     def process(self) -> subprocess.Popen[bytes] | None:
-        """The process of the container that serves."""
+        """Return the process of the container that serves; None before it starts."""
         return self.containers[0].process
 
     @property
     def ready(self) -> bool:
-        """Whether it can be sent requests."""
+        """Tell whether it can be sent requests."""
         return self.up.done() and self.up.result() is None and self.alive
 
     @property
     def alive(self) -> bool:
-        """Whether its processes run, or are about to."""
+        """Tell whether its processes run, or are about to."""
         if self._over.is_set() or (self.up.done() and self.up.result() is not None):
             return False
         return all(container.alive for container in self.containers)

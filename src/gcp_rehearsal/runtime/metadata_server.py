@@ -43,9 +43,8 @@ async def reply(cloud: Cloud, account: str, project: str, rest: str, request: Re
 
 
 def _metadata(cloud: Cloud, account: str, project: str, asked: str) -> Reply:
-    """
-    As documented at https://cloud.google.com/run/docs/container-contract#metadata-server, as far as Google's own
-    libraries ask for it.
+    """Answer as documented at https://cloud.google.com/run/docs/container-contract#metadata-server, as far as
+    Google's own libraries ask for it.
     """
     known = {
         "": "computeMetadata/",

@@ -53,17 +53,17 @@ class ContainerProbe:
 
     @property
     def pace(self) -> float:
-        """Seconds between two attempts. Google's own keeps knocking for four minutes; others knock once a period."""
+        """Return the seconds between two attempts. Google's own probe tries again all the time; others once a period."""
         return _KNOCKS_EVERY_S if self.period >= _GOOGLES_OWN else self.period
 
     @property
     def text(self) -> str:
-        """What is probed, as Cloud Run's log has it."""
+        """Describe what is probed, as Cloud Run's log has it."""
         return f"on port {self.cloud_port}" + (f' path "{self.path}"' if self.path else "")
 
     @property
     def kind(self) -> str:
-        """As Cloud Run's log has it."""
+        """Name the kind of probe as Cloud Run's log has it: HTTP or TCP."""
         return "HTTP" if self.path else "TCP"
 
     def succeeds(self) -> bool:

@@ -29,7 +29,7 @@ class ProcessGuard:
         self._one = threading.Lock()
 
     def watch(self, group: int) -> None:
-        """Process group `group` goes when we go."""
+        """End the process group `group` when this process ends."""
         self._tell(f"+{group}")
 
     def release(self, group: int) -> None:
@@ -37,7 +37,7 @@ class ProcessGuard:
         self._tell(f"-{group}")
 
     def close(self) -> None:
-        """There is nothing left to watch; returns when the guard is gone, too."""
+        """End the guard, which has nothing left to watch, and wait until it is gone."""
         with self._one:
             process, self._process = self._process, None
         if process is not None:

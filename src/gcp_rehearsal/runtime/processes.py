@@ -61,7 +61,7 @@ class Engines(Willing):
         self._guard = ProcessGuard()
 
     def begin(self, cloud: Cloud) -> None:
-        """Whose containers they are."""
+        """Remember whose containers they are, and look after them whenever the cloud's time goes on."""
         self._cloud = cloud
         cloud.clock.each_time = self.look
 

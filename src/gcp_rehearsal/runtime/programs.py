@@ -38,14 +38,14 @@ class Program(Protocol):
 
     @property
     def entrypoint(self) -> Sequence[str]:
-        """The image's own."""
+        """Return the image's own entrypoint."""
 
     @property
     def cmd(self) -> Sequence[str]:
-        """The image's own."""
+        """Return the image's own arguments."""
 
     def adapt(self, launch: ContainerLaunch, site: LaunchSite) -> None:
-        """Change of a launch what this machine needs changed, each with its reason."""
+        """Change in a launch what this machine needs changed, each with its reason."""
 
     def files(self) -> Sequence[Path]:
         """Return what of this machine it is made of, so that a container's files are not put before it."""

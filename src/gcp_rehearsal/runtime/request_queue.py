@@ -80,7 +80,7 @@ class Pool:
 
     @property
     def active(self) -> int:
-        """Requests that are being answered or wait."""
+        """Return the number of requests that are being answered or wait."""
         return sum(one.active for one in self.instances) + len(self._waiting)
 
     def _living(self) -> list[Instance]:
@@ -88,7 +88,7 @@ class Pool:
         return self.instances
 
     def _room(self) -> int:
-        """For how many more requests there will be room when what starts is up."""
+        """Return how many more requests there will be room for when what starts is up."""
         return sum(self._concurrency - one.active for one in self._living())
 
     def _more(self) -> None:

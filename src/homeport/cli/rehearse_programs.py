@@ -166,9 +166,7 @@ def _note_stand_in(launch: ContainerLaunch, before: str) -> None:
 
 
 def _llamacpp(site: LaunchSite, env: Mapping[str, str]) -> list[str]:
-    """Return the command that runs llama.cpp with the GGUF of an Ollama image; empty where its labels name no
-    such file.
-    """
+    """Return the command that runs llama.cpp with the GGUF of an Ollama image; empty where its labels name no such file."""
     labels = site.image.labels
     gguf = site.paths.here(labels.get("homeport.gguf", ""))
     if gguf is None:

@@ -120,9 +120,7 @@ def _most(best: Fit) -> str:
 
 
 def _told_for(other: Fit, best: Fit) -> str:
-    """Return the flags that differ from those of the wanted fit, such as ` (--max-num-seqs 118)`; '' where
-    none do.
-    """
+    """Return the flags that differ from those of the wanted fit, such as ` (--max-num-seqs 118)`; '' where none do."""
     changed = {flag: value for flag, value in other.flags.items() if best.flags.get(flag) != value}
     return f" ({_told(changed)})" if changed else ""
 

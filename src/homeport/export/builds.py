@@ -51,9 +51,7 @@ def build_yaml(body: Mapping[str, Json]) -> str:
 
 
 def builds(things: Things) -> list[ExportedBuild]:
-    """Return all builds, in order. Weights that lie on this machine have none: nothing in the cloud can reach
-    them.
-    """
+    """Return all builds, in order. Weights that lie on this machine have none: nothing in the cloud can reach them."""
     made = []
     for one in things.resources:
         if isinstance(one, ContainerImage):

@@ -34,9 +34,7 @@ Made = JsonObject
 
 
 def files(things: Things) -> dict[str, str]:
-    """Return `service.yaml`. An image that is not built yet stands in it by its tag; one that is live by its
-    digest.
-    """
+    """Return `service.yaml`. An image that is not built yet stands in it by its tag; one that is live by its digest."""
     tagged: list[str] = []
 
     def by_tag(ref: Ref) -> str:

@@ -250,9 +250,7 @@ def wait_of(retry_after: str, date: str = "") -> float | None:
 
 
 def _hush() -> None:
-    """Keep stamina silent: without a handler Python prints its warnings to stderr, and they say only that
-    there is a retry.
-    """
+    """Keep stamina silent: without a handler Python prints its warnings to stderr, and they say only that there is a retry."""
     logger = logging.getLogger("stamina")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())

@@ -78,7 +78,7 @@ def schema(name: str) -> JsonObject:
 
 
 def _with_facts(plan: JsonObject) -> None:
-    """Say of a plan's facts what each key has: one of the kinds that have that key."""
+    """Describe each key of a plan's facts: it has one of the kinds that have that key."""
     kinds: dict[str, list[Any]] = {}
     for kind in FACTS:
         made = TypeAdapter(kind).json_schema(mode="serialization")

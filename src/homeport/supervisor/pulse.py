@@ -34,7 +34,7 @@ class PulseThread(threading.Thread):
         """Whether it then said that it works on requests."""
 
     def run(self) -> None:
-        """Ask: of health every two seconds, of the work itself every ten, or until it answers."""
+        """Ask about health every two seconds, about the work itself every ten, or until it answers."""
         while not self._halt.is_set():
             if not self.healthy:
                 self.healthy = self._get(self._order.health_path) is not None

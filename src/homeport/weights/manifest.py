@@ -83,9 +83,7 @@ class Manifest:
 
     @property
     def gguf(self) -> Path | None:
-        """Return the GGUF file (the first part of a split one), or None where the weights are a folder of
-        safetensors.
-        """
+        """Return the GGUF file (the first part of a split one), or None where the weights are a folder of safetensors."""
         names = sorted(file.path for file in self.pin.files if file.path.endswith(".gguf"))
         return self.folder / names[0] if names else None
 

@@ -105,8 +105,7 @@ class WeightsStore:
             return self.manifest(source, format) or self._bring(origin, source, format, progress)
 
     def check(self, source: str, format: Format, progress: Progress | None = None) -> list[Damage]:
-        """Read every file and compare it with its checksum. What is damaged is forgotten, so that `ensure`
-        mends it.
+        """Read every file and compare it with its checksum. What is damaged is forgotten, so that `ensure` mends it.
 
         Raises `WeightsError` where the weights were never here.
         """

@@ -59,7 +59,7 @@ def parse(reference: str) -> ImageName | None:
 
 
 def versions_under(cloud: Cloud, repository: str) -> Iterator[Kept]:
-    """All versions of all images of a repository."""
+    """Yield all versions of all images of a repository."""
     return cloud.store.under("artifactregistry", f"{repository}/packages/-/versions")
 
 

@@ -168,7 +168,7 @@ def list_images(call: Call) -> Json:
 
 
 def get_image(call: Call) -> Json:
-    """One image, by its digest."""
+    """Return one image, by its digest. Raises `ApiError` 404."""
     repository, _, last = call.name.partition("/dockerImages/")
     for version in versions_under(call.cloud, repository):
         found = _image(call.cloud, generic.existing(call, repository), version)
@@ -187,7 +187,7 @@ def list_versions(call: Call) -> Json:
 
 
 def get_version(call: Call) -> Json:
-    """One version."""
+    """Return one version."""
     return _version(call, generic.existing(call))
 
 
@@ -214,7 +214,7 @@ def locations(call: Call) -> Json:
 
 
 def location(call: Call) -> Json:
-    """One such place."""
+    """Return one place where repositories may lie. Raises `ApiError` 404."""
     name = call.name.rpartition("/")[2]
     if name not in ZONES and name not in _MULTI_REGIONS:
         raise not_found(f"Location {name} is not found or access is unauthorized.")

@@ -97,7 +97,7 @@ def _begun(call: Call, kept: Kept, location: str, account: str) -> Build:
 
 
 def get(call: Call) -> Build:
-    """One build."""
+    """Return one build."""
     return _named(call).body
 
 
@@ -215,7 +215,7 @@ def run_trigger(call: Call) -> Build:
 
 
 def _location(call: Call) -> str:
-    """`global` for the older methods, which know no locations."""
+    """Return the build's location; `global` for the older methods, which know no locations."""
     segments = call.name.split("/")
     return segments[3] if segments[2:3] == ["locations"] else "global"
 

@@ -80,12 +80,12 @@ def substituted(build: Build, values: Mapping[str, str]) -> Build:
 
 
 def seconds(text: str | None) -> float:
-    """Of a duration such as `600s`; 0 for none."""
+    """Return the seconds of a duration such as `600s`; 0 for none."""
     return float(text.removesuffix("s")) if text else 0.0
 
 
 def variables(entries: Sequence[str]) -> dict[str, str]:
-    """Of `KEY=VALUE`."""
+    """Return the values by name of texts such as `KEY=VALUE`."""
     pairs = (entry.partition("=") for entry in entries)
     return {key: value for key, _, value in pairs}
 
@@ -195,7 +195,7 @@ def _wrong_size(step: Build, number: int) -> Iterator[str]:
 
 
 def _go(span: float) -> str:
-    """As Go writes durations: 10m0s."""
+    """Format seconds as Go writes durations: 10m0s."""
     hours, minutes, rest = int(span // 3600), int(span % 3600 // 60), span % 60
     text = f"{hours}h" if hours else ""
     text += f"{minutes}m" if hours or minutes else ""

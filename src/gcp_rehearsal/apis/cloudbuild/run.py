@@ -50,7 +50,7 @@ class Run:
         self._later(_QUEUED_FOR, self._start)
 
     def cancel(self) -> None:
-        """Somebody does not want it any more."""
+        """End the build because somebody does not want it any more."""
         self._end("CANCELLED", ApiError(499, "Build cancelled"))
 
     def _later(self, span: float, what: Any) -> None:  # Any: a function

@@ -46,7 +46,7 @@ class RunningStep(Protocol):
 
     @property
     def seconds(self) -> float:
-        """How long it has run, in seconds of this machine."""
+        """Return how long it has run, in seconds of this machine."""
         ...
 
     def fresh(self) -> Sequence[str]:

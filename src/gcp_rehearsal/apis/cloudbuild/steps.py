@@ -33,10 +33,10 @@ class Acted:
         return Ran(seconds=5, lines=[f"{step.entrypoint or step.image}: acted out"])
 
     def pushed(self, cloud: Cloud, build: str, reference: str, digest: str) -> None:
-        """Nothing: an image that is acted out has no content."""
+        """Do nothing: an image that is acted out has no content."""
 
     def ended(self, build: str) -> None:
-        """Nothing: there is nothing on disk."""
+        """Do nothing: there is nothing on disk."""
 
 
 def _docker(cloud: Cloud, step: Step) -> Ran:

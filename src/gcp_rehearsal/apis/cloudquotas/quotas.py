@@ -220,7 +220,7 @@ def _of_a_project(call: Call) -> Json:
 
 
 def _global(handler: Handler) -> Handler:
-    """Cloud Quotas knows one location."""
+    """Refuse any location except `global`, the only one that Cloud Quotas knows."""
 
     def act(call: Call) -> Json:
         location = call.name.split("/")[3]

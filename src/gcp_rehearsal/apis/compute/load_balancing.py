@@ -217,20 +217,20 @@ def aggregated(call: Call) -> JsonObject:
 
 
 def region(call: Call) -> JsonObject:
-    """One region."""
+    """Return one region. Raises `ApiError` 404."""
     if call.params["region"] not in ZONES:
         raise not_found(f"The resource '{call.name}' was not found")
     return _region(call, call.params["region"])
 
 
 def regions(call: Call) -> JsonObject:
-    """All regions."""
+    """Return all regions that the filter lets through, a page of them."""
     found = [_region(call, name) for name in ZONES]
     return generic.page(call, "items", [one for one in found if matches(call.query.get("filter") or "", one)])
 
 
 def zone(call: Call) -> JsonObject:
-    """One zone."""
+    """Return one zone. Raises `ApiError` 404."""
     name = call.params["zone"]
     if name[-1:] not in tuple(ZONES.get(name[:-2], "")):
         raise not_found(f"The resource '{call.name}' was not found")
@@ -238,7 +238,7 @@ def zone(call: Call) -> JsonObject:
 
 
 def zones(call: Call) -> JsonObject:
-    """All zones."""
+    """Return all zones that the filter lets through, a page of them."""
     found = [_zone(call, name) for region in ZONES for name in _zones(region)]
     return generic.page(call, "items", [one for one in found if matches(call.query.get("filter") or "", one)])
 

@@ -92,7 +92,7 @@ def delete_network(call: Call) -> JsonObject:
 
 
 def to_custom_mode(call: Call) -> JsonObject:
-    """From now on an auto mode network's subnetworks are its owner's."""
+    """Make an auto mode network's subnetworks its owner's from now on."""
     kept = generic.existing(call)
     for user in users(call.cloud, kept):
         if user.collection == "compute.subnetworks":

@@ -81,12 +81,12 @@ def resolve(call: Call, body: JsonObject, fields: tuple[str, ...]) -> None:
 
 
 def not_ready(kept: Kept) -> ApiError:
-    """400 for what is still being made."""
+    """Return the 400 for what is still being made."""
     return ApiError(400, f"The resource '{kept.name}' is not ready", reason="resourceNotReady")
 
 
 def users(cloud: Cloud, kept: Kept) -> Iterator[Kept]:
-    """Everything of Compute Engine that names a thing."""
+    """Yield everything of Compute Engine that names a thing."""
     url = f"{BASE}/{kept.name}"
     for other in cloud.store.of("compute"):
         if other is not kept and other.collection != operations.COLLECTION and _names(other.body, url):
@@ -101,7 +101,7 @@ def refuse_if_used(call: Call, kept: Kept) -> None:
 
 
 def in_use(kept: Kept, user: Kept, reason: str = "resourceInUseByAnotherResource") -> ApiError:
-    """400, as Google words it."""
+    """Return the 400 for what is in use, as Google words it."""
     last = kept.collection.rpartition(".")[2]
     word = _WORDS.get(last, last)
     return ApiError(
@@ -127,7 +127,7 @@ def changed(call: Call, kept: Kept, change: Mapping[str, Json]) -> JsonObject:
 
 
 def fingerprint(version: int) -> str:
-    """As the generic core makes them."""
+    """Return a fingerprint as the generic core makes them."""
     return base64.b64encode(f"{version:08d}".encode()).decode()
 
 

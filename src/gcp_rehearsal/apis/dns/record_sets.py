@@ -36,7 +36,7 @@ def create_records(call: Call) -> Json:
 
 
 def get_records(call: Call) -> Json:
-    """One record set."""
+    """Return one record set."""
     return _named(call)[1].body
 
 
@@ -122,7 +122,7 @@ def _apply(call: Call, zone: Kept, gone: list[Kept], new: list[Records]) -> Reco
 
 
 def get_change(call: Call) -> Json:
-    """One change."""
+    """Return one change. Raises `ApiError` 404."""
     zone = zone_of(call)
     kept = call.cloud.store.get("dns", f"{zone.name}/changes/{call.params['changeId']}")
     if kept is None:

@@ -94,7 +94,7 @@ def delete_zone(call: Call) -> None:
 
 
 def get_operation(call: Call) -> Json:
-    """One operation on a zone."""
+    """Return one operation on a zone. Raises `ApiError` 404."""
     zone = zone_of(call)
     kept = call.cloud.store.get("dns", f"{zone.name}/operations/{call.params['operation']}")
     if kept is None:

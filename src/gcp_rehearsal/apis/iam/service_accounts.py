@@ -138,7 +138,7 @@ def _keys(call: Call) -> Json:
 
 
 def _make_key(call: Call) -> Json:
-    """Keys that can be carried off are what nobody should make."""
+    """Refuse: keys that can be carried off are what nobody should make."""
     raise unimplemented("keys of service accounts")
 
 

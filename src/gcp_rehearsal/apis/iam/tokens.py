@@ -155,8 +155,7 @@ def _subject(token: str) -> str:
 
 
 def _token(cloud: Cloud, request: Request) -> Reply:
-    """
-    Google's token endpoint: for a refresh token, and for a service account's assertion.
+    """Answer as Google's token endpoint: for a refresh token, and for a service account's assertion.
 
     Its signature is not checked, but that its key's id is a token of that account's: so say the files that stand for
     a login here, `refresh_token` and `private_key_id`.

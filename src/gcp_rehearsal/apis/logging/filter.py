@@ -123,7 +123,7 @@ class _FilterReader:
         return _comparison(path, op, _plain(token))
 
     def _values(self, path: list[str], op: str) -> Test:
-        """Several values in brackets: `severity=(ERROR OR CRITICAL)`."""
+        """Read several values in brackets: `severity=(ERROR OR CRITICAL)`."""
         tests, words = [self._compared(path, op)], set()
         while (token := self._next()) is not None and token.text != ")":
             word = token.text if token.kind == "word" and token.text in {"AND", "OR"} else "AND"
@@ -263,7 +263,7 @@ def _found(entry: Json, path: list[str]) -> Iterator[Json]:
 
 
 def _anywhere(wanted: str) -> Test:
-    """Words without a field are looked for in all that an entry says."""
+    """Return a test that looks for words without a field in all that an entry says."""
 
     def inside(value: Json) -> bool:
         if isinstance(value, Mapping):

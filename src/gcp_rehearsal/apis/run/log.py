@@ -21,7 +21,7 @@ _GOOGLES_OWN = 240
 
 
 def revision_settled(cloud: Cloud, revision: Kept, failure: Failure | None) -> None:
-    """One line about a revision that has started, or could not."""
+    """Log a line about a revision that has started, or could not."""
     if failure is None:
         instance_started(cloud, revision.body)
         return
@@ -31,7 +31,7 @@ def revision_settled(cloud: Cloud, revision: Kept, failure: Failure | None) -> N
 
 
 def instance_started(cloud: Cloud, revision: Mapping[str, Json]) -> None:
-    """One line for each container of an instance that has a startup probe, which has succeeded."""
+    """Log a line for each container of an instance that has a startup probe, which has succeeded."""
     project, _, _ = segments(revision["name"])
     serving = next((one for one in revision["containers"] if one.get("ports")), revision["containers"][0])
     for container in revision["containers"]:
@@ -49,13 +49,13 @@ def instance_started(cloud: Cloud, revision: Mapping[str, Json]) -> None:
 
 
 def instance_failed(cloud: Cloud, revision: Mapping[str, Json], line: str) -> None:
-    """One line of Cloud Run's own about an instance that it has shut down."""
+    """Log a line of Cloud Run's own about an instance that it has shut down."""
     project, _, _ = segments(revision["name"])
     write_log(cloud, project, _SYSTEM, _resource(revision), line, also={"severity": "ERROR"})
 
 
 def container_left_out(cloud: Cloud, revision: Mapping[str, Json], container: str) -> None:
-    """One line, the rehearsal's own, about a container that does not run here."""
+    """Log a line, the rehearsal's own, about a container that does not run here."""
     project, _, _ = segments(revision["name"])
     line = f'The container "{container}" is not run here: no build of this rehearsal has made its image.'
     write_log(cloud, project, _SYSTEM, _resource(revision), line, also={"severity": "WARNING"})
@@ -64,7 +64,7 @@ def container_left_out(cloud: Cloud, revision: Mapping[str, Json], container: st
 def container_said(
     cloud: Cloud, revision: Mapping[str, Any], line: str, *, container: str
 ) -> None:  # Any: JSON
-    """One line of a container's output, with its name where it has one. Both of its outputs are one here."""
+    """Log a line of a container's output, with its name where it has one. Both of its outputs are one here."""
     project, _, _ = segments(revision["name"])
     labels = {"labels": {"container_name": container}} if container else {}
     write_log(cloud, project, "run.googleapis.com/stderr", _resource(revision), line, also=labels)
@@ -83,7 +83,7 @@ def _resource(revision: Mapping[str, Json]) -> JsonObject:
 
 
 def attempt_ended(cloud: Cloud, execution: Kept, task: Kept, failure: Failure | None) -> None:
-    """One line about an attempt of a task."""
+    """Log a line about an attempt of a task."""
     project, region, _ = segments(execution.name)
     line = f"Container called exit({failure.code if failure else 0})."
     labels = {

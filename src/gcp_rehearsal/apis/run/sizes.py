@@ -36,7 +36,7 @@ class Size:
 
 
 def milli(text: str) -> int | None:
-    """Thousandths of a CPU: 500 for `0.5` and `500m`; None for what is none."""
+    """Return thousandths of a CPU: 500 for `0.5` and `500m`; None for what is no quantity."""
     found = _CPU.fullmatch(text)
     if found is None:
         return None
@@ -44,7 +44,7 @@ def milli(text: str) -> int | None:
 
 
 def bytes_of(text: str) -> int | None:
-    """Bytes: 536870912 for `512Mi`; None for what is none."""
+    """Return bytes: 536870912 for `512Mi`; None for what is no quantity."""
     found = _QUANTITY.fullmatch(text)
     return round(float(found["number"]) * _UNITS[found["unit"]]) if found else None
 
@@ -67,10 +67,10 @@ def size_of(containers: Iterable[Mapping[str, Json]]) -> Size:
 
 
 def shown(memory: int) -> str:
-    """`512Mi`, `4Gi`."""
+    """Format bytes as `512Mi` or `4Gi`."""
     return f"{memory >> 30}Gi" if memory % 2**30 == 0 else f"{memory >> 20}Mi"
 
 
 def seconds(text: str | None, default: float = 0.0) -> float:
-    """Seconds of a duration such as `300s`."""
+    """Return the seconds of a duration such as `300s`; `default` for none."""
     return float(text.removesuffix("s")) if text else default

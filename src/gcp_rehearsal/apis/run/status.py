@@ -37,7 +37,7 @@ class Wrong:
 
 
 def segments(name: str) -> tuple[str, str, str]:
-    """Project, region and last part of a name."""
+    """Return project, region and last part of a name."""
     parts = name.split("/")
     return parts[1], parts[3], parts[-1]
 
@@ -76,7 +76,7 @@ def check_etag(kept: Kept, etag: str | None) -> None:
 
 
 def conflict(kept: Kept, version: str) -> ApiError:
-    """409: the thing has changed since that version."""
+    """Return the 409 that says that the thing has changed since that version."""
     now = kept.hidden["version"]
     return aborted(
         f"Conflict for resource '{kept.id}': version '{version}' was specified but current version is '{now}'."
@@ -110,7 +110,7 @@ def at_once(call: Call, kept: Kept, kind: str) -> JsonObject:
 
 
 def condition(cloud: Cloud, kind: str, state: str, failure: Failure | None = None) -> JsonObject:
-    """One condition, as of now."""
+    """Return one condition, as of now."""
     made: dict[str, Any] = {
         "type": kind,
         "state": state,

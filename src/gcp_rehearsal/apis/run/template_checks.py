@@ -197,7 +197,7 @@ def _memory_for(cpu: int) -> tuple[int, int]:
 
 
 def _check_gpu(template: Body, region: str, base: str, wrong: Wrong) -> None:
-    """Google's rules; the words are the rehearsal's."""
+    """Check GPU, node selector and limits by Google's rules; the words are the rehearsal's."""
     name = template.get("nodeSelector", {}).get("accelerator", "")
     gpu = cloud_run.gpu_type(name)
     containers = template.get("containers") or []

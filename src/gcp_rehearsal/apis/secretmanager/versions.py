@@ -119,7 +119,7 @@ def access(call: Call) -> Json:
 
 
 def get(call: Call) -> Json:
-    """One version, without what it holds."""
+    """Return one version, without what it holds."""
     return show(call, resolve(call.cloud, call.name))
 
 

@@ -80,7 +80,7 @@ def insert(call: Call) -> JsonObject:
 
 
 def get(call: Call) -> Json:
-    """One bucket."""
+    """Return one bucket; a 304 where it is as the caller knows it. Raises `ApiError` 412."""
     kept = bucket_of(call.cloud, call.params["bucket"])
     state = unmet(call.query, kept)
     if state == "not match":
@@ -305,7 +305,7 @@ def _unacted(call: Call) -> Json:
 
 
 def _none(call: Call) -> JsonObject:
-    """None can be made here, so there are none."""
+    """Return an empty list: none can be made here."""
     schema = call.document.schemas[call.method.response or ""].get("properties", {})
     return {"kind": schema["kind"]["default"]} if "default" in schema.get("kind", {}) else {}
 

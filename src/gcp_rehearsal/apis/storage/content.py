@@ -90,12 +90,14 @@ class Writing:
         return Content(path=self._path, size=self.size, crc32c=crc, md5="" if composed else md5)
 
     def discard(self) -> None:
-        """Nobody wants it any more."""
+        """Delete what was written: nobody wants it any more."""
         self._path.unlink(missing_ok=True)
 
 
 def written(cloud: Cloud, data: bytes, claimed: Mapping[str, str]) -> Content:
-    """Content of these bytes. Raises `ApiError` 400 where a checksum that the caller claims is another."""
+    """Store these bytes and return them as content. Raises `ApiError` 400 where a checksum that the caller
+    claims is another.
+    """
     writing = Writing(cloud)
     writing.write(data)
     return writing.done(claimed)

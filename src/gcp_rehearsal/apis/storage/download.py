@@ -96,7 +96,7 @@ def by_address(cloud: Cloud, request: Request) -> Reply:
 
 
 def _span(header: str, size: int) -> tuple[int, int] | None:
-    """First byte and the one after the last; None where all is asked for, as by a header that means nothing."""
+    """Return the first byte and the one after the last; None where all is asked for, as by a header that means nothing."""
     wanted = _RANGE.fullmatch(header.strip())
     if wanted is None or not any(wanted.groups()):
         return None

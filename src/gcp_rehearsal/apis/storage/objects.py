@@ -138,7 +138,7 @@ def conditions(query: Mapping[str, Json], kept: Kept | None, prefix: str = "if")
 
 
 def unheld() -> ApiError:
-    """412, in Google's words."""
+    """Return the 412, in Google's words."""
     return ApiError(
         412, "At least one of the pre-conditions you specified did not hold.", reason="conditionNotMet"
     )
@@ -251,7 +251,7 @@ def rewrite(call: Call) -> JsonObject:
 
 
 def _written(token: str | None, which: str) -> int:
-    """Bytes that the requests before have copied. Raises `ApiError` for a token of something else."""
+    """Return the bytes that the requests before have copied. Raises `ApiError` for a token of something else."""
     if not token:
         return 0
     count, _, rest = _position(token).partition(" ")
@@ -293,7 +293,7 @@ def copy(call: Call) -> JsonObject:
 
 
 def compose(call: Call) -> JsonObject:
-    """One object of several of the same bucket."""
+    """Make one object of several of the same bucket."""
     bucket, name = bucket_of(call.cloud, call.params["destinationBucket"]), call.params["destinationObject"]
     demand(call, "storage.objects.create", bucket)
     demand(call, "storage.objects.get", bucket)
@@ -329,7 +329,7 @@ def stamp(cloud: Cloud) -> str:
 
 
 def etag(*numbers: int) -> str:
-    """As Cloud Storage makes them: of a generation and a metageneration, or of the latter alone."""
+    """Return an etag as Cloud Storage makes them: of a generation and a metageneration, or of the latter alone."""
     fields = zip((0x08, 0x10), numbers, strict=False)
     return base64.b64encode(b"".join(bytes([tag]) + _varint(number) for tag, number in fields)).decode()
 

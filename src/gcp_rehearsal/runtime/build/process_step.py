@@ -27,12 +27,12 @@ class Process:
 
     @property
     def seconds(self) -> float:
-        """How long it has run."""
+        """Return how long it has run, in seconds of this machine."""
         return time.monotonic() - self._begun
 
     @property
     def runs(self) -> bool:
-        """Whether it has not ended yet."""
+        """Tell whether it has not ended yet."""
         return self._process.poll() is None
 
     def fresh(self) -> Sequence[str]:

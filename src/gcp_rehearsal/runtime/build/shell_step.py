@@ -76,7 +76,7 @@ class Told:
 
     @property
     def seconds(self) -> float:
-        """How long it has run."""
+        """Return how long it has run, in seconds of this machine."""
         return self.process.seconds
 
     def fresh(self) -> Sequence[str]:

@@ -76,13 +76,13 @@ class Worked:
         kept(made, cloud.folder / "images" / digest.removeprefix("sha256:"))
 
     def ended(self, build: str) -> None:
-        """Its workspace goes."""
+        """Remove the build's workspace, and forget its images."""
         shutil.rmtree(self.folder / build, ignore_errors=True)
         for key in [key for key in self._images if key[0] == build]:
             del self._images[key]
 
     def close(self) -> None:
-        """Nobody waits for what still runs."""
+        """Stop what still runs, and remove all workspaces: nobody waits for them."""
         for process in self._running:
             process.stop()
         shutil.rmtree(self.folder, ignore_errors=True)

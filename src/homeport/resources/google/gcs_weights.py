@@ -75,17 +75,13 @@ class StoredWeights(FixedResource):
 
     @property
     def digest(self) -> str:
-        """Return the digest of the manifest to come; '' where the source does not tell the sha256 of every
-        file before.
-        """
+        """Return the digest of the manifest to come; '' where the source does not tell the sha256 of every file before."""
         known = all(file.sha256 for file in self.pin.files)
         return digest(self.pin.files) if known else ""
 
     @property
     def build(self) -> dict[str, Any]:  # Any: JSON, and Refs
-        """Return the build that carries them, as Cloud Build takes it. Raises `SpecError` where they are on
-        this machine.
-        """
+        """Return the build that carries them, as Cloud Build takes it. Raises `SpecError` where they are on this machine."""
         job = Job(
             origin=self._origin(),
             goal=self.uri,

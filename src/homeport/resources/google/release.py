@@ -153,8 +153,7 @@ class Release(DependentResource):
     async def _put_back(
         self, service: Body, newest: str, before: Mapping[str, int], error: BaseException
     ) -> None:
-        """Send all traffic back to what served before, and drop the receipt of the newest, so that no
-        rollback goes to it.
+        """Send all traffic back to what served before, and drop the receipt of the newest, so that no rollback goes to it.
 
         `error` says so, or that it failed. What another has changed meanwhile stays as it is.
         """

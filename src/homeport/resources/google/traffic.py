@@ -100,9 +100,7 @@ def tag_url(service: Body, revision: str = "") -> str:
 
 
 def targets(percents: Mapping[str, int], *, candidate: str = "") -> list[JsonObject]:
-    """Return traffic as the API takes it: shares by revision, and a tag for `candidate`, which may be one
-    without a share.
-    """
+    """Return traffic as the API takes it: shares by revision, and a tag for `candidate`, which may be one without a share."""
     made: list[JsonObject] = []
     for name, percent in percents.items():
         one: JsonObject = {"type": _REVISION, "revision": name, "percent": percent}

@@ -42,9 +42,7 @@ def stop(name: str, folder: Path) -> tuple[str, ...]:
 
 
 def running_processes(folder: Path) -> list[psutil.Process]:
-    """Return all processes of the endpoint whose folder this is, orphans included, also where its record
-    cannot be read.
-    """
+    """Return all processes of the endpoint whose folder this is, orphans included, also where its record cannot be read."""
     remembered = endpoint_record.read(folder)
     if not isinstance(remembered, EndpointRecord):
         return process_tree.belonging(folder)

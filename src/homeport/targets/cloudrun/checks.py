@@ -175,9 +175,7 @@ async def audience(deployed: ObservedDeployment) -> Finding:
 
 
 async def around(deployed: ObservedDeployment) -> Finding:
-    """Check that no second way leads to the engine: ingress as planned, and every other address asks for a
-    token, too.
-    """
+    """Check that no second way leads to the engine: ingress as planned, and every other address asks for a token, too."""
     ingress = deployed.service.get("ingress", INGRESS_ALL)
     if ingress != deployed.planned.ingress:
         return failed(f"ingress is {ingress}, not {deployed.planned.ingress}", ingress=ingress)

@@ -241,9 +241,7 @@ class CloudRunLifecycle:
         canary: tuple[int, ...] = (),
         asking: bool = False,
     ) -> CloudRunTarget:
-        """Return all that is wanted. With `asking` the hub is asked whether it gives what is not in the
-        bucket yet.
-        """
+        """Return all that is wanted. With `asking` the hub is asked whether it gives what is not in the bucket yet."""
         chosen, token = await self._chosen(progress, self.ask_token if asking else None)
 
         async def prove(service: Body, revision: str, url: str) -> Receipt:

@@ -173,9 +173,7 @@ async def _grants(
 
 
 async def _bindings(google: Google, on: IamResource) -> Sequence[tuple[str, str]] | HomeportError:
-    """Return (role, member) of every grant without a condition, as homeport makes them; the error where they
-    cannot be read.
-    """
+    """Return (role, member) of every grant without a condition, as homeport makes them; the error where they cannot be read."""
     try:
         live = await policy.read(google, on)
     except (NotFound, ApiDisabled):

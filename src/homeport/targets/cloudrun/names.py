@@ -35,9 +35,7 @@ class Names:
 
     @property
     def bucket(self) -> str:
-        """Return the name of the bucket of weights. Buckets share one namespace worldwide, so the project's
-        name is in it.
-        """
+        """Return the name of the bucket of weights. Buckets share one namespace worldwide, so the project's name is in it."""
         return fitted(f"{self.project}-{self.name}-weights", _BUCKET_MOST)
 
     @property

@@ -54,8 +54,7 @@ class CloudRunRollout:
     async def _look_again(
         self, plan: Plan, progress: Progress, cancellation: Cancellation
     ) -> Mapping[str, float]:
-        """Enable the APIs of a new project before the rest, since they cost nothing and nothing can be seen
-        without them.
+        """Enable the APIs of a new project before the rest, since they cost nothing and nothing can be seen without them.
 
         Raises what stands in the way, before anything else is made.
         """

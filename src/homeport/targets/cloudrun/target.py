@@ -143,17 +143,13 @@ class CloudRunTarget:
 
     @property
     def source(self) -> str:
-        """Return where the model's weights come from; '' for Ollama's, and for this machine: its paths mean
-        nothing there.
-        """
+        """Return where the model's weights come from; '' for Ollama's, and for this machine: its paths mean nothing there."""
         stored = self.stored
         return f"{stored.pin.source} at {stored.pin.revision}" if stored and stored.folder is None else ""
 
     @property
     def launch(self) -> Launch:
-        """Return how the engine is started in its container. Raises `SpecError` for settings that it cannot
-        honour.
-        """
+        """Return how the engine is started in its container. Raises `SpecError` for settings that it cannot honour."""
         settings, engine = self.spec.engine, module(self.chosen.engine)
         engine.check(settings)
         pinned, found = self.chosen.pinned, gpu(self.shape.gpu)

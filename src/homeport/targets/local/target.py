@@ -105,9 +105,7 @@ class LocalTarget:
 
     @cached_property
     def key(self) -> EndpointKey:
-        """Return where the key is that clients must send. Not every engine can ask for one that homeport
-        would make.
-        """
+        """Return where the key is that clients must send. Not every engine can ask for one that homeport would make."""
         given = self.spec.local.api_key or (GENERATED if self.engine[0].ASKS_FOR_KEY else NONE)
         return EndpointKey(
             reference=given,
@@ -186,9 +184,7 @@ class LocalTarget:
         return self.check(outputs[self.weights.id] if self.weights else None)
 
     def memory_limit(self, size: Fit | None) -> int | None:
-        """Return the bytes of memory of its own beyond which the engine is ended; None where its needs are
-        not known.
-        """
+        """Return the bytes of memory of its own beyond which the engine is ended; None where its needs are not known."""
         if not COUNTS_MEMORY or size is None or size.footprint is None or size.place.device.gpu:
             return None
         planned = self.engine[0].own_memory(size.footprint, self.spec.engine)
@@ -287,9 +283,7 @@ class LocalTarget:
 
     @cached_property
     def _inspected(self) -> dict[Path, Model]:
-        """Return the models read from headers, by file, each read once: that of a Gemma takes a quarter of a
-        second.
-        """
+        """Return the models read from headers, by file, each read once: that of a Gemma takes a quarter of a second."""
         return {}
 
     async def plan(self) -> Plan:

@@ -64,9 +64,7 @@ class FileSource:
     def sweep(self, folder: Path) -> None: ...
 
     def _pinned(self, folder: Path, name: str) -> PinnedFile:
-        """Pin one file. A link may stay in the folder, or lead to the blobs of a hub's cache that the folder
-        is part of.
-        """
+        """Pin one file. A link may stay in the folder, or lead to the blobs of a hub's cache that the folder is part of."""
         path = folder / names.judge(name, where=str(folder))
         if path != self.path:  # The file that the user named is meant, wherever it leads.
             real = folder.resolve()

@@ -89,9 +89,7 @@ class HubSource:
         return self._pin(wanted, fetchable=True)
 
     def look(self, wanted: Format) -> Pin:
-        """Pin the files as `pin` does, without asking whether they may be fetched: those behind a gate are
-        listed, too.
-        """
+        """Pin the files as `pin` does, without asking whether they may be fetched: those behind a gate are listed, too."""
         return self._pin(wanted, fetchable=False)
 
     def _pin(self, wanted: Format, *, fetchable: bool) -> Pin:

@@ -113,9 +113,7 @@ class Storage:
             return self._token
 
     def ask(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Any:
-        """Ask as the function `ask` does, with our token; wait while a 403 may be a new grant that is not
-        seen yet.
-        """
+        """Ask as the function `ask` does, with our token; wait while a 403 may be a new grant that is not seen yet."""
         while True:
             try:
                 return ask(method, url, self.token(), body, headers)

@@ -39,7 +39,7 @@ class Aliases:
 
     @property
     def annotation(self) -> str:
-        """All of them, as the annotation has them; '' for none."""
+        """Return all aliases, as the annotation has them; '' for none."""
         return ",".join(f"{alias}:{path}" for alias, path in self._paths.items())
 
     def short(self, secret: str) -> str:
@@ -56,22 +56,22 @@ class Aliases:
 
 
 def containers_to_v1(containers: Iterable[Body], aliases: Aliases) -> list[Made]:
-    """Containers as Knative has them; what it has as annotations is not among it."""
+    """Return containers as Knative has them, without what it has as annotations."""
     return [_container_to_v1(one, aliases) for one in containers]
 
 
 def containers_to_v2(containers: Iterable[Body], aliases: Aliases) -> list[Made]:
-    """Containers as the v2 API has them. Raises `ApiError` 501 for what the rehearsal does not act out."""
+    """Return containers as the v2 API has them. Raises `ApiError` 501 for what the rehearsal does not act out."""
     return [_container_to_v2(one, aliases) for one in containers]
 
 
 def volumes_to_v1(volumes: Iterable[Body], aliases: Aliases) -> list[Made]:
-    """Volumes as Knative has them."""
+    """Return volumes as Knative has them."""
     return [{"name": one.get("name", ""), **_source_to_v1(one, aliases)} for one in volumes]
 
 
 def volumes_to_v2(volumes: Iterable[Body], aliases: Aliases) -> list[Made]:
-    """Volumes as the v2 API has them. Raises `ApiError` 501 for what the rehearsal does not act out."""
+    """Return volumes as the v2 API has them. Raises `ApiError` 501 for what the rehearsal does not act out."""
     return [{"name": one.get("name", ""), **_source_to_v2(one, aliases)} for one in volumes]
 
 

@@ -24,7 +24,7 @@ _PATHS = {
 
 
 def parent(call: Call) -> str:
-    """Project and region of a request, as the store has them: `projects/p/locations/r`."""
+    """Return project and region of a request, as the store has them: `projects/p/locations/r`."""
     return f"projects/{call.project}/locations/{regions_of(call)}"
 
 
@@ -45,7 +45,7 @@ def found(call: Call, collection: str) -> Kept:
 
 
 def listed(call: Call, collection: str, kind: str, show: Callable[[Call, Kept], Made]) -> Made:
-    """One page of a list, of the things that the selector lets through, the newest first."""
+    """Return one page of a list, of the things that the selector lets through, the newest first."""
     selector = call.query.get("labelSelector") or ""
     shown = [show(call, kept) for kept in sorted(_under(call, collection), key=lambda one: -one.created)]
     items = [one for one in shown if selected(selector, one["metadata"].get("labels", {}))]

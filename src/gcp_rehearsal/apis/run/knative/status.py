@@ -88,7 +88,7 @@ def check_version(kept: Kept, given: str | None) -> None:
 
 
 def conditions(found: list[Body], *, first: Body | None = None) -> list[Made]:
-    """Conditions of v2 as Knative has them."""
+    """Return the conditions of v2 as Knative has them."""
     return [_condition(one) for one in ([first] if first else []) + list(found)]
 
 

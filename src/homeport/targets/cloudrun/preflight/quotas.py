@@ -74,9 +74,7 @@ class Info:
 
 
 async def quotas(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
-    """Return one finding a quota: enough, or too little with the smallest change that fits and the request
-    for more.
-    """
+    """Return one finding a quota: enough, or too little with the smallest change that fits and the request for more."""
     if cloudrun.gpu(asked.shape.gpu) is None:
         return [not_checked("quota", f"the catalog knows no GPU {asked.shape.gpu}, nor its quotas")]
     needs = _needs(asked, zonal=asked.zonal_redundancy)
