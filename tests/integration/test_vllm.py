@@ -110,7 +110,7 @@ def test_adapters_are_served_as_models_of_their_own(vllm: User) -> None:
     )
     vllm.write(
         f'name = "home"\nmodel = "file:{TAUGHT_FOLDER}"\n'
-        f'[engine]\nkind = "vllm"\ncontext = 512\nparallel = 2\n{lora}[local]\nport = 0\n'
+        f'[engine]\nkind = "vllm"\ncontext = 512\nparallel = 2\n{lora}[local]\nport = 0\napi_key = "env:MY_KEY"\n'
     )
     up = vllm.run("up", "--yes", "--json", code=None, timeout=900)
     results = {result["name"]: result for result in (up.json.get("report") or {}).get("results", ())}
@@ -121,7 +121,11 @@ def test_adapters_are_served_as_models_of_their_own(vllm: User) -> None:
     texts = {}
     for name in (up.json["endpoint"]["model"], "as-before", "otherwise"):
         came = httpx2.post(
-            f"{root}/completions", json={"model": name, **asked}, trust_env=False, timeout=120
+            f"{root}/completions",
+            json={"model": name, **asked},
+            headers={"authorization": f"Bearer {SECRET}"},
+            trust_env=False,
+            timeout=120,
         ).json()
         assert came["model"] == name
         texts[name] = came["choices"][0]["text"]
