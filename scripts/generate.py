@@ -45,7 +45,7 @@ def decisions(folder: Path = DECISIONS) -> str:
 
 
 def main() -> None:
-    """Write every generated file anew."""
+    """Write every generated file again."""
     schema = json.dumps(spec.json_schema(), indent=2) + "\n"
     (ROOT / "src/homeport/spec/homeport.schema.json").write_text(schema, encoding="utf-8")
     for name, text in reference.pages().items():

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 STAMP = "gguf-source.json"
-FORMAT = 1  # raise it when the output changes, so that older folders are made anew
+FORMAT = 1  # raise it when the output changes, so that older folders are made again
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def pip(env: Path, *arguments: str | Path, lines: str = "") -> None:
 
 
 def update(env: Path) -> None:
-    """Make all of it anew."""
+    """Make all of it again."""
     (env / STAMP).unlink(missing_ok=True)  # from here on it is unfinished
     venv.create(env, with_pip=True, clear=True)
     pip(env, "install", "--require-hashes", "--requirement", LOCK)

@@ -3,7 +3,7 @@ A stand-in for Terraform's Google provider: `terraform_provider.py SCHEMA`, star
 
 It has the real one's schema (see `terraform_schema.py`), so that Terraform's own `validate` and `plan` judge a module
 as they would with it; and it makes nothing: it has no `apply`. What the real provider would find out only when a thing
-is there stands in a plan as `TYPE/NAME#ATTRIBUTE`, which tells who refers to whom.
+is there stands in a plan as `TYPE/NAME#ATTRIBUTE`, which tells what refers to what.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ APIS = ("artifactregistry", "iam", "secretmanager", "storage")
 
 
 def wanted(door: google.Google, team: str) -> list[Resource]:
-    """Return what shall exist. It is all that this file decides."""
+    """Return what should exist. It is all that this file decides."""
     apis = Apis(google=door, services=tuple(f"{api}.googleapis.com" for api in APIS))
     things = [
         bucket(door, NAME, f"{door.project}-{NAME}", REGION, labels={"team": team}),

@@ -9,7 +9,7 @@ from gcp_rehearsal.discovery import NAMES
 
 def environment(url: str, project: str) -> dict[str, str]:
     """
-    Return the variables by which gcloud, and whoever asks for the project, finds the rehearsal at `url`.
+    Return the variables by which gcloud, and others that need the project, find the rehearsal at `url`.
 
     To gcloud it is a proxy, which is asked for Google's own addresses over plain HTTP: gcloud puts regions before
     whatever host it is given.

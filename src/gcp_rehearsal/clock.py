@@ -12,7 +12,7 @@ from itertools import count
 
 class Clock:
     """
-    Seconds since 1970 as the rehearsal has them, and what shall happen when.
+    Seconds since 1970 as the rehearsal has them, and what is to happen when.
 
     It runs `speed` times as fast as the event loop's own clock, so that on a loop whose clock jumps, operations
     of minutes take no time at all.

@@ -73,7 +73,7 @@ class Cloud:
     """Runs the steps of builds."""
     faults: list[Fault] = field(default_factory=list)
     secret: str = field(default_factory=credentials.new_secret, repr=False)
-    """What its tokens are made of; whoever has it may be anybody here."""
+    """What its tokens are made of; its holder can act as anybody here."""
     log: list[Logged] = field(default_factory=list)
 
     def __post_init__(self) -> None:

@@ -20,7 +20,7 @@ GCLOUD = "32555940559.apps.googleusercontent.com"
 """The client that people log in with by gcloud, and the audience of the identity tokens that they have so."""
 _PREFIX = "rehearsal."
 _FOLDER = "rehearsals"
-"""Of the secrets, in the folder of whoever starts rehearsals."""
+"""Of the secrets, in the folder of the user who starts rehearsals."""
 
 
 def new_secret() -> str:
@@ -40,7 +40,7 @@ def token(secret: str, email: str) -> str:
 
 
 def whose(secret: str, shown: str) -> str:
-    """Return the e-mail of whoever a token is for; '' for what is no token of this secret's."""
+    """Return the e-mail that a token is for; '' for what is no token of this secret's."""
     shape, _, email = shown.removeprefix(_PREFIX).partition(".")
     if not shown.startswith(_PREFIX) or not email:
         return ""
@@ -55,7 +55,7 @@ def keep(folder: Path, port: int, secret: str) -> None:
 
 def log_in(folder: Path, url: str, secret: str, email: str) -> dict[str, str]:
     """
-    Write, for this user alone, the files in which Google's tools find whoever is logged in; return their variables.
+    Write, for this user alone, the files in which Google's tools find who is logged in; return their variables.
 
     They are those of a real login: a person's refresh token, or a service account's key; and for gcloud an access
     token. They go with the rehearsal's secret. Raises `OSError`.
@@ -96,7 +96,7 @@ def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.parent.chmod(0o700)
     with suppress(FileNotFoundError):
-        path.unlink()  # Whoever can read an older file of that name shall not read this one.
+        path.unlink()  # Those who can read an older file of that name must not read this one.
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
 

@@ -38,7 +38,7 @@ class App:
     """
     The cloud as an ASGI application. It is a proxy, too: clients may ask it for Google's own addresses.
 
-    Whoever comes to the port `inside` counts as within the project's networks, everybody else as on the internet.
+    A client of the port `inside` counts as within the project's networks, everybody else as on the internet.
     """
 
     def __init__(self, cloud: Cloud, *, inside: int = 0) -> None:
@@ -115,7 +115,7 @@ def listen(port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((HOST, port))
-        listening.listen()  # Whoever is told the address may connect at once, and waits a moment.
+        listening.listen()  # A client that is told the address may connect at once, and waits a moment.
     except OSError as error:
         listening.close()
         with socket.create_server((HOST, 0)) as other:
@@ -134,7 +134,7 @@ def serve(
     """
     Answer until Ctrl-C or SIGTERM, then end what runs and do `closing`.
 
-    Whoever comes through `inside` counts as within the project's networks. Raises `RehearsalError` where the server is
+    A client of `inside` counts as within the project's networks. Raises `RehearsalError` where the server is
     not installed.
     """
     try:
@@ -155,7 +155,7 @@ def serve(
         timeout_graceful_shutdown=3,
     )
     if threading.current_thread() is threading.main_thread():
-        # The server hands SIGTERM on when it has ended; what follows shall be done all the same.
+        # The server hands SIGTERM on when it has ended; what follows must be done all the same.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         with suppress(KeyboardInterrupt):

@@ -13,7 +13,7 @@ from gcp_rehearsal.errors import ApiError
 
 
 class Rehearsed(httpx2.AsyncBaseTransport):
-    """Answers from a cloud, in `latency` seconds; keeps to the request's timeout, and drops what shall be dropped."""
+    """Answers from a cloud, in `latency` seconds; keeps to the request's timeout, and drops what it is told to drop."""
 
     def __init__(self, cloud: Cloud, *, latency: float = 0.0) -> None:
         self._cloud = cloud

@@ -31,7 +31,7 @@ def listen(port: int, hint: Callable[[int], str]) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((LOOPBACK, port))
-        listening.listen()  # Whoever is told the address may connect at once, and waits a moment.
+        listening.listen()  # A client that is told the address may connect at once, and waits a moment.
     except OSError as error:
         listening.close()
         with socket.create_server((LOOPBACK, 0)) as other:

@@ -71,7 +71,7 @@ def inherited(
 
 
 def without_secrets(env: Mapping[str, str], *, own: Iterable[str] = ()) -> dict[str, str]:
-    """Return `env` without the variables whose name says that they hold a secret, but for those that `own` names."""
+    """Return `env` without the variables whose name says that they hold a secret, except for those that `own` names."""
     kept = tuple(own)
     return {
         name: value

@@ -38,7 +38,7 @@ Everything that homeport raises on purpose.
     ├── Unsupported             64   this target has no such thing
     └── VerificationFailed       3   the endpoint runs, and a check failed
 
-A caller who wants one `except` takes `HomeportError`; whoever shows it prints `str(error)` and `error.hint`.
+A caller who wants one `except` takes `HomeportError`; code that shows it prints `str(error)` and `error.hint`.
 `RemoteError` and what is below it belong to no provider. What Google refused is one of them *and* a `GoogleError`,
 which adds Google's own words: `google/error_kinds.py` pairs the two.
 The number is the exit code of the command line. 2 is `plan --detailed-exitcode` with changes pending,

@@ -5,6 +5,6 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 Json: TypeAlias = Any
-"""A value of JSON. What it must be is checked where it is read, or told by the schema of whoever answers with it."""
+"""A value of JSON. What it must be is checked where it is read, or told by the schema of the service that answers with it."""
 JsonObject: TypeAlias = dict[str, Any]
 """An object of JSON, by key."""

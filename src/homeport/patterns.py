@@ -29,7 +29,7 @@ REFERENCE = r"^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"
 ENDPOINT_KEY = r"^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:.+|none)$"
 """Where an endpoint's key is, or that it asks for none."""
 MEANINGS = {
-    IMAGE: "a reference to an image: [HOST[:PORT]/]PATH[:TAG][@sha256:DIGEST], in lower case but for the tag",
+    IMAGE: "a reference to an image: [HOST[:PORT]/]PATH[:TAG][@sha256:DIGEST], in lower case except for the tag",
     NETWORK: "the name of a network, or projects/P/global/networks/N",
     SUBNETWORK: "the name of a subnetwork, or projects/P/regions/R/subnetworks/S",
     KEY: "projects/P/locations/R/keyRings/K/cryptoKeys/N",

@@ -36,7 +36,7 @@ _pattern: re.Pattern[str] | None = None
 
 def remember(secret: str) -> None:
     """Have `redacted` replace `secret` from now on, in each form in which it may appear; each line of one with many."""
-    global _pattern  # noqa: PLW0603 - whoever prints knows nothing of whoever revealed
+    global _pattern  # noqa: PLW0603 - the printing code knows nothing of the revealing code
     pieces = secret.split()
     if len(pieces) > 1:
         for piece in pieces:

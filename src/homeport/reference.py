@@ -30,7 +30,7 @@ def sections() -> dict[str, dict[str, str]]:
 
 
 def with_sections(name: str, page: str) -> str:
-    """Return a page with its generated sections written anew. Raises `ValueError` where a mark is missing."""
+    """Return a page with its generated sections written again. Raises `ValueError` where a mark is missing."""
     for mark, text in sections()[name].items():
         begin, end = f"<!-- generated: {mark} -->\n", f"<!-- end: {mark} -->\n"
         if page.count(begin) != 1 or page.count(end) != 1:

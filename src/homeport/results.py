@@ -89,7 +89,7 @@ class Status:
     traffic: Mapping[str, int] | None = None
     """Percent of the requests, by revision."""
     verified: Mapping[str, Any] | None = None
-    """The last verification of what serves: `at`, `passed` and `counts`; None where there was none. JSON, hence Any."""
+    """The last verification of what serves: `at`, `passed` and `counts`; None where there was none. JSON, so Any."""
     receipts: Mapping[str, Mapping[str, Any]] | None = None
     """The verification of every revision that is known, by its name."""
     pid: int | None = None

@@ -59,7 +59,7 @@ def judged(
     *,
     called: str,
     error: type[HomeportError] = SpecError,
-    hint: str = "write it anew, on one line",
+    hint: str = "write it again, on one line",
 ) -> Secret:
     """
     Return the secret that came in `text` from outside, without white space around it; `Secret("")` where
@@ -104,7 +104,7 @@ def resolve(reference: str, *, key: str, base: Path = Path(), env: Mapping[str, 
             f"{key} refers to the file {path}, which cannot be read: {error}",
             hint="write the key into it and `chmod 600` it, or use env:NAME",
         ) from error
-    secret = judged(text, called=f"{key} ({reference})", hint=f"write it anew, on one line, into {path}")
+    secret = judged(text, called=f"{key} ({reference})", hint=f"write it again, on one line, into {path}")
     if secret == Secret(""):
         raise SpecError(f"{key} refers to the file {path}, which is empty", hint="write the key into it")
     return secret

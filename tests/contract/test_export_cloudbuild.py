@@ -36,7 +36,7 @@ from homeport.resources.google.traffic import latest, receipts, shares, tag_url
 from pipelines import FOLDER, REPO, chosen, target
 from places import TAUGHT
 
-Json = Any  # JSON, parsed anew
+Json = Any  # JSON, parsed again
 
 
 def things(engine: str, *, token: str = TOKEN, at_hub: bool = True) -> list[Resource]:

@@ -38,7 +38,7 @@ from pipelines import chosen, target
 from places import TAUGHT
 from user import User
 
-Json = Any  # JSON, parsed anew
+Json = Any  # JSON, parsed again
 TOKEN = "hf_of_the_users"
 CONNECTION = "projects/rehearsal/locations/us-central1/connections/ours"
 LINK = f"{CONNECTION}/repositories/app"

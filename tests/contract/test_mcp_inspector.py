@@ -23,7 +23,7 @@ SCHEMA = FOLDER / "server.schema.json"
 pytestmark = pytest.mark.agents
 inspector = pytest.mark.skipif(
     not INSPECTOR.exists() or shutil.which("node") is None,
-    reason="NOT CHECKED: no npm, or no inspector to be had",
+    reason="NOT CHECKED: no npm, or no inspector available",
 )
 
 
@@ -56,6 +56,6 @@ def test_the_inspector_calls_a_tool(user: User) -> None:
     assert answer["structuredContent"]["name"] == "home"
 
 
-@pytest.mark.skipif(not SCHEMA.exists(), reason="NOT CHECKED: the published schema was not to be had")
+@pytest.mark.skipif(not SCHEMA.exists(), reason="NOT CHECKED: the published schema was not available")
 def test_server_json_is_as_the_registrys_published_schema_wants_it() -> None:
     jsonschema.validate(json.loads((ROOT / "server.json").read_text()), json.loads(SCHEMA.read_text()))

@@ -30,7 +30,7 @@ NAMES = {"b/rehearsal-example", "projects/rehearsal/secrets/example-token",
 
 
 class Killer(Cloud):
-    """Kills whoever sends the n-th request, when it has come or when all was done that it asks for."""
+    """Kills the process that sends the n-th request, when it has come or when all was done that it asks for."""
 
     victim: subprocess.Popen[str] | None = None
     nth, after = 0, False

@@ -203,7 +203,7 @@ def _publish_a_real_gemma(hub: Hub) -> None:
 
 
 def _what_vllm_sees(cloud: WayB) -> str:
-    """Its command is the deployed one but for the table's rows, and nothing can be written to the weights."""
+    """Its command is the deployed one except for the table's rows, and nothing can be written to the weights."""
     (instance,) = cloud.instances
     path = "/models"
     if mount_namespace.works() == "":

@@ -75,7 +75,7 @@ def stored(user: User, name: str = "home") -> Path:
 
 
 def as_version_1(path: Path) -> None:
-    """Write a record anew as the first version of it would have been."""
+    """Write a record again as the first version of it would have been."""
     told = json.loads(path.read_text())
     path.write_text(json.dumps({**{key: told[key] for key in VERSION_1}, "version": 1}))
 

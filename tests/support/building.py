@@ -39,7 +39,7 @@ PIECE = 1 << 18
 
 @dataclass
 class Place:
-    """The cloud, the hub, and whoever uses them."""
+    """The cloud, the hub, and their user."""
 
     cloud: Cloud
     hub: Hub

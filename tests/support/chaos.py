@@ -64,7 +64,7 @@ class Task:
 
     @property
     def wanted(self) -> Wanted:
-        """What there shall be in the end."""
+        """What should be there in the end."""
         return self.then if self.work == "change" else self.first
 
     def once(self, cloud: Watched) -> Coroutine[Any, Any, None]:

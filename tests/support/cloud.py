@@ -40,7 +40,7 @@ class AtOnce(ThreadPoolExecutor):
         future: Future[_T] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - handed on to whoever awaits it
+        except Exception as error:  # noqa: BLE001 - handed on to the awaiting code
             future.set_exception(error)
         return future
 

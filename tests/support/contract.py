@@ -3,7 +3,7 @@ What we rely on in Google Cloud, said once: for the rehearsal, in process and on
 
     python tests/support/contract.py PROJECT
 
-runs it in a project of yours, as whoever is signed in there. It makes a few small things, which cost nothing or next
+runs it in a project of yours, as the user who is signed in there. It makes a few small things, which cost nothing or next
 to it, and removes them. The APIs of `APIS` must be enabled.
 """
 

@@ -55,7 +55,7 @@ def _homeport() -> Any:
 
 
 def serve(path: str, main: Any) -> None:
-    """Answer on the socket until whoever began this process is gone: then its standard input is at its end."""
+    """Answer on the socket until the process that began this one is gone: then its standard input is at its end."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path)

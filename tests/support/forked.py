@@ -153,7 +153,7 @@ class Watched(Cloud):
 def drive(
     work: Coroutine[Any, Any, None], cloud: Watched, at_call: Callable[[Request], Fault | None]
 ) -> None:
-    """Run `work` on a clock that jumps, and ask at each call, while everything stands still, how it shall go wrong."""
+    """Run `work` on a clock that jumps, and ask at each call, while everything stands still, how it is to go wrong."""
     loop = looptime.new_event_loop(start=0.0)
     loop.set_default_executor(AtOnce())
     cloud.stops, cloud.turn = True, asyncio.Lock()

@@ -137,7 +137,7 @@ class Server:
                 self.release.wait(60)
             stops = [stop for stop in (cut, faults.stall_after) if stop is not None and stop > sent]
             block = body[sent : min([sent + BLOCK, *stops])]
-            with self._lock:  # Before the client can have it, so that whoever counts afterwards counts it.
+            with self._lock:  # Before the client can have it, so that a later count includes it.
                 self.served[name] += len(block)
             answer.wfile.write(block)
             sent += len(block)

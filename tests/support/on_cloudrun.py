@@ -15,7 +15,7 @@ from homeport.targets.cloudrun.lifecycle import CloudRunLifecycle
 def deployment(
     google: Google, spec: Spec, file: Path = Path("/x/homeport.toml"), **fields: Any
 ) -> Deployment:
-    """The deployment of `spec`. `fields` are those of its lifecycle: hence Any."""
+    """The deployment of `spec`. `fields` are those of its lifecycle: so Any."""
     return Deployment(target=lifecycle(google, spec, file, **fields))
 
 

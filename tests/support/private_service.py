@@ -38,7 +38,7 @@ def id_token(number: int, email: str = YOU) -> str:
 
 
 class Passport:
-    """An identity whose tokens are numbered, and made anew when asked to."""
+    """An identity whose tokens are numbered, and made again when asked to."""
 
     def __init__(self, *, email: str = YOU, none: bool = False) -> None:
         self.email, self.none, self.number = email, none, 1

@@ -43,7 +43,7 @@ class CrashError(BaseException):
 
 @dataclass
 class World:
-    """What is live, what was done to it, and what shall go wrong."""
+    """What is live, what was done to it, and what is to go wrong."""
 
     live: dict[str, dict[str, Any]] = field(default_factory=dict)
     log: list[tuple[str, str]] = field(default_factory=list)

@@ -1,5 +1,5 @@
 """
-An OpenAI-compatible engine on loopback that answers by rote, and as it should, but for one `Defect` at a time.
+An OpenAI-compatible engine on loopback that answers by rote, and as it should, except for one `Defect` at a time.
 
 A word with the space behind it is a token. It stands for llama.cpp's server and for vLLM: `/props` and the
 `root` of a listed model both tell what was loaded. Everything but `/health` wants the key.

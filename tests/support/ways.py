@@ -47,7 +47,7 @@ class Wanted:
     canary: tuple[int, ...] = ()
 
     def target(self, google: Google, prove: Prove) -> CloudRunTarget:
-        """What shall exist."""
+        """What should exist."""
         return CloudRunTarget(
             google=google,
             spec=self.spec,

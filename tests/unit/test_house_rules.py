@@ -126,7 +126,7 @@ def test_google_is_reached_through_one_door() -> None:
 
 
 def test_homeport_and_the_rehearsal_do_not_know_each_other() -> None:
-    """But for the command, which starts one, and the switch for validation."""
+    """Except for the command, which starts one, and the switch for validation."""
     broken = [
         f"{name(path)} imports {module}"
         for path in HOMEPORT

@@ -160,7 +160,7 @@ def test_a_revision_is_the_name_of_one_folder(revision: str) -> None:
 
 @contextmanager
 def nothing_else_changes(root: Path, *allowed: Path) -> Iterator[None]:
-    """Holds every file under `root` against what it was, but for those in the folders `allowed`."""
+    """Holds every file under `root` against what it was, except for those in the folders `allowed`."""
     victims = [root / "out.gguf", root / "model.gguf", root / "b.gguf", root / "etc" / "out.gguf"]
     for victim in victims:
         victim.parent.mkdir(exist_ok=True)

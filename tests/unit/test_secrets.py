@@ -264,7 +264,7 @@ def test_no_error_of_any_class_shows_a_secret_that_was_revealed(
             if revealed_first:
                 error = an_error(kind, FORMS[form])
                 assert not shows(f"{error} {error.hint} {error.as_json()} {vars(error)}"), (
-                    "for whoever calls it from Python"
+                    "for callers from Python"
                 )
 
 

@@ -11,7 +11,7 @@ _ABSOLUTE = re.compile(r"(?<![\w./-])/(?!/)[\w.@+\-/]*")
 
 
 class Paths:
-    """Knows the mounts of a container and the files of its image. With `inside`, it sees them where they shall be."""
+    """Knows the mounts of a container and the files of its image. With `inside`, it sees them where they belong."""
 
     def __init__(self, root: Path, mounts: Mapping[str, Path], *, inside: bool = False) -> None:
         self._root, self._inside = root, inside

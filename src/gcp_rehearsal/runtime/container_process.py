@@ -47,7 +47,7 @@ class ProcessPlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerPlan:
-    """A container that shall run."""
+    """A container to be run."""
 
     name: str
     """'' where it has none."""
@@ -158,7 +158,7 @@ class ContainerProcess:
         if self.process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(max(0.0, until - time.monotonic()))
-            self._signal(signal.SIGKILL)  # Whoever of the group has outlived its first process.
+            self._signal(signal.SIGKILL)  # What is left of the group after its first process.
             self.process.wait()
             end(others, patience_s=1.0)
         self.plan.place.volumes.close()

@@ -16,7 +16,7 @@ RUNS_FOR = 20.0
 
 
 class Willing:
-    """Containers that start well, and tasks that end well, but for those whose image or name is told to fail."""
+    """Containers that start well, and tasks that end well, except for those whose image or name is told to fail."""
 
     def __init__(self) -> None:
         self.failing: dict[str, Failure] = {}

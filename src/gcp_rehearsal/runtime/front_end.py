@@ -96,7 +96,7 @@ class Front:
         raise RequestRefused(404, "Page not found", "The requested URL was not found on this server.")
 
     def _admitted(self, service: Kept, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Return the headers as they are handed on, if whoever sends them may call. Raises `EndpointError`."""
+        """Return the headers as they are handed on, if the sender may call. Raises `EndpointError`."""
         access, may = self._cloud.access, "run.routes.invoke"
         if service.body.get("invokerIamDisabled") or access.anybody(may, "run", service.name):
             return headers

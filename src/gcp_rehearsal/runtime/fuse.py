@@ -86,7 +86,7 @@ class Fuse:
         """Unmount it. Returns when it is gone."""
         if self._process is None:
             return
-        # Lazily: whoever still reads from it, in a view of its own, shall not keep it mounted here.
+        # Lazily: a process that still reads from it, in a view of its own, must not keep it mounted here.
         with suppress(OSError):
             subprocess.run([_unmounter(), "-u", "-z", str(self._at)], capture_output=True, check=False)
         try:
@@ -108,7 +108,7 @@ class Fuses:
         return works(self.beside) if self.url else "this rehearsal is not on a socket"
 
     def bucket(self, bucket: str, folder: str, at: Path, *, token: str) -> Fuse:
-        """Return the folder `folder` of a bucket ('' for all of it) at `at`, as it is read by whoever has `token`."""
+        """Return the folder `folder` of a bucket ('' for all of it) at `at`, as the holder of `token` reads it."""
         env = {
             "RCLONE_GCS_ENDPOINT": f"{self.url}/storage/v1/",
             "RCLONE_GCS_ACCESS_TOKEN": token,

@@ -22,7 +22,7 @@ class Instance:
     Starts at once. `up` is settled when every container has started (None), or one of them has failed (`Failure`).
 
     A container is started when those that it needs have. Once one ends, or its liveness probe fails, the instance is
-    over: whoever made it calls `stop`, which ends the others.
+    over: its maker calls `stop`, which ends the others.
     """
 
     def __init__(self, containers: Sequence[ContainerPlan], *, port: int) -> None:

@@ -41,7 +41,7 @@ class ContainerLaunch:
     stand_in: str = ""
     """Where another program runs than the cloud would run: which."""
     note: str = ""
-    """What its log shall say first, of what this machine lacks."""
+    """First lines of its log, about what this machine lacks."""
     probed: str = ""
     """The path that probes of the port of requests ask for, where it is not the revision's own."""
 
@@ -61,7 +61,7 @@ class ContainerLaunch:
         """Let it listen for requests at `port` of this machine in place of `wanted`, the cloud's."""
         self.set_variable("PORT", str(port), SHARED_PORTS, missing=True)
         self._replace_value("--port", str(port), SHARED_PORTS, only=str(wanted))
-        self._replace_value("--host", HOST, "nobody but this machine shall reach it", only="0.0.0.0")  # noqa: S104 - it is replaced
+        self._replace_value("--host", HOST, "only this machine may reach it", only="0.0.0.0")  # noqa: S104 - it is replaced
 
     def move_addresses(self, ports: Mapping[int, int]) -> None:
         """Put the ports here in place of the cloud's, where command and environment name addresses of the instance."""

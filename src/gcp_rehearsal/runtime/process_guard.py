@@ -22,7 +22,7 @@ _LOOKS_EVERY_S = 0.05
 
 
 class ProcessGuard:
-    """Ends process groups when whoever made it is gone. Its process starts with the first group."""
+    """Ends process groups when the process that made it is gone. Its process starts with the first group."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None

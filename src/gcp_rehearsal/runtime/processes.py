@@ -186,7 +186,7 @@ class Engines(Willing):
         return None
 
     def _address(self, number: int) -> str:
-        """Return the end of an instance's own address, which nobody can guess: whoever asks there has its tokens."""
+        """Return the end of an instance's own address, which nobody can guess: a request there gets its tokens."""
         return f"{number}-{credentials.mark(self._cloud.secret, f'instance {number}')}"
 
     def _start(self, revision: Revision) -> Instance:
@@ -217,7 +217,7 @@ class Engines(Willing):
             run_log.instance_failed(self._cloud, revision, instance.system.popleft())
 
     def _replace(self, instance: Instance, name: str) -> None:
-        """Take an instance that is over out of its pool; start another where one is wanted whoever asks."""
+        """Take an instance that is over out of its pool; start another where a minimum of instances is wanted."""
         pool = self._pools.get(name)
         if pool is None or instance not in pool.instances:
             return

@@ -1,5 +1,5 @@
 """
-How this machine runs what an image starts: told by whoever rehearses, since a rehearsal knows no program itself.
+How this machine runs what an image starts: told by the caller, since a rehearsal knows no program itself.
 
 An image's base is not pulled. What it would start, and how that runs here without a GPU or without the program, says
 a `Program`; they are handed in by the names of images, such as `{"vllm/vllm-openai": MyProgram()}`. A container of

@@ -70,7 +70,7 @@ class Pool:
         self._hand_out()
 
     def add(self) -> None:
-        """Start one more instance, whoever asks. Raises `RuntimeError` where no event loop runs."""
+        """Start one more instance, whether or not a request waits. Raises `RuntimeError` where no event loop runs."""
         asyncio.get_running_loop()
         self._more()
 

@@ -90,7 +90,7 @@ class Calls:
         return content
 
     async def _run(self, tool: Tool, arguments: dict[str, Any], call: str) -> tuple[CallOutcome, str]:
-        # What a tool has said before is never looked at here: only the tool itself, and whoever is asked.
+        # What a tool has said before is never looked at here: only the tool itself, and the person who is asked.
         if tool.changes and not await self.confirm(tool, arguments, call):
             return CallOutcome.REFUSED, (
                 f"refused: {tool.name} may change something, and nobody allowed it. Do not try it again; "

@@ -46,7 +46,7 @@ class AgentSetup:
     """What the endpoint costs while it is used; None where it is not known."""
 
     def described(self) -> dict[str, Any]:
-        """Return it as a transcript begins with: JSON, hence Any."""
+        """Return it as a transcript begins with: JSON, so Any."""
         return {
             "model": self.endpoint.model,
             "endpoint": self.endpoint.name,

@@ -71,7 +71,7 @@ async def _connected(stack: AsyncExitStack, server: str, log: TextIO, answer_wit
 
 
 def _log(stack: AsyncExitStack) -> TextIO:
-    """Return a file for what a server writes to its standard error: a terminal shall not see it unescaped."""
+    """Return a file for what a server writes to its standard error: a terminal must not see it unescaped."""
     file = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace"))  # noqa: SIM115 - the stack closes it
     return cast("TextIO", file)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pydantic_ai.models.function import AgentInfo
 
 Events = Sequence[Mapping[str, Any]]
-"""Of one run, as `transcript.read` gives them: JSON, hence Any."""
+"""Of one run, as `transcript.read` gives them: JSON, so Any."""
 
 
 async def replay(events: Events, transcript: Transcript) -> loop.AgentResult:
@@ -64,7 +64,7 @@ async def _recorded(events: Events) -> AsyncIterator[LoopModel]:
         if not steps:
             raise AgentStopped(
                 f"the recorded run ends here: {last or 'nobody wrote how'}",
-                hint="`homeport agent run` asks the question anew",
+                hint="`homeport agent run` asks the question again",
             )
         return _response(steps.popleft())
 

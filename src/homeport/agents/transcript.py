@@ -15,7 +15,7 @@ from homeport.redaction import redacted_json
 
 VERSION = 1
 Event = Mapping[str, Any]
-"""One line: `event` is `run`, `step`, `result` or `end`. JSON, hence Any."""
+"""One line: `event` is `run`, `step`, `result` or `end`. JSON, so Any."""
 
 
 class Transcript:
@@ -60,7 +60,7 @@ def read(path: Path) -> list[dict[str, Any]]:
         try:
             event = json.loads(line)
         except ValueError as error:
-            if number == len(lines):  # Whoever wrote it was killed within the line.
+            if number == len(lines):  # The writer was killed within the line.
                 break
             raise SpecError(f"line {number} of {path} is not JSON", hint=hint) from error
         if not isinstance(event, dict) or "event" not in event:

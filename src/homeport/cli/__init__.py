@@ -41,7 +41,7 @@ COMMANDS = {
 RESERVED = frozenset(
     ("agent", "bench", "capacity", "console", "guard", "list", "observe", "top", "usage", "wake")
 )
-"""Names of commands to come: no command of another meaning shall take one, and none is mistaken for a slip of the pen."""
+"""Names of commands to come: no command of another meaning may take one, and none is mistaken for a slip of the pen."""
 USAGE, INTERRUPTED = 64, 130
 
 
@@ -102,7 +102,7 @@ def main() -> NoReturn:
     """Run the command line and exit with a code by class of error, as `homeport.errors` lists them."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # A terminal without a ✓ shall get a ?, not a failure.
+            stream.reconfigure(errors="replace")  # A terminal without a ✓ gets a ?, not a failure.
     guard_standard_error()
     code = run(sys.argv[1:])
     try:

@@ -1,4 +1,4 @@
-"""What a command line ends with where it ends badly, and a standard error that shows no secret whoever writes to it."""
+"""What a command line ends with where it ends badly, and a standard error that shows no secret, whatever writes to it."""
 
 from __future__ import annotations
 

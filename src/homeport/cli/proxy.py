@@ -25,7 +25,7 @@ PORT = 8384
 @file_option
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 for any.")
 @click.option("--url", help="Any private Cloud Run service, instead of the file's.")
-@click.option("--audience", default="", help="Whom tokens are for, where that is not --url itself.")
+@click.option("--audience", default="", help="Audience of the tokens, where that is not --url itself.")
 @click.option(
     "--model", "models", multiple=True, help="A model that the service at --url has. May be repeated."
 )
@@ -98,7 +98,7 @@ async def _endpoint_and_start(file: Path) -> tuple[Endpoint, str]:
 
 
 async def _service(url: str, audience: str, models: tuple[str, ...]) -> Endpoint:
-    """Return the endpoint that any Cloud Run service is, for whoever is logged in."""
+    """Return the endpoint that any Cloud Run service is, for the logged-in user."""
     from homeport.endpoint import Endpoint
     from homeport.google.credentials import GoogleIdentity, find
 
@@ -148,7 +148,7 @@ def _greet(terminal: Terminal, endpoint: Endpoint, running: Running, who: str) -
     terminal.say(
         f"{endpoint.name} is reached on {at}{f' as {who}' if who else ''}. Ctrl-C ends it. Elsewhere:"
     )
-    terminal.secret_result(  # Its key is nowhere else to be had.
+    terminal.secret_result(  # Its key is nowhere else.
         "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()), variables
     )
     terminal.say("and then")

@@ -212,7 +212,7 @@ def _tell(terminal: Terminal, project: str, speed: float, taken: int, within: so
     terminal.say(f'  eval "$(homeport rehearse env{at}{of})"')
     if within is not None:
         inside = within.getsockname()[1]
-        terminal.say(f"Whoever comes to port {inside} counts as within the project's networks:")
+        terminal.say(f"Clients of port {inside} count as within the project's networks:")
         terminal.say(f'  eval "$(homeport rehearse env --port {inside}{of})"')
 
 

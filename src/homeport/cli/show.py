@@ -50,7 +50,7 @@ def plan_text(plan: Plan) -> str:
         lines.append(f"  {_SIGNS[action.kind]:{width}} {action.resource.id}: {action.summary}")
         lines += [f"{'':{width + 5}}{line}" for line in _changes(action.changes)]
     if len(same) > _MOST_SAME:
-        lines.append(f"  {'':{width}} {len(same)} things are as they shall be")
+        lines.append(f"  {'':{width}} {len(same)} things are as they should be")
     lines += [f"  note: {warning}" for warning in plan.warnings]
     lines += [f"  in the way: {problem}" for problem in plan.problems]
     counts = Counter(action.kind for action in plan.pending)
@@ -74,7 +74,7 @@ def _changes(changes: tuple[Change, ...]) -> Iterator[str]:
     for change in changes:
         forces = "  (forces replacement)" if change.replaces else ""
         if change == MAY_GO:
-            yield "may go with what it needs, and be made anew"
+            yield "may go with what it needs, and be recreated"
         elif not change.path and change.after == KNOWN_AFTER_APPLY:
             yield f"what changes: {KNOWN_AFTER_APPLY}{forces}"
         elif not _is_long(change.before) and not _is_long(change.after):

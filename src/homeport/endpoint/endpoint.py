@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from homeport.endpoint.auth import Bearer
 
 Message = Mapping[str, Any]
-"""One message of a conversation, as OpenAI's chat completions spell it: JSON, hence Any."""
+"""One message of a conversation, as OpenAI's chat completions spell it: JSON, so Any."""
 
 _ANSWER_WITHIN_S = 900.0
 
@@ -129,7 +129,7 @@ class Endpoint:
             max_redirects=REDIRECTS,
             timeout=httpx2.Timeout(timeout_s, connect=5.0),
             verify=_certificates() if reached.scheme == "https" else False,
-            trust_env=not is_loopback(reached.host),  # No proxy shall see what stays on this machine.
+            trust_env=not is_loopback(reached.host),  # No proxy may see what stays on this machine.
         ) as client:
             try:
                 yield client
@@ -233,7 +233,7 @@ class Endpoint:
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    """Return whom this machine trusts. Reading it takes 30 ms and more, which a verification would pay sixty times."""
+    """Return the cached system TLS context. Loading it takes about 30 ms, and a verification opens some 60 connections."""
     import httpx2
 
     return httpx2.create_ssl_context()

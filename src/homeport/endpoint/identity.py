@@ -1,4 +1,4 @@
-"""Who calls a private endpoint, and what it says to those whom it does not let in."""
+"""Who calls a private endpoint, and what it says to those that it does not let in."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ INVOKER = "roles/run.invoker"
 
 
 class Identity(Protocol):
-    """Makes ID tokens for one endpoint. Each method raises `NoCredentials` where there is no token to be had."""
+    """Makes ID tokens for one endpoint. Each method raises `NoCredentials` where no token can be made."""
 
     async def token(self) -> Secret:
-        """Return a token that is good for some minutes at least, renewed by whoever makes it."""
+        """Return a token that is good for some minutes at least, renewed by its maker."""
 
     async def renewed(self, stale: Secret) -> Secret:
         """Return another token than `stale`, which was not taken."""
 
     async def who(self) -> str:
-        """Return the e-mail of whoever the tokens are for; '' where it cannot be found out."""
+        """Return the e-mail that the tokens are for; '' where it cannot be found out."""
 
 
 def refused_as(status: int, who: str) -> str:
@@ -28,7 +28,7 @@ def refused_as(status: int, who: str) -> str:
     Return what to do about the refusal of `who`, whose ID token came with the request; '' for no refusal of
     that kind.
     """
-    you = who or "whoever is logged in here"
+    you = who or "the logged-in user"
     member = (
         f"{'serviceAccount' if who.endswith('.gserviceaccount.com') else 'user'}:{who or 'YOU@EXAMPLE.COM'}"
     )
@@ -44,7 +44,7 @@ def refused_as(status: int, who: str) -> str:
         )
     if status == 404:
         return (
-            "so Cloud Run answers whoever is outside an isolated service's network ([access] isolated in "
+            "so Cloud Run answers everyone outside an isolated service's network ([access] isolated in "
             "homeport.toml): ask from a machine within it; or there is no such service any more: see "
             "`homeport status --on cloudrun`"
         )

@@ -151,7 +151,7 @@ class LoadedWeights:
 
     path: str
     loaded: Callable[[Any, str], str | None]
-    """By the answer (JSON, hence Any) and the name that clients use: the `location` of the weights; None where unsaid."""
+    """By the answer (JSON, so Any) and the name that clients use: the `location` of the weights; None where unsaid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +171,7 @@ class EngineModule(Protocol):
     """
     What each engine's module offers: all that is true of one engine and not of another.
 
-    Nothing outside this package names an engine; whoever needs to know something of one asks here.
+    Nothing outside this package names an engine; code that needs to know something of one asks here.
     """
 
     TITLE: str

@@ -93,7 +93,7 @@ class Footprint:
     usable: MemoryTerm
     """What the engine may take at all."""
     fixed: tuple[MemoryTerm, ...]
-    """What it takes whoever asks."""
+    """What it takes however many requests come."""
     weights: int
     """Bytes of the weights among that, as they are loaded."""
     cache: KvCache

@@ -83,7 +83,7 @@ def beside(files: Mapping[str, str]) -> dict[str, str]:
 
 
 def copies(placed: Mapping[str, str]) -> list[str]:
-    """Return the lines of a Dockerfile that copy files, by where they lie and where they shall."""
+    """Return the lines of a Dockerfile that copy files, by where they lie and where they go."""
     return [f"COPY {json.dumps([here, there])}" for here, there in placed.items()]
 
 

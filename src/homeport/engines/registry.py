@@ -45,7 +45,7 @@ def of_files(format_: str) -> tuple[str, ...]:
 
 def choose(spec: Spec, model: Model | None) -> tuple[EngineModule, Installation]:
     """
-    Return the engine that shall run `model` on this machine, with its installation.
+    Return the engine that is to run `model` on this machine, with its installation.
 
     With `kind = "auto"` the first of `NAMES` that is installed and for which the catalog has weights. Raises
     `EngineMissing` where there is none.

@@ -89,7 +89,7 @@ class Pipeline:
         notes = [
             (
                 f"Builds and pushes the image, carries the weights, and deploys, all as {self.email}. Run {PREPARE} once "
-                "before; then, and whenever it was exported anew:"
+                "before; then, and after each new export:"
             ),
             f"gcloud builds submit --no-source --config={FILE} --region={things.region} --project={things.project}",
             (
@@ -152,7 +152,7 @@ def prepare(made: Pipeline) -> dict[str, str]:
     notes = [
         (
             f"Makes all that {FILE} needs: accounts, grants, repository, bucket, network. What is there is left as it "
-            f"is. Whoever submits {FILE} needs roles/cloudbuild.builds.editor, and roles/iam.serviceAccountUser on {made.email}."
+            f"is. Those who submit {FILE} need roles/cloudbuild.builds.editor, and roles/iam.serviceAccountUser on {made.email}."
         )
     ]
     if secrets := things.all(SecretVersion):
@@ -309,7 +309,7 @@ def _pinned(all_: list[ExportedBuild]) -> list[_Pin]:
             parts = _VERSION.fullmatch(secret["versionName"])
             if parts is None:
                 raise TypeError(f"{secret['versionName']} is no version of a secret")
-            # The first version is 1; which one is the newest is known to whoever adds it.
+            # The first version is 1; which one is the newest, only the one who adds it knows.
             version = parts[2] if parts[2].isdigit() else "1"
             found[secret["env"]] = _Pin(env=secret["env"], path=parts[1], version=version)
     return list(found.values())

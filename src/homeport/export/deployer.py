@@ -126,7 +126,7 @@ def accounts(things: Things) -> Lines:
         "",
         comment(
             "What deploys may do all that `up` does. That is much, and on the project, since it makes accounts and grants "
-            "and acts as them: whoever can push to the main branch can do as much. Only a push to it gets this account."
+            "and acts as them: everyone who can push to the main branch can do as much. Only a push to it gets this account."
         ).rstrip(),
         f"for role in {' '.join(one.removeprefix('roles/') for one in roles(things))}; do",
         f"  again gcloud projects add-iam-policy-binding {things.project} --condition=None --format=none \\",

@@ -94,7 +94,7 @@ def _remedies(what: Serving, price: Price, region: str | None, gpu: str) -> list
     found.sort(key=lambda remedy: (remedy.price, _given_up(remedy.fit, what.settings)))
     worth = [one for at, one in enumerate(found) if not any(_is_milder(other, one) for other in found[:at])]
     given_up = [one for one in worth if _given_up(one.fit, what.settings)]
-    # Two that give something up are choice enough; whoever wants it whole shall see what that takes.
+    # Two that give something up are choice enough; the user who wants it whole should see what that takes.
     return [one for one in worth if one not in given_up[2:]]
 
 
@@ -113,7 +113,7 @@ def _is_milder(other: Remedy, one: Remedy) -> bool:
 
 
 _MOST_GIVEN_UP = 0.75
-"""Whoever wanted 64 requests is not helped with one."""
+"""A user who wanted 64 requests is not helped with one."""
 _LESS: tuple[Literal["context", "parallel"], ...] = ("context", "parallel")
 
 

@@ -151,7 +151,7 @@ class CredentialsFile:
         whose = f" of {self.principal}" if self.principal else ""
         what = f"the credentials{whose} in {self._path} are not taken any more: {said[0] if said else type(error).__name__}"
         if self._kind in {"service_account", "external_account"}:
-            return NoCredentials(what, hint=f"make them anew, or `unset {_NAMED}` and `{LOGIN}`")
+            return NoCredentials(what, hint=f"make new ones, or `unset {_NAMED}` and `{LOGIN}`")
         return NoCredentials(what, hint=LOGIN)
 
 

@@ -60,7 +60,7 @@ class Settings:
 
 class Google:
     """
-    Google's APIs for whoever `credentials` are. `api` is the first word of a host (`run`), `path` what follows it.
+    Google's APIs for the owner of `credentials`. `api` is the first word of a host (`run`), `path` what follows it.
 
     With a `base_url` everything goes there instead, with the API's own name as Host. `validator`
     is asked about each request before it is sent.

@@ -28,7 +28,7 @@ _FOREVER = float("inf")
 
 
 class TokenSource(Protocol):
-    """Where tokens come from. Its methods block; each raises `NoCredentials` where there is no token to be had."""
+    """Where tokens come from. Its methods block; each raises `NoCredentials` where no token can be made."""
 
     @property
     def principal(self) -> str:
@@ -71,7 +71,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Impersonated:
-    """A service account, acted as by whoever `source` is."""
+    """A service account, acted as by the account of `source`."""
 
     source: TokenSource
     principal: str
@@ -144,7 +144,7 @@ class Credentials:
         return self._source.quota_project
 
     async def who(self) -> str:
-        """Return the e-mail of whoever they are, found out if need be; '' where that cannot be."""
+        """Return the e-mail of the caller, found out if need be; '' where that cannot be."""
         return self.principal or await asyncio.to_thread(self._source.who)
 
     async def token(self) -> Secret:
@@ -169,7 +169,7 @@ class Credentials:
 
 
 class GoogleIdentity:
-    """Whoever `credentials` are, as the caller of the service that `audience` names: a `homeport.identity.Identity`."""
+    """The owner of `credentials`, as the caller of the service that `audience` names: a `homeport.identity.Identity`."""
 
     def __init__(self, credentials: Credentials, audience: str) -> None:
         self._credentials, self._audience = credentials, audience
@@ -200,7 +200,7 @@ def given(token: str, principal: str = "") -> Credentials:
 
 async def find(env: Mapping[str, str], *, impersonate: str = "", base_url: str = "") -> Credentials:
     """
-    Return the credentials of whoever runs this, told by the environment `env`.
+    Return the credentials of the user who runs this, told by the environment `env`.
 
     With `impersonate` (or `HOMEPORT_IMPERSONATE`) they act as that service account. Raises `NoCredentials`,
     which says the one command to run, where there are none; whether they are good shows when they are used.

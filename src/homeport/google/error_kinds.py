@@ -1,8 +1,8 @@
 """
 Google's refusals as the neutral errors of `homeport.errors`.
 
-Each class is a neutral error and a `GoogleError` at once: whoever must only know that a thing is gone catches
-`NotFound`, whoever needs Google's own reason catches `GoogleError`. Nobody names the classes here but `google/`.
+Each class is a neutral error and a `GoogleError` at once: code that must only know that a thing is gone catches
+`NotFound`, code that needs Google's own reason catches `GoogleError`. Nobody names the classes here but `google/`.
 """
 
 from __future__ import annotations

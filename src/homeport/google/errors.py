@@ -87,7 +87,7 @@ class RequestContext:
     project: str = ""
     """The project that is worked on, where the path does not say one."""
     principal: str = ""
-    """The e-mail of whoever asks, where it is known."""
+    """The e-mail of the caller, where it is known."""
 
     @property
     def text(self) -> str:
@@ -205,7 +205,7 @@ def _quota(refusal: Refusal, asked: RequestContext) -> GoogleError:
 def _policy(refusal: Refusal, asked: RequestContext) -> GoogleError:
     found = _CONSTRAINT.search(refusal.said)
     constraint = (found[1] or found[2]) if found else ""
-    hint = "ask whoever looks after the organisation's policies"
+    hint = "ask those who look after the organisation's policies"
     if constraint:
         hint += f"; `gcloud org-policies describe {constraint} --effective --project={asked.about or 'PROJECT'}` shows it"
     elif refusal.reason == "LOCATION_POLICY_VIOLATED":

@@ -38,7 +38,7 @@ class Token:
 
 
 def claims(token: Secret) -> Mapping[str, Json]:
-    """Return what an ID token says, unverified; {} where it is none. Whoever is shown it verifies it."""
+    """Return what an ID token says, unverified; {} where it is none. The service that is shown it verifies it."""
     try:
         middle = token.reveal().split(".")[1]
         said = json.loads(base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4)))

@@ -1,7 +1,7 @@
 """
 Long-running operations of the three kinds: AIP's, Compute's and DNS's.
 
-An operation goes on at Google whatever becomes of whoever waits for it. A new process can wait for it by its
+An operation goes on at Google whatever becomes of the process that waits for it. A new process can wait for it by its
 name: `finish("run", "projects/p/locations/l/operations/o")`.
 """
 

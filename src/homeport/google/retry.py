@@ -104,7 +104,7 @@ class Pace:
 
     tries: int = 8
     connects: int = 4
-    """Tries where not even a connection came about: whoever has no network hears it soon."""
+    """Tries where not even a connection came about: a user without a network hears it soon."""
     first_wait: float = 0.5
     longest_wait: float = 30.0
 

@@ -18,14 +18,14 @@ from homeport.json_types import Json
 _PER_SECOND = 256 * 1024
 """The slowest line that an upload is given time for."""
 PIECE = 32 * 256 * 1024
-"""Pieces of an upload must be multiples of 256 KiB, but for the last."""
+"""Pieces of an upload must be multiples of 256 KiB, except for the last."""
 _SESSIONS = 3
 _MORE = 308
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadOptions:
-    """What kind of object it shall be."""
+    """Options for creating an object: content type and generation precondition."""
 
     content_type: str = "application/octet-stream"
     if_generation_match: int | None = None
@@ -66,7 +66,7 @@ async def upload(google: ApiClient, bucket: str, name: str, data: bytes, sort: U
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """A file of this machine that shall be an object."""
+    """A file of this machine that is to be an object."""
 
     bucket: str
     name: str
@@ -90,7 +90,7 @@ async def upload_file(google: ApiClient, file: LocalFile, tell: Callable[[int], 
     Return the object made of a file of any size, sent piece by piece; a broken connection costs no more than
     a piece.
 
-    `tell` is given the bytes that have arrived since it was last called; less than 0 where an upload begins anew.
+    `tell` is given the bytes that have arrived since it was last called; less than 0 where an upload starts over.
     The last piece is only sent once the sha256 of the whole is the right one: raises `WeightsError` where it is
     another or the file cannot be read.
     """

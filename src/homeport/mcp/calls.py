@@ -18,7 +18,7 @@ from homeport.shapes.base import JsonShape
 
 Call = Context[Any, Any]  # Any: the SDK's lifespan and request, which tools do not use
 Work = Callable[[Progress], Awaitable[dict[str, Any]]]
-"""Makes the answer as JSON, hence Any."""
+"""Makes the answer as JSON, so Any."""
 _Shape = TypeVar("_Shape", bound=JsonShape)
 
 

@@ -27,7 +27,7 @@ _HOP = frozenset(
     {b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te",
      b"trailer", b"transfer-encoding", b"upgrade"}
 )  # fmt: skip
-"""Headers that are between two neighbours, and not for whoever comes after."""
+"""Headers that are between two neighbours, and not for the next one."""
 _OURS = frozenset({b"host", b"expect", b"x-serverless-authorization", *door.SECRET_HEADERS})
 """Headers of a request that are the proxy's to set, or that were for the proxy."""
 _NO_KEY = (
@@ -174,7 +174,7 @@ class ProxyApp:
             self._url,
             headers=headers,
             stream=body if has_body else httpx2.ByteStream(b""),
-            extensions={"target": target},  # As it is: a URL would be put together anew.
+            extensions={"target": target},  # As it is: a URL would be put together again.
         )
 
 
@@ -202,7 +202,7 @@ def _onward(headers: Headers, but: frozenset[bytes] = frozenset()) -> list[tuple
 
 
 def _closing(send: Send) -> Send:
-    """Answer, and close the connection: whoever says two lengths may mean the rest for somebody else (RFC 9112, 6.1)."""
+    """Answer, and close the connection: a client that says two lengths may mean the rest for somebody else (RFC 9112, 6.1)."""
 
     async def closing(message: Message) -> None:
         if message["type"] == "http.response.start":

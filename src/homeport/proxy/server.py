@@ -16,7 +16,7 @@ from homeport.secret import Secret
 
 HOST = addresses.LOOPBACK
 _KEPT_ALIVE_S = 75
-"""Clients keep connections for a minute at most; whoever closes first shall not be the server."""
+"""Clients keep connections for a minute at most; the server must not close first."""
 
 
 def listen(port: int) -> socket.socket:
@@ -97,10 +97,10 @@ def _server(app: Callable[[Any, Any, Any], Awaitable[None]]) -> Any:  # Any: ASG
             "the proxy's server is not installed", hint="pip install 'homeport[cloudrun]'"
         ) from error
 
-    class Server(uvicorn.Server):  # A class that exists only where uvicorn is installed: hence Any.
+    class Server(uvicorn.Server):  # A class that exists only where uvicorn is installed: so Any.
         @contextmanager
         def capture_signals(self) -> Iterator[None]:
-            # Ctrl-C is for whoever runs the event loop.
+            # Ctrl-C is for the owner of the event loop.
             yield
 
     config = uvicorn.Config(

@@ -111,7 +111,7 @@ class _Work:
         """
         Let what is deleted go after all that needs it and is deleted, too.
 
-        To replace a thing is put off until its needs are there, lest it be gone when they fail: unless one of
+        To replace a thing is put off until its needs are there, so that it is not gone when they fail: unless one of
         them is replaced itself and so must wait for this. To delete for good comes last, with the same exception.
         """
         before = [(StepKind.REMOVE, other) for other in self._going_before(resource.id)]
@@ -164,7 +164,7 @@ class _Work:
         self.lines.end(resource, self._kinds[resource.id])
 
     async def _clear(self, action: Action) -> None:
-        """Delete what is to be made anew."""
+        """Delete what is to be made again."""
         resource = action.resource
 
         async def do(now: Action, _: Any | None) -> None:

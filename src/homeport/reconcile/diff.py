@@ -33,7 +33,7 @@ class Rules:
     unread: frozenset[str] = frozenset()
     """Paths that are sent and not compared: what is read there is the server's finding, and not what was asked for."""
     whole: frozenset[str] = frozenset()
-    """Paths of maps that shall have the wanted keys and no others. In all other maps, others' keys are left alone."""
+    """Paths of maps that must have the wanted keys and no others. In all other maps, others' keys are left alone."""
     unordered: frozenset[str] = frozenset()
     """Paths of lists of scalars whose order means nothing."""
     keys: Mapping[str, str] = field(default_factory=dict)

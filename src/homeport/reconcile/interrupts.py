@@ -14,7 +14,7 @@ from homeport.reconcile.cancellation import Cancellation
 
 presses: ContextVar[list[Callable[[], None]] | None] = ContextVar("presses", default=None)
 """
-Where no keyboard is: what a Ctrl-C would call, the innermost `patient` last, for whoever passes a client's cancellation on.
+Where no keyboard is: what a Ctrl-C would call, the innermost `patient` last, for code that passes a client's cancellation on.
 
 They are called in the event loop of the work.
 """

@@ -16,7 +16,7 @@ from homeport.reconcile.resource import KNOWN_AFTER_APPLY, Change, Outputs, Reso
 MAY_GO = Change(path="", before=None, after=KNOWN_AFTER_APPLY)
 """
 Of what needs a thing that is replaced. What lives in that, such as an object in a bucket, goes with it and has
-to be made anew; what does not stays. Nobody knows before.
+to be made again; what does not stays. Nobody knows before.
 """
 
 
@@ -66,7 +66,7 @@ class Plan:
     problems: tuple[str, ...] = ()
     """What stands in the way: it cannot be applied before this is mended."""
     preflight: Mapping[str, Any] | None = None
-    """What was looked at before, as JSON (hence Any); None where the target looks at nothing beforehand."""
+    """What was looked at before, as JSON (so Any); None where the target looks at nothing beforehand."""
 
     @property
     def pending(self) -> tuple[Action, ...]:

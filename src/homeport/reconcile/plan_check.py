@@ -23,7 +23,7 @@ def ensure_within_plan(planned: Action, now: Action) -> None:
     if what:
         raise PlanStale(
             f"{planned.resource.id} has changed since the plan was shown: {what}",
-            hint="run the same command again: it plans anew, from what is live now; "
+            hint="run the same command again: it plans again, from what is live now; "
             "if this happens again, somebody else is changing the same things",
         )
 

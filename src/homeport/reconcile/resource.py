@@ -1,4 +1,4 @@
-"""One thing that shall exist."""
+"""One thing that should exist."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from homeport.secret import Secret
 KNOWN_AFTER_APPLY = "(known after apply)"
 
 Outputs = Mapping[str, Any]
-"""What is live, by resource id. Each resource knows the type of those that it needs, hence Any."""
+"""What is live, by resource id. Each resource knows the type of those that it needs, so Any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Change:
     after: Any
     """JSON, as `before`; `KNOWN_AFTER_APPLY`, also within it, where a need is yet to be made."""
     replaces: bool = False
-    """Whether it can only be had by deleting the thing and making it anew."""
+    """Whether it can only be had by deleting the thing and making it again."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the change as `--json` prints it."""
@@ -40,7 +40,7 @@ class Change:
 
 class Resource(Protocol):
     """
-    One thing that shall exist: it can read itself live, say how live differs, make and unmake itself.
+    One thing that should exist: it can read itself live, say how live differs, make and unmake itself.
 
     Every method may be called again after a crash at any point: what is already so stays as it is. One that
     changes something returns when the change can be read; where another change came first, it raises

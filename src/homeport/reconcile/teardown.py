@@ -1,4 +1,4 @@
-"""What taking an endpoint down would end and remove: data, for whoever says yes to it."""
+"""What taking an endpoint down would end and remove: data, for the person who says yes to it."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _RESERVED_DELIVERIES = {"prebuilt"}
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
-    # A key that was written into the file by mistake shall be in no traceback.
+    # A key that was written into the file by mistake must be in no traceback.
 
     @field_validator("*")
     @classmethod
@@ -39,7 +39,9 @@ class _Table(BaseModel):
         for text in value if isinstance(value, tuple) else (value,):
             unseen = unprintable(text) if isinstance(text, str) else ""
             if unseen:
-                raise ValueError(f"has the character {unseen}, which nobody sees; write it anew, on one line")
+                raise ValueError(
+                    f"has the character {unseen}, which nobody sees; write it again, on one line"
+                )
         return value
 
 
@@ -189,7 +191,7 @@ class CloudRun(_Table):
 
 
 class Access(_Table):
-    """Who may call the endpoint on Cloud Run. Nobody but those named here, and whoever owns the project."""
+    """Who may call the endpoint on Cloud Run. Nobody except those named here, and the project's owners."""
 
     callers: tuple[Annotated[str, Field(pattern=patterns.MEMBER)], ...] = Field(
         default=(), examples=[["user:colleague@example.com"]]

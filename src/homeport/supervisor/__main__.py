@@ -17,7 +17,7 @@ def main() -> int:
     """Do what the line on standard input says; return when the engine is ended, or given up."""
     line = sys.stdin.readline()
     if not line:
-        return 1  # Whoever began this process died before it could say what for.
+        return 1  # The process that began this one died before it could say what for.
     order: dict[str, Any] = json.loads(line)  # JSON, see order.py
     engine: subprocess.Popen[bytes] | None = None
     said: dict[str, Any] = {"pid": (order["adopt"] or {}).get("pid")}

@@ -24,5 +24,5 @@ def begin(command: list[str], environment: Mapping[str, str], api_key: str | Non
             engine.stdin.write(json.dumps({"api_key": api_key}).encode() + b"\n")
         engine.stdin.close()
     except BrokenPipeError:
-        pass  # It ended at once; whoever waits for it will see why.
+        pass  # It ended at once; the caller that waits for it will see why.
     return engine

@@ -25,7 +25,7 @@ from homeport.supervisor.pulse import PulseThread
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 30.0
 _LOOK_S = 1.0
 _ASKED_S, _UNASKED_S = 5.0, 1.0
-"""How long an engine may take to end: one that is deaf does not hear that it shall, and holds ever more memory."""
+"""How long an engine may take to end: one that is deaf does not hear that it is to end, and holds ever more memory."""
 
 
 class Watch:

@@ -81,7 +81,7 @@ class OpenOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpOptions:
-    """How `up` shall go about it."""
+    """How `up` goes about it."""
 
     verify: bool = True
     """False needs `Capability.UNVERIFIED`."""
@@ -91,7 +91,7 @@ class UpOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyOptions:
-    """How `verify` shall go about it."""
+    """How `verify` goes about it."""
 
     only: tuple[str, ...] = ()
     """Names of checks; all where empty."""
@@ -102,7 +102,7 @@ class VerifyOptions:
 
 
 class Desired(Protocol):
-    """One spec, resolved: what shall exist, and how it is made so."""
+    """One spec, resolved: what is wanted, and how it is made so."""
 
     async def plan(self) -> Plan:
         """Return what `up` would do. Reads only."""

@@ -170,7 +170,7 @@ class Report:
                 tag = "failure" if result.outcome is Outcome.FAILED else "skipped"
                 ET.SubElement(case, tag, message=detail)
         ET.indent(suite)
-        # Declared here: ElementTree would name the locale's encoding. Whoever writes the text writes UTF-8.
+        # Declared here: ElementTree would name the locale's encoding. The caller writes the text as UTF-8.
         return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(suite, encoding="unicode")}\n'
 
 

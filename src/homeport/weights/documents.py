@@ -61,7 +61,7 @@ def name_of(source: str, format: Format) -> str:
 
 
 def read(path: Path, kind: type[_T]) -> _T | None:
-    """Return the document at `path`; None where there is none, or one that cannot be used: it is made anew then."""
+    """Return the document at `path`; None where there is none, or one that cannot be used: it is made again then."""
     try:
         document: _T = _adapters()[kind].validate_json(path.read_bytes())
     except (OSError, ValueError, WeightsError):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from httpx2 import Client, Response
 
 PAUSES = (0.5, 1.0, 2.0, 4.0)
-"""Seconds between tries. Bytes that arrive start the count anew. Tests set them to nothing."""
+"""Seconds between tries. Bytes that arrive start the count again. Tests set them to nothing."""
 _HINT = "check the network and HTTPS_PROXY; what has arrived is kept, and the next run goes on from there"
 PASSING = frozenset({408, 429, 500, 502, 503, 504})
 """Answers that may be another one in a moment."""

@@ -19,4 +19,4 @@ def find(given: Secret | None) -> str | None:
     if not found:
         return None
     called = "the hub's token (HF_TOKEN, or the one of `hf auth login`)"
-    return judged(found, called=called, hint="`hf auth login`, or set HF_TOKEN anew").reveal()
+    return judged(found, called=called, hint="`hf auth login`, or set HF_TOKEN again").reveal()

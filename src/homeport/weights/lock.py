@@ -31,7 +31,7 @@ def held(path: Path, what: str, progress: Progress) -> Iterator[None]:
             if not told:
                 progress.note(f"another process is fetching {what}, waiting for it")
                 told = True
-            # Whoever listens can end this thread only from within a call.
+            # A listener can end this thread only from within a call.
             progress.advanced(what, 0, 0)
     try:
         yield

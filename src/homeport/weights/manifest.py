@@ -31,7 +31,7 @@ class PinnedFile:
     """Of an object in a bucket, as Google writes it; None for one that was uploaded in parts and joined there."""
 
     def __post_init__(self) -> None:
-        """Refuse a path that leads out of its folder, whoever made it: a source, a record on disk, a test."""
+        """Refuse a path that leads out of its folder, wherever it comes from: a source, a record on disk, a test."""
         names.judge(self.path, where="a pinned source")
 
     @property

@@ -1,4 +1,4 @@
-"""One piece of work, told to whoever listens."""
+"""One piece of work, told to the listener."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from attack.stage import MODEL, Stage, completes
 _DOOR = "llama.cpp, inside"
 _PATIENCE_S = 20.0
 _HANGS_UP_AFTER_S = 4.0
-"""Where what was asked for may take as long as it likes, until whoever asked is gone."""
+"""Where what was asked for may take as long as it likes, until the client is gone."""
 _RESTARTS_WITHIN_S = 30.0
 """As long has the supervisor to notice, and the engine to load this small model again."""
 _LARGEST = 2**31 - 1
@@ -252,7 +252,7 @@ def _calls(path: str, body: Any, stage: Stage) -> str:  # Any: JSON
             trap.accept()[0].close()
         except TimeoutError:
             return why
-        return "it called an address for whoever asked"
+        return "it called an address for a client"
 
 
 def _heavy(random: Random) -> list[Attack]:

@@ -215,7 +215,7 @@ def test_the_second_of_two_who_want_different_things_is_told_and_overwrites_noth
 def test_two_who_apply_the_same_file_at_once_make_everything_once(
     things: list[Thing], data: st.DataObject
 ) -> None:
-    """Whoever is quicker: each converges, or is told of a conflict; nothing is made twice, nothing is lost."""
+    """Whichever is quicker: each converges, or is told of a conflict; nothing is made twice, nothing is lost."""
     world = things[0].world
     others = [_at_other_speed(thing, data) for thing in things]
     late = data.draw(st.integers(0, 20))

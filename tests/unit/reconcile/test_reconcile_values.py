@@ -329,7 +329,7 @@ def test_a_plan_is_shown_as_people_read_it() -> None:
         "  -/+ subnet: the subnet",
         "        range: 10.0.0.0/26 → 10.0.0.0/24  (forces replacement)",
         "  ~   grant: the grant",
-        "        may go with what it needs, and be made anew",
+        "        may go with what it needs, and be recreated",
         "  -   old: the old",
         "  note: it costs",
         "",

@@ -270,7 +270,7 @@ def test_a_build_whose_answer_was_lost_is_not_begun_twice(here: Place) -> None:
 
 
 def test_other_files_of_the_same_commit_have_a_build_of_their_own(here: Place) -> None:
-    """Whoever joined the other's build would wait for files that it does not bring."""
+    """A build that joined the other would wait for files that it does not bring."""
 
     async def work() -> None:
         async with here.google() as google:

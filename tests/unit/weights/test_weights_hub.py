@@ -253,7 +253,7 @@ def test_a_token_opens_the_gate_and_is_shown_to_the_hub_alone(
         (tmp_path / "hf").mkdir()
         (tmp_path / "hf" / "token").write_text("hf_friend\n")
     assert fetch(store, "hf:org/model").gguf is not None
-    # The CDN answers 400 to whoever shows it a token.
+    # The CDN answers 400 to a request with a token.
     assert hub.asked("GET", "Signature")
     for path in (tmp_path / "weights").rglob("*"):
         assert path.is_dir() or b"hf_friend" not in path.read_bytes()

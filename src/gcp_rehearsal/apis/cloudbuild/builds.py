@@ -38,7 +38,7 @@ def create(call: Call) -> Build:
 
 def submit(call: Call, request: Build, location: str, trigger: Kept | None = None) -> Build:
     """
-    Start a build in a project's location, whoever asks for it; the answer is the operation.
+    Start a build in a project's location, without a check of the caller; the answer is the operation.
 
     Raises `ApiError` 400, 403 where the caller may not act as the build's account, 501.
     """

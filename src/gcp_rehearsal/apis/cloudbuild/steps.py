@@ -16,7 +16,7 @@ from gcp_rehearsal.errors import ApiError
 
 @dataclass(slots=True, kw_only=True)
 class Acted:
-    """Steps that succeed after a likely time, but for those that cannot, or are told to fail."""
+    """Steps that succeed after a likely time, except for those that cannot, or are told to fail."""
 
     failing: dict[str, Ran] = field(default_factory=dict)
     """What comes of steps by their id or image, or a pattern such as `*docker`."""

@@ -94,7 +94,7 @@ def users(cloud: Cloud, kept: Kept) -> Iterator[Kept]:
 
 
 def refuse_if_used(call: Call, kept: Kept) -> None:
-    """Raise `ApiError` 400 where something else names a thing that shall be deleted."""
+    """Raise `ApiError` 400 where something else names a thing that is to be deleted."""
     user = next((user for user in users(call.cloud, kept) if not user.hidden.get("with_network")), None)
     if user is not None:
         raise in_use(kept, user)

@@ -64,7 +64,7 @@ def fill_job(cloud: Cloud, name: str, body: JsonObject) -> None:
 
 
 def default_account(cloud: Cloud, project: str) -> str:
-    """Return whom it runs as where nobody says."""
+    """Return the account that it runs as where nobody says."""
     return f"{number_of(cloud, project)}-compute@developer.gserviceaccount.com"
 
 

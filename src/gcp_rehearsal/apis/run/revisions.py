@@ -44,7 +44,7 @@ _IMAGE = ("CONTAINER_MISSING", "CONTAINER_PERMISSION_DENIED", "CONTAINER_IMAGE_U
 
 
 def same_template(one: Mapping[str, Json], other: Mapping[str, Json]) -> bool:
-    """Return True if two templates make the same revision, but for its name and who made it."""
+    """Return True if two templates make the same revision, except for its name and who made it."""
     return _plain(one) == _plain(other)
 
 
@@ -215,7 +215,7 @@ def _fails_at(failure: Failure) -> str:
 
 
 def _patience(body: Mapping[str, Json]) -> tuple[float, int]:
-    """Return how long a revision may take to start, by its probe; and the port on which it shall listen."""
+    """Return how long a revision may take to start, by its probe; and the port on which it must listen."""
     container = next((one for one in body["containers"] if one.get("ports")), body["containers"][0])
     probe = container.get("startupProbe", {})
     total = probe.get("initialDelaySeconds", 0) + probe.get("periodSeconds", 240) * probe.get(

@@ -1,4 +1,4 @@
-"""Whether what shall run can run: containers, ports, environment, probes, volumes, networks, GPUs."""
+"""Whether what is to run can run: containers, ports, environment, probes, volumes, networks, GPUs."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ LARGEST = 65_536
 
 def read(cloud: Cloud, name: str) -> bytes:
     """
-    Return what the version of that name holds, `latest` and aliases included, whoever asks.
+    Return what the version of that name holds, `latest` and aliases included, without a check of the caller.
 
     Raises `ApiError`: 404 where there is none, 400 where it is disabled or destroyed.
     """

@@ -44,7 +44,7 @@ RANK_ON_CLOUD = 0
 HOST_MEMORY: tuple[MemoryTerm, ...] = ()
 footprint = memory.footprint
 PULSE = Pulse("/slots", r'"is_processing":\s*true')
-"""Answered by the loop that decodes, between two batches; /metrics would begin its averages anew for everyone."""
+"""Answered by the loop that decodes, between two batches; /metrics would begin its averages again for everyone."""
 _SERVER = Path(__file__).parent / "server" / "homeport_llamacpp.py"
 INHERITS = (*PYTHON, "GGML_*", "VK_*", "SYCL_*", "ONEAPI_*", "ZE_*")
 """Not LLAMA_*: LLAMA_ARG_HOST and its like would overrule what homeport says."""

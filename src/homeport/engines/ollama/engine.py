@@ -97,7 +97,7 @@ def check(settings: Engine) -> None:
     if settings.lora:
         raise SpecError(
             "ollama serves no adapters beside a model: each is a model of its own to it, and it loads the whole "
-            "of it anew whenever another one is asked for",
+            "of it again whenever another one is asked for",
             hint='set engine.kind = "vllm", or merge the adapter into a GGUF of your own',
         )
     if settings.extra_args or settings.dtype != "auto":

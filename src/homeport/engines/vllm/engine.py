@@ -135,7 +135,7 @@ def find() -> Installation | None:
         return None
     ask = "from importlib.metadata import version; print(version('vllm'))"
     try:
-        # -I: the answer shall not depend on the folder that homeport was called in.
+        # -I: the answer must not depend on the folder that homeport was called in.
         answer = subprocess.run(
             [python, "-I", "-c", ask],
             env=inherited(INHERITS),

@@ -187,7 +187,7 @@ def _refused(name: str, flag: str) -> SpecError:
     printable = ascii(name)[1:-1][:60]
     return SpecError(
         f"engine.extra_args cannot set {printable}: only flags of speed, sampling and metrics, written out in full",
-        hint=f"{meant}{_PAGE} lists them; vllm's servers, plugins, files and remote code are not to be had here",
+        hint=f"{meant}{_PAGE} lists them; vllm's servers, plugins, files and remote code are not available here",
     )
 
 

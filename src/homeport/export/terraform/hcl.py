@@ -131,7 +131,7 @@ def _runs(items: tuple[Item, ...]) -> Iterator[tuple[Item, ...]]:
 
 
 def _apart(before: Item, after: Item) -> bool:
-    """Return True if an empty line stands between: around blocks, but for a note right above its own."""
+    """Return True if an empty line stands between: around blocks, except for a note right above its own."""
     if isinstance(before, Note):
         return False
     return not isinstance(before, Attribute) or before.name in _APART or not _plain(after)

@@ -1,4 +1,4 @@
-"""What the files ask of whoever applies them, what they pin, and what they give back."""
+"""What the files ask of the user who applies them, what they pin, and what they give back."""
 
 from __future__ import annotations
 

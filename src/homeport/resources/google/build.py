@@ -37,7 +37,7 @@ _MEANT = {kind.exit_code: kind for kind in (WeightsError, GatedModel, NetworkErr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
-    """A build that shall have been run."""
+    """A build that must have been run."""
 
     google: Google
     region: str

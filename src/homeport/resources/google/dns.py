@@ -39,7 +39,7 @@ class Zone(RestResource):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSet(RestResource):
-    """A set of records, which belongs to whom its zone belongs to."""
+    """A set of records, which belongs to the owner of its zone."""
 
     def is_managed(self, live: Json) -> bool:
         """Return True: records have no labels; their zone has."""

@@ -36,7 +36,7 @@ def secret(google: Google, name: str, secret_id: str, region: str) -> RestResour
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretVersion(DependentResource):
     """
-    The newest version of a secret, which shall hold `value`.
+    The newest version of a secret, which should hold `value`.
 
     A version is only added where the newest one holds something else; versions before it are left as they are,
     since something may still use them.

@@ -190,7 +190,7 @@ async def _token(client: httpx2.AsyncClient, model: str, api_key: Secret | None)
 
 
 async def _lists_models(client: httpx2.AsyncClient) -> bool:
-    """Return True if it lists its models for whoever has no key."""
+    """Return True if it lists its models for clients without a key."""
     import httpx2
 
     try:

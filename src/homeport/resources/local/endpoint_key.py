@@ -21,7 +21,7 @@ GENERATED = "generated"
 NONE = "none"
 """What local.api_key says where no key is wanted."""
 SHORT = 16
-"""A key of fewer characters can be guessed by whoever reaches the endpoint from elsewhere."""
+"""A key of fewer characters can be guessed by anyone who reaches the endpoint from elsewhere."""
 _NAME = "api_key"
 _BYTES = 32
 _COST = {"n": 2**12, "r": 8, "p": 1}

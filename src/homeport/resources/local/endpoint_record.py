@@ -21,7 +21,7 @@ VERSION = 3
 What this version of homeport writes. It reads the earlier ones, too: 2 added `start_ticks`, `key` and `supervisor`, 3
 has the spec's `cloudrun.delivery`, which was called `way`.
 
-Whoever adds a key here raises the number: an older homeport then says so, and leaves the record as it is.
+A new key here raises the number: an older homeport then says so, and leaves the record as it is.
 """
 _NAME = "record.json"
 _VERIFIED = "verified.json"
@@ -92,7 +92,7 @@ class EndpointRecord:
     create_time: float
     """Seconds since the epoch, as the system told it at the start: another clock tells another. See `start_ticks`."""
     launch: Annotated[Mapping[str, Any], _shaped(_Launch)]
-    """`Launch.as_json()`: JSON, hence Any."""
+    """`Launch.as_json()`: JSON, so Any."""
     url: Annotated[str, Field(pattern=r"^http://[^\s/]+$")]
     spec: Annotated[Mapping[str, Any], AfterValidator(_is_spec)]
     """The spec that it was started for, as JSON. References to secrets, never their values."""
@@ -108,7 +108,7 @@ class EndpointRecord:
     """Seconds of each part of the start; complete once the first token came out."""
     receipt: Annotated[Mapping[str, Any], _shaped(_Receipt)] | None = None
     """
-    The last verification of this launch with these weights: when, and what was found. JSON, hence Any.
+    The last verification of this launch with these weights: when, and what was found. JSON, so Any.
 
     It goes on where the same launch is started again: by the supervisor, on its own port after a swap, or after a change
     that failed.

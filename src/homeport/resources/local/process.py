@@ -63,7 +63,7 @@ class EngineProcess(BaseResource):
     """0 for any."""
     key: EndpointKey
     hidden: tuple[str, ...]
-    """Variables that the engine shall not inherit: those that hold the key."""
+    """Variables that the engine must not inherit: those that hold the key."""
     spec: Mapping[str, Any]
     spec_file: str
     renew: bool = False

@@ -78,7 +78,7 @@ def belonging(folder: Path, leader: int = 0, since: float = 0, ticks: str = "") 
     sessions = {_session(process) for process in marked} - {0}
     if leader and not _is_another(leader, since, ticks):
         sessions.add(leader)
-    # Whoever has an environment of another kind in such a session came there otherwise, and is not ours.
+    # A process with an environment of another kind in such a session came there otherwise, and is not ours.
     titled = [
         process for process, environment in everyone if not environment and _session(process) in sessions
     ]

@@ -27,7 +27,7 @@ class Probe:
     """How an engine answers right now."""
 
     answers: bool
-    """It lists its models: to whoever holds the key."""
+    """It lists its models to clients with the key."""
     key_refused: bool
     """It runs, and refuses the key that it is asked with; or needs none although one is wanted."""
 

@@ -211,7 +211,7 @@ async def private(deployed: ObservedDeployment) -> Finding:
     }
     if unnamed := frozenset(one for one in calling if one.casefold() not in named):
         return failed(
-            f"{_listed(unnamed)} may call it, whom [access] callers does not name: `homeport up` takes that back",
+            f"{_listed(unnamed)} may call it, though [access] callers does not name them: `homeport up` takes that back",
             members=members,
         )
     return passed(f"{len(members)} named callers, besides those of the project", members=members)
@@ -345,7 +345,7 @@ async def _refused(
 
 
 def _judged(deployed: ObservedDeployment, found: Mapping[str, int], how: str) -> Finding:
-    # Whoever comes from outside to an internal service gets 404, whatever the path.
+    # A request from outside to an internal service gets 404, whatever the path.
     fine = _REFUSED if deployed.service.get("ingress", INGRESS_ALL) == INGRESS_ALL else _REFUSED | {404}
     opened = [f"{place} gets {status}" for place, status in found.items() if status not in fine]
     if opened:

@@ -70,7 +70,7 @@ class NotMeasured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asleep:
-    """A deployed endpoint of which nothing shall run when it is asked."""
+    """A deployed endpoint of which nothing should run when it is asked."""
 
     endpoint: Endpoint
     starts: Starts

@@ -205,4 +205,4 @@ class CallersFact(Fact):
     def text(self) -> str:
         if self.public:
             return "anybody on the internet, at your cost"
-        return ", ".join(self.callers) or "whoever owns the project, and nobody else"
+        return ", ".join(self.callers) or "owners of the project, and nobody else"

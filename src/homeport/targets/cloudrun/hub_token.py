@@ -29,12 +29,12 @@ class HubToken:
     """In words, for a plan."""
 
 
-async def gates(weights: Iterable[StoredWeights], *, anew: bool = False) -> tuple[GatedFile, ...]:
-    """Return one file of each hub's weights that are not in the bucket yet, or `anew` of all: what must be
+async def gates(weights: Iterable[StoredWeights], *, stored_too: bool = False) -> tuple[GatedFile, ...]:
+    """Return one file of each hub's weights that are not in the bucket yet, with `stored_too` of all: what must be
     asked whether it may be fetched.
     """
     hub = [one for one in weights if one.pin.source.startswith("hf:")]
-    there = [None for _ in hub] if anew else await asyncio.gather(*(one.read() for one in hub))
+    there = [None for _ in hub] if stored_too else await asyncio.gather(*(one.read() for one in hub))
     return tuple(_gate(one) for one, live in zip(hub, there, strict=True) if live is None)
 
 
@@ -63,7 +63,7 @@ async def offered(
     try:
         kept = await SecretVersion(google=google, secret_id=secret_id, value=Secret("")).read()
     except PermissionDenied:
-        kept = None  # Whoever may only add versions is not kept from it.
+        kept = None  # A user who may only add versions is not kept from it.
     if kept is not None:
         version = kept["name"].rpartition("/")[2]
         value = judged(
@@ -73,7 +73,7 @@ async def offered(
         )
         yield HubToken(value=value, source=f"version {version} that is kept")
     if env.strip():
-        value = judged(env, called=f"the variable {VARIABLE}", hint=f"export {VARIABLE}=… anew, on one line")
+        value = judged(env, called=f"the variable {VARIABLE}", hint=f"export {VARIABLE}=… again, on one line")
         yield HubToken(value=value, source=f"the environment ({VARIABLE})")
     typed = ask(page) if ask is not None else None
     if typed is not None:

@@ -2,7 +2,7 @@
 What homeport has made in a project, found by its mark and not by its name: names and regions may have changed since.
 
 The mark is the label `homeport=NAME`, or these words in the description of what has no labels. All of a list is read
-and looked through here: no server's filter stands between a thing that costs money and whoever wants it gone.
+and looked through here: no server's filter stands between a thing that costs money and the user who wants it gone.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ class CloudRunLifecycle:
         from homeport.export import export
 
         # What is exported must make all of it where nothing is yet, so weights that lie there already count, too.
-        target = await self._asked(await self._graph(progress), anew=True)
+        target = await self._asked(await self._graph(progress), stored_too=True)
         return export(kind, target.resources())
 
     async def verify(self, options: VerifyOptions, progress: Progress, on_result: OnResult | None) -> Report:
@@ -188,7 +188,7 @@ class CloudRunLifecycle:
             return ""
 
     async def endpoint(self) -> Endpoint:
-        """Return the endpoint, for whoever is logged in. Raises `NotFound` where nothing is deployed."""
+        """Return the endpoint, for the logged-in user. Raises `NotFound` where nothing is deployed."""
         service = await live(self.google, self.path)
         annotations = await serving_annotations(self.google, service)
         found = self._endpoint(service, model=annotations.get(f"{ANNOTATION}model", ""))
@@ -213,7 +213,7 @@ class CloudRunLifecycle:
         if self.spec.access.public:
             return {"access": "public: anybody on the internet may use it, and you pay"}
         who = ", ".join(self.spec.access.callers)
-        return {"access": f"private: {who or 'whoever owns the project, and nobody else'}"}
+        return {"access": f"private: {who or 'owners of the project, and nobody else'}"}
 
     def next_steps(self) -> str:
         """Return how it is called from here."""
@@ -296,9 +296,9 @@ class CloudRunLifecycle:
                     return await chosen(token), token
             raise
 
-    async def _asked(self, target: CloudRunTarget, *, anew: bool = False) -> CloudRunTarget:
-        """Return the target with the hub's gates, and a token for them; `anew` as if no weights were in the bucket yet."""
-        gates = await hub_token.gates(target.weights.all, anew=anew)
+    async def _asked(self, target: CloudRunTarget, *, stored_too: bool = False) -> CloudRunTarget:
+        """Return the target with the hub's gates, and a token for them; `stored_too` for weights that lie in the bucket, too."""
+        gates = await hub_token.gates(target.weights.all, stored_too=stored_too)
         token = target.token
         if token is None and gates:
             token = await hub_token.find(
@@ -326,7 +326,7 @@ class CloudRunLifecycle:
 
 @asynccontextmanager
 async def open_target(spec: Spec, spec_file: Path, options: OpenOptions) -> AsyncIterator[CloudRunLifecycle]:
-    """Give the endpoint of `spec` on Cloud Run, for whoever is logged in. Raises `SpecError`, `NoCredentials`."""
+    """Give the endpoint of `spec` on Cloud Run, for the logged-in user. Raises `SpecError`, `NoCredentials`."""
     ensure_named(spec, spec_file)
     env = options.env
     project = options.project or (spec.cloudrun or CloudRun()).project or ""
@@ -383,7 +383,7 @@ async def _door(settings: CloudRun | None, options: OpenOptions) -> Google:
 
 
 def names(options: OpenOptions) -> list[str]:
-    """Return nothing: whoever wants to know asks Google."""
+    """Return nothing: Google knows."""
     del options
     return []
 

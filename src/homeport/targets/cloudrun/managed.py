@@ -63,7 +63,7 @@ class FoundResources:
     """Where something carries its mark."""
     resources: tuple[Resource, ...]
     """
-    All that carries its mark, and what has a name that today's version would give: whoever takes it away looks at the
+    All that carries its mark, and what has a name that today's version would give: the caller that takes it away looks at the
     mark once more, and leaves what has none.
     """
     unread: tuple[Unread, ...]

@@ -1,4 +1,4 @@
-"""One spec on Cloud Run: what shall exist, and what a plan tells of it."""
+"""One spec on Cloud Run: what is wanted, and what a plan tells of it."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ class CloudRunTarget:
         """Return the service."""
         names, stored = self.names, self.stored
         foundations = self.foundations
-        # Nothing is served before its way out is what it shall be.
+        # Nothing is served before its way out is as wanted.
         after = [foundations.apis.id, *foundations.grants_of(names.runner), *foundations.guards]
         if stored is not None and not self.baked:
             after.append(stored.id)

@@ -26,7 +26,7 @@ async def take_down(
     progress: Progress,
 ) -> tuple[str, ...]:
     """
-    Take away everything that carries the mark of the endpoint `name`, but for weights and the hub's token, unless `purge`.
+    Take away everything that carries the mark of the endpoint `name`, except for weights and the hub's token, unless `purge`.
 
     `approve` sees what is there, where anything is; without its yes, `ApprovalDeclined` is raised and nothing was touched.
     Returns what went. Raises the first error, `HomeportError` where anything is left, and `Incomplete` where something

@@ -99,7 +99,7 @@ async def outside(via: str = "") -> AsyncIterator[Outside]:
 
 
 def endpoint_of(google: Google, service: Body, model: str, *, url: str = "", via: str = "") -> Endpoint:
-    """Return a deployed service as an endpoint for whoever is logged in; `url` is another address of it than its own."""
+    """Return a deployed service as an endpoint for the logged-in user; `url` is another address of it than its own."""
     origin = str(service["uri"])
     return Endpoint(
         name=str(service["name"]).rpartition("/")[2],
@@ -201,7 +201,7 @@ class Verifier:
             if status != 404:
                 return passed(f"ingress is {ingress}, and requests from here are let in", status=status)
             return failed(
-                f"from here it answers 404, as it shall to whoever is outside: ingress is {ingress}. Run the same "
+                f"from here it answers 404, as it should to everyone outside: ingress is {ingress}. Run the same "
                 f"command on a machine within the network {self.network}",
                 status=status,
             )
@@ -252,7 +252,7 @@ def _unproven(name: str, service: Body, revision: str) -> tuple[str, str]:
 
 
 async def _stranger(google: Google, account: str, origin: str) -> ProbeToken:
-    """Return a token of `account` for the right audience, made by whoever is logged in, if they may."""
+    """Return a token of `account` for the right audience, made by the logged-in user, if they may."""
     path = f"v1/projects/-/serviceAccounts/{account}:generateIdToken"
     body = {"audience": origin, "includeEmail": True}
     try:
@@ -264,7 +264,7 @@ async def _stranger(google: Google, account: str, origin: str) -> ProbeToken:
             who = ""
         grant = grants.command(_AS_ANOTHER, principal=who, project=google.project, account=account)
         return ProbeToken(
-            why_none=f"{who or 'whoever is logged in'} may have no token of {account}; to check it: {grant}"
+            why_none=f"{who or 'the logged-in user'} may have no token of {account}; to check it: {grant}"
         )
     except HomeportError as error:
         return ProbeToken(why_none=f"there is no token of {account}: {error}")

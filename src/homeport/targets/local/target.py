@@ -216,8 +216,8 @@ class LocalTarget:
                 "(`homeport models`)",
             )
         model = self.described(_path(manifest)) if manifest else self.model
-        if model is None and self._foretold:
-            model = self._foretold.model
+        if model is None and self._hub_model:
+            model = self._hub_model.model
         if model is None:
             return None
         most = catalog.context_of(model, installation.engine)
@@ -250,10 +250,10 @@ class LocalTarget:
             return Published(
                 source=manifest.pin.source, size=size, quantization=kind, how="the size of its files"
             )
-        return usual or (published_as(self._foretold) if self._foretold else None)
+        return usual or (published_as(self._hub_model) if self._hub_model else None)
 
     @cached_property
-    def _foretold(self) -> Described | None:
+    def _hub_model(self) -> Described | None:
         """Return what a hub's headers say of weights that are not here; None where the catalog knows them, or
         no hub has them.
         """

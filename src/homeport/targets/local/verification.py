@@ -24,7 +24,7 @@ async def check(
     """
     Return the conformance report of a running endpoint. A whole one is kept with the process as its receipt.
 
-    Raises `NotRunning`; `SpecError` or `WrongKey` where the engine's key is not to be had here.
+    Raises `NotRunning`; `SpecError` or `WrongKey` where the engine's key is not available here.
     """
     remembered = running(graph)
     subject = _subject(graph, remembered, await endpoint_of(graph, remembered))

@@ -17,7 +17,7 @@ _MOST = 512
 """Tokens of one turn: some models think before they answer."""
 
 Messages = Sequence[Any]
-"""Of a conversation, as its API has them: JSON, hence Any."""
+"""Of a conversation, as its API has them: JSON, so Any."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ class WeightsSource(Protocol):
 
     def discard(self, path: Path, *, keep_shared: bool = False) -> None:
         """
-        Remove one file, so that `fetch` brings it anew. With `keep_shared` its bytes stay where something
+        Remove one file, so that `fetch` brings it again. With `keep_shared` its bytes stay where something
         else uses them, too: for a file that is unwanted rather than damaged.
         """
 

@@ -83,7 +83,7 @@ KIND = SourceKind(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LentBuckets:
     """
-    Reads buckets that are not ours, as whoever is logged in. Its methods block: they are called in a thread of their
+    Reads buckets that are not ours, as the logged-in user. Its methods block: they are called in a thread of their
     own, while `loop` runs.
     """
 
@@ -145,7 +145,7 @@ class LentBuckets:
             f"you may not read gs://{source.bucket}: {error}",
             status=error.status,
             request=error.request,
-            hint=f"whoever owns it can grant it to you: {grant}user:YOU@EXAMPLE.COM; "
+            hint=f"its owner can grant it to you: {grant}user:YOU@EXAMPLE.COM; "
             f"and to what carries the weights: {grant}serviceAccount:{self.carrier}",
         )
 
@@ -157,7 +157,7 @@ def _pinned(path: str, item: JsonObject) -> PinnedFile:
     return PinnedFile(
         path=path,
         size=int(item["size"]),
-        sha256=None,  # Whoever may write there could have written any into its metadata.
+        sha256=None,  # Everyone who may write there could have written any into its metadata.
         generation=int(item["generation"]),
         crc32c=item["crc32c"],
         md5=item.get("md5Hash"),

@@ -4,7 +4,7 @@
 Files are kept in the hub's own cache (`HF_HOME`), so that nothing is fetched twice and other tools find
 it, too. `huggingface_hub` answers what a revision is and which files it has, holds the user's token and
 links files into its cache. The bytes are carried by homeport: `huggingface_hub` 2 writes every download to
-a new temporary file, so that after a kill it would begin anew.
+a new temporary file, so that after a kill it would start over.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class HubSource:
         gone = next((path for path in missing if path not in blobs), None)
         if gone is not None:
             raise WeightsError(
-                f"hf:{self.repo} does not list {gone} any more", hint="remove the weights, and fetch anew"
+                f"hf:{self.repo} does not list {gone} any more", hint="remove the weights, and fetch again"
             )
         total = sum(blobs[path].size for path in missing)
         had = sum(self._had(blobs[path]) for path in missing)

@@ -46,7 +46,7 @@ def kind_of(source: str) -> SourceKind:
     if unseen:
         raise SpecError(
             f"the source {names.shown(source)} has the character {unseen}, which nobody sees",
-            hint="write it anew, without what a copy brought along",
+            hint="write it again, without what a copy brought along",
         )
     scheme, colon, _ = source.partition(":")
     if colon and scheme in MODULES:

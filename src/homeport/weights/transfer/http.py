@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 UNIT = 1 << 18
-"""Pieces of an upload are multiples of this, but for the last."""
+"""Pieces of an upload are multiples of this, except for the last."""
 PIECE = int(os.environ.get("HOMEPORT_PIECE", 128 * UNIT))
 BLOCK = 1 << 20
 COPY = int(os.environ.get("HOMEPORT_COPY") or 1 << 30)
@@ -40,7 +40,7 @@ class Stop(Exception):
 
 
 class Begin(Exception):
-    """The upload's session is lost: the file is begun anew."""
+    """The upload's session is lost: the file is started over."""
 
 
 class Redirects(urllib.request.HTTPRedirectHandler):
@@ -88,7 +88,7 @@ Answered = tuple[int, Mapping[str, str], bytes]
 
 
 class Storage:
-    """Cloud Storage's JSON API, for whoever this machine is."""
+    """Cloud Storage's JSON API, in the name of this machine's account."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self.url = env.get("STORAGE_EMULATOR_HOST") or "https://storage.googleapis.com"

@@ -237,7 +237,7 @@ class Carrier:
             try:
                 return {"path": goal, **self._brought(goal, file)}
             except Begin:
-                say(f"{goal}: the upload was lost, and begins anew")
+                say(f"{goal}: the upload was lost, and starts over")
         raise Stop(UNREACHABLE, f"Cloud Storage lost every upload of {goal}; run the same command again")
 
     def seal(self, files: list[dict[str, Any]]) -> None:  # Any: JSON

@@ -430,7 +430,7 @@ def test_a_folder_without_an_adapters_configuration_is_no_adapter() -> None:
 
 def test_ollama_refuses_adapters_and_says_why(tmp_path: Path) -> None:
     wanted = Deployer("ollama").wanted(lora=[adapter(tmp_path / "tone")])
-    with pytest.raises(SpecError, match="loads the whole of it anew"):
+    with pytest.raises(SpecError, match="loads the whole of it again"):
         asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
 
 

@@ -106,7 +106,7 @@ def live() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:  # Any: JSO
 
 @dataclass
 class Front:
-    """A front that refuses as Cloud Run's does, but for what a test opens."""
+    """A front that refuses as Cloud Run's does, except for what a test opens."""
 
     opened: Callable[[str, str, Secret | None], bool] = lambda url, path, token: False
     asked: list[tuple[str, str]] = field(default_factory=list)
@@ -173,7 +173,7 @@ DEFECTS: dict[str, tuple[Change, str, str]] = {
     "second port": (lambda d: d.revision["containers"].append({"name": "side", "ports": [{"containerPort": 9}]}), "around", "several containers"),
     "allUsers": (lambda d: d.policy["bindings"].append({"role": "roles/run.invoker", "members": ["allUsers"]}), "private", "allUsers may call it, by roles/run.invoker"),
     "any account": (lambda d: d.policy["bindings"][0]["members"].append("allAuthenticatedUsers"), "private", "allAuthenticatedUsers"),
-    "somebody else": (lambda d: d.policy["bindings"].append({"role": "roles/run.invoker", "members": ["user:b@example.com"]}), "private", "user:b@example.com may call it, whom"),
+    "somebody else": (lambda d: d.policy["bindings"].append({"role": "roles/run.invoker", "members": ["user:b@example.com"]}), "private", "user:b@example.com may call it, though"),
     "no check of callers": (lambda d: change(d.service, invokerIamDisabled=True), "private", "invokerIamDisabled"),
     "written mount": (lambda d: change(d.revision["volumes"][0]["gcs"], readOnly=False), "mount", "can be written"),
     "option rw": (lambda d: d.revision["volumes"][0]["gcs"]["mountOptions"].append("rw"), "mount", "an option"),

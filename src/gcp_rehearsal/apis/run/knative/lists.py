@@ -76,7 +76,7 @@ def _under(call: Call, collection: str) -> list[Kept]:
 
 
 def is_dry(call: Call) -> bool:
-    """Return True if nothing shall be done but the checks. Raises `ApiError` 400 for a wish that is not known."""
+    """Return True if only the checks are asked for. Raises `ApiError` 400 for a wish that is not known."""
     wish = call.query.get("dryRun") or ""
     if wish not in {"", "all"}:
         raise invalid(f"Invalid value for dryRun: '{wish}'. Valid values are: all")

@@ -31,7 +31,7 @@ _key = b""
 
 
 class RequireKey:
-    """ASGI middleware: whoever does not send the key as a bearer token or `x-api-key` gets 401."""
+    """ASGI middleware: a request without the key, as a bearer token or `x-api-key`, gets 401."""
 
     def __init__(self, app: Callable[[_Scope, _Receive, _Send], Awaitable[None]]) -> None:
         self._app = app
@@ -44,7 +44,7 @@ class RequireKey:
 
 
 class KnownHost:
-    """ASGI middleware: whoever asks under another name than one of this machine's gets 403."""
+    """ASGI middleware: a request under another name than one of this machine's gets 403."""
 
     def __init__(self, app: Callable[[_Scope, _Receive, _Send], Awaitable[None]]) -> None:
         self._app = app

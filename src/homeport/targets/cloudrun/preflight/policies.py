@@ -20,7 +20,7 @@ from homeport.targets.cloudrun.preflight.finding import (
 from homeport.targets.cloudrun.preflight.request import PreflightInput
 
 Rule = Mapping[str, Json]
-_ASK = "ask whoever looks after the organisation's policies"
+_ASK = "ask those who look after the organisation's policies"
 _AREAS = {"us": ("us-", "northamerica-"), "eu": ("europe-",), "europe": ("europe-",), "asia": ("asia-",)}
 """Groups of locations by the beginnings of their regions. The group `eu` leaves out two of Europe's regions."""
 _NOT_EU = ("europe-west2", "europe-west6")

@@ -77,7 +77,7 @@ async def _who(google: Google) -> PreflightFinding:
     except NoCredentials as error:
         return problem("credentials", str(error), error.hint)
     except HomeportError as error:
-        return problem("credentials", f"no token is to be had: {error}", error.hint)
+        return problem("credentials", f"there is no token: {error}", error.hint)
     try:
         who = await google.credentials.who()
     except HomeportError:
