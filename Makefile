@@ -53,8 +53,9 @@ test-vllm: $(STAMP) weights ## Run the tests that need real vLLM (its environmen
 test-long: $(STAMP) weights ## Run the tests that keep two cores busy for half a minute and more, each.
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "long and not drill and not gcloud and not vllm and not agents" $(ARGS)
 
-test-agents: $(STAMP) ## Run the tests with clients of agents that are too heavy for a newcomer (npm's MCP inspector, where there is npm).
+test-agents: $(STAMP) ## Run the tests with clients of agents that are too heavy for a newcomer (ADK, OpenAI's agents; npm's MCP inspector, where there is npm).
 	@sh scripts/inspector.sh .cache/inspector
+	@PYTHON=$(PYTHON) sh scripts/adk_env.sh .cache/adk
 	$(BIN)/python -m pytest -m agents $(ARGS)
 
 test-gcloud: $(STAMP) weights ## Run the tests that type commands of the real gcloud, where there is one.
@@ -95,4 +96,4 @@ lock: $(STAMP) ## Resolve the dependencies anew (needs uv on the PATH).
 	  --extra local --extra rehearse --extra agents --group dev pyproject.toml -o locks/dev.txt
 
 clean: ## Remove what was set up here; weights and endpoints stay.
-	rm -rf $(VENV) $(VLLM_VENV) $(TERRAFORM_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) $(VLLM_VENV) $(TERRAFORM_VENV) .cache/adk .cache/inspector .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -48,7 +48,7 @@ def current_time(timezone: str = "UTC") -> str:
     """Tell the current date and time in a time zone, such as UTC or Europe/Berlin."""
     try:
         zone: tzinfo = UTC if timezone.upper() == "UTC" else ZoneInfo(timezone)
-    except (ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError) as error:
         raise ToolFailed(f"there is no time zone {timezone!r}") from error
     return datetime.now(zone).strftime("%A, %Y-%m-%d %H:%M:%S %Z")
 
@@ -72,24 +72,32 @@ def files(folder: Path) -> tuple[Tool, ...]:
 
     def list_files() -> str:
         """List the files that can be read, one a line, with their sizes in bytes."""
-        names: list[str] = []
-        for path in sorted(root.rglob("*")):
-            name = path.relative_to(root).as_posix()
-            if not _is_hidden(name) and path.is_file() and path.resolve().is_relative_to(root):
-                names.append(f"{name} ({path.stat().st_size} bytes)")
-            if len(names) == _MOST_FILES:
-                names.append("… and more")
-                break
-        return "\n".join(names) or "there are no files"
+        return listed(root)
 
     def read_file(path: str) -> str:
         """Read a text file, by its path as list_files tells it."""
-        return _text_of(root, path)
+        return text_of(root, path)
 
     return tool_of(list_files, changes=False), tool_of(read_file, changes=False)
 
 
-def _text_of(root: Path, name: str) -> str:
+def listed(folder: Path) -> str:
+    """Return the files below `folder` that `text_of` reads, one a line, with their sizes in bytes; 500 at most."""
+    root = folder.resolve()
+    names: list[str] = []
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        if not _is_hidden(name) and path.is_file() and path.resolve().is_relative_to(root):
+            names.append(f"{name} ({path.stat().st_size} bytes)")
+        if len(names) == _MOST_FILES:
+            names.append("… and more")
+            break
+    return "\n".join(names) or "there are no files"
+
+
+def text_of(folder: Path, name: str) -> str:
+    """Return the text of the file `name` below `folder`, cut after 256 KiB. Raises `ToolFailed` for any other."""
+    root = folder.resolve()
     try:
         path = within(root, name.removeprefix("./"), where="the model")
     except WeightsError as error:

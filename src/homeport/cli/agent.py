@@ -47,7 +47,7 @@ def _how(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group("agent")
 def command() -> None:
-    """Let the model choose tools: ask it, or talk with it."""
+    """Let the model choose tools: ask it, talk with it, or begin a project of your own."""
 
 
 @command.command("run")
@@ -80,6 +80,43 @@ def run_command(
         _tell(terminal, await answer(asked, setup, transcript), transcript)
 
     _with_agent(terminal, (file, on), how, work)
+
+
+@command.command("init")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=Path("agent"))
+@click.option(
+    "--framework",
+    type=click.Choice(["pydantic-ai", "adk"]),
+    default="pydantic-ai",
+    show_default=True,
+    help="The library of the loop.",
+)
+@click.option(
+    "--tool", "tools", multiple=True, metavar="TOOL", help="time, calculator or files; by default all three."
+)
+@click.option("--mcp", multiple=True, metavar="URL", help="An MCP server's address (streamable HTTP).")
+@click.option(
+    "--name", help="The endpoint; by default that of the spec in the folder where the agent is run."
+)
+@on_option
+@click.pass_obj
+def init_command(
+    app: CliContext, /, folder: Path, framework: str, tools: tuple[str, ...], mcp: tuple[str, ...],
+    name: str | None, on: str,
+) -> None:  # fmt: skip
+    """Write a small project of your own into FOLDER: agent.py, tools.py, tests, README."""
+    from homeport.agents.builtin import BUILTIN
+    from homeport.agents.project import write_project
+    from homeport.naming import ensure_possible
+
+    if name is not None:
+        ensure_possible(name)
+    names = write_project(folder, framework=framework, tools=tools or BUILTIN, mcp=mcp, endpoint=name, on=on)
+    terminal = app.terminal()
+    terminal.say(f"wrote {folder}: {', '.join(names)}")
+    terminal.say(
+        f"next: python -m pip install -r {folder / 'requirements.txt'}, and see {folder / 'README.md'}"
+    )
 
 
 @command.command("chat")

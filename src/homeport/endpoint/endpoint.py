@@ -88,6 +88,18 @@ class Endpoint:
         base_url = f"{proxy.rstrip('/')}/v1" if proxy else self.base_url
         return {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key, "OPENAI_MODEL": self.model}
 
+    async def token(self) -> str:
+        """
+        Return, in clear, what a client sends as its bearer token now: an ID token that is good for some minutes at least,
+        or the key, or `unused`.
+
+        For clients that take a function in place of a key, and ask it before each request; an httpx2 client takes
+        `auth`. Raises `NoCredentials` where there is no token to be had.
+        """
+        if self.identity is not None:
+            return (await self.identity.token()).reveal()
+        return self.api_key.reveal() if self.api_key else "unused"
+
     def auth(self, *, max_redirects: int = 20) -> Bearer:
         """
         Return what signs the requests of an httpx2 client, sync or async, and so those of OpenAI's own:

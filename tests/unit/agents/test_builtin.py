@@ -40,8 +40,9 @@ def test_what_is_no_arithmetic_or_too_much_of_it_is_refused(expression: str) -> 
 
 def test_the_clock_knows_time_zones_and_refuses_others() -> None:
     assert current_time().endswith("UTC")
-    with pytest.raises(ToolFailed, match="no time zone"):
-        current_time("../etc/passwd")
+    for name in ("../etc/passwd", "Nowhere/Land", "", "Europe"):
+        with pytest.raises(ToolFailed, match="no time zone"):
+            current_time(name)
 
 
 def test_files_below_the_folder_are_listed_and_read(tmp_path: Path) -> None:

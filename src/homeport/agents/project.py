@@ -1,0 +1,108 @@
+"""A small project of the user's own: an agent on an endpoint, its tools and its tests, by the library that they choose."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from urllib.parse import urlsplit
+
+from homeport.agents.builtin import BUILTIN
+from homeport.errors import SpecError
+from homeport.home import writing
+
+FRAMEWORKS = {
+    "pydantic-ai": ("pydantic-ai", "https://pydantic.dev/docs/ai/"),
+    "adk": ("Google's ADK", "https://google.github.io/adk-docs/"),
+}
+"""What `--framework` takes: each one's name and its documentation."""
+_REQUIRES = {
+    "pydantic-ai": ("homeport[agents]", "pydantic-ai-slim[openai{mcp}]>=2.68,<3", "pytest"),
+    "adk": ("homeport", "google-adk[openai{mcp}]>=2.13,<3", "pytest"),
+}
+_FUNCTIONS = {"time": ("current_time",), "calculator": ("calculate",), "files": ("list_files", "read_file")}
+_EXAMPLE = "name,bought\nalder,2019-03-01\nbirch,2014-11-20\n"
+
+
+def write_project(
+    folder: Path,
+    *,
+    framework: str,
+    tools: Sequence[str] = BUILTIN,
+    mcp: Sequence[str] = (),
+    endpoint: str | None = None,
+    on: str = "local",
+) -> list[str]:
+    """
+    Write the project into `folder`, all of it or nothing, and return the names of its files.
+
+    Raises `SpecError` where something is there already, or for a tool or address that cannot be.
+    """
+    for name in tools:
+        if name not in _FUNCTIONS:
+            raise SpecError(
+                f"there is no built-in tool {name!r}",
+                hint=f"there are {', '.join(BUILTIN)}; write one of your own into tools.py",
+            )
+    for address in mcp:
+        parts = urlsplit(address)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise SpecError(
+                f"{address!r} is no address of an MCP server",
+                hint="say an http(s) address; a server that is a command goes with `homeport agent run --mcp`",
+            )
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SpecError(
+            f"{folder} is there, and not empty", hint="name another folder: homeport agent init FOLDER"
+        )
+    contents = _contents(
+        framework, tools=tools, mcp=mcp, endpoint=endpoint, on=on, name=folder.resolve().name
+    )
+    with writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            for name, text in contents.items():
+                (made / name).parent.mkdir(exist_ok=True)
+                (made / name).write_text(text, encoding="utf-8")
+            made.chmod(0o755)
+            made.replace(folder)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+    return list(contents)
+
+
+def _contents(
+    framework: str, *, tools: Sequence[str], mcp: Sequence[str], endpoint: str | None, on: str, name: str
+) -> dict[str, str]:
+    title, address = FRAMEWORKS[framework]
+    told = {
+        "name": name,
+        "framework": title,
+        "address": address,
+        "endpoint": repr(endpoint),
+        "on": repr(on),
+        "flags": "" if on == "local" else f" --on {on}",
+        "tools": ", ".join(function for one in dict.fromkeys(tools) for function in _FUNCTIONS[one]),
+        "mcp": ", ".join(map(repr, dict.fromkeys(mcp))),
+    }
+    return {
+        "agent.py": _filled(f"{framework}.agent.py", told),
+        "tools.py": _filled("tools.py", told),
+        "test_agent.py": _filled(f"{framework}.test_agent.py", told),
+        "requirements.txt": "".join(
+            f"{one.format(mcp=',mcp' if mcp else '')}\n" for one in _REQUIRES[framework]
+        ),
+        "README.md": _filled("README.md", told),
+        "files/hosts.csv": _EXAMPLE,
+        # `adk` imports the folder as a package.
+        **({"__init__.py": "from . import agent\n"} if framework == "adk" else {}),
+    }
+
+
+def _filled(name: str, told: dict[str, str]) -> str:
+    text = (files("homeport.agents") / "projects" / f"{name}.tmpl").read_text(encoding="utf-8")
+    return Template(text).substitute(told)
