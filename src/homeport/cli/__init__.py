@@ -22,7 +22,7 @@ COMMANDS = {
     "swap": "Serve another model, verified before it has traffic.",
     "rollback": "Let what was verified before serve again.",
     "chat": "Ask the model something, or hold a conversation.",
-    "agent": "Let the model choose tools: ask it, or talk with it.",
+    "agent": "Let the model choose tools: ask it, talk with it, measure it, or begin a project.",
     "fit": "Tell where a model fits, with which context, for how many at once.",
     "verify": "Check that an endpoint is what it promises.",
     "proxy": "Open a local port to a private endpoint, for any OpenAI client.",

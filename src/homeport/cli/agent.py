@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from homeport.cli.agent_eval import command as eval_command
 from homeport.cli.agent_steps import shown
 from homeport.cli.context import CliContext, file_option, json_option, on_option
 
@@ -47,7 +48,10 @@ def _how(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group("agent")
 def command() -> None:
-    """Let the model choose tools: ask it, talk with it, or begin a project of your own."""
+    """Let the model choose tools: ask it, talk with it, measure how well it chooses, or begin a project of your own."""
+
+
+command.add_command(eval_command)
 
 
 @command.command("run")

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from homeport.agents.evaluation.report import EvalReport
 from homeport.fit.outlook import CloudRunOutlook
 from homeport.json_types import Json, JsonObject
 from homeport.reconcile.fact import Fact
@@ -65,6 +66,7 @@ RESULTS: dict[str, Any] = {  # Any: types
     "doctor": list[DoctorFindingShape],
     "fit": FitAnswerShape,
     "cost": CostShape,
+    "agent-eval": EvalReport,
 }
 """What each command prints with `--json`; `error` is what any prints instead."""
 
@@ -74,7 +76,7 @@ def schema(name: str) -> JsonObject:
     made = TypeAdapter(RESULTS[name]).json_schema(mode="serialization")
     if name == "plan":
         _with_facts(made)
-    return {"$schema": DIALECT, "title": f"homeport {name} --json", **_untitled(made)}
+    return {"$schema": DIALECT, "title": f"homeport {name.replace('-', ' ')} --json", **_untitled(made)}
 
 
 def _with_facts(plan: JsonObject) -> None:

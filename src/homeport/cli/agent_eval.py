@@ -1,0 +1,184 @@
+"""homeport agent eval"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from homeport.cli.context import CliContext, file_option, json_option, on_option
+from homeport.engines.names import NAMES
+
+if TYPE_CHECKING:
+    from homeport.agents.evaluation.evaluate import EvalWatch
+    from homeport.agents.evaluation.graded import GradedSet
+    from homeport.agents.evaluation.options import EvalOptions
+    from homeport.agents.evaluation.report import EvalReport
+    from homeport.agents.evaluation.result import EvalResult
+    from homeport.endpoint import Endpoint
+    from homeport.terminal import Terminal
+
+_HOW = (
+    click.option("--name", help="The endpoint; by default that of the spec here, or the only one that runs."),
+    click.option("--suite", default="tools", show_default=True, metavar="tools|FILE", help="The graded set: homeport's own, or yours as JSON lines."),
+    click.option("--only", multiple=True, metavar="CATEGORY", help="Only this category; may be given several times."),
+    click.option("--against", metavar="NAME|FILE.json", help="Another endpoint on the same target, or an earlier result: the same tasks, paired."),
+    click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write one page that needs nothing else, too."),
+    click.option("--check", is_flag=True, help="Ask no endpoint: check the set by its baselines."),
+    click.option("--at-least", type=click.FloatRange(0, 100), metavar="PERCENT", help="Exit with 3 where fewer tasks are right."),
+    click.option("--temperature", type=click.FloatRange(0, 2), default=0.0, show_default=True, help="Of every answer."),
+    click.option("--max-tokens", type=click.IntRange(1), default=1024, show_default=True, help="Of one answer."),
+    click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), default=120.0, show_default=True, help="Of one task."),
+    click.option("--tokens-per-second", type=click.FloatRange(0, min_open=True), metavar="FLOAT", help="What one busy instance on Cloud Run does: tells the price of a task, as `homeport cost` does."),
+    click.option("--engine", type=click.Choice(NAMES), help="Of that instance; by default the file's, else the one preferred there."),
+    click.option("--anyway", is_flag=True, help="Also with a model that was not trained to call tools."),
+    click.option("--transcript", type=click.Path(dir_okay=False, path_type=Path), help="Write the transcript here, instead of into homeport's folder."),
+)  # fmt: skip
+
+
+def _how(command: Any) -> Any:  # Any: a command in the making
+    for option in reversed(_HOW):
+        command = option(command)
+    return command
+
+
+@click.command("eval")
+@_how
+@file_option
+@on_option
+@json_option
+@click.pass_obj
+def command(
+    app: CliContext, /, file: Path, on: str, json_output: bool, **how: Any
+) -> int:  # Any: what click has read
+    """Measure how well the model chooses tools: graded tasks, 95 % intervals, chance beside."""
+    from homeport import sync
+    from homeport.agents import brain
+    from homeport.agents.evaluation.evaluate import assessed
+    from homeport.agents.evaluation.page import page
+    from homeport.agents.evaluation.reader import read
+    from homeport.cli import agent_eval_text
+    from homeport.errors import VerificationFailed
+    from homeport.home import writing
+
+    terminal = app.terminal(json_output=json_output)
+    brain.ensure_installed()
+    graded = read(how["suite"], only=how["only"])
+    if how["check"]:
+        return _checked(terminal, graded, how)
+    endpoint, against = _endpoints(terminal, file, on, how)
+    options = _options(endpoint, file, how)
+    with writing(how["html"] or Path()):
+        if how["html"] is not None:  # A file that cannot be written is told before an hour's work.
+            how["html"].open("a").close()
+    report = sync.run(
+        assessed(
+            endpoint,
+            graded,
+            options,
+            against=against,
+            transcript=how["transcript"],
+            watch=_watch(terminal, len(graded.tasks)),
+        )
+    )
+    if how["html"] is not None:
+        with writing(how["html"]):
+            how["html"].write_text(page(report), encoding="utf-8")
+    terminal.result(agent_eval_text.text(report), report.as_json())
+    terminal.say(f"transcript: {report.result.transcript}")
+    return 0 if _enough(terminal, report, how["at_least"]) else VerificationFailed.exit_code
+
+
+def _enough(terminal: Terminal, report: EvalReport, at_least: float | None) -> bool:
+    total = report.result.total
+    if at_least is None or 100 * total.right >= at_least * total.tasks:
+        return True
+    terminal.note(f"{total.right} of {total.tasks} are right: fewer than {at_least:g} %")
+    return False
+
+
+def _checked(terminal: Terminal, graded: GradedSet, how: dict[str, Any]) -> int:  # Any: what click has read
+    from homeport import sync
+    from homeport.agents.evaluation.options import EvalOptions
+    from homeport.agents.evaluation.runner import run_baselines
+    from homeport.cli import agent_eval_text
+
+    if given := [one for one in ("against", "html", "at_least") if how[one] is not None]:
+        raise click.UsageError(
+            f"--check asks no endpoint, so there is nothing for --{given[0].replace('_', '-')}."
+        )
+    baselines = sync.run(run_baselines(graded, EvalOptions()))
+    head, rows, data = agent_eval_text.checked(graded, baselines)
+    terminal.table(head, rows, data=data)
+    return 0
+
+
+def _endpoints(
+    terminal: Terminal, file: Path, on: str, how: dict[str, Any]  # Any: what click has read
+) -> tuple[Endpoint, Endpoint | EvalResult | None]:  # fmt: skip
+    from homeport.agents import brain
+    from homeport.agents.evaluation.report import saved
+    from homeport.cli.session import with_endpoint
+
+    def connected(name: str | None) -> Endpoint:
+        endpoint = with_endpoint(terminal, name, file, on, lambda one: one.connect())
+        if not how["anyway"] and not brain.ensure_taught(endpoint.model):
+            terminal.note(
+                f"the catalog does not know {endpoint.model}: whether it was trained to call tools is not known"
+            )
+        return endpoint
+
+    other = how["against"]
+    kept = saved(Path(other)) if other is not None and other.endswith(".json") else None
+    endpoint = connected(how["name"])
+    if other is None or kept is not None:
+        return endpoint, kept
+    return endpoint, connected(other)
+
+
+def _options(endpoint: Endpoint, file: Path, how: dict[str, Any]) -> EvalOptions:  # Any: what click has read
+    from dataclasses import replace
+
+    from homeport.agents.evaluation.options import BUDGET, EvalOptions
+
+    options = EvalOptions(
+        budget=replace(BUDGET, max_tokens=how["max_tokens"], seconds=how["max_seconds"]),
+        temperature=how["temperature"],
+    )
+    speed = how["tokens_per_second"]
+    if speed is None:
+        return options
+    from homeport.cost.answer import Question, answer
+
+    question = Question(
+        wanted={}, engine=how["engine"], tokens_per_day=None, tokens_per_second=speed, wakes=12, versus=None,
+        input_share=None, prices=None,
+    )  # fmt: skip
+    found = answer(None if file.exists() else endpoint.model, file, question)
+    assert found.cost.tokens is not None
+    used = found.cost.tokens.used
+    return replace(
+        options,
+        usd_per_million_tokens=used.value,
+        price=f"at ${found.hourly.total:.4f}/h and your {speed:g} tokens/s, work alone: {found.place}, "
+        f"prices of {found.prices.dated}",
+    )
+
+
+def _watch(terminal: Terminal, tasks: int) -> EvalWatch:
+    from homeport.agents.evaluation.evaluate import EvalWatch
+
+    class ToldAtTheTerminal(EvalWatch):
+        def begun(self, endpoint: Endpoint) -> None:
+            self._done = 0
+            terminal.say(f"{tasks} tasks on {endpoint.name} ({endpoint.model})")
+
+        def done(self, attempt: Any) -> None:  # Any: an `Attempt`
+            self._done += 1
+            circles = ", in circles" if attempt.looped else ""
+            terminal.say(
+                f"  {self._done}/{tasks} {attempt.task.id}: {attempt.verdict.value}{circles} ({attempt.seconds:.1f} s)"
+            )
+
+    return ToldAtTheTerminal()
