@@ -12,7 +12,7 @@ def chance(task: GradedTask) -> float:
     """
     Return how often a task is right where every choice is drawn uniformly from the offered tools and none.
 
-    Whoever draws so knows how many choices there are, and the right arguments of whatever is drawn: it is the chance of
+    Such a draw knows how many choices there are, and the right arguments of what it draws: it is the chance of
     choosing alone, and no less than that of guessing all. With n tools, a step of k calls is k draws; their order does
     not matter: k! / (m1! m2! …) / (n + 1)^k, for calls of which m1, m2 … are of one tool. No tool is one draw.
     """

@@ -30,10 +30,10 @@ class EvalWatch:
     """Is told what happens while it happens; does nothing with it."""
 
     def begun(self, endpoint: Endpoint) -> None:
-        """Is told that the set begins on `endpoint`."""
+        """Note that the set begins on `endpoint`."""
 
     def done(self, attempt: Attempt) -> None:
-        """Is told of each task that was done."""
+        """Note a task that was done."""
 
 
 def evaluate(

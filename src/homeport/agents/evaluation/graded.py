@@ -56,11 +56,11 @@ class GradedSet:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all that is asked and what is right: two results with one digest may be compared."""
+        """Return the SHA-256 of all that is asked and what is right: two results with one digest may be compared."""
         text = json.dumps([asdict(one) for one in self.tasks], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def categories(self) -> tuple[str, ...]:
-        """The categories, in the order of the file."""
+        """Return the categories, in the order of the file."""
         return tuple(dict.fromkeys(one.category for one in self.tasks))

@@ -79,7 +79,7 @@ class EvalResult:
     categories: Sequence[CategoryScore]
     total: CategoryScore
     above_always_none: bool
-    """Whether it gets more right than who never calls a tool, paired by task, beyond chance (McNemar, exact, 5 %)."""
+    """Whether it gets more right than never calling a tool does, paired by task, beyond chance (McNemar, exact, 5 %)."""
     tasks: Sequence[TaskOutcome]
     loops: int
     """Tasks in which it went round in circles, and was told so."""

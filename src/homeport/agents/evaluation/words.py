@@ -28,7 +28,7 @@ def notes(result: EvalResult) -> list[str]:
     if not result.above_always_none:
         silent = total.baselines[Baseline.ALWAYS_NONE]
         lines.append(
-            f"not shown to be better than who never calls a tool: {silent} of {total.tasks} right without any call"
+            f"not shown to be better than never calling a tool: {silent} of {total.tasks} right without any call"
         )
     wrong = [
         f"{count} {verdict.value}"

@@ -156,7 +156,7 @@ def outcomes(kept: EvalResult, right: dict[str, tuple[int, int]]) -> EvalResult:
 
 
 def test_who_is_silent_is_above_chance_only_where_silence_is_and_it_is_said(tmp_path: Path) -> None:
-    """A set in which no call is right most of the time flatters whoever never calls."""
+    """A set in which no call is right most of the time flatters a model that never calls."""
     task = {"question": "Hello.", "offers": ["age"], "category": "c", "calls": []}
     wanted = {**task, "calls": [[{"tool": "age", "arguments": {"name": "Ada"}}]]}
     lines = [
