@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from homeport.json_types import Json, JsonObject
-from homeport.results import Status
+from homeport.results import EndpointPart, Status
 
 HEADER = ("NAME", "REGION", "STATE", "MODEL", "REVISION", "TRAFFIC", "INSTANCES", "COST/H", "VERIFIED")
 
@@ -34,6 +34,8 @@ class ListedEndpoint:
     """List price of one instance while it runs; None where there is no price for it."""
     verified: Mapping[str, Json] | None = None
     """The last verification of `revision`: `at`, `passed`; None where there was none."""
+    parts: tuple[EndpointPart, ...] = ()
+    """Its further services, in whatever region."""
     other: tuple[str, ...] = ()
     """What else carries its mark and may cost something, such as `bucket home-weights`."""
 
@@ -53,6 +55,7 @@ class ListedEndpoint:
             "max_instances": self.max_instances,
             "usd_per_hour": self.usd_per_hour,
             "verified": dict(self.verified) if self.verified is not None else None,
+            "parts": [one.as_json() for one in self.parts],
             "other": list(self.other),
         }
 

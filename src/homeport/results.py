@@ -62,6 +62,33 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointPart:
+    """A further service of an endpoint, beside the one that serves its model."""
+
+    name: str
+    role: str
+    """Such as `agent` or `gateway`."""
+    region: str
+    state: str
+    """`ready`, or the cloud's own words."""
+    url: str
+    min_instances: int
+    max_instances: int | None
+    usd_per_hour: float | None
+    """List price of one instance while it runs; None where there is no price for it."""
+
+    def as_json(self) -> JsonObject:
+        """Return the part as `--json` prints it."""
+        return {key: getattr(self, key) for key in self.__slots__}
+
+    @property
+    def text(self) -> str:
+        """Return it in words, such as `service home-agent in us-central1 (agent, ready, $0.07 an hour while it runs)`."""
+        price = "" if self.usd_per_hour is None else f", ${self.usd_per_hour:.2f} an hour while it runs"
+        return f"service {self.name} in {self.region} ({self.role}, {self.state}{price})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """An endpoint as it is now. What its target does not have is None."""
 
@@ -107,6 +134,8 @@ class Status:
     """Seconds of each part of the start."""
     also_in: tuple[str, ...] = ()
     """Further regions in which there is one of this name, which is paid for, too."""
+    parts: tuple[EndpointPart, ...] = ()
+    """Its further services, in whatever region."""
     unread: tuple[str, ...] = ()
     """What could not be read, in words: the status is incomplete."""
     rollback_to: str | None = None
@@ -124,7 +153,9 @@ class Status:
 def _plain(value: Json) -> Json:
     if isinstance(value, Mapping):
         return dict(value)
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, EndpointPart):
+        return value.as_json()
+    return [_plain(one) for one in value] if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

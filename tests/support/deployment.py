@@ -20,7 +20,7 @@ from homeport.resources.google.object import Object
 from homeport.resources.google.repository import repository
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import SecretVersion, secret
-from homeport.resources.google.service import service
+from homeport.resources.google.service import ServiceIdentity, service
 from homeport.resources.google.service_account import account
 from homeport.secret import Secret
 
@@ -185,6 +185,6 @@ def _service(google: Google, wish: Wish) -> Resource:
     }
     after = tuple(one.id for one in _grants(google) if f"/{NAME}-run/" in one.id)
     return service(
-        google, NAME, REGION, body,
+        google, ServiceIdentity(endpoint=NAME, region=REGION, released=True), body,
         after=(*after, f"bucket/{weights}", f"secret-version/{token}", f"object/{weights}/models/manifest.json"),
     )  # fmt: skip

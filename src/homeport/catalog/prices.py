@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from homeport.catalog.cloudrun import Shape
+from homeport.catalog.cpu_and_memory import NOTHING, CpuAndMemory
 from homeport.errors import SpecError
 from homeport.toml_file import read_toml
 
@@ -91,8 +92,23 @@ class Prices:
         """Return a minute of Cloud Build on `machine`."""
         return self._rate("build_minute", machine, what="machine of Cloud Build")
 
-    def hourly(self, shape: Shape, region: str, *, zonal: bool = False) -> Hourly:
-        """Return an hour of one instance of `shape` in `region`. Raises `SpecError` where there is no price for it."""
+    def hourly(
+        self, shape: Shape, region: str, *, zonal: bool = False, beside: CpuAndMemory = NOTHING
+    ) -> Hourly:
+        """
+        Return an hour of one instance of `shape` in `region`, and of what its other containers have `beside`.
+
+        Raises `SpecError` where there is no price for it.
+        """
+        size = CpuAndMemory(cpu=shape.cpu, memory_gib=shape.memory_gib) + beside
+        return self.instance(size, region, gpu=shape.gpu, zonal=zonal)
+
+    def instance(self, size: CpuAndMemory, region: str, *, gpu: str = "", zonal: bool = False) -> Hourly:
+        """
+        Return an hour of one instance of any size in `region`, without a GPU where none is named.
+
+        The rates are those of billing by instances, not by requests. Raises `SpecError` as `hourly` does.
+        """
         place = self.regions.get(region)
         if place is None:
             raise SpecError(
@@ -102,18 +118,20 @@ class Prices:
         cpu = self.rates[f"cpu_second.{place.tier}"]
         memory = self.rates[f"memory_gib_second.{place.tier}"]
         redundancy = "zonal" if zonal else "no-zonal"
-        gpu = self._rate(f"gpu_second.{place.tier}", shape.gpu, redundancy, what="GPU")
-        unconfirmed = [rate.key for rate in (cpu, memory, gpu) if rate.unconfirmed]
+        of_gpu = self._rate(f"gpu_second.{place.tier}", gpu, redundancy, what="GPU") if gpu else None
+        rates = [rate for rate in (cpu, memory, of_gpu) if rate is not None]
+        unconfirmed = [rate.key for rate in rates if rate.unconfirmed]
         if place.unconfirmed:
             unconfirmed.append(f"region.{region}")
         return Hourly(
-            cpu=cpu.usd * shape.cpu * 3600,
-            memory=memory.usd * shape.memory_gib * 3600,
-            gpu=gpu.usd * 3600,
+            cpu=cpu.usd * size.cpu * 3600,
+            memory=memory.usd * size.memory_gib * 3600,
+            gpu=of_gpu.usd * 3600 if of_gpu else 0.0,
             unconfirmed=tuple(unconfirmed),
-            sources=tuple(dict.fromkeys(known.source for known in (cpu, memory, gpu, place))),
-            how=f"({shape.cpu} CPU × {usd(cpu.usd)} + {shape.memory_gib} GiB × {usd(memory.usd)}"
-            f" + {shape.gpu} {redundancy} {usd(gpu.usd)}) a second × 3600",
+            sources=tuple(dict.fromkeys((*(rate.source for rate in rates), place.source))),
+            how=f"({size.cpu:g} CPU × {usd(cpu.usd)} + {size.memory_gib:g} GiB × {usd(memory.usd)}"
+            + (f" + {gpu} {redundancy} {usd(of_gpu.usd)}" if of_gpu else "")
+            + ") a second × 3600",
         )
 
     def _rate(self, table: str, name: str, *rest: str, what: str) -> Rate:

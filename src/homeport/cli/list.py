@@ -38,8 +38,8 @@ def command(app: CliContext, file: Path, on: str, project: str, json_output: boo
     elif not found.unread:
         terminal.say("there is no endpoint; `homeport up` makes one")
     for one in found.endpoints:
-        if one.other:
-            terminal.say(f"of {one.name} there is also: {', '.join(one.other)}")
+        if also := [*(part.text for part in one.parts), *one.other]:
+            terminal.say(f"of {one.name} there is also: {', '.join(also)}")
     for what in found.unread:
         terminal.say(f"not known, could not be read: {what}", style="yellow")
     return Incomplete.exit_code if found.unread else 0

@@ -253,6 +253,7 @@ def status_text(status: Status) -> str:
         ("traffic", traffic or "none"),
         *(("verified", receipt) for receipt in receipts or ["never"]),
         *(("also in", f"{region}: paid for, too; `homeport down` ends both") for region in status.also_in),
+        *(("beside it", part.text) for part in status.parts),
         *(("not known", f"could not be read: {what}") for what in status.unread),
     ]
     return "\n".join([status.name, *(f"  {label:<10}{value}" for label, value in rows)])

@@ -13,7 +13,7 @@ from homeport.json_types import Json
 from homeport.reconcile import Ref, Resource
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.image import ContainerImage
-from homeport.resources.google.service import DEADLINE_S
+from homeport.resources.google.service import DEADLINE_S, Service
 from homeport.weights.transfer import MANIFEST
 
 _ORDER = ("serviceAccount", "timeout", "options", "substitutions", "availableSecrets", "steps", "images")
@@ -91,6 +91,9 @@ def told_by_shell(thing: Resource | None, ref: Ref) -> str:
     if isinstance(thing, StoredWeights) and ref.path == "digest":
         manifest = shlex.quote(f"{thing.uri}/{MANIFEST}")
         return f'"$(gcloud storage cat {manifest} | sed -n \'s/.*"digest": *"\\([0-9a-f]*\\)".*/\\1/p\')"'
+    if isinstance(thing, Service) and ref.path == "uri":
+        asked = f"gcloud run services describe {shlex.quote(thing.own_name)} --region={thing.region}"
+        return f"\"$({asked} --format='value(status.url)')\""
     raise TypeError(f"no shell can tell what {ref.id} has at {ref.path!r}")
 
 

@@ -19,6 +19,7 @@ from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.release import Release
 from homeport.resources.google.secret import SecretVersion
+from homeport.resources.google.service import Service
 from homeport.resources.google.traffic import CANDIDATE, RECEIPTS
 
 KNOWS = gcloud.KNOWS
@@ -128,27 +129,29 @@ class Pipeline:
                 yield _built(one, build.name, build.thing) if _is_docker_build(one, build.thing) else one
                 before = [name]
             ends[build.thing.id] = before[-1]
-        yield {"name": CLI, "id": "deploy", "env": _ENV, "script": _deploy(self.things)}
+        for service in self.things.services:
+            name = "deploy" if service is self.things.service else f"deploy-{service.own_name}"
+            yield {"name": CLI, "id": name, "env": _ENV, "script": _deploy(self.things, service)}
 
 
 def prepare(made: Pipeline) -> dict[str, str]:
     """Return the script that makes all that must stand before, and lets the build's account do all that it does."""
-    things, blanks = made.things, Blanks(made.things)
-    before, last = _parts(things)
-    lines, needed = gcloud.making(things, before, blanks)
+    things = made.things
+    lines, needed = gcloud.making(things, _before(things))
     lines += [
         "",
         comment("What the one account does that `homeport up` gives to several, or does itself.").rstrip(),
     ]
     for grant in grants(made):
         lines += [gcloud.granted(grant)]
-    if last:
-        calls, _ = gcloud.making(things, last, blanks)
-        described = gcloud.command(
-            "gcloud", "run", "services", "describe", things.name, f"--region={things.region}"
-        )
-        lines += ["", f"if there {described}; then", *calls[1:], "else",
-                  f'  echo "once {FILE} has run, run this again: nobody may call {things.name} yet" >&2', "fi"]  # fmt: skip
+    for one in things.services:
+        calls, _ = gcloud.making(things, things.callers_of(one))
+        if calls:
+            described = gcloud.command(
+                "gcloud", "run", "services", "describe", one.own_name, f"--region={one.region}"
+            )
+            lines += ["", f"if there {described}; then", *calls[1:], "else",
+                      f'  echo "once {FILE} has run, run this again: nobody may call {one.own_name} yet" >&2', "fi"]  # fmt: skip
     notes = [
         (
             f"Makes all that {FILE} needs: accounts, grants, repository, bucket, network. What is there is left as it "
@@ -170,21 +173,30 @@ def grants(made: Pipeline) -> list[Grant]:
         member
     }
     carried = [replace(one, member=member) for one in things.all(Grant) if one.member in others]
-    runner = things.filled(things.service.wanted["template"]["serviceAccount"], lambda ref: ref.id)
+    runners = [
+        things.filled(one.wanted["template"]["serviceAccount"], lambda ref: ref.id) for one in things.services
+    ]
     google = things.service.google
     # To switch the check of callers off takes run.services.setIamPolicy, which no developer has.
-    role = "roles/run.admin" if things.service.wanted.get("invokerIamDisabled") else "roles/run.developer"
+    role = "roles/run.admin" if _is_public(things) else "roles/run.developer"
     deploys = [
         Grant(
             google=google, member=member, role=role, known_as=f"project/{things.project}", needs=(),
             on=IamResource(api="cloudresourcemanager", path=f"v3/projects/{things.project}"),
         ),
-        Grant(
-            google=google, member=member, role="roles/iam.serviceAccountUser", known_as=f"service-account/{runner}", needs=(),
-            on=IamResource(api="iam", path=f"v1/projects/{things.project}/serviceAccounts/{runner}"),
+        *(
+            Grant(
+                google=google, member=member, role="roles/iam.serviceAccountUser", known_as=f"service-account/{runner}", needs=(),
+                on=IamResource(api="iam", path=f"v1/projects/{things.project}/serviceAccounts/{runner}"),
+            )
+            for runner in runners
         ),
     ]  # fmt: skip
     return [one for one in dict.fromkeys([*carried, *deploys]) if (one.role, one.on) not in has]
+
+
+def _is_public(things: Things) -> bool:
+    return any(one.wanted.get("invokerIamDisabled") for one in things.services)
 
 
 def _whom(things: Things) -> str:
@@ -193,11 +205,11 @@ def _whom(things: Things) -> str:
     return f", but nobody is allowed to call it before {PREPARE} was run again"
 
 
-def _parts(things: Things) -> tuple[list[Resource], list[Resource]]:
-    """Return what stands before the build, and what can only be said of a service that is there."""
-    last = [one for one in things.all(Grant) if one.on.api == "run"]
-    skipped = (ContainerImage, StoredWeights, Release, type(things.service))
-    return [one for one in things.resources if not isinstance(one, skipped) and one not in last], list(last)
+def _before(things: Things) -> list[Resource]:
+    """Return what stands before the build: all that is not made by it, nor can only be said of a service that is there."""
+    last = [grant for one in things.services for grant in things.callers_of(one)]
+    skipped = (ContainerImage, StoredWeights, Release, Service)
+    return [one for one in things.resources if not isinstance(one, skipped) and one not in last]
 
 
 _ENV = ["CLOUDSDK_CORE_PROJECT=$PROJECT_ID", "CLOUDSDK_CORE_DISABLE_PROMPTS=1"]
@@ -237,27 +249,41 @@ def _built(step: Body, name: str, thing: ContainerImage | StoredWeights) -> Body
     return {**step, "entrypoint": "bash", "args": ["-ec", script]}
 
 
-def _deploy(things: Things) -> str:
-    blanks = Blanks(things)
-    body = knative.service(things, blanks.mark)
-    if "traffic" in body["spec"]:
-        raise TypeError("the service says who serves, which is the release's to say")
-    body["metadata"]["annotations"] = {**body["metadata"].get("annotations", {}), RECEIPTS: _RECEIPTS}
-    name, region = shlex.quote(things.name), shlex.quote(things.region)
+def _deploy(things: Things, one: Service) -> str:
+    blanks, region = Blanks(things), shlex.quote(one.region)
+    body, file = knative.service(things, one, blanks.mark), knative.file_of(things, one)
+    told = "traffic" in body["spec"]
+    if not told:
+        body["metadata"]["annotations"] = {**body["metadata"].get("annotations", {}), RECEIPTS: _RECEIPTS}
+    template = knative.file_of(things, one, ".in")
+    lines = [
+        "#!/usr/bin/env bash",
+        "set -euo pipefail",
+        f"cat > {template} <<'END'",
+        to_yaml(body).rstrip(),
+        "END",
+        "",
+        "# What is known by now, such as an image's digest.",
+        *blanks.shell(template, file),
+        "",
+    ]
+    if told:
+        lines += [
+            "# Its newest revision has all traffic, as soon as it is ready.",
+            f"gcloud run services replace {file} --region={region}",
+        ]
+    else:
+        lines += _held(shlex.quote(one.own_name), region, file)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _held(name: str, region: str, file: str) -> list[str]:
+    """Return the lines that put a service in place, of which a `Release` says who serves."""
     # Of a service that is not there yet, a list says nothing, and is no error.
     asked = f"gcloud run services list --region={region} --filter=metadata.name={name} --flatten='status.traffic[]'"
     # Receipts stand last, since they alone may hold what stands between.
     told = f'metadata.generation,status.traffic.revisionName,status.traffic.percent,metadata.annotations."{RECEIPTS}"'
-    lines = [
-        "#!/usr/bin/env bash",
-        "set -euo pipefail",
-        "cat > service.in.yaml <<'END'",
-        to_yaml(body).rstrip(),
-        "END",
-        "",
-        "# An image goes by its digest, which is known by now.",
-        *blanks.shell("service.in.yaml", "service.yaml"),
-        "",
+    return [
         "# Who serves goes on serving, and what was found out of the revisions before this one stays with the service.",
         "# All of it is read at once, and as late as can be.",
         f"said=$({asked} \\",
@@ -267,15 +293,15 @@ def _deploy(things: Things) -> str:
         "  generation=$of receipts=$found",
         '  [ -z "$percent" ] || printf -v held \'%s    - revisionName: %s\\n      percent: %s\\n\' "$held" "$revision" "$percent"',
         'done <<< "$said"',
-        f'sed -i "s|{_RECEIPTS}|${{receipts:-{{\\}}}}|" service.yaml',
+        f'sed -i "s|{_RECEIPTS}|${{receipts:-{{\\}}}}|" {file}',
         "",
         f"# A new revision comes up without traffic, under the tag {CANDIDATE}.",
         "{",
         "  printf '  traffic:\\n%s' \"$held\"",
         f"  printf '    - latestRevision: true\\n      tag: {CANDIDATE}\\n'",
         '  [ -n "$held" ] || echo "      percent: 100"',
-        "} >> service.yaml",
-        f"now=$(gcloud run services replace service.yaml --region={region} --format='value(metadata.generation)')",
+        f"}} >> {file}",
+        f"now=$(gcloud run services replace {file} --region={region} --format='value(metadata.generation)')",
         "",
         "# gcloud puts the version that it reads itself in place of one in the file, so that a change between both reads is",
         "# not refused. Each change counts one: what was more than this one is told.",
@@ -285,7 +311,6 @@ def _deploy(things: Things) -> str:
         "  exit 1",
         "fi >&2",
     ]
-    return "".join(f"{line}\n" for line in lines)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

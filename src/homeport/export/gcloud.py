@@ -21,9 +21,11 @@ from homeport.resources.google.object import Object
 from homeport.resources.google.release import Release
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import SecretVersion
+from homeport.resources.google.service import Service
 
 FILE = "deploy.sh"
-_TEMPLATE = "service.in.yaml"
+_IN = ".in"
+"""Stands in the name of a service's file in which something is yet to be filled in."""
 _WIDTH = 100
 _FUNCTIONS = """\
 # Whether something is there: what is, is left as it is.
@@ -51,21 +53,17 @@ Lines = list[str]
 
 def files(things: Things) -> dict[str, str]:
     """Return the script `deploy.sh`, and the files that it hands to gcloud."""
-    blanks = Blanks(things)
-    template = to_yaml(knative.service(things, blanks.mark))
-    lines, needed = making(things, things.resources, blanks)
+    lines, needed = making(things, things.resources)
     made = {FILE: script(things.project, _head(things), [_FILLED, *lines], _epilogue(things))}
-    note = f"For {FILE}, which fills in what is known only when it is there: what stands between two underscores twice."
-    made[_TEMPLATE] = head("gcloud", note) + template
     for build in builds(things):
         note = f"For {FILE}, and as `homeport up` submits it: gcloud builds submit --no-source --config={build.file}"
         made[build.file] = head("gcloud", note) + build.yaml
     return made | needed
 
 
-def making(things: Things, resources: Iterable[Resource], blanks: Blanks) -> tuple[Lines, dict[str, str]]:
+def making(things: Things, resources: Iterable[Resource]) -> tuple[Lines, dict[str, str]]:
     """Return the commands that make `resources`, which are some of `things`, and the files that these read."""
-    script = _Script(things, blanks, {build.thing.id: build for build in builds(things)})
+    script = _Script(things, {build.thing.id: build for build in builds(things)})
     lines: Lines = []
     for one in resources:
         lines += ["", comment(one.summary({})).rstrip(), *script.lines(one)]
@@ -131,8 +129,11 @@ def _prologue(project: str) -> str:
 
 
 def _epilogue(things: Things) -> str:
-    asked = command("gcloud", "run", "services", "describe", things.name, f"--region={things.region}", "--format=value(status.url)")  # fmt: skip
-    return f"\n{asked}\n"
+    asked = [
+        command("gcloud", "run", "services", "describe", one.own_name, f"--region={one.region}", "--format=value(status.url)")
+        for one in things.services
+    ]  # fmt: skip
+    return "\n" + "".join(f"{line}\n" for line in asked)
 
 
 def _joined(lines: Lines) -> str:
@@ -147,14 +148,15 @@ def variable(version: SecretVersion) -> str:
 class _Script:
     """The lines for each resource; and the files that some of them need."""
 
-    def __init__(self, things: Things, blanks: Blanks, of: Mapping[str, ExportedBuild]) -> None:
-        self._things, self._blanks, self._builds = things, blanks, of
+    def __init__(self, things: Things, of: Mapping[str, ExportedBuild]) -> None:
+        self._things, self._builds = things, of
         self.files: dict[str, str] = {}
 
     def lines(self, one: Any) -> Lines:  # Any: the resource of the kind that a function is for
         """Return the commands that make one resource."""
         if isinstance(one, RestResource):
-            body = Fields(self._things.filled(one.wanted, self._blanks.mark), one.id)
+            # What has blanks is in a file of its own, which fills them.
+            body = Fields(self._things.filled(one.wanted, Blanks(self._things).mark), one.id)
             made = KNOWS[one.kind](self, one, body)
             body.done()
             return made
@@ -296,13 +298,16 @@ class _Script:
             return [f"# Only `homeport up` can do this: {one.uri} comes from a folder of one machine."]
         return [f"there {build.there} ||\n  {submitted(build)}"]
 
-    def service(self, one: RestResource, body: Fields) -> Lines:
+    def service(self, one: Service, body: Fields) -> Lines:
         body.rest()  # Knative's to write, which leaves nothing out.
-        name, where = self._things.name, f"--region={self._things.region}"
-        # The template says neither who serves nor what was found out: replaced once more, a service would lose both.
+        blanks, where = Blanks(self._things), f"--region={one.region}"
+        file = knative.file_of(self._things, one, _IN)
+        note = f"For {FILE}, which fills in what is known only when it is there: what stands between two underscores twice."
+        self.files[file] = head("gcloud", note) + to_yaml(knative.service(self._things, one, blanks.mark))
+        # The file does not say what was found out, nor of some who serves: replaced once more, a service would lose both.
         return [
-            *self._blanks.shell(_TEMPLATE, '"$filled"'),
-            f"there {command('gcloud', 'run', 'services', 'describe', name, where)} ||",
+            *blanks.shell(file, '"$filled"'),
+            f"there {command('gcloud', 'run', 'services', 'describe', one.own_name, where)} ||",
             f'  gcloud run services replace "$filled" {where}',
         ]
 

@@ -12,10 +12,11 @@ from homeport.google.call import self_link
 from homeport.reconcile import KNOWN_AFTER_APPLY, Concat, Outputs, Ref, Resource, resolve
 from homeport.reconcile.graph import in_order
 from homeport.resources.google.gcs_weights import StoredWeights
+from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import SecretVersion
-from homeport.resources.google.service import Service
+from homeport.resources.google.service import Service, ServiceRole
 from homeport.weights.manifest import digest
 
 _Of = TypeVar("_Of")
@@ -57,16 +58,25 @@ class Things:
 
     @classmethod
     def of(cls, resources: Iterable[Resource], outputs: Outputs | None = None) -> Things:
-        """Return the things of a deployment. Raises `HomeportError` where there is no service among them."""
+        """Return the things of a deployment. Raises `HomeportError` where no service among them serves its model."""
         ordered = tuple(in_order(resources))
-        if not any(isinstance(one, Service) for one in ordered):
+        if not any(isinstance(one, Service) and one.role == ServiceRole.MODEL for one in ordered):
             raise HomeportError("there is no service to export", hint="add [cloudrun] to homeport.toml")
         return cls(resources=ordered, outputs=outputs or {})
 
     @property
     def service(self) -> Service:
-        """Return the service."""
-        return self.all(Service)[0]
+        """Return the service that serves the model."""
+        return next(one for one in self.services if one.role == ServiceRole.MODEL)
+
+    @property
+    def services(self) -> list[Service]:
+        """Return all services, each after what it needs."""
+        return self.all(Service)
+
+    def callers_of(self, service: Service) -> list[Grant]:
+        """Return the grants on a service."""
+        return [one for one in self.all(Grant) if one.on.api == "run" and one.on.path == service.address.path]
 
     @property
     def name(self) -> str:
@@ -80,8 +90,8 @@ class Things:
 
     @property
     def region(self) -> str:
-        """Return the region."""
-        return self.service.address.path.split("/")[4]
+        """Return its region."""
+        return self.service.region
 
     def all(self, kind: type[_Of]) -> list[_Of]:
         """Return the resources of one class."""
@@ -123,7 +133,8 @@ class Things:
 def _computed(thing: Resource, path: str) -> str:
     if isinstance(thing, SecretVersion) and path == "name":
         return f"projects/{thing.google.project}/secrets/{thing.secret_id}/versions/latest"
-    if isinstance(thing, ContainerImage) and path in {"reference", "digest"}:
+    built = isinstance(thing, ContainerImage) and path in {"reference", "digest"}
+    if built or (isinstance(thing, Service) and path == "uri"):
         return ""
     if isinstance(thing, StoredWeights):
         fixed = {

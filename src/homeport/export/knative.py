@@ -1,4 +1,4 @@
-"""The service as Knative has it: `service.yaml` for `gcloud run services replace`."""
+"""The services as Knative has them: `service.yaml` for `gcloud run services replace`, and one more for each other."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from homeport.export.text import head, listed, to_yaml
 from homeport.json_types import Json, JsonObject
 from homeport.reconcile import Ref
 from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.service import Service
 
-FILE = "service.yaml"
 KNOWS: frozenset[str] = frozenset(ResourceKind)
 _RUN, _SCALE = "run.googleapis.com", "autoscaling.knative.dev"
 _INGRESS = {
@@ -34,20 +34,39 @@ Made = JsonObject
 
 
 def files(things: Things) -> dict[str, str]:
-    """Return `service.yaml`. An image that is not built yet stands in it by its tag; one that is live by its digest."""
+    """
+    Return `service.yaml`, and a file for each other service of the endpoint.
+
+    An image that is not built yet stands in it by its tag; one that is live by its digest.
+    """
+    return {file_of(things, one): _file(things, one) for one in things.services}
+
+
+def file_of(things: Things, service: Service, middle: str = "") -> str:
+    """Return the name of a service's file: `service.yaml` for the model's, else with its own name."""
+    name = "" if service is things.service else f"-{service.own_name}"
+    return f"service{name}{middle}.yaml"
+
+
+def _file(things: Things, one: Service) -> str:
     tagged: list[str] = []
+    asked: dict[str, str] = {}
 
     def by_tag(ref: Ref) -> str:
         thing = things.by_id(ref.id)
         if isinstance(thing, ContainerImage) and ref.path == "reference":
             tagged.append(f"{thing.package}:{thing.tag}")
             return f"{thing.reference}:{thing.tag}"
+        if isinstance(thing, Service):
+            mark = f"__URL_OF_{thing.own_name.upper().replace('-', '_')}__"
+            asked[mark] = thing.own_name
+            return mark
         return ""  # A mark that only apply can write.
 
-    body = service(things, by_tag)
+    body, file = service(things, one, by_tag), file_of(things, one)
     others = [kind for kind in things.kinds() if kind != ResourceKind.SERVICE]
     notes = [
-        f"Apply it with: gcloud run services replace {FILE} --region={things.region} --project={things.project}",
+        f"Apply it with: gcloud run services replace {file} --region={one.region} --project={things.project}",
         (
             f"It holds the service alone. Knative has no words for the {listed(others)}, which must be there before: "
             "`homeport up --on cloudrun` or the script of `homeport export gcloud` makes them."
@@ -57,12 +76,17 @@ def files(things: Things) -> dict[str, str]:
         notes.append(
             f"The image {listed(dict.fromkeys(tagged))} goes by its tag here, since its digest is known when it is built."
         )
-    return {FILE: head("knative", *notes) + to_yaml(body)}
+    notes += [
+        f"Put in place of {mark} what `gcloud run services describe {name} --region={one.region} --format='value(status.url)'` "
+        "says once that service is there."
+        for mark, name in asked.items()
+    ]
+    return head("knative", *notes) + to_yaml(body)
 
 
-def service(things: Things, unknown: Callable[[Ref], str]) -> Made:
-    """Return the service, with what `unknown` says for each reference whose value is not known before; '' leaves it out."""
-    body = Fields(things.filled(things.service.wanted, unknown), "the service")
+def service(things: Things, one: Service, unknown: Callable[[Ref], str]) -> Made:
+    """Return a service, with what `unknown` says for each reference whose value is not known before; '' leaves it out."""
+    body = Fields(things.filled(one.wanted, unknown), one.id)
     annotations = dict(body.take("annotations", {}))
     put = _Notes(annotations)
     put.text(f"{_RUN}/ingress", _word(_INGRESS, body.take("ingress")))
@@ -80,7 +104,7 @@ def service(things: Things, unknown: Callable[[Ref], str]) -> Made:
     put.text(f"{_RUN}/manualInstanceCount", scaling.take("manualInstanceCount"))
     put.text(f"{_RUN}/scalingMode", _word(_MODES, scaling.take("scalingMode")))
     scaling.done()
-    metadata: Made = {"name": things.name, "labels": dict(body.take("labels", {}))}
+    metadata: Made = {"name": one.own_name, "labels": dict(body.take("labels", {}))}
     if annotations:
         metadata["annotations"] = annotations
     spec: Made = {"template": _template(body.take("template"))}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from homeport.catalog import cloudrun
 from homeport.catalog.cloudrun import Shape
+from homeport.catalog.cpu_and_memory import NOTHING, CpuAndMemory
 from homeport.catalog.prices import Hourly, Prices, load
 from homeport.engines.registry import delivery_of, module, on_cloud
 from homeport.fit import Fit, Serving, cold_start
@@ -34,6 +35,28 @@ class Estimate:
     cold_starts: Mapping[str, ColdStart]
     """By the delivery of the weights, the quickest first; empty where no shape fits."""
     quotas: tuple[QuotaFact, ...]
+    beside: CpuAndMemory = NOTHING
+    """What further containers of an instance have."""
+
+    @property
+    def size(self) -> CpuAndMemory:
+        """Return CPU and memory of an instance, of all its containers; nothing where no shape fits."""
+        shape = self.best.place.shape if self.best else None
+        if shape is None:
+            return self.beside
+        return CpuAndMemory(cpu=shape.cpu, memory_gib=shape.memory_gib) + self.beside
+
+    def with_beside(self, beside: CpuAndMemory, prices: Prices) -> Estimate:
+        """Return this with further containers in each instance, whose CPU and memory cost and count as well."""
+        shape, wanted = self.best.place.shape if self.best else None, self.wanted
+        if shape is None:
+            return self
+        return replace(
+            self,
+            beside=beside,
+            hourly=prices.hourly(shape, wanted.region, zonal=wanted.zonal_redundancy, beside=beside),
+            quotas=quotas(shape, wanted, beside),
+        )
 
     @property
     def best(self) -> Fit | None:
@@ -212,8 +235,11 @@ def cold_starts(result: Fit) -> dict[str, ColdStart]:
     }
 
 
-def quotas(shape: Shape, wanted: CloudRun) -> tuple[QuotaFact, ...]:
-    """Return what the instances need of the region's quotas, and what a new project has of them."""
+def quotas(shape: Shape, wanted: CloudRun, beside: CpuAndMemory = NOTHING) -> tuple[QuotaFact, ...]:
+    """
+    Return what the instances need of the region's quotas, and what a new project has of them; each has `beside` of
+    further containers.
+    """
     gpu = cloudrun.gpu(shape.gpu)
     assert gpu is not None
     limits, count = cloudrun.limits(), wanted.max_instances
@@ -227,13 +253,13 @@ def quotas(shape: Shape, wanted: CloudRun) -> tuple[QuotaFact, ...]:
         ),
         QuotaFact(
             what="CpuAllocPerProjectRegion",
-            needs=count * shape.cpu,
+            needs=count * (shape.cpu + beside.cpu),
             default=limits.cpu_quota_milli / 1000,
             unit="CPU",
         ),
         QuotaFact(
             what="MemAllocPerProjectRegion",
-            needs=count * shape.memory_gib,
+            needs=count * (shape.memory_gib + beside.memory_gib),
             default=limits.memory_quota / 2**30,
             unit="GiB",
         ),

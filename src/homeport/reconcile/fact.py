@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import ClassVar
 
 from homeport.json_types import Json, JsonObject
@@ -49,4 +49,6 @@ def labelled(facts: tuple[Fact, ...]) -> list[tuple[str, str]]:
 def _plain(value: Json) -> Json:
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
     return dict(value) if hasattr(value, "items") else value

@@ -46,6 +46,7 @@ FACTS: tuple[type[Fact], ...] = (
     of_cloudrun.WeightsFact,
     of_cloudrun.AdaptersFact,
     of_cloudrun.InstanceFact,
+    of_cloudrun.CompanionsFact,
     of_cloudrun.ConcurrencyFact,
     of_cloudrun.QuotasFact,
     of_cloudrun.HubTokenFact,

@@ -118,6 +118,19 @@ class RollbackShape(JsonShape):
     serving: str
 
 
+class PartShape(JsonShape):
+    """A further service of an endpoint, beside the one that serves its model."""
+
+    name: str
+    role: str
+    region: str
+    state: str
+    url: str
+    min_instances: int
+    max_instances: int | None
+    usd_per_hour: float | None
+
+
 class ListedShape(JsonShape):
     """One endpoint, by its mark."""
 
@@ -134,6 +147,7 @@ class ListedShape(JsonShape):
     max_instances: int | None
     usd_per_hour: float | None
     verified: dict[str, Json] | None
+    parts: list[PartShape]
     other: list[str]
 
 

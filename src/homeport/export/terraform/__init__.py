@@ -16,6 +16,7 @@ from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, to
 from homeport.export.text import WIDTH, head, listed
 from homeport.reconcile import Ref, Resource
 from homeport.resources.google.gcs_weights import StoredWeights
+from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.secret import SecretVersion
 
@@ -44,7 +45,7 @@ def files(things: Things) -> dict[str, str]:
     parts: dict[str, list[Item]] = {
         "main.tf": [*variables.shared(things), *made.blocks(set(FOUNDATIONS) - NETWORK)],
         "network.tf": made.blocks(NETWORK),
-        "service.tf": [made.service(), *service.callers(things, addresses)],
+        "service.tf": [*made.services(), *service.callers(things, addresses)],
         "outputs.tf": variables.outputs(things, addresses),
         "versions.tf": variables.versions(),
     }
@@ -64,7 +65,6 @@ class _Ordered:
 
     def __init__(self, things: Things, addresses: Addresses) -> None:
         self._things, self._addresses = things, addresses
-        self._service = service.service(things, addresses)
         known = FoundationBlocks(things, addresses)
         self._blocks: dict[str, tuple[str, Block]] = {}
         """By address. `things` come each after what it needs, so that what is referred to is there before."""
@@ -72,9 +72,7 @@ class _Ordered:
         """All addresses that the one at an address comes after."""
         for one in things.resources:
             kind = one.kind
-            if kind in FOUNDATIONS and not (
-                kind == ResourceKind.GRANT and addresses.of(one).endswith(".callers")
-            ):
+            if kind in FOUNDATIONS and not (isinstance(one, Grant) and one.on.api == "run"):
                 for block in known.blocks(one):
                     self._blocks[addresses.of(one)] = (kind, self._waiting(one, block))
 
@@ -82,9 +80,10 @@ class _Ordered:
         """Return those of some kinds, in order."""
         return [block for kind, block in self._blocks.values() if kind in kinds]
 
-    def service(self) -> Block:
-        """Return the service's."""
-        return self._waiting(self._things.service, self._service)
+    def services(self) -> list[Block]:
+        """Return those of the services."""
+        made = ((one, service.service(self._things, one, self._addresses)) for one in self._things.services)
+        return [self._waiting(one, block) for one, block in made]
 
     def _waiting(self, one: Resource, block: Block) -> Block:
         address = self._addresses.of(one)

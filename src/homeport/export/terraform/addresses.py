@@ -52,8 +52,8 @@ _ATTRIBUTES: Mapping[tuple[str, str], str] = {
 """What a reference of the graph's reads, and Terraform's attribute for it."""
 
 
+CALLERS = "callers"
 _SHARED: Mapping[str, str] = {ResourceKind.APIS: "apis", ResourceKind.ZONE: "private"}
-_CALLERS = "callers"
 
 
 class Addresses:
@@ -66,7 +66,8 @@ class Addresses:
         }
         shared = {*_SHARED, ResourceKind.RECORD}
         own = [self._of[one.id] for one in things.resources if one.id in self._of and one.kind not in shared]
-        twice = {one for one in own if own.count(one) > 1 and not one.endswith(f".{_CALLERS}")}
+        # One block makes all whom the file lets call a service.
+        twice = {one for one in own if own.count(one) > 1 and not one.endswith(f"{CALLERS}")}
         if twice:
             raise TypeError(f"two things would be {', '.join(sorted(twice))} in Terraform")
         self._literal: dict[str, Code] = {}
@@ -144,6 +145,8 @@ class Addresses:
             return self._named(self._things.known(ref)) or WEIGHTS
         if thing is None:
             raise TypeError(f"{ref.id} is referred to, and is not among the resources")
+        if (thing.kind, ref.path) == (ResourceKind.SERVICE, "uri"):
+            return Code(f"one({self.of(thing)}[*].uri)")
         attribute = _ATTRIBUTES.get((thing.kind, ref.path))
         if attribute is None:
             raise TypeError(f"Terraform cannot tell what {ref.id} has at {ref.path!r}")
@@ -155,6 +158,15 @@ def type_of(grant: Grant) -> str:
     if grant.on.api not in _GRANTED_ON:
         raise TypeError(f"no export knows grants on {grant.on.api}")
     return _GRANTED_ON[grant.on.api]
+
+
+def is_ours(things: Things, member: str) -> bool:
+    """Return True if a member of a policy is a service account among the things."""
+    who = member.partition(":")[2]
+    return any(
+        one.kind == ResourceKind.ACCOUNT and one.address.path.rpartition("/")[2] == who
+        for one in things.all(RestResource)
+    )
 
 
 def snake(name: str) -> str:
@@ -185,9 +197,12 @@ def _label(things: Things, one: Resource) -> str:
 
 def _granted(things: Things, grant: Grant) -> str:
     """Return a name for a grant: who has it, and what it is."""
-    if grant.on.api == "run":
-        return _CALLERS
     who = grant.member.partition(":")[2].partition("@")[0]
+    if grant.on.api == "run" and not is_ours(things, grant.member):
+        called = _short(things, grant.on.path.rpartition("/")[2])
+        return CALLERS if called == "main" else f"{called}_{CALLERS}"
+    if grant.on.api == "run":
+        return _word(f"{_short(things, who)}_calls_{_short(things, grant.on.path.rpartition('/')[2])}")
     return _word(f"{_short(things, who)}_{snake(grant.role.rpartition('.')[2])}")
 
 

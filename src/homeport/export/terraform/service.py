@@ -1,4 +1,4 @@
-"""The Cloud Run service and who may call it, as blocks of Terraform."""
+"""The Cloud Run services and who may call them, as blocks of Terraform."""
 
 from __future__ import annotations
 
@@ -7,25 +7,24 @@ from typing import Any
 
 from homeport.export.fields import Fields
 from homeport.export.graph import Things
-from homeport.export.terraform.addresses import LABELS, REGION, Addresses, snake, type_of
+from homeport.export.terraform.addresses import LABELS, REGION, Addresses, is_ours, snake, type_of
 from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, attributes, block
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.rest import LABEL
+from homeport.resources.google.service import Service
 
 _MAPS = frozenset(("annotations", "labels", "limits"))
 """Fields whose keys are the user's own, not Google's."""
 _FIRST = ("name", "location", "image", "command", "args")
 
 
-def service(things: Things, addresses: Addresses) -> Block:
-    """Return the service, made once `var.image` says which image."""
-    one = things.service
+def service(things: Things, one: Service, addresses: Addresses) -> Block:
+    """Return a service, made once `var.image` says which image: those of other roles use the model's."""
     body = Fields(addresses.expressed(one.wanted), one.id)
     labels = body.take("labels")
-    body.take("traffic")  # Where there is any, a release moved it.
     stage = body.take("launchStage")
     known = {
-        "name": things.name,
+        "name": one.own_name,
         "location": REGION,
         "labels": LABELS if labels == {LABEL: things.name} else labels,
     }
@@ -47,7 +46,7 @@ def service(things: Things, addresses: Addresses) -> Block:
             *(_staged(stage) if stage else ()),
             Note("A plan without var.image would take it away."),
             Attribute("deletion_protection", Code("var.deletion_protection")),
-            ignored,
+            *([] if "traffic" in one.wanted else [ignored]),
         ],
     )
 
@@ -63,31 +62,34 @@ def _staged(stage: str) -> list[Item]:
 
 
 def callers(things: Things, addresses: Addresses) -> list[Block]:
-    """Return who may call the service: one block for each role."""
-    grants = grants_to_call(things)
-    if not grants:
-        return []
-    roles = {one.role for one in grants}
-    if len(roles) != 1:
-        raise TypeError(f"callers have several roles: {', '.join(sorted(roles))}")
-    service = addresses.of(things.service)
-    body = [
-        Attribute("for_each", Code("var.image == null ? toset([]) : var.callers")),
-        *attributes(
-            {
-                "name": Code(f"{service}[0].name"),
-                "location": REGION,
-                "role": grants[0].role,
-                "member": Code("each.value"),
-            }
-        ),
-    ]
-    return [block("resource", type_of(grants[0]), addresses.label(grants[0]), body=body)]
+    """Return who may call the services: of each, one block for those whom the file names, and one for each account of ours."""
+    return [block for one in things.services for block in _callers(things, one, addresses)]
 
 
-def grants_to_call(things: Things) -> list[Grant]:
-    """Return the grants on the service."""
-    return [one for one in things.all(Grant) if one.on.api == "run"]
+def _callers(things: Things, one: Service, addresses: Addresses) -> list[Block]:
+    called = addresses.of(one)
+    where = {"name": Code(f"{called}[0].name"), "location": REGION}
+    blocks = []
+    members = named_callers(things, one)
+    if members:
+        roles = {grant.role for grant in members}
+        if len(roles) != 1:
+            raise TypeError(f"callers have several roles: {', '.join(sorted(roles))}")
+        variable = addresses.label(members[0])
+        each = Attribute("for_each", Code(f"var.image == null ? toset([]) : var.{variable}"))
+        told = attributes({**where, "role": members[0].role, "member": Code("each.value")})
+        blocks.append(block("resource", type_of(members[0]), variable, body=[each, *told]))
+    for grant in things.callers_of(one):
+        if grant not in members:
+            told = attributes({**where, "role": grant.role, "member": addresses.member(grant.member)})
+            count = Attribute("count", Code("var.image == null ? 0 : 1"))
+            blocks.append(block("resource", type_of(grant), addresses.label(grant), body=[count, *told]))
+    return blocks
+
+
+def named_callers(things: Things, one: Service) -> list[Grant]:
+    """Return the grants on a service of those whom the file names, who are none of our accounts."""
+    return [grant for grant in things.callers_of(one) if not is_ours(things, grant.member)]
 
 
 def _body(values: Mapping[str, Any]) -> list[Item]:  # Any: JSON, with Code

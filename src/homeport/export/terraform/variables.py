@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from homeport.errors import HomeportError
 from homeport.export.graph import Things
 from homeport.export.terraform.addresses import KEY, PROJECT, REGION, WEIGHTS, Addresses
 from homeport.export.terraform.foundations import domains
 from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, attributes, block
-from homeport.export.terraform.service import grants_to_call
+from homeport.export.terraform.service import named_callers
 from homeport.reconcile import Ref
 from homeport.resources.google.bucket import Bucket
 from homeport.resources.google.image import ContainerImage
@@ -61,10 +62,13 @@ def variables(things: Things, addresses: Addresses, used: str) -> list[Item]:
         )
     for one in things.all(SecretVersion):
         made += _secret(addresses.label(one), one)
-    members = sorted(one.member for one in grants_to_call(things))
-    if members:
-        who = "Who may call the service, as IAM names them."
-        made.append(_variable("callers", who, kind="set(string)", default=members))
+    for service in things.services:
+        grants = named_callers(things, service)
+        members = sorted(grant.member for grant in grants)
+        if members:
+            which = "the service" if service is things.service else f"the service {service.own_name}"
+            who = f"Who may call {which}, as IAM names them."
+            made.append(_variable(addresses.label(grants[0]), who, kind="set(string)", default=members))
     protected = (
         "Whether Terraform may not take the service away. Set it to false, and apply, before a destroy."
     )
@@ -87,19 +91,30 @@ def shared(things: Things) -> list[Item]:
 
 def outputs(things: Things, addresses: Addresses) -> list[Item]:
     """Return what is asked of it most."""
-    service = addresses.of(things.service)
-    url = _output("url", "Of the service, once it is made.", Code(f"one({service}[*].uri)"))
+    urls = [
+        _output(
+            "url" if one is things.service else f"{addresses.label(one)}_url",
+            "Of the service, once it is made.",
+            Code(f"one({addresses.of(one)}[*].uri)"),
+        )
+        for one in things.services
+    ]
     buckets = [
         _output("bucket", "Where weights lie.", addresses.code(one, "name")) for one in things.all(Bucket)
     ]
-    return [url, *buckets]
+    return [*urls, *buckets]
 
 
 _WEIGHTS = "The digest that the weights' manifest tells, for the revision's annotation."
 
 
 def _image(things: Things) -> Block:
-    image = things.all(ContainerImage)[0]
+    image, *more = things.all(ContainerImage)
+    if more:
+        raise HomeportError(
+            f"the export to terraform has one variable for an image, and there are {', '.join(one.id for one in (image, *more))}",
+            hint="`homeport up` makes all of them, as does the script of `homeport export gcloud`",
+        )
     known = things.known(Ref(image.id, "reference")) or None
     told = (
         "The image that serves, by digest; see image.auto.tfvars in main.tf. Until it is set, all is made but the "

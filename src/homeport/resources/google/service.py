@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from homeport.backoff import Backoff
@@ -14,8 +15,10 @@ from homeport.progress import Progress
 from homeport.reconcile import Change, Outputs, Rules
 from homeport.resources.google.propagation import patient, while_it_spreads
 from homeport.resources.google.rest import LABEL, Address, RestResource
-from homeport.resources.google.traffic import pinned
+from homeport.resources.google.traffic import Body, pinned, to_latest
 
+ROLE = "homeport-role"
+"""The label that says what a service is to its endpoint; the model's has none, as those of older versions."""
 Explain = Callable[[], Awaitable[HomeportError]]
 _POLL_S = 2.0
 DEADLINE_S = 2400.0
@@ -29,13 +32,54 @@ set beside it, one too high hurts nothing.
 """
 
 
+class ServiceRole(StrEnum):
+    """What a service is to its endpoint. Only the model's is the endpoint; all others are parts of it."""
+
+    MODEL = "model"
+    AGENT = "agent"
+    GATEWAY = "gateway"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceIdentity:
+    """Which service of which endpoint."""
+
+    endpoint: str
+    """What its label says."""
+    region: str
+    name: str = ""
+    """Its own; '' for the endpoint's, which is that of the model's service."""
+    role: ServiceRole = ServiceRole.MODEL
+    released: bool = False
+    """Whether a `Release` says who serves. Else its newest revision has all traffic as soon as it is ready."""
+
+    @property
+    def own_name(self) -> str:
+        """Return what it is called."""
+        return self.name or self.endpoint
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Return the labels by which it is found."""
+        role = {} if self.role == ServiceRole.MODEL else {ROLE: self.role.value}
+        return {LABEL: self.endpoint, **role}
+
+
+def role_of(live: Body) -> str:
+    """Return the role of a live service: that of its label, which a later version may have written; else the model's."""
+    return str(live.get("labels", {}).get(ROLE) or ServiceRole.MODEL)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service(RestResource):
     """
-    A service. A change makes a new revision, without traffic and under a tag; the old one goes on serving, whatever
-    becomes of the new. Who serves is `Release`'s to say.
+    A service. A change makes a new revision, and what serves goes on serving where that does not start.
+
+    Where a `Release` says who serves, the new revision comes up without traffic and under a tag; else `wanted` has the
+    traffic.
     """
 
+    role: str = ServiceRole.MODEL
     explain: Explain | None = None
     """
     Why the newest revision did not come up. A container that lacked a permission is begun again while grants spread:
@@ -49,6 +93,16 @@ class Service(RestResource):
             live = await RestResource.read(self)
             if live is None or not live.get("reconciling") or not await wait.pause():
                 return live
+
+    @property
+    def own_name(self) -> str:
+        """Return what it is called, which is not always what its endpoint is."""
+        return self.address.path.rpartition("/")[2]
+
+    @property
+    def region(self) -> str:
+        """Return where it is."""
+        return self.address.path.split("/")[4]
 
     def diff(self, live: Json, outputs: Outputs) -> tuple[Change, ...]:
         """Return how live differs, a newest revision that did not start included."""
@@ -102,7 +156,7 @@ class Service(RestResource):
         kept = {"annotations": dict(live["annotations"])} if live.get("annotations") else {}
         wanted = self._body(outputs)
         labels = {**live.get("labels", {}), **wanted["labels"]}
-        body = {**wanted, **kept, "labels": labels, "traffic": pinned(live)}
+        body = {**wanted, **kept, "labels": labels, "traffic": wanted.get("traffic") or pinned(live)}
         # What others have set beside it stays: without a mask the rest would be taken back.
         query["updateMask"] = ",".join(sorted({*body, *_OURS}))
         changed = await google.patch("run", self.address.path, {**body, "etag": live["etag"]}, **query)
@@ -111,26 +165,27 @@ class Service(RestResource):
 
 def service(
     google: Google,
-    name: str,
-    region: str,
+    identity: ServiceIdentity,
     body: Mapping[str, Any],
     *,
     after: tuple[str, ...] = (),
     explain: Explain | None = None,
 ) -> Service:
     """
-    Return the service `name` in `region`; `body` is Google's, with `Ref`s where values are known later.
+    Return the service of that identity; `body` is Google's, with `Ref`s where values are known later.
 
     `explain` is asked why its newest revision did not come up.
     """
-    parent = f"v2/projects/{google.project}/locations/{region}/services"
+    parent, name = f"v2/projects/{google.project}/locations/{identity.region}/services", identity.own_name
+    traffic = {} if identity.released else {"traffic": to_latest()}
     return Service(
         google=google,
-        name=name,
+        name=identity.endpoint,
+        role=identity.role,
         id=f"service/{name}",
         kind="service",
         address=Address(api="run", path=f"{parent}/{name}", made_at=parent, query={"serviceId": name}),
-        wanted={**body, "labels": {**body.get("labels", {}), LABEL: name}},
+        wanted={**body, **traffic, "labels": {**body.get("labels", {}), **identity.labels}},
         after=after,
         rules=RULES,
         deadline=DEADLINE_S,

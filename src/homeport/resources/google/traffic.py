@@ -110,6 +110,11 @@ def targets(percents: Mapping[str, int], *, candidate: str = "") -> list[JsonObj
     return made
 
 
+def to_latest() -> list[JsonObject]:
+    """Return all traffic on the newest revision that is ready, whichever that is."""
+    return [{"type": _LATEST, "percent": 100}]
+
+
 def pinned(service: Body) -> list[JsonObject]:
     """Return the traffic as it is, held there while a new revision comes up under the tag."""
     held = {name: percent for name, percent in shares(service).items() if name}

@@ -1,11 +1,13 @@
-"""A container of a Cloud Run service: the engine's, and whatever stands beside it in its instances."""
+"""A container of a Cloud Run service, with its volumes: the engine's, and whatever stands beside it in its instances."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from homeport.catalog.cpu_and_memory import CpuAndMemory
+from homeport.errors import SpecError
 from homeport.json_types import Json, JsonObject
 from homeport.reconcile import Ref
 
@@ -35,6 +37,20 @@ class HttpProbe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """A volume of the instance that a container sees at a path. Containers that name the same one share it."""
+
+    name: str
+    path: str
+    source: Mapping[str, Any]  # Any: JSON, and Refs
+    """Where it comes from, as Cloud Run's API has it: `emptyDir`, `gcs`, `secret`, `nfs`."""
+
+    def body(self) -> dict[str, Any]:  # Any: JSON, and Refs
+        """Return it as Cloud Run takes it."""
+        return {"name": self.name, **self.source}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceContainer:
     """One container of each instance. They share loopback, and each is known by its name."""
 
@@ -43,7 +59,7 @@ class ServiceContainer:
     command: tuple[str, ...] = ()
     """The image's own where it is empty."""
     args: tuple[str, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str | Ref] = field(default_factory=dict)
     port: int | None = None
     """The one that requests go to, which a single container of a service has."""
     limits: Mapping[str, str]
@@ -52,9 +68,16 @@ class ServiceContainer:
     startup: HttpProbe | None = None
     alive: HttpProbe | None = None
     mounts: Mapping[str, str] = field(default_factory=dict)
-    """Paths by the names of volumes."""
+    """Paths by the names of volumes that the service has anyway."""
+    volumes: tuple[Volume, ...] = ()
+    """Its own."""
     after: tuple[str, ...] = ()
     """Containers whose startup probes have succeeded before it is started."""
+
+    @property
+    def size(self) -> CpuAndMemory:
+        """Return its CPU and memory."""
+        return CpuAndMemory.of(self.limits)
 
     def body(self) -> dict[str, Any]:  # Any: JSON, and Refs
         """Return it as Cloud Run takes it; its CPU is there between requests, too."""
@@ -74,11 +97,26 @@ class ServiceContainer:
             made["startupProbe"] = self.startup.body()
         if self.alive is not None:
             made["livenessProbe"] = self.alive.body()
-        if self.mounts:
-            made["volumeMounts"] = [{"name": name, "mountPath": path} for name, path in self.mounts.items()]
+        mounts = {**self.mounts, **{one.name: one.path for one in self.volumes}}
+        if mounts:
+            made["volumeMounts"] = [{"name": name, "mountPath": path} for name, path in mounts.items()]
         if self.after:
             made["dependsOn"] = list(self.after)
         return made
+
+
+def volumes_of(containers: Iterable[ServiceContainer], others: Iterable[JsonObject] = ()) -> list[JsonObject]:
+    """Return the volumes of a service: `others`, and those of its containers. Raises `SpecError` where two have one name."""
+    found: dict[str, JsonObject] = {one["name"]: one for one in others}
+    for container in containers:
+        for volume in container.volumes:
+            body = volume.body()
+            if found.setdefault(volume.name, body) != body:
+                raise SpecError(
+                    f"the container {container.name} has a volume {volume.name}, and another volume is called so",
+                    hint="give it another name; containers share a volume where they say the same of it",
+                )
+    return list(found.values())
 
 
 def own_container(template: Mapping[str, Json]) -> Mapping[str, Json]:

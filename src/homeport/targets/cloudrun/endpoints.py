@@ -7,14 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from homeport.catalog import prices
-from homeport.catalog.cloudrun import Shape
+from homeport.catalog.cpu_and_memory import CpuAndMemory
 from homeport.catalog.prices import Prices
 from homeport.errors import HomeportError, NoCredentials, NotFound, SpecError
 from homeport.google import Google
 from homeport.json_types import Json
 from homeport.listing import ListedEndpoint
+from homeport.resources.google.service import role_of
 from homeport.resources.google.traffic import Body, foremost, latest, receipts, shares
-from homeport.results import Status
+from homeport.results import EndpointPart, Status
 from homeport.targets.cloudrun.inventory import (
     SERVICES,
     Inventory,
@@ -25,6 +26,7 @@ from homeport.targets.cloudrun.inventory import (
 )
 from homeport.targets.cloudrun.service_spec import ANNOTATION
 from homeport.targets.cloudrun.target import ADAPTED, WEIGHTS
+from homeport.targets.cloudrun.verification import least_instances
 
 _PAID = ("bucket", "repository", "secret", "network")
 """What is shown of an endpoint beside its service: what costs something, or is easily forgotten."""
@@ -32,30 +34,38 @@ _PAID = ("bucket", "repository", "secret", "network")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The services that carry an endpoint's mark."""
+    """The services that carry an endpoint's mark: the model's, and those of other roles as its parts."""
 
     here: Body
     """In the region that was asked for, or in another where there is none."""
     others: tuple[str, ...]
     """Regions of further ones."""
+    parts: tuple[EndpointPart, ...]
     unread: tuple[Unread, ...]
 
 
 async def find_services(google: Google, name: str, region: str) -> Services:
     """
-    Return the services of the endpoint `name`, that in `region` first.
+    Return the services of the endpoint `name`, the model's in `region` first.
 
-    Raises `NotFound` where there is none, `Incomplete` where that is not known.
+    Raises `NotFound` where none serves its model, `Incomplete` where that is not known.
     """
     inventory = await take_inventory(google, regions=(region,), kinds=(SERVICES,))
-    mine = sorted(inventory.of(name), key=lambda thing: (thing.region != region, thing.region))
+    served = [thing for thing in inventory.of(name) if thing.is_service_of_model]
+    mine = sorted(served, key=lambda thing: (thing.region != region, thing.region))
     if not mine:
         refuse_incomplete(inventory.unread, f"it is not known whether {name} is deployed")
         raise NotFound(
-            f"{name} is not deployed in {google.project}: no service there carries the label homeport={name}",
-            hint=_hint(inventory),
+            f"{name} is not deployed in {google.project}: no service there carries the label homeport={name}"
+            + (" and serves a model" if inventory.of(name) else ""),
+            hint=_hint(inventory, name),
         )
-    return Services(here=mine[0].body, others=tuple(one.region for one in mine[1:]), unread=inventory.unread)
+    return Services(
+        here=mine[0].body,
+        others=tuple(one.region for one in mine[1:]),
+        parts=_parts(inventory, name, prices.load()),
+        unread=inventory.unread,
+    )
 
 
 async def describe(google: Google, name: str, region: str) -> Status:
@@ -89,6 +99,7 @@ async def describe(google: Google, name: str, region: str) -> Status:
         verified=known.get(foremost(service)),
         receipts=known,
         also_in=services.others,
+        parts=services.parts,
         unread=tuple(one.text for one in services.unread),
     )
 
@@ -111,11 +122,17 @@ async def list_endpoints(google: Google) -> tuple[tuple[ListedEndpoint, ...], tu
     """Return every endpoint of the client's project, by its mark, and what could not be read."""
     inventory = await take_inventory(google)
     known = prices.load()
-    services = [thing for thing in inventory.things if thing.kind == "service" and thing.endpoint]
+    services = [thing for thing in inventory.things if thing.is_service_of_model and thing.endpoint]
     rows = await asyncio.gather(*(_served(google, inventory, thing, known) for thing in services))
     served = {thing.endpoint for thing in services}
     rest = [
-        ListedEndpoint(name=name, on="cloudrun", state="no service", other=_other(inventory, name))
+        ListedEndpoint(
+            name=name,
+            on="cloudrun",
+            state="no service",
+            parts=_parts(inventory, name, known),
+            other=_other(inventory, name),
+        )
         for name in inventory.endpoints
         if name not in served
     ]
@@ -152,10 +169,11 @@ async def _served(
         engine=marks.get(f"{ANNOTATION}engine", ""),
         revision=revision,
         traffic=shares(service),
-        min_instances=max(_count(service.get("scaling", {})), _count(scaling)),
+        min_instances=least_instances(service),
         max_instances=scaling.get("maxInstanceCount"),
         usd_per_hour=_hourly(template, thing.region, known),
         verified={"at": receipt.at, "passed": receipt.passed} if receipt else None,
+        parts=_parts(inventory, thing.endpoint, known),
         other=_other(inventory, thing.endpoint),
     )
     return row, unread
@@ -167,30 +185,38 @@ def state_of(service: Body) -> str:
     return "ready" if ended.get("state") == "CONDITION_SUCCEEDED" else str(ended.get("message", "not ready"))
 
 
-def _count(scaling: Mapping[str, Json]) -> int:
-    return int(scaling.get("minInstanceCount") or 0)
+def _parts(inventory: Inventory, name: str, known: Prices) -> tuple[EndpointPart, ...]:
+    """Return the services of an endpoint beside the model's."""
+    return tuple(
+        EndpointPart(
+            name=thing.name,
+            role=role_of(thing.body),
+            region=thing.region,
+            state=state_of(thing.body),
+            url=str(thing.body.get("uri", "")),
+            min_instances=least_instances(thing.body),
+            max_instances=thing.body["template"].get("scaling", {}).get("maxInstanceCount"),
+            usd_per_hour=_hourly(thing.body["template"], thing.region, known),
+        )
+        for thing in sorted(inventory.of(name), key=lambda thing: (thing.name, thing.region))
+        if thing.is_part
+    )
 
 
 def _hourly(template: Mapping[str, Json], region: str, known: Prices) -> float | None:
-    """Return the list price of an hour of one instance; None for a GPU, size or region that has none."""
-    limits = [one.get("resources", {}).get("limits", {}) for one in template.get("containers", ())]
-    gpu = template.get("nodeSelector", {}).get("accelerator", "")
+    """
+    Return the list price of an hour of one instance, of all its containers together.
+
+    None for a GPU, size or region that has none, and for a service that is billed by its requests.
+    """
+    containers, gpu = template.get("containers", ()), template.get("nodeSelector", {}).get("accelerator", "")
+    if any(one.get("resources", {}).get("cpuIdle") for one in containers):
+        return None
     try:
-        shape = Shape(
-            gpu=gpu,
-            cpu=sum(int(one.get("cpu", "0")) for one in limits),
-            memory_gib=sum(_gib(str(one.get("memory", "0Gi"))) for one in limits),
-        )
-        return round(
-            known.hourly(shape, region, zonal=not template.get("gpuZonalRedundancyDisabled")).total, 4
-        )
+        size, zonal = CpuAndMemory.of_all(containers), not template.get("gpuZonalRedundancyDisabled")
+        return round(known.instance(size, region, gpu=gpu, zonal=zonal).total, 4)
     except (SpecError, ValueError):
         return None
-
-
-def _gib(memory: str) -> int:
-    """Return the GiB of `32Gi`. Raises `ValueError` for another unit."""
-    return int(memory.removesuffix("Gi"))
 
 
 def _other(inventory: Inventory, name: str) -> tuple[str, ...]:
@@ -198,7 +224,7 @@ def _other(inventory: Inventory, name: str) -> tuple[str, ...]:
     return tuple(sorted(thing.text for thing in found))
 
 
-def _hint(inventory: Inventory) -> str:
-    others = ", ".join(inventory.endpoints)
+def _hint(inventory: Inventory, name: str) -> str:
+    others = ", ".join(one for one in inventory.endpoints if one != name)
     deploys = "`homeport up --on cloudrun` deploys it"
     return f"{deploys}; deployed there: {others}" if others else deploys

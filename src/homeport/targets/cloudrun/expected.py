@@ -33,7 +33,7 @@ async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
         baked=target.baked,
         weights_digest=model.wanted if not target.baked else "",
         weights_annotation=WEIGHTS,
-        callers=frozenset(target.spec.access.callers),
+        callers=frozenset(target.callers),
         bucket=target.names.bucket,
         prefixes=target.weights.prefixes,
         adapters=_named(target, adapters),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from homeport.catalog.prices import load
 from homeport.fit.cloud import Estimate
 from homeport.fit.cold_start import ColdStart
 from homeport.reconcile.fact import Fact
+from homeport.targets.cloudrun.companions import Companion
+from homeport.targets.cloudrun.names import Names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,15 +82,73 @@ class InstanceFact(Fact):
     key: ClassVar[str] = "instance"
     label: ClassVar[str] = "instance"
     gpu: str
-    cpu: int
-    memory_gib: int
+    cpu: float
+    """Of all its containers, as their memory."""
+    memory_gib: float
     min_instances: int
     max_instances: int
 
     @property
     def text(self) -> str:
-        size = f"{self.gpu}, {self.cpu} CPU, {self.memory_gib} GiB"
-        return f"{size}, {self.min_instances} to {self.max_instances}"
+        return f"{self.gpu}, {self.cpu:g} CPU, {self.memory_gib:g} GiB, {self.min_instances} to {self.max_instances}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompanionCost:
+    """A service beside the model's: its size, how many instances there are, and what one costs while it runs."""
+
+    name: str
+    role: str
+    cpu: float
+    memory_gib: float
+    min_instances: int
+    max_instances: int
+    usd_per_hour: float
+    """Of one instance, by the catalog's prices of billing by instances."""
+
+    @property
+    def text(self) -> str:
+        """Return everything of it in a line."""
+        size = f"{self.cpu:g} CPU, {self.memory_gib:g} GiB, {self.min_instances} to {self.max_instances}"
+        return (
+            f"{self.name} ({self.role}), {size}, ${self.usd_per_hour:.2f} an hour for each instance that runs"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompanionsFact(Fact):
+    """The services of the endpoint beside the model's."""
+
+    key: ClassVar[str] = "companions"
+    label: ClassVar[str] = "beside it"
+    services: tuple[CompanionCost, ...]
+
+    @classmethod
+    def of(cls, companions: Iterable[Companion], names: Names) -> CompanionsFact:
+        """Return what a plan tells of them. Raises `SpecError` where their region has no price."""
+        prices = load()
+        return cls(
+            services=tuple(
+                CompanionCost(
+                    name=one.identity(names).own_name,
+                    role=one.role,
+                    cpu=one.size.cpu,
+                    memory_gib=one.size.memory_gib,
+                    min_instances=one.min_instances,
+                    max_instances=one.max_instances,
+                    usd_per_hour=round(prices.instance(one.size, names.region).total, 4),
+                )
+                for one in companions
+            )
+        )
+
+    @property
+    def text(self) -> str:
+        return "; ".join(one.text for one in self.services)
+
+    def lines(self) -> tuple[tuple[str, str], ...]:
+        """Return a line for each."""
+        return tuple((self.label, one.text) for one in self.services)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from homeport.errors import ApiDisabled, GoogleError, HomeportError, Incomplete,
 from homeport.google import Google
 from homeport.json_types import Json
 from homeport.resources.google.rest import LABEL
+from homeport.resources.google.service import ServiceRole, role_of
 
 _EACH_S = 60.0
 """For one page of a list, with its tries."""
@@ -102,6 +103,16 @@ class Thing:
         words = str(self.body.get("description", "")).split()
         said = (word.partition("=")[2] for word in words if word.startswith(f"{LABEL}="))
         return str(label) or next(said, "")
+
+    @property
+    def is_service_of_model(self) -> bool:
+        """Return True if it is a service that serves a model, and so an endpoint; those of other roles are parts of one."""
+        return self.kind == SERVICES.kind and role_of(self.body) == ServiceRole.MODEL
+
+    @property
+    def is_part(self) -> bool:
+        """Return True if it is a service beside the model's, such as an agent's."""
+        return self.kind == SERVICES.kind and not self.is_service_of_model
 
     @property
     def text(self) -> str:

@@ -1,6 +1,8 @@
-"""Who may call the service: those whom the file names, and nobody else."""
+"""Who may call the model's service: those whom the file names and services of the endpoint, and nobody else."""
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 from homeport.errors import ApiDisabled, NotFound
 from homeport.google import Google, IamResource, policy
@@ -20,16 +22,16 @@ def callers(google: Google, spec: Spec, names: Names) -> list[Grant]:
     ]
 
 
-async def unexpected_invokers(google: Google, spec: Spec, names: Names) -> list[Grant]:
+async def unexpected_invokers(google: Google, names: Names, callers: Collection[str]) -> list[Grant]:
     """
-    Return the grants that others have on the service, which are not wanted, such as that of somebody who was
+    Return the grants that others than `callers` have on the model's service, such as that of somebody who was
     named before.
     """
     try:
         there = await policy.read(google, IamResource(api="run", path=f"v2/{names.service}"))
     except (NotFound, ApiDisabled):
         return []
-    named = {member.casefold() for member in spec.access.callers}
+    named = {member.casefold() for member in callers}
     return [
         _grant(google, names, binding["role"], member)
         for binding in there.get("bindings", ())

@@ -31,10 +31,10 @@ from homeport.targets.cloudrun.expected import promise_of, refuse_other
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.logs import logs, starts
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose, expected_start
-from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.names import Names, names_of
 from homeport.targets.cloudrun.rollout import CloudRunRollout
 from homeport.targets.cloudrun.service_spec import ANNOTATION
-from homeport.targets.cloudrun.target import CloudRunTarget, names_of, release
+from homeport.targets.cloudrun.target import CloudRunTarget, release
 from homeport.targets.cloudrun.teardown import take_down
 from homeport.targets.cloudrun.verification import (
     Expectation,
@@ -350,9 +350,7 @@ async def open_named(name: str, file: Path, options: OpenOptions) -> AsyncIterat
     Project and region are those of `file`, where there is one. Raises `NoCredentials`, `HomeportError` where no
     project is known.
     """
-    settings = (
-        (await asyncio.to_thread(load, file)).cloudrun if await asyncio.to_thread(file.exists) else None
-    )
+    settings = await _settings(file)
     spec = Spec.model_validate({"name": name, "cloudrun": {"region": settings.region} if settings else {}})
     async with await _door(settings, options) as door:
         yield CloudRunLifecycle(
@@ -362,12 +360,15 @@ async def open_named(name: str, file: Path, options: OpenOptions) -> AsyncIterat
 
 async def listing(file: Path, options: OpenOptions) -> Listing:
     """Return every endpoint of the project by its mark, and what could not be read. Needs no file."""
-    settings = (
-        (await asyncio.to_thread(load, file)).cloudrun if await asyncio.to_thread(file.exists) else None
-    )
+    settings = await _settings(file)
     async with await _door(settings, options) as door:
         endpoints, unread = await list_endpoints(door)
         return Listing(endpoints=endpoints, unread=tuple(one.text for one in unread))
+
+
+async def _settings(file: Path) -> CloudRun | None:
+    """Return `[cloudrun]` of a file; None where there is none."""
+    return (await asyncio.to_thread(load, file)).cloudrun if await asyncio.to_thread(file.exists) else None
 
 
 async def _door(settings: CloudRun | None, options: OpenOptions) -> Google:

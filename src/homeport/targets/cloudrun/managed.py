@@ -17,7 +17,7 @@ from homeport.resources.google.network import network, subnetwork
 from homeport.resources.google.repository import repository
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import secret
-from homeport.resources.google.service import service
+from homeport.resources.google.service import Service, ServiceIdentity, ServiceRole, role_of, service
 from homeport.resources.google.service_account import account
 from homeport.secret import Secret
 from homeport.spec import Access, CloudRun
@@ -27,8 +27,14 @@ from homeport.targets.cloudrun.names import Names
 
 _Make = Callable[[Google, str, Thing], RestResource]
 
+
+def _service(google: Google, name: str, thing: Thing) -> Service:
+    identity = ServiceIdentity(endpoint=name, region=thing.region, name=thing.name)
+    return replace(service(google, identity, {}), role=role_of(thing.body))
+
+
 _MAKE: Mapping[str, _Make] = {
-    "service": lambda google, name, thing: replace(service(google, thing.name, thing.region, {}), name=name),
+    "service": _service,
     "repository": lambda google, name, thing: repository(google, name, thing.name, thing.region),
     "subnetwork": lambda google, name, thing: subnetwork(google, name, thing.name, thing.region, ""),
     "network": lambda google, name, thing: network(google, name, thing.name),
@@ -120,7 +126,7 @@ def named(google: Google, names: Names) -> list[RestResource]:
             streamed=True,
         )
         every |= {one.id: one for one in foundations.resources() if isinstance(one, RestResource)}
-    every["service"] = service(google, names.name, names.region, {})
+    every["service"] = service(google, ServiceIdentity(endpoint=names.name, region=names.region), {})
     return [one for one in every.values() if one.kind in _MAKE]
 
 
@@ -133,8 +139,20 @@ def _add(made: dict[str, RestResource], one: RestResource, region: str) -> None:
 
 
 def _after(one: RestResource, every: Iterable[RestResource]) -> tuple[str, ...]:
-    """Return the ids of what goes after `one`: all of those kinds, since more than one network is rare."""
-    return tuple(other.id for other in every if other.kind in _NEEDS.get(one.kind, ()))
+    """
+    Return the ids of what goes after `one`: all of those kinds, since more than one network is rare; and after a service
+    that calls the model's, that.
+    """
+    needs = _NEEDS.get(one.kind, ())
+    return tuple(other.id for other in every if other.kind in needs or (_serves(other) and _calls(one)))
+
+
+def _serves(one: RestResource) -> bool:
+    return isinstance(one, Service) and one.role == ServiceRole.MODEL
+
+
+def _calls(one: RestResource) -> bool:
+    return isinstance(one, Service) and one.role != ServiceRole.MODEL
 
 
 async def _grants(

@@ -5,8 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 
+from homeport.errors import HomeportError
+from homeport.google import Google
+from homeport.spec import CloudRun, Spec
+
 _ACCOUNT_MOST = 30
 _BUCKET_MOST = 63
+_SERVICE_MOST = 49
+_OWN_ACCOUNTS = frozenset({"build", "carry", "run"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +20,7 @@ class Names:
     """The names of one endpoint's things in one project."""
 
     name: str
-    """Of the endpoint; of its service, repository and network, too."""
+    """Of the endpoint; of its model's service, its repository and network, too."""
     project: str
     region: str
 
@@ -45,8 +51,22 @@ class Names:
 
     @property
     def service(self) -> str:
-        """Return the service's full name, as Cloud Run's API has it."""
-        return f"projects/{self.project}/locations/{self.region}/services/{self.name}"
+        """Return the full name of the model's service, as Cloud Run's API has it."""
+        return self.full(self.name)
+
+    def full(self, service: str) -> str:
+        """Return the full name of a service."""
+        return f"projects/{self.project}/locations/{self.region}/services/{service}"
+
+    def companion(self, word: str) -> str:
+        """Return what the service beside the model's is called that `word` stands for, such as `home-agent`."""
+        return fitted(f"{self.name}-{word}", _SERVICE_MOST)
+
+    def companion_account(self, word: str) -> str:
+        """Return the service account that it runs as. Raises `ValueError` for the word of one of our own accounts."""
+        if word in _OWN_ACCOUNTS:
+            raise ValueError(f"{self._account(word)} is an account of the endpoint's own")
+        return self._account(word)
 
     def email(self, account: str) -> str:
         """Return the e-mail of a service account."""
@@ -59,6 +79,17 @@ class Names:
     def _account(self, what: str) -> str:
         # An id has six characters at least.
         return fitted(f"{self.name}-{what}".ljust(6, "x"), _ACCOUNT_MOST)
+
+
+def names_of(spec: Spec, google: Google) -> Names:
+    """Return what the things of `spec` are called. Raises `HomeportError` where no project is known."""
+    if not google.project:
+        raise HomeportError(
+            "no project is named",
+            hint="set project in [cloudrun] of homeport.toml, or export GOOGLE_CLOUD_PROJECT=…",
+        )
+    region = (spec.cloudrun or CloudRun()).region
+    return Names(name=spec.endpoint_name, project=google.project, region=region)
 
 
 def fitted(name: str, most: int) -> str:

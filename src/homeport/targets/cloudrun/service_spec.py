@@ -14,7 +14,7 @@ from homeport.fit.cold_start import ColdStart
 from homeport.json_types import JsonObject
 from homeport.reconcile import Ref
 from homeport.spec import Access, CloudRun
-from homeport.targets.cloudrun.containers import CONTAINER, HttpProbe, ServiceContainer
+from homeport.targets.cloudrun.containers import CONTAINER, HttpProbe, ServiceContainer, volumes_of
 
 ANNOTATION = "homeport/"
 """Begins the keys of our annotations."""
@@ -71,7 +71,7 @@ def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Ref
     """Return what Cloud Run is asked for. See the field names in the discovery document run.v2."""
     access, chosen = wanted.access, wanted.cloudrun
     made: dict[str, Any] = {
-        "ingress": "INGRESS_TRAFFIC_INTERNAL_ONLY" if access.isolated else "INGRESS_TRAFFIC_ALL",
+        "ingress": ingress(access),
         "invokerIamDisabled": access.public,
         "scaling": {"minInstanceCount": chosen.min_instances},
         "template": _template(wanted),
@@ -85,6 +85,22 @@ def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Ref
     return made
 
 
+def ingress(access: Access) -> str:
+    """Return from where requests are let in, as Cloud Run names it."""
+    return "INGRESS_TRAFFIC_INTERNAL_ONLY" if access.isolated else "INGRESS_TRAFFIC_ALL"
+
+
+def network_interface(network: tuple[str, str], *, own: bool) -> dict[str, Any]:  # Any: text, or Refs
+    """Return how instances are in a network and subnetwork, which are resources of ours where they are our `own`."""
+    name, subnetwork = network
+    if not own:
+        return {"network": name, "subnetwork": subnetwork}
+    return {
+        "network": Ref(f"network/{name}", "name"),
+        "subnetwork": Ref(f"subnetwork/{subnetwork}", "name"),
+    }
+
+
 def probe_seconds(cold_start: ColdStart) -> int:
     """Return how long a new instance may take to answer: as this model needs, and within Cloud Run's limit."""
     wanted = max(_LEAST_PROBE_S, cold_start.high * _SLACK)
@@ -93,13 +109,7 @@ def probe_seconds(cold_start: ColdStart) -> int:
 
 def _template(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Refs
     chosen = wanted.cloudrun
-    network, subnetwork = wanted.network
-    interface: dict[str, Any] = {"network": network, "subnetwork": subnetwork}  # Any: text, or a Ref
-    if wanted.own_network:
-        interface = {
-            "network": Ref(f"network/{network}", "name"),
-            "subnetwork": Ref(f"subnetwork/{subnetwork}", "name"),
-        }
+    interface = network_interface(wanted.network, own=wanted.own_network)
     made = {
         "annotations": {f"{ANNOTATION}{key}": value for key, value in sorted(wanted.marks.items())},
         "serviceAccount": Ref(wanted.runner, "email"),
@@ -112,8 +122,9 @@ def _template(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Refs
         "vpcAccess": {"egress": "ALL_TRAFFIC", "networkInterfaces": [interface]},
         "containers": [one.body() for one in (_engine(wanted), *wanted.beside)],
     }
-    if wanted.mounts:
-        made["volumes"] = _volumes(wanted)
+    volumes = volumes_of(wanted.beside, _volumes(wanted))
+    if volumes:
+        made["volumes"] = volumes
     if wanted.access.encryption_key:
         made["encryptionKey"] = wanted.access.encryption_key
     return made

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from homeport.catalog.cloudrun import GIB, Shape, gpu
+from homeport.catalog.cpu_and_memory import CpuAndMemory
 from homeport.catalog.images import engine_image
+from homeport.catalog.prices import load as load_prices
 from homeport.engines.base import Installation, Launch, LaunchRequest
 from homeport.engines.image import MODEL_FILE, Gguf, ImageContents
 from homeport.engines.registry import delivery_of, module
-from homeport.errors import HomeportError, MemoryTooSmall
-from homeport.fit.cloud import CACHED
+from homeport.errors import HomeportError
+from homeport.fit.cloud import Estimate
 from homeport.fit.cold_start import ColdStart, expected
 from homeport.google import Google
 from homeport.hardware import Gpu, Machine
@@ -23,9 +25,10 @@ from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.release import Prove, Release
 from homeport.resources.google.rest import RestResource
-from homeport.resources.google.service import service
+from homeport.resources.google.service import ServiceIdentity, service
 from homeport.spec import CloudRun, Delivery, Spec
 from homeport.targets.cloudrun import facts
+from homeport.targets.cloudrun.companions import Companion, CompanionServices
 from homeport.targets.cloudrun.containers import ServiceContainer
 from homeport.targets.cloudrun.diagnosis import newest_explained
 from homeport.targets.cloudrun.foundations import Foundations
@@ -33,7 +36,7 @@ from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.images import image
 from homeport.targets.cloudrun.invokers import callers, unexpected_invokers
 from homeport.targets.cloudrun.model_selection import ResolvedModel
-from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.names import Names, names_of
 from homeport.targets.cloudrun.preflight import (
     Findings,
     GatedFile,
@@ -71,6 +74,8 @@ class CloudRunTarget:
     canary: tuple[int, ...] = ()
     beside: tuple[ServiceContainer, ...] = ()
     """What runs in each instance beside the engine."""
+    companions: tuple[Companion, ...] = ()
+    """Services of their own beside the model's."""
 
     @property
     def settings(self) -> CloudRun:
@@ -219,7 +224,7 @@ class CloudRunTarget:
 
     @property
     def service(self) -> RestResource:
-        """Return the service."""
+        """Return the model's service."""
         names, stored = self.names, self.stored
         foundations = self.foundations
         # Nothing is served before its way out is as wanted.
@@ -241,10 +246,33 @@ class CloudRunTarget:
             marks=self._marks(),
             beside=self.beside,
         )
-        self._check_cache()
+        self.weights.ensure_cache_fits(self.chosen.estimate)
         return service(
-            self.google, names.name, names.region, service_spec(wanted), after=tuple(after), explain=self._why
+            self.google,
+            ServiceIdentity(endpoint=names.name, region=names.region, released=True),
+            service_spec(wanted),
+            after=tuple(after),
+            explain=self._why,
         )
+
+    @property
+    def _beside_it(self) -> CompanionServices:
+        return CompanionServices(foundations=self.foundations, companions=self.companions)
+
+    @property
+    def callers(self) -> tuple[str, ...]:
+        """Return the members that may call the model's service: those of the file, and services of the endpoint."""
+        return (*self.spec.access.callers, *self._beside_it.callers)
+
+    @property
+    def beside_size(self) -> CpuAndMemory:
+        """Return what the other containers of an instance have together."""
+        return sum((one.size for one in self.beside), CpuAndMemory())
+
+    @property
+    def estimate(self) -> Estimate:
+        """Return what was chosen, with the price and the quotas of all containers."""
+        return self.chosen.estimate.with_beside(self.beside_size, load_prices())
 
     def resources(self) -> list[Resource]:
         """Return everything that is wanted, as resources."""
@@ -257,6 +285,7 @@ class CloudRunTarget:
             self.service,
             release(self.google, self.names, self.prove, self.canary),
             *callers(self.google, self.spec, self.names),
+            *self._beside_it.resources(),
         ]
 
     async def plan(self) -> tuple[Plan, Findings]:
@@ -280,7 +309,7 @@ class CloudRunTarget:
         return told, findings
 
     async def _planned(self) -> Plan:
-        surplus = await unexpected_invokers(self.google, self.spec, self.names)
+        surplus = await unexpected_invokers(self.google, self.names, self.callers)
         return await make_plan(self.spec.endpoint_name, "cloudrun", self.resources(), surplus)
 
     async def preflight(self) -> Findings:
@@ -289,7 +318,7 @@ class CloudRunTarget:
 
     def _facts(self, findings: Findings) -> Iterator[Fact]:
         settings, access, model = self.spec.engine, self.spec.access, self.chosen.model
-        estimate = self.chosen.estimate
+        estimate = self.estimate
         best = estimate.best
         assert best is not None
         library = f"{self.chosen.tag} of {module(self.chosen.engine).TITLE}'s library"
@@ -301,8 +330,8 @@ class CloudRunTarget:
             yield facts.AdaptersFact(sources={name: one.uri for name, one in self.weights.adapters.items()})
         yield facts.InstanceFact(
             gpu=self.shape.gpu,
-            cpu=self.shape.cpu,
-            memory_gib=self.shape.memory_gib,
+            cpu=estimate.size.cpu,
+            memory_gib=estimate.size.memory_gib,
             min_instances=self.settings.min_instances,
             max_instances=self.settings.max_instances,
         )
@@ -315,7 +344,9 @@ class CloudRunTarget:
             yield facts.HubTokenFact(source=self.token.source, secret=self.names.secret)
         yield facts.PriceFact.of(estimate, self.settings.min_instances)
         yield facts.ColdStartFact.of(self.cold_start)
-        yield facts.CallersFact(public=access.public, callers=tuple(access.callers))
+        yield facts.CallersFact(public=access.public, callers=self.callers)
+        if self.companions:
+            yield facts.CompanionsFact.of(self.companions, self.names)
 
     def _asked(self) -> PreflightInput:
         access, settings, names = self.spec.access, self.settings, self.names
@@ -324,6 +355,7 @@ class CloudRunTarget:
             project=names.project,
             region=names.region,
             shape=self.shape,
+            beside=self.beside_size,
             bucket=names.bucket,
             repository=names.name,
             max_instances=settings.max_instances,
@@ -361,31 +393,6 @@ class CloudRunTarget:
     @property
     def _pin_size(self) -> int:
         return self.chosen.pinned.pin.size if self.chosen.pinned else 0
-
-    def _check_cache(self) -> None:
-        if self.delivery != CACHED:
-            return
-        best = self.chosen.estimate.best
-        assert best is not None
-        needs = best.host_bytes + self._pin_size
-        if needs > self.shape.memory_gib * GIB:
-            others = [one for one in module(self.chosen.engine).DELIVERIES if one != CACHED]
-            raise MemoryTooSmall(
-                f"a file cache keeps {self._pin_size / GIB:.1f} GiB of weights in the instance's memory, which with "
-                f"the server is {needs / GIB:.1f} of {self.shape.memory_gib} GiB",
-                hint=f"set cloudrun.delivery to {' or '.join(others)}, or a larger cloudrun.gpu",
-            )
-
-
-def names_of(spec: Spec, google: Google) -> Names:
-    """Return what the things of `spec` are called. Raises `HomeportError` where no project is known."""
-    if not google.project:
-        raise HomeportError(
-            "no project is named",
-            hint="set project in [cloudrun] of homeport.toml, or export GOOGLE_CLOUD_PROJECT=…",
-        )
-    region = (spec.cloudrun or CloudRun()).region
-    return Names(name=spec.endpoint_name, project=google.project, region=region)
 
 
 def release(google: Google, names: Names, prove: Prove, canary: tuple[int, ...] = ()) -> Release:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from homeport.fit.cloud import CACHED
+from homeport.catalog.cloudrun import GIB
+from homeport.engines.registry import module
+from homeport.errors import MemoryTooSmall
+from homeport.fit.cloud import CACHED, Estimate
 from homeport.google import Google
 from homeport.reconcile import Concat, Ref, joined
 from homeport.resources.google.gcs_weights import StoredWeights
@@ -75,6 +78,20 @@ class CloudWeights:
     def prefixes(self) -> frozenset[str]:
         """Return the folders of the bucket that are mounted, by their names there."""
         return frozenset(mount.prefix for mount in self.mounts)
+
+    def ensure_cache_fits(self, estimate: Estimate) -> None:
+        """Raise `MemoryTooSmall` where a file cache of the weights leaves the engine too little of its container's memory."""
+        model, best = self.model, estimate.best
+        if model is None or best is None or self.delivery != CACHED:
+            return
+        has, needs = best.place.host_memory, best.host_bytes + model.pin.size
+        if needs > has:
+            others = [one for one in module(self.chosen.engine).DELIVERIES if one != CACHED]
+            raise MemoryTooSmall(
+                f"a file cache keeps {model.pin.size / GIB:.1f} GiB of weights in the instance's memory, which with "
+                f"the server is {needs / GIB:.1f} of {has // GIB} GiB",
+                hint=f"set cloudrun.delivery to {' or '.join(others)}, or a larger cloudrun.gpu",
+            )
 
     def _stored(self, name: str, pinned: PinnedModel) -> StoredWeights:
         # What lies in a bucket, or comes from this machine, is shown no token of a hub.

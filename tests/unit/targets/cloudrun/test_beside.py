@@ -14,11 +14,12 @@ from cloud import act, things
 from deployers import PATH, WAYS, Deployer
 from deployment import google_for
 from homeport import spec
+from homeport.errors import SpecError
 from homeport.export import export
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Silent
-from homeport.targets.cloudrun.containers import HttpProbe, ServiceContainer, own_container
+from homeport.targets.cloudrun.containers import HttpProbe, ServiceContainer, Volume, own_container
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.target import CloudRunTarget
 
@@ -31,6 +32,9 @@ METER = ServiceContainer(
     startup=HttpProbe(path="/", port=9090, period_s=5, timeout_s=2, attempts=10),
     alive=HttpProbe(path="/", port=9090, period_s=60, timeout_s=5, attempts=3),
     after=("serving",),
+    volumes=(
+        Volume(name="counts", path="/counts", source={"emptyDir": {"medium": "MEMORY", "sizeLimit": "32Mi"}}),
+    ),
 )
 
 
@@ -58,6 +62,8 @@ def test_it_goes_up_is_changed_alone_and_goes_down_with_the_service(deployer: Wi
     serving, meter = deployer.service["template"]["containers"]
     assert (serving["name"], meter["name"], meter["dependsOn"]) == ("serving", "meter", ["serving"])
     assert "ports" not in meter
+    assert meter["volumeMounts"] == [{"name": "counts", "mountPath": "/counts"}]
+    assert "counts" in [one["name"] for one in deployer.service["template"]["volumes"]]
     deployer.meter = replace(METER, environment={"ASKS": "http://localhost:8081"})
     plan, after = deployer.up(deployer.wanted())
     changes = [
@@ -67,6 +73,21 @@ def test_it_goes_up_is_changed_alone_and_goes_down_with_the_service(deployer: Wi
     assert after.pending == ()
     deployer.down(deployer.wanted(), purge=True)
     assert {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)} == before
+
+
+def test_two_volumes_of_one_name_that_differ_are_refused(deployer: WithMeter) -> None:
+    other = replace(METER.volumes[0], source={"emptyDir": {"medium": "MEMORY", "sizeLimit": "64Mi"}})
+    second = replace(METER, name="second", volumes=(other,))
+    wanted = deployer.wanted()
+    chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+    target = deployer.target(google_for(deployer.cloud), chosen, wanted)
+    with pytest.raises(
+        SpecError, match="the container second has a volume counts, and another volume is called so"
+    ):
+        _ = replace(target, beside=(METER, second)).service
+    shared = replace(METER, name="second")
+    template = replace(target, beside=(METER, shared)).service.wanted["template"]
+    assert [one["name"] for one in template["volumes"]].count("counts") == 1
 
 
 def test_a_container_that_somebody_added_is_told_and_taken_out_again_as_a_variable_would_be(
@@ -101,4 +122,5 @@ def test_every_export_has_it(deployer: WithMeter, kind: str) -> None:
     text = "\n".join(files.values())
     assert str(METER.image) in text
     assert "http://localhost:8080" in text
+    assert "/counts" in text
     assert "container-dependencies" in text or re.search(r'depends_on += \["serving"\]', text)

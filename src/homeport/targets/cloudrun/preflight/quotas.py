@@ -125,7 +125,7 @@ def _needs(asked: PreflightInput, *, zonal: bool) -> tuple[QuotaNeed, ...]:
             each=round(quota.needs * _SCALE.get(quota.what, 1)) // asked.max_instances,
             count=asked.max_instances,
         )
-        for quota in needed(asked.shape, wanted)
+        for quota in needed(asked.shape, wanted, asked.beside)
     )
 
 

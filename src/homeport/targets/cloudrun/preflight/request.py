@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from homeport.catalog.cloudrun import Shape
+from homeport.catalog.cpu_and_memory import NOTHING, CpuAndMemory
 from homeport.secret import Secret
 
 
@@ -38,6 +39,8 @@ class PreflightInput:
     bucket: str
     """The bucket of the weights; '' for none."""
     repository: str
+    beside: CpuAndMemory = NOTHING
+    """What the other containers of an instance have."""
     max_instances: int = 1
     min_instances: int = 0
     zonal_redundancy: bool = False

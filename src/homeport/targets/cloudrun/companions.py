@@ -1,0 +1,141 @@
+"""A service of an endpoint beside its model's: small, without a GPU, and found by its role."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import Any
+
+from homeport.catalog.cpu_and_memory import CpuAndMemory
+from homeport.google import IamResource
+from homeport.reconcile import Ref, Resource
+from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.service import Service, ServiceIdentity, ServiceRole, service
+from homeport.resources.google.service_account import account
+from homeport.targets.cloudrun.containers import ServiceContainer, volumes_of
+from homeport.targets.cloudrun.foundations import Foundations
+from homeport.targets.cloudrun.invokers import INVOKERS
+from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.service_spec import ingress, network_interface
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Companion:
+    """What is asked for. It goes up after the model's service is verified, and down before it."""
+
+    role: ServiceRole
+    word: str = ""
+    """What stands behind the endpoint's name in its own; '' for its role."""
+    containers: tuple[ServiceContainer, ...]
+    """One of them has a port, which takes the requests."""
+    calls_model: bool = True
+    """Whether its account may call the model's service."""
+    callers: tuple[str, ...] = ()
+    """Members that may call it; nobody else may."""
+    min_instances: int = 0
+    max_instances: int = 1
+    concurrency: int = 80
+    timeout_s: int = 300
+
+    @property
+    def size(self) -> CpuAndMemory:
+        """Return CPU and memory of one of its instances."""
+        return reduce(add, (one.size for one in self.containers))
+
+    def identity(self, names: Names) -> ServiceIdentity:
+        """Return which service it is. It has no release: its newest revision has all traffic."""
+        return ServiceIdentity(
+            endpoint=names.name,
+            region=names.region,
+            name=names.companion(self.word or self.role),
+            role=self.role,
+        )
+
+    def account(self, names: Names) -> str:
+        """Return the service account that it runs as."""
+        return names.companion_account(self.word or self.role)
+
+    def member(self, names: Names) -> str:
+        """Return its account as policies name it."""
+        return f"serviceAccount:{names.email(self.account(names))}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompanionServices:
+    """All services beside the model's, and what they need of their own."""
+
+    foundations: Foundations
+    """What they share with the model's service, such as the network that everything is sent through."""
+    companions: tuple[Companion, ...]
+
+    def resources(self) -> list[Resource]:
+        """Return their accounts, services and grants."""
+        return [one for companion in self.companions for one in self._of(companion)]
+
+    @property
+    def names(self) -> Names:
+        """Return what things are called."""
+        return self.foundations.names
+
+    @property
+    def callers(self) -> tuple[str, ...]:
+        """Return the members among them that may call the model's service."""
+        return tuple(one.member(self.names) for one in self.companions if one.calls_model)
+
+    def _of(self, one: Companion) -> Iterable[Resource]:
+        names, identity = self.names, one.identity(self.names)
+        runs_as = account(
+            self.foundations.google,
+            names.name,
+            one.account(names),
+            f"homeport {names.name}: runs {identity.own_name}",
+        )
+        grants: list[Resource] = []
+        if one.calls_model:
+            # As any other caller: once something verified serves.
+            needs = (f"release/{names.name}", runs_as.id)
+            grants.append(self._invoker(one.member(names), names.name, needs))
+        made = self._service(one, identity, (f"release/{names.name}", *(each.id for each in grants)))
+        yield runs_as
+        yield from grants
+        yield made
+        for member in one.callers:
+            yield self._invoker(member, made.own_name, (made.id,))
+
+    def _service(self, one: Companion, identity: ServiceIdentity, after: tuple[str, ...]) -> Service:
+        foundations = self.foundations
+        interface = network_interface(foundations.network, own=foundations.cloudrun.network is None)
+        template: dict[str, Any] = {  # Any: JSON, and Refs
+            "serviceAccount": Ref(f"service-account/{one.account(self.names)}", "email"),
+            "executionEnvironment": "EXECUTION_ENVIRONMENT_GEN2",
+            "maxInstanceRequestConcurrency": one.concurrency,
+            "timeout": f"{one.timeout_s}s",
+            "scaling": {"maxInstanceCount": one.max_instances},
+            "vpcAccess": {"egress": "ALL_TRAFFIC", "networkInterfaces": [interface]},
+            "containers": [each.body() for each in one.containers],
+        }
+        volumes = volumes_of(one.containers)
+        if volumes:
+            template["volumes"] = volumes
+        if foundations.access.encryption_key:
+            template["encryptionKey"] = foundations.access.encryption_key
+        body = {
+            "ingress": ingress(foundations.access),
+            "invokerIamDisabled": False,
+            "scaling": {"minInstanceCount": one.min_instances},
+            "template": template,
+        }
+        before = (foundations.apis.id, *foundations.guards, *after)
+        return service(foundations.google, identity, body, after=before)
+
+    def _invoker(self, member: str, called: str, needs: tuple[str, ...]) -> Grant:
+        return Grant(
+            google=self.foundations.google,
+            role=INVOKERS[0],
+            member=member,
+            on=IamResource(api="run", path=f"v2/{self.names.full(called)}"),
+            known_as=f"service/{called}",
+            needs=needs,
+        )
