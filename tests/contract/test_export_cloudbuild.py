@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+import ways
 from building import TOKEN, Place, place
 from deployment import Wish, deployment, google_for
 from exporting import There, pending, there
@@ -20,6 +22,7 @@ from gcp_rehearsal import discovery
 from gcp_rehearsal.apis.cloudbuild import checks as build_checks
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
 from gcp_rehearsal.schema import SchemaCheck
+from gcp_rehearsal.state import Kept
 from homeport.export import export
 from homeport.export.builds import builds
 from homeport.export.cloudbuild import Pipeline, grants
@@ -32,9 +35,10 @@ from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.release import Release
 from homeport.resources.google.service import Service
-from homeport.resources.google.traffic import latest, receipts, shares, tag_url
+from homeport.resources.google.traffic import Receipt, latest, receipts, shares, tag_url
 from pipelines import FOLDER, REPO, chosen, target
 from places import TAUGHT
+from second_service import AGENT
 
 Json = Any  # JSON, parsed again
 
@@ -289,6 +293,50 @@ def test_a_change_of_somebody_else_between_reading_and_deploying_is_told(
         path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
         said = here.run("bash", "deploy", code=1, PATH=path, SERVES=latest(kept.body), **env)
         assert "Somebody else changed the service home while this ran" in said.err
+
+
+@needs_gcloud
+@pytest.mark.usefixtures("quick")
+def test_the_steps_that_deploy_put_a_second_service_beside_the_first_and_give_it_all_traffic(
+    tmp_path: Path, gcloud_folder: Path
+) -> None:
+    wish = ways.wanted("ollama", tmp_path)
+
+    def resources(steps: str) -> Callable[[Google], list[Resource]]:
+        container = replace(
+            AGENT.containers[0], environment={**AGENT.containers[0].environment, "STEPS": steps}
+        )
+        agent = replace(AGENT, containers=(container,))
+        return lambda google: replace(wish.target(google, _proven), companions=(agent,)).resources()
+
+    with there(tmp_path, steps=ways.Carrying()) as here:
+        asyncio.run(_applied(here, resources("8")))
+        before = {one.name.rpartition("/")[2]: one.body["latestReadyRevision"] for one in _services(here)}
+        build = yaml.safe_load(here.exported("cloudbuild", resources("9"))["cloudbuild.yaml"])
+        made = steps(build)
+        assert list(made)[-2:] == ["deploy", "deploy-home-agent"]
+        here.write({"deploy": made["deploy-home-agent"]["script"]})
+        env = {"CLOUDSDK_CORE_PROJECT": "rehearsal", "CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
+        here.run("bash", "deploy", code=0, PATH=f"{gcloud_folder}:{os.environ['PATH']}", **env)
+        after = {one.name.rpartition("/")[2]: one.body for one in _services(here)}
+        assert after["home"]["latestReadyRevision"] == before["home"]
+        newest = latest(after["home-agent"])
+        assert not before["home-agent"].endswith(newest)
+        assert shares(after["home-agent"]) == {newest: 100}
+        assert pending(here.plan(resources("9"))) == []
+
+
+def _services(here: There) -> list[Kept]:
+    return [kept for kept in here.cloud.store.of("run") if kept.collection.endswith("services")]
+
+
+async def _proven(*_: object) -> Receipt:
+    return Receipt(at="2026-11-25T00:00:01", passed=True, counts={"passed": 20})
+
+
+async def _applied(here: There, resources: Callable[[Google], list[Resource]]) -> None:
+    async with google_for(here.cloud) as google:
+        await apply(await make_plan("home", "cloudrun", resources(google)), Silent())
 
 
 def _changed(google: Google) -> list[Resource]:

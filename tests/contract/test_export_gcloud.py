@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import ways
@@ -15,6 +17,7 @@ from homeport.google import Google
 from homeport.progress import Silent
 from homeport.reconcile import Resource, apply, make_plan
 from homeport.resources.google.traffic import RECEIPTS, Receipt
+from second_service import AGENT
 
 _SAID = ("generation", "traffic", "annotations", "template")
 pytestmark = NEEDS_GCLOUD
@@ -33,6 +36,28 @@ def test_what_the_script_makes_is_what_up_would_make(tmp_path: Path, gcloud_fold
         said = here.run("bash", "deploy.sh", HOME_HUB_TOKEN=ways.TOKEN, PATH=path)
         assert said.out.strip().splitlines()[-1].startswith("https://home-")
         assert pending(here.plan(resources)) == ["create release/home: []"], "the proof is not gcloud's"
+
+
+def test_the_script_makes_a_second_service_too_which_knows_where_the_first_is(
+    tmp_path: Path, gcloud_folder: Path
+) -> None:
+    wish = ways.wanted("ollama", tmp_path)
+
+    def resources(google: Google) -> list[Resource]:
+        return replace(wish.target(google, _never), companions=(AGENT,)).resources()
+
+    with there(tmp_path, steps=ways.Carrying()) as here:
+        asyncio.run(_all_but_services(here, resources))
+        files = here.exported("gcloud", resources)
+        # What all of it begins with, and the services: gcloud takes a second for each of the others.
+        whole = files["deploy.sh"]
+        begin, last = whole[: whole.index("\n# 14 APIs")], whole[whole.index(f"\n# service {NAME}\n") :]
+        here.write({**files, "deploy.sh": begin + last})
+        said = here.run("bash", "deploy.sh", PATH=f"{gcloud_folder}:{os.environ['PATH']}")
+        model, agent = said.out.strip().splitlines()[-2:]
+        assert model.startswith("https://home-")
+        assert agent.startswith("https://home-agent-")
+        assert pending(here.plan(resources)) == ["create release/home: []"]
 
 
 def test_run_again_the_script_leaves_who_serves_and_what_was_found_out(
@@ -54,6 +79,18 @@ def test_run_again_the_script_leaves_who_serves_and_what_was_found_out(
 
 async def _never(*_: object) -> Receipt:
     raise AssertionError
+
+
+async def _all_but_services(here: There, resources: Callable[[Google], list[Resource]]) -> None:
+    """Whatever needs no service."""
+    async with google_for(here.cloud) as google:
+        every = {one.id: one for one in resources(google)}
+
+        def on_a_service(id_: str) -> bool:
+            return id_.startswith("service/") or any(on_a_service(need) for need in every[id_].needs)
+
+        wanted = [one for one in every.values() if not on_a_service(one.id)]
+        await apply(await make_plan(NAME, "cloudrun", wanted), Silent())
 
 
 async def _rolled_back(here: There) -> None:

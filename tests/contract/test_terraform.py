@@ -29,8 +29,10 @@ from homeport.resources.google.release import Release
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import SecretVersion
 from homeport.secret import Secret
+from homeport.targets.cloudrun.companions import Companion
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.model_selection import choose
+from second_service import AGENT
 from terraformed import READY, REASON, Folder, Key, requests, root_of, unordered, waits
 
 pytestmark = [pytest.mark.terraform, pytest.mark.skipif(not READY, reason=REASON)]
@@ -50,9 +52,11 @@ class Variant:
         token: bool = True,
         access: Table | None = None,
         name: str = "home",
+        companions: tuple[Companion, ...] = (),
         **cloudrun: object,
     ) -> None:
         self._deployer = Deployer(engine)
+        self._companions = companions
         self._token = HubToken(value=Secret(TOKEN), source="env:HF_TOKEN") if token else None
         callers = {"callers": ["user:friend@example.com", "group:team@example.com"]}
         table = self._deployer.wanted().model_dump() | {
@@ -64,7 +68,7 @@ class Variant:
 
     def resources(self) -> list[Resource]:
         target = self._deployer.target(google_for(self._deployer.cloud), self._chosen, self._spec)
-        return replace(target, token=self._token).resources()
+        return replace(target, token=self._token, companions=self._companions).resources()
 
     def up(self) -> Outputs:
         """Bring it up in a rehearsal: what everything turned out to be."""
@@ -90,6 +94,7 @@ VARIANTS: dict[str, Table] = {
     },
     "ollama_isolated": {"engine": "ollama", "access": {"isolated": True}},
     "vllm": {"engine": "vllm"},
+    "vllm_and_agent": {"engine": "vllm", "companions": (AGENT,)},
     "vllm_isolated": {"engine": "vllm", "access": {"isolated": True, "encryption_key": KEY}},
     "vllm_cached": {
         "engine": "vllm",
@@ -167,7 +172,7 @@ def test_what_terraform_would_make_is_what_up_makes(plans: Plans, name: str) -> 
     assert unordered(made) == unordered(sent(plans.resources[name], plans.outputs[name]))
 
 
-@pytest.mark.parametrize("name", ["ollama", "vllm"])
+@pytest.mark.parametrize("name", ["ollama", "vllm", "vllm_and_agent"])
 def test_where_terraforms_bodies_were_sent_up_finds_nothing_to_do(plans: Plans, name: str) -> None:
     made, cloud = requests(plans.plan, name), Variant(**VARIANTS[name])
 
@@ -261,4 +266,5 @@ def _plain(settings: Table) -> Table:
     What can be brought up in a rehearsal, which acts out no key of KMS and has no network before: what things turn
     out to be depends on the rest alone.
     """
-    return {key: value for key, value in settings.items() if key in {"engine", "name", "delivery", "region"}}
+    kept = {"engine", "name", "delivery", "region", "companions"}
+    return {key: value for key, value in settings.items() if key in kept}

@@ -157,6 +157,8 @@ class Values:
 
 _MEANINGS = {
     "google_artifact_registry_repository#name": "{name}",
+    # In the rehearsal's project and us-central1; Google gives such a hash as well.
+    "google_cloud_run_v2_service#uri": "https://{name}-cc7cjaqq5a-uc.a.run.app",
     "google_compute_network#id": "https://www.googleapis.com/compute/v1/projects/{project}/global/networks/{name}",
     "google_secret_manager_secret#id": "projects/{project}/secrets/{name}",
     "google_service_account#email": "{name}@{project}.iam.gserviceaccount.com",

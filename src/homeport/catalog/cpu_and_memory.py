@@ -37,11 +37,6 @@ class CpuAndMemory:
         """Return both together."""
         return CpuAndMemory(cpu=self.cpu + other.cpu, memory_gib=self.memory_gib + other.memory_gib)
 
-    @property
-    def text(self) -> str:
-        """Return `4.5 CPU, 16.5 GiB`."""
-        return f"{self.cpu:g} CPU, {self.memory_gib:g} GiB"
-
 
 NOTHING = CpuAndMemory()
 

@@ -24,33 +24,17 @@ from homeport.home import find_home
 from homeport.listing import ListedEndpoint
 from homeport.progress import Silent
 from homeport.reconcile import Plan, Ref, Resource, destroy
-from homeport.resources.google.service import ROLE, Service, ServiceRole
+from homeport.resources.google.service import ROLE, Service
 from homeport.results import Status
 from homeport.targets.cloudrun.companions import Companion
-from homeport.targets.cloudrun.containers import HttpProbe, ServiceContainer, Volume
+from homeport.targets.cloudrun.containers import ServiceContainer
 from homeport.targets.cloudrun.endpoints import describe, list_endpoints
 from homeport.targets.cloudrun.inventory import Unread
 from homeport.targets.cloudrun.managed import find_managed
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.target import CloudRunTarget
+from second_service import AGENT, IMAGE
 
-IMAGE = "us-docker.pkg.dev/example/agents/agent:1"
-AGENT = Companion(
-    role=ServiceRole.AGENT,
-    containers=(
-        ServiceContainer(
-            name="agent",
-            image=IMAGE,
-            environment={"MODEL_URL": Ref("service/home", "uri"), "STEPS": "8"},
-            port=8000,
-            limits={"cpu": "1", "memory": "512Mi"},
-            startup=HttpProbe(path="/", port=8000, period_s=5, timeout_s=2, attempts=10),
-            alive=HttpProbe(path="/", port=8000, period_s=60, timeout_s=5, attempts=3),
-            volumes=(Volume(name="notes", path="/notes", source={"emptyDir": {"medium": "MEMORY", "sizeLimit": "64Mi"}}),),
-        ),
-    ),
-    callers=("user:friend@example.com",),
-)  # fmt: skip
 MEMBER = "serviceAccount:home-agent@rehearsal.iam.gserviceaccount.com"
 AGENT_PATH = PATH.replace("services/home", "services/home-agent")
 
