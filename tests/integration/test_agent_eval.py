@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import jsonschema
@@ -105,9 +106,26 @@ def _empty(user: User) -> str:
     return "empty.json"
 
 
-def test_a_page_that_cannot_be_written_is_told_before_any_work(own: User) -> None:
-    own.write(f'name = "home"\nmodel = "file:{TAUGHT}"\n[engine]\ncontext = 1024\n[local]\nport = 0\n')
+def test_what_would_be_lost_is_told_before_any_work_and_an_interrupt_keeps_the_transcript(own: User) -> None:
+    own.write(f'name = "home"\nmodel = "file:{TAUGHT}"\n[engine]\ncontext = 4096\n[local]\nport = 0\n')
     own.run("up", "--yes", "--no-verify")
     told = own.run("agent", "eval", "--suite", "own.jsonl", "--html", "none/page.html", code=21).err
     assert "cannot write none/page.html" in told
     assert "tasks on" not in told
+
+    process = own.begin("agent", "eval", "--max-tokens", "48", "--transcript", "t.jsonl")
+    assert process.stderr is not None
+    said = ""
+    while "  1/84 one_tool-01" not in said:
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+    process.send_signal(signal.SIGINT)
+    out, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert rest.split()[-3:] == ["transcript:", "t.jsonl", "interrupted"]
+    assert out == ""
+    events = [json.loads(line) for line in (own.folder / "t.jsonl").read_text().splitlines()]
+    ends = [one["outcome"] for one in events if one["event"] == "end"]
+    assert len(ends) < 84
+    assert "failed" not in ends

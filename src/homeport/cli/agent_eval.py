@@ -58,9 +58,10 @@ def command(
     from homeport.agents.evaluation.evaluate import assessed
     from homeport.agents.evaluation.page import page
     from homeport.agents.evaluation.reader import read
+    from homeport.agents.transcript import new_path
     from homeport.cli import agent_eval_text
     from homeport.errors import VerificationFailed
-    from homeport.home import writing
+    from homeport.home import find_home, writing
 
     terminal = app.terminal(json_output=json_output)
     brain.ensure_installed()
@@ -72,21 +73,17 @@ def command(
     with writing(how["html"] or Path()):
         if how["html"] is not None:  # A file that cannot be written is told before an hour's work.
             how["html"].open("a").close()
-    report = sync.run(
-        assessed(
-            endpoint,
-            graded,
-            options,
-            against=against,
-            transcript=how["transcript"],
-            watch=_watch(terminal, len(graded.tasks)),
-        )
-    )
+    path = how["transcript"] or new_path(find_home())
+    watch = _watch(terminal, len(graded.tasks))
+    try:
+        report = sync.run(assessed(endpoint, graded, options, against=against, transcript=path, watch=watch))
+    finally:
+        if path.exists():  # Also where it ends half-way: what was done until then is in there.
+            terminal.say(f"transcript: {path}")
     if how["html"] is not None:
         with writing(how["html"]):
             how["html"].write_text(page(report), encoding="utf-8")
     terminal.result(agent_eval_text.text(report), report.as_json())
-    terminal.say(f"transcript: {report.result.transcript}")
     return 0 if _enough(terminal, report, how["at_least"]) else VerificationFailed.exit_code
 
 

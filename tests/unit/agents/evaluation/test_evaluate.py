@@ -18,10 +18,10 @@ from homeport.agents.evaluation.page import page
 from homeport.agents.evaluation.report import saved
 from homeport.agents.evaluation.result import EvalResult, TaskOutcome
 from homeport.agents.evaluation.words import labels, notes
-from homeport.errors import EndpointError, NotRunning, SpecError
+from homeport.errors import EndpointError, HomeportError, NotRunning, SpecError
 from homeport.home import find_home
 from homeport.shapes import schema
-from scripted_engine import _Reply
+from scripted_engine import Defect, _Reply
 from tool_script import ToolScript
 
 TOOL: dict[str, Any] = {
@@ -261,3 +261,19 @@ def test_two_results_of_one_endpoint_are_told_apart_by_model_or_by_time(suite: s
     assert labels(result, replace(result, endpoint="far")) == (result.endpoint, "far")
     assert labels(result, replace(result, model="small")) == (result.model, "small")
     assert labels(result, other) == ("this run", "run of 2027-01-01T00:00:00+00:00")
+
+
+def test_an_endpoint_that_goes_away_half_way_leaves_what_was_done(suite: str) -> None:
+    def goes(number: int) -> None:
+        if number == 2:  # The first task is answered yet.
+            engine.end()
+            engine._defect = Defect.HANGS_UP
+
+    with (
+        ToolScript(*RIGHT, before=goes) as engine,
+        pytest.raises(HomeportError, match=r"nothing answers|broke"),
+    ):
+        evaluate(engine.endpoint, suite)
+    (path,) = (find_home().root / "transcripts").iterdir()
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [one["outcome"] for one in events if one["event"] == "end"] == ["answered", "failed"]

@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from homeport.agents.evaluation.options import EvalOptions
 from homeport.agents.evaluation.reader import read
+from homeport.agents.evaluation.runner import run_baselines
 from homeport.errors import SpecError
+from homeport.sync import run
+from places import ROOT
 
 TOOL: dict[str, Any] = {
     "tool": "age",
@@ -119,3 +123,11 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
         with pytest.raises(SpecError, match="cannot be read") as caught:
             read(suite)
         assert "--suite tools" in caught.value.hint
+
+
+def test_the_set_that_the_documentation_shows_can_be_read_and_done(tmp_path: Path) -> None:
+    shown = (ROOT / "docs" / "agents.md").read_text().split("```json\n")[-1].partition("```")[0]
+    (tmp_path / "own.jsonl").write_text(shown)
+    graded = read(str(tmp_path / "own.jsonl"))
+    assert [one.id for one in graded.tasks] == ["ada", "hello"]
+    run(run_baselines(graded, EvalOptions()))  # Raises where the oracle is not right in all.
