@@ -20,7 +20,7 @@ from homeport.export import export
 from homeport.export.terraform.hcl import Code, attributes, block, joined, to_hcl
 from homeport.home import find_home
 from homeport.progress import Silent
-from homeport.reconcile import Outputs, Plan, Resource, apply, make_plan, resolve
+from homeport.reconcile import Outputs, Plan, Ref, Resource, apply, make_plan, resolve
 from homeport.resources.google.apis import Apis
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.iam_binding import Grant
@@ -236,6 +236,30 @@ def test_terraform_refuses_an_argument_that_the_provider_does_not_have(tmp_path:
     folder.write({"service.tf": files["service.tf"].replace("min_instance_count", "min_instances_count")})
     said = folder.run("validate", "-no-color", code=1)
     assert 'Did you mean "min_instance_count"?' in " ".join(said.err.split())
+
+
+def test_a_second_image_has_a_variable_of_its_own_and_its_service_waits_for_it(tmp_path: Path) -> None:
+    container = replace(AGENT.containers[0], image=Ref("image/agent", "reference"))
+    things = Variant("vllm", companions=(replace(AGENT, containers=(container,)),)).resources()
+    serving = next(one for one in things if isinstance(one, ContainerImage))
+    folder = Folder(tmp_path)
+    files = export("terraform", [*things, replace(serving, package="agent")])
+    assert "printf 'image_agent = " in files["main.tf"]
+    folder.write(files)
+    folder.run("fmt", "-check", "-diff")
+    first, second = (f"{serving.reference}@sha256:{digit * 64}" for digit in "12")
+
+    def images(**variables: str) -> dict[str, str]:
+        planned = folder.planned({"hub_token": TOKEN, **variables})["planned_values"]["root_module"][
+            "resources"
+        ]
+        services = (one["values"] for one in planned if one["type"] == "google_cloud_run_v2_service")
+        return {one["name"]: one["template"][0]["containers"][0]["image"] for one in services}
+
+    assert images() == {}
+    assert images(image=first) == {"home": first}
+    assert images(image_agent=second) == {}, "it calls the model, which is not there yet"
+    assert images(image=first, image_agent=second) == {"home": first, "home-agent": second}
 
 
 def test_an_image_by_its_tag_is_refused(tmp_path: Path) -> None:

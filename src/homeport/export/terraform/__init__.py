@@ -9,7 +9,7 @@ from textwrap import wrap
 from homeport.export.builds import builds, left_behind, told_by_shell
 from homeport.export.graph import ResourceKind, Things
 from homeport.export.terraform import service, variables
-from homeport.export.terraform.addresses import Addresses
+from homeport.export.terraform.addresses import Addresses, image_variable
 from homeport.export.terraform.foundations import KNOWS as FOUNDATIONS
 from homeport.export.terraform.foundations import FoundationBlocks
 from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, to_hcl
@@ -139,12 +139,12 @@ def _steps(things: Things) -> list[tuple[str, list[str]]]:
     Return what to do, in order, with commands. Terraform keeps things; an image and weights are made once, by
     a build.
     """
-    image, project, left = things.all(ContainerImage)[0], things.project, left_behind(things)
+    images, project, left = things.all(ContainerImage), things.project, left_behind(things)
     submitted = [
         f"gcloud builds submit --no-source --project={project} --region={one.thing.region} --config={one.file}"
         for one in builds(things)
     ]
-    values = [("image", Ref(image.id, "reference"))]
+    values = [(image_variable(things, one), Ref(one.id, "reference")) for one in images]
     stored = [Ref(one.id, "digest") for one in things.all(StoredWeights)]
     values += [("weights_digest", ref) for ref in stored if not things.known(ref)]
     told = [f"printf '{name} = \"%s\"\\n' {told_by_shell(things.by_id(ref.id), ref)}" for name, ref in values]

@@ -16,8 +16,9 @@ from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.release import Release
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import SecretVersion
+from homeport.resources.google.service import Service
 
-IMAGE, DIGEST, KEY = Code("var.image"), Code('split("@", var.image)[1]'), Code("var.encryption_key")
+KEY = Code("var.encryption_key")
 WEIGHTS = Code("var.weights_digest")
 PROJECT, REGION, LABELS = Code("var.project"), Code("var.region"), Code("local.labels")
 TYPES: Mapping[str, str] = {
@@ -140,7 +141,8 @@ class Addresses:
     def _told(self, ref: Ref) -> Code | str:
         thing = self._things.by_id(ref.id)
         if isinstance(thing, ContainerImage) and ref.path in {"reference", "digest"}:
-            return IMAGE if ref.path == "reference" else DIGEST
+            variable = f"var.{image_variable(self._things, thing)}"
+            return Code(variable if ref.path == "reference" else f'split("@", {variable})[1]')
         if isinstance(thing, StoredWeights):
             return self._named(self._things.known(ref)) or WEIGHTS
         if thing is None:
@@ -158,6 +160,25 @@ def type_of(grant: Grant) -> str:
     if grant.on.api not in _GRANTED_ON:
         raise TypeError(f"no export knows grants on {grant.on.api}")
     return _GRANTED_ON[grant.on.api]
+
+
+def image_variable(things: Things, image: ContainerImage) -> str:
+    """Return the variable that names an image: `image` for the one that serves the model, else with its own name behind."""
+    serves = next(
+        (need for need in things.service.needs if things.by_id(need) in things.all(ContainerImage)), ""
+    )
+    return "image" if image.id == serves else f"image_{_word(image.package)}"
+
+
+def awaited_images(things: Things, service: Service) -> list[str]:
+    """Return the variables of all images without which a service is not made: its own, and those of services that it needs."""
+    found: list[str] = []
+    for one in (thing for need in service.needs if (thing := things.by_id(need)) is not None):
+        if isinstance(one, Service):
+            found += awaited_images(things, one)
+        elif isinstance(one, ContainerImage):
+            found.append(image_variable(things, one))
+    return list(dict.fromkeys(found))
 
 
 def is_ours(things: Things, member: str) -> bool:

@@ -7,8 +7,17 @@ from typing import Any
 
 from homeport.export.fields import Fields
 from homeport.export.graph import Things
-from homeport.export.terraform.addresses import LABELS, REGION, Addresses, is_ours, snake, type_of
+from homeport.export.terraform.addresses import (
+    LABELS,
+    REGION,
+    Addresses,
+    awaited_images,
+    is_ours,
+    snake,
+    type_of,
+)
 from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, attributes, block
+from homeport.export.text import listed
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.rest import LABEL
 from homeport.resources.google.service import Service
@@ -19,7 +28,7 @@ _FIRST = ("name", "location", "image", "command", "args")
 
 
 def service(things: Things, one: Service, addresses: Addresses) -> Block:
-    """Return a service, made once `var.image` says which image: those of other roles use the model's."""
+    """Return a service, made once variables say which images it and those that it needs are made of."""
     body = Fields(addresses.expressed(one.wanted), one.id)
     labels = body.take("labels")
     stage = body.take("launchStage")
@@ -41,14 +50,23 @@ def service(things: Things, one: Service, addresses: Addresses) -> Block:
         kind,
         label,
         body=[
-            Attribute("count", Code("var.image == null ? 0 : 1")),
+            Attribute("count", Code(f"{_unset(things, one)} ? 0 : 1")),
             *_body({**known, **body.rest()}),
             *(_staged(stage) if stage else ()),
-            Note("A plan without var.image would take it away."),
+            Note(f"A plan without {listed(_images(things, one))} would take it away."),
             Attribute("deletion_protection", Code("var.deletion_protection")),
             *([] if "traffic" in one.wanted else [ignored]),
         ],
     )
+
+
+def _images(things: Things, one: Service) -> list[str]:
+    return [f"var.{variable}" for variable in awaited_images(things, one)]
+
+
+def _unset(things: Things, one: Service) -> str:
+    """Return the condition under which a service is not made yet."""
+    return " || ".join(f"{image} == null" for image in _images(things, one)) or "false"
 
 
 def _staged(stage: str) -> list[Item]:
@@ -76,13 +94,13 @@ def _callers(things: Things, one: Service, addresses: Addresses) -> list[Block]:
         if len(roles) != 1:
             raise TypeError(f"callers have several roles: {', '.join(sorted(roles))}")
         variable = addresses.label(members[0])
-        each = Attribute("for_each", Code(f"var.image == null ? toset([]) : var.{variable}"))
+        each = Attribute("for_each", Code(f"{_unset(things, one)} ? toset([]) : var.{variable}"))
         told = attributes({**where, "role": members[0].role, "member": Code("each.value")})
         blocks.append(block("resource", type_of(members[0]), variable, body=[each, *told]))
     for grant in things.callers_of(one):
         if grant not in members:
             told = attributes({**where, "role": grant.role, "member": addresses.member(grant.member)})
-            count = Attribute("count", Code("var.image == null ? 0 : 1"))
+            count = Attribute("count", Code(f"{_unset(things, one)} ? 0 : 1"))
             blocks.append(block("resource", type_of(grant), addresses.label(grant), body=[count, *told]))
     return blocks
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from homeport.errors import HomeportError
 from homeport.export.graph import Things
-from homeport.export.terraform.addresses import KEY, PROJECT, REGION, WEIGHTS, Addresses
+from homeport.export.terraform.addresses import KEY, PROJECT, REGION, WEIGHTS, Addresses, image_variable
 from homeport.export.terraform.foundations import domains
 from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, attributes, block
 from homeport.export.terraform.service import named_callers
@@ -54,7 +53,7 @@ def variables(things: Things, addresses: Addresses, used: str) -> list[Item]:
         _variable(
             "region", "The region that all of it is in. The builds name it, too.", default=things.region
         ),
-        _image(things),
+        *(_image(things, image) for image in things.all(ContainerImage)),
     ]
     if WEIGHTS.text in used:
         made.append(
@@ -108,28 +107,28 @@ def outputs(things: Things, addresses: Addresses) -> list[Item]:
 _WEIGHTS = "The digest that the weights' manifest tells, for the revision's annotation."
 
 
-def _image(things: Things) -> Block:
-    image, *more = things.all(ContainerImage)
-    if more:
-        raise HomeportError(
-            f"the export to terraform has one variable for an image, and there are {', '.join(one.id for one in (image, *more))}",
-            hint="`homeport up` makes all of them, as does the script of `homeport export gcloud`",
-        )
+def _image(things: Things, image: ContainerImage) -> Block:
+    name = image_variable(things, image)
     known = things.known(Ref(image.id, "reference")) or None
     told = (
         "The image that serves, by digest; see image.auto.tfvars in main.tf. Until it is set, all is made but the "
         "service: the build needs the rest first."
     )
+    if name != "image":
+        told = (
+            f"The image {image.package}, by digest; see image.auto.tfvars in main.tf. Until it is set, the services that "
+            "are made of it are not made."
+        )
     valid = block(
         "validation",
         body=attributes(
             {
-                "condition": Code(f'var.image == null || can(regex("{_DIGEST}", var.image))'),
+                "condition": Code(f'var.{name} == null || can(regex("{_DIGEST}", var.{name}))'),
                 "error_message": "Name the image by its digest: REPOSITORY/NAME@sha256:...",
             }
         ),
     )
-    return block("variable", "image", body=[*_told(told, "string"), Attribute("default", known), valid])
+    return block("variable", name, body=[*_told(told, "string"), Attribute("default", known), valid])
 
 
 def _secret(name: str, one: SecretVersion) -> list[Block]:
