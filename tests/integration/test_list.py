@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from homeport.google import Google
 from homeport.progress import Silent
 from homeport.reconcile import apply, make_plan
 from homeport.resources.google.traffic import Body, Receipt
+from homeport.targets.cloudrun.companions import Companion
 from places import TAUGHT
+from second_service import AGENT
 from user import User
 from ways import REGION, Carrying, wanted
 
@@ -46,7 +49,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cloud:
     return made
 
 
-def up(cloud: Cloud, folder: Path, name: str, region: str) -> None:
+def up(cloud: Cloud, folder: Path, name: str, region: str, companions: tuple[Companion, ...] = ()) -> None:
     wish = wanted("ollama", folder, name=name, cloudrun={"region": region}, access={"callers": []})
 
     async def prove(service: Body, revision: str, url: str) -> Receipt:
@@ -54,7 +57,8 @@ def up(cloud: Cloud, folder: Path, name: str, region: str) -> None:
 
     async def work() -> None:
         async with google_for(cloud) as google:
-            await apply(await make_plan(name, "cloudrun", wish.target(google, prove).resources()), Silent())
+            target = replace(wish.target(google, prove), companions=companions)
+            await apply(await make_plan(name, "cloudrun", target.resources()), Silent())
 
     act(work())
 
@@ -90,6 +94,23 @@ def test_list_shows_what_a_project_has_without_a_file(
     assert rest == ["100", "%", "0", "to", "1", "$1.05", "2026-11-28T04:00:00Z"]
     (one,) = data(capsys, "list", "--on", "cloudrun")["endpoints"]
     assert one["other"] == ["bucket rehearsal-home-weights", "network home", f"repository home in {REGION}"]
+
+
+def test_a_second_service_is_shown_as_a_part_of_its_endpoint_and_goes_with_it(
+    cloud: Cloud, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    up(cloud, tmp_path / "weights", "home", REGION, (AGENT,))
+    out, err = run(capsys, "list", "--on", "cloudrun")
+    agent = f"service home-agent in {REGION} (agent, ready, $0.07 an hour while it runs)"
+    assert len([line for line in out.splitlines() if line.startswith("home")]) == 1
+    assert f"of home there is also: {agent}, bucket rehearsal-home-weights" in " ".join((out + err).split())
+    Path("homeport.toml").write_text(
+        f'name = "home"\nmodel = "gemma-4-e2b"\n[cloudrun]\nregion = "{REGION}"\n'
+    )
+    assert f"beside it {agent}" in " ".join(run(capsys, "status", "--on", "cloudrun")[0].split())
+    assert [part["role"] for part in data(capsys, "status", "--on", "cloudrun")["parts"]] == ["agent"]
+    gone = run(capsys, "down", "home", "--on", "cloudrun", "--yes")[0]
+    assert gone.index("removed service home-agent") < gone.index("removed service home\n")
 
 
 def test_list_and_down_take_the_project_from_the_option(
