@@ -204,15 +204,15 @@ class Cloud:
         api = found.document.name.partition(".")[0]
         try:
             call = self._understood(request, found)
-            came = self._done(call)
-            if call.method.action == "wait" and isinstance(came, dict):
-                came = await self._waited(call)
+            answer = self._done(call)
+            if call.method.action == "wait" and isinstance(answer, dict):
+                answer = await self._waited(call)
         except ApiError as error:
             return self.refused(api, error)
-        if isinstance(came, Reply):
-            return _encoded(came)
+        if isinstance(answer, Reply):
+            return _encoded(answer)
         empty = call.method.verb == "DELETE" and call.method.response is None
-        return Reply(status=204) if empty else _encoded(Reply(body=came))
+        return Reply(status=204) if empty else _encoded(Reply(body=answer))
 
     def _understood(self, request: Request, found: Found) -> Call:
         caller = self.access.caller(request.headers)
@@ -256,10 +256,10 @@ class Cloud:
         special = handlers.HANDLERS.get(f"{call.document.name}:{call.method.id}") or (
             handlers.HANDLERS.get(call.method.id)
         )
-        came = (special or self._generic(call))(call)
+        answer = (special or self._generic(call))(call)
         if request_id:
-            self._requests[key] = came
-        return came
+            self._requests[key] = answer
+        return answer
 
     def _generic(self, call: Call) -> Callable[[Call], Json]:
         if call.method.action == "wait":

@@ -59,8 +59,8 @@ class Door:
 
         Raises `ApiError`.
         """
-        told = [(name.lower(), value) for name, value in headers]
-        hosts = [value for name, value in told if name == "host"]
+        lowered = [(name.lower(), value) for name, value in headers]
+        hosts = [value for name, value in lowered if name == "host"]
         if len(hosts) != 1:
             raise ApiError(400, "a request names one host, in one header")
         host, path = split(hosts[0]), target.partition("?")[0]
@@ -81,7 +81,7 @@ class Door:
                 403, f"the rehearsal answers to localhost, to Google's hosts that it knows, and to *.run.app, not to {asked.host}"
             )  # fmt: skip
         if not asked.is_service:
-            _refuse_pages(told, hosts[0])
+            _refuse_pages(lowered, hosts[0])
         return asked
 
     def _names(self, host: str) -> bool:

@@ -42,13 +42,13 @@ def pending(call: Call, target: str, metadata: JsonObject) -> Kept:
     return kept
 
 
-def conclude(kept: Kept, came: JsonObject | ApiError) -> None:
+def conclude(kept: Kept, result: JsonObject | ApiError) -> None:
     """End an operation: what came of it, or why it failed."""
     kept.body["done"] = True
-    if isinstance(came, ApiError):
-        kept.body["error"] = came.as_status()
+    if isinstance(result, ApiError):
+        kept.body["error"] = result.as_status()
     else:
-        kept.body["response"] = came
+        kept.body["response"] = result
 
 
 def is_done(kept: Kept) -> bool:
@@ -62,9 +62,9 @@ def _begin_aip(
     kept = pending(call, target, _typed(call, {}, "OperationMetadata") if metadata is None else metadata)
 
     def end() -> None:
-        came = finish()
+        result = finish()
         schema = "" if call.method.action == "delete" else call.method.request or ""
-        conclude(kept, came if isinstance(came, ApiError) else _typed(call, came, schema))
+        conclude(kept, result if isinstance(result, ApiError) else _typed(call, result, schema))
 
     call.cloud.clock.after(seconds, end)
     if seconds <= 0:
@@ -97,11 +97,11 @@ def _begin_compute(call: Call, target: str, seconds: float, finish: Finish) -> J
     body["selfLink"] = f"{base}/{kept.name}"
 
     def end() -> None:
-        came = finish()
+        result = finish()
         body.update(status="DONE", progress=100, endTime=clock.text())
-        if isinstance(came, ApiError):
-            body["error"] = {"errors": [{"code": came.reason, "message": came.message}]}
-            body.update(httpErrorStatusCode=came.code, httpErrorMessage=came.status)
+        if isinstance(result, ApiError):
+            body["error"] = {"errors": [{"code": result.reason, "message": result.message}]}
+            body.update(httpErrorStatusCode=result.code, httpErrorMessage=result.status)
 
     clock.after(seconds, end)
     if seconds <= 0:

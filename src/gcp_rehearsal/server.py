@@ -98,8 +98,8 @@ class App:
     def _instances(self) -> Reply:
         containers = self._cloud.containers
         found = containers.report() if isinstance(containers, Engines) else []
-        said = {"instances": found, "speed": self._cloud.clock.speed}
-        return Reply(body=json.dumps(said, indent=1).encode(), headers={"content-type": "application/json"})
+        status = {"instances": found, "speed": self._cloud.clock.speed}
+        return Reply(body=json.dumps(status, indent=1).encode(), headers={"content-type": "application/json"})
 
     async def _tick(self) -> None:
         """Let time pass where nobody asks anything: instances go when they are idle."""

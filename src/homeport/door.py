@@ -42,15 +42,15 @@ def objection(headers: Headers) -> Objection | None:
     """Return what is to be said against a request's Host and origin; None where nothing is."""
     hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) != 1 or not is_own_name(hosts[0]):
-        said = ", ".join(host.decode("latin-1") for host in hosts) or "a request without a host"
-        return Objection(403 if len(hosts) == 1 else 400, f"this port is for localhost, not for {said}")
+        named = ", ".join(host.decode("latin-1") for host in hosts) or "a request without a host"
+        return Objection(403 if len(hosts) == 1 else 400, f"this port is for localhost, not for {named}")
     for name, value in headers:
-        said = value.decode("latin-1")
+        named = value.decode("latin-1")
         if name == b"origin" and value != b"http://" + hosts[0]:
-            return Objection(403, f"web pages may not use this port, and the browser says that {said} asks")
+            return Objection(403, f"web pages may not use this port, and the browser says that {named} asks")
         if name == b"sec-fetch-site" and value not in _OWN_SITE:
             return Objection(
-                403, f"web pages may not use this port, and the browser says that one asks ({said})"
+                403, f"web pages may not use this port, and the browser says that one asks ({named})"
             )
     return None
 

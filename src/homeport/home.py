@@ -73,7 +73,7 @@ class Home:
         from filelock import FileLock, Timeout
 
         lock = FileLock(self.prepare(name) / "lock", mode=_FILE, thread_local=False)
-        told = False
+        announced = False
         wait = Backoff(what=f"another homeport that works on {name}", within=UNTIL_STOPPED, first=0.1)
         while True:
             try:
@@ -81,9 +81,9 @@ class Home:
                     lock.acquire(timeout=0)
                 break
             except Timeout:
-                if not told:
+                if not announced:
                     progress.note(f"another homeport is working on {name}; waiting for it")
-                    told = True
+                    announced = True
                 await wait.pause()
         try:
             yield

@@ -49,8 +49,8 @@ def _honoured_table() -> str:
     lines = [f"| | {' | '.join(engine.TITLE for engine in engines)} |", "|---" * (len(engines) + 1) + "|"]
     for feature in Feature:
         cells = [engine.HONOURS[feature] for engine in engines]
-        told = [f"{cell.standing.value}{f': {cell.note}' if cell.note else ''}" for cell in cells]
-        lines.append(f"| {feature.value} | {' | '.join(told)} |")
+        cell_texts = [f"{cell.standing.value}{f': {cell.note}' if cell.note else ''}" for cell in cells]
+        lines.append(f"| {feature.value} | {' | '.join(cell_texts)} |")
     return "".join(f"{line}\n" for line in lines)
 
 

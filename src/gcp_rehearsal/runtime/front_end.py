@@ -100,9 +100,9 @@ class Front:
         access, may = self._cloud.access, "run.routes.invoke"
         if service.body.get("invokerIamDisabled") or access.anybody(may, "run", service.name):
             return headers
-        said = dict(headers)
-        name = "x-serverless-authorization" if "x-serverless-authorization" in said else "authorization"
-        scheme, _, token = said.get(name, "").partition(" ")
+        by_name = dict(headers)
+        name = "x-serverless-authorization" if "x-serverless-authorization" in by_name else "authorization"
+        scheme, _, token = by_name.get(name, "").partition(" ")
         if not token:
             raise _forbidden()
         try:
@@ -192,10 +192,14 @@ class Front:
             paths = instance.place.paths
             if paths.moved and came.headers.get("content-type", "").startswith("application/json"):
                 # The container says its own paths, and so must what it is here.
-                said = paths.as_in_the_cloud(await came.aread())
-                told = [one for one in kept if one[0].lower() not in {b"content-length", b"content-encoding"}]
-                await answer.begin(came.status_code, [*told, (b"content-length", str(len(said)).encode())])
-                await answer.whole(said)
+                content = paths.as_in_the_cloud(await came.aread())
+                reply_headers = [
+                    one for one in kept if one[0].lower() not in {b"content-length", b"content-encoding"}
+                ]
+                await answer.begin(
+                    came.status_code, [*reply_headers, (b"content-length", str(len(content)).encode())]
+                )
+                await answer.whole(content)
                 return
             await answer.begin(came.status_code, kept)
             await answer.pieces(came.aiter_raw())

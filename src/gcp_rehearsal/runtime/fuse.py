@@ -78,8 +78,8 @@ class Fuse:
         while not os.path.ismount(self._at):
             if self._process.poll() is not None or time.monotonic() > until:
                 self.close()
-                said = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-                raise NotMounted(self._at.name, said[-1] if said else "nothing was mounted")
+                lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+                raise NotMounted(self._at.name, lines[-1] if lines else "nothing was mounted")
             time.sleep(_LOOKS_EVERY_S)
 
     def close(self) -> None:

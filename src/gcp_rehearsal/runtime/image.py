@@ -34,13 +34,13 @@ def find(cloud: Cloud, reference: str) -> Image | None:
     folder = cloud.folder / "images" / digest
     if not digest or not (folder / "image.json").is_file():
         return None
-    said = json.loads((folder / "image.json").read_text(encoding="utf-8"))
+    document = json.loads((folder / "image.json").read_text(encoding="utf-8"))
     return Image(
         root=folder / "root",
-        base=said.get("base", ""),
-        env=said.get("env", {}),
-        entrypoint=tuple(said.get("entrypoint", ())),
-        cmd=tuple(said.get("cmd", ())),
-        workdir=said.get("workdir", ""),
-        labels=said.get("labels", {}),
+        base=document.get("base", ""),
+        env=document.get("env", {}),
+        entrypoint=tuple(document.get("entrypoint", ())),
+        cmd=tuple(document.get("cmd", ())),
+        workdir=document.get("workdir", ""),
+        labels=document.get("labels", {}),
     )

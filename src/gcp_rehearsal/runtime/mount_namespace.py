@@ -111,13 +111,13 @@ def works() -> str:
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             return f"a mount namespace could not be made: {error}"
-    said = tried.stderr.strip().splitlines()[-1:] or ["what is mounted read-only can be written"]
-    return f"a mount namespace could not be made: {said[0]}" if tried.returncode else ""
+    last_line = tried.stderr.strip().splitlines()[-1:] or ["what is mounted read-only can be written"]
+    return f"a mount namespace could not be made: {last_line[0]}" if tried.returncode else ""
 
 
 def _unshare() -> list[str]:
-    ours = [] if os.geteuid() == 0 else ["--map-root-user"]
-    return [_tool("unshare"), *ours, "--mount", "--propagation", "private", "--"]
+    as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
+    return [_tool("unshare"), *as_root, "--mount", "--propagation", "private", "--"]
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:

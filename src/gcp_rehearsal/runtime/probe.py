@@ -34,21 +34,21 @@ class ContainerProbe:
         cls, container: Mapping[str, Any], key: Literal["startupProbe", "livenessProbe"]
     ) -> ContainerProbe | None:  # Any: JSON
         """Return a probe of a container: Google's own for one that serves and has no startup probe; else None."""
-        said, serving = container.get(key), bool(container.get("ports"))
-        if said is None and not (serving and key == "startupProbe"):
+        probe, serving = container.get(key), bool(container.get("ports"))
+        if probe is None and not (serving and key == "startupProbe"):
             return None
-        said = said or {}
+        probe = probe or {}
         port = int((container.get("ports") or [{}])[0].get("containerPort", 8080))
-        http = said.get("httpGet")
-        port = int((http or said.get("tcpSocket") or {}).get("port") or port)
+        http = probe.get("httpGet")
+        port = int((http or probe.get("tcpSocket") or {}).get("port") or port)
         return cls(
             path=(http.get("path") or "/") if http is not None else "",
             cloud_port=port,
             port=port,
-            delay=float(said.get("initialDelaySeconds", 0)),
-            period=float(said.get("periodSeconds", 240 if not said else 10)),
-            timeout=float(said.get("timeoutSeconds", 240 if not said else 1)),
-            attempts=int(said.get("failureThreshold", 1 if not said else 3)),
+            delay=float(probe.get("initialDelaySeconds", 0)),
+            period=float(probe.get("periodSeconds", 240 if not probe else 10)),
+            timeout=float(probe.get("timeoutSeconds", 240 if not probe else 1)),
+            attempts=int(probe.get("failureThreshold", 1 if not probe else 3)),
         )
 
     @property

@@ -78,12 +78,12 @@ def guard(lines: Iterable[str]) -> None:
 
 def _signal(groups: Iterable[int], number: int) -> bool:
     """Return True if any of the groups was there to be told."""
-    told = False
+    reached = False
     for group in groups:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, number)
-            told = True
-    return told
+            reached = True
+    return reached
 
 
 if __name__ == "__main__":

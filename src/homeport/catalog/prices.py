@@ -209,8 +209,8 @@ def _check(key: str, value: object, known: Mapping[str, Any], tiers: set[str], *
         raise SpecError(f"{where}: {key}: should be a table: [{key}], but is {value!r}", hint=_HINT)
     else:
         close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-        meant = f"; did you mean `{close[0]}`?" if close else ""
-        raise SpecError(f"{where}: {key}: unknown key{meant}", hint=_HINT)
+        suggestion = f"; did you mean `{close[0]}`?" if close else ""
+        raise SpecError(f"{where}: {key}: unknown key{suggestion}", hint=_HINT)
 
 
 def _check_about(own: Mapping[str, Any], *, where: str) -> None:

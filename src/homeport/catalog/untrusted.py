@@ -105,5 +105,5 @@ class Table:
 
     def _wrong(self, key: str, expected: str) -> WeightsError:
         value = self.values.get(key)
-        said = "is missing" if value is None else f"is {value!r:.60}"
-        return WeightsError(f"{self.where}: {key} {said}, and {expected} was expected", hint=_AGAIN)
+        problem = "is missing" if value is None else f"is {value!r:.60}"
+        return WeightsError(f"{self.where}: {key} {problem}, and {expected} was expected", hint=_AGAIN)

@@ -27,8 +27,10 @@ def shown(terminal: Terminal, event: Mapping[str, Json]) -> None:
             terminal.say(f"  said     {_short(event['text'])}")
         for call in event["calls"]:
             arguments = call["arguments"]
-            told = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
-            terminal.say(f"  call     {_short(call['name'])}({_short(told)})")
+            shown_arguments = (
+                arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+            )
+            terminal.say(f"  call     {_short(call['name'])}({_short(shown_arguments)})")
     elif event["event"] == "result":
         outcome = "" if event["outcome"] == "ok" else f" {event['outcome']}"
         terminal.say(f"  result{outcome}  {_short(event['content'])} ({event['seconds']:.1f} s)")

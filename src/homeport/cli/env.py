@@ -35,9 +35,9 @@ def command(app: CliContext, name: str | None, file: Path, on: str, json_output:
     if endpoint.identity is None:
         data = variables = endpoint.env()
     else:
-        variables, proxy, said = through_proxy(endpoint, public=public)
+        variables, proxy, note = through_proxy(endpoint, public=public)
         data = {**variables, "service": endpoint.base_url, "proxy": proxy}
-        terminal.say(said)
+        terminal.say(note)
     text = "\n".join(f"export {key}={shlex.quote(value)}" for key, value in variables.items())
     terminal.secret_result(text, data)  # That is what it is for.
 
@@ -63,8 +63,8 @@ def through_proxy(endpoint: Endpoint, *, public: bool) -> tuple[dict[str, str], 
     at = f"http://{HOST}:{running.port}" if running else ""
     address = f"{at}/v1" if at else ""
     if public:
-        said = f"{endpoint.name} is public: anybody may call it at its own address"
-        return endpoint.env(proxy=endpoint.root_url), address, said
+        note = f"{endpoint.name} is public: anybody may call it at its own address"
+        return endpoint.env(proxy=endpoint.root_url), address, note
     if running is None:
         raise NotRunning(
             f"{endpoint.name} is private, and no proxy of yours stands before it: its key is made when it starts",
@@ -72,5 +72,5 @@ def through_proxy(endpoint: Endpoint, *, public: bool) -> tuple[dict[str, str], 
                 "`homeport proxy` in another terminal opens a port, and prints the same variables"
             ),
         )
-    said = f"{endpoint.name} is private: these work while `homeport proxy` runs, which adds your identity on {address}"
-    return endpoint.env(proxy=at, proxy_key=running.key), address, said
+    note = f"{endpoint.name} is private: these work while `homeport proxy` runs, which adds your identity on {address}"
+    return endpoint.env(proxy=at, proxy_key=running.key), address, note

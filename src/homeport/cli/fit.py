@@ -40,8 +40,8 @@ def command(
     from homeport.fit.table import look, wish
 
     terminal = app.terminal(json_output=json_output)
-    looked = look(wish(model, file, **wishes(options)), prices=options["prices"], engine=engine)
-    text = table_text(looked) + ("\n\n" + explained(looked) if explain else "")
-    terminal.result(text, looked.as_json())
-    fits = any(row.fit.fits for row in looked.rows)
+    table = look(wish(model, file, **wishes(options)), prices=options["prices"], engine=engine)
+    text = table_text(table) + ("\n\n" + explained(table) if explain else "")
+    terminal.result(text, table.as_json())
+    fits = any(row.fit.fits for row in table.rows)
     return 0 if fits or options["gpu"] is None else MemoryTooSmall.exit_code

@@ -76,6 +76,6 @@ def _asked(terminal: Terminal, chosen: dict[str, str]) -> dict[str, str]:
 
     for key, default in {"project": project_of(os.environ), "region": CloudRun().region}.items():
         if key not in chosen:
-            said = terminal.ask(f"{key} [{default}]: " if default else f"{key}: ").strip() or default
-            chosen |= {key: said} if said else {}
+            answer = terminal.ask(f"{key} [{default}]: " if default else f"{key}: ").strip() or default
+            chosen |= {key: answer} if answer else {}
     return chosen

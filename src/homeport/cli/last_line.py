@@ -15,9 +15,9 @@ from homeport.redaction import redacted
 
 def show_usage(error: click.ClickException) -> None:
     """Print what click says of wrong usage; names and values in it are whatever was typed."""
-    told = io.StringIO()
-    error.show(file=told)
-    say(told.getvalue().rstrip("\n"))
+    buffer = io.StringIO()
+    error.show(file=buffer)
+    say(buffer.getvalue().rstrip("\n"))
 
 
 def show_traceback(error: BaseException) -> None:

@@ -276,7 +276,7 @@ def env(app: CliContext, port: int, project: str, caller: str) -> None:
     root = find_home().root
     secret = secret_of(root, port)
     with writing(root):
-        told = variables(f"http://{HOST}:{port}", project, secret=secret, caller=caller, folder=root)
+        environment = variables(f"http://{HOST}:{port}", project, secret=secret, caller=caller, folder=root)
     lines = [f"unset {' '.join(_SHADOWS)}"]
-    lines += [f"export {name}={shlex.quote(value)}" for name, value in told.items()]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
     app.terminal().result("\n".join(lines))

@@ -45,17 +45,17 @@ def plan_text(plan: Plan) -> str:
     where = "on this machine" if plan.target == "local" else f"on {plan.target}"
     lines = [f"{plan.name} {where}", *([pairs(labelled(plan.facts))] if plan.facts else []), ""]
     width = max((len(_SIGNS[action.kind]) for action in plan.actions), default=0)
-    same = [action for action in plan.actions if action.kind is ActionKind.NONE]
-    for action in plan.actions if len(same) <= _MOST_SAME else plan.pending:
+    unchanged = [action for action in plan.actions if action.kind is ActionKind.NONE]
+    for action in plan.actions if len(unchanged) <= _MOST_SAME else plan.pending:
         lines.append(f"  {_SIGNS[action.kind]:{width}} {action.resource.id}: {action.summary}")
         lines += [f"{'':{width + 5}}{line}" for line in _changes(action.changes)]
-    if len(same) > _MOST_SAME:
-        lines.append(f"  {'':{width}} {len(same)} things are as they should be")
+    if len(unchanged) > _MOST_SAME:
+        lines.append(f"  {'':{width}} {len(unchanged)} things are as they should be")
     lines += [f"  note: {warning}" for warning in plan.warnings]
     lines += [f"  in the way: {problem}" for problem in plan.problems]
     counts = Counter(action.kind for action in plan.pending)
-    told = ", ".join(f"{counts[kind]} to {verb}" for kind, verb in _VERBS.items() if counts[kind])
-    lines += ["", told or "nothing to do: it is as the file says"]
+    summary = ", ".join(f"{counts[kind]} to {verb}" for kind, verb in _VERBS.items() if counts[kind])
+    lines += ["", summary or "nothing to do: it is as the file says"]
     return "\n".join(lines)
 
 

@@ -37,9 +37,9 @@ def export(kind: str, resources: Iterable[Resource], *, outputs: Outputs | None 
     exporter = import_module(f"homeport.export.{kind}")
     unknown = [one for one in things.resources if one.kind not in exporter.KNOWS]
     if unknown:
-        told = ", ".join(f"{one.id} (a {one.kind})" for one in unknown)
+        listed = ", ".join(f"{one.id} (a {one.kind})" for one in unknown)
         raise HomeportError(
-            f"the export to {kind} does not know {told}",
+            f"the export to {kind} does not know {listed}",
             hint=f"it knows {', '.join(sorted(exporter.KNOWS))}; `homeport up` makes the rest",
         )
     files: dict[str, str] = exporter.files(things)

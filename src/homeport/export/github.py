@@ -47,7 +47,7 @@ def files(things: Things) -> dict[str, str]:
 def workflow(things: Things) -> JsonObject:
     """Return the workflow, as GitHub takes it."""
     minutes = min(_MOST_MINUTES, round(seconds(things) / 60) + _SLACK_MINUTES)
-    ours = "github.event_name == 'pull_request' && github.event.pull_request.head.repo.full_name == github.repository"
+    own_branch = "github.event_name == 'pull_request' && github.event.pull_request.head.repo.full_name == github.repository"
     plan = (
         'homeport plan --on cloudrun | tee "$RUNNER_TEMP/plan.txt"\n'
         "{ echo '```'; cat \"$RUNNER_TEMP/plan.txt\"; echo '```'; } >> \"$GITHUB_STEP_SUMMARY\"\n"
@@ -58,7 +58,7 @@ def workflow(things: Things) -> JsonObject:
         "permissions": {},
         "jobs": {
             "plan": {
-                "if": ours,
+                "if": own_branch,
                 "runs-on": "ubuntu-latest",
                 "timeout-minutes": _MINUTES,
                 "permissions": {"contents": "read", "id-token": "write"},

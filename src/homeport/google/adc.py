@@ -142,14 +142,14 @@ class CredentialsFile:
             raise self._refused(error) from None
 
     def _refused(self, error: Exception) -> HomeportError:
-        said = [str(part) for part in error.args]
-        if len(said) > 1 and '"error"' in said[1] and "impersonated" in said[0]:
+        parts = [str(part) for part in error.args]
+        if len(parts) > 1 and '"error"' in parts[1] and "impersonated" in parts[0]:
             path = f"v1/projects/-/serviceAccounts/{self.principal}:generateAccessToken"
             asked = RequestContext(verb="POST", host="iamcredentials.googleapis.com", path=path,
                           project=self.principal.partition("@")[2].partition(".")[0])  # fmt: skip
-            return error_of(read(403, said[1].encode()), asked)
+            return error_of(read(403, parts[1].encode()), asked)
         whose = f" of {self.principal}" if self.principal else ""
-        what = f"the credentials{whose} in {self._path} are not taken any more: {said[0] if said else type(error).__name__}"
+        what = f"the credentials{whose} in {self._path} are not taken any more: {parts[0] if parts else type(error).__name__}"
         if self._kind in {"service_account", "external_account"}:
             return NoCredentials(what, hint=f"make new ones, or `unset {_NAMED}` and `{LOGIN}`")
         return NoCredentials(what, hint=LOGIN)
@@ -184,8 +184,8 @@ class Metadata:
 
     def token(self) -> Token:
         """Return a new access token, for at least some minutes."""
-        said = json.loads(self._get("token"))
-        return Token(value=Secret(str(said["access_token"])), lasts=float(said["expires_in"]))
+        response = json.loads(self._get("token"))
+        return Token(value=Secret(str(response["access_token"])), lasts=float(response["expires_in"]))
 
     def id_token(self, audience: str) -> Token:
         """Return a new ID token for `audience`."""

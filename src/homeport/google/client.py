@@ -192,8 +192,8 @@ class Google:
         deadline: float = operations.LONGEST,
     ) -> Json:
         """Return what a long-running operation came to. See `operations.finish`."""
-        told = operations.ProgressLabel(progress or Silent(), key, what)
-        return await operations.finish(self, api, operation, told, deadline=deadline)
+        label = operations.ProgressLabel(progress or Silent(), key, what)
+        return await operations.finish(self, api, operation, label, deadline=deadline)
 
     async def cancel(self, api: str, operation: Any) -> None:  # Any: JSON, or its name
         """Ask Google to give an operation up; what it has done stays done."""

@@ -272,15 +272,15 @@ def _for_another(refusal: Refusal, asked: RequestContext, account: str) -> str:
 
 def _what_is_lacking(refusal: Refusal) -> tuple[str, str, str]:
     """Return (permission, resource, principal), as far as Google says them; '' for each that it does not say."""
-    told = refusal.metadata
+    metadata = refusal.metadata
     for pattern in _PERMISSION:
         found = pattern.search(refusal.message)
         if found:
             named = found.groupdict()
             who = "" if named.get("who") in {None, "Caller"} else str(named["who"])
-            resource = told.get("resource") or (named.get("resource") or "").strip(" .'")
-            return told.get("permission") or named["permission"], resource, who
-    return told.get("permission", ""), told.get("resource", ""), ""
+            resource = metadata.get("resource") or (named.get("resource") or "").strip(" .'")
+            return metadata.get("permission") or named["permission"], resource, who
+    return metadata.get("permission", ""), metadata.get("resource", ""), ""
 
 
 def _invalid(refusal: Refusal, asked: RequestContext) -> GoogleError:

@@ -94,7 +94,7 @@ class Exchange:
                 timeout=timeout or _PATIENCE_S,
                 trust_env=not self._base_url and url.startswith("https:"),
             ) as client:
-                came = client.request(
+                response = client.request(
                     verb, target, content=content, headers={**kind, **(headers or {}), **more}
                 )
         except httpx2.HTTPError as error:
@@ -103,7 +103,7 @@ class Exchange:
                 f"{host} could not be reached for a token: {error}",
                 hint="check the network, or the proxy's settings",
             ) from error
-        return AuthResponse(came.status_code, came.headers, came.content)
+        return AuthResponse(response.status_code, response.headers, response.content)
 
     def _at(self, url: httpx2.URL) -> tuple[httpx2.URL, dict[str, str]]:
         if not self._base_url or not url.host.endswith(_GOOGLE):

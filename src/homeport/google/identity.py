@@ -41,10 +41,10 @@ def claims(token: Secret) -> Mapping[str, Json]:
     """Return what an ID token says, unverified; {} where it is none. The service that is shown it verifies it."""
     try:
         middle = token.reveal().split(".")[1]
-        said = json.loads(base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4)))
+        payload = json.loads(base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4)))
     except (IndexError, ValueError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return payload if isinstance(payload, dict) else {}
 
 
 def identity(token: Secret) -> Token:
@@ -68,9 +68,9 @@ def access_token_of(exchange: Exchange, caller: Secret, account: str, *, princip
     """Return an access token of the service account `account`, made for `caller`'s. Raises `GoogleError`."""
     body = {"scope": [CLOUD_PLATFORM], "lifetime": "3600s"}
     path = f"v1/projects/-/serviceAccounts/{account}:generateAccessToken"
-    said = _asked(exchange, caller, path, body, principal=principal).json()
-    ends = datetime.fromisoformat(str(said["expireTime"]))
-    return Token(value=Secret(str(said["accessToken"])), lasts=(ends - datetime.now(UTC)).total_seconds())
+    response = _asked(exchange, caller, path, body, principal=principal).json()
+    ends = datetime.fromisoformat(str(response["expireTime"]))
+    return Token(value=Secret(str(response["accessToken"])), lasts=(ends - datetime.now(UTC)).total_seconds())
 
 
 def no_id_token(audience: str, why: str) -> NoCredentials:

@@ -81,7 +81,7 @@ class _Operation:
 
 
 async def finish(
-    google: ApiClient, api: str, operation: Any, told: ProgressLabel, *, deadline: float = LONGEST
+    google: ApiClient, api: str, operation: Any, label: ProgressLabel, *, deadline: float = LONGEST
 ) -> Any:  # Any: JSON, or its name
     """
     Wait for an operation, and return what it came to: AIP's `response`, what a Compute operation was about, a
@@ -96,16 +96,16 @@ async def finish(
         return await _outcome(google, api, operation)
     if str(operation).endswith("noop.DONE_OPERATION"):
         return {}
-    if not told.what:
-        return await _finished(google, _place(google, api, operation), told, deadline)
-    told.progress.started(told.key, told.what)
+    if not label.what:
+        return await _finished(google, _place(google, api, operation), label, deadline)
+    label.progress.started(label.key, label.what)
     try:
-        came = await _finished(google, _place(google, api, operation), told, deadline)
+        result = await _finished(google, _place(google, api, operation), label, deadline)
     except HomeportError as error:
-        told.progress.failed(told.key, str(error))
+        label.progress.failed(label.key, str(error))
         raise
-    told.progress.finished(told.key, told.what)
-    return came
+    label.progress.finished(label.key, label.what)
+    return result
 
 
 async def cancel(google: ApiClient, api: str, operation: Any) -> None:  # Any: JSON, or its name
@@ -129,8 +129,8 @@ def is_done(operation: Json) -> bool:
     return operation.get("done") is True or operation.get("status") in {"DONE", "done"}
 
 
-async def _finished(google: ApiClient, place: _Operation, told: ProgressLabel, deadline: float) -> Json:
-    what = told.what or told.key or "an operation"
+async def _finished(google: ApiClient, place: _Operation, label: ProgressLabel, deadline: float) -> Json:
+    what = label.what or label.key or "an operation"
     try:
         async with asyncio.timeout(deadline):
             done = await _awaited(google, place, looks(what, deadline))
@@ -140,7 +140,7 @@ async def _finished(google: ApiClient, place: _Operation, told: ProgressLabel, d
             hint="run the same command again: it goes on from what is there by then",
         ) from None
     except asyncio.CancelledError:
-        told.progress.note(f"{what} goes on at Google as {place.path}")
+        label.progress.note(f"{what} goes on at Google as {place.path}")
         raise
     return await _outcome(google, place.api, done)
 

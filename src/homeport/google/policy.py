@@ -85,13 +85,13 @@ def granted(policy: Policy, bindings: Iterable[Binding]) -> JsonObject:
     """Return `policy` with `bindings`; equal to it where they hold already."""
     held = [dict(binding) for binding in policy.get("bindings", ())]
     for wanted in bindings:
-        same = [binding for binding in held if _matches(binding, wanted)]
-        has = {_folded(member) for binding in same for member in binding.get("members", ())}
+        matching = [binding for binding in held if _matches(binding, wanted)]
+        has = {_folded(member) for binding in matching for member in binding.get("members", ())}
         missing = [member for member in dict.fromkeys(wanted.members) if _folded(member) not in has]
         if not missing:
             continue
-        if same:
-            same[0]["members"] = [*same[0].get("members", ()), *missing]
+        if matching:
+            matching[0]["members"] = [*matching[0].get("members", ()), *missing]
         else:
             held.append(_new(wanted, missing))
     conditional = any("condition" in binding for binding in held)
@@ -153,10 +153,10 @@ def _condition(raw: Mapping[str, Json] | None) -> GrantCondition | None:
 def _new(wanted: Binding, members: list[str]) -> JsonObject:
     made: JsonObject = {"role": wanted.role, "members": members}
     if wanted.condition is not None:
-        said = {"title": wanted.condition.title, "expression": wanted.condition.expression}
+        condition = {"title": wanted.condition.title, "expression": wanted.condition.expression}
         if wanted.condition.description:
-            said["description"] = wanted.condition.description
-        made["condition"] = said
+            condition["description"] = wanted.condition.description
+        made["condition"] = condition
     return made
 
 

@@ -37,22 +37,22 @@ def is_rate(refusal: Refusal) -> bool:
     return bool(_PER_TIME.search(refusal.said))
 
 
-def violated(said: str) -> str:
+def violated(text: str) -> str:
     """Return the quotas in Google's text with what was asked and what is allowed, in units people use; '' where none is."""
-    told = [_asked(*found.groups()) for found in _VIOLATED.finditer(said)]
-    told += [
+    violations = [_asked(*found.groups()) for found in _VIOLATED.finditer(text)]
+    violations += [
         f"{found['name']}: {found['allowed']} allowed{' ' + found['where'] if found['where'] else ''}"
-        for found in _LIMIT.finditer(said)
+        for found in _LIMIT.finditer(text)
     ]
-    return f"the quota does not allow this: {'; '.join(dict.fromkeys(told))}" if told else ""
+    return f"the quota does not allow this: {'; '.join(dict.fromkeys(violations))}" if violations else ""
 
 
 def hint_of(refusal: Refusal, project: str) -> str:
     """Return where to ask for more."""
-    said = refusal.said
+    text = refusal.said
     if is_rate(refusal):
         return "too many requests for the moment: try again in a minute"
-    if "gpu" in said.lower():
+    if "gpu" in text.lower():
         return (
             "ask for more at https://g.co/cloudrun/gpu-quota, ask for fewer instances, or try another region"
         )

@@ -84,13 +84,13 @@ def _of_error(code: int, error: Mapping[str, Json]) -> Refusal:
         inner for item in error.get("errorDetails", ()) for inner in item.values() if isinstance(inner, dict)
     ]
     older = next((item for item in error.get("errors", ()) if isinstance(item, dict)), {})
-    told = next((item for item in details if "reason" in item), {})
-    raw = told.get("metadata") or told.get("metadatas") or {}
+    info = next((item for item in details if "reason" in item), {})
+    raw = info.get("metadata") or info.get("metadatas") or {}
     return Refusal(
         code=int(error.get("code") or code),
         message=str(error.get("message") or older.get("message") or "no explanation"),
         status=str(error.get("status", "")),
-        reason=str(told.get("reason") or older.get("reason") or error.get("reason") or ""),
+        reason=str(info.get("reason") or older.get("reason") or error.get("reason") or ""),
         metadata={key: str(value) for key, value in raw.items()},
         fields=tuple(
             (str(item.get("field", "")), str(item.get("description", "")))

@@ -30,10 +30,10 @@ async def answered(call: Call, shape: type[_Shape], work: Work) -> _Shape:
     """
     loop = asyncio.get_running_loop()
     lines: asyncio.Queue[str | None] = asyncio.Queue()
-    told = ToolProgress(lambda line: _put(loop, lines, line))
+    progress = ToolProgress(lambda line: _put(loop, lines, line))
     pump = asyncio.create_task(_pumped(call, lines))
     try:
-        data = await in_thread(lambda: work(told))
+        data = await in_thread(lambda: work(progress))
         return shape.model_validate(harmless(data))
     except HomeportError as error:
         raise ToolError(words(error)) from None

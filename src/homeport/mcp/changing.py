@@ -169,8 +169,8 @@ def _proposed(plan: dict[str, Any], confirm: str) -> dict[str, Any]:
 
 def _decisive(spec: Spec, plan: Plan) -> dict[str, Any]:
     """Return what of a plan is applied: the spec and every step. Its facts tell of free memory, too, which moves by itself."""
-    told = plan.as_json()
-    return {"spec": spec.model_dump(mode="json"), **{key: told[key] for key in _DECISIVE}}
+    document = plan.as_json()
+    return {"spec": spec.model_dump(mode="json"), **{key: document[key] for key in _DECISIVE}}
 
 
 class _Seen:

@@ -20,8 +20,8 @@ class Confirmation:
 
     def of(self, verb: str, plan: Mapping[str, Json]) -> str:
         """Return the words that confirm `plan` for `verb`, whatever the order of its keys."""
-        said = json.dumps([verb, plan], sort_keys=True, default=str).encode()
-        return hmac.new(self._secret, said, hashlib.sha256).hexdigest()
+        document = json.dumps([verb, plan], sort_keys=True, default=str).encode()
+        return hmac.new(self._secret, document, hashlib.sha256).hexdigest()
 
     def ensure(self, verb: str, plan: Mapping[str, Json], given: str) -> None:
         """Raise `PlanStale` unless `given` confirms exactly this plan for this verb."""

@@ -73,7 +73,7 @@ def failure(what: HomeportError) -> ProxyAnswer:
 
 async def explained(endpoint: Endpoint, status: int, text: str) -> ProxyAnswer:
     """Return what Cloud Run refused, and what to do about it: to OpenAI clients its own page says nothing."""
-    said = f"the service refused ({status}): {words_of(text)[:200]}"
+    refusal = f"the service refused ({status}): {words_of(text)[:200]}"
     if status in {429, 503}:
         hint = (
             f"{endpoint.name} had nothing free for as long as was waited: `homeport logs --on cloudrun` tells"
@@ -82,7 +82,7 @@ async def explained(endpoint: Endpoint, status: int, text: str) -> ProxyAnswer:
         hint = too_large()
     else:
         hint = refused_as(status, await _who(endpoint)) if endpoint.identity else "no identity was sent"
-    return error(status, f"{said}; {hint}")
+    return error(status, f"{refusal}; {hint}")
 
 
 async def _who(endpoint: Endpoint) -> str:

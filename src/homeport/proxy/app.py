@@ -158,12 +158,12 @@ class ProxyApp:
 
     def _request(self, scope: Scope, body: Body) -> httpx2.Request:
         given = {name for name, _ in scope["headers"]}
-        ours = _OURS
+        own_headers = _OURS
         if b"transfer-encoding" in given:
-            ours |= {
+            own_headers |= {
                 b"content-length"
             }  # RFC 9112, 6.1: with both, the length is not to be trusted, nor handed on.
-        headers = [(b"host", self._url.netloc), *self._without_key(_onward(scope["headers"], ours))]
+        headers = [(b"host", self._url.netloc), *self._without_key(_onward(scope["headers"], own_headers))]
         if b"transfer-encoding" in given:
             headers.append((b"transfer-encoding", b"chunked"))
         query = scope["query_string"]

@@ -34,14 +34,14 @@ def kept(root: Path, proxy: Running) -> Iterator[None]:
     path = root / _FOLDER / f"{proxy.port}.json"
     with writing(path):
         private_folder(path.parent)
-    said = {
+    document = {
         "port": proxy.port,
         "service": proxy.service,
         "key": proxy.key.reveal() if proxy.key else "",
         "pid": os.getpid(),
         "created": psutil.Process().create_time(),
     }
-    write_private(path, json.dumps(said))
+    write_private(path, json.dumps(document))
     try:
         yield
     finally:
@@ -63,10 +63,10 @@ def _read(path: Path) -> Running | None:
     import psutil
 
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        lives = psutil.Process(int(said["pid"])).create_time() == said["created"]
-        key = Secret(str(said["key"])) if said["key"] else None
-        found = Running(port=int(said["port"]), service=str(said["service"]), key=key)
+        document = json.loads(path.read_text(encoding="utf-8"))
+        lives = psutil.Process(int(document["pid"])).create_time() == document["created"]
+        key = Secret(str(document["key"])) if document["key"] else None
+        found = Running(port=int(document["port"]), service=str(document["service"]), key=key)
     except (OSError, ValueError, TypeError, KeyError, psutil.Error):
         return None
     return found if lives else None

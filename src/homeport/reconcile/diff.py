@@ -153,16 +153,16 @@ def _compare_lists(wanted: Sequence[Any], live: Sequence[Any], place: _Place) ->
     if not all(is_known(element.get(by)) for element in wanted if isinstance(element, Mapping)):
         yield place.change(list(live), list(wanted))
         return
-    ours, theirs = _named(wanted, by), _named(live, by)
-    if ours is None or theirs is None:
-        ours, theirs = dict(enumerate(wanted)), dict(enumerate(live))
-    for name, element in ours.items():
-        if name in theirs:
-            yield from _compare(element, theirs[name], place.element(name))
+    wanted_items, live_items = _named(wanted, by), _named(live, by)
+    if wanted_items is None or live_items is None:
+        wanted_items, live_items = dict(enumerate(wanted)), dict(enumerate(live))
+    for name, element in wanted_items.items():
+        if name in live_items:
+            yield from _compare(element, live_items[name], place.element(name))
         else:
             yield place.element(name).change(None, element)
-    for name, element in theirs.items():
-        if name not in ours:
+    for name, element in live_items.items():
+        if name not in wanted_items:
             yield place.element(name).change(element, None)
 
 

@@ -101,9 +101,9 @@ async def make_plan(
     wanted = {resource.id for resource in order}
     rest = [resource for resource in in_order_among_themselves(surplus) if resource.id not in wanted]
     lives = await read_all([*order, *rest])
-    strangers = [resource.id for resource in order if _is_not_ours(resource, lives[resource.id])]
-    if strangers:
-        raise not_ours(strangers)
+    unmanaged = [resource.id for resource in order if _is_not_ours(resource, lives[resource.id])]
+    if unmanaged:
+        raise not_ours(unmanaged)
     known: dict[str, Any] = {}
     unsure: set[str] = set()
     actions = []

@@ -20,19 +20,19 @@ def main() -> int:
         return 1  # The process that began this one died before it could say what for.
     order: dict[str, Any] = json.loads(line)  # JSON, see order.py
     engine: subprocess.Popen[bytes] | None = None
-    said: dict[str, Any] = {"pid": (order["adopt"] or {}).get("pid")}
+    reply: dict[str, Any] = {"pid": (order["adopt"] or {}).get("pid")}
     if order["adopt"] is None:
         try:
             engine = begin(order["command"], order["environment"], order["api_key"])
-            said = {"pid": engine.pid}
+            reply = {"pid": engine.pid}
         except OSError as error:
-            said = {"error": f"{order['command'][0]}: {error.strerror or error}"}
+            reply = {"error": f"{order['command'][0]}: {error.strerror or error}"}
     try:  # noqa: SIM105 - contextlib is not loaded before the engine starts
-        os.write(sys.stdout.fileno(), json.dumps(said).encode() + b"\n")
+        os.write(sys.stdout.fileno(), json.dumps(reply).encode() + b"\n")
     except OSError:
         pass  # Nobody waits for it any more: the endpoint goes on, and the next `up` finds it.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    if "error" in said:
+    if "error" in reply:
         return 1
     from homeport.supervisor.order import Order
     from homeport.supervisor.watch import Watch

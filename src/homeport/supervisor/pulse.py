@@ -58,9 +58,9 @@ class PulseThread(threading.Thread):
             return
         if now < self._next_pulse:
             return
-        told = self._get(path)
-        if told is not None:
-            self.works = re.search(self._order.busy, told) is not None
+        pulse = self._get(path)
+        if pulse is not None:
+            self.works = re.search(self._order.busy, pulse) is not None
             self.heard = time.monotonic()
             self._next_pulse = now + _PULSE_S
 

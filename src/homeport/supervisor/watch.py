@@ -147,7 +147,7 @@ class Watch:
 
     def _tell(self, phase: Phase) -> None:
         """Write what has changed since it was last written."""
-        told = Journal(
+        entry = Journal(
             phase=phase,
             engine_pid=self._engine.pid if self._engine else 0,
             engine_create_time=self._engine.create_time if self._engine else 0.0,
@@ -157,10 +157,10 @@ class Watch:
             silent_since=self._judge.silent_since() if self._judge else None,
             weights=self._signs,
         )
-        if told != self._told:
-            self._told = told
+        if entry != self._told:
+            self._told = entry
             try:
-                told.save(self._folder)
+                entry.save(self._folder)
             except OSError as error:
                 self._say(f"its state could not be written: {error}")
 

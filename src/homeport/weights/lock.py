@@ -22,15 +22,15 @@ def held(path: Path, what: str, progress: Progress) -> Iterator[None]:
     with writing(path):
         private_folder(path.parent)
     lock = FileLock(path, mode=0o600, thread_local=False)
-    told = False
+    announced = False
     while not lock.is_locked:
         try:
             with writing(path):
                 lock.acquire(timeout=0.1)
         except Timeout:
-            if not told:
+            if not announced:
                 progress.note(f"another process is fetching {what}, waiting for it")
-                told = True
+                announced = True
             # A listener can end this thread only from within a call.
             progress.advanced(what, 0, 0)
     try:

@@ -37,8 +37,8 @@ class PinnedFile:
     @property
     def checksum(self) -> str | None:
         """Return what stands for the file's bytes: the sha256, or what a bucket tells, with its kind before it."""
-        told = (("md5", self.md5), ("crc32c", self.crc32c))
-        return self.sha256 or next((f"{kind}:{value}" for kind, value in told if value), None)
+        checksums = (("md5", self.md5), ("crc32c", self.crc32c))
+        return self.sha256 or next((f"{kind}:{value}" for kind, value in checksums if value), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

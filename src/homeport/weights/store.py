@@ -209,8 +209,8 @@ class WeightsStore:
         folder = origin.folder(self._root, pin)
         before = documents.read(path, PinDocument)
         missing = tuple(file.path for file in pin.files if not (folder / file.path).exists())
-        same = before is not None and before.pin.revision == pin.revision
-        pinned = PinDocument(format=format, pin=pin, ours=before.ours if before and same else missing)
+        unchanged = before is not None and before.pin.revision == pin.revision
+        pinned = PinDocument(format=format, pin=pin, ours=before.ours if before and unchanged else missing)
         documents.write(path, pinned)
         return pinned
 

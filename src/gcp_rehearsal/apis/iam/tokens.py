@@ -42,7 +42,7 @@ _INVALID_GRANT = Reply(status=400, body={"error": "invalid_grant", "error_descri
 def id_token(cloud: Cloud, email: str, audience: str) -> str:
     """Return an identity token of `email` for `audience`, good for an hour."""
     now = int(time.time())
-    said = {
+    claims = {
         "iss": ISSUER,
         "aud": audience,
         "azp": email,
@@ -53,7 +53,7 @@ def id_token(cloud: Cloud, email: str, audience: str) -> str:
         "exp": now + _LASTS_S,
     }
     head = _encoded(json.dumps({"alg": "HS256", "typ": "JWT", "kid": "rehearsal"}).encode())
-    body = f"{head}.{_encoded(json.dumps(said).encode())}"
+    body = f"{head}.{_encoded(json.dumps(claims).encode())}"
     return f"{body}.{_signature(cloud, body)}"
 
 
@@ -168,12 +168,12 @@ def _token(cloud: Cloud, request: Request) -> Reply:
         granted = _granted(cloud, email)
         return Reply(body=granted | {"id_token": id_token(cloud, email, form.get("client_id", ""))})
     if form.get("grant_type") == _JWT:
-        said = _asserted(cloud, form.get("assertion", ""))
-        if said is None:
+        claims = _asserted(cloud, form.get("assertion", ""))
+        if claims is None:
             return _INVALID_GRANT
-        if said.get("target_audience"):
-            return Reply(body={"id_token": id_token(cloud, said["iss"], said["target_audience"])})
-        return Reply(body=_granted(cloud, said["iss"]))
+        if claims.get("target_audience"):
+            return Reply(body={"id_token": id_token(cloud, claims["iss"], claims["target_audience"])})
+        return Reply(body=_granted(cloud, claims["iss"]))
     return Reply(status=400, body={"error": "unsupported_grant_type"})
 
 
@@ -190,11 +190,11 @@ def _about(cloud: Cloud, request: Request) -> Reply:
 def _asserted(cloud: Cloud, assertion: str) -> JsonObject | None:
     """Return what a service account says of itself; None where it is not shown that it is the account."""
     try:
-        head, said = (json.loads(_decoded(part)) for part in assertion.split(".")[:2])
-        known = credentials.whose(cloud.secret, str(head["kid"])) == said["iss"]
+        head, claims = (json.loads(_decoded(part)) for part in assertion.split(".")[:2])
+        known = credentials.whose(cloud.secret, str(head["kid"])) == claims["iss"]
     except (ValueError, KeyError, TypeError):
         return None
-    return said if known else None
+    return claims if known else None
 
 
 def _granted(cloud: Cloud, email: str) -> JsonObject:

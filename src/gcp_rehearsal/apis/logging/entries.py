@@ -93,10 +93,10 @@ def _keep(cloud: Cloud, project: str, name: str, entry: JsonObject) -> None:
     body |= {"logName": name, "receiveTimestamp": now}
     if body.get("severity") == "DEFAULT":
         del body["severity"]
-    same = (body["timestamp"], body["insertId"])
+    identity = (body["timestamp"], body["insertId"])
     known: dict[tuple[str, str], JsonObject] = log.hidden.setdefault("entries", {})
     # An entry that comes again, as those do that a client sends once more, is kept once.
-    known.setdefault(same, body)
+    known.setdefault(identity, body)
 
 
 def _list(call: Call) -> Json:

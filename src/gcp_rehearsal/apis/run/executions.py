@@ -111,8 +111,8 @@ def reference(execution: Kept) -> JsonObject:
     ends = {GOOD: "EXECUTION_SUCCEEDED", BAD: "EXECUTION_FAILED"}.get(state, "EXECUTION_RUNNING")
     if body.get("cancelledCount"):
         ends = "EXECUTION_CANCELLED"
-    told = {"name": execution.id, "createTime": body["createTime"], "completionStatus": ends}
-    return {**told, **{key: body[key] for key in ("completionTime",) if key in body}}
+    ref = {"name": execution.id, "createTime": body["createTime"], "completionStatus": ends}
+    return {**ref, **{key: body[key] for key in ("completionTime",) if key in body}}
 
 
 def _make_task(call: Call, execution: Kept, index: int) -> None:

@@ -178,13 +178,13 @@ def _settled(cloud: Cloud, revision: Kept, failure: Failure | None) -> None:
             if (digest := run_start.digest_of(cloud, one["image"]))
         ]
         took = cloud.clock.now() - revision.created
-        told = {
+        messages = {
             "ContainerHealthy": f"Containers became healthy in {max(0.0, took - IMPORTED_AFTER):.2f}s.",
             "ContainerReady": f"Container image import completed in {min(took, IMPORTED_AFTER):.2f}s.",
             "ResourcesAvailable": f"Deploying revision succeeded in {took:.2f}s.",
         }
         conditions = [
-            {**condition(cloud, kind, GOOD), **({"message": told[kind]} if kind in told else {})}
+            {**condition(cloud, kind, GOOD), **({"message": messages[kind]} if kind in messages else {})}
             for kind in _CONDITIONS
         ]
         least = body.get("scaling", {}).get("minInstanceCount", 0)

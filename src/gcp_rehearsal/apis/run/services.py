@@ -193,8 +193,8 @@ def _deploy(call: Call, kept: Kept, *, renewed: bool) -> Kept:
         if cloud.store.get("run", kept.name) is not kept:
             ended(op, aborted(f"Resource '{kept.id}' was deleted."), "Service")
             return
-        told = _settled(cloud, kept, generation, made, failure)
-        ended(op, told or kept.body, "Service")
+        settled = _settled(cloud, kept, generation, made, failure)
+        ended(op, settled or kept.body, "Service")
 
     if made is not None:
         revisions.start(cloud, made, settle)
@@ -215,10 +215,10 @@ def _settled(
     ready = next((one for one in revisions.of_service(cloud, kept) if revisions.is_ready(one)), None)
     if ready is not None:
         body["latestReadyRevision"] = ready.name
-    told = None
+    error = None
     if failure is not None and last is not None:
         text = f"Revision '{last.id}' is not ready and cannot serve traffic. {failure.message}"
-        told = Failure(
+        error = Failure(
             message=text,
             reason=failure.reason or ("" if failure.revision_reason else "REVISION_FAILED"),
             revision_reason=failure.revision_reason,
@@ -226,16 +226,18 @@ def _settled(
     if body["generation"] == generation:
         body.pop("reconciling", None)
         kept.hidden["seen"] = generation
-        state = BAD if told else GOOD
-        body["terminalCondition"] = condition(cloud, "Ready", state, told)
-        routes = condition(cloud, "RoutesReady", GOOD if ready or not told else BAD, None if ready else told)
-        put_conditions(kept, [routes, condition(cloud, "ConfigurationsReady", state, told)])
-        if told is None:
+        state = BAD if error else GOOD
+        body["terminalCondition"] = condition(cloud, "Ready", state, error)
+        routes = condition(
+            cloud, "RoutesReady", GOOD if ready or not error else BAD, None if ready else error
+        )
+        put_conditions(kept, [routes, condition(cloud, "ConfigurationsReady", state, error)])
+        if error is None:
             body["observedGeneration"] = generation
     if ready is not None:
         _route(cloud, kept)
     stamp(cloud, kept)
-    return precondition(told.message) if told else None
+    return precondition(error.message) if error else None
 
 
 def _route(cloud: Cloud, kept: Kept) -> None:

@@ -262,8 +262,8 @@ def _written(token: str | None, which: str) -> int:
 
 def _alike(source: Kept, bucket: Kept, target: Kept) -> bool:
     """Return True if a copy needs no bytes moved."""
-    same = source.body["storageClass"] == target.body["storageClass"]
-    return same and bool(bucket.body["location"] == target.body["location"])
+    one_class = source.body["storageClass"] == target.body["storageClass"]
+    return one_class and bool(bucket.body["location"] == target.body["location"])
 
 
 def _ends(call: Call) -> tuple[Kept, Kept]:

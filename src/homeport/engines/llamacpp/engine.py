@@ -77,8 +77,8 @@ def check(settings: Engine) -> None:
 
 def flags(settings: Engine) -> dict[str, str]:
     """Return what our server of llama.cpp is told of context and requests."""
-    told = {"--context": f"{settings.context}", "--parallel": f"{settings.parallel}"}
-    return told if settings.kv_dtype == "auto" else {**told, "--kv-dtype": settings.kv_dtype}
+    options = {"--context": f"{settings.context}", "--parallel": f"{settings.parallel}"}
+    return options if settings.kv_dtype == "auto" else {**options, "--kv-dtype": settings.kv_dtype}
 
 
 def own_memory(size: Footprint, settings: Engine) -> int | None:

@@ -78,10 +78,10 @@ def parsed(given: str) -> tuple[str, bool | int | float]:
         raise _wrong(f"llamacpp wants field=value (as in n_batch=256), not {given!r:.60}")
     if name not in FIELDS:
         close = difflib.get_close_matches(name, FIELDS, n=3, cutoff=0.6)
-        meant = f"did you mean {' or '.join(close)}? " if close else ""
+        suggestion = f"did you mean {' or '.join(close)}? " if close else ""
         raise _wrong(
             f"{name!r:.60} is not among the parameters that it may set, which open no file, no address and no tool",
-            hint=f"{meant}{_PAGE} lists them, such as {', '.join(list(FIELDS)[:3])}, sampling.min_p",
+            hint=f"{suggestion}{_PAGE} lists them, such as {', '.join(list(FIELDS)[:3])}, sampling.min_p",
         )
     allowed = FIELDS[name]
     try:

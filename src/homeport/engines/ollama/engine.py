@@ -117,14 +117,14 @@ def check(settings: Engine) -> None:
 
 def flags(settings: Engine) -> dict[str, str]:
     """Return what Ollama is told of context and requests, through its environment."""
-    told = {
+    environment = {
         "OLLAMA_CONTEXT_LENGTH": f"{settings.context}",
         "OLLAMA_NUM_PARALLEL": f"{settings.parallel}",
     }
     if settings.kv_dtype != "auto":
         # Ollama keeps them so only with flash attention.
-        told |= {"OLLAMA_KV_CACHE_TYPE": settings.kv_dtype, "OLLAMA_FLASH_ATTENTION": "1"}
-    return told
+        environment |= {"OLLAMA_KV_CACHE_TYPE": settings.kv_dtype, "OLLAMA_FLASH_ATTENTION": "1"}
+    return environment
 
 
 def own_memory(size: Footprint, settings: Engine) -> int | None:  # noqa: ARG001 - as the other engines have it

@@ -34,10 +34,10 @@ def rank(config: bytes, where: str) -> int:
 
     Raises `WeightsError` for what is no LoRA adapter, `SpecError` for one that vLLM does not serve.
     """
-    said = _parsed(config, where)
-    pattern = said.get("rank_pattern") or {}
-    widest = max([said["r"], *(value for value in pattern.values() if isinstance(value, int))])
-    refused = list(_refused(said))
+    settings = _parsed(config, where)
+    pattern = settings.get("rank_pattern") or {}
+    widest = max([settings["r"], *(value for value in pattern.values() if isinstance(value, int))])
+    refused = list(_refused(settings))
     if refused:
         raise SpecError(
             f"{where} was trained with {' and '.join(refused)}, which vllm does not serve",
@@ -52,22 +52,22 @@ def rank(config: bytes, where: str) -> int:
     return step
 
 
-def _refused(said: Mapping[str, Json]) -> Iterator[str]:
-    yield from (what for key, what in _UNSERVED.items() if said.get(key))
-    whole = set(said.get("modules_to_save") or ()) - {"classifier", "score"}
+def _refused(settings: Mapping[str, Json]) -> Iterator[str]:
+    yield from (what for key, what in _UNSERVED.items() if settings.get(key))
+    whole = set(settings.get("modules_to_save") or ()) - {"classifier", "score"}
     if whole:
         yield f"{' and '.join(sorted(whole))} as a whole (modules_to_save)"
-    if said.get("bias", "none") != "none" or said.get("lora_bias"):
+    if settings.get("bias", "none") != "none" or settings.get("lora_bias"):
         yield "biases"
-    start = said.get("init_lora_weights")
+    start = settings.get("init_lora_weights")
     if isinstance(start, str) and start.lower() not in _STARTS:
         yield f"init_lora_weights = {start!r}, which changes the model itself"
 
 
 def _parsed(config: bytes, where: str) -> JsonObject:
     try:
-        said = json.loads(config)
-        kind, width = said.get("peft_type", "LORA"), said["r"]
+        settings = json.loads(config)
+        kind, width = settings.get("peft_type", "LORA"), settings["r"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(
             f"the {CONFIG} of {where} is none that PEFT writes", hint="name a folder with a LoRA adapter"
@@ -77,4 +77,4 @@ def _parsed(config: bytes, where: str) -> JsonObject:
             f"{where} is no LoRA adapter: its peft_type is {kind!r} and its rank {width!r}",
             hint="only LoRA adapters are served beside a model",
         )
-    return dict(said)
+    return dict(settings)

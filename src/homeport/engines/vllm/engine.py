@@ -258,8 +258,8 @@ def _cause(log: str) -> EngineFailed | None:
     cause = re.search(r"(?:Value error,|(?:ValueError|RuntimeError|ImportError|ValidationError):) (.+)", log)
     if cause is None:
         return None
-    said = cause[1] if len(cause[1]) <= _LONGEST else f"{cause[1][:_LONGEST]}…"
-    return EngineFailed(f"vLLM says: {said}", hint="`homeport logs` shows the whole log")
+    message = cause[1] if len(cause[1]) <= _LONGEST else f"{cause[1][:_LONGEST]}…"
+    return EngineFailed(f"vLLM says: {message}", hint="`homeport logs` shows the whole log")
 
 
 def _cache_bytes(request: LaunchRequest) -> int:

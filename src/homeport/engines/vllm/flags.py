@@ -183,11 +183,11 @@ def _refused(name: str, flag: str) -> SpecError:
             f"engine.extra_args cannot set {name}: {key} does", hint="docs/homeport-toml.md explains it"
         )
     close = difflib.get_close_matches(flag, ALLOWED, n=3, cutoff=0.7)
-    meant = f"did you mean {' or '.join(close)}? " if close else ""
+    suggestion = f"did you mean {' or '.join(close)}? " if close else ""
     printable = ascii(name)[1:-1][:60]
     return SpecError(
         f"engine.extra_args cannot set {printable}: only flags of speed, sampling and metrics, written out in full",
-        hint=f"{meant}{_PAGE} lists them; vllm's servers, plugins, files and remote code are not available here",
+        hint=f"{suggestion}{_PAGE} lists them; vllm's servers, plugins, files and remote code are not available here",
     )
 
 

@@ -92,19 +92,19 @@ def footprint(sizing: Sizing) -> Footprint | None:
 
 def flags(settings: Engine) -> dict[str, str]:
     """Return what `vllm serve` is told on a GPU, so that it shares out memory as is reckoned here."""
-    told = {
+    options = {
         "--max-model-len": f"{settings.context}",
         "--max-num-seqs": f"{settings.parallel}",
         "--max-num-batched-tokens": f"{BATCHED_TOKENS}",
         "--gpu-memory-utilization": f"{UTILIZATION}",
     }
     if settings.kv_dtype != "auto":
-        told["--kv-cache-dtype"] = settings.kv_dtype
+        options["--kv-cache-dtype"] = settings.kv_dtype
     if settings.quantization is not None:
-        told["--quantization"] = settings.quantization
+        options["--quantization"] = settings.quantization
     if settings.dtype != "auto":
-        told["--dtype"] = settings.dtype
-    return told
+        options["--dtype"] = settings.dtype
+    return options
 
 
 def kv_cache(

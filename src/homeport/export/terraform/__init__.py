@@ -98,9 +98,9 @@ class _Ordered:
         self._reaches[address] = reached | self._closed(set(wanting))
         if not waits:
             return block
-        told = [Attribute("depends_on", [Code(each) for each in waits])]
+        depends = [Attribute("depends_on", [Code(each) for each in waits])]
         why = [Note(_GRANTED)] if any("_iam_member." in each for each in waits) else []
-        return replace(block, body=(*block.body, *why, *told))
+        return replace(block, body=(*block.body, *why, *depends))
 
     def _closed(self, addresses: set[str]) -> set[str]:
         return addresses.union(*(self._reaches.get(each, set()) for each in addresses))
@@ -147,8 +147,10 @@ def _steps(things: Things) -> list[tuple[str, list[str]]]:
     values = [(image_variable(things, one), Ref(one.id, "reference")) for one in images]
     stored = [Ref(one.id, "digest") for one in things.all(StoredWeights)]
     values += [("weights_digest", ref) for ref in stored if not things.known(ref)]
-    told = [f"printf '{name} = \"%s\"\\n' {told_by_shell(things.by_id(ref.id), ref)}" for name, ref in values]
-    written = [f"{command} {'>' if place == 0 else '>>'} {VALUES}" for place, command in enumerate(told)]
+    commands = [
+        f"printf '{name} = \"%s\"\\n' {told_by_shell(things.by_id(ref.id), ref)}" for name, ref in values
+    ]
+    written = [f"{command} {'>' if place == 0 else '>>'} {VALUES}" for place, command in enumerate(commands)]
     first = "Everything but the service:"
     done = "What is done once, where it is not there yet: Terraform builds no image and copies no weights."
     if left:

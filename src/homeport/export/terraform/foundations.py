@@ -250,10 +250,10 @@ class FoundationBlocks:
             ("mostRecentVersions", "most_recent_versions", {"keepCount": "keep_count"}),
         ):
             part = Fields(body.take(key, {}), key)
-            told = {inner[field]: part.take(field) for field in inner}
+            values = {inner[field]: part.take(field) for field in inner}
             part.done()
-            if any(value is not None for value in told.values()):
-                made.append(block(name, body=attributes(told)))
+            if any(value is not None for value in values.values()):
+                made.append(block(name, body=attributes(values)))
         body.done()
         return block("cleanup_policies", body=made)
 

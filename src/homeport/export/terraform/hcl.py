@@ -149,22 +149,22 @@ def _aligned(run: tuple[Item, ...], indent: str) -> list[str]:
         words = " ".join([first.words[0], *(f'"{word}"' for word in first.words[1:])])
         lines = _body(first.body, f"{indent}  ")
         return [f"{indent}{words} {{", *lines, f"{indent}}}"] if lines else [f"{indent}{words} {{}}"]
-    told = [(one.name, expression(one.value, indent)) for one in run if isinstance(one, Attribute)]
+    pairs = [(one.name, expression(one.value, indent)) for one in run if isinstance(one, Attribute)]
     lines = []
-    for place, (name, text) in enumerate(told):
-        width = 0 if "\n" in text else max(len(one) for one in _together(told, place))
+    for place, (name, text) in enumerate(pairs):
+        width = 0 if "\n" in text else max(len(one) for one in _together(pairs, place))
         lines.append(f"{indent}{name:<{width}} = {text}")
     return lines
 
 
-def _together(told: list[tuple[str, str]], place: int) -> Iterator[str]:
+def _together(pairs: list[tuple[str, str]], place: int) -> Iterator[str]:
     """Yield the names of the attributes of one line each that stand together with the one at `place`."""
     start = end = place
-    while start > 0 and "\n" not in told[start - 1][1]:
+    while start > 0 and "\n" not in pairs[start - 1][1]:
         start -= 1
-    while end < len(told) and "\n" not in told[end][1]:
+    while end < len(pairs) and "\n" not in pairs[end][1]:
         end += 1
-    yield from (name for name, _ in told[start:end])
+    yield from (name for name, _ in pairs[start:end])
 
 
 def _key(name: str) -> str:

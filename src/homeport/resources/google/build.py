@@ -96,14 +96,14 @@ class Build:
     async def _why(self, build: Json) -> HomeportError:
         log = f"its log: {build.get('logUrl', '')}"
         lines = await self._last_lines(build)
-        said = next((line.partition(SAYS)[2] for line in reversed(lines) if SAYS in line), "")
+        message = next((line.partition(SAYS)[2] for line in reversed(lines) if SAYS in line), "")
         code = next((step["exitCode"] for step in build.get("steps", ()) if step.get("exitCode")), 0)
-        if said and code in _MEANT:
-            words, _, hint = said.partition("; ")
+        if message and code in _MEANT:
+            words, _, hint = message.partition("; ")
             return _MEANT[code](words, hint=f"{hint}; {log}" if hint else log)
         why = build.get("failureInfo", {}).get("detail") or build.get("statusDetail") or build["status"]
         tail = "".join(f"\n  {line}" for line in lines[-_LAST_LINES:])
-        return OperationFailed(f"{self.what} failed: {said or why}{tail}", hint=log)
+        return OperationFailed(f"{self.what} failed: {message or why}{tail}", hint=log)
 
     async def _last_lines(self, build: Json) -> list[str]:
         """Return what the build last wrote; nothing where its log cannot be read: that must not hide why it failed."""

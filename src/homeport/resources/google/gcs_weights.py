@@ -276,8 +276,8 @@ class StoredWeights(FixedResource):
 
 def _is(said: Json, file: PinnedFile) -> bool:
     """Return True if a file of the manifest is the pinned one, as far as the pin knows it."""
-    same = file.size in {0, said["size"]} and file.sha256 in {None, said["sha256"]}
-    return same and file.crc32c in {None, said["crc32c"]}
+    matches = file.size in {0, said["size"]} and file.sha256 in {None, said["sha256"]}
+    return matches and file.crc32c in {None, said["crc32c"]}
 
 
 def _lies(there: Json | None, said: Json) -> bool:

@@ -161,16 +161,16 @@ class Release(DependentResource):
         try:
             await self._route(service, _scaled(before, 100), newest, without_receipt(service, newest))
         except HomeportError as failed:
-            told = (
+            outcome = (
                 f"{newest} may still have {percent} % of the traffic, which could not be put back: {failed}; "
                 "`homeport status --on cloudrun` shows what serves, `homeport rollback --on cloudrun` puts it back"
             )
         else:
-            told = "what served before has all of the traffic again"
+            outcome = "what served before has all of the traffic again"
         if isinstance(error, HomeportError):
-            error.hint = "; ".join(one for one in (told, error.hint) if one)
+            error.hint = "; ".join(one for one in (outcome, error.hint) if one)
         else:
-            error.add_note(told)
+            error.add_note(outcome)
 
     async def _service(self) -> Json:
         return await self.google.get("run", self.path)
@@ -219,8 +219,8 @@ class Release(DependentResource):
 
 def _says(live: Body, body: Body) -> bool:
     """Return True if a service's traffic, and its receipts where they are in `body`, are what `body` asks for."""
-    same = _routes(live) == _routes(body)
-    return same and ("annotations" not in body or receipts(live) == receipts(body))
+    routed = _routes(live) == _routes(body)
+    return routed and ("annotations" not in body or receipts(live) == receipts(body))
 
 
 def _routes(service: Body) -> set[tuple[str, int, str]]:

@@ -73,8 +73,8 @@ class SecretVersion(DependentResource):
 
     def diff(self, live: Json, outputs: Outputs) -> tuple[Change, ...]:
         """Tell whether the newest version holds something else."""
-        same = live["value"] == self.value
-        return () if same else (Change(path="value", before=live["value"], after=self.value),)
+        current = live["value"] == self.value
+        return () if current else (Change(path="value", before=live["value"], after=self.value),)
 
     def summary(self, outputs: Outputs) -> str:
         """Return what it will be."""

@@ -62,8 +62,8 @@ def foremost(service: Body) -> str:
 def receipts(service: Body) -> dict[str, Receipt]:
     """Return the receipts by revision, oldest first; {} where there are none, or none that can be read."""
     try:
-        told = json.loads(service.get("annotations", {}).get(RECEIPTS, "{}"))
-        return {name: Receipt(**one) for name, one in told.items()}
+        known_receipts = json.loads(service.get("annotations", {}).get(RECEIPTS, "{}"))
+        return {name: Receipt(**one) for name, one in known_receipts.items()}
     except (ValueError, TypeError, AttributeError):
         return {}
 
@@ -84,10 +84,10 @@ def _others(service: Body, revision: str) -> dict[str, Receipt]:
 
 def _annotated(service: Body, known: Mapping[str, Receipt]) -> dict[str, str]:
     kept = dict(list(known.items())[-_MOST_RECEIPTS:])
-    told = {
+    entries = {
         name: {"at": one.at, "passed": one.passed, "counts": dict(one.counts)} for name, one in kept.items()
     }
-    return {**service.get("annotations", {}), RECEIPTS: json.dumps(told, separators=(",", ":"))}
+    return {**service.get("annotations", {}), RECEIPTS: json.dumps(entries, separators=(",", ":"))}
 
 
 def tag_url(service: Body, revision: str = "") -> str:

@@ -81,9 +81,9 @@ class Condition:
 
 def engine_of(remembered: EndpointRecord, folder: Path) -> psutil.Process | None:
     """Return the engine's process as it is now, after whatever restarts; None where none runs."""
-    told = journal.load(folder)
-    if told is not None and told.engine_pid:
-        found = process_tree.alive(told.engine_pid, told.engine_create_time, folder, told.engine_ticks)
+    entry = journal.load(folder)
+    if entry is not None and entry.engine_pid:
+        found = process_tree.alive(entry.engine_pid, entry.engine_create_time, folder, entry.engine_ticks)
         if found is not None:
             return found
     return process_tree.alive(remembered.pid, remembered.create_time, folder, remembered.start_ticks)
@@ -97,30 +97,30 @@ def supervisor_of(remembered: EndpointRecord, folder: Path) -> psutil.Process | 
 
 async def condition(remembered: EndpointRecord, folder: Path, api_key: Secret | None) -> Condition:
     """Return how the endpoint is: looked up, and asked for a token with a patience of two seconds."""
-    told = journal.load(folder)
+    entry = journal.load(folder)
     found = Condition(
         state=State.DEAD,
         engine=engine_of(remembered, folder),
         supervisor=supervisor_of(remembered, folder),
-        restarts=told.restarts if told else 0,
-        last=told.last if told else None,
-        weights=dict(told.weights) if told and told.weights else None,
+        restarts=entry.restarts if entry else 0,
+        last=entry.last if entry else None,
+        weights=dict(entry.weights) if entry and entry.weights else None,
     )
-    if found.supervisor is not None and told is not None and told.phase is Phase.RESTARTING:
-        return replace(found, state=State.RESTARTING, why=told.last.reason if told.last else "")
+    if found.supervisor is not None and entry is not None and entry.phase is Phase.RESTARTING:
+        return replace(found, state=State.RESTARTING, why=entry.last.reason if entry.last else "")
     if found.engine is None:
-        return _without_engine(found, remembered, told)
+        return _without_engine(found, remembered, entry)
     if not remembered.was_ready:
         return replace(found, state=State.STARTING)
-    found = await _asked(found, found.engine, remembered, api_key, told)
+    found = await _asked(found, found.engine, remembered, api_key, entry)
     if found.serves and found.supervisor is None:
         return replace(found, state=State.UNSUPERVISED, why="it serves, and nothing would start it again")
     return found
 
 
-def _without_engine(found: Condition, remembered: EndpointRecord, told: Journal | None) -> Condition:
-    why = told.last.reason if told and told.last else "its processes are gone, and nobody stopped them"
-    if told is not None and told.phase is Phase.FAILED:
+def _without_engine(found: Condition, remembered: EndpointRecord, entry: Journal | None) -> Condition:
+    why = entry.last.reason if entry and entry.last else "its processes are gone, and nobody stopped them"
+    if entry is not None and entry.phase is Phase.FAILED:
         return replace(found, state=State.FAILED, why=why)
     restarts = remembered.spec.get("local", {}).get("restart") != "never"
     if found.supervisor is not None and restarts and remembered.was_ready:
@@ -133,13 +133,13 @@ async def _asked(
     engine: psutil.Process,
     remembered: EndpointRecord,
     api_key: Secret | None,
-    told: Journal | None,
+    entry: Journal | None,
 ) -> Condition:
     tree = _tree(engine)
     used, begun = cpu_seconds(tree), time.monotonic()
     answer = await _ask(remembered, api_key)
     works = cpu_seconds(tree) - used > _WORKS * (time.monotonic() - begun)
-    silent = time.monotonic() - told.silent_since if told and told.silent_since is not None else 0.0
+    silent = time.monotonic() - entry.silent_since if entry and entry.silent_since is not None else 0.0
     found = replace(found, key_refused=answer.key_refused)
     if answer.token or (answer.key_refused and not silent):
         # Without the key a refusal is all that can be had, and what the supervisor hears, who has it.

@@ -160,9 +160,9 @@ def fingerprint(reference: str, key: Secret) -> Mapping[str, str]:
 
 def is_same(started: EndpointRecord, key: Secret) -> bool | None:
     """Return True if the engine was started with `key`; None where its record, one of an earlier version, does not tell."""
-    told = started.key or {}
+    stored = started.key or {}
     try:
-        return hmac.compare_digest(told["scrypt"], _hashed(key, bytes.fromhex(told["salt"])))
+        return hmac.compare_digest(stored["scrypt"], _hashed(key, bytes.fromhex(stored["salt"])))
     except (KeyError, ValueError):
         return None
 

@@ -208,8 +208,8 @@ def listener(port: int) -> str:
             try:
                 process = psutil.Process(connection.pid)
                 what = process.environ().get(MARK)
-                ours = f", homeport's endpoint {Path(what).name}" if what else ""
-                return f"{process.name()} (pid {connection.pid}{ours})"
+                owner = f", homeport's endpoint {Path(what).name}" if what else ""
+                return f"{process.name()} (pid {connection.pid}{owner})"
             except psutil.Error:
                 return f"pid {connection.pid}"
     return "a process of another user"

@@ -44,14 +44,14 @@ def supervise(order: Order) -> tuple[int, int]:
             env={**inherited(PYTHON), **mark},
             start_new_session=True,
         )
-    said = _told(supervisor, replace(order, environment={**order.environment, **mark}))
+    reply = _told(supervisor, replace(order, environment={**order.environment, **mark}))
     supervisor.returncode = 0  # It outlives us on purpose: no warning when this object goes before it.
-    if "pid" not in said:
+    if "pid" not in reply:
         raise EngineFailed(
-            f"the engine could not be started: {said.get('error', 'its supervisor ended')}",
+            f"the engine could not be started: {reply.get('error', 'its supervisor ended')}",
             hint="`homeport logs` shows the whole log",
         )
-    return supervisor.pid, int(said["pid"])
+    return supervisor.pid, int(reply["pid"])
 
 
 def is_supervisor(command: list[str]) -> bool:
@@ -69,5 +69,5 @@ def _told(supervisor: subprocess.Popen[bytes], order: Order) -> dict[str, str]:
                 supervisor.stdin.write(order.line().encode())
         except BrokenPipeError:
             pass  # It ended at once, and says nothing below.
-        said: dict[str, str] = json.loads(supervisor.stdout.readline() or "{}")
-    return said
+        reply: dict[str, str] = json.loads(supervisor.stdout.readline() or "{}")
+    return reply

@@ -151,27 +151,29 @@ async def no_token(deployed: ObservedDeployment) -> Finding:
 
 async def stranger(deployed: ObservedDeployment) -> Finding:
     """Check that the token of somebody who may not call it is refused with 403."""
-    lent = deployed.stranger
+    probe_token = deployed.stranger
     if deployed.planned.public:
         return skipped(_PUBLIC)
-    if lent.token is None:
-        return skipped(f"not checked: {lent.why_none}")
-    found = await _statuses(deployed, [(deployed.front, path) for path in _FEW], lent.token)
+    if probe_token.token is None:
+        return skipped(f"not checked: {probe_token.why_none}")
+    found = await _statuses(deployed, [(deployed.front, path) for path in _FEW], probe_token.token)
     if all(status == 401 for status in found.values()):
         return skipped("not checked: the stranger's token itself was not taken (401)", statuses=found)
-    whose = f"the token of {lent.who}, who may not call it" if lent.who else "a stranger's token"
+    whose = (
+        f"the token of {probe_token.who}, who may not call it" if probe_token.who else "a stranger's token"
+    )
     return _judged(deployed, found, f"with {whose}")
 
 
 async def audience(deployed: ObservedDeployment) -> Finding:
     """Check that a token that was made for another audience is refused."""
-    lent = deployed.elsewhere
+    probe_token = deployed.elsewhere
     if deployed.planned.public:
         return skipped(_PUBLIC)
-    if lent.token is None:
-        return skipped(f"not checked: {lent.why_none}")
+    if probe_token.token is None:
+        return skipped(f"not checked: {probe_token.why_none}")
     asked = [(deployed.front, path) for path in _FEW]
-    return await _refused(deployed, asked, lent.token, "with a token for another audience")
+    return await _refused(deployed, asked, probe_token.token, "with a token for another audience")
 
 
 async def around(deployed: ObservedDeployment) -> Finding:
@@ -250,14 +252,14 @@ async def mount(deployed: ObservedDeployment) -> Finding:
 async def image(deployed: ObservedDeployment) -> Finding:
     """Check that the image that runs is the planned one, by the digest that Cloud Run resolved."""
     name, planned = deployed.serving.get("name", ""), deployed.planned.image_digest
-    told = [
+    digests = [
         one.get("imageDigest", "")
         for one in deployed.revision.get("containerStatuses", ())
         if one.get("name", "") == name
     ]
-    if not told or not told[0]:
+    if not digests or not digests[0]:
         return skipped("not checked: Cloud Run does not tell the digest of what runs")
-    runs = told[0].rpartition("@")[2]
+    runs = digests[0].rpartition("@")[2]
     if runs != planned:
         return failed(f"the image {runs[:19]}… runs, not {planned[:19]}…", runs=runs, planned=planned)
     return passed(f"{planned[:19]}…", digest=planned)

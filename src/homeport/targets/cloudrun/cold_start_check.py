@@ -117,12 +117,12 @@ async def cold_start(asleep: Asleep) -> Measured | NotMeasured:
     await _left_alone(name, idle_s() if asleep.idle is None else asleep.idle, progress)
     progress.started(_KEY, f"asking {name} once; its first token is expected after {asleep.budget.text}")
     try:
-        came = await _measured(asleep.endpoint, asleep.starts, asleep.budget)
+        result = await _measured(asleep.endpoint, asleep.starts, asleep.budget)
     except BaseException:
         progress.failed(_KEY, "no token came")
         raise
     progress.finished(_KEY, f"{name} was asked")
-    return came
+    return result
 
 
 async def _measured(endpoint: Endpoint, starts: Starts, budget: ColdStart) -> Measured | NotMeasured:
@@ -137,28 +137,28 @@ async def _measured(endpoint: Endpoint, starts: Starts, budget: ColdStart) -> Me
     except HomeportError as error:
         return NotMeasured(why=f"no token came: {error}", broken=True)
     wait = Backoff(what="the log to tell of the start", within=_LOGGED_WITHIN_S, first=_ASK_EVERY_S)
-    came = f"the first token came after {seconds:.1f} s"
+    result = f"the first token came after {seconds:.1f} s"
     try:
         while not await starts() - before:
             if not await wait.pause():
                 why = "the log tells of no instance that started for the request: one was up, or the log is late"
-                return NotMeasured(why=f"{why}; {came}")
+                return NotMeasured(why=f"{why}; {result}")
     except HomeportError as error:
-        return NotMeasured(why=f"{_UNREAD}: {error}; {came}")
+        return NotMeasured(why=f"{_UNREAD}: {error}; {result}")
     return Measured(seconds=seconds, budget=budget)
 
 
-def finding(came: Measured | NotMeasured) -> Finding:
+def finding(result: Measured | NotMeasured) -> Finding:
     """Return what a report says of it."""
-    if isinstance(came, NotMeasured):
-        return (failed if came.broken else skipped)(f"not measured: {came.why}", **came.as_json())
-    text = f"{came.seconds:.1f} s from zero to the first token; the plan expects {came.budget.text}"
-    if came.within:
-        return passed(text, **came.as_json())
-    largest = max(came.budget.terms, key=lambda term: term.high)
+    if isinstance(result, NotMeasured):
+        return (failed if result.broken else skipped)(f"not measured: {result.why}", **result.as_json())
+    text = f"{result.seconds:.1f} s from zero to the first token; the plan expects {result.budget.text}"
+    if result.within:
+        return passed(text, **result.as_json())
+    largest = max(result.budget.terms, key=lambda term: term.high)
     return failed(
         f"{text}, most of it for {largest.name} ({largest.how}): docs/cold-start.md compares the ways",
-        **came.as_json(),
+        **result.as_json(),
     )
 
 

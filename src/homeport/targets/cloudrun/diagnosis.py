@@ -114,9 +114,9 @@ async def explain(
         facts=_facts(google, service, revision),
     )
     found = likely(evidence)
-    said = unread or _said(lines)
+    tail = unread or _said(lines)
     title = f"the revision {which} of {name}" if which else name
-    found.args = (f"{title} did not come up: {found}{said}",)
+    found.args = (f"{title} did not come up: {found}{tail}",)
     return found
 
 
@@ -145,9 +145,9 @@ def likely(evidence: Evidence) -> HomeportError:
     late = _row(evidence, log, "log")
     if late is not None:
         return late
-    told = evidence.conditions.strip().partition("\n")[0]
+    condition = evidence.conditions.strip().partition("\n")[0]
     return OperationFailed(
-        f"{told or 'Google does not say why'}; the likely cause is not recognised",
+        f"{condition or 'Google does not say why'}; the likely cause is not recognised",
         hint="the last lines tell what it said; `homeport logs --on cloudrun` shows all",
     )
 
@@ -196,12 +196,12 @@ def _conditions(service: Mapping[str, Json], revision: Mapping[str, Json] | None
     """Return the reasons and message of each failed condition, one a line, each once."""
     every = [service.get("terminalCondition", {}), *service.get("conditions", ())]
     every += (revision or {}).get("conditions", ())
-    told = [
+    messages = [
         " ".join(str(one[key]) for key in ("reason", "revisionReason", "message") if one.get(key))
         for one in every
         if one.get("state") == _FAILED
     ]
-    return "\n".join(dict.fromkeys(told))
+    return "\n".join(dict.fromkeys(messages))
 
 
 def _facts(

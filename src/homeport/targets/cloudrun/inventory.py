@@ -101,8 +101,8 @@ class Thing:
         """Return the endpoint whose mark it carries; '' for none."""
         label = self.body.get("labels", {}).get(LABEL, "")
         words = str(self.body.get("description", "")).split()
-        said = (word.partition("=")[2] for word in words if word.startswith(f"{LABEL}="))
-        return str(label) or next(said, "")
+        names = (word.partition("=")[2] for word in words if word.startswith(f"{LABEL}="))
+        return str(label) or next(names, "")
 
     @property
     def is_service_of_model(self) -> bool:
@@ -168,7 +168,7 @@ async def take_inventory(
     asked = [(kind, region) for kind in kinds for region in (every if kind.regional else ("",))]
     patient = google.within(_EACH_S)
     answers = await asyncio.gather(*(_listed(patient, kind, region) for kind, region in asked))
-    unread = tuple(told for _, told in answers if told is not None)
+    unread = tuple(failure for _, failure in answers if failure is not None)
     if len(unread) == len(asked):
         raise unread[0].error
     return Inventory(
@@ -229,8 +229,8 @@ def _unread(kind: ListedKind, region: str, error: HomeportError) -> Unread:
 def _unreachable(page: Mapping[str, Json]) -> list[str]:
     """Return what an answer leaves out, as the APIs say it: a list of places, or Compute's warning."""
     warning = page.get("warning", {})
-    said = [str(warning.get("message", "some of it"))] if warning.get("code") == "UNREACHABLE" else []
-    return [*map(str, page.get("unreachable", ())), *said]
+    missing = [str(warning.get("message", "some of it"))] if warning.get("code") == "UNREACHABLE" else []
+    return [*map(str, page.get("unreachable", ())), *missing]
 
 
 def _thing(kind: ListedKind, region: str, body: Mapping[str, Json]) -> Thing:

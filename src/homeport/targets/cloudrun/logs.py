@@ -69,11 +69,11 @@ async def logs(
     wait = Backoff(what="new lines", within=UNTIL_STOPPED, first=_POLL_S)
     while await wait.pause():
         begin = f'{query} AND timestamp>="{_text(since - _LATE)}"'
-        came = [line async for line in _entries(google, begin)]
-        for line in held.ready(came):
+        new_lines = [line async for line in _entries(google, begin)]
+        for line in held.ready(new_lines):
             yield line.shown
-        if came:
-            since = max(since, _moment(came[-1].at))
+        if new_lines:
+            since = max(since, _moment(new_lines[-1].at))
             held.forget(_text(since - 2 * _LATE))
 
 
@@ -103,9 +103,9 @@ class _Held:
     """The newest time of the look before."""
     waiting: list[Line] = field(default_factory=list)
 
-    def ready(self, came: list[Line]) -> list[Line]:
+    def ready(self, lines: list[Line]) -> list[Line]:
         """Return those to show now, in order."""
-        for line in came:
+        for line in lines:
             if line.key not in self.seen:
                 self.seen[line.key] = line.at
                 if line.order >= self.floor:
@@ -113,7 +113,7 @@ class _Held:
         self.waiting.sort(key=lambda line: line.order)
         now = [line for line in self.waiting if line.order <= self.mark]
         self.waiting = self.waiting[len(now) :]
-        self.mark = max([self.mark, *(line.order for line in came)])
+        self.mark = max([self.mark, *(line.order for line in lines)])
         return now
 
     def forget(self, before: str) -> None:

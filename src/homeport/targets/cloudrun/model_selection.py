@@ -201,18 +201,18 @@ class _Chooser:
         return self._pinned(canonical(source, self.spec_file.parent), format_, "models", short)
 
     def _adapter(self, adapter: Adapter, engine: EngineModule) -> ChosenAdapter:
-        source, told = canonical(adapter.source, self.spec_file.parent), engine.ADAPTER_RANK
+        source, rank_of = canonical(adapter.source, self.spec_file.parent), engine.ADAPTER_RANK
         pinned = self._pinned(source, engine.FILES, "adapters", adapter.name)
         where = f"the adapter {adapter.name} ({source})"
-        rank = told.of(self._config(pinned, told.config), where) if told else 0
+        rank = rank_of.of(self._config(pinned, rank_of.config), where) if rank_of else 0
         return ChosenAdapter(name=adapter.name, pinned=pinned, rank=rank)
 
     def _pinned(self, source: str, format_: Format, kind: str, short: str) -> PinnedModel:
-        lent = bucket_source(source)
-        if lent is not None:
-            pin = self._lent(lent).pin(lent, format_)
-            folder = "/".join(_plain(part) or "-" for part in lent.folder.split("/") if part)
-            where = f"{lent.bucket}/{folder}".rstrip("/")
+        external = bucket_source(source)
+        if external is not None:
+            pin = self._lent(external).pin(external, format_)
+            folder = "/".join(_plain(part) or "-" for part in external.folder.split("/") if part)
+            where = f"{external.bucket}/{folder}".rstrip("/")
             return PinnedModel(pin=pin, folder=None, prefix=f"{kind}/gs/{where}/{pin.revision}")
         if source.startswith("hf:"):
             # Whether the hub gives the files is a question of its own, which preflight asks.
@@ -240,9 +240,9 @@ class _Chooser:
             )
         if pinned.folder is not None:
             return (pinned.folder / file.path).read_bytes()
-        lent = bucket_source(pinned.pin.source)
-        if lent is not None:
-            return self._lent(lent).begin(lent, file, file.size)
+        external = bucket_source(pinned.pin.source)
+        if external is not None:
+            return self._lent(external).begin(external, file, file.size)
         from homeport.weights.download import client
 
         with client() as http:

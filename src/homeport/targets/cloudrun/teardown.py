@@ -40,8 +40,8 @@ async def take_down(
         would_go = await teardown(name, "cloudrun", things)
         notes = tuple(f"not known, could not be read: {one.text}" for one in found.unread)
         where = (("region", ", ".join(found.regions)),) if found.regions else ()
-        told = replace(would_go, facts=(("project", google.project), *where), notes=notes)
-        if would_go.things and not approve(told):
+        complete = replace(would_go, facts=(("project", google.project), *where), notes=notes)
+        if would_go.things and not approve(complete):
             raise ApprovalDeclined("nothing was taken away")
     async with patient(progress) as halt:
         result = await destroy(things, progress, halt)

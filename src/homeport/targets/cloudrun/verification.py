@@ -243,12 +243,12 @@ def _unproven(name: str, service: Body, revision: str) -> tuple[str, str]:
     if len(parts) > 1:
         return new, ""  # What becomes of its part is up to the release.
     if receipts(service):
-        told = f"{new}, and has all of the traffic already"
-        return told, "`homeport rollback --on cloudrun` lets another serve, where one was verified; "
+        text = f"{new}, and has all of the traffic already"
+        return text, "`homeport rollback --on cloudrun` lets another serve, where one was verified; "
     who = "anybody" if service.get("invokerIamDisabled") else "nobody but the project's own"
     first = f"the first revision of {name} is not as promised"
-    told = f"{first}. It has the traffic, since nothing else is there, and {who} may call it"
-    return told, "`homeport down --on cloudrun` ends it; "
+    text = f"{first}. It has the traffic, since nothing else is there, and {who} may call it"
+    return text, "`homeport down --on cloudrun` ends it; "
 
 
 async def _stranger(google: Google, account: str, origin: str) -> ProbeToken:
@@ -256,7 +256,7 @@ async def _stranger(google: Google, account: str, origin: str) -> ProbeToken:
     path = f"v1/projects/-/serviceAccounts/{account}:generateIdToken"
     body = {"audience": origin, "includeEmail": True}
     try:
-        said = await google.post("iamcredentials", path, body, repeatable=True)
+        response = await google.post("iamcredentials", path, body, repeatable=True)
     except PermissionDenied:
         try:
             who = await GoogleIdentity(google.credentials, origin).who()
@@ -268,7 +268,7 @@ async def _stranger(google: Google, account: str, origin: str) -> ProbeToken:
         )
     except HomeportError as error:
         return ProbeToken(why_none=f"there is no token of {account}: {error}")
-    return ProbeToken(token=Secret(str(said["token"])), who=account)
+    return ProbeToken(token=Secret(str(response["token"])), who=account)
 
 
 async def _elsewhere(google: Google) -> ProbeToken:

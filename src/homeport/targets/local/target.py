@@ -192,11 +192,11 @@ class LocalTarget:
 
     def _adapter_rank(self, outputs: Outputs) -> int:
         """Return the rank that adapters have room in; 0 for an engine to which it makes no difference."""
-        told = self.engine[0].ADAPTER_RANK
-        if told is None:
+        rank_of = self.engine[0].ADAPTER_RANK
+        if rank_of is None:
             return 0
         folders = [_path(outputs[weights.id]) for weights in self.adapters]
-        ranks = (told.of((folder / told.config).read_bytes(), str(folder)) for folder in folders)
+        ranks = (rank_of.of((folder / rank_of.config).read_bytes(), str(folder)) for folder in folders)
         return max(ranks, default=0)
 
     def check(self, manifest: Manifest | None) -> Fit | None:

@@ -67,20 +67,20 @@ async def keys(subject: VerificationSubject) -> Finding:
     endpoint = subject.endpoint
     if endpoint.api_key is None:
         return skipped(_unkeyed(endpoint))
-    strangers = {
+    callers = {
         "no key": replace(endpoint, api_key=None),
         "a wrong key": replace(endpoint, api_key=Secret("wrong", made_up=True)),
     }
     problems: list[str] = []
     opened: dict[str, str] = {}
-    for who, stranger in strangers.items():
+    for who, stranger in callers.items():
         for method, path, response in await _asked(stranger):
             problem = _problem(subject, path, response)
             if problem:
                 problems.append(f"{method} {path} with {who} {problem}")
             elif response.is_success:
                 opened[path] = response.text
-    count = len(strangers) * len(paths().requests)
+    count = len(callers) * len(paths().requests)
     seen = {"requests": count, "open": opened, "problems": problems}
     if problems:
         rest = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
@@ -107,9 +107,9 @@ def _problem(subject: VerificationSubject, path: str, response: httpx2.Response)
     status, text = response.status_code, response.text
     if status in _REFUSED:
         return ""
-    told = [word for word in _private(subject) if word in text]
-    if told:
-        return f"gets {status} and tells {told[0]!r}"
+    leaked = [word for word in _private(subject) if word in text]
+    if leaked:
+        return f"gets {status} and tells {leaked[0]!r}"
     if status in _ABSENT:
         unguarded = status == 405 and path in paths().not_posted
         return "gets 405: it is there, and does not ask for the key" if unguarded else ""

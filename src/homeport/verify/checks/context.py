@@ -38,14 +38,14 @@ async def too_long(subject: VerificationSubject) -> Finding:
     try:
         completion = await subject.endpoint.answer(user(_text(rounds)), max_tokens=4, temperature=0)
     except EndpointError as error:
-        said = str(error)
+        text = str(error)
         evidence = {"status": error.status, "body": error.body}
         if error.status != 400:
             return failed(f"refused with {error.status}, not 400", **evidence)
         if not any(word in error.body.lower() for word in ("context", "length", "too long", "max_tokens")):
-            return failed(f"refused without saying why: {said}", **evidence)
+            return failed(f"refused without saying why: {text}", **evidence)
         return passed(
-            f"refused with {said.removeprefix('the endpoint refused (').replace('):', ':', 1)}", **evidence
+            f"refused with {text.removeprefix('the endpoint refused (').replace('):', ':', 1)}", **evidence
         )
     counted = completion["usage"]["prompt_tokens"]
     return failed(

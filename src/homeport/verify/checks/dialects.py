@@ -55,14 +55,14 @@ class ChatCompletions:
         message = choice["message"]
         calls = message.get("tool_calls") or []
         # As clients do: the message as it came, without the fields that are empty.
-        said = {key: value for key, value in message.items() if value is not None or key == "content"}
+        sent = {key: value for key, value in message.items() if value is not None or key == "content"}
         results = [{"role": "tool", "tool_call_id": one["id"], "content": weather.RESULT} for one in calls]
         return ModelTurn(
             text=message.get("content") or "",
             thoughts=_thoughts(message),
             calls=tuple(_call(one["function"]) for one in calls),
             cut=choice["finish_reason"] == "length",
-            given_back=(said, *results),
+            given_back=(sent, *results),
         )
 
     async def streamed(self, endpoint: Endpoint, messages: Messages) -> ModelTurn:
@@ -157,9 +157,9 @@ class Native:
         text = "".join(one.get("content") or "" for one in messages)
         thoughts = "".join(one.get("thinking") or "" for one in messages)
         calls = [call for one in messages for call in one.get("tool_calls") or ()]
-        said = {"role": "assistant", "content": text, "tool_calls": calls}
+        turn = {"role": "assistant", "content": text, "tool_calls": calls}
         if thoughts:
-            said["thinking"] = thoughts
+            turn["thinking"] = thoughts
         results = [
             {"role": "tool", "tool_name": one["function"]["name"], "content": weather.RESULT} for one in calls
         ]
@@ -168,7 +168,7 @@ class Native:
             thoughts=thoughts,
             calls=tuple(_call(one["function"]) for one in calls),
             cut=lines[-1].get("done_reason") == "length",
-            given_back=(said, *results),
+            given_back=(turn, *results),
         )
 
 

@@ -85,8 +85,8 @@ async def _schema_over_responses(subject: VerificationSubject) -> Finding:
         "max_output_tokens": 256,
         "temperature": 0,
     }
-    said = await subject.endpoint.post(Responses.PATH, request)
-    parts = [part for item in said["output"] if item["type"] == "message" for part in item["content"]]
+    response = await subject.endpoint.post(Responses.PATH, request)
+    parts = [part for item in response["output"] if item["type"] == "message" for part in item["content"]]
     text = "".join(part.get("text") or "" for part in parts)
     wrong = misfit(text)
     if wrong:
@@ -99,13 +99,13 @@ async def unknown_model(subject: VerificationSubject) -> Finding:
     """Check that a request for a model that is not there is refused, and not answered by another."""
     feature = Feature.UNKNOWN_MODEL
     try:
-        said = await subject.endpoint.answer(user("hi"), model=_NOBODY, max_tokens=1)
+        response = await subject.endpoint.answer(user("hi"), model=_NOBODY, max_tokens=1)
     except EndpointError as error:
         if error.status >= 500:
             return told(subject, {feature: f"refused with {error.status}, not with 404"}, "")
         return told(subject, {}, f"refused with {error.status}", status=error.status)
-    found = f"{_NOBODY!r} is asked for, and {said.get('model')!r} answers with 200"
-    return told(subject, {feature: found}, "", model=said.get("model"))
+    found = f"{_NOBODY!r} is asked for, and {response.get('model')!r} answers with 200"
+    return told(subject, {feature: found}, "", model=response.get("model"))
 
 
 async def mistakes(subject: VerificationSubject) -> Finding:

@@ -49,11 +49,13 @@ async def _ill_served(subject: VerificationSubject, names: list[str]) -> str:
     if missing:
         return f"the adapters {', '.join(missing)} are not among the models it lists: {', '.join(names)}"
     for name in subject.adapters:
-        came = await replace(subject.endpoint, model=name).complete("One, two,", max_tokens=1, temperature=0)
-        if came["usage"]["completion_tokens"] < 1:
+        completion = await replace(subject.endpoint, model=name).complete(
+            "One, two,", max_tokens=1, temperature=0
+        )
+        if completion["usage"]["completion_tokens"] < 1:
             return f"the adapter {name} is listed, and generates nothing"
-        if came["model"] != name:
-            return f"the adapter {name} was asked, and {came['model']} answered"
+        if completion["model"] != name:
+            return f"the adapter {name} was asked, and {completion['model']} answered"
     return ""
 
 
@@ -64,8 +66,8 @@ async def _loaded(
     identity = module(subject.engine).IDENTITY
     if identity is None:
         return None
-    said = listed if identity.path == _MODELS else await _shown(client, identity.path)
-    return identity.loaded(said, subject.endpoint.model)
+    body = listed if identity.path == _MODELS else await _shown(client, identity.path)
+    return identity.loaded(body, subject.endpoint.model)
 
 
 async def _shown(client: httpx2.AsyncClient, path: str) -> Json:

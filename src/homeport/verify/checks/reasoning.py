@@ -48,12 +48,12 @@ async def score(subject: VerificationSubject) -> Finding:
         "floor": floor,
         "by_question": by_question,
     }
-    said = f"{right} of {count} right ({right / count:.0%}, 95 % interval {low:.0%} to {high:.0%})"
+    result = f"{right} of {count} right ({right / count:.0%}, 95 % interval {low:.0%} to {high:.0%})"
     if floor is None:
-        return skipped(f"{said}; not judged: no floor is stated for this model", **evidence)
+        return skipped(f"{result}; not judged: no floor is stated for this model", **evidence)
     if high < floor:
-        return failed(f"{said}, below this model's floor of {floor:.0%}", **evidence)
-    return passed(f"{said}; floor {floor:.0%}", **evidence)
+        return failed(f"{result}, below this model's floor of {floor:.0%}", **evidence)
+    return passed(f"{result}; floor {floor:.0%}", **evidence)
 
 
 def is_right(answer: str, pattern: str) -> bool:

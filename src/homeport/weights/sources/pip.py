@@ -125,8 +125,8 @@ def _wheel(item: dict[str, Any]) -> Wheel:  # Any: pip's JSON
 
 
 def _refusal(what: str, stderr: str) -> Exception:
-    said = [line for line in stderr.splitlines() if line.startswith("ERROR:")]
-    reason = _ADDRESS.sub("the index", said[-1].removeprefix("ERROR:").strip()) if said else "pip failed"
+    errors = [line for line in stderr.splitlines() if line.startswith("ERROR:")]
+    reason = _ADDRESS.sub("the index", errors[-1].removeprefix("ERROR:").strip()) if errors else "pip failed"
     if _NO_NETWORK.search(stderr):
         return NetworkError(
             f"the package index cannot be reached, to ask for {what}",

@@ -137,15 +137,15 @@ class Storage:
         try:
             return again("Cloud Storage", once)  # type: ignore[no-any-return]
         except urllib.error.HTTPError as error:
-            said = error.read()
+            content = error.read()
             if error.code in {308, 404, 410, 412, 499}:
-                return error.code, lowered(error.headers), said
-            raise Stop(1, f"Cloud Storage refuses (HTTP {error.code}): {message(said)}") from error
+                return error.code, lowered(error.headers), content
+            raise Stop(1, f"Cloud Storage refuses (HTTP {error.code}): {message(content)}") from error
 
     def find(self, bucket: str, name: str) -> dict[str, Any] | None:  # Any: JSON
         """Return what is known of an object; None where there is none."""
-        status, _, said = self.call("GET", self.object(bucket, name))
-        return json.loads(said) if status == 200 else None
+        status, _, content = self.call("GET", self.object(bucket, name))
+        return json.loads(content) if status == 200 else None
 
     def look(self, bucket: str, name: str, generation: int | None) -> tuple[int, bytes]:
         """
@@ -177,12 +177,13 @@ class Storage:
         done = 0
         while True:
             url = f"{self.object(source[0], source[1])}/{there}?{urlencode(query)}"
-            status, _, said = self.call("POST", url, b"")
+            status, _, content = self.call("POST", url, b"")
             if status != 200:
                 raise Stop(
-                    DAMAGED, f"gs://{source[0]}/{source[1]} was not copied (HTTP {status}): {message(said)}"
+                    DAMAGED,
+                    f"gs://{source[0]}/{source[1]} was not copied (HTTP {status}): {message(content)}",
                 )
-            answer = json.loads(said)
+            answer = json.loads(content)
             tell(int(answer["totalBytesRewritten"]) - done)
             done = int(answer["totalBytesRewritten"])
             if answer["done"]:
@@ -199,12 +200,12 @@ def lowered(headers: Any) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
-def message(said: bytes) -> str:
+def message(content: bytes) -> str:
     """Return what an answer of Google's says for people."""
     try:
-        return str(json.loads(said)["error"]["message"])
+        return str(json.loads(content)["error"]["message"])
     except (ValueError, KeyError, TypeError):
-        return said[:200].decode(errors="replace")
+        return content[:200].decode(errors="replace")
 
 
 class Upload:
@@ -214,12 +215,12 @@ class Upload:
         self._storage, self._at, self._held = storage, 0, bytearray()
         about = {"metadata": {"sha256": sha256}} if sha256 else {}
         query = urlencode({"uploadType": "resumable", "name": name})
-        status, headers, said = storage.call(
+        status, headers, content = storage.call(
             "POST", f"{storage.url}/upload/storage/v1/b/{bucket}/o?{query}", json.dumps(about).encode(),
             Content_Type="application/json", X_Upload_Content_Type="application/octet-stream",
         )  # fmt: skip
         if status != 200:
-            raise Stop(1, f"gs://{bucket} cannot be written to (HTTP {status}): {message(said)}")
+            raise Stop(1, f"gs://{bucket} cannot be written to (HTTP {status}): {message(content)}")
         self._url = headers["location"]
 
     def write(self, block: bytes) -> None:
@@ -243,9 +244,9 @@ class Upload:
             rest = piece[self._at - start :]
             span = f"{self._at}-{self._at + len(rest) - 1}" if rest else "*"
             header = f"bytes {span}/{whole}"
-            status, headers, said = self._storage.call("PUT", self._url, rest, Content_Range=header)
+            status, headers, content = self._storage.call("PUT", self._url, rest, Content_Range=header)
             if status in {200, 201}:
-                return json.loads(said)  # type: ignore[no-any-return]
+                return json.loads(content)  # type: ignore[no-any-return]
             # Cloud Storage may take less than it was sent, and says up to where it has.
             reached = headers.get("range", "").rpartition("-")[2]
             self._at = int(reached) + 1 if reached else 0

@@ -256,12 +256,12 @@ class Carrier:
         query = {"uploadType": "media", "name": name, "ifGenerationMatch": generation}
         body = json.dumps(manifest, indent=1).encode()
         url = f"{self.storage.url}/upload/storage/v1/b/{self.bucket}/o?{urlencode(query)}"
-        status, _, said = self.storage.call("POST", url, body, Content_Type="application/json")
+        status, _, content = self.storage.call("POST", url, body, Content_Type="application/json")
         # 412: another build was quicker, or the answer to our own first try was lost.
         if status == 412 and self.storage.content(self.bucket, name) == body:
             return
         if status != 200:
-            raise Stop(1, f"gs://{self.bucket}/{name} was not written (HTTP {status}): {message(said)}")
+            raise Stop(1, f"gs://{self.bucket}/{name} was not written (HTTP {status}): {message(content)}")
 
     def _there(self, goal: str, file: Mapping[str, Any]) -> dict[str, Any] | None:  # Any: JSON
         """Return the file, where it is at the goal already and is the right one."""
@@ -275,10 +275,10 @@ class Carrier:
         """Return an object that Cloud Storage has copied by itself, and which is the pinned one."""
         origin, name = self.origin, f"{self.prefix}/{goal}"
         source = f"{origin.prefix}/{file['path']}".lstrip("/")
-        status, said = self.storage.look(origin.bucket, source, file.get("generation"))
+        status, content = self.storage.look(origin.bucket, source, file.get("generation"))
         if status != 200:
-            raise origin.unread(file["path"], status, message(said))
-        pinned = {**checksums(json.loads(said)), **{key: file[key] for key in CHECKSUMS if file.get(key)}}
+            raise origin.unread(file["path"], status, message(content))
+        pinned = {**checksums(json.loads(content)), **{key: file[key] for key in CHECKSUMS if file.get(key)}}
         before = self.storage.find(self.bucket, name)
         if (
             before
@@ -316,12 +316,12 @@ class Carrier:
                 size += len(block)
                 coming.write(block)
                 self.told.add(len(block))
-            came = {
+            sums = {
                 "size": size,
                 "sha256": hashed.hexdigest(),
                 "md5": base64.b64encode(md5.digest()).decode(),
             }
-            if not self._is_damaged(file, came, last_try=last_try):
+            if not self._is_damaged(file, sums, last_try=last_try):
                 made = coming.finish()
                 say(f"{goal}, {size} bytes")
                 return {"size": size, "sha256": hashed.hexdigest(), "crc32c": made.get("crc32c", "")}
@@ -334,12 +334,12 @@ class Carrier:
             return Partial(within(self.folder, goal))
         return Upload(self.storage, self.bucket, f"{self.prefix}/{goal}", sha256)
 
-    def _is_damaged(self, file: Mapping[str, Any], came: Mapping[str, Any], *, last_try: bool) -> bool:
+    def _is_damaged(self, file: Mapping[str, Any], sums: Mapping[str, Any], *, last_try: bool) -> bool:
         kind = "md5" if file.get("md5") and not file["sha256"] else "sha256"
-        if file.get(kind) in {None, came[kind]} and file["size"] in {0, came["size"]}:
+        if file.get(kind) in {None, sums[kind]} and file["size"] in {0, sums["size"]}:
             return False
         wanted = f"{file.get(kind) or f'any {kind}'} and {file['size']} bytes"
-        words = (f"{file['path']} of {self.origin.where} has the {kind} {came[kind]} and {came['size']} bytes, should "
+        words = (f"{file['path']} of {self.origin.where} has the {kind} {sums[kind]} and {sums['size']} bytes, should "
                  f"have {wanted}")  # fmt: skip
         if last_try:
             raise Stop(DAMAGED, f"{words}, twice; nothing of it was kept, and there is no manifest; the pinned file is "

@@ -60,15 +60,15 @@ def _show_route(call: Call, kept: Kept) -> Made:
 def _show_revision(call: Call, kept: Kept) -> Made:
     body = kept.body
     said, spec = template_to_v1(body)
-    told = metadata(call.cloud, kept, GROUP, "revisions")
-    told["labels"] = {
+    meta = metadata(call.cloud, kept, GROUP, "revisions")
+    meta["labels"] = {
         **said.get("labels", {}),
-        **told["labels"],
+        **meta["labels"],
         f"{GROUP}/service": body["service"],
         f"{GROUP}/configuration": body["service"],
         f"{GROUP}/configurationGeneration": str(kept.hidden["order"]),
     }
-    told["annotations"] = {**said.get("annotations", {}), f"{GROUP}/creator": body["creator"]}
+    meta["annotations"] = {**said.get("annotations", {}), f"{GROUP}/creator": body["creator"]}
     seen = conditions(body["conditions"])
     active: Made = {**pick(seen[0], "lastTransitionTime"), "type": "Active", "severity": "Info"}
     active |= {"status": "True"} if kept.hidden.get("active") else {"status": "False", "reason": "Reserve"}
@@ -82,7 +82,7 @@ def _show_revision(call: Call, kept: Kept) -> Made:
         status["imageDigest"] = body["containerStatuses"][0]["imageDigest"]
     if kept.hidden["instances"]:
         status["desiredReplicas"] = kept.hidden["instances"]
-    return {"apiVersion": _VERSION, "kind": "Revision", "metadata": told, "spec": spec, "status": status}
+    return {"apiVersion": _VERSION, "kind": "Revision", "metadata": meta, "spec": spec, "status": status}
 
 
 def _create(call: Call) -> Json:
@@ -145,7 +145,7 @@ def _refused(call: Call) -> Json:
 
 
 def _told(call: Call, kept: Kept, plural: str, said: Body) -> Made:
-    told = metadata(call.cloud, kept, GROUP, plural)
+    meta = metadata(call.cloud, kept, GROUP, plural)
     body = kept.body
     annotations = {
         **said.get("annotations", {}),
@@ -157,8 +157,8 @@ def _told(call: Call, kept: Kept, plural: str, said: Body) -> Made:
         if body.get("urls"):
             annotations[f"{notes.RUN}/urls"] = json.dumps(body["urls"], separators=(",", ":"))
     else:
-        told["labels"][f"{GROUP}/service"] = kept.id
-    return {**told, "labels": {**said.get("labels", {}), **told["labels"]}, "annotations": annotations}
+        meta["labels"][f"{GROUP}/service"] = kept.id
+    return {**meta, "labels": {**said.get("labels", {}), **meta["labels"]}, "annotations": annotations}
 
 
 def _seen(kept: Kept, found_conditions: list[Made]) -> Made:

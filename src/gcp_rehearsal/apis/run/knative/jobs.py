@@ -66,7 +66,7 @@ def job_to_v2(v1: Body, wrong: Wrong) -> Made:
 
 def _show_job(call: Call, kept: Kept) -> Made:
     said, spec = job_to_v1(kept.body)
-    told = _told(call, kept, "jobs", said)
+    meta = _told(call, kept, "jobs", said)
     body = kept.body
     last = body.get("latestCreatedExecution") or {}
     names = {"name": "name", "createTime": "creationTimestamp", "completionTime": "completionTimestamp",
@@ -78,15 +78,15 @@ def _show_job(call: Call, kept: Kept) -> Made:
     }
     if last:
         status["latestCreatedExecution"] = {new: last[old] for old, new in names.items() if old in last}
-    return {"apiVersion": _VERSION, "kind": "Job", "metadata": told, "spec": spec, "status": status}
+    return {"apiVersion": _VERSION, "kind": "Job", "metadata": meta, "spec": spec, "status": status}
 
 
 def _show_execution(call: Call, kept: Kept) -> Made:
     body = kept.body
     of_task, task = task_to_v1(body["template"])
     own = {**body.get("annotations", {}), **notes.to_v1(notes.EXECUTION, body), **of_task}
-    told = _told(call, kept, "executions", {**_labels(body), "annotations": own})
-    told["labels"] |= {f"{GROUP}/job": body["job"], f"{GROUP}/jobUid": _uid(call, kept, "/executions/")}
+    meta = _told(call, kept, "executions", {**_labels(body), "annotations": own})
+    meta["labels"] |= {f"{GROUP}/job": body["job"], f"{GROUP}/jobUid": _uid(call, kept, "/executions/")}
     status = {
         **pick(body, "startTime", "completionTime", "succeededCount", "failedCount", "cancelledCount", "runningCount",
                "retriedCount", "logUri"),
@@ -94,16 +94,16 @@ def _show_execution(call: Call, kept: Kept) -> Made:
         "conditions": conditions(body["conditions"]),
     }  # fmt: skip
     spec = {**pick(body, "taskCount", "parallelism"), "template": {"spec": task}}
-    return {"apiVersion": _VERSION, "kind": "Execution", "metadata": told, "spec": spec, "status": status}
+    return {"apiVersion": _VERSION, "kind": "Execution", "metadata": meta, "spec": spec, "status": status}
 
 
 def _show_task(call: Call, kept: Kept) -> Made:
     body = kept.body
     of_task, task = task_to_v1(body)
-    told = _told(call, kept, "tasks", {"annotations": of_task})
+    meta = _told(call, kept, "tasks", {"annotations": of_task})
     seen = conditions(body["conditions"])
     running = "Running" if "startTime" in body else "Pending"
-    told["labels"] |= {
+    meta["labels"] |= {
         f"{GROUP}/job": body["job"],
         f"{GROUP}/execution": body["execution"],
         f"{GROUP}/taskIndex": str(body.get("index", 0)),
@@ -115,7 +115,7 @@ def _show_task(call: Call, kept: Kept) -> Made:
         "observedGeneration": int(body.get("observedGeneration") or body["generation"]),
         "conditions": seen,
     }
-    return {"apiVersion": _VERSION, "kind": "Task", "metadata": told, "spec": task, "status": status}
+    return {"apiVersion": _VERSION, "kind": "Task", "metadata": meta, "spec": task, "status": status}
 
 
 def _create(call: Call) -> Json:
@@ -191,12 +191,12 @@ def _delete_execution(call: Call) -> Json:
 
 
 def _told(call: Call, kept: Kept, plural: str, said: Body) -> Made:
-    told = metadata(call.cloud, kept, GROUP, plural)
+    meta = metadata(call.cloud, kept, GROUP, plural)
     annotations = {
         f"{GROUP}/{key}": kept.body[key] for key in ("creator", "lastModifier") if key in kept.body
     }
-    labels = {**said.get("labels", {}), **told["labels"]}
-    return {**told, "labels": labels, "annotations": {**said.get("annotations", {}), **annotations}}
+    labels = {**said.get("labels", {}), **meta["labels"]}
+    return {**meta, "labels": labels, "annotations": {**said.get("annotations", {}), **annotations}}
 
 
 def _uid(call: Call, kept: Kept, before: str) -> str:

@@ -54,8 +54,10 @@ class KnownHost:
         if scope["type"] == "lifespan" or (len(hosts) == 1 and _is_own_name(hosts[0])):
             await self._app(scope, receive, send)
         else:
-            said = b", ".join(hosts).decode("latin-1") or "a request without a host"
-            await _refuse(scope, send, 403, f"this port is for localhost, not for {said}", "permission_error")
+            named = b", ".join(hosts).decode("latin-1") or "a request without a host"
+            await _refuse(
+                scope, send, 403, f"this port is for localhost, not for {named}", "permission_error"
+            )
 
 
 async def _refuse(scope: _Scope, send: _Send, status: int, message: str, kind: str) -> None:

@@ -137,8 +137,10 @@ def _members(
             f"`up` sets invokerIamDisabled where it may; otherwise {_ASK}",
             allowed=list(values),
         )
-    ours = f"@{asked.project}.iam.gserviceaccount.com"
-    doubtful = [one for one in (asked.callers if callers is None else callers) if not one.endswith(ours)]
+    own_domain = f"@{asked.project}.iam.gserviceaccount.com"
+    doubtful = [
+        one for one in (asked.callers if callers is None else callers) if not one.endswith(own_domain)
+    ]
     if doubtful:
         text = f"only some may be granted anything; whether {', '.join(doubtful)} may is not known"
         return warning(

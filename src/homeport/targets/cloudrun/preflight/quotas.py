@@ -80,10 +80,12 @@ async def quotas(google: Google, asked: PreflightInput) -> Sequence[PreflightFin
     needs = _needs(asked, zonal=asked.zonal_redundancy)
     spare = _needs(asked, zonal=False)[0] if asked.zonal_redundancy else None
     ids = dict.fromkeys(need.quota.what for need in (*needs, *([spare] if spare else [])))
-    came = await asyncio.gather(*(_info(google, asked.project, name) for name in ids), return_exceptions=True)
+    results = await asyncio.gather(
+        *(_info(google, asked.project, name) for name in ids), return_exceptions=True
+    )
     infos: dict[str, Info] = {}
     errors: dict[str, HomeportError] = {}
-    for name, one in zip(ids, came, strict=True):
+    for name, one in zip(ids, results, strict=True):
         if isinstance(one, Info):
             infos[name] = one
         elif isinstance(one, HomeportError):
