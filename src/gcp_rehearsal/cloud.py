@@ -30,7 +30,7 @@ from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.runtime.container_runtime import Willing
 from gcp_rehearsal.schema import SchemaCheck
 from gcp_rehearsal.settings import AT_ONCE, OWNER, Delays, Policies, Project
-from gcp_rehearsal.state import Kept, Store
+from gcp_rehearsal.state import Store, StoredResource
 
 ALWAYS_ON = frozenset(
     ("serviceusage", "cloudresourcemanager", "storage", "logging", "monitoring", "sts", "iam")
@@ -130,14 +130,14 @@ class Cloud:
         """Return what is special about the collection that a call is about."""
         return handlers.KINDS.get(call.method.collection, PLAIN)
 
-    def keep(self, call: Call, name: str, collection: str, body: JsonObject) -> Kept:
+    def keep(self, call: Call, name: str, collection: str, body: JsonObject) -> StoredResource:
         """Let a thing of that name exist."""
         return self.store.put(
-            Kept(api=call.api, name=name, collection=collection, project=call.project, body=body,
+            StoredResource(api=call.api, name=name, collection=collection, project=call.project, body=body,
                  created=self.clock.now())
         )  # fmt: skip
 
-    def forget(self, kept: Kept, *, reserved: float = 0.0) -> None:
+    def forget(self, kept: StoredResource, *, reserved: float = 0.0) -> None:
         """Let a thing be gone; its name may stay reserved for so many seconds."""
         self.store.remove(kept)
         self.access.forget(kept.api, kept.name)

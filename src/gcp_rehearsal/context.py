@@ -21,7 +21,7 @@ from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.runtime.container_state import ContainerState
 from gcp_rehearsal.schema import camel
 from gcp_rehearsal.settings import Delays, Policies, Project
-from gcp_rehearsal.state import Kept, Store
+from gcp_rehearsal.state import Store, StoredResource
 
 
 class Access(Protocol):
@@ -141,10 +141,10 @@ class Cloud(Protocol):
     def kind(self, call: Call) -> Kind:
         """Return what is special about the collection that a call is about."""
 
-    def keep(self, call: Call, name: str, collection: str, body: JsonObject) -> Kept:
+    def keep(self, call: Call, name: str, collection: str, body: JsonObject) -> StoredResource:
         """Let a thing of that name exist."""
 
-    def forget(self, kept: Kept, *, reserved: float = 0.0) -> None:
+    def forget(self, kept: StoredResource, *, reserved: float = 0.0) -> None:
         """Let a thing be gone; its name may stay reserved for so many seconds."""
 
     def check_reserved(self, call: Call, name: str) -> None:
@@ -230,20 +230,20 @@ Handler = Callable[[Call], Any]  # Any: JSON, or a Reply
 """Answers one method: JSON, or a `Reply` where status or headers matter. Raises `ApiError`."""
 
 
-def _prepare(call: Call, body: JsonObject, before: Kept | None) -> None:
+def _prepare(call: Call, body: JsonObject, before: StoredResource | None) -> None:
     """Do nothing: there is nothing to check, and there are no defaults."""
 
 
-def _made(call: Call, kept: Kept) -> None:
+def _made(call: Call, kept: StoredResource) -> None:
     """Do nothing else."""
 
 
-def _done(call: Call, kept: Kept) -> ApiError | None:
+def _done(call: Call, kept: StoredResource) -> ApiError | None:
     """Return None: nothing can fail."""
     return None
 
 
-def _show(call: Call, kept: Kept) -> JsonObject:
+def _show(call: Call, kept: StoredResource) -> JsonObject:
     return kept.body
 
 
@@ -251,15 +251,15 @@ def _show(call: Call, kept: Kept) -> JsonObject:
 class Kind:
     """What a collection does at the turns of its things' lives. Every part has a default that does nothing."""
 
-    prepare: Callable[[Call, JsonObject, Kept | None], None] = _prepare
+    prepare: Callable[[Call, JsonObject, StoredResource | None], None] = _prepare
     """Before a thing is made or changed: checks the body that it will have, and sets what Google sets."""
-    made: Callable[[Call, Kept], None] = _made
+    made: Callable[[Call, StoredResource], None] = _made
     """Just after it was made or changed."""
-    done: Callable[[Call, Kept], ApiError | None] = _done
+    done: Callable[[Call, StoredResource], ApiError | None] = _done
     """When the operation that made or changed it ends; an error fails the operation."""
-    remove: Callable[[Call, Kept], None] = _made
+    remove: Callable[[Call, StoredResource], None] = _made
     """Before it is deleted; may refuse."""
-    show: Callable[[Call, Kept], JsonObject] = _show
+    show: Callable[[Call, StoredResource], JsonObject] = _show
     """How it is answered."""
     seconds: float = 0.0
     """How long an operation on it takes."""

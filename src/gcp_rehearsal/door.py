@@ -29,7 +29,7 @@ _ALSO_GOOGLES = frozenset({"www.googleapis.com", "oauth2.googleapis.com"})
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestTarget:
     """What a request asks for."""
 
     host: str
@@ -53,7 +53,7 @@ class Door:
         )
         self._known = lru_cache(maxsize=1024)(self._names)
 
-    def asked(self, target: str, headers: Iterable[tuple[str, str]]) -> Asked:
+    def asked(self, target: str, headers: Iterable[tuple[str, str]]) -> RequestTarget:
         """
         Return what a request with this target (of a server, or whole, as of a proxy) and headers asks for.
 
@@ -75,7 +75,7 @@ class Door:
             raise ApiError(400, "a request asks for a path, or for a whole http:// address")
         if not host:
             raise ApiError(400, f"this is no name of a host: {hosts[0]!r}")
-        asked = Asked(host[0], path)
+        asked = RequestTarget(host[0], path)
         if not self._known(asked.host):
             raise ApiError(
                 403, f"the rehearsal answers to localhost, to Google's hosts that it knows, and to *.run.app, not to {asked.host}"

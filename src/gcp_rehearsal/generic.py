@@ -11,7 +11,7 @@ from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, aborted, exists, invalid, not_found, precondition, unimplemented
 from gcp_rehearsal.filters import matches
 from gcp_rehearsal.json_types import Json, JsonObject
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 _OPERATIONS = frozenset(("Operation", "GoogleLongrunningOperation"))
 _NOT_IDS = frozenset(("requestId", "clientOperationId", "projectId"))
@@ -147,7 +147,7 @@ def test_permissions(call: Call) -> Json:
     return {"permissions": kept} if kept else {}
 
 
-def existing(call: Call, name: str = "") -> Kept:
+def existing(call: Call, name: str = "") -> StoredResource:
     """Return the thing that a call names. Raises `ApiError` 404 where there is none."""
     kept = call.cloud.store.get(call.api, name or call.name)
     if kept is None:
@@ -189,7 +189,7 @@ def already(call: Call, name: str) -> str:
     return f"Resource '{name}' already exists"
 
 
-def check_version(call: Call, kept: Kept) -> None:
+def check_version(call: Call, kept: StoredResource) -> None:
     """Raise `ApiError` where the caller names an etag or a fingerprint that is not the thing's own."""
     etag = call.query.get("etag") or call.body.get("etag")
     if etag and "etag" in kept.body and etag != kept.body["etag"]:
@@ -227,7 +227,7 @@ def read_only(call: Call, body: Mapping[str, Json]) -> JsonObject:
     }
 
 
-def patched(call: Call, kept: Kept, sent: JsonObject, *, whole: bool) -> JsonObject:
+def patched(call: Call, kept: StoredResource, sent: JsonObject, *, whole: bool) -> JsonObject:
     """
     Return the body that a thing has after a PATCH, by the caller's mask; without one `whole` says whether all
     is replaced.
@@ -283,7 +283,7 @@ def _create_at(call: Call) -> Json:
     return _answer(call, kept, kind.seconds)
 
 
-def _answer(call: Call, kept: Kept, seconds: float) -> Json:
+def _answer(call: Call, kept: StoredResource, seconds: float) -> Json:
     kind = call.cloud.kind(call)
     if call.method.response not in _OPERATIONS:
         return kind.show(call, kept)
@@ -296,8 +296,10 @@ def _answer(call: Call, kept: Kept, seconds: float) -> Json:
     return operations.begin(call, kept.name, call.cloud.takes(seconds), finish)
 
 
-def _unkept(call: Call, name: str, body: JsonObject) -> Kept:
-    return Kept(api=call.api, name=name, collection=call.method.collection, project=call.project, body=body)
+def _unkept(call: Call, name: str, body: JsonObject) -> StoredResource:
+    return StoredResource(
+        api=call.api, name=name, collection=call.method.collection, project=call.project, body=body
+    )
 
 
 def _new_id(call: Call, body: Mapping[str, Json]) -> str:
@@ -308,7 +310,7 @@ def _new_id(call: Call, body: Mapping[str, Json]) -> str:
     return str(given).rpartition("/")[2]
 
 
-def _stamped(call: Call, kept: Kept) -> Kept:
+def _stamped(call: Call, kept: StoredResource) -> StoredResource:
     """Set the fields that Google sets on whatever is made, and return it."""
     body = kept.body
     properties = call.document.schemas[call.method.request or ""].get("properties", {})
@@ -336,7 +338,7 @@ def _stamped(call: Call, kept: Kept) -> Kept:
     return kept
 
 
-def _touched(call: Call, kept: Kept, *, first: bool = False) -> None:
+def _touched(call: Call, kept: StoredResource, *, first: bool = False) -> None:
     properties = call.document.schemas[call.method.request or ""].get("properties", {})
     kept.version += 0 if first else 1
     if "updateTime" in properties:

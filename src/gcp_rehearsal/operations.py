@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gcp_rehearsal.errors import ApiError
 from gcp_rehearsal.json_types import JsonObject
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Call
@@ -33,7 +33,7 @@ def begin(
     return _begin_aip(call, target, seconds, finish, metadata)
 
 
-def pending(call: Call, target: str, metadata: JsonObject) -> Kept:
+def pending(call: Call, target: str, metadata: JsonObject) -> StoredResource:
     """Return an AIP operation without an end, until `conclude` gives it one."""
     kept = call.cloud.keep(
         call, f"{_location_of(target)}{COLLECTION}/{call.cloud.uuid()}", COLLECTION, {"metadata": metadata}
@@ -42,7 +42,7 @@ def pending(call: Call, target: str, metadata: JsonObject) -> Kept:
     return kept
 
 
-def conclude(kept: Kept, result: JsonObject | ApiError) -> None:
+def conclude(kept: StoredResource, result: JsonObject | ApiError) -> None:
     """End an operation: what came of it, or why it failed."""
     kept.body["done"] = True
     if isinstance(result, ApiError):
@@ -51,7 +51,7 @@ def conclude(kept: Kept, result: JsonObject | ApiError) -> None:
         kept.body["response"] = result
 
 
-def is_done(kept: Kept) -> bool:
+def is_done(kept: StoredResource) -> bool:
     """Return True if an operation, of whatever kind, is done."""
     return kept.body.get("done") is True or kept.body.get("status") in {"DONE", "done"}
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from gcp_rehearsal.call import Reply, Request
 from gcp_rehearsal.cloud import Cloud, Dropped
-from gcp_rehearsal.door import DOOR, Asked
+from gcp_rehearsal.door import DOOR, RequestTarget
 from gcp_rehearsal.errors import ApiError, PortError, RehearsalError
 from gcp_rehearsal.runtime import metadata_server
 from gcp_rehearsal.runtime.launch_adaptation import HOST
@@ -167,7 +167,7 @@ def serve(
 
 
 async def _request(
-    asked: Asked,
+    asked: RequestTarget,
     headers: dict[str, str],
     scope: Mapping[str, Any],  # Any: ASGI
     receive: Receive,

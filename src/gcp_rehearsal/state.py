@@ -10,7 +10,7 @@ from gcp_rehearsal.json_types import JsonObject
 
 
 @dataclass(slots=True, kw_only=True)
-class Kept:
+class StoredResource:
     """One thing that exists, or did and keeps its name reserved."""
 
     api: str
@@ -39,25 +39,25 @@ class Store:
     """Everything that exists, by API and name."""
 
     def __init__(self) -> None:
-        self._all: dict[str, dict[str, Kept]] = {}
+        self._all: dict[str, dict[str, StoredResource]] = {}
 
-    def get(self, api: str, name: str) -> Kept | None:
+    def get(self, api: str, name: str) -> StoredResource | None:
         """Return the thing of that name, or None."""
         return self._all.get(api, {}).get(name)
 
-    def put(self, kept: Kept) -> Kept:
+    def put(self, kept: StoredResource) -> StoredResource:
         """Keep it, over what had its name."""
         self._all.setdefault(kept.api, {})[kept.name] = kept
         return kept
 
-    def remove(self, kept: Kept) -> None:
+    def remove(self, kept: StoredResource) -> None:
         """Forget it, and all that lies under its name."""
         names = self._all[kept.api]
         del names[kept.name]
         for name in [name for name in names if name.startswith(f"{kept.name}/")]:
             del names[name]
 
-    def under(self, api: str, collection_path: str) -> Iterator[Kept]:
+    def under(self, api: str, collection_path: str) -> Iterator[StoredResource]:
         """Return the things directly in a collection's path, such as `projects/p/secrets`; `-` stands for any segment."""
         wanted = collection_path.split("/")
         for kept in list(self._all.get(api, {}).values()):
@@ -67,13 +67,13 @@ class Store:
             ):
                 yield kept
 
-    def of(self, api: str, collection: str = "") -> Iterator[Kept]:
+    def of(self, api: str, collection: str = "") -> Iterator[StoredResource]:
         """Yield all things of an API, or of one of its collections."""
         for kept in list(self._all.get(api, {}).values()):
             if not collection or kept.collection == collection:
                 yield kept
 
-    def everything(self) -> Iterator[Kept]:
+    def everything(self) -> Iterator[StoredResource]:
         """Yield all things."""
         for api in list(self._all):
             yield from self.of(api)

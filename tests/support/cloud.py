@@ -12,7 +12,7 @@ import httpx2
 import looptime
 
 from gcp_rehearsal.cloud import OWNER, Cloud
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 from gcp_rehearsal.testing import Rehearsed
 
 _P = ParamSpec("_P")
@@ -84,7 +84,7 @@ class Raw:
         return Answer(came.status_code, came.json() if is_json else None, came.headers, came.content)
 
 
-def things(cloud: Cloud) -> Iterator[Kept]:
+def things(cloud: Cloud) -> Iterator[StoredResource]:
     """Everything that exists, without what is only remembered: each attempt leaves some of that."""
     for kept in cloud.store.everything():
         if kept.api != "logging" and not {"operations", "builds", "revisions"} & set(

@@ -24,7 +24,7 @@ from gcp_rehearsal.runtime.instance import Instance
 from gcp_rehearsal.runtime.launch_adaptation import HOST
 from gcp_rehearsal.runtime.processes import Engines
 from gcp_rehearsal.runtime.request_queue import NoInstance, NotStarted
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
@@ -85,7 +85,7 @@ class Front:
         except RequestRefused as why:
             await answer.refuse(why)
 
-    def _service(self, host: str, *, within: bool) -> tuple[Kept, str]:
+    def _service(self, host: str, *, within: bool) -> tuple[StoredResource, str]:
         tag, split, rest = host.partition("---")
         for service in self._cloud.store.of("run", services.COLLECTION):
             if f"https://{rest if split else host}" in service.body.get("urls", ()):
@@ -95,7 +95,7 @@ class Front:
                 return service, tag if split else ""
         raise RequestRefused(404, "Page not found", "The requested URL was not found on this server.")
 
-    def _admitted(self, service: Kept, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    def _admitted(self, service: StoredResource, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """Return the headers as they are handed on, if the sender may call. Raises `EndpointError`."""
         access, may = self._cloud.access, "run.routes.invoke"
         if service.body.get("invokerIamDisabled") or access.anybody(may, "run", service.name):
@@ -122,13 +122,13 @@ class Front:
         return [(key, unsigned if key == name else value) for key, value in headers]
 
     @staticmethod
-    def _audiences(service: Kept, caller: Caller) -> set[str]:
+    def _audiences(service: StoredResource, caller: Caller) -> set[str]:
         urls = set(service.body.get("urls", ()))
         tags = {one["uri"] for one in service.body.get("trafficStatuses", ()) if one.get("uri")}
         own = {GCLOUD} if caller.member.startswith("user:") else set()
         return urls | tags | set(service.body.get("customAudiences", ())) | own
 
-    def _revision(self, service: Kept, tag: str) -> Kept:
+    def _revision(self, service: StoredResource, tag: str) -> StoredResource:
         statuses = service.body.get("trafficStatuses", ())
         if tag:
             chosen = next((one for one in statuses if one.get("tag") == tag), None)
@@ -143,7 +143,7 @@ class Front:
         return found
 
     async def _within(
-        self, seconds: float, revision: Kept, scope: Mapping[str, Any],  # Any: ASGI
+        self, seconds: float, revision: StoredResource, scope: Mapping[str, Any],  # Any: ASGI
         request: tuple[list[tuple[str, str]], bytes], answer: _SentAnswer,
     ) -> None:  # fmt: skip
         engines = self._cloud.containers

@@ -1,7 +1,7 @@
 """
 From what Google said to the errors of `homeport.errors`: the one border at which that is done.
 
-`Asked` is what a refusal is the answer to; `error_of` gives the error, with a hint which a person can act on.
+`RequestContext` is what a refusal is the answer to; `error_of` gives the error, with a hint which a person can act on.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from homeport.reconcile.plan import Action, ActionKind, Plan, action_for, not_ou
 from homeport.reconcile.plan_check import ensure_within_plan
 from homeport.reconcile.progress_lines import Lines
 from homeport.reconcile.resource import Outputs, Resource
-from homeport.reconcile.summary import standing
+from homeport.reconcile.summary import summarize
 
 _TRIES = 3
 
@@ -52,7 +52,7 @@ async def apply(plan: Plan, progress: Progress, halt: Cancellation | None = None
         on_error=lambda key, error: work.lines.fail(key[1], str(error)),
     )
     work.lines.fail_rest("deleted, and not yet made again")
-    result = standing(ends, [action.resource for action in plan.pending])
+    result = summarize(ends, [action.resource for action in plan.pending])
     if result.failed:
         result.tell(progress)
         result.raise_first()

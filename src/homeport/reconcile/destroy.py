@@ -16,7 +16,7 @@ from homeport.reconcile.graph import all_needs, in_order_among_themselves
 from homeport.reconcile.plan import ActionKind
 from homeport.reconcile.progress_lines import Lines
 from homeport.reconcile.resource import Resource
-from homeport.reconcile.summary import standing
+from homeport.reconcile.summary import summarize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ async def destroy(
         may_begin=lambda _: not halt.asked,
         on_error=lambda key, error: lines.fail(key[1], str(error)),
     )
-    result = standing(ends, order)
+    result = summarize(ends, order)
     for id_, why in result.skipped.items():
         progress.note(f"{id_} is left: {why}, which is still there")
     if result.mistake is not None:

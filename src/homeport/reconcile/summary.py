@@ -14,7 +14,7 @@ GO_ON = "run the same command again: it goes on from here"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Summary:
     """What became of each resource for which there was something to do, by id."""
 
     done: tuple[str, ...]
@@ -64,7 +64,7 @@ class Standing:
             raise Interrupted(f"stopped as asked: {self.text} ({shown})", hint=GO_ON)
 
 
-def standing(ends: Mapping[Key, StepResult], resources: Iterable[Resource]) -> Standing:
+def summarize(ends: Mapping[Key, StepResult], resources: Iterable[Resource]) -> Summary:
     """Return where things stand with these, and with whatever else failed."""
     failed = {id_: end.error for (_, id_), end in ends.items() if end.error is not None}
     done, skipped, waiting = [], {}, []
@@ -80,7 +80,7 @@ def standing(ends: Mapping[Key, StepResult], resources: Iterable[Resource]) -> S
         else:
             need = "needs" if blocked_by[1] in resource.needs else "comes after"
             skipped[resource.id] = f"{need} {blocked_by[1]}"
-    return Standing(done=tuple(done), failed=failed, skipped=skipped, waiting=tuple(waiting))
+    return Summary(done=tuple(done), failed=failed, skipped=skipped, waiting=tuple(waiting))
 
 
 def _held_back(end: StepResult, ends: Mapping[Key, StepResult]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
@@ -58,12 +58,12 @@ def parse(reference: str) -> ImageName | None:
     )
 
 
-def versions_under(cloud: Cloud, repository: str) -> Iterator[Kept]:
+def versions_under(cloud: Cloud, repository: str) -> Iterator[StoredResource]:
     """Yield all versions of all images of a repository."""
     return cloud.store.under("artifactregistry", f"{repository}/packages/-/versions")
 
 
-def tags_of(cloud: Cloud, version: Kept) -> list[Kept]:
+def tags_of(cloud: Cloud, version: StoredResource) -> list[StoredResource]:
     """Return the tags that are on a version."""
     package = version.name.partition("/versions/")[0]
     tags = cloud.store.under("artifactregistry", f"{package}/tags")

@@ -14,7 +14,7 @@ from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, info, invalid, not_found, precondition, unimplemented
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.regions import ZONES
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
@@ -92,15 +92,15 @@ def _imagined(reference: str) -> str:
 
 
 def _keep(
-    cloud: Cloud, repository: Kept, name: str, collection: str, body: dict[str, Any]
-) -> Kept:  # Any: JSON
+    cloud: Cloud, repository: StoredResource, name: str, collection: str, body: dict[str, Any]
+) -> StoredResource:  # Any: JSON
     return cloud.store.put(
-        Kept(api="artifactregistry", name=name, collection=f"{_REPOSITORY}.{collection}", project=repository.project,
+        StoredResource(api="artifactregistry", name=name, collection=f"{_REPOSITORY}.{collection}", project=repository.project,
              body={"name": name, **body}, created=cloud.clock.now())
     )  # fmt: skip
 
 
-def _prepare(call: Call, body: JsonObject, before: Kept | None) -> None:
+def _prepare(call: Call, body: JsonObject, before: StoredResource | None) -> None:
     if before is not None:
         for key in _FIXED:
             if body.get(key) != before.body.get(key):
@@ -225,32 +225,32 @@ def _location(project: str, name: str) -> JsonObject:
     return {"name": f"projects/{project}/locations/{name}", "locationId": name, "displayName": name}
 
 
-def _forget_version(call: Call, version: Kept) -> None:
+def _forget_version(call: Call, version: StoredResource) -> None:
     repository = call.cloud.store.get(call.api, version.name.partition("/packages/")[0])
     if repository is not None and "size" in version.hidden:
         repository.body["sizeBytes"] = str(int(repository.body["sizeBytes"]) - int(version.hidden["size"]))
     call.cloud.forget(version)
 
 
-def _remove_package(call: Call, kept: Kept) -> None:
+def _remove_package(call: Call, kept: StoredResource) -> None:
     for version in list(call.cloud.store.under(call.api, f"{kept.name}/versions")):
         _forget_version(call, version)
 
 
-def _prepare_tag(call: Call, body: JsonObject, before: Kept | None) -> None:
+def _prepare_tag(call: Call, body: JsonObject, before: StoredResource | None) -> None:
     body["version"] = call.cloud.by_id(str(body.get("version") or ""))
     if call.cloud.store.get(call.api, body["version"]) is None:
         raise not_found("Requested entity was not found.")
 
 
-def _version(call: Call, kept: Kept) -> JsonObject:
+def _version(call: Call, kept: StoredResource) -> JsonObject:
     if call.query.get("view") != "FULL":
         return kept.body
     tags = [tag.body for tag in tags_of(call.cloud, kept)]
     return {**kept.body, "relatedTags": tags} if tags else kept.body
 
 
-def _image(cloud: Cloud, repository: Kept, version: Kept) -> JsonObject:
+def _image(cloud: Cloud, repository: StoredResource, version: StoredResource) -> JsonObject:
     tags = [tag.id for tag in tags_of(cloud, version)]
     return {
         "name": version.body["metadata"]["name"],

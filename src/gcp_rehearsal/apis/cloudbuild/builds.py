@@ -15,7 +15,7 @@ from gcp_rehearsal.errors import ApiError, exists, invalid, not_found, precondit
 from gcp_rehearsal.filters import matches
 from gcp_rehearsal.iam.caller import Caller
 from gcp_rehearsal.json_types import Json, JsonObject
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 _BUILDS, _TRIGGERS = "cloudbuild.projects.locations.builds", "cloudbuild.projects.locations.triggers"
 _ACCOUNT = re.compile(r"(?:projects/[^/]+/serviceAccounts/)?([^/]+@[^/]+)")
@@ -36,7 +36,7 @@ def create(call: Call) -> Build:
     )
 
 
-def submit(call: Call, request: Build, location: str, trigger: Kept | None = None) -> Build:
+def submit(call: Call, request: Build, location: str, trigger: StoredResource | None = None) -> Build:
     """
     Start a build in a project's location, without a check of the caller; the answer is the operation.
 
@@ -82,7 +82,7 @@ def submit(call: Call, request: Build, location: str, trigger: Kept | None = Non
     return _begun(call, kept, location, account)
 
 
-def _begun(call: Call, kept: Kept, location: str, account: str) -> Build:
+def _begun(call: Call, kept: StoredResource, location: str, account: str) -> Build:
     metadata = {
         "@type": "type.googleapis.com/google.devtools.cloudbuild.v1.BuildOperationMetadata",
         "build": kept.body,
@@ -128,7 +128,7 @@ def retry(call: Call) -> Build:
 def cancel_operation(call: Call) -> Build:
     """End the build of an operation."""
     operation = generic.existing(call)
-    kept: Kept | None = operation.hidden.get("build")
+    kept: StoredResource | None = operation.hidden.get("build")
     if kept is None:
         raise unimplemented("cancelling this operation")
     _cancel(kept)
@@ -220,7 +220,7 @@ def _location(call: Call) -> str:
     return segments[3] if segments[2:3] == ["locations"] else "global"
 
 
-def _named(call: Call) -> Kept:
+def _named(call: Call) -> StoredResource:
     key = call.name.rpartition("/")[2]
     kept = call.cloud.store.get(
         "cloudbuild", f"projects/{call.project}/locations/{_location(call)}/builds/{key}"
@@ -230,7 +230,7 @@ def _named(call: Call) -> Kept:
     return kept
 
 
-def _trigger(call: Call) -> Kept:
+def _trigger(call: Call) -> StoredResource:
     key = call.name.rpartition("/")[2]
     place = f"projects/{call.project}/locations/{_location(call)}/triggers"
     for kept in call.cloud.store.under("cloudbuild", place):
@@ -239,7 +239,7 @@ def _trigger(call: Call) -> Kept:
     raise not_found("Requested entity was not found.")
 
 
-def _cancel(kept: Kept) -> None:
+def _cancel(kept: StoredResource) -> None:
     if kept.body["status"] not in build_run.RUNNING:
         raise precondition("build cannot be cancelled: it is not in progress")
     kept.hidden["run"].cancel()
@@ -328,7 +328,7 @@ def _check_trigger(call: Call, body: Build) -> None:
             **(body["build"].get("substitutions") or {}), **(body.get("substitutions") or {})}})  # fmt: skip
 
 
-def _of_trigger(trigger: Kept | None) -> dict[str, str]:
+def _of_trigger(trigger: StoredResource | None) -> dict[str, str]:
     return {"TRIGGER_NAME": trigger.body["name"]} if trigger else {}
 
 

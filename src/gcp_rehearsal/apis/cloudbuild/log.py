@@ -8,7 +8,7 @@ from gcp_rehearsal.apis.logging.entries import write_log
 from gcp_rehearsal.apis.storage.objects import put_object
 from gcp_rehearsal.errors import ApiError
 from gcp_rehearsal.iam.caller import Caller
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
@@ -19,7 +19,7 @@ _WRITE = "logging.logEntries.create"
 class Log:
     """The log of one build: in Cloud Logging, in a bucket of the project's own, or both."""
 
-    def __init__(self, cloud: Cloud, build: Kept, account: str) -> None:
+    def __init__(self, cloud: Cloud, build: StoredResource, account: str) -> None:
         self._cloud, self._build = cloud, build
         self._lines: list[str] = []
         option = (build.body.get("options") or {}).get("logging", "LEGACY")

@@ -17,7 +17,7 @@ from gcp_rehearsal.apis.cloudbuild.step import Ran, RunningStep, Step
 from gcp_rehearsal.errors import ApiError
 from gcp_rehearsal.iam.caller import Caller
 from gcp_rehearsal.json_types import Json, JsonObject
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
@@ -35,7 +35,7 @@ _DOCKER = ("gcr.io/cloud-builders/docker", "docker")
 class Run:
     """One build that is under way. What it does is seen in the build itself, and in its operation."""
 
-    def __init__(self, cloud: Cloud, build: Kept, operation: Kept, account: str) -> None:
+    def __init__(self, cloud: Cloud, build: StoredResource, operation: StoredResource, account: str) -> None:
         self._cloud, self._build, self._operation, self._account = cloud, build, operation, account
         self._body = build.body
         self._limit = seconds(self._body.get("timeout")) or TIMEOUT

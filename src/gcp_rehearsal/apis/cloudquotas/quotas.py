@@ -13,7 +13,7 @@ from gcp_rehearsal.facts import limits as quota_limits
 from gcp_rehearsal.facts.limits import SERVICE, Quota
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.regions import ZONES
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
@@ -93,7 +93,7 @@ def _value(cloud: Cloud, quota: Quota, region: str) -> JsonObject:
     return {"value": str(limit)} if limit else {}
 
 
-def _prepare(call: Call, body: JsonObject, before: Kept | None) -> None:
+def _prepare(call: Call, body: JsonObject, before: StoredResource | None) -> None:
     if before is not None:
         for key in _FIXED:
             if body.get(key) != before.body.get(key):
@@ -178,7 +178,7 @@ def _check_change(call: Call, quota: Quota, region: str, wanted: int) -> None:
         )
 
 
-def _made(call: Call, kept: Kept) -> None:
+def _made(call: Call, kept: StoredResource) -> None:
     cloud, config = call.cloud, kept.body["quotaConfig"]
     quota = _known(kept.body["service"], kept.body["quotaId"])
     region = _region(kept.body.get("dimensions") or {}, quota)
@@ -197,7 +197,7 @@ def _made(call: Call, kept: Kept) -> None:
     cloud.clock.settle()
 
 
-def _decide(cloud: Cloud, kept: Kept, quota: Quota, region: str) -> None:
+def _decide(cloud: Cloud, kept: StoredResource, quota: Quota, region: str) -> None:
     config, now = kept.body["quotaConfig"], quota_limits.limit(cloud.quotas, quota.id, region)
     wanted = int(config["preferredValue"])
     most = now if quota.gpu else max(now, quota.default * _GRANTED_TIMES)

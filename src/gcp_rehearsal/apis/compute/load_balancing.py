@@ -22,7 +22,7 @@ from gcp_rehearsal.errors import ApiError, invalid, not_found, unimplemented
 from gcp_rehearsal.filters import matches
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.regions import ZONES
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 _REFERENCES: Mapping[str, tuple[str, ...]] = {
     "addresses": ("network", "subnetwork"),
@@ -67,7 +67,7 @@ _EXTERNAL = IPv4Address("34.120.0.10")
 _MANAGED_AFTER = 900.0
 
 
-def _prepare(call: Call, body: JsonObject, before: Kept | None) -> None:
+def _prepare(call: Call, body: JsonObject, before: StoredResource | None) -> None:
     last = call.method.collection.rpartition(".")[2]
     resolve(call, body, _REFERENCES[last])
     if before is not None:
@@ -90,7 +90,7 @@ def _prepare(call: Call, body: JsonObject, before: Kept | None) -> None:
                            "domainStatus": dict.fromkeys(domains, "PROVISIONING")}  # fmt: skip
 
 
-def _made(call: Call, kept: Kept) -> None:
+def _made(call: Call, kept: StoredResource) -> None:
     properties = call.document.schemas[call.method.request or ""].get("properties", {})
     if "labelFingerprint" in properties:
         kept.body["labelFingerprint"] = fingerprint(kept.version)
@@ -103,7 +103,7 @@ def _made(call: Call, kept: Kept) -> None:
         call.cloud.clock.after(call.cloud.takes(_MANAGED_AFTER), provisioned)
 
 
-def _remove(call: Call, kept: Kept) -> None:
+def _remove(call: Call, kept: StoredResource) -> None:
     refuse_if_used(call, kept)
 
 

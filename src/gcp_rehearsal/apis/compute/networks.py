@@ -23,7 +23,7 @@ from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, invalid
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.regions import ZONES
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 _MOST_NETWORKS = 15
 _AUTO = IPv4Network("10.128.0.0/9")
@@ -34,7 +34,7 @@ _PATCHABLE = frozenset(
 )  # fmt: skip
 
 
-def _prepare_network(call: Call, body: JsonObject, before: Kept | None) -> None:
+def _prepare_network(call: Call, body: JsonObject, before: StoredResource | None) -> None:
     if before is not None:
         return
     check_name(body)
@@ -54,7 +54,7 @@ def _prepare_network(call: Call, body: JsonObject, before: Kept | None) -> None:
     body.setdefault("networkFirewallPolicyEnforcementOrder", "AFTER_CLASSIC_FIREWALL")
 
 
-def _made_network(call: Call, kept: Kept) -> None:
+def _made_network(call: Call, kept: StoredResource) -> None:
     if "ready" in kept.hidden:
         return
     kept.hidden["ready"] = False
@@ -68,7 +68,7 @@ def _made_network(call: Call, kept: Kept) -> None:
             _auto_subnetwork(call, kept, region, str(cidr))
 
 
-def _ready(call: Call, kept: Kept) -> None:
+def _ready(call: Call, kept: StoredResource) -> None:
     kept.hidden["ready"] = True
 
 
@@ -100,7 +100,7 @@ def to_custom_mode(call: Call) -> JsonObject:
     return changed(call, kept, {"autoCreateSubnetworks": False})
 
 
-def _prepare_subnetwork(call: Call, body: JsonObject, before: Kept | None) -> None:
+def _prepare_subnetwork(call: Call, body: JsonObject, before: StoredResource | None) -> None:
     if before is not None:
         _check_patch(call, body, before)
         return
@@ -127,7 +127,7 @@ def _prepare_subnetwork(call: Call, body: JsonObject, before: Kept | None) -> No
         body["gatewayAddress"] = str(cidr[1])
 
 
-def _made_subnetwork(call: Call, kept: Kept) -> None:
+def _made_subnetwork(call: Call, kept: StoredResource) -> None:
     network = at(call.cloud, kept.body["network"])
     if network is None:
         return
@@ -141,7 +141,7 @@ def _made_subnetwork(call: Call, kept: Kept) -> None:
     kept.hidden.setdefault("ready", False)
 
 
-def _remove_subnetwork(call: Call, kept: Kept) -> None:
+def _remove_subnetwork(call: Call, kept: StoredResource) -> None:
     if kept.hidden.get("ready") is False:
         raise not_ready(kept)
     refuse_if_used(call, kept)
@@ -179,7 +179,7 @@ def expand(call: Call) -> JsonObject:
     return changed(call, kept, {"ipCidrRange": new})
 
 
-def _check_patch(call: Call, body: JsonObject, before: Kept) -> None:
+def _check_patch(call: Call, body: JsonObject, before: StoredResource) -> None:
     if not call.body.get("fingerprint"):
         raise ApiError(400, "Required field 'resource.fingerprint' not specified", reason="required")
     resolve(call, body, ("network",))
@@ -190,7 +190,7 @@ def _check_patch(call: Call, body: JsonObject, before: Kept) -> None:
             )
 
 
-def _range(call: Call, body: Mapping[str, Json], text: str, own: Kept | None) -> IPv4Network:
+def _range(call: Call, body: Mapping[str, Json], text: str, own: StoredResource | None) -> IPv4Network:
     wrong = f"Invalid value for field 'resource.ipCidrRange': '{text}'. "
     try:
         cidr = IPv4Network(text)
@@ -210,7 +210,7 @@ def _range(call: Call, body: Mapping[str, Json], text: str, own: Kept | None) ->
     return cidr
 
 
-def _auto_subnetwork(call: Call, network: Kept, region: str, cidr: str) -> None:
+def _auto_subnetwork(call: Call, network: StoredResource, region: str, cidr: str) -> None:
     name = f"projects/{call.project}/regions/{region}/subnetworks/{network.id}"
     if call.cloud.store.get("compute", name) is not None:
         return
@@ -226,7 +226,7 @@ def _auto_subnetwork(call: Call, network: Kept, region: str, cidr: str) -> None:
     _made_subnetwork(call, kept)
 
 
-def _route(call: Call, network: Kept, destination: str, more: Mapping[str, Json]) -> Kept:
+def _route(call: Call, network: StoredResource, destination: str, more: Mapping[str, Json]) -> StoredResource:
     name = f"default-route-{call.cloud.uuid().replace('-', '')[:16]}"
     path = f"projects/{call.project}/global/routes/{name}"
     kept = call.cloud.keep(call, path, "compute.routes", {
@@ -239,7 +239,7 @@ def _route(call: Call, network: Kept, destination: str, more: Mapping[str, Json]
     return kept
 
 
-def _prepare_rule(call: Call, body: JsonObject, before: Kept | None) -> None:
+def _prepare_rule(call: Call, body: JsonObject, before: StoredResource | None) -> None:
     if before is None:
         check_name(body)
     body.setdefault("network", "global/networks/default")

@@ -11,7 +11,7 @@ from gcp_rehearsal import operations
 from gcp_rehearsal.context import Call
 from gcp_rehearsal.errors import ApiError, invalid, not_found
 from gcp_rehearsal.json_types import Json, JsonObject
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
@@ -65,7 +65,7 @@ def reference(call: Call, field: str, value: str) -> str:
     return f"{BASE}/{path}"
 
 
-def at(cloud: Cloud, url: str) -> Kept | None:
+def at(cloud: Cloud, url: str) -> StoredResource | None:
     """Return what a full address names."""
     return cloud.store.get("compute", url.removeprefix(f"{BASE}/"))
 
@@ -80,12 +80,12 @@ def resolve(call: Call, body: JsonObject, fields: tuple[str, ...]) -> None:
                 holder[key] = reference(call, path, value)
 
 
-def not_ready(kept: Kept) -> ApiError:
+def not_ready(kept: StoredResource) -> ApiError:
     """Return the 400 for what is still being made."""
     return ApiError(400, f"The resource '{kept.name}' is not ready", reason="resourceNotReady")
 
 
-def users(cloud: Cloud, kept: Kept) -> Iterator[Kept]:
+def users(cloud: Cloud, kept: StoredResource) -> Iterator[StoredResource]:
     """Yield everything of Compute Engine that names a thing."""
     url = f"{BASE}/{kept.name}"
     for other in cloud.store.of("compute"):
@@ -93,14 +93,16 @@ def users(cloud: Cloud, kept: Kept) -> Iterator[Kept]:
             yield other
 
 
-def refuse_if_used(call: Call, kept: Kept) -> None:
+def refuse_if_used(call: Call, kept: StoredResource) -> None:
     """Raise `ApiError` 400 where something else names a thing that is to be deleted."""
     user = next((user for user in users(call.cloud, kept) if not user.hidden.get("with_network")), None)
     if user is not None:
         raise in_use(kept, user)
 
 
-def in_use(kept: Kept, user: Kept, reason: str = "resourceInUseByAnotherResource") -> ApiError:
+def in_use(
+    kept: StoredResource, user: StoredResource, reason: str = "resourceInUseByAnotherResource"
+) -> ApiError:
     """Return the 400 for what is in use, as Google words it."""
     last = kept.collection.rpartition(".")[2]
     word = _WORDS.get(last, last)
@@ -116,7 +118,7 @@ def place_of(call: Call, body: JsonObject) -> None:
             body[scope] = f"{BASE}/projects/{call.project}/{scope}s/{call.params[scope]}"
 
 
-def changed(call: Call, kept: Kept, change: Mapping[str, Json]) -> JsonObject:
+def changed(call: Call, kept: StoredResource, change: Mapping[str, Json]) -> JsonObject:
     """Change a thing by an action of its own; the answer is the operation."""
     kept.body.update(change)
     kept.version += 1

@@ -10,7 +10,7 @@ from gcp_rehearsal import generic
 from gcp_rehearsal.context import Call
 from gcp_rehearsal.errors import ApiError, exists, invalid, not_found, unimplemented
 from gcp_rehearsal.json_types import Json, JsonObject
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 DOMAIN = re.compile(r"(?:\*\.)?(?:[A-Za-z0-9_](?:[-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?\.)+|\.")
 _TYPES = frozenset(
@@ -102,7 +102,7 @@ def create_change(call: Call) -> Json:
     return _apply(call, zone, gone, new)
 
 
-def _apply(call: Call, zone: Kept, gone: list[Kept], new: list[Records]) -> Records:
+def _apply(call: Call, zone: StoredResource, gone: list[StoredResource], new: list[Records]) -> Records:
     deletions = [kept.body for kept in gone]
     for kept in gone:
         call.cloud.forget(kept)
@@ -140,7 +140,7 @@ def list_changes(call: Call) -> Json:
     return {"kind": "dns#changesListResponse"} | generic.page(call, "changes", found)
 
 
-def zone_of(call: Call) -> Kept:
+def zone_of(call: Call) -> StoredResource:
     """Return the zone that a call's path names, by name or number. Raises `ApiError` 404."""
     given = call.params["managedZone"]
     for kept in call.cloud.store.under("dns", f"projects/{call.project}/managedZones"):
@@ -149,7 +149,7 @@ def zone_of(call: Call) -> Kept:
     raise not_found(f"The 'parameters.managedZone' resource named '{given}' does not exist.")
 
 
-def _checked(zone: Kept, record: Mapping[str, Any], field: str) -> Records:
+def _checked(zone: StoredResource, record: Mapping[str, Any], field: str) -> Records:
     name, kind = str(record.get("name") or ""), str(record.get("type") or "")
     domain = zone.body["dnsName"]
     if not DOMAIN.fullmatch(name) or (name != domain and not name.endswith(f".{domain.lstrip('.')}")):
@@ -181,14 +181,14 @@ def _fits(kind: str, data: str) -> bool:
     return bool(data)
 
 
-def put(call: Call, zone: Kept, record: Records) -> Kept:
+def put(call: Call, zone: StoredResource, record: Records) -> StoredResource:
     """Let a record set be so."""
     path = f"{zone.name}/rrsets/{record['name']}/{record['type']}"
     body = {"kind": "dns#resourceRecordSet", **record, "signatureRrdatas": []}
     return call.cloud.keep(call, path, "dns.resourceRecordSets", body)
 
 
-def holds_more(call: Call, zone: Kept) -> bool:
+def holds_more(call: Call, zone: StoredResource) -> bool:
     """Return True if a zone has records beside those that every zone has."""
     return any(
         record.body["type"] not in _OWN or record.body["name"] != zone.body["dnsName"]
@@ -196,15 +196,15 @@ def holds_more(call: Call, zone: Kept) -> bool:
     )
 
 
-def _records(call: Call, zone: Kept) -> Iterator[Kept]:
+def _records(call: Call, zone: StoredResource) -> Iterator[StoredResource]:
     return call.cloud.store.under("dns", f"{zone.name}/rrsets/-")
 
 
-def _find(call: Call, zone: Kept, name: str, kind: str) -> Kept | None:
+def _find(call: Call, zone: StoredResource, name: str, kind: str) -> StoredResource | None:
     return call.cloud.store.get("dns", f"{zone.name}/rrsets/{name}/{kind}")
 
 
-def _named(call: Call) -> tuple[Kept, Kept]:
+def _named(call: Call) -> tuple[StoredResource, StoredResource]:
     zone, name, kind = zone_of(call), call.params["name"], call.params["type"]
     kept = _find(call, zone, name, kind)
     if kept is None:
@@ -220,7 +220,7 @@ def _essence(record: Mapping[str, Json]) -> tuple[int, list[str]]:
     return int(record.get("ttl") or 0), sorted(record.get("rrdatas") or [])
 
 
-def _check_own(zone: Kept, record: Records) -> None:
+def _check_own(zone: StoredResource, record: Records) -> None:
     if record["name"] == zone.body["dnsName"] and record["type"] in _OWN:
         raise ApiError(
             400,
@@ -230,7 +230,9 @@ def _check_own(zone: Kept, record: Records) -> None:
         )
 
 
-def _check_alias(call: Call, zone: Kept, record: Records, field: str, gone: list[Kept]) -> None:
+def _check_alias(
+    call: Call, zone: StoredResource, record: Records, field: str, gone: list[StoredResource]
+) -> None:
     """Raise `ApiError` for a CNAME that is not alone at its name, or is at the zone's own."""
     here = [kept for kept in _records(call, zone) if kept.body["name"] == record["name"] and kept not in gone]
     if record["type"] == "CNAME" and record["name"] == zone.body["dnsName"]:

@@ -10,7 +10,7 @@ from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, exists, invalid, not_found, unimplemented
 from gcp_rehearsal.iam.permissions import is_known, permissions_of, roles
 from gcp_rehearsal.json_types import Json, JsonObject
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 COLLECTION = "iam.projects.roles"
 _ID = re.compile(r"[a-zA-Z0-9_.]{3,64}")
@@ -64,7 +64,7 @@ def _delete(call: Call) -> Json:
     return {**kept.body, "deleted": True}
 
 
-def _own(call: Call) -> Kept:
+def _own(call: Call) -> StoredResource:
     kept = call.cloud.store.get("iam", call.name)
     if kept is None:
         raise not_found(f"The role named {call.name} was not found.")

@@ -11,7 +11,7 @@ from gcp_rehearsal import generic
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import aborted, exists, invalid, not_found, unimplemented
 from gcp_rehearsal.json_types import Json
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
@@ -35,7 +35,7 @@ def project_of(cloud: Cloud, email: str) -> str:
     return place if cloud.project(place) else ""
 
 
-def found(call: Call, name: str = "") -> Kept:
+def found(call: Call, name: str = "") -> StoredResource:
     """Return the account that a call names by its e-mail or number. Raises `ApiError` 404 in Google's words."""
     kept = by_name(call.cloud, name or call.name)
     if kept is None or not call.cloud.account_is_seen(kept.id):
@@ -43,7 +43,7 @@ def found(call: Call, name: str = "") -> Kept:
     return kept
 
 
-def by_name(cloud: Cloud, name: str) -> Kept | None:
+def by_name(cloud: Cloud, name: str) -> StoredResource | None:
     """
     Return the account of that name, whose project may be `-` and whose last part may be its number; None
     where none is.

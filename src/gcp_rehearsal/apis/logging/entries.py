@@ -12,7 +12,7 @@ from gcp_rehearsal.clock import moment
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, info, invalid, not_found, unimplemented
 from gcp_rehearsal.json_types import Json, JsonObject
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
@@ -77,7 +77,7 @@ def _completed(call: Call, number: int, sent: Mapping[str, Json]) -> tuple[str, 
 def _keep(cloud: Cloud, project: str, name: str, entry: JsonObject) -> None:
     now = cloud.clock.text()
     log = cloud.store.get("logging", name) or cloud.store.put(
-        Kept(
+        StoredResource(
             api="logging",
             name=name,
             collection=_LOGS,

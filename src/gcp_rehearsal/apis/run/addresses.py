@@ -8,13 +8,13 @@ from gcp_rehearsal.apis.compute.references import BASE
 from gcp_rehearsal.apis.run.defaults import subnetwork_of
 from gcp_rehearsal.apis.run.revisions import of_service
 from gcp_rehearsal.apis.run.status import segments
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
 
 
-def keep(cloud: Cloud, service: Kept) -> None:
+def keep(cloud: Cloud, service: StoredResource) -> None:
     """Keep an address in each subnetwork that a service sends through, which ends; later it goes by itself."""
     if not cloud.delays.addresses:
         return
@@ -30,12 +30,12 @@ def keep(cloud: Cloud, service: Kept) -> None:
             _keep_in(cloud, subnetwork)
 
 
-def _keep_in(cloud: Cloud, subnetwork: Kept) -> None:
+def _keep_in(cloud: Cloud, subnetwork: StoredResource) -> None:
     """Return an address as Google shows them, but without the range that it stands for."""
     id_ = cloud.number()
     place = subnetwork.name.rpartition("/subnetworks/")[0]
     name = f"{place}/addresses/serverless-ipv4-{id_}"
-    address = cloud.store.put(Kept(
+    address = cloud.store.put(StoredResource(
         api="compute", name=name, collection="compute.addresses", project=subnetwork.project,
         created=cloud.clock.now(), body={
             "kind": "compute#address", "id": id_, "creationTimestamp": cloud.clock.text(),

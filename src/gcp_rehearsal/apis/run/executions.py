@@ -29,7 +29,7 @@ from gcp_rehearsal.context import Handler, Kind
 from gcp_rehearsal.errors import ApiError, precondition
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.runtime.container_state import Failure, Wait
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Call, Cloud
@@ -41,7 +41,7 @@ _CONDITIONS = ("Completed", "Started", "ResourcesAvailable", "ContainerReady")
 _CANCELLED = Failure(message="Execution was cancelled.", execution_reason="CANCELLED")
 
 
-def make(call: Call, job: Kept, template: Mapping[str, Json]) -> Kept:
+def make(call: Call, job: StoredResource, template: Mapping[str, Json]) -> StoredResource:
     """Make a new execution of a job by `template`, which is the job's own with what the caller overrides."""
     short = f"{job.id}-{call.cloud.uuid()[:5]}"
     count = template["taskCount"]
@@ -67,7 +67,7 @@ def make(call: Call, job: Kept, template: Mapping[str, Json]) -> Kept:
     return kept
 
 
-def start(cloud: Cloud, execution: Kept, done: Callable[[ApiError | None], None]) -> None:
+def start(cloud: Cloud, execution: StoredResource, done: Callable[[ApiError | None], None]) -> None:
     """Run an execution's tasks; `done` is told on the clock how it ended."""
     execution.hidden["done"] = done
     failure = run_start.obstacle(cloud, execution.name, execution.body["template"])
@@ -88,7 +88,7 @@ def start(cloud: Cloud, execution: Kept, done: Callable[[ApiError | None], None]
     cloud.clock.after(cloud.takes(_STARTS_AFTER), begin)
 
 
-def cancel(cloud: Cloud, execution: Kept) -> None:
+def cancel(cloud: Cloud, execution: StoredResource) -> None:
     """Stop what runs of an execution. Raises `ApiError` 400 where it has ended."""
     if "completionTime" in execution.body:
         raise precondition(f"Execution '{execution.id}' has already completed and cannot be cancelled.")
@@ -98,13 +98,13 @@ def cancel(cloud: Cloud, execution: Kept) -> None:
     _end(cloud, execution, _CANCELLED)
 
 
-def tasks_of(cloud: Cloud, execution: Kept) -> list[Kept]:
+def tasks_of(cloud: Cloud, execution: StoredResource) -> list[StoredResource]:
     """Return the tasks of an execution, in their order."""
     found = cloud.store.under("run", f"{execution.name}/tasks")
     return sorted(found, key=lambda one: int(one.body.get("index", 0)))
 
 
-def reference(execution: Kept) -> JsonObject:
+def reference(execution: StoredResource) -> JsonObject:
     """Return what a job tells of its newest execution."""
     body = execution.body
     state = next(one["state"] for one in body["conditions"] if one["type"] == "Completed")
@@ -115,7 +115,7 @@ def reference(execution: Kept) -> JsonObject:
     return {**ref, **{key: body[key] for key in ("completionTime",) if key in body}}
 
 
-def _make_task(call: Call, execution: Kept, index: int) -> None:
+def _make_task(call: Call, execution: StoredResource, index: int) -> None:
     cloud, template = call.cloud, execution.body["template"]
     short = f"{execution.id}-task{index}"
     body = {
@@ -133,7 +133,7 @@ def _make_task(call: Call, execution: Kept, index: int) -> None:
     put_conditions(kept, [condition(cloud, kind, BUSY) for kind in ("Completed", "Started")])
 
 
-def _next(cloud: Cloud, execution: Kept) -> None:
+def _next(cloud: Cloud, execution: StoredResource) -> None:
     """Start as many tasks as may run side by side; where none is left, the execution has ended."""
     tasks = tasks_of(cloud, execution)
     waiting = [one for one in tasks if "startTime" not in one.body]
@@ -154,7 +154,7 @@ def _next(cloud: Cloud, execution: Kept) -> None:
         )
 
 
-def _attempt(cloud: Cloud, execution: Kept, task: Kept) -> None:
+def _attempt(cloud: Cloud, execution: StoredResource, task: StoredResource) -> None:
     body = task.body
 
     def done(failure: Failure | None) -> None:
@@ -184,7 +184,7 @@ def _attempt(cloud: Cloud, execution: Kept, task: Kept) -> None:
     cloud.clock.after(0.0, first)
 
 
-def _end_task(cloud: Cloud, task: Kept, failure: Failure | None) -> None:
+def _end_task(cloud: Cloud, task: StoredResource, failure: Failure | None) -> None:
     task.body.pop("reconciling", None)
     task.body["completionTime"] = task.body["updateTime"] = cloud.clock.text()
     task.body["observedGeneration"] = task.body["generation"]
@@ -197,7 +197,7 @@ def _end_task(cloud: Cloud, task: Kept, failure: Failure | None) -> None:
     cloud.containers.stop(task.name)
 
 
-def _end(cloud: Cloud, execution: Kept, failure: Failure | None) -> None:
+def _end(cloud: Cloud, execution: StoredResource, failure: Failure | None) -> None:
     _count(cloud, execution)
     body = execution.body
     body.pop("reconciling", None)
@@ -226,7 +226,7 @@ def _told(failure: Failure | None) -> ApiError | None:
     return precondition(failure.message)
 
 
-def _count(cloud: Cloud, execution: Kept) -> None:
+def _count(cloud: Cloud, execution: StoredResource) -> None:
     ends = {"succeededCount": 0, "failedCount": 0, "cancelledCount": 0, "runningCount": 0, "retriedCount": 0}
     for task in tasks_of(cloud, execution):
         ends["retriedCount"] += 1 if task.body.get("retried") else 0
@@ -244,7 +244,7 @@ def _count(cloud: Cloud, execution: Kept) -> None:
             execution.body[key] = count
 
 
-def _is_going(cloud: Cloud, execution: Kept) -> bool:
+def _is_going(cloud: Cloud, execution: StoredResource) -> bool:
     return cloud.store.get("run", execution.name) is execution and "completionTime" not in execution.body
 
 

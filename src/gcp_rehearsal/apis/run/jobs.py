@@ -24,7 +24,7 @@ from gcp_rehearsal.apis.run.status import (
 from gcp_rehearsal.context import Handler, Kind
 from gcp_rehearsal.errors import ApiError, exists, invalid, not_found, unimplemented
 from gcp_rehearsal.json_types import Json, JsonObject
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Call
@@ -34,7 +34,7 @@ _READY_AFTER = 2.0
 _WRITTEN = ("annotations", "labels", "launchStage", "template", "client", "clientVersion", "functionalType")
 
 
-def put(call: Call, name: str, body: JsonObject, *, dry: bool = False) -> Kept:
+def put(call: Call, name: str, body: JsonObject, *, dry: bool = False) -> StoredResource:
     """
     Make a job, or make an existing one what `body` says; the operation that does it.
 
@@ -49,7 +49,7 @@ def put(call: Call, name: str, body: JsonObject, *, dry: bool = False) -> Kept:
     body = deepcopy({key: body[key] for key in _WRITTEN if key in body})
     fill_job(cloud, name, body)
     if dry:
-        tried = Kept(api="run", name=name, collection=COLLECTION, project=call.project, body=body)
+        tried = StoredResource(api="run", name=name, collection=COLLECTION, project=call.project, body=body)
         created(call, tried)
         return _done_at_once(call, tried)
     if kept is None:
@@ -64,7 +64,9 @@ def put(call: Call, name: str, body: JsonObject, *, dry: bool = False) -> Kept:
     return _settle(call, kept)
 
 
-def run(call: Call, job: Kept, overrides: Mapping[str, Json]) -> tuple[Kept, Kept]:
+def run(
+    call: Call, job: StoredResource, overrides: Mapping[str, Json]
+) -> tuple[StoredResource, StoredResource]:
     """
     Execute a job; the execution, and the operation that ends with it.
 
@@ -89,7 +91,7 @@ def run(call: Call, job: Kept, overrides: Mapping[str, Json]) -> tuple[Kept, Kep
     return execution, op
 
 
-def remove(call: Call, kept: Kept) -> Kept:
+def remove(call: Call, kept: StoredResource) -> StoredResource:
     """Take a job away, with its executions; the operation that did it."""
     cloud = call.cloud
     kept.body["deleteTime"] = cloud.clock.text()
@@ -137,7 +139,7 @@ def _run(call: Call) -> Json:
     return run(call, kept, overrides)[1].body
 
 
-def _settle(call: Call, kept: Kept) -> Kept:
+def _settle(call: Call, kept: StoredResource) -> StoredResource:
     cloud = call.cloud
     kept.body["lastModifier"] = call.caller.email
     kept.body["observedGeneration"] = kept.body["generation"]
@@ -150,13 +152,13 @@ def _settle(call: Call, kept: Kept) -> Kept:
     return op
 
 
-def _done_at_once(call: Call, kept: Kept) -> Kept:
+def _done_at_once(call: Call, kept: StoredResource) -> StoredResource:
     op = operation(call, kept, "Job")
     ended(op, kept.body, "Job")
     return op
 
 
-def _overridden(job: Kept, overrides: Mapping[str, Json]) -> JsonObject:
+def _overridden(job: StoredResource, overrides: Mapping[str, Json]) -> JsonObject:
     template: JsonObject = deepcopy(job.body["template"])
     task = template["template"]
     if overrides.get("taskCount"):

@@ -9,7 +9,7 @@ from gcp_rehearsal.apis.logging.entries import write_log
 from gcp_rehearsal.apis.run.status import segments
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.runtime.container_state import Failure
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
@@ -20,7 +20,7 @@ _GOOGLES_OWN = 240
 """The period, in seconds, of the probe that Google sets where nobody sets one."""
 
 
-def revision_settled(cloud: Cloud, revision: Kept, failure: Failure | None) -> None:
+def revision_settled(cloud: Cloud, revision: StoredResource, failure: Failure | None) -> None:
     """Log a line about a revision that has started, or could not."""
     if failure is None:
         instance_started(cloud, revision.body)
@@ -82,7 +82,9 @@ def _resource(revision: Mapping[str, Json]) -> JsonObject:
     return {"type": "cloud_run_revision", "labels": labels}
 
 
-def attempt_ended(cloud: Cloud, execution: Kept, task: Kept, failure: Failure | None) -> None:
+def attempt_ended(
+    cloud: Cloud, execution: StoredResource, task: StoredResource, failure: Failure | None
+) -> None:
     """Log a line about an attempt of a task."""
     project, region, _ = segments(execution.name)
     line = f"Container called exit({failure.code if failure else 0})."

@@ -11,7 +11,7 @@ from gcp_rehearsal.facts import cloud_run
 from gcp_rehearsal.facts import limits as quota_limits
 from gcp_rehearsal.json_types import Json
 from gcp_rehearsal.runtime.container_state import Failure
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
@@ -88,7 +88,7 @@ def gpu_quota(template: Mapping[str, Json]) -> tuple[str, int] | None:
     return gpu.quota if alone else gpu.quota_zonal, gpu.quota_unit
 
 
-def gpus_are_left(cloud: Cloud, starting: Kept) -> bool:
+def gpus_are_left(cloud: Cloud, starting: StoredResource) -> bool:
     """Return True if one more instance of a revision finds a GPU beside those that the others of the region keep."""
     mine = gpu_quota(starting.body)
     if mine is None:

@@ -29,7 +29,7 @@ from gcp_rehearsal.context import Handler, Kind
 from gcp_rehearsal.errors import precondition
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.runtime.container_state import Failure, Wait, not_listening
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Call, Cloud
@@ -48,7 +48,7 @@ def same_template(one: Mapping[str, Json], other: Mapping[str, Json]) -> bool:
     return _plain(one) == _plain(other)
 
 
-def make(call: Call, service: Kept) -> Kept:
+def make(call: Call, service: StoredResource) -> StoredResource:
     """Make a new revision of a service, from its template."""
     count = service.hidden["revisions"] = service.hidden.get("revisions", 0) + 1
     template = service.body["template"]
@@ -69,7 +69,7 @@ def make(call: Call, service: Kept) -> Kept:
     return kept
 
 
-def start(cloud: Cloud, revision: Kept, done: Callable[[Failure | None], None]) -> None:
+def start(cloud: Cloud, revision: StoredResource, done: Callable[[Failure | None], None]) -> None:
     """Bring a revision up; `done` is told on the clock how it came out."""
     least = revision.body.get("scaling", {}).get("minInstanceCount", 0)
     revision.hidden["instances"] = max(1, least)
@@ -100,7 +100,7 @@ def start(cloud: Cloud, revision: Kept, done: Callable[[Failure | None], None]) 
     cloud.clock.after(cloud.takes(IMPORTED_AFTER), imported)
 
 
-def retire(cloud: Cloud, revision: Kept) -> None:
+def retire(cloud: Cloud, revision: StoredResource) -> None:
     """Let a revision have no instances any more: it serves nothing."""
     if revision.hidden["instances"]:
         revision.hidden["instances"] = 0
@@ -108,18 +108,18 @@ def retire(cloud: Cloud, revision: Kept) -> None:
     cloud.containers.stop(revision.name)
 
 
-def of_service(cloud: Cloud, service: Kept) -> list[Kept]:
+def of_service(cloud: Cloud, service: StoredResource) -> list[StoredResource]:
     """Return the revisions of a service, the newest first."""
     found = cloud.store.under("run", f"{service.name}/revisions")
     return sorted(found, key=lambda one: -int(one.hidden["order"]))
 
 
-def is_ready(revision: Kept) -> bool:
+def is_ready(revision: StoredResource) -> bool:
     """Return True if it can serve."""
     return "failure" not in revision.hidden and not revision.body.get("reconciling")
 
 
-def remove(call: Call, revision: Kept) -> None:
+def remove(call: Call, revision: StoredResource) -> None:
     """Take a revision away. Raises `ApiError` 400 where it serves, or is the newest."""
     service = call.cloud.store.get("run", revision.name.rpartition("/revisions/")[0])
     if service is not None:
@@ -133,7 +133,7 @@ def remove(call: Call, revision: Kept) -> None:
     retire(call.cloud, revision)
 
 
-def serving(service: Kept) -> set[str]:
+def serving(service: StoredResource) -> set[str]:
     """Return the names of the revisions that traffic or a tag leads to."""
     ready = service.body.get("latestReadyRevision", "").rpartition("/")[2]
     return {
@@ -166,7 +166,7 @@ def _list(call: Call) -> Json:
     return generic.page(call, "revisions", [one.body for one in found])
 
 
-def _settled(cloud: Cloud, revision: Kept, failure: Failure | None) -> None:
+def _settled(cloud: Cloud, revision: StoredResource, failure: Failure | None) -> None:
     body = revision.body
     body.pop("reconciling", None)
     body["observedGeneration"] = body["generation"]
@@ -228,7 +228,7 @@ def _plain(template: Mapping[str, Json]) -> JsonObject:
     return deepcopy({key: value for key, value in template.items() if key not in _OF_THE_TEMPLATE})
 
 
-def _logs(service: Kept, revision: str) -> str:
+def _logs(service: StoredResource, revision: str) -> str:
     project, _, _ = segments(service.name)
     query = (
         f'resource.type="cloud_run_revision"\nresource.labels.service_name="{service.id}"\n'

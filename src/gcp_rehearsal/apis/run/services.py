@@ -32,7 +32,7 @@ from gcp_rehearsal.errors import ApiError, aborted, exists, invalid, not_found, 
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.regions import ZONES
 from gcp_rehearsal.runtime.container_state import Failure
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Call, Cloud
@@ -50,7 +50,7 @@ _WRITTEN = ("annotations", "labels", "description", "ingress", "launchStage", "t
 
 def put(
     call: Call, name: str, body: dict[str, Any], *, dry: bool = False, force: bool = False
-) -> Kept:  # Any: JSON
+) -> StoredResource:  # Any: JSON
     """
     Make a service, or make an existing one what `body` says; the operation that does it.
 
@@ -66,14 +66,14 @@ def put(
     fill_service(cloud, name, body)
     renewed = _is_renewed(cloud, name, kept, body["template"]) or force
     if kept is None:
-        kept = Kept(api="run", name=name, collection=COLLECTION, project=call.project, body=body)
+        kept = StoredResource(api="run", name=name, collection=COLLECTION, project=call.project, body=body)
         if dry:
             created(call, kept)
             return _tried(call, kept)
         kept = cloud.keep(call, name, COLLECTION, body)
         created(call, kept)
     elif dry:
-        tried = Kept(
+        tried = StoredResource(
             api="run", name=name, collection=COLLECTION, project=call.project, body={**kept.body, **body}
         )
         return _tried(call, tried)
@@ -87,7 +87,7 @@ def put(
     return _deploy(call, kept, renewed=renewed)
 
 
-def remove(call: Call, kept: Kept) -> Kept:
+def remove(call: Call, kept: StoredResource) -> StoredResource:
     """Begin to take a service away, with its revisions; the operation that does it."""
     cloud = call.cloud
     kept.body |= {"deleteTime": cloud.clock.text(), "expireTime": cloud.clock.text(cloud.clock.now() + 30 * 86400),
@@ -109,12 +109,12 @@ def remove(call: Call, kept: Kept) -> Kept:
     return op
 
 
-def newest(cloud: Cloud, service: Kept) -> Kept | None:
+def newest(cloud: Cloud, service: StoredResource) -> StoredResource | None:
     """Return the revision that was made last, whether it came up or not."""
     return cloud.store.get("run", service.body.get("latestCreatedRevision", ""))
 
 
-def tag_uri(service: Kept, tag: str) -> str:
+def tag_uri(service: StoredResource, tag: str) -> str:
     """Return the address of a tagged revision."""
     return str(service.body["uri"]).replace("https://", f"https://{tag}---", 1)
 
@@ -158,13 +158,13 @@ def _outputs(body: Mapping[str, Json]) -> JsonObject:
     return {key: value for key, value in body.items() if key not in _WRITTEN}
 
 
-def _tried(call: Call, kept: Kept) -> Kept:
+def _tried(call: Call, kept: StoredResource) -> StoredResource:
     op = operation(call, kept, "Service")
     ended(op, kept.body, "Service")
     return op
 
 
-def _is_renewed(cloud: Cloud, name: str, kept: Kept | None, template: Mapping[str, Json]) -> bool:
+def _is_renewed(cloud: Cloud, name: str, kept: StoredResource | None, template: Mapping[str, Json]) -> bool:
     """Return True if a template makes a new revision. Raises `ApiError` 409 where its name is one of another revision."""
     short = template.get("revision")
     there = cloud.store.get("run", f"{name}/revisions/{short}") if short else None
@@ -177,7 +177,7 @@ def _is_renewed(cloud: Cloud, name: str, kept: Kept | None, template: Mapping[st
     return not revisions.same_template(kept.body["template"], template)
 
 
-def _deploy(call: Call, kept: Kept, *, renewed: bool) -> Kept:
+def _deploy(call: Call, kept: StoredResource, *, renewed: bool) -> StoredResource:
     cloud, generation = call.cloud, kept.body["generation"]
     made = revisions.make(call, kept) if renewed else None
     if made is not None:
@@ -208,7 +208,7 @@ def _deploy(call: Call, kept: Kept, *, renewed: bool) -> Kept:
 
 
 def _settled(
-    cloud: Cloud, kept: Kept, generation: str, made: Kept | None, failure: Failure | None
+    cloud: Cloud, kept: StoredResource, generation: str, made: StoredResource | None, failure: Failure | None
 ) -> ApiError | None:
     """Return how a change has come out; what an older change brings counts, but does not end a newer one."""
     body, last = kept.body, made or newest(cloud, kept)
@@ -240,7 +240,7 @@ def _settled(
     return precondition(error.message) if error else None
 
 
-def _route(cloud: Cloud, kept: Kept) -> None:
+def _route(cloud: Cloud, kept: StoredResource) -> None:
     """Send traffic where the service says, as far as the revisions are ready; let the others go."""
     body = kept.body
     project, region, short = segments(kept.name)
@@ -267,7 +267,7 @@ def _route(cloud: Cloud, kept: Kept) -> None:
             revisions.retire(cloud, one)
 
 
-def _can_serve(cloud: Cloud, kept: Kept, revision: str) -> bool:
+def _can_serve(cloud: Cloud, kept: StoredResource, revision: str) -> bool:
     found = cloud.store.get("run", f"{kept.name}/revisions/{revision.rpartition('/')[2]}")
     return found is not None and revisions.is_ready(found)
 

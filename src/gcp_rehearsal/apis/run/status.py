@@ -12,7 +12,7 @@ from gcp_rehearsal import operations
 from gcp_rehearsal.errors import ApiError, aborted, invalid
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.runtime.container_state import Failure
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Call, Cloud
@@ -48,7 +48,7 @@ def number_of(cloud: Cloud, project: str) -> str:
     return found.number if found else project
 
 
-def created(call: Call, kept: Kept) -> None:
+def created(call: Call, kept: StoredResource) -> None:
     """Return what Google sets on anything new."""
     now = call.cloud.clock.text()
     kept.body |= {
@@ -62,20 +62,20 @@ def created(call: Call, kept: Kept) -> None:
     stamp(call.cloud, kept)
 
 
-def stamp(cloud: Cloud, kept: Kept) -> None:
+def stamp(cloud: Cloud, kept: StoredResource) -> None:
     """Return a new version of a thing: whatever is written, by the user or by Google, makes its etag another."""
     version = max(int(cloud.clock.now() * 1e6), kept.hidden.get("version", 0) + 1)
     kept.hidden["version"] = version
     kept.body["etag"] = f'"{_encoded(version, kept.name)}"'
 
 
-def check_etag(kept: Kept, etag: str | None) -> None:
+def check_etag(kept: StoredResource, etag: str | None) -> None:
     """Raise `ApiError` 409 where the caller means another version of a thing than there is."""
     if etag and etag != kept.body["etag"]:
         raise conflict(kept, _version_of(etag))
 
 
-def conflict(kept: Kept, version: str) -> ApiError:
+def conflict(kept: StoredResource, version: str) -> ApiError:
     """Return the 409 that says that the thing has changed since that version."""
     now = kept.hidden["version"]
     return aborted(
@@ -83,12 +83,12 @@ def conflict(kept: Kept, version: str) -> ApiError:
     )
 
 
-def operation(call: Call, kept: Kept, kind: str) -> Kept:
+def operation(call: Call, kept: StoredResource, kind: str) -> StoredResource:
     """Return an operation on a thing, whose metadata is that thing as it is now."""
     return operations.pending(call, kept.name, typed(kept.body, kind))
 
 
-def ended(op: Kept, came: Mapping[str, Json] | ApiError, kind: str) -> None:
+def ended(op: StoredResource, came: Mapping[str, Json] | ApiError, kind: str) -> None:
     """End an operation with the thing as it has become."""
     if isinstance(came, ApiError):
         operations.conclude(op, came)
@@ -102,7 +102,7 @@ def typed(body: Mapping[str, Json], kind: str) -> JsonObject:
     return {"@type": f"type.googleapis.com/google.cloud.run.v2.{kind}", **deepcopy(dict(body))}
 
 
-def at_once(call: Call, kept: Kept, kind: str) -> JsonObject:
+def at_once(call: Call, kept: StoredResource, kind: str) -> JsonObject:
     """Return an operation that is done already: only the checks were asked for."""
     op = operation(call, kept, kind)
     ended(op, kept.body, kind)
@@ -124,7 +124,7 @@ def condition(cloud: Cloud, kind: str, state: str, failure: Failure | None = Non
     return made
 
 
-def put_conditions(kept: Kept, conditions: Sequence[Mapping[str, Json]]) -> None:
+def put_conditions(kept: StoredResource, conditions: Sequence[Mapping[str, Json]]) -> None:
     """Set conditions; those whose state stays as it was keep their time."""
     before = {one["type"]: one for one in kept.body.get("conditions", ())}
     kept.body["conditions"] = [_continued(before.get(one["type"]), one) for one in conditions]

@@ -12,7 +12,7 @@ from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, info, invalid, not_found, unimplemented
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.regions import ZONES
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 _GLOBAL, _REGIONAL = "secretmanager.projects.secrets", "secretmanager.projects.locations.secrets"
 _ID = re.compile(r"[a-zA-Z0-9_-]{1,255}")
@@ -24,7 +24,7 @@ _DAY = 86_400
 _LONGEST_KEPT = 1000 * _DAY
 
 
-def _prepare(call: Call, body: JsonObject, before: Kept | None) -> None:
+def _prepare(call: Call, body: JsonObject, before: StoredResource | None) -> None:
     for key in _NOT_ACTED:
         if body.get(key):
             raise unimplemented(f"{key} of a secret")
@@ -119,7 +119,7 @@ def _check_annotations(annotations: Mapping[str, str]) -> None:
         raise invalid("The total size of annotation keys and values must be less than 16KiB.")
 
 
-def _check_aliases(call: Call, body: Mapping[str, Json], before: Kept | None) -> None:
+def _check_aliases(call: Call, body: Mapping[str, Json], before: StoredResource | None) -> None:
     aliases = body.get("versionAliases") or {}
     if len(aliases) > 50:
         raise invalid("Secret.version_aliases: no more than 50 aliases can be assigned to a secret.")
@@ -150,7 +150,7 @@ def _set_expiry(call: Call, body: JsonObject) -> None:
     body["expireTime"] = clock.text(due)
 
 
-def _made(call: Call, kept: Kept) -> None:
+def _made(call: Call, kept: StoredResource) -> None:
     versions.stamp(call.cloud, kept)
     due, cloud = kept.body.get("expireTime"), call.cloud
 

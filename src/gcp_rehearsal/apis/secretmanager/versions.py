@@ -12,7 +12,7 @@ from gcp_rehearsal.context import Call, Handler
 from gcp_rehearsal.errors import ApiError, invalid, not_found, precondition
 from gcp_rehearsal.filters import matches
 from gcp_rehearsal.json_types import Json, JsonObject
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
@@ -39,7 +39,7 @@ def readable(cloud: Cloud, name: str) -> bool:
     return True
 
 
-def resolve(cloud: Cloud, name: str) -> Kept:
+def resolve(cloud: Cloud, name: str) -> StoredResource:
     """
     Return the version of that name: by its number, by an alias, or `latest`, which is the newest. Raises
     `ApiError` 404.
@@ -58,14 +58,14 @@ def resolve(cloud: Cloud, name: str) -> Kept:
     raise not_found(f"Secret Version [{cloud.by_number(path)}/versions/{which}] not found.")
 
 
-def stamp(cloud: Cloud, kept: Kept) -> None:
+def stamp(cloud: Cloud, kept: StoredResource) -> None:
     """Give a secret or a version the etag of a new state of it."""
     version = max(int(cloud.clock.now() * 1e6), kept.hidden.get("etag", 0) + 1)
     kept.hidden["etag"] = version
     kept.body["etag"] = f'"{version:x}"'
 
 
-def show(call: Call, kept: Kept) -> JsonObject:
+def show(call: Call, kept: StoredResource) -> JsonObject:
     """Return a secret or a version as it is answered: names have the project's number."""
     return {**kept.body, "name": call.cloud.by_number(kept.name)}
 
@@ -129,18 +129,18 @@ def list_(call: Call) -> Json:
     return newest_first(call, "versions")
 
 
-def enable(call: Call, version: Kept) -> None:
+def enable(call: Call, version: StoredResource) -> None:
     """Let it be read; a destruction that was due is not, any more."""
     version.body["state"] = "ENABLED"
     version.body.pop("scheduledDestroyTime", None)
 
 
-def disable(call: Call, version: Kept) -> None:
+def disable(call: Call, version: StoredResource) -> None:
     """Let it not be read."""
     version.body["state"] = "DISABLED"
 
 
-def destroy(call: Call, version: Kept) -> None:
+def destroy(call: Call, version: StoredResource) -> None:
     """Let what it holds be gone: at once, or after the time that the secret keeps it disabled before."""
     cloud = call.cloud
     secret = generic.existing(call, version.name.rpartition("/versions/")[0])
@@ -159,7 +159,7 @@ def destroy(call: Call, version: Kept) -> None:
     cloud.clock.after(delay, end)
 
 
-def changing(change: Callable[[Call, Kept], None]) -> Handler:
+def changing(change: Callable[[Call, StoredResource], None]) -> Handler:
     """Return what answers a method that brings a version into another state; it must not be destroyed yet."""
 
     def act(call: Call) -> Json:
@@ -177,25 +177,25 @@ def changing(change: Callable[[Call, Kept], None]) -> Handler:
     return act
 
 
-def _destroyed(cloud: Cloud, version: Kept) -> None:
+def _destroyed(cloud: Cloud, version: StoredResource) -> None:
     version.hidden.pop("data", None)
     version.body.pop("scheduledDestroyTime", None)
     version.body.update(state="DESTROYED", destroyTime=cloud.clock.text())
 
 
-def _held(cloud: Cloud, version: Kept) -> bytes:
+def _held(cloud: Cloud, version: StoredResource) -> bytes:
     if version.body["state"] != "ENABLED":
         raise _in_state(cloud, version)
     return bytes(version.hidden["data"])
 
 
-def _in_state(cloud: Cloud, version: Kept) -> ApiError:
+def _in_state(cloud: Cloud, version: StoredResource) -> ApiError:
     return precondition(
         f"Secret Version [{cloud.by_number(version.name)}] is in {version.body['state']} state."
     )
 
 
-def _replicated(secret: Kept) -> JsonObject:
+def _replicated(secret: StoredResource) -> JsonObject:
     replicas = secret.body["replication"].get("userManaged", {}).get("replicas", ())
     if not replicas:
         return {"automatic": {}}

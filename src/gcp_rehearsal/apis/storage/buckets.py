@@ -17,7 +17,7 @@ from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, invalid, unimplemented
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.regions import DUAL_REGIONS, MULTI_REGIONS, ZONES
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _NUMBERS = re.compile(r"\d+\.\d+\.\d+\.\d+")
@@ -240,7 +240,7 @@ def _refuse(body: Mapping[str, Json]) -> None:
         raise unimplemented("buckets whose requesters pay")
 
 
-def _changed(call: Call, kept: Kept, body: JsonObject) -> JsonObject:
+def _changed(call: Call, kept: StoredResource, body: JsonObject) -> JsonObject:
     conditions(call.query, kept)
     _refuse(call.body)
     asked = str(call.body.get("location") or kept.body["location"])
@@ -296,7 +296,7 @@ def _merged(old: Any, new: Any) -> Any:  # Any: JSON; RFC 7386
     return {key: value for key, value in merged.items() if value is not None}
 
 
-def _policy(kept: Kept, policy: JsonObject) -> JsonObject:
+def _policy(kept: StoredResource, policy: JsonObject) -> JsonObject:
     return {"kind": "storage#policy", "resourceId": f"projects/_/buckets/{kept.id}", **policy}
 
 

@@ -21,7 +21,7 @@ from gcp_rehearsal.call import Reply, Request
 from gcp_rehearsal.context import Call
 from gcp_rehearsal.errors import ApiError
 from gcp_rehearsal.json_types import Json
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
@@ -53,7 +53,7 @@ def get(call: Call) -> Json:
     return bytes_of(kept, call.request.headers) if wants_bytes else shown(call, kept)
 
 
-def bytes_of(kept: Kept, headers: Mapping[str, str]) -> Reply:
+def bytes_of(kept: StoredResource, headers: Mapping[str, str]) -> Reply:
     """Return an object's bytes, or those of the range that is asked for."""
     content = content_of(kept)
     span = _span(headers.get("range", ""), content.size)
@@ -108,7 +108,7 @@ def _span(header: str, size: int) -> tuple[int, int] | None:
     return int(first), min(int(last) + 1, size) if last else size
 
 
-def _described(kept: Kept) -> dict[str, str]:
+def _described(kept: StoredResource) -> dict[str, str]:
     body, content = kept.body, content_of(kept)
     hashes = f"crc32c={content.crc32c}" + (f",md5={content.md5}" if content.md5 else "")
     return {

@@ -13,7 +13,7 @@ from gcp_rehearsal.context import Call
 from gcp_rehearsal.errors import ApiError, invalid, not_found, unimplemented
 from gcp_rehearsal.iam.access import denied
 from gcp_rehearsal.json_types import Json, JsonObject
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
@@ -28,7 +28,7 @@ _PER_REWRITE = 1 << 30
 """What one request copies between locations where it does not say: nobody tells the real number."""
 
 
-def bucket_of(cloud: Cloud, name: str) -> Kept:
+def bucket_of(cloud: Cloud, name: str) -> StoredResource:
     """Return the bucket of that name. Raises `ApiError` 404."""
     kept = cloud.store.get("storage", f"b/{name}")
     if kept is None:
@@ -36,20 +36,20 @@ def bucket_of(cloud: Cloud, name: str) -> Kept:
     return kept
 
 
-def find(cloud: Cloud, bucket: str, name: str) -> Kept | None:
+def find(cloud: Cloud, bucket: str, name: str) -> StoredResource | None:
     """Return the object of that name, if there is one."""
     return cloud.store.get("storage", f"b/{bucket}/o/{quote(name, safe='')}")
 
 
-def content_of(kept: Kept) -> Content:
+def content_of(kept: StoredResource) -> Content:
     """Return what an object holds."""
     content: Content = kept.hidden["content"]
     return content
 
 
 def place(
-    cloud: Cloud, bucket: Kept, name: str, content: Content, settings: Mapping[str, Any]
-) -> Kept:  # Any: JSON
+    cloud: Cloud, bucket: StoredResource, name: str, content: Content, settings: Mapping[str, Any]
+) -> StoredResource:  # Any: JSON
     """Store a new generation of an object, over the one before it."""
     before = find(cloud, bucket.id, name)
     if before is not None:
@@ -74,12 +74,12 @@ def place(
     }
     body["etag"] = etag(generation, 1)
     return cloud.store.put(
-        Kept(api="storage", name=f"b/{bucket.id}/o/{quoted}", collection="storage.objects",
+        StoredResource(api="storage", name=f"b/{bucket.id}/o/{quoted}", collection="storage.objects",
              project=bucket.project, body=body, created=cloud.clock.now(), hidden={"content": content})
     )  # fmt: skip
 
 
-def shown(call: Call, kept: Kept) -> JsonObject:
+def shown(call: Call, kept: StoredResource) -> JsonObject:
     """Return an object's metadata, with the address of its bytes at the host that the caller knows."""
     headers = call.request.headers
     host = headers.get("host") or call.request.host
@@ -90,7 +90,7 @@ def shown(call: Call, kept: Kept) -> JsonObject:
     return {**kept.body, "mediaLink": f"{base}/{path}&alt=media"}
 
 
-def put_object(cloud: Cloud, bucket: str, name: str, data: bytes, content_type: str = "") -> Kept:
+def put_object(cloud: Cloud, bucket: str, name: str, data: bytes, content_type: str = "") -> StoredResource:
     """Return what other services of the cloud write. Raises `ApiError` 404 where there is no such bucket."""
     found = bucket_of(cloud, bucket)
     return place(cloud, found, name, written(cloud, data, {}), {"contentType": content_type})
@@ -103,7 +103,7 @@ def check_settings(settings: Mapping[str, Json]) -> None:
             raise unimplemented(f"'{key}' of an object")
 
 
-def demand(call: Call, permission: str, bucket: Kept) -> None:
+def demand(call: Call, permission: str, bucket: StoredResource) -> None:
     """Raise `ApiError` 403 where the caller lacks a permission on a bucket."""
     if permission not in call.cloud.access.held(
         call.caller, [permission], "storage", bucket.name, bucket.project
@@ -111,7 +111,7 @@ def demand(call: Call, permission: str, bucket: Kept) -> None:
         raise denied(call, permission)
 
 
-def overwrite(call: Call, bucket: Kept, name: str) -> None:
+def overwrite(call: Call, bucket: StoredResource, name: str) -> None:
     """Raise `ApiError`: 412 for an unmet condition of the query, 403 where the caller may not replace what is there."""
     before = find(call.cloud, bucket.id, name)
     conditions(call.query, before)
@@ -119,7 +119,7 @@ def overwrite(call: Call, bucket: Kept, name: str) -> None:
         demand(call, "storage.objects.delete", bucket)
 
 
-def unmet(query: Mapping[str, Json], kept: Kept | None, prefix: str = "if") -> str:
+def unmet(query: Mapping[str, Json], kept: StoredResource | None, prefix: str = "if") -> str:
     """Return which kind of condition does not hold: `match`, `not match`, or ''. Nothing at all has the generation 0."""
     for field in ("Generation", "Metageneration"):
         have = int(kept.body[field.lower()]) if kept else 0
@@ -131,7 +131,7 @@ def unmet(query: Mapping[str, Json], kept: Kept | None, prefix: str = "if") -> s
     return ""
 
 
-def conditions(query: Mapping[str, Json], kept: Kept | None, prefix: str = "if") -> None:
+def conditions(query: Mapping[str, Json], kept: StoredResource | None, prefix: str = "if") -> None:
     """Raise `ApiError` 412 where a condition of a query does not hold."""
     if unmet(query, kept, prefix):
         raise unheld()
@@ -144,7 +144,7 @@ def unheld() -> ApiError:
     )
 
 
-def existing(call: Call, bucket: str, name: str, generation: str | int | None = None) -> Kept:
+def existing(call: Call, bucket: str, name: str, generation: str | int | None = None) -> StoredResource:
     """Return an object. Raises `ApiError` 404."""
     bucket_of(call.cloud, bucket)
     kept = find(call.cloud, bucket, name)
@@ -153,7 +153,7 @@ def existing(call: Call, bucket: str, name: str, generation: str | int | None = 
     return kept
 
 
-def named(call: Call) -> Kept:
+def named(call: Call) -> StoredResource:
     """Return the object that a call's path names. Raises `ApiError` 404."""
     return existing(call, call.params["bucket"], call.params["object"], call.query.get("generation"))
 
@@ -260,13 +260,13 @@ def _written(token: str | None, which: str) -> int:
     return int(count)
 
 
-def _alike(source: Kept, bucket: Kept, target: Kept) -> bool:
+def _alike(source: StoredResource, bucket: StoredResource, target: StoredResource) -> bool:
     """Return True if a copy needs no bytes moved."""
     one_class = source.body["storageClass"] == target.body["storageClass"]
     return one_class and bool(bucket.body["location"] == target.body["location"])
 
 
-def _ends(call: Call) -> tuple[Kept, Kept]:
+def _ends(call: Call) -> tuple[StoredResource, StoredResource]:
     """Return the object that is copied, and the bucket that it is copied to. Raises `ApiError`."""
     params, query = call.params, call.query
     source_bucket = bucket_of(call.cloud, params["sourceBucket"])
@@ -359,7 +359,7 @@ def _set(body: JsonObject, key: str, value: Json) -> None:
         body.pop(key, None)
 
 
-def _touched(call: Call, kept: Kept) -> JsonObject:
+def _touched(call: Call, kept: StoredResource) -> JsonObject:
     metageneration = int(kept.body["metageneration"]) + 1
     kept.body |= {
         "metageneration": str(metageneration),

@@ -14,7 +14,7 @@ from gcp_rehearsal.context import Call
 from gcp_rehearsal.errors import ApiError, invalid, not_found, unimplemented
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.schema import SchemaCheck
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 _CHUNK = 1 << 18
 _RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
@@ -30,7 +30,7 @@ class _Session:
     name: str
     settings: JsonObject
     writing: Writing
-    done: Kept | None = None
+    done: StoredResource | None = None
 
 
 def insert(call: Call) -> Json:
@@ -56,25 +56,25 @@ def insert(call: Call) -> Json:
     return way(call, bucket)
 
 
-def _at_once(call: Call, bucket: Kept) -> JsonObject:
+def _at_once(call: Call, bucket: StoredResource) -> JsonObject:
     settings = {"contentType": call.request.headers.get("content-type", "")}
     return _put(call, bucket, settings, call.media or b"")
 
 
-def _in_parts(call: Call, bucket: Kept) -> JsonObject:
+def _in_parts(call: Call, bucket: StoredResource) -> JsonObject:
     metadata, content_type, data = _parts(call)
     settings = _settings(call, metadata)
     return _put(call, bucket, {"contentType": content_type, **settings}, data)
 
 
-def _put(call: Call, bucket: Kept, settings: JsonObject, data: bytes) -> JsonObject:
+def _put(call: Call, bucket: StoredResource, settings: JsonObject, data: bytes) -> JsonObject:
     name = _name(call, settings)
     overwrite(call, bucket, name)
     content = written(call.cloud, data, {**claims(call.request.headers), **settings})
     return shown(call, place(call.cloud, bucket, name, content, settings))
 
 
-def _begun(call: Call, bucket: Kept) -> Reply:
+def _begun(call: Call, bucket: StoredResource) -> Reply:
     headers = call.request.headers
     settings = {
         "contentType": headers.get("x-upload-content-type", ""),
@@ -138,7 +138,7 @@ def _take(session: _Session, data: memoryview, first: int, whole: int | None) ->
     session.writing.write(fresh)
 
 
-def _finished(call: Call, session: _Session, bucket: Kept) -> JsonObject:
+def _finished(call: Call, session: _Session, bucket: StoredResource) -> JsonObject:
     try:
         overwrite(session.call, bucket, session.name)
     except ApiError:

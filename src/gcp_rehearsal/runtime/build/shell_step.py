@@ -67,7 +67,7 @@ def docker(folder: Path) -> tuple[Path, Mapping[str, str]]:
 
 
 @dataclass(slots=True)
-class Told:
+class DockerScript:
     """A script that calls docker. What it asks for is done in order once it has ended, and fails it where it fails."""
 
     process: Process

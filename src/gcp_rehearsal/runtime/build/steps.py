@@ -132,7 +132,7 @@ class Worked:
             one = replace(step, args=tuple(asked), entrypoint="", script="")
             return self._docker_build(one) if asked[0] == "build" else self._acted_out(cloud, one)
 
-        return shell.Told(process, told, do)
+        return shell.DockerScript(process, told, do)
 
     def _acted_out(self, cloud: Cloud, step: Step) -> Ran:
         ran = self.acted.run(cloud, step)

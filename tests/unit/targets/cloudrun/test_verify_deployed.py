@@ -16,7 +16,7 @@ from deployment import google_for
 from gcp_rehearsal.apis.storage.objects import put_object
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
 from gcp_rehearsal.faults import parse
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 from homeport import spec
 from homeport.deployment import Deployment
 from homeport.errors import StateError
@@ -107,7 +107,7 @@ class User:
 
         return act(work())
 
-    def objects(self, end: str) -> list[Kept]:
+    def objects(self, end: str) -> list[StoredResource]:
         """The objects whose names end so."""
         kept = self.cloud.store.of("storage", "storage.objects")
         return [one for one in kept if one.body["name"].endswith(end)]

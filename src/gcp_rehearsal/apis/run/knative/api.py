@@ -19,7 +19,7 @@ from gcp_rehearsal.context import Handler, Kind
 from gcp_rehearsal.errors import exists, invalid, unimplemented
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.regions import ZONES
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Call
@@ -31,7 +31,7 @@ GROUP = "serving.knative.dev"
 _VERSION = f"{GROUP}/v1"
 
 
-def _show_service(call: Call, kept: Kept) -> Made:
+def _show_service(call: Call, kept: StoredResource) -> Made:
     said, spec = service_to_v1(kept.body)
     status = {
         **_seen(kept, _both(kept)),
@@ -43,21 +43,21 @@ def _show_service(call: Call, kept: Kept) -> Made:
             "status": status}  # fmt: skip
 
 
-def _show_configuration(call: Call, kept: Kept) -> Made:
+def _show_configuration(call: Call, kept: StoredResource) -> Made:
     _, spec = service_to_v1(kept.body)
     status = {**_seen(kept, _one(kept, "ConfigurationsReady")), **_revision_names(kept)}
     return {"apiVersion": _VERSION, "kind": "Configuration", "metadata": _told(call, kept, "configurations", {}),
             "spec": pick(spec, "template"), "status": status}  # fmt: skip
 
 
-def _show_route(call: Call, kept: Kept) -> Made:
+def _show_route(call: Call, kept: StoredResource) -> Made:
     _, spec = service_to_v1(kept.body)
     status = {**_seen(kept, _one(kept, "RoutesReady")), **_address(kept), "traffic": _traffic(kept)}
     return {"apiVersion": _VERSION, "kind": "Route", "metadata": _told(call, kept, "routes", {}),
             "spec": pick(spec, "traffic"), "status": status}  # fmt: skip
 
 
-def _show_revision(call: Call, kept: Kept) -> Made:
+def _show_revision(call: Call, kept: StoredResource) -> Made:
     body = kept.body
     said, spec = template_to_v1(body)
     meta = metadata(call.cloud, kept, GROUP, "revisions")
@@ -112,7 +112,7 @@ def _put(call: Call, name: str) -> Made:
     kept = call.cloud.store.get("run", name)
     if kept is None or dry:
         version = kept.hidden["version"] if kept else 0
-        kept = Kept(api="run", name=name, collection=services.COLLECTION, project=call.project,
+        kept = StoredResource(api="run", name=name, collection=services.COLLECTION, project=call.project,
                     body=op.body["metadata"], hidden={"version": version})  # fmt: skip
     return _show_service(call, kept)
 
@@ -144,7 +144,7 @@ def _refused(call: Call) -> Json:
     raise unimplemented(call.method.id)
 
 
-def _told(call: Call, kept: Kept, plural: str, said: Body) -> Made:
+def _told(call: Call, kept: StoredResource, plural: str, said: Body) -> Made:
     meta = metadata(call.cloud, kept, GROUP, plural)
     body = kept.body
     annotations = {
@@ -161,22 +161,22 @@ def _told(call: Call, kept: Kept, plural: str, said: Body) -> Made:
     return {**meta, "labels": {**said.get("labels", {}), **meta["labels"]}, "annotations": annotations}
 
 
-def _seen(kept: Kept, found_conditions: list[Made]) -> Made:
+def _seen(kept: StoredResource, found_conditions: list[Made]) -> Made:
     return {"observedGeneration": int(kept.body["generation"]), "conditions": found_conditions}
 
 
-def _both(kept: Kept) -> list[Made]:
+def _both(kept: StoredResource) -> list[Made]:
     ready = kept.body.get("terminalCondition")
     return conditions(kept.body.get("conditions", []), first=ready)
 
 
-def _one(kept: Kept, kind: str) -> list[Made]:
+def _one(kept: StoredResource, kind: str) -> list[Made]:
     return [
         {**one, "type": "Ready"} for one in conditions(kept.body.get("conditions", [])) if one["type"] == kind
     ]
 
 
-def _revision_names(kept: Kept) -> Made:
+def _revision_names(kept: StoredResource) -> Made:
     names = {
         "latestReadyRevision": "latestReadyRevisionName",
         "latestCreatedRevision": "latestCreatedRevisionName",
@@ -184,11 +184,11 @@ def _revision_names(kept: Kept) -> Made:
     return {new: kept.body[old].rpartition("/")[2] for old, new in names.items() if kept.body.get(old)}
 
 
-def _address(kept: Kept) -> Made:
+def _address(kept: StoredResource) -> Made:
     return {"url": kept.body["uri"], "address": {"url": kept.body["uri"]}} if kept.body.get("uri") else {}
 
 
-def _traffic(kept: Kept) -> list[Made]:
+def _traffic(kept: StoredResource) -> list[Made]:
     ready = kept.body.get("latestReadyRevision", "").rpartition("/")[2]
     found_targets = []
     for one in kept.body.get("trafficStatuses", ()):

@@ -15,7 +15,7 @@ from gcp_rehearsal.apis.run.status import Wrong, segments
 from gcp_rehearsal.context import Handler
 from gcp_rehearsal.errors import exists, invalid
 from gcp_rehearsal.json_types import Json, JsonObject
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Call
@@ -64,7 +64,7 @@ def job_to_v2(v1: Body, wrong: Wrong) -> Made:
     return body
 
 
-def _show_job(call: Call, kept: Kept) -> Made:
+def _show_job(call: Call, kept: StoredResource) -> Made:
     said, spec = job_to_v1(kept.body)
     meta = _told(call, kept, "jobs", said)
     body = kept.body
@@ -81,7 +81,7 @@ def _show_job(call: Call, kept: Kept) -> Made:
     return {"apiVersion": _VERSION, "kind": "Job", "metadata": meta, "spec": spec, "status": status}
 
 
-def _show_execution(call: Call, kept: Kept) -> Made:
+def _show_execution(call: Call, kept: StoredResource) -> Made:
     body = kept.body
     of_task, task = task_to_v1(body["template"])
     own = {**body.get("annotations", {}), **notes.to_v1(notes.EXECUTION, body), **of_task}
@@ -97,7 +97,7 @@ def _show_execution(call: Call, kept: Kept) -> Made:
     return {"apiVersion": _VERSION, "kind": "Execution", "metadata": meta, "spec": spec, "status": status}
 
 
-def _show_task(call: Call, kept: Kept) -> Made:
+def _show_task(call: Call, kept: StoredResource) -> Made:
     body = kept.body
     of_task, task = task_to_v1(body)
     meta = _told(call, kept, "tasks", {"annotations": of_task})
@@ -143,7 +143,7 @@ def _put(call: Call, name: str) -> Made:
     op = jobs.put(call, name, body, dry=is_dry(call))
     kept = call.cloud.store.get("run", name)
     if kept is None or is_dry(call):
-        kept = Kept(api="run", name=name, collection=jobs.COLLECTION, project=call.project, body=op.body["metadata"],
+        kept = StoredResource(api="run", name=name, collection=jobs.COLLECTION, project=call.project, body=op.body["metadata"],
                     hidden={"version": kept.hidden["version"] if kept else 0})  # fmt: skip
         kept.body.setdefault("observedGeneration", kept.body["generation"])
         kept.body.setdefault("conditions", [])
@@ -190,7 +190,7 @@ def _delete_execution(call: Call) -> Json:
     return success(kept, GROUP, "executions")
 
 
-def _told(call: Call, kept: Kept, plural: str, said: Body) -> Made:
+def _told(call: Call, kept: StoredResource, plural: str, said: Body) -> Made:
     meta = metadata(call.cloud, kept, GROUP, plural)
     annotations = {
         f"{GROUP}/{key}": kept.body[key] for key in ("creator", "lastModifier") if key in kept.body
@@ -199,7 +199,7 @@ def _told(call: Call, kept: Kept, plural: str, said: Body) -> Made:
     return {**meta, "labels": labels, "annotations": {**said.get("annotations", {}), **annotations}}
 
 
-def _uid(call: Call, kept: Kept, before: str) -> str:
+def _uid(call: Call, kept: StoredResource, before: str) -> str:
     above = call.cloud.store.get("run", kept.name.partition(before)[0])
     return str(above.body["uid"]) if above else segments(kept.name)[2]
 

@@ -9,7 +9,7 @@ from gcp_rehearsal.apis.run.knative.status import regions_of, selected
 from gcp_rehearsal.errors import invalid, not_found
 from gcp_rehearsal.generic import missing_in_run
 from gcp_rehearsal.json_types import Json, JsonObject
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Call
@@ -35,7 +35,7 @@ def name_of(call: Call, collection: str, short: str) -> str:
     return f"{parent(call)}/{collection}/{short}"
 
 
-def found(call: Call, collection: str) -> Kept:
+def found(call: Call, collection: str) -> StoredResource:
     """Return the thing that a request names. Raises `ApiError` 404 where there is none."""
     short = call.name.rpartition("/")[2]
     for kept in _under(call, collection):
@@ -44,7 +44,7 @@ def found(call: Call, collection: str) -> Kept:
     raise not_found(missing_in_run(name_of(call, collection, short)))
 
 
-def listed(call: Call, collection: str, kind: str, show: Callable[[Call, Kept], Made]) -> Made:
+def listed(call: Call, collection: str, kind: str, show: Callable[[Call, StoredResource], Made]) -> Made:
     """Return one page of a list, of the things that the selector lets through, the newest first."""
     selector = call.query.get("labelSelector") or ""
     shown = [show(call, kept) for kept in sorted(_under(call, collection), key=lambda one: -one.created)]
@@ -63,7 +63,7 @@ def listed(call: Call, collection: str, kind: str, show: Callable[[Call, Kept], 
     return body
 
 
-def success(kept: Kept, group: str, kind: str) -> Made:
+def success(kept: StoredResource, group: str, kind: str) -> Made:
     """Return what a delete answers."""
     return {
         "status": "Success",
@@ -71,7 +71,7 @@ def success(kept: Kept, group: str, kind: str) -> Made:
     }
 
 
-def _under(call: Call, collection: str) -> list[Kept]:
+def _under(call: Call, collection: str) -> list[StoredResource]:
     return list(call.cloud.store.under("run", f"{parent(call)}/{_PATHS[collection]}"))
 
 

@@ -11,7 +11,7 @@ from gcp_rehearsal.apis.run.status import BAD, GOOD, conflict, number_of, segmen
 from gcp_rehearsal.errors import ApiError, invalid
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.regions import ZONES
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Call, Cloud
@@ -53,7 +53,7 @@ _PATHS = (
 )
 
 
-def metadata(cloud: Cloud, kept: Kept, group: str, plural: str) -> Made:
+def metadata(cloud: Cloud, kept: StoredResource, group: str, plural: str) -> Made:
     """Return what Google writes into the metadata of anything."""
     project, region, short = segments(kept.name)
     number = number_of(cloud, project)
@@ -72,12 +72,12 @@ def metadata(cloud: Cloud, kept: Kept, group: str, plural: str) -> Made:
     return made
 
 
-def version(kept: Kept) -> str:
+def version(kept: StoredResource) -> str:
     """Return the version of a thing, as Knative shows it."""
     return base64.b64encode(int(kept.hidden["version"]).to_bytes(8, "big")).decode().rstrip("=")
 
 
-def check_version(kept: Kept, given: str | None) -> None:
+def check_version(kept: StoredResource, given: str | None) -> None:
     """Raise `ApiError` 409 where the caller has read another version of a thing than there is."""
     if given and given != version(kept):
         try:
