@@ -22,7 +22,7 @@ from gcp_rehearsal import discovery
 from gcp_rehearsal.apis.cloudbuild import checks as build_checks
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
 from gcp_rehearsal.schema import SchemaCheck
-from gcp_rehearsal.state import Kept
+from gcp_rehearsal.state import StoredResource
 from homeport.export import export
 from homeport.export.builds import builds
 from homeport.export.cloudbuild import Pipeline, grants
@@ -326,7 +326,7 @@ def test_the_steps_that_deploy_put_a_second_service_beside_the_first_and_give_it
         assert pending(here.plan(resources("9"))) == []
 
 
-def _services(here: There) -> list[Kept]:
+def _services(here: There) -> list[StoredResource]:
     return [kept for kept in here.cloud.store.of("run") if kept.collection.endswith("services")]
 
 

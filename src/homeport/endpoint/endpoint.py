@@ -94,7 +94,7 @@ class Endpoint:
         or the key, or `unused`.
 
         For clients that take a function in place of a key, and ask it before each request; an httpx2 client takes
-        `auth`. Raises `NoCredentials` where there is no token to be had.
+        `auth`. Raises `NoCredentials` where no token can be made.
         """
         if self.identity is not None:
             return (await self.identity.token()).reveal()

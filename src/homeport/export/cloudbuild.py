@@ -252,8 +252,8 @@ def _built(step: Body, name: str, thing: ContainerImage | StoredWeights) -> Body
 def _deploy(things: Things, one: Service) -> str:
     blanks, region = Blanks(things), shlex.quote(one.region)
     body, file = knative.service(things, one, blanks.mark), knative.file_of(things, one)
-    told = "traffic" in body["spec"]
-    if not told:
+    has_traffic = "traffic" in body["spec"]
+    if not has_traffic:
         body["metadata"]["annotations"] = {**body["metadata"].get("annotations", {}), RECEIPTS: _RECEIPTS}
     template = knative.file_of(things, one, ".in")
     lines = [
@@ -267,7 +267,7 @@ def _deploy(things: Things, one: Service) -> str:
         *blanks.shell(template, file),
         "",
     ]
-    if told:
+    if has_traffic:
         lines += [
             "# Its newest revision has all traffic, as soon as it is ready.",
             f"gcloud run services replace {file} --region={region}",
@@ -282,12 +282,12 @@ def _held(name: str, region: str, file: str) -> list[str]:
     # Of a service that is not there yet, a list says nothing, and is no error.
     asked = f"gcloud run services list --region={region} --filter=metadata.name={name} --flatten='status.traffic[]'"
     # Receipts stand last, since they alone may hold what stands between.
-    told = f'metadata.generation,status.traffic.revisionName,status.traffic.percent,metadata.annotations."{RECEIPTS}"'
+    columns = f'metadata.generation,status.traffic.revisionName,status.traffic.percent,metadata.annotations."{RECEIPTS}"'
     return [
         "# Who serves goes on serving, and what was found out of the revisions before this one stays with the service.",
         "# All of it is read at once, and as late as can be.",
         f"said=$({asked} \\",
-        f"  --format='value[separator=\"|\"]({told})')",
+        f"  --format='value[separator=\"|\"]({columns})')",
         "generation= receipts= held=",
         "while IFS='|' read -r of revision percent found; do",
         "  generation=$of receipts=$found",

@@ -14,7 +14,7 @@ from homeport.agents.evaluation.arguments import fit_together
 from homeport.agents.evaluation.graded import GradedTask
 
 Events = Sequence[Mapping[str, Any]]
-"""Of one run, as its transcript has them: JSON, hence Any."""
+"""Of one run, as its transcript has them: JSON, so Any."""
 _Made = list[list[tuple[str, Any]]]
 """Calls that were made, by the answer of the model that they are from."""
 _GROUPED = re.compile(r"(?<=\d)[,\u00a0\u202f ](?=\d{3}(?!\d))")

@@ -300,17 +300,17 @@ class CloudRunTarget:
             warnings.append(f"not checked: {unseen}{when if later else ''}")
         if self.spec.access.isolated:
             warnings.append(f"isolated: {self.foundations.isolation}")
-        told = replace(
+        complete = replace(
             plan,
             facts=tuple(self._facts(findings)),
             warnings=tuple(warnings),
             problems=tuple(f"{one.subject}: {one.text}\n      do: {one.hint}" for one in findings.problems),
         )
-        return told, findings
+        return complete, findings
 
     async def _planned(self) -> Plan:
-        surplus = await unexpected_invokers(self.google, self.names, self.callers)
-        return await make_plan(self.spec.endpoint_name, "cloudrun", self.resources(), surplus)
+        unwanted = await unexpected_invokers(self.google, self.names, self.callers)
+        return await make_plan(self.spec.endpoint_name, "cloudrun", self.resources(), unwanted)
 
     async def preflight(self) -> Findings:
         """Return what can be known before anything is created. Reads only, raises nothing."""
