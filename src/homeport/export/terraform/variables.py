@@ -110,12 +110,12 @@ _WEIGHTS = "The digest that the weights' manifest tells, for the revision's anno
 def _image(things: Things, image: ContainerImage) -> Block:
     name = image_variable(things, image)
     known = things.known(Ref(image.id, "reference")) or None
-    told = (
+    description = (
         "The image that serves, by digest; see image.auto.tfvars in main.tf. Until it is set, all is made but the "
         "service: the build needs the rest first."
     )
     if name != "image":
-        told = (
+        description = (
             f"The image {image.package}, by digest; see image.auto.tfvars in main.tf. Until it is set, the services that "
             "are made of it are not made."
         )
@@ -128,7 +128,7 @@ def _image(things: Things, image: ContainerImage) -> Block:
             }
         ),
     )
-    return block("variable", name, body=[*_told(told, "string"), Attribute("default", known), valid])
+    return block("variable", name, body=[*_told(description, "string"), Attribute("default", known), valid])
 
 
 def _secret(name: str, one: SecretVersion) -> list[Block]:
@@ -142,19 +142,21 @@ def _secret(name: str, one: SecretVersion) -> list[Block]:
 
 
 def _variable(
-    name: str, told: str, *, default: Any, kind: str = "string"
+    name: str, description: str, *, default: Any, kind: str = "string"
 ) -> Block:  # Any: text, number, list
     return block(
-        "variable", name, body=[*_told(told, kind), *attributes({"default": default, "nullable": False})]
+        "variable",
+        name,
+        body=[*_told(description, kind), *attributes({"default": default, "nullable": False})],
     )
 
 
-def _told(told: str, kind: str) -> list[Item]:
-    return attributes({"description": told, "type": Code(kind)})
+def _told(description: str, kind: str) -> list[Item]:
+    return attributes({"description": description, "type": Code(kind)})
 
 
-def _output(name: str, told: str, value: Code) -> Block:
-    return block("output", name, body=attributes({"description": told, "value": value}))
+def _output(name: str, description: str, value: Code) -> Block:
+    return block("output", name, body=attributes({"description": description, "value": value}))
 
 
 def _key(things: Things) -> str:
