@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from homeport.agents.evaluation.baselines import Baseline, baseline
+from homeport.agents.evaluation.baselines import Baseline, _drawn, baseline
 from homeport.agents.evaluation.chance import chance
 from homeport.agents.evaluation.grade import TaskVerdict
 from homeport.agents.evaluation.graded import ExpectedCall, GradedSet, GradedTask, OfferedTool
@@ -88,6 +88,20 @@ def test_drawing_uniformly_comes_to_the_computed_chance(tmp_path: Path) -> None:
     ensure_at_chance(right, chances)
     assert any(right["one_tool"])
     assert not all(right["one_tool"])
+
+
+def test_many_draws_come_to_the_computed_chance() -> None:
+    """The draws alone, without the loop, which makes thousands of them affordable."""
+    random, times = Random(14), 400
+    right: dict[str, list[bool]] = defaultdict(list)
+    chances: dict[str, list[float]] = defaultdict(list)
+    for one in OURS.tasks:
+        wanted = [sorted(call.tool for call in step) for step in one.calls] or [[]]
+        for _ in range(times):
+            drawn = [sorted(name for name, _ in _drawn(one, step, random)) for step in range(len(wanted))]
+            right[one.category].append(drawn == wanted)
+            chances[one.category].append(chance(one))
+    ensure_at_chance(right, chances)
 
 
 def shuffled(one: GradedTask, random: Random) -> GradedTask:
