@@ -44,6 +44,14 @@ class Companion:
         """Return CPU and memory of one of its instances."""
         return reduce(add, (one.size for one in self.containers))
 
+    @property
+    def most(self) -> CpuAndMemory:
+        """Return CPU and memory of as many instances as there may be."""
+        size = self.size
+        return CpuAndMemory(
+            cpu=size.cpu * self.max_instances, memory_gib=size.memory_gib * self.max_instances
+        )
+
     def identity(self, names: Names) -> ServiceIdentity:
         """Return which service it is. It has no release: its newest revision has all traffic."""
         return ServiceIdentity(

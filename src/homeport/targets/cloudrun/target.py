@@ -318,8 +318,7 @@ class CloudRunTarget:
 
     def _facts(self, findings: Findings) -> Iterator[Fact]:
         settings, access, model = self.spec.engine, self.spec.access, self.chosen.model
-        estimate = self.estimate
-        best = estimate.best
+        estimate, best = self.estimate, self.estimate.best
         assert best is not None
         library = f"{self.chosen.tag} of {module(self.chosen.engine).TITLE}'s library"
         yield facts.ProjectFact(project=self.google.project, region=self.names.region)
@@ -356,6 +355,7 @@ class CloudRunTarget:
             region=names.region,
             shape=self.shape,
             beside=self.beside_size,
+            companions=sum((one.most for one in self.companions), CpuAndMemory()),
             bucket=names.bucket,
             repository=names.name,
             max_instances=settings.max_instances,

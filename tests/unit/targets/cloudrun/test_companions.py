@@ -32,7 +32,9 @@ from homeport.targets.cloudrun.endpoints import describe, list_endpoints
 from homeport.targets.cloudrun.inventory import Unread
 from homeport.targets.cloudrun.managed import find_managed
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
+from homeport.targets.cloudrun.preflight import Findings, PreflightVerdict
 from homeport.targets.cloudrun.target import CloudRunTarget
+from preflights import ASKED, about, looked, ready
 from second_service import AGENT, IMAGE
 
 MEMBER = "serviceAccount:home-agent@rehearsal.iam.gserviceaccount.com"
@@ -237,6 +239,33 @@ def test_every_container_counts_in_the_price_and_the_quotas(deployer: WithAgent)
     (agent,) = facts["companions"]["services"]
     assert (agent["name"], agent["role"], agent["usd_per_hour"]) == ("home-agent", "agent", 0.0684)
     assert MEMBER in facts["callers"]["callers"]
+
+
+def test_its_instances_count_in_the_quotas_that_preflight_looks_at(deployer: WithAgent) -> None:
+    wanted = deployer.wanted()
+    deployer.companions = (replace(AGENT, max_instances=3),)
+    chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+
+    async def look() -> Findings:
+        return await deployer.target(google_for(deployer.cloud), chosen, wanted).preflight()
+
+    needs = {one.subject: one.data["needs"] for one in act(look()).all if one.subject.startswith("quota/")}
+    assert needs["quota/CpuAllocPerProjectRegion"] == (4 + 3 * 1) * 1000
+    assert needs["quota/MemAllocPerProjectRegion"] == int((16 + 3 * 0.5) * 2**30)
+    assert needs["quota/NvidiaL4GpuAllocNoZonalRedundancyPerProjectRegion"] == 1
+
+
+def test_a_quota_that_is_too_small_for_both_services_is_a_problem_with_the_whole_sum_in_the_command() -> None:
+    cloud = ready(quotas={"CpuAllocPerProjectRegion": 5000})
+    assert about(looked(cloud), "quota/CpuAllocPerProjectRegion").verdict == PreflightVerdict.OK
+    found = about(
+        looked(cloud, replace(ASKED, companions=CpuAndMemory(cpu=2, memory_gib=1))),
+        "quota/CpuAllocPerProjectRegion",
+    )
+    assert found.verdict == PreflightVerdict.PROBLEM
+    assert "6 CPU wanted in us-central1, 5 CPU there" in found.text
+    assert "--preferred-value=6000 " in found.hint
+    assert found.data["instances"] == 0
 
 
 @pytest.mark.parametrize(

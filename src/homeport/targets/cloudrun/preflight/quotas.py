@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from homeport.catalog import cloudrun
 from homeport.errors import ApiDisabled, HomeportError
@@ -37,6 +37,13 @@ class QuotaNeed:
     quota: QuotaFact
     each: int
     count: int
+    extra: int = 0
+    """What other services of the endpoint count in it."""
+
+    @property
+    def wanted(self) -> int:
+        """Return what all of it counts."""
+        return self.each * self.count + self.extra
 
     @property
     def scale(self) -> int:
@@ -56,7 +63,7 @@ class QuotaNeed:
 
     def instances(self, value: int) -> int:
         """Return how many instances a value is enough for."""
-        return self.count if value == UNLIMITED else value // self.each
+        return self.count if value == UNLIMITED else max(0, value - self.extra) // self.each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +111,7 @@ async def quotas(google: Google, asked: PreflightInput) -> Sequence[PreflightFin
 
 def request(asked: PreflightInput, need: QuotaNeed, who: str) -> str:
     """Return the exact command that asks Google for enough."""
-    wanted = need.each * need.count
+    wanted = need.wanted
     command = (
         f"gcloud beta quotas preferences create --project={asked.project} --service={SERVICE} "
         f"--quota-id={need.quota.what} --preferred-value={wanted} --dimensions=region={asked.region} "
@@ -121,9 +128,14 @@ def _needs(asked: PreflightInput, *, zonal: bool) -> tuple[QuotaNeed, ...]:
         min_instances=asked.min_instances,
         max_instances=asked.max_instances,
     )
+    others = {
+        "CpuAllocPerProjectRegion": asked.companions.cpu,
+        "MemAllocPerProjectRegion": asked.companions.memory_gib,
+    }
     return tuple(
         QuotaNeed(
-            quota=quota,
+            quota=replace(quota, needs=quota.needs + others.get(quota.what, 0)),
+            extra=round(others.get(quota.what, 0) * _SCALE.get(quota.what, 1)),
             each=round(quota.needs * _SCALE.get(quota.what, 1)) // asked.max_instances,
             count=asked.max_instances,
         )
@@ -151,7 +163,7 @@ def _read(body: Mapping[str, Json]) -> Info:
 
 
 def _judged(asked: PreflightInput, need: QuotaNeed, info: Info, change: str, who: str) -> PreflightFinding:
-    have, wanted = info.value(asked.region), need.each * need.count
+    have, wanted = info.value(asked.region), need.wanted
     subject = f"quota/{need.quota.what}"
     data = {
         "needs": wanted,
@@ -176,7 +188,7 @@ def _judged(asked: PreflightInput, need: QuotaNeed, info: Info, change: str, who
 
 def request_two(asked: PreflightInput, need: QuotaNeed, who: str) -> str:
     """Return the exact command that asks for room for a second instance."""
-    return request(asked, QuotaNeed(quota=need.quota, each=need.each, count=2), who)
+    return request(asked, replace(need, count=2), who)
 
 
 def _of_a_trial(need: QuotaNeed, have: int, info: Info) -> str:
@@ -220,7 +232,7 @@ def _unread(need: QuotaNeed, error: HomeportError) -> PreflightFinding:
         likely = "is not known to be enough"
     hint = found.hint if isinstance(error, ApiDisabled) else error.hint
     default = f"{need.quota.text}; that {likely}"
-    return not_checked(found.subject, f"{found.text}; {default}", hint, needs=need.each * need.count)
+    return not_checked(found.subject, f"{found.text}; {default}", hint, needs=need.wanted)
 
 
 async def _email(google: Google) -> str:

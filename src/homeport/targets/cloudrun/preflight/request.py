@@ -41,6 +41,8 @@ class PreflightInput:
     repository: str
     beside: CpuAndMemory = NOTHING
     """What the other containers of an instance have."""
+    companions: CpuAndMemory = NOTHING
+    """What the most instances of the endpoint's other services have, all together."""
     max_instances: int = 1
     min_instances: int = 0
     zonal_redundancy: bool = False
