@@ -45,11 +45,11 @@ async def main() -> int:
             async with patient(terminal) as halt:
                 done = await destroy([thing for thing in things if thing.id != "apis"], terminal, halt)
             for what in done.gone:
-                print(f"removed {what}")
-            print(f"left: {', '.join(done.left) or 'nothing'}")
+                terminal.result(f"removed {what}")
+            terminal.result(f"left: {', '.join(done.left) or 'nothing'}")
             return 1 if done.left or done.errors else 0
         plan = await make_plan(NAME, f"project {door.project}", things)
-        print(plan_text(plan))
+        terminal.result(plan_text(plan))
         if asked.command == "up" and plan.pending:
             async with patient(terminal) as halt:
                 await apply(plan, terminal, halt)
