@@ -14,30 +14,9 @@ import pytest
 
 from gcloud import needs_gcloud, served
 from homeport.resources.local.process_tree import free_port
+from pages import pattern, steps
 from places import FETCHED, ROOT, TAUGHT
 from user import User
-
-BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
-
-
-def steps(page: Path) -> list[tuple[str, list[str]]]:
-    """Each command of a page, with the lines that should follow it."""
-    found: list[tuple[str, list[str]]] = []
-    for line in "\n".join(BLOCK.findall(page.read_text())).splitlines():
-        if line.startswith("$ "):
-            found.append((line.removeprefix("$ "), []))
-        elif line:
-            found[-1][1].append(line)
-    return found
-
-
-def pattern(lines: list[str]) -> str:
-    """A regular expression for what should be printed; `…` stands for anything, alone on a line for any lines."""
-    parts = [
-        r"(?:.*\n)*?" if line == "…" else ".*".join(re.escape(piece) for piece in line.split("…")) + r".*\n"
-        for line in lines
-    ]
-    return "".join(parts)
 
 
 def shell(command: str, folder: Path, env: Mapping[str, str] | None = None) -> str:

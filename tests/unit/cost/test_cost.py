@@ -12,12 +12,12 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_docs import pattern, steps
 
 from homeport.catalog import cloudrun, prices
 from homeport.cost import Api, Bill, BreakEven, Usage, compare, cost, plot, usage
 from homeport.cost.versus import load
 from homeport.errors import EngineMissing, SpecError
+from pages import pattern, steps
 from places import ROOT
 from user import User
 
