@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 
 from homeport import catalog, spec
 from homeport.cli import COMMANDS, RESERVED
+from homeport.cli import cli as group
 from user import HOMEPORT, Ran, User
 
 
@@ -191,3 +194,11 @@ def test_output_that_has_no_room_is_one_clear_error(user: User) -> None:
 
 def test_a_terminal_without_a_check_mark_gets_a_question_mark(user: User) -> None:
     assert "?  nvidia-l4" in user.run("fit", "gemma-4-e2b", PYTHONIOENCODING="ascii").out
+
+
+def test_help_names_every_command_also_after_the_one_called_list_was_used() -> None:
+    importlib.import_module("homeport.cli.list")
+    assert isinstance(group, click.Group)
+    context = click.Context(group)
+    assert group.list_commands(context) == [*COMMANDS]
+    assert "verify" in group.get_help(context)

@@ -180,7 +180,7 @@ def served(folder: Path, *arguments: str) -> Iterator[Served]:
                 line = process.stderr.readline()
                 assert line, said
                 said += line
-            url, inside = re.search(r"http://[\d.]+:\d+", said), re.search(r"comes to port (\d+)", said)
+            url, inside = re.search(r"http://[\d.]+:\d+", said), re.search(r"Clients of port (\d+)", said)
             assert url, said
             secret = credentials.read(home, int(url[0].rpartition(":")[2]))
             assert secret
