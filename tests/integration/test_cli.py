@@ -8,8 +8,8 @@ import subprocess
 import tomllib
 from pathlib import Path
 
-import click
 import pytest
+from click.testing import CliRunner
 
 from homeport import catalog, spec
 from homeport.cli import COMMANDS, RESERVED
@@ -198,7 +198,5 @@ def test_a_terminal_without_a_check_mark_gets_a_question_mark(user: User) -> Non
 
 def test_help_names_every_command_also_after_the_one_called_list_was_used() -> None:
     importlib.import_module("homeport.cli.list")
-    assert isinstance(group, click.Group)
-    context = click.Context(group)
-    assert group.list_commands(context) == [*COMMANDS]
-    assert "verify" in group.get_help(context)
+    said = CliRunner().invoke(group, ["--help"], catch_exceptions=False).output
+    assert [name for name in COMMANDS if f"\n  {name} " not in said] == []
