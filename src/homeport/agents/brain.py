@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
 
 _ANSWER_WITHIN_S = 900.0
-_MAKE_TOOLS = "gemma-4-e2b"
+EXAMPLE_MODEL = "gemma-4-e2b"
+"""One that was trained to call tools: what a user is shown instead of one that was not."""
 
 
 def ensure_installed() -> None:
@@ -42,7 +43,7 @@ def ensure_taught(model: str) -> bool:
     if known.tool_parser is None:
         raise Unsupported(
             f"{known.title} was not trained to call tools, so no agent can be made of it",
-            hint=f'{_MAKE_TOOLS} was: say model = "{_MAKE_TOOLS}" in homeport.toml, then `homeport up`; '
+            hint=f'{EXAMPLE_MODEL} was: say model = "{EXAMPLE_MODEL}" in homeport.toml, then `homeport up`; '
             "--anyway runs it all the same",
         )
     return True

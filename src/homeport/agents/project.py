@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 from urllib.parse import urlsplit
 
+from homeport.agents.brain import EXAMPLE_MODEL
 from homeport.agents.builtin import BUILTIN
 from homeport.errors import SpecError
 from homeport.home import writing
@@ -20,9 +23,10 @@ FRAMEWORKS = {
 }
 """What `--framework` takes: each one's name and its documentation."""
 _REQUIRES = {
-    "pydantic-ai": ("homeport[agents]", "pydantic-ai-slim[openai{mcp}]>=2.68,<3", "pytest"),
-    "adk": ("homeport", "google-adk[openai{mcp}]>=2.13,<3", "pytest"),
+    "pydantic-ai": ("pydantic-ai-slim[openai{mcp}]>=2.68,<3", "pytest"),
+    "adk": ("google-adk[openai{mcp}]>=2.13,<3", "pytest"),
 }
+_EXTRA = {"pydantic-ai": "homeport[agents]", "adk": "homeport"}
 _FUNCTIONS = {"time": ("current_time",), "calculator": ("calculate",), "files": ("list_files", "read_file")}
 _EXAMPLE = "name,bought\nalder,2019-03-01\nbirch,2014-11-20\n"
 
@@ -85,7 +89,7 @@ def _contents(
         "address": address,
         "endpoint": repr(endpoint),
         "on": repr(on),
-        "flags": "" if on == "local" else f" --on {on}",
+        "serve": _serving(endpoint, on),
         "tools": ", ".join(function for one in dict.fromkeys(tools) for function in _FUNCTIONS[one]),
         "mcp": ", ".join(map(repr, dict.fromkeys(mcp))),
     }
@@ -93,14 +97,37 @@ def _contents(
         "agent.py": _filled(f"{framework}.agent.py", told),
         "tools.py": _filled("tools.py", told),
         "test_agent.py": _filled(f"{framework}.test_agent.py", told),
-        "requirements.txt": "".join(
-            f"{one.format(mcp=',mcp' if mcp else '')}\n" for one in _REQUIRES[framework]
-        ),
+        "requirements.txt": _of_homeport(_EXTRA[framework])
+        + "".join(f"{one.format(mcp=',mcp' if mcp else '')}\n" for one in _REQUIRES[framework]),
         "README.md": _filled("README.md", told),
         "files/hosts.csv": _EXAMPLE,
         # `adk` imports the folder as a package.
         **({"__init__.py": "from . import agent\n"} if framework == "adk" else {}),
     }
+
+
+def _serving(endpoint: str | None, on: str) -> str:
+    """Return the commands after which the endpoint is there."""
+    flags = "" if on == "local" else f" --on {on}"
+    if endpoint is not None:
+        return f"homeport status {endpoint}{flags}"
+    return f"homeport init{flags} --model {EXAMPLE_MODEL}\nhomeport up{flags}"
+
+
+def _of_homeport(wanted: str) -> str:
+    """
+    Return the line of requirements.txt for homeport: from where it was installed here (PEP 610), and never by its name.
+
+    homeport is in no package index, so what pip would find there under its name is somebody else's.
+    """
+    try:
+        told = json.loads(distribution("homeport").read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, ValueError):
+        told = {}
+    url, vcs = told.get("url"), told.get("vcs_info")
+    if not url:
+        return f"# {wanted} @ ADDRESS: homeport is in no package index; say here where its wheel or checkout lies\n"
+    return f"{wanted} @ {vcs['vcs']}+{url}@{vcs['commit_id']}\n" if vcs else f"{wanted} @ {url}\n"
 
 
 def _filled(name: str, told: dict[str, str]) -> str:

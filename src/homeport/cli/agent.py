@@ -11,7 +11,7 @@ import click
 
 from homeport.cli.agent_eval import command as eval_command
 from homeport.cli.agent_steps import shown
-from homeport.cli.context import CliContext, file_option, json_option, on_option
+from homeport.cli.context import CliContext, file_option, json_option, on_option, with_options
 
 if TYPE_CHECKING:
     from homeport.agents.loop import AgentResult, AgentSetup
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from homeport.agents.transcript import Transcript
     from homeport.terminal import Terminal
 
-_HOW = (
+_how = with_options(
     click.option("--name", help="The endpoint; by default that of the spec here, or the only one that runs."),
     click.option("--tool", "tools", multiple=True, metavar="TOOL", help="time, calculator, files, or FILE.py:FUNCTION; by default the first three."),
     click.option("--no-tools", is_flag=True, help="None but those of --mcp."),
@@ -38,12 +38,6 @@ _HOW = (
     click.option("--anyway", is_flag=True, help="Also with a model that was not trained to call tools."),
     click.option("--transcript", type=click.Path(dir_okay=False, path_type=Path), help="Write the transcript here, instead of into homeport's folder."),
 )  # fmt: skip
-
-
-def _how(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(_HOW):
-        command = option(command)
-    return command
 
 
 @click.group("agent")
@@ -166,15 +160,11 @@ def _with_agent(
 ) -> None:  # fmt: skip
     """Do `work` with the agent that the options describe; its transcript is told of whatever happens."""
     from homeport import sync
-    from homeport.agents import brain, mcp_servers
+    from homeport.agents import mcp_servers
     from homeport.agents.loop import INSTRUCTIONS, AgentSetup
-    from homeport.cli.session import with_endpoint
+    from homeport.cli.session import agents_endpoint
 
-    endpoint = with_endpoint(terminal, how["name"], *where, lambda one: one.connect())
-    if not how["anyway"] and not brain.ensure_taught(endpoint.model):
-        terminal.note(
-            f"the catalog does not know {endpoint.model}: whether it was trained to call tools is not known"
-        )
+    endpoint = agents_endpoint(terminal, how["name"], *where, anyway=how["anyway"])
     own = _own_tools(how)
     transcript = _transcript(terminal, how)
 

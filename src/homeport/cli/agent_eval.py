@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from homeport.cli.context import CliContext, file_option, json_option, on_option
+from homeport.cli.context import CliContext, file_option, json_option, on_option, with_options
 from homeport.engines.names import NAMES
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
     from homeport.terminal import Terminal
 
-_HOW = (
+_how = with_options(
     click.option("--name", help="The endpoint; by default that of the spec here, or the only one that runs."),
     click.option("--suite", default="tools", show_default=True, metavar="tools|FILE", help="The graded set: homeport's own, or yours as JSON lines."),
     click.option("--only", multiple=True, metavar="CATEGORY", help="Only this category; may be given several times."),
@@ -35,12 +35,6 @@ _HOW = (
     click.option("--anyway", is_flag=True, help="Also with a model that was not trained to call tools."),
     click.option("--transcript", type=click.Path(dir_okay=False, path_type=Path), help="Write the transcript here, instead of into homeport's folder."),
 )  # fmt: skip
-
-
-def _how(command: Any) -> Any:  # Any: a command in the making
-    for option in reversed(_HOW):
-        command = option(command)
-    return command
 
 
 @click.command("eval")
@@ -114,24 +108,15 @@ def _checked(terminal: Terminal, graded: GradedSet, how: dict[str, Any]) -> int:
 def _endpoints(
     terminal: Terminal, file: Path, on: str, how: dict[str, Any]  # Any: what click has read
 ) -> tuple[Endpoint, Endpoint | EvalResult | None]:  # fmt: skip
-    from homeport.agents import brain
     from homeport.agents.evaluation.report import saved
-    from homeport.cli.session import with_endpoint
-
-    def connected(name: str | None) -> Endpoint:
-        endpoint = with_endpoint(terminal, name, file, on, lambda one: one.connect())
-        if not how["anyway"] and not brain.ensure_taught(endpoint.model):
-            terminal.note(
-                f"the catalog does not know {endpoint.model}: whether it was trained to call tools is not known"
-            )
-        return endpoint
+    from homeport.cli.session import agents_endpoint
 
     other = how["against"]
     kept = saved(Path(other)) if other is not None and other.endswith(".json") else None
-    endpoint = connected(how["name"])
+    endpoint = agents_endpoint(terminal, how["name"], file, on, anyway=how["anyway"])
     if other is None or kept is not None:
         return endpoint, kept
-    return endpoint, connected(other)
+    return endpoint, agents_endpoint(terminal, other, file, on, anyway=how["anyway"])
 
 
 def _options(endpoint: Endpoint, file: Path, how: dict[str, Any]) -> EvalOptions:  # Any: what click has read

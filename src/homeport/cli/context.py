@@ -44,6 +44,17 @@ def spec_option(*flags: str, to_read: bool = True) -> Callable[[_Command], _Comm
     )
 
 
+def with_options(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
+    """Return what gives a command all of `options`, in this order in its help."""
+
+    def given(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return given
+
+
 file_option = spec_option("-f", "--file")
 yes_option = click.option(
     "-y", "--yes", is_flag=True, help="Do not ask; where nobody can be asked, this must be said."

@@ -12,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from homeport.deployment import Deployment
+    from homeport.endpoint import Endpoint
     from homeport.secret import Secret
     from homeport.targets.base import OpenOptions
     from homeport.terminal import Terminal
@@ -86,3 +87,19 @@ def _named_as() -> str:
     """Return the running command with a name, as `homeport env NAME`."""
     command = click.get_current_context().info_name
     return f"homeport {command} {'--name ' if command == 'chat' else ''}NAME"
+
+
+def agents_endpoint(terminal: Terminal, name: str | None, file: Path, on: str, *, anyway: bool) -> Endpoint:
+    """
+    Return the endpoint that is meant, for an agent; says so where nobody knows whether its model calls tools.
+
+    Raises `Unsupported` for a model that was not trained to call tools, unless it is wanted `anyway`.
+    """
+    from homeport.agents import brain
+
+    endpoint = with_endpoint(terminal, name, file, on, lambda one: one.connect())
+    if not anyway and not brain.ensure_taught(endpoint.model):
+        terminal.note(
+            f"the catalog does not know {endpoint.model}: whether it was trained to call tools is not known"
+        )
+    return endpoint

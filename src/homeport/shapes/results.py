@@ -5,6 +5,7 @@ from __future__ import annotations
 from homeport.doctor import DoctorVerdict
 from homeport.json_types import Json
 from homeport.reconcile import ActionKind
+from homeport.results import EndpointPart
 from homeport.shapes.base import JsonShape
 from homeport.verify.report import Outcome
 
@@ -118,19 +119,6 @@ class RollbackShape(JsonShape):
     serving: str
 
 
-class PartShape(JsonShape):
-    """A further service of an endpoint, beside the one that serves its model."""
-
-    name: str
-    role: str
-    region: str
-    state: str
-    url: str
-    min_instances: int
-    max_instances: int | None
-    usd_per_hour: float | None
-
-
 class ListedShape(JsonShape):
     """One endpoint, by its mark."""
 
@@ -147,7 +135,7 @@ class ListedShape(JsonShape):
     max_instances: int | None
     usd_per_hour: float | None
     verified: dict[str, Json] | None
-    parts: list[PartShape]
+    parts: list[EndpointPart]
     other: list[str]
 
 

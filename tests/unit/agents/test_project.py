@@ -6,10 +6,12 @@ import ast
 import os
 import subprocess
 import sys
+from importlib.metadata import Distribution
 from pathlib import Path
 
 import pytest
 
+from homeport import catalog
 from homeport.agents.project import FRAMEWORKS, write_project
 from homeport.errors import SpecError
 
@@ -76,3 +78,45 @@ def test_an_address_that_is_none_is_refused_or_harmless(address: str, tmp_path: 
 def test_a_tool_that_is_not_built_in_is_named(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="no built-in tool 'shell'"):
         write_project(tmp_path / "mine", framework="adk", tools=["shell"])
+
+
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        (
+            '{"url": "file:///home/me/homeport", "dir_info": {}}',
+            "homeport[agents] @ file:///home/me/homeport\n",
+        ),
+        (
+            '{"url": "https://example.com/homeport", "vcs_info": {"vcs": "git", "commit_id": "abc"}}',
+            "homeport[agents] @ git+https://example.com/homeport@abc\n",
+        ),
+        (None, "# homeport[agents] @ ADDRESS"),
+        ("no JSON", "# homeport[agents] @ ADDRESS"),
+    ],
+)
+def test_no_stranger_can_take_homeports_name_in_an_index(
+    told: str | None, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Distribution, "read_text", lambda self, name: told)
+    write_project(tmp_path / "mine", framework="pydantic-ai")
+    wanted = (tmp_path / "mine" / "requirements.txt").read_text()
+    assert wanted.startswith(line)
+    assert "pydantic-ai-slim[openai]" in wanted
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "commands"),
+    [
+        (None, "homeport init --on cloudrun --model gemma-4-e2b\nhomeport up --on cloudrun\n"),
+        ("home", "homeport status home --on cloudrun\n"),
+    ],
+)
+def test_the_readme_serves_a_model_that_was_trained_to_call_tools(
+    endpoint: str | None, commands: str, tmp_path: Path
+) -> None:
+    write_project(tmp_path / "mine", framework="adk", endpoint=endpoint, on="cloudrun")
+    assert commands in (tmp_path / "mine" / "README.md").read_text()
+    known = catalog.find("gemma-4-e2b")
+    assert known is not None
+    assert known.tool_parser
