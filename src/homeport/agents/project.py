@@ -26,7 +26,8 @@ _REQUIRES = {
     "pydantic-ai": ("pydantic-ai-slim[openai{mcp}]>=2.68,<3", "pytest"),
     "adk": ("google-adk[openai{mcp}]>=2.13,<3", "pytest"),
 }
-_EXTRA = {"pydantic-ai": "homeport[agents]", "adk": "homeport"}
+_EXTRAS = {"pydantic-ai": ("agents",), "adk": ()}
+"""Of homeport, beside the one that has the name of the target."""
 _FUNCTIONS = {"time": ("current_time",), "calculator": ("calculate",), "files": ("list_files", "read_file")}
 _EXAMPLE = "name,bought\nalder,2019-03-01\nbirch,2014-11-20\n"
 
@@ -97,7 +98,7 @@ def _contents(
         "agent.py": _filled(f"{framework}.agent.py", told),
         "tools.py": _filled("tools.py", told),
         "test_agent.py": _filled(f"{framework}.test_agent.py", told),
-        "requirements.txt": _of_homeport(_EXTRA[framework])
+        "requirements.txt": _of_homeport(f"homeport[{','.join((*_EXTRAS[framework], on))}]")
         + "".join(f"{one.format(mcp=',mcp' if mcp else '')}\n" for one in _REQUIRES[framework]),
         "README.md": _filled("README.md", told),
         "files/hosts.csv": _EXAMPLE,

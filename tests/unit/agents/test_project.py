@@ -6,7 +6,7 @@ import ast
 import os
 import subprocess
 import sys
-from importlib.metadata import Distribution
+from importlib.metadata import PathDistribution
 from pathlib import Path
 
 import pytest
@@ -85,20 +85,20 @@ def test_a_tool_that_is_not_built_in_is_named(tmp_path: Path) -> None:
     [
         (
             '{"url": "file:///home/me/homeport", "dir_info": {}}',
-            "homeport[agents] @ file:///home/me/homeport\n",
+            "homeport[agents,local] @ file:///home/me/homeport\n",
         ),
         (
             '{"url": "https://example.com/homeport", "vcs_info": {"vcs": "git", "commit_id": "abc"}}',
-            "homeport[agents] @ git+https://example.com/homeport@abc\n",
+            "homeport[agents,local] @ git+https://example.com/homeport@abc\n",
         ),
-        (None, "# homeport[agents] @ ADDRESS"),
-        ("no JSON", "# homeport[agents] @ ADDRESS"),
+        (None, "# homeport[agents,local] @ ADDRESS"),
+        ("no JSON", "# homeport[agents,local] @ ADDRESS"),
     ],
 )
 def test_no_stranger_can_take_homeports_name_in_an_index(
     told: str | None, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Distribution, "read_text", lambda self, name: told)
+    monkeypatch.setattr(PathDistribution, "read_text", lambda self, name: told)
     write_project(tmp_path / "mine", framework="pydantic-ai")
     wanted = (tmp_path / "mine" / "requirements.txt").read_text()
     assert wanted.startswith(line)
