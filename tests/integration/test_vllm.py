@@ -31,7 +31,7 @@ def vllm(user: User, monkeypatch: pytest.MonkeyPatch) -> User:
     monkeypatch.setenv("MY_KEY", SECRET)
     user.write(
         f'name = "home"\nmodel = "gemma-3-270m-pt"\nweights = "file:{SAFETENSORS}"\n'
-        '[engine]\nkind = "vllm"\ncontext = 1024\nparallel = 2\n[local]\nport = 0\napi_key = "env:MY_KEY"\n'
+        '[engine]\nkind = "vllm"\ncontext = 1024\nparallel = 2\ndtype = "float32"\n[local]\nport = 0\napi_key = "env:MY_KEY"\n'
     )
     return user
 
