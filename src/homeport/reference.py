@@ -7,10 +7,14 @@ import dataclasses
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
 from homeport import errors, spec
+
+if TYPE_CHECKING:
+    import click
 
 
 def pages() -> dict[str, str]:
@@ -58,7 +62,7 @@ def _file_page() -> str:
     lines = [
         "# homeport.toml",
         "",
-        "Generated from `src/homeport/spec.py` by `make schema`. Unknown keys are errors.",
+        "Generated from `src/homeport/spec/` by `make schema`. Unknown keys are errors.",
     ]
     for title, model in (
         ("At the top", spec.Spec),
@@ -97,7 +101,6 @@ def _commands_page() -> str:
 
     from homeport.cli import COMMANDS, cli
 
-    lines = ["# Commands", "", "Generated from the commands' own `--help` by `make schema`."]
     root = click.Context(
         cli,
         info_name="homeport",
@@ -105,23 +108,30 @@ def _commands_page() -> str:
         terminal_width=100,
         help_option_names=cli.context_settings["help_option_names"],
     )
+    lines = ["# Commands", "", "Generated from the commands' own `--help` by `make schema`."]
     lines += ["", "```console", "$ homeport --help", cli.get_help(root), "```"]
     for name in COMMANDS:
         command = cli.get_command(root, name)
         assert command is not None
-        context = click.Context(
-            command, info_name=name, parent=root, max_content_width=100, terminal_width=100
-        )
-        lines += [
-            "",
-            f"## {name}",
-            "",
-            "```console",
-            f"$ homeport {name} --help",
-            command.get_help(context),
-            "```",
-        ]
+        lines += _help_of(command, name, root, depth=2)
     return "\n".join(line.rstrip() for line in "\n".join(lines).splitlines()) + "\n"
+
+
+def _help_of(command: click.Command, name: str, parent: click.Context, depth: int) -> list[str]:
+    """Return a command's help under a heading of that depth, and its subcommands' one deeper."""
+    import click
+
+    context = click.Context(command, info_name=name, parent=parent, max_content_width=100, terminal_width=100)
+    words = context.command_path.removeprefix("homeport ")
+    lines = ["", f"{'#' * depth} {words}", "", "```console", f"$ homeport {words} --help"]
+    lines += [command.get_help(context), "```"]
+    if isinstance(command, click.Group):
+        for under in command.list_commands(context):
+            subcommand = command.get_command(context, under)
+            assert subcommand is not None
+            if not subcommand.hidden:
+                lines += _help_of(subcommand, under, context, depth + 1)
+    return lines
 
 
 def _results_page() -> str:
