@@ -14,7 +14,7 @@ import time
 from common import header
 from homeport.capacity.replica import BatchLimits
 from homeport.capacity.request_table import RequestTable, request_table
-from homeport.capacity.service import Service, ServiceSettings
+from homeport.capacity.scaled_service import ScaledService, ServiceSettings
 from homeport.capacity.step_time import StepTime
 from homeport.traffic import Arrival, Lengths, poisson
 
@@ -40,7 +40,7 @@ def requests(rate: float, seconds: float) -> RequestTable:
 def measure(title: str, table: RequestTable, settings: ServiceSettings) -> float:
     """Print and return the processor seconds that the simulation of `table` takes."""
     begun = time.process_time()
-    run = Service(table, settings, STEPS, LIMITS).run()
+    run = ScaledService(table, settings, STEPS, LIMITS).run()
     took = time.process_time() - begun
     each = took / len(table) * 1e6
     print(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from homeport.capacity.replica import BatchLimits, Replica
 from homeport.capacity.request_table import RequestTable, request_table
-from homeport.capacity.service import Service, ServiceRun, ServiceSettings
+from homeport.capacity.scaled_service import ScaledService, ServiceRun, ServiceSettings
 from homeport.capacity.step_time import StepTime, paced
 from homeport.errors import SpecError
 from homeport.traffic import Arrival
@@ -38,7 +38,7 @@ def drawn(count: int, rate: float, tokens: float, *, fixed: bool = False) -> Req
 
 def served(traffic: RequestTable, instances: int, *, start_s: float = 1e9) -> ServiceRun:
     wanted = ServiceSettings(concurrency=1, least=instances, most=instances, scales=False, start_s=start_s)
-    return Service(traffic, wanted, paced(STEP_S), ONE).run()
+    return ScaledService(traffic, wanted, paced(STEP_S), ONE).run()
 
 
 def mean_wait(run: ServiceRun) -> float:
@@ -228,7 +228,9 @@ def test_no_request_is_lost_and_no_instance_is_billed_for_less_than_its_minute(
 ) -> None:
     table = table_of(drawn_lengths)
     wanted = ServiceSettings(concurrency=concurrency, least=least, most=most, start_s=start_s)
-    run = Service(table, wanted, paced(0.2), BatchLimits(sequences=4, step_tokens=64, cache_tokens=500)).run()
+    run = ScaledService(
+        table, wanted, paced(0.2), BatchLimits(sequences=4, step_tokens=64, cache_tokens=500)
+    ).run()
     done = [number for number in range(len(table)) if table.ended[number] >= 0]
     assert len(done) + run.refused == len(table)
     assert all(table.arrived[one] < table.first[one] <= table.ended[one] for one in done)

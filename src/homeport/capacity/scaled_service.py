@@ -85,7 +85,7 @@ class _Instance:
     busy_since: float = 0.0
 
 
-class Service:
+class ScaledService:
     """A service that serves `traffic` once: `run` may be called once."""
 
     def __init__(
