@@ -1,0 +1,255 @@
+"""Measures an endpoint: calibrates prompts, warms up, then one user, many, and the knee; or one load of the user's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from homeport.bench import engine_metrics, knee
+from homeport.bench.connection import Connections, Destination
+from homeport.bench.figures import values
+from homeport.bench.level import LevelResult, Loaded, level
+from homeport.bench.load import LoadPatience, LoadRun, LoadSender
+from homeport.bench.options import BenchOptions
+from homeport.bench.prompts import OnePrompt, Prompts, calibrated
+from homeport.bench.result import BenchResult, KneeResult, Setting, WarmUp
+from homeport.bench.timed_request import RequestFailure, TimedRequest
+from homeport.endpoint import Endpoint
+from homeport.errors import EndpointError, NotRunning, SpecError
+from homeport.hardware import this_machine
+from homeport.json_types import Json
+from homeport.traffic import Lengths
+
+VERSION = 1
+PATH = "/v1/chat/completions"
+WARM_UPS = 2
+_PARTS = 16
+"""The time of a search is for so many loads: one user and the knee three times each, and some ten between."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """What is known of the engine behind an endpoint."""
+
+    on: str = ""
+    engine: str = ""
+    version: str = ""
+
+
+async def bench(
+    endpoint: Endpoint,
+    options: BenchOptions,
+    *,
+    served: Served | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    patience: LoadPatience | None = None,
+) -> BenchResult:
+    """
+    Return what the endpoint gives.
+
+    Raises `EndpointError` where it refuses requests, `NotRunning` where nobody answers, `EngineMissing` where the extra
+    `bench` is not installed, and `SpecError` for prompts too short to be made.
+    """
+    async with AsyncExitStack() as stack:
+        connections = Connections(Destination.of(endpoint, PATH))
+        stack.push_async_callback(connections.close)
+        work = await _BenchWork.begun(endpoint, options, connections, patience or LoadPatience(), say)
+        started = datetime.now(UTC)
+        before = await engine_metrics.read(endpoint)
+        await work.warm_up()
+        found = await work.measure()
+        grown = engine_metrics.grown(before, await engine_metrics.read(endpoint))
+        return BenchResult(
+            version=VERSION,
+            setting=_setting(endpoint, options, work, served or Served(), started),
+            warm_up=work.warmed,
+            levels=tuple(sorted(work.levels.values(), key=lambda one: one.users or 0)),
+            knee=found,
+            engine_metrics=grown,
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class _BenchWork:
+    """A bench while it runs."""
+
+    options: BenchOptions
+    sender: LoadSender
+    prompts: Prompts
+    ignores_eos: bool
+    say: Callable[[str], None]
+    until: float
+    warmed: WarmUp = field(default_factory=lambda: WarmUp(requests=0, first_ttft_s=None, last_ttft_s=None))
+    runs: dict[int, list[LoadRun]] = field(default_factory=dict)
+    levels: dict[int, LevelResult] = field(default_factory=dict)
+    lengths: Iterator[tuple[int, int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lengths = Lengths(input=self.options.input, output=self.options.output).drawn(self.options.seed)
+
+    @classmethod
+    async def begun(
+        cls,
+        endpoint: Endpoint,
+        options: BenchOptions,
+        connections: Connections,
+        patience: LoadPatience,
+        say: Callable[[str], None],
+    ) -> _BenchWork:
+        """Return it with prompts that are exact by the engine's own count."""
+        request: dict[str, Json] = {"model": endpoint.model, "temperature": 0.0, "ignore_eos": True}
+
+        async def asked(text: str) -> TimedRequest:
+            return await LoadSender(endpoint, connections, OnePrompt(request, text), patience).once(1, 1)
+
+        first = await asked("Hello")
+        ignores_eos = first.failure is not RequestFailure.REFUSED
+        if not ignores_eos:
+            request.pop("ignore_eos")
+            first = await asked("Hello")
+        _ensure_answered(first, endpoint)
+
+        async def count(text: str) -> int | None:
+            counted = await asked(text)
+            _ensure_answered(counted, endpoint)
+            return counted.input_tokens
+
+        say("counting the tokens of prompts")
+        calibration = await calibrated(count)
+        prompts = Prompts(calibration=calibration, request=request, seed=options.seed, shared=options.shared)
+        if options.open_load is None and options.input < prompts.fewest:
+            raise SpecError(
+                f"a prompt of {options.input} tokens cannot be made: the chat template alone has {calibration.template}",
+                hint=f"say --input {prompts.fewest} or more",
+            )
+        return cls(
+            options=options,
+            sender=LoadSender(endpoint, connections, prompts, patience),
+            prompts=prompts,
+            ignores_eos=ignores_eos,
+            say=say,
+            until=time.monotonic() + options.seconds,
+        )
+
+    async def warm_up(self) -> None:
+        """Send the first requests, which are in no other figure."""
+        self.say("warming up")
+        done = []
+        for _ in range(WARM_UPS):
+            one = await self.sender.once(*next(self.lengths))
+            if one.failure is not None:
+                raise EndpointError(
+                    f"a request of {one.input} tokens in and {one.output} out failed: {one.failure}: {one.detail}",
+                    status=one.status, body=one.detail,
+                    hint="is its context long enough for --input and --output together?",
+                )  # fmt: skip
+            done.append(values(one)["ttft"])
+        self.warmed = WarmUp(requests=len(done), first_ttft_s=done[0], last_ttft_s=done[-1])
+        self.until = time.monotonic() + self.options.seconds
+
+    async def measure(self) -> KneeResult | None:
+        """Measure what the options ask for."""
+        if self.options.open_load is not None:
+            await self._opened()
+            return None
+        if self.options.users is not None:
+            each = self.options.seconds / self.options.repetitions
+            await self._at(self.options.users, repetitions=self.options.repetitions, seconds=each)
+            return None
+        return await self._searched()
+
+    async def _searched(self) -> KneeResult:
+        """Measure one user, search the knee, and measure it as often."""
+        each, repetitions = self.options.seconds / _PARTS, self.options.repetitions
+        await self._at(1, repetitions=repetitions, seconds=each)
+        reserved = each * (repetitions - 1)
+
+        async def goodput(users: int) -> float | None:
+            if users not in self.levels:
+                if time.monotonic() + each + reserved > self.until:
+                    return None
+                await self._at(users, repetitions=1, seconds=each)
+            return self.levels[users].rates["goodput"].mean
+
+        found = await knee.find(goodput, most_users=self.options.most_users)
+        if found.users > 1:
+            await self._at(found.users, repetitions=repetitions, seconds=each)
+        return KneeResult(users=found.users, goodput=found.most, searched=found.searched, why=found.why)
+
+    async def _at(self, users: int, *, repetitions: int, seconds: float) -> None:
+        """Measure a closed loop until it has been measured `repetitions` times."""
+        runs = self.runs.setdefault(users, [])
+        title = "1 user" if users == 1 else f"{users} users"
+        while len(runs) < repetitions:
+            runs.append(await self.sender.closed(users, self.lengths, seconds=seconds))
+        self.levels[users] = self._level(Loaded(load=title, users=users, ignores_eos=self.ignores_eos), runs)
+        self._tell(self.levels[users])
+
+    async def _opened(self) -> None:
+        """Measure the open loop of the options, as often as they say."""
+        load = self.options.open_load
+        assert load is not None
+        runs = []
+        for _ in range(self.options.repetitions):
+            least = self.prompts.fewest
+            lengths = ((max(least, one.input), one.output) for one in load.arrivals)
+            runs.append(await self.sender.opened((one.seconds for one in load.arrivals), lengths))
+        seconds = load.arrivals[-1].seconds
+        rate = len(load.arrivals) / seconds if seconds else None
+        about = Loaded(load=load.title, rate=rate, ignores_eos=self.ignores_eos)
+        self.levels[0] = self._level(about, runs)
+        self._tell(self.levels[0])
+
+    def _level(self, about: Loaded, runs: list[LoadRun]) -> LevelResult:
+        return level(about, runs, self.options.slo, exact=self.prompts.calibration.exact)
+
+    def _tell(self, found: LevelResult) -> None:
+        ttft = found.latency.get("ttft")
+        self.say(
+            f"  {found.load}: {found.rates['output_tokens'].mean:.1f} output tokens/s"
+            + (f", TTFT {ttft.p50:.3f} s" if ttft else "")
+            + ("" if found.valid else " (no result)")
+        )
+
+
+def _ensure_answered(one: TimedRequest, endpoint: Endpoint) -> None:
+    if one.failure is RequestFailure.CONNECT:
+        raise NotRunning(
+            f"nothing answers at {endpoint.base_url}: {one.detail}",
+            hint="see `homeport status`, start with `homeport up`",
+        )
+    if one.failure is not None and one.failure is not RequestFailure.EMPTY:
+        raise EndpointError(
+            f"{endpoint.name} does not answer as it should: {one.failure}: {one.detail}",
+            status=one.status, body=one.detail, hint="`homeport verify` tells what is wrong",
+        )  # fmt: skip
+
+
+def _setting(
+    endpoint: Endpoint, options: BenchOptions, work: _BenchWork, served: Served, started: datetime
+) -> Setting:
+    from importlib.metadata import version
+
+    machine = this_machine()
+    gpus = "".join(f", {one.name}" for one in machine.gpus)
+    return Setting(
+        endpoint=endpoint.name,
+        model=endpoint.model,
+        on=served.on,
+        engine=served.engine,
+        engine_version=served.version,
+        machine=f"{machine.cores} cores, {machine.memory / 2**30:.0f} GiB{gpus}",
+        homeport=version("homeport"),
+        input=options.input,
+        output=options.output,
+        template_tokens=work.prompts.calibration.template,
+        exact_prompts=work.prompts.calibration.exact,
+        ignores_eos=work.ignores_eos,
+        shared=options.shared,
+        slo=str(options.slo),
+        seed=options.seed,
+        started_at=started.isoformat(timespec="seconds"),
+    )

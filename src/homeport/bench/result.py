@@ -1,0 +1,104 @@
+"""Result of a bench: what was measured, of what, with what; kept as JSON beside the endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import ConfigDict, TypeAdapter
+
+from homeport.bench.level import LevelResult
+from homeport.json_types import JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KneeResult:
+    """The least load that gives all but a twentieth of the most goodput."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    users: int
+    goodput: float
+    """Requests a second within the objectives, the most that were seen."""
+    searched: bool
+    """Whether the search came to its end."""
+    why: str
+    """Why it did not, or ''."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """With what it was measured."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    endpoint: str
+    model: str
+    on: str
+    """The target, such as `local`."""
+    engine: str
+    """'' where nobody told."""
+    engine_version: str
+    machine: str
+    """Where the client ran, in words; for an endpoint on this machine, the engine as well."""
+    homeport: str
+    input: int
+    output: int
+    template_tokens: int
+    """Tokens of each prompt that are the chat template's."""
+    exact_prompts: bool
+    """Whether the engine's count of tokens made the prompts; else their lengths are a guess."""
+    ignores_eos: bool
+    """Whether the server takes `ignore_eos`, with which answers have their full length."""
+    shared: int
+    slo: str
+    seed: int
+    started_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmUp:
+    """The first requests, which are in no other figure: an engine compiles, allocates and caches with them."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    requests: int
+    first_ttft_s: float | None
+    """Of the very first one."""
+    last_ttft_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchResult:
+    """All of it. `version` goes up when its shape changes so that older readers would be wrong."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    version: int
+    setting: Setting
+    warm_up: WarmUp
+    levels: tuple[LevelResult, ...]
+    """Each load that was measured, by users where there are some."""
+    knee: KneeResult | None
+    engine_metrics: Mapping[str, float]
+    """What the engine itself counted over all of it, as far as it tells: counters of its metrics, by how much they grew."""
+
+    @property
+    def valid(self) -> bool:
+        """Tell whether what it rests on is a result: the single user, the knee, or the one load."""
+        return all(one.valid for one in (self.alone, self.best) if one is not None)
+
+    @property
+    def alone(self) -> LevelResult | None:
+        """Return the load of one user."""
+        return next((one for one in self.levels if one.users == 1), None)
+
+    @property
+    def best(self) -> LevelResult | None:
+        """Return the load at the knee; else the one with the most tokens a second."""
+        knee = self.knee
+        if knee is not None:
+            return next((one for one in self.levels if one.users == knee.users), None)
+        return max(self.levels, key=lambda one: one.rates["output_tokens"].mean, default=None)
+
+    def as_json(self) -> JsonObject:
+        """Return it as `--json` prints it and as it is kept."""
+        found: JsonObject = TypeAdapter(BenchResult).dump_python(self, mode="json")
+        return found
