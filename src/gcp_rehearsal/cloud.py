@@ -67,6 +67,8 @@ class Cloud:
     policies: Policies = field(default_factory=Policies)
     quotas: dict[str, int] = field(default_factory=dict)
     """What a project may have in a region, by Cloud Run's names of quotas, over the defaults."""
+    quotas_at_first: dict[str, int] = field(default_factory=dict)
+    """What a project that has nothing of a quota is given when it first makes a service that counts in it."""
     containers: Containers = field(default_factory=Willing)
     """Runs what is deployed to Cloud Run."""
     steps: Steps = field(default_factory=Acted)

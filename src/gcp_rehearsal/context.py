@@ -97,6 +97,10 @@ class Cloud(Protocol):
         """Return the quotas of Cloud Run that are not the default ones."""
 
     @property
+    def quotas_at_first(self) -> dict[str, int]:
+        """Return what the first service that counts in a quota brings of it."""
+
+    @property
     def clock(self) -> Clock:
         """Return the cloud's time."""
 

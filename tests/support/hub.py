@@ -202,6 +202,8 @@ class Hub(Server):
         self.repos: dict[str, Repo] = {}
         self.tokens: dict[str, set[str]] = {}
         """By token the gated and private repositories that it may read."""
+        self.limited = False
+        """Whether callers without a token have had too many requests."""
         self._lfs: dict[str, tuple[str, bytes]] = {}
         self.cdn = self.listen(self._cdn)
         self.address = self.listen(self._hub)
@@ -309,6 +311,9 @@ class Hub(Server):
         """Whether the request may see the repository, or its `files`; if not it is answered as the hub does."""
         token = answer.headers.get("Authorization", "").removeprefix("Bearer ")
         repo = self.repos.get(name)
+        if self.limited and not token:
+            answer.error(429, "", "We had to rate limit your IP. To continue, sign in.")
+            return False
         if token and token not in self.tokens:
             answer.error(401, "", "Invalid credentials in Authorization header")
         elif repo is None or (repo.private and name not in self.tokens.get(token, ())):

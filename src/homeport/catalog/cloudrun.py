@@ -50,6 +50,8 @@ class CloudRunGpu:
     """What one GPU counts in the quota: 1, or 1000 where it counts in thousandths."""
     default_quota: int
     """GPUs that a new project may use in a region, without zonal redundancy."""
+    given_at_first: int = 0
+    """GPUs without zonal redundancy that a project which has none is given when its first deployment is made."""
     unconfirmed: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
 

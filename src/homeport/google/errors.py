@@ -42,10 +42,17 @@ _CAPACITY = re.compile(
 )
 _POLICY = re.compile(
     r"organi[sz]ation policy|constraints?/[\w.]+|violates constraint|LOCATION_POLICY_VIOLATED|ORG_POLICY"
-    r"|permitted customer|Constraint:? \S+ violated",
+    r"|permitted customer|Constraint:? \S+ violated"
+    r"|organi[sz]ation's policy|vpcServiceControls|VPC_SERVICE_CONTROLS|VPC Service Controls|SECURITY_POLICY_VIOLATED",
     re.IGNORECASE,
 )
 _CONSTRAINT = re.compile(r"constraints/([\w.]+)|Constraint:? (custom\.\w+)")
+_PERIMETER = re.compile(
+    r"vpcServiceControls|VPC_SERVICE_CONTROLS|VPC Service Controls|SECURITY_POLICY_VIOLATED|SecurityPolicyViolated",
+    re.IGNORECASE,
+)
+_PERIMETER_ID = re.compile(r"vpcServiceControlsUniqueIdentifier:? ?([\w-]+)")
+_TROUBLESHOOTER = "https://docs.cloud.google.com/vpc-service-controls/docs/troubleshooter"
 _DISABLED = re.compile(
     r"has not been used in project|SERVICE_DISABLED|accessNotConfigured|API .*is not enabled"
 )
@@ -203,6 +210,8 @@ def _quota(refusal: Refusal, asked: RequestContext) -> GoogleError:
 
 
 def _policy(refusal: Refusal, asked: RequestContext) -> GoogleError:
+    if _PERIMETER.search(refusal.said):
+        return _perimeter(refusal, asked)
     found = _CONSTRAINT.search(refusal.said)
     constraint = (found[1] or found[2]) if found else ""
     hint = "ask those who look after the organisation's policies"
@@ -217,6 +226,18 @@ def _policy(refusal: Refusal, asked: RequestContext) -> GoogleError:
             f"service use `invokerIamDisabled` or IAP instead of allUsers, or {hint}"
         )
     return _made(PolicyViolated, refusal, asked, hint=hint)
+
+
+def _perimeter(refusal: Refusal, asked: RequestContext) -> GoogleError:
+    """Return the error of a perimeter of VPC Service Controls, which no role helps against."""
+    named = _PERIMETER_ID.search(refusal.said)
+    which = named[1] if named else refusal.metadata.get("uid", "")
+    known = f"by the id {which}" if which else "in the audit log of the project"
+    hint = (
+        "a perimeter of VPC Service Controls stands between you and it, and no role changes that: work from a machine or an "
+        f"access level that it lets in; those who look after it find the refusal {known} in its troubleshooter"
+    )
+    return _made(PolicyViolated, refusal, asked, hint=hint, url=_TROUBLESHOOTER)
 
 
 def _denied(refusal: Refusal, asked: RequestContext) -> GoogleError:

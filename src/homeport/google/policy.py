@@ -81,6 +81,11 @@ async def read(google: Google, thing: IamResource) -> Json:
     return await google.get(thing.api, f"{thing.path}:getIamPolicy", **asked)
 
 
+def holds(policy: Policy, bindings: Iterable[Binding]) -> bool:
+    """Return True if all of `bindings` hold. The version that a policy is read back as says nothing of that."""
+    return bool(granted(policy, bindings).get("bindings", ()) == policy.get("bindings", ()))
+
+
 def granted(policy: Policy, bindings: Iterable[Binding]) -> JsonObject:
     """Return `policy` with `bindings`; equal to it where they hold already."""
     held = [dict(binding) for binding in policy.get("bindings", ())]
@@ -123,7 +128,7 @@ async def _changed(
     async def cycle() -> bool:
         before = await read(google, thing)
         after = change(before)
-        if after == before:
+        if after.get("bindings", ()) == before.get("bindings", ()):
             return False
         if thing.api == "storage":
             await google.put("storage", f"{thing.path}/iam", after)

@@ -8,7 +8,7 @@ from homeport.google.refusal import Refusal
 
 _ALLOCATION = re.compile(
     r"Quota violated|do not have quota|allowable count of GPUs|QUOTA_EXCEEDED|quotaExceeded|Quota '[\w-]+' exceeded"
-    r"|Max instances must be set to"
+    r"|Max instances must be set to|due to quota restrictions"
 )
 _PER_TIME = re.compile(
     r"per (?:minute|second|hour)|rateLimitExceeded|RATE_LIMIT_EXCEEDED|CONCURRENT_OPERATIONS", re.IGNORECASE
@@ -56,8 +56,23 @@ def hint_of(refusal: Refusal, project: str) -> str:
         return (
             "ask for more at https://g.co/cloudrun/gpu-quota, ask for fewer instances, or try another region"
         )
+    if "cannot run builds" in text:
+        return (
+            "this project may not build on that machine, or not in that region: set cloudrun.build_machine or "
+            "cloudrun.build_region, or ask Google's support for it"
+        )
     page = f"https://console.cloud.google.com/iam-admin/quotas?project={project}" if project else ""
     return f"ask for fewer instances or another region, or for more quota{f' at {page}' if page else ''}"
+
+
+def request_command(*, project: str, region: str, quota: str, value: int, why: str, email: str = "") -> str:
+    """Return the exact command that asks Google for so much of a quota of Cloud Run's."""
+    command = (
+        f"gcloud beta quotas preferences create --project={project} --service=run.googleapis.com "
+        f"--quota-id={quota} --preferred-value={value} --dimensions=region={region} "
+        f"--email={email or 'YOUR_E-MAIL'} --justification='{why}'"
+    )
+    return f"{command} (or https://g.co/cloudrun/gpu-quota)" if "Gpu" in quota else command
 
 
 def _asked(name: str, asked: str, allowed: str) -> str:

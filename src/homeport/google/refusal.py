@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ _HTTP = {
 """What the codes of google.rpc.Code are over HTTP."""
 
 _TAG = re.compile(r"<(style|script|title)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_XML = re.compile(r"<(Code|Message|Details)>(.*?)</\1>", re.DOTALL)
+"""What Cloud Storage says where it answers as its XML API does."""
 _SHOWN = 300
 """Characters of a body that is no JSON."""
 
@@ -65,6 +68,10 @@ def read(code: int, body: bytes) -> Refusal:
         return _of_error(code, error)
     if isinstance(error, str) and isinstance(raw, dict):
         return Refusal(code=code, message=str(raw.get("error_description") or error), reason=error)
+    said = dict(_XML.findall(body.decode(errors="replace"))) if b"<Error>" in body else {}
+    if "Code" in said:
+        message = " ".join(html.unescape(said[part]) for part in ("Message", "Details") if said.get(part))
+        return Refusal(code=code, message=message or said["Code"], reason=said["Code"], is_json=False)
     text = " ".join(_TAG.sub(" ", body.decode(errors="replace")).split())
     return Refusal(code=code, message=text[:_SHOWN] or "no explanation", is_json=False)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from homeport.json_types import Json
-from homeport.reconcile.equality import is_empty, is_same
+from homeport.reconcile.equality import is_empty, is_same, is_same_reference
 from homeport.reconcile.references import is_known
 from homeport.reconcile.resource import KNOWN_AFTER_APPLY, Change
 from homeport.secret import Secret
@@ -36,6 +36,10 @@ class Rules:
     """Paths of maps that must have the wanted keys and no others. In all other maps, others' keys are left alone."""
     unordered: frozenset[str] = frozenset()
     """Paths of lists of scalars whose order means nothing."""
+    references: frozenset[str] = frozenset()
+    """Paths of names of other things: read back they may be a whole path, or an address."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON
+    """What is meant where live says nothing: the server may leave out what has its default."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """By which field the objects of a list are told apart, where it is not `name`."""
 
@@ -116,6 +120,10 @@ class _Place:
 
 def _compare(wanted: Any, live: Any, place: _Place) -> Iterator[Change]:
     if place.among(place.rules.unread) or (is_empty(wanted) and is_empty(live)):
+        return
+    if is_empty(live) and place.rule in place.rules.defaults:
+        live = place.rules.defaults[place.rule]
+    if place.among(place.rules.references) and is_same_reference(wanted, live):
         return
     if isinstance(wanted, Mapping) and (isinstance(live, Mapping) or live is None):
         yield from _compare_maps(wanted, live, place)

@@ -54,6 +54,22 @@ def is_same(one: Any, other: Any, *, quantity: bool = False) -> bool:  # Any: JS
     return _integer(one) is not None and _integer(one) == _integer(other)
 
 
+def is_same_reference(one: Any, other: Any) -> bool:  # Any: JSON
+    """
+    Return True if two texts lead to the same thing: `home`, `projects/p/global/networks/home`, and any address of it.
+
+    A project may be said by its number. What does not say its project, or its place, is taken for the one that does.
+    """
+    if not isinstance(one, str) or not isinstance(other, str):
+        return bool(one == other)
+    first, second = (text[max(0, text.find("projects/")) :].split("/") for text in (one, other))
+    shorter = min(len(first), len(second))
+    if first[-shorter:] == second[-shorter:]:
+        return True
+    numbered = shorter > 2 and (first[1].isdigit() or second[1].isdigit())
+    return numbered and first[0] == second[0] == "projects" and first[2:] == second[2:]
+
+
 def _integer(value: Any) -> int | None:
     """Return a number of 64 bits, which JSON of Google's has as a string."""
     if isinstance(value, str):

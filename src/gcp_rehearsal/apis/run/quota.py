@@ -129,6 +129,8 @@ def _check_gpus(
     cloud: Cloud, region: str, gpu: tuple[str, int], most: int, wrong: Wrong, field: str = FIELD
 ) -> bool:
     name, unit = gpu
+    if name in cloud.quotas_at_first and quota_limits.limit(cloud.quotas, name, region) < unit:
+        cloud.quotas[name] = cloud.quotas_at_first.pop(name)
     have = quota_limits.limit(cloud.quotas, name, region)
     if have < unit:
         without = "NoZonalRedundancy" in name

@@ -189,7 +189,7 @@ def _check_name(name: str) -> None:
         raise ApiError(400, "Required", reason="required")
     parts = name.split(".")
     too_long = any(len(part) > 63 for part in parts) or (len(parts) == 1 and len(name) > 63)
-    taken = name.startswith("goog") or "google" in name
+    taken = name.startswith("goog") or "google" in name.replace("0", "o").replace("1", "l")  # As g00gle.
     if not _NAME.fullmatch(name) or _NUMBERS.fullmatch(name) or ".." in name or too_long or taken:
         raise invalid(f"Invalid bucket name: '{name}'")
     if len(parts) > 1:

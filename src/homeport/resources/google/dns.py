@@ -69,7 +69,10 @@ def zone(google: Google, name: str, zone_name: str, dns_name: str, network_name:
                 "networks": [{"networkUrl": Ref(f"network/{network_name}", "selfLink")}]
             },
         },
-        rules=Rules(immutable=frozenset(("name", "dnsName", "visibility"))),
+        rules=Rules(
+            immutable=frozenset(("name", "dnsName", "visibility")),
+            references=frozenset(("privateVisibilityConfig.networks[].networkUrl",)),
+        ),
         change="merge",
     )
 
@@ -87,5 +90,7 @@ def record(
         address=Address(api="dns", path=f"{parent}/{host}/{kind}", made_at=parent),
         wanted={"name": host, "type": kind, "ttl": 300, "rrdatas": list(values)},
         after=(f"zone/{zone_name}",),
+        # The order in which a name's addresses are read back means nothing.
+        rules=Rules(unordered=frozenset(("rrdatas",))),
         change="merge",
     )

@@ -30,7 +30,11 @@ def egress(
             ("allowed" if allow else "denied"): protocol,
             "description": f"{LABEL}={name}",
         },
-        rules=Rules(immutable=frozenset(("name", "network", "direction", "description"))),
+        rules=Rules(
+            immutable=frozenset(("name", "network", "direction", "description")),
+            unordered=frozenset(("destinationRanges", "allowed[].ports")),
+            references=frozenset(("network",)),
+        ),
         change="merge",
         marked="description",
     )

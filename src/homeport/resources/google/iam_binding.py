@@ -49,8 +49,7 @@ class Grant(FixedResource):
             live = await policy.read(self.google, self.on)
         except (NotFound, ApiDisabled):
             return None
-        there = policy.granted(live, [self._binding]) == live
-        return found(self.member, Of.GRANT) if there else None
+        return found(self.member, Of.GRANT) if policy.holds(live, [self._binding]) else None
 
     def unchanged_after_update(self, live: Any) -> Any:  # Any: a Spreading
         """Return all of it: a grant never changes."""

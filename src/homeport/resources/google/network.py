@@ -67,7 +67,10 @@ def network(google: Google, name: str, network_name: str) -> RestResource:
             "routingConfig": {"routingMode": "REGIONAL"},
             "description": f"{LABEL}={name}",
         },
-        rules=Rules(immutable=frozenset(("name", "autoCreateSubnetworks", "description"))),
+        rules=Rules(
+            immutable=frozenset(("name", "autoCreateSubnetworks", "description")),
+            defaults={"routingConfig": {"routingMode": "REGIONAL"}},
+        ),
         change="merge",
         marked="description",
     )
@@ -89,6 +92,9 @@ def subnetwork(google: Google, name: str, network_name: str, region: str, ip_ran
             "privateIpGoogleAccess": True,
             "description": f"{LABEL}={name}",
         },
-        rules=Rules(immutable=frozenset(("name", "network", "ipCidrRange", "description"))),
+        rules=Rules(
+            immutable=frozenset(("name", "network", "ipCidrRange", "description")),
+            references=frozenset(("network",)),
+        ),
         marked="description",
     )

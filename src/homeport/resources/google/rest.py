@@ -105,8 +105,9 @@ class RestResource(BaseResource):
         return await self._settled(made, progress)
 
     async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
-        """Change what differs, if it is still as it was read."""
+        """Change what differs, if it is still as it was read. What cannot be changed is neither sent nor in the mask."""
         body, query = self._body(outputs), dict[str, str]()
+        body = {key: value for key, value in body.items() if key not in self.rules.immutable}
         if self.change == "mask":
             query["updateMask"] = ",".join(sorted(key for key in body if key != "name"))
         if "etag" in live and self.change == "mask":

@@ -9,7 +9,7 @@ from homeport.errors import ApiDisabled, GoogleError, NotFound
 from homeport.google import ANSWER_LOST, Google
 from homeport.json_types import Json
 from homeport.progress import Progress
-from homeport.reconcile import Change, Outputs
+from homeport.reconcile import Change, Outputs, Rules
 from homeport.resources.base import DependentResource
 from homeport.resources.google.rest import LABEL, Address, RestResource
 from homeport.secret import Secret
@@ -30,6 +30,9 @@ def secret(google: Google, name: str, secret_id: str, region: str) -> RestResour
             "labels": {LABEL: name},
             "replication": {"userManaged": {"replicas": [{"location": region}]}},
         },
+        rules=Rules(
+            immutable=frozenset(("replication",)), keys={"replication.userManaged.replicas": "location"}
+        ),
     )
 
 

@@ -8,8 +8,10 @@ from enum import StrEnum
 from typing import Any
 
 from homeport.backoff import Backoff
-from homeport.errors import HomeportError, OperationFailed, PermissionDenied
+from homeport.catalog.cloudrun import gpu
+from homeport.errors import HomeportError, OperationFailed, PermissionDenied, QuotaExceeded
 from homeport.google import Google
+from homeport.google.quotas import request_command
 from homeport.json_types import Json
 from homeport.progress import Progress
 from homeport.reconcile import Change, Outputs, Rules
@@ -24,7 +26,20 @@ _POLL_S = 2.0
 DEADLINE_S = 2400.0
 """Longer than the longest startup probe of a GPU service (30 minutes), with time to pull its image."""
 # Of launchStage run.v2 reads back the stage that is really used: GA for BETA, where nothing is in preview.
-RULES = Rules(keys={"traffic": "tag"}, unread=frozenset({"launchStage"}))
+RULES = Rules(
+    keys={"traffic": "tag"},
+    unread=frozenset({"launchStage"}),
+    references=frozenset(
+        {
+            "template.vpcAccess.networkInterfaces[].network",
+            "template.vpcAccess.networkInterfaces[].subnetwork",
+            "template.containers[].env[].valueSource.secretKeyRef.secret",
+            "template.volumes[].secret.secret",
+        }
+    ),
+    defaults={"ingress": "INGRESS_TRAFFIC_ALL"},
+)
+_NO_GPU = "A project on the free trial gets none; another region may have some: `homeport fit` lists them"
 _OURS = ("customAudiences",)
 """
 What a change takes back where it is wanted no more. launchStage is not: a stage too low would refuse what others have
@@ -137,10 +152,35 @@ class Service(RestResource):
                 if live is None:
                     return await RestResource.create(self, outputs, progress)
                 return await self._revise(live, outputs, progress)
+            except QuotaExceeded as error:
+                error.hint = await self._request_for_gpu(error) or error.hint
+                raise
             except OperationFailed as error:
                 raise await self._lacked(error) from error
 
         return await while_it_spreads(deploy, outputs, self.needs)
+
+    async def _request_for_gpu(self, error: QuotaExceeded) -> str:
+        """Return what to do where Google gives no GPU: the exact request; '' for another quota."""
+        template = self.wanted.get("template", {})
+        found = gpu(str(template.get("nodeSelector", {}).get("accelerator", "")))
+        if found is None or "gpu" not in str(error).lower():
+            return ""
+        quota = found.quota["no-zonal" if template.get("gpuZonalRedundancyDisabled") else "zonal"]
+        most = int(template.get("scaling", {}).get("maxInstanceCount") or 1)
+        try:
+            email = await self.google.credentials.who()
+        except HomeportError:
+            email = ""
+        ask = request_command(
+            project=self.google.project,
+            region=self.region,
+            quota=quota,
+            value=most * found.quota_unit,
+            why=f"{most} instances of {found.title}",
+            email=email,
+        )
+        return f"ask for it: {ask}; then run the same command again: it goes on from what is there. {_NO_GPU}"
 
     async def _lacked(self, error: OperationFailed) -> HomeportError:
         """Return what to raise instead: what the container lacked, where it ended for want of a permission."""

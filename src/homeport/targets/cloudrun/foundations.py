@@ -135,12 +135,9 @@ class Foundations:
             yield record(google, names.name, zone_name, dns_name, "A", addresses)
             yield record(google, names.name, zone_name, f"*.{dns_name}", "CNAME", (dns_name,))
         if self.access.isolated:
-            yield egress(
-                google, names.name, names.name, f"{names.name}-to-google", ranges=(_RESTRICTED_RANGE,), allow=True
-            )  # fmt: skip
-            yield egress(
-                google, names.name, names.name, f"{names.name}-nowhere", ranges=("0.0.0.0/0",), allow=False
-            )
+            to_google, nowhere = names.firewall_rules
+            yield egress(google, names.name, names.name, to_google, ranges=(_RESTRICTED_RANGE,), allow=True)
+            yield egress(google, names.name, names.name, nowhere, ranges=("0.0.0.0/0",), allow=False)
 
     def _wanted(self) -> Iterator[tuple[str, str, str]]:
         """Yield (account, role, on what) for each grant that is wanted."""

@@ -13,7 +13,7 @@ from homeport.resources.google.secret import SecretVersion
 from homeport.secret import Secret, judged
 from homeport.targets.cloudrun.preflight import GatedFile
 from homeport.targets.cloudrun.preflight.finding import PreflightVerdict
-from homeport.targets.cloudrun.preflight.hub_access import opened
+from homeport.targets.cloudrun.preflight.hub_access import TOO_MANY, opened
 
 VARIABLE = "HF_TOKEN"
 Ask = Callable[[str], "Secret | None"]
@@ -81,9 +81,17 @@ async def offered(
 
 
 async def _open(closed: tuple[GatedFile, ...], token: Secret | None) -> bool:
-    """Return True if the hub refuses none of them; one that does not answer refuses nothing."""
+    """
+    Return True if the hub refuses none of them; one that does not answer refuses nothing.
+
+    That it has had too many requests tells nothing of a gate: a token has a limit of its own, and is tried.
+    """
     found = await asyncio.gather(*(opened(replace(gate, token=token)) for gate in closed))
-    return all(one.verdict is not PreflightVerdict.PROBLEM for one in found)
+    return all(
+        one.verdict is not PreflightVerdict.PROBLEM
+        and (token is not None or one.data.get("status") != TOO_MANY)
+        for one in found
+    )
 
 
 def _gate(stored: StoredWeights) -> GatedFile:

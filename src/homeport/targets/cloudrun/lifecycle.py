@@ -28,9 +28,11 @@ from homeport.targets.cloudrun.checks import CLOUD_CHECKS
 from homeport.targets.cloudrun.cold_start_check import Asleep, and_cold_start
 from homeport.targets.cloudrun.endpoints import describe, list_endpoints, serving_annotations
 from homeport.targets.cloudrun.expected import promise_of, refuse_other
+from homeport.targets.cloudrun.foundations import DOMAINS
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.logs import logs, starts
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose, expected_start
+from homeport.targets.cloudrun.name_rules import ensure_possible
 from homeport.targets.cloudrun.names import Names, names_of
 from homeport.targets.cloudrun.rollout import CloudRunRollout
 from homeport.targets.cloudrun.service_spec import ANNOTATION
@@ -331,6 +333,8 @@ async def open_target(spec: Spec, spec_file: Path, options: OpenOptions) -> Asyn
     env = options.env
     project = options.project or (spec.cloudrun or CloudRun()).project or ""
     async with await google.from_env(env, project=project) as door:
+        if door.project:
+            ensure_possible(names_of(spec, door), DOMAINS)
         yield CloudRunLifecycle(
             google=door,
             spec=spec,

@@ -45,16 +45,6 @@ _MAKE: Mapping[str, _Make] = {
     "service account": lambda google, name, thing: account(google, name, thing.name, ""),
 }
 """How a resource is made of what was found: enough of it to be read and taken away."""
-_NEEDS = {
-    "service": ("subnetwork",),
-    "subnetwork": ("network",),
-    "firewall rule": ("network",),
-    "private zone": ("network",),
-}
-"""
-What a thing is taken away before, by kinds. Instances have addresses in the subnetwork, which goes after the service;
-whatever else the service has may go beside it.
-"""
 _ACCOUNT = "service account"
 """Where these cannot be listed none goes: its grants would be left behind, and it costs nothing."""
 _GRANTED_ON = ("repository", "bucket", "secret")
@@ -90,7 +80,7 @@ async def find_managed(google: Google, name: str, *, regions: Iterable[str] = ()
     return FoundResources(
         name=name,
         regions=tuple(sorted({thing.region for thing in inventory.of(name)} - {""})),
-        resources=(*things.values(), *grants),
+        resources=(*(_before(one, grants) for one in things.values()), *grants),
         unread=(*inventory.unread, *unread),
         others=tuple(one for one in inventory.endpoints if one != name),
     )
@@ -109,14 +99,23 @@ def _resources(google: Google, name: str, inventory: Inventory) -> dict[str, Res
         for one in named(google, _names(google, name, unread.region)):
             if one.kind == unread.kind:
                 _add(made, one, unread.region)
-    return {id_: replace(one, after=_after(one, made.values())) for id_, one in made.items()}
+    needs = _needs(google, name)
+    return {id_: replace(one, after=_after(one, made.values(), needs)) for id_, one in made.items()}
 
 
 def named(google: Google, names: Names) -> list[RestResource]:
     """Return what any options of a file could make today under these names, but what belongs to something else."""
-    every: dict[str, RestResource] = {}
-    for baked in (False, True):
-        foundations = Foundations(
+    every = {one.id: one for one in _foundations(google, names) if isinstance(one, RestResource)}
+    every["service"] = service(google, ServiceIdentity(endpoint=names.name, region=names.region), {})
+    return [one for one in every.values() if one.kind in _MAKE]
+
+
+def _foundations(google: Google, names: Names) -> list[Resource]:
+    """Return what any options of a file could make today before a service."""
+    return [
+        one
+        for baked in (False, True)
+        for one in Foundations(
             google=google,
             names=names,
             cloudrun=CloudRun(),
@@ -124,10 +123,31 @@ def named(google: Google, names: Names) -> list[RestResource]:
             token=Secret("unused"),
             baked=baked,
             streamed=True,
-        )
-        every |= {one.id: one for one in foundations.resources() if isinstance(one, RestResource)}
-    every["service"] = service(google, ServiceIdentity(endpoint=names.name, region=names.region), {})
-    return [one for one in every.values() if one.kind in _MAKE]
+        ).resources()
+    ]
+
+
+def _needs(google: Google, name: str) -> Mapping[str, frozenset[str]]:
+    """
+    Return, by kind, the kinds of what a thing is made after, and so taken away before.
+
+    It is read off what `up` makes, so that there is one order and not two. A service is made after all that is no
+    service: it is closed before anything that keeps it closed is opened.
+    """
+    every = _foundations(google, _names(google, name, ""))
+    kinds = {one.id: one.kind for one in every}
+    needs: dict[str, frozenset[str]] = {"service": frozenset(kinds.values()) - {"service"}}
+    for one in every:
+        found = frozenset(kinds[need] for need in one.needs if need in kinds)
+        needs[one.kind] = needs.get(one.kind, frozenset()) | found
+    return needs
+
+
+def _before(one: RestResource, grants: Iterable[Grant]) -> RestResource:
+    """Return a service so that it goes before what its endpoint's accounts were granted; all else as it is."""
+    if not isinstance(one, Service):
+        return one
+    return replace(one, after=(*one.after, *(grant.id for grant in grants)))
 
 
 def _add(made: dict[str, RestResource], one: RestResource, region: str) -> None:
@@ -138,13 +158,15 @@ def _add(made: dict[str, RestResource], one: RestResource, region: str) -> None:
     made[id_] = replace(one, id=id_, wanted={})
 
 
-def _after(one: RestResource, every: Iterable[RestResource]) -> tuple[str, ...]:
+def _after(
+    one: RestResource, every: Iterable[RestResource], needs: Mapping[str, frozenset[str]]
+) -> tuple[str, ...]:
     """
-    Return the ids of what goes after `one`: all of those kinds, since more than one network is rare; and after a service
-    that calls the model's, that.
+    Return the ids of what goes after `one`: all of the kinds that it needs, since more than one network is rare; and after
+    a service that calls the model's, that.
     """
-    needs = _NEEDS.get(one.kind, ())
-    return tuple(other.id for other in every if other.kind in needs or (_serves(other) and _calls(one)))
+    kinds = needs.get(one.kind, frozenset())
+    return tuple(other.id for other in every if other.kind in kinds or (_serves(other) and _calls(one)))
 
 
 def _serves(one: RestResource) -> bool:

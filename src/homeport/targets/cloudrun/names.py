@@ -72,6 +72,11 @@ class Names:
         """Return the e-mail of a service account."""
         return f"{account}@{self.project}.iam.gserviceaccount.com"
 
+    @property
+    def firewall_rules(self) -> tuple[str, str]:
+        """Return the rule that lets out what goes to Google, and the one that lets out nothing."""
+        return f"{self.name}-to-google", f"{self.name}-nowhere"
+
     def zone(self, dns_name: str) -> str:
         """Return the private zone of a name such as `googleapis.com.`."""
         return f"{self.name}-{dns_name.strip('.').replace('.', '-')}"

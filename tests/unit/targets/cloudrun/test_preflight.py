@@ -30,6 +30,8 @@ from homeport.resources.google.repository import repository
 from homeport.secret import Secret
 from homeport.spec import TABLES
 from homeport.targets import cloudrun
+from homeport.targets.cloudrun import hub_token
+from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.preflight import (
     CHECKS,
     GatedFile,
@@ -378,6 +380,27 @@ def test_a_closed_gate_says_why_and_shows_no_token(hub: Hub, token: str | None, 
     assert says in found.text
     assert f"{hub.address}/" in found.hint
     assert "hf_" not in str(found.as_json())
+
+
+def test_too_many_requests_without_a_token_are_no_open_gate_and_the_token_at_hand_is_tried(hub: Hub) -> None:
+    commit = hub.push("org/gemma", {"model.safetensors": b"weights"}, gated=False)
+    hub.tokens |= {"hf_let_in": {"org/gemma"}}
+    gate = GatedFile(endpoint=hub.address, repo="org/gemma", revision=commit, file="model.safetensors")
+
+    async def found() -> HubToken | None:
+        return await hub_token.find(google_for(ready()), "home-hub-token", (gate,), env="hf_let_in")
+
+    hub.limited = True
+    limited = about(
+        asyncio.run(preflight(google_for(ready()), replace(ASKED, gates=(gate,)))), "hub/org/gemma"
+    )
+    assert limited.verdict is PreflightVerdict.WARNING
+    assert "too many requests of callers without a token" in limited.text
+    assert "sign in" in limited.text
+    assert "HF_TOKEN" in limited.hint
+    token = asyncio.run(found())
+    assert token is not None
+    assert token.source == "the environment (HF_TOKEN)"
 
 
 def test_a_hub_that_does_not_answer_is_not_checked() -> None:

@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 
 from cloud import Raw, act
+from deployment import google_for
 from gcp_rehearsal.cloud import Cloud, Project
 from homeport.catalog.cloudrun import Shape
+from homeport.errors import QuotaExceeded
+from homeport.progress import Silent
+from homeport.resources.google.service import ServiceIdentity, service
 from homeport.targets.cloudrun.preflight import (
     Findings,
     PreflightFinding,
@@ -68,6 +72,57 @@ def test_a_region_whose_quota_is_enough_is_named() -> None:
     assert "set cloudrun.region = " in found.hint
     region = found.hint.partition("'")[2].partition("'")[0]
     assert quota(looked(cloud, replace(ASKED, region=region)), L4).verdict is PreflightVerdict.OK
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_project_without_any_l4_may_be_given_its_first_by_its_first_deployment(given: bool) -> None:
+    """Both projects look alike before: a warning, and where Google gives none its refusal comes with the request."""
+    cloud = ready(quotas={L4: 0}, quotas_at_first={L4: 3} if given else {})
+    findings = looked(cloud)
+    found = quota(findings, L4)
+    assert (found.verdict, findings.problems) == (PreflightVerdict.WARNING, ())
+    assert "first 3 when its first deployment is made" in found.text
+    assert f"--quota-id={L4} --preferred-value=1 " in found.hint
+    made = act(made_with_an_l4(cloud))
+    if given:
+        assert made is None
+        assert quota(looked(cloud), L4).verdict is PreflightVerdict.OK
+    else:
+        assert isinstance(made, QuotaExceeded)
+        assert f"--quota-id={L4} --preferred-value=1 --dimensions=region=us-central1" in made.hint
+
+
+async def made_with_an_l4(cloud: Cloud) -> QuotaExceeded | None:
+    """What Google says to a service with an L4; None where it makes it."""
+    body = {
+        "template": {
+            "containers": [
+                {"image": "us-docker.pkg.dev/cloudrun/container/hello", "resources": {"limits": {"cpu": "4", "memory": "16Gi", "nvidia.com/gpu": "1"}, "cpuIdle": False}}
+            ],
+            "nodeSelector": {"accelerator": "nvidia-l4"},
+            "gpuZonalRedundancyDisabled": True,
+            "scaling": {"maxInstanceCount": 1},
+        }
+    }  # fmt: skip
+    async with google_for(cloud) as google:
+        try:
+            await service(google, ServiceIdentity(endpoint="home", region="us-central1"), body).create(
+                {}, Silent()
+            )
+        except QuotaExceeded as error:
+            return error
+    return None
+
+
+def test_more_than_the_first_gpus_is_a_problem_from_the_start() -> None:
+    found = quota(looked(ready(quotas={L4: 0, CPU: -1, MEMORY: -1}), replace(ASKED, max_instances=5)), L4)
+    assert found.verdict is PreflightVerdict.PROBLEM
+    assert found.hint.startswith("set cloudrun.max_instances = 3;")
+
+
+def test_another_gpu_is_not_said_to_come_with_the_first_deployment() -> None:
+    cloud = ready(quotas={RTX: 0, CPU: -1, MEMORY: -1})
+    assert quota(looked(cloud, LARGE), RTX).verdict is PreflightVerdict.PROBLEM
 
 
 def test_no_limit_is_no_limit() -> None:

@@ -9,12 +9,14 @@ from urllib.parse import quote
 
 from homeport.google import Google
 from homeport.json_types import JsonObject
-from homeport.targets.cloudrun.preflight.finding import PreflightFinding, not_checked, ok, problem
+from homeport.targets.cloudrun.preflight.finding import PreflightFinding, not_checked, ok, problem, warning
 from homeport.targets.cloudrun.preflight.request import GatedFile, PreflightInput
 
 if TYPE_CHECKING:
     import httpx2
 
+TOO_MANY = 429
+"""What a hub answers that limits requests; callers without a token share one limit with all others of their address."""
 _WITHIN_S = 30.0
 GIVE = "give a token that may read it: export HF_TOKEN=…, --hub-token-stdin, or cloudrun.hub_token in homeport.toml"
 
@@ -62,4 +64,13 @@ def _judged(wanted: GatedFile, answer: httpx2.Response) -> PreflightFinding:
         text = f"the hub has no {wanted.repo} at {wanted.revision[:12]} with {wanted.file}, or it is private"
         hint = f"see {wanted.page}: correct the source, or {GIVE}"
         return problem(subject, text, hint, **data)
-    return not_checked(subject, f"the hub answered {answer.status_code}", **data)
+    said = answer.headers.get("x-error-message", "") or answer.reason_phrase
+    if answer.status_code == TOO_MANY:
+        whom = "whoever has this token" if wanted.token else "callers without a token"
+        again = answer.headers.get("retry-after", "")
+        text = f"the hub has had too many requests of {whom} and gives nothing for now: {said}"
+        hint = f"wait{f' {again} s' if again.isdigit() else ' a few minutes'}" + (
+            "" if wanted.token else f", or {GIVE}"
+        )
+        return warning(subject, text, hint, **data)
+    return not_checked(subject, f"the hub answered {answer.status_code}: {said}", **data)

@@ -11,6 +11,7 @@ from homeport.errors import ApiDisabled, HomeportError
 from homeport.fit.cloud import QuotaFact
 from homeport.fit.cloud import quotas as needed
 from homeport.google import Google
+from homeport.google.quotas import request_command
 from homeport.json_types import Json
 from homeport.spec import CloudRun
 from homeport.targets.cloudrun.preflight.finding import (
@@ -24,9 +25,16 @@ from homeport.targets.cloudrun.preflight.finding import (
 from homeport.targets.cloudrun.preflight.request import PreflightInput
 
 SERVICE = "run.googleapis.com"
+"""Whose quotas are looked at."""
 UNLIMITED = -1
 _SCALE = {"CpuAllocPerProjectRegion": 1000, "MemAllocPerProjectRegion": cloudrun.GIB}
 """What one unit of `fit.cloud.quotas` counts at Google; GPUs are in Google's own unit there."""
+_NEVER = frozenset({"NO_VALID_BILLING_ACCOUNT", "ON_TRIAL"})
+"""Google's words for a project that is given no GPU."""
+_AT_FIRST = (
+    "Google is said to give a project its first {} when its first deployment is made (its page on GPUs, as quoted in "
+    "public; not confirmed), and a project on the free trial none"
+)
 _UNSEEN = "what other services of the region use of it is not visible here"
 
 
@@ -111,13 +119,14 @@ async def quotas(google: Google, asked: PreflightInput) -> Sequence[PreflightFin
 
 def request(asked: PreflightInput, need: QuotaNeed, who: str) -> str:
     """Return the exact command that asks Google for enough."""
-    wanted = need.wanted
-    command = (
-        f"gcloud beta quotas preferences create --project={asked.project} --service={SERVICE} "
-        f"--quota-id={need.quota.what} --preferred-value={wanted} --dimensions=region={asked.region} "
-        f"--email={who or 'YOUR_E-MAIL'} --justification='{asked.max_instances} instances of {asked.shape.text}'"
+    return request_command(
+        project=asked.project,
+        region=asked.region,
+        quota=need.quota.what,
+        value=need.wanted,
+        why=f"{asked.max_instances} instances of {asked.shape.text}",
+        email=who,
     )
-    return f"{command} (or https://g.co/cloudrun/gpu-quota)" if need.is_gpu else command
 
 
 def _needs(asked: PreflightInput, *, zonal: bool) -> tuple[QuotaNeed, ...]:
@@ -175,6 +184,16 @@ def _judged(asked: PreflightInput, need: QuotaNeed, info: Info, change: str, who
     text = f"{need.words(wanted)} wanted in {asked.region}, {need.words(have)} there"
     if have == UNLIMITED:
         return ok(subject, text, **data)
+    given = _given_at_first(asked, need, info)
+    if given and wanted > given:
+        fewer = f"set cloudrun.max_instances = {given // need.each}"
+        ask = f"{fewer}; or ask for more: {request(asked, need, who)}"
+        return problem(subject, f"{text}; {_AT_FIRST.format(given // need.each)}", ask, **data)
+    if given:
+        hint = (
+            f"go on: Google decides when the service is made; where it refuses: {request(asked, need, who)}"
+        )
+        return warning(subject, f"{text}; {_AT_FIRST.format(given // need.each)}", hint, **data)
     if wanted > have:
         ask = request(asked, need, who)
         return problem(
@@ -186,6 +205,18 @@ def _judged(asked: PreflightInput, need: QuotaNeed, info: Info, change: str, who
     return ok(subject, f"{text}; {_UNSEEN}", **data)
 
 
+def _given_at_first(asked: PreflightInput, need: QuotaNeed, info: Info) -> int:
+    """
+    Return what Google gives of a quota when a project's first deployment is made, where that may be still to come.
+
+    It is not where the project has some of it anywhere, or where Google says that it grants nothing.
+    """
+    gpu = cloudrun.gpu(asked.shape.gpu)
+    if gpu is None or asked.zonal_redundancy or not need.is_gpu or any(info.regions.values()):
+        return 0
+    return 0 if info.ineligible in _NEVER else gpu.given_at_first * gpu.quota_unit
+
+
 def request_two(asked: PreflightInput, need: QuotaNeed, who: str) -> str:
     """Return the exact command that asks for room for a second instance."""
     return request(asked, replace(need, count=2), who)
@@ -194,7 +225,7 @@ def request_two(asked: PreflightInput, need: QuotaNeed, who: str) -> str:
 def _of_a_trial(need: QuotaNeed, have: int, info: Info) -> str:
     if not need.is_gpu or have:
         return ""
-    if info.ineligible in {"NO_VALID_BILLING_ACCOUNT", "ON_TRIAL"}:
+    if info.ineligible in _NEVER:
         return f"; Google says {info.ineligible}: a billing account on the free trial has no GPUs"
     return "; none at all is what a project on the free trial has, and some new ones"
 
