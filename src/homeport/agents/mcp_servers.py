@@ -8,11 +8,13 @@ import shlex
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from homeport.addresses import is_loopback
 from homeport.agents.tool import Tool, ToolFailed
 from homeport.errors import HomeportError, NetworkError, SpecError
+from homeport.secret import Secret
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -24,8 +26,16 @@ _LONGEST_DESCRIPTION = 2_000
 _MOST_TOOLS, _MOST_PAGES = 200, 20
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class McpServer:
+    """An MCP server at an address that wants a token."""
+
+    url: str
+    token: Secret
+
+
 @asynccontextmanager
-async def opened(servers: Sequence[str], *, answer_within_s: float) -> AsyncIterator[list[Tool]]:
+async def opened(servers: Sequence[str | McpServer], *, answer_within_s: float) -> AsyncIterator[list[Tool]]:
     """
     Yield the tools of MCP servers, each an http(s) address or a command, for as long as they are needed.
 
@@ -38,7 +48,7 @@ async def opened(servers: Sequence[str], *, answer_within_s: float) -> AsyncIter
             for server in servers:
                 log = _log(stack)
                 client = await _connected(stack, server, log, answer_within_s)
-                tools += await _tools(client, server, log)
+                tools += await _tools(client, server if isinstance(server, str) else server.url, log)
             yield tools
     except BaseExceptionGroup as group:  # The SDK's task groups wrap whatever is raised within them.
         raise _meant(group) from group
@@ -57,10 +67,14 @@ def _meant(error: BaseException) -> BaseException:
     return next((one for one in leaves if isinstance(one, HomeportError)), leaves[0])
 
 
-async def _connected(stack: AsyncExitStack, server: str, log: TextIO, answer_within_s: float) -> Client:
+async def _connected(
+    stack: AsyncExitStack, server: str | McpServer, log: TextIO, answer_within_s: float
+) -> Client:
     from mcp import Client
 
-    client = Client(_transport(stack, server, log), read_timeout_seconds=answer_within_s)
+    token = None if isinstance(server, str) else server.token
+    server = server if isinstance(server, str) else server.url
+    client = Client(_transport(stack, server, log, token), read_timeout_seconds=answer_within_s)
     try:
         async with asyncio.timeout(_CONNECT_WITHIN_S):
             return await stack.enter_async_context(client)
@@ -76,14 +90,18 @@ def _log(stack: AsyncExitStack) -> TextIO:
     return cast("TextIO", file)
 
 
-def _transport(stack: AsyncExitStack, server: str, log: TextIO) -> Any:  # Any: the SDK's own kind
+def _transport(
+    stack: AsyncExitStack, server: str, log: TextIO, token: Secret | None
+) -> Any:  # Any: the SDK's own kind
     if server.startswith(("http://", "https://")):
         import httpx2
         from mcp.client.streamable_http import streamable_http_client
 
         url = httpx2.URL(server)
         client = httpx2.AsyncClient(
-            timeout=httpx2.Timeout(60.0, connect=5.0), trust_env=not is_loopback(url.host)
+            timeout=httpx2.Timeout(60.0, connect=5.0),
+            trust_env=not is_loopback(url.host),
+            headers={"authorization": f"Bearer {token.reveal()}"} if token else None,
         )
         stack.push_async_callback(client.aclose)
         return streamable_http_client(server, http_client=client)

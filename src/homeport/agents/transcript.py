@@ -45,7 +45,17 @@ class Transcript:
 
 def new_path(home: Home) -> Path:
     """Return where the transcript of a run that begins now belongs."""
-    return home.root / "transcripts" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{token_hex(3)}.jsonl"
+    return folder(home) / name_of_new()
+
+
+def folder(home: Home) -> Path:
+    """Return where transcripts are kept, unless another place is named."""
+    return home.root / "transcripts"
+
+
+def name_of_new() -> str:
+    """Return the file name of the transcript of a run that begins now."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{token_hex(3)}.jsonl"
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from homeport.cli.agent_eval import command as eval_command
+from homeport.cli.agent_options import budget_of, how_options, own_tools, transcript_option
 from homeport.cli.agent_steps import shown
-from homeport.cli.context import CliContext, file_option, json_option, on_option, with_options
+from homeport.cli.context import CliContext, file_option, json_option, on_option
 
 if TYPE_CHECKING:
     from homeport.agents.loop import AgentResult, AgentSetup
@@ -19,25 +20,8 @@ if TYPE_CHECKING:
     from homeport.agents.transcript import Transcript
     from homeport.terminal import Terminal
 
-_how = with_options(
-    click.option("--name", help="The endpoint; by default that of the spec here, or the only one that runs."),
-    click.option("--tool", "tools", multiple=True, metavar="TOOL", help="time, calculator, files, or FILE.py:FUNCTION; by default the first three."),
-    click.option("--no-tools", is_flag=True, help="None but those of --mcp."),
-    click.option("--folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path(), help="Whose files may be read; by default this one."),
-    click.option("--mcp", multiple=True, metavar="SERVER", help="An MCP server: an http(s) address, or a command in quotes."),
-    click.option("--allow", multiple=True, metavar="TOOL", help="Run this tool without asking, although it may change something."),
-    click.option("--allow-changes", is_flag=True, help="Run every tool without asking."),
-    click.option("--system", help="Instructions, instead of homeport's."),
-    click.option("--temperature", type=click.FloatRange(0, 2), help="By default the engine's."),
-    click.option("--max-steps", type=click.IntRange(1), default=12, show_default=True, help="Answers of the model."),
-    click.option("--max-tool-calls", type=click.IntRange(0), default=24, show_default=True, help="Calls of tools."),
-    click.option("--max-total-tokens", type=click.IntRange(1), default=60_000, show_default=True, help="Of all answers, prompts included."),
-    click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), default=300.0, show_default=True, help="From question to answer."),
-    click.option("--max-tokens", type=click.IntRange(1), default=2048, show_default=True, help="Of one answer."),
-    click.option("--tool-seconds", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True, help="Of one call of a tool."),
-    click.option("--anyway", is_flag=True, help="Also with a model that was not trained to call tools."),
-    click.option("--transcript", type=click.Path(dir_okay=False, path_type=Path), help="Write the transcript here, instead of into homeport's folder."),
-)  # fmt: skip
+PORT = 8386
+"""Where `homeport agent serve` listens unless told otherwise."""
 
 
 @click.group("agent")
@@ -50,7 +34,8 @@ command.add_command(eval_command)
 
 @command.command("run")
 @click.argument("question", required=False)
-@_how
+@how_options
+@transcript_option
 @click.option("--replay", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Run a transcript again: no engine is asked, no tool is run.")  # fmt: skip
 @file_option
 @on_option
@@ -118,7 +103,8 @@ def init_command(
 
 
 @command.command("chat")
-@_how
+@how_options
+@transcript_option
 @file_option
 @on_option
 @click.pass_obj
@@ -154,6 +140,32 @@ def chat_command(app: CliContext, /, file: Path, on: str, **how: Any) -> None:  
     _with_agent(terminal, (file, on), how, work)
 
 
+@command.command("serve")
+@click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 for any.")
+@click.option("--agent-name", default="agent", show_default=True, help="The model that clients ask for.")
+@click.option("--transcripts", type=click.Path(file_okay=False, path_type=Path), help="Keep the transcripts here, instead of in homeport's folder.")  # fmt: skip
+@how_options
+@file_option
+@on_option
+@click.pass_obj
+def serve_command(
+    app: CliContext, /, port: int, agent_name: str, file: Path, on: str, **how: Any,  # Any: what click has read
+) -> None:  # fmt: skip
+    """
+    Serve the agent on a port of this machine: OpenAI's chat completions, and A2A with its card.
+
+    It wants a key of its own, made at its start and printed. The budget is that of each request, and a client that hangs
+    up ends its run. Nobody can be asked: a tool that may change something is refused, unless --allow names it. Runs
+    until Ctrl-C.
+    """
+    from homeport.agents import brain
+    from homeport.cli.agent_serve import serve
+
+    terminal = app.terminal()
+    brain.ensure_installed()
+    serve(terminal, (file, on), how, name=agent_name, port=port)
+
+
 def _with_agent(
     terminal: Terminal, where: tuple[Path, str], how: Mapping[str, Any],
     work: Callable[[AgentSetup, Transcript], Any],
@@ -165,7 +177,7 @@ def _with_agent(
     from homeport.cli.session import agents_endpoint
 
     endpoint = agents_endpoint(terminal, how["name"], *where, anyway=how["anyway"])
-    own = _own_tools(how)
+    own = own_tools(how)
     transcript = _transcript(terminal, how)
 
     async def all_of_it() -> None:
@@ -174,7 +186,7 @@ def _with_agent(
                 AgentSetup(
                     endpoint=endpoint,
                     tools=[*own, *foreign],
-                    budget=_budget(how),
+                    budget=budget_of(how),
                     confirm=_confirm(terminal, how),
                     instructions=INSTRUCTIONS if how["system"] is None else how["system"],
                     temperature=how["temperature"],
@@ -187,31 +199,6 @@ def _with_agent(
             sync.run(all_of_it())
         finally:
             terminal.say(f"transcript: {transcript.path}")
-
-
-def _own_tools(how: Mapping[str, Any]) -> list[Tool]:
-    from homeport.agents.builtin import BUILTIN, builtin
-    from homeport.agents.own import function_tool
-
-    names = how["tools"] or (() if how["no_tools"] else BUILTIN)
-    return [
-        tool
-        for name in names
-        for tool in ((function_tool(name),) if ":" in name else builtin(name, how["folder"]))
-    ]
-
-
-def _budget(how: Mapping[str, Any]) -> Any:  # Any: `Budget`, imported when it is needed
-    from homeport.agents.budget import Budget
-
-    return Budget(
-        steps=how["max_steps"],
-        tool_calls=how["max_tool_calls"],
-        tokens=how["max_total_tokens"],
-        seconds=how["max_seconds"],
-        max_tokens=how["max_tokens"],
-        tool_seconds=how["tool_seconds"],
-    )
 
 
 def _confirm(terminal: Terminal, how: Mapping[str, Any]) -> Any:  # Any: a `Confirm`

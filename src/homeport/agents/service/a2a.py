@@ -1,0 +1,145 @@
+"""The agent for other agents: its A2A card, and the one method of the protocol that it has (A2A 1.0, JSON-RPC)."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from secrets import token_hex
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from homeport.agents.loop import AgentResult
+from homeport.agents.service.served import Question, ServedAgent
+
+CARD = "/.well-known/agent-card.json"
+PATH = "/a2a"
+VERSION = "1.0"
+PARSE_ERROR, INVALID_REQUEST, NO_METHOD, INVALID_PARAMS, INTERNAL_ERROR = (
+    -32700, -32600, -32601, -32602, -32603,
+)  # fmt: skip
+_NO_TASK, _UNSUPPORTED, _OTHER_CONTENT, _OTHER_VERSION = -32001, -32004, -32005, -32009
+_KNOWN = {
+    **dict.fromkeys(("GetTask", "CancelTask"), (_NO_TASK, "there are no tasks: a message is answered at once")),
+    **dict.fromkeys(
+        ("SendStreamingMessage", "SubscribeToTask", "ListTasks", "GetExtendedAgentCard"),
+        (_UNSUPPORTED, "not supported: see the agent's card"),
+    ),
+}  # fmt: skip
+"""Methods of the protocol that this agent has not, and what is said to them."""
+
+
+class RpcError(Exception):
+    """Raised for a request that cannot be done, with JSON-RPC's or A2A's code."""
+
+    def __init__(self, code: int, message: str, id: str | int | None = None) -> None:
+        super().__init__(message)
+        self.code, self.id = code, id
+
+    def body(self) -> dict[str, Any]:
+        """Return it as JSON-RPC has it: JSON, so Any."""
+        return {"jsonrpc": "2.0", "id": self.id, "error": {"code": self.code, "message": str(self)}}
+
+
+class _Camel(BaseModel):
+    model_config = ConfigDict(
+        extra="ignore", frozen=True, hide_input_in_errors=True, alias_generator=to_camel
+    )
+
+
+class _A2aPart(_Camel):
+    text: str | None = None
+
+
+class _A2aMessage(_Camel):
+    message_id: str
+    context_id: str = ""
+    role: Literal["ROLE_USER"]
+    parts: list[_A2aPart] = Field(min_length=1)
+
+
+class _SendParams(_Camel):
+    message: _A2aMessage
+
+
+class SentMessage:
+    """A message that was sent to the agent."""
+
+    def __init__(self, id: str | int | None, message: _A2aMessage) -> None:
+        self._id, self._context = id, message.context_id or token_hex(16)
+        self.question = Question(text="\n".join(str(part.text) for part in message.parts))
+        """One message is one question: nothing of earlier ones is remembered."""
+
+    def answered(self, result: AgentResult) -> dict[str, Any]:
+        """Return the agent's message: JSON, so Any."""
+        message = {
+            "messageId": token_hex(16),
+            "contextId": self._context,
+            "role": "ROLE_AGENT",
+            "parts": [{"text": result.answer}],
+        }
+        return {"jsonrpc": "2.0", "id": self._id, "result": {"message": message}}
+
+    def failed(self, message: str) -> dict[str, Any]:
+        """Return what is said where there is no answer: JSON, so Any."""
+        return RpcError(INTERNAL_ERROR, message, self._id).body()
+
+
+def sent_message(body: bytes, protocol: str | None) -> SentMessage:
+    """Return the message in a body; `protocol` is the version that the client speaks. Raises `RpcError`."""
+    try:
+        given = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise RpcError(PARSE_ERROR, f"the body is not JSON: {error}") from error
+    if (
+        not isinstance(given, dict)
+        or given.get("jsonrpc") != "2.0"
+        or not isinstance(given.get("method"), str)
+    ):
+        raise RpcError(INVALID_REQUEST, "this is no request of JSON-RPC 2.0")
+    called = given.get("id") if isinstance(given.get("id"), str | int) else None
+    if protocol is not None and protocol.split(".")[:2] != VERSION.split("."):
+        raise RpcError(_OTHER_VERSION, f"A2A {VERSION} is spoken here, not {protocol[:20]}", called)
+    method = given["method"]
+    if method != "SendMessage":
+        code, why = _KNOWN.get(
+            method, (NO_METHOD, f"there is no method {method[:80]!r} here, but SendMessage")
+        )
+        raise RpcError(code, why, called)
+    try:
+        message = _SendParams.model_validate(given.get("params")).message
+    except ValidationError as error:
+        what = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:3])
+        raise RpcError(INVALID_PARAMS, what, called) from error
+    if any(part.text is None for part in message.parts):
+        raise RpcError(_OTHER_CONTENT, "only parts with text are taken", called)
+    return SentMessage(called, message)
+
+
+def card(agent: ServedAgent, origin: str) -> dict[str, Any]:
+    """Return the agent's card, of an agent that is reached at `origin`: JSON, so Any."""
+    tools = [one.name for one in agent.setup.tools]
+    described = f"Answers questions with {agent.setup.endpoint.model}"
+    if tools:
+        described += f" and the tools {', '.join(tools)}"
+    skill = {
+        "id": "answer",
+        "name": "Answer a question",
+        "description": f"{described}. Tools that change something are refused unless its owner allowed them.",
+        "tags": tools or ["answer"],
+    }
+    return {
+        "name": agent.name,
+        "description": f"{described}.",
+        "version": version("homeport"),
+        "supportedInterfaces": [
+            {"url": f"{origin}{PATH}", "protocolBinding": "JSONRPC", "protocolVersion": VERSION}
+        ],
+        "capabilities": {"streaming": False, "pushNotifications": False},
+        "defaultInputModes": ["text/plain"],
+        "defaultOutputModes": ["text/plain"],
+        "securitySchemes": {"bearer": {"httpAuthSecurityScheme": {"scheme": "Bearer"}}},
+        "securityRequirements": [{"schemes": {"bearer": {"list": []}}}],
+        "skills": [skill],
+    }

@@ -1,0 +1,254 @@
+"""The service of an agent as an ASGI application, on a port of loopback or behind Cloud Run's front end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from homeport import door
+from homeport.agents.service import a2a, chat
+from homeport.agents.service.served import ClientGone, ServedAgent, run, status_of, unless_gone
+from homeport.agents.transcript import Event
+from homeport.errors import HomeportError
+
+HEALTH = "/healthz"
+_LARGEST_BODY = 4 * 2**20
+_STILL_THERE_S = 15.0
+"""How often a stream says that it is still there, so that nothing between cuts it off."""
+_OPEN = (HEALTH, a2a.CARD)
+"""What is told without a key: nothing that could be used, or that changes something."""
+_NO_KEY = "this port wants the key that `homeport agent serve` printed, as a bearer token"
+App = Callable[[Any, Any, Any], Awaitable[None]]  # Any: ASGI
+
+
+@asynccontextmanager
+async def on_port(agent: ServedAgent, listening: socket.socket) -> AsyncIterator[str]:
+    """Yield the service's address while it is served, on a socket that is closed at the end."""
+    from homeport.proxy.server import served
+
+    async with served(application(agent), listening) as url:
+        yield url
+
+
+async def until_cancelled(agent: ServedAgent, listening: socket.socket, ready: Callable[[str], None]) -> None:
+    """Serve until this is cancelled; `ready` hears the address. What still runs is ended, and its transcript says so."""
+    async with on_port(agent, listening) as url:
+        ready(url)
+        await asyncio.Event().wait()
+
+
+def application(agent: ServedAgent) -> App:
+    """Return the ASGI application, behind homeport's door where the agent has a key."""
+    pages = _Pages(agent)
+    routed = Starlette(
+        routes=[
+            Route(HEALTH, pages.health),
+            Route(a2a.CARD, pages.card),
+            Route("/v1/models", pages.models),
+            Route("/v1/models/{name}", pages.model),
+            Route("/v1/chat/completions", pages.chat, methods=["POST"]),
+            Route(a2a.PATH, pages.a2a, methods=["POST"]),
+        ],
+        exception_handlers={HTTPException: _not_here, chat.BadRequest: _bad_request},
+    )
+    return routed if agent.key is None else _guarded(routed, agent)
+
+
+class _Pages:
+    """What is answered, by path."""
+
+    def __init__(self, agent: ServedAgent) -> None:
+        self._agent = agent
+        self._since = int(time.time())
+
+    async def health(self, _: Request) -> Response:
+        return JSONResponse({"status": "ok", "about": "the agent; its model was not asked"})
+
+    async def card(self, request: Request) -> Response:
+        # Behind Cloud Run's front end the request comes by HTTP, and was sent by HTTPS.
+        scheme = "http" if self._agent.key is not None else request.headers.get("x-forwarded-proto", "http")
+        return JSONResponse(a2a.card(self._agent, f"{scheme}://{request.url.netloc}"))
+
+    async def models(self, _: Request) -> Response:
+        return JSONResponse({"object": "list", "data": [self._model()]})
+
+    async def model(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name != self._agent.name:
+            raise chat.BadRequest(f"there is no model {name[:80]!r} here, but {self._agent.name}", 404)
+        return JSONResponse(self._model())
+
+    async def chat(self, request: Request) -> Response:
+        asked = chat.chat_request(await _body(request), self._agent.name)
+        question = asked.question
+        if asked.stream:
+            return _Stream(self._agent, asked)
+        completion, reason = chat.Completion(self._agent.name), "stop"
+
+        def listener(event: Event) -> None:
+            nonlocal reason
+            reason = chat.reason_of(event, reason)
+
+        try:
+            result = await unless_gone(request.receive, run(self._agent, question, listener))
+        except ClientGone:
+            return Response(status_code=499)
+        except HomeportError as error:
+            return _error(status_of(error), f"{error}{f' ({error.hint})' if error.hint else ''}")
+        return JSONResponse(completion.whole(result, reason))
+
+    async def a2a(self, request: Request) -> Response:
+        try:
+            sent = a2a.sent_message(await _body(request), request.headers.get("a2a-version"))
+        except a2a.RpcError as error:
+            return JSONResponse(error.body())
+        try:
+            result = await unless_gone(request.receive, run(self._agent, sent.question, lambda _: None))
+        except ClientGone:
+            return Response(status_code=499)
+        except HomeportError as error:
+            return JSONResponse(sent.failed(str(error)))
+        return JSONResponse(sent.answered(result))
+
+    def _model(self) -> dict[str, Any]:  # Any: JSON
+        return {"id": self._agent.name, "object": "model", "created": self._since, "owned_by": "homeport"}
+
+
+class _Stream(Response):
+    """An answer in server-sent events. What the agent does meanwhile comes as reasoning, the answer in one piece."""
+
+    def __init__(self, agent: ServedAgent, asked: chat.ChatRequest) -> None:
+        super().__init__(media_type="text/event-stream")
+        self._agent, self._asked = agent, asked
+        self._events: asyncio.Queue[str] = asyncio.Queue()
+        self._completion, self._reason = chat.Completion(agent.name), "stop"
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # Any: ASGI
+        headers = [(name, value) for name, value in self.raw_headers if name != b"content-length"] + [
+            (b"cache-control", b"no-cache")
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await self._piece(send, _event(self._completion.chunk({"role": "assistant", "content": ""})))
+        try:
+            await unless_gone(receive, self._told(send))
+        except ClientGone:
+            return
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _told(self, send: Any) -> None:  # Any: ASGI
+        running = asyncio.ensure_future(run(self._agent, self._asked.question, self._listen))
+        try:
+            while not running.done() or not self._events.empty():
+                waiting = asyncio.ensure_future(self._events.get())
+                await asyncio.wait(
+                    {running, waiting}, timeout=_STILL_THERE_S, return_when=asyncio.FIRST_COMPLETED
+                )
+                if waiting.done():
+                    await self._piece(send, waiting.result())
+                    continue
+                waiting.cancel()
+                if not running.done():
+                    await self._piece(send, ": still there\n\n")
+            await self._end(send, running)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    async def _end(self, send: Any, running: asyncio.Future[Any]) -> None:  # Any: ASGI; an AgentResult
+        try:
+            result = running.result()
+        except HomeportError as error:
+            text = f"{error}{f' ({error.hint})' if error.hint else ''}"
+            await self._piece(send, _event(_error_body(status_of(error), text)))
+            return
+        await self._piece(send, _event(self._completion.chunk({"content": result.answer})))
+        await self._piece(send, _event(self._completion.chunk({}, self._reason)))
+        if self._asked.stream_options.include_usage:
+            await self._piece(send, _event(self._completion.usage(result)))
+        await self._piece(send, "data: [DONE]\n\n")
+
+    def _listen(self, event: Event) -> None:
+        self._reason = chat.reason_of(event, self._reason)
+        told = chat.steps_told(event)
+        if told:
+            self._events.put_nowait(_event(self._completion.chunk({"reasoning_content": told})))
+
+    @staticmethod
+    async def _piece(send: Any, text: str) -> None:  # Any: ASGI
+        await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+
+
+async def _body(request: Request) -> bytes:
+    """Return the body. Raises `BadRequest` for one that no question needs."""
+    pieces, length = [], 0
+    async for piece in request.stream():
+        pieces.append(piece)
+        length += len(piece)
+        if length > _LARGEST_BODY:
+            raise chat.BadRequest(f"the body has more than {_LARGEST_BODY} bytes", 413)
+    return b"".join(pieces)
+
+
+def _guarded(app: App, agent: ServedAgent) -> App:
+    """Return the application behind the door: this machine's names, no web page, nobody without the key."""
+    key = agent.key
+    assert key is not None
+
+    async def guard(scope: Any, receive: Any, send: Any) -> None:  # Any: ASGI
+        if scope["type"] != "http":
+            return
+        objection = door.objection(scope["headers"])
+        refusal = None
+        if objection is not None:
+            refusal = _error(objection.status, objection.why)
+        elif scope["path"] not in _OPEN and not door.has_key(scope["headers"], key):
+            refusal = _error(401, _NO_KEY)
+        if refusal is None:
+            await app(scope, receive, send)
+            return
+        refusal.headers["connection"] = "close"  # The body was not read.
+        await refusal(scope, receive, send)
+
+    return guard
+
+
+def _event(body: Any) -> str:  # Any: JSON
+    return f"data: {json.dumps(body)}\n\n"
+
+
+def _error_body(status: int, message: str) -> dict[str, Any]:  # Any: JSON
+    kind = {
+        401: "authentication_error",
+        403: "permission_error",
+        404: "not_found_error",
+        422: "agent_stopped",
+    }
+    default = "invalid_request_error" if status < 500 else "api_error"
+    return {"error": {"message": message, "type": kind.get(status, default), "param": None, "code": status}}
+
+
+def _error(status: int, message: str) -> JSONResponse:
+    # A run that failed has spent its budget: OpenAI's clients would begin it again, twice.
+    return JSONResponse(_error_body(status, message), status_code=status, headers={"x-should-retry": "false"})
+
+
+async def _bad_request(_: Request, error: Exception) -> Response:
+    assert isinstance(error, chat.BadRequest)
+    return _error(error.status, str(error))
+
+
+async def _not_here(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    said = {404: f"there is no {request.url.path} here", 405: f"{request.method} is not taken here"}
+    return _error(error.status_code, said.get(error.status_code, str(error.detail)))

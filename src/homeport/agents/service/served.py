@@ -1,0 +1,132 @@
+"""An agent that is served, and one request to it: a run of its own, with a budget and a transcript of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from homeport.agents import mcp_servers
+from homeport.agents.loop import AgentResult, AgentSetup, answer
+from homeport.agents.transcript import Event, Transcript, name_of_new
+from homeport.errors import AgentStopped, HomeportError
+from homeport.secret import Secret
+
+if TYPE_CHECKING:
+    from pydantic_ai.messages import ModelMessage
+
+_T = TypeVar("_T")
+Receive = Callable[[], Awaitable[Any]]  # Any: ASGI
+
+
+class ClientGone(Exception):
+    """Raised where the client left before its answer was there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedAgent:
+    """What is served: an agent, and who may ask it."""
+
+    name: str
+    """The model that clients ask for, and the agent's name on its card."""
+    setup: AgentSetup
+    """Without the tools of MCP servers, which each run opens for itself: one that dies ends one run."""
+    mcp: Sequence[str | mcp_servers.McpServer] = ()
+    key: Secret | None
+    """What clients must show; None where something before it lets in nobody else, as Cloud Run does."""
+    transcripts: Path | None = None
+    """Where transcripts are kept; None where none are."""
+    tell: Callable[[str], None] = field(default=lambda _: None)
+    """Is given a line about each run. None of what was said is in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a request asks."""
+
+    text: str
+    history: Sequence[ModelMessage] = ()
+    instructions: str = ""
+    """Stand behind the agent's own."""
+    max_tokens: int | None = None
+    """Of one answer of the model, where that is less than the agent's budget."""
+    temperature: float | None = None
+
+
+async def run(agent: ServedAgent, question: Question, listener: Callable[[Event], None]) -> AgentResult:
+    """Return what the agent answers; `listener` hears each event. Raises what `homeport.agents.loop.answer` raises."""
+    budget = agent.setup.budget
+    if question.max_tokens is not None:
+        budget = replace(budget, max_tokens=min(budget.max_tokens, question.max_tokens))
+    own, temperature = agent.setup, question.temperature
+    async with _kept(agent, listener) as transcript:
+        outcome = "failed: of what nobody foresaw"
+        try:
+            async with mcp_servers.opened(agent.mcp, answer_within_s=budget.tool_seconds) as foreign:
+                setup = replace(
+                    own,
+                    tools=[*own.tools, *foreign],
+                    budget=budget,
+                    instructions="\n\n".join(filter(None, (own.instructions, question.instructions))),
+                    temperature=own.temperature if temperature is None else temperature,
+                )
+                result = await answer(question.text, setup, transcript, history=question.history)
+            outcome = (
+                f"answered after {result.spent.steps} steps and {result.spent.tool_calls} tool calls, "
+                f"{result.spent.tokens} tokens, {result.spent.seconds:.1f} s"
+            )
+        except HomeportError as error:
+            outcome = f"{'stopped' if isinstance(error, AgentStopped) else 'failed'}: {error}"
+            raise
+        except asyncio.CancelledError:
+            outcome = "interrupted: the client left, or the service ends"
+            raise
+        else:
+            return result
+        finally:
+            where = f"; transcript {transcript.path.name}" if agent.transcripts is not None else ""
+            agent.tell(f"{outcome}{where}")
+
+
+async def unless_gone(
+    receive: Receive, work: Coroutine[Any, Any, _T]
+) -> _T:  # Any: a coroutine's own business
+    """Return what `work` comes to; it is ended where the client hangs up, and `ClientGone` raised."""
+    running = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            raise ClientGone
+        return running.result()
+    finally:
+        for task in (running, leaving):
+            task.cancel()
+        await asyncio.gather(running, leaving, return_exceptions=True)
+
+
+def status_of(error: HomeportError) -> int:
+    """Return the HTTP status of an error: the question's (its budget is spent), or that of what the agent needs."""
+    return 422 if isinstance(error, AgentStopped) else 502
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+@asynccontextmanager
+async def _kept(agent: ServedAgent, listener: Callable[[Event], None]) -> AsyncIterator[Transcript]:
+    if agent.transcripts is not None:
+        with Transcript(agent.transcripts / name_of_new(), listener) as transcript:
+            yield transcript
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="homeport-agent-") as folder,
+        Transcript(Path(folder, name_of_new()), listener) as transcript,
+    ):
+        yield transcript

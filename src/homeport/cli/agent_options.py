@@ -1,0 +1,66 @@
+"""The options that describe an agent, and what they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from homeport.cli.context import with_options
+
+if TYPE_CHECKING:
+    from homeport.agents.tool import Tool
+
+how_options = with_options(
+    click.option("--name", help="The endpoint; by default that of the spec here, or the only one that runs."),
+    click.option("--tool", "tools", multiple=True, metavar="TOOL", help="time, calculator, files, or FILE.py:FUNCTION; by default the first three."),
+    click.option("--no-tools", is_flag=True, help="None but those of --mcp."),
+    click.option("--folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path(), help="Whose files may be read; by default this one."),
+    click.option("--mcp", multiple=True, metavar="SERVER", help="An MCP server: an http(s) address, or a command in quotes."),
+    click.option("--allow", multiple=True, metavar="TOOL", help="Run this tool without asking, although it may change something."),
+    click.option("--allow-changes", is_flag=True, help="Run every tool without asking."),
+    click.option("--system", help="Instructions, instead of homeport's."),
+    click.option("--temperature", type=click.FloatRange(0, 2), help="By default the engine's."),
+    click.option("--max-steps", type=click.IntRange(1), default=12, show_default=True, help="Answers of the model."),
+    click.option("--max-tool-calls", type=click.IntRange(0), default=24, show_default=True, help="Calls of tools."),
+    click.option("--max-total-tokens", type=click.IntRange(1), default=60_000, show_default=True, help="Of all answers, prompts included."),
+    click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), default=300.0, show_default=True, help="From question to answer."),
+    click.option("--max-tokens", type=click.IntRange(1), default=2048, show_default=True, help="Of one answer."),
+    click.option("--tool-seconds", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True, help="Of one call of a tool."),
+    click.option("--anyway", is_flag=True, help="Also with a model that was not trained to call tools."),
+)  # fmt: skip
+
+transcript_option = click.option(
+    "--transcript",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the transcript here, instead of into homeport's folder.",
+)
+
+
+def own_tools(how: Mapping[str, Any]) -> list[Tool]:
+    """Return the tools of this process that were asked for."""
+    from homeport.agents.builtin import BUILTIN, builtin
+    from homeport.agents.own import function_tool
+
+    names = how["tools"] or (() if how["no_tools"] else BUILTIN)
+    return [
+        tool
+        for name in names
+        for tool in ((function_tool(name),) if ":" in name else builtin(name, how["folder"]))
+    ]
+
+
+def budget_of(how: Mapping[str, Any]) -> Any:  # Any: `Budget`, imported when it is needed
+    """Return the bounds that were asked for."""
+    from homeport.agents.budget import Budget
+
+    return Budget(
+        steps=how["max_steps"],
+        tool_calls=how["max_tool_calls"],
+        tokens=how["max_total_tokens"],
+        seconds=how["max_seconds"],
+        max_tokens=how["max_tokens"],
+        tool_seconds=how["tool_seconds"],
+    )

@@ -1,0 +1,91 @@
+"""homeport agent serve"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from homeport.cli.agent_options import budget_of, own_tools
+
+if TYPE_CHECKING:
+    from homeport.agents.service.served import ServedAgent
+    from homeport.agents.tool import Tool
+    from homeport.terminal import Terminal
+
+
+def serve(
+    terminal: Terminal, where: tuple[Path, str], how: Mapping[str, Any], *, name: str, port: int
+) -> None:
+    """Serve the agent that the options describe until Ctrl-C. Raises `PortTaken`, and what finding its endpoint raises."""
+    from homeport import addresses, door, sync
+    from homeport.agents import transcript
+    from homeport.agents.loop import INSTRUCTIONS, AgentSetup
+    from homeport.agents.service.app import until_cancelled
+    from homeport.agents.service.served import ServedAgent
+    from homeport.cli.session import agents_endpoint
+    from homeport.home import find_home
+
+    endpoint = agents_endpoint(terminal, how["name"], *where, anyway=how["anyway"])
+    agent = ServedAgent(
+        name=name,
+        setup=AgentSetup(
+            endpoint=endpoint,
+            tools=own_tools(how),
+            budget=budget_of(how),
+            confirm=_confirm(terminal, how),
+            instructions=INSTRUCTIONS if how["system"] is None else how["system"],
+            temperature=how["temperature"],
+        ),
+        mcp=how["mcp"],
+        key=door.new_key(),
+        transcripts=how["transcripts"] or transcript.folder(find_home()),
+        tell=terminal.say,
+    )
+    listening = addresses.listen(
+        port, lambda free: f"homeport agent serve --port {free}, or --port 0 for any"
+    )
+
+    async def served() -> None:
+        await _ensure_servers(agent)
+        await until_cancelled(agent, listening, lambda url: _greet(terminal, agent, url))
+
+    with suppress(KeyboardInterrupt), listening:
+        sync.run(served())
+
+
+async def _ensure_servers(agent: ServedAgent) -> None:
+    """Raise what opening the MCP servers raises, before anybody asks."""
+    from homeport.agents import mcp_servers
+
+    async with mcp_servers.opened(agent.mcp, answer_within_s=agent.setup.budget.tool_seconds):
+        pass
+
+
+def _confirm(terminal: Terminal, how: Mapping[str, Any]) -> Any:  # Any: a `Confirm`
+    async def confirm(tool: Tool, _: Mapping[str, Any], __: str) -> bool:
+        if how["allow_changes"] or tool.name in how["allow"]:
+            return True
+        terminal.note(f"{tool.name} may change something, and was refused: --allow {tool.name} allows it")
+        return False
+
+    return confirm
+
+
+def _greet(terminal: Terminal, agent: ServedAgent, url: str) -> None:
+    from homeport.agents.service.a2a import CARD
+
+    assert agent.key is not None
+    tools = ", ".join(one.name for one in agent.setup.tools) or "no tools of its own"
+    terminal.say(f"{agent.name} answers at {url}/v1, by {agent.setup.endpoint.model} with {tools}")
+    terminal.say(f"its A2A card is at {url}{CARD}. Ctrl-C ends it. For a client:")
+    variables = {
+        "OPENAI_BASE_URL": f"{url}/v1",
+        "OPENAI_API_KEY": agent.key.reveal(),
+        "OPENAI_MODEL": agent.name,
+    }
+    terminal.secret_result(
+        "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()), variables
+    )

@@ -1,0 +1,362 @@
+"""An agent over HTTP: OpenAI's own client is answered, each request has its budget, and whoever leaves ends their run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+
+from homeport import addresses
+from homeport.agents.budget import Budget
+from homeport.agents.builtin import calculate
+from homeport.agents.loop import AgentSetup
+from homeport.agents.service.app import on_port
+from homeport.agents.service.served import ServedAgent
+from homeport.agents.tool import tool_of
+from homeport.agents.transcript import read
+from homeport.secret import Secret
+from tool_script import ToolScript
+
+KEY = "hp-test"
+CALL = [("calculate", {"expression": "6*7"})]
+ASKED: list[Any] = [{"role": "user", "content": "What is 6*7?"}]
+CALCULATOR = tool_of(calculate, changes=False)
+
+
+class Service:
+    """An agent that is served while a test asks it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.told: list[str] = []
+        self.ended = asyncio.Event()
+        self.url = ""
+
+    def agent(self, engine: ToolScript, **more: Any) -> ServedAgent:
+        setup = AgentSetup(endpoint=engine.endpoint, tools=[CALCULATOR])
+        return ServedAgent(
+            name="helper",
+            setup=replace(setup, **more),
+            key=Secret(KEY),
+            transcripts=self.folder,
+            tell=self._hear,
+        )
+
+    def __call__(self, agent: ServedAgent, work: Callable[[Service], Awaitable[None]]) -> None:
+        async def all_of_it() -> None:
+            async with on_port(agent, addresses.listen(0, str)) as self.url:
+                await work(self)
+
+        asyncio.run(all_of_it())
+
+    @asynccontextmanager
+    async def client(self, key: str = KEY) -> AsyncIterator[openai.AsyncOpenAI]:
+        async with openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key=key) as client:
+            yield client
+
+    async def sent(self, path: str, body: Any = None, **headers: str) -> httpx2.Response:
+        given = {"authorization": f"Bearer {KEY}", **headers}
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        async with httpx2.AsyncClient(trust_env=False) as client:
+            method = "GET" if body is None else "POST"
+            return await client.request(
+                method, f"{self.url}{path}", headers=given, content=None if body is None else content
+            )
+
+    def _hear(self, line: str) -> None:
+        self.told.append(line)
+        self.ended.set()
+
+    @property
+    def runs(self) -> list[list[dict[str, Any]]]:
+        return [read(path) for path in sorted(self.folder.glob("*.jsonl"))]
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Service:
+    return Service(tmp_path / "transcripts")
+
+
+def test_openais_client_gets_the_answer_that_a_tool_was_called_for(service: Service) -> None:
+    async def ask(at: Service) -> None:
+        async with at.client() as client:
+            (model,) = (await client.models.list()).data
+            assert model.id == "helper"
+            assert (await client.models.retrieve("helper")).owned_by == "homeport"
+            answer = await client.chat.completions.create(model="helper", messages=ASKED)
+        (choice,) = answer.choices
+        assert (choice.message.content, choice.finish_reason) == ("It is 42.", "stop")
+        assert answer.usage is not None
+        assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens > 0
+
+    with ToolScript(CALL, "It is 42.") as engine:
+        service(service.agent(engine), ask)
+        assert engine.results() == ["42"]
+    ((run, *_, end),) = service.runs
+    assert (run["question"], end["outcome"]) == ("What is 6*7?", "answered")
+    (line,) = service.told
+    assert line.startswith("answered after 2 steps and 1 tool calls")
+    assert "42" not in line, "what was said stands in the transcript alone"
+
+
+def test_a_stream_tells_what_is_done_meanwhile_and_then_the_answer(service: Service) -> None:
+    async def ask(at: Service) -> None:
+        async with at.client() as client:
+            stream = await client.chat.completions.create(
+                model="helper", messages=ASKED, stream=True, stream_options={"include_usage": True}
+            )
+            chunks = [one async for one in stream]
+        deltas = [one.choices[0].delta for one in chunks if one.choices]
+        assert "".join(one.content or "" for one in deltas) == "It is 42."
+        thoughts = "".join(getattr(one, "reasoning_content", None) or "" for one in deltas)
+        assert thoughts == 'calculate({"expression": "6*7"})\ncalculate: 42\n'
+        assert len({one.id for one in chunks}) == 1
+        assert [one.choices[0].finish_reason for one in chunks if one.choices][-1] == "stop"
+        assert chunks[-1].usage is not None
+
+    with ToolScript(CALL, "It is 42.") as engine:
+        service(service.agent(engine), ask)
+
+
+def test_a_conversation_goes_to_the_model_with_the_agents_own_instructions_first(service: Service) -> None:
+    said: list[Any] = [
+        {"role": "system", "content": "Speak French."},
+        {"role": "user", "content": "Hello."},
+        {"role": "assistant", "content": "Bonjour."},
+        {"role": "user", "content": [{"type": "text", "text": "What is 6*7?"}]},
+    ]
+
+    async def ask(at: Service) -> None:
+        async with at.client() as client:
+            await client.chat.completions.create(model="helper", messages=said, max_tokens=9, temperature=0.5)
+
+    with ToolScript("42.") as engine:
+        service(service.agent(engine, instructions="Be brief."), ask)
+        (request,) = engine.requests
+    told = [(one["role"], one["content"]) for one in request["messages"]]
+    assert told[0] == ("system", "Be brief.\n\nSpeak French.")
+    assert told[1:] == [("user", "Hello."), ("assistant", "Bonjour."), ("user", "What is 6*7?")]
+    assert (request["max_tokens"], request["temperature"]) == (9, 0.5)
+
+
+def test_each_request_has_a_budget_of_its_own_and_is_not_begun_again(service: Service) -> None:
+    async def ask(at: Service) -> None:
+        async with at.client() as client:
+            for _ in range(2):
+                with pytest.raises(openai.UnprocessableEntityError, match="budget of 1 steps") as stopped:
+                    await client.chat.completions.create(model="helper", messages=ASKED)
+                assert stopped.value.type == "agent_stopped"
+
+    with ToolScript(CALL) as engine:
+        service(service.agent(engine, budget=Budget(steps=1)), ask)
+        assert len(engine.requests) == 2
+    assert [run[-1]["outcome"] for run in service.runs] == ["stopped", "stopped"]
+
+
+def test_a_tool_that_may_change_something_is_refused_and_the_model_is_told(service: Service) -> None:
+    ran: list[str] = []
+
+    def erase(name: str) -> str:
+        """Erase a file."""
+        ran.append(name)
+        return "gone"
+
+    async def ask(at: Service) -> None:
+        async with at.client() as client:
+            await client.chat.completions.create(model="helper", messages=ASKED)
+
+    with ToolScript([("erase", {"name": "all"})], "I would have erased all.") as engine:
+        service(service.agent(engine, tools=[tool_of(erase)]), ask)
+        assert engine.results()[0].startswith("refused: erase may change something")
+    assert ran == []
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_client_that_leaves_ends_its_run_and_the_transcript_says_so(
+    service: Service, *, streamed: bool
+) -> None:
+    begun, left = threading.Event(), threading.Event()
+
+    def slow(number: int) -> None:
+        begun.set()
+        left.wait(20)
+
+    async def ask(at: Service) -> None:
+        body = {"model": "helper", "messages": ASKED, "stream": streamed}
+        sending = asyncio.ensure_future(at.sent("/v1/chat/completions", body))
+        await asyncio.to_thread(begun.wait, 20)
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        async with asyncio.timeout(20):
+            await at.ended.wait()
+        assert (await at.sent("/healthz")).json()["status"] == "ok"
+        left.set()
+
+    with ToolScript(CALL, "It is 42.", before=slow) as engine:
+        service(service.agent(engine), ask)
+        assert len(engine.requests) == 1, "nothing more was asked of the model"
+    assert service.told[0].startswith("interrupted")
+    assert service.runs[0][-1]["outcome"] == "interrupted"
+
+
+def test_a_tool_that_raises_and_arguments_that_are_no_json_are_told_to_the_model(service: Service) -> None:
+    def broken(expression: str) -> str:
+        """Break."""
+        raise RuntimeError("out of luck")
+
+    async def ask(at: Service) -> None:
+        async with at.client() as client:
+            answer = await client.chat.completions.create(model="helper", messages=ASKED)
+            assert answer.choices[0].message.content == "I cannot."
+
+    with ToolScript([("broken", {"expression": "1"})], [("broken", "{no json")], "I cannot.") as engine:
+        service(service.agent(engine, tools=[tool_of(broken, changes=False)]), ask)
+    outcomes = [one["outcome"] for one in service.runs[0] if one["event"] == "result"]
+    assert outcomes == ["failed", "invalid"]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_an_endpoint_that_goes_away_is_told_to_the_client_once(service: Service, *, streamed: bool) -> None:
+    async def ask(at: Service) -> None:
+        engine.end()
+        async with at.client() as client:
+            with pytest.raises(openai.APIError, match="nothing answers at"):
+                await _all_of(client, streamed=streamed)
+
+    with ToolScript("never") as engine:
+        service(service.agent(engine), ask)
+    assert len(service.runs) == 1, "it was not begun again"
+    assert service.runs[0][-1]["outcome"] == "failed"
+
+
+async def _all_of(client: openai.AsyncOpenAI, *, streamed: bool) -> None:
+    if not streamed:
+        await client.chat.completions.create(model="helper", messages=ASKED)
+        return
+    async for _ in await client.chat.completions.create(model="helper", messages=ASKED, stream=True):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (b"{", 400, "not JSON"),
+        ([], 400, "JSON object"),
+        ({"model": "helper", "messages": []}, 400, "messages"),
+        ({"model": "other", "messages": ASKED}, 404, "there is no model 'other' here, but helper"),
+        ({"model": "helper", "messages": ASKED, "tools": [{}]}, 400, "tools of its own"),
+        ({"model": "helper", "messages": ASKED, "n": 2}, 400, "answered once"),
+        ({"model": "helper", "messages": ASKED, "top_p": 0.5}, 400, "top_p is not taken"),
+        ({"model": "helper", "messages": [{"role": "tool", "content": "x"}]}, 400, "role"),
+        ({"model": "helper", "messages": [{"role": "assistant", "content": "x"}]}, 400, "the user's"),
+        ({"model": "helper", "messages": [{"role": "user", "content": "x" * 2**22}]}, 413, "bytes"),
+    ],
+)
+def test_what_cannot_be_answered_as_asked_is_refused_before_the_model_is(
+    service: Service, body: Any, status: int, words: str
+) -> None:
+    async def ask(at: Service) -> None:
+        answer = await at.sent("/v1/chat/completions", body)
+        assert answer.status_code == status
+        assert words in answer.json()["error"]["message"]
+
+    with ToolScript("never") as engine:
+        service(service.agent(engine), ask)
+        assert engine.requests == []
+
+
+def test_what_says_nothing_about_the_answer_may_be_sent(service: Service) -> None:
+    async def ask(at: Service) -> None:
+        async with at.client() as client:
+            await client.chat.completions.create(
+                model="helper",
+                messages=ASKED,
+                user="me",
+                n=1,
+                tools=[],
+                response_format={"type": "text"},
+                seed=None,
+            )
+
+    with ToolScript("42.") as engine:
+        service(service.agent(engine), ask)
+
+
+def test_the_door_wants_the_key_and_keeps_web_pages_out(service: Service) -> None:
+    body = {"model": "helper", "messages": ASKED}
+
+    async def ask(at: Service) -> None:
+        async with at.client("hp-wrong") as client:
+            with pytest.raises(openai.AuthenticationError, match="agent serve"):
+                await client.models.list()
+        keyless = [
+            await at.sent("/v1/models", authorization=""),
+            await at.sent("/a2a", body, authorization=""),
+            await at.sent("/nothing", authorization=""),
+        ]
+        assert [one.status_code for one in keyless] == [401] * 3
+        for path in ("/healthz", "/.well-known/agent-card.json"):
+            assert (await at.sent(path, authorization="")).status_code == 200
+            assert (await at.sent(path, origin="https://evil.example")).status_code == 403
+            assert (await at.sent(path, host="evil.example")).status_code == 403
+        assert (await at.sent("/v1/chat/completions", body, host="evil.example")).status_code == 403
+        assert (await at.sent("/nothing")).status_code == 404
+        assert (await at.sent("/v1/chat/completions")).status_code == 405
+
+    with ToolScript("never") as engine:
+        service(service.agent(engine), ask)
+        assert engine.requests == []
+
+
+def sent(**message: Any) -> dict[str, Any]:
+    given = {"messageId": "1", "role": "ROLE_USER", "parts": [{"text": "What is 6*7?"}], **message}
+    return {"jsonrpc": "2.0", "id": 7, "method": "SendMessage", "params": {"message": given}}
+
+
+def test_another_agent_reads_the_card_and_its_message_is_answered(service: Service) -> None:
+    async def ask(at: Service) -> None:
+        card = (await at.sent("/.well-known/agent-card.json")).json()
+        (interface,) = card["supportedInterfaces"]
+        assert interface == {"url": f"{at.url}/a2a", "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}
+        assert card["skills"][0]["tags"] == ["calculate"]
+        answer = (await at.sent("/a2a", sent(contextId="c"))).json()
+        message = answer["result"]["message"]
+        assert (answer["id"], message["role"], message["contextId"]) == (7, "ROLE_AGENT", "c")
+        assert message["parts"] == [{"text": "It is 42."}]
+
+    with ToolScript(CALL, "It is 42.") as engine:
+        service(service.agent(engine), ask)
+
+
+@pytest.mark.parametrize(
+    ("body", "version", "code"),
+    [
+        (b"{", "1.0", -32700),
+        ([], "1.0", -32600),
+        ({**sent(), "method": "GetTask"}, "1.0", -32001),
+        ({**sent(), "method": "SendStreamingMessage"}, "1.0", -32004),
+        ({**sent(), "method": "message/send"}, "1.0", -32601),
+        (sent(parts=[]), "1.0", -32602),
+        (sent(parts=[{"url": "https://example.com/x"}]), "1.0", -32005),
+        (sent(), "0.3", -32009),
+    ],
+)
+def test_what_the_protocol_has_no_answer_for_gets_its_code(
+    service: Service, body: Any, version: str, code: int
+) -> None:
+    async def ask(at: Service) -> None:
+        answer = await at.sent("/a2a", body, **{"a2a-version": version})
+        assert answer.json()["error"]["code"] == code
+
+    with ToolScript("never") as engine:
+        service(service.agent(engine), ask)
+        assert engine.requests == []
