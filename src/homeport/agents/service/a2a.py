@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from homeport.agents.loop import AgentResult
-from homeport.agents.service.served import Question, ServedAgent
+from homeport.agents.service.served import AgentQuestion, ServedAgent
 
 CARD = "/.well-known/agent-card.json"
 PATH = "/a2a"
@@ -68,7 +68,7 @@ class SentMessage:
 
     def __init__(self, id: str | int | None, message: _A2aMessage) -> None:
         self._id, self._context = id, message.context_id or token_hex(16)
-        self.question = Question(text="\n".join(str(part.text) for part in message.parts))
+        self.question = AgentQuestion(text="\n".join(str(part.text) for part in message.parts))
         """One message is one question: nothing of earlier ones is remembered."""
 
     def answered(self, result: AgentResult) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from homeport.agents.loop import AgentResult
-from homeport.agents.service.served import Question
+from homeport.agents.service.served import AgentQuestion
 from homeport.agents.transcript import Event
 
 if TYPE_CHECKING:
@@ -78,13 +78,13 @@ class ChatRequest(BaseModel):
     temperature: float | None = Field(default=None, ge=0, le=2)
 
     @property
-    def question(self) -> Question:
+    def question(self) -> AgentQuestion:
         """Return it as the agent is asked. Raises `BadRequest` where its last message is nobody's question."""
         said = [one for one in self.messages if one.role in {"user", "assistant"}]
         if not said or said[-1].role != "user" or not said[-1].text.strip():
             raise BadRequest("the last message has to be the user's, with text: that is the question")
         bounds = [one for one in (self.max_tokens, self.max_completion_tokens) if one is not None]
-        return Question(
+        return AgentQuestion(
             text=said[-1].text,
             history=_history(said[:-1]),
             instructions="\n\n".join(
@@ -183,7 +183,7 @@ def _usage(result: AgentResult) -> dict[str, int]:
 def _is_default(name: str, value: Any) -> bool:  # Any: JSON
     """Return whether a value asks for nothing that is not done anyway."""
     if name in {"tools", "functions"}:
-        return value == []
+        return bool(value == [])
     if name == "tool_choice":
         return value in {"none", "auto"} if isinstance(value, str) else False
     if name == "response_format":

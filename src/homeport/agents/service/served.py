@@ -45,7 +45,7 @@ class ServedAgent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class AgentQuestion:
     """What a request asks."""
 
     text: str
@@ -57,7 +57,7 @@ class Question:
     temperature: float | None = None
 
 
-async def run(agent: ServedAgent, question: Question, listener: Callable[[Event], None]) -> AgentResult:
+async def run(agent: ServedAgent, question: AgentQuestion, listener: Callable[[Event], None]) -> AgentResult:
     """Return what the agent answers; `listener` hears each event. Raises what `homeport.agents.loop.answer` raises."""
     budget = agent.setup.budget
     if question.max_tokens is not None:
