@@ -17,6 +17,7 @@ COMMANDS = {
     "init": "Write homeport.toml, with every default visible.",
     "models": "List what the catalog knows.",
     "cost": "Estimate what it costs on Cloud Run, and when that beats an API.",
+    "capacity": "Simulate traffic on Cloud Run: instances, waiting, 429s, dollars a month.",
     "plan": "Show what `up` would do, without doing it.",
     "up": "Serve the model, prove that it works, print the endpoint.",
     "swap": "Serve another model, verified before it has traffic.",
@@ -38,9 +39,7 @@ COMMANDS = {
     "rehearse": "Act out Google Cloud on this machine.",
     "doctor": "Show what this machine has and lacks.",
 }
-RESERVED = frozenset(
-    ("agent", "bench", "capacity", "console", "guard", "list", "observe", "top", "usage", "wake")
-)
+RESERVED = frozenset(("agent", "bench", "console", "guard", "list", "observe", "top", "usage", "wake"))
 """Names of commands to come: no command of another meaning may take one, and none is mistaken for a slip of the pen."""
 USAGE, INTERRUPTED = 64, 130
 

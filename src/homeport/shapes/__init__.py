@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from homeport.agents.evaluation.report import EvalReport
+from homeport.capacity.plan import CapacityPlan
 from homeport.fit.outlook import CloudRunOutlook
 from homeport.json_types import Json, JsonObject
 from homeport.reconcile.fact import Fact
@@ -67,6 +68,7 @@ RESULTS: dict[str, Any] = {  # Any: types
     "doctor": list[DoctorFindingShape],
     "fit": FitAnswerShape,
     "cost": CostShape,
+    "capacity": CapacityPlan,
     "agent-eval": EvalReport,
 }
 """What each command prints with `--json`; `error` is what any prints instead."""

@@ -1,0 +1,64 @@
+"""How traffic goes over a day, and what part of a trace comes in each hour of it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+
+from homeport.errors import SpecError
+from homeport.traffic import Arrival
+
+HOUR_S, HOURS = 3600.0, 24
+CURVES = {
+    "flat": (1.0,) * HOURS,
+    "office": (
+        0.05, 0.05, 0.05, 0.05, 0.05, 0.08, 0.15, 0.35, 0.7, 0.95, 1.0, 0.95,
+        0.8, 0.85, 0.95, 1.0, 0.9, 0.7, 0.45, 0.3, 0.2, 0.15, 0.1, 0.07,
+    ),
+}  # fmt: skip
+"""
+By name, the traffic of each hour as a share of the busiest. `office` is an assumption of homeport's: people of one time
+zone at work, every day of the month alike; its mean is 0.45. Nobody measured it: name the shares of your own.
+"""
+
+
+def curve(text: str) -> tuple[float, ...]:
+    """Return the shares of the hours: of a name, or 24 numbers with commas between. Raises `SpecError`."""
+    if text in CURVES:
+        return CURVES[text]
+    try:
+        shares = tuple(float(one) for one in text.split(","))
+    except ValueError:
+        shares = ()
+    if len(shares) != HOURS or min(shares) < 0 or max(shares) <= 0:
+        raise SpecError(
+            f"{text!r:.60} is no curve of a day",
+            hint=f"say {' or '.join(CURVES)}, or {HOURS} numbers with commas between: the traffic of each hour",
+        )
+    return tuple(one / max(shares) for one in shares)
+
+
+def hourly(
+    arrivals: Sequence[Arrival], seconds: float, shares: Sequence[float], *, seed: int = 0
+) -> Iterator[Arrival]:
+    """
+    Yield a day: in each hour the trace, again and again, of which each request comes with the hour's share as chance.
+
+    The trace is the busiest hour's.
+    """
+    chance = random.Random(seed)  # noqa: S311 - traffic, not a secret
+    for hour, share in enumerate(shares):
+        for one in repeated(arrivals, seconds, HOUR_S):
+            if share >= 1 or chance.random() < share:
+                yield Arrival(hour * HOUR_S + one.seconds, one.input, one.output)
+
+
+def repeated(arrivals: Sequence[Arrival], seconds: float, until: float) -> Iterator[Arrival]:
+    """Yield the trace again and again, each `seconds` long, until `until`."""
+    start = 0.0
+    while start < until:
+        for one in arrivals:
+            if start + one.seconds >= until:
+                return
+            yield Arrival(start + one.seconds, one.input, one.output)
+        start += max(seconds, 1e-3)

@@ -1,0 +1,306 @@
+"""What traffic wants of Cloud Run: as the file says, and as it would be cheapest, each with its band and its price."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from homeport.capacity.candidate import ServingCandidate, window
+from homeport.capacity.day import HOUR_S, HOURS, hourly
+from homeport.capacity.objectives import Objectives
+from homeport.capacity.outcome import CapacityOutcome
+from homeport.capacity.roofline import PACES, step_time
+from homeport.capacity.search import Tell, Trial, cheapest
+from homeport.catalog import prices
+from homeport.catalog.prices import Prices
+from homeport.cost.usage import MONTH_DAYS
+from homeport.engines.registry import delivery_of, module, on_cloud
+from homeport.errors import HomeportError, MemoryTooSmall
+from homeport.fit import Fit, fit
+from homeport.fit.cloud import engine_of, quotas
+from homeport.fit.cold_start import expected
+from homeport.fit.devices import cloud
+from homeport.fit.table import Wish, wish
+from homeport.json_types import JsonObject
+from homeport.traffic import Trace
+
+DAY_REQUESTS = 300_000
+"""A day of more is not simulated whole: each level of its curve is, on its own, and no change between them."""
+_LEVEL_S = 1800.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapacityQuestion:
+    """What the options ask."""
+
+    wanted: Mapping[str, Any]  # Any: values of homeport.toml
+    """Keys of `[engine]` and `[cloudrun]`, over what the file says."""
+    engine: str | None
+    objectives: Objectives
+    shares: tuple[float, ...]
+    """Of each hour of the day, the traffic as a share of the trace's."""
+    curve: str
+    """As it was said."""
+    search: bool
+    prices: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedCapacity:
+    """One way to serve the traffic."""
+
+    engine: str
+    place: str
+    concurrency: int
+    target_concurrency: float | None
+    min_instances: int
+    max_instances: int
+    delivery: str
+    cold_start_s: tuple[float, float, float]
+    usd_per_hour: float
+    """Of one instance."""
+    step: str
+    """How long a step takes, in words."""
+    likely: CapacityOutcome
+    slow: CapacityOutcome
+    fast: CapacityOutcome
+    keeps: bool
+    """Whether the objectives are kept, as is likely."""
+    keeps_slow: bool
+    month_flat_usd: float
+    month_flat_band_usd: tuple[float, float]
+    month_curve_usd: float
+    month_gpu_hours: float
+    """By the curve of the day."""
+    day_refused: int
+    day_how: str
+    quotas: tuple[str, ...]
+    """Those of a new project that do not suffice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapacityPlan:
+    """The answer: what `--json` prints."""
+
+    model: str
+    trace: str
+    requests: int
+    seconds: float
+    requests_per_second: float
+    context: int
+    region: str
+    objectives: dict[str, float]
+    share: float
+    curve: str
+    prices_dated: str
+    as_written: PlannedCapacity | None
+    """With the file's own settings; None where the model does not fit so."""
+    best: PlannedCapacity | None
+    """The cheapest that keeps the objectives; None where it was not looked for, or nothing does."""
+    runners_up: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def as_json(self) -> JsonObject:
+        """Return what `--json` prints."""
+        return asdict(self)
+
+
+def plan_capacity(
+    model: str | None, file: Path, trace: Trace, question: CapacityQuestion, tell: Tell
+) -> CapacityPlan:
+    """
+    Return what `trace` wants of Cloud Run, served by `model` or what the spec in `file` says.
+
+    Raises what `wish` raises, `SpecError` for what cannot be worked out, and `MemoryTooSmall` where it fits nowhere.
+    """
+    found, asked = wish(model, file, **question.wanted), prices.load(question.prices)
+    planner = _Planner(found, asked, trace, question)
+    tell("serving the trace as the file says")
+    written = planner.as_written()
+    trials: list[Trial] = []
+    if question.search:
+        trials = cheapest(
+            planner.ways(), trace.arrivals, planner.seconds, found.settings.context, question.objectives, tell
+        )
+    best = planner.planned(trials[0].candidate) if trials else None
+    if written is None and best is None:
+        raise MemoryTooSmall(
+            f"{found.subject.model.name} fits no GPU in {found.cloudrun.region} with {found.settings.context:,} tokens",
+            hint="`homeport fit` shows what it lacks",
+        )
+    return CapacityPlan(
+        model=found.subject.model.name,
+        trace=trace.name,
+        requests=len(trace.arrivals),
+        seconds=planner.seconds,
+        requests_per_second=len(trace.arrivals) / planner.seconds,
+        context=found.settings.context,
+        region=found.cloudrun.region,
+        objectives=dict(question.objectives.limits),
+        share=question.objectives.share,
+        curve=question.curve,
+        prices_dated=str(asked.dated),
+        as_written=written,
+        best=best,
+        runners_up=tuple(_in_words(trial) for trial in trials[1:4]),
+        notes=tuple(planner.notes(written or best, searched=question.search, kept=bool(trials))),
+    )
+
+
+class _Planner:
+    def __init__(self, wanted: Wish, known: Prices, trace: Trace, question: CapacityQuestion) -> None:
+        self.wanted, self.known, self.trace, self.question = wanted, known, trace, question
+        self.seconds = trace.seconds + (1 / trace.rate if trace.rate else 1.0)
+        self.left_out: list[str] = []
+
+    def as_written(self) -> PlannedCapacity | None:
+        """Return the plan with the file's own settings, on the cheapest shape where they fit."""
+        engine = self.question.engine or engine_of(self.wanted.settings, self.wanted.cloudrun)
+        if engine not in self.wanted.subject.weights:
+            return None
+        fits = [one for one in self._fits(engine) if one.fits]
+        if not fits:
+            return None
+        best = min(fits, key=lambda one: self._candidate(one).hourly.total)
+        return self.planned(self._candidate(best))
+
+    def ways(self) -> Iterator[tuple[str, int, Callable[[int], ServingCandidate]]]:
+        """Yield each engine on each shape that may serve this."""
+        for engine in on_cloud():
+            if engine not in self.wanted.subject.weights or self.question.engine not in {None, engine}:
+                continue
+            try:
+                module(engine).check(self.wanted.settings)
+                delivery_of(engine, self.wanted.cloudrun.delivery)
+            except HomeportError as error:
+                self.left_out.append(f"{engine} is left out: {error}")
+                continue
+            for one in self._fits(engine):
+                most = one.concurrency
+                if most:
+                    yield f"{engine} on {one.place.name}", most, self._opened(one)
+
+    def _opened(self, one: Fit) -> Callable[[int], ServingCandidate]:
+        return lambda count: self._candidate(one.wanting(parallel=count))
+
+    def _fits(self, engine: str) -> Iterable[Fit]:
+        serving = self.wanted.subject.served(engine, self.wanted.settings)
+        places = cloud(self.wanted.cloudrun.region, self.wanted.cloudrun.gpu)
+        return [fit(serving, place) for place in places]
+
+    def _candidate(self, one: Fit) -> ServingCandidate:
+        wanted = self.wanted.cloudrun
+        assert one.place.shape is not None
+        delivery = delivery_of(one.what.engine, wanted.delivery)
+        return ServingCandidate(
+            fit=one,
+            hourly=self.known.hourly(one.place.shape, wanted.region, zonal=wanted.zonal_redundancy),
+            start=expected(engine=one.what.engine, delivery=delivery, weights_bytes=one.what.weights.size),
+            delivery=delivery,
+            target=None,
+            least=wanted.min_instances,
+            most=wanted.max_instances,
+        )
+
+    def planned(self, one: ServingCandidate) -> PlannedCapacity:
+        """Return all that is to be told of a candidate."""
+        question, shape = self.question, one.fit.place.shape
+        assert shape is not None
+        traffic = window(self.trace.arrivals, self.seconds, self.wanted.settings.context)
+        by_pace = {pace: one.serve(traffic, question.objectives, pace) for pace in PACES}
+        day_hours, refused, how = self._day(one)
+        likely, share = by_pace["likely"], question.objectives.share
+        counted = self.wanted.cloudrun.model_copy(update={"max_instances": one.most})
+        months = sorted(one.month(result.gpu_hours) for result in by_pace.values())
+        return PlannedCapacity(
+            engine=one.fit.what.engine,
+            place=one.fit.place.name,
+            concurrency=one.concurrency,
+            target_concurrency=one.target,
+            min_instances=one.least,
+            max_instances=one.most,
+            delivery=one.delivery,
+            cold_start_s=(one.start.low, one.start.likely, one.start.high),
+            usd_per_hour=one.hourly.total,
+            step=step_time(one.fit, "likely").how,
+            likely=likely,
+            slow=by_pace["slow"],
+            fast=by_pace["fast"],
+            keeps=likely.kept >= share,
+            keeps_slow=by_pace["slow"].kept >= share,
+            month_flat_usd=one.month(likely.gpu_hours),
+            month_flat_band_usd=(months[0], months[-1]),
+            month_curve_usd=day_hours * MONTH_DAYS * one.hourly.total,
+            month_gpu_hours=day_hours * MONTH_DAYS,
+            day_refused=refused,
+            day_how=how,
+            quotas=tuple(quota.text for quota in quotas(shape, counted) if not quota.suffices),
+        )
+
+    def _day(self, one: ServingCandidate) -> tuple[float, int, str]:
+        """Return the instance hours of a day, the requests that are turned away, and how that was found."""
+        shares, arrivals = self.question.shares, self.trace.arrivals
+        context, objectives = self.wanted.settings.context, self.question.objectives
+        expected_requests = len(arrivals) / self.seconds * HOUR_S * sum(shares)
+        if expected_requests <= DAY_REQUESTS:
+            day = list(hourly(arrivals, self.seconds, shares))
+            result = one.serve(window(day, HOURS * HOUR_S, context), objectives)
+            return (
+                result.gpu_hours * HOURS,
+                result.refused,
+                f"a day of {len(day):,} requests, simulated whole",
+            )
+        hours, refused = 0.0, 0
+        for level in sorted(set(shares)):
+            times = shares.count(level)
+            part = [
+                arrival for arrival in hourly(arrivals, self.seconds, (level,)) if arrival.seconds < _LEVEL_S
+            ]
+            result = one.serve(window(part, _LEVEL_S, context), objectives)
+            hours += times * result.gpu_hours
+            refused += round(times * result.refused * HOUR_S / _LEVEL_S)
+        how = f"a day of {expected_requests:,.0f} requests, by half an hour of each level of its curve"
+        return hours, refused, how
+
+    def notes(self, shown: PlannedCapacity | None, *, searched: bool, kept: bool) -> Iterator[str]:
+        """Yield what somebody should know who goes by the figures."""
+        yield from self.left_out
+        if self.trace.skipped:
+            yield f"{self.trace.skipped:,} lines of the trace have no prompt or no answer, and are left out"
+        if shown is not None and shown.likely.too_long:
+            longest = max(one.input + one.output for one in self.trace.arrivals)
+            yield (
+                f"{shown.likely.too_long:,} requests are longer than the context of {self.wanted.settings.context:,}"
+                f" tokens, and are refused by the engine: the longest wants --context {longest}"
+            )
+        if searched and not kept:
+            yield "nothing that was tried keeps the objectives: allow more, another GPU, or smaller weights"
+        if self.trace.seconds < HOUR_S / 6:
+            yield f"the trace is {self.trace.seconds:.0f} s long: a plan for months wants an hour at least"
+        yield "steps are worked out from bandwidth and arithmetic, not measured: see docs/capacity.md for the band"
+
+
+def _in_words(trial: Trial) -> str:
+    one = trial.candidate
+    what = one.fit.what
+    return (
+        f"{what.engine} on {one.fit.place.name}, {one.concurrency} at once, target {one.target:g},"
+        f" {one.least} to {one.most} instances: ${trial.month:,.0f} a month"
+    )
+
+
+def settings_of(one: PlannedCapacity) -> Sequence[tuple[str, str, str]]:
+    """Return the keys of homeport.toml that make it so: table, key, value as TOML."""
+    gpu = one.place.split()[0]
+    keys = [
+        ("engine", "kind", f'"{one.engine}"'),
+        ("engine", "parallel", f"{one.concurrency}"),
+        ("cloudrun", "gpu", f'"{gpu}"'),
+        ("scaling", "min", f"{one.min_instances}"),
+        ("scaling", "max", f"{one.max_instances}"),
+    ]
+    if one.target_concurrency is not None:
+        keys.append(("scaling", "target_concurrency", f"{one.target_concurrency:g}"))
+    return keys

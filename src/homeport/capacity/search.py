@@ -1,0 +1,134 @@
+"""The cheapest way to serve that keeps the objectives: a search of few simulations, each of a busy part of the traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from homeport.capacity.candidate import ServingCandidate, TrafficWindow, window
+from homeport.capacity.objectives import Objectives
+from homeport.capacity.outcome import CapacityOutcome
+from homeport.traffic import Arrival
+
+MOST_INSTANCES = 100
+"""What `scaling.max` may be."""
+TARGETS = (0.95, 0.8, 0.6)
+_SAMPLE = 4000
+"""Requests of the busiest part that candidates are compared on."""
+_FINALISTS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A candidate with what came of it."""
+
+    candidate: ServingCandidate
+    outcome: CapacityOutcome
+
+    @property
+    def month(self) -> float:
+        """Return the USD of a month, were every hour alike."""
+        return self.candidate.month(self.outcome.gpu_hours)
+
+
+Tell = Callable[[str], None]
+Open = Callable[[int], ServingCandidate]
+"""Of a way to serve, the candidate with so many requests at once."""
+
+
+def cheapest(
+    ways: Iterable[tuple[str, int, Open]],
+    arrivals: Sequence[Arrival],
+    seconds: float,
+    context: int,
+    objectives: Objectives,
+    tell: Tell,
+) -> list[Trial]:
+    """
+    Return those of `ways` that keep `objectives` on the whole traffic, the cheapest first.
+
+    A way is a name, its most requests at once, and what makes a candidate. Each is tried with several numbers of
+    requests at once and targets on the busiest part, with no instance that always runs and else as few as it takes;
+    the cheapest of these are then held against all of the traffic, with more that always run where that is not enough.
+    """
+    sample = window(*busiest(arrivals, seconds), context)
+    found: list[Trial] = []
+    for name, most, opened in ways:
+        tell(f"trying {name}, up to {most} at once")
+        kept = [trial for trial in _of_way(most, opened, sample, objectives) if trial is not None]
+        found += sorted(kept, key=lambda one: one.month)[:_FINALISTS]
+    whole = window(arrivals, seconds, context)
+    finals: list[Trial] = []
+    for trial in sorted(found, key=lambda one: one.month)[: 2 * _FINALISTS]:
+        tell(f"holding {trial.candidate.fit.place.name} x {trial.candidate.concurrency} against all requests")
+        final = _confirmed(trial.candidate, whole, objectives)
+        if final is not None:
+            finals.append(final)
+    return sorted(finals, key=lambda one: one.month)
+
+
+def busiest(arrivals: Sequence[Arrival], seconds: float) -> tuple[Sequence[Arrival], float]:
+    """Return the stretch of at most 4,000 requests that passes soonest, and how long it is."""
+    if len(arrivals) <= _SAMPLE:
+        return arrivals, seconds
+    begin = min(
+        range(len(arrivals) - _SAMPLE),
+        key=lambda one: arrivals[one + _SAMPLE].seconds - arrivals[one].seconds,
+    )
+    part, start = arrivals[begin : begin + _SAMPLE], arrivals[begin].seconds
+    moved = [Arrival(one.seconds - start, one.input, one.output) for one in part]
+    return moved, arrivals[begin + _SAMPLE].seconds - start
+
+
+def concurrencies(most: int) -> list[int]:
+    """Return the numbers of requests at once that are tried: powers of two, and the most."""
+    return [*(1 << power for power in range(most.bit_length()) if 1 << power < most), most]
+
+
+def _of_way(most: int, opened: Open, sample: TrafficWindow, objectives: Objectives) -> Iterable[Trial | None]:
+    at_once = [count for count in concurrencies(most) if 4 * count >= min(most, 16)]
+    trials = [_enough(opened(count), TARGETS[1], sample, objectives) for count in at_once]
+    yield from trials
+    kept = sorted((one for one in trials if one is not None), key=lambda one: one.month)
+    for trial in kept[:1]:
+        for target in TARGETS:
+            if target != TARGETS[1]:
+                yield _enough(trial.candidate, target, sample, objectives)
+
+
+def _enough(
+    candidate: ServingCandidate, target: float, traffic: TrafficWindow, objectives: Objectives
+) -> Trial | None:
+    """Return the candidate with the fewest instances that always run and keep `objectives`; None where none do."""
+
+    def tried(least: int) -> Trial:
+        one = candidate.changed(target=target, least=least, most=MOST_INSTANCES)
+        return Trial(candidate=one, outcome=one.serve(traffic, objectives))
+
+    first = tried(0)
+    if first.outcome.kept >= objectives.share:
+        return first
+    enough = tried(max(1, first.outcome.peak))
+    if enough.outcome.kept < objectives.share:
+        return None
+    low, high = 0, enough.candidate.least
+    while high - low > max(1, high // 8):
+        middle = tried((low + high) // 2)
+        if middle.outcome.kept >= objectives.share:
+            high, enough = middle.candidate.least, middle
+        else:
+            low = middle.candidate.least
+    return enough
+
+
+def _confirmed(candidate: ServingCandidate, traffic: TrafficWindow, objectives: Objectives) -> Trial | None:
+    """Return the candidate as it keeps `objectives` on all of the traffic, with as many instances as it then had."""
+    least = candidate.least
+    for _ in range(5):
+        one = candidate.changed(target=candidate.target, least=least, most=MOST_INSTANCES)
+        result = one.serve(traffic, objectives)
+        if result.kept >= objectives.share:
+            bounded = one.changed(target=one.target, least=least, most=max(1, least, result.peak))
+            return Trial(candidate=bounded, outcome=bounded.serve(traffic, objectives))
+        least = min(MOST_INSTANCES, least + max(1, least // 4))
+    return None

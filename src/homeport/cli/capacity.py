@@ -1,0 +1,89 @@
+"""homeport capacity"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from homeport.cli.context import CliContext, file_option, json_option, wish_options, wishes
+from homeport.engines.names import NAMES
+
+
+@click.command("capacity")
+@click.argument("model", required=False)
+@file_option
+@json_option
+@wish_options
+@click.option(
+    "--trace",
+    "trace_file",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The traffic: a CSV with seconds,input,output, or a trace of Azure's, Mooncake's or BurstGPT's.",
+)
+@click.option(
+    "--slo", default="", metavar="LIMITS", help="What requests are to keep, such as ttft=2s,itl=60ms,e2e=30s."
+)
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.95,
+    show_default=True,
+    metavar="FLOAT",
+    help="Of all requests, how many must keep them.",
+)
+@click.option(
+    "--engine", type=click.Choice(NAMES), help="This engine alone; by default any that Cloud Run may have."
+)
+@click.option(
+    "--faster", type=click.FloatRange(0, min_open=True), default=1.0, metavar="FLOAT",
+    help="Play the trace so many times as fast.",
+)  # fmt: skip
+@click.option(
+    "--day", default="office", show_default=True, metavar="CURVE",
+    help="How traffic goes over a day: office, flat, or 24 numbers with commas between.",
+)  # fmt: skip
+@click.pass_obj
+def command(
+    app: CliContext,
+    /,
+    model: str | None,
+    file: Path,
+    json_output: bool,
+    trace_file: Path,
+    slo: str,
+    share: float,
+    engine: str | None,
+    faster: float,
+    day: str,
+    **options: Any,  # Any: what wish_options have read
+) -> int:
+    """
+    Plan what traffic wants of Cloud Run: instances, waiting, 429s, dollars a month, before anything is deployed.
+
+    MODEL is a name of the catalog, or a source; without it, what the file here serves. With --slo the cheapest setting
+    that keeps it is looked for; the exit code is 1 where none does.
+    """
+    from homeport.capacity.day import curve
+    from homeport.capacity.objectives import parsed
+    from homeport.capacity.plan import CapacityQuestion, plan_capacity
+    from homeport.cli.capacity_text import text
+    from homeport.traffic import read
+
+    terminal = app.terminal(json_output=json_output)
+    question = CapacityQuestion(
+        wanted=wishes(options),
+        engine=engine,
+        objectives=parsed(slo, share),
+        shares=curve(day),
+        curve=day,
+        search=bool(slo),
+        prices=options["prices"],
+    )
+    trace = read(trace_file).faster(faster)
+    plan = plan_capacity(model, file, trace, question, terminal.say)
+    terminal.result(text(plan), plan.as_json())
+    return int(bool(slo) and plan.best is None)

@@ -1,0 +1,84 @@
+"""A plan of capacity, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from homeport.capacity.outcome import CapacityOutcome, SimulatedLatency
+from homeport.capacity.plan import CapacityPlan, PlannedCapacity, settings_of
+
+
+def text(plan: CapacityPlan) -> str:
+    """Return all that was found."""
+    return "\n".join(_lines(plan))
+
+
+def _lines(plan: CapacityPlan) -> Iterator[str]:
+    rate = f"{plan.requests_per_second:.2f} a second"
+    yield f"{plan.model} for {plan.trace}: {plan.requests:,} requests in {plan.seconds:,.0f} s, {rate}"
+    if plan.objectives:
+        limits = ", ".join(f"{name} {limit:g} s" for name, limit in plan.objectives.items())
+        yield f"objectives: {limits}, kept by {plan.share:.0%} of all requests"
+    if plan.as_written is not None:
+        yield from ("", "AS THE FILE SAYS", *_planned(plan, plan.as_written))
+    if plan.best is not None:
+        yield from ("", "CHEAPEST THAT KEEPS THE OBJECTIVES", *_planned(plan, plan.best))
+        yield ""
+        yield "  in homeport.toml:"
+        yield from (f"    {table}.{key} = {value}" for table, key, value in settings_of(plan.best))
+    if plan.runners_up:
+        yield from ("", "next", *(f"  {one}" for one in plan.runners_up))
+    yield ""
+    yield from (f"note: {one}" for one in plan.notes)
+    yield f"prices of {plan.prices_dated}, list, {plan.region}"
+
+
+def _planned(plan: CapacityPlan, one: PlannedCapacity) -> Iterator[str]:
+    target = "Cloud Run's own, about 0.6" if one.target_concurrency is None else f"{one.target_concurrency:g}"
+    yield f"  {one.engine} on {one.place}, ${one.usd_per_hour:.2f} an hour; weights by {one.delivery}"
+    yield f"  concurrency {one.concurrency}, target {target}, {one.min_instances} to {one.max_instances} instances"
+    low, likely, high = one.cold_start_s
+    yield f"  cold start {likely:.0f} s ({low:.0f} to {high:.0f}); a step: {one.step}"
+    yield ""
+    yield "                      LIKELY       FAST       SLOW"
+    for label, values in _rows(one):
+        yield f"  {label:<16}" + "".join(f"{value:>11}" for value in values)
+    if plan.objectives:
+        verdict = "kept" if one.keeps else "NOT kept"
+        slow = "also" if one.keeps_slow else "not"
+        yield f"  objectives {verdict} as is likely, {slow} where all is slow"
+    yield ""
+    low_usd, high_usd = one.month_flat_band_usd
+    yield (
+        f"  a month, every hour as the trace:     ${one.month_flat_usd:,.0f} (${low_usd:,.0f} to ${high_usd:,.0f})"
+    )
+    hours = f"{one.month_gpu_hours:,.0f} GPU hours"
+    yield f"  a month, by the curve {plan.curve[:20]!r}:       ${one.month_curve_usd:,.0f}, {hours}"
+    yield f"    {one.day_how}; {one.day_refused:,} turned away a day"
+    if one.quotas:
+        yield from (f"  quota: {quota}" for quota in one.quotas)
+    else:
+        yield "  quota: a new project's quotas suffice"
+
+
+def _rows(one: PlannedCapacity) -> Iterator[tuple[str, list[str]]]:
+    results = (one.likely, one.fast, one.slow)
+    yield "kept", [f"{result.kept:.1%}" for result in results]
+    for name in ("ttft", "itl", "e2e"):
+        for share in ("p50", "p95", "p99"):
+            yield f"{name} {share}", [_seconds(_latency(result, name), share) for result in results]
+    yield "turned away", [f"{result.refused:,}" for result in results]
+    yield "instances, mean", [f"{result.instances:.1f}" for result in results]
+    yield "instances, most", [f"{result.peak}" for result in results]
+    yield "GPU hours an hour", [f"{result.gpu_hours:.2f}" for result in results]
+
+
+def _latency(result: CapacityOutcome, name: str) -> SimulatedLatency:
+    return {"ttft": result.ttft, "itl": result.itl, "e2e": result.e2e}[name]
+
+
+def _seconds(latency: SimulatedLatency, share: str) -> str:
+    value: float | None = {"p50": latency.p50, "p95": latency.p95, "p99": latency.p99}[share]
+    if value is None:
+        return "-"
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"

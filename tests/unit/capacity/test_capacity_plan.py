@@ -1,0 +1,124 @@
+"""A plan of capacity adds up, finds what keeps the objectives, and says what it is not sure of."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from homeport.capacity.day import CURVES, curve, hourly
+from homeport.capacity.objectives import Objectives, parsed
+from homeport.capacity.plan import CapacityPlan, CapacityQuestion, plan_capacity, settings_of
+from homeport.capacity.roofline import step_time
+from homeport.cost.usage import MONTH_HOURS
+from homeport.errors import SpecError
+from homeport.fit import fit
+from homeport.fit.devices import cloud
+from homeport.fit.subject import subject
+from homeport.spec import Engine
+from homeport.traffic import Arrival, Lengths, Trace, poisson
+
+CLOUD = '[cloudrun]\ngpu = "nvidia-l4"\n'
+
+
+def trace(rate: float, seconds: float) -> Trace:
+    lengths = Lengths(input=300, output=60, spread=0.5).drawn()
+    return Trace(
+        name="drawn", arrivals=tuple(Arrival(at, *next(lengths)) for at in poisson(rate, seconds, seed=3))
+    )
+
+
+def planned(
+    folder: Path, traffic: Trace, slo: str, *, search: bool = True, file: str = CLOUD
+) -> CapacityPlan:
+    (folder / "homeport.toml").write_text(f'name = "x"\nmodel = "gemma-4-e4b"\n{file}')
+    question = CapacityQuestion(
+        wanted={},
+        engine="vllm",
+        objectives=parsed(slo),
+        shares=(1.0, 0.1, *[0.0] * 22),
+        curve="drawn",
+        search=search,
+        prices=None,
+    )
+    return plan_capacity(None, folder / "homeport.toml", traffic, question, lambda _: None)
+
+
+def test_the_cheapest_setting_keeps_the_objectives_and_costs_what_its_hours_cost(tmp_path: Path) -> None:
+    plan = planned(tmp_path, trace(0.5, 300), "ttft=2s")
+    best = plan.best
+    assert best is not None
+    assert best.keeps
+    assert best.likely.kept >= 0.95
+    assert best.likely.ttft.p95 is not None
+    assert best.likely.ttft.p95 <= 2
+    hours = best.likely.gpu_hours
+    assert best.month_flat_usd == pytest.approx(hours * MONTH_HOURS * best.usd_per_hour)
+    low, high = best.month_flat_band_usd
+    assert low <= best.month_flat_usd <= high
+    assert best.month_curve_usd < best.month_flat_usd / 2, "two hours of the day have traffic"
+    keys = {f"{table}.{key}": value for table, key, value in settings_of(best)}
+    assert keys["engine.parallel"] == f"{best.concurrency}"
+    assert best.fast.ttft.p50 is not None
+    assert best.slow.ttft.p50 is not None
+    assert best.fast.ttft.p50 < best.slow.ttft.p50
+
+
+def test_what_is_longer_than_the_context_is_not_served_and_not_forgotten(tmp_path: Path) -> None:
+    traffic = trace(0.5, 200)
+    long = Trace(name="long", arrivals=(*traffic.arrivals, Arrival(200.0, 5000, 10)))
+    plan = planned(tmp_path, long, "", search=False)
+    assert plan.as_written is not None
+    assert plan.as_written.likely.too_long == 1
+    assert plan.as_written.likely.requests == len(long.arrivals)
+    assert any("5010" in note for note in plan.notes)
+
+
+def test_an_objective_that_nothing_keeps_is_said_to_be_kept_by_nothing(tmp_path: Path) -> None:
+    plan = planned(tmp_path, trace(0.3, 120), "itl=1ms")
+    assert plan.best is None
+    assert any(note.startswith("nothing that was tried keeps") for note in plan.notes)
+
+
+def test_a_step_reads_what_a_step_reads_and_no_tables() -> None:
+    """Gemma 4 E4B keeps 5.6 GB of embeddings for its layers, which are looked up, and encoders that text does not pass."""
+    served = subject("gemma-4-e4b", Path()).served("vllm", Engine(context=4096, parallel=1))
+    times = step_time(fit(served, cloud("us-central1", "nvidia-l4")[0]), "likely")
+    read = (1_342_177_280 + 7_945_584_640 + 1_120_256) / (0.75 * 300e9)
+    assert times.weights_s(1) == pytest.approx(read)
+    fixed, per_token, _ = times.decode(1, 1000)
+    assert 0.035 < fixed + 1000 * per_token < 0.055
+
+
+def test_a_mixture_reads_more_experts_for_more_tokens_and_never_more_than_there_are() -> None:
+    served = subject("gemma-4-26b-a4b", Path()).served("vllm", Engine(context=4096, parallel=1))
+    times = step_time(fit(served, cloud("us-central1", "nvidia-rtx-pro-6000")[0]), "likely")
+    by_batch = [times.weights_s(count) for count in (1, 4, 16, 1024)]
+    assert all(fewer < more for fewer, more in itertools.pairwise(by_batch))
+    assert by_batch[-1] < 52e9 / (0.75 * 1.6e12)
+
+
+def test_a_day_has_the_trace_as_its_busiest_hour() -> None:
+    traffic = trace(1.0, 600)
+    day = list(hourly(traffic.arrivals, 600, CURVES["office"]))
+    by_hour = Counter(int(one.seconds // 3600) for one in day)
+    assert by_hour[10] == max(by_hour.values()) == pytest.approx(6 * len(traffic.arrivals), rel=0.02)
+    assert by_hour[2] < by_hour[10] / 10
+
+
+@pytest.mark.parametrize("text", ["night", "1,2", ",".join(["0"] * 24), ",".join(["-1"] * 24)])
+def test_a_curve_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(SpecError, match="no curve of a day"):
+        curve(text)
+
+
+@pytest.mark.parametrize("text", ["ttft", "ttft=2", "tbt=3s", "ttft=0s"])
+def test_an_objective_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(SpecError, match="is no objective"):
+        parsed(text)
+
+
+def test_objectives_have_units() -> None:
+    assert parsed("ttft=2s, itl=60ms,e2e=1m") == Objectives({"ttft": 2.0, "itl": 0.06, "e2e": 60.0})
