@@ -37,6 +37,8 @@ class Served:
     on: str = ""
     engine: str = ""
     version: str = ""
+    max_instances: int | None = None
+    """How many instances may answer; None where that is not known."""
 
 
 async def bench(
@@ -241,6 +243,7 @@ def _setting(
         on=served.on,
         engine=served.engine,
         engine_version=served.version,
+        max_instances=served.max_instances,
         machine=f"{machine.cores} cores, {machine.memory / 2**30:.0f} GiB{gpus}",
         homeport=version("homeport"),
         input=options.input,

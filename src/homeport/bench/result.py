@@ -38,6 +38,8 @@ class Setting:
     engine: str
     """'' where nobody told."""
     engine_version: str
+    max_instances: int | None
+    """How many instances may have answered; None where that is not known."""
     machine: str
     """Where the client ran, in words; for an endpoint on this machine, the engine as well."""
     homeport: str

@@ -25,6 +25,7 @@ COMMANDS = {
     "chat": "Ask the model something, or hold a conversation.",
     "agent": "Let the model choose tools: ask it, talk with it, measure it, or begin a project.",
     "fit": "Tell where a model fits, with which context, for how many at once.",
+    "bench": "Measure what the endpoint gives: latency of one, throughput of many, the knee.",
     "verify": "Check that an endpoint is what it promises.",
     "proxy": "Open a local port to a private endpoint, for any OpenAI client.",
     "env": "Print the variables that OpenAI clients read.",
@@ -39,7 +40,7 @@ COMMANDS = {
     "rehearse": "Act out Google Cloud on this machine.",
     "doctor": "Show what this machine has and lacks.",
 }
-RESERVED = frozenset(("agent", "bench", "console", "guard", "list", "observe", "top", "usage", "wake"))
+RESERVED = frozenset(("agent", "console", "guard", "list", "observe", "top", "usage", "wake"))
 """Names of commands to come: no command of another meaning may take one, and none is mistaken for a slip of the pen."""
 USAGE, INTERRUPTED = 64, 130
 

@@ -51,7 +51,7 @@ def _count(_: click.Context, __: click.Parameter, value: str | None) -> float | 
     "--tokens-per-second",
     type=click.FloatRange(0, min_open=True),
     metavar="FLOAT",
-    help="What one busy instance does; `homeport bench` will measure it.",
+    help="What one busy instance does; by default what the newest `homeport bench --on cloudrun` of one instance measured.",
 )
 @click.option(
     "--wakes",
@@ -89,9 +89,10 @@ def command(
     """Estimate what the model costs on Cloud Run, and from which traffic on it beats an API."""
     from homeport.cli import cost_text
     from homeport.cost.answer import Question, answer
+    from homeport.home import find_home
 
     asked = ("engine", "tokens_per_day", "tokens_per_second", "wakes", "versus", "input_share", "prices")
-    question = Question(wanted=wishes(options), **{key: options[key] for key in asked})
+    question = Question(wanted=wishes(options), home=find_home(), **{key: options[key] for key in asked})
     if plot is not None and question.versus is None:
         raise click.UsageError(
             "--plot draws where an endpoint begins to beat APIs: name them with --versus FILE"
@@ -109,10 +110,10 @@ def _draw(answer: CostAnswer, path: Path) -> None:
     from homeport.errors import SpecError
 
     assert answer.versus is not None
-    speed = answer.question.tokens_per_second
+    speed = answer.throughput.tokens_per_second
     about = [
         answer.place,
-        f"{speed:g} tokens/s (your figure)" if speed else "throughput not measured",
+        f"{speed:g} tokens/s ({answer.throughput.source})" if speed else "throughput not measured",
         f"{answer.question.wakes} wakes a day",
         f"prices of {answer.prices.dated}",
     ]

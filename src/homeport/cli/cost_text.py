@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from homeport.cost.answer import CostAnswer
 
 _NO_SPEED = (
-    "A million tokens: unknown without a throughput. `homeport bench` will measure it;\n"
+    "A million tokens: unknown without a throughput. `homeport bench --on cloudrun` measures it;\n"
     "--tokens-per-second takes a figure of yours. Without one there is only the endpoint that is always on,\n"
     "taken as if one instance could do any traffic."
 )
@@ -60,7 +60,7 @@ def _costs(answer: CostAnswer) -> Iterator[str]:
             rows = [*_steady(cost.always_on), *rows]
     yield _table((title, "likely", "from … to") if len(rows) > 2 else (title, "", ""), rows)
     if cost.tokens is None:
-        yield _NO_SPEED
+        yield f"{_NO_SPEED}{_not_taken(answer.throughput.source)}"
         return
     tokens = [
         (f"reserved, busy {duty:.0%} of the time", _money(each))
@@ -69,7 +69,14 @@ def _costs(answer: CostAnswer) -> Iterator[str]:
     tokens.append(("used seconds alone", _money(cost.tokens.used)))
     if cost.tokens.traffic is not None:
         tokens.append(("at your traffic, scaling", _money(cost.tokens.traffic)))
-    yield _table((f"a million tokens at {usage.tokens_per_second:g} tokens/s (your figure)", "cost"), tokens)
+    yield _table(
+        (f"a million tokens at {usage.tokens_per_second:g} tokens/s ({answer.throughput.source})", "cost"),
+        tokens,
+    )
+
+
+def _not_taken(why: str) -> str:
+    return f"\nNo bench was taken: {why}." if why else ""
 
 
 def _steady(figure: Figure | None) -> list[tuple[str, str, str]]:

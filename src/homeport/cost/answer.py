@@ -11,6 +11,7 @@ from homeport.catalog import cloudrun, prices
 from homeport.catalog.cloudrun import Shape
 from homeport.catalog.prices import Hourly, Prices
 from homeport.cost.bill import Cost, cost
+from homeport.cost.throughput import YOURS, Throughput, measured
 from homeport.cost.usage import Usage
 from homeport.cost.versus import INPUT_SHARE, Versus, compare, load
 from homeport.engines.registry import module
@@ -18,6 +19,7 @@ from homeport.errors import EngineMissing, MemoryTooSmall
 from homeport.fit.cloud import engine_of, estimate
 from homeport.fit.cold_start import image_bytes
 from homeport.fit.table import wish
+from homeport.home import Home
 from homeport.json_types import JsonObject
 
 BUILD_MINUTES = 10
@@ -37,6 +39,8 @@ class Question:
     versus: Path | None
     input_share: float | None
     prices: Path | None
+    home: Home | None = None
+    """Where benches are kept: without `tokens_per_second`, the newest of the file's endpoint on Cloud Run is taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +70,7 @@ class CostAnswer:
     hourly: Hourly
     cost: Cost
     versus: Versus | None
+    throughput: Throughput
 
     @property
     def place(self) -> str:
@@ -79,6 +84,7 @@ class CostAnswer:
             "what": asdict(self.what),
             "prices": {"dated": self.prices.dated},
             **self.cost.as_json(),
+            "throughput": asdict(self.throughput),
             "versus": None if self.versus is None else self.versus.as_json(),
         }
 
@@ -93,12 +99,13 @@ def answer(model: str | None, file: Path, question: Question) -> CostAnswer:
     found = prices.load(question.prices)
     what = _what(model, file, question, found)
     limits = cloudrun.limits()
+    throughput = _throughput(model, file, question, what.engine)
     usage = Usage(
         cold_start_s=what.cold_start_s,
         idle_s=limits.idle_s,
         billed_minimum_s=limits.billed_minimum_s,
         tokens_per_day=question.tokens_per_day,
-        tokens_per_second=question.tokens_per_second,
+        tokens_per_second=throughput.tokens_per_second,
         wakes_per_day=question.wakes,
         weights_gib=what.weights_gib,
         image_gib=what.image_gib,
@@ -120,7 +127,15 @@ def answer(model: str | None, file: Path, question: Question) -> CostAnswer:
         hourly=hourly,
         cost=costs,
         versus=comparison,
+        throughput=throughput,
     )
+
+
+def _throughput(model: str | None, file: Path, question: Question, engine: str) -> Throughput:
+    given = question.tokens_per_second
+    if given is not None or model is not None or question.home is None:
+        return Throughput(tokens_per_second=given, source="" if given is None else YOURS)
+    return measured(question.home, file, engine)
 
 
 def _what(model: str | None, file: Path, question: Question, known: Prices) -> What:

@@ -106,7 +106,7 @@ class Cost:
     always_on: Figure | None
     """The same with all needed instances always on; None beyond the capacity."""
     tokens: Tokens | None
-    """None where no throughput was given: `homeport bench` will measure it."""
+    """None where no throughput is known: `homeport bench --on cloudrun` measures it."""
 
     def as_json(self) -> JsonObject:
         """Return every figure with its arithmetic, for `--json`."""

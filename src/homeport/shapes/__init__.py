@@ -11,11 +11,14 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from homeport.agents.evaluation.report import EvalReport
+from homeport.bench.comparison import BenchComparison
+from homeport.bench.result import BenchResult
 from homeport.capacity.plan import CapacityPlan
 from homeport.fit.outlook import CloudRunOutlook
 from homeport.json_types import Json, JsonObject
 from homeport.reconcile.fact import Fact
 from homeport.results import Status
+from homeport.shapes.benches import BenchRowShape
 from homeport.shapes.estimates import CostShape, FitAnswerShape
 from homeport.shapes.results import (
     DoctorFindingShape,
@@ -70,6 +73,9 @@ RESULTS: dict[str, Any] = {  # Any: types
     "cost": CostShape,
     "capacity": CapacityPlan,
     "agent-eval": EvalReport,
+    "bench": BenchResult,
+    "bench-list": list[BenchRowShape],
+    "bench-compare": BenchComparison,
 }
 """What each command prints with `--json`; `error` is what any prints instead."""
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from homeport.cost.answer import What
 from homeport.cost.bill import Figure
+from homeport.cost.throughput import Throughput
 from homeport.cost.usage import Usage
 from homeport.json_types import Json
 from homeport.shapes.base import JsonShape
@@ -196,4 +197,5 @@ class CostShape(JsonShape):
     scaling: Figure | None
     always_on: Figure | None
     tokens: TokensShape | None
+    throughput: Throughput
     versus: dict[str, Json] | None

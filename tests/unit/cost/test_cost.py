@@ -429,7 +429,7 @@ def test_the_command_marks_what_is_unconfirmed(user: User) -> None:
 def test_the_command_says_what_it_lacks_for_tokens(user: User) -> None:
     text = user.run("cost", "gemma-3-270m-pt", "--tokens-per-day", "2M").out
     assert "gemma-3-270m-pt on Cloud Run" in text
-    assert "`homeport bench`" in text
+    assert "`homeport bench --on cloudrun`" in text
     assert "--tokens-per-second" in text
 
 

@@ -1,0 +1,128 @@
+"""Charts as SVG, written by hand: a few lines and words each, that need no script, no font and no library where they are read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+WIDTH, HEIGHT = 640, 300
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 26, 44
+COLORS = ("var(--a)", "var(--b)", "var(--c)")
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A line of a chart: points in order, with its name; `labels` stand at its points, where there are any."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+    labels: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Axes:
+    """Where values lie."""
+
+    most_x: float
+    most_y: float
+
+    def x(self, value: float) -> float:
+        return _LEFT + value / self.most_x * (WIDTH - _LEFT - _RIGHT)
+
+    def y(self, value: float) -> float:
+        return HEIGHT - _BOTTOM - value / self.most_y * (HEIGHT - _TOP - _BOTTOM)
+
+
+def lines(
+    title: str,
+    axes: tuple[str, str],
+    series: Sequence[Series],
+    *,
+    mark: tuple[float, float, str] | None = None,
+) -> str:
+    """Return lines over the same axes, which begin at 0; `mark` rings a point and names it."""
+    points = [point for one in series for point in one.points]
+    space = _Axes(
+        _round_up(max((x for x, _ in points), default=1)), _round_up(max((y for _, y in points), default=1))
+    )
+    parts = _frame(axes, space)
+    for number, one in enumerate(series):
+        color = COLORS[number % len(COLORS)]
+        path = " ".join(f"{space.x(x):.1f},{space.y(y):.1f}" for x, y in one.points)
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>')
+        for place, (x, y) in enumerate(one.points):
+            if len(one.points) <= 40:
+                said = one.labels[place] if place < len(one.labels) else f"{_short(x)}, {_short(y)}"
+                parts.append(
+                    f'<circle cx="{space.x(x):.1f}" cy="{space.y(y):.1f}" r="3" fill="{color}">'
+                    f"<title>{escape(one.name)}: {escape(said)}</title></circle>"
+                )
+            if place < len(one.labels) and number == 0:
+                parts.append(_word(space.x(x) + 6, space.y(y) - 6, one.labels[place]))
+        parts.append(_word(_LEFT + 8 + 150 * number, 18, f"— {one.name}", color=color))
+    if mark is not None:
+        x, y, said = mark
+        parts.append(
+            f'<circle cx="{space.x(x):.1f}" cy="{space.y(y):.1f}" r="8" fill="none" stroke="var(--mark)" stroke-width="2"/>'
+        )
+        parts.append(_word(min(space.x(x) + 11, WIDTH - 120), space.y(y) + 16, said, color="var(--mark)"))
+    return _svg(title, parts)
+
+
+def bars(title: str, axes: tuple[str, str], values: Sequence[tuple[float, float, float]]) -> str:
+    """Return a histogram: from, to, and how many, of each bar."""
+    space = _Axes(
+        _round_up(max((end for _, end, _ in values), default=1)),
+        _round_up(max((n for *_, n in values), default=1)),
+    )
+    parts = _frame(axes, space)
+    for begin, end, count in values:
+        left, right, top = space.x(begin), space.x(end), space.y(count)
+        parts.append(
+            f'<rect x="{left:.1f}" y="{top:.1f}" width="{max(1.0, right - left - 1):.1f}" '
+            f'height="{space.y(0) - top:.1f}" fill="var(--a)"><title>{_short(begin)} to {_short(end)}: {count:g}'
+            "</title></rect>"
+        )
+    return _svg(title, parts)
+
+
+def _frame(axes: tuple[str, str], space: _Axes) -> list[str]:
+    """Return axes with a line for each fifth, and their names."""
+    parts = []
+    for step in range(6):
+        x, y = space.most_x * step / 5, space.most_y * step / 5
+        parts.append(
+            f'<line x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{space.y(y):.1f}" y2="{space.y(y):.1f}" stroke="var(--line)"/>'
+        )
+        parts.append(_word(_LEFT - 6, space.y(y) + 4, _short(y), anchor="end"))
+        parts.append(_word(space.x(x), HEIGHT - _BOTTOM + 16, _short(x), anchor="middle"))
+    parts.append(_word((WIDTH + _LEFT) / 2, HEIGHT - 8, axes[0], anchor="middle"))
+    parts.append(
+        f'<text transform="translate(14 {HEIGHT / 2}) rotate(-90)" text-anchor="middle">{escape(axes[1])}</text>'
+    )
+    return parts
+
+
+def _svg(title: str, parts: Sequence[str]) -> str:
+    return (
+        f'<figure><figcaption>{escape(title)}</figcaption><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'aria-label="{escape(title)}">{"".join(parts)}</svg></figure>'
+    )
+
+
+def _word(x: float, y: float, text: str, *, anchor: str = "start", color: str = "currentColor") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{color}">{escape(text)}</text>'
+
+
+def _round_up(value: float) -> float:
+    """Return the next of 1, 2, 2.5, 5 and 10 times a power of ten."""
+    if value <= 0 or not math.isfinite(value):
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(step * power for step in (1.0, 2.0, 2.5, 5.0, 10.0) if step * power >= value * (1 - 1e-9))
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"

@@ -1,0 +1,190 @@
+"""A bench as one HTML page that needs nothing else: no script, no font, no picture from anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from homeport.bench.charts import Series, bars, lines
+from homeport.bench.figures import FORMULAS, new_histogram
+from homeport.bench.level import LevelResult
+from homeport.bench.result import BenchResult
+from homeport.redaction import redacted
+
+_BARS = 40
+_STYLE = """
+:root { color-scheme: light dark; --line: #8883; --a: #2a7de1; --b: #c77700; --c: #7a4fa3; --mark: #c0392b }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem }
+table { border-collapse: collapse; width: 100%; margin: 1rem 0 2rem; font-variant-numeric: tabular-nums }
+th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line) }
+td.n, th.n { text-align: right }
+figure { margin: 1rem 0; display: inline-block; width: min(100%, 35rem) }
+figcaption { font-weight: 600 }
+svg { display: block; width: 100%; font: 11px system-ui, sans-serif }
+svg text { fill: currentColor }
+.wrong { color: var(--mark); font-weight: 600 }
+.note { color: #888 }
+"""
+
+
+def page(result: BenchResult) -> str:
+    """Return the page."""
+    setting = result.setting
+    title = f"{setting.endpoint}: {setting.model}"
+    parts = [
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{escape(title)}: what it gives</title><style>{_STYLE}</style></head><body>",
+        f"<h1>{escape(title)}</h1>",
+        *_verdict(result),
+        *_charts(result),
+        "<h2>Loads</h2>",
+        _table(_HEAD, [_row(one) for one in result.levels], numbers=range(1, len(_HEAD))),
+        "<h2>Formulas</h2>",
+        _table(("figure", "formula"), [(name, formula) for name, formula in FORMULAS.items()]),
+        *_engine(result),
+        "<h2>With what</h2>",
+        _table(("", ""), _settings(result)),
+    ]
+    return redacted("\n".join([*parts, "</body></html>", ""]))
+
+
+_HEAD = ("load", "answered", "failed", "output tokens/s", "requests/s", "goodput/s", "TTFT p50", "p95", "p99",
+         "ITL p50", "p95", "TPOT p50", "E2E p50", "p95", "p99", "client's core")  # fmt: skip
+
+
+def _verdict(result: BenchResult) -> Iterator[str]:
+    if not result.valid:
+        yield "<p class=wrong>This is not a result: see below what is wrong.</p>"
+    if result.knee is not None:
+        more = "" if result.knee.searched else f" The search did not end: {result.knee.why}."
+        yield (
+            f"<p>The knee: <b>{result.knee.users}</b> at once; more give no more than {result.knee.goodput:.3g} "
+            f"requests a second.{escape(more)}</p>"
+        )
+    for one in result.levels:
+        for doubt in one.doubts:
+            yield f"<p class=wrong>{escape(one.load)} is no result: {escape(doubt)}</p>"
+        for note in one.notes:
+            yield f"<p class=note>{escape(one.load)}: {escape(note)}</p>"
+        for kind, count in one.requests.failed.items():
+            yield f"<p class=note>{escape(one.load)}: {count} × {escape(kind)}</p>"
+
+
+def _charts(result: BenchResult) -> Iterator[str]:
+    closed = [one for one in result.levels if one.users and "ttft" in one.latency]
+    best = result.best
+    if len(closed) > 1:
+        speeds = [one.rates["output_tokens"].mean for one in closed]
+        labels = [str(one.users) for one in closed]
+        for name, figure in (("TTFT", "ttft"), ("end to end", "e2e")):
+            p50, p95 = ([getattr(one.latency[figure], at) for one in closed] for at in ("p50", "p95"))
+            mark = None
+            if best is not None and best in closed:
+                at = closed.index(best)
+                mark = (speeds[at], p50[at], f"knee: {best.users} users")
+            yield lines(
+                f"{name} against throughput, by users",
+                ("output tokens a second", "seconds"),
+                [Series("median", [*zip(speeds, p50, strict=True)], labels), Series("p95", [*zip(speeds, p95, strict=True)])],
+                mark=mark,
+            )  # fmt: skip
+    if best is None:
+        return
+    yield lines(
+        f"{best.load}: output tokens, second by second",
+        ("seconds", "tokens a second"),
+        [Series("output tokens", [(one.at, one.output_tokens) for one in best.over_time])],
+    )
+    came = [one for one in best.over_time if one.ttft_p50 is not None]
+    yield lines(
+        f"{best.load}: TTFT, second by second",
+        ("seconds", "seconds"),
+        [
+            Series("median", [(one.at, one.ttft_p50 or 0.0) for one in came]),
+            Series("p95", [(one.at, one.ttft_p95 or 0.0) for one in came]),
+        ],
+    )
+    for figure in ("ttft", "itl", "e2e"):
+        if figure in best.latency:
+            title = f"{best.load}: {figure.upper()}, {best.latency[figure].count} values"
+            yield bars(title, ("seconds", "how many"), _histogram(best, figure))
+
+
+def _histogram(level: LevelResult, figure: str) -> list[tuple[float, float, float]]:
+    """Return bars from 0 to the 99th percentile, and what is above it in the last."""
+    histogram = type(new_histogram()).decode(level.latency[figure].histogram)
+    top = max(level.latency[figure].p99, 1e-6)
+    counts = [0.0] * _BARS
+    for item in histogram.get_recorded_iterator():
+        seconds = item.value_iterated_to / 1e6
+        counts[min(_BARS - 1, int(seconds / top * _BARS))] += item.count_added_in_this_iter_step
+    width = top / _BARS
+    return [(place * width, (place + 1) * width, count) for place, count in enumerate(counts)]
+
+
+def _row(one: LevelResult) -> list[str]:
+    def at(name: str, *percentiles: str) -> list[str]:
+        found = one.latency.get(name)
+        return ["" if found is None else f"{1000 * getattr(found, each):,.1f} ms" for each in percentiles]
+
+    def rate(name: str) -> str:
+        found = one.rates[name]
+        return f"{found.mean:.4g}" + ("" if found.high is None else f" ± {found.high - found.mean:.2g}")
+
+    return [
+        one.load + ("" if one.valid else " (no result)"),
+        str(one.requests.answered),
+        str(sum(one.requests.failed.values())),
+        rate("output_tokens"),
+        rate("requests"),
+        rate("goodput"),
+        *at("ttft", "p50", "p95", "p99"),
+        *at("itl", "p50", "p95"),
+        *at("tpot", "p50"),
+        *at("e2e", "p50", "p95", "p99"),
+        f"{one.client.cpu_share:.0%}",
+    ]
+
+
+def _engine(result: BenchResult) -> Iterator[str]:
+    yield "<h2>The engine's own counters</h2>"
+    if not result.engine_metrics:
+        yield "<p class=note>It shows none.</p>"
+        return
+    rows = [(name, f"{value:,.6g}") for name, value in sorted(result.engine_metrics.items())]
+    yield _table(("counter, over all of the bench", "grew by"), rows, numbers=(1,))
+
+
+def _settings(result: BenchResult) -> list[tuple[str, str]]:
+    setting = result.setting
+    exact = (
+        "exactly, by the engine's own count"
+        if setting.exact_prompts
+        else "about: the engine counts no prompts"
+    )
+    first = result.warm_up.first_ttft_s
+    return [
+        ("engine", f"{setting.engine} {setting.engine_version}".strip() or "not known"),
+        ("on", setting.on),
+        ("client on", setting.machine),
+        ("homeport", setting.homeport),
+        ("prompts", f"{setting.input} tokens, {exact}; {setting.template_tokens} of them the chat template's"),
+        ("answers", f"{setting.output} tokens" + ("" if setting.ignores_eos else " at most")),
+        ("objectives", setting.slo or "none: every answer is good"),
+        ("warm-up", f"{result.warm_up.requests} requests, in no figure" + (f"; the first TTFT {first:.3f} s" if first else "")),
+        ("seed", str(setting.seed)),
+        ("started", setting.started_at),
+    ]  # fmt: skip
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:
+    kinds = [' class="n"' if place in numbers else "" for place in range(len(head))]
+    heads = "".join(f"<th{kind}>{escape(cell)}</th>" for kind, cell in zip(kinds, head, strict=True))
+    body = "".join(
+        "<tr>"
+        + "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,210 @@
+"""homeport bench"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from homeport.cli.context import CliContext, file_option, json_option, on_option, with_options, yes_option
+
+if TYPE_CHECKING:
+    from homeport.bench.bench import Served
+    from homeport.bench.options import BenchOptions, OpenLoad
+    from homeport.deployment import Deployment
+    from homeport.endpoint import Endpoint
+    from homeport.terminal import Terminal
+
+PROFILES = ("sweep", "users", "constant", "poisson", "burst", "ramp", "trace")
+_how = with_options(
+    click.option("--name", help="The endpoint; by default that of the spec here, or the only one that runs."),
+    click.option("--profile", type=click.Choice(PROFILES), default="sweep", show_default=True, help="sweep: one user, many, the knee. users: so many who wait for their answers. The others send at their times, whatever comes back."),
+    click.option("--input", type=click.IntRange(1), default=256, show_default=True, help="Tokens of a prompt, those of the chat template included."),
+    click.option("--output", type=click.IntRange(1), default=64, show_default=True, help="Tokens of an answer."),
+    click.option("--users", type=click.IntRange(1, 4096), help="Of the profile users; of a sweep, the most. By default 8, and 64."),
+    click.option("--rate", type=click.FloatRange(0, min_open=True), metavar="FLOAT", help="Requests a second, of constant, poisson and burst; the last of ramp, which begins at 0."),
+    click.option("--size", type=click.IntRange(1), default=8, show_default=True, help="Requests of one burst."),
+    click.option("--trace", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE", help="Of the profile trace: seconds,input,output, or as Azure, Mooncake and BurstGPT name them."),
+    click.option("--faster", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="Play the trace so much faster."),
+    click.option("--slo", default="", metavar="OBJECTIVES", help="What counts as good, such as ttft=2s,itl=60ms,e2e=30s."),
+    click.option("--seconds", type=click.FloatRange(1), default=60.0, show_default=True, help="About how long all of it takes; a trace is cut to its part of that."),
+    click.option("--repetitions", type=click.IntRange(1, 100), default=3, show_default=True, help="Of each load that counts: intervals come from them."),
+    click.option("--shared", type=click.IntRange(0), default=0, show_default=True, help="Tokens at their beginning that all prompts share, to measure a prefix cache."),
+    click.option("--seed", type=int, default=0, show_default=True, help="Of prompts and arrivals."),
+    click.option("--output-file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.json", help="Write the result here, too."),
+    click.option("--html", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.html", help="Write one page that needs nothing else, too."),
+)  # fmt: skip
+
+
+@click.group("bench", invoke_without_command=True)
+@_how
+@file_option
+@on_option
+@yes_option
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context, /, file: Path, on: str, yes: bool, json_output: bool, **how: Any
+) -> int | None:  # Any: what click has read
+    """Measure what the endpoint gives: latency of one user, throughput of many, the load from which more gives no more."""
+    if ctx.invoked_subcommand is not None:
+        return None
+    app: CliContext = ctx.obj
+    from homeport import sync
+    from homeport.bench import kept
+    from homeport.bench.bench import bench
+    from homeport.cli import bench_text
+    from homeport.cli.session import with_endpoint
+    from homeport.errors import VerificationFailed
+    from homeport.home import find_home, writing
+
+    terminal = app.terminal(json_output=json_output)
+    options = _options(how)
+    endpoint, served = with_endpoint(terminal, how["name"], file, on, _opened(on))
+    if on != "local":
+        served = replace(served, max_instances=_ask(terminal, endpoint, (file, on), options, yes=yes))
+    for path in (how["output_file"], how["html"]):
+        if path is not None:  # A file that cannot be written is told before the work.
+            with writing(path):
+                path.open("a").close()
+    result = sync.run(bench(endpoint, options, served=served, say=terminal.say))
+    terminal.say(f"kept: {kept.keep(find_home(), result)}")
+    if how["output_file"] is not None:
+        with writing(how["output_file"]):
+            how["output_file"].write_text(_json(result.as_json()), encoding="utf-8")
+    if how["html"] is not None:
+        from homeport.bench.page import page
+
+        with writing(how["html"]):
+            how["html"].write_text(page(result), encoding="utf-8")
+    terminal.result(bench_text.text(result), result.as_json())
+    if result.valid:
+        return 0
+    terminal.note("this is not a result: see the lines with ✗")
+    return VerificationFailed.exit_code
+
+
+@command.command("list")
+@click.option("--name", help="Of this endpoint alone.")
+@json_option
+@click.pass_obj
+def list_command(app: CliContext, /, name: str | None, json_output: bool) -> None:
+    """List the benches that were done, oldest first."""
+    from homeport.bench import kept
+    from homeport.cli import bench_text
+    from homeport.home import find_home
+
+    found = [*kept.kept(find_home(), name)]
+    rows = [bench_text.kept_row(one) for one in found]
+    data = [one.as_json() for one in found]
+    head = ("STARTED", "ENDPOINT", "ON", "MODEL", "OUTPUT", "FILE")
+    app.terminal(json_output=json_output).table(head, rows, data=data)
+
+
+@command.command("compare")
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path))
+@json_option
+@click.pass_obj
+def compare_command(app: CliContext, /, first: Path, second: Path, json_output: bool) -> None:
+    """Show two benches side by side, with what differs beyond noise."""
+    from homeport.bench import kept
+    from homeport.bench.comparison import compared
+    from homeport.cli import bench_text
+
+    found = compared(kept.read(first), kept.read(second))
+    app.terminal(json_output=json_output).result(bench_text.compared(found), found.as_json())
+
+
+def _json(content: Any) -> str:  # Any: JSON
+    import json
+
+    return json.dumps(content, indent=1) + "\n"
+
+
+def _opened(on: str) -> Any:  # Any: a coroutine function of what is known of it
+    from homeport.bench.bench import Served
+
+    async def work(one: Deployment) -> tuple[Endpoint, Served]:
+        status = await one.status()
+        return await one.connect(), Served(on=on, engine=status.engine or "")
+
+    return work
+
+
+def _options(how: dict[str, Any]) -> BenchOptions:  # Any: what click has read
+    from homeport.bench.options import BenchOptions
+    from homeport.bench.slo import Slo
+
+    profile = "trace" if how["trace"] is not None else how["profile"]
+    open_load = _open_load(profile, how) if profile not in {"sweep", "users"} else None
+    return BenchOptions(
+        input=how["input"],
+        output=how["output"],
+        seconds=how["seconds"],
+        repetitions=how["repetitions"],
+        most_users=(how["users"] or 64) if profile == "sweep" else 64,
+        users=(how["users"] or 8) if profile == "users" else None,
+        open_load=open_load,
+        slo=Slo.parse(how["slo"]),
+        shared=how["shared"],
+        seed=how["seed"],
+    )
+
+
+def _open_load(profile: str, how: dict[str, Any]) -> OpenLoad:  # Any: what click has read
+    from homeport import traffic
+    from homeport.bench.options import OpenLoad
+    from homeport.errors import SpecError
+
+    seconds, rate = how["seconds"] / how["repetitions"], how["rate"]
+    if profile == "trace":
+        if how["trace"] is None:
+            raise click.UsageError("--profile trace wants --trace FILE.")
+        trace = traffic.read(how["trace"]).faster(how["faster"]).part(0, seconds)
+        faster = "" if how["faster"] == 1 else f", {how['faster']:g} times as fast"
+        return OpenLoad(title=f"{trace.name}, {seconds:g} s of it{faster}", arrivals=trace.arrivals)
+    if rate is None:
+        raise click.UsageError(f"--profile {profile} wants --rate, in requests a second.")
+    times = {
+        "constant": lambda: traffic.constant(rate, seconds),
+        "poisson": lambda: traffic.poisson(rate, seconds, seed=how["seed"]),
+        "burst": lambda: traffic.burst(rate, seconds, size=how["size"]),
+        "ramp": lambda: traffic.ramp(0, rate, seconds),
+    }[profile]()
+    arrivals = tuple(traffic.Arrival(one, how["input"], how["output"]) for one in times)
+    if not arrivals:
+        raise SpecError(
+            f"at {rate:g} requests a second none comes within {seconds:g} s",
+            hint="say a higher --rate or more --seconds (each repetition has its part of them)",
+        )
+    more = {"burst": f" in bursts of {how['size']}", "ramp": ", beginning at 0"}.get(profile, "")
+    return OpenLoad(title=f"{profile}, {rate:g} a second{more}", arrivals=arrivals)
+
+
+def _ask(
+    terminal: Terminal, endpoint: Endpoint, where: tuple[Path, str], options: BenchOptions, *, yes: bool
+) -> int | None:
+    """
+    Ask before money is spent, with what the run costs at most; returns how many instances may answer, as far as known.
+
+    Raises `ApprovalDeclined`.
+    """
+    import os
+
+    from homeport import deployment, sync
+    from homeport.bench.price import price
+    from homeport.cli.approval import asking
+    from homeport.errors import ApprovalDeclined
+    from homeport.home import find_home
+    from homeport.targets.base import OpenOptions
+
+    opened = OpenOptions(env=os.environ, home=find_home())
+    found = sync.run(deployment.listing(on=where[1], file=where[0], options=opened)).endpoints
+    listed = next((one for one in found if one.name == endpoint.name), None)
+    told = price(listed, options.seconds)
+    if not asking(terminal, yes=yes, text=str, question="measure it?")(told):
+        raise ApprovalDeclined("nothing was measured")
+    return listed.max_instances if listed is not None else None

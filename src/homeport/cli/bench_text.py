@@ -1,0 +1,124 @@
+"""Benches as the terminal shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from homeport.bench.comparison import BenchComparison
+from homeport.bench.figures import FORMULAS, MeanEstimate, Percentiles
+from homeport.bench.kept import KeptBench
+from homeport.bench.level import LevelResult
+from homeport.bench.result import BenchResult
+from homeport.printable import printable
+
+HEAD = ("LOAD", "ANSWERED", "OUTPUT TOKENS/S", "REQUESTS/S", "GOODPUT/S", "TTFT P50", "P95", "ITL P50", "P95", "TPOT P50", "E2E P50", "P95")  # fmt: skip
+
+
+def text(result: BenchResult) -> str:
+    """Return all of it: what was measured, a line for each load, the knee, formulas, and what is doubtful."""
+    setting = result.setting
+    engine = f"{setting.engine} {setting.engine_version}".strip() or "engine not known"
+    exact = "exactly" if setting.exact_prompts else "about"
+    lines = [
+        f"{printable(setting.endpoint)}: {printable(setting.model)}, {printable(engine)}; client on {setting.machine}",
+        f"prompts of {exact} {setting.input} tokens ({setting.template_tokens} of the chat template), "
+        f"answers of {setting.output}"
+        + ("" if setting.ignores_eos else " at most: it does not take ignore_eos"),
+        "",
+        *aligned(HEAD, [_row(one) for one in result.levels]),
+        "",
+        *_found(result),
+        "",
+        *(f"{name.upper():5} {formula}" for name, formula in FORMULAS.items() if name != "ttfo"),
+        f"GOODPUT requests answered within {setting.slo or 'any time (no --slo)'}; intervals are 95 % over repetitions",
+    ]
+    if result.warm_up.first_ttft_s is not None:
+        lines.append(f"warm-up, in no figure: first TTFT {_time(result.warm_up.first_ttft_s)}")
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def kept_row(one: KeptBench) -> tuple[str, ...]:
+    """Return the line of a bench in a list."""
+    if one.result is None:
+        return ("cannot be read", "", "", "", "", str(one.path))
+    setting, best = one.result.setting, one.result.best
+    told = "-" if best is None else f"{_number(best.rates['output_tokens'].mean)} tokens/s, {best.load}"
+    what = told if one.result.valid else "no result"
+    return (setting.started_at, setting.endpoint, setting.on, setting.model, what, str(one.path))
+
+
+def compared(comparison: BenchComparison) -> str:
+    """Return both side by side."""
+    head = ("LOAD", "FIGURE", "FIRST", "SECOND", "SECOND/FIRST", "95 % OF THE DIFFERENCE", "")
+    rows = [
+        (
+            one.load,
+            one.figure,
+            _number(one.first),
+            _number(one.second),
+            "" if one.ratio is None else f"{one.ratio:.2f}",
+            "" if one.low is None or one.high is None else f"{_number(one.low)} to {_number(one.high)}",
+            one.difference.value,
+        )
+        for one in comparison.figures
+    ]
+    titles = [f"first:  {printable(comparison.first)}", f"second: {printable(comparison.second)}", ""]
+    return "\n".join([*titles, *aligned(head, rows), "", *map(printable, comparison.notes)])
+
+
+def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, *rows):
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _row(one: LevelResult) -> tuple[str, ...]:
+    failed = sum(one.requests.failed.values())
+    answered = str(one.requests.answered) + (f" ({failed} failed)" if failed else "")
+    times = {name: one.latency.get(name) for name in FORMULAS}
+    return (
+        one.load + ("" if one.valid else " ✗"),
+        answered,
+        _rate(one.rates["output_tokens"]),
+        _rate(one.rates["requests"]),
+        _rate(one.rates["goodput"]),
+        *_both(times["ttft"]),
+        *_both(times["itl"]),
+        _both(times["tpot"])[0],
+        *_both(times["e2e"]),
+    )
+
+
+def _both(found: Percentiles | None) -> tuple[str, str]:
+    return ("-", "-") if found is None else (_time(found.p50), _time(found.p95))
+
+
+def _rate(one: MeanEstimate) -> str:
+    half = "" if one.high is None else f" ±{_number(one.high - one.mean)}"
+    return f"{_number(one.mean)}{half}"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{1000 * seconds:.1f} ms"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _found(result: BenchResult) -> Iterator[str]:
+    knee = result.knee
+    if knee is not None:
+        more = "" if knee.searched else f" Not searched to the end: {knee.why}."
+        users = "1 user" if knee.users == 1 else f"{knee.users} users"
+        yield f"The knee: {users}; more of them give no more than {knee.goodput:.3g} requests a second.{more}"
+    for one in result.levels:
+        for doubt in one.doubts:
+            yield f"✗ {one.load} is no result: {printable(doubt)}"
+        for note in one.notes:
+            yield f"  {one.load}: {printable(note)}"
+        for kind, count in one.requests.failed.items():
+            yield f"  {one.load}: {count} × {kind}, the first: {printable(one.requests.first_failure)}"
+        if one.requests.unfinished:
+            yield f"  {one.load}: {one.requests.unfinished} were cut off in the end, and are in no figure"

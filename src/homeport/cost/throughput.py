@@ -1,0 +1,57 @@
+"""The throughput that a price is reckoned with, where the user gave none: that of the endpoint's newest bench on Cloud Run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from homeport import naming, spec
+from homeport.bench import kept
+from homeport.home import Home
+
+ON = "cloudrun"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throughput:
+    """How many tokens a second one busy instance does, prompts and answers together, and who says so."""
+
+    tokens_per_second: float | None
+    source: str
+    """In words, such as `your figure`; where there is none, why a bench that is there was not taken, or ''."""
+
+
+YOURS = "your figure"
+
+
+def measured(home: Home, file: Path, engine: str) -> Throughput:
+    """
+    Return what the newest bench of the file's endpoint on Cloud Run measured at its best, if it was of one instance.
+
+    One of this machine is not taken: it says nothing of an instance.
+    """
+    name = spec.load(file).name or naming.name_from_folder(file)
+    newest = kept.newest(home, name, on=ON)
+    result = newest.result if newest is not None else None
+    best = result.best if result is not None else None
+    if result is None or best is None:
+        here = kept.newest(home, name, on="local")
+        if here is None:
+            return Throughput(tokens_per_second=None, source="")
+        return _none(
+            "the newest bench is one of this machine, which says nothing of an instance on Cloud Run"
+        )
+    setting = result.setting
+    if setting.engine != engine:
+        return _none(f"the newest bench on Cloud Run is of {setting.engine or 'an engine that is not known'}")
+    if setting.max_instances != 1:
+        return _none(
+            "the newest bench on Cloud Run had more than one instance behind it, perhaps: it is none of one"
+        )
+    speed = best.rates["total_tokens"].mean
+    source = f"bench of {setting.started_at}, {best.load}, {setting.input} tokens in and {setting.output} out"
+    return Throughput(tokens_per_second=speed, source=source)
+
+
+def _none(why: str) -> Throughput:
+    return Throughput(tokens_per_second=None, source=why)

@@ -1,0 +1,94 @@
+"""`homeport bench` on a real endpoint: what it prints, keeps, lists, compares and draws."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from places import ROOT, TAUGHT
+from user import User
+
+SPEC = 'name = "mine"\nmodel = "file:./gemma-4-taught.gguf"\n[engine]\ncontext = 512\n[local]\nport = 0\n'
+SHORT = ("--input", "48", "--output", "8", "--seconds", "2", "--repetitions", "2")
+
+
+def ensure_valid(name: str, printed: Any) -> None:  # Any: JSON
+    """Raise where `printed` is not what the schema of `name` says."""
+    made = json.loads((ROOT / "docs" / "schemas" / f"{name}.json").read_text())
+    jsonschema.Draft202012Validator(made).validate(printed)
+
+
+class Page(HTMLParser):
+    """What a page shows, and what it wants from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.charts: list[str] = []
+        self.wants: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if tag == "svg":
+            self.charts.append(found.get("aria-label") or "")
+        self.wants += [f"{tag} {name}" for name in found if name in {"src", "href", "srcset"}]
+        self.wants += [tag] if tag in {"script", "link", "img", "iframe"} else []
+
+
+def test_a_real_endpoint_is_measured_kept_listed_compared_and_drawn(user: User) -> None:
+    shutil.copyfile(TAUGHT, user.folder / TAUGHT.name)
+    user.write(SPEC)
+    user.run("up", "--yes")
+    # Whether a busy machine lets it be a result (0) or not (3) is not what is tested here.
+    page = user.folder / "page.html"
+    closed = user.run(
+        "bench", "--profile", "users", "--users", "2", *SHORT, "--html", str(page), "--json", code=None
+    )
+    assert closed.code in {0, 3}, closed.err
+    printed = closed.json
+    ensure_valid("bench", printed)
+    (level,) = printed["levels"]
+    assert level["tokens"]["input_exact"] == level["requests"]["answered"] > 0
+    assert level["tokens"]["input"] == 48 * level["requests"]["answered"]
+    assert level["tokens"]["output"] == 8 * level["requests"]["answered"]
+    assert printed["setting"]["engine"]
+    assert len(level["rates"]["output_tokens"]["repetitions"]) == 2
+    drawn = Page()
+    drawn.feed(page.read_text())
+    assert len(drawn.charts) >= 4
+    assert not drawn.wants
+    assert user.run("bench", "--profile", "poisson", "--rate", "4", *SHORT, "--json", code=None).code in {
+        0,
+        3,
+    }
+    rows = user.run("bench", "list", "--json").json
+    ensure_valid("bench-list", rows)
+    files = [row["file"] for row in rows]
+    assert len(files) == 2
+    assert not any(re.search(r"Words:|messages", Path(file).read_text()) for file in files)
+    both = user.run("bench", "compare", files[0], files[1], "--json").json
+    ensure_valid("bench-compare", both)
+    user.run("down", "--yes")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("--profile", "poisson"), 64, "wants --rate"),
+        (("--profile", "trace"), 64, "wants --trace"),
+        (("--slo", "ttft=fast"), 10, "is no objective"),
+        (("--profile", "constant", "--rate", "0.0001"), 20, ""),
+        (("compare", "none.json", "none.json"), 10, "cannot be read"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_before_anything_is_asked(
+    arguments: tuple[str, ...], code: int, says: str, user: User
+) -> None:
+    refused = user.run("bench", *arguments, code=code)
+    assert says in refused.err

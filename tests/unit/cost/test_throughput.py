@@ -1,0 +1,76 @@
+"""Without a figure of the user's, a price rests on the newest bench that is one of an instance, and says which."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from homeport.bench import BenchResult, kept
+from homeport.cli import cost_text
+from homeport.cost.answer import CostAnswer, Question, answer
+from homeport.home import Home
+from paced_bench import measured
+
+SPEC = 'name = "mine"\nmodel = "gemma-3-270m"\n[engine]\nkind = "vllm"\n[cloudrun]\nproject = "my-project"\n'
+
+
+@pytest.fixture(scope="module")
+def result() -> BenchResult:
+    """A bench that is a result, whatever this machine was busy with."""
+    whole = measured()
+    return replace(whole, levels=tuple(replace(one, doubts=()) for one in whole.levels))
+
+
+def priced(
+    tmp_path: Path, result: BenchResult, *, speed: float | None = None, **setting: object
+) -> CostAnswer:
+    home, file = Home(tmp_path / "home"), tmp_path / "homeport.toml"
+    file.write_text(SPEC)
+    told = {"endpoint": "mine", "on": "cloudrun", "engine": "vllm", "max_instances": 1, **setting}
+    kept.keep(home, replace(result, setting=replace(result.setting, **told)))  # type: ignore[arg-type]
+    question = Question(
+        wanted={}, engine=None, tokens_per_day=None, tokens_per_second=speed, wakes=12, versus=None,
+        input_share=None, prices=None, home=home,
+    )  # fmt: skip
+    return answer(None, file, question)
+
+
+def test_the_newest_bench_of_one_instance_gives_the_price_of_a_million_tokens(
+    tmp_path: Path, result: BenchResult
+) -> None:
+    found = priced(tmp_path, result)
+    assert result.best is not None
+    speed = result.best.rates["total_tokens"].mean
+    assert found.cost.tokens is not None
+    assert found.cost.tokens.used.value == pytest.approx(1e6 / speed / 3600 * found.hourly.total)
+    assert f"tokens/s (bench of {result.setting.started_at}, 2 users" in cost_text.text(found, explain=False)
+
+
+def test_a_figure_of_the_users_comes_first(tmp_path: Path, result: BenchResult) -> None:
+    found = priced(tmp_path, result, speed=123.0)
+    assert found.throughput.tokens_per_second == 123
+    assert "(your figure)" in cost_text.text(found, explain=False)
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ({"on": "local"}, "one of this machine"),
+        ({"engine": "ollama"}, "is of ollama"),
+        ({"max_instances": 3}, "more than one instance"),
+        ({"max_instances": None}, "more than one instance"),
+    ],
+)
+def test_a_bench_that_is_none_of_this_instance_is_not_taken_and_that_is_told(
+    setting: dict[str, object], says: str, tmp_path: Path, result: BenchResult
+) -> None:
+    found = priced(tmp_path, result, **setting)
+    assert found.cost.tokens is None
+    assert says in cost_text.text(found, explain=False)
+
+
+def test_a_bench_that_is_no_result_is_not_taken(tmp_path: Path, result: BenchResult) -> None:
+    doubtful = replace(result, levels=tuple(replace(one, doubts=("wrong",)) for one in result.levels))
+    assert priced(tmp_path, doubtful).cost.tokens is None
