@@ -134,13 +134,15 @@ def test_weights_of_one_machine_are_left_to_up_and_that_is_said() -> None:
 def test_what_stands_before_is_made_as_the_script_of_gcloud_makes_it() -> None:
     script = export("cloudbuild", things("vllm"))["prepare.sh"]
     whole = export("gcloud", things("vllm"))["deploy.sh"]
-    parts = [part for part in whole.split("\n\n") if part.startswith("# ") and "gcloud" in part]
+    made = whole[whole.index("\n# service account ") + 1 :]
+    parts = [part for part in made.split("\n\n") if part.startswith("# ")]
     others = [part for part in parts if part not in script]
-    assert len(parts) - len(others) > 25
-    firsts = {part.split()[1] for part in others if not part.startswith(("# Made by", "# Where"))}
-    assert firsts == {"image", "weights", "service"}
+    assert len(parts) - len(others) > 20
+    assert {part.split()[1] for part in others} == {"image", "weights", "service", "the"}
     last = script.rpartition("\nif there gcloud run services describe home")[2]
-    assert "--role=roles/run.servicesInvoker" in last, "who may call it is said of a service that is there"
+    assert "grant user:friend@example.com roles/run.servicesInvoker" in last, (
+        "who may call it is said of a service that is there"
+    )
 
 
 async def _moments() -> AsyncIterator[None]:

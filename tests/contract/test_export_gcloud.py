@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -20,6 +21,9 @@ from homeport.resources.google.traffic import RECEIPTS, Receipt
 from second_service import AGENT
 
 _SAID = ("generation", "traffic", "annotations", "template")
+CHANGES = re.compile(
+    r"\.(create|insert|patch|update|delete|replaceService|setIamPolicy|addVersion|batchEnable|enable)$"
+)
 pytestmark = NEEDS_GCLOUD
 
 
@@ -33,9 +37,17 @@ def test_what_the_script_makes_is_what_up_would_make(tmp_path: Path, gcloud_fold
     with there(tmp_path, steps=ways.Carrying()) as here:
         here.write(here.exported("gcloud", resources))
         assert len(pending(here.plan(resources))) > 25
-        said = here.run("bash", "deploy.sh", HOME_HUB_TOKEN=ways.TOKEN, PATH=path)
-        assert said.out.strip().splitlines()[-1].startswith("https://home-")
+        said = here.run("bash", "deploy.sh", HF_TOKEN=ways.TOKEN, PATH=path)
+        assert [line[:13] for line in said.out.splitlines()] == ["https://home-"]
+        assert ways.TOKEN not in said.out + said.err
         assert pending(here.plan(resources)) == ["create release/home: []"], "the proof is not gcloud's"
+        before = len(here.cloud.log)
+        said = here.run("bash", "deploy.sh", PATH=path)
+        assert not [one.method for one in here.cloud.log[before:] if CHANGES.search(one.method)]
+        left = [line for line in said.err.splitlines() if line.startswith("= ")]
+        assert len(left) > 20, said.err
+        assert "= service home: is ready, as the file says; left as it is" in left
+        assert "= secret home-hub-token: has a version, and HF_TOKEN is not set; left as it is" in left
 
 
 def test_the_script_makes_a_second_service_too_which_knows_where_the_first_is(

@@ -16,7 +16,18 @@ from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.service import DEADLINE_S, Service
 from homeport.weights.transfer import MANIFEST
 
-_ORDER = ("serviceAccount", "timeout", "options", "substitutions", "availableSecrets", "steps", "images")
+BEYOND_S = 900
+"""For the queue of Cloud Build, beyond a build's own time."""
+_ORDER = (
+    "serviceAccount",
+    "timeout",
+    "options",
+    "substitutions",
+    "availableSecrets",
+    "steps",
+    "images",
+    "tags",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +43,11 @@ class ExportedBuild:
     def file(self) -> str:
         """Return the name of the file that holds the build."""
         return f"build-{self.name}.yaml"
+
+    @property
+    def mark(self) -> str:
+        """Return the tag by which a build that is under way is found, by `up` as well."""
+        return self.thing.mark
 
     @property
     def yaml(self) -> str:
@@ -55,10 +71,10 @@ def builds(things: Things) -> list[ExportedBuild]:
     made = []
     for one in things.resources:
         if isinstance(one, ContainerImage):
-            body = {**one.build, "images": [f"{one.reference}:{one.tag}"]}
+            body = {**one.build, "images": [f"{one.reference}:{one.tag}"], "tags": [one.mark]}
             made.append(ExportedBuild(thing=one, name=one.package, body=things.filled(body, _never)))
         elif isinstance(one, StoredWeights) and one.folder is None:
-            body = things.filled(one.build, _never)
+            body = things.filled({**one.build, "tags": [one.mark]}, _never)
             made.append(ExportedBuild(thing=one, name=f"weights-{word(one.name)}", body=body))
     return made
 
@@ -77,7 +93,7 @@ def there(thing: ContainerImage | StoredWeights) -> str:
     """Return the command that succeeds where an image, or weights, are there."""
     if isinstance(thing, ContainerImage):
         return f"gcloud artifacts docker images describe {shlex.quote(f'{thing.reference}:{thing.tag}')}"
-    return f"gcloud storage ls {shlex.quote(f'{thing.uri}/{MANIFEST}')}"
+    return f"gcloud storage objects describe {shlex.quote(f'{thing.uri}/{MANIFEST}')}"
 
 
 def told_by_shell(thing: Resource | None, ref: Ref) -> str:
@@ -110,8 +126,8 @@ class Blanks:
         self._refs[name] = ref
         return f"__{name}__"
 
-    def shell(self, source: str, target: str) -> list[str]:
-        """Return the lines that write `target`, both words of the shell, from `source` with all values filled in."""
+    def asked(self) -> list[str]:
+        """Return the lines of a shell that ask for all values, each into a variable."""
         lines, asked = [], dict[str, str]()
         for name, ref in self._refs.items():
             value = told_by_shell(self._things.by_id(ref.id), ref)
@@ -119,8 +135,15 @@ class Blanks:
                 value = value.replace(question, f'"${known}"')
             lines.append(f"{name}={value}")
             asked[value] = name
-        edits = "".join(f' -e "s|__{name}__|${name}|g"' for name in self._refs)
-        return [*lines, f"sed{edits} {source} > {target}" if edits else f"cat {source} > {target}"]
+        return lines
+
+    def pairs(self) -> list[str]:
+        """Return each mark, and its value as the shell has it after `asked`."""
+        return [word for name in self._refs for word in (f"__{name}__", f'"${name}"')]
+
+    def filled(self, text: str) -> list[str]:
+        """Return the lines that fill all values into the variable `text`, whatever signs are in them."""
+        return [f'{text}=${{{text}//__{name}__/"${name}"}}' for name in self._refs]
 
 
 def word(text: str) -> str:

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from homeport.export import gcloud, knative
+from homeport.export import gcloud, knative, shell
 from homeport.export.builds import Blanks, ExportedBuild, build_yaml, builds, left_behind, seconds, there
 from homeport.export.graph import Things
 from homeport.export.text import comment, head, listed, to_yaml
@@ -147,7 +147,7 @@ def prepare(made: Pipeline) -> dict[str, str]:
     for one in things.services:
         calls, _ = gcloud.making(things, things.callers_of(one))
         if calls:
-            described = gcloud.command(
+            described = shell.command(
                 "gcloud", "run", "services", "describe", one.own_name, f"--region={one.region}"
             )
             lines += ["", f"if there {described}; then", *calls[1:], "else",
@@ -159,9 +159,9 @@ def prepare(made: Pipeline) -> dict[str, str]:
         )
     ]
     if secrets := things.all(SecretVersion):
-        read = listed(gcloud.variable(one) for one in secrets)
+        read = listed(" or ".join(gcloud.variables(one)) for one in secrets)
         notes.append(f"Secrets are read from {read}, or asked for; they are in no argument and in no file.")
-    return {PREPARE: gcloud.script(things.project, head("cloudbuild", *notes), lines), **needed}
+    return {PREPARE: shell.script(things.project, head("cloudbuild", *notes), lines), **needed}
 
 
 def grants(made: Pipeline) -> list[Grant]:
@@ -255,20 +255,22 @@ def _deploy(things: Things, one: Service) -> str:
     has_traffic = "traffic" in body["spec"]
     if not has_traffic:
         body["metadata"]["annotations"] = {**body["metadata"].get("annotations", {}), RECEIPTS: _RECEIPTS}
-    template = knative.file_of(things, one, ".in")
     lines = [
         "#!/usr/bin/env bash",
         "set -euo pipefail",
-        f"cat > {template} <<'END'",
+        "text=$(cat <<'END'",
         to_yaml(body).rstrip(),
         "END",
+        ")",
         "",
         "# What is known by now, such as an image's digest.",
-        *blanks.shell(template, file),
+        *blanks.asked(),
+        *blanks.filled("text"),
         "",
     ]
     if has_traffic:
         lines += [
+            f"printf '%s\\n' \"$text\" > {file}",
             "# Its newest revision has all traffic, as soon as it is ready.",
             f"gcloud run services replace {file} --region={region}",
         ]
@@ -293,14 +295,16 @@ def _held(name: str, region: str, file: str) -> list[str]:
         "  generation=$of receipts=$found",
         '  [ -z "$percent" ] || printf -v held \'%s    - revisionName: %s\\n      percent: %s\\n\' "$held" "$revision" "$percent"',
         'done <<< "$said"',
-        f'sed -i "s|{_RECEIPTS}|${{receipts:-{{\\}}}}|" {file}',
+        'receipts=${receipts:-{\\}} quote="\'"',
+        f'text=${{text//{_RECEIPTS}/"${{receipts//$quote/$quote$quote}}"}}',
         "",
         f"# A new revision comes up without traffic, under the tag {CANDIDATE}.",
         "{",
+        "  printf '%s\\n' \"$text\"",
         "  printf '  traffic:\\n%s' \"$held\"",
         f"  printf '    - latestRevision: true\\n      tag: {CANDIDATE}\\n'",
         '  [ -n "$held" ] || echo "      percent: 100"',
-        f"}} >> {file}",
+        f"}} > {file}",
         f"now=$(gcloud run services replace {file} --region={region} --format='value(metadata.generation)')",
         "",
         "# gcloud puts the version that it reads itself in place of one in the file, so that a change between both reads is",

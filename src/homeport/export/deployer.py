@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from homeport.export.gcloud import command
 from homeport.export.graph import ResourceKind, Things
+from homeport.export.shell import command
 from homeport.export.text import comment
 from homeport.google.grants import role_for
 from homeport.resources.google.gcs_weights import StoredWeights

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from homeport.export import knative
-from homeport.export.builds import Blanks, ExportedBuild, builds, left_behind
+from homeport.export.builds import BEYOND_S, Blanks, ExportedBuild, builds, left_behind
 from homeport.export.fields import Fields
 from homeport.export.graph import ResourceKind, Things
+from homeport.export.shell import Lines, command, script, values
 from homeport.export.text import comment, head, listed, to_yaml
 from homeport.json_types import Json
 from homeport.reconcile import Resource
@@ -26,35 +27,22 @@ from homeport.resources.google.service import Service
 FILE = "deploy.sh"
 _IN = ".in"
 """Stands in the name of a service's file in which something is yet to be filled in."""
-_WIDTH = 100
-_FUNCTIONS = """\
-# Whether something is there: what is, is left as it is.
-there() { "$@" >/dev/null 2>&1; }
-
-# A new account or a new role is not known everywhere at once: what is refused for that is tried again.
-again() {
-  local left=30
-  until "$@"; do
-    left=$((left - 1))
-    [ "$left" -gt 0 ] || return 1
-    sleep 10
-  done
-}
-"""
-
-_FILLED = """
-# Where the service goes that is handed to gcloud, with all of it filled in.
-filled=$(mktemp)
-trap 'rm -f "$filled"' EXIT\
-"""
-
-Lines = list[str]
+_VALUES = ".values"
+_SKIPPED = frozenset(("cleanupPolicies",))
+"""What is set each time, and so not compared."""
+_UNREAD = frozenset(
+    ("run.googleapis.com/launch-stage", "run.googleapis.com/client-name", "run.googleapis.com/client-version")
+)
+"""Of a service: what Google reads back as it finds it, and gcloud writes itself."""
+HUB = "HF_TOKEN"
+"""The variable that holds a hub's token, for the hub's own tools, too."""
+_OF_A_HUB = "-hub-token"
 
 
 def files(things: Things) -> dict[str, str]:
     """Return the script `deploy.sh`, and the files that it hands to gcloud."""
     lines, needed = making(things, things.resources)
-    made = {FILE: script(things.project, _head(things), [_FILLED, *lines], _epilogue(things))}
+    made = {FILE: script(things.project, _head(things), lines, _epilogue(things))}
     for build in builds(things):
         note = f"For {FILE}, and as `homeport up` submits it: gcloud builds submit --no-source --config={build.file}"
         made[build.file] = head("gcloud", note) + build.yaml
@@ -70,39 +58,20 @@ def making(things: Things, resources: Iterable[Resource]) -> tuple[Lines, dict[s
     return lines, script.files
 
 
-def script(project: str, head: str, lines: Lines, epilogue: str = "") -> str:
-    """Return a script of bash for a project: its head, what all of them begin with, and its lines."""
-    return f"#!/usr/bin/env bash\n{head}{_prologue(project)}\n{_FUNCTIONS}{_joined(lines)}{epilogue}"
-
-
-def command(*words: str, tail: str = "") -> str:
-    """Return a command, quoted where the shell would read something into it, over several lines where it is long."""
-    quoted = [word if word == "-" else shlex.quote(word) for word in words]
-    line = " ".join(quoted) + tail
-    if len(line) <= _WIDTH or "\n" in line:
-        return line
-    first = next((place for place, word in enumerate(quoted) if word.startswith("--")), len(quoted))
-    return " \\\n    ".join([" ".join(quoted[:first]), *quoted[first:]]) + tail
-
-
-def submitted(build: ExportedBuild) -> str:
-    """Return the command that submits a build, and waits for it."""
-    return command("gcloud", "builds", "submit", "--no-source", f"--config={build.file}",
-                   f"--region={build.thing.region}", "--suppress-logs", tail=" >/dev/null")  # fmt: skip
-
-
 def _head(things: Things) -> str:
     left = left_behind(things)
     notes = [
         (
             "Makes in Google Cloud what `homeport up --on cloudrun` makes, each thing with the label homeport="
-            f"{things.name}. It may be run again: what is there is left as it is, so that a change of what is there is "
-            "`homeport up`'s to make."
+            f"{things.name}. Run it again after whatever ended it, or after a change of the file: what is there is compared "
+            "with the file. A service that differs or is not ready is deployed again, without traffic where another "
+            "revision has it; what can be changed is; all else that differs is told, and fails the run in its end. It waits "
+            "only for what waiting helps: an API or a grant that is not seen everywhere yet, a build under way, Google being busy."
         ),
     ]
     secrets = things.all(SecretVersion)
     if secrets:
-        read = listed(f"{variable(one)}" for one in secrets)
+        read = listed(" or ".join(variables(one)) for one in secrets)
         notes.append(f"Secrets are read from {read}, or asked for; they are in no argument and in no file.")
     if left:
         notes.append(
@@ -116,33 +85,18 @@ def _head(things: Things) -> str:
     return head("gcloud", *notes)
 
 
-def _prologue(project: str) -> str:
-    return "\n".join(
-        (
-            "set -euo pipefail",
-            'cd "$(dirname "${BASH_SOURCE[0]}")"',
-            "",
-            f"export CLOUDSDK_CORE_PROJECT={shlex.quote(project)} CLOUDSDK_CORE_DISABLE_PROMPTS=1",
-            "",
-        )
-    )
-
-
 def _epilogue(things: Things) -> str:
     asked = [
         command("gcloud", "run", "services", "describe", one.own_name, f"--region={one.region}", "--format=value(status.url)")
         for one in things.services
     ]  # fmt: skip
-    return "\n" + "".join(f"{line}\n" for line in asked)
+    return "\n" + "".join(f"{line}\n" for line in (*asked, "finish"))
 
 
-def _joined(lines: Lines) -> str:
-    return "".join(f"{line}\n" for line in lines)
-
-
-def variable(version: SecretVersion) -> str:
-    """Return the variable of the shell that a secret is read from."""
-    return version.secret_id.upper().replace("-", "_")
+def variables(version: SecretVersion) -> tuple[str, ...]:
+    """Return the variables of the shell that a secret is read from, the first that is set."""
+    own = version.secret_id.upper().replace("-", "_")
+    return (HUB, own) if version.secret_id.endswith(_OF_A_HUB) else (own,)
 
 
 class _Script:
@@ -163,11 +117,12 @@ class _Script:
         return KNOWS[one.kind](self, one, Fields({}, one.id))
 
     def apis(self, one: Apis, _: Fields) -> Lines:
-        return [command("gcloud", "services", "enable", *one.services)]
+        return [command("enable", *one.services)]
 
     def account(self, one: RestResource, body: Fields) -> Lines:
         email = _short(one)
-        return _unless(
+        return self._kept(
+            one,
             ("gcloud", "iam", "service-accounts", "describe", email),
             ("gcloud", "iam", "service-accounts", "create", email.partition("@")[0],
              f"--display-name={body.take('displayName', '')}", f"--description={body.take('description', '')}"),
@@ -179,37 +134,43 @@ class _Script:
     def secret(self, one: RestResource, body: Fields) -> Lines:
         replication = body.take("replication")
         regions = [replica["location"] for replica in replication["userManaged"]["replicas"]]
-        return _unless(
+        return self._kept(
+            one,
             ("gcloud", "secrets", "describe", _short(one)),
             ("gcloud", "secrets", "create", _short(one), "--replication-policy=user-managed",
              f"--locations={','.join(regions)}", _labels(body)),
         )  # fmt: skip
 
     def secret_version(self, one: SecretVersion, _: Fields) -> Lines:
-        name, read = shlex.quote(one.secret_id), variable(one)
+        names = variables(one)
+        told = "a token of the hub that may read the model" if HUB in names else "its value"
+        value = "".join(f"${{{name}:-" for name in names).removesuffix(":-") + "-" + "}" * len(names)
         return [
-            f'if [ -z "${{{read}-}}" ]; then read -rsp {shlex.quote(f"{one.secret_id}: ")} {read} && echo >&2; fi',
-            f"export -n {read}",
-            f'if [ "$(gcloud secrets versions access latest --secret={name} 2>/dev/null || true)" != "${read}" ]; then',
-            f'  printf %s "${read}" | gcloud secrets versions add {name} --data-file=-',
-            "fi",
+            f"secret={value}",
+            f"export -n {' '.join(names)}",
+            command("secret_version", one.secret_id, names[0], told),
+            "unset secret",
         ]
 
     def repository(self, one: RestResource, body: Fields) -> Lines:
-        where = f"--location={one.address.path.split('/')[4]}"
-        key = body.take("kmsKeyName")
-        lines = _unless(
-            ("gcloud", "artifacts", "repositories", "describe", _short(one), where),
-            ("gcloud", "artifacts", "repositories", "create", _short(one), where,
-             f"--repository-format={body.take('format').lower()}", _labels(body), *([f"--kms-key={key}"] if key else [])),
-        )  # fmt: skip
+        name, where = _short(one), f"--location={one.address.path.split('/')[4]}"
+        key, verb = body.take("kmsKeyName"), ("gcloud", "artifacts", "repositories")
+        kept = f"--repository-format={body.take('format').lower()}"
+        make = (*verb, "create", name, where, kept, _labels(body), *([f"--kms-key={key}"] if key else []))
         policies = body.take("cleanupPolicies")
-        if policies:
-            file = f"cleanup-{_short(one)}.json"
-            self.files[file] = _policies(policies)
-            lines.append(command("gcloud", "artifacts", "repositories", "set-cleanup-policies", _short(one), where,
-                                 f"--policy={file}", "--no-dry-run", tail=" >/dev/null"))  # fmt: skip
-        return lines
+        if not policies:
+            return self._kept(one, (*verb, "describe", name, where), make)
+        file = f"cleanup-{name}.json"
+        self.files[file] = _policies(policies)
+        clean = (*verb, "set-cleanup-policies", name, where, f"--policy={file}", "--no-dry-run")
+        *lines, last = self._kept(one, (*verb, "describe", name, where), make, clean)
+        place = lines.index("else")
+        compared = [
+            f"  {command('change', f'cleanup policies of {name}', 'policies', *clean)} <<'END'",
+            *values({"cleanupPolicies": policies}),
+            "END",
+        ]
+        return [*lines[:place], *compared, *lines[place:], last]
 
     def bucket(self, one: RestResource, body: Fields) -> Lines:
         url, labels = f"gs://{body.take('name')}", _labels(body, "--update-labels")
@@ -222,10 +183,15 @@ class _Script:
         flags += ["--public-access-prevention"] if public == "enforced" else []
         flags += [f"--soft-delete-duration={kept['retentionDurationSeconds']}s"] if kept else []
         flags += [f"--default-encryption-key={key}"] if key else []
-        return [
-            *_unless(("gcloud", "storage", "buckets", "describe", url), ("gcloud", "storage", "buckets", "create", url, *flags)),
-            command("gcloud", "storage", "buckets", "update", url, labels),
-        ]  # fmt: skip
+        update = ("gcloud", "storage", "buckets", "update", url)
+        fixed = [each for each in flags if not each.startswith("--location=")]
+        return self._kept(
+            one,
+            ("gcloud", "storage", "buckets", "describe", url, "--raw"),
+            ("gcloud", "storage", "buckets", "create", url, *flags),
+            (*update, labels),
+            change=(*update, *fixed, labels),
+        )
 
     def object(self, one: Object, _: Fields) -> Lines:
         try:
@@ -241,7 +207,8 @@ class _Script:
         routing = body.take("routingConfig", {}).get("routingMode", "REGIONAL").lower()
         mode = "auto" if body.take("autoCreateSubnetworks") else "custom"
         name = body.take("name")
-        return _unless(
+        return self._kept(
+            one,
             ("gcloud", "compute", "networks", "describe", name),
             ("gcloud", "compute", "networks", "create", name, f"--subnet-mode={mode}", f"--bgp-routing-mode={routing}",
              f"--description={body.take('description', '')}"),
@@ -250,7 +217,8 @@ class _Script:
     def subnetwork(self, one: RestResource, body: Fields) -> Lines:
         name, where = body.take("name"), f"--region={one.address.path.split('/')[5]}"
         private = ["--enable-private-ip-google-access"] if body.take("privateIpGoogleAccess") else []
-        return _unless(
+        return self._kept(
+            one,
             ("gcloud", "compute", "networks", "subnets", "describe", name, where),
             ("gcloud", "compute", "networks", "subnets", "create", name, where,
              f"--network={body.take('network').rpartition('/')[2]}", f"--range={body.take('ipCidrRange')}", *private,
@@ -259,22 +227,32 @@ class _Script:
 
     def firewall(self, one: RestResource, body: Fields) -> Lines:
         name, allowed, denied = body.take("name"), body.take("allowed"), body.take("denied")
-        rules = ",".join(_rule(rule) for rule in allowed or denied)
-        return _unless(
-            ("gcloud", "compute", "firewall-rules", "describe", name),
-            ("gcloud", "compute", "firewall-rules", "create", name, f"--network={body.take('network').rpartition('/')[2]}",
-             f"--direction={body.take('direction')}", f"--priority={body.take('priority')}",
-             f"--action={'ALLOW' if allowed else 'DENY'}", f"--rules={rules}",
-             f"--destination-ranges={','.join(body.take('destinationRanges'))}",
-             f"--description={body.take('description', '')}"),
-        )  # fmt: skip
+        verb = ("gcloud", "compute", "firewall-rules")
+        to_change = (
+            f"--priority={body.take('priority')}",
+            f"--rules={','.join(_rule(rule) for rule in allowed or denied)}",
+            f"--destination-ranges={','.join(body.take('destinationRanges'))}",
+            f"--description={body.take('description', '')}",
+        )
+        fixed = (
+            f"--network={body.take('network').rpartition('/')[2]}",
+            f"--direction={body.take('direction')}",
+            f"--action={'ALLOW' if allowed else 'DENY'}",
+        )
+        return self._kept(
+            one,
+            (*verb, "describe", name),
+            (*verb, "create", name, *fixed, *to_change),
+            change=(*verb, "update", name, *to_change),
+        )
 
     def zone(self, one: RestResource, body: Fields) -> Lines:
         name = body.take("name")
         networks = [
             each["networkUrl"].rpartition("/")[2] for each in body.take("privateVisibilityConfig")["networks"]
         ]
-        return _unless(
+        return self._kept(
+            one,
             ("gcloud", "dns", "managed-zones", "describe", name),
             ("gcloud", "dns", "managed-zones", "create", name, f"--dns-name={body.take('dnsName')}",
              f"--visibility={body.take('visibility')}", f"--networks={','.join(networks)}",
@@ -286,29 +264,66 @@ class _Script:
             body.take("name"),
             (f"--zone={one.address.path.split('/')[5]}", f"--type={body.take('type')}"),
         )
-        return _unless(
+        data = (f"--ttl={body.take('ttl')}", f"--rrdatas={','.join(body.take('rrdatas'))}")
+        return self._kept(
+            one,
             ("gcloud", "dns", "record-sets", "describe", host, *where),
-            ("gcloud", "dns", "record-sets", "create", host, *where, f"--ttl={body.take('ttl')}",
-             f"--rrdatas={','.join(body.take('rrdatas'))}"),
+            ("gcloud", "dns", "record-sets", "create", host, *where, *data),
+            change=("gcloud", "dns", "record-sets", "update", host, *where, *data),
         )  # fmt: skip
 
     def build(self, one: Any, _: Fields) -> Lines:  # Any: an Image or StoredWeights
         build = self._builds.get(one.id)
         if build is None:
             return [f"# Only `homeport up` can do this: {one.uri} comes from a folder of one machine."]
-        return [f"there {build.there} ||\n  {submitted(build)}"]
+        limit = round(float(str(build.body["timeout"]).removesuffix("s")) + BEYOND_S)
+        return [
+            f"if there {build.there}; then",
+            f"  say {shlex.quote(f'= {one.summary({})}: is there')}",
+            "else",
+            f"  {command('build', build.mark, build.thing.region, build.file, str(limit))}",
+            "fi",
+        ]
 
     def service(self, one: Service, body: Fields) -> Lines:
         body.rest()  # Knative's to write, which leaves nothing out.
-        blanks, where = Blanks(self._things), f"--region={one.region}"
+        blanks = Blanks(self._things)
         file = knative.file_of(self._things, one, _IN)
+        listed_in = file.replace(f"{_IN}.yaml", _VALUES)
         note = f"For {FILE}, which fills in what is known only when it is there: what stands between two underscores twice."
-        self.files[file] = head("gcloud", note) + to_yaml(knative.service(self._things, one, blanks.mark))
-        # The file does not say what was found out, nor of some who serves: replaced once more, a service would lose both.
+        made = knative.service(self._things, one, blanks.mark)
+        text = to_yaml(made)
+        if text.count("\n  annotations:\n") != 1 or text.count("\n      annotations:\n") != 1:
+            raise TypeError(f"{one.id} has no annotations to which the script can add its own")
+        self.files[file] = head("gcloud", note) + text
+        told = f"For {FILE}: the values of {file}, by which it is compared with the service that is there."
+        compared = [each for each in values(made) if not each.split(": ")[0].endswith(tuple(_UNREAD))]
+        self.files[listed_in] = head("gcloud", told) + "".join(f"{each}\n" for each in compared)
+        held = "held" if not made["spec"].get("traffic") else "latest"
         return [
-            *blanks.shell(file, '"$filled"'),
-            f"there {command('gcloud', 'run', 'services', 'describe', one.own_name, where)} ||",
-            f'  gcloud run services replace "$filled" {where}',
+            *blanks.asked(),
+            *(" ".join(("fill", name, f'"$work/{name}"', *blanks.pairs())) for name in (file, listed_in)),
+            f'deploy {shlex.quote(one.own_name)} {shlex.quote(one.region)} "$work/{file}" "$work/{listed_in}" {held}',
+        ]
+
+    def _kept(
+        self,
+        one: RestResource,
+        look: tuple[str, ...],
+        *make: tuple[str, ...],
+        change: tuple[str, ...] = (),
+    ) -> Lines:
+        """Return the lines that make a thing, and compare one that is there: `change` changes it, else it is told."""
+        wanted = {key: value for key, value in one.wanted.items() if key not in _SKIPPED}
+        done = ("change" if change else "keep", f"{one.kind} {_short(one)}", one.kind, *change)
+        return [
+            f"if there {command(*look, '--format=flattened[no-pad]')}; then",
+            f"  {command(*done)} <<'END'",
+            *values(self._things.filled(wanted, Blanks(self._things).mark)),
+            "END",
+            "else",
+            *(f"  make {command(*each)}" for each in make),
+            "fi",
         ]
 
     def release(self, one: Release, _: Fields) -> Lines:
@@ -325,17 +340,13 @@ KNOWS: Mapping[str, Callable[[_Script, Any, Fields], Lines]] = {  # Any: the res
 
 
 def granted(one: Grant) -> str:
-    """Return the command that makes a grant."""
-    who = (f"--member={one.member}", f"--role={one.role}", "--format=none")
-    return command("again", "gcloud", *_bound(one), *who)
+    """Return the command that makes a grant, unless it is there."""
+    group, *on = _bound(one)
+    return command("grant", one.member, one.role, group, *on)
 
 
 def _short(one: RestResource) -> str:
     return one.address.path.rpartition("/")[2]
-
-
-def _unless(look: tuple[str, ...], make: tuple[str, ...]) -> Lines:
-    return [f"there {command(*look)} ||\n  {command(*make)}"]
 
 
 def _labels(body: Fields, flag: str = "--labels") -> str:
@@ -348,21 +359,21 @@ def _rule(rule: Mapping[str, Json]) -> str:
 
 
 def _bound(one: Grant) -> tuple[str, ...]:
-    """Return the words that name the thing that a grant is on."""
-    steps, verb = one.on.path.split("/"), "add-iam-policy-binding"
+    """Return gcloud's words for things of the kind that a grant is on, and those that name the thing."""
+    steps = one.on.path.split("/")
     last = steps[-1]
     if one.on.api == "artifactregistry":
-        return ("artifacts", "repositories", verb, last, f"--location={steps[4]}")
+        return ("artifacts repositories", last, f"--location={steps[4]}")
     if one.on.api == "storage":
-        return ("storage", "buckets", verb, f"gs://{last}")
+        return ("storage buckets", f"gs://{last}")
     if one.on.api == "secretmanager":
-        return ("secrets", verb, last)
+        return ("secrets", last)
     if one.on.api == "cloudresourcemanager":
-        return ("projects", verb, last, "--condition=None")
+        return ("projects", last)
     if one.on.api == "run":
-        return ("run", "services", verb, last, f"--region={steps[4]}")
+        return ("run services", last, f"--region={steps[4]}")
     if one.on.api == "iam":
-        return ("iam", "service-accounts", verb, last)
+        return ("iam service-accounts", last)
     raise TypeError(f"no export knows grants on {one.on.api}")
 
 

@@ -14,8 +14,8 @@ from homeport.export.deployer import (
     on_project,
     planner,
 )
-from homeport.export.gcloud import script
 from homeport.export.graph import Things
+from homeport.export.shell import script
 from homeport.export.text import comment, head, to_yaml
 from homeport.json_types import JsonObject
 from homeport.resources.google.secret import SecretVersion

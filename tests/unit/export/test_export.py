@@ -111,6 +111,7 @@ def test_terraform_leaves_builds_to_cloud_build_as_up_submits_them() -> None:
     (image,) = (one for one in things if isinstance(one, ContainerImage))
     built: Any = yaml.safe_load(files["build-serving.yaml"])  # Any: YAML
     assert built.pop("images") == [f"{image.reference}:{image.tag}"]
+    assert built.pop("tags") == [image.mark], "by which one that is under way is found"
     assert built == image.build
     carried = yaml.safe_load(files["build-weights-model.yaml"])
     assert carried["serviceAccount"].endswith("/home-carry@rehearsal.iam.gserviceaccount.com")

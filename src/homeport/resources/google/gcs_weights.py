@@ -80,6 +80,12 @@ class StoredWeights(FixedResource):
         return digest(self.pin.files) if known else ""
 
     @property
+    def mark(self) -> str:
+        """Return the tag of its build, by which one that is under way is found."""
+        what = f"{self.uri} {self.pin.revision} {digest(self.pin.files)}"
+        return f"homeport-weights-{hashlib.sha256(what.encode()).hexdigest()[:16]}"
+
+    @property
     def build(self) -> dict[str, Any]:  # Any: JSON, and Refs
         """Return the build that carries them, as Cloud Build takes it. Raises `SpecError` where they are on this machine."""
         job = Job(
@@ -170,12 +176,10 @@ class StoredWeights(FixedResource):
             if found:
                 progress.advanced(self.id, int(float(found[1]) * 1e6), int(float(found[2]) * 1e6))
 
-        what = f"{self.uri} {self.pin.revision} {digest(self.pin.files)}"
-        key = hashlib.sha256(what.encode()).hexdigest()[:16]
         return Build(
             google=self.google,
             region=self.region,
-            mark=f"homeport-weights-{key}",
+            mark=self.mark,
             what=f"the build that carries {self.pin.source}",
             body=self.build,
             needs=self.needs,

@@ -50,6 +50,11 @@ class ContainerImage(FixedResource):
         """Return the image's name without tag or digest: `REGION-docker.pkg.dev/PROJECT/REPOSITORY/PACKAGE`."""
         return f"{self.region}-docker.pkg.dev/{self.google.project}/{self.repository}/{self.package}"
 
+    @property
+    def mark(self) -> str:
+        """Return the tag of its build, by which one that is under way is found."""
+        return f"homeport-{self.package}-{self.tag}"
+
     async def read(self) -> Json | None:
         """Return its digest and the reference to deploy it by; None where the tag is not there."""
         path = (
@@ -75,7 +80,7 @@ class ContainerImage(FixedResource):
         build = Build(
             google=self.google,
             region=self.region,
-            mark=f"homeport-{self.package}-{self.tag}",
+            mark=self.mark,
             what=f"the build of {self.package}",
             body={**self.build, "images": [f"{self.reference}:{self.tag}"]},
             needs=self.needs,
