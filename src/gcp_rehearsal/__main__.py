@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         cloud = Cloud(
-            projects=(Project(id=options.project),),
+            projects=(Project(id=options.project, default_network=True),),
             clock=Clock(speed=options.speed),
             faults=[parse(text) for text in options.fault],
             containers=Willing() if options.pretend else Engines(),

@@ -22,7 +22,7 @@ from gcp_rehearsal.call import Reply, Request
 from gcp_rehearsal.clock import Clock
 from gcp_rehearsal.context import PLAIN, Call, Containers, Kind, Steps
 from gcp_rehearsal.discovery import Found
-from gcp_rehearsal.errors import ApiError, exists, info, invalid, not_found, of_status
+from gcp_rehearsal.errors import ApiError, exists, info, invalid, not_found, of_status, unimplemented
 from gcp_rehearsal.faults import Fault
 from gcp_rehearsal.iam.access import Access
 from gcp_rehearsal.iam.caller import Caller
@@ -37,7 +37,8 @@ ALWAYS_ON = frozenset(
 )
 """APIs that a request needs no enabling for: those of a new project, and those that know no project."""
 _LONGEST_WAIT = 120.0
-_BETA = re.compile(r"^(/v\d+)(?:alpha|beta)\d*(?=/)")
+_BETA = re.compile(r"^((?:/dns)?/v\d+)(?:alpha|beta)\d*(?=/)|^/compute/beta(?=/)")
+_VERSION = re.compile(r"^/(?:[a-z]+/)?(v\d+\w*|beta|alpha)/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +110,13 @@ class Cloud:
         found = discovery.find(request.host, request.verb, request.path)
         if found is None and _BETA.match(request.path):
             # gcloud asks beta versions for a few things that the released ones answer, too.
-            request = replace(request, path=_BETA.sub(r"\1", request.path))
+            request = replace(request, path=_BETA.sub(_released, request.path))
             found = discovery.find(request.host, request.verb, request.path)
         extra = handlers.unlisted(request) if found is None else None
         if extra is not None:
             return _encoded(extra(self, request))
         if found is None:
-            return self.refused("", ApiError(404, "Method not found."))
+            return self.refused("", _unknown(request))
         struck = [fault for fault in self.faults if fault.strikes(found.method.id)]
         for fault in struck:
             await self._strike(found, fault, after=False)
@@ -312,6 +313,20 @@ class Cloud:
         """Return the answer that an error is."""
         headers = {"retry-after": "1"} if error.code == 429 else {}
         return _encoded(Reply(status=error.code, body=error.envelope(api), headers=headers))
+
+
+def _released(path: re.Match[str]) -> str:
+    return path[1] or "/compute/v1"
+
+
+def _unknown(request: Request) -> ApiError:
+    """Return the refusal of what no document has: 404 where Google's documents were asked, else that they were not."""
+    named = _VERSION.match(request.path)
+    api = discovery.api_of(request.host)
+    versions = [name for name in discovery.NAMES if name.startswith(f"{api}.")]
+    if named is not None and versions and f"{api}.{named[1]}" not in versions:
+        return unimplemented(f"version {named[1]} of {api}.googleapis.com, only {', '.join(versions)}")
+    return ApiError(404, "Method not found.")
 
 
 def _fails(fault: Fault, found: Found) -> Reply:

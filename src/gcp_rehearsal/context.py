@@ -213,7 +213,7 @@ class Call:
         if self.method.custom:
             path = path.removesuffix(f":{self.method.custom}")
         if self.api == "compute":
-            path = path.removesuffix(f"/{self.method.action}")
+            path = _in_scope(path.removesuffix(f"/{self.method.action}"))
         return self.cloud.by_id(path)
 
     @property
@@ -228,6 +228,14 @@ class Call:
     def validate_only(self) -> bool:
         """Tell whether only the checks are asked for, without any change."""
         return bool(self.query.get("validateOnly")) or bool(self.body.get("validateOnly"))
+
+
+def _in_scope(path: str) -> str:
+    """Return a path of Compute Engine with `global` where a method's path, such as that of a proxy's `setUrlMap`, lacks it."""
+    parts = path.split("/")
+    if len(parts) == 4 and parts[2] not in {"global", "regions", "zones", "aggregated"}:
+        parts.insert(2, "global")
+    return "/".join(parts)
 
 
 Handler = Callable[[Call], Any]  # Any: JSON, or a Reply

@@ -25,7 +25,7 @@ NAMES = (
     "cloudquotas.v1", "cloudresourcemanager.v1", "cloudresourcemanager.v3", "compute.v1", "dns.v1", "iam.v1",
     "iamcredentials.v1", "iap.v1", "logging.v2", "modelarmor.v1", "monitoring.v1", "monitoring.v3",
     "networksecurity.v1", "networkservices.v1", "orgpolicy.v2", "run.v1", "run.v2", "secretmanager.v1",
-    "servicenetworking.v1", "serviceusage.v1", "storage.v1", "sts.v1",
+    "servicenetworking.v1", "serviceusage.v1", "serviceusage.v1beta1", "storage.v1", "sts.v1",
 )  # fmt: skip
 """The APIs that are rehearsed, by the names of their documents."""
 
@@ -56,6 +56,8 @@ class Method:
     """Where the path's parameters are: name, first segment, number of segments from the end that follow it."""
     custom: str
     """What follows a colon at the path's end, such as `setIamPolicy`; or ''."""
+    open_end: bool = False
+    """Whether the last variable of its path takes several segments: `metricDescriptors/custom.googleapis.com/mine`."""
 
     @property
     def action(self) -> str:
@@ -162,12 +164,18 @@ class _Tree:
     def __init__(self) -> None:
         self.fixed: dict[str, _Tree] = {}
         self.any: _Tree | None = None
+        self.rest: _Tree | None = None
+        """What follows a variable of several segments: an end, or a verb after a colon."""
         self.ends: dict[str, tuple[Document, Method]] = {}
 
     def add(self, segments: list[str], document: Document, method: Method) -> None:
         node = self
-        for segment in segments:
-            if segment.startswith("{"):
+        last = max((place for place, one in enumerate(segments) if one.startswith("{")), default=-1)
+        for place, segment in enumerate(segments):
+            if method.open_end and place == last:
+                node.rest = node.rest or _Tree()
+                node = node.rest
+            elif segment.startswith("{"):
                 node.any = node.any or _Tree()
                 node = node.any
             else:
@@ -184,6 +192,9 @@ class _Tree:
             yield from self.fixed[segments[0]].find(verb, segments[1:])
         if self.any is not None and segments[0] and not segments[0].startswith(":"):
             yield from self.any.find(verb, segments[1:])
+        if self.rest is not None and all(segments[:1]) and not segments[0].startswith(":"):
+            verbs = segments[-1:] if segments[-1].startswith(":") else []
+            yield from self.rest.find(verb, verbs)
 
 
 @cache
@@ -254,6 +265,10 @@ def _method(raw: Mapping[str, Json], base: str) -> Method:
         media_upload="mediaUpload" in raw,
         spans=tuple(spans),
         custom=custom,
+        open_end=template.endswith("}")
+        and any(
+            str(spec.get("pattern", "")).endswith(".*$") for spec in raw.get("parameters", _NONE).values()
+        ),
     )
 
 

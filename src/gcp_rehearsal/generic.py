@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import Any
 
-from gcp_rehearsal import operations
+from gcp_rehearsal import fingerprints, operations
+from gcp_rehearsal.bodies import patched, read_only, writable
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, aborted, exists, invalid, not_found, precondition, unimplemented
 from gcp_rehearsal.filters import matches
+from gcp_rehearsal.iam import policy_versions
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.state import StoredResource
 
@@ -130,13 +131,16 @@ def delete(call: Call) -> Json:
 def get_policy(call: Call) -> Json:
     """Return the policy of a thing."""
     _has_policy(call)
-    return call.cloud.access.policy(call.api, call.name)
+    return policy_versions.read(call, call.cloud.access.policy(call.api, call.name))
 
 
 def set_policy(call: Call) -> Json:
     """Replace the policy of a thing."""
     _has_policy(call)
-    return call.cloud.access.set_policy(call.api, call.name, call.body.get("policy", {}))
+    policy = call.body.get("policy", {})
+    if call.api == "compute" and not policy:  # Its older form, which clients still send.
+        policy = {key: call.body[key] for key in ("bindings", "etag") if key in call.body}
+    return call.cloud.access.set_policy(call.api, call.name, policy)
 
 
 def test_permissions(call: Call) -> Json:
@@ -204,72 +208,6 @@ def check_version(call: Call, kept: StoredResource) -> None:
     fingerprint = call.body.get("fingerprint")
     if fingerprint and "fingerprint" in kept.body and fingerprint != kept.body["fingerprint"]:
         raise ApiError(412, "Invalid fingerprint.")
-
-
-def writable(call: Call) -> JsonObject:
-    """Return what was sent, without what only Google writes."""
-    properties = call.document.schemas[call.method.request or ""].get("properties", {})
-    return {
-        key: value
-        for key, value in call.body.items()
-        if not properties.get(key, {}).get("readOnly") and key not in {"etag", "fingerprint"}
-    }
-
-
-def read_only(call: Call, body: Mapping[str, Json]) -> JsonObject:
-    """Return what of a thing only Google writes."""
-    properties = call.document.schemas[call.method.request or ""].get("properties", {})
-    ours = {"name", "id", "selfLink", "kind", "creationTimestamp", "etag", "fingerprint", "region"}
-    return {
-        key: value
-        for key, value in body.items()
-        if key in ours or key not in properties or properties[key].get("readOnly")
-    }
-
-
-def patched(call: Call, kept: StoredResource, sent: JsonObject, *, whole: bool) -> JsonObject:
-    """
-    Return the body that a thing has after a PATCH, by the caller's mask; without one `whole` says whether all
-    is replaced.
-    """
-    mask = call.mask
-    if mask is None or mask == ("*",):
-        if whole or mask:
-            return {**read_only(call, kept.body), **sent}
-        if call.api in {"compute", "storage", "dns"}:
-            merged: JsonObject = _merged(kept.body, sent)
-            return merged
-        return {**kept.body, **sent}
-    body: JsonObject = _copied(kept.body)
-    for path in mask:
-        _copy_field(call, path.split("."), sent, body)
-    return body
-
-
-def _copy_field(call: Call, path: list[str], sent: JsonObject, body: JsonObject) -> None:
-    properties = call.document.schemas[call.method.request or ""].get("properties", {})
-    if path[0] not in properties:
-        raise invalid(f"Invalid field mask: unknown field '{path[0]}'", ("update_mask", path[0]))
-    for key in path[:-1]:
-        sent = sent.get(key, {})
-        body = body.setdefault(key, {})
-    if path[-1] in sent:
-        body[path[-1]] = sent[path[-1]]
-    else:
-        body.pop(path[-1], None)
-
-
-def _merged(old: Any, new: Any) -> Any:  # Any: JSON; RFC 7386
-    if not isinstance(old, dict) or not isinstance(new, dict):
-        return new
-    kept = {key: value for key, value in old.items() if not (key in new and new[key] is None)}
-    return kept | {key: _merged(kept.get(key), value) for key, value in new.items() if value is not None}
-
-
-def _copied(value: Json) -> Json:
-    if isinstance(value, dict):
-        return {key: _copied(item) for key, item in value.items()}
-    return [_copied(item) for item in value] if isinstance(value, list) else value
 
 
 def _create_at(call: Call) -> Json:
@@ -348,8 +286,10 @@ def _touched(call: Call, kept: StoredResource, *, first: bool = False) -> None:
     if "etag" in properties:
         stamp = f"{call.cloud.clock.now():.6f}-{kept.version}".encode()
         kept.body["etag"] = f'"{base64.b64encode(stamp).decode()}"'
-    if "fingerprint" in properties:
-        kept.body["fingerprint"] = base64.b64encode(f"{kept.version:08d}".encode()).decode()
+    for key in ("fingerprint", "labelFingerprint"):
+        if key in properties and call.api == "compute":
+            kept.body.setdefault(key, "")
+    fingerprints.refresh(kept.body)
 
 
 def _items_key(call: Call) -> str:
@@ -369,6 +309,7 @@ _ACTIONS: Mapping[str, Handler] = {
     "insert": create,
     "get": get,
     "list": list_,
+    "listUsable": list_,
     "patch": patch,
     "update": update,
     "delete": delete,
@@ -377,4 +318,4 @@ _ACTIONS: Mapping[str, Handler] = {
     "testIamPermissions": test_permissions,
 }
 
-__all__ = ["Kind", "handler"]
+__all__ = ["Kind", "handler", "patched", "writable"]

@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from gcp_rehearsal.apis.artifactregistry import repositories as registry
+from gcp_rehearsal.apis.certificatemanager import certificates
 from gcp_rehearsal.apis.cloudbuild import builds
 from gcp_rehearsal.apis.cloudquotas import quotas
 from gcp_rehearsal.apis.compute import load_balancing as compute
@@ -15,6 +16,7 @@ from gcp_rehearsal.apis.dns import zones as dns
 from gcp_rehearsal.apis.iam import roles, tokens
 from gcp_rehearsal.apis.iam import service_accounts as accounts
 from gcp_rehearsal.apis.logging import entries as logs
+from gcp_rehearsal.apis.modelarmor import templates
 from gcp_rehearsal.apis.resourcemanager import projects
 from gcp_rehearsal.apis.run import executions, jobs, revisions, services
 from gcp_rehearsal.apis.run.knative import api as knative
@@ -29,9 +31,9 @@ if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
 
 _MODULES: tuple[ModuleType, ...] = (
-    accounts, builds, compute, dns, executions, jobs, knative, logs, networks, projects, quotas, registry,
+    accounts, builds, certificates, compute, dns, executions, jobs, knative, logs, networks, projects, quotas, registry,
     revisions, roles, secrets, services,
-    services_usage, storage, tokens,
+    services_usage, storage, templates, tokens,
 )  # fmt: skip
 
 KINDS: Mapping[str, Kind] = {name: kind for module in _MODULES for name, kind in module.KINDS.items()}

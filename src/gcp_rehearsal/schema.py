@@ -185,6 +185,9 @@ class SchemaCheck:
         form = schema.get("format", "")
         if form == "byte" and not _is_base64(value):
             return path.invalid("TYPE_BYTES", f'Base64 decoding failed for "{value[:80]}"' if value else '""')
+        if form == "byte":
+            # Clients send either alphabet, and Google answers in the one with + and /.
+            return value.replace("-", "+").replace("_", "/")
         if form in _TEXTS and not _TEXTS[form][1].fullmatch(value):
             return path.bad(_TEXTS[form][0], value)
         return value

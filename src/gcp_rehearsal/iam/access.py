@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from zlib import crc32
 
 from gcp_rehearsal import credentials
 from gcp_rehearsal.context import Call, Cloud
-from gcp_rehearsal.errors import ApiError, aborted, info, invalid
+from gcp_rehearsal.errors import ApiError, aborted, info, invalid, unimplemented
+from gcp_rehearsal.iam import policy_versions
 from gcp_rehearsal.iam.caller import Caller
 from gcp_rehearsal.iam.permissions import permissions_of, required
 from gcp_rehearsal.json_types import Json, JsonObject
@@ -18,6 +20,10 @@ _KINDS = ("user:", "serviceAccount:", "group:", "domain:", "principal:", "princi
           "projectOwner:", "projectEditor:", "projectViewer:")  # fmt: skip
 _EVERYONE = ("allUsers", "allAuthenticatedUsers")
 _READ = frozenset(("getIamPolicy", "testIamPermissions", "testPermissions"))
+
+_ROLE = re.compile(
+    r"roles/[a-zA-Z0-9_.]+(?<!_withcond)|(?:projects|organizations)/[^/]+/roles/[a-zA-Z0-9_.]{3,64}"
+)
 
 Policy = Mapping[str, Json]
 
@@ -49,10 +55,10 @@ class Access:
         return Caller(email)
 
     def policy(self, api: str, name: str) -> JsonObject:
-        """Return the policy as it was last set."""
+        """Return the policy as it was last set; one that nobody has set has no version, and an etag that all of them share."""
         kept = self._policies.get((api, name))
-        bindings = kept[-1][1] if kept else {}
-        return {"version": 1, **bindings, "etag": _etag(len(kept or ()), name)}
+        last = {"version": 1, **kept[-1][1]} if kept else {}
+        return {**last, "etag": _etag(len(kept or ()), name)}
 
     def set_policy(self, api: str, name: str, policy: Policy, *, at_once: bool = False) -> JsonObject:
         """
@@ -67,9 +73,11 @@ class Access:
                 "backoff."
             )
         bindings = [_clean(binding) for binding in policy.get("bindings", ()) if binding.get("members")]
-        if not at_once:
-            self._check(bindings)
         new = {key: value for key, value in policy.items() if key not in {"etag", "bindings"}}
+        if not at_once:
+            policy_versions.check(policy, bindings, kept[-1][1] if kept else {})
+            self._check(bindings)
+        new["version"] = int(new.get("version") or 1)
         moment = float("-inf") if at_once else self._cloud.clock.now()
         kept.append((moment, {**new, "bindings": bindings}))
         return self.policy(api, name)
@@ -138,8 +146,10 @@ class Access:
     def _check(self, bindings: list[JsonObject]) -> None:
         for binding in bindings:
             role = binding.get("role") or ""
-            if not role.startswith(("projects/", "organizations/")) and permissions_of(role) is None:
+            if not _ROLE.fullmatch(role):
                 raise invalid(f"Role {role} is not supported for this resource.")
+            if role.startswith("roles/") and permissions_of(role) is None:
+                raise unimplemented(f"the role {role}, which Google may have")
             for member in binding["members"]:
                 self._check_member(member)
 
@@ -193,4 +203,6 @@ def _clean(binding: Mapping[str, Json]) -> JsonObject:
 
 
 def _etag(version: int, name: str) -> str:
+    if not version:
+        return "ACAB"
     return base64.b64encode(f"{version:08d}{crc32(name.encode()):08x}".encode()).decode()

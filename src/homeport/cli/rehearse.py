@@ -175,7 +175,7 @@ def serve(
     from homeport.home import find_home
 
     cloud = Cloud(
-        projects=(Project(id=project),),
+        projects=(Project(id=project, default_network=True),),
         clock=Clock(speed=speed),
         faults=[_fault(text) for text in faults],
         containers=Willing() if pretend else Engines(programs()),

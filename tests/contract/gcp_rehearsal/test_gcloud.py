@@ -118,6 +118,65 @@ def test_gcloud_makes_a_network_with_private_google_access_and_a_private_zone(re
     rehearsal.gcloud("compute", "networks", "delete", "net", "--quiet")
 
 
+def test_gcloud_makes_changes_and_takes_down_a_load_balancer(rehearsal: Served) -> None:
+    compute, everywhere = ("compute",), "--global"
+    managed = "--load-balancing-scheme=EXTERNAL_MANAGED"
+    run = rehearsal.gcloud
+    run(*compute, "network-endpoint-groups", "create", "neg", REGION, "--network-endpoint-type=serverless",
+        "--cloud-run-service=home")  # fmt: skip
+    for name in ("be", "other"):
+        run(*compute, "backend-services", "create", name, everywhere, managed, "--protocol=HTTPS")
+        run(*compute, "backend-services", "add-backend", name, everywhere, "--network-endpoint-group=neg",
+            "--network-endpoint-group-region=us-central1")  # fmt: skip
+    run(*compute, "security-policies", "create", "armor")
+    run(*compute, "security-policies", "rules", "create", "1000", "--security-policy=armor", "--action=throttle",
+        "--src-ip-ranges=*", "--rate-limit-threshold-count=60", "--rate-limit-threshold-interval-sec=60",
+        "--conform-action=allow", "--exceed-action=deny-429", "--enforce-on-key=HTTP-HEADER",
+        "--enforce-on-key-name=x-api-key")  # fmt: skip
+    run(*compute, "backend-services", "update", "be", everywhere, "--security-policy=armor")
+    run(*compute, "url-maps", "create", "um", "--default-service=be", everywhere)
+    run(*compute, "url-maps", "create", "um2", "--default-service=other", everywhere)
+    run(*compute, "url-maps", "add-path-matcher", "um", "--path-matcher-name=m", "--default-service=be",
+        "--path-rules=/vllm/*=other", "--new-hosts=llm.example.com", everywhere)  # fmt: skip
+    run(*compute, "ssl-certificates", "create", "cert", "--domains=llm.example.com", everywhere)
+    run(*compute, "addresses", "create", "ip", everywhere)
+    run(
+        *compute,
+        "target-https-proxies",
+        "create",
+        "px",
+        "--url-map=um",
+        "--ssl-certificates=cert",
+        everywhere,
+    )
+    run(*compute, "forwarding-rules", "create", "fr", everywhere, managed, "--target-https-proxy=px", "--ports=443",
+        "--address=ip")  # fmt: skip
+    run(
+        *compute,
+        "target-https-proxies",
+        "update",
+        "px",
+        "--url-map=um2",
+        "--quic-override=DISABLE",
+        everywhere,
+    )
+    proxy = run(*compute, "target-https-proxies", "describe", "px", everywhere, "--format=json").json
+    assert (proxy["urlMap"].rpartition("/")[2], proxy["quicOverride"]) == ("um2", "DISABLE")
+    address = run(*compute, "addresses", "describe", "ip", everywhere, "--format=json").json
+    assert (address["status"], len(address["users"])) == ("IN_USE", 1)
+    for kind, name, *place in (("addresses", "ip", everywhere), ("security-policies", "armor"),
+                               ("url-maps", "um2", everywhere), ("backend-services", "be", everywhere)):  # fmt: skip
+        refused = run(*compute, kind, "delete", name, *place, "--quiet", code=1)
+        assert "is already being used by" in refused.err
+    for kind, name, *place in (
+        ("forwarding-rules", "fr", everywhere), ("target-https-proxies", "px", everywhere),
+        ("url-maps", "um", everywhere), ("url-maps", "um2", everywhere), ("backend-services", "be", everywhere),
+        ("backend-services", "other", everywhere), ("network-endpoint-groups", "neg", REGION),
+        ("ssl-certificates", "cert", everywhere), ("addresses", "ip", everywhere), ("security-policies", "armor"),
+    ):  # fmt: skip
+        run(*compute, kind, "delete", name, *place, "--quiet")
+
+
 def test_gcloud_builds(rehearsal: Served) -> None:
     config = rehearsal.folder / "cloudbuild.yaml"
     config.write_text(

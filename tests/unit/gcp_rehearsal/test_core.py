@@ -57,7 +57,9 @@ def test_a_region_may_stand_in_the_host() -> None:
 
 
 def test_a_path_that_no_document_has_is_404(cloud: Cloud) -> None:
-    assert act(Raw(cloud).send("GET", "run.googleapis.com/v9/nothing")).status == 404
+    assert act(Raw(cloud).send("GET", "run.googleapis.com/v2/nothing")).status == 404
+    other = act(Raw(cloud).send("GET", "run.googleapis.com/v9/nothing"))
+    assert (other.status, "version v9" in other.error) == (501, True)
 
 
 def test_a_stranger_is_401(cloud: Cloud) -> None:

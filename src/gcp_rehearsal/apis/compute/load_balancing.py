@@ -3,201 +3,127 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv4Network
-from typing import Any
 
 from gcp_rehearsal import generic
-from gcp_rehearsal.apis.compute.references import (  # fmt: skip
-    BASE,
-    at,
-    changed,
-    check_name,
-    fingerprint,
-    place_of,
-    refuse_if_used,
-    resolve,
-)
+from gcp_rehearsal.apis.compute import addresses, backends, certificates, security_policies, setters, url_maps
+from gcp_rehearsal.apis.compute.references import BASE, check_name, place_of, refuse_if_used, resolve
 from gcp_rehearsal.context import Call, Handler, Kind
-from gcp_rehearsal.errors import ApiError, invalid, not_found, unimplemented
+from gcp_rehearsal.errors import not_found
 from gcp_rehearsal.filters import matches
+from gcp_rehearsal.fingerprints import of_content
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.regions import ZONES
 from gcp_rehearsal.state import StoredResource
 
+_BACKENDS = ("network", "backends[].group", "healthChecks[]")
 _REFERENCES: Mapping[str, tuple[str, ...]] = {
     "addresses": ("network", "subnetwork"),
     "globalAddresses": ("network",),
     "regionNetworkEndpointGroups": ("network", "subnetwork"),
     "globalNetworkEndpointGroups": (),
-    "backendServices": ("backends[].group", "healthChecks[]", "securityPolicy"),
-    "regionBackendServices": ("network", "backends[].group", "healthChecks[]", "securityPolicy"),
-    "urlMaps": ("defaultService", "pathMatchers[].defaultService", "pathMatchers[].pathRules[].service"),
-    "regionUrlMaps": ("defaultService", "pathMatchers[].defaultService", "pathMatchers[].pathRules[].service"),
-    "targetHttpProxies": ("urlMap",),
-    "regionTargetHttpProxies": ("urlMap",),
-    "targetHttpsProxies": ("urlMap", "sslCertificates[]"),
-    "regionTargetHttpsProxies": ("urlMap", "sslCertificates[]"),
+    "backendServices": _BACKENDS,
+    "regionBackendServices": _BACKENDS,
+    "urlMaps": (), "regionUrlMaps": (),
+    "targetHttpProxies": ("urlMap",), "regionTargetHttpProxies": ("urlMap",),
+    "targetHttpsProxies": ("urlMap", "sslPolicy"), "regionTargetHttpsProxies": ("urlMap", "sslPolicy"),
     "globalForwardingRules": ("target", "network", "backendService"),
     "forwardingRules": ("target", "network", "subnetwork", "backendService"),
     "sslCertificates": (), "regionSslCertificates": (), "healthChecks": (), "regionHealthChecks": (),
-    "securityPolicies": (), "sslPolicies": (),
+    "securityPolicies": (), "regionSecurityPolicies": (), "sslPolicies": (), "regionSslPolicies": (),
 }  # fmt: skip
+_SERVICE: Mapping[str, Json] = {
+    "protocol": "HTTP", "timeoutSec": 30, "loadBalancingScheme": "EXTERNAL", "sessionAffinity": "NONE",
+    "affinityCookieTtlSec": 0, "connectionDraining": {"drainingTimeoutSec": 0},
+}  # fmt: skip
+_GROUP: Mapping[str, Json] = {"networkEndpointType": "SERVERLESS", "size": 0}
+_RULE: Mapping[str, Json] = {"IPProtocol": "TCP", "loadBalancingScheme": "EXTERNAL"}
+_TLS: Mapping[str, Json] = {"minTlsVersion": "TLS_1_0", "profile": "COMPATIBLE"}
 _DEFAULTS: Mapping[str, Mapping[str, Json]] = {
-    "addresses": {"addressType": "EXTERNAL"},
-    "globalAddresses": {"addressType": "EXTERNAL"},
-    "regionNetworkEndpointGroups": {"networkEndpointType": "SERVERLESS", "size": 0},
-    "backendServices": {
-        "protocol": "HTTP", "timeoutSec": 30, "loadBalancingScheme": "EXTERNAL", "sessionAffinity": "NONE",
-        "affinityCookieTtlSec": 0, "connectionDraining": {"drainingTimeoutSec": 0}, "enableCDN": False,
-    },
-    "globalForwardingRules": {"IPProtocol": "TCP", "loadBalancingScheme": "EXTERNAL"},
-    "forwardingRules": {"IPProtocol": "TCP", "loadBalancingScheme": "EXTERNAL"},
+    "addresses": {"addressType": "EXTERNAL"}, "globalAddresses": {"addressType": "EXTERNAL"},
+    "regionNetworkEndpointGroups": _GROUP,
+    "backendServices": {**_SERVICE, "enableCDN": False}, "regionBackendServices": _SERVICE,
+    "globalForwardingRules": _RULE, "forwardingRules": _RULE,
     "targetHttpsProxies": {"quicOverride": "NONE", "tlsEarlyData": "DISABLED"},
-    "sslCertificates": {"type": "SELF_MANAGED"},
-    "securityPolicies": {"type": "CLOUD_ARMOR"},
+    "sslCertificates": {"type": "SELF_MANAGED"}, "regionSslCertificates": {"type": "SELF_MANAGED"},
+    "securityPolicies": {"type": "CLOUD_ARMOR"}, "regionSecurityPolicies": {"type": "CLOUD_ARMOR"},
+    "sslPolicies": _TLS, "regionSslPolicies": _TLS,
 }  # fmt: skip
+_ATTACHED = ("securityPolicy", "edgeSecurityPolicy")
+"""Fields of a backend service that only their own actions set."""
 _LISTED = ("addresses", "backendServices", "forwardingRules", "globalOperations", "healthChecks",
-           "networkEndpointGroups", "securityPolicies", "sslCertificates", "subnetworks", "targetHttpProxies",
+           "networkEndpointGroups", "securityPolicies", "sslCertificates", "sslPolicies", "subnetworks", "targetHttpProxies",
            "targetHttpsProxies", "urlMaps")  # fmt: skip
+_COUNTED: Mapping[str, tuple[str, ...]] = {
+    "NETWORKS": ("networks",), "SUBNETWORKS": ("subnetworks",), "FIREWALLS": ("firewalls",), "ROUTES": ("routes",),
+    "STATIC_ADDRESSES": ("addresses", "RESERVED", "IN_USE"), "IN_USE_ADDRESSES": ("addresses", "IN_USE"),
+    "BACKEND_SERVICES": ("backendServices",), "URL_MAPS": ("urlMaps",), "SSL_CERTIFICATES": ("sslCertificates",),
+    "FORWARDING_RULES": ("forwardingRules",), "SECURITY_POLICIES": ("securityPolicies",),
+}  # fmt: skip
+_EVERYWHERE = frozenset(("NETWORKS", "SUBNETWORKS", "FIREWALLS", "ROUTES"))
 _QUOTAS = {"CPUS": 24.0, "IN_USE_ADDRESSES": 8.0, "STATIC_ADDRESSES": 8.0, "NVIDIA_L4_GPUS": 0.0}
 _PROJECT_QUOTAS = {"NETWORKS": 15.0, "SUBNETWORKS": 275.0, "FIREWALLS": 200.0, "ROUTES": 250.0,
                    "STATIC_ADDRESSES": 8.0, "BACKEND_SERVICES": 50.0, "URL_MAPS": 30.0, "SSL_CERTIFICATES": 30.0,
                    "FORWARDING_RULES": 45.0, "SECURITY_POLICIES": 10.0}  # fmt: skip
-_EXTERNAL = IPv4Address("34.120.0.10")
-_MANAGED_AFTER = 900.0
 
 
 def _prepare(call: Call, body: JsonObject, before: StoredResource | None) -> None:
     last = call.method.collection.rpartition(".")[2]
+    kind = _plain(last)
+    if kind == "backendServices":
+        for key in _ATTACHED:
+            body.pop(key, None)
+            body |= {key: before.body[key]} if before is not None and key in before.body else {}
     resolve(call, body, _REFERENCES[last])
-    if before is not None:
-        return
-    check_name(body)
-    place_of(call, body)
-    for key, value in _DEFAULTS.get(last, {}).items():
-        body[key] = value if body.get(key) in (None, "") else body[key]
-    if last in {"addresses", "globalAddresses"}:
-        _assign(call, body)
-    if last in {"forwardingRules", "globalForwardingRules"}:
-        _listen(call, body)
-    if last == "sslCertificates" and body["type"] == "MANAGED":
-        domains = (body.get("managed") or {}).get("domains") or []
-        if not domains:
-            raise invalid(
-                "Invalid value for field 'resource.managed.domains': ''. At least one domain is required."
-            )
-        body["managed"] = {"domains": domains, "status": "PROVISIONING",
-                           "domainStatus": dict.fromkeys(domains, "PROVISIONING")}  # fmt: skip
+    if before is None:
+        check_name(body)
+        place_of(call, body)
+        for key, value in _DEFAULTS.get(last, {}).items():
+            body[key] = value if body.get(key) in (None, "") else body[key]
+    if kind == "backendServices":
+        backends.check_service(call, body, before)
+    elif kind == "urlMaps":
+        url_maps.prepare(call, body)
+    elif kind == "targetHttpsProxies":
+        certificates.of_proxy(call, body)
+    if before is None:
+        _begin(call, body, kind)
+
+
+def _begin(call: Call, body: JsonObject, kind: str) -> None:
+    """Set what Google sets on a new thing of a kind, and check what is checked only then."""
+    if kind == "addresses":
+        addresses.assign(call, body)
+    elif kind == "forwardingRules":
+        addresses.listen(call, body)
+    elif kind == "sslCertificates":
+        certificates.prepare(call, body)
+    elif kind == "securityPolicies":
+        security_policies.prepare(body)
+    elif kind == "networkEndpointGroups" and "region" in call.params:
+        backends.check_group(body)
+
+
+def _plain(last: str) -> str:
+    """Return what a collection holds, whether it is global or of regions: `urlMaps` of `regionUrlMaps`."""
+    for scope in ("region", "global"):
+        if last.startswith(scope) and last[len(scope) :][:1].isupper():
+            return last[len(scope)].lower() + last[len(scope) + 1 :]
+    return last
 
 
 def _made(call: Call, kept: StoredResource) -> None:
-    properties = call.document.schemas[call.method.request or ""].get("properties", {})
-    if "labelFingerprint" in properties:
-        kept.body["labelFingerprint"] = fingerprint(kept.version)
-    managed = kept.body.get("managed") if kept.body.get("type") == "MANAGED" else None
-    if managed and managed["status"] == "PROVISIONING":
-
-        def provisioned() -> None:
-            managed.update(status="ACTIVE", domainStatus=dict.fromkeys(managed["domains"], "ACTIVE"))
-
-        call.cloud.clock.after(call.cloud.takes(_MANAGED_AFTER), provisioned)
+    certificates.provision(call, kept)
+    if "/forwardingRules/" in kept.name:
+        addresses.occupy(call.cloud, kept)
 
 
 def _remove(call: Call, kept: StoredResource) -> None:
+    if "/addresses/" in kept.name:
+        addresses.refuse_if_occupied(call, kept)
+        return
     refuse_if_used(call, kept)
-
-
-def _assign(call: Call, body: JsonObject) -> None:
-    """Return an address of one's own, or that which was asked for."""
-    taken = {kept.body.get("address") for kept in call.cloud.store.of("compute") if kept.body.get("address")}
-    body["status"] = "RESERVED"
-    if body.get("ipVersion") == "IPV6":
-        raise unimplemented("addresses of IPv6")
-    if body["addressType"] == "EXTERNAL":
-        body.setdefault("networkTier", "PREMIUM")
-        if "region" not in body:
-            body.setdefault("ipVersion", "IPV4")
-        body["address"] = str(next(ip for ip in _upwards(_EXTERNAL) if str(ip) not in taken))
-        return
-    subnet = at(call.cloud, body.get("subnetwork", ""))
-    if subnet is None:
-        body.setdefault("address", "10.250.0.0" if body.get("prefixLength") else "10.250.0.2")
-        return
-    cidr = IPv4Network(subnet.body["ipCidrRange"])
-    if body.get("address"):
-        if not _is_in(cidr, str(body["address"])):
-            raise invalid(
-                f"Invalid value for field 'resource.address': '{body['address']}'. Requested internal IP address is "
-                "outside the subnetwork CIDR range."
-            )
-        return
-    body["address"] = str(next(ip for ip in _upwards(cidr[2]) if str(ip) not in taken))
-
-
-def _is_in(cidr: IPv4Network, address: str) -> bool:
-    try:
-        return IPv4Address(address) in cidr
-    except ValueError:
-        return False
-
-
-def _listen(call: Call, body: JsonObject) -> None:
-    given = str(body.get("IPAddress") or "")
-    reserved = at(call.cloud, _address(call, given)) if "/" in given else None
-    if "/" in given and reserved is None:
-        raise not_found(f"The resource '{_address(call, given).removeprefix(f'{BASE}/')}' was not found")
-    if reserved is not None:
-        body["IPAddress"] = reserved.body["address"]
-    if not given:
-        taken = {kept.body.get("IPAddress") for kept in call.cloud.store.of("compute")}
-        taken |= {kept.body.get("address") for kept in call.cloud.store.of("compute")}
-        body["IPAddress"] = str(next(ip for ip in _upwards(_EXTERNAL) if str(ip) not in taken))
-    if body["loadBalancingScheme"].startswith("EXTERNAL"):
-        body.setdefault("networkTier", "PREMIUM")
-    ports = str(body.get("portRange") or "")
-    if ports and "-" not in ports:
-        body["portRange"] = f"{ports}-{ports}"
-
-
-def _address(call: Call, given: str) -> str:
-    path = given.partition("/v1/")[2] or given
-    return f"{BASE}/{path}" if path.startswith("projects/") else f"{BASE}/projects/{call.project}/{path}"
-
-
-def _upwards(first: IPv4Address) -> Any:  # Any: a generator of addresses
-    while True:
-        yield first
-        first += 1
-
-
-def set_labels(call: Call) -> Json:
-    """Replace a thing's labels, where nobody has done so since."""
-    kept = generic.existing(call)
-    if call.body.get("labelFingerprint") != kept.body.get("labelFingerprint"):
-        raise ApiError(412, "Labels fingerprint either invalid or resource labels have changed")
-    return changed(call, kept, {"labels": call.body.get("labels") or {}})
-
-
-def set_field(field: str) -> Handler:
-    """Return an action that sets one field that names something: `setUrlMap`, `setTarget`, `setSslCertificates`."""
-
-    def act(call: Call) -> Json:
-        kept = generic.existing(call)
-        body = dict(call.body)
-        resolve(call, body, (f"{field}[]" if isinstance(body.get(field), list) else field,))
-        return changed(call, kept, {field: body.get(field)})
-
-    return act
-
-
-def validate(call: Call) -> JsonObject:
-    """Tell whether a URL map would load: what it names must exist."""
-    body = dict(call.body.get("resource") or {})
-    try:
-        resolve(call, body, _REFERENCES["urlMaps"])
-    except ApiError as error:
-        return {"result": {"loadSucceeded": False, "loadErrors": [error.message], "testPassed": False}}
-    return {"result": {"loadSucceeded": True, "testPassed": True}}
+    if "/forwardingRules/" in kept.name:
+        addresses.vacate(call.cloud, kept)
 
 
 def aggregated(call: Call) -> JsonObject:
@@ -247,12 +173,6 @@ def project(call: Call) -> JsonObject:
     """Return what Compute Engine knows of a project."""
     found = call.cloud.project(call.project)
     number = found.number if found else ""
-    have = [
-        kept.collection.rpartition(".")[2]
-        for kept in call.cloud.store.of("compute")
-        if kept.project == call.project
-    ]
-    usage = {"NETWORKS": have.count("networks"), "SUBNETWORKS": have.count("subnetworks")}
     return {
         "kind": "compute#project",
         "id": number,
@@ -262,8 +182,8 @@ def project(call: Call) -> JsonObject:
         "defaultNetworkTier": "PREMIUM",
         "xpnProjectStatus": "UNSPECIFIED_XPN_PROJECT_STATUS",
         "vmDnsSetting": "ZONAL_ONLY",
-        "commonInstanceMetadata": {"kind": "compute#metadata", "fingerprint": fingerprint(1)},
-        "quotas": [{"metric": metric, "limit": limit, "usage": float(usage.get(metric, 0))}
+        "commonInstanceMetadata": {"kind": "compute#metadata", "fingerprint": of_content({})},
+        "quotas": [{"metric": metric, "limit": limit, "usage": _used(call, metric, "global")}
                    for metric, limit in _PROJECT_QUOTAS.items()],
     }  # fmt: skip
 
@@ -274,9 +194,23 @@ def _region(call: Call, name: str) -> JsonObject:
         "kind": "compute#region", "id": str(1000 + 10 * list(ZONES).index(name)), "name": name,
         "description": name, "status": "UP", "selfLink": f"{link}/regions/{name}",
         "zones": [f"{link}/zones/{zone}" for zone in _zones(name)],
-        "quotas": [{"metric": metric, "limit": limit, "usage": 0.0} for metric, limit in _QUOTAS.items()],
+        "quotas": [{"metric": metric, "limit": limit, "usage": _used(call, metric, f"regions/{name}")}
+                   for metric, limit in _QUOTAS.items()],
         "supportsPzs": False,
     }  # fmt: skip
+
+
+def _used(call: Call, metric: str, scope: str) -> float:
+    """Return how much of a quota the things of a scope use; networks and their like count for the whole project."""
+    words = _COUNTED.get(metric)
+    if words is None:
+        return 0.0
+    every = [kept for kept in call.cloud.store.of("compute") if kept.project == call.project]
+    found = [kept for kept in every if f"/{words[0]}/" in kept.name
+             and (metric in _EVERYWHERE or f"/{scope}/" in kept.name)]  # fmt: skip
+    if words[0] == "addresses":
+        found = [kept for kept in found if kept.body.get("status") in words[1:]]
+    return float(len(found))
 
 
 def _zone(call: Call, name: str) -> JsonObject:
@@ -294,18 +228,13 @@ _KIND = Kind(prepare=_prepare, made=_made, remove=_remove, seconds=6)
 KINDS: Mapping[str, Kind] = {f"compute.{last}": _KIND for last in _REFERENCES}
 HANDLERS: Mapping[str, Handler] = {
     **{f"compute.{last}.aggregatedList": aggregated for last in _LISTED},
-    **{f"compute.{last}.setLabels": set_labels
-       for last in ("addresses", "forwardingRules", "globalAddresses", "globalForwardingRules")},
+    **setters.HANDLERS,
+    **security_policies.HANDLERS,
     "compute.projects.get": project,
     "compute.regions.get": region,
     "compute.regions.list": regions,
     "compute.zones.get": zone,
     "compute.zones.list": zones,
-    "compute.urlMaps.validate": validate,
-    "compute.backendServices.setSecurityPolicy": set_field("securityPolicy"),
-    "compute.targetHttpProxies.setUrlMap": set_field("urlMap"),
-    "compute.targetHttpsProxies.setUrlMap": set_field("urlMap"),
-    "compute.targetHttpsProxies.setSslCertificates": set_field("sslCertificates"),
-    "compute.globalForwardingRules.setTarget": set_field("target"),
-    "compute.forwardingRules.setTarget": set_field("target"),
+    "compute.urlMaps.validate": url_maps.validate,
+    "compute.regionUrlMaps.validate": url_maps.validate,
 }  # fmt: skip

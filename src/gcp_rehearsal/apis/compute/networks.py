@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network
 
 from gcp_rehearsal import generic, operations
+from gcp_rehearsal.apis.compute import auto_mode
 from gcp_rehearsal.apis.compute.references import (  # fmt: skip
     BASE,
     at,
     changed,
     check_name,
-    fingerprint,
     in_use,
     not_ready,
     place_of,
@@ -26,7 +26,6 @@ from gcp_rehearsal.regions import ZONES
 from gcp_rehearsal.state import StoredResource
 
 _MOST_NETWORKS = 15
-_AUTO = IPv4Network("10.128.0.0/9")
 _LONGEST_PREFIX = 29
 _PATCHABLE = frozenset(
     ("description", "enableFlowLogs", "fingerprint", "logConfig", "privateIpv6GoogleAccess", "purpose", "role",
@@ -60,12 +59,10 @@ def _made_network(call: Call, kept: StoredResource) -> None:
     kept.hidden["ready"] = False
     kept.body["selfLinkWithId"] = f"{BASE}/projects/{call.project}/global/networks/{kept.body['id']}"
     gateway = f"{BASE}/projects/{call.project}/global/gateways/default-internet-gateway"
-    _route(
-        call, kept, "0.0.0.0/0", {"nextHopGateway": gateway, "description": "Default route to the Internet."}
-    )
+    internet = {"nextHopGateway": gateway, "description": "Default route to the Internet."}
+    auto_mode.route(call.cloud, kept, "0.0.0.0/0", internet)
     if kept.body["autoCreateSubnetworks"]:
-        for region, cidr in zip(ZONES, _AUTO.subnets(new_prefix=20), strict=False):
-            _auto_subnetwork(call, kept, region, str(cidr))
+        auto_mode.fill(call.cloud, kept)
 
 
 def _ready(call: Call, kept: StoredResource) -> None:
@@ -112,7 +109,7 @@ def _prepare_subnetwork(call: Call, body: JsonObject, before: StoredResource | N
     resolve(call, body, ("network",))
     network = at(call.cloud, body["network"])
     cidr = _range(call, body, str(body.get("ipCidrRange") or ""), None)
-    if network is not None and network.body["autoCreateSubnetworks"] and cidr.overlaps(_AUTO):
+    if network is not None and network.body["autoCreateSubnetworks"] and cidr.overlaps(auto_mode.RANGE):
         raise invalid(
             f"Invalid value for field 'resource.ipCidrRange': '{cidr}'. Extended subnetworks in auto subnet mode "
             "networks cannot overlap with 10.128.0.0/9."
@@ -123,6 +120,8 @@ def _prepare_subnetwork(call: Call, body: JsonObject, before: StoredResource | N
     body.setdefault("stackType", "IPV4_ONLY")
     body.setdefault("privateIpv6GoogleAccess", "DISABLE_GOOGLE_ACCESS")
     body.setdefault("allowSubnetCidrRoutesOverlap", False)
+    if body["purpose"] == "REGIONAL_MANAGED_PROXY":
+        body.setdefault("role", "ACTIVE")
     if body["purpose"] == "PRIVATE":
         body["gatewayAddress"] = str(cidr[1])
 
@@ -131,13 +130,7 @@ def _made_subnetwork(call: Call, kept: StoredResource) -> None:
     network = at(call.cloud, kept.body["network"])
     if network is None:
         return
-    listed = network.body.setdefault("subnetworks", [])
-    if kept.body["selfLink"] not in listed:
-        listed.append(kept.body["selfLink"])
-        route = {"nextHopNetwork": kept.body["network"],
-                 "description": f"Default local route to the subnetwork {kept.body['ipCidrRange']}."}  # fmt: skip
-        made = _route(call, network, kept.body["ipCidrRange"], route)
-        kept.hidden["route"] = made.name
+    auto_mode.join(call.cloud, kept, network)
     kept.hidden.setdefault("ready", False)
 
 
@@ -208,35 +201,6 @@ def _range(call: Call, body: Mapping[str, Json], text: str, own: StoredResource 
                 f"'{region}'."
             )
     return cidr
-
-
-def _auto_subnetwork(call: Call, network: StoredResource, region: str, cidr: str) -> None:
-    name = f"projects/{call.project}/regions/{region}/subnetworks/{network.id}"
-    if call.cloud.store.get("compute", name) is not None:
-        return
-    kept = call.cloud.keep(call, name, "compute.subnetworks", {
-        "kind": "compute#subnetwork", "id": call.cloud.number(), "creationTimestamp": call.cloud.clock.text(),
-        "name": network.id, "network": network.body["selfLink"], "ipCidrRange": cidr,
-        "gatewayAddress": str(IPv4Network(cidr)[1]),
-        "region": f"{BASE}/projects/{call.project}/regions/{region}", "selfLink": f"{BASE}/{name}",
-        "privateIpGoogleAccess": False, "purpose": "PRIVATE", "stackType": "IPV4_ONLY",
-        "privateIpv6GoogleAccess": "DISABLE_GOOGLE_ACCESS", "fingerprint": fingerprint(1),
-    })  # fmt: skip
-    kept.hidden.update(with_network=True, ready=True)
-    _made_subnetwork(call, kept)
-
-
-def _route(call: Call, network: StoredResource, destination: str, more: Mapping[str, Json]) -> StoredResource:
-    name = f"default-route-{call.cloud.uuid().replace('-', '')[:16]}"
-    path = f"projects/{call.project}/global/routes/{name}"
-    kept = call.cloud.keep(call, path, "compute.routes", {
-        "kind": "compute#route", "id": call.cloud.number(), "creationTimestamp": call.cloud.clock.text(),
-        "name": name, "network": network.body["selfLink"], "destRange": destination, "priority": 1000,
-        "selfLink": f"{BASE}/{path}", **more,
-    })  # fmt: skip
-    kept.body.setdefault("routeStatus", "ACTIVE")
-    kept.hidden["with_network"] = True
-    return kept
 
 
 def _prepare_rule(call: Call, body: JsonObject, before: StoredResource | None) -> None:

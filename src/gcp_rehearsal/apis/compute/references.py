@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from gcp_rehearsal import operations
+from gcp_rehearsal import fingerprints, operations
 from gcp_rehearsal.context import Call
 from gcp_rehearsal.errors import ApiError, invalid, not_found
 from gcp_rehearsal.json_types import Json, JsonObject
@@ -22,6 +21,8 @@ _URL = re.compile(r"(?:https?://(?:www|compute)\.googleapis\.com/(?:compute/)?(?
 _PATH = re.compile(
     r"projects/[^/]+/(?:global|regions/[^/]+|zones/[^/]+)/[A-Za-z]+/[^/]+|projects/[^/]+/(?:regions|zones)/[^/]+"
 )
+_NOT_USES = frozenset(("selfLink", "subnetworks", "users"))
+"""Fields that name things which are not used by what names them: itself, and those that use it."""
 _WORDS = {
     "addresses": "address", "globalAddresses": "address", "backendServices": "backend_service",
     "regionBackendServices": "backend_service", "forwardingRules": "forwarding_rule",
@@ -32,7 +33,8 @@ _WORDS = {
     "sslCertificates": "ssl_certificate", "regionSslCertificates": "ssl_certificate",
     "targetHttpProxies": "target_http_proxy", "targetHttpsProxies": "target_https_proxy",
     "regionTargetHttpProxies": "target_http_proxy", "regionTargetHttpsProxies": "target_https_proxy",
-    "urlMaps": "url_map", "regionUrlMaps": "url_map",
+    "urlMaps": "url_map", "regionUrlMaps": "url_map", "regionSecurityPolicies": "security_policy",
+    "sslPolicies": "ssl_policy", "regionSslPolicies": "ssl_policy",
 }  # fmt: skip
 
 
@@ -119,18 +121,13 @@ def place_of(call: Call, body: JsonObject) -> None:
 
 
 def changed(call: Call, kept: StoredResource, change: Mapping[str, Json]) -> JsonObject:
-    """Change a thing by an action of its own; the answer is the operation."""
-    kept.body.update(change)
+    """Change a thing by an action of its own, where None removes; the answer is the operation."""
+    kept.body.update({key: value for key, value in change.items() if value is not None})
+    for key in [key for key, value in change.items() if value is None]:
+        kept.body.pop(key, None)
     kept.version += 1
-    for key in ("fingerprint", "labelFingerprint"):
-        if key in kept.body:
-            kept.body[key] = fingerprint(kept.version)
+    fingerprints.refresh(kept.body)
     return operations.begin(call, kept.name, call.cloud.takes(3), dict)
-
-
-def fingerprint(version: int) -> str:
-    """Return a fingerprint as the generic core makes them."""
-    return base64.b64encode(f"{version:08d}".encode()).decode()
 
 
 def _holders(value: Json, parts: list[str], path: str = "") -> Iterator[tuple[Json, Json, str]]:
@@ -154,7 +151,7 @@ def _holders(value: Json, parts: list[str], path: str = "") -> Iterator[tuple[Js
 
 def _names(value: Json, url: str) -> bool:
     if isinstance(value, dict):
-        return any(_names(item, url) for key, item in value.items() if key not in {"selfLink", "subnetworks"})
+        return any(_names(item, url) for key, item in value.items() if key not in _NOT_USES)
     if isinstance(value, list):
         return any(_names(item, url) for item in value)
     return bool(value == url)

@@ -73,7 +73,7 @@ def _own(call: Call) -> StoredResource:
 
 def _role(call: Call) -> Json:
     if permissions_of(call.name) is None:
-        raise not_found(f"The role named {call.name} was not found.")
+        raise unimplemented(f"the role {call.name}, which Google may have")
     return _as_role(call.name, full=True)
 
 

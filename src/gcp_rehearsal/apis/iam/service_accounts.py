@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gcp_rehearsal import generic
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import aborted, exists, invalid, not_found, unimplemented
+from gcp_rehearsal.iam import policy_versions
 from gcp_rehearsal.json_types import Json
 from gcp_rehearsal.state import StoredResource
 
@@ -143,7 +144,7 @@ def _make_key(call: Call) -> Json:
 
 
 def _policy(call: Call) -> Json:
-    return call.cloud.access.policy("iam", found(call).name)
+    return policy_versions.read(call, call.cloud.access.policy("iam", found(call).name))
 
 
 def _set_policy(call: Call) -> Json:

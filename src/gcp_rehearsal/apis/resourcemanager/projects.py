@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gcp_rehearsal import generic
 from gcp_rehearsal.context import Call, Handler, Kind
-from gcp_rehearsal.errors import ApiError, invalid, not_found, unimplemented
+from gcp_rehearsal.errors import ApiError, not_found, unimplemented
 from gcp_rehearsal.json_types import Json, JsonObject
 
 if TYPE_CHECKING:
@@ -91,15 +91,9 @@ def _read_only(call: Call) -> Json:
     raise unimplemented(f"{call.method.id}: projects are given when the rehearsal is started")
 
 
-def _policy_version(call: Call) -> Json:
-    policy = call.body.get("policy", {})
-    conditional = any(binding.get("condition") for binding in policy.get("bindings", ()))
-    if conditional and int(policy.get("version") or 0) < 3:
-        raise invalid(
-            "Specified policy version (1) cannot be less than the existing policy version (3) or hold conditions: "
-            "set the version to 3."
-        )
-    return generic.set_policy(call)
+def _ancestry(call: Call) -> Json:
+    """Return the project alone: none here is of an organisation."""
+    return {"ancestor": [{"resourceId": {"type": "project", "id": _project(call).id}}]}
 
 
 def _project(call: Call) -> Project:
@@ -125,7 +119,7 @@ HANDLERS: Mapping[str, Handler] = {
     f"{_OF_PROJECTS}.get": _get,
     f"{_OF_PROJECTS}.list": _search,
     f"{_OF_PROJECTS}.search": _search,
-    f"{_OF_PROJECTS}.setIamPolicy": _policy_version,
+    f"{_OF_PROJECTS}.getAncestry": _ancestry,
     **{
         f"{_OF_PROJECTS}.{verb}": _read_only
         for verb in ("create", "delete", "patch", "update", "undelete", "move")

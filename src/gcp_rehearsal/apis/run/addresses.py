@@ -1,12 +1,17 @@
-"""The addresses that Cloud Run keeps in a subnetwork for a while after a service with Direct VPC egress is gone."""
+"""
+The addresses of a service with Direct VPC egress, in the subnetworks that it sends through.
+
+Cloud Run keeps them for a while after the service has gone; until then, and as long as the service is there, the
+subnetwork cannot be deleted.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gcp_rehearsal.apis.compute.references import BASE
 from gcp_rehearsal.apis.run.defaults import subnetwork_of
-from gcp_rehearsal.apis.run.revisions import of_service
 from gcp_rehearsal.apis.run.status import segments
 from gcp_rehearsal.state import StoredResource
 
@@ -14,39 +19,59 @@ if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
 
 
-def keep(cloud: Cloud, service: StoredResource) -> None:
-    """Keep an address in each subnetwork that a service sends through, which ends; later it goes by itself."""
-    if not cloud.delays.addresses:
-        return
+def hold(cloud: Cloud, service: StoredResource) -> None:
+    """Hold an address in each subnetwork that a service sends through; those that it left are given back later."""
     project, region, _ = segments(service.name)
-    used = {
+    access = service.body.get("template", {}).get("vpcAccess", {})
+    wanted = {
         cloud.by_id(subnetwork_of(project, region, interface.get("subnetwork") or "default"))
-        for revision in of_service(cloud, service)
-        for interface in revision.body.get("vpcAccess", {}).get("networkInterfaces", ())
+        for interface in access.get("networkInterfaces", ())
     }
-    for name in sorted(used):
+    held = {address.hidden["subnetwork"]: address for address in _of(cloud, service)}
+    for name in sorted(wanted - set(held)):
         subnetwork = cloud.store.get("compute", name)
         if subnetwork is not None:
-            _keep_in(cloud, subnetwork)
+            _hold_in(cloud, subnetwork, service)
+    for name in sorted(set(held) - wanted):
+        _give_back(cloud, held[name])
 
 
-def _keep_in(cloud: Cloud, subnetwork: StoredResource) -> None:
-    """Return an address as Google shows them, but without the range that it stands for."""
+def keep(cloud: Cloud, service: StoredResource) -> None:
+    """Keep the addresses of a service, which ends; later they go by themselves."""
+    for address in list(_of(cloud, service)):
+        _give_back(cloud, address)
+
+
+def _of(cloud: Cloud, service: StoredResource) -> Iterator[StoredResource]:
+    for kept in cloud.store.of("compute", "compute.addresses"):
+        if kept.hidden.get("service") == service.name:
+            yield kept
+
+
+def _give_back(cloud: Cloud, address: StoredResource) -> None:
+    address.hidden.pop("service", None)
+
+    def gone() -> None:
+        if cloud.store.get("compute", address.name) is address:
+            cloud.forget(address)
+
+    if cloud.delays.addresses:
+        cloud.clock.after(cloud.delays.addresses, gone)
+    else:
+        gone()
+
+
+def _hold_in(cloud: Cloud, subnetwork: StoredResource, service: StoredResource) -> None:
+    """Make an address as Google shows them, but without the range that it stands for."""
     id_ = cloud.number()
     place = subnetwork.name.rpartition("/subnetworks/")[0]
     name = f"{place}/addresses/serverless-ipv4-{id_}"
-    address = cloud.store.put(StoredResource(
+    cloud.store.put(StoredResource(
         api="compute", name=name, collection="compute.addresses", project=subnetwork.project,
-        created=cloud.clock.now(), body={
+        created=cloud.clock.now(), hidden={"service": service.name, "subnetwork": subnetwork.name}, body={
             "kind": "compute#address", "id": id_, "creationTimestamp": cloud.clock.text(),
             "name": name.rpartition("/")[2], "addressType": "INTERNAL", "purpose": "SERVERLESS", "prefixLength": 28,
             "status": "RESERVED", "subnetwork": f"{BASE}/{subnetwork.name}", "region": f"{BASE}/{place}",
             "selfLink": f"{BASE}/{name}",
         },
     ))  # fmt: skip
-
-    def give_back() -> None:
-        if cloud.store.get("compute", name) is address:
-            cloud.forget(address)
-
-    cloud.clock.after(cloud.delays.addresses, give_back)

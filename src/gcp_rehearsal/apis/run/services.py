@@ -84,6 +84,7 @@ def put(
         kept.body["generation"] = str(int(kept.body["generation"]) + 1)
         kept.body["updateTime"] = cloud.clock.text()
     kept.body["lastModifier"] = call.caller.email
+    run_addresses.hold(cloud, kept)
     return _deploy(call, kept, renewed=renewed)
 
 

@@ -15,6 +15,7 @@ from gcp_rehearsal.apis.storage.objects import bucket_of, conditions, etag, stam
 from gcp_rehearsal.call import Reply
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, invalid, unimplemented
+from gcp_rehearsal.iam import policy_versions
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.regions import DUAL_REGIONS, MULTI_REGIONS, ZONES
 from gcp_rehearsal.state import StoredResource
@@ -142,7 +143,7 @@ def layout(call: Call) -> JsonObject:
 def get_policy(call: Call) -> JsonObject:
     """Return a bucket's policy."""
     kept = bucket_of(call.cloud, call.params["bucket"])
-    return _policy(kept, call.cloud.access.policy("storage", kept.name))
+    return _policy(kept, policy_versions.read(call, call.cloud.access.policy("storage", kept.name)))
 
 
 def set_policy(call: Call) -> JsonObject:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -212,6 +213,34 @@ def test_places_are_looked_up(cloud: Cloud) -> None:
         assert (await raw.send("GET", f"{C}/regions/mars")).status == 404
         project = (await raw.send("GET", C)).body
         assert project["defaultServiceAccount"].endswith("-compute@developer.gserviceaccount.com")
+
+    act(work())
+
+
+SERVICES = "run.googleapis.com/v2/projects/rehearsal/locations/us-central1/services"
+
+
+@pytest.mark.parametrize("kept_for", [0.0, 7200.0])
+def test_a_subnetwork_that_a_service_sends_through_cannot_go_nor_for_a_while_after(kept_for: float) -> None:
+    cloud = Cloud(delays=replace(AT_ONCE, addresses=kept_for))
+    enable(cloud, "compute", "run")
+
+    async def work() -> None:
+        raw = Raw(cloud)
+        await network(raw)
+        await subnetwork(raw)
+        ways = {"networkInterfaces": [{"network": "home", "subnetwork": "home"}]}
+        template = {"containers": [{"image": "docker.io/library/hello"}], "vpcAccess": ways}
+        assert (await raw.send("POST", f"{SERVICES}?serviceId=home", {"template": template})).status == 200
+        refused = await raw.send("DELETE", f"{R}/subnetworks/home")
+        assert (refused.status, "/addresses/serverless-ipv4-" in refused.error) == (400, True)
+        await raw.send("PATCH", f"{SERVICES}/home?updateMask=labels", {"labels": {"a": "b"}})
+        assert len((await raw.send("GET", f"{R}/addresses")).body["items"]) == 1
+        assert (await raw.send("DELETE", f"{SERVICES}/home")).status == 200
+        if kept_for:
+            assert (await raw.send("DELETE", f"{R}/subnetworks/home")).status == 400
+            cloud.clock.jump(kept_for + 1)
+        assert (await raw.send("DELETE", f"{R}/subnetworks/home")).status == 200
 
     act(work())
 

@@ -83,7 +83,8 @@ def test_keys_are_plainly_not_made(raw: Raw) -> None:
 def test_a_role_tells_what_it_holds(raw: Raw) -> None:
     found = act(raw.send("GET", "iam.googleapis.com/v1/roles/run.invoker")).body
     assert "run.routes.invoke" in found["includedPermissions"]
-    assert act(raw.send("GET", "iam.googleapis.com/v1/roles/nonsense")).status == 404
+    unknown = act(raw.send("GET", "iam.googleapis.com/v1/roles/run.unheardOf"))
+    assert (unknown.status, "the rehearsal does not act out" in unknown.error) == (501, True)
 
 
 def test_pools_of_identities_are_made_and_deleted(raw: Raw) -> None:

@@ -17,7 +17,7 @@ from deployment import google_for
 from homeport import spec
 from homeport.catalog import prices
 from homeport.catalog.cpu_and_memory import CpuAndMemory
-from homeport.errors import NotFound
+from homeport.errors import GoogleError, NotFound
 from homeport.export import export
 from homeport.google import Google
 from homeport.home import find_home
@@ -203,8 +203,10 @@ def test_an_endpoint_of_another_name_is_not_touched_though_it_begins_alike() -> 
     deployer = WithAgent("ollama")
     deployer.up(deployer.wanted())
     deployer.agent["labels"] = {"homeport": "home-agent"}
-    gone = deployer.down(deployer.wanted(), purge=True)
-    assert "service home" in gone
+    # It sends through our subnetwork, which therefore stays: all else of ours goes.
+    with pytest.raises(GoogleError, match="subnetwork home is still in use"):
+        deployer.down(deployer.wanted(), purge=True)
+    assert deployer.cloud.store.get("run", PATH.removeprefix("v2/")) is None
     assert deployer.agent is not None
 
 

@@ -1,0 +1,170 @@
+"""URL maps: what they name, where they send a request, and the tests that they carry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from gcp_rehearsal.apis.compute.references import resolve
+from gcp_rehearsal.context import Call
+from gcp_rehearsal.errors import ApiError, invalid, unimplemented
+from gcp_rehearsal.json_types import Json, JsonObject
+
+_SPLITS = "weightedBackendServices[].backendService"
+_ACTION = (_SPLITS, "requestMirrorPolicy.backendService")
+REFERENCES: tuple[str, ...] = (
+    "defaultService", "pathMatchers[].defaultService", "pathMatchers[].pathRules[].service",
+    "pathMatchers[].routeRules[].service", "tests[].service",
+    *(f"{holder}.{field}" for field in _ACTION for holder in (
+        "defaultRouteAction", "pathMatchers[].defaultRouteAction", "pathMatchers[].pathRules[].routeAction",
+        "pathMatchers[].routeRules[].routeAction")),
+)  # fmt: skip
+"""The fields that name backend services."""
+
+
+def prepare(call: Call, body: JsonObject) -> None:
+    """Check what a map names and whether it routes as its tests say. Raises `ApiError`."""
+    resolve(call, body, REFERENCES)
+    _check_shape(body)
+    failed = next(failures(body), None)
+    if failed is not None:
+        raise invalid(
+            "Invalid value for field 'resource.tests': ''. Test failure: Expect URL "
+            f"'{failed['host']}{failed['path']}' to map to service '{failed['expectedService']}', but actually mapped to "
+            f"'{failed['actualService']}'."
+        )
+
+
+def validate(call: Call) -> JsonObject:
+    """Tell whether a map would load, and whether it routes as its tests say."""
+    body = dict(call.body.get("resource") or {})
+    try:
+        resolve(call, body, REFERENCES)
+        _check_shape(body)
+        failed = list(failures(body))
+    except ApiError as error:
+        if error.code == 501:
+            raise
+        return {"result": {"loadSucceeded": False, "loadErrors": [error.message], "testPassed": False}}
+    more = {"testFailures": failed} if failed else {}
+    return {"result": {"loadSucceeded": True, "testPassed": not failed, **more}}
+
+
+def failures(body: Mapping[str, Json]) -> Iterator[JsonObject]:
+    """Yield those of a map's tests that it fails, as Google tells them."""
+    for test in body.get("tests") or ():
+        host, path = str(test.get("host") or ""), str(test.get("path") or "/")
+        headers = {str(one.get("name")).lower(): str(one.get("value")) for one in test.get("headers") or ()}
+        found = service_for(body, host, path, headers)
+        wanted = str(test.get("service") or "")
+        if wanted and found != wanted:
+            yield {"host": host, "path": path, "expectedService": wanted, "actualService": found}
+
+
+def service_for(body: Mapping[str, Json], host: str, path: str, headers: Mapping[str, str]) -> str:
+    """
+    Return the address of the backend service that a request goes to, the heaviest of a split; '' for a redirect.
+
+    Raises `ApiError` 501 for a rule that cannot be read here.
+    """
+    matcher = _matcher(body, host)
+    if matcher is None:
+        return _goal(body, "default")
+    plain = path.partition("?")[0]
+    for rule in sorted(matcher.get("routeRules") or (), key=lambda one: int(one.get("priority") or 0)):
+        if any(_meets(match, plain, headers) for match in rule.get("matchRules") or ()):
+            return _goal(rule)
+    best, length = None, -1
+    for rule in matcher.get("pathRules") or ():
+        for pattern in rule.get("paths") or ():
+            if _fits(pattern, plain) and len(pattern) > length:
+                best, length = rule, len(pattern)
+    return _goal(best) if best is not None else _goal(matcher, "default")
+
+
+def _matcher(body: Mapping[str, Json], host: str) -> JsonObject | None:
+    named, length = "", -1
+    for rule in body.get("hostRules") or ():
+        for pattern in rule.get("hosts") or ():
+            fits = pattern in {"*", host} or (pattern.startswith("*.") and host.endswith(pattern[1:]))
+            if fits and len(pattern) > length:
+                named, length = rule.get("pathMatcher") or "", len(pattern)
+    return next((one for one in body.get("pathMatchers") or () if one.get("name") == named), None)
+
+
+def _goal(holder: Mapping[str, Json], prefix: str = "") -> str:
+    service, action = ("defaultService", "defaultRouteAction") if prefix else ("service", "routeAction")
+    split = (holder.get(action) or {}).get("weightedBackendServices") or ()
+    if split:
+        return str(max(split, key=lambda one: int(one.get("weight") or 0))["backendService"])
+    return str(holder.get(service) or "")
+
+
+def _fits(pattern: str, path: str) -> bool:
+    if pattern.endswith("/*"):
+        return path == pattern[:-2] or path.startswith(pattern[:-1])
+    return path == pattern
+
+
+def _meets(match: Mapping[str, Json], path: str, headers: Mapping[str, str]) -> bool:
+    for key in ("pathTemplateMatch", "queryParameterMatches", "metadataFilters"):
+        if match.get(key):
+            raise unimplemented(f"'{key}' of a rule, in the tests of a URL map")
+    ignore = bool(match.get("ignoreCase"))
+    asked = path.lower() if ignore else path
+    for key, fits in (("prefixMatch", asked.startswith), ("fullPathMatch", asked.__eq__)):
+        want = match.get(key)
+        if want is not None and not fits(want.lower() if ignore else want):
+            return False
+    pattern = match.get("regexMatch")
+    if pattern is not None and not re.fullmatch(pattern, path):
+        return False
+    return all(_has(headers, one) for one in match.get("headerMatches") or ())
+
+
+def _has(headers: Mapping[str, str], match: Mapping[str, Json]) -> bool:
+    value = headers.get(str(match.get("headerName") or "").lower())
+    fits = value is not None
+    for key, holds in (
+        ("exactMatch", lambda have, want: have == want),
+        ("prefixMatch", lambda have, want: have.startswith(want)),
+        ("suffixMatch", lambda have, want: have.endswith(want)),
+        ("regexMatch", lambda have, want: re.fullmatch(want, have) is not None),
+    ):
+        if match.get(key) is not None:
+            fits = fits and holds(value, match[key])
+    return fits != bool(match.get("invertMatch"))
+
+
+def _check_shape(body: Mapping[str, Json]) -> None:
+    names = [one.get("name") for one in body.get("pathMatchers") or ()]
+    for number, rule in enumerate(body.get("hostRules") or ()):
+        if rule.get("pathMatcher") not in names:
+            raise invalid(
+                f"Invalid value for field 'resource.hostRules[{number}].pathMatcher': '{rule.get('pathMatcher')}'. "
+                "No path matcher has this name."
+            )
+    used = {rule.get("pathMatcher") for rule in body.get("hostRules") or ()}
+    for number, matcher in enumerate(body.get("pathMatchers") or ()):
+        where = f"resource.pathMatchers[{number}]"
+        if matcher.get("name") not in used:
+            raise invalid(
+                f"Invalid value for field '{where}.name': '{matcher.get('name')}'. No host rule uses it."
+            )
+        if matcher.get("pathRules") and matcher.get("routeRules"):
+            raise invalid(f"Invalid value for field '{where}': pathRules and routeRules exclude one another.")
+        _check_default(matcher, where)
+    _check_default(body, "resource")
+
+
+def _check_default(holder: Mapping[str, Json], where: str) -> None:
+    split = (holder.get("defaultRouteAction") or {}).get("weightedBackendServices")
+    told = [holder.get("defaultService"), split, holder.get("defaultUrlRedirect")]
+    if sum(1 for one in told if one) != 1:
+        raise invalid(
+            f"Invalid value for field '{where}.defaultService': '{holder.get('defaultService') or ''}'. Exactly one of "
+            "defaultService, defaultUrlRedirect and defaultRouteAction.weightedBackendServices must be set."
+        )
+
+
+__all__ = ["REFERENCES", "failures", "prepare", "service_for", "validate"]

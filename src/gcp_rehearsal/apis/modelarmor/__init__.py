@@ -1,0 +1,1 @@
+"""Model Armor: templates, floor settings, and what it says of a text."""
