@@ -70,6 +70,10 @@ class Cloud:
     """What a project may have in a region, by Cloud Run's names of quotas, over the defaults."""
     quotas_at_first: dict[str, int] = field(default_factory=dict)
     """What a project that has nothing of a quota is given when it first makes a service that counts in it."""
+    build_regions: frozenset[str] = frozenset()
+    """Where alone builds may run, as in some projects by their usage; empty for everywhere."""
+    only_default_machine: bool = False
+    """Whether builds may run on Cloud Build's default machine alone."""
     containers: Containers = field(default_factory=Willing)
     """Runs what is deployed to Cloud Run."""
     steps: Steps = field(default_factory=Acted)

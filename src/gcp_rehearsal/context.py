@@ -97,6 +97,14 @@ class Cloud(Protocol):
         """Return the quotas of Cloud Run that are not the default ones."""
 
     @property
+    def build_regions(self) -> frozenset[str]:
+        """Return where alone builds may run; empty for everywhere."""
+
+    @property
+    def only_default_machine(self) -> bool:
+        """Tell whether builds may run on the default machine alone."""
+
+    @property
     def quotas_at_first(self) -> dict[str, int]:
         """Return what the first service that counts in a quota brings of it."""
 

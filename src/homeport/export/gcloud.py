@@ -281,7 +281,7 @@ class _Script:
             f"if there {build.there}; then",
             f"  say {shlex.quote(f'= {one.summary({})}: is there')}",
             "else",
-            f"  {command('build', build.mark, build.thing.region, build.file, str(limit))}",
+            f"  {command('build', build.mark, build.thing.build_region, build.file, str(limit))}",
             "fi",
         ]
 

@@ -153,6 +153,10 @@ class CloudRun(_Table):
     """A VPC network that is there, instead of one of our own."""
     subnetwork: str | None = Field(default=None, pattern=patterns.SUBNETWORK, examples=["default"])
     """A subnetwork of it in the region, with Private Google Access; at least a /26."""
+    build_region: str | None = Field(default=None, pattern=patterns.REGION, examples=["europe-west1"])
+    """Where Cloud Build runs; by default the service's region, and where a project may not build there, one where all may."""
+    build_machine: Literal["auto", "default", "E2_HIGHCPU_8", "E2_HIGHCPU_32"] = "auto"
+    """What it runs on: auto is Cloud Build's default, and for weights in an image one with the memory to load them."""
     timeout_s: int = Field(default=900, ge=1, le=3600)
     """Seconds that one request may take."""
 

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from building import ACCOUNT, BUCKET, PIECE, REGION, Place, place
+from building import BUCKET, PIECE, REGION, Place, place
 from homeport.catalog.images import engine_image
 from homeport.engines.image import Gguf, ImageContents, Recipe
 from homeport.engines.llamacpp import engine as llamacpp
@@ -25,7 +25,9 @@ from homeport.errors import OperationFailed, SpecError
 from homeport.google import Google
 from homeport.progress import Silent
 from homeport.resources.google.image import ContainerImage
+from homeport.spec import CloudRun
 from homeport.targets.cloudrun.images import image, machine_for
+from homeport.targets.cloudrun.names import Names
 from homeport.weights.manifest import PinnedFile
 
 DATA = Random(5).randbytes(PIECE + 99)
@@ -43,7 +45,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 
 
 def of(google: Google, recipe: Recipe) -> ContainerImage:
-    return image(google, name="home", region=REGION, recipe=recipe, account=ACCOUNT)
+    return image(google, Names(name="home", project=google.project, region=REGION), CloudRun(), recipe)
 
 
 def built(here: Place, recipe: Recipe) -> Any:  # Any: JSON
@@ -127,8 +129,8 @@ def test_the_builds_machine_can_load_the_model_and_is_no_larger_than_that(size: 
     assert machine_for(ollama.image(replace(GEMMA, weights_bytes=size)).loads) == machine
 
 
-def test_a_build_that_loads_no_weights_takes_the_small_machine() -> None:
-    assert machine_for(vllm.image(ImageContents(base="vllm/vllm-openai:v1")).loads) == "E2_HIGHCPU_8"
+def test_a_build_that_loads_no_weights_takes_the_default_machine_which_every_project_may_use() -> None:
+    assert machine_for(vllm.image(ImageContents(base="vllm/vllm-openai:v1")).loads) == ""
 
 
 def test_an_engine_for_this_machine_alone_has_no_image() -> None:

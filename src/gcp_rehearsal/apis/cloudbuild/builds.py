@@ -10,7 +10,7 @@ from gcp_rehearsal import generic, operations
 from gcp_rehearsal.apis.cloudbuild import checks as build_checks
 from gcp_rehearsal.apis.cloudbuild import run as build_run
 from gcp_rehearsal.apis.storage.objects import find
-from gcp_rehearsal.context import Call, Handler, Kind
+from gcp_rehearsal.context import Call, Cloud, Handler, Kind
 from gcp_rehearsal.errors import ApiError, exists, invalid, not_found, precondition, unimplemented
 from gcp_rehearsal.filters import matches
 from gcp_rehearsal.iam.caller import Caller
@@ -44,6 +44,7 @@ def submit(call: Call, request: Build, location: str, trigger: StoredResource | 
     """
     cloud, request = call.cloud, deepcopy(request)
     build_checks.check(request)
+    _check_place(cloud, request, location)
     account = _account(call, request)
     project = cloud.project(call.project)
     number = project.number if project else ""
@@ -80,6 +81,21 @@ def submit(call: Call, request: Build, location: str, trigger: StoredResource | 
     kept = cloud.keep(call, f"projects/{call.project}/locations/{location}/builds/{key}", _BUILDS, body)
     kept.hidden.update(request=request, values=values, inputs=inputs)
     return _begun(call, kept, location, account)
+
+
+def _check_place(cloud: Cloud, request: Build, location: str) -> None:
+    """Refuse a region or a machine that the project may not build in or on; `global` is none of the regions."""
+    machine = (request.get("options") or {}).get("machineType", "UNSPECIFIED")
+    if cloud.build_regions and location not in {*cloud.build_regions, "global"}:
+        what = "cannot run builds in this region"
+    elif cloud.only_default_machine and machine not in {"UNSPECIFIED", "E2_MEDIUM"}:
+        what = "cannot run builds of this machine type in this region"
+    else:
+        return
+    raise ApiError(
+        400, f"failed precondition: due to quota restrictions, {what}. Please contact support",
+        status="FAILED_PRECONDITION",
+    )  # fmt: skip
 
 
 def _begun(call: Call, kept: StoredResource, location: str, account: str) -> Build:

@@ -12,12 +12,14 @@ from homeport.errors import (
     HomeportError,
     NetworkError,
     OperationFailed,
+    QuotaExceeded,
     WeightsError,
 )
 from homeport.google import ANSWER_LOST, Google
 from homeport.google.retry import looks
 from homeport.json_types import Json
 from homeport.reconcile import Outputs, resolve
+from homeport.resources.google.build_place import ANYWHERE, NOT_HERE, BuildPlace, BuildSteps
 from homeport.resources.google.propagation import patient
 
 DEADLINE_S = 3600.0
@@ -50,22 +52,27 @@ class Build:
     needs: tuple[str, ...] = ()
     tell: Callable[[str], None] | None = None
     """Is given the lines that the build has written last, each time that it is looked at."""
+    note: Callable[[str], None] | None = None
+    """Is told where it runs, where that is not as it was asked for, and how far it is."""
+    place: BuildPlace = ANYWHERE
 
     async def run(self, outputs: Outputs) -> Json:
         """
         Return the build, ended well; one that is under way already is waited for. Raises `OperationFailed`,
         and where a script of ours says what was wrong, `WeightsError`, `GatedModel` or `NetworkError`.
         """
-        build = await self._under_way() or await self._begun(outputs)
+        build, region = await self._found_or_begun(outputs)
         patience = float(str(build.get("timeout", "")).removesuffix("s") or DEADLINE_S) + _BEYOND_S
         wait = looks(self.what, patience, first=FIRST_LOOK_S)
+        builds, steps = self._builds(region), BuildSteps(self.what, patience, self.note)
         while build["status"] in _UNDER_WAY:
             if not await wait.pause():
                 raise OperationFailed(
                     f"{self.what} takes longer than {patience / 60:.0f} minutes",
                     hint=f"its log: {build.get('logUrl', '')}; run the same command again to wait on",
                 )
-            build = await self.google.get("cloudbuild", f"{self._builds}/{build['id']}")
+            build = await self.google.get("cloudbuild", f"{builds}/{build['id']}")
+            steps.look(build)
             if self.tell is not None and build["status"] == "WORKING":
                 for line in await self._last_lines(build):
                     self.tell(line)
@@ -73,21 +80,47 @@ class Build:
             raise await self._why(build)
         return build
 
-    async def _begun(self, outputs: Outputs) -> Json:
+    async def _found_or_begun(self, outputs: Outputs) -> tuple[Json, str]:
+        """Return the build and its region: where it may not run as asked for, the next place that is left."""
+        refused: QuotaExceeded | None = None
+        for region, machine in self.place.tried(self.region, self._machine):
+            if refused is not None and self.note is not None:
+                on = machine or "the default machine"
+                self.note(
+                    f"{self.what} may not run as asked for ({refused}); it is tried in {region} on {on}"
+                )
+            try:
+                build = await self._under_way(region) or await self._begun(outputs, region, machine)
+            except QuotaExceeded as error:
+                if NOT_HERE not in str(error):
+                    raise
+                refused = error
+                continue
+            return build, region
+        assert refused is not None
+        raise refused
+
+    @property
+    def _machine(self) -> str:
+        return str((self.body.get("options") or {}).get("machineType", ""))
+
+    async def _begun(self, outputs: Outputs, region: str, machine: str) -> Json:
         body = {**resolve(self.body, outputs, final=True), "tags": [self.mark]}
+        options = {key: value for key, value in (body.get("options") or {}).items() if key != "machineType"}
+        body["options"] = {**options, "machineType": machine} if machine else options
         try:
             google = patient(self.google, outputs, self.needs)
-            operation = await google.post("cloudbuild", self._builds, body)
+            operation = await google.post("cloudbuild", self._builds(region), body)
         except GoogleError as error:
             # The answer was lost, and with it whether the build began: the mark tells.
-            found = await self._under_way() if error.reason == ANSWER_LOST else None
+            found = await self._under_way(region) if error.reason == ANSWER_LOST else None
             if found is None:
                 raise
             return found
         return operation["metadata"]["build"]
 
-    async def _under_way(self) -> Json | None:
-        builds = self.google.pages("cloudbuild", self._builds, "builds", filter=f'tags="{self.mark}"')
+    async def _under_way(self, region: str) -> Json | None:
+        builds = self.google.pages("cloudbuild", self._builds(region), "builds", filter=f'tags="{self.mark}"')
         async for build in builds:
             if build["status"] in _UNDER_WAY:
                 return build
@@ -121,6 +154,5 @@ class Build:
         entries = sorted(page.get("entries") or (), key=lambda entry: (entry["timestamp"], entry["insertId"]))
         return [str(entry.get("textPayload", "")) for entry in entries]
 
-    @property
-    def _builds(self) -> str:
-        return f"v1/projects/{self.google.project}/locations/{self.region}/builds"
+    def _builds(self, region: str) -> str:
+        return f"v1/projects/{self.google.project}/locations/{region}/builds"

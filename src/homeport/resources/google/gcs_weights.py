@@ -18,6 +18,7 @@ from homeport.progress import Progress
 from homeport.reconcile import Concat, Outputs, Ref, needs_of
 from homeport.resources.base import FixedResource
 from homeport.resources.google.build import Build
+from homeport.resources.google.build_place import ANYWHERE, BuildPlace
 from homeport.resources.google.propagation import patient, while_it_spreads
 from homeport.weights.manifest import Pin, PinnedFile, digest
 from homeport.weights.sources.registry import in_cloud
@@ -55,6 +56,7 @@ class StoredWeights(FixedResource):
     token: str | Ref | Concat | None = None
     """The version of the secret that holds the hub's token, `projects/P/secrets/S/versions/N`."""
     after: tuple[str, ...] = ()
+    place: BuildPlace = ANYWHERE
 
     kind = "weights"
 
@@ -67,6 +69,11 @@ class StoredWeights(FixedResource):
     def needs(self) -> tuple[str, ...]:
         """Return the ids of the bucket, the token, and what else the build needs."""
         return tuple(dict.fromkeys((f"bucket/{self.bucket}", *self.after, *needs_of(self.token))))
+
+    @property
+    def build_region(self) -> str:
+        """Return where the build runs."""
+        return self.region
 
     @property
     def uri(self) -> str:
@@ -178,7 +185,9 @@ class StoredWeights(FixedResource):
 
         return Build(
             google=self.google,
-            region=self.region,
+            region=self.build_region,
+            place=self.place,
+            note=progress.note,
             mark=self.mark,
             what=f"the build that carries {self.pin.source}",
             body=self.build,

@@ -13,6 +13,7 @@ from homeport.progress import Progress
 from homeport.reconcile import Outputs, needs_of
 from homeport.resources.base import FixedResource
 from homeport.resources.google.build import Build
+from homeport.resources.google.build_place import ANYWHERE, BuildPlace
 from homeport.resources.google.propagation import while_it_spreads
 
 
@@ -32,6 +33,9 @@ class ContainerImage(FixedResource):
     build: Mapping[str, Any]  # Any: JSON, and Refs
     """The build, as Cloud Build takes it, without `images` and `tags`."""
     after: tuple[str, ...] = ()
+    built_in: str = ""
+    """The region of the build; '' for that of the repository."""
+    place: BuildPlace = ANYWHERE
 
     kind = "image"
 
@@ -55,6 +59,11 @@ class ContainerImage(FixedResource):
         """Return the tag of its build, by which one that is under way is found."""
         return f"homeport-{self.package}-{self.tag}"
 
+    @property
+    def build_region(self) -> str:
+        """Return where it is built."""
+        return self.built_in or self.region
+
     async def read(self) -> Json | None:
         """Return its digest and the reference to deploy it by; None where the tag is not there."""
         path = (
@@ -74,12 +83,14 @@ class ContainerImage(FixedResource):
 
     async def create(self, outputs: Outputs, progress: Progress) -> Json:
         """Build it, or wait for the build of it that is under way."""
-        return await while_it_spreads(lambda: self._built(outputs), outputs, self.needs)
+        return await while_it_spreads(lambda: self._built(outputs, progress), outputs, self.needs)
 
-    async def _built(self, outputs: Outputs) -> Json:
+    async def _built(self, outputs: Outputs, progress: Progress) -> Json:
         build = Build(
             google=self.google,
-            region=self.region,
+            region=self.build_region,
+            place=self.place,
+            note=progress.note,
             mark=self.mark,
             what=f"the build of {self.package}",
             body={**self.build, "images": [f"{self.reference}:{self.tag}"]},

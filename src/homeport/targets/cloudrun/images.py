@@ -14,7 +14,10 @@ from dataclasses import replace
 from homeport.engines.image import Recipe
 from homeport.google import Google
 from homeport.json_types import JsonObject
+from homeport.resources.google.build_place import BuildPlace
 from homeport.resources.google.image import ContainerImage
+from homeport.spec import CloudRun
+from homeport.targets.cloudrun.names import Names
 from homeport.weights.transfer import PYTHON, Job
 
 PACKAGE = "serving"
@@ -29,17 +32,24 @@ _FITS_SMALL = 4 * 2**30
 
 
 def image(
-    google: Google, *, name: str, region: str, recipe: Recipe, account: str, after: tuple[str, ...] = ()
+    google: Google, names: Names, settings: CloudRun, recipe: Recipe, after: tuple[str, ...] = ()
 ) -> ContainerImage:
-    """Return the image of `recipe` in the repository `name`, built as `account` (an e-mail)."""
+    """Return the image of `recipe` in the endpoint's repository, built where and on what `settings` say."""
+    machine = settings.build_machine
+    chosen = machine_for(recipe.loads) if machine == "auto" else "" if machine == "default" else machine
+    place = BuildPlace(
+        fixed_region=settings.build_region is not None, fixed_machine=machine != "auto" or chosen == _LARGE
+    )
     steps = [_written(recipe)]
     if recipe.gguf is not None:
         job = Job(origin=recipe.gguf.origin, goal=_WORKSPACE, files=(recipe.gguf.file,), renamed="model.gguf")
         steps.append(job.step())
     made = ContainerImage(
         google=google,
-        repository=name,
-        region=region,
+        repository=names.name,
+        region=names.region,
+        built_in=settings.build_region or "",
+        place=place,
         package=PACKAGE,
         tag=_hash(steps),
         build={},
@@ -52,16 +62,22 @@ def image(
         "timeout": f"{_SECONDS}s",
         "options": {
             "logging": "CLOUD_LOGGING_ONLY",
-            "machineType": machine_for(recipe.loads),
+            **({"machineType": chosen} if chosen else {}),
             "diskSizeGb": str(_DISK_GB),
         },
-        "serviceAccount": f"projects/{google.project}/serviceAccounts/{account}",
+        "serviceAccount": f"projects/{google.project}/serviceAccounts/{names.email(names.builder)}",
     }
     return replace(made, build=build)
 
 
 def machine_for(loads: int | None) -> str:
-    """Return the build's machine that can load so many bytes of weights; None where that is not known."""
+    """
+    Return the build's machine that can load so many bytes of weights; None where that is not known.
+
+    A build that loads none does little, and runs on Cloud Build's default machine, which every project may use: ''.
+    """
+    if loads == 0:
+        return ""
     return _SMALL if loads is not None and loads <= _FITS_SMALL else _LARGE
 
 

@@ -133,6 +133,7 @@ class CloudRunTarget:
             names=names,
             chosen=self.chosen,
             delivery=self.delivery,
+            build_region=self.settings.build_region or "",
             token=Ref(f"secret-version/{names.secret}", "name") if self.token is not None else None,
             after=(
                 foundations.apis.id,
@@ -213,14 +214,8 @@ class CloudRunTarget:
             weights=weights,
             weights_bytes=self.chosen.published.size or self._pin_size,
         )
-        return image(
-            self.google,
-            name=names.name,
-            region=names.region,
-            recipe=module(self.chosen.engine).image(contents),
-            account=names.email(names.builder),
-            after=(self.foundations.apis.id, *after),
-        )
+        recipe = module(self.chosen.engine).image(contents)
+        return image(self.google, names, self.settings, recipe, (self.foundations.apis.id, *after))
 
     @property
     def service(self) -> RestResource:

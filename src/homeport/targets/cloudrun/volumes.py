@@ -10,6 +10,7 @@ from homeport.errors import MemoryTooSmall
 from homeport.fit.cloud import CACHED, Estimate
 from homeport.google import Google
 from homeport.reconcile import Concat, Ref, joined
+from homeport.resources.google.build_place import BuildPlace
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.spec import Delivery
 from homeport.targets.cloudrun.model_selection import PinnedModel, ResolvedModel
@@ -35,6 +36,8 @@ class CloudWeights:
     """The version of the secret that holds the hub's token."""
     after: tuple[str, ...]
     """What must be there before anything is carried."""
+    build_region: str = ""
+    """Where builds run; '' for the service's region."""
 
     @property
     def model(self) -> StoredWeights | None:
@@ -101,7 +104,8 @@ class CloudWeights:
             name=name,
             bucket=self.names.bucket,
             prefix=pinned.prefix,
-            region=self.names.region,
+            region=self.build_region or self.names.region,
+            place=BuildPlace(fixed_region=bool(self.build_region)),
             pin=pinned.pin,
             folder=pinned.folder,
             account=self.names.email(self.names.carrier),

@@ -326,11 +326,14 @@ def test_granting_every_role_that_is_named_mends_all_that_is_missing() -> None:
 def test_what_is_asked_for_is_needed_by_some_method_and_held_by_its_role() -> None:
     known = {
         permission
-        for api in ("run.v2", "storage.v1", "iam.v1", "secretmanager.v1", "artifactregistry.v1", "cloudbuild.v1",
+        for api in ("run.v1", "run.v2", "storage.v1", "iam.v1", "secretmanager.v1", "artifactregistry.v1", "cloudbuild.v1",
                     "compute.v1", "dns.v1", "serviceusage.v1", "cloudresourcemanager.v3", "logging.v2")
         for method in load(api).methods
         for permission in required(str(getattr(method, "id", method)))
-    } | {"iam.serviceAccounts.actAs", "dns.networks.bindPrivateDNSZone"}  # fmt: skip
+    } | {
+        "iam.serviceAccounts.actAs", "dns.networks.bindPrivateDNSZone", "run.routes.invoke",
+        "artifactregistry.repositories.downloadArtifacts",
+    }  # fmt: skip
     for need in needs().values():
         for permission in need.permissions:
             assert permission in known, permission
