@@ -70,6 +70,7 @@ def _file_page() -> str:
         ("[[engine.lora]]", spec.Adapter),
         ("[local]", spec.Local),
         ("[cloudrun]", spec.CloudRun),
+        ("[scaling]", spec.Scaling),
         ("[access]", spec.Access),
     ):
         lines += ["", f"## {title}", "", "| key | default | meaning |", "|---|---|---|", *_rows(model)]

@@ -53,6 +53,7 @@ class Variant:
         access: Table | None = None,
         name: str = "home",
         companions: tuple[Companion, ...] = (),
+        scaling: Table | None = None,
         **cloudrun: object,
     ) -> None:
         self._deployer = Deployer(engine)
@@ -61,6 +62,7 @@ class Variant:
         callers = {"callers": ["user:friend@example.com", "group:team@example.com"]}
         table = self._deployer.wanted().model_dump() | {
             "cloudrun": cloudrun,
+            "scaling": scaling or {},
             "access": callers | (access or {}),
         }
         self._spec = spec.parse(table)
@@ -89,8 +91,7 @@ VARIANTS: dict[str, Table] = {
         "engine": "ollama",
         "token": False,
         "access": {"public": True, "anyone_may_spend_my_money": True, "callers": []},
-        "min_instances": 1,
-        "max_instances": 2,
+        "scaling": {"min": 1, "max": 2, "target_concurrency": 0.8, "target_cpu": 0.0},
     },
     "ollama_isolated": {"engine": "ollama", "access": {"isolated": True}},
     "vllm": {"engine": "vllm"},

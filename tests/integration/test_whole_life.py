@@ -41,9 +41,9 @@ clouds = some.fixed_dictionaries(
     {},
     optional={
         "hub_token": some.just("env:HF_TOKEN"),
-        "min_instances": some.just(1),
     },
 )
+least = some.sampled_from((0, 1))
 networks = some.sampled_from((None, *NETWORKS))
 
 
@@ -51,13 +51,14 @@ networks = some.sampled_from((None, *NETWORKS))
     max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.generate),  # An example takes half a second.
 )  # fmt: skip
-@given(way=ways, access=accesses, opened=openness, cloudrun=clouds, network=networks)
-@example(way="vllm", access={"callers": []}, opened={"isolated": True}, cloudrun={}, network=NAME)
+@given(way=ways, access=accesses, opened=openness, cloudrun=clouds, least=least, network=networks)
+@example(way="vllm", access={"callers": []}, opened={"isolated": True}, cloudrun={}, least=0, network=NAME)
 @example(
     way="ollama",
     access={"encryption_key": KEY},
     opened={},
     cloudrun={"hub_token": "env:HF_TOKEN"},
+    least=1,
     network=None,
 )
 def test_what_up_makes_down_takes_away(
@@ -66,6 +67,7 @@ def test_what_up_makes_down_takes_away(
     access: Table,
     opened: Table,
     cloudrun: Table,
+    least: int,
     network: str | None,
 ) -> None:
     if way == "vllm":
@@ -73,7 +75,7 @@ def test_what_up_makes_down_takes_away(
     if network:
         cloudrun = {**cloudrun, "network": network, "subnetwork": network}
     folder = tmp_path_factory.mktemp("weights")
-    wish = wanted(way, folder, access={**access, **opened}, cloudrun=cloudrun)
+    wish = wanted(way, folder, access={**access, **opened}, cloudrun=cloudrun, scaling={"min": least})
     cloud = Cloud(delays=AT_ONCE, steps=Carrying())
     act(_live_in(cloud, network or "theirs"))
     before, enabled = _all_of(cloud), dict(cloud.enabled)

@@ -24,6 +24,7 @@ from homeport.fit.cold_start import expected
 from homeport.fit.devices import cloud
 from homeport.fit.table import Wish, wish
 from homeport.json_types import JsonObject
+from homeport.spec import Scaling
 from homeport.traffic import Trace
 
 DAY_REQUESTS = 300_000
@@ -199,9 +200,9 @@ class _Planner:
             hourly=self.known.hourly(one.place.shape, wanted.region, zonal=wanted.zonal_redundancy),
             start=expected(engine=one.what.engine, delivery=delivery, weights_bytes=one.what.weights.size),
             delivery=delivery,
-            target=None,
-            least=wanted.min_instances,
-            most=wanted.max_instances,
+            target=self.wanted.scaling.target_concurrency,
+            least=self.wanted.scaling.min,
+            most=self.wanted.scaling.max,
         )
 
     def planned(self, one: ServingCandidate) -> PlannedCapacity:
@@ -212,7 +213,7 @@ class _Planner:
         by_pace = {pace: one.serve(traffic, question.objectives, pace) for pace in PACES}
         day_hours, refused, how = self._day(one)
         likely, share = by_pace["likely"], question.objectives.share
-        counted = self.wanted.cloudrun.model_copy(update={"max_instances": one.most})
+        counted = Scaling(min=one.least, max=one.most)
         months = sorted(one.month(result.gpu_hours) for result in by_pace.values())
         return PlannedCapacity(
             engine=one.fit.what.engine,
@@ -236,7 +237,9 @@ class _Planner:
             month_gpu_hours=day_hours * MONTH_DAYS,
             day_refused=refused,
             day_how=how,
-            quotas=tuple(quota.text for quota in quotas(shape, counted) if not quota.suffices),
+            quotas=tuple(
+                quota.text for quota in quotas(shape, self.wanted.cloudrun, counted) if not quota.suffices
+            ),
         )
 
     def _day(self, one: ServingCandidate) -> tuple[float, int, str]:

@@ -100,7 +100,7 @@ def _estimate(one: Estimate) -> list[str]:
         "price": one.price,
         "cold start": one.start,
         "flags": _told(one.flags),
-        "service": f"concurrency {best.what.settings.parallel}, max instances {one.wanted.max_instances}"
+        "service": f"concurrency {best.what.settings.parallel}, max instances {one.scaling.max}"
         f"; {_allowed(one.instances)}",
     }
     short = [quota for quota in one.quotas if not quota.suffices]

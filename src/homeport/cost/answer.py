@@ -147,7 +147,7 @@ def _what(model: str | None, file: Path, question: Question, known: Prices) -> W
             f"there are no weights of {wanted.subject.model.name} for {engine}",
             hint=f"there are some for {', '.join(wanted.subject.weights)}: `homeport cost --engine …`",
         )
-    one = estimate(wanted.subject.served(engine, wanted.settings), wanted.cloudrun, known)
+    one = estimate(wanted.subject.served(engine, wanted.settings), wanted.cloudrun, known, wanted.scaling)
     best = one.best
     if best is None or best.place.shape is None:
         remedies = "; or ".join(remedy.change for remedy in one.choice.remedies)
@@ -164,8 +164,8 @@ def _what(model: str | None, file: Path, question: Question, known: Prices) -> W
         shape=best.place.shape,
         region=wanted.cloudrun.region,
         zonal=wanted.cloudrun.zonal_redundancy,
-        min_instances=wanted.cloudrun.min_instances,
-        instances=wanted.cloudrun.max_instances,
+        min_instances=wanted.scaling.min,
+        instances=wanted.scaling.max,
         cold_start_s=(start.low, start.likely, start.high),
         weights_gib=0 if baked else weights,
         image_gib=image_bytes(engine) / cloudrun.GIB + (weights if baked else 0),

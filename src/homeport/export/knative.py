@@ -122,6 +122,8 @@ def _template(given: Body) -> Made:
     scaling = Fields(body.take("scaling", {}), "the template's scaling")
     put.text(f"{_SCALE}/minScale", scaling.take("minInstanceCount"))
     put.text(f"{_SCALE}/maxScale", scaling.take("maxInstanceCount"))
+    put.text(f"{_RUN}/scaling-concurrency-target", scaling.take("concurrencyUtilization"))
+    put.text(f"{_RUN}/scaling-cpu-target", scaling.take("cpuUtilization"))
     scaling.done()
     network = Fields(body.take("vpcAccess", {}), "vpcAccess")
     put.json(f"{_RUN}/network-interfaces", network.take("networkInterfaces"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from homeport.fit.cold_start import ColdStart
 from homeport.fit.devices import Place
 from homeport.fit.outlook import CloudRunOutlook
 from homeport.json_types import JsonObject
-from homeport.spec import CloudRun, Delivery, Engine, Spec
+from homeport.spec import CloudRun, Delivery, Engine, Scaling, Spec
 
 CACHED: Delivery = "gcsfuse-cached"
 """A cache takes as much of the instance's memory as the weights are large: whether it fits is told apart."""
@@ -35,6 +35,7 @@ class Estimate:
     cold_starts: Mapping[str, ColdStart]
     """By the delivery of the weights, the quickest first; empty where no shape fits."""
     quotas: tuple[QuotaFact, ...]
+    scaling: Scaling = field(default_factory=Scaling)
     beside: CpuAndMemory = NOTHING
     """What further containers of an instance have."""
 
@@ -55,7 +56,7 @@ class Estimate:
             self,
             beside=beside,
             hourly=prices.hourly(shape, wanted.region, zonal=wanted.zonal_redundancy, beside=beside),
-            quotas=quotas(shape, wanted, beside),
+            quotas=quotas(shape, wanted, self.scaling, beside),
         )
 
     @property
@@ -71,7 +72,7 @@ class Estimate:
     @property
     def instances(self) -> int | None:
         """Return how many instances a new project's quotas allow; None where one of them is not known."""
-        count, allowed = self.wanted.max_instances, []
+        count, allowed = self.scaling.max, []
         for quota in self.quotas:
             if quota.default is None:
                 return None
@@ -98,7 +99,7 @@ class Estimate:
         if self.hourly is None:
             return ""
         mark = "?" if self.hourly.unconfirmed else ""
-        idle = self.wanted.min_instances * self.hourly.total
+        idle = self.scaling.min * self.hourly.total
         asleep = f"${idle:.2f} an hour at least" if idle else "nothing while it is scaled to zero"
         return f"${self.hourly.total:.2f}{mark} an hour for each instance that runs, {asleep}"
 
@@ -115,7 +116,7 @@ class Estimate:
             "cold_starts": {delivery: start.as_json() for delivery, start in self.cold_starts.items()},
             "flags": dict(self.flags),
             "concurrency": best.what.settings.parallel if best else None,
-            "max_instances": self.wanted.max_instances,
+            "max_instances": self.scaling.max,
             "most": {"parallel": best.concurrency, "context": best.longest_context()} if best else None,
             "instances_of_default_quotas": self.instances,
             "quotas": [quota.as_json() for quota in self.quotas],
@@ -133,7 +134,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaFact:
-    """What `max_instances` need of a quota, against what a new project has."""
+    """What `scaling.max` instances need of a quota, against what a new project has."""
 
     what: str
     needs: float
@@ -161,7 +162,7 @@ class QuotaFact:
         return {"quota": self.what, "needs": self.needs, "default": self.default, "unit": self.unit}
 
 
-def estimate(what: Serving, wanted: CloudRun, prices: Prices) -> Estimate:
+def estimate(what: Serving, wanted: CloudRun, prices: Prices, scaling: Scaling | None = None) -> Estimate:
     """
     Return the cheapest shape that fits, in the wanted region, with the wanted GPU or any.
 
@@ -175,13 +176,14 @@ def estimate(what: Serving, wanted: CloudRun, prices: Prices) -> Estimate:
     best = choice.best
     if best is None or best.place.shape is None:
         return Estimate(choice=choice, wanted=wanted, hourly=None, cold_starts={}, quotas=())
-    shape = best.place.shape
+    shape, scaling = best.place.shape, scaling or Scaling()
     return Estimate(
         choice=choice,
         wanted=wanted,
         hourly=prices.hourly(shape, wanted.region, zonal=wanted.zonal_redundancy),
         cold_starts=cold_starts(best),
-        quotas=quotas(shape, wanted),
+        quotas=quotas(shape, wanted, scaling),
+        scaling=scaling,
     )
 
 
@@ -205,7 +207,7 @@ def outlook(spec: Spec, spec_file: Path) -> CloudRunOutlook:
         return CloudRunOutlook(
             fits=False, words=f"no: there are no weights of {found.model.name} for {engine}"
         )
-    one = estimate(found.served(engine, spec.engine), wanted, load())
+    one = estimate(found.served(engine, spec.engine), wanted, load(), spec.scaling)
     if one.best is None or one.hourly is None:
         change = f"; would fit: {one.choice.remedies[0].change}" if one.choice.remedies else ""
         words = f"does not fit {wanted.gpu} in {wanted.region}: {one.choice.why}{change}"
@@ -235,14 +237,16 @@ def cold_starts(result: Fit) -> dict[str, ColdStart]:
     }
 
 
-def quotas(shape: Shape, wanted: CloudRun, beside: CpuAndMemory = NOTHING) -> tuple[QuotaFact, ...]:
+def quotas(
+    shape: Shape, wanted: CloudRun, scaling: Scaling, beside: CpuAndMemory = NOTHING
+) -> tuple[QuotaFact, ...]:
     """
     Return what the instances need of the region's quotas, and what a new project has of them; each has `beside` of
     further containers.
     """
     gpu = cloudrun.gpu(shape.gpu)
     assert gpu is not None
-    limits, count = cloudrun.limits(), wanted.max_instances
+    limits, count = cloudrun.limits(), scaling.max
     redundancy = "zonal" if wanted.zonal_redundancy else "no-zonal"
     return (
         QuotaFact(

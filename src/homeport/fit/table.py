@@ -20,7 +20,7 @@ from homeport.fit.devices import this
 from homeport.fit.subject import ModelSubject, subject
 from homeport.hardware import this_machine
 from homeport.json_types import JsonObject
-from homeport.spec import CloudRun, Engine, Spec
+from homeport.spec import CloudRun, Engine, Scaling, Spec
 from homeport.spec import load as load_spec
 
 _Table = TypeVar("_Table", bound=BaseModel)
@@ -78,6 +78,7 @@ class Wish:
     subject: ModelSubject
     settings: Engine
     cloudrun: CloudRun
+    scaling: Scaling
 
 
 def wish(name: str | None, file: Path, **given: Any) -> Wish:  # Any: fields of Engine and of CloudRun
@@ -99,7 +100,10 @@ def wish(name: str | None, file: Path, **given: Any) -> Wish:  # Any: fields of 
     # The default is shortened for a model that was made for less.
     settings = settings.model_copy(update={"context": min(settings.context, most)})
     return Wish(
-        subject=found, settings=settings, cloudrun=_checked(CloudRun, spec.cloudrun or CloudRun(), given)
+        subject=found,
+        settings=settings,
+        cloudrun=_checked(CloudRun, spec.cloudrun or CloudRun(), given),
+        scaling=spec.scaling,
     )
 
 
@@ -113,7 +117,9 @@ def look(wanted: Wish, *, prices: Path | None = None, engine: str | None = None)
     found, settings = wanted.subject, wanted.settings
     known = load(prices)
     engines, notes = _cloud_engines(wanted, engine)
-    estimates = tuple(estimate(found.served(one, settings), wanted.cloudrun, known) for one in engines)
+    estimates = tuple(
+        estimate(found.served(one, settings), wanted.cloudrun, known, wanted.scaling) for one in engines
+    )
     rows = [row for one in estimates for row in _cloud_rows(one, known, wanted.cloudrun)]
     everywhere = wanted.cloudrun.gpu == "auto"
     here, more = _this_machine(found, settings, engine) if everywhere else ([], [])

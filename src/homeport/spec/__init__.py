@@ -13,6 +13,7 @@ from homeport.spec.schema import (
     Delivery,
     Engine,
     Local,
+    Scaling,
     Spec,
 )
 from homeport.spec.template import descriptions, json_schema, template
@@ -28,6 +29,7 @@ __all__ = [
     "Delivery",
     "Engine",
     "Local",
+    "Scaling",
     "Spec",
     "brought_up",
     "descriptions",

@@ -16,7 +16,7 @@ from homeport.spec.renamed import renamed
 from homeport.spec.schema import FILE_NAME, TABLES, Adapter, Spec
 from homeport.toml_file import read_toml
 
-_RESERVED = {"scaling", "observe"}
+_RESERVED = {"observe"}
 """Tables whose names are kept for a later version."""
 
 
@@ -59,7 +59,9 @@ def _problem(detail: ErrorDetails) -> str:
     given = detail["input"]
     old = renamed(".".join(map(str, detail["loc"][:-1])), str(detail["loc"][-1])) if detail["loc"] else None
     if detail["type"] == "extra_forbidden" and old is not None:
-        return f"{key}: is called `{old.new}` now: write {old.new} = {_toml(old.now(given))}"
+        where = f" under [{old.new_table}]" if old.new_table else ""
+        name = f"{old.new_table}.{old.new}" if old.new_table else old.new
+        return f"{key}: is called `{name}` now: write {old.new} = {_toml(old.now(given))}{where}"
     if detail["type"] == "extra_forbidden":
         return f"{key}: {_unknown(detail['loc'])}"
     if detail["type"] == "missing":

@@ -15,6 +15,8 @@ class RenamedKey:
     table: str
     old: str
     new: str
+    new_table: str = ""
+    """Where it is now, if in another table."""
     values: Mapping[str, str] = field(default_factory=dict)
     """Values that have another name, too."""
 
@@ -30,6 +32,8 @@ RENAMED = (
         new="delivery",
         values={"fuse-buffered": "gcsfuse-buffered", "fuse-cache": "gcsfuse-cached"},
     ),
+    RenamedKey(table="cloudrun", old="min_instances", new="min", new_table="scaling"),
+    RenamedKey(table="cloudrun", old="max_instances", new="max", new_table="scaling"),
 )
 
 
@@ -43,7 +47,11 @@ def brought_up(spec: Mapping[str, Json]) -> Mapping[str, Json]:
     made = dict(spec)
     for one in RENAMED:
         section = made.get(one.table)
-        if isinstance(section, Mapping) and one.old in section and one.new not in section:
-            rest = {key: value for key, value in section.items() if key != one.old}
-            made[one.table] = {**rest, one.new: one.now(section[one.old])}
+        if not isinstance(section, Mapping) or one.old not in section:
+            continue
+        home = one.new_table or one.table
+        made[one.table] = {key: value for key, value in section.items() if key != one.old}
+        others = made.get(home) or {}
+        if isinstance(others, Mapping):
+            made[home] = {one.new: one.now(section[one.old]), **others}
     return made

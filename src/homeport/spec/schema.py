@@ -26,6 +26,8 @@ else:
 Delivery = Literal["stream", "gcsfuse-buffered", "gcsfuse-cached", "baked"]
 """How weights get to an engine on a cloud; each engine says which of them it has."""
 _RESERVED_DELIVERIES = {"prebuilt"}
+LEAST_TARGET, MOST_TARGET_CONCURRENCY, MOST_TARGET_CPU = 0.1, 0.95, 0.9
+"""Of Cloud Run's scaling controls, by the discovery document run.v2 of 2026-10-31."""
 
 
 class _Table(BaseModel):
@@ -139,10 +141,6 @@ class CloudRun(_Table):
     """nvidia-l4, nvidia-rtx-pro-6000, or auto: the cheapest that fits the context and the requests at once."""
     zonal_redundancy: bool = False
     """Whether Google keeps room for the GPU in a second zone, for about half as much again."""
-    min_instances: int = Field(default=0, ge=0, le=100)
-    """Instances that always run, and always cost; 0 scales to zero."""
-    max_instances: int = Field(default=1, ge=1, le=100)
-    """The most instances at once: a limit of the cost, too."""
     delivery: Literal["auto", Delivery] = "auto"
     """How weights get to the engine: vllm's from the bucket by stream, gcsfuse-buffered (auto) or gcsfuse-cached; ollama's baked."""
     hub_token: str | None = Field(default=None, pattern=patterns.REFERENCE, examples=["env:HF_TOKEN"])
@@ -187,10 +185,35 @@ class CloudRun(_Table):
         if self.region not in regions:
             what = "GPU" if self.gpu == "auto" else self.gpu
             raise ValueError(f"region {self.region!r} has no {what}; there is one in {', '.join(regions)}")
-        if self.min_instances > self.max_instances:
-            raise ValueError(
-                f"min_instances is {self.min_instances}, more than max_instances, {self.max_instances}"
-            )
+        return self
+
+
+class Scaling(_Table):
+    """How many instances there are on Cloud Run, and when another is started."""
+
+    min: int = Field(default=0, ge=0, le=100)
+    """Instances that always run, and always cost; 0 scales to zero."""
+    max: int = Field(default=1, ge=1, le=100)
+    """The most instances at once: a limit of the cost, too."""
+    target_concurrency: float | None = Field(default=None, examples=[0.8])
+    """The share of `engine.parallel` that instances have on average before another starts: 0.1 to 0.95, or 0 for never. Unset it is about 0.6; set, Cloud Run keeps to it also with few instances."""
+    target_cpu: float | None = Field(default=None, examples=[0.0])
+    """The same for CPU: 0.1 to 0.9, or 0 for never. An engine on a GPU hardly uses it."""
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Scaling:
+        if self.min > self.max:
+            raise ValueError(f"min is {self.min}, more than max, {self.max}")
+        for name, target, most in (
+            ("target_concurrency", self.target_concurrency, MOST_TARGET_CONCURRENCY),
+            ("target_cpu", self.target_cpu, MOST_TARGET_CPU),
+        ):
+            if target is not None and target != 0 and not LEAST_TARGET <= target <= most:
+                raise ValueError(
+                    f"{name} should be from {LEAST_TARGET:g} to {most:g}, or 0, but is {target:g}"
+                )
+        if self.target_concurrency == 0 and self.target_cpu == 0:
+            raise ValueError("target_concurrency and target_cpu are both 0, so that nothing would scale")
         return self
 
 
@@ -247,6 +270,7 @@ class Spec(_Table):
     engine: Engine = Field(default_factory=Engine)
     local: Local = Field(default_factory=Local)
     cloudrun: CloudRun | None = None
+    scaling: Scaling = Field(default_factory=Scaling)
     access: Access = Field(default_factory=Access)
 
     @property
@@ -263,6 +287,7 @@ TABLES: Mapping[str, type[BaseModel]] = {
     "engine": Engine,
     "local": Local,
     "cloudrun": CloudRun,
+    "scaling": Scaling,
     "access": Access,
 }
 """The tables of the file, by name."""

@@ -21,6 +21,7 @@ from homeport.spec.schema import (
     CloudRun,
     Engine,
     Local,
+    Scaling,
     Spec,
 )
 
@@ -72,7 +73,7 @@ def template(*, on_cloudrun: bool = False, **chosen: str) -> str:
     shown: tuple[tuple[str, type[BaseModel]], ...] = (("engine", Engine), ("local", Local))
     for table, model in shown:
         lines += ["", f"# {model.__doc__}", f"[{table}]", *_keys(model, {})]
-    for table, model in (("cloudrun", CloudRun), ("access", Access)):
+    for table, model in (("cloudrun", CloudRun), ("scaling", Scaling), ("access", Access)):
         keys = [f"[{table}]", *_keys(model, chosen if on_cloudrun else {})]
         off = [line if line.startswith("#") else f"# {line}" for line in keys]
         lines += ["", f"# {model.__doc__}", *(keys if on_cloudrun else off)]

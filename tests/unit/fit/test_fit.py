@@ -22,7 +22,7 @@ from homeport.fit import Fit, Serving, fit
 from homeport.fit.choice import Choice, choose
 from homeport.fit.cloud import estimate, quotas
 from homeport.fit.devices import Place, cloud, of_shape
-from homeport.spec import CloudRun, Engine
+from homeport.spec import CloudRun, Engine, Scaling
 from made_headers import header_of
 from places import TAUGHT
 from user import User
@@ -284,7 +284,7 @@ def test_a_model_of_unknown_architecture_is_not_guessed_at() -> None:
 def test_quotas_say_what_a_new_project_lacks() -> None:
     rtx = of_shape(cloudrun.gpus()[1].shapes[0]).shape
     assert rtx is not None
-    by_name = {quota.what: quota for quota in quotas(rtx, CloudRun(max_instances=2))}
+    by_name = {quota.what: quota for quota in quotas(rtx, CloudRun(), Scaling(max=2))}
     gpu = by_name["NvidiaRtxPro6000GpuAllocNoZonalRedundancyPerProjectRegion"]
     assert (gpu.needs, gpu.default, gpu.suffices) == (2000, 3000, True)
     assert (

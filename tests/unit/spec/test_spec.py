@@ -96,9 +96,20 @@ def test_the_shipped_schema_is_the_model() -> None:
         ("[cloudrun]\nregion = 'x'", "region 'x' has no GPU; there is one in asia-south1"),
         ("[cloudrun]\ngpu = 'h100'", "Cloud Run has no GPU 'h100'; it has nvidia-l4"),
         ("[cloudrun]\ngpu = 'nvidia-rtx-pro-6000'\nregion = 'us-east4'", "has no nvidia-rtx-pro-6000"),
-        ("[cloudrun]\nmin_instances = 3", "min_instances is 3, more than max_instances, 1"),
+        ("[scaling]\nmin = 3", "scaling: min is 3, more than max, 1"),
+        (
+            "[scaling]\ntarget_concurrency = 0.96",
+            "target_concurrency should be from 0.1 to 0.95, or 0, but is 0.96",
+        ),
+        ("[scaling]\ntarget_cpu = 0.95", "target_cpu should be from 0.1 to 0.9, or 0, but is 0.95"),
+        ("[scaling]\ntarget_cpu = 0.0\ntarget_concurrency = 0.0", "nothing would scale"),
+        (
+            "[cloudrun]\nmax_instances = 4",
+            "cloudrun.max_instances: is called `scaling.max` now: write max = 4 under [scaling]",
+        ),
+        ("[cloudrun]\nmin_instances = 1", "cloudrun.min_instances: is called `scaling.min` now"),
         ("[cloudrun]\nregoin = 'x'", "did you mean `region`"),
-        ("[scaling]\nx = 1", "scaling: [scaling] is reserved for a later version"),
+        ("[observe]\nx = 1", "observe: [observe] is reserved for a later version"),
         ("[access]\npublic = true", "anyone_may_spend_my_money = true"),
         (
             "[access]\npublic = true\nanyone_may_spend_my_money = true\nisolated = true",

@@ -107,7 +107,7 @@ async def cold_start(asleep: Asleep) -> Measured | NotMeasured:
     """
     if asleep.min_instances:
         return NotMeasured(
-            why=f"min_instances is {asleep.min_instances}: so many always run, and nothing starts from zero"
+            why=f"scaling.min is {asleep.min_instances}: so many always run, and nothing starts from zero"
         )
     name, progress = asleep.endpoint.name, asleep.progress
     try:

@@ -26,7 +26,7 @@ async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
         image_digest=made["digest"] if made else "",
         gpu=target.shape.gpu,
         concurrency=launch.parallel,
-        max_instances=settings.max_instances,
+        max_instances=target.spec.scaling.max,
         ingress=str(target.service.wanted["ingress"]),
         public=target.spec.access.public,
         zonal_redundancy=settings.zonal_redundancy,

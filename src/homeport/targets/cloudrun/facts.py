@@ -87,10 +87,20 @@ class InstanceFact(Fact):
     memory_gib: float
     min_instances: int
     max_instances: int
+    target_concurrency: float | None = None
+    """None leaves it to Cloud Run."""
+    target_cpu: float | None = None
 
     @property
     def text(self) -> str:
-        return f"{self.gpu}, {self.cpu:g} CPU, {self.memory_gib:g} GiB, {self.min_instances} to {self.max_instances}"
+        size = f"{self.gpu}, {self.cpu:g} CPU, {self.memory_gib:g} GiB, {self.min_instances} to {self.max_instances}"
+        targets = {"concurrency": self.target_concurrency, "CPU": self.target_cpu}
+        drivers = [
+            f"{name} {f'at {target:.0%}' if target else 'not looked at'}"
+            for name, target in targets.items()
+            if target is not None
+        ]
+        return f"{size}; scales by {', '.join(drivers)}" if drivers else size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

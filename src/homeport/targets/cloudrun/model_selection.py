@@ -140,7 +140,7 @@ class _Chooser:
         adapters = tuple(self._adapter(adapter, module(engine)) for adapter in spec.engine.lora)
         rank = max((adapter.rank for adapter in adapters), default=0)
         serving = found.served(engine, spec.engine, adapter_rank=rank)
-        reckoned = estimate(serving, spec.cloudrun or CloudRun(), load())
+        reckoned = estimate(serving, spec.cloudrun or CloudRun(), load(), spec.scaling)
         if reckoned.best is None:
             remedies = [remedy.change for remedy in reckoned.choice.remedies]
             raise MemoryTooSmall(

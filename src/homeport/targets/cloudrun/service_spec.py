@@ -13,7 +13,7 @@ from homeport.engines.base import Launch
 from homeport.fit.cold_start import ColdStart
 from homeport.json_types import JsonObject
 from homeport.reconcile import Ref
-from homeport.spec import Access, CloudRun
+from homeport.spec import Access, CloudRun, Scaling
 from homeport.targets.cloudrun.containers import CONTAINER, HttpProbe, ServiceContainer, volumes_of
 
 ANNOTATION = "homeport/"
@@ -53,6 +53,7 @@ class ServiceInputs:
     launch: Launch
     shape: Shape
     cloudrun: CloudRun
+    scaling: Scaling
     access: Access
     cold_start: ColdStart
     mounts: tuple[Mount, ...]
@@ -69,11 +70,11 @@ class ServiceInputs:
 
 def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Refs
     """Return what Cloud Run is asked for. See the field names in the discovery document run.v2."""
-    access, chosen = wanted.access, wanted.cloudrun
+    access = wanted.access
     made: dict[str, Any] = {
         "ingress": ingress(access),
         "invokerIamDisabled": access.public,
-        "scaling": {"minInstanceCount": chosen.min_instances},
+        "scaling": {"minInstanceCount": wanted.scaling.min},
         "template": _template(wanted),
     }
     if access.audience:
@@ -116,7 +117,7 @@ def _template(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Refs
         "executionEnvironment": "EXECUTION_ENVIRONMENT_GEN2",
         "maxInstanceRequestConcurrency": wanted.launch.parallel,
         "timeout": f"{chosen.timeout_s}s",
-        "scaling": {"maxInstanceCount": chosen.max_instances},
+        "scaling": _revision_scaling(wanted.scaling),
         "nodeSelector": {"accelerator": wanted.shape.gpu},
         "gpuZonalRedundancyDisabled": not chosen.zonal_redundancy,
         "vpcAccess": {"egress": "ALL_TRAFFIC", "networkInterfaces": [interface]},
@@ -128,6 +129,16 @@ def _template(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Refs
     if wanted.access.encryption_key:
         made["encryptionKey"] = wanted.access.encryption_key
     return made
+
+
+def _revision_scaling(scaling: Scaling) -> JsonObject:
+    """Return how a revision scales; what the file does not set is left to Cloud Run, which then is less exact."""
+    made: dict[str, int | float] = {"maxInstanceCount": scaling.max}
+    if scaling.target_concurrency is not None:
+        made["concurrencyUtilization"] = scaling.target_concurrency
+    if scaling.target_cpu is not None:
+        made["cpuUtilization"] = scaling.target_cpu
+    return dict(made)
 
 
 def _engine(wanted: ServiceInputs) -> ServiceContainer:

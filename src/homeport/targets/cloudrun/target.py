@@ -232,6 +232,7 @@ class CloudRunTarget:
             launch=self.launch,
             shape=self.shape,
             cloudrun=self.settings,
+            scaling=self.spec.scaling,
             access=self.spec.access,
             cold_start=self.cold_start,
             mounts=self.weights.mounts,
@@ -326,8 +327,10 @@ class CloudRunTarget:
             gpu=self.shape.gpu,
             cpu=estimate.size.cpu,
             memory_gib=estimate.size.memory_gib,
-            min_instances=self.settings.min_instances,
-            max_instances=self.settings.max_instances,
+            min_instances=self.spec.scaling.min,
+            max_instances=self.spec.scaling.max,
+            target_concurrency=self.spec.scaling.target_concurrency,
+            target_cpu=self.spec.scaling.target_cpu,
         )
         yield facts.ConcurrencyFact(concurrency=best.concurrency, context_tokens=settings.context)
         enough = {PreflightVerdict.OK, PreflightVerdict.WARNING}
@@ -336,7 +339,7 @@ class CloudRunTarget:
             yield facts.QuotasFact(found=tuple(one.text.partition(";")[0] for one in quotas))
         if self.token:
             yield facts.HubTokenFact(source=self.token.source, secret=self.names.secret)
-        yield facts.PriceFact.of(estimate, self.settings.min_instances)
+        yield facts.PriceFact.of(estimate, self.spec.scaling.min)
         yield facts.ColdStartFact.of(self.cold_start)
         yield facts.CallersFact(public=access.public, callers=self.callers)
         if self.companions:
@@ -353,8 +356,8 @@ class CloudRunTarget:
             companions=sum((one.most for one in self.companions), CpuAndMemory()),
             bucket=names.bucket,
             repository=names.name,
-            max_instances=settings.max_instances,
-            min_instances=settings.min_instances,
+            max_instances=self.spec.scaling.max,
+            min_instances=self.spec.scaling.min,
             zonal_redundancy=settings.zonal_redundancy,
             public=access.public,
             isolated=access.isolated,

@@ -80,7 +80,7 @@ def test_what_a_new_project_shows_only_with_its_apis_on_stops_up_before_anything
     deployer: Deployer,
 ) -> None:
     before = {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)}
-    wanted = spec.parse({**deployer.wanted().model_dump(), "cloudrun": {"max_instances": 40}})
+    wanted = spec.parse({**deployer.wanted().model_dump(), "scaling": {"max": 40}})
 
     async def up() -> Plan:
         one = deployment(google_for(deployer.cloud), wanted)
@@ -96,7 +96,7 @@ def test_what_a_new_project_shows_only_with_its_apis_on_stops_up_before_anything
         "the APIs are on, and no more"
     )
     assert unchecked(plan) == ["free trial"]
-    assert any("do: set cloudrun.max_instances = 2" in problem for problem in plan.problems)
+    assert any("do: set scaling.max = 2" in problem for problem in plan.problems)
 
 
 class Watched(list[str]):

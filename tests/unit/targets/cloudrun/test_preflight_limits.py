@@ -48,7 +48,7 @@ def test_gpus_in_thousandths_are_asked_for_in_thousandths() -> None:
     cloud = ready(quotas={RTX: 1000, CPU: 100_000, MEMORY: 800 * 2**30})
     found = quota(looked(cloud, replace(LARGE, max_instances=3)), RTX)
     assert found.verdict is PreflightVerdict.PROBLEM
-    assert "set cloudrun.max_instances = 1;" in found.hint
+    assert "set scaling.max = 1;" in found.hint
     assert f"--quota-id={RTX} --preferred-value=3000 " in found.hint
 
 
@@ -56,7 +56,7 @@ def test_the_smallest_change_counts_every_quota() -> None:
     cloud = ready(quotas={L4: 10, CPU: -1, MEMORY: 48 * 2**30})
     findings = looked(cloud, replace(ASKED, max_instances=9))
     assert subjects(findings.problems) == [f"quota/{MEMORY}"]
-    assert "set cloudrun.max_instances = 3;" in quota(findings, MEMORY).hint
+    assert "set scaling.max = 3;" in quota(findings, MEMORY).hint
 
 
 def test_a_project_without_zonal_gpus_is_told_of_those_without_redundancy() -> None:
@@ -117,7 +117,7 @@ async def made_with_an_l4(cloud: Cloud) -> QuotaExceeded | None:
 def test_more_than_the_first_gpus_is_a_problem_from_the_start() -> None:
     found = quota(looked(ready(quotas={L4: 0, CPU: -1, MEMORY: -1}), replace(ASKED, max_instances=5)), L4)
     assert found.verdict is PreflightVerdict.PROBLEM
-    assert found.hint.startswith("set cloudrun.max_instances = 3;")
+    assert found.hint.startswith("set scaling.max = 3;")
 
 
 def test_another_gpu_is_not_said_to_come_with_the_first_deployment() -> None:

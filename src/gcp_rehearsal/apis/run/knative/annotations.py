@@ -47,6 +47,10 @@ def _whole(path: str, key: str) -> Field:
     return Field(path=tuple(path.split(".")), key=key, to_v1=str, to_v2=int)
 
 
+def _share(path: str, key: str) -> Field:
+    return Field(path=tuple(path.split(".")), key=key, to_v1=str, to_v2=float)
+
+
 def _flag(path: str, key: str) -> Field:
     return Field(
         path=tuple(path.split(".")),
@@ -106,6 +110,8 @@ REVISION: tuple[Field, ...] = (
     *_CLIENT, _EGRESS, _NETWORK, _ENVIRONMENT, _GPU,
     _whole("scaling.minInstanceCount", f"{SCALE}/minScale"),
     _whole("scaling.maxInstanceCount", f"{SCALE}/maxScale"),
+    _share("scaling.concurrencyUtilization", f"{RUN}/scaling-concurrency-target"),
+    _share("scaling.cpuUtilization", f"{RUN}/scaling-cpu-target"),
     _flag("sessionAffinity", f"{RUN}/sessionAffinity"),
     _flag("healthCheckDisabled", f"{RUN}/health-check-disabled"),
 )  # fmt: skip

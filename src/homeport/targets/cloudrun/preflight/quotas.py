@@ -13,7 +13,7 @@ from homeport.fit.cloud import quotas as needed
 from homeport.google import Google
 from homeport.google.quotas import request_command
 from homeport.json_types import Json
-from homeport.spec import CloudRun
+from homeport.spec import CloudRun, Scaling
 from homeport.targets.cloudrun.preflight.finding import (
     PreflightFinding,
     not_checked,
@@ -134,9 +134,8 @@ def _needs(asked: PreflightInput, *, zonal: bool) -> tuple[QuotaNeed, ...]:
         region=asked.region,
         gpu=asked.shape.gpu,
         zonal_redundancy=zonal,
-        min_instances=asked.min_instances,
-        max_instances=asked.max_instances,
     )
+    counts = Scaling.model_construct(min=asked.min_instances, max=asked.max_instances)
     others = {
         "CpuAllocPerProjectRegion": asked.companions.cpu,
         "MemAllocPerProjectRegion": asked.companions.memory_gib,
@@ -148,7 +147,7 @@ def _needs(asked: PreflightInput, *, zonal: bool) -> tuple[QuotaNeed, ...]:
             each=round(quota.needs * _SCALE.get(quota.what, 1)) // asked.max_instances,
             count=asked.max_instances,
         )
-        for quota in needed(asked.shape, wanted, asked.beside)
+        for quota in needed(asked.shape, wanted, counts, asked.beside)
     )
 
 
@@ -186,7 +185,7 @@ def _judged(asked: PreflightInput, need: QuotaNeed, info: Info, change: str, who
         return ok(subject, text, **data)
     given = _given_at_first(asked, need, info)
     if given and wanted > given:
-        fewer = f"set cloudrun.max_instances = {given // need.each}"
+        fewer = f"set scaling.max = {given // need.each}"
         ask = f"{fewer}; or ask for more: {request(asked, need, who)}"
         return problem(subject, f"{text}; {_AT_FIRST.format(given // need.each)}", ask, **data)
     if given:
@@ -241,9 +240,9 @@ def _change(
 
     count = fits(asked.region, needs)
     if count >= 1:
-        return f"set cloudrun.max_instances = {count}"
+        return f"set scaling.max = {count}"
     if spare is not None and (without := fits(asked.region, (spare, *needs[1:]))):
-        fewer = f" and cloudrun.max_instances = {without}" if without < asked.max_instances else ""
+        fewer = f" and scaling.max = {without}" if without < asked.max_instances else ""
         return f"set cloudrun.zonal_redundancy = false{fewer}"
     gpu = cloudrun.gpu(asked.shape.gpu)
     others = {
@@ -251,7 +250,7 @@ def _change(
     }
     best = max(others, key=lambda region: min(others[region], asked.max_instances), default="")
     if best and others[best]:
-        fewer = f" with cloudrun.max_instances = {others[best]}" if others[best] < asked.max_instances else ""
+        fewer = f" with scaling.max = {others[best]}" if others[best] < asked.max_instances else ""
         return f"set cloudrun.region = {best!r}{fewer}, whose quotas are enough"
     return "no setting of homeport.toml fits what the project has of it in any region with this GPU"
 
