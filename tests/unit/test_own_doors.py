@@ -154,7 +154,8 @@ def test_the_key_goes_no_further_under_whatever_name_it_came() -> None:
     assert seen.header("x-kept") == "1"
 
 
-def test_with_two_lengths_the_chunks_count_the_length_is_dropped_and_the_connection_ends() -> None:
+def test_a_request_with_two_lengths_is_refused_and_the_connection_ends() -> None:
+    """RFC 9112, 6.1, lets a server do so; whoever sends both may mean the rest for somebody else."""
     smuggled = b"POST /v1/smuggled HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n"
 
     async def play(service: Service, client: httpx2.AsyncClient) -> None:
@@ -163,13 +164,11 @@ def test_with_two_lengths_the_chunks_count_the_length_is_dropped_and_the_connect
                 client, b"POST /v1/any HTTP/1.1", b"host: localhost", b"content-length: " + length,
                 b"transfer-encoding: chunked", b"", b"5\r\nabcde\r\n0\r\n\r\n" + smuggled,
             )  # fmt: skip
-            assert status(answer) == 200
+            assert status(answer) == 400
             assert answer.count(b"HTTP/1.1") == 1
             assert b"connection: close" in answer.lower()
 
-    for seen in scene(play).seen:
-        assert (seen.target, bytes(seen.body)) == (b"/v1/any", b"abcde")
-        assert (seen.header("content-length"), seen.header("transfer-encoding")) == (None, "chunked")
+    assert scene(play).asked == 0
 
 
 @pytest.mark.parametrize("line", [b"content-length: 1\r\ncontent-length: 2", b"transfer-encoding: gzip",

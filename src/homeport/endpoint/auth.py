@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, Generator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx2
 
@@ -27,6 +27,13 @@ HTTPX2_REDIRECTS = 20
 """What an httpx2 client takes for `max_redirects` unless it is told."""
 REDIRECTS = 10_000
 """For clients of ours, which follow none: more than fit into any patience."""
+
+
+class AnswerHead(NamedTuple):
+    """What of an answer tells whether the same is to be asked again; headers by any spelling of their names."""
+
+    status: int
+    headers: Mapping[str, str]
 
 
 class Bearer(httpx2.Auth):
@@ -60,21 +67,38 @@ class Bearer(httpx2.Auth):
         self, request: httpx2.Request
     ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
         """Sign requests of an `httpx2.AsyncClient`. Raises what the identity raises."""
-        identity = self._signing(request)
-        if identity is None:
+        if self._signing(request) is None:
             yield request
+            return
+        attempts = self.attempts()
+        token = await anext(attempts)
+        while True:
+            response = yield _signed(request, token)
+            try:
+                token = await attempts.asend(AnswerHead(response.status_code, response.headers))
+            except StopAsyncIteration:
+                return
+
+    async def attempts(self) -> AsyncGenerator[Secret, AnswerHead]:
+        """
+        Yield the token for each attempt at a request, and take the head of its answer; ends with the last attempt.
+
+        Yields nothing where there is no identity. For clients that are not httpx2's. Raises what the identity raises.
+        """
+        identity = self._identity
+        if identity is None:
             return
         clock = asyncio.get_running_loop().time
         pauses = _Pauses(clock() + self._patience_s, self._again)
         token = await identity.token()
-        response = yield _signed(request, token)
-        if response.status_code == 401:
+        head = yield token
+        if head.status == 401:
             pauses.again -= 1
             token = await identity.renewed(token)
-            response = yield _signed(request, token)
-        while (pause := pauses.before_another(response, clock())) is not None:
+            head = yield token
+        while (pause := pauses.before_another(head, clock())) is not None:
             await asyncio.sleep(pause)
-            response = yield _signed(request, await identity.token())
+            head = yield await identity.token()
 
     def sync_auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
         """Sign requests of an `httpx2.Client`. Raises what the identity raises."""
@@ -89,7 +113,11 @@ class Bearer(httpx2.Auth):
             pauses.again -= 1
             token = self._awaited(identity.renewed(token))
             response = yield _signed(request, token)
-        while (pause := pauses.before_another(response, time.monotonic())) is not None:
+        while (
+            pause := pauses.before_another(
+                AnswerHead(response.status_code, response.headers), time.monotonic()
+            )
+        ) is not None:
             time.sleep(pause)
             response = yield _signed(request, self._awaited(identity.token()))
 
@@ -125,13 +153,13 @@ class _Pauses:
         """How often it may be."""
         self._next = _FIRST_PAUSE_S
 
-    def before_another(self, response: httpx2.Response, now: float) -> float | None:
-        """Return the seconds to wait before another attempt; None where the response is the last one."""
-        if response.status_code not in _NOT_YET or self.again == 0:
+    def before_another(self, answer: AnswerHead, now: float) -> float | None:
+        """Return the seconds to wait before another attempt; None where the answer is the last one."""
+        if answer.status not in _NOT_YET or self.again == 0:
             return None
         longest = max(_LONGEST_PAUSE_S, (self._until - now) / (self.again + 1))
         self.again -= 1
-        headers = response.headers
+        headers = answer.headers
         asked = wait_of(headers.get("retry-after", ""), headers.get("date", ""))
         usual = min(self._next, longest)
         pause = usual * random.uniform(0.8, 1.2) if asked is None else max(asked, _SHORTEST_PAUSE_S)  # noqa: S311 - spreads load

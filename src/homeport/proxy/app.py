@@ -6,13 +6,11 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-import httpx2
+import aiohttp
 
 from homeport import door
-from homeport.addresses import is_loopback
 from homeport.catalog.cloudrun import limits
 from homeport.endpoint import Endpoint
-from homeport.endpoint.auth import REDIRECTS
 from homeport.endpoint.identity import too_large
 from homeport.errors import HomeportError
 from homeport.progress import Progress
@@ -20,6 +18,7 @@ from homeport.proxy import answers
 from homeport.proxy.answers import ProxyAnswer
 from homeport.proxy.body import Body
 from homeport.proxy.messages import Headers, Message, Receive, Scope, Send
+from homeport.proxy.upstream import UNANSWERED, Onward, Upstream
 from homeport.proxy.waking import Waking
 from homeport.secret import Secret
 
@@ -36,7 +35,6 @@ _NO_KEY = (
 )
 _FRONT = frozenset({401, 403, 413, 429, 503})
 """Refusals that Cloud Run gives for the service, as a page; an engine's own are JSON."""
-_CONNECT_S = 10.0
 
 
 class ProxyApp:
@@ -55,19 +53,16 @@ class ProxyApp:
         self._endpoint, self._models, self._progress = endpoint, models, progress
         self._waking = Waking(endpoint.name, progress, cold_start)
         self._since = int(time.time())
-        self._url = httpx2.URL(endpoint.root_url)
-        self._client = _client(endpoint)
+        self._upstream = Upstream(endpoint)
 
     async def aclose(self) -> None:
         """Let the connections go."""
-        await self._client.aclose()
+        await self._upstream.aclose()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        if {b"transfer-encoding", b"content-length"} <= {name for name, _ in scope["headers"]}:
-            send = _closing(send)
         own = self._own(scope)
         if own is not None:
             await own.send(send, head=scope["method"] == "HEAD")
@@ -90,10 +85,6 @@ class ProxyApp:
         against = door.objection(scope["headers"])
         if against is not None:
             return answers.error(against.status, against.why)
-        if not scope["raw_path"].startswith(b"/"):
-            return answers.error(
-                400, "this is no proxy for other addresses: ask for a path, such as /v1/models"
-            )
         looks = scope["method"] in {"GET", "HEAD"}
         keyless = self._keyless(scope) if not (looks and scope["path"] == answers.HEALTH) else None
         if keyless is not None:
@@ -115,14 +106,18 @@ class ProxyApp:
         return None
 
     async def _pass(self, scope: Scope, body: Body, send: Send) -> None:
-        request = self._request(scope, body)
         try:
-            response = await self._waking.first_of(self._client.send(request, stream=True))
+            request = self._request(scope, body)
+        except UnicodeDecodeError:
+            await answers.error(400, "a header of the request is no text in UTF-8").send(send)
+            return
+        try:
+            response = await self._waking.first_of(self._upstream.send(request))
         except HomeportError as error:
             self._progress.note(f"{scope['path']}: {error}")
             await answers.failure(error).send(send)
             return
-        except httpx2.RequestError as error:
+        except UNANSWERED as error:
             text = f"{self._endpoint.base_url} could not be reached: {str(error) or type(error).__name__}"
             self._progress.note(text)
             await answers.error(502, text).send(send)
@@ -133,19 +128,19 @@ class ProxyApp:
                 return
             body.answered = True
             await send(_head(response))
-            async for piece in response.aiter_raw():
+            async for piece in response.content.iter_any():
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-        except httpx2.RequestError as error:
+        except UNANSWERED as error:
             # The server closes a connection whose answer does not end, so the client sees a break for a break.
             self._progress.note(f"{self._endpoint.name} broke off in the middle of an answer: {error}")
             return
         finally:
-            await response.aclose()
+            response.close()
         await send({"type": "http.response.body", "body": b""})
 
-    async def _explain(self, response: httpx2.Response, send: Send) -> None:
-        text = (await response.aread()).decode(errors="replace")
-        answer = await answers.explained(self._endpoint, response.status_code, text)
+    async def _explain(self, response: aiohttp.ClientResponse, send: Send) -> None:
+        text = (await response.read()).decode(errors="replace")
+        answer = await answers.explained(self._endpoint, response.status, text)
         self._progress.note(answer.body["error"]["message"])
         await answer.send(send)
 
@@ -156,38 +151,18 @@ class ProxyApp:
         key = self._key.reveal().encode()
         return [(name, value) for name, value in headers if key not in value]
 
-    def _request(self, scope: Scope, body: Body) -> httpx2.Request:
+    def _request(self, scope: Scope, body: Body) -> Onward:
         given = {name for name, _ in scope["headers"]}
-        own_headers = _OURS
-        if b"transfer-encoding" in given:
-            own_headers |= {
-                b"content-length"
-            }  # RFC 9112, 6.1: with both, the length is not to be trusted, nor handed on.
-        headers = [(b"host", self._url.netloc), *self._without_key(_onward(scope["headers"], own_headers))]
-        if b"transfer-encoding" in given:
-            headers.append((b"transfer-encoding", b"chunked"))
+        chunked = b"transfer-encoding" in given
+        onward = self._without_key(_onward(scope["headers"], _OURS))
         query = scope["query_string"]
-        target = self._url.raw_path.rstrip(b"/") + scope["raw_path"] + (b"?" + query if query else b"")
-        has_body = bool(given & {b"transfer-encoding", b"content-length"})
-        return httpx2.Request(
-            scope["method"],
-            self._url,
-            headers=headers,
-            stream=body if has_body else httpx2.ByteStream(b""),
-            extensions={"target": target},  # As it is: a URL would be put together again.
+        return Onward(
+            method=scope["method"],
+            target=(scope["raw_path"] + (b"?" + query if query else b"")).decode("ascii"),
+            headers=[(name.decode("ascii"), value.decode()) for name, value in onward],
+            body=body if chunked or b"content-length" in given else None,
+            chunked=chunked,
         )
-
-
-def _client(endpoint: Endpoint) -> httpx2.AsyncClient:
-    reached = httpx2.URL(endpoint.via or endpoint.root_url)
-    return httpx2.AsyncClient(
-        auth=endpoint.auth(max_redirects=REDIRECTS),
-        max_redirects=REDIRECTS,
-        timeout=httpx2.Timeout(limits().request_timeout_s, connect=_CONNECT_S, pool=None),
-        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=60.0),
-        verify=reached.scheme == "https",
-        trust_env=not is_loopback(reached.host),
-    )
 
 
 def _onward(headers: Headers, but: frozenset[bytes] = frozenset()) -> list[tuple[bytes, bytes]]:
@@ -201,34 +176,23 @@ def _onward(headers: Headers, but: frozenset[bytes] = frozenset()) -> list[tuple
     return [(name, value) for name, value in headers if name.lower() not in _HOP | but | named]
 
 
-def _closing(send: Send) -> Send:
-    """Answer, and close the connection: a client that says two lengths may mean the rest for somebody else (RFC 9112, 6.1)."""
-
-    async def closing(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
-        await send(message)
-
-    return closing
-
-
 def _length(headers: Headers) -> int:
     return max(
         (int(value) for name, value in headers if name == b"content-length" and value.isdigit()), default=0
     )
 
 
-def _head(response: httpx2.Response) -> Message:
+def _head(response: aiohttp.ClientResponse) -> Message:
     return {
         "type": "http.response.start",
-        "status": response.status_code,
-        "headers": _onward(response.headers.raw),
+        "status": response.status,
+        "headers": _onward([(name.lower(), value) for name, value in response.raw_headers]),
     }
 
 
-def _is_fronts(response: httpx2.Response) -> bool:
+def _is_fronts(response: aiohttp.ClientResponse) -> bool:
     """Return True if it is Cloud Run that refuses, not the engine: some engines have no JSON either for what they lack."""
     kind = response.headers.get("content-type", "")
-    if response.status_code == 404:
+    if response.status == 404:
         return kind.startswith("text/html")
-    return response.status_code in _FRONT and "json" not in kind
+    return response.status in _FRONT and "json" not in kind

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-import httpx2
-
 from homeport.catalog.cloudrun import limits
 from homeport.proxy.messages import Receive
 
 
-class Body(httpx2.AsyncByteStream):
+class Body:
     """
     Pieces that go on as they come, and are kept, so that they can be sent again from the first.
 

@@ -92,6 +92,8 @@ async def served(
 def _server(app: Callable[[Any, Any, Any], Awaitable[None]]) -> Any:  # Any: ASGI; see below
     try:
         import uvicorn
+
+        from homeport.proxy.protocol import BoundedProtocol
     except ImportError as error:
         raise HomeportError(
             "the proxy's server is not installed", hint="pip install 'homeport[cloudrun]'"
@@ -104,7 +106,7 @@ def _server(app: Callable[[Any, Any, Any], Awaitable[None]]) -> Any:  # Any: ASG
             yield
 
     config = uvicorn.Config(
-        app, http="h11", ws="none", lifespan="off", log_config=None, log_level="critical", access_log=False,
+        app, http=BoundedProtocol, ws="none", lifespan="off", log_config=None, log_level="critical", access_log=False,
         proxy_headers=False, server_header=False, date_header=False,
         timeout_keep_alive=_KEPT_ALIVE_S, timeout_graceful_shutdown=0,
     )  # fmt: skip

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-
-import httpx2
+from typing import Protocol, TypeVar
 
 from homeport.progress import Progress
 
@@ -13,6 +12,17 @@ _SLOW_S = 3.0
 """A first byte that takes longer is worth a word."""
 _STAYS_UP_S = 600.0
 """For so long Cloud Run keeps an instance with a GPU after its last request; then a slow answer is not that."""
+
+
+class Answered(Protocol):
+    """The head of an answer."""
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether it is none of refusal or failure."""
+
+
+_A = TypeVar("_A", bound=Answered)
 
 
 class Waking:
@@ -26,7 +36,7 @@ class Waking:
         self._waiting = 0
         self._told = False
 
-    async def first_of(self, asked: Awaitable[httpx2.Response]) -> httpx2.Response:
+    async def first_of(self, asked: Awaitable[_A]) -> _A:
         """Return the answer, as soon as its head is there."""
         loop = asyncio.get_running_loop()
         up = self._answered is not None and loop.time() - self._answered < _STAYS_UP_S
@@ -40,7 +50,7 @@ class Waking:
             if slow is not None:
                 slow.cancel()
             self._end(response)
-        if response.is_success:
+        if response.ok:
             self._answered = loop.time()
         return response
 
@@ -50,10 +60,10 @@ class Waking:
             what = f"{self._name} has not answered yet: it may be starting from zero{self._usual}"
             self._progress.started(self._key, what)
 
-    def _end(self, response: httpx2.Response | None) -> None:
+    def _end(self, response: Answered | None) -> None:
         if not self._told:
             return
-        if response is not None and response.is_success:
+        if response is not None and response.ok:
             self._told = False
             self._progress.finished(self._key, f"{self._name} answers")
         elif not self._waiting:

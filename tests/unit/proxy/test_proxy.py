@@ -13,9 +13,9 @@ import openai
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from homeport.proxy import listen, running
+from homeport.proxy.protocol import BoundedProtocol
 from private_service import HOST, KEY, MODEL, SHOWN, YOU, Passport, Service, id_token, proxied, reached, scene
 
 
@@ -99,13 +99,13 @@ def test_events_come_one_by_one_as_they_are_made() -> None:
 
 def test_small_pieces_do_not_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     accepted: list[asyncio.Transport] = []
-    made = H11Protocol.connection_made
+    made = BoundedProtocol.connection_made
 
-    def connection_made(self: H11Protocol, transport: asyncio.Transport) -> None:
+    def connection_made(self: BoundedProtocol, transport: asyncio.Transport) -> None:
         accepted.append(transport)
         made(self, transport)
 
-    monkeypatch.setattr(H11Protocol, "connection_made", connection_made)
+    monkeypatch.setattr(BoundedProtocol, "connection_made", connection_made)
 
     async def play(service: Service, client: httpx2.AsyncClient) -> None:
         await client.get("/health")
@@ -336,6 +336,64 @@ def test_it_is_no_proxy_for_other_addresses() -> None:
         writer.close()
 
     assert scene(play).asked == 0
+
+
+@pytest.mark.parametrize("target", [b"http://localhost/v1/models", b"*", b"v1/models", b"localhost:80"])
+def test_what_is_no_path_is_refused_with_the_reason(target: bytes) -> None:
+    async def play(service: Service, client: httpx2.AsyncClient) -> None:
+        answer = await sent_raw(client, b"OPTIONS " + target + b" HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 400")
+
+    assert scene(play).asked == 0
+
+
+def test_a_head_without_an_end_is_refused_before_it_fills_the_memory() -> None:
+    async def play(service: Service, client: httpx2.AsyncClient) -> None:
+        for endless in (b"GET /" + b"a" * 2**21, b"GET / HTTP/1.1\r\nhost: localhost\r\nx: " + b"a" * 2**21):
+            answer = await sent_raw(client, endless)
+            assert answer.startswith(b"HTTP/1.1 400")
+            assert answer.endswith(b"the head of a request may have 64 KiB")
+
+    assert scene(play).asked == 0
+
+
+def test_a_long_body_is_not_counted_to_the_head_of_the_next_request() -> None:
+    async def play(service: Service, client: httpx2.AsyncClient) -> None:
+        shown = b"host: localhost\r\nauthorization: Bearer " + KEY.encode() + b"\r\n"
+        first = b"POST /v1/any HTTP/1.1\r\n" + shown + b"content-length: 100000\r\n\r\n" + b"x" * 100_000
+        second = b"GET /health HTTP/1.1\r\n" + shown + b"connection: close\r\n\r\n"
+        answer = await sent_raw(client, first + second[:20], second[20:])
+        assert answer.count(b"HTTP/1.1 200") == 2
+
+    scene(play)
+
+
+def test_a_header_that_is_no_text_is_refused_and_text_passes_as_it_is() -> None:
+    async def play(service: Service, client: httpx2.AsyncClient) -> None:
+        head = (
+            b"GET /v1/any HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer "
+            + KEY.encode()
+        )
+        assert b" 200 " in await sent_raw(client, head + b"\r\nx-name: \xc3\xa9\r\n\r\n")
+        assert b"no text in UTF-8" in await sent_raw(client, head + b"\r\nx-name: \xe9\r\n\r\n")
+
+    assert scene(play).seen[0].header("x-name") == "é"
+
+
+async def sent_raw(client: httpx2.AsyncClient, *pieces: bytes) -> bytes:
+    """What comes back, up to the end of the connection, to bytes that are sent as they stand."""
+    assert client.base_url.port
+    reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+    for piece in pieces:
+        writer.write(piece)
+        with suppress(ConnectionError):
+            await writer.drain()
+    came = b""
+    with suppress(ConnectionError):
+        while piece := await asyncio.wait_for(reader.read(2**16), 20):
+            came += piece
+    writer.close()
+    return came
 
 
 def test_the_identity_of_the_proxy_is_not_in_its_answers() -> None:

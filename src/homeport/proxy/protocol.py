@@ -1,0 +1,46 @@
+"""HTTP/1.1 of the servers on loopback: uvicorn's on the parser of llhttp, and what that leaves to its user."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_HEAD_BYTES = 64 * 1024
+"""What h11 takes for a request's head, too; llhttp knows no limit."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Refuses a head without an end, and a target that is no path: uvicorn would take what follows its host."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:  # Any: uvicorn's own
+        super().__init__(*args, **options)
+        self._in_head, self._head_bytes, self._fed_bytes = True, 0, 0
+        self._why = ""
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came. Answers 400, and closes, where a head is longer than 64 KiB."""
+        self._fed_bytes = len(data)
+        super().data_received(data)
+        if not self._in_head or self.transport.is_closing():
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > _HEAD_BYTES:
+            self.send_400_response("the head of a request may have 64 KiB")
+
+    def on_headers_complete(self) -> None:
+        """Begin with the request. Raises `ValueError`, which ends in a 400, for a target that is no path."""
+        self._in_head = False
+        if not self.url.startswith(b"/"):
+            self._why = "this is no proxy for other addresses: ask for a path, such as /v1/models"
+            raise ValueError(self._why)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Expect another head; what came together with the end of this one is not counted to it."""
+        self._in_head, self._head_bytes = True, -self._fed_bytes
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer why, and close."""
+        super().send_400_response(self._why or msg)
