@@ -1,52 +1,95 @@
-"""The contract of contract.py, kept by the rehearsal: in this process on a clock that jumps, and on a socket."""
+"""The contract of `homeport doctor --on cloudrun --contract`, kept by the rehearsal: here on a clock that jumps, and on a socket."""
 
 from __future__ import annotations
 
-import asyncio
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from cloud import act, enable
-from contract import APIS, CLAUSES, Clause, Place
 from deployment import google_for
 from gcloud import Served, served
+from gcp_rehearsal.apis.compute import backends
 from gcp_rehearsal.cloud import Cloud
-from homeport import google
+from homeport.contract import APIS, CLAUSES, Clause, ClauseFinding, ClauseVerdict, ContractPlace, hold
 
 
-@pytest.fixture(scope="module")
-def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("contract")) as found:
-        asyncio.run(_enable(found))
-        yield found
+def kept(cloud: Cloud, *clauses: Clause) -> list[ClauseFinding]:
+    async def keep() -> list[ClauseFinding]:
+        async with google_for(cloud) as door:
+            return await hold(door, lambda one: None, clauses)
+
+    return act(keep())
 
 
-async def _enable(found: Served) -> None:
-    async with await google.from_env(found.environment) as door:
-        body = {"serviceIds": [f"{api}.googleapis.com" for api in APIS]}
-        begun = await door.post("serviceusage", f"v1/projects/{door.project}/services:batchEnable", body)
-        await door.finish("serviceusage", begun, key="apis")
-
-
-@pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.__name__)
+@pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.text.replace(" ", "_"))
 def test_in_process(clause: Clause) -> None:
     cloud = Cloud()
     enable(cloud, *APIS)
 
     async def keep() -> None:
         async with google_for(cloud) as door:
-            await clause(Place(door, "contract-one"))
+            await clause.keep(ContractPlace(google=door, name="contract-one"))
 
     act(keep())
+    left = [
+        one
+        for one in cloud.store.everything()
+        if "contract-one" in one.name and "perations" not in one.collection
+    ]
+    assert left == []
 
 
-@pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.__name__)
-def test_on_a_socket(clause: Clause, rehearsal: Served) -> None:
-    async def keep() -> None:
-        async with await google.from_env({**rehearsal.environment, "HOMEPORT_VALIDATE": "1"}) as door:
-            await clause(
-                Place(door.patient(apis=60), f"contract-{clause.__name__[:12].strip('_').replace('_', '-')}")
-            )
+def test_a_clause_that_is_broken_is_told_from_one_that_could_not_be_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clause = next(one for one in CLAUSES if "takes no timeout" in one.text)
+    cloud = Cloud()
+    enable(cloud, "compute")
+    monkeypatch.setattr(backends, "check_service", lambda *_: None)
+    (found,) = kept(cloud, clause)
+    assert (found.verdict, found.detail) == (ClauseVerdict.BROKEN, "no InvalidArgument was raised")
+    (found,) = kept(Cloud(), clause)
+    assert found.verdict is ClauseVerdict.NOT_TRIED
+    (found,) = kept(cloud, replace(clause, keep=_nothing))
+    assert found.verdict is ClauseVerdict.HOLDS
 
-    asyncio.run(keep())
+
+async def _nothing(place: ContractPlace) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("contract")) as found:
+        yield found
+
+
+def doctor(found: Served, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "homeport", "doctor", *arguments]
+    return subprocess.run(
+        command, cwd=found.folder, env={**found.environment, "HOMEPORT_VALIDATE": "1", "PYTHONPATH": ""},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+def test_the_command_holds_what_answers_on_a_socket_to_it(rehearsal: Served) -> None:
+    from homeport import google, sync
+
+    async def switch_on() -> None:
+        async with await google.from_env(rehearsal.environment) as door:
+            body = {"serviceIds": [f"{api}.googleapis.com" for api in APIS]}
+            begun = await door.post("serviceusage", f"v1/projects/{door.project}/services:batchEnable", body)
+            await door.finish("serviceusage", begun, key="apis")
+            await door.patient(apis=60).get("dns", f"dns/v1/projects/{door.project}/managedZones")
+
+    sync.run(switch_on())
+    ended = doctor(rehearsal, "--on", "cloudrun", "--contract", "--json")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    told = json.loads(ended.stdout)
+    assert [one["verdict"] for one in told["clauses"]] == ["holds"] * len(CLAUSES)
+    assert all(one["question"] and one["needs"] for one in told["untried"])
+    assert doctor(rehearsal, "--contract").returncode == 64

@@ -1,0 +1,93 @@
+"""A contract that everybody with a project can hold Google Cloud to: what is relied on, tried, with a report to send."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from homeport.contract.clauses import APIS, CLAUSES, Clause
+from homeport.contract.place import ClauseBroken, ContractPlace
+from homeport.errors import (
+    ApiDisabled,
+    HomeportError,
+    NetworkError,
+    NoCredentials,
+    PermissionDenied,
+    PolicyViolated,
+    QuotaExceeded,
+)
+from homeport.google import Google
+
+UNTRIED: tuple[tuple[str, str], ...] = (
+    ("how long a first start from zero takes, and whether an L4 is granted at the first deployment", "a GPU, and a project that never had one"),
+    ("how long Cloud Run keeps addresses in a subnetwork after its service has gone", "two hours"),
+    ("how long a fresh grant takes to be seen by Cloud Run and Cloud Build", "an hour of waiting, many times"),
+    ("how long a new load balancer answers 404, and a managed certificate takes", "a domain, and an hour"),
+    ("in which regions and on which machines a young project may build", "a project of this week"),
+    ("what a perimeter of VPC Service Controls and organisation policies answer", "an organisation"),
+)  # fmt: skip
+"""What no plain project can settle in ten minutes, and what it would need."""
+_NOT_SETTLED = (ApiDisabled, NetworkError, NoCredentials, PermissionDenied, PolicyViolated, QuotaExceeded)
+
+
+class ClauseVerdict(StrEnum):
+    """What came of one clause."""
+
+    HOLDS = "holds"
+    BROKEN = "broken"
+    NOT_TRIED = "not tried"
+    """It could not be tried to its end, for a reason that says nothing about it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClauseFinding:
+    """What came of one clause, and in how long."""
+
+    text: str
+    verdict: ClauseVerdict
+    detail: str
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the finding as the report has it."""
+        return {
+            "clause": self.text,
+            "verdict": self.verdict,
+            "detail": self.detail,
+            "seconds": round(self.seconds, 1),
+        }
+
+
+async def hold(
+    google: Google, tell: Callable[[ClauseFinding], None], clauses: Sequence[Clause] = CLAUSES
+) -> list[ClauseFinding]:
+    """Return what came of every clause, each told as soon as it is known. What a clause makes, it removes."""
+    found = []
+    for clause in clauses:
+        begun = time.monotonic()
+        verdict, detail = await _tried(
+            clause, ContractPlace(google=google, name=f"contract-{secrets.token_hex(4)}")
+        )
+        finding = ClauseFinding(
+            text=clause.text, verdict=verdict, detail=detail, seconds=time.monotonic() - begun
+        )
+        tell(finding)
+        found.append(finding)
+    return found
+
+
+async def _tried(clause: Clause, place: ContractPlace) -> tuple[ClauseVerdict, str]:
+    try:
+        await clause.keep(place)
+    except _NOT_SETTLED as error:
+        return ClauseVerdict.NOT_TRIED, str(error)
+    except (ClauseBroken, HomeportError) as error:
+        return ClauseVerdict.BROKEN, str(error)
+    return ClauseVerdict.HOLDS, ""
+
+
+__all__ = ["APIS", "CLAUSES", "UNTRIED", "Clause", "ClauseFinding", "ClauseVerdict", "ContractPlace", "hold"]
