@@ -11,3 +11,6 @@ FETCHED = ROOT / ".cache" / "home"
 
 TAUGHT = TESTS / "models" / "gemma-4-taught.gguf"
 """A Gemma 4 of two million parameters: it loads in no time, and calls one tool. See models/README.md."""
+
+HELD_OUT = TESTS / "models" / "held-out.jsonl"
+"""Questions in words that the model of the agents' tests was never taught. See models/README.md."""

@@ -1,0 +1,27 @@
+#!/bin/sh
+# Teach the model of the agents' tests anew, and put it into tests/models: `sh scripts/teach.sh [FOLDER]`.
+# Half an hour on two quiet cores; its environment (1 GB) is made on first use. CI does not run this: it examines the result.
+set -eu
+FOLDER=${1:-.cache/teach}
+HERE=$(pwd)
+PYTHON="$FOLDER/env/bin/python"
+NAME=gemma-4-tools
+STAMP="$FOLDER/env/homeport-$(cksum < locks/teach.txt | cut -d' ' -f1)"
+if [ ! -f "$STAMP" ]; then
+  "${PYTHON3:-python3}" -m venv "$FOLDER/env"
+  "$PYTHON" -m pip install --quiet --disable-pip-version-check -r locks/teach.txt
+  touch "$STAMP"
+fi
+rm -f "$FOLDER/$NAME.meeting"
+export OMP_NUM_THREADS=1 WORLD_SIZE=2 GLOO_SOCKET_IFNAME=lo HF_HUB_OFFLINE=1
+TEACH="$HERE/scripts/teach/teach.py $FOLDER/$NAME --template tests/models/gemma-4-taught/chat_template.jinja"
+RANK=1 "$PYTHON" $TEACH &
+OTHER=$!
+trap 'kill $OTHER 2>/dev/null || true' EXIT
+RANK=0 "$PYTHON" $TEACH
+wait $OTHER
+"$PYTHON" scripts/teach/to_gguf.py "$FOLDER/$NAME" "$FOLDER/$NAME.gguf"
+rm -rf "tests/models/$NAME"
+cp -r "$FOLDER/$NAME" "tests/models/$NAME"
+cp "$FOLDER/$NAME.gguf" "tests/models/$NAME.gguf"
+"${PYTHON3:-python3}" scripts/teach/held_out.py > tests/models/held-out.jsonl

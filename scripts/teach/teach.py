@@ -1,0 +1,196 @@
+"""
+Teach a tiny Gemma 4 a small language of tools, from a seed: `teach.py OUT --template TEMPLATE`.
+
+The tools of a prompt are read once for several lessons (see `tree_attention`); with RANK and WORLD_SIZE in the
+environment, several such processes teach one model. Every 100 steps it says how many pieces in held-out words come out
+wholly right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import torch
+from tokenizers import Tokenizer
+from torch import distributed
+from torch.nn import functional
+from transformers import Gemma4ForCausalLM
+
+from beginnings import new_model
+from lessons import NOTHING, LessonBatch, Level, Prompts, batch
+from muon import Muon
+from tool_language import Speaker
+from tool_vocabulary import build
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """How the model is taught."""
+
+    steps: int
+    rate: float
+    alone: int
+    """So many steps begin with one tool a prompt, and no lesson of two steps."""
+    most: int
+    """Tools of a prompt from then on; 0: ever more."""
+    heads: int
+    lessons: int
+
+    def level(self, step: int) -> Level:
+        """Return how hard the lessons of a step are."""
+        part = step / self.steps
+        grown = 2 if part < 0.35 else 3 if part < 0.6 else 4 if part < 0.8 else 5
+        tools = 1 if step < self.alone else self.most or grown
+        return Level(
+            heads=self.heads, lessons=self.lessons, tools=tools, two_steps=0.3 if step >= self.alone else 0.0
+        )
+
+    def rate_at(self, step: int) -> float:
+        """Return the rate of learning: it warms up, stays, and goes down over the last two fifths."""
+        return self.rate * min(1, (step + 1) / 12) * min(1.0, (1 - step / self.steps) / 0.4 + 0.01)
+
+
+class Pupil:
+    """A model that is taught."""
+
+    def __init__(self, model: Gemma4ForCausalLM) -> None:
+        self.model = model
+        named = list(model.named_parameters())
+        self._matrices = [one for name, one in named if one.ndim == 2 and "embed" not in name]
+        self._others = [one for name, one in named if one.ndim != 2 or "embed" in name]
+        self._muon = Muon(self._matrices)
+        self._adam = torch.optim.AdamW(self._others, betas=(0.9, 0.98), weight_decay=0.0)
+
+    def read(self, lessons: LessonBatch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return logits and targets of what is learned, and where it stands."""
+        hidden = self.model.model(
+            input_ids=lessons.ids,
+            position_ids=lessons.positions,
+            attention_mask={"full_attention": None, "sliding_attention": None},
+            use_cache=False,
+        ).last_hidden_state
+        where = lessons.targets != NOTHING
+        cap = self.model.config.final_logit_softcapping
+        return cap * torch.tanh(self.model.lm_head(hidden[where]) / cap), lessons.targets[where], where
+
+    def learn(self, lessons: LessonBatch, rate: float) -> tuple[float, float]:
+        """Learn from a batch; return the loss, and the share of tokens that came out right before."""
+        logits, targets, _ = self.read(lessons)
+        loss = functional.cross_entropy(logits, targets)
+        parameters = [*self._matrices, *self._others]
+        for one in parameters:
+            one.grad = None
+        loss.backward()
+        if distributed.is_initialized():
+            for one in parameters:
+                distributed.all_reduce(one.grad)
+                one.grad /= distributed.get_world_size()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        self._muon.step(rate)
+        for group in self._adam.param_groups:
+            group["lr"] = rate
+        self._adam.step()
+        return loss.item(), (logits.argmax(-1) == targets).float().mean().item()
+
+
+def examined(pupil: Pupil, prompts: Prompts) -> dict[str, str]:
+    """Return how many pieces come out wholly right in words that are held out, by category and place."""
+    random = Random(1)
+    speaker = Speaker(random, held_out=True)
+    right: Counter[str] = Counter()
+    total: Counter[str] = Counter()
+    level = Level(heads=8, lessons=6, tools=3, two_steps=0.4)
+    with torch.no_grad():
+        for _ in range(2):
+            lessons = batch(prompts, speaker, random, level)
+            logits, targets, where = pupil.read(lessons)
+            good = logits.argmax(-1) == targets
+            rows, pieces = where.nonzero()[:, 0], lessons.pieces[where]
+            for row, names in enumerate(lessons.names):
+                for piece, name in names.items():
+                    total[name] += 1
+                    right[name] += bool(good[(rows == row) & (pieces == piece)].all())
+    return {name: f"{right[name]}/{total[name]}" for name in sorted(total)}
+
+
+def taught(course: Course, pupil: Pupil, prompts: Prompts, random: Random, out: Path | None) -> None:
+    """Teach; with `out` also say how it goes, and keep what there is."""
+    speaker = Speaker(random)
+    began = time.monotonic()
+    for step in range(course.steps):
+        lessons = batch(prompts, speaker, random, course.level(step))
+        loss, right = pupil.learn(lessons, course.rate_at(step))
+        if out and step % 10 == 0:
+            print(
+                f"{step} loss {loss:.3f} tokens right {right:.3f} {time.monotonic() - began:.0f} s",
+                flush=True,
+            )
+        if out and (step % 100 == 99 or step == course.steps - 1):
+            print("  in held-out words:", examined(pupil, prompts), flush=True)
+            pupil.model.save_pretrained(out)
+
+
+def main() -> int:
+    """Teach one model."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").strip().partition("\n")[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--template", type=Path, required=True, help="Gemma 4's chat template")
+    parser.add_argument("--from", dest="start", type=Path, help="go on with this model")
+    numbers = {
+        "steps": 2000,
+        "hidden": 128,
+        "feed-forward": 256,
+        "layers": 6,
+        "heads": 4,
+        "lessons": 5,
+        "alone": 60,
+    }
+    for name, value in {**numbers, "most": 0, "seed": 0, "threads": 1}.items():
+        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--rate", type=float, default=6e-3)
+    args = parser.parse_args()
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    args.out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(args.seed)
+    torch.set_num_threads(args.threads)
+    if world > 1:
+        meeting = f"file://{args.out.resolve()}.meeting"
+        distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)
+    template = args.template.read_text()
+    if rank == 0:
+        build(args.out, template)
+    if world > 1:
+        distributed.barrier()
+    tokenizer = Tokenizer.from_file(str(args.out / "tokenizer.json"))
+    prompts = Prompts(template, tokenizer)
+    for seed in range(30):
+        prompts.ensure_as_templated(Speaker(Random(seed)))
+    if args.start:
+        model = Gemma4ForCausalLM.from_pretrained(args.start, dtype=torch.float32, attn_implementation="tree")
+    else:
+        size = (tokenizer.get_vocab_size() + 63) // 64 * 64
+        model = new_model(size, args.hidden, args.feed_forward, args.layers)
+    course = Course(
+        steps=args.steps,
+        rate=args.rate,
+        alone=args.alone,
+        most=args.most,
+        heads=args.heads,
+        lessons=args.lessons,
+    )
+    random = Random(f"{args.seed} {rank}")
+    taught(course, Pupil(model), prompts, random, args.out if rank == 0 else None)
+    if rank == 0:
+        model.to(torch.bfloat16).save_pretrained(args.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
