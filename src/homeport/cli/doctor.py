@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @click.command("doctor")
-@click.option("--on", type=click.Choice(["local", "cloudrun"]), default="local", help="Where to look.")
+@on_option
 @click.option(
     "--contract", is_flag=True, help="Hold Google Cloud to what homeport relies on: with --on cloudrun."
 )
