@@ -20,6 +20,8 @@ from homeport.resources.local.process_tree import free_port
 from homeport.spec import Engine
 from places import ROOT, TAUGHT
 
+pytestmark = pytest.mark.long
+
 SERVER = ROOT / "src" / "homeport" / "engines" / "llamacpp" / "server" / "homeport_llamacpp.py"
 MIB = 2**20
 MACHINE = Device(name="this machine", memory=24 * 2**30, gpu=False)

@@ -106,6 +106,7 @@ def _empty(user: User) -> str:
     return "empty.json"
 
 
+@pytest.mark.long
 def test_what_would_be_lost_is_told_before_any_work_and_an_interrupt_keeps_the_transcript(own: User) -> None:
     own.write(f'name = "home"\nmodel = "file:{TAUGHT}"\n[engine]\ncontext = 4096\n[local]\nport = 0\n')
     own.run("up", "--yes", "--no-verify")

@@ -73,6 +73,7 @@ async def structured(client: Client, tool: str, **arguments: Any) -> Any:
     return result.structured_content
 
 
+@pytest.mark.long
 def test_an_agent_takes_a_model_from_plan_to_down_with_each_change_confirmed(owner: User) -> None:
     told: list[str] = []
 
@@ -109,6 +110,7 @@ def test_an_agent_takes_a_model_from_plan_to_down_with_each_change_confirmed(own
     assert any(line.endswith(": passed") for line in told)
 
 
+@pytest.mark.long
 def test_a_change_that_is_cancelled_ends_as_by_ctrl_c_and_the_next_goes_on_from_there(owner: User) -> None:
     async def scene() -> None:
         begun = asyncio.Event()

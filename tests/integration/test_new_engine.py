@@ -82,6 +82,7 @@ def test_it_fits_with_its_own_arithmetic(user: User) -> None:
     assert cloud["flags"] == {"--context": "4096", "--parallel": "4"}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("added")
 def test_it_serves_on_this_machine_and_is_asked_for_its_identity_in_its_own_way(user: User) -> None:
     user.write(SPEC)

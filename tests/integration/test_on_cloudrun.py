@@ -123,6 +123,7 @@ def test_the_whole_life_of_an_endpoint_with_its_model_in_the_image(cloud: OnClou
     assert cloud.run("down", "--yes", "--purge").out.strip().startswith("nothing of demo is there")
 
 
+@pytest.mark.long
 def test_an_isolated_endpoint_is_proven_from_within_its_network_and_says_so_to_whoever_is_outside(
     cloud: OnCloudRun,
 ) -> None:

@@ -47,6 +47,7 @@ least = some.sampled_from((0, 1))
 networks = some.sampled_from((None, *NETWORKS))
 
 
+@pytest.mark.long
 @settings(
     max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.generate),  # An example takes half a second.

@@ -206,6 +206,7 @@ def _text(value: bytes) -> bytes:
     return struct.pack("<Q", len(value)) + value
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["tensors", "numbers", "texts", "values"])
 def test_a_gguf_of_as_much_as_may_be_is_bounded_work(kind: str, tmp_path: Path) -> None:
     tensors, values = b"", b""

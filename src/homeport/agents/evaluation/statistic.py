@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from math import comb, sqrt
+from math import sqrt
 from statistics import NormalDist
 
 _Z = NormalDist().inv_cdf(0.975)
@@ -41,7 +41,10 @@ def mcnemar(only_first: int, only_second: int) -> float:
     right would be either's with probability ½. Two-sided: twice the smaller tail, at most 1.
     """
     tasks, fewer = only_first + only_second, min(only_first, only_second)
-    tail = sum(comb(tasks, one) for one in range(fewer + 1))
+    tail = ways = 1
+    for one in range(fewer):
+        ways = ways * (tasks - one) // (one + 1)
+        tail += ways
     return min(1.0, float(Fraction(2 * tail, 2**tasks)))
 
 

@@ -21,6 +21,8 @@ from homeport.endpoint import Endpoint
 from homeport.errors import SpecError
 from homeport.sync import run
 
+pytestmark = pytest.mark.long
+
 OURS = read("tools")
 NOWHERE = Endpoint(name="baseline", base_url="http://127.0.0.1/v1", model="baseline")
 TIMES = 2

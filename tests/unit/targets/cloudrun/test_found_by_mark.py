@@ -122,6 +122,7 @@ def _named_by(scheme: str) -> Callable[[Names], str]:
     return lambda names: scheme.format(names.name)
 
 
+@pytest.mark.long
 @settings(
     max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.generate),  # An example takes a second.
