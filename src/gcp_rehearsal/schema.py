@@ -197,6 +197,9 @@ class SchemaCheck:
             return names[value]
         if value in names or (value == "" and self._older):
             return value
+        # Artifact Registry takes those of cleanup policies in any case, as its page writes them.
+        if isinstance(value, str) and "cleanup_policies[" in path.text and value.upper() in names:
+            return value.upper()
         return path.bad("TYPE_ENUM", value)
 
 

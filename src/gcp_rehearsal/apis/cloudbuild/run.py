@@ -151,8 +151,9 @@ class Run:
             env = {**self._build.hidden["values"], **env}
         for name in secrets:
             env[name] = self._secret(name)
+        stored = (self._body.get("sourceProvenance") or {}).get("resolvedStorageSource")
         return Step(
-            number=number, id=step.get("id") or "", image=step["name"], args=step.get("args") or (),
+            source=(stored["bucket"], stored["object"]) if stored else None, number=number, id=step.get("id") or "", image=step["name"], args=step.get("args") or (),
             entrypoint=step.get("entrypoint") or "", script=step.get("script") or "", folder=step.get("dir") or "",
             env=env, secret_env=secrets, account=self._account, project=self._build.project,
             build=self._body["id"], inputs=self._build.hidden["inputs"],

@@ -28,6 +28,8 @@ class Step:
     project: str = ""
     build: str = ""
     """The build's id."""
+    source: tuple[str, str] | None = None
+    """Bucket and object of the archive that is unpacked into `/workspace` before the first step."""
     inputs: str = ""
     """A digest of all that decides what comes of the build."""
 

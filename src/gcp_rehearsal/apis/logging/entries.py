@@ -175,9 +175,39 @@ def _delete(call: Call) -> Json:
     return {}
 
 
+def _bucket(call: Call) -> Json:
+    place, _, name = call.name.rpartition("/buckets/")
+    if place.endswith("/locations/global") and name in _EVERY_PROJECT:
+        return _shown_bucket(call, name)
+    return generic.get(call)
+
+
+def _buckets(call: Call) -> Json:
+    own = (
+        []
+        if call.name.split("/")[3] not in {"global", "-"}
+        else [_shown_bucket(call, name) for name in _EVERY_PROJECT]
+    )
+    made = [kept.body for kept in call.cloud.store.under("logging", call.name)]
+    return generic.page(call, "buckets", [*own, *made])
+
+
+def _shown_bucket(call: Call, name: str) -> JsonObject:
+    days, locked = _EVERY_PROJECT[name]
+    body: JsonObject = {
+        "name": f"projects/{call.project}/locations/global/buckets/{name}", "retentionDays": days,
+        "lifecycleState": "ACTIVE", "description": "Default bucket" if not locked else "Audit bucket",
+    }  # fmt: skip
+    return {**body, "locked": True} if locked else body
+
+
+_EVERY_PROJECT = {"_Default": (30, False), "_Required": (400, True)}
+"""The log buckets that every project has: for how many days they keep, and whether that can be changed."""
 KINDS: Mapping[str, Kind] = {}
 HANDLERS: Mapping[str, Handler] = {
     "logging.entries.list": _list,
+    "logging.projects.locations.buckets.get": _bucket,
+    "logging.projects.locations.buckets.list": _buckets,
     "logging.entries.write": _write,
     "logging.logs.list": _names,
     f"{_LOGS}.delete": _delete,

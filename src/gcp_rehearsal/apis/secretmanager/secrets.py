@@ -18,8 +18,22 @@ _GLOBAL, _REGIONAL = "secretmanager.projects.secrets", "secretmanager.projects.l
 _ID = re.compile(r"[a-zA-Z0-9_-]{1,255}")
 _ALIAS = re.compile(r"(?!latest$|NEW$)[a-zA-Z][a-zA-Z0-9_-]{0,62}")
 _ANNOTATION = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])?")
-_MUTABLE = ("annotations", "expireTime", "labels", "ttl", "versionAliases", "versionDestroyTtl")
-_NOT_ACTED = ("customerManagedEncryption", "rotation", "tags", "topics")
+_MUTABLE = (
+    "annotations",
+    "expireTime",
+    "labels",
+    "rotation",
+    "topics",
+    "ttl",
+    "versionAliases",
+    "versionDestroyTtl",
+)
+_NOT_ACTED = ("customerManagedEncryption", "tags")
+_TOPIC = re.compile(r"projects/[^/]+/topics/[^/]+")
+_MOST_TOPICS = 10
+_HOUR = 3_600
+_LONGEST_PERIOD = 3_153_600_000
+_SOONEST = 300
 _DAY = 86_400
 _LONGEST_KEPT = 1000 * _DAY
 
@@ -38,6 +52,7 @@ def _prepare(call: Call, body: JsonObject, before: StoredResource | None) -> Non
     _check_annotations(body.get("annotations") or {})
     _check_aliases(call, body, before)
     _set_expiry(call, body)
+    _check_rotation(call, body)
     if body.get("versionDestroyTtl"):
         seconds = float(body["versionDestroyTtl"].removesuffix("s"))
         if not _DAY <= seconds <= _LONGEST_KEPT:
@@ -45,6 +60,31 @@ def _prepare(call: Call, body: JsonObject, before: StoredResource | None) -> Non
                 "Secret.version_destroy_ttl must be between 24 hours and 1000 days.",
                 ("secret.version_destroy_ttl", "is out of range"),
             )
+
+
+def _check_rotation(call: Call, body: Mapping[str, Json]) -> None:
+    """Raise `ApiError` for topics and times that Google does not take. Nothing is told to them here."""
+    topics = body.get("topics") or []
+    if len(topics) > _MOST_TOPICS or any(not _TOPIC.fullmatch(str(one.get("name") or "")) for one in topics):
+        raise invalid(
+            "Secret.topics must be at most 10, each projects/*/topics/*.", ("secret.topics", "is not valid")
+        )
+    rotation = body.get("rotation")
+    if not rotation:
+        return
+    if not topics:
+        raise invalid("Secret.topics must be set to use rotation.", ("secret.topics", "is required"))
+    period, due = rotation.get("rotationPeriod"), rotation.get("nextRotationTime")
+    if period and (not due or not _HOUR <= float(period.removesuffix("s")) <= _LONGEST_PERIOD):
+        raise invalid(
+            "Secret.rotation.rotation_period must be between 1 hour and 100 years, with a next_rotation_time.",
+            ("secret.rotation.rotation_period", "is not valid"),
+        )
+    if due and moment(due) < call.cloud.clock.now() + _SOONEST and call.method.action == "create":
+        raise invalid(
+            "Secret.rotation.next_rotation_time must be at least 5 minutes in the future.",
+            ("secret.rotation.next_rotation_time", "is too early"),
+        )
 
 
 def _prepare_new(call: Call, body: JsonObject) -> None:

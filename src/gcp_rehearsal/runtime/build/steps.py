@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 from gcp_rehearsal.apis.cloudbuild.step import Ran, RunningStep, Step
 from gcp_rehearsal.apis.cloudbuild.steps import Acted
+from gcp_rehearsal.apis.storage.objects import find
 from gcp_rehearsal.errors import ApiError
 from gcp_rehearsal.runtime.build import shell_step as shell
 from gcp_rehearsal.runtime.build.dockerfile import BuildRefused
 from gcp_rehearsal.runtime.build.images import built, kept
 from gcp_rehearsal.runtime.build.process_step import Process
+from gcp_rehearsal.runtime.build.source import unpack
 from gcp_rehearsal.runtime.programs import Programs
 
 if TYPE_CHECKING:
@@ -52,6 +54,10 @@ class Worked:
 
     def run(self, cloud: Cloud, step: Step) -> Ran | RunningStep:
         """Return what comes of a step, or the process that does it."""
+        try:
+            self._fetch(cloud, step)
+        except BuildRefused as refused:
+            return Ran(code=1, lines=[str(refused)])
         if _PYTHON.search(step.image):
             return self._python(cloud, step)
         if _DOCKER.search(step.image) and shell.is_shell(step):
@@ -92,6 +98,14 @@ class Worked:
         root = self.folder / step.build / "workspace"
         root.mkdir(parents=True, exist_ok=True)
         return root
+
+    def _fetch(self, cloud: Cloud, step: Step) -> None:
+        """Unpack a build's source into its workspace, once. Raises `BuildRefused` for what is no archive."""
+        if step.source is None or (self.folder / step.build / "workspace").exists():
+            return
+        stored = find(cloud, *step.source)
+        if stored is not None:
+            unpack(stored.hidden["content"].read(), self._root(step))
 
     def _workspace(self, step: Step) -> Path:
         folder = self._root(step) / step.folder

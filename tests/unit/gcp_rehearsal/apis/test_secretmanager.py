@@ -91,8 +91,6 @@ def test_what_is_wrong_with_a_secret_is_said(cloud: Cloud, query: str, body: Any
 @pytest.mark.parametrize(
     "more",
     [
-        {"topics": [{"name": "projects/rehearsal/topics/t"}]},
-        {"rotation": {"rotationPeriod": "3600s"}},
         {"secretType": "CERTIFICATE"},
         {"replication": {"automatic": {"customerManagedEncryption": {"kmsKeyName": "k"}}}},
     ],
@@ -341,3 +339,18 @@ def test_a_regional_secret_is_reached_at_its_region_alone(cloud: Cloud) -> None:
         ).status == 400
 
     act(work())
+
+
+def test_rotation_is_kept_and_wants_a_topic_and_a_time(cloud: Cloud) -> None:
+    raw = Raw(cloud)
+    topics = [{"name": "projects/rehearsal/topics/t"}]
+    rotation = {"rotationPeriod": "86400s", "nextRotationTime": "2099-01-01T00:00:00Z"}
+    automatic = {"replication": {"automatic": {}}}
+    for wrong in ({"rotation": rotation}, {"topics": [{"name": "t"}]},
+                  {"topics": topics, "rotation": {"rotationPeriod": "60s", "nextRotationTime": "2099-01-01T00:00:00Z"}},
+                  {"topics": topics, "rotation": {"nextRotationTime": "2020-01-01T00:00:00Z"}}):  # fmt: skip
+        assert act(raw.send("POST", f"{SECRETS}?secretId=r", {**automatic, **wrong})).status == 400
+    made = act(
+        raw.send("POST", f"{SECRETS}?secretId=r", {**automatic, "topics": topics, "rotation": rotation})
+    ).body
+    assert (made["topics"], made["rotation"]) == (topics, rotation)
