@@ -1,9 +1,9 @@
 #!/bin/sh
-# Teach the model of the agents' tests anew, and put it into tests/models: `sh scripts/teach.sh [FOLDER]`.
+# Teach the model of the agents' tests anew, and put it into tests/models: `sh scripts/teach.sh [FOLDER [OPTION OF teach.py …]]`.
 # Half an hour on two quiet cores; its environment (1 GB) is made on first use. CI does not run this: it examines the result.
 set -eu
 FOLDER=${1:-.cache/teach}
-HERE=$(pwd)
+[ $# -eq 0 ] || shift
 PYTHON="$FOLDER/env/bin/python"
 NAME=gemma-4-tools
 STAMP="$FOLDER/env/homeport-$(cksum < locks/teach.txt | cut -d' ' -f1)"
@@ -14,11 +14,13 @@ if [ ! -f "$STAMP" ]; then
 fi
 rm -f "$FOLDER/$NAME.meeting"
 export OMP_NUM_THREADS=1 WORLD_SIZE=2 GLOO_SOCKET_IFNAME=lo HF_HUB_OFFLINE=1
-TEACH="$HERE/scripts/teach/teach.py $FOLDER/$NAME --template tests/models/gemma-4-taught/chat_template.jinja"
-RANK=1 "$PYTHON" $TEACH &
+teach() {
+  "$PYTHON" scripts/teach/teach.py "$FOLDER/$NAME" --template tests/models/gemma-4-taught/chat_template.jinja "$@"
+}
+RANK=1 teach "$@" &
 OTHER=$!
 trap 'kill $OTHER 2>/dev/null || true' EXIT
-RANK=0 "$PYTHON" $TEACH
+RANK=0 teach "$@"
 wait $OTHER
 "$PYTHON" scripts/teach/to_gguf.py "$FOLDER/$NAME" "$FOLDER/$NAME.gguf"
 rm -rf "tests/models/$NAME"

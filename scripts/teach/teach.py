@@ -9,6 +9,7 @@ wholly right.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -188,8 +189,18 @@ def main() -> int:
     random = Random(f"{args.seed} {rank}")
     taught(course, Pupil(model), prompts, random, args.out if rank == 0 else None)
     if rank == 0:
-        model.to(torch.bfloat16).save_pretrained(args.out)
+        finish(model, args.out)
     return 0
+
+
+def finish(model: Gemma4ForCausalLM, out: Path) -> None:
+    """Keep the model as a hub publishes it."""
+    model.to(torch.bfloat16).save_pretrained(out)
+    # transformers leaves it out where it is head_dim, and readers then take it for Gemma 4's usual 512.
+    config = json.loads((out / "config.json").read_text())
+    config["global_head_dim"] = model.config.head_dim
+    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    (out / "model.safetensors").chmod(0o644)
 
 
 if __name__ == "__main__":
