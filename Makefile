@@ -11,7 +11,7 @@ TEST_HOME := $(CURDIR)/.cache/home
 SAFETENSORS := .cache/models
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos attack test-long test-agents test-gcloud test-vllm test-terraform check format lock bench schema picture clean
+.PHONY: help setup demo test chaos attack test-long test-agents test-bench test-gcloud test-vllm test-terraform check format lock bench schema picture clean
 
 help: ## Show these lines.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ demo: $(STAMP) ## Serve a real Gemma 3 270M here, prove that it works, ask it so
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/demo.sh $(DEMO)
 
 test: $(STAMP) weights ## Run the tests, real engine included.
-	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not vllm and not terraform and not gcloud and not long and not drill and not agents" $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not vllm and not terraform and not gcloud and not long and not drill and not agents and not bench" $(ARGS)
 
 chaos: $(STAMP) ## Let every call of a deployment go wrong, in every way that calls do: the whole matrix.
 	CHAOS=all $(BIN)/python -m pytest -n 2 --dist worksteal tests/drills/test_chaos.py $(ARGS)
@@ -57,6 +57,14 @@ test-agents: $(STAMP) ## Run the tests with clients of agents that are too heavy
 	@sh scripts/inspector.sh .cache/inspector
 	@PYTHON=$(PYTHON) sh scripts/adk_env.sh .cache/adk
 	$(BIN)/python -m pytest -m agents $(ARGS)
+
+test-bench: $(STAMP) weights ## Compare `homeport bench` with aiperf and vLLM's own load generator, each in an environment of its own (1.2 GB more).
+	$(PYTHON) scripts/vllm_env.py $(VLLM_VENV)
+	@PYTHON=$(PYTHON) sh scripts/bench_env.sh .cache/judges
+	$(VLLM_VENV)/bin/python scripts/gguf_to_safetensors.py \
+	  "$$(HOMEPORT_HOME=$(TEST_HOME) $(BIN)/homeport --quiet weights fetch smollm2-135m)"/*.gguf \
+	  $(SAFETENSORS)/smollm2-135m-safetensors
+	$(BIN)/python -m pytest -m bench $(ARGS)
 
 test-gcloud: $(STAMP) weights ## Run the tests that type commands of the real gcloud, where there is one.
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "gcloud and not vllm" $(ARGS)

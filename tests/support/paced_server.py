@@ -125,7 +125,6 @@ class PacedServer:
         count = int(request.get("max_completion_tokens") or request.get("max_tokens") or 16)
         peer.begin()
         each = 4 if lie is Lie.FOUR_A_CHUNK else 1
-        peer.event({"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]})
         for number in range(0, count, each):
             # The last token of a chunk is what it waits for.
             at = begun + pace.ttft_s + (min(number + each, count) - 1) * pace.itl_s
@@ -141,6 +140,8 @@ class PacedServer:
                     return
                 if lie is Lie.NO_REASON:
                     break
+            if number == 0:  # As vLLM and llama.cpp do: its role comes with its first token.
+                peer.event({"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]})
             text = " token" * min(each, count - number)
             if lie is Lie.GARBAGE:
                 peer.text("data: <html>\n\n")

