@@ -71,6 +71,8 @@ class Backoff:
     counts_looks: bool = False
     """Whether the time that a look takes is part of the pause."""
     clock: Timekeeper = field(default_factory=SystemTime)
+    told: bool = False
+    """Whether a person was told of the wait."""
     next_pause: float = field(init=False)
     """Seconds of the pause to come, before chance."""
     _until: float = field(init=False)

@@ -44,6 +44,8 @@ class CloudRunGpu:
     shapes: tuple[Shape, ...]
     """Allowed ones, smallest first."""
     regions: tuple[str, ...]
+    disputed: tuple[str, ...]
+    """Those of `regions` that one copy of Google's page marks as by invitation, and others do not."""
     quota: Mapping[str, str]
     """Ids of its quotas, by `zonal` and `no-zonal` (redundancy)."""
     quota_unit: int

@@ -83,6 +83,11 @@ class Prices:
         """Return the price of one GiB in Artifact Registry for a month."""
         return self.rates["image_gib_month"]
 
+    @property
+    def zone_month(self) -> Rate:
+        """Return the price of one private zone for a month."""
+        return self.rates["zone_month"]
+
     def source(self, key: str) -> str:
         """Return where the price or the region's tier of this key is from."""
         name = key.removeprefix("region.")

@@ -80,6 +80,8 @@ class Google:
         self.project = project
         """The project that is worked on; used in hints, and where an operation does not name its own."""
         self.settings = settings
+        self.note: Callable[[str], None] = Silent().note
+        """Told of a wait that nobody would see the reason of."""
         self._base_url = base_url.rstrip("/")
         self._validator = validator
         self._patience = Patience()
@@ -109,6 +111,10 @@ class Google:
             caller=max(before.caller, seconds),
         )
         return self._but(_patience=patience)
+
+    def telling(self, note: Callable[[str], None]) -> Self:
+        """Return a client whose waits are told."""
+        return self._but(note=note)
 
     def within(self, seconds: float) -> Self:
         """Return a client with another deadline for each call."""

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from homeport.errors import Conflict, NotFound
 from homeport.progress import Progress
 from homeport.reconcile.plan import not_ours
 from homeport.reconcile.resource import Resource
 
 _TRIES = 3
+
+
+async def read_at_once(resource: Resource) -> Any | None:  # Any: each resource's own
+    """Return what is live, also while it changes still: what is to be deleted need not come to rest first."""
+    look = getattr(resource, "read_at_once", None)
+    return await (look() if look is not None else resource.read())
 
 
 async def remove(resource: Resource, progress: Progress) -> tuple[str, ...]:
@@ -24,7 +32,7 @@ async def remove(resource: Resource, progress: Progress) -> tuple[str, ...]:
         except Conflict:
             if not left:
                 raise
-        live = await resource.read()
+        live = await read_at_once(resource)
         if live is None:
             return ()
         if not resource.is_managed(live):

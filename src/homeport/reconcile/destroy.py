@@ -10,7 +10,7 @@ from functools import partial
 from homeport.errors import HomeportError
 from homeport.progress import Progress
 from homeport.reconcile.cancellation import Cancellation
-from homeport.reconcile.deletion import remove
+from homeport.reconcile.deletion import read_at_once, remove
 from homeport.reconcile.executor import ExecutorStep, StepKind, walk
 from homeport.reconcile.graph import all_needs, in_order_among_themselves
 from homeport.reconcile.plan import ActionKind
@@ -47,7 +47,7 @@ async def destroy(
     gone: list[str] = []
 
     async def work(resource: Resource) -> None:
-        live = await resource.read()
+        live = await read_at_once(resource)
         if live is not None and not resource.is_managed(live):
             progress.note(f"{resource.id} stays: homeport did not make it")
             return
@@ -84,7 +84,7 @@ async def destroy(
 
 async def _look_again(resources: Sequence[Resource]) -> tuple[tuple[str, ...], list[HomeportError]]:
     """Return the ids of what is live and ours, and why others could not be read."""
-    lives = await asyncio.gather(*(resource.read() for resource in resources), return_exceptions=True)
+    lives = await asyncio.gather(*map(read_at_once, resources), return_exceptions=True)
     left, errors = [], []
     for resource, live in zip(resources, lives, strict=True):
         if isinstance(live, HomeportError):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from homeport.errors import HomeportError
+from homeport.reconcile.deletion import read_at_once
 from homeport.reconcile.graph import in_order_among_themselves
 from homeport.reconcile.resource import Resource
 
@@ -43,7 +44,7 @@ async def teardown(name: str, target: str, resources: Iterable[Resource]) -> Tea
     the reason.
     """
     order = list(reversed(in_order_among_themselves(resources)))
-    lives = await asyncio.gather(*(resource.read() for resource in order), return_exceptions=True)
+    lives = await asyncio.gather(*map(read_at_once, order), return_exceptions=True)
     things = []
     for resource, live in zip(order, lives, strict=True):
         if isinstance(live, HomeportError):

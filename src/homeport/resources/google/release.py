@@ -13,6 +13,7 @@ from homeport.json_types import Json, JsonObject
 from homeport.progress import Progress
 from homeport.reconcile import KNOWN_AFTER_APPLY, Change, Outputs
 from homeport.resources.base import DependentResource
+from homeport.resources.google.service import tell_once
 from homeport.resources.google.traffic import (
     CANDIDATE,
     Body,
@@ -213,7 +214,10 @@ class Release(DependentResource):
         wait = Backoff(what=f"{self.name} to settle", within=_DEADLINE_S, first=_POLL_S)
         while True:
             live = await self._service()
-            if not live.get("reconciling") or not await wait.pause():
+            if not live.get("reconciling"):
+                return live
+            tell_once(self.google, wait)
+            if not await wait.pause():
                 return live
 
 

@@ -80,6 +80,15 @@ class ServiceIdentity:
         return {LABEL: self.endpoint, **role}
 
 
+def tell_once(google: Google, wait: Backoff) -> None:
+    """Tell once what is waited for, and for how long at most."""
+    if not wait.told:
+        wait.told = True
+        google.note(
+            f"waiting for {wait.what}: a change of it is under way, {wait.within / 60:.0f} min at most"
+        )
+
+
 def role_of(live: Body) -> str:
     """Return the role of a live service: that of its label, which a later version may have written; else the model's."""
     return str(live.get("labels", {}).get(ROLE) or ServiceRole.MODEL)
@@ -105,9 +114,16 @@ class Service(RestResource):
         """Return what is live, once nobody's change is under way any more."""
         wait = Backoff(what=f"{self.id} to settle", within=self.deadline, first=_POLL_S)
         while True:
-            live = await RestResource.read(self)
-            if live is None or not live.get("reconciling") or not await wait.pause():
+            live = await self.read_at_once()
+            if live is None or not live.get("reconciling"):
                 return live
+            tell_once(self.google, wait)
+            if not await wait.pause():
+                return live
+
+    async def read_at_once(self) -> Json | None:
+        """Return what is live, also while a change of it is under way."""
+        return await RestResource.read(self)
 
     @property
     def own_name(self) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from homeport.catalog.prices import load
+from homeport.catalog.cloudrun import GIB
+from homeport.catalog.prices import Prices, load
 from homeport.fit.cloud import Estimate
 from homeport.fit.cold_start import ColdStart
 from homeport.reconcile.fact import Fact
@@ -230,6 +231,49 @@ class PriceFact(Fact):
     @property
     def text(self) -> str:
         return self.words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StayingFact(Fact):
+    """What costs also while no instance runs: the private zones, and the weights; of an image the price of a GiB."""
+
+    key: ClassVar[str] = "stays"
+    label: ClassVar[str] = "stays"
+    zones: int
+    zones_usd_per_month: float
+    weights_gib: float
+    weights_usd_per_month: float
+    image_usd_per_gib_month: float
+    baked: bool
+    """Whether the weights are kept in the image, at its price."""
+    unconfirmed: tuple[str, ...]
+
+    @classmethod
+    def of(cls, prices: Prices, zones: int, weights_bytes: int, *, baked: bool) -> StayingFact:
+        """Return what stays of so many zones and bytes of weights."""
+        gib = weights_bytes / GIB
+        of_weights = prices.image_gib_month if baked else prices.storage_gib_month
+        counted = [rate for rate in (prices.zone_month if zones else None, of_weights) if rate is not None]
+        return cls(
+            zones=zones,
+            zones_usd_per_month=round(zones * prices.zone_month.usd, 2),
+            weights_gib=round(gib, 2),
+            weights_usd_per_month=round(gib * of_weights.usd, 2),
+            image_usd_per_gib_month=prices.image_gib_month.usd,
+            baked=baked,
+            unconfirmed=tuple(rate.key for rate in counted if rate.unconfirmed),
+        )
+
+    @property
+    def text(self) -> str:
+        mark = "?" if self.unconfirmed else ""
+        both = self.zones_usd_per_month + self.weights_usd_per_month
+        parts = [f"{self.zones} private zones"] if self.zones else []
+        parts.append(f"{self.weights_gib:.1f} GiB of weights{' in the image' if self.baked else ''}")
+        return (
+            f"${both:.2f}{mark} a month also while nothing runs, for {' and '.join(parts)}; the rest of each image kept is "
+            f"${self.image_usd_per_gib_month:.2f} a GiB"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

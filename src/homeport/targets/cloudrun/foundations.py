@@ -87,6 +87,11 @@ class Foundations:
         return tuple(one.id for one in self._own_network()) if self.cloudrun.network is None else ()
 
     @property
+    def zones(self) -> int:
+        """Return how many private zones there are, each of which costs."""
+        return len(DOMAINS) if self.cloudrun.network is None else 0
+
+    @property
     def isolation(self) -> str:
         """Describe what `access.isolated` comes to, and what it does not prove."""
         out, unknown = "none out but to Google's restricted addresses", "who else may use that network"

@@ -34,6 +34,7 @@ from homeport.targets.cloudrun.logs import logs, starts
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose, expected_start
 from homeport.targets.cloudrun.name_rules import ensure_possible
 from homeport.targets.cloudrun.names import Names, names_of
+from homeport.targets.cloudrun.proof_access import let_in
 from homeport.targets.cloudrun.rollout import CloudRunRollout
 from homeport.targets.cloudrun.service_spec import ANNOTATION
 from homeport.targets.cloudrun.target import CloudRunTarget, release
@@ -163,13 +164,9 @@ class CloudRunLifecycle:
         self, *, purge: bool, approve: Callable[[Teardown], bool], progress: Progress
     ) -> Removal:
         """Remove everything that carries its mark but weights and the hub's token, and these too with `purge`."""
+        door, where = self.google, (self.names.region,)
         gone = await take_down(
-            self.google,
-            self.name,
-            regions=(self.names.region,),
-            purge=purge,
-            approve=approve,
-            progress=progress,
+            door, self.name, regions=where, purge=purge, approve=approve, progress=progress
         )
         stays = "left: nothing; weights and the hub's token stay, if there are any: --purge removes them"
         return Removal(name=self.name, gone=gone, kept="left: nothing" if purge else stays)
@@ -248,13 +245,14 @@ class CloudRunLifecycle:
 
         async def prove(service: Body, revision: str, url: str) -> Receipt:
             expectation = await self._expectation(target, service, url)
-            report = await self._verifier(on_result).report(expectation, service, revision)
+            async with let_in(self.google, expectation, service, via=self.via) as expectation:
+                report = await self._verifier(on_result).report(expectation, service, revision)
             if reports is not None:
                 reports.append(report)
             return receipt_of(report, service, revision)
 
         target = CloudRunTarget(
-            google=self.google,
+            google=self.google.telling(progress.note),
             spec=self.spec,
             spec_file=self.spec_file,
             chosen=chosen,

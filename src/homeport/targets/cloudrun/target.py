@@ -314,6 +314,7 @@ class CloudRunTarget:
 
     def _facts(self, findings: Findings) -> Iterator[Fact]:
         settings, access, model = self.spec.engine, self.spec.access, self.chosen.model
+        size = self.chosen.published.size or self._pin_size
         estimate, best = self.estimate, self.estimate.best
         assert best is not None
         library = f"{self.chosen.tag} of {module(self.chosen.engine).TITLE}'s library"
@@ -340,6 +341,7 @@ class CloudRunTarget:
         if self.token:
             yield facts.HubTokenFact(source=self.token.source, secret=self.names.secret)
         yield facts.PriceFact.of(estimate, self.spec.scaling.min)
+        yield facts.StayingFact.of(load_prices(), self.foundations.zones, size, baked=self.baked)
         yield facts.ColdStartFact.of(self.cold_start)
         yield facts.CallersFact(public=access.public, callers=self.callers)
         if self.companions:

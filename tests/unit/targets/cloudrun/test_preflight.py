@@ -46,7 +46,7 @@ from preflights import ASKED, COMPUTE, OFFICE, SUBNETS, about, looked, ready, su
 
 
 def test_a_project_in_order_has_no_problem_and_no_warning() -> None:
-    findings = looked(ready())
+    findings = looked(ready(), replace(ASKED, region="europe-west4"))
     assert (findings.problems, findings.warnings) == ((), ())
     assert subjects(findings.unchecked) == ["free trial"]
 

@@ -9,7 +9,7 @@ from homeport.catalog import cloudrun
 from homeport.errors import ApiDisabled, NotFound, PermissionDenied
 from homeport.google import Google
 from homeport.resources.google.rest import LABEL
-from homeport.targets.cloudrun.preflight.finding import PreflightFinding, ok, problem, unseen
+from homeport.targets.cloudrun.preflight.finding import PreflightFinding, ok, problem, unseen, warning
 from homeport.targets.cloudrun.preflight.request import PreflightInput
 
 _RENAME = "set `name` in homeport.toml to another one: all names follow from it and the project's"
@@ -19,7 +19,14 @@ async def region(google: Google, asked: PreflightInput) -> Sequence[PreflightFin
     """Tell whether Cloud Run is in the region, with this GPU in this size."""
     wrong = cloudrun.problems(asked.shape, asked.region)
     found = [problem("gpu", text, "set cloudrun.region or cloudrun.gpu") for text in wrong]
-    if not wrong:
+    gpu = cloudrun.gpu(asked.shape.gpu)
+    if not wrong and gpu is not None and asked.region in gpu.disputed:
+        others = ", ".join(one for one in gpu.regions if one not in gpu.disputed)
+        text = f"{asked.region} has {asked.shape.text}: by invitation only, says one copy of Google's page, and another does not"
+        found = [
+            warning("gpu", text, f"go on, and where Google refuses it set cloudrun.region to one of {others}")
+        ]
+    elif not wrong:
         found = [ok("gpu", f"{asked.region} has {asked.shape.text}, by homeport's catalog")]
     try:
         known = [
