@@ -177,6 +177,36 @@ def test_gcloud_makes_changes_and_takes_down_a_load_balancer(rehearsal: Served) 
         run(*compute, kind, "delete", name, *place, "--quiet")
 
 
+def test_gcloud_builds_the_folder_that_it_submits(rehearsal: Served) -> None:
+    folder = rehearsal.folder / "app"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text('FROM python:3.12\nCOPY app.py /app.py\nCMD ["python", "/app.py"]\n')
+    (folder / "app.py").write_text("print('hello')")
+    rehearsal.gcloud(
+        "artifacts", "repositories", "create", "built", "--repository-format=docker", "--location=us-central1"
+    )
+    rehearsal.gcloud("storage", "buckets", "create", "gs://gcloud-sources", "--location=us-central1")
+    for role in ("storage.objectViewer", "artifactregistry.writer", "logging.logWriter"):
+        rehearsal.gcloud(
+            "projects", "add-iam-policy-binding", "rehearsal", f"--role=roles/{role}", "--condition=None",
+            "--member=serviceAccount:481516234200-compute@developer.gserviceaccount.com",
+        )  # fmt: skip
+    image = "us-central1-docker.pkg.dev/rehearsal/built/app:1"
+    (folder / "cloudbuild.yaml").write_text(
+        f"steps: [{{name: docker, args: [build, -t, '{image}', '.']}}]\nimages: ['{image}']\n"
+        "options: {logging: CLOUD_LOGGING_ONLY}\n"
+    )
+    begun = rehearsal.gcloud(
+        "builds", "submit", "app", "--config=app/cloudbuild.yaml", REGION, "--async", "--format=value(id)",
+        "--gcs-source-staging-dir=gs://gcloud-sources/source",
+    ).out.strip()  # fmt: skip
+    for _ in range(20):
+        build = rehearsal.gcloud("builds", "describe", begun, REGION, "--format=json").json
+        if build["status"] not in {"QUEUED", "WORKING"}:
+            break
+    assert (build["status"], build["results"]["images"][0]["name"]) == ("SUCCESS", image)
+
+
 def test_gcloud_builds(rehearsal: Served) -> None:
     config = rehearsal.folder / "cloudbuild.yaml"
     config.write_text(
