@@ -46,6 +46,7 @@ from homeport.engines.names import NAMES
     "--day", default="office", show_default=True, metavar="CURVE",
     help="How traffic goes over a day: office, flat, or 24 numbers with commas between.",
 )  # fmt: skip
+@click.option("--write", is_flag=True, help="Write the cheapest setting that keeps --slo into the file.")
 @click.pass_obj
 def command(
     app: CliContext,
@@ -59,6 +60,7 @@ def command(
     engine: str | None,
     faster: float,
     day: str,
+    write: bool,
     **options: Any,  # Any: what wish_options have read
 ) -> int:
     """
@@ -69,10 +71,14 @@ def command(
     """
     from homeport.capacity.day import curve
     from homeport.capacity.objectives import parsed
-    from homeport.capacity.plan import CapacityQuestion, plan_capacity
+    from homeport.capacity.plan import CapacityQuestion, plan_capacity, settings_of
     from homeport.cli.capacity_text import text
+    from homeport.home import writing
+    from homeport.spec.edit import with_keys
     from homeport.traffic import read
 
+    if write and not (slo and file.exists()):
+        raise click.UsageError("--write wants --slo, and a file that is there: `homeport init` writes one")
     terminal = app.terminal(json_output=json_output)
     question = CapacityQuestion(
         wanted=wishes(options),
@@ -86,4 +92,8 @@ def command(
     trace = read(trace_file).faster(faster)
     plan = plan_capacity(model, file, trace, question, terminal.say)
     terminal.result(text(plan), plan.as_json())
+    if write and plan.best is not None:
+        with writing(file):
+            file.write_text(with_keys(file.read_text("utf-8"), settings_of(plan.best)), encoding="utf-8")
+        terminal.say(f"wrote {file}: `homeport plan --on cloudrun` shows what that changes")
     return int(bool(slo) and plan.best is None)

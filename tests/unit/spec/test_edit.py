@@ -1,0 +1,43 @@
+"""Keys are set in the text of a file, and nothing else of it changes."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+
+from homeport.errors import SpecError
+from homeport.spec import parse, template
+from homeport.spec.edit import with_keys
+
+KEYS = [("engine", "parallel", "7"), ("scaling", "max", "5"), ("scaling", "target_concurrency", "0.8")]
+
+
+def test_keys_are_set_and_comments_and_all_else_stay() -> None:
+    text = '# mine\nname = "x"\n\n[engine]\nparallel = 4 # few\ncontext = 1024\n\n[cloudrun]\n# where\n'
+    made = with_keys(text, KEYS)
+    assert [line for line in text.splitlines() if "#" in line and "few" not in line] == [
+        line for line in made.splitlines() if "#" in line
+    ]
+    spec = parse(tomllib.loads(made))
+    assert (spec.engine.parallel, spec.engine.context) == (7, 1024)
+    assert (spec.scaling.max, spec.scaling.target_concurrency) == (5, 0.8)
+    assert with_keys(made, KEYS) == made
+
+
+def test_what_init_wrote_can_be_set() -> None:
+    for on_cloudrun in (False, True):
+        spec = parse(tomllib.loads(with_keys(template(on_cloudrun=on_cloudrun, name="x"), KEYS)))
+        assert (spec.engine.parallel, spec.scaling.max) == (7, 5)
+
+
+@pytest.mark.parametrize("text", ['engine = { kind = "auto" }\n', 'engine.context = 1024\nname = "x"\n'])
+def test_a_form_in_which_it_cannot_be_done_is_said_with_what_to_do_by_hand(text: str) -> None:
+    with pytest.raises(SpecError, match="cannot be set in it") as refused:
+        with_keys(text, KEYS)
+    assert "engine.parallel = 7" in refused.value.hint
+
+
+def test_what_would_be_no_spec_is_not_written() -> None:
+    with pytest.raises(SpecError, match="min is 9"):
+        with_keys('name = "x"\n', [("scaling", "min", "9")])
