@@ -78,16 +78,23 @@ def judged(
     return Secret(value)
 
 
-def resolve(reference: str, *, key: str, base: Path = Path(), env: Mapping[str, str] | None = None) -> Secret:
+def resolve(
+    reference: str,
+    *,
+    key: str,
+    base: Path = Path(),
+    env: Mapping[str, str] | None = None,
+    example: str = "$(openssl rand -hex 24)",
+) -> Secret:
     """
     Return the secret that `env:NAME` or `file:PATH` refers to.
 
-    A relative path starts from `base`. `key` is the key of homeport.toml that holds the reference, for the error. Raises
-    `SpecError` where the variable or file is missing or empty, or holds what cannot be sent.
+    A relative path starts from `base`. `key` is the key of homeport.toml that holds the reference, for the error, whose
+    hint has `example` for a value. Raises `SpecError` where the variable or file is missing or empty, or holds what cannot be sent.
     """
     kind, _, name = reference.partition(":")
     if kind == "env":
-        new = f"export {name}=$(openssl rand -hex 24)"
+        new = f"export {name}={example}"
         secret = judged(
             (os.environ if env is None else env).get(name, ""), called=f"{key} ({reference})", hint=new
         )

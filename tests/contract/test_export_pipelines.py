@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import subprocess
@@ -28,7 +29,7 @@ from homeport.cli import cli
 from homeport.cli import plan as plan_command
 from homeport.cli import up as up_command
 from homeport.export import export
-from homeport.export.deployer import deployer, planner, reads, roles
+from homeport.export.deployer import bounds, deployer, planner, reads, roles
 from homeport.export.graph import Things
 from homeport.progress import Silent
 from homeport.reconcile import Resource, apply, make_plan
@@ -42,7 +43,7 @@ Json = Any  # JSON, parsed again
 TOKEN = "hf_of_the_users"
 CONNECTION = "projects/rehearsal/locations/us-central1/connections/ours"
 LINK = f"{CONNECTION}/repositories/app"
-PACKAGE = "./homeport-0.1.0-py3-none-any.whl[local,cloudrun]"
+PACKAGE = "homeport[local,cloudrun] @ git+https://example.com/it's?a=1&b=2|3"
 
 
 def wanted(
@@ -119,7 +120,10 @@ def test_a_pull_request_plans_as_one_who_reads_and_only_the_main_branch_deploys(
         "plan": "home-plan@rehearsal.iam.gserviceaccount.com", "up": "home-deploy@rehearsal.iam.gserviceaccount.com",
     }  # fmt: skip
     assert jobs["up"]["if"] == "github.event_name == 'push'"
-    assert workflow()["on"]["push"] == {"branches": ["main"]}
+    paths = ["homeport.toml", "*.whl", ".github/workflows/homeport.yml"]
+    assert workflow()["on"]["push"] == {"branches": ["main"], "paths": paths}
+    assert jobs["up"]["environment"] == "homeport-home", "where somebody may have to approve"
+    assert "environment" not in jobs["plan"]
     assert "head.repo.full_name == github.repository" in jobs["plan"]["if"], "a fork gets no account"
 
 
@@ -130,7 +134,9 @@ def test_the_workflow_has_no_key_and_no_more_rights_than_it_needs() -> None:
     for job in made["jobs"].values():
         assert job["permissions"] == {"contents": "read", "id-token": "write"}
         assert all(
-            re.fullmatch(r"[\w-]+/[\w-]+@v\d+", step["uses"]) for step in job["steps"] if "uses" in step
+            re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", step["uses"])
+            for step in job["steps"]
+            if "uses" in step
         )
         for step in job["steps"]:
             assert "${{" not in step.get("run", ""), "what GitHub puts into a script is run"
@@ -175,6 +181,8 @@ def test_the_triggers_are_ones_that_google_knows(token: str) -> None:
         assert one["serviceAccount"] == account.name
     made = triggers(token)
     assert made["plan"]["repositoryEventConfig"]["pullRequest"]["branch"] == "^main$"
+    assert made["up"]["approvalConfig"] == {"approvalRequired": True}
+    assert all(one["includedFiles"] == ["homeport.toml", "*.whl"] for one in made.values())
     assert made["up"]["repositoryEventConfig"] == {
         "repository": "__REPOSITORY__",
         "push": {"branch": "^main$"},
@@ -293,7 +301,13 @@ def test_the_real_gcloud_sets_up_what_lets_githubs_workflow_in(here: There) -> N
         provider["attributeCondition"]
         == "assertion.repository == 'me/app' && assertion.repository_id == '77'"
     )
-    assert provider["attributeMapping"]["attribute.may"].endswith("'refs/heads/main' ? 'deploy' : 'plan'")
+    may = provider["attributeMapping"]["attribute.may"]
+    assert (
+        "assertion.workflow_ref == assertion.repository + '/.github/workflows/homeport.yml@refs/heads/main'"
+        in may
+    )
+    assert "assertion.environment == 'homeport-home' ? 'deploy' :" in may
+    assert may.endswith("? 'plan' : 'nothing'"), "any other workflow of the repository"
     for account, what in ((planner, "plan"), (deployer, "deploy")):
         name = account(Things.of(resources)).name
         bindings = here.cloud.access.policy("iam", name)["bindings"]
@@ -304,13 +318,24 @@ def test_the_real_gcloud_sets_up_what_lets_githubs_workflow_in(here: There) -> N
     (role,) = [one.body for one in here.cloud.store.of("iam", "iam.projects.roles")]
     assert role["includedPermissions"] == list(reads(Things.of(resources)))
     project = here.cloud.access.policy("cloudresourcemanager", "projects/rehearsal")["bindings"]
+    ours = (
+        "resource.name == 'projects/_/buckets/rehearsal-home-weights' || "
+        "resource.name.startsWith('projects/_/buckets/rehearsal-home-weights/')"
+    )
+    secret = f"projects/{number}/secrets/home-hub-token"
     assert {one["role"]: one["condition"]["expression"] for one in project if "condition" in one} == {
-        "roles/storage.objectViewer": "resource.name == 'projects/_/buckets/rehearsal-home-weights' || "
-        "resource.name.startsWith('projects/_/buckets/rehearsal-home-weights/')",
-        "roles/secretmanager.secretAccessor": f"resource.name.startsWith('projects/{number}/secrets/home-hub-token/')",
+        "roles/storage.objectViewer": ours,
+        "roles/secretmanager.secretAccessor": f"resource.name.startsWith('{secret}/')",
+        "roles/storage.admin": f"!resource.type.startsWith('storage.googleapis.com/') || {ours}",
+        "roles/secretmanager.admin": "!resource.type.startsWith('secretmanager.googleapis.com/') || "
+        f"resource.name == '{secret}' || resource.name.startsWith('{secret}/')",
+        "roles/resourcemanager.projectIamAdmin": "api.getAttribute('iam.googleapis.com/modifiedGrantsByRole', [])"
+        ".hasOnly(['roles/logging.logWriter'])",
     }
     granted = (here.folder / "roles.txt").read_text().split()
-    assert {f"--role={role}" for role in roles(Things.of(resources))} <= set(granted)
+    bounded = bounds(Things.of(resources)).keys()
+    assert {f"--role={role}" for role in roles(Things.of(resources)) if role not in bounded} <= set(granted)
+    assert not {f"--role={role}" for role in bounded} & set(granted), "none of these without its condition"
 
 
 @needs_gcloud
@@ -337,8 +362,8 @@ def test_the_real_gcloud_imports_the_triggers_as_they_are(here: There) -> None:
     script(here, "trigger-setup.sh", REPOSITORY=LINK, HOMEPORT_PACKAGE=PACKAGE)
     kept = {one.body["name"]: one.body for one in here.cloud.store.of("cloudbuild", "cloudbuild.projects.locations.triggers")}  # fmt: skip
     for what, one in triggers().items():
-        text = yaml.safe_dump(one).replace("__REPOSITORY__", LINK).replace("__HOMEPORT_PACKAGE__", PACKAGE)
-        expected = yaml.safe_load(text)
+        text = json.dumps(one).replace("__REPOSITORY__", LINK).replace("__HOMEPORT_PACKAGE__", PACKAGE)
+        expected = json.loads(text)
         assert {key: kept[f"homeport-home-{what}"][key] for key in expected} == expected
 
 

@@ -286,6 +286,10 @@ def _service(values: Values) -> tuple[Key, Json]:
     parent = f"projects/{PROJECT}/locations/{values.take('location')}"
     name = values.take("name")
     values.take("deletion_protection")
+    limits = values.take("timeouts")
+    assert {key: limit for key, limit in limits.items() if limit} == {"create": "40m", "update": "40m"}, (
+        "as long as `up` waits, longer than a startup probe"
+    )
     body = _message(values.rest(), "GoogleCloudRunV2Service")
     return ("run", f"v2/{parent}/services/{name}"), body
 

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from homeport.export import gcloud, knative, shell
+from homeport.export import encryption, gcloud, knative, shell
 from homeport.export.builds import Blanks, ExportedBuild, build_yaml, builds, left_behind, seconds, there
 from homeport.export.graph import Things
 from homeport.export.text import comment, head, listed, to_yaml
@@ -161,7 +161,10 @@ def prepare(made: Pipeline) -> dict[str, str]:
     if secrets := things.all(SecretVersion):
         read = listed(" or ".join(gcloud.variables(one)) for one in secrets)
         notes.append(f"Secrets are read from {read}, or asked for; they are in no argument and in no file.")
-    return {PREPARE: shell.script(things.project, head("cloudbuild", *notes), lines), **needed}
+    return {
+        PREPARE: shell.script(things.project, head("cloudbuild", *notes, *encryption.notes(things)), lines),
+        **needed,
+    }
 
 
 def grants(made: Pipeline) -> list[Grant]:
@@ -290,7 +293,7 @@ def _held(name: str, region: str, file: str) -> list[str]:
         "# All of it is read at once, and as late as can be.",
         f"said=$({asked} \\",
         f"  --format='value[separator=\"|\"]({columns})')",
-        "generation= receipts= held=",
+        "generation='' receipts='' held=''",
         "while IFS='|' read -r of revision percent found; do",
         "  generation=$of receipts=$found",
         '  [ -z "$percent" ] || printf -v held \'%s    - revisionName: %s\\n      percent: %s\\n\' "$held" "$revision" "$percent"',

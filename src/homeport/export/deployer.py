@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 
@@ -9,7 +10,9 @@ from homeport.export.graph import ResourceKind, Things
 from homeport.export.shell import command
 from homeport.export.text import comment
 from homeport.google.grants import role_for
+from homeport.resources.google.bucket import Bucket
 from homeport.resources.google.gcs_weights import StoredWeights
+from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.secret import SecretVersion
 from homeport.targets.cloudrun.names import fitted
 from homeport.targets.cloudrun.preflight.permissions import needs
@@ -25,7 +28,10 @@ PACKAGE_NOTE = (
     "default: homeport is in no package index, and its bare name would install whatever somebody else put there."
 )
 TOKEN = "HF_TOKEN"  # noqa: S105 - a variable's name
+WATCHED = ("homeport.toml", "*.whl")
+"""The files of a repository whose change is planned and deployed."""
 _ACCOUNT_MOST = 30
+_GRANTS = "roles/resourcemanager.projectIamAdmin"
 _READS = ("get", "list", "getIamPolicy")
 _MORE_READS = (
     # Behind a tag of an image, and what is looked at before anything is made.
@@ -125,13 +131,14 @@ def accounts(things: Things) -> Lines:
         *_contents(things, plan),
         "",
         comment(
-            "What deploys may do all that `up` does. That is much, and on the project, since it makes accounts and grants "
-            "and acts as them: everyone who can push to the main branch can do as much. Only a push to it gets this account."
+            "What deploys may do all that `up` does. That is much, and on the project, since it makes accounts and acts as them. "
+            "Only a push to the main branch that was approved gets this account."
         ).rstrip(),
-        f"for role in {' '.join(one.removeprefix('roles/') for one in roles(things))}; do",
+        f"for role in {' '.join(one.removeprefix('roles/') for one in roles(things) if one not in bounds(things))}; do",
         f"  again gcloud projects add-iam-policy-binding {things.project} --condition=None --format=none \\",
         f'    --member={up.member} --role="roles/$role"',
         "done",
+        *_bounded(things, up),
         "",
         comment("What is deployed is verified with identity tokens of the account itself.").rstrip(),
         on_account(up, up.member, "roles/iam.serviceAccountOpenIdTokenCreator"),
@@ -174,6 +181,56 @@ def on_account(account: DeployerAccount, member: str, role: str) -> str:
         f"again gcloud iam service-accounts add-iam-policy-binding {account.email} \\\n"
         f'    --member="{member}" \\\n    --role={role} \\\n    --format=none'
     )
+
+
+def bounds(things: Things) -> dict[str, str]:
+    """
+    Return the condition under which the account that deploys has a role, by the role; `$number` is the project's.
+
+    Only roles that `up` grants on the project can be granted; only its bucket and its secret can be touched. What is of
+    another type passes: to create a thing is asked of the project, and so is whether it may be created.
+    """
+    granted = sorted({one.role for one in things.all(Grant) if one.on.api == "cloudresourcemanager"})
+    found = {
+        _GRANTS: f"api.getAttribute('iam.googleapis.com/modifiedGrantsByRole', []).hasOnly([{', '.join(map(repr, granted))}])"
+    }
+    buckets = [one.address.path.rpartition("/")[2] for one in things.all(Bucket)]
+    if buckets:
+        found["roles/storage.admin"] = _only("storage", [f"projects/_/buckets/{one}" for one in buckets])
+    secrets = [one.secret_id for one in things.all(SecretVersion)]
+    if secrets:
+        found["roles/secretmanager.admin"] = _only(
+            "secretmanager", [f"projects/$number/secrets/{one}" for one in secrets]
+        )
+    return {role: found[role] for role in roles(things) if role in found}
+
+
+def _only(service: str, names: list[str]) -> str:
+    ours = " || ".join(f"resource.name == '{one}' || resource.name.startsWith('{one}/')" for one in names)
+    return f"!resource.type.startsWith('{service}.googleapis.com/') || {ours}"
+
+
+def _bounded(things: Things, up: DeployerAccount) -> Lines:
+    """Return the lines that grant roles under conditions; where they were granted without, by an earlier version, no more."""
+    lines: Lines = [
+        "",
+        comment(
+            "These only for what `up` makes. Accounts it makes itself, and acts as them: that is on the whole project, since "
+            "whether it may is asked of the project before they are there."
+        ).rstrip(),
+    ]
+    for role, expression in bounds(things).items():
+        title = f"only what homeport makes of {things.name}"
+        lines += [
+            'cat >"$work/condition.json" <<END',
+            json.dumps({"title": title, "expression": expression}),
+            "END",
+            f'again gcloud projects add-iam-policy-binding {things.project} --condition-from-file="$work/condition.json" \\',
+            f"    --member={up.member} --role={role} --format=none",
+            f"gcloud projects remove-iam-policy-binding {things.project} --condition=None \\",
+            f"    --member={up.member} --role={role} >/dev/null 2>&1 || true",
+        ]
+    return lines
 
 
 def _account(things: Things, what: str, does: str) -> DeployerAccount:

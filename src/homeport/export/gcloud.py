@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from homeport.export import knative
+from homeport.export import encryption, knative
 from homeport.export.builds import BEYOND_S, Blanks, ExportedBuild, builds, left_behind
 from homeport.export.fields import Fields
 from homeport.export.graph import ResourceKind, Things
@@ -82,7 +82,7 @@ def _head(things: Things) -> str:
             "Not made here: the proof. `homeport up` verifies a revision before it has traffic; run `homeport verify "
             "--on cloudrun`, or `homeport up --on cloudrun`, which finds nothing else to do."
         )
-    return head("gcloud", *notes)
+    return head("gcloud", *notes, *encryption.notes(things))
 
 
 def _epilogue(things: Things) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from homeport.export import encryption
 from homeport.export.builds import seconds
 from homeport.export.deployer import (
     KNOWS,
     PACKAGE,
     PACKAGE_NOTE,
     TOKEN,
+    WATCHED,
     DeployerAccount,
     accounts,
     deployer,
@@ -24,28 +26,31 @@ from homeport.targets.cloudrun.names import fitted
 FILE, SET_UP = ".github/workflows/homeport.yml", "github-setup.sh"
 """Where GitHub looks for it in a repository, and the script beside it."""
 ISSUER = "https://token.actions.githubusercontent.com"
-MAPPING = (
-    "google.subject=assertion.sub,attribute.repository=assertion.repository,"
-    "attribute.may=assertion.event_name == 'push' && assertion.ref == 'refs/heads/main' ? 'deploy' : 'plan'"
-)
-"""
-What Google makes of a token of GitHub's. Accounts are given by `attribute.may`, not by the subject: its form depends
-on when the repository was made, and on settings.
-"""
 PROVIDER = "HOMEPORT_IDENTITY_PROVIDER"
 _PROVIDER_ID = "github"
 _POOL_MOST = 32
-_CHECKOUT, _PYTHON, _AUTH = "actions/checkout@v6", "actions/setup-python@v6", "google-github-actions/auth@v3"
+_CHECKOUT = "actions/checkout@de0fac2e4500dabe0009e67214ff5f5447ce83dd"
+_PYTHON = "actions/setup-python@a309ff8b426b58ec0e2a45f0f869d46889d02405"
+_AUTH = "google-github-actions/auth@7c6bc770dae815cd3e89ee6cdf493a5fab2cc093"
+_RELEASES = {_CHECKOUT: "v6.0.2", _PYTHON: "v6.2.0", _AUTH: "v3.0.0"}
+"""Actions by their commits, since tags can be moved; and the tag of each, read 2026-11."""
 _MINUTES, _SLACK_MINUTES, _MOST_MINUTES = 15, 30, 360
 
 
 def files(things: Things) -> dict[str, str]:
     """Return the workflow, and the script that lets it in."""
-    return {FILE: _head(things) + to_yaml(workflow(things)), SET_UP: _set_up(things)}
+    return {FILE: _head(things) + _with_releases(to_yaml(workflow(things))), SET_UP: _set_up(things)}
+
+
+def _with_releases(text: str) -> str:
+    for action, release in _RELEASES.items():
+        text = text.replace(f"uses: {action}\n", f"uses: {action} # {release}\n")
+    return text.replace("id-token: write\n", "id-token: write # by which Google knows this run\n")
 
 
 def workflow(things: Things) -> JsonObject:
     """Return the workflow, as GitHub takes it."""
+    changes = {"branches": ["main"], "paths": [*WATCHED, FILE]}
     minutes = min(_MOST_MINUTES, round(seconds(things) / 60) + _SLACK_MINUTES)
     own_branch = "github.event_name == 'pull_request' && github.event.pull_request.head.repo.full_name == github.repository"
     plan = (
@@ -54,10 +59,11 @@ def workflow(things: Things) -> JsonObject:
     )
     return {
         "name": f"homeport {things.name}",
-        "on": {"pull_request": {"branches": ["main"]}, "push": {"branches": ["main"]}},
+        "on": {"pull_request": changes, "push": changes},
         "permissions": {},
         "jobs": {
             "plan": {
+                "name": "plan",
                 "if": own_branch,
                 "runs-on": "ubuntu-latest",
                 "timeout-minutes": _MINUTES,
@@ -66,8 +72,10 @@ def workflow(things: Things) -> JsonObject:
                 "steps": [*_steps(things, planner(things)), _run(things, "plan", plan)],
             },
             "up": {
+                "name": "up",
                 "if": "github.event_name == 'push'",
                 "runs-on": "ubuntu-latest",
+                "environment": environment(things),
                 "timeout-minutes": minutes,
                 "permissions": {"contents": "read", "id-token": "write"},
                 "concurrency": {"group": f"homeport-up-{things.name}", "cancel-in-progress": False},
@@ -78,6 +86,28 @@ def workflow(things: Things) -> JsonObject:
             },
         },
     }
+
+
+def mapping(environment: str) -> str:
+    """
+    Return what Google makes of a token of GitHub's.
+
+    Accounts are given by `attribute.may`, not by the subject: its form depends on when the repository was made, and on
+    settings. Only this one file can be either, whatever other workflow of the repository asks; and only its run on the
+    main branch, in the environment where somebody may have to approve, deploys.
+    """
+    ours = f"assertion.repository + '/{FILE}@"
+    deploys = (
+        "assertion.event_name == 'push' && assertion.ref == 'refs/heads/main'"
+        f" && assertion.workflow_ref == {ours}refs/heads/main' && assertion.environment == '{environment}'"
+    )
+    may = f"{deploys} ? 'deploy' : assertion.workflow_ref.startsWith({ours}') ? 'plan' : 'nothing'"
+    return f"google.subject=assertion.sub,attribute.repository=assertion.repository,attribute.may={may}"
+
+
+def environment(things: Things) -> str:
+    """Return the environment of the repository in which it deploys."""
+    return f"homeport-{things.name}"
 
 
 def _steps(things: Things, account: DeployerAccount) -> list[JsonObject]:
@@ -119,8 +149,15 @@ def _head(things: Things) -> str:
         notes.append(
             f"{TOKEN} is a secret of the repository: the variable that cloudrun.hub_token names must be this one."
         )
-    notes.append("Tags of actions can be moved: to pin them for good, put the commit in place of v3 and v6.")
-    return head("github", *notes)
+    notes += [
+        (
+            f"It deploys in the environment {environment(things)}. Make it in the repository's settings, with those who must approve "
+            "each deployment (GitHub asks for none in an environment that it makes by itself, and offers that in private "
+            "repositories for paid plans only), and with the main branch as the only one that may deploy."
+        ),
+        f"It runs where one of {', '.join(WATCHED)} or this file changes: add there whatever else your homeport.toml names.",
+    ]
+    return head("github", *notes, *encryption.notes(things))
 
 
 def _set_up(things: Things) -> str:
@@ -146,11 +183,12 @@ def _set_up(things: Things) -> str:
         f"if there gcloud iam workload-identity-pools providers describe {_PROVIDER_ID} {where} {of_pool}; then verb=update-oidc; else verb=create-oidc; fi",
         f'gcloud iam workload-identity-pools providers "$verb" {_PROVIDER_ID} {where} {of_pool} \\',
         f"    --issuer-uri={ISSUER} \\",
-        f'    --attribute-mapping="{MAPPING}" \\',
+        f'    --attribute-mapping="{mapping(environment(things))}" \\',
         "    --attribute-condition=\"assertion.repository == '$REPOSITORY' && assertion.repository_id == '$REPOSITORY_ID'\"",
         "",
         comment(
-            "A push to the main branch is the account that deploys; all else of the repository is the one that plans."
+            "This workflow on the main branch, in its environment, is the account that deploys; otherwise it is the one that plans. "
+            "No other workflow of the repository is either."
         ).rstrip(),
         on_account(up, f"{who}.may/deploy", "roles/iam.workloadIdentityUser"),
         on_account(plan, f"{who}.may/plan", "roles/iam.workloadIdentityUser"),

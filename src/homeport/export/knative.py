@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from homeport.export import encryption
 from homeport.export.fields import Fields
 from homeport.export.graph import ResourceKind, Things
 from homeport.export.text import head, listed, to_yaml
@@ -81,7 +82,7 @@ def _file(things: Things, one: Service) -> str:
         "says once that service is there."
         for mark, name in asked.items()
     ]
-    return head("knative", *notes) + to_yaml(body)
+    return head("knative", *notes, *encryption.notes(things)) + to_yaml(body)
 
 
 def service(things: Things, one: Service, unknown: Callable[[Ref], str]) -> Made:

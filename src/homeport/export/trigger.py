@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from homeport.export import encryption
 from homeport.export.builds import seconds
 from homeport.export.deployer import (
     KNOWS,
     PACKAGE,
     PACKAGE_NOTE,
     TOKEN,
+    WATCHED,
     DeployerAccount,
     accounts,
     deployer,
@@ -59,6 +61,8 @@ def triggers(things: Things) -> dict[str, JsonObject]:
                 min(_LONGEST_S, round(seconds(things)) + _SLACK_SECONDS),
             ),
             "repositoryEventConfig": {"repository": REPOSITORY, "push": {"branch": main}},
+            # Somebody with roles/cloudbuild.builds.approver says yes before it runs.
+            "approvalConfig": {"approvalRequired": True},
         },
     }  # fmt: skip
 
@@ -92,6 +96,7 @@ def _trigger(things: Things, what: str, account: DeployerAccount, line: str, lim
         "description": f"homeport {things.name}: {what}",
         "tags": ["homeport", things.name],
         "serviceAccount": account.name,
+        "includedFiles": list(WATCHED),
         "includeBuildLogs": "INCLUDE_BUILD_LOGS_WITH_STATUS",
         "substitutions": {_SUBSTITUTION: f"__{PACKAGE}__"},
         "build": build,
@@ -112,11 +117,9 @@ def _set_up(things: Things) -> str:
         *(_logs(things, one) for one in (plan, up)),
         "",
         comment("Both triggers; what is there under their names is changed.").rstrip(),
-        "filled=$(mktemp)",
-        "trap 'rm -f \"$filled\"' EXIT",
         "for file in trigger-plan.yaml trigger-up.yaml; do",
-        f'  sed -e "s|{REPOSITORY}|$REPOSITORY|g" -e "s|__{PACKAGE}__|${PACKAGE}|g" "$file" > "$filled"',
-        f'  again gcloud builds triggers import --source="$filled" --region={things.region}',
+        f'  fill "$file" "$work/$file" {REPOSITORY} "$REPOSITORY" __{PACKAGE}__ "${PACKAGE}"',
+        f'  again gcloud builds triggers import --source="$work/$file" --region={things.region}',
         "done",
     ]
     notes = [
@@ -131,6 +134,10 @@ def _set_up(things: Things) -> str:
         ),
         PACKAGE_NOTE,
         (
+            "A push to the main branch waits until somebody with roles/cloudbuild.builds.approver has approved its build; both run only "
+            f"where one of {', '.join(WATCHED)} changes: add to includedFiles whatever else your homeport.toml names."
+        ),
+        (
             "Cloud Build does not keep two pushes from running at once. Then the later change of the service is refused, "
             "and that build fails: start it again."
         ),
@@ -140,7 +147,7 @@ def _set_up(things: Things) -> str:
             f"{TOKEN} is the secret that `up` itself keeps the hub's token in: run `homeport up --on cloudrun` once from a machine that has "
             f"the token before the triggers can; cloudrun.hub_token must be env:{TOKEN}."
         )
-    return script(things.project, head("trigger", *notes), lines)
+    return script(things.project, head("trigger", *notes, *encryption.notes(things)), lines)
 
 
 def _logs(things: Things, account: DeployerAccount) -> str:

@@ -100,6 +100,39 @@ def test_what_cannot_be_exported_to_is_refused_with_what_can() -> None:
     assert "terraform" in refused.value.hint
 
 
+KEY = "projects/keys/locations/us-central1/keyRings/ring/cryptoKeys/mine"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_export_tells_who_must_be_let_use_the_key_and_by_which_commands(kind: str) -> None:
+    things = resources()
+    bucket = next(one for one in things if isinstance(one, Bucket))
+    encrypted = replace(bucket, wanted={**bucket.wanted, "encryption": {"defaultKmsKeyName": KEY}})
+    told = "\n".join(export(kind, [encrypted if one is bucket else one for one in things]).values())
+    for agent in ("gcp-sa-artifactregistry", "gs-project-accounts", "serverless-robot-prod"):
+        assert f'--member="serviceAccount:service-$number@{agent}.iam.gserviceaccount.com"' in told
+    assert (
+        "gcloud kms keys add-iam-policy-binding mine --keyring=ring --location=us-central1 --project=keys"
+        in told
+    )
+    assert "cryptoKeyEncrypterDecrypter" not in "\n".join(export(kind, things).values())
+
+
+def test_terraform_tells_how_its_first_apply_a_failed_create_and_a_destroy_go_on() -> None:
+    files = export("terraform", resources())
+    head = " ".join(files["main.tf"].replace("#", "").split())
+    first = head.index(
+        "gcloud services enable cloudresourcemanager.googleapis.com serviceusage.googleapis.com"
+    )
+    assert first < head.index("terraform init && terraform apply")
+    assert "terraform untaint" in head
+    assert "one to two hours" in head
+    assert re.search(r"timeouts \{[^}]*create = \"40m\"[^}]*update = \"40m\"", files["service.tf"])
+    assert re.search(
+        r"ignore_changes = \[\s*client,\s*client_version,\s*traffic\s*,?\s*\]", files["service.tf"]
+    )
+
+
 def variable(files: dict[str, str], name: str) -> str:
     found = re.search(rf'^variable "{name}" \{{\n(.*?)^\}}', files["variables.tf"], re.MULTILINE | re.DOTALL)
     return found[1] if found else ""

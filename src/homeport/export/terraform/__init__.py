@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from textwrap import wrap
 
+from homeport.export import encryption
 from homeport.export.builds import builds, left_behind, told_by_shell
 from homeport.export.graph import ResourceKind, Things
 from homeport.export.terraform import service, variables
@@ -131,7 +132,26 @@ def _notes(things: Things) -> list[str]:
     secrets = [one.secret_id for one in things.all(SecretVersion)]
     if secrets:
         notes.append(f"The value of {listed(secrets)} is a variable that neither a plan nor the state keeps.")
+    notes += [
+        (
+            "Where a first create of the service fails, Terraform holds it for tainted, and deletion_protection keeps it from "
+            "replacing it: say `terraform untaint 'ADDRESS'` with the address that it names, mend the cause, and apply again."
+        ),
+        *_network_notes(things),
+        *encryption.notes(things),
+    ]
     return notes
+
+
+def _network_notes(things: Things) -> list[str]:
+    if ResourceKind.SUBNETWORK not in things.kinds():
+        return []
+    return [
+        (
+            "Cloud Run keeps addresses in the subnetwork for one to two hours after its service is gone. A destroy fails there "
+            "until then (it is in use): run `terraform destroy` again later."
+        )
+    ]
 
 
 def _steps(things: Things) -> list[tuple[str, list[str]]]:
@@ -151,7 +171,11 @@ def _steps(things: Things) -> list[tuple[str, list[str]]]:
         f"printf '{name} = \"%s\"\\n' {told_by_shell(things.by_id(ref.id), ref)}" for name, ref in values
     ]
     written = [f"{command} {'>' if place == 0 else '>>'} {VALUES}" for place, command in enumerate(commands)]
-    first = "Everything but the service:"
+    first = "Everything but the service. Terraform cannot switch on the very API that it asks for projects, in a new project:"
+    enabled = (
+        "gcloud services enable cloudresourcemanager.googleapis.com serviceusage.googleapis.com"
+        f" --project={project}"
+    )
     done = "What is done once, where it is not there yet: Terraform builds no image and copies no weights."
     if left:
         done += (
@@ -164,7 +188,7 @@ def _steps(things: Things) -> list[tuple[str, list[str]]]:
         " and a new one waits for `up` or `swap`."
     )
     return [
-        (first, ["terraform init && terraform apply"]),
+        (first, [enabled, "terraform init && terraform apply"]),
         (done, submitted),
         (served, [*written, "terraform apply"]),
         (proof, ["homeport up --on cloudrun"]),

@@ -20,7 +20,7 @@ from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, at
 from homeport.export.text import listed
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.rest import LABEL
-from homeport.resources.google.service import Service
+from homeport.resources.google.service import DEADLINE_S, Service
 
 _MAPS = frozenset(("annotations", "labels", "limits"))
 """Fields whose keys are the user's own, not Google's."""
@@ -38,11 +38,25 @@ def service(things: Things, one: Service, addresses: Addresses) -> Block:
         "labels": LABELS if labels == {LABEL: things.name} else labels,
     }
     kind, _, label = addresses.of(one).partition(".")
+    moved = [] if "traffic" in one.wanted else [Code("traffic")]
     ignored = block(
         "lifecycle",
         body=[
-            Note("Moved by `homeport up` and `homeport rollback`, revision by revision."),
-            Attribute("ignore_changes", [Code("traffic")]),
+            Note("Whoever changed it last, such as gcloud, writes its own name into these."),
+            *(
+                [Note("Traffic moves by `homeport up` and `homeport rollback`, revision by revision.")]
+                if moved
+                else []
+            ),
+            Attribute("ignore_changes", [Code("client"), Code("client_version"), *moved]),
+        ],
+    )
+    limit = f"{DEADLINE_S / 60:.0f}m"
+    patient = block(
+        "timeouts",
+        body=[
+            Note("Longer than the startup probe may take; the provider's own limit is shorter."),
+            *attributes({"create": limit, "update": limit}),
         ],
     )
     return block(
@@ -55,7 +69,8 @@ def service(things: Things, one: Service, addresses: Addresses) -> Block:
             *(_staged(stage) if stage else ()),
             Note(f"A plan without {listed(_images(things, one))} would take it away."),
             Attribute("deletion_protection", Code("var.deletion_protection")),
-            *([] if "traffic" in one.wanted else [ignored]),
+            patient,
+            ignored,
         ],
     )
 

@@ -320,7 +320,12 @@ class CloudRunLifecycle:
         reference = (self.spec.cloudrun or CloudRun()).hub_token
         if not reference:
             return None
-        value = resolve(reference, key="cloudrun.hub_token", base=self.spec_file.parent)
+        value = resolve(
+            reference,
+            key="cloudrun.hub_token",
+            base=self.spec_file.parent,
+            example="hf_…  # a token that may read the model, of https://huggingface.co/settings/tokens",
+        )
         return HubToken(value=value, source=reference)
 
 
