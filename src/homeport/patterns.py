@@ -29,6 +29,8 @@ REFERENCE = r"^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"
 """Where a secret is: the name of a variable, or a path."""
 ENDPOINT_KEY = r"^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:.+|none)$"
 """Where an endpoint's key is, or that it asks for none."""
+HTTPS_URL = r"^https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/%+-]*)?$"
+TOOL = r"^[A-Za-z0-9_-]{1,64}$"
 MEANINGS = {
     IMAGE: "a reference to an image: [HOST[:PORT]/]PATH[:TAG][@sha256:DIGEST], in lower case except for the tag",
     NETWORK: "the name of a network, or projects/P/global/networks/N",
@@ -39,6 +41,8 @@ MEANINGS = {
     AUDIENCE: "an address, such as https://models.example.com",
     MEMBER: "as IAM writes it: user:…, group:…, serviceAccount:…, domain:…, principal:… or principalSet:…",
     HOST: "an address or a host's name",
+    HTTPS_URL: "an address that begins with https://, without a query",
+    TOOL: "a tool's name: up to 64 letters, digits, dashes and underscores",
     REFERENCE: "env:NAME, of letters, digits and underscores, or file:PATH",
     ENDPOINT_KEY: 'env:NAME, of letters, digits and underscores, file:PATH, or on loopback "none"',
 }

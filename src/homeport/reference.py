@@ -72,6 +72,7 @@ def _file_page() -> str:
         ("[cloudrun]", spec.CloudRun),
         ("[scaling]", spec.Scaling),
         ("[access]", spec.Access),
+        ("[agent]", spec.Agent),
     ):
         lines += ["", f"## {title}", "", "| key | default | meaning |", "|---|---|---|", *_rows(model)]
     lines += ["", "## A whole file", "", "```toml", spec.template().rstrip(), "```", ""]

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
+from gcp_rehearsal.apis.iam.tokens import id_token
 from gcp_rehearsal.call import Reply, Request
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _METADATA = "/computeMetadata/v1/"
 _FLAVOR = {"metadata-flavor": "Google", "server": "Metadata Server for VM"}
+_IDENTITY = "instance/service-accounts/default/identity"
 _LASTS_S = 3600
 
 
@@ -37,7 +39,10 @@ def environment(address: str) -> dict[str, str]:
 async def reply(cloud: Cloud, account: str, project: str, rest: str, request: Request) -> Reply:
     """Return the answer to an instance that runs as `account` and asks for the path `rest` at its own address."""
     if rest.startswith(_METADATA) or not rest.strip("/"):
-        return _metadata(cloud, account, project, rest.removeprefix(_METADATA).strip("/"))
+        asked = rest.removeprefix(_METADATA).strip("/")
+        if asked == _IDENTITY:
+            return _identity(cloud, account, request)
+        return _metadata(cloud, account, project, asked)
     headers = {"authorization": f"Bearer {cloud.token(account)}", **request.headers}
     return await cloud.handle(replace(request, host="storage.googleapis.com", path=rest, headers=headers))
 
@@ -58,6 +63,15 @@ def _metadata(cloud: Cloud, account: str, project: str, asked: str) -> Reply:
     if asked == "instance/service-accounts/default/token":
         return _json({"access_token": cloud.token(account), "expires_in": _LASTS_S, "token_type": "Bearer"})
     return Reply(status=404, body=b"", headers=_FLAVOR)
+
+
+def _identity(cloud: Cloud, account: str, request: Request) -> Reply:
+    """Answer with an identity token for the audience that is asked for, as text."""
+    (audience,) = parse_qs(request.query).get("audience", [""])
+    if not audience:
+        return Reply(status=400, body=b"non-empty audience parameter required\n", headers=_FLAVOR)
+    headers = {**_FLAVOR, "content-type": "text/html"}
+    return Reply(body=id_token(cloud, account, audience).encode(), headers=headers)
 
 
 def _json(value: object) -> Reply:

@@ -137,9 +137,33 @@ class OllamaProgram:
         _note_stand_in(launch, "ollama")
 
 
+@dataclass(frozen=True, slots=True)
+class AgentProgram:
+    """homeport's own image: Python, with the homeport that is installed here in place of the image's."""
+
+    entrypoint: Sequence[str] = ("python3",)
+    cmd: Sequence[str] = ()
+
+    def adapt(self, launch: ContainerLaunch, site: LaunchSite) -> None:
+        """Run this Python, and lead it to the rehearsal where it would go to Google."""
+        if Path(launch.command[0]).name in {"python", "python3"}:
+            before, launch.command[0] = launch.command[0], sys.executable
+            launch.note_change("program", before, sys.executable, "this machine's Python and homeport")
+        google = site.storage.get("STORAGE_EMULATOR_HOST")
+        if google:
+            why = "the way to rehearsed services, not to Google's"
+            launch.set_variable("HOMEPORT_GOOGLE_URL", google, why, missing=True)
+            for name, value in site.storage.items():
+                launch.set_variable(name, value, "the rehearsal's metadata server", missing=True)
+
+    def files(self) -> Sequence[Path]:
+        """Return the Python, and the source of homeport."""
+        return (Path(sys.executable), Path(__file__).parent)
+
+
 def programs() -> Mapping[str, Program]:
     """Return how this machine runs the images that homeport deploys, by their names."""
-    return {"vllm/vllm-openai": VllmProgram(), "ollama/ollama": OllamaProgram()}
+    return {"vllm/vllm-openai": VllmProgram(), "ollama/ollama": OllamaProgram(), "python": AgentProgram()}
 
 
 def vllm_python() -> str:

@@ -31,6 +31,7 @@ from homeport.shapes.results import (
     UpShape,
 )
 from homeport.targets.cloudrun import facts as of_cloudrun
+from homeport.targets.cloudrun.agent_fact import AgentFact
 from homeport.targets.facts import ModelFact
 from homeport.targets.local import facts as of_local
 
@@ -51,6 +52,7 @@ FACTS: tuple[type[Fact], ...] = (
     of_cloudrun.AdaptersFact,
     of_cloudrun.InstanceFact,
     of_cloudrun.CompanionsFact,
+    AgentFact,
     of_cloudrun.ConcurrencyFact,
     of_cloudrun.QuotasFact,
     of_cloudrun.HubTokenFact,

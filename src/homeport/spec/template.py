@@ -18,6 +18,7 @@ from homeport.spec.schema import (
     TABLES,
     Access,
     Adapter,
+    Agent,
     CloudRun,
     Engine,
     Local,
@@ -77,6 +78,8 @@ def template(*, on_cloudrun: bool = False, **chosen: str) -> str:
         keys = [f"[{table}]", *_keys(model, chosen if on_cloudrun else {})]
         off = [line if line.startswith("#") else f"# {line}" for line in keys]
         lines += ["", f"# {model.__doc__}", *(keys if on_cloudrun else off)]
+    keys = ["[agent]", *_keys(Agent, {})]
+    lines += ["", f"# {Agent.__doc__}", *(line if line.startswith("#") else f"# {line}" for line in keys)]
     return "\n".join(lines) + "\n"
 
 

@@ -26,7 +26,9 @@ HEALTH = "/healthz"
 _LARGEST_BODY = 4 * 2**20
 _STILL_THERE_S = 15.0
 """How often a stream says that it is still there, so that nothing between cuts it off."""
-_OPEN = (HEALTH, a2a.CARD)
+HEALTH_ON_CLOUD_RUN = "/health"
+"""Cloud Run's front end keeps paths that end in z for itself."""
+_OPEN = (HEALTH, HEALTH_ON_CLOUD_RUN, a2a.CARD)
 """What is told without a key: nothing that could be used, or that changes something."""
 _NO_KEY = "this port wants the key that `homeport agent serve` printed, as a bearer token"
 App = Callable[[Any, Any, Any], Awaitable[None]]  # Any: ASGI
@@ -54,6 +56,7 @@ def application(agent: ServedAgent) -> App:
     routed = Starlette(
         routes=[
             Route(HEALTH, pages.health),
+            Route(HEALTH_ON_CLOUD_RUN, pages.health),
             Route(a2a.CARD, pages.card),
             Route("/v1/models", pages.models),
             Route("/v1/models/{name}", pages.model),

@@ -40,6 +40,8 @@ class ServedAgent:
     """What clients must show; None where something before it lets in nobody else, as Cloud Run does."""
     transcripts: Path | None = None
     """Where transcripts are kept; None where none are."""
+    ready: Callable[[], Awaitable[None]] | None = None
+    """Waits until the model answers, before a run begins: a start from zero is no part of its budget."""
     tell: Callable[[str], None] = field(default=lambda _: None)
     """Is given a line about each run. None of what was said is in it."""
 
@@ -63,6 +65,8 @@ async def run(agent: ServedAgent, question: AgentQuestion, listener: Callable[[E
     if question.max_tokens is not None:
         budget = replace(budget, max_tokens=min(budget.max_tokens, question.max_tokens))
     own, temperature = agent.setup, question.temperature
+    if agent.ready is not None:
+        await agent.ready()
     async with _kept(agent, listener) as transcript:
         outcome = "failed: of what nobody foresaw"
         try:

@@ -11,6 +11,7 @@ from typing import Any
 from homeport.catalog.cpu_and_memory import CpuAndMemory
 from homeport.google import IamResource
 from homeport.reconcile import Ref, Resource
+from homeport.reconcile.fact import Fact
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.service import Service, ServiceIdentity, ServiceRole, service
 from homeport.resources.google.service_account import account
@@ -38,6 +39,10 @@ class Companion:
     max_instances: int = 1
     concurrency: int = 80
     timeout_s: int = 300
+    resources: tuple[Resource, ...] = ()
+    """What is made for it alone, such as its image."""
+    facts: tuple[Fact, ...] = ()
+    """What a plan tells of it beside its size and price."""
 
     @property
     def size(self) -> CpuAndMemory:
@@ -106,6 +111,7 @@ class CompanionServices:
             needs = (f"release/{names.name}", runs_as.id)
             grants.append(self._invoker(one.member(names), names.name, needs))
         made = self._service(one, identity, (f"release/{names.name}", *(each.id for each in grants)))
+        yield from one.resources
         yield runs_as
         yield from grants
         yield made

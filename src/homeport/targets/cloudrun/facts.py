@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -321,3 +321,11 @@ class CallersFact(Fact):
         if self.public:
             return "anybody on the internet, at your cost"
         return ", ".join(self.callers) or "owners of the project, and nobody else"
+
+
+def of_companions(companions: Sequence[Companion], names: Names) -> Iterator[Fact]:
+    """Yield what a plan tells of the services beside the model's."""
+    if companions:
+        yield CompanionsFact.of(companions, names)
+    for one in companions:
+        yield from one.facts

@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from homeport.engines.image import Recipe
 from homeport.google import Google
@@ -22,7 +23,7 @@ from homeport.weights.transfer import PYTHON, Job
 
 PACKAGE = "serving"
 _DOCKER = "gcr.io/cloud-builders/docker"
-_WORKSPACE = "/workspace"
+WORKSPACE = "/workspace"
 _SECONDS = 7200
 _DISK_GB = 200
 _LARGE = "E2_HIGHCPU_32"
@@ -31,34 +32,53 @@ _FITS_SMALL = 4 * 2**30
 """Bytes of weights that the small one, with 8 GB of memory, can load; the large one has 32 GB, and new projects' quota may refuse it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageBuild:
+    """What an image is built of."""
+
+    package: str
+    """Its name in the endpoint's repository."""
+    steps: tuple[JsonObject, ...]
+    """They fill the folder that docker builds."""
+    loads: int | None = 0
+    """Bytes of weights that the build loads into its memory; None where it loads some, and nobody knows how many."""
+
+
 def image(
     google: Google, names: Names, settings: CloudRun, recipe: Recipe, after: tuple[str, ...] = ()
 ) -> ContainerImage:
     """Return the image of `recipe` in the endpoint's repository, built where and on what `settings` say."""
+    steps = [written({"Dockerfile": recipe.dockerfile, **recipe.files})]
+    if recipe.gguf is not None:
+        job = Job(origin=recipe.gguf.origin, goal=WORKSPACE, files=(recipe.gguf.file,), renamed="model.gguf")
+        steps.append(job.step())
+    build = ImageBuild(package=PACKAGE, steps=tuple(steps), loads=recipe.loads)
+    return built(google, names, settings, build, after)
+
+
+def built(
+    google: Google, names: Names, settings: CloudRun, of: ImageBuild, after: tuple[str, ...] = ()
+) -> ContainerImage:
+    """Return the image that docker builds of the folder that its steps have filled; its tag is their hash."""
     machine = settings.build_machine
-    chosen = machine_for(recipe.loads) if machine == "auto" else "" if machine == "default" else machine
+    chosen = machine_for(of.loads) if machine == "auto" else "" if machine == "default" else machine
     place = BuildPlace(
         fixed_region=settings.build_region is not None, fixed_machine=machine != "auto" or chosen == _LARGE
     )
-    steps = [_written(recipe)]
-    if recipe.gguf is not None:
-        job = Job(origin=recipe.gguf.origin, goal=_WORKSPACE, files=(recipe.gguf.file,), renamed="model.gguf")
-        steps.append(job.step())
     made = ContainerImage(
         google=google,
         repository=names.name,
         region=names.region,
         built_in=settings.build_region or "",
         place=place,
-        package=PACKAGE,
-        tag=_hash(steps),
+        package=of.package,
+        tag=_hash([*of.steps]),
         build={},
         after=after,
     )
     reference = f"{made.reference}:{made.tag}"
-    steps.append({"name": _DOCKER, "id": "build", "args": ["build", "-t", reference, "."]})
     build = {
-        "steps": steps,
+        "steps": [*of.steps, {"name": _DOCKER, "id": "build", "args": ["build", "-t", reference, "."]}],
         "timeout": f"{_SECONDS}s",
         "options": {
             "logging": "CLOUD_LOGGING_ONLY",
@@ -81,9 +101,8 @@ def machine_for(loads: int | None) -> str:
     return _SMALL if loads is not None and loads <= _FITS_SMALL else _LARGE
 
 
-def _written(recipe: Recipe) -> JsonObject:
-    """Return the step that writes the Dockerfile and what lies beside it: a build of ours has no source to fetch."""
-    texts = {"Dockerfile": recipe.dockerfile, **recipe.files}
+def written(texts: Mapping[str, str]) -> JsonObject:
+    """Return the step that writes texts by their paths: a build of ours has no source to fetch."""
     encoded = {path: base64.b64encode(text.encode()).decode() for path, text in sorted(texts.items())}
     script = (
         "#!/usr/bin/env python3\n"
@@ -91,7 +110,7 @@ def _written(recipe: Recipe) -> JsonObject:
         "import pathlib\n\n"
         f"FILES = {json.dumps(encoded, indent=1)}\n"
         "for name, text in FILES.items():\n"
-        f'    path = pathlib.Path("{_WORKSPACE}", name)\n'
+        f'    path = pathlib.Path("{WORKSPACE}", name)\n'
         "    path.parent.mkdir(parents=True, exist_ok=True)\n"
         "    path.write_bytes(base64.b64decode(text))\n"
     )

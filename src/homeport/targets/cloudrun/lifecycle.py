@@ -24,6 +24,8 @@ from homeport.secret import Secret, resolve
 from homeport.spec import CloudRun, Spec, ensure_no_weights, load
 from homeport.targets.base import Capability, OnResult, OpenOptions, UpOptions, VerifyOptions
 from homeport.targets.cloudrun import hub_token
+from homeport.targets.cloudrun.agent import with_agent
+from homeport.targets.cloudrun.agent_check import AGENT, and_agent
 from homeport.targets.cloudrun.checks import CLOUD_CHECKS
 from homeport.targets.cloudrun.cold_start_check import Asleep, and_cold_start
 from homeport.targets.cloudrun.endpoints import describe, list_endpoints, serving_annotations
@@ -131,14 +133,14 @@ class CloudRunLifecycle:
         what serves is not what the file says, `HomeportError` for a name that is no check.
         """
         only = options.only
-        refuse_unknown(only, [*(check.name for check in CHECKS), *(check.name for check in CLOUD_CHECKS)])
+        refuse_unknown(only, [*(one.name for one in CHECKS), *(one.name for one in CLOUD_CHECKS), AGENT])
         service = await live(self.google, self.path)
         serving = foremost(service) or latest(service)
         graph = await self._graph(Silent())
         expectation = await self._expectation(graph, service, "")
         refuse_other(graph, expectation, serving, await serving_annotations(self.google, service))
         verifier = replace(self._verifier(on_result, only), progress=progress)
-        report = await verifier.report(expectation, service, serving)
+        report = await and_agent(await verifier.report(expectation, service, serving), verifier, graph)
         if not options.cold:
             return report
         asleep = Asleep(
@@ -251,7 +253,7 @@ class CloudRunLifecycle:
                 reports.append(report)
             return receipt_of(report, service, revision)
 
-        target = CloudRunTarget(
+        made = CloudRunTarget(
             google=self.google.telling(progress.note),
             spec=self.spec,
             spec_file=self.spec_file,
@@ -260,6 +262,7 @@ class CloudRunLifecycle:
             prove=prove,
             canary=canary,
         )
+        target = with_agent(made)
         if asking:
             target = await self._asked(target)
         return target
@@ -311,10 +314,7 @@ class CloudRunLifecycle:
         return await promise_of(target, self._endpoint(service, url, target.launch.model))
 
     def _given(self) -> HubToken | None:
-        """
-        Return the token that was given by hand, or that the file refers to: it is kept whether or not the hub
-        wants it.
-        """
+        """Return the token that was given by hand, or that the file refers to, whether or not the hub wants it."""
         if self.token is not None:
             return HubToken(value=self.token, source="given through standard input")
         reference = (self.spec.cloudrun or CloudRun()).hub_token

@@ -344,8 +344,7 @@ class CloudRunTarget:
         yield facts.StayingFact.of(load_prices(), self.foundations.zones, size, baked=self.baked)
         yield facts.ColdStartFact.of(self.cold_start)
         yield facts.CallersFact(public=access.public, callers=self.callers)
-        if self.companions:
-            yield facts.CompanionsFact.of(self.companions, self.names)
+        yield from facts.of_companions(self.companions, self.names)
 
     def _asked(self) -> PreflightInput:
         access, settings, names = self.spec.access, self.settings, self.names

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from gcp_rehearsal.apis.iam.tokens import verify_id_token
 from gcp_rehearsal.apis.storage.objects import content_of, find
 from gcp_rehearsal.cloud import OWNER, Cloud
 from gcp_rehearsal.runtime import fuse, mount_namespace
@@ -277,6 +278,10 @@ def test_an_instance_has_a_metadata_server_and_reads_its_buckets_as_its_own_acco
     about = running.client.get(f"{own}/computeMetadata/v1/instance/service-accounts/default/?recursive=true")
     token = running.client.get(f"{own}/computeMetadata/v1/instance/service-accounts/default/token").json()
     assert (about.json()["email"], token["access_token"]) == (account, running.cloud.token(account))
+    identity = f"{own}/computeMetadata/v1/instance/service-accounts/default/identity"
+    claims = verify_id_token(running.cloud, running.client.get(f"{identity}?audience=https://x.example").text)
+    assert (claims["email"], claims["aud"]) == (account, "https://x.example")
+    assert running.client.get(identity).status_code == 400
     assert running.client.get(f"{own}/storage/v1/b/weights/o/m%2Fone.txt?alt=media").text == "1"
     refused = running.client.get(f"{own}/storage/v1/b/weights")
     assert (refused.status_code, "storage.buckets.get" in refused.text) == (403, True)

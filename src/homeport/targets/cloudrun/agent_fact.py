@@ -1,0 +1,48 @@
+"""What a plan tells of the agent beside the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from homeport.fit.cold_start import ColdStart
+from homeport.reconcile.fact import Fact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentFact(Fact):
+    """The agent beside the model: its tools, its image, and what its first request waits for."""
+
+    key: ClassVar[str] = "agent"
+    label: ClassVar[str] = "agent"
+    tools: tuple[str, ...]
+    mcp: tuple[str, ...]
+    image: str
+    """The base that homeport's own wheel is installed on."""
+    wheel_sha256: str
+    model_start_likely_s: float
+    """Of the model, from zero; the agent's own start on Cloud Run was not measured."""
+    model_start: str
+
+    @classmethod
+    def of(
+        cls, tools: tuple[str, ...], mcp: tuple[str, ...], image: str, wheel_sha256: str, start: ColdStart
+    ) -> AgentFact:
+        """Return it, where the model starts from zero as `start` says."""
+        return cls(
+            tools=tools,
+            mcp=mcp,
+            image=image,
+            wheel_sha256=wheel_sha256,
+            model_start_likely_s=round(start.likely, 1),
+            model_start=start.text,
+        )
+
+    @property
+    def text(self) -> str:
+        pinned = "" if "@" in self.image else " (by its tag: its digest is not known)"
+        return (
+            f"tools {', '.join((*self.tools, *self.mcp)) or 'none'}; on {self.image}{pinned}, with homeport's wheel "
+            f"{self.wheel_sha256[:12]}; from zero the first request waits for two starts: its own (not measured on "
+            f"Cloud Run), then the model's, {self.model_start}"
+        )

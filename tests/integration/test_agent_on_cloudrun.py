@@ -1,0 +1,64 @@
+"""A file with `[agent]` on a rehearsed Cloud Run: both services really run, and the agent calls its private model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from commands_on_cloudrun import FILE, OnCloudRun
+from gcloud import needs_gcloud, served
+from user import User
+
+
+@pytest.fixture
+def cloud(user: User, tmp_path: Path) -> Iterator[OnCloudRun]:
+    with served(tmp_path) as rehearsal:
+        yield OnCloudRun(user, rehearsal)
+
+
+def sent(cloud: OnCloudRun, url: str, body: Any = None, *, path: str, token: str = "") -> httpx2.Response:
+    headers = {"host": url.removeprefix("https://")} | ({"authorization": f"Bearer {token}"} if token else {})
+    with httpx2.Client(base_url=cloud.rehearsal.url, trust_env=False, timeout=240) as client:
+        if body is None:
+            return client.get(path, headers=headers)
+        return client.post(path, json=body, headers=headers)
+
+
+@needs_gcloud
+def test_an_agent_goes_up_beside_its_model_asks_it_as_itself_and_goes_down_with_it(cloud: OnCloudRun) -> None:
+    cloud.user.write(FILE + '[agent]\ntools = ["calculator"]\nmax_steps = 2\nmax_tokens = 32\n')
+    planned = cloud.run("plan", "--json").json
+    assert planned["facts"]["agent"]["tools"] == ["calculator"]
+    cloud.run("up", "--yes")
+    assert cloud.run("plan", "--json").json["changes_pending"] is False
+    status = cloud.run("status", "--json").json
+    (part,) = status["parts"]
+    assert (part["name"], part["state"]) == ("demo-agent", "ready")
+
+    url = cloud.rehearsal.gcloud(
+        "run", "services", "describe", "demo-agent", "--region=us-central1", "--format=value(status.url)"
+    ).out.strip()
+    assert sent(cloud, url, path="/v1/models").status_code == 403
+    token = cloud.rehearsal.id_token()
+    card = sent(cloud, url, path="/.well-known/agent-card.json", token=token).json()
+    assert card["supportedInterfaces"][0]["url"] == f"{url}/a2a"
+    body = {"model": "demo-agent", "messages": [{"role": "user", "content": "What is 6*7?"}]}
+    answer = sent(cloud, url, body, path="/v1/chat/completions", token=token)
+    # The model was taught another tool, so what it comes to is its own affair; that it was reached is not.
+    assert answer.status_code in {200, 422}, answer.text
+    if answer.status_code == 200:
+        assert answer.json()["usage"]["completion_tokens"] > 0
+
+    # `verify` asks for a sum, and this model knows nothing but the weather: it says so, of the agent alone.
+    (found,) = cloud.run("verify", "--only", "agent", "--json", code=3).json["results"]
+    assert (found["name"], found["outcome"]) == ("agent", "failed")
+    assert "What is " in str(found)
+    assert "403" not in found["detail"]
+
+    gone = cloud.run("down", "--yes", "--purge").out
+    assert gone.index("removed service demo-agent") < gone.index("removed service demo\n")
+    assert cloud.run("down", "--yes", "--purge").out.strip().startswith("nothing of demo is there")

@@ -1,0 +1,243 @@
+"""`[agent]` of the file: a service beside the model's, of an image of ours, that may call the model and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cloud import act, things
+from deployers import PATH, WAYS, Deployer
+from deployment import google_for
+from homeport import addresses, spec
+from homeport.agents.builtin import calculate
+from homeport.agents.loop import AgentSetup
+from homeport.agents.service.app import on_port
+from homeport.agents.service.container import agent_of
+from homeport.agents.service.served import ServedAgent
+from homeport.agents.tool import tool_of
+from homeport.endpoint import Endpoint
+from homeport.errors import SpecError, Unsupported
+from homeport.export import export
+from homeport.google import Google
+from homeport.home import find_home
+from homeport.progress import Silent
+from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.object import Object
+from homeport.targets.cloudrun.agent import with_agent
+from homeport.targets.cloudrun.agent_check import AskedAgent, answers
+from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
+from homeport.targets.cloudrun.target import CloudRunTarget
+from homeport.verify import Finding, Outcome
+from homeport.wheel import constraints, own_wheel
+from tool_script import ToolScript
+
+MEMBER = "serviceAccount:home-agent@rehearsal.iam.gserviceaccount.com"
+AGENT_PATH = PATH.replace("services/home", "services/home-agent")
+
+
+class WithAgentTable(Deployer):
+    """Deploys a file with `[agent]`."""
+
+    def target(
+        self, google: Google, chosen: ResolvedModel, wanted: spec.Spec, *, canary: tuple[int, ...] = ()
+    ) -> CloudRunTarget:
+        return with_agent(super().target(google, chosen, wanted, canary=canary))
+
+    def with_table(self, **table: Any) -> spec.Spec:  # Any: values of homeport.toml
+        given = self.wanted().model_dump(exclude_none=True)
+        return spec.parse({**given, "agent": table}, where="homeport.toml")
+
+    def made(self, wanted: spec.Spec) -> CloudRunTarget:
+        chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+        return self.target(google_for(self.cloud), chosen, wanted)
+
+    @property
+    def agent(self) -> Any:  # Any: JSON
+        kept = self.cloud.store.get("run", AGENT_PATH.removeprefix("v2/"))
+        return kept.body if kept else None
+
+
+@pytest.fixture(params=list(WAYS))
+def deployer(request: pytest.FixtureRequest) -> WithAgentTable:
+    return WithAgentTable(request.param)
+
+
+def test_it_goes_up_after_the_model_with_an_account_that_may_call_the_model_and_nothing_else(
+    deployer: WithAgentTable,
+) -> None:
+    before = {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)}
+    wanted = deployer.with_table(tools=["calculator"], max_steps=5)
+    plan, after = deployer.up(wanted)
+    order = [action.resource.id for action in plan.pending]
+    assert order.index("release/home") < order.index("service/home-agent")
+    assert order.index("image/agent") < order.index("service/home-agent")
+    assert after.pending == ()
+    agent = deployer.agent
+    assert agent["template"]["serviceAccount"].startswith("home-agent@")
+    (container,) = agent["template"]["containers"]
+    env = {one["name"]: one["value"] for one in container["env"]}
+    assert env["MODEL_URL"] == deployer.service["uri"]
+    described = json.loads(env["HOMEPORT_AGENT"])
+    assert (described["tools"], described["max_steps"]) == (["calculator"], 5)
+    assert container["image"].rpartition("@")[0].endswith("/agent")
+    granted = [one for one in deployer.made(wanted).resources() if getattr(one, "member", "") == MEMBER]
+    assert [(one.role, one.on.path) for one in granted] == [("roles/run.servicesInvoker", PATH)]  # type: ignore[attr-defined]
+    gone = deployer.down(wanted, purge=True)
+    assert gone.index("service home-agent") < gone.index("service home")
+    assert {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)} == before
+
+
+def test_the_plan_names_its_tools_its_image_and_both_starts(deployer: WithAgentTable) -> None:
+    target = deployer.made(deployer.with_table())
+
+    async def told() -> dict[str, Any]:
+        plan, _ = await target.plan()
+        return {fact.key: fact for fact in plan.facts}
+
+    facts = act(told())
+    text = facts["agent"].text
+    assert "tools time, calculator; on python:3.12-slim (by its tag: its digest is not known)" in text
+    assert own_wheel().sha256[:12] in text
+    assert (
+        f"two starts: its own (not measured on Cloud Run), then the model's, {facts['cold_start'].words}"
+        in text
+    )
+    assert facts["companions"].services[0].name == "home-agent"
+
+
+def test_the_build_takes_the_wheel_of_what_runs_here_and_holds_it_against_its_checksum(
+    deployer: WithAgentTable,
+) -> None:
+    resources = deployer.made(deployer.with_table()).resources()
+    (stored,) = [one for one in resources if isinstance(one, Object)]
+    (image,) = [one for one in resources if isinstance(one, ContainerImage) and one.package == "agent"]
+    assert stored.id in image.needs
+    job = next(step for step in image.build["steps"] if step["id"] == "carry")
+    (variable,) = job["env"]
+    (file,) = json.loads(variable.removeprefix("HOMEPORT_JOB="))["files"]
+    assert file["sha256"] == hashlib.sha256(stored.content).hexdigest()
+
+
+def test_the_wheel_is_one_that_pip_takes_with_every_file_under_its_checksum() -> None:
+    wheel = own_wheel()
+    with zipfile.ZipFile(io.BytesIO(wheel.content)) as archive:
+        names = archive.namelist()
+        (info,) = {name.partition("/")[0] for name in names if ".dist-info/" in name}
+        metadata = archive.read(f"{info}/METADATA").decode()
+    assert wheel.name == f"{info.removesuffix('.dist-info')}-py3-none-any.whl"
+    assert f"Version: {wheel.name.split('-')[1]}\n" in metadata
+    assert "homeport/agents/service/container.py" in names
+    assert not [name for name in names if "__pycache__" in name or name.startswith("gcp_rehearsal")]
+
+
+def test_what_the_image_installs_is_what_is_installed_here() -> None:
+    from importlib.metadata import version
+
+    pins = dict(line.split("==") for line in constraints(("agents", "cloudrun")).split())
+    for name in ("pydantic-ai-slim", "openai", "mcp", "google-auth", "uvicorn", "httpx2"):
+        assert pins[name] == version(name)
+    assert not {"homeport", "pytest", "mypy", "xllamacpp"} & set(pins), "only what the agent needs"
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"tools": ["files"]}, "tools"),
+        ({"mcp": ["http://tools.example.com/mcp"]}, "https://"),
+        ({"max_steps": 0}, "max_steps"),
+        ({"toolz": []}, "toolz"),
+    ],
+)
+def test_a_wrong_table_is_refused_with_what_was_expected(table: dict[str, Any], words: str) -> None:
+    with pytest.raises(SpecError, match=words):
+        WithAgentTable("ollama").with_table(**table)
+
+
+def test_a_model_that_was_not_trained_to_call_tools_gets_no_agent() -> None:
+    deployer = WithAgentTable("ollama")
+    wanted = spec.parse({**deployer.with_table().model_dump(exclude_none=True), "model": "gemma-3-270m-pt"})
+    target = Deployer.target(deployer, google_for(deployer.cloud), deployer.made(deployer.with_table()).chosen, wanted)  # fmt: skip
+    with pytest.raises(Unsupported, match="was not trained to call tools"):
+        with_agent(target)
+
+
+def test_each_export_makes_it_too(deployer: WithAgentTable) -> None:
+    resources = deployer.made(deployer.with_table()).resources()
+    knative = export("knative", resources)
+    agent = yaml.safe_load(knative["service-home-agent.yaml"])
+    assert agent["spec"]["template"]["spec"]["containers"][0]["name"] == "agent"
+    script = export("gcloud", resources)["deploy.sh"]
+    assert script.index("build-agent.yaml") < script.index("service-home-agent.in.yaml")
+    assert "gs://rehearsal-home-weights/homeport/homeport-" in script
+    terraform = "\n".join(export("terraform", resources).values())
+    assert 'variable "image_agent"' in terraform
+    steps = [
+        step["id"] for step in yaml.safe_load(export("cloudbuild", resources)["cloudbuild.yaml"])["steps"]
+    ]
+    assert steps[-1] == "deploy-home-agent"
+
+
+def test_a_container_that_was_not_told_which_agent_it_is_says_so() -> None:
+    with pytest.raises(SpecError, match="HOMEPORT_AGENT and MODEL_URL"):
+        asyncio.run(agent_of({"HOMEPORT_AGENT": "{"}))
+
+
+ANY_SUM = re.compile(r"What is (\d+) \* (\d+)")
+
+
+class Calculating(ToolScript):
+    """Calls the calculator with the sum of the question, and says `says` in the end, or what came out."""
+
+    def __init__(self, *, calls: bool = True, says: str = "") -> None:
+        super().__init__("?")
+        self.calls, self.says_at_last = calls, says
+
+    def _called(self, *, streamed: bool) -> tuple[dict[str, Any], str]:
+        messages = self.requests[-1]["messages"]
+        (left, right) = next(ANY_SUM.findall(one["content"])[0] for one in messages if one["role"] == "user")
+        results = [one["content"] for one in messages if one["role"] == "tool"]
+        if self.calls and not results:
+            called = self._calls([("calculate", {"expression": f"{left}*{right}"})])
+            return {"role": "assistant", "content": None, "tool_calls": called}, "tool_calls"
+        text = self.says_at_last or f"It is {int((results or [str(int(left) * int(right))])[0]):,}."
+        return {"role": "assistant", "content": text}, "stop"
+
+
+@pytest.mark.parametrize(
+    ("brain", "outcome", "words"),
+    [
+        (Calculating(), Outcome.PASSED, "by calculate"),
+        (Calculating(calls=False), Outcome.FAILED, "called no calculate"),
+        (Calculating(says="It is 7."), Outcome.FAILED, "without"),
+    ],
+)
+def test_verify_asks_what_the_agent_cannot_know_without_its_tool(
+    brain: Calculating, outcome: Outcome, words: str
+) -> None:
+    async def looked() -> Finding:
+        setup = AgentSetup(endpoint=brain.endpoint, tools=[tool_of(calculate, changes=False)])
+        agent = ServedAgent(name="home-agent", setup=setup, key=None)
+        async with on_port(agent, addresses.listen(0, str)) as url:
+            return await answers(AskedAgent(endpoint=Endpoint(name="home-agent", base_url=f"{url}/v1", model="home-agent")))  # fmt: skip
+
+    with brain:
+        found = asyncio.run(looked())
+    assert found.outcome == outcome, found.detail
+    assert words in found.detail
+
+
+def test_verify_says_where_there_is_no_agent_or_no_calculator() -> None:
+    gone = asyncio.run(answers(AskedAgent(endpoint=None, why_none="home-agent is not deployed")))
+    assert (gone.outcome, gone.detail) == (Outcome.FAILED, "home-agent is not deployed")
+    nowhere = Endpoint(name="x", base_url="http://127.0.0.1:1/v1", model="x")
+    assert asyncio.run(answers(AskedAgent(endpoint=nowhere, calculates=False))).outcome == Outcome.SKIPPED
+    assert asyncio.run(answers(AskedAgent(endpoint=nowhere))).outcome == Outcome.FAILED
