@@ -70,7 +70,7 @@ test-gcloud: $(STAMP) weights ## Run the tests that type commands of the real gc
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "gcloud and not vllm" $(ARGS)
 
 test-judges: $(STAMP) ## Put the exported files before shellcheck, zizmor, hadolint and detect-secrets.
-	@PYTHON=$(PYTHON) sh scripts/judges_env.sh .cache/judges
+	@PYTHON=$(PYTHON) sh scripts/judges_env.sh .cache/export-judges
 	$(BIN)/python -m pytest -m judges $(ARGS)
 
 test-terraform: $(STAMP) ## Run the tests that need Terraform (a provider with Google's schema is made on first use).
@@ -109,4 +109,4 @@ lock: $(STAMP) ## Resolve the dependencies anew (needs uv on the PATH).
 	  --extra local --extra rehearse --extra agents --group dev pyproject.toml -o locks/dev.txt
 
 clean: ## Remove what was set up here; weights and endpoints stay.
-	rm -rf $(VENV) $(VLLM_VENV) $(TERRAFORM_VENV) .cache/adk .cache/inspector .cache/judges .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) $(VLLM_VENV) $(TERRAFORM_VENV) .cache/adk .cache/inspector .cache/judges .cache/export-judges .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -28,7 +28,7 @@ from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.model_selection import choose
 from places import ROOT
 
-JUDGES = ROOT / ".cache" / "judges" / "bin"
+JUDGES = ROOT / ".cache" / "export-judges" / "bin"
 pytestmark = [
     pytest.mark.judges,
     pytest.mark.skipif(not (JUDGES / "zizmor").exists(), reason="`make test-judges` makes what it needs"),

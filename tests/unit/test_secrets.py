@@ -455,10 +455,8 @@ def test_every_error_of_the_tree_is_tried_here() -> None:
     assert secret.Secret is Secret
 
 
-def test_without_a_hubs_token_the_hint_is_no_random_number() -> None:
+def test_without_a_hubs_token_the_hint_is_where_to_get_one_and_no_random_number() -> None:
     with pytest.raises(SpecError) as refused:
-        resolve("env:HF_TOKEN", key="cloudrun.hub_token", env={}, example="hf_…")
-    assert refused.value.hint == "export HF_TOKEN=hf_…"
-    from homeport.targets.cloudrun import lifecycle
-
-    assert "https://huggingface.co/settings/tokens" in Path(lifecycle.__file__).read_text()
+        resolve("env:HF_TOKEN", key="cloudrun.hub_token", env={}, example=hub_token.EXAMPLE)
+    assert refused.value.hint.startswith("export HF_TOKEN=hf_…")
+    assert "huggingface.co/settings/tokens" in refused.value.hint

@@ -16,6 +16,8 @@ from homeport.targets.cloudrun.preflight.finding import PreflightVerdict
 from homeport.targets.cloudrun.preflight.hub_access import TOO_MANY, opened
 
 VARIABLE = "HF_TOKEN"
+EXAMPLE = "hf_…  # a token that may read the model, of https://huggingface.co/settings/tokens"
+"""What stands for a token in a hint."""
 Ask = Callable[[str], "Secret | None"]
 """Asks a person for the token of a page, without showing it; None where nobody answers."""
 

@@ -321,10 +321,7 @@ class CloudRunLifecycle:
         if not reference:
             return None
         value = resolve(
-            reference,
-            key="cloudrun.hub_token",
-            base=self.spec_file.parent,
-            example="hf_…  # a token that may read the model, of https://huggingface.co/settings/tokens",
+            reference, key="cloudrun.hub_token", base=self.spec_file.parent, example=hub_token.EXAMPLE
         )
         return HubToken(value=value, source=reference)
 
