@@ -345,7 +345,7 @@ def test_rotation_is_kept_and_wants_a_topic_and_a_time(cloud: Cloud) -> None:
     raw = Raw(cloud)
     topics = [{"name": "projects/rehearsal/topics/t"}]
     rotation = {"rotationPeriod": "86400s", "nextRotationTime": "2099-01-01T00:00:00Z"}
-    automatic = {"replication": {"automatic": {}}}
+    automatic: dict[str, object] = {"replication": {"automatic": {}}}
     for wrong in ({"rotation": rotation}, {"topics": [{"name": "t"}]},
                   {"topics": topics, "rotation": {"rotationPeriod": "60s", "nextRotationTime": "2099-01-01T00:00:00Z"}},
                   {"topics": topics, "rotation": {"nextRotationTime": "2020-01-01T00:00:00Z"}}):  # fmt: skip

@@ -307,14 +307,13 @@ def test_knative_has_a_file_for_each_service(deployer: WithAgent) -> None:
 def test_the_gcloud_script_makes_both_and_asks_for_the_address_once_it_is_there(deployer: WithAgent) -> None:
     files = exported(deployer, "gcloud")
     script = files["deploy.sh"]
-    first = script.index("there gcloud run services describe home --region")
-    assert (
-        first
-        < script.index("SERVICE_HOME_URI=")
-        < script.index("there gcloud run services describe home-agent --")
-    )
-    assert "run services add-iam-policy-binding home-agent" in script
-    assert f"--member={MEMBER}" in script
+    places = [
+        script.index(f"\n{line}")
+        for line in ("deploy home us-", "SERVICE_HOME_URI=", "deploy home-agent us-")
+    ]
+    assert places == sorted(places)
+    assert "'run services' home-agent" in script
+    assert f"grant {MEMBER} roles/run.servicesInvoker 'run services' home " in script
     assert "__SERVICE_HOME_URI__" in files["service-home-agent.in.yaml"]
     assert "__SERVICE_HOME_URI__" not in files["service.in.yaml"]
 
@@ -345,8 +344,8 @@ def test_terraform_has_a_block_for_each_and_lets_the_one_call_the_other(deployer
     assert re.search(r'name += "home-agent"', agent[1])
     assert "one(google_cloud_run_v2_service.main[*].uri)" in agent[1]
     assert "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST" in agent[1]
-    assert "ignore_changes" not in agent[1]
-    assert "ignore_changes" in model[1]
+    assert "ignore_changes = [client, client_version]" in agent[1]
+    assert "ignore_changes = [client, client_version, traffic]" in model[1]
     calls = re.search(
         r'"google_cloud_run_v2_service_iam_member" "agent_calls_main" \{\n(.*?)^\}',
         text,
