@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from homeport.bench.figures import FORMULAS, values
 from homeport.bench.timed_request import TimedRequest
-from homeport.errors import SpecError
-
-_LIMIT = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m)")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+from homeport.traffic.objectives import limits_of, said
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +18,8 @@ class Slo:
 
     @classmethod
     def parse(cls, text: str) -> Slo:
-        """Return what `ttft=2s,itl=60ms` means. Raises `SpecError`."""
-        limits = {}
-        for part in filter(None, (one.strip() for one in text.split(","))):
-            name, _, limit = (one.strip() for one in part.partition("="))
-            matched = _LIMIT.fullmatch(limit)
-            if name not in FORMULAS or matched is None or not float(matched["number"]):
-                raise SpecError(
-                    f"{part!r} is no objective",
-                    hint=f"say it as ttft=2s,itl=60ms,e2e=30s; there are {', '.join(FORMULAS)}",
-                )
-            limits[name] = float(matched["number"]) * _UNITS[matched["unit"]]
-        return cls(limits)
+        """Return what `ttft=2s,itl=60ms` means. Raises `SpecError` where that is not to be seen."""
+        return cls(limits_of(text, FORMULAS))
 
     def kept_by(self, request: TimedRequest) -> bool:
         """
@@ -53,4 +39,4 @@ class Slo:
 
     def __str__(self) -> str:
         """Return it as it is said."""
-        return ",".join(f"{name}={limit:g}s" for name, limit in self.limits.items())
+        return said(self.limits)
