@@ -103,7 +103,7 @@ def place(folder: Path, *, bare: bool = False, speed: float = 1.0, **env: str) -
         steps = Worked(url=url, env=told, folder=folder / "builds", programs=programs())
         cloud = Cloud(delays=AT_ONCE, folder=folder / "cloud", steps=steps, clock=Clock(speed=speed))
         config = uvicorn.Config(
-            server.App(cloud), log_config=None, log_level="critical", lifespan="off", ws="none"
+            server.App(cloud), log_config=None, log_level="critical", lifespan="off", http="h11", ws="none"
         )
         serving = uvicorn.Server(config)
         thread = threading.Thread(target=serving.run, kwargs={"sockets": [listening]})

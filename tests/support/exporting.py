@@ -82,7 +82,7 @@ def there(folder: Path, steps: Acted | None = None) -> Iterator[There]:
     cloud = Cloud(delays=AT_ONCE, containers=Willing(), clock=Clock(speed=600), steps=steps or Acted())
     with listen(0) as listening:
         config = uvicorn.Config(
-            App(cloud), log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1
+            App(cloud), log_config=None, lifespan="off", http="h11", ws="none", timeout_graceful_shutdown=1
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

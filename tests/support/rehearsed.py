@@ -150,7 +150,12 @@ def rehearsing() -> Iterator[Running]:
         engines.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         server = uvicorn.Server(
             uvicorn.Config(
-                App(cloud), log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1
+                App(cloud),
+                log_config=None,
+                lifespan="off",
+                http="h11",
+                ws="none",
+                timeout_graceful_shutdown=1,
             )
         )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

@@ -38,14 +38,17 @@ _MORE_READS = (
     "artifactregistry.tags.get", "cloudquotas.quotas.get", "compute.firewalls.get", "orgpolicy.policy.get", "run.locations.list",
 )  # fmt: skip
 _NOT_PLANS = (
-    "cloudbuild.", "dns.resourceRecordSets.list", "iam.serviceAccounts.getIamPolicy", "logging.", "run.operations.",
-    "run.revisions.", "secretmanager.versions.", "serviceusage.services.list", "storage.objects.",
+    "cloudbuild.", "compute.globalOperations.", "compute.regionOperations.", "dns.resourceRecordSets.list",
+    "iam.serviceAccounts.getIamPolicy", "logging.", "run.operations.", "run.revisions.", "secretmanager.versions.",
+    "serviceusage.operations.", "serviceusage.services.list", "storage.objects.",
 )  # fmt: skip
 """What only `up` reads, or what is content: a secret's value and a bucket's objects, which are granted one by one."""
 _WITHIN = {
+    "roles/artifactregistry.reader": "roles/artifactregistry.admin",
     "roles/browser": "roles/resourcemanager.projectIamAdmin",
     "roles/storage.objectUser": "roles/storage.admin",
     "roles/storage.objectViewer": "roles/storage.admin",
+    "roles/run.servicesInvoker": "roles/run.admin",
     "roles/secretmanager.secretAccessor": "roles/secretmanager.admin",
 }
 """Roles that add nothing to another one."""
