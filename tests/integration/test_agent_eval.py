@@ -39,6 +39,7 @@ def own(user: User) -> User:
     return user
 
 
+@pytest.mark.long
 def test_a_real_model_is_measured_kept_compared_and_shown(own: User) -> None:
     own.write(f'name = "home"\nmodel = "file:{TAUGHT}"\n[engine]\ncontext = 1024\n[local]\nport = 0\n')
     own.run("up", "--yes", "--no-verify")

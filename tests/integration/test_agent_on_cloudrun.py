@@ -29,6 +29,7 @@ def sent(cloud: OnCloudRun, url: str, body: Any = None, *, path: str, token: str
 
 
 @needs_gcloud
+@pytest.mark.long
 def test_an_agent_goes_up_beside_its_model_asks_it_as_itself_and_goes_down_with_it(cloud: OnCloudRun) -> None:
     cloud.user.write(FILE + '[agent]\ntools = ["calculator"]\nmax_steps = 2\nmax_tokens = 32\n')
     planned = cloud.run("plan", "--json").json

@@ -41,6 +41,7 @@ class Page(HTMLParser):
         self.wants += [tag] if tag in {"script", "link", "img", "iframe"} else []
 
 
+@pytest.mark.long
 def test_a_real_endpoint_is_measured_kept_listed_compared_and_drawn(user: User) -> None:
     shutil.copyfile(TAUGHT, user.folder / TAUGHT.name)
     user.write(SPEC)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import homeport
 from homeport import errors, reference
 from places import ROOT
@@ -30,6 +32,7 @@ def test_generated_pages_are_fresh() -> None:
         assert (ROOT / "docs" / page).read_text() == text, "run `make schema`"
 
 
+@pytest.mark.long
 def test_importing_everything_does_nothing(tmp_path: Path) -> None:
     """No module writes, connects or fails when it is imported with an empty home."""
     modules = [name(path) for path in MODULES if path.name != "__main__.py" and path.parent.name != "server"]

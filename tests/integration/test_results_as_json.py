@@ -37,6 +37,7 @@ def folder(user: User) -> User:
     return user
 
 
+@pytest.mark.long
 def test_every_command_here_prints_what_its_schema_says(folder: User) -> None:
     ensure_valid("plan", folder.run("plan", "--json").json)
     up = folder.run("up", "--yes", "--json").json

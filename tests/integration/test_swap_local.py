@@ -132,6 +132,7 @@ def test_a_new_engine_that_is_not_verified_leaves_or_brings_back_the_old_one(
     assert on_spare_port(served) == []
 
 
+@pytest.mark.long
 def test_rollback_brings_back_the_model_and_settings_and_again_what_it_replaced(served: User) -> None:
     swap(served)
     address = served.run("status", "--json").json[0]["url"]

@@ -126,6 +126,7 @@ def test_a_container_whose_image_is_not_here_is_left_out_and_that_is_said(runnin
     assert any('"metrics" is not run here' in line for line in running.logs())
 
 
+@pytest.mark.long
 def test_the_deaf_are_shut_down_and_replaced_and_the_busy_are_not(running: Running) -> None:
     """With the liveness probe that homeport sets, thirty times as fast."""
     pace = 30
