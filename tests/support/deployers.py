@@ -82,9 +82,9 @@ class Deployer:
         async def work() -> tuple[Plan, Plan]:
             google = google_for(self.cloud)
             target = self.target(google, chosen, wanted, canary=canary)
-            plan = await make_plan("home", "cloudrun", target.resources())
+            plan = await make_plan("home", "cloudrun", target.resources(), await target.unwanted())
             await apply(plan, Silent())
-            return plan, await make_plan("home", "cloudrun", target.resources())
+            return plan, await make_plan("home", "cloudrun", target.resources(), await target.unwanted())
 
         return act(work())
 

@@ -87,6 +87,21 @@ class CompanionServices:
         """Return their accounts, services and grants."""
         return [one for companion in self.companions for one in self._of(companion)]
 
+    def unwanted(self) -> list[Resource]:
+        """Return the services, and their accounts, that another state of the file may have had: to be taken away."""
+        wanted = {one.role for one in self.companions}
+        google, names = self.foundations.google, self.names
+        found: list[Resource] = []
+        for role in ServiceRole:
+            if role is ServiceRole.MODEL or role in wanted:
+                continue
+            runs_as = account(google, names.name, names.companion_account(role), "")
+            identity = ServiceIdentity(
+                endpoint=names.name, region=names.region, name=names.companion(role), role=role
+            )
+            found += [runs_as, service(google, identity, {}, after=(runs_as.id,))]
+        return found
+
     @property
     def names(self) -> Names:
         """Return what things are called."""

@@ -272,10 +272,9 @@ class CloudRunTarget:
 
     def resources(self) -> list[Resource]:
         """Return everything that is wanted, as resources."""
-        stored = [self.stored] if self.stored is not None else []
         return [
             *self.foundations.resources(),
-            *stored,
+            *([self.stored] if self.stored is not None else []),
             *self.weights.adapters.values(),
             self.image,
             self.service,
@@ -294,19 +293,21 @@ class CloudRunTarget:
             later = any(action.resource.id == self.foundations.apis.id for action in plan.pending)
             when = "; `up` looks again once the APIs are on, before it makes anything else"
             warnings.append(f"not checked: {unseen}{when if later else ''}")
-        if self.spec.access.isolated:
-            warnings.append(f"isolated: {self.foundations.isolation}")
-        complete = replace(
+        warnings += [f"isolated: {self.foundations.isolation}"] if self.spec.access.isolated else []
+        return replace(
             plan,
             facts=tuple(self._facts(findings)),
             warnings=tuple(warnings),
             problems=tuple(f"{one.subject}: {one.text}\n      do: {one.hint}" for one in findings.problems),
-        )
-        return complete, findings
+        ), findings
 
     async def _planned(self) -> Plan:
-        unwanted = await unexpected_invokers(self.google, self.names, self.callers)
-        return await make_plan(self.spec.endpoint_name, "cloudrun", self.resources(), unwanted)
+        return await make_plan(self.spec.endpoint_name, "cloudrun", self.resources(), await self.unwanted())
+
+    async def unwanted(self) -> list[Resource]:
+        """Return what another state of the file may have made, and what is to go: who may call it, services beside it."""
+        invokers = await unexpected_invokers(self.google, self.names, self.callers)
+        return [*invokers, *self._beside_it.unwanted()]
 
     async def preflight(self) -> Findings:
         """Return what can be known before anything is created. Reads only, raises nothing."""

@@ -30,6 +30,7 @@ from homeport.export import export
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Silent
+from homeport.reconcile import ActionKind
 from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.object import Object
 from homeport.targets.cloudrun.agent import with_agent
@@ -94,6 +95,31 @@ def test_it_goes_up_after_the_model_with_an_account_that_may_call_the_model_and_
     gone = deployer.down(wanted, purge=True)
     assert gone.index("service home-agent") < gone.index("service home")
     assert {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)} == before
+
+
+def test_without_its_table_the_next_up_takes_the_agent_away_and_leaves_the_model(
+    deployer: WithAgentTable,
+) -> None:
+    deployer.up(deployer.with_table(tools=["calculator"]))
+    serving = deployer.service["latestReadyRevision"]
+    plan, after = deployer.up(deployer.wanted())
+    gone = [action.resource.id for action in plan.pending if action.kind is ActionKind.DELETE]
+    assert gone.index("service/home-agent") < gone.index("service-account/home-agent")
+    assert after.pending == ()
+    assert deployer.agent is None
+    assert deployer.service["latestReadyRevision"] == serving
+    assert not any(
+        MEMBER in one["members"]
+        for one in deployer.cloud.access.policy("run", PATH.removeprefix("v2/"))["bindings"]
+    )
+
+
+def test_a_service_of_that_name_which_is_not_homeports_stays(deployer: WithAgentTable) -> None:
+    deployer.up(deployer.with_table(tools=["calculator"]))
+    deployer.agent["labels"] = {"made-by": "somebody"}
+    plan, _ = deployer.up(deployer.wanted())
+    assert "service/home-agent" not in [action.resource.id for action in plan.pending]
+    assert deployer.agent
 
 
 def test_the_plan_names_its_tools_its_image_and_both_starts(deployer: WithAgentTable) -> None:
