@@ -287,5 +287,5 @@ def _there(cloud: Cloud) -> Iterator[str]:
         yield f"traffic {sorted(shares(service.body).values())}, {len(receipts(service.body))} receipts"
 
 
-_BY_CHANCE = re.compile(r"(default-route-)\w+")
+_BY_CHANCE = re.compile(r"(default-route-|serverless-ipv4-)\w+")
 """Names of which Google makes up a part."""
