@@ -190,7 +190,7 @@ class SchemaCheck:
             return value.replace("-", "+").replace("_", "/")
         if form in _TEXTS and not _TEXTS[form][1].fullmatch(value):
             return path.bad(_TEXTS[form][0], value)
-        return value
+        return in_protobufs_form(value) if form == "google-duration" else value
 
     def _enum(self, names: list[str], value: Json, path: _Path) -> Json:
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names):
@@ -201,6 +201,16 @@ class SchemaCheck:
         if isinstance(value, str) and "cleanup_policies[" in path.text and value.upper() in names:
             return value.upper()
         return path.bad("TYPE_ENUM", value)
+
+
+def in_protobufs_form(duration: str) -> str:
+    """Return a duration as protobuf writes it in JSON: with no fraction of a second, or with 3, 6 or 9 digits of one."""
+    whole, _, part = duration.removesuffix("s").partition(".")
+    part = part.rstrip("0")
+    sign, whole = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
+    fraction = f".{part.ljust(-(-len(part) // 3) * 3, '0')}" if part else ""
+    zero = not part and not int(whole)
+    return f"{'' if zero else sign}{int(whole)}{fraction}s"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,15 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cloud import Raw, act, enable
 from gcp_rehearsal.apis.cloudbuild.step import Ran, Step
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
 from gcp_rehearsal.runtime.build.steps import Worked
+from gcp_rehearsal.schema import in_protobufs_form
 
 
 @pytest.fixture
@@ -80,3 +84,10 @@ def test_every_project_has_its_log_buckets(cloud: Cloud) -> None:
     assert names == ["_Default", "_Required"]
     assert act(raw.send("GET", f"{place}/_Default")).body["retentionDays"] == 30
     assert act(raw.send("GET", f"{place}/none")).status == 404
+
+
+@given(st.from_regex(r"-?\d{1,11}(\.\d{1,9})?s", fullmatch=True).filter(str.isascii))
+def test_a_duration_is_answered_as_protobuf_writes_it(sent: str) -> None:
+    judge = Duration()
+    judge.FromJsonString(sent)
+    assert in_protobufs_form(sent) == judge.ToJsonString()
