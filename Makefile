@@ -48,7 +48,7 @@ test-vllm: $(STAMP) weights ## Run the tests that need real vLLM (its environmen
 	$(VLLM_VENV)/bin/python scripts/gguf_to_safetensors.py \
 	  "$$(HOMEPORT_HOME=$(TEST_HOME) $(BIN)/homeport --quiet weights fetch smollm2-135m)"/*.gguf \
 	  $(SAFETENSORS)/smollm2-135m-safetensors
-	$(BIN)/python -m pytest -m vllm $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m vllm $(ARGS)
 
 test-long: $(STAMP) weights ## Run the tests that keep two cores busy for half a minute and more, each.
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "long and not drill and not gcloud and not vllm and not agents" $(ARGS)
