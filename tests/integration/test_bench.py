@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,23 @@ def test_a_real_endpoint_is_measured_kept_listed_compared_and_drawn(user: User) 
     assert not any(re.search(r"Words:|messages", Path(file).read_text()) for file in files)
     both = user.run("bench", "compare", files[0], files[1], "--json").json
     ensure_valid("bench-compare", both)
+    user.run("down", "--yes")
+
+
+@pytest.mark.long
+def test_answers_have_their_length_also_where_the_server_ends_them_at_strings_of_its_own(
+    user: User, real_weights: Mapping[str, Path]
+) -> None:
+    """As for a pretrained model, which the catalog gives such strings."""
+    weights = f'weights = "file:{real_weights["gemma-3-270m-pt"]}"'
+    user.write(
+        f'name = "mine"\nmodel = "gemma-3-270m-pt"\n{weights}\n[engine]\ncontext = 512\n[local]\nport = 0\n'
+    )
+    user.run("up", "--yes", "--no-verify")
+    short = ("--users", "1", "--input", "96", "--output", "24", "--seconds", "4", "--repetitions", "1")
+    (level,) = user.run("bench", "--profile", "users", *short, "--json", code=None).json["levels"]
+    assert level["requests"]["failed"] == {}
+    assert level["tokens"]["output"] == 24 * level["requests"]["answered"] > 0
     user.run("down", "--yes")
 
 
