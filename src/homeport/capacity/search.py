@@ -56,15 +56,20 @@ def cheapest(
     for name, most, opened in ways:
         tell(f"trying {name}, up to {most} at once")
         kept = [trial for trial in _of_way(most, opened, sample, objectives) if trial is not None]
-        found += sorted(kept, key=lambda one: one.month)[:_FINALISTS]
+        found += sorted(kept, key=_price_then_room)[:_FINALISTS]
     whole = window(arrivals, seconds, context)
     finals: list[Trial] = []
-    for trial in sorted(found, key=lambda one: one.month)[: 2 * _FINALISTS]:
+    for trial in sorted(found, key=_price_then_room)[: 2 * _FINALISTS]:
         tell(f"holding {trial.candidate.fit.place.name} x {trial.candidate.concurrency} against all requests")
         final = _confirmed(trial.candidate, whole, objectives)
         if final is not None:
             finals.append(final)
-    return sorted(finals, key=lambda one: one.month)
+    return sorted(finals, key=_price_then_room)
+
+
+def _price_then_room(one: Trial) -> tuple[float, int]:
+    """Return what orders trials: the cheaper first, and at one price what lets more in at once, if steps are slower than is likely."""
+    return round(one.month, 2), -one.candidate.concurrency
 
 
 def busiest(arrivals: Sequence[Arrival], seconds: float) -> tuple[Sequence[Arrival], float]:
@@ -89,7 +94,7 @@ def _of_way(most: int, opened: Open, sample: TrafficWindow, objectives: Objectiv
     at_once = [count for count in concurrencies(most) if 4 * count >= min(most, 16)]
     trials = [_enough(opened(count), TARGETS[1], sample, objectives) for count in at_once]
     yield from trials
-    kept = sorted((one for one in trials if one is not None), key=lambda one: one.month)
+    kept = sorted((one for one in trials if one is not None), key=_price_then_room)
     for trial in kept[:1]:
         for target in TARGETS:
             if target != TARGETS[1]:

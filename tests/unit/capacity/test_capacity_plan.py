@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -64,6 +65,18 @@ def test_the_cheapest_setting_keeps_the_objectives_and_costs_what_its_hours_cost
     assert best.fast.ttft.p50 is not None
     assert best.slow.ttft.p50 is not None
     assert best.fast.ttft.p50 < best.slow.ttft.p50
+
+
+def test_at_one_price_more_is_let_in_at_once_so_that_slow_steps_keep_the_objectives_too(
+    tmp_path: Path,
+) -> None:
+    plan = planned(tmp_path, trace(0.5, 300), "ttft=2s")
+    best = plan.best
+    assert best is not None
+    assert best.slow.kept >= 0.95
+    same_price = [one for one in plan.runners_up if one.endswith(f" ${best.month_flat_usd:,.0f} a month")]
+    at_once = [int(found[1]) for one in same_price if (found := re.search(r" (\d+) at once", one))]
+    assert all(one <= best.concurrency for one in at_once)
 
 
 def test_what_is_longer_than_the_context_is_not_served_and_not_forgotten(tmp_path: Path) -> None:
