@@ -7,6 +7,7 @@ Whatever homeport writes in it is its user's alone, whatever the umask: folders 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -120,6 +121,19 @@ def write_private(path: Path, text: str) -> None:
             with open(draft, "w", encoding="utf-8", opener=private_opener) as file:
                 file.write(text)
             draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def rewrite(path: Path, text: str) -> None:
+    """Write `text` to a file of the user's that is there, in one step, so that it is never half written; its mode stays."""
+    target = path.resolve()  # A link stays one.
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    with writing(path):
+        try:
+            draft.write_text(text, encoding="utf-8")
+            shutil.copymode(target, draft)
+            draft.replace(target)
         finally:
             draft.unlink(missing_ok=True)
 

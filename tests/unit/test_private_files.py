@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from homeport.home import Home, private_folder, private_opener, write_private
+from homeport.errors import HomeportError
+from homeport.home import Home, private_folder, private_opener, rewrite, write_private
 from homeport.progress import Silent
 from homeport.weights.store import WeightsStore
 from places import TAUGHT
@@ -106,3 +107,37 @@ def test_a_text_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> Non
         write_private(folder / "record", "\udc80")
     assert (folder / "record").read_text() == "old"
     assert [path.name for path in folder.iterdir()] == ["record"]
+
+
+def test_a_file_of_the_users_keeps_its_mode_and_its_link_when_it_is_rewritten(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    real, link = folder / "real.toml", folder / "homeport.toml"
+    real.write_text("old")
+    real.chmod(0o640)
+    link.symlink_to(real)
+    rewrite(link, "new")
+    assert link.is_symlink()
+    assert real.read_text() == "new"
+    assert stat.S_IMODE(real.stat().st_mode) == 0o640
+    assert sorted(one.name for one in folder.iterdir()) == ["homeport.toml", "real.toml"]
+
+
+def test_a_file_of_the_users_keeps_its_text_where_the_new_one_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    file = folder / "homeport.toml"
+    file.write_text("old")
+
+    def full(self: Path, text: str, **_: object) -> int:
+        with self.open("w") as half:
+            half.write(text[:1])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(HomeportError, match="disk is full"):
+        rewrite(file, "new")
+    assert file.read_text() == "old"
+    assert [one.name for one in folder.iterdir()] == ["homeport.toml"]

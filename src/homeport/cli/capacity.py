@@ -73,7 +73,7 @@ def command(
     from homeport.capacity.objectives import parsed
     from homeport.capacity.plan import CapacityQuestion, plan_capacity, settings_of
     from homeport.cli.capacity_text import text
-    from homeport.home import writing
+    from homeport.home import rewrite
     from homeport.spec.edit import with_keys
     from homeport.traffic import read
 
@@ -93,7 +93,6 @@ def command(
     plan = plan_capacity(model, file, trace, question, terminal.say)
     terminal.result(text(plan), plan.as_json())
     if write and plan.best is not None:
-        with writing(file):
-            file.write_text(with_keys(file.read_text("utf-8"), settings_of(plan.best)), encoding="utf-8")
+        rewrite(file, with_keys(file.read_text("utf-8"), settings_of(plan.best)))
         terminal.say(f"wrote {file}: `homeport plan --on cloudrun` shows what that changes")
     return int(bool(slo) and plan.best is None)

@@ -42,7 +42,7 @@ def command(
     from homeport.cli import hub_token
     from homeport.cli.session import with_file
     from homeport.cli.up import percents, tell, told
-    from homeport.home import writing
+    from homeport.home import rewrite
     from homeport.targets.base import UpOptions
 
     terminal = app.terminal(json_output=json_output)
@@ -52,8 +52,7 @@ def command(
     before = file.read_text(encoding="utf-8")
     after = _with_model(before, model)
     if after != before:
-        with writing(file):
-            file.write_text(after, encoding="utf-8")
+        rewrite(file, after)
         terminal.say(f"wrote model = {model!r} to {file}")
 
 
