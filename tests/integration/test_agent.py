@@ -55,3 +55,11 @@ def test_what_is_no_transcript_is_not_replayed(user: User, tmp_path: Path) -> No
     odd = tmp_path / "odd"
     odd.write_text("odd")
     assert "is no transcript" in user.run("agent", "run", "--replay", str(odd), code=10).err
+
+
+def test_an_agent_goes_up_only_where_one_is_described_and_can_be_served(user: User) -> None:
+    user.write('name = "home"\n[cloudrun]\n')
+    assert "homeport agent serve" in user.run("agent", "up", code=64).err
+    assert "describes no agent" in user.run("agent", "up", "--on", "cloudrun", code=10).err
+    user.write('name = "home"\n[agent]\n')
+    assert "homeport agent serve" in user.run("plan", "--json").json["facts"]["agent"]["text"]

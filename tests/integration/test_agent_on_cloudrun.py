@@ -34,7 +34,9 @@ def test_an_agent_goes_up_beside_its_model_asks_it_as_itself_and_goes_down_with_
     cloud.user.write(FILE + '[agent]\ntools = ["calculator"]\nmax_steps = 2\nmax_tokens = 32\n')
     planned = cloud.run("plan", "--json").json
     assert planned["facts"]["agent"]["tools"] == ["calculator"]
-    cloud.run("up", "--yes")
+    # It is asked for a sum at the end, and this model knows nothing but the weather: it says so, of the agent alone.
+    came = cloud.run("agent", "up", "--yes", code=3)
+    assert "demo-agent" in came.out + came.err
     assert cloud.run("plan", "--json").json["changes_pending"] is False
     status = cloud.run("status", "--json").json
     (part,) = status["parts"]
@@ -54,7 +56,6 @@ def test_an_agent_goes_up_beside_its_model_asks_it_as_itself_and_goes_down_with_
     if answer.status_code == 200:
         assert answer.json()["usage"]["completion_tokens"] > 0
 
-    # `verify` asks for a sum, and this model knows nothing but the weather: it says so, of the agent alone.
     (found,) = cloud.run("verify", "--only", "agent", "--json", code=3).json["results"]
     assert (found["name"], found["outcome"]) == ("agent", "failed")
     assert "What is " in str(found)

@@ -12,6 +12,7 @@ import click
 from homeport.cli.agent_eval import command as eval_command
 from homeport.cli.agent_options import budget_of, how_options, own_tools, transcript_option
 from homeport.cli.agent_steps import shown
+from homeport.cli.agent_up import command as up_command
 from homeport.cli.context import CliContext, file_option, json_option, on_option
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def command() -> None:
 
 
 command.add_command(eval_command)
+command.add_command(up_command)
 
 
 @command.command("run")

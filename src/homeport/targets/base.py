@@ -35,6 +35,7 @@ OnResult = Callable[["Result"], None]
 class Capability(StrEnum):
     """What not every target can do, in the words in which it is refused."""
 
+    AGENT = "a service for the agent of the file (agent up)"
     BY_NAME = "finding an endpoint by its name alone"
     CANARY = "moving traffic step by step (--canary)"
     COLD_START = "measuring a start from zero (--cold, --idle)"
@@ -51,6 +52,7 @@ class Capability(StrEnum):
 
 HINTS: Mapping[Capability, str] = MappingProxyType(
     {
+        Capability.AGENT: "`homeport agent serve` runs it here; `--on cloudrun` gives it a service",
         Capability.PORT: "its address is its own; `homeport proxy --port` chooses the port of a local way to it",
         Capability.UNVERIFIED: "leave it out: nothing has traffic there that was not verified",
         Capability.TAKE_OVER: "leave it out: there the file's name is the endpoint",

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
 CAPABILITIES = frozenset(
     {
+        Capability.AGENT,
         Capability.CANARY,
         Capability.COLD_START,
         Capability.EXPORT,

@@ -130,3 +130,15 @@ class TakeOverFact(Fact):
     @property
     def text(self) -> str:
         return self.words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentElsewhereFact(Fact):
+    """The agent of the file, which `up` serves on Cloud Run alone."""
+
+    key: ClassVar[str] = "agent"
+    label: ClassVar[str] = "agent"
+
+    @property
+    def text(self) -> str:
+        return "none here: [agent] is for Cloud Run; `homeport agent serve` runs one on this machine"

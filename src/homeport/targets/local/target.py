@@ -336,6 +336,8 @@ class LocalTarget:
         )
         if self.spec.cloudrun:
             yield self._on_cloudrun()
+        if self.spec.agent:
+            yield facts.AgentElsewhereFact()
 
     def _on_cloudrun(self) -> Fact:
         """Return what `[cloudrun]` would come to."""
