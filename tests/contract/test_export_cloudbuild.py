@@ -209,7 +209,7 @@ class Run:
             "submit",
             "--no-source",
             "--config=cloudbuild.yaml",
-            "--region=us-central1",
+            "--region=europe-west4",
             "--format=json",
         )
         self.gcloud.gcloud(*asked, "--suppress-logs")
@@ -219,7 +219,7 @@ class Run:
         """The same, sent to Google's API as it stands in the file."""
         body = yaml.safe_load(export("cloudbuild", self.resources(parallel))["cloudbuild.yaml"])
         google = self.here.google()
-        builds = "v1/projects/rehearsal/locations/us-central1/builds"
+        builds = "v1/projects/rehearsal/locations/europe-west4/builds"
 
         async def work() -> Json:
             async with google:
@@ -272,7 +272,7 @@ def test_run_it_leaves_image_weights_and_service_as_up_would_and_a_change_has_no
 MEANWHILE = """#!/bin/bash
 # The real gcloud; before it replaces the service somebody else changes who serves.
 if [[ "$*" == "run services replace"* ]]; then
-  {gcloud} run services update-traffic home --region=us-central1 --set-tags="stays=$SERVES" >/dev/null || exit 9
+  {gcloud} run services update-traffic home --region=europe-west4 --set-tags="stays=$SERVES" >/dev/null || exit 9
 fi
 exec {gcloud} "$@"
 """

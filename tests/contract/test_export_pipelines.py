@@ -41,7 +41,7 @@ from user import User
 
 Json = Any  # JSON, parsed again
 TOKEN = "hf_of_the_users"
-CONNECTION = "projects/rehearsal/locations/us-central1/connections/ours"
+CONNECTION = "projects/rehearsal/locations/europe-west4/connections/ours"
 LINK = f"{CONNECTION}/repositories/app"
 PACKAGE = "homeport[local,cloudrun] @ git+https://example.com/it's?a=1&b=2|3"
 
@@ -354,7 +354,7 @@ def test_the_real_gcloud_imports_the_triggers_as_they_are(here: There) -> None:
         await google.post(
             "serviceusage", "v1/projects/rehearsal/services/cloudbuild.googleapis.com:enable", {}
         )
-        parent = "v2/projects/rehearsal/locations/us-central1"
+        parent = "v2/projects/rehearsal/locations/europe-west4"
         await google.post("cloudbuild", f"{parent}/connections", {"githubConfig": {}}, connectionId="ours")
         await google.post("cloudbuild", f"v2/{CONNECTION}/repositories", {"remoteUri": "https://github.com/me/app.git"}, repositoryId="app")  # fmt: skip
 

@@ -43,7 +43,7 @@ def test_an_agent_goes_up_beside_its_model_asks_it_as_itself_and_goes_down_with_
     assert (part["name"], part["state"]) == ("demo-agent", "ready")
 
     url = cloud.rehearsal.gcloud(
-        "run", "services", "describe", "demo-agent", "--region=us-central1", "--format=value(status.url)"
+        "run", "services", "describe", "demo-agent", "--region=europe-west4", "--format=value(status.url)"
     ).out.strip()
     assert sent(cloud, url, path="/v1/models").status_code == 403
     token = cloud.rehearsal.id_token()

@@ -53,7 +53,7 @@ def test_init_asks_for_project_and_region_and_enter_takes_what_is_shown(user: Us
         user, "init", "--on", "cloudrun", says="\neurope-west4\n", GOOGLE_CLOUD_PROJECT="from-the-env"
     )
     assert "project [from-the-env]: " in seen
-    assert "region [us-central1]: " in seen
+    assert "region [europe-west4]: " in seen
     written = spec.load(user.folder / "homeport.toml")
     assert written.cloudrun is not None
     assert (written.cloudrun.project, written.cloudrun.region) == ("from-the-env", "europe-west4")
@@ -81,8 +81,8 @@ def test_the_project_of_the_file_is_acted_out_and_no_other_in_its_place(user: Us
     assert "this is a rehearsal" in ran.err
     assert ran.json["facts"]["project"] == {
         "project": "my-project",
-        "region": "us-central1",
-        "text": "my-project, us-central1",
+        "region": "europe-west4",
+        "text": "my-project, europe-west4",
     }
     assert ran.json["problems"] == []
     assert {one["subject"]: one["verdict"] for one in ran.json["preflight"]["findings"]}["project"] == "ok"

@@ -88,7 +88,7 @@ def test_the_whole_life_of_an_endpoint_with_its_model_in_the_image(cloud: OnClou
     refused = cloud.run("chat", "hi", code=35, caller="friend@example.com").err
     assert "run.services.get" in refused, "who may only call it uses `homeport proxy --url`"
 
-    cloud.rehearsal.gcloud("run", "services", "update", "demo", "--region=us-central1", "--timeout=77")
+    cloud.rehearsal.gcloud("run", "services", "update", "demo", "--region=europe-west4", "--timeout=77")
     assert "timeout: 77s → 900s" in cloud.run("plan").out
     cloud.run("up", "--yes")
     assert cloud.run("plan", "--json").json["changes_pending"] is False

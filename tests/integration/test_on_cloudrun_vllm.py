@@ -82,7 +82,7 @@ class WayB(OnCloudRun):
     @property
     def built(self) -> int:
         """How many images were built."""
-        builds = self.rehearsal.gcloud("builds", "list", "--region=us-central1", "--format=json").json
+        builds = self.rehearsal.gcloud("builds", "list", "--region=europe-west4", "--format=json").json
         return sum(step.get("id") == "build" for build in builds for step in build["steps"])
 
 

@@ -25,7 +25,7 @@ from places import ROOT, TAUGHT
 
 FOLDER = ROOT / "tests" / "models" / "gemma-4-taught"
 
-PATH = "v2/projects/rehearsal/locations/us-central1/services/home"
+PATH = "v2/projects/rehearsal/locations/europe-west4/services/home"
 
 UNPROVEN = Report(
     endpoint="home", model="gemma-4-taught", engine="vllm", weights_digest="", started_at="", seconds=1.0,

@@ -23,7 +23,7 @@ from gcp_rehearsal.runtime.processes import Engines
 from gcp_rehearsal.server import App, listen
 from homeport.cli.rehearse_programs import programs
 
-REGION = "projects/rehearsal/locations/us-central1"
+REGION = "projects/rehearsal/locations/europe-west4"
 SMALL_SERVER = """
 import http.server, json, os, sys, time
 print("hello from", os.environ["K_REVISION"], flush=True)

@@ -30,7 +30,7 @@ from places import ROOT, TAUGHT
 
 Way = Literal["ollama", "vllm"]
 """Baked into the image from a GGUF of this machine, or in a bucket, where a build carries them from a hub."""
-NAME, REGION, PROJECT = "home", "us-central1", "rehearsal"
+NAME, REGION, PROJECT = "home", "europe-west4", "rehearsal"
 SPEC_FILE = Path("/x/homeport.toml")
 TOKEN = "hf_only_for_those_who_may"
 _MODELS = {"ollama": TAUGHT, "vllm": ROOT / "tests" / "models" / "gemma-4-taught"}

@@ -80,7 +80,7 @@ hub_token_option = click.option(
 name_argument = click.argument("name", required=False)
 _WISHES = (
     click.option("--gpu", help="A GPU of Cloud Run, such as nvidia-l4; by default the file's, else any."),
-    click.option("--region", help="A region of Cloud Run; by default the file's, else us-central1."),
+    click.option("--region", help="A region of Cloud Run; by default the file's, else europe-west4."),
     click.option("--zonal", is_flag=True, help="With zonal redundancy, which costs more."),
     click.option("--context", type=click.IntRange(128, 10_000_000), help="Tokens of one request."),
     click.option("--parallel", type=click.IntRange(1, 1024), help="Requests at once."),

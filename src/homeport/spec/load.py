@@ -42,7 +42,7 @@ def parse(table: Mapping[str, Any], *, where: str = FILE_NAME) -> Spec:
 
 def with_local(spec: Spec, **local: Any) -> Spec:  # Any: values of keys, checked as the file is
     """Return `spec` with keys of `[local]` replaced. Raises `SpecError` for what the file could not say."""
-    return parse({**spec.model_dump(), "local": {**spec.local.model_dump(), **local}})
+    return parse({**spec.model_dump(exclude_unset=True), "local": {**spec.local.model_dump(), **local}})
 
 
 def ensure_no_weights(spec: Spec, model: str) -> None:

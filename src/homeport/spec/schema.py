@@ -135,7 +135,7 @@ class CloudRun(_Table):
         default=None, pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$", examples=["my-project"]
     )
     """The project's id; by default that of the environment: GOOGLE_CLOUD_PROJECT, else gcloud's."""
-    region: str = "us-central1"
+    region: str = "europe-west4"
     """Where the GPU is."""
     gpu: str = "auto"
     """nvidia-l4, nvidia-rtx-pro-6000, or auto: the cheapest that fits the context and the requests at once."""

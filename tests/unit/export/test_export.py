@@ -169,7 +169,7 @@ def test_the_digest_of_weights_is_written_where_it_is_known_and_asked_for_where_
 
 
 def test_an_image_that_is_live_is_the_default_of_its_variable() -> None:
-    reference = f"us-central1-docker.pkg.dev/rehearsal/home/serving@{DIGEST}"
+    reference = f"europe-west4-docker.pkg.dev/rehearsal/home/serving@{DIGEST}"
     live = {"image/serving": {"digest": DIGEST, "reference": reference}}
     assert f'"{reference}"' in variable(export("terraform", resources(), outputs=live), "image")
     assert "default     = null" in variable(export("terraform", resources()), "image")

@@ -19,8 +19,9 @@ from homeport.spec import Agent
 from homeport.targets.cloudrun.agent_fact import AgentFact
 from homeport.targets.cloudrun.companions import Companion
 from homeport.targets.cloudrun.containers import HttpProbe, ServiceContainer
+from homeport.targets.cloudrun.graph import PORT
 from homeport.targets.cloudrun.images import WORKSPACE, ImageBuild, built, written
-from homeport.targets.cloudrun.target import PORT, CloudRunTarget
+from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.weights.manifest import PinnedFile
 from homeport.weights.transfer import PYTHON, Job
 from homeport.wheel import OwnWheel, constraints, own_wheel

@@ -16,6 +16,7 @@ from homeport.listing import ListedEndpoint
 from homeport.resources.google.service import role_of
 from homeport.resources.google.traffic import Body, foremost, latest, receipts, shares
 from homeport.results import EndpointPart, Status
+from homeport.targets.cloudrun.graph import ADAPTED, WEIGHTS
 from homeport.targets.cloudrun.inventory import (
     SERVICES,
     Inventory,
@@ -25,7 +26,6 @@ from homeport.targets.cloudrun.inventory import (
     take_inventory,
 )
 from homeport.targets.cloudrun.service_spec import ANNOTATION
-from homeport.targets.cloudrun.target import ADAPTED, WEIGHTS
 from homeport.targets.cloudrun.verification import least_instances
 
 _PAID = ("bucket", "repository", "secret", "network")

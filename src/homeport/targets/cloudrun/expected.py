@@ -10,8 +10,9 @@ from homeport.errors import PermissionDenied, StateError
 from homeport.reconcile import resolve
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.targets.cloudrun.checks import ExpectedDeployment, StoredBucket
+from homeport.targets.cloudrun.graph import ADAPTED, WEIGHTS
 from homeport.targets.cloudrun.service_spec import ANNOTATION
-from homeport.targets.cloudrun.target import ADAPTED, WEIGHTS, CloudRunTarget
+from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.targets.cloudrun.verification import Expectation
 from homeport.verify import VerificationSubject
 

@@ -21,7 +21,7 @@ from homeport.reconcile.teardown import Teardown
 from homeport.resources.google.traffic import Body, Receipt, foremost, latest
 from homeport.results import Removal, Status
 from homeport.secret import Secret, resolve
-from homeport.spec import CloudRun, Spec, ensure_no_weights, load
+from homeport.spec import CloudRun, Spec, ensure_no_weights
 from homeport.targets.base import Capability, OnResult, OpenOptions, UpOptions, VerifyOptions
 from homeport.targets.cloudrun import hub_token
 from homeport.targets.cloudrun.agent import with_agent
@@ -31,15 +31,18 @@ from homeport.targets.cloudrun.cold_start_check import Asleep, and_cold_start
 from homeport.targets.cloudrun.endpoints import describe, list_endpoints, serving_annotations
 from homeport.targets.cloudrun.expected import promise_of, refuse_other
 from homeport.targets.cloudrun.foundations import DOMAINS
+from homeport.targets.cloudrun.graph import release
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.logs import logs, starts
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose, expected_start
 from homeport.targets.cloudrun.name_rules import ensure_possible
 from homeport.targets.cloudrun.names import Names, names_of
+from homeport.targets.cloudrun.opening import door_for, settings_of
 from homeport.targets.cloudrun.proof_access import let_in
+from homeport.targets.cloudrun.region import where_it_stands
 from homeport.targets.cloudrun.rollout import CloudRunRollout
 from homeport.targets.cloudrun.service_spec import ANNOTATION
-from homeport.targets.cloudrun.target import CloudRunTarget, release
+from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.targets.cloudrun.teardown import take_down
 from homeport.targets.cloudrun.verification import (
     Expectation,
@@ -87,6 +90,8 @@ class CloudRunLifecycle:
     """What stands in the environment for it."""
     ask_token: hub_token.Ask | None = None
     """Asks a person for it."""
+    notes: tuple[str, ...] = ()
+    """What the reader of a plan should know of where it is."""
 
     @property
     def name(self) -> str:
@@ -262,6 +267,7 @@ class CloudRunLifecycle:
             token=token,
             prove=prove,
             canary=canary,
+            notes=self.notes,
         )
         target = with_agent(made)
         if asking:
@@ -336,10 +342,12 @@ async def open_target(spec: Spec, spec_file: Path, options: OpenOptions) -> Asyn
     async with await google.from_env(env, project=project) as door:
         if door.project:
             ensure_possible(names_of(spec, door), DOMAINS)
+        spec, note = await where_it_stands(door, spec)
         yield CloudRunLifecycle(
             google=door,
             spec=spec,
             spec_file=spec_file,
+            notes=(note,) if note else (),
             via=env.get("HOMEPORT_GOOGLE_URL", ""),
             token=options.hub_token,
             env_token=env.get(hub_token.VARIABLE, ""),
@@ -355,9 +363,9 @@ async def open_named(name: str, file: Path, options: OpenOptions) -> AsyncIterat
     Project and region are those of `file`, where there is one. Raises `NoCredentials`, `HomeportError` where no
     project is known.
     """
-    settings = await _settings(file)
+    settings = await settings_of(file)
     spec = Spec.model_validate({"name": name, "cloudrun": {"region": settings.region} if settings else {}})
-    async with await _door(settings, options) as door:
+    async with await door_for(settings, options) as door:
         yield CloudRunLifecycle(
             google=door, spec=spec, spec_file=file, via=options.env.get("HOMEPORT_GOOGLE_URL", "")
         )
@@ -365,27 +373,10 @@ async def open_named(name: str, file: Path, options: OpenOptions) -> AsyncIterat
 
 async def listing(file: Path, options: OpenOptions) -> Listing:
     """Return every endpoint of the project by its mark, and what could not be read. Needs no file."""
-    settings = await _settings(file)
-    async with await _door(settings, options) as door:
+    settings = await settings_of(file)
+    async with await door_for(settings, options) as door:
         endpoints, unread = await list_endpoints(door)
         return Listing(endpoints=endpoints, unread=tuple(one.text for one in unread))
-
-
-async def _settings(file: Path) -> CloudRun | None:
-    """Return `[cloudrun]` of a file; None where there is none."""
-    return (await asyncio.to_thread(load, file)).cloudrun if await asyncio.to_thread(file.exists) else None
-
-
-async def _door(settings: CloudRun | None, options: OpenOptions) -> Google:
-    """Return a door to Google: as the project that was named, else that of the file, of the environment or of gcloud."""
-    named = options.project or (settings.project if settings else None) or ""
-    door = await google.from_env(options.env, project=named)
-    if not door.project:
-        await door.aclose()
-        raise HomeportError(
-            "no project is named", hint="give --project PROJECT, or export GOOGLE_CLOUD_PROJECT=…"
-        )
-    return door
 
 
 def names(options: OpenOptions) -> list[str]:

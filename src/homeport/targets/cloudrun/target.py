@@ -1,292 +1,34 @@
-"""One spec on Cloud Run: what is wanted, and what a plan tells of it."""
+"""One spec on Cloud Run: what a plan tells of it, and what is looked at before anything is made."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from homeport.catalog.cloudrun import GIB, Shape, gpu
 from homeport.catalog.cpu_and_memory import CpuAndMemory
-from homeport.catalog.images import engine_image
 from homeport.catalog.prices import load as load_prices
-from homeport.engines.base import Installation, Launch, LaunchRequest
-from homeport.engines.image import MODEL_FILE, Gguf, ImageContents
-from homeport.engines.registry import delivery_of, module
-from homeport.errors import HomeportError
-from homeport.fit.cloud import Estimate
-from homeport.fit.cold_start import ColdStart, expected
-from homeport.google import Google
-from homeport.hardware import Gpu, Machine
-from homeport.reconcile import Concat, Plan, Ref, Resource, make_plan
+from homeport.engines.registry import module
+from homeport.reconcile import Plan, Resource, make_plan
 from homeport.reconcile.fact import Fact
-from homeport.resources.google.gcs_weights import StoredWeights
-from homeport.resources.google.image import ContainerImage
-from homeport.resources.google.release import Prove, Release
-from homeport.resources.google.rest import RestResource
-from homeport.resources.google.service import ServiceIdentity, service
-from homeport.spec import CloudRun, Delivery, Spec
 from homeport.targets.cloudrun import facts
-from homeport.targets.cloudrun.companions import Companion, CompanionServices
-from homeport.targets.cloudrun.containers import ServiceContainer
-from homeport.targets.cloudrun.diagnosis import newest_explained
-from homeport.targets.cloudrun.foundations import Foundations
-from homeport.targets.cloudrun.hub_token import HubToken
-from homeport.targets.cloudrun.images import image
-from homeport.targets.cloudrun.invokers import callers, unexpected_invokers
-from homeport.targets.cloudrun.model_selection import ResolvedModel
-from homeport.targets.cloudrun.names import Names, names_of
-from homeport.targets.cloudrun.preflight import (
-    Findings,
-    GatedFile,
-    PreflightInput,
-    PreflightVerdict,
-    preflight,
-)
-from homeport.targets.cloudrun.service_spec import ANNOTATION, ServiceInputs, service_spec
-from homeport.targets.cloudrun.volumes import ADAPTERS, MODEL, CloudWeights
+from homeport.targets.cloudrun.graph import CloudRunGraph
+from homeport.targets.cloudrun.invokers import unexpected_invokers
+from homeport.targets.cloudrun.preflight import Findings, PreflightInput, PreflightVerdict, preflight
 from homeport.targets.facts import ModelFact
-
-PORT = 8080
-FILES = Path("/homeport")
-"""Where our few files lie in an image."""
-WEIGHTS = f"{ANNOTATION}weights"
-"""The annotation of a revision that holds the digest of its weights."""
-ADAPTED = f"{ANNOTATION}adapters"
-"""The annotation that holds the digests of its adapters, as `NAME=DIGEST` with spaces between."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class CloudRunTarget:
+class CloudRunTarget(CloudRunGraph):
     """One spec, served on Cloud Run."""
 
-    google: Google
-    spec: Spec
-    spec_file: Path
-    chosen: ResolvedModel
-    prove: Prove
-    """How a new revision is verified."""
-    token: HubToken | None = None
-    """The hub's."""
-    gates: tuple[GatedFile, ...] = ()
-    """What the hub is asked for before anything is made."""
-    canary: tuple[int, ...] = ()
-    beside: tuple[ServiceContainer, ...] = ()
-    """What runs in each instance beside the engine."""
-    companions: tuple[Companion, ...] = ()
-    """Services of their own beside the model's."""
-
-    @property
-    def settings(self) -> CloudRun:
-        """Return `[cloudrun]` of the file, or its defaults."""
-        return self.spec.cloudrun or CloudRun()
-
-    @property
-    def names(self) -> Names:
-        """Return the names of its things."""
-        return names_of(self.spec, self.google)
-
-    @property
-    def foundations(self) -> Foundations:
-        """Return what stands before anything is served."""
-        return Foundations(
-            google=self.google,
-            names=self.names,
-            cloudrun=self.settings,
-            access=self.spec.access,
-            token=self.token.value if self.token else None,
-            baked=self.baked,
-            streamed=self.delivery == "stream",
-        )
-
-    @property
-    def baked(self) -> bool:
-        """Tell whether the weights lie in the image."""
-        return self.delivery == "baked"
-
-    @property
-    def delivery(self) -> Delivery:
-        """Return how weights get to the engine."""
-        return delivery_of(self.chosen.engine, self.settings.delivery)
-
-    @property
-    def shape(self) -> Shape:
-        """Return the shape of the instance."""
-        best = self.chosen.estimate.best
-        assert best is not None
-        assert best.place.shape is not None
-        return best.place.shape
-
-    @property
-    def cold_start(self) -> ColdStart:
-        """Return the expected cold start."""
-        size = self.chosen.published.size or self._pin_size
-        return expected(engine=self.chosen.engine, delivery=self.delivery, weights_bytes=size)
-
-    @property
-    def weights(self) -> CloudWeights:
-        """Return the model's weights and the adapters."""
-        names, foundations = self.names, self.foundations
-        return CloudWeights(
-            google=self.google,
-            names=names,
-            chosen=self.chosen,
-            delivery=self.delivery,
-            build_region=self.settings.build_region or "",
-            token=Ref(f"secret-version/{names.secret}", "name") if self.token is not None else None,
-            after=(
-                foundations.apis.id,
-                f"service-account/{names.carrier}",
-                *foundations.grants_of(names.carrier),
-            ),
-        )
-
-    @property
-    def stored(self) -> StoredWeights | None:
-        """Return the model's weights in the bucket; None where the engine brings its own."""
-        return self.weights.model
-
-    @property
-    def source(self) -> str:
-        """Return where the model's weights come from; '' for Ollama's, and for this machine: its paths mean nothing there."""
-        stored = self.stored
-        return f"{stored.pin.source} at {stored.pin.revision}" if stored and stored.folder is None else ""
-
-    @property
-    def launch(self) -> Launch:
-        """Return how the engine is started in its container. Raises `SpecError` for settings that it cannot honour."""
-        settings, engine = self.spec.engine, module(self.chosen.engine)
-        engine.check(settings)
-        pinned, found = self.chosen.pinned, gpu(self.shape.gpu)
-        assert found is not None
-        memory = self.shape.memory_gib * GIB
-        served_from = {
-            "baked": MODEL_FILE if pinned else "",
-            "stream": self.stored.uri if self.stored else "",
-        }
-        request = LaunchRequest(
-            model=self.chosen.model,
-            settings=settings,
-            machine=Machine(
-                cores=self.shape.cpu,
-                memory=memory,
-                memory_available=memory,
-                gpus=(Gpu(name=found.title, memory=found.memory),),
-            ),
-            weights=pinned.folder if pinned and pinned.folder else Path(),
-            footprint=None,
-            adapters={name: Path(ADAPTERS, name) for name in self.weights.adapters},
-            adapter_rank=self.chosen.adapter_rank,
-            host="0.0.0.0",  # noqa: S104 - in a container, behind Cloud Run's front end
-            port=PORT,
-            keyed=False,
-            folder=FILES,
-            contained=True,
-            served_from=served_from.get(self.delivery, MODEL),
-            streamed=self.delivery == "stream",
-        )
-        return engine.launch(
-            request, Installation(engine=self.chosen.engine, version=self.base, executable=self.chosen.engine)
-        )
-
-    @property
-    def base(self) -> str:
-        """Return the reference of the image that ours is built on."""
-        return self.settings.image or engine_image(self.chosen.engine).pinned
-
-    @property
-    def image(self) -> ContainerImage:
-        """Return the image that serves."""
-        launch, stored, names = self.launch, self.stored, self.names
-        after = [f"service-account/{names.builder}", *self.foundations.grants_of(names.builder)]
-        weights: str | Gguf | None = None
-        if self.baked:
-            weights = self.chosen.tag
-            if stored is not None:
-                file = next(one for one in stored.pin.files if one.path.endswith(".gguf"))
-                weights = Gguf(origin=stored.uri, file=file)
-                after.append(stored.id)
-        contents = ImageContents(
-            base=self.base,
-            model_name=launch.model,
-            files=launch.files,
-            weights=weights,
-            weights_bytes=self.chosen.published.size or self._pin_size,
-        )
-        recipe = module(self.chosen.engine).image(contents)
-        return image(self.google, names, self.settings, recipe, (self.foundations.apis.id, *after))
-
-    @property
-    def service(self) -> RestResource:
-        """Return the model's service."""
-        names, stored = self.names, self.stored
-        foundations = self.foundations
-        # Nothing is served before its way out is as wanted.
-        after = [foundations.apis.id, *foundations.grants_of(names.runner), *foundations.guards]
-        if stored is not None and not self.baked:
-            after.append(stored.id)
-        after += [adapter.id for adapter in self.weights.adapters.values()]
-        wanted = ServiceInputs(
-            name=names.name,
-            launch=self.launch,
-            shape=self.shape,
-            cloudrun=self.settings,
-            scaling=self.spec.scaling,
-            access=self.spec.access,
-            cold_start=self.cold_start,
-            mounts=self.weights.mounts,
-            network=self.foundations.network,
-            own_network=self.settings.network is None,
-            runner=f"service-account/{names.runner}",
-            marks=self._marks(),
-            beside=self.beside,
-        )
-        self.weights.ensure_cache_fits(self.chosen.estimate)
-        return service(
-            self.google,
-            ServiceIdentity(endpoint=names.name, region=names.region, released=True),
-            service_spec(wanted),
-            after=tuple(after),
-            explain=self._why,
-        )
-
-    @property
-    def _beside_it(self) -> CompanionServices:
-        return CompanionServices(foundations=self.foundations, companions=self.companions)
-
-    @property
-    def callers(self) -> tuple[str, ...]:
-        """Return the members that may call the model's service: those of the file, and services of the endpoint."""
-        return (*self.spec.access.callers, *self._beside_it.callers)
-
-    @property
-    def beside_size(self) -> CpuAndMemory:
-        """Return what the other containers of an instance have together."""
-        return sum((one.size for one in self.beside), CpuAndMemory())
-
-    @property
-    def estimate(self) -> Estimate:
-        """Return what was chosen, with the price and the quotas of all containers."""
-        return self.chosen.estimate.with_beside(self.beside_size, load_prices())
-
-    def resources(self) -> list[Resource]:
-        """Return everything that is wanted, as resources."""
-        return [
-            *self.foundations.resources(),
-            *([self.stored] if self.stored is not None else []),
-            *self.weights.adapters.values(),
-            self.image,
-            self.service,
-            release(self.google, self.names, self.prove, self.canary),
-            *callers(self.google, self.spec, self.names),
-            *self._beside_it.resources(),
-        ]
+    notes: tuple[str, ...] = ()
+    """What the reader of a plan should know of where it is."""
 
     async def plan(self) -> tuple[Plan, Findings]:
         """Return what `up --on cloudrun` would do, and what was found of that before. Reads only."""
         plan, findings = await asyncio.gather(self._planned(), self.preflight())
-        warnings = [self.chosen.model.note] if self.chosen.model.note else []
+        warnings = [*self.notes, *([self.chosen.model.note] if self.chosen.model.note else [])]
         warnings += [f"{one.subject}: {one.text}" for one in findings.warnings]
         if findings.unchecked:
             unseen = ", ".join(one.subject for one in findings.unchecked)
@@ -307,7 +49,7 @@ class CloudRunTarget:
     async def unwanted(self) -> list[Resource]:
         """Return what another state of the file may have made, and what is to go: who may call it, services beside it."""
         invokers = await unexpected_invokers(self.google, self.names, self.callers)
-        return [*invokers, *self._beside_it.unwanted()]
+        return [*invokers, *self.beside_it.unwanted()]
 
     async def preflight(self) -> Findings:
         """Return what can be known before anything is created. Reads only, raises nothing."""
@@ -315,7 +57,7 @@ class CloudRunTarget:
 
     def _facts(self, findings: Findings) -> Iterator[Fact]:
         settings, access, model = self.spec.engine, self.spec.access, self.chosen.model
-        size = self.chosen.published.size or self._pin_size
+        size = self.chosen.published.size or self.pinned_size
         estimate, best = self.estimate, self.estimate.best
         assert best is not None
         library = f"{self.chosen.tag} of {module(self.chosen.engine).TITLE}'s library"
@@ -369,32 +111,3 @@ class CloudRunTarget:
             secret=self.token is not None,
             gates=self.gates,
         )
-
-    async def _why(self) -> HomeportError:
-        return await newest_explained(self.google, self.names.service, self.chosen.engine)
-
-    def _marks(self) -> dict[str, str | Ref | Concat]:
-        launch = self.launch
-        marks: dict[str, str | Ref | Concat] = {
-            "model": launch.model,
-            "engine": launch.engine,
-            "context": f"{launch.context}",
-            "image": Ref("image/serving", "digest"),
-        }
-        if self.stored is not None:
-            marks["weights"] = Ref(self.stored.id, "digest")
-            if self.source:
-                marks["weights-source"] = self.source
-        adapted = self.weights.adapters_digest
-        if adapted is not None:
-            marks["adapters"] = adapted
-        return marks
-
-    @property
-    def _pin_size(self) -> int:
-        return self.chosen.pinned.pin.size if self.chosen.pinned else 0
-
-
-def release(google: Google, names: Names, prove: Prove, canary: tuple[int, ...] = ()) -> Release:
-    """Return the release of the endpoint."""
-    return Release(google=google, name=names.name, path=f"v2/{names.service}", prove=prove, canary=canary)

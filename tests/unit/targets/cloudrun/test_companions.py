@@ -78,7 +78,7 @@ def listed(deployer: WithAgent) -> tuple[tuple[ListedEndpoint, ...], tuple[Unrea
 
 
 def status(deployer: WithAgent) -> Status:
-    return act(describe(google_for(deployer.cloud), "home", "us-central1"))
+    return act(describe(google_for(deployer.cloud), "home", "europe-west4"))
 
 
 def test_it_goes_up_with_the_model_may_call_it_and_nothing_is_left_to_do(deployer: WithAgent) -> None:
@@ -148,9 +148,9 @@ def test_list_and_status_take_it_for_a_part_of_the_endpoint_with_a_price_of_its_
     assert (row.name, row.revision) == ("home", deployer.service["latestReadyRevision"].rpartition("/")[2])
     assert row.usd_per_hour == pytest.approx((4 * 0.000018 + 16 * 0.000002 + 0.0001867) * 3600, rel=0.001)
     (part,) = row.parts
-    assert (part.name, part.role, part.state, part.region) == ("home-agent", "agent", "ready", "us-central1")
+    assert (part.name, part.role, part.state, part.region) == ("home-agent", "agent", "ready", "europe-west4")
     assert part.usd_per_hour == pytest.approx((1 * 0.000018 + 0.5 * 0.000002) * 3600, rel=0.001)
-    assert part.text == "service home-agent in us-central1 (agent, ready, $0.07 an hour while it runs)"
+    assert part.text == "service home-agent in europe-west4 (agent, ready, $0.07 an hour while it runs)"
     assert row.as_json()["parts"] == [part.as_json()]
     shown = status(deployer)
     assert shown.url == f"{deployer.service['uri']}/v1"
@@ -285,7 +285,7 @@ def test_amounts_are_read_as_kubernetes_writes_them(
     limits: dict[str, str], size: tuple[float, float]
 ) -> None:
     assert CpuAndMemory.of(limits) == CpuAndMemory(cpu=size[0], memory_gib=size[1])
-    assert prices.load().instance(CpuAndMemory.of(limits), "us-central1").gpu == 0
+    assert prices.load().instance(CpuAndMemory.of(limits), "europe-west4").gpu == 0
 
 
 def exported(deployer: WithAgent, kind: str) -> dict[str, str]:
@@ -309,7 +309,7 @@ def test_the_gcloud_script_makes_both_and_asks_for_the_address_once_it_is_there(
     script = files["deploy.sh"]
     places = [
         script.index(f"\n{line}")
-        for line in ("deploy home us-", "SERVICE_HOME_URI=", "deploy home-agent us-")
+        for line in ("deploy home europe-", "SERVICE_HOME_URI=", "deploy home-agent europe-")
     ]
     assert places == sorted(places)
     assert "'run services' home-agent" in script

@@ -302,14 +302,14 @@ def test_one_region_that_cannot_be_read_is_no_empty_region(tmp_path: Path) -> No
 
 def test_what_was_found_is_shown_though_another_region_cannot_be_read(tmp_path: Path) -> None:
     cloud = Broken(delays=AT_ONCE, steps=Carrying())
-    up(cloud, file("vllm", tmp_path, NAME, REGION))
+    up(cloud, file("vllm", tmp_path, NAME, "us-central1"))
 
     async def look() -> Services:
         async with google_for(cloud) as google:
-            return await find_services(google, NAME, REGION)
+            return await find_services(google, NAME, "us-central1")
 
     services = act(look())
-    assert services.here["name"].endswith(f"/{REGION}/services/home")
+    assert services.here["name"].endswith("/us-central1/services/home")
     assert [one.what for one in services.unread] == ["services in europe-west4"]
 
 
@@ -393,7 +393,7 @@ def test_a_deployment_that_the_first_version_made_is_found_shown_changed_and_tak
     cloud.clock.jump(600)
     ((row,), unread) = listed(cloud)
     assert not unread
-    assert (row.name, row.state, row.region, row.model) == ("home", "ready", REGION, "gemma-4-taught")
+    assert (row.name, row.state, row.region, row.model) == ("home", "ready", "us-central1", "gemma-4-taught")
     assert row.verified == {"at": "2026-11-28T00:00:00Z", "passed": True}
 
     async def found() -> tuple[str, ...]:
@@ -403,7 +403,9 @@ def test_a_deployment_that_the_first_version_made_is_found_shown_changed_and_tak
     ids = act(found())
     for kind in ("service", "repository", "subnetwork", "network", "firewall", "zone", "bucket", "secret", "service-account", "grant"):  # fmt: skip
         assert any(id_.startswith(f"{kind}/") for id_ in ids), kind
-    wish = later(wanted("vllm", tmp_path, access={"callers": ["user:friend@example.com"], "isolated": True}))
+    where = {"hub_token": "env:HF_TOKEN", "region": "us-central1"}
+    access = {"callers": ["user:friend@example.com"], "isolated": True}
+    wish = later(wanted("vllm", tmp_path, access=access, cloudrun=where))
     assert 0 < up(cloud, wish) < 10
     ((row,), _) = listed(cloud)
     assert row.traffic.keys() == {row.revision}

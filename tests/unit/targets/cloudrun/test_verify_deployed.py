@@ -33,7 +33,7 @@ from homeport.weights.transfer import MANIFEST
 from places import ROOT
 from ways import Carrying, Wanted, wanted
 
-SERVICE = "projects/rehearsal/locations/us-central1/services/home"
+SERVICE = "projects/rehearsal/locations/europe-west4/services/home"
 
 
 class User:

@@ -22,7 +22,7 @@ async def region(google: Google, asked: PreflightInput) -> Sequence[PreflightFin
     gpu = cloudrun.gpu(asked.shape.gpu)
     if not wrong and gpu is not None and asked.region in gpu.disputed:
         others = ", ".join(one for one in gpu.regions if one not in gpu.disputed)
-        text = f"{asked.region} has {asked.shape.text}: by invitation only, says one copy of Google's page, and another does not"
+        text = f"{asked.region} has {asked.shape.text}: unconfirmed, since one copy of Google's page says by invitation only, and another does not"
         found = [
             warning("gpu", text, f"go on, and where Google refuses it set cloudrun.region to one of {others}")
         ]
