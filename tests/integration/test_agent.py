@@ -62,4 +62,4 @@ def test_an_agent_goes_up_only_where_one_is_described_and_can_be_served(user: Us
     assert "homeport agent serve" in user.run("agent", "up", code=64).err
     assert "describes no agent" in user.run("agent", "up", "--on", "cloudrun", code=10).err
     user.write('name = "home"\n[agent]\n')
-    assert "homeport agent serve" in user.run("plan", "--json").json["facts"]["agent"]["text"]
+    assert "homeport agent serve" in user.run("plan", "--json").json["facts"]["agent_here"]["text"]

@@ -111,3 +111,44 @@ def test_what_cannot_be_measured_is_refused_before_anything_is_asked(
 ) -> None:
     refused = user.run("bench", *arguments, code=code)
     assert says in refused.err
+
+
+@pytest.mark.long
+def test_each_engine_that_is_here_is_started_measured_and_taken_down(user: User) -> None:
+    shutil.copyfile(TAUGHT, user.folder / TAUGHT.name)
+    user.write(SPEC)
+    ran = user.run(
+        "bench", "engines", "--engine", "llamacpp", "--users", "1,3", "--input", "48", "--output", "8",
+        "--seconds", "2", "--repetitions", "1", "--json", code=None,
+    )  # fmt: skip
+    assert ran.code in {0, 3}, ran.err
+    printed = ran.json
+    ensure_valid("bench-engines", printed)
+    (one,) = printed["engines"]
+    assert [level["users"] for level in one["result"]["levels"]] == [1, 3]
+    assert one["weights"] == "file:./gemma-4-taught.gguf"
+    assert "bench-llamacpp" not in user.run("list").out
+    assert [row["endpoint"] for row in user.run("bench", "list", "--json").json] == ["bench-llamacpp"]
+
+
+def test_an_engine_that_cannot_serve_the_model_is_told_beside_those_that_can(user: User) -> None:
+    user.write(SPEC.replace("./gemma-4-taught.gguf", "./nosuch.gguf"))
+    ran = user.run("bench", "engines", "--engine", "llamacpp", "--json", code=3)
+    (one,) = ran.json["engines"]
+    assert one["result"] is None
+    assert "nosuch.gguf" in one["why"]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--engine", "nosuch"), "knows no engine 'nosuch'"),
+        (("--users", "1,none"), "should be numbers from 1 to 1024"),
+        (("--weights", "llamacpp"), "should be ENGINE=SOURCE"),
+    ],
+)
+def test_engines_that_cannot_be_meant_are_refused_before_anything_starts(
+    user: User, more: tuple[str, str], said: str
+) -> None:
+    user.write(SPEC)
+    assert said in user.run("bench", "engines", *more, code=None).err

@@ -12,7 +12,7 @@ from homeport.endpoint import Endpoint
 if __name__ == "__main__":
     URL, USERS, SECONDS, INPUT, OUTPUT = sys.argv[1:]
     OPTIONS = BenchOptions(
-        input=int(INPUT), output=int(OUTPUT), users=int(USERS), seconds=float(SECONDS), repetitions=1
+        input=int(INPUT), output=int(OUTPUT), users=(int(USERS),), seconds=float(SECONDS), repetitions=1
     )
     ENDPOINT = Endpoint(name="paced", base_url=f"{URL}/v1", model="paced")
     print(json.dumps(sync.run(bench(ENDPOINT, OPTIONS)).as_json()))

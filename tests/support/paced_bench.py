@@ -11,7 +11,7 @@ from homeport.bench.load import LoadPatience
 from homeport.endpoint import Endpoint
 from paced_server import Lie, Pace, PacedServer
 
-QUICK = BenchOptions(input=60, output=12, seconds=0.25, repetitions=1, users=2)
+QUICK = BenchOptions(input=60, output=12, seconds=0.25, repetitions=1, users=(2,))
 
 
 def endpoint_of(server: PacedServer) -> Endpoint:

@@ -162,9 +162,10 @@ class _BenchWork:
         if self.options.open_load is not None:
             await self._opened()
             return None
-        if self.options.users is not None:
-            each = self.options.seconds / self.options.repetitions
-            await self._at(self.options.users, repetitions=self.options.repetitions, seconds=each)
+        if self.options.users:
+            each = self.options.seconds / self.options.repetitions / len(self.options.users)
+            for users in self.options.users:
+                await self._at(users, repetitions=self.options.repetitions, seconds=each)
             return None
         return await self._searched()
 

@@ -30,8 +30,8 @@ class BenchOptions:
     """Of each load that has a figure in the end."""
     most_users: int = 64
     """Where the search for the knee ends."""
-    users: int | None = None
-    """A closed loop of so many users, instead of the search for the knee."""
+    users: tuple[int, ...] = ()
+    """Closed loops of so many users, one after the other, instead of the search for the knee."""
     open_load: OpenLoad | None = None
     """An open loop instead."""
     slo: Slo = field(default_factory=lambda: Slo({}))

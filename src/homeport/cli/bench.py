@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from homeport.cli.bench_engines import command as engines_command
 from homeport.cli.context import CliContext, file_option, json_option, on_option, with_options, yes_option
 
 if TYPE_CHECKING:
@@ -86,6 +87,9 @@ def command(
     return VerificationFailed.exit_code
 
 
+command.add_command(engines_command)
+
+
 @command.command("list")
 @click.option("--name", help="Of this endpoint alone.")
 @json_option
@@ -146,7 +150,7 @@ def _options(how: dict[str, Any]) -> BenchOptions:  # Any: what click has read
         seconds=how["seconds"],
         repetitions=how["repetitions"],
         most_users=(how["users"] or 64) if profile == "sweep" else 64,
-        users=(how["users"] or 8) if profile == "users" else None,
+        users=(how["users"] or 8,) if profile == "users" else (),
         open_load=open_load,
         slo=Slo.parse(how["slo"]),
         shared=how["shared"],

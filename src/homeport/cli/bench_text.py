@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from homeport.bench.comparison import BenchComparison
+from homeport.bench.engines import EnginesBench
 from homeport.bench.figures import FORMULAS, MeanEstimate, Percentiles
 from homeport.bench.kept import KeptBench
 from homeport.bench.level import LevelResult
@@ -64,6 +65,24 @@ def compared(comparison: BenchComparison) -> str:
     ]
     titles = [f"first:  {printable(comparison.first)}", f"second: {printable(comparison.second)}", ""]
     return "\n".join([*titles, *aligned(head, rows), "", *map(printable, comparison.notes)])
+
+
+def engines(found: EnginesBench) -> str:
+    """Return a line for each engine and number of users, what is doubtful, and what keeps them from being compared."""
+    rows, doubts = [], []
+    for one in found.engines:
+        name = f"{one.engine} {one.version}".strip()
+        if one.result is None:
+            doubts.append(f"✗ {name} was not measured: {printable(one.why)}")
+            continue
+        rows += [(name, *_row(each)) for each in one.result.levels]
+        doubts += [f"{name}: {line}" for line in _found(one.result)]
+    table = aligned(("ENGINE", *HEAD), rows) if rows else ()
+    weights = (
+        f"{one.engine} has its weights from {printable(one.weights or 'nowhere')}" for one in found.engines
+    )
+    lines = [printable(found.model), "", *table, "", *doubts, *weights, *found.notes]
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

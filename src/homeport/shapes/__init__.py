@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from homeport.agents.evaluation.report import EvalReport
 from homeport.bench.comparison import BenchComparison
+from homeport.bench.engines import EnginesBench
 from homeport.bench.result import BenchResult
 from homeport.capacity.plan import CapacityPlan
 from homeport.fit.outlook import CloudRunOutlook
@@ -45,6 +46,7 @@ FACTS: tuple[type[Fact], ...] = (
     of_local.KeyFact,
     of_local.RestartFact,
     of_local.TakeOverFact,
+    of_local.AgentElsewhereFact,
     CloudRunOutlook,
     of_cloudrun.ProjectFact,
     of_cloudrun.ImageFact,
@@ -79,6 +81,7 @@ RESULTS: dict[str, Any] = {  # Any: types
     "bench": BenchResult,
     "bench-list": list[BenchRowShape],
     "bench-compare": BenchComparison,
+    "bench-engines": EnginesBench,
 }
 """What each command prints with `--json`; `error` is what any prints instead."""
 

@@ -136,7 +136,7 @@ class TakeOverFact(Fact):
 class AgentElsewhereFact(Fact):
     """The agent of the file, which `up` serves on Cloud Run alone."""
 
-    key: ClassVar[str] = "agent"
+    key: ClassVar[str] = "agent_here"
     label: ClassVar[str] = "agent"
 
     @property

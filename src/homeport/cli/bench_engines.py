@@ -1,0 +1,81 @@
+"""homeport bench engines"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from homeport.cli.context import CliContext, file_option, json_option
+
+
+def _users(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ...]:
+    parts = value.split(",")
+    if not all(one.strip().isdigit() and 1 <= int(one) <= 1024 for one in parts):
+        raise click.BadParameter("should be numbers from 1 to 1024 with commas between them, such as 1,4,16")
+    return tuple(dict.fromkeys(sorted(map(int, parts))))
+
+
+def _sources(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    from homeport.engines.names import NAMES
+
+    found = {}
+    for value in values:
+        engine, _equals, source = value.partition("=")
+        if engine not in NAMES or not source:
+            raise click.BadParameter(f"{value!r} should be ENGINE=SOURCE, where ENGINE is {', '.join(NAMES)}")
+        found[engine] = source
+    return found
+
+
+@click.command("engines")
+@click.option("--engine", "wanted", multiple=True, metavar="ENGINE", help="This one; may be given several times. By default all that are installed here.")  # fmt: skip
+@click.option("--weights", multiple=True, metavar="ENGINE=SOURCE", callback=_sources, help="Where an engine's weights are; by default the file's, else the catalog's.")  # fmt: skip
+@click.option("--users", default="1,4,16", show_default=True, callback=_users, help="Numbers of users, each a load of its own; 1,2,4,8,16,32,64 shows the curve.")  # fmt: skip
+@click.option("--input", type=click.IntRange(1), default=128, show_default=True, help="Tokens of a prompt, those of the chat template included.")  # fmt: skip
+@click.option("--output", type=click.IntRange(1), default=32, show_default=True, help="Tokens of an answer.")
+@click.option("--seconds", type=click.FloatRange(1), default=60.0, show_default=True, help="About how long each engine is measured, its start excluded.")  # fmt: skip
+@click.option("--repetitions", type=click.IntRange(1, 100), default=3, show_default=True, help="Of each load: intervals come from them.")  # fmt: skip
+@file_option
+@json_option
+@click.pass_obj
+def command(app: CliContext, /, file: Path, json_output: bool, **how: Any) -> int:  # Any: what click has read
+    """
+    Measure the file's model on each engine that is installed here, one after the other, in one table.
+
+    Each is started for as long as it is measured, on a free port and with room for all users, and taken down. What
+    else runs here slows them: take your own endpoint down first.
+    """
+    import os
+
+    from homeport import spec, sync
+    from homeport.bench import kept
+    from homeport.bench.engines import bench_engines, here
+    from homeport.bench.options import BenchOptions
+    from homeport.cli import bench_text
+    from homeport.errors import VerificationFailed
+    from homeport.home import find_home
+    from homeport.targets.base import OpenOptions
+
+    terminal = app.terminal(json_output=json_output)
+    home = find_home()
+    engines = here(how["wanted"])
+    options = BenchOptions(
+        users=how["users"],
+        input=how["input"],
+        output=how["output"],
+        seconds=how["seconds"],
+        repetitions=how["repetitions"],
+    )
+    opened = OpenOptions(env=os.environ, home=home)
+    sources = {name: how["weights"].get(name) for name in engines}
+    try:
+        found = sync.run(bench_engines(spec.load(file), sources, options, opened, terminal))
+    finally:
+        terminal.close()
+    for one in found.engines:
+        if one.result is not None:
+            terminal.say(f"kept: {kept.keep(home, one.result)}")
+    terminal.result(bench_text.engines(found), found.as_json())
+    return 0 if found.valid else VerificationFailed.exit_code
