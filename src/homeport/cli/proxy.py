@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from homeport.cli.context import CliContext, file_option, json_option
+from homeport.cli.service_url import service_at
 
 if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
@@ -67,7 +67,7 @@ def command(
             endpoint, cold_start = (
                 await _endpoint_and_start(file)
                 if url is None
-                else (await _service(url, audience, models), "")
+                else (await service_at(url, audience, models), "")
             )
             who = await endpoint.identity.who() if endpoint.identity else ""
             if cold_start:
@@ -95,42 +95,6 @@ async def _endpoint_and_start(file: Path) -> tuple[Endpoint, str]:
 
     async with deployment.opened(file, on="cloudrun") as one:
         return await one.connect(), await one.expected_cold_start()
-
-
-async def _service(url: str, audience: str, models: tuple[str, ...]) -> Endpoint:
-    """Return the endpoint that any Cloud Run service is, for the logged-in user."""
-    from homeport.endpoint import Endpoint
-    from homeport.google.credentials import GoogleIdentity, find
-
-    origin = _origin(url)
-    credentials = await find(os.environ)
-    return Endpoint(
-        name=origin.partition("://")[2].partition(".")[0],
-        base_url=f"{origin}/v1",
-        model=models[0] if models else "",
-        identity=GoogleIdentity(credentials, audience or origin),
-        via=os.environ.get("HOMEPORT_GOOGLE_URL", ""),
-    )
-
-
-def _origin(url: str) -> str:
-    """Return the address without a path. Raises `click.BadParameter` where tokens could be read on the way to it."""
-    from urllib.parse import urlsplit
-
-    from homeport.addresses import is_loopback
-
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError:
-        host = ""
-    if not host or parts.path.strip("/") not in {"", "v1"} or parts.query or parts.username is not None:
-        raise click.BadParameter(f"{url!r} is not like https://NAME.run.app", param_hint="--url")
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
-        raise click.BadParameter(
-            f"tokens are not sent to {url!r}, but over https:// only", param_hint="--url"
-        )
-    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _greet(terminal: Terminal, endpoint: Endpoint, running: Running, who: str) -> None:

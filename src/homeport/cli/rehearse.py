@@ -24,7 +24,20 @@ _SHADOWS = ("CLOUDSDK_AUTH_ACCESS_TOKEN",)
 """Variables that would go before the login of a rehearsal."""
 
 
-_PASSED = ("plan", "up", "status", "list", "verify", "chat", "logs", "swap", "rollback", "proxy", "down")
+_PASSED = (
+    "plan",
+    "up",
+    "status",
+    "list",
+    "verify",
+    "chat",
+    "logs",
+    "swap",
+    "rollback",
+    "wake",
+    "proxy",
+    "down",
+)
 """Commands that are run against a rehearsal as `homeport rehearse COMMAND …`; its own `env` leaves no room for that of endpoints."""
 
 

@@ -180,7 +180,7 @@ class Endpoint:
         async with self.client(timeout_s=_ANSWER_WITHIN_S) as client:
             response = await client.post(path, json=dict(request))
             if response.is_error:
-                raise await self._refusal(response.status_code, response.text)
+                raise await self.refused(response.status_code, response.text)
             return _parsed(response.text)
 
     async def stream(self, messages: Sequence[Message], **options: Any) -> AsyncIterator[dict[str, Any]]:
@@ -194,7 +194,7 @@ class Endpoint:
         ):
             if response.is_error:
                 text = (await response.aread()).decode(errors="replace")
-                raise await self._refusal(response.status_code, text)
+                raise await self.refused(response.status_code, text)
             async for event in httpx2.EventSource(response):
                 if event.data == "[DONE]":
                     return
@@ -233,7 +233,8 @@ class Endpoint:
         stop = {"stop": list(self.stop)} if self.stop else {}
         return {"model": self.model, **content, **stop, **options}
 
-    async def _refusal(self, status: int, text: str) -> EndpointError:
+    async def refused(self, status: int, text: str) -> EndpointError:
+        """Return the error that an answer of that status is, with what the caller's identity has to do with it."""
         if self.identity is None or not (status in {401, 403} or (status == 404 and is_page(text))):
             return refusal(status, text)
         try:

@@ -30,6 +30,7 @@ from homeport.shapes.results import (
     ReportShape,
     RollbackShape,
     UpShape,
+    WakeShape,
 )
 from homeport.targets.cloudrun import facts as of_cloudrun
 from homeport.targets.cloudrun.agent_fact import AgentFact
@@ -69,6 +70,7 @@ RESULTS: dict[str, Any] = {  # Any: types
     "up": UpShape,
     "swap": UpShape,
     "rollback": RollbackShape,
+    "wake": WakeShape,
     "down": RemovalShape,
     "status": Status | list[Status],
     "list": ListShape,

@@ -119,6 +119,22 @@ class RollbackShape(JsonShape):
     serving: str
 
 
+class WakeShape(JsonShape):
+    """The result of `wake`."""
+
+    endpoint: str
+    first_token_s: float
+    """From the first request to its first token."""
+    kept_s: float
+    """For how long it was asked again and again after that."""
+    requests: int
+    failed: int
+    usd_per_hour: float | None
+    """Of one instance."""
+    usd: float | None
+    """What one instance cost from the first request to the last; the idle time after it comes on top."""
+
+
 class ListedShape(JsonShape):
     """One endpoint, by its mark."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from homeport.backoff import Backoff
 from homeport.catalog import cloudrun
 from homeport.endpoint import Endpoint
+from homeport.endpoint.wake import first_token
 from homeport.errors import HomeportError
 from homeport.fit.cold_start import ColdStart
 from homeport.json_types import JsonObject
@@ -126,14 +127,12 @@ async def cold_start(asleep: Asleep) -> Measured | NotMeasured:
 
 
 async def _measured(endpoint: Endpoint, starts: Starts, budget: ColdStart) -> Measured | NotMeasured:
-    loop = asyncio.get_running_loop()
     try:
         before = await starts()
     except HomeportError as error:
         return NotMeasured(why=f"{_UNREAD}: {error}")
-    begun = loop.time()
     try:
-        seconds = await _first_token(endpoint) - begun
+        seconds = await first_token(endpoint)
     except HomeportError as error:
         return NotMeasured(why=f"no token came: {error}", broken=True)
     wait = Backoff(what="the log to tell of the start", within=_LOGGED_WITHIN_S, first=_ASK_EVERY_S)
@@ -182,14 +181,3 @@ async def _left_alone(name: str, seconds: float, progress: Progress) -> None:
 
 def _told(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
-async def _first_token(endpoint: Endpoint) -> float:
-    """Return when the first token came, by the loop's clock. Raises `HomeportError` where none did."""
-    question = [{"role": "user", "content": "Say hello."}]
-    async for chunk in endpoint.stream(question, max_tokens=8, temperature=0):
-        for choice in chunk.get("choices", ()):
-            delta = choice.get("delta", {})
-            if delta.get("content") or delta.get("reasoning_content") or delta.get("reasoning"):
-                return asyncio.get_running_loop().time()
-    raise HomeportError("the stream ended without a token")
