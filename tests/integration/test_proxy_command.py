@@ -19,7 +19,7 @@ import openai
 import pytest
 
 from homeport.proxy import listen
-from homeport.proxy.server import served
+from homeport.relay.served import served
 from private_service import MODEL, YOU, Service, id_token
 from user import User
 

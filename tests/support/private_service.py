@@ -17,7 +17,7 @@ from homeport.endpoint import Endpoint
 from homeport.errors import NoCredentials
 from homeport.progress import Progress
 from homeport.proxy import listen, running
-from homeport.proxy.server import served
+from homeport.relay.served import served
 from homeport.secret import Secret
 
 _T = TypeVar("_T")

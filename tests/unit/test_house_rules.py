@@ -59,7 +59,7 @@ Open Order Parse Pass Patch Pause Pick Pin Place Plan Poll Post Predict Prepare 
 Prompt Protect Prove     Publish Pull Push Put Quote Raise Read Rebuild Receive Record Redact Reduce
 Refresh Refuse Register Reject Release Remember     Remove Rename Render Replace Reply Report
 Request Require Reserve Reset Resolve Restart Restore Resume Retry Return Reuse     Reverse Revoke
-Roll Round Route Run Save Say Scale Scan Schedule Score Search Seed Select Send Serve Set Shorten
+Roll Round Route Run Save Say Scale Scan Schedule Score Screen Search Seed Select Send Serve Set Shorten
 Show Shut     Sign Size Skip Sleep Sort Split Start Stop Store Stream Strip Submit Substitute
 Summarize Suppress Swap Switch Take Tell Test     Trace Track Translate Trim Try Turn Undo Unmake
 Unmount Unpack Update Upload Use Validate Verify Visit Wait Wake Walk Warm     Warn Watch Work Wrap

@@ -59,7 +59,7 @@ async def on_standard_streams(server: MCPServer[Any]) -> None:
 @asynccontextmanager
 async def on_port(server: MCPServer[Any], listening: socket.socket, key: Secret) -> AsyncIterator[str]:
     """Give the address while clients that show `key` are served on a socket of loopback, which is closed at the end."""
-    from homeport.proxy.server import served
+    from homeport.relay.served import served
 
     app = guarded(server.streamable_http_app(streamable_http_path=PATH), key)
     async with server.session_manager.run(), served(app, listening) as url:

@@ -11,7 +11,7 @@ from homeport.endpoint.identity import refused_as, too_large
 from homeport.endpoint.refusals import words_of
 from homeport.errors import HomeportError, NoCredentials
 from homeport.json_types import Json
-from homeport.proxy.messages import Send
+from homeport.relay.messages import Send
 
 HEALTH = "/health"
 _MODELS = "/v1/models"

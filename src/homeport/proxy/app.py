@@ -17,16 +17,12 @@ from homeport.progress import Progress
 from homeport.proxy import answers
 from homeport.proxy.answers import ProxyAnswer
 from homeport.proxy.body import Body
-from homeport.proxy.messages import Headers, Message, Receive, Scope, Send
-from homeport.proxy.upstream import UNANSWERED, Onward, Upstream
 from homeport.proxy.waking import Waking
+from homeport.relay.headers import onward
+from homeport.relay.messages import Headers, Message, Receive, Scope, Send
+from homeport.relay.upstream import UNANSWERED, Onward, Upstream
 from homeport.secret import Secret
 
-_HOP = frozenset(
-    {b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te",
-     b"trailer", b"transfer-encoding", b"upgrade"}
-)  # fmt: skip
-"""Headers that are between two neighbours, and not for the next one."""
 _OURS = frozenset({b"host", b"expect", b"x-serverless-authorization", *door.SECRET_HEADERS})
 """Headers of a request that are the proxy's to set, or that were for the proxy."""
 _NO_KEY = (
@@ -154,26 +150,15 @@ class ProxyApp:
     def _request(self, scope: Scope, body: Body) -> Onward:
         given = {name for name, _ in scope["headers"]}
         chunked = b"transfer-encoding" in given
-        onward = self._without_key(_onward(scope["headers"], _OURS))
+        passed = self._without_key(onward(scope["headers"], _OURS))
         query = scope["query_string"]
         return Onward(
             method=scope["method"],
             target=(scope["raw_path"] + (b"?" + query if query else b"")).decode("ascii"),
-            headers=[(name.decode("ascii"), value.decode()) for name, value in onward],
+            headers=[(name.decode("ascii"), value.decode()) for name, value in passed],
             body=body if chunked or b"content-length" in given else None,
             chunked=chunked,
         )
-
-
-def _onward(headers: Headers, but: frozenset[bytes] = frozenset()) -> list[tuple[bytes, bytes]]:
-    """Return the headers that go on: all except those of this connection, and `but`."""
-    named = {
-        part.strip().lower()
-        for name, value in headers
-        if name.lower() == b"connection"
-        for part in value.split(b",")
-    }
-    return [(name, value) for name, value in headers if name.lower() not in _HOP | but | named]
 
 
 def _length(headers: Headers) -> int:
@@ -186,7 +171,7 @@ def _head(response: aiohttp.ClientResponse) -> Message:
     return {
         "type": "http.response.start",
         "status": response.status,
-        "headers": _onward([(name.lower(), value) for name, value in response.raw_headers]),
+        "headers": onward([(name.lower(), value) for name, value in response.raw_headers]),
     }
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from homeport.catalog.cloudrun import limits
-from homeport.proxy.messages import Receive
+from homeport.relay.messages import Receive
 
 
 class Body:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from homeport import addresses
 from homeport.endpoint import Endpoint
-from homeport.errors import HomeportError
 from homeport.progress import Progress, Silent
+from homeport.relay.served import served
 from homeport.secret import Secret
 
 HOST = addresses.LOOPBACK
-_KEPT_ALIVE_S = 75
-"""Clients keep connections for a minute at most; the server must not close first."""
 
 
 def listen(port: int) -> socket.socket:
@@ -66,48 +63,3 @@ async def serve(
     """Run the proxy until this is cancelled. See `running`."""
     async with running(endpoint, listening, key=key, models=models, progress=progress, cold_start=cold_start):
         await asyncio.Event().wait()
-
-
-@asynccontextmanager
-async def served(
-    app: Callable[[Any, Any, Any], Awaitable[None]],  # Any: ASGI
-    listening: socket.socket,
-) -> AsyncIterator[str]:
-    """
-    Yield the address of an ASGI application while it is served. At the end what is still being answered is
-    broken off.
-    """
-    server = _server(app)
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
-    host, port = listening.getsockname()[:2]
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        server.should_exit = True
-        answering = list(server.server_state.tasks)
-        await serving
-        await asyncio.gather(*answering, return_exceptions=True)
-
-
-def _server(app: Callable[[Any, Any, Any], Awaitable[None]]) -> Any:  # Any: ASGI; see below
-    try:
-        import uvicorn
-
-        from homeport.proxy.protocol import BoundedProtocol
-    except ImportError as error:
-        raise HomeportError(
-            "the proxy's server is not installed", hint="pip install 'homeport[cloudrun]'"
-        ) from error
-
-    class Server(uvicorn.Server):  # A class that exists only where uvicorn is installed: so Any.
-        @contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            # Ctrl-C is for the owner of the event loop.
-            yield
-
-    config = uvicorn.Config(
-        app, http=BoundedProtocol, ws="none", lifespan="off", log_config=None, log_level="critical", access_log=False,
-        proxy_headers=False, server_header=False, date_header=False,
-        timeout_keep_alive=_KEPT_ALIVE_S, timeout_graceful_shutdown=0,
-    )  # fmt: skip
-    return Server(config)

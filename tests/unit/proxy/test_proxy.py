@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from homeport.proxy import listen, running
-from homeport.proxy.protocol import BoundedProtocol
+from homeport.relay.protocol import BoundedProtocol
 from private_service import HOST, KEY, MODEL, SHOWN, YOU, Passport, Service, id_token, proxied, reached, scene
 
 

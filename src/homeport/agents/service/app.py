@@ -37,7 +37,7 @@ App = Callable[[Any, Any, Any], Awaitable[None]]  # Any: ASGI
 @asynccontextmanager
 async def on_port(agent: ServedAgent, listening: socket.socket) -> AsyncIterator[str]:
     """Yield the service's address while it is served, on a socket that is closed at the end."""
-    from homeport.proxy.server import served
+    from homeport.relay.served import served
 
     async with served(application(agent), listening) as url:
         yield url

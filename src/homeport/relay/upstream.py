@@ -33,7 +33,7 @@ class Onward:
     method: str
     target: str
     headers: Sequence[tuple[str, str]]
-    body: AsyncIterable[bytes] | None
+    body: AsyncIterable[bytes] | bytes | None
     """Iterated over from its beginning for each attempt."""
     chunked: bool
     """Its length is not among the headers."""

@@ -1,4 +1,4 @@
-"""The types of ASGI, as far as the proxy needs them."""
+"""The types of ASGI, as far as they are needed here."""
 
 from __future__ import annotations
 

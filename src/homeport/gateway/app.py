@@ -1,0 +1,206 @@
+"""The gateway as an ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Coroutine
+from typing import Any
+
+from homeport.endpoint import Endpoint
+from homeport.gateway import strict_json
+from homeport.gateway.apis import TextApi, error_body
+from homeport.gateway.entrance import (
+    ANYBODY,
+    Entrance,
+    HungUp,
+    TurnedAway,
+    api_of,
+    ensure_plain,
+    read_body,
+)
+from homeport.gateway.exchange import REFUSED_HEADER, ScreenedExchange, send_json
+from homeport.gateway.metrics import GatewayMetrics
+from homeport.gateway.screener import Screener
+from homeport.gateway.verdict import Refused
+from homeport.relay.headers import onward
+from homeport.relay.messages import Receive, Scope, Send
+from homeport.relay.upstream import UNANSWERED, Onward, Upstream
+
+OWN_HEALTH = "/gateway/health"
+"""What the gateway answers itself, whether or not its engine is up: for probes."""
+OWN_PULSE = "/gateway/pulse"
+"""Where the gateway tells whether the engine works, and nothing of what the engine says there of requests."""
+_SENT_ON = frozenset({b"user-agent", b"traceparent", b"tracestate", b"x-request-id"})
+"""Headers of a request to an API that go on; a body is written anew, so that none of its others is true."""
+
+
+class GatewayApp:
+    """Stands before one endpoint: screens what goes there and what comes back, and counts it."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        screener: Screener,
+        entrance: Entrance = ANYBODY,
+        metrics: GatewayMetrics | None = None,
+        pulse: tuple[str, str] | None = None,
+    ) -> None:
+        """
+        Open no connection yet; needs a running event loop.
+
+        `pulse` is the engine's: where it shows that its
+        work goes on, and what that matches while it is busy.
+        """
+        self._upstream = Upstream(endpoint)
+        self._screener, self._entrance, self._metrics = screener, entrance, metrics
+        self._pulse = pulse
+
+    async def aclose(self) -> None:
+        """Let the connections go, those of the screen included."""
+        await self._upstream.aclose()
+        await self._screener.aclose()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        if scope["path"] == OWN_HEALTH and scope["method"] in {"GET", "HEAD"}:
+            await send_json(send, 200, {"status": "ok"})
+            return
+        try:
+            self._entrance.admit(scope)
+            if scope["path"] == OWN_PULSE and scope["method"] == "GET":
+                await self._show_pulse(send)
+                return
+            api = api_of(scope)
+        except TurnedAway as away:
+            await self._turn_away(None, away, send)
+        except Refused as refused:
+            if self._metrics:
+                self._metrics.refused("prompt", refused.reason.value)
+            told = [(REFUSED_HEADER, refused.reason.value.encode()), (b"x-should-retry", b"false")]
+            await send_json(send, refused.status, error_body(None, refused), told)
+        else:
+            if api is None:
+                await _while_there(receive, self._pass(scope, send))
+            else:
+                await self._asked(api, scope, receive, send)
+
+    async def _asked(self, api: TextApi, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            ensure_plain(scope["headers"])
+            body = strict_json.table(strict_json.loads(await read_body(receive)))
+        except TurnedAway as away:
+            await self._turn_away(api, away, send)
+        except ValueError as error:
+            why = f"the body is no JSON that is read in one way only: {error}"
+            await self._turn_away(api, TurnedAway(400, why), send)
+        except HungUp:
+            return
+        else:
+            await _while_there(receive, self._exchange(api, body, scope, send))
+
+    async def _exchange(
+        self, api: TextApi, body: dict[str, Any], scope: Scope, send: Send
+    ) -> None:  # Any: JSON
+        exchange = ScreenedExchange(
+            api=api, screener=self._screener, upstream=self._upstream, send=send, metrics=self._metrics
+        )
+        headers = [
+            (name.decode("latin-1"), value.decode("latin-1"))
+            for name, value in scope["headers"]
+            if name in _SENT_ON
+        ]
+        if self._metrics:
+            self._metrics.begun()
+        try:
+            await exchange.run(body, headers)
+        except asyncio.CancelledError:
+            exchange.error = "client_gone"
+            raise
+        finally:
+            if self._metrics:
+                self._metrics.ended(
+                    api.operation,
+                    asyncio.get_running_loop().time() - exchange.begun,
+                    exchange.error,
+                    exchange.usage,
+                )
+
+    async def _pass(self, scope: Scope, send: Send) -> None:
+        """Send on what holds no text, and its answer as it is."""
+        request = Onward(method=scope["method"], target=scope["path"], headers=[], body=None, chunked=False)
+        try:
+            response = await self._upstream.send(request)
+        except UNANSWERED as error:
+            await self._turn_away(
+                None,
+                TurnedAway(502, f"the engine did not answer: {str(error) or type(error).__name__}"),
+                send,
+            )
+            return
+        try:
+            body = await response.read()
+        except UNANSWERED:
+            await self._turn_away(
+                None, TurnedAway(502, "the engine broke off in the middle of its answer"), send
+            )
+            return
+        finally:
+            response.close()
+        head = [(name, value) for name, value in onward([(name.lower(), value) for name, value in response.raw_headers])
+                if name != b"content-length"]  # fmt: skip
+        length = (b"content-length", str(len(body)).encode())
+        await send({"type": "http.response.start", "status": response.status, "headers": [*head, length]})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    async def _show_pulse(self, send: Send) -> None:
+        path, busy = self._pulse or ("/health", "")
+        request = Onward(method="GET", target=path, headers=[], body=None, chunked=False)
+        try:
+            response = await self._upstream.send(request)
+            text = (await response.read()).decode(errors="replace")
+        except UNANSWERED:
+            await self._turn_away(None, TurnedAway(502, "the engine did not answer"), send)
+            return
+        found = re.search(busy, text) if busy else None
+        body = (found[0] if found else "").encode()
+        headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _turn_away(self, api: TextApi | None, away: TurnedAway, send: Send) -> None:
+        kind = (
+            "authentication_error"
+            if away.status == 401
+            else "invalid_request_error"
+            if away.status < 500
+            else "api_error"
+        )
+        if api is not None and api.dialect.native:
+            await send_json(send, away.status, {"error": away.why}, [(b"x-should-retry", b"false")])
+            return
+        body = {"error": {"message": away.why, "type": kind, "param": None, "code": None}}
+        await send_json(send, away.status, body, [(b"x-should-retry", b"false")])
+
+
+async def _while_there(
+    receive: Receive, work: Coroutine[Any, Any, None]
+) -> None:  # Any: of a coroutine's protocol
+    """Do the work; give it up where the client hangs up."""
+    working, gone = asyncio.ensure_future(work), asyncio.ensure_future(_hung_up(receive))
+    try:
+        await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (working, gone):
+            task.cancel()
+        await asyncio.wait({working, gone})
+    if not working.cancelled():
+        working.result()
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,113 @@
+"""
+What passed, counted for Prometheus, under the names of OpenTelemetry's semantic conventions for generative AI.
+
+They are the conventions' instruments as Prometheus spells them: dots are underscores, units are words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from homeport.errors import EngineMissing
+from homeport.gateway.usage import TokenUsage
+from homeport.relay.messages import Receive, Scope, Send
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+"""The conventions' own buckets of durations."""
+_FIRST = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+_TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304)
+_LABELS = ("gen_ai_operation_name", "gen_ai_request_model")
+
+
+class GatewayMetrics:
+    """Counts in a registry of its own."""
+
+    def __init__(self, model: str) -> None:
+        """Count for one model. Raises `EngineMissing` where prometheus-client is not installed."""
+        try:
+            from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+        except ImportError as error:
+            raise EngineMissing(
+                "what counts requests is not installed", hint="pip install 'homeport[gateway]'"
+            ) from error
+        self._model, self._registry = model, CollectorRegistry()
+
+        def histogram(name: str, text: str, buckets: Sequence[float], *labels: str) -> Histogram:
+            return Histogram(name, text, (*_LABELS, *labels), registry=self._registry, buckets=buckets)
+
+        self._duration = histogram(
+            "gen_ai_server_request_duration_seconds",
+            "From a request to the end of its answer.",
+            _SECONDS,
+            "error_type",
+        )
+        self._first = histogram(
+            "gen_ai_server_time_to_first_token_seconds",
+            "From a request to the first text of its answer.",
+            _FIRST,
+        )
+        self._tokens = histogram(
+            "gen_ai_client_token_usage", "Tokens of requests and answers, as the engine counts them.", _TOKENS,
+            "gen_ai_token_type",
+        )  # fmt: skip
+        self._refused = Counter(
+            "homeport_gateway_refusals",
+            "Texts that were not let through.",
+            ("side", "reason"),
+            registry=self._registry,
+        )
+        self._screened = Histogram(
+            "homeport_gateway_screen_seconds", "Time that the screen took.", ("side",), registry=self._registry,
+            buckets=_FIRST,
+        )  # fmt: skip
+        self._active = Gauge(
+            "homeport_gateway_active_requests", "Requests under way.", registry=self._registry
+        )
+
+    def begun(self) -> None:
+        """Count a request."""
+        self._active.inc()
+
+    def ended(self, operation: str, seconds: float, error: str, usage: TokenUsage) -> None:
+        """Count the end of a request; `error` is '' for one that was answered."""
+        self._active.dec()
+        self._duration.labels(operation, self._model, error).observe(seconds)
+        for kind, count in (("input", usage.prompt), ("output", usage.answer)):
+            if count is not None:
+                self._tokens.labels(operation, self._model, kind).observe(count)
+
+    def first_text(self, operation: str, seconds: float) -> None:
+        """Count the time to the first text."""
+        self._first.labels(operation, self._model).observe(seconds)
+
+    def refused(self, side: str, reason: str) -> None:
+        """Count a refusal."""
+        self._refused.labels(side, reason).inc()
+
+    def screened(self, side: str, seconds: float) -> None:
+        """Count a screening."""
+        self._screened.labels(side).observe(seconds)
+
+    def text(self) -> bytes:
+        """Return all counts as Prometheus reads them."""
+        from prometheus_client import generate_latest
+
+        return generate_latest(self._registry)
+
+
+class MetricsApp:
+    """`/metrics`, as an application of ASGI of its own."""
+
+    def __init__(self, metrics: GatewayMetrics) -> None:
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request of Prometheus'."""
+        if scope["type"] != "http":
+            return
+        found = scope["path"] == "/metrics" and scope["method"] in {"GET", "HEAD"}
+        body = self._metrics.text() if found else b"ask for /metrics"
+        headers = [(b"content-type", CONTENT_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200 if found else 404, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})

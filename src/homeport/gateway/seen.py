@@ -1,0 +1,41 @@
+"""Texts that this very gateway has screened, by keyed hashes: of a conversation only what is new is screened again."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections import OrderedDict
+
+_MOST = 50_000
+
+
+class SeenTexts:
+    """Remembers the newest texts that passed. Nobody can read or forge what it holds: the key is this process's own."""
+
+    def __init__(self, most: int = _MOST) -> None:
+        self._key = secrets.token_bytes(32)
+        self._most = most
+        self._hashes: OrderedDict[bytes, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._hashes)
+
+    def add(self, kind: str, text: str) -> None:
+        """Remember that a text of this kind passed."""
+        self._hashes[self._hash(kind, text)] = None
+        while len(self._hashes) > self._most:
+            self._hashes.popitem(last=False)
+
+    def has(self, kind: str, text: str) -> bool:
+        """Tell whether this very text passed here as this kind."""
+        found = self._hash(kind, text)
+        if found not in self._hashes:
+            return False
+        self._hashes.move_to_end(found)
+        return True
+
+    def _hash(self, kind: str, text: str) -> bytes:
+        made = hashlib.blake2b(
+            text.encode("utf-8", "surrogatepass"), key=self._key, digest_size=20, person=kind.encode()[:16]
+        )
+        return made.digest()

@@ -1,0 +1,52 @@
+"""JSON that every parser reads alike: an engine must not read another text than the one that was screened."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from homeport.json_types import Json, JsonObject
+
+
+class AmbiguousJson(ValueError):
+    """What came is no table of JSON, or could be read in several ways."""
+
+
+def loads(data: bytes) -> Json:
+    """
+    Return what the bytes say.
+
+    Raises `ValueError` for what parsers read differently: a key twice, `NaN`, bytes that are not UTF-8, half a surrogate.
+    """
+    text = data.decode("utf-8")
+    try:
+        value: Json = json.loads(text, object_pairs_hook=_table, parse_constant=_no_number)
+    except RecursionError:
+        raise AmbiguousJson("it is nested too deep") from None
+    if "\\ud" in text or "\\uD" in text:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # UnicodeEncodeError is a ValueError.
+    return value
+
+
+def table(value: Json) -> JsonObject:
+    """Return the value, which must be a table. Raises `AmbiguousJson`."""
+    if not isinstance(value, dict):
+        raise AmbiguousJson("it is no table")
+    return value
+
+
+def dumps(value: Json) -> bytes:
+    """Return the value as it goes on: written anew, so that nothing is in it but what was read."""
+    return json.dumps(value, separators=(",", ":")).encode("ascii")
+
+
+def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:  # Any: JSON
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        twice = next(key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1)
+        raise AmbiguousJson(f"the key {twice[:60]!r} is there twice")
+    return made
+
+
+def _no_number(name: str) -> None:
+    raise AmbiguousJson(f"{name} is no number of JSON")

@@ -1,0 +1,35 @@
+"""How many tokens an answer says that it took, in whichever of the APIs' words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from homeport.json_types import Json
+
+
+@dataclass(slots=True)
+class TokenUsage:
+    """Tokens of a request and of its answer; None where nothing was said."""
+
+    prompt: int | None = None
+    answer: int | None = None
+
+    def note(self, body: Mapping[str, Json]) -> None:
+        """Take what an answer, or an event of one, tells; the last word counts."""
+        for table in (body, body.get("response"), body.get("message")):
+            found = table.get("usage") if isinstance(table, dict | Mapping) else None
+            if isinstance(found, dict):
+                self._take(found, "prompt_tokens", "completion_tokens")
+                self._take(found, "input_tokens", "output_tokens")
+        self._take(body, "prompt_eval_count", "eval_count")
+
+    def _take(self, table: Mapping[str, Json], prompt: str, answer: str) -> None:
+        if _is_count(table.get(prompt)):
+            self.prompt = table[prompt]
+        if _is_count(table.get(answer)):
+            self.answer = table[answer]
+
+
+def _is_count(value: Json) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,22 @@
+"""Which headers go on to the next server, and which are between two neighbours."""
+
+from __future__ import annotations
+
+from homeport.relay.messages import Headers
+
+_HOP = frozenset(
+    {b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te",
+     b"trailer", b"transfer-encoding", b"upgrade"}
+)  # fmt: skip
+"""Headers that are between two neighbours, and not for the next one."""
+
+
+def onward(headers: Headers, but: frozenset[bytes] = frozenset()) -> list[tuple[bytes, bytes]]:
+    """Return the headers that go on: all except those of this connection, and `but`."""
+    named = {
+        part.strip().lower()
+        for name, value in headers
+        if name.lower() == b"connection"
+        for part in value.split(b",")
+    }
+    return [(name, value) for name, value in headers if name.lower() not in _HOP | but | named]

@@ -1,0 +1,60 @@
+"""An application of ASGI, served on a socket that is open already."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from homeport.errors import HomeportError
+
+_KEPT_ALIVE_S = 75
+"""Clients keep connections for a minute at most; the server must not close first."""
+
+
+@asynccontextmanager
+async def served(
+    app: Callable[[Any, Any, Any], Awaitable[None]],  # Any: ASGI
+    listening: socket.socket,
+) -> AsyncIterator[str]:
+    """
+    Yield the address of an ASGI application while it is served. At the end what is still being answered is
+    broken off.
+    """
+    server = _server(app)
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    host, port = listening.getsockname()[:2]
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.should_exit = True
+        answering = list(server.server_state.tasks)
+        await serving
+        await asyncio.gather(*answering, return_exceptions=True)
+
+
+def _server(app: Callable[[Any, Any, Any], Awaitable[None]]) -> Any:  # Any: ASGI; see below
+    try:
+        import uvicorn
+
+        from homeport.relay.protocol import BoundedProtocol
+    except ImportError as error:
+        raise HomeportError(
+            "the server of HTTP is not installed",
+            hint="pip install 'homeport[cloudrun]', or 'homeport[gateway]' for that alone",
+        ) from error
+
+    class Server(uvicorn.Server):  # A class that exists only where uvicorn is installed: so Any.
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            # Ctrl-C is for the owner of the event loop.
+            yield
+
+    config = uvicorn.Config(
+        app, http=BoundedProtocol, ws="none", lifespan="off", log_config=None, log_level="critical", access_log=False,
+        proxy_headers=False, server_header=False, date_header=False,
+        timeout_keep_alive=_KEPT_ALIVE_S, timeout_graceful_shutdown=0,
+    )  # fmt: skip
+    return Server(config)
