@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from homeport.proxy import listen
-from homeport.proxy.server import served
+from homeport.relay.served import served
 from places import ROOT
 from private_service import Service, id_token
 from user import User
