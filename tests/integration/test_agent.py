@@ -37,6 +37,8 @@ def test_a_real_model_calls_a_tool_and_each_step_is_shown_escaped(taught: User) 
     assert "It rains in Paris.\\x1b]0;retitled\\x07" in ran.err
     assert "\x1b" not in ran.err
     assert f"transcript: {file}" in ran.err
+    unpriced = taught.run("agent", "run", "Hello", "--max-usd", "1", code=64)
+    assert "what home costs is not known" in unpriced.err
     again = taught.run("agent", "run", "--replay", str(file), code=ran.code)
     assert "the replay ends as the recorded run did" in again.err
 

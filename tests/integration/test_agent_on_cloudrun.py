@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,9 @@ def test_an_agent_goes_up_beside_its_model_asks_it_as_itself_and_goes_down_with_
     assert (found["name"], found["outcome"]) == ("agent", "failed")
     assert "What is " in str(found)
     assert "403" not in found["detail"]
+
+    asked = cloud.run("agent", "run", "Hello", "--no-tools", "--max-steps", "1", "--max-tokens", "4", "--max-usd", "1", "--anyway", code=None)  # fmt: skip
+    assert re.search(r" s, 0\.\d{4} USD", asked.err), asked.err
 
     gone = cloud.run("down", "--yes", "--purge").out
     assert gone.index("removed service demo-agent") < gone.index("removed service demo\n")

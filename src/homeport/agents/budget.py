@@ -72,7 +72,7 @@ class Spent:
         if self.tokens >= budget.tokens:
             raise spent(f"{budget.tokens} tokens (it used {self.tokens})", "--max-total-tokens")
         if budget.usd is not None and self.usd is not None and self.usd >= budget.usd:
-            raise spent(f"{budget.usd:g} USD", "`usd` of its Budget")
+            raise spent(f"{budget.usd:g} USD", "--max-usd")
 
     def before_call(self, budget: Budget) -> None:
         """Raise `AgentStopped` where another call of a tool would be more than `budget` allows."""

@@ -12,6 +12,7 @@ from homeport.cli.context import with_options
 
 if TYPE_CHECKING:
     from homeport.agents.tool import Tool
+    from homeport.endpoint import Endpoint
 
 how_options = with_options(
     click.option("--name", help="The endpoint; by default that of the spec here, or the only one that runs."),
@@ -27,6 +28,7 @@ how_options = with_options(
     click.option("--max-tool-calls", type=click.IntRange(0), default=24, show_default=True, help="Calls of tools."),
     click.option("--max-total-tokens", type=click.IntRange(1), default=60_000, show_default=True, help="Of all answers, prompts included."),
     click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), default=300.0, show_default=True, help="From question to answer."),
+    click.option("--max-usd", type=click.FloatRange(min=0, min_open=True), metavar="USD", help="Of the endpoint's time, by the list price of an instance; for one that has a price."),
     click.option("--max-tokens", type=click.IntRange(1), default=2048, show_default=True, help="Of one answer."),
     click.option("--tool-seconds", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True, help="Of one call of a tool."),
     click.option("--anyway", is_flag=True, help="Also with a model that was not trained to call tools."),
@@ -62,5 +64,28 @@ def budget_of(how: Mapping[str, Any]) -> Any:  # Any: `Budget`, imported when it
         tokens=how["max_total_tokens"],
         seconds=how["max_seconds"],
         max_tokens=how["max_tokens"],
+        usd=how["max_usd"],
         tool_seconds=how["tool_seconds"],
     )
+
+
+def usd_per_hour(endpoint: Endpoint, where: tuple[Path, str], how: Mapping[str, Any]) -> float | None:
+    """
+    Return what an instance of the endpoint costs an hour; None where that is not known.
+
+    Raises `Unsupported` where --max-usd needs it.
+    """
+    from homeport.cli.session import listed
+    from homeport.errors import HomeportError, Unsupported
+
+    try:
+        found = listed(endpoint, *where)
+    except HomeportError:  # One that may call the endpoint need not be one that may list the project.
+        found = None
+    usd = found.usd_per_hour if found is not None else None
+    if usd is None and how["max_usd"] is not None:
+        raise Unsupported(
+            f"what {endpoint.name} costs is not known, so --max-usd cannot be kept",
+            hint="leave it out; --max-seconds and --max-total-tokens hold everywhere",
+        )
+    return usd

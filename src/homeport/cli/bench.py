@@ -196,19 +196,13 @@ def _ask(
 
     Raises `ApprovalDeclined`.
     """
-    import os
-
-    from homeport import deployment, sync
     from homeport.bench.price import price
     from homeport.cli.approval import asking
+    from homeport.cli.session import listed
     from homeport.errors import ApprovalDeclined
-    from homeport.home import find_home
-    from homeport.targets.base import OpenOptions
 
-    opened = OpenOptions(env=os.environ, home=find_home())
-    found = sync.run(deployment.listing(on=where[1], file=where[0], options=opened)).endpoints
-    listed = next((one for one in found if one.name == endpoint.name), None)
-    told = price(listed, options.seconds)
+    found = listed(endpoint, *where)
+    told = price(found, options.seconds)
     if not asking(terminal, yes=yes, text=str, question="measure it?")(told):
         raise ApprovalDeclined("nothing was measured")
-    return listed.max_instances if listed is not None else None
+    return found.max_instances if found is not None else None

@@ -13,6 +13,7 @@ import click
 if TYPE_CHECKING:
     from homeport.deployment import Deployment
     from homeport.endpoint import Endpoint
+    from homeport.listing import ListedEndpoint
     from homeport.secret import Secret
     from homeport.targets.base import OpenOptions
     from homeport.terminal import Terminal
@@ -103,3 +104,14 @@ def agents_endpoint(terminal: Terminal, name: str | None, file: Path, on: str, *
             f"the catalog does not know {endpoint.model}: whether it was trained to call tools is not known"
         )
     return endpoint
+
+
+def listed(endpoint: Endpoint, file: Path, on: str) -> ListedEndpoint | None:
+    """Return the endpoint as its target lists it, with what it costs an hour; None where it is not there."""
+    from homeport import deployment, sync
+    from homeport.home import find_home
+    from homeport.targets.base import OpenOptions
+
+    options = OpenOptions(env=os.environ, home=find_home())
+    found = sync.run(deployment.listing(on=on, file=file, options=options)).endpoints
+    return next((one for one in found if one.name == endpoint.name), None)

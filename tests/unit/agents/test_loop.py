@@ -126,7 +126,7 @@ def test_tokens_renew_themselves_within_a_run(asked: Asked) -> None:
         (Budget(steps=2), "--max-steps"),
         (Budget(tool_calls=1), "--max-tool-calls"),
         (Budget(tokens=20), "--max-total-tokens"),
-        (Budget(usd=0.0), "`usd` of its Budget"),
+        (Budget(usd=0.0), "--max-usd"),
     ],
 )
 def test_a_budget_that_is_spent_ends_the_run_and_says_which(
