@@ -147,7 +147,16 @@ def _close(path: Path) -> None:
 
 
 _FOLDER, _FILE, _OTHERS = 0o700, 0o600, 0o077
-_OURS = {"endpoints", "weights", "rehearsals", "proxies", "transcripts", "rehearsal.json", "rehearsal.log"}
+_OURS = {
+    "endpoints",
+    "weights",
+    "rehearsals",
+    "proxies",
+    "transcripts",
+    "usage",
+    "rehearsal.json",
+    "rehearsal.log",
+}
 """What homeport puts into its root."""
 _HINT = "set HOMEPORT_HOME to a folder that you may write to"
 

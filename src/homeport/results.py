@@ -132,6 +132,8 @@ class Status:
     """ISO 8601, UTC."""
     timeline_s: Mapping[str, float] | None = None
     """Seconds of each part of the start."""
+    usage: Mapping[str, Json] | None = None
+    """What it was used for since `started_at`: `requests`, `prompt_tokens`, `output_tokens`, `hours`, `usd`; null is not known."""
     also_in: tuple[str, ...] = ()
     """Further regions in which there is one of this name, which is paid for, too."""
     parts: tuple[EndpointPart, ...] = ()

@@ -32,6 +32,8 @@ COMMANDS = {
     "env": "Print the variables that OpenAI clients read.",
     "key": "Tell where an endpoint's key is kept, or replace it.",
     "status": "Show the endpoints on this machine.",
+    "top": "Show live what endpoints do: requests, tokens a second, TTFT, memory.",
+    "usage": "Tell what endpoints were used for: requests, tokens, hours, money.",
     "list": "List the endpoints of this machine, or of a project on Cloud Run.",
     "logs": "Show what the engine wrote.",
     "down": "End an endpoint, with all its processes.",
@@ -41,7 +43,7 @@ COMMANDS = {
     "rehearse": "Act out Google Cloud on this machine.",
     "doctor": "Show what this machine has and lacks.",
 }
-RESERVED = frozenset(("agent", "console", "guard", "list", "observe", "top", "usage"))
+RESERVED = frozenset(("agent", "console", "guard", "list", "observe"))
 """Names of commands to come: no command of another meaning may take one, and none is mistaken for a slip of the pen."""
 USAGE, INTERRUPTED = 64, 130
 

@@ -210,6 +210,20 @@ def restarts_text(status: Status) -> str:
     return f"{status.name} was started again {often} since `homeport up`; at {last['at']}, since {last['reason']}"
 
 
+def usage_text(status: Status) -> str:
+    """Return since when an endpoint serves, for which file, and what it was used for; '' where its record is unreadable."""
+    if status.started_at is None:
+        return ""
+    used, file = status.usage or {}, f" for {status.spec_file}" if status.spec_file else ""
+    counts = [
+        f"{label} {'not known' if used.get(key) is None else f'{used[key]:,.0f}'}"
+        for key, label in (("requests", "requests"), ("prompt_tokens", "tokens in"), ("output_tokens", "out"))
+    ]
+    cost = "not known" if used.get("usd") is None else f"${used['usd']:,.2f}"
+    what = f"{', '.join(counts)}; cost {cost}" if used else "nothing was counted yet"
+    return f"{status.name} since {status.started_at}{file}: {what}"
+
+
 def status_row(status: Status) -> tuple[str, ...]:
     """Return the row of one endpoint in the table of `homeport status`."""
     memory = f"{status.resident_bytes / 2**20:,.0f} MiB" if status.resident_bytes is not None else ""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from homeport.cli.context import CliContext, file_option, json_option, name_argument, on_option
+
+if TYPE_CHECKING:
+    from homeport.results import Status
 
 _BROKEN = {"dead", "failed", "unresponsive", "unsupervised"}
 
@@ -25,7 +30,7 @@ def command(app: CliContext, name: str | None, file: Path, on: str, json_output:
     """
     from homeport import deployment, sync
     from homeport.cli.session import with_endpoint
-    from homeport.cli.show import restarts_text, status_row, status_text
+    from homeport.cli.show import status_row, status_text
     from homeport.errors import Incomplete, NotRunning, StateError
     from homeport.targets import registry
     from homeport.targets.base import Capability
@@ -45,11 +50,8 @@ def command(app: CliContext, name: str | None, file: Path, on: str, json_output:
     header = ("NAME", "STATE", "URL", "MODEL", "ENGINE", "MEMORY", "SINCE", "CHECKS")
     if found or json_output:
         terminal.table(header, [status_row(s) for s in found], data=[s.as_json() for s in found])
-    for status in found:
-        if told := restarts_text(status):
-            terminal.say(told)
-        if status.rollback_to:
-            terminal.say(f"{status.name}: `homeport rollback` would serve {status.rollback_to} again")
+    for line in (line for status in found for line in _notes(status)):
+        terminal.say(line)
     broken = [status for status in found if status.state in _BROKEN]
     for status in broken:
         why = f" ({status.reason})" if status.reason else ""
@@ -63,3 +65,14 @@ def command(app: CliContext, name: str | None, file: Path, on: str, json_output:
         )
     silent = [status for status in broken if status.state != "unsupervised"]
     return NotRunning.exit_code if silent else StateError.exit_code if unreadable else 0
+
+
+def _notes(status: Status) -> Iterator[str]:
+    """Yield what there is to say of one endpoint under the table."""
+    from homeport.cli.show import restarts_text, usage_text
+
+    for told in (restarts_text(status), usage_text(status)):
+        if told:
+            yield told
+    if status.rollback_to:
+        yield f"{status.name}: `homeport rollback` would serve {status.rollback_to} again"

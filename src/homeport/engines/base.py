@@ -15,6 +15,7 @@ from homeport.catalog import Model
 from homeport.engines.conformance import Conformance, Feature
 from homeport.engines.footprint import Footprint, MemoryTerm, Sizing
 from homeport.engines.image import ImageContents, Recipe
+from homeport.engines.metric_names import MetricNames
 from homeport.errors import HomeportError
 from homeport.hardware import Machine
 from homeport.json_types import Json, JsonObject
@@ -200,6 +201,10 @@ class EngineModule(Protocol):
     """Whether it serves those alone who send the endpoint's key."""
     METRICS_PATH: str | None
     """Where it tells what it does, for Prometheus; None where it tells nothing."""
+    METRICS: MetricNames | None
+    """By which names it tells that; None where it tells nothing."""
+    REQUEST_LINE: str | None
+    """A regular expression of the line that each request leaves in its log, where no series counts them; else None."""
 
     NAMES_ADAPTERS: bool
     """Whether each LoRA adapter is a model of its own to clients; else it is applied to whatever is asked."""

@@ -107,6 +107,8 @@ class Local(_Table):
     """Where clients' key is: env:NAME or file:PATH. Unless it is set homeport makes one; "none" asks for no key at all."""
     restart: Literal["on-failure", "never"] = "on-failure"
     """Whether an engine is started again that died, that stays deaf, or that took far more memory than was planned."""
+    usage_days: int = Field(default=90, ge=0, le=3650)
+    """For how many days it is kept what the endpoint was used for: requests, tokens, hours, never a prompt; 0 keeps nothing."""
 
     @field_validator("host")
     @classmethod

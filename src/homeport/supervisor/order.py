@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 MOST, WITHIN_S = 5, 600.0
 """An engine is started again so many times within so many seconds, and then given up."""
@@ -36,6 +37,11 @@ class Order:
     """Files that the engine reads when it starts."""
     adopt: Mapping[str, int] | None
     """The pid of an engine that runs already, and that lost its supervisor. None to start one."""
+    usage: Mapping[str, Any] | None = None
+    """
+    What the ledger of usage is told beside figures, and where those are: `root`, `days`, `endpoint`, `engine`, `file`,
+    `path`, `names`, as `MetricNames` has them, and `request_line`, as `EngineModule` has it. JSON, so Any.
+    """
 
     def line(self) -> str:
         """Return the order as it is written to standard input."""

@@ -21,6 +21,7 @@ from homeport.supervisor.journal import Journal, Phase, Restart
 from homeport.supervisor.judge import Judge
 from homeport.supervisor.order import MOST, WITHIN_S, Order
 from homeport.supervisor.pulse import PulseThread
+from homeport.supervisor.usage import UsageThread
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 30.0
 _LOOK_S = 1.0
@@ -69,8 +70,20 @@ class Watch:
             self._signs = journal.signs(self._order.weights)
         self._pulse = PulseThread(self._order, healthy=adopted, wants_token=again)
         self._pulse.start()
+        self._usage = self._counting(fresh=not adopted)
         self._judge = Judge(self._order, self._engine, self._pulse) if self._engine else None
         self._tell(Phase.RESTARTING if again else Phase.SERVING)
+
+    def _counting(self, *, fresh: bool) -> UsageThread | None:
+        """Return the thread that keeps what the engine counts, begun; None where there is no engine."""
+        engine = self._engine
+        if engine is None:
+            return None
+        process = f"{engine.pid} {engine.ticks or engine.create_time}"
+        since = engine.create_time if fresh else time.time()
+        thread = UsageThread(self._order, process, since, fresh=fresh, say=self._say)
+        thread.start()
+        return thread
 
     def _reason(self) -> str | None:
         """Return why the engine has to be started again, once it has; None where the end is asked for."""
@@ -95,8 +108,10 @@ class Watch:
             return False
         return True
 
-    def _end_engine(self, patience_s: float) -> None:
+    def _end_engine(self, patience_s: float, *, answers: bool = False) -> None:
         self._pulse.stop()
+        if self._usage is not None:
+            self._usage.stop(once_more=answers)
         if self._engine is not None:
             self._engine.end(patience_s)
             self._engine = self._judge = None
@@ -142,7 +157,7 @@ class Watch:
         return True
 
     def _end(self) -> int:
-        self._end_engine(_ASKED_S)
+        self._end_engine(_ASKED_S, answers=self._pulse.healthy)
         return 0
 
     def _tell(self, phase: Phase) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
     from homeport.home import Home
     from homeport.listing import Listing
+    from homeport.metrics.live import LiveEndpoint
     from homeport.progress import Progress
     from homeport.results import Removal, Status
     from homeport.verify import Report, Result
@@ -203,3 +204,10 @@ class TargetModule(Protocol):
 
     def names(self, options: OpenOptions) -> list[str]:
         """Return the names of the endpoints that can be told without asking anybody; [] where none can."""
+
+
+class LiveModule(Protocol):
+    """What the package of each target offers to those who look again and again, in its module `live`."""
+
+    async def endpoints(self, file: Path, options: OpenOptions) -> list[LiveEndpoint]:
+        """Return every endpoint with what it tells now. It wakes none, and asks none for a token."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from homeport.errors import SpecError
 
 if TYPE_CHECKING:
-    from homeport.targets.base import TargetModule
+    from homeport.targets.base import LiveModule, TargetModule
 
 TITLES: Mapping[str, str] = MappingProxyType({"local": "this machine", "cloudrun": "Cloud Run"})
 """The names that `--on` takes, and what people call each. Known without importing a target: `--help` is fast."""
@@ -23,6 +23,11 @@ def module(name: str) -> TargetModule:
     if name not in TITLES:
         raise SpecError(f"there is no target {name!r}", hint=f"targets are {', '.join(TITLES)}")
     return cast("TargetModule", import_module(f"homeport.targets.{name}.lifecycle"))
+
+
+def live(name: str) -> LiveModule:
+    """Return how the endpoints of the target `name` are looked at again and again."""
+    return cast("LiveModule", import_module(f"homeport.targets.{name}.live"))
 
 
 def flag(name: str) -> str:

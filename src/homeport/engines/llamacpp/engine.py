@@ -19,7 +19,7 @@ from homeport.engines.base import (
 )
 from homeport.engines.footprint import Footprint, MemoryTerm
 from homeport.engines.image import ImageContents, Recipe
-from homeport.engines.llamacpp import fields, honours, memory
+from homeport.engines.llamacpp import fields, honours, memory, metrics
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
 from homeport.spec import Delivery, Engine
 from homeport.weights.manifest import Format as FileFormat
@@ -34,6 +34,8 @@ MOST_SEQUENCES = memory.MOST_SEQUENCES
 USES_GPU = False
 ASKS_FOR_KEY = True
 METRICS_PATH = "/metrics"
+METRICS = metrics.NAMES
+REQUEST_LINE = metrics.REQUEST_LINE
 NAMES_ADAPTERS = False
 ADAPTER_RANK = None
 IDENTITY = LoadedWeights(path="/props", loaded=lambda said, _: str(said["model_path"]))

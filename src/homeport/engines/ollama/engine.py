@@ -40,6 +40,8 @@ USES_GPU = False
 """It takes a GPU by itself; how much of one is not known here, so it is sized by the machine's memory."""
 ASKS_FOR_KEY = False
 METRICS_PATH = None
+METRICS = None
+REQUEST_LINE = None
 NAMES_ADAPTERS = False
 ADAPTER_RANK = None
 IDENTITY = None

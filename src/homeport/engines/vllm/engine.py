@@ -25,7 +25,7 @@ from homeport.engines.base import (
 from homeport.engines.footprint import Footprint, MemoryTerm
 from homeport.engines.image import ImageContents, Recipe, without_weights
 from homeport.engines.vllm import flags as vllm_flags
-from homeport.engines.vllm import honours, memory
+from homeport.engines.vllm import honours, memory, metrics
 from homeport.engines.vllm.adapter import CONFIG, USUAL_RANK, rank
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
 from homeport.json_types import Json, JsonObject
@@ -42,6 +42,8 @@ MOST_SEQUENCES = None
 USES_GPU = True
 ASKS_FOR_KEY = True
 METRICS_PATH = "/metrics"
+METRICS = metrics.NAMES
+REQUEST_LINE = None
 NAMES_ADAPTERS = True
 ADAPTER_RANK = AdapterRank(config=CONFIG, of=rank)
 DELIVERIES: tuple[Delivery, ...] = ("stream", "gcsfuse-cached", "gcsfuse-buffered")

@@ -38,6 +38,8 @@ class State(StrEnum):
 
     STARTING = "starting"
     """No token has come out yet."""
+    RUNNING = "running"
+    """Its processes run and a token has come out once; it was not asked for one now."""
     READY = "ready"
     """A token came out within two seconds."""
     BUSY = "busy"
@@ -97,6 +99,17 @@ def supervisor_of(remembered: EndpointRecord, folder: Path) -> psutil.Process | 
 
 async def condition(remembered: EndpointRecord, folder: Path, api_key: Secret | None) -> Condition:
     """Return how the endpoint is: looked up, and asked for a token with a patience of two seconds."""
+    found, entry = unasked(remembered, folder), journal.load(folder)
+    if found.state is not State.RUNNING or found.engine is None:
+        return found
+    found = await _asked(found, found.engine, remembered, api_key, entry)
+    if found.serves and found.supervisor is None:
+        return replace(found, state=State.UNSUPERVISED, why="it serves, and nothing would start it again")
+    return found
+
+
+def unasked(remembered: EndpointRecord, folder: Path) -> Condition:
+    """Return how the endpoint is as far as its processes tell: for those who look often, and must cost no tokens."""
     entry = journal.load(folder)
     found = Condition(
         state=State.DEAD,
@@ -112,10 +125,7 @@ async def condition(remembered: EndpointRecord, folder: Path, api_key: Secret | 
         return _without_engine(found, remembered, entry)
     if not remembered.was_ready:
         return replace(found, state=State.STARTING)
-    found = await _asked(found, found.engine, remembered, api_key, entry)
-    if found.serves and found.supervisor is None:
-        return replace(found, state=State.UNSUPERVISED, why="it serves, and nothing would start it again")
-    return found
+    return replace(found, state=State.RUNNING)
 
 
 def _without_engine(found: Condition, remembered: EndpointRecord, entry: Journal | None) -> Condition:

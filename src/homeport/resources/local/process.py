@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -70,6 +70,10 @@ class EngineProcess(BaseResource):
     """Whether a key that homeport made is replaced by a new one."""
     restart: str
     """`local.restart`."""
+    root: Path
+    """Homeport's folder, where the ledger of usage is."""
+    usage_days: int
+    """`local.usage_days`."""
     memory_limit: Callable[[Outputs], int | None]
     """Bytes of memory of its own beyond which the engine is ended; None for no limit."""
 
@@ -128,13 +132,23 @@ class EngineProcess(BaseResource):
         return seen is not None and seen != journal.signs(self._files(outputs))
 
     def _of_supervisor(self, live: Live) -> list[Change]:
-        before = live.record.spec.get("local", {}).get("restart", "never")
+        told = live.record.spec.get("local", {})
+        before = told.get("restart", "never")
         if live.condition.supervisor is None:
             return [Change(path=_SUPERVISOR, before="none", after=f"restarts it: {self.restart}")]
         if before != self.restart:
             return [
                 Change(
                     path=_SUPERVISOR, before=f"restarts it: {before}", after=f"restarts it: {self.restart}"
+                )
+            ]
+        days = told.get("usage_days")  # Not in records of an earlier version.
+        if days is not None and days != self.usage_days:
+            return [
+                Change(
+                    path=_SUPERVISOR,
+                    before=f"keeps usage for {days} days",
+                    after=f"keeps usage for {self.usage_days} days",
                 )
             ]
         return []
@@ -222,7 +236,22 @@ class EngineProcess(BaseResource):
             memory_limit=self.memory_limit(outputs),
             weights=self._files(outputs),
             adopt={"pid": adopt.pid} if adopt else None,
+            usage=self._kept(launch),
         )
+
+    def _kept(self, launch: Launch) -> Mapping[str, Any]:
+        """Return what the supervisor is told of the ledger of usage."""
+        names = module(launch.engine).METRICS
+        return {
+            "root": str(self.root),
+            "days": self.usage_days,
+            "endpoint": self.name,
+            "engine": launch.engine,
+            "file": self.spec_file,
+            "path": launch.metrics_path,
+            "names": asdict(names) if names and launch.metrics_path else None,
+            "request_line": module(launch.engine).REQUEST_LINE,
+        }
 
     async def _adopt(self, live: Live, outputs: Outputs, progress: Progress) -> Live:
         """Give the engine, which goes on serving, another supervisor."""

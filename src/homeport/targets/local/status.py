@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from homeport.errors import HomeportError
+from homeport.errors import HomeportError, StateError
 from homeport.home import Home
+from homeport.json_types import Json
 from homeport.resources.local import endpoint_key, endpoint_record
 from homeport.resources.local.condition import Condition, condition
 from homeport.resources.local.endpoint_record import EndpointRecord, Unreadable
@@ -13,6 +14,7 @@ from homeport.resources.local.process_tree import resident
 from homeport.resources.local.stopping import running_processes
 from homeport.results import Status
 from homeport.secret import Secret
+from homeport.usage.ledger import Ledger
 
 UNREADABLE = "unreadable"
 """The state of an endpoint whose record cannot be read."""
@@ -55,7 +57,25 @@ async def look(name: str, remembered: EndpointRecord | Unreadable, home: Home) -
         rollback_to=_rollback_to(folder),
         spec_file=remembered.spec_file,
         log=log,
+        usage=_usage(remembered, home),
     )
+
+
+def _usage(remembered: EndpointRecord, home: Home) -> dict[str, Json] | None:
+    """Return what the ledger has of it since it was started; None where it has nothing, or cannot be read."""
+    try:
+        found = Ledger(home.root).since_start(remembered.name, remembered.create_time)
+    except StateError:
+        return None
+    if found is None:
+        return None
+    return {
+        "requests": found.requests,
+        "prompt_tokens": found.prompt_tokens,
+        "output_tokens": found.output_tokens,
+        "hours": round(found.seconds / 3600, 4),
+        "usd": None,  # Nobody has said what this machine costs.
+    }
 
 
 def _rollback_to(folder: Path) -> str | None:

@@ -149,6 +149,8 @@ class LocalTarget:
             spec_file=str(self.spec_file),
             renew=self.renew_key,
             restart=self.spec.local.restart,
+            root=self.home.root,
+            usage_days=self.spec.local.usage_days,
             memory_limit=lambda outputs: self.memory_limit(self._size(outputs)),
         )
 
