@@ -49,7 +49,7 @@ class Door:
     def __init__(self, apis: Iterable[str]) -> None:
         either = "|".join(sorted(map(re.escape, apis)))
         self._google = re.compile(
-            rf"(?:{_AREA}-)?(?:{either})\.googleapis\.com|(?:{either})\.{_AREA}\.rep\.googleapis\.com"
+            rf"(?:{_AREA}-)?(?:{either})\.googleapis\.com|(?:{either})\.{_AREA}\.rep\.googleapis\.com|{_AREA}-docker\.pkg\.dev"
         )
         self._known = lru_cache(maxsize=1024)(self._names)
 

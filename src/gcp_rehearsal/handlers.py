@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from gcp_rehearsal.apis.artifactregistry import repositories as registry
+from gcp_rehearsal.apis.artifactregistry import upstream
 from gcp_rehearsal.apis.certificatemanager import certificates
 from gcp_rehearsal.apis.cloudbuild import builds
 from gcp_rehearsal.apis.cloudquotas import quotas
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 _MODULES: tuple[ModuleType, ...] = (
     accounts, builds, certificates, compute, dns, executions, jobs, knative, logs, networks, projects, quotas, registry,
     revisions, roles, secrets, services,
-    services_usage, storage, templates, tokens,
+    services_usage, storage, templates, tokens, upstream,
 )  # fmt: skip
 
 KINDS: Mapping[str, Kind] = {name: kind for module in _MODULES for name, kind in module.KINDS.items()}

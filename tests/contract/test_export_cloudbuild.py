@@ -33,6 +33,7 @@ from homeport.reconcile import Plan, Resource, apply, make_plan
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.release import Release
 from homeport.resources.google.service import Service
 from homeport.resources.google.traffic import Receipt, latest, receipts, shares, tag_url
@@ -189,7 +190,9 @@ class Run:
         """What prepare.sh does, without a hundred processes of gcloud: test_export_gcloud.py runs those commands."""
         resources = self.resources(parallel)
         before = [
-            one for one in resources if not isinstance(one, (ContainerImage, StoredWeights, Service, Release))
+            one
+            for one in resources
+            if not isinstance(one, (ContainerImage, MirroredImage, StoredWeights, Service, Release))
         ]
         before = [one for one in before if not (isinstance(one, Grant) and one.on.api == "run")]
         more = grants(Pipeline(Things.of(resources)))

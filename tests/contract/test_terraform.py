@@ -25,6 +25,7 @@ from homeport.resources.google.apis import Apis
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.release import Release
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import SecretVersion
@@ -152,7 +153,7 @@ def address_of(one: Resource) -> Key | None:
         return ("secretmanager", f"v1/projects/rehearsal/secrets/{one.secret_id}:addVersion")
     if isinstance(one, RestResource):
         return (one.address.api, one.address.path)
-    assert isinstance(one, Apis | ContainerImage | StoredWeights | Release)
+    assert isinstance(one, Apis | ContainerImage | MirroredImage | StoredWeights | Release)
     return None
 
 
@@ -242,7 +243,7 @@ def test_terraform_refuses_an_argument_that_the_provider_does_not_have(tmp_path:
 def test_a_second_image_has_a_variable_of_its_own_and_its_service_waits_for_it(tmp_path: Path) -> None:
     container = replace(AGENT.containers[0], image=Ref("image/agent", "reference"))
     things = Variant("vllm", companions=(replace(AGENT, containers=(container,)),)).resources()
-    serving = next(one for one in things if isinstance(one, ContainerImage))
+    serving = next(one for one in things if isinstance(one, ContainerImage | MirroredImage))
     folder = Folder(tmp_path)
     files = export("terraform", [*things, replace(serving, package="agent")])
     assert "printf 'image_agent = " in files["main.tf"]

@@ -102,7 +102,7 @@ def on_another_image(wish: Wanted) -> Wanted:
         (lambda wish: replace(wish, token="hf_second"), ["update secret-version/home-hub-token"]),
         (lambda wish: at_once(wish, 8), SERVED_ANEW),
         (other_weights, ["create weights/model", *SERVED_ANEW]),
-        (on_another_image, ["create image/serving", *SERVED_ANEW]),
+        (on_another_image, SERVED_ANEW),
     ],
 )
 def test_a_change_touches_what_it_is_about(

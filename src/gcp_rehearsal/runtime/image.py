@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gcp_rehearsal.apis.artifactregistry.repositories import find_image
+from gcp_rehearsal.apis.artifactregistry.repositories import find_image, upstream_of
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
@@ -29,7 +29,16 @@ class Image:
 
 
 def find(cloud: Cloud, reference: str) -> Image | None:
-    """Return the image of that name, if a build of this rehearsal left what it takes to run it; else None."""
+    """
+    Return the image of that name, if a build of this rehearsal left what it takes to run it, or a remote repository
+    fetched it; else None.
+    """
+    upstream = upstream_of(cloud, reference)
+    if upstream is not None:
+        name, tag = upstream
+        root = cloud.folder / "images" / "upstream" / "root"
+        root.mkdir(parents=True, exist_ok=True)
+        return Image(root=root, base=f"{name}@{tag}" if ":" in tag else f"{name}:{tag}")
     digest = (find_image(cloud, reference) or "").removeprefix("sha256:")
     folder = cloud.folder / "images" / digest
     if not digest or not (folder / "image.json").is_file():

@@ -99,6 +99,9 @@ def _planned(site: InstanceSite, revision: Body, container: Body, ports: Mapping
     view = _room(site, found, mounted, own)
     paths = Paths(found.root, mounted.folders, inside=view is not None)
     home = own / "home"
+    program = program_of(site.programs, found.base)
+    if program is not None and not found.entrypoint:
+        found = replace(found, entrypoint=tuple(program.entrypoint), cmd=tuple(program.cmd))
     what = _launch(site.cloud, revision, container, found)
     what.adapt(paths)
     wanted = port_of(serving(revision))
@@ -110,7 +113,6 @@ def _planned(site: InstanceSite, revision: Body, container: Body, ports: Mapping
     if len(revision["containers"]) > 1:
         what.move_addresses(others)
     probes = [one and replace(one, port=ports[one.cloud_port]) for one in _probes(container)]
-    program = program_of(site.programs, found.base)
     if program is not None:
         port = ports[wanted] if serves else next((one.port for one in probes if one is not None), 0)
         program.adapt(what, LaunchSite(image=found, paths=paths, port=port, folder=own, storage=site.storage))

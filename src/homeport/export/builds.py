@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 from homeport.export.graph import Things
 from homeport.export.text import to_yaml
+from homeport.google.registry import TYPES
 from homeport.json_types import Json
 from homeport.reconcile import Ref, Resource
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.service import DEADLINE_S, Service
 from homeport.weights.transfer import MANIFEST
 
@@ -104,6 +106,9 @@ def told_by_shell(thing: Resource | None, ref: Ref) -> str:
     if isinstance(thing, ContainerImage) and ref.path in {"digest", "reference"}:
         asked = f"{there(thing)} --format='value(image_summary.digest)'"
         return f'"$({asked})"' if ref.path == "digest" else f'{shlex.quote(thing.reference)}@"$({asked})"'
+    if isinstance(thing, MirroredImage) and ref.path in {"digest", "reference"}:
+        asked = f'"$({digest_of(thing)})"'
+        return asked if ref.path == "digest" else f"{shlex.quote(thing.reference)}@{asked}"
     if isinstance(thing, StoredWeights) and ref.path == "digest":
         manifest = shlex.quote(f"{thing.uri}/{MANIFEST}")
         return f'"$(gcloud storage cat {manifest} | sed -n \'s/.*"digest": *"\\([0-9a-f]*\\)".*/\\1/p\')"'
@@ -111,6 +116,25 @@ def told_by_shell(thing: Resource | None, ref: Ref) -> str:
         asked = f"gcloud run services describe {shlex.quote(thing.own_name)} --region={thing.region}"
         return f"\"$({asked} --format='value(status.url)')\""
     raise TypeError(f"no shell can tell what {ref.id} has at {ref.path!r}")
+
+
+_ASK = (
+    "import hashlib, json, sys, urllib.request as web; "
+    'head = {"Authorization": "Bearer " + sys.stdin.read().strip(), "Accept": "%s"}; '
+    "text = web.urlopen(web.Request(sys.argv[1], headers=head)).read(); "
+    'print(next((one["digest"] for one in json.loads(text).get("manifests", []) '
+    'if one.get("platform", {}).get("architecture") == "amd64"), "sha256:" + hashlib.sha256(text).hexdigest()))'
+)
+
+
+def digest_of(image: MirroredImage) -> str:
+    """
+    Return the command that tells the digest of an image as its registry has it, for Cloud Run's platform.
+
+    gcloud lists only what a repository has fetched before, so the registry itself is asked; the token is in no argument.
+    """
+    ask = shlex.quote(_ASK % ", ".join(TYPES))
+    return f"gcloud auth print-access-token | python3 -c {ask} {shlex.quote(image.manifest_url)}"
 
 
 class Blanks:

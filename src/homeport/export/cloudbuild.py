@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from homeport.export import encryption, gcloud, knative, shell
 from homeport.export.builds import Blanks, ExportedBuild, build_yaml, builds, left_behind, seconds, there
-from homeport.export.graph import Things
+from homeport.export.graph import ResourceKind, Things
 from homeport.export.text import comment, head, listed, to_yaml
 from homeport.google import IamResource
 from homeport.json_types import Json, JsonObject
@@ -17,7 +17,9 @@ from homeport.reconcile import Resource
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.release import Release
+from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import SecretVersion
 from homeport.resources.google.service import Service
 from homeport.resources.google.traffic import CANDIDATE, RECEIPTS
@@ -60,9 +62,8 @@ class Pipeline:
     @property
     def account(self) -> str:
         """Return the full name of the service account that all of it runs as: the one that builds the image."""
-        return next(
-            str(one.body["serviceAccount"]) for one in self.builds if isinstance(one.thing, ContainerImage)
-        )
+        builder = next(one for one in self.things.all(RestResource) if one.kind == ResourceKind.ACCOUNT)
+        return str(builder.address.path).removeprefix("v1/")
 
     @property
     def email(self) -> str:
@@ -211,7 +212,7 @@ def _whom(things: Things) -> str:
 def _before(things: Things) -> list[Resource]:
     """Return what stands before the build: all that is not made by it, nor can only be said of a service that is there."""
     last = [grant for one in things.services for grant in things.callers_of(one)]
-    skipped = (ContainerImage, StoredWeights, Release, Service)
+    skipped = (ContainerImage, MirroredImage, StoredWeights, Release, Service)
     return [one for one in things.resources if not isinstance(one, skipped) and one not in last]
 
 

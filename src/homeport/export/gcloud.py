@@ -18,6 +18,7 @@ from homeport.json_types import Json
 from homeport.reconcile import Resource
 from homeport.resources.google.apis import Apis
 from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.object import Object
 from homeport.resources.google.release import Release
 from homeport.resources.google.rest import RestResource
@@ -156,7 +157,10 @@ class _Script:
         name, where = _short(one), f"--location={one.address.path.split('/')[4]}"
         key, verb = body.take("kmsKeyName"), ("gcloud", "artifacts", "repositories")
         kept = f"--repository-format={body.take('format').lower()}"
-        make = (*verb, "create", name, where, kept, _labels(body), *([f"--kms-key={key}"] if key else []))
+        make = (
+            *(*verb, "create", name, where, kept, *_upstream(body), _labels(body)),
+            *([f"--kms-key={key}"] if key else []),
+        )
         policies = body.take("cleanupPolicies")
         if not policies:
             return self._kept(one, (*verb, "describe", name, where), make)
@@ -273,6 +277,8 @@ class _Script:
         )  # fmt: skip
 
     def build(self, one: Any, _: Fields) -> Lines:  # Any: an Image or StoredWeights
+        if isinstance(one, MirroredImage):
+            return [f"say {shlex.quote(f'= {one.summary({})}')}"]
         build = self._builds.get(one.id)
         if build is None:
             return [f"# Only `homeport up` can do this: {one.uri} comes from a folder of one machine."]
@@ -351,6 +357,22 @@ def _short(one: RestResource) -> str:
 
 def _labels(body: Fields, flag: str = "--labels") -> str:
     return f"{flag}={','.join(f'{key}={value}' for key, value in body.take('labels', {}).items())}"
+
+
+def _upstream(body: Fields) -> list[str]:
+    """Return the flags of a repository that fetches from another registry; none for one of our own."""
+    mode, config = body.take("mode"), body.take("remoteRepositoryConfig", {})
+    if not mode:
+        return []
+    repository = config["dockerRepository"]
+    source = repository.get("customRepository", {}).get("uri") or repository["publicRepository"].replace(
+        "_", "-"
+    )
+    return [
+        f"--mode={mode.lower().replace('_', '-')}",
+        f"--remote-docker-repo={source}",
+        f"--remote-repo-config-desc={config['description']}",
+    ]
 
 
 def _rule(rule: Mapping[str, Json]) -> str:

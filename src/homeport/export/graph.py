@@ -14,6 +14,7 @@ from homeport.reconcile.graph import in_order
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import SecretVersion
 from homeport.resources.google.service import Service, ServiceRole
@@ -79,6 +80,11 @@ class Things:
         return [one for one in self.all(Grant) if one.on.api == "run" and one.on.path == service.address.path]
 
     @property
+    def images(self) -> list[ContainerImage | MirroredImage]:
+        """Return all images, those that are built and those that are taken as they are."""
+        return [one for one in self.resources if isinstance(one, ContainerImage | MirroredImage)]
+
+    @property
     def name(self) -> str:
         """Return the endpoint's name."""
         return self.service.name
@@ -133,7 +139,7 @@ class Things:
 def _computed(thing: Resource, path: str) -> str:
     if isinstance(thing, SecretVersion) and path == "name":
         return f"projects/{thing.google.project}/secrets/{thing.secret_id}/versions/latest"
-    built = isinstance(thing, ContainerImage) and path in {"reference", "digest"}
+    built = isinstance(thing, ContainerImage | MirroredImage) and path in {"reference", "digest"}
     if built or (isinstance(thing, Service) and path == "uri"):
         return ""
     if isinstance(thing, StoredWeights):

@@ -14,6 +14,7 @@ from homeport.export.text import head, listed, to_yaml
 from homeport.json_types import Json, JsonObject
 from homeport.reconcile import Ref
 from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.service import Service
 
 KNOWS: frozenset[str] = frozenset(ResourceKind)
@@ -58,6 +59,8 @@ def _file(things: Things, one: Service) -> str:
         if isinstance(thing, ContainerImage) and ref.path == "reference":
             tagged.append(f"{thing.package}:{thing.tag}")
             return f"{thing.reference}:{thing.tag}"
+        if isinstance(thing, MirroredImage) and ref.path == "reference":
+            return thing.tagged
         if isinstance(thing, Service):
             mark = f"__URL_OF_{thing.own_name.upper().replace('-', '_')}__"
             asked[mark] = thing.own_name

@@ -27,7 +27,7 @@ class ApiCall:
 
     verb: str
     api: str
-    """The first word of a host, such as `run`, or `modelarmor.us-central1.rep`."""
+    """The first word of a host, such as `run`, or `modelarmor.us-central1.rep`; of a registry the whole host."""
     path: str
     """What follows the host, percent-encoded, without the query."""
     body: Json = None
@@ -45,11 +45,18 @@ class ApiCall:
     """Answers beyond 2xx that are none of a refusal."""
     waits: float = 0.0
     """Seconds that it may take beyond what others may."""
+    types: tuple[str, ...] = ()
+    """The types of content that may come back, where an API has more than one."""
 
     @property
     def host(self) -> str:
-        """Return the API's host, such as `run.googleapis.com`."""
-        return f"{self.api}.googleapis.com"
+        """Return the API's host, such as `run.googleapis.com`; a registry of images has one of its own."""
+        return self.api if self.is_registry else f"{self.api}.googleapis.com"
+
+    @property
+    def is_registry(self) -> bool:
+        """Tell whether it goes to a registry of images, whose protocol is not Google's."""
+        return self.api.endswith((".pkg.dev", "gcr.io"))
 
     @property
     def text(self) -> str:

@@ -68,6 +68,10 @@ def read(code: int, body: bytes) -> Refusal:
         return _of_error(code, error)
     if isinstance(error, str) and isinstance(raw, dict):
         return Refusal(code=code, message=str(raw.get("error_description") or error), reason=error)
+    listed = raw.get("errors") if isinstance(raw, dict) else None
+    if isinstance(listed, list) and listed and isinstance(listed[0], dict):  # As registries of images answer.
+        first = listed[0]
+        return Refusal(code=code, message=str(first.get("message", "")), reason=str(first.get("code", "")))
     said = dict(_XML.findall(body.decode(errors="replace"))) if b"<Error>" in body else {}
     if "Code" in said:
         message = " ".join(html.unescape(said[part]) for part in ("Message", "Details") if said.get(part))

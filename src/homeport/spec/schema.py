@@ -148,7 +148,9 @@ class CloudRun(_Table):
     hub_token: str | None = Field(default=None, pattern=patterns.REFERENCE, examples=["env:HF_TOKEN"])
     """Where the hub's token is: env:NAME or file:PATH. Without it HF_TOKEN is taken, once the hub wants one."""
     image: str | None = Field(default=None, pattern=patterns.IMAGE, examples=["my-registry/my-engine:v1"])
-    """The engine's own image to build on, instead of the catalog's."""
+    """The engine's own image, instead of the catalog's."""
+    image_from: Literal["auto", "build", "mirror"] = "auto"
+    """mirror takes the engine's image as it is, by its digest, build makes one of it; auto builds where weights go into it."""
     network: str | None = Field(default=None, pattern=patterns.NETWORK, examples=["default"])
     """A VPC network that is there, instead of one of our own."""
     subnetwork: str | None = Field(default=None, pattern=patterns.SUBNETWORK, examples=["default"])

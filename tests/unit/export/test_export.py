@@ -9,7 +9,7 @@ import shutil
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import yaml
@@ -39,9 +39,11 @@ TOKEN = "hf_very_secret"
 DIGEST = f"sha256:{'0' * 64}"
 
 
-def resources(engine: str = "vllm", *, gpu: str = "nvidia-l4") -> list[Resource]:
+def resources(
+    engine: str = "vllm", *, gpu: str = "nvidia-l4", image_from: Literal["auto", "build"] = "auto"
+) -> list[Resource]:
     deployer = Deployer(engine)
-    wanted = deployer.wanted().model_copy(update={"cloudrun": CloudRun(gpu=gpu)})
+    wanted = deployer.wanted().model_copy(update={"cloudrun": CloudRun(gpu=gpu, image_from=image_from)})
     chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
     target = deployer.target(google_for(deployer.cloud), chosen, wanted)
     return replace(target, token=HubToken(value=Secret(TOKEN), source="env:HF_TOKEN")).resources()
@@ -139,7 +141,7 @@ def variable(files: dict[str, str], name: str) -> str:
 
 
 def test_terraform_leaves_builds_to_cloud_build_as_up_submits_them() -> None:
-    things = from_a_hub(resources())
+    things = from_a_hub(resources(image_from="build"))
     files = export("terraform", things)
     (image,) = (one for one in things if isinstance(one, ContainerImage))
     built: Any = yaml.safe_load(files["build-serving.yaml"])  # Any: YAML
@@ -182,6 +184,22 @@ def test_the_token_is_ephemeral_sensitive_and_only_written() -> None:
     assert "default" not in variable(files, "hub_token")
     assert re.search(r"secret_data_wo +=", files["main.tf"])
     assert not re.search(r"secret_data +=", files["main.tf"])
+
+
+def test_an_image_that_nobody_builds_is_asked_for_at_the_repository_that_fetches_it() -> None:
+    things = from_a_hub(resources())
+    files = {kind: "\n".join(export(kind, things).values()) for kind in KINDS}
+    manifest = "https://europe-west4-docker.pkg.dev/v2/rehearsal/home-docker-io/vllm/vllm-openai/manifests/v"
+    for kind in ("gcloud", "terraform", "cloudbuild"):
+        assert manifest in files[kind], kind
+        assert "gcloud auth print-access-token | python3 -c " in files[kind]
+    for kind in ("gcloud", "cloudbuild"):
+        assert "--mode=remote-repository --remote-docker-repo=DOCKER-HUB" in files[kind]
+    terraform = " ".join(files["terraform"].split())
+    assert 'mode = "REMOTE_REPOSITORY"' in terraform
+    assert 'docker_repository { public_repository = "DOCKER_HUB" }' in terraform
+    assert "docker build" not in " ".join(files.values())
+    assert not {"build-serving.yaml"} & export("gcloud", things).keys()
 
 
 STAGE = {

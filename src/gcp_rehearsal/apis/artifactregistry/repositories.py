@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from gcp_rehearsal import generic, operations
 from gcp_rehearsal.apis.artifactregistry.images import parse, tags_of, versions_under
+from gcp_rehearsal.apis.artifactregistry.upstream import base_of
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, info, invalid, not_found, precondition, unimplemented
 from gcp_rehearsal.json_types import Json, JsonObject
@@ -84,6 +85,15 @@ def find_image(cloud: Cloud, reference: str) -> str | None:
         tag = cloud.store.get("artifactregistry", f"{package}/tags/{image.tag}")
         digest = tag.body["version"].rpartition("/")[2] if tag else ""
     return digest if cloud.store.get("artifactregistry", f"{package}/versions/{digest}") else None
+
+
+def upstream_of(cloud: Cloud, reference: str) -> tuple[str, str] | None:
+    """Return name and tag upstream of an image that a remote repository has fetched; None for any other."""
+    image = parse(reference)
+    repository = cloud.store.get("artifactregistry", cloud.by_id(image.repository)) if image else None
+    if image is None or repository is None or repository.body["mode"] != "REMOTE_REPOSITORY":
+        return None
+    return base_of(cloud, repository, image.name, image.digest or image.tag)
 
 
 def _imagined(reference: str) -> str:

@@ -18,7 +18,6 @@ from homeport.export.text import WIDTH, head, listed
 from homeport.reconcile import Ref, Resource
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.iam_binding import Grant
-from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.secret import SecretVersion
 
 KNOWS: frozenset[str] = frozenset(
@@ -159,7 +158,7 @@ def _steps(things: Things) -> list[tuple[str, list[str]]]:
     Return what to do, in order, with commands. Terraform keeps things; an image and weights are made once, by
     a build.
     """
-    images, project, left = things.all(ContainerImage), things.project, left_behind(things)
+    images, project, left = things.images, things.project, left_behind(things)
     submitted = [
         f"gcloud builds submit --no-source --project={project} --region={one.thing.region} --config={one.file}"
         for one in builds(things)

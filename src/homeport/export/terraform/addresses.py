@@ -13,6 +13,7 @@ from homeport.resources.google.dns import RecordSet
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.release import Release
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import SecretVersion
@@ -140,7 +141,7 @@ class Addresses:
 
     def _told(self, ref: Ref) -> Code | str:
         thing = self._things.by_id(ref.id)
-        if isinstance(thing, ContainerImage) and ref.path in {"reference", "digest"}:
+        if isinstance(thing, ContainerImage | MirroredImage) and ref.path in {"reference", "digest"}:
             variable = f"var.{image_variable(self._things, thing)}"
             return Code(variable if ref.path == "reference" else f'split("@", {variable})[1]')
         if isinstance(thing, StoredWeights):
@@ -162,11 +163,9 @@ def type_of(grant: Grant) -> str:
     return _GRANTED_ON[grant.on.api]
 
 
-def image_variable(things: Things, image: ContainerImage) -> str:
+def image_variable(things: Things, image: ContainerImage | MirroredImage) -> str:
     """Return the variable that names an image: `image` for the one that serves the model, else with its own name behind."""
-    serves = next(
-        (need for need in things.service.needs if things.by_id(need) in things.all(ContainerImage)), ""
-    )
+    serves = next((need for need in things.service.needs if things.by_id(need) in things.images), "")
     return "image" if image.id == serves else f"image_{_word(image.package)}"
 
 
@@ -176,7 +175,7 @@ def awaited_images(things: Things, service: Service) -> list[str]:
     for one in (thing for need in service.needs if (thing := things.by_id(need)) is not None):
         if isinstance(one, Service):
             found += awaited_images(things, one)
-        elif isinstance(one, ContainerImage):
+        elif isinstance(one, ContainerImage | MirroredImage):
             found.append(image_variable(things, one))
     return list(dict.fromkeys(found))
 
@@ -196,7 +195,7 @@ def snake(name: str) -> str:
 
 
 def _address(things: Things, one: Resource) -> str | None:
-    if isinstance(one, ContainerImage | StoredWeights | Release):
+    if isinstance(one, ContainerImage | MirroredImage | StoredWeights | Release):
         return None
     if isinstance(one, Grant):
         return f"{type_of(one)}.{_granted(things, one)}"

@@ -94,10 +94,14 @@ class FoundationBlocks:
                 "repository_id": _last(one),
                 "location": self._place(one.address.path.split("/")[4]),
                 "format": body.take("format"),
+                "mode": body.take("mode"),
                 "kms_key_name": body.take("kmsKeyName"),
                 "labels": self._labels(body),
             }
         )
+        config = body.take("remoteRepositoryConfig")
+        if config:
+            made.append(_upstream(config))
         return [*made, *(self._policy(each) for each in body.take("cleanupPolicies", {}).values())]
 
     def bucket(self, one: RestResource, body: Fields) -> list[Item]:
@@ -284,6 +288,21 @@ def domains(things: Things) -> dict[str, str]:
                 raise TypeError(f"{one.id} does not begin with {start}")
             found[name.removeprefix(start)] = one.wanted["dnsName"]
     return found
+
+
+def _upstream(config: Body) -> Block:
+    repository = config["dockerRepository"]
+    own = repository.get("customRepository")
+    if own:
+        source = block(
+            "docker_repository", body=[block("custom_repository", body=attributes({"uri": own["uri"]}))]
+        )
+    else:
+        source = block(
+            "docker_repository", body=attributes({"public_repository": repository["publicRepository"]})
+        )
+    described = attributes({"description": config["description"]})
+    return block("remote_repository_config", body=[*described, source])
 
 
 def _alike(things: Sequence[RestResource], *but: str) -> None:

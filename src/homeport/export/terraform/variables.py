@@ -12,6 +12,7 @@ from homeport.export.terraform.service import named_callers
 from homeport.reconcile import Ref
 from homeport.resources.google.bucket import Bucket
 from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.rest import LABEL
 from homeport.resources.google.secret import SecretVersion
 
@@ -53,7 +54,7 @@ def variables(things: Things, addresses: Addresses, used: str) -> list[Item]:
         _variable(
             "region", "The region that all of it is in. The builds name it, too.", default=things.region
         ),
-        *(_image(things, image) for image in things.all(ContainerImage)),
+        *(_image(things, image) for image in things.images),
     ]
     if WEIGHTS.text in used:
         made.append(
@@ -107,13 +108,18 @@ def outputs(things: Things, addresses: Addresses) -> list[Item]:
 _WEIGHTS = "The digest that the weights' manifest tells, for the revision's annotation."
 
 
-def _image(things: Things, image: ContainerImage) -> Block:
+def _image(things: Things, image: ContainerImage | MirroredImage) -> Block:
     name = image_variable(things, image)
     known = things.known(Ref(image.id, "reference")) or None
     description = (
         "The image that serves, by digest; see image.auto.tfvars in main.tf. Until it is set, all is made but the "
         "service: the build needs the rest first."
     )
+    if isinstance(image, MirroredImage):
+        description = (
+            f"The image that serves, {image.source}, by digest; see image.auto.tfvars in main.tf. Until it is set, all is "
+            "made but the service: what tells the digest is made with the rest."
+        )
     if name != "image":
         description = (
             f"The image {image.package}, by digest; see image.auto.tfvars in main.tf. Until it is set, the services that "

@@ -22,7 +22,7 @@ from homeport.resources.google.build_place import ANYWHERE, BuildPlace
 from homeport.resources.google.propagation import patient, while_it_spreads
 from homeport.weights.manifest import Pin, PinnedFile, digest
 from homeport.weights.sources.registry import in_cloud
-from homeport.weights.transfer import MANIFEST, Job
+from homeport.weights.transfer import MANIFEST, PYTHON, Job
 
 TIMEOUT_S = 3 * 3600
 """Of the build: the largest models of the catalog at the slowest rate that was published for one."""
@@ -57,6 +57,8 @@ class StoredWeights(FixedResource):
     """The version of the secret that holds the hub's token, `projects/P/secrets/S/versions/N`."""
     after: tuple[str, ...] = ()
     place: BuildPlace = ANYWHERE
+    python: str = PYTHON
+    """The image in which they are carried."""
 
     kind = "weights"
 
@@ -103,7 +105,7 @@ class StoredWeights(FixedResource):
             revision=self.pin.revision,
         )
         body: dict[str, Any] = {  # Any: JSON, and Refs
-            "steps": [job.step(token=self.token is not None)],
+            "steps": [job.step(token=self.token is not None, python=self.python)],
             "timeout": f"{TIMEOUT_S}s",
             "options": {"logging": "CLOUD_LOGGING_ONLY"},
             "serviceAccount": f"projects/{self.google.project}/serviceAccounts/{self.account}",

@@ -1,6 +1,9 @@
-"""A repository of container images."""
+"""Repositories of container images: our own, and those that fetch from another registry and keep what they fetched."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from homeport.google import Google
 from homeport.reconcile import Rules
@@ -10,8 +13,51 @@ KEEP_VERSIONS = 5
 """How many images of each name outlive the clean-up: what serves, and some to go back to."""
 
 
+DOCKER_HUB = "docker.io"
+_CLEANUP = {
+    "keep-newest": {
+        "id": "keep-newest",
+        "action": "KEEP",
+        "mostRecentVersions": {"keepCount": KEEP_VERSIONS},
+    },
+    "delete-older": {
+        "id": "delete-older",
+        "action": "DELETE",
+        "condition": {"olderThan": "2592000s"},
+    },
+}
+
+
 def repository(google: Google, name: str, repository_id: str, region: str) -> RestResource:
     """Return the Docker repository `repository_id` of the endpoint `name`, which keeps its newest images alone."""
+    wanted = {"format": "DOCKER", "labels": {LABEL: name}, "cleanupPolicies": _CLEANUP}
+    return _repository(google, name, (region, repository_id), wanted)
+
+
+def remote_repository(google: Google, name: str, repository_id: str, region: str, host: str) -> RestResource:
+    """
+    Return the repository of the endpoint `name` that fetches images from the registry `host` when they are first asked for.
+
+    It asks upstream as Google does, and once: the limits of anonymous callers are met by what it keeps.
+    """
+    upstream: dict[str, Any] = (  # Any: JSON
+        {"publicRepository": "DOCKER_HUB"}
+        if host == DOCKER_HUB
+        else {"customRepository": {"uri": f"https://{host}"}}
+    )
+    config = {"description": f"what {host} has, fetched once", "dockerRepository": upstream}
+    wanted = {
+        "format": "DOCKER",
+        "mode": "REMOTE_REPOSITORY",
+        "remoteRepositoryConfig": config,
+        "labels": {LABEL: name},
+        "cleanupPolicies": _CLEANUP,
+    }
+    return _repository(google, name, (region, repository_id), wanted)
+
+
+def _repository(google: Google, name: str, place: tuple[str, str], wanted: Mapping[str, Any]) -> RestResource:
+    region, repository_id = place
     parent = f"v1/projects/{google.project}/locations/{region}/repositories"
     return RestResource(
         google=google,
@@ -24,21 +70,6 @@ def repository(google: Google, name: str, repository_id: str, region: str) -> Re
             made_at=parent,
             query={"repositoryId": repository_id},
         ),
-        wanted={
-            "format": "DOCKER",
-            "labels": {LABEL: name},
-            "cleanupPolicies": {
-                "keep-newest": {
-                    "id": "keep-newest",
-                    "action": "KEEP",
-                    "mostRecentVersions": {"keepCount": KEEP_VERSIONS},
-                },
-                "delete-older": {
-                    "id": "delete-older",
-                    "action": "DELETE",
-                    "condition": {"olderThan": "2592000s"},
-                },
-            },
-        },
-        rules=Rules(immutable=frozenset(("format",))),
+        wanted=wanted,
+        rules=Rules(immutable=frozenset(("format", "mode", "remoteRepositoryConfig"))),
     )

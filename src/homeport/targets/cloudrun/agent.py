@@ -21,6 +21,7 @@ from homeport.targets.cloudrun.companions import Companion
 from homeport.targets.cloudrun.containers import HttpProbe, ServiceContainer
 from homeport.targets.cloudrun.graph import PORT
 from homeport.targets.cloudrun.images import WORKSPACE, ImageBuild, built, written
+from homeport.targets.cloudrun.registries import cached
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.weights.manifest import PinnedFile
 from homeport.weights.transfer import PYTHON, Job
@@ -114,14 +115,15 @@ def _image(target: CloudRunTarget, stored: Object, wheel: OwnWheel, base: str) -
         path=f"{wheel.name}.b64", size=len(stored.content), sha256=hashlib.sha256(stored.content).hexdigest()
     )
     job = Job(origin=f"gs://{stored.bucket}/{_FOLDER}", goal=WORKSPACE, files=(file,), renamed="wheel.b64")
+    python = cached(names, PYTHON)
     texts = {
         "constraints.txt": constraints(_EXTRAS),
         "Dockerfile": _DOCKERFILE.format(
-            base=base, wheel=wheel.name, extras=",".join(_EXTRAS), module=MODULE, port=PORT
+            base=cached(names, base), wheel=wheel.name, extras=",".join(_EXTRAS), module=MODULE, port=PORT
         ),
     }
     unpack = {
-        "name": PYTHON,
+        "name": cached(names, PYTHON),
         "id": "unpack",
         "script": _UNPACK.format(folder=WORKSPACE, wheel=wheel.name),
     }
@@ -132,7 +134,7 @@ def _image(target: CloudRunTarget, stored: Object, wheel: OwnWheel, base: str) -
         *(one.id for one in _reading(target)),
         stored.id,
     )
-    build = ImageBuild(package=PACKAGE, steps=(written(texts), job.step(), unpack))
+    build = ImageBuild(package=PACKAGE, steps=(written(texts, python), job.step(python=python), unpack))
     return built(target.google, names, target.settings, build, after)
 
 

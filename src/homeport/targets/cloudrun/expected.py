@@ -36,7 +36,7 @@ async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
         weights_annotation=WEIGHTS,
         callers=frozenset(target.callers),
         bucket=target.names.bucket,
-        prefixes=target.weights.prefixes,
+        prefixes=frozenset(mount.prefix for mount in target.mounts),
         adapters=_named(target, adapters),
         adapters_annotation=ADAPTED,
     )

@@ -13,7 +13,7 @@ from homeport.resources.google.dns import record, zone
 from homeport.resources.google.firewall import egress
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.network import network, subnetwork
-from homeport.resources.google.repository import repository
+from homeport.resources.google.repository import DOCKER_HUB, remote_repository, repository
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import SecretVersion, secret
 from homeport.resources.google.service_account import account
@@ -63,6 +63,8 @@ class Foundations:
     """Whether weights lie in the image; if not, they are read from the bucket at run time."""
     streamed: bool = False
     """Whether a streamer reads them, and no mount."""
+    registries: tuple[str, ...] = (DOCKER_HUB,)
+    """Whose images are fetched once and kept."""
 
     def resources(self) -> list[Resource]:
         """Return all foundations, with the needs that they have of each other."""
@@ -116,12 +118,16 @@ class Foundations:
         for account_id, does in titles.items():
             yield account(google, names.name, account_id, f"homeport {names.name}: {does}")
         key = self.access.encryption_key
-        registry = repository(google, names.name, names.name, names.region)
+        registries = [repository(google, names.name, names.name, names.region)]
+        registries += [
+            remote_repository(google, names.name, names.registry(host), names.region, host)
+            for host in self.registries
+        ]
         storage = bucket(google, names.name, names.bucket, names.region)
         if key:
-            registry = replace(registry, wanted={**registry.wanted, "kmsKeyName": key})
+            registries = [replace(one, wanted={**one.wanted, "kmsKeyName": key}) for one in registries]
             storage = replace(storage, wanted={**storage.wanted, "encryption": {"defaultKmsKeyName": key}})
-        yield registry
+        yield from registries
         yield storage
         if self.token is not None:
             yield secret(google, names.name, names.secret, names.region)
@@ -150,6 +156,9 @@ class Foundations:
         yield names.builder, "roles/artifactregistry.writer", "repository"
         yield names.builder, "roles/logging.logWriter", "project"
         yield names.carrier, "roles/storage.objectUser", "bucket"
+        for host in self.registries:
+            for account_id in (names.builder, names.carrier):
+                yield account_id, "roles/artifactregistry.reader", f"repository {names.registry(host)}"
         yield names.carrier, "roles/logging.logWriter", "project"
         if self.token is not None:
             yield names.carrier, "roles/secretmanager.secretAccessor", "secret"
@@ -164,13 +173,15 @@ class Foundations:
 
     def _grant(self, account_id: str, role: str, where: str) -> Grant:
         names, project = self.names, self.names.project
+        kind, _, own = where.partition(" ")
+        registry = own or names.name
         thing, known_as, on = {
             "repository": (
-                f"repository/{names.name}",
-                f"repository/{names.name}",
+                f"repository/{registry}",
+                f"repository/{registry}",
                 IamResource(
                     api="artifactregistry",
-                    path=f"v1/projects/{project}/locations/{names.region}/repositories/{names.name}",
+                    path=f"v1/projects/{project}/locations/{names.region}/repositories/{registry}",
                 ),
             ),
             "bucket": (
@@ -189,7 +200,7 @@ class Foundations:
                 f"project/{project}",
                 IamResource(api="cloudresourcemanager", path=f"v3/projects/{project}"),
             ),
-        }[where]
+        }[kind]
         return Grant(
             google=self.google,
             role=role,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from homeport.catalog.cloudrun import GIB, Shape, gpu
 from homeport.catalog.cpu_and_memory import CpuAndMemory
@@ -12,7 +14,7 @@ from homeport.catalog.prices import load as load_prices
 from homeport.engines.base import Installation, Launch, LaunchRequest
 from homeport.engines.image import MODEL_FILE, Gguf, ImageContents
 from homeport.engines.registry import delivery_of, module
-from homeport.errors import HomeportError
+from homeport.errors import HomeportError, SpecError
 from homeport.fit.cloud import Estimate
 from homeport.fit.cold_start import ColdStart, expected
 from homeport.google import Google
@@ -20,7 +22,10 @@ from homeport.hardware import Gpu, Machine
 from homeport.reconcile import Concat, Ref, Resource
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.mirrored_image import MirroredImage
+from homeport.resources.google.object import Object
 from homeport.resources.google.release import Prove, Release
+from homeport.resources.google.repository import DOCKER_HUB
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.service import ServiceIdentity, service
 from homeport.spec import CloudRun, Delivery, Spec
@@ -29,14 +34,15 @@ from homeport.targets.cloudrun.containers import ServiceContainer
 from homeport.targets.cloudrun.diagnosis import newest_explained
 from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.hub_token import HubToken
-from homeport.targets.cloudrun.images import image
+from homeport.targets.cloudrun.images import image, mirrored
 from homeport.targets.cloudrun.invokers import callers
 from homeport.targets.cloudrun.model_selection import ResolvedModel
 from homeport.targets.cloudrun.names import Names, names_of
 from homeport.targets.cloudrun.preflight import (
     GatedFile,
 )
-from homeport.targets.cloudrun.service_spec import ANNOTATION, ServiceInputs, service_spec
+from homeport.targets.cloudrun.registries import cached, parse
+from homeport.targets.cloudrun.service_spec import ANNOTATION, Mount, ServiceInputs, service_spec
 from homeport.targets.cloudrun.volumes import ADAPTERS, MODEL, CloudWeights
 
 PORT = 8080
@@ -89,7 +95,25 @@ class CloudRunGraph:
             token=self.token.value if self.token else None,
             baked=self.baked,
             streamed=self.delivery == "stream",
+            registries=self.registries,
         )
+
+    @property
+    def registries(self) -> tuple[str, ...]:
+        """Return the registries whose images are fetched once and kept: that of the engine's image, and Docker Hub."""
+        base = parse(self.base)
+        return tuple(dict.fromkeys((DOCKER_HUB, *(() if base.is_googles else (base.host,)))))
+
+    @property
+    def mirrored(self) -> bool:
+        """Tell whether the engine's image is its makers' own, unchanged. Raises `SpecError` where weights go into it."""
+        wanted = self.settings.image_from
+        if wanted == "mirror" and self.baked:
+            raise SpecError(
+                f"cloudrun.image_from mirror cannot be honoured with the delivery {self.delivery}",
+                hint="the weights are put into the image, which is a build: leave it out, or set cloudrun.delivery",
+            )
+        return not self.baked and wanted != "build"
 
     @property
     def baked(self) -> bool:
@@ -187,9 +211,11 @@ class CloudRunGraph:
         return self.settings.image or engine_image(self.chosen.engine).pinned
 
     @property
-    def image(self) -> ContainerImage:
+    def image(self) -> ContainerImage | MirroredImage:
         """Return the image that serves."""
         launch, stored, names = self.launch, self.stored, self.names
+        if self.mirrored:
+            return mirrored(self.google, names, self.base, (self.foundations.apis.id,))
         after = [f"service-account/{names.builder}", *self.foundations.grants_of(names.builder)]
         weights: str | Gguf | None = None
         if self.baked:
@@ -199,7 +225,7 @@ class CloudRunGraph:
                 weights = Gguf(origin=stored.uri, file=file)
                 after.append(stored.id)
         contents = ImageContents(
-            base=self.base,
+            base=cached(names, self.base),
             model_name=launch.model,
             files=launch.files,
             weights=weights,
@@ -207,6 +233,39 @@ class CloudRunGraph:
         )
         recipe = module(self.chosen.engine).image(contents)
         return image(self.google, names, self.settings, recipe, (self.foundations.apis.id, *after))
+
+    @property
+    def files(self) -> tuple[Object, ...]:
+        """Return the few files of ours that the engine reads, in the bucket; none where they are in the image."""
+        if not self.mirrored:
+            return ()
+        return tuple(
+            Object(
+                google=self.google,
+                bucket=self.names.bucket,
+                name=f"{self._files_prefix}/{PurePosixPath(path).relative_to(FILES)}",
+                content=text.encode(),
+            )
+            for path, text in sorted(self.launch.files.items())
+        )
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        """Return the folders of the bucket that the container sees: weights, adapters, files of ours."""
+        files = self.files
+        if not files:
+            return self.weights.mounts
+        size = sum(len(one.content) for one in files)
+        own = Mount(
+            name="files", bucket=self.names.bucket, prefix=self._files_prefix, path=str(FILES), size=size
+        )
+        return (*self.weights.mounts, own)
+
+    @property
+    def _files_prefix(self) -> str:
+        """Return the folder of the bucket where these very files lie: others have another."""
+        text = json.dumps(dict(self.launch.files), sort_keys=True)
+        return f"files/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     @property
     def service(self) -> RestResource:
@@ -218,6 +277,7 @@ class CloudRunGraph:
         if stored is not None and not self.baked:
             after.append(stored.id)
         after += [adapter.id for adapter in self.weights.adapters.values()]
+        after += [one.id for one in self.files]
         wanted = ServiceInputs(
             name=names.name,
             launch=self.launch,
@@ -226,7 +286,7 @@ class CloudRunGraph:
             scaling=self.spec.scaling,
             access=self.spec.access,
             cold_start=self.cold_start,
-            mounts=self.weights.mounts,
+            mounts=self.mounts,
             network=self.foundations.network,
             own_network=self.settings.network is None,
             runner=f"service-account/{names.runner}",
@@ -267,6 +327,7 @@ class CloudRunGraph:
             *self.foundations.resources(),
             *([self.stored] if self.stored is not None else []),
             *self.weights.adapters.values(),
+            *self.files,
             self.image,
             self.service,
             release(self.google, self.names, self.prove, self.canary),

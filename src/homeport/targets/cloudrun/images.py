@@ -17,8 +17,10 @@ from homeport.google import Google
 from homeport.json_types import JsonObject
 from homeport.resources.google.build_place import BuildPlace
 from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.spec import CloudRun
 from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.registries import cached, parse
 from homeport.weights.transfer import PYTHON, Job
 
 PACKAGE = "serving"
@@ -48,10 +50,11 @@ def image(
     google: Google, names: Names, settings: CloudRun, recipe: Recipe, after: tuple[str, ...] = ()
 ) -> ContainerImage:
     """Return the image of `recipe` in the endpoint's repository, built where and on what `settings` say."""
-    steps = [written({"Dockerfile": recipe.dockerfile, **recipe.files})]
+    python = cached(names, PYTHON)
+    steps = [written({"Dockerfile": recipe.dockerfile, **recipe.files}, python)]
     if recipe.gguf is not None:
         job = Job(origin=recipe.gguf.origin, goal=WORKSPACE, files=(recipe.gguf.file,), renamed="model.gguf")
-        steps.append(job.step())
+        steps.append(job.step(python=python))
     build = ImageBuild(package=PACKAGE, steps=tuple(steps), loads=recipe.loads)
     return built(google, names, settings, build, after)
 
@@ -90,6 +93,26 @@ def built(
     return replace(made, build=build)
 
 
+def mirrored(google: Google, names: Names, base: str, after: tuple[str, ...] = ()) -> MirroredImage:
+    """Return the image `base` as its makers publish it, by its digest: through the endpoint's repository, or from Google's."""
+    image = parse(base)
+    path = image.path
+    host, through = image.host, ""
+    if not image.is_googles:
+        host, through = f"{names.region}-docker.pkg.dev", names.registry(image.host)
+        path = f"{names.project}/{through}/{image.path}"
+    return MirroredImage(
+        google=google,
+        package=PACKAGE,
+        source=base,
+        host=host,
+        path=path,
+        tag=image.pinned,
+        through=through,
+        after=after,
+    )
+
+
 def machine_for(loads: int | None) -> str:
     """
     Return the build's machine that can load so many bytes of weights; None where that is not known.
@@ -101,8 +124,8 @@ def machine_for(loads: int | None) -> str:
     return _SMALL if loads is not None and loads <= _FITS_SMALL else _LARGE
 
 
-def written(texts: Mapping[str, str]) -> JsonObject:
-    """Return the step that writes texts by their paths: a build of ours has no source to fetch."""
+def written(texts: Mapping[str, str], python: str) -> JsonObject:
+    """Return the step that writes texts by their paths, in the image `python`: a build of ours has no source to fetch."""
     encoded = {path: base64.b64encode(text.encode()).decode() for path, text in sorted(texts.items())}
     script = (
         "#!/usr/bin/env python3\n"
@@ -114,7 +137,7 @@ def written(texts: Mapping[str, str]) -> JsonObject:
         "    path.parent.mkdir(parents=True, exist_ok=True)\n"
         "    path.write_bytes(base64.b64decode(text))\n"
     )
-    return {"name": PYTHON, "id": "write", "script": script}
+    return {"name": python, "id": "write", "script": script}
 
 
 def _hash(steps: list[JsonObject]) -> str:

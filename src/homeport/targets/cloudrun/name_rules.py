@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from homeport.errors import SpecError
+from homeport.resources.google.repository import DOCKER_HUB
 from homeport.targets.cloudrun.names import Names
 
 _LOOKALIKES = str.maketrans("01", "ol")
@@ -80,6 +81,7 @@ def every_name(names: Names, dns_names: Iterable[str]) -> Iterator[tuple[str, st
     yield "label", names.name
     yield "service", names.name
     yield "repository", names.name
+    yield "repository", names.registry(DOCKER_HUB)
     yield "network", names.name
     yield "subnetwork", names.name
     yield "bucket", names.bucket

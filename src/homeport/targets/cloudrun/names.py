@@ -12,6 +12,7 @@ from homeport.spec import CloudRun, Spec
 _ACCOUNT_MOST = 30
 _BUCKET_MOST = 63
 _SERVICE_MOST = 49
+_REPOSITORY_MOST = 63
 _OWN_ACCOUNTS = frozenset({"build", "carry", "run"})
 
 
@@ -43,6 +44,10 @@ class Names:
     def bucket(self) -> str:
         """Return the name of the bucket of weights. Buckets share one namespace worldwide, so the project's name is in it."""
         return fitted(f"{self.project}-{self.name}-weights", _BUCKET_MOST)
+
+    def registry(self, host: str) -> str:
+        """Return the repository that keeps what the registry `host` has, such as `home-docker-io`."""
+        return fitted(f"{self.name}-{host.replace('.', '-').replace(':', '-')}", _REPOSITORY_MOST)
 
     @property
     def secret(self) -> str:

@@ -15,7 +15,9 @@ from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.spec import Delivery
 from homeport.targets.cloudrun.model_selection import PinnedModel, ResolvedModel
 from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.registries import cached
 from homeport.targets.cloudrun.service_spec import Mount
+from homeport.weights.transfer import PYTHON
 
 MODEL = "/models"
 """Where the bucket's weights are mounted."""
@@ -77,11 +79,6 @@ class CloudWeights:
             mounts.append(_mount(f"adapter-{number}", stored, f"{ADAPTERS}/{name}"))
         return tuple(mounts)
 
-    @property
-    def prefixes(self) -> frozenset[str]:
-        """Return the folders of the bucket that are mounted, by their names there."""
-        return frozenset(mount.prefix for mount in self.mounts)
-
     def ensure_cache_fits(self, estimate: Estimate) -> None:
         """Raise `MemoryTooSmall` where a file cache of the weights leaves the engine too little of its container's memory."""
         model, best = self.model, estimate.best
@@ -111,6 +108,7 @@ class CloudWeights:
             account=self.names.email(self.names.carrier),
             token=self.token if hub else None,
             after=self.after,
+            python=cached(self.names, PYTHON),
         )
 
 

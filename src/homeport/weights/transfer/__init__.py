@@ -41,10 +41,10 @@ class Job:
     renamed: str = ""
     """What the one file is called at the goal, where that is something else."""
 
-    def step(self, *, token: bool = False) -> dict[str, Any]:  # Any: JSON
+    def step(self, *, token: bool = False, python: str = PYTHON) -> dict[str, Any]:  # Any: JSON
         """
         Return the step of Cloud Build that does it; with `token`, the hub's token comes in the secret
-        variable HF_TOKEN.
+        variable HF_TOKEN. `python` is what the image with Python is called there.
 
         Raises `WeightsError` for more files than a variable of a build can name.
         """
@@ -67,7 +67,7 @@ class Job:
                 f"{self.source or self.origin} has {len(self.files)} files, more than a build can be told of",
                 hint="name a source with fewer and larger files",
             )
-        step = {"name": PYTHON, "id": "carry", "env": [f"HOMEPORT_JOB={text}"], "script": script()}
+        step = {"name": python, "id": "carry", "env": [f"HOMEPORT_JOB={text}"], "script": script()}
         return step | ({"secretEnv": ["HF_TOKEN"]} if token else {})
 
 

@@ -1,0 +1,50 @@
+"""The registry of images behind Artifact Registry, as far as an image is pinned: which digest a tag stands for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from homeport.errors import HomeportError
+from homeport.google.call import ApiCall, ApiClient
+from homeport.json_types import Json
+
+TYPES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+"""What a manifest may be: of several platforms, or of one."""
+PLATFORM = ("linux", "amd64")
+"""What Cloud Run runs."""
+_LONGEST_S = 60.0
+"""Beyond other calls: a remote repository asks its upstream first."""
+
+
+async def platform_digest(google: ApiClient, host: str, path: str, reference: str) -> str:
+    """
+    Return the digest of the image `path` (`PROJECT/REPOSITORY/NAME`) at `reference`, a tag or a digest, for Cloud Run's platform.
+
+    Of an image for several platforms it is that of the one that runs, so that what is deployed and what runs have one
+    digest. Raises the errors of the client, and `HomeportError` for an image without that platform.
+    """
+    call = ApiCall(
+        verb="GET", api=host, path=f"v2/{path}/manifests/{reference}", types=TYPES, waits=_LONGEST_S
+    )
+    content = (await google.send(call)).content
+    try:
+        manifest: Json = json.loads(content)
+        platforms = [(one["digest"], one.get("platform") or {}) for one in manifest.get("manifests", ())]
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        raise HomeportError(f"{host} answers for {path}:{reference} with what is no manifest") from error
+    if not platforms:
+        return f"sha256:{hashlib.sha256(content).hexdigest()}"
+    for digest, platform in platforms:
+        if (platform.get("os"), platform.get("architecture")) == PLATFORM:
+            return str(digest)
+    raise HomeportError(
+        f"{path}:{reference} is there for {', '.join(sorted({str(one.get('architecture')) for _, one in platforms}))}, "
+        "and Cloud Run runs linux/amd64",
+        hint="set cloudrun.image to an image for linux/amd64",
+    )
