@@ -31,7 +31,10 @@ ENDPOINT_KEY = r"^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:.+|none)$"
 """Where an endpoint's key is, or that it asks for none."""
 HTTPS_URL = r"^https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/%+-]*)?$"
 TOOL = r"^[A-Za-z0-9_-]{1,64}$"
+TEMPLATE = r"^projects/[a-z0-9:.-]+/locations/[a-z0-9-]+/templates/[A-Za-z0-9_-]{1,63}$"
+"""A template of Model Armor, by its path."""
 MEANINGS = {
+    TEMPLATE: "the path of a template of Model Armor, such as projects/P/locations/L/templates/T",
     IMAGE: "a reference to an image: [HOST[:PORT]/]PATH[:TAG][@sha256:DIGEST], in lower case except for the tag",
     NETWORK: "the name of a network, or projects/P/global/networks/N",
     SUBNETWORK: "the name of a subnetwork, or projects/P/regions/R/subnetworks/S",

@@ -73,6 +73,7 @@ def _file_page() -> str:
         ("[scaling]", spec.Scaling),
         ("[access]", spec.Access),
         ("[agent]", spec.Agent),
+        ("[guard]", spec.Guard),
     ):
         lines += ["", f"## {title}", "", "| key | default | meaning |", "|---|---|---|", *_rows(model)]
     lines += ["", "## A whole file", "", "```toml", spec.template().rstrip(), "```", ""]

@@ -27,6 +27,7 @@ COMMANDS = {
     "fit": "Tell where a model fits, with which context, for how many at once.",
     "bench": "Measure what the endpoint gives: latency of one, throughput of many, the knee.",
     "verify": "Check that an endpoint is what it promises.",
+    "guard": "Ask the screen about a text, or test that an endpoint refuses what it should.",
     "wake": "Ask for one token now, so that nobody waits for a start; with --for, stay awake.",
     "proxy": "Open a local port to a private endpoint, for any OpenAI client.",
     "env": "Print the variables that OpenAI clients read.",
@@ -43,7 +44,7 @@ COMMANDS = {
     "rehearse": "Act out Google Cloud on this machine.",
     "doctor": "Show what this machine has and lacks.",
 }
-RESERVED = frozenset(("agent", "console", "guard", "list", "observe"))
+RESERVED = frozenset(("agent", "console", "list", "observe"))
 """Names of commands to come: no command of another meaning may take one, and none is mistaken for a slip of the pen."""
 USAGE, INTERRUPTED = 64, 130
 

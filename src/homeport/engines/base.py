@@ -107,6 +107,8 @@ class Launch:
     ready_port: int | None = None
     """Where `health_path` is asked for while it starts, if not at `port`."""
     metrics_path: str | None = "/metrics"
+    pulse_path: str = ""
+    """Where it is asked whether it works, if not at its engine's own path: by what stands before it."""
     inherits: tuple[str, ...] = ()
     """Variables, or patterns of them, that it takes from homeport's environment on this machine, besides those that
     every engine takes: see `homeport.child_environment`."""

@@ -30,8 +30,6 @@ class GatewaySettings:
     """Seconds that one screening may take, all tries included."""
     template: str = ""
     """The path of Model Armor's template, where that is the screen."""
-    location: str = ""
-    """Its region."""
 
     def line(self) -> str:
         """Return it as JSON; holds no secret."""

@@ -29,7 +29,7 @@ _REPEATS = frozenset({"logprobs", "top_logprobs", "embedding", "embeddings"})
 """Keys below which an answer repeats its text by tokens, or has numbers instead of text."""
 _MEASURES = re.compile(r"created(_at)?|completed_at|.*_(duration|tokens|count|ms|time)|seed")
 _DIGITS = 12
-"""A number with so many digits could be one of a card."""
+"""A whole number with so many digits could be one of a card."""
 _TEXT_PARTS = frozenset(
     {"text", "input_text", "output_text", "refusal", "thinking", "reasoning", "reasoning_text", "summary_text",
      "tool_use", "tool_result", "tool_call", "function", "function_call", "function_call_output", "message",
@@ -105,8 +105,8 @@ def _walk(value: Json, path: Path, kind: TextKind, *, asked: bool) -> Iterator[T
         if value and not (key in _NAMES and _NAME.fullmatch(value)):
             yield TextPiece(path, value, kind)
     elif isinstance(value, int | float):
-        if len(str(value)) >= _DIGITS and not _MEASURES.fullmatch(str(key)):
-            yield TextPiece(path, str(value), kind)
+        if float(value).is_integer() and len(f"{value:.0f}") >= _DIGITS and not _MEASURES.fullmatch(str(key)):
+            yield TextPiece(path, f"{value:.0f}", kind)
     elif isinstance(value, list):
         yield from _of_list(value, path, kind, asked=asked)
     elif isinstance(value, dict):

@@ -24,6 +24,8 @@ from homeport.shapes.estimates import CostShape, FitAnswerShape
 from homeport.shapes.results import (
     DoctorFindingShape,
     ErrorShape,
+    GuardProbeShape,
+    GuardTryShape,
     ListShape,
     PlanShape,
     RemovalShape,
@@ -36,6 +38,7 @@ from homeport.targets.cloudrun import facts as of_cloudrun
 from homeport.targets.cloudrun.agent_fact import AgentFact
 from homeport.targets.facts import ModelFact
 from homeport.targets.local import facts as of_local
+from homeport.targets.local.guard import GuardFact
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FACTS: tuple[type[Fact], ...] = (
@@ -48,6 +51,7 @@ FACTS: tuple[type[Fact], ...] = (
     of_local.RestartFact,
     of_local.TakeOverFact,
     of_local.AgentElsewhereFact,
+    GuardFact,
     CloudRunOutlook,
     of_cloudrun.ProjectFact,
     of_cloudrun.ImageFact,
@@ -71,6 +75,8 @@ RESULTS: dict[str, Any] = {  # Any: types
     "swap": UpShape,
     "rollback": RollbackShape,
     "wake": WakeShape,
+    "guard-test": list[GuardProbeShape],
+    "guard-try": GuardTryShape,
     "down": RemovalShape,
     "status": Status | list[Status],
     "list": ListShape,

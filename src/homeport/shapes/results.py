@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from homeport.doctor import DoctorVerdict
 from homeport.json_types import Json
 from homeport.reconcile import ActionKind
@@ -117,6 +119,38 @@ class RollbackShape(JsonShape):
     """The result of `rollback`."""
 
     serving: str
+
+
+class GuardProbeShape(JsonShape):
+    """What became of one text that `guard test` sent."""
+
+    api: str
+    streamed: bool
+    place: str
+    filter: str
+    """`none` for the harmless question."""
+    outcome: Literal["refused", "passed", "unscreened", "not offered", "failed"]
+    reason: str
+    seconds: float
+    good: bool
+    """Whether it is as it should be."""
+
+
+class ScreenedShape(JsonShape):
+    """What a screen says of a text as a prompt, or as an answer."""
+
+    side: Literal["prompt", "answer"]
+    outcome: Literal["passes", "stopped", "not screened"]
+    filters: list[str]
+    reason: str
+    detail: str
+
+
+class GuardTryShape(JsonShape):
+    """The result of `guard try`."""
+
+    screen: str
+    results: list[ScreenedShape]
 
 
 class WakeShape(JsonShape):

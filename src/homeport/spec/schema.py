@@ -294,6 +294,64 @@ class Agent(_Table):
         return tuple(value) if isinstance(value, list) else value
 
 
+class Guard(_Table):
+    """A screen before the engine, here and on Cloud Run: it sees every prompt and every answer, and what it could not screen is refused."""
+
+    screen: Literal["auto", "model-armor", "local"] = "auto"
+    """Who judges: Google's model-armor, or local, a few patterns for development. auto is model-armor on Cloud Run, and local on this machine."""
+    prompts: bool = True
+    """Whether what a request says is screened: system text, history and earlier answers included."""
+    answers: bool = True
+    """Whether answers are screened: text, reasoning and arguments of tool calls. Streams are held back by a window."""
+    tool_results: bool = True
+    """Whether what a request says that a tool gave is screened."""
+    filters: tuple[Literal["injection", "harm", "secrets", "urls"], ...] = (
+        "injection",
+        "harm",
+        "secrets",
+        "urls",
+    )
+    """What is looked for: attacks on the model, harmful content, keys and card numbers, addresses of malware. Model Armor's filter for abuse of children is always on."""
+    level: Literal["low", "medium", "high"] = "medium"
+    """How sure Model Armor must be of an attack or of harm to stop it: low stops the most, and the most by mistake."""
+    on_failure: Literal["refuse"] = "refuse"
+    """What becomes of a text that the screen did not look at. There is nothing else to choose."""
+    where: Literal["gateway", "authz-extension", "traffic-extension"] = "gateway"
+    """Where it is screened: by homeport's gateway before the engine, or by one of Google's extensions of a load balancer, which let APIs and streams pass unscreened."""
+    unscreened_streams_are_known: bool = False
+    """The second key to Google's extensions: docs/guard.md says what they do not screen."""
+    template: str | None = Field(
+        default=None,
+        pattern=patterns.TEMPLATE,
+        examples=["projects/my-project/locations/europe-west4/templates/my-template"],
+    )
+    """A template of Model Armor that is there, by which this machine screens; on Cloud Run homeport makes its own."""
+    window_s: float = Field(default=1.0, ge=0.2, le=30)
+    """Seconds that streamed text waits for more before it is screened: less is livelier, and costs more calls."""
+    deadline_s: float = Field(default=8.0, ge=0.5, le=60)
+    """Seconds that one screening may take, waiting for room in a quota included."""
+    metrics_port: int | None = Field(default=None, ge=1024, le=65535, examples=[9464])
+    """A port of loopback where the gateway tells what it counted, at /metrics, for Prometheus."""
+
+    @field_validator("filters", mode="before")
+    @classmethod
+    def _list(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _says_what_it_knows(self) -> Guard:
+        if self.where != "gateway" and not self.unscreened_streams_are_known:
+            raise ValueError(
+                f"where = {self.where!r} lets streamed answers, /v1/responses, and every API but OpenAI's older ones pass "
+                "unscreened. If that is what you want, set unscreened_streams_are_known = true, too; else leave where out"
+            )
+        if not self.filters:
+            raise ValueError(
+                "filters is empty, so that nothing would be looked for; leave [guard] out instead"
+            )
+        return self
+
+
 class Spec(_Table):
     """What the user wants served."""
 
@@ -309,6 +367,7 @@ class Spec(_Table):
     scaling: Scaling = Field(default_factory=Scaling)
     access: Access = Field(default_factory=Access)
     agent: Agent | None = None
+    guard: Guard | None = None
 
     @property
     def endpoint_name(self) -> str:
@@ -327,5 +386,6 @@ TABLES: Mapping[str, type[BaseModel]] = {
     "scaling": Scaling,
     "access": Access,
     "agent": Agent,
+    "guard": Guard,
 }
 """The tables of the file, by name."""

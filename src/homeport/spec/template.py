@@ -21,6 +21,7 @@ from homeport.spec.schema import (
     Agent,
     CloudRun,
     Engine,
+    Guard,
     Local,
     Scaling,
     Spec,
@@ -78,8 +79,10 @@ def template(*, on_cloudrun: bool = False, **chosen: str) -> str:
         keys = [f"[{table}]", *_keys(model, chosen if on_cloudrun else {})]
         off = [line if line.startswith("#") else f"# {line}" for line in keys]
         lines += ["", f"# {model.__doc__}", *(keys if on_cloudrun else off)]
-    keys = ["[agent]", *_keys(Agent, {})]
-    lines += ["", f"# {Agent.__doc__}", *(line if line.startswith("#") else f"# {line}" for line in keys)]
+    optional: tuple[tuple[str, type[BaseModel]], ...] = (("agent", Agent), ("guard", Guard))
+    for table, model in optional:
+        keys = [f"[{table}]", *_keys(model, {})]
+        lines += ["", f"# {model.__doc__}", *(line if line.startswith("#") else f"# {line}" for line in keys)]
     return "\n".join(lines) + "\n"
 
 

@@ -30,7 +30,11 @@ _HARM = re.compile(
 _URLS = re.compile(
     r"https?://(?:testsafebrowsing\.appspot\.com|malware\.testing\.google\.test)/?", re.IGNORECASE
 )
-_CARD = re.compile(r"(?<![\d.])\d(?:[ .\-_\u2013/]?\d){12,18}(?!\d)")
+_CARD = re.compile(
+    r"(?<![\d.])(?:\d{13,19}|\d{4}([ .\-_\u2013/])\d{4}\1\d{4}\1\d{1,7}|\d{4}([ .\-_\u2013/])\d{6}\2\d{5}"
+    r"|\d([ .\-_\u2013/])(?:\d\3){11,17}\d)(?!\d)"
+)
+"""Digits as cards have them: in one, in groups, or one by one. A number with a fraction is none."""
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
 _SSN = re.compile(r"(?<!\d)(?!000|666|9\d\d)\d{3}-(?!00)\d\d-(?!0000)\d{4}(?!\d)")
 _KEYS = re.compile(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from homeport.backoff import Backoff
 from homeport.errors import (
     HomeportError,
     NetworkError,
@@ -19,7 +20,8 @@ from homeport.errors import (
 )
 from homeport.gateway.screens.base import FILTERS
 from homeport.gateway.verdict import Reason, Refused, Side
-from homeport.google import Google
+from homeport.google import Google, Settings
+from homeport.google.retry import Pace
 from homeport.json_types import Json
 
 _KEYS = {"injection": "pi_and_jailbreak", "harm": "rai", "secrets": "sdp", "urls": "malicious_uris"}
@@ -27,17 +29,24 @@ _KEYS = {"injection": "pi_and_jailbreak", "harm": "rai", "secrets": "sdp", "urls
 _NAMES = {theirs: ours for ours, theirs in _KEYS.items()}
 _SHORT = 65_536
 """A text with no more characters has no more tokens than any filter takes."""
+_FIRST_WAIT_S = 0.1
+_TRIES = 2
+_PATIENCE = 0.7
+"""The share of the deadline that is spent on waiting for room, so that the reason can still be told."""
+ONE_TRY = Settings(deadline=6.0, attempt=6.0, parallel=256, pace=Pace(tries=1, connects=1))
+"""How the client of Google's is set: whether a refusal is tried again is decided here."""
 
 
 class ModelArmorScreen:
     """Asks `sanitizeUserPrompt` and `sanitizeModelResponse` of one template."""
 
     def __init__(
-        self, door: Google, *, template: str, location: str, filters: Collection[str] = FILTERS
+        self, door: Google, *, template: str, filters: Collection[str] = FILTERS, deadline_s: float = 8.0
     ) -> None:
         """Take the template's path, such as `projects/P/locations/L/templates/T`, and the filters that it must have."""
         self._door, self._template = door, template
-        self._api = f"modelarmor.{location}.rep"
+        self._patience = deadline_s * _PATIENCE
+        self._api = f"modelarmor.{template.split('/')[3]}.rep"
         self._wanted = frozenset(_KEYS[name] for name in filters) | {"csam"}
 
     async def aclose(self) -> None:
@@ -51,16 +60,31 @@ class ModelArmorScreen:
             if side is Side.PROMPT
             else ("sanitizeModelResponse", "modelResponseData")
         )
-        try:
-            answer = await self._door.post(
-                self._api, f"v1/{self._template}:{method}", {key: {"text": text}}, repeatable=True
-            )
-        except HomeportError as error:
-            raise _failed(error) from error
+        answer = await self._asked(method, {key: {"text": text}})
         result = answer.get("sanitizationResult") if isinstance(answer, dict) else None
         if not isinstance(result, dict):
             raise Refused(Reason.UNAVAILABLE, "Model Armor answered without a result")
         return self._read(result, text)
+
+    async def _asked(self, method: str, body: Json) -> Json:
+        """Return Google's answer. What has no room waits for some until shortly before the deadline; what fails is tried again."""
+        wait = Backoff(
+            what="room in Model Armor's quota", within=self._patience, first=_FIRST_WAIT_S, longest=1.0
+        )
+        failures = 0
+        while True:
+            try:
+                return await self._door.post(
+                    self._api, f"v1/{self._template}:{method}", body, repeatable=True
+                )
+            except HomeportError as error:
+                refused = _failed(error)
+                failures += refused.reason is not Reason.QUOTA
+                again = refused.reason is Reason.QUOTA or (
+                    refused.reason is Reason.UNAVAILABLE and failures < _TRIES
+                )
+                if not again or not await wait.pause():
+                    raise refused from error
 
     def _read(self, result: Mapping[str, Json], text: str) -> tuple[str, ...]:
         results = result.get("filterResults")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 from homeport.errors import SpecError
 from homeport.gateway.screens.base import Screen
 from homeport.gateway.screens.local import LocalScreen
 from homeport.gateway.settings import GatewaySettings
-
-_PARALLEL = 256
-"""Screenings under way at one time, of one process."""
 
 
 async def _local(settings: GatewaySettings, env: Mapping[str, str]) -> Screen:
@@ -20,18 +18,17 @@ async def _local(settings: GatewaySettings, env: Mapping[str, str]) -> Screen:
 
 async def _model_armor(settings: GatewaySettings, env: Mapping[str, str]) -> Screen:
     from homeport import google
-    from homeport.gateway.screens.model_armor import ModelArmorScreen
+    from homeport.gateway.screens.model_armor import ONE_TRY, ModelArmorScreen
 
-    if not settings.template or not settings.location:
+    if not settings.template:
         raise SpecError(
             "Model Armor screens by a template, and none is named",
             hint='set guard.template = "projects/PROJECT/locations/REGION/templates/NAME", or guard.screen = "local"',
         )
-    patience = google.Settings(deadline=settings.deadline_s, attempt=settings.deadline_s, parallel=_PARALLEL)
-    project = settings.template.split("/")[1]
-    door = await google.from_env(env, project=project, settings=patience)
+    patience = replace(ONE_TRY, deadline=settings.deadline_s, attempt=settings.deadline_s)
+    door = await google.from_env(env, project=settings.template.split("/")[1], settings=patience)
     return ModelArmorScreen(
-        door, template=settings.template, location=settings.location, filters=settings.filters
+        door, template=settings.template, filters=settings.filters, deadline_s=settings.deadline_s
     )
 
 

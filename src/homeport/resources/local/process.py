@@ -228,7 +228,7 @@ class EngineProcess(BaseResource):
             api_key=self.api_key.reveal() if self.api_key else None,
             url=launch.url,
             health_path=launch.health_path,
-            pulse_path=pulse.path if pulse else None,
+            pulse_path=(launch.pulse_path or pulse.path) if pulse else None,
             busy=pulse.busy if pulse else "",
             model=launch.model,
             ready_within_s=launch.ready_within_s,

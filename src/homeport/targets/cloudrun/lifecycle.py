@@ -32,6 +32,7 @@ from homeport.targets.cloudrun.endpoints import describe, list_endpoints, servin
 from homeport.targets.cloudrun.expected import promise_of, refuse_other
 from homeport.targets.cloudrun.foundations import DOMAINS
 from homeport.targets.cloudrun.graph import release
+from homeport.targets.cloudrun.guard import ensure_without_guard
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.logs import logs, starts
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose, expected_start
@@ -269,6 +270,7 @@ class CloudRunLifecycle:
             canary=canary,
             notes=self.notes,
         )
+        ensure_without_guard(self.spec)
         target = with_agent(made)
         if asking:
             target = await self._asked(target)

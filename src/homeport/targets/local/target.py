@@ -38,7 +38,8 @@ from homeport.spec import parse as parse_spec
 from homeport.supervisor.memory import COUNTS_MEMORY
 from homeport.supervisor.order import MOST, WITHIN_S
 from homeport.targets.facts import ModelFact
-from homeport.targets.local import endpoint_key, facts
+from homeport.targets.local import endpoint_key, facts, guard
+from homeport.targets.local.room import what_would_fit
 from homeport.targets.local.weights import find_model, weights_of
 from homeport.weights import Manifest
 from homeport.weights.sources.hub import HubSource
@@ -175,12 +176,17 @@ class LocalTarget:
                 for adapter, weights in zip(self.spec.engine.lora, self.adapters, strict=True)
             },
             adapter_rank=self._adapter_rank(outputs),
-            host=self.spec.local.host,
-            port=port,
+            host=guard.ENGINE_HOST if self.spec.guard else self.spec.local.host,
+            port=guard.ENGINE_PORT if self.spec.guard else port,
             keyed=self.key.wanted,
             folder=self.folder,
         )
-        return engine.launch(request, installation)
+        launch = engine.launch(request, installation)
+        if self.spec.guard is None:
+            return launch
+        return guard.behind_gateway(
+            launch, self.spec.guard, engine.PULSE, host=self.spec.local.host, port=port
+        )
 
     def _size(self, outputs: Outputs) -> Fit | None:
         return self.check(outputs[self.weights.id] if self.weights else None)
@@ -190,7 +196,9 @@ class LocalTarget:
         if not COUNTS_MEMORY or size is None or size.footprint is None or size.place.device.gpu:
             return None
         planned = self.engine[0].own_memory(size.footprint, self.spec.engine)
-        return memory_limit(planned) if planned is not None else None
+        if planned is None:
+            return None
+        return memory_limit(planned) + (guard.MEMORY if self.spec.guard else 0)
 
     def _adapter_rank(self, outputs: Outputs) -> int:
         """Return the rank that adapters have room in; 0 for an engine to which it makes no difference."""
@@ -236,7 +244,7 @@ class LocalTarget:
         size = fit(what, this(self.machine, installation.engine))
         if size.footprint is not None and size.problems:
             raise MemoryTooSmall(
-                f"{model.name} does not fit this machine: {size.problems[0]}", hint=_what_would_fit(size)
+                f"{model.name} does not fit this machine: {size.problems[0]}", hint=what_would_fit(size)
             )
         return size
 
@@ -338,6 +346,8 @@ class LocalTarget:
         )
         if self.spec.cloudrun:
             yield self._on_cloudrun()
+        if self.spec.guard:
+            yield guard.GuardFact.of(self.spec.guard, guard.screen_here(self.spec.guard))
         if self.spec.agent:
             yield facts.AgentElsewhereFact()
 
@@ -375,18 +385,6 @@ def remembered_target(record: EndpointRecord, name: str, home: Home) -> LocalTar
     """
     spec = parse_spec({**record.spec, "name": name}, where=f"the record of {name}")
     return LocalTarget(spec=spec, spec_file=Path(record.spec_file), home=home)
-
-
-def _what_would_fit(size: Fit) -> str:
-    context, settings = size.longest_context(), size.what.settings
-    if context:
-        return (
-            f"set engine.context to at most {context}, or engine.parallel to fewer than {settings.parallel}"
-        )
-    single = size.wanting(parallel=1).longest_context()
-    if single:
-        return f"set engine.parallel = 1 and engine.context to at most {single}"
-    return "choose a smaller model; `homeport models` lists them"
 
 
 def _loads(format_: str) -> str:

@@ -1,0 +1,148 @@
+"""homeport guard"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from homeport.cli.context import CliContext, file_option, json_option, name_argument, on_option
+
+if TYPE_CHECKING:
+    from homeport.gateway.probes import ProbeResult
+    from homeport.gateway.verdict import Refused, Side
+    from homeport.spec import Guard
+
+
+@click.group("guard")
+def command() -> None:
+    """Look at the screen of [guard]: what it says of a text, and whether an endpoint refuses what it should."""
+
+
+@command.command("try")
+@click.argument("text")
+@file_option
+@json_option
+@click.pass_obj
+def try_text(app: CliContext, text: str, file: Path, json_output: bool) -> int:
+    """
+    Ask the screen of the file's [guard] about TEXT, as a prompt and as an answer; no model is asked.
+
+    Exits with 3 where it would not be let through.
+    """
+    from homeport import sync
+    from homeport.errors import VerificationFailed
+    from homeport.gateway.verdict import Side
+    from homeport.targets.local.guard import screen_here
+
+    terminal = app.terminal(json_output=json_output)
+    guard = _guard(file)
+    screen = screen_here(guard)
+    said = sync.run(_judged(guard, screen, text))
+    rows = [
+        {"side": side.value, "outcome": _outcome(one), "filters": list(one.filters) if one else [], "reason": one.reason.value if one else "",
+         "detail": one.detail if one else ""}
+        for side, one in said.items()
+    ]  # fmt: skip
+    lines = [
+        f"as {'a prompt' if side is Side.PROMPT else 'an answer'}: {_words(one)}"
+        for side, one in said.items()
+    ]
+    weak = "; local is a few patterns for development, and no judgement" if screen == "local" else ""
+    terminal.result("\n".join([*lines, f"screen: {screen}{weak}"]), {"screen": screen, "results": rows})
+    return VerificationFailed.exit_code if any(said.values()) else 0
+
+
+@command.command("test")
+@name_argument
+@file_option
+@on_option
+@json_option
+@click.pass_obj
+def test_endpoint(app: CliContext, name: str | None, file: Path, on: str, json_output: bool) -> int:
+    """
+    Send a fixed, harmless text for each filter to every API of an endpoint, as a whole and streamed.
+
+    Answers are not tested: no model can be made to say a thing. Exits with 3 where one is not refused.
+    """
+    from homeport import sync
+    from homeport.cli.session import with_endpoint
+    from homeport.errors import VerificationFailed
+
+    terminal = app.terminal(json_output=json_output)
+    endpoint = with_endpoint(terminal, name, file, on, lambda one: one.connect())
+    found = sync.run(_probed(endpoint, _guard(file).filters))
+    header = ("API", "STREAMED", "TEXT", "OUTCOME", "SECONDS")
+    terminal.table(header, [_row(one) for one in found], data=[one.as_json() for one in found])
+    bad = [one for one in found if not one.good]
+    for one in bad:
+        terminal.say(f"{one.api} {one.place} {one.filter}: {one.outcome} {one.reason}".rstrip())
+    refused = sum(one.outcome == "refused" for one in found)
+    terminal.say(f"{refused} refused, {len(bad)} not as they should be; answers were not tested")
+    return VerificationFailed.exit_code if bad else 0
+
+
+def _guard(file: Path) -> Guard:
+    """Return `[guard]` of the file, or its defaults."""
+    from homeport.spec import Guard, load
+
+    return (load(file).guard if file.exists() else None) or Guard()
+
+
+async def _judged(guard: Guard, screen: str, text: str) -> dict[Side, Refused | None]:
+    from homeport.gateway.breaker import Breaker
+    from homeport.gateway.plain import as_screened
+    from homeport.gateway.screens.registry import make
+    from homeport.gateway.verdict import Refused, Side, found
+    from homeport.targets.local.guard import settings_of
+
+    settings = settings_of(guard, screen=screen, template=guard.template or "")
+    breaker = Breaker(await make(settings, os.environ), deadline_s=settings.deadline_s)
+    said: dict[Side, Refused | None] = {}
+    try:
+        for side in Side:
+            try:
+                filters = await breaker.judge(as_screened(text), side)
+                said[side] = found(side, filters) if filters else None
+            except Refused as refused:
+                said[side] = refused
+    finally:
+        await breaker.aclose()
+    return said
+
+
+async def _probed(endpoint: object, filters: tuple[str, ...]) -> list[ProbeResult]:
+    from homeport.endpoint import Endpoint
+    from homeport.gateway.probes import probe
+
+    assert isinstance(endpoint, Endpoint)
+    return [one async for one in probe(endpoint, filters)]
+
+
+def _outcome(refused: Refused | None) -> str:
+    from homeport.gateway.verdict import Reason
+
+    if refused is None:
+        return "passes"
+    return "stopped" if refused.reason is Reason.MATCH else "not screened"
+
+
+def _words(refused: Refused | None) -> str:
+    if refused is None:
+        return "let through"
+    if refused.filters:
+        return f"stopped, by {', '.join(refused.filters)}"
+    return f"refused, since it was not screened ({refused.reason.value}): {refused.detail}"
+
+
+def _row(one: ProbeResult) -> tuple[str, ...]:
+    text = one.filter if one.place == "prompt" else f"{one.filter}, as a tool's result"
+    return (
+        one.api,
+        "yes" if one.streamed else "no",
+        text,
+        f"{one.outcome} {one.reason}".strip(),
+        f"{one.seconds:.3f}",
+    )

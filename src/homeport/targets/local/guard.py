@@ -1,0 +1,138 @@
+"""The gateway of `[guard]` on this machine: a process before the engine, which is its child and listens for it alone."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from homeport.addresses import LOOPBACK, is_loopback
+from homeport.child_environment import PROXIES, PYTHON
+from homeport.engines.base import Launch, Pulse
+from homeport.errors import SpecError
+from homeport.gateway.settings import GatewaySettings
+from homeport.reconcile.fact import Fact
+from homeport.spec import Guard
+
+ENGINE_HOST = LOOPBACK
+ENGINE_PORT = 64999
+"""Stands for the engine's port in its command; the gateway puts a free one of loopback in its place."""
+MEMORY = 256 * 2**20
+"""Bytes that the gateway may take beside the engine."""
+_PROGRAM = ("-P", "-m", "homeport.gateway.process")
+_GOOGLE = ("GOOGLE_*", "CLOUDSDK_*", "HOMEPORT_GOOGLE_URL")
+
+
+def settings_of(guard: Guard, *, screen: str, template: str = "") -> GatewaySettings:
+    """Return what the gateway is told."""
+    return GatewaySettings(
+        screen=screen,
+        prompts=guard.prompts,
+        answers=guard.answers,
+        tool_results=guard.tool_results,
+        filters=guard.filters,
+        window_s=guard.window_s,
+        deadline_s=guard.deadline_s,
+        template=template,
+    )
+
+
+def screen_here(guard: Guard) -> str:
+    """Return which screen judges on this machine. Raises `SpecError` where it lacks something."""
+    if guard.where != "gateway":
+        raise SpecError(
+            f"guard.where = {guard.where!r} is an extension of a load balancer, and there is none on this machine",
+            hint="leave guard.where out: the gateway screens here",
+        )
+    screen = "local" if guard.screen == "auto" else guard.screen
+    if screen != "local" and guard.template is None:
+        raise SpecError(
+            "on this machine Model Armor screens by a template that is there, and guard.template names none",
+            hint='set guard.template = "projects/PROJECT/locations/REGION/templates/NAME", or guard.screen = "local"',
+        )
+    return screen
+
+
+def behind_gateway(launch: Launch, guard: Guard, pulse: Pulse | None, *, host: str, port: int) -> Launch:
+    """
+    Return the start of a gateway on `host` and `port`, which starts the engine of `launch` behind it.
+
+    Raises `SpecError` for an engine that is to be told something once it runs, which the gateway would refuse.
+    """
+    screen = screen_here(guard)
+    if launch.setup:
+        raise SpecError(
+            f"[guard] cannot stand before {launch.engine} on this machine: it fetches its weights through its own API",
+            hint="set engine.kind to another engine, or take [guard] out of the file; on Cloud Run it can",
+        )
+    settings = settings_of(guard, screen=screen, template=guard.template or "")
+    from homeport.gateway.app import OWN_PULSE
+
+    command = [sys.executable, *_PROGRAM, "--host", host, "--port", f"{port}", "--model", launch.model]
+    command += ["--engine-port", f"{ENGINE_PORT}", "--settings", settings.line()]
+    if launch.keyed:
+        command.append("--keyed")
+    if pulse is not None:
+        command += ["--pulse", pulse.path, "--busy", pulse.busy]
+    if guard.metrics_port is not None:
+        command += ["--metrics-port", f"{guard.metrics_port}"]
+    return replace(
+        launch,
+        command=(*command, "--", *launch.command),
+        host=host,
+        port=port,
+        pulse_path=OWN_PULSE if pulse is not None else "",
+        inherits=(*dict.fromkeys((*launch.inherits, *PYTHON, *PROXIES, *_GOOGLE)),),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardFact(Fact):
+    """What is screened, by whom, and what then cannot be asked for."""
+
+    key: ClassVar[str] = "guard"
+    label: ClassVar[str] = "guard"
+    screen: str
+    prompts: bool
+    answers: bool
+    tool_results: bool
+    filters: tuple[str, ...]
+
+    @classmethod
+    def of(cls, guard: Guard, screen: str) -> GuardFact:
+        """Return it for the table of the file."""
+        return cls(
+            screen=screen,
+            prompts=guard.prompts,
+            answers=guard.answers,
+            tool_results=guard.tool_results,
+            filters=guard.filters,
+        )
+
+    @property
+    def text(self) -> str:
+        names = (
+            ("prompts", self.prompts),
+            ("answers", self.answers),
+            ("results of tools", self.tool_results),
+        )
+        seen = [name for name, on in names if on]
+        left = [name for name, on in names if not on]
+        weak = ", which are a few patterns for development" if self.screen == "local" else ""
+        return (
+            f"{self.screen} screens {', '.join(seen) or 'nothing'} for {', '.join(self.filters)}{weak}"
+            + (f"; NOT screened: {', '.join(left)}" if left else "")
+            + "; what could not be screened is refused, and so are pictures, token ids and other APIs"
+        )
+
+
+def warnings(guard: Guard, host: str) -> list[str]:
+    """Return what is to be known of the gateway on this machine."""
+    told = []
+    if not is_loopback(host):
+        told.append(
+            "[guard] screens what is said; it does not encrypt, and everybody who can reach the port can listen"
+        )
+    if not guard.prompts or not guard.answers:
+        told.append("[guard] screens only one direction")
+    return told
