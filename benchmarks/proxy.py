@@ -164,7 +164,7 @@ def pinned(command: list[str]) -> list[str]:
     return [taskset, "-c", "0", *command] if taskset else command
 
 
-def measure(ports: Mapping[str, int]) -> None:
+def measure(ports: Mapping[str, int], ours: str = "homeport") -> None:
     """Print the medians, and what they are to the direct call's and to Envoy's."""
     for what, unit, sample in (
         ("time to the first byte", "ms", first_byte),
@@ -181,8 +181,8 @@ def measure(ports: Mapping[str, int]) -> None:
                 f"    {name}: {middle[name]:.2f} {unit} ({min(found):.2f}–{max(found):.2f} of {ROUNDS} rounds)"
             )
         for name in ports:
-            if name != "homeport":
-                print(f"  homeport: {middle['homeport'] / middle[name]:.2f} × {name}")
+            if name != ours:
+                print(f"  {ours}: {middle[ours] / middle[name]:.2f} × {name}")
         if unit == "ms":
             added = {name: value - middle["direct"] for name, value in middle.items() if name != "direct"}
             print("  added: " + ", ".join(f"{name} {value:.2f} ms" for name, value in added.items()))

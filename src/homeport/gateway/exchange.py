@@ -164,7 +164,9 @@ class ScreenedExchange:
                     await self._screen_answer(holding.to_screen())
                     holding.mark_screened()
                     self._screened_at = self._now
-                await self._send_events(parser, holding.release(end=over))
+                await self._send_events(
+                    parser, holding.release(end=over or not self.screener.settings.answers)
+                )
         except Refused as refused:
             response.close()  # The engine stops generating.
             self._count(refused, Side.ANSWER)

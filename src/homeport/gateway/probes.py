@@ -89,10 +89,11 @@ async def _ask(client: httpx2.AsyncClient, api: str, body: JsonObject, what: tup
     import httpx2
 
     begun = time.monotonic()
+    outcome: Outcome = "failed"
     try:
         answer = await client.post(api, json=body)
     except httpx2.TransportError as error:
-        outcome, reason = "failed", f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {error}"
     else:
         outcome, reason = _outcome(answer)
     place, name = what
