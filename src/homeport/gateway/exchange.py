@@ -164,9 +164,12 @@ class ScreenedExchange:
                     await self._screen_answer(holding.to_screen())
                     holding.mark_screened()
                     self._screened_at = self._now
+                had = holding.has_released_text
                 await self._send_events(
                     parser, holding.release(end=over or not self.screener.settings.answers)
                 )
+                if holding.has_released_text and not had and self.metrics:
+                    self.metrics.first_text(self.api.operation, self._now - self.begun)
         except Refused as refused:
             response.close()  # The engine stops generating.
             self._count(refused, Side.ANSWER)
@@ -250,8 +253,6 @@ class ScreenedExchange:
             (status, headers), self._head = self._head, None
             self._started = True
             await self.send({"type": "http.response.start", "status": status, "headers": headers})
-            if self.metrics:
-                self.metrics.first_text(self.api.operation, self._now - self.begun)
         data = b"".join(parser.render(event) for event in events)
         await self.send({"type": "http.response.body", "body": data, "more_body": True})
 

@@ -63,6 +63,8 @@ class Holding:
     def __init__(self) -> None:
         self._events: deque[tuple[Event, list[tuple[_Channel, int]]]] = deque()
         self._channels: dict[Path, _Channel] = {}
+        self.has_released_text = False
+        """Whether an event with text has gone on."""
 
     def add(self, event: Event, pieces: Iterable[TextPiece], finished: Iterable[int] = ()) -> None:
         """Hold an event with its texts; `finished` are the choices that end with it."""
@@ -102,6 +104,7 @@ class Holding:
                 break
             self._events.popleft()
             free.append(event)
+            self.has_released_text = self.has_released_text or bool(marks)
         return free
 
     def texts(self) -> list[str]:

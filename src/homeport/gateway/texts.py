@@ -17,14 +17,19 @@ from homeport.json_types import Json
 Path = tuple[str | int, ...]
 
 _NAME = re.compile(r"[A-Za-z0-9_.:/@+-]{1,160}")
-"""What a name looks like. A value of one of `_NAMES` that does not is screened as text."""
-_NAMES = frozenset(
-    {"model", "role", "type", "id", "object", "tool_choice", "reasoning_effort", "effort", "service_tier", "status",
-     "format", "keep_alive", "tool_call_id", "call_id", "item_id", "response_id", "tool_use_id", "truncation",
-     "finish_reason", "stop_reason", "done_reason", "system_fingerprint", "created_at", "encoding_format", "detail",
-     "include", "prompt_cache_key", "event_id", "msg_id", "obfuscation"}
+"""What a name looks like that an engine gives. A value of one of `_NAMES` that does not is screened as text."""
+_ASKED_NAME = re.compile(r"(?!.*\d{6})[A-Za-z0-9_.:/@+-]{1,80}")
+"""What a name looks like that a caller gives: there is no room in it for a number of a card."""
+_ASKED_NAMES = frozenset(
+    {"model", "role", "type", "object", "tool_choice", "reasoning_effort", "effort", "service_tier", "status", "format",
+     "keep_alive", "truncation", "encoding_format", "detail", "include"}
 )  # fmt: skip
-"""Keys whose values are names by the API: of a model, a role, an id."""
+"""Keys of requests whose values are names by the API. Ids are not among them: some templates show them to the model."""
+_NAMES = _ASKED_NAMES | frozenset(
+    {"id", "tool_call_id", "call_id", "item_id", "response_id", "tool_use_id", "finish_reason", "stop_reason",
+     "done_reason", "system_fingerprint", "created_at", "event_id", "msg_id", "obfuscation"}
+)  # fmt: skip
+"""The same of answers, whose ids the engine makes."""
 _REPEATS = frozenset({"logprobs", "top_logprobs", "embedding", "embeddings"})
 """Keys below which an answer repeats its text by tokens, or has numbers instead of text."""
 _MEASURES = re.compile(r"created(_at)?|completed_at|.*_(duration|tokens|count|ms|time)|seed")
@@ -76,7 +81,7 @@ def of_request(body: Mapping[str, Json]) -> list[TextPiece]:
     found: list[TextPiece] = []
     for key, value in body.items():
         found += _walk(value, (key,), TextKind.PROMPT, asked=True)
-        if not _NAME.fullmatch(key):
+        if not _ASKED_NAME.fullmatch(key):
             found.append(TextPiece((key,), key))
     return found
 
@@ -102,7 +107,7 @@ def _walk(value: Json, path: Path, kind: TextKind, *, asked: bool) -> Iterator[T
     if asked and key in _UNREADABLE and value not in ("", [], {}):
         raise _unreadable(path)
     if isinstance(value, str):
-        if value and not (key in _NAMES and _NAME.fullmatch(value)):
+        if value and not _is_name(str(key), value, asked=asked):
             yield TextPiece(path, value, kind)
     elif isinstance(value, int | float):
         if float(value).is_integer() and len(f"{value:.0f}") >= _DIGITS and not _MEASURES.fullmatch(str(key)):
@@ -111,6 +116,12 @@ def _walk(value: Json, path: Path, kind: TextKind, *, asked: bool) -> Iterator[T
         yield from _of_list(value, path, kind, asked=asked)
     elif isinstance(value, dict):
         yield from _of_table(value, path, kind, asked=asked)
+
+
+def _is_name(key: str, value: str, *, asked: bool) -> bool:
+    if asked:
+        return key in _ASKED_NAMES and _ASKED_NAME.fullmatch(value) is not None
+    return key in _NAMES and _NAME.fullmatch(value) is not None
 
 
 def _of_list(value: list[Json], path: Path, kind: TextKind, *, asked: bool) -> Iterator[TextPiece]:
@@ -136,7 +147,7 @@ def _of_table(value: dict[str, Json], path: Path, kind: TextKind, *, asked: bool
     for key, one in value.items():
         if not asked and key in _REPEATS:
             continue
-        if not _NAME.fullmatch(key):
+        if not (_ASKED_NAME if asked else _NAME).fullmatch(key):
             yield TextPiece((*path, key), key, kind)
         yield from _walk(one, (*path, key), kind, asked=asked)
 
