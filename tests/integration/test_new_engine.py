@@ -29,6 +29,7 @@ parallel = 2
 port = 0
 [cloudrun]
 project = "rehearsal"
+image_from = "build"
 """
 
 
@@ -121,7 +122,9 @@ def test_it_is_described_to_cloud_run_with_its_image_its_weights_and_its_memory(
     assert "enable-buffered-read=true" in template["volumes"][0]["gcs"]["mountOptions"]
     assert template["annotations"]["homeport/engine"] == "parrot"
     files = _written(told["image"])
-    assert files["Dockerfile"].startswith('FROM python:3.13-slim\nLABEL homeport.engine="parrot"\n')
+    assert files["Dockerfile"].startswith(
+        'FROM europe-west4-docker.pkg.dev/rehearsal/bird-docker-io/library/python:3.13-slim\nLABEL homeport.engine="parrot"\n'
+    )
     server = added / "homeport" / "engines" / "parrot" / "server" / "parrot.py"
     assert files["files/0-parrot.py"] == server.read_text()
     assert "machineType" not in told["image"]["options"], "nothing is loaded: Cloud Build's own machine does"

@@ -11,6 +11,7 @@ from deployment import google_for
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
 from homeport.home import find_home
 from homeport.progress import Silent
+from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.traffic import Body, Receipt
 from homeport.spec import load
 from homeport.targets.cloudrun.model_selection import choose
@@ -28,10 +29,11 @@ async def main(file: Path) -> None:
     target = CloudRunTarget(
         google=google_for(Cloud(delays=AT_ONCE)), spec=wanted, spec_file=file, chosen=chosen, prove=_prove
     )
+    image = target.image
     told = {
         "engine": chosen.engine,
         "service": target.service.wanted,
-        "image": target.image.build,
+        "image": image.build if isinstance(image, ContainerImage) else None,
         "cold_start": target.cold_start.as_json(),
     }
     print(json.dumps(told, default=str))

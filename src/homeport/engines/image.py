@@ -58,6 +58,8 @@ class Recipe:
     """What the build fetches to `model.gguf`, beside the Dockerfile."""
     loads: int | None = 0
     """Bytes of weights that the build loads into its memory; None where it loads some, and nobody knows how many."""
+    plain: bool = False
+    """Whether there is nothing in it but its base and the files of the launch, so that the base serves as well."""
 
 
 def without_weights(engine: str, contents: ImageContents) -> Recipe:
@@ -74,6 +76,7 @@ def without_weights(engine: str, contents: ImageContents) -> Recipe:
         files={here: contents.files[there] for here, there in placed.items()},
         base=contents.base,
         labels=labels,
+        plain=True,
     )
 
 

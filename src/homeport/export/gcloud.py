@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from homeport.export import encryption, knative
 from homeport.export.builds import BEYOND_S, Blanks, ExportedBuild, builds, left_behind
 from homeport.export.fields import Fields
 from homeport.export.graph import ResourceKind, Things
+from homeport.export.repositories import clean_up, upstream
 from homeport.export.shell import Lines, command, script, values
 from homeport.export.text import comment, head, listed, to_yaml
 from homeport.json_types import Json
@@ -158,14 +158,14 @@ class _Script:
         key, verb = body.take("kmsKeyName"), ("gcloud", "artifacts", "repositories")
         kept = f"--repository-format={body.take('format').lower()}"
         make = (
-            *(*verb, "create", name, where, kept, *_upstream(body), _labels(body)),
+            *(*verb, "create", name, where, kept, *upstream(body), _labels(body)),
             *([f"--kms-key={key}"] if key else []),
         )
         policies = body.take("cleanupPolicies")
         if not policies:
             return self._kept(one, (*verb, "describe", name, where), make)
         file = f"cleanup-{name}.json"
-        self.files[file] = _policies(policies)
+        self.files[file] = clean_up(policies)
         clean = (*verb, "set-cleanup-policies", name, where, f"--policy={file}", "--no-dry-run")
         *lines, last = self._kept(one, (*verb, "describe", name, where), make, clean)
         place = lines.index("else")
@@ -359,22 +359,6 @@ def _labels(body: Fields, flag: str = "--labels") -> str:
     return f"{flag}={','.join(f'{key}={value}' for key, value in body.take('labels', {}).items())}"
 
 
-def _upstream(body: Fields) -> list[str]:
-    """Return the flags of a repository that fetches from another registry; none for one of our own."""
-    mode, config = body.take("mode"), body.take("remoteRepositoryConfig", {})
-    if not mode:
-        return []
-    repository = config["dockerRepository"]
-    source = repository.get("customRepository", {}).get("uri") or repository["publicRepository"].replace(
-        "_", "-"
-    )
-    return [
-        f"--mode={mode.lower().replace('_', '-')}",
-        f"--remote-docker-repo={source}",
-        f"--remote-repo-config-desc={config['description']}",
-    ]
-
-
 def _rule(rule: Mapping[str, Json]) -> str:
     ports = [f":{port}" for port in rule.get("ports", [""]) if port] or [""]
     return ",".join(f"{rule['IPProtocol']}{port}" for port in ports)
@@ -397,11 +381,3 @@ def _bound(one: Grant) -> tuple[str, ...]:
     if one.on.api == "iam":
         return ("iam service-accounts", last)
     raise TypeError(f"no export knows grants on {one.on.api}")
-
-
-def _policies(policies: Mapping[str, Mapping[str, Json]]) -> str:
-    made = [
-        {"name": one["id"], "action": {"type": one["action"]}, **{k: v for k, v in one.items() if k not in {"id", "action"}}}
-        for one in policies.values()
-    ]  # fmt: skip
-    return json.dumps(made, indent=2) + "\n"

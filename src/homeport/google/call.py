@@ -59,6 +59,17 @@ class ApiCall:
         return self.api.endswith((".pkg.dev", "gcr.io"))
 
     @property
+    def headers(self) -> dict[str, str]:
+        """Return what its headers say of it."""
+        said = {
+            "accept": ", ".join(self.types),
+            "content-type": self.content_type if self.content is not None else "",
+            "range": self.byte_range,
+            "content-range": self.content_range,
+        }
+        return {"host": self.host, **{name: value for name, value in said.items() if value}}
+
+    @property
     def text(self) -> str:
         """Describe the request, such as `POST run.googleapis.com/v2/…`."""
         return f"{self.verb} {self.host}/{self.path}"

@@ -257,17 +257,9 @@ class Google:
         import httpx2
 
         base = self._base_url or f"https://{call.host}"
-        headers = {"authorization": f"Bearer {token}", "host": call.host}
+        headers = {"authorization": f"Bearer {token}", **call.headers}
         if self.credentials.quota_project:
             headers["x-goog-user-project"] = self.credentials.quota_project
-        if call.content is not None:
-            headers["content-type"] = call.content_type
-        if call.types:
-            headers["accept"] = ", ".join(call.types)
-        if call.byte_range:
-            headers["range"] = call.byte_range
-        if call.content_range:
-            headers["content-range"] = call.content_range
         seconds = self.settings.attempt + call.waits
         try:
             async with asyncio.timeout(seconds):

@@ -12,7 +12,7 @@ from homeport.catalog.cpu_and_memory import CpuAndMemory
 from homeport.catalog.images import engine_image
 from homeport.catalog.prices import load as load_prices
 from homeport.engines.base import Installation, Launch, LaunchRequest
-from homeport.engines.image import MODEL_FILE, Gguf, ImageContents
+from homeport.engines.image import MODEL_FILE, Gguf, ImageContents, Recipe
 from homeport.engines.registry import delivery_of, module
 from homeport.errors import HomeportError, SpecError
 from homeport.fit.cloud import Estimate
@@ -106,14 +106,14 @@ class CloudRunGraph:
 
     @property
     def mirrored(self) -> bool:
-        """Tell whether the engine's image is its makers' own, unchanged. Raises `SpecError` where weights go into it."""
-        wanted = self.settings.image_from
-        if wanted == "mirror" and self.baked:
+        """Tell whether the engine's image is its makers' own, unchanged. Raises `SpecError` where more goes into it."""
+        wanted, plain = self.settings.image_from, self.recipe.plain
+        if wanted == "mirror" and not plain:
             raise SpecError(
-                f"cloudrun.image_from mirror cannot be honoured with the delivery {self.delivery}",
-                hint="the weights are put into the image, which is a build: leave it out, or set cloudrun.delivery",
+                f"cloudrun.image_from mirror cannot be honoured by {self.chosen.engine} with the delivery {self.delivery}",
+                hint="more is put into the image than its makers did, which is a build: leave it out",
             )
-        return not self.baked and wanted != "build"
+        return plain and wanted != "build"
 
     @property
     def baked(self) -> bool:
@@ -211,28 +211,34 @@ class CloudRunGraph:
         return self.settings.image or engine_image(self.chosen.engine).pinned
 
     @property
-    def image(self) -> ContainerImage | MirroredImage:
-        """Return the image that serves."""
-        launch, stored, names = self.launch, self.stored, self.names
-        if self.mirrored:
-            return mirrored(self.google, names, self.base, (self.foundations.apis.id,))
-        after = [f"service-account/{names.builder}", *self.foundations.grants_of(names.builder)]
+    def recipe(self) -> Recipe:
+        """Return what goes into the engine's image."""
+        stored, launch = self.stored, self.launch
         weights: str | Gguf | None = None
         if self.baked:
             weights = self.chosen.tag
             if stored is not None:
                 file = next(one for one in stored.pin.files if one.path.endswith(".gguf"))
                 weights = Gguf(origin=stored.uri, file=file)
-                after.append(stored.id)
         contents = ImageContents(
-            base=cached(names, self.base),
+            base=cached(self.names, self.base),
             model_name=launch.model,
             files=launch.files,
             weights=weights,
             weights_bytes=self.chosen.published.size or self.pinned_size,
         )
-        recipe = module(self.chosen.engine).image(contents)
-        return image(self.google, names, self.settings, recipe, (self.foundations.apis.id, *after))
+        return module(self.chosen.engine).image(contents)
+
+    @property
+    def image(self) -> ContainerImage | MirroredImage:
+        """Return the image that serves."""
+        names, recipe, apis = self.names, self.recipe, self.foundations.apis.id
+        if self.mirrored:
+            return mirrored(self.google, names, self.base, (apis,))
+        after = [apis, f"service-account/{names.builder}", *self.foundations.grants_of(names.builder)]
+        if self.stored is not None and recipe.gguf is not None:
+            after.append(self.stored.id)
+        return image(self.google, names, self.settings, recipe, tuple(after))
 
     @property
     def files(self) -> tuple[Object, ...]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from typing import cast
 
 import pytest
 
 from cloud import act, enable
 from deployment import google_for
-from gcp_rehearsal.cloud import AT_ONCE, Cloud
+from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
 from homeport.errors import HomeportError, NotFound, PermissionDenied
-from homeport.google.call import ApiCall
+from homeport.google.call import ApiCall, ApiClient
 from homeport.google.registry import TYPES, platform_digest
 from homeport.progress import Silent
 from homeport.resources.google.repository import remote_repository, repository
@@ -34,7 +35,7 @@ def cloud_with_it() -> Cloud:
 
 def digest(cloud: Cloud, path: str = PATH, reference: str = "v1", caller: str = "") -> str:
     async def work() -> str:
-        async with google_for(cloud, **({"caller": caller} if caller else {})) as google:
+        async with google_for(cloud, caller=caller or OWNER) as google:
             return await platform_digest(google, HOST, path, reference)
 
     return act(work())
@@ -86,7 +87,7 @@ def test_an_image_without_cloud_runs_platform_is_refused() -> None:
             return type("Answer", (), {"content": json.dumps(manifest).encode()})()
 
     with pytest.raises(HomeportError, match="is there for arm64, and Cloud Run runs linux/amd64"):
-        asyncio.run(platform_digest(Door(), "h.pkg.dev", "p/r/i", "t"))  # type: ignore[arg-type] - a door with one way
+        asyncio.run(platform_digest(cast(ApiClient, Door()), "h.pkg.dev", "p/r/i", "t"))
 
 
 def test_an_image_for_one_platform_has_the_digest_of_its_own_bytes() -> None:
@@ -96,5 +97,5 @@ def test_an_image_for_one_platform_has_the_digest_of_its_own_bytes() -> None:
         async def send(self, call: ApiCall) -> object:
             return type("Answer", (), {"content": content})()
 
-    found = asyncio.run(platform_digest(Door(), "h.pkg.dev", "p/r/i", "t"))  # type: ignore[arg-type] - as above
+    found = asyncio.run(platform_digest(cast(ApiClient, Door()), "h.pkg.dev", "p/r/i", "t"))
     assert found == f"sha256:{hashlib.sha256(content).hexdigest()}"

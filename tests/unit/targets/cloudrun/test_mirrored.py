@@ -103,7 +103,9 @@ def test_weights_in_the_image_are_built_on_a_base_that_was_fetched_once(tmp_path
 
 def test_a_mirror_of_what_must_be_built_is_refused() -> None:
     deployer = Deployer("ollama")
-    with pytest.raises(SpecError, match="image_from mirror cannot be honoured with the delivery baked"):
+    with pytest.raises(
+        SpecError, match="image_from mirror cannot be honoured by ollama with the delivery baked"
+    ):
         deployer.up(table(deployer, image_from="mirror"))
 
 

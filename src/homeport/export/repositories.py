@@ -1,0 +1,34 @@
+"""Repositories of images in gcloud's words: where one fetches from, and what it forgets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from homeport.export.fields import Fields
+from homeport.json_types import Json
+
+
+def upstream(body: Fields) -> list[str]:
+    """Return the flags of a repository that fetches from another registry; none for one of our own."""
+    mode, config = body.take("mode"), body.take("remoteRepositoryConfig", {})
+    if not mode:
+        return []
+    repository = config["dockerRepository"]
+    source = repository.get("customRepository", {}).get("uri") or repository["publicRepository"].replace(
+        "_", "-"
+    )
+    return [
+        f"--mode={mode.lower().replace('_', '-')}",
+        f"--remote-docker-repo={source}",
+        f"--remote-repo-config-desc={config['description']}",
+    ]
+
+
+def clean_up(policies: Mapping[str, Mapping[str, Json]]) -> str:
+    """Return the file of clean-up policies that gcloud reads."""
+    made = [
+        {"name": one["id"], "action": {"type": one["action"]}, **{k: v for k, v in one.items() if k not in {"id", "action"}}}
+        for one in policies.values()
+    ]  # fmt: skip
+    return json.dumps(made, indent=2) + "\n"
