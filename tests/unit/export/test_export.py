@@ -194,7 +194,8 @@ def test_an_image_that_nobody_builds_is_asked_for_at_the_repository_that_fetches
         assert manifest in files[kind], kind
         assert "gcloud auth print-access-token | python3 -c " in files[kind]
     for kind in ("gcloud", "cloudbuild"):
-        assert "--mode=remote-repository --remote-docker-repo=DOCKER-HUB" in files[kind]
+        told = " ".join(files[kind].replace("\\\n", " ").split())
+        assert "--mode=remote-repository --remote-docker-repo=DOCKER-HUB" in told
     terraform = " ".join(files["terraform"].split())
     assert 'mode = "REMOTE_REPOSITORY"' in terraform
     assert 'docker_repository { public_repository = "DOCKER_HUB" }' in terraform
