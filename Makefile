@@ -11,7 +11,7 @@ TEST_HOME := $(CURDIR)/.cache/home
 SAFETENSORS := .cache/models
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos attack test-long test-agents test-bench test-gcloud test-judges test-vllm test-terraform check format lock bench schema picture clean
+.PHONY: help setup demo test chaos attack test-long test-agents test-bench test-console test-gcloud test-judges test-vllm test-terraform check format lock bench schema picture clean
 
 help: ## Show these lines.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ demo: $(STAMP) ## Serve a real Gemma 3 270M here, prove that it works, ask it so
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/demo.sh $(DEMO)
 
 test: $(STAMP) weights ## Run the tests, real engine included.
-	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not vllm and not terraform and not gcloud and not long and not drill and not agents and not judges and not bench" $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not vllm and not terraform and not gcloud and not long and not drill and not agents and not judges and not bench and not console" $(ARGS)
 
 chaos: $(STAMP) ## Let every call of a deployment go wrong, in every way that calls do: the whole matrix.
 	CHAOS=all $(BIN)/python -m pytest -n 2 --dist worksteal tests/drills/test_chaos.py $(ARGS)
@@ -72,6 +72,10 @@ test-gcloud: $(STAMP) weights ## Run the tests that type commands of the real gc
 test-judges: $(STAMP) ## Put the exported files before shellcheck, zizmor, hadolint and detect-secrets.
 	@PYTHON=$(PYTHON) sh scripts/judges_env.sh .cache/export-judges
 	$(BIN)/python -m pytest -m judges $(ARGS)
+
+test-console: $(STAMP) ## Look at `homeport console` in a real Chromium (installed by apt where it is not; DRAW=1 draws the docs' pictures).
+	@PYTHON=$(PYTHON) sh scripts/browser_env.sh .cache/browser
+	$(BIN)/python -m pytest -m console tests/integration/test_console.py $(ARGS)
 
 test-terraform: $(STAMP) ## Run the tests that need Terraform (a provider with Google's schema is made on first use).
 	$(PYTHON) scripts/terraform_env.py $(TERRAFORM_VENV)

@@ -35,6 +35,7 @@ COMMANDS = {
     "status": "Show the endpoints on this machine.",
     "top": "Show live what endpoints do: requests, tokens a second, TTFT, memory.",
     "usage": "Tell what endpoints were used for: requests, tokens, hours, money.",
+    "console": "Show endpoints in a web page on this machine.",
     "list": "List the endpoints of this machine, or of a project on Cloud Run.",
     "logs": "Show what the engine wrote.",
     "down": "End an endpoint, with all its processes.",
@@ -44,7 +45,11 @@ COMMANDS = {
     "rehearse": "Act out Google Cloud on this machine.",
     "doctor": "Show what this machine has and lacks.",
 }
+<<<<<<< HEAD
 RESERVED = frozenset(("agent", "console", "list", "observe"))
+=======
+RESERVED = frozenset(("agent", "guard", "list", "observe"))
+>>>>>>> 5f5fafe (homeport console shows endpoints in a web page: live charts, logs, verification, a playground, the plan; seen in a real Chromium)
 """Names of commands to come: no command of another meaning may take one, and none is mistaken for a slip of the pen."""
 USAGE, INTERRUPTED = 64, 130
 

@@ -1,0 +1,17 @@
+#!/bin/sh
+# Make the environment $1 with what drives a browser, and see that Debian's Chromium is there; exit with 3 where it cannot be had.
+set -eu
+if ! command -v chromium > /dev/null; then
+  echo "installing chromium"
+  { apt-get update && apt-get install --yes --no-install-recommends chromium; } > /dev/null 2>&1 || {
+    echo "there is no chromium, and apt cannot install it" >&2
+    exit 3
+  }
+fi
+STAMP="$1/homeport-$(cksum < locks/browser.txt | cut -d' ' -f1)"
+if [ ! -f "$STAMP" ]; then
+  echo "setting up $1 (some seconds)"
+  "${PYTHON:-python3}" -m venv "$1"
+  "$1/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/browser.txt
+  touch "$STAMP"
+fi

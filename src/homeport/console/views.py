@@ -1,0 +1,145 @@
+"""What the console shows and does, as JSON: by the same verbs as the command line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from homeport import deployment, naming
+from homeport.deployment import Deployment
+from homeport.errors import ApprovalDeclined, HomeportError, SpecError
+from homeport.json_types import JsonObject
+from homeport.metrics.live import Looks
+from homeport.progress import Silent
+from homeport.targets import registry
+from homeport.targets.base import OpenOptions
+
+LOOK_S = 2.0
+_CLOUD_S = 15.0
+MOST_LINES = 10_000
+"""Of a log, from its end."""
+_TOGETHER = 500
+"""Lines that are sent at once."""
+_OPTIONS: Mapping[str, tuple[type, ...]] = {
+    "max_tokens": (int,),
+    "temperature": (float, int),
+    "tools": (list,),
+    "chat_template_kwargs": (dict,),
+}
+"""What the playground may ask for, with its type."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Views:
+    """What can be looked at, from where the console was opened."""
+
+    file: Path
+    places: Sequence[str]
+    """The targets whose endpoints are listed."""
+    options: OpenOptions
+
+    async def live(self) -> AsyncIterator[JsonObject]:
+        """Yield the endpoints of every place, again and again; a place that cannot be read says why."""
+        told: asyncio.Queue[JsonObject] = asyncio.Queue()
+        following = [asyncio.create_task(self._follow(on, told)) for on in self.places]
+        try:
+            while True:
+                yield await told.get()
+        finally:
+            for one in following:
+                one.cancel()
+            await asyncio.gather(*following, return_exceptions=True)
+
+    async def _follow(self, on: str, told: asyncio.Queue[JsonObject]) -> None:
+        looks = Looks()
+        while True:
+            try:
+                found = looks.looked(await registry.live(on).endpoints(self.file, self.options))
+                told.put_nowait({"on": on, "endpoints": [one.as_json() for one in found], "error": None})
+            except HomeportError as error:
+                told.put_nowait({"on": on, "endpoints": [], "error": error.as_json()})
+            await asyncio.sleep(LOOK_S if on == registry.DEFAULT else _CLOUD_S)
+
+    async def status(self, on: str, name: str) -> JsonObject:
+        """Return how one endpoint is; it is asked for a token. Raises `NotRunning` or `NotFound`."""
+        async with self._one(on, name) as one:
+            return (await one.status()).as_json()
+
+    async def logs(self, on: str, name: str) -> AsyncIterator[Mapping[str, Any]]:
+        """Yield the last lines of the engine's log, some hundred at once, and what comes."""
+        async with self._one(on, name) as one:
+            lines: list[str] = []
+            async for piece in one.logs(lines=MOST_LINES, follow=False):
+                lines += piece.splitlines()
+                if len(lines) >= _TOGETHER:
+                    yield {"lines": lines}
+                    lines = []
+            yield {"lines": lines}
+            if on == registry.DEFAULT:
+                async for piece in one.logs(lines=0, follow=True):
+                    yield {"lines": piece.splitlines()}
+
+    async def chat(self, on: str, name: str, asked: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
+        """Yield the chunks of an answer as the engine streams them. Raises what `Endpoint.stream` raises."""
+        messages = asked.get("messages")
+        if not isinstance(messages, list) or not all(isinstance(one, dict) for one in messages):
+            raise SpecError("a chat has messages", hint="send a list of messages, as OpenAI's clients do")
+        given = {key: asked[key] for key, kinds in _OPTIONS.items() if type(asked.get(key)) in kinds}
+        async with self._one(on, name) as one:
+            endpoint = await one.connect()
+            async for chunk in endpoint.stream(messages, **given, stream_options={"include_usage": True}):
+                yield chunk
+
+    async def verify(self, on: str, name: str) -> AsyncIterator[Mapping[str, Any]]:
+        """Yield the result of each check as it ends, and the whole report at last."""
+        told: asyncio.Queue[Mapping[str, Any] | None] = asyncio.Queue()
+        async with self._one(on, name) as one:
+            work = asyncio.create_task(one.verify(on_result=lambda result: told.put_nowait(result.as_json())))
+            work.add_done_callback(lambda _: told.put_nowait(None))
+            try:
+                while (result := await told.get()) is not None:
+                    yield {"result": result}
+                yield {"report": (await work).as_json()}
+            finally:
+                work.cancel()
+
+    async def rollback(self, on: str, name: str, to: str) -> JsonObject:
+        """
+        Let `to`, which the page showed and a person approved, serve again. Raises `ApprovalDeclined` where it would be
+        something else by now.
+        """
+        async with self._one(on, name) as one:
+            now = (await one.status()).rollback_to
+            if on == registry.DEFAULT and now != to:
+                raise ApprovalDeclined(
+                    f"by now {now or 'nothing'} would serve again, and not {to}",
+                    hint="look again, and say yes to that",
+                )
+            return (await one.rollback(progress=Silent())).as_json()
+
+    async def plan(self, on: str) -> JsonObject:
+        """Return what `up` would do with the file, with what each resource needs. Raises what `Deployment.plan` raises."""
+        async with deployment.opened(self.file, on=_known(on), options=self.options) as one:
+            plan = await one.plan()
+        needs = {action.resource.id: list(action.resource.needs) for action in plan.actions}
+        return {**plan.as_json(), "needs": needs, "file": str(self.file)}
+
+    async def benches(self) -> list[JsonObject]:
+        """Return the benches that were kept, the newest first."""
+        from homeport.bench import kept
+
+        found = await asyncio.to_thread(lambda: [one.as_json() for one in kept.kept(self.options.home)])
+        return sorted(found, key=lambda one: str(one["started_at"]), reverse=True)
+
+    def _one(self, on: str, name: str) -> AbstractAsyncContextManager[Deployment]:
+        naming.ensure_possible(name)
+        return deployment.selected(name, self.file, on=_known(on), options=self.options, by_name=True)
+
+
+def _known(on: str) -> str:
+    registry.module(on)  # Raises where there is no such target.
+    return on
