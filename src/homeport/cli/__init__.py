@@ -45,11 +45,7 @@ COMMANDS = {
     "rehearse": "Act out Google Cloud on this machine.",
     "doctor": "Show what this machine has and lacks.",
 }
-<<<<<<< HEAD
-RESERVED = frozenset(("agent", "console", "list", "observe"))
-=======
-RESERVED = frozenset(("agent", "guard", "list", "observe"))
->>>>>>> 5f5fafe (homeport console shows endpoints in a web page: live charts, logs, verification, a playground, the plan; seen in a real Chromium)
+RESERVED = frozenset(("agent", "list", "observe"))
 """Names of commands to come: no command of another meaning may take one, and none is mistaken for a slip of the pen."""
 USAGE, INTERRUPTED = 64, 130
 
