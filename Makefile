@@ -101,6 +101,7 @@ bench: $(STAMP) ## Print the ratios of benchmarks/.
 	$(BIN)/python benchmarks/rehearsal.py
 	$(BIN)/python benchmarks/proxy.py
 	$(BIN)/python benchmarks/capacity.py
+	$(BIN)/python benchmarks/gateway.py
 
 schema: $(STAMP) ## Write the JSON Schema and the generated pages anew.
 	$(BIN)/python scripts/generate.py
