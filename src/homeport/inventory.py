@@ -80,6 +80,15 @@ def remove(source: str, *, home: Home | None = None) -> bool:
     return any(removed)
 
 
+def is_known(source: str) -> bool:
+    """Return True if the catalog, or weights that are here, go by this name."""
+    from homeport import catalog
+
+    return catalog.find(source) is not None or bool(
+        {entry.source for entry in stored()}.intersection(_named([source]))
+    )
+
+
 def _named(sources: Sequence[str]) -> list[str]:
     from homeport import catalog
     from homeport.weights.sources.registry import canonical, is_source

@@ -25,6 +25,17 @@ def ensure_named(spec: Spec, file: Path) -> None:
         )
 
 
+def is_of(file: Path, name: str) -> bool:
+    """Return True if `name` is what the endpoint of `file` is called. A file that is not there, or is wrong, names none."""
+    from homeport.spec.load import load
+
+    try:
+        spec = load(file)
+    except SpecError:
+        return False
+    return (spec.name or name_from_folder(file)) == name
+
+
 def ensure_possible(name: str) -> None:
     """Raise `NotRunning` where no endpoint can be called `name`, which came from outside and may be a path."""
     if not re.fullmatch(NAME_PATTERN, name):

@@ -21,8 +21,9 @@ from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.resources.google.release import Prove
 from homeport.secret import Secret
+from homeport.targets.cloudrun.adapters import PinnedModel
 from homeport.targets.cloudrun.hub_token import HubToken
-from homeport.targets.cloudrun.model_selection import PinnedModel, ResolvedModel, choose
+from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.weights.manifest import Pin, PinnedFile, digest
 from homeport.weights.transfer import MANIFEST
@@ -34,7 +35,7 @@ NAME, REGION, PROJECT = "home", "europe-west4", "rehearsal"
 SPEC_FILE = Path("/x/homeport.toml")
 TOKEN = "hf_only_for_those_who_may"
 _MODELS = {"ollama": TAUGHT, "vllm": ROOT / "tests" / "models" / "gemma-4-taught"}
-_HUB = {"config.json": b"{}", "model.safetensors": b"weights"}
+_HUB = {"config.json": b"{}", "model.safetensors": b"weights", "tokenizer.json": b"{}"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -125,6 +125,8 @@ class Model:
     """Of the one file of weights, by the keys of `weights`, where it is known."""
     quantization: str = ""
     """How the weights are stored, such as `Q4_K_M`; '' where `weights` lead to more than one kind."""
+    kv_dtype: str = ""
+    """How the checkpoint says that keys and values are kept: `fp8`; '' where it does not."""
     parts: Parts | None = None
     """The tensors of its safetensors, which are bfloat16."""
     variants: tuple[Variant, ...] = ()
@@ -210,6 +212,14 @@ def checksums() -> Mapping[str, str]:
 def find(name: str) -> Model | None:
     """Return the model of this name, hub id (`google/gemma-4-E2B-it`) or Ollama tag (`gemma4:e2b`), in any case."""
     return _names().get(name.strip().lower())
+
+
+def meant(name: str) -> str:
+    """Return the beginning of a hint for a model that the catalog does not know: what may have been meant, or ''."""
+    if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+(?:@[\w.-]+)?(?::[\w.-]+)?", name):
+        return f"did you mean hf:{name}? "
+    close = suggest(name)
+    return f"did you mean {' or '.join(close)}? " if close else ""
 
 
 def suggest(name: str) -> list[str]:

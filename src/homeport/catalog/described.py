@@ -8,19 +8,21 @@ holds its vocabulary, which is megabytes for a Gemma.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from homeport.catalog import Model, gguf_header, inspect, safetensors_header, tensors
+from homeport.catalog import Model, gguf_header, gguf_parts, inspect, safetensors_header, tensors
 from homeport.catalog.partial_read import NeedsMore
 from homeport.catalog.parts import Parts
 from homeport.catalog.untrusted import read_json
 from homeport.errors import WeightsError
-from homeport.weights.selection import choose
+from homeport.names import shown
+from homeport.weights import checkpoint
+from homeport.weights.selection import choose, parts_beside
 
 if TYPE_CHECKING:
     from homeport.weights.manifest import Format, Pin, PinnedFile
@@ -35,7 +37,7 @@ _SETTINGS = (
     "tokenizer_config.json",
     "chat_template.jinja",
     "chat_template.json",
-    "model.safetensors.index.json",
+    checkpoint.INDEX,
 )
 _MOST_SETTINGS = 1 << 25
 """Bytes; the index of a model with a hundred thousand tensors has a third of that."""
@@ -60,6 +62,8 @@ class Described:
     quantization: str
     headers: tuple[gguf_header.Header, ...] = ()
     """Of GGUF files; empty for safetensors."""
+    tensors: tuple[safetensors_header.SafetensorsTensor, ...] = ()
+    """Of safetensors; empty for GGUF files."""
     fetched: int = 0
     """Bytes that came over a network."""
 
@@ -80,17 +84,21 @@ def of_path(path: Path, *, name: str) -> Described:
                 f"{path} holds no safetensors and no GGUF file",
                 hint="name a folder with a model, or a GGUF file",
             )
-        names = choose((file.name for file in files), "safetensors", where=str(path))
-        _check_shards(names, str(path))
-        return _of_folder(path, [safetensors_header.read(path / shard) for shard in names], name=name)
+        beside = (file.name for file in path.iterdir() if file.is_file())
+        chosen = choose(beside, "safetensors", where=str(path))
+        names = [
+            name
+            for name in checkpoint.indexed(chosen, lambda name: (path / name).read_bytes(), where=str(path))
+            if name.endswith(".safetensors")
+        ]
+        return _of_folder(path, {shard: safetensors_header.read(path / shard) for shard in names}, name=name)
     if path.suffix == ".safetensors":
         raise WeightsError(
             f"{path} is one file of a model, and its folder was expected",
             hint=f"name the folder: {path.parent}",
         )
-    beside = {path.name, *(file.name for file in path.parent.glob("*.gguf"))}
-    parts = choose(beside, "gguf", file=path.name, where=str(path.parent))
-    return _of_gguf([gguf_header.read(path.parent / part) for part in parts], where=str(path), name=name)
+    parts = parts_beside(path)
+    return _of_gguf([gguf_header.read(part) for part in parts], where=str(path), name=name)
 
 
 def of_hub(source: HubSource, wanted: Format, *, name: str) -> Described:
@@ -128,12 +136,19 @@ def of_pin(pin: Pin, begin: Begin, wanted: Format, *, name: str) -> Described:
         folder = Path(temporary)
         reader.settings(folder)
         weights = [file for file in pin.files if file.path.endswith(".safetensors")]
-        _check_shards((file.path for file in weights), pin.source)
-        found = reader.headers(weights, "safetensors", safetensors_header.parse)
+        headers = reader.headers(weights, "safetensors", safetensors_header.parse)
+        found = {file.path: header for file, header in zip(weights, headers, strict=True)}
         try:
             return _of_folder(folder, found, name=name, fetched=reader.fetched)
         except WeightsError as error:  # The user knows the source, not our temporary folder.
             raise WeightsError(str(error).replace(temporary, pin.source), hint=error.hint) from error
+
+
+def tensors_of(pin: Pin, begin: Begin, *, only: str = "") -> tuple[safetensors_header.SafetensorsTensor, ...]:
+    """Return the tensors of all pinned safetensors, or of the one file called `only`. Raises as `of_pin` does."""
+    files = [file for file in pin.files if file.path.endswith(".safetensors") and only in {"", file.path}]
+    headers = _Reader(begin, pin).headers(files, "safetensors", safetensors_header.parse)
+    return tuple(tensor for header in headers for tensor in header)
 
 
 class _Reader:
@@ -203,12 +218,13 @@ def _check_shards(names: Iterable[str], where: str) -> None:
 
 def _of_folder(
     folder: Path,
-    files: Iterable[tuple[safetensors_header.SafetensorsTensor, ...]],
+    files: Mapping[str, tuple[safetensors_header.SafetensorsTensor, ...]],
     *,
     name: str,
     fetched: int = 0,
 ) -> Described:
-    every = [tensor for file in files for tensor in file]
+    every = [tensor for file in files.values() for tensor in file]
+    _check_files(folder, files)
     parts = tensors.of_safetensors(every)
     model = inspect.from_folder(folder, name=name)
     there, announced = tensors.layers(every), model.architecture.layers if model.architecture else 0
@@ -223,17 +239,29 @@ def _of_folder(
         bytes=parts.total,
         parts=parts,
         quantization=tensors.quantization(read_json(folder / "config.json"), every),
+        tensors=tuple(every),
         fetched=fetched,
     )
 
 
+def _check_files(folder: Path, files: Mapping[str, tuple[safetensors_header.SafetensorsTensor, ...]]) -> None:
+    """Check that every tensor is where the index says; without one, that no shard is missing, by their names."""
+    index = folder / checkpoint.INDEX
+    if not index.is_file():
+        _check_shards(files, str(folder))
+        return
+    there = {file: {tensor.name for tensor in header} for file, header in files.items()}
+    for tensor, file in checkpoint.files_of(index.read_bytes(), str(folder)).items():
+        # A head that is tied to the embeddings is in some indexes, and in no file.
+        if tensor not in there.get(file, ()) and "lm_head" not in tensor:
+            raise WeightsError(
+                f"{folder} is not whole: its {checkpoint.INDEX} says that {file} holds {shown(tensor)}, and it does not",
+                hint="two files may have changed names, or are of another split: fetch the model's files again",
+            )
+
+
 def _of_gguf(headers: list[gguf_header.Header], *, where: str, name: str, fetched: int = 0) -> Described:
-    first, *others = headers
-    whole = gguf_header.Header(
-        values=first.values,
-        tensors={key: tensor for header in (first, *others) for key, tensor in header.tensors.items()},
-        unchecked=first.unchecked,
-    )
+    whole = gguf_parts.joined(headers, where)
     model = inspect.from_header(whole, where=where, name=name)
     return Described(
         model=model,

@@ -7,13 +7,14 @@ a guess would size it wrongly, and be believed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from homeport.catalog import Architecture, Gate, Model, keys_of
-from homeport.catalog.gguf_header import Array, Header, read
+from homeport.catalog import Architecture, Gate, Model, gguf_parts, keys_of
+from homeport.catalog.gguf_header import Array, Header
 from homeport.catalog.untrusted import Table, read_json
 from homeport.errors import WeightsError
 
@@ -25,7 +26,9 @@ _NO_TEMPLATE = (
 _UNIFORM = frozenset(
     {
         *("llama", "mistral", "mistral3", "mixtral", "gemma", "smollm3"),
+        *("phi3", "granite", "olmo2"),
         *("qwen2", "qwen2moe", "qwen2_moe", "qwen2vl", "qwen2_vl_text", "qwen2_5_vl_text"),
+        *("qwen2_vl", "qwen2_5_vl"),  # as they were published first, without a text_config
         *("qwen3", "qwen3moe", "qwen3_moe", "qwen3vl", "qwen3vlmoe", "qwen3_vl_text", "qwen3_vl_moe_text"),
     }
 )
@@ -48,6 +51,13 @@ _GEMMA3_DEFAULTS = {
     "max_position_embeddings": 131_072,
     "sliding_window": 4096,
 }
+_EMBEDS = re.compile(
+    r"^(?:Bert|Roberta|XLMRoberta|ModernBert|NomicBert|Gemma3Text|DistilBert|MPNet|JinaBert|Qwen[23])\w*Model$"
+    r"|Embedding(?:Model)?$|ForMaskedLM$|ForSequenceClassification$"
+)
+_EMBEDDING_GGUFS = frozenset(
+    ("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3", "modern-bert", "gemma-embedding")
+)
 _GEMMA4_GLOBAL_HEAD_DIM = 512
 """The default of its class in transformers."""
 
@@ -65,7 +75,7 @@ def from_gguf(path: Path, *, name: str) -> Model:
 
     Of a split GGUF, `path` is the first part.
     """
-    return from_header(read(path), where=str(path), name=name)
+    return from_header(gguf_parts.of_path(path), where=str(path), name=name)
 
 
 def from_header(header: Header, *, where: str, name: str) -> Model:
@@ -100,6 +110,7 @@ def from_header(header: Header, *, where: str, name: str) -> Model:
 def from_folder(path: Path, *, name: str) -> Model:
     """Return the model in a folder with a config.json, as the hub has them, called `name`."""
     config = read_json(path / "config.json")
+    _ensure_generates(path, config)
     text = config.part("text_config") or config
     kind = text.text("model_type") or config.text("model_type")
     if kind == "gemma3_text":
@@ -123,6 +134,7 @@ def from_folder(path: Path, *, name: str) -> Model:
         architecture=architecture,
         weights=dict.fromkeys(keys_of("safetensors"), name),
         quantization=quantization.text("quant_method") if quantization else _dtype(config, text),
+        kv_dtype=_kv_dtype(quantization) if quantization else "",
         sampling=_sampling(read_json(path / "generation_config.json", needed=False)),
         note=_note(kind, architecture, instruct=instruct),
         sources=("its config.json",),
@@ -132,14 +144,11 @@ def from_folder(path: Path, *, name: str) -> Model:
 
 
 def _check_is_model(values: Table, header: Header, kind: str, where: str) -> None:
-    part, parts = values.number("split.no") or 0, values.number("split.count") or 1
+    parts = values.number("split.count") or 1
     if kind == "clip" or values.text("general.type") not in {"", "model"}:
         found, hint = "an adapter or an encoder of images", "name the GGUF of the model that it belongs to"
-    elif part:
-        found, hint = (
-            f"part {part + 1} of {parts}",
-            "name the first part; the engine finds the others beside it",
-        )
+    elif kind in _EMBEDDING_GGUFS or values.number(f"{kind}.pooling_type"):
+        found, hint = "a model of embeddings, which gives vectors", "name a model that writes text"
     elif parts == 1 and not header.tensors:
         found, hint = "no tensors, such as a vocabulary", "name a GGUF with weights"
     else:
@@ -326,6 +335,25 @@ def _parser(kind: str, *, instruct: bool) -> str | None:
 def _note(kind: str, architecture: Architecture | None, *more: str, instruct: bool) -> str:
     known = f"How {kind or 'it'} keeps its KV cache is not known here, so it cannot be sized."
     return " ".join(filter(None, ("" if instruct else _NO_TEMPLATE, "" if architecture else known, *more)))
+
+
+def _kv_dtype(quantization: Table) -> str:
+    """Return `fp8` where compressed-tensors or ModelOpt have quantized keys and values so; vLLM follows them."""
+    scheme = quantization.part("kv_cache_scheme")
+    if scheme is not None and scheme.number("num_bits") == 8 and scheme.text("type") == "float":
+        return "fp8"
+    return "fp8" if quantization.text("kv_cache_quant_algo").upper() == "FP8" else ""
+
+
+def _ensure_generates(path: Path, config: Table) -> None:
+    """Raise `WeightsError` for a model of embeddings, which has no text to give."""
+    named = config.values.get("architectures")
+    kinds = [str(kind) for kind in named] if isinstance(named, list) else []
+    if kinds and all(_EMBEDS.search(kind) for kind in kinds):
+        raise WeightsError(
+            f"{path} is a model of embeddings ({kinds[0]}): it gives vectors, and a model that writes text was expected",
+            hint="homeport serves models that generate text; `homeport models` lists some",
+        )
 
 
 def _dtype(*tables: Table) -> str:

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-from homeport.cli.context import CliContext
+from homeport.cli.context import CliContext, rehearsed
 from homeport.cli.last_line import guard_standard_error, say, show_traceback, show_usage
 
 COMMANDS = {
@@ -47,7 +47,30 @@ COMMANDS = {
 }
 RESERVED = frozenset(("agent", "list", "observe"))
 """Names of commands to come: no command of another meaning may take one, and none is mistaken for a slip of the pen."""
+ELSEWHERE = {
+    **dict.fromkeys(("ps", "info", "show"), "status"),
+    **dict.fromkeys(("ls", "endpoints"), "list"),
+    **dict.fromkeys(("run", "serve", "start", "apply", "create"), "up"),
+    **dict.fromkeys(("stop", "rm", "remove", "delete", "destroy", "kill", "uninstall"), "down"),
+    **dict.fromkeys(("pull", "download", "fetch"), "weights fetch"),
+    "deploy": "up --on cloudrun",
+    "search": "models",
+    "test": "verify",
+    "ask": "chat",
+    "new": "init",
+    "version": "--version",
+    "help": "--help",
+    "login": "",
+    "logout": "",
+}
+"""What other tools call it, and what homeport does."""
+LOGINS = (
+    "homeport has no login of its own: `hf auth login` is for a hub that wants a token, `gcloud auth "
+    "application-default login` for Google Cloud; an endpoint's key is shown by `homeport key`."
+)
 USAGE, INTERRUPTED = 64, 130
+_ANYWHERE = {"--debug": "--debug", "-q": "--quiet", "--quiet": "--quiet"}
+"""Options of homeport itself, which may stand behind the command, too."""
 
 
 class _Commands(click.Group):
@@ -68,15 +91,32 @@ class _Commands(click.Group):
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             if args[0] in RESERVED:
                 ctx.fail(f"`homeport {args[0]}` belongs to a later version of homeport.")
-            from difflib import get_close_matches
-
-            close = get_close_matches(args[0], COMMANDS, n=1)
-            ctx.fail(f"There is no command {args[0]!r}." + (f" Did you mean {close[0]!r}?" if close else ""))
+            ctx.fail(f"There is no command {args[0]!r}.{_meant(args[0])}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([*COMMANDS.items()])
+
+
+def _meant(word: str) -> str:
+    """Return what somebody may have meant by a command that there is not, as a sentence; '' where nobody knows."""
+    from difflib import get_close_matches
+
+    known = ELSEWHERE.get(word.lower())
+    if known == "":
+        return f" {LOGINS}"
+    if known is not None:
+        return f" Did you mean `homeport {known}`?"
+    close = get_close_matches(word, COMMANDS, n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def _hoisted(arguments: list[str]) -> list[str]:
+    """Return the arguments with homeport's own options first, wherever they were said; what stands behind `--` stays."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    own = [_ANYWHERE[one] for one in arguments[:end] if one in _ANYWHERE]
+    return [*own, *(one for one in arguments[:end] if one not in _ANYWHERE), *arguments[end:]]
 
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -121,6 +161,7 @@ def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one for each way to end
     """Run the command line; returns the exit code."""
     from homeport.errors import HomeportError
 
+    arguments = _hoisted(arguments)
     debug = "--debug" in arguments
     try:
         code = cli.main(arguments, prog_name="homeport", standalone_mode=False)
@@ -140,6 +181,8 @@ def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one for each way to end
     except HomeportError as error:
         from homeport.terminal import Terminal
 
+        if "rehearse" in arguments[:4]:
+            error.hint = rehearsed(error.hint)
         Terminal(json_output="--json" in arguments).error(error)
         if debug:
             show_traceback(error)

@@ -69,7 +69,10 @@ def command(
     for path in (how["output_file"], how["html"]):
         if path is not None:  # A file that cannot be written is told before the work.
             with writing(path):
+                new = not path.exists()
                 path.open("a").close()
+                if new:  # A bench that fails leaves no empty file.
+                    path.unlink()
     result = sync.run(bench(endpoint, options, served=served, say=terminal.say))
     terminal.say(f"kept: {kept.keep(find_home(), result)}")
     if how["output_file"] is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from homeport.cli.context import CliContext, file_option, json_option, on_option
+from homeport.targets import registry
 
 if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("chat")
-@click.argument("prompt", required=False)
+@click.argument("words", nargs=-1, metavar="[NAME] [PROMPT]")
 @click.option("--name", help="The endpoint; by default that of the spec here, or the only one that runs.")
 @click.option("--system", help="A system message.")
 @click.option(
@@ -27,13 +29,18 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def command(
-    app: CliContext, /, prompt: str | None, name: str | None, system: str | None, file: Path, on: str,
+    app: CliContext, /, words: tuple[str, ...], name: str | None, system: str | None, file: Path, on: str,
     json_output: bool, **sampling: float | None,
 ) -> None:  # fmt: skip
-    """Ask the model something; without PROMPT, hold a conversation."""
+    """
+    Ask the model something; without PROMPT, hold a conversation.
+
+    One word alone is the NAME of an endpoint that is here by that name, else the PROMPT.
+    """
     from homeport import sync
     from homeport.cli.session import with_endpoint
 
+    name, prompt = _named(words, name, on)
     terminal = app.terminal(json_output=json_output)
     endpoint = with_endpoint(terminal, name, file, on, lambda one: one.connect())
     options = {key: value for key, value in sampling.items() if value is not None}
@@ -42,16 +49,37 @@ def command(
         messages.append({"role": "user", "content": prompt})
         sync.run(_answer(endpoint, messages, options, terminal))
         return
-    terminal.say(f"{endpoint.model} at {endpoint.base_url}; Ctrl-D ends the conversation")
+    typed = sys.stdin.isatty()  # What is piped gets its answers, and not a word more.
+    if typed:
+        terminal.say(f"{endpoint.model} at {endpoint.base_url}; Ctrl-D ends the conversation")
     while True:
         try:
-            text = terminal.ask("> ").strip()
+            text = terminal.ask("> " if typed else "").strip()
         except EOFError:
-            terminal.say()
+            if typed:
+                terminal.say()
             return
         if text:
             messages.append({"role": "user", "content": text})
             messages.append(sync.run(_answer(endpoint, messages, options, terminal)))
+
+
+def _named(words: tuple[str, ...], name: str | None, on: str) -> tuple[str | None, str | None]:
+    """Return the endpoint's name and the prompt that `words` say. Raises `click.UsageError` for more than these two."""
+    if len(words) > (1 if name else 2):
+        quoted = " ".join(words)
+        raise click.UsageError(f'A prompt of several words wants quotes: homeport chat "{quoted}"')
+    if len(words) == 2:
+        return words
+    if len(words) == 1 and name is None and on == registry.DEFAULT and _is_here(words[0]):
+        return words[0], None
+    return name, words[0] if words else None
+
+
+def _is_here(word: str) -> bool:
+    from homeport.home import find_home
+
+    return word in find_home().endpoints()
 
 
 async def _answer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,32 @@ if TYPE_CHECKING:
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+REHEARSED = (
+    *("plan", "up", "status", "list", "verify", "chat", "logs", "swap", "rollback", "wake", "proxy", "down"),
+)
+"""Commands that are run against a rehearsal as `homeport rehearse COMMAND …`; its own `env` leaves no room for that of endpoints."""
 REHEARSAL_PORT = "homeport.rehearsal.port"
 """Where click keeps, for all of a command line, the port of the rehearsal that it is run against."""
+
+
+class Tokens(click.ParamType[int]):
+    """A number of tokens, written out or as `32k` and `1m`, in which a k is 1,024."""
+
+    name = "tokens"
+    _LEAST, _MOST = 128, 10_000_000
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number. Fails as click does for what is none, or none that a context can have."""
+        found = re.fullmatch(r"(\d[\d_]*)\s*([kKmM]?)i?", str(value).strip())
+        count = int(found[1]) * {"": 1, "k": 1 << 10, "m": 1 << 20}[found[2].lower()] if found else 0
+        if not self._LEAST <= count <= self._MOST:
+            self.fail(
+                f"{value!r} is no context: a number of tokens from {self._LEAST} to {self._MOST:,} was expected, "
+                "such as 32768 or 32k",
+                param,
+                ctx,
+            )
+        return count
 
 
 def _is_there(ctx: click.Context, parameter: click.Parameter, file: Path) -> Path:
@@ -26,8 +51,18 @@ def _is_there(ctx: click.Context, parameter: click.Parameter, file: Path) -> Pat
     from homeport.errors import SpecError
 
     named = ctx.get_parameter_source(parameter.name or "") is not ParameterSource.DEFAULT
+    if named and file.is_dir():
+        inside = file / "homeport.toml"
+        raise SpecError(
+            f"{file} is a folder, and a file was expected",
+            hint=f"say -f {inside}" if inside.is_file() else "there is no homeport.toml in it",
+        )
     if named and not file.exists():
-        raise SpecError(f"there is no {file}", hint=f"`homeport init -f {file}` writes one")
+        folder = file.parent
+        where = (
+            f"there is no {file}" if folder.is_dir() else f"there is no {file}: there is no folder {folder}"
+        )
+        raise SpecError(where, hint=f"`homeport init -f {file}` writes one")
     return file
 
 
@@ -82,7 +117,7 @@ _WISHES = (
     click.option("--gpu", help="A GPU of Cloud Run, such as nvidia-l4; by default the file's, else any."),
     click.option("--region", help="A region of Cloud Run; by default the file's, else europe-west4."),
     click.option("--zonal", is_flag=True, help="With zonal redundancy, which costs more."),
-    click.option("--context", type=click.IntRange(128, 10_000_000), help="Tokens of one request."),
+    click.option("--context", type=Tokens(), help="Tokens of one request, such as 32768 or 32k."),
     click.option("--parallel", type=click.IntRange(1, 1024), help="Requests at once."),
     click.option("--quantization", help="What the engine quantizes to while loading, such as fp8."),
     click.option(
@@ -128,5 +163,9 @@ class CliContext:
 def as_rehearsed(text: str) -> str:
     """Return `text` with its commands as they are in a rehearsal, where it is run in one: else Google itself is asked."""
     context = click.get_current_context(silent=True)
-    rehearsed = context is not None and REHEARSAL_PORT in context.meta
-    return text.replace("`homeport ", "`homeport rehearse ") if rehearsed else text
+    return rehearsed(text) if context is not None and REHEARSAL_PORT in context.meta else text
+
+
+def rehearsed(text: str) -> str:
+    """Return `text` with those of its commands as a rehearsal has them that can be run in one."""
+    return re.sub(rf"\bhomeport (?=(?:{'|'.join(REHEARSED)})\b)", "homeport rehearse ", text or "")

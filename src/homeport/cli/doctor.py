@@ -58,7 +58,7 @@ def _contract(terminal: Terminal, project: str) -> int:
     import os
 
     from homeport import contract, google, sync
-    from homeport.errors import HomeportError, VerificationFailed
+    from homeport.errors import SpecError, VerificationFailed
 
     marks = {
         contract.ClauseVerdict.HOLDS: "✓",
@@ -69,7 +69,7 @@ def _contract(terminal: Terminal, project: str) -> int:
     async def held() -> list[contract.ClauseFinding]:
         async with await google.from_env(os.environ, project=project) as door:
             if not door.project:
-                raise HomeportError(
+                raise SpecError(
                     "no project is named", hint="give --project PROJECT, or export GOOGLE_CLOUD_PROJECT=…"
                 )
             return await contract.hold(door, lambda one: terminal.say(f"{marks[one.verdict]} {one.text}"))

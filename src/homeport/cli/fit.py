@@ -40,7 +40,7 @@ def command(
     from homeport.fit.table import look, wish
 
     terminal = app.terminal(json_output=json_output)
-    table = look(wish(model, file, **wishes(options)), prices=options["prices"], engine=engine)
+    table = look(wish(model, file, engine=engine, **wishes(options)), prices=options["prices"], engine=engine)
     text = table_text(table) + ("\n\n" + explained(table) if explain else "")
     terminal.result(text, table.as_json())
     fits = any(row.fit.fits for row in table.rows)

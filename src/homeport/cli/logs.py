@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 @on_option
 @json_option
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes; Ctrl-C ends it.")
-@click.option("-n", "--lines", type=click.IntRange(0), help="Only the last so many.")
+@click.option(
+    "-n", "--lines", type=click.IntRange(0), default=200, show_default=True, help="Only the last so many."
+)
+@click.option("--all", "every", is_flag=True, help="Every line that there is.")
 @click.pass_obj
 def command(
-    app: CliContext, name: str | None, file: Path, on: str, json_output: bool, follow: bool, lines: int | None
-) -> None:
+    app: CliContext, /, name: str | None, file: Path, on: str, json_output: bool, **which: Any
+) -> None:  # Any: what click has read
     """Show what the engine wrote."""
     from homeport.cli.session import with_endpoint
     from homeport.printable import printable_log
@@ -32,7 +35,8 @@ def command(
     shown: list[str] = []
 
     async def show(one: Deployment) -> None:
-        async for piece in one.logs(lines=lines, follow=follow and not json_output):
+        lines = None if which["every"] else which["lines"]
+        async for piece in one.logs(lines=lines, follow=which["follow"] and not json_output):
             if json_output:
                 shown.append(piece.removesuffix("\n"))
             else:

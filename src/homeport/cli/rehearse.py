@@ -6,11 +6,13 @@ import os
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
-from homeport.cli.context import REHEARSAL_PORT, CliContext
+from homeport.cli.context import REHEARSAL_PORT, REHEARSED, CliContext
 
 if TYPE_CHECKING:
     import socket
@@ -24,32 +26,15 @@ _SHADOWS = ("CLOUDSDK_AUTH_ACCESS_TOKEN",)
 """Variables that would go before the login of a rehearsal."""
 
 
-_PASSED = (
-    "plan",
-    "up",
-    "status",
-    "list",
-    "verify",
-    "chat",
-    "logs",
-    "swap",
-    "rollback",
-    "wake",
-    "proxy",
-    "down",
-)
-"""Commands that are run against a rehearsal as `homeport rehearse COMMAND …`; its own `env` leaves no room for that of endpoints."""
-
-
 class _Rehearsed(click.Group):
     """Its own commands, and those that are passed on."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), *_PASSED]
+        return [*super().list_commands(ctx), *REHEARSED]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         own = super().get_command(ctx, cmd_name)
-        return own if own or cmd_name not in _PASSED else _passed(cmd_name)
+        return own if own or cmd_name not in REHEARSED else _passed(cmd_name)
 
 
 @click.group("rehearse", cls=_Rehearsed)
@@ -84,14 +69,16 @@ def _passed(name: str) -> click.Command:
 
         project = _project(given.get("file"))
         folder = find_home().root
-        there = background.find(folder)
+        port = ctx.meta[REHEARSAL_PORT]
+        there = background.find(folder, port)
         if there is not None and there.project != project:
             raise StateError(
-                f"what is rehearsed in the background is the project {there.project}, and the file's is {project}",
-                hint="`homeport rehearse stop` ends it, with all that was made there",
+                f"what is rehearsed on port {port} is the project {there.project}, and the file's is {project}",
+                hint=f"`homeport rehearse --port {port} stop` ends it, with all that was made there; or rehearse this file "
+                f"beside it: homeport rehearse --port {port + 10} …",
             )
         if there is None:
-            there = background.start(folder, ctx.meta[REHEARSAL_PORT], project)
+            there = background.start(folder, port, project)
             terminal.say(
                 f"Google Cloud is rehearsed in the background on {there.url}; `homeport rehearse stop` ends it"
             )
@@ -131,18 +118,26 @@ def _project(file: object) -> str:
 
 
 @command.command("stop")
-@click.pass_obj
-def stop(app: CliContext) -> None:
-    """End the rehearsal in the background, with all that runs in it."""
+@click.pass_context
+def stop(ctx: click.Context) -> None:
+    """End the rehearsal in the background, with all that runs in it; with --port that one, else every one."""
     from homeport.cli import rehearse_background as background
     from homeport.home import find_home
 
-    ended = background.stop(find_home().root)
-    app.terminal().result("ended" if ended else "no rehearsal runs in the background")
+    root = find_home().root
+    given = ctx.parent.get_parameter_source("port") if ctx.parent else None
+    named = given is not None and given is not ParameterSource.DEFAULT
+    ports = [ctx.meta[REHEARSAL_PORT]] if named else background.ports(root)
+    ended = [port for port in ports if background.stop(root, port)]
+    ctx.obj.terminal().result("ended" if ended else "no rehearsal runs in the background")
 
 
 @command.command("serve")
-@click.option("--port", type=click.IntRange(0, 65535), default=_PORT, show_default=True, help="0 for any.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help=f"0 for any; by default that of `homeport rehearse --port`.  [default: {_PORT}]",
+)
 @click.option("--project", default="rehearsal", show_default=True, help="The project that is there.")
 @click.option(
     "--speed",
@@ -167,7 +162,7 @@ def stop(app: CliContext) -> None:
 @click.pass_obj
 def serve(
     app: CliContext,
-    port: int,
+    port: int | None,
     project: str,
     speed: float,
     faults: tuple[str, ...],
@@ -187,6 +182,11 @@ def serve(
     from homeport.errors import HomeportError
     from homeport.home import find_home
 
+    if find_spec("uvicorn") is None:
+        raise HomeportError(
+            "the rehearsal needs a web server that is not here", hint="pip install 'homeport[rehearse]'"
+        )
+    port = click.get_current_context().meta[REHEARSAL_PORT] if port is None else port
     cloud = Cloud(
         projects=(Project(id=project, default_network=True),),
         clock=Clock(speed=speed),
@@ -195,7 +195,7 @@ def serve(
     )
     terminal = app.terminal()
     with ExitStack() as stack:
-        listening = stack.enter_context(_listening(port))
+        listening = stack.enter_context(_listening(port or 0))
         within = None if inside is None else stack.enter_context(_listening(inside))
         taken = listening.getsockname()[1]
         for one in (listening, within):
@@ -271,11 +271,15 @@ def _known(root: Path, port: int, secret: str) -> Iterator[None]:
 
 
 @command.command("env")
-@click.option("--port", type=click.IntRange(1, 65535), default=_PORT, show_default=True)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help=f"By default that of `homeport rehearse --port`.  [default: {_PORT}]",
+)
 @click.option("--project", default="rehearsal", show_default=True)
 @click.option("--as", "caller", default="you@example.com", show_default=True, help="Who is calling.")
 @click.pass_obj
-def env(app: CliContext, port: int, project: str, caller: str) -> None:
+def env(app: CliContext, port: int | None, project: str, caller: str) -> None:
     """
     Print the variables by which homeport and gcloud find a rehearsal that you have started.
 
@@ -287,6 +291,7 @@ def env(app: CliContext, port: int, project: str, caller: str) -> None:
     from homeport.home import find_home, writing
 
     root = find_home().root
+    port = click.get_current_context().meta[REHEARSAL_PORT] if port is None else port
     secret = secret_of(root, port)
     with writing(root):
         environment = variables(f"http://{HOST}:{port}", project, secret=secret, caller=caller, folder=root)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -73,12 +74,18 @@ def answers(port: int, secret: str) -> bool:
         connection.close()
 
 
-def find(folder: Path) -> Background | None:
-    """Return the rehearsal that was started from this home and lives; None where there is none."""
+def ports(folder: Path) -> list[int]:
+    """Return the ports of those that were started from this home and not ended."""
+    found = (re.fullmatch(r"rehearsal-(\d+)\.json", path.name) for path in folder.glob("rehearsal-*.json"))
+    return sorted(int(match[1]) for match in found if match)
+
+
+def find(folder: Path, port: int) -> Background | None:
+    """Return the rehearsal that was started from this home on `port` and lives; None where there is none."""
     import psutil
 
     try:
-        known = Background(**json.loads(_record(folder).read_text(encoding="utf-8")))
+        known = Background(**json.loads(_record(folder, port).read_text(encoding="utf-8")))
         lives = psutil.Process(known.pid).create_time() == known.created
     except (OSError, ValueError, TypeError, psutil.NoSuchProcess):
         return None
@@ -91,7 +98,7 @@ def start(folder: Path, port: int, project: str) -> Background:
 
     if not folder.exists():
         private_folder(folder)
-    log = folder / "rehearsal.log"
+    log = folder / f"rehearsal-{port}.log"
     with open(log, "w", encoding="utf-8", opener=private_opener) as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "homeport", "rehearse", "serve", "--port", str(port), "--project", project],
@@ -107,7 +114,7 @@ def start(folder: Path, port: int, project: str) -> Background:
             continue
         began = psutil.Process(process.pid).create_time()
         made = Background(pid=process.pid, created=began, port=port, project=project)
-        write_private(_record(folder), json.dumps(asdict(made)))
+        write_private(_record(folder, port), json.dumps(asdict(made)))
         return made
     process.terminate()
     raise HomeportError(
@@ -116,11 +123,11 @@ def start(folder: Path, port: int, project: str) -> Background:
     )
 
 
-def stop(folder: Path) -> bool:
-    """End the one of this home, with all that runs in it; whether there was one."""
+def stop(folder: Path, port: int) -> bool:
+    """End the one of this home on `port`, with all that runs in it; whether there was one."""
     import psutil
 
-    found = find(folder)
+    found = find(folder, port)
     if found is not None:
         process = psutil.Process(found.pid)
         process.terminate()
@@ -128,9 +135,9 @@ def stop(folder: Path) -> bool:
             process.wait(_ENDS_WITHIN_S)
         except psutil.TimeoutExpired:
             process.kill()
-    _record(folder).unlink(missing_ok=True)
+    _record(folder, port).unlink(missing_ok=True)
     return found is not None
 
 
-def _record(folder: Path) -> Path:
-    return folder / "rehearsal.json"
+def _record(folder: Path, port: int) -> Path:
+    return folder / f"rehearsal-{port}.json"

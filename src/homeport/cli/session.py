@@ -87,7 +87,7 @@ def _options(terminal: Terminal) -> OpenOptions:
 def _named_as() -> str:
     """Return the running command with a name, as `homeport env NAME`."""
     command = click.get_current_context().info_name
-    return f"homeport {command} {'--name ' if command == 'chat' else ''}NAME"
+    return f"homeport {command} NAME"
 
 
 def agents_endpoint(terminal: Terminal, name: str | None, file: Path, on: str, *, anyway: bool) -> Endpoint:

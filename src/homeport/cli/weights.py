@@ -77,11 +77,21 @@ def check(app: CliContext, sources: tuple[str, ...], json_output: bool) -> int:
 @json_option
 @click.pass_obj
 def remove(app: CliContext, sources: tuple[str, ...], json_output: bool) -> None:
-    """Remove weights that homeport fetched, by their source or model's name; your own files stay."""
+    """
+    Remove weights that homeport fetched, by their source or model's name; your own files stay.
+
+    Exits with 20 where one is named that is not here, once the others have gone.
+    """
     from homeport import inventory
+    from homeport.errors import NotRunning
 
     terminal = app.terminal(json_output=json_output)
     removed = [source for source in sources if inventory.remove(source)]
+    unknown = [source for source in sources if source not in removed and not inventory.is_known(source)]
     terminal.result(
         "\n".join(f"removed {source}" for source in removed) or "nothing to remove", {"removed": removed}
     )
+    if unknown:
+        raise NotRunning(
+            f"no weights called {unknown[0]} are here", hint="`homeport weights` lists those that are"
+        )

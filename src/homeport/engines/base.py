@@ -6,12 +6,13 @@ Each engine is a module that satisfies `EngineModule`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from homeport.catalog import Model
+from homeport.catalog.safetensors_header import SafetensorsTensor
 from homeport.engines.conformance import Conformance, Feature
 from homeport.engines.footprint import Footprint, MemoryTerm, Sizing
 from homeport.engines.image import ImageContents, Recipe
@@ -21,6 +22,7 @@ from homeport.hardware import Machine
 from homeport.json_types import Json, JsonObject
 from homeport.spec import Delivery, Engine
 from homeport.weights.manifest import Format as FileFormat
+from homeport.weights.selection import is_quantization
 
 Format = Literal["gguf", "safetensors", "library"]
 """Which weights an engine takes; "library" means that it fetches and keeps its own (Ollama's tags)."""
@@ -168,6 +170,13 @@ class AdapterRank:
     By what that file says, and by where it is from, for errors: `WeightsError` for what is no adapter, `SpecError` for
     one that the engine does not serve.
     """
+    weights: str
+    """The file of the adapter's folder that holds its tensors."""
+    ensure_served: Callable[[Sequence[SafetensorsTensor], Sequence[SafetensorsTensor], str], None]
+    """
+    By the adapter's tensors, those of the model (none where they are not known), and where it is from: raises
+    `SpecError` for tensors that the engine refuses or ignores.
+    """
 
 
 class EngineModule(Protocol):
@@ -258,4 +267,20 @@ class EngineModule(Protocol):
 
 def served_name(model: Model) -> str:
     """Return the name that clients use for `model`: the catalog's, or the last part of its source."""
-    return model.name.rsplit(":", 1)[-1].rsplit("/", 1)[-1].removesuffix(".gguf")
+    head, _, last = model.name.rpartition(":")
+    if "/" in head and is_quantization(last):  # `hf:ORG/NAME:Q8_0` is called by its name, and not Q8_0.
+        last = head.rpartition("@")[0] or head
+    return last.rsplit("/", 1)[-1].removesuffix(".gguf")
+
+
+def template_of(request: LaunchRequest) -> tuple[Path | None, dict[str, str]]:
+    """
+    Return where the engine finds the chat template that it is told of, and the files that must be written for that.
+
+    The user's own is copied, so that another text of it is another start; in a container so is the catalog's.
+    """
+    template = request.model.chat_template
+    if template is None or not (request.contained or request.settings.chat_template):
+        return template, {}
+    path = request.folder / "chat_template.jinja"
+    return path, {str(path): template.read_text(encoding="utf-8")}

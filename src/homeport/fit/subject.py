@@ -11,16 +11,19 @@ from homeport import catalog
 from homeport.catalog import Model, Published
 from homeport.engines.gguf import repacked_bytes
 from homeport.engines.names import NAMES
-from homeport.engines.registry import of_files, published
+from homeport.engines.registry import module, of_files, published
 from homeport.errors import SpecError, UnknownModel
 from homeport.fit import Serving
 from homeport.home import find_home
 from homeport.secret import Secret
 from homeport.spec import Engine
+from homeport.weights.selection import NotThisFormat
 from homeport.weights.sources.registry import is_source, parse
 
 if TYPE_CHECKING:
     from homeport.catalog.described import Described
+    from homeport.catalog.safetensors_header import SafetensorsTensor
+    from homeport.weights.sources.hub import HubSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,8 @@ class ModelSubject:
     weights: Mapping[str, Published]
     """By engine; an engine that is not in it has none."""
     notes: tuple[str, ...] = ()
+    tensors: tuple[SafetensorsTensor, ...] = ()
+    """Of its safetensors, where their headers were read."""
 
     def served(self, engine: str, settings: Engine, *, adapter_rank: int = 0) -> Serving:
         """Return the model by `engine`, which must be in `weights`."""
@@ -44,11 +49,11 @@ class ModelSubject:
 
 
 def subject(
-    name: str, base: Path, *, weights: str | None = None, token: Secret | None = None
+    name: str, base: Path, *, weights: str | None = None, token: Secret | None = None, engine: str = "auto"
 ) -> ModelSubject:
     """
     Return the model called `name`, or at the source `name`; `weights` is a source that stands in for the
-    catalog's.
+    catalog's. Of a repository that has both safetensors and GGUF those are meant that `engine` loads.
 
     A model of the catalog asks no network. Of a repository of a hub only headers are fetched, with `token` or else
     the one that the hub's own library finds. Raises
@@ -56,37 +61,54 @@ def subject(
     """
     known = catalog.find(name)
     if weights is not None:
-        return subject_of(_described(weights, base, name, token), known)
+        return subject_of(_described(weights, base, name, (engine, token)), known)
     if known is not None:
         usual = {engine: offered[0] for engine in NAMES if (offered := published(known, engine))}
         return ModelSubject(model=known, weights=usual)
     if not is_source(name) and (not name.strip() or not (base / name).exists()):
-        close = catalog.suggest(name)
         raise UnknownModel(
             f"the catalog knows no model {name!r}, and there is no such file or folder",
-            hint=(f"did you mean {' or '.join(close)}? " if close else "")
+            hint=catalog.meant(name)
             + "`homeport models` lists them; any other: hf:ORG/NAME, or the path of a GGUF file or a folder",
         )
-    found = _described(name if is_source(name) else f"./{name}", base, name, token)
+    found = _described(name if is_source(name) else f"./{name}", base, name, (engine, token))
     notes = (f"{found.fetched / 1000:,.0f} kB of headers were fetched",) if found.fetched else ()
-    return ModelSubject(model=found.model, weights=_by_engine(found), notes=notes)
+    return ModelSubject(model=found.model, weights=_by_engine(found), notes=notes, tensors=found.tensors)
 
 
 def subject_of(found: Described, known: Model | None = None) -> ModelSubject:
     """Return what headers describe; `known` is the catalog's entry, where the model is one of its."""
-    return ModelSubject(model=known or found.model, weights=_by_engine(found))
+    return ModelSubject(model=known or found.model, weights=_by_engine(found), tensors=found.tensors)
 
 
-def _described(source: str, base: Path, name: str, token: Secret | None) -> Described:
+def _described(source: str, base: Path, name: str, wanted: tuple[str, Secret | None]) -> Described:
     from homeport.catalog.described import of_hub, of_path
     from homeport.weights.sources.file import FileSource
     from homeport.weights.sources.hub import HubSource
 
     parsed = parse(source, base=base)
     if isinstance(parsed, HubSource):
+        engine, token = wanted
         parsed = replace(parsed, token=token)
-        return of_hub(parsed, "gguf" if parsed.file else "safetensors", name=name)
+        if parsed.file:
+            return of_hub(parsed, "gguf", name=name)
+        if engine in NAMES:
+            return of_hub(parsed, module(engine).FILES, name=name)
+        return _either(parsed, name)
     return of_path(parsed.path if isinstance(parsed, FileSource) else _fetched(source, base), name=name)
+
+
+def _either(source: HubSource, name: str) -> Described:
+    """Return what the repository holds: its safetensors, else its GGUF. Raises what reading the first raises."""
+    from homeport.catalog.described import of_hub
+
+    try:
+        return of_hub(source, "safetensors", name=name)
+    except NotThisFormat as error:
+        try:
+            return of_hub(source, "gguf", name=name)
+        except NotThisFormat:
+            raise error from None
 
 
 def _fetched(source: str, base: Path) -> Path:

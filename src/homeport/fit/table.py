@@ -81,7 +81,9 @@ class Wish:
     scaling: Scaling
 
 
-def wish(name: str | None, file: Path, **given: Any) -> Wish:  # Any: fields of Engine and of CloudRun
+def wish(
+    name: str | None, file: Path, *, engine: str | None = None, **given: Any
+) -> Wish:  # Any: fields of Engine and of CloudRun
     """
     Return the model called `name`, or the one of the spec in `file`, with `given` over what the spec says.
 
@@ -89,7 +91,7 @@ def wish(name: str | None, file: Path, **given: Any) -> Wish:  # Any: fields of 
     """
     spec = _spec(name, file)
     base = file.absolute().parent if name is None else Path.cwd()
-    found = subject(spec.model, base, weights=spec.weights)
+    found = subject(spec.model, base, weights=spec.weights, engine=engine or spec.engine.kind)
     settings = _checked(Engine, spec.engine, given)
     most = found.model.context or settings.context
     if settings.context > most and ("context" in given or spec.engine.context != Engine().context):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
@@ -75,6 +76,10 @@ class Engine(_Table):
     """Which of vllm's parsers finds tool calls; by default the catalog's. llamacpp goes by the model's template."""
     reasoning_parser: str | None = Field(default=None, pattern=patterns.WORD, examples=["gemma4"])
     """Which of vllm's parsers finds the reasoning; by default the catalog's. llamacpp goes by the template."""
+    chat_template: str | None = Field(
+        default=None, min_length=1, max_length=4096, examples=["template.jinja"]
+    )
+    """A file with a Jinja template for chats, from the folder of this file; by default the weights' own. Not for ollama."""
     extra_args: tuple[str, ...] = Field(default=(), examples=[["--enable-prefix-caching"]])
     """Passed to the engine: vllm's flags, or for llamacpp `field=value` of its parameters; docs/extra-args.md lists which."""
     lora: tuple[Adapter, ...] = ()
@@ -184,7 +189,10 @@ class CloudRun(_Table):
 
         known = {gpu.name: gpu for gpu in cloudrun.gpus()}
         if self.gpu != "auto" and self.gpu not in known:
-            raise ValueError(f"Cloud Run has no GPU {self.gpu!r}; it has {', '.join(known)}, or auto")
+            near = next((name for name in known if self.gpu.lower().replace("_", "-") in name), "")
+            near = near or next(iter(difflib.get_close_matches(self.gpu.lower(), known, n=1)), "")
+            meant = f"did you mean {near}? " if near else ""
+            raise ValueError(f"Cloud Run has no GPU {self.gpu!r}; {meant}it has {', '.join(known)}, or auto")
         regions = cloudrun.regions() if self.gpu == "auto" else known[self.gpu].regions
         if self.region not in regions:
             what = "GPU" if self.gpu == "auto" else self.gpu

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from homeport.errors import HomeportError
+from homeport.errors import HomeportError, Unsupported
 from homeport.verify.report import Finding, Result, failed
 
 _Subject = TypeVar("_Subject")
@@ -60,7 +61,9 @@ def picked(checks: Iterable[Check[_Subject]], only: Sequence[str]) -> list[Check
 
 
 def refuse_unknown(only: Iterable[str], known: Sequence[str]) -> None:
-    """Raise `HomeportError` for a name that is no check."""
+    """Raise `Unsupported` for a name that is no check."""
     for name in only:
         if name not in known:
-            raise HomeportError(f"there is no check called {name}", hint=f"there are {', '.join(known)}")
+            close = difflib.get_close_matches(name, known, n=1)
+            meant = f"did you mean {close[0]}? " if close else ""
+            raise Unsupported(f"there is no check called {name}", hint=f"{meant}there are {', '.join(known)}")

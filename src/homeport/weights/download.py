@@ -29,9 +29,11 @@ _T = TypeVar("_T")
 class Unexpected(NetworkError):
     """A server answered with an HTTP status that is no good."""
 
-    def __init__(self, message: str, *, status: int, hint: str = _HINT) -> None:
+    def __init__(self, message: str, *, status: int, hint: str = _HINT, said: str = "") -> None:
         super().__init__(message, hint=hint)
         self.status = status
+        self.said = said
+        """The server's own sentence, where it gave one."""
 
 
 class Bar:
@@ -120,7 +122,9 @@ def _attempt(http: Client, wanted: Download, bar: Bar) -> None:
             raise Unexpected(f"{wanted.what} changed while it was fetched", status=503)
         if response.status_code not in {200, 206}:
             raise Unexpected(
-                f"{wanted.what}: the server answered {response.status_code}", status=response.status_code
+                f"{wanted.what}: the server answered {response.status_code}",
+                status=response.status_code,
+                said=response.headers.get("X-Error-Message", ""),
             )
         if have and not _continues(response, wanted, have):
             have = _restart(wanted.part, have, bar)
@@ -151,7 +155,9 @@ def begin_of(http: Client, wanted: Download, length: int) -> bytes:
     with http.stream("GET", wanted.url, headers=headers) as response:
         if response.status_code not in {200, 206}:
             raise Unexpected(
-                f"{wanted.what}: the server answered {response.status_code}", status=response.status_code
+                f"{wanted.what}: the server answered {response.status_code}",
+                status=response.status_code,
+                said=response.headers.get("X-Error-Message", ""),
             )
         part = response.headers.get("Content-Range", "")
         if response.status_code == 206 and not part.startswith("bytes 0-"):

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from homeport.errors import WeightsError
 from homeport.weights.manifest import Format
 
 _SPLIT = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})\.gguf")
+_QUANTIZED = re.compile(r"(?:^|[-._])(?:I?Q\d\w*|BF16|F16|F32|MXFP4\w*|TQ\d_\d)(?=[-._]|$)", re.IGNORECASE)
 _BESIDE = frozenset({".json", ".model", ".jinja", ".txt", ".tiktoken"})
 _OURS = "homeport-manifest.json"
 """What homeport writes last beside weights in a bucket: a source of that name would vouch for itself."""
 _OTHER_RUNTIMES = frozenset({"original", "onnx", "openvino", "coreml", "gguf", "metal"})
+
+
+class NotThisFormat(WeightsError):
+    """A source without a file of the format that was wanted; it may have one of another."""
 
 
 def choose(names: Iterable[str], wanted: Format, *, file: str | None = None, where: str) -> list[str]:
@@ -31,21 +36,58 @@ def is_part(name: str) -> bool:
     return _SPLIT.fullmatch(name) is not None
 
 
+def parts_beside(path: Path) -> list[Path]:
+    """Return the GGUF file `path`, or all parts of a split one, which lie beside it. Raises `WeightsError` for a missing part."""
+    beside = {path.name, *(file.name for file in path.parent.glob("*.gguf"))}
+    return [path.parent / part for part in _parts(path.name, sorted(beside), str(path.parent))]
+
+
+def is_helper(name: str) -> bool:
+    """
+    Return True for a GGUF that belongs to a model and is none, by its name.
+
+    A projector reads images for a model, an importance matrix was used to quantize it, `mtp-` drafts its tokens.
+    """
+    words = re.split(r"[-._]", PurePosixPath(name).stem.lower())
+    matrix = "imatrix" in words and not _QUANTIZED.search(PurePosixPath(name).stem)
+    return "mmproj" in words or matrix or words[0] == "mtp"
+
+
+def is_quantization(word: str) -> bool:
+    """Return True if what stands behind a source's colon names no file, but how one is quantized: `Q8_0`."""
+    return not word.endswith(".gguf") and "/" not in word
+
+
+def _quantized(heads: list[str], word: str, where: str) -> list[str]:
+    """Return the file that is quantized as `word` says, the plain one before a variant such as `UD-Q4_K_M`."""
+    whole_word = re.compile(rf"(?:^|[-._/]){re.escape(word)}(?=[-._/]|$)", re.IGNORECASE)
+    found = [name for name in heads if whole_word.search(name.removesuffix(".gguf"))]
+    if len(found) > 1:
+        variant = re.compile(rf"(?:^|[-._/])(?:UD|i1)[-.]{re.escape(word)}", re.IGNORECASE)
+        found = [name for name in found if not variant.search(name)] or found
+    if not found:
+        raise WeightsError(
+            f"{where} has no GGUF file that is quantized as {word}", hint=_listed("its GGUF files are", heads)
+        )
+    return found
+
+
 def _gguf(names: list[str], file: str | None, where: str) -> list[str]:
     ggufs = [name for name in names if name.endswith(".gguf")]
-    if file is not None:
+    if file is not None and (file in names or not is_quantization(file)):
         if file not in names:
             raise WeightsError(f"{where} has no file {file}", hint=_listed("its GGUF files are", ggufs))
         return _parts(file, names, where)
-    # A projector reads images for another model; it is never the model itself.
-    heads = [name for name in ggufs if _is_head(name) and not PurePosixPath(name).name.startswith("mmproj")]
+    heads = [name for name in ggufs if _is_head(name) and not is_helper(name)]
+    if heads and file is not None:
+        heads = _quantized(heads, file, where)
     if not heads:
         hint = (
             "choose an engine that loads its safetensors (engine.kind)"
             if _has_safetensors(names)
             else "choose another source"
         )
-        raise WeightsError(f"{where} has no GGUF file, which is what this engine loads", hint=hint)
+        raise NotThisFormat(f"{where} has no GGUF file, which is what this engine loads", hint=hint)
     if len(heads) > 1:
         heads = [name for name in heads if "q4_k_m" in name.lower()] or heads
     if len(heads) > 1:
@@ -65,7 +107,7 @@ def _safetensors(names: list[str], file: str | None, where: str) -> list[str]:
     if not tensors:
         has_gguf = any(name.endswith(".gguf") for name in names)
         hint = "choose an engine that loads its GGUF (engine.kind)" if has_gguf else "choose another source"
-        raise WeightsError(f"{where} has no safetensors, which is what this engine loads", hint=hint)
+        raise NotThisFormat(f"{where} has no safetensors, which is what this engine loads", hint=hint)
     return sorted([*tensors, *(name for name in names if _is_beside(name))])
 
 

@@ -125,7 +125,11 @@ def test_settings_as_large_as_weights_are_not_fetched(hub: Hub) -> None:
 
 @pytest.mark.parametrize("here", [True, False])
 def test_a_missing_shard_is_told(hub: Hub, tmp_path: Path, here: bool) -> None:
-    files = {"config.json": json.dumps(CONFIG).encode(), SHARDS[0]: SMALL[SHARDS[0]]}
+    files = {
+        "config.json": json.dumps(CONFIG).encode(),
+        "tokenizer.json": b"{}",
+        SHARDS[0]: SMALL[SHARDS[0]],
+    }
     hub.push("org/model", files)
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)

@@ -18,7 +18,8 @@ from homeport.errors import HomeportError, PermissionDenied, SpecError, WeightsE
 from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.resources.google.gcs_weights import StoredWeights
-from homeport.targets.cloudrun.model_selection import PinnedModel, ResolvedModel, choose
+from homeport.targets.cloudrun.adapters import PinnedModel
+from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.weights.manifest import digest
 from homeport.weights.sources.gcs import BucketSource, bucket_source
 from homeport.weights.sources.registry import parse

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import metadata
 from importlib.util import find_spec
@@ -16,6 +17,7 @@ from homeport.engines.base import (
     LoadedWeights,
     Pulse,
     served_name,
+    template_of,
 )
 from homeport.engines.footprint import Footprint, MemoryTerm
 from homeport.engines.image import ImageContents, Recipe
@@ -101,8 +103,9 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
     for flag, value in flags(settings).items():
         command += [flag, value]
     command += ["--threads", str(request.machine.cores)]
-    if model.chat_template is not None:
-        command += ["--chat-template", str(model.chat_template)]
+    template, files = template_of(request)
+    if template is not None:
+        command += ["--chat-template", str(template)]
     for stop in model.stop:
         command += ["--stop", stop]
     for adapter, path in request.adapters.items():
@@ -138,6 +141,7 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
         ready_within_s=600,
         metrics_path=METRICS_PATH,
         inherits=INHERITS,
+        files=files,
     )
 
 
@@ -160,15 +164,40 @@ def explain(log: str) -> HomeportError | None:
             "llama.cpp could not get the memory that it needs",
             hint="make engine.context or engine.parallel smaller, or choose a smaller model",
         )
+    unfit = _unfit(log)
+    if unfit is not None:
+        return unfit
     if "failed to load model" in log or "error loading model" in log or "gguf_init_from_file" in log:
         return WeightsError(
             "llama.cpp cannot load these weights",
-            hint="`homeport weights check` compares them with their checksums; `homeport up` mends them",
+            hint="`homeport weights check` compares them with their checksums; those that homeport fetched `homeport up` "
+            "mends, a file of yours wants another copy",
         )
     if "GGML_ASSERT" in log:
         return EngineFailed(
             "an assertion of llama.cpp failed",
             hint="the model or a setting is one that it cannot run; see the log",
+        )
+    return None
+
+
+def _unfit(log: str) -> EngineFailed | None:
+    """Return the error of whole weights that this llama.cpp cannot serve as they are."""
+    foreign = re.search(
+        r"unknown model architecture: '([^'\n]{1,60})'|unknown (?:pre-tokenizer|projector) type: '?([^'\n]{1,60})",
+        log,
+    )
+    if foreign:
+        return EngineFailed(
+            f"this release of llama.cpp does not know {foreign[1] or foreign[2]}, which the weights are of: they are "
+            "newer than it, or of another program",
+            hint="upgrade homeport and xllamacpp (pip install --upgrade 'homeport[local]'), or take another GGUF of "
+            "a model that it knows (`homeport models`)",
+        )
+    if "chat template" in log and ("parsing error" in log or "Unable to generate parser" in log):
+        return EngineFailed(
+            "llama.cpp cannot read the model's chat template",
+            hint='name another in homeport.toml: engine.chat_template = "template.jinja" under [engine]',
         )
     return None
 

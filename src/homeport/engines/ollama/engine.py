@@ -93,7 +93,7 @@ def find() -> Installation | None:
 
 def check(settings: Engine) -> None:
     """Raise `SpecError` for settings that Ollama cannot honour."""
-    for key in ("quantization", "tool_parser", "reasoning_parser"):
+    for key in ("quantization", "tool_parser", "reasoning_parser", "chat_template"):
         if getattr(settings, key) is not None:
             raise SpecError(f"engine.{key} cannot be honoured by ollama", hint=f"remove engine.{key}")
     if settings.lora:

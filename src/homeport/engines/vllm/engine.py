@@ -21,12 +21,14 @@ from homeport.engines.base import (
     LoadedWeights,
     Pulse,
     served_name,
+    template_of,
 )
 from homeport.engines.footprint import Footprint, MemoryTerm
 from homeport.engines.image import ImageContents, Recipe, without_weights
 from homeport.engines.vllm import flags as vllm_flags
 from homeport.engines.vllm import honours, memory, metrics
 from homeport.engines.vllm.adapter import CONFIG, USUAL_RANK, rank
+from homeport.engines.vllm.adapter_tensors import WEIGHTS_FILE, ensure_served
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
 from homeport.json_types import Json, JsonObject
 from homeport.spec import Delivery, Engine
@@ -45,7 +47,7 @@ METRICS_PATH = "/metrics"
 METRICS = metrics.NAMES
 REQUEST_LINE = None
 NAMES_ADAPTERS = True
-ADAPTER_RANK = AdapterRank(config=CONFIG, of=rank)
+ADAPTER_RANK = AdapterRank(config=CONFIG, of=rank, weights=WEIGHTS_FILE, ensure_served=ensure_served)
 DELIVERIES: tuple[Delivery, ...] = ("stream", "gcsfuse-cached", "gcsfuse-buffered")
 USUAL_DELIVERY: Delivery = "gcsfuse-buffered"
 """Streaming promises more, and nobody here has seen it work. See docs/decisions/0014."""
@@ -75,6 +77,8 @@ IDENTITY = LoadedWeights(path="/v1/models", loaded=_root)
 HONOURS = honours.HONOURS
 flags = memory.flags
 footprint = memory.footprint
+COMPACT_JSON = {"backend": "xgrammar", "disable_any_whitespace": True}
+"""vLLM's `auto` backend cannot be told to leave white space out."""
 INHERITS = (
     *PYTHON,
     *(
@@ -192,6 +196,7 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
     if request.streamed:
         command += ["--load-format", "runai_streamer"]
         environment["RUNAI_STREAMER_MEMORY_LIMIT"] = str(STREAM_BUFFER)
+    command += _compact_json(settings)
     command += _lora(request, name)
     command += settings.extra_args
     if request.keyed:
@@ -275,14 +280,18 @@ def _files(request: LaunchRequest) -> tuple[list[str], dict[str, str]]:
     told, files = [], _generation_config(request)
     if files:
         told += ["--generation-config", str(request.folder)]
-    template = request.model.chat_template
-    if template is not None and request.contained:
-        path = request.folder / "chat_template.jinja"
-        files[str(path)] = template.read_text(encoding="utf-8")
-        template = path
+    template, written = template_of(request)
+    files |= written
     if template is not None:
         told += ["--chat-template", str(template)]
     return told, files
+
+
+def _compact_json(settings: Engine) -> list[str]:
+    """Return the flag that keeps white space out of JSON: small models fill an answer with it up to `max_tokens`."""
+    if any(given.startswith("--structured-outputs-config") for given in settings.extra_args):
+        return []
+    return ["--structured-outputs-config", json.dumps(COMPACT_JSON)]
 
 
 def _lora(request: LaunchRequest, base: str) -> list[str]:

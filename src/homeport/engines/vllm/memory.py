@@ -57,7 +57,7 @@ def footprint(sizing: Sizing) -> Footprint | None:
     cache = kv_cache(
         architecture,
         context=settings.context,
-        element_bytes=1 if settings.kv_dtype == "fp8" else _ELEMENT_BYTES[settings.dtype],
+        element_bytes=1 if _cache_is_fp8(sizing) else _ELEMENT_BYTES[settings.dtype],
         block=_GPU_BLOCK if device.gpu else _CPU_BLOCK,
         in_flight=BATCHED_TOKENS * (_GPU_BATCHES if device.gpu else 1),
     )
@@ -153,11 +153,20 @@ def loaded(sizing: Sizing) -> MemoryTerm:
         return MemoryTerm(
             "weights", 2 * weights.size, f"as float32, twice {weights.quantization}: {weights.how}"
         )
+    if made is None and weights.quantization == "float32" and sizing.settings.dtype != "float32":
+        how = f"as bfloat16 or float16, half of float32, as vLLM's dtype {sizing.settings.dtype} makes of it: {weights.how}"
+        return MemoryTerm("weights", weights.size // 2, how)
     if made is None or weights.parts is None:
         return MemoryTerm("weights", weights.size, f"{weights.quantization or 'as published'}: {weights.how}")
     as_they_are = gib(made.total - made.matrices)
     how = f"{gib(weights.parts.matrices)} of matrices become {gib(made.matrices)} as {quantization}, {as_they_are} stay"
     return MemoryTerm("weights", made.total, how)
+
+
+def _cache_is_fp8(sizing: Sizing) -> bool:
+    """Return True where the file says so, or the checkpoint and the file leaves it to that."""
+    given = sizing.settings.kv_dtype
+    return given == "fp8" or (given == "auto" and sizing.model.kv_dtype == "fp8")
 
 
 def _quantized(sizing: Sizing) -> Parts | None:

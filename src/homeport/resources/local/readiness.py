@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
     import httpx2
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.01, 0.05
+_MOST_ERRORS, _LONGEST_LINE = 4, 400
+_ERROR = re.compile(
+    r"(?:^|\s)E\s|\b(?:ERROR|FATAL|CRITICAL)\b|[a-z]Error: |[Ee]xception: |\b(?:error|failed|unable to|unsupported|unknown)\b"
+)
+_NO_ERROR = re.compile(r"\bI\s+\S+\s|\b(?:INFO|DEBUG)\b|^\s+File \"|error[_-]correct", re.ASCII)
 _TAIL_LINES = 12
 
 
@@ -141,11 +148,19 @@ def _check(launch: Launch, process: psutil.Process, deadline: float, log: Path) 
         raise _failure(launch, f"was not ready within {launch.ready_within_s:.0f} s", log)
 
 
+def error_lines(lines: Sequence[str]) -> list[str]:
+    """Return the first lines in which an engine tells of an error: the cause stands there, and what follows from it later."""
+    found = (line for line in lines if _ERROR.search(line) and not _NO_ERROR.search(line))
+    return list(dict.fromkeys(found))[:_MOST_ERRORS]
+
+
 def _failure(launch: Launch, what: str, log: Path) -> HomeportError:
     lines = log.read_text(errors="replace").splitlines()
     explained = module(launch.engine).explain("\n".join(lines))
     shown = "\n".join(f"    {line}" for line in lines[-_TAIL_LINES:])
-    text = f"{launch.engine} {what}. The end of {log}:\n{shown}"
+    causes = "".join(f"\n    {line[:_LONGEST_LINE]}" for line in error_lines(lines[:-_TAIL_LINES]))
+    before = f" What it said of errors before:{causes}\n  And" if causes else ""
+    text = f"{launch.engine} {what}.{before} {'the' if before else 'The'} end of {log}:\n{shown}"
     if explained is None:
         return EngineFailed(text, hint="`homeport logs` shows the whole log")
     explained.args = (f"{explained}\n  {text}",)

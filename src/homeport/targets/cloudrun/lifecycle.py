@@ -15,7 +15,7 @@ from homeport.errors import GatedModel, HomeportError, UnknownModel, Unsupported
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.listing import Listing
-from homeport.naming import ensure_named
+from homeport.naming import ensure_named, is_of
 from homeport.progress import Progress, Silent
 from homeport.reconcile.teardown import Teardown
 from homeport.resources.google.traffic import Body, Receipt, foremost, latest
@@ -44,7 +44,7 @@ from homeport.targets.cloudrun.region import where_it_stands
 from homeport.targets.cloudrun.rollout import CloudRunRollout
 from homeport.targets.cloudrun.service_spec import ANNOTATION
 from homeport.targets.cloudrun.target import CloudRunTarget
-from homeport.targets.cloudrun.teardown import take_down
+from homeport.targets.cloudrun.teardown import ensure_known, take_down
 from homeport.targets.cloudrun.verification import (
     Expectation,
     Verifier,
@@ -93,6 +93,8 @@ class CloudRunLifecycle:
     """Asks a person for it."""
     notes: tuple[str, ...] = ()
     """What the reader of a plan should know of where it is."""
+    by_name: bool = False
+    """Whether somebody named it whose file here is another endpoint's, or none."""
 
     @property
     def name(self) -> str:
@@ -175,8 +177,15 @@ class CloudRunLifecycle:
         """Remove everything that carries its mark but weights and the hub's token, and these too with `purge`."""
         door, where = self.google, (self.names.region,)
         gone = await take_down(
-            door, self.name, regions=where, purge=purge, approve=approve, progress=progress
+            door,
+            self.name,
+            regions=where,
+            purge=purge,
+            approve=approve,
+            progress=progress,
         )
+        if self.by_name and not gone:
+            await ensure_known(door, self.name, regions=where)
         stays = "left: nothing; weights and the hub's token stay, if there are any: --purge removes them"
         return Removal(name=self.name, gone=gone, kept="left: nothing" if purge else stays)
 
@@ -368,9 +377,11 @@ async def open_named(name: str, file: Path, options: OpenOptions) -> AsyncIterat
     settings = await settings_of(file)
     spec = Spec.model_validate({"name": name, "cloudrun": {"region": settings.region} if settings else {}})
     async with await door_for(settings, options) as door:
-        yield CloudRunLifecycle(
-            google=door, spec=spec, spec_file=file, via=options.env.get("HOMEPORT_GOOGLE_URL", "")
+        via, stranger = (
+            options.env.get("HOMEPORT_GOOGLE_URL", ""),
+            not await asyncio.to_thread(is_of, file, name),
         )
+        yield CloudRunLifecycle(google=door, spec=spec, spec_file=file, via=via, by_name=stranger)
 
 
 async def listing(file: Path, options: OpenOptions) -> Listing:

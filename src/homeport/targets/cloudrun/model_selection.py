@@ -10,9 +10,10 @@ from pathlib import Path
 
 from homeport.catalog import Model, Published, checksums
 from homeport.catalog.prices import load
+from homeport.catalog.safetensors_header import SafetensorsTensor
 from homeport.engines.base import EngineModule
 from homeport.engines.registry import delivery_of, key_of, module, on_cloud
-from homeport.errors import EngineMissing, MemoryTooSmall, SpecError, WeightsError
+from homeport.errors import EngineMissing, GatedModel, MemoryTooSmall, SpecError, WeightsError
 from homeport.fit.cloud import Estimate, estimate
 from homeport.fit.cold_start import ColdStart, expected
 from homeport.fit.subject import ModelSubject, subject, subject_of
@@ -22,35 +23,15 @@ from homeport.progress import Progress
 from homeport.resources.local.weights import fetching
 from homeport.secret import Secret
 from homeport.spec import Adapter, CloudRun, Spec
+from homeport.targets.chat_template import with_template
+from homeport.targets.cloudrun.adapters import ChosenAdapter, PinnedModel, ensure_served
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.local.weights import find_model, weights_of
-from homeport.weights.manifest import Format, Pin, digest
+from homeport.weights.manifest import Format, Pin, PinnedFile, digest
 from homeport.weights.sources.gcs import BucketSource, LentBuckets, bucket_source
 from homeport.weights.sources.hub import HubSource
 from homeport.weights.sources.registry import canonical, parse
 from homeport.weights.store import WeightsStore
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PinnedModel:
-    """Weights, pinned."""
-
-    pin: Pin
-    folder: Path | None
-    """Where they are on this machine; None where the cloud can reach them by itself."""
-    prefix: str
-    """Where they lie in the bucket."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChosenAdapter:
-    """A LoRA adapter that is served beside the model."""
-
-    name: str
-    """What clients ask for."""
-    pinned: PinnedModel
-    rank: int
-    """The rank that it needs room in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +60,7 @@ def expected_start(spec: Spec, spec_file: Path) -> ColdStart:
 
     A model of the catalog asks no network. Raises `EngineMissing`, and what `homeport.fit.subject` raises.
     """
-    found = subject(spec.model, spec_file.parent, weights=spec.weights)
+    found = subject(spec.model, spec_file.parent, weights=spec.weights, engine=spec.engine.kind)
     engine = _engine(spec, found)
     delivery = delivery_of(engine, (spec.cloudrun or CloudRun()).delivery)
     return expected(engine=engine, delivery=delivery, weights_bytes=found.weights[engine].size)
@@ -138,6 +119,8 @@ class _Chooser:
         tag = self._tag(engine)
         pinned = None if tag else self._weights(engine)
         adapters = tuple(self._adapter(adapter, module(engine)) for adapter in spec.engine.lora)
+        for adapter in adapters:
+            ensure_served(adapter, module(engine), found.tensors or self._tensors(pinned), self.begin)
         rank = max((adapter.rank for adapter in adapters), default=0)
         serving = found.served(engine, spec.engine, adapter_rank=rank)
         reckoned = estimate(serving, spec.cloudrun or CloudRun(), load(), spec.scaling)
@@ -150,7 +133,7 @@ class _Chooser:
                 else "`homeport fit` shows every GPU and region",
             )
         return ResolvedModel(
-            model=found.model,
+            model=with_template(found.model, spec, self.spec_file),
             published=found.weights[engine],
             engine=engine,
             estimate=reckoned,
@@ -164,7 +147,13 @@ class _Chooser:
         spec = self.spec
         source = bucket_source(spec.weights or spec.model)
         if source is None:
-            return subject(spec.model, self.spec_file.parent, weights=spec.weights, token=self.token)
+            return subject(
+                spec.model,
+                self.spec_file.parent,
+                weights=spec.weights,
+                token=self.token,
+                engine=spec.engine.kind,
+            )
         from homeport.catalog import find
         from homeport.catalog.described import of_pin
 
@@ -238,15 +227,31 @@ class _Chooser:
                 f"{pinned.pin.source} has no {name}, and so is no LoRA adapter",
                 hint="name a folder or repository that PEFT has written",
             )
+        return self.begin(pinned, file, file.size)
+
+    def begin(self, pinned: PinnedModel, file: PinnedFile, length: int) -> bytes:
+        """Return the first `length` bytes of a pinned file, wherever it lies."""
         if pinned.folder is not None:
-            return (pinned.folder / file.path).read_bytes()
+            with (pinned.folder / file.path).open("rb") as opened:
+                return opened.read(length)
         external = bucket_source(pinned.pin.source)
         if external is not None:
-            return self._lent(external).begin(external, file, file.size)
+            return self._lent(external).begin(external, file, length)
         from homeport.weights.download import client
 
         with client() as http:
-            return self._hub(pinned.pin.source).begin_of(http, pinned.pin, file, file.size)
+            return self._hub(pinned.pin.source).begin_of(http, pinned.pin, file, length)
+
+    def _tensors(self, pinned: PinnedModel | None) -> tuple[SafetensorsTensor, ...]:
+        """Return the tensors of the model that adapters are for; none where its headers cannot be read yet."""
+        if pinned is None or not self.spec.engine.lora:
+            return ()
+        from homeport.catalog.described import tensors_of
+
+        try:
+            return tensors_of(pinned.pin, lambda file, length: self.begin(pinned, file, length))
+        except GatedModel:
+            return ()  # Preflight asks whether it may be read.
 
     def _hub(self, source: str) -> HubSource:
         parsed = parse(source, base=self.spec_file.parent)

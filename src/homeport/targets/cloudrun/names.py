@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 
-from homeport.errors import HomeportError
+from homeport.errors import SpecError
 from homeport.google import Google
 from homeport.spec import CloudRun, Spec
 
@@ -92,9 +92,9 @@ class Names:
 
 
 def names_of(spec: Spec, google: Google) -> Names:
-    """Return what the things of `spec` are called. Raises `HomeportError` where no project is known."""
+    """Return what the things of `spec` are called. Raises `SpecError` where no project is known."""
     if not google.project:
-        raise HomeportError(
+        raise SpecError(
             "no project is named",
             hint="set project in [cloudrun] of homeport.toml, or export GOOGLE_CLOUD_PROJECT=…",
         )

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from homeport import google
-from homeport.errors import HomeportError
+from homeport.errors import SpecError
 from homeport.google import Google
 from homeport.spec import CloudRun, load
 from homeport.targets.base import OpenOptions
@@ -23,7 +23,7 @@ async def door_for(settings: CloudRun | None, options: OpenOptions) -> Google:
     door = await google.from_env(options.env, project=named)
     if not door.project:
         await door.aclose()
-        raise HomeportError(
+        raise SpecError(
             "no project is named", hint="give --project PROJECT, or export GOOGLE_CLOUD_PROJECT=…"
         )
     return door

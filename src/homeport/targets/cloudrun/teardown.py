@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from homeport.errors import ApprovalDeclined, HomeportError
+from homeport.errors import ApprovalDeclined, HomeportError, NotRunning
 from homeport.google import Google
 from homeport.progress import Progress
 from homeport.reconcile import destroy, patient
@@ -58,3 +58,14 @@ async def take_down(
             f"other endpoints in {google.project}: {', '.join(found.others)}; `homeport list --on cloudrun`"
         )
     return result.gone
+
+
+async def ensure_known(google: Google, name: str, *, regions: Iterable[str] = ()) -> None:
+    """Raise `NotRunning` where nothing carries the mark of the endpoint `name`, as far as everything could be read."""
+    found = await find_managed(google, name, regions=regions)
+    if not found.resources and not found.unread:
+        others = f"there are {', '.join(found.others)}" if found.others else "there is none at all"
+        raise NotRunning(
+            f"no endpoint called {name} is in {google.project}",
+            hint=f"{others}: `homeport list --on cloudrun`",
+        )

@@ -13,7 +13,8 @@ from homeport.reconcile import Concat, Ref, joined
 from homeport.resources.google.build_place import BuildPlace
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.spec import Delivery
-from homeport.targets.cloudrun.model_selection import PinnedModel, ResolvedModel
+from homeport.targets.cloudrun.adapters import PinnedModel
+from homeport.targets.cloudrun.model_selection import ResolvedModel
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.registries import cached
 from homeport.targets.cloudrun.service_spec import Mount

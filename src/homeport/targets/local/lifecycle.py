@@ -14,6 +14,7 @@ from homeport.endpoint import Endpoint
 from homeport.errors import NotFound, NotRunning, Unsupported
 from homeport.home import Home
 from homeport.listing import Listing, of_status
+from homeport.naming import is_of
 from homeport.ownership import ensure_owner, named
 from homeport.progress import Progress
 from homeport.reconcile import Plan
@@ -30,6 +31,8 @@ from homeport.targets.local.swap import LocalSwap
 from homeport.targets.local.target import LocalTarget, remembered_target
 from homeport.targets.local.teardown import take_down
 from homeport.verify import Report
+from homeport.verify.check import refuse_unknown
+from homeport.verify.runner import CHECKS
 
 CAPABILITIES = frozenset(
     {
@@ -56,6 +59,8 @@ class LocalLifecycle:
     """What the file says, or what the record says of an endpoint that is known by its name."""
     by_name: bool = False
     """Whether it was asked for by name: then it may be any file's."""
+    named_in_file: bool = True
+    """Whether the file in this folder is that of the endpoint that was named."""
     named_as: str = "homeport status NAME"
     """The command by which it is asked for by name, for hints."""
     swapping: bool = False
@@ -91,6 +96,7 @@ class LocalLifecycle:
 
     async def verify(self, options: VerifyOptions, progress: Progress, on_result: OnResult | None) -> Report:
         """Return the report of all checks on what runs. A whole one is kept as the receipt."""
+        refuse_unknown(options.only, [one.name for one in CHECKS])
         return await verification.check(self._started(), only=options.only, on_result=on_result)
 
     async def status(self) -> Status:
@@ -121,6 +127,8 @@ class LocalLifecycle:
     ) -> Removal:
         """End all its processes; with `purge`, remove its weights, too, where no other endpoint serves them."""
         self._ensure_mine()
+        if self.by_name and not self.named_in_file and not self.graph.endpoint_folder.exists():
+            raise _unknown(self.name, self.graph.home)
         gone = await take_down(
             self.name, purge=purge, home=self.graph.home, progress=progress, approve=approve
         )
@@ -233,14 +241,14 @@ async def open_named(name: str, file: Path, options: OpenOptions) -> AsyncIterat
 
     Where its record is gone or unreadable, what can be done without it still can: `status`, `logs`, `down`.
     """
-    del file
     remembered = endpoint_record.read(options.home.endpoint(name))
     if isinstance(remembered, EndpointRecord):
         graph = remembered_target(remembered, name, options.home)
     else:
         nowhere = options.home.endpoint(name) / FILE_NAME
         graph = LocalTarget(spec=Spec(name=name), spec_file=nowhere, home=options.home)
-    yield LocalLifecycle(graph=graph, by_name=True)
+    named_in_file = await asyncio.to_thread(is_of, file, name)
+    yield LocalLifecycle(graph=graph, by_name=True, named_in_file=named_in_file)
 
 
 def names(options: OpenOptions) -> list[str]:

@@ -16,7 +16,6 @@ from homeport.engines.registry import choose, module, of_files, published
 from homeport.errors import (
     HomeportError,
     MemoryTooSmall,
-    NetworkError,
     SpecError,
 )
 from homeport.fit import Fit, Serving, fit
@@ -37,13 +36,13 @@ from homeport.spec import Spec
 from homeport.spec import parse as parse_spec
 from homeport.supervisor.memory import COUNTS_MEMORY
 from homeport.supervisor.order import MOST, WITHIN_S
+from homeport.targets.chat_template import template_file, with_template
 from homeport.targets.facts import ModelFact
-from homeport.targets.local import endpoint_key, facts, guard
+from homeport.targets.local import endpoint_key, facts, guard, weights_headers
 from homeport.targets.local.room import what_would_fit
 from homeport.targets.local.weights import find_model, weights_of
 from homeport.weights import Manifest
-from homeport.weights.sources.hub import HubSource
-from homeport.weights.sources.registry import canonical, parse
+from homeport.weights.sources.registry import canonical
 from homeport.weights.store import WeightsStore
 
 if TYPE_CHECKING:
@@ -166,7 +165,7 @@ class LocalTarget:
         manifest = outputs[self.weights.id] if self.weights else None
         size = self.check(manifest)
         request = LaunchRequest(
-            model=self.described(_path(manifest)),
+            model=with_template(self.described(_path(manifest)), self.spec, self.spec_file),
             settings=self.spec.engine,
             machine=self.machine,
             weights=_path(manifest),
@@ -175,7 +174,7 @@ class LocalTarget:
                 adapter.name: _path(outputs[weights.id])
                 for adapter, weights in zip(self.spec.engine.lora, self.adapters, strict=True)
             },
-            adapter_rank=self._adapter_rank(outputs),
+            adapter_rank=self._adapter_rank(outputs, _path(manifest)),
             host=guard.ENGINE_HOST if self.spec.guard else self.spec.local.host,
             port=guard.ENGINE_PORT if self.spec.guard else port,
             keyed=self.key.wanted,
@@ -200,14 +199,10 @@ class LocalTarget:
             return None
         return memory_limit(planned) + (guard.MEMORY if self.spec.guard else 0)
 
-    def _adapter_rank(self, outputs: Outputs) -> int:
+    def _adapter_rank(self, outputs: Outputs, base: Path) -> int:
         """Return the rank that adapters have room in; 0 for an engine to which it makes no difference."""
-        rank_of = self.engine[0].ADAPTER_RANK
-        if rank_of is None:
-            return 0
         folders = [_path(outputs[weights.id]) for weights in self.adapters]
-        ranks = (rank_of.of((folder / rank_of.config).read_bytes(), str(folder)) for folder in folders)
-        return max(ranks, default=0)
+        return weights_headers.adapter_rank(self.engine[0], folders, base)
 
     def check(self, manifest: Manifest | None) -> Fit | None:
         """
@@ -219,6 +214,7 @@ class LocalTarget:
         engine, installation = self.engine
         settings = self.spec.engine
         engine.check(settings)
+        template_file(self.spec, self.spec_file)
         if engine.FORMAT == "library" and (self.model is None or self.spec.weights is not None):
             raise SpecError(
                 f"{installation.engine} is served from its library here, and takes no weights of one's own",
@@ -226,8 +222,8 @@ class LocalTarget:
                 "(`homeport models`)",
             )
         model = self.described(_path(manifest)) if manifest else self.model
-        if model is None and self._hub_model:
-            model = self._hub_model.model
+        if model is None and self._headers:
+            model = self._headers.model
         if model is None:
             return None
         most = catalog.context_of(model, installation.engine)
@@ -260,25 +256,16 @@ class LocalTarget:
             return Published(
                 source=manifest.pin.source, size=size, quantization=kind, how="the size of its files"
             )
-        return usual or (published_as(self._hub_model) if self._hub_model else None)
+        return usual or (published_as(self._headers) if self._headers else None)
 
     @cached_property
-    def _hub_model(self) -> Described | None:
-        """Return what a hub's headers say of weights that are not here; None where the catalog knows them, or
-        no hub has them.
-        """
-        known = self.model is not None and self.spec.weights is None
-        source = (
-            None if known or self.weights is None else parse(self.weights.source, base=self.spec_file.parent)
-        )
-        if not isinstance(source, HubSource):
+    def _headers(self) -> Described | None:
+        """Return what headers say of weights that were not read yet; None where the catalog knows them, or nothing does."""
+        if self.weights is None or (self.model is not None and self.spec.weights is None):
             return None
-        from homeport.catalog.described import of_hub
-
-        try:
-            return of_hub(source, self.engine[0].FILES, name=self.spec.model)
-        except NetworkError:
-            return None  # `up` will say so, should it need the network.
+        return weights_headers.described(
+            self.weights.source, self.engine[0].FILES, self.spec_file.parent, name=self.spec.model
+        )
 
     def described(self, weights: Path) -> Model:
         """Return what is known of the model: from the catalog, else from its own files, a GGUF or a folder."""

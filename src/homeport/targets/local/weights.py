@@ -51,9 +51,8 @@ def find_model(spec: Spec, spec_file: Path) -> Model | None:
     if is_source(spec.model):
         canonical(spec.model, spec_file.parent)
         return None
-    close = catalog.suggest(spec.model)
     raise UnknownModel(
         f"the catalog knows no model {spec.model!r}",
-        hint=(f"did you mean {' or '.join(close)}? " if close else "")
+        hint=catalog.meant(spec.model)
         + "`homeport models` lists them; any other: hf:ORG/NAME, wheel:NAME, file:PATH",
     )

@@ -15,6 +15,8 @@ SCHEMA = {
     "required": ["answer", "sure"],
     "additionalProperties": False,
 }
+ENDLESS = "white space fills the JSON up to max_tokens"
+_MUCH_SPACE = 20
 ASKED = 'Is Paris in France? Answer with JSON such as {"answer": "yes", "sure": true}.'
 
 
@@ -25,11 +27,21 @@ async def json_schema(subject: VerificationSubject) -> Finding:
     completion = await subject.endpoint.answer(
         user(ASKED), response_format=wanted, max_tokens=256, temperature=0
     )
-    text = completion["choices"][0]["message"]["content"] or ""
+    choice = completion["choices"][0]
+    text = choice["message"]["content"] or ""
     wrong = misfit(text)
+    if wrong and choice["finish_reason"] == "length" and endless(text):
+        wrong = (
+            f"{ENDLESS}: let the engine's grammar allow none (docs/troubleshooting.md, JSON that never ends)"
+        )
     if wrong:
         return failed(wrong, answer=text)
     return passed(json.dumps(json.loads(text)), answer=json.loads(text))
+
+
+def endless(text: str) -> bool:
+    """Return True if an answer that was cut ends in white space, as small models fill JSON with it."""
+    return len(text) - len(text.rstrip()) > _MUCH_SPACE or "\n\n\n" in text
 
 
 def misfit(text: str) -> str:

@@ -11,6 +11,7 @@ from typing import ClassVar
 from homeport import names
 from homeport.errors import SpecError, WeightsError
 from homeport.progress import Progress
+from homeport.weights import checkpoint
 from homeport.weights.manifest import Format, Pin, PinnedFile
 from homeport.weights.selection import choose, is_part
 from homeport.weights.sources.base import SourceKind
@@ -36,7 +37,12 @@ class FileSource:
         """Return the files with their sizes; their checksums come when they are read."""
         try:
             folder, chosen = self._files(wanted)
-            files = tuple(self._pinned(folder, name) for name in chosen)
+            for name in chosen:
+                _ensure_leads_somewhere(folder / name)
+            whole = checkpoint.whole(
+                chosen, wanted, lambda name: (folder / name).read_bytes(), where=str(self.path)
+            )
+            files = tuple(self._pinned(folder, name) for name in whole)
         except OSError as error:
             raise WeightsError(f"{self.path} cannot be read: {error.strerror}") from error
         return Pin(source=self.text, revision="", files=files)
@@ -75,9 +81,12 @@ class FileSource:
     def _files(self, wanted: Format) -> tuple[Path, list[str]]:
         if self.path.is_dir():
             found = [
-                path.relative_to(self.path).as_posix() for path in self.path.rglob("*") if path.is_file()
+                path.relative_to(self.path).as_posix()
+                for path in self.path.rglob("*")
+                if path.is_file() or _is_dangling(path)
             ]
             return self.path, choose(found, wanted, where=str(self.path))
+        _ensure_leads_somewhere(self.path)
         if not self.path.exists():
             raise WeightsError(
                 f"there is no {self.path}", hint="sources that are relative start at homeport.toml"
@@ -92,6 +101,18 @@ class FileSource:
             raise WeightsError(f"{self.path} is not a GGUF file", hint="its name should end in .gguf")
         beside = [path.name for path in folder.glob("*.gguf")] if is_part(name) else [name]
         return folder, choose(beside, wanted, file=name, where=str(folder))
+
+
+def _is_dangling(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
+
+
+def _ensure_leads_somewhere(path: Path) -> None:
+    if _is_dangling(path):
+        raise WeightsError(
+            f"{path} is a link that leads nowhere: there is no {path.readlink()}",
+            hint="put the file itself there; in a hub's cache, fetch the model again",
+        )
 
 
 def read(source: str, base: Path) -> FileSource:

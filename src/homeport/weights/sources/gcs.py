@@ -14,6 +14,7 @@ from urllib.parse import quote
 from homeport import names
 from homeport.errors import NotFound, PermissionDenied, SpecError, WeightsError
 from homeport.json_types import JsonObject
+from homeport.weights import checkpoint
 from homeport.weights.manifest import Format, Pin, PinnedFile
 from homeport.weights.selection import choose
 from homeport.weights.sources.base import SourceKind
@@ -100,7 +101,13 @@ class LentBuckets:
         """
         found = self._wait(self._listed(source))
         chosen = choose(found, wanted, file=source.file, where=source.origin)
-        files = tuple(_pinned(names.judge(name, where=source.origin), found[name]) for name in chosen)
+        pinned = {name: _pinned(names.judge(name, where=source.origin), found[name]) for name in chosen}
+
+        def content(name: str) -> bytes:
+            return self.begin(source, pinned[name], min(pinned[name].size, checkpoint.MOST_BYTES))
+
+        whole = checkpoint.whole(chosen, wanted, content, where=source.origin)
+        files = tuple(pinned[name] for name in whole)
         lines = "".join(f"{file.generation}  {file.path}\n" for file in files)
         revision = hashlib.sha256(lines.encode()).hexdigest()[:40]
         return Pin(source=source.text, revision=revision, files=files)

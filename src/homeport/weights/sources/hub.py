@@ -12,18 +12,20 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from homeport import names
-from homeport.errors import EngineMissing, GatedModel, NetworkError, StateError, UnknownModel, WeightsError
+from homeport.errors import EngineMissing, GatedModel, WeightsError
 from homeport.home import writing
 from homeport.progress import Progress
 from homeport.secret import Secret
-from homeport.weights import hub_token
+from homeport.weights import checkpoint, hub_token
+from homeport.weights.checkpoint import MOST_BYTES
 from homeport.weights.checksum import git_blob_of, sha256_of
 from homeport.weights.download import (
     PASSING,
@@ -41,6 +43,7 @@ from homeport.weights.lock import held
 from homeport.weights.manifest import Format, Pin, PinnedFile
 from homeport.weights.progress_stage import megabytes, stage
 from homeport.weights.selection import choose
+from homeport.weights.sources.hub_refusals import explained, offline
 
 if TYPE_CHECKING:
     from httpx2 import Client
@@ -100,16 +103,29 @@ class HubSource:
             return self._pin_from_cache(wanted)
         info = self._ask(self.revision, fetchable=fetchable)
         blobs = self._blobs(info)
-        chosen = choose(blobs, wanted, file=self.file, where=f"hf:{self.repo}")
-        files = (
-            PinnedFile(
-                path=names.judge(name, where=f"hf:{self.repo}"),
+        where = f"hf:{self.repo}"
+        chosen = choose(blobs, wanted, file=self.file, where=where)
+        files = {
+            name: PinnedFile(
+                path=names.judge(name, where=where),
                 size=blobs[name].size,
                 sha256=blobs[name].etag if blobs[name].in_lfs else None,
             )
             for name in chosen
-        )
-        return Pin(source=self.text, revision=self._commit(info.sha), files=tuple(files))
+        }
+        pin = Pin(source=self.text, revision=self._commit(info.sha), files=tuple(files.values()))
+
+        def content(name: str) -> bytes | None:
+            try:
+                with client() as http:
+                    return self.begin_of(http, pin, files[name], min(files[name].size, MOST_BYTES))
+            except GatedModel:
+                if fetchable:
+                    raise
+                return None  # Whether it may be read is asked later.
+
+        whole = checkpoint.whole(chosen, wanted, content, where=where)
+        return replace(pin, files=tuple(files[name] for name in whole))
 
     def folder(self, root: Path, pin: Pin) -> Path:
         return self._snapshot(pin)
@@ -236,65 +252,8 @@ class HubSource:
         with self._explained():
             return retry(ask, what=f"{self.text} from {constants.ENDPOINT}")
 
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn what the hub's library and its servers say into homeport's errors."""
-        from huggingface_hub import constants, errors
-
-        page = f"{constants.ENDPOINT}/{self.repo}"
-        try:
-            yield
-        except errors.GatedRepoError as error:
-            raise self._gated(page) from error
-        except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
-            raise UnknownModel(
-                f"the hub {constants.ENDPOINT} shows no model {self.repo}",
-                hint="check the name; for a private one set HF_TOKEN or run `hf auth login`",
-                url=page,
-            ) from error
-        except errors.RevisionNotFoundError as error:
-            raise WeightsError(f"{self.repo} has no revision {self.revision or 'main'}", url=page) from error
-        except errors.OfflineModeIsEnabled as error:
-            raise self._offline() from error
-        except errors.HfHubHTTPError as error:
-            raise self._refused(error.response.status_code, page) from error
-        except Unexpected as error:
-            raise self._refused(error.status, page) from error
-        except OSError as error:
-            raise StateError(
-                f"the hub's token or cache cannot be read: {error}", hint="check HF_HOME"
-            ) from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise NetworkError(
-                f"{constants.ENDPOINT} answers, but not as a hub does: {error!r}",
-                hint="check HF_ENDPOINT and HTTPS_PROXY",
-            ) from error
-
-    def _gated(self, page: str) -> GatedModel:
-        return GatedModel(
-            f"the hub gives {self.repo} only to those who have accepted its licence",
-            hint=f"accept it on {page}, then run `hf auth login` or set HF_TOKEN to a token that may read it",
-            url=page,
-        )
-
-    def _refused(self, status: int, page: str) -> Exception:
-        if status in {401, 403}:
-            return GatedModel(
-                f"the hub refuses {self.repo} (HTTP {status}): it is gated or private, the token is not good, or it is not there",
-                hint=f"see {page} and accept its licence there; then run `hf auth login` or set HF_TOKEN to a token that may read it",
-                url=page,
-            )
-        if status == 429 or status >= 500:
-            return NetworkError(
-                f"the hub is busy or broken (HTTP {status})", hint="try again in a few minutes"
-            )
-        return WeightsError(f"the hub refuses {self.text} (HTTP {status})", url=page)
-
-    def _offline(self) -> NetworkError:
-        return NetworkError(
-            f"{self.text} is not whole in the hub's cache, and HF_HUB_OFFLINE is set",
-            hint="unset HF_HUB_OFFLINE",
-        )
+    def _explained(self) -> AbstractContextManager[None]:
+        return explained(self.repo, self.text, self.revision)
 
     def _pin_from_cache(self, wanted: Format) -> Pin:
         repo = self._repo_folder()
@@ -303,21 +262,22 @@ class HubSource:
             try:
                 commit = (repo / "refs" / commit).read_text().strip()
             except (OSError, ValueError) as error:
-                raise self._offline() from error
+                raise offline(self.text) from error
             commit = self._commit(commit)
         folder = repo / "snapshots" / commit
         paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
         if not paths:
-            raise self._offline()
+            raise offline(self.text)
         where = f"the hub's cache of {self.repo}"
         chosen = choose(paths, wanted, file=self.file, where=where)
+        whole = checkpoint.whole(chosen, wanted, lambda name: paths[name].read_bytes(), where=where)
         files = (
             PinnedFile(
                 path=name,
                 size=names.inside(paths[name], (repo,), where=where).stat().st_size,
                 sha256=etag if _SHA256.fullmatch(etag := paths[name].resolve().name) else None,
             )
-            for name in chosen
+            for name in whole
         )
         return Pin(source=self.text, revision=commit, files=tuple(files))
 

@@ -23,6 +23,7 @@ MODULES: Final[Mapping[str, str]] = {
     "file": "homeport.weights.sources.file",
 }
 """The module of each kind, by scheme: loaded when a source of it is named."""
+_PAGE_OF_A_HUB: Final = re.compile(r"https?://(?:huggingface\.co|hf\.co)/(?P<repo>[\w.-]+/[\w.-]+)")
 _FOREIGN: Final = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*)://")
 
 
@@ -53,7 +54,9 @@ def kind_of(source: str) -> SourceKind:
         return kind(scheme)
     foreign = _FOREIGN.match(source)
     if foreign:
-        raise SpecError(f"{source!r}: homeport knows no source {foreign['scheme']}://", hint=_known())
+        page = _PAGE_OF_A_HUB.match(source)
+        meant = f"did you mean hf:{page['repo']}? " if page else ""
+        raise SpecError(f"{source!r}: homeport knows no source {foreign['scheme']}://", hint=meant + _known())
     if not source or not is_source(source):
         raise SpecError(f"{source!r} names no weights", hint=_known())
     return kind("file")

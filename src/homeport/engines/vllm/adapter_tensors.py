@@ -1,0 +1,100 @@
+"""
+Which tensors of a LoRA adapter vLLM serves, and whether they belong to the model: told by headers alone.
+
+From `lora/lora_model.py` and `lora/utils.py` of vLLM 0.32: a name that is neither lora_A nor lora_B is refused when the
+server starts, and a module that the model does not have is refused, or left out without a word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from homeport.catalog.safetensors_header import SafetensorsTensor
+from homeport.errors import SpecError
+from homeport.names import shown
+
+WEIGHTS_FILE = "adapter_model.safetensors"
+_NAME = re.compile(
+    r"(?:base_model\.model\.)?(?P<module>.+?)\.(?:lora_(?P<side>[AB])|lora_embedding_(?P<embedded>[AB]))"
+    r"(?:\.[^.]+)??(?:\.weight)?"
+)
+_TAIL = re.compile(r"(?:^|\.)((?:layers|blocks|h)\.\d+\..+)$")
+_EXPERTS = re.compile(r"(?:^|\.)experts(?:\.|$)")
+"""Kept as one tensor for all experts or one for each, in adapters and in models: not compared."""
+_PLAIN = frozenset({"BF16", "F16", "F32", "F8_E4M3", "F8_E5M2"})
+"""Stored in the shape that they have; packed weights are not."""
+
+
+def ensure_served(
+    adapter: Sequence[SafetensorsTensor], base: Sequence[SafetensorsTensor], where: str
+) -> None:
+    """
+    Raise `SpecError` where vLLM refuses or ignores a tensor of the adapter.
+
+    With the tensors of `base` known, also where a module is none of the model's, or has another shape.
+    """
+    sides = _sides(adapter, where)
+    if not sides:
+        raise SpecError(
+            f"{where} holds no tensor of a LoRA adapter", hint="name a folder that PEFT has written"
+        )
+    problems = [*_halves(sides), *(_foreign(sides, base) if base else ())]
+    if problems:
+        more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+        raise SpecError(
+            f"{where} does not fit the model: {problems[0]}{more}",
+            hint="its adapter_config.json names the model that it was trained on (base_model_name_or_path): serve that "
+            "one, or train it for this",
+        )
+
+
+def _sides(adapter: Iterable[SafetensorsTensor], where: str) -> dict[str, dict[str, SafetensorsTensor]]:
+    """Return lora_A and lora_B of every module. Raises `SpecError` for a tensor that is neither."""
+    found: dict[str, dict[str, SafetensorsTensor]] = {}
+    for tensor in adapter:
+        match = _NAME.fullmatch(tensor.name)
+        if match is None:
+            raise SpecError(
+                f"{where} holds {shown(tensor.name)}, which vllm does not serve: it takes lora_A and lora_B alone",
+                hint="train it without (modules_to_save, biases, DoRA), or merge it into weights of your own",
+            )
+        found.setdefault(match["module"], {})[match["side"] or f"embedding {match['embedded']}"] = tensor
+    return found
+
+
+def _halves(sides: dict[str, dict[str, SafetensorsTensor]]) -> Iterator[str]:
+    for module, both in sides.items():
+        if set(both) not in ({"A", "B"}, {"embedding A", "embedding B"}):
+            yield f"of {shown(module)} it holds lora_{'/'.join(sorted(both))} alone"
+        elif "A" in both and len(both["A"].shape) == len(both["B"].shape) == 2:
+            inner, outer = both["A"].shape[0], both["B"].shape[1]
+            if inner != outer:
+                yield f"{shown(module)} has the rank {inner} in lora_A and {outer} in lora_B"
+
+
+def _foreign(
+    sides: dict[str, dict[str, SafetensorsTensor]], base: Iterable[SafetensorsTensor]
+) -> Iterator[str]:
+    """Yield what is wrong with each module that the model does not have, or has in another shape."""
+    known = {tensor.name.removesuffix(".weight"): tensor for tensor in base}
+    tails = {_tail(name): tensor for name, tensor in known.items()}
+    for module, both in sides.items():
+        if _EXPERTS.search(module) or "A" not in both:
+            continue
+        found = known.get(module) or tails.get(_tail(module))
+        if found is None:
+            yield f"it changes {shown(module)}, which the model does not have"
+            continue
+        wanted = (both["B"].shape[0], both["A"].shape[-1]) if "B" in both else found.shape
+        if found.dtype in _PLAIN and len(found.shape) == 2 and tuple(found.shape) != tuple(wanted):
+            yield (
+                f"its {shown(module)} is for {wanted[1]} × {wanted[0]}, and the model's is "
+                f"{found.shape[1]} × {found.shape[0]}"
+            )
+
+
+def _tail(name: str) -> str:
+    """Return the name from the layer on: what stands before it differs between a model and its text part."""
+    match = _TAIL.search(name)
+    return match[1] if match else name.rpartition("model.")[2] or name

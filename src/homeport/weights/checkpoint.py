@@ -1,0 +1,86 @@
+"""What a checkpoint says of itself: which files its index names, and whether a server can read it without more."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import PurePosixPath
+
+from homeport.errors import WeightsError
+from homeport.names import shown
+from homeport.weights.manifest import Format
+
+INDEX = "model.safetensors.index.json"
+MOST_BYTES = 1 << 25
+"""Of an index; that of a model with a hundred thousand tensors has a third of it."""
+_TOKENIZER = re.compile(r"tokenizer\.json|tekken\.json|vocab\.(json|txt)|[^/]+\.(model|tiktoken)")
+"""What vLLM and transformers read one from; `tokenizer_config.json` alone holds none."""
+
+
+def whole(
+    chosen: Iterable[str], wanted: Format, read: Callable[[str], bytes | None], *, where: str
+) -> list[str]:
+    """
+    Return those of the `chosen` files that a server reads: see `indexed`.
+
+    Raises what `indexed` raises, and `WeightsError` for a model without a tokenizer.
+    """
+    known = list(chosen)
+    if wanted != "safetensors":
+        return known
+    known = indexed(known, read, where=where)
+    if "config.json" in known and not any(_TOKENIZER.fullmatch(name) for name in known):
+        raise WeightsError(
+            f"{where} has no tokenizer: tokenizer.json, tokenizer.model or tekken.json was expected beside its weights",
+            hint="copy it from the model that these weights were made of: a server cannot read a word without it",
+        )
+    return known
+
+
+def indexed(chosen: Iterable[str], read: Callable[[str], bytes | None], *, where: str) -> list[str]:
+    """
+    Return those of the `chosen` files that the checkpoint's own index names, and what stands beside them.
+
+    `read` gives the content of one of them; None where nobody may read it yet. Raises `WeightsError` for a file that
+    the index names and that is not there.
+    """
+    known = list(chosen)
+    text = read(INDEX) if INDEX in known else None
+    return known if text is None else _indexed(known, files_of(text, where).values(), where)
+
+
+def files_of(text: bytes, where: str) -> Mapping[str, str]:
+    """Return the file of every tensor, as an index names it. Raises `WeightsError` for what is no index."""
+    try:
+        table = json.loads(text)["weight_map"]
+        named = {str(tensor): str(file) for tensor, file in table.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise WeightsError(
+            f"the {INDEX} of {where} is none: it has no weight_map", hint="fetch the model's files again"
+        ) from error
+    if not named:
+        raise WeightsError(f"the {INDEX} of {where} names no tensor", hint="fetch the model's files again")
+    return named
+
+
+def _indexed(known: list[str], named: Iterable[str], where: str) -> list[str]:
+    wanted = set(named)
+    missing = sorted(wanted.difference(known))
+    if missing:
+        others = sorted(name for name in known if _is_weights(name) and name not in wanted)
+        raise WeightsError(
+            f"{where} lacks {shown(missing[0])}, which its {INDEX} names"
+            + (f" with {len(missing) - 1} more that are not there" if len(missing) > 1 else ""),
+            hint="fetch the model's files again"
+            + (
+                f"; or, if {others[0]} belongs to another split of the same weights, put the index of that split there"
+                if others
+                else ""
+            ),
+        )
+    return [name for name in known if name in wanted or not _is_weights(name)]
+
+
+def _is_weights(name: str) -> bool:
+    return PurePosixPath(name).suffix == ".safetensors"

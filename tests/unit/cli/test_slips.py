@@ -1,0 +1,126 @@
+"""A typing mistake is told as one, with what was meant, and never passes for success."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from homeport import cli
+from homeport.cli.chat import _named
+from homeport.cli.context import rehearsed
+from homeport.cli.rehearse_background import find, ports
+from homeport.errors import SpecError
+from homeport.spec import CloudRun
+from homeport.weights.sources.registry import kind_of
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOMEPORT_HOME", str(tmp_path / "home"))
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("ps", "`homeport status`"), ("ls", "`homeport list`"), ("run", "`homeport up`"),
+        ("pull", "`homeport weights fetch`"), ("serve", "`homeport up`"), ("stop", "`homeport down`"),
+        ("deploy", "`homeport up --on cloudrun`"), ("version", "`homeport --version`"), ("help", "`homeport --help`"),
+        ("login", "no login of its own"), ("statsu", "'status'"),
+    ],
+)  # fmt: skip
+def test_the_words_of_other_tools_lead_to_homeports(
+    word: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run([word]) == 64
+    assert meant in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        (("down", "nosuch"), 20, "no endpoint called nosuch runs here"),
+        (("weights", "remove", "nosuch"), 20, "no weights called nosuch are here"),
+        (("verify", "--only", "nosuch"), 64, "there is no check called nosuch"),
+        (("down", "-f", "nowhere/homeport.toml"), 10, "there is no folder nowhere"),
+        (("plan", "-f", "."), 10, ". is a folder, and a file was expected"),
+        (("fit", "--gpu", "l4"), 10, "did you mean nvidia-l4?"),
+        (("fit", "--context", "32q"), 64, "such as 32768 or 32k"),
+        (("fit", "Qwen/Qwen3-0.6B"), 11, "did you mean hf:Qwen/Qwen3-0.6B?"),
+        (("fit", "https://huggingface.co/Qwen/Qwen3-0.6B"), 10, "did you mean hf:Qwen/Qwen3-0.6B?"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_is_not_there_is_not_called_done(
+    command: tuple[str, ...], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if command[0] in {"verify", "fit"}:
+        Path("homeport.toml").write_text('name = "own"\n')
+    assert cli.run([*command]) == code
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_endpoint_of_the_file_here_need_not_run_to_be_taken_down(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("homeport.toml").write_text('name = "own"\n')
+    assert cli.run(["down", "own", "--yes"]) == 0
+    assert cli.run(["down", "--yes"]) == 0
+    assert "nothing to remove" in capsys.readouterr().out
+
+
+def test_homeports_own_options_may_stand_behind_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["status", "-q"]) == 0
+    assert capsys.readouterr().err == ""
+    assert cli.run(["plan", "-f", "no.toml", "--debug"]) == 10
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_chat_is_with_a_name_and_about_a_prompt(tmp_path: Path) -> None:
+    (tmp_path / "home" / "endpoints" / "support").mkdir(parents=True)
+    assert _named((), None, "local") == (None, None)
+    assert _named(("support",), None, "local") == ("support", None)
+    assert _named(("hello",), None, "local") == (None, "hello")
+    assert _named(("support", "hello"), None, "local") == ("support", "hello")
+    assert _named(("hello",), "support", "local") == ("support", "hello")
+    assert cli.run(["chat", "how", "are", "you"]) == 64
+
+
+def test_hints_of_a_rehearsal_name_its_commands() -> None:
+    hint = "`homeport up` starts one; next: homeport chat · homeport env · the homeport list"
+    assert rehearsed(hint) == (
+        "`homeport rehearse up` starts one; next: homeport rehearse chat · homeport env · the homeport rehearse list"
+    )
+
+
+def test_rehearsals_on_two_ports_are_two(tmp_path: Path) -> None:
+    (tmp_path / "rehearsal-8600.json").write_text("{}")
+    (tmp_path / "rehearsal-8700.json").write_text("{}")
+    assert ports(tmp_path) == [8600, 8700]
+    assert find(tmp_path, 8600) is None
+
+
+def test_a_gpu_is_suggested_by_a_part_of_its_name() -> None:
+    with pytest.raises(ValueError, match="did you mean nvidia-rtx-pro-6000"):
+        CloudRun(gpu="RTX_PRO_6000")
+    with pytest.raises(SpecError):
+        kind_of("s3://bucket/x")
+
+
+def test_a_piped_chat_says_nothing_but_the_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from homeport.cli import chat, session
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("Hello\n"))
+    monkeypatch.setattr(session, "with_endpoint", lambda *_: None)
+
+    async def answer(*_: object) -> dict[str, str]:
+        print("Hi.")
+        return {}
+
+    monkeypatch.setattr(chat, "_answer", answer)
+    assert cli.run(["chat"]) == 0
+    assert capsys.readouterr() == ("Hi.\n", "")
