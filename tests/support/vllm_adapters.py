@@ -8,6 +8,18 @@ from pathlib import Path
 from random import Random
 
 
+def tensors_of(rank: int, value: int = 0) -> bytes:
+    """The tensors of a LoRA adapter for a layer of the taught Gemma 4; every byte of its numbers is `value`."""
+    header, at = {}, 0
+    for half, shape in (("A", (rank, 256)), ("B", (128, rank))):
+        size = 2 * shape[0] * shape[1]
+        name = f"base_model.model.model.layers.0.self_attn.o_proj.lora_{half}.weight"
+        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": (at, at + size)}
+        at += size
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + bytes([value]) * at
+
+
 def adapter(folder: Path, scale: float) -> Path:
     """A LoRA adapter of rank 4 as PEFT writes it, for two layers of the taught Gemma 4."""
     folder.mkdir()

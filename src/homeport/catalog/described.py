@@ -136,8 +136,8 @@ def of_pin(pin: Pin, begin: Begin, wanted: Format, *, name: str) -> Described:
         folder = Path(temporary)
         reader.settings(folder)
         weights = [file for file in pin.files if file.path.endswith(".safetensors")]
-        headers = reader.headers(weights, "safetensors", safetensors_header.parse)
-        found = {file.path: header for file, header in zip(weights, headers, strict=True)}
+        read = reader.headers(weights, "safetensors", safetensors_header.parse)
+        found = {file.path: header for file, header in zip(weights, read, strict=True)}
         try:
             return _of_folder(folder, found, name=name, fetched=reader.fetched)
         except WeightsError as error:  # The user knows the source, not our temporary folder.

@@ -26,7 +26,7 @@ REHEARSAL_PORT = "homeport.rehearsal.port"
 """Where click keeps, for all of a command line, the port of the rehearsal that it is run against."""
 
 
-class Tokens(click.ParamType[int]):
+class ContextLength(click.ParamType[int]):
     """A number of tokens, written out or as `32k` and `1m`, in which a k is 1,024."""
 
     name = "tokens"
@@ -117,7 +117,7 @@ _WISHES = (
     click.option("--gpu", help="A GPU of Cloud Run, such as nvidia-l4; by default the file's, else any."),
     click.option("--region", help="A region of Cloud Run; by default the file's, else europe-west4."),
     click.option("--zonal", is_flag=True, help="With zonal redundancy, which costs more."),
-    click.option("--context", type=Tokens(), help="Tokens of one request, such as 32768 or 32k."),
+    click.option("--context", type=ContextLength(), help="Tokens of one request, such as 32768 or 32k."),
     click.option("--parallel", type=click.IntRange(1, 1024), help="Requests at once."),
     click.option("--quantization", help="What the engine quantizes to while loading, such as fp8."),
     click.option(

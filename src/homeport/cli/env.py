@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from homeport.cli.context import CliContext, file_option, json_option, name_argument, on_option
+from homeport.clients import CLIENTS, SHELLS, exported, settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from homeport.deployment import Deployment
     from homeport.endpoint import Endpoint
+    from homeport.terminal import Terminal
 
 
 @click.command("env")
@@ -19,16 +23,26 @@ if TYPE_CHECKING:
 @file_option
 @on_option
 @json_option
+@click.option("--for", "client", type=click.Choice(CLIENTS), help="What this client reads.")
+@click.option(
+    "--shell", type=click.Choice(SHELLS), default="bash", show_default=True, help="Whose words are printed."
+)
+@click.option(
+    "--write", is_flag=True, help="With --for: write the file that the client reads, if it reads one."
+)
 @click.pass_obj
-def command(app: CliContext, name: str | None, file: Path, on: str, json_output: bool) -> None:
+def command(
+    app: CliContext, /, name: str | None, file: Path, on: str, json_output: bool, **how: Any
+) -> None:  # Any: what click has read
     """
     Print what OpenAI clients read: eval "$(homeport env)". The key, if there is one, is printed in clear.
 
     For a private endpoint on Cloud Run they name the local port that `homeport proxy` has opened, and its key.
     """
-    import shlex
-
     from homeport.cli.session import with_endpoint
+
+    if how["write"] and how["client"] is None:
+        raise click.UsageError("--write wants --for CLIENT: it writes the file that this client reads.")
 
     terminal = app.terminal(json_output=json_output)
     endpoint, public = with_endpoint(terminal, name, file, on, _found)
@@ -38,8 +52,41 @@ def command(app: CliContext, name: str | None, file: Path, on: str, json_output:
         variables, proxy, note = through_proxy(endpoint, public=public)
         data = {**variables, "service": endpoint.base_url, "proxy": proxy}
         terminal.say(note)
-    text = "\n".join(f"export {key}={shlex.quote(value)}" for key, value in variables.items())
-    terminal.secret_result(text, data)  # That is what it is for.
+    if how["client"] is not None:
+        _tell_client(terminal, how, variables)
+        return
+    variables = {**variables, "OPENAI_API_BASE": variables["OPENAI_BASE_URL"]}
+    data = {**data, "OPENAI_API_BASE": variables["OPENAI_BASE_URL"]}
+    terminal.secret_result(exported(variables, how["shell"]), data)  # That is what it is for.
+
+
+def _tell_client(
+    terminal: Terminal, how: Mapping[str, Any], variables: Mapping[str, str]
+) -> None:  # Any: what click has read
+    """Print what one client is told; with `write`, write its file. Raises `StateError` for one that is there."""
+    from homeport.errors import StateError
+    from homeport.home import write_private, writing
+
+    told = settings(how["client"], variables, home=Path.home(), folder=Path.cwd())
+    terminal.secret_result(exported(told.variables, how["shell"]), told.variables)
+    for line in told.say:
+        terminal.say(f"# {line}")
+    if told.file is None:
+        return
+    if not how["write"]:
+        terminal.say(f"# {told.file}, which --write writes:")
+        shown = told.text.replace(variables["OPENAI_API_KEY"], "…") if told.text else ""
+        terminal.say(shown.rstrip())
+        return
+    if told.file.exists():
+        raise StateError(
+            f"{told.file} is there already, and is not written over",
+            hint="add to it what the same command shows without --write",
+        )
+    with writing(told.file):
+        told.file.parent.mkdir(parents=True, exist_ok=True)
+    write_private(told.file, told.text)
+    terminal.say(f"wrote {told.file}")
 
 
 async def _found(one: Deployment) -> tuple[Endpoint, bool]:

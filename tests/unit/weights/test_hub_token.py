@@ -26,6 +26,7 @@ from homeport.secret import Secret
 from homeport.targets.cloudrun.lifecycle import CloudRunLifecycle
 from places import ROOT
 from user import HOMEPORT
+from vllm_adapters import tensors_of
 
 REPO = "google/gemma-4-taught"
 LET_IN, LEFT_OUT = "hf_let_in_0123456789", "hf_left_out_0123456789"
@@ -100,9 +101,11 @@ def described(monkeypatch: pytest.MonkeyPatch) -> None:
     """The model's headers as the folder here has them: to read a gated repository's wants a token at once."""
     from homeport.fit import subject as module
 
-    def subject(name: str, base: Path, *, weights: str, token: Secret | None) -> module.ModelSubject:
+    def subject(
+        name: str, base: Path, *, weights: str, token: Secret | None, engine: str
+    ) -> module.ModelSubject:
         source = f"file:{MODEL}" if weights == f"hf:{REPO}" else weights
-        return module.subject(name, base, weights=source, token=token)
+        return module.subject(name, base, weights=source, token=token, engine=engine)
 
     monkeypatch.setattr("homeport.targets.cloudrun.model_selection.subject", subject)
 
@@ -193,7 +196,10 @@ def test_what_is_exported_makes_the_secret_too_and_holds_no_token(here: Place) -
 
 
 def test_an_adapter_of_a_hub_is_pinned_to_its_commit_and_carried_by_a_build(here: Place) -> None:
-    files = {"adapter_config.json": b'{"peft_type": "LORA", "r": 8}', "adapter_model.safetensors": b"tensors"}
+    files = {
+        "adapter_config.json": b'{"peft_type": "LORA", "r": 8}',
+        "adapter_model.safetensors": tensors_of(8),
+    }
     commit = here.hub.push("org/tone", files)
 
     async def work() -> Any:  # Any: JSON
@@ -245,7 +251,7 @@ def test_what_is_typed_is_not_shown_and_nothing_is_made_without_a_yes(here: Plac
     )
     config = b'{"peft_type": "LORA", "r": 8}'
     here.hub.push(
-        f"{REPO}-tone", {"adapter_config.json": config, "adapter_model.safetensors": b"tensors"}, gated="manual"
+        f"{REPO}-tone", {"adapter_config.json": config, "adapter_model.safetensors": tensors_of(8)}, gated="manual"
     )  # fmt: skip
     here.hub.tokens[LET_IN].add(f"{REPO}-tone")
     env = {

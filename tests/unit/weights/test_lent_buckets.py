@@ -24,6 +24,7 @@ from homeport.weights.manifest import digest
 from homeport.weights.sources.gcs import BucketSource, bucket_source
 from homeport.weights.sources.registry import parse
 from places import ROOT, TAUGHT
+from vllm_adapters import tensors_of
 
 MODEL = ROOT / "tests" / "models" / "gemma-4-taught"
 LENT = "somebodys-models"
@@ -47,7 +48,7 @@ async def _lent(here: Place) -> None:
         await google.upload(LENT, "gemma/taught.gguf", TAUGHT.read_bytes())
         told = json.dumps({"peft_type": "LORA", "r": 8}).encode()
         await google.upload(LENT, "tone/adapter_config.json", told)
-        await google.upload(LENT, "tone/adapter_model.safetensors", b"tensors")
+        await google.upload(LENT, "tone/adapter_model.safetensors", tensors_of(8))
     _may_read(here, "allUsers")
 
 

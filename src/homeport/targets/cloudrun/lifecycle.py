@@ -371,17 +371,13 @@ async def open_named(name: str, file: Path, options: OpenOptions) -> AsyncIterat
     """
     Give the endpoint called `name`, of which the marks in the cloud tell: enough to look at it and to take it away.
 
-    Project and region are those of `file`, where there is one. Raises `NoCredentials`, `HomeportError` where no
-    project is known.
+    Project and region are those of `file`, if there is one. Raises `NoCredentials`; `SpecError` without a project.
     """
     settings = await settings_of(file)
     spec = Spec.model_validate({"name": name, "cloudrun": {"region": settings.region} if settings else {}})
     async with await door_for(settings, options) as door:
-        via, stranger = (
-            options.env.get("HOMEPORT_GOOGLE_URL", ""),
-            not await asyncio.to_thread(is_of, file, name),
-        )
-        yield CloudRunLifecycle(google=door, spec=spec, spec_file=file, via=via, by_name=stranger)
+        via, own = options.env.get("HOMEPORT_GOOGLE_URL", ""), await asyncio.to_thread(is_of, file, name)
+        yield CloudRunLifecycle(google=door, spec=spec, spec_file=file, via=via, by_name=not own)
 
 
 async def listing(file: Path, options: OpenOptions) -> Listing:

@@ -41,6 +41,7 @@ from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.weights.manifest import digest
 from homeport.weights.sources.registry import parse
 from on_cloudrun import deployment, unchecked
+from vllm_adapters import tensors_of
 
 
 @pytest.fixture(params=list(WAYS))
@@ -361,7 +362,7 @@ def adapter(folder: Path, **config: Any) -> dict[str, str]:  # Any: JSON
     folder.mkdir()
     told = {"peft_type": "LORA", "r": 4, "bias": "none", **config}
     (folder / "adapter_config.json").write_text(json.dumps(told))
-    (folder / "adapter_model.safetensors").write_bytes(json.dumps(str(folder)).encode())
+    (folder / "adapter_model.safetensors").write_bytes(tensors_of(told["r"], len(folder.name)))
     return {"name": folder.name, "source": f"file:{folder}"}
 
 
@@ -397,7 +398,7 @@ def test_another_adapter_is_another_revision_and_the_weights_stay(tmp_path: Path
     lora = adapter(tmp_path / "tone")
     deployer.up(deployer.wanted(lora=[lora]))
     (first,) = shares(deployer.service)
-    (tmp_path / "tone" / "adapter_model.safetensors").write_bytes(b"trained for longer")
+    (tmp_path / "tone" / "adapter_model.safetensors").write_bytes(tensors_of(4, 99))
     plan, after = deployer.up(deployer.wanted(lora=[lora]))
     assert {action.resource.id for action in plan.pending} == {
         "weights/lora-tone", "service/home", "release/home",

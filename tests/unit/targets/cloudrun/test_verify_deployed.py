@@ -31,6 +31,7 @@ from homeport.targets.cloudrun.verification import Verifier, endpoint_of
 from homeport.verify import Outcome, Result
 from homeport.weights.transfer import MANIFEST
 from places import ROOT
+from vllm_adapters import tensors_of
 from ways import Carrying, Wanted, wanted
 
 SERVICE = "projects/rehearsal/locations/europe-west4/services/home"
@@ -53,7 +54,7 @@ class User:
         folder = self.folder / "tone"
         folder.mkdir()
         (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 4, "bias": "none"}')
-        (folder / "adapter_model.safetensors").write_bytes(b"of no use but to be carried")
+        (folder / "adapter_model.safetensors").write_bytes(tensors_of(4))
         return {"name": "tone", "source": f"file:{folder}"}
 
     def lifecycle(

@@ -1,0 +1,55 @@
+"""Each client is told what it really reads, in words that real shells take as they are meant."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from homeport.clients import CLIENTS, SHELLS, exported, settings
+
+KEY = 'hp-a\'b $HOME \\ `x` "q"'
+ENV = {"OPENAI_BASE_URL": "http://127.0.0.1:8383/v1", "OPENAI_API_KEY": KEY, "OPENAI_MODEL": "gemma-4-e2b"}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_every_client_gets_the_endpoint_and_its_key(client: str, tmp_path: Path) -> None:
+    told = settings(client, ENV, home=tmp_path, folder=tmp_path)
+    everything = [*told.variables.values(), told.text]
+    assert any(ENV["OPENAI_BASE_URL"] in one for one in everything)
+    assert KEY in told.variables.values() or told.file is not None
+    assert told.say
+
+
+def test_the_exporter_of_openais_agents_is_switched_off() -> None:
+    told = settings("openai-agents", ENV, home=Path("/x"), folder=Path("/x"))
+    assert told.variables["OPENAI_AGENTS_DISABLE_TRACING"] == "1"
+    agents = pytest.importorskip("agents.tracing.provider")
+    assert "OPENAI_AGENTS_DISABLE_TRACING" in Path(agents.__file__).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("client", ["llm", "continue"])
+def test_a_file_of_a_client_is_yaml_that_says_the_same(client: str, tmp_path: Path) -> None:
+    told = settings(client, ENV, home=tmp_path, folder=tmp_path)
+    read = yaml.safe_load(told.text)
+    model = read[0] if client == "llm" else read["models"][0]
+    assert ENV["OPENAI_BASE_URL"] in model.values()
+    assert ENV["OPENAI_MODEL"] in model.values()
+    assert (KEY in told.text.replace("\\\\", "\\").replace('\\"', '"')) is (client == "continue")
+
+
+def test_a_shell_reads_what_was_meant() -> None:
+    assert set(SHELLS) == {"bash", "fish", "powershell"}
+    script = exported({"KEY": KEY}, "bash") + '\nprintf %s "$KEY"'
+    assert subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout == KEY
+    assert exported({"KEY": "a'b\\c"}, "fish") == "set -gx KEY 'a\\'b\\\\c'"
+    assert exported({"KEY": "a'b"}, "powershell") == "$env:KEY = 'a''b'"
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="there is no fish here")
+def test_fish_reads_what_was_meant() -> None:
+    script = exported({"KEY": KEY}, "fish") + '\nprintf %s "$KEY"'
+    assert subprocess.run(["fish", "-c", script], capture_output=True, text=True, check=True).stdout == KEY
