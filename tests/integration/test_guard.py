@@ -7,6 +7,7 @@ import json
 import httpx2
 import psutil
 
+from homeport.resources.local.process_tree import free_port
 from places import TAUGHT
 from processes_of import all_of, pid, spec
 from user import User
@@ -21,7 +22,8 @@ def _env(user: User) -> dict[str, str]:
 
 
 def test_a_guarded_endpoint_answers_refuses_attacks_and_keeps_its_engine_to_itself(user: User) -> None:
-    user.write(spec(f"file:{TAUGHT}", more=GUARDED))
+    told = free_port("127.0.0.1")
+    user.write(spec(f"file:{TAUGHT}", more=f"{GUARDED}metrics_port = {told}\n"))
     up = user.run("up", "--yes", "--json")
     assert up.json["report"]["passed"], up.json["report"]
     env = _env(user)
@@ -50,8 +52,16 @@ def test_a_guarded_endpoint_answers_refuses_attacks_and_keeps_its_engine_to_itse
         "/v1/responses",
         "/v1/messages",
     }
+    counted = httpx2.get(f"http://127.0.0.1:{told}/metrics", trust_env=False).text
+    assert 'homeport_gateway_refusals_total{reason="match",side="prompt"}' in counted
+    assert "gen_ai_server_time_to_first_token_seconds_count" in counted
     again = user.run("up", "--yes", "--no-verify")
     assert "nothing to do" in again.err
+    engine.kill()
+    gateway.wait(30)  # It does not outlive its engine, and its supervisor begins both again.
+    mended = user.run("up", "--yes", "--no-verify")
+    assert "✓" in mended.err
+    assert psutil.Process(pid(user)).children()
     user.run("down", "--yes")
     assert all_of(user) == []
 
