@@ -95,10 +95,12 @@ def test_what_wants_an_endpoint_says_that_none_runs(user: User, command: list[st
     assert ran.out == ""
 
 
-def test_status_and_down_of_nothing_are_not_errors(user: User) -> None:
+def test_status_of_nothing_and_down_of_the_files_own_endpoint_are_not_errors(user: User) -> None:
     assert "no endpoint runs here" in user.run("status").err
     assert user.run("status", "--json").json == []
+    user.write('name = "home"\n')
     assert "nothing to remove" in user.run("down", "home").out
+    assert "no endpoint called hoem runs here" in user.run("down", "hoem", code=20).err
 
 
 @pytest.mark.parametrize("command", ["plan", "up"])

@@ -118,7 +118,7 @@ def test_list_and_down_take_the_project_from_the_option(
 ) -> None:
     monkeypatch.delenv("GOOGLE_CLOUD_PROJECT")
     for words in (("list",), ("down", "home", "--yes")):
-        assert "no project is named" in run(capsys, *words, "--on", "cloudrun", code=1)[1]
+        assert "no project is named" in run(capsys, *words, "--on", "cloudrun", code=10)[1]
     assert "home" in run(capsys, "list", "--on", "cloudrun", "--project", "rehearsal")[0]
     assert (
         "removed service home"
@@ -146,6 +146,7 @@ def test_down_by_name_needs_no_file_and_asks_first(cloud: Cloud, capsys: pytest.
     run(capsys, "down", "home", "--on", "cloudrun", "--yes", "--purge")
     assert data(capsys, "list", "--on", "cloudrun") == {"endpoints": [], "unread": []}
     assert "there is no endpoint" in run(capsys, "list", "--on", "cloudrun")[1]
+    assert "no endpoint called home is in" in run(capsys, "down", "home", "--on", "cloudrun", code=20)[1]
 
 
 def test_after_a_new_name_in_the_file_down_tells_of_the_endpoint_with_the_old_one(
