@@ -82,6 +82,7 @@ def behind_gateway(launch: Launch, guard: Guard, pulse: Pulse | None, *, host: s
         host=host,
         port=port,
         pulse_path=OWN_PULSE if pulse is not None else "",
+        metrics_path=None,  # Of the engine's paths the gateway lets those of its APIs through, and no other.
         inherits=(*dict.fromkeys((*launch.inherits, *PYTHON, *PROXIES, *_GOOGLE)),),
     )
 
