@@ -133,6 +133,19 @@ class Cloud:
         self._note(request, found, reply.status)
         return reply
 
+    def answered(self, request: Request) -> Reply:
+        """Return the answer to a request that comes from within the cloud, such as that of a job."""
+        found = discovery.find(request.host, request.verb, request.path)
+        if found is None:
+            return self.refused("", _unknown(request))
+        try:
+            answer = self._done(self._understood(request, found))
+            reply = answer if isinstance(answer, Reply) else _encoded(Reply(body=answer))
+        except ApiError as error:
+            reply = self.refused(found.document.name.partition(".")[0], error)
+        self._note(request, found, reply.status)
+        return reply
+
     def kind(self, call: Call) -> Kind:
         """Return what is special about the collection that a call is about."""
         return handlers.KINDS.get(call.method.collection, PLAIN)

@@ -147,6 +147,9 @@ class Cloud(Protocol):
     async def handle(self, request: Request) -> Reply:
         """Return the answer to one request."""
 
+    def answered(self, request: Request) -> Reply:
+        """Return the answer to a request that comes from within the cloud, such as that of a job."""
+
     def token(self, email: str) -> str:
         """Return the access token of a caller."""
 

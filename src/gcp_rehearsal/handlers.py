@@ -11,6 +11,7 @@ from gcp_rehearsal.apis.artifactregistry import upstream
 from gcp_rehearsal.apis.certificatemanager import certificates
 from gcp_rehearsal.apis.cloudbuild import builds
 from gcp_rehearsal.apis.cloudquotas import quotas
+from gcp_rehearsal.apis.cloudscheduler import jobs as scheduled
 from gcp_rehearsal.apis.compute import load_balancing as compute
 from gcp_rehearsal.apis.compute import networks
 from gcp_rehearsal.apis.dns import zones as dns
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 _MODULES: tuple[ModuleType, ...] = (
     accounts, builds, certificates, compute, dns, executions, jobs, knative, logs, networks, projects, quotas, registry,
-    revisions, roles, secrets, services,
+    revisions, roles, scheduled, secrets, services,
     services_usage, storage, templates, tokens, upstream,
 )  # fmt: skip
 

@@ -139,7 +139,11 @@ class Access:
     def _grants(self, role: str, permission: str) -> bool:
         if role.startswith("projects/"):
             kept = self._cloud.store.get("iam", role)
-            return kept is not None and permission in kept.body.get("includedPermissions", ())
+            return (
+                kept is not None
+                and not kept.body.get("deleted")
+                and permission in kept.body.get("includedPermissions", ())
+            )
         found = permissions_of(role)
         return found is not None and permission in found
 

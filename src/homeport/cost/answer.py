@@ -53,6 +53,7 @@ class What:
     region: str
     zonal: bool
     min_instances: int
+    warm_hours_per_week: float
     instances: int
     cold_start_s: tuple[float, float, float]
     weights_gib: float
@@ -111,6 +112,7 @@ def answer(model: str | None, file: Path, question: Question) -> CostAnswer:
         image_gib=what.image_gib,
         build_minutes=what.build_minutes,
         min_instances=what.min_instances,
+        warm_hours_per_week=what.warm_hours_per_week,
         instances=what.instances,
     )
     hourly = found.hourly(what.shape, what.region, zonal=what.zonal)
@@ -165,6 +167,7 @@ def _what(model: str | None, file: Path, question: Question, known: Prices) -> W
         region=wanted.cloudrun.region,
         zonal=wanted.cloudrun.zonal_redundancy,
         min_instances=wanted.scaling.min,
+        warm_hours_per_week=hours.hours_a_week if (hours := wanted.scaling.warm_hours) is not None else 0.0,
         instances=wanted.scaling.max,
         cold_start_s=(start.low, start.likely, start.high),
         weights_gib=0 if baked else weights,

@@ -217,7 +217,17 @@ def _states(bill: Bill) -> tuple[BillingState, ...]:
         f"busy, {_count(usage.instances)}": usage.instances,
         f"always on, {_count(usage.standing)}": usage.standing,
     }
-    return tuple(
+    warm = []
+    if usage.warm_hours_per_week:
+        month = Figure(
+            value=usage.warm_hours_per_week / 7 * MONTH_DAYS * bill.hourly.total,
+            unit="USD/month",
+            how=f"{usage.warm_hours_per_week:g} h a week ÷ 7 × {MONTH_DAYS:.2f} days × {bill.price}",
+            unconfirmed=bill.hourly.unconfirmed,
+        )
+        kept = _instances(bill, 1, 1, "USD/h") + hour
+        warm = [BillingState(name="warm hours, 1 instance", hour=kept, month=month + bill.storage)]
+    return tuple(warm) + tuple(
         BillingState(
             name=name,
             hour=_instances(bill, count, 1, "USD/h") + hour,

@@ -26,6 +26,8 @@ class Usage:
     """Seconds that an instance costs at least."""
     min_instances: int = 0
     """Instances that always run."""
+    warm_hours_per_week: float = 0
+    """Hours in which one more instance runs, whether it has work or not."""
     instances: int = 1
     """The most that may run at once."""
     tokens_per_day: float | None = None
@@ -78,6 +80,11 @@ class Usage:
         return max(1, self.min_instances)
 
     @property
+    def kept_seconds(self) -> float:
+        """Return the seconds a day, of all instances, that are billed without any traffic."""
+        return self.min_instances * DAY_S + self.warm_hours_per_week * 3600 / 7
+
+    @property
     def capacity(self) -> float:
         """Return the tokens a day that all instances can do; infinite where the throughput is not known."""
         return self.instances * self._per_instance
@@ -109,13 +116,13 @@ class Usage:
 
     def scaling_seconds(self, tokens: float, cold_start: float) -> float:
         """Return the seconds billed a day where instances come and go with the traffic: the wakes of the day,
-        on top of the instances that always run. Never more than `always_on_seconds`.
+        on top of what is kept without traffic; in warm hours work is done by what is kept first. Never more than `always_on_seconds`.
         """
-        minimum = self.min_instances * DAY_S
+        minimum = self.kept_seconds
         rest = self.work_seconds(tokens) - minimum
         if tokens == 0 or (self.min_instances and rest <= 0):
             return minimum
-        woken = rest + self.wakes_per_day * (cold_start + self.idle_s)
+        woken = max(rest, 0.0) + self.wakes_per_day * (cold_start + self.idle_s)
         billed = minimum + max(woken, self.wakes_per_day * self.billed_minimum_s)
         return min(billed, self.always_on_seconds(tokens))
 
@@ -127,8 +134,8 @@ class Usage:
             return [0.0, math.inf]
         overhead = self.wakes_per_day * (cold_start + self.idle_s)
         full = [count * DAY_S for count in range(self.instances + 1)]
-        floor = self.min_instances * DAY_S + self.wakes_per_day * self.billed_minimum_s
-        work = [*full, *(seconds - overhead for seconds in full), floor - overhead]
+        floor = self.kept_seconds + self.wakes_per_day * self.billed_minimum_s
+        work = [*full, *(seconds - overhead for seconds in full), floor - overhead, self.kept_seconds]
         return sorted({seconds * self.tokens_per_second for seconds in work if 0 <= seconds <= full[-1]})
 
 

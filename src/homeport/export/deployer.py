@@ -106,10 +106,9 @@ def roles(things: Things) -> tuple[str, ...]:
 
 
 def _needed(things: Things) -> set[str]:
-    isolated = ResourceKind.FIREWALL in things.kinds()
-    return {
-        one for name, need in needs().items() if name != "isolation" or isolated for one in need.permissions
-    }
+    kinds = things.kinds()
+    optional = {"isolation": ResourceKind.FIREWALL in kinds, "warm": ResourceKind.SCHEDULE in kinds}
+    return {one for name, need in needs().items() if optional.get(name, True) for one in need.permissions}
 
 
 def accounts(things: Things) -> Lines:

@@ -7,14 +7,13 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from homeport.export import encryption, knative
+from homeport.export import encryption, gcloud_commands, knative
 from homeport.export.builds import BEYOND_S, Blanks, ExportedBuild, builds, left_behind
 from homeport.export.fields import Fields
 from homeport.export.graph import ResourceKind, Things
 from homeport.export.repositories import clean_up, upstream
 from homeport.export.shell import Lines, command, script, values
 from homeport.export.text import comment, head, listed, to_yaml
-from homeport.json_types import Json
 from homeport.reconcile import Resource
 from homeport.resources.google.apis import Apis
 from homeport.resources.google.iam_binding import Grant
@@ -35,6 +34,8 @@ _UNREAD = frozenset(
     ("run.googleapis.com/launch-stage", "run.googleapis.com/client-name", "run.googleapis.com/client-version")
 )
 """Of a service: what Google reads back as it finds it, and gcloud writes itself."""
+_SCHEDULED = "run.googleapis.com/minScale"
+"""Of a service that a schedule keeps warm at some hours: what the schedule sets is not set back."""
 HUB = "HF_TOKEN"
 """The variable that holds a hub's token, for the hub's own tools, too."""
 _OF_A_HUB = "-hub-token"
@@ -234,7 +235,7 @@ class _Script:
         verb = ("gcloud", "compute", "firewall-rules")
         to_change = (
             f"--priority={body.take('priority')}",
-            f"--rules={','.join(_rule(rule) for rule in allowed or denied)}",
+            f"--rules={','.join(gcloud_commands.rule(rule) for rule in allowed or denied)}",
             f"--destination-ranges={','.join(body.take('destinationRanges'))}",
             f"--description={body.take('description', '')}",
         )
@@ -302,8 +303,10 @@ class _Script:
         if text.count("\n  annotations:\n") != 1 or text.count("\n      annotations:\n") != 1:
             raise TypeError(f"{one.id} has no annotations to which the script can add its own")
         self.files[file] = head("gcloud", note) + text
+        kept_warm = ResourceKind.SCHEDULE in self._things.kinds() and one is self._things.service
+        unread = {*_UNREAD, *([_SCHEDULED] if kept_warm else [])}
         told = f"For {FILE}: the values of {file}, by which it is compared with the service that is there."
-        compared = [each for each in values(made) if not each.split(": ")[0].endswith(tuple(_UNREAD))]
+        compared = [each for each in values(made) if not each.split(": ")[0].endswith(tuple(unread))]
         self.files[listed_in] = head("gcloud", told) + "".join(f"{each}\n" for each in compared)
         held = "held" if not made["spec"].get("traffic") else "latest"
         return [
@@ -332,6 +335,14 @@ class _Script:
             "fi",
         ]
 
+    def role(self, one: RestResource, body: Fields) -> Lines:
+        told = gcloud_commands.role(one, body)
+        return [*told.first, *self._kept(one, told.look, told.make, change=told.change)]
+
+    def schedule(self, one: RestResource, body: Fields) -> Lines:
+        told = gcloud_commands.schedule(one, body)
+        return self._kept(one, told.look, told.make, change=told.change)
+
     def release(self, one: Release, _: Fields) -> Lines:
         return ["# Only `homeport up` can do this: see above."]
 
@@ -341,13 +352,14 @@ KNOWS: Mapping[str, Callable[[_Script, Any, Fields], Lines]] = {  # Any: the res
     ResourceKind.SECRET_VERSION: _Script.secret_version, ResourceKind.REPOSITORY: _Script.repository, ResourceKind.BUCKET: _Script.bucket,
     ResourceKind.OBJECT: _Script.object, ResourceKind.NETWORK: _Script.network, ResourceKind.SUBNETWORK: _Script.subnetwork,
     ResourceKind.FIREWALL: _Script.firewall, ResourceKind.ZONE: _Script.zone, ResourceKind.RECORD: _Script.record, ResourceKind.IMAGE: _Script.build,
+    ResourceKind.ROLE: _Script.role, ResourceKind.SCHEDULE: _Script.schedule,
     ResourceKind.WEIGHTS: _Script.build, ResourceKind.SERVICE: _Script.service, ResourceKind.RELEASE: _Script.release,
 }  # fmt: skip
 
 
 def granted(one: Grant) -> str:
     """Return the command that makes a grant, unless it is there."""
-    group, *on = _bound(one)
+    group, *on = gcloud_commands.bound(one)
     return command("grant", one.member, one.role, group, *on)
 
 
@@ -357,27 +369,3 @@ def _short(one: RestResource) -> str:
 
 def _labels(body: Fields, flag: str = "--labels") -> str:
     return f"{flag}={','.join(f'{key}={value}' for key, value in body.take('labels', {}).items())}"
-
-
-def _rule(rule: Mapping[str, Json]) -> str:
-    ports = [f":{port}" for port in rule.get("ports", [""]) if port] or [""]
-    return ",".join(f"{rule['IPProtocol']}{port}" for port in ports)
-
-
-def _bound(one: Grant) -> tuple[str, ...]:
-    """Return gcloud's words for things of the kind that a grant is on, and those that name the thing."""
-    steps = one.on.path.split("/")
-    last = steps[-1]
-    if one.on.api == "artifactregistry":
-        return ("artifacts repositories", last, f"--location={steps[4]}")
-    if one.on.api == "storage":
-        return ("storage buckets", f"gs://{last}")
-    if one.on.api == "secretmanager":
-        return ("secrets", last)
-    if one.on.api == "cloudresourcemanager":
-        return ("projects", last)
-    if one.on.api == "run":
-        return ("run services", last, f"--region={steps[4]}")
-    if one.on.api == "iam":
-        return ("iam service-accounts", last)
-    raise TypeError(f"no export knows grants on {one.on.api}")

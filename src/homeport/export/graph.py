@@ -47,6 +47,8 @@ class ResourceKind(StrEnum):
     WEIGHTS = "weights"
     SERVICE = "service"
     RELEASE = "release"
+    ROLE = "custom role"
+    SCHEDULE = "scheduled job"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

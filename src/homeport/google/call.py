@@ -90,6 +90,11 @@ def self_link(path: str) -> str:
     return f"https://www.googleapis.com/{path}"
 
 
+def address_of(api: str, path: str) -> str:
+    """Return the address of a thing or method, for what calls it instead of homeport."""
+    return f"https://{api}.googleapis.com/{path}"
+
+
 class ApiClient(Protocol):
     """What operations and uploads need of the client, which is made of them: they do not import it."""
 

@@ -64,6 +64,7 @@ FACTS: tuple[type[Fact], ...] = (
     of_cloudrun.QuotasFact,
     of_cloudrun.HubTokenFact,
     of_cloudrun.PriceFact,
+    of_cloudrun.WarmFact,
     of_cloudrun.StayingFact,
     of_cloudrun.ColdStartFact,
     of_cloudrun.CallersFact,

@@ -6,13 +6,14 @@ import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from homeport import patterns
 from homeport.addresses import is_loopback
 from homeport.engines.names import NAMES
 from homeport.errors import SpecError
-from homeport.path_rules import unprintable
+from homeport.spec.scaling import Scaling
+from homeport.spec.table import SpecTable as _Table
 
 FILE_NAME = "homeport.toml"
 SCHEMA_NAME = ".homeport.schema.json"
@@ -27,25 +28,6 @@ else:
 Delivery = Literal["stream", "gcsfuse-buffered", "gcsfuse-cached", "baked"]
 """How weights get to an engine on a cloud; each engine says which of them it has."""
 _RESERVED_DELIVERIES = {"prebuilt"}
-LEAST_TARGET, MOST_TARGET_CONCURRENCY, MOST_TARGET_CPU = 0.1, 0.95, 0.9
-"""Of Cloud Run's scaling controls, by the discovery document run.v2 of 2026-10-31."""
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
-    # A key that was written into the file by mistake must be in no traceback.
-
-    @field_validator("*")
-    @classmethod
-    def _seen(cls, value: object) -> object:
-        """Refuse what nobody sees in any string: a newline is another line of whatever the string ends in."""
-        for text in value if isinstance(value, tuple) else (value,):
-            unseen = unprintable(text) if isinstance(text, str) else ""
-            if unseen:
-                raise ValueError(
-                    f"has the character {unseen}, which nobody sees; write it again, on one line"
-                )
-        return value
 
 
 class Adapter(_Table):
@@ -197,35 +179,6 @@ class CloudRun(_Table):
         if self.region not in regions:
             what = "GPU" if self.gpu == "auto" else self.gpu
             raise ValueError(f"region {self.region!r} has no {what}; there is one in {', '.join(regions)}")
-        return self
-
-
-class Scaling(_Table):
-    """How many instances there are on Cloud Run, and when another is started."""
-
-    min: int = Field(default=0, ge=0, le=100)
-    """Instances that always run, and always cost; 0 scales to zero."""
-    max: int = Field(default=1, ge=1, le=100)
-    """The most instances at once: a limit of the cost, too."""
-    target_concurrency: float | None = Field(default=None, examples=[0.8])
-    """The share of `engine.parallel` that instances have on average before another starts: 0.1 to 0.95, or 0 for never. Unset it is about 0.6; set, Cloud Run keeps to it also with few instances."""
-    target_cpu: float | None = Field(default=None, examples=[0.0])
-    """The same for CPU: 0.1 to 0.9, or 0 for never. An engine on a GPU hardly uses it."""
-
-    @model_validator(mode="after")
-    def _can_be(self) -> Scaling:
-        if self.min > self.max:
-            raise ValueError(f"min is {self.min}, more than max, {self.max}")
-        for name, target, most in (
-            ("target_concurrency", self.target_concurrency, MOST_TARGET_CONCURRENCY),
-            ("target_cpu", self.target_cpu, MOST_TARGET_CPU),
-        ):
-            if target is not None and target != 0 and not LEAST_TARGET <= target <= most:
-                raise ValueError(
-                    f"{name} should be from {LEAST_TARGET:g} to {most:g}, or 0, but is {target:g}"
-                )
-        if self.target_concurrency == 0 and self.target_cpu == 0:
-            raise ValueError("target_concurrency and target_cpu are both 0, so that nothing would scale")
         return self
 
 

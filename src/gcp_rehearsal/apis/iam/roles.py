@@ -7,13 +7,15 @@ from collections.abc import Mapping
 
 from gcp_rehearsal import generic
 from gcp_rehearsal.context import Call, Handler, Kind
-from gcp_rehearsal.errors import ApiError, exists, invalid, not_found, unimplemented
+from gcp_rehearsal.errors import ApiError, aborted, exists, invalid, not_found, precondition, unimplemented
 from gcp_rehearsal.iam.permissions import is_known, permissions_of, roles
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.state import StoredResource
 
 COLLECTION = "iam.projects.roles"
 _ID = re.compile(r"[a-zA-Z0-9_.]{3,64}")
+_KEPT_S = 7 * 86400.0
+"""For so long a deleted role can be taken back: https://cloud.google.com/iam/docs/creating-custom-roles"""
 _WRITTEN = ("title", "description", "includedPermissions", "stage")
 
 
@@ -24,7 +26,13 @@ def _create(call: Call) -> Json:
             f"The role name must be in the form projects/{{PROJECT_ID}}/roles/{{ROLE_NAME}}, and is {key!r}."
         )
     name = f"projects/{call.project}/roles/{key}"
-    if call.cloud.store.get("iam", name) is not None:
+    kept = call.cloud.store.get("iam", name)
+    if kept is not None and kept.body.get("deleted"):
+        raise precondition(
+            f"You can't create a role with role_id ({key}) where there is an existing role with that role_id in a deleted "
+            "state."
+        )
+    if kept is not None:
         raise exists(f"A role named {key} in {call.project} already exists.")
     body = {"name": name, **_given(call.body.get("role", {})), "etag": "BwAA0001"}
     return call.cloud.keep(call, name, COLLECTION, body).body
@@ -45,12 +53,17 @@ def _list(call: Call) -> Json:
     return generic.page(
         call,
         "roles",
-        [kept.body for kept in call.cloud.store.of("iam", COLLECTION) if kept.project == call.project],
+        [
+            kept.body
+            for kept in call.cloud.store.of("iam", COLLECTION)
+            if kept.project == call.project
+            and (call.query.get("showDeleted") or not kept.body.get("deleted"))
+        ],
     )
 
 
 def _patch(call: Call) -> Json:
-    kept = _own(call)
+    kept = _alive(call)
     given = _given(call.body)
     fields = call.mask or list(given)
     kept.version += 1
@@ -59,9 +72,35 @@ def _patch(call: Call) -> Json:
 
 
 def _delete(call: Call) -> Json:
+    kept = _alive(call)
+    kept.version += 1
+    kept.body |= {"deleted": True, "etag": f"BwAA{kept.version + 1:04d}"}
+
+    def gone() -> None:
+        if kept.body.get("deleted") and call.cloud.store.get("iam", kept.name) is kept:
+            call.cloud.forget(kept)
+
+    call.cloud.clock.after(_KEPT_S, gone)
+    return kept.body
+
+
+def _undelete(call: Call) -> Json:
     kept = _own(call)
-    call.cloud.forget(kept)
-    return {**kept.body, "deleted": True}
+    if not kept.body.get("deleted"):
+        raise precondition(f"The role {kept.id} is not deleted.")
+    if call.body.get("etag") not in {None, "", kept.body["etag"]}:
+        raise aborted("There were concurrent changes of the role. Please retry the whole read-modify-write.")
+    kept.version += 1
+    kept.body = {key: value for key, value in kept.body.items() if key != "deleted"}
+    kept.body["etag"] = f"BwAA{kept.version + 1:04d}"
+    return kept.body
+
+
+def _alive(call: Call) -> StoredResource:
+    kept = _own(call)
+    if kept.body.get("deleted"):
+        raise precondition(f"You can't change the role {kept.id}, which is deleted.")
+    return kept
 
 
 def _own(call: Call) -> StoredResource:
@@ -100,7 +139,7 @@ HANDLERS: Mapping[str, Handler] = {
     f"{COLLECTION}.list": _list,
     f"{COLLECTION}.patch": _patch,
     f"{COLLECTION}.delete": _delete,
-    f"{COLLECTION}.undelete": _not_rehearsed,
+    f"{COLLECTION}.undelete": _undelete,
     "iam.roles.get": _role,
     "iam.roles.list": _roles,
     **{

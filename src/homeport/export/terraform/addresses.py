@@ -36,10 +36,13 @@ TYPES: Mapping[str, str] = {
     ResourceKind.ZONE: "google_dns_managed_zone",
     ResourceKind.RECORD: "google_dns_record_set",
     ResourceKind.SERVICE: "google_cloud_run_v2_service",
+    ResourceKind.ROLE: "google_project_iam_custom_role",
+    ResourceKind.SCHEDULE: "google_cloud_scheduler_job",
 }
 _GRANTED_ON: Mapping[str, str] = {
     "artifactregistry": "google_artifact_registry_repository_iam_member",
     "cloudresourcemanager": "google_project_iam_member",
+    "iam": "google_service_account_iam_member",
     "run": "google_cloud_run_v2_service_iam_member",
     "secretmanager": "google_secret_manager_secret_iam_member",
     "storage": "google_storage_bucket_iam_member",
@@ -78,6 +81,8 @@ class Addresses:
                 self._literal[one.address.path.rpartition("/")[2]] = self.code(one, "email")
             elif isinstance(one, RestResource) and one.kind == ResourceKind.BUCKET:
                 self._literal[one.wanted["name"]] = self.code(one, "name")
+            elif isinstance(one, RestResource) and one.kind == ResourceKind.ROLE:
+                self._literal[one.address.path.partition("/")[2]] = self.code(one, "id")
             elif (
                 isinstance(one, RestResource)
                 and one.kind == ResourceKind.REPOSITORY
@@ -221,7 +226,7 @@ def _granted(things: Things, grant: Grant) -> str:
     if grant.on.api == "run" and not is_ours(things, grant.member):
         called = _short(things, grant.on.path.rpartition("/")[2])
         return CALLERS if called == "main" else f"{called}_{CALLERS}"
-    if grant.on.api == "run":
+    if grant.on.api == "run" and grant.role.startswith("roles/"):
         return _word(f"{_short(things, who)}_calls_{_short(things, grant.on.path.rpartition('/')[2])}")
     return _word(f"{_short(things, who)}_{snake(grant.role.rpartition('.')[2])}")
 

@@ -10,6 +10,7 @@ from homeport.export.fields import Fields
 from homeport.export.graph import ResourceKind, Things
 from homeport.export.terraform.addresses import (
     LABELS,
+    PROJECT,
     REGION,
     Addresses,
     type_of,
@@ -64,7 +65,13 @@ class FoundationBlocks:
 
     def grant(self, one: Grant, _: Fields) -> list[Item]:
         return [
-            *attributes({**self._on(one), "role": one.role, "member": self._addresses.member(one.member)})
+            *attributes(
+                {
+                    **self._on(one),
+                    "role": self._addresses.expressed(one.role),
+                    "member": self._addresses.member(one.member),
+                }
+            )
         ]
 
     def secret(self, one: RestResource, body: Fields) -> list[Item]:
@@ -218,6 +225,63 @@ class FoundationBlocks:
             ),
         ]
 
+    def role(self, one: RestResource, body: Fields) -> list[Item]:
+        return attributes(
+            {
+                "role_id": _last(one),
+                "title": body.take("title"),
+                "description": body.take("description"),
+                "permissions": body.take("includedPermissions"),
+                "stage": body.take("stage"),
+            }
+        )
+
+    def schedule(self, one: RestResource, body: Fields) -> list[Item]:
+        call, retries = Fields(body.take("httpTarget"), one.id), Fields(body.take("retryConfig"), one.id)
+        body.take("name")
+        token = block(
+            "oauth_token",
+            body=attributes({"service_account_email": call.take("oauthToken")["serviceAccountEmail"]}),
+        )
+        made: list[Item] = attributes(
+            {
+                "name": _last(one),
+                "region": self._place(one.address.path.split("/")[4]),
+                "description": body.take("description"),
+                "schedule": body.take("schedule"),
+                "time_zone": body.take("timeZone"),
+                "attempt_deadline": body.take("attemptDeadline"),
+            }
+        )
+        target = attributes(
+            {
+                "uri": self._in_this_place(call.take("uri")),
+                "http_method": call.take("httpMethod"),
+                "headers": call.take("headers"),
+                "body": call.take("body"),
+            }
+        )
+        again = attributes(
+            {
+                "retry_count": retries.take("retryCount"),
+                "min_backoff_duration": retries.take("minBackoffDuration"),
+                "max_backoff_duration": retries.take("maxBackoffDuration"),
+                "max_doublings": retries.take("maxDoublings"),
+            }
+        )
+        call.done()
+        retries.done()
+        return [*made, block("retry_config", body=again), block("http_target", body=[*target, token])]
+
+    def _in_this_place(self, uri: str) -> Code | str:
+        """Return an address with the variables of project and region in their places."""
+        before, project, rest = uri.partition(
+            f"/projects/{self._things.project}/locations/{self._things.region}/"
+        )
+        if not project:
+            return uri
+        return joined(f"{before}/projects/", PROJECT, "/locations/", REGION, f"/{rest}")
+
     def _on(self, one: Grant) -> dict[str, Any]:  # Any: text or Code
         """Return the arguments that name what a grant is on."""
         steps = one.on.path.split("/")
@@ -232,6 +296,12 @@ class FoundationBlocks:
             return {"bucket": self._addresses.by_id(f"bucket/{steps[-1]}", "name")}
         if one.on.api == "secretmanager":
             return {"secret_id": self._addresses.by_id(f"secret/{steps[-1]}", "secret_id")}
+        if one.on.api == "iam":
+            return {
+                "service_account_id": self._addresses.by_id(
+                    f"service-account/{steps[-1].partition('@')[0]}", "name"
+                )
+            }
         raise TypeError(f"{type_of(one)} is not made here")
 
     def _zones(self, record: RestResource) -> str:
@@ -274,6 +344,7 @@ KNOWS: Mapping[str, Callable[[FoundationBlocks, Any, Fields], list[Item] | None]
     ResourceKind.SECRET: FoundationBlocks.secret, ResourceKind.SECRET_VERSION: FoundationBlocks.secret_version,
     ResourceKind.REPOSITORY: FoundationBlocks.repository, ResourceKind.BUCKET: FoundationBlocks.bucket, ResourceKind.OBJECT: FoundationBlocks.object,
     ResourceKind.NETWORK: FoundationBlocks.network, ResourceKind.SUBNETWORK: FoundationBlocks.subnetwork, ResourceKind.FIREWALL: FoundationBlocks.firewall,
+    ResourceKind.ROLE: FoundationBlocks.role, ResourceKind.SCHEDULE: FoundationBlocks.schedule,
     ResourceKind.ZONE: FoundationBlocks.zone, ResourceKind.RECORD: FoundationBlocks.record,
 }  # fmt: skip
 

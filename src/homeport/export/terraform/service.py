@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from homeport.export.fields import Fields
-from homeport.export.graph import Things
+from homeport.export.graph import ResourceKind, Things
 from homeport.export.terraform.addresses import (
     LABELS,
     REGION,
@@ -39,6 +39,8 @@ def service(things: Things, one: Service, addresses: Addresses) -> Block:
     }
     kind, _, label = addresses.of(one).partition(".")
     moved = [] if "traffic" in one.wanted else [Code("traffic")]
+    scheduled = ResourceKind.SCHEDULE in things.kinds() and one is things.service
+    kept = [Code("scaling[0].min_instance_count")] if scheduled else []
     ignored = block(
         "lifecycle",
         body=[
@@ -48,7 +50,8 @@ def service(things: Things, one: Service, addresses: Addresses) -> Block:
                 if moved
                 else []
             ),
-            Attribute("ignore_changes", [Code("client"), Code("client_version"), *moved]),
+            *([Note("A schedule sets how many instances always run.")] if kept else []),
+            Attribute("ignore_changes", [Code("client"), Code("client_version"), *moved, *kept]),
         ],
     )
     limit = f"{DEADLINE_S / 60:.0f}m"
@@ -114,7 +117,9 @@ def _callers(things: Things, one: Service, addresses: Addresses) -> list[Block]:
         blocks.append(block("resource", type_of(members[0]), variable, body=[each, *told]))
     for grant in things.callers_of(one):
         if grant not in members:
-            told = attributes({**where, "role": grant.role, "member": addresses.member(grant.member)})
+            told = attributes(
+                {**where, "role": addresses.expressed(grant.role), "member": addresses.member(grant.member)}
+            )
             count = Attribute("count", Code(f"{_unset(things, one)} ? 0 : 1"))
             blocks.append(block("resource", type_of(grant), addresses.label(grant), body=[count, *told]))
     return blocks

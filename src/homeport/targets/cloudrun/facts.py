@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 
 from homeport.catalog.cloudrun import GIB
 from homeport.catalog.prices import Prices, load
+from homeport.cost.usage import MONTH_DAYS
 from homeport.fit.cloud import Estimate
 from homeport.fit.cold_start import ColdStart
 from homeport.reconcile.fact import Fact
+from homeport.spec.warm_hours import WarmHours
 from homeport.targets.cloudrun.companions import Companion
 from homeport.targets.cloudrun.names import Names
 
@@ -231,6 +234,39 @@ class PriceFact(Fact):
     @property
     def text(self) -> str:
         return self.words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmFact(Fact):
+    """Hours in which one instance always runs, and what that costs."""
+
+    key: ClassVar[str] = "warm_hours"
+    label: ClassVar[str] = "warm hours"
+    windows: tuple[str, ...]
+    hours_per_week: float
+    usd_per_month: float | None
+    """Of these hours, by the catalog's prices; a twelfth of a year."""
+    now: bool | None
+    """Whether it is such an hour as this is planned."""
+
+    @classmethod
+    def of(
+        cls, estimate: Estimate, windows: tuple[str, ...], hours: WarmHours, moment: datetime | None
+    ) -> WarmFact:
+        """Return what the hours of the file cost where that is estimated."""
+        hourly, week = estimate.hourly, hours.hours_a_week
+        return cls(
+            windows=windows,
+            hours_per_week=round(week, 2),
+            usd_per_month=round(hourly.total * week / 7 * MONTH_DAYS, 2) if hourly else None,
+            now=hours.is_warm(moment) if moment else None,
+        )
+
+    @property
+    def text(self) -> str:
+        price = f", ${self.usd_per_month:.2f} a month" if self.usd_per_month is not None else ""
+        now = {True: "; now is one of them", False: "; now is none of them", None: ""}[self.now]
+        return f"{', '.join(self.windows)}: one instance for {self.hours_per_week:g} h a week{price}{now}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

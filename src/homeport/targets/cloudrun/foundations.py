@@ -65,6 +65,8 @@ class Foundations:
     """Whether a streamer reads them, and no mount."""
     registries: tuple[str, ...] = (DOCKER_HUB,)
     """Whose images are fetched once and kept."""
+    more_apis: tuple[str, ...] = ()
+    """What some tables of the file need besides."""
 
     def resources(self) -> list[Resource]:
         """Return all foundations, with the needs that they have of each other."""
@@ -73,7 +75,9 @@ class Foundations:
     @property
     def apis(self) -> Apis:
         """Return the APIs, which come first."""
-        return Apis(google=self.google, services=tuple(f"{api}.googleapis.com" for api in APIS))
+        return Apis(
+            google=self.google, services=tuple(f"{api}.googleapis.com" for api in (*APIS, *self.more_apis))
+        )
 
     def grants(self) -> list[Resource]:
         """Return the least that each account must be allowed, on the thing itself wherever that can be said."""

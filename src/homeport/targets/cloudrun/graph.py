@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from homeport.catalog.cloudrun import GIB, Shape, gpu
@@ -44,6 +45,7 @@ from homeport.targets.cloudrun.preflight import (
 from homeport.targets.cloudrun.registries import cached, parse
 from homeport.targets.cloudrun.service_spec import ANNOTATION, Mount, ServiceInputs, service_spec
 from homeport.targets.cloudrun.volumes import ADAPTERS, MODEL, CloudWeights
+from homeport.targets.cloudrun.warm_schedule import SCHEDULER, WarmSchedule
 
 PORT = 8080
 FILES = Path("/homeport")
@@ -73,6 +75,8 @@ class CloudRunGraph:
     """What runs in each instance beside the engine."""
     companions: tuple[Companion, ...] = ()
     """Services of their own beside the model's."""
+    moment: datetime | None = field(default_factory=lambda: datetime.now(UTC))
+    """When it is wanted: in warm hours an instance is kept. None for outside of them."""
 
     @property
     def settings(self) -> CloudRun:
@@ -96,6 +100,7 @@ class CloudRunGraph:
             baked=self.baked,
             streamed=self.delivery == "stream",
             registries=self.registries,
+            more_apis=(SCHEDULER,) if self.spec.scaling.warm else (),
         )
 
     @property
@@ -298,6 +303,7 @@ class CloudRunGraph:
             runner=f"service-account/{names.runner}",
             marks=self._marks(),
             beside=self.beside,
+            moment=self.moment,
         )
         self.weights.ensure_cache_fits(self.chosen.estimate)
         return service(
@@ -311,6 +317,11 @@ class CloudRunGraph:
     @property
     def beside_it(self) -> CompanionServices:
         return CompanionServices(foundations=self.foundations, companions=self.companions)
+
+    @property
+    def warm(self) -> WarmSchedule:
+        """Return what keeps an instance warm at the file's hours."""
+        return WarmSchedule(google=self.google, names=self.names, hours=self.spec.scaling.warm_hours)
 
     @property
     def callers(self) -> tuple[str, ...]:
@@ -339,6 +350,7 @@ class CloudRunGraph:
             release(self.google, self.names, self.prove, self.canary),
             *callers(self.google, self.spec, self.names),
             *self.beside_it.resources(),
+            *self.warm.resources(),
         ]
 
     async def _why(self) -> HomeportError:

@@ -131,7 +131,7 @@ class CloudRunLifecycle:
 
         # What is exported must make all of it where nothing is yet, so weights that lie there already count, too.
         target = await self._asked(await self._graph(progress), stored_too=True)
-        return export(kind, target.resources())
+        return export(kind, replace(target, moment=None).resources())
 
     async def verify(self, options: VerifyOptions, progress: Progress, on_result: OnResult | None) -> Report:
         """

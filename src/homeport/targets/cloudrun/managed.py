@@ -24,6 +24,7 @@ from homeport.spec import Access, CloudRun
 from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.inventory import Inventory, Thing, Unread, take_inventory
 from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.warm_schedule import WORD, find_schedule
 
 _Make = Callable[[Google, str, Thing], RestResource]
 
@@ -76,13 +77,27 @@ async def find_managed(google: Google, name: str, *, regions: Iterable[str] = ()
     """
     inventory = await take_inventory(google, regions=regions)
     things = _resources(google, name, inventory)
+    schedule, unlisted = await find_schedule(google, name, inventory)
+    if unlisted:  # What is there of it is known by its account alone, which stays until all of it can go.
+        things = {id_: one for id_, one in things.items() if not _keeps_warm(inventory, one)}
+    else:
+        things |= schedule
     grants, unread = await _grants(google, name, inventory, things)
     return FoundResources(
         name=name,
         regions=tuple(sorted({thing.region for thing in inventory.of(name)} - {""})),
         resources=(*(_before(one, grants) for one in things.values()), *grants),
-        unread=(*inventory.unread, *unread),
+        unread=(*inventory.unread, *unlisted, *unread),
         others=tuple(one for one in inventory.endpoints if one != name),
+    )
+
+
+def _keeps_warm(inventory: Inventory, one: RestResource) -> bool:
+    return one.kind == _ACCOUNT and any(
+        thing.kind == _ACCOUNT
+        and thing.name == _short(one)
+        and WORD in str(thing.body.get("description", "")).split()
+        for thing in inventory.things
     )
 
 

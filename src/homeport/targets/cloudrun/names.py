@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -13,7 +14,8 @@ _ACCOUNT_MOST = 30
 _BUCKET_MOST = 63
 _SERVICE_MOST = 49
 _REPOSITORY_MOST = 63
-_OWN_ACCOUNTS = frozenset({"build", "carry", "run"})
+_ROLE_MOST = 64
+_OWN_ACCOUNTS = frozenset({"build", "carry", "run", "warm"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,16 @@ class Names:
         if word in _OWN_ACCOUNTS:
             raise ValueError(f"{self._account(word)} is an account of the endpoint's own")
         return self._account(word)
+
+    @property
+    def warmer(self) -> str:
+        """Return the service account that keeps instances warm at some hours."""
+        return self._account("warm")
+
+    @property
+    def warm_role(self) -> str:
+        """Return the id of the custom role of that account."""
+        return re.sub(r"[^a-zA-Z0-9_.]", "_", fitted(f"homeport.{self.name}.warm", _ROLE_MOST))
 
     def email(self, account: str) -> str:
         """Return the e-mail of a service account."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from homeport.catalog import cloudrun as limits_of
@@ -66,6 +67,8 @@ class ServiceInputs:
     """Identities that every revision carries as annotations, by the word behind `MARK`."""
     beside: tuple[ServiceContainer, ...] = ()
     """What runs in each instance beside the engine."""
+    moment: datetime | None = None
+    """When it is wanted: warm hours may be on. None for outside of them."""
 
 
 def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Refs
@@ -74,7 +77,7 @@ def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Ref
     made: dict[str, Any] = {
         "ingress": ingress(access),
         "invokerIamDisabled": access.public,
-        "scaling": {"minInstanceCount": wanted.scaling.min},
+        "scaling": {"minInstanceCount": wanted.scaling.least(wanted.moment)},
         "template": _template(wanted),
     }
     if access.audience:

@@ -35,6 +35,7 @@ class CloudRunTarget(CloudRunGraph):
             later = any(action.resource.id == self.foundations.apis.id for action in plan.pending)
             when = "; `up` looks again once the APIs are on, before it makes anything else"
             warnings.append(f"not checked: {unseen}{when if later else ''}")
+        warnings += self.warm.warnings(self.moment)
         warnings += [f"isolated: {self.foundations.isolation}"] if self.spec.access.isolated else []
         return replace(
             plan,
@@ -49,7 +50,7 @@ class CloudRunTarget(CloudRunGraph):
     async def unwanted(self) -> list[Resource]:
         """Return what another state of the file may have made, and what is to go: who may call it, services beside it."""
         invokers = await unexpected_invokers(self.google, self.names, self.callers)
-        return [*invokers, *self.beside_it.unwanted()]
+        return [*invokers, *self.beside_it.unwanted(), *await self.warm.unwanted()]
 
     async def preflight(self) -> Findings:
         """Return what can be known before anything is created. Reads only, raises nothing."""
@@ -84,6 +85,8 @@ class CloudRunTarget(CloudRunGraph):
         if self.token:
             yield facts.HubTokenFact(source=self.token.source, secret=self.names.secret)
         yield facts.PriceFact.of(estimate, self.spec.scaling.min)
+        if self.spec.scaling.warm and (hours := self.spec.scaling.warm_hours) is not None:
+            yield facts.WarmFact.of(estimate, self.spec.scaling.warm, hours, self.moment)
         yield facts.StayingFact.of(load_prices(), self.foundations.zones, size, baked=self.baked)
         yield facts.ColdStartFact.of(self.cold_start)
         yield facts.CallersFact(public=access.public, callers=self.callers)
@@ -101,7 +104,8 @@ class CloudRunTarget(CloudRunGraph):
             bucket=names.bucket,
             repository=names.name,
             max_instances=self.spec.scaling.max,
-            min_instances=self.spec.scaling.min,
+            min_instances=self.spec.scaling.most_kept,
+            warm=bool(self.spec.scaling.warm),
             zonal_redundancy=settings.zonal_redundancy,
             public=access.public,
             isolated=access.isolated,

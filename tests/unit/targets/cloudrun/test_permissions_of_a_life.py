@@ -20,6 +20,7 @@ from homeport.targets.cloudrun.logs import logs
 from homeport.targets.cloudrun.preflight import PreflightVerdict
 from homeport.targets.cloudrun.preflight.permissions import needs
 from homeport.targets.cloudrun.teardown import take_down
+from homeport.targets.cloudrun.warm_schedule import SCHEDULER
 from ways import NAME, PROJECT, REGION, Carrying, Way, later, wanted
 
 WITHOUT_WHICH_IT_GOES_ON = {"cloudquotas.quotas.get", "orgpolicy.policy.get"}
@@ -27,11 +28,13 @@ WITHOUT_WHICH_IT_GOES_ON = {"cloudquotas.quotas.get", "orgpolicy.policy.get"}
 DEPLOYER = "dev@example.com"
 NOT_CALLED_HERE = {
     # A life in which nobody meddles changes none of these; `up` sets right what somebody has changed.
-    "artifactregistry.repositories.update", "compute.firewalls.update", "compute.subnetworks.setPrivateIpGoogleAccess",
+    "artifactregistry.repositories.update", "cloudscheduler.jobs.update", "iam.roles.update", "compute.firewalls.update", "compute.subnetworks.setPrivateIpGoogleAccess",
     "dns.managedZones.update", "dns.resourceRecordSets.update", "iam.serviceAccounts.update",
     "secretmanager.secrets.update", "storage.buckets.update",
     # Asked for by no method of their own: Google looks at them within another.
     "iam.serviceAccounts.actAs", "dns.networks.bindPrivateDNSZone", "artifactregistry.repositories.downloadArtifacts",
+    # A role that was deleted in the week before is taken back.
+    "iam.roles.undelete",
     # The proof, which is left out here; `rollback`.
     "run.routes.invoke", "run.revisions.list",
 }  # fmt: skip
@@ -43,7 +46,12 @@ async def prove(service: Body, revision: str, url: str) -> Receipt:
 
 def life(cloud: Cloud, way: Way, folder: Path, *, isolated: bool, caller: str = OWNER) -> set[str]:
     """The methods that are called from the first plan to the last deletion. Preflight must find every permission."""
-    first = wanted(way, folder, access={"isolated": isolated, "callers": ["user:friend@example.com"]})
+    first = wanted(
+        way,
+        folder,
+        access={"isolated": isolated, "callers": ["user:friend@example.com"]},
+        scaling={"warm": ["Mon-Fri 08:00-18:00 Europe/Berlin"]},
+    )
     second = later(first)
 
     async def work() -> None:
@@ -83,7 +91,7 @@ def test_every_permission_that_a_call_asks_for_is_on_the_list_and_no_other(tmp_p
 @pytest.mark.parametrize("way", ["ollama", "vllm"])
 def test_a_caller_who_has_exactly_that_list_lives_the_whole_life(tmp_path: Path, way: Way) -> None:
     cloud = new_cloud()
-    enable(cloud, *APIS, "serviceusage")
+    enable(cloud, *APIS, SCHEDULER, "serviceusage")
     listed = sorted({one for need in needs().values() for one in need.permissions})
     role = f"projects/{PROJECT}/roles/deployer"
 

@@ -45,6 +45,8 @@ class PreflightInput:
     """What the most instances of the endpoint's other services have, all together."""
     max_instances: int = 1
     min_instances: int = 0
+    warm: bool = False
+    """Whether a schedule keeps an instance warm at some hours."""
     zonal_redundancy: bool = False
     public: bool = False
     isolated: bool = False
@@ -66,6 +68,7 @@ class PreflightInput:
             "secret": self.secret,
             "network": not self.network,
             "isolation": self.isolated and not self.network,
+            "warm": self.warm,
         }
         return frozenset(
             (

@@ -1,0 +1,101 @@
+"""What gcloud is told of single things: the commands, flags and files that take more than a line to say."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from homeport.export.fields import Fields
+from homeport.export.shell import command
+from homeport.json_types import Json
+from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.rest import RestResource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GcloudCommands:
+    """How one thing is looked at, made and changed."""
+
+    look: tuple[str, ...]
+    make: tuple[str, ...]
+    change: tuple[str, ...]
+    first: tuple[str, ...] = ()
+    """Lines that come before all of that."""
+
+
+def role(one: RestResource, body: Fields) -> GcloudCommands:
+    """Return the commands for a custom role; one that was deleted is taken back first."""
+    name, where, verb = _short(one), f"--project={one.google.project}", ("gcloud", "iam", "roles")
+    given = (
+        f"--title={body.take('title')}",
+        f"--description={body.take('description')}",
+        f"--permissions={','.join(body.take('includedPermissions'))}",
+        f"--stage={body.take('stage')}",
+    )
+    back = command(*verb, "undelete", name, where)
+    return GcloudCommands(
+        first=("# Google keeps a deleted role under its id for a week.", f"{back} >/dev/null 2>&1 || true"),
+        look=(*verb, "describe", name, where),
+        make=(*verb, "create", name, where, *given),
+        change=(*verb, "update", name, where, *given, "--quiet"),
+    )
+
+
+def schedule(one: RestResource, body: Fields) -> GcloudCommands:
+    """Return the commands for a job of Cloud Scheduler."""
+    name, where = _short(one), f"--location={one.address.path.split('/')[4]}"
+    call, retries = Fields(body.take("httpTarget"), one.id), Fields(body.take("retryConfig"), one.id)
+    body.take("name")
+    headers = ",".join(f"{key}={value}" for key, value in call.take("headers").items())
+    given = (
+        f"--schedule={body.take('schedule')}",
+        f"--time-zone={body.take('timeZone')}",
+        f"--description={body.take('description')}",
+        f"--uri={call.take('uri')}",
+        f"--http-method={call.take('httpMethod')}",
+        f"--message-body={base64.b64decode(call.take('body')).decode()}",
+        f"--oauth-service-account-email={call.take('oauthToken')['serviceAccountEmail']}",
+        f"--max-retry-attempts={retries.take('retryCount')}",
+        f"--min-backoff={retries.take('minBackoffDuration')}",
+        f"--max-backoff={retries.take('maxBackoffDuration')}",
+        f"--max-doublings={retries.take('maxDoublings')}",
+        f"--attempt-deadline={body.take('attemptDeadline')}",
+    )
+    call.done()
+    retries.done()
+    verb = ("gcloud", "scheduler", "jobs")
+    return GcloudCommands(
+        look=(*verb, "describe", name, where),
+        make=(*verb, "create", "http", name, where, *given, f"--headers={headers}"),
+        change=(*verb, "update", "http", name, where, *given, f"--update-headers={headers}"),
+    )
+
+
+def bound(one: Grant) -> tuple[str, ...]:
+    """Return gcloud's words for things of the kind that a grant is on, and those that name the thing."""
+    steps = one.on.path.split("/")
+    last = steps[-1]
+    if one.on.api == "artifactregistry":
+        return ("artifacts repositories", last, f"--location={steps[4]}")
+    if one.on.api == "storage":
+        return ("storage buckets", f"gs://{last}")
+    if one.on.api == "secretmanager":
+        return ("secrets", last)
+    if one.on.api == "cloudresourcemanager":
+        return ("projects", last)
+    if one.on.api == "run":
+        return ("run services", last, f"--region={steps[4]}")
+    if one.on.api == "iam":
+        return ("iam service-accounts", last)
+    raise TypeError(f"no export knows grants on {one.on.api}")
+
+
+def rule(wanted: Mapping[str, Json]) -> str:
+    """Return a rule of a firewall, as gcloud's flag has it."""
+    ports = [f":{port}" for port in wanted.get("ports", [""]) if port] or [""]
+    return ",".join(f"{wanted['IPProtocol']}{port}" for port in ports)
+
+
+def _short(one: RestResource) -> str:
+    return one.address.path.rpartition("/")[2]
