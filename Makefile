@@ -11,7 +11,7 @@ TEST_HOME := $(CURDIR)/.cache/home
 SAFETENSORS := .cache/models
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos attack test-long test-agents test-bench test-console test-gcloud test-judges test-vllm test-terraform check format lock bench schema picture clean
+.PHONY: help setup demo test chaos attack test-long test-agents test-bench test-console test-observe test-gcloud test-judges test-vllm test-terraform check format lock bench schema picture clean
 
 help: ## Show these lines.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ demo: $(STAMP) ## Serve a real Gemma 3 270M here, prove that it works, ask it so
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/demo.sh $(DEMO)
 
 test: $(STAMP) weights ## Run the tests, real engine included.
-	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not vllm and not terraform and not gcloud and not long and not drill and not agents and not judges and not bench and not console" $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not vllm and not terraform and not gcloud and not long and not drill and not agents and not judges and not bench and not console and not observe" $(ARGS)
 
 chaos: $(STAMP) ## Let every call of a deployment go wrong, in every way that calls do: the whole matrix.
 	CHAOS=all $(BIN)/python -m pytest -n 2 --dist worksteal tests/drills/test_chaos.py $(ARGS)
@@ -51,7 +51,7 @@ test-vllm: $(STAMP) weights ## Run the tests that need real vLLM (its environmen
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m vllm $(ARGS)
 
 test-long: $(STAMP) weights ## Run the tests that keep two cores busy for half a minute and more, each.
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "long and not drill and not gcloud and not vllm and not agents" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "long and not observe and not drill and not gcloud and not vllm and not agents" $(ARGS)
 
 test-agents: $(STAMP) ## Run the tests with clients of agents that are too heavy for a newcomer (ADK, OpenAI's agents; npm's MCP inspector, where there is npm).
 	@sh scripts/inspector.sh .cache/inspector
@@ -65,6 +65,10 @@ test-bench: $(STAMP) weights ## Compare `homeport bench` with aiperf and vLLM's 
 	  "$$(HOMEPORT_HOME=$(TEST_HOME) $(BIN)/homeport --quiet weights fetch smollm2-135m)"/*.gguf \
 	  $(SAFETENSORS)/smollm2-135m-safetensors
 	$(BIN)/python -m pytest -m bench $(ARGS)
+
+test-observe: $(STAMP) weights ## Let a real Prometheus scrape an endpoint of this machine, and judge the files that homeport writes for it.
+	@sh scripts/prometheus.sh .cache/prometheus
+	$(BIN)/python -m pytest -m observe $(ARGS)
 
 test-gcloud: $(STAMP) weights ## Run the tests that type commands of the real gcloud, where there is one.
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "gcloud and not vllm" $(ARGS)

@@ -39,13 +39,14 @@ COMMANDS = {
     "list": "List the endpoints of this machine, or of a project on Cloud Run.",
     "logs": "Show what the engine wrote.",
     "down": "End an endpoint, with all its processes.",
+    "observe": "Ask your Prometheus whether it sees the endpoint.",
     "export": "Write what Cloud Run would be told, as files of another tool.",
     "weights": "List, check and remove weights.",
     "mcp": "Offer these commands to a coding agent, as tools over MCP.",
     "rehearse": "Act out Google Cloud on this machine.",
     "doctor": "Show what this machine has and lacks.",
 }
-RESERVED = frozenset(("agent", "list", "observe"))
+RESERVED = frozenset(("agent", "list"))
 """Names of commands to come: no command of another meaning may take one, and none is mistaken for a slip of the pen."""
 ELSEWHERE = {
     **dict.fromkeys(("ps", "info", "show"), "status"),

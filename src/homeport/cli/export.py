@@ -8,10 +8,13 @@ import click
 
 from homeport.cli.context import CliContext, file_option, json_option
 from homeport.export import KINDS
+from homeport.observe import KINDS as OF_METRICS
+
+_ALL = {**KINDS, **OF_METRICS}
 
 
-@click.command("export", epilog="\b\n" + "\n".join(f"{kind:<12}{text}" for kind, text in KINDS.items()))
-@click.argument("kind", type=click.Choice(list(KINDS)))
+@click.command("export", epilog="\b\n" + "\n".join(f"{kind:<12}{text}" for kind, text in _ALL.items()))
+@click.argument("kind", type=click.Choice(list(_ALL)))
 @file_option
 @click.option(
     "-o",
@@ -26,13 +29,18 @@ from homeport.export import KINDS
 def command(
     app: CliContext, kind: str, file: Path, output: Path | None, json_output: bool, force: bool
 ) -> None:
-    """Write what `up --on cloudrun` would make as files of another tool."""
-    from homeport.cli.session import with_file
+    """Write what `up --on cloudrun` would make as files of another tool, or how Prometheus and Grafana see what runs here."""
+    from homeport.cli.session import this_machines, with_file
     from homeport.errors import StateError
     from homeport.home import writing
 
     terminal = app.terminal(json_output=json_output)
-    files = with_file(terminal, file, "cloudrun", lambda one: one.export(kind, progress=terminal))
+    if kind in OF_METRICS:
+        from homeport.observe import files as of_metrics
+
+        files = of_metrics.files(kind, of_metrics.scraped(this_machines(terminal, None, file)))
+    else:
+        files = with_file(terminal, file, "cloudrun", lambda one: one.export(kind, progress=terminal))
     if output is None and json_output:
         terminal.result("", files)
         return

@@ -10,8 +10,7 @@ import click
 from homeport.cli.context import CliContext, file_option, json_option, name_argument, yes_option
 
 if TYPE_CHECKING:
-    from homeport.deployment import Deployment
-    from homeport.terminal import Terminal
+    pass
 
 
 @click.group("key", invoke_without_command=True)
@@ -46,13 +45,14 @@ def rotate(
 ) -> int:
     """Replace a key that homeport made by a new one, and restart the engine with it."""
     from homeport import keys, sync
+    from homeport.cli.session import this_machines
     from homeport.cli.up import tell, told
     from homeport.deployment import Deployment as Deployed
     from homeport.targets.base import UpOptions
     from homeport.targets.local.lifecycle import LocalLifecycle
 
     terminal = app.terminal(json_output=json_output)
-    target = LocalLifecycle(graph=keys.with_new_key(_meant(terminal, name, file)), by_name=True)
+    target = LocalLifecycle(graph=keys.with_new_key(this_machines(terminal, name, file)), by_name=True)
     options = UpOptions(verify=not no_verify)
     try:
         result = sync.run(told(Deployed(target=target), terminal=terminal, options=options, yes=yes))
@@ -65,20 +65,11 @@ def rotate(
 
 def _tell(app: CliContext, name: str | None, file: Path, *, json_output: bool) -> None:
     from homeport import keys
+    from homeport.cli.session import this_machines
     from homeport.cli.show import key_text
 
     terminal = app.terminal(json_output=json_output)
-    found = keys.whereabouts(_meant(terminal, name, file))
+    found = keys.whereabouts(this_machines(terminal, name, file))
     terminal.result(key_text(found), found.as_json())
     if found.hint:
         terminal.say(f"  do: {found.hint}")
-
-
-def _meant(terminal: Terminal, name: str | None, file: Path) -> str:
-    """Return the name of the endpoint on this machine that is meant. Raises `NotManaged` where another file owns it."""
-    from homeport.cli.session import with_endpoint
-
-    async def status(one: Deployment) -> str:
-        return (await one.status()).name
-
-    return with_endpoint(terminal, name, file, "local", status)

@@ -115,3 +115,12 @@ def listed(endpoint: Endpoint, file: Path, on: str) -> ListedEndpoint | None:
     options = OpenOptions(env=os.environ, home=find_home())
     found = sync.run(deployment.listing(on=on, file=file, options=options)).endpoints
     return next((one for one in found if one.name == endpoint.name), None)
+
+
+def this_machines(terminal: Terminal, name: str | None, file: Path) -> str:
+    """Return the name of the endpoint on this machine that is meant. Raises `NotManaged` where another file owns it."""
+
+    async def status(one: Deployment) -> str:
+        return (await one.status()).name
+
+    return with_endpoint(terminal, name, file, "local", status)

@@ -37,6 +37,8 @@ class MetricNames:
     """Requests that lost their place in the KV cache and began again, since then."""
     ttft: tuple[str, ...] = ()
     """A histogram of the time to the first token, in seconds: the name without `_bucket`, `_sum` and `_count`."""
+    former: tuple[str, ...] = ()
+    """Those of the names above that today's versions of the engine have no more, by whatever name."""
 
     def series(self) -> frozenset[str]:
         """Return every name by which any of it may come, those of a histogram's parts included."""

@@ -62,7 +62,7 @@ def parsed(text: str, names: MetricNames, at: float) -> Snapshot:
     found = {
         one.name: _value(samples, getattr(names, one.name), max if one.name in _SHARES else math.fsum)
         for one in fields(names)
-        if one.name != "ttft"
+        if one.name not in {"ttft", "former"}
     }
     return Snapshot(at=at, **found, ttft=_histogram(samples, names.ttft))
 

@@ -24,7 +24,7 @@ MOST_POINTS = 11_000
 """Of one series, as Prometheus bounds it."""
 _TIMEOUT_S = 20.0
 Asker = Callable[[str, Mapping[str, str]], Awaitable[Json]]
-"""Sends a form to `query` or `query_range`, and returns the JSON that comes back."""
+"""Sends a form to `query` or `query_range`, or asks for `rules`, and returns the JSON that comes back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,20 @@ class TimeSeries:
 
     labels: Mapping[str, str]
     points: tuple[tuple[float, float | None], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedRule:
+    """An alert's rule that a Prometheus has loaded."""
+
+    name: str
+    query: str
+    labels: Mapping[str, str]
+    state: str
+    """`inactive`, `pending` or `firing`."""
+    health: str
+    """`ok`, `err`, or `unknown` before it was tried."""
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +107,24 @@ class PrometheusApi:
                 for one in data["result"]
             )
 
+    async def rules(self) -> tuple[LoadedRule, ...]:
+        """Return the rules of alerts that it has loaded. A Prometheus alone has them: Google's are alert policies."""
+        answer = await self.ask("rules", {})
+        with _understood(self.where):
+            return tuple(
+                LoadedRule(
+                    name=str(one["name"]),
+                    query=str(one["query"]),
+                    labels=_labels(one.get("labels", {})),
+                    state=str(one.get("state", "")),
+                    health=str(one["health"]),
+                    error=str(one.get("lastError", "")),
+                )
+                for group in answer["data"]["groups"]
+                for one in group["rules"]
+                if one["type"] == "alerting"
+            )
+
     def _data(self, answer: Json, query: str) -> JsonObject:
         if isinstance(answer, Mapping) and answer.get("status") == "error":
             said = str(answer.get("error", "no reason"))[:300]
@@ -115,9 +147,9 @@ async def at_address(url: str) -> AsyncIterator[PrometheusApi]:
     async with httpx2.AsyncClient(timeout=_TIMEOUT_S, trust_env=False) as http:
 
         async def ask(path: str, form: Mapping[str, str]) -> Json:
-            content = bytearray()
+            content, verb = bytearray(), "POST" if form else "GET"
             try:
-                async with http.stream("POST", f"{base}/api/v1/{path}", data=dict(form)) as answer:
+                async with http.stream(verb, f"{base}/api/v1/{path}", data=dict(form) or None) as answer:
                     async for part in answer.aiter_bytes():
                         content += part
                         if len(content) > MOST_BYTES:

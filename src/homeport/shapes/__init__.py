@@ -17,6 +17,7 @@ from homeport.bench.result import BenchResult
 from homeport.capacity.plan import CapacityPlan
 from homeport.fit.outlook import CloudRunOutlook
 from homeport.json_types import Json, JsonObject
+from homeport.observe.check import ObserveFinding
 from homeport.reconcile.fact import Fact
 from homeport.results import Status
 from homeport.shapes.benches import BenchRowShape
@@ -83,6 +84,7 @@ RESULTS: dict[str, Any] = {  # Any: types
     "list": ListShape,
     "verify": ReportShape,
     "doctor": list[DoctorFindingShape],
+    "observe-check": list[ObserveFinding],
     "fit": FitAnswerShape,
     "cost": CostShape,
     "capacity": CapacityPlan,

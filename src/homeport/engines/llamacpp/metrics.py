@@ -17,6 +17,7 @@ NAMES = MetricNames(
     output_tokens=("llamacpp:tokens_predicted_total",),
     prefill_seconds=("llamacpp:prompt_seconds_total",),
     decode_seconds=("llamacpp:tokens_predicted_seconds_total",),
+    former=("llamacpp:kv_cache_usage_ratio",),
 )
 
 REQUEST_LINE = r"launch_slot_: id +\d+ \| task \d+ \| processing task, is_child = 0\s*$"
