@@ -2,6 +2,7 @@
 
 from homeport.spec.load import ensure_no_weights, load, parse, with_local
 from homeport.spec.renamed import brought_up
+from homeport.spec.scaling import Scaling
 from homeport.spec.schema import (
     FILE_NAME,
     NAME_PATTERN,
@@ -15,7 +16,6 @@ from homeport.spec.schema import (
     Engine,
     Guard,
     Local,
-    Scaling,
     Spec,
 )
 from homeport.spec.template import descriptions, json_schema, template

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from homeport.spec.scaling import Scaling
 from homeport.spec.schema import (
     FILE_NAME,
     SCHEMA_NAME,
@@ -23,7 +24,6 @@ from homeport.spec.schema import (
     Engine,
     Guard,
     Local,
-    Scaling,
     Spec,
 )
 
