@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -36,6 +36,8 @@ class RequestTarget:
     """In lower case, without a port."""
     path: str
     """Percent-encoded, without the query."""
+    balanced: bool = False
+    """Whether it is for a load balancer that was made here."""
 
     @property
     def is_service(self) -> bool:
@@ -53,11 +55,17 @@ class Door:
         )
         self._known = lru_cache(maxsize=1024)(self._names)
 
-    def asked(self, target: str, headers: Iterable[tuple[str, str]]) -> RequestTarget:
+    def asked(
+        self,
+        target: str,
+        headers: Iterable[tuple[str, str]],
+        *,
+        balanced: Callable[[str], bool] = lambda _: False,
+    ) -> RequestTarget:
         """
         Return what a request with this target (of a server, or whole, as of a proxy) and headers asks for.
 
-        Raises `ApiError`.
+        `balanced` tells whether a load balancer that was made here answers to a host. Raises `ApiError`.
         """
         lowered = [(name.lower(), value) for name, value in headers]
         hosts = [value for name, value in lowered if name == "host"]
@@ -76,6 +84,8 @@ class Door:
         if not host:
             raise ApiError(400, f"this is no name of a host: {hosts[0]!r}")
         asked = RequestTarget(host[0], path)
+        if not self._known(asked.host) and balanced(asked.host):
+            return RequestTarget(host[0], path, balanced=True)
         if not self._known(asked.host):
             raise ApiError(
                 403, f"the rehearsal answers to localhost, to Google's hosts that it knows, and to *.run.app, not to {asked.host}"

@@ -18,10 +18,12 @@ from gcp_rehearsal.cloud import Cloud, Dropped
 from gcp_rehearsal.door import DOOR, RequestTarget
 from gcp_rehearsal.errors import ApiError, PortError, RehearsalError
 from gcp_rehearsal.runtime import metadata_server
+from gcp_rehearsal.runtime.balancing import LoadBalancers
 from gcp_rehearsal.runtime.launch_adaptation import HOST
 from gcp_rehearsal.runtime.processes import INSTANCES, Engines
 
 if TYPE_CHECKING:
+    from gcp_rehearsal.runtime.edge_front import EdgeFront
     from gcp_rehearsal.runtime.front_end import Front
 
 _TICK_S = 0.2
@@ -44,6 +46,7 @@ class App:
     def __init__(self, cloud: Cloud, *, inside: int = 0) -> None:
         self._cloud, self._inside = cloud, inside
         self._ticking: asyncio.Task[None] | None = None
+        self._balancers = LoadBalancers(cloud)
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one connection's request."""
@@ -55,7 +58,10 @@ class App:
             (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
         ]
         try:
-            asked = DOOR.asked(scope["raw_path"].decode("latin-1"), headers)
+            asked = DOOR.asked(scope["raw_path"].decode("latin-1"), headers, balanced=self._balancers.names)
+            if asked.balanced:
+                await self._edge(scope, receive, send, asked.host)
+                return
             if asked.is_service:
                 within = (scope.get("server") or ("", 0))[1] == self._inside
                 await self._front(scope, receive, send, asked.host, within=within)
@@ -79,6 +85,12 @@ class App:
         from gcp_rehearsal.runtime.front_end import Front  # With its HTTP client, which takes time to load.
 
         return Front(self._cloud)
+
+    @cached_property
+    def _edge(self) -> EdgeFront:
+        from gcp_rehearsal.runtime.edge_front import EdgeFront
+
+        return EdgeFront(self._balancers, self._front)
 
     async def _reply(self, path: str, request: Request) -> Reply:
         containers = self._cloud.containers

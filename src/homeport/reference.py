@@ -74,6 +74,7 @@ def _file_page() -> str:
         ("[access]", spec.Access),
         ("[agent]", spec.Agent),
         ("[guard]", spec.Guard),
+        ("[edge]", spec.Edge),
     ):
         lines += ["", f"## {title}", "", "| key | default | meaning |", "|---|---|---|", *_rows(model)]
     lines += ["", "## A whole file", "", "```toml", spec.template().rstrip(), "```", ""]

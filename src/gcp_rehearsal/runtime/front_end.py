@@ -20,6 +20,7 @@ from gcp_rehearsal.credentials import GCLOUD
 from gcp_rehearsal.errors import ApiError
 from gcp_rehearsal.facts import cloud_run
 from gcp_rehearsal.iam.caller import Caller
+from gcp_rehearsal.runtime.balancing import ServerlessGoal
 from gcp_rehearsal.runtime.instance import Instance
 from gcp_rehearsal.runtime.launch_adaptation import HOST
 from gcp_rehearsal.runtime.processes import Engines
@@ -43,6 +44,7 @@ _HOPS = {
     "upgrade",
     "host",
 }
+_FROM_BALANCERS = frozenset({"INGRESS_TRAFFIC_ALL", "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"})
 _SIGNATURE = "SIGNATURE_REMOVED_BY_GOOGLE"
 
 
@@ -67,16 +69,28 @@ class Front:
         )
 
     async def __call__(
-        self, scope: Mapping[str, Any], receive: Receive, send: Send, host: str, *, within: bool = False
-    ) -> None:  # Any: ASGI
-        """Answer one request for `host`, which comes from `within` the project's networks or from outside."""
+        self,
+        scope: Mapping[str, Any],  # Any: ASGI
+        receive: Receive,
+        send: Send,
+        asked: str | ServerlessGoal,
+        *,
+        within: bool = False,
+    ) -> None:
+        """
+        Answer one request for a host, which comes from `within` the project's networks or from outside; or for the goal
+        of a load balancer.
+        """
         self._cloud.clock.settle()
         headers = [
             (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
         ]
         answer = _SentAnswer(send)
         try:
-            service, tag = self._service(host.partition(":")[0], within=within)
+            if isinstance(asked, ServerlessGoal):
+                service, tag = self._balanced(asked)
+            else:
+                service, tag = self._service(asked.partition(":")[0], within=within)
             headers = self._admitted(service, headers)
             revision = self._revision(service, tag)
             body = await _body(receive, dict(headers))
@@ -93,7 +107,14 @@ class Front:
                 if not everywhere and not within:
                     break
                 return service, tag if split else ""
-        raise RequestRefused(404, "Page not found", "The requested URL was not found on this server.")
+        raise _not_found()
+
+    def _balanced(self, goal: ServerlessGoal) -> tuple[StoredResource, str]:
+        service = self._cloud.store.get("run", goal.service)
+        ingress = service.body.get("ingress", "INGRESS_TRAFFIC_ALL") if service else ""
+        if service is None or ingress not in _FROM_BALANCERS:
+            raise _not_found()
+        return service, goal.tag
 
     def _admitted(self, service: StoredResource, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """Return the headers as they are handed on, if the sender may call. Raises `EndpointError`."""
@@ -139,7 +160,7 @@ class Front:
         name = (chosen or {}).get("revision", "").rpartition("/")[2] or ready
         found = self._cloud.store.get("run", f"{service.name}/revisions/{name}") if chosen else None
         if found is None or not revisions.is_ready(found):
-            raise RequestRefused(404, "Page not found", "The requested URL was not found on this server.")
+            raise _not_found()
         return found
 
     async def _within(
@@ -252,6 +273,10 @@ class _SentAnswer:
             headers.append((b"www-authenticate", why.challenge.encode()))
         await self.begin(why.status, headers)
         await self._send({"type": "http.response.body", "body": page})
+
+
+def _not_found() -> RequestRefused:
+    return RequestRefused(404, "Page not found", "The requested URL was not found on this server.")
 
 
 def _forbidden() -> RequestRefused:

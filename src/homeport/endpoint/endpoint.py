@@ -54,6 +54,8 @@ class Endpoint:
     """Who calls, where the endpoint is private on Cloud Run; instead of a key."""
     via: str = ""
     """The address that requests go to instead of `base_url`'s own, with that as Host: a rehearsal is reached so."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Further headers of each request, such as that by which a load balancer tells a revision without traffic."""
     stop: tuple[str, ...] = field(default=())
     """Strings that end an answer, for models without an end-of-turn token."""
     verifier: Callable[[], Coroutine[Any, Any, Proof]] | None = field(default=None, repr=False, compare=False)
@@ -132,11 +134,11 @@ class Endpoint:
 
         from homeport.endpoint.auth import REDIRECTS
 
-        headers = {"Authorization": f"Bearer {self.api_key.reveal()}"} if self.api_key else {}
+        key = {"Authorization": f"Bearer {self.api_key.reveal()}"} if self.api_key else {}
         reached = httpx2.URL(self.via or self.root_url)
         async with httpx2.AsyncClient(
             base_url=self.root_url,
-            headers=headers,
+            headers={**self.headers, **key},
             auth=self.auth(max_redirects=REDIRECTS) if self.identity is not None or self.via else None,
             max_redirects=REDIRECTS,
             timeout=httpx2.Timeout(timeout_s, connect=5.0),

@@ -1,5 +1,6 @@
 """The file the user writes: `homeport.toml`, typed. Unknown keys are errors with a suggestion."""
 
+from homeport.spec.edge import Edge
 from homeport.spec.load import ensure_no_weights, load, parse, with_local
 from homeport.spec.renamed import brought_up
 from homeport.spec.scaling import Scaling
@@ -30,6 +31,7 @@ __all__ = [
     "Agent",
     "CloudRun",
     "Delivery",
+    "Edge",
     "Engine",
     "Guard",
     "Local",

@@ -12,8 +12,9 @@ from homeport import patterns
 from homeport.addresses import is_loopback
 from homeport.engines.names import NAMES
 from homeport.errors import SpecError
+from homeport.spec.edge import Edge
 from homeport.spec.scaling import Scaling
-from homeport.spec.table import SpecTable as _Table
+from homeport.spec.table import SpecTable
 
 FILE_NAME = "homeport.toml"
 SCHEMA_NAME = ".homeport.schema.json"
@@ -30,7 +31,7 @@ Delivery = Literal["stream", "gcsfuse-buffered", "gcsfuse-cached", "baked"]
 _RESERVED_DELIVERIES = {"prebuilt"}
 
 
-class Adapter(_Table):
+class Adapter(SpecTable):
     """A LoRA adapter, served as a model of its own beside the base model."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", examples=["support-tone"])
@@ -39,7 +40,7 @@ class Adapter(_Table):
     """Where its weights are, as for `model`."""
 
 
-class Engine(_Table):
+class Engine(SpecTable):
     """How the model is run."""
 
     kind: EngineKind = "auto"
@@ -81,7 +82,7 @@ class Engine(_Table):
         return self
 
 
-class Local(_Table):
+class Local(SpecTable):
     """Where the endpoint listens on this machine."""
 
     host: str = Field(default="127.0.0.1", pattern=patterns.HOST)
@@ -117,7 +118,7 @@ class Local(_Table):
         return self
 
 
-class CloudRun(_Table):
+class CloudRun(SpecTable):
     """Where and how it is served on Cloud Run, by `up --on cloudrun`."""
 
     project: str | None = Field(
@@ -182,7 +183,7 @@ class CloudRun(_Table):
         return self
 
 
-class Access(_Table):
+class Access(SpecTable):
     """Who may call the endpoint on Cloud Run. Nobody except those named here, and the project's owners."""
 
     callers: tuple[Annotated[str, Field(pattern=patterns.MEMBER)], ...] = Field(
@@ -223,7 +224,7 @@ class Access(_Table):
         return self
 
 
-class Agent(_Table):
+class Agent(SpecTable):
     """An agent beside the model on Cloud Run, a service of its own: the model chooses tools, and it answers over HTTP."""
 
     instructions: str | None = Field(default=None, min_length=1, examples=["Answer briefly."])
@@ -255,7 +256,7 @@ class Agent(_Table):
         return tuple(value) if isinstance(value, list) else value
 
 
-class Guard(_Table):
+class Guard(SpecTable):
     """A screen before the engine, here and on Cloud Run: it sees every prompt and every answer, and what it could not screen is refused."""
 
     screen: Literal["auto", "model-armor", "local"] = "auto"
@@ -313,7 +314,7 @@ class Guard(_Table):
         return self
 
 
-class Spec(_Table):
+class Spec(SpecTable):
     """What the user wants served."""
 
     name: str | None = Field(default=None, pattern=NAME_PATTERN, examples=["support"])
@@ -329,6 +330,15 @@ class Spec(_Table):
     access: Access = Field(default_factory=Access)
     agent: Agent | None = None
     guard: Guard | None = None
+    edge: Edge | None = None
+
+    @model_validator(mode="after")
+    def _edge_has_a_way_in(self) -> Spec:
+        if self.edge is not None and self.access.isolated:
+            raise ValueError(
+                "[edge] is a way in from the internet, and access.isolated = true says that there is none; remove one of the two"
+            )
+        return self
 
     @property
     def endpoint_name(self) -> str:
@@ -348,5 +358,6 @@ TABLES: Mapping[str, type[BaseModel]] = {
     "access": Access,
     "agent": Agent,
     "guard": Guard,
+    "edge": Edge,
 }
 """The tables of the file, by name."""

@@ -18,6 +18,9 @@ from homeport.resources.google.traffic import (
     CANDIDATE,
     Body,
     Receipt,
+    address_of,
+    is_closed,
+    is_tagged,
     latest,
     newest_verified,
     receipts,
@@ -79,7 +82,7 @@ class Release(DependentResource):
             return (Change(path="traffic", before=before, after=KNOWN_AFTER_APPLY),)
         newest = latest(service)
         receipt = receipts(live).get(newest)
-        if shares(live) != {newest: 100} or tag_url(live):
+        if shares(live) != {newest: 100} or is_tagged(live):
             return (Change(path="traffic", before=before, after=_told({newest: 100})),)
         if receipt is None or not receipt.passed:
             return (Change(path="verified", before=None, after=newest),)
@@ -95,7 +98,7 @@ class Release(DependentResource):
         service = await self._service()
         newest = latest(service)
         before = {name: percent for name, percent in shares(service).items() if name != newest}
-        if not tag_url(service, newest) and before:
+        if not is_tagged(service, newest) and before:
             service = await self._route(service, shares(service), newest)
         receipt = await self._proven(service, newest, before)
         for percent in self.canary if before else ():
@@ -143,6 +146,8 @@ class Release(DependentResource):
 
     def _address(self, service: Body, newest: str, before: Mapping[str, int]) -> str:
         """Return where the newest revision answers, and no other. Raises `OperationFailed` where it has no such address."""
+        if is_closed(service) and (is_tagged(service, newest) or not before):
+            return address_of(service)  # By a header: see `load_balancer.CANDIDATE_HEADER`.
         url = tag_url(service, newest)
         if url or not before:
             return url or str(service["uri"])
@@ -205,7 +210,7 @@ class Release(DependentResource):
         except OperationFailed:
             # It may tell of the newest revision, which did not start and is none of those that are asked for.
             service = await self._service()
-            if shares(service) != dict(percents) or (candidate and not tag_url(service, candidate)):
+            if shares(service) != dict(percents) or (candidate and not is_tagged(service, candidate)):
                 raise
             return service
         return await self._service()

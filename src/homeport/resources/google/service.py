@@ -17,7 +17,7 @@ from homeport.progress import Progress
 from homeport.reconcile import Change, Outputs, Rules
 from homeport.resources.google.propagation import patient, while_it_spreads
 from homeport.resources.google.rest import LABEL, Address, RestResource
-from homeport.resources.google.traffic import Body, pinned, to_latest
+from homeport.resources.google.traffic import BACK_DOOR, EDGE, Body, pinned, to_latest
 
 ROLE = "homeport-role"
 """The label that says what a service is to its endpoint; the model's has none, as those of older versions."""
@@ -40,9 +40,10 @@ RULES = Rules(
     defaults={"ingress": "INGRESS_TRAFFIC_ALL"},
 )
 _NO_GPU = "A project on the free trial gets none; another region may have some: `homeport fit` lists them"
-_OURS = ("customAudiences",)
+_OURS = ("customAudiences", "defaultUriDisabled")
 """
-What a change takes back where it is wanted no more. launchStage is not: a stage too low would refuse what others have
+What a change takes back where it is wanted no more; the latter only where no load balancer stands before the service, which
+is what closes it. launchStage is not: a stage too low would refuse what others have
 set beside it, one too high hurts nothing.
 """
 
@@ -67,6 +68,8 @@ class ServiceIdentity:
     role: ServiceRole = ServiceRole.MODEL
     released: bool = False
     """Whether a `Release` says who serves. Else its newest revision has all traffic as soon as it is ready."""
+    has_edge: bool = False
+    """Whether a load balancer stands before it, and a `ClosedDoor` says from where requests come."""
 
     @property
     def own_name(self) -> str:
@@ -104,6 +107,8 @@ class Service(RestResource):
     """
 
     role: str = ServiceRole.MODEL
+    has_edge: bool = False
+    """Whether a `ClosedDoor` says from where requests come. Else whatever one has closed is opened by the next change."""
     explain: Explain | None = None
     """
     Why the newest revision did not come up. A container that lacked a permission is begun again while grants spread:
@@ -209,14 +214,20 @@ class Service(RestResource):
     async def _revise(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
         query = {} if RestResource.diff(self, live, outputs) else {"forceNewRevision": "true"}
         google = patient(self.google, outputs, self.needs)
-        kept = {"annotations": dict(live["annotations"])} if live.get("annotations") else {}
+        kept = {"annotations": self._kept(live)} if live.get("annotations") else {}
         wanted = self._body(outputs)
         labels = {**live.get("labels", {}), **wanted["labels"]}
         body = {**wanted, **kept, "labels": labels, "traffic": wanted.get("traffic") or pinned(live)}
         # What others have set beside it stays: without a mask the rest would be taken back.
-        query["updateMask"] = ",".join(sorted({*body, *_OURS}))
+        taken = {"customAudiences"} if self.has_edge else set(_OURS)
+        query["updateMask"] = ",".join(sorted({*body, *taken}))
         changed = await google.patch("run", self.address.path, {**body, "etag": live["etag"]}, **query)
         return await self._settled(changed, progress)
+
+    def _kept(self, live: Json) -> dict[str, str]:
+        """Return the annotations that others have written; a door that is opened leaves none."""
+        gone = frozenset[str]() if self.has_edge else frozenset((EDGE, BACK_DOOR))
+        return {key: value for key, value in live["annotations"].items() if key not in gone}
 
 
 def service(
@@ -238,6 +249,7 @@ def service(
         google=google,
         name=identity.endpoint,
         role=identity.role,
+        has_edge=identity.has_edge,
         id=f"service/{name}",
         kind="service",
         address=Address(api="run", path=f"{parent}/{name}", made_at=parent, query={"serviceId": name}),

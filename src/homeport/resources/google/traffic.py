@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from homeport.json_types import Json, JsonObject
@@ -15,6 +15,12 @@ about it is kept with its service, by its name.
 """
 CANDIDATE = "candidate"
 """The tag under which a new revision is reached before it has traffic."""
+EDGE, BACK_DOOR = "homeport/edge", "homeport/back-door"
+"""
+The service's annotations while it is closed: the address of its load balancer, and the own one that it had before.
+"""
+OPEN, CLOSED = "INGRESS_TRAFFIC_ALL", "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
+"""Its ingress without and with a load balancer, as run.v2 names it."""
 _LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
 _REVISION = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
 _MOST_RECEIPTS = 20
@@ -97,6 +103,33 @@ def tag_url(service: Body, revision: str = "") -> str:
             tagged = short(one.get("revision", "")) or latest(service)
             return str(one["uri"]) if revision in {"", tagged} else ""
     return ""
+
+
+def is_tagged(service: Body, revision: str = "") -> bool:
+    """Return True if a revision is the candidate, `revision` if one is named; it has an address only while the door is open."""
+    for one in service.get("trafficStatuses", ()):
+        if one.get("tag") == CANDIDATE:
+            return revision in {"", short(one.get("revision", "")) or latest(service)}
+    return False
+
+
+def is_closed(service: Body) -> bool:
+    """Return True if a service takes requests from its load balancer alone, and from within its network."""
+    return service.get("ingress") == CLOSED and bool(service.get("annotations", {}).get(EDGE))
+
+
+def address_of(service: Body) -> str:
+    """Return where clients reach a service: at its load balancer where it is closed, else at its own address."""
+    if is_closed(service):
+        return str(service["annotations"][EDGE])
+    return str(service.get("uri", ""))
+
+
+def addresses_of(service: Body) -> Iterator[str]:
+    """Yield every address that Cloud Run answers at for a service, or did before it was closed."""
+    known = [service.get("uri"), *service.get("urls", ()), service.get("annotations", {}).get(BACK_DOOR)]
+    known += [one.get("uri") for one in service.get("trafficStatuses", ())]
+    yield from dict.fromkeys(url for url in known if url)
 
 
 def targets(percents: Mapping[str, int], *, candidate: str = "") -> list[JsonObject]:

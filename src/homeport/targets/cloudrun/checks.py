@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from homeport.json_types import Json
+from homeport.resources.google.traffic import OPEN, address_of, addresses_of, is_closed
 from homeport.secret import Secret
 from homeport.targets.cloudrun.containers import own_container
 from homeport.targets.cloudrun.invokers import INVOKERS
@@ -17,7 +18,7 @@ from homeport.verify.checks.load import together
 from homeport.verify.report import Finding, Result, failed, passed, skipped
 
 _REFUSED = frozenset({401, 403})
-INGRESS_ALL = "INGRESS_TRAFFIC_ALL"
+INGRESS_ALL = OPEN
 """As run.v2 names it; also what it means to say nothing."""
 _FEW = ("/", "/v1/models", "/v1/chat/completions")
 """Asked where it is the front that answers, which knows no paths."""
@@ -108,11 +109,13 @@ class ObservedDeployment:
     """Somebody who may not call it, for the right audience."""
     elsewhere: ProbeToken = field(default_factory=ProbeToken)
     """The caller's own token for another audience."""
+    own: ProbeToken = field(default_factory=ProbeToken)
+    """The caller's own token, for the right audience."""
 
     @property
     def front(self) -> str:
         """Return the address that is verified."""
-        return self.url or str(self.service.get("uri", ""))
+        return self.url or address_of(self.service)
 
     @property
     def serving(self) -> Body:
@@ -184,13 +187,15 @@ async def around(deployed: ObservedDeployment) -> Finding:
     ports = [one.get("name", "") for one in deployed.revision.get("containers", ()) if one.get("ports")]
     if len(ports) > 1:
         return failed(f"several containers take requests: {', '.join(ports)}", containers=ports)
-    others = [url for url in _addresses(deployed.service) if url != deployed.front]
+    others = [url for url in addresses_of(deployed.service) if url != deployed.front]
     if deployed.planned.public:
         return passed(f"ingress is {ingress}; the file says public = true", ingress=ingress)
     if not others:
         return passed(f"ingress is {ingress}, and there is no other address", ingress=ingress)
     asked = [(url, path) for url in others for path in _FEW]
-    return await _refused(deployed, asked, None, "around the front")
+    # Not even a token that opens the load balancer may open the address behind it.
+    token = deployed.own.token if is_closed(deployed.service) else None
+    return await _refused(deployed, asked, token, "around the front")
 
 
 async def private(deployed: ObservedDeployment) -> Finding:
@@ -366,13 +371,6 @@ async def _statuses(
             return f"{url}{path}", await deployed.sender.status(url, path, token=token)
 
     return dict(await together(one(url, path) for url, path in asked))
-
-
-def _addresses(service: Body) -> Iterator[str]:
-    """Yield every address that Cloud Run answers at for this service."""
-    known = [service.get("uri"), *service.get("urls", ())]
-    known += [one.get("uri") for one in service.get("trafficStatuses", ())]
-    yield from dict.fromkeys(url for url in known if url)
 
 
 def _listed(names: frozenset[str]) -> str:

@@ -14,7 +14,7 @@ from homeport.google import Google
 from homeport.json_types import Json
 from homeport.listing import ListedEndpoint
 from homeport.resources.google.service import role_of
-from homeport.resources.google.traffic import Body, foremost, latest, receipts, shares
+from homeport.resources.google.traffic import Body, address_of, foremost, latest, receipts, shares
 from homeport.results import EndpointPart, Status
 from homeport.targets.cloudrun.graph import ADAPTED, WEIGHTS
 from homeport.targets.cloudrun.inventory import (
@@ -28,7 +28,7 @@ from homeport.targets.cloudrun.inventory import (
 from homeport.targets.cloudrun.service_spec import ANNOTATION
 from homeport.targets.cloudrun.verification import least_instances
 
-_PAID = ("bucket", "repository", "secret", "network")
+_PAID = ("bucket", "repository", "secret", "network", "forwarding rule", "security policy")
 """What is shown of an endpoint beside its service: what costs something, or is easily forgotten."""
 
 
@@ -84,7 +84,7 @@ async def describe(google: Google, name: str, region: str) -> Status:
         target="cloudrun",
         state=state_of(service),
         region=service["name"].split("/")[3],
-        url=f"{service.get('uri', '')}/v1",
+        url=f"{address_of(service)}/v1",
         model=marks.get(f"{ANNOTATION}model"),
         engine=marks.get(f"{ANNOTATION}engine"),
         context=int(context) if context.isdecimal() else None,
@@ -164,7 +164,7 @@ async def _served(
         on="cloudrun",
         state=state_of(service),
         region=thing.region,
-        url=f"{service.get('uri', '')}/v1",
+        url=f"{address_of(service)}/v1",
         model=marks.get(f"{ANNOTATION}model", ""),
         engine=marks.get(f"{ANNOTATION}engine", ""),
         revision=revision,

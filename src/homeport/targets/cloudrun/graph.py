@@ -33,6 +33,7 @@ from homeport.spec import CloudRun, Delivery, Spec
 from homeport.targets.cloudrun.companions import Companion, CompanionServices
 from homeport.targets.cloudrun.containers import ServiceContainer
 from homeport.targets.cloudrun.diagnosis import newest_explained
+from homeport.targets.cloudrun.edge import EndpointEdge
 from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.images import image, mirrored
@@ -77,6 +78,8 @@ class CloudRunGraph:
     """Services of their own beside the model's."""
     moment: datetime | None = field(default_factory=lambda: datetime.now(UTC))
     """When it is wanted: in warm hours an instance is kept. None for outside of them."""
+    edge: EndpointEdge | None = None
+    """The load balancer before it."""
 
     @property
     def settings(self) -> CloudRun:
@@ -100,7 +103,10 @@ class CloudRunGraph:
             baked=self.baked,
             streamed=self.delivery == "stream",
             registries=self.registries,
-            more_apis=(SCHEDULER,) if self.spec.scaling.warm else (),
+            more_apis=(
+                *((SCHEDULER,) if self.spec.scaling.warm else ()),
+                *(self.edge.apis if self.edge else ()),
+            ),
         )
 
     @property
@@ -304,11 +310,13 @@ class CloudRunGraph:
             marks=self._marks(),
             beside=self.beside,
             moment=self.moment,
+            edge=self.edge.address if self.edge else "",
         )
         self.weights.ensure_cache_fits(self.chosen.estimate)
+        has_edge = self.edge is not None
         return service(
             self.google,
-            ServiceIdentity(endpoint=names.name, region=names.region, released=True),
+            ServiceIdentity(endpoint=names.name, region=names.region, released=True, has_edge=has_edge),
             service_spec(wanted),
             after=tuple(after),
             explain=self._why,
@@ -351,6 +359,7 @@ class CloudRunGraph:
             *callers(self.google, self.spec, self.names),
             *self.beside_it.resources(),
             *self.warm.resources(),
+            *(self.edge.resources() if self.edge else ()),
         ]
 
     async def _why(self) -> HomeportError:

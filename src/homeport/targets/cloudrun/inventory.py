@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from homeport.catalog import cloudrun
 from homeport.errors import ApiDisabled, GoogleError, HomeportError, Incomplete, NoCredentials
@@ -18,29 +17,12 @@ from homeport.google import Google
 from homeport.json_types import Json
 from homeport.resources.google.rest import LABEL
 from homeport.resources.google.service import ServiceRole, role_of
+from homeport.targets.cloudrun.edge_kinds import EDGE_KINDS
+from homeport.targets.cloudrun.listed_kind import ListedKind
+from homeport.targets.cloudrun.service_spec import EDGE_LABEL
 
 _EACH_S = 60.0
 """For one page of a list, with its tries."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedKind:
-    """A kind of thing that carries the mark, and where a project's things of it are listed."""
-
-    kind: str
-    """As `RestResource.kind` says it."""
-    plural: str
-    api: str
-    path: str
-    """With `{project}` and, where each region has a list of its own, `{region}`."""
-    items: str
-    """The key of the list in an answer."""
-    query: Mapping[str, Any] = field(default_factory=dict)  # Any: see ApiCall.query
-
-    @property
-    def regional(self) -> bool:
-        """Tell whether each region has a list of its own."""
-        return "{region}" in self.path
 
 
 KINDS = (
@@ -157,25 +139,33 @@ class Inventory:
 
 
 async def take_inventory(
-    google: Google, *, regions: Iterable[str] = (), kinds: Sequence[ListedKind] = KINDS
+    google: Google, *, regions: Iterable[str] = (), kinds: Sequence[ListedKind] = KINDS, edge: bool = False
 ) -> Inventory:
     """
     Return what there is in the client's project: in each region of the catalog, and in `regions`.
 
-    An API that is off has no things. Raises `NoCredentials`, and the first error where nothing at all could be read.
+    Parts of load balancers are looked for with `edge`, and where a service says that it had one: all others are asked for no
+    permission on them. An API that is off has no things. Raises `NoCredentials`, and the first error where nothing at all could be read.
     """
     every = sorted({*cloudrun.regions(), *(region for region in regions if region)})
-    asked = [(kind, region) for kind in kinds for region in (every if kind.regional else ("",))]
+    things, unread = await _all(google, kinds, every)
+    if kinds is KINDS and (edge or any(EDGE_LABEL in thing.body.get("labels", {}) for thing in things)):
+        more, also_unread = await _all(google, EDGE_KINDS, every)
+        things, unread = (*things, *more), (*unread, *also_unread)
+    return Inventory(project=google.project, things=things, unread=unread)
+
+
+async def _all(
+    google: Google, kinds: Sequence[ListedKind], regions: Sequence[str]
+) -> tuple[tuple[Thing, ...], tuple[Unread, ...]]:
+    """Return all things of some kinds, and what could not be read. Raises the first error where nothing could."""
+    asked = [(kind, region) for kind in kinds for region in (regions if kind.regional else ("",))]
     patient = google.within(_EACH_S)
     answers = await asyncio.gather(*(_listed(patient, kind, region) for kind, region in asked))
     unread = tuple(failure for _, failure in answers if failure is not None)
     if len(unread) == len(asked):
         raise unread[0].error
-    return Inventory(
-        project=google.project,
-        things=tuple(thing for things, _ in answers for thing in things),
-        unread=unread,
-    )
+    return tuple(thing for things, _ in answers for thing in things), unread
 
 
 def refuse_incomplete(unread: Sequence[Unread], what: str) -> None:

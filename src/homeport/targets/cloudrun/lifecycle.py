@@ -28,8 +28,9 @@ from homeport.targets.cloudrun.agent import with_agent
 from homeport.targets.cloudrun.agent_check import AGENT, and_agent
 from homeport.targets.cloudrun.checks import CLOUD_CHECKS
 from homeport.targets.cloudrun.cold_start_check import Asleep, and_cold_start
+from homeport.targets.cloudrun.edge_proof import expected_at, with_edge
 from homeport.targets.cloudrun.endpoints import describe, list_endpoints, serving_annotations
-from homeport.targets.cloudrun.expected import promise_of, refuse_other
+from homeport.targets.cloudrun.expected import refuse_other
 from homeport.targets.cloudrun.foundations import DOMAINS
 from homeport.targets.cloudrun.graph import release
 from homeport.targets.cloudrun.guard import ensure_without_guard
@@ -175,14 +176,9 @@ class CloudRunLifecycle:
         self, *, purge: bool, approve: Callable[[Teardown], bool], progress: Progress
     ) -> Removal:
         """Remove everything that carries its mark but weights and the hub's token, and these too with `purge`."""
-        door, where = self.google, (self.names.region,)
+        door, where, edge = self.google, (self.names.region,), self.spec.edge is not None
         gone = await take_down(
-            door,
-            self.name,
-            regions=where,
-            purge=purge,
-            approve=approve,
-            progress=progress,
+            door, self.name, regions=where, edge=edge, purge=purge, approve=approve, progress=progress
         )
         if self.by_name and not gone:
             await ensure_known(door, self.name, regions=where)
@@ -262,7 +258,7 @@ class CloudRunLifecycle:
         chosen, token = await self._chosen(progress, self.ask_token if asking else None)
 
         async def prove(service: Body, revision: str, url: str) -> Receipt:
-            expectation = await self._expectation(target, service, url)
+            expectation = await self._expectation(target, service, url, proving=revision)
             async with let_in(self.google, expectation, service, via=self.via) as expectation:
                 report = await self._verifier(on_result).report(expectation, service, revision)
             if reports is not None:
@@ -280,7 +276,7 @@ class CloudRunLifecycle:
             notes=self.notes,
         )
         ensure_without_guard(self.spec)
-        target = with_agent(made)
+        target = with_edge(with_agent(made), prove, via=self.via)
         if asking:
             target = await self._asked(target)
         return target
@@ -328,8 +324,11 @@ class CloudRunLifecycle:
         value = token.value if token else None
         return replace(target, token=token, gates=tuple(replace(gate, token=value) for gate in gates))
 
-    async def _expectation(self, target: CloudRunTarget, service: Body, url: str) -> Expectation:
-        return await promise_of(target, self._endpoint(service, url, target.launch.model))
+    async def _expectation(
+        self, target: CloudRunTarget, service: Body, url: str, proving: str = ""
+    ) -> Expectation:
+        endpoint = self._endpoint(service, url, target.launch.model)
+        return await expected_at(target, endpoint, service, proving)
 
     def _given(self) -> HubToken | None:
         """Return the token that was given by hand, or that the file refers to, whether or not the hub wants it."""

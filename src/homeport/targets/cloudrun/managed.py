@@ -21,6 +21,8 @@ from homeport.resources.google.service import Service, ServiceIdentity, ServiceR
 from homeport.resources.google.service_account import account
 from homeport.secret import Secret
 from homeport.spec import Access, CloudRun
+from homeport.targets.cloudrun.edge_found import MAKE as EDGE_MAKE
+from homeport.targets.cloudrun.edge_found import needs_by_kind
 from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.inventory import Inventory, Thing, Unread, take_inventory
 from homeport.targets.cloudrun.names import Names
@@ -44,6 +46,7 @@ _MAKE: Mapping[str, _Make] = {
     "bucket": lambda google, name, thing: bucket(google, name, thing.name, ""),
     "secret": lambda google, name, thing: secret(google, name, thing.name, ""),
     "service account": lambda google, name, thing: account(google, name, thing.name, ""),
+    **EDGE_MAKE,
 }
 """How a resource is made of what was found: enough of it to be read and taken away."""
 _ACCOUNT = "service account"
@@ -69,13 +72,15 @@ class FoundResources:
     """Other endpoints of homeport's in the project."""
 
 
-async def find_managed(google: Google, name: str, *, regions: Iterable[str] = ()) -> FoundResources:
+async def find_managed(
+    google: Google, name: str, *, regions: Iterable[str] = (), edge: bool = False
+) -> FoundResources:
     """
     Return what there is of the endpoint `name` in the client's project, whatever made it and wherever.
 
-    `regions` are asked besides those of the catalog. Raises what `take_inventory` raises.
+    `regions` are asked besides those of the catalog; with `edge` parts of a load balancer are looked for in any case. Raises what `take_inventory` raises.
     """
-    inventory = await take_inventory(google, regions=regions)
+    inventory = await take_inventory(google, regions=regions, edge=edge)
     things = _resources(google, name, inventory)
     schedule, unlisted = await find_schedule(google, name, inventory)
     if unlisted:  # What is there of it is known by its account alone, which stays until all of it can go.
@@ -155,7 +160,7 @@ def _needs(google: Google, name: str) -> Mapping[str, frozenset[str]]:
     for one in every:
         found = frozenset(kinds[need] for need in one.needs if need in kinds)
         needs[one.kind] = needs.get(one.kind, frozenset()) | found
-    return needs
+    return {**needs, **needs_by_kind(google, _names(google, name, ""))}
 
 
 def _before(one: RestResource, grants: Iterable[Grant]) -> RestResource:

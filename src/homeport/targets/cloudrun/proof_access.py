@@ -12,7 +12,7 @@ from homeport.google import Binding, Google, IamResource, policy
 from homeport.google.credentials import GoogleIdentity
 from homeport.google.grants import command, member_of
 from homeport.resources.google.propagation import CHANGED_S
-from homeport.resources.google.traffic import Body
+from homeport.resources.google.traffic import Body, address_of
 from homeport.targets.cloudrun.invokers import INVOKERS
 from homeport.targets.cloudrun.verification import Expectation, outside
 
@@ -30,7 +30,7 @@ async def let_in(
     A proof that is cut off leaves its grant behind; the next `up` takes it back as it does with any that the file does
     not name.
     """
-    identity = GoogleIdentity(google.credentials, str(service["uri"]))
+    identity = GoogleIdentity(google.credentials, str(service.get("uri") or address_of(service)))
     try:
         who = await identity.who()
     except HomeportError:

@@ -19,6 +19,10 @@ from homeport.targets.cloudrun.containers import CONTAINER, HttpProbe, ServiceCo
 
 ANNOTATION = "homeport/"
 """Begins the keys of our annotations."""
+EDGE_LABEL = "homeport-edge"
+"""
+The label of a service that had a load balancer once: only then a plan looks for parts of one that the file wants no more.
+"""
 _PERIOD_S = 3
 _PROBE_TIMEOUT_S = 3
 _SLACK = 1.5
@@ -69,19 +73,22 @@ class ServiceInputs:
     """What runs in each instance beside the engine."""
     moment: datetime | None = None
     """When it is wanted: warm hours may be on. None for outside of them."""
+    edge: str = ""
+    """The address of its load balancer, which says from where requests come; '' where it has none."""
 
 
 def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Refs
     """Return what Cloud Run is asked for. See the field names in the discovery document run.v2."""
     access = wanted.access
     made: dict[str, Any] = {
-        "ingress": ingress(access),
+        **({"labels": {EDGE_LABEL: "global"}} if wanted.edge else {"ingress": ingress(access)}),
         "invokerIamDisabled": access.public,
         "scaling": {"minInstanceCount": wanted.scaling.least(wanted.moment)},
         "template": _template(wanted),
     }
-    if access.audience:
-        made["customAudiences"] = [access.audience]
+    audiences = [one for one in (wanted.edge, access.audience) if one]
+    if audiences:
+        made["customAudiences"] = audiences
     if (gpu := limits_of.gpu(wanted.shape.gpu)) is not None and gpu.status != "ga":
         # A preview's GPU is refused below this stage. It may be GA by now (`unconfirmed` of cloudrun.toml): BETA allows
         # what GA does, and Google then reads back GA.

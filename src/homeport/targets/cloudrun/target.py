@@ -12,6 +12,7 @@ from homeport.engines.registry import module
 from homeport.reconcile import Plan, Resource, make_plan
 from homeport.reconcile.fact import Fact
 from homeport.targets.cloudrun import facts
+from homeport.targets.cloudrun.edge_found import unwanted_parts
 from homeport.targets.cloudrun.graph import CloudRunGraph
 from homeport.targets.cloudrun.invokers import unexpected_invokers
 from homeport.targets.cloudrun.preflight import Findings, PreflightInput, PreflightVerdict, preflight
@@ -50,7 +51,8 @@ class CloudRunTarget(CloudRunGraph):
     async def unwanted(self) -> list[Resource]:
         """Return what another state of the file may have made, and what is to go: who may call it, services beside it."""
         invokers = await unexpected_invokers(self.google, self.names, self.callers)
-        return [*invokers, *self.beside_it.unwanted(), *await self.warm.unwanted()]
+        parts = await unwanted_parts(self.google, self.names, self.edge)
+        return [*invokers, *self.beside_it.unwanted(), *await self.warm.unwanted(), *parts]
 
     async def preflight(self) -> Findings:
         """Return what can be known before anything is created. Reads only, raises nothing."""
@@ -90,6 +92,7 @@ class CloudRunTarget(CloudRunGraph):
         yield facts.StayingFact.of(load_prices(), self.foundations.zones, size, baked=self.baked)
         yield facts.ColdStartFact.of(self.cold_start)
         yield facts.CallersFact(public=access.public, callers=self.callers)
+        yield from self.edge.facts(load_prices()) if self.edge else ()
         yield from facts.of_companions(self.companions, self.names)
 
     def _asked(self) -> PreflightInput:
@@ -109,6 +112,7 @@ class CloudRunTarget(CloudRunGraph):
             zonal_redundancy=settings.zonal_redundancy,
             public=access.public,
             isolated=access.isolated,
+            edge=self.edge is not None,
             callers=access.callers,
             network=settings.network or "",
             subnetwork=settings.subnetwork or "",

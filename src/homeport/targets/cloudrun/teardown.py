@@ -16,11 +16,12 @@ from homeport.targets.cloudrun.managed import find_managed
 Approve = Callable[[Teardown], bool]
 
 
-async def take_down(
+async def take_down(  # noqa: PLR0913 - what is looked for, what goes, and who is asked
     google: Google,
     name: str,
     *,
     regions: Iterable[str] = (),
+    edge: bool = False,
     purge: bool,
     approve: Approve | None,
     progress: Progress,
@@ -28,12 +29,12 @@ async def take_down(
     """
     Take away everything that carries the mark of the endpoint `name`, except for weights and the hub's token, unless `purge`.
 
-    `approve` sees what is there, where anything is; without its yes, `ApprovalDeclined` is raised and nothing was touched.
+    With `edge` parts of a load balancer are looked for though no service tells of one. `approve` sees what is there, where anything is; without its yes, `ApprovalDeclined` is raised and nothing was touched.
     Returns what went. Raises the first error, `HomeportError` where anything is left, and `Incomplete` where something
     could not be read: what was found has gone then, and nobody knows that it was all.
     """
     kept = () if purge else ("bucket", "secret")
-    found = await find_managed(google, name, regions=regions)
+    found = await find_managed(google, name, regions=regions, edge=edge)
     things = [one for one in found.resources if one.kind not in kept]
     unknown = f"it is not known whether anything of {name} is left"
     if approve is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from homeport.google.credentials import GoogleIdentity
 from homeport.google.identity import claims
 from homeport.json_types import JsonObject
 from homeport.progress import Progress, Silent
-from homeport.resources.google.traffic import Body, Receipt, receipts, shares
+from homeport.resources.google.traffic import Body, Receipt, address_of, receipts, shares
 from homeport.secret import Secret
 from homeport.targets.cloudrun.checks import (
     INGRESS_ALL,
@@ -71,12 +71,14 @@ class Outside:
 
     client: httpx2.AsyncClient
     via: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Of each request, such as that by which a load balancer tells a revision without traffic."""
 
     async def status(self, url: str, path: str, *, token: Secret | None) -> int:
         """Return the HTTP status of a GET. Raises `NetworkError` where nothing answers."""
         import httpx2
 
-        headers = {"host": httpx2.URL(url).host} | (
+        headers = {**self.headers, "host": httpx2.URL(url).host} | (
             {"authorization": f"Bearer {token.reveal()}"} if token else {}
         )
         try:
@@ -86,7 +88,7 @@ class Outside:
 
 
 @asynccontextmanager
-async def outside(via: str = "") -> AsyncIterator[Outside]:
+async def outside(via: str = "", headers: Mapping[str, str] | None = None) -> AsyncIterator[Outside]:
     """Yield a client that sends requests from outside, over connections that are kept: a new one for each
     takes longer than its answer.
     """
@@ -95,15 +97,16 @@ async def outside(via: str = "") -> AsyncIterator[Outside]:
     async with httpx2.AsyncClient(
         timeout=60, trust_env=not via, verify=not via.startswith("http:")
     ) as client:
-        yield Outside(client, via)
+        yield Outside(client, via, headers or {})
 
 
 def endpoint_of(google: Google, service: Body, model: str, *, url: str = "", via: str = "") -> Endpoint:
     """Return a deployed service as an endpoint for the logged-in user; `url` is another address of it than its own."""
-    origin = str(service["uri"])
+    # A service whose own address is off has no other than its load balancer's, which is an audience of its own.
+    origin = url if url and url == address_of(service) else str(service.get("uri") or address_of(service))
     return Endpoint(
         name=str(service["name"]).rpartition("/")[2],
-        base_url=f"{url or origin}/v1",
+        base_url=f"{url or address_of(service)}/v1",
         model=model,
         identity=GoogleIdentity(google.credentials, origin),
         via=via,
@@ -137,11 +140,11 @@ class Verifier:
         subject, asked = promise.subject, bool(picked(CHECKS, self.only))
         if asked:
             await self._awake(subject.endpoint)
-        async with outside(self.via) as sender:
+        async with outside(self.via, subject.endpoint.headers) as sender:
             reached = await self._reached(sender, promise, service)
             results = await self._endpoint(subject, reached)
             revision = await self.google.get("run", f"v2/{service['name']}/revisions/{revision_name}")
-            origin = str(service["uri"])
+            origin = str(service.get("uri") or address_of(service))
             deployed = ObservedDeployment(
                 service=service,
                 revision=revision,
@@ -152,6 +155,7 @@ class Verifier:
                 bucket=promise.bucket,
                 stranger=await _stranger(self.google, self.stranger, origin),
                 elsewhere=await _elsewhere(self.google),
+                own=await _own(subject.endpoint),
             )
             more = await verify_deployed(deployed, only=self.only, on_result=self.on_result)
         return begun.report(promise.subject, (*results, *more))
@@ -269,6 +273,16 @@ async def _stranger(google: Google, account: str, origin: str) -> ProbeToken:
     except HomeportError as error:
         return ProbeToken(why_none=f"there is no token of {account}: {error}")
     return ProbeToken(token=Secret(str(response["token"])), who=account)
+
+
+async def _own(endpoint: Endpoint) -> ProbeToken:
+    """Return the caller's own token, which opens the endpoint, and must open no other address of a closed service."""
+    if endpoint.identity is None:
+        return ProbeToken(why_none="it takes no token")
+    try:
+        return ProbeToken(token=await endpoint.identity.token())
+    except HomeportError as error:
+        return ProbeToken(why_none=str(error))
 
 
 async def _elsewhere(google: Google) -> ProbeToken:

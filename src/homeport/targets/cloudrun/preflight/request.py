@@ -51,6 +51,8 @@ class PreflightInput:
     public: bool = False
     isolated: bool = False
     """Internal ingress, and all egress through the network."""
+    edge: bool = False
+    """Whether a load balancer stands before it."""
     callers: tuple[str, ...] = ()
     """Members that may call it, such as `user:YOU@EXAMPLE.COM`."""
     network: str = ""
@@ -66,6 +68,7 @@ class PreflightInput:
         """Return what permissions are needed for: names of `permissions.toml`."""
         wanted = {
             "secret": self.secret,
+            "edge": self.edge,
             "network": not self.network,
             "isolation": self.isolated and not self.network,
             "warm": self.warm,

@@ -1,0 +1,140 @@
+"""
+Global load balancers before Cloud Run: which hosts they answer to, and where a request of theirs goes.
+
+It reads what was created, forwarding rule by forwarding rule: target proxy, certificate, URL map, backend service, group. What
+of them is not acted out (limits of Cloud Armor, splits, rewrites) is acted out by Envoy: see `envoy_config.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gcp_rehearsal.apis.compute.references import at
+from gcp_rehearsal.apis.compute.url_maps import service_for
+from gcp_rehearsal.json_types import Json
+from gcp_rehearsal.state import StoredResource
+
+if TYPE_CHECKING:
+    from gcp_rehearsal.context import Cloud
+
+_RULES = ("compute.globalForwardingRules",)
+_MANAGER = "//certificatemanager.googleapis.com/"
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One forwarding rule with all that stands behind it."""
+
+    rule: StoredResource
+    proxy: StoredResource
+    routes: StoredResource
+    """The URL map."""
+
+    @property
+    def secure(self) -> bool:
+        """Tell whether it speaks TLS."""
+        return "/targetHttpsProxies/" in self.proxy.name
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Return the names in the host rules of its map."""
+        return frozenset(
+            host for rule in self.routes.body.get("hostRules") or () for host in rule.get("hosts") or ()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ServerlessGoal:
+    """A service of Cloud Run, as a serverless group names it."""
+
+    service: str
+    """Its full name."""
+    tag: str
+
+
+class NoWay(Exception):
+    """A load balancer has no answer of a service's to give."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status, self.text = status, text
+
+
+class LoadBalancers:
+    """All global load balancers of a cloud."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def listeners(self) -> Iterator[Listener]:
+        """Yield those whose parts are all there."""
+        for collection in _RULES:
+            for rule in self._cloud.store.of("compute", collection):
+                proxy = at(self._cloud, str(rule.body.get("target") or ""))
+                routes = at(self._cloud, str(proxy.body.get("urlMap") or "")) if proxy else None
+                if proxy is not None and routes is not None:
+                    yield Listener(rule, proxy, routes)
+
+    def secure(self, host: str) -> Listener | None:
+        """Return the listener that answers to a host by TLS; None where there is none, or no certificate for it yet."""
+        for one in self.listeners():
+            if one.secure and host in one.hosts and self.has_certificate(one, host):
+                return one
+        return None
+
+    def names(self, host: str) -> bool:
+        """Tell whether some load balancer has rules for a host."""
+        return any(host in one.hosts for one in self.listeners())
+
+    def has_certificate(self, listener: Listener, host: str) -> bool:
+        """Tell whether a certificate is there to be shown for a host: one of the user's own, or one that has come."""
+        body = listener.proxy.body
+        if body.get("certificateMap"):
+            return any(self._is_active(name) for name in self.in_map(str(body["certificateMap"]), host))
+        named = [str(one) for one in body.get("sslCertificates") or ()]
+        found = [at(self._cloud, one) for one in named]
+        return any(
+            one is not None
+            and (one.body.get("type") != "MANAGED" or one.body.get("managed", {}).get("status") == "ACTIVE")
+            for one in found
+        )
+
+    def in_map(self, certificate_map: str, host: str) -> list[str]:
+        """Return the certificates of Certificate Manager that a map has for a host."""
+        path = self._cloud.by_id(certificate_map.removeprefix(_MANAGER))
+        return [
+            self._cloud.by_id(str(name))
+            for kept in self._cloud.store.of("certificatemanager")
+            if kept.name.startswith(f"{path}/certificateMapEntries/")
+            and (kept.body.get("hostname") == host or kept.body.get("matcher") == "PRIMARY")
+            for name in kept.body.get("certificates") or ()
+        ]
+
+    def goal(self, listener: Listener, host: str, path: str, headers: Mapping[str, str]) -> ServerlessGoal:
+        """Return where a request goes. Raises `NoWay`."""
+        backend = at(self._cloud, service_for(listener.routes.body, host, path, headers))
+        if backend is None:
+            raise NoWay(404, "no backend service of the URL map is there")
+        return self.behind(backend.body)
+
+    def behind(self, backend: Mapping[str, Json]) -> ServerlessGoal:
+        """Return the service behind a backend service. Raises `NoWay`."""
+        for one in backend.get("backends") or ():
+            group = at(self._cloud, str(one.get("group") or ""))
+            target = (group.body.get("cloudRun") or {}) if group else {}
+            if group is not None and target.get("service"):
+                region = group.name.split("/")[3]
+                service = f"projects/{group.project}/locations/{region}/services/{target['service']}"
+                return ServerlessGoal(service, str(target.get("tag") or ""))
+        raise NoWay(502, "the backend service has no serverless group of Cloud Run")
+
+    def _is_active(self, name: str) -> bool:
+        kept = self._cloud.store.get("certificatemanager", name)
+        if kept is None:
+            return False
+        return "managed" not in kept.body or kept.body["managed"].get("state") == "ACTIVE"
+
+
+__all__ = ["Listener", "LoadBalancers", "NoWay", "ServerlessGoal"]

@@ -1,0 +1,194 @@
+"""The way into a service through its load balancer alone: its own address is closed, once the other one answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from homeport.backoff import Backoff
+from homeport.errors import ApiDisabled, HomeportError, NotFound, OperationFailed
+from homeport.google import Google
+from homeport.json_types import Json, JsonObject
+from homeport.progress import Progress
+from homeport.reconcile import Change, Outputs
+from homeport.resources.base import DependentResource
+from homeport.resources.google.managed_certificate import AUTHORIZATION, MANAGED
+from homeport.resources.google.release import Prove
+from homeport.resources.google.traffic import BACK_DOOR, CLOSED, EDGE, OPEN, Body, foremost, is_closed, latest
+
+Ask = Callable[[Body], Awaitable[str]]
+"""Asks the edge for the models with the caller's token; '' once it answers, else what came instead."""
+_DEADLINE_S = 300.0
+_FIRST_S, _LONGEST_S = 5.0, 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedDoor(DependentResource):
+    """
+    A service that takes requests from its load balancer and from within its network, and from nowhere else.
+
+    It is closed last, when the load balancer was seen to answer with the model behind it, and verified through it then;
+    where that fails it is opened again. A load balancer takes minutes to answer, and a managed certificate as long as its
+    DNS record does: that is waited for.
+    """
+
+    google: Google
+    name: str
+    path: str
+    """Of the service, as its API has it."""
+    address: str
+    """Of the edge, such as `https://llm.example.com`."""
+    after: tuple[str, ...]
+    ask: Ask
+    prove: Prove
+    within: float
+    """Seconds that the edge may take to answer."""
+    keeps_address: bool = False
+    """Whether the service's own address stays for those within its network, such as an agent."""
+    kind = "closed door"
+
+    @property
+    def id(self) -> str:
+        """Return kind and name."""
+        return f"closed-door/{self.name}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Return the ids of the service, its release, and all of the load balancer."""
+        return (f"service/{self.name}", f"release/{self.name}", *self.after)
+
+    async def read(self) -> Json | None:
+        """Return the service, once it is closed."""
+        try:
+            service = await self.google.get("run", self.path)
+        except (NotFound, ApiDisabled):
+            return None
+        return service if is_closed(service) else None
+
+    def diff(self, live: Json, outputs: Outputs) -> tuple[Change, ...]:
+        """Tell whether it is closed in another way, or for another address."""
+        found = {
+            "address": live.get("annotations", {}).get(EDGE, ""),
+            "defaultUriDisabled": bool(live.get("defaultUriDisabled")),
+        }
+        wanted = {"address": self.address, "defaultUriDisabled": not self.keeps_address}
+        return tuple(
+            Change(path=key, before=found[key], after=value)
+            for key, value in wanted.items()
+            if found[key] != value
+        )
+
+    def summary(self, outputs: Outputs) -> str:
+        """Return what it will be."""
+        return (
+            f"requests only through {self.address}, once it answers; the service's own address is closed then"
+        )
+
+    async def create(self, outputs: Outputs, progress: Progress) -> Json:
+        """Wait until the edge answers, close the service, and verify it through the edge."""
+        service = await self.google.get("run", self.path)
+        await self._answered(service, outputs, progress)
+        closed = await self._set(service, self._closing(service))
+        try:
+            await self.prove(closed, foremost(closed) or latest(closed), self.address)
+        except BaseException as error:  # An interrupt leaves it reachable, too.
+            await self._put_back(service, error)
+            raise
+        return closed
+
+    async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
+        """Close it as `create` does."""
+        return await self.create(outputs, progress)
+
+    async def _answered(self, service: Body, outputs: Outputs, progress: Progress) -> None:
+        wait = Backoff(
+            what=f"{self.address} to answer",
+            within=self.within,
+            first=_FIRST_S,
+            factor=1.3,
+            longest=_LONGEST_S,
+        )
+        while True:
+            why = await self.ask(service)
+            if not why:
+                return
+            if not wait.told:
+                wait.told = True
+                records = "".join(f"; {one}" for one in records_of(outputs, self.address))
+                progress.note(
+                    f"waiting for {wait.what}, {self.within / 60:.0f} min at most: a new load balancer takes some minutes"
+                    f"{records}"
+                )
+            if not await wait.pause():
+                raise OperationFailed(
+                    f"{self.address} does not answer: {why}. The service is reached as before",
+                    hint=f"{await self._hint(outputs)}then run the same command again: it goes on from here",
+                )
+
+    async def _hint(self, outputs: Outputs) -> str:
+        """Return what may be lacking: the records, and what Google says of its certificate."""
+        records = records_of(outputs, self.address)
+        for id_, live in outputs.items():
+            if id_.startswith(f"{_prefix(MANAGED)}/"):
+                try:
+                    now = (await self.google.get("certificatemanager", f"v1/{live['name']}")).get(
+                        "managed", {}
+                    )
+                except HomeportError:
+                    continue
+                issue = now.get("provisioningIssue", {}).get("reason", "")
+                if now.get("state") != "ACTIVE":
+                    records.append(f"Google's certificate is {now.get('state', 'unknown')} {issue}".strip())
+        return "".join(f"{one}; " for one in records)
+
+    async def _put_back(self, before: Body, error: BaseException) -> None:
+        """Let the service be reached as `before`. `error` says so, or that it failed."""
+        change = {
+            "ingress": before.get("ingress") or OPEN,
+            "defaultUriDisabled": bool(before.get("defaultUriDisabled")),
+            "annotations": before.get("annotations", {}),
+        }
+        try:
+            await self._set(await self.google.get("run", self.path), change)
+        except HomeportError as failed:
+            outcome = f"the service may still be closed, and could not be put back: {failed}"
+        else:
+            outcome = "the service is reached as before"
+        if isinstance(error, HomeportError):
+            error.hint = "; ".join(one for one in (outcome, error.hint) if one)
+        else:
+            error.add_note(outcome)
+
+    def _closing(self, service: Body) -> JsonObject:
+        own = str(service.get("uri") or service.get("annotations", {}).get(BACK_DOOR, ""))
+        return {
+            "ingress": CLOSED,
+            "defaultUriDisabled": not self.keeps_address,
+            "annotations": {**service.get("annotations", {}), EDGE: self.address, BACK_DOOR: own},
+        }
+
+    async def _set(self, service: Body, change: Mapping[str, Json]) -> Json:
+        begun = await self.google.patch(
+            "run", self.path, {**change, "etag": service["etag"]}, updateMask=",".join(sorted(change))
+        )
+        await self.google.finish("run", begun, key=self.id, deadline=_DEADLINE_S)
+        return await self.google.get("run", self.path)
+
+
+def records_of(outputs: Outputs, address: str) -> list[str]:
+    """Return what the domain's DNS must say, as far as it is known."""
+    domain, told = address.removeprefix("https://"), []
+    for id_, live in outputs.items():
+        if id_.startswith("address/") and live and live.get("address"):
+            told.append(f"DNS: {domain}. A {live['address']}")
+        if id_.startswith(f"{_prefix(AUTHORIZATION)}/") and live and live.get("dnsResourceRecord"):
+            record = live["dnsResourceRecord"]
+            told.append(f"DNS: {record['name']} {record['type']} {record['data']}")
+    return told
+
+
+def _prefix(kind: str) -> str:
+    return kind.lower().replace(" ", "-")
+
+
+__all__ = ["Ask", "ClosedDoor", "records_of"]

@@ -1,0 +1,304 @@
+"""The load balancer of the file: its parts in order, from the service to the address that clients use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from homeport.catalog.prices import Prices
+from homeport.errors import SpecError
+from homeport.google import Google
+from homeport.reconcile import Ref, Resource
+from homeport.reconcile.fact import Fact
+from homeport.resources.google import load_balancer as lb
+from homeport.resources.google import managed_certificate as manager
+from homeport.resources.google.closed_door import Ask, ClosedDoor
+from homeport.resources.google.release import Prove
+from homeport.resources.google.rest import RestResource
+from homeport.resources.google.traffic import CANDIDATE
+from homeport.secret import Secret
+from homeport.spec import Edge
+from homeport.targets.cloudrun.edge_fact import EdgeFact
+from homeport.targets.cloudrun.names import Names
+
+APIS = ("certificatemanager",)
+"""What a certificate of Google's needs beside what every endpoint needs."""
+_SCHEME = "EXTERNAL_MANAGED"
+_MATCHER = "edge"
+_LAST_RULE = 2**31 - 1
+_OWN_WITHIN_S, _MANAGED_WITHIN_S = 1200.0, 3600.0
+"""
+How long a new load balancer may take to answer. No page of Google's has a figure; ten minutes are common, and a managed
+certificate waits for the user's DNS, too.
+"""
+
+
+def read_pem(reference: str, key: str, base: Path) -> str:
+    """Return the PEM that `file:PATH` or `env:NAME` refers to. Raises `SpecError` where there is none."""
+    where, _, name = reference.partition(":")
+    path = base / Path(name).expanduser()
+    try:
+        text = os.environ.get(name, "") if where == "env" else path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise SpecError(
+            f"{key} refers to the file {path}, which cannot be read: {error}", hint="write it there as PEM"
+        ) from error
+    if "-----BEGIN " not in text:
+        raise SpecError(
+            f"{key} refers to {reference}, which holds no PEM", hint="it begins with a line -----BEGIN …-----"
+        )
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeNames:
+    """What the parts of an endpoint's load balancer are called."""
+
+    name: str
+
+    @property
+    def main(self) -> str:
+        """Return the name of most parts."""
+        return f"{self.name}-edge"
+
+    @property
+    def candidate(self) -> str:
+        """Return the name of what leads to a revision that has no traffic yet."""
+        return f"{self.name}-edge-candidate"
+
+    @property
+    def redirect(self) -> str:
+        """Return the name of what sends clients of port 80 to HTTPS."""
+        return f"{self.name}-edge-redirect"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeParts:
+    """The parts of one load balancer."""
+
+    google: Google
+    names: Names
+    edge: Edge
+    base: Path
+    """The folder that paths of the file start from."""
+    read: Callable[[str, str, Path], str] = read_pem
+    """Returns the PEM that a reference of the file leads to, by its key and the folder."""
+
+    def resources(self) -> list[RestResource]:
+        """Return all parts, each after what it needs."""
+        main, candidate = self._groups()
+        policy = self._policy()
+        backends = [self._backend(main), self._backend(candidate)]
+        if policy is not None:
+            backends[0] = lb.guarded_by(backends[0], policy)
+        address = self._part(lb.ADDRESS, self._called.main, {"addressType": "EXTERNAL", "ipVersion": "IPV4"})
+        certificates = self._certificates()
+        plain, secure = self._proxies(certificates)
+        own = [
+            main,
+            candidate,
+            *([policy] if policy else []),
+            *backends,
+            self._map(),
+            self._redirect(),
+            address,
+        ]
+        rules = [
+            self._rule(self._called.main, "443", secure, address),
+            self._rule(self._called.redirect, "80", plain, address),
+        ]
+        return [*own, *certificates, plain, secure, *rules]
+
+    @property
+    def _called(self) -> EdgeNames:
+        return EdgeNames(name=self.names.name)
+
+    def _part(
+        self, kind: str, name: str, wanted: Mapping[str, Any], region: str = ""
+    ) -> lb.BalancerPart:  # Any: JSON
+        return lb.part(self.google, self.names.name, kind, name, wanted, region=region)
+
+    def _groups(self) -> tuple[lb.BalancerPart, lb.BalancerPart]:
+        """Return the serverless groups: one leads to what serves, the other to the tag of a new revision."""
+        made = []
+        for name, tag in ((self._called.main, {}), (self._called.candidate, {"tag": CANDIDATE})):
+            wanted = {"networkEndpointType": "SERVERLESS", "cloudRun": {"service": self.names.name, **tag}}
+            group = self._part(lb.GROUP, name, wanted, self.names.region)
+            made.append(replace(group, after=(f"service/{self.names.name}",)))
+        return made[0], made[1]
+
+    def _backend(self, group: lb.BalancerPart) -> lb.BalancerPart:
+        # A serverless group refuses timeoutSec, health checks and maxUtilization: Cloud Run's own timeout counts.
+        name = group.address.path.rpartition("/")[2]
+        wanted = {
+            "loadBalancingScheme": _SCHEME,
+            "protocol": "HTTPS",
+            "backends": [{"group": Ref(group.id, "selfLink")}],
+            "logConfig": {"enable": True, "sampleRate": 1.0},
+        }
+        return self._part(lb.BACKEND, name, wanted)
+
+    def _map(self) -> lb.BalancerPart:
+        """Return where requests go. Google refuses the map where it does not route as its own tests say."""
+        serving, candidate = (
+            f"backend-service/{name}" for name in (self._called.main, self._called.candidate)
+        )
+        number, domain = Ref(candidate, "id"), self.edge.domain
+        headers = [{"headerName": lb.CANDIDATE_HEADER, "exactMatch": number}]
+        rule = {
+            "priority": 1,
+            "matchRules": [{"prefixMatch": "/", "headerMatches": headers}],
+            "service": Ref(candidate, "selfLink"),
+        }
+        asked = {"host": domain, "path": "/v1/chat/completions"}
+        tests = [
+            {"description": "serving", **asked, "service": Ref(serving, "selfLink")},
+            {
+                "description": "candidate",
+                **asked,
+                "headers": [{"name": lb.CANDIDATE_HEADER, "value": number}],
+                "service": Ref(candidate, "selfLink"),
+            },
+        ]
+        matcher = {"name": _MATCHER, "defaultService": Ref(serving, "selfLink"), "routeRules": [rule]}
+        wanted = {
+            "defaultService": Ref(serving, "selfLink"),
+            "hostRules": [{"hosts": [domain], "pathMatcher": _MATCHER}],
+            "pathMatchers": [matcher],
+            "tests": tests,
+        }
+        return self._part(lb.MAP, self._called.main, wanted)
+
+    def _redirect(self) -> lb.BalancerPart:
+        to_https = {
+            "httpsRedirect": True,
+            "redirectResponseCode": "MOVED_PERMANENTLY_DEFAULT",
+            "stripQuery": False,
+        }
+        return self._part(lb.MAP, self._called.redirect, {"defaultUrlRedirect": to_https})
+
+    def _policy(self) -> lb.BalancerPart | None:
+        if self.edge.requests_per_minute is None:
+            return None
+        everybody = {"versionedExpr": "SRC_IPS_V1", "config": {"srcIpRanges": ["*"]}}
+        limit = {
+            "rateLimitThreshold": {"count": self.edge.requests_per_minute, "intervalSec": 60},
+            "conformAction": "allow",
+            "exceedAction": "deny(429)",
+            "enforceOnKey": "HTTP_HEADER",
+            "enforceOnKeyName": self.edge.key_header,
+        }
+        throttle = {
+            "priority": 1000,
+            "description": f"at most {self.edge.requests_per_minute} requests a minute of each {self.edge.key_header}",
+            "match": everybody,
+            "action": "throttle",
+            "rateLimitOptions": limit,
+            "preview": self.edge.preview,
+        }
+        last = {
+            "priority": _LAST_RULE,
+            "description": "the rest",
+            "match": everybody,
+            "action": "allow",
+            "preview": False,
+        }
+        return self._part(lb.POLICY, self._called.main, {"type": "CLOUD_ARMOR", "rules": [throttle, last]})
+
+    def _certificates(self) -> list[RestResource]:
+        """Return the certificate, or what makes one: the last but one is the map of it."""
+        assert self.edge.domain is not None
+        if self.edge.certificate is None:
+            return manager.for_domain(self.google, self.names.name, self._called.main, self.edge.domain)
+        pem = self.read(self.edge.certificate, "edge.certificate", self.base)
+        # Nothing of a certificate can be changed: another one has another name, and the old one goes after it.
+        name = f"{self._called.main}-{sha256(pem.encode()).hexdigest()[:8]}"
+        made = self._part(lb.CERTIFICATE, name, {"type": "SELF_MANAGED", "selfManaged": {"certificate": pem}})
+        assert isinstance(made, lb.OwnCertificate)
+        return [replace(made, key=self._key)]
+
+    def _key(self) -> Secret:
+        assert self.edge.private_key is not None
+        return Secret(self.read(self.edge.private_key, "edge.private_key", self.base))
+
+    def _proxies(self, certificates: list[RestResource]) -> tuple[lb.BalancerPart, lb.BalancerPart]:
+        main, redirect = f"url-map/{self._called.main}", f"url-map/{self._called.redirect}"
+        plain = self._part(lb.HTTP_PROXY, self._called.redirect, {"urlMap": Ref(redirect, "selfLink")})
+        if self.edge.certificate is None:
+            *_, shown, entry = certificates
+            shows: dict[str, Any] = {"certificateMap": manager.link_of(shown)}  # Any: JSON, and Refs
+            after: tuple[str, ...] = (entry.id,)
+        else:
+            shows, after = {"sslCertificates": [Ref(certificates[0].id, "selfLink")]}, ()
+        secure = self._part(lb.HTTPS_PROXY, self._called.main, {"urlMap": Ref(main, "selfLink"), **shows})
+        return plain, replace(secure, after=after)
+
+    def _rule(
+        self, name: str, port: str, proxy: lb.BalancerPart, address: lb.BalancerPart
+    ) -> lb.BalancerPart:
+        wanted = {
+            "loadBalancingScheme": _SCHEME,
+            "IPAddress": Ref(address.id, "address"),
+            "IPProtocol": "TCP",
+            "portRange": f"{port}-{port}",
+            "target": Ref(proxy.id, "selfLink"),
+        }
+        return self._part(lb.RULE, name, wanted)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointEdge:
+    """A load balancer, and the door of the service that is closed once it answers."""
+
+    parts: EdgeParts
+    ask: Ask
+    prove: Prove
+    keeps_address: bool = False
+    """Whether something within the network calls the service at its own address."""
+
+    @property
+    def address(self) -> str:
+        """Return the address that clients use, without `/v1`."""
+        return self.parts.edge.address
+
+    @property
+    def apis(self) -> tuple[str, ...]:
+        """Return the APIs that it needs beside what every endpoint needs."""
+        return APIS if self.parts.edge.certificate is None else ()
+
+    def facts(self, prices: Prices) -> Iterator[Fact]:
+        """Yield what a plan tells of it."""
+        yield EdgeFact.of(self.parts.edge, prices)
+
+    def resources(self) -> list[Resource]:
+        """Return all parts, and the door as the last."""
+        parts = self.parts.resources()
+        google, names, edge = self.parts.google, self.parts.names, self.parts.edge
+        door = ClosedDoor(
+            google=google,
+            name=names.name,
+            path=f"v2/{names.service}",
+            address=edge.address,
+            after=tuple(one.id for one in parts),
+            ask=self.ask,
+            prove=self.prove,
+            within=_MANAGED_WITHIN_S if edge.certificate is None else _OWN_WITHIN_S,
+            keeps_address=self.keeps_address,
+        )
+        return [*parts, door]
+
+
+def every_part(google: Google, names: Names) -> Iterator[list[RestResource]]:
+    """Yield the parts that different options of a file make under these names, for the order among their kinds."""
+    for edge in (
+        Edge(domain="example.com", requests_per_minute=1),
+        Edge.model_construct(domain="example.com", certificate="own", private_key="own"),
+    ):
+        yield EdgeParts(google=google, names=names, edge=edge, base=Path(), read=lambda *_: "").resources()
+
+
+__all__ = ["APIS", "EdgeNames", "EdgeParts", "EndpointEdge", "every_part", "read_pem"]

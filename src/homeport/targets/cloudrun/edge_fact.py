@@ -1,0 +1,80 @@
+"""What a plan tells of a load balancer: what it asks of the user's DNS, what it costs, and when one does without."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from homeport.catalog.prices import Prices
+from homeport.reconcile.fact import Fact
+from homeport.spec import Edge
+
+HOURS_A_MONTH = 730
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeFact(Fact):
+    """The load balancer before the service."""
+
+    key: ClassVar[str] = "edge"
+    label: ClassVar[str] = "edge"
+    address: str
+    certificate: str
+    """`managed`, or `own`."""
+    requests_per_minute: int | None
+    key_header: str
+    preview: bool
+    usd_per_month: float
+    """While nobody asks anything: its forwarding rules, and Cloud Armor's policy and rule."""
+    unconfirmed: tuple[str, ...]
+    """Keys of the prices among them that nothing official confirms."""
+
+    @classmethod
+    def of(cls, edge: Edge, prices: Prices) -> EdgeFact:
+        """Return what is told of the file's load balancer."""
+        keys = ["load_balancer_hour"]
+        usd = prices.rates["load_balancer_hour"].usd * HOURS_A_MONTH
+        if edge.requests_per_minute is not None:
+            keys += ["armor_policy_month", "armor_rule_month"]
+            usd += sum(prices.rates[key].usd for key in keys[1:])
+        return cls(
+            address=edge.address,
+            certificate="managed" if edge.certificate is None else "own",
+            requests_per_minute=edge.requests_per_minute,
+            key_header=edge.key_header,
+            preview=edge.preview,
+            usd_per_month=round(usd, 2),
+            unconfirmed=tuple(key for key in keys if prices.rates[key].unconfirmed),
+        )
+
+    @property
+    def text(self) -> str:
+        return "; ".join(text for _, text in self.lines())
+
+    def lines(self) -> tuple[tuple[str, str], ...]:
+        """Return a line for the way in, its limit, its price, and when it is not worth that."""
+        domain = self.address.removeprefix("https://")
+        proof = "and its DNS authorization's CNAME, " if self.certificate == "managed" else ""
+        told = [
+            f"{self.address}/v1, by a global load balancer; {domain} must lead to its address (an A record, {proof}both of "
+            "which `up` says). The service's own address is closed once this one answers"
+            if proof
+            else f"{self.address}/v1, by a global load balancer; {domain} must lead to its address (an A record, which `up` "
+            "says). The service's own address is closed once this one answers"
+        ]
+        if self.requests_per_minute is not None:
+            does = "only logged (preview)" if self.preview else "refused with 429"
+            told.append(
+                f"more than {self.requests_per_minute} requests a minute of one {self.key_header} are {does}, counted by Google "
+                "in each region and not exactly"
+            )
+        guess = f" ({', '.join(self.unconfirmed)} not confirmed)" if self.unconfirmed else ""
+        told.append(
+            f"${self.usd_per_month:.2f} a month while nobody asks anything, and $0.008 a GiB each way{guess}"
+        )
+        if self.requests_per_minute is None:
+            told.append(
+                "a domain is all that this adds: without [edge] the service's own address has TLS, asks for the same token, "
+                "and costs nothing while the service is at zero"
+            )
+        return tuple((self.label, one) for one in told)

@@ -1,0 +1,84 @@
+"""The way of a proof to a service that is closed: through its load balancer, and to a new revision by a header."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from homeport.endpoint import Endpoint
+from homeport.errors import HomeportError
+from homeport.google import Google
+from homeport.google.credentials import GoogleIdentity
+from homeport.resources.google.load_balancer import CANDIDATE_HEADER
+from homeport.resources.google.release import Prove
+from homeport.resources.google.traffic import CLOSED, OPEN, Body, is_closed, is_tagged
+from homeport.targets.cloudrun.edge import EdgeNames, EdgeParts, EndpointEdge
+from homeport.targets.cloudrun.expected import promise_of
+from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.target import CloudRunTarget
+from homeport.targets.cloudrun.verification import Expectation, outside
+
+_ANSWERS = 200
+_FROM_CLOUD_RUN = frozenset({401, 403})
+"""Cloud Run's own refusals: the way is there, and it is the caller who is not let in."""
+
+
+def with_edge(target: CloudRunTarget, prove: Prove, *, via: str = "") -> CloudRunTarget:
+    """Return the target with the load balancer of its file's `[edge]`; as it is where there is none."""
+    edge = target.spec.edge
+    if edge is None:
+        return target
+    parts = EdgeParts(google=target.google, names=target.names, edge=edge, base=target.spec_file.parent)
+    asked = asks(target.google, edge.address, via=via)
+    calls = any(one.calls_model for one in target.companions)
+    return replace(target, edge=EndpointEdge(parts=parts, ask=asked, prove=prove, keeps_address=calls))
+
+
+def asks(google: Google, address: str, *, via: str = "") -> Callable[[Body], Awaitable[str]]:
+    """Return what asks the edge for its models, as the logged-in user."""
+
+    async def ask(_: Body) -> str:
+        identity = GoogleIdentity(google.credentials, address)
+        try:
+            async with outside(via) as sender:
+                status = await sender.status(address, "/v1/models", token=await identity.token())
+        except HomeportError as error:
+            return str(error)
+        if status == _ANSWERS or status in _FROM_CLOUD_RUN:
+            return ""
+        return f"it says {status}"
+
+    return ask
+
+
+async def proven_at(
+    google: Google, names: Names, endpoint: Endpoint, service: Body, revision: str
+) -> Endpoint:
+    """
+    Return the endpoint so that it is `revision` which answers: with the header of the candidate, where that is no way
+    but through the load balancer.
+    """
+    if not is_closed(service) or not is_tagged(service, revision):
+        return endpoint
+    name = EdgeNames(name=names.name).candidate
+    backend = await google.get(
+        "compute", f"compute/v1/projects/{google.project}/global/backendServices/{name}"
+    )
+    return replace(endpoint, headers={CANDIDATE_HEADER: str(backend["id"])})
+
+
+async def expected_at(target: CloudRunTarget, endpoint: Endpoint, service: Body, proving: str) -> Expectation:
+    """
+    Return what the endpoint is held to; `proving` is the revision that is released, '' for what serves.
+
+    While a first revision is proven, the door of a service with a load balancer is still open.
+    """
+    at = await proven_at(target.google, target.names, endpoint, service, proving or "-")
+    promise = await promise_of(target, at)
+    if target.spec.edge is None:
+        return promise
+    ingress = str(service.get("ingress") or OPEN) if proving else CLOSED
+    return replace(promise, planned=replace(promise.planned, ingress=ingress))
+
+
+__all__ = ["asks", "expected_at", "proven_at", "with_edge"]

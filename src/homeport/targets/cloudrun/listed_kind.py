@@ -1,0 +1,27 @@
+"""A kind of thing of a project, and where things of it are listed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedKind:
+    """A kind of thing that carries the mark, and where a project's things of it are listed."""
+
+    kind: str
+    """As `RestResource.kind` says it."""
+    plural: str
+    api: str
+    path: str
+    """With `{project}` and, where each region has a list of its own, `{region}`."""
+    items: str
+    """The key of the list in an answer."""
+    query: Mapping[str, Any] = field(default_factory=dict)  # Any: see ApiCall.query
+
+    @property
+    def regional(self) -> bool:
+        """Tell whether each region has a list of its own."""
+        return "{region}" in self.path

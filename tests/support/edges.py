@@ -1,0 +1,87 @@
+"""A load balancer before a deployed model, in a cloud of the test's own process; and certificates to show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from deployers import Deployer
+from homeport import spec
+from homeport.google import Google
+from homeport.resources.google.traffic import Body
+from homeport.targets.cloudrun.edge import EdgeParts, EndpointEdge
+from homeport.targets.cloudrun.model_selection import ResolvedModel
+from homeport.targets.cloudrun.target import CloudRunTarget
+
+DOMAIN = "llm.example.com"
+
+
+def write_certificate(folder: Path, name: str = DOMAIN) -> tuple[Path, Path]:
+    """A certificate of a name that signs itself, and its key, as files of PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=30))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate, private = folder / f"{name}.pem", folder / f"{name}.key"
+    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return certificate, private
+
+
+class WithEdge(Deployer):
+    """Deploys a model behind a load balancer, which says what stands in `answers` until that is used up, and then answers."""
+
+    def __init__(self, engine: str, folder: Path, answers: Iterable[str] = ()) -> None:
+        super().__init__(engine)
+        self.folder = folder
+        self.answers = list(answers)
+        self.breaks_when_it_answers = False
+        self.asked_while: list[str] = []
+        """From where the service took requests whenever the edge was asked."""
+
+    def behind(self, **edge: object) -> spec.Spec:
+        """The file with an `[edge]`: by default with Google's certificate."""
+        wanted = self.wanted()
+        return spec.parse({**wanted.model_dump(), "edge": {"domain": DOMAIN, **edge}})
+
+    def own(self) -> dict[str, str]:
+        """Keys of `[edge]` for a certificate of one's own."""
+        certificate, key = write_certificate(self.folder)
+        return {"certificate": f"file:{certificate}", "private_key": f"file:{key}"}
+
+    def target(
+        self, google: Google, chosen: ResolvedModel, wanted: spec.Spec, *, canary: tuple[int, ...] = ()
+    ) -> CloudRunTarget:
+        target = super().target(google, chosen, wanted, canary=canary)
+        if wanted.edge is None:
+            return target
+
+        async def ask(service: Body) -> str:
+            self.asked_while.append(str(service.get("ingress")))
+            self.broken = self.broken or self.breaks_when_it_answers
+            return self.answers.pop(0) if self.answers else ""
+
+        parts = EdgeParts(google=google, names=target.names, edge=wanted.edge, base=self.folder)
+        return replace(target, edge=EndpointEdge(parts=parts, ask=ask, prove=target.prove))
