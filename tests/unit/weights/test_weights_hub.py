@@ -379,3 +379,12 @@ def test_an_engine_for_what_is_there_is_asked_for(
     with pytest.raises(WeightsError, match="which is what this engine loads") as caught:
         fetch(store, "hf:org/model", wanted)
     assert f"choose an engine that loads its {there}" in caught.value.hint
+
+
+def test_the_hubs_own_sentence_is_shown_whole_and_on_one_line() -> None:
+    from homeport.weights.sources.hub_refusals import _sentence
+
+    told = "Please enable access to public gated repositories in your fine-grained token settings to view this repository."
+    assert _sentence(f" {told[:40]}\n{told[40:]}\x1b ").startswith(told[:40])
+    assert _sentence(told) == told
+    assert "\x1b" not in _sentence("a\x1bb")

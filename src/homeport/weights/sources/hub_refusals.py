@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from homeport import names
 from homeport.errors import GatedModel, HomeportError, NetworkError, StateError, UnknownModel, WeightsError
 from homeport.weights.download import Unexpected
 
@@ -62,7 +61,8 @@ def offline(source: str) -> NetworkError:
 
 
 def _sentence(text: str) -> str:
-    return names.shown(" ".join(text.split())[:_LONGEST]) if text.strip() else ""
+    line = " ".join(text.split())[:_LONGEST]
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
 
 
 def _with(error: HomeportError, sentence: str) -> HomeportError:
