@@ -257,10 +257,10 @@ class Agent(SpecTable):
 
 
 class Guard(SpecTable):
-    """A screen before the engine, here and on Cloud Run: it sees every prompt and every answer, and what it could not screen is refused."""
+    """A screen before the engine on this machine: it sees every prompt and every answer, and what it could not screen is refused. On Cloud Run a file with it is refused."""
 
     screen: Literal["auto", "model-armor", "local"] = "auto"
-    """Who judges: Google's model-armor, or local, a few patterns for development. auto is model-armor on Cloud Run, and local on this machine."""
+    """Who judges: local, a few patterns for development, which is what auto means, or Google's model-armor by `template`."""
     prompts: bool = True
     """Whether what a request says is screened: system text, history and earlier answers included."""
     answers: bool = True
@@ -274,8 +274,6 @@ class Guard(SpecTable):
         "urls",
     )
     """What is looked for: attacks on the model, harmful content, keys and card numbers, addresses of malware. Model Armor's filter for abuse of children is always on."""
-    level: Literal["low", "medium", "high"] = "medium"
-    """How sure Model Armor must be of an attack or of harm to stop it: low stops the most, and the most by mistake."""
     on_failure: Literal["refuse"] = "refuse"
     """What becomes of a text that the screen did not look at. There is nothing else to choose."""
     where: Literal["gateway", "authz-extension", "traffic-extension"] = "gateway"
@@ -287,7 +285,7 @@ class Guard(SpecTable):
         pattern=patterns.TEMPLATE,
         examples=["projects/my-project/locations/europe-west4/templates/my-template"],
     )
-    """A template of Model Armor that is there, by which this machine screens; on Cloud Run homeport makes its own."""
+    """A template of Model Armor that is there, by which this machine screens: its levels are its own."""
     window_s: float = Field(default=1.0, ge=0.2, le=30)
     """Seconds that streamed text waits for more before it is screened: less is livelier, and costs more calls."""
     deadline_s: float = Field(default=8.0, ge=0.5, le=60)
