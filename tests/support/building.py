@@ -99,7 +99,7 @@ def place(folder: Path, *, bare: bool = False, speed: float = 1.0, **env: str) -
             "HOMEPORT_PAUSE_S": "0.01",
             "HOMEPORT_TELL_EVERY_S": "0",
         }
-        told |= env
+        told |= {"HOMEPORT_GOOGLE_URL": url, **env}
         steps = Worked(url=url, env=told, folder=folder / "builds", programs=programs())
         cloud = Cloud(delays=AT_ONCE, folder=folder / "cloud", steps=steps, clock=Clock(speed=speed))
         config = uvicorn.Config(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,20 +25,6 @@ from homeport.export import export
 from homeport.google import Google
 from homeport.reconcile import ActionKind, Plan, Resource, make_plan
 
-_ASKED = """
-import sys, urllib.parse, urllib.request as web
-
-asked = web.urlopen
-def here(request):
-    place = urllib.parse.urlsplit(request.full_url)
-    other = web.Request("{url}" + place.path, headers={{**dict(request.header_items()), "Host": place.netloc}})
-    return asked(other)
-web.urlopen = here
-sys.argv = sys.argv[1:]
-code = sys.argv.pop(1)
-exec(compile(code, "asked", "exec"))
-"""
-"""Runs `python3 -c CODE URL` with a registry that is the rehearsal."""
 Wanted = Callable[[Google], list[Resource]]
 
 
@@ -53,7 +38,7 @@ class There:
 
     def run(self, *command: str, code: int = 0, **env: str) -> Said:
         """What a command says in the folder, as the owner; it must exit with `code`."""
-        own = {"CLOUDSDK_CONFIG": str(self.folder / ".gcloud"), "PYTHONPATH": "", "PATH": self._path()}
+        own = {"CLOUDSDK_CONFIG": str(self.folder / ".gcloud"), "PYTHONPATH": ""}
         ended = subprocess.run(
             command, cwd=self.folder, env={**os.environ, **variables(self.url, "rehearsal", secret=self.cloud.secret, caller=OWNER, folder=self.folder), **own, **env},
             capture_output=True, text=True, timeout=600, check=False, stdin=subprocess.DEVNULL,
@@ -61,20 +46,6 @@ class There:
         said = Said(ended.returncode, ended.stdout, ended.stderr)
         assert said.code == code, f"{' '.join(command)}: exit {said.code}\n{said.out}\n{said.err}"
         return said
-
-    def _path(self) -> str:
-        """The PATH, with a python3 first that finds the registry behind the rehearsal, where a script asks it."""
-        programs = self.folder / ".programs"
-        programs.mkdir(exist_ok=True)
-        (programs / "asked.py").write_text(_ASKED.format(url=self.url), encoding="utf-8")
-        program = programs / "python3"
-        program.write_text(
-            f'#!/bin/sh\ncase "$*" in *manifests*) exec {sys.executable} {programs / "asked.py"} "$@" ;; esac\n'
-            f'exec {sys.executable} "$@"\n',
-            encoding="utf-8",
-        )
-        program.chmod(0o755)
-        return f"{programs}:{os.environ['PATH']}"
 
     def write(self, files: Mapping[str, str]) -> None:
         """Put files into the folder."""

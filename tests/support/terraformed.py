@@ -157,8 +157,8 @@ class Values:
 
 _MEANINGS = {
     "google_artifact_registry_repository#name": "{name}",
-    # In the rehearsal's project and us-central1; Google gives such a hash as well.
-    "google_cloud_run_v2_service#uri": "https://{name}-cc7cjaqq5a-uc.a.run.app",
+    # In the rehearsal's project and europe-west4; Google gives such a hash as well.
+    "google_cloud_run_v2_service#uri": "https://{name}-6qzt42z6ca-ez.a.run.app",
     "google_compute_network#id": "https://www.googleapis.com/compute/v1/projects/{project}/global/networks/{name}",
     "google_secret_manager_secret#id": "projects/{project}/secrets/{name}",
     "google_service_account#email": "{name}@{project}.iam.gserviceaccount.com",
@@ -224,7 +224,14 @@ def _repository(values: Values) -> tuple[Key, Json]:
                 camel(name): value for name, value in block.items() if value is not None
             }
         policies[one["id"]] = made
-    body = values.renamed(format="format", labels="labels", kms_key_name="kmsKeyName")
+    body = values.renamed(format="format", mode="mode", labels="labels", kms_key_name="kmsKeyName")
+    config = values.block("remote_repository_config")
+    if config is not None:
+        (upstream,) = config.pop("docker_repository")
+        own = {camel(name): value for name, value in upstream.items() if not _is_empty(value)}
+        for block in own.get("customRepository", ()):
+            own["customRepository"] = block
+        body["remoteRepositoryConfig"] = {"dockerRepository": own, **config}
     return ("artifactregistry", f"v1/{where}"), {**body, "cleanupPolicies": policies}
 
 

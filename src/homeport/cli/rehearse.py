@@ -202,7 +202,9 @@ def serve(
             if one is not None:
                 stack.enter_context(_known(find_home().root, one.getsockname()[1], cloud.secret))
         cloud.steps = steps = Worked(
-            url=f"http://{HOST}:{taken}", env=_passed_on(os.environ), programs=programs()
+            url=f"http://{HOST}:{taken}",
+            env={**_passed_on(os.environ), "HOMEPORT_GOOGLE_URL": f"http://{HOST}:{taken}"},
+            programs=programs(),
         )
         _tell(terminal, project, speed, taken, within)
         terminal.say("Ctrl-C ends it.")

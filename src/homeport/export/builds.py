@@ -119,9 +119,10 @@ def told_by_shell(thing: Resource | None, ref: Ref) -> str:
 
 
 _ASK = (
-    "import hashlib, json, sys, urllib.request as web; "
-    'head = {"Authorization": "Bearer " + sys.stdin.read().strip(), "Accept": "%s"}; '
-    "text = web.urlopen(web.Request(sys.argv[1], headers=head)).read(); "
+    "import hashlib, json, os, sys, urllib.request as web; host, path = sys.argv[1:]; "
+    'head = {"Authorization": "Bearer " + sys.stdin.read().strip(), "Accept": "%s", "Host": host}; '
+    'base = os.environ.get("HOMEPORT_GOOGLE_URL") or "https://" + host; '
+    'text = web.urlopen(web.Request(base.rstrip("/") + path, headers=head)).read(); '
     'print(next((one["digest"] for one in json.loads(text).get("manifests", []) '
     'if one.get("platform", {}).get("architecture") == "amd64"), "sha256:" + hashlib.sha256(text).hexdigest()))'
 )
@@ -131,10 +132,13 @@ def digest_of(image: MirroredImage) -> str:
     """
     Return the command that tells the digest of an image as its registry has it, for Cloud Run's platform.
 
-    gcloud lists only what a repository has fetched before, so the registry itself is asked; the token is in no argument.
+    gcloud lists only what a repository has fetched before, so the registry itself is asked, or a rehearsal that stands in
+    for it; the token is in no argument.
     """
     ask = shlex.quote(_ASK % ", ".join(TYPES))
-    return f"gcloud auth print-access-token | python3 -c {ask} {shlex.quote(image.manifest_url)}"
+    return (
+        f"gcloud auth print-access-token | python3 -c {ask} {image.host} {shlex.quote(image.manifest_path)}"
+    )
 
 
 class Blanks:

@@ -189,7 +189,7 @@ def test_the_token_is_ephemeral_sensitive_and_only_written() -> None:
 def test_an_image_that_nobody_builds_is_asked_for_at_the_repository_that_fetches_it() -> None:
     things = from_a_hub(resources())
     files = {kind: "\n".join(export(kind, things).values()) for kind in KINDS}
-    manifest = "https://europe-west4-docker.pkg.dev/v2/rehearsal/home-docker-io/vllm/vllm-openai/manifests/v"
+    manifest = "europe-west4-docker.pkg.dev /v2/rehearsal/home-docker-io/vllm/vllm-openai/manifests/v"
     for kind in ("gcloud", "terraform", "cloudbuild"):
         assert manifest in files[kind], kind
         assert "gcloud auth print-access-token | python3 -c " in files[kind]

@@ -61,9 +61,9 @@ class MirroredImage(FixedResource):
         return f"{self.reference}{'@' if ':' in self.tag else ':'}{self.tag}"
 
     @property
-    def manifest_url(self) -> str:
+    def manifest_path(self) -> str:
         """Return where its registry tells what it is."""
-        return f"https://{self.host}/v2/{self.path}/manifests/{self.tag}"
+        return f"/v2/{self.path}/manifests/{self.tag}"
 
     async def read(self) -> Json | None:
         """Return its digest and the reference to deploy it by; None where its repository is not there yet."""
