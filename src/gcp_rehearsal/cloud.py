@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import uuid
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -37,6 +37,7 @@ ALWAYS_ON = frozenset(
 )
 """APIs that a request needs no enabling for: those of a new project, and those that know no project."""
 _LONGEST_WAIT = 120.0
+_Answer = Callable[[], Awaitable[Reply]]
 _BETA = re.compile(r"^((?:/dns)?/v\d+)(?:alpha|beta)\d*(?=/)|^/compute/beta(?=/)")
 _VERSION = re.compile(r"^/(?:[a-z]+/)?(v\d+\w*|beta|alpha)/")
 
@@ -118,19 +119,29 @@ class Cloud:
             found = discovery.find(request.host, request.verb, request.path)
         extra = handlers.unlisted(request) if found is None else None
         if extra is not None:
-            return _encoded(extra(self, request))
+
+            async def unlisted() -> Reply:
+                return _encoded(extra(self, request))
+
+            name = handlers.registry_method(request)
+            return await (self._struck(request, name, "", unlisted) if name else unlisted())
         if found is None:
             return self.refused("", _unknown(request))
-        struck = [fault for fault in self.faults if fault.strikes(found.method.id)]
+        api = found.document.name.partition(".")[0]
+        return await self._struck(request, found.method.id, api, lambda: self._reply(request, found))
+
+    async def _struck(self, request: Request, name: str, api: str, answer: _Answer) -> Reply:
+        """Return the answer to a call of that method and API, with the faults that strike it."""
+        struck = [fault for fault in self.faults if fault.strikes(name)]
         for fault in struck:
-            await self._strike(found, fault, after=False)
-        reply = next((_fails(f, found) for f in struck if f.status and not f.after), None)
+            await self._strike(name, fault, after=False)
+        reply = next((_fails(f, api) for f in struck if f.status and not f.after), None)
         if reply is None:
-            reply = await self._reply(request, found)
+            reply = await answer()
             for fault in struck:
-                await self._strike(found, fault, after=True)
-            reply = next((_fails(f, found) for f in struck if f.status and f.after), reply)
-        self._note(request, found, reply.status)
+                await self._strike(name, fault, after=True)
+            reply = next((_fails(f, api) for f in struck if f.status and f.after), reply)
+        self._note(request, name, reply.status)
         return reply
 
     def answered(self, request: Request) -> Reply:
@@ -309,7 +320,7 @@ class Cloud:
         kept = self.store.get(call.api, call.name)
         return kept.project if kept else ""
 
-    async def _strike(self, found: Found, fault: Fault, *, after: bool) -> None:
+    async def _strike(self, method: str, fault: Fault, *, after: bool) -> None:
         if fault.after is not after:
             return
         if fault.jump:
@@ -318,12 +329,12 @@ class Cloud:
         if fault.delay:
             await self.clock.sleep(fault.delay)
         if fault.drop:
-            self.log.append(Logged(found.method.id, "", 0, ""))
+            self.log.append(Logged(method, "", 0, ""))
             raise Dropped
 
-    def _note(self, request: Request, found: Found, status: int) -> None:
+    def _note(self, request: Request, method: str, status: int) -> None:
         caller = credentials.whose(self.secret, request.headers.get("authorization", "").partition(" ")[2])
-        self.log.append(Logged(found.method.id, self.by_id(request.path), status, caller))
+        self.log.append(Logged(method, self.by_id(request.path), status, caller))
 
     @staticmethod
     def refused(api: str, error: ApiError) -> Reply:
@@ -346,9 +357,9 @@ def _unknown(request: Request) -> ApiError:
     return ApiError(404, "Method not found.")
 
 
-def _fails(fault: Fault, found: Found) -> Reply:
+def _fails(fault: Fault, api: str) -> Reply:
     error = of_status(fault.status)
-    return _encoded(Reply(status=error.code, body=error.envelope(found.document.name.partition(".")[0])))
+    return _encoded(Reply(status=error.code, body=error.envelope(api)))
 
 
 def _encoded(reply: Reply) -> Reply:

@@ -54,6 +54,11 @@ _ELSEWHERE: Mapping[str, Callable[[Cloud, Request], Reply]] = {
 """What answers all other paths of an API's host."""
 
 
+def registry_method(request: Request) -> str:
+    """Return what faults and the log call a request of a registry of images; '' for any other."""
+    return f"docker.manifests.{request.verb.lower()}" if api_of(request.host) == "docker" else ""
+
+
 def unlisted(request: Request) -> Callable[[Cloud, Request], Reply] | None:
     """Return what answers a request that no discovery document has."""
     return PATHS.get(request.path) or _ELSEWHERE.get(api_of(request.host))

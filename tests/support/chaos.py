@@ -22,6 +22,7 @@ from gcp_rehearsal.call import Request
 from gcp_rehearsal.cloud import OWNER, Cloud, Delays
 from gcp_rehearsal.discovery import find
 from gcp_rehearsal.faults import Fault
+from gcp_rehearsal.handlers import registry_method
 from gcp_rehearsal.testing import Rehearsed
 from homeport.errors import HomeportError
 from homeport.google import Google, Settings
@@ -139,8 +140,8 @@ class _Matrix:
 
     def _at_call(self, request: Request) -> Fault | None:
         found = find(request.host, request.verb, request.path)
-        assert found is not None
-        method = found.method.id
+        method = found.method.id if found is not None else registry_method(request)
+        assert method
         self._seen[method] += 1
         nth = self._seen.total()
         for kind in self._kinds() if nth % self._of == self._part else ():

@@ -13,6 +13,8 @@ from homeport.google.grants import role_for
 from homeport.resources.google.bucket import Bucket
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.secret import SecretVersion
 from homeport.targets.cloudrun.names import fitted
 from homeport.targets.cloudrun.preflight.permissions import needs
@@ -34,8 +36,8 @@ _ACCOUNT_MOST = 30
 _GRANTS = "roles/resourcemanager.projectIamAdmin"
 _READS = ("get", "list", "getIamPolicy")
 _MORE_READS = (
-    # Behind a tag of an image, and what is looked at before anything is made.
-    "artifactregistry.tags.get", "cloudquotas.quotas.get", "compute.firewalls.get", "orgpolicy.policy.get", "run.locations.list",
+    # What is looked at before anything is made.
+    "cloudquotas.quotas.get", "compute.firewalls.get", "orgpolicy.policy.get", "run.locations.list",
 )  # fmt: skip
 _NOT_PLANS = (
     "cloudbuild.", "compute.globalOperations.", "compute.regionOperations.", "dns.resourceRecordSets.list",
@@ -94,7 +96,10 @@ def reads(things: Things) -> tuple[str, ...]:
     """Return the permissions by which `plan` sees what there is, without what secrets and buckets hold."""
     # Only `down`, `status` and `list` look for what was made under other names.
     every = {one for one in _needed(things) if one.rpartition(".")[2] in _READS}
-    every -= set(needs()["inventory"].permissions)
+    every -= {*needs()["inventory"].permissions, "artifactregistry.tags.get"}
+    # What is behind a tag of our own, and which digest an image has that is taken as it is.
+    every |= {"artifactregistry.tags.get"} if things.all(ContainerImage) else set()
+    every |= {"artifactregistry.repositories.downloadArtifacts"} if things.all(MirroredImage) else set()
     return tuple(sorted({one for one in every if not one.startswith(_NOT_PLANS)} | set(_MORE_READS)))
 
 

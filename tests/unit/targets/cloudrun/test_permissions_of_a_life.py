@@ -32,7 +32,7 @@ NOT_CALLED_HERE = {
     "dns.managedZones.update", "dns.resourceRecordSets.update", "iam.serviceAccounts.update",
     "secretmanager.secrets.update", "storage.buckets.update",
     # Asked for by no method of their own: Google looks at them within another.
-    "iam.serviceAccounts.actAs", "dns.networks.bindPrivateDNSZone", "artifactregistry.repositories.downloadArtifacts",
+    "iam.serviceAccounts.actAs", "dns.networks.bindPrivateDNSZone",
     # A role that was deleted in the week before is taken back.
     "iam.roles.undelete",
     # The proof, which is left out here; `rollback`.
