@@ -131,7 +131,9 @@ def test_a_command_to_come_is_no_slip_of_the_pen(name: str, user: User) -> None:
 def test_every_command_has_help_and_json(user: User) -> None:
     for command in COMMANDS:
         text = user.run(command, "--help").out
-        assert "--json" in text or command in {"agent", "guard", "init", "mcp", "rehearse"}, command
+        assert "--json" in text or command in {"agent", "guard", "init", "mcp", "observe", "rehearse"}, (
+            command
+        )
 
 
 def test_doctor_tells_what_is_here_and_what_is_not(user: User) -> None:

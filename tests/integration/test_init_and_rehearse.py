@@ -87,9 +87,9 @@ def test_the_project_of_the_file_is_acted_out_and_no_other_in_its_place(user: Us
     assert ran.json["problems"] == []
     assert {one["subject"]: one["verdict"] for one in ran.json["preflight"]["findings"]}["project"] == "ok"
     user.run("init", "--on", "cloudrun", "--project", "another-one", "--model", f"file:{TAUGHT}", "--force")
-    told = user.run("rehearse", "plan", code=21).err
+    told = user.run("rehearse", "--port", port, "plan", code=21).err
     assert "is the project my-project, and the file's is another-one" in told
-    assert "homeport rehearse stop" in told
+    assert f"homeport rehearse --port {port} stop" in told
 
 
 def test_without_a_file_nothing_is_started(user: User) -> None:

@@ -93,7 +93,12 @@ def test_list_shows_what_a_project_has_without_a_file(
     assert revision.startswith("home-")
     assert rest == ["100", "%", "0", "to", "1", "$1.05", "2026-11-28T04:00:00Z"]
     (one,) = data(capsys, "list", "--on", "cloudrun")["endpoints"]
-    assert one["other"] == ["bucket rehearsal-home-weights", "network home", f"repository home in {REGION}"]
+    assert one["other"] == [
+        "bucket rehearsal-home-weights",
+        "network home",
+        f"repository home in {REGION}",
+        f"repository home-docker-io in {REGION}",
+    ]
 
 
 def test_a_second_service_is_shown_as_a_part_of_its_endpoint_and_goes_with_it(

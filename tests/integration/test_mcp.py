@@ -213,6 +213,7 @@ def test_two_clients_are_served_at_once_on_a_port(owner: User, mode: str) -> Non
                     Client(streamable_http_client(config["url"], http_client=http), mode=mode) as client,
                 ):
                     answers = await asyncio.gather(*(structured(client, "plan") for _ in range(3)))
+                    del answers[0]["facts"]["fits"]["free_bytes"]  # It changes as one looks.
                     return answers[0]
 
             first, second = await asyncio.gather(asked(), asked())

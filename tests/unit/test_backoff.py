@@ -15,6 +15,8 @@ from source_tree import HOMEPORT, name, tree, within
 
 WAIT_FOR_THEMSELVES = {
     "homeport.backoff": "the policy",
+    "homeport.cli.top": "looks again at the times that its user asked for",
+    "homeport.console.views": "looks again for as long as a page is open",
     "homeport.bench.connection": "no wait: lets the loop run once",
     "homeport.bench.load": "sends at the times of its load, and looks how late it is",
     "homeport.endpoint.auth": "an HTTP client's two flows, in which the server says how long",

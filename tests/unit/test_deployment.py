@@ -67,12 +67,12 @@ def writes(cloud: Cloud, since: int = 0) -> list[str]:
 
 def test_a_plan_writes_nothing_and_shows_all_that_is_to_be_made(cloud: Cloud, wish: Wanted) -> None:
     made = act(plan(cloud, wish))
-    assert len(made.pending) == len(made.actions) == 30
+    assert len(made.pending) == len(made.actions) == 33
     assert writes(cloud) == []
 
 
 def test_what_is_deployed_needs_nothing_more(cloud: Cloud, wish: Wanted) -> None:
-    assert len(act(up(cloud, wish))) == 30
+    assert len(act(up(cloud, wish))) == 33
     before = len(cloud.log)
     assert act(up(cloud, wish)) == []
     assert writes(cloud, before) == []
@@ -80,7 +80,7 @@ def test_what_is_deployed_needs_nothing_more(cloud: Cloud, wish: Wanted) -> None
 
 def test_grants_and_apis_that_take_minutes_to_be_seen_are_waited_for(wish: Wanted) -> None:
     cloud = Cloud(delays=Delays(grants=180, accounts=30, apis=60), steps=Carrying())
-    assert len(act(up(cloud, wish))) == 30
+    assert len(act(up(cloud, wish))) == 33
     assert act(up(cloud, wish)) == []
 
 

@@ -182,10 +182,7 @@ def serve(
     from homeport.errors import HomeportError
     from homeport.home import find_home
 
-    if find_spec("uvicorn") is None:
-        raise HomeportError(
-            "the rehearsal needs a web server that is not here", hint="pip install 'homeport[rehearse]'"
-        )
+    _ensure_server()
     port = click.get_current_context().meta[REHEARSAL_PORT] if port is None else port
     cloud = Cloud(
         projects=(Project(id=project, default_network=True),),
@@ -212,6 +209,15 @@ def serve(
             server.serve(cloud, listening, inside=within, closing=steps.close)
         except RehearsalError as error:
             raise HomeportError(str(error), hint=error.hint) from error
+
+
+def _ensure_server() -> None:
+    from homeport.errors import HomeportError
+
+    if find_spec("uvicorn") is None:
+        raise HomeportError(
+            "the rehearsal needs a web server that is not here", hint="pip install 'homeport[rehearse]'"
+        )
 
 
 def _tell(terminal: Terminal, project: str, speed: float, taken: int, within: socket.socket | None) -> None:

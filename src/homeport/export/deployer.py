@@ -112,7 +112,11 @@ def roles(things: Things) -> tuple[str, ...]:
 
 def _needed(things: Things) -> set[str]:
     kinds = things.kinds()
-    optional = {"isolation": ResourceKind.FIREWALL in kinds, "warm": ResourceKind.SCHEDULE in kinds}
+    optional = {
+        "isolation": ResourceKind.FIREWALL in kinds,
+        "warm": ResourceKind.SCHEDULE in kinds,
+        "edge": False,  # No export has a load balancer: a file with [edge] is refused.
+    }
     return {one for name, need in needs().items() if optional.get(name, True) for one in need.permissions}
 
 

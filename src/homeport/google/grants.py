@@ -6,7 +6,7 @@ _ROLES = (
     ("artifactregistry.", "roles/artifactregistry.admin"),
     ("artifactregistry.repositories.downloadArtifacts", "roles/artifactregistry.reader"),
     ("artifactregistry.repositories.uploadArtifacts", "roles/artifactregistry.writer"),
-    ("certificatemanager.", "roles/certificatemanager.editor"),
+    ("certificatemanager.", "roles/certificatemanager.owner"),
     ("cloudbuild.", "roles/cloudbuild.builds.editor"),
     ("cloudquotas.", "roles/cloudquotas.viewer"),
     ("cloudscheduler.", "roles/cloudscheduler.admin"),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from homeport.errors import NetworkError, WeightsError
 from homeport.home import writing
 from homeport.progress import Progress
+from homeport.redaction import redacted
 
 if TYPE_CHECKING:
     from httpx2 import Client, Response
@@ -32,7 +33,7 @@ class Unexpected(NetworkError):
     def __init__(self, message: str, *, status: int, hint: str = _HINT, said: str = "") -> None:
         super().__init__(message, hint=hint)
         self.status = status
-        self.said = said
+        self.said = redacted(said)
         """The server's own sentence, where it gave one."""
 
 

@@ -29,6 +29,7 @@ from hub import Hub
 GGUF = b"GGUF" + random.Random(7).randbytes(3_000_000)
 FILES = {
     "config.json": b"{}",
+    "tokenizer.json": b"{} ",
     "model-00001-of-00002.safetensors": random.Random(8).randbytes(300_000),
     "model-00002-of-00002.safetensors": random.Random(9).randbytes(300_000),
 }

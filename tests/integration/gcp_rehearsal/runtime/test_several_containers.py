@@ -196,10 +196,10 @@ def test_knative_shows_the_containers_that_version_2_made_and_makes_the_same(run
     deploy(running, front(running), beside(running))
     made = running.service()["template"]["containers"]
     path = "/apis/serving.knative.dev/v1/namespaces/rehearsal/services/home"
-    shown = running.api("GET", path, host="us-central1-run")
+    shown = running.api("GET", path, host="europe-west4-run")
     assert [one["name"] for one in shown["spec"]["template"]["spec"]["containers"]] == ["front", "beside"]
     notes = shown["spec"]["template"]["metadata"]["annotations"]
     assert notes["run.googleapis.com/container-dependencies"] == '{"front":["beside"]}'
     shown["spec"]["template"]["metadata"].pop("name", None)
-    running.api("PUT", path, shown, host="us-central1-run")
+    running.api("PUT", path, shown, host="europe-west4-run")
     assert running.service()["template"]["containers"] == made

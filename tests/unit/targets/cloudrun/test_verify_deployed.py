@@ -189,10 +189,10 @@ def test_other_weights_under_the_same_name_are_told_by_their_digest(user: User) 
     assert (second != first, user.verified().outcome) == (True, Outcome.PASSED)
 
 
-def test_a_file_whose_image_is_not_built_is_not_what_serves(user: User) -> None:
+def test_a_file_with_another_image_is_not_what_serves(user: User) -> None:
     first = user.up()
     with pytest.raises(
-        StateError, match=f"what serves is {first} with the image sha256:.*which is not built"
+        StateError, match=f"what serves is {first} with the image sha256:.*, and the file says sha256:"
     ):
         user.verified(cloudrun={"image": f"vllm/vllm-openai@sha256:{'0' * 64}"})
 

@@ -102,6 +102,7 @@ CASES: list[tuple[str, Failure, list[str], str, str, str]] = [
     ("weights-missing", NOT_LISTENING, ["FileNotFoundError: [Errno 2] No such file or directory: '/models/org/name/config.json'"], "WeightsError", "not where it looks", "manifest"),
     ("weights-missing", NOT_LISTENING, ["OSError: Can't load the configuration of '/models/x'."], "WeightsError", "not where it looks", "deleted"),
     ("weights-missing", NOT_LISTENING, ["RuntimeError: Cannot find any model weights with `/models/x`"], "WeightsError", "not where it looks", "deleted"),
+    ("no-tokenizer", NOT_LISTENING, ["OSError: Can't load tokenizer for '/models/x'."], "WeightsError", "no tokenizer", "tokenizer.json"),
     ("flag", NOT_LISTENING, ["Error: unknown flag: --fancy"], "SpecError", "--fancy", "extra_args"),
     ("loopback", NOT_LISTENING, ["INFO: Uvicorn running on http://127.0.0.1:8080"], "EngineFailed", "own container", "0.0.0.0:8080"),
     ("another-port", NOT_LISTENING, ['level=INFO msg="Listening on [::]:11434 (version 0.12)"'], "EngineFailed", "port 11434, and Cloud Run asks on 8080", "PORT"),
