@@ -154,7 +154,7 @@ class Cloud:
             reply = answer if isinstance(answer, Reply) else _encoded(Reply(body=answer))
         except ApiError as error:
             reply = self.refused(found.document.name.partition(".")[0], error)
-        self._note(request, found, reply.status)
+        self._note(request, found.method.id, reply.status)
         return reply
 
     def kind(self, call: Call) -> Kind:

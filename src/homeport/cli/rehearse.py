@@ -198,11 +198,8 @@ def serve(
         for one in (listening, within):
             if one is not None:
                 stack.enter_context(_known(find_home().root, one.getsockname()[1], cloud.secret))
-        cloud.steps = steps = Worked(
-            url=f"http://{HOST}:{taken}",
-            env={**_passed_on(os.environ), "HOMEPORT_GOOGLE_URL": f"http://{HOST}:{taken}"},
-            programs=programs(),
-        )
+        own = f"http://{HOST}:{taken}"
+        cloud.steps = steps = Worked(url=own, env=_passed_on(os.environ, own), programs=programs())
         _tell(terminal, project, speed, taken, within)
         terminal.say("Ctrl-C ends it.")
         try:
@@ -241,8 +238,8 @@ _PASSED_ON = ("HF_ENDPOINT", "HOMEPORT_PIECE", "HOMEPORT_COPY", "HOMEPORT_PAUSE_
 """What the steps of builds get of this machine's environment: the address of a hub, and what tests shorten."""
 
 
-def _passed_on(env: Mapping[str, str]) -> dict[str, str]:
-    return {name: env[name] for name in _PASSED_ON if name in env}
+def _passed_on(env: Mapping[str, str], url: str) -> dict[str, str]:
+    return {**{name: env[name] for name in _PASSED_ON if name in env}, "HOMEPORT_GOOGLE_URL": url}
 
 
 def _fault(text: str) -> Fault:
