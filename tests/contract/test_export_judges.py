@@ -119,8 +119,12 @@ def test_zizmor_at_its_most_pedantic_has_nothing_to_say_of_the_workflow(folder: 
 
 def test_hadolint_has_nothing_to_say_of_what_is_built(folder: Path) -> None:
     found = list(folder.rglob("*-Dockerfile"))
-    assert found
-    judged("hadolint", *found, at=folder)
+    texts = [path.read_text() for path in folder.rglob("*") if path.is_file()]
+    assert bool(found) is any(
+        "docker build" in text or "gcr.io/cloud-builders/docker" in text for text in texts
+    )
+    if found:
+        judged("hadolint", *found, at=folder)
 
 
 def test_detect_secrets_finds_none_and_would_have_found_the_token(folder: Path) -> None:
