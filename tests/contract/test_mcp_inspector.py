@@ -36,7 +36,7 @@ def inspected(folder: Path, *arguments: str, changes: bool = False) -> Any:
         for word in ("-e", f"{name}={os.environ[name]}")
     ]
     ran = subprocess.run(
-        [str(INSPECTOR), "--cli", *passed, "--cwd", str(folder), *arguments, "--", *server],
+        [str(INSPECTOR), "--cli", "--connect-timeout", "120000", *passed, "--cwd", str(folder), *arguments, "--", *server],
         cwd=folder, capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
