@@ -14,3 +14,6 @@ TAUGHT = TESTS / "models" / "gemma-4-taught.gguf"
 
 HELD_OUT = TESTS / "models" / "held-out.jsonl"
 """Questions in words that the model of the agents' tests was never taught. See models/README.md."""
+
+TOOLS_MODEL = TESTS / "models" / "gemma-4-tools.gguf"
+"""A Gemma 4 of a million parameters that was taught a small language of tools by scripts/teach.sh."""
