@@ -107,6 +107,8 @@ class Level:
     """At most, in a head."""
     two_steps: float
     """Weight of lessons of two steps; those of one tool have 0.5, those of none 0.25."""
+    choices_only: bool = False
+    """Whether each ends with its first call or answer: so many more choices of tools go into a batch."""
 
 
 def batch(prompts: Prompts, speaker: Speaker, random: Random, level: Level) -> LessonBatch:
@@ -121,17 +123,20 @@ def batch(prompts: Prompts, speaker: Speaker, random: Random, level: Level) -> L
         for _ in range(level.lessons):
             category = random.choices(CATEGORIES, weights)[0]
             lesson = speaker.lesson(category, tools)
-            branches.append(_branch(prompts, lesson, empty_thought=random.random() < 0.5))
+            branches.append(
+                _branch(prompts, lesson, empty_thought=random.random() < 0.5, first_only=level.choices_only)
+            )
         rows.append((head, branches))
     return _laid_out(rows, level.lessons)
 
 
-def _branch(prompts: Prompts, lesson: Lesson, *, empty_thought: bool) -> _Branch:
+def _branch(prompts: Prompts, lesson: Lesson, *, empty_thought: bool, first_only: bool) -> _Branch:
     ids: list[int] = []
     targets: list[int] = []
     pieces: list[int] = []
     names: list[str] = []
-    for text, learned in prompts.branch(lesson, empty_thought=empty_thought):
+    said = prompts.branch(lesson, empty_thought=empty_thought)
+    for text, learned in said[:2] if first_only else said:
         tokens = prompts.ids(text)
         ids += tokens
         targets += tokens if learned else [NOTHING] * len(tokens)

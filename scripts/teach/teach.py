@@ -30,6 +30,9 @@ from muon import Muon
 from tool_language import Speaker
 from tool_vocabulary import build
 
+_MORE = 2
+"""Times as many lessons go into a batch where each is as short as a choice."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
@@ -43,15 +46,26 @@ class Course:
     """Tools of a prompt from then on; 0: ever more."""
     heads: int
     lessons: int
+    two_steps: float
+    """Weight of lessons of two steps, where those of one tool have 0.5."""
+    choices: int
+    """Of four steps, so many teach nothing but what to call first, in more lessons."""
 
     def level(self, step: int) -> Level:
         """Return how hard the lessons of a step are."""
         part = step / self.steps
         grown = 2 if part < 0.35 else 3 if part < 0.6 else 4 if part < 0.8 else 5
         tools = 1 if step < self.alone else self.most or grown
-        return Level(
-            heads=self.heads, lessons=self.lessons, tools=tools, two_steps=0.3 if step >= self.alone else 0.0
-        )
+        two_steps = self.two_steps if step >= self.alone else 0.0
+        if step % 4 < self.choices:
+            return Level(
+                heads=self.heads,
+                lessons=_MORE * self.lessons,
+                tools=tools,
+                two_steps=two_steps,
+                choices_only=True,
+            )
+        return Level(heads=self.heads, lessons=self.lessons, tools=tools, two_steps=two_steps)
 
     def rate_at(self, step: int) -> float:
         """Return the rate of learning: it warms up, stays, and goes down over the last two fifths."""
@@ -152,10 +166,12 @@ def main() -> int:
         "heads": 4,
         "lessons": 5,
         "alone": 60,
+        "choices": 0,
     }
     for name, value in {**numbers, "most": 0, "seed": 0, "threads": 1}.items():
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--rate", type=float, default=6e-3)
+    parser.add_argument("--two-steps", type=float, default=0.3)
     args = parser.parse_args()
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     args.out.mkdir(parents=True, exist_ok=True)
@@ -185,6 +201,8 @@ def main() -> int:
         most=args.most,
         heads=args.heads,
         lessons=args.lessons,
+        two_steps=args.two_steps,
+        choices=args.choices,
     )
     random = Random(f"{args.seed} {rank}")
     taught(course, Pupil(model), prompts, random, args.out if rank == 0 else None)

@@ -17,3 +17,6 @@ HELD_OUT = TESTS / "models" / "held-out.jsonl"
 
 TOOLS_MODEL = TESTS / "models" / "gemma-4-tools.gguf"
 """A Gemma 4 of a million parameters that was taught a small language of tools by scripts/teach.sh."""
+
+TOOLS_FOLDER = TESTS / "models" / "gemma-4-tools"
+"""The same as a folder of safetensors."""
