@@ -28,7 +28,7 @@ def variables_are_those_of_the_proxy_that_runs(cloud: OnCloudRun, service: str) 
     clients = cloud.proxied_env()
     key = clients.json["OPENAI_API_KEY"]
     assert key.startswith("hp-")
-    assert clients.json == {"OPENAI_BASE_URL": clients.json["proxy"], "OPENAI_API_KEY": key, "OPENAI_MODEL": "first",
+    assert clients.json == {"OPENAI_BASE_URL": clients.json["proxy"], "OPENAI_API_BASE": clients.json["proxy"], "OPENAI_API_KEY": key, "OPENAI_MODEL": "first",
                             "proxy": clients.json["proxy"], "service": service}  # fmt: skip
     assert "while `homeport proxy` runs" in clients.err
 
