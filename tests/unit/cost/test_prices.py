@@ -295,6 +295,8 @@ def test_the_script_writes_values_and_sources_and_keeps_comments(
         "gpu_second.tier-2.nvidia-rtx-pro-6000.zonal",
         "storage_gib_month",
         "zone_month",
+        "armor_policy_month",
+        "armor_rule_month",
     ]
     found = prices.load(copy)
     assert "Cloud Billing catalog" in found.rates["cpu_second.tier-2"].source
