@@ -6,8 +6,10 @@ import importlib
 import json
 import subprocess
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -204,3 +206,24 @@ def test_help_names_every_command_also_after_the_one_called_list_was_used() -> N
     importlib.import_module("homeport.cli.list")
     said = CliRunner().invoke(group, ["--help"], catch_exceptions=False).output
     assert [name for name in COMMANDS if f"\n  {name} " not in said] == []
+
+
+def test_no_two_commands_listen_on_one_port_by_default() -> None:
+    """They run beside each other: the console, a proxy, an agent."""
+
+    def ports(command: click.Command, name: str) -> Iterator[tuple[int, str]]:
+        for parameter in command.params:
+            if parameter.name == "port" and isinstance(parameter.default, int) and parameter.default:
+                yield parameter.default, name
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for inner in command.list_commands(context):
+                if name == "homeport rehearse":  # These are the same commands, on the rehearsed cloud.
+                    return
+                found = command.get_command(context, inner)
+                assert found is not None
+                yield from ports(found, f"{name} {inner}")
+
+    taken = [*ports(group, "homeport"), (spec.parse({}).local.port, "homeport up")]
+    assert len(taken) > 3
+    assert len({port for port, _ in taken}) == len(taken), sorted(taken)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from homeport.secret import Secret
     from homeport.terminal import Terminal
 
-PORT = 8386
+PORT = 8387
 
 
 @click.command("console")
