@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from homeport.cli.agent_eval import command as eval_command
-from homeport.cli.agent_options import budget_of, how_options, own_tools, transcript_option, usd_per_hour
+from homeport.cli.agent_options import budget_of, how_options, own_tools, price_of, transcript_option
 from homeport.cli.agent_steps import shown
 from homeport.cli.agent_up import command as up_command
 from homeport.cli.context import CliContext, file_option, json_option, on_option
@@ -179,7 +179,7 @@ def _with_agent(
     from homeport.cli.session import agents_endpoint
 
     endpoint = agents_endpoint(terminal, how["name"], *where, anyway=how["anyway"])
-    price = usd_per_hour(endpoint, where, how)
+    price = price_of(endpoint, where, how)
     own = own_tools(how)
     transcript = _transcript(terminal, how)
 

@@ -69,20 +69,16 @@ def budget_of(how: Mapping[str, Any]) -> Any:  # Any: `Budget`, imported when it
     )
 
 
-def usd_per_hour(endpoint: Endpoint, where: tuple[Path, str], how: Mapping[str, Any]) -> float | None:
+def price_of(endpoint: Endpoint, where: tuple[Path, str], how: Mapping[str, Any]) -> float | None:
     """
     Return what an instance of the endpoint costs an hour; None where that is not known.
 
     Raises `Unsupported` where --max-usd needs it.
     """
-    from homeport.cli.session import listed
-    from homeport.errors import HomeportError, Unsupported
+    from homeport.cli.session import usd_per_hour
+    from homeport.errors import Unsupported
 
-    try:
-        found = listed(endpoint, *where)
-    except HomeportError:  # One that may call the endpoint need not be one that may list the project.
-        found = None
-    usd = found.usd_per_hour if found is not None else None
+    usd = usd_per_hour(*where)
     if usd is None and how["max_usd"] is not None:
         raise Unsupported(
             f"what {endpoint.name} costs is not known, so --max-usd cannot be kept",

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from homeport.cli.agent_options import budget_of, own_tools, usd_per_hour
+from homeport.cli.agent_options import budget_of, own_tools, price_of
 
 if TYPE_CHECKING:
     from homeport.agents.service.served import ServedAgent
@@ -38,7 +38,7 @@ def serve(
             confirm=_confirm(terminal, how),
             instructions=INSTRUCTIONS if how["system"] is None else how["system"],
             temperature=how["temperature"],
-            usd_per_hour=usd_per_hour(endpoint, where, how),
+            usd_per_hour=price_of(endpoint, where, how),
         ),
         mcp=how["mcp"],
         key=door.new_key(),

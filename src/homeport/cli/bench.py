@@ -199,12 +199,18 @@ def _ask(
 
     Raises `ApprovalDeclined`.
     """
+    import os
+
+    from homeport import deployment, sync
     from homeport.bench.price import price
     from homeport.cli.approval import asking
-    from homeport.cli.session import listed
     from homeport.errors import ApprovalDeclined
+    from homeport.home import find_home
+    from homeport.targets.base import OpenOptions
 
-    found = listed(endpoint, *where)
+    opened = OpenOptions(env=os.environ, home=find_home())
+    listed = sync.run(deployment.listing(on=where[1], file=where[0], options=opened)).endpoints
+    found = next((one for one in listed if one.name == endpoint.name), None)
     told = price(found, options.seconds)
     if not asking(terminal, yes=yes, text=str, question="measure it?")(told):
         raise ApprovalDeclined("nothing was measured")

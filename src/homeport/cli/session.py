@@ -13,7 +13,6 @@ import click
 if TYPE_CHECKING:
     from homeport.deployment import Deployment
     from homeport.endpoint import Endpoint
-    from homeport.listing import ListedEndpoint
     from homeport.secret import Secret
     from homeport.targets.base import OpenOptions
     from homeport.terminal import Terminal
@@ -106,15 +105,29 @@ def agents_endpoint(terminal: Terminal, name: str | None, file: Path, on: str, *
     return endpoint
 
 
-def listed(endpoint: Endpoint, file: Path, on: str) -> ListedEndpoint | None:
-    """Return the endpoint as its target lists it, with what it costs an hour; None where it is not there."""
-    from homeport import deployment, sync
-    from homeport.home import find_home
-    from homeport.targets.base import OpenOptions
+def sleeps(on: str) -> bool:
+    """Return True for a target whose endpoints scale to zero, and are paid for by the time that they run."""
+    from homeport.targets import registry
+    from homeport.targets.base import Capability
 
-    options = OpenOptions(env=os.environ, home=find_home())
-    found = sync.run(deployment.listing(on=on, file=file, options=options)).endpoints
-    return next((one for one in found if one.name == endpoint.name), None)
+    return Capability.COLD_START in registry.module(on).CAPABILITIES
+
+
+def usd_per_hour(file: Path, on: str) -> float | None:
+    """Return what an instance of the file's endpoint costs an hour; None where that is not known. No cloud is asked."""
+    from homeport.cost.answer import Question, answer
+    from homeport.errors import HomeportError
+
+    if not sleeps(on):
+        return None
+    question = Question(
+        wanted={}, engine=None, tokens_per_day=None, tokens_per_second=None, wakes=1, versus=None,
+        input_share=None, prices=None,
+    )  # fmt: skip
+    try:
+        return answer(None, file, question).hourly.total
+    except HomeportError:
+        return None
 
 
 def this_machines(terminal: Terminal, name: str | None, file: Path) -> str:

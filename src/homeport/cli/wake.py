@@ -58,6 +58,7 @@ def command(
     With --for it is kept awake: on Cloud Run an idle instance may be ended at any time, and costs until it is.
     """
     from homeport import sync
+    from homeport.cli.session import sleeps
 
     terminal = app.terminal(json_output=json_output)
     within_s, url = service["within_s"], service["url"]
@@ -67,7 +68,7 @@ def command(
         raise click.UsageError(
             "NAME is of an endpoint that is known here, --url of any other: give one of them."
         )
-    if within_s is not None and url is None and not _sleeps(on):
+    if within_s is not None and url is None and not sleeps(on):
         raise click.UsageError(
             "--for is for what scales to zero; an endpoint on this machine stays until `homeport down`."
         )
@@ -88,23 +89,15 @@ def command(
     )
 
 
-def _sleeps(on: str) -> bool:
-    from homeport.targets import registry
-    from homeport.targets.base import Capability
-
-    return Capability.COLD_START in registry.module(on).CAPABILITIES
-
-
 def _known(terminal: Any, name: str | None, file: Path, on: str) -> Wakefulness:  # Any: the terminal
-    from homeport.cli.session import with_endpoint
+    from homeport.cli.session import sleeps, usd_per_hour, with_endpoint
     from homeport.endpoint.wake import Wakefulness
 
     async def found(one: Deployment) -> tuple[Endpoint, str]:
-        return await one.connect(), await one.expected_cold_start() if _sleeps(on) else ""
+        return await one.connect(), await one.expected_cold_start() if sleeps(on) else ""
 
     endpoint, usually = with_endpoint(terminal, name, file, on, found)
-    price = _usd_per_hour(file) if _sleeps(on) else None
-    return Wakefulness(endpoint=endpoint, usually=usually, usd_per_hour=price)
+    return Wakefulness(endpoint=endpoint, usually=usually, usd_per_hour=usd_per_hour(file, on))
 
 
 def _by_url(url: str, model: str) -> Wakefulness:
@@ -113,17 +106,3 @@ def _by_url(url: str, model: str) -> Wakefulness:
     from homeport.endpoint.wake import Wakefulness
 
     return Wakefulness(endpoint=sync.run(service_at(url, "", (model,) if model else ())))
-
-
-def _usd_per_hour(file: Path) -> float | None:
-    """Return what an instance of the file's endpoint costs an hour; None where the file does not tell."""
-    from homeport.cost.answer import Question, answer
-    from homeport.errors import HomeportError
-
-    nothing: dict[str, Any] = dict.fromkeys(  # Any: each option's own
-        ("engine", "tokens_per_day", "tokens_per_second", "versus", "input_share", "prices")
-    )
-    try:
-        return answer(None, file, Question(wanted={}, wakes=1, **nothing)).hourly.total
-    except HomeportError:
-        return None
