@@ -11,6 +11,7 @@ import click
 from homeport.cli.context import CliContext, file_option, json_option, name_argument, on_option
 
 if TYPE_CHECKING:
+    from homeport.endpoint import Endpoint
     from homeport.gateway.probes import ProbeResult
     from homeport.gateway.verdict import Refused, Side
     from homeport.spec import Guard
@@ -52,6 +53,8 @@ def try_text(app: CliContext, text: str, file: Path, json_output: bool) -> int:
     ]
     weak = "; local is a few patterns for development, and no judgement" if screen == "local" else ""
     terminal.result("\n".join([*lines, f"screen: {screen}{weak}"]), {"screen": screen, "results": rows})
+    if _own_guard(file) is None:
+        terminal.note(f"{file} has no [guard]: so its defaults would judge, and nothing is screened")
     return VerificationFailed.exit_code if any(said.values()) else 0
 
 
@@ -86,9 +89,15 @@ def test_endpoint(app: CliContext, name: str | None, file: Path, on: str, json_o
 
 def _guard(file: Path) -> Guard:
     """Return `[guard]` of the file, or its defaults."""
-    from homeport.spec import Guard, load
+    from homeport.spec import Guard
 
-    return (load(file).guard if file.exists() else None) or Guard()
+    return _own_guard(file) or Guard()
+
+
+def _own_guard(file: Path) -> Guard | None:
+    from homeport.spec import load
+
+    return load(file).guard if file.exists() else None
 
 
 async def _judged(guard: Guard, screen: str, text: str) -> dict[Side, Refused | None]:
@@ -113,11 +122,9 @@ async def _judged(guard: Guard, screen: str, text: str) -> dict[Side, Refused | 
     return said
 
 
-async def _probed(endpoint: object, filters: tuple[str, ...]) -> list[ProbeResult]:
-    from homeport.endpoint import Endpoint
+async def _probed(endpoint: Endpoint, filters: tuple[str, ...]) -> list[ProbeResult]:
     from homeport.gateway.probes import probe
 
-    assert isinstance(endpoint, Endpoint)
     return [one async for one in probe(endpoint, filters)]
 
 

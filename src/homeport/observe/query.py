@@ -160,7 +160,7 @@ async def at_address(url: str) -> AsyncIterator[PrometheusApi]:
             except httpx2.RequestError as error:
                 raise NetworkError(
                     f"no Prometheus answers at {base}: {str(error) or type(error).__name__}",
-                    hint="name the address of one that runs, such as http://127.0.0.1:9090",
+                    hint="start it, or name the address of another: --prometheus URL; `homeport export prometheus` writes its files",
                 ) from error
             try:
                 found: Json = json.loads(bytes(content))

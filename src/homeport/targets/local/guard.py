@@ -63,7 +63,7 @@ def behind_gateway(launch: Launch, guard: Guard, pulse: Pulse | None, *, host: s
     if launch.setup:
         raise SpecError(
             f"[guard] cannot stand before {launch.engine} on this machine: it fetches its weights through its own API",
-            hint="set engine.kind to another engine, or take [guard] out of the file; on Cloud Run it can",
+            hint="set engine.kind to another engine, or take [guard] out of the file",
         )
     settings = settings_of(guard, screen=screen, template=guard.template or "")
     from homeport.gateway.app import OWN_PULSE
