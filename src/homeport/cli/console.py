@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from homeport.cli.context import CliContext, file_option, json_option, project_option
+from homeport.cli.context import CliContext, file_option, json_option, places_option, project_option
 from homeport.targets import registry
 
 if TYPE_CHECKING:
@@ -20,13 +20,7 @@ PORT = 8387
 
 @click.command("console")
 @file_option
-@click.option(
-    "--on",
-    "places",
-    multiple=True,
-    type=click.Choice(list(registry.TITLES)),
-    help="Whose endpoints it lists; may be repeated. This machine's unless said.",
-)
+@places_option
 @project_option
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 for any.")
 @json_option

@@ -102,6 +102,13 @@ on_option = click.option(
     show_default=True,
     help=f"Where: {', '.join(f'{name} ({title})' for name, title in registry.TITLES.items())}.",
 )
+places_option = click.option(
+    "--on",
+    "places",
+    multiple=True,
+    type=click.Choice(list(registry.TITLES)),
+    help="Whose endpoints; may be repeated. This machine's unless said.",
+)
 project_option = click.option(
     "--project",
     default="",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from homeport.cli.context import CliContext, file_option, json_option, project_option
+from homeport.cli.context import CliContext, file_option, json_option, places_option, project_option
 from homeport.targets import registry
 
 if TYPE_CHECKING:
@@ -25,13 +25,7 @@ _CLOUD_S = 15.0
 
 @click.command("top")
 @file_option
-@click.option(
-    "--on",
-    "places",
-    multiple=True,
-    type=click.Choice(list(registry.TITLES)),
-    help="Where; may be repeated. This machine unless said.",
-)
+@places_option
 @project_option
 @click.option(
     "--every", type=click.FloatRange(0.5, 3600), default=2.0, show_default=True, help="Seconds between looks."
