@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 
 import httpx2
 import psutil
+import pytest
 
+from homeport.child_environment import inherited
+from homeport.engines.base import Launch
+from homeport.gateway.process import begin
 from homeport.resources.local.process_tree import free_port
+from homeport.spec import Guard
+from homeport.targets.local.guard import behind_gateway
 from places import TAUGHT
 from processes_of import all_of, pid, spec
 from user import User
@@ -52,6 +60,10 @@ def test_a_guarded_endpoint_answers_refuses_attacks_and_keeps_its_engine_to_itse
         "/v1/responses",
         "/v1/messages",
     }
+    figures = httpx2.get(
+        env["OPENAI_BASE_URL"].removesuffix("/v1") + "/metrics", headers=shown, trust_env=False
+    )
+    assert "llamacpp:tokens_predicted_total" in figures.text, "top and usage read them"
     counted = httpx2.get(f"http://127.0.0.1:{told}/metrics", trust_env=False).text
     assert 'homeport_gateway_refusals_total{reason="match",side="prompt"}' in counted
     assert "gen_ai_server_time_to_first_token_seconds_count" in counted
@@ -66,12 +78,37 @@ def test_a_guarded_endpoint_answers_refuses_attacks_and_keeps_its_engine_to_itse
     assert all_of(user) == []
 
 
-def test_the_plan_says_what_is_screened_and_google_s_extensions_want_a_second_key(user: User) -> None:
+def test_the_plan_says_what_is_screened_and_a_guard_that_screens_nothing_is_refused(user: User) -> None:
     user.write(spec(f"file:{TAUGHT}", more=f"{GUARDED}answers = false\n"))
     plan = json.loads(user.run("plan", "--json").out)
     assert "NOT screened: answers" in str(plan)
-    user.write(spec(f"file:{TAUGHT}", more=f'{GUARDED}where = "traffic-extension"\n'))
-    assert "unscreened_streams_are_known" in user.run("plan", code=10).err
+    nothing = "prompts = false\nanswers = false\ntool_results = false\n"
+    user.write(spec(f"file:{TAUGHT}", more=f"{GUARDED}{nothing}"))
+    assert "nothing would be screened" in user.run("plan", code=10).err
+
+
+def test_the_gateway_gets_what_model_armor_is_asked_with_and_the_engine_does_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    googles = ("GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_AUTH_ACCESS_TOKEN", "HOMEPORT_IMPERSONATE")
+    for name in (*googles, "OMP_NUM_THREADS", "HF_TOKEN"):
+        monkeypatch.setenv(name, "1")
+    told = tmp_path / "told"
+    launch = Launch(
+        engine="llamacpp", version="1", environment={"LLAMA_LOG": "1"}, model="m", host="127.0.0.1", port=1, context=1,
+        parallel=1, keyed=False, weights="", tools=False, ready_within_s=1, inherits=("LLAMA_*",),
+        command=(sys.executable, "-c", f"import os; open({str(told)!r}, 'w').write(' '.join(os.environ))"),
+    )  # fmt: skip
+    guard = Guard(screen="model-armor", template="projects/p/locations/europe-west4/templates/t")
+    before = behind_gateway(launch, guard, None, host="127.0.0.1", port=free_port("127.0.0.1"))
+    assert set(googles) <= set(inherited(before.inherits))
+    options = before.command
+    takes = options[options.index("--engine-takes") + 1].split(",")
+    child = begin(launch.command, "64999", keyed=False, takes=takes)
+    assert child.process.wait(30) == 0
+    names = set(told.read_text().split())
+    assert "OMP_NUM_THREADS" in names
+    assert names.isdisjoint({*googles, "HF_TOKEN"})
 
 
 def test_the_screen_says_what_it_thinks_of_a_text(user: User) -> None:

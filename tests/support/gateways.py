@@ -145,6 +145,19 @@ def said(answer: httpx2.Response) -> str:
     return "\n".join(found.values())
 
 
+def was_filtered(answer: httpx2.Response) -> bool:
+    """Whether it says, in the words of its API, that a filter ended it."""
+    events = [line.removeprefix("data: ") for line in answer.text.splitlines()]
+    pairs = [
+        pair for event in events if event.startswith("{") for pair in _strings_by_path(json.loads(event))
+    ]
+    return any(
+        (path[-1] in {"finish_reason", "done_reason", "reason"} and text == "content_filter")
+        or (path[-1] == "stop_reason" and text == "refusal")
+        for path, text in pairs
+    )
+
+
 def _strings(value: Any) -> list[str]:
     return [text for _, text in _strings_by_path(value)]
 

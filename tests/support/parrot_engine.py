@@ -97,7 +97,7 @@ class Parrot:
                 "usage": {"prompt_tokens": 7},
             }
         if path == "/v1/chat/completions":
-            message: dict[str, Any] = {"role": "assistant", "content": None}
+            message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None}
             if self.place == "text":
                 message["content"] = said
             elif self.place == "reasoning":

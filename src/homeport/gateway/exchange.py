@@ -133,8 +133,8 @@ class ScreenedExchange:
             )
             return
         self.usage.note(body)
-        pieces = texts.of_answer(body)
         try:
+            pieces = texts.of_answer(body)
             await self._screen_answer([one.text for one in pieces])
         except Refused as refused:
             if refused.reason is not Reason.MATCH or response.status >= 400:

@@ -6,20 +6,25 @@ import re
 import unicodedata
 
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
+_SPACES = re.compile(r"\\[nrtbf]")
+"""Escapes of JSON within a text, such as arguments of a tool."""
 _UNSEEN = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e007f]"
+    "[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e01ef]"
 )
 """Characters without a width: they part words for a filter, and not for a reader or a model."""
+_TAGS = {0xE0000 + one: one for one in range(0x20, 0x7F)}
+"""Letters that nobody sees, and models read."""
 
 
 def plain(text: str) -> str:
     """Return the text without characters that nobody sees, with wide digits and letters as usual ones, escapes undone."""
     seen = text
-    if "\\u" in seen:
+    if "\\" in seen:
         seen = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), seen)
-    if seen.isascii():
-        return seen
-    return _UNSEEN.sub("", unicodedata.normalize("NFKC", seen))
+        seen = _SPACES.sub(" ", seen).replace("\\/", "/")
+    if not seen.isascii():
+        seen = unicodedata.normalize("NFKC", seen.translate(_TAGS))
+    return _UNSEEN.sub("", seen)
 
 
 def as_screened(text: str) -> str:

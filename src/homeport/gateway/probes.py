@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from homeport.endpoint import Endpoint
-from homeport.json_types import JsonObject
+from homeport.json_types import Json, JsonObject
 
 if TYPE_CHECKING:
     import httpx2
@@ -106,8 +106,7 @@ async def _ask(client: httpx2.AsyncClient, api: str, body: JsonObject, what: tup
 def _outcome(answer: httpx2.Response) -> tuple[Outcome, str]:
     reason = answer.headers.get("x-homeport-refused", "")
     if answer.is_success:
-        stopped = "content_filter" in answer.text or '"refusal"' in answer.text
-        return ("refused", "match") if reason == "match" or stopped else ("passed", "")
+        return ("refused", "match") if reason == "match" or stopped(answer.text) else ("passed", "")
     if reason == "match":
         return "refused", reason
     if reason and reason != "unknown_api":
@@ -115,6 +114,42 @@ def _outcome(answer: httpx2.Response) -> tuple[Outcome, str]:
     if answer.status_code in {404, 405, 501}:
         return "not offered", f"{answer.status_code}"
     return "failed", f"{answer.status_code}: {_said(answer)}"
+
+
+def stopped(text: str) -> bool:
+    """
+    Tell whether an answer, whole or streamed, says of itself that a filter ended it.
+
+    A field `refusal` is not that: there a model says that it will not, and most answers have an empty one.
+    """
+    for line in text.splitlines():
+        try:
+            event: Json = json.loads(line.removeprefix("data:"))
+        except ValueError:
+            continue
+        if any(_ended_by_filter(one) for one in _tables(event)):
+            return True
+    return False
+
+
+def _ended_by_filter(table: JsonObject) -> bool:
+    details = table.get("incomplete_details")
+    return (
+        "content_filter" in (table.get("finish_reason"), table.get("done_reason"))
+        or table.get("stop_reason") == "refusal"
+        or (isinstance(details, dict) and details.get("reason") == "content_filter")
+    )
+
+
+def _tables(value: Json) -> Iterator[JsonObject]:
+    """Yield the tables where an API says why an answer ended: itself, its choices, what an event is about."""
+    if isinstance(value, dict):
+        yield value
+        for key in ("choices", "delta", "response", "message"):
+            yield from _tables(value.get(key))
+    elif isinstance(value, list):
+        for one in value:
+            yield from _tables(one)
 
 
 def _said(answer: httpx2.Response) -> str:

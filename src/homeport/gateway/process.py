@@ -17,12 +17,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from homeport.addresses import LOOPBACK, is_loopback
+from homeport.child_environment import inherited
 from homeport.secret import Secret
 
 if TYPE_CHECKING:
@@ -58,14 +59,18 @@ class EngineChild:
                 self.process.wait()
 
 
-def begin(command: Sequence[str], placeholder: str, *, keyed: bool) -> EngineChild:
-    """Start the engine on a free port of loopback, with a key of its own where it asks for one. Raises `OSError`."""
+def begin(command: Sequence[str], placeholder: str, *, keyed: bool, takes: Iterable[str] = ()) -> EngineChild:
+    """
+    Start the engine on a free port of loopback, with a key of its own where it asks for one.
+
+    Of the environment it gets what every engine takes and what `takes` names, as without a gateway. Raises `OSError`.
+    """
     from homeport.door import new_key
 
     with socket.create_server((LOOPBACK, 0)) as free:
         port = free.getsockname()[1]
     key = new_key() if keyed else None
-    variables = {name: _put(value, placeholder, port) for name, value in os.environ.items()}
+    variables = {name: _put(value, placeholder, port) for name, value in inherited(takes).items()}
     process = subprocess.Popen(
         [_put(word, placeholder, port) for word in command], stdin=subprocess.PIPE, env=variables
     )
@@ -84,7 +89,8 @@ def main(arguments: list[str], env: Mapping[str, str]) -> int:
     key = _key() if options.keyed else None
     child = None
     try:
-        child = begin(command, options.engine_port, keyed=options.keyed) if command else None
+        takes = options.engine_takes.split(",")
+        child = begin(command, options.engine_port, keyed=options.keyed, takes=takes) if command else None
         return asyncio.run(_serve(options, env, key, child))
     except HomeportError as error:
         sys.stderr.write(f"{error}\n   do: {error.hint}\n")
@@ -181,6 +187,7 @@ def _options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--model", default="")
     parser.add_argument("--upstream", default="")
     parser.add_argument("--engine-port", default="")
+    parser.add_argument("--engine-takes", default="")
     parser.add_argument("--settings", default="")
     parser.add_argument("--metrics-port", type=int, default=0)
     parser.add_argument("--pulse", default="")

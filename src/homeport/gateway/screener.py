@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 
 from homeport.gateway.breaker import Breaker
+from homeport.gateway.holding import CONTEXT
 from homeport.gateway.plain import as_screened
 from homeport.gateway.screens.base import Screen
 from homeport.gateway.seen import SeenTexts
@@ -36,8 +37,20 @@ class Screener:
             TextKind.ASSISTANT: self.settings.prompts,
             TextKind.TOOL_RESULT: self.settings.tool_results,
         }
-        new = [one for one in pieces if wanted[one.kind] and not self._seen.has(one.kind.value, one.text)]
-        calls = await self._all(_batches(one.text for one in new), Side.PROMPT)
+        new: list[TextPiece] = []
+        texts: list[str] = []
+        before = ""
+        for one in pieces:
+            if not wanted[one.kind]:
+                continue
+            if self._seen.has(one.kind.value, one.text):
+                before = one.text
+                continue
+            # What was said before belongs to it: half a sentence passes, and so does its other half.
+            texts.append(f"{before[-CONTEXT:]}\n\n{one.text}" if before else one.text)
+            new.append(one)
+            before = ""
+        calls = await self._all(_batches(texts), Side.PROMPT)
         for one in new:
             self._seen.add(one.kind.value, one.text)
         return calls

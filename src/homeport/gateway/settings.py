@@ -40,7 +40,8 @@ def read(text: str) -> GatewaySettings:
     """Return the settings of a line of JSON. Raises `SpecError` where it is none."""
     try:
         table: Mapping[str, Any] = json.loads(text)  # Any: JSON
-        return GatewaySettings(**{**table, "filters": tuple(table["filters"])})
+        more = {"filters": tuple(table["filters"])} if "filters" in table else {}
+        return GatewaySettings(**{**table, **more})
     except (ValueError, TypeError) as error:
         raise SpecError(
             f"the gateway's settings are not what they should be: {error}", hint="`homeport up` writes them"

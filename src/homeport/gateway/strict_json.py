@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from homeport.json_types import Json, JsonObject
@@ -20,7 +21,9 @@ def loads(data: bytes) -> Json:
     """
     text = data.decode("utf-8")
     try:
-        value: Json = json.loads(text, object_pairs_hook=_table, parse_constant=_no_number)
+        value: Json = json.loads(
+            text, object_pairs_hook=_table, parse_constant=_no_number, parse_float=_finite
+        )
     except RecursionError:
         raise AmbiguousJson("it is nested too deep") from None
     if "\\ud" in text or "\\uD" in text:
@@ -37,7 +40,7 @@ def table(value: Json) -> JsonObject:
 
 def dumps(value: Json) -> bytes:
     """Return the value as it goes on: written anew, so that nothing is in it but what was read."""
-    return json.dumps(value, separators=(",", ":")).encode("ascii")
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
 def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:  # Any: JSON
@@ -46,6 +49,13 @@ def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:  # Any: JSON
         twice = next(key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1)
         raise AmbiguousJson(f"the key {twice[:60]!r} is there twice")
     return made
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise AmbiguousJson(f"{text[:20]} is too large a number")
+    return value
 
 
 def _no_number(name: str) -> None:

@@ -17,21 +17,37 @@ from homeport.json_types import Json
 Path = tuple[str | int, ...]
 
 _NAME = re.compile(r"[A-Za-z0-9_.:/@+-]{1,160}")
-"""What a name looks like that an engine gives. A value of one of `_NAMES` that does not is screened as text."""
-_ASKED_NAME = re.compile(r"(?!.*\d{6})[A-Za-z0-9_.:/@+-]{1,80}")
-"""What a name looks like that a caller gives: there is no room in it for a number of a card."""
-_ASKED_NAMES = frozenset(
-    {"model", "role", "type", "object", "tool_choice", "reasoning_effort", "effort", "service_tier", "status", "format",
-     "keep_alive", "truncation", "encoding_format", "detail", "include"}
+"""What a name looks like that an engine gives, or that of a model. A value of one of `_NAMES` that does not is screened as text."""
+_KEY = re.compile(r"(?=.{1,40}$)[a-z_]+(?:[A-Z][a-z_]+)*")
+"""What the key of a table looks like that is no text itself."""
+_WORDS = frozenset(
+    ["user", "assistant", "system", "developer", "tool", "function", "message", "object", "string", "number",
+     "integer", "boolean", "array", "null", "text", "input_text", "output_text", "refusal", "thinking",
+     "reasoning", "reasoning_text", "summary_text", "tool_use", "tool_result", "tool_call", "function_call",
+     "function_call_output", "custom", "custom_tool_call", "custom_tool_call_output", "auto", "none", "any",
+     "required", "json", "json_object", "json_schema", "minimal", "low", "medium", "high", "default", "flex",
+     "priority", "completed", "in_progress", "incomplete", "disabled", "enabled", "float", "base64", "ephemeral",
+     "regex", "grammar", "list", "chat.completion", "chat.completion.chunk", "text_completion", "response"]
 )  # fmt: skip
-"""Keys of requests whose values are names by the API. Ids are not among them: some templates show them to the model."""
+"""What callers say where an API wants one of some words. Anything else in its place is screened as text."""
+_ASKED_NAMES = frozenset(
+    {"role", "type", "object", "tool_choice", "reasoning_effort", "effort", "service_tier", "status", "format",
+     "truncation", "encoding_format", "detail"}
+)  # fmt: skip
+"""Keys of requests whose values are such words. Ids are not among them: some templates show them to the model."""
 _NAMES = _ASKED_NAMES | frozenset(
-    {"id", "tool_call_id", "call_id", "item_id", "response_id", "tool_use_id", "finish_reason", "stop_reason",
+    {"model", "id", "tool_call_id", "call_id", "item_id", "response_id", "tool_use_id", "finish_reason", "stop_reason",
      "done_reason", "system_fingerprint", "created_at", "event_id", "msg_id", "obfuscation"}
 )  # fmt: skip
-"""The same of answers, whose ids the engine makes."""
-_REPEATS = frozenset({"logprobs", "top_logprobs", "embedding", "embeddings"})
-"""Keys below which an answer repeats its text by tokens, or has numbers instead of text."""
+"""Keys of answers whose values the engine makes."""
+_FREE = frozenset(
+    {"arguments", "input", "parameters", "input_schema", "schema", "json_schema", "properties", "content", "output"}
+)  # fmt: skip
+"""Keys of tables that are not the API's: below them every key, every name and every number may be a text of somebody's."""
+_VECTORS = re.compile(r"embeddings?")
+"""Keys of an answer that have numbers instead of text, at its top or in one of its `data`."""
+_PROBABILITIES = frozenset({"logprobs", "top_logprobs"})
+"""Keys of requests that ask for the tokens of the answer once more, with others that could have come: a text beside the text."""
 _MEASURES = re.compile(r"created(_at)?|completed_at|.*_(duration|tokens|count|ms|time)|seed")
 _DIGITS = 12
 """A whole number with so many digits could be one of a card."""
@@ -78,89 +94,130 @@ class TextPiece:
 
 def of_request(body: Mapping[str, Json]) -> list[TextPiece]:
     """Return all texts of a request. Raises `Refused` for one that holds what cannot be read as text."""
-    found: list[TextPiece] = []
-    for key, value in body.items():
-        found += _walk(value, (key,), TextKind.PROMPT, asked=True)
-        if not _ASKED_NAME.fullmatch(key):
-            found.append(TextPiece((key,), key))
-    return found
+    try:
+        return list(_asked(body))
+    except RecursionError:
+        raise Refused(Reason.UNREADABLE, "the request is nested too deep") from None
 
 
 def of_answer(body: Mapping[str, Json]) -> list[TextPiece]:
-    """Return all texts of an answer, or of one event of it: pieces of one text have one path in all events."""
+    """
+    Return all texts of an answer, or of one event of it: pieces of one text have one path in all events.
+
+    Raises `Refused` for one that is nested too deep to be read.
+    """
     where = tuple(
         str(body[key])
         for key in ("type", "output_index", "content_index", "summary_index", "index")
         if key in body
     )
-    return [
-        TextPiece((*where, *piece.path), piece.text, piece.kind)
-        for key, value in body.items()
-        for piece in _walk(value, (key,), TextKind.ASSISTANT, asked=False)
-    ]
+    try:
+        return [
+            TextPiece((*where, *piece.path), piece.text, piece.kind)
+            for key, value in body.items()
+            if not _VECTORS.fullmatch(key)
+            for piece in _walk(value, (key,), TextKind.ASSISTANT, asked=False)
+        ]
+    except RecursionError:
+        raise Refused(Reason.UNREADABLE, "the answer is nested too deep") from None
 
 
-def _walk(value: Json, path: Path, kind: TextKind, *, asked: bool) -> Iterator[TextPiece]:
-    key = path[-1] if isinstance(path[-1], str) else path[-2] if len(path) > 1 else ""
+def _asked(body: Mapping[str, Json]) -> Iterator[TextPiece]:
+    for key, value in body.items():
+        if (key in _PROBABILITIES and value) or (key == "include" and "logprobs" in str(value)):
+            raise _unreadable((key,))
+        if key == "model" and isinstance(value, str) and _NAME.fullmatch(value):
+            continue
+        yield from _walk(value, (key,), TextKind.PROMPT, asked=True)
+        if not _KEY.fullmatch(key):
+            yield TextPiece((key,), key)
+
+
+def _walk(value: Json, path: Path, kind: TextKind, *, asked: bool, free: bool = False) -> Iterator[TextPiece]:
+    key = str(path[-1] if isinstance(path[-1], str) else path[-2] if len(path) > 1 else "")
     if value is None or isinstance(value, bool):
         return
-    if asked and key in _UNREADABLE and value not in ("", [], {}):
+    if asked and not free and key in _UNREADABLE and value not in ("", [], {}):
         raise _unreadable(path)
     if isinstance(value, str):
-        if value and not _is_name(str(key), value, asked=asked):
+        if value and (free or not _is_name(key, value, asked=asked)):
             yield TextPiece(path, value, kind)
     elif isinstance(value, int | float):
-        if float(value).is_integer() and len(f"{value:.0f}") >= _DIGITS and not _MEASURES.fullmatch(str(key)):
-            yield TextPiece(path, f"{value:.0f}", kind)
+        spelt = _spelt_out(value)
+        if len(spelt) >= _DIGITS and (free or not _MEASURES.fullmatch(key)):
+            yield TextPiece(path, spelt, kind)
     elif isinstance(value, list):
-        yield from _of_list(value, path, kind, asked=asked)
+        yield from _of_list(value, path, kind, asked=asked, free=free)
     elif isinstance(value, dict):
-        yield from _of_table(value, path, kind, asked=asked)
+        yield from _of_table(value, path, kind, asked=asked, free=free or key in _FREE)
 
 
 def _is_name(key: str, value: str, *, asked: bool) -> bool:
     if asked:
-        return key in _ASKED_NAMES and _ASKED_NAME.fullmatch(value) is not None
+        return key in _ASKED_NAMES and value in _WORDS
     return key in _NAMES and _NAME.fullmatch(value) is not None
 
 
-def _of_list(value: list[Json], path: Path, kind: TextKind, *, asked: bool) -> Iterator[TextPiece]:
-    could_be_tokens = asked and len(path) <= 2 and path[0] not in _NUMBERS_TAKEN
-    if could_be_tokens and any(isinstance(one, int | float) and not isinstance(one, bool) for one in value):
+def _spelt_out(value: float) -> str:
+    """Return the digits of a whole number; '' for one with a fraction."""
+    if isinstance(value, int):
+        return str(abs(value))
+    return f"{abs(value):.0f}" if value.is_integer() else ""
+
+
+def _of_list(
+    value: list[Json], path: Path, kind: TextKind, *, asked: bool, free: bool
+) -> Iterator[TextPiece]:
+    numbers = [one for one in value if isinstance(one, int | float) and not isinstance(one, bool)]
+    if numbers and asked and not free and len(path) <= 2 and path[0] not in _NUMBERS_TAKEN:
         raise _unreadable(path)
+    if len(numbers) > 1 and not (not asked and _VECTORS.fullmatch(str(path[-1]))):
+        # A card may be given in four numbers.
+        yield TextPiece((*path, "numbers"), " ".join(filter(None, map(_spelt_out, numbers))), kind)
+    if path[-1] in _PARTS:
+        parts = [one["text"] for one in value if isinstance(one, dict) and isinstance(one.get("text"), str)]
+        if len(parts) > 1:  # An engine reads them as one.
+            yield TextPiece((*path, "parts"), "".join(parts), kind)
     for position, one in enumerate(value):
         if isinstance(one, dict):
-            if asked and path[-1] in _PARTS and str(one.get("type") or "text") not in _TEXT_PARTS:
+            if (
+                asked
+                and not free
+                and path[-1] in _PARTS
+                and str(one.get("type") or "text") not in _TEXT_PARTS
+            ):
                 raise Refused(
                     Reason.UNREADABLE,
                     f"{_spelt(path)} has a part of the type {one.get('type')!r}, which is no text",
                 )
             index = one.get("index", position)
-            yield from _walk(one, (*path, index if isinstance(index, int) else position), kind, asked=asked)
+            at = index if isinstance(index, int) else position
+            yield from _of_table(one, (*path, at), kind, asked=asked, free=free)
         else:
-            yield from _walk(one, (*path, position), kind, asked=asked)
+            yield from _walk(one, (*path, position), kind, asked=asked, free=free)
 
 
-def _of_table(value: dict[str, Json], path: Path, kind: TextKind, *, asked: bool) -> Iterator[TextPiece]:
+def _of_table(
+    value: dict[str, Json], path: Path, kind: TextKind, *, asked: bool, free: bool
+) -> Iterator[TextPiece]:
     if asked:
         kind = _kind(value, kind)
     for key, one in value.items():
-        if not asked and key in _REPEATS:
+        if not asked and not free and _VECTORS.fullmatch(key) and path[0] == "data":
             continue
-        if not (_ASKED_NAME if asked else _NAME).fullmatch(key):
+        if free or not _KEY.fullmatch(key):
             yield TextPiece((*path, key), key, kind)
-        yield from _walk(one, (*path, key), kind, asked=asked)
+        yield from _walk(one, (*path, key), kind, asked=asked, free=free)
 
 
 def _kind(value: Mapping[str, Json], kind: TextKind) -> TextKind:
+    """Return what a table says that its texts are; its role decides, where it has one."""
     role, type_ = value.get("role"), value.get("type")
-    if (isinstance(role, str) and role in _RESULT_ROLES) or (
-        isinstance(type_, str) and type_ in _RESULT_TYPES
-    ):
-        return TextKind.TOOL_RESULT
-    if role == "assistant":
-        return TextKind.ASSISTANT
-    return TextKind.PROMPT if isinstance(role, str) else kind
+    if isinstance(role, str):
+        if role in _RESULT_ROLES:
+            return TextKind.TOOL_RESULT
+        return TextKind.ASSISTANT if role == "assistant" else TextKind.PROMPT
+    return TextKind.TOOL_RESULT if isinstance(type_, str) and type_ in _RESULT_TYPES else kind
 
 
 def _unreadable(path: Path) -> Refused:

@@ -274,12 +274,6 @@ class Guard(SpecTable):
         "urls",
     )
     """What is looked for: attacks on the model, harmful content, keys and card numbers, addresses of malware. Model Armor's filter for abuse of children is always on."""
-    on_failure: Literal["refuse"] = "refuse"
-    """What becomes of a text that the screen did not look at. There is nothing else to choose."""
-    where: Literal["gateway", "authz-extension", "traffic-extension"] = "gateway"
-    """Where it is screened: by homeport's gateway before the engine, or by one of Google's extensions of a load balancer, which let APIs and streams pass unscreened."""
-    unscreened_streams_are_known: bool = False
-    """The second key to Google's extensions: docs/guard.md says what they do not screen."""
     template: str | None = Field(
         default=None,
         pattern=patterns.TEMPLATE,
@@ -299,15 +293,14 @@ class Guard(SpecTable):
         return tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
-    def _says_what_it_knows(self) -> Guard:
-        if self.where != "gateway" and not self.unscreened_streams_are_known:
-            raise ValueError(
-                f"where = {self.where!r} lets streamed answers, /v1/responses, and every API but OpenAI's older ones pass "
-                "unscreened. If that is what you want, set unscreened_streams_are_known = true, too; else leave where out"
-            )
+    def _screens_something(self) -> Guard:
         if not self.filters:
             raise ValueError(
                 "filters is empty, so that nothing would be looked for; leave [guard] out instead"
+            )
+        if not (self.prompts or self.answers or self.tool_results):
+            raise ValueError(
+                "prompts, answers and tool_results are all false, so that nothing would be screened; leave [guard] out instead"
             )
         return self
 

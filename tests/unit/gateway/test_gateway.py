@@ -11,7 +11,7 @@ import httpx2
 import openai
 import pytest
 
-from gateways import ATTACK, CARD, LOCAL, Stage, asked, gateway, patient, said
+from gateways import ATTACK, CARD, LOCAL, Stage, asked, gateway, patient, said, was_filtered
 from homeport.gateway.apis import APIS
 from homeport.gateway.entrance import Entrance
 from homeport.gateway.holding import TAIL
@@ -96,7 +96,7 @@ def test_what_is_found_in_an_answer_does_not_reach_the_client_however_it_is_cut(
             for stream in (False, True):
                 answer = await stage.ask(api, asked(api, "Say it.", stream=stream))
                 assert "4111" not in said(answer), (api, stream, answer.text)
-                assert "content_filter" in answer.text or "refusal" in answer.text, (api, stream, answer.text)
+                assert was_filtered(answer), (api, stream, answer.text)
                 if stream and api.startswith("/v1/c"):
                     assert answer.text.endswith("data: [DONE]\n\n")
 
@@ -257,7 +257,9 @@ def test_history_is_screened_again_unless_it_passed_here_as_what_it_says_it_is()
             {"role": "user", "content": "And of France?"},
         ]
         await stage.ask(api, {"model": "m", "messages": again})
-        assert [text for side, text in stage.shown if side is Side.PROMPT] == ["And of France?"]
+        assert [text for side, text in stage.shown if side is Side.PROMPT] == [
+            f"{stage.parrot.says}\n\nAnd of France?"
+        ], "with the end of what was said before, in which a sentence may have begun"
         stage.shown.clear()
         forged = [
             *first,
@@ -266,12 +268,24 @@ def test_history_is_screened_again_unless_it_passed_here_as_what_it_says_it_is()
         ]
         await stage.ask(api, {"model": "m", "messages": forged})
         assert [text for side, text in stage.shown if side is Side.PROMPT] == [
-            "It is Milan.\n\nAnd of Spain?"
+            "What is the capital of Italy?\n\nIt is Milan.\n\nAnd of Spain?"
         ]
         stage.shown.clear()
         as_tool = [{"role": "tool", "tool_call_id": "1", "content": "And of Spain?"}]
         await stage.ask(api, {"model": "m", "messages": as_tool})
         assert [text for side, text in stage.shown if side is Side.PROMPT] == ["1\n\nAnd of Spain?"]
+
+    scene(play)
+
+
+def test_half_a_sentence_that_passed_is_screened_again_with_its_other_half() -> None:
+    half, other = ({"role": "user", "content": text} for text in (ATTACK[:26], ATTACK[26:]))
+
+    async def play(stage: Stage) -> None:
+        api = "/v1/chat/completions"
+        assert (await stage.ask(api, {"model": "m", "messages": [half]})).status_code == 200
+        assert (await stage.ask(api, {"model": "m", "messages": [half, other]})).status_code == 400
+        assert len(stage.parrot.asked) == 1
 
     scene(play)
 
@@ -306,6 +320,8 @@ def test_what_is_no_text_is_refused(api: str, more: dict[str, Any]) -> None:
         (b'{"messages": [], "messages": [{"role": "user", "content": "x"}]}', {}, 400),
         (b'{"prompt": "\\ud800"}', {}, 400),
         (b'{"prompt": NaN}', {}, 400),
+        (b'{"prompt": "x", "seed": 1e400}', {}, 400),
+        (b'{"prompt": "x", "y": ' + b"[" * 5_000 + b"]" * 5_000 + b"}", {}, 400),
         ('{"prompt": "x"}'.encode("utf-16"), {}, 400),
         (b"[" * 100_000, {}, 400),
         (b"{}", {"content-encoding": "gzip"}, 415),

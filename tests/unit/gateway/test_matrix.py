@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cloud import Raw, act, enable
-from gateways import Stage, asked, gateway, said
+from gateways import Stage, asked, gateway, said, was_filtered
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
 from gcp_rehearsal.faults import parse
 from gcp_rehearsal.testing import Rehearsed
@@ -72,8 +72,7 @@ def verdict(stage: Stage, answer: Any, text: str, heard: int) -> str:
     if text[:12] in said(answer):
         return "passed"
     why = answer.headers.get("x-homeport-refused", "")
-    stopped = why == "match" or "content_filter" in answer.text or '"refusal"' in answer.text
-    return "screened" if stopped else "refused"
+    return "screened" if why == "match" or was_filtered(answer) else "refused"
 
 
 async def played(fault: str, cloud: Cloud) -> Counter[tuple[str, str, str]]:

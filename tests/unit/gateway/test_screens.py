@@ -145,7 +145,7 @@ def test_numbers_could_be_cards_and_measures_are_not() -> None:
         "messages": [{"role": "tool", "content": {"card": 4111111111111111}}],
         "seed": 4111111111111111,
     }
-    assert [one.text for one in of_request(body)] == ["4111111111111111"]
+    assert [one.text for one in of_request(body)] == ["card", "4111111111111111"]
     timings = {
         "timings": {"predicted_per_second": 38.123456789012345},
         "created": 1764360000,

@@ -64,10 +64,9 @@ def test_of_an_engine_that_tells_nothing_hours_and_starts_are_known(tmp_path: Pa
     assert row.seconds > 0
 
 
-def test_behind_a_gateway_nobody_asks_the_engine_for_figures() -> None:
+def test_behind_a_gateway_the_figures_are_still_the_engines_own() -> None:
     launch = Launch(
         engine="llamacpp", version="1", command=("x",), environment={}, model="m", host="127.0.0.1", port=1, context=1,
         parallel=1, keyed=True, weights="", tools=False, ready_within_s=1,
     )  # fmt: skip
-    assert launch.metrics_path == "/metrics"
-    assert behind_gateway(launch, Guard(), None, host="127.0.0.1", port=2).metrics_path is None
+    assert behind_gateway(launch, Guard(), None, host="127.0.0.1", port=2).metrics_path == "/metrics"

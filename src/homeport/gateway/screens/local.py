@@ -48,7 +48,7 @@ _KEYS = re.compile(
     r"|\bxox[abprs]-[0-9A-Za-z-]{10,}"
     r"|\bsk-(?:proj-|ant-)?[A-Za-z0-9_-]{32,}"
     r"|\bsk_live_[0-9A-Za-z]{20,}"
-    r"|\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"
+    r"|(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{10,4000}\.eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10}"
 )
 
 

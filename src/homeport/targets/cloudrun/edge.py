@@ -94,7 +94,7 @@ class EdgeParts:
         policy = self._policy()
         backends = [self._backend(main), self._backend(candidate)]
         if policy is not None:
-            backends[0] = lb.guarded_by(backends[0], policy)
+            backends = [lb.guarded_by(one, policy) for one in backends]
         address = self._part(lb.ADDRESS, self._called.main, {"addressType": "EXTERNAL", "ipVersion": "IPV4"})
         certificates = self._certificates()
         plain, secure = self._proxies(certificates)

@@ -12,6 +12,7 @@ from homeport.engines.base import Launch, Pulse
 from homeport.errors import SpecError
 from homeport.gateway.settings import GatewaySettings
 from homeport.reconcile.fact import Fact
+from homeport.resources.local.process_tree import MARK
 from homeport.spec import Guard
 
 ENGINE_HOST = LOOPBACK
@@ -20,7 +21,12 @@ ENGINE_PORT = 64999
 MEMORY = 256 * 2**20
 """Bytes that the gateway may take beside the engine."""
 _PROGRAM = ("-P", "-m", "homeport.gateway.process")
-_GOOGLE = ("GOOGLE_*", "CLOUDSDK_*", "HOMEPORT_GOOGLE_URL")
+_GOOGLE = (
+    *("GOOGLE_*", "GCE_METADATA_*", "NO_GCE_CHECK", "CLOUDSDK_*", "HOMEPORT_GOOGLE_URL"),
+    # Named one by one: no pattern takes what may be a secret.
+    *("GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_AUTH_ACCESS_TOKEN", "HOMEPORT_IMPERSONATE"),
+)
+"""What Model Armor's screen asks Google with. The gateway gets it, and the engine behind it does not."""
 
 
 def settings_of(guard: Guard, *, screen: str, template: str = "") -> GatewaySettings:
@@ -39,11 +45,6 @@ def settings_of(guard: Guard, *, screen: str, template: str = "") -> GatewaySett
 
 def screen_here(guard: Guard) -> str:
     """Return which screen judges on this machine. Raises `SpecError` where it lacks something."""
-    if guard.where != "gateway":
-        raise SpecError(
-            f"guard.where = {guard.where!r} is an extension of a load balancer, and there is none on this machine",
-            hint="leave guard.where out: the gateway screens here",
-        )
     screen = "local" if guard.screen == "auto" else guard.screen
     if screen != "local" and guard.template is None:
         raise SpecError(
@@ -70,6 +71,7 @@ def behind_gateway(launch: Launch, guard: Guard, pulse: Pulse | None, *, host: s
 
     command = [sys.executable, *_PROGRAM, "--host", host, "--port", f"{port}", "--model", launch.model]
     command += ["--engine-port", f"{ENGINE_PORT}", "--settings", settings.line()]
+    command += ["--engine-takes", ",".join((MARK, *launch.inherits, *launch.environment))]
     if launch.keyed:
         command.append("--keyed")
     if pulse is not None:
@@ -82,8 +84,9 @@ def behind_gateway(launch: Launch, guard: Guard, pulse: Pulse | None, *, host: s
         host=host,
         port=port,
         pulse_path=OWN_PULSE if pulse is not None else "",
-        metrics_path=None,  # Of the engine's paths the gateway lets those of its APIs through, and no other.
-        inherits=(*dict.fromkeys((*launch.inherits, *PYTHON, *PROXIES, *_GOOGLE)),),
+        inherits=tuple(
+            dict.fromkeys((*launch.inherits, *PYTHON, *PROXIES, *(_GOOGLE if screen != "local" else ())))
+        ),
     )
 
 
