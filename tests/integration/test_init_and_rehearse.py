@@ -12,6 +12,7 @@ import pytest
 
 from homeport import spec
 from places import TAUGHT
+from schemas import ensure_valid
 from user import HOMEPORT, User
 
 
@@ -79,6 +80,7 @@ def test_the_project_of_the_file_is_acted_out_and_no_other_in_its_place(user: Us
     user.run("init", "--on", "cloudrun", "--project", "my-project", "--model", f"file:{TAUGHT}")
     ran = user.run("rehearse", "--port", port, "plan", "--json")
     assert "this is a rehearsal" in ran.err
+    ensure_valid("plan", ran.json)
     assert ran.json["facts"]["project"] == {
         "project": "my-project",
         "region": "europe-west4",

@@ -12,6 +12,7 @@ import pytest
 from commands_on_cloudrun import FILE, OnCloudRun
 from gcloud import needs_gcloud, served
 from places import TAUGHT
+from schemas import ensure_valid
 from user import User
 
 
@@ -65,14 +66,31 @@ def for_another_audience(cloud: OnCloudRun, report: Any) -> None:  # Any: JSON
     cloud.rehearsal.gcloud("projects", "remove-iam-policy-binding", *owner)
 
 
+def a_model_that_does_not_load_changes_nothing(cloud: OnCloudRun) -> None:
+    before = cloud.status["traffic"]
+    broken = cloud.user.folder / "broken.gguf"
+    whole = TAUGHT.read_bytes()
+    broken.write_bytes(whole[: len(whole) // 2])
+    failed = cloud.run("swap", "file:./broken.gguf", "--yes", code=None)
+    assert failed.code not in {0, 1}
+    assert "   do: " in failed.err
+    assert "first.gguf" in (cloud.user.folder / "homeport.toml").read_text(), "the file stays as it was"
+    assert (cloud.status["traffic"], cloud.status["model"]) == (before, "first")
+    assert "Paris" in cloud.run("chat", "What is the capital of France?").out
+
+
 @needs_gcloud
 def test_the_whole_life_of_an_endpoint_with_its_model_in_the_image(cloud: OnCloudRun) -> None:
     planned = cloud.run("plan", "--json").json
+    ensure_valid("plan", planned)
     assert {action["kind"] for action in planned["actions"]} == {"create", "update"}
     assert planned["facts"]["weights"]["delivery"] == "baked"
     assert cloud.run("status", code=32).err.startswith("error: demo is not deployed")
 
     came = cloud.run("up", "--yes", "--json").json
+    ensure_valid("up", came)
+    ensure_valid("status", cloud.status)
+    ensure_valid("list", cloud.run("list", "--json").json)
     assert came["report"]["passed"]
     outcomes = {result["name"]: result["outcome"] for result in came["report"]["results"]}
     assert {outcomes[name] for name in ("chat", "tools", "no-token", "image", "size")} == {"passed"}
@@ -93,24 +111,16 @@ def test_the_whole_life_of_an_endpoint_with_its_model_in_the_image(cloud: OnClou
     cloud.run("up", "--yes")
     assert cloud.run("plan", "--json").json["changes_pending"] is False
 
-    before = cloud.status["traffic"]
-    broken = cloud.user.folder / "broken.gguf"
-    whole = TAUGHT.read_bytes()
-    broken.write_bytes(whole[: len(whole) // 2])
-    failed = cloud.run("swap", "file:./broken.gguf", "--yes", code=None)
-    assert failed.code not in {0, 1}
-    assert "   do: " in failed.err
-    assert "first.gguf" in (cloud.user.folder / "homeport.toml").read_text(), "the file stays as it was"
-    assert (cloud.status["traffic"], cloud.status["model"]) == (before, "first")
-    assert "Paris" in cloud.run("chat", "What is the capital of France?").out
-
+    a_model_that_does_not_load_changes_nothing(cloud)
     (first,) = cloud.status["traffic"]
     swapped = cloud.run("swap", "file:./second.gguf", "--yes", "--canary", "50").err
     assert 'model = "file:./second.gguf"' in (cloud.user.folder / "homeport.toml").read_text()
     assert swapped.count("a chat gets an answer") == 2, "before it has traffic, and with half of it"
     assert set(cloud.status["traffic"]) != {first}
     assert cloud.status["model"] == "second"
-    assert f"{first} serves" in cloud.run("rollback").out
+    rolled = cloud.run("rollback", "--json").json
+    ensure_valid("rollback", rolled)
+    assert rolled["serving"] == first
     assert (cloud.status["traffic"], cloud.status["model"]) == ({first: 100}, "first")
     assert "print_timing" in cloud.run("logs", "-n", "100").out
 
@@ -118,7 +128,9 @@ def test_the_whole_life_of_an_endpoint_with_its_model_in_the_image(cloud: OnClou
     assert "- service/demo" in unsaid
     assert "- bucket" not in unsaid
     assert cloud.run("status", "--json").json["state"] == "ready"
-    assert "left: nothing" in cloud.run("down", "--yes").err
+    ended = cloud.run("down", "--yes", "--json")
+    ensure_valid("down", ended.json)
+    assert "left: nothing" in ended.err
     assert "removed bucket" in cloud.run("down", "--yes", "--purge").out
     assert cloud.run("down", "--yes", "--purge").out.strip().startswith("nothing of demo is there")
 

@@ -1,16 +1,17 @@
-"""What commands print with `--json` is what its schema says, on either target."""
+"""
+What commands print with `--json` is what its schema says.
+
+On Cloud Run that is judged where a life of an endpoint is lived anyway: test_on_cloudrun.py.
+"""
 
 from __future__ import annotations
 
-import json
 import shutil
-from typing import Any
 
-import jsonschema
 import pytest
 
-from homeport.resources.local.process_tree import free_port
-from places import ROOT, TAUGHT
+from places import TAUGHT
+from schemas import ensure_valid
 from user import User
 
 HERE = """name = "mine"
@@ -20,20 +21,13 @@ context = 512
 [local]
 port = 0
 """
-BOTH = f"{HERE}[cloudrun]\nproject = 'my-project'\ngpu = 'nvidia-l4'\n"
-
-
-def ensure_valid(name: str, printed: Any) -> None:  # Any: JSON
-    """Raise where `printed` is not what the schema of `name` says."""
-    made = json.loads((ROOT / "docs" / "schemas" / f"{name}.json").read_text())
-    jsonschema.Draft202012Validator(made).validate(printed)
 
 
 @pytest.fixture
 def folder(user: User) -> User:
-    """A user whose folder has a small model, and a file for both targets."""
+    """A user whose folder has a small model, and a file."""
     shutil.copyfile(TAUGHT, user.folder / TAUGHT.name)
-    user.write(BOTH)
+    user.write(HERE)
     return user
 
 
@@ -68,15 +62,3 @@ def test_what_cost_estimates_is_what_its_schema_says(more: tuple[str, ...], user
 
 def test_an_error_is_what_its_schema_says(user: User) -> None:
     ensure_valid("error", user.run("plan", "--json", "-f", "none.toml", code=10).json)
-
-
-def test_every_command_on_cloud_run_prints_what_its_schema_says(folder: User) -> None:
-    port = str(free_port("127.0.0.1"))
-    rehearse = ("rehearse", "--port", port)
-    try:
-        ensure_valid("plan", folder.run(*rehearse, "plan", "--json").json)
-        ensure_valid("up", folder.run(*rehearse, "up", "--yes", "--json").json)
-        ensure_valid("status", folder.run(*rehearse, "status", "--json").json)
-        ensure_valid("down", folder.run(*rehearse, "down", "--yes", "--purge", "--json").json)
-    finally:
-        folder.run("rehearse", "stop", code=None)

@@ -7,8 +7,17 @@ from typing import Any
 
 import click
 
-from homeport.cli.context import CliContext, file_option, json_option, wish_options, wishes
+from homeport.cli.context import CliContext, file_option, json_option, wish_options, wishes, with_options
 from homeport.engines.names import NAMES
+
+_traffic = with_options(
+    click.option("--trace", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The traffic: a CSV with seconds,input,output, or a trace of Azure's, Mooncake's or BurstGPT's."),
+    click.option("--slo", default="", metavar="LIMITS", help="What requests are to keep, such as ttft=2s,itl=60ms,e2e=30s."),
+    click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=0.95, show_default=True, metavar="FLOAT", help="Of all requests, how many must keep them."),
+    click.option("--engine", type=click.Choice(NAMES), help="This engine alone; by default any that Cloud Run may have."),
+    click.option("--faster", type=click.FloatRange(0, min_open=True), default=1.0, metavar="FLOAT", help="Play the trace so many times as fast."),
+    click.option("--day", default="office", show_default=True, metavar="CURVE", help="How traffic goes over a day: office, flat, or 24 numbers with commas between."),
+)  # fmt: skip
 
 
 @click.command("capacity")
@@ -16,36 +25,7 @@ from homeport.engines.names import NAMES
 @file_option
 @json_option
 @wish_options
-@click.option(
-    "--trace",
-    "trace_file",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The traffic: a CSV with seconds,input,output, or a trace of Azure's, Mooncake's or BurstGPT's.",
-)
-@click.option(
-    "--slo", default="", metavar="LIMITS", help="What requests are to keep, such as ttft=2s,itl=60ms,e2e=30s."
-)
-@click.option(
-    "--share",
-    type=click.FloatRange(0, 1, min_open=True),
-    default=0.95,
-    show_default=True,
-    metavar="FLOAT",
-    help="Of all requests, how many must keep them.",
-)
-@click.option(
-    "--engine", type=click.Choice(NAMES), help="This engine alone; by default any that Cloud Run may have."
-)
-@click.option(
-    "--faster", type=click.FloatRange(0, min_open=True), default=1.0, metavar="FLOAT",
-    help="Play the trace so many times as fast.",
-)  # fmt: skip
-@click.option(
-    "--day", default="office", show_default=True, metavar="CURVE",
-    help="How traffic goes over a day: office, flat, or 24 numbers with commas between.",
-)  # fmt: skip
+@_traffic
 @click.option("--write", is_flag=True, help="Write the cheapest setting that keeps --slo into the file.")
 @click.pass_obj
 def command(
@@ -54,14 +34,8 @@ def command(
     model: str | None,
     file: Path,
     json_output: bool,
-    trace_file: Path,
-    slo: str,
-    share: float,
-    engine: str | None,
-    faster: float,
-    day: str,
     write: bool,
-    **options: Any,  # Any: what wish_options have read
+    **options: Any,  # Any: what wish_options and _traffic have read
 ) -> int:
     """
     Plan what traffic wants of Cloud Run: instances, waiting, 429s, dollars a month, before anything is deployed.
@@ -77,19 +51,20 @@ def command(
     from homeport.spec.edit import with_keys
     from homeport.traffic import read
 
+    slo, day = options["slo"], options["day"]
     if write and not (slo and file.exists()):
         raise click.UsageError("--write wants --slo, and a file that is there: `homeport init` writes one")
     terminal = app.terminal(json_output=json_output)
     question = CapacityQuestion(
         wanted=wishes(options),
-        engine=engine,
-        objectives=parsed(slo, share),
+        engine=options["engine"],
+        objectives=parsed(slo, options["share"]),
         shares=curve(day),
         curve=day,
         search=bool(slo),
         prices=options["prices"],
     )
-    trace = read(trace_file).faster(faster)
+    trace = read(options["trace"]).faster(options["faster"])
     plan = plan_capacity(model, file, trace, question, terminal.say)
     terminal.result(text(plan), plan.as_json())
     if write and plan.best is not None:

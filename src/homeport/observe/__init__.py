@@ -1,4 +1,4 @@
-"""What an endpoint does, in numbers: queries, panels and alerts, for Prometheus here and for Google's."""
+"""What an endpoint does, in numbers: queries, panels and alerts, for a Prometheus."""
 
 from __future__ import annotations
 

@@ -79,9 +79,10 @@ class WarmHours:
         What a schedule does then is up to who keeps it.
         """
         today, zone = moment.astimezone(ZoneInfo(self.zone)).date(), ZoneInfo(self.zone)
+        edges = self.edges
         for ahead in range(_YEARS_AHEAD * 366):
             day = today + timedelta(days=ahead)
-            for edge in self.edges:
+            for edge in edges:
                 at = datetime.combine(day, edge.time, zone)
                 if day.weekday() in edge.days and at.utcoffset() != at.replace(fold=1).utcoffset():
                     return at

@@ -86,7 +86,7 @@ def test_every_project_has_its_log_buckets(cloud: Cloud) -> None:
     assert act(raw.send("GET", f"{place}/none")).status == 404
 
 
-@given(st.from_regex(r"-?\d{1,11}(\.\d{1,9})?s", fullmatch=True).filter(str.isascii))
+@given(st.from_regex(r"-?[0-9]{1,11}(\.[0-9]{1,9})?s", fullmatch=True))
 def test_a_duration_is_answered_as_protobuf_writes_it(sent: str) -> None:
     judge = Duration()
     judge.FromJsonString(sent)

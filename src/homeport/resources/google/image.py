@@ -11,14 +11,14 @@ from homeport.google import Google
 from homeport.json_types import Json
 from homeport.progress import Progress
 from homeport.reconcile import Outputs, needs_of
-from homeport.resources.base import FixedResource
 from homeport.resources.google.build import Build
 from homeport.resources.google.build_place import ANYWHERE, BuildPlace
+from homeport.resources.google.image_resource import ImageResource
 from homeport.resources.google.propagation import while_it_spreads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerImage(FixedResource):
+class ContainerImage(ImageResource):
     """
     The image `package:tag` in a repository. The tag is made of the hash of all that goes into the build, so an
     image that is there need not be built again, and one whose inputs change is another image.
@@ -28,26 +28,17 @@ class ContainerImage(FixedResource):
     repository: str
     """Its id."""
     region: str
-    package: str
     tag: str
     build: Mapping[str, Any]  # Any: JSON, and Refs
     """The build, as Cloud Build takes it, without `images` and `tags`."""
-    after: tuple[str, ...] = ()
     built_in: str = ""
     """The region of the build; '' for that of the repository."""
     place: BuildPlace = ANYWHERE
 
-    kind = "image"
-
-    @property
-    def id(self) -> str:
-        """Return kind and name."""
-        return f"image/{self.package}"
-
     @property
     def needs(self) -> tuple[str, ...]:
         """Return the ids of the repository, and of whatever the build refers to."""
-        return tuple(dict.fromkeys((f"repository/{self.repository}", *self.after, *needs_of(self.build))))
+        return self._needs(self.repository, *needs_of(self.build))
 
     @property
     def reference(self) -> str:
@@ -74,8 +65,7 @@ class ContainerImage(FixedResource):
             found = await self.google.get("artifactregistry", path)
         except (NotFound, ApiDisabled):
             return None
-        digest = str(found["version"]).rpartition("/")[2]
-        return {"digest": digest, "reference": f"{self.reference}@{digest}"}
+        return self._live(str(found["version"]).rpartition("/")[2])
 
     def summary(self, outputs: Outputs) -> str:
         """Return what it will be."""

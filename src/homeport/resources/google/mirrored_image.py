@@ -10,12 +10,12 @@ from homeport.google.registry import platform_digest
 from homeport.json_types import Json
 from homeport.progress import Progress
 from homeport.reconcile import Outputs
-from homeport.resources.base import FixedResource
+from homeport.resources.google.image_resource import ImageResource
 from homeport.resources.google.propagation import patient, while_it_spreads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MirroredImage(FixedResource):
+class MirroredImage(ImageResource):
     """
     The image that `path` has at `host` under a tag or a digest: through a remote repository of ours, or of Google's own.
 
@@ -24,8 +24,6 @@ class MirroredImage(FixedResource):
     """
 
     google: Google
-    package: str
-    """The word that it is known by, such as `serving`."""
     source: str
     """Its reference as its makers have it."""
     host: str
@@ -36,19 +34,11 @@ class MirroredImage(FixedResource):
     """The tag, or the digest, that is asked for."""
     through: str = ""
     """The id of our repository that fetches it; '' for one that Google has."""
-    after: tuple[str, ...] = ()
-
-    kind = "image"
-
-    @property
-    def id(self) -> str:
-        """Return kind and name."""
-        return f"image/{self.package}"
 
     @property
     def needs(self) -> tuple[str, ...]:
         """Return the ids of its repository, where that is ours, and of what else must be there."""
-        return tuple(dict.fromkeys((*([f"repository/{self.through}"] if self.through else []), *self.after)))
+        return self._needs(self.through)
 
     @property
     def reference(self) -> str:
@@ -91,6 +81,3 @@ class MirroredImage(FixedResource):
             return self._live(await platform_digest(google, self.host, self.path, self.tag))
         except (NotFound, ApiDisabled):
             return None
-
-    def _live(self, digest: str) -> Json:
-        return {"digest": digest, "reference": f"{self.reference}@{digest}"}

@@ -4,123 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
 
-from homeport.json_types import Json
-from homeport.resources.google.traffic import OPEN, address_of, addresses_of, is_closed
+from homeport.resources.google.traffic import addresses_of, is_closed
 from homeport.secret import Secret
-from homeport.targets.cloudrun.containers import own_container
 from homeport.targets.cloudrun.invokers import INVOKERS
+from homeport.targets.cloudrun.observed import (
+    INGRESS_ALL,
+    ExpectedDeployment,
+    ObservedDeployment,
+    ProbeToken,
+    Sender,
+    StoredBucket,
+)
 from homeport.verify.check import Check, OnResult, picked
 from homeport.verify.checks import access
 from homeport.verify.checks.load import together
-from homeport.verify.report import Finding, Result, failed, passed, skipped
+from homeport.verify.report import Finding, Outcome, Result, failed, passed, skipped
 
 _REFUSED = frozenset({401, 403})
-INGRESS_ALL = OPEN
-"""As run.v2 names it; also what it means to say nothing."""
 _FEW = ("/", "/v1/models", "/v1/chat/completions")
 """Asked where it is the front that answers, which knows no paths."""
 _AT_ONCE = 8
 _EVERYBODY = frozenset({"allUsers", "allAuthenticatedUsers"})
 _GPU = "nvidia.com/gpu"
+_UNLOOKED = "not checked: from here everything is answered with 404, whoever asks: run it within the network"
 _PUBLIC = "not checked: the file says public = true, so everybody may call it"
-
-Body = Mapping[str, Json]
-
-
-class Sender(Protocol):
-    """Sends requests as they are, from outside."""
-
-    async def status(self, url: str, path: str, *, token: Secret | None) -> int:
-        """Return the HTTP status of a GET of `path` at `url`. Raises `HomeportError` where nothing answers."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeToken:
-    """A token that must be refused, or why there is none."""
-
-    token: Secret | None = None
-    who: str = ""
-    """Whose it is, where that is not the caller."""
-    why_none: str = "no such token was given"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExpectedDeployment:
-    """What a plan promised of a deployment."""
-
-    image_digest: str
-    """`sha256:…` of the serving image."""
-    gpu: str
-    concurrency: int
-    max_instances: int
-    ingress: str = INGRESS_ALL
-    """As run.v2 names it."""
-    public: bool = False
-    zonal_redundancy: bool = False
-    baked: bool = False
-    """Whether the weights lie in the image, so that none are read from a bucket."""
-    weights_digest: str = ""
-    """Of their manifest; '' where neither the source tells it nor whole weights in the bucket."""
-    weights_annotation: str = ""
-    """The revision's annotation that holds it."""
-    callers: frozenset[str] = frozenset()
-    """Members that may call it, such as `user:YOU@EXAMPLE.COM`, besides those of the project."""
-    bucket: str = ""
-    """The bucket of the weights, by its name."""
-    prefixes: frozenset[str] = frozenset()
-    """The only folders of the bucket that are mounted, without slashes at their ends."""
-    adapters: str = ""
-    """The digests of the adapters, as the annotation has them; '' where there are none, or one's cannot be told."""
-    adapters_annotation: str = ""
-    """The revision's annotation that holds them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredBucket:
-    """What lies in the bucket of the weights now."""
-
-    digest: str = ""
-    """Of the manifest of the model's weights; '' where they are not whole."""
-    broken: tuple[str, ...] = ()
-    """Where weights or adapters should lie and are not whole: `gs://BUCKET/PREFIX` of each."""
-    unread: str = ""
-    """Why it could not be looked into; '' where it could."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObservedDeployment:
-    """A deployed service as it was read, with what it was planned to be."""
-
-    service: Body
-    """run.v2's Service."""
-    revision: Body
-    """The Revision that is verified."""
-    policy: Body
-    """The service's IAM policy."""
-    planned: ExpectedDeployment
-    sender: Sender
-    url: str = ""
-    """Where the revision is verified, such as its tag's; '' for the service's own."""
-    bucket: StoredBucket = field(default_factory=StoredBucket)
-    stranger: ProbeToken = field(default_factory=ProbeToken)
-    """Somebody who may not call it, for the right audience."""
-    elsewhere: ProbeToken = field(default_factory=ProbeToken)
-    """The caller's own token for another audience."""
-    own: ProbeToken = field(default_factory=ProbeToken)
-    """The caller's own token, for the right audience."""
-
-    @property
-    def front(self) -> str:
-        """Return the address that is verified."""
-        return self.url or address_of(self.service)
-
-    @property
-    def serving(self) -> Body:
-        """Return the container of the engine."""
-        return own_container(self.revision)
 
 
 async def verify_deployed(
@@ -162,6 +70,8 @@ async def stranger(deployed: ObservedDeployment) -> Finding:
     found = await _statuses(deployed, [(deployed.front, path) for path in _FEW], probe_token.token)
     if all(status == 401 for status in found.values()):
         return skipped("not checked: the stranger's token itself was not taken (401)", statuses=found)
+    if _unlooked(deployed, found):
+        return skipped(_UNLOOKED, statuses=found)
     whose = (
         f"the token of {probe_token.who}, who may not call it" if probe_token.who else "a stranger's token"
     )
@@ -175,8 +85,10 @@ async def audience(deployed: ObservedDeployment) -> Finding:
         return skipped(_PUBLIC)
     if probe_token.token is None:
         return skipped(f"not checked: {probe_token.why_none}")
-    asked = [(deployed.front, path) for path in _FEW]
-    return await _refused(deployed, asked, probe_token.token, "with a token for another audience")
+    found = await _statuses(deployed, [(deployed.front, path) for path in _FEW], probe_token.token)
+    if _unlooked(deployed, found):
+        return skipped(_UNLOOKED, statuses=found)
+    return _judged(deployed, found, "with a token for another audience")
 
 
 async def around(deployed: ObservedDeployment) -> Finding:
@@ -187,15 +99,32 @@ async def around(deployed: ObservedDeployment) -> Finding:
     ports = [one.get("name", "") for one in deployed.revision.get("containers", ()) if one.get("ports")]
     if len(ports) > 1:
         return failed(f"several containers take requests: {', '.join(ports)}", containers=ports)
-    others = [url for url in addresses_of(deployed.service) if url != deployed.front]
-    if deployed.planned.public:
-        return passed(f"ingress is {ingress}; the file says public = true", ingress=ingress)
+    if not deployed.revision.get("containers"):
+        return skipped("not checked: Cloud Run does not tell which containers the revision has")
+    known = list(addresses_of(deployed.service))
+    others = [url for url in known if url != deployed.front]
+    closed = is_closed(deployed.service)
+    if not known:
+        return skipped("not checked: Cloud Run tells no address of the service", ingress=ingress)
+    if deployed.planned.public and not closed:
+        return skipped(_PUBLIC, ingress=ingress)
     if not others:
         return passed(f"ingress is {ingress}, and there is no other address", ingress=ingress)
     asked = [(url, path) for url in others for path in _FEW]
     # Not even a token that opens the load balancer may open the address behind it.
-    token = deployed.own.token if is_closed(deployed.service) else None
-    return await _refused(deployed, asked, token, "around the front")
+    found = await _refused(deployed, asked, deployed.own.token if closed else None, "around the front")
+    if (
+        closed
+        and deployed.own.token is None
+        and not deployed.planned.public
+        and found.outcome is Outcome.PASSED
+    ):
+        return skipped(
+            "not checked with a token that the load balancer takes, only without one, which is refused: "
+            f"{deployed.own.why_none}",
+            **found.evidence,
+        )
+    return found
 
 
 async def private(deployed: ObservedDeployment) -> Finding:
@@ -349,6 +278,11 @@ async def _refused(
     deployed: ObservedDeployment, asked: Sequence[tuple[str, str]], token: Secret | None, how: str
 ) -> Finding:
     return _judged(deployed, await _statuses(deployed, asked, token), how)
+
+
+def _unlooked(deployed: ObservedDeployment, found: Mapping[str, int]) -> bool:
+    """Return True if no token was looked at: outside of its network an internal service has 404 for everybody."""
+    return deployed.service.get("ingress", INGRESS_ALL) != INGRESS_ALL and set(found.values()) == {404}
 
 
 def _judged(deployed: ObservedDeployment, found: Mapping[str, int], how: str) -> Finding:

@@ -19,6 +19,7 @@ from homeport.endpoint import Endpoint
 from homeport.errors import HomeportError, NetworkError
 from homeport.fit import cold_start as expected
 from homeport.google import Binding, IamResource, policy
+from homeport.resources.google.traffic import CLOSED
 from homeport.secret import Secret
 from homeport.targets.cloudrun import cold_start_check
 from homeport.targets.cloudrun.checks import (
@@ -261,7 +262,7 @@ def test_a_public_service_is_not_said_to_be_closed() -> None:
     front = Front(opened=lambda url, path, token: True)
     one = deployed(front)
     one = replace(one, planned=replace(one.planned, public=True))
-    assert outcomes(one, Outcome.SKIPPED).keys() == {"no-token", "stranger", "audience", "private"}
+    assert outcomes(one, Outcome.SKIPPED).keys() == {"no-token", "stranger", "audience", "around", "private"}
     assert outcomes(one, Outcome.FAILED) == {}
     assert front.asked == []
 
@@ -275,7 +276,46 @@ def test_an_internal_service_may_say_that_there_is_nothing() -> None:
     one = deployed(Internal())
     assert {"no-token", "stranger", "audience", "around"} == outcomes(one, Outcome.FAILED).keys()
     change(one.service, ingress=internal)
-    assert outcomes(replace(one, planned=replace(one.planned, ingress=internal)), Outcome.FAILED) == {}
+    one = replace(one, planned=replace(one.planned, ingress=internal))
+    assert outcomes(one, Outcome.FAILED) == {}
+    unlooked = outcomes(one, Outcome.SKIPPED)
+    assert unlooked.keys() == {"stranger", "audience"}, "404 for everybody says nothing of their tokens"
+    assert "within the network" in unlooked["stranger"]
+
+
+EDGE = "https://llm.example.com"
+
+
+def closed(front: Front, own: ProbeToken, **planned: Any) -> ObservedDeployment:
+    """A service that takes requests from its load balancer alone."""
+    one = deployed(front, own=own, url=EDGE)
+    change(one.service, ingress=CLOSED, annotations={"homeport/edge": EDGE})
+    return replace(one, planned=replace(one.planned, ingress=CLOSED, **planned))
+
+
+def test_behind_a_load_balancer_the_callers_own_token_is_tried_and_without_one_no_pass_is_told() -> None:
+    own = ProbeToken(token=Secret("own"))
+    assert outcomes(closed(Front(), own), Outcome.PASSED).keys() == NAMES
+    leak = Front(
+        opened=lambda url, path, token: url == MAIN and token is not None and token.reveal() == "own"
+    )
+    assert outcomes(closed(leak, own), Outcome.FAILED).keys() == {"around"}
+    without = outcomes(closed(leak, ProbeToken(why_none="nobody is logged in")), Outcome.SKIPPED)
+    assert without.keys() == {"around"}
+    assert without["around"].endswith("nobody is logged in")
+    wide = Front(opened=lambda url, path, token: url == MAIN)
+    assert outcomes(closed(wide, ProbeToken()), Outcome.FAILED).keys() == {"around"}
+    assert outcomes(closed(wide, ProbeToken(), public=True), Outcome.FAILED).keys() == {"around"}
+
+
+def test_of_a_service_without_addresses_or_containers_nothing_is_said_to_hold() -> None:
+    none = deployed(url="https://asked.example.com")
+    for key in ("uri", "urls", "trafficStatuses"):
+        none.service.pop(key, None)  # type: ignore[attr-defined]
+    assert "no address" in outcomes(none, Outcome.SKIPPED)["around"]
+    bare = deployed()
+    change(bare.revision, containers=[])
+    assert "which containers" in outcomes(bare, Outcome.SKIPPED)["around"]
 
 
 def test_a_service_that_does_not_answer_has_failed() -> None:

@@ -1,0 +1,110 @@
+"""What is known of a deployment when it is judged: what was planned, what was read, and with what one may ask it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from homeport.json_types import Json
+from homeport.resources.google.traffic import OPEN, address_of
+from homeport.secret import Secret
+from homeport.targets.cloudrun.containers import own_container
+
+INGRESS_ALL = OPEN
+"""As run.v2 names it; also what it means to say nothing."""
+
+Body = Mapping[str, Json]
+
+
+class Sender(Protocol):
+    """Sends requests as they are, from outside."""
+
+    async def status(self, url: str, path: str, *, token: Secret | None) -> int:
+        """Return the HTTP status of a GET of `path` at `url`. Raises `HomeportError` where nothing answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeToken:
+    """A token that must be refused, or why there is none."""
+
+    token: Secret | None = None
+    who: str = ""
+    """Whose it is, where that is not the caller."""
+    why_none: str = "no such token was given"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedDeployment:
+    """What a plan promised of a deployment."""
+
+    image_digest: str
+    """`sha256:…` of the serving image."""
+    gpu: str
+    concurrency: int
+    max_instances: int
+    ingress: str = INGRESS_ALL
+    """As run.v2 names it."""
+    public: bool = False
+    zonal_redundancy: bool = False
+    baked: bool = False
+    """Whether the weights lie in the image, so that none are read from a bucket."""
+    weights_digest: str = ""
+    """Of their manifest; '' where neither the source tells it nor whole weights in the bucket."""
+    weights_annotation: str = ""
+    """The revision's annotation that holds it."""
+    callers: frozenset[str] = frozenset()
+    """Members that may call it, such as `user:YOU@EXAMPLE.COM`, besides those of the project."""
+    bucket: str = ""
+    """The bucket of the weights, by its name."""
+    prefixes: frozenset[str] = frozenset()
+    """The only folders of the bucket that are mounted, without slashes at their ends."""
+    adapters: str = ""
+    """The digests of the adapters, as the annotation has them; '' where there are none, or one's cannot be told."""
+    adapters_annotation: str = ""
+    """The revision's annotation that holds them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredBucket:
+    """What lies in the bucket of the weights now."""
+
+    digest: str = ""
+    """Of the manifest of the model's weights; '' where they are not whole."""
+    broken: tuple[str, ...] = ()
+    """Where weights or adapters should lie and are not whole: `gs://BUCKET/PREFIX` of each."""
+    unread: str = ""
+    """Why it could not be looked into; '' where it could."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedDeployment:
+    """A deployed service as it was read, with what it was planned to be."""
+
+    service: Body
+    """run.v2's Service."""
+    revision: Body
+    """The Revision that is verified."""
+    policy: Body
+    """The service's IAM policy."""
+    planned: ExpectedDeployment
+    sender: Sender
+    url: str = ""
+    """Where the revision is verified, such as its tag's; '' for the service's own."""
+    bucket: StoredBucket = field(default_factory=StoredBucket)
+    stranger: ProbeToken = field(default_factory=ProbeToken)
+    """Somebody who may not call it, for the right audience."""
+    elsewhere: ProbeToken = field(default_factory=ProbeToken)
+    """The caller's own token for another audience."""
+    own: ProbeToken = field(default_factory=ProbeToken)
+    """The caller's own token, for the right audience."""
+
+    @property
+    def front(self) -> str:
+        """Return the address that is verified."""
+        return self.url or address_of(self.service)
+
+    @property
+    def serving(self) -> Body:
+        """Return the container of the engine."""
+        return own_container(self.revision)
