@@ -154,6 +154,7 @@ _OURS = {
     "proxies",
     "transcripts",
     "usage",
+    "cold-starts.json",
     "rehearsal.json",
     "rehearsal.log",
 }

@@ -47,23 +47,22 @@ SHARED_NAMES = {
 """Classes that may be called alike, and why."""
 VERBS = """
 Abort Accept Act Add Adopt Align Allow Answer Append Apply Ask Assert Assign Attach Await Begin Bind
-Block Bring Build Cache     Calculate Call Cancel Change Check Choose Classify Clean Clear Close
-Collect Combine Compare Compose Compute Configure     Connect Convert Copy Count Create Cut Decide
-Declare Decode Delete Deploy Derive Describe Detect Disable Discard Divide Do     Download Drain
-Draw Drop Emit Enable Encode End Enter Escape Estimate Evaluate Exchange Execute Exit Expect Explain
-Export     Fail Fetch Fill Filter Find Finish Fit Flush Follow Forget Format Forward Free Generate
-Get Give Go Grant Group Guard Hand     Handle Hash Have Hide Hold Identify Ignore Import Indent
-Infer Insert Install Interrupt Invoke Join Judge Keep Kill Launch     Leave Let Limit List Load Lock
-Log Look Lower Make Map Mark Match Measure Merge Mount Move Name Normalize Note Observe Offer
-Open Order Parse Pass Patch Pause Pick Pin Place Plan Poll Post Predict Prepare Print Probe Produce
-Prompt Protect Prove     Publish Pull Push Put Quote Raise Read Rebuild Receive Record Redact Reduce
-Refresh Refuse Register Reject Release Remember     Remove Rename Render Replace Reply Report
-Request Require Reserve Reset Resolve Restart Restore Resume Retry Return Reuse     Reverse Revoke
-Roll Round Route Run Save Say Scale Scan Schedule Score Screen Search Seed Select Send Serve Set Shorten
-Show Shut     Sign Size Skip Sleep Sort Split Start Stop Store Stream Strip Submit Substitute
-Summarize Suppress Swap Switch Take Tell Test     Trace Track Translate Trim Try Turn Undo Unmake
-Unmount Unpack Update Upload Use Validate Verify Visit Wait Wake Walk Warm     Warn Watch Work Wrap
-Write Yield
+Block Bring Build Cache Calculate Call Cancel Change Check Choose Classify Clean Clear Close Collect
+Combine Compare Compose Compute Configure Connect Convert Copy Correct Count Create Cut Decide Declare
+Decode Delete Deploy Derive Describe Detect Disable Discard Divide Do Download Drain Draw Drop Emit
+Enable Encode End Enter Escape Estimate Evaluate Exchange Execute Exit Expect Explain Export Fail Fetch
+Fill Filter Find Finish Fit Flush Fold Follow Forget Format Forward Free Generate Get Give Go Grant
+Group Guard Hand Handle Hash Have Hide Hold Identify Ignore Import Indent Infer Insert Install Interrupt
+Invoke Join Judge Keep Kill Launch Leave Let Limit List Load Lock Log Look Lower Make Map Mark Match
+Measure Merge Mount Move Name Normalize Note Observe Offer Open Order Parse Pass Patch Pause Pick Pin
+Place Plan Poll Post Predict Prepare Print Probe Produce Prompt Protect Prove Publish Pull Push Put
+Quote Raise Read Rebuild Receive Record Redact Reduce Refresh Refuse Register Reject Release Remember
+Remove Rename Render Replace Reply Report Request Require Reserve Reset Resolve Restart Restore Resume
+Retry Return Reuse Reverse Revoke Roll Round Route Run Save Say Scale Scan Schedule Score Screen Search
+Seed Select Send Serve Set Shorten Show Shut Sign Size Skip Sleep Sort Split Start Stop Store Stream
+Strip Submit Substitute Summarize Suppress Swap Switch Take Tell Test Trace Track Translate Trim Try
+Turn Undo Unmake Unmount Unpack Update Upload Use Validate Verify Visit Wait Wake Walk Warm Warn Watch
+Work Wrap Write Yield
 """
 """What the docstring of a function may begin with. Another verb in the imperative belongs here, too; a noun does not."""
 

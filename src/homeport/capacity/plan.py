@@ -22,6 +22,7 @@ from homeport.fit import Fit, fit
 from homeport.fit.cloud import engine_of, quotas
 from homeport.fit.cold_start import expected
 from homeport.fit.devices import cloud
+from homeport.fit.own_starts import corrected
 from homeport.fit.table import Wish, wish
 from homeport.json_types import JsonObject
 from homeport.spec import Scaling
@@ -198,7 +199,9 @@ class _Planner:
         return ServingCandidate(
             fit=one,
             hourly=self.known.hourly(one.place.shape, wanted.region, zonal=wanted.zonal_redundancy),
-            start=expected(engine=one.what.engine, delivery=delivery, weights_bytes=one.what.weights.size),
+            start=corrected(
+                expected(engine=one.what.engine, delivery=delivery, weights_bytes=one.what.weights.size)
+            ),
             delivery=delivery,
             target=self.wanted.scaling.target_concurrency,
             least=self.wanted.scaling.min,

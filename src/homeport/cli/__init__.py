@@ -28,6 +28,7 @@ COMMANDS = {
     "bench": "Measure what the endpoint gives: latency of one, throughput of many, the knee.",
     "verify": "Check that an endpoint is what it promises.",
     "guard": "Ask the screen about a text, or test that an endpoint refuses what it should.",
+    "cold-start": "Correct the expected cold start by starts that you measured.",
     "wake": "Ask for one token now, so that nobody waits for a start; with --for, stay awake.",
     "proxy": "Open a local port to a private endpoint, for any OpenAI client.",
     "env": "Print the variables that OpenAI clients read.",
@@ -83,7 +84,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"homeport.cli.{cmd_name}").command
+        command: click.Command = import_module(f"homeport.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def resolve_command(

@@ -261,6 +261,13 @@ class EngineModule(Protocol):
     def image(self, contents: ImageContents) -> Recipe:
         """Return what goes into its image. Raises `SpecError` where it is for this machine alone."""
 
+    def start_times(self, log: str) -> Mapping[str, float]:
+        """
+        Return the seconds that parts of its newest start took, as far as its log tells them.
+
+        By term of the cold start, such as `compile`; of two that it tells together, `engine + fetch`.
+        """
+
     def explain(self, log: str) -> HomeportError | None:
         """Return the error behind the last lines of a log, where they are recognised."""
 

@@ -17,6 +17,7 @@ from homeport.fit.choice import Choice, choose
 from homeport.fit.cold_start import ColdStart
 from homeport.fit.devices import Place
 from homeport.fit.outlook import CloudRunOutlook
+from homeport.fit.own_starts import corrected
 from homeport.json_types import JsonObject
 from homeport.spec import CloudRun, Delivery, Engine, Scaling, Spec
 
@@ -85,7 +86,7 @@ class Estimate:
         most = cloudrun.limits().startup_s
         slow = [delivery for delivery, start in self.cold_starts.items() if start.high > most]
         words = "; ".join(f"{delivery} {start.text}" for delivery, start in self.cold_starts.items())
-        words += "; expected from published figures, worse was seen"
+        words += f"; {_sources(self.cold_starts)}, worse was seen"
         if not slow:
             return words
         doubt = (
@@ -231,7 +232,7 @@ def cold_starts(result: Fit) -> dict[str, ColdStart]:
     """Return the expected cold starts of a fit on Cloud Run, by the delivery of the weights, the quickest first."""
     engine, size = result.what.engine, result.what.weights.size
     return {
-        delivery: cold_start.expected(engine=engine, delivery=delivery, weights_bytes=size)
+        delivery: corrected(cold_start.expected(engine=engine, delivery=delivery, weights_bytes=size))
         for delivery in module(engine).DELIVERIES
         if delivery != CACHED
     }
@@ -273,3 +274,14 @@ def quotas(
 def _price(place: Place, *, prices: Prices, wanted: CloudRun) -> float:
     assert place.shape is not None
     return prices.hourly(place.shape, wanted.region, zonal=wanted.zonal_redundancy).total
+
+
+def _sources(starts: Mapping[str, ColdStart]) -> str:
+    """Return what expected cold starts rest on: of the ways that starts of the user's own correct, these, too."""
+    published = "expected from published figures"
+    own = [
+        f"{name} times {one.factor:.2f} by {one.own_starts} of your own"
+        for name, one in starts.items()
+        if one.own_starts
+    ]
+    return ", ".join((published, *own))

@@ -38,23 +38,29 @@ class ColdStart:
     """How long it takes from nothing to the first token, in seconds."""
 
     terms: tuple[ColdStartTerm, ...]
-    """In the order in which they pass."""
+    """In the order in which they pass, by published figures alone."""
+    engine: str
+    delivery: str
+    factor: float = 1.0
+    """By which starts of the user's own took longer than the terms say: see `homeport.fit.own_starts`."""
+    own_starts: int = 0
+    """How many starts the factor comes from."""
 
     @property
     def low(self) -> float:
         """Return the seconds where every term goes well."""
         # Python 3.12 adds more exactly than 3.11 does; this is the same in both.
-        return math.fsum(term.low for term in self.terms)
+        return math.fsum(term.low for term in self.terms) * self.factor
 
     @property
     def likely(self) -> float:
         """Return the seconds to expect."""
-        return math.fsum(term.likely for term in self.terms)
+        return math.fsum(term.likely for term in self.terms) * self.factor
 
     @property
     def high(self) -> float:
         """Return the seconds where every term goes badly. Worse was seen: see docs/cold-start.md."""
-        return math.fsum(term.high for term in self.terms)
+        return math.fsum(term.high for term in self.terms) * self.factor
 
     @property
     def unconfirmed(self) -> tuple[str, ...]:
@@ -65,6 +71,14 @@ class ColdStart:
     def text(self) -> str:
         """Describe the sum in words, such as `40 s (20 s to 2 min)`."""
         return f"{_duration(self.likely)} ({_duration(self.low)} to {_duration(self.high)})"
+
+    @property
+    def source(self) -> str:
+        """Return what it rests on, in words."""
+        if not self.own_starts:
+            return "expected from published figures"
+        starts = f"{self.own_starts} start{'s' if self.own_starts > 1 else ''}"
+        return f"expected from published figures, times {self.factor:.2f} by {starts} of your own"
 
     def term(self, name: str) -> ColdStartTerm | None:
         """Return the term of this name, or None where it does not arise."""
@@ -77,6 +91,10 @@ class ColdStart:
             "likely_s": round(self.likely, 1),
             "high_s": round(self.high, 1),
             "text": self.text,
+            "engine": self.engine,
+            "delivery": self.delivery,
+            "factor": round(self.factor, 3),
+            "own_starts": self.own_starts,
             "unconfirmed": list(self.unconfirmed),
             "terms": [
                 {
@@ -143,7 +161,8 @@ def expected(
         terms.append(_load(weights_bytes))
     more = _COMPILED if compiled else _EAGER
     terms += [_fixed(name, facts[key]) for key, name in more.items() if key in facts]
-    return ColdStart(terms=(*terms, _fixed("first-token", _table()["first_token"])))
+    last = _fixed("first-token", _table()["first_token"])
+    return ColdStart(terms=(*terms, last), engine=engine, delivery=chosen.name)
 
 
 def image_bytes(engine: str) -> int:

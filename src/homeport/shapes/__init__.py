@@ -16,6 +16,7 @@ from homeport.bench.engines import EnginesBench
 from homeport.bench.result import BenchResult
 from homeport.capacity.plan import CapacityPlan
 from homeport.fit.outlook import CloudRunOutlook
+from homeport.fit.own_starts import Correction, OwnStart
 from homeport.json_types import Json, JsonObject
 from homeport.observe.check import ObserveFinding
 from homeport.reconcile.fact import Fact
@@ -25,6 +26,7 @@ from homeport.shapes.estimates import CostShape, FitAnswerShape
 from homeport.shapes.results import (
     DoctorFindingShape,
     ErrorShape,
+    ForgottenShape,
     GuardProbeShape,
     GuardTryShape,
     ListShape,
@@ -79,6 +81,9 @@ RESULTS: dict[str, Any] = {  # Any: types
     "swap": UpShape,
     "rollback": RollbackShape,
     "wake": WakeShape,
+    "cold-start-calibrate": list[Correction],
+    "cold-start-forget": ForgottenShape,
+    "cold-start-list": list[OwnStart],
     "guard-test": list[GuardProbeShape],
     "guard-try": GuardTryShape,
     "down": RemovalShape,

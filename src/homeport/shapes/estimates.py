@@ -86,6 +86,10 @@ class ColdStartShape(JsonShape):
     likely_s: float
     high_s: float
     text: str
+    engine: str
+    delivery: str
+    factor: float
+    own_starts: int
     unconfirmed: list[str]
     terms: list[StartTermShape]
 

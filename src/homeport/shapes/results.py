@@ -153,6 +153,13 @@ class GuardTryShape(JsonShape):
     results: list[ScreenedShape]
 
 
+class ForgottenShape(JsonShape):
+    """The result of `cold-start forget`."""
+
+    forgotten: bool
+    """False where there was nothing to forget."""
+
+
 class WakeShape(JsonShape):
     """The result of `wake`."""
 

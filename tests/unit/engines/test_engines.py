@@ -309,3 +309,23 @@ def test_an_engine_that_nobody_registered_is_one_clear_error() -> None:
     with pytest.raises(EngineMissing, match="knows no engine 'sglang'") as refused:
         registry.module("sglang")
     assert "llamacpp, vllm, ollama" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "log", "told"),
+    [
+        # Lines of vLLM 0.32 on this project's machine, of its issues for a GPU, and of Ollama's issue 14028.
+        ("vllm", "[default_loader.py:501] Loading weights took 0.72 seconds\n[core.py:402] init engine (profile, …) took 177.62 s",
+         {"fetch": 0.72, "warm-up": 177.62}),
+        ("vllm", "init engine (profile, create kv cache, warmup model) took 61.50 s (compilation: 43.25 s)", {"compile": 43.25, "warm-up": 18.25}),
+        ("vllm", "init engine (profile, create kv cache, warmup model) took 61.50 s (compilation: 43.25 s — language_model: 40.00 s, encoder: 3.25 s)",
+         {"compile": 43.25, "warm-up": 18.25}),
+        ("vllm", "init engine (profile, create kv cache, warmup model) took 36.11 seconds", {"warm-up": 36.11}),
+        ("ollama", 'time=2026-02-02T12:29:02.735Z level=INFO source=server.go:1339 msg="llama runner started in 29.96 seconds"',
+         {"engine + fetch": 29.96}),
+        ("llamacpp", "anything", {}),
+    ],
+)  # fmt: skip
+def test_a_log_tells_how_long_the_parts_of_a_start_took(name: str, log: str, told: dict[str, float]) -> None:
+    assert dict(registry.module(name).start_times(log)) == pytest.approx(told)
+    assert not registry.module(name).start_times("INFO: it started\n")

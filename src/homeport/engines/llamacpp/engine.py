@@ -153,6 +153,11 @@ def image(contents: ImageContents) -> Recipe:
     )
 
 
+def start_times(_: str) -> dict[str, float]:
+    """Return nothing: it serves on this machine, where nothing starts from zero."""
+    return {}
+
+
 def explain(log: str) -> HomeportError | None:
     """Return what llama.cpp's last lines say, where they are recognised."""
     if "couldn't bind" in log or "failed to bind" in log or "Address already in use" in log:

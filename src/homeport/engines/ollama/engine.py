@@ -68,6 +68,8 @@ INHERITS = (
 """Not OLLAMA_ORIGINS, which would let web pages in, and not OLLAMA_API_KEY, which is for a service of Ollama's."""
 PULSE = None
 INSTALL_HINT = "ollama: see ollama.com/download"
+_RUNNER = re.compile(r"llama runner started in ([\d.]+) seconds")
+"""As its server writes it; not checked against Ollama."""
 _SERVER = Path(__file__).parent / "server" / "serve.sh"
 
 
@@ -205,6 +207,12 @@ def _baked(request: LaunchRequest, installation: Installation) -> Launch:
         ready_port=request.port + 1,
         metrics_path=METRICS_PATH,
     )
+
+
+def start_times(log: str) -> dict[str, float]:
+    """Return how long the runner took, which reads the weights: see the server's `llama runner started`."""
+    told = _RUNNER.findall(log)
+    return {"engine + fetch": float(told[-1])} if told else {}
 
 
 def explain(log: str) -> HomeportError | None:

@@ -128,6 +128,9 @@ _ON_GPUS = {"--max-num-batched-tokens", "--gpu-memory-utilization"}
 _CACHE_IF_UNKNOWN = 2**30
 _LONGEST = 300
 """Characters of a cause: some name everything that vLLM knows."""
+_READ = re.compile(r"Loading weights took ([\d.]+) seconds")
+_INITIALIZED = re.compile(r"init engine \(.*?\) took ([\d.]+) s(?:econds)?(?: \(compilation: ([\d.]+) s)?")
+"""As vLLM 0.32 writes them; earlier versions spell out `seconds`, and leave out the compilation."""
 _SERVER = Path(__file__).parent / "server" / "homeport_vllm.py"
 
 
@@ -238,6 +241,19 @@ def _on_the_cpu(request: LaunchRequest) -> list[str]:
 def image(contents: ImageContents) -> Recipe:
     """Return vLLM with our files and no weights: they come from the bucket."""
     return without_weights("vllm", contents)
+
+
+def start_times(log: str) -> dict[str, float]:
+    """Return how long reading the weights, compiling, and the rest of the engine's initialization took."""
+    times = {}
+    if read := _READ.findall(log):
+        times["fetch"] = float(read[-1])
+    if initialized := list(_INITIALIZED.finditer(log)):
+        whole, compiled = initialized[-1].groups()
+        if compiled:
+            times["compile"] = float(compiled)
+        times["warm-up"] = max(float(whole) - float(compiled or 0), 0.0)
+    return times
 
 
 def explain(log: str) -> HomeportError | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from homeport.backoff import Backoff
@@ -15,6 +15,7 @@ from homeport.errors import HomeportError
 from homeport.fit.cold_start import ColdStart
 from homeport.json_types import JsonObject
 from homeport.progress import Progress, Silent
+from homeport.targets.cloudrun.logs import Line
 from homeport.verify.check import Check, OnResult
 from homeport.verify.report import Finding, Outcome, Report, failed, passed, skipped
 
@@ -32,6 +33,10 @@ Starts = Callable[[], Awaitable[frozenset[str]]]
 """The newest starts of instances that Cloud Run has written of, each by a key of its own."""
 
 
+LinesAfter = Callable[[str], Awaitable[Sequence[Line]]]
+PartsOf = Callable[[str], Mapping[str, float]]
+
+
 def idle_s() -> float:
     """Return the seconds without a request after which nothing of a service with a GPU runs any more."""
     return cloudrun.limits().idle_s + _MARGIN_S
@@ -44,6 +49,31 @@ class Measured:
     seconds: float
     """From the request to the first token."""
     budget: ColdStart
+    told: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of the parts that the engine's log tells, by term; of two that it tells together, `engine + fetch`."""
+
+    rehearsed: bool = False
+    """Whether another address stood in for Google Cloud's: these are seconds of this machine, then."""
+
+    @property
+    def rest(self) -> float:
+        """Return the seconds that no line of the log accounts for."""
+        return max(self.seconds - math.fsum(self.told.values()), 0.0)
+
+    @property
+    def parts(self) -> str:
+        """Return the parts beside what was expected of them, in words; '' where the log tells none."""
+        if not self.told:
+            return ""
+        parts = [
+            f"{name} {seconds:.1f} s (expected {self._expected(name):.0f} s)"
+            for name, seconds in self.told.items()
+        ]
+        return f"by its log {', '.join(parts)}, and {self.rest:.1f} s for the rest"
+
+    def _expected(self, name: str) -> float:
+        terms = [self.budget.term(part) for part in name.split(" + ")]
+        return math.fsum(term.likely for term in terms if term is not None)
 
     @property
     def within(self) -> bool:
@@ -52,7 +82,9 @@ class Measured:
 
     def as_json(self) -> JsonObject:
         """Return the measurement as `--json` prints it."""
-        return {"measured": True, "seconds": round(self.seconds, 2), "within": self.within,
+        told = {name: round(seconds, 2) for name, seconds in self.told.items()}
+        return {"measured": True, "seconds": round(self.seconds, 2), "within": self.within, "told_s": told,
+                "rest_s": round(self.rest, 2), "rehearsed": self.rehearsed,
                 "budget": self.budget.as_json()}  # fmt: skip
 
 
@@ -77,7 +109,12 @@ class Asleep:
     starts: Starts
     budget: ColdStart
     """What the plan expects."""
+    log: LinesAfter | None = None
+    """Lines of the service's log behind a time; without it, no part of the start is told."""
+    parts: PartsOf = field(default=lambda _: {})
+    """What the engine's log tells of the parts of a start."""
     min_instances: int = 0
+    rehearsed: bool = False
     idle: float | None = None
     """Seconds for which it is left alone before; by default `idle_s()`."""
     progress: Progress = field(default_factory=Silent)
@@ -118,7 +155,7 @@ async def cold_start(asleep: Asleep) -> Measured | NotMeasured:
     await _left_alone(name, idle_s() if asleep.idle is None else asleep.idle, progress)
     progress.started(_KEY, f"asking {name} once; its first token is expected after {asleep.budget.text}")
     try:
-        result = await _measured(asleep.endpoint, asleep.starts, asleep.budget)
+        result = await _measured(asleep)
     except BaseException:
         progress.failed(_KEY, "no token came")
         raise
@@ -126,13 +163,14 @@ async def cold_start(asleep: Asleep) -> Measured | NotMeasured:
     return result
 
 
-async def _measured(endpoint: Endpoint, starts: Starts, budget: ColdStart) -> Measured | NotMeasured:
+async def _measured(asleep: Asleep) -> Measured | NotMeasured:
+    starts = asleep.starts
     try:
-        before = await starts()
+        before, mark = await starts(), await _mark(asleep)
     except HomeportError as error:
         return NotMeasured(why=f"{_UNREAD}: {error}")
     try:
-        seconds = await first_token(endpoint)
+        seconds = await first_token(asleep.endpoint)
     except HomeportError as error:
         return NotMeasured(why=f"no token came: {error}", broken=True)
     wait = Backoff(what="the log to tell of the start", within=_LOGGED_WITHIN_S, first=_ASK_EVERY_S)
@@ -144,7 +182,25 @@ async def _measured(endpoint: Endpoint, starts: Starts, budget: ColdStart) -> Me
                 return NotMeasured(why=f"{why}; {result}")
     except HomeportError as error:
         return NotMeasured(why=f"{_UNREAD}: {error}; {result}")
-    return Measured(seconds=seconds, budget=budget)
+    told = await _told_by_log(asleep, mark)
+    return Measured(seconds=seconds, budget=asleep.budget, told=told, rehearsed=asleep.rehearsed)
+
+
+async def _mark(asleep: Asleep) -> str:
+    """Return the time of the newest line so far, by Google's clock."""
+    lines = await asleep.log("") if asleep.log else ()
+    return lines[-1].at if lines else ""
+
+
+async def _told_by_log(asleep: Asleep, mark: str) -> Mapping[str, float]:
+    """Return what the lines since tell of the start; nothing where they cannot be read any more."""
+    if asleep.log is None:
+        return {}
+    try:
+        lines = await asleep.log(mark)
+    except HomeportError:
+        return {}
+    return asleep.parts("\n".join(line.text for line in lines))
 
 
 def finding(result: Measured | NotMeasured) -> Finding:
@@ -152,6 +208,8 @@ def finding(result: Measured | NotMeasured) -> Finding:
     if isinstance(result, NotMeasured):
         return (failed if result.broken else skipped)(f"not measured: {result.why}", **result.as_json())
     text = f"{result.seconds:.1f} s from zero to the first token; the plan expects {result.budget.text}"
+    if result.parts:
+        text += f"; {result.parts}"
     if result.within:
         return passed(text, **result.as_json())
     largest = max(result.budget.terms, key=lambda term: term.high)

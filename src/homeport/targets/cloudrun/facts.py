@@ -323,6 +323,9 @@ class ColdStartFact(Fact):
     high_s: float
     unconfirmed: tuple[str, ...]
     """Parts that nobody is known to have measured on Cloud Run."""
+    factor: float
+    """By which starts of the user's own took longer than published figures say; 1 where there are none."""
+    own_starts: int
     words: str
 
     @classmethod
@@ -333,12 +336,14 @@ class ColdStartFact(Fact):
             likely_s=round(start.likely, 1),
             high_s=round(start.high, 1),
             unconfirmed=start.unconfirmed,
-            words=start.text,
+            factor=round(start.factor, 3),
+            own_starts=start.own_starts,
+            words=f"{start.text}, {start.source}",
         )
 
     @property
     def text(self) -> str:
-        return f"{self.words}, expected from published figures"
+        return self.words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

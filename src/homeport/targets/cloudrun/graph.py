@@ -18,6 +18,7 @@ from homeport.engines.registry import delivery_of, module
 from homeport.errors import HomeportError, SpecError
 from homeport.fit.cloud import Estimate
 from homeport.fit.cold_start import ColdStart, expected
+from homeport.fit.own_starts import corrected
 from homeport.google import Google
 from homeport.hardware import Gpu, Machine
 from homeport.reconcile import Concat, Ref, Resource
@@ -148,7 +149,7 @@ class CloudRunGraph:
     def cold_start(self) -> ColdStart:
         """Return the expected cold start."""
         size = self.chosen.published.size or self.pinned_size
-        return expected(engine=self.chosen.engine, delivery=self.delivery, weights_bytes=size)
+        return corrected(expected(engine=self.chosen.engine, delivery=self.delivery, weights_bytes=size))
 
     @property
     def weights(self) -> CloudWeights:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from homeport import google
+from homeport.engines.registry import module
 from homeport.errors import GatedModel, HomeportError, UnknownModel, Unsupported
 from homeport.google import Google
 from homeport.home import find_home
@@ -35,7 +36,7 @@ from homeport.targets.cloudrun.foundations import DOMAINS
 from homeport.targets.cloudrun.graph import release
 from homeport.targets.cloudrun.guard import ensure_without_guard
 from homeport.targets.cloudrun.hub_token import HubToken
-from homeport.targets.cloudrun.logs import logs, starts
+from homeport.targets.cloudrun.logs import lines_after, logs, starts
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose, expected_start
 from homeport.targets.cloudrun.name_rules import ensure_possible
 from homeport.targets.cloudrun.names import Names, names_of
@@ -153,14 +154,13 @@ class CloudRunLifecycle:
         report = await and_agent(await verifier.report(expectation, service, serving), verifier, graph)
         if not options.cold:
             return report
+        called = (self.google, self.names.region, self.names.name)
         asleep = Asleep(
-            endpoint=expectation.subject.endpoint,
-            starts=lambda: starts(self.google, self.names.region, self.names.name),
-            budget=graph.cold_start,
-            min_instances=least_instances(service),
-            idle=options.idle_s,
-            progress=progress,
-        )
+            endpoint=expectation.subject.endpoint, budget=graph.cold_start, starts=lambda: starts(*called),
+            log=lambda after: lines_after(*called, after), parts=module(graph.chosen.engine).start_times,
+            min_instances=least_instances(service), idle=options.idle_s, progress=progress,
+            rehearsed=bool(self.via),
+        )  # fmt: skip
         return await and_cold_start(report, asleep, on_result=on_result)
 
     async def roll_back(self, progress: Progress) -> str:

@@ -92,6 +92,16 @@ async def starts(google: Google, region: str, service: str) -> frozenset[str]:
     return frozenset(" ".join(line.key) for line in lines if "STARTUP" in line.text)
 
 
+async def lines_after(google: Google, region: str, service: str, after: str) -> list[Line]:
+    """
+    Return the newest lines of a service behind the time `after`, one of Google's own; of the last hour where it is ''.
+
+    Oldest first, a page of them at most.
+    """
+    since = after or _text(datetime.now(UTC) - timedelta(hours=1))
+    return await _newest(google, f'{_filter(service, region=region)} AND timestamp>"{since}"', _PAGE)
+
+
 @dataclass(slots=True, kw_only=True)
 class _Held:
     """Lines that were seen, and those that wait for the next look."""

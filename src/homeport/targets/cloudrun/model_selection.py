@@ -16,6 +16,7 @@ from homeport.engines.registry import delivery_of, key_of, module, on_cloud
 from homeport.errors import EngineMissing, GatedModel, MemoryTooSmall, SpecError, WeightsError
 from homeport.fit.cloud import Estimate, estimate
 from homeport.fit.cold_start import ColdStart, expected
+from homeport.fit.own_starts import corrected
 from homeport.fit.subject import ModelSubject, subject, subject_of
 from homeport.google import Google
 from homeport.home import Home
@@ -63,7 +64,7 @@ def expected_start(spec: Spec, spec_file: Path) -> ColdStart:
     found = subject(spec.model, spec_file.parent, weights=spec.weights, engine=spec.engine.kind)
     engine = _engine(spec, found)
     delivery = delivery_of(engine, (spec.cloudrun or CloudRun()).delivery)
-    return expected(engine=engine, delivery=delivery, weights_bytes=found.weights[engine].size)
+    return corrected(expected(engine=engine, delivery=delivery, weights_bytes=found.weights[engine].size))
 
 
 async def choose(

@@ -16,6 +16,7 @@ from cloud import act, enable
 from deployment import google_for
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
 from homeport.endpoint import Endpoint
+from homeport.engines.registry import module
 from homeport.errors import HomeportError, NetworkError
 from homeport.fit import cold_start as expected
 from homeport.google import Binding, IamResource, policy
@@ -38,6 +39,7 @@ from homeport.targets.cloudrun.cold_start_check import (
     cold_start,
     finding,
 )
+from homeport.targets.cloudrun.logs import Line
 from homeport.verify import Outcome, Report
 from scripted_engine import KEY, MODEL, Engine
 
@@ -348,6 +350,32 @@ def test_a_cold_start_is_measured_where_an_instance_started_for_it() -> None:
     late = finding(replace(came, seconds=BUDGET.high + 1))
     assert late.outcome is Outcome.FAILED
     assert f"most of it for {max(BUDGET.terms, key=lambda term: term.high).name} (" in late.detail
+
+
+def test_what_the_log_tells_of_the_start_stands_beside_what_was_expected_of_it() -> None:
+    lines = [("2026-11-28T08:00:00Z", "init engine (profile, create kv cache, warmup model) took 900.00 s")]
+
+    async def log(after: str) -> list[Line]:
+        new = [
+            ("2026-11-28T08:10:00Z", "INFO [default_loader.py:501] Loading weights took 0.02 seconds"),
+            (
+                "2026-11-28T08:11:00Z",
+                "init engine (profile, create kv cache, warmup model) took 0.05 s (compilation: 0.03 s)",
+            ),
+        ]
+        return [Line(at=at, text=text, key=("", at, "")) for at, text in (new if after else lines)]
+
+    with Engine(None) as engine:
+        came = measured(engine, starts=True, log=log, parts=module("vllm").start_times)
+    assert isinstance(came, Measured)
+    assert came.told == pytest.approx({"fetch": 0.02, "compile": 0.03, "warm-up": 0.02})
+    assert came.rest == pytest.approx(max(came.seconds - 0.07, 0.0))
+    said = finding(came)
+    assert (
+        "by its log fetch 0.0 s (expected 1 s), compile 0.0 s (expected 50 s), warm-up 0.0 s (expected 45 s)"
+        in said.detail
+    )
+    assert said.evidence["told_s"] == {"fetch": 0.02, "compile": 0.03, "warm-up": 0.02}
 
 
 def test_a_warm_answer_is_no_cold_start(monkeypatch: pytest.MonkeyPatch) -> None:
