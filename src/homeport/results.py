@@ -141,7 +141,9 @@ class Status:
     unread: tuple[str, ...] = ()
     """What could not be read, in words: the status is incomplete."""
     rollback_to: str | None = None
-    """The model that `rollback` would serve again, where the target keeps one verified spec."""
+    """What `rollback` would let serve again: here a model, on Cloud Run a revision."""
+    rollback_unknown: str = ""
+    """Why it is not known whether there is something that `rollback` would let serve again; '' where it is."""
     spec_file: str | None = None
     log: str | None = None
     """The file that its engine writes."""

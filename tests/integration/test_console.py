@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from browser import chromium, console_of
-from homeport.errors import NotRunning
+from homeport.errors import HomeportError, NotRunning
 from places import ROOT, TAUGHT
 from processes_of import spec
 from user import User
@@ -28,6 +28,7 @@ class ScriptedViews:
 
     def __init__(self, text: str = "demo", lines: int = 3) -> None:
         self.text, self.lines, self.state, self.there = text, lines, "running", True
+        self.rollback: dict[str, str | None] = {"rollback_to": text, "rollback_unknown": ""}
 
     def _one(self) -> dict[str, Any]:
         runs = self.state == "running"
@@ -48,7 +49,8 @@ class ScriptedViews:
 
     async def live(self) -> AsyncIterator[Any]:
         while True:
-            yield {"on": "local", "endpoints": [self._one()] if self.there else [], "error": None}
+            here: dict[str, Any] = {"on": "local", "title": "this machine", "unread": [], "error": None}
+            yield {**here, "endpoints": [self._one()] if self.there else []}
             await asyncio.sleep(0.2)
 
     async def status(self, on: str, name: str) -> Any:
@@ -57,7 +59,7 @@ class ScriptedViews:
         return {
             "state": self.state, "reason": self.text, "url": self.text, "model": self.text, "engine": self.text,
             "context": 512, "parallel": None, "started_at": self.text, "spec_file": self.text, "usage": None,
-            "verified": None, "weights": None, "traffic": None, "rollback_to": self.text,
+            "verified": None, "weights": None, "traffic": None, **self.rollback,
         }  # fmt: skip
 
     async def logs(self, on: str, name: str) -> AsyncIterator[Any]:
@@ -157,7 +159,45 @@ def test_an_endpoint_that_dies_while_one_looks_is_told_and_one_that_was_taken_do
         views.there = False
         page.get_by_role("alert").get_by_text("home is gone").wait_for()
         page.get_by_role("link", name="Endpoints").click()
-        page.get_by_text("No endpoint runs here.").wait_for()
+        page.get_by_text("No endpoint runs on this machine.").wait_for()
+        assert page.complaints == []
+
+
+def test_what_google_does_not_tell_is_told_as_unknown_and_this_machine_goes_on(page: Any) -> None:
+    class Both(ScriptedViews):
+        refused, why = HomeportError("Google says no", hint="log in").as_json(), ["services in europe-west4"]
+
+        async def live(self) -> AsyncIterator[Any]:
+            async for told in super().live():
+                yield told
+                cloud = {"on": "cloudrun", "title": "Cloud Run", "endpoints": []}
+                yield {**cloud, "unread": self.why, "error": self.refused if self.there else None}
+
+    views = Both()
+    views.rollback = {"rollback_to": None, "rollback_unknown": "its revisions could not be read: no"}
+    with console_of(views) as link:
+        page.goto(link)
+        page.get_by_role("alert").get_by_text(
+            "Cloud Run: not known, could not be read: Google says no — log in"
+        ).wait_for()
+        page.get_by_role("alert").get_by_text("could not be read: services in europe-west4").wait_for()
+        page.get_by_role("link", name="home").wait_for()
+        page.evaluate("location.hash = '#/endpoint/cloudrun/far'")
+        page.get_by_role("alert").get_by_text("far is not known: Google says no").wait_for()
+        page.get_by_text(
+            "is not known: its revisions could not be read: no. `homeport rollback --on cloudrun`"
+        ).wait_for()
+        views.rollback = {"rollback_to": "home-00001-abc", "rollback_unknown": ""}
+        page.reload()
+        page.get_by_text("home-00001-abc was verified before.").wait_for()
+        page.get_by_role("button", name="Roll back …").click()
+        page.get_by_text(
+            "home-00001-abc, a revision that was verified before, would have all of it at once."
+        ).wait_for()
+        page.get_by_role("button", name="No", exact=True).click()
+        views.there = False
+        page.get_by_role("link", name="Endpoints").click()
+        page.get_by_text("No endpoint runs on this machine.").wait_for()
         assert page.complaints == []
 
 

@@ -179,7 +179,7 @@ def _with_agent(
     from homeport.cli.session import agents_endpoint
 
     endpoint = agents_endpoint(terminal, how["name"], *where, anyway=how["anyway"])
-    price = price_of(endpoint, where, how)
+    price = price_of(endpoint, how)
     own = own_tools(how)
     transcript = _transcript(terminal, how)
 

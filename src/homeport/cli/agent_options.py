@@ -69,19 +69,17 @@ def budget_of(how: Mapping[str, Any]) -> Any:  # Any: `Budget`, imported when it
     )
 
 
-def price_of(endpoint: Endpoint, where: tuple[Path, str], how: Mapping[str, Any]) -> float | None:
+def price_of(endpoint: Endpoint, how: Mapping[str, Any]) -> float | None:
     """
     Return what an instance of the endpoint costs an hour; None where that is not known.
 
     Raises `Unsupported` where --max-usd needs it.
     """
-    from homeport.cli.session import usd_per_hour
     from homeport.errors import Unsupported
 
-    usd = usd_per_hour(*where)
-    if usd is None and how["max_usd"] is not None:
+    if endpoint.usd_per_hour is None and how["max_usd"] is not None:
         raise Unsupported(
             f"what {endpoint.name} costs is not known, so --max-usd cannot be kept",
             hint="leave it out; --max-seconds and --max-total-tokens hold everywhere",
         )
-    return usd
+    return endpoint.usd_per_hour

@@ -38,7 +38,7 @@ def serve(
             confirm=_confirm(terminal, how),
             instructions=INSTRUCTIONS if how["system"] is None else how["system"],
             temperature=how["temperature"],
-            usd_per_hour=price_of(endpoint, where, how),
+            usd_per_hour=price_of(endpoint, how),
         ),
         mcp=how["mcp"],
         key=door.new_key(),

@@ -113,23 +113,6 @@ def sleeps(on: str) -> bool:
     return Capability.COLD_START in registry.module(on).CAPABILITIES
 
 
-def usd_per_hour(file: Path, on: str) -> float | None:
-    """Return what an instance of the file's endpoint costs an hour; None where that is not known. No cloud is asked."""
-    from homeport.cost.answer import Question, answer
-    from homeport.errors import HomeportError
-
-    if not sleeps(on):
-        return None
-    question = Question(
-        wanted={}, engine=None, tokens_per_day=None, tokens_per_second=None, wakes=1, versus=None,
-        input_share=None, prices=None,
-    )  # fmt: skip
-    try:
-        return answer(None, file, question).hourly.total
-    except HomeportError:
-        return None
-
-
 def this_machines(terminal: Terminal, name: str | None, file: Path) -> str:
     """Return the name of the endpoint on this machine that is meant. Raises `NotManaged` where another file owns it."""
 

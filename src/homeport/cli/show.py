@@ -266,6 +266,11 @@ def status_text(status: Status) -> str:
         *(("adapter", f"{name}, {digest}") for name, digest in (status.adapters or {}).items()),
         ("traffic", traffic or "none"),
         *(("verified", receipt) for receipt in receipts or ["never"]),
+        *(("rollback", f"would let {status.rollback_to} serve") for _ in range(bool(status.rollback_to))),
+        *(
+            ("rollback", f"not known: {status.rollback_unknown}")
+            for _ in range(bool(status.rollback_unknown))
+        ),
         *(("also in", f"{region}: paid for, too; `homeport down` ends both") for region in status.also_in),
         *(("beside it", part.text) for part in status.parts),
         *(("not known", f"could not be read: {what}") for what in status.unread),

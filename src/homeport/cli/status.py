@@ -76,3 +76,5 @@ def _notes(status: Status) -> Iterator[str]:
             yield told
     if status.rollback_to:
         yield f"{status.name}: `homeport rollback` would serve {status.rollback_to} again"
+    if status.rollback_unknown:
+        yield f"{status.name}: what `homeport rollback` would serve is not known: {status.rollback_unknown}"

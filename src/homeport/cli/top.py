@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,8 @@ from homeport.cli.context import CliContext, file_option, json_option, places_op
 from homeport.targets import registry
 
 if TYPE_CHECKING:
-    from homeport.metrics.live import LiveEndpoint, Looks
+    from homeport.live_places import LivePlace
+    from homeport.metrics.live import Looks
     from homeport.targets.base import OpenOptions
 
 _CLOUD_S = 15.0
@@ -41,14 +43,16 @@ def command(
     every: float,
     once: bool,
     json_output: bool,
-) -> None:
+) -> int:
     """
     Show live what endpoints do: requests, tokens a second, TTFT, memory. Ctrl-C ends it.
 
     It asks for no token and wakes nothing. Where the output is no terminal, or with --json, it prints once and ends.
-    What an engine does not tell is `not known`, and not 0.
+    What an engine does not tell is `not known`, and not 0. A place that cannot be read says why beside the others, and
+    what is printed once then exits with 27.
     """
     from homeport.cli.top_text import header, rows, unknown
+    from homeport.errors import Incomplete
     from homeport.home import find_home
     from homeport.metrics.live import Looks
     from homeport.targets.base import OpenOptions
@@ -58,38 +62,47 @@ def command(
     looks, where = Looks(), places or (registry.DEFAULT,)
     if once or json_output or not sys.stdout.isatty():
         found = asyncio.run(_twice(where, file, options, looks))
-        terminal.table(header(), rows(found), data=[one.as_json() for one in found])
-        for line in unknown(found):
+        endpoints = [one for place in found for one in place.endpoints]
+        refused = [place.error for place in found if place.error is not None]
+        if len(refused) == len(found):
+            raise refused[0]
+        terminal.table(header(), rows(endpoints), data=[one.as_json() for one in endpoints])
+        for line in unknown(endpoints):
             terminal.say(line)
-        return
+        unread = [line for place in found for line in place.lines()]
+        for line in unread:
+            terminal.say(line, style="yellow")
+        return Incomplete.exit_code if unread else 0
     with suppress(KeyboardInterrupt):
         asyncio.run(_live(where, file, options, every))
+    return 0
 
 
-async def _look(
-    places: tuple[str, ...], file: Path, options: OpenOptions, looks: Looks
-) -> list[LiveEndpoint]:
-    found = await asyncio.gather(*(registry.live(on).endpoints(file, options) for on in places))
-    return looks.looked([one for some in found for one in some])
+async def _twice(where: tuple[str, ...], file: Path, options: OpenOptions, looks: Looks) -> list[LivePlace]:
+    """Return the second of two looks, which knows what happened since the first; the first where no figures are told."""
+    from homeport.live_places import look_at
 
-
-async def _twice(
-    places: tuple[str, ...], file: Path, options: OpenOptions, looks: Looks
-) -> list[LiveEndpoint]:
-    """Return the second of two looks, which knows what happened since the first."""
-    first = await _look(places, file, options, looks)
-    if not any(one.snapshot for one in first):
-        return first
+    found = await look_at(where, file, options)
+    for place in found:
+        looks.looked(place.endpoints)
+    told = [place.on for place in found if any(one.snapshot for one in place.endpoints)]
+    if not told:
+        return found
     await asyncio.sleep(1.0)
-    return await _look(places, file, options, looks)
+    again = {place.on: place for place in await look_at(told, file, options)}
+    return [
+        replace(now, endpoints=tuple(looks.looked(now.endpoints)))
+        for now in (again.get(place.on, place) for place in found)
+    ]
 
 
 async def _live(places: tuple[str, ...], file: Path, options: OpenOptions, every: float) -> None:
-    """Draw until Ctrl-C. Each place is looked at in its own time, so that a slow one holds up no other."""
+    """Draw until Ctrl-C. Each place is looked at in its own time, so that a slow one, or one that is shut, holds up no other."""
     from rich.console import Console
     from rich.live import Live
 
     from homeport.cli.top_text import TopScreen
+    from homeport.live_places import look
     from homeport.metrics.live import Looks
 
     screen = TopScreen(every)
@@ -97,7 +110,9 @@ async def _live(places: tuple[str, ...], file: Path, options: OpenOptions, every
     async def follow(on: str) -> None:
         looks, pause = Looks(), every if on == registry.DEFAULT else max(every, _CLOUD_S)
         while True:
-            screen.show(on, await _look((on,), file, options, looks), at=time.time())
+            place = await look(on, file, options)
+            endpoints = tuple(looks.looked(place.endpoints))
+            screen.show(replace(place, endpoints=endpoints), at=time.time())
             await asyncio.sleep(pause)
 
     console = Console()

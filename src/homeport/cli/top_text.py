@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from homeport.live_places import LivePlace
 from homeport.metrics.live import LiveEndpoint
 from homeport.printable import printable
 
@@ -75,22 +76,21 @@ class TopScreen:
 
     def __init__(self, every: float) -> None:
         self._every = every
-        self._found: dict[str, tuple[float, list[LiveEndpoint]]] = {}
+        self._found: dict[str, tuple[float, LivePlace]] = {}
 
-    def show(self, on: str, found: list[LiveEndpoint], *, at: float) -> None:
-        """Show from now on what was found on the target `on`."""
-        self._found[on] = (at, found)
+    def show(self, place: LivePlace, *, at: float) -> None:
+        """Show from now on what was found at a place."""
+        self._found[place.on] = (at, place)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.text import Text
 
-        found = [one for _, some in self._found.values() for one in some]
-        lines = [
-            _title(self._found),
-            "",
-            *(table_lines(found, options.max_width) if found else [_nobody(self)]),
-        ]
-        lines += ["", *unknown(found)]
+        places = [place for _, place in self._found.values()]
+        found = [one for place in places for one in place.endpoints]
+        unread = [line for place in places for line in place.lines()]
+        lines = [_title([at for at, _ in self._found.values()]), ""]
+        lines += table_lines(found, options.max_width) if found else [] if unread else [_nobody(self)]
+        lines += ["", *unread, *unknown(found)]
         for line in lines[: options.max_height]:
             yield Text(printable(line, keep=""), no_wrap=True, overflow="ellipsis")
 
@@ -121,11 +121,10 @@ def _width(columns: Sequence[str], cells: Sequence[dict[str, str]]) -> int:
     return sum(max(len(name), *(len(row[name]) for row in cells)) + 2 for name in columns) - 2
 
 
-def _title(found: dict[str, tuple[float, list[LiveEndpoint]]]) -> str:
-    if not found:
+def _title(moments: Sequence[float]) -> str:
+    if not moments:
         return "homeport top · looking …"
-    newest = max(at for at, _ in found.values())
-    clock = time.strftime("%H:%M:%S", time.localtime(newest))
+    clock = time.strftime("%H:%M:%S", time.localtime(max(moments)))
     return f"homeport top · {clock} · Ctrl-C ends it"
 
 

@@ -90,14 +90,14 @@ def command(
 
 
 def _known(terminal: Any, name: str | None, file: Path, on: str) -> Wakefulness:  # Any: the terminal
-    from homeport.cli.session import sleeps, usd_per_hour, with_endpoint
+    from homeport.cli.session import sleeps, with_endpoint
     from homeport.endpoint.wake import Wakefulness
 
     async def found(one: Deployment) -> tuple[Endpoint, str]:
         return await one.connect(), await one.expected_cold_start() if sleeps(on) else ""
 
     endpoint, usually = with_endpoint(terminal, name, file, on, found)
-    return Wakefulness(endpoint=endpoint, usually=usually, usd_per_hour=usd_per_hour(file, on))
+    return Wakefulness(endpoint=endpoint, usually=usually, usd_per_hour=endpoint.usd_per_hour)
 
 
 def _by_url(url: str, model: str) -> Wakefulness:

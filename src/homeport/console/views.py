@@ -11,8 +11,9 @@ from typing import Any
 
 from homeport import deployment, naming
 from homeport.deployment import Deployment
-from homeport.errors import ApprovalDeclined, HomeportError, SpecError
+from homeport.errors import ApprovalDeclined, SpecError
 from homeport.json_types import JsonObject
+from homeport.live_places import look
 from homeport.metrics.live import Looks
 from homeport.progress import Silent
 from homeport.targets import registry
@@ -57,11 +58,16 @@ class Views:
     async def _follow(self, on: str, told: asyncio.Queue[JsonObject]) -> None:
         looks = Looks()
         while True:
-            try:
-                found = looks.looked(await registry.live(on).endpoints(self.file, self.options))
-                told.put_nowait({"on": on, "endpoints": [one.as_json() for one in found], "error": None})
-            except HomeportError as error:
-                told.put_nowait({"on": on, "endpoints": [], "error": error.as_json()})
+            place = await look(on, self.file, self.options)
+            told.put_nowait(
+                {
+                    "on": on,
+                    "title": registry.TITLES[on],
+                    "endpoints": [one.as_json() for one in looks.looked(place.endpoints)],
+                    "unread": list(place.unread),
+                    "error": place.error.as_json() if place.error else None,
+                }
+            )
             await asyncio.sleep(LOOK_S if on == registry.DEFAULT else _CLOUD_S)
 
     async def status(self, on: str, name: str) -> JsonObject:
@@ -114,7 +120,7 @@ class Views:
         """
         async with self._one(on, name) as one:
             now = (await one.status()).rollback_to
-            if on == registry.DEFAULT and now != to:
+            if now != to:
                 raise ApprovalDeclined(
                     f"by now {now or 'nothing'} would serve again, and not {to}",
                     hint="look again, and say yes to that",

@@ -58,6 +58,8 @@ class Endpoint:
     """Further headers of each request, such as that by which a load balancer tells a revision without traffic."""
     stop: tuple[str, ...] = field(default=())
     """Strings that end an answer, for models without an end-of-turn token."""
+    usd_per_hour: float | None = field(default=None, compare=False)
+    """List price of one instance of it while it runs; None where that is not known, as for a machine of one's own."""
     verifier: Callable[[], Coroutine[Any, Any, Proof]] | None = field(default=None, repr=False, compare=False)
     """Verifies it; set by the target that serves it. None where nobody knows what it promises."""
 

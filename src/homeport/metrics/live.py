@@ -58,6 +58,15 @@ class LiveEndpoint:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveListing:
+    """Every endpoint of a target, as far as it could be read."""
+
+    endpoints: tuple[LiveEndpoint, ...]
+    unread: tuple[str, ...] = ()
+    """What could not be read, in words: then endpoints may be missing."""
+
+
 class Looks:
     """Remembers the last look at each endpoint, so that the next one can tell what happened meanwhile."""
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
     from homeport.home import Home
     from homeport.listing import Listing
-    from homeport.metrics.live import LiveEndpoint
+    from homeport.metrics.live import LiveListing
     from homeport.progress import Progress
     from homeport.results import Removal, Status
     from homeport.verify import Report, Result
@@ -209,5 +209,5 @@ class TargetModule(Protocol):
 class LiveModule(Protocol):
     """What the package of each target offers to those who look again and again, in its module `live`."""
 
-    async def endpoints(self, file: Path, options: OpenOptions) -> list[LiveEndpoint]:
-        """Return every endpoint with what it tells now. It wakes none, and asks none for a token."""
+    async def endpoints(self, file: Path, options: OpenOptions) -> LiveListing:
+        """Return every endpoint with what it tells now, and what could not be read. It wakes none, and asks none for a token."""

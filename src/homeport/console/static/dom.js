@@ -36,9 +36,14 @@ export function table(columns, rows) {
   return element("div", { class: "wide" }, element("table", {}, element("thead", {}, element("tr", {}, head)), element("tbody", {}, body)));
 }
 
+export function reason(error) {
+  // What a refusal says: homeport's errors have a message beside their class, the door's and the page's own a text alone.
+  return `${error.message ?? error.error ?? error}`;
+}
+
 export function notice(error) {
   const hint = error.hint ? ` — ${error.hint}` : "";
-  return element("p", { class: "notice", role: "alert" }, `${error.error ?? error}${hint}`);
+  return element("p", { class: "notice", role: "alert" }, `${reason(error)}${hint}`);
 }
 
 export function stateClass(state) {

@@ -1,4 +1,4 @@
-import { asked, element, facts, notice, number, stateClass, NOT_KNOWN } from "./dom.js";
+import { asked, element, facts, notice, number, reason, stateClass, NOT_KNOWN } from "./dom.js";
 import { chart } from "./chart.js";
 import { at, events, get, live, post } from "./server.js";
 
@@ -28,10 +28,11 @@ export function endpoint(main, on, name) {
   const quiet = live((told) => {
     if (told.on !== on) return;
     const one = told.endpoints.find((other) => other.name === name);
-    const now = one?.state ?? (told.error ? NOT_KNOWN : "gone");
+    const unread = told.error ? reason(told.error) : (told.unread ?? []).join("; ");
+    const now = one?.state ?? (unread ? NOT_KNOWN : "gone");
     state.textContent = now;
     state.className = stateClass(now);
-    const words = one ? one.why || one.unknown : told.error?.error ?? "it was taken down, or never was here";
+    const words = one ? one.why || one.unknown : unread || "it was taken down, or never was here";
     warning.replaceChildren(...(stateClass(now) === "good" && !one.unknown ? [] : [notice({ error: `${name} is ${now}${words ? `: ${words}` : ""}` })]));
     const seconds = one?.figures?.at ?? Date.now() / 1000;
     if (seconds === last) return;
@@ -58,7 +59,7 @@ function described(told, on, name) {
     ["at once", number(told.parallel)],
     ["since", told.started_at ?? NOT_KNOWN],
     ["for", told.spec_file ?? NOT_KNOWN],
-    ["used for", used ? `requests ${number(used.requests)}, tokens in ${number(used.prompt_tokens)}, out ${number(used.output_tokens)}; cost ${used.usd === null ? NOT_KNOWN : `$${used.usd.toFixed(2)}`}` : "nothing was counted yet"],
+    ["used for", used ? `requests ${number(used.requests)}, tokens in ${number(used.prompt_tokens)}, out ${number(used.output_tokens)}; cost ${used.usd === null ? NOT_KNOWN : `$${used.usd.toFixed(2)}`}` : on === "local" ? "nothing was counted yet" : NOT_KNOWN],
     ["verified", told.verified ? `${told.verified.passed ? "passed" : "failed"} at ${told.verified.at}` : "never"],
     ["weights", told.weights ? `${told.weights.source} ${told.weights.revision}` : NOT_KNOWN],
     ...Object.entries(told.traffic ?? {}).map(([revision, percent]) => ["revision", `${revision}: ${percent} % of the traffic`]),
@@ -67,11 +68,15 @@ function described(told, on, name) {
 }
 
 function rollback(told, on, name) {
+  const command = on === "local" ? "`homeport rollback`" : `\`homeport rollback --on ${on}\``;
+  if (told.rollback_unknown) return element("p", { class: "quiet" }, `Whether something is kept to go back to is not known: ${told.rollback_unknown}. ${command} looks again.`);
   if (!told.rollback_to) return element("p", { class: "quiet" }, "Nothing that was verified before is kept to go back to.");
   const said = element("span", { role: "status" });
   const button = element("button", { type: "button" }, "Roll back …");
   button.addEventListener("click", async () => {
-    const plan = [`${told.model} serves now and would end.`, `${told.rollback_to}, which was verified before, would be started, verified and serve at the same address.`];
+    const plan = on === "local"
+      ? [`${told.model} serves now and would end.`, `${told.rollback_to}, which was verified before, would be started, verified and serve at the same address.`]
+      : [`${Object.keys(told.traffic ?? {}).join(" and ") || NOT_KNOWN} would have no traffic any more.`, `${told.rollback_to}, a revision that was verified before, would have all of it at once.`];
     if (!(await asked(`Roll back ${name}?`, plan, "Roll back"))) return;
     button.disabled = true;
     said.textContent = "rolling back …";
@@ -131,6 +136,6 @@ function log(on, name, signal) {
   events(at(on, name, "logs"), {
     signal,
     hear: (told) => { lines.push(...told.lines); if (lines.length > MOST) lines.splice(0, lines.length - MOST); soon(); },
-  }).catch((error) => { if (!signal.aborted) count.textContent = error.error ?? "the log broke off"; });
+  }).catch((error) => { if (!signal.aborted) count.textContent = reason(error); });
   return element("div", {}, element("div", { class: "row" }, element("label", {}, "Search", search), count), shown);
 }

@@ -1,4 +1,4 @@
-import { element, notice, number, stateClass, table } from "./dom.js";
+import { element, notice, number, reason, stateClass, table } from "./dom.js";
 import { live } from "./server.js";
 
 const COLUMNS = [
@@ -13,6 +13,16 @@ const COLUMNS = [
   { title: "An hour", of: (one) => (one.usd_per_hour === null ? "" : `$${one.usd_per_hour.toFixed(2)}`), class: "number optional" },
 ];
 
+function unread(place) {
+  const whole = place.error ? [{ ...place.error, message: `${place.title}: not known, could not be read: ${reason(place.error)}` }] : [];
+  return [...(place.unread ?? []).map((what) => ({ message: `${place.title}: not known, could not be read: ${what}` })), ...whole];
+}
+
+function nobody(places) {
+  const where = places.filter((place) => unread(place).length === 0).map((place) => place.title);
+  return where.length ? [element("p", {}, `No endpoint runs on ${where.join(" or ")}. \`homeport up\` starts one.`)] : [];
+}
+
 export function endpoints(main) {
   const places = new Map();
   const shown = element("div", {}, element("p", { class: "quiet" }, "looking …"));
@@ -22,8 +32,8 @@ export function endpoints(main) {
     const all = [...places.values()].flatMap((one) => one.endpoints);
     const focused = document.activeElement?.getAttribute?.("href");
     shown.replaceChildren(
-      ...[...places.values()].filter((one) => one.error).map((one) => notice(one.error)),
-      all.length ? table(COLUMNS, all) : element("p", {}, "No endpoint runs here. `homeport up` starts one."));
+      ...[...places.values()].flatMap(unread).map((one) => notice(one)),
+      ...(all.length ? [table(COLUMNS, all)] : nobody([...places.values()])));
     if (focused) shown.querySelector(`a[href="${CSS.escape(focused).replaceAll("\\/", "/").replaceAll("\\#", "#")}"]`)?.focus();
   });
 }

@@ -72,7 +72,7 @@ export async function followLive(connection) {
         },
       });
     } catch (error) {
-      connection.textContent = error.error ?? "the console does not answer: was it ended?";
+      connection.textContent = error.exit_code ? error.message : error.error ?? "the console does not answer: was it ended?";
     }
     await new Promise((resolve) => setTimeout(resolve, pause));
   }

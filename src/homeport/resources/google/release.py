@@ -22,12 +22,12 @@ from homeport.resources.google.traffic import (
     is_closed,
     is_tagged,
     latest,
-    newest_verified,
     receipts,
     shares,
     short,
     tag_url,
     targets,
+    went_before,
     with_receipt,
     without_receipt,
 )
@@ -114,19 +114,9 @@ class Release(DependentResource):
         return await self.create(outputs, progress)
 
     async def roll_back(self) -> str:
-        """Send all traffic to the newest verified revision other than the one that is left; return its name.
-
-        That is the one that has all traffic or, while it is split, the newest: the one whose release was broken off.
-        Raises `NotFound` where there is none.
-        """
+        """Send all traffic to what went before, and return its name. Raises `NotFound` where there is none."""
         service = await self._service()
-        there = [
-            short(one["name"])
-            async for one in self.google.pages("run", f"{self.path}/revisions", "revisions")
-            if not one.get("deleteTime")
-        ]
-        parts = shares(service)
-        target = newest_verified(service, there, but=parts if len(parts) == 1 else (latest(service),))
+        target = await way_back(self.google, service)
         if not target:
             raise NotFound(
                 f"{self.name} has no other revision that was verified",
@@ -224,6 +214,18 @@ class Release(DependentResource):
             tell_once(self.google, wait)
             if not await wait.pause():
                 return live
+
+
+async def way_back(google: Google, service: Body) -> str:
+    """Return the revision of a service that a rollback goes to; '' for none. Raises what listing revisions raises."""
+    if not went_before(service, receipts(service)):
+        return ""  # Whichever of them are still there.
+    there = [
+        short(one["name"])
+        async for one in google.pages("run", f"v2/{service['name']}/revisions", "revisions")
+        if not one.get("deleteTime")
+    ]
+    return went_before(service, there)
 
 
 def _says(live: Body, body: Body) -> bool:

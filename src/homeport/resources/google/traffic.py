@@ -156,6 +156,17 @@ def pinned(service: Body) -> list[JsonObject]:
     return [*targets(held), {"type": _LATEST, "tag": CANDIDATE}]
 
 
+def went_before(service: Body, there: Iterable[str]) -> str:
+    """
+    Return the revision that a rollback goes to, among those that are `there`; '' for none.
+
+    It is the newest verified one other than the one that is left: that which has all traffic or, while it is split, the
+    newest, whose release was broken off.
+    """
+    parts = shares(service)
+    return newest_verified(service, there, but=parts if len(parts) == 1 else (latest(service),))
+
+
 def newest_verified(service: Body, there: Iterable[str], *, but: Iterable[str] = ()) -> str:
     """Return the revision whose receipt is the newest that says passed, among those that are `there`; '' for none."""
     passed = [

@@ -206,6 +206,12 @@ def verified(folder: Path) -> EndpointRecord | None:
     return found if isinstance(found, EndpointRecord) else None
 
 
+def verified_unreadable(folder: Path) -> str:
+    """Return why what was kept last as verified cannot be read; '' where it can, or where there is none."""
+    found = _read(folder, _VERIFIED)
+    return found.reason if isinstance(found, Unreadable) else ""
+
+
 def forget_verified(folder: Path) -> None:
     """Remove what `rollback` would return to, if there is any."""
     with writing(folder / _VERIFIED):

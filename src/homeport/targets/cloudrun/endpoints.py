@@ -13,6 +13,7 @@ from homeport.errors import HomeportError, NoCredentials, NotFound, SpecError
 from homeport.google import Google
 from homeport.json_types import Json
 from homeport.listing import ListedEndpoint
+from homeport.resources.google.release import way_back
 from homeport.resources.google.service import role_of
 from homeport.resources.google.traffic import Body, address_of, foremost, latest, receipts, shares
 from homeport.results import EndpointPart, Status
@@ -78,6 +79,7 @@ async def describe(google: Google, name: str, region: str) -> Status:
         for revision, one in receipts(service).items()
     }
     context = marks.get(f"{ANNOTATION}context", "")
+    back, unknown = await _way_back(google, service)
     adapters = (one.partition("=") for one in marks.get(ADAPTED, "").split())
     return Status(
         name=name,
@@ -101,7 +103,19 @@ async def describe(google: Google, name: str, region: str) -> Status:
         also_in=services.others,
         parts=services.parts,
         unread=tuple(one.text for one in services.unread),
+        rollback_to=back or None,
+        rollback_unknown=unknown,
     )
+
+
+async def _way_back(google: Google, service: Body) -> tuple[str, str]:
+    """Return the revision that `rollback` goes to, '' for none; and why that is not known, '' where it is."""
+    try:
+        return await way_back(google, service), ""
+    except NoCredentials:
+        raise
+    except HomeportError as error:
+        return "", f"its revisions could not be read: {error}"
 
 
 async def serving_annotations(google: Google, service: Body) -> Mapping[str, str]:
@@ -110,12 +124,31 @@ async def serving_annotations(google: Google, service: Body) -> Mapping[str, str
 
     The service's own template is what was last asked for: after a failed change, or a rollback, something else.
     """
-    template: Mapping[str, Json] = service["template"]
+    return _annotations(await _serving(google, service))
+
+
+async def model_and_price(google: Google, service: Body) -> tuple[str, float | None]:
+    """Return the model that a service serves most, and the list price of an hour of one instance of it; None for none."""
+    serving = await _serving(google, service)
+    try:
+        price = _hourly(serving, service["name"].split("/")[3], prices.load())
+    except SpecError:
+        price = (
+            None  # A file of prices of the user's own that is none is the business of who asks for prices.
+        )
+    return _annotations(serving).get(f"{ANNOTATION}model", ""), price
+
+
+async def _serving(google: Google, service: Body) -> Body:
+    """Return the revision that serves most traffic; the service's template while none serves."""
     name = foremost(service)
-    if name:
-        template = await google.get("run", f"v2/{service['name']}/revisions/{name}")
-    found: Mapping[str, str] = template.get("annotations", {})
-    return found
+    if not name:
+        return dict(service["template"])
+    return dict(await google.get("run", f"v2/{service['name']}/revisions/{name}"))
+
+
+def _annotations(revision: Body) -> Mapping[str, str]:
+    return dict(revision.get("annotations", {}))
 
 
 async def list_endpoints(google: Google) -> tuple[tuple[ListedEndpoint, ...], tuple[Unread, ...]]:
@@ -148,8 +181,10 @@ async def _served(
     service = thing.body
     unread = None
     marks: Mapping[str, str] = {}
+    price = None
     try:
-        marks = await serving_annotations(google, service)
+        serving = await _serving(google, service)
+        marks, price = _annotations(serving), _hourly(serving, thing.region, known)
     except NoCredentials:
         raise
     except HomeportError as error:
@@ -171,7 +206,7 @@ async def _served(
         traffic=shares(service),
         min_instances=least_instances(service),
         max_instances=scaling.get("maxInstanceCount"),
-        usd_per_hour=_hourly(template, thing.region, known),
+        usd_per_hour=price,
         verified={"at": receipt.at, "passed": receipt.passed} if receipt else None,
         parts=_parts(inventory, thing.endpoint, known),
         other=_other(inventory, thing.endpoint),

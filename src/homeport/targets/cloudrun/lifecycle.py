@@ -30,7 +30,7 @@ from homeport.targets.cloudrun.agent_check import AGENT, and_agent
 from homeport.targets.cloudrun.checks import CLOUD_CHECKS
 from homeport.targets.cloudrun.cold_start_check import Asleep, and_cold_start
 from homeport.targets.cloudrun.edge_proof import expected_at, with_edge
-from homeport.targets.cloudrun.endpoints import describe, list_endpoints, serving_annotations
+from homeport.targets.cloudrun.endpoints import describe, list_endpoints, model_and_price, serving_annotations
 from homeport.targets.cloudrun.expected import refuse_other
 from homeport.targets.cloudrun.foundations import DOMAINS
 from homeport.targets.cloudrun.graph import release
@@ -203,9 +203,9 @@ class CloudRunLifecycle:
     async def endpoint(self) -> Endpoint:
         """Return the endpoint, for the logged-in user. Raises `NotFound` where nothing is deployed."""
         service = await live(self.google, self.path)
-        annotations = await serving_annotations(self.google, service)
-        found = self._endpoint(service, model=annotations.get(f"{ANNOTATION}model", ""))
-        return replace(found, verifier=self._verify_anew)
+        model, usd = await model_and_price(self.google, service)
+        found = self._endpoint(service, model=model)
+        return replace(found, verifier=self._verify_anew, usd_per_hour=usd)
 
     async def logs(self, *, lines: int | None, follow: bool) -> AsyncIterator[str]:
         """Yield its log, by default the last hundred lines."""

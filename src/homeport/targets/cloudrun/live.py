@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from homeport.metrics.live import LiveEndpoint
+from homeport.metrics.live import LiveEndpoint, LiveListing
 from homeport.targets.base import OpenOptions
 from homeport.targets.cloudrun.lifecycle import listing
 
 
-async def endpoints(file: Path, options: OpenOptions) -> list[LiveEndpoint]:
-    """Return every endpoint of the project by its mark. Raises what `homeport list --on cloudrun` raises."""
+async def endpoints(file: Path, options: OpenOptions) -> LiveListing:
+    """Return every endpoint of the project by its mark, and what could not be read. Raises what `homeport list --on cloudrun` raises."""
     found = await listing(file, options)
-    return [
+    endpoints = (
         LiveEndpoint(
             name=one.name,
             on="cloudrun",
@@ -25,4 +25,5 @@ async def endpoints(file: Path, options: OpenOptions) -> list[LiveEndpoint]:
             unknown="its figures are not read from Cloud Monitoring",
         )
         for one in found.endpoints
-    ]
+    )
+    return LiveListing(endpoints=tuple(endpoints), unread=found.unread)

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from homeport.errors import HomeportError
-from homeport.metrics.live import LiveEndpoint
+from homeport.metrics.live import LiveEndpoint, LiveListing
 from homeport.metrics.reading import Reading, read
 from homeport.resources.local import endpoint_key, endpoint_record
 from homeport.resources.local.condition import State, unasked
@@ -17,22 +17,21 @@ from homeport.targets.base import OpenOptions
 from homeport.targets.local.status import UNREADABLE
 
 
-async def endpoints(file: Path, options: OpenOptions) -> list[LiveEndpoint]:
+async def endpoints(file: Path, options: OpenOptions) -> LiveListing:
     """Return every endpoint that was started here and not taken down, with what its engine tells now."""
     del file
     home = options.home
     found = [(name, endpoint_record.read(home.endpoint(name))) for name in home.endpoints()]
-    return list(
-        await asyncio.gather(
-            *(
-                _endpoint(record, home.endpoint(name))
-                if isinstance(record, EndpointRecord)
-                else _unreadable(name, record.reason)
-                for name, record in found
-                if record is not None
-            )
+    looked = await asyncio.gather(
+        *(
+            _endpoint(record, home.endpoint(name))
+            if isinstance(record, EndpointRecord)
+            else _unreadable(name, record.reason)
+            for name, record in found
+            if record is not None
         )
     )
+    return LiveListing(endpoints=tuple(looked))
 
 
 async def _unreadable(name: str, reason: str) -> LiveEndpoint:

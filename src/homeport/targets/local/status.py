@@ -55,6 +55,7 @@ async def look(name: str, remembered: EndpointRecord | Unreadable, home: Home) -
         started_at=remembered.started_at,
         timeline_s=remembered.timeline,
         rollback_to=_rollback_to(folder),
+        rollback_unknown=_rollback_unknown(folder),
         spec_file=remembered.spec_file,
         log=log,
         usage=_usage(remembered, home),
@@ -62,11 +63,11 @@ async def look(name: str, remembered: EndpointRecord | Unreadable, home: Home) -
 
 
 def _usage(remembered: EndpointRecord, home: Home) -> dict[str, Json] | None:
-    """Return what the ledger has of it since it was started; None where it has nothing, or cannot be read."""
+    """Return what the ledger has of it since it was started: None where that is nothing, nulls where it cannot be read."""
     try:
         found = Ledger(home.root).since_start(remembered.name, remembered.create_time)
     except StateError:
-        return None
+        return dict.fromkeys(("requests", "prompt_tokens", "output_tokens", "hours", "usd"))
     if found is None:
         return None
     return {
@@ -81,6 +82,11 @@ def _usage(remembered: EndpointRecord, home: Home) -> dict[str, Json] | None:
 def _rollback_to(folder: Path) -> str | None:
     found = endpoint_record.verified_before(folder)
     return str(found.launch["model"]) if found is not None else None
+
+
+def _rollback_unknown(folder: Path) -> str:
+    reason = endpoint_record.verified_unreadable(folder)
+    return f"what was kept as verified is unreadable: {reason}" if reason else ""
 
 
 def _last_restart(found: Condition) -> dict[str, str] | None:

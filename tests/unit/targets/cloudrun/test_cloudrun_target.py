@@ -19,6 +19,7 @@ from deployers import FOLDER, PATH, WAYS, Deployer
 from deployment import google_for
 from gcp_rehearsal.apis.run.log import container_said
 from gcp_rehearsal.cloud import Cloud
+from gcp_rehearsal.faults import parse as parse_fault
 from gcp_rehearsal.runtime.container_runtime import Willing
 from gcp_rehearsal.runtime.container_state import ContainerState, not_listening
 from homeport import spec
@@ -35,6 +36,8 @@ from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.reconcile import Plan, apply
 from homeport.resources.google.traffic import latest, receipts, shares, short, tag_url, targets
+from homeport.results import Status
+from homeport.targets.cloudrun.endpoints import describe
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose, expected_start
 from homeport.targets.cloudrun.preflight import Findings
 from homeport.targets.cloudrun.target import CloudRunTarget
@@ -227,12 +230,25 @@ def test_where_traffic_cannot_be_put_back_the_error_says_what_still_has_it() -> 
     assert "`homeport rollback --on cloudrun`" in raised.value.hint
 
 
+def status_of(deployer: Deployer) -> Status:
+    return act(describe(google_for(deployer.cloud), "home", "europe-west4"))
+
+
 def test_rollback_goes_to_the_newest_verified_revision_that_does_not_serve(deployer: Deployer) -> None:
     deployer.up(deployer.wanted())
     (first,) = shares(deployer.service)
+    assert (status_of(deployer).rollback_to, status_of(deployer).rollback_unknown) == (None, "")
     deployer.up(deployer.wanted(parallel=2))
 
+    deployer.cloud.faults.append(parse_fault("run.*.revisions.list:403:times=1"))
+    told = status_of(deployer)
+    assert told.rollback_to is None
+    assert told.rollback_unknown.startswith("its revisions could not be read: "), (
+        "which is not that there are none"
+    )
+    assert status_of(deployer).rollback_to == first, "it is told before it is done"
     assert deployer.roll_back() == first
+    assert status_of(deployer).rollback_to is not None, "and there is a way forth again"
     assert shares(deployer.service) == {first: 100}
 
 
