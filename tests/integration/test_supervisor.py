@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import httpx2
 import psutil
 import pytest
 
+from homeport.engines.llamacpp.metrics import REQUEST_LINE
 from homeport.supervisor import journal, judge
 from homeport.supervisor.judge import Judge
 from homeport.supervisor.memory import COUNTS_MEMORY, own_bytes
@@ -160,7 +162,11 @@ def test_when_the_supervisor_dies_the_engine_serves_on_and_up_gives_it_another(s
     after = status(served)
     assert (after["state"], after["pid"]) == ("ready", before["pid"])
     os.kill(after["pid"], signal.SIGKILL)
-    until(served, lambda now: now["state"] == "ready" and now["pid"] != before["pid"])
+    last = until(served, lambda now: now["state"] == "ready" and now["pid"] != before["pid"])
+    served.run("down", "--yes")
+    asked = re.findall(REQUEST_LINE, Path(last["log"]).read_text(errors="replace"), re.MULTILINE)
+    (day,) = served.run("usage", "--json").json
+    assert (day["requests"], day["starts"]) == (len(asked), 2), "whoever watched, and nobody while nobody did"
 
 
 def test_who_changes_local_restart_gets_another_supervisor_and_keeps_the_engine(served: User) -> None:

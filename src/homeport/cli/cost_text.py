@@ -47,6 +47,8 @@ def _costs(answer: CostAnswer) -> Iterator[str]:
         ],
     )
     rows = [("storage", _money(cost.storage), ""), ("builds", _money(cost.builds), "")]
+    if cost.edge is not None:
+        rows.insert(0, ("load balancer", _money(cost.edge), ""))
     title = "a month"
     if usage.tokens_per_day is not None:
         title += f" at {short(usage.tokens_per_day)} tokens a day"
@@ -59,6 +61,8 @@ def _costs(answer: CostAnswer) -> Iterator[str]:
         else:
             rows = [*_steady(cost.always_on), *rows]
     yield _table((title, "likely", "from … to") if len(rows) > 2 else (title, "", ""), rows)
+    if answer.edge_with_traffic:
+        yield f"With traffic the load balancer costs {answer.edge_with_traffic} more."
     if cost.tokens is None:
         yield f"{_NO_SPEED}{_not_taken(answer.throughput.source)}"
         return
@@ -150,6 +154,8 @@ def _figures(answer: CostAnswer) -> Iterator[tuple[str, Figure]]:
     yield "one wake", cost.wake
     yield "storage", cost.storage
     yield "builds", cost.builds
+    if cost.edge is not None:
+        yield "load balancer", cost.edge
     if cost.scaling is not None:
         yield "a month, scaling", cost.scaling
     if cost.always_on is not None:

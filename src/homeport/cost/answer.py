@@ -11,6 +11,7 @@ from homeport.catalog import cloudrun, prices
 from homeport.catalog.cloudrun import Shape
 from homeport.catalog.prices import Hourly, Prices
 from homeport.cost.bill import Cost, cost
+from homeport.cost.edge import edge_month, with_traffic
 from homeport.cost.throughput import YOURS, Throughput, measured
 from homeport.cost.usage import Usage
 from homeport.cost.versus import INPUT_SHARE, Versus, compare, load
@@ -18,7 +19,7 @@ from homeport.engines.registry import module
 from homeport.errors import EngineMissing, MemoryTooSmall
 from homeport.fit.cloud import engine_of, estimate
 from homeport.fit.cold_start import image_bytes
-from homeport.fit.table import wish
+from homeport.fit.table import Wish, wish
 from homeport.home import Home
 from homeport.json_types import JsonObject
 
@@ -59,6 +60,8 @@ class What:
     weights_gib: float
     image_gib: float
     build_minutes: float
+    edge: bool
+    """Whether a load balancer stands before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +75,8 @@ class CostAnswer:
     cost: Cost
     versus: Versus | None
     throughput: Throughput
+    edge_with_traffic: str = ""
+    """What its load balancer costs beside its month, in words; '' where there is none."""
 
     @property
     def place(self) -> str:
@@ -86,6 +91,7 @@ class CostAnswer:
             "prices": {"dated": self.prices.dated},
             **self.cost.as_json(),
             "throughput": asdict(self.throughput),
+            "edge_with_traffic": self.edge_with_traffic,
             "versus": None if self.versus is None else self.versus.as_json(),
         }
 
@@ -98,7 +104,8 @@ def answer(model: str | None, file: Path, question: Question) -> CostAnswer:
     `MemoryTooSmall` where it fits nowhere.
     """
     found = prices.load(question.prices)
-    what = _what(model, file, question, found)
+    wanted = wish(model, file, **question.wanted)
+    what = _what(wanted, question, found)
     limits = cloudrun.limits()
     throughput = _throughput(model, file, question, what.engine)
     usage = Usage(
@@ -116,7 +123,7 @@ def answer(model: str | None, file: Path, question: Question) -> CostAnswer:
         instances=what.instances,
     )
     hourly = found.hourly(what.shape, what.region, zonal=what.zonal)
-    costs = cost(found, hourly, usage)
+    costs = cost(found, hourly, usage, None if wanted.edge is None else edge_month(found, wanted.edge))
     comparison = None
     if question.versus is not None:
         listed, share = load(question.versus)
@@ -130,6 +137,7 @@ def answer(model: str | None, file: Path, question: Question) -> CostAnswer:
         cost=costs,
         versus=comparison,
         throughput=throughput,
+        edge_with_traffic="" if wanted.edge is None else with_traffic(found, wanted.edge),
     )
 
 
@@ -140,9 +148,8 @@ def _throughput(model: str | None, file: Path, question: Question, engine: str) 
     return measured(question.home, file, engine)
 
 
-def _what(model: str | None, file: Path, question: Question, known: Prices) -> What:
-    """Return what `model`, or else the spec in `file`, would be on Cloud Run: on the cheapest shape that fits."""
-    wanted = wish(model, file, **question.wanted)
+def _what(wanted: Wish, question: Question, known: Prices) -> What:
+    """Return what is wished for as it would be on Cloud Run: on the cheapest shape that fits."""
     engine = question.engine or engine_of(wanted.settings, wanted.cloudrun)
     if engine not in wanted.subject.weights:
         raise EngineMissing(
@@ -173,4 +180,5 @@ def _what(model: str | None, file: Path, question: Question, known: Prices) -> W
         weights_gib=0 if baked else weights,
         image_gib=image_bytes(engine) / cloudrun.GIB + (weights if baked else 0),
         build_minutes=BUILD_MINUTES,
+        edge=wanted.edge is not None,
     )

@@ -5,65 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from homeport.catalog.prices import Hourly, Prices, Rate, usd
+from homeport.cost.figure import Figure
 from homeport.cost.usage import DAY_S, MONTH_DAYS, MONTH_HOURS, Usage
 from homeport.json_types import JsonObject
 
 DUTIES = (0.5, 0.25, 0.1)
 """Busy all the time is what a used second costs."""
 MILLION = 1_000_000
-_WORTH_A_MARK = 0.01
-"""An unconfirmed price marks a figure of which it makes at least this share."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """A number, with where it comes from."""
-
-    value: float
-    unit: str
-    how: str
-    """The arithmetic, as text."""
-    low: float | None = None
-    """With the shortest cold start; None where a cold start has no part in it."""
-    high: float | None = None
-    """With the longest."""
-    unconfirmed: tuple[str, ...] = ()
-    """Keys of the unconfirmed prices that make at least a hundredth of it."""
-
-    def __add__(self, other: Figure) -> Figure:
-        """Return the sum, which is as unconfirmed as its larger parts."""
-        value = self.value + other.value
-        marks = [
-            key for part in (self, other) if part.value >= _WORTH_A_MARK * value for key in part.unconfirmed
-        ]
-        spread = self.low is not None or other.low is not None
-        return Figure(
-            value=value,
-            unit=self.unit,
-            how=f"{self.how} + {other.how}",
-            low=self._low + other._low if spread else None,
-            high=self._high + other._high if spread else None,
-            unconfirmed=tuple(dict.fromkeys(marks)),
-        )
-
-    @property
-    def _low(self) -> float:
-        return self.value if self.low is None else self.low
-
-    @property
-    def _high(self) -> float:
-        return self.value if self.high is None else self.high
-
-    def over(self, divisor: float, unit: str, how: str) -> Figure:
-        """Return the figure divided, such as a month's by its hours."""
-        return Figure(
-            value=self.value / divisor,
-            unit=unit,
-            how=f"({self.how}) ÷ {how}",
-            low=None if self.low is None else self.low / divisor,
-            high=None if self.high is None else self.high / divisor,
-            unconfirmed=self.unconfirmed,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +44,8 @@ class Cost:
     """Idle, busy, always on."""
     storage: Figure
     """Weights and image, a month."""
+    edge: Figure | None
+    """The file's load balancer, a month, without what comes with traffic; None where there is none."""
     builds: Figure
     """A month."""
     wake_seconds: Figure
@@ -133,6 +83,12 @@ class Bill:
     usage: Usage
     storage: Figure
     builds: Figure
+    edge: Figure | None = None
+
+    @property
+    def standing(self) -> Figure:
+        """Return what a month costs whatever runs: storage, and the load balancer where there is one."""
+        return self.storage if self.edge is None else self.storage + self.edge
 
     @property
     def price(self) -> str:
@@ -151,26 +107,27 @@ class Bill:
     def _month(self, tokens: float, seconds: float) -> float | None:
         if not self.usage.fits(tokens):
             return None
-        return self.instance(seconds * MONTH_DAYS) + self.storage.value + self.builds.value
+        return self.instance(seconds * MONTH_DAYS) + self.standing.value + self.builds.value
 
     def instance(self, seconds: float) -> float:
         """Return the USD for that many seconds of instances."""
         return seconds / 3600 * self.hourly.total
 
 
-def cost(prices: Prices, hourly: Hourly, usage: Usage) -> Cost:
-    """Return what an endpoint costs whose instances cost `hourly` and that is used as `usage` says."""
+def cost(prices: Prices, hourly: Hourly, usage: Usage, edge: Figure | None = None) -> Cost:
+    """Return what an endpoint costs whose instances cost `hourly`, that is used as `usage` says, and its load balancer."""
     storage = _stored("weights", usage.weights_gib, prices.storage_gib_month) + _stored(
         "image", usage.image_gib, prices.image_gib_month
     )
     builds = _builds(usage, prices.build_minute(usage.build_machine))
-    bill = Bill(hourly=hourly, usage=usage, storage=storage, builds=builds)
+    bill = Bill(hourly=hourly, usage=usage, storage=storage, builds=builds, edge=edge)
     tokens = usage.tokens_per_day
     scaling = None if tokens is None or usage.tokens_per_second is None else _scaling(bill, tokens)
     return Cost(
         bill=bill,
         states=_states(bill),
         storage=storage,
+        edge=edge,
         builds=builds,
         wake_seconds=_wake_seconds(usage),
         wake=_wake(bill),
@@ -210,7 +167,7 @@ def _instances(bill: Bill, count: int, hours: int, unit: str) -> Figure:
 
 def _states(bill: Bill) -> tuple[BillingState, ...]:
     usage = bill.usage
-    hour = bill.storage.over(MONTH_HOURS, "USD/h", f"{MONTH_HOURS} h")
+    hour = bill.standing.over(MONTH_HOURS, "USD/h", f"{MONTH_HOURS} h")
     idle = f"idle, {_count(usage.min_instances)}" if usage.min_instances else "idle, scaled to zero"
     counts = {
         idle: usage.min_instances,
@@ -226,12 +183,12 @@ def _states(bill: Bill) -> tuple[BillingState, ...]:
             unconfirmed=bill.hourly.unconfirmed,
         )
         kept = _instances(bill, 1, 1, "USD/h") + hour
-        warm = [BillingState(name="warm hours, 1 instance", hour=kept, month=month + bill.storage)]
+        warm = [BillingState(name="warm hours, 1 instance", hour=kept, month=month + bill.standing)]
     return tuple(warm) + tuple(
         BillingState(
             name=name,
             hour=_instances(bill, count, 1, "USD/h") + hour,
-            month=_instances(bill, count, MONTH_HOURS, "USD/month") + bill.storage,
+            month=_instances(bill, count, MONTH_HOURS, "USD/month") + bill.standing,
         )
         for name, count in counts.items()
     )
@@ -282,7 +239,7 @@ def _scaling(bill: Bill, tokens: float) -> Figure | None:
             high=bill.instance(high * MONTH_DAYS),
             unconfirmed=bill.hourly.unconfirmed if likely else (),
         )
-        + bill.storage
+        + bill.standing
         + bill.builds
     )
 
@@ -291,7 +248,7 @@ def _always_on(bill: Bill, tokens: float) -> Figure | None:
     if not bill.usage.fits(tokens):
         return None
     count = round(bill.usage.always_on_seconds(tokens) / DAY_S)
-    return _instances(bill, count, MONTH_HOURS, "USD/month") + bill.storage + bill.builds
+    return _instances(bill, count, MONTH_HOURS, "USD/month") + bill.standing + bill.builds
 
 
 def _tokens(bill: Bill, scaling: Figure | None) -> Tokens | None:

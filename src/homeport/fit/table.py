@@ -20,7 +20,7 @@ from homeport.fit.devices import this
 from homeport.fit.subject import ModelSubject, subject
 from homeport.hardware import this_machine
 from homeport.json_types import JsonObject
-from homeport.spec import CloudRun, Engine, Scaling, Spec
+from homeport.spec import CloudRun, Edge, Engine, Scaling, Spec
 from homeport.spec import load as load_spec
 
 _Table = TypeVar("_Table", bound=BaseModel)
@@ -79,6 +79,7 @@ class Wish:
     settings: Engine
     cloudrun: CloudRun
     scaling: Scaling
+    edge: Edge | None = None
 
 
 def wish(
@@ -106,6 +107,7 @@ def wish(
         settings=settings,
         cloudrun=_checked(CloudRun, spec.cloudrun or CloudRun(), given),
         scaling=spec.scaling,
+        edge=spec.edge,
     )
 
 

@@ -131,7 +131,7 @@ class Watched:
             yield Alert(
                 name="HomeportQueue", value=waiting, compared="> 0", lasts="5m", severity="warning",
                 summary=f"requests have waited at {self.name} without a pause",
-                todo="raise engine.parallel where `homeport fit` has room, or scaling.max",
+                todo="raise engine.parallel where `homeport fit` has room; on Cloud Run also scaling.max",
             )  # fmt: skip
         if taken := self._most(names.kv_cache):
             yield Alert(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from homeport.cost.answer import What
-from homeport.cost.bill import Figure
+from homeport.cost.figure import Figure
 from homeport.cost.throughput import Throughput
 from homeport.cost.usage import Usage
 from homeport.json_types import Json
@@ -195,6 +195,7 @@ class CostShape(JsonShape):
     hourly: HourlyShape
     states: list[StateShape]
     storage: Figure
+    edge: Figure | None
     builds: Figure
     wake_seconds: Figure
     wake: Figure
@@ -202,4 +203,5 @@ class CostShape(JsonShape):
     always_on: Figure | None
     tokens: TokensShape | None
     throughput: Throughput
+    edge_with_traffic: str
     versus: dict[str, Json] | None

@@ -51,6 +51,8 @@ class Journal:
     """On the system's monotonic clock: since when the engine has not answered; None where it does."""
     weights: Mapping[str, str] = field(default_factory=dict)
     """The files that this very process of the engine read, each with what tells it from its successor."""
+    log_at: int | None = None
+    """Where in the log this very process of the engine began to write; None where that is not known."""
 
     def save(self, folder: Path) -> None:
         """Write it in one step, for its user alone."""
@@ -74,6 +76,7 @@ def load(folder: Path) -> Journal | None:
             last=None if last is None else Restart(at=str(last["at"]), reason=str(last["reason"])),
             silent_since=None if table["silent_since"] is None else float(table["silent_since"]),
             weights={str(path): str(sign) for path, sign in table["weights"].items()},
+            log_at=None if table.get("log_at") is None else int(table["log_at"]),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

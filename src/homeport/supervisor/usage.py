@@ -9,6 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -21,19 +22,29 @@ if TYPE_CHECKING:
     from homeport.usage.ledger import Counted
 
 _EVERY_S = 15.0
-"""What an engine counted since it was last asked is lost where it is killed."""
+"""
+Tokens that an engine counted since it last answered are lost where it is killed. Requests that its log tells are not, unless
+its supervisor is killed with it.
+"""
 _PATIENCE_S = 5.0
 _LAST_PATIENCE_S = 1.0
 _LARGEST = 8 * 2**20
 
 
-class LogCount:
-    """Counts lines of a log that match, from the moment that this is made."""
+def end_of(log: Path) -> int:
+    """Return where a log ends by now; 0 where there is none."""
+    try:
+        return log.stat().st_size
+    except OSError:
+        return 0
 
-    def __init__(self, log: Path, pattern: str | None) -> None:
+
+class LogCount:
+    """Counts lines of a log that match, from byte `at` on."""
+
+    def __init__(self, log: Path, pattern: str | None, at: int) -> None:
         self._log, self._pattern = log, re.compile(pattern, re.MULTILINE) if pattern else None
-        self._found, self._rest = 0, b""
-        self._at = self._size() if pattern else 0
+        self._found, self._rest, self._at = 0, b"", at
 
     def count(self) -> float | None:
         """Return how many there were so far; None where no line tells, or the log cannot be read."""
@@ -41,7 +52,7 @@ class LogCount:
             return None
         try:
             with self._log.open("rb") as file:
-                if self._size() < self._at:
+                if end_of(self._log) < self._at:
                     self._at, self._rest = 0, b""
                 file.seek(self._at)
                 while piece := file.read(1 << 20):
@@ -52,25 +63,32 @@ class LogCount:
             return None
         return float(self._found)
 
-    def _size(self) -> int:
-        try:
-            return self._log.stat().st_size
-        except OSError:
-            return 0
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountedProcess:
+    """The process of an engine that is counted, and since when."""
+
+    process: str
+    """What tells it from every other one, such as its pid with its start."""
+    since: float
+    """When it began, or when it was first watched."""
+    fresh: bool
+    """Whether its start is one to count, where none of its supervisors has counted it yet."""
+    log_at: int
+    """From where on its log is read."""
 
 
 class UsageThread(threading.Thread):
     """Keeps what one process of an engine counts, until it is told to stop."""
 
-    def __init__(
-        self, order: Order, process: str, since: float, *, fresh: bool, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, order: Order, counted: CountedProcess, say: Callable[[str], None]) -> None:
         super().__init__(name="usage", daemon=True)
-        self._order, self._process, self._since, self._fresh, self._say = order, process, since, fresh, say
+        self._order, self._counts, self._say = order, counted, say
         self._halt = threading.Event()
         self._one_at_a_time = threading.Lock()
         self._told = ""
-        self._log = LogCount(Path(order.folder) / "engine.log", (order.usage or {}).get("request_line"))
+        pattern = (order.usage or {}).get("request_line")
+        self._log = LogCount(Path(order.folder) / "engine.log", pattern, counted.log_at)
 
     def run(self) -> None:
         """Ask every quarter of a minute."""
@@ -84,7 +102,14 @@ class UsageThread(threading.Thread):
             self._one_at_a_time.release()
             self._keep(_LAST_PATIENCE_S)
 
-    def _keep(self, patience_s: float) -> None:
+    def close(self) -> None:
+        """Keep what the engine's log tells, its hours included, once it has ended: nobody can be asked any more."""
+        if self._one_at_a_time.acquire(timeout=_LAST_PATIENCE_S):
+            self._one_at_a_time.release()
+            self._keep(None)
+
+    def _keep(self, patience_s: float | None) -> None:
+        """Keep what the engine tells within `patience_s`; None asks it nothing."""
         keep = self._order.usage
         if not keep or not keep["days"]:
             return
@@ -92,7 +117,8 @@ class UsageThread(threading.Thread):
             from homeport.metrics.snapshot import Snapshot
             from homeport.usage.ledger import Ledger
 
-            told = self._figures(patience_s) if keep["names"] else Snapshot(at=time.time())
+            silent = patience_s is None or not keep["names"]
+            told = Snapshot(at=time.time()) if silent else self._figures(patience_s or _PATIENCE_S)
             if told is None:
                 return  # Counters do not forget: the next answer has what this one would have had.
             try:
@@ -114,10 +140,10 @@ class UsageThread(threading.Thread):
             model=self._order.model,
             engine=keep["engine"],
             file=keep["file"],
-            process=self._process,
+            process=self._counts.process,
             at=told.at,
-            since=self._since,
-            fresh=self._fresh,
+            since=self._counts.since,
+            fresh=self._counts.fresh,
             requests=told.requests if told.requests is not None else self._log.count(),
             prompt_tokens=told.prompt_tokens,
             output_tokens=told.output_tokens,

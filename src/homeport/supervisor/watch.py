@@ -21,7 +21,7 @@ from homeport.supervisor.journal import Journal, Phase, Restart
 from homeport.supervisor.judge import Judge
 from homeport.supervisor.order import MOST, WITHIN_S, Order
 from homeport.supervisor.pulse import PulseThread
-from homeport.supervisor.usage import UsageThread
+from homeport.supervisor.usage import CountedProcess, UsageThread, end_of
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 30.0
 _LOOK_S = 1.0
@@ -34,11 +34,12 @@ class Watch:
 
     def __init__(self, order: Order, child: subprocess.Popen[bytes] | None) -> None:
         self._order, self._folder = order, Path(order.folder)
+        self._log = self._folder / "engine.log"
         self._asked: queue.SimpleQueue[int] = queue.SimpleQueue()
         """Signals that ask for the end. Its `put` is safe within a signal's handler."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, _: self._asked.put(number))
-        before = journal.load(self._folder) if order.adopt is not None else None
+        before = self._before = journal.load(self._folder) if order.adopt is not None else None
         self._count, self._last = (before.restarts, before.last) if before else (0, None)
         self._signs = before.weights if before else {}
         self._ends: list[float] = []
@@ -70,7 +71,8 @@ class Watch:
             self._signs = journal.signs(self._order.weights)
         self._pulse = PulseThread(self._order, healthy=adopted, wants_token=again)
         self._pulse.start()
-        self._usage = self._counting(fresh=not adopted)
+        self._log_at, known = self._log_begun(adopted=adopted)
+        self._usage = self._counting(fresh=not adopted or known)
         self._judge = Judge(self._order, self._engine, self._pulse) if self._engine else None
         self._tell(Phase.RESTARTING if again else Phase.SERVING)
 
@@ -79,11 +81,23 @@ class Watch:
         engine = self._engine
         if engine is None:
             return None
-        process = f"{engine.pid} {engine.ticks or engine.create_time}"
-        since = engine.create_time if fresh else time.time()
-        thread = UsageThread(self._order, process, since, fresh=fresh, say=self._say)
+        counted = CountedProcess(
+            process=f"{engine.pid} {engine.ticks or engine.create_time}",
+            since=engine.create_time if fresh else time.time(),
+            fresh=fresh,
+            log_at=self._log_at,
+        )
+        thread = UsageThread(self._order, counted, self._say)
         thread.start()
         return thread
+
+    def _log_begun(self, *, adopted: bool) -> tuple[int, bool]:
+        """Return from where on the log is the engine's, and whether that is its beginning: as its last supervisor told."""
+        before, engine = self._before, self._engine
+        if adopted and before is not None and engine is not None and before.log_at is not None:
+            same = (before.engine_pid, before.engine_ticks) == (engine.pid, engine.ticks)
+            return (before.log_at, True) if same else (end_of(self._log), False)
+        return end_of(self._log), not adopted
 
     def _reason(self) -> str | None:
         """Return why the engine has to be started again, once it has; None where the end is asked for."""
@@ -115,6 +129,9 @@ class Watch:
         if self._engine is not None:
             self._engine.end(patience_s)
             self._engine = self._judge = None
+        if self._usage is not None:
+            self._usage.close()
+            self._usage = None
 
     def _may_go_on(self, reason: str) -> bool:
         """Note the end, and say whether the engine is to be started again."""
@@ -171,6 +188,7 @@ class Watch:
             last=self._last,
             silent_since=self._judge.silent_since() if self._judge else None,
             weights=self._signs,
+            log_at=self._log_at,
         )
         if entry != self._told:
             self._told = entry

@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homeport.catalog import cloudrun, prices
+from homeport.cli import cost_text
 from homeport.cost import Api, Bill, BreakEven, Usage, compare, cost, plot, usage
+from homeport.cost.answer import CostAnswer, Question, answer
 from homeport.cost.versus import load
 from homeport.errors import EngineMissing, SpecError
 from pages import pattern, steps
@@ -499,3 +501,34 @@ def test_the_page_is_true(user: User) -> None:
     for command, expected in steps(page):
         ran = user.run(*command.split()[1:])
         assert re.fullmatch(pattern(expected), re.sub(r"\n+", "\n", ran.out)), ran.out
+
+
+def test_the_load_balancer_of_the_file_is_in_every_month_and_its_traffic_is_told(tmp_path: Path) -> None:
+    file, own = tmp_path / "homeport.toml", tmp_path / "prices.toml"
+    own.write_text("load_balancer_gib = 0.012\n")
+
+    def asked(more: str) -> CostAnswer:
+        file.write_text(f'name = "home"\nmodel = "{MODEL}"\n[cloudrun]\n{more}')
+        question = Question(
+            wanted={}, engine=None, tokens_per_day=2e6, tokens_per_second=800, wakes=12, versus=None, input_share=None, prices=own
+        )  # fmt: skip
+        return answer(None, file, question)
+
+    without, edge = asked(""), asked('[edge]\ndomain = "llm.example.com"\n')
+    limited = asked('[edge]\ndomain = "llm.example.com"\nrequests_per_minute = 60\n')
+    assert without.cost.edge is None
+    for found, month, traffic in (
+        (edge, 0.025 * 730, "$0.012 a GiB each way"),
+        (limited, 0.025 * 730 + 5 + 1, "$0.012 a GiB each way and $0.75 a million requests"),
+    ):
+        for before, after in zip(without.cost.states, found.cost.states, strict=True):
+            assert after.month.value - before.month.value == pytest.approx(month)
+            assert after.hour.value - before.hour.value == pytest.approx(month / 730)
+        for one in ("scaling", "always_on"):
+            assert getattr(found.cost, one).value - getattr(without.cost, one).value == pytest.approx(month)
+        assert found.cost.bill.scaling(1e6) == pytest.approx((without.cost.bill.scaling(1e6) or 0) + month)
+        text = cost_text.text(found, explain=True)
+        assert f"With traffic the load balancer costs {traffic} more." in text
+        assert "forwarding rules, 730 h × $0.025" in text
+    assert "? armor_policy_month is unconfirmed" in cost_text.text(limited, explain=False)
+    assert "load balancer" not in cost_text.text(without, explain=True)

@@ -297,6 +297,7 @@ def test_the_script_writes_values_and_sources_and_keeps_comments(
         "zone_month",
         "armor_policy_month",
         "armor_rule_month",
+        "armor_million_requests",
     ]
     found = prices.load(copy)
     assert "Cloud Billing catalog" in found.rates["cpu_second.tier-2"].source

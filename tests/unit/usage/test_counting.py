@@ -12,7 +12,7 @@ from homeport.engines.base import Launch
 from homeport.engines.vllm.metrics import NAMES
 from homeport.spec.schema import Guard
 from homeport.supervisor.order import Order
-from homeport.supervisor.usage import UsageThread
+from homeport.supervisor.usage import CountedProcess, UsageThread
 from homeport.targets.local.guard import behind_gateway
 from homeport.usage.ledger import Ledger
 
@@ -28,8 +28,9 @@ def order(root: Path, url: str, **usage: Any) -> Order:
     )  # fmt: skip
 
 
-def counting(order: Order) -> UsageThread:
-    return UsageThread(order, "1", 0.0, fresh=True, say=lambda _: None)
+def counting(order: Order, log_at: int = 0) -> UsageThread:
+    process = CountedProcess(process="1", since=0.0, fresh=True, log_at=log_at)
+    return UsageThread(order, process, lambda _: None)
 
 
 def test_an_engine_that_does_not_answer_loses_nothing_once_it_does(tmp_path: Path) -> None:
@@ -70,3 +71,42 @@ def test_behind_a_gateway_the_figures_are_still_the_engines_own() -> None:
         parallel=1, keyed=True, weights="", tools=False, ready_within_s=1,
     )  # fmt: skip
     assert behind_gateway(launch, Guard(), None, host="127.0.0.1", port=2).metrics_path == "/metrics"
+
+
+def test_another_supervisor_counts_on_where_the_engines_log_begins_and_a_kill_loses_no_request(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "engine.log"
+    log.write_text("asked\n" * 50)  # Of the process before it.
+    begun = log.stat().st_size
+    told = order(tmp_path, "http://127.0.0.1:9", names=None, request_line="^asked$")
+
+    def ask(times: int) -> None:
+        with log.open("a") as lines:
+            lines.write("asked\n" * times)
+
+    def requests() -> tuple[float, int]:
+        rows = Ledger(tmp_path).rows()
+        return sum(row.requests or 0 for row in rows), sum(row.starts for row in rows)
+
+    ask(3)
+    counting(told, begun).stop(once_more=True)  # And then it is killed.
+    assert requests() == (3, 1)
+    ask(4)
+    second = counting(told, begun)
+    ask(5)
+    second.stop(once_more=True)
+    assert requests() == (12, 1)
+    ask(1)  # It answers this one while it ends.
+    second.close()
+    assert requests() == (13, 1)
+
+
+def test_of_an_engine_that_died_the_log_is_read_to_its_end(tmp_path: Path) -> None:
+    told = order(tmp_path, "http://127.0.0.1:9", request_line="^asked$")
+    (tmp_path / "engine.log").write_text("asked\nasked\n")
+    thread = counting(told)
+    thread.stop(once_more=False)
+    thread.close()
+    (row,) = Ledger(tmp_path).rows()
+    assert (row.requests, row.output_tokens, row.starts) == (2, None, 1)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homeport.errors import StateError
-from homeport.supervisor.usage import LogCount
+from homeport.supervisor.usage import LogCount, end_of
 from homeport.usage.ledger import Counted, Ledger, path_in
 from homeport.usage.report import as_csv, grouped
 
@@ -138,7 +138,7 @@ def test_a_models_name_is_no_formula_in_a_spreadsheet(tmp_path: Path) -> None:
 def test_lines_of_a_log_are_counted_once_each_also_where_one_comes_in_pieces(tmp_path: Path) -> None:
     log = tmp_path / "engine.log"
     log.write_text("asked\n")
-    found = LogCount(log, r"^asked$")
+    found = LogCount(log, r"^asked$", end_of(log))
     assert found.count() == 0, "what was there before is another process's"
     with log.open("a") as file:
         file.write("asked\nelse\nask")
@@ -146,4 +146,4 @@ def test_lines_of_a_log_are_counted_once_each_also_where_one_comes_in_pieces(tmp
         assert found.count() == 1
         file.write("ed\n")
     assert (found.count(), found.count()) == (2, 2)
-    assert LogCount(log, None).count() is None
+    assert LogCount(log, None, 0).count() is None

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from homeport.catalog.prices import Prices
+from homeport.cost.edge import edge_month, with_traffic
 from homeport.reconcile.fact import Fact
 from homeport.spec import Edge
-
-HOURS_A_MONTH = 730
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,25 +25,24 @@ class EdgeFact(Fact):
     preview: bool
     usd_per_month: float
     """While nobody asks anything: its forwarding rules, and Cloud Armor's policy and rule."""
+    with_traffic: str
+    """What comes with traffic, in words."""
     unconfirmed: tuple[str, ...]
     """Keys of the prices among them that nothing official confirms."""
 
     @classmethod
     def of(cls, edge: Edge, prices: Prices) -> EdgeFact:
         """Return what is told of the file's load balancer."""
-        keys = ["load_balancer_hour"]
-        usd = prices.rates["load_balancer_hour"].usd * HOURS_A_MONTH
-        if edge.requests_per_minute is not None:
-            keys += ["armor_policy_month", "armor_rule_month"]
-            usd += sum(prices.rates[key].usd for key in keys[1:])
+        month = edge_month(prices, edge)
         return cls(
             address=edge.address,
             certificate="managed" if edge.certificate is None else "own",
             requests_per_minute=edge.requests_per_minute,
             key_header=edge.key_header,
             preview=edge.preview,
-            usd_per_month=round(usd, 2),
-            unconfirmed=tuple(key for key in keys if prices.rates[key].unconfirmed),
+            usd_per_month=round(month.value, 2),
+            with_traffic=with_traffic(prices, edge),
+            unconfirmed=month.unconfirmed,
         )
 
     @property
@@ -70,7 +68,7 @@ class EdgeFact(Fact):
             )
         guess = f" ({', '.join(self.unconfirmed)} not confirmed)" if self.unconfirmed else ""
         told.append(
-            f"${self.usd_per_month:.2f} a month while nobody asks anything, and $0.008 a GiB each way{guess}"
+            f"${self.usd_per_month:.2f} a month while nobody asks anything, and {self.with_traffic}{guess}"
         )
         if self.requests_per_minute is None:
             told.append(

@@ -266,6 +266,7 @@ def test_a_plan_tells_the_records_the_price_and_when_the_own_address_is_better(d
     assert limited is not None
     assert "refused with 429" in EdgeFact.of(limited, load()).text
     assert "armor_rule_month" in EdgeFact.of(limited, load()).text
+    assert "$0.008 a GiB each way and $0.75 a million requests" in EdgeFact.of(limited, load()).text
 
 
 def test_the_key_of_a_certificate_is_read_where_it_is_sent_and_nowhere_else(deployer: WithEdge) -> None:

@@ -1,0 +1,42 @@
+"""What a load balancer before the endpoint costs: a month of it, whatever the traffic, and what comes with traffic."""
+
+from __future__ import annotations
+
+from homeport.catalog.prices import Prices, Rate, usd
+from homeport.cost.figure import Figure
+from homeport.cost.usage import MONTH_HOURS
+from homeport.spec import Edge
+
+
+def edge_month(prices: Prices, edge: Edge) -> Figure:
+    """Return a month of it while nobody asks anything: its forwarding rules, and Cloud Armor's policy and rule."""
+    rules = prices.rates["load_balancer_hour"]
+    figure = Figure(
+        value=rules.usd * MONTH_HOURS,
+        unit="USD/month",
+        how=f"forwarding rules, {MONTH_HOURS} h × {usd(rules.usd)}",
+        unconfirmed=_marks(rules),
+    )
+    if edge.requests_per_minute is None:
+        return figure
+    for key, what in (("armor_policy_month", "a policy"), ("armor_rule_month", "a rule")):
+        rate = prices.rates[key]
+        figure += Figure(
+            value=rate.usd,
+            unit="USD/month",
+            how=f"{what} of Cloud Armor {usd(rate.usd)}",
+            unconfirmed=_marks(rate),
+        )
+    return figure
+
+
+def with_traffic(prices: Prices, edge: Edge) -> str:
+    """Return in words what comes with traffic, such as `$0.008 a GiB each way`."""
+    told = f"{usd(prices.rates['load_balancer_gib'].usd)} a GiB each way"
+    if edge.requests_per_minute is None:
+        return told
+    return f"{told} and {usd(prices.rates['armor_million_requests'].usd)} a million requests"
+
+
+def _marks(rate: Rate) -> tuple[str, ...]:
+    return (rate.key,) if rate.unconfirmed else ()
