@@ -179,6 +179,25 @@ class AdapterRank:
     """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptStart:
+    """What an engine can keep of a start for the next one, and what does not tell two starts apart."""
+
+    folders: Mapping[str, str]
+    """The folders that it keeps it in, below one of ours, by the variables that name them."""
+    settings: Mapping[str, str]
+    """Variables that let it keep more."""
+    keys: tuple[str, ...]
+    """Patterns of the folders, below ours, that it names by a hash of its own of what the cache is good for."""
+    indifferent_flags: Mapping[str, int]
+    """Flags that change nothing of what is kept, and how many values stand behind each."""
+    indifferent_variables: frozenset[str]
+
+    def environment(self, folder: str) -> dict[str, str]:
+        """Return the variables by which the engine keeps it below `folder`."""
+        return {**{name: f"{folder}/{below}" for name, below in self.folders.items()}, **self.settings}
+
+
 class EngineModule(Protocol):
     """
     What each engine's module offers: all that is true of one engine and not of another.
@@ -237,6 +256,8 @@ class EngineModule(Protocol):
     """What `cloudrun.delivery = "auto"` means: one of `DELIVERIES`; None where there are none."""
     RANK_ON_CLOUD: int
     """Where `kind` names no engine of a cloud, the one with the lowest number that has weights is taken there."""
+    STARTUP_CACHE: KeptStart | None
+    """What it can keep of a start; None where it compiles nothing, and so has nothing to keep."""
     HOST_MEMORY: tuple[MemoryTerm, ...]
     """What its server takes of a container's memory beside the GPU, the reading of weights included."""
 

@@ -12,6 +12,7 @@ from typing import Any
 _GB = 1e9
 _COMPILED = {"compile": "compile", "warm_up": "warm-up"}
 _EAGER = {"eager": "warm-up"}
+_KEPT = {"cached_compile": "compile", "warm_up": "warm-up"}
 """What an engine may do between its start and its first token, as the file and as a term calls it; not each does."""
 
 
@@ -20,7 +21,7 @@ class ColdStartTerm:
     """One thing that takes time before the first token."""
 
     name: str
-    """`instance`, `image`, `engine`, `fetch`, `load`, `compile`, `warm-up` or `first-token`."""
+    """`instance`, `image`, `restore`, `engine`, `fetch`, `load`, `compile`, `warm-up` or `first-token`."""
     low: float
     """Seconds, where all goes well."""
     likely: float
@@ -139,27 +140,32 @@ def expected(
     weights_bytes: int,
     image_bytes: int | None = None,
     compiled: bool = True,
+    kept: bool = False,
 ) -> ColdStart:
     """
     Return the cold start of `engine` that gets weights of this size by this delivery.
 
     `image_bytes` is the compressed image without weights, and defaults to what the engine's own image has.
     `compiled` is False where an engine that can compile and capture graphs is told not to (vLLM's `--enforce-eager`).
+    `kept` is True where a startup cache of an earlier start is restored; an engine that compiles nothing keeps none.
     """
     chosen = _chosen(delivery, engine)
     if weights_bytes < 0 or (image_bytes is not None and image_bytes < 0):
         raise ValueError("a size in bytes is not negative")
     facts = _table()["engine"][engine]
+    if kept and not (compiled and "restore" in facts):
+        raise ValueError(f"{engine} keeps nothing of a start{'' if compiled else ' that compiles nothing'}")
     image = facts["image_bytes"] if image_bytes is None else image_bytes
     terms = [
         _fixed("instance", _table()["instance"]),
         _image(image),
+        *([_fixed("restore", facts["restore"])] if kept else []),
         _fixed("engine", facts["start"]),
         _read("fetch", weights_bytes, chosen),
     ]
     if chosen.second_pass:
         terms.append(_load(weights_bytes))
-    more = _COMPILED if compiled else _EAGER
+    more = (_KEPT if kept else _COMPILED) if compiled else _EAGER
     terms += [_fixed(name, facts[key]) for key, name in more.items() if key in facts]
     last = _fixed("first-token", _table()["first_token"])
     return ColdStart(terms=(*terms, last), engine=engine, delivery=chosen.name)

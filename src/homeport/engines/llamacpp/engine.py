@@ -40,6 +40,7 @@ METRICS = metrics.NAMES
 REQUEST_LINE = metrics.REQUEST_LINE
 NAMES_ADAPTERS = False
 ADAPTER_RANK = None
+STARTUP_CACHE = None
 IDENTITY = LoadedWeights(path="/props", loaded=lambda said, _: str(said["model_path"]))
 HONOURS = honours.HONOURS
 DELIVERIES: tuple[Delivery, ...] = ()

@@ -44,6 +44,7 @@ METRICS = None
 REQUEST_LINE = None
 NAMES_ADAPTERS = False
 ADAPTER_RANK = None
+STARTUP_CACHE = None
 IDENTITY = None
 HONOURS = honours.HONOURS
 DELIVERIES: tuple[Delivery, ...] = ("baked",)

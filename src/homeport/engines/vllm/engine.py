@@ -26,7 +26,7 @@ from homeport.engines.base import (
 from homeport.engines.footprint import Footprint, MemoryTerm
 from homeport.engines.image import ImageContents, Recipe, without_weights
 from homeport.engines.vllm import flags as vllm_flags
-from homeport.engines.vllm import honours, memory, metrics
+from homeport.engines.vllm import honours, memory, metrics, startup
 from homeport.engines.vllm.adapter import CONFIG, USUAL_RANK, rank
 from homeport.engines.vllm.adapter_tensors import WEIGHTS_FILE, ensure_served
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
@@ -52,6 +52,7 @@ DELIVERIES: tuple[Delivery, ...] = ("stream", "gcsfuse-cached", "gcsfuse-buffere
 USUAL_DELIVERY: Delivery = "gcsfuse-buffered"
 """Streaming promises more, and nobody here has seen it work. See docs/decisions/0014."""
 RANK_ON_CLOUD = 1
+STARTUP_CACHE = startup.STARTUP_CACHE
 STREAM_BUFFER = 4 * 2**30
 """Bytes of memory that the streamer may hold; `HOST_MEMORY` counts them."""
 HOST_MEMORY = (

@@ -30,6 +30,7 @@ METRICS = None
 REQUEST_LINE = None
 NAMES_ADAPTERS = False
 ADAPTER_RANK = None
+STARTUP_CACHE = None
 PULSE = None
 DELIVERIES: tuple[Delivery, ...] = ("gcsfuse-buffered",)
 USUAL_DELIVERY: Delivery = "gcsfuse-buffered"

@@ -1,0 +1,151 @@
+"""
+What a startup cache saves of vLLM's start, with real vLLM on the CPU: nothing kept, restored from a pack, and by hand.
+
+Each round starts vLLM three times with the same command: with an empty cache, which is then kept; with that cache restored and
+checked by our script, in a folder that was emptied before; and without our script, on the folder as the start before left it.
+A start ends with its first token. `init` is what vLLM itself calls the engine's initialization. A CPU shows no CUDA graphs,
+and vLLM 0.32 cannot load its own AOT artifacts there, so AOT is off: what is kept is Inductor's.
+
+`--runs 1` is one round; each takes three minutes and more. It wants the environment of `make test-vllm`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common import ROOT, await_token, free_port, header, report
+from homeport.engines.registry import module
+from homeport.startup_cache import script
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+VLLM = ROOT / ".venv-vllm" / "bin" / "vllm"
+MODEL = ROOT / "tests" / "models" / "gemma-4-taught"
+FINGERPRINT = "0" * 32
+INIT, WHOLE, OURS_S, OURS = 0.6, 0.8, 5.0, 0.1
+"""What is promised: of an init and of a whole start without a cache, and what our own part may take."""
+_RESTORED = re.compile(r"homeport: startup cache: (.*)")
+_SETTINGS = {
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
+    "VLLM_HOST_IP": "127.0.0.1",
+    "VLLM_USE_AOT_COMPILE": "0",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """One start of vLLM."""
+
+    whole: float
+    """Seconds from its process to the first token."""
+    init: float
+    """As vLLM's log says."""
+    said: str
+    """What our script said of the cache; '' without it."""
+
+    @property
+    def ours(self) -> float:
+        """Return the seconds that our script took."""
+        return float(found[1]) if (found := re.search(r"after ([\d.]+) s", self.said)) else 0.0
+
+
+@contextmanager
+def vllm(folder: Path, *before: str) -> Iterator[Start]:
+    """Yield a start of vLLM that keeps its cache in `folder`, begun by the command `before` if there is one."""
+    kept, port = module("vllm").STARTUP_CACHE, free_port()
+    assert kept is not None
+    command = [str(VLLM), "serve", str(MODEL), "--host", "127.0.0.1", "--port", f"{port}"]
+    command += [
+        "--served-model-name",
+        "m",
+        "--dtype",
+        "bfloat16",
+        "--max-model-len",
+        "512",
+        "--max-num-seqs",
+        "2",
+    ]
+    command += ["--kv-cache-memory-bytes", f"{2**26}"]
+    env = {**os.environ, **_SETTINGS, **kept.environment(str(folder))}
+    log = folder.with_name("log")
+    with log.open("wb") as written:
+        begun = time.perf_counter()
+        process = subprocess.Popen([*before, *command], env=env, stdout=written, stderr=subprocess.STDOUT)
+        try:
+            await_token(f"http://127.0.0.1:{port}", "m")
+            whole = time.perf_counter() - begun
+            text = log.read_text(errors="replace")
+            init = sum(
+                seconds for term, seconds in module("vllm").start_times(text).items() if term != "fetch"
+            )
+            said = found[1] if (found := _RESTORED.search(text)) else ""
+            yield Start(whole=whole, init=init, said=said)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def one_round(scratch: Path) -> tuple[Start, Start, Start]:
+    """Return a start without a cache, one with it restored, and one by hand on the same folder."""
+    folder, pack = scratch / "cache", scratch / "pack"
+    for old in (folder, pack):
+        shutil.rmtree(old, ignore_errors=True)
+    with vllm(folder) as without:
+        pass
+    digest = script.keep(folder, pack, FINGERPRINT)
+    shutil.rmtree(folder)
+    restore = [sys.executable, script.__file__, "restore", "--from", str(pack), "--to", str(folder)]
+    restore += ["--fingerprint", FINGERPRINT, "--manifest", digest, "--"]
+    with vllm(folder, *restore) as restored:
+        pass
+    with vllm(folder) as by_hand:
+        pass
+    return without, restored, by_hand
+
+
+def main() -> None:
+    """Start, measure, compare."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--runs", type=int, default=3)
+    runs = parser.parse_args().runs
+    header()
+    with tempfile.TemporaryDirectory() as scratch:
+        rounds = []
+        for number in range(runs):
+            rounds.append(one_round(Path(scratch)))
+            print(
+                f"round {number + 1}: "
+                + ", ".join(f"{one.whole:.1f} s, init {one.init:.1f} s" for one in rounds[-1])
+            )
+    without, restored, by_hand = (list(starts) for starts in zip(*rounds, strict=True))
+    print(f"restored: {restored[-1].said}")
+    for what, limit in (("init", INIT), ("whole", WHOLE)):
+        first, ours, bare = (
+            [getattr(one, what) for one in starts] for starts in (without, restored, by_hand)
+        )
+        report(f"{what} of a start with a restored cache", ours, first, against="without one", limit=limit)
+        report(f"{what} of a start by hand with a warm cache", bare, first, against="without one")
+        report(f"{what} of a start with a restored cache", ours, bare, against="by hand with a warm cache")
+    longest = max(OURS_S, OURS * min(one.whole for one in restored))
+    report(
+        "copying and checking", [one.ours for one in restored], [longest], against="what it may take", limit=1
+    )
+
+
+if __name__ == "__main__":
+    main()
