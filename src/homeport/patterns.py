@@ -31,6 +31,7 @@ ENDPOINT_KEY = r"^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:.+|none)$"
 """Where an endpoint's key is, or that it asks for none."""
 HTTPS_URL = r"^https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/%+-]*)?$"
 DOMAIN = r"^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$"
+MAILTO = r"^mailto:[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}$"
 TOOL = r"^[A-Za-z0-9_-]{1,64}$"
 TEMPLATE = r"^projects/[a-z0-9:.-]+/locations/[a-z0-9-]+/templates/[A-Za-z0-9_-]{1,63}$"
 """A template of Model Armor, by its path."""
@@ -47,6 +48,7 @@ MEANINGS = {
     HOST: "an address or a host's name",
     HTTPS_URL: "an address that begins with https://, without a query",
     DOMAIN: "a domain in lower case, such as llm.example.com, without https:// and without a path",
+    MAILTO: "an address, such as mailto:ops@example.com",
     TOOL: "a tool's name: up to 64 letters, digits, dashes and underscores",
     REFERENCE: "env:NAME, of letters, digits and underscores, or file:PATH",
     ENDPOINT_KEY: 'env:NAME, of letters, digits and underscores, file:PATH, or on loopback "none"',

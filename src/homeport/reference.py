@@ -75,6 +75,7 @@ def _file_page() -> str:
         ("[agent]", spec.Agent),
         ("[guard]", spec.Guard),
         ("[edge]", spec.Edge),
+        ("[observe]", spec.Observe),
     ):
         lines += ["", f"## {title}", "", "| key | default | meaning |", "|---|---|---|", *_rows(model)]
     lines += ["", "## A whole file", "", "```toml", spec.template().rstrip(), "```", ""]

@@ -65,6 +65,11 @@ class LaunchRequest:
     """Where the engine finds the weights, if not at `weights`: a path in a container, or the address of a bucket."""
     streamed: bool = False
     """Whether a streamer reads the weights from `served_from`, many pieces at once."""
+    metrics_port: int | None = None
+    """
+    Where on loopback its metrics are told, and at no other port: for a container that something beside it asks. None leaves
+    them where the engine has them.
+    """
 
     @property
     def location(self) -> str:

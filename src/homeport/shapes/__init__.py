@@ -40,6 +40,7 @@ from homeport.shapes.results import (
 from homeport.targets.cloudrun import facts as of_cloudrun
 from homeport.targets.cloudrun.agent_fact import AgentFact
 from homeport.targets.cloudrun.edge_fact import EdgeFact
+from homeport.targets.cloudrun.observe_fact import ObserveFact
 from homeport.targets.facts import ModelFact
 from homeport.targets.local import facts as of_local
 from homeport.targets.local.guard import GuardFact
@@ -65,6 +66,7 @@ FACTS: tuple[type[Fact], ...] = (
     of_cloudrun.CompanionsFact,
     AgentFact,
     EdgeFact,
+    ObserveFact,
     of_cloudrun.ConcurrencyFact,
     of_cloudrun.QuotasFact,
     of_cloudrun.HubTokenFact,

@@ -2,6 +2,7 @@
 
 from homeport.spec.edge import Edge
 from homeport.spec.load import ensure_no_weights, load, parse, with_local
+from homeport.spec.observe import Observe
 from homeport.spec.renamed import brought_up
 from homeport.spec.scaling import Scaling
 from homeport.spec.schema import (
@@ -35,6 +36,7 @@ __all__ = [
     "Engine",
     "Guard",
     "Local",
+    "Observe",
     "Scaling",
     "Spec",
     "brought_up",

@@ -16,9 +16,6 @@ from homeport.spec.renamed import renamed
 from homeport.spec.schema import FILE_NAME, TABLES, Adapter, Spec
 from homeport.toml_file import read_toml
 
-_RESERVED = {"observe"}
-"""Tables whose names are kept for a later version."""
-
 
 def load(path: Path) -> Spec:
     """Return the spec in the file `path`. Raises `SpecError` naming every key that is wrong."""
@@ -85,8 +82,6 @@ def _problem(detail: ErrorDetails) -> str:
 
 def _unknown(loc: tuple[int | str, ...]) -> str:
     table, name = loc[:-1], str(loc[-1])
-    if not table and name in _RESERVED:
-        return f"[{name}] is reserved for a later version of homeport: this one does not know it, take it out"
     tables: dict[str, type[BaseModel]] = {**TABLES, "lora": Adapter}
     inner = [part for part in table if isinstance(part, str)]
     model = tables[inner[-1]] if inner else Spec

@@ -13,6 +13,7 @@ from homeport.addresses import is_loopback
 from homeport.engines.names import NAMES
 from homeport.errors import SpecError
 from homeport.spec.edge import Edge
+from homeport.spec.observe import Observe
 from homeport.spec.scaling import Scaling
 from homeport.spec.table import SpecTable
 
@@ -334,6 +335,7 @@ class Spec(SpecTable):
     agent: Agent | None = None
     guard: Guard | None = None
     edge: Edge | None = None
+    observe: Observe | None = None
 
     @model_validator(mode="after")
     def _edge_has_a_way_in(self) -> Spec:
@@ -362,5 +364,6 @@ TABLES: Mapping[str, type[BaseModel]] = {
     "agent": Agent,
     "guard": Guard,
     "edge": Edge,
+    "observe": Observe,
 }
 """The tables of the file, by name."""

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from homeport.spec.edge import Edge
+from homeport.spec.observe import Observe
 from homeport.spec.scaling import Scaling
 from homeport.spec.schema import (
     FILE_NAME,
@@ -80,7 +81,9 @@ def template(*, on_cloudrun: bool = False, **chosen: str) -> str:
         keys = [f"[{table}]", *_keys(model, chosen if on_cloudrun else {})]
         off = [line if line.startswith("#") else f"# {line}" for line in keys]
         lines += ["", f"# {model.__doc__}", *(keys if on_cloudrun else off)]
-    optional: tuple[tuple[str, type[BaseModel]], ...] = (("agent", Agent), ("guard", Guard), ("edge", Edge))
+    optional: tuple[tuple[str, type[BaseModel]], ...] = (
+        ("agent", Agent), ("guard", Guard), ("edge", Edge), ("observe", Observe),
+    )  # fmt: skip
     for table, model in optional:
         keys = [f"[{table}]", *_keys(model, {})]
         lines += ["", f"# {model.__doc__}", *(line if line.startswith("#") else f"# {line}" for line in keys)]

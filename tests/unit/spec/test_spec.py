@@ -109,7 +109,6 @@ def test_the_shipped_schema_is_the_model() -> None:
         ),
         ("[cloudrun]\nmin_instances = 1", "cloudrun.min_instances: is called `scaling.min` now"),
         ("[cloudrun]\nregoin = 'x'", "did you mean `region`"),
-        ("[observe]\nx = 1", "observe: [observe] is reserved for a later version"),
         ("[access]\npublic = true", "anyone_may_spend_my_money = true"),
         (
             "[access]\npublic = true\nanyone_may_spend_my_money = true\nisolated = true",

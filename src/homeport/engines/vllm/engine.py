@@ -133,6 +133,9 @@ _READ = re.compile(r"Loading weights took ([\d.]+) seconds")
 _INITIALIZED = re.compile(r"init engine \(.*?\) took ([\d.]+) s(?:econds)?(?: \(compilation: ([\d.]+) s)?")
 """As vLLM 0.32 writes them; earlier versions spell out `seconds`, and leave out the compilation."""
 _SERVER = Path(__file__).parent / "server" / "homeport_vllm.py"
+_INSIDE = Path(__file__).parent / "server" / "homeport_inside.py"
+_QUIET = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+_ONLY_INSIDE = ["--middleware", f"{_INSIDE.stem}.OnlyInside"]
 
 
 def find() -> Installation | None:
@@ -185,7 +188,7 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
     for flag, value in flags(settings).items():
         if request.machine.gpus or flag not in _ON_GPUS:
             command += [flag, value]
-    environment = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    environment = {**_QUIET, **_metrics(request)}
     if not request.machine.gpus:
         command += _on_the_cpu(request)
         environment |= _CPU_ENVIRONMENT
@@ -299,9 +302,19 @@ def _files(request: LaunchRequest) -> tuple[list[str], dict[str, str]]:
         told += ["--generation-config", str(request.folder)]
     template, written = template_of(request)
     files |= written
+    if request.metrics_port is not None:
+        told += _ONLY_INSIDE
+        files |= {str(request.folder / _INSIDE.name): _INSIDE.read_text(encoding="utf-8")}
     if template is not None:
         told += ["--chat-template", str(template)]
     return told, files
+
+
+def _metrics(request: LaunchRequest) -> dict[str, str]:
+    """Return the variables by which our middleware is found, and told where the metrics are to be had."""
+    if request.metrics_port is None:
+        return {}
+    return {"PYTHONPATH": str(request.folder), "HOMEPORT_METRICS_PORT": f"{request.metrics_port}"}
 
 
 def _compact_json(settings: Engine) -> list[str]:

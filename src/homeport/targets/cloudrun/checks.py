@@ -24,6 +24,8 @@ from homeport.verify.report import Finding, Outcome, Result, failed, passed, ski
 _REFUSED = frozenset({401, 403})
 _FEW = ("/", "/v1/models", "/v1/chat/completions")
 """Asked where it is the front that answers, which knows no paths."""
+_METRICS = ("/metrics", "/metrics/", "/metrics?name=x", "//metrics", "/v1/../metrics")
+"""Ways to say it that some server or other takes for the same."""
 _AT_ONCE = 8
 _EVERYBODY = frozenset({"allUsers", "allAuthenticatedUsers"})
 _GPU = "nvidia.com/gpu"
@@ -261,11 +263,35 @@ async def size(deployed: ObservedDeployment) -> Finding:
     )
 
 
+async def metrics(deployed: ObservedDeployment) -> Finding:
+    """Check that what the engine counts, which is open within the instance, is not there from outside: for nobody."""
+    if not deployed.planned.observed:
+        return skipped(
+            "the file has no [observe]: the metrics are where the engine has them, for those who may call it"
+        )
+    token = None if deployed.planned.public else deployed.own.token
+    if token is None and not deployed.planned.public:
+        return skipped(f"not checked: {deployed.own.why_none}")
+    found = await _statuses(deployed, [(deployed.front, path) for path in (*_METRICS, *_FEW)], token)
+    if _unlooked(deployed, found):
+        return skipped(_UNLOOKED, statuses=found)
+    if set(found.values()) <= _REFUSED:
+        return skipped("not checked: who asks from here is let in nowhere", statuses=found)
+    told = {place: found[place] for place in found if "metrics" in place}
+    opened = [f"{place} gets {status}" for place, status in told.items() if status not in _REFUSED | {404}]
+    if opened:
+        return failed(f"the engine's metrics are seen from outside: {'; '.join(opened)}", statuses=told)
+    return passed(
+        f"{len(told)} requests by one who may call it, all refused or answered with 404", statuses=told
+    )
+
+
 CLOUD_CHECKS: tuple[Check[ObservedDeployment], ...] = (
     Check("no-token", "without a token every path is refused", no_token),
     Check("stranger", "a stranger's token is refused", stranger),
     Check("audience", "a token for another audience is refused", audience),
     Check("around", "the engine cannot be reached around the front", around),
+    Check("metrics", "the engine's metrics are not seen from outside", metrics),
     Check("private", "nobody but the named callers may call it", private),
     Check("mount", "the weights' mount is read-only", mount),
     Check("image", "the image that runs is the planned one", image),

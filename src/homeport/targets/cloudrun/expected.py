@@ -39,6 +39,7 @@ async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
         prefixes=frozenset(mount.prefix for mount in target.mounts),
         adapters=_named(target, adapters),
         adapters_annotation=ADAPTED,
+        observed=target.observing is not None,
     )
     every = (model, *adapters.values())
     bucket = StoredBucket(

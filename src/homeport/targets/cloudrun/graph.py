@@ -41,6 +41,7 @@ from homeport.targets.cloudrun.images import image, mirrored
 from homeport.targets.cloudrun.invokers import callers
 from homeport.targets.cloudrun.model_selection import ResolvedModel
 from homeport.targets.cloudrun.names import Names, names_of
+from homeport.targets.cloudrun.observing import METRICS_PORT, Observing
 from homeport.targets.cloudrun.preflight import (
     GatedFile,
 )
@@ -81,6 +82,8 @@ class CloudRunGraph:
     """When it is wanted: in warm hours an instance is kept. None for outside of them."""
     edge: EndpointEdge | None = None
     """The load balancer before it."""
+    observing: Observing | None = None
+    """What takes the engine's metrics to Cloud Monitoring."""
 
     @property
     def settings(self) -> CloudRun:
@@ -107,6 +110,7 @@ class CloudRunGraph:
             more_apis=(
                 *((SCHEDULER,) if self.spec.scaling.warm else ()),
                 *(self.edge.apis if self.edge else ()),
+                *(self.observing.apis if self.observing else ()),
             ),
         )
 
@@ -212,6 +216,7 @@ class CloudRunGraph:
             contained=True,
             served_from=served_from.get(self.delivery, MODEL),
             streamed=self.delivery == "stream",
+            metrics_port=METRICS_PORT if self.observing else None,
         )
         return engine.launch(
             request, Installation(engine=self.chosen.engine, version=self.base, executable=self.chosen.engine)
@@ -295,7 +300,7 @@ class CloudRunGraph:
         if stored is not None and not self.baked:
             after.append(stored.id)
         after += [adapter.id for adapter in self.weights.adapters.values()]
-        after += [one.id for one in self.files]
+        after += [one.id for one in (*self.files, *(self.observing.before if self.observing else ()))]
         wanted = ServiceInputs(
             name=names.name,
             launch=self.launch,
@@ -312,6 +317,7 @@ class CloudRunGraph:
             beside=self.beside,
             moment=self.moment,
             edge=self.edge.address if self.edge else "",
+            observed=self.observing is not None,
         )
         self.weights.ensure_cache_fits(self.chosen.estimate)
         has_edge = self.edge is not None
@@ -355,6 +361,7 @@ class CloudRunGraph:
             *self.weights.adapters.values(),
             *self.files,
             self.image,
+            *(self.observing.resources() if self.observing else ()),
             self.service,
             release(self.google, self.names, self.prove, self.canary),
             *callers(self.google, self.spec, self.names),

@@ -40,6 +40,7 @@ from homeport.targets.cloudrun.logs import lines_after, logs, starts
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose, expected_start
 from homeport.targets.cloudrun.name_rules import ensure_possible
 from homeport.targets.cloudrun.names import Names, names_of
+from homeport.targets.cloudrun.observe_target import with_observe
 from homeport.targets.cloudrun.opening import door_for, settings_of
 from homeport.targets.cloudrun.proof_access import let_in
 from homeport.targets.cloudrun.region import where_it_stands
@@ -276,7 +277,7 @@ class CloudRunLifecycle:
             notes=self.notes,
         )
         ensure_without_guard(self.spec)
-        target = with_edge(with_agent(made), prove, via=self.via)
+        target = with_edge(with_agent(with_observe(made)), prove, via=self.via)
         if asking:
             target = await self._asked(target)
         return target

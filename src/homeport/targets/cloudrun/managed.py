@@ -17,7 +17,7 @@ from homeport.resources.google.network import network, subnetwork
 from homeport.resources.google.repository import repository
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import secret
-from homeport.resources.google.service import Service, ServiceIdentity, ServiceRole, role_of, service
+from homeport.resources.google.service import ROLE, Service, ServiceIdentity, ServiceRole, role_of, service
 from homeport.resources.google.service_account import account
 from homeport.secret import Secret
 from homeport.spec import Access, CloudRun
@@ -26,6 +26,7 @@ from homeport.targets.cloudrun.edge_found import needs_by_kind
 from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.inventory import Inventory, Thing, Unread, take_inventory
 from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.observing import CONFIGURATION, OBSERVE, configuration
 from homeport.targets.cloudrun.warm_schedule import WORD, find_schedule
 
 _Make = Callable[[Google, str, Thing], RestResource]
@@ -36,6 +37,13 @@ def _service(google: Google, name: str, thing: Thing) -> Service:
     return replace(service(google, identity, {}), role=role_of(thing.body))
 
 
+def _secret(google: Google, name: str, thing: Thing) -> RestResource:
+    """Return the hub's token, or what holds the settings of the metrics' sidecar: that goes with the service."""
+    if thing.body.get("labels", {}).get(ROLE) == OBSERVE:
+        return configuration(google, name, thing.name, "")
+    return secret(google, name, thing.name, "")
+
+
 _MAKE: Mapping[str, _Make] = {
     "service": _service,
     "repository": lambda google, name, thing: repository(google, name, thing.name, thing.region),
@@ -44,7 +52,7 @@ _MAKE: Mapping[str, _Make] = {
     "firewall rule": lambda google, name, thing: egress(google, name, "", thing.name, ranges=(), allow=False),
     "private zone": lambda google, name, thing: zone(google, name, thing.name, "", ""),
     "bucket": lambda google, name, thing: bucket(google, name, thing.name, ""),
-    "secret": lambda google, name, thing: secret(google, name, thing.name, ""),
+    "secret": _secret,
     "service account": lambda google, name, thing: account(google, name, thing.name, ""),
     **EDGE_MAKE,
 }
@@ -156,7 +164,9 @@ def _needs(google: Google, name: str) -> Mapping[str, frozenset[str]]:
     """
     every = _foundations(google, _names(google, name, ""))
     kinds = {one.id: one.kind for one in every}
-    needs: dict[str, frozenset[str]] = {"service": frozenset(kinds.values()) - {"service"}}
+    needs: dict[str, frozenset[str]] = {
+        "service": (frozenset(kinds.values()) | {CONFIGURATION}) - {"service"}
+    }
     for one in every:
         found = frozenset(kinds[need] for need in one.needs if need in kinds)
         needs[one.kind] = needs.get(one.kind, frozenset()) | found

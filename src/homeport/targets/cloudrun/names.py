@@ -57,6 +57,11 @@ class Names:
         return f"{self.name}-hub-token"
 
     @property
+    def metrics_secret(self) -> str:
+        """Return the name of the secret that tells the metrics' sidecar what to read."""
+        return f"{self.name}-observe"
+
+    @property
     def service(self) -> str:
         """Return the full name of the model's service, as Cloud Run's API has it."""
         return self.full(self.name)

@@ -63,6 +63,8 @@ class ExpectedDeployment:
     """The digests of the adapters, as the annotation has them; '' where there are none, or one's cannot be told."""
     adapters_annotation: str = ""
     """The revision's annotation that holds them."""
+    observed: bool = False
+    """Whether its metrics are told within the instance, and so must not be seen from outside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,8 @@ EDGE_LABEL = "homeport-edge"
 """
 The label of a service that had a load balancer once: only then a plan looks for parts of one that the file wants no more.
 """
+OBSERVE_LABEL = "homeport-observe"
+"""That of a service whose metrics went to Cloud Monitoring once, for the same reason."""
 _PERIOD_S = 3
 _PROBE_TIMEOUT_S = 3
 _SLACK = 1.5
@@ -75,13 +77,18 @@ class ServiceInputs:
     """When it is wanted: warm hours may be on. None for outside of them."""
     edge: str = ""
     """The address of its load balancer, which says from where requests come; '' where it has none."""
+    observed: bool = False
+    """Whether its metrics go to Cloud Monitoring."""
 
 
 def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Refs
     """Return what Cloud Run is asked for. See the field names in the discovery document run.v2."""
     access = wanted.access
+    labels = {EDGE_LABEL: "global"} if wanted.edge else {}
+    labels |= {OBSERVE_LABEL: "metrics"} if wanted.observed else {}
     made: dict[str, Any] = {
-        **({"labels": {EDGE_LABEL: "global"}} if wanted.edge else {"ingress": ingress(access)}),
+        **({"labels": labels} if labels else {}),
+        **({} if wanted.edge else {"ingress": ingress(access)}),
         "invokerIamDisabled": access.public,
         "scaling": {"minInstanceCount": wanted.scaling.least(wanted.moment)},
         "template": _template(wanted),

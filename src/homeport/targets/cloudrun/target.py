@@ -15,6 +15,7 @@ from homeport.targets.cloudrun import facts
 from homeport.targets.cloudrun.edge_found import unwanted_parts
 from homeport.targets.cloudrun.graph import CloudRunGraph
 from homeport.targets.cloudrun.invokers import unexpected_invokers
+from homeport.targets.cloudrun.observe_found import unwanted_observing
 from homeport.targets.cloudrun.preflight import Findings, PreflightInput, PreflightVerdict, preflight
 from homeport.targets.facts import ModelFact
 
@@ -52,7 +53,8 @@ class CloudRunTarget(CloudRunGraph):
         """Return what another state of the file may have made, and what is to go: who may call it, services beside it."""
         invokers = await unexpected_invokers(self.google, self.names, self.callers)
         parts = await unwanted_parts(self.google, self.names, self.edge)
-        return [*invokers, *self.beside_it.unwanted(), *await self.warm.unwanted(), *parts]
+        watched = [] if self.observing else await unwanted_observing(self.google, self.names)
+        return [*invokers, *self.beside_it.unwanted(), *await self.warm.unwanted(), *parts, *watched]
 
     async def preflight(self) -> Findings:
         """Return what can be known before anything is created. Reads only, raises nothing."""
@@ -93,6 +95,7 @@ class CloudRunTarget(CloudRunGraph):
         yield facts.ColdStartFact.of(self.cold_start)
         yield facts.CallersFact(public=access.public, callers=self.callers)
         yield from self.edge.facts(load_prices()) if self.edge else ()
+        yield from self.observing.facts(load_prices()) if self.observing else ()
         yield from facts.of_companions(self.companions, self.names)
 
     def _asked(self) -> PreflightInput:
@@ -113,6 +116,7 @@ class CloudRunTarget(CloudRunGraph):
             public=access.public,
             isolated=access.isolated,
             edge=self.edge is not None,
+            observed=self.observing is not None,
             callers=access.callers,
             network=settings.network or "",
             subnetwork=settings.subnetwork or "",

@@ -47,7 +47,7 @@ PARENT = "v2/projects/rehearsal/locations/us-central1/services"
 WEIGHTS, ANNOTATION, PREFIX = "ab" * 32, "homeport.dev/weights", "models/org/name/commit"
 DIGEST = "sha256:" + "cd" * 32
 ADAPTER, ADAPTED = "adapters/org/tone/commit", f"tone={'ef' * 32}"
-STRANGER, ELSEWHERE = Secret("stranger"), Secret("elsewhere")
+STRANGER, ELSEWHERE, OWN = Secret("stranger"), Secret("elsewhere"), Secret("own")
 NAMES = {check.name for check in CLOUD_CHECKS}
 
 
@@ -121,6 +121,8 @@ class Front:
             raise NetworkError(f"nothing answers at {url}")
         if self.opened(url, path, token):
             return 200
+        if token == OWN and "metrics" in path:
+            return 404
         return 401 if token is not None and token.reveal() == "elsewhere" else 403
 
 
@@ -142,11 +144,13 @@ def deployed(front: Front | None = None, **changes: Any) -> ObservedDeployment:
             prefixes=frozenset((PREFIX, ADAPTER)),
             adapters=ADAPTED,
             adapters_annotation="homeport/adapters",
+            observed=True,
         ),
         sender=front or Front(),
         bucket=StoredBucket(digest=WEIGHTS),
         stranger=ProbeToken(token=STRANGER),
         elsewhere=ProbeToken(token=ELSEWHERE),
+        own=ProbeToken(token=OWN),
     )
     return replace(made, **changes)
 
@@ -221,6 +225,7 @@ OPENED: dict[str, tuple[Callable[[str, str, Secret | None], bool], str]] = {
         "around",
     ),
     "to strangers": (lambda url, path, token: token == STRANGER, "stranger"),
+    "to what the engine counts": (lambda url, path, token: token == OWN and path == "/metrics/", "metrics"),
     "to any audience": (lambda url, path, token: token == ELSEWHERE, "audience"),
 }
 
@@ -263,10 +268,17 @@ def test_a_strangers_token_that_is_not_taken_proves_nothing() -> None:
 def test_a_public_service_is_not_said_to_be_closed() -> None:
     front = Front(opened=lambda url, path, token: True)
     one = deployed(front)
-    one = replace(one, planned=replace(one.planned, public=True))
-    assert outcomes(one, Outcome.SKIPPED).keys() == {"no-token", "stranger", "audience", "around", "private"}
+    one = replace(one, planned=replace(one.planned, public=True, observed=False))
+    skips = {"no-token", "stranger", "audience", "around", "metrics", "private"}
+    assert outcomes(one, Outcome.SKIPPED).keys() == skips
     assert outcomes(one, Outcome.FAILED) == {}
     assert front.asked == []
+
+
+def test_what_the_engine_counts_is_hidden_from_everybody_where_the_service_is_public() -> None:
+    one = deployed(Front(opened=lambda url, path, token: True))
+    one = replace(one, planned=replace(one.planned, public=True))
+    assert outcomes(one, Outcome.FAILED).keys() == {"metrics"}
 
 
 def test_an_internal_service_may_say_that_there_is_nothing() -> None:
@@ -281,7 +293,9 @@ def test_an_internal_service_may_say_that_there_is_nothing() -> None:
     one = replace(one, planned=replace(one.planned, ingress=internal))
     assert outcomes(one, Outcome.FAILED) == {}
     unlooked = outcomes(one, Outcome.SKIPPED)
-    assert unlooked.keys() == {"stranger", "audience"}, "404 for everybody says nothing of their tokens"
+    assert unlooked.keys() == {"stranger", "audience", "metrics"}, (
+        "404 for everybody says nothing of their tokens"
+    )
     assert "within the network" in unlooked["stranger"]
 
 
@@ -296,14 +310,12 @@ def closed(front: Front, own: ProbeToken, **planned: Any) -> ObservedDeployment:
 
 
 def test_behind_a_load_balancer_the_callers_own_token_is_tried_and_without_one_no_pass_is_told() -> None:
-    own = ProbeToken(token=Secret("own"))
+    own = ProbeToken(token=OWN)
     assert outcomes(closed(Front(), own), Outcome.PASSED).keys() == NAMES
-    leak = Front(
-        opened=lambda url, path, token: url == MAIN and token is not None and token.reveal() == "own"
-    )
+    leak = Front(opened=lambda url, path, token: url == MAIN and token == OWN)
     assert outcomes(closed(leak, own), Outcome.FAILED).keys() == {"around"}
     without = outcomes(closed(leak, ProbeToken(why_none="nobody is logged in")), Outcome.SKIPPED)
-    assert without.keys() == {"around"}
+    assert without.keys() == {"around", "metrics"}
     assert without["around"].endswith("nobody is logged in")
     wide = Front(opened=lambda url, path, token: url == MAIN)
     assert outcomes(closed(wide, ProbeToken()), Outcome.FAILED).keys() == {"around"}
@@ -322,7 +334,7 @@ def test_of_a_service_without_addresses_or_containers_nothing_is_said_to_hold() 
 
 def test_a_service_that_does_not_answer_has_failed() -> None:
     found = outcomes(deployed(Front(gone=True)), Outcome.FAILED)
-    assert found.keys() == {"no-token", "stranger", "audience", "around"}
+    assert found.keys() == {"no-token", "stranger", "audience", "around", "metrics"}
 
 
 BUDGET = expected.expected(engine="vllm", delivery="stream", weights_bytes=10**9)

@@ -53,6 +53,8 @@ class PreflightInput:
     """Internal ingress, and all egress through the network."""
     edge: bool = False
     """Whether a load balancer stands before it."""
+    observed: bool = False
+    """Whether its metrics go to Cloud Monitoring."""
     callers: tuple[str, ...] = ()
     """Members that may call it, such as `user:YOU@EXAMPLE.COM`."""
     network: str = ""
@@ -67,7 +69,7 @@ class PreflightInput:
     def needs(self) -> frozenset[str]:
         """Return what permissions are needed for: names of `permissions.toml`."""
         wanted = {
-            "secret": self.secret,
+            "secret": self.secret or self.observed,
             "edge": self.edge,
             "network": not self.network,
             "isolation": self.isolated and not self.network,

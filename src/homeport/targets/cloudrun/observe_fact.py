@@ -1,0 +1,71 @@
+"""What a plan tells of an endpoint's metrics: how much is sent, what that costs, and where it is seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from homeport.catalog.prices import Prices
+from homeport.reconcile.fact import Fact
+
+PRICE = "metric_samples_million"
+_DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObserveFact(Fact):
+    """The metrics of the engine in Cloud Monitoring."""
+
+    key: ClassVar[str] = "observe"
+    label: ClassVar[str] = "observe"
+    image: str
+    """That of the sidecar, as it is asked for."""
+    cpu: float
+    memory_gib: float
+    """What the sidecar has in each instance, beside the engine."""
+    series: int
+    """Series of each instance, at most."""
+    every_s: int
+    samples_per_day: int
+    """Of one instance that runs all day; one that is not there sends none."""
+    usd_per_day: float
+    unconfirmed: tuple[str, ...]
+    """Keys of the prices among them that nothing official confirms."""
+    alerts: tuple[str, ...]
+    """Who is told of alerts."""
+
+    @classmethod
+    def of(
+        cls, image: str, size: tuple[float, float], series: int, every_s: int, told: tuple[str, ...], prices: Prices
+    ) -> ObserveFact:  # fmt: skip
+        """Return what is told of so many series at that pace."""
+        rate = prices.rates[PRICE]
+        samples = series * _DAY_S // every_s
+        return cls(
+            image=image,
+            cpu=size[0],
+            memory_gib=size[1],
+            series=series,
+            every_s=every_s,
+            samples_per_day=samples,
+            usd_per_day=round(samples / 1e6 * rate.usd, 4),
+            unconfirmed=(PRICE,) if rate.unconfirmed else (),
+            alerts=told,
+        )
+
+    @property
+    def text(self) -> str:
+        return "; ".join(text for _, text in self.lines())
+
+    def lines(self) -> tuple[tuple[str, str], ...]:
+        """Return a line for what is sent, and one for what sends it."""
+        guess = f" ({', '.join(self.unconfirmed)} not confirmed)" if self.unconfirmed else ""
+        sent = (
+            f"about {self.series} series every {self.every_s} s: {self.samples_per_day / 1e6:.2f} million samples a day of each "
+            f"instance that runs, ${self.usd_per_day:.2f}{guess}; none at zero instances"
+        )
+        by = (
+            f"by Google's Managed Prometheus beside the engine, {self.cpu:g} CPU and {self.memory_gib:g} GiB more in each "
+            f"instance, on {self.image}; whether Cloud Run bounds what all containers beside a GPU have together was not checked"
+        )
+        return (self.label, sent), (self.label, by)

@@ -1,0 +1,138 @@
+"""What takes an engine's metrics to Cloud Monitoring: a sidecar in each instance, its settings, and what it may do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from homeport.catalog.images import engine_image
+from homeport.catalog.prices import Prices
+from homeport.google import Google, IamResource
+from homeport.observe.panels import Watched
+from homeport.observe.sidecar import EVERY_S, run_monitoring
+from homeport.reconcile import Ref, Resource
+from homeport.reconcile.fact import Fact
+from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.mirrored_image import MirroredImage
+from homeport.resources.google.rest import RestResource
+from homeport.resources.google.secret import SecretVersion, secret
+from homeport.resources.google.service import ROLE
+from homeport.secret import Secret
+from homeport.spec import Observe
+from homeport.targets.cloudrun.containers import CONTAINER, ServiceContainer, Volume
+from homeport.targets.cloudrun.images import mirrored
+from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.observe_fact import ObserveFact
+
+METRICS_PORT = 9464
+"""Where an engine tells its metrics within the instance."""
+CONFIGURATION, OBSERVE = "configuration", "observe"
+"""The kind of the secret with the sidecar's settings, which are none, and the role by which it is known."""
+APIS = ("monitoring",)
+SIDECAR = "metrics"
+_FOLDER, _FILE = "/etc/rungmp", "config.yaml"
+_LIMITS = {"cpu": "1", "memory": "512Mi"}
+"""As in Google's own example. Less than one CPU is not to be had where an instance takes several requests at once."""
+_ROLES = ("roles/monitoring.metricWriter", "roles/logging.logWriter")
+"""Nothing finer than the project can be granted these on."""
+_REASONS = 5
+"""Series of one counter that is told apart by how a request ended, as vLLM 0.32 has them."""
+_BUCKETS = 25
+"""Of a histogram of the time to the first token, with its sum and count, likewise."""
+_OF_SCRAPES = 5
+"""What a scrape tells of itself, such as `up`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observing:
+    """The sidecar of one endpoint, and all that it needs."""
+
+    google: Google
+    names: Names
+    observe: Observe
+    watched: Watched
+    apis: tuple[str, ...] = APIS
+
+    @property
+    def container(self) -> ServiceContainer:
+        """Return the sidecar: it starts once the engine has, and asks it where nobody else may."""
+        source = {
+            "secret": {"secret": self.names.metrics_secret, "items": [{"path": _FILE, "version": "latest"}]}
+        }
+        return ServiceContainer(
+            name=SIDECAR,
+            image=Ref(f"image/{SIDECAR}", "reference"),
+            limits=_LIMITS,
+            volumes=(Volume(name="rungmp", path=_FOLDER, source=source),),
+            # No probe: that of the image sleeps five seconds, and one that fails would end the engine with it.
+            after=(CONTAINER,),
+        )
+
+    @property
+    def before(self) -> tuple[Resource, ...]:
+        """Return what must be there before an instance starts."""
+        names = self.names
+        settings = run_monitoring(self.watched, METRICS_PORT)
+        place = configuration(self.google, names.name, names.metrics_secret, names.region)
+        version = SecretVersion(google=self.google, secret_id=names.metrics_secret, value=Secret(settings))
+        return (replace(place, after=("apis",)), version, self._reader, *self.grants())
+
+    def resources(self) -> list[Resource]:
+        """Return everything that is wanted beside the container."""
+        return [*self.before, self._image]
+
+    def grants(self) -> Iterator[Grant]:
+        """Yield what the service's account is granted on the project."""
+        project = self.names.project
+        on = IamResource(api="cloudresourcemanager", path=f"v3/projects/{project}")
+        for role in _ROLES:
+            yield self._grant(role, on, "apis", f"project/{project}")
+
+    def facts(self, prices: Prices) -> Iterator[Fact]:
+        """Yield what a plan tells of it."""
+        size = self.container.size
+        yield ObserveFact.of(
+            engine_image(SIDECAR).pinned, (size.cpu, size.memory_gib), self.series, EVERY_S, self.observe.alerts, prices
+        )  # fmt: skip
+
+    @property
+    def series(self) -> int:
+        """Return how many series an instance has at most, by what is kept of them."""
+        names = self.watched.names
+        single = [
+            *(names.running, names.waiting, names.kv_cache, names.prompt_tokens, names.output_tokens),
+            *(names.prefix_hits, names.prefix_queries, names.preemptions),
+        ]
+        # Of each histogram whose sum alone is used, its count and last bucket go along.
+        sums = 3 * sum(1 for one in (names.prefill_seconds, names.decode_seconds) if one)
+        several = (_REASONS if names.requests else 0) + (_BUCKETS if names.ttft else 0)
+        return sum(1 for one in single if one) + sums + several + _OF_SCRAPES
+
+    @property
+    def _image(self) -> MirroredImage:
+        made = mirrored(self.google, self.names, engine_image(SIDECAR).pinned, ("apis",))
+        return replace(made, package=SIDECAR)
+
+    @property
+    def _reader(self) -> Grant:
+        place = f"secret/{self.names.metrics_secret}"
+        path = f"v1/projects/{self.names.project}/secrets/{self.names.metrics_secret}"
+        on = IamResource(api="secretmanager", path=path)
+        return self._grant("roles/secretmanager.secretAccessor", on, place, place)
+
+    def _grant(self, role: str, on: IamResource, need: str, known_as: str) -> Grant:
+        return Grant(
+            google=self.google,
+            role=role,
+            member=f"serviceAccount:{self.names.email(self.names.runner)}",
+            on=on,
+            known_as=known_as,
+            needs=(need, f"service-account/{self.names.runner}"),
+        )
+
+
+def configuration(google: Google, name: str, secret_id: str, region: str) -> RestResource:
+    """Return the secret that holds the sidecar's settings. Nothing of it is secret, and it goes with the service."""
+    made = secret(google, name, secret_id, region)
+    labels = {**made.wanted["labels"], ROLE: OBSERVE}
+    return replace(made, kind=CONFIGURATION, wanted={**made.wanted, "labels": labels})

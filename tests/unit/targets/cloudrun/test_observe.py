@@ -1,0 +1,215 @@
+"""The metrics of an endpoint on Cloud Run: what takes them away, what it may do, what is seen from outside, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloud import act, things
+from deployment import google_for
+from gcp_rehearsal.iam.permissions import required
+from homeport.catalog.prices import load
+from homeport.errors import HomeportError, SpecError, Unsupported
+from homeport.export import export
+from homeport.home import find_home
+from homeport.observe.panels import Watched
+from homeport.progress import Silent
+from homeport.targets.cloudrun.managed import find_managed
+from homeport.targets.cloudrun.model_selection import choose
+from homeport.targets.cloudrun.preflight.permissions import needs
+from homeport.targets.cloudrun.target import CloudRunTarget
+from observed import WithObserve
+
+RUNNER = "serviceAccount:home-run@rehearsal.iam.gserviceaccount.com"
+PROJECT_ROLES = {"roles/monitoring.metricWriter", "roles/logging.logWriter"}
+SECRET = "projects/rehearsal/secrets/home-observe"
+
+
+@pytest.fixture
+def deployer() -> WithObserve:
+    return WithObserve("vllm")
+
+
+def target(deployer: WithObserve, **observe: object) -> CloudRunTarget:
+    wanted = deployer.observed(**observe)
+    chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+    return deployer.target(google_for(deployer.cloud), chosen, wanted)
+
+
+def granted(deployer: WithObserve) -> set[str]:
+    """The roles of the service's account on the project."""
+    policy = deployer.cloud.access.policy("cloudresourcemanager", "projects/rehearsal")
+    return {one["role"] for one in policy.get("bindings", ()) if RUNNER in one["members"]}
+
+
+def settings(deployer: WithObserve) -> Any:  # Any: JSON
+    """What the newest version of the sidecar's settings says."""
+    (version,) = [one for one in things(deployer.cloud) if one.name.startswith(f"{SECRET}/versions/")]
+    return json.loads(next(iter(one for one in version.hidden.values() if isinstance(one, bytes))))
+
+
+def test_the_sidecar_comes_after_the_engine_and_reads_its_settings_from_a_secret(
+    deployer: WithObserve,
+) -> None:
+    plan, after = deployer.up(deployer.observed())
+    order = [action.resource.id for action in plan.pending]
+    for first in ("secret-version/home-observe", "grant/secretmanager.secretAccessor/home-run/secret/home-observe",
+                  "grant/monitoring.metricWriter/home-run/project/rehearsal"):  # fmt: skip
+        assert order.index(first) < order.index("service/home"), first
+    assert after.pending == (), after.pending
+    template = deployer.service["template"]
+    serving, sidecar = template["containers"]
+    assert (sidecar["name"], sidecar["dependsOn"]) == ("metrics", ["serving"])
+    assert re.search(r"/cloud-run-gmp-sidecar@sha256:[0-9a-f]{64}$", sidecar["image"]), "by its digest"
+    assert "ports" not in sidecar, "requests go to the engine alone"
+    assert sidecar["resources"]["limits"] == {"cpu": "1", "memory": "512Mi"}
+    assert sidecar["volumeMounts"] == [{"name": "rungmp", "mountPath": "/etc/rungmp"}]
+    (volume,) = [one["secret"] for one in template["volumes"] if one["name"] == "rungmp"]
+    assert [one["path"] for one in volume["items"]] == ["config.yaml"]
+    assert granted(deployer) == PROJECT_ROLES
+    assert serving["args"][serving["args"].index("--middleware") + 1] == "homeport_inside.OnlyInside"
+    environment = {one["name"]: one.get("value") for one in serving["env"]}
+    assert (environment["HOMEPORT_METRICS_PORT"], environment["PYTHONPATH"]) == ("9464", "/homeport")
+    assert any(name.endswith("/homeport_inside.py") for name in deployer.objects)
+    assert deployer.service["labels"]["homeport-observe"] == "metrics"
+
+
+def test_a_file_without_it_deploys_what_it_did_and_asks_nothing_of_monitoring(deployer: WithObserve) -> None:
+    deployer.up(deployer.wanted())
+    (serving,) = deployer.service["template"]["containers"]
+    assert "--middleware" not in serving["args"]
+    assert deployer.service["labels"] == {"homeport": "home"}
+    assert not granted(deployer)
+    assert not [one for one in deployer.cloud.log if one.method.startswith("monitoring")]
+
+
+def test_the_settings_keep_what_panels_and_alerts_use_and_no_other_series(deployer: WithObserve) -> None:
+    made = target(deployer)
+    deployer.up(deployer.observed())
+    found = settings(deployer)
+    assert (found["apiVersion"], found["kind"]) == ("monitoring.googleapis.com/v1beta", "RunMonitoring")
+    (endpoint,) = found["spec"]["endpoints"]
+    keep, drop = endpoint["metricRelabeling"]
+    assert made.observing is not None
+    watched = made.observing.watched
+    queries = [curve.query for panel in watched.panels() for curve in panel.curves]
+    queries += [alert.query for alert in watched.alerts()]
+    used = {name for query in queries for name in re.findall(r"vllm:[a-z_]+", query)}
+    assert used
+    assert all(re.fullmatch(keep["regex"], name) for name in used)
+    assert not re.fullmatch(keep["regex"], "vllm:e2e_request_latency_seconds_bucket")
+    # The sidecar's own reader drops a histogram that has neither count nor last bucket.
+    for part in ("sum", "count", "bucket"):
+        assert re.fullmatch(keep["regex"], f"vllm:request_decode_time_seconds_{part}")
+    assert re.fullmatch(drop["regex"], "vllm:request_decode_time_seconds_bucket;0.3")
+    assert not re.fullmatch(drop["regex"], "vllm:request_decode_time_seconds_bucket;+Inf")
+    assert not re.fullmatch(drop["regex"], "vllm:time_to_first_token_seconds_bucket;0.25")
+
+
+def test_settings_that_somebody_changed_are_mended_without_a_new_revision(deployer: WithObserve) -> None:
+    deployer.up(deployer.observed())
+    revision = deployer.service["latestReadyRevision"]
+
+    async def meddle() -> None:
+        google = google_for(deployer.cloud)
+        await google.post("secretmanager", f"v1/{SECRET}:addVersion", {"payload": {"data": "e30="}})
+
+    act(meddle())
+    plan, after = deployer.up(deployer.observed())
+    assert [one.resource.id for one in plan.pending] == ["secret-version/home-observe"]
+    assert after.pending == ()
+    assert deployer.service["latestReadyRevision"] == revision
+
+
+def test_without_it_sidecar_settings_and_rights_are_gone_after_the_new_revision_serves(
+    deployer: WithObserve,
+) -> None:
+    deployer.up(deployer.observed())
+    deployer.cloud.log.clear()
+    _, after = deployer.up(deployer.wanted())
+    assert after.pending == (), after.pending
+    assert [one["name"] for one in deployer.service["template"]["containers"]] == ["serving"]
+    assert not granted(deployer)
+    assert deployer.cloud.store.get("secretmanager", SECRET) is None
+    methods = [one.method for one in deployer.cloud.log]
+    assert methods.index("run.projects.locations.services.patch") < methods.index(
+        "secretmanager.projects.secrets.delete"
+    )
+
+
+def test_down_leaves_nothing_of_it_though_the_hubs_token_would_stay(deployer: WithObserve) -> None:
+    before = {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)}
+    deployer.up(deployer.observed())
+    gone = deployer.down(deployer.observed(), purge=False)
+    assert deployer.cloud.store.get("secretmanager", SECRET) is None
+    assert gone.index("service home") < gone.index("configuration home-observe")
+    assert not granted(deployer)
+    deployer.down(deployer.observed(), purge=True)
+    assert {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)} == before
+    asked_for = {one for call in deployer.cloud.log for one in required(call.method)}
+    listed = {one for need in needs().values() for one in need.permissions}
+    assert asked_for - listed - {"cloudquotas.quotas.get", "orgpolicy.policy.get"} == set()
+
+
+def test_settings_without_our_mark_are_not_taken_away(deployer: WithObserve) -> None:
+    deployer.up(deployer.observed())
+    kept = deployer.cloud.store.get("secretmanager", SECRET)
+    assert kept is not None
+    kept.body["labels"] = {}
+    found = act(find_managed(google_for(deployer.cloud), "home"))
+    assert "secret/home-observe" not in {one.id for one in found.resources}
+
+
+def test_a_plan_tells_the_samples_of_a_day_and_their_price(deployer: WithObserve) -> None:
+    made = target(deployer)
+    assert made.observing is not None
+    (fact,) = made.observing.facts(load())
+    data = fact.as_json()
+    assert data["samples_per_day"] == data["series"] * 2880
+    assert data["usd_per_day"] == pytest.approx(data["samples_per_day"] / 1e6 * 0.06, abs=1e-4)
+    assert "million samples a day of each instance that runs" in fact.text
+    assert made.estimate.size.cpu == made.shape.cpu + 1, "the sidecar counts in price and quotas"
+
+
+def test_an_engine_that_tells_nothing_is_refused_in_words() -> None:
+    with pytest.raises(Unsupported, match="Ollama tells nothing that could be observed"):
+        target(WithObserve("ollama"))
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ({"traces": True}, "traces is not built yet"),
+        ({"slo": {"ttft": "2s"}}, "slo is not built yet"),
+        ({"budget": 50}, "budget is not built yet"),
+        ({"spend_cap": "stops_all_cloud_run_of_this_project"}, "spend_cap is not built yet"),
+        ({"metrics": False, "alerts": ["mailto:ops@example.com"]}, "alerts go by the metrics"),
+        ({"alerts": ["ops@example.com"]}, "mailto:ops@example.com"),
+        ({"alerts": ["mailto:a@example.com", "mailto:a@example.com"]}, "names one address twice"),
+        ({"metric": True}, "did you mean `metrics`"),
+    ],
+)
+def test_what_is_not_built_or_cannot_be_meant_is_refused_plainly(
+    deployer: WithObserve, table: dict[str, object], told: str
+) -> None:
+    with pytest.raises(SpecError) as refused:
+        deployer.observed(**table)
+    assert told.lower() in f"{refused.value} {refused.value.hint}".lower()
+
+
+@pytest.mark.parametrize("kind", ["terraform", "gcloud", "knative", "cloudbuild"])
+def test_an_export_refuses_it_by_name(deployer: WithObserve, kind: str) -> None:
+    with pytest.raises(HomeportError, match="configuration"):
+        export(kind, target(deployer).resources())
+
+
+def test_names_of_a_service_are_those_of_its_series(deployer: WithObserve) -> None:
+    made = target(deployer).observing
+    assert made is not None
+    assert made.watched == Watched("home", made.watched.names)
+    assert 'namespace="home"' in made.watched.panels()[0].curves[0].query
