@@ -11,7 +11,7 @@ TEST_HOME := $(CURDIR)/.cache/home
 SAFETENSORS := .cache/models
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos attack test-long test-agents test-bench test-console test-observe test-gcloud test-judges test-vllm test-terraform check format lock bench schema picture clean
+.PHONY: help setup demo test chaos attack test-long test-agents test-bench test-console test-install test-observe test-gcloud test-judges test-vllm test-terraform check format lock bench schema picture clean
 
 help: ## Show these lines.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ demo: $(STAMP) ## Serve a real Gemma 3 270M here, prove that it works, ask it so
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/demo.sh $(DEMO)
 
 test: $(STAMP) weights ## Run the tests, real engine included.
-	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not vllm and not terraform and not gcloud and not long and not drill and not agents and not judges and not bench and not console and not observe" $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not vllm and not terraform and not gcloud and not long and not drill and not agents and not judges and not bench and not console and not observe and not install" $(ARGS)
 
 CHAOS ?= all
 chaos: $(STAMP) ## Let every call of a deployment go wrong, in every way that calls do: the whole matrix (CHAOS=sample: each call in one way).
@@ -78,6 +78,10 @@ test-judges: $(STAMP) ## Put the exported files before shellcheck, zizmor, hadol
 	@PYTHON=$(PYTHON) sh scripts/judges_env.sh .cache/export-judges
 	$(BIN)/python -m pytest -m judges $(ARGS)
 
+test-install: $(STAMP) weights ## Build the wheel, install it as users do (pip, uv tool install, uvx), and serve a model with it.
+	@PYTHON=$(PYTHON) sh scripts/uv_env.sh .cache/uv
+	$(BIN)/python -m pytest -m install tests/integration/test_install.py $(ARGS)
+
 test-console: $(STAMP) ## Look at `homeport console` in a real Chromium (installed by apt where it is not; DRAW=1 draws the docs' pictures).
 	@PYTHON=$(PYTHON) sh scripts/browser_env.sh .cache/browser
 	$(BIN)/python -m pytest -m console tests/integration/test_console.py $(ARGS)
@@ -119,4 +123,4 @@ lock: $(STAMP) ## Resolve the dependencies anew (needs uv on the PATH).
 	  --extra local --extra rehearse --extra agents --group dev pyproject.toml -o locks/dev.txt
 
 clean: ## Remove what was set up here; weights and endpoints stay.
-	rm -rf $(VENV) $(VLLM_VENV) $(TERRAFORM_VENV) .cache/adk .cache/inspector .cache/judges .cache/export-judges .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) $(VLLM_VENV) $(TERRAFORM_VENV) .cache/adk .cache/inspector .cache/judges .cache/export-judges .cache/uv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

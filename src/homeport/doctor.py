@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from homeport.engines import names, registry
+from homeport.extras import install
 from homeport.hardware import free_disk, this_machine
 from homeport.home import find_home, private_folder
 from homeport.resources.local.process_tree import free_port, listener, port_is_free
@@ -123,7 +124,7 @@ def _hub() -> Iterator[DoctorFinding]:
             what="hub",
             verdict=DoctorVerdict.OPTIONAL,
             detail="no hf: sources",
-            hint="pip install 'homeport[local]'",
+            hint=install("local"),
         )
         return
     offline = os.environ.get("HF_HUB_OFFLINE", "") in {"1", "true", "TRUE"}

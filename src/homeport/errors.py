@@ -22,6 +22,7 @@ Everything that homeport raises on purpose.
     ├── Interrupted             26   stopped as asked, between two steps
     ├── Incomplete              27   not all that should be read could be read: the answer may lack something
     ├── AgentStopped            28   an agent ended without an answer: a budget is spent, or it went round in circles
+    ├── ExtraMissing            29   a part of homeport that this needs is not installed here
     ├── NoCredentials           30   Google does not know who is asking
     ├── RemoteError             31   a remote API refused a request
     │   ├── NotFound            32   there is no such thing
@@ -102,6 +103,10 @@ class GatedModel(WeightsError):
 
 class EngineMissing(HomeportError):
     exit_code = 14
+
+
+class ExtraMissing(HomeportError):
+    exit_code = 29
 
 
 class EngineFailed(HomeportError):

@@ -20,6 +20,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
+from homeport.errors import ExtraMissing
 from places import ROOT, TAUGHT
 from user import HOMEPORT, User
 
@@ -249,8 +250,8 @@ def test_without_the_extra_one_error_says_how_to_get_it(owner: User, tmp_path: P
     folder.mkdir(parents=True)
     (folder / "__init__.py").write_text("raise ImportError('not here')\n")
     path = os.pathsep.join([str(folder.parent), os.environ["PYTHONPATH"]])
-    ran = owner.run("mcp", code=1, PYTHONPATH=path)
-    assert "the MCP SDK is not installed" in ran.err
+    ran = owner.run("mcp", code=ExtraMissing.exit_code, PYTHONPATH=path)
+    assert "this needs the MCP SDK, 2.3 or newer, which is not installed here" in ran.err
     assert "pip install 'homeport[agents]'" in ran.err
     assert ran.out == ""
 

@@ -8,7 +8,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from homeport import catalog
-from homeport.errors import EngineMissing, HomeportError, Unsupported
+from homeport.errors import HomeportError, Unsupported
+from homeport.extras import missing
 
 if TYPE_CHECKING:
     from pydantic_ai.exceptions import ModelAPIError
@@ -22,13 +23,10 @@ EXAMPLE_MODEL = "gemma-4-e2b"
 
 
 def ensure_installed() -> None:
-    """Raise `EngineMissing` where homeport was installed without its extra `agents`."""
-    missing = [name for name in ("pydantic_ai", "openai", "mcp") if find_spec(name) is None]
-    if missing:
-        raise EngineMissing(
-            f"agents need what homeport is installed without here ({', '.join(missing)})",
-            hint='pip install "homeport[agents]" (or: uv tool install "homeport[agents]")',
-        )
+    """Raise `ExtraMissing` where homeport was installed without its extra `agents`."""
+    lacking = [name for name in ("pydantic_ai", "openai", "mcp") if find_spec(name) is None]
+    if lacking:
+        raise missing(f"an agent needs {', '.join(lacking)}", "agents")
 
 
 def ensure_taught(model: str) -> bool:

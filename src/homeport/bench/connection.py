@@ -16,7 +16,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from homeport.endpoint import Endpoint
-from homeport.errors import EngineMissing
+from homeport.extras import missing
 
 _CONNECT_S = 10.0
 
@@ -81,10 +81,7 @@ class Connections:
         try:
             import httptools  # noqa: F401 - told here once, instead of at the first request
         except ImportError as error:
-            raise EngineMissing(
-                "measuring wants httptools, which is not installed here",
-                hint="pip install 'homeport[bench]'",
-            ) from error
+            raise missing("measuring needs httptools", "bench") from error
         self.destination = destination
         self.reconnected = 0
         """Requests that went out again, on a new connection, since the server had closed theirs before a word of answer."""

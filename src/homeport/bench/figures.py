@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import ConfigDict
 
 from homeport.bench.timed_request import TimedRequest
-from homeport.errors import EngineMissing
+from homeport.extras import missing
 
 if TYPE_CHECKING:
     from hdrh.histogram import HdrHistogram
@@ -90,13 +90,11 @@ def spread(name: str, seconds: Iterable[float]) -> Percentiles | None:
 
 
 def new_histogram() -> HdrHistogram:
-    """Return an empty histogram of microseconds up to an hour. Raises `EngineMissing` where its library is missing."""
+    """Return an empty histogram of microseconds up to an hour. Raises `ExtraMissing` where its library is missing."""
     try:
         from hdrh.histogram import HdrHistogram
     except ImportError as error:
-        raise EngineMissing(
-            "percentiles want hdrhistogram, which is not installed here", hint="pip install 'homeport[bench]'"
-        ) from error
+        raise missing("percentiles need hdrhistogram", "bench") from error
     return HdrHistogram(1, MOST_S * 10**6, DIGITS)
 
 

@@ -85,16 +85,13 @@ def skill(app: CliContext, folder: Path | None) -> None:
 
 
 def _server() -> ModuleType:
-    """Return the server's module. Raises `HomeportError` where the extra is not installed."""
-    from homeport.errors import HomeportError
+    """Return the server's module. Raises `ExtraMissing` where the extra is not installed."""
+    from homeport.extras import missing
 
     try:
         import mcp.server.mcpserver  # noqa: F401 - looked for by itself: another import that fails is a mistake
     except ImportError as error:
-        raise HomeportError(
-            "the MCP SDK is not installed, or too old: homeport wants mcp 2.3 or newer",
-            hint="pip install 'homeport[agents]'",
-        ) from error
+        raise missing("this needs the MCP SDK, 2.3 or newer", "agents") from error
     from homeport.mcp import server
 
     return server

@@ -6,7 +6,6 @@ import os
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import click
@@ -178,11 +177,12 @@ def serve(
     from gcp_rehearsal.runtime.container_runtime import Willing
     from gcp_rehearsal.runtime.launch_adaptation import HOST
     from gcp_rehearsal.runtime.processes import Engines
+    from homeport.cli.rehearse_background import ensure_installed
     from homeport.cli.rehearse_programs import programs
     from homeport.errors import HomeportError
     from homeport.home import find_home
 
-    _ensure_server()
+    ensure_installed()
     port = click.get_current_context().meta[REHEARSAL_PORT] if port is None else port
     cloud = Cloud(
         projects=(Project(id=project, default_network=True),),
@@ -206,15 +206,6 @@ def serve(
             server.serve(cloud, listening, inside=within, closing=steps.close)
         except RehearsalError as error:
             raise HomeportError(str(error), hint=error.hint) from error
-
-
-def _ensure_server() -> None:
-    from homeport.errors import HomeportError
-
-    if find_spec("uvicorn") is None:
-        raise HomeportError(
-            "the rehearsal needs a web server that is not here", hint="pip install 'homeport[rehearse]'"
-        )
 
 
 def _tell(terminal: Terminal, project: str, speed: float, taken: int, within: socket.socket | None) -> None:

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from gcp_rehearsal import credentials
@@ -18,6 +19,7 @@ from gcp_rehearsal.runtime.processes import INSTANCES
 from homeport.backoff import Backoff
 from homeport.child_environment import without_secrets
 from homeport.errors import HomeportError, NotRunning
+from homeport.extras import missing
 from homeport.home import private_folder, private_opener, write_private
 
 _ANSWERS_WITHIN_S = 10.0
@@ -92,10 +94,18 @@ def find(folder: Path, port: int) -> Background | None:
     return known if lives else None
 
 
+def ensure_installed() -> None:
+    """Raise `ExtraMissing` where homeport was installed without its extra `rehearse`."""
+    lacking = [name for name in ("uvicorn", "cronsim", "googleapiclient") if find_spec(name) is None]
+    if lacking:
+        raise missing(f"the rehearsal needs {', '.join(lacking)}", "rehearse")
+
+
 def start(folder: Path, port: int, project: str) -> Background:
     """Start one on `port`, and wait until it answers. Raises `HomeportError` with its last words where it does not."""
     import psutil
 
+    ensure_installed()
     if not folder.exists():
         private_folder(folder)
     log = folder / f"rehearsal-{port}.log"

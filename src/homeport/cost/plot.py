@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from homeport.cost.usage import DAY_S, Usage, short
 from homeport.cost.versus import STEPS, Versus
-from homeport.errors import EngineMissing
+from homeport.extras import missing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,9 +56,7 @@ def draw(comparison: Versus, about: str) -> Figure:
         import matplotlib as mpl
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise EngineMissing(
-            "a plot wants matplotlib, which is not installed here", hint="pip install 'homeport[plot]'"
-        ) from error
+        raise missing("a plot needs matplotlib", "plot") from error
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(10, 6.2), facecolor=PAPER)
         axes = figure.add_axes((0.075, 0.115, 0.70, 0.715), facecolor=PAPER)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from homeport.errors import HomeportError
+from homeport.extras import missing
 from homeport.json_types import Json
 
 if TYPE_CHECKING:
@@ -47,14 +47,12 @@ def to_yaml(value: Json) -> str:
     """Return `value` in block style: every text that any reader could take for a number or a truth in quotes,
     texts of more than one line as blocks.
 
-    Raises `HomeportError` where the extra `homeport[cloudrun]` is not installed.
+    Raises `ExtraMissing` where the extra `homeport[cloudrun]` is not installed.
     """
     try:
         import yaml
     except ImportError as error:
-        raise HomeportError(
-            "the writer of YAML is not installed", hint="pip install 'homeport[cloudrun]'"
-        ) from error
+        raise missing("an export needs PyYAML", "cloudrun") from error
 
     class Dumper(yaml.SafeDumper):  # type: ignore[misc] # PyYAML has no types
         """Writes lists indented, and nothing by reference."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from homeport.errors import EngineMissing
+from homeport.extras import missing
 from homeport.gateway.usage import TokenUsage
 from homeport.relay.messages import Receive, Scope, Send
 
@@ -24,13 +24,11 @@ class GatewayMetrics:
     """Counts in a registry of its own."""
 
     def __init__(self, model: str) -> None:
-        """Count for one model. Raises `EngineMissing` where prometheus-client is not installed."""
+        """Count for one model. Raises `ExtraMissing` where prometheus-client is not installed."""
         try:
             from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
         except ImportError as error:
-            raise EngineMissing(
-                "what counts requests is not installed", hint="pip install 'homeport[gateway]'"
-            ) from error
+            raise missing("the gateway needs prometheus-client", "gateway") from error
         self._model, self._registry = model, CollectorRegistry()
 
         def histogram(name: str, text: str, buckets: Sequence[float], *labels: str) -> Histogram:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from homeport.errors import HomeportError, NetworkError
+from homeport.errors import NetworkError
+from homeport.extras import missing
 from homeport.json_types import Json
 
 if TYPE_CHECKING:
@@ -21,14 +22,11 @@ _PATIENCE_S = 30.0
 
 
 def module(name: str) -> ModuleType:
-    """Return a module of the extra `homeport[cloudrun]`. Raises `HomeportError` where it is not installed."""
+    """Return a module of the extra `homeport[cloudrun]`. Raises `ExtraMissing` where it is not installed."""
     try:
         return import_module(name)
     except ImportError as error:
-        raise HomeportError(
-            f"reaching Google Cloud needs {name.partition('.')[0]!r}, which is not installed",
-            hint="pip install 'homeport[cloudrun]'",
-        ) from error
+        raise missing(f"reaching Google Cloud needs {name.partition('.')[0]!r}", "cloudrun") from error
 
 
 @dataclass(frozen=True, slots=True)

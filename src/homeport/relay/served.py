@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-from homeport.errors import HomeportError
+from homeport.extras import missing
 
 _KEPT_ALIVE_S = 75
 """Clients keep connections for a minute at most; the server must not close first."""
@@ -41,10 +41,7 @@ def _server(app: Callable[[Any, Any, Any], Awaitable[None]]) -> Any:  # Any: ASG
 
         from homeport.relay.protocol import BoundedProtocol
     except ImportError as error:
-        raise HomeportError(
-            "the server of HTTP is not installed",
-            hint="pip install 'homeport[cloudrun]', or 'homeport[gateway]' for that alone",
-        ) from error
+        raise missing("serving HTTP needs uvicorn and httptools", "cloudrun") from error
 
     class Server(uvicorn.Server):  # A class that exists only where uvicorn is installed: so Any.
         @contextmanager

@@ -19,7 +19,7 @@ from homeport.agents.replay import replay, same_end
 from homeport.agents.tool import Tool, tool_of
 from homeport.agents.transcript import Transcript, read
 from homeport.endpoint import Endpoint
-from homeport.errors import AgentStopped, EngineMissing, HomeportError, SpecError, Unsupported
+from homeport.errors import AgentStopped, ExtraMissing, HomeportError, SpecError, Unsupported
 from homeport.secret import Secret
 from homeport.sync import run
 from scripted_engine import Defect
@@ -428,9 +428,9 @@ def test_a_model_that_was_not_taught_tools_is_refused_and_one_is_named_that_was(
 
 def test_without_the_extra_one_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(brain, "find_spec", lambda name: None)
-    with pytest.raises(EngineMissing, match="pydantic_ai") as caught:
+    with pytest.raises(ExtraMissing, match="pydantic_ai") as caught:
         brain.ensure_installed()
-    assert 'pip install "homeport[agents]"' in caught.value.hint
+    assert "'homeport[agents]'" in caught.value.hint
 
 
 def test_two_tools_of_one_name_are_refused(asked: Asked) -> None:

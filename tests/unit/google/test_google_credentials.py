@@ -404,7 +404,7 @@ def test_without_the_extra_it_says_which(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(exchange, "import_module", missing)
     with pytest.raises(HomeportError) as told:
         tokens(written(tmp_path, USER))
-    assert told.value.hint == "pip install 'homeport[cloudrun]'"
+    assert "pip install 'homeport[cloudrun]'" in told.value.hint
 
 
 class Counted:

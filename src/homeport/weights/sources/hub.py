@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from homeport import names
-from homeport.errors import EngineMissing, GatedModel, WeightsError
+from homeport.errors import GatedModel, WeightsError
+from homeport.extras import missing
 from homeport.home import writing
 from homeport.progress import Progress
 from homeport.secret import Secret
@@ -352,6 +353,4 @@ def _download_whole(http: Client, wanted: Download, blob: _Blob, bar: Bar) -> st
 
 def _require_library() -> None:
     if find_spec("huggingface_hub") is None:
-        raise EngineMissing(
-            "hf: sources need the package huggingface-hub", hint="pip install 'homeport[local]'"
-        )
+        raise missing("hf: sources need huggingface-hub", "local")

