@@ -10,6 +10,9 @@ DEMO := .cache/demo
 TEST_HOME := $(CURDIR)/.cache/home
 SAFETENSORS := .cache/models
 
+# What was compiled once is kept: each worker of pytest and each process that a test starts would compile it anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test chaos attack test-long test-agents test-bench test-console test-install test-observe test-gcloud test-judges test-vllm test-terraform check format lock bench schema picture clean
 
