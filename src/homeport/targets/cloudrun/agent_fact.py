@@ -35,7 +35,7 @@ class AgentFact(Fact):
             image=image,
             wheel_sha256=wheel_sha256,
             model_start_likely_s=round(start.likely, 1),
-            model_start=start.text,
+            model_start=f"{start.text}, {start.source}",
         )
 
     @property
