@@ -115,6 +115,7 @@ def _needed(things: Things) -> set[str]:
     optional = {
         "isolation": ResourceKind.FIREWALL in kinds,
         "warm": ResourceKind.SCHEDULE in kinds,
+        "observe": False,  # Nor does one have [observe].
         "edge": False,  # No export has a load balancer: a file with [edge] is refused.
     }
     return {one for name, need in needs().items() if optional.get(name, True) for one in need.permissions}

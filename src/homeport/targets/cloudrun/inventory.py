@@ -8,7 +8,7 @@ and looked through here: no server's filter stands between a thing that costs mo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from homeport.catalog import cloudrun
@@ -19,7 +19,8 @@ from homeport.resources.google.rest import LABEL
 from homeport.resources.google.service import ServiceRole, role_of
 from homeport.targets.cloudrun.edge_kinds import EDGE_KINDS
 from homeport.targets.cloudrun.listed_kind import ListedKind
-from homeport.targets.cloudrun.service_spec import EDGE_LABEL
+from homeport.targets.cloudrun.observe_kinds import OBSERVE_KINDS
+from homeport.targets.cloudrun.service_spec import EDGE_LABEL, OBSERVE_LABEL
 
 _EACH_S = 60.0
 """For one page of a list, with its tries."""
@@ -65,6 +66,11 @@ KINDS = (
     ),
 )  # fmt: skip
 SERVICES = KINDS[0]
+OPTIONAL: Mapping[str, tuple[str, Sequence[ListedKind]]] = {
+    "edge": (EDGE_LABEL, EDGE_KINDS),
+    "observe": (OBSERVE_LABEL, OBSERVE_KINDS),
+}
+"""What some tables of the file make, and the label of a service for which it was made once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +87,9 @@ class Thing:
     @property
     def endpoint(self) -> str:
         """Return the endpoint whose mark it carries; '' for none."""
-        label = self.body.get("labels", {}).get(LABEL, "")
+        label = next(
+            (one[LABEL] for key in ("labels", "userLabels") if LABEL in (one := self.body.get(key, {}))), ""
+        )
         words = str(self.body.get("description", "")).split()
         names = (word.partition("=")[2] for word in words if word.startswith(f"{LABEL}="))
         return str(label) or next(names, "")
@@ -139,19 +147,25 @@ class Inventory:
 
 
 async def take_inventory(
-    google: Google, *, regions: Iterable[str] = (), kinds: Sequence[ListedKind] = KINDS, edge: bool = False
+    google: Google,
+    *,
+    regions: Iterable[str] = (),
+    kinds: Sequence[ListedKind] = KINDS,
+    tables: Collection[str] = (),
 ) -> Inventory:
     """
     Return what there is in the client's project: in each region of the catalog, and in `regions`.
 
-    Parts of load balancers are looked for with `edge`, and where a service says that it had one: all others are asked for no
+    What only some `tables` of a file make is looked for with these, and where a service says that it had them: all others are asked for no
     permission on them. An API that is off has no things. Raises `NoCredentials`, and the first error where nothing at all could be read.
     """
     every = sorted({*cloudrun.regions(), *(region for region in regions if region)})
     things, unread = await _all(google, kinds, every)
-    if kinds is KINDS and (edge or any(EDGE_LABEL in thing.body.get("labels", {}) for thing in things)):
-        more, also_unread = await _all(google, EDGE_KINDS, every)
-        things, unread = (*things, *more), (*unread, *also_unread)
+    labels = {label for thing in things for label in thing.body.get("labels", {})}
+    for table, (label, further) in OPTIONAL.items() if kinds is KINDS else ():
+        if table in tables or label in labels:
+            more, also_unread = await _all(google, further, every)
+            things, unread = (*things, *more), (*unread, *also_unread)
     return Inventory(project=google.project, things=things, unread=unread)
 
 

@@ -177,9 +177,9 @@ class CloudRunLifecycle:
         self, *, purge: bool, approve: Callable[[Teardown], bool], progress: Progress
     ) -> Removal:
         """Remove everything that carries its mark but weights and the hub's token, and these too with `purge`."""
-        door, where, edge = self.google, (self.names.region,), self.spec.edge is not None
+        door, where, tables = self.google, (self.names.region,), [name for name, table in self.spec if table]
         gone = await take_down(
-            door, self.name, regions=where, edge=edge, purge=purge, approve=approve, progress=progress
+            door, self.name, regions=where, tables=tables, purge=purge, approve=approve, progress=progress
         )
         if self.by_name and not gone:
             await ensure_known(door, self.name, regions=where)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from homeport.errors import ApiDisabled, HomeportError, NotFound
@@ -26,6 +26,8 @@ from homeport.targets.cloudrun.edge_found import needs_by_kind
 from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.inventory import Inventory, Thing, Unread, take_inventory
 from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.observe_found import MAKE as OBSERVE_MAKE
+from homeport.targets.cloudrun.observe_found import NEEDS as OBSERVE_NEEDS
 from homeport.targets.cloudrun.observing import CONFIGURATION, OBSERVE, configuration
 from homeport.targets.cloudrun.warm_schedule import WORD, find_schedule
 
@@ -55,6 +57,7 @@ _MAKE: Mapping[str, _Make] = {
     "secret": _secret,
     "service account": lambda google, name, thing: account(google, name, thing.name, ""),
     **EDGE_MAKE,
+    **OBSERVE_MAKE,
 }
 """How a resource is made of what was found: enough of it to be read and taken away."""
 _ACCOUNT = "service account"
@@ -81,14 +84,14 @@ class FoundResources:
 
 
 async def find_managed(
-    google: Google, name: str, *, regions: Iterable[str] = (), edge: bool = False
+    google: Google, name: str, *, regions: Iterable[str] = (), tables: Collection[str] = ()
 ) -> FoundResources:
     """
     Return what there is of the endpoint `name` in the client's project, whatever made it and wherever.
 
-    `regions` are asked besides those of the catalog; with `edge` parts of a load balancer are looked for in any case. Raises what `take_inventory` raises.
+    `regions` are asked besides those of the catalog; what only some `tables` of a file make is looked for in any case with these. Raises what `take_inventory` raises.
     """
-    inventory = await take_inventory(google, regions=regions, edge=edge)
+    inventory = await take_inventory(google, regions=regions, tables=tables)
     things = _resources(google, name, inventory)
     schedule, unlisted = await find_schedule(google, name, inventory)
     if unlisted:  # What is there of it is known by its account alone, which stays until all of it can go.
@@ -170,7 +173,7 @@ def _needs(google: Google, name: str) -> Mapping[str, frozenset[str]]:
     for one in every:
         found = frozenset(kinds[need] for need in one.needs if need in kinds)
         needs[one.kind] = needs.get(one.kind, frozenset()) | found
-    return {**needs, **needs_by_kind(google, _names(google, name, ""))}
+    return {**needs, **needs_by_kind(google, _names(google, name, "")), **OBSERVE_NEEDS}
 
 
 def _before(one: RestResource, grants: Iterable[Grant]) -> RestResource:

@@ -58,7 +58,7 @@ class ObserveFact(Fact):
         return "; ".join(text for _, text in self.lines())
 
     def lines(self) -> tuple[tuple[str, str], ...]:
-        """Return a line for what is sent, and one for what sends it."""
+        """Return a line for what is sent, one for what sends it, and one for who sees it."""
         guess = f" ({', '.join(self.unconfirmed)} not confirmed)" if self.unconfirmed else ""
         sent = (
             f"about {self.series} series every {self.every_s} s: {self.samples_per_day / 1e6:.2f} million samples a day of each "
@@ -68,4 +68,6 @@ class ObserveFact(Fact):
             f"by Google's Managed Prometheus beside the engine, {self.cpu:g} CPU and {self.memory_gib:g} GiB more in each "
             f"instance, on {self.image}; whether Cloud Run bounds what all containers beside a GPU have together was not checked"
         )
-        return (self.label, sent), (self.label, by)
+        told = ", ".join(one.removeprefix("mailto:") for one in self.alerts)
+        seen = f"a dashboard and alerts in Cloud Monitoring; {f'{told} is told by mail' if told else 'nobody is told by mail'}"
+        return (self.label, sent), (self.label, by), (self.label, seen)

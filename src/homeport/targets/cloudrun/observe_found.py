@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from homeport.engines.metric_names import MetricNames
@@ -9,24 +10,67 @@ from homeport.errors import ApiDisabled, NotFound
 from homeport.google import Google
 from homeport.observe.panels import Watched
 from homeport.reconcile import Resource
+from homeport.resources.google.monitoring import (
+    CHANNEL,
+    COLLECTIONS,
+    DASHBOARD,
+    PART,
+    POLICY,
+    MonitoringPart,
+    labels_key,
+    monitoring_part,
+)
+from homeport.resources.google.rest import RestResource
 from homeport.spec import Observe
+from homeport.targets.cloudrun.inventory import Thing, refuse_incomplete, take_inventory
 from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.observe_kinds import OBSERVE_KINDS
 from homeport.targets.cloudrun.observing import Observing, configuration
 from homeport.targets.cloudrun.service_spec import OBSERVE_LABEL
 
 
-async def unwanted_observing(google: Google, names: Names) -> list[Resource]:
-    """
-    Return what a file that had `[observe]` has left, to be taken away once no revision that serves needs it.
+def _make(google: Google, name: str, thing: Thing) -> MonitoringPart:
+    return monitoring_part(google, name, thing.kind, "", {}, known_as=thing.name)
 
-    It is looked for where the service says that its metrics went away once: all others are asked nothing more.
+
+MAKE: Mapping[str, Callable[[Google, str, Thing], RestResource]] = dict.fromkeys(COLLECTIONS, _make)
+"""How a resource is made of what was found: enough of it to be read and taken away."""
+NEEDS: Mapping[str, frozenset[str]] = {
+    DASHBOARD: frozenset(("service",)),
+    CHANNEL: frozenset(("service",)),
+    POLICY: frozenset(("service", CHANNEL)),
+}
+"""What each is made after, and so taken away before."""
+
+
+async def unwanted_observing(google: Google, names: Names, observing: Observing | None) -> list[Resource]:
+    """
+    Return what another state of the file's `[observe]` has left, to be taken away: all of it where there is none.
+
+    It is looked for where the service says that its metrics went away once: all others are asked nothing more. Raises
+    `Incomplete` where something could not be read.
     """
     if not await _was_observed(google, names):
         return []
+    parts = await _parts(google, names, {one.part for one in observing.parts} if observing else set())
+    if observing is not None:
+        return parts
     was = Observing(google=google, names=names, observe=Observe(), watched=Watched(names.name, MetricNames()))
     place = configuration(google, names.name, names.metrics_secret, names.region)
     # What lets the account read the settings goes with these: until the new revision serves, instances of the old one start.
-    return [replace(place, wanted={}), *(replace(one, needs=()) for one in was.grants())]
+    return [*parts, replace(place, wanted={}), *(replace(one, needs=()) for one in was.grants())]
+
+
+async def _parts(google: Google, names: Names, wanted: set[str]) -> list[Resource]:
+    inventory = await take_inventory(google, kinds=OBSERVE_KINDS)
+    refuse_incomplete(inventory.unread, f"it is not known whether alerts of {names.name} are left over")
+    found = [
+        MAKE[thing.kind](google, names.name, thing)
+        for thing in inventory.of(names.name)
+        if thing.body.get(labels_key(thing.kind), {}).get(PART) not in wanted
+    ]
+    channels = tuple(one.id for one in found if one.kind == CHANNEL)
+    return [replace(one, wanted={}, after=channels if one.kind == POLICY else ()) for one in found]
 
 
 async def _was_observed(google: Google, names: Names) -> bool:

@@ -14,6 +14,7 @@ from homeport.reconcile import Ref, Resource
 from homeport.reconcile.fact import Fact
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.mirrored_image import MirroredImage
+from homeport.resources.google.monitoring import MonitoringPart
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import SecretVersion, secret
 from homeport.resources.google.service import ROLE
@@ -23,6 +24,7 @@ from homeport.targets.cloudrun.containers import CONTAINER, ServiceContainer, Vo
 from homeport.targets.cloudrun.images import mirrored
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.observe_fact import ObserveFact
+from homeport.targets.cloudrun.observe_parts import observe_parts
 
 METRICS_PORT = 9464
 """Where an engine tells its metrics within the instance."""
@@ -79,7 +81,12 @@ class Observing:
 
     def resources(self) -> list[Resource]:
         """Return everything that is wanted beside the container."""
-        return [*self.before, self._image]
+        return [*self.before, self._image, *self.parts]
+
+    @property
+    def parts(self) -> list[MonitoringPart]:
+        """Return the dashboard, the alerts, and who is told of them: there once the service is, and gone before it."""
+        return observe_parts(self.google, self.watched, self.observe.alerts, f"service/{self.names.name}")
 
     def grants(self) -> Iterator[Grant]:
         """Yield what the service's account is granted on the project."""

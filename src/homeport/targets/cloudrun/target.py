@@ -53,7 +53,7 @@ class CloudRunTarget(CloudRunGraph):
         """Return what another state of the file may have made, and what is to go: who may call it, services beside it."""
         invokers = await unexpected_invokers(self.google, self.names, self.callers)
         parts = await unwanted_parts(self.google, self.names, self.edge)
-        watched = [] if self.observing else await unwanted_observing(self.google, self.names)
+        watched = await unwanted_observing(self.google, self.names, self.observing)
         return [*invokers, *self.beside_it.unwanted(), *await self.warm.unwanted(), *parts, *watched]
 
     async def preflight(self) -> Findings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
 from homeport.errors import ApprovalDeclined, HomeportError, NotRunning
@@ -21,7 +21,7 @@ async def take_down(  # noqa: PLR0913 - what is looked for, what goes, and who i
     name: str,
     *,
     regions: Iterable[str] = (),
-    edge: bool = False,
+    tables: Collection[str] = (),
     purge: bool,
     approve: Approve | None,
     progress: Progress,
@@ -29,12 +29,12 @@ async def take_down(  # noqa: PLR0913 - what is looked for, what goes, and who i
     """
     Take away everything that carries the mark of the endpoint `name`, except for weights and the hub's token, unless `purge`.
 
-    With `edge` parts of a load balancer are looked for though no service tells of one. `approve` sees what is there, where anything is; without its yes, `ApprovalDeclined` is raised and nothing was touched.
+    What only some `tables` of a file make is looked for though no service tells of it. `approve` sees what is there, where anything is; without its yes, `ApprovalDeclined` is raised and nothing was touched.
     Returns what went. Raises the first error, `HomeportError` where anything is left, and `Incomplete` where something
     could not be read: what was found has gone then, and nobody knows that it was all.
     """
     kept = () if purge else ("bucket", "secret")
-    found = await find_managed(google, name, regions=regions, edge=edge)
+    found = await find_managed(google, name, regions=regions, tables=tables)
     things = [one for one in found.resources if one.kind not in kept]
     unknown = f"it is not known whether anything of {name} is left"
     if approve is not None:

@@ -71,6 +71,7 @@ class PreflightInput:
         wanted = {
             "secret": self.secret or self.observed,
             "edge": self.edge,
+            "observe": self.observed,
             "network": not self.network,
             "isolation": self.isolated and not self.network,
             "warm": self.warm,

@@ -1,0 +1,138 @@
+"""Cloud Monitoring's alert policies, notification channels and dashboards: what it looks at before it takes one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from gcp_rehearsal.apis.run.sizes import seconds
+from gcp_rehearsal.context import Call, Handler, Kind
+from gcp_rehearsal.errors import ApiError, invalid
+from gcp_rehearsal.json_types import Json, JsonObject
+from gcp_rehearsal.state import StoredResource
+
+_POLICIES = "monitoring.projects.alertPolicies"
+_CHANNELS = "monitoring.projects.notificationChannels"
+_MOST_CONDITIONS, _INTERVAL_S, _LEAST_CLOSE_S = 6, 30, 1800
+_CHANNEL_LABELS = {"email": {"email_address"}}
+"""What a channel of a type says of itself; the rehearsal knows no other types, and takes them as they are."""
+_MOST_COLUMNS = 48
+_LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+
+
+def _policy(call: Call, body: JsonObject, before: StoredResource | None) -> None:
+    if not body.get("displayName"):
+        raise invalid(
+            "Field alert_policy.display_name must be set.", ("alert_policy.display_name", "is missing")
+        )
+    if body.get("combiner") in {None, "COMBINE_UNSPECIFIED"}:
+        raise invalid(
+            "Field alert_policy.combiner had an invalid value: it must be set.",
+            ("alert_policy.combiner", "is missing"),
+        )
+    conditions = body.get("conditions") or []
+    if not 1 <= len(conditions) <= _MOST_CONDITIONS:
+        raise invalid(
+            "Field alert_policy.conditions must have from 1 to 6 elements.",
+            ("alert_policy.conditions", "is invalid"),
+        )
+    for number, one in enumerate(conditions):
+        _condition(call, one, f"alert_policy.conditions[{number}]")
+    close = (body.get("alertStrategy") or {}).get("autoClose")
+    if close is not None and seconds(close) < _LEAST_CLOSE_S:
+        raise invalid("Field alert_policy.alert_strategy.auto_close must be at least 30 minutes.")
+    for name in body.get("notificationChannels") or ():
+        if call.cloud.store.get("monitoring", call.cloud.by_id(name)) is None:
+            raise ApiError(404, f"The notification channel {name} cannot be found.")
+    _labels(body.get("userLabels") or {}, "alert_policy.user_labels")
+    body.setdefault("enabled", True)
+
+
+def _condition(call: Call, one: JsonObject, field: str) -> None:
+    asked = one.get("conditionPrometheusQueryLanguage")
+    if asked is not None:
+        if not asked.get("query"):
+            raise invalid(f"Field {field}.condition_prometheus_query_language.query must be set.")
+        every = seconds(asked.get("evaluationInterval"), _INTERVAL_S)
+        if every <= 0 or every % _INTERVAL_S:
+            raise invalid(
+                f"Field {field}.condition_prometheus_query_language.evaluation_interval must be a multiple of 30 seconds."
+            )
+        if not asked.get("disableMetricValidation"):
+            raise invalid(
+                f"Field {field}.condition_prometheus_query_language.query: unknown metric: nothing has been written that the "
+                "query asks for. The rehearsal keeps no metrics; disable_metric_validation lets it be."
+            )
+    one.setdefault("name", f"{call.name}/conditions/{call.cloud.number()}")
+
+
+def _channel(call: Call, body: JsonObject, before: StoredResource | None) -> None:
+    kind = body.get("type")
+    if not kind:
+        raise invalid(
+            "Field notification_channel.type must be set.", ("notification_channel.type", "is missing")
+        )
+    wanted, given = _CHANNEL_LABELS.get(str(kind)), set(body.get("labels") or {})
+    if wanted is not None and given != wanted:
+        raise invalid(
+            f"Field notification_channel.labels of type {kind} must be {', '.join(sorted(wanted))}.",
+            ("notification_channel.labels", "is invalid"),
+        )
+    _labels(body.get("userLabels") or {}, "notification_channel.user_labels")
+    body.setdefault("enabled", True)
+
+
+def _used(call: Call, kept: StoredResource) -> None:
+    if call.query.get("force") in {True, "true"}:
+        return
+    users = [
+        one.name
+        for one in call.cloud.store.of("monitoring", _POLICIES)
+        if kept.name in [call.cloud.by_id(name) for name in one.body.get("notificationChannels", ())]
+    ]
+    if users:
+        raise ApiError(400, f"Cannot delete {kept.name}: it is used by {', '.join(users)}.")
+
+
+def _dashboard(call: Call, body: JsonObject, before: StoredResource | None) -> None:
+    if not body.get("displayName"):
+        raise invalid("Field dashboard.display_name must be set.", ("dashboard.display_name", "is missing"))
+    layouts = {"gridLayout", "mosaicLayout", "rowLayout", "columnLayout"} & set(body)
+    if len(layouts) != 1:
+        raise invalid(
+            "Field dashboard.layout must be set, and to one layout.", ("dashboard.layout", "is invalid")
+        )
+    mosaic = body.get("mosaicLayout")
+    if mosaic is not None:
+        _mosaic(mosaic)
+
+
+def _mosaic(mosaic: Mapping[str, Json]) -> None:
+    columns = int(mosaic.get("columns") or 0)
+    if not 1 <= columns <= _MOST_COLUMNS:
+        raise invalid("Field dashboard.mosaic_layout.columns must be from 1 to 48.")
+    taken: set[tuple[int, int]] = set()
+    for number, tile in enumerate(mosaic.get("tiles") or ()):
+        field = f"dashboard.mosaic_layout.tiles[{number}]"
+        x, y = int(tile.get("xPos", 0)), int(tile.get("yPos", 0))
+        width, height = int(tile.get("width", 0)), int(tile.get("height", 0))
+        if width < 1 or height < 1 or x + width > columns:
+            raise invalid(f"Field {field} does not lie within the {columns} columns.")
+        place = {(column, row) for column in range(x, x + width) for row in range(y, y + height)}
+        if place & taken:
+            raise invalid(f"Field {field} overlaps another tile.")
+        taken |= place
+
+
+def _labels(labels: Mapping[str, Json], field: str) -> None:
+    for key, value in labels.items():
+        if not _LABEL.fullmatch(key) or not re.fullmatch(r"[a-z0-9_-]{0,63}", str(value)):
+            raise invalid(f"Field {field} has an invalid label {key}: {value}.", (field, "is invalid"))
+
+
+KINDS: Mapping[str, Kind] = {
+    _POLICIES: Kind(prepare=_policy),
+    _CHANNELS: Kind(prepare=_channel, remove=_used),
+    "monitoring.projects.dashboards": Kind(prepare=_dashboard, whole=True),
+}
+HANDLERS: Mapping[str, Handler] = {}

@@ -1,0 +1,128 @@
+"""Dashboards, alert policies and notification channels: Cloud Monitoring names them itself, so each is known by its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from homeport.errors import ApiDisabled, GoogleError
+from homeport.google import ANSWER_LOST, Google
+from homeport.json_types import Json
+from homeport.progress import Progress
+from homeport.reconcile import Outputs, Rules
+from homeport.resources.google.propagation import patient
+from homeport.resources.google.rest import LABEL, Address, RestResource
+
+DASHBOARD, POLICY, CHANNEL = "dashboard", "alert policy", "notification channel"
+COLLECTIONS: Mapping[str, tuple[str, str]] = {
+    DASHBOARD: ("v1", "dashboards"),
+    POLICY: ("v3", "alertPolicies"),
+    CHANNEL: ("v3", "notificationChannels"),
+}
+"""The version of the API that has a kind, and its collection there."""
+PART = "homeport-part"
+"""The label that tells the things of one kind of an endpoint apart."""
+_API = "monitoring"
+_RULES = Rules(
+    immutable=frozenset(("type",)),
+    keys={"conditions": "displayName"},
+    references=frozenset(("notificationChannels[]",)),
+    unordered=frozenset(("notificationChannels",)),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitoringPart(RestResource):
+    """One such thing. Where its name is not known yet, it is looked for among all of its kind."""
+
+    part: str
+    """What its label says; '' for one that was found, whose name is known."""
+
+    async def read(self) -> Json | None:
+        """Return what is live. An API that is off has no things."""
+        if not self.part:
+            return await RestResource.read(self)
+        version, collection = COLLECTIONS[self.kind]
+        path = f"{version}/projects/{self.google.project}/{collection}"
+        try:
+            found = [one async for one in self.google.pages(_API, path, collection) if self._is_it(one)]
+        except ApiDisabled:
+            return None
+        # A second one may come of a request whose answer was lost: `down` takes all of them away.
+        return min(found, key=lambda one: str(one["name"]), default=None)
+
+    def is_managed(self, live: Json) -> bool:
+        """Return True if it carries the endpoint's label."""
+        return bool(live.get(labels_key(self.kind), {}).get(LABEL) == self.name)
+
+    def summary(self, outputs: Outputs) -> str:
+        """Return what it will be."""
+        return f"{self.kind} {self.part or self.address.path.rpartition('/')[2]}"
+
+    async def create(self, outputs: Outputs, progress: Progress) -> Json:
+        """Make it. It is asked for once alone: each request makes another."""
+        google = patient(self.google, outputs, self.needs)
+        try:
+            return await google.post(_API, self.address.made_at, self._body(outputs), repeatable=False)
+        except GoogleError as error:
+            found = await self.read() if error.reason == ANSWER_LOST else None
+            if found is None:
+                raise
+            return found
+
+    async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
+        """Change what differs of that which is there."""
+        return await RestResource.update(self._at(live), live, outputs, progress)
+
+    async def delete(self, progress: Progress) -> tuple[str, ...]:
+        """Unmake it; nothing where there is nothing."""
+        live = await self.read()
+        if live is None:
+            return ()
+        return await RestResource.delete(self._at(live), progress)
+
+    def _at(self, live: Json) -> MonitoringPart:
+        version, _ = COLLECTIONS[self.kind]
+        return replace(self, address=replace(self.address, path=f"{version}/{live['name']}"))
+
+    def _is_it(self, live: Json) -> bool:
+        labels = live.get(labels_key(self.kind), {})
+        return bool(labels.get(LABEL) == self.name and labels.get(PART) == self.part)
+
+
+def labels_key(kind: str) -> str:
+    """Return where a thing of that kind has labels of its users."""
+    return "labels" if kind == DASHBOARD else "userLabels"
+
+
+def monitoring_part(
+    google: Google, owner: str, kind: str, part: str, wanted: Mapping[str, Any], *, known_as: str = ""
+) -> MonitoringPart:  # Any: JSON, and Refs
+    """Return a thing of Cloud Monitoring's; one that was found is `known_as` its name there."""
+    version, collection = COLLECTIONS[kind]
+    parent = f"{version}/projects/{google.project}/{collection}"
+    labels = {labels_key(kind): {LABEL: owner, PART: part}}
+    return MonitoringPart(
+        google=google,
+        name=owner,
+        id=f"{kind.replace(' ', '-')}/{known_as or part}",
+        kind=kind,
+        part="" if known_as else part,
+        address=Address(api=_API, path=f"{parent}/{known_as or part}", made_at=parent),
+        wanted={**wanted, **labels},
+        rules=_RULES,
+        change="merge" if kind == DASHBOARD else "mask",
+    )
+
+
+__all__ = [
+    "CHANNEL",
+    "COLLECTIONS",
+    "DASHBOARD",
+    "PART",
+    "POLICY",
+    "MonitoringPart",
+    "labels_key",
+    "monitoring_part",
+]
