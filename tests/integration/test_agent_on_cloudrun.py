@@ -60,7 +60,7 @@ def test_an_agent_goes_up_beside_its_model_asks_it_as_itself_and_goes_down_with_
     (found,) = cloud.run("verify", "--only", "agent", "--json", code=3).json["results"]
     assert (found["name"], found["outcome"]) == ("agent", "failed")
     assert "What is " in str(found)
-    assert "403" not in found["detail"]
+    assert "answers 403" not in found["detail"], "the numbers of the question are drawn, and may hold a 403"
 
     asked = cloud.run("agent", "run", "Hello", "--no-tools", "--max-steps", "1", "--max-tokens", "4", "--max-usd", "1", "--anyway", code=None)  # fmt: skip
     assert re.search(r" s, 0\.\d{4} USD", asked.err), asked.err
