@@ -40,6 +40,8 @@ class Terminal:
         self._begun: dict[str, float] = {}
         self._bars: Bars | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._expected = ""
+        self._whole_began = 0.0
         self._held = ""
         """The end of what was written, which may be the beginning of a secret."""
 
@@ -134,6 +136,22 @@ class Terminal:
         if error.url:
             self._always(f"  see: {error.url}")
 
+    def expect(self, whole: str) -> None:
+        """
+        Begin to tell of all work together how long it has taken, of what was expected: `whole`, such as `8 to 15 min`.
+
+        '' ends it, with a line of what it came to.
+        """
+        if self._expected and not whole:
+            self.close()
+            self.say(f"  all of it: {self._of_whole()}")
+        self._expected, self._whole_began = whole, time.monotonic()
+
+    def _of_whole(self) -> str:
+        """Return how far all work together is: `3 min 20 s of 8 to 15 min`."""
+        minutes, seconds = divmod(int(time.monotonic() - self._whole_began), 60)
+        return f"{f'{minutes} min ' if minutes else ''}{seconds} s of {self._expected}"
+
     def started(self, key: str, what: str) -> None:
         """Tell that a piece of work began."""
         self._begun[key] = time.monotonic()
@@ -151,7 +169,8 @@ class Terminal:
         """Tell that a piece of work ended well."""
         self._close(key)
         took = time.monotonic() - self._begun.pop(key, time.monotonic())
-        self.say(f"  ✓ {what} ({took:.1f} s)", style="green")
+        whole = f"; {self._of_whole()}" if self._expected else ""
+        self.say(f"  ✓ {what} ({took:.1f} s{whole})", style="green")
 
     def failed(self, key: str, what: str) -> None:
         """Tell that a piece of work ended badly; the error itself is shown at the end."""
@@ -221,6 +240,11 @@ class Terminal:
                 transient=True,
                 expand=True,
             )
+            if self._expected:
+                whole = self._bars.add_task(
+                    f"all of it: {printable(self._expected, keep='')} expected", total=None
+                )
+                self._bars.tasks[whole].start_time = self._whole_began
             self._bars.start()
         return self._bars
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,24 +20,25 @@ CHANGES_PENDING = 2
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit with 2 where changes are pending, 0 where none are."
 )
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Also how long each step takes, who says so, and which of them `up` waits for.",
+)
 @hub_token_option
 @click.pass_obj
 def command(
-    app: CliContext,
-    file: Path,
-    on: str,
-    json_output: bool,
-    port: int | None,
-    detailed_exitcode: bool,
-    hub_token_stdin: bool,
-) -> int:
+    app: CliContext, /, file: Path, on: str, json_output: bool, port: int | None, **more: Any
+) -> int:  # Any: what click has read
     """Show what `up` would do, without doing it."""
     from homeport.cli import hub_token
     from homeport.cli.session import with_file
     from homeport.cli.show import plan_text
+    from homeport.cli.show_duration import explained
 
     terminal = app.terminal(json_output=json_output)
-    token = hub_token.from_stdin(on, wanted=hub_token_stdin)
+    token = hub_token.from_stdin(on, wanted=more["hub_token_stdin"])
     plan = with_file(terminal, file, on, lambda one: one.plan(progress=terminal), port=port, hub_token=token)
-    terminal.result(plan_text(plan), plan.as_json())
-    return CHANGES_PENDING if detailed_exitcode and plan.pending else 0
+    text = plan_text(plan)
+    terminal.result(f"{text}\n\n{explained(plan)}" if more["explain"] else text, plan.as_json())
+    return CHANGES_PENDING if more["detailed_exitcode"] and plan.pending else 0

@@ -20,6 +20,7 @@ from homeport.cli.context import (
 
 if TYPE_CHECKING:
     from homeport.deployment import Deployment
+    from homeport.reconcile import Plan
     from homeport.results import UpResult
     from homeport.targets.base import UpOptions
     from homeport.terminal import Terminal
@@ -79,14 +80,26 @@ async def told(
     """Return what `up`, or with a `model` `swap`, comes to: the plan shown and asked about, each check told."""
     from homeport.cli.approval import asking
     from homeport.cli.show import plan_text, result_line
+    from homeport.cli.show_duration import expected_of
 
     verb = partial(one.swap, model) if model else one.up
-    return await verb(
-        options,
-        approve=asking(terminal, yes=yes, text=plan_text),
-        progress=terminal,
-        on_result=lambda result: terminal.say(result_line(result)),
-    )
+    agreed = asking(terminal, yes=yes, text=plan_text)
+
+    def approve(plan: Plan) -> bool:
+        if not agreed(plan):
+            return False
+        terminal.expect(expected_of(plan))
+        return True
+
+    try:
+        return await verb(
+            options,
+            approve=approve,
+            progress=terminal,
+            on_result=lambda result: terminal.say(result_line(result)),
+        )
+    finally:
+        terminal.expect("")
 
 
 def tell(terminal: Terminal, result: UpResult) -> int:

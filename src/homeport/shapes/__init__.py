@@ -19,6 +19,7 @@ from homeport.fit.outlook import CloudRunOutlook
 from homeport.fit.own_starts import Correction, OwnStart
 from homeport.json_types import Json, JsonObject
 from homeport.observe.check import ObserveFinding
+from homeport.reconcile.duration_fact import DurationFact
 from homeport.reconcile.fact import Fact
 from homeport.results import Status
 from homeport.shapes.benches import BenchRowShape
@@ -74,6 +75,7 @@ FACTS: tuple[type[Fact], ...] = (
     of_cloudrun.WarmFact,
     of_cloudrun.StayingFact,
     of_cloudrun.ColdStartFact,
+    DurationFact,
     of_cloudrun.CallersFact,
 )
 RESULTS: dict[str, Any] = {  # Any: types

@@ -12,6 +12,7 @@ from homeport.engines.registry import module
 from homeport.reconcile import Plan, Resource, make_plan
 from homeport.reconcile.fact import Fact
 from homeport.targets.cloudrun import facts
+from homeport.targets.cloudrun.durations import duration_fact
 from homeport.targets.cloudrun.edge_found import unwanted_parts
 from homeport.targets.cloudrun.graph import CloudRunGraph
 from homeport.targets.cloudrun.invokers import unexpected_invokers
@@ -41,13 +42,19 @@ class CloudRunTarget(CloudRunGraph):
         warnings += [f"isolated: {self.foundations.isolation}"] if self.spec.access.isolated else []
         return replace(
             plan,
-            facts=tuple(self._facts(findings)),
+            facts=(*self._facts(findings), *self._duration(plan)),
             warnings=tuple(warnings),
             problems=tuple(f"{one.subject}: {one.text}\n      do: {one.hint}" for one in findings.problems),
         ), findings
 
     async def _planned(self) -> Plan:
         return await make_plan(self.spec.endpoint_name, "cloudrun", self.resources(), await self.unwanted())
+
+    def _duration(self, plan: Plan) -> tuple[Fact, ...]:
+        """Return how long the plan takes; nothing where there is nothing to do."""
+        size = self.chosen.published.size or self.pinned_size
+        baked = size if self.baked else None
+        return (duration_fact(plan, self.cold_start, self.service.id, baked),) if plan.pending else ()
 
     async def unwanted(self) -> list[Resource]:
         """Return what another state of the file may have made, and what is to go: who may call it, services beside it."""

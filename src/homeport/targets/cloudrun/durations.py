@@ -1,0 +1,48 @@
+"""How long each thing of a deployment on Cloud Run takes to be made, by what was published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from homeport.catalog.durations import Durations, durations
+from homeport.fit.cold_start import ColdStart
+from homeport.reconcile import Plan, Resource
+from homeport.reconcile.duration_fact import DurationFact
+from homeport.reconcile.schedule import Span, schedule
+from homeport.resources.google.gcs_weights import StoredWeights
+
+
+def duration_fact(plan: Plan, start: ColdStart, service: str, baked_bytes: int | None) -> DurationFact:
+    """
+    Return how long it takes to apply `plan`, in which the service with the id `service` starts as `start` says.
+
+    `baked_bytes` are those of the weights that the built image holds; None where it holds none.
+    """
+    table = durations()
+    resources = [action.resource for action in plan.pending]
+    spans = dict(_spans(table, resources, baked_bytes))
+    if any(one.id == service for one in resources):
+        spans[service] = Span(
+            low_s=start.low,
+            high_s=start.high,
+            how="its first instance starts: the expected cold start",
+            source="homeport/catalog/cold_start.toml",
+            checked=not start.unconfirmed,
+        )
+    return DurationFact.of(schedule(plan.actions, spans), table.dated.isoformat())
+
+
+def _spans(
+    table: Durations, resources: Iterable[Resource], baked_bytes: int | None
+) -> Iterable[tuple[str, Span]]:
+    for one in resources:
+        size, kind = 0, one.kind
+        if isinstance(one, StoredWeights):
+            if one.folder is not None:  # From this machine: nobody knows how fast it sends.
+                continue
+            size = one.pin.size
+        elif one.id == "image/serving" and baked_bytes is not None:
+            size, kind = baked_bytes, "image with weights"
+        span = table.of(kind, size)
+        if span is not None:
+            yield one.id, span
