@@ -24,7 +24,7 @@ NAMES = (
     "artifactregistry.v1", "certificatemanager.v1", "cloudbilling.v1", "cloudbuild.v1", "cloudbuild.v2",
     "cloudquotas.v1", "cloudresourcemanager.v1", "cloudresourcemanager.v3", "cloudscheduler.v1", "compute.v1", "dns.v1", "iam.v1",
     "iamcredentials.v1", "iap.v1", "logging.v2", "modelarmor.v1", "monitoring.v1", "monitoring.v3",
-    "networksecurity.v1", "networkservices.v1", "orgpolicy.v2", "run.v1", "run.v2", "secretmanager.v1",
+    "networkconnectivity.v1", "networksecurity.v1", "networkservices.v1", "orgpolicy.v2", "run.v1", "run.v2", "secretmanager.v1",
     "servicenetworking.v1", "serviceusage.v1", "serviceusage.v1beta1", "storage.v1", "sts.v1",
 )  # fmt: skip
 """The APIs that are rehearsed, by the names of their documents."""

@@ -17,7 +17,7 @@ COLLECTION = "operations"
 _PACKAGES = {
     "artifactregistry": "google.devtools.artifactregistry", "certificatemanager": "google.cloud.certificatemanager",
     "cloudbuild": "google.devtools.cloudbuild", "networksecurity": "google.cloud.networksecurity",
-    "networkservices": "google.cloud.networkservices",
+    "networkservices": "google.cloud.networkservices", "networkconnectivity": "google.cloud.networkconnectivity.v1",
 }  # fmt: skip
 """Of the types by which typed clients read what an operation holds."""
 Finish = Callable[[], JsonObject | ApiError]

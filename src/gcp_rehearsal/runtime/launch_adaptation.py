@@ -80,6 +80,7 @@ class ContainerLaunch:
     def move_port(self, port: int, here: int) -> int:
         """Put the port `here` in place of another `port` of the cloud's than that of requests; return `here`."""
         self._replace_value("--port", str(here), SHARED_PORTS, only=str(port))
+        self._replace_value("--host", HOST, "only this machine may reach it", only="0.0.0.0")  # noqa: S104 - it is replaced
         for name in [
             name for name, value in self.env.items() if value == str(port) and name not in self.hidden
         ]:

@@ -114,7 +114,8 @@ def _planned(site: InstanceSite, revision: Body, container: Body, ports: Mapping
         what.move_addresses(others)
     probes = [one and replace(one, port=ports[one.cloud_port]) for one in _probes(container)]
     if program is not None:
-        port = ports[wanted] if serves else next((one.port for one in probes if one is not None), 0)
+        # What is asked whether it is alive is where it listens; while it starts it may be asked elsewhere.
+        port = ports[wanted] if serves else next((one.port for one in reversed(probes) if one is not None), 0)
         program.adapt(what, LaunchSite(image=found, paths=paths, port=port, folder=own, storage=site.storage))
     if what.probed:
         probes = [

@@ -22,13 +22,12 @@ from homeport.gateway.entrance import (
 from homeport.gateway.exchange import REFUSED_HEADER, ScreenedExchange, send_json
 from homeport.gateway.metrics import GatewayMetrics
 from homeport.gateway.screener import Screener
+from homeport.gateway.settings import OWN_HEALTH
 from homeport.gateway.verdict import Refused
 from homeport.relay.headers import onward
 from homeport.relay.messages import Receive, Scope, Send
 from homeport.relay.upstream import UNANSWERED, Onward, Upstream
 
-OWN_HEALTH = "/gateway/health"
-"""What the gateway answers itself, whether or not its engine is up: for probes."""
 OWN_PULSE = "/gateway/pulse"
 """Where the gateway tells whether the engine works, and nothing of what the engine says there of requests."""
 _SENT_ON = frozenset({b"user-agent", b"traceparent", b"tracestate", b"x-request-id"})

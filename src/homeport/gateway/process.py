@@ -193,8 +193,9 @@ def _options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--pulse", default="")
     parser.add_argument("--busy", default="")
     parser.add_argument("--keyed", action="store_true")
+    parser.add_argument("--any-name", action="store_true")
     options = parser.parse_args(arguments[:split])
-    options.own_names_only = is_loopback(options.host)
+    options.own_names_only = is_loopback(options.host) and not options.any_name
     return options, arguments[split + 1 :]
 
 

@@ -11,6 +11,8 @@ from homeport.errors import SpecError
 
 VARIABLE = "HOMEPORT_GATEWAY"
 """The variable of a container that holds it."""
+OWN_HEALTH = "/gateway/health"
+"""What the gateway answers itself, whether or not its engine is up: for probes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,7 @@ _ROLES = (
     ("logging.", "roles/logging.viewer"),
     ("modelarmor.", "roles/modelarmor.admin"),
     ("monitoring.", "roles/monitoring.editor"),
+    ("networkconnectivity.", "roles/networkconnectivity.regionalEndpointAdmin"),
     ("networkservices.", "roles/networkservices.serviceExtensionsAdmin"),
     ("orgpolicy.", "roles/orgpolicy.policyViewer"),
     ("resourcemanager.projects.get", "roles/browser"),

@@ -270,10 +270,10 @@ class Agent(SpecTable):
 
 
 class Guard(SpecTable):
-    """A screen before the engine on this machine: it sees every prompt and every answer, and what it could not screen is refused. On Cloud Run a file with it is refused."""
+    """A screen before the engine: it sees every prompt and every answer, and what it could not screen is refused."""
 
     screen: Literal["auto", "model-armor", "local"] = "auto"
-    """Who judges: local, a few patterns for development, which is what auto means, or Google's model-armor by `template`."""
+    """Who judges: local, a few patterns for development, which auto means on this machine, or Google's model-armor, which it means on Cloud Run."""
     prompts: bool = True
     """Whether what a request says is screened: system text, history and earlier answers included."""
     answers: bool = True
@@ -292,13 +292,13 @@ class Guard(SpecTable):
         pattern=patterns.TEMPLATE,
         examples=["projects/my-project/locations/europe-west4/templates/my-template"],
     )
-    """A template of Model Armor that is there, by which this machine screens: its levels are its own."""
+    """A template of Model Armor that is there: its levels are its own. This machine screens by no other; on Cloud Run one is made where none is named."""
     window_s: float = Field(default=1.0, ge=0.2, le=30)
     """Seconds that streamed text waits for more before it is screened: less is livelier, and costs more calls."""
     deadline_s: float = Field(default=8.0, ge=0.5, le=60)
     """Seconds that one screening may take, waiting for room in a quota included."""
     metrics_port: int | None = Field(default=None, ge=1024, le=65535, examples=[9464])
-    """A port of loopback where the gateway tells what it counted, at /metrics, for Prometheus."""
+    """A port of loopback where the gateway on this machine tells what it counted, at /metrics, for Prometheus."""
 
     @field_validator("filters", mode="before")
     @classmethod

@@ -298,6 +298,9 @@ def test_the_script_writes_values_and_sources_and_keeps_comments(
         "armor_policy_month",
         "armor_rule_month",
         "armor_million_requests",
+        "metric_samples_million",
+        "model_armor_million_tokens",
+        "regional_endpoint_hour",
     ]
     found = prices.load(copy)
     assert "Cloud Billing catalog" in found.rates["cpu_second.tier-2"].source

@@ -78,7 +78,7 @@ def zone(google: Google, name: str, zone_name: str, dns_name: str, network_name:
 
 
 def record(
-    google: Google, name: str, zone_name: str, host: str, kind: str, values: tuple[str, ...]
+    google: Google, name: str, zone_name: str, host: str, kind: str, values: tuple[str | Ref, ...]
 ) -> RecordSet:
     """Return the records of type `kind` for `host` (with its last dot) in a zone."""
     parent = f"dns/v1/projects/{google.project}/managedZones/{zone_name}/rrsets"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from homeport.google import Google
-from homeport.reconcile import Ref, Rules
+from homeport.reconcile import Concat, Ref, Rules
 from homeport.resources.google.rest import LABEL, Address, RestResource
 
 
 def egress(
-    google: Google, name: str, network_name: str, rule: str, *, ranges: Sequence[str], allow: bool
+    google: Google, name: str, network_name: str, rule: str, *, ranges: Sequence[str | Concat], allow: bool
 ) -> RestResource:
     """Return the rule `rule` of the endpoint `name`: what goes to `ranges` may leave the network, or may not."""
     parent = f"compute/v1/projects/{google.project}/global/firewalls"

@@ -18,7 +18,8 @@ from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import SecretVersion, secret
 from homeport.resources.google.service_account import account
 from homeport.secret import Secret
-from homeport.spec import Access, CloudRun
+from homeport.spec import Access, CloudRun, Guard
+from homeport.targets.cloudrun.guard import ROLE, ModelArmorParts
 from homeport.targets.cloudrun.names import Names
 
 APIS = (
@@ -65,6 +66,8 @@ class Foundations:
     """Whether a streamer reads them, and no mount."""
     registries: tuple[str, ...] = (DOCKER_HUB,)
     """Whose images are fetched once and kept."""
+    guard: Guard | None = None
+    """What Model Armor looks for; None where it does not screen."""
     more_apis: tuple[str, ...] = ()
     """What some tables of the file need besides."""
 
@@ -89,8 +92,20 @@ class Foundations:
 
     @property
     def guards(self) -> tuple[str, ...]:
-        """Return the ids of what keeps our own network closed, and shows it the way to Google."""
-        return tuple(one.id for one in self._own_network()) if self.cloudrun.network is None else ()
+        """Return the ids of what keeps our own network closed and shows it the way to Google, and of what screens."""
+        own = [] if self.cloudrun.network is not None else self._own_network()
+        return tuple(one.id for one in (*own, *self.screen))
+
+    @property
+    def screen(self) -> tuple[Resource, ...]:
+        """Return what Model Armor takes: without it nothing is to be served."""
+        if self.guard is None:
+            return ()
+        parts = ModelArmorParts(google=self.google, names=self.names, guard=self.guard)
+        own = (parts.template,) if parts.template is not None else ()
+        if self.cloudrun.network is not None:
+            return own
+        return (*own, *parts.way(self.names.zone(DOMAINS[0]), isolated=self.access.isolated))
 
     @property
     def zones(self) -> int:
@@ -138,6 +153,7 @@ class Foundations:
             yield SecretVersion(google=google, secret_id=names.secret, value=self.token)
         if self.cloudrun.network is None:
             yield from self._own_network()
+        yield from self.screen
 
     def _own_network(self) -> Iterator[Resource]:
         google, names = self.google, self.names
@@ -171,6 +187,9 @@ class Foundations:
             yield names.builder, "roles/storage.objectViewer", "bucket"
         else:
             yield names.runner, "roles/storage.objectViewer", "bucket"
+        if self.guard is not None:
+            # Model Armor has nothing finer to grant this on.
+            yield names.runner, ROLE, "project"
         if self.streamed:
             # The streamer asks for the bucket itself first: storage.buckets.get, which no viewer of objects has.
             yield names.runner, "roles/storage.legacyBucketReader", "bucket"

@@ -26,7 +26,7 @@ from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.object import Object
-from homeport.resources.google.release import Prove, Release
+from homeport.resources.google.release import Prove
 from homeport.resources.google.repository import DOCKER_HUB
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.service import ServiceIdentity, service
@@ -36,17 +36,17 @@ from homeport.targets.cloudrun.containers import ServiceContainer
 from homeport.targets.cloudrun.diagnosis import newest_explained
 from homeport.targets.cloudrun.edge import EndpointEdge
 from homeport.targets.cloudrun.foundations import Foundations
+from homeport.targets.cloudrun.guard import BEHIND, armored, screen_apis
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.images import image, mirrored
 from homeport.targets.cloudrun.invokers import callers
 from homeport.targets.cloudrun.model_selection import ResolvedModel
 from homeport.targets.cloudrun.names import Names, names_of
 from homeport.targets.cloudrun.observing import METRICS_PORT, Observing
-from homeport.targets.cloudrun.preflight import (
-    GatedFile,
-)
+from homeport.targets.cloudrun.preflight import GatedFile
 from homeport.targets.cloudrun.registries import cached, parse
-from homeport.targets.cloudrun.service_spec import ANNOTATION, Mount, ServiceInputs, service_spec
+from homeport.targets.cloudrun.released import release
+from homeport.targets.cloudrun.service_spec import ANNOTATION, Mount, ServiceInputs, beside_size, service_spec
 from homeport.targets.cloudrun.volumes import ADAPTERS, MODEL, CloudWeights
 from homeport.targets.cloudrun.warm_schedule import SCHEDULER, WarmSchedule
 
@@ -84,6 +84,8 @@ class CloudRunGraph:
     """The load balancer before it."""
     observing: Observing | None = None
     """What takes the engine's metrics to Cloud Monitoring."""
+    gateway: tuple[Resource, ...] = ()
+    """What the container that screens is made of, where one stands before the engine."""
 
     @property
     def settings(self) -> CloudRun:
@@ -111,7 +113,9 @@ class CloudRunGraph:
                 *((SCHEDULER,) if self.spec.scaling.warm else ()),
                 *(self.edge.apis if self.edge else ()),
                 *(self.observing.apis if self.observing else ()),
+                *screen_apis(self.spec.guard),
             ),
+            guard=armored(self.spec.guard),
         )
 
     @property
@@ -210,7 +214,7 @@ class CloudRunGraph:
             adapters={name: Path(ADAPTERS, name) for name in self.weights.adapters},
             adapter_rank=self.chosen.adapter_rank,
             host="0.0.0.0",  # noqa: S104 - in a container, behind Cloud Run's front end
-            port=PORT,
+            port=BEHIND if self.spec.guard else PORT,
             keyed=False,
             folder=FILES,
             contained=True,
@@ -287,8 +291,7 @@ class CloudRunGraph:
     @property
     def _files_prefix(self) -> str:
         """Return the folder of the bucket where these very files lie: others have another."""
-        text = json.dumps(dict(self.launch.files), sort_keys=True)
-        return f"files/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        return f"files/{hashlib.sha256(json.dumps(dict(self.launch.files), sort_keys=True).encode()).hexdigest()[:16]}"
 
     @property
     def service(self) -> RestResource:
@@ -297,8 +300,7 @@ class CloudRunGraph:
         foundations = self.foundations
         # Nothing is served before its way out is as wanted.
         after = [foundations.apis.id, *foundations.grants_of(names.runner), *foundations.guards]
-        if stored is not None and not self.baked:
-            after.append(stored.id)
+        after += [stored.id] if stored is not None and not self.baked else []
         after += [adapter.id for adapter in self.weights.adapters.values()]
         after += [one.id for one in (*self.files, *(self.observing.before if self.observing else ()))]
         wanted = ServiceInputs(
@@ -316,14 +318,16 @@ class CloudRunGraph:
             marks=self._marks(),
             beside=self.beside,
             moment=self.moment,
+            guarded=armored(self.spec.guard) is not None,
             edge=self.edge.address if self.edge else "",
             observed=self.observing is not None,
         )
         self.weights.ensure_cache_fits(self.chosen.estimate)
-        has_edge = self.edge is not None
         return service(
             self.google,
-            ServiceIdentity(endpoint=names.name, region=names.region, released=True, has_edge=has_edge),
+            ServiceIdentity(
+                endpoint=names.name, region=names.region, released=True, has_edge=self.edge is not None
+            ),
             service_spec(wanted),
             after=tuple(after),
             explain=self._why,
@@ -345,8 +349,8 @@ class CloudRunGraph:
 
     @property
     def beside_size(self) -> CpuAndMemory:
-        """Return what the other containers of an instance have together."""
-        return sum((one.size for one in self.beside), CpuAndMemory())
+        """Return what the other containers of an instance have together, beyond what the engine gives up for them."""
+        return beside_size(self.shape, self.beside)
 
     @property
     def estimate(self) -> Estimate:
@@ -362,6 +366,7 @@ class CloudRunGraph:
             *self.files,
             self.image,
             *(self.observing.resources() if self.observing else ()),
+            *self.gateway,
             self.service,
             release(self.google, self.names, self.prove, self.canary),
             *callers(self.google, self.spec, self.names),
@@ -393,8 +398,3 @@ class CloudRunGraph:
     @property
     def pinned_size(self) -> int:
         return self.chosen.pinned.pin.size if self.chosen.pinned else 0
-
-
-def release(google: Google, names: Names, prove: Prove, canary: tuple[int, ...] = ()) -> Release:
-    """Return the release of the endpoint."""
-    return Release(google=google, name=names.name, path=f"v2/{names.service}", prove=prove, canary=canary)

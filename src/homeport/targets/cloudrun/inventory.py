@@ -18,9 +18,10 @@ from homeport.json_types import Json
 from homeport.resources.google.rest import LABEL
 from homeport.resources.google.service import ServiceRole, role_of
 from homeport.targets.cloudrun.edge_kinds import EDGE_KINDS
+from homeport.targets.cloudrun.guard_kinds import GUARD_KINDS
 from homeport.targets.cloudrun.listed_kind import ListedKind
 from homeport.targets.cloudrun.observe_kinds import OBSERVE_KINDS
-from homeport.targets.cloudrun.service_spec import EDGE_LABEL, OBSERVE_LABEL
+from homeport.targets.cloudrun.service_spec import EDGE_LABEL, GUARD_LABEL, OBSERVE_LABEL
 
 _EACH_S = 60.0
 """For one page of a list, with its tries."""
@@ -68,6 +69,7 @@ KINDS = (
 SERVICES = KINDS[0]
 OPTIONAL: Mapping[str, tuple[str, Sequence[ListedKind]]] = {
     "edge": (EDGE_LABEL, EDGE_KINDS),
+    "guard": (GUARD_LABEL, GUARD_KINDS),
     "observe": (OBSERVE_LABEL, OBSERVE_KINDS),
 }
 """What some tables of the file make, and the label of a service for which it was made once."""
@@ -207,7 +209,7 @@ async def _listed(google: Google, kind: ListedKind, region: str) -> tuple[list[T
     missing: list[str] = []
     try:
         while True:
-            page = await google.get(kind.api, path, **query, pageToken=token)
+            page = await google.get(kind.api.format(region=region), path, **query, pageToken=token)
             things += [_thing(kind, region, body) for body in page.get(kind.items) or ()]
             missing += _unreachable(page)
             token = page.get("nextPageToken")

@@ -33,8 +33,7 @@ from homeport.targets.cloudrun.edge_proof import expected_at, with_edge
 from homeport.targets.cloudrun.endpoints import describe, list_endpoints, model_and_price, serving_annotations
 from homeport.targets.cloudrun.expected import refuse_other
 from homeport.targets.cloudrun.foundations import DOMAINS
-from homeport.targets.cloudrun.graph import release
-from homeport.targets.cloudrun.guard import ensure_without_guard
+from homeport.targets.cloudrun.guarded import with_guard
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.logs import lines_after, logs, starts
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose, expected_start
@@ -44,6 +43,7 @@ from homeport.targets.cloudrun.observe_target import with_observe
 from homeport.targets.cloudrun.opening import door_for, settings_of
 from homeport.targets.cloudrun.proof_access import let_in
 from homeport.targets.cloudrun.region import where_it_stands
+from homeport.targets.cloudrun.released import release
 from homeport.targets.cloudrun.rollout import CloudRunRollout
 from homeport.targets.cloudrun.service_spec import ANNOTATION
 from homeport.targets.cloudrun.target import CloudRunTarget
@@ -267,17 +267,10 @@ class CloudRunLifecycle:
             return receipt_of(report, service, revision)
 
         made = CloudRunTarget(
-            google=self.google.telling(progress.note),
-            spec=self.spec,
-            spec_file=self.spec_file,
-            chosen=chosen,
-            token=token,
-            prove=prove,
-            canary=canary,
-            notes=self.notes,
-        )
-        ensure_without_guard(self.spec)
-        target = with_edge(with_agent(with_observe(made)), prove, via=self.via)
+            google=self.google.telling(progress.note), spec=self.spec, spec_file=self.spec_file, chosen=chosen, token=token,
+            prove=prove, canary=canary, notes=self.notes,
+        )  # fmt: skip
+        target = with_edge(with_agent(with_guard(with_observe(made))), prove, via=self.via)
         if asking:
             target = await self._asked(target)
         return target

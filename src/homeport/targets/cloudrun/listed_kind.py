@@ -15,6 +15,7 @@ class ListedKind:
     """As `RestResource.kind` says it."""
     plural: str
     api: str
+    """With `{region}` where each region has a host of its own."""
     path: str
     """With `{project}` and, where each region has a list of its own, `{region}`."""
     items: str

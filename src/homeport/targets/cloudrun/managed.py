@@ -20,10 +20,11 @@ from homeport.resources.google.secret import secret
 from homeport.resources.google.service import ROLE, Service, ServiceIdentity, ServiceRole, role_of, service
 from homeport.resources.google.service_account import account
 from homeport.secret import Secret
-from homeport.spec import Access, CloudRun
+from homeport.spec import Access, CloudRun, Guard
 from homeport.targets.cloudrun.edge_found import MAKE as EDGE_MAKE
 from homeport.targets.cloudrun.edge_found import needs_by_kind
 from homeport.targets.cloudrun.foundations import Foundations
+from homeport.targets.cloudrun.guard_found import MAKE as GUARD_MAKE
 from homeport.targets.cloudrun.inventory import Inventory, Thing, Unread, take_inventory
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.observe_found import MAKE as OBSERVE_MAKE
@@ -58,6 +59,7 @@ _MAKE: Mapping[str, _Make] = {
     "service account": lambda google, name, thing: account(google, name, thing.name, ""),
     **EDGE_MAKE,
     **OBSERVE_MAKE,
+    **GUARD_MAKE,
 }
 """How a resource is made of what was found: enough of it to be read and taken away."""
 _ACCOUNT = "service account"
@@ -154,6 +156,7 @@ def _foundations(google: Google, names: Names) -> list[Resource]:
             token=Secret("unused"),
             baked=baked,
             streamed=True,
+            guard=Guard(),
         ).resources()
     ]
 

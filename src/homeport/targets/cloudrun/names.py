@@ -99,6 +99,16 @@ class Names:
         """Return the rule that lets out what goes to Google, and the one that lets out nothing."""
         return f"{self.name}-to-google", f"{self.name}-nowhere"
 
+    @property
+    def guard(self) -> str:
+        """Return the name of the template of Model Armor, and of the way to it."""
+        return f"{self.name}-guard"
+
+    @property
+    def to_guard(self) -> str:
+        """Return the firewall rule that lets out what goes to Model Armor."""
+        return f"{self.name}-to-guard"
+
     def zone(self, dns_name: str) -> str:
         """Return the private zone of a name such as `googleapis.com.`."""
         return f"{self.name}-{dns_name.strip('.').replace('.', '-')}"

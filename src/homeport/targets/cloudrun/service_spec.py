@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from homeport.catalog import cloudrun as limits_of
 from homeport.catalog.cloudrun import Shape
+from homeport.catalog.cpu_and_memory import CpuAndMemory
 from homeport.engines.base import Launch
 from homeport.fit.cold_start import ColdStart
 from homeport.json_types import JsonObject
@@ -25,6 +26,8 @@ The label of a service that had a load balancer once: only then a plan looks for
 """
 OBSERVE_LABEL = "homeport-observe"
 """That of a service whose metrics went to Cloud Monitoring once, for the same reason."""
+GUARD_LABEL = "homeport-guard"
+"""The label of a service that Model Armor screened once: only then a plan looks for what that took."""
 _PERIOD_S = 3
 _PROBE_TIMEOUT_S = 3
 _SLACK = 1.5
@@ -36,6 +39,7 @@ Cloud Run asks started instances alone, so that nothing is woken. An engine's se
 engine has to do; what has not answered for five minutes never will.
 """
 _CACHE_SLACK = 1.05
+_CPU_STEP = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +79,8 @@ class ServiceInputs:
     """What runs in each instance beside the engine."""
     moment: datetime | None = None
     """When it is wanted: warm hours may be on. None for outside of them."""
+    guarded: bool = False
+    """Whether Model Armor screens what is said."""
     edge: str = ""
     """The address of its load balancer, which says from where requests come; '' where it has none."""
     observed: bool = False
@@ -86,6 +92,7 @@ def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Ref
     access = wanted.access
     labels = {EDGE_LABEL: "global"} if wanted.edge else {}
     labels |= {OBSERVE_LABEL: "metrics"} if wanted.observed else {}
+    labels |= {GUARD_LABEL: "model-armor"} if wanted.guarded else {}
     made: dict[str, Any] = {
         **({"labels": labels} if labels else {}),
         **({} if wanted.edge else {"ingress": ingress(access)}),
@@ -106,6 +113,32 @@ def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Ref
 def ingress(access: Access) -> str:
     """Return from where requests are let in, as Cloud Run names it."""
     return "INGRESS_TRAFFIC_INTERNAL_ONLY" if access.isolated else "INGRESS_TRAFFIC_ALL"
+
+
+def engine_size(shape: Shape, beside: Iterable[ServiceContainer]) -> CpuAndMemory:
+    """
+    Return what the engine has of an instance: all of its shape, unless that and what stands before the engine are more
+    than the GPU's largest shape, which bounds an instance. Then it gives up as much as is taken, in steps that Cloud Run has.
+    """
+    found, front = limits_of.gpu(shape.gpu), [one.size for one in beside if one.port is not None]
+    whole, taken = CpuAndMemory(cpu=shape.cpu, memory_gib=shape.memory_gib), sum(front, CpuAndMemory())
+    if not front or found is None:
+        return whole
+    most = found.shapes[-1]
+    cpu, memory = whole.cpu, whole.memory_gib
+    while cpu + taken.cpu > most.cpu:
+        cpu -= _CPU_STEP
+    while memory + taken.memory_gib > most.memory_gib:
+        memory -= 1
+    return CpuAndMemory(cpu=cpu, memory_gib=memory)
+
+
+def beside_size(shape: Shape, beside: Iterable[ServiceContainer]) -> CpuAndMemory:
+    """Return what other containers add to an instance of a shape: what they have, without what the engine gives up for them."""
+    every = tuple(beside)
+    own = engine_size(shape, every)
+    given = CpuAndMemory(cpu=own.cpu - shape.cpu, memory_gib=own.memory_gib - shape.memory_gib)
+    return sum((one.size for one in every), given)
 
 
 def network_interface(network: tuple[str, str], *, own: bool) -> dict[str, Any]:  # Any: text, or Refs
@@ -159,15 +192,16 @@ def _revision_scaling(scaling: Scaling) -> JsonObject:
 
 
 def _engine(wanted: ServiceInputs) -> ServiceContainer:
-    launch, shape = wanted.launch, wanted.shape
+    launch, size = wanted.launch, engine_size(wanted.shape, wanted.beside)
     return ServiceContainer(
         name=CONTAINER,
         image=Ref("image/serving", "reference"),
         command=(launch.command[0],),
         args=tuple(launch.command[1:]),
         environment=launch.environment,
-        port=launch.port,
-        limits={"cpu": f"{shape.cpu}", "memory": f"{shape.memory_gib}Gi", "nvidia.com/gpu": "1"},
+        # Cloud Run sends requests to one container: where another takes them, the engine's port leads nowhere.
+        port=None if any(one.port for one in wanted.beside) else launch.port,
+        limits={"cpu": f"{size.cpu:g}", "memory": f"{size.memory_gib:g}Gi", "nvidia.com/gpu": "1"},
         boosted=True,
         startup=HttpProbe(
             path=launch.health_path,

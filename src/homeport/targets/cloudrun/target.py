@@ -15,6 +15,8 @@ from homeport.targets.cloudrun import facts
 from homeport.targets.cloudrun.durations import duration_fact
 from homeport.targets.cloudrun.edge_found import unwanted_parts
 from homeport.targets.cloudrun.graph import CloudRunGraph
+from homeport.targets.cloudrun.guard import armored
+from homeport.targets.cloudrun.guard_found import unwanted_screen
 from homeport.targets.cloudrun.invokers import unexpected_invokers
 from homeport.targets.cloudrun.observe_found import unwanted_observing
 from homeport.targets.cloudrun.preflight import Findings, PreflightInput, PreflightVerdict, preflight
@@ -25,6 +27,8 @@ from homeport.targets.facts import ModelFact
 class CloudRunTarget(CloudRunGraph):
     """One spec, served on Cloud Run."""
 
+    told: tuple[Fact, ...] = ()
+    """What a plan tells beside what every plan does."""
     notes: tuple[str, ...] = ()
     """What the reader of a plan should know of where it is."""
 
@@ -61,6 +65,7 @@ class CloudRunTarget(CloudRunGraph):
         invokers = await unexpected_invokers(self.google, self.names, self.callers)
         parts = await unwanted_parts(self.google, self.names, self.edge)
         watched = await unwanted_observing(self.google, self.names, self.observing)
+        parts += await unwanted_screen(self.foundations)
         return [*invokers, *self.beside_it.unwanted(), *await self.warm.unwanted(), *parts, *watched]
 
     async def preflight(self) -> Findings:
@@ -101,6 +106,7 @@ class CloudRunTarget(CloudRunGraph):
         yield facts.StayingFact.of(load_prices(), self.foundations.zones, size, baked=self.baked)
         yield facts.ColdStartFact.of(self.cold_start)
         yield facts.CallersFact(public=access.public, callers=self.callers)
+        yield from self.told
         yield from self.edge.facts(load_prices()) if self.edge else ()
         yield from self.observing.facts(load_prices()) if self.observing else ()
         yield from facts.of_companions(self.companions, self.names)
@@ -124,6 +130,7 @@ class CloudRunTarget(CloudRunGraph):
             isolated=access.isolated,
             edge=self.edge is not None,
             observed=self.observing is not None,
+            screened=armored(self.spec.guard) is not None,
             callers=access.callers,
             network=settings.network or "",
             subnetwork=settings.subnetwork or "",

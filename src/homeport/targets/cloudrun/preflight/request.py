@@ -51,6 +51,8 @@ class PreflightInput:
     public: bool = False
     isolated: bool = False
     """Internal ingress, and all egress through the network."""
+    screened: bool = False
+    """Whether Model Armor screens what is said."""
     edge: bool = False
     """Whether a load balancer stands before it."""
     observed: bool = False
@@ -72,6 +74,8 @@ class PreflightInput:
             "secret": self.secret or self.observed,
             "edge": self.edge,
             "observe": self.observed,
+            "screen": self.screened,
+            "screen-way": self.screened and not self.network,
             "network": not self.network,
             "isolation": self.isolated and not self.network,
             "warm": self.warm,

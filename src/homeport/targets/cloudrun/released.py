@@ -1,0 +1,12 @@
+"""The release of an endpoint: which revision of its service has the traffic."""
+
+from __future__ import annotations
+
+from homeport.google import Google
+from homeport.resources.google.release import Prove, Release
+from homeport.targets.cloudrun.names import Names
+
+
+def release(google: Google, names: Names, prove: Prove, canary: tuple[int, ...] = ()) -> Release:
+    """Return the release of the endpoint."""
+    return Release(google=google, name=names.name, path=f"v2/{names.service}", prove=prove, canary=canary)
