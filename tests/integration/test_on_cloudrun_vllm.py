@@ -121,7 +121,6 @@ def test_the_whole_life_of_an_endpoint_with_its_weights_in_a_bucket(
     )
     tuned = adapter(cloud.user.folder / "tuned", 8.0)
     alone = (cloud.user.folder / "homeport.toml").read_text()
-    alone += "\n[observe]\n"
     cloud.user.write(f'{alone}\n[[engine.lora]]\nname = "tuned"\nsource = "file:{tuned}"\n')
     planned = cloud.run("plan", "--json").json
     assert planned["facts"]["weights"]["text"].startswith(
@@ -138,7 +137,6 @@ def test_the_whole_life_of_an_endpoint_with_its_weights_in_a_bucket(
         "tools",
         "tools-stream",
         "no-token",
-        "metrics",
         "mount",
         "image",
         "weights",
