@@ -14,7 +14,7 @@ SAFETENSORS := .cache/models
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos attack test-long test-agents test-bench test-console test-install test-observe test-gcloud test-judges test-vllm test-terraform check format lock bench schema picture clean
+.PHONY: help setup demo test chaos attack test-long test-agents test-bench test-clients test-console test-install test-observe test-gcloud test-judges test-vllm test-terraform check format lock bench schema picture clean
 
 help: ## Show these lines.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,7 +34,7 @@ demo: $(STAMP) ## Serve a real Gemma 3 270M here, prove that it works, ask it so
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/demo.sh $(DEMO)
 
 test: $(STAMP) weights ## Run the tests, real engine included.
-	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not vllm and not terraform and not gcloud and not long and not drill and not agents and not judges and not bench and not console and not observe and not install" $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not vllm and not terraform and not gcloud and not long and not drill and not agents and not judges and not bench and not console and not observe and not install and not clients" $(ARGS)
 
 CHAOS ?= all
 chaos: $(STAMP) ## Let every call of a deployment go wrong, in every way that calls do: the whole matrix (CHAOS=sample: each call in one way).
@@ -55,7 +55,7 @@ test-vllm: $(STAMP) weights ## Run the tests that need real vLLM (its environmen
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m vllm $(ARGS)
 
 test-long: $(STAMP) weights ## Run the tests that keep two cores busy for half a minute and more, each.
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "long and not observe and not drill and not gcloud and not vllm and not agents" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "long and not observe and not clients and not drill and not gcloud and not vllm and not agents" $(ARGS)
 
 test-agents: $(STAMP) ## Run the tests with clients of agents that are too heavy for a newcomer (ADK, OpenAI's agents; npm's MCP inspector, where there is npm).
 	@sh scripts/inspector.sh .cache/inspector
@@ -69,6 +69,12 @@ test-bench: $(STAMP) weights ## Compare `homeport bench` with aiperf and vLLM's 
 	  "$$(HOMEPORT_HOME=$(TEST_HOME) $(BIN)/homeport --quiet weights fetch smollm2-135m)"/*.gguf \
 	  $(SAFETENSORS)/smollm2-135m-safetensors
 	$(BIN)/python -m pytest -m bench $(ARGS)
+
+CLIENTS ?= openai openai-npm vercel-ai pydantic-ai adk openai-agents langchain llama-index instructor smolagents litellm
+test-clients: $(STAMP) ## Let a dozen real clients, each in an environment of its own, use an endpoint of this machine (KEEP=1: docs/clients.md says what was seen).
+	@PYTHON=$(PYTHON) sh scripts/clients_env.sh .cache/clients $(CLIENTS)
+	CLIENTS="$(CLIENTS)" KEEP=$(KEEP) $(BIN)/python -m pytest -n 2 --dist worksteal -m clients tests/contract/test_checked_clients.py $(ARGS)
+	@$(if $(KEEP),$(BIN)/python scripts/generate.py)
 
 test-observe: $(STAMP) weights ## Let a real Prometheus scrape an endpoint of this machine, and judge the files that homeport writes for it.
 	@sh scripts/prometheus.sh .cache/prometheus
@@ -126,4 +132,4 @@ lock: $(STAMP) ## Resolve the dependencies anew (needs uv on the PATH).
 	  --extra local --extra rehearse --extra agents --group dev pyproject.toml -o locks/dev.txt
 
 clean: ## Remove what was set up here; weights and endpoints stay.
-	rm -rf $(VENV) $(VLLM_VENV) $(TERRAFORM_VENV) .cache/adk .cache/inspector .cache/judges .cache/export-judges .cache/uv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) $(VLLM_VENV) $(TERRAFORM_VENV) .cache/adk .cache/inspector .cache/judges .cache/export-judges .cache/clients .cache/uv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

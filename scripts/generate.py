@@ -10,6 +10,7 @@ from homeport import reference, shapes, spec
 
 ROOT = Path(__file__).resolve().parent.parent
 DECISIONS = ROOT / "docs" / "decisions"
+CLIENTS = ROOT / "tests" / "records" / "clients"
 _PAGE = re.compile(
     r"# (?P<number>\d+)\. (?P<title>.+)\n\n\*(?P<status>[A-Z][^,*\n]*), (?P<date>\d{4}-\d\d-\d\d)\.\*\n"
 )
@@ -44,6 +45,34 @@ def decisions(folder: Path = DECISIONS) -> str:
     )
 
 
+def checked(folder: Path = CLIENTS) -> str:
+    """Return the table of the clients that `make test-clients` has run, by the records that it wrote."""
+    asked = {
+        "chat": "a chat",
+        "stream": "streamed",
+        "tool": "a tool's call",
+        "structured": "JSON of a schema",
+    }
+    lines = [
+        "| client | version | its words | " + " | ".join(asked.values()) + " | a wrong key | seen |",
+        "|---" * (len(asked) + 5) + "|",
+    ]
+    for path in sorted(folder.glob("*.json")):
+        told = json.loads(path.read_text(encoding="utf-8"))
+        cells = [told["parts"].get(part, "*not run*") for part in (*asked, "wrong_key")]
+        row = (told["client"], told["version"], f"`--for {told['words']}`", *cells, told["date"])
+        lines.append(f"| {' | '.join(row)} |")
+    return "\n".join((*lines, ""))
+
+
+def with_checked(page: str) -> str:
+    """Return the page of clients with that table written again. Raises `ValueError` where it has no place for it."""
+    begin, end = "<!-- generated: checked clients -->\n", "<!-- end: checked clients -->\n"
+    if page.count(begin) != 1 or page.count(end) != 1:
+        raise ValueError(f"clients.md lacks {begin.strip()} or {end.strip()}")
+    return f"{page[: page.index(begin)]}{begin}\n{checked()}\n{page[page.index(end) :]}"
+
+
 def main() -> None:
     """Write every generated file again."""
     schema = json.dumps(spec.json_schema(), indent=2) + "\n"
@@ -53,6 +82,8 @@ def main() -> None:
     for name in reference.sections():
         page = ROOT / "docs" / name
         page.write_text(reference.with_sections(name, page.read_text(encoding="utf-8")), encoding="utf-8")
+    clients = ROOT / "docs" / "clients.md"
+    clients.write_text(with_checked(clients.read_text(encoding="utf-8")), encoding="utf-8")
     for name in shapes.RESULTS:
         text = json.dumps(shapes.schema(name), indent=2, ensure_ascii=False) + "\n"
         (ROOT / "docs" / "schemas" / f"{name}.json").write_text(text, encoding="utf-8")

@@ -21,8 +21,11 @@ CLIENTS: Final = (
         "adk",
         "open-webui",
     ),
+    *("langchain", "instructor", "smolagents", "vercel-ai"),
     *("continue", "curl", "dotenv"),
 )
+_OF_LITELLM: Final = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+"""It fetches a table of prices from GitHub each time it is imported, and takes the one it has where it is told so."""
 _HELLO: Final = {"role": "user", "content": "Hello"}
 _CURL: Final = """\
 curl "$OPENAI_BASE_URL/chat/completions" -H "Authorization: Bearer $OPENAI_API_KEY" -H 'Content-Type: application/json'"""
@@ -64,7 +67,15 @@ def _by_variables(client: str, usual: Mapping[str, str]) -> ClientSettings:
     base, model = usual["OPENAI_BASE_URL"], usual["OPENAI_MODEL"]
     of_its_own = {
         "openai-agents": {"OPENAI_DEFAULT_MODEL": model, "OPENAI_AGENTS_DISABLE_TRACING": "1"},
-        "aider": {"AIDER_MODEL": f"openai/{model}", "AIDER_ANALYTICS": "false"},
+        "aider": {
+            "AIDER_MODEL": f"openai/{model}",
+            "AIDER_ANALYTICS": "false",
+            "AIDER_CHECK_UPDATE": "false",
+            "AIDER_SHOW_MODEL_WARNINGS": "false",
+            **_OF_LITELLM,
+        },
+        "litellm": _OF_LITELLM,
+        "adk": _OF_LITELLM,
         "open-webui": {
             "OPENAI_API_BASE_URL": base,
             "ENABLE_OLLAMA_API": "False",
@@ -77,12 +88,19 @@ def _by_variables(client: str, usual: Mapping[str, str]) -> ClientSettings:
         # It sends every prompt and answer to OpenAI as soon as OPENAI_API_KEY is set, wherever the model is.
         "openai-agents": 'set_default_openai_api("chat_completions"); its exporter of traces, which sends prompts and '
         "answers to OpenAI, is switched off",
-        "aider": "aider reads them; its own counting of use is switched off",
+        "aider": "aider reads them; its own counting of use and its question for new versions are switched off; a table of "
+        "prices it fetches from GitHub all the same",
         "litellm": f'litellm.completion("openai/{model}", …), whichever engine serves it',
         "llama-index": f'OpenAILike(model="{model}", api_base="{base}", api_key=os.environ["OPENAI_API_KEY"], '
         "is_chat_model=True)",
         "pydantic-ai": f'Agent("openai-chat:{model}")',
         "adk": f'LlmAgent(model=LiteLlm(model="openai/{model}"), …): a bare "{model}" would go to Google',
+        "langchain": f'ChatOpenAI(model="{model}"); with_structured_output(…, method="json_schema")',
+        # Its usual mode names a tool in `tool_choice`, which not every engine honours.
+        "instructor": "instructor.from_openai(openai.OpenAI(), mode=instructor.Mode.JSON_SCHEMA)",
+        "smolagents": f'OpenAIModel(model_id="{model}", api_base="{base}", api_key=os.environ["OPENAI_API_KEY"])',
+        "vercel-ai": f'createOpenAICompatible({{name: "homeport", baseURL: "{base}", apiKey: '
+        f'process.env.OPENAI_API_KEY, supportsStructuredOutputs: true}})("{model}")',
         "open-webui": "open-webui serve reads them at its first start; later it goes by its own settings page",
         "curl": f"{_CURL} -d {asked}",
     }
@@ -131,7 +149,7 @@ def _llm(usual: Mapping[str, str], home: Path) -> ClientSettings:
     base, model = usual["OPENAI_BASE_URL"], usual["OPENAI_MODEL"]
     text = (
         f"- model_id: homeport\n  model_name: {json.dumps(model)}\n  api_base: {json.dumps(base)}\n"
-        "  api_key_name: homeport\n"
+        "  api_key_name: homeport\n  supports_tools: true\n  supports_schema: true\n"
     )
     return ClientSettings(
         variables={"OPENAI_API_KEY": usual["OPENAI_API_KEY"]},

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from runpy import run_path
 
 import pytest
 import yaml
 
 from homeport.clients import CLIENTS, SHELLS, exported, settings
+from places import ROOT
 
 KEY = 'hp-a\'b $HOME \\ `x` "q"'
 ENV = {"OPENAI_BASE_URL": "http://127.0.0.1:8383/v1", "OPENAI_API_KEY": KEY, "OPENAI_MODEL": "gemma-4-e2b"}
@@ -53,3 +55,18 @@ def test_a_shell_reads_what_was_meant() -> None:
 def test_fish_reads_what_was_meant() -> None:
     script = exported({"KEY": KEY}, "fish") + '\nprintf %s "$KEY"'
     assert subprocess.run(["fish", "-c", script], capture_output=True, text=True, check=True).stdout == KEY
+
+
+def test_the_page_has_the_clients_that_were_run_and_what_was_seen() -> None:
+    script = run_path(str(ROOT / "scripts" / "generate.py"))
+    page = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
+    assert script["with_checked"](page) == page, "run `make schema`"
+    names = {path.stem for path in (ROOT / "tests" / "records" / "clients").glob("*.json")}
+    locked = {path.name.removesuffix(".txt") for path in (ROOT / "locks" / "clients").iterdir()}
+    assert locked - names == {"llm", "aider"}, "the page says of these that no run of them is green"
+
+
+def test_no_client_that_was_seen_to_ask_others_is_left_to_do_so() -> None:
+    for client in ("litellm", "adk", "aider"):
+        told = settings(client, ENV, home=Path("/x"), folder=Path("/x"))
+        assert told.variables["LITELLM_LOCAL_MODEL_COST_MAP"] == "True", client

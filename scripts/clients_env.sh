@@ -1,0 +1,31 @@
+#!/bin/sh
+# Make below the folder $1 an environment for each client that is named after it, as pinned in locks/clients.
+set -eu
+UV_VERSION=0.13.9
+INTO=$1
+shift
+uv="$INTO/uv-$UV_VERSION/bin/uv"
+if [ ! -x "$uv" ]; then
+  "${PYTHON:-python3}" -m venv "$INTO/uv-$UV_VERSION"
+  "$INTO/uv-$UV_VERSION/bin/python" -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION"
+fi
+for name in "$@"; do
+  pinned="locks/clients/$name"
+  [ -d "$pinned" ] && pinned="$pinned/package-lock.json" || pinned="$pinned.txt"
+  stamp="$INTO/$name/homeport-$(cksum < "$pinned" | cut -d' ' -f1)"
+  [ -f "$stamp" ] && continue
+  echo "setting up $INTO/$name"
+  rm -rf "${INTO:?}/$name"
+  if [ "${pinned%.json}" = "$pinned" ]; then
+    "$uv" venv --quiet --python "${PYTHON:-python3}" "$INTO/$name"
+    "$uv" pip install --quiet --no-deps --python "$INTO/$name/bin/python" -r "$pinned"
+  elif command -v npm > /dev/null; then
+    mkdir -p "$INTO/$name"
+    cp "locks/clients/$name/package.json" "$pinned" "$INTO/$name"
+    npm ci --silent --no-audit --no-fund --prefix "$INTO/$name"
+  else
+    echo "test-clients: no npm here, so $name is NOT run" >&2
+    continue
+  fi
+  touch "$stamp"
+done
