@@ -12,6 +12,7 @@ import pytest
 from cloud import act, things
 from deployers import WAYS, Deployer
 from deployment import google_for
+from gcp_rehearsal.iam.permissions import required
 from homeport import spec
 from homeport.errors import HomeportError, SpecError
 from homeport.export import export
@@ -21,6 +22,7 @@ from homeport.progress import Silent
 from homeport.reconcile.plan import ActionKind
 from homeport.targets.cloudrun.guarded import with_guard
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
+from homeport.targets.cloudrun.preflight.permissions import needs
 from homeport.targets.cloudrun.target import CloudRunTarget
 
 HOST = "modelarmor.europe-west4.rep.googleapis.com"
@@ -87,6 +89,14 @@ def test_the_gateway_takes_the_requests_and_the_engine_has_no_port(deployer: Wit
     assert users == ["serviceAccount:home-run@rehearsal.iam.gserviceaccount.com"]
     deployer.down(deployer.guarded(), purge=True)
     assert {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)} == before
+    asked_for = {each for call in deployer.cloud.log for each in required(call.method)}
+    listed = {name: set(need.permissions) for name, need in needs().items()}
+    assert (
+        asked_for - set().union(*listed.values()) - {"cloudquotas.quotas.get", "orgpolicy.policy.get"}
+        == set()
+    )
+    # Nobody changes the template in this life; another test has it mended.
+    assert (listed["screen"] | listed["screen-way"]) - asked_for == {"modelarmor.templates.update"}
 
 
 def policy(deployer: WithGuard) -> list[Any]:  # Any: JSON
