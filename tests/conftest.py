@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -19,12 +20,21 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("homeport", deadline=None)  # A busy machine is no defect.
 settings.load_profile("homeport")
 
+gc.disable()  # Until all tests are there: what is imported and collected stays.
+
 _GUARD = Path(__file__).parent / "support" / "guard"
 sys.path.insert(0, str(_GUARD))
 import sitecustomize  # noqa: E402, F401 - guards this process; others load it by PYTHONPATH
 
 from places import FETCHED  # noqa: E402
 from user import User  # noqa: E402
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector of garbage look at what tests make, and not at all of their modules each time."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

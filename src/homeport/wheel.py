@@ -62,8 +62,13 @@ def own_wheel() -> OwnWheel:
 
 def constraints(extras: Iterable[str]) -> str:
     """Return `NAME==VERSION` a line of all that homeport needs with these extras, as it is installed here."""
+    return _constraints(frozenset(extras))
+
+
+@cache
+def _constraints(extras: frozenset[str]) -> str:
     found: dict[str, str] = {}
-    asked = [(_NAME, frozenset(extras))]
+    asked = [(_NAME, extras)]
     seen: set[tuple[str, frozenset[str]]] = set()
     while asked:
         name, wanted = asked.pop()

@@ -101,7 +101,7 @@ def test_beyond_loopback_it_is_the_key_that_keeps_others_out(tmp_path: Path) -> 
         assert client.get("/v1/models", headers={"authorization": "Bearer another"}).status_code == 401
 
 
-@settings(max_examples=1000)
+@settings(max_examples=250)
 @given(spelt(LOOPBACK).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_the_wrapper_which_stands_alone_knows_the_same_names_as_homeports_own_door(host: bytes) -> None:
     assert homeport_vllm._is_own_name(host) == door.is_own_name(host)

@@ -58,7 +58,7 @@ def test_a_name_of_this_machine_is_let_in_and_no_other_however_it_is_spelt() -> 
     scene(play)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=250)
 @given(spelt(LOOPBACK).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_whatever_host_says_only_this_machines_names_pass(host: bytes) -> None:
     if door.is_own_name(host):
@@ -89,7 +89,7 @@ def test_where_nothing_is_objected_host_and_page_are_this_machines(
             assert {value for name, value in told if name == b"sec-fetch-site"} <= {b"same-origin", b"none"}
 
 
-@settings(max_examples=500)
+@settings(max_examples=250)
 @given(st.binary(max_size=60), st.sampled_from([b"authorization", b"x-api-key", b"cookie", b"api-key"]))
 def test_only_the_key_itself_opens(value: bytes, name: bytes) -> None:
     key = Secret(KEY)

@@ -307,7 +307,7 @@ def test_env_hands_the_token_on_to_the_user_who_started_it_also_within_and_to_no
 NAMES = spelt(OURS)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=250)
 @given(NAMES)
 def test_whatever_the_host_says_only_the_names_of_the_list_get_in(host: str) -> None:
     try:
