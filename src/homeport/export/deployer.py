@@ -116,6 +116,9 @@ def _needed(things: Things) -> set[str]:
         "isolation": ResourceKind.FIREWALL in kinds,
         "warm": ResourceKind.SCHEDULE in kinds,
         "observe": False,  # Nor does one have [observe].
+        # No export has a template of Model Armor: a file with one is refused.
+        "screen": False,
+        "screen-way": False,
         "edge": False,  # No export has a load balancer: a file with [edge] is refused.
     }
     return {one for name, need in needs().items() if optional.get(name, True) for one in need.permissions}
