@@ -57,6 +57,7 @@ async def bench(
     Raises `EndpointError` where it refuses requests, `NotRunning` where nobody answers, `EngineMissing` where the extra
     `bench` is not installed, and `SpecError` for prompts too short to be made.
     """
+    endpoint.ensure_writes_text()
     async with AsyncExitStack() as stack:
         connections = Connections(Destination.of(endpoint, PATH))
         stack.push_async_callback(connections.close)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from homeport.catalog.parts import Parts
+from homeport.task import Task
 
 _FOLDER = Path(__file__).parent
 
@@ -115,6 +116,12 @@ class Model:
     architecture: Architecture | None
     weights: Mapping[str, str]
     """Sources, by the keys of `kinds`: engines say which of them they load. Also "bucket" to a gs:// address."""
+    task: Task = "generate"
+    """What it was made for; where it is served, what it is served for."""
+    pooling: str = "mean"
+    """How its tokens become one vector, where it embeds: `mean`; '' for what its own files say."""
+    dimensions: int = 0
+    """Numbers of one of its vectors, where that is not the width of its layers; 0 for that."""
     family: str = ""
     """`gemma-4`, `gemma-3`, `smollm2`; for a model that the catalog does not know, its architecture's name."""
     aliases: tuple[str, ...] = ()

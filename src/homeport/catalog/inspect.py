@@ -17,6 +17,7 @@ from homeport.catalog import Architecture, Gate, Model, gguf_parts, keys_of
 from homeport.catalog.gguf_header import Array, Header
 from homeport.catalog.untrusted import Table, read_json
 from homeport.errors import WeightsError
+from homeport.task import Task
 
 # Families whose layers all see the whole context, or all the same window.
 _NO_TEMPLATE = (
@@ -34,6 +35,7 @@ _UNIFORM = frozenset(
 )
 # Families with sliding windows: of so many layers, the last one is global.
 _PERIODS = {
+    "gemma-embedding": 6,
     "gemma2": 2,
     "gemma3": 6,
     "gemma3_text": 6,
@@ -53,11 +55,14 @@ _GEMMA3_DEFAULTS = {
 }
 _EMBEDS = re.compile(
     r"^(?:Bert|Roberta|XLMRoberta|ModernBert|NomicBert|Gemma3Text|DistilBert|MPNet|JinaBert|Qwen[23])\w*Model$"
-    r"|Embedding(?:Model)?$|ForMaskedLM$|ForSequenceClassification$"
+    r"|Embedding(?:Model)?$"
 )
+_JUDGES = re.compile(r"ForMaskedLM$|ForSequenceClassification$")
 _EMBEDDING_GGUFS = frozenset(
     ("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3", "modern-bert", "gemma-embedding")
 )
+_RANKS = 4
+"""llama.cpp's `pooling_type` of a reranker."""
 _GEMMA4_GLOBAL_HEAD_DIM = 512
 """The default of its class in transformers."""
 
@@ -89,6 +94,9 @@ def from_header(header: Header, *, where: str, name: str) -> Model:
     return Model(
         name=name,
         title=values.text("general.name") or name,
+        task="embed" if _embeds(values, kind) else "generate",
+        pooling="" if _embeds(values, kind) else "mean",
+        dimensions=values.number(f"{kind}.embedding_length_out") or 0,
         family=kind,
         instruct=instruct,
         context=_context(values.under(kind), ("context_length",)),
@@ -100,7 +108,7 @@ def from_header(header: Header, *, where: str, name: str) -> Model:
         weights=dict.fromkeys(keys_of("gguf"), name),
         quantization=_file_type(values.number("general.file_type")),
         sampling=_sampling(sampling),
-        note=_note(kind, architecture, header.unchecked, instruct=instruct),
+        note=_note(kind, architecture, header.unchecked, instruct=instruct or _embeds(values, kind)),
         sources=(f"the header of {Path(where).name}",),
         tool_parser=_parser(kind, instruct=instruct),
         reasoning_parser=_parser(kind, instruct=instruct),
@@ -110,7 +118,7 @@ def from_header(header: Header, *, where: str, name: str) -> Model:
 def from_folder(path: Path, *, name: str) -> Model:
     """Return the model in a folder with a config.json, as the hub has them, called `name`."""
     config = read_json(path / "config.json")
-    _ensure_generates(path, config)
+    task = _task(path, config)
     text = config.part("text_config") or config
     kind = text.text("model_type") or config.text("model_type")
     if kind == "gemma3_text":
@@ -124,6 +132,8 @@ def from_folder(path: Path, *, name: str) -> Model:
     return Model(
         name=name,
         title=config.text("_name_or_path") or name,
+        task=task,
+        pooling="" if task == "embed" else "mean",
         family=kind,
         instruct=instruct,
         context=_context(text, ("max_position_embeddings", "n_positions", "max_seq_len")),
@@ -136,7 +146,7 @@ def from_folder(path: Path, *, name: str) -> Model:
         quantization=quantization.text("quant_method") if quantization else _dtype(config, text),
         kv_dtype=_kv_dtype(quantization) if quantization else "",
         sampling=_sampling(read_json(path / "generation_config.json", needed=False)),
-        note=_note(kind, architecture, instruct=instruct),
+        note=_note(kind, architecture, instruct=instruct or task == "embed"),
         sources=("its config.json",),
         tool_parser=_parser(kind, instruct=instruct),
         reasoning_parser=_parser(kind, instruct=instruct),
@@ -147,13 +157,18 @@ def _check_is_model(values: Table, header: Header, kind: str, where: str) -> Non
     parts = values.number("split.count") or 1
     if kind == "clip" or values.text("general.type") not in {"", "model"}:
         found, hint = "an adapter or an encoder of images", "name the GGUF of the model that it belongs to"
-    elif kind in _EMBEDDING_GGUFS or values.number(f"{kind}.pooling_type"):
-        found, hint = "a model of embeddings, which gives vectors", "name a model that writes text"
+    elif values.number(f"{kind}.pooling_type") == _RANKS:
+        found, hint = "a model that ranks texts", "name a model that writes text, or one of embeddings"
     elif parts == 1 and not header.tensors:
         found, hint = "no tensors, such as a vocabulary", "name a GGUF with weights"
     else:
         return
     raise WeightsError(f"{where} holds {found}, and a language model was expected", hint=hint)
+
+
+def _embeds(values: Table, kind: str) -> bool:
+    """Return True where a GGUF gives vectors: by its architecture, or since it says how they are pooled."""
+    return kind in _EMBEDDING_GGUFS or bool(values.number(f"{kind}.pooling_type"))
 
 
 def _of_gguf(values: Table, header: Header, kind: str) -> Architecture | None:
@@ -345,15 +360,16 @@ def _kv_dtype(quantization: Table) -> str:
     return "fp8" if quantization.text("kv_cache_quant_algo").upper() == "FP8" else ""
 
 
-def _ensure_generates(path: Path, config: Table) -> None:
-    """Raise `WeightsError` for a model of embeddings, which has no text to give."""
+def _task(path: Path, config: Table) -> Task:
+    """Return what the model was made for. Raises `WeightsError` for one that gives neither text nor vectors."""
     named = config.values.get("architectures")
     kinds = [str(kind) for kind in named] if isinstance(named, list) else []
-    if kinds and all(_EMBEDS.search(kind) for kind in kinds):
+    if kinds and all(_JUDGES.search(kind) for kind in kinds):
         raise WeightsError(
-            f"{path} is a model of embeddings ({kinds[0]}): it gives vectors, and a model that writes text was expected",
-            hint="homeport serves models that generate text; `homeport models` lists some",
+            f"{path} is a {kinds[0]}: it scores texts, and a model that writes text or gives vectors was expected",
+            hint="`homeport models` lists some",
         )
+    return "embed" if kinds and all(_EMBEDS.search(kind) for kind in kinds) else "generate"
 
 
 def _dtype(*tables: Table) -> str:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from homeport.addresses import is_loopback
 from homeport.endpoint.identity import Identity, refused_as
 from homeport.endpoint.refusals import is_page, refusal
-from homeport.errors import EndpointError, HomeportError, NetworkError, NoCredentials, NotRunning
+from homeport.errors import EndpointError, HomeportError, NetworkError, NoCredentials, NotRunning, Unsupported
 from homeport.json_types import Json, JsonObject
 from homeport.secret import Secret, judged
+from homeport.task import Task
 
 if TYPE_CHECKING:
     import ssl
@@ -58,6 +59,8 @@ class Endpoint:
     """Further headers of each request, such as that by which a load balancer tells a revision without traffic."""
     stop: tuple[str, ...] = field(default=())
     """Strings that end an answer, for models without an end-of-turn token."""
+    task: Task = "generate"
+    """What it gives: text, or vectors."""
     usd_per_hour: float | None = field(default=None, compare=False)
     """List price of one instance of it while it runs; None where that is not known, as for a machine of one's own."""
     verifier: Callable[[], Coroutine[Any, Any, Proof]] | None = field(default=None, repr=False, compare=False)
@@ -172,11 +175,24 @@ class Endpoint:
         `options` go into the request as they are (`max_tokens`, `temperature`, `tools` …). Raises `EndpointError`
         where the engine answers with an error, `NotRunning` or `NetworkError` where it does not answer.
         """
+        self.ensure_writes_text()
         return await self.post("/v1/chat/completions", self._request(options, messages=list(messages)))
 
     async def complete(self, prompt: str, **options: Json) -> JsonObject:
         """Return the whole completion of a text, without a chat template, as the engine's JSON. Raises as `answer` does."""
         return await self.post("/v1/completions", self._request(options, prompt=prompt))
+
+    async def embed(self, texts: Sequence[str], **options: Json) -> JsonObject:
+        """Return the vectors of `texts`, in their order, as the engine's JSON. Raises as `answer` does."""
+        return await self.post("/v1/embeddings", {"model": self.model, "input": list(texts), **options})
+
+    def ensure_writes_text(self) -> None:
+        """Raise `Unsupported` for an endpoint of vectors."""
+        if self.task == "embed":
+            raise Unsupported(
+                f'{self.name} gives vectors, and no text: it serves {self.model} with task = "embed"',
+                hint="POST /v1/embeddings asks it for vectors; `homeport env` prints where",
+            )
 
     async def post(self, path: str, request: Mapping[str, Json]) -> JsonObject:
         """Return what a path other than those of `answer` and `complete` answers to `request`, which is sent as it is."""
@@ -191,6 +207,7 @@ class Endpoint:
         """Yield the chunks of a streamed chat completion, as the engine's JSON. Raises as `answer` does."""
         import httpx2
 
+        self.ensure_writes_text()
         request = {**self._request(options, messages=list(messages)), "stream": True}
         async with (
             self.client(timeout_s=_ANSWER_WITHIN_S) as client,
@@ -223,7 +240,6 @@ class Endpoint:
 
         Raises `Unsupported` for one that was made by hand: nobody has said what it promises.
         """
-        from homeport.errors import Unsupported
         from homeport.sync import run
 
         if self.verifier is None:

@@ -21,6 +21,7 @@ from homeport.errors import HomeportError
 from homeport.hardware import Machine
 from homeport.json_types import Json, JsonObject
 from homeport.spec import Delivery, Engine
+from homeport.task import Task
 from homeport.weights.manifest import Format as FileFormat
 from homeport.weights.selection import is_quantization
 
@@ -116,6 +117,8 @@ class Launch:
     metrics_path: str | None = "/metrics"
     pulse_path: str = ""
     """Where it is asked whether it works, if not at its engine's own path: by what stands before it."""
+    task: Task = "generate"
+    """What it is asked for: text, or vectors."""
     inherits: tuple[str, ...] = ()
     """Variables, or patterns of them, that it takes from homeport's environment on this machine, besides those that
     every engine takes: see `homeport.child_environment`."""
@@ -142,6 +145,7 @@ class Launch:
             "weights": self.weights,
             "tools": self.tools,
             "files": dict(self.files),
+            **({"task": self.task} if self.task != "generate" else {}),
         }
 
 

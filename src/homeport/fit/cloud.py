@@ -11,6 +11,7 @@ from homeport.catalog import cloudrun
 from homeport.catalog.cloudrun import Shape
 from homeport.catalog.cpu_and_memory import NOTHING, CpuAndMemory
 from homeport.catalog.prices import Hourly, Prices, load
+from homeport.catalog.served_for import served_for
 from homeport.engines.registry import delivery_of, module, on_cloud
 from homeport.fit import Fit, Serving, cold_start
 from homeport.fit.choice import Choice, choose
@@ -204,6 +205,7 @@ def outlook(spec: Spec, spec_file: Path) -> CloudRunOutlook:
     wanted = spec.cloudrun or CloudRun()
     engine = engine_of(spec.engine, wanted)
     found = subject(spec.model, spec_file.parent, weights=spec.weights)
+    found = replace(found, model=served_for(found.model, spec.task))
     if engine not in found.weights:
         return CloudRunOutlook(
             fits=False, words=f"no: there are no weights of {found.model.name} for {engine}"

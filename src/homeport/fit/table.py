@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from homeport.catalog import Model, cloudrun
 from homeport.catalog.prices import Hourly, Prices, load
+from homeport.catalog.served_for import served_for
 from homeport.engines.names import NAMES
 from homeport.engines.registry import delivery_of, module, on_cloud
 from homeport.errors import HomeportError, SpecError
@@ -93,6 +94,8 @@ def wish(
     spec = _spec(name, file)
     base = file.absolute().parent if name is None else Path.cwd()
     found = subject(spec.model, base, weights=spec.weights, engine=engine or spec.engine.kind)
+    if name is None:
+        found = replace(found, model=served_for(found.model, spec.task))
     settings = _checked(Engine, spec.engine, given)
     most = found.model.context or settings.context
     if settings.context > most and ("context" in given or spec.engine.context != Engine().context):

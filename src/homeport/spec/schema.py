@@ -16,6 +16,7 @@ from homeport.spec.edge import Edge
 from homeport.spec.observe import Observe
 from homeport.spec.scaling import Scaling
 from homeport.spec.table import SpecTable
+from homeport.task import Task
 
 FILE_NAME = "homeport.toml"
 SCHEMA_NAME = ".homeport.schema.json"
@@ -325,6 +326,8 @@ class Spec(SpecTable):
     """What the endpoint is called: up to 37 lower-case letters, digits and dashes. By default the folder's name; Cloud Run wants it here."""
     model: str = Field(default="gemma-3-270m-pt", min_length=1)
     """A name that `homeport models` lists, or hf:ORG/NAME[@REVISION][:FILE], gs://BUCKET/FOLDER, wheel:NAME, file:PATH."""
+    task: Task = "generate"
+    """What it is served for: generate gives text, embed gives vectors over /v1/embeddings and no text."""
     weights: str | None = Field(default=None, min_length=1, examples=["hf:my-org/gemma-3-270m-tuned"])
     """Where to take the weights from, as a source, instead of where the catalog says."""
     engine: Engine = Field(default_factory=Engine)
@@ -343,6 +346,22 @@ class Spec(SpecTable):
             raise ValueError(
                 "[edge] is a way in from the internet, and access.isolated = true says that there is none; remove one of the two"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _text_is_asked_of_what_writes_it(self) -> Spec:
+        if self.task == "embed":
+            for key, given in {
+                "[agent]": self.agent,
+                "engine.tool_parser": self.engine.tool_parser,
+                "engine.reasoning_parser": self.engine.reasoning_parser,
+                "engine.chat_template": self.engine.chat_template,
+                "[[engine.lora]]": self.engine.lora,
+            }.items():
+                if given:
+                    raise ValueError(
+                        f'{key} is for a model that writes text, and task is "embed"; remove one of the two'
+                    )
         return self
 
     @property

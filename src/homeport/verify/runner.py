@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from homeport.errors import HomeportError
+from homeport.task import Task
 from homeport.verify.check import Check, OnResult, picked, refuse_unknown
 from homeport.verify.checks import (
     access,
@@ -16,6 +18,7 @@ from homeport.verify.checks import (
     reasoning,
     second_turn,
     structure,
+    vectors,
 )
 from homeport.verify.report import Outcome, Report, Result, RunTimer, VerificationSubject, skipped
 
@@ -45,6 +48,27 @@ CHECKS = (
     Check("reasoning", "it answers a small reasoning set", reasoning.score, 1800),
 )
 
+_OF_VECTORS = (
+    Check("vectors", "a batch gets vectors of the right length, in order", vectors.vectors),
+    Check("similarity", "texts that say the same are nearer than others", vectors.similarity),
+    Check("empty-input", "no text and an empty one are a client's mistake", vectors.empty_input),
+    Check("too-long", "a text that is too long is refused, not cut", vectors.too_long, 900),
+    Check("parallel", "requests at once all finish", vectors.at_once, 600),
+)
+_OF_BOTH = frozenset({"identity", "key"})
+
+
+def checks_of(task: Task) -> tuple[Check[VerificationSubject], ...]:
+    """Return the checks of an endpoint that serves for `task`; of one for vectors, those that want text are skipped."""
+    if task == "generate":
+        return CHECKS
+    own = {check.name: check for check in _OF_VECTORS}
+    usual = [
+        check if check.name in _OF_BOTH else own.pop(check.name, replace(check, look=vectors.no_text))
+        for check in CHECKS
+    ]
+    return (usual[0], *own.values(), *usual[1:])
+
 
 async def verify(
     subject: VerificationSubject, *, only: tuple[str, ...] = (), on_result: OnResult | None = None
@@ -54,9 +78,10 @@ async def verify(
 
     Raises `HomeportError` for a name in `only` that is no check.
     """
-    refuse_unknown(only, [check.name for check in CHECKS])
+    checks = checks_of(subject.model.task)
+    refuse_unknown(only, [check.name for check in checks])
     begun = RunTimer.now()
-    return begun.report(subject, await checked(subject, picked(CHECKS, only), on_result=on_result))
+    return begun.report(subject, await checked(subject, picked(checks, only), on_result=on_result))
 
 
 async def checked(

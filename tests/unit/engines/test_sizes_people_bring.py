@@ -10,10 +10,11 @@ import pytest
 
 from homeport.catalog import Published
 from homeport.catalog.inspect import from_folder
+from homeport.catalog.served_for import served_for
 from homeport.engines.footprint import Device, Sizing
 from homeport.engines.vllm import memory
 from homeport.engines.vllm.engine import COMPACT_JSON, _compact_json
-from homeport.errors import WeightsError
+from homeport.errors import SpecError, WeightsError
 from homeport.spec import Engine
 from homeport.verify.checks.structure import endless
 
@@ -59,12 +60,20 @@ def test_plain_attention_under_other_names_is_sized(tmp_path: Path, kind: str) -
     assert sized(tmp_path, {**LLAMA, "model_type": kind}, "bfloat16") is not None
 
 
-@pytest.mark.parametrize(
-    "kind", ["Gemma3TextModel", "BertModel", "XLMRobertaForSequenceClassification", "BertForMaskedLM"]
-)
+@pytest.mark.parametrize("kind", ["Gemma3TextModel", "BertModel"])
 def test_a_model_of_embeddings_is_told_as_one(tmp_path: Path, kind: str) -> None:
     (tmp_path / "config.json").write_text(json.dumps({**LLAMA, "architectures": [kind]}))
-    with pytest.raises(WeightsError, match=rf"model of embeddings \({kind}\): it gives vectors"):
+    found = from_folder(tmp_path, name="x")
+    assert served_for(found, "embed").task == "embed"
+    with pytest.raises(SpecError, match="model of embeddings: it gives vectors") as refused:
+        served_for(found, "generate")
+    assert 'task = "embed"' in str(refused.value.hint)
+
+
+@pytest.mark.parametrize("kind", ["XLMRobertaForSequenceClassification", "BertForMaskedLM"])
+def test_a_model_that_scores_is_no_model_for_either(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({**LLAMA, "architectures": [kind]}))
+    with pytest.raises(WeightsError, match=f"{kind}: it scores texts"):
         from_folder(tmp_path, name="x")
 
 

@@ -107,13 +107,12 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
     template, files = template_of(request)
     if template is not None:
         command += ["--chat-template", str(template)]
-    for stop in model.stop:
-        command += ["--stop", stop]
-    for adapter, path in request.adapters.items():
-        command += ["--lora", adapter, str(path)]
+    command += [word for stop in model.stop for word in ("--stop", stop)]
+    command += [word for name_, path in request.adapters.items() for word in ("--lora", name_, str(path))]
     for key in ("temperature", "top_p", "top_k"):
         if key in model.sampling:
             command += [f"--{key.replace('_', '-')}", f"{model.sampling[key]:g}"]
+    command += ["--embed", model.pooling or "own"] if model.task == "embed" else []
     if request.keyed:
         command.append("--api-key-on-stdin")
     for given in settings.extra_args:
@@ -138,7 +137,8 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
         parallel=settings.parallel,
         keyed=request.keyed,
         weights=str(request.weights),
-        tools=model.tool_parser is not None,
+        tools=model.tool_parser is not None and model.task == "generate",
+        task=model.task,
         ready_within_s=600,
         metrics_path=METRICS_PATH,
         inherits=INHERITS,

@@ -17,6 +17,8 @@ _MICRO_BATCH = 512
 """llama.cpp's `n_ubatch`."""
 _ELEMENT_BYTES = {"auto": 2.0, "fp8": 1.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
 _REPACKED = {"Q4_0", "Q4_K", "Q4_K_S", "Q4_K_M", "IQ4_NL", "MXFP4"}
+_WITHOUT_CACHE = frozenset({"gemma-embedding"})
+"""Families that see a text at once, and for which llama.cpp makes no cache: `create_memory` in its src/llama-model.cpp."""
 _MOST_CHECKPOINTS, _CHECKPOINT_STEP = 32, 8192
 _GRAPH = 2 * 2**20
 _SERVER = 150 * 2**20
@@ -32,6 +34,8 @@ def footprint(sizing: Sizing) -> Footprint | None:
     usable = MemoryTerm("memory", device.memory, f"all of {device.name}")
     fixed = _on_gpu(weights) if device.gpu else _on_cpu(sizing, architecture)
     cache = kv_cache(architecture, context=settings.context, kv_dtype=settings.kv_dtype)
+    if sizing.model.family in _WITHOUT_CACHE:
+        cache = _one_vector(architecture, settings.context)
     on_device = fixed[0].size if device.gpu else weights.size
     return Footprint(
         usable=usable,
@@ -39,7 +43,9 @@ def footprint(sizing: Sizing) -> Footprint | None:
         weights=on_device,
         cache=cache,
         mapped=0 if device.gpu else fixed[0].size,
-        growth=settings.parallel * _checkpoints(architecture, settings.context, settings.kv_dtype),
+        growth=0
+        if sizing.model.task == "embed"
+        else settings.parallel * _checkpoints(architecture, settings.context, settings.kv_dtype),
     )
 
 
@@ -65,6 +71,16 @@ def kv_cache(architecture: Architecture, *, context: int, kv_dtype: str = "auto"
         block_bytes=int(size),
         blocks_per_sequence=1,
         how=f"a slot: ({' + '.join(steps)}) × {element:g} bytes",
+    )
+
+
+def _one_vector(architecture: Architecture, context: int) -> KvCache:
+    """Return what one request keeps of a model that has no cache: the vector that comes of it."""
+    return KvCache(
+        context=context,
+        block_bytes=architecture.hidden * 4,
+        blocks_per_sequence=1,
+        how=f"no cache: a text is seen at once, and a vector of {architecture.hidden} × 4 bytes is kept",
     )
 
 
@@ -132,18 +148,22 @@ def _on_cpu(sizing: Sizing, architecture: Architecture) -> list[MemoryTerm]:
     copy, weights = repacked(sizing), sizing.weights
     how = _named(weights) + ("; those that are copied need not stay" if copy else "")
     widest = max(architecture.ffn or 0, architecture.ffn_shared or 0, architecture.hidden)
-    masks = _MICRO_BATCH * 2 * _padded(sizing.settings.context)
-    graph = _MICRO_BATCH * 4 * (6 * architecture.hidden + 3 * widest) + masks + _GRAPH
-    logits = sizing.settings.parallel * architecture.vocabulary * 4
+    embeds = sizing.model.task == "embed"
+    batch = max(sizing.settings.context, 1) if embeds else _MICRO_BATCH
+    masks = batch * 2 * _padded(sizing.settings.context)
+    graph = batch * 4 * (6 * architecture.hidden + 3 * widest) + masks + _GRAPH
+    # A model that writes text computes logits of every token that is pooled, and throws them away.
+    rows = (0 if sizing.model.family in _WITHOUT_CACHE else batch) if embeds else sizing.settings.parallel
+    logits = rows * architecture.vocabulary * 4
     return [
         MemoryTerm("weights", weights.size - (copy.size if copy else 0), how),
         *([copy] if copy else []),
         MemoryTerm(
             "graph",
             graph,
-            f"at most: {_MICRO_BATCH} tokens through the widest layer as float32, and masks of the context",
+            f"at most: {batch} tokens through the widest layer as float32, and masks of the context",
         ),
-        MemoryTerm("logits", logits, f"{sizing.settings.parallel} × {architecture.vocabulary:,} × 4 bytes"),
+        MemoryTerm("logits", logits, f"{rows} × {architecture.vocabulary:,} × 4 bytes"),
         MemoryTerm("the server", _SERVER, "an allowance: Python, the vocabulary, what it holds of requests"),
     ]
 

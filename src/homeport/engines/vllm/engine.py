@@ -185,17 +185,16 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
     start = ["vllm"] if request.contained else [installation.executable, str(_SERVER)]
     command = [*start, "serve", request.location]
     command += ["--served-model-name", name, "--host", request.host, "--port", str(request.port)]
-    for flag, value in flags(settings).items():
+    for flag, value in {**flags(settings), **memory.pooling_flags(settings, model.task)}.items():
         if request.machine.gpus or flag not in _ON_GPUS:
             command += [flag, value]
     environment = {**_QUIET, **_metrics(request)}
     if not request.machine.gpus:
         command += _on_the_cpu(request)
         environment |= _CPU_ENVIRONMENT
-    tools = settings.tool_parser or model.tool_parser
+    tools, reasoning = _parsers(request)
     if tools is not None:
         command += ["--enable-auto-tool-choice", "--tool-call-parser", tools]
-    reasoning = settings.reasoning_parser or model.reasoning_parser
     if reasoning is not None:
         command += ["--reasoning-parser", reasoning]
     told, files = _files(request)
@@ -203,7 +202,7 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
     if request.streamed:
         command += ["--load-format", "runai_streamer"]
         environment["RUNAI_STREAMER_MEMORY_LIMIT"] = str(STREAM_BUFFER)
-    command += _compact_json(settings)
+    command += [] if model.task == "embed" else _compact_json(settings)
     command += _lora(request, name)
     command += settings.extra_args
     if request.keyed:
@@ -221,11 +220,20 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
         keyed=request.keyed,
         weights=request.location,
         tools=tools is not None,
+        task=model.task,
         ready_within_s=1800,
         metrics_path=METRICS_PATH,
         inherits=INHERITS,
         files=files,
     )
+
+
+def _parsers(request: LaunchRequest) -> tuple[str | None, str | None]:
+    """Return the parsers of tool calls and of reasoning; none of either for vectors."""
+    settings, model = request.settings, request.model
+    if model.task == "embed":
+        return None, None
+    return settings.tool_parser or model.tool_parser, settings.reasoning_parser or model.reasoning_parser
 
 
 _CPU_ENVIRONMENT = {

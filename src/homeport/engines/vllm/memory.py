@@ -17,6 +17,7 @@ from homeport.catalog.parts import Parts
 from homeport.engines.footprint import Footprint, KvCache, MemoryTerm, Sizing, gib
 from homeport.engines.vllm.adapter import USUAL_RANK
 from homeport.spec import Engine
+from homeport.task import Task
 
 BATCHED_TOKENS = 2048
 """`--max-num-batched-tokens`. vLLM's own default grows with the GPU's memory, and takes cache for it."""
@@ -59,7 +60,7 @@ def footprint(sizing: Sizing) -> Footprint | None:
         context=settings.context,
         element_bytes=1 if _cache_is_fp8(sizing) else _ELEMENT_BYTES[settings.dtype],
         block=_GPU_BLOCK if device.gpu else _CPU_BLOCK,
-        in_flight=BATCHED_TOKENS * (_GPU_BATCHES if device.gpu else 1),
+        in_flight=_batched(settings, sizing.model.task) * (_GPU_BATCHES if device.gpu else 1),
     )
     weights = loaded(sizing)
     unknown: tuple[str, ...] = ()
@@ -105,6 +106,26 @@ def flags(settings: Engine) -> dict[str, str]:
     if settings.dtype != "auto":
         options["--dtype"] = settings.dtype
     return options
+
+
+def pooling_flags(settings: Engine, task: Task) -> dict[str, str]:
+    """
+    Return what `vllm serve` is told beside `flags` for vectors; nothing for text.
+
+    All tokens of a text are pooled together, in one batch. A model that writes text is converted: its own default
+    takes the state of the last token.
+    """
+    if task == "generate":
+        return {}
+    return {
+        "--runner": "pooling",
+        "--convert": "embed",
+        "--max-num-batched-tokens": f"{_batched(settings, task)}",
+    }
+
+
+def _batched(settings: Engine, task: Task) -> int:
+    return max(BATCHED_TOKENS, settings.context) if task == "embed" else BATCHED_TOKENS
 
 
 def kv_cache(
@@ -179,16 +200,17 @@ def _quantized(sizing: Sizing) -> Parts | None:
 
 def _beside_weights(sizing: Sizing, architecture: Architecture) -> list[MemoryTerm]:
     # vllm/v1/worker/gpu_model_runner.py profiles with as many requests as it may have, each with a token.
-    rows = min(BATCHED_TOKENS, sizing.settings.parallel)
+    batched = _batched(sizing.settings, sizing.model.task)
+    rows = 0 if sizing.model.task == "embed" else min(BATCHED_TOKENS, sizing.settings.parallel)
     widest = max(architecture.ffn or 4 * architecture.hidden, architecture.ffn_shared or 0)
     expert = architecture.experts_used * (architecture.expert_ffn or 0)
-    layer = BATCHED_TOKENS * 2 * (6 * architecture.hidden + 3 * (widest + expert))
+    layer = batched * 2 * (6 * architecture.hidden + 3 * (widest + expert))
     sampling = rows * architecture.vocabulary * 16
     terms = [
         MemoryTerm(
             "activations",
             layer + sampling,
-            f"{BATCHED_TOKENS} tokens through the widest layer, and {rows} × {architecture.vocabulary:,} logits "
+            f"{batched} tokens through the widest layer, and {rows} × {architecture.vocabulary:,} logits "
             "as float32 and sorted",
         ),
         MemoryTerm("CUDA graphs", _GRAPHS, "an allowance: 0.3 to 0.7 GiB were logged"),

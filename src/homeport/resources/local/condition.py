@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -16,7 +17,7 @@ from homeport.engines.base import Pulse
 from homeport.engines.registry import module
 from homeport.resources.local import process_tree
 from homeport.resources.local.endpoint_record import EndpointRecord
-from homeport.resources.local.readiness import headers, token_request
+from homeport.resources.local.readiness import FIRST, first_request, headers
 from homeport.secret import Secret
 from homeport.supervisor import journal
 from homeport.supervisor.engine import cpu_seconds
@@ -179,7 +180,7 @@ async def _ask(remembered: EndpointRecord, api_key: Secret | None) -> _Answer:
         base_url=remembered.url, timeout=PATIENCE_S, trust_env=False, verify=False
     ) as client:
         token, open_to_all, says_busy = await asyncio.gather(
-            _token(client, remembered.launch["model"], api_key),
+            _token(client, remembered.launch, api_key),
             _lists_models(client) if api_key else _no(),
             _says_busy(client, pulse, api_key) if pulse else _no(),
         )
@@ -187,13 +188,15 @@ async def _ask(remembered: EndpointRecord, api_key: Secret | None) -> _Answer:
     return _Answer(token == 200, refused, says_busy or token == 429)
 
 
-async def _token(client: httpx2.AsyncClient, model: str, api_key: Secret | None) -> int:
-    """Return the status with which a request for one token is answered; 0 for none within the patience."""
+async def _token(client: httpx2.AsyncClient, launch: Mapping[str, Any], api_key: Secret | None) -> int:
+    """Return the status with which a request for one token, or for a vector, is answered; 0 for none within the patience."""
     import httpx2
 
     try:
         async with asyncio.timeout(PATIENCE_S):
-            answer = await client.post("/v1/completions", json=token_request(model), headers=headers(api_key))
+            task = launch.get("task", "generate")
+            request = first_request(task, launch["model"])
+            answer = await client.post(FIRST[task], json=request, headers=headers(api_key))
     except (httpx2.TransportError, TimeoutError):
         return 0
     return answer.status_code

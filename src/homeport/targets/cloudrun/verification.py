@@ -34,7 +34,8 @@ from homeport.targets.cloudrun.checks import (
     StoredBucket,
     verify_deployed,
 )
-from homeport.verify import CHECKS, Finding, Outcome, Report, Result, VerificationSubject
+from homeport.task import Task
+from homeport.verify import Finding, Outcome, Report, Result, VerificationSubject, checks_of
 from homeport.verify.check import Check, OnResult, picked
 from homeport.verify.report import RunTimer, failed, passed, skipped
 from homeport.verify.runner import checked
@@ -100,7 +101,9 @@ async def outside(via: str = "", headers: Mapping[str, str] | None = None) -> As
         yield Outside(client, via, headers or {})
 
 
-def endpoint_of(google: Google, service: Body, model: str, *, url: str = "", via: str = "") -> Endpoint:
+def endpoint_of(
+    google: Google, service: Body, model: str, *, url: str = "", via: str = "", task: Task = "generate"
+) -> Endpoint:
     """Return a deployed service as an endpoint for the logged-in user; `url` is another address of it than its own."""
     # A service whose own address is off has no other than its load balancer's, which is an audience of its own.
     origin = url if url and url == address_of(service) else str(service.get("uri") or address_of(service))
@@ -110,6 +113,7 @@ def endpoint_of(google: Google, service: Body, model: str, *, url: str = "", via
         model=model,
         identity=GoogleIdentity(google.credentials, origin),
         via=via,
+        task=task,
     )
 
 
@@ -137,7 +141,8 @@ class Verifier:
         report is not one that passed: no token came.
         """
         begun = RunTimer.now()
-        subject, asked = promise.subject, bool(picked(CHECKS, self.only))
+        subject = promise.subject
+        asked = bool(picked(checks_of(subject.model.task), self.only))
         if asked:
             await self._awake(subject.endpoint)
         async with outside(self.via, subject.endpoint.headers) as sender:
@@ -182,15 +187,16 @@ class Verifier:
 
     async def _endpoint(self, subject: VerificationSubject, reached: Result | None) -> tuple[Result, ...]:
         """Return the checks of any endpoint, after that of the way to it, if it was asked for."""
+        checks = checks_of(subject.model.task)
         if reached is None:
-            return await checked(subject, picked(CHECKS, self.only), on_result=self.on_result)
+            return await checked(subject, picked(checks, self.only), on_result=self.on_result)
         if self.on_result is not None:
             self.on_result(reached)
         if reached.outcome is Outcome.PASSED:
-            made = await checked(subject, picked(CHECKS, self.only), on_result=self.on_result)
+            made = await checked(subject, picked(checks, self.only), on_result=self.on_result)
             return (reached, *made)
         left = skipped("not checked: it is not reached from here")
-        return (reached, *(check.told(left) for check in picked(CHECKS, self.only)))
+        return (reached, *(check.told(left) for check in picked(checks, self.only)))
 
     async def _reached(self, sender: Outside, promise: Expectation, service: Body) -> Result | None:
         """Tell whether requests from here are let in; None for a service that takes them from everywhere."""

@@ -32,7 +32,7 @@ from homeport.targets.local.target import LocalTarget, remembered_target
 from homeport.targets.local.teardown import take_down
 from homeport.verify import Report
 from homeport.verify.check import refuse_unknown
-from homeport.verify.runner import CHECKS
+from homeport.verify.runner import checks_of
 
 CAPABILITIES = frozenset(
     {
@@ -96,7 +96,7 @@ class LocalLifecycle:
 
     async def verify(self, options: VerifyOptions, progress: Progress, on_result: OnResult | None) -> Report:
         """Return the report of all checks on what runs. A whole one is kept as the receipt."""
-        refuse_unknown(options.only, [one.name for one in CHECKS])
+        refuse_unknown(options.only, [one.name for one in checks_of(self.spec.task)])
         return await verification.check(self._started(), only=options.only, on_result=on_result)
 
     async def status(self) -> Status:
@@ -193,6 +193,8 @@ class LocalLifecycle:
 
     def next_steps(self) -> str:
         """Return what can be done with it."""
+        if self.spec.task == "embed":
+            return "next: homeport env · homeport status · homeport down; POST /v1/embeddings gives vectors"
         return 'next: homeport chat "…" · homeport env · homeport status · homeport down'
 
     def _ensure_mine(self) -> None:

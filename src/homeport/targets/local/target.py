@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from homeport import catalog
 from homeport.catalog import Model, Published
+from homeport.catalog.served_for import served_for, untrained
 from homeport.engines.base import EngineModule, Installation, Launch, LaunchRequest
 from homeport.engines.footprint import memory_limit
 from homeport.engines.registry import choose, module, of_files, published
@@ -165,7 +166,9 @@ class LocalTarget:
         manifest = outputs[self.weights.id] if self.weights else None
         size = self.check(manifest)
         request = LaunchRequest(
-            model=with_template(self.described(_path(manifest)), self.spec, self.spec_file),
+            model=served_for(
+                with_template(self.described(_path(manifest)), self.spec, self.spec_file), self.spec.task
+            ),
             settings=self.spec.engine,
             machine=self.machine,
             weights=_path(manifest),
@@ -221,11 +224,10 @@ class LocalTarget:
                 hint=f"set engine.kind to {_loads(engine.FILES)} for a file of yours, or choose a model with a tag "
                 "(`homeport models`)",
             )
-        model = self.described(_path(manifest)) if manifest else self.model
-        if model is None and self._headers:
-            model = self._headers.model
+        model = self._made(manifest)
         if model is None:
             return None
+        model = served_for(model, self.spec.task)
         most = catalog.context_of(model, installation.engine)
         if most and settings.context > most:
             raise SpecError(
@@ -243,6 +245,12 @@ class LocalTarget:
                 f"{model.name} does not fit this machine: {size.problems[0]}", hint=what_would_fit(size)
             )
         return size
+
+    def _made(self, manifest: Manifest | None) -> Model | None:
+        """Return what is known of the model, whatever it is served for; None before its weights are here."""
+        if manifest is not None:
+            return self.described(_path(manifest))
+        return self.model or (self._headers.model if self._headers else None)
 
     def _published(self, model: Model, manifest: Manifest | None) -> Published | None:
         """Return the weights as sizing wants them: those on the disk where they are here, else as the catalog has them."""
@@ -292,6 +300,8 @@ class LocalTarget:
         plan = await make_plan(self.spec.endpoint_name, "local", self.resources, (left,))
         warnings = [self.model.note] if self.model and self.model.note else []
         before = endpoint_record.load(self.folder)
+        if size is not None and (doubt := untrained(self._made(manifest), self.spec.task)):
+            warnings.append(doubt)
         warnings += endpoint_key.warnings(self.key, self.spec.local.host, self.engine[1].engine, before)
         other = owner(self.spec, self.spec_file, self.home)
         problems = []

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from homeport import verify
+from homeport.catalog.served_for import served_for
 from homeport.endpoint import Endpoint
 from homeport.engines.registry import module
 from homeport.errors import NotRunning
@@ -64,6 +65,7 @@ async def endpoint_of(graph: LocalTarget, remembered: EndpointRecord) -> Endpoin
         name=remembered.name,
         base_url=f"{remembered.url}/v1",
         model=remembered.launch["model"],
+        task=remembered.launch.get("task", "generate"),
         api_key=key,
         verifier=partial(check, graph),
     )
@@ -75,7 +77,7 @@ def _subject(graph: LocalTarget, remembered: EndpointRecord, endpoint: Endpoint)
     digest = remembered.weights["digest"]
     return VerificationSubject(
         endpoint=endpoint,
-        model=graph.described(Path(launch["weights"])),
+        model=served_for(graph.described(Path(launch["weights"])), endpoint.task),
         engine=launch["engine"],
         context=launch["context"],
         parallel=launch["parallel"],

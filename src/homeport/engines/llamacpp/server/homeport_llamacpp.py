@@ -49,6 +49,8 @@ def main() -> None:
     if arguments.chat_template:
         params.chat_template = Path(arguments.chat_template).read_text(encoding="utf-8")
     _sampling(params, arguments)
+    if arguments.embed:
+        _embedding(xllamacpp, params, arguments)
     params.lora_adapters = [_adapter(xllamacpp, path) for _, path in arguments.lora]
     if arguments.api_key_on_stdin:
         params.api_keys = [json.loads(sys.stdin.readline())["api_key"]]
@@ -75,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stop", action="append", default=[], help="a string that ends every answer")
     parser.add_argument("--lora", action="append", nargs=2, default=[], metavar=("NAME", "GGUF"))
     parser.add_argument("--kv-dtype", choices=["q8_0", "q4_0"], help="how keys and values are kept; else f16")
+    parser.add_argument(
+        "--embed", choices=["own", "mean", "cls", "last"], help="give vectors, pooled so; else text"
+    )
     parser.add_argument("--temperature", type=float)
     parser.add_argument("--top-p", type=float)
     parser.add_argument("--top-k", type=int)
@@ -92,6 +97,20 @@ def _sampling(params: Any, arguments: argparse.Namespace) -> None:  # Any: xllam
         params.sampling.top_p = arguments.top_p
     if arguments.top_k is not None:
         params.sampling.top_k = arguments.top_k
+
+
+def _embedding(
+    xllamacpp: Any, params: Any, arguments: argparse.Namespace
+) -> None:  # Any: xllamacpp has no types
+    params.embedding = True
+    # All tokens of a text are pooled together, and so have to be in one batch.
+    params.n_batch = params.n_ubatch = arguments.context
+    # With a cache for each slot it takes two texts of different lengths apart, and pools a part of one alone: the vector
+    # of "Interest rates rose." had a cosine of 0.32 to its own (xllamacpp 2026.10). With one cache for all it does not.
+    params.kv_unified = True
+    if arguments.embed != "own":
+        kind = f"LLAMA_POOLING_TYPE_{arguments.embed.upper()}"
+        params.pooling_type = getattr(xllamacpp.llama_pooling_type, kind)
 
 
 def _adapter(xllamacpp: Any, path: str) -> Any:  # Any: xllamacpp has no types
