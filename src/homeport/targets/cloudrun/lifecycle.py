@@ -145,7 +145,7 @@ class CloudRunLifecycle:
         what serves is not what the file says, `HomeportError` for a name that is no check.
         """
         only = options.only
-        names = [one.name for one in (*checks_of(self.spec.task), *CLOUD_CHECKS)]
+        names = [one.name for one in checks_of(self.spec.task)] + [one.name for one in CLOUD_CHECKS]
         refuse_unknown(only, [*names, AGENT])
         service = await live(self.google, self.path)
         serving = foremost(service) or latest(service)
