@@ -41,6 +41,7 @@ from homeport.shapes.results import (
 from homeport.targets.cloudrun import facts as of_cloudrun
 from homeport.targets.cloudrun.agent_fact import AgentFact
 from homeport.targets.cloudrun.edge_fact import EdgeFact
+from homeport.targets.cloudrun.guard import GuardCostFact
 from homeport.targets.cloudrun.observe_fact import ObserveFact
 from homeport.targets.facts import ModelFact
 from homeport.targets.local import facts as of_local
@@ -58,6 +59,7 @@ FACTS: tuple[type[Fact], ...] = (
     of_local.TakeOverFact,
     of_local.AgentElsewhereFact,
     GuardFact,
+    GuardCostFact,
     CloudRunOutlook,
     of_cloudrun.ProjectFact,
     of_cloudrun.ImageFact,
@@ -121,6 +123,7 @@ def _with_facts(plan: JsonObject) -> None:
     kinds: dict[str, list[Any]] = {}
     for kind in FACTS:
         made = TypeAdapter(kind).json_schema(mode="serialization")
+        plan["$defs"] |= made.pop("$defs", {})  # References count from the top.
         made["properties"]["text"] = {"type": "string", "description": "Everything of it in a line."}
         made["required"] = sorted(made["properties"])
         made["additionalProperties"] = False
