@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gcloud import needs_gcloud, served
+from homeport import home
 from homeport.resources.local.process_tree import free_port
 from pages import pattern, steps
 from places import FETCHED, ROOT, TAUGHT
@@ -116,3 +117,8 @@ def test_every_pain_has_an_answer_and_a_test_that_is_there(row: list[str]) -> No
 def test_no_pain_is_left_out() -> None:
     numbers = [int(row[0]) for row in rows_of(ROOT / "docs" / "pains.md") if row[0].isdigit()]
     assert numbers == list(range(1, 35))
+
+
+def test_the_page_on_installing_names_all_that_lies_in_homeports_folder() -> None:
+    cells = " ".join(row[0] for row in rows_of(ROOT / "docs" / "installing.md"))
+    assert set(re.findall(r"`([\w.-]+)`", cells)) == home._OURS
