@@ -34,7 +34,7 @@ def stream():
 
 def tool():
     # What this model makes of the result is not what is asked here.
-    typed("--functions", TOOL, "--chain-limit", "1", WEATHER, may_fail=True)
+    typed("--functions", TOOL, "--chain-limit", "2", WEATHER, may_fail=True)
     return {"city": Path("called").read_text()}
 
 
