@@ -62,7 +62,7 @@ def machine(tmp_path: Path) -> dict[str, str]:
     home.mkdir()
     shutil.copytree(FETCHED / "weights", home / "kept" / "weights", copy_function=os.link)
     return {
-        **env, "HOME": str(home), "HOMEPORT_HOME": str(home / "kept"), "UV_TOOL_DIR": str(tmp_path / "tools"),
+        **env, "UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1", "HOME": str(home), "HOMEPORT_HOME": str(home / "kept"), "UV_TOOL_DIR": str(tmp_path / "tools"),
         "UV_TOOL_BIN_DIR": str(tmp_path / "bin"), "PATH": f"{tmp_path / 'bin'}:{env['PATH']}",
     }  # fmt: skip
 
