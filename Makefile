@@ -70,7 +70,7 @@ test-bench: $(STAMP) weights ## Compare `homeport bench` with aiperf and vLLM's 
 	  $(SAFETENSORS)/smollm2-135m-safetensors
 	$(BIN)/python -m pytest -m bench $(ARGS)
 
-CLIENTS ?= openai openai-npm vercel-ai pydantic-ai adk openai-agents langchain llama-index instructor smolagents litellm
+CLIENTS ?= openai openai-npm vercel-ai pydantic-ai adk openai-agents langchain llama-index instructor smolagents litellm llm aider
 test-clients: $(STAMP) ## Let a dozen real clients, each in an environment of its own, use an endpoint of this machine (KEEP=1: docs/clients.md says what was seen).
 	@PYTHON=$(PYTHON) sh scripts/clients_env.sh .cache/clients $(CLIENTS)
 	CLIENTS="$(CLIENTS)" KEEP=$(KEEP) $(BIN)/python -m pytest -n 2 --dist worksteal -m clients tests/contract/test_checked_clients.py $(ARGS)
