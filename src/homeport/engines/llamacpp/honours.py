@@ -13,5 +13,7 @@ HONOURS = {
     Feature.CHOICE_NAMED: not_honoured("taken as `auto`: the model calls what it likes"),
     Feature.RESPONSES_SCHEMA: not_honoured("ignored, prose comes: use `response_format` of chat completions"),
     Feature.UNKNOWN_MODEL: not_honoured("any name is answered, by the one model that is loaded"),
-    Feature.MISTAKES: not_honoured("500 for some: tools that are no list, a role that is no text"),
+    Feature.MISTAKES: not_honoured(
+        "500 for some: tools that are no list, a role that is no text, a call without arguments in the history"
+    ),
 }

@@ -28,6 +28,17 @@ _MISTAKES: dict[str, dict[str, Any]] = {
     "a role that is no text": {"messages": [{"role": 7, "content": "hi"}]},
 }
 """What no API takes, whatever the engine: by what is wrong with it."""
+_EMPTY = [
+    {"role": "user", "content": "What time is it?"},
+    {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [{"id": "a", "type": "function", "function": {"name": _OTHER, "arguments": ""}}],
+    },
+    {"role": "tool", "tool_call_id": "a", "content": "12:00"},
+]
+_TAKEN_OR_NOT = {"a call without arguments in the history": {"messages": _EMPTY}}
+"""What some servers write themselves, and an API may take or refuse: a 500 for it makes clients try the same again for ever."""
 
 
 async def tool_choice(subject: VerificationSubject) -> Finding:
@@ -112,13 +123,22 @@ async def mistakes(subject: VerificationSubject) -> Finding:
     """Check that what no engine can make sense of is the client's mistake, and called so: 4xx."""
     statuses: dict[str, int] = {}
     async with subject.endpoint.client(timeout_s=60) as client:
-        for what, wrong in _MISTAKES.items():
+        for what, wrong in (*_MISTAKES.items(), *_TAKEN_OR_NOT.items()):
             request = {"model": subject.endpoint.model, "messages": user("hi"), "max_tokens": 1, **wrong}
             request = {key: value for key, value in request.items() if value is not None}
             response = await client.post("/v1/chat/completions", json=request)
             if response.status_code in {401, 403}:
                 raise refusal(response.status_code, response.text)
             statuses[what] = response.status_code
-    others = [f"{what} gets {status}" for what, status in statuses.items() if not 400 <= status < 500]
+    others = [
+        f"{what} gets {status}"
+        for what, status in statuses.items()
+        if status >= 500 or (status < 400 and what not in _TAKEN_OR_NOT)
+    ]
     troubles = {Feature.MISTAKES: ", ".join(others)} if others else {}
-    return told(subject, troubles, f"{len(statuses)} of a client's mistakes get 4xx", statuses=statuses)
+    return told(
+        subject,
+        troubles,
+        f"{len(_MISTAKES)} of a client's mistakes get 4xx, and no 500 comes",
+        statuses=statuses,
+    )
