@@ -84,11 +84,11 @@ test-gcloud: $(STAMP) weights ## Run the tests that type commands of the real gc
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "gcloud and not vllm" $(ARGS)
 
 test-judges: $(STAMP) ## Put the exported files before shellcheck, zizmor, hadolint and detect-secrets.
-	@PYTHON=$(PYTHON) sh scripts/judges_env.sh .cache/export-judges
+	@PYTHON=$(PYTHON) sh scripts/locked_env.sh .cache/export-judges locks/judges.txt
 	$(BIN)/python -m pytest -m judges $(ARGS)
 
 test-install: $(STAMP) weights ## Build the wheel, install it as users do (pip, uv tool install, uvx), and serve a model with it.
-	@PYTHON=$(PYTHON) sh scripts/uv_env.sh .cache/uv
+	@PYTHON=$(PYTHON) sh scripts/locked_env.sh .cache/uv locks/uv.txt
 	$(BIN)/python -m pytest -m install tests/integration/test_install.py $(ARGS)
 
 test-console: $(STAMP) ## Look at `homeport console` in a real Chromium (installed by apt where it is not; DRAW=1 draws the docs' pictures).

@@ -8,10 +8,4 @@ if ! command -v chromium > /dev/null; then
     exit 3
   }
 fi
-STAMP="$1/homeport-$(cksum < locks/browser.txt | cut -d' ' -f1)"
-if [ ! -f "$STAMP" ]; then
-  echo "setting up $1 (some seconds)"
-  "${PYTHON:-python3}" -m venv "$1"
-  "$1/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/browser.txt
-  touch "$STAMP"
-fi
+sh scripts/locked_env.sh "$1" locks/browser.txt

@@ -1,15 +1,11 @@
 #!/bin/sh
 # Make below the folder $1 an environment for each client that is named after it, as pinned in locks/clients.
 set -eu
-UV_VERSION=0.13.9
 INTO=$1
 shift
+sh scripts/locked_env.sh "$INTO/uv" locks/uv.txt
+uv="$INTO/uv/bin/uv"
 export UV_SYSTEM_CERTS=1 # as pip does
-uv="$INTO/uv-$UV_VERSION/bin/uv"
-if [ ! -x "$uv" ]; then
-  "${PYTHON:-python3}" -m venv "$INTO/uv-$UV_VERSION"
-  "$INTO/uv-$UV_VERSION/bin/python" -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION"
-fi
 for name in "$@"; do
   pinned="locks/clients/$name"
   [ -d "$pinned" ] && pinned="$pinned/package-lock.json" || pinned="$pinned.txt"
