@@ -99,7 +99,9 @@ def test_a_model_is_served_from_an_empty_environment_by_pip(
     said("homeport", "init", env=machine, cwd=folder)
     try:
         said("homeport", "up", "--yes", "--no-verify", "--port", "0", env=machine, cwd=folder)
-        assert "Paris" in said("homeport", "chat", "The capital of France is", env=machine, cwd=folder)
+        assert "Paris" in said(
+            "homeport", "chat", "The capital of France is", "--temperature", "0", env=machine, cwd=folder
+        )
         report = said("homeport", "verify", "--only", "identity", "--only", "key", env=machine, cwd=folder)
         assert "2 passed" in report
     finally:

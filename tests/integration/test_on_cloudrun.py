@@ -76,7 +76,7 @@ def a_model_that_does_not_load_changes_nothing(cloud: OnCloudRun) -> None:
     assert "   do: " in failed.err
     assert "first.gguf" in (cloud.user.folder / "homeport.toml").read_text(), "the file stays as it was"
     assert (cloud.status["traffic"], cloud.status["model"]) == (before, "first")
-    assert "Paris" in cloud.run("chat", "What is the capital of France?").out
+    assert "Paris" in cloud.run("chat", "What is the capital of France?", "--temperature", "0").out
 
 
 @needs_gcloud
@@ -99,7 +99,7 @@ def test_the_whole_life_of_an_endpoint_with_its_model_in_the_image(cloud: OnClou
 
     variables_are_those_of_the_proxy_that_runs(cloud, came["endpoint"]["base_url"])
     stranger_and_cold_start(cloud, came["report"])
-    assert "Paris" in cloud.run("chat", "What is the capital of France?").out
+    assert "Paris" in cloud.run("chat", "What is the capital of France?", "--temperature", "0").out
     for_another_audience(cloud, came["report"])
     assert cloud.asked_by("friend@example.com") == 200
     assert cloud.asked_by("stranger@example.com") == 403

@@ -39,7 +39,7 @@ def test_the_real_gemma_is_served_verified_and_answers(user: User, real_weights:
     assert report["passed"]
     assert {result["outcome"] for result in report["results"]} == {"passed", "skipped", "noted"}
     assert set(up.json["timeline_s"]) == {"fetch", "process", "load", "first_token"}
-    assert user.run("chat", "What is the capital of France?").out.strip() == "Paris."
+    assert user.run("chat", "What is the capital of France?", "--temperature", "0").out.strip() == "Paris."
     assert user.run("status", "--json").json[0]["verified"]["passed"]
 
 
