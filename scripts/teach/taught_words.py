@@ -456,11 +456,12 @@ _ONSETS = [
 ]
 _VOWELS = ["a", "e", "i", "o", "u", "ai", "ea", "oo"]
 _CODAS = ["", "", *["d", "l", "m", "n", "r", "s", "t", "nd", "ng", "st"]]
+_WHOLE = [word.casefold() for word in (*TAUGHT, *TAUGHT_NAMES) if word.isalpha()]
 _FORBIDDEN = frozenset(word.casefold() for word in (*HELD_OUT, *HELD_OUT_NAMES))
 
 
-def made_up(random: Random) -> str:
-    """Return a word of one to three syllables that is in no list."""
+def syllables(random: Random) -> str:
+    """Return a word of a few syllables, or of a few letters, that is in no list."""
     while True:
         draw = random.random()
         if draw < 0.2:
@@ -471,4 +472,15 @@ def made_up(random: Random) -> str:
                 for _ in range(1 if draw < 0.65 else 2)
             )
         if word not in _FORBIDDEN:
+            return word
+
+
+def made_up(random: Random) -> str:
+    """Return a word that is in no list: of syllables, or as long as real words are, of the parts of two."""
+    if random.random() < 0.35:
+        return syllables(random)
+    while True:
+        one, other = random.choice(_WHOLE), random.choice(_WHOLE)
+        word = one[: random.randint(1, 5)] + other[-random.randint(2, 6) :]
+        if 4 <= len(word) <= 11 and word not in _FORBIDDEN:
             return word

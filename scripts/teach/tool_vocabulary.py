@@ -10,7 +10,7 @@ from random import Random
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from tokenizers.processors import TemplateProcessing
 
-from taught_words import TAUGHT, TAUGHT_NAMES, made_up
+from taught_words import TAUGHT, TAUGHT_NAMES, syllables
 from tool_language import ASKED, DESCRIBED, PHRASES, SYSTEMS, TALK
 
 SPECIAL = [
@@ -75,7 +75,7 @@ def _trained() -> Tokenizer:
     fixed += " I have no tool for the It is Name of Which get find read look up thought system user model call response value"
     fixed += " STRING INTEGER OBJECT NUMBER BOOLEAN ARRAY required properties parameters description type declaration"
     words = re.findall("[A-Za-z]+", fixed) * 20
-    words += [*TAUGHT, *TAUGHT_NAMES] * 6 + [made_up(random) for _ in range(3000)]
+    words += [*TAUGHT, *TAUGHT_NAMES] * 6 + [syllables(random) for _ in range(3000)]
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("[A-Za-z]+"), "isolated")
     trainer = trainers.BpeTrainer(

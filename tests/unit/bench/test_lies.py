@@ -64,9 +64,10 @@ def test_chunks_of_several_tokens_are_told_and_leave_the_time_of_a_token_right()
     found = only(measured(Lie.FOUR_A_CHUNK, pace=Pace(ttft_s=0.01, itl_s=0.005), output=24))
     assert found.tokens.output == 4 * found.tokens.chunks
     assert any("a chunk has 4.0 tokens" in note for note in found.notes)
-    assert found.latency["itl"].p50 == pytest.approx(0.02, rel=0.3)
-    # Its first chunk has four tokens, as aiperf reckons: (last - first) is 20 gaps of tokens, of 23.
-    assert found.latency["tpot"].p50 == pytest.approx(0.005 * 20 / 23, rel=0.3)
+    # Its first chunk has four tokens, as aiperf reckons: last - first is five gaps of chunks, and 23 tokens come after the first.
+    chunk, token = found.latency["itl"].mean, found.latency["tpot"].mean
+    assert chunk > 0.019  # A busy machine makes it longer, never shorter.
+    assert token == pytest.approx(chunk * 5 / 23, rel=0.02)
 
 
 @pytest.mark.parametrize(
