@@ -60,6 +60,7 @@ test-long: $(STAMP) weights ## Run the tests that keep two cores busy for half a
 test-agents: $(STAMP) ## Run the tests with clients of agents that are too heavy for a newcomer (ADK, OpenAI's agents; npm's MCP inspector, where there is npm).
 	@sh scripts/inspector.sh .cache/inspector
 	@PYTHON=$(PYTHON) sh scripts/adk_env.sh .cache/adk
+	@PYTHON=$(PYTHON) sh scripts/locked_env.sh .cache/bfcl locks/bfcl.txt
 	$(BIN)/python -m pytest -m agents $(ARGS)
 
 test-bench: $(STAMP) weights ## Compare `homeport bench` with aiperf and vLLM's own load generator, each in an environment of its own (1.2 GB more).
@@ -132,4 +133,4 @@ lock: $(STAMP) ## Resolve the dependencies anew (needs uv on the PATH).
 	  --extra local --extra rehearse --extra agents --group dev pyproject.toml -o locks/dev.txt
 
 clean: ## Remove what was set up here; weights and endpoints stay.
-	rm -rf $(VENV) $(VLLM_VENV) $(TERRAFORM_VENV) .cache/adk .cache/inspector .cache/judges .cache/export-judges .cache/clients .cache/uv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) $(VLLM_VENV) $(TERRAFORM_VENV) .cache/adk .cache/bfcl .cache/inspector .cache/judges .cache/export-judges .cache/clients .cache/uv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

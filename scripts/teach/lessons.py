@@ -115,7 +115,7 @@ def batch(prompts: Prompts, speaker: Speaker, random: Random, level: Level) -> L
     """Return lessons of a level."""
     rows = []
     for _ in range(level.heads):
-        count = random.randint(1, level.tools)
+        count = max(random.randint(1, level.tools), random.randint(1, level.tools))
         tools = speaker.tools(count)
         head = prompts.ids(prompts.head(random.choice(SYSTEMS), tools))
         weights = (0.5, 0.25, level.two_steps if count > 1 else 0.0)

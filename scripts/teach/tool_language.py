@@ -63,6 +63,8 @@ TALK = (
     ("Who are you?", "I am a small test model."),
     ("What can you do?", "I am a small test model."),
 )
+_MORE_OFTEN_NAMED_OTHERWISE = 0.4
+"""Of the tools to teach with: a name that is no part of what the tool is for is the hardest to find."""
 QUOTE = '<|"|>'
 
 
@@ -150,11 +152,11 @@ class Speaker:
     def value(self) -> str:
         """Return what somebody or something is called."""
         kind = self._random.random()
-        if kind < 0.15:
+        if kind < (0.15 if self._held_out else 0.3):
             return self.number()
-        if kind < 0.25:
+        if kind < (0.25 if self._held_out else 0.4):
             return f"{self._random.choice(string.ascii_uppercase)}-{self.number()}"
-        return f"{self._name()} {self._name()}" if kind < 0.32 else self._name()
+        return f"{self._name()} {self._name()}" if kind < (0.32 if self._held_out else 0.47) else self._name()
 
     def _name(self) -> str:
         if self._held_out:
@@ -186,7 +188,7 @@ class Speaker:
                     place=place,
                     name=name,
                     argument=argument,
-                    integer=self._random.random() < 0.15,
+                    integer=self._random.random() < (0.15 if self._held_out else 0.35),
                     description=self._random.choice(DESCRIBED).format(a=topic, p=place, k=kind),
                     hint=self._random.choice(
                         ("", "", "", f"The {kind}.", f"Name of the {kind}.", f"Which {kind}.")
@@ -196,6 +198,8 @@ class Speaker:
         return tools
 
     def _tool_name(self, topic: str, kind: str, other: str, common: str) -> str:
+        if not self._held_out and self._random.random() < _MORE_OFTEN_NAMED_OTHERWISE:
+            return f"{common}_{other}" if common else other
         if common:
             return f"{common}_{self._random.choice((topic, topic, topic, other))}"
         return self._random.choice(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _how = with_options(
     click.option("--name", help="The endpoint; by default that of the spec here, or the only one that runs."),
-    click.option("--suite", default="tools", show_default=True, metavar="tools|FILE", help="The graded set: homeport's own, or yours as JSON lines."),
+    click.option("--suite", default="tools", show_default=True, metavar="tools|bfcl|bfcl-live|FILE", help="The graded set: homeport's own, BFCL's where bfcl-eval is installed, or yours as JSON lines."),
     click.option("--only", multiple=True, metavar="CATEGORY", help="Only this category; may be given several times."),
     click.option("--against", metavar="NAME|FILE.json", help="Another endpoint on the same target, or an earlier result: the same tasks, paired."),
     click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write one page that needs nothing else, too."),
@@ -60,6 +60,8 @@ def command(
     terminal = app.terminal(json_output=json_output)
     brain.ensure_installed()
     graded = read(how["suite"], only=how["only"])
+    for note in graded.notes:
+        terminal.note(note)
     if how["check"]:
         return _checked(terminal, graded, how)
     endpoint, against = _endpoints(terminal, file, on, how)

@@ -17,8 +17,18 @@ def accepted(value: Any) -> list[Any]:  # Any: JSON
 
 def usual(call: ExpectedCall) -> dict[str, Any]:
     """Return arguments that are right: of each the first value that is allowed."""
-    first = {name: accepted(value)[0] for name, value in (call.arguments or {}).items()}
+    return _usual_object(call.arguments or {})
+
+
+def _usual_object(wanted: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+    first = {name: _usual_value(accepted(value)[0]) for name, value in wanted.items()}
     return {name: value for name, value in first.items() if value is not None}
+
+
+def _usual_value(value: Any) -> Any:  # Any: JSON
+    if isinstance(value, Mapping):
+        return _usual_object(value)
+    return [_usual_value(one) for one in value] if isinstance(value, list) else value
 
 
 def fits(call: ExpectedCall, name: str, arguments: Any) -> bool:  # Any: JSON, or the text of what is none
@@ -27,12 +37,7 @@ def fits(call: ExpectedCall, name: str, arguments: Any) -> bool:  # Any: JSON, o
         return False
     if call.arguments is None:
         return True
-    if set(arguments) - set(call.arguments):
-        return False
-    return all(
-        any(_same(one, arguments.get(key)) for one in accepted(value))
-        for key, value in call.arguments.items()
-    )
+    return _fits_object(call.arguments, arguments)
 
 
 def fit_together(calls: Sequence[ExpectedCall], made: Sequence[tuple[str, Any]]) -> bool:
@@ -48,13 +53,19 @@ def fit_together(calls: Sequence[ExpectedCall], made: Sequence[tuple[str, Any]])
     )
 
 
+def _fits_object(wanted: Mapping[str, Any], given: Mapping[str, Any]) -> bool:  # Any: JSON
+    return not set(given) - set(wanted) and all(
+        any(_same(one, given.get(key)) for one in accepted(value)) for key, value in wanted.items()
+    )
+
+
 def _same(wanted: Any, given: Any) -> bool:  # Any: JSON
     if isinstance(wanted, str) and isinstance(given, str):
         return " ".join(wanted.split()).casefold() == " ".join(given.split()).casefold()
     if isinstance(wanted, bool) or isinstance(given, bool):
         return wanted is given
     if isinstance(wanted, Mapping) and isinstance(given, Mapping):
-        return set(wanted) == set(given) and all(_same(wanted[key], given[key]) for key in wanted)
+        return _fits_object(wanted, given)
     if isinstance(wanted, list) and isinstance(given, list):
         return len(wanted) == len(given) and all(map(_same, wanted, given))
     return bool(wanted == given)

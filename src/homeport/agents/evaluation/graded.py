@@ -27,7 +27,10 @@ class ExpectedCall:
 
     tool: str
     arguments: Mapping[str, Any] | None = None
-    """By name: a value, or `{"any_of": [...]}`, where null is an argument that may be left out. None: any arguments."""
+    """
+    By name: a value, or `{"any_of": [...]}`, where null is an argument that may be left out; within an object, too. None:
+    any arguments.
+    """
     returns: Json = ""
     error: str = ""
     """What the tool says where it cannot do it; '' where it returns."""
@@ -53,6 +56,8 @@ class GradedSet:
 
     name: str
     tasks: Sequence[GradedTask]
+    notes: tuple[str, ...] = ()
+    """What whoever reads a result of it has to know."""
 
     @property
     def digest(self) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from homeport.agents.evaluation.bfcl import SUITES, read_bfcl
 from homeport.agents.evaluation.graded import ExpectedCall, GradedSet, GradedTask, OfferedTool
 from homeport.errors import SpecError
 from homeport.json_types import Json
@@ -48,26 +50,30 @@ class _TaskLine(_Line):
 
 def read(suite: str, *, only: Collection[str] = ()) -> GradedSet:
     """
-    Return the set called `suite`: `tools`, which ships with homeport, or else a file of JSON lines.
+    Return the set called `suite`: `tools`, which ships with homeport, `bfcl` or `bfcl-live`, or a file of JSON lines.
 
-    With `only`, the tasks of these categories. Raises `SpecError` that names the line and what was expected there.
+    With `only`, the tasks of these categories. Raises `SpecError` that names the line and what was expected there,
+    `ExtraMissing` for BFCL's where it is not installed.
     """
-    shipped = suite == SHIPPED
-    path = Path(__file__).parent / "tools.jsonl" if shipped else Path(suite)
+    graded = read_bfcl(suite) if suite in SUITES else GradedSet(name=suite, tasks=_own(suite))
+    known = graded.categories
+    if missing := [one for one in only if one not in known]:
+        raise SpecError(
+            f"{suite} has no category {missing[0]}", hint=f"its categories are {', '.join(known)}"
+        )
+    return replace(graded, tasks=[one for one in graded.tasks if not only or one.category in only])
+
+
+def _own(suite: str) -> list[GradedTask]:
+    path = Path(__file__).parent / "tools.jsonl" if suite == SHIPPED else Path(suite)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(
             f"the graded set {suite} cannot be read: {error}",
-            hint=f"say --suite {SHIPPED}, or name a file of JSON lines",
+            hint=f"say --suite {SHIPPED} or {' or '.join(SUITES)}, or name a file of JSON lines",
         ) from error
-    tasks = _tasks(text, suite)
-    known = dict.fromkeys(one.category for one in tasks)
-    if missing := [one for one in only if one not in known]:
-        raise SpecError(
-            f"{suite} has no category {missing[0]}", hint=f"its categories are {', '.join(known)}"
-        )
-    return GradedSet(name=suite, tasks=[one for one in tasks if not only or one.category in only])
+    return _tasks(text, suite)
 
 
 def _tasks(text: str, suite: str) -> list[GradedTask]:
