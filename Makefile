@@ -54,7 +54,7 @@ test-vllm: $(STAMP) weights ## Run the tests that need real vLLM (its environmen
 	  $(SAFETENSORS)/smollm2-135m-safetensors
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m vllm $(ARGS)
 
-test-long: $(STAMP) weights ## Run the tests that keep two cores busy for half a minute and more, each.
+test-long: $(STAMP) weights ## Run the tests that keep two cores busy for long, such as whole lives of real engines.
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "long and not observe and not clients and not drill and not gcloud and not vllm and not agents" $(ARGS)
 
 test-agents: $(STAMP) ## Run the tests with clients of agents that are too heavy for a newcomer (ADK, OpenAI's agents; npm's MCP inspector, where there is npm).

@@ -17,6 +17,8 @@ from homeport.errors import NotManaged, SpecError
 from places import TAUGHT
 from user import User
 
+pytestmark = pytest.mark.long
+
 FILE = f'model = "file:{TAUGHT}"\n[engine]\ncontext = 256\n[local]\nport = 0\n'
 
 

@@ -18,6 +18,8 @@ from homeport.resources.local import endpoint_record, process_tree
 from places import ROOT, TAUGHT
 from user import User
 
+pytestmark = pytest.mark.long
+
 VERSION_1 = json.loads((ROOT / "tests" / "records" / "version-1.json").read_text())
 """As homeport wrote it before records had a second version, of an endpoint that was verified."""
 PLACES = [

@@ -29,6 +29,8 @@ from places import TAUGHT
 from processes_of import all_of, pid, spec
 from user import User
 
+pytestmark = pytest.mark.long
+
 _DEADLINE_S = 120.0
 
 

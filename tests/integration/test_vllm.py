@@ -12,7 +12,7 @@ import pytest
 
 from homeport.engines.vllm import flags
 from homeport.errors import SpecError
-from places import ROOT
+from places import HELD_OUT, ROOT, TOOLS_FOLDER
 from processes_of import processes_of
 from user import User
 from vllm_adapters import adapter
@@ -20,7 +20,6 @@ from vllm_adapters import adapter
 pytestmark = pytest.mark.vllm
 
 SAFETENSORS = ROOT / ".cache" / "models" / "gemma-3-270m-safetensors"
-TAUGHT_FOLDER = ROOT / "tests" / "models" / "gemma-4-taught"
 VLLM = ROOT / ".venv-vllm" / "bin"
 SECRET = "sk-of-the-test"
 
@@ -102,15 +101,15 @@ def test_every_flag_that_may_be_set_is_one_of_vllms_own_in_full() -> None:
             flags.check([name])
 
 
-def test_adapters_are_served_as_models_of_their_own(vllm: User) -> None:
-    """One that changes nothing, and one that changes all: what each answers tells which of them was asked."""
+def test_a_model_chooses_tools_and_adapters_are_served_as_models_of_their_own(vllm: User) -> None:
+    """One changes nothing, and one changes all: what each answers tells which of them was asked."""
     lora = "".join(
         f'[[engine.lora]]\nname = "{name}"\nsource = "file:{adapter(vllm.folder / name, scale)}"\n'
         for name, scale in (("as-before", 0.0), ("otherwise", 8.0))
     )
     vllm.write(
-        f'name = "home"\nmodel = "file:{TAUGHT_FOLDER}"\n'
-        f'[engine]\nkind = "vllm"\ncontext = 512\nparallel = 2\n{lora}[local]\nport = 0\napi_key = "env:MY_KEY"\n'
+        f'name = "home"\nmodel = "file:{TOOLS_FOLDER}"\n'
+        f'[engine]\nkind = "vllm"\ncontext = 1024\nparallel = 2\n{lora}[local]\nport = 0\napi_key = "env:MY_KEY"\n'
     )
     up = vllm.run("up", "--yes", "--json", code=None, timeout=900)
     results = {result["name"]: result for result in (up.json.get("report") or {}).get("results", ())}
@@ -130,6 +129,18 @@ def test_adapters_are_served_as_models_of_their_own(vllm: User) -> None:
         assert came["model"] == name
         texts[name] = came["choices"][0]["text"]
     assert texts["as-before"] == texts[up.json["endpoint"]["model"]] != texts["otherwise"]
+    _tools_are_chosen(vllm)
+
+
+def _tools_are_chosen(vllm: User) -> None:
+    """In words that were never taught, as on llama.cpp (test_agent_mind.py)."""
+    lines = [json.loads(line) for line in HELD_OUT.read_text().splitlines()]
+    few = [one for one in lines if "task" not in one or int(one["task"].split("-")[1][:-1]) <= 10]
+    (vllm.folder / "few.jsonl").write_text("\n".join(map(json.dumps, few)))
+    ran = vllm.run("agent", "eval", "--suite", "few.jsonl", "--max-tokens", "64", "--json", timeout=900)
+    categories = ran.json["result"]["categories"]
+    assert {one["tasks"] for one in categories} == {20}
+    assert not [one for one in categories if one["low"] <= one["chance"]]
 
 
 def _nothing_shows_the_key(user: User) -> None:
