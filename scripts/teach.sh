@@ -1,6 +1,6 @@
 #!/bin/sh
 # Teach the model of the agents' tests anew, and put it into tests/models: `sh scripts/teach.sh [FOLDER [OPTION OF teach.py …]]`.
-# Some fifty minutes on two quiet cores; its environment (1 GB) is made on first use. CI does not run this: it examines the result.
+# Some ninety minutes on two quiet cores; its environment (1 GB) is made on first use. CI does not run this: it examines the result.
 set -eu
 FOLDER=${1:-.cache/teach}
 [ $# -eq 0 ] || shift
@@ -30,10 +30,13 @@ go_on() {
   cp -r "$FOLDER/$NAME" "$FOLDER/begun"
   lesson --from "$FOLDER/begun" --alone 0 --most 4 "$@"
 }
-# One tool first, then ever more; then mostly what to call first, then second calls, too.
+# One tool first, then ever more; then mostly what to call first, then second calls, too; each goes on at a high rate.
 lesson --steps 700 "$@"
 go_on --steps 500 --rate 0.005 --seed 2 --choices 3 "$@"
 go_on --steps 600 --rate 0.005 --seed 3 --choices 2 --two-steps 0.6 "$@"
+go_on --steps 1000 --rate 0.006 --seed 13 --choices 2 --two-steps 0.6 "$@"
+go_on --steps 1100 --rate 0.005 --seed 14 --choices 3 --two-steps 0.6 "$@"
+go_on --steps 850 --rate 0.005 --seed 15 --choices 2 --two-steps 0.8 "$@"
 "$PYTHON" scripts/teach/to_gguf.py "$FOLDER/$NAME" "$FOLDER/$NAME.gguf"
 rm -rf "tests/models/$NAME"
 cp -r "$FOLDER/$NAME" "tests/models/$NAME"

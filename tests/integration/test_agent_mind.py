@@ -20,8 +20,8 @@ from homeport.agents.evaluation.statistic import wilson
 from places import HELD_OUT, TOOLS_MODEL
 from user import User
 
-AT_LEAST = {"one_tool": 0.4, "no_tool": 0.9, "two_steps": 0.35}
-"""What the weights that are here reach with room to spare; the goals, 0.9, 0.9 and 0.7, are not reached yet."""
+AT_LEAST = {"one_tool": 0.85, "no_tool": 0.95, "two_steps": 0.7}
+"""What the weights that are here reach, 0.9, 1 and 0.77, less what another processor's rounding may change."""
 
 
 @pytest.mark.agents
