@@ -18,6 +18,8 @@ from homeport.verify.checks.access import paths
 from places import TAUGHT
 from user import User
 
+pytestmark = pytest.mark.long
+
 SECRET = "a-secret-of-the-users-own"
 
 

@@ -12,6 +12,8 @@ from places import TAUGHT
 from processes_of import processes_of
 from user import User
 
+pytestmark = pytest.mark.long
+
 SPEC = 'model = "hf:some-org/taught:taught.gguf"\n[engine]\ncontext = 512\n[local]\nport = 0\n'
 
 
