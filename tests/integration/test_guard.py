@@ -72,9 +72,9 @@ def test_a_guarded_endpoint_answers_refuses_attacks_and_keeps_its_engine_to_itse
     engine.kill()
     gateway.wait(30)  # It does not outlive its engine, and its supervisor begins both again.
     user.run("up", "--yes", "--no-verify")  # It waits for them, or finds them there already.
-    again = psutil.Process(pid(user))
-    assert again.pid != gateway.pid
-    assert again.children()
+    other = psutil.Process(pid(user))
+    assert other.pid != gateway.pid
+    assert other.children()
     user.run("down", "--yes")
     assert all_of(user) == []
 

@@ -13,6 +13,7 @@ import sys
 import types
 from collections import Counter
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 Made = list[tuple[str, dict[str, Any]]]
@@ -66,21 +67,22 @@ def theirs() -> Any:
         underscore_to_dot = True
 
     converters = "bfcl_eval.eval_checker.ast_eval.type_convertor"
-    for module, names in {
+    stand_ins: dict[str, dict[str, Any]] = {
         "bfcl_eval.constants.model_config": {"MODEL_CONFIG_MAPPING": {"m": Named}},
         f"{converters}.java_type_converter": {"java_type_converter": None},
         f"{converters}.js_type_converter": {"js_type_converter": None},
-    }.items():
+    }
+    for module, names in stand_ins.items():
         stand_in = types.ModuleType(module)
         vars(stand_in).update(names)
         sys.modules[module] = stand_in
-    from bfcl_eval.constants.enums import Language
-    from bfcl_eval.eval_checker.ast_eval.ast_checker import ast_checker
+    python = import_module("bfcl_eval.constants.enums").Language.PYTHON
+    ast_checker = import_module("bfcl_eval.eval_checker.ast_eval.ast_checker").ast_checker
 
     def right(asked: Any, key: Any, category: str, made: Made) -> bool:
         said = [{name: copy.deepcopy(arguments)} for name, arguments in made]
         tools, keys = copy.deepcopy((asked["function"], key["ground_truth"]))
-        return bool(ast_checker(tools, said, keys, Language.PYTHON, category, "m")["valid"])
+        return bool(ast_checker(tools, said, keys, python, category, "m")["valid"])
 
     return right
 
