@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 
 from homeport.capacity.replica import BatchLimits, Replica
 from homeport.capacity.request_table import RequestTable, request_table
-from homeport.capacity.scaled_service import ScaledService, ServiceRun, ServiceSettings
+from homeport.capacity.scaled_service import (
+    PENDING_LEAST_S,
+    PENDING_STARTS,
+    ScaledService,
+    ServiceRun,
+    ServiceSettings,
+)
 from homeport.capacity.step_time import StepTime, paced
 from homeport.errors import SpecError
 from homeport.traffic import Arrival
@@ -47,19 +53,33 @@ def mean_wait(run: ServiceRun) -> float:
     return sum(waits) / len(waits)
 
 
+def waited(run: ServiceRun) -> float:
+    """Return the share of requests whose first step did not begin when they came."""
+    table = run.traffic
+    late = sum(table.first[one] - table.arrived[one] > STEP_S + 1e-9 for one in range(len(table)))
+    return late / len(table)
+
+
 def erlang_c(servers: int, load: float) -> float:
     """Return the chance that a request waits in M/M/c, at `load` = arrival rate x mean service time."""
     last = load**servers / math.factorial(servers) * servers / (servers - load)
     return last / (sum(load**count / math.factorial(count) for count in range(servers)) + last)
 
 
-@pytest.mark.parametrize(("servers", "utilization"), [(1, 0.5), (4, 0.6)])
+@pytest.mark.parametrize(
+    ("servers", "utilization"), [(1, 0.3), (1, 0.5), (1, 0.8), (2, 0.8), (4, 0.6), (8, 0.6), (16, 0.8)]
+)
 def test_one_request_at_once_waits_as_in_m_m_c(servers: int, utilization: float) -> None:
     mean_s = 2.0
     load = servers * utilization
     run = served(drawn(20_000, load / mean_s, mean_s / STEP_S), servers)
-    expected = erlang_c(servers, load) * mean_s / (servers - load)
-    assert mean_wait(run) == pytest.approx(expected, rel=0.1)
+    chance, expected = erlang_c(servers, load), erlang_c(servers, load) * mean_s / (servers - load)
+    there = run.in_service_s / run.until
+    off = mean_wait(run) / expected - 1
+    print(f"M/M/{servers} at {utilization}: mean wait {off:+.1%}, chance {waited(run):.3f} for {chance:.3f}")
+    assert off == pytest.approx(0, abs=0.1)
+    assert waited(run) == pytest.approx(chance, abs=0.01)
+    assert there == pytest.approx(load / mean_s * (expected + mean_s), rel=0.03)
 
 
 @pytest.mark.parametrize("servers", [1, 3])
@@ -98,6 +118,17 @@ def test_a_request_that_finds_no_room_in_time_is_turned_away_and_counts() -> Non
         first - at for first, at in zip(run.traffic.first, run.traffic.arrived, strict=True) if first >= 0
     )
     assert longest <= 10.0 + STEP_S + 1e-6
+    table = run.traffic
+    stays = sum(
+        end - at if end >= 0 else PENDING_LEAST_S for at, end in zip(table.arrived, table.ended, strict=True)
+    )
+    assert run.in_service_s == pytest.approx(stays, rel=1e-9)
+
+
+def test_the_work_that_is_done_is_the_work_that_came() -> None:
+    """One request at once: instances were busy for as long as the answers take, whoever gave them."""
+    run = served(drawn(5000, 2.4, 100), 3)
+    assert run.busy_s == pytest.approx(sum(run.traffic.outputs) * STEP_S, rel=1e-9)
 
 
 lengths = st.tuples(st.floats(0.0001, 0.3), st.integers(1, 60), st.integers(1, 40))
@@ -223,7 +254,7 @@ def test_jumping_gives_the_times_that_counting_every_step_gives(
     st.integers(2, 4),
     st.floats(0, 20),
 )
-def test_no_request_is_lost_and_no_instance_is_billed_for_less_than_its_minute(
+def test_no_request_and_no_second_is_lost_and_no_instance_is_billed_for_less_than_its_minute(
     drawn_lengths: list[tuple[float, int, int]], concurrency: int, least: int, most: int, start_s: float
 ) -> None:
     table = table_of(drawn_lengths)
@@ -234,6 +265,9 @@ def test_no_request_is_lost_and_no_instance_is_billed_for_less_than_its_minute(
     done = [number for number in range(len(table)) if table.ended[number] >= 0]
     assert len(done) + run.refused == len(table)
     assert all(table.arrived[one] < table.first[one] <= table.ended[one] for one in done)
+    stays = sum(table.ended[one] - table.arrived[one] for one in done)
+    patience = max(PENDING_STARTS * start_s, PENDING_LEAST_S)
+    assert run.in_service_s == pytest.approx(stays + run.refused * patience, rel=1e-9)
     assert least <= run.peak <= most
     assert len(run.lives) == run.starts
     assert all(end - start >= wanted.billed_minimum_s - 1e-9 for start, end in run.lives)
