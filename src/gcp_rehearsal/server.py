@@ -24,6 +24,7 @@ from gcp_rehearsal.runtime.processes import INSTANCES, Engines
 
 if TYPE_CHECKING:
     from gcp_rehearsal.runtime.edge_front import EdgeFront
+    from gcp_rehearsal.runtime.envoy import EnvoyFront
     from gcp_rehearsal.runtime.front_end import Front
 
 _TICK_S = 0.2
@@ -40,11 +41,12 @@ class App:
     """
     The cloud as an ASGI application. It is a proxy, too: clients may ask it for Google's own addresses.
 
-    A client of the port `inside` counts as within the project's networks, everybody else as on the internet.
+    A client of the port `inside` counts as within the project's networks, everybody else as on the internet. With the
+    program of an `envoy`, that stands for the load balancers.
     """
 
-    def __init__(self, cloud: Cloud, *, inside: int = 0) -> None:
-        self._cloud, self._inside = cloud, inside
+    def __init__(self, cloud: Cloud, *, inside: int = 0, envoy: str = "") -> None:
+        self._cloud, self._inside, self._program = cloud, inside, envoy
         self._ticking: asyncio.Task[None] | None = None
         self._balancers = LoadBalancers(cloud)
 
@@ -60,7 +62,7 @@ class App:
         try:
             asked = DOOR.asked(scope["raw_path"].decode("latin-1"), headers, balanced=self._balancers.names)
             if asked.balanced:
-                await self._edge(scope, receive, send, asked.host)
+                await self._balanced(scope, receive, send, asked.host, headers)
                 return
             if asked.is_service:
                 within = (scope.get("server") or ("", 0))[1] == self._inside
@@ -91,6 +93,29 @@ class App:
         from gcp_rehearsal.runtime.edge_front import EdgeFront
 
         return EdgeFront(self._balancers, self._front)
+
+    @cached_property
+    def _envoy(self) -> EnvoyFront:
+        from gcp_rehearsal.runtime.envoy import EnvoyFront
+
+        return EnvoyFront(self._cloud, self._balancers, self._front, self._program)
+
+    async def _balanced(
+        self, scope: Mapping[str, Any], receive: Receive, send: Send, host: str, headers: list[tuple[str, str]]
+    ) -> None:  # fmt: skip  # Any: ASGI
+        if not self._program:
+            await self._edge(scope, receive, send, host)
+            return
+        goal = self._envoy.goal(headers)
+        if goal is not None:
+            await self._envoy.arrived(scope, receive, send, goal)
+        else:
+            await self._envoy(scope, receive, send, host)
+
+    def close(self) -> None:
+        """End the Envoy that it has started."""
+        if "_envoy" in self.__dict__:
+            self._envoy.close()
 
     async def _reply(self, path: str, request: Request) -> Reply:
         containers = self._cloud.containers
@@ -142,11 +167,13 @@ def serve(
     *,
     inside: socket.socket | None = None,
     closing: Callable[[], None] = lambda: None,
+    envoy: str = "",
 ) -> None:
     """
     Answer until Ctrl-C or SIGTERM, then end what runs and do `closing`.
 
-    A client of `inside` counts as within the project's networks. Raises `RehearsalError` where the server is
+    A client of `inside` counts as within the project's networks; `envoy` is the program that stands for load
+    balancers, '' for none. Raises `RehearsalError` where the server is
     not installed.
     """
     try:
@@ -157,8 +184,9 @@ def serve(
         ) from error
     if isinstance(cloud.containers, Engines):
         cloud.containers.url = f"http://{HOST}:{listening.getsockname()[1]}"
+    app = App(cloud, inside=inside.getsockname()[1] if inside else 0, envoy=envoy)
     config = uvicorn.Config(
-        App(cloud, inside=inside.getsockname()[1] if inside else 0),
+        app,
         log_config=None,
         log_level="critical",
         lifespan="off",
@@ -173,6 +201,7 @@ def serve(
         with suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listening, inside] if inside else [listening])
     finally:
+        app.close()
         if isinstance(cloud.containers, Engines):
             cloud.containers.shutdown()
         closing()

@@ -23,8 +23,8 @@ from homeport.targets.cloudrun.target import CloudRunTarget
 DOMAIN = "llm.example.com"
 
 
-def write_certificate(folder: Path, name: str = DOMAIN) -> tuple[Path, Path]:
-    """A certificate of a name that signs itself, and its key, as files of PEM."""
+def write_certificate(folder: Path, name: str = DOMAIN, *more: str) -> tuple[Path, Path]:
+    """A certificate of a name, and more, that signs itself, and its key, as files of PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -36,7 +36,9 @@ def write_certificate(folder: Path, name: str = DOMAIN) -> tuple[Path, Path]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=30))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(one) for one in (name, *more)]), critical=False
+        )
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )

@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -141,30 +141,33 @@ class Running:
 
 
 @contextmanager
+def answering(app: App) -> Iterator[int]:
+    """The port on which a rehearsal answers."""
+    with listen(0) as listening:
+        config = uvicorn.Config(
+            app, log_config=None, lifespan="off", http="h11", ws="none", timeout_graceful_shutdown=1
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join()
+            app.close()
+
+
+@contextmanager
 def rehearsing() -> Iterator[Running]:
     """A rehearsal on a free port; when it ends, nothing that it started is left."""
     engines = Engines(programs())
     cloud = Cloud(delays=AT_ONCE, containers=engines, clock=Clock(speed=60))
     enable(cloud, "run", "secretmanager")
-    with listen(0) as listening:
-        engines.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server = uvicorn.Server(
-            uvicorn.Config(
-                App(cloud),
-                log_config=None,
-                lifespan="off",
-                http="h11",
-                ws="none",
-                timeout_graceful_shutdown=1,
-            )
-        )
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        running = Running(cloud, listening.getsockname()[1])
-        try:
-            yield running
-        finally:
-            running.client.close()
-            server.should_exit = True
-            thread.join()
-            engines.shutdown()
+    with ExitStack() as stack:
+        stack.callback(engines.shutdown)
+        port = stack.enter_context(answering(App(cloud)))
+        engines.url = f"http://127.0.0.1:{port}"
+        running = Running(cloud, port)
+        stack.callback(running.client.close)
+        yield running

@@ -34,7 +34,7 @@ Message = dict[str, Any]  # Any: ASGI
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-_HOPS = {
+HOPS = {
     "connection",
     "keep-alive",
     "proxy-connection",
@@ -85,7 +85,7 @@ class Front:
         headers = [
             (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
         ]
-        answer = _SentAnswer(send)
+        answer = SentAnswer(send)
         try:
             if isinstance(asked, ServerlessGoal):
                 service, tag = self._balanced(asked)
@@ -93,9 +93,9 @@ class Front:
                 service, tag = self._service(asked.partition(":")[0], within=within)
             headers = self._admitted(service, headers)
             revision = self._revision(service, tag)
-            body = await _body(receive, dict(headers))
+            body = await read_body(receive, dict(headers))
             seconds = float(str(revision.body.get("timeout", "300s")).removesuffix("s"))
-            await self._until_gone(receive, self._within(seconds, revision, scope, (headers, body), answer))
+            await self.until_gone(receive, self._within(seconds, revision, scope, (headers, body), answer))
         except RequestRefused as why:
             await answer.refuse(why)
 
@@ -165,7 +165,7 @@ class Front:
 
     async def _within(
         self, seconds: float, revision: StoredResource, scope: Mapping[str, Any],  # Any: ASGI
-        request: tuple[list[tuple[str, str]], bytes], answer: _SentAnswer,
+        request: tuple[list[tuple[str, str]], bytes], answer: SentAnswer,
     ) -> None:  # fmt: skip
         engines = self._cloud.containers
         if not isinstance(engines, Engines) or not engines.runs(revision.body):
@@ -197,7 +197,7 @@ class Front:
 
     async def _forward(
         self, instance: Instance, scope: Mapping[str, Any],  # Any: ASGI
-        request: tuple[list[tuple[str, str]], bytes], answer: _SentAnswer,
+        request: tuple[list[tuple[str, str]], bytes], answer: SentAnswer,
     ) -> None:  # fmt: skip
         headers, body = request
         path = scope["raw_path"].decode("latin-1").partition("?")[0]
@@ -205,11 +205,11 @@ class Front:
             path = f"/{path.partition('://')[2].partition('/')[2]}"
         query = scope["query_string"].decode("latin-1")
         # The body was read whole: its length is what it is, whatever the client said of it.
-        sent = [(key, value) for key, value in headers if key not in _HOPS and key != "content-length"]
+        sent = [(key, value) for key, value in headers if key not in HOPS and key != "content-length"]
         sent += [("host", dict(headers).get("host", "")), ("x-forwarded-proto", "https")]
         url = f"http://{HOST}:{instance.port}{path}{f'?{query}' if query else ''}"
         async with self._client.stream(scope["method"], url, headers=sent, content=body or None) as came:
-            kept = [(key, value) for key, value in came.headers.raw if key.decode().lower() not in _HOPS]
+            kept = [(key, value) for key, value in came.headers.raw if key.decode().lower() not in HOPS]
             paths = instance.place.paths
             if paths.moved and came.headers.get("content-type", "").startswith("application/json"):
                 # The container says its own paths, and so must what it is here.
@@ -226,7 +226,7 @@ class Front:
             await answer.pieces(came.aiter_raw())
 
     @staticmethod
-    async def _until_gone(receive: Receive, work: Any) -> None:  # Any: a coroutine
+    async def until_gone(receive: Receive, work: Any) -> None:  # Any: a coroutine
         """Do `work`, unless the client hangs up: then it is cancelled, and so is the request to the instance."""
         doing = asyncio.create_task(work)
         gone = asyncio.create_task(_disconnected(receive))
@@ -240,14 +240,14 @@ class Front:
             await asyncio.gather(doing, gone, return_exceptions=True)
 
 
-class _SentAnswer:
+class SentAnswer:
     """What is sent back; a refusal only where nothing was sent before."""
 
     def __init__(self, send: Send) -> None:
-        self._send, self._begun = send, False
+        self._send, self.begun = send, False
 
     async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self._begun = True
+        self.begun = True
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def pieces(self, pieces: AsyncIterator[bytes]) -> None:
@@ -259,7 +259,7 @@ class _SentAnswer:
         await self._send({"type": "http.response.body", "body": body})
 
     async def refuse(self, why: RequestRefused) -> None:
-        if self._begun:
+        if self.begun:
             return  # The connection is closed in the middle of the answer, as Cloud Run does.
         page = (
             f"<html><head>\n<title>{why.status} {why.title}</title>\n</head>\n<body>\n<h1>Error: {why.title}</h1>\n"
@@ -285,7 +285,8 @@ def _forbidden() -> RequestRefused:
     )
 
 
-async def _body(receive: Receive, headers: Mapping[str, str]) -> bytes:
+async def read_body(receive: Receive, headers: Mapping[str, str]) -> bytes:
+    """Return the whole body of a request. Raises `RequestRefused` for one that is larger than Cloud Run takes."""
     largest = cloud_run.service_limits().largest_request_bytes
     too_large = RequestRefused(
         413, "Request Entity Too Large", "Your client issued a request that was too large."

@@ -175,6 +175,7 @@ def serve(
     from gcp_rehearsal.errors import RehearsalError
     from gcp_rehearsal.runtime.build.steps import Worked
     from gcp_rehearsal.runtime.container_runtime import Willing
+    from gcp_rehearsal.runtime.envoy_program import envoy_program
     from gcp_rehearsal.runtime.launch_adaptation import HOST
     from gcp_rehearsal.runtime.processes import Engines
     from homeport.cli.rehearse_background import ensure_installed
@@ -203,7 +204,7 @@ def serve(
         _tell(terminal, project, speed, taken, within)
         terminal.say("Ctrl-C ends it.")
         try:
-            server.serve(cloud, listening, inside=within, closing=steps.close)
+            server.serve(cloud, listening, inside=within, closing=steps.close, envoy=envoy_program())
         except RehearsalError as error:
             raise HomeportError(str(error), hint=error.hint) from error
 

@@ -3,61 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from balancers import Balancer
 from cloud import enable
 from edges import DOMAIN, write_certificate
 from gcp_rehearsal.apis.iam.tokens import id_token
 from gcp_rehearsal.cloud import OWNER
 from rehearsed import SMALL_SERVER, Running, image, rehearsing
 
-PLACE = "/compute/v1/projects/rehearsal"
-NEG = "projects/rehearsal/regions/europe-west4/networkEndpointGroups"
-
-
-def made(running: Running, place: str, body: dict[str, Any]) -> str:  # Any: JSON
-    """The path of a part of Compute Engine, once it is made."""
-    running.api("POST", f"{PLACE}/{place}", body, host="compute")
-    path = f"{PLACE}/{place}/{body['name']}"
-    running.until(
-        lambda: running.client.get(
-            path,
-            headers={
-                "host": "compute.googleapis.com",
-                "authorization": f"Bearer {running.cloud.token(OWNER)}",
-            },
-        ),
-        lambda came: came.status_code == 200,
-    )
-    return path.removeprefix("/compute/v1/")
-
 
 def balanced(running: Running, folder: Path) -> None:
     """A load balancer before the service `home`, with a way to the tag `candidate` by a header."""
-    certificate, key = write_certificate(folder)
-    for name, tag in (("main", {}), ("new", {"tag": "candidate"})):
-        target = {"service": "home", **tag}
-        made(running, "regions/europe-west4/networkEndpointGroups",
-             {"name": name, "networkEndpointType": "SERVERLESS", "cloudRun": target})  # fmt: skip
-        made(running, "global/backendServices",
-             {"name": name, "loadBalancingScheme": "EXTERNAL_MANAGED", "protocol": "HTTPS", "backends": [{"group": f"{NEG}/{name}"}]})  # fmt: skip
-    main, new = (f"projects/rehearsal/global/backendServices/{name}" for name in ("main", "new"))
+    make = Balancer(running)
+    main, new = make.backend("main", "home"), make.backend("new", "home", tag="candidate")
     rule = {
         "priority": 1, "service": new,
         "matchRules": [{"prefixMatch": "/", "headerMatches": [{"headerName": "x-new", "exactMatch": "yes"}]}],
     }  # fmt: skip
-    made(running, "global/urlMaps", {
+    routes = make.part("global/urlMaps", {
         "name": "m", "defaultService": main, "hostRules": [{"hosts": [DOMAIN], "pathMatcher": "p"}],
         "pathMatchers": [{"name": "p", "defaultService": main, "routeRules": [rule]}],
     })  # fmt: skip
-    own = {"certificate": certificate.read_text(), "privateKey": key.read_text()}
-    made(running, "global/sslCertificates", {"name": "c", "type": "SELF_MANAGED", "selfManaged": own})
-    proxy = made(running, "global/targetHttpsProxies", {
-        "name": "t", "urlMap": "projects/rehearsal/global/urlMaps/m",
-        "sslCertificates": ["projects/rehearsal/global/sslCertificates/c"],
-    })  # fmt: skip
-    made(running, "global/forwardingRules",
-         {"name": "f", "loadBalancingScheme": "EXTERNAL_MANAGED", "IPProtocol": "TCP", "portRange": "443", "target": proxy})  # fmt: skip
+    make.listener("f", routes, make.certificate("c", *write_certificate(folder)))
 
 
 def asked(running: Running, path: str = "/", **headers: str) -> int:

@@ -40,7 +40,10 @@ def prepare(call: Call, body: JsonObject) -> None:
 
 
 def provision(call: Call, kept: StoredResource) -> None:
-    """Let a managed certificate come, some time after it was asked for."""
+    """Let a managed certificate come, some time after it was asked for; keep the key of another one where nobody reads it."""
+    if kept.collection.rpartition(".")[2] in {"sslCertificates", "regionSslCertificates"}:
+        own = call.body.get("selfManaged") or {}
+        kept.hidden.setdefault("key", own.get("privateKey") or call.body.get("privateKey") or "")
     managed = kept.body.get("managed") if kept.body.get("type") == "MANAGED" else None
     if not managed or managed["status"] != "PROVISIONING":
         return

@@ -77,8 +77,9 @@ def service_for(body: Mapping[str, Json], host: str, path: str, headers: Mapping
     best, length = None, -1
     for rule in matcher.get("pathRules") or ():
         for pattern in rule.get("paths") or ():
-            if _fits(pattern, plain) and len(pattern) > length:
-                best, length = rule, len(pattern)
+            fixed = len(pattern.removesuffix("*"))
+            if _fits(pattern, plain) and fixed > length:
+                best, length = rule, fixed
     return _goal(best) if best is not None else _goal(matcher, "default")
 
 
@@ -124,7 +125,10 @@ def _meets(match: Mapping[str, Json], path: str, headers: Mapping[str, str]) -> 
 
 def _has(headers: Mapping[str, str], match: Mapping[str, Json]) -> bool:
     value = headers.get(str(match.get("headerName") or "").lower())
-    fits = value is not None
+    if value is None:
+        # As Envoy has it, on which these load balancers stand: what is not there fits no wanted value, inverted or not.
+        return bool(match.get("invertMatch")) and bool(match.get("presentMatch"))
+    fits = True
     for key, holds in (
         ("exactMatch", lambda have, want: have == want),
         ("prefixMatch", lambda have, want: have.startswith(want)),

@@ -1,0 +1,252 @@
+"""
+Load balancers as Envoy's configuration: what was created in the cloud, forwarding rule by forwarding rule.
+
+A route leads back to the rehearsal, with a header that says which service it chose. Of Cloud Armor only `throttle` for
+everybody is here, by a local rate limit; where a URL map says what is not here, Envoy answers 501 with the words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gcp_rehearsal.apis.compute.references import at
+from gcp_rehearsal.json_types import Json, JsonObject
+from gcp_rehearsal.runtime.balancing import Listener, LoadBalancers, NoWay
+from gcp_rehearsal.runtime.envoy_routes import rewritten, routes_of
+from gcp_rehearsal.runtime.launch_adaptation import HOST
+
+if TYPE_CHECKING:
+    from gcp_rehearsal.context import Cloud
+
+GOAL_HEADER = "x-rehearsal-goal"
+NO_TAG = "-"
+_KEY_HEADER = "x-rehearsal-key"
+_KEY_BYTES = 128
+"""Of a header's value, Cloud Armor tells keys apart by so many bytes."""
+_UPSTREAM = "rehearsal"
+_TYPES = "type.googleapis.com/envoy"
+_MANAGER = f"{_TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A listener, where Envoy listens for it, and what it shows: a certificate's chain and its key, as PEM."""
+
+    listener: Listener
+    socket: Path
+    certificate: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """The way from Envoy back to the rehearsal."""
+
+    port: int
+    secret: str
+    """What only Envoy knows, so that nobody else chooses a service by that header."""
+
+    def goal(self, service: str, tag: str) -> str:
+        """Return the header's value that leads to a service."""
+        return f"{self.secret} {service} {tag or NO_TAG}"  # Blanks at the end of a value are lost.
+
+
+class EnvoyConfig:
+    """Writes the configuration of one Envoy for all load balancers of a cloud."""
+
+    def __init__(self, cloud: Cloud, balancers: LoadBalancers, way: Way) -> None:
+        self._cloud, self._balancers, self._way = cloud, balancers, way
+
+    def whole(self, shown: Iterable[Shown]) -> JsonObject:
+        """Return it, without an admin's port."""
+        upstream = {"address": {"socket_address": {"address": HOST, "port_value": self._way.port}}}
+        cluster = {
+            "name": _UPSTREAM,
+            "type": "STATIC",
+            "load_assignment": {
+                "cluster_name": _UPSTREAM,
+                "endpoints": [{"lb_endpoints": [{"endpoint": upstream}]}],
+            },
+        }
+        return {
+            "static_resources": {"listeners": [self._listener(one) for one in shown], "clusters": [cluster]}
+        }
+
+    def _listener(self, shown: Shown) -> JsonObject:
+        chain: JsonObject = {
+            "filters": [{"name": "http", "typed_config": self._manager(shown.listener.routes.body)}]
+        }
+        if shown.certificate:
+            pair = {
+                "certificate_chain": {"inline_string": shown.certificate},
+                "private_key": {"inline_string": shown.key},
+            }
+            chain["transport_socket"] = {
+                "name": "tls",
+                "typed_config": {
+                    "@type": f"{_TYPES}.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+                    "common_tls_context": {"tls_certificates": [pair], "alpn_protocols": ["http/1.1"]},
+                },
+            }
+        name = shown.listener.rule.name.rpartition("/")[2]
+        return {"name": name, "address": {"pipe": {"path": str(shown.socket)}}, "filter_chains": [chain]}
+
+    def _manager(self, routes: Mapping[str, Json]) -> JsonObject:
+        limits = list(self._limits(routes))
+        router = {
+            "name": "router",
+            "typed_config": {
+                "@type": f"{_TYPES}.extensions.filters.http.router.v3.Router",
+                "suppress_envoy_headers": True,
+            },
+        }
+        return {
+            "@type": _MANAGER,
+            "stat_prefix": "edge",
+            "via": "1.1 google",
+            "generate_request_id": False,
+            "server_header_transformation": "PASS_THROUGH",
+            "strip_any_host_port": True,
+            "use_remote_address": True,
+            "stream_idle_timeout": "0s",  # Cloud Run's own timeout counts, and a model may think for long.
+            "http_filters": [*limits, router],
+            "route_config": {"name": "map", "virtual_hosts": list(self._hosts(routes))},
+        }
+
+    def _hosts(self, routes: Mapping[str, Json]) -> Iterator[JsonObject]:
+        matchers = {one.get("name"): one for one in routes.get("pathMatchers") or ()}
+        named: set[str] = set()
+        for number, rule in enumerate(routes.get("hostRules") or ()):
+            domains = [str(host) for host in rule.get("hosts") or ()]
+            named.update(domains)
+            holder = matchers.get(rule.get("pathMatcher")) or {}
+            yield {"name": f"hosts-{number}", "domains": domains, "routes": self._routes(holder)}
+        if "*" not in named:
+            rest = {key: value for key, value in routes.items() if key.startswith("default")}
+            yield {"name": "rest", "domains": ["*"], "routes": self._routes(rest)}
+
+    def _routes(self, matcher: Mapping[str, Json]) -> list[JsonObject]:
+        return [
+            {"match": match, **self._action(holder, prefix)} for match, holder, prefix in routes_of(matcher)
+        ]
+
+    def _action(self, holder: Mapping[str, Json], default: str) -> JsonObject:
+        """Return where a rule leads. `default` is how the keys of the holder begin."""
+        service, action, redirect = (
+            ("defaultService", "defaultRouteAction", "defaultUrlRedirect")
+            if default
+            else ("service", "routeAction", "urlRedirect")
+        )
+        done = rewritten(holder.get(action) or {}, holder.get(redirect) or {})
+        if "cannot" in done:
+            return _cannot(done["cannot"])
+        if "redirect" in done:
+            return done
+        split = (holder.get(action) or {}).get("weightedBackendServices") or [
+            {"backendService": holder.get(service) or "", "weight": 1}
+        ]
+        try:
+            weighted = [self._weighted(one) for one in split]
+        except NoWay as why:
+            return {"direct_response": {"status": why.status, "body": {"inline_string": f"{why.text}\n"}}}
+        limited = [name for one in split if (name := self._limited(str(one["backendService"])))]
+        if limited and len(split) > 1:
+            return _cannot(f"the rehearsal's Envoy does not act out the limit of {limited[0]} in a split")
+        on = {"@type": f"{_TYPES}.config.route.v3.FilterConfig", "config": {}}
+        switched = {f"{kind}/{name}": on for name in limited for kind in ("key", "limit")}
+        route = {"timeout": "0s", "weighted_clusters": {"clusters": weighted}, **done}
+        return {"route": route, **({"typed_per_filter_config": switched} if switched else {})}
+
+    def _weighted(self, one: Mapping[str, Json]) -> JsonObject:
+        backend = at(self._cloud, str(one.get("backendService") or ""))
+        if backend is None:
+            raise NoWay(404, "no backend service of the URL map is there")
+        goal = self._balancers.behind(backend.body)
+        header = {"key": GOAL_HEADER, "value": self._way.goal(goal.service, goal.tag)}
+        return {
+            "name": _UPSTREAM,
+            "weight": int(one.get("weight") or 0),
+            "request_headers_to_add": [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}],
+            "request_headers_to_remove": [_KEY_HEADER],
+        }
+
+    def _limited(self, url: str) -> str:
+        """Return the name of a backend service with a limit; '' for one without."""
+        backend = at(self._cloud, url)
+        return str(backend.body["name"]) if backend is not None and self._throttles(backend.body) else ""
+
+    def _throttles(self, backend: Mapping[str, Json]) -> list[JsonObject]:
+        """Return the rules of a backend service's policy that limit how often everybody may ask."""
+        policy = at(self._cloud, str(backend.get("securityPolicy") or ""))
+        rules = sorted(policy.body["rules"], key=lambda one: int(one["priority"])) if policy else []
+        return [
+            one
+            for one in rules
+            if one["action"] == "throttle"
+            and (one["match"].get("config") or {}).get("srcIpRanges") in (["*"], ["0.0.0.0/0"])
+        ][:1]
+
+    def _limits(self, routes: Mapping[str, Json]) -> Iterator[JsonObject]:
+        """Yield a filter that reads the key and one that counts, for each backend service with a limit; routes switch them on."""
+        for url in sorted(_backends(routes)):
+            backend = at(self._cloud, url)
+            for rule in self._throttles(backend.body) if backend else ():
+                assert backend is not None
+                yield from _limit(str(backend.body["name"]), rule)
+
+
+def _cannot(why: str) -> JsonObject:
+    return {"direct_response": {"status": 501, "body": {"inline_string": f"{why}\n"}}}
+
+
+def _limit(name: str, rule: Mapping[str, Json]) -> Iterator[JsonObject]:
+    options = rule["rateLimitOptions"]
+    threshold = options["rateLimitThreshold"]
+    bucket = {
+        "max_tokens": int(threshold["count"]),
+        "tokens_per_fill": int(threshold["count"]),
+        "fill_interval": f"{int(threshold['intervalSec'])}s",
+    }
+    header = str(options.get("enforceOnKeyName") or "")
+    key = f"%REQ({header}):{_KEY_BYTES}%" if options.get("enforceOnKey") == "HTTP_HEADER" else "all"
+    told = {"header": {"key": _KEY_HEADER, "value": key}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    yield {
+        "name": f"key/{name}",
+        "disabled": True,
+        "typed_config": {
+            "@type": f"{_TYPES}.extensions.filters.http.header_mutation.v3.HeaderMutation",
+            "mutations": {"request_mutations": [{"append": told}]},
+        },
+    }
+    by_key = {"request_headers": {"header_name": _KEY_HEADER, "descriptor_key": "key"}}
+    enforced = 0 if rule.get("preview") else 100
+    yield {
+        "name": f"limit/{name}",
+        "disabled": True,
+        "typed_config": {
+            "@type": f"{_TYPES}.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
+            "stat_prefix": name,
+            "token_bucket": bucket,
+            "always_consume_default_token_bucket": False,
+            "filter_enabled": {"default_value": {"numerator": 100, "denominator": "HUNDRED"}},
+            "filter_enforced": {"default_value": {"numerator": enforced, "denominator": "HUNDRED"}},
+            "max_dynamic_descriptors": 10_000,
+            "rate_limits": [{"actions": [by_key]}],
+            "descriptors": [{"entries": [{"key": "key"}], "token_bucket": bucket}],
+        },
+    }
+
+
+def _backends(value: Json) -> set[str]:
+    """Return all addresses of backend services that a map names."""
+    if isinstance(value, dict):
+        return set().union(*(_backends(one) for one in value.values()))
+    if isinstance(value, list):
+        return set().union(*(_backends(one) for one in value))
+    return {value} if isinstance(value, str) and "/backendServices/" in value else set()
+
+
+__all__ = ["GOAL_HEADER", "NO_TAG", "EnvoyConfig", "Shown", "Way"]

@@ -1,0 +1,93 @@
+"""Rules of URL maps as Envoy's routes: what a request must be, and how it is rewritten or sent elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from gcp_rehearsal.json_types import Json, JsonObject
+
+_TEMPLATES = "type.googleapis.com/envoy.extensions.path"
+_CODES = {
+    "": "MOVED_PERMANENTLY", "MOVED_PERMANENTLY_DEFAULT": "MOVED_PERMANENTLY", "FOUND": "FOUND", "SEE_OTHER": "SEE_OTHER",
+    "TEMPORARY_REDIRECT": "TEMPORARY_REDIRECT", "PERMANENT_REDIRECT": "PERMANENT_REDIRECT",
+}  # fmt: skip
+_ACTED_OUT = frozenset({"weightedBackendServices", "urlRewrite"})
+
+
+def routes_of(matcher: Mapping[str, Json]) -> Iterator[tuple[JsonObject, Mapping[str, Json], str]]:
+    """Yield what a request must be, in the order in which it is tried, with the rule that it leads to and how its keys begin."""
+    for rule in sorted(matcher.get("routeRules") or (), key=lambda one: int(one.get("priority") or 0)):
+        for match in rule.get("matchRules") or ():
+            yield _match(match), rule, ""
+    patterns = [
+        (str(path), rule) for rule in matcher.get("pathRules") or () for path in rule.get("paths") or ()
+    ]
+    for path, rule in sorted(patterns, key=lambda one: -len(one[0].removesuffix("*"))):
+        yield _fits(path), rule, ""
+    yield {"prefix": "/"}, matcher, "default"
+
+
+def rewritten(action: Mapping[str, Json], redirect: Mapping[str, Json]) -> JsonObject:
+    """Return a redirect, or what of a request is changed; under `cannot`, why there is none of both."""
+    if redirect:
+        told: JsonObject = {"response_code": _CODES[str(redirect.get("redirectResponseCode") or "")]}
+        for key, name in (
+            ("httpsRedirect", "https_redirect"), ("hostRedirect", "host_redirect"), ("pathRedirect", "path_redirect"),
+            ("prefixRedirect", "prefix_rewrite"), ("stripQuery", "strip_query"),
+        ):  # fmt: skip
+            if redirect.get(key):
+                told[name] = redirect[key]
+        return {"redirect": told}
+    unknown = sorted(key for key, value in action.items() if value and key not in _ACTED_OUT)
+    if unknown:
+        return {"cannot": f"the rehearsal's Envoy does not act out {', '.join(unknown)} of a URL map"}
+    rewrite = action.get("urlRewrite") or {}
+    changed: JsonObject = {}
+    for key, name in (("pathPrefixRewrite", "prefix_rewrite"), ("hostRewrite", "host_rewrite_literal")):
+        if rewrite.get(key):
+            changed[name] = rewrite[key]
+    if rewrite.get("pathTemplateRewrite"):
+        kind = f"{_TEMPLATES}.rewrite.uri_template.v3.UriTemplateRewriteConfig"
+        config = {"@type": kind, "path_template_rewrite": rewrite["pathTemplateRewrite"]}
+        changed["path_rewrite_policy"] = {"name": "template", "typed_config": config}
+    return changed
+
+
+def _fits(pattern: str) -> JsonObject:
+    if pattern == "/*":
+        return {"prefix": "/"}
+    return {"path_separated_prefix": pattern[:-2]} if pattern.endswith("/*") else {"path": pattern}
+
+
+def _match(match: Mapping[str, Json]) -> JsonObject:
+    made: JsonObject = {"prefix": "/"}
+    if match.get("prefixMatch") is not None:
+        made = {"prefix": match["prefixMatch"]}
+    elif match.get("fullPathMatch") is not None:
+        made = {"path": match["fullPathMatch"]}
+    elif match.get("regexMatch") is not None:
+        made = {"safe_regex": {"regex": match["regexMatch"]}}
+    elif match.get("pathTemplateMatch") is not None:
+        kind = f"{_TEMPLATES}.match.uri_template.v3.UriTemplateMatchConfig"
+        config = {"@type": kind, "path_template": match["pathTemplateMatch"]}
+        made = {"path_match_policy": {"name": "template", "typed_config": config}}
+    if match.get("ignoreCase"):
+        made["case_sensitive"] = False
+    headers = [_one(one, str(one.get("headerName"))) for one in match.get("headerMatches") or ()]
+    asked = [_one(one, str(one.get("name"))) for one in match.get("queryParameterMatches") or ()]
+    return made | ({"headers": headers} if headers else {}) | ({"query_parameters": asked} if asked else {})
+
+
+def _one(match: Mapping[str, Json], name: str) -> JsonObject:
+    made: JsonObject = {"name": name}
+    for key, kind in (("exactMatch", "exact"), ("prefixMatch", "prefix"), ("suffixMatch", "suffix")):
+        if match.get(key) is not None:
+            made["string_match"] = {kind: match[key]}
+    if match.get("regexMatch") is not None:
+        made["string_match"] = {"safe_regex": {"regex": match["regexMatch"]}}
+    if "string_match" not in made:
+        made["present_match"] = True
+    return made | ({"invert_match": True} if match.get("invertMatch") else {})
+
+
+__all__ = ["rewritten", "routes_of"]

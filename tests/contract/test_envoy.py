@@ -1,0 +1,273 @@
+"""A real Envoy in the place of the load balancer: it answers as the rehearsal's own front, and does what that cannot."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from balancers import Balancer
+from cloud import enable
+from edges import DOMAIN, write_certificate
+from gcp_rehearsal.apis.iam.tokens import id_token
+from gcp_rehearsal.cloud import OWNER
+from gcp_rehearsal.runtime.envoy import EnvoyFront
+from gcp_rehearsal.runtime.envoy_config import GOAL_HEADER
+from gcp_rehearsal.server import App
+from places import ROOT
+from rehearsed import Running, answering, image, rehearsing
+
+ENVOY = ROOT / ".cache" / "envoy" / "bin" / "envoy"
+pytestmark = [
+    pytest.mark.edge,
+    pytest.mark.skipif(not ENVOY.exists(), reason="needs the Envoy of `make test-edge`"),
+]
+OTHER = "other.example.com"
+SERVER = """
+import http.server, json, os, threading
+go = threading.Event()
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        if self.path == "/go":
+            go.set()
+        if self.path == "/stream":
+            self.send_response(200)
+            self.send_header("transfer-encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"4\\r\\none\\n\\r\\n")
+            go.wait(20)
+            self.wfile.write(b"4\\r\\ntwo\\n\\r\\n0\\r\\n\\r\\n")
+            return
+        said = {"service": os.environ["K_SERVICE"], "path": self.path, "verb": self.command, "host": self.headers["host"],
+                "goal": self.headers.get("x-rehearsal-goal"), "key": self.headers.get("x-rehearsal-key")}
+        body = json.dumps(said).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    do_POST = do_GET
+    def log_message(self, *_): pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+class Both:
+    """One cloud with a load balancer, asked through Envoy and through the rehearsal's own front."""
+
+    def __init__(self, running: Running, app: App, port: int, folder: Path) -> None:
+        self.running, self.app, self.folder = running, app, folder
+        self.balancer = Balancer(running)
+        self.through = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False)
+
+    @property
+    def front(self) -> EnvoyFront:
+        return self.app._envoy
+
+    def headers(self, host: str = DOMAIN, **more: str) -> dict[str, str]:
+        token = id_token(self.running.cloud, OWNER, f"https://{DOMAIN}")
+        return {"host": host, "authorization": f"Bearer {token}", **more}
+
+    def ask(self, path: str = "/", host: str = DOMAIN, **more: str) -> httpx2.Response:
+        """What Envoy's way gives."""
+        return self.through.get(path, headers=self.headers(host, **more))
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+    folder = tmp_path_factory.mktemp("edge")
+    with rehearsing() as running:
+        enable(running.cloud, "compute")
+        stored = image(running.cloud, "small", {"/serve.py": SERVER}, command=["python3", "/serve.py"])
+        for name in ("home", "away"):
+            running.deploy(stored, name=name, container={"command": ["python3", "/serve.py"]})
+            path = f"/v2/projects/rehearsal/locations/europe-west4/services/{name}?updateMask=customAudiences"
+            running.api("PATCH", path, {"customAudiences": [f"https://{DOMAIN}"]})
+        app = App(running.cloud, envoy=str(ENVOY))
+        with answering(app) as port:
+            made = Both(running, app, port, folder)
+            prepare(made)
+            yield made
+            made.through.close()
+    assert not [one for one in made.front._all if one.process and one.process.poll() is None]
+
+
+def prepare(both: Both) -> None:
+    """Two services behind one address, by header, path and host; and a port that only redirects."""
+    make = both.balancer
+    home, away, new = (
+        make.backend(name, service, **more)
+        for name, service, more in (
+            ("home", "home", {}),
+            ("away", "away", {}),
+            ("new", "home", {"tag": "candidate"}),
+        )
+    )
+    headed = {"prefixMatch": "/", "headerMatches": [{"headerName": "x-new", "exactMatch": "yes"}]}
+    rules = [
+        {"priority": 1, "service": new, "matchRules": [headed]},
+        {"priority": 2, "service": away, "matchRules": [{"prefixMatch": "/ollama"}, {"fullPathMatch": "/exact"}]},
+        {"priority": 3, "service": away, "matchRules": [{"regexMatch": "/v[0-9]+/other"}]},
+        {"priority": 4, "service": away, "matchRules": [{"prefixMatch": "/", "headerMatches": [
+            {"headerName": "x-not", "exactMatch": "no", "invertMatch": True}, {"headerName": "x-begin", "prefixMatch": "a"}]}]},
+    ]  # fmt: skip
+    paths = [{"paths": ["/a", "/a/*"], "service": away}, {"paths": ["/a/b"], "service": home}]
+    routes = make.part("global/urlMaps", {
+        "name": "m", "defaultService": home,
+        "hostRules": [{"hosts": [DOMAIN], "pathMatcher": "p"}, {"hosts": [OTHER], "pathMatcher": "q"}],
+        "pathMatchers": [{"name": "p", "defaultService": home, "routeRules": rules},
+                         {"name": "q", "defaultService": home, "pathRules": paths}],
+    })  # fmt: skip
+    pair = write_certificate(both.folder, DOMAIN, OTHER)
+    make.listener("f", routes, make.certificate("c", *pair))
+    to_https = {"httpsRedirect": True, "redirectResponseCode": "MOVED_PERMANENTLY_DEFAULT"}
+    make.listener("r", make.part("global/urlMaps", {"name": "r", "defaultUrlRedirect": to_https}))
+
+
+TABLE: tuple[tuple[str, str, dict[str, str]], ...] = (
+    ("/", DOMAIN, {}),
+    ("/v1/models?a=b&c=d", DOMAIN, {}),
+    ("/", DOMAIN, {"x-new": "yes"}),
+    ("/", DOMAIN, {"x-new": "no"}),
+    ("/ollama/api/tags", DOMAIN, {}),
+    ("/exact", DOMAIN, {}),
+    ("/exact/more", DOMAIN, {}),
+    ("/v12/other", DOMAIN, {}),
+    ("/v12/other/more", DOMAIN, {}),
+    ("/", DOMAIN, {"x-begin": "abc"}),
+    ("/", DOMAIN, {"x-begin": "abc", "x-not": "no"}),
+    ("/", DOMAIN, {"x-begin": "abc", "x-not": "yes"}),
+    ("/a", OTHER, {}),
+    ("/a/c", OTHER, {}),
+    ("/a/b", OTHER, {}),
+    ("/ab", OTHER, {}),
+    ("/%C3%A4?q=%20", OTHER, {}),
+    ("/", DOMAIN, {"authorization": "Bearer nobody"}),
+    ("/", DOMAIN, {GOAL_HEADER: "guess projects/rehearsal/locations/europe-west4/services/away -"}),
+)
+
+
+@pytest.mark.parametrize(("path", "host", "more"), TABLE)
+def test_it_answers_as_the_rehearsals_own_front(
+    both: Both, path: str, host: str, more: dict[str, str]
+) -> None:
+    said = both.ask(path, host, **more)
+    plain = both.running.client.get(path, headers=both.headers(host, **more))
+    assert said.status_code == plain.status_code
+    assert said.headers["via"] == "1.1 google", "it went through Envoy"
+    assert "via" not in plain.headers
+    if said.status_code == 200:
+        assert said.json() == plain.json() | {"goal": None}
+    else:
+        assert said.text == plain.text
+
+
+def test_a_stream_comes_piece_by_piece(both: Both) -> None:
+    with both.through.stream("GET", "/stream", headers=both.headers()) as came:
+        pieces = came.iter_raw()
+        assert next(pieces) == b"one\n", "the second is not sent before the first was read"
+        assert both.ask("/go").status_code == 200
+        assert b"".join(pieces) == b"two\n"
+
+
+def test_what_a_client_posts_arrives(both: Both) -> None:
+    came = both.through.post("/v1/chat/completions", headers=both.headers(), content=b"x" * 100_000)
+    assert (came.status_code, came.json()["verb"]) == (200, "POST")
+
+
+def test_envoy_itself_finds_nothing_wrong_with_the_configuration(both: Both) -> None:
+    both.ask()
+    now = both.front._now
+    assert now is not None
+    wanted = now.folder / "envoy.json"
+    checked = subprocess.run([ENVOY, "--mode", "validate", "-c", wanted], capture_output=True, text=True, check=False)  # fmt: skip
+    assert checked.returncode == 0, checked.stderr
+    assert f"'{wanted}' OK" in checked.stdout + checked.stderr
+
+
+def test_the_plain_port_leads_to_https(both: Both) -> None:
+    both.ask()
+    now = both.front._now
+    assert now is not None
+    (plain,) = [one.socket for one in now.shown.values() if not one.certificate]
+    transport = httpx2.HTTPTransport(uds=str(plain))
+    with httpx2.Client(transport=transport) as client:
+        came = client.get(f"http://{DOMAIN}/v1/models?a=b")
+    assert (came.status_code, came.headers["location"]) == (301, f"https://{DOMAIN}/v1/models?a=b")
+
+
+def limited(both: Both, *, count: int, preview: bool = False) -> None:
+    """A limit for each key, before everything that goes to `home`."""
+    everybody = {"versionedExpr": "SRC_IPS_V1", "config": {"srcIpRanges": ["*"]}}
+    limit = {
+        "rateLimitThreshold": {"count": count, "intervalSec": 600}, "conformAction": "allow",
+        "exceedAction": "deny(429)", "enforceOnKey": "HTTP_HEADER", "enforceOnKeyName": "x-api-key",
+    }  # fmt: skip
+    name = f"limit-{count}-{str(preview).lower()}"
+    rules = [
+        {"priority": 1, "match": everybody, "action": "throttle", "rateLimitOptions": limit, "preview": preview},
+        {"priority": 2**31 - 1, "match": everybody, "action": "allow"},
+    ]  # fmt: skip
+    policy = both.balancer.part("global/securityPolicies", {"name": name, "rules": rules})
+    both.balancer.set("global/backendServices/home", "setSecurityPolicy", {"securityPolicy": policy})
+
+
+def test_each_key_has_its_own_limit_over_all_rules_and_only_the_backends_own(both: Both) -> None:
+    limited(both, count=3)
+    asked = [both.ask("/a/b" if n % 2 else "/", OTHER, **{"x-api-key": "one"}) for n in range(4)]
+    assert [one.status_code for one in asked] == [200, 200, 200, 429]
+    assert asked[0].json()["key"] is None, "what it counts by is not handed on"
+    assert both.ask(**{"x-api-key": "two"}).status_code == 200
+    assert both.ask("/ollama", **{"x-api-key": "one"}).status_code == 200, "another backend service"
+    alike = ["k" * 128 + end for end in "abcd"]
+    assert [both.ask(**{"x-api-key": one}).status_code for one in alike] == [200, 200, 200, 429], (
+        "Cloud Armor looks at 128 bytes"
+    )
+    assert [both.ask().status_code for _ in range(4)] == [200, 200, 200, 429], "all without a key together"
+
+
+def test_a_limit_in_preview_refuses_nothing_and_a_change_needs_no_new_rehearsal(both: Both) -> None:
+    limited(both, count=1, preview=True)
+    assert [both.ask(**{"x-api-key": "one"}).status_code for _ in range(3)] == [200] * 3
+
+
+def test_a_certificate_for_another_name_is_no_connection(both: Both) -> None:
+    pair = write_certificate(both.folder, "elsewhere.example.com")
+    stranger = "strange.example.com"
+    home = "projects/rehearsal/global/backendServices/home"
+    routes = both.balancer.part("global/urlMaps", {
+        "name": "s", "defaultService": home, "hostRules": [{"hosts": [stranger], "pathMatcher": "p"}],
+        "pathMatchers": [{"name": "p", "defaultService": home}],
+    })  # fmt: skip
+    both.balancer.listener("s", routes, both.balancer.certificate("s", *pair))
+    with pytest.raises(httpx2.RemoteProtocolError):
+        both.ask("/", stranger)
+
+
+def test_what_is_not_acted_out_is_said(both: Both) -> None:
+    odd, home = "odd.example.com", "projects/rehearsal/global/backendServices/home"
+    action: dict[str, Any] = {  # Any: JSON
+        "weightedBackendServices": [{"backendService": home, "weight": 1}], "timeout": {"seconds": "5"},
+    }  # fmt: skip
+    routes = both.balancer.part("global/urlMaps", {
+        "name": "o", "defaultService": home, "hostRules": [{"hosts": [odd], "pathMatcher": "p"}],
+        "pathMatchers": [{"name": "p", "defaultRouteAction": action}],
+    })  # fmt: skip
+    both.balancer.listener("o", routes, both.balancer.certificate("o", *write_certificate(both.folder, odd)))
+    came = both.ask("/", odd)
+    assert (came.status_code, came.text) == (
+        501,
+        "the rehearsal's Envoy does not act out timeout of a URL map\n",
+    )
+
+
+def test_an_envoy_that_does_not_start_is_named_with_what_to_do(both: Both) -> None:
+    with answering(App(both.running.cloud, envoy="/bin/false")) as port:
+        came = httpx2.get(f"http://127.0.0.1:{port}/", headers=both.headers(), trust_env=False)
+    assert came.status_code == 502
+    assert "Envoy does not take what was created: it says nothing; take envoy off the PATH" in came.text

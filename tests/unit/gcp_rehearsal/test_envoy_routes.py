@@ -1,0 +1,38 @@
+"""Rules of URL maps become Envoy's routes, in the order in which Google tries them."""
+
+from __future__ import annotations
+
+from gcp_rehearsal.apis.compute.url_maps import service_for
+from gcp_rehearsal.runtime.envoy_routes import rewritten, routes_of
+
+
+def test_a_path_as_a_whole_comes_before_all_that_begin_alike() -> None:
+    rules = [{"paths": ["/*", "/a/*"], "service": "many"}, {"paths": ["/a/b"], "service": "one"}]
+    matcher = {"name": "p", "defaultService": "rest", "pathRules": rules}
+    tried = [(match, holder.get("service")) for match, holder, _ in routes_of(matcher)]
+    assert tried == [
+        ({"path": "/a/b"}, "one"),
+        ({"path_separated_prefix": "/a"}, "many"),
+        ({"prefix": "/"}, "many"),
+        ({"prefix": "/"}, None),
+    ]
+    routes = {"hostRules": [{"hosts": ["*"], "pathMatcher": "p"}], "pathMatchers": [matcher]}
+    assert [service_for(routes, "x", path, {}) for path in ("/a/b", "/a/c")] == ["one", "many"]
+
+
+def test_a_header_that_is_not_there_fits_no_value_inverted_or_not() -> None:
+    match = {"prefixMatch": "/", "headerMatches": [{"headerName": "x-a", "exactMatch": "b", "invertMatch": True}]}  # fmt: skip
+    matcher = {"name": "p", "defaultService": "rest", "routeRules": [{"priority": 1, "matchRules": [match], "service": "one"}]}  # fmt: skip
+    routes = {"hostRules": [{"hosts": ["*"], "pathMatcher": "p"}], "pathMatchers": [matcher]}
+    asked: tuple[dict[str, str], ...] = ({}, {"x-a": "b"}, {"x-a": "c"})
+    assert [service_for(routes, "x", "/", one) for one in asked] == ["rest", "rest", "one"]
+
+
+def test_what_is_rewritten_and_what_cannot_be() -> None:
+    assert rewritten({"urlRewrite": {"pathPrefixRewrite": "/v1"}}, {}) == {"prefix_rewrite": "/v1"}
+    assert rewritten({}, {"httpsRedirect": True, "redirectResponseCode": "FOUND"}) == {
+        "redirect": {"response_code": "FOUND", "https_redirect": True}
+    }
+    assert rewritten({"retryPolicy": {"numRetries": 1}, "timeout": {"seconds": 1}}, {}) == {
+        "cannot": "the rehearsal's Envoy does not act out retryPolicy, timeout of a URL map"
+    }
