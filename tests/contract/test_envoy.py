@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -184,10 +185,20 @@ def test_envoy_itself_finds_nothing_wrong_with_the_configuration(both: Both) -> 
     both.ask()
     now = both.front._now
     assert now is not None
-    wanted = now.folder / "envoy.json"
+    wanted = both.folder / "envoy.json"
+    wanted.write_text(json.dumps(now.told))
     checked = subprocess.run([ENVOY, "--mode", "validate", "-c", wanted], capture_output=True, text=True, check=False)  # fmt: skip
     assert checked.returncode == 0, checked.stderr
     assert f"'{wanted}' OK" in checked.stdout + checked.stderr
+
+
+def test_no_private_key_is_left_where_the_rehearsal_might_be_killed(both: Both) -> None:
+    both.ask()
+    now = both.front._now
+    assert now is not None
+    assert "PRIVATE KEY" in json.dumps(now.told)
+    left = [one for one in now.folder.iterdir() if one.is_file()]
+    assert not [one for one in left if "PRIVATE KEY" in one.read_text(errors="replace")]
 
 
 def test_the_plain_port_leads_to_https(both: Both) -> None:

@@ -153,7 +153,11 @@ class EnvoyFront:
             made = _Generation(told, folder, {one.listener.rule.name: one for one in shown})
             (folder / "envoy.json").write_text(json.dumps(config.whole(shown)))
             self._all.append(made)
-            await asyncio.to_thread(self._start, made)
+            try:
+                await asyncio.to_thread(self._start, made)
+            finally:
+                # It holds a private key, which must not stay where the rehearsal is killed.
+                (folder / "envoy.json").unlink()
             self._now = made
             self._end_those_out_of_date()
             return made
