@@ -58,6 +58,9 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 """
 
 
+HOME = "projects/rehearsal/global/backendServices/home"
+
+
 class Both:
     """One cloud with a load balancer, asked through Envoy and through the rehearsal's own front."""
 
@@ -261,20 +264,76 @@ def test_a_certificate_for_another_name_is_no_connection(both: Both) -> None:
 
 
 def test_what_is_not_acted_out_is_said(both: Both) -> None:
-    odd, home = "odd.example.com", "projects/rehearsal/global/backendServices/home"
-    action: dict[str, Any] = {  # Any: JSON
-        "weightedBackendServices": [{"backendService": home, "weight": 1}], "timeout": {"seconds": "5"},
-    }  # fmt: skip
-    routes = both.balancer.part("global/urlMaps", {
-        "name": "o", "defaultService": home, "hostRules": [{"hosts": [odd], "pathMatcher": "p"}],
-        "pathMatchers": [{"name": "p", "defaultRouteAction": action}],
-    })  # fmt: skip
-    both.balancer.listener("o", routes, both.balancer.certificate("o", *write_certificate(both.folder, odd)))
-    came = both.ask("/", odd)
+    action = {"weightedBackendServices": [{"backendService": HOME, "weight": 1}], "timeout": {"seconds": "5"}}
+    came = both.ask("/", by_itself(both, "odd", defaultRouteAction=action))
     assert (came.status_code, came.text) == (
         501,
         "the rehearsal's Envoy does not act out timeout of a URL map\n",
     )
+
+
+def by_itself(both: Both, name: str, **leads: Any) -> str:  # Any: JSON
+    """A host of its own whose matcher leads so."""
+    host = f"{name}.example.com"
+    routes = both.balancer.part("global/urlMaps", {
+        "name": name, "defaultService": HOME, "hostRules": [{"hosts": [host], "pathMatcher": "p"}],
+        "pathMatchers": [{"name": "p", **leads}],
+    })  # fmt: skip
+    pair = write_certificate(both.folder, host)
+    both.balancer.listener(name, routes, both.balancer.certificate(name, *pair))
+    return host
+
+
+def test_a_split_reaches_both_services(both: Both) -> None:
+    backends = [both.balancer.backend(f"half-{one}", one) for one in ("home", "away")]
+    halves = [{"backendService": one, "weight": 1} for one in backends]
+    host = by_itself(both, "halves", defaultRouteAction={"weightedBackendServices": halves})
+    assert {both.ask("/", host).json()["service"] for _ in range(60)} == {"home", "away"}
+    all_to_one = [{**halves[0], "weight": 0}, {**halves[1], "weight": 1}]
+    host = by_itself(both, "one", defaultRouteAction={"weightedBackendServices": all_to_one})
+    assert {both.ask("/", host).json()["service"] for _ in range(10)} == {"away"}
+
+
+def test_a_limit_within_a_split_is_said_not_to_be_acted_out(both: Both) -> None:
+    limited(both, count=7)
+    halves = [
+        {"backendService": one, "weight": 1} for one in (HOME, both.balancer.backend("no-limit", "away"))
+    ]
+    came = both.ask("/", by_itself(both, "limited", defaultRouteAction={"weightedBackendServices": halves}))
+    assert (came.status_code, came.text) == (
+        501,
+        "the rehearsal's Envoy does not act out the limit of home in a split\n",
+    )
+
+
+def test_a_prefix_is_rewritten(both: Both) -> None:
+    rule = {
+        "priority": 1, "matchRules": [{"prefixMatch": "/ollama/"}], "service": HOME,
+        "routeAction": {"urlRewrite": {"pathPrefixRewrite": "/"}},
+    }  # fmt: skip
+    host = by_itself(both, "rewritten", defaultService=HOME, routeRules=[rule])
+    assert both.ask("/ollama/api/tags?a=b", host).json()["path"] == "/api/tags?a=b"
+
+
+@pytest.mark.parametrize(
+    ("action", "ranges", "says"),
+    [("deny(403)", ["192.0.2.0/24"], "deny(403) of Cloud Armor's rule 1"), ("allow", ["192.0.2.0/24"], "allow of Cloud Armor's rule 1")],
+)  # fmt: skip
+def test_a_rule_that_is_not_acted_out_is_never_taken_for_none(
+    both: Both, action: str, ranges: list[str], says: str
+) -> None:
+    some = {"versionedExpr": "SRC_IPS_V1", "config": {"srcIpRanges": ranges}}
+    everybody = {"versionedExpr": "SRC_IPS_V1", "config": {"srcIpRanges": ["*"]}}
+    name = action.partition("(")[0]
+    rules = [
+        {"priority": 1, "match": some, "action": action},
+        {"priority": 2**31 - 1, "match": everybody, "action": "allow"},
+    ]
+    policy = both.balancer.part("global/securityPolicies", {"name": f"some-{name}", "rules": rules})
+    guarded = both.balancer.backend(f"guarded-{name}", "home")
+    both.balancer.set(guarded.partition("rehearsal/")[2], "setSecurityPolicy", {"securityPolicy": policy})
+    came = both.ask("/", by_itself(both, f"guarded-{name}", defaultService=guarded))
+    assert (came.status_code, came.text) == (501, f"the rehearsal's Envoy does not act out {says}\n")
 
 
 def test_an_envoy_that_does_not_start_is_named_with_what_to_do(both: Both) -> None:

@@ -2,7 +2,7 @@
 Load balancers as Envoy's configuration: what was created in the cloud, forwarding rule by forwarding rule.
 
 A route leads back to the rehearsal, with a header that says which service it chose. Of Cloud Armor only `throttle` for
-everybody is here, by a local rate limit; where a URL map says what is not here, Envoy answers 501 with the words.
+everybody is here, by a local rate limit; where a URL map or a policy says what is not here, Envoy answers 501 with the words.
 """
 
 from __future__ import annotations
@@ -152,6 +152,9 @@ class EnvoyConfig:
             weighted = [self._weighted(one) for one in split]
         except NoWay as why:
             return {"direct_response": {"status": why.status, "body": {"inline_string": f"{why.text}\n"}}}
+        for one in split:
+            if unacted := self._unacted(str(one["backendService"])):
+                return _cannot(f"the rehearsal's Envoy does not act out {unacted}")
         limited = [name for one in split if (name := self._limited(str(one["backendService"])))]
         if limited and len(split) > 1:
             return _cannot(f"the rehearsal's Envoy does not act out the limit of {limited[0]} in a split")
@@ -178,16 +181,26 @@ class EnvoyConfig:
         backend = at(self._cloud, url)
         return str(backend.body["name"]) if backend is not None and self._throttles(backend.body) else ""
 
-    def _throttles(self, backend: Mapping[str, Json]) -> list[JsonObject]:
-        """Return the rules of a backend service's policy that limit how often everybody may ask."""
+    def _unacted(self, url: str) -> str:
+        """Return the first rule before a backend service that would refuse or let pass otherwise than is acted out; '' for none."""
+        backend = at(self._cloud, url)
+        rules = self._rules(backend.body) if backend is not None else []
+        acted = self._throttles(backend.body) if backend is not None else []
+        for rule in rules:
+            last_word = rule is rules[-1] and rule["action"] == "allow" and _for_everybody(rule)
+            if rule not in acted and not rule.get("preview") and not last_word:
+                return f"{rule['action']} of Cloud Armor's rule {rule['priority']}"
+        return ""
+
+    def _rules(self, backend: Mapping[str, Json]) -> list[JsonObject]:
         policy = at(self._cloud, str(backend.get("securityPolicy") or ""))
-        rules = sorted(policy.body["rules"], key=lambda one: int(one["priority"])) if policy else []
-        return [
-            one
-            for one in rules
-            if one["action"] == "throttle"
-            and (one["match"].get("config") or {}).get("srcIpRanges") in (["*"], ["0.0.0.0/0"])
-        ][:1]
+        return sorted(policy.body["rules"], key=lambda one: int(one["priority"])) if policy else []
+
+    def _throttles(self, backend: Mapping[str, Json]) -> list[JsonObject]:
+        """Return the rule of a backend service's policy that limits how often everybody may ask, if there is one."""
+        return [one for one in self._rules(backend) if one["action"] == "throttle" and _for_everybody(one)][
+            :1
+        ]
 
     def _limits(self, routes: Mapping[str, Json]) -> Iterator[JsonObject]:
         """Yield a filter that reads the key and one that counts, for each backend service with a limit; routes switch them on."""
@@ -196,6 +209,10 @@ class EnvoyConfig:
             for rule in self._throttles(backend.body) if backend else ():
                 assert backend is not None
                 yield from _limit(str(backend.body["name"]), rule)
+
+
+def _for_everybody(rule: Mapping[str, Json]) -> bool:
+    return (rule["match"].get("config") or {}).get("srcIpRanges") in (["*"], ["0.0.0.0/0"])
 
 
 def _cannot(why: str) -> JsonObject:
