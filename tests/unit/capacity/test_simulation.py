@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Iterator
 from itertools import islice
+from statistics import mean, stdev
 
 import pytest
 from hypothesis import given, settings
@@ -28,9 +29,9 @@ STEP_S = 0.01
 ONE = BatchLimits(sequences=1, step_tokens=2048, cache_tokens=10**9)
 
 
-def drawn(count: int, rate: float, tokens: float, *, fixed: bool = False) -> RequestTable:
+def drawn(count: int, rate: float, tokens: float, *, fixed: bool = False, seed: int = 7) -> RequestTable:
     """Return Poisson traffic with answers of `tokens` tokens, or geometric ones of that mean."""
-    chance = random.Random(7)
+    chance = random.Random(seed)
 
     def arrivals() -> Iterator[Arrival]:
         now = 0.0
@@ -66,9 +67,12 @@ def erlang_c(servers: int, load: float) -> float:
     return last / (sum(load**count / math.factorial(count) for count in range(servers)) + last)
 
 
-@pytest.mark.parametrize(
+m_m_c = pytest.mark.parametrize(
     ("servers", "utilization"), [(1, 0.3), (1, 0.5), (1, 0.8), (2, 0.8), (4, 0.6), (8, 0.6), (16, 0.8)]
 )
+
+
+@m_m_c
 def test_one_request_at_once_waits_as_in_m_m_c(servers: int, utilization: float) -> None:
     mean_s = 2.0
     load = servers * utilization
@@ -80,6 +84,21 @@ def test_one_request_at_once_waits_as_in_m_m_c(servers: int, utilization: float)
     assert off == pytest.approx(0, abs=0.1)
     assert waited(run) == pytest.approx(chance, abs=0.01)
     assert there == pytest.approx(load / mean_s * (expected + mean_s), rel=0.03)
+
+
+@pytest.mark.long
+@m_m_c
+def test_over_many_seeds_the_mean_wait_is_that_of_m_m_c(servers: int, utilization: float) -> None:
+    mean_s = 2.0
+    load = servers * utilization
+    expected = erlang_c(servers, load) * mean_s / (servers - load)
+    off = [
+        mean_wait(served(drawn(20_000, load / mean_s, mean_s / STEP_S, seed=seed), servers)) / expected - 1
+        for seed in range(20)
+    ]
+    error = stdev(off) / math.sqrt(len(off))
+    print(f"M/M/{servers} at {utilization}: mean wait {mean(off):+.1%}, standard error {error:.1%}")
+    assert abs(mean(off)) < 3 * error
 
 
 @pytest.mark.parametrize("servers", [1, 3])
