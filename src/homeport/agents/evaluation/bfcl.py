@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -23,6 +24,10 @@ _TYPES = {"dict": "object", "float": "number", "tuple": "array"}
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
+class _LeftOut(Exception):
+    """A task that is not asked, and why."""
+
+
 def read_bfcl(suite: str) -> GradedSet:
     """
     Return the tasks of `suite`, one of `SUITES`, graded by homeport's own rule, with notes of what is left out.
@@ -33,16 +38,18 @@ def read_bfcl(suite: str) -> GradedSet:
     """
     folder = _folder()
     tasks: list[GradedTask] = []
-    total, left_out = 0, dict[str, int]()
+    total, left_out = 0, Counter[str]()
     for category in SUITES[suite]:
         for asked, key in _pairs(folder, category):
             total += 1
             try:
                 tasks.append(_task(category, asked, key))
-            except ValueError as reason:
-                left_out[str(reason)] = left_out.get(str(reason), 0) + 1
+            except _LeftOut as reason:
+                left_out[str(reason)] += 1
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise _of_another_shape(category, error) from error
     told = "; ".join(f"{count} {reason}" for reason, count in left_out.items())
-    notes = (f"{sum(left_out.values())} of {total} tasks are left out: {told}",) if left_out else ()
+    notes = (f"{left_out.total()} of {total} tasks are left out: {told}",) if left_out else ()
     return GradedSet(name=f"{suite} {version('bfcl-eval')}", tasks=tasks, notes=notes)
 
 
@@ -71,10 +78,14 @@ def _pairs(folder: Path, category: str) -> Iterator[tuple[Mapping[str, Any], Map
         for name, task in asked.items():
             yield task, keys[name] if keys else {"ground_truth": []}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SpecError(
-            f"{file} of bfcl-eval {version('bfcl-eval')} is not as it was in 2026.3.23: {error!r}",
-            hint="pip install --no-deps bfcl-eval==2026.3.23",
-        ) from error
+        raise _of_another_shape(category, error) from error
+
+
+def _of_another_shape(category: str, error: Exception) -> SpecError:
+    return SpecError(
+        f"BFCL_v4_{category}.json of bfcl-eval {version('bfcl-eval')} is not as it was in 2026.3.23: {error!r}",
+        hint="pip install --no-deps bfcl-eval==2026.3.23",
+    )
 
 
 def _lines(path: Path) -> dict[str, Mapping[str, Any]]:  # Any: JSON
@@ -83,14 +94,14 @@ def _lines(path: Path) -> dict[str, Mapping[str, Any]]:  # Any: JSON
 
 
 def _task(category: str, asked: Mapping[str, Any], key: Mapping[str, Any]) -> GradedTask:  # Any: JSON
-    """Return one task. Raises `ValueError` that says why it is left out."""
+    """Return one task. Raises `_LeftOut`."""
     (messages,) = asked["question"]
     if [one["role"] for one in messages] != ["user"]:
-        raise ValueError("with more than one message")
+        raise _LeftOut("with more than one message")
     offers = [_tool(one) for one in asked["function"]]
     names = [one.name for one in offers]
     if len(set(names)) < len(names) or not all(map(_NAME.fullmatch, names)):
-        raise ValueError("with tools whose names an API does not take")
+        raise _LeftOut("with tools whose names an API does not take")
     tools = {one.name: one for one in offers}
     calls = tuple(
         _call(tools, name, arguments) for one in key["ground_truth"] for name, arguments in one.items()
@@ -135,7 +146,7 @@ def _call(
     properties = tool.parameters.get("properties", {}) if tool else {}
     required = set(tool.parameters.get("required", ())) if tool else set()
     if tool is None or set(arguments) - set(properties) or required - set(arguments):
-        raise ValueError("whose key does not fit their tools")
+        raise _LeftOut("whose key does not fit their tools")
     return ExpectedCall(
         tool=tool.name,
         arguments={
@@ -152,7 +163,7 @@ def _any_of(values: list[Any], schema: Mapping[str, Any], required: bool) -> dic
     if "" in values and not required:
         allowed.append(None)
     if not allowed:
-        raise ValueError("whose key allows no value")
+        raise _LeftOut("whose key allows no value")
     return {"any_of": allowed}
 
 

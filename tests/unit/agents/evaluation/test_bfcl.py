@@ -138,9 +138,21 @@ def test_what_cannot_be_asked_or_graded_is_left_out_and_counted(package: Path) -
     )
 
 
-def test_files_of_another_shape_are_one_error_that_names_the_version_that_is_read(package: Path) -> None:
-    (package / "BFCL_v4_multiple.json").write_text('["no task"]')
-    with pytest.raises(SpecError, match=r"is not as it was in 2026\.3\.23"):
+@pytest.mark.parametrize(
+    "line",
+    [
+        '["no task"]',
+        "{",
+        '{"id": "a"}',
+        '{"id": "a", "question": [], "function": []}',
+        '{"id": "a", "question": 1}',
+    ],
+)
+def test_files_of_another_shape_are_one_error_that_names_the_version_that_is_read(
+    package: Path, line: str
+) -> None:
+    (package / "BFCL_v4_irrelevance.json").write_text(line)
+    with pytest.raises(SpecError, match=r"irrelevance.json of bfcl-eval 1 is not as it was in 2026\.3\.23"):
         read("bfcl")
 
 
