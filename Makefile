@@ -96,9 +96,9 @@ test-install: $(STAMP) weights ## Build the wheel, install it as users do (pip, 
 	@PYTHON=$(PYTHON) sh scripts/locked_env.sh .cache/uv locks/uv.txt
 	$(BIN)/python -m pytest -m install tests/integration/test_install.py $(ARGS)
 
-test-console: $(STAMP) ## Look at `homeport console` in a real Chromium (installed by apt where it is not; DRAW=1 draws the docs' pictures).
+test-console: $(STAMP) ## Look at `homeport console` and a bench's page in a real Chromium (installed by apt where it is not; DRAW=1 draws the docs' pictures).
 	@PYTHON=$(PYTHON) sh scripts/browser_env.sh .cache/browser
-	$(BIN)/python -m pytest -m console tests/integration/test_console.py $(ARGS)
+	$(BIN)/python -m pytest -m console tests/integration/test_console.py tests/integration/test_bench_report.py $(ARGS)
 
 test-terraform: $(STAMP) ## Run the tests that need Terraform (a provider with Google's schema is made on first use).
 	$(PYTHON) scripts/terraform_env.py $(TERRAFORM_VENV)

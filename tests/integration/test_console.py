@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from browser import chromium, console_of
+from browser import chromium, console_of, tab
 from homeport.errors import HomeportError, NotRunning
 from places import ROOT, TAUGHT
 from processes_of import spec
@@ -113,14 +113,8 @@ def browser() -> Iterator[Any]:
 @pytest.fixture
 def page(browser: Any) -> Iterator[Any]:
     """A new tab. What it logs as an error, or that CSP refused, fails the test."""
-    context = browser.new_context(viewport={"width": 1100, "height": 800})
-    tab = context.new_page()
-    complaints: list[str] = []
-    tab.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    tab.complaints = complaints
-    yield tab
-    context.close()
+    with tab(browser, width=1100) as found:
+        yield found
 
 
 def test_what_an_engine_or_a_model_says_is_never_html(page: Any) -> None:

@@ -40,6 +40,21 @@ def chromium() -> Iterator[Any]:  # Any: Playwright's Browser; it has an environ
 
 
 @contextmanager
+def tab(browser: Any, *, width: int, color_scheme: str = "light") -> Iterator[Any]:  # Any: Playwright's Page
+    """A new tab, with what it `asked` for, and its `complaints`: what it logged as an error, or CSP refused."""
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=color_scheme)
+    page = context.new_page()
+    page.asked, page.complaints = [], []
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.on("console", lambda said: page.complaints.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    try:
+        yield page
+    finally:
+        context.close()
+
+
+@contextmanager
 def console_of(views: Any) -> Iterator[str]:  # Any: whatever answers as `Views` does
     """The link to a console that shows `views`."""
     key, listening = door.new_key(), addresses.listen(0, lambda _: "")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT = 640, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 26, 44
+WIDTH, HEIGHT = 640, 330
+_LEFT, _RIGHT, _TOP, _BOTTOM = 100, 36, 40, 56
 COLORS = ("var(--a)", "var(--b)", "var(--c)")
 
 
@@ -48,20 +48,23 @@ def lines(
         _round_up(max((x for x, _ in points), default=1)), _round_up(max((y for _, y in points), default=1))
     )
     parts = _frame(axes, space)
-    for number, one in enumerate(series):
+    # The first lies on top, and those below are wider: all are seen where they have the same values.
+    for number, one in reversed([*enumerate(series)]):
         color = COLORS[number % len(COLORS)]
         path = " ".join(f"{space.x(x):.1f},{space.y(y):.1f}" for x, y in one.points)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>')
+        parts.append(
+            f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="{2 + 4 * number}"/>'
+        )
         for place, (x, y) in enumerate(one.points):
             if len(one.points) <= 40:
                 said = one.labels[place] if place < len(one.labels) else f"{_short(x)}, {_short(y)}"
                 parts.append(
-                    f'<circle cx="{space.x(x):.1f}" cy="{space.y(y):.1f}" r="3" fill="{color}">'
+                    f'<circle cx="{space.x(x):.1f}" cy="{space.y(y):.1f}" r="{3 + 2 * number}" fill="{color}">'
                     f"<title>{escape(one.name)}: {escape(said)}</title></circle>"
                 )
             if place < len(one.labels) and number == 0:
                 parts.append(_word(space.x(x) + 6, space.y(y) - 6, one.labels[place]))
-        parts.append(_word(_LEFT + 8 + 150 * number, 18, f"— {one.name}", color=color))
+        parts.append(_word(_LEFT + 8 + 150 * number, 24, f"— {one.name}", color=color))
     if mark is not None:
         x, y, said = mark
         parts.append(
@@ -97,10 +100,10 @@ def _frame(axes: tuple[str, str], space: _Axes) -> list[str]:
             f'<line x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{space.y(y):.1f}" y2="{space.y(y):.1f}" stroke="var(--line)"/>'
         )
         parts.append(_word(_LEFT - 6, space.y(y) + 4, _short(y), anchor="end"))
-        parts.append(_word(space.x(x), HEIGHT - _BOTTOM + 16, _short(x), anchor="middle"))
-    parts.append(_word((WIDTH + _LEFT) / 2, HEIGHT - 8, axes[0], anchor="middle"))
+        parts.append(_word(space.x(x), HEIGHT - _BOTTOM + 20, _short(x), anchor="middle"))
+    parts.append(_word((WIDTH + _LEFT) / 2, HEIGHT - 10, axes[0], anchor="middle"))
     parts.append(
-        f'<text transform="translate(14 {HEIGHT / 2}) rotate(-90)" text-anchor="middle">{escape(axes[1])}</text>'
+        f'<text transform="translate(24 {HEIGHT / 2}) rotate(-90)" text-anchor="middle" fill="currentColor">{escape(axes[1])}</text>'
     )
     return parts
 

@@ -12,18 +12,26 @@ from homeport.bench.result import BenchResult
 from homeport.redaction import redacted
 
 _BARS = 40
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+"""Whatever an engine calls itself, the page asks nobody for anything and runs nothing."""
 _STYLE = """
-:root { color-scheme: light dark; --line: #8883; --a: #2a7de1; --b: #c77700; --c: #7a4fa3; --mark: #c0392b }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; width: 100%; margin: 1rem 0 2rem; font-variant-numeric: tabular-nums }
+:root { color-scheme: light dark; background: Canvas; color: CanvasText;
+  --line: #8883; --a: #1b62b8; --b: #9a5b00; --c: #7a4fa3; --mark: #b3261e; --note: #5f5f5f }
+@media (prefers-color-scheme: dark) {
+  :root { --a: #6aa9f4; --b: #e0a040; --c: #b794dd; --mark: #ff8a80; --note: #a8a8a8 }
+}
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: break-word }
+div.wide { overflow-x: auto; margin: 1rem 0 2rem }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line) }
-td.n, th.n { text-align: right }
-figure { margin: 1rem 0; display: inline-block; width: min(100%, 35rem) }
+td.n, th.n { text-align: right; white-space: nowrap }
+figure { margin: 1rem 0; display: inline-block; width: min(100%, 33rem) }
 figcaption { font-weight: 600 }
-svg { display: block; width: 100%; font: 11px system-ui, sans-serif }
-svg text { fill: currentColor }
+svg { display: block; width: 100%; font: 13px system-ui, sans-serif }
+@media (max-width: 36rem) { svg { font-size: 16px } }
+@media (max-width: 28rem) { svg { font-size: 21px } }
 .wrong { color: var(--mark); font-weight: 600 }
-.note { color: #888 }
+.note { color: var(--note) }
 """
 
 
@@ -34,17 +42,15 @@ def page(result: BenchResult) -> str:
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
         f"<title>{escape(title)}: what it gives</title><style>{_STYLE}</style></head><body>",
         f"<h1>{escape(title)}</h1>",
         *_verdict(result),
         *_charts(result),
-        "<h2>Loads</h2>",
-        _table(_HEAD, [_row(one) for one in result.levels], numbers=range(1, len(_HEAD))),
-        "<h2>Formulas</h2>",
-        _table(("figure", "formula"), [(name, formula) for name, formula in FORMULAS.items()]),
+        _table("Loads", _HEAD, [_row(one) for one in result.levels], numbers=range(1, len(_HEAD))),
+        _table("Formulas", ("figure", "formula"), [(name, formula) for name, formula in FORMULAS.items()]),
         *_engine(result),
-        "<h2>With what</h2>",
-        _table(("", ""), _settings(result)),
+        _table("With what", ("", ""), _settings(result)),
     ]
     return redacted("\n".join([*parts, "</body></html>", ""]))
 
@@ -148,12 +154,12 @@ def _row(one: LevelResult) -> list[str]:
 
 
 def _engine(result: BenchResult) -> Iterator[str]:
-    yield "<h2>The engine's own counters</h2>"
+    title = "The engine's own counters"
     if not result.engine_metrics:
-        yield "<p class=note>It shows none.</p>"
+        yield f"<h2>{title}</h2><p class=note>It shows none.</p>"
         return
     rows = [(name, f"{value:,.6g}") for name, value in sorted(result.engine_metrics.items())]
-    yield _table(("counter, over all of the bench", "grew by"), rows, numbers=(1,))
+    yield _table(title, ("counter, over all of the bench", "grew by"), rows, numbers=(1,))
 
 
 def _settings(result: BenchResult) -> list[tuple[str, str]]:
@@ -178,7 +184,10 @@ def _settings(result: BenchResult) -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:
+def _table(
+    title: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()
+) -> str:
+    """Return a table below its title, which scrolls by itself where the window is narrower, by keys, too."""
     kinds = [' class="n"' if place in numbers else "" for place in range(len(head))]
     heads = "".join(f"<th{kind}>{escape(cell)}</th>" for kind, cell in zip(kinds, head, strict=True))
     body = "".join(
@@ -187,4 +196,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Seque
         + "</tr>"
         for row in rows
     )
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    table = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    return (
+        f"<h2>{escape(title)}</h2>"
+        f'<div class="wide" role="region" aria-label="{escape(title)}" tabindex="0">{table}</div>'
+    )
