@@ -60,6 +60,8 @@ class ContainerPlan:
     liveness: ContainerProbe | None
     needs: tuple[str, ...] = ()
     """Containers that have started before it is."""
+    is_task: bool = False
+    """Whether it is a task's, whose execution tells how it ended."""
 
     @property
     def title(self) -> str:
@@ -134,7 +136,8 @@ class ContainerProcess:
             return
         if self._reader is not None:
             self._reader.join(1.0)
-        self.lines.append(f"Container called exit({self.process.returncode}).")
+        if not self.plan.is_task:
+            self.lines.append(f"Container called exit({self.process.returncode}).")
 
     def kill(self) -> None:
         """End it without asking."""

@@ -71,6 +71,23 @@ class Instance:
             return False
         return all(container.alive for container in self.containers)
 
+    @property
+    def age(self) -> float:
+        """Return the seconds since it was begun."""
+        return time.monotonic() - self._began
+
+    def outcome(self) -> Failure | None:
+        """Return why a task's instance, which has ended, did not end well; None where it did."""
+        started = self.up.result()
+        process = self.process
+        if process is None or process.returncode is None:
+            return started or Failure(message="The task was ended before it began.", code=0)
+        if not process.returncode:
+            return None
+        code = process.returncode if process.returncode > 0 else 128 - process.returncode
+        text = f"The container exited with an error: exit code {code}."
+        return Failure(message=text, execution_reason="NON_ZERO_EXIT_CODE", code=code)
+
     def lines(self) -> Iterator[tuple[str, str]]:
         """Take what its containers have written: the name of one, and a line of its output."""
         for container in self.containers:

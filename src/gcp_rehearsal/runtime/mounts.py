@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from gcp_rehearsal.apis.run.status import segments
 from gcp_rehearsal.apis.secretmanager.versions import read
-from gcp_rehearsal.apis.storage.objects import content_of
+from gcp_rehearsal.apis.storage.objects import content_of, put_object
+from gcp_rehearsal.iam.caller import Caller
 from gcp_rehearsal.json_types import Json
 from gcp_rehearsal.runtime.fuse import Fuse, Fuses
 
@@ -20,6 +21,30 @@ if TYPE_CHECKING:
 
 _COPIED = "a read-only folder, with the bucket's objects as they were when the instance started"
 _FUSE = "mounted through FUSE by rclone, read from the rehearsal's own storage API"
+_WRITTEN = "a folder with the bucket's objects; what a task leaves in it are objects once the task has ended"
+_WRITES = ["storage.objects.create", "storage.objects.delete"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenBucket:
+    """A bucket as a folder that a task may write to: what it finds there, and what becomes objects."""
+
+    bucket: str
+    prefix: str
+    folder: Path
+    before: Mapping[str, tuple[int, int]]
+    """Size and time of the files that were there, by their paths in the folder."""
+
+    def save(self, cloud: Cloud) -> None:
+        """Make objects of the files that are new or another, in the order in which they were written."""
+        changed = [
+            path
+            for path in _all(self.folder)
+            if path.is_file() and self.before.get(str(path.relative_to(self.folder))) != _state_of(path)
+        ]
+        for path in sorted(changed, key=lambda one: one.stat().st_mtime_ns):
+            name = f"{self.prefix}{path.relative_to(self.folder).as_posix()}"
+            put_object(cloud, self.bucket, name, path.read_bytes())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +58,8 @@ class Volumes:
     how: str
     """In which way buckets are there; '' where none is."""
     fuse: tuple[Fuse, ...] = ()
+    written: tuple[WrittenBucket, ...] = ()
+    """Buckets that a task writes to."""
 
     def mount(self, started: Callable[[int], None]) -> None:
         """
@@ -62,13 +89,16 @@ def volumes(
     why_not = fuses.why_not() if any("gcs" in volume for volume in known.values()) else ""
     fuse: dict[str, Fuse] = {}
     folders: dict[str, Path] = {}
+    written: dict[str, WrittenBucket] = {}
     for name in dict.fromkeys(one["name"] for one in mounts):
         volume = known[name]
         # A volume's name has no dot, so that a container's folder is no volume's.
         folders[name] = folder = (
             at if "emptyDir" in volume else at / f"of.{container.get('name', '')}"
         ) / name
-        if "gcs" in volume and not why_not:
+        if _is_written(cloud, revision, volume):
+            written[name] = _writable(cloud, volume["gcs"], folder)
+        elif "gcs" in volume and not why_not:
             bucket, only = _bucket_of(volume["gcs"])
             token = cloud.token(str(revision["serviceAccount"]))
             fuse[name] = fuses.bucket(bucket, only, folder, token=token)
@@ -77,11 +107,17 @@ def volumes(
     how = ""
     if any("gcs" in known[one["name"]] for one in mounts):
         how = f"{_COPIED}: {why_not}" if why_not else _FUSE
+        how += f"; {', '.join(written)}: {_WRITTEN}" if written else ""
     return Volumes(
         folders={one["mountPath"]: folders[one["name"]] / one.get("subPath", "") for one in mounts},
-        read_only=frozenset(one["mountPath"] for one in mounts if _is_read_only(known[one["name"]])),
+        read_only=frozenset(
+            one["mountPath"]
+            for one in mounts
+            if one["name"] not in written and _is_read_only(known[one["name"]])
+        ),
         how=how,
         fuse=tuple(fuse.values()),
+        written=tuple(written.values()),
     )
 
 
@@ -94,6 +130,36 @@ def remove(at: Path) -> None:
 
 def _is_read_only(volume: Mapping[str, Json]) -> bool:
     return "secret" in volume or "gcs" in volume
+
+
+def _is_written(cloud: Cloud, task: Mapping[str, Any], volume: Mapping[str, Any]) -> bool:  # Any: JSON
+    """
+    Return True for a bucket that a task may write to: one that it mounts so, as an account that has the right.
+
+    Without the right the folder is read-only, and a write is refused at once; in the cloud a file is when it is closed.
+    """
+    if "execution" not in task or "gcs" not in volume or volume["gcs"].get("readOnly"):
+        return False
+    kept = cloud.store.get("storage", f"b/{_bucket_of(volume['gcs'])[0]}")
+    if kept is None:
+        return False
+    held = cloud.access.held(Caller(task["serviceAccount"]), _WRITES, "storage", kept.name, kept.project)
+    return set(_WRITES) <= set(held)
+
+
+def _writable(cloud: Cloud, source: Mapping[str, Json], folder: Path) -> WrittenBucket:
+    bucket, only = _bucket_of(source)
+    folder.mkdir(parents=True)
+    _bucket(cloud, source, folder)
+    for path in _all(folder):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    before = {str(path.relative_to(folder)): _state_of(path) for path in _all(folder) if path.is_file()}
+    return WrittenBucket(bucket=bucket, prefix=f"{only}/" if only else "", folder=folder, before=before)
+
+
+def _state_of(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
 
 
 def _bucket_of(source: Mapping[str, Json]) -> tuple[str, str]:

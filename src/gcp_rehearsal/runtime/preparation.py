@@ -104,8 +104,11 @@ def _planned(site: InstanceSite, revision: Body, container: Body, ports: Mapping
         found = replace(found, entrypoint=tuple(program.entrypoint), cmd=tuple(program.cmd))
     what = _launch(site.cloud, revision, container, found)
     what.adapt(paths)
-    wanted = port_of(serving(revision))
-    if serves:
+    wanted, is_task = port_of(serving(revision)), "execution" in revision
+    if serves and is_task:
+        what.move_port(wanted, ports[wanted])
+        what.move_addresses(ports)
+    elif serves:
         what.serve_at(ports[wanted], wanted)
     others = {there: here for there, here in ports.items() if not serves or there != wanted}
     for there, here in others.items():
@@ -132,7 +135,7 @@ def _planned(site: InstanceSite, revision: Body, container: Body, ports: Mapping
     )
     return ContainerPlan(
         name=name, what=what, place=place, port=wanted if serves else startup.cloud_port if startup else 0,
-        startup=startup, liveness=liveness, needs=tuple(container.get("dependsOn", ())),
+        startup=startup, liveness=liveness, needs=tuple(container.get("dependsOn", ())), is_task=is_task,
     )  # fmt: skip
 
 
@@ -155,12 +158,24 @@ def _room(site: InstanceSite, found: Image, mounted: Volumes, own: Path) -> Moun
     return None if made.hides(needed) else made
 
 
-def _launch(cloud: Cloud, revision: Body, container: Body, found: Image) -> ContainerLaunch:
+def _told(revision: Body, container: Body) -> dict[str, str]:
+    """Return what Cloud Run tells a container of itself."""
     _, _, short = segments(revision["name"])
+    if "execution" in revision:
+        return {
+            "CLOUD_RUN_JOB": revision["job"],
+            "CLOUD_RUN_EXECUTION": revision["execution"],
+            "CLOUD_RUN_TASK_INDEX": str(revision.get("index", 0)),
+            "CLOUD_RUN_TASK_ATTEMPT": str(revision.get("retried", 0)),
+        }
     service = revision["service"]
-    env = {**found.env, "K_SERVICE": service, "K_REVISION": short, "K_CONFIGURATION": service}
-    if container is serving(revision):
-        env["PORT"] = str(port_of(container))  # No other container is told a port.
+    told = {"K_SERVICE": service, "K_REVISION": short, "K_CONFIGURATION": service}
+    # No other container is told a port.
+    return {**told, "PORT": str(port_of(container))} if container is serving(revision) else told
+
+
+def _launch(cloud: Cloud, revision: Body, container: Body, found: Image) -> ContainerLaunch:
+    env = {**found.env, **_told(revision, container)}
     hidden = set()
     for one in container.get("env", ()):
         source = one.get("valueSource", {}).get("secretKeyRef")

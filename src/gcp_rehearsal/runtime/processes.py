@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 from gcp_rehearsal import credentials
 from gcp_rehearsal.apis.run import log as run_log
+from gcp_rehearsal.apis.run.sizes import seconds
 from gcp_rehearsal.facts import cloud_run
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.runtime import image, mount_namespace, mounts
 from gcp_rehearsal.runtime.container_runtime import Willing
-from gcp_rehearsal.runtime.container_state import READY, ContainerState
+from gcp_rehearsal.runtime.container_state import READY, ContainerState, Failure
 from gcp_rehearsal.runtime.instance import Instance
 from gcp_rehearsal.runtime.metadata_server import environment
 from gcp_rehearsal.runtime.preparation import InstanceSite, left_out, prepare, serving
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 INSTANCES = "/rehearsal/v1/instances"
 """The rehearsal's own path: which processes run, what was changed so that they can run here, how fast time passes."""
 Revision = Mapping[str, Json]
+_LATE = Failure(message="The configured timeout was reached.", code=0)
 _LOOKS_EVERY_S = 0.2
 _SEEN = "at the container's own paths, in a mount namespace"
 _TRANSLATED = "at paths of this machine, which stand in the table of changes"
@@ -43,7 +45,7 @@ class Engines(Willing):
     Runs the containers of a revision whose images have their files here; it pretends where that which serves has none.
 
     `programs` say how this machine runs what single images start; what is changed for that is in `report()`. Tasks of
-    jobs are pretended.
+    jobs run likewise, to their end.
     """
 
     def __init__(self, programs: Programs = MappingProxyType({})) -> None:
@@ -54,6 +56,7 @@ class Engines(Willing):
         self._cloud: Cloud
         self._pools: dict[str, Pool] = {}
         self._starting: dict[str, Instance] = {}
+        self._tasks: dict[str, Instance] = {}
         self._said: dict[int, Revision] = {}
         self._all: dict[int, tuple[Instance, Path, str]] = {}
         self._count = itertools.count(1)
@@ -92,6 +95,25 @@ class Engines(Willing):
         pool.adopt(instance)
         return READY
 
+    def task(self, task: Revision, waited: float) -> ContainerState:
+        """Start an attempt of a task, and say how far it is; what it wrote to buckets is there once it has ended well or badly."""
+        if not self.runs(task):
+            return super().task(task, waited)
+        name = task["name"]
+        instance = self._tasks.get(name)
+        if instance is None:
+            self._tasks[name] = instance = self._start(task)
+            self._cloud.clock.real_time(True)
+        late = instance.age > seconds(task["timeout"])
+        if instance.alive and not late:
+            return ContainerState(again=_LOOKS_EVERY_S, real=True)
+        failure = _LATE if late else instance.outcome()
+        for container in instance.containers:
+            for bucket in container.plan.place.volumes.written:
+                bucket.save(self._cloud)
+        self._end_task(name)
+        return ContainerState(failure=failure) if failure else READY
+
     def pool(self, revision: Revision) -> Pool:
         """Return the instances of a revision: none, where all were idle for long."""
         name = revision["name"]
@@ -109,7 +131,8 @@ class Engines(Willing):
         return self._pools[name]
 
     def stop(self, name: str) -> None:
-        """End all instances of a revision."""
+        """End all instances of a revision, or a task."""
+        self._end_task(name)
         starting = self._starting.pop(name, None)
         if starting is not None:
             self._cloud.clock.real_time(False)
@@ -135,7 +158,8 @@ class Engines(Willing):
         for key, (instance, _, name) in list(self._all.items()):
             self._take_logs(key)
             # One that starts is its starter's to end, who is yet to hear how that came out.
-            if instance.up.done() and not instance.alive and self._starting.get(name) is not instance:
+            waited_for = instance in (self._starting.get(name), self._tasks.get(name))
+            if instance.up.done() and not instance.alive and not waited_for:
                 self._end(instance)
                 self._replace(instance, name)
         for pool in self._pools.values():
@@ -207,6 +231,12 @@ class Engines(Willing):
         self._all[number] = (instance, folder, revision["name"])
         self._said[number] = revision
         return instance
+
+    def _end_task(self, name: str) -> None:
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            self._cloud.clock.real_time(False)
+            self._end(task)
 
     def _take_logs(self, key: int) -> None:
         """Write to the logs what an instance has to say that nobody has heard yet."""

@@ -66,12 +66,16 @@ def container_said(
 ) -> None:  # Any: JSON
     """Log a line of a container's output, with its name where it has one. Both of its outputs are one here."""
     project, _, _ = segments(revision["name"])
-    labels = {"labels": {"container_name": container}} if container else {}
-    write_log(cloud, project, "run.googleapis.com/stderr", _resource(revision), line, also=labels)
+    labels = {"container_name": container} if container else {}
+    labels |= _of_task(revision) if "execution" in revision else {}
+    also = {"labels": labels} if labels else {}
+    write_log(cloud, project, "run.googleapis.com/stderr", _resource(revision), line, also=also)
 
 
 def _resource(revision: Mapping[str, Json]) -> JsonObject:
     _, region, name = segments(revision["name"])
+    if "execution" in revision:
+        return _job(revision["job"], region)
     service = revision["service"]
     labels = {
         "configuration_name": service,
@@ -82,22 +86,30 @@ def _resource(revision: Mapping[str, Json]) -> JsonObject:
     return {"type": "cloud_run_revision", "labels": labels}
 
 
+def _job(job: str, region: str) -> JsonObject:
+    return {"type": "cloud_run_job", "labels": {"job_name": job, "location": region}}
+
+
+def _of_task(task: Mapping[str, Json]) -> dict[str, str]:
+    return {
+        "run.googleapis.com/execution_name": str(task["execution"]),
+        "run.googleapis.com/task_attempt": str(task.get("retried", 0)),
+        "run.googleapis.com/task_index": str(task.get("index", 0)),
+    }
+
+
 def attempt_ended(
     cloud: Cloud, execution: StoredResource, task: StoredResource, failure: Failure | None
 ) -> None:
     """Log a line about an attempt of a task."""
     project, region, _ = segments(execution.name)
     line = f"Container called exit({failure.code if failure else 0})."
-    labels = {
-        "run.googleapis.com/execution_name": execution.id,
-        "run.googleapis.com/task_attempt": str(task.body.get("retried", 0)),
-        "run.googleapis.com/task_index": str(task.body.get("index", 0)),
-    }
+    labels = _of_task(task.body)
     write_log(
         cloud,
         project,
         _SYSTEM,
-        {"type": "cloud_run_job", "labels": {"job_name": execution.body["job"], "location": region}},
+        _job(execution.body["job"], region),
         failure.message if failure and not failure.code else line,
         also={"severity": "WARNING" if failure else "INFO", "labels": labels},
     )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FIELD = "template.scaling.max_instance_count"
 REVISIONS = "run.projects.locations.services.revisions"
+TASKS = "run.projects.locations.jobs.executions.tasks"
 EXHAUSTED = Failure(
     message="Quota exceeded for total allowable count of GPUs per project per region.",
     revision_reason="MIN_INSTANCES_NOT_PROVISIONED",
@@ -98,16 +99,29 @@ def gpus_are_left(cloud: Cloud, starting: StoredResource) -> bool:
     for kept in cloud.store.of("run", REVISIONS):
         if segments(kept.name)[:2] == (project, region) and gpu_quota(kept.body) == mine:
             used += max(kept.hidden.get("instances", 0), 1 if kept is starting else 0)
+    used += sum(gpu_quota(one.body) == mine for one in _running_tasks(cloud, project, region))
     return used * mine[1] <= quota_limits.limit(cloud.quotas, mine[0], region)
 
 
 def used(cloud: Cloud, name: str, project: str, region: str) -> int:
-    """Return what the instances that services of a region keep running count in a quota."""
-    return sum(
+    """Return what the instances that services of a region keep running count in a quota, and running tasks of jobs."""
+    kept_running = sum(
         _each(name, kept.body) * int(kept.hidden.get("instances", 0))
         for kept in cloud.store.of("run", REVISIONS)
         if segments(kept.name)[:2] == (project, region)
     )
+    return kept_running + sum(_each(name, one.body) for one in _running_tasks(cloud, project, region))
+
+
+def _running_tasks(cloud: Cloud, project: str, region: str) -> list[StoredResource]:
+    """Return the tasks that run in a region. A task itself waits for no GPU here: what Google says then is not known."""
+    return [
+        one
+        for one in cloud.store.of("run", TASKS)
+        if segments(one.name)[:2] == (project, region)
+        and "startTime" in one.body
+        and "completionTime" not in one.body
+    ]
 
 
 def _each(name: str, template: Mapping[str, Json]) -> int:
