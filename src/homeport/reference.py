@@ -76,6 +76,7 @@ def _file_page() -> str:
         ("[guard]", spec.Guard),
         ("[edge]", spec.Edge),
         ("[observe]", spec.Observe),
+        ("slo of [observe]", spec.ObserveSlo),
     ):
         lines += ["", f"## {title}", "", "| key | default | meaning |", "|---|---|---|", *_rows(model)]
     lines += ["", "## A whole file", "", "```toml", spec.template().rstrip(), "```", ""]

@@ -19,8 +19,9 @@ import yaml
 from homeport.engines.names import NAMES
 from homeport.engines.registry import module
 from homeport.observe import files as of_metrics
+from homeport.observe.chart import Alert
 from homeport.observe.files import Scraped
-from homeport.observe.panels import Alert, Watched
+from homeport.observe.panels import Watched
 from places import TAUGHT
 from processes_of import spec
 from prometheus import program, promtool
@@ -184,7 +185,7 @@ def test_a_real_prometheus_sees_a_real_endpoint_and_the_check_names_each_fault_m
     user: User, tmp_path: Path
 ) -> None:
     folder = tmp_path / "watch"
-    user.write(spec(f"file:{TAUGHT}", more="[engine]\ncontext = 512"))
+    user.write(spec(f"file:{TAUGHT}", more="[engine]\ncontext = 512\n[observe]\nslo = {availability = 0.99}"))
     assert "homeport up" in user.run("export", "prometheus", code=20).err
     user.run("up", "--yes", "--no-verify")
     user.run("export", "prometheus", "-o", str(folder))
@@ -236,6 +237,5 @@ def test_a_real_prometheus_sees_a_real_endpoint_and_the_check_names_each_fault_m
             found = httpx2.get(f"{url}/api/v1/alerts").json()["data"]["alerts"]
             return {one["labels"]["alertname"] for one in found}
 
-        assert "HomeportDown" in until(alerts, lambda seen: "HomeportDown" in seen), (
-            "and so it fires in a minute"
-        )
+        wanted = {"HomeportDown", "HomeportAvailabilityFastBurn", "HomeportAvailabilitySlowBurn"}
+        assert wanted <= until(alerts, lambda seen: wanted <= seen), "and so they fire in a minute"

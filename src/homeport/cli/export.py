@@ -38,7 +38,8 @@ def command(
     if kind in OF_METRICS:
         from homeport.observe import files as of_metrics
 
-        files = of_metrics.files(kind, of_metrics.scraped(this_machines(terminal, None, file)))
+        name = this_machines(terminal, None, file)
+        files = of_metrics.files(kind, of_metrics.scraped(name, file))
     else:
         files = with_file(terminal, file, "cloudrun", lambda one: one.export(kind, progress=terminal))
     if output is None and json_output:

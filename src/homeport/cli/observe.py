@@ -39,7 +39,7 @@ def check(app: CliContext, name: str | None, file: Path, prometheus: str, json_o
     from homeport.observe.query import at_address
 
     terminal = app.terminal(json_output=json_output)
-    one = scraped(this_machines(terminal, name, file))
+    one = scraped(this_machines(terminal, name, file), file)
 
     async def look() -> tuple[checks.ObserveFinding, ...]:
         async with at_address(prometheus) as api:

@@ -37,12 +37,16 @@ class MetricNames:
     """Requests that lost their place in the KV cache and began again, since then."""
     ttft: tuple[str, ...] = ()
     """A histogram of the time to the first token, in seconds: the name without `_bucket`, `_sum` and `_count`."""
+    ttft_bounds: tuple[float, ...] = ()
+    """The upper bounds of that histogram's buckets, but the last, which has none: those of the engine's pinned version."""
     former: tuple[str, ...] = ()
     """Those of the names above that today's versions of the engine have no more, by whatever name."""
 
     def series(self) -> frozenset[str]:
         """Return every name by which any of it may come, those of a histogram's parts included."""
-        plain = {name for field in fields(self) for name in getattr(self, field.name)}
+        plain = {
+            name for field in fields(self) for name in getattr(self, field.name) if isinstance(name, str)
+        }
         return frozenset(plain | {f"{name}{part}" for name in self.ttft for part in PARTS})
 
 

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from homeport.observe.panels import LABEL, Alert, Panel, Watched
+from homeport.observe.chart import LABEL, Alert, Panel
+from homeport.observe.panels import Watched
 from homeport.observe.query import LoadedRule, PrometheusApi, Sample
 
 _MOST_SKEW_S = 30.0
@@ -88,6 +89,9 @@ async def _panel(panel: Panel, api: PrometheusApi) -> ObserveFinding:
     what, unknown = f"panel: {panel.title}", []
     for curve in panel.curves:
         samples = await api.instant(curve.query)
+        if not samples and curve.empty_while:
+            unknown.append(curve.name)
+            continue
         if not samples:
             return _failed(
                 what, f"{curve.name} has no data: {curve.query}",
@@ -125,8 +129,8 @@ async def _loaded(what: str, alert: Alert, rule: LoadedRule, api: PrometheusApi)
         return _failed(what, f"it fires now: {alert.summary}", alert.todo)
     if await api.instant(alert.value):
         return _ok(what, f"it would fire on {alert.compared.strip()} for {alert.lasts}")
-    if " and " in alert.value:
-        return _unknown(what, "its condition cannot be tried while no request is under way")
+    if alert.empty_while:
+        return _unknown(what, f"its condition cannot be tried while {alert.empty_while}")
     return _failed(
         what, f"it cannot fire: nothing has data of {alert.value}",
         "two scrapes must have come in; else this version of the engine calls the series otherwise",

@@ -13,8 +13,12 @@ from homeport.errors import NotRunning, SpecError, Unsupported
 from homeport.export.text import head, to_yaml
 from homeport.home import Home, find_home
 from homeport.json_types import JsonObject
-from homeport.observe.panels import LABEL, Panel, Watched
+from homeport.naming import is_of
+from homeport.observe.chart import LABEL, Panel
+from homeport.observe.objectives import ServiceLevels, service_levels
+from homeport.observe.panels import Watched
 from homeport.resources.local import endpoint_key, endpoint_record
+from homeport.spec import load, parse
 
 _MOST_SERIES, _MOST_BYTES = 2000, "4MB"
 """Of one scrape: an engine with more does something that nobody reckoned with."""
@@ -33,18 +37,20 @@ class Scraped:
     key_file: Path | None
     """Where the key is that it wants; None where it wants none."""
     names: MetricNames
+    levels: ServiceLevels | None = None
+    """The objectives that its file has for it."""
 
     @property
     def watched(self) -> Watched:
         """Return its panels and alerts."""
-        return Watched(self.name, self.names)
+        return Watched(self.name, self.names, self.levels)
 
 
-def scraped(name: str, home: Home | None = None) -> Scraped:
+def scraped(name: str, file: Path, home: Home | None = None) -> Scraped:
     """
-    Return the endpoint `name` of this machine.
+    Return the endpoint `name` of this machine, with the objectives of `file`, if that is its file; else those that it started with.
 
-    Raises `NotRunning` where there is none, `Unsupported` for an engine that tells nothing, `SpecError` for a key that is
+    Raises `NotRunning` where there is none, `Unsupported` for an engine that tells nothing, or not what they are about, `SpecError` for a key that is
     in no file.
     """
     folder = (home or find_home()).endpoint(name)
@@ -56,6 +62,8 @@ def scraped(name: str, home: Home | None = None) -> Scraped:
         raise Unsupported(
             f"{engine.TITLE} tells nothing for Prometheus", hint="set engine.kind to another engine"
         )
+    observe = load(file).observe if is_of(file, name) else parse(started.spec).observe
+    slo = observe.slo if observe else None
     key = endpoint_key.of_record(started, folder)
     if key.wanted and key.path is None:
         raise SpecError(
@@ -68,6 +76,7 @@ def scraped(name: str, home: Home | None = None) -> Scraped:
         path=engine.METRICS_PATH,
         key_file=key.path.absolute() if key.wanted and key.path else None,
         names=engine.METRICS,
+        levels=service_levels(name, engine.TITLE, engine.METRICS, slo, front=False),
     )
 
 
@@ -126,9 +135,9 @@ def _rules(watched: Watched) -> str:
         {"name": f"homeport-{watched.name}", "rules": recorded},
         {"name": f"homeport-{watched.name}-alerts", "rules": alerts},
     ]
-    return head("prometheus", "Rules for Prometheus: what is recorded, and what is warned of.") + to_yaml(
-        {"groups": groups}
-    )
+    told = (f"Objective: {one}." for one in (watched.levels.told() if watched.levels else ()))
+    notes = ("Rules for Prometheus: what is recorded, and what is warned of.", *told)
+    return head("prometheus", *notes) + to_yaml({"groups": groups})
 
 
 def _dashboard(watched: Watched) -> JsonObject:

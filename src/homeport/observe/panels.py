@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from homeport.engines.metric_names import PARTS, MetricNames
+from homeport.observe.chart import LABEL, Alert, Curve, Panel
+from homeport.observe.objectives import ServiceLevels
 
-LABEL = "namespace"
-"""The label with the endpoint's name: that which Google's sidecar writes a Cloud Run service's name into."""
 WINDOW = "5m"
 SLOW_S = 10.0
 """Of a 95th percentile of the time to the first token, that is warned of."""
@@ -21,50 +21,13 @@ FULL = 0.95
 """The share of the KV cache that is warned of."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Curve:
-    """One query of a panel, and what its line is called."""
-
-    name: str
-    query: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Panel:
-    """One chart."""
-
-    title: str
-    unit: str
-    """As Grafana names it: `s`, `percentunit`, `reqps`, `short`."""
-    curves: tuple[Curve, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alert:
-    """One rule: the `value` compared with a bound, for longer than `lasts`."""
-
-    name: str
-    value: str
-    """A query of its own: where it has an answer, the rule can fire."""
-    compared: str
-    """Such as `> 0.95`."""
-    lasts: str
-    severity: str
-    summary: str
-    todo: str
-
-    @property
-    def query(self) -> str:
-        """Return the query that has an answer while it should fire."""
-        return f"{self.value} {self.compared}"
-
-
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """One endpoint's panels and alerts."""
+    """One endpoint's panels and alerts, with those of its objectives where it has any."""
 
     name: str
     names: MetricNames
+    levels: ServiceLevels | None = None
 
     @property
     def selector(self) -> str:
@@ -78,7 +41,8 @@ class Watched:
 
     def panels(self) -> tuple[Panel, ...]:
         """Return the charts, those alone that the engine has series for."""
-        return tuple(panel for panel in self._panels() if panel.curves)
+        own = tuple(panel for panel in self._panels() if panel.curves)
+        return (*own, *(self.levels.panels() if self.levels else ()))
 
     def alerts(self) -> tuple[Alert, ...]:
         """
@@ -86,7 +50,7 @@ class Watched:
 
         None but the first fires where nothing is known: no series is no queue, and no full cache.
         """
-        return tuple(self._alerts())
+        return (*self._alerts(), *(self.levels.alerts() if self.levels else ()))
 
     def _panels(self) -> Iterator[Panel]:
         names = self.names
@@ -125,6 +89,7 @@ class Watched:
             yield Alert(
                 name="HomeportStalled", value=f"({made} and ({running} > 0))", compared="== 0", lasts="10m",
                 severity="critical", summary=f"{self.name} has requests, and no token has come for {WINDOW}",
+                empty_while="no request is under way",
                 todo="`homeport verify` tells whether it answers; `homeport logs` has what the engine wrote",
             )  # fmt: skip
         if waiting := self._sum(names.waiting):

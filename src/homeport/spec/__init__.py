@@ -2,7 +2,7 @@
 
 from homeport.spec.edge import Edge
 from homeport.spec.load import ensure_no_weights, load, parse, with_local
-from homeport.spec.observe import Observe
+from homeport.spec.observe import Observe, ObserveSlo
 from homeport.spec.renamed import brought_up
 from homeport.spec.scaling import Scaling
 from homeport.spec.schema import (
@@ -37,6 +37,7 @@ __all__ = [
     "Guard",
     "Local",
     "Observe",
+    "ObserveSlo",
     "Scaling",
     "Spec",
     "brought_up",

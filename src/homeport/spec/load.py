@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from homeport import patterns
 from homeport.errors import SpecError
+from homeport.spec.observe import ObserveSlo
 from homeport.spec.renamed import renamed
 from homeport.spec.schema import FILE_NAME, TABLES, Adapter, Spec
 from homeport.toml_file import read_toml
@@ -82,7 +83,7 @@ def _problem(detail: ErrorDetails) -> str:
 
 def _unknown(loc: tuple[int | str, ...]) -> str:
     table, name = loc[:-1], str(loc[-1])
-    tables: dict[str, type[BaseModel]] = {**TABLES, "lora": Adapter}
+    tables: dict[str, type[BaseModel]] = {**TABLES, "lora": Adapter, "slo": ObserveSlo}
     inner = [part for part in table if isinstance(part, str)]
     model = tables[inner[-1]] if inner else Spec
     known = list(model.model_fields)

@@ -12,10 +12,52 @@ from homeport.spec.table import SpecTable
 
 _UNBUILT = {
     "traces": "spans need a collector of their own beside the engine",
-    "slo": "objectives, and alerts on how fast they are used up",
     "budget": "a budget lies with the billing account, which homeport does not touch",
     "spend_cap": "a cap stops all Cloud Run of the project",
 }
+
+
+LEAST_SHARE, MOST_SHARE = 0.94, 0.9999
+"""Of an objective. With less, no failure whatever uses its budget up 14.4 times as fast, and that alert could not fire."""
+_SHARE = 0.95
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+
+
+class ObserveSlo(SpecTable):
+    """What requests are to keep. Two alerts for each objective fire where its error budget is used up too fast: see docs/observe.md."""
+
+    ttft: str | None = Field(default=None, pattern=patterns.SECONDS, examples=["2s"])
+    """Within which time the first token is to come, such as "2s" or "500ms", counted from when the engine has the request. An engine counts at fixed bounds: between two of them the next longer one is used, and the plan says so."""
+    ttft_share: float = _SHARE
+    """Of how many requests it is to come so soon: 0.94 to 0.9999."""
+    availability: float | None = Field(default=None, examples=[0.99])
+    """How many requests are to be answered without a 5xx or 429, by Cloud Run's own count; on this machine, how many scrapes the engine is to answer. 0.94 to 0.9999."""
+
+    @property
+    def ttft_s(self) -> float | None:
+        """Return `ttft` in seconds."""
+        if self.ttft is None:
+            return None
+        number = self.ttft.rstrip("ms")
+        return round(float(number) * _SECONDS[self.ttft.removeprefix(number)], 6)
+
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> ObserveSlo:
+        if self.ttft is None and self.availability is None:
+            raise ValueError('names no objective: set ttft, as in ttft = "2s", or availability, as in 0.99')
+        if self.ttft_s == 0:
+            raise ValueError("ttft is no time at all: no first token comes in 0")
+        if self.ttft is None and self.ttft_share != _SHARE:
+            raise ValueError("ttft_share says of how many requests, and there is no ttft: set it, too")
+        for key, share in (("ttft_share", self.ttft_share), ("availability", self.availability)):
+            if share is not None and 1 < share <= 100:
+                raise ValueError(f"{key} is a share, not a percentage: write {share / 100:g}")
+            if share is not None and not LEAST_SHARE <= share <= MOST_SHARE:
+                raise ValueError(
+                    f"{key} should be from {LEAST_SHARE} to {MOST_SHARE}, but is {share:g}: with more there is no budget "
+                    "for a single error, and with less one that cannot be used up fast enough to tell"
+                )
+        return self
 
 
 class Observe(SpecTable):
@@ -27,6 +69,9 @@ class Observe(SpecTable):
         default=(), examples=[["mailto:ops@example.com"]]
     )
     """Who is told when the engine stalls, queues, or is slow: `mailto:` addresses. Without any the alerts only show in the console."""
+
+    slo: ObserveSlo | None = Field(default=None, examples=[{"ttft": "2s", "availability": 0.99}])
+    """Objectives of the endpoint, and alerts on how fast their error budgets are used up; also in `homeport export prometheus`."""
 
     @field_validator("alerts", mode="before")
     @classmethod
@@ -43,13 +88,14 @@ class Observe(SpecTable):
 
     @model_validator(mode="after")
     def _has_something_to_tell(self) -> Observe:
-        if not self.metrics and self.alerts:
-            raise ValueError(
-                "alerts go by the metrics, and metrics = false: set it to true, or remove alerts"
-            )
+        for key, given in {"alerts": self.alerts, "slo": self.slo}.items():
+            if given and not self.metrics:
+                raise ValueError(
+                    f"{key} goes by the metrics, and metrics = false: set it to true, or remove {key}"
+                )
         if len(set(self.alerts)) < len(self.alerts):
             raise ValueError("alerts names one address twice; name each once")
         return self
 
 
-__all__ = ["Observe"]
+__all__ = ["LEAST_SHARE", "MOST_SHARE", "Observe", "ObserveSlo"]

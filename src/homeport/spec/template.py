@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from homeport.spec.edge import Edge
-from homeport.spec.observe import Observe
+from homeport.spec.observe import Observe, ObserveSlo
 from homeport.spec.scaling import Scaling
 from homeport.spec.schema import (
     FILE_NAME,
@@ -34,7 +34,7 @@ def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of homeport.toml, for editors. Generated from the model; shipped as a file."""
     schema = Spec.model_json_schema()
     schema.pop("description", None)
-    models: tuple[type[BaseModel], ...] = (Spec, *TABLES.values(), Adapter)
+    models: tuple[type[BaseModel], ...] = (Spec, *TABLES.values(), Adapter, ObserveSlo)
     for model in models:
         described = schema if model is Spec else schema["$defs"][model.__name__]
         for name, text in descriptions(model).items():
@@ -113,4 +113,6 @@ def _toml(value: object) -> str:
         return '"' + re.sub(r'(["\\])', r"\\\1", value) + '"'
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
     return str(value)

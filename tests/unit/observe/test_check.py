@@ -12,11 +12,13 @@ import pytest
 
 from homeport.engines.names import NAMES
 from homeport.engines.registry import module
-from homeport.errors import HomeportError
+from homeport.errors import HomeportError, Unsupported
 from homeport.json_types import Json, JsonObject
 from homeport.observe.check import ObserveFinding, check
+from homeport.observe.objectives import service_levels
 from homeport.observe.panels import Watched
 from homeport.observe.query import PrometheusApi
+from homeport.spec import ObserveSlo
 
 TELLING = [name for name in NAMES if module(name).METRICS is not None]
 
@@ -60,9 +62,11 @@ class Answers:
 
 @pytest.fixture(params=TELLING)
 def answers(request: pytest.FixtureRequest) -> Answers:
-    names = module(request.param).METRICS
-    assert names is not None
-    return Answers(Watched("home", names))
+    engine = module(request.param)
+    assert engine.METRICS is not None
+    slo = ObserveSlo(availability=0.99, ttft="2s" if engine.METRICS.ttft else None)
+    levels = service_levels("home", engine.TITLE, engine.METRICS, slo, front=False)
+    return Answers(Watched("home", engine.METRICS, levels))
 
 
 def looked(answers: Answers) -> dict[str, ObserveFinding]:
@@ -110,6 +114,36 @@ def test_a_series_of_another_name_empties_its_panel_and_disarms_its_alert(answer
     assert len(found) == 2
 
 
+def test_a_bucket_that_this_version_does_not_have_disarms_the_alerts_on_its_budget() -> None:
+    engine = module("vllm")
+    assert engine.METRICS is not None
+    levels = service_levels("home", engine.TITLE, engine.METRICS, ObserveSlo(ttft="2s"), front=False)
+    answers = Answers(Watched("home", engine.METRICS, levels), without='le=~"2[.]5"')
+    found = failures(answers)
+    assert set(found) == {
+        "alert: HomeportFirstTokenFastBurn", "alert: HomeportFirstTokenSlowBurn", "panel: Error budget used up in an hour",
+    }  # fmt: skip
+    assert "cannot fire" in found["alert: HomeportFirstTokenSlowBurn"]
+
+
+def test_what_nobody_has_asked_for_is_not_known_where_cloud_run_counts() -> None:
+    engine = module("vllm")
+    assert engine.METRICS is not None
+    levels = service_levels("home", engine.TITLE, engine.METRICS, ObserveSlo(availability=0.99), front=True)
+    answers = Answers(Watched("home", engine.METRICS, levels), without="request_count{")
+    verdicts = {what: one.verdict for what, one in looked(answers).items()}
+    assert verdicts["alert: HomeportAvailabilityFastBurn"] == "unknown"
+    assert verdicts["panel: Error budget used up in an hour"] == "unknown"
+    assert "failed" not in verdicts.values()
+
+
+def test_an_engine_that_does_not_time_first_tokens_is_refused_in_words() -> None:
+    engine = module("llamacpp")
+    assert engine.METRICS is not None
+    with pytest.raises(Unsupported, match=r"does not tell how long first tokens take.*observe\.slo\.ttft"):
+        service_levels("home", engine.TITLE, engine.METRICS, ObserveSlo(ttft="2s"), front=False)
+
+
 def test_a_rule_that_was_not_loaded(answers: Answers) -> None:
     answers.unloaded = ("HomeportQueue",)
     assert failures(answers) == {"alert: HomeportQueue": "Prometheus has not loaded its rule"}
@@ -144,6 +178,7 @@ def test_a_prometheus_that_refuses_is_told_and_is_not_no_data(answers: Answers) 
 
 def test_two_endpoints_are_told_apart_and_a_former_series_has_no_panel(answers: Answers) -> None:
     one, other = answers.watched, Watched("other", answers.watched.names)
+    one = Watched(one.name, one.names)
     queries = [curve.query for panel in one.panels() for curve in panel.curves] + [
         a.query for a in one.alerts()
     ]

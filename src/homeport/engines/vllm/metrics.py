@@ -17,4 +17,8 @@ NAMES = MetricNames(
     prefix_queries=("vllm:prefix_cache_queries_total", "vllm:gpu_prefix_cache_queries_total"),
     preemptions=("vllm:num_preemptions_total",),
     ttft=("vllm:time_to_first_token_seconds",),
+    ttft_bounds=(
+        *(0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75),
+        *(1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0, 160.0, 640.0, 2560.0),
+    ),
 )

@@ -33,6 +33,8 @@ class ObserveFact(Fact):
     """Keys of the prices among them that nothing official confirms."""
     alerts: tuple[str, ...]
     """Who is told of alerts."""
+    objectives: tuple[str, ...] = ()
+    """What requests are to keep, in words, with the bound by which that is judged."""
 
     @classmethod
     def of(
@@ -70,4 +72,7 @@ class ObserveFact(Fact):
         )
         told = ", ".join(one.removeprefix("mailto:") for one in self.alerts)
         seen = f"a dashboard and alerts in Cloud Monitoring; {f'{told} is told by mail' if told else 'nobody is told by mail'}"
-        return (self.label, sent), (self.label, by), (self.label, seen)
+        kept = [
+            f"objective: {one}; alerts on how fast its error budget is used up" for one in self.objectives
+        ]
+        return tuple((self.label, line) for line in (sent, by, seen, *kept))

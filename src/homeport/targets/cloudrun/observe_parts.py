@@ -10,7 +10,8 @@ from typing import Any
 
 from homeport.google import Google
 from homeport.json_types import JsonObject
-from homeport.observe.panels import Alert, Panel, Watched
+from homeport.observe.chart import Alert, Panel
+from homeport.observe.panels import Watched
 from homeport.reconcile import Ref
 from homeport.resources.google.monitoring import CHANNEL, DASHBOARD, POLICY, MonitoringPart, monitoring_part
 

@@ -98,9 +98,11 @@ class Observing:
     def facts(self, prices: Prices) -> Iterator[Fact]:
         """Yield what a plan tells of it."""
         size = self.container.size
-        yield ObserveFact.of(
+        levels = self.watched.levels
+        sent = ObserveFact.of(
             engine_image(SIDECAR).pinned, (size.cpu, size.memory_gib), self.series, EVERY_S, self.observe.alerts, prices
         )  # fmt: skip
+        yield replace(sent, objectives=levels.told() if levels else ())
 
     @property
     def series(self) -> int:

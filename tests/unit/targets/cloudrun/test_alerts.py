@@ -69,6 +69,42 @@ def test_each_alert_and_panel_of_the_files_is_there_with_the_same_query(deployer
     assert drawn == [curve.query for panel in watched().panels() for curve in panel.curves]
 
 
+SLO = {"ttft": "2s", "availability": 0.99}
+
+
+def test_objectives_have_a_policy_for_each_window_that_goes_with_them(deployer: WithObserve) -> None:
+    plan, after = deployer.up(deployer.observed(alerts=[OPS], slo=SLO))
+    assert after.pending == (), [(one.resource.id, one.changes) for one in after.pending]
+    there = parts(deployer)
+    burns = {name.partition("/")[2]: body for name, body in there.items() if name.endswith("-burn")}
+    assert set(burns) == {
+        "first-token-fast-burn", "first-token-slow-burn", "availability-fast-burn", "availability-slow-burn",
+    }  # fmt: skip
+    for name, body in burns.items():
+        (condition,) = body["conditions"]
+        asked = condition["conditionPrometheusQueryLanguage"]
+        long, short = ("1h", "5m") if "fast" in name else ("6h", "30m")
+        assert f"[{long}]" in asked["query"]
+        assert f"[{short}]" in asked["query"]
+        assert int(asked["evaluationInterval"][:-1]) % 30 == 0
+        assert asked["duration"] == "60s"
+        assert body["severity"] == "CRITICAL"
+        assert body["notificationChannels"]
+    drawn = there["dashboards/dashboard"]["mosaicLayout"]["tiles"][-1]["widget"]
+    assert drawn["title"] == "Error budget used up in an hour"
+    plan, after = deployer.up(deployer.observed(alerts=[OPS], slo={"ttft": "5s"}))
+    changed = {one.resource.id for one in plan.pending if one.kind.value == "update"}
+    assert changed == {
+        "alert-policy/first-token-fast-burn", "alert-policy/first-token-slow-burn", "dashboard/dashboard",
+    }  # fmt: skip
+    assert after.pending == ()
+    left = {name.partition("/")[2] for name in parts(deployer) if name.endswith("-burn")}
+    assert left == {"first-token-fast-burn", "first-token-slow-burn"}
+    _, after = deployer.up(deployer.observed(alerts=[OPS]))
+    assert after.pending == ()
+    assert not [name for name in parts(deployer) if name.endswith("-burn")]
+
+
 def test_what_somebody_changed_by_hand_is_mended_and_what_they_deleted_is_back(deployer: WithObserve) -> None:
     deployer.up(deployer.observed(alerts=[OPS]))
     there = parts(deployer)

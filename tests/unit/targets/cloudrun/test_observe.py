@@ -89,8 +89,9 @@ def test_a_file_without_it_deploys_what_it_did_and_asks_nothing_of_monitoring(de
 
 
 def test_the_settings_keep_what_panels_and_alerts_use_and_no_other_series(deployer: WithObserve) -> None:
-    made = target(deployer)
-    deployer.up(deployer.observed())
+    slo = {"ttft": "2s", "availability": 0.99}
+    made = target(deployer, slo=slo)
+    deployer.up(deployer.observed(slo=slo))
     found = settings(deployer)
     assert (found["apiVersion"], found["kind"]) == ("monitoring.googleapis.com/v1beta", "RunMonitoring")
     (endpoint,) = found["spec"]["endpoints"]
@@ -100,7 +101,7 @@ def test_the_settings_keep_what_panels_and_alerts_use_and_no_other_series(deploy
     queries = [curve.query for panel in watched.panels() for curve in panel.curves]
     queries += [alert.query for alert in watched.alerts()]
     used = {name for query in queries for name in re.findall(r"vllm:[a-z_]+", query)}
-    assert used
+    assert {f"vllm:time_to_first_token_seconds_{part}" for part in ("bucket", "count")} <= used
     assert all(re.fullmatch(keep["regex"], name) for name in used)
     assert not re.fullmatch(keep["regex"], "vllm:e2e_request_latency_seconds_bucket")
     # The sidecar's own reader drops a histogram that has neither count nor last bucket.
@@ -176,6 +177,40 @@ def test_a_plan_tells_the_samples_of_a_day_and_their_price(deployer: WithObserve
     assert made.estimate.size.cpu == made.shape.cpu + 1, "the sidecar counts in price and quotas"
 
 
+@pytest.mark.parametrize(
+    ("ttft", "told"),
+    [
+        ("2s", "within 2.5 s (2 s is asked for, and the engine counts at 1 s and at 2.5 s)"),
+        ("2.5s", "within 2.5 s"),
+        ("100ms", "within 0.1 s"),
+        ("1ms", "within 0.001 s"),
+        ("0.5ms", "within 0.001 s (0.0005 s is asked for, and the engine counts at 0 s and at 0.001 s)"),
+        ("1m", "within 80 s (60 s is asked for, and the engine counts at 40 s and at 80 s)"),
+        ("2560s", "within 2560 s"),
+    ],
+)
+def test_a_plan_tells_by_which_bound_of_the_engines_an_objective_is_judged(
+    deployer: WithObserve, ttft: str, told: str
+) -> None:
+    made = target(deployer, slo={"ttft": ttft, "availability": 0.99})
+    assert made.observing is not None
+    (fact,) = made.observing.facts(load())
+    assert fact.as_json()["objectives"] == [
+        f"0.95 of requests have their first token {told}",
+        "0.99 of requests are answered without 5xx and 429",
+    ]
+    assert told in fact.text
+    found = re.findall(r'le=~"([^"]+)"', " ".join(one.query for one in made.observing.watched.alerts()))
+    bound = told.split()[1]
+    assert found
+    assert all(re.fullmatch(one, bound) and not re.fullmatch(one, f"{bound}1") for one in found)
+
+
+def test_an_objective_that_is_beyond_the_last_bucket_is_refused(deployer: WithObserve) -> None:
+    with pytest.raises(SpecError, match="up to 2560 s"):
+        target(deployer, slo={"ttft": "2561s"})
+
+
 def test_an_engine_that_tells_nothing_is_refused_in_words() -> None:
     with pytest.raises(Unsupported, match="Ollama tells nothing that could be observed"):
         target(WithObserve("ollama"))
@@ -185,10 +220,20 @@ def test_an_engine_that_tells_nothing_is_refused_in_words() -> None:
     ("table", "told"),
     [
         ({"traces": True}, "traces is not built yet"),
-        ({"slo": {"ttft": "2s"}}, "slo is not built yet"),
+        ({"slo": {}}, "names no objective"),
+        ({"slo": {"ttft": "2"}}, "a time with its unit"),
+        ({"slo": {"ttft": "0s"}}, "no time at all"),
+        ({"slo": {"ttfr": "2s"}}, "did you mean `ttft`"),
+        ({"slo": {"ttft_share": 0.99, "availability": 0.99}}, "there is no ttft"),
+        ({"slo": {"availability": 99}}, "write 0.99"),
+        ({"slo": {"availability": 0.9}}, "from 0.94 to 0.9999"),
+        ({"slo": {"availability": 1}}, "no budget for a single error"),
+        ({"slo": {"availability": float("nan")}}, "from 0.94 to 0.9999"),
+        ({"slo": 5}, "should be a table"),
+        ({"metrics": False, "slo": {"availability": 0.99}}, "slo goes by the metrics"),
         ({"budget": 50}, "budget is not built yet"),
         ({"spend_cap": "stops_all_cloud_run_of_this_project"}, "spend_cap is not built yet"),
-        ({"metrics": False, "alerts": ["mailto:ops@example.com"]}, "alerts go by the metrics"),
+        ({"metrics": False, "alerts": ["mailto:ops@example.com"]}, "alerts goes by the metrics"),
         ({"alerts": ["ops@example.com"]}, "mailto:ops@example.com"),
         ({"alerts": ["mailto:a@example.com", "mailto:a@example.com"]}, "names one address twice"),
         ({"metric": True}, "did you mean `metrics`"),
