@@ -11,6 +11,7 @@ Everything that homeport raises on purpose.
     ├── PortTaken               16   another process has the port
     ├── DiskFull                17   not enough free disk
     ├── MemoryTooSmall          18   the model does not fit this machine's memory
+    ├── SizeUnknown             42   how much memory the model takes is not known, so nobody can say where it fits
     ├── NetworkError            19   a server could not be reached or broke off
     ├── NotRunning              20   there is no such endpoint, or it does not answer
     ├── StateError              21   homeport's own folder cannot be read or written
@@ -129,6 +130,10 @@ class DiskFull(HomeportError):
 
 class MemoryTooSmall(HomeportError):
     exit_code = 18
+
+
+class SizeUnknown(HomeportError):
+    exit_code = 42
 
 
 class NetworkError(HomeportError):

@@ -12,6 +12,7 @@ import pytest
 
 from homeport import catalog
 from homeport.catalog import Architecture, inspect
+from homeport.catalog.families import DEFAULTS
 from homeport.engines.vllm.memory import kv_cache
 from places import ROOT
 
@@ -69,6 +70,24 @@ def test_real_vllm_logs_the_tokens_that_were_worked_out() -> None:
         print(f"{model.name} {context} {cache / GIB} GiB: vLLM {real}, worked out {ours.tokens(cache)}")
         assert ours.tokens(cache) == real["tokens"]
         assert ours.concurrency(cache) == pytest.approx(real["concurrency"])
+
+
+def test_what_a_config_leaves_out_is_what_transformers_fills_in() -> None:
+    code = (
+        "import json, sys; from transformers import CONFIG_MAPPING\n"
+        "asked = json.load(sys.stdin)\n"
+        "print(json.dumps({kind: {key: getattr(CONFIG_MAPPING[kind](), key) for key in keys} for kind, keys in asked.items()}))"
+    )
+    asked = {kind: list(values) for kind, values in DEFAULTS.items()}
+    ran = subprocess.run(
+        [str(PYTHON), "-c", code],
+        input=json.dumps(asked),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert json.loads(ran.stdout.splitlines()[-1]) == DEFAULTS
 
 
 def test_vllms_own_cache_manager_comes_to_the_same_for_every_model_of_the_catalog_on_a_gpu() -> None:

@@ -18,7 +18,7 @@ from homeport.catalog.prices import Prices
 from homeport.cost.usage import MONTH_DAYS
 from homeport.engines.registry import delivery_of, module, on_cloud
 from homeport.errors import HomeportError, MemoryTooSmall
-from homeport.fit import Fit, fit
+from homeport.fit import Fit, fit, size_unknown
 from homeport.fit.cloud import engine_of, quotas
 from homeport.fit.cold_start import expected
 from homeport.fit.devices import cloud
@@ -115,9 +115,11 @@ def plan_capacity(
     """
     Return what `trace` wants of Cloud Run, served by `model` or what the spec in `file` says.
 
-    Raises what `wish` raises, `SpecError` for what cannot be worked out, and `MemoryTooSmall` where it fits nowhere.
+    Raises what `wish` raises, `SpecError` for what cannot be worked out, `SizeUnknown` and `MemoryTooSmall` where it fits nowhere.
     """
     found, asked = wish(model, file, **question.wanted), prices.load(question.prices)
+    if found.subject.model.architecture is None:
+        raise size_unknown(found.subject.model)
     planner = _Planner(found, asked, trace, question)
     tell("serving the trace as the file says")
     written = planner.as_written()

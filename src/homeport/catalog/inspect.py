@@ -14,45 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from homeport.catalog import Architecture, Gate, Model, gguf_parts, keys_of
+from homeport.catalog.families import PERIODS, UNIFORM, filled
 from homeport.catalog.gguf_header import Array, Header
 from homeport.catalog.untrusted import Table, read_json
 from homeport.errors import WeightsError
 from homeport.task import Task
 
-# Families whose layers all see the whole context, or all the same window.
 _NO_TEMPLATE = (
     "It has no chat template, as a pretrained model has none: vLLM refuses chats without a chat_template.jinja beside "
     "the weights, and other engines take a general one, which it was not trained on."
 )
-_UNIFORM = frozenset(
-    {
-        *("llama", "mistral", "mistral3", "mixtral", "gemma", "smollm3"),
-        *("phi3", "granite", "olmo2"),
-        *("qwen2", "qwen2moe", "qwen2_moe", "qwen2vl", "qwen2_vl_text", "qwen2_5_vl_text"),
-        *("qwen2_vl", "qwen2_5_vl"),  # as they were published first, without a text_config
-        *("qwen3", "qwen3moe", "qwen3_moe", "qwen3vl", "qwen3vlmoe", "qwen3_vl_text", "qwen3_vl_moe_text"),
-    }
-)
-# Families with sliding windows: of so many layers, the last one is global.
-_PERIODS = {
-    "gemma-embedding": 6,
-    "gemma2": 2,
-    "gemma3": 6,
-    "gemma3_text": 6,
-    "gemma4": 6,
-    "gemma4_text": 6,
-    "gemma4_unified_text": 6,
-    "gpt_oss": 2,
-}
-# The config.json of Gemma 3 leaves out what equals the defaults of its class in transformers.
-_GEMMA3_DEFAULTS = {
-    "num_attention_heads": 8,
-    "num_key_value_heads": 4,
-    "head_dim": 256,
-    "vocab_size": 262_208,
-    "max_position_embeddings": 131_072,
-    "sliding_window": 4096,
-}
 _EMBEDS = re.compile(
     r"^(?:Bert|Roberta|XLMRoberta|ModernBert|NomicBert|Gemma3Text|DistilBert|MPNet|JinaBert|Qwen[23])\w*Model$"
     r"|Embedding(?:Model)?$"
@@ -119,10 +90,10 @@ def from_folder(path: Path, *, name: str) -> Model:
     """Return the model in a folder with a config.json, as the hub has them, called `name`."""
     config = read_json(path / "config.json")
     task = _task(path, config)
-    text = config.part("text_config") or config
+    part = config.part("text_config")
+    text = part or config
     kind = text.text("model_type") or config.text("model_type")
-    if kind == "gemma3_text":
-        text = text.over(_GEMMA3_DEFAULTS)
+    text = filled(text, kind, part=part is not None)
     tokenizer = read_json(path / "tokenizer_config.json", needed=False)
     instruct = "chat_template" in tokenizer.values or any(path.glob("chat_template.j*"))
     architecture = _of_config(text, kind)
@@ -172,7 +143,7 @@ def _embeds(values: Table, kind: str) -> bool:
 
 
 def _of_gguf(values: Table, header: Header, kind: str) -> Architecture | None:
-    if kind not in _UNIFORM | _PERIODS.keys():
+    if kind not in UNIFORM | PERIODS.keys():
         return None
     layers = values.layers("block_count")
     hidden = values.needed("embedding_length")
@@ -215,9 +186,9 @@ def _of_gguf(values: Table, header: Header, kind: str) -> Architecture | None:
 
 def _slides_in_gguf(values: Table, kind: str, layers: int) -> list[bool] | None:
     """Return which layers have a window. llama.cpp gives none to the uniform families, whatever their header says."""
-    if not values.number("attention.sliding_window") and kind in _PERIODS and kind != "gemma3":
+    if not values.number("attention.sliding_window") and kind in PERIODS and kind != "gemma3":
         return None
-    if kind in _UNIFORM or not values.number("attention.sliding_window"):
+    if kind in UNIFORM or not values.number("attention.sliding_window"):
         return [False] * layers
     pattern = values.values.get("attention.sliding_window_pattern")
     if isinstance(pattern, Array):
@@ -225,11 +196,11 @@ def _slides_in_gguf(values: Table, kind: str, layers: int) -> list[bool] | None:
         return [bool(slides) for slides in pattern.values[:layers]] if whole and pattern.values else None
     if kind == "gemma4":
         return None  # its converter writes layer by layer, because E2B has another period than the others
-    return _periodic(layers, values.number("attention.sliding_window_pattern") or _PERIODS[kind])
+    return _periodic(layers, values.number("attention.sliding_window_pattern") or PERIODS[kind])
 
 
 def _of_config(text: Table, kind: str) -> Architecture | None:
-    if kind not in _UNIFORM | _PERIODS.keys():
+    if kind not in UNIFORM | PERIODS.keys():
         return None
     layers = text.layers("num_hidden_layers")
     hidden = text.needed("hidden_size")
@@ -240,6 +211,7 @@ def _of_config(text: Table, kind: str) -> Architecture | None:
     each = _layers_of_config(text, kind, pattern, hidden // max(heads, 1))
     wide = bool(text.values.get("use_double_wide_mlp")) and text.number("num_kv_shared_layers")
     ffn = text.number("intermediate_size")
+    experts = text.number("num_experts") or text.number("num_local_experts") or 0
     return _architecture(
         each,
         shared=text.number("num_kv_shared_layers") or 0,
@@ -250,9 +222,10 @@ def _of_config(text: Table, kind: str) -> Architecture | None:
         vocabulary=text.number("vocab_size") or 0,
         ffn=ffn,
         ffn_shared=2 * ffn if wide and ffn else None,
-        experts=text.number("num_experts") or text.number("num_local_experts") or 0,
+        experts=experts,
         experts_used=text.number("top_k_experts") or text.number("num_experts_per_tok") or 0,
-        expert_ffn=text.number("moe_intermediate_size"),
+        # Mixtral and gpt-oss call the width of one expert that of the model.
+        expert_ffn=text.number("moe_intermediate_size") or (ffn if experts else None),
         per_layer_embedding=text.number("hidden_size_per_layer_input") or 0,
     )
 
@@ -287,13 +260,13 @@ def _layers_of_config(text: Table, kind: str, pattern: Sequence[bool], head_dim:
 
 def _slides_in_config(text: Table, kind: str, layers: int) -> list[bool] | None:
     if not text.number("sliding_window"):
-        return None if kind in _PERIODS else [False] * layers
+        return None if kind in PERIODS else [False] * layers
     types = text.values.get("layer_types")
     if types is not None:
         known = isinstance(types, list) and set(map(str, types)) <= {"sliding_attention", "full_attention"}
         return [one == "sliding_attention" for one in types] if known and len(types) == layers else None
-    if kind in _PERIODS:
-        pattern = _periodic(layers, text.number("sliding_window_pattern") or _PERIODS[kind])
+    if kind in PERIODS:
+        pattern = _periodic(layers, text.number("sliding_window_pattern") or PERIODS[kind])
         return [*pattern[:-1], False] if kind.startswith("gemma4") else pattern
     if kind.startswith("qwen"):
         first = (text.number("max_window_layers") or 0) if text.values.get("use_sliding_window") else layers

@@ -33,15 +33,17 @@ def command(
     Tell where MODEL fits, with which context, for how many at once.
 
     MODEL is a name of the catalog, a GGUF file, a folder, or hf:ORG/NAME; without it, what the file here serves.
-    With --gpu the exit code is 18 where it does not fit.
+    With --gpu the exit code is 18 where it does not fit; with and without it, 42 where that is not known.
     """
     from homeport.cli.show_fit import explained, table_text
-    from homeport.errors import MemoryTooSmall
+    from homeport.errors import MemoryTooSmall, SizeUnknown
     from homeport.fit.table import look, wish
 
     terminal = app.terminal(json_output=json_output)
     table = look(wish(model, file, engine=engine, **wishes(options)), prices=options["prices"], engine=engine)
     text = table_text(table) + ("\n\n" + explained(table) if explain else "")
     terminal.result(text, table.as_json())
+    if not any(row.fit.known for row in table.rows):
+        return SizeUnknown.exit_code
     fits = any(row.fit.fits for row in table.rows)
     return 0 if fits or options["gpu"] is None else MemoryTooSmall.exit_code

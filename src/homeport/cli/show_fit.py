@@ -17,10 +17,14 @@ def table_text(looked: Looked) -> str:
     model, settings = looked.model, looked.settings
     wanted = f"{settings.parallel} × {settings.context:,} tokens at once"
     head = f"{model.title}: {wanted}, Cloud Run in {looked.cloudrun.region}, prices of {looked.prices.dated}"
-    lines = [head, "", *_grid(_rows(looked))]
+    told = ['a model of embeddings: it gives vectors, with task = "embed" in homeport.toml'] * (
+        model.task == "embed"
+    )
+    lines = [head, *told, "", *_grid(_rows(looked))]
     for row in looked.rows:
         lines += [
-            f"  ✗ {row.fit.what.engine} on {row.fit.place.name}: {problem}" for problem in row.fit.problems
+            f"  {_mark(row.fit)} {row.fit.what.engine} on {row.fit.place.name}: {problem}"
+            for problem in row.fit.problems
         ]
     for one in looked.estimates:
         lines += ["", *_estimate(one)]
@@ -40,7 +44,7 @@ def _row(row: FitRow, contexts: tuple[int, ...]) -> tuple[str, ...]:
     fit = row.fit
     left = max(0, fit.footprint.cache_bytes) if fit.footprint else 0
     return (
-        "✓" if fit.fits else "✗",
+        "✓" if fit.fits else _mark(fit),
         fit.place.name,
         fit.what.engine,
         f"{gib(_weights(fit))} {fit.what.settings.quantization or fit.what.weights.quantization}",
@@ -49,6 +53,11 @@ def _row(row: FitRow, contexts: tuple[int, ...]) -> tuple[str, ...]:
         _price(row),
         fit.binds,
     )
+
+
+def _mark(fit: Fit) -> str:
+    """Return what stands before a place where it does not fit, or where nobody knows."""
+    return "✗" if fit.known else "?"
 
 
 def _price(row: FitRow) -> str:
@@ -87,6 +96,11 @@ def _estimate(one: Estimate) -> list[str]:
     best, engine = one.best, one.choice.tried[0].what.engine
     if best is None or one.hourly is None:
         lines = [f"{engine} on Cloud Run: {one.choice.why}"]
+        if not one.choice.known:
+            return [
+                *lines,
+                "  it may fit, and may not: `homeport up` on this machine tries it, and a GPU's log tells",
+            ]
         known = "  what would fit, cheapest first:"
         lines.append(known if one.choice.remedies else "  no other weights, KV cache or context would")
         for remedy in one.choice.remedies:

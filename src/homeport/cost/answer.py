@@ -17,6 +17,7 @@ from homeport.cost.usage import Usage
 from homeport.cost.versus import INPUT_SHARE, Versus, compare, load
 from homeport.engines.registry import module
 from homeport.errors import EngineMissing, MemoryTooSmall
+from homeport.fit import size_unknown
 from homeport.fit.cloud import engine_of, estimate
 from homeport.fit.cold_start import image_bytes
 from homeport.fit.table import Wish, wish
@@ -158,6 +159,8 @@ def _what(wanted: Wish, question: Question, known: Prices) -> What:
         )
     one = estimate(wanted.subject.served(engine, wanted.settings), wanted.cloudrun, known, wanted.scaling)
     best = one.best
+    if not one.choice.known:
+        raise size_unknown(wanted.subject.model)
     if best is None or best.place.shape is None:
         remedies = "; or ".join(remedy.change for remedy in one.choice.remedies)
         raise MemoryTooSmall(

@@ -15,6 +15,7 @@ from typing import Any
 from homeport.catalog import Model, Published, cloudrun, context_of
 from homeport.engines.footprint import Footprint, MemoryTerm, Sizing, gib
 from homeport.engines.registry import module
+from homeport.errors import SizeUnknown
 from homeport.fit.devices import Place
 from homeport.json_types import JsonObject
 from homeport.spec import Engine
@@ -62,8 +63,13 @@ class Fit:
 
     @property
     def fits(self) -> bool:
-        """Tell whether what is wanted has room."""
+        """Tell whether what is wanted has room; False where that is not known, too."""
         return not self.problems
+
+    @property
+    def known(self) -> bool:
+        """Tell whether what the model takes is known at all."""
+        return self.footprint is not None
 
     @property
     def concurrency(self) -> int:
@@ -147,7 +153,7 @@ class Fit:
             },
             "context": self.what.settings.context,
             "parallel": self.what.settings.parallel,
-            "fits": self.fits,
+            "fits": self.fits if self.known else None,
             "problems": list(self.problems),
             "binds": self.binds,
             "concurrency": self.concurrency,
@@ -181,6 +187,14 @@ def fit(what: Serving, place: Place) -> Fit:
     footprint = module(what.engine).footprint(sizing)
     result = Fit(place=place, what=what, footprint=footprint, host=place.host(what.engine), problems=())
     return replace(result, problems=tuple(_problems(result)))
+
+
+def size_unknown(model: Model) -> SizeUnknown:
+    """Return the error of a model whose memory nobody here can work out: that is not to say that it does not fit."""
+    return SizeUnknown(
+        f"how much memory {model.name} takes is not known: how it keeps its KV cache is new to homeport",
+        hint="`homeport up` on a machine of yours tries it all the same; `homeport models` lists those that are sized",
+    )
 
 
 def ladder(model: Model) -> tuple[int, ...]:
@@ -223,4 +237,4 @@ def _cache_json(budget: Footprint) -> JsonObject:
     }
 
 
-__all__ = ["LADDER", "Fit", "Serving", "fit", "ladder"]
+__all__ = ["LADDER", "Fit", "Serving", "fit", "ladder", "size_unknown"]

@@ -42,6 +42,11 @@ class Choice:
     remedies: tuple[Remedy, ...]
     """Where none fits: up to three changes, cheapest first."""
 
+    @property
+    def known(self) -> bool:
+        """Tell whether what the model takes is known at all."""
+        return any(one.known for one in self.tried)
+
 
 def choose(what: Serving, *, price: Price, region: str | None = None, gpu: str = "auto") -> Choice:
     """
@@ -56,7 +61,7 @@ def choose(what: Serving, *, price: Price, region: str | None = None, gpu: str =
     fitting = [one for one in tried if one.fits]
     best = fitting[0] if fitting else None
     runner_up = fitting[1] if len(fitting) > 1 else None
-    remedies = [] if best else _remedies(what, price, region, gpu)
+    remedies = _remedies(what, price, region, gpu) if best is None and tried[0].known else []
     return Choice(
         best=best,
         runner_up=runner_up,
@@ -67,6 +72,8 @@ def choose(what: Serving, *, price: Price, region: str | None = None, gpu: str =
 
 
 def _why(best: Fit | None, runner_up: Fit | None, tried: list[Fit], price: Price) -> str:
+    if not any(one.known for one in tried):
+        return f"not known: how {tried[-1].what.model.name} keeps its KV cache is new to homeport"
     if best is None:
         return f"nothing fits: {tried[-1].problems[0]}"
     cheaper = [one for one in tried if price(one.place) < price(best.place)]

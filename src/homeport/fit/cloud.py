@@ -109,7 +109,7 @@ class Estimate:
         """Return the estimate as `--json` prints it."""
         choice, best = self.choice, self.best
         return {
-            "fits": best is not None,
+            "fits": best is not None if choice.known else None,
             "why": choice.why,
             "chosen": best.as_json() if best else None,
             "runner_up": choice.runner_up.place.name if choice.runner_up else None,
@@ -211,6 +211,8 @@ def outlook(spec: Spec, spec_file: Path) -> CloudRunOutlook:
             fits=False, words=f"no: there are no weights of {found.model.name} for {engine}"
         )
     one = estimate(found.served(engine, spec.engine), wanted, load(), spec.scaling)
+    if not one.choice.known:
+        return CloudRunOutlook(fits=None, words=one.choice.why, engine=engine, region=wanted.region)
     if one.best is None or one.hourly is None:
         change = f"; would fit: {one.choice.remedies[0].change}" if one.choice.remedies else ""
         words = f"does not fit {wanted.gpu} in {wanted.region}: {one.choice.why}{change}"

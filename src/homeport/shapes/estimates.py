@@ -48,7 +48,8 @@ class FitShape(JsonShape):
     weights: FitWeightsShape
     context: int
     parallel: int
-    fits: bool
+    fits: bool | None
+    """None where what the model takes is not known."""
     problems: list[str]
     binds: str
     concurrency: int
@@ -122,7 +123,8 @@ class MostShape(JsonShape):
 class EstimateShape(JsonShape):
     """What the model would be on Cloud Run, with one engine."""
 
-    fits: bool
+    fits: bool | None
+    """None where what the model takes is not known."""
     why: str
     chosen: FitShape | None
     runner_up: str | None

@@ -25,6 +25,42 @@ LLAMA: dict[str, Any] = {
 }  # fmt: skip
 
 
+# As they are published, without what says nothing of size. LLaVA's leaves out what its language model has by default.
+LLAVA_MISTRAL: dict[str, Any] = {
+    "model_type": "llava_next", "architectures": ["LlavaNextForConditionalGeneration"], "torch_dtype": "bfloat16",
+    "text_config": {
+        "model_type": "mistral", "intermediate_size": 14336, "max_position_embeddings": 32768, "num_key_value_heads": 8,
+        "sliding_window": None, "torch_dtype": "bfloat16", "vocab_size": 32064,
+    },
+    "vision_config": {"model_type": "clip_vision_model", "hidden_size": 1024, "num_hidden_layers": 24},
+}  # fmt: skip
+LLAVA_VICUNA: dict[str, Any] = {
+    **LLAVA_MISTRAL,
+    "text_config": {
+        "model_type": "llama",
+        "max_position_embeddings": 4096,
+        "torch_dtype": "float16",
+        "vocab_size": 32064,
+    },
+}
+PHI_4: dict[str, Any] = {
+    "model_type": "phi3", "architectures": ["Phi3ForCausalLM"], "hidden_size": 5120, "intermediate_size": 17920,
+    "max_position_embeddings": 16384, "num_attention_heads": 40, "num_hidden_layers": 40, "num_key_value_heads": 10,
+    "sliding_window": None, "vocab_size": 100352,
+}  # fmt: skip
+GRANITE_2B: dict[str, Any] = {
+    "model_type": "granite", "architectures": ["GraniteForCausalLM"], "vocab_size": 49152, "hidden_size": 2048,
+    "intermediate_size": 8192, "num_hidden_layers": 40, "num_attention_heads": 32, "num_key_value_heads": 8,
+    "max_position_embeddings": 131072,
+}  # fmt: skip
+QWEN_VL_7B: dict[str, Any] = {
+    "model_type": "qwen2_5_vl", "architectures": ["Qwen2_5_VLForConditionalGeneration"], "hidden_size": 3584,
+    "intermediate_size": 18944, "max_position_embeddings": 128000, "max_window_layers": 28, "num_attention_heads": 28,
+    "num_hidden_layers": 28, "num_key_value_heads": 4, "sliding_window": 32768, "use_sliding_window": False,
+    "vocab_size": 152064, "vision_config": {"depth": 32, "hidden_size": 1280},
+}  # fmt: skip
+
+
 def sized(tmp_path: Path, config: dict[str, Any], quantization: str, **settings: Any) -> Any:
     (tmp_path / "config.json").write_text(json.dumps(config))
     model = from_folder(tmp_path, name="x")
@@ -34,10 +70,11 @@ def sized(tmp_path: Path, config: dict[str, Any], quantization: str, **settings:
 
 
 def test_a_float32_checkpoint_is_counted_as_vllm_serves_it(tmp_path: Path) -> None:
-    assert sized(tmp_path, LLAMA, "float32").weights == 16 << 30
-    assert sized(tmp_path, LLAMA, "float32", dtype="bfloat16").weights == 16 << 30
-    assert sized(tmp_path, LLAMA, "float32", dtype="float32").weights == 32 << 30
-    assert sized(tmp_path, LLAMA, "bfloat16").weights == 32 << 30
+    positions = 8192 * 128
+    assert sized(tmp_path, LLAMA, "float32").weights == (16 << 30) + 2 * positions
+    assert sized(tmp_path, LLAMA, "float32", dtype="bfloat16").weights == (16 << 30) + 2 * positions
+    assert sized(tmp_path, LLAMA, "float32", dtype="float32").weights == (32 << 30) + 4 * positions
+    assert sized(tmp_path, LLAMA, "bfloat16").weights == (32 << 30) + 2 * positions
 
 
 @pytest.mark.parametrize(
@@ -55,9 +92,70 @@ def test_a_cache_that_the_checkpoint_declares_as_fp8_is_half(tmp_path: Path, mad
     assert sized(tmp_path, {**LLAMA, "quantization_config": made}, "fp8").cache.block_bytes * 2 == plain
 
 
-@pytest.mark.parametrize("kind", ["phi3", "granite", "olmo2", "qwen2_vl", "qwen2_5_vl"])
+@pytest.mark.parametrize(
+    "kind", ["phi3", "phimoe", "granite", "granitemoe", "olmo2", "glm4", "qwen2_vl", "qwen2_5_vl"]
+)
 def test_plain_attention_under_other_names_is_sized(tmp_path: Path, kind: str) -> None:
     assert sized(tmp_path, {**LLAMA, "model_type": kind}, "bfloat16") is not None
+
+
+@pytest.mark.parametrize(
+    ("config", "kibibytes"),
+    [
+        (LLAVA_MISTRAL, 32 * 8 * 128 * 4 / 1024),
+        (LLAVA_VICUNA, 32 * 32 * 128 * 4 / 1024),
+        (PHI_4, 40 * 10 * 128 * 4 / 1024),
+        (GRANITE_2B, 40 * 8 * 64 * 4 / 1024),
+        (QWEN_VL_7B, 28 * 4 * 128 * 4 / 1024),
+    ],
+    ids=["LLaVA-1.6 Mistral", "LLaVA-1.6 Vicuna", "Phi-4", "Granite 3.1 2B", "Qwen2.5-VL 7B"],
+)
+def test_a_token_of_a_published_config_takes_what_its_layers_keep(
+    tmp_path: Path, config: dict[str, Any], kibibytes: float
+) -> None:
+    cache = sized(tmp_path, config, "bfloat16", context=4096).cache
+    assert cache.sequence_bytes / 4096 / 1024 == kibibytes
+
+
+@pytest.mark.parametrize("missing", ["hidden_size", "num_hidden_layers", "num_attention_heads"])
+def test_a_config_of_ones_own_is_not_filled_with_defaults(tmp_path: Path, missing: str) -> None:
+    config = {key: value for key, value in LLAMA.items() if key != missing}
+    with pytest.raises(WeightsError, match=f"{missing} is missing"):
+        sized(tmp_path, config, "bfloat16")
+
+
+def test_what_extra_args_say_of_memory_is_reckoned_with(tmp_path: Path) -> None:
+    def said(*words: str) -> Any:
+        return sized(tmp_path, LLAMA, "bfloat16", extra_args=words)
+
+    usual = said()
+    eager = said("--enforce-eager")
+    assert usual.cache_bytes + 600 * 2**20 == eager.cache_bytes
+    assert said("--gpu-memory-utilization=0.5").usable.size == 48 << 30
+    assert said("--max-num-batched-tokens", "8192").cache_bytes < usual.cache_bytes
+    assert not any(one.unknown for one in (eager, said("--no-async-scheduling")))
+    assert "reckoned with: --block-size 32" in said("--enforce-eager", "--block-size", "32").unknown[0]
+
+
+def test_one_batch_in_flight_keeps_less_behind_a_window(tmp_path: Path) -> None:
+    config = {**LLAMA, "model_type": "mistral", "sliding_window": 1024}
+
+    def kept(*words: str) -> int:
+        return int(
+            sized(tmp_path, config, "bfloat16", context=8192, extra_args=words).cache.blocks_per_sequence
+        )
+
+    assert kept() == (1023 + 2 * 2048 + 15) // 16 + 1
+    assert kept("--no-async-scheduling") == (1023 + 2048 + 15) // 16 + 1
+    assert kept("--max-num-batched-tokens", "1024") == (1023 + 2 * 1024 + 15) // 16 + 1
+
+
+def test_flags_that_are_shown_are_those_that_count() -> None:
+    told = memory.flags(
+        Engine(extra_args=("--max_num_batched_tokens=4096", "--gpu-memory-utilization", "0.9"))
+    )
+    assert told["--max-num-batched-tokens"] == "4096"
+    assert told["--gpu-memory-utilization"] == "0.9"
 
 
 @pytest.mark.parametrize("kind", ["Gemma3TextModel", "BertModel"])

@@ -13,19 +13,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from homeport.catalog import Architecture
-from homeport.catalog.parts import Parts
 from homeport.engines.footprint import Footprint, KvCache, MemoryTerm, Sizing, gib
 from homeport.engines.vllm.adapter import USUAL_RANK
+from homeport.engines.vllm.loaded import ELEMENT_BYTES, loaded, quantized
+from homeport.engines.vllm.told import UTILIZATION, Told, told
 from homeport.spec import Engine
 from homeport.task import Task
 
-BATCHED_TOKENS = 2048
-"""`--max-num-batched-tokens`. vLLM's own default grows with the GPU's memory, and takes cache for it."""
-UTILIZATION = 0.92
-"""`--gpu-memory-utilization`, vLLM's default."""
 _GPU_BLOCK, _CPU_BLOCK = 16, 128
-_GPU_BATCHES = 2
-"""Asynchronous scheduling, the default on a GPU, has a second batch in flight."""
 _RATIO_OF_ONE_GROUP = 1.5
 _GRAPHS = 600 * 2**20
 """vLLM logged 0.53 GiB (RTX 4090, Qwen2.5 7B, 0.24), 0.67 (H100, 0.10.2) and 0.27 (Gemma 4 31B, issue 41789)."""
@@ -35,7 +30,11 @@ _BESIDE = 1126 * 2**20
 What an L4 and an A10G with Qwen2.5 7B (vLLM 0.28, 128 sequences) had less for the cache than the other terms say:
 62,512 and 62,688 tokens. An RTX 4090 had 1.3 GiB more than this leaves, so it errs to the safe side.
 """
-_ELEMENT_BYTES = {"auto": 2, "bfloat16": 2, "float16": 2, "float32": 4}
+_LOGIT_BYTES = 24
+"""
+A logit as float32, what is sorted of it with its place, its probability and their sum. 16 bytes promised 1.9 GiB too much
+of an H100 with gpt-oss-120b (0.10.1, 1,024 sequences).
+"""
 _CPU_SERVER = 4 * 2**30
 
 
@@ -55,16 +54,17 @@ def footprint(sizing: Sizing) -> Footprint | None:
     if architecture is None:
         return None
     settings, device = sizing.settings, sizing.device
+    said = told(settings, sizing.model.task)
     cache = kv_cache(
         architecture,
         context=settings.context,
-        element_bytes=1 if _cache_is_fp8(sizing) else _ELEMENT_BYTES[settings.dtype],
+        element_bytes=1 if _cache_is_fp8(sizing) else ELEMENT_BYTES[settings.dtype],
         block=_GPU_BLOCK if device.gpu else _CPU_BLOCK,
-        in_flight=_batched(settings, sizing.model.task) * (_GPU_BATCHES if device.gpu else 1),
+        in_flight=said.batched * (said.batches if device.gpu else 1),
     )
     weights = loaded(sizing)
     unknown: tuple[str, ...] = ()
-    if settings.quantization not in {None, sizing.weights.quantization} and _quantized(sizing) is None:
+    if settings.quantization not in {None, sizing.weights.quantization} and quantized(sizing) is None:
         unknown = (
             f"what {settings.quantization} makes of the weights is not known: they count as published",
         )
@@ -72,8 +72,8 @@ def footprint(sizing: Sizing) -> Footprint | None:
         unknown += (
             "nvfp4 is for Blackwell; on an older GPU vLLM computes with it weight-only, which is slower",
         )
-    if settings.extra_args:
-        unknown += (f"engine.extra_args are not reckoned with: {' '.join(settings.extra_args)}",)
+    if said.unreckoned:
+        unknown += (f"engine.extra_args are not reckoned with: {' '.join(said.unreckoned)}",)
     if not device.gpu:
         usable = MemoryTerm("memory of the machine", device.memory, "all of it")
         server = MemoryTerm(
@@ -82,22 +82,24 @@ def footprint(sizing: Sizing) -> Footprint | None:
         return Footprint(
             usable=usable, fixed=(weights, server), weights=weights.size, cache=cache, unknown=unknown
         )
+    usual = ", vLLM's default" if said.utilization == UTILIZATION else ""
     usable = MemoryTerm(
         "usable memory of the GPU",
-        int(device.memory * UTILIZATION),
-        f"{UTILIZATION:.0%} (--gpu-memory-utilization, vLLM's default) of {gib(device.memory)}",
+        int(device.memory * said.utilization),
+        f"{said.utilization:.0%} (--gpu-memory-utilization{usual}) of {gib(device.memory)}",
     )
-    fixed = (weights, *_beside_weights(sizing, architecture))
+    fixed = (weights, *_beside_weights(sizing, architecture, said))
     return Footprint(usable=usable, fixed=fixed, weights=weights.size, cache=cache, unknown=unknown)
 
 
 def flags(settings: Engine) -> dict[str, str]:
     """Return what `vllm serve` is told on a GPU, so that it shares out memory as is reckoned here."""
+    said = told(settings, "generate")
     options = {
         "--max-model-len": f"{settings.context}",
         "--max-num-seqs": f"{settings.parallel}",
-        "--max-num-batched-tokens": f"{BATCHED_TOKENS}",
-        "--gpu-memory-utilization": f"{UTILIZATION}",
+        "--max-num-batched-tokens": f"{said.batched}",
+        "--gpu-memory-utilization": f"{said.utilization:g}",
     }
     if settings.kv_dtype != "auto":
         options["--kv-cache-dtype"] = settings.kv_dtype
@@ -120,12 +122,8 @@ def pooling_flags(settings: Engine, task: Task) -> dict[str, str]:
     return {
         "--runner": "pooling",
         "--convert": "embed",
-        "--max-num-batched-tokens": f"{_batched(settings, task)}",
+        "--max-num-batched-tokens": f"{told(settings, task).batched}",
     }
-
-
-def _batched(settings: Engine, task: Task) -> int:
-    return max(BATCHED_TOKENS, settings.context) if task == "embed" else BATCHED_TOKENS
 
 
 def kv_cache(
@@ -162,50 +160,20 @@ def kv_cache(
     )
 
 
-def loaded(sizing: Sizing) -> MemoryTerm:
-    """Return the weights as they are in memory: vLLM keeps every tensor on the GPU, per-layer embeddings, too."""
-    weights, quantization = sizing.weights, sizing.settings.quantization
-    made = _quantized(sizing)
-    if (
-        made is None
-        and sizing.settings.dtype == "float32"
-        and weights.quantization in {"bfloat16", "float16"}
-    ):
-        return MemoryTerm(
-            "weights", 2 * weights.size, f"as float32, twice {weights.quantization}: {weights.how}"
-        )
-    if made is None and weights.quantization == "float32" and sizing.settings.dtype != "float32":
-        how = f"as bfloat16 or float16, half of float32, as vLLM's dtype {sizing.settings.dtype} makes of it: {weights.how}"
-        return MemoryTerm("weights", weights.size // 2, how)
-    if made is None or weights.parts is None:
-        return MemoryTerm("weights", weights.size, f"{weights.quantization or 'as published'}: {weights.how}")
-    as_they_are = gib(made.total - made.matrices)
-    how = f"{gib(weights.parts.matrices)} of matrices become {gib(made.matrices)} as {quantization}, {as_they_are} stay"
-    return MemoryTerm("weights", made.total, how)
-
-
 def _cache_is_fp8(sizing: Sizing) -> bool:
     """Return True where the file says so, or the checkpoint and the file leaves it to that."""
     given = sizing.settings.kv_dtype
     return given == "fp8" or (given == "auto" and sizing.model.kv_dtype == "fp8")
 
 
-def _quantized(sizing: Sizing) -> Parts | None:
-    """Return the parts as vLLM quantizes them while loading; None where it does not, or nobody here knows how."""
-    weights, quantization = sizing.weights, sizing.settings.quantization
-    if quantization is None or quantization == weights.quantization or weights.parts is None:
-        return None
-    return weights.parts.quantized(quantization) if weights.quantization == "bfloat16" else None
-
-
-def _beside_weights(sizing: Sizing, architecture: Architecture) -> list[MemoryTerm]:
+def _beside_weights(sizing: Sizing, architecture: Architecture, said: Told) -> list[MemoryTerm]:
     # vllm/v1/worker/gpu_model_runner.py profiles with as many requests as it may have, each with a token.
-    batched = _batched(sizing.settings, sizing.model.task)
-    rows = 0 if sizing.model.task == "embed" else min(BATCHED_TOKENS, sizing.settings.parallel)
+    batched = said.batched
+    rows = 0 if sizing.model.task == "embed" else min(batched, sizing.settings.parallel)
     widest = max(architecture.ffn or 4 * architecture.hidden, architecture.ffn_shared or 0)
     expert = architecture.experts_used * (architecture.expert_ffn or 0)
     layer = batched * 2 * (6 * architecture.hidden + 3 * (widest + expert))
-    sampling = rows * architecture.vocabulary * 16
+    sampling = rows * architecture.vocabulary * _LOGIT_BYTES
     terms = [
         MemoryTerm(
             "activations",
@@ -213,7 +181,9 @@ def _beside_weights(sizing: Sizing, architecture: Architecture) -> list[MemoryTe
             f"{batched} tokens through the widest layer, and {rows} × {architecture.vocabulary:,} logits "
             "as float32 and sorted",
         ),
-        MemoryTerm("CUDA graphs", _GRAPHS, "an allowance: 0.3 to 0.7 GiB were logged"),
+        MemoryTerm("CUDA graphs", 0, "none, as --enforce-eager says")
+        if said.eager
+        else MemoryTerm("CUDA graphs", _GRAPHS, "an allowance: 0.3 to 0.7 GiB were logged"),
         MemoryTerm(
             "CUDA's libraries and the rest", _BESIDE, "an allowance, from what an L4 was seen to lack"
         ),

@@ -15,6 +15,7 @@ from homeport.catalog.served_for import served_for
 from homeport.engines.base import EngineModule
 from homeport.engines.registry import delivery_of, key_of, module, on_cloud
 from homeport.errors import EngineMissing, GatedModel, MemoryTooSmall, SpecError, WeightsError
+from homeport.fit import size_unknown
 from homeport.fit.cloud import Estimate, estimate
 from homeport.fit.cold_start import ColdStart, expected
 from homeport.fit.own_starts import corrected
@@ -127,6 +128,8 @@ class _Chooser:
         rank = max((adapter.rank for adapter in adapters), default=0)
         serving = found.served(engine, spec.engine, adapter_rank=rank)
         reckoned = estimate(serving, spec.cloudrun or CloudRun(), load(), spec.scaling)
+        if not reckoned.choice.known:
+            raise size_unknown(found.model)
         if reckoned.best is None:
             remedies = [remedy.change for remedy in reckoned.choice.remedies]
             raise MemoryTooSmall(

@@ -1,0 +1,74 @@
+"""What the file tells vLLM of its memory: by its own keys, and by those of `engine.extra_args` that are reckoned with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from homeport.spec import Engine
+from homeport.task import Task
+
+BATCHED_TOKENS = 2048
+"""`--max-num-batched-tokens`. vLLM's own default grows with the GPU's memory, and takes cache for it."""
+UTILIZATION = 0.92
+"""`--gpu-memory-utilization`, vLLM's default."""
+_BATCHES = 2
+"""Asynchronous scheduling, the default on a GPU, has a second batch in flight."""
+_SWITCHES = ("--async-scheduling", "--enforce-eager")
+_NUMBERS = ("--max-num-batched-tokens", "--gpu-memory-utilization")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What vLLM is told that changes how it shares out a GPU's memory."""
+
+    batched: int
+    """Tokens of one batch."""
+    utilization: float
+    batches: int
+    """In flight at once, on a GPU."""
+    eager: bool
+    """Whether no CUDA graphs are made."""
+    unreckoned: tuple[str, ...]
+    """Words of `engine.extra_args` of which nobody here knows what they take."""
+
+
+def told(settings: Engine, task: Task) -> Told:
+    """
+    Return what vLLM is told. Of a flag that is given twice the last counts, as for vLLM.
+
+    All tokens of a text are pooled together, in one batch: for vectors a batch is never shorter than the context.
+    """
+    switches: dict[str, bool] = {}
+    numbers: dict[str, str] = {}
+    others, words = [], list(settings.extra_args)
+    while words:
+        word = words.pop(0)
+        flag, equals, value = word.partition("=")
+        flag = flag.replace("_", "-")
+        if flag in _NUMBERS and (equals or words):
+            numbers[flag] = value if equals else words.pop(0)
+        elif flag.replace("--no-", "--", 1) in _SWITCHES and not equals:
+            switches[flag.replace("--no-", "--", 1)] = not flag.startswith("--no-")
+        else:
+            others.append(word)
+    usual = max(BATCHED_TOKENS, settings.context) if task == "embed" else BATCHED_TOKENS
+    return Told(
+        batched=_whole(numbers.get("--max-num-batched-tokens"), usual),
+        utilization=_share(numbers.get("--gpu-memory-utilization")),
+        batches=_BATCHES if switches.get("--async-scheduling", True) else 1,
+        eager=switches.get("--enforce-eager", False),
+        unreckoned=tuple(others),
+    )
+
+
+def _whole(text: str | None, usual: int) -> int:
+    """Return the number; `usual` for what is none, which vLLM refuses when it starts."""
+    return int(text) if text is not None and text.isascii() and text.isdigit() and int(text) else usual
+
+
+def _share(text: str | None) -> float:
+    try:
+        share = float(text) if text is not None else UTILIZATION
+    except ValueError:
+        return UTILIZATION
+    return share if 0 < share <= 1 else UTILIZATION
