@@ -61,8 +61,8 @@ def parsed(text: str, names: MetricNames, at: float) -> Snapshot:
     samples = list(_samples(text, names.series()))
     found = {
         one.name: _value(samples, getattr(names, one.name), max if one.name in _SHARES else math.fsum)
-        for one in fields(names)
-        if one.name not in {"ttft", "former"}
+        for one in fields(Snapshot)
+        if one.name not in {"at", "ttft"}
     }
     return Snapshot(at=at, **found, ttft=_histogram(samples, names.ttft))
 

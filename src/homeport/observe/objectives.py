@@ -146,7 +146,11 @@ class ServiceLevels:
         return f"1 - {in_time} / {self._rate(_COUNT, '', window)}"
 
     def _failed(self, window: str) -> str:
-        """Return the share that failed: of requests, or of scrapes. Without a failure it is 0, and without a request nothing."""
+        """
+        Return the share that failed: of requests, or of scrapes. Without a failure it is 0, and without a request nothing.
+
+        What reaches no instance is not in Cloud Run's request_count, by its description in Google's list of metrics.
+        """
         if not self.front:
             return f'1 - avg(avg_over_time(up{{{LABEL}="{self.name}"}}[{window}]))'
         each = f'monitored_resource="cloud_run_revision",service_name="{self.name}"'

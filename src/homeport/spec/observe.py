@@ -31,7 +31,7 @@ class ObserveSlo(SpecTable):
     ttft_share: float = _SHARE
     """Of how many requests it is to come so soon: 0.94 to 0.9999."""
     availability: float | None = Field(default=None, examples=[0.99])
-    """How many requests are to be answered without a 5xx or 429, by Cloud Run's own count; on this machine, how many scrapes the engine is to answer. 0.94 to 0.9999."""
+    """How many requests are to be answered without a 5xx or 429, by Cloud Run's own count of those that reach an instance; on this machine, how many scrapes the engine is to answer. 0.94 to 0.9999."""
 
     @property
     def ttft_s(self) -> float | None:
