@@ -21,6 +21,7 @@ from homeport.gateway.entrance import (
 )
 from homeport.gateway.exchange import REFUSED_HEADER, ScreenedExchange, send_json
 from homeport.gateway.metrics import GatewayMetrics
+from homeport.gateway.room import Room, TakenRoom
 from homeport.gateway.screener import Screener
 from homeport.gateway.settings import OWN_HEALTH
 from homeport.gateway.verdict import Refused
@@ -55,6 +56,7 @@ class GatewayApp:
         self._upstream = Upstream(endpoint)
         self._screener, self._entrance, self._metrics = screener, entrance, metrics
         self._pulse = pulse
+        self._room = Room()
 
     async def aclose(self) -> None:
         """Let the connections go, those of the screen included."""
@@ -77,10 +79,7 @@ class GatewayApp:
         except TurnedAway as away:
             await self._turn_away(None, away, send)
         except Refused as refused:
-            if self._metrics:
-                self._metrics.refused("prompt", refused.reason.value)
-            told = [(REFUSED_HEADER, refused.reason.value.encode()), (b"x-should-retry", b"false")]
-            await send_json(send, refused.status, error_body(None, refused), told)
+            await self._refuse(None, refused, send)
         else:
             if api is None:
                 await _while_there(receive, self._pass(scope, send))
@@ -88,25 +87,28 @@ class GatewayApp:
                 await self._asked(api, scope, receive, send)
 
     async def _asked(self, api: TextApi, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            ensure_plain(scope["headers"])
-            body = strict_json.table(strict_json.loads(await read_body(receive)))
-        except TurnedAway as away:
-            await self._turn_away(api, away, send)
-        except ValueError as error:
-            why = f"the body is no JSON that is read in one way only: {error}"
-            await self._turn_away(api, TurnedAway(400, why), send)
-        except HungUp:
-            return
-        else:
-            await _while_there(receive, self._exchange(api, body, scope, send))
+        with self._room.taken() as room:
+            try:
+                ensure_plain(scope["headers"])
+                body = strict_json.table(strict_json.loads(await read_body(receive, room)))
+            except TurnedAway as away:
+                await self._turn_away(api, away, send)
+            except Refused as refused:
+                await self._refuse(api, refused, send)
+            except ValueError as error:
+                why = f"the body is no JSON that is read in one way only: {error}"
+                await self._turn_away(api, TurnedAway(400, why), send)
+            except HungUp:
+                return
+            else:
+                await _while_there(receive, self._exchange(api, body, room, scope, send))
 
     async def _exchange(
-        self, api: TextApi, body: dict[str, Any], scope: Scope, send: Send
+        self, api: TextApi, body: dict[str, Any], room: TakenRoom, scope: Scope, send: Send
     ) -> None:  # Any: JSON
         exchange = ScreenedExchange(
-            api=api, screener=self._screener, upstream=self._upstream, send=send, metrics=self._metrics
-        )
+            api=api, screener=self._screener, upstream=self._upstream, room=room, send=send, metrics=self._metrics
+        )  # fmt: skip
         headers = [
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in scope["headers"]
@@ -127,6 +129,13 @@ class GatewayApp:
                     exchange.error,
                     exchange.usage,
                 )
+
+    async def _refuse(self, api: TextApi | None, refused: Refused, send: Send) -> None:
+        if self._metrics:
+            self._metrics.refused("prompt", refused.reason.value)
+        again = [] if refused.status >= 500 else [(b"x-should-retry", b"false")]
+        told = [(REFUSED_HEADER, refused.reason.value.encode()), *again]
+        await send_json(send, refused.status, error_body(api.dialect if api else None, refused), told)
 
     async def _pass(self, scope: Scope, send: Send) -> None:
         """Send on what holds no text, and its answer as it is."""

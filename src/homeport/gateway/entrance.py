@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from homeport import door
 from homeport.gateway.apis import APIS, TextApi, is_without_text
+from homeport.gateway.room import TakenRoom
 from homeport.gateway.verdict import Reason, Refused
 from homeport.relay.messages import Headers, Receive, Scope
 from homeport.secret import Secret
 
 MOST_BYTES = 8 * 2**20
 """Of a request: many times the text that a screen takes."""
+_WHOLE_S = 60.0
+"""As long may a request take to come: half of one holds room."""
 
 
 class TurnedAway(Exception):
@@ -76,20 +80,25 @@ def ensure_plain(headers: Headers) -> None:
             raise _too_large()
 
 
-async def read_body(receive: Receive) -> bytes:
-    """Return the body. Raises `TurnedAway` where it is too large, `HungUp`."""
+async def read_body(receive: Receive, room: TakenRoom) -> bytes:
+    """Return the body. Raises `TurnedAway` where it is too large or does not end, `Refused` where there is no room, `HungUp`."""
     pieces: list[bytes] = []
     size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise HungUp
-        pieces.append(message.get("body", b""))
-        size += len(pieces[-1])
-        if size > MOST_BYTES:
-            raise _too_large()
-        if not message.get("more_body"):
-            return b"".join(pieces)
+    try:
+        async with asyncio.timeout(_WHOLE_S):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise HungUp
+                pieces.append(message.get("body", b""))
+                size += len(pieces[-1])
+                if size > MOST_BYTES:
+                    raise _too_large()
+                room.grow(len(pieces[-1]))
+                if not message.get("more_body"):
+                    return b"".join(pieces)
+    except TimeoutError:
+        raise TurnedAway(408, f"the request was not whole within {_WHOLE_S:g} s") from None
 
 
 def _too_large() -> TurnedAway:

@@ -18,9 +18,11 @@ from homeport.gateway.apis import (
     filtered_events,
     filtered_whole,
 )
+from homeport.gateway.fields import ensure_known
 from homeport.gateway.framing import Event, JsonLines, Parser, ServerSentEvents
 from homeport.gateway.holding import Holding
 from homeport.gateway.metrics import GatewayMetrics
+from homeport.gateway.room import TakenRoom
 from homeport.gateway.screener import Screener
 from homeport.gateway.usage import TokenUsage
 from homeport.gateway.verdict import Reason, Refused, Side
@@ -48,6 +50,8 @@ class ScreenedExchange:
     api: TextApi
     screener: Screener
     upstream: Upstream
+    room: TakenRoom
+    """What the request takes until it has gone on, and then its answer."""
     send: Send
     metrics: GatewayMetrics | None = None
     begun: float = 0.0
@@ -57,6 +61,8 @@ class ScreenedExchange:
     _head: tuple[int, list[tuple[bytes, bytes]]] | None = None
     """What the answer's head will say; None once it is sent."""
     _started: bool = False
+    _ending: str = ""
+    """Of the request, as it was screened."""
 
     async def run(self, body: dict[str, Json], headers: Sequence[tuple[str, str]]) -> None:
         """Screen, send on, answer. An answer that breaks off has no end here either: the server closes its connection."""
@@ -73,6 +79,7 @@ class ScreenedExchange:
             body=strict_json.dumps(body),
             chunked=False,
         )
+        body.clear()
         try:
             response = await self.upstream.send(onward)
         except UNANSWERED as error:
@@ -81,6 +88,7 @@ class ScreenedExchange:
             )
             self.error = "engine"
             return
+        self.room.give_back()
         try:
             await self._answer(response)
         except UNANSWERED:
@@ -91,12 +99,14 @@ class ScreenedExchange:
             response.close()
 
     async def _screen_request(self, body: dict[str, Json]) -> None:
+        ensure_known(self.api.dialect, body)
         pieces = (
             await asyncio.to_thread(texts.of_request, body) if _is_large(body) else texts.of_request(body)
         )
         before = self._now
-        calls = await self.screener.request(pieces)
-        if calls and self.metrics:
+        screened = await self.screener.request(pieces)
+        self._ending = screened.ending
+        if screened.calls and self.metrics:
             self.metrics.screened(Side.PROMPT.value, self._now - before)
 
     async def _answer(self, response: aiohttp.ClientResponse) -> None:
@@ -117,14 +127,11 @@ class ScreenedExchange:
         await self._streamed(response, _PARSERS[kind]())
 
     async def _whole_answer(self, response: aiohttp.ClientResponse, kept: list[tuple[bytes, bytes]]) -> None:
-        data = bytearray()
-        async for piece in response.content.iter_any():
-            data += piece
-            if len(data) > _MOST_BYTES:
-                await self._refuse(
-                    Refused(Reason.TOO_LONG, "the answer is too long to be screened"), Side.ANSWER
-                )
-                return
+        try:
+            data = await self._data(response)
+        except Refused as refused:
+            await self._refuse(refused, Side.ANSWER)
+            return
         try:
             body = strict_json.table(json.loads(data.decode("utf-8")))
         except (ValueError, RecursionError):
@@ -144,12 +151,21 @@ class ScreenedExchange:
             await self.whole(200, filtered_whole(self.api.dialect, body), [*kept, (REFUSED_HEADER, b"match")])
             return
         for one in pieces:
-            self.screener.remember(one.text)
+            self.screener.remember(one.text, self._ending)
         if response.status >= 400:
             self.error = str(response.status)
         elif self.metrics:
             self.metrics.first_text(self.api.operation, self._now - self.begun)
         await self.whole(response.status, body, kept)
+
+    async def _data(self, response: aiohttp.ClientResponse) -> bytes:
+        data = bytearray()
+        async for piece in response.content.iter_any():
+            self.room.grow(len(piece))
+            data += piece
+            if len(data) > _MOST_BYTES:
+                raise Refused(Reason.TOO_LONG, "the answer is too long to be screened")
+        return bytes(data)
 
     async def _streamed(self, response: aiohttp.ClientResponse, parser: Parser) -> None:
         holding, state = Holding(), StreamState({}, set())
@@ -176,7 +192,7 @@ class ScreenedExchange:
             stopped = refused.reason is Reason.MATCH
             if not self._started and not stopped:
                 self._head = None
-                await self.whole(refused.status, error_body(self.api.dialect, refused), _why(refused))
+                await self._tell(refused, Side.ANSWER)
                 return
             last = (
                 filtered_events(self.api.dialect, state)
@@ -186,7 +202,7 @@ class ScreenedExchange:
             await self._send_events(parser, last)
         else:
             for text in holding.texts():
-                self.screener.remember(text)
+                self.screener.remember(text, self._ending)
         await self.send({"type": "http.response.body", "body": b""})
 
     _screened_at: float = 0.0
@@ -258,7 +274,14 @@ class ScreenedExchange:
 
     async def _refuse(self, refused: Refused, side: Side) -> None:
         self._count(refused, side)
-        await self.whole(refused.status, error_body(self.api.dialect, refused), _why(refused))
+        await self._tell(refused, side)
+
+    async def _tell(self, refused: Refused, side: Side) -> None:
+        # What the engine said is no fault of the caller's.
+        engines = side is Side.ANSWER and refused.reason in {Reason.UNREADABLE, Reason.TOO_LONG}
+        await self.whole(
+            502 if engines else refused.status, error_body(self.api.dialect, refused), _why(refused)
+        )
 
     def _count(self, refused: Refused, side: Side) -> None:
         self.error = refused.reason.value

@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from homeport.gateway.verdict import Reason, Refused
+
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
+_PAIRS = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+"""What stands for one character, where each half was escaped by itself."""
+_HALVES = re.compile("[\ud800-\udfff]")
+_LONG = re.compile("[\ufdfa\ufdfb]")
+"""Characters that unfold to 18 and 8; no other one does to more than 6."""
+_MOST_LONG = 2_000
+"""So many of them take no time and no room to unfold."""
 _SPACES = re.compile(r"\\[nrtbf]")
 """Escapes of JSON within a text, such as arguments of a tool."""
 _UNSEEN = re.compile(
@@ -17,12 +26,22 @@ _TAGS = {0xE0000 + one: one for one in range(0x20, 0x7F)}
 
 
 def plain(text: str) -> str:
-    """Return the text without characters that nobody sees, with wide digits and letters as usual ones, escapes undone."""
+    """
+    Return the text without characters that nobody sees, with wide digits and letters as usual ones, escapes undone.
+
+    No half of a pair of escapes is left over, which could not be sent to anybody. Raises `Refused` for a text that
+    would unfold to many times its length.
+    """
     seen = text
     if "\\" in seen:
         seen = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), seen)
+        if _HALVES.search(seen):
+            seen = _PAIRS.sub(lambda found: found[0].encode("utf-16", "surrogatepass").decode("utf-16"), seen)
+            seen = _HALVES.sub("\ufffd", seen)
         seen = _SPACES.sub(" ", seen).replace("\\/", "/")
     if not seen.isascii():
+        if sum(1 for _ in _LONG.finditer(seen)) > _MOST_LONG:
+            raise Refused(Reason.TOO_LONG, "the text unfolds to many times its length")
         seen = unicodedata.normalize("NFKC", seen.translate(_TAGS))
     return _UNSEEN.sub("", seen)
 

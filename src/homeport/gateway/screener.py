@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from homeport.gateway.breaker import Breaker
 from homeport.gateway.holding import CONTEXT
@@ -12,10 +13,23 @@ from homeport.gateway.screens.base import Screen
 from homeport.gateway.seen import SeenTexts
 from homeport.gateway.settings import GatewaySettings
 from homeport.gateway.texts import TextKind, TextPiece
-from homeport.gateway.verdict import Side, found
+from homeport.gateway.verdict import Reason, Refused, Side, found
 
 _TOGETHER = 4_000
 """Characters of several texts that are judged in one call: more would hide one bad sentence among many good ones."""
+MOST_CHARACTERS = 2**20
+"""Of one text: more than any filter of Model Armor's takes, and than most models do."""
+_AT_ONCE = 16
+"""Calls of one request that are under way: one long conversation must not take all that a minute has."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenedRequest:
+    """A request in which nothing was found."""
+
+    calls: int
+    ending: str
+    """The end of what it says, which its answer follows."""
 
 
 class Screener:
@@ -30,44 +44,45 @@ class Screener:
         """Close the screen."""
         await self._screen.aclose()
 
-    async def request(self, pieces: Iterable[TextPiece]) -> int:
-        """Screen what is new of a request; returns in how many calls. Raises `Refused`."""
+    async def request(self, pieces: Iterable[TextPiece]) -> ScreenedRequest:
+        """Screen what is new of a request. Raises `Refused`."""
         wanted = {
             TextKind.PROMPT: self.settings.prompts,
             TextKind.ASSISTANT: self.settings.prompts,
             TextKind.TOOL_RESULT: self.settings.tool_results,
         }
-        new: list[TextPiece] = []
-        texts: list[str] = []
-        before = ""
+        new: list[tuple[str, str, str]] = []
+        batches = _Batches()
         for one in pieces:
             if not wanted[one.kind]:
                 continue
-            if self._seen.has(one.kind.value, one.text):
-                before = one.text
-                continue
-            # What was said before belongs to it: half a sentence passes, and so does its other half.
-            texts.append(f"{before[-CONTEXT:]}\n\n{one.text}" if before else one.text)
-            new.append(one)
-            before = ""
-        calls = await self._all(_batches(texts), Side.PROMPT)
-        for one in new:
-            self._seen.add(one.kind.value, one.text)
-        return calls
+            if self._seen.has(one.kind.value, one.text, batches.ending):
+                batches.skip(one.text)
+            else:
+                new.append((one.kind.value, one.text, batches.ending))
+                batches.add(one.text)
+        calls = await self._all(batches.made(), Side.PROMPT)
+        for each in new:
+            self._seen.add(*each)
+        return ScreenedRequest(calls, batches.ending)
 
     async def answer(self, texts: Iterable[str]) -> int:
         """Screen texts of an answer; returns in how many calls. Raises `Refused`."""
         if not self.settings.answers:
             return 0
-        return await self._all(_batches(texts), Side.ANSWER)
+        batches = _Batches()
+        for text in texts:
+            batches.add(text)
+        return await self._all(batches.made(), Side.ANSWER)
 
-    def remember(self, text: str) -> None:
-        """Remember an answer that has passed as a whole: it comes back as history."""
+    def remember(self, text: str, after: str) -> None:
+        """Remember an answer that has passed as a whole, and the end of its request: both come back as history."""
         if self.settings.answers:
-            self._seen.add(TextKind.ASSISTANT.value, text)
+            self._seen.add(TextKind.ASSISTANT.value, text, after)
 
     async def _all(self, texts: Iterable[str], side: Side) -> int:
-        asked = [asyncio.ensure_future(self._one(text, side)) for text in texts]
+        few = asyncio.Semaphore(_AT_ONCE)
+        asked = [asyncio.ensure_future(self._one(text, side, few)) for text in texts]
         try:
             for one in asked:
                 await one
@@ -77,21 +92,48 @@ class Screener:
             await asyncio.gather(*asked, return_exceptions=True)
         return len(asked)
 
-    async def _one(self, text: str, side: Side) -> None:
-        filters = await self._screen.judge(as_screened(text), side)
+    async def _one(self, text: str, side: Side, few: asyncio.Semaphore) -> None:
+        async with few:
+            if len(text) > MOST_CHARACTERS:
+                raise Refused(
+                    Reason.TOO_LONG, f"a text may have {MOST_CHARACTERS} characters to be screened here"
+                )
+            filters = await self._screen.judge(as_screened(text), side)
         if filters:
             raise found(side, filters)
 
 
-def _batches(texts: Iterable[str]) -> Iterator[str]:
-    """Yield the texts, short ones together. None is cut."""
-    held: list[str] = []
-    size = 0
-    for text in texts:
-        if held and size + len(text) > _TOGETHER:
-            yield "\n\n".join(held)
-            held, size = [], 0
-        held.append(text)
-        size += len(text)
-    if held:
-        yield "\n\n".join(held)
+class _Batches:
+    """Texts in their order, short ones together; each batch begins with the end of what is before it. None is cut."""
+
+    def __init__(self) -> None:
+        self.ending = ""
+        """The end of all that was said so far: what comes next may belong to it, as the second half of a sentence does."""
+        self._made: list[str] = []
+        self._held: list[str] = []
+        self._size = 0
+        self._skipped = False
+
+    def add(self, text: str) -> None:
+        """Take a text that is to be screened."""
+        if self._size and self._size + len(text) > _TOGETHER:
+            self._made.append("\n\n".join(self._held))
+            self._held, self._size = [], 0
+        if self.ending and (self._skipped or not self._held):
+            self._held.append(self.ending)
+        self._held.append(text)
+        self._size += len(text)
+        self._skipped = False
+        self._note(text)
+
+    def skip(self, text: str) -> None:
+        """Take a text that was screened before."""
+        self._skipped = True
+        self._note(text)
+
+    def made(self) -> list[str]:
+        """Return what is to be screened."""
+        return [*self._made, "\n\n".join(self._held)] if self._held else self._made
+
+    def _note(self, text: str) -> None:
+        self.ending = f"{self.ending[-CONTEXT:]}\n\n{text[-CONTEXT:]}".strip("\n")[-CONTEXT:]

@@ -20,22 +20,23 @@ class SeenTexts:
     def __len__(self) -> int:
         return len(self._hashes)
 
-    def add(self, kind: str, text: str) -> None:
-        """Remember that a text of this kind passed."""
-        self._hashes[self._hash(kind, text)] = None
+    def add(self, kind: str, text: str, after: str) -> None:
+        """Remember that a text of this kind passed `after` what was said before it."""
+        self._hashes[self._hash(kind, text, after)] = None
         while len(self._hashes) > self._most:
             self._hashes.popitem(last=False)
 
-    def has(self, kind: str, text: str) -> bool:
-        """Tell whether this very text passed here as this kind."""
-        found = self._hash(kind, text)
+    def has(self, kind: str, text: str, after: str) -> bool:
+        """Tell whether this very text passed here as this kind, in this place: two halves that passed alone are no whole."""
+        found = self._hash(kind, text, after)
         if found not in self._hashes:
             return False
         self._hashes.move_to_end(found)
         return True
 
-    def _hash(self, kind: str, text: str) -> bytes:
-        made = hashlib.blake2b(
-            text.encode("utf-8", "surrogatepass"), key=self._key, digest_size=20, person=kind.encode()[:16]
-        )
+    def _hash(self, kind: str, text: str, after: str) -> bytes:
+        made = hashlib.blake2b(key=self._key, digest_size=20, person=kind.encode()[:16])
+        before = after.encode("utf-8", "surrogatepass")
+        made.update(len(before).to_bytes(8, "big") + before)
+        made.update(text.encode("utf-8", "surrogatepass"))
         return made.digest()

@@ -8,6 +8,9 @@ from typing import Any
 
 from homeport.json_types import Json, JsonObject
 
+_MOST_VALUES = 500_000
+"""As many lists, tables and values may a body hold: 8 MiB of empty lists take 200 MiB here."""
+
 
 class AmbiguousJson(ValueError):
     """What came is no table of JSON, or could be read in several ways."""
@@ -19,6 +22,8 @@ def loads(data: bytes) -> Json:
 
     Raises `ValueError` for what parsers read differently: a key twice, `NaN`, bytes that are not UTF-8, half a surrogate.
     """
+    if sum(map(data.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+        raise AmbiguousJson(f"it has more than {_MOST_VALUES} commas and brackets")
     text = data.decode("utf-8")
     try:
         value: Json = json.loads(

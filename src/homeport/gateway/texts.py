@@ -46,8 +46,16 @@ _FREE = frozenset(
 """Keys of tables that are not the API's: below them every key, every name and every number may be a text of somebody's."""
 _VECTORS = re.compile(r"embeddings?")
 """Keys of an answer that have numbers instead of text, at its top or in one of its `data`."""
-_PROBABILITIES = frozenset({"logprobs", "top_logprobs"})
+_PROBABILITIES = frozenset(
+    {"logprobs", "top_logprobs", "prompt_logprobs", "logprob_token_ids", "n_probs", "return_tokens_as_token_ids", "return_token_ids"}
+)  # fmt: skip
 """Keys of requests that ask for the tokens of the answer once more, with others that could have come: a text beside the text."""
+_NONE_AT_ZERO = frozenset({"top_logprobs", "n_probs"})
+"""Those of which 0 is none; `logprobs` of 0 are those of the tokens that came."""
+_BESIDE = frozenset(
+    {"logprobs", "prompt_logprobs", "completion_probabilities", "token_ids", "audio", "image", "images", "b64_json"}
+)  # fmt: skip
+"""Keys of answers whose values say something beside the text, in a way that nothing here reads."""
 _MEASURES = re.compile(r"created(_at)?|completed_at|.*_(duration|tokens|count|ms|time)|seed")
 _DIGITS = 12
 """A whole number with so many digits could be one of a card."""
@@ -57,19 +65,28 @@ _TEXT_PARTS = frozenset(
      "custom_tool_call", "custom_tool_call_output"}
 )  # fmt: skip
 """Types of the parts of a message that are text through and through."""
+_UNTYPED = frozenset({"text", "refusal", "type", "cache_control"})
+"""Keys of a part that does not say its type."""
 _PARTS = frozenset({"content", "input", "output", "summary"})
 """Keys of lists of parts."""
 _UNREADABLE = frozenset(
     {"images", "image", "image_url", "input_audio", "audio", "audio_url", "video", "video_url", "file", "file_id",
      "file_data", "file_url", "prompt_embeds", "prompt_token_ids", "context", "multi_modal_data", "encrypted_content",
-     "previous_response_id", "conversation", "mm_data", "multimodal_data", "redacted_thinking"}
+     "previous_response_id", "conversation", "mm_data", "multimodal_data", "redacted_thinking", "image_embeds", "audio_embeds",
+     "image_pil", "chat_template", "template"}
 )  # fmt: skip
-"""Keys of requests whose values reach a model and are no text that is here: pictures, token ids, what a server has kept."""
+"""
+Keys of requests whose values reach a model and are no text that is here: pictures, token ids, what a server has kept, and
+templates, which make a text of other texts that nobody has seen.
+"""
 _NUMBERS_TAKEN = frozenset(
     {"messages", "tools", "functions", "response_format", "text", "format", "stop_token_ids", "allowed_token_ids",
      "guided_json", "structured_outputs", "options", "output_config"}
 )  # fmt: skip
 """Top-level keys below which a list of numbers is no list of token ids."""
+_CONVERSATION = frozenset({"messages", "prompt", "input"})
+_SPELT = _UNREADABLE | _PROBABILITIES | _PARTS | _ASKED_NAMES | {"messages", "prompt"}
+"""Keys that must be written as here: some engines take `Images` for `images`, with a long s as well."""
 _RESULT_ROLES = frozenset({"tool", "function"})
 _RESULT_TYPES = frozenset({"function_call_output", "tool_result", "custom_tool_call_output"})
 
@@ -123,9 +140,11 @@ def of_answer(body: Mapping[str, Json]) -> list[TextPiece]:
 
 
 def _asked(body: Mapping[str, Json]) -> Iterator[TextPiece]:
-    for key, value in body.items():
-        if (key in _PROBABILITIES and value) or (key == "include" and "logprobs" in str(value)):
+    # What the answer follows comes last, wherever it stands.
+    for key, value in sorted(body.items(), key=lambda one: one[0] in _CONVERSATION):
+        if _wants_probabilities(key, value) or (key == "include" and "logprobs" in str(value)):
             raise _unreadable((key,))
+        _ensure_spelt((key,))
         if key == "model" and isinstance(value, str) and _NAME.fullmatch(value):
             continue
         yield from _walk(value, (key,), TextKind.PROMPT, asked=True)
@@ -139,6 +158,10 @@ def _walk(value: Json, path: Path, kind: TextKind, *, asked: bool, free: bool = 
         return
     if asked and not free and key in _UNREADABLE and value not in ("", [], {}):
         raise _unreadable(path)
+    if not asked and not free and key in _BESIDE and not _is_empty(value):
+        raise Refused(
+            Reason.UNREADABLE, f"the answer has {_spelt(path)}, which is no text that can be screened"
+        )
     if isinstance(value, str):
         if value and (free or not _is_name(key, value, asked=asked)):
             yield TextPiece(path, value, kind)
@@ -150,6 +173,25 @@ def _walk(value: Json, path: Path, kind: TextKind, *, asked: bool, free: bool = 
         yield from _of_list(value, path, kind, asked=asked, free=free)
     elif isinstance(value, dict):
         yield from _of_table(value, path, kind, asked=asked, free=free or key in _FREE)
+
+
+def _wants_probabilities(key: str, value: Json) -> bool:
+    if key not in _PROBABILITIES or value is None or value is False:
+        return False
+    return not (key in _NONE_AT_ZERO and value == 0)
+
+
+def _ensure_spelt(path: Path) -> None:
+    key = str(path[-1])
+    if path[0] != "metadata" and key not in _SPELT and key.casefold() in _SPELT:
+        raise Refused(Reason.UNREADABLE, f"{_spelt(path)} is spelt {key.casefold()} here")
+
+
+def _is_empty(value: Json) -> bool:
+    """Return whether nothing is said at all."""
+    if isinstance(value, dict):
+        return all(map(_is_empty, value.values()))
+    return value in (None, False, "", [])
 
 
 def _is_name(key: str, value: str, *, asked: bool) -> bool:
@@ -169,7 +211,8 @@ def _of_list(
     value: list[Json], path: Path, kind: TextKind, *, asked: bool, free: bool
 ) -> Iterator[TextPiece]:
     numbers = [one for one in value if isinstance(one, int | float) and not isinstance(one, bool)]
-    if numbers and asked and not free and len(path) <= 2 and path[0] not in _NUMBERS_TAKEN:
+    flat = len(path) <= 2 or all(isinstance(one, int) for one in path[1:])
+    if numbers and asked and not free and flat and path[0] not in _NUMBERS_TAKEN:
         raise _unreadable(path)
     if len(numbers) > 1 and not (not asked and _VECTORS.fullmatch(str(path[-1]))):
         # A card may be given in four numbers.
@@ -180,12 +223,7 @@ def _of_list(
             yield TextPiece((*path, "parts"), "".join(parts), kind)
     for position, one in enumerate(value):
         if isinstance(one, dict):
-            if (
-                asked
-                and not free
-                and path[-1] in _PARTS
-                and str(one.get("type") or "text") not in _TEXT_PARTS
-            ):
+            if asked and not free and path[-1] in _PARTS and not _is_text_part(one):
                 raise Refused(
                     Reason.UNREADABLE,
                     f"{_spelt(path)} has a part of the type {one.get('type')!r}, which is no text",
@@ -197,12 +235,20 @@ def _of_list(
             yield from _walk(one, (*path, position), kind, asked=asked, free=free)
 
 
+def _is_text_part(part: Mapping[str, Json]) -> bool:
+    """Return whether a part of a message says that it is text, or says nothing and has nothing but that."""
+    kind = part.get("type")
+    return str(kind) in _TEXT_PARTS if kind else "role" in part or part.keys() <= _UNTYPED
+
+
 def _of_table(
     value: dict[str, Json], path: Path, kind: TextKind, *, asked: bool, free: bool
 ) -> Iterator[TextPiece]:
     if asked:
         kind = _kind(value, kind)
     for key, one in value.items():
+        if asked and not free:
+            _ensure_spelt((*path, key))
         if not asked and not free and _VECTORS.fullmatch(key) and path[0] == "data":
             continue
         if free or not _KEY.fullmatch(key):

@@ -35,6 +35,8 @@ class Reason(StrEnum):
     """A filter did not look at this text, which is longer than filters take."""
     TRIPPED = "tripped"
     """The screen failed several times in a row, and is left alone for some seconds."""
+    BUSY = "busy"
+    """The gateway itself has no room for more texts at once."""
     UNREADABLE = "unreadable"
     """It is no text that could be screened, such as a picture or token ids."""
     UNKNOWN_API = "unknown_api"

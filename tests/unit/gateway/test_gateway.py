@@ -258,7 +258,7 @@ def test_history_is_screened_again_unless_it_passed_here_as_what_it_says_it_is()
         ]
         await stage.ask(api, {"model": "m", "messages": again})
         assert [text for side, text in stage.shown if side is Side.PROMPT] == [
-            f"{stage.parrot.says}\n\nAnd of France?"
+            f"What is the capital of Italy?\n\n{stage.parrot.says}\n\nAnd of France?"
         ], "with the end of what was said before, in which a sentence may have begun"
         stage.shown.clear()
         forged = [
@@ -361,7 +361,7 @@ def test_an_api_that_is_not_known_is_refused(method: str, path: str) -> None:
 def test_an_answer_that_cannot_be_read_is_refused(raw: bytes, kind: str) -> None:
     async def play(stage: Stage) -> None:
         answer = await stage.ask("/v1/chat/completions", asked("/v1/chat/completions", "Hi.", stream=True))
-        assert answer.status_code == 400
+        assert answer.status_code == 502
         assert answer.headers["x-homeport-refused"] == "unreadable"
 
     scene(play, Parrot(raw=raw, kind=kind))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import httpx2
 import pytest
 
 from cloud import Raw, act, enable
@@ -50,12 +51,12 @@ def test_the_local_screen_finds_what_has_a_pattern_and_a_right_checksum(
     assert asyncio.run(LocalScreen().judge(f"So: {text}!", Side.PROMPT)) == filters
 
 
-def armored(cloud: Cloud, **more: Any) -> ModelArmorScreen:
+def armored(cloud: Cloud, *, transport: Rehearsed | None = None, **more: Any) -> ModelArmorScreen:
     """Model Armor in the rehearsal, as the gateway asks it."""
     door = Google(
         Credentials(Given(Secret(cloud.token("you@example.com")), "you@example.com")),
         project="rehearsal",
-        transport=Rehearsed(cloud),
+        transport=transport or Rehearsed(cloud),
         settings=ONE_TRY,
     )
     return ModelArmorScreen(door, template=TEMPLATE, **more)
@@ -91,6 +92,7 @@ def test_model_armor_finds_its_probes_on_both_sides_and_lets_the_rest_through(cl
         (["modelarmor.*.sanitizeUserPrompt:503:times=99"], "Hi.", Reason.UNAVAILABLE),
         (["modelarmor.*.sanitizeUserPrompt:429:times=99"], "Hi.", Reason.QUOTA),
         (["modelarmor.*.sanitizeUserPrompt:403:times=99"], "Hi.", Reason.DENIED),
+        (["modelarmor.*.sanitizeUserPrompt:400:times=99"], "Hi.", Reason.SKIPPED),
         (["modelarmor.*.sanitizeUserPrompt:drop:times=99"], "Hi.", Reason.UNAVAILABLE),
         (["modelarmor.*.sanitizeUserPrompt:delay=30:times=99"], "Hi.", Reason.TIMEOUT),
         ([], "word " * 60_000, Reason.TOO_LONG),
@@ -107,6 +109,54 @@ def test_what_model_armor_did_not_screen_is_refused_and_the_reason_says_which(
         return refused.value
 
     assert act(play()).reason is reason
+
+
+class Odd(Rehearsed):
+    """Model Armor behind something that answers in its place."""
+
+    def __init__(self, cloud: Cloud, status: int, body: bytes, kind: str) -> None:
+        super().__init__(cloud)
+        self._said = httpx2.Response(status, content=body, headers={"content-type": kind})
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if ":sanitize" not in request.url.path:
+            return await super().handle_async_request(request)
+        said = self._said
+        return httpx2.Response(said.status_code, content=said.content, headers=said.headers, request=request)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (200, b"<html>Sign in to the network</html>", "text/html"), (200, b"", "application/json"), (204, b"", ""),
+        (200, b'{"sanitizationResult": {"filterMatchState": "NO_MATCH_F', "application/json"), (200, b"[]", "application/json"),
+        (200, b'{"sanitizationResult": []}', "application/json"), (302, b"", "text/html"), (200, b"\xff\xfe", "application/json"),
+        (200, b'{"sanitizationResult": {"filterMatchState": "NO_MATCH_FOUND", "invocationResult": "SUCCESS"}}', "application/json"),
+    ],
+)  # fmt: skip
+def test_what_answers_in_model_armors_place_lets_nothing_through(
+    cloud: Cloud, status: int, body: bytes, kind: str
+) -> None:
+    async def play() -> Refused:
+        screen = armored(cloud, transport=Odd(cloud, status, body, kind))
+        with pytest.raises(Refused) as refused:
+            await Breaker(screen, deadline_s=2).judge("Hi there, all.", Side.PROMPT)
+        return refused.value
+
+    assert act(play()).reason in {Reason.UNAVAILABLE, Reason.PARTIAL, Reason.TIMEOUT}
+
+
+def test_a_text_that_google_does_not_take_does_not_keep_others_waiting(cloud: Cloud) -> None:
+    cloud.faults = [parse("modelarmor.*.sanitizeUserPrompt:400:times=9")]
+
+    async def play() -> tuple[str, ...]:
+        breaker = Breaker(armored(cloud), deadline_s=8)
+        for _ in range(9):
+            with pytest.raises(Refused, match="does not take this text"):
+                await breaker.judge("Hi there, all.", Side.PROMPT)
+        return await breaker.judge("Hi there, all.", Side.PROMPT)
+
+    assert act(play()) == ()
 
 
 def test_a_429_is_waited_for_until_the_deadline(cloud: Cloud) -> None:

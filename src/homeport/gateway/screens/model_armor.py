@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from homeport.backoff import Backoff
 from homeport.errors import (
     HomeportError,
+    InvalidArgument,
     NetworkError,
     NoCredentials,
     NotFound,
@@ -128,6 +129,9 @@ def _failed(error: HomeportError) -> Refused:
         return Refused(Reason.QUOTA, "Model Armor's quota is spent, and stayed so until the deadline")
     if isinstance(error, PermissionDenied | NoCredentials | NotFound):
         return Refused(Reason.DENIED, f"Model Armor does not screen for this gateway: {error}")
+    if isinstance(error, InvalidArgument):
+        # It is this text that Google does not take: others must not wait because of it.
+        return Refused(Reason.SKIPPED, f"Model Armor does not take this text: {error}")
     if isinstance(error, NetworkError):
         late = "was not answered within" in str(error)
         return Refused(Reason.TIMEOUT if late else Reason.UNAVAILABLE, "Model Armor did not answer in time")
