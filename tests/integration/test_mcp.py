@@ -24,6 +24,8 @@ from homeport.errors import ExtraMissing
 from places import ROOT, TAUGHT
 from user import HOMEPORT, User
 
+pytestmark = pytest.mark.agents  # The command is started for each test, with the SDK's client beside it.
+
 SPEC = f'name = "home"\nmodel = "file:{TAUGHT.name}"\n[engine]\ncontext = 1024\n[local]\nport = 0\n'
 
 

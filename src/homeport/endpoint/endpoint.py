@@ -6,10 +6,10 @@ import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from homeport.addresses import is_loopback
+from homeport.certificates import certificates
 from homeport.endpoint.identity import Identity, refused_as
 from homeport.endpoint.refusals import is_page, refusal
 from homeport.errors import EndpointError, HomeportError, NetworkError, NoCredentials, NotRunning, Unsupported
@@ -18,7 +18,6 @@ from homeport.secret import Secret, judged
 from homeport.task import Task
 
 if TYPE_CHECKING:
-    import ssl
 
     import httpx2
 
@@ -147,7 +146,7 @@ class Endpoint:
             auth=self.auth(max_redirects=REDIRECTS) if self.identity is not None or self.via else None,
             max_redirects=REDIRECTS,
             timeout=httpx2.Timeout(timeout_s, connect=5.0),
-            verify=_certificates() if reached.scheme == "https" else False,
+            verify=certificates() if reached.scheme == "https" else False,
             trust_env=not is_loopback(reached.host),  # No proxy may see what stays on this machine.
         ) as client:
             try:
@@ -262,14 +261,6 @@ class Endpoint:
         except HomeportError:
             who = ""
         return refusal(status, text, hint=refused_as(status, who))
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    """Return the cached system TLS context. Loading it takes about 30 ms, and a verification opens some 60 connections."""
-    import httpx2
-
-    return httpx2.create_ssl_context()
 
 
 def _parsed(text: str) -> JsonObject:

@@ -11,6 +11,7 @@ from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from homeport.certificates import certificates
 from homeport.errors import NetworkError, WeightsError
 from homeport.home import writing
 from homeport.progress import Progress
@@ -70,7 +71,9 @@ def client(*, silence_s: float = 30) -> Client:
     """Return an HTTP client with the system's proxies and certificates, which bears a server's silence for so long."""
     import httpx2
 
-    return httpx2.Client(timeout=httpx2.Timeout(silence_s, connect=10), follow_redirects=True)
+    return httpx2.Client(
+        timeout=httpx2.Timeout(silence_s, connect=10), follow_redirects=True, verify=certificates()
+    )
 
 
 def download(http: Client, wanted: Download, bar: Bar) -> None:

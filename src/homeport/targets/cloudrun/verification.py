@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from homeport.certificates import certificates
 from homeport.endpoint import Endpoint
 from homeport.errors import (
     ApiDisabled,
@@ -96,7 +97,7 @@ async def outside(via: str = "", headers: Mapping[str, str] | None = None) -> As
     import httpx2
 
     async with httpx2.AsyncClient(
-        timeout=60, trust_env=not via, verify=not via.startswith("http:")
+        timeout=60, trust_env=not via, verify=False if via.startswith("http:") else certificates()
     ) as client:
         yield Outside(client, via, headers or {})
 

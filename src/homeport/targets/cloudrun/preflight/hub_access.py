@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from homeport.certificates import certificates
 from homeport.google import Google
 from homeport.json_types import JsonObject
 from homeport.targets.cloudrun.preflight.finding import PreflightFinding, not_checked, ok, problem, warning
@@ -33,7 +34,7 @@ async def opened(wanted: GatedFile) -> PreflightFinding:
     headers = {"authorization": f"Bearer {wanted.token.reveal()}"} if wanted.token else {}
     url = f"{wanted.page}/resolve/{wanted.revision}/{quote(wanted.file)}"
     try:
-        async with httpx2.AsyncClient(timeout=_WITHIN_S) as client:
+        async with httpx2.AsyncClient(timeout=_WITHIN_S, verify=certificates()) as client:
             answer = await client.head(url, headers=headers)
     except httpx2.HTTPError as error:
         why = f"{wanted.endpoint} did not answer: {str(error) or type(error).__name__}"
