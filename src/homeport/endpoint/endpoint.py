@@ -18,7 +18,6 @@ from homeport.secret import Secret, judged
 from homeport.task import Task
 
 if TYPE_CHECKING:
-
     import httpx2
 
     from homeport.endpoint.auth import Bearer
