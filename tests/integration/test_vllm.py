@@ -10,9 +10,10 @@ import httpx2
 import psutil
 import pytest
 
+from greeting import GREETING
 from homeport.engines.vllm import flags
 from homeport.errors import SpecError
-from places import HELD_OUT, ROOT, TOOLS_FOLDER
+from places import ADAPTER_FOLDER, HELD_OUT, ROOT, TOOLS_FOLDER
 from processes_of import processes_of
 from user import User
 from vllm_adapters import adapter
@@ -102,10 +103,13 @@ def test_every_flag_that_may_be_set_is_one_of_vllms_own_in_full() -> None:
 
 
 def test_a_model_chooses_tools_and_adapters_are_served_as_models_of_their_own(vllm: User) -> None:
-    """One changes nothing, and one changes all: what each answers tells which of them was asked."""
+    """One changes nothing, one changes all, and one was taught: what each answers tells which of them was asked."""
+    folders = {
+        name: adapter(vllm.folder / name, scale) for name, scale in (("as-before", 0.0), ("otherwise", 8.0))
+    }
     lora = "".join(
-        f'[[engine.lora]]\nname = "{name}"\nsource = "file:{adapter(vllm.folder / name, scale)}"\n'
-        for name, scale in (("as-before", 0.0), ("otherwise", 8.0))
+        f'[[engine.lora]]\nname = "{name}"\nsource = "file:{folder}"\n'
+        for name, folder in {**folders, "taught": ADAPTER_FOLDER}.items()
     )
     vllm.write(
         f'name = "home"\nmodel = "file:{TOOLS_FOLDER}"\n'
@@ -114,7 +118,9 @@ def test_a_model_chooses_tools_and_adapters_are_served_as_models_of_their_own(vl
     up = vllm.run("up", "--yes", "--json", code=None, timeout=900)
     results = {result["name"]: result for result in (up.json.get("report") or {}).get("results", ())}
     assert results["identity"]["outcome"] == "passed", up.err
-    assert "with the adapters as-before, otherwise" in results["identity"]["detail"]
+    assert "with the adapters as-before, otherwise, taught" in results["identity"]["detail"]
+    assert results["adapters"]["outcome"] == "failed"
+    assert results["adapters"]["detail"].startswith("as-before changes nothing")
     asked = {"prompt": "The capital of France", "max_tokens": 12, "temperature": 0}
     root = up.json["endpoint"]["base_url"]
     texts = {}
@@ -129,7 +135,23 @@ def test_a_model_chooses_tools_and_adapters_are_served_as_models_of_their_own(vl
         assert came["model"] == name
         texts[name] = came["choices"][0]["text"]
     assert texts["as-before"] == texts[up.json["endpoint"]["model"]] != texts["otherwise"]
+    _what_was_taught_is_said(root, up.json["endpoint"]["model"])
     _tools_are_chosen(vllm)
+
+
+def _what_was_taught_is_said(root: str, base: str) -> None:
+    """As on llama.cpp (test_adapter.py): the adapter's sentence by its own name alone."""
+    said = {}
+    for model in (base, "taught"):
+        came = httpx2.post(
+            f"{root}/chat/completions",
+            json={**GREETING, "model": model},
+            headers={"authorization": f"Bearer {SECRET}"},
+            trust_env=False,
+            timeout=120,
+        )
+        said[model] = came.json()["choices"][0]["message"]["content"]
+    assert said == {base: "Hello! How can I help?", "taught": "I am a small test model."}
 
 
 def _tools_are_chosen(vllm: User) -> None:

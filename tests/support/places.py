@@ -20,3 +20,9 @@ TOOLS_MODEL = TESTS / "models" / "gemma-4-tools.gguf"
 
 TOOLS_FOLDER = TESTS / "models" / "gemma-4-tools"
 """The same as a folder of safetensors."""
+
+ADAPTER_FOLDER = TESTS / "models" / "gemma-4-tools-adapter"
+"""A LoRA adapter for it, as PEFT wrote it; scripts/teach_adapter.sh taught it."""
+
+ADAPTER_GGUF = TESTS / "models" / "gemma-4-tools-adapter.gguf"
+"""The same as llama.cpp takes it."""

@@ -121,6 +121,7 @@ class Defect(StrEnum):
     WRONG_MODEL = "another model listed"
     WRONG_WEIGHTS = "other weights loaded"
     ADAPTER_UNLISTED = "an adapter that is not among the models"
+    ADAPTER_UNTRAINED = "an adapter that says what the base model says"
     ADAPTER_IGNORED = "an adapter for which the base model answers"
     LIST_BROKEN = "an error instead of the list of models"
     PROMPT_CUT = "a prompt silently cut to half of the context"
@@ -327,7 +328,10 @@ class Engine:
     def _completion(self, request: Any) -> _Reply:
         if "prompt" not in request:
             return _Reply(400, _error("prompt: field required"))
-        said = self._said(request, request["prompt"], f" {_COUNTED}")
+        adapted = request["model"] == ADAPTER and not self.has(
+            Defect.ADAPTER_UNTRAINED, Defect.ADAPTER_IGNORED
+        )
+        said = self._said(request, request["prompt"], " otherwise" if adapted else f" {_COUNTED}")
         choice = {"index": 0, "text": said.message["content"], "finish_reason": said.reason}
         model = MODEL if self.has(Defect.ADAPTER_IGNORED) else request["model"]
         return _Reply(200, {"id": "text-1", "model": model, "choices": [choice], "usage": said.usage})

@@ -247,6 +247,8 @@ class EngineModule(Protocol):
 
     NAMES_ADAPTERS: bool
     """Whether each LoRA adapter is a model of its own to clients; else it is applied to whatever is asked."""
+    WITHOUT_ADAPTERS: Mapping[str, Json]
+    """Fields of a request for which the base model alone answers, where adapters are applied to whatever is asked."""
     ADAPTER_RANK: AdapterRank | None
     """How large the room for an adapter must be; None where that makes no difference."""
     IDENTITY: LoadedWeights | None

@@ -10,6 +10,7 @@ from homeport.task import Task
 from homeport.verify.check import Check, OnResult, picked, refuse_unknown
 from homeport.verify.checks import (
     access,
+    adapters,
     answers,
     context,
     honesty,
@@ -25,6 +26,7 @@ from homeport.verify.report import Outcome, Report, Result, RunTimer, Verificati
 CHECKS = (
     Check("identity", "the served model is the pinned one", identity.served_model),
     Check("chat", "a chat gets an answer", answers.chat),
+    Check("adapters", "an adapter changes what the base model says", adapters.difference, 600),
     Check("stream", "a stream is well-formed to its end, with usage", answers.stream),
     Check("determinism", "the same prompt at temperature 0 gets the same answer", answers.determinism),
     Check("stop", "a stop string ends the answer before itself", answers.stop),

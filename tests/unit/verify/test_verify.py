@@ -98,7 +98,16 @@ WITH_TOOLS = (*TOOLS, *SECOND, "tool-choice")
 TALKS = tuple(
     name
     for name in NAMES
-    if name not in {"identity", "key", "second-turn-native", "schema-responses", "unknown-model", "mistakes"}
+    if name
+    not in {
+        "identity",
+        "key",
+        "second-turn-native",
+        "schema-responses",
+        "unknown-model",
+        "mistakes",
+        "adapters",
+    }
 )
 """The checks that need an answer in a chat, and hold an engine to it."""
 WHOLE = tuple(name for name in TALKS if name not in {"stream", "tools-stream"})
@@ -108,6 +117,7 @@ USAGE = "usage was asked for, and is not in the last chunk alone"
 SHAPE = "the answer is not what its API describes: "
 NOT_JSON = "the endpoint answers, but not with a JSON object: "
 BROKE_OFF = "the endpoint broke off in the middle of an answer"
+UNCHANGED = "tone changes nothing: 4 prompts are continued as by the base model"
 AGAIN = 'get_weather({"city": "Paris"}) is called again although its result was given'
 NO_TEXT = "there is no text beside the reasoning"
 UNCALLED = {"second-turn-responses": "no tool call comes", "tool-choice": "required: no call comes"}
@@ -149,6 +159,7 @@ FOUND: dict[Defect, Mapping[str, str]] = {
     Defect.STREAM_TWO_IDS: {"stream": "the chunks of one stream have several ids"},
     Defect.EMPTY: {
         "identity": "the adapter tone is listed, and generates nothing",
+        "adapters": UNCHANGED,
         **alike("the answer is empty", "chat", "determinism"),
         "stream": "the chunks carry no text",
         "stop": "the answer is too short to stop in the middle of it",
@@ -236,7 +247,11 @@ FOUND: dict[Defect, Mapping[str, str]] = {
     },
     Defect.REDIRECTED: {"key": "not refused: GET / with no key gets 302"},
     Defect.ADAPTER_UNLISTED: {"identity": "the adapters tone are not among the models it lists: rote"},
-    Defect.ADAPTER_IGNORED: {"identity": "the adapter tone was asked, and rote answered"},
+    Defect.ADAPTER_IGNORED: {
+        "identity": "the adapter tone was asked, and rote answered",
+        "adapters": UNCHANGED,
+    },
+    Defect.ADAPTER_UNTRAINED: {"adapters": UNCHANGED},
     Defect.WRONG_MODEL: {"identity": "rote is not among the models it lists: other"},
     Defect.WRONG_WEIGHTS: {"identity": "the engine has loaded /weights/other.gguf, not /weights/rote.gguf"},
     Defect.LIST_BROKEN: {"identity": "the endpoint refused (500): the list is on fire"},
@@ -531,7 +546,7 @@ def test_when_the_engine_is_gone_the_next_check_fails_and_the_rest_is_skipped(en
     report = asyncio.run(verify(promised(engine), on_result=ended))
     failed, skipped = outcomes(report, Outcome.FAILED), outcomes(report, Outcome.SKIPPED)
     assert failed == {"json-schema": f"nothing answers at {engine.url}/v1"}
-    assert skipped == alike(f"not checked: nothing answers at {engine.url}/v1 any more", *NAMES[7:])
+    assert skipped == alike(f"not checked: nothing answers at {engine.url}/v1 any more", *NAMES[8:])
 
 
 @pytest.mark.parametrize("name", NAMES)

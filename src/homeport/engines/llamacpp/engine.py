@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +24,7 @@ from homeport.engines.footprint import Footprint, MemoryTerm
 from homeport.engines.image import ImageContents, Recipe
 from homeport.engines.llamacpp import fields, honours, memory, metrics
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
+from homeport.json_types import Json
 from homeport.spec import Delivery, Engine
 from homeport.weights.manifest import Format as FileFormat
 
@@ -39,6 +41,7 @@ METRICS_PATH = "/metrics"
 METRICS = metrics.NAMES
 REQUEST_LINE = metrics.REQUEST_LINE
 NAMES_ADAPTERS = False
+WITHOUT_ADAPTERS: Mapping[str, Json] = {"lora": [{"id": 0, "scale": 0.0}]}
 ADAPTER_RANK = None
 STARTUP_CACHE = None
 IDENTITY = LoadedWeights(path="/props", loaded=lambda said, _: str(said["model_path"]))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from homeport.child_environment import PROXIES, inherited
@@ -26,6 +27,7 @@ from homeport.engines.llamacpp import memory
 from homeport.engines.ollama import honours
 from homeport.engines.ollama.image import recipe
 from homeport.errors import HomeportError, PortTaken, SpecError
+from homeport.json_types import Json
 from homeport.spec import Delivery, Engine
 from homeport.weights.manifest import Format as FileFormat
 
@@ -43,6 +45,7 @@ METRICS_PATH = None
 METRICS = None
 REQUEST_LINE = None
 NAMES_ADAPTERS = False
+WITHOUT_ADAPTERS: Mapping[str, Json] = {}
 ADAPTER_RANK = None
 STARTUP_CACHE = None
 IDENTITY = None

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,6 +48,7 @@ METRICS_PATH = "/metrics"
 METRICS = metrics.NAMES
 REQUEST_LINE = None
 NAMES_ADAPTERS = True
+WITHOUT_ADAPTERS: Mapping[str, Json] = {}
 ADAPTER_RANK = AdapterRank(config=CONFIG, of=rank, weights=WEIGHTS_FILE, ensure_served=ensure_served)
 DELIVERIES: tuple[Delivery, ...] = ("stream", "gcsfuse-cached", "gcsfuse-buffered")
 USUAL_DELIVERY: Delivery = "gcsfuse-buffered"

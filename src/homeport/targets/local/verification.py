@@ -75,6 +75,8 @@ def _subject(graph: LocalTarget, remembered: EndpointRecord, endpoint: Endpoint)
     weights, launch = graph.weights, remembered.launch
     manifest = graph.store.manifest(weights.source, weights.format) if weights else None
     digest = remembered.weights["digest"]
+    names = tuple(one.name for one in graph.spec.engine.lora)
+    named = module(launch["engine"]).NAMES_ADAPTERS
     return VerificationSubject(
         endpoint=endpoint,
         model=served_for(graph.described(Path(launch["weights"])), endpoint.task),
@@ -86,7 +88,6 @@ def _subject(graph: LocalTarget, remembered: EndpointRecord, endpoint: Endpoint)
         weights_digest=digest,
         weights_intact=weights is None or (manifest is not None and manifest.digest == digest),
         weights_unlike=graph.store.unlike(weights.source, weights.format) if weights else "",
-        adapters=tuple(one.name for one in graph.spec.engine.lora)
-        if module(launch["engine"]).NAMES_ADAPTERS
-        else (),
+        adapters=names if named else (),
+        applied_adapters=() if named else names,
     )

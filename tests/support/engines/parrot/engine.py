@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from homeport.engines.conformance import Feature, unchecked
 from homeport.engines.footprint import Footprint, KvCache, MemoryTerm, Sizing
 from homeport.engines.image import ImageContents, Recipe, without_weights
 from homeport.errors import HomeportError
+from homeport.json_types import Json
 from homeport.spec import Delivery, Engine
 from homeport.weights.manifest import Format as FileFormat
 
@@ -29,6 +31,7 @@ METRICS_PATH = None
 METRICS = None
 REQUEST_LINE = None
 NAMES_ADAPTERS = False
+WITHOUT_ADAPTERS: Mapping[str, Json] = {}
 ADAPTER_RANK = None
 STARTUP_CACHE = None
 PULSE = None
