@@ -76,7 +76,11 @@ class WithEdge(Deployer):
     def target(
         self, google: Google, chosen: ResolvedModel, wanted: spec.Spec, *, canary: tuple[int, ...] = ()
     ) -> CloudRunTarget:
-        target = super().target(google, chosen, wanted, canary=canary)
+        return self.behind_edge(super().target(google, chosen, wanted, canary=canary))
+
+    def behind_edge(self, target: CloudRunTarget) -> CloudRunTarget:
+        """The target with the load balancer of its file."""
+        google, wanted = target.google, target.spec
         if wanted.edge is None:
             return target
 
@@ -86,4 +90,6 @@ class WithEdge(Deployer):
             return self.answers.pop(0) if self.answers else ""
 
         parts = EdgeParts(google=google, names=target.names, edge=wanted.edge, base=self.folder)
-        return replace(target, edge=EndpointEdge(parts=parts, ask=ask, prove=target.prove))
+        calls = any(one.calls_model for one in target.companions)
+        edge = EndpointEdge(parts=parts, ask=ask, prove=target.prove, keeps_address=calls)
+        return replace(target, edge=edge)

@@ -49,6 +49,8 @@ def _costs(answer: CostAnswer) -> Iterator[str]:
     rows = [("storage", _money(cost.storage), ""), ("builds", _money(cost.builds), "")]
     if cost.edge is not None:
         rows.insert(0, ("load balancer", _money(cost.edge), ""))
+    if cost.guard is not None:
+        rows.insert(0, ("way to the screen", _money(cost.guard), ""))
     title = "a month"
     if usage.tokens_per_day is not None:
         title += f" at {short(usage.tokens_per_day)} tokens a day"
@@ -63,6 +65,8 @@ def _costs(answer: CostAnswer) -> Iterator[str]:
     yield _table((title, "likely", "from … to") if len(rows) > 2 else (title, "", ""), rows)
     if answer.edge_with_traffic:
         yield f"With traffic the load balancer costs {answer.edge_with_traffic} more."
+    if answer.guard_with_traffic:
+        yield f"With traffic the screen costs at least {answer.guard_with_traffic} more."
     if cost.tokens is None:
         yield f"{_NO_SPEED}{_not_taken(answer.throughput.source)}"
         return
@@ -156,6 +160,8 @@ def _figures(answer: CostAnswer) -> Iterator[tuple[str, Figure]]:
     yield "builds", cost.builds
     if cost.edge is not None:
         yield "load balancer", cost.edge
+    if cost.guard is not None:
+        yield "way to the screen", cost.guard
     if cost.scaling is not None:
         yield "a month, scaling", cost.scaling
     if cost.always_on is not None:

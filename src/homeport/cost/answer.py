@@ -12,6 +12,7 @@ from homeport.catalog.cloudrun import Shape
 from homeport.catalog.prices import Hourly, Prices
 from homeport.cost.bill import Cost, cost
 from homeport.cost.edge import edge_month, with_traffic
+from homeport.cost.guard import guard_month, screened_tokens
 from homeport.cost.throughput import YOURS, Throughput, measured
 from homeport.cost.usage import Usage
 from homeport.cost.versus import INPUT_SHARE, Versus, compare, load
@@ -78,6 +79,8 @@ class CostAnswer:
     throughput: Throughput
     edge_with_traffic: str = ""
     """What its load balancer costs beside its month, in words; '' where there is none."""
+    guard_with_traffic: str = ""
+    """What its screen costs beside its month, in words; '' where there is none, or one that costs nothing."""
 
     @property
     def place(self) -> str:
@@ -93,6 +96,7 @@ class CostAnswer:
             **self.cost.as_json(),
             "throughput": asdict(self.throughput),
             "edge_with_traffic": self.edge_with_traffic,
+            "guard_with_traffic": self.guard_with_traffic,
             "versus": None if self.versus is None else self.versus.as_json(),
         }
 
@@ -124,7 +128,9 @@ def answer(model: str | None, file: Path, question: Question) -> CostAnswer:
         instances=what.instances,
     )
     hourly = found.hourly(what.shape, what.region, zonal=what.zonal)
-    costs = cost(found, hourly, usage, None if wanted.edge is None else edge_month(found, wanted.edge))
+    edge = None if wanted.edge is None else edge_month(found, wanted.edge)
+    guard = guard_month(found, wanted.guard, wanted.cloudrun.network)
+    costs = cost(found, hourly, usage, edge, guard)
     comparison = None
     if question.versus is not None:
         listed, share = load(question.versus)
@@ -139,6 +145,7 @@ def answer(model: str | None, file: Path, question: Question) -> CostAnswer:
         versus=comparison,
         throughput=throughput,
         edge_with_traffic="" if wanted.edge is None else with_traffic(found, wanted.edge),
+        guard_with_traffic=screened_tokens(found, wanted.guard),
     )
 
 

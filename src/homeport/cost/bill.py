@@ -46,6 +46,8 @@ class Cost:
     """Weights and image, a month."""
     edge: Figure | None
     """The file's load balancer, a month, without what comes with traffic; None where there is none."""
+    guard: Figure | None
+    """The way to the file's screen, a month; None where there is none, or it costs nothing."""
     builds: Figure
     """A month."""
     wake_seconds: Figure
@@ -84,11 +86,12 @@ class Bill:
     storage: Figure
     builds: Figure
     edge: Figure | None = None
+    guard: Figure | None = None
 
     @property
     def standing(self) -> Figure:
-        """Return what a month costs whatever runs: storage, and the load balancer where there is one."""
-        return self.storage if self.edge is None else self.storage + self.edge
+        """Return what a month costs whatever runs: storage, and the load balancer and the way to a screen where there is one."""
+        return sum((one for one in (self.edge, self.guard) if one is not None), self.storage)
 
     @property
     def price(self) -> str:
@@ -114,13 +117,15 @@ class Bill:
         return seconds / 3600 * self.hourly.total
 
 
-def cost(prices: Prices, hourly: Hourly, usage: Usage, edge: Figure | None = None) -> Cost:
-    """Return what an endpoint costs whose instances cost `hourly`, that is used as `usage` says, and its load balancer."""
+def cost(
+    prices: Prices, hourly: Hourly, usage: Usage, edge: Figure | None = None, guard: Figure | None = None
+) -> Cost:
+    """Return what an endpoint costs whose instances cost `hourly`, that is used as `usage` says, and what stands before it."""
     storage = _stored("weights", usage.weights_gib, prices.storage_gib_month) + _stored(
         "image", usage.image_gib, prices.image_gib_month
     )
     builds = _builds(usage, prices.build_minute(usage.build_machine))
-    bill = Bill(hourly=hourly, usage=usage, storage=storage, builds=builds, edge=edge)
+    bill = Bill(hourly=hourly, usage=usage, storage=storage, builds=builds, edge=edge, guard=guard)
     tokens = usage.tokens_per_day
     scaling = None if tokens is None or usage.tokens_per_second is None else _scaling(bill, tokens)
     return Cost(
@@ -128,6 +133,7 @@ def cost(prices: Prices, hourly: Hourly, usage: Usage, edge: Figure | None = Non
         states=_states(bill),
         storage=storage,
         edge=edge,
+        guard=guard,
         builds=builds,
         wake_seconds=_wake_seconds(usage),
         wake=_wake(bill),

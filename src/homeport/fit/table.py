@@ -21,7 +21,7 @@ from homeport.fit.devices import this
 from homeport.fit.subject import ModelSubject, subject
 from homeport.hardware import this_machine
 from homeport.json_types import JsonObject
-from homeport.spec import CloudRun, Edge, Engine, Scaling, Spec
+from homeport.spec import CloudRun, Edge, Engine, Guard, Scaling, Spec
 from homeport.spec import load as load_spec
 
 _Table = TypeVar("_Table", bound=BaseModel)
@@ -81,6 +81,7 @@ class Wish:
     cloudrun: CloudRun
     scaling: Scaling
     edge: Edge | None = None
+    guard: Guard | None = None
 
 
 def wish(
@@ -111,6 +112,7 @@ def wish(
         cloudrun=_checked(CloudRun, spec.cloudrun or CloudRun(), given),
         scaling=spec.scaling,
         edge=spec.edge,
+        guard=spec.guard,
     )
 
 

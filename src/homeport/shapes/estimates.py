@@ -198,6 +198,7 @@ class CostShape(JsonShape):
     states: list[StateShape]
     storage: Figure
     edge: Figure | None
+    guard: Figure | None
     builds: Figure
     wake_seconds: Figure
     wake: Figure
@@ -206,4 +207,5 @@ class CostShape(JsonShape):
     tokens: TokensShape | None
     throughput: Throughput
     edge_with_traffic: str
+    guard_with_traffic: str
     versus: dict[str, Json] | None

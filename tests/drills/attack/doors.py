@@ -94,6 +94,7 @@ DOORS = (
         looks_at_pages=True, looks_at_hosts=True, hosts=(raw.HOST, b"cloudbuild.googleapis.com"),
     ),
     Door(name="mcp", server=lambda stage: stage.mcp, target=target(_MCP_PATHS, b"/health", _MCP_CALL), looks_at_pages=True, looks_at_hosts=True),
+    Door(name="gateway", server=lambda stage: stage.guarded, target=target(_ENGINE_PATHS, b"/health"), looks_at_pages=True, looks_at_hosts=True),
 )  # fmt: skip
 
 
@@ -177,18 +178,16 @@ def _only_lives(response: str) -> bool:
 
 def watches(stage: Stage) -> dict[str, Watch]:
     """For each door a look at its owner and at what may not have happened."""
-    tokens: list[str] = []
+    tokens: dict[str, str] = {}
     calls: list[int] = []
 
-    def engine() -> str:
-        counted = _tokens(stage.engine)
+    def engine(server: Callable[[], Server]) -> str:
+        counted, before = _tokens(server()), tokens.get(server().name)
         fell = (
-            f"tokens were made for strangers: {tokens[-1]} → {counted}"
-            if tokens and counted != tokens[-1]
-            else ""
+            f"tokens were made for strangers: {before} → {counted}" if before not in {None, counted} else ""
         )
-        why = completes(stage.engine)
-        tokens.append(_tokens(stage.engine))
+        why = completes(server())
+        tokens[server().name] = _tokens(server())
         return fell or why
 
     def proxy() -> str:
@@ -223,7 +222,8 @@ def watches(stage: Stage) -> dict[str, Watch]:
 
     return {
         "mcp": Watch(mcp),
-        "llama.cpp": Watch(engine),
+        "llama.cpp": Watch(lambda: engine(lambda: stage.engine)),
+        "gateway": Watch(lambda: engine(lambda: stage.guarded)),
         "vLLM's wrapper": Watch(vllm),
         "proxy": Watch(proxy),
         "rehearsal": Watch(lambda: rehearsal(lambda: stage.rehearsal)),

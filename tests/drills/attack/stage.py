@@ -93,19 +93,28 @@ class Stage:
     @cached_property
     def engine(self) -> Server:
         """llama.cpp as `homeport up` starts it from a file that says nothing of keys."""
-        file = (
-            f'name = "attacked"\nmodel = "file:{TAUGHT.name}"\n[engine]\ncontext = 1024\n[local]\nport = 0\n'
-        )
-        (self.work / "homeport.toml").write_text(file)
-        came = self.homeport("up", "--yes", "--no-verify")
+        return self._up("llama.cpp", "attacked", self.work, {})
+
+    @cached_property
+    def guarded(self) -> Server:
+        """The gateway of `[guard]` before another engine, of a home of its own."""
+        folder = self.root / "guarded"
+        folder.mkdir()
+        shutil.copyfile(TAUGHT, folder / TAUGHT.name)
+        return self._up("gateway", "screened", folder, {"HOMEPORT_HOME": str(folder / "home")}, "[guard]\n")
+
+    def _up(self, server: str, name: str, folder: Path, env: dict[str, str], more: str = "") -> Server:
+        file = f'name = "{name}"\nmodel = "file:{TAUGHT.name}"\n[engine]\ncontext = 1024\n[local]\nport = 0\n{more}'
+        (folder / "homeport.toml").write_text(file)
+        came = self.homeport("up", "--yes", "--no-verify", folder=folder, **env)
         if came.returncode:
             raise RuntimeError(f"homeport up: exit {came.returncode}\n{came.stdout}\n{came.stderr}")
-        self._stack.callback(self.homeport, "down", "attacked", "--yes")
-        variables = json.loads(self.homeport("env", "--json").stdout)
-        status = json.loads(self.homeport("status", "--json").stdout)
+        self._stack.callback(self.homeport, "down", name, "--yes", folder=folder, **env)
+        variables = json.loads(self.homeport("env", "--json", folder=folder, **env).stdout)
+        status = json.loads(self.homeport("status", "--json", folder=folder, **env).stdout)
         key = variables["OPENAI_API_KEY"]
         return Server(
-            name="llama.cpp",
+            name=server,
             port=int(variables["OPENAI_BASE_URL"].rpartition(":")[2].partition("/")[0]),
             key="" if key == "unused" else key,
             told={"status": status[0] if isinstance(status, list) else status},

@@ -532,3 +532,28 @@ def test_the_load_balancer_of_the_file_is_in_every_month_and_its_traffic_is_told
         assert "forwarding rules, 730 h × $0.025" in text
     assert "? armor_policy_month is unconfirmed" in cost_text.text(limited, explain=False)
     assert "load balancer" not in cost_text.text(without, explain=True)
+
+
+def test_the_way_to_model_armor_is_in_every_month_and_its_price_by_the_token_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "homeport.toml"
+
+    def asked(more: str) -> CostAnswer:
+        file.write_text(f'name = "home"\nmodel = "{MODEL}"\n[cloudrun]\n{more}')
+        question = Question(
+            wanted={}, engine=None, tokens_per_day=2e6, tokens_per_second=800, wakes=12, versus=None, input_share=None, prices=None
+        )  # fmt: skip
+        return answer(None, file, question)
+
+    without, guarded = asked(""), asked("[guard]\n")
+    for before, after in zip(without.cost.states, guarded.cost.states, strict=True):
+        assert after.month.value - before.month.value == pytest.approx(0.01 * 730)
+    both = asked('[guard]\n[edge]\ndomain = "llm.example.com"\n').cost.bill.standing
+    assert both.value - without.cost.bill.standing.value == pytest.approx(0.01 * 730 + 0.025 * 730)
+    text = cost_text.text(guarded, explain=True)
+    assert "With traffic the screen costs at least $0.1 a million tokens (not confirmed) more." in text
+    assert "the way to Model Armor, 730 h × $0.01" in text
+    for free in ("", '[guard]\nscreen = "local"\n'):
+        assert "screen" not in cost_text.text(asked(free), explain=True)
+    own = asked('network = "n"\nsubnetwork = "s"\n[guard]\n')
+    assert own.cost.guard is None
+    assert own.guard_with_traffic

@@ -54,6 +54,8 @@ class Release(DependentResource):
     prove: Prove
     canary: tuple[int, ...] = ()
     """Percents of traffic on the way, with a verification after each."""
+    ensure_fit: Callable[[Body], Awaitable[None]] | None = None
+    """Raises for an earlier revision that could not serve again."""
     kind = "release"
 
     @property
@@ -114,7 +116,7 @@ class Release(DependentResource):
         return await self.create(outputs, progress)
 
     async def roll_back(self) -> str:
-        """Send all traffic to what went before, and return its name. Raises `NotFound` where there is none."""
+        """Send all traffic to what went before, and return its name. Raises `NotFound` where there is none, or what `ensure_fit` does."""
         service = await self._service()
         target = await way_back(self.google, service)
         if not target:
@@ -122,6 +124,8 @@ class Release(DependentResource):
                 f"{self.name} has no other revision that was verified",
                 hint="`homeport up --on cloudrun` makes one; `homeport status --on cloudrun` shows what serves",
             )
+        if self.ensure_fit is not None:
+            await self.ensure_fit(await self.google.get("run", f"{self.path}/revisions/{target}"))
         await self._route(service, {target: 100}, "")
         return target
 

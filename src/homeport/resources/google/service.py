@@ -37,7 +37,7 @@ RULES = Rules(
             "template.volumes[].secret.secret",
         }
     ),
-    defaults={"ingress": "INGRESS_TRAFFIC_ALL"},
+    defaults={"ingress": "INGRESS_TRAFFIC_ALL", "defaultUriDisabled": False},
 )
 _NO_GPU = "A project on the free trial gets none; another region may have some: `homeport fit` lists them"
 _OURS = ("customAudiences", "defaultUriDisabled")

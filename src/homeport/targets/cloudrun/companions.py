@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from typing import Any
@@ -120,6 +120,7 @@ class CompanionServices:
             one.account(names),
             f"homeport {names.name}: runs {identity.own_name}",
         )
+        runs_as = replace(runs_as, after=(self.foundations.apis.id,))
         grants: list[Resource] = []
         if one.calls_model:
             # As any other caller: once something verified serves.

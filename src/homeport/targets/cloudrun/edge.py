@@ -276,7 +276,8 @@ class EndpointEdge:
 
     def resources(self) -> list[Resource]:
         """Return all parts, and the door as the last."""
-        parts = self.parts.resources()
+        # In a new project nothing can be made before the APIs are on.
+        parts = [replace(one, after=("apis", *one.after)) for one in self.parts.resources()]
         google, names, edge = self.parts.google, self.parts.names, self.parts.edge
         door = ClosedDoor(
             google=google,

@@ -9,7 +9,7 @@ from homeport.endpoint import Endpoint
 from homeport.errors import PermissionDenied, StateError
 from homeport.reconcile import resolve
 from homeport.resources.google.gcs_weights import StoredWeights
-from homeport.targets.cloudrun.checks import ExpectedDeployment, StoredBucket
+from homeport.targets.cloudrun.checks import INGRESS_ALL, ExpectedDeployment, StoredBucket
 from homeport.targets.cloudrun.graph import ADAPTED, WEIGHTS
 from homeport.targets.cloudrun.service_spec import ANNOTATION
 from homeport.targets.cloudrun.target import CloudRunTarget
@@ -19,7 +19,7 @@ from homeport.verify import VerificationSubject
 
 async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
     """Return what `endpoint` is held to as an endpoint of `target`. Reads the bucket and the image."""
-    launch, stored, settings = target.launch, target.stored, target.settings
+    launch, stored, settings, guard = target.launch, target.stored, target.settings, target.spec.guard
     model = await _look(stored) if stored is not None else _Lies()
     adapters = {one.id: await _look(one) for one in target.weights.adapters.values()}
     made = await target.image.read()
@@ -28,7 +28,7 @@ async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
         gpu=target.shape.gpu,
         concurrency=launch.parallel,
         max_instances=target.spec.scaling.max,
-        ingress=str(target.service.wanted["ingress"]),
+        ingress=str(target.service.wanted.get("ingress", INGRESS_ALL)),
         public=target.spec.access.public,
         zonal_redundancy=settings.zonal_redundancy,
         baked=target.baked,
@@ -40,6 +40,8 @@ async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
         adapters=_named(target, adapters),
         adapters_annotation=ADAPTED,
         observed=target.observing is not None,
+        screened=frozenset(guard.filters if guard is not None and guard.prompts else ()),
+        embeds=target.chosen.model.task == "embed",
     )
     every = (model, *adapters.values())
     bucket = StoredBucket(

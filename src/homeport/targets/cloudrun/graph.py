@@ -320,6 +320,7 @@ class CloudRunGraph:
             moment=self.moment,
             guarded=armored(self.spec.guard) is not None,
             edge=self.edge.address if self.edge else "",
+            keeps_address=self.edge is not None and self.edge.keeps_address,
             observed=self.observing is not None,
         )
         self.weights.ensure_cache_fits(self.chosen.estimate)
@@ -390,8 +391,7 @@ class CloudRunGraph:
             marks["weights"] = Ref(self.stored.id, "digest")
             if self.source:
                 marks["weights-source"] = self.source
-        adapted = self.weights.adapters_digest
-        if adapted is not None:
+        if (adapted := self.weights.adapters_digest) is not None:
             marks["adapters"] = adapted
         return marks
 

@@ -56,6 +56,7 @@ from homeport.targets.cloudrun.verification import (
     live,
     receipt_of,
 )
+from homeport.targets.cloudrun.way_back import WayBack
 from homeport.verify import Report, checks_of
 from homeport.verify.check import refuse_unknown
 
@@ -166,13 +167,18 @@ class CloudRunLifecycle:
         return await and_cold_start(report, asleep, on_result=on_result)
 
     async def roll_back(self, progress: Progress) -> str:
-        """Give all traffic to the newest verified revision that does not serve. Returns its name. Raises `NotFound`."""
+        """
+        Give all traffic to the newest verified revision that does not serve. Returns its name.
+
+        Raises `NotFound`; `StateError` where that one would not start any more, or would answer unscreened.
+        """
 
         async def unasked(_: Body, revision: str, __: str) -> Receipt:
             raise HomeportError(f"{revision} was verified before")
 
         await live(self.google, self.path)
-        return await release(self.google, self.names, unasked).roll_back()
+        fit = WayBack(google=self.google, guard=self.spec.guard).ensure_fit
+        return await replace(release(self.google, self.names, unasked), ensure_fit=fit).roll_back()
 
     async def take_down(
         self, *, purge: bool, approve: Callable[[Teardown], bool], progress: Progress

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from homeport.json_types import Json
+from homeport.json_types import Json, JsonObject
 from homeport.resources.google.traffic import OPEN, address_of
 from homeport.secret import Secret
 from homeport.targets.cloudrun.containers import own_container
@@ -22,6 +22,11 @@ class Sender(Protocol):
 
     async def status(self, url: str, path: str, *, token: Secret | None) -> int:
         """Return the HTTP status of a GET of `path` at `url`. Raises `HomeportError` where nothing answers."""
+
+    async def refusal(
+        self, url: str, path: str, body: JsonObject, *, token: Secret | None
+    ) -> tuple[int, str]:
+        """Return the HTTP status of a POST, and why a gateway refused it; '' where none did. Raises `HomeportError`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +70,10 @@ class ExpectedDeployment:
     """The revision's annotation that holds them."""
     observed: bool = False
     """Whether its metrics are told within the instance, and so must not be seen from outside."""
+    screened: frozenset[str] = frozenset()
+    """What `[guard]` looks for in prompts; empty where it does not."""
+    embeds: bool = False
+    """Whether it gives vectors, and no text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,6 +83,8 @@ class ServiceInputs:
     """Whether Model Armor screens what is said."""
     edge: str = ""
     """The address of its load balancer, which says from where requests come; '' where it has none."""
+    keeps_address: bool = False
+    """Whether it answers at its own address from within its network, though a load balancer stands before it."""
     observed: bool = False
     """Whether its metrics go to Cloud Monitoring."""
 
@@ -100,6 +102,9 @@ def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Ref
         "scaling": {"minInstanceCount": wanted.scaling.least(wanted.moment)},
         "template": _template(wanted),
     }
+    if wanted.keeps_address:
+        # What calls it there is told the address before the door is looked at.
+        made["defaultUriDisabled"] = False
     audiences = [one for one in (wanted.edge, access.audience) if one]
     if audiences:
         made["customAudiences"] = audiences

@@ -66,7 +66,13 @@ class CloudRunTarget(CloudRunGraph):
         parts = await unwanted_parts(self.google, self.names, self.edge)
         watched = await unwanted_observing(self.google, self.names, self.observing)
         parts += await unwanted_screen(self.foundations)
-        return [*invokers, *self.beside_it.unwanted(), *await self.warm.unwanted(), *parts, *watched]
+        beside = self.beside_it.unwanted()
+        return [*invokers, *beside, *await self.warm.unwanted(), *parts, *watched, *self._unwanted_grants()]
+
+    def _unwanted_grants(self) -> list[Resource]:
+        """Return what lets builds read the bucket, where none does any more."""
+        there = {one.id for one in self.resources()}
+        return [one for one in replace(self.foundations, baked=True).grants() if one.id not in there]
 
     async def preflight(self) -> Findings:
         """Return what can be known before anything is created. Reads only, raises nothing."""

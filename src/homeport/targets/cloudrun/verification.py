@@ -80,13 +80,30 @@ class Outside:
         """Return the HTTP status of a GET. Raises `NetworkError` where nothing answers."""
         import httpx2
 
-        headers = {**self.headers, "host": httpx2.URL(url).host} | (
-            {"authorization": f"Bearer {token.reveal()}"} if token else {}
-        )
         try:
-            return (await self.client.get(f"{self.via or url}{path}", headers=headers)).status_code
+            answer = await self.client.get(f"{self.via or url}{path}", headers=self._headers(url, token))
         except httpx2.HTTPError as error:
             raise NetworkError(f"nothing answers at {url}{path}: {error}") from error
+        return answer.status_code
+
+    async def refusal(
+        self, url: str, path: str, body: JsonObject, *, token: Secret | None
+    ) -> tuple[int, str]:
+        """Return the HTTP status of a POST, and why a gateway refused it. Raises `NetworkError` where nothing answers."""
+        import httpx2
+
+        headers = self._headers(url, token)
+        try:
+            answer = await self.client.post(f"{self.via or url}{path}", json=body, headers=headers)
+        except httpx2.HTTPError as error:
+            raise NetworkError(f"nothing answers at {url}{path}: {error}") from error
+        return answer.status_code, str(answer.headers.get("x-homeport-refused", ""))
+
+    def _headers(self, url: str, token: Secret | None) -> dict[str, str]:
+        import httpx2
+
+        shown = {"authorization": f"Bearer {token.reveal()}"} if token else {}
+        return {**self.headers, "host": httpx2.URL(url).host} | shown
 
 
 @asynccontextmanager

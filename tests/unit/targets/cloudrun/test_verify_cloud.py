@@ -19,6 +19,7 @@ from homeport.endpoint import Endpoint
 from homeport.engines.registry import module
 from homeport.errors import HomeportError, NetworkError
 from homeport.fit import cold_start as expected
+from homeport.gateway.screens.base import FILTERS
 from homeport.google import Binding, IamResource, policy
 from homeport.resources.google.traffic import CLOSED
 from homeport.secret import Secret
@@ -68,12 +69,16 @@ def live() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:  # Any: JSO
                 {
                     "name": "serving",
                     "image": f"us-docker.pkg.dev/org/repo/vllm@{DIGEST}",
-                    "ports": [{"containerPort": 8080}],
                     "resources": {
                         "limits": {"cpu": "4", "memory": "16Gi", "nvidia.com/gpu": "1"},
                         "cpuIdle": False,
                     },
-                }
+                },
+                {
+                    "name": "gateway",
+                    "image": f"us-docker.pkg.dev/org/repo/gateway@{DIGEST}",
+                    "ports": [{"containerPort": 8080}],
+                },
             ],
         },
         "traffic": [{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100, "tag": "next"}],
@@ -114,6 +119,8 @@ class Front:
     opened: Callable[[str, str, Secret | None], bool] = lambda url, path, token: False
     asked: list[tuple[str, str]] = field(default_factory=list)
     gone: bool = False
+    screened: Callable[[str], tuple[int, str]] = lambda text: (400, "match")
+    texts: list[str] = field(default_factory=list)
 
     async def status(self, url: str, path: str, *, token: Secret | None) -> int:
         self.asked.append((url, path))
@@ -124,6 +131,14 @@ class Front:
         if token == OWN and "metrics" in path:
             return 404
         return 401 if token is not None and token.reveal() == "elsewhere" else 403
+
+    async def refusal(
+        self, url: str, path: str, body: Any, *, token: Secret | None
+    ) -> tuple[int, str]:  # Any: JSON
+        self.texts.append(str(body))
+        if self.gone:
+            raise NetworkError(f"nothing answers at {url}")
+        return self.screened(str(body)) if token == OWN or token is None else (403, "")
 
 
 def deployed(front: Front | None = None, **changes: Any) -> ObservedDeployment:
@@ -145,6 +160,7 @@ def deployed(front: Front | None = None, **changes: Any) -> ObservedDeployment:
             adapters=ADAPTED,
             adapters_annotation="homeport/adapters",
             observed=True,
+            screened=frozenset(FILTERS),
         ),
         sender=front or Front(),
         bucket=StoredBucket(digest=WEIGHTS),
@@ -178,6 +194,7 @@ MAIN = live()[0]["uri"]
 DEFECTS: dict[str, tuple[Change, str, str]] = {
     "ingress": (lambda d: change(d.service, ingress="INGRESS_TRAFFIC_INTERNAL_ONLY"), "around", "ingress is INGRESS_TRAFFIC_INTERNAL_ONLY"),
     "second port": (lambda d: d.revision["containers"].append({"name": "side", "ports": [{"containerPort": 9}]}), "around", "several containers"),
+    "no gateway": (lambda d: moved_port(d.revision["containers"]), "guard", "requests go to serving, not to the gateway"),
     "allUsers": (lambda d: d.policy["bindings"].append({"role": "roles/run.invoker", "members": ["allUsers"]}), "private", "allUsers may call it, by roles/run.invoker"),
     "any account": (lambda d: d.policy["bindings"][0]["members"].append("allAuthenticatedUsers"), "private", "allAuthenticatedUsers"),
     "somebody else": (lambda d: d.policy["bindings"].append({"role": "roles/run.invoker", "members": ["user:b@example.com"]}), "private", "user:b@example.com may call it, though"),
@@ -205,6 +222,11 @@ def change(
     thing: Any, **values: Any
 ) -> None:  # Any: a dict of JSON, which a Deployed only shows as a Mapping
     thing.update(values)
+
+
+def moved_port(containers: list[Any]) -> None:  # Any: JSON
+    """As somebody could by hand, so that requests go to the engine."""
+    containers[0]["ports"] = containers[1].pop("ports")
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
@@ -236,6 +258,28 @@ def test_a_door_that_is_open_is_found_by_its_check_alone(way: str) -> None:
     found = outcomes(deployed(Front(opened=opened)), Outcome.FAILED)
     assert found.keys() == {check}, found
     assert "gets 200" in found[check]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [(200, ""), (404, ""), (503, "unavailable"), (503, "denied"), (503, "skipped"), (400, "unreadable")],
+    ids=str,
+)
+def test_a_screen_that_does_not_stop_what_it_is_there_for_gets_no_traffic(answer: tuple[int, str]) -> None:
+    front = Front(screened=lambda text: answer if "bomb" in text else (400, "match"))
+    found = outcomes(deployed(front), Outcome.FAILED)
+    assert found.keys() == {"guard"}
+    assert found["guard"] == f"not stopped by the screen: harm: {answer[0]} {answer[1]}".strip()
+    assert len(front.texts) == len(FILTERS)
+
+
+def test_a_screen_that_cannot_be_asked_or_is_not_wanted_is_skipped() -> None:
+    assert "guard" in outcomes(deployed(own=ProbeToken(why_none="none")), Outcome.SKIPPED)
+    closed = deployed(Front(screened=lambda text: (403, "")))
+    assert "let in nowhere" in outcomes(closed, Outcome.SKIPPED)["guard"]
+    one = deployed()
+    none = replace(one, planned=replace(one.planned, screened=frozenset()))
+    assert "no [guard]" in outcomes(none, Outcome.SKIPPED)["guard"]
 
 
 def test_a_mount_where_none_was_planned_is_found() -> None:
@@ -286,14 +330,19 @@ def test_an_internal_service_may_say_that_there_is_nothing() -> None:
         async def status(self, url: str, path: str, *, token: Secret | None) -> int:
             return 404
 
+        async def refusal(
+            self, url: str, path: str, body: Any, *, token: Secret | None
+        ) -> tuple[int, str]:  # Any: JSON
+            return 404, ""
+
     internal = "INGRESS_TRAFFIC_INTERNAL_ONLY"
     one = deployed(Internal())
-    assert {"no-token", "stranger", "audience", "around"} == outcomes(one, Outcome.FAILED).keys()
+    assert {"no-token", "stranger", "audience", "around", "guard"} == outcomes(one, Outcome.FAILED).keys()
     change(one.service, ingress=internal)
     one = replace(one, planned=replace(one.planned, ingress=internal))
     assert outcomes(one, Outcome.FAILED) == {}
     unlooked = outcomes(one, Outcome.SKIPPED)
-    assert unlooked.keys() == {"stranger", "audience", "metrics"}, (
+    assert unlooked.keys() == {"stranger", "audience", "metrics", "guard"}, (
         "404 for everybody says nothing of their tokens"
     )
     assert "within the network" in unlooked["stranger"]
@@ -315,7 +364,7 @@ def test_behind_a_load_balancer_the_callers_own_token_is_tried_and_without_one_n
     leak = Front(opened=lambda url, path, token: url == MAIN and token == OWN)
     assert outcomes(closed(leak, own), Outcome.FAILED).keys() == {"around"}
     without = outcomes(closed(leak, ProbeToken(why_none="nobody is logged in")), Outcome.SKIPPED)
-    assert without.keys() == {"around", "metrics"}
+    assert without.keys() == {"around", "metrics", "guard"}
     assert without["around"].endswith("nobody is logged in")
     wide = Front(opened=lambda url, path, token: url == MAIN)
     assert outcomes(closed(wide, ProbeToken()), Outcome.FAILED).keys() == {"around"}
@@ -334,7 +383,7 @@ def test_of_a_service_without_addresses_or_containers_nothing_is_said_to_hold() 
 
 def test_a_service_that_does_not_answer_has_failed() -> None:
     found = outcomes(deployed(Front(gone=True)), Outcome.FAILED)
-    assert found.keys() == {"no-token", "stranger", "audience", "around", "metrics"}
+    assert found.keys() == {"no-token", "stranger", "audience", "around", "metrics", "guard"}
 
 
 BUDGET = expected.expected(engine="vllm", delivery="stream", weights_bytes=10**9)

@@ -1,0 +1,108 @@
+"""`[guard]`, `[observe]`, `[agent]` and `[edge]` of one file: each comes and goes with the others there, and nothing is left."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from all_tables import TABLES, WithAllTables
+from cloud import act
+from deployment import google_for
+from homeport import spec
+from homeport.errors import StateError
+from homeport.home import find_home
+from homeport.progress import Silent
+from homeport.targets.cloudrun.model_selection import choose
+from on_cloudrun import deployment
+
+ALL = tuple(TABLES)
+
+
+@pytest.fixture
+def deployer(tmp_path: Path) -> WithAllTables:
+    return WithAllTables("vllm", tmp_path)
+
+
+def test_nothing_of_them_is_made_before_the_apis_are_on(deployer: WithAllTables) -> None:
+    wanted = deployer.file(*ALL)
+    chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+    every = {one.id: one for one in deployer.target(google_for(deployer.cloud), chosen, wanted).resources()}
+
+    def waits(id_: str) -> bool:
+        return id_ == "apis" or any(waits(need) for need in every[id_].needs if need in every)
+
+    assert [id_ for id_ in every if not waits(id_)] == []
+
+
+def test_all_of_them_go_up_at_once_and_away_at_once(deployer: WithAllTables) -> None:
+    before = set(deployer.there())
+    _, after = deployer.up(deployer.file(*ALL))
+    assert after.pending == ()
+    assert [one["name"] for one in deployer.service["template"]["containers"]] == [
+        "serving",
+        "metrics",
+        "gateway",
+    ]
+    deployer.down(deployer.file(*ALL), purge=True)
+    assert set(deployer.there()) == before
+    assert deployer.granted() == set()
+
+
+@pytest.mark.parametrize("table", ALL)
+def test_each_comes_to_the_others_and_goes_from_them(tmp_path: Path, table: str) -> None:
+    others = tuple(one for one in ALL if one != table)
+    fresh = WithAllTables("vllm", tmp_path)
+    fresh.up(fresh.file(*others))
+    walked = WithAllTables("vllm", tmp_path)
+    for tables in (others, ALL, others):
+        _, after = walked.up(walked.file(*tables))
+        assert after.pending == (), (tables, [action.resource.id for action in after.pending])
+    assert set(walked.there()) - set(fresh.there()) == set()
+    assert walked.granted() == fresh.granted()
+    assert walked.service["template"] == fresh.service["template"]
+
+
+def test_all_of_them_go_from_a_file_at_once(tmp_path: Path) -> None:
+    fresh, walked = (WithAllTables("vllm", tmp_path) for _ in range(2))
+    fresh.up(fresh.file())
+    walked.up(walked.file(*ALL))
+    _, after = walked.up(walked.file())
+    assert after.pending == ()
+    assert set(walked.there()) - set(fresh.there()) == set()
+    assert walked.granted() == fresh.granted()
+    assert walked.service["ingress"] == "INGRESS_TRAFFIC_ALL"
+
+
+@pytest.mark.parametrize("table", ["guard", "observe"])
+def test_no_rollback_goes_to_what_could_not_serve_any_more(deployer: WithAllTables, table: str) -> None:
+    deployer.up(deployer.file(table))
+    deployer.up(deployer.file())
+    serving = deployer.service["trafficStatuses"]
+    with pytest.raises(StateError, match="which is gone") as refused:
+        rolled_back(deployer, deployer.file())
+    assert f"[{table}]" in refused.value.hint
+    assert deployer.service["trafficStatuses"] == serving
+    deployer.up(deployer.file(table))
+    deployer.up(deployer.file(table, scaling={"max": 2}))
+    assert rolled_back(deployer, deployer.file(table)) != serving[0]["revision"]
+
+
+def test_no_rollback_leads_round_the_screen_that_the_file_wants(deployer: WithAllTables) -> None:
+    deployer.up(deployer.file())
+    deployer.up(deployer.file("guard"))
+    serving = deployer.service["trafficStatuses"]
+    with pytest.raises(StateError, match="answers unscreened"):
+        rolled_back(deployer, deployer.file("guard"))
+    assert deployer.service["trafficStatuses"] == serving
+    assert rolled_back(deployer, deployer.file()) != serving[0]["revision"], "the file says that it may"
+
+
+def rolled_back(deployer: WithAllTables, wanted: spec.Spec) -> str:
+    """The revision that serves after `homeport rollback`."""
+
+    async def work() -> str:
+        return (await deployment(google_for(deployer.cloud), wanted).rollback()).serving
+
+    return act(work())
