@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx2
 import pytest
 
+from agent_life import goes_up_is_asked_and_goes_down
 from commands_on_cloudrun import FILE, OnCloudRun
 from gcloud import needs_gcloud, served
+from places import ROOT
 from user import User
+
+AGENT = '[agent]\ntools = ["calculator"]\nmax_steps = 2\nmax_tokens = 32\n'
 
 
 @pytest.fixture
@@ -21,50 +23,30 @@ def cloud(user: User, tmp_path: Path) -> Iterator[OnCloudRun]:
         yield OnCloudRun(user, rehearsal)
 
 
-def sent(cloud: OnCloudRun, url: str, body: Any = None, *, path: str, token: str = "") -> httpx2.Response:
-    headers = {"host": url.removeprefix("https://")} | ({"authorization": f"Bearer {token}"} if token else {})
-    with httpx2.Client(base_url=cloud.rehearsal.url, trust_env=False, timeout=240) as client:
-        if body is None:
-            return client.get(path, headers=headers)
-        return client.post(path, json=body, headers=headers)
-
-
 @needs_gcloud
 @pytest.mark.long
 def test_an_agent_goes_up_beside_its_model_asks_it_as_itself_and_goes_down_with_it(cloud: OnCloudRun) -> None:
-    cloud.user.write(FILE + '[agent]\ntools = ["calculator"]\nmax_steps = 2\nmax_tokens = 32\n')
-    planned = cloud.run("plan", "--json").json
-    assert planned["facts"]["agent"]["tools"] == ["calculator"]
-    # It is asked for a sum at the end, and this model knows nothing but the weather: it says so, of the agent alone.
-    came = cloud.run("agent", "up", "--yes", code=3)
-    assert "demo-agent" in came.out + came.err
-    assert cloud.run("plan", "--json").json["changes_pending"] is False
-    status = cloud.run("status", "--json").json
-    (part,) = status["parts"]
-    assert (part["name"], part["state"]) == ("demo-agent", "ready")
+    cloud.user.write(FILE + AGENT)
+    goes_up_is_asked_and_goes_down(cloud)
 
-    url = cloud.rehearsal.gcloud(
-        "run", "services", "describe", "demo-agent", "--region=europe-west4", "--format=value(status.url)"
-    ).out.strip()
-    assert sent(cloud, url, path="/v1/models").status_code == 403
-    token = cloud.rehearsal.id_token()
-    card = sent(cloud, url, path="/.well-known/agent-card.json", token=token).json()
-    assert card["supportedInterfaces"][0]["url"] == f"{url}/a2a"
-    body = {"model": "demo-agent", "messages": [{"role": "user", "content": "What is 6*7?"}]}
-    answer = sent(cloud, url, body, path="/v1/chat/completions", token=token)
-    # The model was taught another tool, so what it comes to is its own affair; that it was reached is not.
-    assert answer.status_code in {200, 422}, answer.text
-    if answer.status_code == 200:
-        assert answer.json()["usage"]["completion_tokens"] > 0
 
-    (found,) = cloud.run("verify", "--only", "agent", "--json", code=3).json["results"]
-    assert (found["name"], found["outcome"]) == ("agent", "failed")
-    assert "What is " in str(found)
-    assert "answers 403" not in found["detail"], "the numbers of the question are drawn, and may hold a 403"
+@pytest.fixture
+def by_vllm(user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OnCloudRun]:
+    monkeypatch.setenv("HOMEPORT_REHEARSAL_VLLM", str(ROOT / ".venv-vllm" / "bin" / "python"))
+    # Not so fast that an idle instance is gone before the next command: it takes more than a minute to start.
+    with served(tmp_path, "--speed", "10") as rehearsal:
+        made = OnCloudRun(user, rehearsal)
+        made.patience_s = 1500.0
+        shutil.copytree(ROOT / "tests" / "models" / "gemma-4-taught", user.folder / "taught")
+        yield made
 
-    asked = cloud.run("agent", "run", "Hello", "--no-tools", "--max-steps", "1", "--max-tokens", "4", "--max-usd", "1", "--anyway", code=None)  # fmt: skip
-    assert re.search(r" s, 0\.\d{4} USD", asked.err), asked.err
 
-    gone = cloud.run("down", "--yes", "--purge").out
-    assert gone.index("removed service demo-agent") < gone.index("removed service demo\n")
-    assert cloud.run("down", "--yes", "--purge").out.strip().startswith("nothing of demo is there")
+@needs_gcloud
+@pytest.mark.vllm
+def test_beside_a_model_that_vllm_serves_from_a_bucket_it_lives_as_well(by_vllm: OnCloudRun) -> None:
+    compact = '{"backend": "xgrammar", "disable_any_whitespace": true}'
+    by_vllm.user.write(
+        'name = "demo"\nmodel = "file:./taught"\n[engine]\nkind = "vllm"\ncontext = 1024\nparallel = 2\n'
+        f"extra_args = ['--structured-outputs-config', '{compact}']\n{AGENT}"
+    )
+    goes_up_is_asked_and_goes_down(by_vllm)
