@@ -37,10 +37,18 @@ def export(kind: str, resources: Iterable[Resource], *, outputs: Outputs | None 
     exporter = import_module(f"homeport.export.{kind}")
     unknown = [one for one in things.resources if one.kind not in exporter.KNOWS]
     if unknown:
-        listed = ", ".join(f"{one.id} (a {one.kind})" for one in unknown)
+        from homeport.export.tables import tables_of
+
+        listed = ", ".join(f"{one.id} ({_article(one.kind)} {one.kind})" for one in unknown)
+        tables = tables_of(one.kind for one in unknown)
+        without = f"a file without {tables} is exported; " if tables else ""
         raise HomeportError(
             f"the export to {kind} does not know {listed}",
-            hint=f"it knows {', '.join(sorted(exporter.KNOWS))}; `homeport up` makes the rest",
+            hint=f"{without}it knows {', '.join(sorted(exporter.KNOWS))}; `homeport up` makes the rest",
         )
     files: dict[str, str] = exporter.files(things)
     return files
+
+
+def _article(word: str) -> str:
+    return "an" if word[0] in "aeioAEIOH" else "a"

@@ -24,11 +24,8 @@ KNOWS: frozenset[str] = frozenset(ResourceKind)
 
 PACKAGE = "HOMEPORT_PACKAGE"
 """The variable that says what pip installs."""
-PACKAGE_NOTE = (
-    f"{PACKAGE} is what pip installs: a wheel in your repository, such as "
-    "./homeport-0.1.0-py3-none-any.whl[local,cloudrun], or homeport[local,cloudrun]@git+https://…@COMMIT. There is no "
-    "default: homeport is in no package index, and its bare name would install whatever somebody else put there."
-)
+_EXTRAS = {"image/agent": "agents", "image/gateway": "gateway"}
+"""What `up` needs installed beside what it always does, by the image that it makes of its own installation."""
 TOKEN = "HF_TOKEN"  # noqa: S105 - a variable's name
 WATCHED = ("homeport.toml", "*.whl")
 """The files of a repository whose change is planned and deployed."""
@@ -80,6 +77,17 @@ class DeployerAccount:
     def member(self) -> str:
         """Return the account as policies name it."""
         return f"serviceAccount:{self.email}"
+
+
+def package_note(things: Things) -> str:
+    """Return what is said of the package that a pipeline installs, with the extras that this file's `up` needs."""
+    more = [extra for id_, extra in _EXTRAS.items() if things.by_id(id_) is not None]
+    extras = ",".join(("local", "cloudrun", *more))
+    return (
+        f"{PACKAGE} is what pip installs: a wheel in your repository, such as "
+        f"./homeport-0.1.0-py3-none-any.whl[{extras}], or homeport[{extras}]@git+https://…@COMMIT. There is no "
+        "default: homeport is in no package index, and its bare name would install whatever somebody else put there."
+    )
 
 
 def planner(things: Things) -> DeployerAccount:

@@ -7,13 +7,13 @@ from homeport.export.builds import seconds
 from homeport.export.deployer import (
     KNOWS,
     PACKAGE,
-    PACKAGE_NOTE,
     TOKEN,
     WATCHED,
     DeployerAccount,
     accounts,
     deployer,
     on_account,
+    package_note,
     planner,
 )
 from homeport.export.graph import Things
@@ -143,7 +143,7 @@ def _head(things: Things) -> str:
             "summary; pull requests from forks get no account, and no plan. On the main branch it does what is planned, one "
             "run after another: GitHub keeps one waiting, and drops those between."
         ),
-        PACKAGE_NOTE,
+        package_note(things),
     ]
     if things.all(SecretVersion):
         notes.append(

@@ -7,13 +7,13 @@ from homeport.export.builds import seconds
 from homeport.export.deployer import (
     KNOWS,
     PACKAGE,
-    PACKAGE_NOTE,
     TOKEN,
     WATCHED,
     DeployerAccount,
     accounts,
     deployer,
     on_project,
+    package_note,
     planner,
 )
 from homeport.export.graph import Things
@@ -132,7 +132,7 @@ def _set_up(things: Things) -> str:
             f"Link your repository to Cloud Build in {things.region} before: in the console, or by `gcloud builds connections "
             "create` and `gcloud builds repositories create`. Say REPOSITORY=… before this script: its full name there."
         ),
-        PACKAGE_NOTE,
+        package_note(things),
         (
             "A push to the main branch waits until somebody with roles/cloudbuild.builds.approver has approved its build; both run only "
             f"where one of {', '.join(WATCHED)} changes: add to includedFiles whatever else your homeport.toml names."

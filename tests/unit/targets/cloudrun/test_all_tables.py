@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ from all_tables import TABLES, WithAllTables
 from cloud import act
 from deployment import google_for
 from homeport import spec
-from homeport.errors import StateError
+from homeport.errors import HomeportError, StateError
+from homeport.export import KINDS, export
 from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.targets.cloudrun.model_selection import choose
@@ -106,3 +109,39 @@ def rolled_back(deployer: WithAllTables, wanted: spec.Spec) -> str:
         return (await deployment(google_for(deployer.cloud), wanted).rollback()).serving
 
     return act(work())
+
+
+def exported(deployer: WithAllTables, kind: str, wanted: spec.Spec) -> dict[str, str]:
+    chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+    target = deployer.target(google_for(deployer.cloud), chosen, wanted)
+    return export(kind, replace(target, moment=None).resources())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("table", ["guard", "observe", "edge"])
+def test_an_export_that_has_no_words_for_a_table_names_it(
+    deployer: WithAllTables, kind: str, table: str
+) -> None:
+    with pytest.raises(HomeportError) as refused:
+        exported(deployer, kind, deployer.file(table, "agent"))
+    assert refused.value.hint.startswith(f"a file without [{table}] is exported; it knows ")
+    with pytest.raises(HomeportError, match="DNS authorization") as refused:
+        exported(deployer, kind, deployer.file(*ALL))
+    assert refused.value.hint.startswith("a file without [edge] and [guard] and [observe] is exported")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_export_with_a_gateway_and_an_agent_carries_both_or_says_what_installs_them(
+    deployer: WithAllTables, kind: str
+) -> None:
+    files = exported(deployer, kind, deployer.file("agent", guard={"screen": "local"}))
+    text = "\n".join(files.values())
+    if kind in {"trigger", "github"}:
+        words = " ".join(text.replace("# ", " ").split())
+        assert "homeport[local,cloudrun,agents,gateway]@git+https" in words
+        return
+    for word in ("homeport.gateway.process", "HOMEPORT_GATEWAY", "HOMEPORT_AGENT", "http://127.0.0.1:8081"):
+        assert word in text, word
+    # Requests go to the gateway, never to the engine: 8081 is no container's port.
+    ports = {"terraform": r"container_port = (\d+)"}.get(kind, r"containerPort: (\d+)")
+    assert set(re.findall(ports, text)) == {"8080"}

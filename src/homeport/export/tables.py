@@ -1,0 +1,24 @@
+"""Which tables of the file make what no export has words for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from homeport.resources.google.closed_door import ClosedDoor
+from homeport.resources.google.load_balancer import COLLECTIONS as BALANCER
+from homeport.resources.google.managed_certificate import COLLECTIONS as MANAGER
+from homeport.resources.google.model_armor import ENDPOINT, TEMPLATE
+from homeport.resources.google.monitoring import COLLECTIONS as MONITORING
+from homeport.targets.cloudrun.observing import CONFIGURATION
+
+_OF: Mapping[str, frozenset[str]] = {
+    "[edge]": frozenset({*BALANCER, *MANAGER, ClosedDoor.kind}),
+    "[guard]": frozenset({TEMPLATE, ENDPOINT}),
+    "[observe]": frozenset({*MONITORING, CONFIGURATION}),
+}
+
+
+def tables_of(kinds: Iterable[str]) -> str:
+    """Return the tables that make resources of these kinds, such as `[edge] and [guard]`; '' for none of them."""
+    found = set(kinds)
+    return " and ".join(table for table, made in _OF.items() if made & found)
