@@ -16,7 +16,7 @@ from homeport.cost.guard import guard_month, screened_tokens
 from homeport.cost.throughput import YOURS, Throughput, measured
 from homeport.cost.usage import Usage
 from homeport.cost.versus import INPUT_SHARE, Versus, compare, load
-from homeport.engines.registry import module
+from homeport.engines.registry import delivery_of
 from homeport.errors import EngineMissing, MemoryTooSmall
 from homeport.fit import size_unknown
 from homeport.fit.cloud import engine_of, estimate
@@ -176,7 +176,8 @@ def _what(wanted: Wish, question: Question, known: Prices) -> What:
         )
     start = next(iter(one.cold_starts.values()))
     weights = best.what.weights.size / cloudrun.GIB
-    baked = module(engine).USUAL_DELIVERY == "baked"
+    delivery = delivery_of(engine, wanted.cloudrun.delivery)
+    baked, others = delivery == "baked", delivery == "prebuilt"
     return What(
         title=wanted.subject.model.name,
         engine=engine,
@@ -187,8 +188,8 @@ def _what(wanted: Wish, question: Question, known: Prices) -> What:
         warm_hours_per_week=hours.hours_a_week if (hours := wanted.scaling.warm_hours) is not None else 0.0,
         instances=wanted.scaling.max,
         cold_start_s=(start.low, start.likely, start.high),
-        weights_gib=0 if baked else weights,
-        image_gib=image_bytes(engine) / cloudrun.GIB + (weights if baked else 0),
-        build_minutes=BUILD_MINUTES,
+        weights_gib=0 if baked or others else weights,
+        image_gib=0 if others else image_bytes(engine) / cloudrun.GIB + (weights if baked else 0),
+        build_minutes=0 if others else BUILD_MINUTES,
         edge=wanted.edge is not None,
     )

@@ -66,6 +66,8 @@ class LaunchRequest:
     """Where the engine finds the weights, if not at `weights`: a path in a container, or the address of a bucket."""
     streamed: bool = False
     """Whether a streamer reads the weights from `served_from`, many pieces at once."""
+    prebuilt: bool = False
+    """Whether the image is another's with the weights in it, and with settings of theirs."""
     metrics_port: int | None = None
     """
     Where on loopback its metrics are told, and at no other port: for a container that something beside it asks. None leaves
@@ -260,7 +262,7 @@ class EngineModule(Protocol):
     """
     How weights can get to it on a cloud, the quickest first; empty where it is for this machine alone.
 
-    `baked` means that the weights are in its image: see `image`. What each takes is in catalog/cold_start.toml, and
+    `baked` means that the weights are in its image: see `image`; `prebuilt` that they are in another's, as it is. What each takes is in catalog/cold_start.toml, and
     so are the parts of its own start, which are those that the file has.
     """
     USUAL_DELIVERY: Delivery | None

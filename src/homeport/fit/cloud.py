@@ -183,7 +183,7 @@ def estimate(what: Serving, wanted: CloudRun, prices: Prices, scaling: Scaling |
         choice=choice,
         wanted=wanted,
         hourly=prices.hourly(shape, wanted.region, zonal=wanted.zonal_redundancy),
-        cold_starts=cold_starts(best),
+        cold_starts=cold_starts(best, wanted),
         quotas=quotas(shape, wanted, scaling),
         scaling=scaling,
     )
@@ -232,13 +232,18 @@ def outlook(spec: Spec, spec_file: Path) -> CloudRunOutlook:
     )
 
 
-def cold_starts(result: Fit) -> dict[str, ColdStart]:
-    """Return the expected cold starts of a fit on Cloud Run, by the delivery of the weights, the quickest first."""
+def cold_starts(result: Fit, wanted: CloudRun | None = None) -> dict[str, ColdStart]:
+    """
+    Return the expected cold starts of a fit on Cloud Run, by the delivery of the weights, the quickest first.
+
+    Images that others have built are there for few models: theirs is told where the file wants it.
+    """
+    told = {wanted.delivery} if wanted else set()
     engine, size = result.what.engine, result.what.weights.size
     return {
         delivery: corrected(cold_start.expected(engine=engine, delivery=delivery, weights_bytes=size))
         for delivery in module(engine).DELIVERIES
-        if delivery != CACHED
+        if delivery != CACHED and (delivery != "prebuilt" or delivery in told)
     }
 
 

@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 else:
     EngineKind = Literal[("auto", *NAMES)]
 """`auto`, or an engine that is registered."""
-Delivery = Literal["stream", "gcsfuse-buffered", "gcsfuse-cached", "baked"]
+Delivery = Literal["stream", "gcsfuse-buffered", "gcsfuse-cached", "baked", "prebuilt"]
 """How weights get to an engine on a cloud; each engine says which of them it has."""
-_RESERVED_DELIVERIES = {"prebuilt"}
 
 
 class Adapter(SpecTable):
@@ -134,7 +133,7 @@ class CloudRun(SpecTable):
     zonal_redundancy: bool = False
     """Whether Google keeps room for the GPU in a second zone, for about half as much again."""
     delivery: Literal["auto", Delivery] = "auto"
-    """How weights get to the engine: vllm's from the bucket by stream, gcsfuse-buffered (auto) or gcsfuse-cached; ollama's baked."""
+    """vllm's weights: from the bucket by stream, gcsfuse-buffered (auto) or gcsfuse-cached. ollama's: baked (auto), or prebuilt by others."""
     hub_token: str | None = Field(default=None, pattern=patterns.REFERENCE, examples=["env:HF_TOKEN"])
     """Where the hub's token is: env:NAME or file:PATH. Without it HF_TOKEN is taken, once the hub wants one."""
     startup_cache: Literal["off"] = "off"
@@ -153,16 +152,6 @@ class CloudRun(SpecTable):
     """What it runs on: auto is Cloud Build's default, and for weights in an image one with the memory to load them."""
     timeout_s: int = Field(default=900, ge=1, le=3600)
     """Seconds that one request may take."""
-
-    @field_validator("delivery", mode="before")
-    @classmethod
-    def _no_engine_has_it(cls, delivery: object) -> object:
-        if delivery in _RESERVED_DELIVERIES:
-            raise ValueError(
-                f"{delivery} is reserved for images that others have built with the weights in them, and no engine of "
-                "this version takes any; leave it out, or see docs/cold-start.md for what each engine has"
-            )
-        return delivery
 
     @field_validator("startup_cache", mode="before")
     @classmethod

@@ -50,7 +50,7 @@ ADAPTER_RANK = None
 STARTUP_CACHE = None
 IDENTITY = None
 HONOURS = honours.HONOURS
-DELIVERIES: tuple[Delivery, ...] = ("baked",)
+DELIVERIES: tuple[Delivery, ...] = ("baked", "prebuilt")
 USUAL_DELIVERY: Delivery = "baked"
 RANK_ON_CLOUD = 2
 HOST_MEMORY = (MemoryTerm("the server", 4 * 2**30, "an allowance; nobody's figure"),)
@@ -196,6 +196,8 @@ def _baked(request: LaunchRequest, installation: Installation) -> Launch:
             "OLLAMA_NOPRUNE": "1",
             "HOME": "/tmp",  # noqa: S108 - it writes a key there when it starts, and nothing else is writable
             "READY_PORT": f"{request.port + 1}",
+            # Others' images let every web page in.
+            **({"OLLAMA_ORIGINS": "http://localhost"} if request.prebuilt else {}),
             **flags(settings),
         },
         model=name,

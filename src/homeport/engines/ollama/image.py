@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import shlex
 
-from homeport.engines.image import MODEL_FILE, Gguf, ImageContents, Recipe, beside, copies, entries
+from homeport.engines.image import (
+    MODEL_FILE,
+    Gguf,
+    ImageContents,
+    Recipe,
+    beside,
+    copies,
+    entries,
+    without_weights,
+)
 
 
 def recipe(contents: ImageContents) -> Recipe:
     """
     Return the recipe of Ollama with one model in it: a tag of Ollama's library, or a GGUF of one's own.
 
-    The build asks the server until it answers, brings the model, has it shown and loads it once.
+    Without weights, which others have put in already, there is nothing to build. Else the build asks the server until it answers, brings the model, has it shown and loads it once.
     """
     weights, model_name = contents.weights, contents.model_name
+    if weights is None:
+        return without_weights("ollama", contents)
     own = isinstance(weights, Gguf)
     known_as = weights.digest if isinstance(weights, Gguf) else f"ollama:{weights}"
     labels = {"homeport.engine": "ollama", "homeport.model": model_name, "homeport.weights": known_as}

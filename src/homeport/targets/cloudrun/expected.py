@@ -11,6 +11,7 @@ from homeport.reconcile import resolve
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.targets.cloudrun.checks import INGRESS_ALL, ExpectedDeployment, StoredBucket
 from homeport.targets.cloudrun.graph import ADAPTED, WEIGHTS
+from homeport.targets.cloudrun.prebuilt import IN_IMAGE
 from homeport.targets.cloudrun.service_spec import ANNOTATION
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.targets.cloudrun.verification import Expectation
@@ -22,7 +23,7 @@ async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
     launch, stored, settings, guard = target.launch, target.stored, target.settings, target.spec.guard
     model = await _look(stored) if stored is not None else _Lies()
     adapters = {one.id: await _look(one) for one in target.weights.adapters.values()}
-    made = await target.image.read()
+    made, in_image = await target.image.read(), target.delivery in IN_IMAGE
     planned = ExpectedDeployment(
         image_digest=made["digest"] if made else "",
         gpu=target.shape.gpu,
@@ -31,8 +32,8 @@ async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
         ingress=str(target.service.wanted.get("ingress", INGRESS_ALL)),
         public=target.spec.access.public,
         zonal_redundancy=settings.zonal_redundancy,
-        baked=target.baked,
-        weights_digest=model.wanted if not target.baked else "",
+        baked=in_image,
+        weights_digest=model.wanted if not in_image else "",
         weights_annotation=WEIGHTS,
         callers=frozenset(target.callers),
         bucket=target.names.bucket,
@@ -59,7 +60,7 @@ async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
         weights_path=launch.weights,
         weights_digest=model.wanted,
         # Those of an image cannot change, whatever becomes of what it was built from.
-        weights_intact=target.baked or not model.broken,
+        weights_intact=in_image or not model.broken,
         adapters=tuple(target.weights.adapters),
     )
     return Expectation(subject=subject, planned=planned, bucket=bucket)

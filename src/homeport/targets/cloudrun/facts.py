@@ -305,7 +305,8 @@ class StayingFact(Fact):
         mark = "?" if self.unconfirmed else ""
         both = self.zones_usd_per_month + self.weights_usd_per_month
         parts = [f"{self.zones} private zones"] if self.zones else []
-        parts.append(f"{self.weights_gib:.1f} GiB of weights{' in the image' if self.baked else ''}")
+        if self.weights_gib or not parts:
+            parts.append(f"{self.weights_gib:.1f} GiB of weights{' in the image' if self.baked else ''}")
         return (
             f"${both:.2f}{mark} a month also while nothing runs, for {' and '.join(parts)}; the rest of each image kept is "
             f"${self.image_usd_per_gib_month:.2f} a GiB"

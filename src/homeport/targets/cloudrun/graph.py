@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 
 from homeport.catalog.cloudrun import GIB, Shape, gpu
 from homeport.catalog.cpu_and_memory import CpuAndMemory
-from homeport.catalog.images import engine_image
 from homeport.catalog.prices import load as load_prices
 from homeport.engines.base import Installation, Launch, LaunchRequest
 from homeport.engines.image import MODEL_FILE, Gguf, ImageContents, Recipe
@@ -43,6 +42,7 @@ from homeport.targets.cloudrun.invokers import callers
 from homeport.targets.cloudrun.model_selection import ResolvedModel
 from homeport.targets.cloudrun.names import Names, names_of
 from homeport.targets.cloudrun.observing import METRICS_PORT, Observing
+from homeport.targets.cloudrun.prebuilt import PREBUILT, base_image
 from homeport.targets.cloudrun.preflight import GatedFile
 from homeport.targets.cloudrun.registries import cached, parse
 from homeport.targets.cloudrun.released import release
@@ -137,7 +137,7 @@ class CloudRunGraph:
 
     @property
     def baked(self) -> bool:
-        """Tell whether the weights lie in the image."""
+        """Tell whether the weights lie in an image of ours."""
         return self.delivery == "baked"
 
     @property
@@ -199,6 +199,7 @@ class CloudRunGraph:
         served_from = {
             "baked": MODEL_FILE if pinned else "",
             "stream": self.stored.uri if self.stored else "",
+            PREBUILT: "",
         }
         request = LaunchRequest(
             model=self.chosen.model,
@@ -220,6 +221,7 @@ class CloudRunGraph:
             contained=True,
             served_from=served_from.get(self.delivery, MODEL),
             streamed=self.delivery == "stream",
+            prebuilt=self.delivery == PREBUILT,
             metrics_port=METRICS_PORT if self.observing else None,
         )
         return engine.launch(
@@ -228,19 +230,17 @@ class CloudRunGraph:
 
     @property
     def base(self) -> str:
-        """Return the reference of the image that ours is built on."""
-        return self.settings.image or engine_image(self.chosen.engine).pinned
+        """Return the reference of the image that ours is built on, or that serves as it is."""
+        return base_image(self.spec, self.chosen.engine, self.chosen.tag)
 
     @property
     def recipe(self) -> Recipe:
         """Return what goes into the engine's image."""
         stored, launch = self.stored, self.launch
-        weights: str | Gguf | None = None
-        if self.baked:
-            weights = self.chosen.tag
-            if stored is not None:
-                file = next(one for one in stored.pin.files if one.path.endswith(".gguf"))
-                weights = Gguf(origin=stored.uri, file=file)
+        weights: str | Gguf | None = self.chosen.tag if self.baked else None
+        if self.baked and stored is not None:
+            file = next(one for one in stored.pin.files if one.path.endswith(".gguf"))
+            weights = Gguf(origin=stored.uri, file=file)
         contents = ImageContents(
             base=cached(self.names, self.base),
             model_name=launch.model,
@@ -296,8 +296,7 @@ class CloudRunGraph:
     @property
     def service(self) -> RestResource:
         """Return the model's service."""
-        names, stored = self.names, self.stored
-        foundations = self.foundations
+        names, stored, foundations = self.names, self.stored, self.foundations
         # Nothing is served before its way out is as wanted.
         after = [foundations.apis.id, *foundations.grants_of(names.runner), *foundations.guards]
         after += [stored.id] if stored is not None and not self.baked else []

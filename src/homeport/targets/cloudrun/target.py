@@ -19,6 +19,7 @@ from homeport.targets.cloudrun.guard import armored
 from homeport.targets.cloudrun.guard_found import unwanted_screen
 from homeport.targets.cloudrun.invokers import unexpected_invokers
 from homeport.targets.cloudrun.observe_found import unwanted_observing
+from homeport.targets.cloudrun.prebuilt import PREBUILT
 from homeport.targets.cloudrun.preflight import Findings, PreflightInput, PreflightVerdict, preflight
 from homeport.targets.facts import ModelFact
 
@@ -109,7 +110,8 @@ class CloudRunTarget(CloudRunGraph):
         yield facts.PriceFact.of(estimate, self.spec.scaling.min)
         if self.spec.scaling.warm and (hours := self.spec.scaling.warm_hours) is not None:
             yield facts.WarmFact.of(estimate, self.spec.scaling.warm, hours, self.moment)
-        yield facts.StayingFact.of(load_prices(), self.foundations.zones, size, baked=self.baked)
+        kept = 0 if self.delivery == PREBUILT else size
+        yield facts.StayingFact.of(load_prices(), self.foundations.zones, kept, baked=self.baked)
         yield facts.ColdStartFact.of(self.cold_start)
         yield facts.CallersFact(public=access.public, callers=self.callers)
         yield from self.told
