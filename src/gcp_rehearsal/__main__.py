@@ -20,6 +20,7 @@ from gcp_rehearsal.runtime.container_runtime import Willing
 from gcp_rehearsal.runtime.envoy_program import envoy_program
 from gcp_rehearsal.runtime.launch_adaptation import HOST
 from gcp_rehearsal.runtime.processes import Engines
+from gcp_rehearsal.runtime.prometheus_program import prometheus_program
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for name, value in variables.items():
                 _say(f"export {name}={shlex.quote(value)}")
             _say(f"# Google Cloud is rehearsed on {url}; Ctrl-C ends it")
-            server.serve(cloud, listening, closing=steps.close, envoy=envoy_program())
+            server.serve(
+                cloud, listening, closing=steps.close, envoy=envoy_program(), prometheus=prometheus_program()
+            )
     except RehearsalError as error:
         sys.stderr.write(f"error: {error}\n   do: {error.hint}\n")
         return 1

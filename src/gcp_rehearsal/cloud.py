@@ -20,7 +20,7 @@ from gcp_rehearsal import credentials, discovery, generic, handlers, operations
 from gcp_rehearsal.apis.cloudbuild.steps import Acted
 from gcp_rehearsal.call import Reply, Request
 from gcp_rehearsal.clock import Clock
-from gcp_rehearsal.context import PLAIN, Call, Containers, Kind, Steps
+from gcp_rehearsal.context import PLAIN, Call, Containers, Kind, Metrics, Steps
 from gcp_rehearsal.discovery import Found
 from gcp_rehearsal.errors import ApiError, exists, info, invalid, not_found, of_status, unimplemented
 from gcp_rehearsal.faults import Fault
@@ -79,6 +79,8 @@ class Cloud:
     """Runs what is deployed to Cloud Run."""
     steps: Steps = field(default_factory=Acted)
     """Runs the steps of builds."""
+    metrics: Metrics | None = None
+    """Answers queries of metrics; None where nothing measures."""
     faults: list[Fault] = field(default_factory=list)
     secret: str = field(default_factory=credentials.new_secret, repr=False)
     """What its tokens are made of; its holder can act as anybody here."""
@@ -100,10 +102,8 @@ class Cloud:
         self._random = Random(0)  # noqa: S311 - ids, not secrets
         self.containers.begin(self)
         for project in self.projects:
-            owner = {"role": "roles/owner", "members": [Caller(project.owner).member]}
-            self.access.set_policy(
-                "cloudresourcemanager", f"projects/{project.id}", {"bindings": [owner]}, at_once=True
-            )
+            owners = {"bindings": [{"role": "roles/owner", "members": [Caller(project.owner).member]}]}
+            self.access.set_policy("cloudresourcemanager", f"projects/{project.id}", owners, at_once=True)
 
     def token(self, email: str) -> str:
         """Return the access token of a caller."""

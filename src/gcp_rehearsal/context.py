@@ -77,6 +77,13 @@ class Steps(Protocol):
         """Tell that the build of that id is over: what it has on disk can go."""
 
 
+class Metrics(Protocol):
+    """What was measured, and answers in PromQL."""
+
+    def query(self, path: str, form: Mapping[str, str]) -> bytes:
+        """Return the answer of `query` or `query_range`, as JSON. Raises `ApiError`."""
+
+
 class Cloud(Protocol):
     """The cloud, as those see it who answer for it."""
 
@@ -131,6 +138,10 @@ class Cloud(Protocol):
     @property
     def steps(self) -> Steps:
         """Return what runs the steps of builds."""
+
+    @property
+    def metrics(self) -> Metrics | None:
+        """Return what answers queries of metrics; None where nothing measures."""
 
     @property
     def enabled(self) -> dict[tuple[str, str], float]:

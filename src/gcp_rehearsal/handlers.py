@@ -19,7 +19,7 @@ from gcp_rehearsal.apis.iam import roles, tokens
 from gcp_rehearsal.apis.iam import service_accounts as accounts
 from gcp_rehearsal.apis.logging import entries as logs
 from gcp_rehearsal.apis.modelarmor import templates
-from gcp_rehearsal.apis.monitoring import alerting
+from gcp_rehearsal.apis.monitoring import alerting, queries
 from gcp_rehearsal.apis.networkconnectivity import endpoints
 from gcp_rehearsal.apis.resourcemanager import projects
 from gcp_rehearsal.apis.run import executions, jobs, revisions, services
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
 
 _MODULES: tuple[ModuleType, ...] = (
-    accounts, alerting, builds, certificates, compute, dns, endpoints, executions, jobs, knative, logs, networks, projects, quotas, registry,
+    accounts, alerting, builds, certificates, compute, dns, endpoints, executions, jobs, knative, logs, networks, projects, quotas, queries, registry,
     revisions, roles, scheduled, secrets, services,
     services_usage, storage, templates, tokens, upstream,
 )  # fmt: skip

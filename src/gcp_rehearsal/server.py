@@ -20,12 +20,13 @@ from gcp_rehearsal.errors import ApiError, PortError, RehearsalError
 from gcp_rehearsal.runtime import metadata_server
 from gcp_rehearsal.runtime.balancing import LoadBalancers
 from gcp_rehearsal.runtime.launch_adaptation import HOST
-from gcp_rehearsal.runtime.processes import INSTANCES, Engines
+from gcp_rehearsal.runtime.processes import INSTANCES, METRICS, Engines
 
 if TYPE_CHECKING:
     from gcp_rehearsal.runtime.edge_front import EdgeFront
     from gcp_rehearsal.runtime.envoy import EnvoyFront
     from gcp_rehearsal.runtime.front_end import Front
+    from gcp_rehearsal.runtime.managed_prometheus import ManagedPrometheus
 
 _TICK_S = 0.2
 _OWN_PATHS = {"storage": "storage", "upload": "storage", "download": "storage", "resumable": "storage",
@@ -42,11 +43,13 @@ class App:
     The cloud as an ASGI application. It is a proxy, too: clients may ask it for Google's own addresses.
 
     A client of the port `inside` counts as within the project's networks, everybody else as on the internet. With the
-    program of an `envoy`, that stands for the load balancers.
+    program of an `envoy`, that stands for the load balancers. `each_time` is done a few times a second.
     """
 
-    def __init__(self, cloud: Cloud, *, inside: int = 0, envoy: str = "") -> None:
-        self._cloud, self._inside, self._program = cloud, inside, envoy
+    def __init__(
+        self, cloud: Cloud, *, inside: int = 0, envoy: str = "", each_time: Callable[[], None] = lambda: None
+    ) -> None:
+        self._cloud, self._inside, self._program, self._each_time = cloud, inside, envoy, each_time
         self._ticking: asyncio.Task[None] | None = None
         self._balancers = LoadBalancers(cloud)
 
@@ -119,9 +122,9 @@ class App:
 
     async def _reply(self, path: str, request: Request) -> Reply:
         containers = self._cloud.containers
-        if path == INSTANCES:
+        if path in {INSTANCES, METRICS}:
             self._cloud.access.caller(request.headers)
-            return self._instances()
+            return self._instances() if path == INSTANCES else self._metrics()
         address, _, rest = path.removeprefix(f"{INSTANCES}/").partition("/")
         if path.startswith(f"{INSTANCES}/") and isinstance(containers, Engines):
             account = containers.account(address)
@@ -138,11 +141,19 @@ class App:
         status = {"instances": found, "speed": self._cloud.clock.speed}
         return Reply(body=json.dumps(status, indent=1).encode(), headers={"content-type": "application/json"})
 
+    def _metrics(self) -> Reply:
+        containers = self._cloud.containers
+        text = ""
+        if isinstance(containers, Engines):
+            text = containers.counts.text([(one.revision, one.works) for one in containers.running()])
+        return Reply(body=text.encode(), headers={"content-type": "text/plain; version=0.0.4"})
+
     async def _tick(self) -> None:
         """Let time pass where nobody asks anything: instances go when they are idle."""
         while True:
             await asyncio.sleep(_TICK_S)
             self._cloud.clock.settle()
+            self._each_time()
 
 
 def listen(port: int) -> socket.socket:
@@ -168,12 +179,13 @@ def serve(
     inside: socket.socket | None = None,
     closing: Callable[[], None] = lambda: None,
     envoy: str = "",
+    prometheus: str = "",
 ) -> None:
     """
     Answer until Ctrl-C or SIGTERM, then end what runs and do `closing`.
 
     A client of `inside` counts as within the project's networks; `envoy` is the program that stands for load
-    balancers, '' for none. Raises `RehearsalError` where the server is
+    balancers, and `prometheus` the one that stands for Managed Prometheus, '' for none. Raises `RehearsalError` where the server is
     not installed.
     """
     try:
@@ -184,7 +196,9 @@ def serve(
         ) from error
     if isinstance(cloud.containers, Engines):
         cloud.containers.url = f"http://{HOST}:{listening.getsockname()[1]}"
-    app = App(cloud, inside=inside.getsockname()[1] if inside else 0, envoy=envoy)
+    measured = _measured(cloud, prometheus)
+    look = measured.look if measured else lambda: None
+    app = App(cloud, inside=inside.getsockname()[1] if inside else 0, envoy=envoy, each_time=look)
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -202,9 +216,21 @@ def serve(
             uvicorn.Server(config).run(sockets=[listening, inside] if inside else [listening])
     finally:
         app.close()
+        if measured is not None:
+            measured.close()
         if isinstance(cloud.containers, Engines):
             cloud.containers.shutdown()
         closing()
+
+
+def _measured(cloud: Cloud, program: str) -> ManagedPrometheus | None:
+    """Let a Prometheus stand for Managed Prometheus; return it, None without a program or where nothing runs."""
+    if not program or not isinstance(cloud.containers, Engines):
+        return None
+    from gcp_rehearsal.runtime.managed_prometheus import ManagedPrometheus  # With its HTTP client, as above.
+
+    cloud.metrics = made = ManagedPrometheus(cloud, cloud.containers, program, cloud.containers.url)
+    return made
 
 
 async def _request(

@@ -29,6 +29,7 @@ from homeport.targets.base import HINTS, Capability, OnResult, OpenOptions, Targ
 if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
     from homeport.listing import Listing
+    from homeport.observe.check import ObserveFinding
     from homeport.verify import Report
 
 
@@ -145,6 +146,11 @@ class Deployment:
         """Return what `up` would make as files of another tool, by name. Raises `Unsupported` where none can have it."""
         self.require({Capability.EXPORT: True})
         return await self.target.export(kind, progress or Silent())
+
+    async def observed(self) -> tuple[ObserveFinding, ...]:
+        """Return what the place itself has measured of the endpoint. Raises `Unsupported` where none measures."""
+        self.require({Capability.OBSERVED: True})
+        return await self.target.observed()
 
     def require(self, wanted: Mapping[Capability, object]) -> None:
         """Raise `Unsupported` for the first capability that is wanted (its value is true) and that the target lacks."""

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from cloud import act
+from deployment import google_for
+from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
 from homeport import cli
 from homeport.cli.top_text import TopScreen
 from homeport.console.views import Views
 from homeport.errors import PermissionDenied
+from homeport.google import Google
 from homeport.home import Home
-from homeport.listing import ListedEndpoint, Listing
+from homeport.listing import ListedEndpoint
 from homeport.live_places import LivePlace, look_at
 from homeport.metrics.live import LiveEndpoint, LiveListing
+from homeport.spec import CloudRun
 from homeport.targets import registry
 from homeport.targets.base import OpenOptions
 from homeport.targets.cloudrun import live as cloudrun_live
+from homeport.targets.cloudrun.inventory import Unread
 
 HERE = LiveEndpoint(name="home", on="local", state="running", model="m")
 REASON = "Cloud Run: not known, could not be read: no run.services.list; ask for it"
@@ -87,17 +94,69 @@ def test_the_console_lists_both_places(tmp_path: Path) -> None:
     assert [one["name"] for one in found["local"]["endpoints"]] == ["home"]
 
 
+FAR = ListedEndpoint(name="far", on="cloudrun", state="ready", engine="vllm", region="europe-west4")
+
+
+def far(monkeypatch: pytest.MonkeyPatch, cloud: Cloud, *unread: Unread, caller: str = OWNER) -> LivePlace:
+    """What is found of one endpoint on Cloud Run, in a cloud that measures what a test says."""
+
+    async def listed(google: Google) -> tuple[tuple[ListedEndpoint, ...], tuple[Unread, ...]]:
+        return (FAR,), unread
+
+    async def door(settings: CloudRun | None, options: OpenOptions) -> Google:
+        return google_for(cloud, caller=caller)
+
+    monkeypatch.setattr(cloudrun_live, "list_endpoints", listed)
+    monkeypatch.setattr(cloudrun_live, "door_for", door)
+    options = OpenOptions(env={}, home=Home(Path("/nowhere")))
+    (place,) = act(look_at(("cloudrun",), Path("/nowhere/homeport.toml"), options))
+    assert [one.name for one in place.endpoints] == ["far"]
+    return place
+
+
+class Measured:
+    """What answers in a Prometheus' place: of one endpoint everything is 2, and it has 3 instances."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def query(self, path: str, form: Mapping[str, str]) -> bytes:
+        label, value = ("service_name", "3") if "instance_count" in form["query"] else ("namespace", "2")
+        result = [{"metric": {label: name}, "value": [0, value]} for name in self.names]
+        return json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}}).encode()
+
+
 def test_what_a_project_lets_nobody_read_is_told_beside_its_endpoints(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def listing(file: Path, options: OpenOptions) -> Listing:
-        return Listing(
-            endpoints=(ListedEndpoint(name="far", on="cloudrun", state="ready"),),
-            unread=("services in us-east4",),
-        )
+    shut = Unread(
+        kind="service", region="us-east4", what="services in us-east4", error=PermissionDenied("no")
+    )
+    place = far(monkeypatch, Cloud(delays=AT_ONCE, metrics=Measured()), shut)
+    assert place.lines() == ["Cloud Run: not known, could not be read: services in us-east4: no"]
 
-    monkeypatch.setattr(cloudrun_live, "listing", listing)
-    options = OpenOptions(env={}, home=Home(Path("/nowhere")))
-    (place,) = asyncio.run(look_at(("cloudrun",), Path("homeport.toml"), options))
-    assert [one.name for one in place.endpoints] == ["far"]
-    assert place.lines() == ["Cloud Run: not known, could not be read: services in us-east4"]
+
+def test_figures_of_an_endpoint_on_cloud_run_come_from_cloud_monitoring(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (one,) = far(monkeypatch, Cloud(delays=AT_ONCE, metrics=Measured("far", "other"))).endpoints
+    assert one.snapshot is not None
+    assert one.rates is not None
+    assert (one.snapshot.running, one.snapshot.kv_cache, one.rates.ttft_s, one.instances) == (2, 2, 2, 3)
+    assert one.unknown == ""
+
+
+@pytest.mark.parametrize(
+    ("metrics", "caller", "told"),
+    [
+        (Measured("other"), OWNER, "no instance runs, or its file has no"),
+        (Measured("far"), "friend@example.com", "cannot be read from Cloud Monitoring"),
+        (None, OWNER, "cannot be read from Cloud Monitoring"),
+    ],
+)  # fmt: skip
+def test_why_there_are_no_figures_is_told_and_the_endpoint_is_there_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, metrics: Measured | None, caller: str, told: str
+) -> None:
+    (one,) = far(monkeypatch, Cloud(delays=AT_ONCE, metrics=metrics), caller=caller).endpoints
+    assert one.snapshot is None
+    assert told in one.unknown

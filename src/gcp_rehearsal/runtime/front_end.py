@@ -182,6 +182,20 @@ class Front:
             text = "The request failed because the instance could not start successfully."
             raise RequestRefused(503, "Service Unavailable", text) from None
         try:
+            await self._asked(seconds, instance, scope, request, answer)
+            engines.counts.add(revision.body, answer.status)
+        except RequestRefused as why:
+            engines.counts.add(revision.body, why.status)
+            raise
+        finally:
+            pool.release(instance)
+
+    async def _asked(
+        self, seconds: float, instance: Instance, scope: Mapping[str, Any],  # Any: ASGI
+        request: tuple[list[tuple[str, str]], bytes], answer: SentAnswer,
+    ) -> None:  # fmt: skip
+        """Let an instance answer within `seconds`. Raises `RequestRefused` where it does not."""
+        try:
             async with asyncio.timeout(seconds):
                 await self._forward(instance, scope, request, answer)
         except TimeoutError:
@@ -192,8 +206,6 @@ class Front:
                 "had an error."
             )
             raise RequestRefused(503, "Service Unavailable", text) from None
-        finally:
-            pool.release(instance)
 
     async def _forward(
         self, instance: Instance, scope: Mapping[str, Any],  # Any: ASGI
@@ -244,10 +256,10 @@ class SentAnswer:
     """What is sent back; a refusal only where nothing was sent before."""
 
     def __init__(self, send: Send) -> None:
-        self._send, self.begun = send, False
+        self._send, self.begun, self.status = send, False, 0
 
     async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self.begun = True
+        self.begun, self.status = True, status
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def pieces(self, pieces: AsyncIterator[bytes]) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 
 from gcp_rehearsal.runtime.container_process import ContainerPlan, ContainerProcess, ProcessPlace
@@ -25,9 +25,13 @@ class Instance:
     over: its maker calls `stop`, which ends the others.
     """
 
-    def __init__(self, containers: Sequence[ContainerPlan], *, port: int) -> None:
+    def __init__(
+        self, containers: Sequence[ContainerPlan], *, port: int, ports: Mapping[int, int] | None = None
+    ) -> None:
         """Start `containers`, the one that serves first; requests come to `port` of this machine."""
         self.port = port
+        self.ports = dict(ports or {})
+        """Ports of this machine, by the cloud's that they stand for."""
         self._over = threading.Event()
         self.containers = tuple(ContainerProcess(plan, self._over) for plan in containers)
         self.up: Future[Failure | None] = Future()

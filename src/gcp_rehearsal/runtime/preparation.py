@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gcp_rehearsal.apis.run.status import segments
 from gcp_rehearsal.apis.secretmanager.versions import read
+from gcp_rehearsal.errors import ApiError
 from gcp_rehearsal.json_types import Json
 from gcp_rehearsal.runtime import image, mount_namespace, mounts
 from gcp_rehearsal.runtime.container_paths import Paths
@@ -22,6 +23,8 @@ from gcp_rehearsal.runtime.mounts import Volumes
 from gcp_rehearsal.runtime.probe import ContainerProbe
 from gcp_rehearsal.runtime.process_ends import free_port
 from gcp_rehearsal.runtime.programs import LaunchSite, Programs, program_of
+from gcp_rehearsal.runtime.run_monitoring import NotUnderstood
+from gcp_rehearsal.runtime.sidecar_settings import settings, sidecar_of
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
@@ -69,8 +72,8 @@ def left_out(cloud: Cloud, revision: Body) -> list[str]:
     ]
 
 
-def prepare(site: InstanceSite, revision: Body) -> tuple[list[ContainerPlan], int]:
-    """Return the containers of an instance, the one that serves first, and the port of this machine for requests."""
+def prepare(site: InstanceSite, revision: Body) -> tuple[list[ContainerPlan], dict[int, int]]:
+    """Return the containers of an instance, the one that serves first, and the ports of this machine by the cloud's, that of requests first."""
     first = serving(revision)
     missing = left_out(site.cloud, revision)
     every = [first, *(one for one in revision["containers"] if one is not first)]
@@ -80,8 +83,20 @@ def prepare(site: InstanceSite, revision: Body) -> tuple[list[ContainerPlan], in
         for probe in _probes(container):
             if probe is not None and probe.cloud_port not in ports:
                 ports[probe.cloud_port] = free_port()
+    for port in _asked_by_the_sidecar(site, revision):
+        ports.setdefault(port, free_port())
     plans = [_planned(site, revision, one, ports) for one in running]
-    return [replace(one, needs=tuple(set(one.needs) - set(missing))) for one in plans], ports[port_of(first)]
+    return [replace(one, needs=tuple(set(one.needs) - set(missing))) for one in plans], ports
+
+
+def _asked_by_the_sidecar(site: InstanceSite, revision: Body) -> list[int]:
+    """Return the ports within the instance at which its sidecar of Managed Prometheus asks, where it has one that knows."""
+    if sidecar_of(revision) is None:
+        return []
+    try:
+        return [one.port for one in settings(site.cloud, revision).endpoints]
+    except (NotUnderstood, ApiError):
+        return []
 
 
 def _probes(container: Body) -> tuple[ContainerProbe | None, ContainerProbe | None]:

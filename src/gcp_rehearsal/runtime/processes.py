@@ -6,8 +6,8 @@ import contextlib
 import hmac
 import itertools
 import threading
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from gcp_rehearsal.runtime.metadata_server import environment
 from gcp_rehearsal.runtime.preparation import InstanceSite, left_out, prepare, serving
 from gcp_rehearsal.runtime.process_guard import ProcessGuard
 from gcp_rehearsal.runtime.programs import Programs
+from gcp_rehearsal.runtime.request_counts import RequestCounts
 from gcp_rehearsal.runtime.request_queue import Pool
 
 if TYPE_CHECKING:
@@ -32,12 +33,28 @@ if TYPE_CHECKING:
 
 INSTANCES = "/rehearsal/v1/instances"
 """The rehearsal's own path: which processes run, what was changed so that they can run here, how fast time passes."""
+METRICS = "/rehearsal/v1/metrics"
+"""Another one: what Cloud Run counts by itself."""
 Revision = Mapping[str, Json]
 _LATE = Failure(message="The configured timeout was reached.", code=0)
 _LOOKS_EVERY_S = 0.2
 _SEEN = "at the container's own paths, in a mount namespace"
 _TRANSLATED = "at paths of this machine, which stand in the table of changes"
 _HIDES = "the container's files would lie in front of the programs that it needs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningInstance:
+    """An instance of a service that is up."""
+
+    number: int
+    id: str
+    """As a metric names it; it is no secret."""
+    revision: Revision
+    ports: Mapping[int, int]
+    """Ports of this machine, by those of the cloud."""
+    works: bool
+    """Whether it answers something now."""
 
 
 class Engines(Willing):
@@ -51,6 +68,7 @@ class Engines(Willing):
     def __init__(self, programs: Programs = MappingProxyType({})) -> None:
         super().__init__()
         self._programs = programs
+        self.counts = RequestCounts()
         self.url = ""
         """The rehearsal's own address, at which mounted buckets are read; '' for one that is not on a socket."""
         self._cloud: Cloud
@@ -202,6 +220,16 @@ class Engines(Willing):
             if instance.process is not None and instance.alive
         ]
 
+    def running(self) -> Iterator[RunningInstance]:
+        """Yield the instances of services that are up."""
+        for number, (instance, _, _) in list(self._all.items()):
+            revision = self._said[number]
+            if instance.ready and "execution" not in revision:
+                mark = credentials.mark(self._cloud.secret, f"shown {number}")
+                yield RunningInstance(
+                    number=number, id=mark, revision=revision, ports=instance.ports, works=instance.active > 0
+                )
+
     def account(self, address: str) -> str | None:
         """Return the account of the instance whose own address ends so; None where there is no such instance."""
         for number, revision in self._said.items():
@@ -224,10 +252,10 @@ class Engines(Willing):
             storage=environment(f"{self.url}{INSTANCES}/{self._address(number)}") if self.url else {},
             started=self._guard.watch,
         )
-        containers, port = prepare(site, revision)
+        containers, ports = prepare(site, revision)
         for name in left_out(self._cloud, revision):
             run_log.container_left_out(self._cloud, revision, name)
-        instance = Instance(containers, port=port)
+        instance = Instance(containers, port=next(iter(ports.values())), ports=ports)
         self._all[number] = (instance, folder, revision["name"])
         self._said[number] = revision
         return instance

@@ -4,49 +4,69 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from homeport.cli.context import CliContext, file_option, json_option, name_argument
+from homeport.cli.context import CliContext, file_option, json_option, name_argument, on_option
+
+if TYPE_CHECKING:
+    from homeport.observe.check import ObserveFinding
+    from homeport.terminal import Terminal
 
 _MARKS = {"ok": "✓", "failed": "✗", "unknown": "?"}
 
 
 @click.group("observe")
 def command() -> None:
-    """Look whether an endpoint of this machine is seen by your Prometheus: see `homeport export prometheus`."""
+    """Look whether an endpoint is seen: one of this machine by your Prometheus, one on Cloud Run by Cloud Monitoring."""
 
 
 @command.command("check")
 @name_argument
 @file_option
+@on_option
 @click.option(
     "--prometheus",
     default="http://127.0.0.1:9090",
     show_default=True,
     metavar="URL",
-    help="Where the Prometheus answers.",
+    help="Where the Prometheus answers that sees an endpoint of this machine.",
 )
 @json_option
 @click.pass_obj
-def check(app: CliContext, name: str | None, file: Path, prometheus: str, json_output: bool) -> int:
-    """Ask it: do samples arrive, does each panel have data, could each alert fire."""
+def check(app: CliContext, name: str | None, file: Path, on: str, prometheus: str, json_output: bool) -> int:
+    """Ask: do samples arrive, does each panel have data, could each alert fire. No instance is woken."""
+    from homeport.cli.session import with_endpoint
+    from homeport.errors import VerificationFailed
+    from homeport.observe.check import ObserveVerdict
+    from homeport.targets import registry
+
+    terminal = app.terminal(json_output=json_output)
+    if on == registry.DEFAULT:
+        found = _by_prometheus(terminal, name, file, prometheus)
+    else:
+        found = with_endpoint(terminal, name, file, on, lambda one: one.observed())
+    lines = [f"{_MARKS[each.verdict]} {each.what}: {each.text}" + (f"\n    do: {each.hint}" if each.hint else "") for each in found]  # fmt: skip
+    terminal.result("\n".join(lines), [asdict(each) for each in found])
+    failed = any(each.verdict is ObserveVerdict.FAILED for each in found)
+    return VerificationFailed.exit_code if failed else 0
+
+
+def _by_prometheus(
+    terminal: Terminal, name: str | None, file: Path, address: str
+) -> tuple[ObserveFinding, ...]:
+    """Return what a Prometheus at `address` has of an endpoint of this machine."""
     from homeport import sync
     from homeport.cli.session import this_machines
-    from homeport.errors import VerificationFailed
     from homeport.observe import check as checks
     from homeport.observe.files import scraped
     from homeport.observe.query import at_address
 
-    terminal = app.terminal(json_output=json_output)
     one = scraped(this_machines(terminal, name, file), file)
 
-    async def look() -> tuple[checks.ObserveFinding, ...]:
-        async with at_address(prometheus) as api:
+    async def look() -> tuple[ObserveFinding, ...]:
+        async with at_address(address) as api:
             return await checks.check(one.watched, api)
 
-    found = sync.run(look())
-    lines = [f"{_MARKS[each.verdict]} {each.what}: {each.text}" + (f"\n    do: {each.hint}" if each.hint else "") for each in found]  # fmt: skip
-    terminal.result("\n".join(lines), [asdict(each) for each in found])
-    failed = any(each.verdict is checks.ObserveVerdict.FAILED for each in found)
-    return VerificationFailed.exit_code if failed else 0
+    return sync.run(look())

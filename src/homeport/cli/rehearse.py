@@ -178,6 +178,7 @@ def serve(
     from gcp_rehearsal.runtime.envoy_program import envoy_program
     from gcp_rehearsal.runtime.launch_adaptation import HOST
     from gcp_rehearsal.runtime.processes import Engines
+    from gcp_rehearsal.runtime.prometheus_program import prometheus_program
     from homeport.cli.rehearse_background import ensure_installed
     from homeport.cli.rehearse_programs import programs
     from homeport.errors import HomeportError
@@ -204,7 +205,7 @@ def serve(
         _tell(terminal, project, speed, taken, within)
         terminal.say("Ctrl-C ends it.")
         try:
-            server.serve(cloud, listening, inside=within, closing=steps.close, envoy=envoy_program())
+            server.serve(cloud, listening, inside=within, closing=steps.close, envoy=envoy_program(), prometheus=prometheus_program())  # fmt: skip
         except RehearsalError as error:
             raise HomeportError(str(error), hint=error.hint) from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -34,105 +33,114 @@ class ObserveFinding:
     hint: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleWords:
+    """What is said of the rules of one place."""
+
+    missing: str
+    put: str
+    """What to do about one that is missing."""
+    set_back: str
+    """What to do about one that says something else."""
+
+
+_OF_FILES = RuleWords(
+    missing="Prometheus has not loaded its rule",
+    put="put the rules of `homeport export prometheus` beside its configuration, and let it read that again",
+    set_back="`homeport export prometheus` writes today's; or leave yours as it is meant",
+)
+
+
 async def check(watched: Watched, api: PrometheusApi) -> tuple[ObserveFinding, ...]:
     """
     Return what a Prometheus has of an endpoint, each panel and each alert by itself.
 
     Raises `NetworkError` where none answers, `HomeportError` where what answers is none.
     """
-    found = [await _clock(api), await _samples(watched, api)]
-    found += [one async for one in _panels(watched, api)]
+    found = [await clock(api), await _samples(watched, api)]
+    found += [await panel(one, api) for one in watched.panels()]
     loaded = {rule.name: rule for rule in await api.rules() if rule.labels.get(LABEL) == watched.name}
-    for alert in watched.alerts():
-        found.append(await _alert(alert, loaded.get(alert.name), api))
+    for one in watched.alerts():
+        found.append(await alert(one, loaded.get(one.name), api, _OF_FILES))
     return tuple(found)
 
 
-async def _clock(api: PrometheusApi) -> ObserveFinding:
+async def clock(api: PrometheusApi) -> ObserveFinding:
+    """Return how the clock of a server is to this machine's."""
     (now,) = await api.instant("time()")
     skew = (now.value or 0) - time.time()
     if abs(skew) > _MOST_SKEW_S:
-        return _failed(
-            "clock", f"Prometheus' clock is {skew:+.0f} s from this machine's",
+        return failed(
+            "clock", f"the clock of {api.where} is {skew:+.0f} s from this machine's",
             "set both by NTP: the newest samples seem old, or of the future",
         )  # fmt: skip
-    return _ok("clock", "Prometheus' clock is this machine's")
+    return ok("clock", f"the clock of {api.where} is this machine's")
 
 
 async def _samples(watched: Watched, api: PrometheusApi) -> ObserveFinding:
     up = await api.instant(f"up{watched.selector}")
     if not up:
-        return _failed(
+        return failed(
             "samples", f"this Prometheus does not scrape {watched.name}",
             "`homeport export prometheus` writes what it must be told; then let it read its configuration again",
         )  # fmt: skip
     if not any(one.value == 1 for one in up):
-        return _failed(
+        return failed(
             "samples", f"Prometheus asks {watched.name}, and gets no metrics from {_where(up)}",
             "`homeport status`: is it running, and on that port? Its key may be another, or unreadable to "
             "Prometheus: its page of targets has the reason; export again",
         )  # fmt: skip
     if not await api.instant(f'count({{__name__=~"{watched.kept}", {LABEL}="{watched.name}"}})'):
-        return _failed(
+        return failed(
             "samples", "the scrape succeeds, and none of the engine's series is among what it brings",
             "another server answers there, or this version of the engine calls them otherwise; export again",
         )  # fmt: skip
-    return _ok("samples", f"they arrive from {_where(up)}")
+    return ok("samples", f"they arrive from {_where(up)}")
 
 
-async def _panels(watched: Watched, api: PrometheusApi) -> AsyncIterator[ObserveFinding]:
-    for panel in watched.panels():
-        yield await _panel(panel, api)
-
-
-async def _panel(panel: Panel, api: PrometheusApi) -> ObserveFinding:
-    what, unknown = f"panel: {panel.title}", []
-    for curve in panel.curves:
+async def panel(one: Panel, api: PrometheusApi, *, empty_while: str = "") -> ObserveFinding:
+    """Return whether a panel has data; `empty_while` is why none may have any now, '' where each should."""
+    what, unknown = f"panel: {one.title}", []
+    for curve in one.curves:
         samples = await api.instant(curve.query)
-        if not samples and curve.empty_while:
-            unknown.append(curve.name)
-            continue
+        if not samples and (why := empty_while or curve.empty_while):
+            return unknown_yet(what, f"nothing to tell of {curve.name}: {why}")
         if not samples:
-            return _failed(
+            return failed(
                 what, f"{curve.name} has no data: {curve.query}",
                 "two scrapes must have come in; else this version of the engine calls the series otherwise",
             )  # fmt: skip
         unknown += [curve.name] if samples[0].value is None else []
     if unknown:
-        return _unknown(
+        return unknown_yet(
             what, f"nothing to tell of {' and '.join(unknown)} yet: no requests in the last minutes"
         )
-    return _ok(what, "it has data")
+    return ok(what, "it has data")
 
 
-async def _alert(alert: Alert, rule: LoadedRule | None, api: PrometheusApi) -> ObserveFinding:
-    what = f"alert: {alert.name}"
+async def alert(
+    one: Alert, rule: LoadedRule | None, api: PrometheusApi, words: RuleWords, *, empty_while: str = ""
+) -> ObserveFinding:
+    """Return whether an alert could fire, by the rule that its place has of it."""
+    what = f"alert: {one.name}"
     if rule is None:
-        return _failed(
-            what, "Prometheus has not loaded its rule",
-            "put the rules of `homeport export prometheus` beside its configuration, and let it read that again",
-        )  # fmt: skip
+        return failed(what, words.missing, words.put)
     if rule.health == "err":
-        return _failed(
-            what, f"its rule fails: {rule.error}", "`promtool check rules` on the file tells where"
-        )
-    if not _alike(rule.query, alert.query):
-        return _failed(
-            what, f"its rule says something else: {rule.query}",
-            "`homeport export prometheus` writes today's; or leave yours as it is meant",
-        )  # fmt: skip
-    return await _loaded(what, alert, rule, api)
-
-
-async def _loaded(what: str, alert: Alert, rule: LoadedRule, api: PrometheusApi) -> ObserveFinding:
+        return failed(what, f"its rule fails: {rule.error}", "`promtool check rules` on the file tells where")
+    if not _alike(rule.query, one.query):
+        return failed(what, f"its rule says something else: {rule.query}", words.set_back)
     if rule.state == "firing":
-        return _failed(what, f"it fires now: {alert.summary}", alert.todo)
-    if await api.instant(alert.value):
-        return _ok(what, f"it would fire on {alert.compared.strip()} for {alert.lasts}")
-    if alert.empty_while:
-        return _unknown(what, f"its condition cannot be tried while {alert.empty_while}")
-    return _failed(
-        what, f"it cannot fire: nothing has data of {alert.value}",
+        return failed(what, f"it fires now: {one.summary}", one.todo)
+    return await _could_fire(what, one, api, empty_while or one.empty_while)
+
+
+async def _could_fire(what: str, one: Alert, api: PrometheusApi, why: str) -> ObserveFinding:
+    if await api.instant(one.value):
+        return ok(what, f"it would fire on {one.compared.strip()} for {one.lasts}")
+    if why:
+        return unknown_yet(what, f"its condition cannot be tried while {why}")
+    return failed(
+        what, f"it cannot fire: nothing has data of {one.value}",
         "two scrapes must have come in; else this version of the engine calls the series otherwise",
     )  # fmt: skip
 
@@ -146,13 +154,16 @@ def _where(up: tuple[Sample, ...]) -> str:
     return ", ".join(sorted(one.labels.get("instance", "an unnamed target") for one in up))
 
 
-def _ok(what: str, text: str) -> ObserveFinding:
+def ok(what: str, text: str) -> ObserveFinding:
+    """Return what is as it should be."""
     return ObserveFinding(what=what, verdict=ObserveVerdict.OK, text=text)
 
 
-def _unknown(what: str, text: str) -> ObserveFinding:
+def unknown_yet(what: str, text: str) -> ObserveFinding:
+    """Return what cannot be told now, which is no fault."""
     return ObserveFinding(what=what, verdict=ObserveVerdict.UNKNOWN, text=text)
 
 
-def _failed(what: str, text: str, hint: str) -> ObserveFinding:
+def failed(what: str, text: str, hint: str) -> ObserveFinding:
+    """Return a fault, with what to do about it."""
     return ObserveFinding(what=what, verdict=ObserveVerdict.FAILED, text=text, hint=hint)

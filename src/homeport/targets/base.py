@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from homeport.home import Home
     from homeport.listing import Listing
     from homeport.metrics.live import LiveListing
+    from homeport.observe.check import ObserveFinding
     from homeport.progress import Progress
     from homeport.results import Removal, Status
     from homeport.verify import Report, Result
@@ -43,6 +44,7 @@ class Capability(StrEnum):
     EXPORT = "writing files of another tool (export)"
     HUB_TOKEN = "keeping the hub's token (--hub-token-stdin)"  # noqa: S105 - words
     LISTING = "telling of every endpoint at once"
+    OBSERVED = "being measured by the place itself (observe check)"
     PORT = "choosing the port (--port)"
     PROXY = "a local port that adds an identity (proxy)"
     ROLLBACK = "going back to what was verified before (rollback)"
@@ -167,6 +169,9 @@ class Target(Protocol):
 
     async def export(self, kind: str, progress: Progress) -> dict[str, str]:
         """Return what `up` would make as files of another tool, by name. Needs `Capability.EXPORT`."""
+
+    async def observed(self) -> tuple[ObserveFinding, ...]:
+        """Return what the place itself has measured of the endpoint, and what is wrong with that. Needs `Capability.OBSERVED`."""
 
     def with_model(self, model: str) -> Target:
         """Return this target with another model in its spec. Raises `SpecError` where that cannot be."""

@@ -167,7 +167,7 @@ def test_an_alert_that_fires(answers: Answers) -> None:
 @pytest.mark.parametrize("skew", [-3600, 45])
 def test_clocks_that_differ(answers: Answers, skew: float) -> None:
     answers.skew = skew
-    assert re.search(r"clock is [+-]\d+ s from this machine's", failures(answers)["clock"])
+    assert re.search(r"clock of a Prometheus is [+-]\d+ s from this machine's", failures(answers)["clock"])
 
 
 def test_a_prometheus_that_refuses_is_told_and_is_not_no_data(answers: Answers) -> None:

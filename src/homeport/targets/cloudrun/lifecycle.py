@@ -22,7 +22,7 @@ from homeport.reconcile.teardown import Teardown
 from homeport.resources.google.traffic import Body, Receipt, foremost, latest
 from homeport.results import Removal, Status
 from homeport.secret import Secret, resolve
-from homeport.spec import CloudRun, Spec, ensure_no_weights
+from homeport.spec import CloudRun, Spec, ensure_no_weights, parse
 from homeport.targets.base import Capability, OnResult, OpenOptions, UpOptions, VerifyOptions
 from homeport.targets.cloudrun import hub_token
 from homeport.targets.cloudrun.agent import with_agent
@@ -39,6 +39,7 @@ from homeport.targets.cloudrun.logs import lines_after, logs, starts
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose, expected_start
 from homeport.targets.cloudrun.name_rules import ensure_possible
 from homeport.targets.cloudrun.names import Names, names_of
+from homeport.targets.cloudrun.observe_check import ObserveFindings, look
 from homeport.targets.cloudrun.observe_target import with_observe
 from homeport.targets.cloudrun.opening import door_for, settings_of
 from homeport.targets.cloudrun.proof_access import let_in
@@ -70,6 +71,7 @@ CAPABILITIES = frozenset(
         Capability.COLD_START,
         Capability.EXPORT,
         Capability.HUB_TOKEN,
+        Capability.OBSERVED,
         Capability.PROXY,
         Capability.ROLLBACK,
         Capability.SWAP,
@@ -201,6 +203,11 @@ class CloudRunLifecycle:
         """
         return await describe(self.google, self.name, self.names.region)
 
+    async def observed(self) -> ObserveFindings:
+        """Return what Cloud Monitoring has of it. Raises `NotFound` where nothing is deployed, `SpecError` without `[observe]`."""
+        service = await live(self.google, self.path)
+        return await look(self.google, (await self._graph(Silent())).observing, service)
+
     async def expected_cold_start(self) -> str:
         """Return how long a start from zero is expected to take, in words; '' where that cannot be told from here."""
         try:
@@ -223,8 +230,6 @@ class CloudRunLifecycle:
 
     def with_model(self, model: str) -> CloudRunLifecycle:
         """Return this with another model. Raises `SpecError` where the file says which weights, too."""
-        from homeport.spec import parse
-
         ensure_no_weights(self.spec, model)
         spec = parse({**self.spec.model_dump(), "model": model}, where=str(self.spec_file))
         return replace(self, spec=spec)
@@ -250,8 +255,8 @@ class CloudRunLifecycle:
             return await replace(self, google=door).verify(VerifyOptions(), Silent(), None)
 
     def _endpoint(self, service: Body, url: str = "", model: str = "") -> Endpoint:
-        model = model or service["template"].get("annotations", {}).get(f"{ANNOTATION}model", "")
-        return endpoint_of(self.google, service, model, url=url, via=self.via, task=self.spec.task)
+        known = model or service["template"].get("annotations", {}).get(f"{ANNOTATION}model", "")
+        return endpoint_of(self.google, service, known, url=url, via=self.via, task=self.spec.task)
 
     async def _graph(
         self,

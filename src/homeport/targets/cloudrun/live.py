@@ -2,28 +2,85 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
+from homeport.engines.names import NAMES
+from homeport.engines.registry import module
+from homeport.errors import HomeportError, NoCredentials
+from homeport.google import Google
+from homeport.listing import ListedEndpoint
 from homeport.metrics.live import LiveEndpoint, LiveListing
+from homeport.observe.live_figures import LiveFigures, instances, live_figures
+from homeport.observe.query import of_project
 from homeport.targets.base import OpenOptions
-from homeport.targets.cloudrun.lifecycle import listing
+from homeport.targets.cloudrun.endpoints import list_endpoints
+from homeport.targets.cloudrun.opening import door_for, settings_of
+
+_NONE = "Cloud Monitoring has no sample of it: no instance runs, or its file has no [observe]"
 
 
 async def endpoints(file: Path, options: OpenOptions) -> LiveListing:
     """Return every endpoint of the project by its mark, and what could not be read. Raises what `homeport list --on cloudrun` raises."""
-    found = await listing(file, options)
-    endpoints = (
-        LiveEndpoint(
-            name=one.name,
-            on="cloudrun",
-            state=one.state,
-            model=one.model,
-            engine=one.engine,
-            url=one.url,
-            region=one.region,
-            usd_per_hour=one.usd_per_hour,
-            unknown="its figures are not read from Cloud Monitoring",
-        )
-        for one in found.endpoints
+    settings = await settings_of(file)
+    async with await door_for(settings, options) as door:
+        found, unread = await list_endpoints(door)
+        engines = {one.engine for one in found if one.engine in NAMES}
+        figures, counts, why = await _figures(door, engines)
+    return LiveListing(
+        endpoints=tuple(_live(one, figures, counts, why) for one in found),
+        unread=tuple(one.text for one in unread),
     )
-    return LiveListing(endpoints=tuple(endpoints), unread=found.unread)
+
+
+async def _figures(
+    google: Google, engines: set[str]
+) -> tuple[Mapping[tuple[str, str], LiveFigures], Mapping[str, float], str]:
+    """Return what is known by engine and name, how many instances there are by name, and why not more is."""
+    api, names = of_project(google), {one: module(one).METRICS for one in engines}
+    try:
+        told = await asyncio.gather(
+            *(live_figures(api, known) for known in names.values() if known is not None)
+        )
+        counts = await instances(api) if engines else {}
+    except NoCredentials:
+        raise
+    except HomeportError as error:
+        return {}, {}, f"its figures cannot be read from Cloud Monitoring: {error}"
+    telling = [one for one, known in names.items() if known is not None]
+    found = {
+        (engine, name): figures
+        for engine, by_name in zip(telling, told, strict=True)
+        for name, figures in by_name.items()
+    }
+    return found, counts, _NONE
+
+
+def _live(
+    one: ListedEndpoint,
+    figures: Mapping[tuple[str, str], LiveFigures],
+    counts: Mapping[str, float],
+    why: str,
+) -> LiveEndpoint:
+    known = figures.get((one.engine, one.name))
+    return LiveEndpoint(
+        name=one.name,
+        on="cloudrun",
+        state=one.state,
+        model=one.model,
+        engine=one.engine,
+        url=one.url,
+        region=one.region,
+        usd_per_hour=one.usd_per_hour,
+        instances=counts.get(one.name),
+        snapshot=known.snapshot if known else None,
+        rates=known.rates if known else None,
+        unknown="" if known else _engine_tells_nothing(one.engine) or why,
+    )
+
+
+def _engine_tells_nothing(engine: str) -> str:
+    """Return that an engine tells nothing, in words; '' for one that does, or is not known."""
+    told = engine not in NAMES or module(engine).METRICS is not None
+    return "" if told else f"{module(engine).TITLE} tells nothing that could be measured"

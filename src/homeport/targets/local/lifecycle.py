@@ -15,6 +15,7 @@ from homeport.errors import NotFound, NotRunning, Unsupported
 from homeport.home import Home
 from homeport.listing import Listing, of_status
 from homeport.naming import is_of
+from homeport.observe.check import ObserveFinding
 from homeport.ownership import ensure_owner, named
 from homeport.progress import Progress
 from homeport.reconcile import Plan
@@ -174,6 +175,10 @@ class LocalLifecycle:
     async def export(self, kind: str, progress: Progress) -> dict[str, str]:
         """Raise `Unsupported`: `Deployment` refuses it before."""
         raise Unsupported("nothing is exported from this machine")
+
+    async def observed(self) -> tuple[ObserveFinding, ...]:
+        """Raise `Unsupported`: `Deployment` refuses it before."""
+        raise Unsupported("nothing is measured by this machine itself")
 
     def with_model(self, model: str) -> LocalLifecycle:
         """Return this with another model. Raises `SpecError` where the file says which weights, too."""

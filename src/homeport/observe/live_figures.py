@@ -1,0 +1,105 @@
+"""What the engines of a project tell now, by the endpoints' names: asked of Cloud Monitoring, which wakes nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from homeport.engines.metric_names import PARTS, MetricNames
+from homeport.metrics.rates import Rates
+from homeport.metrics.snapshot import Histogram, Snapshot
+from homeport.observe.chart import LABEL
+from homeport.observe.query import PrometheusApi
+
+_WINDOW_S = 120
+"""Four looks of the sidecar's: fewer may be one alone, of which no rate can be told."""
+_OURS = '{cluster="__run__"}'
+"""What the sidecar says of everything that comes from Cloud Run."""
+_SUMS = ("running", "waiting", "requests", "prompt_tokens", "output_tokens")
+_BUCKET, _SUM, _COUNT = PARTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveFigures:
+    """What is known of one endpoint."""
+
+    snapshot: Snapshot
+    rates: Rates
+
+
+async def live_figures(api: PrometheusApi, names: MetricNames) -> Mapping[str, LiveFigures]:
+    """Return what engines with these names tell, by their endpoints' names: none for one that has sent nothing for minutes."""
+    asked = _queries(names)
+    answers = await asyncio.gather(*(_by_name(api, query) for query in asked.values()))
+    found = dict(zip(asked, answers, strict=True))
+    every = {name for figures in found.values() for name in figures}
+    return {name: _of({key: values.get(name) for key, values in found.items()}) for name in every}
+
+
+async def instances(api: PrometheusApi) -> Mapping[str, float]:
+    """Return how many instances each service has, by Cloud Run's own count, which is some minutes old."""
+    counted = 'run_googleapis_com:container_instance_count{monitored_resource="cloud_run_revision"}'
+    samples = await api.instant(f"sum by (service_name) ({counted})")
+    return {one.labels.get("service_name", ""): one.value for one in samples if one.value is not None}
+
+
+def _queries(names: MetricNames) -> dict[str, str]:
+    """Return what is asked, by what it tells; without what this engine does not tell."""
+    asked = {key: _together("sum", _each(getattr(names, key))) for key in _SUMS}
+    asked["kv_cache"] = _together("max", _each(names.kv_cache))
+    for key in ("requests", "prompt_tokens", "output_tokens"):
+        asked[f"{key}/s"] = _together("sum", _rate(getattr(names, key)))
+    parts = {part: tuple(f"{name}{part}" for name in names.ttft) for part in PARTS}
+    asked["ttft_sum"], asked["ttft_count"] = (
+        _together("sum", _each(parts[_SUM])),
+        _together("sum", _each(parts[_COUNT])),
+    )
+    if names.ttft:
+        whole, often = _together("sum", _rate(parts[_SUM])), _together("sum", _rate(parts[_COUNT]))
+        asked["ttft_mean"] = f"{whole} / {often}"
+        asked["ttft_p95"] = f"histogram_quantile(0.95, sum by ({LABEL}, le) ({_rate(parts[_BUCKET])}))"
+    return {key: query for key, query in asked.items() if query}
+
+
+def _each(names: tuple[str, ...]) -> str:
+    return " or ".join(f"{name}{_OURS}" for name in names)
+
+
+def _rate(names: tuple[str, ...]) -> str:
+    return " or ".join(f"rate({name}{_OURS}[{_WINDOW_S}s])" for name in names)
+
+
+def _together(how: str, series: str) -> str:
+    return f"{how} by ({LABEL}) ({series})" if series else ""
+
+
+async def _by_name(api: PrometheusApi, query: str) -> Mapping[str, float]:
+    samples = await api.instant(query)
+    return {one.labels.get(LABEL, ""): one.value for one in samples if one.value is not None}
+
+
+def _of(told: Mapping[str, float | None]) -> LiveFigures:
+    seconds, count = told.get("ttft_sum"), told.get("ttft_count")
+    first = None if seconds is None or count is None else Histogram(total=seconds, count=count, buckets=())
+    return LiveFigures(
+        snapshot=Snapshot(
+            at=time.time(),
+            running=told.get("running"),
+            waiting=told.get("waiting"),
+            kv_cache=told.get("kv_cache"),
+            requests=told.get("requests"),
+            prompt_tokens=told.get("prompt_tokens"),
+            output_tokens=told.get("output_tokens"),
+            ttft=first,
+        ),
+        rates=Rates(
+            seconds=_WINDOW_S,
+            prompt_tokens_per_s=told.get("prompt_tokens/s"),
+            output_tokens_per_s=told.get("output_tokens/s"),
+            requests_per_s=told.get("requests/s"),
+            ttft_s=told.get("ttft_mean"),
+            ttft_p95_s=told.get("ttft_p95"),
+        ),
+    )

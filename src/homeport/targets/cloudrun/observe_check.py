@@ -1,0 +1,156 @@
+"""Whether an endpoint on Cloud Run is seen in Cloud Monitoring: samples, panels, and alerts that could fire and be heard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from homeport.errors import ApiDisabled, SpecError
+from homeport.google import Google
+from homeport.json_types import JsonObject
+from homeport.observe.chart import Alert
+from homeport.observe.check import (
+    ObserveFinding,
+    RuleWords,
+    alert,
+    clock,
+    failed,
+    ok,
+    panel,
+    unknown_yet,
+)
+from homeport.observe.panels import Watched
+from homeport.observe.query import LoadedRule, PrometheusApi, of_project
+from homeport.reconcile.plan import ActionKind, action_for
+from homeport.resources.google.monitoring import COLLECTIONS, POLICY
+from homeport.resources.google.rest import LABEL
+from homeport.targets.cloudrun.observed import Body
+from homeport.targets.cloudrun.observing import SIDECAR, Observing
+
+_AGAIN = "`homeport up --on cloudrun` sets it back"
+_POLICIES = RuleWords(missing="there is no alert policy of it", put=_AGAIN, set_back=_AGAIN)
+_LATELY = "2m"
+"""Four looks of the sidecar's. Without it the last sample counts for five minutes, since Cloud Monitoring knows no staleness."""
+_ASLEEP = "no instance runs, and at zero nothing is measured"
+
+
+ObserveFindings = tuple[ObserveFinding, ...]
+
+
+async def look(google: Google, observing: Observing | None, service: Body) -> ObserveFindings:
+    """
+    Return what Cloud Monitoring has of the endpoint whose `service` is live; nothing is woken.
+
+    Raises `SpecError` for a file without `[observe]`, and whatever keeps the metrics from being read.
+    """
+    if observing is None:
+        raise SpecError(
+            "the file has no [observe], so nothing is measured on Cloud Run",
+            hint="add it, then `homeport up`",
+        )
+    api, watched = of_project(google), observing.watched
+    samples = await _samples(api, observing, service)
+    # What a lack of samples is the cause of is told once, with its cause.
+    why = "" if samples.verdict == "ok" else "no samples arrive" if samples.verdict == "failed" else _ASLEEP
+    found = [await clock(api), samples]
+    found += [await panel(one, api, empty_while=why) for one in watched.panels()]
+    policies = await _policies(google, watched.name)
+    for one in watched.alerts():
+        found.append(await _alert(one, policies.get(one.name), observing, api, why))
+    return tuple(found)
+
+
+async def _samples(api: PrometheusApi, observing: Observing, service: Body) -> ObserveFinding:
+    watched = observing.watched
+    up = await api.instant(f"last_over_time(up{watched.selector}[{_LATELY}])")
+    if any(one.value == 1 for one in up):
+        return await _engines(api, watched, len(up))
+    if up:
+        return failed(
+            "samples", "the sidecar asks the engine, and gets no metrics from it",
+            "`homeport logs --on cloudrun` has what the engine wrote; the port in the sidecar's settings may be another: "
+            f"{await _wrong(observing) or _AGAIN}",
+        )  # fmt: skip
+    if SIDECAR not in {one.get("name") for one in service["template"]["containers"]}:
+        return failed("samples", "no sidecar stands beside the engine", _AGAIN)
+    wrong = await _wrong(observing)
+    if wrong:
+        return failed("samples", f"none arrive: {wrong}", _AGAIN)
+    running = await api.instant(
+        "sum(run_googleapis_com:container_instance_count"
+        f'{{monitored_resource="cloud_run_revision",service_name="{watched.name}"}})'
+    )
+    if not running or not running[0].value:
+        return unknown_yet("samples", f"{_ASLEEP}; `homeport chat --on cloudrun` wakes one")
+    return failed(
+        "samples", f"{running[0].value:.0f} instances run, and no sample of theirs has come for two minutes",
+        "`homeport logs --on cloudrun` has what the sidecar wrote; one that has just started may need a minute",
+    )  # fmt: skip
+
+
+async def _engines(api: PrometheusApi, watched: Watched, count: int) -> ObserveFinding:
+    """Return whether what arrives is the engine's: of Google's names of metrics, each must be said in full."""
+    names = watched.names
+    known = (*names.running, *names.waiting, *names.output_tokens)
+    if not await api.instant(f"count({' or '.join(f'{one}{watched.selector}' for one in known)})"):
+        return failed(
+            "samples", "they arrive, and none of the engine's series is among them",
+            "this version of the engine calls them otherwise, or the sidecar's settings drop them: " + _AGAIN,
+        )  # fmt: skip
+    return ok(
+        "samples",
+        f"they arrive: of {count} {'instance' if count == 1 else 'instances'} in the last two minutes",
+    )
+
+
+async def _wrong(observing: Observing) -> str:
+    """Return what of the sidecar's settings and of its rights is not as `up` makes it; '' where all is."""
+    found = []
+    for one in observing.before:
+        kind = action_for(one, await one.read(), {}).kind
+        if kind is not ActionKind.NONE:
+            found.append(f"{one.id} {'is not there' if kind is ActionKind.CREATE else 'was changed'}")
+    return "; ".join(found)
+
+
+async def _policies(google: Google, name: str) -> Mapping[str, JsonObject]:
+    """Return the endpoint's alert policies by the rules that they hold."""
+    version, collection = COLLECTIONS[POLICY]
+    found = {}
+    try:
+        async for one in google.pages(
+            "monitoring", f"{version}/projects/{google.project}/{collection}", collection
+        ):
+            if one.get("userLabels", {}).get(LABEL) == name:
+                found[_condition(one).get("alertRule", "")] = one
+    except ApiDisabled:
+        return {}
+    return found
+
+
+async def _alert(
+    one: Alert, policy: JsonObject | None, observing: Observing, api: PrometheusApi, why: str
+) -> ObserveFinding:  # fmt: skip
+    what = f"alert: {one.name}"
+    if policy is None:
+        return await alert(one, None, api, _POLICIES)
+    if policy.get("enabled") is False:
+        return failed(what, "its alert policy is switched off", _AGAIN)
+    if observing.observe.alerts and not policy.get("notificationChannels"):
+        return failed(what, "its alert policy would fire, and writes to nobody", _AGAIN)
+    query = str(_condition(policy).get("query", ""))
+    rule = LoadedRule(name=one.name, query=query, labels={}, state="", health="ok", error="")
+    found = await alert(one, rule, api, _POLICIES, empty_while=why)
+    if found.verdict == "ok" and await api.instant(one.query):
+        return failed(what, f"its condition holds now: {one.summary}", one.todo)
+    return found
+
+
+def _condition(policy: JsonObject) -> JsonObject:
+    return next(
+        (
+            one["conditionPrometheusQueryLanguage"]
+            for one in policy.get("conditions", ())
+            if "conditionPrometheusQueryLanguage" in one
+        ),
+        {},
+    )

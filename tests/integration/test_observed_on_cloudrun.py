@@ -1,0 +1,152 @@
+"""
+A rehearsed endpoint with real vLLM, measured by a real Prometheus in Managed Prometheus' place: `observe check` and `top` ask
+that as they would ask Google, and name the faults that are made. `make test-vllm` runs this.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from commands_on_cloudrun import OnCloudRun
+from gcloud import served
+from places import ROOT
+from prometheus import program
+from user import User
+
+pytestmark = pytest.mark.vllm
+
+WEIGHTS = ROOT / "tests" / "models" / "gemma-4-taught"
+FILE = """
+name = "demo"
+model = "file:./first"
+[engine]
+kind = "vllm"
+context = 512
+parallel = 2
+[observe]
+alerts = ["mailto:ops@example.com"]
+slo = {ttft = "2s", availability = 0.99}
+"""
+LONGEST_S = 240.0
+SECRET = "v1/projects/rehearsal/secrets/demo-observe:addVersion"
+POLICIES = "v3/projects/rehearsal/alertPolicies"
+
+
+class Observed(OnCloudRun):
+    patience_s = 900.0
+
+    def looked(self) -> dict[str, Any]:  # Any: JSON
+        found = self.run("observe", "check", "--json", code=None)
+        assert isinstance(found.json, list), found.err
+        seen = {one["what"]: one for one in found.json}
+        assert found.code == (3 if self.failed(seen) else 0)
+        return seen
+
+    def asked_and_looked(self) -> dict[str, Any]:
+        self.run("chat", "What is the capital of France?", "--max-tokens", "4")
+        return self.looked()
+
+    @staticmethod
+    def failed(seen: dict[str, Any]) -> dict[str, str]:
+        return {what: one["text"] for what, one in seen.items() if one["verdict"] == "failed"}
+
+    def google(self, verb: str, host: str, path: str, body: Any = None) -> Any:
+        headers = {"host": f"{host}.googleapis.com", "authorization": f"Bearer {self.rehearsal.token()}"}
+        came = httpx2.request(
+            verb, f"{self.rehearsal.url}/{path}", headers=headers, json=body, trust_env=False, timeout=60
+        )
+        assert came.status_code == 200, came.text
+        return came.json()
+
+
+@pytest.fixture
+def cloud(user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Observed]:
+    monkeypatch.setenv("HOMEPORT_REHEARSAL_VLLM", str(ROOT / ".venv-vllm" / "bin" / "python"))
+    monkeypatch.setenv("PATH", f"{Path(program('prometheus')).parent}{os.pathsep}{os.environ['PATH']}")
+    with served(tmp_path, "--speed", "10") as rehearsal:
+        made = Observed(user, rehearsal)
+        shutil.copytree(WEIGHTS, user.folder / "first")
+        user.write(FILE)
+        yield made
+
+
+def until(look: Callable[[], Any], good: Callable[[Any], bool]) -> Any:  # Any: what is looked at
+    """What was seen once it is good, or at the end of patience."""
+    end = time.monotonic() + LONGEST_S
+    while True:
+        seen = look()
+        if good(seen) or time.monotonic() > end:
+            return seen
+        time.sleep(1.0)
+
+
+def test_check_and_top_ask_a_rehearsed_cloud_as_they_ask_google(cloud: Observed) -> None:
+    cloud.run("up", "--yes")
+    good = until(
+        cloud.asked_and_looked,
+        lambda seen: {what for what, one in seen.items() if one["verdict"] != "ok"} <= {"alert: HomeportStalled"},
+    )  # fmt: skip
+    assert not cloud.failed(good), good
+    assert "of 1 instance" in good["samples"]["text"]
+    assert good["panel: Error budget used up in an hour"]["verdict"] == "ok"
+    assert good["alert: HomeportAvailabilityFastBurn"]["verdict"] == "ok"
+    (seen,) = cloud.run("top", "--once", "--json").json
+    assert seen["instances"] == 1
+    assert seen["figures"]["requests"] >= 1
+    assert seen["figures"]["running"] == 0
+    assert seen["rates"]["output_tokens_per_s"] > 0
+    assert 0 < seen["rates"]["ttft_s"] < 120
+
+    _a_policy_that_is_gone(cloud)
+    _settings_with_another_port(cloud)
+    _a_role_that_was_taken_away(cloud)
+    assert "left: nothing" in cloud.run("down", "--yes").err
+    (gone,) = cloud.run("top", "--once", "--json", code=None).json or [{"figures": None}]
+    assert gone["figures"] is None
+
+
+def _a_policy_that_is_gone(cloud: Observed) -> None:
+    found = cloud.google("GET", "monitoring", POLICIES)["alertPolicies"]
+    (queue,) = [one for one in found if one["userLabels"]["homeport-part"] == "queue"]
+    cloud.google("DELETE", "monitoring", f"v3/{queue['name']}")
+    assert cloud.failed(cloud.looked()) == {"alert: HomeportQueue": "there is no alert policy of it"}
+
+
+def _settings_with_another_port(cloud: Observed) -> None:
+    """The sidecar reads its settings again without a new revision: here, too."""
+    told = {
+        "apiVersion": "monitoring.googleapis.com/v1beta",
+        "kind": "RunMonitoring",
+        "metadata": {"name": "x"},
+        "spec": {"endpoints": [{"port": "9", "interval": "30s"}]},
+    }
+    data = base64.b64encode(json.dumps(told).encode()).decode()
+    cloud.google("POST", "secretmanager", SECRET, {"payload": {"data": data}})
+    seen = until(cloud.looked, lambda seen: seen["samples"]["verdict"] == "failed")
+    assert "gets no metrics" in seen["samples"]["text"]
+    assert "secret-version/demo-observe was changed" in seen["samples"]["hint"]
+    cloud.run("up", "--yes")
+    until(cloud.looked, lambda seen: not cloud.failed(seen))
+
+
+def _a_role_that_was_taken_away(cloud: Observed) -> None:
+    place = "v3/projects/rehearsal"
+    policy = cloud.google("POST", "cloudresourcemanager", f"{place}:getIamPolicy", {})
+    for binding in policy["bindings"]:
+        if binding["role"] == "roles/monitoring.metricWriter":
+            binding["members"] = [one for one in binding["members"] if "demo-run@" not in one]
+    policy["bindings"] = [one for one in policy["bindings"] if one["members"]]
+    cloud.google("POST", "cloudresourcemanager", f"{place}:setIamPolicy", {"policy": policy})
+    seen = until(cloud.looked, lambda seen: seen["samples"]["verdict"] == "failed")
+    assert "grant/monitoring.metricWriter/demo-run/project/rehearsal is not there" in seen["samples"]["text"]
+    assert seen["samples"]["hint"].startswith("`homeport up --on cloudrun`")
