@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gcp_rehearsal.apis.artifactregistry import repositories as registry
 from gcp_rehearsal.apis.artifactregistry import upstream
+from gcp_rehearsal.apis.billingbudgets import budgets
 from gcp_rehearsal.apis.certificatemanager import certificates
 from gcp_rehearsal.apis.cloudbuild import builds
 from gcp_rehearsal.apis.cloudquotas import quotas
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
 
 _MODULES: tuple[ModuleType, ...] = (
-    accounts, alerting, builds, certificates, compute, dns, endpoints, executions, jobs, knative, logs, networks, projects, quotas, queries, registry,
+    accounts, alerting, budgets, builds, certificates, compute, dns, endpoints, executions, jobs, knative, logs, networks, projects, quotas, queries, registry,
     revisions, roles, scheduled, secrets, services,
     services_usage, storage, templates, tokens, upstream,
 )  # fmt: skip

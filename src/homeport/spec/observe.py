@@ -12,14 +12,15 @@ from homeport.spec.table import SpecTable
 
 _UNBUILT = {
     "traces": "spans need a collector of their own beside the engine",
-    "budget": "a budget lies with the billing account, which homeport does not touch",
-    "spend_cap": "a cap stops all Cloud Run of the project",
+    "spend_cap": "a budget of Google's can have a cap on one service of a project (spendCap), and whether Cloud Run is among those "
+    "services was not confirmed; a cap would stop all Cloud Run of the project. budget writes mail, scaling.max bounds what runs",
 }
 
 
 LEAST_SHARE, MOST_SHARE = 0.94, 0.9999
 """Of an objective. With less, no failure whatever uses its budget up 14.4 times as fast, and that alert could not fire."""
 _SHARE = 0.95
+_MOST_TOLD = 5
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
 
@@ -73,6 +74,9 @@ class Observe(SpecTable):
     slo: ObserveSlo | None = Field(default=None, examples=[{"ttft": "2s", "availability": 0.99}])
     """Objectives of the endpoint, and alerts on how fast their error budgets are used up; also in `homeport export prometheus`."""
 
+    budget: int | None = Field(default=None, ge=1, le=10_000_000, examples=[50])
+    """What the whole project may cost in a month, in the billing account's currency: at 50, 90 and 100 % Google writes to those who manage the account, and to `alerts`. It stops nothing. It needs `billing.budgets.*` on the billing account."""
+
     @field_validator("alerts", mode="before")
     @classmethod
     def _list(cls, value: object) -> object:
@@ -88,11 +92,15 @@ class Observe(SpecTable):
 
     @model_validator(mode="after")
     def _has_something_to_tell(self) -> Observe:
-        for key, given in {"alerts": self.alerts, "slo": self.slo}.items():
+        for key, given in {"alerts": self.alerts, "slo": self.slo, "budget": self.budget}.items():
             if given and not self.metrics:
                 raise ValueError(
                     f"{key} goes by the metrics, and metrics = false: set it to true, or remove {key}"
                 )
+        if self.budget and len(self.alerts) > _MOST_TOLD:
+            raise ValueError(
+                f"a budget writes to {_MOST_TOLD} addresses at most, and alerts names {len(self.alerts)}"
+            )
         if len(set(self.alerts)) < len(self.alerts):
             raise ValueError("alerts names one address twice; name each once")
         return self

@@ -13,7 +13,8 @@ from gcp_rehearsal.json_types import Json, JsonObject
 if TYPE_CHECKING:
     from gcp_rehearsal.settings import Project
 
-_ACCOUNT = "billingAccounts/012345-6789AB-CDEF01"
+BILLING_ACCOUNT = "billingAccounts/012345-6789AB-CDEF01"
+"""Of every project that has one."""
 _CREATED = "2026-01-01T00:00:00.000Z"
 
 
@@ -39,7 +40,7 @@ def _billing(call: Call) -> Json:
     return {
         "name": f"projects/{project.id}/billingInfo",
         "projectId": project.id,
-        "billingAccountName": _ACCOUNT if project.billing else "",
+        "billingAccountName": BILLING_ACCOUNT if project.billing else "",
         "billingEnabled": project.billing,
     }
 

@@ -320,7 +320,7 @@ class CloudRunGraph:
             guarded=armored(self.spec.guard) is not None,
             edge=self.edge.address if self.edge else "",
             keeps_address=self.edge is not None and self.edge.keeps_address,
-            observed=self.observing is not None,
+            observed=self.observing.mark if self.observing else "",
         )
         self.weights.ensure_cache_fits(self.chosen.estimate)
         return service(

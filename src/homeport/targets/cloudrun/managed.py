@@ -10,6 +10,7 @@ from homeport.errors import ApiDisabled, HomeportError, NotFound
 from homeport.google import Google, IamResource, policy
 from homeport.reconcile import Resource
 from homeport.resources.google.bucket import bucket
+from homeport.resources.google.budget import found_budget
 from homeport.resources.google.dns import zone
 from homeport.resources.google.firewall import egress
 from homeport.resources.google.iam_binding import Grant
@@ -30,6 +31,7 @@ from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.observe_found import MAKE as OBSERVE_MAKE
 from homeport.targets.cloudrun.observe_found import NEEDS as OBSERVE_NEEDS
 from homeport.targets.cloudrun.observing import CONFIGURATION, OBSERVE, configuration
+from homeport.targets.cloudrun.service_spec import AND_BUDGET, OBSERVE_LABEL
 from homeport.targets.cloudrun.warm_schedule import WORD, find_schedule
 
 _Make = Callable[[Google, str, Thing], RestResource]
@@ -128,6 +130,8 @@ def _resources(google: Google, name: str, inventory: Inventory) -> dict[str, Res
     made: dict[str, RestResource] = {}
     for thing in mine:
         _add(made, _MAKE[thing.kind](google, name, thing), thing.region)
+    if any(thing.body.get("labels", {}).get(OBSERVE_LABEL) == AND_BUDGET for thing in mine):
+        _add(made, found_budget(google, name), "")
     for unread in (one for one in inventory.unread if one.kind != _ACCOUNT):
         for one in named(google, _names(google, name, unread.region)):
             if one.kind == unread.kind:

@@ -35,6 +35,8 @@ class ObserveFact(Fact):
     """Who is told of alerts."""
     objectives: tuple[str, ...] = ()
     """What requests are to keep, in words, with the bound by which that is judged."""
+    budget: int | None = None
+    """What the project may cost in a month, in the billing account's currency."""
 
     @classmethod
     def of(
@@ -75,4 +77,9 @@ class ObserveFact(Fact):
         kept = [
             f"objective: {one}; alerts on how fast its error budget is used up" for one in self.objectives
         ]
+        if self.budget is not None:
+            kept.append(
+                f"budget: {self.budget} a month for the whole project, in the billing account's currency; at 50, 90 and 100 % "
+                "Google writes to those who manage that account, and to alerts; it stops nothing"
+            )
         return tuple((self.label, line) for line in (sent, by, seen, *kept))

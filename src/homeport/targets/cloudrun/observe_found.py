@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from homeport.engines.metric_names import MetricNames
@@ -10,6 +10,7 @@ from homeport.errors import ApiDisabled, NotFound
 from homeport.google import Google
 from homeport.observe.panels import Watched
 from homeport.reconcile import Resource
+from homeport.resources.google.budget import BUDGET, found_budget
 from homeport.resources.google.monitoring import (
     CHANNEL,
     COLLECTIONS,
@@ -26,7 +27,7 @@ from homeport.targets.cloudrun.inventory import Thing, refuse_incomplete, take_i
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.observe_kinds import OBSERVE_KINDS
 from homeport.targets.cloudrun.observing import Observing, configuration
-from homeport.targets.cloudrun.service_spec import OBSERVE_LABEL
+from homeport.targets.cloudrun.service_spec import AND_BUDGET, OBSERVE_LABEL
 
 
 def _make(google: Google, name: str, thing: Thing) -> MonitoringPart:
@@ -39,6 +40,7 @@ NEEDS: Mapping[str, frozenset[str]] = {
     DASHBOARD: frozenset(("service",)),
     CHANNEL: frozenset(("service",)),
     POLICY: frozenset(("service", CHANNEL)),
+    BUDGET: frozenset(("service", CHANNEL)),
 }
 """What each is made after, and so taken away before."""
 
@@ -50,9 +52,12 @@ async def unwanted_observing(google: Google, names: Names, observing: Observing 
     It is looked for where the service says that its metrics went away once: all others are asked nothing more. Raises
     `Incomplete` where something could not be read.
     """
-    if not await _was_observed(google, names):
+    mark = await _mark(google, names)
+    if not mark:
         return []
     parts = await _parts(google, names, {one.part for one in observing.parts} if observing else set())
+    if mark == AND_BUDGET and (observing is None or observing.observe.budget is None):
+        parts = [replace(found_budget(google, names.name), after=_channels(parts)), *parts]
     if observing is not None:
         return parts
     was = Observing(google=google, names=names, observe=Observe(), watched=Watched(names.name, MetricNames()))
@@ -69,13 +74,18 @@ async def _parts(google: Google, names: Names, wanted: set[str]) -> list[Resourc
         for thing in inventory.of(names.name)
         if thing.body.get(labels_key(thing.kind), {}).get(PART) not in wanted
     ]
-    channels = tuple(one.id for one in found if one.kind == CHANNEL)
+    channels = _channels(found)
     return [replace(one, wanted={}, after=channels if one.kind == POLICY else ()) for one in found]
 
 
-async def _was_observed(google: Google, names: Names) -> bool:
+def _channels(found: Iterable[Resource]) -> tuple[str, ...]:
+    return tuple(one.id for one in found if one.kind == CHANNEL)
+
+
+async def _mark(google: Google, names: Names) -> str:
+    """Return what the service says of how it was observed; '' where it was not."""
     try:
         service = await google.get("run", f"v2/{names.service}")
     except (NotFound, ApiDisabled):
-        return False
-    return OBSERVE_LABEL in service.get("labels", {})
+        return ""
+    return str(service.get("labels", {}).get(OBSERVE_LABEL, ""))

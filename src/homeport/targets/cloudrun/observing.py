@@ -12,9 +12,10 @@ from homeport.observe.panels import Watched
 from homeport.observe.sidecar import EVERY_S, run_monitoring
 from homeport.reconcile import Ref, Resource
 from homeport.reconcile.fact import Fact
+from homeport.resources.google.budget import MonthlyBudget, budget
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.mirrored_image import MirroredImage
-from homeport.resources.google.monitoring import MonitoringPart
+from homeport.resources.google.monitoring import CHANNEL, MonitoringPart
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import SecretVersion, secret
 from homeport.resources.google.service import ROLE
@@ -25,12 +26,14 @@ from homeport.targets.cloudrun.images import mirrored
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.observe_fact import ObserveFact
 from homeport.targets.cloudrun.observe_parts import observe_parts
+from homeport.targets.cloudrun.service_spec import AND_BUDGET, METRICS
 
 METRICS_PORT = 9464
 """Where an engine tells its metrics within the instance."""
 CONFIGURATION, OBSERVE = "configuration", "observe"
 """The kind of the secret with the sidecar's settings, which are none, and the role by which it is known."""
 APIS = ("monitoring",)
+BUDGET_API = "billingbudgets"
 SIDECAR = "metrics"
 _FOLDER, _FILE = "/etc/rungmp", "config.yaml"
 _LIMITS = {"cpu": "1", "memory": "512Mi"}
@@ -53,7 +56,16 @@ class Observing:
     names: Names
     observe: Observe
     watched: Watched
-    apis: tuple[str, ...] = APIS
+
+    @property
+    def apis(self) -> tuple[str, ...]:
+        """Return the APIs that it takes."""
+        return (*APIS, *((BUDGET_API,) if self.observe.budget else ()))
+
+    @property
+    def mark(self) -> str:
+        """Return what the service's label says of it."""
+        return AND_BUDGET if self.observe.budget else METRICS
 
     @property
     def container(self) -> ServiceContainer:
@@ -81,7 +93,7 @@ class Observing:
 
     def resources(self) -> list[Resource]:
         """Return everything that is wanted beside the container."""
-        return [*self.before, self._image, *self.parts]
+        return [*self.before, self._image, *self.parts, *self._budget]
 
     @property
     def parts(self) -> list[MonitoringPart]:
@@ -102,7 +114,7 @@ class Observing:
         sent = ObserveFact.of(
             engine_image(SIDECAR).pinned, (size.cpu, size.memory_gib), self.series, EVERY_S, self.observe.alerts, prices
         )  # fmt: skip
-        yield replace(sent, objectives=levels.told() if levels else ())
+        yield replace(sent, objectives=levels.told() if levels else (), budget=self.observe.budget)
 
     @property
     def series(self) -> int:
@@ -116,6 +128,15 @@ class Observing:
         sums = 3 * sum(1 for one in (names.prefill_seconds, names.decode_seconds) if one)
         several = (_REASONS if names.requests else 0) + (_BUCKETS if names.ttft else 0)
         return sum(1 for one in single if one) + sums + several + _OF_SCRAPES
+
+    @property
+    def _budget(self) -> tuple[MonthlyBudget, ...]:
+        """Return the budget of the file, which goes before the service does; nothing where it has none."""
+        if self.observe.budget is None:
+            return ()
+        told = tuple(Ref(one.id, "name") for one in self.parts if one.kind == CHANNEL)
+        made = budget(self.google, self.names.name, self.observe.budget, told)
+        return (replace(made, after=("apis", f"service/{self.names.name}")),)
 
     @property
     def _image(self) -> MirroredImage:

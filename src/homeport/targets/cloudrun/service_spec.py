@@ -25,6 +25,8 @@ EDGE_LABEL = "homeport-edge"
 The label of a service that had a load balancer once: only then a plan looks for parts of one that the file wants no more.
 """
 OBSERVE_LABEL = "homeport-observe"
+METRICS, AND_BUDGET = "metrics", "metrics-budget"
+"""What that label says."""
 """That of a service whose metrics went to Cloud Monitoring once, for the same reason."""
 GUARD_LABEL = "homeport-guard"
 """The label of a service that Model Armor screened once: only then a plan looks for what that took."""
@@ -85,15 +87,15 @@ class ServiceInputs:
     """The address of its load balancer, which says from where requests come; '' where it has none."""
     keeps_address: bool = False
     """Whether it answers at its own address from within its network, though a load balancer stands before it."""
-    observed: bool = False
-    """Whether its metrics go to Cloud Monitoring."""
+    observed: str = ""
+    """What of it Google keeps an eye on, as its label says it: its metrics, and a budget; '' for nothing."""
 
 
 def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Refs
     """Return what Cloud Run is asked for. See the field names in the discovery document run.v2."""
     access = wanted.access
     labels = {EDGE_LABEL: "global"} if wanted.edge else {}
-    labels |= {OBSERVE_LABEL: "metrics"} if wanted.observed else {}
+    labels |= {OBSERVE_LABEL: wanted.observed} if wanted.observed else {}
     labels |= {GUARD_LABEL: "model-armor"} if wanted.guarded else {}
     made: dict[str, Any] = {
         **({"labels": labels} if labels else {}),

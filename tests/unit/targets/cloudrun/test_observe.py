@@ -231,7 +231,6 @@ def test_an_engine_that_tells_nothing_is_refused_in_words() -> None:
         ({"slo": {"availability": float("nan")}}, "from 0.94 to 0.9999"),
         ({"slo": 5}, "should be a table"),
         ({"metrics": False, "slo": {"availability": 0.99}}, "slo goes by the metrics"),
-        ({"budget": 50}, "budget is not built yet"),
         ({"spend_cap": "stops_all_cloud_run_of_this_project"}, "spend_cap is not built yet"),
         ({"metrics": False, "alerts": ["mailto:ops@example.com"]}, "alerts goes by the metrics"),
         ({"alerts": ["ops@example.com"]}, "mailto:ops@example.com"),
