@@ -64,19 +64,10 @@ from homeport.verify.check import refuse_unknown
 if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
 
-CAPABILITIES = frozenset(
-    {
-        Capability.AGENT,
-        Capability.CANARY,
-        Capability.COLD_START,
-        Capability.EXPORT,
-        Capability.HUB_TOKEN,
-        Capability.OBSERVED,
-        Capability.PROXY,
-        Capability.ROLLBACK,
-        Capability.SWAP,
-    }
-)
+CAPABILITIES = frozenset((
+    Capability.AGENT, Capability.CANARY, Capability.COLD_START, Capability.EXPORT, Capability.HUB_TOKEN,
+    Capability.OBSERVED, Capability.PROXY, Capability.ROLLBACK, Capability.SWAP,
+))  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
