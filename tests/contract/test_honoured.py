@@ -24,6 +24,7 @@ CHECKS = {
     Feature.SECOND_TURN_NATIVE: "second-turn-native",
     Feature.RESPONSES_SCHEMA: "schema-responses",
     Feature.UNKNOWN_MODEL: "unknown-model",
+    Feature.IMAGES: "images",
     Feature.MISTAKES: "mistakes",
 }
 """The check that tells, for those that tell of one feature alone."""

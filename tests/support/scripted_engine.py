@@ -33,6 +33,7 @@ from scripted_dialects import (
 MODEL, WEIGHTS, KEY, CONTEXT = "rote", "/weights/rote.gguf", "sk-right", 400
 ADAPTER = "tone"
 _TEMPLATE_TOKENS = 6
+_OF_A_PICTURE = 60
 _NUMBERS = (
     *("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
     *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
@@ -110,6 +111,10 @@ class Defect(StrEnum):
     CHOICE_REFUSED = "a tool_choice by name that is refused"
     ANY_MODEL = "any model's name answered"
     MODEL_500 = "an unknown model's name answered with 500"
+    PICTURE_500 = "a picture that nobody can see answered with 500"
+    PICTURE_UNSEEN = "a picture that is passed over in silence"
+    PICTURE_SEEN = "a picture that is seen although none was promised to be"
+    PICTURE_TAKEN = "a picture seen, and what is none, too"
     MISTAKE_500 = "a client's mistake answered with 500"
     MISTAKE_TAKEN = "a client's mistake answered with 200"
     THOUGHTS_ONLY = "reasoning without text"
@@ -248,6 +253,9 @@ class Engine:
 
     def _refused(self, request: Any) -> _Reply | None:
         """What is said to a request that asks for what there is not, or None."""
+        pictured = _pictured(request) and not self.has(Defect.PICTURE_UNSEEN, Defect.PICTURE_TAKEN)
+        if pictured and (not self.has(Defect.PICTURE_SEEN) or ",AAAA" in str(request)):
+            return _Reply(500 if self.has(Defect.PICTURE_500) else 400, _error("it sees no images"))
         mistake = "" if self.has(Defect.MISTAKE_TAKEN) else _mistake(request)
         if mistake:
             return _Reply(500 if self.has(Defect.MISTAKE_500) else 400, _error(mistake))
@@ -392,6 +400,9 @@ class Engine:
 
     def _usage(self, prompt: str, completion: int) -> dict[str, int]:
         tokens = _TEMPLATE_TOKENS + len(prompt.split())
+        if "image_url" in prompt:
+            seen = self.has(Defect.PICTURE_SEEN, Defect.PICTURE_TAKEN)
+            tokens = _TEMPLATE_TOKENS + 8 + _OF_A_PICTURE * seen
         if self.has(Defect.PROMPT_CUT, Defect.PROMPT_MISCOUNTED):
             tokens = min(tokens, CONTEXT // 2)
         if self.has(Defect.PROMPT_CUT_AT_CONTEXT):
@@ -485,6 +496,11 @@ class Engine:
             yield _chunk({}, said.reason)
         if usage and not self.has(Defect.STREAM_USAGE_EARLY, Defect.STREAM_WITHOUT_USAGE):
             yield counted
+
+
+def _pictured(request: Any) -> bool:
+    content = request["messages"][-1].get("content")
+    return isinstance(content, list) and any(part["type"] == "image_url" for part in content)
 
 
 def _mistake(request: Any) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher
 
 from homeport.catalog import Model
-from homeport.engines.registry import of_files
+from homeport.engines.registry import modalities, of_files, with_weights
 from homeport.keys import Whereabouts
 from homeport.printable import printable
 from homeport.reconcile import KNOWN_AFTER_APPLY, ActionKind, Change, Plan
@@ -155,10 +155,18 @@ def model_text(model: Model) -> str:
         facts[f"as {variant.quantization}"] = (
             f"{variant.source}{size}, for {' and '.join(of_files('safetensors'))}"
         )
+    facts["served"] = "; ".join(f"{engine}: {_served(model, engine)}" for engine in with_weights(model))
     facts["note"] = model.note
     facts["unconfirmed"] = ", ".join(model.unconfirmed)
     facts["sources"] = "; ".join(model.sources)
     return pairs({label: value for label, value in facts.items() if value})
+
+
+def _served(model: Model, engine: str) -> str:
+    """Return which of its modalities an engine serves, and which it would with a key of the file."""
+    plain, more = modalities(model, engine), modalities(model, engine, projector=True)
+    besides = [one for one in more if one not in plain]
+    return ", ".join(plain) + (f" ({', '.join(besides)} with engine.projector)" if besides else "")
 
 
 def result_line(result: Result) -> str:

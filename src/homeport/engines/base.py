@@ -52,6 +52,8 @@ class LaunchRequest:
     """The memory that it takes; None where the model's architecture is not known."""
     adapters: Mapping[str, Path]
     """LoRA adapters, by the name that they are served under."""
+    projector: Path | None = None
+    """The encoder of images, where it is a file of its own."""
     adapter_rank: int = 0
     """The rank that all of them have room in; for vllm, where there are any."""
     host: str
@@ -121,6 +123,8 @@ class Launch:
     """Where it is asked whether it works, if not at its engine's own path: by what stands before it."""
     task: Task = "generate"
     """What it is asked for: text, or vectors."""
+    sees: bool = False
+    """Whether a chat may hold images."""
     inherits: tuple[str, ...] = ()
     """Variables, or patterns of them, that it takes from homeport's environment on this machine, besides those that
     every engine takes: see `homeport.child_environment`."""
@@ -148,6 +152,7 @@ class Launch:
             "tools": self.tools,
             "files": dict(self.files),
             **({"task": self.task} if self.task != "generate" else {}),
+            **({"sees": True} if self.sees else {}),
         }
 
 
@@ -247,6 +252,10 @@ class EngineModule(Protocol):
     REQUEST_LINE: str | None
     """A regular expression of the line that each request leaves in its log, where no series counts them; else None."""
 
+    READS: tuple[str, ...]
+    """What it serves of a model's modalities with the weights that the catalog has for it, as far as it is known."""
+    READS_WITH_PROJECTOR: tuple[str, ...]
+    """What it serves besides with `engine.projector`; empty where an encoder is no file of its own."""
     NAMES_ADAPTERS: bool
     """Whether each LoRA adapter is a model of its own to clients; else it is applied to whatever is asked."""
     WITHOUT_ADAPTERS: Mapping[str, Json]

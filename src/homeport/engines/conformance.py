@@ -17,6 +17,7 @@ class Feature(StrEnum):
     CHOICE_NAMED = "`tool_choice` that names a function: that one is called"
     RESPONSES_SCHEMA = "a JSON schema over `/v1/responses` (`text.format`) is obeyed"
     UNKNOWN_MODEL = "the name of a model that is not there is refused"
+    IMAGES = "a picture where none can be seen, and what is no picture, get 400 or its like, not 500"
     MISTAKES = "a client's mistake is answered with 400 or its like, not with 500"
 
 

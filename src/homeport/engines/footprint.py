@@ -29,6 +29,8 @@ class Sizing:
     device: Device
     adapter_rank: int = 0
     """The rank that LoRA adapters have room in, where there are any; 0 where it is not known."""
+    projector_bytes: int = 0
+    """Of the encoder of images, where it is a file of its own; 0 without one, or where it is not known yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,18 @@ def of_files(format_: str) -> tuple[str, ...]:
     return tuple(name for name in NAMES if format_ == module(name).FILES)
 
 
+def loaders(format_: str) -> str:
+    """Return the engines that load a file of this format on this machine, in words."""
+    return " or ".join(name for name in of_files(format_) if module(name).FORMAT != "library")
+
+
+def modalities(model: Model, name: str, *, projector: bool = False) -> tuple[str, ...]:
+    """Return what the engine `name` serves of what the model reads; with `projector`, beside its encoder of images."""
+    engine = module(name)
+    served = (*engine.READS, *(engine.READS_WITH_PROJECTOR if projector else ()))
+    return tuple(one for one in model.modalities if one in served)
+
+
 def choose(spec: Spec, model: Model | None) -> tuple[EngineModule, Installation]:
     """
     Return the engine that is to run `model` on this machine, with its installation.

@@ -37,6 +37,8 @@ class Serving:
     """As wanted: context, requests at once, quantization."""
     adapter_rank: int = 0
     """The rank that LoRA adapters have room in, where there are any; 0 where it is not known."""
+    projector_bytes: int = 0
+    """Of the encoder of images, where it is a file of its own; 0 without one, or where it is not known yet."""
 
     @property
     def most_context(self) -> int:
@@ -183,6 +185,7 @@ def fit(what: Serving, place: Place) -> Fit:
         settings=what.settings,
         device=place.device,
         adapter_rank=what.adapter_rank,
+        projector_bytes=what.projector_bytes,
     )
     footprint = module(what.engine).footprint(sizing)
     result = Fit(place=place, what=what, footprint=footprint, host=place.host(what.engine), problems=())

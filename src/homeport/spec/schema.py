@@ -64,6 +64,13 @@ class Engine(SpecTable):
         default=None, min_length=1, max_length=4096, examples=["template.jinja"]
     )
     """A file with a Jinja template for chats, from the folder of this file; by default the weights' own. Not for ollama."""
+    projector: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4096,
+        examples=["auto", "hf:ggml-org/gemma-4-E2B-it-GGUF:mmproj"],
+    )
+    """llamacpp's encoder of images, as for `model`; auto is the `*mmproj*.gguf` beside it. Without it: text alone."""
     extra_args: tuple[str, ...] = Field(default=(), examples=[["--enable-prefix-caching"]])
     """Passed to the engine: vllm's flags, or for llamacpp `field=value` of its parameters; docs/extra-args.md lists which."""
     lora: tuple[Adapter, ...] = ()

@@ -54,6 +54,8 @@ class VerificationSubject:
     """Why they are not the weights that the catalog pins by their sha256; '' where they are, or where it pins none."""
     adapters: tuple[str, ...] = ()
     """The names under which LoRA adapters are served as models of their own."""
+    sees: bool = False
+    """Whether a chat may hold images."""
     applied_adapters: tuple[str, ...] = ()
     """The names of LoRA adapters that the engine applies to whatever is asked."""
 

@@ -17,6 +17,12 @@ _OURS = "homeport-manifest.json"
 _OTHER_RUNTIMES = frozenset({"original", "onnx", "openvino", "coreml", "gguf", "metal"})
 
 
+PROJECTOR = "mmproj"
+"""Behind a source's colon: the encoder of images of that repository, whatever its file is called."""
+_BEST_PROJECTORS = ("f16", "bf16", "q8_0", "f32")
+"""The first that there is: an encoder is small, and what it loses no model makes good."""
+
+
 class NotThisFormat(WeightsError):
     """A source without a file of the format that was wanted; it may have one of another."""
 
@@ -50,7 +56,12 @@ def is_helper(name: str) -> bool:
     """
     words = re.split(r"[-._]", PurePosixPath(name).stem.lower())
     matrix = "imatrix" in words and not _QUANTIZED.search(PurePosixPath(name).stem)
-    return "mmproj" in words or matrix or words[0] == "mtp"
+    return is_projector(name) or matrix or words[0] == "mtp"
+
+
+def is_projector(name: str) -> bool:
+    """Return True for a GGUF that reads images for a model, by its name."""
+    return PROJECTOR in re.split(r"[-._]", PurePosixPath(name).stem.lower())
 
 
 def is_quantization(word: str) -> bool:
@@ -74,6 +85,8 @@ def _quantized(heads: list[str], word: str, where: str) -> list[str]:
 
 def _gguf(names: list[str], file: str | None, where: str) -> list[str]:
     ggufs = [name for name in names if name.endswith(".gguf")]
+    if file == PROJECTOR:
+        return _projector(ggufs, where)
     if file is not None and (file in names or not is_quantization(file)):
         if file not in names:
             raise WeightsError(f"{where} has no file {file}", hint=_listed("its GGUF files are", ggufs))
@@ -93,6 +106,22 @@ def _gguf(names: list[str], file: str | None, where: str) -> list[str]:
     if len(heads) > 1:
         raise WeightsError(f"{where} has several GGUF files", hint=_listed("name one behind a colon:", heads))
     return _parts(heads[0], names, where)
+
+
+def _projector(ggufs: list[str], where: str) -> list[str]:
+    """Return the encoder of images: of several the first of `_BEST_PROJECTORS`."""
+    found = [name for name in ggufs if is_projector(name)]
+    for kind in _BEST_PROJECTORS:
+        word = re.compile(rf"(?:^|[-._/]){kind}(?=[-._])", re.IGNORECASE)
+        best = [name for name in found if word.search(name)]
+        if len(found) > 1 and best:
+            return best[:1]
+    if len(found) != 1:
+        what = (
+            "several encoders of images" if found else "no encoder of images (a GGUF with mmproj in its name)"
+        )
+        raise WeightsError(f"{where} has {what}", hint=_listed("its GGUF files are", ggufs))
+    return found
 
 
 def _safetensors(names: list[str], file: str | None, where: str) -> list[str]:

@@ -117,6 +117,7 @@ USAGE = "usage was asked for, and is not in the last chunk alone"
 SHAPE = "the answer is not what its API describes: "
 NOT_JSON = "the endpoint answers, but not with a JSON object: "
 BROKE_OFF = "the endpoint broke off in the middle of an answer"
+PASSED_OVER = "it sees no pictures, and one is passed over in silence: 14 tokens without,"
 UNCHANGED = "tone changes nothing: 4 prompts are continued as by the base model"
 AGAIN = 'get_weather({"city": "Paris"}) is called again although its result was given'
 NO_TEXT = "there is no text beside the reasoning"
@@ -230,6 +231,10 @@ FOUND: dict[Defect, Mapping[str, str]] = {
     Defect.CHOICE_REFUSED: {},
     Defect.ANY_MODEL: {},
     Defect.MODEL_500: {},
+    Defect.PICTURE_500: {},
+    Defect.PICTURE_UNSEEN: {},
+    Defect.PICTURE_SEEN: {},
+    Defect.PICTURE_TAKEN: {},
     Defect.MISTAKE_500: {},
     Defect.MISTAKE_TAKEN: {},
     Defect.THOUGHTS_ONLY: {
@@ -322,6 +327,10 @@ NOTED: dict[Defect, Mapping[str, str]] = {
     Defect.CHOICE_REFUSED: {"tool-choice": f"named: no call comes {KNOWN}"},
     Defect.ANY_MODEL: {"unknown-model": f"{NOBODY} {KNOWN}"},
     Defect.MODEL_500: {"unknown-model": f"refused with 500, not with 404 {KNOWN}"},
+    Defect.PICTURE_500: {"images": f"it sees no pictures, and one gets 500, not 4xx {KNOWN}"},
+    Defect.PICTURE_UNSEEN: {"images": f"{PASSED_OVER} 14 with it {KNOWN}"},
+    Defect.PICTURE_SEEN: {"images": f"{PASSED_OVER} 74 with it {KNOWN}"},
+    Defect.PICTURE_TAKEN: {"images": f"{PASSED_OVER} 74 with it {KNOWN}"},
     Defect.MISTAKE_500: {"mistakes": f"{TOOK.format(500)} {KNOWN}"},
     Defect.MISTAKE_TAKEN: {"mistakes": f"{TOOK.format(200)} {KNOWN}"},
     Defect.THOUGHTS_ONLY: {"schema-responses": IGNORED},
@@ -508,10 +517,35 @@ def test_a_key_that_is_wanted_but_not_known_is_said_to_be_wrong(engine: Engine) 
     assert failed == alike("the endpoint refused (401): Invalid API key", "identity", "chat")
 
 
+@pytest.mark.parametrize(
+    ("engine", "outcome", "detail"),
+    [
+        (Defect.PICTURE_SEEN, Outcome.PASSED, "a picture is 60 tokens; what is none gets 400"),
+        (Defect.PICTURE_TAKEN, Outcome.NOTED, "what is no picture is taken for one"),
+        (
+            Defect.PICTURE_UNSEEN,
+            Outcome.FAILED,
+            "a picture adds no token to its prompt: 14 without, 14 with it",
+        ),
+        (None, Outcome.FAILED, "the endpoint refused (400): it sees no images"),
+    ],
+    indirect=["engine"],
+    ids=["seen", "anything taken", "passed over", "refused"],
+)
+def test_a_picture_that_was_promised_to_be_seen_adds_tokens(
+    engine: Engine, outcome: Outcome, detail: str
+) -> None:
+    (found,) = checked(promised(engine, sees=True), "images").results
+    assert (found.outcome, found.detail[: len(detail)]) == (outcome, detail)
+
+
 def test_a_pretrained_model_is_not_asked_for_tools(engine: Engine) -> None:
     report = checked(promised(engine, model="gemma-3-270m-pt", engine="ollama"))
     reason = "a pretrained model continues text; it was not trained to call tools"
-    assert outcomes(report, Outcome.SKIPPED) == alike(reason, *WITH_TOOLS, "second-turn-native")
+    assert outcomes(report, Outcome.SKIPPED) == {
+        **alike(reason, *WITH_TOOLS, "second-turn-native"),
+        "images": "a pretrained model continues text; it has no chats",
+    }
     assert report.passed
 
 

@@ -40,6 +40,8 @@ ASKS_FOR_KEY = True
 METRICS_PATH = "/metrics"
 METRICS = metrics.NAMES
 REQUEST_LINE = metrics.REQUEST_LINE
+READS = ("text",)
+READS_WITH_PROJECTOR: tuple[str, ...] = ("image",)
 NAMES_ADAPTERS = False
 WITHOUT_ADAPTERS: Mapping[str, Json] = {"lora": [{"id": 0, "scale": 0.0}]}
 ADAPTER_RANK = None
@@ -91,10 +93,10 @@ def flags(settings: Engine) -> dict[str, str]:
 
 def own_memory(size: Footprint, settings: Engine) -> int | None:
     """
-    Return what it was planned to take, mapped weights left out; None with adapters or parameters that nobody
-    reckoned with.
+    Return what it was planned to take, mapped weights left out; None with adapters, an encoder of images or parameters
+    that nobody reckoned with.
     """
-    return None if settings.extra_args or settings.lora else size.own(settings.parallel)
+    return None if settings.extra_args or settings.lora or settings.projector else size.own(settings.parallel)
 
 
 def launch(request: LaunchRequest, installation: Installation) -> Launch:
@@ -103,15 +105,14 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
     name = served_name(model)
     command = [installation.executable, str(_SERVER)]
     command += ["--model", str(request.weights), "--alias", name]
-    command += ["--host", request.host, "--port", str(request.port)]
+    command += ["--host", request.host, "--port", f"{request.port}", "--threads", f"{request.machine.cores}"]
     for flag, value in flags(settings).items():
         command += [flag, value]
-    command += ["--threads", str(request.machine.cores)]
     template, files = template_of(request)
     if template is not None:
         command += ["--chat-template", str(template)]
     command += [word for stop in model.stop for word in ("--stop", stop)]
-    command += [word for name_, path in request.adapters.items() for word in ("--lora", name_, str(path))]
+    command += _besides(request)
     for key in ("temperature", "top_p", "top_k"):
         if key in model.sampling:
             command += [f"--{key.replace('_', '-')}", f"{model.sampling[key]:g}"]
@@ -140,6 +141,7 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
         parallel=settings.parallel,
         keyed=request.keyed,
         weights=str(request.weights),
+        sees=request.projector is not None,
         tools=model.tool_parser is not None and model.task == "generate",
         task=model.task,
         ready_within_s=600,
@@ -147,6 +149,12 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
         inherits=INHERITS,
         files=files,
     )
+
+
+def _besides(request: LaunchRequest) -> list[str]:
+    """Return the flags that name files beside the model's."""
+    lora = [word for name, path in request.adapters.items() for word in ("--lora", name, str(path))]
+    return [*lora, "--mmproj", str(request.projector)] if request.projector else lora
 
 
 def image(contents: ImageContents) -> Recipe:

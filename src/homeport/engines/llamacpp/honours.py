@@ -13,6 +13,9 @@ HONOURS = {
     Feature.CHOICE_NAMED: not_honoured("taken as `auto`: the model calls what it likes"),
     Feature.RESPONSES_SCHEMA: not_honoured("ignored, prose comes: use `response_format` of chat completions"),
     Feature.UNKNOWN_MODEL: not_honoured("any name is answered, by the one model that is loaded"),
+    Feature.IMAGES: not_honoured(
+        "500 for a picture where `engine.projector` is not set; 400 for what is no picture"
+    ),
     Feature.MISTAKES: not_honoured(
         "500 for some: tools that are no list, a role that is no text, a call without arguments in the history"
     ),

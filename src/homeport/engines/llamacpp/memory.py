@@ -23,6 +23,8 @@ _MOST_CHECKPOINTS, _CHECKPOINT_STEP = 32, 8192
 _GRAPH = 2 * 2**20
 _SERVER = 150 * 2**20
 _OLLAMA = 1536 * 2**20
+_ENCODER = 512 * 2**20
+"""Nobody's figure, as for vLLM."""
 
 
 def footprint(sizing: Sizing) -> Footprint | None:
@@ -164,8 +166,17 @@ def _on_cpu(sizing: Sizing, architecture: Architecture) -> list[MemoryTerm]:
             f"at most: {batch} tokens through the widest layer as float32, and masks of the context",
         ),
         MemoryTerm("logits", logits, f"{rows} × {architecture.vocabulary:,} × 4 bytes"),
+        *_encoder(sizing),
         MemoryTerm("the server", _SERVER, "an allowance: Python, the vocabulary, what it holds of requests"),
     ]
+
+
+def _encoder(sizing: Sizing) -> list[MemoryTerm]:
+    if not sizing.settings.projector:
+        return []
+    size = sizing.projector_bytes
+    file = f"its file, {gib(size)}, and" if size else "its file is not known yet;"
+    return [MemoryTerm("encoder of images", size + _ENCODER, f"{file} an allowance for one picture at work")]
 
 
 def _padded(count: int) -> int:

@@ -44,6 +44,8 @@ ASKS_FOR_KEY = False
 METRICS_PATH = None
 METRICS = None
 REQUEST_LINE = None
+READS = ("text", "image")
+READS_WITH_PROJECTOR: tuple[str, ...] = ()
 NAMES_ADAPTERS = False
 WITHOUT_ADAPTERS: Mapping[str, Json] = {}
 ADAPTER_RANK = None
@@ -99,7 +101,7 @@ def find() -> Installation | None:
 
 def check(settings: Engine) -> None:
     """Raise `SpecError` for settings that Ollama cannot honour."""
-    for key in ("quantization", "tool_parser", "reasoning_parser", "chat_template"):
+    for key in ("quantization", "tool_parser", "reasoning_parser", "chat_template", "projector"):
         if getattr(settings, key) is not None:
             raise SpecError(f"engine.{key} cannot be honoured by ollama", hint=f"remove engine.{key}")
     if settings.lora:
@@ -169,6 +171,7 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
         parallel=settings.parallel,
         keyed=False,
         weights=tag,
+        sees="image" in model.modalities and model.task == "generate",
         tools=model.tool_parser is not None and model.task == "generate",
         task=model.task,
         ready_within_s=7200,
@@ -207,6 +210,7 @@ def _baked(request: LaunchRequest, installation: Installation) -> Launch:
         parallel=settings.parallel,
         keyed=False,
         weights=request.served_from or name,
+        sees="image" in model.modalities and model.task == "generate",
         tools=model.tool_parser is not None and model.task == "generate",
         task=model.task,
         ready_within_s=600,

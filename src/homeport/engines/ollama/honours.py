@@ -15,5 +15,6 @@ HONOURS = {
     Feature.CHOICE_NAMED: _CHOICE,
     Feature.RESPONSES_SCHEMA: unchecked("its documentation does not list it"),
     Feature.UNKNOWN_MODEL: unchecked("its documentation says 404"),
+    Feature.IMAGES: unchecked(),
     Feature.MISTAKES: unchecked(),
 }

@@ -27,7 +27,7 @@ from homeport.engines.base import (
 from homeport.engines.footprint import Footprint, MemoryTerm
 from homeport.engines.image import ImageContents, Recipe, without_weights
 from homeport.engines.vllm import flags as vllm_flags
-from homeport.engines.vllm import honours, memory, metrics, startup
+from homeport.engines.vllm import honours, limits, memory, metrics, startup
 from homeport.engines.vllm.adapter import CONFIG, USUAL_RANK, rank
 from homeport.engines.vllm.adapter_tensors import WEIGHTS_FILE, ensure_served
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
@@ -47,6 +47,8 @@ ASKS_FOR_KEY = True
 METRICS_PATH = "/metrics"
 METRICS = metrics.NAMES
 REQUEST_LINE = None
+READS = ("text", "image", "audio")
+READS_WITH_PROJECTOR: tuple[str, ...] = ()
 NAMES_ADAPTERS = True
 WITHOUT_ADAPTERS: Mapping[str, Json] = {}
 ADAPTER_RANK = AdapterRank(config=CONFIG, of=rank, weights=WEIGHTS_FILE, ensure_served=ensure_served)
@@ -167,6 +169,11 @@ def find() -> Installation | None:
 def check(settings: Engine) -> None:
     """Raise `SpecError` for settings that vLLM cannot honour."""
     vllm_flags.check(settings.extra_args)
+    if settings.projector is not None:
+        raise SpecError(
+            "engine.projector cannot be honoured by vllm: its weights hold their own encoder",
+            hint="remove engine.projector",
+        )
     if settings.kv_dtype not in {"auto", "fp8"}:
         raise SpecError(
             f"engine.kv_dtype {settings.kv_dtype} cannot be honoured by vllm", hint="vllm's half is fp8"
@@ -195,15 +202,14 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
         command += _on_the_cpu(request)
         environment |= _CPU_ENVIRONMENT
     tools, reasoning = _parsers(request)
-    if tools is not None:
-        command += ["--enable-auto-tool-choice", "--tool-call-parser", tools]
-    if reasoning is not None:
-        command += ["--reasoning-parser", reasoning]
+    command += ["--enable-auto-tool-choice", "--tool-call-parser", tools] if tools is not None else []
+    command += ["--reasoning-parser", reasoning] if reasoning is not None else []
     told, files = _files(request)
     command += told
     if request.streamed:
         command += ["--load-format", "runai_streamer"]
         environment["RUNAI_STREAMER_MEMORY_LIMIT"] = str(STREAM_BUFFER)
+    command += limits.told(settings, model)
     command += [] if model.task == "embed" else _compact_json(settings)
     command += _lora(request, name)
     command += settings.extra_args
@@ -221,6 +227,7 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
         parallel=settings.parallel,
         keyed=request.keyed,
         weights=request.location,
+        sees="image" in limits.read(settings, model),
         tools=tools is not None,
         task=model.task,
         ready_within_s=1800,

@@ -17,5 +17,6 @@ HONOURS = {
     ),
     Feature.RESPONSES_SCHEMA: unchecked("its source reads the schema"),
     Feature.UNKNOWN_MODEL: unchecked("its source answers 404"),
+    Feature.IMAGES: unchecked("its source answers 400"),
     Feature.MISTAKES: unchecked(),
 }

@@ -11,6 +11,7 @@ from __future__ import annotations
 from homeport.catalog import Architecture
 from homeport.catalog.parts import Parts
 from homeport.engines.footprint import MemoryTerm, Sizing, gib
+from homeport.engines.vllm import limits
 from homeport.engines.vllm.told import told
 
 ELEMENT_BYTES = {"auto": 2, "bfloat16": 2, "float16": 2, "float32": 4}
@@ -22,12 +23,24 @@ _HIDDEN_STEP, _EXPERT_STEP = 256, 128
 
 def loaded(sizing: Sizing) -> MemoryTerm:
     """Return the weights as they are in memory: vLLM keeps every tensor on the GPU, per-layer embeddings, too."""
-    term = _weights(sizing)
+    term = _without_encoders(_weights(sizing), sizing)
     beside = {name: size for name, size in _beside(sizing).items() if size}
     if not beside:
         return term
     also = ", ".join(f"{gib(size)} of {name}" for name, size in beside.items())
     return MemoryTerm(term.what, term.size + sum(beside.values()), f"{term.how}; beside them {also}")
+
+
+def _without_encoders(term: MemoryTerm, sizing: Sizing) -> MemoryTerm:
+    """Return the weights less the encoders that are not loaded, since no prompt may hold what they read."""
+    parts, served = sizing.weights.parts, limits.read(sizing.settings, sizing.model)
+    if parts is None:
+        return term
+    away = {"image": parts.vision, "audio": parts.audio}
+    size = sum(size for what, size in away.items() if what in sizing.model.modalities and what not in served)
+    if not size or sizing.model.task == "embed":
+        return term
+    return MemoryTerm(term.what, term.size - size, f"{term.how}; {gib(size)} of encoders are left out")
 
 
 def quantized(sizing: Sizing) -> Parts | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from homeport.catalog import Architecture
 from homeport.engines.footprint import Footprint, KvCache, MemoryTerm, Sizing, gib
+from homeport.engines.vllm import limits
 from homeport.engines.vllm.adapter import USUAL_RANK
 from homeport.engines.vllm.loaded import ELEMENT_BYTES, loaded, quantized
 from homeport.engines.vllm.told import UTILIZATION, Told, told
@@ -188,7 +189,7 @@ def _beside_weights(sizing: Sizing, architecture: Architecture, said: Told) -> l
             "CUDA's libraries and the rest", _BESIDE, "an allowance, from what an L4 was seen to lack"
         ),
     ]
-    if set(sizing.model.modalities) - {"text"}:
+    if limits.read(sizing.settings, sizing.model):
         terms.append(
             MemoryTerm(
                 "encoders at work",

@@ -14,6 +14,8 @@ UTILIZATION = 0.92
 _BATCHES = 2
 """Asynchronous scheduling, the default on a GPU, has a second batch in flight."""
 _SWITCHES = ("--async-scheduling", "--enforce-eager")
+_LIMITS = ("--limit-mm-per-prompt", "--language-model-only")
+"""Reckoned with in `limits`."""
 _NUMBERS = ("--max-num-batched-tokens", "--gpu-memory-utilization")
 
 
@@ -49,6 +51,9 @@ def told(settings: Engine, task: Task) -> Told:
             numbers[flag] = value if equals else words.pop(0)
         elif flag.replace("--no-", "--", 1) in _SWITCHES and not equals:
             switches[flag.replace("--no-", "--", 1)] = not flag.startswith("--no-")
+        elif flag.partition(".")[0] in _LIMITS:
+            if not equals and words and not words[0].startswith("-"):
+                words.pop(0)
         else:
             others.append(word)
     usual = max(BATCHED_TOKENS, settings.context) if task == "embed" else BATCHED_TOKENS

@@ -57,6 +57,7 @@ async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
         context=launch.context,
         parallel=launch.parallel,
         tools=launch.tools,
+        sees=launch.sees,
         weights_path=launch.weights,
         weights_digest=model.wanted,
         # Those of an image cannot change, whatever becomes of what it was built from.

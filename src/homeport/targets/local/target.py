@@ -13,7 +13,7 @@ from homeport.catalog import Model, Published
 from homeport.catalog.served_for import served_for, untrained
 from homeport.engines.base import EngineModule, Installation, Launch, LaunchRequest
 from homeport.engines.footprint import memory_limit
-from homeport.engines.registry import choose, module, of_files, published
+from homeport.engines.registry import choose, loaders, published
 from homeport.errors import (
     HomeportError,
     MemoryTooSmall,
@@ -40,8 +40,9 @@ from homeport.supervisor.order import MOST, WITHIN_S
 from homeport.targets.chat_template import template_file, with_template
 from homeport.targets.facts import ModelFact
 from homeport.targets.local import endpoint_key, facts, guard, weights_headers
+from homeport.targets.local.projector import projector_of, size_of
 from homeport.targets.local.room import what_would_fit
-from homeport.targets.local.weights import find_model, weights_of
+from homeport.targets.local.weights import find_model, path_of, weights_of
 from homeport.weights import Manifest
 from homeport.weights.sources.registry import canonical
 from homeport.weights.store import WeightsStore
@@ -134,6 +135,11 @@ class LocalTarget:
         )
 
     @cached_property
+    def projector(self) -> Weights | None:
+        """Return the encoder of images as a resource; None where the file names none."""
+        return projector_of(self.spec, self.spec_file, self.engine[1].engine, self.weights)
+
+    @cached_property
     def process(self) -> EngineProcess:
         """Return the engine's process as a resource."""
         reference = self.spec.local.api_key or ""
@@ -167,17 +173,18 @@ class LocalTarget:
         size = self.check(manifest)
         request = LaunchRequest(
             model=served_for(
-                with_template(self.described(_path(manifest)), self.spec, self.spec_file), self.spec.task
+                with_template(self.described(path_of(manifest)), self.spec, self.spec_file), self.spec.task
             ),
             settings=self.spec.engine,
             machine=self.machine,
-            weights=_path(manifest),
+            weights=path_of(manifest),
             footprint=size.footprint if size else None,
             adapters={
-                adapter.name: _path(outputs[weights.id])
+                adapter.name: path_of(outputs[weights.id])
                 for adapter, weights in zip(self.spec.engine.lora, self.adapters, strict=True)
             },
-            adapter_rank=self._adapter_rank(outputs, _path(manifest)),
+            projector=path_of(outputs[self.projector.id]) if self.projector else None,
+            adapter_rank=self._adapter_rank(outputs, path_of(manifest)),
             host=guard.ENGINE_HOST if self.spec.guard else self.spec.local.host,
             port=guard.ENGINE_PORT if self.spec.guard else port,
             keyed=self.key.wanted,
@@ -204,7 +211,7 @@ class LocalTarget:
 
     def _adapter_rank(self, outputs: Outputs, base: Path) -> int:
         """Return the rank that adapters have room in; 0 for an engine to which it makes no difference."""
-        folders = [_path(outputs[weights.id]) for weights in self.adapters]
+        folders = [path_of(outputs[weights.id]) for weights in self.adapters]
         return weights_headers.adapter_rank(self.engine[0], folders, base)
 
     def check(self, manifest: Manifest | None) -> Fit | None:
@@ -221,7 +228,7 @@ class LocalTarget:
         if engine.FORMAT == "library" and (self.model is None or self.spec.weights is not None):
             raise SpecError(
                 f"{installation.engine} is served from its library here, and takes no weights of one's own",
-                hint=f"set engine.kind to {_loads(engine.FILES)} for a file of yours, or choose a model with a tag "
+                hint=f"set engine.kind to {loaders(engine.FILES)} for a file of yours, or choose a model with a tag "
                 "(`homeport models`)",
             )
         model = self._made(manifest)
@@ -238,7 +245,13 @@ class LocalTarget:
         weights = self._published(model, manifest)
         if weights is None:
             return None
-        what = Serving(model=model, weights=weights, engine=installation.engine, settings=settings)
+        what = Serving(
+            model=model,
+            weights=weights,
+            engine=installation.engine,
+            settings=settings,
+            projector_bytes=size_of(self.projector),
+        )
         size = fit(what, this(self.machine, installation.engine))
         if size.footprint is not None and size.problems:
             raise MemoryTooSmall(
@@ -249,7 +262,7 @@ class LocalTarget:
     def _made(self, manifest: Manifest | None) -> Model | None:
         """Return what is known of the model, whatever it is served for; None before its weights are here."""
         if manifest is not None:
-            return self.described(_path(manifest))
+            return self.described(path_of(manifest))
         return self.model or (self._headers.model if self._headers else None)
 
     def _published(self, model: Model, manifest: Manifest | None) -> Published | None:
@@ -321,8 +334,8 @@ class LocalTarget:
 
     @property
     def all_weights(self) -> tuple[Weights, ...]:
-        """Return the model's weights and the adapters', as resources."""
-        return ((self.weights,) if self.weights else ()) + self.adapters
+        """Return the model's weights, its encoder's and the adapters', as resources."""
+        return tuple(one for one in (self.weights, self.projector, *self.adapters) if one is not None)
 
     def _facts(self, size: Fit | None) -> Iterator[Fact]:
         settings, local, model = self.spec.engine, self.spec.local, self.model
@@ -382,14 +395,3 @@ def remembered_target(record: EndpointRecord, name: str, home: Home) -> LocalTar
     """
     spec = parse_spec({**record.spec, "name": name}, where=f"the record of {name}")
     return LocalTarget(spec=spec, spec_file=Path(record.spec_file), home=home)
-
-
-def _loads(format_: str) -> str:
-    """Return the engines that load a file of this format on this machine."""
-    return " or ".join(name for name in of_files(format_) if module(name).FORMAT != "library")
-
-
-def _path(manifest: Manifest | None) -> Path:
-    if manifest is None:
-        return Path()
-    return manifest.gguf or manifest.folder

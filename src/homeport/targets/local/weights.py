@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from homeport import catalog
 from homeport.catalog import Model
@@ -14,11 +13,9 @@ from homeport.errors import (
 )
 from homeport.resources.local.weights import Weights
 from homeport.spec import Spec
+from homeport.weights import Manifest
 from homeport.weights.sources.registry import canonical, is_source
 from homeport.weights.store import WeightsStore
-
-if TYPE_CHECKING:
-    pass
 
 
 def weights_of(spec: Spec, spec_file: Path, engine: str, store: WeightsStore) -> Weights | None:
@@ -56,3 +53,10 @@ def find_model(spec: Spec, spec_file: Path) -> Model | None:
         hint=catalog.meant(spec.model)
         + "`homeport models` lists them; any other: hf:ORG/NAME, wheel:NAME, file:PATH",
     )
+
+
+def path_of(manifest: Manifest | None) -> Path:
+    """Return the file or folder that an engine loads; an empty path for an engine that keeps its own weights."""
+    if manifest is None:
+        return Path()
+    return manifest.gguf or manifest.folder

@@ -51,6 +51,8 @@ def main() -> None:
     _sampling(params, arguments)
     if arguments.embed:
         _embedding(xllamacpp, params, arguments)
+    if arguments.mmproj:
+        params.mmproj.path = arguments.mmproj
     params.lora_adapters = [_adapter(xllamacpp, path) for _, path in arguments.lora]
     if arguments.api_key_on_stdin:
         params.api_keys = [json.loads(sys.stdin.readline())["api_key"]]
@@ -76,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--chat-template", help="a Jinja file, instead of the model's own")
     parser.add_argument("--stop", action="append", default=[], help="a string that ends every answer")
     parser.add_argument("--lora", action="append", nargs=2, default=[], metavar=("NAME", "GGUF"))
+    parser.add_argument("--mmproj", help="the GGUF file that reads images for the model")
     parser.add_argument("--kv-dtype", choices=["q8_0", "q4_0"], help="how keys and values are kept; else f16")
     parser.add_argument(
         "--embed", choices=["own", "mean", "cls", "last"], help="give vectors, pooled so; else text"

@@ -1,0 +1,72 @@
+"""How many pictures and sounds one prompt may hold: `--limit-mm-per-prompt`, by homeport or by `engine.extra_args`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from itertools import pairwise
+
+from homeport.catalog import Model
+from homeport.spec import Engine
+
+FLAG = "--limit-mm-per-prompt"
+_TEXT_ALONE = "--language-model-only"
+_USUAL = {"image": 4, "audio": 1, "video": 0}
+"""vLLM's own default is 999 of each; what a prompt may hold is profiled at the start, and videos are not sized here."""
+
+
+def limits(settings: Engine, model: Model) -> Mapping[str, int]:
+    """Return the limit of each modality beside text that the model has, and of video; empty for a model of text."""
+    other = [one for one in model.modalities if one != "text"]
+    if not other or model.task == "embed":
+        return {}
+    given = _given(settings)
+    usual = {one: _USUAL.get(one, 0) for one in (*other, "video")}
+    return {one: given.get(one, limit) for one, limit in usual.items()}
+
+
+def told(settings: Engine, model: Model) -> list[str]:
+    """Return the flag that sets the limits; none where the file sets them, or for a model of text."""
+    found = limits(settings, model)
+    if not found or any(_is(word, FLAG) or _is(word, _TEXT_ALONE) for word in settings.extra_args):
+        return []
+    return [FLAG, json.dumps(dict(found))]
+
+
+def read(settings: Engine, model: Model) -> frozenset[str]:
+    """Return what is served beside text. An encoder of images stays away where neither images nor videos are let in."""
+    found = limits(settings, model)
+    seen = found.get("image") or found.get("video")
+    return frozenset(one for one in found if one != "video" and (seen if one == "image" else found[one]))
+
+
+def _given(settings: Engine) -> dict[str, int]:
+    words = [*settings.extra_args, ""]
+    found: dict[str, int] = {}
+    for word, after in pairwise(words):
+        if _is(word, _TEXT_ALONE):
+            found |= {"image": 0, "audio": 0, "video": 0}
+        elif _is(word, FLAG):
+            name, _, value = word.partition("=")
+            value, modality = value or after, name.partition(".")[2]
+            # What JSON leaves out has vLLM's own limit.
+            found |= {modality: _number(value)} if modality else dict.fromkeys(_USUAL, 999) | _table(value)
+    return found
+
+
+def _table(text: str) -> dict[str, int]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return {str(key): _number(one) for key, one in value.items()} if isinstance(value, dict) else {}
+
+
+def _number(value: object) -> int:
+    """Return a limit, which may be a table with a `count`; 999, vLLM's default, for what is none."""
+    value = value.get("count", 999) if isinstance(value, dict) else value
+    return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdigit()) else 999
+
+
+def _is(word: str, flag: str) -> bool:
+    return word.partition("=")[0].partition(".")[0].replace("_", "-") == flag

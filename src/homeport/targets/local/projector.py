@@ -1,0 +1,58 @@
+"""The encoder of images that an engine here loads beside the model, where it is a file of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from homeport.engines.registry import module
+from homeport.errors import SpecError
+from homeport.resources.local.weights import Weights
+from homeport.spec import Spec
+from homeport.weights.selection import PROJECTOR, is_projector
+from homeport.weights.sources.file import FileSource
+from homeport.weights.sources.hub import HubSource
+from homeport.weights.sources.registry import canonical, parse
+
+AUTO = "auto"
+
+
+def projector_of(spec: Spec, spec_file: Path, engine: str, model: Weights | None) -> Weights | None:
+    """
+    Return what `engine.projector` names, as a resource; None where it names none. `auto` is the one beside the `model`.
+
+    Raises `SpecError` for `auto` where what is beside the model cannot be told.
+    """
+    wanted = spec.engine.projector
+    if wanted is None or model is None:
+        return None
+    source = (
+        canonical(wanted, spec_file.parent) if wanted != AUTO else _beside(model.source, spec_file.parent)
+    )
+    return Weights(name="projector", source=source, format=module(engine).FILES, store=model.store)
+
+
+def _beside(source: str, base: Path) -> str:
+    found = parse(source, base=base)
+    if isinstance(found, HubSource):
+        revision = f"@{found.revision}" if found.revision else ""
+        return f"hf:{found.repo}{revision}:{PROJECTOR}"
+    if not isinstance(found, FileSource):
+        raise SpecError(
+            f"engine.projector is auto, and what lies beside {source} is not known",
+            hint='name the file: engine.projector = "hf:ORG/NAME:FILE.gguf", or a path',
+        )
+    folder = found.path if found.path.is_dir() else found.path.parent
+    there = sorted(path for path in folder.glob("*.gguf") if is_projector(path.name))
+    if len(there) != 1:
+        many = f"{len(there)} files" if there else "no file"
+        raise SpecError(
+            f"engine.projector is auto, and {folder} has {many} with mmproj in the name",
+            hint="name the file in engine.projector, or leave the key out: the model then reads text alone",
+        )
+    return canonical(f"file:{there[0]}", base)
+
+
+def size_of(projector: Weights | None) -> int:
+    """Return the bytes of the encoder; 0 without one, or before its source was asked."""
+    pin = projector.store.pinned(projector.source, projector.format) if projector else None
+    return pin.size if pin else 0
