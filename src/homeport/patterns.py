@@ -34,6 +34,8 @@ DOMAIN = r"^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0
 MAILTO = r"^mailto:[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}$"
 SECONDS = r"^[0-9]{1,6}(?:\.[0-9]{1,3})?(?:ms|s|m)$"
 TOOL = r"^[A-Za-z0-9_-]{1,64}$"
+SECRET_ID = r"^[A-Za-z0-9_-]{1,255}$"  # noqa: S105 - a name is none
+"""A secret of Secret Manager, by its own name."""
 TEMPLATE = r"^projects/[a-z0-9:.-]+/locations/[a-z0-9-]+/templates/[A-Za-z0-9_-]{1,63}$"
 """A template of Model Armor, by its path."""
 MEANINGS = {
@@ -51,6 +53,7 @@ MEANINGS = {
     DOMAIN: "a domain in lower case, such as llm.example.com, without https:// and without a path",
     MAILTO: "an address, such as mailto:ops@example.com",
     SECONDS: "a time with its unit, such as 500ms, 2s or 1m",
+    SECRET_ID: "the name of a secret of Secret Manager: letters, digits, dashes and underscores",
     TOOL: "a tool's name: up to 64 letters, digits, dashes and underscores",
     REFERENCE: "env:NAME, of letters, digits and underscores, or file:PATH",
     ENDPOINT_KEY: 'env:NAME, of letters, digits and underscores, file:PATH, or on loopback "none"',

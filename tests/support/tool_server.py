@@ -1,11 +1,16 @@
-"""An MCP server for tests, over stdio or streamable HTTP: `python tool_server.py [http PORT]`. Some of its tools misbehave."""
+"""
+An MCP server for tests, over stdio or streamable HTTP: `python tool_server.py [http PORT [TOKEN]]`. Some of its tools
+misbehave.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
+from typing import Any
 
+import uvicorn
 from mcp.server.mcpserver import MCPServer
 from mcp_types import ToolAnnotations
 
@@ -39,8 +44,26 @@ def fails() -> str:
     raise ValueError("no such thing")
 
 
+class Locked:
+    """Lets in who shows a token."""
+
+    def __init__(self, app: Any, token: str) -> None:  # Any: ASGI
+        self.app, self.expected = app, f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # Any: ASGI
+        if scope["type"] == "http" and dict(scope["headers"]).get(b"authorization") != self.expected:
+            await send({"type": "http.response.start", "status": 401, "headers": []})
+            await send({"type": "http.response.body", "body": b"who are you?"})
+            return
+        await self.app(scope, receive, send)
+
+
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["http"]:
+    if len(sys.argv) == 4:
+        uvicorn.run(
+            Locked(server.streamable_http_app(), sys.argv[3]), host="127.0.0.1", port=int(sys.argv[2])
+        )
+    elif sys.argv[1:2] == ["http"]:
         server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[2]))
     else:
         server.run("stdio")

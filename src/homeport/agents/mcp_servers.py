@@ -98,6 +98,11 @@ def _transport(
         from mcp.client.streamable_http import streamable_http_client
 
         url = httpx2.URL(server)
+        if token and url.scheme == "http" and not is_loopback(url.host):
+            raise SpecError(
+                f"a token for {server} would be sent so that everybody on the way can read it",
+                hint="give the address with https://",
+            )
         client = httpx2.AsyncClient(
             timeout=httpx2.Timeout(60.0, connect=5.0),
             trust_env=not is_loopback(url.host),
@@ -107,6 +112,11 @@ def _transport(
         return streamable_http_client(server, http_client=client)
     from mcp.client.stdio import StdioServerParameters, stdio_client
 
+    if token:
+        raise SpecError(
+            f"{server!r} is a command, and a token is sent to an address",
+            hint="give it to the command in its own way, such as a variable",
+        )
     try:
         command, *arguments = shlex.split(server)
     except ValueError as error:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from homeport.cli.agent_eval import command as eval_command
-from homeport.cli.agent_options import budget_of, how_options, own_tools, price_of, transcript_option
+from homeport.cli.agent_options import (
+    budget_of,
+    how_options,
+    own_tools,
+    price_of,
+    servers_of,
+    transcript_option,
+)
 from homeport.cli.agent_steps import shown
 from homeport.cli.agent_up import command as up_command
 from homeport.cli.context import CliContext, file_option, json_option, on_option
@@ -180,11 +187,11 @@ def _with_agent(
 
     endpoint = agents_endpoint(terminal, how["name"], *where, anyway=how["anyway"])
     price = price_of(endpoint, how)
-    own = own_tools(how)
+    own, servers = own_tools(how), servers_of(how)
     transcript = _transcript(terminal, how)
 
     async def all_of_it() -> None:
-        async with mcp_servers.opened(how["mcp"], answer_within_s=how["tool_seconds"]) as foreign:
+        async with mcp_servers.opened(servers, answer_within_s=how["tool_seconds"]) as foreign:
             await work(
                 AgentSetup(
                     endpoint=endpoint,

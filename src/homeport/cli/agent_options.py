@@ -11,6 +11,7 @@ import click
 from homeport.cli.context import with_options
 
 if TYPE_CHECKING:
+    from homeport.agents.mcp_servers import McpServer
     from homeport.agents.tool import Tool
     from homeport.endpoint import Endpoint
 
@@ -20,6 +21,7 @@ how_options = with_options(
     click.option("--no-tools", is_flag=True, help="None but those of --mcp."),
     click.option("--folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path(), help="Whose files may be read; by default this one."),
     click.option("--mcp", multiple=True, metavar="SERVER", help="An MCP server: an http(s) address, or a command in quotes."),
+    click.option("--mcp-token", multiple=True, metavar="SERVER=TOKEN", help="Where the token of an MCP server is: its address, and env:NAME or file:PATH."),
     click.option("--allow", multiple=True, metavar="TOOL", help="Run this tool without asking, although it may change something."),
     click.option("--allow-changes", is_flag=True, help="Run every tool without asking."),
     click.option("--system", help="Instructions, instead of homeport's."),
@@ -51,6 +53,36 @@ def own_tools(how: Mapping[str, Any]) -> list[Tool]:
         tool
         for name in names
         for tool in ((function_tool(name),) if ":" in name else builtin(name, how["folder"]))
+    ]
+
+
+def servers_of(how: Mapping[str, Any], env: Mapping[str, str] | None = None) -> list[str | McpServer]:
+    """
+    Return the MCP servers that were asked for, those with a token that have one.
+
+    Raises `SpecError` for a token of no server, for one that would be sent unencrypted, and for one that is not there.
+    """
+    from homeport.agents.mcp_servers import McpServer
+    from homeport.errors import SpecError
+    from homeport.secret import resolve
+
+    tokens: dict[str, str] = {}
+    for given in how["mcp_token"]:
+        server, equals, reference = given.rpartition("=")
+        if not equals or not reference.startswith(("env:", "file:")):
+            raise SpecError(
+                "--mcp-token has an address and where its token is, and one of them is missing",
+                hint="say --mcp-token https://tools.example.com/mcp=env:TOOLS_TOKEN",
+            )
+        if server not in how["mcp"]:
+            raise SpecError(
+                f"--mcp-token has a token for {server}, and no --mcp names that server",
+                hint=f"say --mcp {server} as well, letter by letter",
+            )
+        tokens[server] = reference
+    return [
+        McpServer(url=one, token=resolve(tokens[one], key="--mcp-token", env=env)) if one in tokens else one
+        for one in how["mcp"]
     ]
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from homeport.cli.agent_options import budget_of, own_tools, price_of
+from homeport.cli.agent_options import budget_of, own_tools, price_of, servers_of
 
 if TYPE_CHECKING:
     from homeport.agents.service.served import ServedAgent
@@ -40,7 +40,7 @@ def serve(
             temperature=how["temperature"],
             usd_per_hour=price_of(endpoint, how),
         ),
-        mcp=how["mcp"],
+        mcp=servers_of(how),
         key=door.new_key(),
         transcripts=how["transcripts"] or transcript.folder(find_home()),
         tell=terminal.say,

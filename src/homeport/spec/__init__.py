@@ -1,5 +1,6 @@
 """The file the user writes: `homeport.toml`, typed. Unknown keys are errors with a suggestion."""
 
+from homeport.spec.agent import Agent
 from homeport.spec.edge import Edge
 from homeport.spec.load import ensure_no_weights, load, parse, with_local
 from homeport.spec.observe import Observe, ObserveSlo
@@ -12,7 +13,6 @@ from homeport.spec.schema import (
     TABLES,
     Access,
     Adapter,
-    Agent,
     CloudRun,
     Delivery,
     Engine,

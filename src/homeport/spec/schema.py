@@ -12,6 +12,7 @@ from homeport import patterns
 from homeport.addresses import is_loopback
 from homeport.engines.names import NAMES
 from homeport.errors import SpecError
+from homeport.spec.agent import Agent
 from homeport.spec.edge import Edge
 from homeport.spec.observe import Observe
 from homeport.spec.scaling import Scaling
@@ -232,38 +233,6 @@ class Access(SpecTable):
         if self.public and self.isolated:
             raise ValueError("it cannot be both public and isolated; remove one of the two")
         return self
-
-
-class Agent(SpecTable):
-    """An agent beside the model on Cloud Run, a service of its own: the model chooses tools, and it answers over HTTP."""
-
-    instructions: str | None = Field(default=None, min_length=1, examples=["Answer briefly."])
-    """What it is told before each question, instead of homeport's own words."""
-    tools: tuple[Literal["time", "calculator"], ...] = ("time", "calculator")
-    """Which of homeport's own tools it has."""
-    mcp: tuple[Annotated[str, Field(pattern=patterns.HTTPS_URL)], ...] = Field(
-        default=(), examples=[["https://tools.example.com/mcp"]]
-    )
-    """Addresses of MCP servers that want no token. Each of their tools is refused unless `allow` names it."""
-    allow: tuple[Annotated[str, Field(pattern=patterns.TOOL)], ...] = Field(default=(), examples=[["search"]])
-    """Tools that may change something and are run all the same, for everyone who may call the agent."""
-    max_steps: int = Field(default=12, ge=1, le=1000)
-    """Answers of the model, for one request."""
-    max_tool_calls: int = Field(default=24, ge=0, le=1000)
-    """Calls of tools, for one request."""
-    max_total_tokens: int = Field(default=60_000, ge=1)
-    """Of all answers to one request, prompts included."""
-    max_seconds: int = Field(default=300, ge=1, le=3000)
-    """From question to answer, without the time that the model takes to start."""
-    max_tokens: int = Field(default=2048, ge=1)
-    """Of one answer of the model."""
-    max_instances: int = Field(default=1, ge=1, le=100)
-    """The most instances at once. Without requests there is none."""
-
-    @field_validator("tools", "mcp", "allow", mode="before")
-    @classmethod
-    def _list(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
 
 
 class Guard(SpecTable):

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from homeport.spec.agent import Agent
 from homeport.spec.edge import Edge
 from homeport.spec.observe import Observe, ObserveSlo
 from homeport.spec.scaling import Scaling
@@ -21,7 +22,6 @@ from homeport.spec.schema import (
     TABLES,
     Access,
     Adapter,
-    Agent,
     CloudRun,
     Engine,
     Guard,

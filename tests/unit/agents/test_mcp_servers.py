@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,12 @@ import pytest
 from homeport.agents import mcp_servers
 from homeport.agents.budget import Budget
 from homeport.agents.loop import AgentSetup, answer
+from homeport.agents.mcp_servers import McpServer
 from homeport.agents.transcript import Transcript, read
+from homeport.cli.agent_options import servers_of
 from homeport.errors import HomeportError, NetworkError, SpecError
 from homeport.resources.local.process_tree import free_port
+from homeport.secret import Secret
 from homeport.sync import run
 from places import TESTS
 from tool_script import ToolScript
@@ -27,7 +32,7 @@ async def allowed(*_: Any) -> bool:
     return True
 
 
-def asked(engine: ToolScript, server: str, path: Path, **more: Any) -> str:
+def asked(engine: ToolScript, server: str | McpServer, path: Path, **more: Any) -> str:
     """What an agent answers that has the tools of `server`."""
 
     async def work() -> str:
@@ -45,17 +50,57 @@ def test_a_tool_over_stdio_is_called(tmp_path: Path) -> None:
         assert engine.results() == ["3"]
 
 
-def test_a_tool_over_streamable_http_is_called(tmp_path: Path) -> None:
+@contextmanager
+def over_http(*token: str) -> Iterator[str]:
+    """The address of a real server, which wants `token` where there is one."""
     port = free_port("127.0.0.1")
-    with subprocess.Popen([*SERVER.split(), "http", str(port)], stderr=subprocess.PIPE, text=True) as server:
+    words = [*SERVER.split(), "http", str(port), *token]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as server:
         try:
             assert server.stderr is not None
             assert any("running on" in line for line in server.stderr)
-            with ToolScript([("add", {"a": 1, "b": 2})], "Three.") as engine:
-                assert asked(engine, f"http://127.0.0.1:{port}/mcp", tmp_path / "t") == "Three."
-                assert engine.results() == ["3"]
+            yield f"http://127.0.0.1:{port}/mcp"
         finally:
             server.kill()
+
+
+def test_a_tool_over_streamable_http_is_called(tmp_path: Path) -> None:
+    with over_http() as url, ToolScript([("add", {"a": 1, "b": 2})], "Three.") as engine:
+        assert asked(engine, url, tmp_path / "t") == "Three."
+        assert engine.results() == ["3"]
+
+
+def test_a_server_that_wants_a_token_gets_it_and_without_it_nothing_is_begun(tmp_path: Path) -> None:
+    with over_http("open-sesame") as url, ToolScript([("add", {"a": 1, "b": 2})], "Three.") as engine:
+        wants = servers_of({"mcp": (url,), "mcp_token": (f"{url}=env:T",)}, env={"T": "open-sesame"})
+        assert asked(engine, wants[0], tmp_path / "t") == "Three."
+        assert engine.results() == ["3"]
+        assert "open-sesame" not in (tmp_path / "t").read_text()
+        with pytest.raises(NetworkError, match="cannot be reached"):
+            asked(engine, url, tmp_path / "u")
+
+
+def test_a_token_goes_to_no_command_and_to_no_address_in_clear(tmp_path: Path) -> None:
+    with ToolScript([], "?") as engine:
+        for server, words in ((SERVER, "is a command"), ("http://192.0.2.1/mcp", "everybody on the way")):
+            with pytest.raises(SpecError, match=words):
+                asked(engine, McpServer(url=server, token=Secret("open-sesame")), tmp_path / "t")
+        assert engine.requests == []
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("https://a.example.com/mcp", "one of them is missing"),
+        ("https://a.example.com/mcp=s3cret", "one of them is missing"),
+        ("https://b.example.com/mcp=env:T", "no --mcp names that server"),
+        ("https://a.example.com/mcp=env:NOT_SET", "NOT_SET, which is not set"),
+    ],
+)
+def test_a_token_that_is_told_wrongly_is_one_clear_error_without_it(given: str, words: str) -> None:
+    with pytest.raises(SpecError, match=words) as refused:
+        servers_of({"mcp": ("https://a.example.com/mcp",), "mcp_token": (given,)}, env={})
+    assert "s3cret" not in f"{refused.value}{refused.value.hint}"
 
 
 def test_a_server_that_calls_its_tool_harmless_is_not_believed(tmp_path: Path) -> None:

@@ -23,12 +23,14 @@ from homeport.agents.budget import Budget
 from homeport.agents.builtin import builtin
 from homeport.agents.calls import Confirm
 from homeport.agents.loop import INSTRUCTIONS, AgentSetup
+from homeport.agents.mcp_servers import McpServer
 from homeport.agents.service.app import until_cancelled
 from homeport.agents.service.served import ServedAgent
 from homeport.agents.tool import Tool
 from homeport.endpoint import Endpoint
 from homeport.errors import HomeportError, SpecError
 from homeport.google.credentials import GoogleIdentity, find
+from homeport.secret import Secret, judged
 
 _STARTS_WITHIN_S = 3000.0
 """As long as a model may take from zero, and Cloud Run lets a request wait."""
@@ -64,8 +66,31 @@ async def agent_of(env: Mapping[str, str]) -> ServedAgent:
         confirm=_allowed(frozenset(described["allow"])),
         instructions=described["instructions"] or INSTRUCTIONS,
     )
-    agent = ServedAgent(name=described["name"], setup=setup, mcp=described["mcp"], key=None, tell=_tell)
+    agent = ServedAgent(
+        name=described["name"],
+        setup=setup,
+        mcp=[_server(url, described.get("mcp_tokens", {}), env) for url in described["mcp"]],
+        key=None,
+        tell=_tell,
+    )
     return replace(agent, ready=lambda: _awake(endpoint))
+
+
+def _server(url: str, tokens: Mapping[str, str], env: Mapping[str, str]) -> str | McpServer:
+    """Return the server with its token, where the file names a secret for it. Raises `SpecError` where that holds none."""
+    variable = tokens.get(url)
+    if variable is None:
+        return url
+    token = judged(
+        env.get(variable, ""),
+        called=f"the token for {url}",
+        hint="add a version to its secret, on one line, and let a new instance start",
+    )
+    if token == Secret(""):
+        raise SpecError(
+            f"the secret that mcp_secrets names for {url} is empty", hint="add a version that holds the token"
+        )
+    return McpServer(url=url, token=token)
 
 
 async def _awake(endpoint: Endpoint) -> None:

@@ -288,14 +288,13 @@ class FoundationBlocks:
         if one.on.api == "cloudresourcemanager":
             return {"project": Code("var.project")}
         if one.on.api == "artifactregistry":
-            return {
-                "location": self._place(steps[4]),
-                "repository": self._addresses.by_id(f"repository/{steps[-1]}", "name"),
-            }
+            repository = self._addresses.by_id(f"repository/{steps[-1]}", "name")
+            return {"location": self._place(steps[4]), "repository": repository}
         if one.on.api == "storage":
             return {"bucket": self._addresses.by_id(f"bucket/{steps[-1]}", "name")}
         if one.on.api == "secretmanager":
-            return {"secret_id": self._addresses.by_id(f"secret/{steps[-1]}", "secret_id")}
+            made = self._things.by_id(f"secret/{steps[-1]}")  # One that is not ours is known by its name.
+            return {"secret_id": self._addresses.code(made, "secret_id") if made else steps[-1]}
         if one.on.api == "iam":
             return {
                 "service_account_id": self._addresses.by_id(

@@ -10,6 +10,7 @@ from homeport.reconcile import Ref
 from homeport.resources.google.service import ServiceRole
 from homeport.spec import Agent
 from homeport.targets.cloudrun.agent_fact import AgentFact
+from homeport.targets.cloudrun.agent_secrets import readers
 from homeport.targets.cloudrun.companions import Companion
 from homeport.targets.cloudrun.containers import HttpProbe, ServiceContainer
 from homeport.targets.cloudrun.graph import PORT
@@ -46,7 +47,10 @@ def with_agent(target: CloudRunTarget) -> CloudRunTarget:
         concurrency=target.spec.engine.parallel,
         timeout_s=min(_LONGEST_S, agent.max_seconds + round(target.cold_start.high) + 60),
         # The wheel may be there already, for another image.
-        resources=tuple(one for one in IMAGE.resources(target) if one.id not in there),
+        resources=(
+            *(one for one in IMAGE.resources(target) if one.id not in there),
+            *readers(target.google, target.names, agent.mcp_secrets.values()),
+        ),
         facts=(fact,),
     )
     return replace(target, companions=(*target.companions, companion))
@@ -57,7 +61,8 @@ def _container(target: CloudRunTarget, agent: Agent) -> ServiceContainer:
     described = {
         "name": names.companion(ServiceRole.AGENT),
         "model": target.launch.model,
-        **agent.model_dump(mode="json", exclude={"max_instances"}),
+        **agent.model_dump(mode="json", exclude={"max_instances", "mcp_secrets"}),
+        "mcp_tokens": {url: f"MCP_TOKEN_{at}" for at, url in enumerate(sorted(agent.mcp_secrets))},
     }
     probe = HttpProbe(path="/health", port=PORT, period_s=5, timeout_s=4, attempts=24)
     return ServiceContainer(
@@ -67,6 +72,7 @@ def _container(target: CloudRunTarget, agent: Agent) -> ServiceContainer:
             "HOMEPORT_AGENT": json.dumps(described, sort_keys=True),
             "MODEL_URL": Ref(f"service/{names.name}", "uri"),
         },
+        secrets={described["mcp_tokens"][url]: secret for url, secret in agent.mcp_secrets.items()},
         port=PORT,
         limits={"cpu": "1", "memory": "1Gi"},
         boosted=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,6 +60,8 @@ class ServiceContainer:
     """The image's own where it is empty."""
     args: tuple[str, ...] = ()
     environment: Mapping[str, str | Ref] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """Variables by the secrets whose newest version they hold."""
     port: int | None = None
     """The one that requests go to, which a single container of a service has."""
     limits: Mapping[str, str]
@@ -86,8 +88,15 @@ class ServiceContainer:
             made["command"] = list(self.command)
         if self.args:
             made["args"] = list(self.args)
-        if self.environment:
-            made["env"] = [{"name": name, "value": value} for name, value in sorted(self.environment.items())]
+        if self.environment or self.secrets:
+            told = [{"name": name, "value": value} for name, value in sorted(self.environment.items())]
+            kept = [
+                (name, {"secret": one, "version": "latest"}) for name, one in sorted(self.secrets.items())
+            ]
+            made["env"] = [
+                *told,
+                *({"name": name, "valueSource": {"secretKeyRef": one}} for name, one in kept),
+            ]
         if self.port is not None:
             made["ports"] = [{"name": "http1", "containerPort": self.port}]
         made["resources"] = {"limits": dict(self.limits), "cpuIdle": False}
@@ -127,3 +136,15 @@ def own_container(template: Mapping[str, Json]) -> Mapping[str, Json]:
         named, next((one for one in containers if one.get("ports")), containers[0])
     )
     return found
+
+
+def secrets_of(template: Mapping[str, Json]) -> Iterator[str]:
+    """Yield the secrets that a template or a revision of Cloud Run's names: those of its volumes, and of its variables."""
+    body: Mapping[str, Any] = template  # Any: JSON
+    for volume in body.get("volumes", ()):
+        if "secret" in volume:
+            yield str(volume["secret"].get("secret", ""))
+    for container in body.get("containers", ()):
+        for one in container.get("env", ()):
+            if "secretKeyRef" in one.get("valueSource", {}):
+                yield str(one["valueSource"]["secretKeyRef"].get("secret", ""))

@@ -12,6 +12,7 @@ from homeport.engines.registry import module
 from homeport.reconcile import Plan, Resource, make_plan
 from homeport.reconcile.fact import Fact
 from homeport.targets.cloudrun import facts
+from homeport.targets.cloudrun.agent_secrets import unwanted_readers
 from homeport.targets.cloudrun.durations import duration_fact
 from homeport.targets.cloudrun.edge_found import unwanted_parts
 from homeport.targets.cloudrun.graph import CloudRunGraph
@@ -67,13 +68,20 @@ class CloudRunTarget(CloudRunGraph):
         parts = await unwanted_parts(self.google, self.names, self.edge)
         watched = await unwanted_observing(self.google, self.names, self.observing)
         parts += await unwanted_screen(self.foundations)
-        beside = self.beside_it.unwanted()
+        beside = [
+            *self.beside_it.unwanted(),
+            *await unwanted_readers(self.google, self.names, self._agents_secrets),
+        ]
         return [*invokers, *beside, *await self.warm.unwanted(), *parts, *watched, *self._unwanted_grants()]
 
     def _unwanted_grants(self) -> list[Resource]:
         """Return what lets builds read the bucket, where none does any more."""
         there = {one.id for one in self.resources()}
         return [one for one in replace(self.foundations, baked=True).grants() if one.id not in there]
+
+    @property
+    def _agents_secrets(self) -> frozenset[str]:
+        return frozenset(self.spec.agent.mcp_secrets.values() if self.spec.agent else ())
 
     async def preflight(self) -> Findings:
         """Return what can be known before anything is created. Reads only, raises nothing."""
@@ -143,5 +151,6 @@ class CloudRunTarget(CloudRunGraph):
             network=settings.network or "",
             subnetwork=settings.subnetwork or "",
             secret=self.token is not None,
+            given_secrets=tuple(sorted(self._agents_secrets)),
             gates=self.gates,
         )

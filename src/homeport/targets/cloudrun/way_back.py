@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from homeport.errors import ApiDisabled, NotFound, SpecError, StateError
@@ -11,6 +10,7 @@ from homeport.gateway.settings import read as settings_of
 from homeport.google import Google
 from homeport.resources.google.traffic import Body, short
 from homeport.spec import Guard
+from homeport.targets.cloudrun.containers import secrets_of
 from homeport.targets.cloudrun.guarded import GATEWAY
 
 _AGAIN = "put {table} back into the file, and run `homeport up --on cloudrun`: it makes a revision with all that it needs"
@@ -37,7 +37,7 @@ class WayBack:
                 f"{name} answers unscreened, and the file has a [guard]",
                 hint="take [guard] out of the file first, if that is what you want",
             )
-        for secret in _secrets(revision):
+        for secret in secrets_of(revision):
             if not await self._is_there("secretmanager", f"v1/{self._in_project(secret)}"):
                 raise StateError(
                     f"{name} reads the secret {short(secret)}, which is gone: it would not start",
@@ -76,13 +76,3 @@ def _template(gateway: Body) -> str:
         return settings_of(told).template if told else ""
     except SpecError:
         return ""
-
-
-def _secrets(revision: Body) -> Iterator[str]:
-    for volume in revision.get("volumes", ()):
-        if "secret" in volume:
-            yield str(volume["secret"].get("secret", ""))
-    for container in revision.get("containers", ()):
-        for one in container.get("env", ()):
-            if "secretKeyRef" in one.get("valueSource", {}):
-                yield str(one["valueSource"]["secretKeyRef"].get("secret", ""))

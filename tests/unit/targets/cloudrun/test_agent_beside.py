@@ -8,12 +8,12 @@ import io
 import json
 import re
 import zipfile
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from agents_beside import MEMBER, WithAgentTable
 from cloud import act, things
 from deployers import PATH, WAYS, Deployer
 from deployment import google_for
@@ -27,44 +27,14 @@ from homeport.agents.tool import tool_of
 from homeport.endpoint import Endpoint
 from homeport.errors import SpecError, Unsupported
 from homeport.export import export
-from homeport.google import Google
-from homeport.home import find_home
-from homeport.progress import Silent
 from homeport.reconcile import ActionKind
 from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.object import Object
 from homeport.targets.cloudrun.agent import with_agent
 from homeport.targets.cloudrun.agent_check import AskedAgent, answers
-from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
-from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.verify import Finding, Outcome
 from homeport.wheel import constraints, own_wheel
 from tool_script import ToolScript
-
-MEMBER = "serviceAccount:home-agent@rehearsal.iam.gserviceaccount.com"
-AGENT_PATH = PATH.replace("services/home", "services/home-agent")
-
-
-class WithAgentTable(Deployer):
-    """Deploys a file with `[agent]`."""
-
-    def target(
-        self, google: Google, chosen: ResolvedModel, wanted: spec.Spec, *, canary: tuple[int, ...] = ()
-    ) -> CloudRunTarget:
-        return with_agent(super().target(google, chosen, wanted, canary=canary))
-
-    def with_table(self, **table: Any) -> spec.Spec:  # Any: values of homeport.toml
-        given = self.wanted().model_dump(exclude_none=True)
-        return spec.parse({**given, "agent": table}, where="homeport.toml")
-
-    def made(self, wanted: spec.Spec) -> CloudRunTarget:
-        chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
-        return self.target(google_for(self.cloud), chosen, wanted)
-
-    @property
-    def agent(self) -> Any:  # Any: JSON
-        kept = self.cloud.store.get("run", AGENT_PATH.removeprefix("v2/"))
-        return kept.body if kept else None
 
 
 @pytest.fixture(params=list(WAYS))

@@ -84,9 +84,10 @@ def test_a_check_that_breaks_hides_no_other(check: str) -> None:
         "service": "run.projects.locations.services.get",
         "network": "compute.networks.get",
         "subnetwork": "compute.subnetworks.get",
+        "secret": "secretmanager.projects.secrets.get",
     }
     cloud = ready()
-    asked = replace(ASKED, network="office", subnetwork="office")
+    asked = replace(ASKED, network="office", subnetwork="office", given_secrets=("tools-token",))
     cloud.faults.append(Fault(method=methods[check], status=500, times=1000))
     findings = looked(cloud, asked)
     broken = {one.subject for one in findings.unchecked} - {"free trial"}

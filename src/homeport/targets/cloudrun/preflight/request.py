@@ -65,13 +65,15 @@ class PreflightInput:
     """Its subnetwork in the region; '' where one is made."""
     secret: bool = True
     """Whether the hub's token is kept as a secret."""
+    given_secrets: tuple[str, ...] = ()
+    """Secrets of the project's own that a container is given, by name."""
     gates: tuple[GatedFile, ...] = ()
 
     @property
     def needs(self) -> frozenset[str]:
         """Return what permissions are needed for: names of `permissions.toml`."""
         wanted = {
-            "secret": self.secret or self.observed,
+            "secret": self.secret or self.observed or bool(self.given_secrets),
             "edge": self.edge,
             "observe": self.observed,
             "screen": self.screened,

@@ -16,6 +16,7 @@ from homeport.targets.cloudrun.preflight import (
     policies,
     project,
     quotas,
+    secrets,
 )
 from homeport.targets.cloudrun.preflight.finding import (
     Findings,
@@ -53,6 +54,7 @@ CHECKS = (
     PreflightCheck("network", networks.network),
     PreflightCheck("subnetwork", networks.subnetwork),
     PreflightCheck("firewall", networks.opened),
+    PreflightCheck("secret", secrets.given),
     PreflightCheck("hub", hub_access.gate),
 )
 

@@ -1,0 +1,186 @@
+"""`agent.mcp_secrets`: a token of the project's own that the agent's container is given, and nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import yaml
+
+from agents_beside import MEMBER, WithAgentTable
+from cloud import act
+from deployers import WAYS
+from deployment import google_for
+from gcp_rehearsal.cloud import Cloud
+from homeport.agents.mcp_servers import McpServer
+from homeport.agents.service.container import agent_of
+from homeport.errors import SpecError
+from homeport.export import export
+from homeport.progress import Silent
+from homeport.reconcile import ActionKind, destroy
+from homeport.targets.cloudrun.managed import find_managed
+from homeport.targets.cloudrun.preflight import PreflightVerdict
+from preflights import ASKED, about, looked, ready
+
+URL = "https://tools.example.com/mcp"
+TABLE = {"mcp": [URL], "mcp_secrets": {URL: "tools-token"}}
+
+
+@pytest.fixture(params=list(WAYS))
+def deployer(request: pytest.FixtureRequest) -> WithAgentTable:
+    made = WithAgentTable(request.param)
+    keep(made.cloud, "tools-token", "first")
+    return made
+
+
+def keep(cloud: Cloud, name: str, value: str) -> None:
+    """Make a secret as its owner does, with a version."""
+
+    async def work() -> None:
+        google = google_for(cloud)
+        await google.post(
+            "serviceusage", "v1/projects/rehearsal/services/secretmanager.googleapis.com:enable"
+        )
+        parent = "v1/projects/rehearsal/secrets"
+        await google.post("secretmanager", parent, {"replication": {"automatic": {}}}, secretId=name)
+        if value:
+            data = {"payload": {"data": base64.b64encode(value.encode()).decode()}}
+            await google.post("secretmanager", f"{parent}/{name}:addVersion", data)
+
+    act(work())
+
+
+def readers(cloud: Cloud, name: str = "tools-token") -> set[str]:
+    """Who may read a secret."""
+    found = cloud.access.policy("secretmanager", f"projects/rehearsal/secrets/{name}").get("bindings", ())
+    return {member for one in found for member in one["members"]}
+
+
+def variables(deployer: WithAgentTable) -> Mapping[str, Any]:  # Any: JSON
+    (container,) = deployer.agent["template"]["containers"]
+    return {one["name"]: one for one in container["env"]}
+
+
+def test_the_container_has_its_newest_version_as_a_variable_which_its_account_alone_may_read(
+    deployer: WithAgentTable,
+) -> None:
+    wanted = deployer.with_table(**TABLE)
+    _, after = deployer.up(wanted)
+    assert after.pending == ()
+    told = json.loads(variables(deployer)["HOMEPORT_AGENT"]["value"])
+    assert told["mcp_tokens"] == {URL: "MCP_TOKEN_0"}
+    source = variables(deployer)["MCP_TOKEN_0"]["valueSource"]["secretKeyRef"]
+    assert (source["secret"].rpartition("/")[2], source["version"]) == ("tools-token", "latest")
+    assert readers(deployer.cloud) == {MEMBER}
+    assert "first" not in json.dumps(deployer.agent)
+    deployer.down(wanted, purge=True)
+    assert readers(deployer.cloud) == set()
+    assert deployer.cloud.store.get("secretmanager", "projects/rehearsal/secrets/tools-token"), (
+        "it is not ours"
+    )
+
+
+def test_a_secret_that_the_file_names_no_more_is_read_by_nobody(deployer: WithAgentTable) -> None:
+    keep(deployer.cloud, "other-token", "second")
+    deployer.up(deployer.with_table(**TABLE))
+    plan, after = deployer.up(deployer.with_table(mcp=[URL], mcp_secrets={URL: "other-token"}))
+    gone = [action.resource.id for action in plan.pending if action.kind is ActionKind.DELETE]
+    assert gone == ["grant/secretmanager.secretAccessor/home-agent/secret/tools-token"]
+    assert after.pending == ()
+    assert (readers(deployer.cloud), readers(deployer.cloud, "other-token")) == (set(), {MEMBER})
+    _, after = deployer.up(deployer.wanted())
+    assert after.pending == ()
+    assert readers(deployer.cloud, "other-token") == set()
+
+
+def test_down_by_name_takes_back_what_was_granted_on_it(deployer: WithAgentTable) -> None:
+    deployer.up(deployer.with_table(**TABLE))
+
+    async def work() -> None:
+        found = await find_managed(google_for(deployer.cloud), "home")
+        assert found.unread == ()
+        await destroy(found.resources, Silent())
+
+    act(work())
+    assert readers(deployer.cloud) == set()
+    assert deployer.cloud.store.get("secretmanager", "projects/rehearsal/secrets/tools-token")
+
+
+def test_each_export_gives_it_too(deployer: WithAgentTable) -> None:
+    resources = deployer.made(deployer.with_table(**TABLE)).resources()
+    agent = yaml.safe_load(export("knative", resources)["service-home-agent.yaml"])
+    (container,) = agent["spec"]["template"]["spec"]["containers"]
+    (variable,) = [one for one in container["env"] if one["name"] == "MCP_TOKEN_0"]
+    assert variable["valueFrom"]["secretKeyRef"] == {"name": "tools-token", "key": "latest"}
+    script = export("gcloud", resources)["deploy.sh"]
+    assert "tools-token" in script
+    terraform = "\n".join(export("terraform", resources).values())
+    assert "google_secret_manager_secret_iam_member" in terraform
+    assert '"tools-token"' in terraform
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"mcp_secrets": {URL: "tools-token"}}, "which mcp does not name"),
+        ({"mcp": [URL], "mcp_secrets": {URL: "a token of mine"}}, "the name of a secret of Secret Manager"),
+        ({"mcp": [URL], "mcp_secrets": "tools-token"}, "mcp_secrets"),
+    ],
+)
+def test_a_wrong_table_says_what_was_expected(table: dict[str, Any], words: str) -> None:
+    with pytest.raises(SpecError, match=words):
+        WithAgentTable("ollama").with_table(**table)
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict", "words"),
+    [
+        ("first", PreflightVerdict.OK, "its newest version is there"),
+        ("", PreflightVerdict.PROBLEM, "it has no version"),
+        (None, PreflightVerdict.PROBLEM, "it is not there"),
+    ],
+)
+def test_preflight_looks_at_it_before_anything_is_made(
+    value: str | None, verdict: PreflightVerdict, words: str
+) -> None:
+    cloud = ready()
+    if value is not None:
+        keep(cloud, "tools-token", value)
+    else:
+        keep(cloud, "another", "x")
+    found = about(looked(cloud, replace(ASKED, given_secrets=("tools-token",))), "secret/tools-token")
+    assert found.verdict is verdict
+    assert words in found.text
+    if verdict is PreflightVerdict.PROBLEM:
+        assert "gcloud secrets" in found.hint
+        assert "tools-token" in found.hint
+
+
+def described(**env: str) -> dict[str, str]:
+    table = {
+        "name": "home-agent", "model": "m", "tools": [], "mcp": [URL, "https://open.example.com/mcp"],
+        "mcp_tokens": {URL: "MCP_TOKEN_0"}, "max_steps": 1, "max_tool_calls": 1, "max_total_tokens": 1,
+        "max_seconds": 1, "max_tokens": 1, "allow": [], "instructions": None,
+    }  # fmt: skip
+    return {"HOMEPORT_AGENT": json.dumps(table), "MODEL_URL": "https://m.example.com", **env}
+
+
+def test_the_container_sends_it_to_its_server_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nobody(_: object) -> object:
+        return object()
+
+    monkeypatch.setattr("homeport.agents.service.container.find", nobody)
+    agent = asyncio.run(agent_of(described(MCP_TOKEN_0="first\n")))
+    with_token, without = agent.mcp
+    assert isinstance(with_token, McpServer)
+    assert (with_token.url, with_token.token.compared()) == (URL, "first")
+    assert without == "https://open.example.com/mcp"
+    with pytest.raises(SpecError, match="is empty"):
+        asyncio.run(agent_of(described()))
+    with pytest.raises(SpecError, match="no key or token"):
+        asyncio.run(agent_of(described(MCP_TOKEN_0="two words")))
