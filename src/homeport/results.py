@@ -113,6 +113,8 @@ class Status:
     """Digest of each adapter, by the name that it is served under."""
     image: str | None = None
     """The digest of the container's image."""
+    startup_cache: str | None = None
+    """The digest of the manifest of what its starts use of an earlier one; `none` where that could not be made."""
     traffic: Mapping[str, int] | None = None
     """Percent of the requests, by revision."""
     verified: Mapping[str, Any] | None = None

@@ -27,6 +27,21 @@ TASKS = [
 
 
 @pytest.mark.drill
+@pytest.mark.parametrize(("work", "part"), [(work, part) for part in range(PARTS) for work in ("up", "down")])
+def test_with_a_startup_cache_it_is_the_same(
+    work: Work, part: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    came = cells(task("vllm", work, tmp_path, cached=True), part=part, of=PARTS, sample=not ALL)
+    for cell in came:
+        record_property("chaos", (f"{work} vllm, cached", ALL, cell.kind, cell.method, not cell.wrong))
+    assert work == "down" or any(".jobs." in cell.method for cell in came)
+    assert not [cell for cell in came if cell.wrong or not 1 <= cell.runs <= RUNS]
+
+
+@pytest.mark.drill
 @pytest.mark.parametrize(("way", "work", "part"), TASKS)
 def test_whichever_call_goes_wrong_all_ends_as_if_nothing_had(
     way: Way, work: Work, part: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record

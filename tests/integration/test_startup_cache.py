@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
-from homeport.startup_cache import script
+from homeport.resources.local.process_tree import free_port
+from homeport.startup_cache import making, script
 
 FINGERPRINT = "f" * 32
 ENGINE = (
@@ -82,3 +85,84 @@ def test_a_start_without_anything_to_restore_is_as_before(container: Container, 
 
 def test_an_engine_that_is_not_there_is_an_error_at_once(container: Container) -> None:
     assert "cannot be started" in container.start("no-such-engine", code=127)
+
+
+COMPILING = (
+    "import http.server, os, pathlib, signal, sys, threading\n"
+    "left = pathlib.Path(sys.argv[1]); left.mkdir(parents=True, exist_ok=True)\n"
+    "how = sys.argv[3]\n"
+    "if how == 'dies': sys.exit(9)\n"
+    "class Handler(http.server.BaseHTTPRequestHandler):\n"
+    "    def do_GET(self): self._answer(200)\n"
+    "    def do_POST(self):\n"
+    "        body = self.rfile.read(int(self.headers['content-length']))\n"
+    "        (left / 'graph.py').write_bytes(body)\n"
+    "        self._answer(400 if how == 'refuses' else 200)\n"
+    "    def _answer(self, code):\n"
+    "        self.send_response(code); self.send_header('content-length', '0'); self.end_headers()\n"
+    "    def log_message(self, *_): pass\n"
+    "server = http.server.ThreadingHTTPServer(('127.0.0.1', int(sys.argv[2])), Handler)\n"
+    "def end(*_):\n"
+    "    (left / 'last.py').write_text('')\n"
+    "    os._exit(0)\n"
+    "signal.signal(signal.SIGTERM, end)\n"
+    "if how != 'deaf': threading.Thread(target=server.serve_forever, daemon=True).start()\n"
+    "print('up', flush=True)\n"
+    "signal.pause()\n"
+)
+"""It leaves what it was asked for, and more when it is told to end."""
+
+
+class Job:
+    """What a job runs: the script that makes a cache, with an engine."""
+
+    def __init__(self, at: Path, how: str = "", within: float = 30) -> None:
+        self.left, self.pack, self.port = at / "left", at / "pack", free_port("127.0.0.1")
+        keeping = ["keep", "--from", f"{self.left}", "--to", f"{self.pack}", "--fingerprint", FINGERPRINT]
+        self.command = [
+            *(sys.executable, "-I", "-S", making.__file__, "--url", f"http://127.0.0.1:{self.port}"),
+            *("--health", "/health", "--ask", "/v1/completions", "--body", "{}", "--within", f"{within}"),
+            *("--keep", script.__file__, *(f"--kept-by={one}" for one in keeping), "--"),
+            *(sys.executable, "-c", COMPILING, f"{self.left}", f"{self.port}", how),
+        ]
+
+    def run(self, code: int) -> str:
+        """Run it to its end; what its log says."""
+        ran = subprocess.run(self.command, capture_output=True, text=True, check=False, timeout=90)
+        assert ran.returncode == code, ran.stderr
+        return ran.stdout + ran.stderr
+
+
+def test_a_job_keeps_what_an_engine_left_once_it_has_answered_and_ended(tmp_path: Path) -> None:
+    job = Job(tmp_path)
+    said = job.run(0)
+    manifest = (job.pack / script.MANIFEST).read_bytes()
+    assert script.digest(manifest) in said
+    assert {"graph.py", "last.py"} <= {path for path in manifest.decode().split('"') if path.endswith(".py")}
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ("dies", "the engine ended with 9"),
+        ("refuses", "the engine refused a question with 400"),
+        ("deaf", "the engine does not answer within 2 s"),
+    ],
+)
+def test_of_an_engine_that_never_answered_nothing_is_kept(tmp_path: Path, how: str, says: str) -> None:
+    job = Job(tmp_path, how, within=2 if how == "deaf" else 30)
+    assert f"{making.SAYS}{says}" in job.run(1)
+    assert not job.pack.exists()
+
+
+def test_a_job_that_is_told_to_end_ends_its_engine_and_keeps_nothing(tmp_path: Path) -> None:
+    job = Job(tmp_path, "deaf", within=600)
+    with subprocess.Popen(job.command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        (engine,) = psutil.Process(process.pid).children()
+        process.terminate()
+        assert process.wait(30) == 128 + signal.SIGTERM
+        psutil.wait_procs([engine], timeout=30)
+        assert not engine.is_running()
+    assert not job.pack.exists()

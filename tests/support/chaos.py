@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from caching import Keeping
 from cloud import Raw, act, enable, things
 from forked import SERVICE, Cell, Child, Killed, Watched, drive
 from gcp_rehearsal.call import Request
@@ -73,9 +74,10 @@ class Task:
         return _down(cloud, self.first) if self.work == "down" else _up(cloud, self.wanted)
 
 
-def task(way: Way, work: Work, folder: Path) -> Task:
-    """One of the six. `folder` is for weights of this machine."""
-    first = wanted(way, folder)
+def task(way: Way, work: Work, folder: Path, *, cached: bool = False) -> Task:
+    """One of the six, or with a startup cache. `folder` is for weights of this machine."""
+    more = {"cloudrun": {"hub_token": "env:HF_TOKEN", "startup_cache": "auto"}} if cached else {}
+    first = wanted(way, folder, **more)
     return Task(work=work, first=first, then=later(first))
 
 
@@ -184,7 +186,7 @@ def _told(error: HomeportError) -> str:
 def _before(task: Task) -> Watched:
     random.seed(0)  # The jitter of waits: each run is the run whose calls were counted.
     Path("cloud").mkdir(exist_ok=True)
-    cloud = Watched(delays=DELAYS, folder=Path("cloud"), steps=Carrying())
+    cloud = Watched(delays=DELAYS, folder=Path("cloud"), steps=Carrying(), containers=Keeping())
     enable(cloud, "secretmanager", "dns", "compute")
     act(_live_in(cloud))
     cloud.clock.jump(_SOON_S)

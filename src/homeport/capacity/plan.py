@@ -16,7 +16,7 @@ from homeport.capacity.search import Tell, Trial, cheapest
 from homeport.catalog import prices
 from homeport.catalog.prices import Prices
 from homeport.cost.usage import MONTH_DAYS
-from homeport.engines.registry import delivery_of, module, on_cloud
+from homeport.engines.registry import delivery_of, keeps_start, module, on_cloud
 from homeport.errors import HomeportError, MemoryTooSmall
 from homeport.fit import Fit, fit, size_unknown
 from homeport.fit.cloud import engine_of, quotas
@@ -202,7 +202,12 @@ class _Planner:
             fit=one,
             hourly=self.known.hourly(one.place.shape, wanted.region, zonal=wanted.zonal_redundancy),
             start=corrected(
-                expected(engine=one.what.engine, delivery=delivery, weights_bytes=one.what.weights.size)
+                expected(
+                    engine=one.what.engine,
+                    delivery=delivery,
+                    weights_bytes=one.what.weights.size,
+                    kept=keeps_start(one.what.engine, wanted.startup_cache),
+                )
             ),
             delivery=delivery,
             target=self.wanted.scaling.target_concurrency,

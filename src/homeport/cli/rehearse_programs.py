@@ -30,6 +30,7 @@ _NO_VLLM = (
     "the rehearsal found no vLLM on this machine: name the Python of an environment that has it in "
     "HOMEPORT_REHEARSAL_VLLM (`python3 scripts/vllm_env.py .venv-vllm` makes one for a CPU)"
 )
+_NO_AOT = "what vLLM 0.32 compiles ahead of time it cannot load again on a CPU"
 _LLAMACPP_ENV = {"GGML_NO_BACKTRACE": "1", "GOMP_SPINCOUNT": "1000"}
 
 
@@ -43,7 +44,8 @@ class VllmProgram:
     def adapt(self, launch: ContainerLaunch, site: LaunchSite) -> None:
         """Take from a command of vLLM what a CPU cannot, and let its own environment come first."""
         command = launch.command
-        if Path(command[0]).name != "vllm" and "vllm.entrypoints.openai.api_server" not in command:
+        # Before it may stand a script that restores its startup cache, or makes one.
+        if not {"vllm", "vllm.entrypoints.openai.api_server"} & {command[0].rpartition("/")[2], *command}:
             return
         python = vllm_python()
         if python:
@@ -58,7 +60,10 @@ class VllmProgram:
         launch.add_option(
             "--kv-cache-memory-bytes", _CACHE, "without a size, vLLM takes most of the machine's memory"
         )
-        if "--enforce-eager" not in command:
+        if "VLLM_CACHE_ROOT" in launch.env:
+            # What it compiles is kept for the next start, which is what somebody wants to see here.
+            launch.set_variable("VLLM_USE_AOT_COMPILE", "0", _NO_AOT, missing=True)
+        elif "--enforce-eager" not in command:
             command.append("--enforce-eager")
             launch.note_change(
                 "--enforce-eager", "", "added", "compiling takes a minute at every start on a CPU"

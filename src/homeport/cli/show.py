@@ -256,6 +256,10 @@ def status_row(status: Status) -> tuple[str, ...]:
     )
 
 
+def _cache_text(digest: str) -> str:
+    return "none was made: starts compile anew, and `homeport up` tries again" if digest == "none" else digest
+
+
 def status_text(status: Status) -> str:
     """Describe one endpoint with its revisions, for people."""
     weights = (status.weights or {}).get("digest", "")
@@ -271,6 +275,7 @@ def status_text(status: Status) -> str:
         ("model", f"{status.model or 'not known'} by {status.engine or 'an engine that it does not name'}"),
         ("image", status.image or ""),
         ("weights", weights or "in the image"),
+        *([("cache", _cache_text(status.startup_cache))] if status.startup_cache else []),
         *(("adapter", f"{name}, {digest}") for name, digest in (status.adapters or {}).items()),
         ("traffic", traffic or "none"),
         *(("verified", receipt) for receipt in receipts or ["never"]),

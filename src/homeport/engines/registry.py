@@ -94,6 +94,11 @@ def on_cloud(kind: str = "auto", delivery: str = "auto") -> tuple[str, ...]:
     return tuple(sorted(having, key=lambda name: module(name).RANK_ON_CLOUD))
 
 
+def keeps_start(name: str, startup_cache: str) -> bool:
+    """Tell whether starts of the engine `name` on a cloud use what an earlier one compiled, by `cloudrun.startup_cache`."""
+    return startup_cache == "auto" and module(name).STARTUP_CACHE is not None
+
+
 def delivery_of(name: str, wanted: Literal["auto"] | Delivery) -> Delivery:
     """Return how weights get to the engine `name` on a cloud. Raises `SpecError` for a way that it does not have."""
     engine = module(name)

@@ -16,6 +16,7 @@ from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.secret import SecretVersion
+from homeport.resources.google.startup_cache import StartupCache
 from homeport.targets.cloudrun.names import fitted
 from homeport.targets.cloudrun.preflight.permissions import needs
 
@@ -171,11 +172,13 @@ def accounts(things: Things) -> Lines:
 
 def _contents(things: Things, plan: DeployerAccount) -> Lines:
     """
-    Return what `plan` compares: the manifests of the weights, and the hub's token. By name, for they may not
-    be there yet.
+    Return what `plan` compares: the manifests of the weights and of the startup cache, and the hub's token. By name, for
+    they may not be there yet.
     """
     found: list[tuple[str, str]] = []
-    for bucket in dict.fromkeys(one.bucket for one in things.all(StoredWeights)):
+    places = [one.bucket for one in things.all(StoredWeights)]
+    places += [one.bucket for one in things.all(StartupCache)]
+    for bucket in dict.fromkeys(places):
         place = f"projects/_/buckets/{bucket}"
         only = f"resource.name == '{place}' || resource.name.startsWith('{place}/')"
         found.append(("roles/storage.objectViewer", only))

@@ -13,7 +13,7 @@ from homeport.export.fields import Fields
 from homeport.export.graph import ResourceKind, Things
 from homeport.export.repositories import clean_up, upstream
 from homeport.export.shell import Lines, command, script, values
-from homeport.export.text import comment, head, listed, to_yaml
+from homeport.export.text import CACHE_NOTE, comment, head, listed, to_yaml
 from homeport.reconcile import Resource
 from homeport.resources.google.apis import Apis
 from homeport.resources.google.iam_binding import Grant
@@ -23,6 +23,7 @@ from homeport.resources.google.release import Release
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import SecretVersion
 from homeport.resources.google.service import Service
+from homeport.resources.google.startup_cache import StartupCache
 
 FILE = "deploy.sh"
 _IN = ".in"
@@ -129,6 +130,9 @@ class _Script:
             ("gcloud", "iam", "service-accounts", "create", email.partition("@")[0],
              f"--display-name={body.take('displayName', '')}", f"--description={body.take('description', '')}"),
         )  # fmt: skip
+
+    def startup_cache(self, _: StartupCache, __: Fields) -> Lines:
+        return [comment(f"Not made here: {CACHE_NOTE}").rstrip()]
 
     def grant(self, one: Grant, _: Fields) -> Lines:
         return [granted(one)]
@@ -353,7 +357,7 @@ KNOWS: Mapping[str, Callable[[_Script, Any, Fields], Lines]] = {  # Any: the res
     ResourceKind.OBJECT: _Script.object, ResourceKind.NETWORK: _Script.network, ResourceKind.SUBNETWORK: _Script.subnetwork,
     ResourceKind.FIREWALL: _Script.firewall, ResourceKind.ZONE: _Script.zone, ResourceKind.RECORD: _Script.record, ResourceKind.IMAGE: _Script.build,
     ResourceKind.ROLE: _Script.role, ResourceKind.SCHEDULE: _Script.schedule,
-    ResourceKind.WEIGHTS: _Script.build, ResourceKind.SERVICE: _Script.service, ResourceKind.RELEASE: _Script.release,
+    ResourceKind.STARTUP_CACHE: _Script.startup_cache, ResourceKind.WEIGHTS: _Script.build, ResourceKind.SERVICE: _Script.service, ResourceKind.RELEASE: _Script.release,
 }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import SecretVersion
 from homeport.resources.google.service import Service, ServiceRole
+from homeport.resources.google.startup_cache import NONE, StartupCache
 from homeport.weights.manifest import digest
 
 _Of = TypeVar("_Of")
@@ -49,6 +50,7 @@ class ResourceKind(StrEnum):
     RELEASE = "release"
     ROLE = "custom role"
     SCHEDULE = "scheduled job"
+    STARTUP_CACHE = "startup cache"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +140,7 @@ class Things:
         return _computed(thing, ref.path)
 
 
-def _computed(thing: Resource, path: str) -> str:
+def _computed(thing: Resource, path: str) -> str:  # noqa: PLR0911 - one answer for each class that tells something
     if isinstance(thing, SecretVersion) and path == "name":
         return f"projects/{thing.google.project}/secrets/{thing.secret_id}/versions/latest"
     built = isinstance(thing, ContainerImage | MirroredImage) and path in {"reference", "digest"}
@@ -155,6 +157,8 @@ def _computed(thing: Resource, path: str) -> str:
             return digest(thing.pin.files) if all(file.checksum for file in thing.pin.files) else ""
         if path in fixed:
             return fixed[path]
+    if isinstance(thing, StartupCache) and path in {"fingerprint", "manifest"}:
+        return NONE  # Only `up` makes it: until then a start finds none, says so, and goes on.
     if isinstance(thing, RestResource):
         short = thing.address.path.rpartition("/")[2]
         if (thing.kind, path) == (ResourceKind.ACCOUNT, "email") or path == "name":

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 MARK = "Made by `homeport export"
 """What every file says of itself in its first lines; one that does not is somebody's own."""
+CACHE_NOTE = (
+    "the startup cache. A start finds none, says so in a line of its log and goes on; the next `homeport up --on cloudrun` "
+    "makes one, and a revision that uses it."
+)
 WIDTH = 100
 _PLAIN = re.compile(r"[A-Za-z/][\w./-]*(?:[:@][\w./-]+)*")
 _NOT_TEXTS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "none"])

@@ -12,7 +12,7 @@ from homeport.catalog.cloudrun import Shape
 from homeport.catalog.cpu_and_memory import NOTHING, CpuAndMemory
 from homeport.catalog.prices import Hourly, Prices, load
 from homeport.catalog.served_for import served_for
-from homeport.engines.registry import delivery_of, module, on_cloud
+from homeport.engines.registry import delivery_of, keeps_start, module, on_cloud
 from homeport.fit import Fit, Serving, cold_start
 from homeport.fit.choice import Choice, choose
 from homeport.fit.cold_start import ColdStart
@@ -232,18 +232,20 @@ def outlook(spec: Spec, spec_file: Path) -> CloudRunOutlook:
     )
 
 
-def cold_starts(result: Fit, wanted: CloudRun | None = None) -> dict[str, ColdStart]:
+def cold_starts(result: Fit, wanted: CloudRun) -> dict[str, ColdStart]:
     """
     Return the expected cold starts of a fit on Cloud Run, by the delivery of the weights, the quickest first.
 
     Images that others have built are there for few models: theirs is told where the file wants it.
     """
-    told = {wanted.delivery} if wanted else set()
     engine, size = result.what.engine, result.what.weights.size
+    kept = keeps_start(engine, wanted.startup_cache)
     return {
-        delivery: corrected(cold_start.expected(engine=engine, delivery=delivery, weights_bytes=size))
+        delivery: corrected(
+            cold_start.expected(engine=engine, delivery=delivery, weights_bytes=size, kept=kept)
+        )
         for delivery in module(engine).DELIVERIES
-        if delivery != CACHED and (delivery != "prebuilt" or delivery in told)
+        if delivery != CACHED and (delivery != "prebuilt" or delivery == wanted.delivery)
     }
 
 

@@ -43,6 +43,7 @@ from homeport.targets.cloudrun.agent_fact import AgentFact
 from homeport.targets.cloudrun.edge_fact import EdgeFact
 from homeport.targets.cloudrun.guard import GuardCostFact
 from homeport.targets.cloudrun.observe_fact import ObserveFact
+from homeport.targets.cloudrun.startup_cache_fact import StartupCacheFact
 from homeport.targets.facts import ModelFact
 from homeport.targets.local import facts as of_local
 from homeport.targets.local.guard import GuardFact
@@ -77,6 +78,7 @@ FACTS: tuple[type[Fact], ...] = (
     of_cloudrun.WarmFact,
     of_cloudrun.StayingFact,
     of_cloudrun.ColdStartFact,
+    StartupCacheFact,
     DurationFact,
     of_cloudrun.CallersFact,
 )

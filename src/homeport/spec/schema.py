@@ -144,8 +144,8 @@ class CloudRun(SpecTable):
     """vllm's weights: from the bucket by stream, gcsfuse-buffered (auto) or gcsfuse-cached. ollama's: baked (auto), or prebuilt by others."""
     hub_token: str | None = Field(default=None, pattern=patterns.REFERENCE, examples=["env:HF_TOKEN"])
     """Where the hub's token is: env:NAME or file:PATH. Without it HF_TOKEN is taken, once the hub wants one."""
-    startup_cache: Literal["off"] = "off"
-    """Whether an engine starts with what its first start compiled: off. auto, which would make it once and keep it, is reserved."""
+    startup_cache: Literal["auto", "off"] = "off"
+    """auto makes what an engine compiles in its first start once, by a job with a GPU, and lets every start use it: see docs/cold-start.md."""
     image: str | None = Field(default=None, pattern=patterns.IMAGE, examples=["my-registry/my-engine:v1"])
     """The engine's own image, instead of the catalog's."""
     image_from: Literal["auto", "build", "mirror"] = "auto"
@@ -160,16 +160,6 @@ class CloudRun(SpecTable):
     """What it runs on: auto is Cloud Build's default, and for weights in an image one with the memory to load them."""
     timeout_s: int = Field(default=900, ge=1, le=3600)
     """Seconds that one request may take."""
-
-    @field_validator("startup_cache", mode="before")
-    @classmethod
-    def _nobody_makes_it(cls, startup_cache: object) -> object:
-        if startup_cache == "auto":
-            raise ValueError(
-                "auto is reserved: this version restores and checks a startup cache, but has no job yet that makes one on "
-                "Cloud Run; leave it out. What one would save is in docs/cold-start.md"
-            )
-        return startup_cache
 
     @model_validator(mode="after")
     def _network_is_whole(self) -> CloudRun:

@@ -181,7 +181,12 @@ def main(arguments: Sequence[str]) -> None:
     restoring.add_argument("command", nargs="+")
     told = parser.parse_args(arguments)
     if told.verb == "keep":
-        sys.stdout.write(f"{keep(told.source, told.target, told.fingerprint, told.key)}\n")
+        try:
+            kept = keep(told.source, told.target, told.fingerprint, told.key)
+        except (CacheLeftAside, OSError) as why:
+            _say(f"no startup cache: {why}")
+            sys.exit(1)
+        sys.stdout.write(f"{kept}\n")
         return
     _restore_and_say(
         told.source, told.target, WantedCache(told.fingerprint, told.manifest, within_s=told.within)

@@ -79,6 +79,18 @@ def test_at_one_price_more_is_let_in_at_once_so_that_slow_steps_keep_the_objecti
     assert all(one <= best.concurrency for one in at_once)
 
 
+def test_starts_with_a_startup_cache_are_expected_to_be_shorter(tmp_path: Path) -> None:
+    without, kept = (
+        planned(
+            tmp_path, trace(0.5, 60), "ttft=2s", search=False, file=f'{CLOUD}startup_cache = "{one}"\n'
+        ).as_written
+        for one in ("off", "auto")
+    )
+    assert without is not None
+    assert kept is not None
+    assert kept.cold_start_s[1] < without.cold_start_s[1]
+
+
 def test_what_is_longer_than_the_context_is_not_served_and_not_forgotten(tmp_path: Path) -> None:
     traffic = trace(0.5, 200)
     long = Trace(name="long", arrivals=(*traffic.arrivals, Arrival(200.0, 5000, 10)))

@@ -503,6 +503,27 @@ def test_the_page_is_true(user: User) -> None:
         assert re.fullmatch(pattern(expected), re.sub(r"\n+", "\n", ran.out)), ran.out
 
 
+def test_starts_that_use_a_startup_cache_are_shorter_and_so_cheaper(tmp_path: Path) -> None:
+    def asked(engine: str, cache: str) -> CostAnswer:
+        file = tmp_path / "homeport.toml"
+        file.write_text(
+            f'name = "home"\nmodel = "gemma-4-e4b"\n[engine]\nkind = "{engine}"\n[cloudrun]\nstartup_cache = "{cache}"\n'
+        )
+        question = Question(
+            wanted={}, engine=None, tokens_per_day=2e6, tokens_per_second=800, wakes=12, versus=None, input_share=None, prices=None
+        )  # fmt: skip
+        return answer(None, file, question)
+
+    without, kept = asked("vllm", "off"), asked("vllm", "auto")
+    assert kept.what.cold_start_s[1] < without.what.cold_start_s[1]
+    assert kept.cost.scaling is not None
+    assert without.cost.scaling is not None
+    assert kept.cost.scaling.value < without.cost.scaling.value
+    assert asked("ollama", "auto").what.cold_start_s == asked("ollama", "off").what.cold_start_s, (
+        "it keeps nothing"
+    )
+
+
 def test_the_load_balancer_of_the_file_is_in_every_month_and_its_traffic_is_told(tmp_path: Path) -> None:
     file, own = tmp_path / "homeport.toml", tmp_path / "prices.toml"
     own.write_text("load_balancer_gib = 0.012\n")

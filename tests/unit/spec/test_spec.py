@@ -175,6 +175,5 @@ def test_an_old_key_is_answered_with_the_new_one_and_its_value(old: str, new: st
     )
 
 
-def test_a_delivery_that_no_engine_has_yet_is_reserved() -> None:
-    assert "auto is reserved" in problem('[cloudrun]\nstartup_cache = "auto"\n')
+def test_a_delivery_that_no_engine_has_is_refused() -> None:
     assert "should be 'auto', 'stream'" in problem('[cloudrun]\ndelivery = "carrier-pigeon"\n')

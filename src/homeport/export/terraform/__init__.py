@@ -14,14 +14,22 @@ from homeport.export.terraform.addresses import Addresses, image_variable
 from homeport.export.terraform.foundations import KNOWS as FOUNDATIONS
 from homeport.export.terraform.foundations import FoundationBlocks
 from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, to_hcl
-from homeport.export.text import WIDTH, head, listed
+from homeport.export.text import CACHE_NOTE, WIDTH, head, listed
 from homeport.reconcile import Ref, Resource
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.secret import SecretVersion
+from homeport.resources.google.startup_cache import StartupCache
 
 KNOWS: frozenset[str] = frozenset(
-    {*FOUNDATIONS, ResourceKind.IMAGE, ResourceKind.WEIGHTS, ResourceKind.SERVICE, ResourceKind.RELEASE}
+    {
+        *FOUNDATIONS,
+        ResourceKind.IMAGE,
+        ResourceKind.WEIGHTS,
+        ResourceKind.STARTUP_CACHE,
+        ResourceKind.SERVICE,
+        ResourceKind.RELEASE,
+    }
 )
 VALUES = "image.auto.tfvars"
 """What Terraform reads by itself: the identities of what was built."""
@@ -128,6 +136,8 @@ def _notes(things: Things) -> list[str]:
             " `homeport up --on cloudrun` finds nothing to do but the proof."
         )
     ]
+    if things.all(StartupCache):
+        notes.append(f"Not made here: {CACHE_NOTE}")
     secrets = [one.secret_id for one in things.all(SecretVersion)]
     if secrets:
         notes.append(f"The value of {listed(secrets)} is a variable that neither a plan nor the state keeps.")

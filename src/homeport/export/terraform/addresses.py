@@ -18,6 +18,7 @@ from homeport.resources.google.release import Release
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import SecretVersion
 from homeport.resources.google.service import Service
+from homeport.resources.google.startup_cache import StartupCache
 
 KEY = Code("var.encryption_key")
 WEIGHTS = Code("var.weights_digest")
@@ -151,6 +152,8 @@ class Addresses:
             return Code(variable if ref.path == "reference" else f'split("@", {variable})[1]')
         if isinstance(thing, StoredWeights):
             return self._named(self._things.known(ref)) or WEIGHTS
+        if isinstance(thing, StartupCache):
+            return self._things.known(ref)
         if thing is None:
             raise TypeError(f"{ref.id} is referred to, and is not among the resources")
         if (thing.kind, ref.path) == (ResourceKind.SERVICE, "uri"):
@@ -200,7 +203,7 @@ def snake(name: str) -> str:
 
 
 def _address(things: Things, one: Resource) -> str | None:
-    if isinstance(one, ContainerImage | MirroredImage | StoredWeights | Release):
+    if isinstance(one, ContainerImage | MirroredImage | StoredWeights | StartupCache | Release):
         return None
     if isinstance(one, Grant):
         return f"{type_of(one)}.{_granted(things, one)}"
@@ -228,7 +231,9 @@ def _granted(things: Things, grant: Grant) -> str:
         return CALLERS if called == "main" else f"{called}_{CALLERS}"
     if grant.on.api == "run" and grant.role.startswith("roles/"):
         return _word(f"{_short(things, who)}_calls_{_short(things, grant.on.path.rpartition('/')[2])}")
-    return _word(f"{_short(things, who)}_{snake(grant.role.rpartition('.')[2])}")
+    caches = any(grant.on.path.endswith(f"/{cache.bucket}") for cache in things.all(StartupCache))
+    where = "_of_caches" if caches else ""
+    return _word(f"{_short(things, who)}_{snake(grant.role.rpartition('.')[2])}{where}")
 
 
 def _short(things: Things, name: str) -> str:

@@ -15,6 +15,7 @@ from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.rest import LABEL
 from homeport.resources.google.secret import SecretVersion
+from homeport.resources.google.startup_cache import StartupCache
 
 PROVIDER = "~> 8.7"
 """Of hashicorp/google: the tests hold the files against the schema of 8.7.0."""
@@ -99,8 +100,11 @@ def outputs(things: Things, addresses: Addresses) -> list[Item]:
         )
         for one in things.services
     ]
+    caches = {one.bucket for one in things.all(StartupCache)}
     buckets = [
-        _output("bucket", "Where weights lie.", addresses.code(one, "name")) for one in things.all(Bucket)
+        _output("bucket", "Where weights lie.", addresses.code(one, "name"))
+        for one in things.all(Bucket)
+        if one.wanted["name"] not in caches
     ]
     return [*urls, *buckets]
 

@@ -157,9 +157,9 @@ async def private(deployed: ObservedDeployment) -> Finding:
 
 
 async def mount(deployed: ObservedDeployment) -> Finding:
-    """Check that the bucket of the weights is mounted read-only, and nothing but the planned folders of it."""
+    """Check that buckets are mounted read-only: the planned folders of that of the weights, that of caches, and no others."""
     volumes = [one for one in deployed.revision.get("volumes", ()) if "gcs" in one]
-    planned = deployed.planned.prefixes
+    planned, caches = deployed.planned.prefixes, deployed.planned.caches
     if not volumes:
         if planned:
             return failed(f"no bucket is mounted; {_listed(planned)} was planned")
@@ -173,6 +173,8 @@ async def mount(deployed: ObservedDeployment) -> Finding:
         if any(option in {"rw", "o=rw"} for option in options):
             return failed(f"an option lets the volume {volume['name']} be written", options=options)
         only = next((option[9:].strip("/") for option in options if option.startswith("only-dir=")), "")
+        if caches and (gcs["bucket"], only) == (caches, ""):
+            continue
         if only not in planned or gcs["bucket"] != deployed.planned.bucket:
             return failed(
                 f"what is mounted is {only or 'the whole bucket'} (gs://{gcs['bucket']}), not "

@@ -15,6 +15,7 @@ from homeport.errors import HomeportError
 from homeport.fit.cold_start import ColdStart
 from homeport.json_types import JsonObject
 from homeport.progress import Progress, Silent
+from homeport.startup_cache.told import restore_seconds
 from homeport.targets.cloudrun.logs import Line
 from homeport.verify.check import Check, OnResult
 from homeport.verify.report import Finding, Outcome, Report, failed, passed, skipped
@@ -200,7 +201,8 @@ async def _told_by_log(asleep: Asleep, mark: str) -> Mapping[str, float]:
         lines = await asleep.log(mark)
     except HomeportError:
         return {}
-    return asleep.parts("\n".join(line.text for line in lines))
+    said = "\n".join(line.text for line in lines)
+    return {**restore_seconds(said), **asleep.parts(said)}
 
 
 def finding(result: Measured | NotMeasured) -> Finding:

@@ -9,7 +9,7 @@ from typing import Any
 from homeport.catalog.cpu_and_memory import CpuAndMemory
 from homeport.errors import SpecError
 from homeport.json_types import Json, JsonObject
-from homeport.reconcile import Ref
+from homeport.reconcile import Concat, Ref
 
 CONTAINER = "serving"
 """The name of the engine's."""
@@ -56,9 +56,9 @@ class ServiceContainer:
 
     name: str
     image: str | Ref
-    command: tuple[str, ...] = ()
+    command: tuple[str | Ref | Concat, ...] = ()
     """The image's own where it is empty."""
-    args: tuple[str, ...] = ()
+    args: tuple[str | Ref | Concat, ...] = ()
     environment: Mapping[str, str | Ref] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     """Variables by the secrets whose newest version they hold."""

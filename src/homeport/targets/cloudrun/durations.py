@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from homeport.catalog.durations import Durations, durations
 from homeport.fit.cold_start import ColdStart
@@ -12,17 +12,18 @@ from homeport.reconcile.schedule import Span, schedule
 from homeport.resources.google.gcs_weights import StoredWeights
 
 
-def duration_fact(plan: Plan, start: ColdStart, service: str, baked_bytes: int | None) -> DurationFact:
+def duration_fact(plan: Plan, starts: Mapping[str, ColdStart], baked_bytes: int | None) -> DurationFact:
     """
-    Return how long it takes to apply `plan`, in which the service with the id `service` starts as `start` says.
+    Return how long it takes to apply `plan`, in which the things with the ids of `starts` start an engine.
 
     `baked_bytes` are those of the weights that the built image holds; None where it holds none.
     """
     table = durations()
     resources = [action.resource for action in plan.pending]
     spans = dict(_spans(table, resources, baked_bytes))
-    if any(one.id == service for one in resources):
-        spans[service] = Span(
+    for id_ in starts.keys() & {one.id for one in resources}:
+        start = starts[id_]
+        spans[id_] = Span(
             low_s=start.low,
             high_s=start.high,
             how="its first instance starts: the expected cold start",

@@ -17,7 +17,6 @@ from homeport.resources.google.release import way_back
 from homeport.resources.google.service import role_of
 from homeport.resources.google.traffic import Body, address_of, foremost, latest, receipts, shares
 from homeport.results import EndpointPart, Status
-from homeport.targets.cloudrun.graph import ADAPTED, WEIGHTS
 from homeport.targets.cloudrun.inventory import (
     SERVICES,
     Inventory,
@@ -26,6 +25,7 @@ from homeport.targets.cloudrun.inventory import (
     refuse_incomplete,
     take_inventory,
 )
+from homeport.targets.cloudrun.marks import ADAPTED, CACHED, WEIGHTS
 from homeport.targets.cloudrun.service_spec import ANNOTATION
 from homeport.targets.cloudrun.verification import least_instances
 
@@ -91,6 +91,7 @@ async def describe(google: Google, name: str, region: str) -> Status:
         engine=marks.get(f"{ANNOTATION}engine"),
         context=int(context) if context.isdecimal() else None,
         image=marks.get(f"{ANNOTATION}image"),
+        startup_cache=marks.get(CACHED),
         weights={
             "source": marks.get(f"{ANNOTATION}weights-source", ""),
             "revision": "",

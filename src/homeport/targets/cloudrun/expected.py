@@ -10,7 +10,7 @@ from homeport.errors import PermissionDenied, StateError
 from homeport.reconcile import resolve
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.targets.cloudrun.checks import INGRESS_ALL, ExpectedDeployment, StoredBucket
-from homeport.targets.cloudrun.graph import ADAPTED, WEIGHTS
+from homeport.targets.cloudrun.marks import ADAPTED, WEIGHTS
 from homeport.targets.cloudrun.prebuilt import IN_IMAGE
 from homeport.targets.cloudrun.service_spec import ANNOTATION
 from homeport.targets.cloudrun.target import CloudRunTarget
@@ -38,6 +38,7 @@ async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
         callers=frozenset(target.callers),
         bucket=target.names.bucket,
         prefixes=frozenset(mount.prefix for mount in target.mounts),
+        caches=target.names.caches if target.cache is not None else "",
         adapters=_named(target, adapters),
         adapters_annotation=ADAPTED,
         observed=target.observing is not None,

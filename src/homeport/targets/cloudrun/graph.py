@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from homeport.catalog.cloudrun import GIB, Shape, gpu
 from homeport.catalog.cpu_and_memory import CpuAndMemory
 from homeport.catalog.prices import load as load_prices
-from homeport.engines.base import Installation, Launch, LaunchRequest
+from homeport.engines.base import Installation, KeptStart, Launch, LaunchRequest
 from homeport.engines.image import MODEL_FILE, Gguf, ImageContents, Recipe
 from homeport.engines.registry import delivery_of, module
 from homeport.errors import HomeportError, SpecError
@@ -20,11 +18,10 @@ from homeport.fit.cold_start import ColdStart, expected
 from homeport.fit.own_starts import corrected
 from homeport.google import Google
 from homeport.hardware import Gpu, Machine
-from homeport.reconcile import Concat, Ref, Resource
+from homeport.reconcile import Ref, Resource
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.mirrored_image import MirroredImage
-from homeport.resources.google.object import Object
 from homeport.resources.google.release import Prove
 from homeport.resources.google.repository import DOCKER_HUB
 from homeport.resources.google.rest import RestResource
@@ -39,6 +36,7 @@ from homeport.targets.cloudrun.guard import BEHIND, armored, screen_apis
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.images import image, mirrored
 from homeport.targets.cloudrun.invokers import callers
+from homeport.targets.cloudrun.marks import marks
 from homeport.targets.cloudrun.model_selection import ResolvedModel
 from homeport.targets.cloudrun.names import Names, names_of
 from homeport.targets.cloudrun.observing import METRICS_PORT, Observing
@@ -46,17 +44,12 @@ from homeport.targets.cloudrun.prebuilt import PREBUILT, base_image
 from homeport.targets.cloudrun.preflight import GatedFile
 from homeport.targets.cloudrun.registries import cached, parse
 from homeport.targets.cloudrun.released import release
-from homeport.targets.cloudrun.service_spec import ANNOTATION, Mount, ServiceInputs, beside_size, service_spec
-from homeport.targets.cloudrun.volumes import ADAPTERS, MODEL, CloudWeights
+from homeport.targets.cloudrun.service_spec import Mount, ServiceInputs, beside_size, service_spec
+from homeport.targets.cloudrun.startup_cache import FILES, CloudStartupCache, scripts
+from homeport.targets.cloudrun.volumes import ADAPTERS, MODEL, CloudWeights, OwnFiles
 from homeport.targets.cloudrun.warm_schedule import SCHEDULER, WarmSchedule
 
 PORT = 8080
-FILES = Path("/homeport")
-"""Where our few files lie in an image."""
-WEIGHTS = f"{ANNOTATION}weights"
-"""The annotation of a revision that holds the digest of its weights."""
-ADAPTED = f"{ANNOTATION}adapters"
-"""The annotation that holds the digests of its adapters, as `NAME=DIGEST` with spaces between."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +71,8 @@ class CloudRunGraph:
     """What runs in each instance beside the engine."""
     companions: tuple[Companion, ...] = ()
     """Services of their own beside the model's."""
+    no_cache: str = ""
+    """Why there is no startup cache though the file wants one; '' where there may be."""
     moment: datetime | None = field(default_factory=lambda: datetime.now(UTC))
     """When it is wanted: in warm hours an instance is kept. None for outside of them."""
     edge: EndpointEdge | None = None
@@ -156,8 +151,18 @@ class CloudRunGraph:
     @property
     def cold_start(self) -> ColdStart:
         """Return the expected cold start."""
+        return self._start(kept=self.cache is not None)
+
+    @property
+    def first_start(self) -> ColdStart:
+        """Return that of an instance that finds no startup cache."""
+        return self._start(kept=False)
+
+    def _start(self, *, kept: bool) -> ColdStart:
         size = self.chosen.published.size or self.pinned_size
-        return corrected(expected(engine=self.chosen.engine, delivery=self.delivery, weights_bytes=size))
+        return corrected(
+            expected(engine=self.chosen.engine, delivery=self.delivery, weights_bytes=size, kept=kept)
+        )
 
     @property
     def weights(self) -> CloudWeights:
@@ -224,9 +229,10 @@ class CloudRunGraph:
             prebuilt=self.delivery == PREBUILT,
             metrics_port=METRICS_PORT if self.observing else None,
         )
-        return engine.launch(
+        made = engine.launch(
             request, Installation(engine=self.chosen.engine, version=self.base, executable=self.chosen.engine)
         )
+        return replace(made, files={**made.files, **scripts()}) if self.keeps else made
 
     @property
     def base(self) -> str:
@@ -262,46 +268,43 @@ class CloudRunGraph:
         return image(self.google, names, self.settings, recipe, tuple(after))
 
     @property
-    def files(self) -> tuple[Object, ...]:
+    def own_files(self) -> OwnFiles:
         """Return the few files of ours that the engine reads, in the bucket; none where they are in the image."""
-        if not self.mirrored:
-            return ()
-        return tuple(
-            Object(
-                google=self.google,
-                bucket=self.names.bucket,
-                name=f"{self._files_prefix}/{PurePosixPath(path).relative_to(FILES)}",
-                content=text.encode(),
-            )
-            for path, text in sorted(self.launch.files.items())
-        )
+        texts = self.launch.files if self.mirrored else {}
+        return OwnFiles(google=self.google, bucket=self.names.bucket, texts=texts, folder=FILES)
 
     @property
     def mounts(self) -> tuple[Mount, ...]:
         """Return the folders of the bucket that the container sees: weights, adapters, files of ours."""
-        files = self.files
-        if not files:
-            return self.weights.mounts
-        size = sum(len(one.content) for one in files)
-        own = Mount(
-            name="files", bucket=self.names.bucket, prefix=self._files_prefix, path=str(FILES), size=size
-        )
-        return (*self.weights.mounts, own)
+        return (*self.weights.mounts, *self.own_files.mounts)
 
     @property
-    def _files_prefix(self) -> str:
-        """Return the folder of the bucket where these very files lie: others have another."""
-        return f"files/{hashlib.sha256(json.dumps(dict(self.launch.files), sort_keys=True).encode()).hexdigest()[:16]}"
+    def cache(self) -> CloudStartupCache | None:
+        """Return the startup cache; None where none is wanted, or can be had."""
+        kept, foundations = self.keeps, self.foundations
+        if kept is None or self.no_cache or self.stored is None:
+            return None
+        return CloudStartupCache(
+            foundations=foundations,
+            launch=self.launch,
+            kept=kept,
+            shape=self.shape,
+            image=self.image,
+            weights=self.stored,
+            mounts=self.mounts,
+            cold_start=self.first_start,
+            files=tuple(one.id for one in self.own_files.objects),
+        )
+
+    @property
+    def keeps(self) -> KeptStart | None:
+        """Return what the engine keeps of a start where the file wants that; None where it compiles nothing, too."""
+        return module(self.chosen.engine).STARTUP_CACHE if self.settings.startup_cache == "auto" else None
 
     @property
     def service(self) -> RestResource:
         """Return the model's service."""
-        names, stored, foundations = self.names, self.stored, self.foundations
-        # Nothing is served before its way out is as wanted.
-        after = [foundations.apis.id, *foundations.grants_of(names.runner), *foundations.guards]
-        after += [stored.id] if stored is not None and not self.baked else []
-        after += [adapter.id for adapter in self.weights.adapters.values()]
-        after += [one.id for one in (*self.files, *(self.observing.before if self.observing else ()))]
+        names, cache = self.names, self.cache
         wanted = ServiceInputs(
             name=names.name,
             launch=self.launch,
@@ -309,18 +312,19 @@ class CloudRunGraph:
             cloudrun=self.settings,
             scaling=self.spec.scaling,
             access=self.spec.access,
-            cold_start=self.cold_start,
+            cold_start=self.first_start,
             mounts=self.mounts,
             network=self.foundations.network,
             own_network=self.settings.network is None,
             runner=f"service-account/{names.runner}",
-            marks=self._marks(),
+            marks=marks(self.launch, self.weights, self.source, cache.resource.id if cache else ""),
             beside=self.beside,
             moment=self.moment,
             guarded=armored(self.spec.guard) is not None,
             edge=self.edge.address if self.edge else "",
             keeps_address=self.edge is not None and self.edge.keeps_address,
             observed=self.observing.mark if self.observing else "",
+            cache=cache.use if cache else None,
         )
         self.weights.ensure_cache_fits(self.chosen.estimate)
         return service(
@@ -329,9 +333,20 @@ class CloudRunGraph:
                 endpoint=names.name, region=names.region, released=True, has_edge=self.edge is not None
             ),
             service_spec(wanted),
-            after=tuple(after),
+            after=self._before_service,
             explain=self._why,
         )
+
+    @property
+    def _before_service(self) -> tuple[str, ...]:
+        foundations, stored, cache = self.foundations, self.stored, self.cache
+        # Nothing is served before its way out is as wanted.
+        after = [foundations.apis.id, *foundations.grants_of(self.names.runner), *foundations.guards]
+        after += [stored.id] if stored is not None and not self.baked else []
+        after += [one.id for one in self.weights.adapters.values()]
+        after += [one.id for one in self.own_files.objects]
+        after += [one.id for one in self.observing.before] if self.observing else []
+        return (*after, *(cache.before if cache else ()))
 
     @property
     def beside_it(self) -> CompanionServices:
@@ -363,8 +378,9 @@ class CloudRunGraph:
             *self.foundations.resources(),
             *([self.stored] if self.stored is not None else []),
             *self.weights.adapters.values(),
-            *self.files,
+            *self.own_files.objects,
             self.image,
+            *(self.cache.resources() if self.cache else ()),
             *(self.observing.resources() if self.observing else ()),
             *self.gateway,
             self.service,
@@ -377,22 +393,6 @@ class CloudRunGraph:
 
     async def _why(self) -> HomeportError:
         return await newest_explained(self.google, self.names.service, self.chosen.engine)
-
-    def _marks(self) -> dict[str, str | Ref | Concat]:
-        launch = self.launch
-        marks: dict[str, str | Ref | Concat] = {
-            "model": launch.model,
-            "engine": launch.engine,
-            "context": f"{launch.context}",
-            "image": Ref("image/serving", "digest"),
-        }
-        if self.stored is not None:
-            marks["weights"] = Ref(self.stored.id, "digest")
-            if self.source:
-                marks["weights-source"] = self.source
-        if (adapted := self.weights.adapters_digest) is not None:
-            marks["adapters"] = adapted
-        return marks
 
     @property
     def pinned_size(self) -> int:

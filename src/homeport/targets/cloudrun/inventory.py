@@ -21,7 +21,8 @@ from homeport.targets.cloudrun.edge_kinds import EDGE_KINDS
 from homeport.targets.cloudrun.guard_kinds import GUARD_KINDS
 from homeport.targets.cloudrun.listed_kind import ListedKind
 from homeport.targets.cloudrun.observe_kinds import OBSERVE_KINDS
-from homeport.targets.cloudrun.service_spec import EDGE_LABEL, GUARD_LABEL, OBSERVE_LABEL
+from homeport.targets.cloudrun.service_spec import CACHE_LABEL, EDGE_LABEL, GUARD_LABEL, OBSERVE_LABEL
+from homeport.targets.cloudrun.startup_cache_kinds import CACHE_KINDS
 
 _EACH_S = 60.0
 """For one page of a list, with its tries."""
@@ -71,8 +72,9 @@ OPTIONAL: Mapping[str, tuple[str, Sequence[ListedKind]]] = {
     "edge": (EDGE_LABEL, EDGE_KINDS),
     "guard": (GUARD_LABEL, GUARD_KINDS),
     "observe": (OBSERVE_LABEL, OBSERVE_KINDS),
+    "startup_cache": (CACHE_LABEL, CACHE_KINDS),
 }
-"""What some tables of the file make, and the label of a service for which it was made once."""
+"""What some tables of the file make, or a key, and the label of a thing for which it was made once: a service, a bucket."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

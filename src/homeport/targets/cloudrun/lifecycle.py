@@ -152,7 +152,7 @@ class CloudRunLifecycle:
             return report
         called = (self.google, self.names.region, self.names.name)
         asleep = Asleep(
-            endpoint=expectation.subject.endpoint, budget=graph.cold_start, starts=lambda: starts(*called),
+            endpoint=expectation.subject.endpoint, budget=graph.start_of(service), starts=lambda: starts(*called),
             log=lambda after: lines_after(*called, after), parts=module(graph.chosen.engine).start_times,
             min_instances=least_instances(service), idle=options.idle_s, progress=progress,
             rehearsed=bool(self.via),

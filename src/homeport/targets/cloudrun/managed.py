@@ -32,7 +32,9 @@ from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.observe_found import MAKE as OBSERVE_MAKE
 from homeport.targets.cloudrun.observe_found import NEEDS as OBSERVE_NEEDS
 from homeport.targets.cloudrun.observing import CONFIGURATION, OBSERVE, configuration
-from homeport.targets.cloudrun.service_spec import AND_BUDGET, OBSERVE_LABEL
+from homeport.targets.cloudrun.service_spec import AND_BUDGET, CACHE_LABEL, OBSERVE_LABEL
+from homeport.targets.cloudrun.startup_cache_found import MAKE as CACHE_MAKE
+from homeport.targets.cloudrun.startup_cache_kinds import JOB
 from homeport.targets.cloudrun.warm_schedule import WORD, find_schedule
 
 _Make = Callable[[Google, str, Thing], RestResource]
@@ -50,6 +52,16 @@ def _secret(google: Google, name: str, thing: Thing) -> RestResource:
     return secret(google, name, thing.name, "")
 
 
+CACHES = "bucket of startup caches"
+"""What goes with the service, and not only with the weights."""
+
+
+def _bucket(google: Google, name: str, thing: Thing) -> RestResource:
+    """Return the bucket of the weights, or that of the startup caches."""
+    made = bucket(google, name, thing.name, "")
+    return replace(made, kind=CACHES) if CACHE_LABEL in thing.body.get("labels", {}) else made
+
+
 _MAKE: Mapping[str, _Make] = {
     "service": _service,
     "repository": lambda google, name, thing: repository(google, name, thing.name, thing.region),
@@ -57,12 +69,13 @@ _MAKE: Mapping[str, _Make] = {
     "network": lambda google, name, thing: network(google, name, thing.name),
     "firewall rule": lambda google, name, thing: egress(google, name, "", thing.name, ranges=(), allow=False),
     "private zone": lambda google, name, thing: zone(google, name, thing.name, "", ""),
-    "bucket": lambda google, name, thing: bucket(google, name, thing.name, ""),
+    "bucket": _bucket,
     "secret": _secret,
     "service account": lambda google, name, thing: account(google, name, thing.name, ""),
     **EDGE_MAKE,
     **OBSERVE_MAKE,
     **GUARD_MAKE,
+    **CACHE_MAKE,
 }
 """How a resource is made of what was found: enough of it to be read and taken away."""
 _ACCOUNT = "service account"
@@ -176,7 +189,9 @@ def _needs(google: Google, name: str) -> Mapping[str, frozenset[str]]:
     every = _foundations(google, _names(google, name, ""))
     kinds = {one.id: one.kind for one in every}
     needs: dict[str, frozenset[str]] = {
-        "service": (frozenset(kinds.values()) | {CONFIGURATION}) - {"service"}
+        "service": (frozenset(kinds.values()) | {CONFIGURATION, CACHES}) - {"service"},
+        # It runs in the network, as an account, and writes.
+        JOB: frozenset({"network", "subnetwork", "service account", "bucket", CACHES}),
     }
     for one in every:
         found = frozenset(kinds[need] for need in one.needs if need in kinds)

@@ -13,7 +13,7 @@ from homeport.catalog.prices import load
 from homeport.catalog.safetensors_header import SafetensorsTensor
 from homeport.catalog.served_for import served_for
 from homeport.engines.base import EngineModule
-from homeport.engines.registry import delivery_of, key_of, module, on_cloud
+from homeport.engines.registry import delivery_of, keeps_start, key_of, module, on_cloud
 from homeport.errors import EngineMissing, GatedModel, MemoryTooSmall, SpecError, WeightsError
 from homeport.fit import size_unknown
 from homeport.fit.cloud import Estimate, estimate
@@ -66,8 +66,10 @@ def expected_start(spec: Spec, spec_file: Path) -> ColdStart:
     """
     found = subject(spec.model, spec_file.parent, weights=spec.weights, engine=spec.engine.kind)
     engine = _engine(spec, found)
-    delivery = delivery_of(engine, (spec.cloudrun or CloudRun()).delivery)
-    return corrected(expected(engine=engine, delivery=delivery, weights_bytes=found.weights[engine].size))
+    wanted = spec.cloudrun or CloudRun()
+    delivery, kept = delivery_of(engine, wanted.delivery), keeps_start(engine, wanted.startup_cache)
+    size = found.weights[engine].size
+    return corrected(expected(engine=engine, delivery=delivery, weights_bytes=size, kept=kept))
 
 
 async def choose(

@@ -15,7 +15,7 @@ _BUCKET_MOST = 63
 _SERVICE_MOST = 49
 _REPOSITORY_MOST = 63
 _ROLE_MOST = 64
-_OWN_ACCOUNTS = frozenset({"build", "carry", "run", "warm"})
+_OWN_ACCOUNTS = frozenset({"build", "cache", "carry", "run", "warm"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +79,21 @@ class Names:
         if word in _OWN_ACCOUNTS:
             raise ValueError(f"{self._account(word)} is an account of the endpoint's own")
         return self._account(word)
+
+    @property
+    def cacher(self) -> str:
+        """Return the service account that makes the startup cache, and alone may write it."""
+        return self._account("cache")
+
+    @property
+    def cache_job(self) -> str:
+        """Return the job that it runs in."""
+        return fitted(f"{self.name}-cache", _SERVICE_MOST)
+
+    @property
+    def caches(self) -> str:
+        """Return the name of the bucket of startup caches."""
+        return fitted(f"{self.project}-{self.name}-caches", _BUCKET_MOST)
 
     @property
     def warmer(self) -> str:

@@ -64,6 +64,8 @@ class ExpectedDeployment:
     """The bucket of the weights, by its name."""
     prefixes: frozenset[str] = frozenset()
     """The only folders of the bucket that are mounted, without slashes at their ends."""
+    caches: str = ""
+    """The bucket of startup caches, which may be mounted, too; '' for none."""
     adapters: str = ""
     """The digests of the adapters, as the annotation has them; '' where there are none, or one's cannot be told."""
     adapters_annotation: str = ""

@@ -11,6 +11,7 @@ from homeport.reconcile import Cancellation, Plan, apply, patient
 from homeport.targets.base import OnResult
 from homeport.targets.cloudrun.diagnosis import cause
 from homeport.targets.cloudrun.preflight import Findings
+from homeport.targets.cloudrun.startup_cache_room import with_room
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.verify import Report
 
@@ -29,6 +30,7 @@ class CloudRunRollout:
 
     async def plan(self) -> Plan:
         """Return what `up` would do, with what preflight found. Reads only."""
+        self._graph = await with_room(self._graph)
         plan, self._findings = await self._graph.plan()
         return replace(plan, preflight=self._findings.as_json())
 

@@ -14,9 +14,9 @@ from homeport.catalog.cpu_and_memory import CpuAndMemory
 from homeport.engines.base import Launch
 from homeport.fit.cold_start import ColdStart
 from homeport.json_types import JsonObject
-from homeport.reconcile import Ref
+from homeport.reconcile import Concat, Ref
 from homeport.spec import Access, CloudRun, Scaling
-from homeport.targets.cloudrun.containers import CONTAINER, HttpProbe, ServiceContainer, volumes_of
+from homeport.targets.cloudrun.containers import CONTAINER, HttpProbe, ServiceContainer, Volume, volumes_of
 
 ANNOTATION = "homeport/"
 """Begins the keys of our annotations."""
@@ -30,6 +30,8 @@ METRICS, AND_BUDGET = "metrics", "metrics-budget"
 """That of a service whose metrics went to Cloud Monitoring once, for the same reason."""
 GUARD_LABEL = "homeport-guard"
 """The label of a service that Model Armor screened once: only then a plan looks for what that took."""
+CACHE_LABEL = "homeport-startup-cache"
+"""That of a service that starts with a startup cache, and of the bucket of its caches, for the same reason."""
 _PERIOD_S = 3
 _PROBE_TIMEOUT_S = 3
 _SLACK = 1.5
@@ -56,6 +58,16 @@ class Mount:
     """Bytes of what lies there."""
     cached: bool = False
     """Whether what was read is kept in the instance's memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheUse:
+    """How an engine is started with what an earlier start compiled."""
+
+    before: tuple[str | Ref | Concat, ...]
+    """What stands before its command."""
+    environment: Mapping[str, str]
+    volumes: tuple[Volume, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +101,8 @@ class ServiceInputs:
     """Whether it answers at its own address from within its network, though a load balancer stands before it."""
     observed: str = ""
     """What of it Google keeps an eye on, as its label says it: its metrics, and a budget; '' for nothing."""
+    cache: CacheUse | None = None
+    """What an earlier start compiled; None where starts compile anew."""
 
 
 def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Refs
@@ -97,6 +111,7 @@ def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Ref
     labels = {EDGE_LABEL: "global"} if wanted.edge else {}
     labels |= {OBSERVE_LABEL: wanted.observed} if wanted.observed else {}
     labels |= {GUARD_LABEL: "model-armor"} if wanted.guarded else {}
+    labels |= {CACHE_LABEL: "auto"} if wanted.cache else {}
     made: dict[str, Any] = {
         **({"labels": labels} if labels else {}),
         **({} if wanted.edge else {"ingress": ingress(access)}),
@@ -168,6 +183,7 @@ def probe_seconds(cold_start: ColdStart) -> int:
 def _template(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Refs
     chosen = wanted.cloudrun
     interface = network_interface(wanted.network, own=wanted.own_network)
+    containers = (_engine(wanted), *wanted.beside)
     made = {
         "annotations": {f"{ANNOTATION}{key}": value for key, value in sorted(wanted.marks.items())},
         "serviceAccount": Ref(wanted.runner, "email"),
@@ -178,9 +194,9 @@ def _template(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Refs
         "nodeSelector": {"accelerator": wanted.shape.gpu},
         "gpuZonalRedundancyDisabled": not chosen.zonal_redundancy,
         "vpcAccess": {"egress": "ALL_TRAFFIC", "networkInterfaces": [interface]},
-        "containers": [one.body() for one in (_engine(wanted), *wanted.beside)],
+        "containers": [one.body() for one in containers],
     }
-    volumes = volumes_of(wanted.beside, _volumes(wanted))
+    volumes = volumes_of(containers, mounted(wanted.mounts))
     if volumes:
         made["volumes"] = volumes
     if wanted.access.encryption_key:
@@ -199,13 +215,14 @@ def _revision_scaling(scaling: Scaling) -> JsonObject:
 
 
 def _engine(wanted: ServiceInputs) -> ServiceContainer:
-    launch, size = wanted.launch, engine_size(wanted.shape, wanted.beside)
+    launch, size, cache = wanted.launch, engine_size(wanted.shape, wanted.beside), wanted.cache
+    command = (*(cache.before if cache else ()), *launch.command)
     return ServiceContainer(
         name=CONTAINER,
         image=Ref("image/serving", "reference"),
-        command=(launch.command[0],),
-        args=tuple(launch.command[1:]),
-        environment=launch.environment,
+        command=command[:1],
+        args=command[1:],
+        environment={**launch.environment, **(cache.environment if cache else {})},
         # Cloud Run sends requests to one container: where another takes them, the engine's port leads nowhere.
         port=None if any(one.port for one in wanted.beside) else launch.port,
         limits={"cpu": f"{size.cpu:g}", "memory": f"{size.memory_gib:g}Gi", "nvidia.com/gpu": "1"},
@@ -225,12 +242,14 @@ def _engine(wanted: ServiceInputs) -> ServiceContainer:
             attempts=_ALIVE_ATTEMPTS,
         ),
         mounts={mount.name: mount.path for mount in wanted.mounts},
+        volumes=cache.volumes if cache else (),
     )
 
 
-def _volumes(wanted: ServiceInputs) -> list[JsonObject]:
+def mounted(mounts: Iterable[Mount]) -> list[JsonObject]:
+    """Return the volumes of folders of the bucket, as Cloud Run takes them."""
     volumes: list[JsonObject] = []
-    for mount in wanted.mounts:
+    for mount in mounts:
         options = [f"only-dir={mount.prefix}", "implicit-dirs=true", "metadata-cache-ttl-secs=-1"]
         if mount.cached:
             cache = f"{mount.name}-cache"

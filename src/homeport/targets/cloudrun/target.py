@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from homeport.catalog.cpu_and_memory import CpuAndMemory
 from homeport.catalog.prices import load as load_prices
 from homeport.engines.registry import module
+from homeport.fit.cold_start import ColdStart
+from homeport.json_types import Json
 from homeport.reconcile import Plan, Resource, make_plan
 from homeport.reconcile.fact import Fact
+from homeport.resources.google.startup_cache import NONE
 from homeport.targets.cloudrun import facts
 from homeport.targets.cloudrun.agent_secrets import unwanted_readers
 from homeport.targets.cloudrun.durations import duration_fact
@@ -19,9 +22,12 @@ from homeport.targets.cloudrun.graph import CloudRunGraph
 from homeport.targets.cloudrun.guard import armored
 from homeport.targets.cloudrun.guard_found import unwanted_screen
 from homeport.targets.cloudrun.invokers import unexpected_invokers
+from homeport.targets.cloudrun.marks import CACHED
 from homeport.targets.cloudrun.observe_found import unwanted_observing
 from homeport.targets.cloudrun.prebuilt import PREBUILT
 from homeport.targets.cloudrun.preflight import Findings, PreflightInput, PreflightVerdict, preflight
+from homeport.targets.cloudrun.startup_cache_fact import CacheState, StartupCacheFact
+from homeport.targets.cloudrun.startup_cache_found import unwanted_cache
 from homeport.targets.facts import ModelFact
 
 
@@ -48,19 +54,36 @@ class CloudRunTarget(CloudRunGraph):
         warnings += [f"isolated: {self.foundations.isolation}"] if self.spec.access.isolated else []
         return replace(
             plan,
-            facts=(*self._facts(findings), *self._duration(plan)),
+            facts=(*self._facts(findings), *self._startup_cache(plan), *self._duration(plan)),
             warnings=tuple(warnings),
             problems=tuple(f"{one.subject}: {one.text}\n      do: {one.hint}" for one in findings.problems),
         ), findings
 
+    def start_of(self, service: Mapping[str, Json]) -> ColdStart:
+        """Return the expected cold start of a service as it is: its revision may have been made without a startup cache."""
+        marks = service["template"].get("annotations", {})
+        return self.cold_start if marks.get(CACHED, NONE) != NONE else self.first_start
+
     async def _planned(self) -> Plan:
         return await make_plan(self.spec.endpoint_name, "cloudrun", self.resources(), await self.unwanted())
+
+    def _startup_cache(self, plan: Plan) -> tuple[Fact, ...]:
+        """Return whether starts use what an earlier one compiled; nothing where nobody asked for that."""
+        if self.settings.startup_cache != "auto":
+            return ()
+        id_ = self.cache.resource.id if self.cache else ""
+        making = any(action.resource.id == id_ for action in plan.pending)
+        state: CacheState = "none" if not id_ else "to be made" if making else "there"
+        starts = (self.cold_start, self.first_start)
+        return (StartupCacheFact.of(state, self.no_cache, starts, self.estimate),)
 
     def _duration(self, plan: Plan) -> tuple[Fact, ...]:
         """Return how long the plan takes; nothing where there is nothing to do."""
         size = self.chosen.published.size or self.pinned_size
         baked = size if self.baked else None
-        return (duration_fact(plan, self.cold_start, self.service.id, baked),) if plan.pending else ()
+        starts = {self.service.id: self.cold_start}
+        starts |= {self.cache.resource.id: self.first_start} if self.cache else {}
+        return (duration_fact(plan, starts, baked),) if plan.pending else ()
 
     async def unwanted(self) -> list[Resource]:
         """Return what another state of the file may have made, and what is to go: who may call it, services beside it."""
@@ -68,6 +91,7 @@ class CloudRunTarget(CloudRunGraph):
         parts = await unwanted_parts(self.google, self.names, self.edge)
         watched = await unwanted_observing(self.google, self.names, self.observing)
         parts += await unwanted_screen(self.foundations)
+        parts += await unwanted_cache(self.google, self.names, wanted=self.settings.startup_cache == "auto")
         beside = [
             *self.beside_it.unwanted(),
             *await unwanted_readers(self.google, self.names, self._agents_secrets),
@@ -85,7 +109,7 @@ class CloudRunTarget(CloudRunGraph):
 
     async def preflight(self) -> Findings:
         """Return what can be known before anything is created. Reads only, raises nothing."""
-        return await preflight(self.google, self._asked())
+        return await preflight(self.google, self.asked())
 
     def _facts(self, findings: Findings) -> Iterator[Fact]:
         settings, access, model = self.spec.engine, self.spec.access, self.chosen.model
@@ -127,7 +151,8 @@ class CloudRunTarget(CloudRunGraph):
         yield from self.observing.facts(load_prices()) if self.observing else ()
         yield from facts.of_companions(self.companions, self.names)
 
-    def _asked(self) -> PreflightInput:
+    def asked(self) -> PreflightInput:
+        """Return what the deployment would ask of Google."""
         access, settings, names = self.spec.access, self.settings, self.names
         return PreflightInput(
             name=names.name,
@@ -141,6 +166,7 @@ class CloudRunTarget(CloudRunGraph):
             max_instances=self.spec.scaling.max,
             min_instances=self.spec.scaling.most_kept,
             warm=bool(self.spec.scaling.warm),
+            cached=self.cache is not None,
             zonal_redundancy=settings.zonal_redundancy,
             public=access.public,
             isolated=access.isolated,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 from homeport.catalog.cloudrun import GIB
 from homeport.engines.registry import module
@@ -12,6 +16,7 @@ from homeport.google import Google
 from homeport.reconcile import Concat, Ref, joined
 from homeport.resources.google.build_place import BuildPlace
 from homeport.resources.google.gcs_weights import StoredWeights
+from homeport.resources.google.object import Object
 from homeport.spec import Delivery
 from homeport.targets.cloudrun.adapters import PinnedModel
 from homeport.targets.cloudrun.model_selection import ResolvedModel
@@ -111,6 +116,43 @@ class CloudWeights:
             after=self.after,
             python=cached(self.names, PYTHON),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnFiles:
+    """The few files of ours that an engine reads, in the bucket: where its image is its makers' own."""
+
+    google: Google
+    bucket: str
+    texts: Mapping[str, str]
+    """By their paths in the container, all below one folder."""
+    folder: Path
+
+    @property
+    def objects(self) -> tuple[Object, ...]:
+        """Return them as objects."""
+        return tuple(
+            Object(
+                google=self.google,
+                bucket=self.bucket,
+                name=f"{self.prefix}/{PurePosixPath(path).relative_to(self.folder)}",
+                content=text.encode(),
+            )
+            for path, text in sorted(self.texts.items())
+        )
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        """Return where the container sees them; nothing where there are none."""
+        size = sum(len(one.content) for one in self.objects)
+        own = Mount(name="files", bucket=self.bucket, prefix=self.prefix, path=str(self.folder), size=size)
+        return (own,) if self.texts else ()
+
+    @property
+    def prefix(self) -> str:
+        """Return the folder of the bucket where these very files lie: others have another."""
+        text = json.dumps(dict(self.texts), sort_keys=True)
+        return f"files/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _mount(name: str, stored: StoredWeights, path: str, *, cached: bool = False) -> Mount:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from caching import Keeping
 from cloud import Raw, act, enable
 from deployment import google_for
 from gcp_rehearsal.cloud import OWNER, Cloud, Delays
@@ -33,6 +34,8 @@ NOT_CALLED_HERE = {
     "secretmanager.secrets.update", "storage.buckets.update",
     # Asked for by no method of their own: Google looks at them within another.
     "iam.serviceAccounts.actAs", "dns.networks.bindPrivateDNSZone",
+    # Only of a job that failed is asked why.
+    "run.executions.get",
     # A role that was deleted in the week before is taken back.
     "iam.roles.undelete",
     # The proof, which is left out here.
@@ -51,6 +54,7 @@ def life(cloud: Cloud, way: Way, folder: Path, *, isolated: bool, caller: str = 
         folder,
         access={"isolated": isolated, "callers": ["user:friend@example.com"]},
         scaling={"warm": ["Mon-Fri 08:00-18:00 Europe/Berlin"]},
+        **({"cloudrun": {"hub_token": "env:HF_TOKEN", "startup_cache": "auto"}} if way == "vllm" else {}),
     )
     second = later(first)
 
@@ -73,7 +77,9 @@ def life(cloud: Cloud, way: Way, folder: Path, *, isolated: bool, caller: str = 
 
 
 def new_cloud() -> Cloud:
-    return Cloud(delays=Delays(grants=0, accounts=0, apis=1, operations=1), steps=Carrying())
+    return Cloud(
+        delays=Delays(grants=0, accounts=0, apis=1, operations=1), steps=Carrying(), containers=Keeping()
+    )
 
 
 def test_every_permission_that_a_call_asks_for_is_on_the_list_and_no_other(tmp_path: Path) -> None:

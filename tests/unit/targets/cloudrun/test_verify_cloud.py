@@ -287,6 +287,18 @@ def test_a_mount_where_none_was_planned_is_found() -> None:
     assert "not nothing" in outcomes(deployed(planned=none), Outcome.FAILED)["mount"]
 
 
+def test_the_bucket_of_startup_caches_is_mounted_whole_and_read_only_where_it_was_planned() -> None:
+    def mounted(bucket: str, *, read_only: bool, planned: str) -> dict[str, str]:
+        one = deployed(planned=replace(deployed().planned, caches=planned))
+        one.revision["volumes"].append({"name": "c", "gcs": {"bucket": bucket, "readOnly": read_only}})
+        return outcomes(one, Outcome.FAILED)
+
+    assert mounted("caches", read_only=True, planned="caches") == {}
+    assert "can be written" in mounted("caches", read_only=False, planned="caches")["mount"]
+    assert "the whole bucket" in mounted("caches", read_only=True, planned="")["mount"]
+    assert "the whole bucket" in mounted("w", read_only=True, planned="caches")["mount"]
+
+
 def test_weights_that_are_gone_or_changed_in_the_bucket_are_found() -> None:
     assert outcomes(deployed(bucket=StoredBucket()), Outcome.FAILED).keys() == {"weights"}
     assert outcomes(deployed(bucket=StoredBucket(digest="ef" * 32)), Outcome.FAILED).keys() == {"weights"}

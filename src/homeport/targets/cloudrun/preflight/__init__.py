@@ -1,6 +1,7 @@
 """What can be known before anything is created: all of it at once, and by reading only."""
 
 from homeport.targets.cloudrun.preflight.finding import Findings, PreflightFinding, PreflightVerdict
+from homeport.targets.cloudrun.preflight.quotas import room
 from homeport.targets.cloudrun.preflight.request import GatedFile, PreflightInput
 from homeport.targets.cloudrun.preflight.run import CHECKS, preflight
 
@@ -12,4 +13,5 @@ __all__ = [
     "PreflightInput",
     "PreflightVerdict",
     "preflight",
+    "room",
 ]

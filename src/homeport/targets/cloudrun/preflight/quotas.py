@@ -117,6 +117,21 @@ async def quotas(google: Google, asked: PreflightInput) -> Sequence[PreflightFin
     ]
 
 
+async def room(google: Google, asked: PreflightInput) -> str:
+    """Return '' where the quotas hold one instance more than the service may have; else what they lack, or that it is not known."""
+    needs = _needs(replace(asked, max_instances=asked.max_instances + 1), zonal=False)
+    for need in needs:
+        # A GPU with zonal redundancy counts in a quota of its own.
+        wanted = replace(need, count=1) if need.is_gpu and asked.zonal_redundancy else need
+        try:
+            have = (await _info(google, asked.project, need.quota.what)).value(asked.region)
+        except HomeportError as error:
+            return f"{need.quota.what} could not be read ({error})"
+        if have != UNLIMITED and wanted.wanted > have:
+            return f"{wanted.words(wanted.wanted)} wanted in {asked.region}, {wanted.words(have)} there"
+    return ""
+
+
 def request(asked: PreflightInput, need: QuotaNeed, who: str) -> str:
     """Return the exact command that asks Google for enough."""
     return request_command(

@@ -47,6 +47,8 @@ class PreflightInput:
     min_instances: int = 0
     warm: bool = False
     """Whether a schedule keeps an instance warm at some hours."""
+    cached: bool = False
+    """Whether a job makes a startup cache."""
     zonal_redundancy: bool = False
     public: bool = False
     isolated: bool = False
@@ -81,6 +83,7 @@ class PreflightInput:
             "network": not self.network,
             "isolation": self.isolated and not self.network,
             "warm": self.warm,
+            "startup-cache": self.cached,
         }
         return frozenset(
             (

@@ -1,0 +1,38 @@
+"""Whether a startup cache can be made: the job that does takes an instance with a GPU."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from homeport.engines.registry import module
+from homeport.targets.cloudrun.preflight import room
+from homeport.targets.cloudrun.startup_cache_found import labels_there
+from homeport.targets.cloudrun.target import CloudRunTarget
+
+
+async def with_room(target: CloudRunTarget) -> CloudRunTarget:
+    """
+    Return the target as it can be had: without a startup cache where none can be made, with the reason. Reads only.
+
+    One that is there needs no room. A service that is yet to be made has no instances, so that the job comes before them;
+    beside a service that is there the quotas must hold one instance more than it may have.
+    """
+    if target.settings.startup_cache != "auto":
+        return target
+    if target.keeps is None:
+        title = module(target.chosen.engine).TITLE
+        return replace(target, no_cache=f"{title} compiles nothing, and so keeps nothing of a start")
+    cache = target.cache
+    if (
+        cache is None
+        or await cache.resource.read() is not None
+        or await labels_there(target.google, target.names) is None
+    ):
+        return target
+    lacking = await room(target.google, target.asked())
+    if not lacking:
+        return target
+    return replace(
+        target,
+        no_cache=f"the service may have all instances that the quotas hold, and the job wants one beside them: {lacking}",
+    )

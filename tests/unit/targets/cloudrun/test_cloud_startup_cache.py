@@ -1,0 +1,307 @@
+"""A startup cache on Cloud Run: made once by a job, written by its account alone, used by the service, and gone with it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from caching import CachingDeployer
+from cloud import act, enable
+from deployment import google_for
+from gcp_rehearsal.apis.storage.objects import put_object
+from gcp_rehearsal.faults import Fault
+from gcp_rehearsal.runtime.container_state import Failure
+from homeport import spec
+from homeport.errors import NotManaged
+from homeport.export import KINDS, export
+from homeport.home import find_home
+from homeport.progress import Silent
+from homeport.reconcile import ActionKind, Plan, apply, make_plan
+from homeport.startup_cache.told import restore_seconds
+from homeport.targets.cloudrun.endpoints import describe
+from homeport.targets.cloudrun.marks import CACHED
+from homeport.targets.cloudrun.model_selection import choose
+from homeport.targets.cloudrun.startup_cache_room import with_room
+from homeport.targets.cloudrun.target import CloudRunTarget
+
+JOB = "projects/rehearsal/locations/europe-west4/jobs/home-cache"
+CACHES = "rehearsal-home-caches"
+MAKER, RUNNER = (f"serviceAccount:home-{one}@rehearsal.iam.gserviceaccount.com" for one in ("cache", "run"))
+FAILED = Failure(message="Out of memory.", execution_reason="NON_ZERO_EXIT_CODE", code=137)
+
+
+class Heard(Silent):
+    """Keeps what it is told in notes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def target(deployer: CachingDeployer, wanted: spec.Spec) -> CloudRunTarget:
+    chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+    return deployer.target(google_for(deployer.cloud), chosen, wanted)
+
+
+def planned(deployer: CachingDeployer, wanted: spec.Spec) -> tuple[CloudRunTarget, Plan]:
+    """What `plan` shows, with the room that there is."""
+    made = target(deployer, wanted)
+
+    async def work() -> tuple[CloudRunTarget, Plan]:
+        settled = await with_room(made)
+        return settled, (await settled.plan())[0]
+
+    return act(work())
+
+
+def fact(plan: Plan) -> Any:  # Any: JSON
+    return plan.as_json()["facts"]["startup_cache"]
+
+
+def container(deployer: CachingDeployer) -> Any:  # Any: JSON
+    return deployer.service["template"]["containers"][0]
+
+
+def said(deployer: CachingDeployer, flag: str) -> str:
+    args = container(deployer)["args"]
+    return str(args[args.index(flag) + 1])
+
+
+def test_a_job_makes_it_once_and_is_gone_and_the_service_names_its_manifest() -> None:
+    deployer = CachingDeployer()
+    wanted = deployer.cached()
+    _, after = deployer.up(wanted)
+    assert after.pending == ()
+    assert deployer.runs() == 1
+    assert deployer.cloud.store.get("run", JOB) is None
+    fingerprint, manifest = said(deployer, "--fingerprint"), said(deployer, "--manifest")
+    assert {f"caches/{fingerprint}/{name}" for name in ("files.pack", "manifest.json")} <= deployer.objects
+    assert said(deployer, "--from") == f"/homeport-caches/caches/{fingerprint}"
+    assert deployer.service["template"]["annotations"]["homeport/startup-cache"] == manifest
+    assert container(deployer)["args"][container(deployer)["args"].index("--") + 1 :][:2] == ["vllm", "serve"]
+    deployer.up(wanted)
+    assert deployer.runs() == 1
+    status = act(describe(google_for(deployer.cloud), "home", "europe-west4"))
+    assert status.startup_cache == manifest
+
+
+def test_the_job_is_the_services_start_but_for_its_account_and_its_right_to_write() -> None:
+    deployer = CachingDeployer()
+    made = target(deployer, deployer.cached())
+    cache = made.cache
+    assert cache is not None
+    task = cache.job("f" * 32)["template"]["template"]
+    service = made.service.wanted["template"]
+    mine, its = task["containers"][0], service["containers"][0]
+    for key in ("image", "env"):
+        assert mine[key] == its[key]
+    assert mine["resources"]["limits"] == its["resources"]["limits"]
+    for key in ("nodeSelector", "vpcAccess"):
+        assert task[key] == service[key]
+    engine = list(made.launch.command)
+    assert mine["args"][-len(engine) :] == its["args"][-len(engine) :] == engine
+    assert task["serviceAccount"] != service["serviceAccount"]
+    volumes = {one["name"]: one for one in service["volumes"]}
+    for volume in task["volumes"]:
+        if volume["name"] != "startup-caches":
+            assert volume == volumes[volume["name"]]
+        else:
+            assert (volume["gcs"]["readOnly"], volumes["startup-caches"]["gcs"]["readOnly"]) == (False, True)
+    assert task["maxRetries"] == 0
+
+
+def test_only_the_jobs_account_may_write_to_the_caches_and_it_may_not_write_to_the_weights() -> None:
+    deployer = CachingDeployer()
+    deployer.up(deployer.cached())
+    granted = {
+        bucket: {
+            (member, binding["role"])
+            for binding in deployer.cloud.access.policy("storage", f"b/{bucket}")["bindings"]
+            for member in binding["members"]
+            if member in {MAKER, RUNNER}
+        }
+        for bucket in (CACHES, "rehearsal-home-weights")
+    }
+    assert granted == {
+        CACHES: {(MAKER, "roles/storage.objectUser"), (RUNNER, "roles/storage.objectViewer")},
+        "rehearsal-home-weights": {(one, "roles/storage.objectViewer") for one in (MAKER, RUNNER)},
+    }
+
+
+def test_another_flag_is_another_cache_and_what_a_rollback_reads_stays() -> None:
+    deployer = CachingDeployer()
+    deployer.up(deployer.cached())
+    first = said(deployer, "--fingerprint")
+    _, after = deployer.up(deployer.cached(parallel=2))
+    assert after.pending == ()
+    second = said(deployer, "--fingerprint")
+    assert first != second
+    assert deployer.runs() == 2
+    assert {f"caches/{one}/manifest.json" for one in (first, second)} <= deployer.objects
+
+
+def test_a_job_that_fails_stops_nothing_and_the_next_up_tries_again() -> None:
+    deployer = CachingDeployer()
+    deployer.containers.failing["home-cache"] = FAILED
+    wanted, heard = deployer.cached(), Heard()
+    made = target(deployer, wanted)
+
+    async def work() -> None:
+        await apply(await make_plan("home", "cloudrun", made.resources()), heard)
+
+    act(work())
+    assert any("no startup cache was made, and starts go on without one" in one for one in heard.notes)
+    assert said(deployer, "--manifest") == "none"
+    assert deployer.cloud.store.get("run", JOB) is None
+    deployer.containers.failing.clear()
+    plan, after = deployer.up(wanted)
+    assert ActionKind.CREATE in {one.kind for one in plan.pending if one.resource.kind == "startup cache"}
+    assert after.pending == ()
+    assert said(deployer, "--manifest").startswith("sha256:")
+
+
+def test_a_job_that_an_up_before_has_begun_is_waited_for_and_not_begun_twice() -> None:
+    deployer = CachingDeployer()
+    deployer.cloud.faults.append(
+        Fault(method="run.projects.locations.jobs.run", drop=True, after=True, times=1)
+    )
+    _, after = deployer.up(deployer.cached())
+    assert after.pending == ()
+    assert deployer.runs() == 1
+
+
+def test_a_job_of_somebody_elses_is_left_alone() -> None:
+    deployer = CachingDeployer()
+    body = {"template": {"template": {"containers": [{"image": "example.com/mine"}]}}}
+    parent = JOB.rpartition("/")[0]
+
+    enable(deployer.cloud, "run")
+
+    async def theirs() -> None:
+        google = google_for(deployer.cloud)
+        await google.finish("run", await google.post("run", f"v2/{parent}", body, jobId="home-cache"))
+
+    act(theirs())
+    with pytest.raises(NotManaged, match="homeport did not make it"):
+        deployer.up(deployer.cached())
+    assert deployer.cloud.store.get("run", JOB) is not None
+
+
+def test_a_start_is_expected_to_be_as_its_revision_was_made() -> None:
+    deployer = CachingDeployer()
+    made = target(deployer, deployer.cached())
+    cached = {CACHED: f"sha256:{'0' * 64}"}
+    assert made.start_of({"template": {"annotations": cached}}) == made.cold_start
+    for without in ({}, {"annotations": {CACHED: "none"}}):
+        assert made.start_of({"template": without}) == made.first_start
+    assert made.cold_start.likely < made.first_start.likely
+    line = "homeport: startup cache: 22 files, 1.9 MB, checked and in place after 0.4 s"
+    assert restore_seconds(f"INFO\n{line}\nINFO") == {"restore": 0.4}
+    assert (
+        restore_seconds("homeport: startup cache: left aside, and the start goes on without it: torn") == {}
+    )
+
+
+def test_a_torn_pack_is_none_and_is_made_again() -> None:
+    deployer = CachingDeployer()
+    wanted = deployer.cached()
+    deployer.up(wanted)
+    fingerprint = said(deployer, "--fingerprint")
+    put_object(deployer.cloud, CACHES, f"caches/{fingerprint}/files.pack", b"torn")
+    _, after = deployer.up(wanted)
+    assert after.pending == ()
+    assert deployer.runs() == 2
+
+
+def test_a_plan_says_what_it_saves_and_what_making_it_costs() -> None:
+    deployer = CachingDeployer()
+    wanted = deployer.cached()
+    _, plan = planned(deployer, wanted)
+    told = fact(plan)
+    assert told["state"] == "to be made"
+    assert told["likely_s"] < told["likely_without_s"]
+    assert 0 < told["making_usd"] < 1
+    assert told["text"].startswith("made once by a job with the same GPU")
+    deployer.up(wanted)
+    assert fact(planned(deployer, wanted)[1])["state"] == "there"
+
+
+def test_without_room_beside_a_service_none_is_made_and_the_plan_says_so() -> None:
+    deployer = CachingDeployer()
+    deployer.cloud.quotas["NvidiaL4GpuAllocNoZonalRedundancyPerProjectRegion"] = 1
+    deployer.up(deployer.cached(how="off"))
+    settled, plan = planned(deployer, deployer.cached())
+    assert fact(plan)["state"] == "none"
+    assert "wants one beside them" in fact(plan)["text"]
+    assert settled.cache is None
+    assert not [one for one in plan.actions if one.resource.kind == "startup cache"]
+
+    fresh = CachingDeployer()
+    fresh.cloud.quotas.update(deployer.cloud.quotas)
+    assert fact(planned(fresh, fresh.cached())[1])["state"] == "to be made", (
+        "before the service has instances"
+    )
+
+
+def test_an_engine_that_compiles_nothing_keeps_nothing() -> None:
+    deployer = CachingDeployer("ollama")
+    _, plan = planned(deployer, deployer.cached())
+    assert fact(plan)["text"] == "none: Ollama compiles nothing, and so keeps nothing of a start"
+    assert not [one for one in plan.actions if "cache" in one.resource.id]
+
+
+def test_wanted_no_more_nobody_may_write_and_a_rollback_still_starts() -> None:
+    deployer = CachingDeployer()
+    deployer.up(deployer.cached())
+    _, after = deployer.up(deployer.cached(how="off"))
+    assert after.pending == ()
+    assert "restore" not in container(deployer).get("args", [])
+    policy = json.dumps(deployer.cloud.access.policy("storage", f"b/{CACHES}"))
+    assert MAKER not in policy
+    assert RUNNER in policy
+    assert any(one.endswith("/manifest.json") and one.startswith("caches/") for one in deployer.objects)
+    deployer.roll_back()
+
+
+@pytest.mark.parametrize("purge", [False, True])
+def test_down_takes_all_of_it_away_a_job_that_was_left_behind_too(purge: bool) -> None:
+    deployer = CachingDeployer()
+    wanted = deployer.cached()
+    deployer.up(wanted)
+    made = target(deployer, wanted)
+    cache = made.cache
+    assert cache is not None
+
+    async def left_behind() -> None:
+        google = google_for(deployer.cloud)
+        body = json.loads(json.dumps(cache.job("f" * 32), default=lambda _: "home"))
+        body["template"]["template"] = {"containers": [{"image": "example.com/engine"}]}
+        await google.finish(
+            "run", await google.post("run", f"v2/{JOB.rpartition('/')[0]}", body, jobId="home-cache")
+        )
+
+    act(left_behind())
+    gone = deployer.down(wanted, purge=purge)
+    assert {"job home-cache", "bucket of startup caches rehearsal-home-caches with 2 objects"} <= set(gone)
+    assert deployer.cloud.store.get("run", JOB) is None
+    assert deployer.cloud.store.get("storage", f"b/{CACHES}") is None
+    assert (deployer.cloud.store.get("storage", "b/rehearsal-home-weights") is None) is purge
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_exports_make_what_it_needs_and_say_that_up_makes_it(kind: str) -> None:
+    deployer = CachingDeployer()
+    made = target(deployer, deployer.cached())
+    files = export(kind, made.resources())
+    text = "".join(files.values())
+    if kind in {"gcloud", "terraform"}:
+        assert "the startup cache. A start finds none" in " ".join(text.replace("#", " ").split())
+    if kind in {"gcloud", "knative", "terraform"}:
+        assert "/homeport/startup_cache.py" in text, "the service starts as `up` would start it"
