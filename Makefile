@@ -46,7 +46,7 @@ attack: $(STAMP) ## Attack every server and every file that comes from outside: 
 test-vllm: $(STAMP) weights ## Run the tests that need real vLLM (its environment is 3 GB, made on first use).
 	$(PYTHON) scripts/vllm_env.py $(VLLM_VENV)
 	@sh scripts/fuse.sh
-	@sh scripts/prometheus.sh .cache/prometheus
+	-@sh scripts/prometheus.sh .cache/prometheus
 	$(VLLM_VENV)/bin/python scripts/gguf_to_safetensors.py \
 	  "$$(HOMEPORT_HOME=$(TEST_HOME) $(BIN)/homeport --quiet weights fetch gemma-3-270m-pt)"/*.gguf \
 	  $(SAFETENSORS)/gemma-3-270m-safetensors

@@ -1,0 +1,132 @@
+"""A rehearsal with a real Prometheus answers queries in PromQL as Cloud Monitoring does, and leaves no process behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+import pytest
+
+from gcloud import Served, served
+from gcp_rehearsal.runtime.run_monitoring import read
+from homeport.engines.registry import module
+from homeport.observe.panels import Watched
+from homeport.observe.sidecar import run_monitoring
+from prometheus import program
+
+pytestmark = pytest.mark.observe
+
+API = "v1/projects/rehearsal/location/global/prometheus/api/v1"
+LONGEST_S = 60.0
+
+
+def asked(
+    rehearsal: Served, path: str = "query", caller: str = "you@example.com", **form: str
+) -> httpx2.Response:
+    headers = {
+        "host": "monitoring.googleapis.com",
+        "authorization": f"Bearer {rehearsal.token(caller)}",
+    }
+    return httpx2.post(
+        f"{rehearsal.url}/{API}/{path}", headers=headers, json=form, trust_env=False, timeout=30
+    )
+
+
+def until(look: Callable[[], Any], good: Callable[[Any], bool]) -> Any:  # Any: what is looked at
+    """What was seen once it is good, or at the end of patience."""
+    end = time.monotonic() + LONGEST_S
+    while True:
+        seen = look()
+        if good(seen) or time.monotonic() > end:
+            return seen
+        time.sleep(0.2)
+
+
+def measuring() -> set[int]:
+    """The processes of a Prometheus that stands for Managed Prometheus."""
+    found = set()
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if any(word.startswith("--config.file=") and word.endswith("/prometheus.json") for word in words):
+            found.add(process.pid)
+    return found
+
+
+@pytest.fixture
+def _prometheus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{Path(program('prometheus')).parent}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.mark.usefixtures("_prometheus")
+def test_queries_are_answered_and_refused_as_googles_are_and_its_process_ends_with_it(tmp_path: Path) -> None:
+    before = measuring()
+    with served(tmp_path) as rehearsal:
+        assert measuring() == before, "nothing is started that nobody asks"
+        came = until(lambda: asked(rehearsal, query="time()"), lambda one: one.status_code != 503)
+        assert came.status_code == 200, came.text
+        assert came.json()["data"]["resultType"] == "scalar"
+        (process,) = measuring() - before
+        seen = until(
+            lambda: asked(rehearsal, query='up{job="cloud-run"}').json()["data"]["result"],
+            lambda found: bool(found) and found[0]["value"][1] == "1",
+        )
+        assert seen[0]["value"][1] == "1", "it may ask the rehearsal what Cloud Run counts"
+        now = time.time()
+        more = asked(
+            rehearsal, "query_range", query="vector(2)", start=f"{now - 60:.0f}", end=f"{now:.0f}", step="30s"
+        )
+        assert [value for _, value in more.json()["data"]["result"][0]["values"]] == ["2", "2", "2"]
+        assert asked(rehearsal, query="none_such").json()["data"]["result"] == []
+        wrong = asked(rehearsal, query="sum((")
+        assert (wrong.status_code, wrong.json()["error"]["status"]) == (400, "INVALID_ARGUMENT")
+        assert "unclosed left parenthesis" in wrong.json()["error"]["message"]
+        many = asked(rehearsal, query='count({__name__=~"vllm:.*"})')
+        assert "only exact matching on metric names" in many.json()["error"]["message"]
+        stranger = asked(rehearsal, caller="friend@example.com", query="up")
+        assert stranger.status_code == 403
+        assert "monitoring.timeSeries.list" in stranger.json()["error"]["message"]
+        unasked = httpx2.get(f"{rehearsal.url}/rehearsal/v1/metrics", trust_env=False)
+        assert unasked.status_code == 401, "what Cloud Run counts is told to who is logged in"
+    assert until(measuring, lambda found: process not in found) <= before
+
+
+@pytest.mark.usefixtures("_prometheus")
+def test_one_that_is_killed_leaves_no_prometheus(tmp_path: Path) -> None:
+    before = measuring()
+    with served(tmp_path) as rehearsal:
+        until(lambda: asked(rehearsal, query="time()"), lambda one: one.status_code == 200)
+        assert measuring() - before
+        port = int(rehearsal.url.rpartition(":")[2])
+        (owner,) = {
+            one.pid for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == port and one.status == "LISTEN" and one.pid
+        }  # fmt: skip
+        os.kill(owner, signal.SIGKILL)
+    assert until(measuring, lambda found: found <= before) <= before
+
+
+def test_prometheus_takes_what_it_is_told_of_an_instance(tmp_path: Path) -> None:
+    """promtool judges a configuration as the rehearsal writes it, with the settings that homeport makes."""
+    names = module("vllm").METRICS
+    assert names is not None
+    (endpoint,) = read(run_monitoring(Watched("home", names), 9464).encode()).endpoints
+    job = {
+        "job_name": "1:9464",
+        "static_configs": [{"targets": ["127.0.0.1:1"], "labels": {"namespace": "home", "job": "x"}}],
+        "metric_relabel_configs": list(endpoint.rules),
+    }
+    (tmp_path / "prometheus.json").write_text(json.dumps({"scrape_configs": [job]}))
+    done = subprocess.run(
+        [program("promtool"), "check", "config", "prometheus.json"],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
