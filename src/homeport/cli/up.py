@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.command("up")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
 @file_option
 @on_option
 @json_option
@@ -46,22 +47,31 @@ if TYPE_CHECKING:
 @hub_token_option
 @click.pass_obj
 def command(
-    app: CliContext, /, file: Path, on: str, json_output: bool, yes: bool, port: int | None, **more: Any
-) -> int:  # Any: what click has read
-    """Serve the model: plan, confirm, fetch, start, verify, print the endpoint."""
-    from homeport.cli import hub_token
+    app: CliContext, /, files: tuple[Path, ...], file: Path, on: str, json_output: bool, yes: bool, port: int | None,
+    **more: Any,
+) -> int:  # Any: what click has read  # fmt: skip
+    """
+    Serve the model: plan, confirm, fetch, start, verify, print the endpoint.
+
+    Several FILEs are several endpoints on this machine: their memory is counted together before anything starts, and
+    with --json a list is printed.
+    """
+    from homeport.cli import hub_token, up_several
     from homeport.cli.session import with_file
     from homeport.errors import PortTaken
     from homeport.targets.base import UpOptions
 
+    _ensure_one_way(files, on, port)
     terminal = app.terminal(json_output=json_output)
     options = UpOptions(verify=not more["no_verify"], canary=percents(more["canary"]))
     token = hub_token.from_stdin(on, wanted=more["hub_token_stdin"])
 
-    def bring_up(port: int | None, *, yes: bool) -> UpResult:
+    def bring_up(port: int | None, *, yes: bool, file: Path = files[0] if files else file) -> UpResult:
         work = partial(told, terminal=terminal, options=options, yes=yes)
         return with_file(terminal, file, on, work, port=port, hub_token=token, take_over=more["take_over"])
 
+    if len(files) > 1:
+        return up_several.bring_up(terminal, files, lambda one: bring_up(None, yes=yes, file=one))
     try:
         result = bring_up(port, yes=yes)
     except PortTaken as error:
@@ -72,6 +82,19 @@ def command(
             raise
         result = bring_up(error.port, yes=True)
     return tell(terminal, result)
+
+
+def _ensure_one_way(files: tuple[Path, ...], on: str, port: int | None) -> None:
+    """Raise `click.UsageError` where files are named in two ways, or what is for one file is said of several."""
+    source = click.get_current_context().get_parameter_source("file")
+    if files and source is click.core.ParameterSource.COMMANDLINE:
+        raise click.UsageError("name the file once: as FILE or with --file")
+    if len(files) > 1 and on != "local":
+        raise click.UsageError(
+            "several files are brought up on this machine alone; with --on, one after the other"
+        )
+    if len(files) > 1 and port is not None:
+        raise click.UsageError("--port is for one file; each of several has its own local.port")
 
 
 async def told(
