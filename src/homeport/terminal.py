@@ -86,10 +86,15 @@ class Terminal:
         sys.stdout.write(printable_answer(held))
         sys.stdout.flush()
 
-    def table(self, header: tuple[str, ...], rows: list[tuple[str, ...]], *, data: Json) -> None:
-        """Print a table as the result."""
+    def table(
+        self, header: tuple[str, ...], rows: list[tuple[str, ...]], *, data: Json, empty: str = ""
+    ) -> None:
+        """Print a table as the result; where it has no rows, say `empty` instead."""
         if self.json_output:
             self.result("", data)
+            return
+        if empty and not rows:
+            self.say(empty)
             return
         header, *rows = (tuple(printable(cell, keep="") for cell in row) for row in [header, *rows])
         widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]

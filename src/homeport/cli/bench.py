@@ -107,7 +107,9 @@ def list_command(app: CliContext, /, name: str | None, json_output: bool) -> Non
     rows = [bench_text.kept_row(one) for one in found]
     data = [one.as_json() for one in found]
     head = ("STARTED", "ENDPOINT", "ON", "MODEL", "OUTPUT", "FILE")
-    app.terminal(json_output=json_output).table(head, rows, data=data)
+    app.terminal(json_output=json_output).table(
+        head, rows, data=data, empty="no bench is kept here; `homeport bench` makes one"
+    )
 
 
 @command.command("compare")

@@ -66,7 +66,12 @@ def command(
         refused = [place.error for place in found if place.error is not None]
         if len(refused) == len(found):
             raise refused[0]
-        terminal.table(header(), rows(endpoints), data=[one.as_json() for one in endpoints])
+        terminal.table(
+            header(),
+            rows(endpoints),
+            data=[one.as_json() for one in endpoints],
+            empty="" if refused else "no endpoint runs; `homeport up` starts one",
+        )
         for line in unknown(endpoints):
             terminal.say(line)
         unread = [line for place in found for line in place.lines()]

@@ -24,11 +24,13 @@ def command(ctx: click.Context, json_output: bool) -> None:
         for entry in stored
     ]
     terminal = app.terminal(json_output=json_output)
-    if not rows and not json_output:
-        terminal.say("no weights here yet; `homeport up` or `homeport weights fetch` brings some")
-        return
     header = ("SOURCE", "REVISION", "SIZE", "STATE", "FOLDER")
-    terminal.table(header, rows, data=[entry.as_json() for entry in stored])
+    terminal.table(
+        header,
+        rows,
+        data=[entry.as_json() for entry in stored],
+        empty="no weights here yet; `homeport up` or `homeport weights fetch` brings some",
+    )
 
 
 @command.command("fetch")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,21 @@ def test_a_piped_chat_says_nothing_but_the_answer(
     monkeypatch.setattr(chat, "_answer", answer)
     assert cli.run(["chat"]) == 0
     assert capsys.readouterr() == ("Hi.\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["bench", "list"], "no bench is kept here; `homeport bench` makes one"),
+        (["weights"], "no weights here yet"),
+        (["top", "--once"], "no endpoint runs; `homeport up` starts one"),
+    ],
+)
+def test_where_there_is_nothing_to_list_it_is_said_and_nothing_is_printed(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(words) == 0
+    shown = capsys.readouterr()
+    assert (shown.out, said in shown.err) == ("", True)
+    assert cli.run([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
