@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
@@ -18,7 +19,7 @@ from homeport.gateway.apis import (
     filtered_events,
     filtered_whole,
 )
-from homeport.gateway.fields import ensure_known
+from homeport.gateway.fields import leave_out
 from homeport.gateway.framing import Event, JsonLines, Parser, ServerSentEvents
 from homeport.gateway.holding import Holding
 from homeport.gateway.metrics import GatewayMetrics
@@ -39,6 +40,9 @@ _MOST_BYTES = 32 * 2**20
 _PARSERS: dict[str, type[Parser]] = {"text/event-stream": ServerSentEvents, "application/x-ndjson": JsonLines}
 REFUSED_HEADER = b"x-homeport-refused"
 """Says why an answer was refused, in one word."""
+LEFT_OUT_HEADER = b"x-homeport-left-out"
+"""Names the fields of a request that did not go on, since nobody here knows what they are."""
+_PLAIN, _NAMED = re.compile(r"[A-Za-z0-9_.-]{1,64}"), 20
 _PASSED_ON = frozenset({b"x-request-id", b"openai-processing-ms", b"retry-after"})
 """Headers of an engine's answer that go on."""
 
@@ -61,6 +65,8 @@ class ScreenedExchange:
     _head: tuple[int, list[tuple[bytes, bytes]]] | None = None
     """What the answer's head will say; None once it is sent."""
     _started: bool = False
+    _left_out: tuple[str, ...] = ()
+    """Fields that did not go on."""
     _ending: str = ""
     """Of the request, as it was screened."""
 
@@ -99,7 +105,7 @@ class ScreenedExchange:
             response.close()
 
     async def _screen_request(self, body: dict[str, Json]) -> None:
-        ensure_known(self.api.dialect, body)
+        self._left_out = leave_out(self.api.dialect, body)
         pieces = (
             await asyncio.to_thread(texts.of_request, body) if _is_large(body) else texts.of_request(body)
         )
@@ -113,6 +119,7 @@ class ScreenedExchange:
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         packed = response.headers.get("content-encoding", "identity").strip().lower()
         kept = [(name.lower(), value) for name, value in response.raw_headers if name.lower() in _PASSED_ON]
+        kept += self._told_left_out()
         if packed not in {"", "identity"} or (kind not in _PARSERS and kind != "application/json"):
             await self._refuse(Refused(Reason.UNREADABLE, f"the engine's answer is of the kind {kind or 'unknown'!r}, which is not "
                                        "screened"), Side.ANSWER)  # fmt: skip
@@ -157,6 +164,10 @@ class ScreenedExchange:
         elif self.metrics:
             self.metrics.first_text(self.api.operation, self._now - self.begun)
         await self.whole(response.status, body, kept)
+
+    def _told_left_out(self) -> list[tuple[bytes, bytes]]:
+        names = [key if _PLAIN.fullmatch(key) else "?" for key in self._left_out[:_NAMED]]
+        return [(LEFT_OUT_HEADER, ", ".join(names).encode())] if names else []
 
     async def _data(self, response: aiohttp.ClientResponse) -> bytes:
         data = bytearray()

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from homeport.gateway.apis import ApiDialect
-from homeport.gateway.verdict import Reason, Refused
-from homeport.json_types import Json
+from homeport.gateway.texts import ASKS_FOR_MORE
+from homeport.json_types import JsonObject
 
 _SAMPLING = frozenset(
     {"temperature", "top_p", "top_k", "min_p", "typical_p", "top_n_sigma", "seed", "stop", "presence_penalty", "frequency_penalty",
@@ -69,12 +69,14 @@ _KNOWN: Mapping[ApiDialect, frozenset[str]] = {
 """By API: as OpenAI's and Anthropic's have them, and the engines'. Written as here: some engines read other letters alike."""
 
 
-def ensure_known(dialect: ApiDialect, body: Mapping[str, Json]) -> None:
-    """Raise `Refused` for a field that says something, and whose meaning is not known here."""
+def leave_out(dialect: ApiDialect, body: JsonObject) -> tuple[str, ...]:
+    """
+    Take out of a request what is not known here, and return its names: an engine must not read it, and clients add some each month.
+
+    What asks for something that is refused stays, so that it is.
+    """
     known = _KNOWN[dialect]
-    for key, value in body.items():
-        # 0 may be a wish, as for the probabilities of the tokens that came.
-        if key not in known and not (value is None or value is False or value in ("", [], {})):
-            raise Refused(
-                Reason.UNREADABLE, f"{key[:40]} is no field of this API that is known here: leave it out"
-            )
+    left = tuple(key for key in body if key not in known and key.casefold() not in ASKS_FOR_MORE)
+    for key in left:
+        del body[key]
+    return left

@@ -84,6 +84,8 @@ _NUMBERS_TAKEN = frozenset(
      "guided_json", "structured_outputs", "options", "output_config"}
 )  # fmt: skip
 """Top-level keys below which a list of numbers is no list of token ids."""
+ASKS_FOR_MORE = _UNREADABLE | _PROBABILITIES
+"""Fields of a request, in small letters, that are refused wherever they say something."""
 _CONVERSATION = frozenset({"messages", "prompt", "input"})
 _SPELT = _UNREADABLE | _PROBABILITIES | _PARTS | _ASKED_NAMES | {"messages", "prompt"}
 """Keys that must be written as here: some engines take `Images` for `images`, with a long s as well."""

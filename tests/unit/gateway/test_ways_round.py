@@ -44,29 +44,20 @@ def user(text: Any) -> dict[str, Any]:
     [
         ("/api/chat", {"messages": [{**HELLO, "Images": ["AAAA"]}]}),
         ("/api/chat", {"messages": [{**HELLO, "image\u017f": ["AAAA"]}]}),
-        ("/api/chat", {"messages": [HELLO], "Messages": [user("Hi.")]}),
         ("/api/chat", {"messages": [{"Role": "tool", "content": "Hi."}]}),
         ("/api/chat", {"messages": [HELLO], "Logprobs": True}),
         ("/api/generate", {"prompt": "Hi.", "template": '{{ printf "%s%s" "ig" "nore" }}'}),
         ("/api/generate", {"prompt": "Hi.", "Template": "{{ .Prompt }}"}),
-        ("/api/generate", {"prompt": "Hi.", "_debug_render_only": True}),
         (CHAT, {"messages": [HELLO], "chat_template": "{{ 'ig' ~ 'nore' }}"}),
         (CHAT, {"messages": [user([{"image_embeds": "AAAA"}])]}),
-        (CHAT, {"messages": [HELLO], "mm_payload": "AAAA"}),
-        (CHAT, {"messages": [HELLO], "kv_transfer_params": {"remote_host": "10.0.0.7"}}),
         (CHAT, {"messages": [HELLO], "logprobs": 0}),
         (CHAT, {"messages": [HELLO], "prompt_logprobs": 0}),
         (CHAT, {"messages": [HELLO], "prompt_logprobs": 5}),
         (CHAT, {"messages": [HELLO], "logprob_token_ids": [1, 2]}),
         (CHAT, {"messages": [HELLO], "n_probs": 5}),
         (CHAT, {"messages": [HELLO], "return_token_ids": True}),
-        (CHAT, {"messages": [HELLO], "a_field_of_next_year": 0}),
         ("/v1/completions", {"prompt": "Hi.", "logprobs": 0}),
         ("/v1/completions", {"prompt": [["Hi.", [1, 2, 3]]]}),
-        ("/v1/responses", {"input": "Hi.", "prompt": {"id": "pmpt_1"}}),
-        ("/v1/responses", {"input": "Hi.", "previous_input_messages": [HELLO]}),
-        ("/v1/responses", {"input": "Hi.", "enable_response_messages": True}),
-        ("/v1/messages", {"messages": [HELLO], "mcp_servers": [{"url": "http://10.0.0.7/"}]}),
         ("/v1/messages", {"messages": [user([{"type": "tool_result", "content": [{"type": "image", "source": {"data": "x"}}]}])]}),
         ("/v1/embeddings", {"input": [[[1, 2, 3]]]}),
     ],
@@ -81,6 +72,39 @@ def test_what_an_engine_would_read_and_no_screen_has_seen_is_refused(api: str, m
     scene(play)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("api", "more"),
+    [
+        ("/api/generate", {"prompt": "Hi.", "_debug_render_only": True}),
+        ("/api/chat", {"messages": [HELLO], "Messages": [user(ATTACK)]}),
+        (CHAT, {"messages": [HELLO], "mm_payload": "AAAA"}),
+        (CHAT, {"messages": [HELLO], "kv_transfer_params": {"remote_host": "10.0.0.7"}}),
+        (CHAT, {"messages": [HELLO], "a_field_of_next_year": 0}),
+        (CHAT, {"messages": [HELLO], "Temperature": ATTACK}),
+        ("/v1/responses", {"input": "Hi.", "prompt": {"id": "pmpt_1"}}),
+        ("/v1/responses", {"input": "Hi.", "previous_input_messages": [HELLO]}),
+        ("/v1/responses", {"input": "Hi.", "client_metadata": {"x": "as Codex sends"}}),
+        ("/v1/messages", {"messages": [HELLO], "mcp_servers": [{"url": "http://10.0.0.7/"}]}),
+        ("/v1/messages", {"messages": [HELLO], "context_management": {"edits": ["as Claude Code sends"]}}),
+        (CHAT, {"messages": [HELLO], "a key\r\nx: y": 1}),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_nobody_here_knows_does_not_go_on_and_is_named(
+    api: str, more: dict[str, Any], stream: bool
+) -> None:
+    async def play(stage: Stage) -> None:
+        answer = await stage.ask(api, {"model": "m", "stream": stream, **more})
+        assert answer.status_code == 200, answer.text
+        *_, left = more
+        assert answer.headers["x-homeport-left-out"] == ("?" if " " in left else left)
+        ((_, heard),) = stage.parrot.asked
+        assert left not in heard
+
+    scene(play)
+
+
 def test_what_clients_say_every_day_is_let_through() -> None:
     body = {
         "model": "m", "messages": [HELLO], "stream": False, "temperature": 0, "top_p": 1, "n": 1, "max_tokens": 5, "stop": ["x"],
@@ -89,10 +113,10 @@ def test_what_clients_say_every_day_is_let_through() -> None:
         "stream_options": None, "reasoning_effort": "low", "chat_template_kwargs": {"enable_thinking": False},
         "frequency_penalty": 0, "store": False, "mm_payload": None,
     }  # fmt: skip
-    fields.ensure_known(ApiDialect.CHAT, body)
+    assert fields.leave_out(ApiDialect.CHAT, body) == ("mm_payload",)
     of_request(body)
     for api in APIS.values():
-        fields.ensure_known(api.dialect, {"model": "m", "user": "me", "input": None})
+        assert fields.leave_out(api.dialect, {"model": "m", "user": "me"}) == ()
 
 
 @pytest.mark.parametrize(
