@@ -96,12 +96,13 @@ def test_the_gateway_gets_what_model_armor_is_asked_with_and_the_engine_does_not
         monkeypatch.setenv(name, "1")
     told = tmp_path / "told"
     launch = Launch(
-        engine="llamacpp", version="1", environment={"LLAMA_LOG": "1"}, model="m", host="127.0.0.1", port=1, context=1,
+        engine="llamacpp", version="1", environment={"LLAMA_LOG": "1"}, model="m", host="127.0.0.1", port=1, context=1, sees=True,
         parallel=1, keyed=False, weights="", tools=False, ready_within_s=1, inherits=("LLAMA_*",),
         command=(sys.executable, "-c", f"import os; open({str(told)!r}, 'w').write(' '.join(os.environ))"),
     )  # fmt: skip
     guard = Guard(screen="model-armor", template="projects/p/locations/europe-west4/templates/t")
     before = behind_gateway(launch, guard, None, host="127.0.0.1", port=free_port("127.0.0.1"))
+    assert not before.sees
     assert set(googles) <= set(inherited(before.inherits))
     options = before.command
     takes = options[options.index("--engine-takes") + 1].split(",")

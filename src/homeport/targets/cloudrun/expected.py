@@ -58,7 +58,8 @@ async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
         context=launch.context,
         parallel=launch.parallel,
         tools=launch.tools,
-        sees=launch.sees,
+        # The gateway refuses pictures, whatever the model sees.
+        sees=launch.sees and guard is None,
         weights_path=launch.weights,
         weights_digest=model.wanted,
         # Those of an image cannot change, whatever becomes of what it was built from.

@@ -83,6 +83,7 @@ def behind_gateway(launch: Launch, guard: Guard, pulse: Pulse | None, *, host: s
         command=(*command, "--", *launch.command),
         host=host,
         port=port,
+        sees=False,  # It refuses pictures, whatever the model sees.
         pulse_path=OWN_PULSE if pulse is not None else "",
         inherits=tuple(
             dict.fromkeys((*launch.inherits, *PYTHON, *PROXIES, *(_GOOGLE if screen != "local" else ())))

@@ -13,10 +13,13 @@ from all_tables import TABLES, WithAllTables
 from cloud import act
 from deployment import google_for
 from homeport import spec
+from homeport.endpoint import Endpoint
 from homeport.errors import HomeportError, StateError
 from homeport.export import KINDS, export
+from homeport.gateway.screens.base import FILTERS
 from homeport.home import find_home
 from homeport.progress import Silent
+from homeport.targets.cloudrun.expected import promise_of
 from homeport.targets.cloudrun.model_selection import choose
 from on_cloudrun import deployment
 
@@ -145,3 +148,16 @@ def test_an_export_with_a_gateway_and_an_agent_carries_both_or_says_what_install
     # Requests go to the gateway, never to the engine: 8081 is no container's port.
     ports = {"terraform": r"container_port = (\d+)"}.get(kind, r"containerPort: (\d+)")
     assert set(re.findall(ports, text)) == {"8080"}
+
+
+def test_what_is_promised_of_it_is_known_with_every_table(deployer: WithAllTables) -> None:
+    deployer.up(deployer.file(*ALL))
+    for tables, screened in ((ALL, frozenset(FILTERS)), (("edge",), frozenset())):
+        wanted = deployer.file(*tables)
+        chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+        target = deployer.target(google_for(deployer.cloud), chosen, wanted)
+        endpoint = Endpoint(name="home", base_url="https://llm.example.com/v1", model="m")
+        promise = act(promise_of(target, endpoint))
+        assert promise.planned.screened == screened
+        assert promise.planned.ingress == "INGRESS_TRAFFIC_ALL", "until it is closed"
+        assert not (promise.subject.sees and screened), "the gateway refuses pictures"
