@@ -1,13 +1,11 @@
 #!/bin/sh
 # Make the environments below $1 of the load generators that homeport's is compared with, besides vLLM's.
+#
+# guidellm loads torch to read its prompts. As in scripts/vllm_env.py it comes by version alone, since its CPU and CUDA
+# builds are different files under one version, and pip takes no line without a hash in a file with hashes.
 set -eu
-make_env() {
-  if [ ! -f "$1/homeport-$3" ]; then
-    echo "setting up $1 (minutes)"
-    rm -rf "$1"
-    "${PYTHON:-python3}" -m venv "$1"
-    "$1/bin/python" -m pip install --quiet --disable-pip-version-check "$2==$3"
-    touch "$1/homeport-$3"
-  fi
-}
-make_env "$1/aiperf" aiperf 0.13.0
+sh scripts/locked_env.sh "$1/aiperf" locks/aiperf.txt
+sh scripts/locked_env.sh "$1/guidellm" locks/guidellm.txt
+if [ ! -d "$(echo "$1"/guidellm/lib/python3*/site-packages/torch-2.13.0*.dist-info)" ]; then
+  "$1/guidellm/bin/python" -m pip install --quiet --disable-pip-version-check torch==2.13.0
+fi

@@ -3,11 +3,11 @@ Other load generators measure the same server and find the same figures, and cos
 
 The server's tokens come on a fixed clock. Definitions differ, and are converted:
 
-| ours | vllm bench serve | aiperf |
-|---|---|---|
-| TTFT | ttft | time_to_first_token |
-| TPOT | tpot | inter_token_latency |
-| E2E | e2el | request_latency |
+| ours | vllm bench serve | aiperf | guidellm |
+|---|---|---|---|
+| TTFT | ttft | time_to_first_token | time_to_first_token_ms |
+| TPOT | tpot | inter_token_latency | inter_token_latency_ms; its time_per_output_token_ms has the first token in it |
+| E2E | e2el | request_latency | request_latency, in seconds |
 
 Their TTFT begins when a request is sent, which in a closed loop is when ours is due. vLLM takes the first event for the
 first token, whatever is in it: the server sends its role with its first token, as vLLM does.
@@ -34,6 +34,7 @@ from places import ROOT
 pytestmark = pytest.mark.bench
 TOKENIZER = ROOT / ".cache" / "models" / "smollm2-135m-safetensors"
 AIPERF = ROOT / ".cache" / "judges" / "aiperf" / "bin" / "aiperf"
+GUIDELLM = ROOT / ".cache" / "judges" / "guidellm" / "bin" / "guidellm"
 VLLM = ROOT / ".venv-vllm" / "bin" / "vllm"
 TTFT_S, ITL_S, USERS, INPUT, OUTPUT = 0.5, 0.025, 8, 64, 32
 E2E_S = TTFT_S + (OUTPUT - 1) * ITL_S
@@ -136,6 +137,30 @@ def by_aiperf(url: str, requests: int, folder: Path) -> Figures:
     )
 
 
+def by_guidellm(url: str, requests: int, folder: Path) -> Figures:
+    # Its medians of inter-token latency count each request as often as it has tokens, which are as many in all.
+    command = [
+        str(GUIDELLM), "run", "--backend", f"kind=openai_http,target={url},model=paced,http2=false",
+        "--profile", f"kind=concurrent,streams={USERS}", "--constraint", f"kind=max_requests,count={requests}",
+        "--data", f"kind=synthetic_text,prompt_tokens={INPUT},output_tokens={OUTPUT}",
+        "--tokenizer", f"kind=huggingface_auto,model={TOKENIZER}", "--disable-console",
+        "--output", f"kind=json,path={folder / 'guidellm.json'}",
+    ]  # fmt: skip
+    cpu_s, _ = spent(command, folder, {**ENV, "HF_HUB_OFFLINE": "1"})
+    (run,) = json.loads((folder / "guidellm.json").read_text())["benchmarks"]
+    metrics, clock = run["metrics"], run["scheduler_metrics"]
+    answered = metrics["request_totals"]["successful"]
+
+    def median(name: str) -> float:
+        return float(metrics[name]["successful"]["median"])
+
+    tokens = metrics["output_token_count"]["successful"]["total_sum"]
+    return Figures(
+        answered, requests - answered, median("time_to_first_token_ms") / 1000, median("inter_token_latency_ms") / 1000,
+        median("request_latency"), tokens / (clock["request_end_time"] - clock["request_start_time"]), cpu_s,
+    )  # fmt: skip
+
+
 Measure = Callable[[str, int, Path], Figures]
 
 
@@ -157,7 +182,7 @@ def test_what_is_measured_is_the_pace_of_the_server(ours: tuple[Figures, Figures
     assert not many.lost
 
 
-@pytest.mark.parametrize("theirs", [by_vllm, by_aiperf])
+@pytest.mark.parametrize("theirs", [by_vllm, by_aiperf, by_guidellm])
 def test_another_generator_finds_the_same_and_takes_more_than_twice_the_processor_time(
     theirs: Measure, ours: tuple[Figures, Figures], url: str, tmp_path: Path
 ) -> None:
