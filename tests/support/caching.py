@@ -33,9 +33,10 @@ class Keeping(Willing):
         return state
 
     def _keep(self, task: Mapping[str, Any]) -> None:  # Any: JSON
-        args = [
-            one.partition("=")[2] for one in task["containers"][0]["args"] if one.startswith("--kept-by=")
-        ]
+        given = task["containers"][0].get("args", ())
+        args = [one.partition("=")[2] for one in given if one.startswith("--kept-by=")]
+        if not args:
+            return  # Another's job.
         said = dict(zip(args[1::2], args[2::2], strict=False))
         volumes = {one["name"]: one for one in task["volumes"]}
         (bucket,) = (

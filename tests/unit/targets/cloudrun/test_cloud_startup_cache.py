@@ -13,6 +13,7 @@ from caching import CachingDeployer
 from cloud import act, enable
 from deployment import google_for
 from gcp_rehearsal.apis.storage.objects import put_object
+from gcp_rehearsal.cloud import Delays
 from gcp_rehearsal.faults import Fault
 from gcp_rehearsal.runtime.container_state import Failure
 from homeport import spec
@@ -270,24 +271,44 @@ def test_wanted_no_more_nobody_may_write_and_a_rollback_still_starts() -> None:
     deployer.roll_back()
 
 
+def leave_behind(deployer: CachingDeployer, fingerprint: str) -> None:
+    """A job that an `up` for another start has begun, and that ended before it."""
+    enable(deployer.cloud, "run")
+    marks = {"labels": {"homeport": "home"}, "annotations": {"homeport/fingerprint": fingerprint}}
+    body = {
+        **marks,
+        "template": {"template": {"containers": [{"image": "example.com/engine"}], "timeout": "3600s"}},
+    }
+
+    async def work() -> None:
+        google = google_for(deployer.cloud)
+        await google.finish(
+            "run", await google.post("run", f"v2/{JOB.rpartition('/')[0]}", body, jobId="home-cache")
+        )
+        await google.post("run", f"v2/{JOB}:run", {})
+
+    deployer.containers.seconds["example.com/engine"] = 3000.0
+    act(work())
+
+
+def test_a_job_that_was_begun_for_another_start_is_ended_and_made_anew() -> None:
+    deployer = CachingDeployer(delays=Delays(grants=0, accounts=0, apis=0, operations=1))
+    leave_behind(deployer, "f" * 32)
+    left = deployer.cloud.store.get("run", JOB)
+    assert left is not None
+    assert "completionTime" not in left.body["latestCreatedExecution"], "it runs"
+    _, after = deployer.up(deployer.cached())
+    assert after.pending == ()
+    assert deployer.runs() == 2, "the one of before, and its own"
+    assert deployer.cloud.store.get("run", JOB) is None
+
+
 @pytest.mark.parametrize("purge", [False, True])
 def test_down_takes_all_of_it_away_a_job_that_was_left_behind_too(purge: bool) -> None:
     deployer = CachingDeployer()
     wanted = deployer.cached()
     deployer.up(wanted)
-    made = target(deployer, wanted)
-    cache = made.cache
-    assert cache is not None
-
-    async def left_behind() -> None:
-        google = google_for(deployer.cloud)
-        body = json.loads(json.dumps(cache.job("f" * 32), default=lambda _: "home"))
-        body["template"]["template"] = {"containers": [{"image": "example.com/engine"}]}
-        await google.finish(
-            "run", await google.post("run", f"v2/{JOB.rpartition('/')[0]}", body, jobId="home-cache")
-        )
-
-    act(left_behind())
+    leave_behind(deployer, "f" * 32)
     gone = deployer.down(wanted, purge=purge)
     assert {"job home-cache", "bucket of startup caches rehearsal-home-caches with 2 objects"} <= set(gone)
     assert deployer.cloud.store.get("run", JOB) is None
