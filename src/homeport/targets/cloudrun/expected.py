@@ -43,6 +43,7 @@ async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
         adapters_annotation=ADAPTED,
         observed=target.observing is not None,
         screened=frozenset(guard.filters if guard is not None and guard.prompts else ()),
+        model=launch.model,
         embeds=target.chosen.model.task == "embed",
     )
     every = (model, *adapters.values())

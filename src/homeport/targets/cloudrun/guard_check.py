@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from homeport.gateway.probes import PROBES
 from homeport.json_types import JsonObject
@@ -10,12 +11,13 @@ from homeport.targets.cloudrun.guarded import GATEWAY
 from homeport.targets.cloudrun.observed import INGRESS_ALL, ObservedDeployment
 from homeport.verify.report import Finding, failed, passed, skipped
 
-_NOBODY = "homeport-verify"
-"""A model that no engine has: what no screen stops is not answered either."""
-
 
 async def guard(deployed: ObservedDeployment) -> Finding:
-    """Check that requests go to the gateway, and that a text for each filter of the file is stopped there."""
+    """
+    Check that requests go to the gateway, and that texts for the filters of the file are stopped there.
+
+    A filter that lets its text through, while others stop theirs, is not shown to work: that keeps nobody from serving.
+    """
     planned = deployed.planned
     if not planned.screened:
         return skipped("the file has no [guard], or none that screens prompts")
@@ -32,24 +34,36 @@ async def guard(deployed: ObservedDeployment) -> Finding:
     answers = await asyncio.gather(
         *(deployed.sender.refusal(deployed.front, *_asked(deployed, PROBES[name]), token=token) for name in wanted)
     )  # fmt: skip
-    told = dict(zip(wanted, answers, strict=True))
+    return _judged(deployed, dict(zip(wanted, answers, strict=True)))
+
+
+def _judged(deployed: ObservedDeployment, told: Mapping[str, tuple[int, str]]) -> Finding:
     # A request from outside to an internal service gets 404, whatever the path.
     nowhere = {401, 403} if deployed.service.get("ingress", INGRESS_ALL) == INGRESS_ALL else {401, 403, 404}
-    if {status for status, _ in answers} <= nowhere and not any(reason for _, reason in answers):
+    if {status for status, _ in told.values()} <= nowhere and not any(reason for _, reason in told.values()):
         return skipped("not checked: who asks from here is let in nowhere", answers=told)
-    through = [
-        f"{name}: {status} {reason}".strip() for name, (status, reason) in told.items() if reason != "match"
-    ]
+    stopped = [name for name, (_, reason) in told.items() if reason == "match"]
+    through = {
+        name: f"{name}: {told[name][0]} {told[name][1]}".strip() for name in told if name not in stopped
+    }
+    if not stopped or any(told[name][1] for name in through):
+        return failed(f"not stopped by the screen: {'; '.join(through.values())}", answers=told)
     if through:
-        return failed(f"not stopped by the screen: {'; '.join(through)}", answers=told)
-    return passed(f"a text for each of {', '.join(wanted)} is stopped", answers=told)
+        # It does screen. What Google's filters make of each text was not seen on Google Cloud.
+        return skipped(
+            f"{', '.join(stopped)}: stopped; not shown of {', '.join(through)}, whose text was let through",
+            answers=told,
+        )
+    return passed(f"a text for each of {', '.join(told)} is stopped", answers=told)
 
 
 def _asked(deployed: ObservedDeployment, text: str) -> tuple[str, JsonObject]:
+    # By its own name: an engine behind no screen answers, where another name would get 404, as everybody does from outside.
+    model = deployed.planned.model
     if deployed.planned.embeds:
-        return "/v1/embeddings", {"model": _NOBODY, "input": text}
+        return "/v1/embeddings", {"model": model, "input": text}
     return "/v1/chat/completions", {
-        "model": _NOBODY,
+        "model": model,
         "max_tokens": 1,
         "messages": [{"role": "user", "content": text}],
     }

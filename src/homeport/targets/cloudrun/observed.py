@@ -74,6 +74,8 @@ class ExpectedDeployment:
     """Whether its metrics are told within the instance, and so must not be seen from outside."""
     screened: frozenset[str] = frozenset()
     """What `[guard]` looks for in prompts; empty where it does not."""
+    model: str = ""
+    """What it serves, by the name that clients say."""
     embeds: bool = False
     """Whether it gives vectors, and no text."""
 

@@ -161,6 +161,7 @@ def deployed(front: Front | None = None, **changes: Any) -> ObservedDeployment:
             adapters_annotation="homeport/adapters",
             observed=True,
             screened=frozenset(FILTERS),
+            model=MODEL,
         ),
         sender=front or Front(),
         bucket=StoredBucket(digest=WEIGHTS),
@@ -261,16 +262,31 @@ def test_a_door_that_is_open_is_found_by_its_check_alone(way: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
-    [(200, ""), (404, ""), (503, "unavailable"), (503, "denied"), (503, "skipped"), (400, "unreadable")],
-    ids=str,
+    "answer", [(503, "unavailable"), (503, "denied"), (503, "skipped"), (400, "unreadable")], ids=str
 )
-def test_a_screen_that_does_not_stop_what_it_is_there_for_gets_no_traffic(answer: tuple[int, str]) -> None:
+def test_a_screen_that_does_not_screen_gets_no_traffic(answer: tuple[int, str]) -> None:
     front = Front(screened=lambda text: answer if "bomb" in text else (400, "match"))
     found = outcomes(deployed(front), Outcome.FAILED)
-    assert found.keys() == {"guard"}
-    assert found["guard"] == f"not stopped by the screen: harm: {answer[0]} {answer[1]}".strip()
+    assert found == {"guard": f"not stopped by the screen: harm: {answer[0]} {answer[1]}"}
     assert len(front.texts) == len(FILTERS)
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_screen_that_stops_nothing_gets_no_traffic_and_one_that_misses_a_text_is_told(status: int) -> None:
+    none = outcomes(deployed(Front(screened=lambda text: (status, ""))), Outcome.FAILED)
+    assert none.keys() == {"guard"}
+    assert f"urls: {status}" in none["guard"]
+    front = Front(screened=lambda text: (200, ""))
+    behind = deployed(front)
+    change(behind.service, ingress=CLOSED)
+    behind = replace(behind, planned=replace(behind.planned, ingress=CLOSED))
+    assert "guard" in outcomes(behind, Outcome.FAILED), "behind a load balancer, too"
+    assert all(f"'model': '{MODEL}'" in text for text in front.texts), "another name would get 404"
+    missing = Front(screened=lambda text: (status, "") if "bomb" in text else (400, "match"))
+    told = outcomes(deployed(missing), Outcome.SKIPPED)
+    assert told == {
+        "guard": "injection, secrets, urls: stopped; not shown of harm, whose text was let through"
+    }
 
 
 def test_a_screen_that_cannot_be_asked_or_is_not_wanted_is_skipped() -> None:
