@@ -64,7 +64,10 @@ def test_a_picture_arrives_where_there_is_an_encoder_and_is_told_where_there_is_
     assert status_of(user, "data:image/png;base64,AAAA") == 400
     # A file of this machine is none that a client may name.
     assert status_of(user, "file:///etc/passwd") == 400
-    user.run("down", "--yes")
+    # What is gone in the meantime keeps nobody from taking the endpoint down.
+    (beside / "mmproj-tiny-f16.gguf").unlink()
+    assert "has no file with mmproj in the name" in user.run("up", "--yes", code=10).err
+    user.run("down", "--yes", "--purge")
 
 
 def test_auto_without_an_encoder_beside_the_model_is_refused_in_words(user: User, beside: Path) -> None:

@@ -312,6 +312,7 @@ class Spec(SpecTable):
                 "engine.reasoning_parser": self.engine.reasoning_parser,
                 "engine.chat_template": self.engine.chat_template,
                 "[[engine.lora]]": self.engine.lora,
+                "engine.projector": self.engine.projector,
             }.items():
                 if given:
                     raise ValueError(

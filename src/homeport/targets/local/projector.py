@@ -20,7 +20,8 @@ def projector_of(spec: Spec, spec_file: Path, engine: str, model: Weights | None
     """
     Return what `engine.projector` names, as a resource; None where it names none. `auto` is the one beside the `model`.
 
-    Raises `SpecError` for `auto` where what is beside the model cannot be told.
+    Where `auto` finds none, or several, the resource is of a file that is not there, so that what was started with one can
+    still be taken away: `ensure_found` says it before anything is started.
     """
     wanted = spec.engine.projector
     if wanted is None or model is None:
@@ -31,25 +32,43 @@ def projector_of(spec: Spec, spec_file: Path, engine: str, model: Weights | None
     return Weights(name="projector", source=source, format=module(engine).FILES, store=model.store)
 
 
+def ensure_found(spec: Spec, spec_file: Path, model: Weights | None) -> None:
+    """Raise `SpecError` where `engine.projector` is `auto`, and beside the `model` is not one encoder of images."""
+    if spec.engine.projector != AUTO or model is None:
+        return
+    found = parse(model.source, base=spec_file.parent)
+    if isinstance(found, HubSource):
+        return  # Its repository says it when it is asked.
+    if not isinstance(found, FileSource):
+        raise SpecError(
+            f"engine.projector is auto, and what lies beside {model.source} is not known",
+            hint='name the file: engine.projector = "hf:ORG/NAME:FILE.gguf", or a path',
+        )
+    there = _encoders(_folder(found))
+    if len(there) != 1:
+        many = f"{len(there)} files" if there else "no file"
+        raise SpecError(
+            f"engine.projector is auto, and {_folder(found)} has {many} with mmproj in the name",
+            hint="name the file in engine.projector, or leave the key out: the model then reads text alone",
+        )
+
+
 def _beside(source: str, base: Path) -> str:
     found = parse(source, base=base)
     if isinstance(found, HubSource):
         revision = f"@{found.revision}" if found.revision else ""
         return f"hf:{found.repo}{revision}:{PROJECTOR}"
-    if not isinstance(found, FileSource):
-        raise SpecError(
-            f"engine.projector is auto, and what lies beside {source} is not known",
-            hint='name the file: engine.projector = "hf:ORG/NAME:FILE.gguf", or a path',
-        )
-    folder = found.path if found.path.is_dir() else found.path.parent
-    there = sorted(path for path in folder.glob("*.gguf") if is_projector(path.name))
-    if len(there) != 1:
-        many = f"{len(there)} files" if there else "no file"
-        raise SpecError(
-            f"engine.projector is auto, and {folder} has {many} with mmproj in the name",
-            hint="name the file in engine.projector, or leave the key out: the model then reads text alone",
-        )
-    return canonical(f"file:{there[0]}", base)
+    folder = _folder(found) if isinstance(found, FileSource) else base
+    there = _encoders(folder)
+    return canonical(f"file:{there[0] if len(there) == 1 else folder / 'mmproj.gguf'}", base)
+
+
+def _folder(found: FileSource) -> Path:
+    return found.path if found.path.is_dir() else found.path.parent
+
+
+def _encoders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.gguf") if is_projector(path.name))
 
 
 def size_of(projector: Weights | None) -> int:

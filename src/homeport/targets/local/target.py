@@ -40,7 +40,7 @@ from homeport.supervisor.order import MOST, WITHIN_S
 from homeport.targets.chat_template import template_file, with_template
 from homeport.targets.facts import ModelFact
 from homeport.targets.local import endpoint_key, facts, guard, weights_headers
-from homeport.targets.local.projector import projector_of, size_of
+from homeport.targets.local.projector import ensure_found, projector_of, size_of
 from homeport.targets.local.room import what_would_fit
 from homeport.targets.local.weights import find_model, path_of, weights_of
 from homeport.weights import Manifest
@@ -225,6 +225,7 @@ class LocalTarget:
         settings = self.spec.engine
         engine.check(settings)
         template_file(self.spec, self.spec_file)
+        ensure_found(self.spec, self.spec_file, self.weights)
         if engine.FORMAT == "library" and (self.model is None or self.spec.weights is not None):
             raise SpecError(
                 f"{installation.engine} is served from its library here, and takes no weights of one's own",
