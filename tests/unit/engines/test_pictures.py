@@ -76,6 +76,26 @@ def test_encoders_that_may_read_nothing_are_not_counted(words: tuple[str, ...]) 
     assert without.unknown == ()
 
 
+@pytest.mark.parametrize(
+    ("config", "sees"),
+    [
+        ({"architectures": ["Gemma4ForCausalLM"]}, False),
+        ({"architectures": ["Gemma4ForConditionalGeneration"], "vision_config": {"depth": 1}}, True),
+        ({"architectures": ["Phi4MMForCausalLM"], "vision_config": {"depth": 1}}, True),
+        ({"model_type": "gemma4"}, True),
+        (None, True),
+    ],
+)
+def test_weights_of_text_that_stand_in_for_a_model_that_sees_see_nothing(
+    tmp_path: Path, config: dict[str, object] | None, sees: bool
+) -> None:
+    if config is not None:
+        (tmp_path / "config.json").write_text(json.dumps(config))
+    model = limits.of_files(known("gemma-4-e2b"), tmp_path)
+    assert ("image" in model.modalities) is sees
+    assert bool(limits.told(Engine(), model)) is sees
+
+
 def test_videos_keep_the_encoder_of_images_and_what_json_leaves_out_has_vllms_own_limit() -> None:
     model = known("gemma-4-31b")
     only_videos = Engine(extra_args=("--limit-mm-per-prompt", '{"image": 0, "video": 1}'))

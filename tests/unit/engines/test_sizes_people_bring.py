@@ -150,6 +150,15 @@ def test_one_batch_in_flight_keeps_less_behind_a_window(tmp_path: Path) -> None:
     assert kept("--max-num-batched-tokens", "1024") == (1023 + 2 * 1024 + 15) // 16 + 1
 
 
+@pytest.mark.parametrize(
+    ("given", "counted"),
+    [("8k", 8000), ("8K", 8192), ("1.5k", 1500), ("1.5K", 2048), ("many", 2048), ("0", 2048)],
+)
+def test_a_number_of_tokens_is_read_as_vllm_reads_it(given: str, counted: int) -> None:
+    told = memory.flags(Engine(extra_args=("--max-num-batched-tokens", given)))
+    assert told["--max-num-batched-tokens"] == f"{counted}"
+
+
 def test_flags_that_are_shown_are_those_that_count() -> None:
     told = memory.flags(
         Engine(extra_args=("--max_num_batched_tokens=4096", "--gpu-memory-utilization", "0.9"))

@@ -189,7 +189,7 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
     """Return how to start `vllm serve` with the context and parallelism of the spec; on a machine without a
     GPU, for the CPU.
     """
-    settings, model = request.settings, request.model
+    settings, model = request.settings, limits.of_files(request.model, request.weights)
     name = served_name(model)
     start = ["vllm"] if request.contained else [installation.executable, str(_SERVER)]
     command = [*start, "serve", request.location]

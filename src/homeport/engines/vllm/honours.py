@@ -17,6 +17,8 @@ HONOURS = {
     ),
     Feature.RESPONSES_SCHEMA: unchecked("its source reads the schema"),
     Feature.UNKNOWN_MODEL: unchecked("its source answers 404"),
-    Feature.IMAGES: unchecked("its source answers 400"),
+    Feature.IMAGES: honoured(
+        "for a picture where the model sees none; what it does with one that it sees: not seen"
+    ),
     Feature.MISTAKES: unchecked(),
 }

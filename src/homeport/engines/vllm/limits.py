@@ -4,15 +4,37 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 from homeport.catalog import Model
+from homeport.catalog.untrusted import read_json
 from homeport.spec import Engine
 
 FLAG = "--limit-mm-per-prompt"
 _TEXT_ALONE = "--language-model-only"
 _USUAL = {"image": 4, "audio": 1, "video": 0}
 """vLLM's own default is 999 of each; what a prompt may hold is profiled at the start, and videos are not sized here."""
+
+
+def of_files(model: Model, weights: Path) -> Model:
+    """
+    Return the model as its files have it: of text alone where their config.json names a network of text and no encoder.
+
+    Weights of one's own may stand in for those of a model of the catalog that sees.
+    """
+    config = weights / "config.json"
+    if not config.is_file():
+        return model
+    said = read_json(config)
+    named = said.values.get("architectures")
+    of_text = (
+        isinstance(named, list) and bool(named) and all(str(one).endswith("ForCausalLM") for one in named)
+    )
+    if not of_text or said.part("vision_config") or said.part("audio_config"):
+        return model
+    return replace(model, modalities=("text",))
 
 
 def limits(settings: Engine, model: Model) -> Mapping[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from homeport.spec import Engine
@@ -13,6 +14,8 @@ UTILIZATION = 0.92
 """`--gpu-memory-utilization`, vLLM's default."""
 _BATCHES = 2
 """Asynchronous scheduling, the default on a GPU, has a second batch in flight."""
+_NUMBER = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>[kKmM]?)")
+_UNITS = {"": 1, "k": 1000, "K": 1024, "m": 10**6, "M": 2**20}
 _SWITCHES = ("--async-scheduling", "--enforce-eager")
 _LIMITS = ("--limit-mm-per-prompt", "--language-model-only")
 """Reckoned with in `limits`."""
@@ -67,8 +70,11 @@ def told(settings: Engine, task: Task) -> Told:
 
 
 def _whole(text: str | None, usual: int) -> int:
-    """Return the number; `usual` for what is none, which vLLM refuses when it starts."""
-    return int(text) if text is not None and text.isascii() and text.isdigit() and int(text) else usual
+    """Return the number, as vLLM reads it: `8k` is 8,000, `8K` 8,192; `usual` for what is none, which it refuses."""
+    found = _NUMBER.fullmatch(text or "")
+    if found is None or (found["unit"].isupper() and "." in found["number"]):
+        return usual
+    return int(float(found["number"]) * _UNITS[found["unit"]]) or usual
 
 
 def _share(text: str | None) -> float:
