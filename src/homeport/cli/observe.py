@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from homeport.observe.check import ObserveFinding
     from homeport.terminal import Terminal
 
+_PROMETHEUS = "http://127.0.0.1:9090"
 _MARKS = {"ok": "✓", "failed": "✗", "unknown": "?"}
 
 
@@ -28,23 +29,28 @@ def command() -> None:
 @on_option
 @click.option(
     "--prometheus",
-    default="http://127.0.0.1:9090",
-    show_default=True,
     metavar="URL",
-    help="Where the Prometheus answers that sees an endpoint of this machine.",
+    help=f"Where the Prometheus answers that sees an endpoint of this machine.  [default: {_PROMETHEUS}]",
 )
 @json_option
 @click.pass_obj
-def check(app: CliContext, name: str | None, file: Path, on: str, prometheus: str, json_output: bool) -> int:
+def check(
+    app: CliContext, name: str | None, file: Path, on: str, prometheus: str | None, json_output: bool
+) -> int:
     """Ask: do samples arrive, does each panel have data, could each alert fire. No instance is woken."""
     from homeport.cli.session import with_endpoint
-    from homeport.errors import VerificationFailed
+    from homeport.errors import Unsupported, VerificationFailed
     from homeport.observe.check import ObserveVerdict
     from homeport.targets import registry
 
     terminal = app.terminal(json_output=json_output)
     if on == registry.DEFAULT:
-        found = _by_prometheus(terminal, name, file, prometheus)
+        found = _by_prometheus(terminal, name, file, prometheus or _PROMETHEUS)
+    elif prometheus is not None:
+        raise Unsupported(
+            f"--prometheus is for an endpoint of this machine; {registry.TITLES[on]} is asked what it has measured itself",
+            hint="leave --prometheus out, or --on",
+        )
     else:
         found = with_endpoint(terminal, name, file, on, lambda one: one.observed())
     lines = [f"{_MARKS[each.verdict]} {each.what}: {each.text}" + (f"\n    do: {each.hint}" if each.hint else "") for each in found]  # fmt: skip
