@@ -39,7 +39,7 @@ _MORE_READS = (
 )  # fmt: skip
 _NOT_PLANS = (
     "cloudbuild.", "compute.globalOperations.", "compute.regionOperations.", "dns.resourceRecordSets.list",
-    "iam.serviceAccounts.getIamPolicy", "logging.", "run.operations.", "run.revisions.", "secretmanager.versions.",
+    "iam.serviceAccounts.getIamPolicy", "logging.", "run.executions.", "run.jobs.", "run.operations.", "run.revisions.", "secretmanager.versions.",
     "serviceusage.operations.", "serviceusage.services.list", "storage.objects.",
 )  # fmt: skip
 """What only `up` reads, or what is content: a secret's value and a bucket's objects, which are granted one by one."""
@@ -124,6 +124,7 @@ def _needed(things: Things) -> set[str]:
     optional = {
         "isolation": ResourceKind.FIREWALL in kinds,
         "warm": ResourceKind.SCHEDULE in kinds,
+        "startup-cache": ResourceKind.STARTUP_CACHE in kinds,
         "observe": False,  # Nor does one have [observe].
         # No export has a template of Model Armor: a file with one is refused.
         "screen": False,

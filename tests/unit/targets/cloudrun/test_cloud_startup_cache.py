@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -271,6 +272,44 @@ def test_wanted_no_more_nobody_may_write_and_a_rollback_still_starts() -> None:
     deployer.roll_back()
 
 
+def test_where_weights_are_streamed_the_job_reads_them_as_the_service_does() -> None:
+    deployer = CachingDeployer()
+    wanted = deployer.cached()
+    assert wanted.cloudrun is not None
+    streamed = wanted.cloudrun.model_copy(update={"delivery": "stream"})
+    made = target(deployer, wanted.model_copy(update={"cloudrun": streamed}))
+    cache = made.cache
+    assert cache is not None
+    mine = {one.id for one in cache.grants() if "/home-cache/" in one.id}
+    assert "grant/storage.legacyBucketReader/home-cache/bucket/rehearsal-home-weights" in mine
+    task = cache.job("f" * 32)["template"]["template"]
+    assert not [one for one in task["volumes"] if one["name"] == "weights"]
+    assert [one for one in task["containers"][0]["args"] if one.startswith("gs://rehearsal-home-weights/")]
+
+
+def test_in_an_image_of_ours_the_scripts_are_where_they_are_in_a_mount() -> None:
+    deployer = CachingDeployer()
+    wanted = deployer.cached()
+    assert wanted.cloudrun is not None
+    built = wanted.cloudrun.model_copy(update={"image_from": "build"})
+    made = target(deployer, wanted.model_copy(update={"cloudrun": built}))
+    assert made.own_files.objects == ()
+    for path in ("/homeport/startup_cache.py", "/homeport/make_startup_cache.py"):
+        assert f'"{path}"]' in made.recipe.dockerfile
+    assert made.cache is not None
+    assert made.service.wanted["template"]["containers"][0]["args"][0] == "/homeport/startup_cache.py"
+
+
+def test_vectors_are_asked_for_where_a_model_makes_vectors() -> None:
+    deployer = CachingDeployer()
+    made = target(deployer, deployer.cached())
+    cache = made.cache
+    assert cache is not None
+    vectors = replace(cache, launch=replace(cache.launch, task="embed"))
+    asked = [one.job("f" * 32)["template"]["template"]["containers"][0]["args"] for one in (cache, vectors)]
+    assert [args[args.index("--ask") + 1] for args in asked] == ["/v1/completions", "/v1/embeddings"]
+
+
 def leave_behind(deployer: CachingDeployer, fingerprint: str) -> None:
     """A job that an `up` for another start has begun, and that ended before it."""
     enable(deployer.cloud, "run")
@@ -324,5 +363,10 @@ def test_exports_make_what_it_needs_and_say_that_up_makes_it(kind: str) -> None:
     text = "".join(files.values())
     if kind in {"gcloud", "terraform"}:
         assert "the startup cache. A start finds none" in " ".join(text.replace("#", " ").split())
+    if kind in {"trigger", "github"}:
+        assert "run.jobs." not in text, "a plan looks at no job"
+        plain = export(kind, target(deployer, deployer.cached(how="off")).resources())
+        assert "rehearsal-home-caches" in text
+        assert "rehearsal-home-caches" not in "".join(plain.values())
     if kind in {"gcloud", "knative", "terraform"}:
         assert "/homeport/startup_cache.py" in text, "the service starts as `up` would start it"
