@@ -64,7 +64,7 @@ test-agents: $(STAMP) ## Run the tests with clients of agents that are too heavy
 	@PYTHON=$(PYTHON) sh scripts/locked_env.sh .cache/bfcl locks/bfcl.txt
 	$(BIN)/python -m pytest -m agents $(ARGS)
 
-test-bench: $(STAMP) weights ## Compare `homeport bench` with aiperf, guidellm and vLLM's own load generator, each in an environment of its own (2.7 GB more).
+test-bench: $(STAMP) weights ## Compare `homeport bench` with aiperf, guidellm and vLLM's own load generator, each in an environment of its own (2.7 GB more), and what `capacity` simulates with paced replicas.
 	$(PYTHON) scripts/vllm_env.py $(VLLM_VENV)
 	@PYTHON=$(PYTHON) sh scripts/bench_env.sh .cache/judges
 	$(VLLM_VENV)/bin/python scripts/gguf_to_safetensors.py \

@@ -78,14 +78,14 @@ class StepTime:
         return self.weights_s(MOST_BATCH)
 
 
-def paced(seconds: float, *, prompt_token_s: float = 0.0, how: str = "a fixed pace") -> StepTime:
-    """Return steps of always `seconds`, and `prompt_token_s` more for each token of a prompt."""
+def paced(seconds: float, *, token_s: float = 0.0, how: str = "a fixed pace") -> StepTime:
+    """Return steps of always `seconds`, and `token_s` more for each token in them, of prompts and of answers."""
     return StepTime(
         overhead_s=seconds,
         weights_s=lambda _: 0.0,
         cached_token_s=0.0,
         window_s=0.0,
-        token_s=prompt_token_s,
+        token_s=token_s,
         pair_s=0.0,
         how=how,
     )
