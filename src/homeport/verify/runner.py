@@ -27,7 +27,6 @@ from homeport.verify.report import Outcome, Report, Result, RunTimer, Verificati
 CHECKS = (
     Check("identity", "the served model is the pinned one", identity.served_model),
     Check("chat", "a chat gets an answer", answers.chat),
-    Check("adapters", "an adapter changes what the base model says", adapters.difference, 600),
     Check("stream", "a stream is well-formed to its end, with usage", answers.stream),
     Check("determinism", "the same prompt at temperature 0 gets the same answer", answers.determinism),
     Check("stop", "a stop string ends the answer before itself", answers.stop),
@@ -44,6 +43,7 @@ CHECKS = (
     ),
     Check("unknown-model", "a model that is not there is refused", honesty.unknown_model),
     Check("mistakes", "a client's mistake is called one", honesty.mistakes),
+    Check("adapters", "an adapter changes what the base model says", adapters.difference, 600),
     Check("images", "a picture arrives, or is refused as a mistake", images.picture, 600),
     Check("key", "a wrong or absent key is refused on every path", access.keys),
     Check("context", "the promised context is really there", context.needle, 900),
