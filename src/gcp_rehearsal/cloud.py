@@ -137,6 +137,8 @@ class Cloud:
             await self._strike(name, fault, after=False)
         reply = next((_fails(f, api) for f in struck if f.status and not f.after), None)
         if reply is None:
+            if any(fault.twin for fault in struck):
+                await answer()
             reply = await answer()
             for fault in struck:
                 await self._strike(name, fault, after=True)

@@ -31,6 +31,8 @@ class Fault:
     """Seconds by which the answer is late."""
     jump: float = 0.0
     """Seconds by which the clock jumps."""
+    twin: bool = False
+    """Whether another caller's very same request is done just before, so that this one comes second."""
     after: bool = False
     """Whether it strikes after the commit."""
     seen: int = field(default=0, compare=False)
@@ -57,10 +59,14 @@ def parse(text: str) -> Fault:
             _apply(fault, part)
     except ValueError:
         fault.status = -1
-    if not method or fault.status < 0 or not (fault.status or fault.drop or fault.delay or fault.jump):
+    if (
+        not method
+        or fault.status < 0
+        or not (fault.status or fault.drop or fault.delay or fault.jump or fault.twin)
+    ):
         raise FaultError(
             f"{text!r} is no fault",
-            hint="METHOD:WHAT[:after][:nth=N][:times=N], WHAT being 429, 500, 503, drop, delay=SECONDS or "
+            hint="METHOD:WHAT[:after][:nth=N][:times=N], WHAT being 429, 500, 503, drop, twin, delay=SECONDS or "
             "jump=SECONDS, such as 'storage.buckets.insert:500:after'",
         )
     return fault
@@ -68,7 +74,7 @@ def parse(text: str) -> Fault:
 
 def _apply(fault: Fault, part: str) -> None:
     key, _, value = part.partition("=")
-    if key in {"after", "drop"} and not value:
+    if key in {"after", "drop", "twin"} and not value:
         setattr(fault, key, True)
     elif key in {"nth", "times"}:
         setattr(fault, key, _positive(int(value)))

@@ -50,6 +50,7 @@ class Child:
     """
 
     def __init__(self, nth: int, method: str, kind: str) -> None:
+        self.method, self.kind = method, kind
         self._about = (nth, method, kind)
         assert os.getpid() == _PARENT, "children have no children"
         self.cell: Cell | None = None

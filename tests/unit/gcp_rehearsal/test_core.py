@@ -295,6 +295,34 @@ def test_an_answer_can_be_later_than_a_client_waits(cloud: Cloud) -> None:
     act(work())
 
 
+def test_of_two_who_make_the_same_at_once_the_second_is_told_that_it_is_there(cloud: Cloud) -> None:
+    cloud.faults.append(Fault(method="*.secrets.create", twin=True))
+
+    async def work() -> None:
+        raw = Raw(cloud)
+        assert (await raw.send("POST", f"{SECRETS}?secretId=a", AUTOMATIC)).status == 409
+        assert (await raw.send("GET", f"{SECRETS}/a")).status == 200
+
+    act(work())
+
+
+def test_of_two_who_change_the_same_policy_at_once_the_second_has_read_what_is_there_no_more(
+    cloud: Cloud,
+) -> None:
+    cloud.faults.append(Fault(method="*.setIamPolicy", twin=True))
+
+    async def work() -> None:
+        raw = Raw(cloud)
+        await raw.send("POST", f"{SECRETS}?secretId=a", AUTOMATIC)
+        read = (await raw.send("GET", f"{SECRETS}/a:getIamPolicy")).body
+        granted = [{"role": "roles/viewer", "members": [f"user:{OWNER}"]}]
+        change = {"policy": {"etag": read["etag"], "bindings": granted}}
+        assert (await raw.send("POST", f"{SECRETS}/a:setIamPolicy", change)).status == 409
+        assert (await raw.send("GET", f"{SECRETS}/a:getIamPolicy")).body["bindings"] == granted
+
+    act(work())
+
+
 def test_a_jump_of_the_clock_ends_what_was_under_way() -> None:
     cloud = Cloud(delays=Delays())
     enable(cloud, "artifactregistry")
@@ -316,6 +344,7 @@ def test_a_jump_of_the_clock_ends_what_was_under_way() -> None:
         ("run.*.create:delay=30:nth=2:times=3", Fault(method="run.*.create", delay=30, nth=2, times=3)),
         ("*:drop", Fault(drop=True)),
         ("*:jump=60", Fault(jump=60)),
+        ("*.setIamPolicy:twin", Fault(method="*.setIamPolicy", twin=True)),
     ],
 )
 def test_a_fault_can_be_written_down(text: str, fault: Fault) -> None:
