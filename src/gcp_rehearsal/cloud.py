@@ -137,12 +137,10 @@ class Cloud:
             await self._strike(name, fault, after=False)
         reply = next((_fails(f, api) for f in struck if f.status and not f.after), None)
         if reply is None:
-            if any(fault.twin for fault in struck):
-                await answer()
-            reply = await answer()
+            replies = [await answer() for _ in range(2 if any(fault.twin for fault in struck) else 1)]
             for fault in struck:
                 await self._strike(name, fault, after=True)
-            reply = next((_fails(f, api) for f in struck if f.status and f.after), reply)
+            reply = next((_fails(f, api) for f in struck if f.status and f.after), replies[-1])
         self._note(request, name, reply.status)
         return reply
 
