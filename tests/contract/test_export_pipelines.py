@@ -275,7 +275,7 @@ def script(here: There, name: str, **env: str) -> str:
 
 def test_the_command_writes_the_workflow_where_github_looks_for_it(user: User) -> None:
     user.write(
-        f'name = "home"\nmodel = "file:{TAUGHT}"\n[engine]\nkind = "ollama"\n[cloudrun]\nproject = "rehearsal"\n'
+        f'name = "home"\nmodel = "file:{TAUGHT}"\n[engine]\nkind = "ollama"\n[cloudrun]\nproject = "rehearsal"\nregion = "europe-west4"\n'
     )
     me = f"rehearsal.{OWNER}"
     said = user.run("export", "github", "-o", "app", CLOUDSDK_AUTH_ACCESS_TOKEN=me).out.split()

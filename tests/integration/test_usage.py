@@ -31,10 +31,7 @@ def _ask(url: str, key: str, words: str) -> Any:  # Any: OpenAI's completion
 
 def test_top_usage_and_status_tell_what_its_clients_were_told(user: User) -> None:
     user.write(spec(f"file:{TAUGHT}", more="[engine]\ncontext = 512"))
-    assert (
-        user.run("top").out.strip()
-        == "NAME  WHERE  STATE  RUN  WAIT  OUT/S  IN/S  TTFT  KV  MEMORY  COST  MODEL"
-    )
+    assert "no endpoint runs" in user.run("top").err
     user.run("up", "--yes", "--no-verify")
     (before,) = user.run("top", "--json").json
     assert before["state"] == "running"

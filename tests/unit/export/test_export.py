@@ -233,7 +233,7 @@ def test_the_command_writes_files_and_leaves_those_that_somebody_changed(
     monkeypatch.setenv("CLOUDSDK_AUTH_ACCESS_TOKEN", "no-request-is-made")
     shutil.copyfile(TAUGHT, user.folder / "first.gguf")
     user.write(
-        'name = "home"\nmodel = "file:./first.gguf"\n[engine]\nkind = "ollama"\ncontext = 1024\n[cloudrun]\nproject = "my-project"\n'
+        'name = "home"\nmodel = "file:./first.gguf"\n[engine]\nkind = "ollama"\ncontext = 1024\n[cloudrun]\nproject = "my-project"\nregion = "europe-west4"\n'
     )
     said = ("export", "terraform", "-o", "module")
     assert run([*said, "--json"]) == 0
