@@ -109,7 +109,10 @@ def reads(things: Things) -> tuple[str, ...]:
     # What is behind a tag of our own, and which digest an image has that is taken as it is.
     every |= {"artifactregistry.tags.get"} if things.all(ContainerImage) else set()
     every |= {"artifactregistry.repositories.downloadArtifacts"} if things.all(MirroredImage) else set()
-    return tuple(sorted({one for one in every if not one.startswith(_NOT_PLANS)} | set(_MORE_READS)))
+    more = {*_MORE_READS, *(("secretmanager.versions.get",) if _given(things) else ())}
+    # Which secrets the agent's revisions were given.
+    more |= {"run.revisions.list"} if things.by_id("image/agent") is not None else set()
+    return tuple(sorted({one for one in every if not one.startswith(_NOT_PLANS)} | more))
 
 
 def roles(things: Things) -> tuple[str, ...]:
@@ -125,6 +128,7 @@ def _needed(things: Things) -> set[str]:
         "isolation": ResourceKind.FIREWALL in kinds,
         "warm": ResourceKind.SCHEDULE in kinds,
         "startup-cache": ResourceKind.STARTUP_CACHE in kinds,
+        "given-secret": bool(_given(things)),
         "observe": False,  # Nor does one have [observe].
         # No export has a template of Model Armor: a file with one is refused.
         "screen": False,
@@ -224,12 +228,22 @@ def bounds(things: Things) -> dict[str, str]:
     buckets = [one.address.path.rpartition("/")[2] for one in things.all(Bucket)]
     if buckets:
         found["roles/storage.admin"] = _only("storage", [f"projects/_/buckets/{one}" for one in buckets])
-    secrets = [one.secret_id for one in things.all(SecretVersion)]
+    secrets = sorted({*(one.secret_id for one in things.all(SecretVersion)), *_let_into(things)})
     if secrets:
         found["roles/secretmanager.admin"] = _only(
             "secretmanager", [f"projects/$number/secrets/{one}" for one in secrets]
         )
     return {role: found[role] for role in roles(things) if role in found}
+
+
+def _let_into(things: Things) -> set[str]:
+    """Return the secrets that an account of ours may read, those of the project's own among them."""
+    return {one.on.path.rpartition("/")[2] for one in things.all(Grant) if one.on.api == "secretmanager"}
+
+
+def _given(things: Things) -> set[str]:
+    """Return those of them that homeport does not make."""
+    return _let_into(things) - {one.secret_id for one in things.all(SecretVersion)}
 
 
 def _only(service: str, names: list[str]) -> str:

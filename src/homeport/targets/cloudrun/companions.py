@@ -126,7 +126,9 @@ class CompanionServices:
             # As any other caller: once something verified serves.
             needs = (f"release/{names.name}", runs_as.id)
             grants.append(self._invoker(one.member(names), names.name, needs))
-        made = self._service(one, identity, (f"release/{names.name}", *(each.id for each in grants)))
+        # What it may do is there before an instance starts, which is refused without it.
+        granted = [*grants, *(each for each in one.resources if isinstance(each, Grant))]
+        made = self._service(one, identity, (f"release/{names.name}", *(each.id for each in granted)))
         yield from one.resources
         yield runs_as
         yield from grants

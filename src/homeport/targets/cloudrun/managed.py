@@ -22,7 +22,7 @@ from homeport.resources.google.service import ROLE, Service, ServiceIdentity, Se
 from homeport.resources.google.service_account import account
 from homeport.secret import Secret
 from homeport.spec import Access, CloudRun, Guard
-from homeport.targets.cloudrun.containers import secrets_of
+from homeport.targets.cloudrun.agent_secrets import perhaps_given
 from homeport.targets.cloudrun.edge_found import MAKE as EDGE_MAKE
 from homeport.targets.cloudrun.edge_found import needs_by_kind
 from homeport.targets.cloudrun.foundations import Foundations
@@ -244,12 +244,7 @@ async def _grants(
         for id_, one in things.items()
         if one.kind in _GRANTED_ON and _is_marked(inventory, name, one)
     ]
-    # What a service is given of the project's own stays, and only what its account may do there goes.
-    given = {
-        secret.rpartition("/")[2]
-        for thing in inventory.of(name)
-        for secret in secrets_of(thing.body.get("template", {}))
-    }
+    given = await perhaps_given(google, name, inventory)
     on += [
         ("apis", f"secret/{one}", f"v1/projects/{google.project}/secrets/{one}", "secretmanager")
         for one in sorted(given)

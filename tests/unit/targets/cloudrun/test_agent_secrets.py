@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from agents_beside import MEMBER, WithAgentTable
+from agents_beside import AGENT_PATH, MEMBER, WithAgentTable
 from cloud import act
 from deployers import WAYS
 from deployment import google_for
@@ -109,6 +109,76 @@ def test_down_by_name_takes_back_what_was_granted_on_it(deployer: WithAgentTable
     act(work())
     assert readers(deployer.cloud) == set()
     assert deployer.cloud.store.get("secretmanager", "projects/rehearsal/secrets/tools-token")
+
+
+def test_the_right_to_read_it_is_there_before_the_service_is(deployer: WithAgentTable) -> None:
+    """Also where only the agent changes, and nothing of the model's is waited for."""
+    deployer.up(deployer.with_table(mcp=[URL]))
+    wanted = deployer.with_table(**TABLE)
+    grant = "grant/secretmanager.secretAccessor/home-agent/secret/tools-token"
+    (agent,) = [one for one in deployer.made(wanted).resources() if one.id == "service/home-agent"]
+    assert grant in agent.needs
+    deployer.cloud.log.clear()
+    _, after = deployer.up(wanted)
+    assert after.pending == ()
+    done = [one.method.rpartition(".")[2] for one in deployer.cloud.log]
+    assert done.index("setIamPolicy") < done.index("patch")
+
+
+def test_what_a_change_that_broke_off_left_granted_is_taken_back_by_the_next(
+    deployer: WithAgentTable,
+) -> None:
+    keep(deployer.cloud, "other-token", "second")
+    deployer.up(deployer.with_table(**TABLE))
+    wanted = deployer.with_table(mcp=[URL], mcp_secrets={URL: "other-token"})
+    _, after = deployer.up(wanted)
+    assert after.pending == ()
+    grant_again(deployer.cloud, "tools-token")
+    _, after = deployer.up(wanted)
+    assert after.pending == ()
+    assert readers(deployer.cloud) == set()
+
+
+@pytest.mark.parametrize("account", [True, False])
+def test_a_down_that_was_killed_before_it_took_that_back_is_completed_by_the_next(
+    deployer: WithAgentTable, account: bool
+) -> None:
+    """As long as the account is there; a grant of one that is gone lets in nobody."""
+    wanted = deployer.with_table(**TABLE)
+    deployer.up(wanted)
+    kept = deployer.cloud.store.get("iam", "projects/rehearsal/serviceAccounts/" + MEMBER.partition(":")[2])
+    assert kept is not None
+    delete(deployer.cloud, AGENT_PATH)
+    if not account:
+        deployer.cloud.forget(kept)
+    deployer.down(wanted, purge=True)
+    assert account is (readers(deployer.cloud) == set())
+
+
+def delete(cloud: Cloud, service: str) -> None:
+    async def work() -> None:
+        google = google_for(cloud)
+        await google.finish("run", await google.delete("run", service), key=service, deadline=600)
+
+    act(work())
+
+
+def grant_again(cloud: Cloud, name: str) -> None:
+    """Let the agent's account into a secret, as what was there before a change."""
+
+    async def work() -> None:
+        path = f"v1/projects/rehearsal/secrets/{name}:setIamPolicy"
+        bindings = [{"role": "roles/secretmanager.secretAccessor", "members": [MEMBER]}]
+        await google_for(cloud).post("secretmanager", path, {"policy": {"bindings": bindings}})
+
+    act(work())
+
+
+@pytest.mark.parametrize("kind", ["trigger", "github"])
+def test_a_pipelines_account_may_let_the_agent_into_it(deployer: WithAgentTable, kind: str) -> None:
+    files = "\n".join(export(kind, deployer.made(deployer.with_table(**TABLE)).resources()).values())
+    assert "projects/$number/secrets/tools-token" in files
+    assert "secretmanager.versions.get" in files
 
 
 def test_each_export_gives_it_too(deployer: WithAgentTable) -> None:

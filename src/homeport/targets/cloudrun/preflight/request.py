@@ -75,7 +75,8 @@ class PreflightInput:
     def needs(self) -> frozenset[str]:
         """Return what permissions are needed for: names of `permissions.toml`."""
         wanted = {
-            "secret": self.secret or self.observed or bool(self.given_secrets),
+            "secret": self.secret or self.observed,
+            "given-secret": bool(self.given_secrets),
             "edge": self.edge,
             "observe": self.observed,
             "screen": self.screened,
