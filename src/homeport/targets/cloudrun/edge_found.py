@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from homeport.errors import ApiDisabled, NotFound
 from homeport.google import Google
 from homeport.reconcile import Resource
 from homeport.resources.google import load_balancer as lb
@@ -15,7 +14,7 @@ from homeport.targets.cloudrun.edge import EndpointEdge, every_part
 from homeport.targets.cloudrun.edge_kinds import EDGE_KINDS
 from homeport.targets.cloudrun.inventory import Thing, refuse_incomplete, take_inventory
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.cloudrun.service_spec import EDGE_LABEL
+from homeport.targets.cloudrun.service_labels import EDGE_LABEL
 
 
 def _of_compute(google: Google, name: str, thing: Thing) -> RestResource:
@@ -52,15 +51,17 @@ def needs_by_kind(google: Google, names: Names) -> Mapping[str, frozenset[str]]:
     }
 
 
-async def unwanted_parts(google: Google, names: Names, edge: EndpointEdge | None) -> list[Resource]:
+async def unwanted_parts(
+    google: Google, names: Names, edge: EndpointEdge | None, labels: Mapping[str, str]
+) -> list[Resource]:
     """
     Return the parts that another state of the file has left, to be taken away: all of it without `[edge]`.
 
-    They are looked for where the file wants a load balancer, or the service says that it had one. Raises `Incomplete`
-    where something could not be read.
+    They are looked for where the file wants a load balancer, or the service says in its `labels` that it had one. Raises
+    `Incomplete` where something could not be read.
     """
     wanted = {one.id: one for one in edge.parts.resources()} if edge else {}
-    if not wanted and not await _had_one(google, names):
+    if not wanted and EDGE_LABEL not in labels:
         return []
     inventory = await take_inventory(google, kinds=EDGE_KINDS)
     refuse_incomplete(
@@ -82,11 +83,3 @@ async def unwanted_parts(google: Google, names: Names, edge: EndpointEdge | None
         )
         for one in found.values()
     ]
-
-
-async def _had_one(google: Google, names: Names) -> bool:
-    try:
-        service = await google.get("run", f"v2/{names.service}")
-    except (NotFound, ApiDisabled):
-        return False
-    return EDGE_LABEL in service.get("labels", {})

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from homeport.errors import ApiDisabled, NotFound
 from homeport.google import Google
 from homeport.reconcile import Resource
 from homeport.resources.google import model_armor as armor
@@ -15,7 +14,7 @@ from homeport.spec import Guard
 from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.guard import ROLE
 from homeport.targets.cloudrun.inventory import Thing
-from homeport.targets.cloudrun.service_spec import GUARD_LABEL
+from homeport.targets.cloudrun.service_labels import GUARD_LABEL
 
 MAKE: Mapping[str, Callable[[Google, str, Thing], RestResource]] = {
     armor.TEMPLATE: lambda google, name, thing: armor.template(google, name, thing.name, thing.region, ()),
@@ -26,23 +25,15 @@ MAKE: Mapping[str, Callable[[Google, str, Thing], RestResource]] = {
 """How a resource is made of what was found: enough of it to be read and taken away."""
 
 
-async def unwanted_screen(wanted: Foundations) -> list[Resource]:
+async def unwanted_screen(wanted: Foundations, labels: Mapping[str, str]) -> list[Resource]:
     """
     Return what Model Armor took for another state of the file, to be taken away.
 
-    It is looked for where the service says that it was screened once: all others are asked for no permission on it.
+    It is looked for where the service says in its `labels` that it was screened once: all others are asked for no permission on it.
     """
-    if not await _was_screened(wanted):
+    if GUARD_LABEL not in labels:
         return []
     every = replace(wanted, guard=Guard(), access=wanted.access.model_copy(update={"isolated": True}))
     there = {one.id for one in wanted.resources()}
     grants = [one for one in every.grants() if isinstance(one, Grant) and one.role == ROLE]
     return [one for one in (*every.screen, *grants) if one.id not in there]
-
-
-async def _was_screened(wanted: Foundations) -> bool:
-    try:
-        service = await wanted.google.get("run", f"v2/{wanted.names.service}")
-    except (NotFound, ApiDisabled):
-        return False
-    return GUARD_LABEL in service.get("labels", {})

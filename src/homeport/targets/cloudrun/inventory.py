@@ -21,7 +21,7 @@ from homeport.targets.cloudrun.edge_kinds import EDGE_KINDS
 from homeport.targets.cloudrun.guard_kinds import GUARD_KINDS
 from homeport.targets.cloudrun.listed_kind import ListedKind
 from homeport.targets.cloudrun.observe_kinds import OBSERVE_KINDS
-from homeport.targets.cloudrun.service_spec import CACHE_LABEL, EDGE_LABEL, GUARD_LABEL, OBSERVE_LABEL
+from homeport.targets.cloudrun.service_labels import CACHE_LABEL, EDGE_LABEL, GUARD_LABEL, OBSERVE_LABEL
 from homeport.targets.cloudrun.startup_cache_kinds import CACHE_KINDS
 
 _EACH_S = 60.0

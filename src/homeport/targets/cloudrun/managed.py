@@ -32,7 +32,7 @@ from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.observe_found import MAKE as OBSERVE_MAKE
 from homeport.targets.cloudrun.observe_found import NEEDS as OBSERVE_NEEDS
 from homeport.targets.cloudrun.observing import CONFIGURATION, OBSERVE, configuration
-from homeport.targets.cloudrun.service_spec import AND_BUDGET, CACHE_LABEL, OBSERVE_LABEL
+from homeport.targets.cloudrun.service_labels import AND_BUDGET, CACHE_LABEL, OBSERVE_LABEL
 from homeport.targets.cloudrun.startup_cache_found import MAKE as CACHE_MAKE
 from homeport.targets.cloudrun.startup_cache_kinds import JOB
 from homeport.targets.cloudrun.warm_schedule import WORD, find_schedule

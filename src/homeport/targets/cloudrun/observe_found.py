@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from homeport.engines.metric_names import MetricNames
-from homeport.errors import ApiDisabled, NotFound
 from homeport.google import Google
 from homeport.observe.panels import Watched
 from homeport.reconcile import Resource
@@ -27,7 +26,7 @@ from homeport.targets.cloudrun.inventory import Thing, refuse_incomplete, take_i
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.observe_kinds import OBSERVE_KINDS
 from homeport.targets.cloudrun.observing import Observing, configuration
-from homeport.targets.cloudrun.service_spec import AND_BUDGET, OBSERVE_LABEL
+from homeport.targets.cloudrun.service_labels import AND_BUDGET, OBSERVE_LABEL
 
 
 def _make(google: Google, name: str, thing: Thing) -> MonitoringPart:
@@ -45,14 +44,16 @@ NEEDS: Mapping[str, frozenset[str]] = {
 """What each is made after, and so taken away before."""
 
 
-async def unwanted_observing(google: Google, names: Names, observing: Observing | None) -> list[Resource]:
+async def unwanted_observing(
+    google: Google, names: Names, observing: Observing | None, labels: Mapping[str, str]
+) -> list[Resource]:
     """
     Return what another state of the file's `[observe]` has left, to be taken away: all of it where there is none.
 
-    It is looked for where the service says that its metrics went away once: all others are asked nothing more. Raises
+    It is looked for where the service says in its `labels` that its metrics went away once: all others are asked nothing more. Raises
     `Incomplete` where something could not be read.
     """
-    mark = await _mark(google, names)
+    mark = labels.get(OBSERVE_LABEL, "")
     if not mark:
         return []
     parts = await _parts(google, names, {one.part for one in observing.parts} if observing else set())
@@ -80,12 +81,3 @@ async def _parts(google: Google, names: Names, wanted: set[str]) -> list[Resourc
 
 def _channels(found: Iterable[Resource]) -> tuple[str, ...]:
     return tuple(one.id for one in found if one.kind == CHANNEL)
-
-
-async def _mark(google: Google, names: Names) -> str:
-    """Return what the service says of how it was observed; '' where it was not."""
-    try:
-        service = await google.get("run", f"v2/{names.service}")
-    except (NotFound, ApiDisabled):
-        return ""
-    return str(service.get("labels", {}).get(OBSERVE_LABEL, ""))

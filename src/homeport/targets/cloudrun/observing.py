@@ -26,7 +26,7 @@ from homeport.targets.cloudrun.images import mirrored
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.observe_fact import ObserveFact
 from homeport.targets.cloudrun.observe_parts import observe_parts
-from homeport.targets.cloudrun.service_spec import AND_BUDGET, METRICS
+from homeport.targets.cloudrun.service_labels import AND_BUDGET, METRICS
 
 METRICS_PORT = 9464
 """Where an engine tells its metrics within the instance."""

@@ -17,21 +17,10 @@ from homeport.json_types import JsonObject
 from homeport.reconcile import Concat, Ref
 from homeport.spec import Access, CloudRun, Scaling
 from homeport.targets.cloudrun.containers import CONTAINER, HttpProbe, ServiceContainer, Volume, volumes_of
+from homeport.targets.cloudrun.service_labels import CACHE_LABEL, EDGE_LABEL, GUARD_LABEL, OBSERVE_LABEL
 
 ANNOTATION = "homeport/"
 """Begins the keys of our annotations."""
-EDGE_LABEL = "homeport-edge"
-"""
-The label of a service that had a load balancer once: only then a plan looks for parts of one that the file wants no more.
-"""
-OBSERVE_LABEL = "homeport-observe"
-METRICS, AND_BUDGET = "metrics", "metrics-budget"
-"""What that label says."""
-"""That of a service whose metrics went to Cloud Monitoring once, for the same reason."""
-GUARD_LABEL = "homeport-guard"
-"""The label of a service that Model Armor screened once: only then a plan looks for what that took."""
-CACHE_LABEL = "homeport-startup-cache"
-"""That of a service that starts with a startup cache, and of the bucket of its caches, for the same reason."""
 _PERIOD_S = 3
 _PROBE_TIMEOUT_S = 3
 _SLACK = 1.5

@@ -33,8 +33,8 @@ from homeport.startup_cache.fingerprint import CacheOrigin
 from homeport.targets.cloudrun.containers import CONTAINER, ServiceContainer, Volume, volumes_of
 from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.service_labels import CACHE_LABEL
 from homeport.targets.cloudrun.service_spec import (
-    CACHE_LABEL,
     CacheUse,
     Mount,
     mounted,

@@ -1,61 +1,90 @@
-"""What there is of a startup cache in a project, found again by its mark: whoever may write it, and a job that was left behind."""
+"""What there is of a startup cache that nobody wants: whoever may write it, and a job that was left behind."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from homeport.errors import ApiDisabled, NotFound
 from homeport.google import Google
-from homeport.reconcile import Resource
+from homeport.progress import Progress
+from homeport.reconcile import Outputs, Resource
 from homeport.resources.google.rest import Address, RestResource
-from homeport.resources.google.service_account import account
+from homeport.resources.google.service_account import ServiceAccount, account
 from homeport.targets.cloudrun.inventory import Thing
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.cloudrun.service_spec import CACHE_LABEL
 from homeport.targets.cloudrun.startup_cache import cache_grants
 from homeport.targets.cloudrun.startup_cache_kinds import JOB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheWriter(ServiceAccount):
+    """
+    The account that writes caches, to be taken away, and before it the job that runs as it.
+
+    The job is looked at only then: whoever may but plan need not be allowed to read jobs.
+    """
+
+    job: RestResource
+
+    def summary(self, outputs: Outputs) -> str:
+        """Return what goes."""
+        job = self.job.address.path.rpartition("/")[2]
+        return f"{ServiceAccount.summary(self, outputs)}, and the job {job} where an `up` has left it"
+
+    async def delete(self, progress: Progress) -> tuple[str, ...]:
+        """Take away the job, with what may run of it, if it carries the endpoint's mark, and then the account."""
+        left = await self.job.read()
+        ours = left is not None and self.job.is_managed(left)
+        gone = await self.job.delete(progress) if ours else ()
+        unmade = await ServiceAccount.delete(self, progress)
+        return (*gone, *((ServiceAccount.summary(self, {}),) if unmade else ()))
 
 
 async def unwanted_cache(google: Google, names: Names, *, wanted: bool) -> list[Resource]:
     """
     Return who could still write caches once the file wants none, to be taken away.
 
-    What was written stays until the endpoint goes: a rollback goes to a revision that reads it. It is looked for where the
-    service says that it had a cache once.
+    What was written stays until the endpoint goes: a rollback goes to a revision that reads it. The account is asked for
+    by its name, and by its mark: it is made before all that writes, goes after it, and is there also where a first `up`
+    was ended before it had made a service that would tell.
     """
-    if wanted or not await _had_one(google, names):
+    if wanted:
         return []
-    maker = replace(account(google, names.name, names.cacher, ""), wanted={})
+    maker = _writer(google, names)
+    there = await maker.read()
+    if there is None or not maker.is_managed(there):
+        return []
     grants = [one for one in cache_grants(google, names) if f"/{names.cacher}/" in one.id]
     return [maker, *(replace(one, needs=(maker.id,)) for one in grants)]
 
 
-def _job(google: Google, name: str, thing: Thing) -> RestResource:
-    parent = f"v2/projects/{google.project}/locations/{thing.region}/jobs"
+def _writer(google: Google, names: Names) -> CacheWriter:
+    made = account(google, names.name, names.cacher, "")
+    return CacheWriter(
+        google=google,
+        name=names.name,
+        id=made.id,
+        kind=made.kind,
+        address=made.address,
+        wanted={},
+        marked=made.marked,
+        job=_found_job(google, names.name, names.cache_job, names.region),
+    )
+
+
+def _found_job(google: Google, name: str, job: str, region: str) -> RestResource:
+    parent = f"v2/projects/{google.project}/locations/{region}/jobs"
     return RestResource(
         google=google,
         name=name,
-        id=f"job/{thing.name}",
+        id=f"job/{job}",
         kind=JOB,
-        address=Address(api="run", path=f"{parent}/{thing.name}", made_at=parent),
+        address=Address(api="run", path=f"{parent}/{job}", made_at=parent),
         wanted={},
     )
 
 
-MAKE: Mapping[str, Callable[[Google, str, Thing], RestResource]] = {JOB: _job}
+MAKE: Mapping[str, Callable[[Google, str, Thing], RestResource]] = {
+    JOB: lambda google, name, thing: _found_job(google, name, thing.name, thing.region),
+}
 """How a resource is made of what was found: enough of it to be read and taken away."""
-
-
-async def _had_one(google: Google, names: Names) -> bool:
-    service = await labels_there(google, names)
-    return service is not None and CACHE_LABEL in service
-
-
-async def labels_there(google: Google, names: Names) -> Mapping[str, str] | None:
-    """Return the labels of the endpoint's service; None where there is none."""
-    try:
-        service = await google.get("run", f"v2/{names.service}")
-    except (NotFound, ApiDisabled):
-        return None
-    return dict(service.get("labels", {}))

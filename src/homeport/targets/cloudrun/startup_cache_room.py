@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from homeport.engines.registry import module
 from homeport.targets.cloudrun.preflight import room
-from homeport.targets.cloudrun.startup_cache_found import labels_there
+from homeport.targets.cloudrun.service_labels import labels_there
 from homeport.targets.cloudrun.target import CloudRunTarget
 
 
@@ -15,7 +15,8 @@ async def with_room(target: CloudRunTarget) -> CloudRunTarget:
     Return the target as it can be had: without a startup cache where none can be made, with the reason. Reads only.
 
     One that is there needs no room. A service that is yet to be made has no instances, so that the job comes before them;
-    beside a service that is there the quotas must hold one instance more than it may have.
+    beside a service that is there the quotas must hold one instance more than it may have. Where that is not known there is
+    none, and the reason says that it is not known.
     """
     if target.settings.startup_cache != "auto":
         return target
@@ -30,9 +31,4 @@ async def with_room(target: CloudRunTarget) -> CloudRunTarget:
     ):
         return target
     lacking = await room(target.google, target.asked())
-    if not lacking:
-        return target
-    return replace(
-        target,
-        no_cache=f"the service may have all instances that the quotas hold, and the job wants one beside them: {lacking}",
-    )
+    return replace(target, no_cache=f"its job wants an instance, and {lacking}") if lacking else target

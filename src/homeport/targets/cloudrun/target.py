@@ -26,6 +26,7 @@ from homeport.targets.cloudrun.marks import CACHED
 from homeport.targets.cloudrun.observe_found import unwanted_observing
 from homeport.targets.cloudrun.prebuilt import PREBUILT
 from homeport.targets.cloudrun.preflight import Findings, PreflightInput, PreflightVerdict, preflight
+from homeport.targets.cloudrun.service_labels import labels_there
 from homeport.targets.cloudrun.startup_cache_fact import CacheState, StartupCacheFact
 from homeport.targets.cloudrun.startup_cache_found import unwanted_cache
 from homeport.targets.facts import ModelFact
@@ -88,10 +89,12 @@ class CloudRunTarget(CloudRunGraph):
     async def unwanted(self) -> list[Resource]:
         """Return what another state of the file may have made, and what is to go: who may call it, services beside it."""
         invokers = await unexpected_invokers(self.google, self.names, self.callers)
-        parts = await unwanted_parts(self.google, self.names, self.edge)
-        watched = await unwanted_observing(self.google, self.names, self.observing)
-        parts += await unwanted_screen(self.foundations)
-        parts += await unwanted_cache(self.google, self.names, wanted=self.settings.startup_cache == "auto")
+        labels = await labels_there(self.google, self.names) or {}
+        parts = await unwanted_parts(self.google, self.names, self.edge, labels)
+        watched = await unwanted_observing(self.google, self.names, self.observing, labels)
+        parts += await unwanted_screen(self.foundations, labels)
+        # Where there only is no room now a cache is wanted still, and whoever writes it stays.
+        parts += await unwanted_cache(self.google, self.names, wanted=self.keeps is not None)
         beside = [
             *self.beside_it.unwanted(),
             *await unwanted_readers(self.google, self.names, self._agents_secrets),

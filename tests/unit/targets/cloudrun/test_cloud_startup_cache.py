@@ -18,7 +18,7 @@ from gcp_rehearsal.cloud import Delays
 from gcp_rehearsal.faults import Fault
 from gcp_rehearsal.runtime.container_state import Failure
 from homeport import spec
-from homeport.errors import NotManaged
+from homeport.errors import NotManaged, PermissionDenied
 from homeport.export import KINDS, export
 from homeport.home import find_home
 from homeport.progress import Silent
@@ -241,7 +241,7 @@ def test_without_room_beside_a_service_none_is_made_and_the_plan_says_so() -> No
     deployer.up(deployer.cached(how="off"))
     settled, plan = planned(deployer, deployer.cached())
     assert fact(plan)["state"] == "none"
-    assert "wants one beside them" in fact(plan)["text"]
+    assert "the quotas hold none beside those that the service may have" in fact(plan)["text"]
     assert settled.cache is None
     assert not [one for one in plan.actions if one.resource.kind == "startup cache"]
 
@@ -310,10 +310,10 @@ def test_vectors_are_asked_for_where_a_model_makes_vectors() -> None:
     assert [args[args.index("--ask") + 1] for args in asked] == ["/v1/completions", "/v1/embeddings"]
 
 
-def leave_behind(deployer: CachingDeployer, fingerprint: str) -> None:
+def leave_behind(deployer: CachingDeployer, fingerprint: str, endpoint: str = "home") -> None:
     """A job that an `up` for another start has begun, and that ended before it."""
     enable(deployer.cloud, "run")
-    marks = {"labels": {"homeport": "home"}, "annotations": {"homeport/fingerprint": fingerprint}}
+    marks = {"labels": {"homeport": endpoint}, "annotations": {"homeport/fingerprint": fingerprint}}
     body = {
         **marks,
         "template": {"template": {"containers": [{"image": "example.com/engine"}], "timeout": "3600s"}},
@@ -370,3 +370,119 @@ def test_exports_make_what_it_needs_and_say_that_up_makes_it(kind: str) -> None:
         assert "rehearsal-home-caches" not in "".join(plain.values())
     if kind in {"gcloud", "knative", "terraform"}:
         assert "/homeport/startup_cache.py" in text, "the service starts as `up` would start it"
+
+
+def break_off(deployer: CachingDeployer, wanted: spec.Spec) -> None:
+    """A first `up` that ends while its job runs: there is the account with its grants, the job, and no service yet."""
+    third = Fault(method="run.projects.locations.jobs.get", nth=3, times=1000, status=403)
+    deployer.cloud.faults.append(third)
+    with pytest.raises(PermissionDenied):
+        deployer.up(wanted)
+    deployer.cloud.faults.remove(third)
+    assert deployer.service is None
+    assert deployer.cloud.store.get("run", JOB) is not None
+    assert MAKER in json.dumps(deployer.cloud.access.policy("storage", f"b/{CACHES}"))
+
+
+def account_there(deployer: CachingDeployer) -> bool:
+    email = MAKER.partition(":")[2]
+    return deployer.cloud.store.get("iam", f"projects/rehearsal/serviceAccounts/{email}") is not None
+
+
+def test_off_after_a_first_up_that_was_broken_off_takes_writer_and_job_away() -> None:
+    deployer = CachingDeployer()
+    break_off(deployer, deployer.cached())
+    assert account_there(deployer)
+    plan, after = deployer.up(deployer.cached(how="off"))
+    assert after.pending == ()
+    assert "homeport-startup-cache" not in deployer.service["labels"]
+    assert not account_there(deployer)
+    assert deployer.cloud.store.get("run", JOB) is None
+    for bucket in (CACHES, "rehearsal-home-weights"):
+        assert MAKER not in json.dumps(deployer.cloud.access.policy("storage", f"b/{bucket}"))
+    (told,) = [
+        one.summary
+        for one in plan.pending
+        if one.resource.kind == "service account" and one.kind is ActionKind.DELETE
+    ]
+    assert (
+        told
+        == "service account home-cache@rehearsal.iam.gserviceaccount.com, and the job home-cache where an `up` has left it"
+    )
+
+
+def test_off_ends_a_job_beside_a_service_that_had_a_cache() -> None:
+    deployer = CachingDeployer()
+    deployer.up(deployer.cached())
+    leave_behind(deployer, "f" * 32)
+    _, after = deployer.up(deployer.cached(how="off"))
+    assert after.pending == ()
+    assert not account_there(deployer)
+    assert deployer.cloud.store.get("run", JOB) is None
+
+
+def test_off_leaves_a_job_of_somebody_elses() -> None:
+    deployer = CachingDeployer()
+    deployer.up(deployer.cached())
+    leave_behind(deployer, "f" * 32, endpoint="another")
+    deployer.up(deployer.cached(how="off"))
+    assert not account_there(deployer)
+    assert deployer.cloud.store.get("run", JOB) is not None
+
+
+def test_an_engine_that_keeps_nothing_takes_the_writer_of_another_away() -> None:
+    deployer = CachingDeployer()
+    deployer.up(deployer.cached())
+    deployer.engine = "ollama"
+    _, after = deployer.up(deployer.cached())
+    assert after.pending == ()
+    assert not account_there(deployer)
+    assert MAKER not in json.dumps(deployer.cloud.access.policy("storage", f"b/{CACHES}"))
+
+
+def test_a_plan_that_wants_no_cache_asks_for_its_account_and_for_nothing_else_of_it() -> None:
+    deployer = CachingDeployer()
+    wanted = deployer.cached(how="off")
+    deployer.up(wanted)
+    begun = len(deployer.cloud.log)
+    planned(deployer, wanted)
+    asked = [one for one in list(deployer.cloud.log)[begun:] if "cache" in json.dumps(str(one))]
+    assert [one.method for one in asked] == ["iam.projects.serviceAccounts.get"]
+
+
+def test_labels_of_the_service_are_asked_for_once_by_all_that_look_for_what_is_left() -> None:
+    deployer = CachingDeployer()
+    wanted = deployer.cached(how="off")
+    deployer.up(wanted)
+    made = target(deployer, wanted)
+    begun = len(deployer.cloud.log)
+    act(made.unwanted())
+    mine = [one.method for one in list(deployer.cloud.log)[begun:] if one.name.endswith("/services/home")]
+    assert mine == ["run.projects.locations.services.get"]
+
+
+def test_a_quota_that_cannot_be_read_is_said_to_be_not_known() -> None:
+    deployer = CachingDeployer()
+    deployer.up(deployer.cached(how="off"))
+    deployer.cloud.faults.append(
+        Fault(method="cloudquotas.projects.locations.services.quotaInfos.get", status=403, times=100)
+    )
+    settled, plan = planned(deployer, deployer.cached())
+    assert settled.cache is None
+    told = fact(plan)["text"]
+    assert "it is not known whether the quotas hold one beside those that the service may have" in told
+    assert "could not be read" in told
+    assert "the quotas hold none" not in told
+
+
+def test_a_job_that_may_not_be_looked_at_keeps_the_account_and_nobody_may_write() -> None:
+    deployer = CachingDeployer()
+    deployer.up(deployer.cached())
+    deployer.cloud.faults.append(Fault(method="run.projects.locations.jobs.get", times=1000, status=403))
+    with pytest.raises(PermissionDenied):
+        deployer.up(deployer.cached(how="off"))
+    assert account_there(deployer), "by which the next `up` finds it"
+    assert MAKER not in json.dumps(deployer.cloud.access.policy("storage", f"b/{CACHES}"))
+    deployer.cloud.faults.clear()
+    deployer.up(deployer.cached(how="off"))
+    assert not account_there(deployer)

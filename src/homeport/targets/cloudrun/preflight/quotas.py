@@ -118,7 +118,11 @@ async def quotas(google: Google, asked: PreflightInput) -> Sequence[PreflightFin
 
 
 async def room(google: Google, asked: PreflightInput) -> str:
-    """Return '' where the quotas hold one instance more than the service may have; else what they lack, or that it is not known."""
+    """
+    Return '' where the quotas hold one instance more than the service may have; else that they do not, with what they lack,
+    or that it is not known, with why.
+    """
+    beside = "beside those that the service may have"
     needs = _needs(replace(asked, max_instances=asked.max_instances + 1), zonal=False)
     for need in needs:
         # A GPU with zonal redundancy counts in a quota of its own.
@@ -126,9 +130,10 @@ async def room(google: Google, asked: PreflightInput) -> str:
         try:
             have = (await _info(google, asked.project, need.quota.what)).value(asked.region)
         except HomeportError as error:
-            return f"{need.quota.what} could not be read ({error})"
+            return f"it is not known whether the quotas hold one {beside}: {need.quota.what} could not be read ({error})"
         if have != UNLIMITED and wanted.wanted > have:
-            return f"{wanted.words(wanted.wanted)} wanted in {asked.region}, {wanted.words(have)} there"
+            lacking = f"{wanted.words(wanted.wanted)} wanted in {asked.region}, {wanted.words(have)} there"
+            return f"the quotas hold none {beside}: {lacking}"
     return ""
 
 

@@ -1,0 +1,34 @@
+"""
+Labels of the model's service that say what it had once.
+
+A plan looks for what that took, and what the file may want no more, only where one of them says so: all others are asked
+nothing more, and for no permission on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from homeport.errors import ApiDisabled, NotFound
+from homeport.google import Google
+from homeport.targets.cloudrun.names import Names
+
+EDGE_LABEL = "homeport-edge"
+"""The label of a service that had a load balancer once."""
+OBSERVE_LABEL = "homeport-observe"
+"""That of a service whose metrics went to Cloud Monitoring once."""
+METRICS, AND_BUDGET = "metrics", "metrics-budget"
+"""What that label says."""
+GUARD_LABEL = "homeport-guard"
+"""The label of a service that Model Armor screened once."""
+CACHE_LABEL = "homeport-startup-cache"
+"""That of a service that starts with a startup cache, and of the bucket of its caches."""
+
+
+async def labels_there(google: Google, names: Names) -> Mapping[str, str] | None:
+    """Return the labels of the endpoint's service; None where there is none."""
+    try:
+        service = await google.get("run", f"v2/{names.service}")
+    except (NotFound, ApiDisabled):
+        return None
+    return dict(service.get("labels", {}))
