@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,7 +11,7 @@ from homeport.errors import HomeportError
 from homeport.progress import Progress
 from homeport.reconcile.cancellation import Cancellation
 from homeport.reconcile.deletion import read_at_once, remove
-from homeport.reconcile.executor import ExecutorStep, StepKind, walk
+from homeport.reconcile.executor import ExecutorStep, Key, StepKind, walk
 from homeport.reconcile.graph import all_needs, in_order_among_themselves
 from homeport.reconcile.plan import ActionKind
 from homeport.reconcile.progress_lines import Lines
@@ -32,17 +32,21 @@ class Destroyed:
 
 
 async def destroy(
-    resources: Iterable[Resource], progress: Progress, halt: Cancellation | None = None
+    resources: Iterable[Resource],
+    progress: Progress,
+    halt: Cancellation | None = None,
+    *,
+    loose: Collection[str] = (),
 ) -> Destroyed:
     """
     Delete what homeport made of `resources`, each before what it needs, in parallel as far as that allows.
 
     Every resource is tried, whatever happens to the others, but what is still needed by something that could
-    not be deleted is left. What homeport did not make is left, too, and told. Needs outside of `resources` stay
-    as they are. Raises `Interrupted` when `halt` was asked for and something was not begun.
+    not be deleted is left, unless that is among the `loose`, by id: these are tried first, and hold nothing up. What
+    homeport did not make is left, too, and told. Needs outside of `resources` stay as they are. Raises `Interrupted`
+    when `halt` was asked for and something was not begun.
     """
     order = list(reversed(in_order_among_themselves(resources)))
-    needs = all_needs(order)
     lines, halt = Lines(progress), halt or Cancellation()
     gone: list[str] = []
 
@@ -56,16 +60,8 @@ async def destroy(
         gone.extend(await remove(resource, lines.inside(resource)))
         lines.end(resource, ActionKind.DELETE)
 
-    steps = [
-        ExecutorStep(
-            key=(StepKind.REMOVE, resource.id),
-            after=tuple((StepKind.REMOVE, other.id) for other in order if resource.id in needs[other.id]),
-            work=partial(work, resource),
-        )
-        for resource in order
-    ]
     ends = await walk(
-        steps,
+        _steps(order, work, loose),
         may_begin=lambda _: not halt.asked,
         on_error=lambda key, error: lines.fail(key[1], str(error)),
     )
@@ -80,6 +76,27 @@ async def destroy(
     left, unread = await _look_again(order)
     errors = [error for error in result.failed.values() if isinstance(error, HomeportError)]
     return Destroyed(gone=tuple(gone), left=left, errors=(*errors, *unread))
+
+
+def _steps(
+    order: Sequence[Resource], work: Callable[[Resource], Awaitable[None]], loose: Collection[str]
+) -> list[ExecutorStep]:
+    """Return a step for each, after those of what needs it: once these are done or, of the loose, have ended."""
+    needs = all_needs(order)
+
+    def before(resource: Resource, *, are_loose: bool) -> tuple[Key, ...]:
+        users = (other.id for other in order if resource.id in needs[other.id])
+        return tuple((StepKind.REMOVE, id_) for id_ in users if (id_ in loose) == are_loose)
+
+    return [
+        ExecutorStep(
+            key=(StepKind.REMOVE, resource.id),
+            after=before(resource, are_loose=False),
+            ended=before(resource, are_loose=True),
+            work=partial(work, resource),
+        )
+        for resource in order
+    ]
 
 
 async def _look_again(resources: Sequence[Resource]) -> tuple[tuple[str, ...], list[HomeportError]]:

@@ -27,6 +27,8 @@ class ExecutorStep:
     key: Key
     after: tuple[Key, ...]
     work: Callable[[], Awaitable[None]]
+    ended: tuple[Key, ...] = ()
+    """Steps that must have ended before, however they did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,8 @@ async def walk(
     on_error: Callable[[Key, BaseException], None],
 ) -> Mapping[Key, StepResult]:
     """
-    Do every step as soon as those before it are done; how each ended, in the order in which they did.
+    Do every step as soon as those before it are done, or have ended where that is enough; how each ended, in the
+    order in which they did.
 
     A step that fails stops those that come after it and no others. `may_begin` is asked when a step could
     begin; `on_error` is told of a failure at once. Cancelled, it cancels all and waits until they have ended.
@@ -98,8 +101,8 @@ async def _come_to(
 ) -> None:
     """Wait until the step can begin."""
     before = [tasks[key] for key in step.after]
-    if before:
-        await asyncio.wait(before)
+    if before or step.ended:
+        await asyncio.wait([*before, *(tasks[key] for key in step.ended)])
     for key, task in zip(step.after, before, strict=True):
         if task.cancelled() or task.exception() is not None:
             raise _BlockedError(key)

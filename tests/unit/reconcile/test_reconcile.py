@@ -265,6 +265,20 @@ def test_destroy_tries_everything_and_leaves_what_is_still_needed() -> None:
     assert "a is left: comes after b, which is still there" in told.notes
 
 
+def test_destroy_goes_on_after_what_is_loose_though_that_stays_and_not_before_it_was_tried() -> None:
+    world, told = World(), Listener()
+    things = chain(world, "a", "b", "c")
+    act(converge(things))
+    world.broken = {"b"}
+    destroyed = act(destroy(things, told, loose={"b"}))
+    assert (destroyed.gone, destroyed.left) == (("c", "a"), ("b",))
+    assert [str(error) for error in destroyed.errors] == ["b is broken"]
+    things = chain(world, "a", "b", "c")
+    world.broken = set()
+    act(converge(things))
+    assert act(destroy(things, told, loose={"b"})).gone == ("c", "b", "a")
+
+
 def test_destroy_leaves_what_is_not_ours_and_what_it_was_not_given() -> None:
     world, told = World(), Listener()
     things = chain(world, "a", "b", "c")

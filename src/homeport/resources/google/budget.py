@@ -5,11 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from homeport.errors import ApiDisabled, GoogleError, HomeportError
+from homeport.errors import (
+    AlreadyExists,
+    ApiDisabled,
+    GoogleError,
+    HomeportError,
+    Incomplete,
+    NotFound,
+    PermissionDenied,
+)
 from homeport.google import ANSWER_LOST, Google
 from homeport.json_types import Json, JsonObject
 from homeport.progress import Progress
-from homeport.reconcile import Outputs, Ref, Rules
+from homeport.reconcile import Change, Outputs, Ref, Rules
 from homeport.resources.google.propagation import patient
 from homeport.resources.google.rest import LABEL, Address, RestResource
 
@@ -19,6 +27,9 @@ THRESHOLDS = (0.5, 0.9, 1.0)
 MOST_TOLD = 5
 """Addresses of our own that a budget takes, by the document billingbudgets.v1 of 2026-10-11."""
 _API = "billingbudgets"
+API = f"{_API}.googleapis.com"
+_TWINS = "duplicates"
+"""In what is live, the names of more budgets of the endpoint: two `up` at once may each make one, since Google takes no name for it."""
 _RULES = Rules(
     references=frozenset(("notificationsRule.monitoringNotificationChannels[]",)),
     unordered=frozenset(("notificationsRule.monitoringNotificationChannels",)),
@@ -27,35 +38,49 @@ _RULES = Rules(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonthlyBudget(RestResource):
-    """An endpoint's budget, which has no labels: it is known by its title, and by the project that it is of."""
+    """
+    An endpoint's budget, which has no labels: it is known by its title, and by the project that it is of.
+
+    It outlives the project's APIs and its link to a billing account. One without a `wanted` body is to go.
+    """
 
     async def read(self) -> Json | None:
         """
-        Return what is live, with the project as we write it; None where there is none, or an API is off.
+        Return what is live, with the project as we write it and the names of more of them; None where there is none.
 
-        Raises `PermissionDenied` for one who may not see budgets of the billing account.
+        Of one that is wanted also None where an API is off that `up` switches on: `create` looks again then. Raises
+        `PermissionDenied` for one who may not see budgets of the billing account, and `Incomplete` where it is
+        to go and nobody can tell whether it is there.
         """
+        account = ""
         try:
-            account = await self._account()
-            if not account:
+            account = await self.account()
+            found = await self.ours(account)
+        except (ApiDisabled, PermissionDenied) as error:
+            if not self.wanted:
+                raise self._unknown(str(error), account, error.hint) from error
+            if isinstance(error, ApiDisabled):
                 return None
-            numbered = await self._numbered()
-            found = [
-                one
-                async for one in self.google.pages(_API, f"v1/{account}/budgets", "budgets")
-                if str(one.get("displayName", "")).startswith(title(self.name))
-                and one.get("budgetFilter", {}).get("projects") in ([self._project], [numbered])
-            ]
-        except ApiDisabled:
+            raise
+        if not account and not self.wanted:
+            raise self._unknown(
+                f"the project {self.google.project} has no billing account now, and budgets lie with one"
+            )
+        if not found:
             return None
-        live = min(found, key=lambda one: str(one["name"]), default=None)
-        if live is None:
-            return None
-        return {**live, "budgetFilter": {**live["budgetFilter"], "projects": [self._project]}}
+        live, *others = found
+        shown = {**live, "budgetFilter": {**live["budgetFilter"], "projects": [self._project]}}
+        return {**shown, _TWINS: [str(one["name"]) for one in others]} if others else shown
 
     def is_managed(self, live: Json) -> bool:
         """Return True if its title is the endpoint's."""
         return str(live.get("displayName", "")).startswith(title(self.name))
+
+    def diff(self, live: Json, outputs: Outputs) -> tuple[Change, ...]:
+        """Return how live differs from what is wanted: one that is there twice does, too."""
+        twins = live.get(_TWINS)
+        more = (Change(path=_TWINS, before=twins, after=None),) if twins else ()
+        return (*RestResource.diff(self, live, outputs), *more)
 
     def summary(self, outputs: Outputs) -> str:
         """Return what it will be."""
@@ -63,14 +88,21 @@ class MonthlyBudget(RestResource):
         return f"budget of {units} a month: mail alone" if units else f"budget of {self.name}"
 
     async def create(self, outputs: Outputs, progress: Progress) -> Json:
-        """Make it. It is asked for once alone: each request makes another."""
-        account = await self._account()
+        """
+        Make it. It is asked for once alone: each request makes another.
+
+        Raises `AlreadyExists` where one is there: a plan sees none as long as the API is off.
+        """
+        google = patient(self.google, outputs, self.needs)
+        seeing = replace(self, google=google)
+        account = await seeing.account()
         if not account:
             raise HomeportError(
                 f"the project {self.google.project} has no billing account, and a budget lies with one",
                 hint=f"gcloud billing projects link {self.google.project} --billing-account=ACCOUNT",
             )
-        google = patient(self.google, outputs, self.needs)
+        if await seeing.ours(account):
+            raise AlreadyExists(f"there is a budget of {self.name} in {account} already", status=409)
         try:
             return await google.post(_API, f"v1/{account}/budgets", self._body(outputs), repeatable=False)
         except GoogleError as error:
@@ -80,19 +112,30 @@ class MonthlyBudget(RestResource):
             return found
 
     async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
-        """Change what differs of that which is there."""
+        """Change what differs of that which is there, once all others of it are gone."""
+        for name in live.get(_TWINS, ()):
+            await self._unmake(name)
+        if not RestResource.diff(self, live, outputs):
+            return {key: value for key, value in live.items() if key != _TWINS}
         return await RestResource.update(self._at(live), live, outputs, progress)
 
     async def delete(self, progress: Progress) -> tuple[str, ...]:
-        """Unmake it; nothing where there is nothing."""
+        """Unmake it, however often it is there; nothing where there is nothing."""
         live = await self.read()
-        return await RestResource.delete(self._at(live), progress) if live is not None else ()
+        return await self.unmake(live) if live is not None else ()
+
+    async def unmake(self, live: Json) -> tuple[str, ...]:
+        """Unmake what was read; says what went."""
+        for name in (live["name"], *live.get(_TWINS, ())):
+            await self._unmake(str(name))
+        return (self.summary({}),)
 
     @property
     def _project(self) -> str:
         return f"projects/{self.google.project}"
 
-    async def _account(self) -> str:
+    async def account(self) -> str:
+        """Return the billing account of the project, as `billingAccounts/ID`; '' where it has none."""
         found = await self.google.get("cloudbilling", f"v1/{self._project}/billingInfo")
         return str(found.get("billingAccountName") or "")
 
@@ -100,6 +143,41 @@ class MonthlyBudget(RestResource):
         """Return the project by its number, as Google tells it back."""
         found = await self.google.get("cloudresourcemanager", f"v3/{self._project}")
         return str(found["name"])
+
+    async def ours(self, account: str) -> list[Json]:
+        """Return all budgets of the endpoint in that account, in the order of their names."""
+        if not account:
+            return []
+        numbered = await self._numbered()
+        found = [
+            one
+            async for one in self.google.pages(_API, f"v1/{account}/budgets", "budgets")
+            if str(one.get("displayName", "")).startswith(title(self.name))
+            and one.get("budgetFilter", {}).get("projects") in ([self._project], [numbered])
+        ]
+        return sorted(found, key=lambda one: str(one["name"]))
+
+    async def _unmake(self, name: str) -> None:
+        try:
+            await self.google.delete(_API, f"v1/{name}")
+        except NotFound:
+            return
+        except HomeportError as error:
+            by_hand = f"the budget of {self.name} is left; who may: gcloud billing budgets delete {name}"
+            error.hint = f"{error.hint}; {by_hand}" if error.hint else by_hand
+            raise
+
+    def _unknown(self, why: str, account: str = "", hint: str = "") -> Incomplete:
+        """Return the error for one that is to go, where nobody knows whether it is there."""
+        place = account.rpartition("/")[2] or "ACCOUNT"
+        by_hand = (
+            f"who may: gcloud billing budgets list --billing-account={place}, and gcloud billing budgets delete NAME for what "
+            f"is called `{title(self.name)}…` and is of {self.google.project}"
+        )
+        return Incomplete(
+            f"it is not known whether a budget of {self.name} is left in the billing account: {why}",
+            hint=f"{hint}; or {by_hand}" if hint else by_hand,
+        )
 
     def _at(self, live: Json) -> MonthlyBudget:
         return replace(self, address=replace(self.address, path=f"v1/{live['name']}"))
@@ -137,4 +215,4 @@ def found_budget(google: Google, owner: str, wanted: JsonObject | None = None) -
     )
 
 
-__all__ = ["BUDGET", "MOST_TOLD", "THRESHOLDS", "MonthlyBudget", "budget", "found_budget"]
+__all__ = ["API", "BUDGET", "MOST_TOLD", "THRESHOLDS", "MonthlyBudget", "budget", "found_budget"]

@@ -323,7 +323,7 @@ class CloudRunGraph:
             guarded=armored(self.spec.guard) is not None,
             edge=self.edge.address if self.edge else "",
             keeps_address=self.edge is not None and self.edge.keeps_address,
-            observed=self.observing.mark if self.observing else "",
+            observed=self.observing.labels if self.observing else {},
             cache=cache.use if cache else None,
         )
         self.weights.ensure_cache_fits(self.chosen.estimate)

@@ -36,6 +36,7 @@ from homeport.targets.cloudrun.foundations import DOMAINS
 from homeport.targets.cloudrun.guarded import with_guard
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.logs import lines_after, logs, starts
+from homeport.targets.cloudrun.managed import tables_of
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose, expected_start
 from homeport.targets.cloudrun.name_rules import ensure_possible
 from homeport.targets.cloudrun.names import Names, names_of
@@ -177,7 +178,7 @@ class CloudRunLifecycle:
         self, *, purge: bool, approve: Callable[[Teardown], bool], progress: Progress
     ) -> Removal:
         """Remove everything that carries its mark but weights and the hub's token, and these too with `purge`."""
-        door, where, tables = self.google, (self.names.region,), [name for name, table in self.spec if table]
+        door, where, tables = self.google, (self.names.region,), tables_of(self.spec)
         gone = await take_down(
             door, self.name, regions=where, tables=tables, purge=purge, approve=approve, progress=progress
         )

@@ -10,7 +10,7 @@ from homeport.errors import ApiDisabled, HomeportError, NotFound
 from homeport.google import Google, IamResource, policy
 from homeport.reconcile import Resource
 from homeport.resources.google.bucket import bucket
-from homeport.resources.google.budget import found_budget
+from homeport.resources.google.budget import BUDGET, found_budget
 from homeport.resources.google.dns import zone
 from homeport.resources.google.firewall import egress
 from homeport.resources.google.iam_binding import Grant
@@ -21,7 +21,7 @@ from homeport.resources.google.secret import secret
 from homeport.resources.google.service import ROLE, Service, ServiceIdentity, ServiceRole, role_of, service
 from homeport.resources.google.service_account import account
 from homeport.secret import Secret
-from homeport.spec import Access, CloudRun, Guard
+from homeport.spec import Access, CloudRun, Guard, Spec
 from homeport.targets.cloudrun.agent_secrets import perhaps_given
 from homeport.targets.cloudrun.edge_found import MAKE as EDGE_MAKE
 from homeport.targets.cloudrun.edge_found import needs_by_kind
@@ -32,7 +32,7 @@ from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.observe_found import MAKE as OBSERVE_MAKE
 from homeport.targets.cloudrun.observe_found import NEEDS as OBSERVE_NEEDS
 from homeport.targets.cloudrun.observing import CONFIGURATION, OBSERVE, configuration
-from homeport.targets.cloudrun.service_labels import AND_BUDGET, CACHE_LABEL, OBSERVE_LABEL
+from homeport.targets.cloudrun.service_labels import BUDGET_LABEL, CACHE_LABEL
 from homeport.targets.cloudrun.startup_cache_found import MAKE as CACHE_MAKE
 from homeport.targets.cloudrun.startup_cache_kinds import JOB
 from homeport.targets.cloudrun.warm_schedule import WORD, find_schedule
@@ -110,7 +110,7 @@ async def find_managed(
     `regions` are asked besides those of the catalog; what only some `tables` of a file make is looked for in any case with these. Raises what `take_inventory` raises.
     """
     inventory = await take_inventory(google, regions=regions, tables=tables)
-    things = _resources(google, name, inventory)
+    things = _resources(google, name, inventory, budgeted=BUDGET in tables)
     schedule, unlisted = await find_schedule(google, name, inventory)
     if unlisted:  # What is there of it is known by its account alone, which stays until all of it can go.
         things = {id_: one for id_, one in things.items() if not _keeps_warm(inventory, one)}
@@ -135,7 +135,13 @@ def _keeps_warm(inventory: Inventory, one: RestResource) -> bool:
     )
 
 
-def _resources(google: Google, name: str, inventory: Inventory) -> dict[str, RestResource]:
+def tables_of(spec: Spec) -> list[str]:
+    """Return what of a file makes things that others do not: its tables, and the budget, which no list of the project has."""
+    budget = spec.observe is not None and spec.observe.budget is not None
+    return [*(name for name, table in spec if table), *([BUDGET] if budget else [])]
+
+
+def _resources(google: Google, name: str, inventory: Inventory, *, budgeted: bool) -> dict[str, RestResource]:
     """Return, by id, what is there and, under today's names, what could not be listed."""
     known = {(one.kind, _short(one)) for one in named(google, _names(google, name, ""))}
     mine = [
@@ -144,7 +150,7 @@ def _resources(google: Google, name: str, inventory: Inventory) -> dict[str, Res
     made: dict[str, RestResource] = {}
     for thing in mine:
         _add(made, _MAKE[thing.kind](google, name, thing), thing.region)
-    if any(thing.body.get("labels", {}).get(OBSERVE_LABEL) == AND_BUDGET for thing in mine):
+    if budgeted or any(BUDGET_LABEL in thing.body.get("labels", {}) for thing in mine):
         _add(made, found_budget(google, name), "")
     for unread in (one for one in inventory.unread if one.kind != _ACCOUNT):
         for one in named(google, _names(google, name, unread.region)):

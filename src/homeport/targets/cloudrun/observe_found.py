@@ -9,7 +9,7 @@ from homeport.engines.metric_names import MetricNames
 from homeport.google import Google
 from homeport.observe.panels import Watched
 from homeport.reconcile import Resource
-from homeport.resources.google.budget import BUDGET, found_budget
+from homeport.resources.google.budget import BUDGET
 from homeport.resources.google.monitoring import (
     CHANNEL,
     COLLECTIONS,
@@ -22,11 +22,12 @@ from homeport.resources.google.monitoring import (
 )
 from homeport.resources.google.rest import RestResource
 from homeport.spec import Observe
+from homeport.targets.cloudrun.former_budget import former_budget
 from homeport.targets.cloudrun.inventory import Thing, refuse_incomplete, take_inventory
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.observe_kinds import OBSERVE_KINDS
 from homeport.targets.cloudrun.observing import Observing, configuration
-from homeport.targets.cloudrun.service_labels import AND_BUDGET, OBSERVE_LABEL
+from homeport.targets.cloudrun.service_labels import BUDGET_LABEL, OBSERVE_LABEL
 
 
 def _make(google: Google, name: str, thing: Thing) -> MonitoringPart:
@@ -41,7 +42,7 @@ NEEDS: Mapping[str, frozenset[str]] = {
     POLICY: frozenset(("service", CHANNEL)),
     BUDGET: frozenset(("service", CHANNEL)),
 }
-"""What each is made after, and so taken away before."""
+"""What each is made after, and so taken away before; a service goes all the same where one of these stays: it costs, and they do not."""
 
 
 async def unwanted_observing(
@@ -53,12 +54,11 @@ async def unwanted_observing(
     It is looked for where the service says in its `labels` that its metrics went away once: all others are asked nothing more. Raises
     `Incomplete` where something could not be read.
     """
-    mark = labels.get(OBSERVE_LABEL, "")
-    if not mark:
+    if OBSERVE_LABEL not in labels:
         return []
     parts = await _parts(google, names, {one.part for one in observing.parts} if observing else set())
-    if mark == AND_BUDGET and (observing is None or observing.observe.budget is None):
-        parts = [replace(found_budget(google, names.name), after=_channels(parts)), *parts]
+    if BUDGET_LABEL in labels and (observing is None or observing.observe.budget is None):
+        parts = [replace(former_budget(google, names), after=_channels(parts)), *parts]
     if observing is not None:
         return parts
     was = Observing(google=google, names=names, observe=Observe(), watched=Watched(names.name, MetricNames()))

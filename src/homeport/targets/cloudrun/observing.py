@@ -10,9 +10,9 @@ from homeport.catalog.prices import Prices
 from homeport.google import Google, IamResource
 from homeport.observe.panels import Watched
 from homeport.observe.sidecar import EVERY_S, run_monitoring
-from homeport.reconcile import Ref, Resource
+from homeport.reconcile import ActionKind, Plan, Ref, Resource
 from homeport.reconcile.fact import Fact
-from homeport.resources.google.budget import MonthlyBudget, budget
+from homeport.resources.google.budget import API, MonthlyBudget, budget
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.monitoring import CHANNEL, MonitoringPart
@@ -26,7 +26,7 @@ from homeport.targets.cloudrun.images import mirrored
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.observe_fact import ObserveFact
 from homeport.targets.cloudrun.observe_parts import observe_parts
-from homeport.targets.cloudrun.service_labels import AND_BUDGET, METRICS
+from homeport.targets.cloudrun.service_labels import BUDGET_LABEL, OBSERVE_LABEL
 
 METRICS_PORT = 9464
 """Where an engine tells its metrics within the instance."""
@@ -34,6 +34,8 @@ CONFIGURATION, OBSERVE = "configuration", "observe"
 """The kind of the secret with the sidecar's settings, which are none, and the role by which it is known."""
 APIS = ("monitoring",)
 BUDGET_API = "billingbudgets"
+_FOR_BUDGET = (API, "cloudbilling.googleapis.com", "cloudresourcemanager.googleapis.com")
+"""Without one of these nobody sees a budget."""
 SIDECAR = "metrics"
 _FOLDER, _FILE = "/etc/rungmp", "config.yaml"
 _LIMITS = {"cpu": "1", "memory": "512Mi"}
@@ -63,9 +65,9 @@ class Observing:
         return (*APIS, *((BUDGET_API,) if self.observe.budget else ()))
 
     @property
-    def mark(self) -> str:
-        """Return what the service's label says of it."""
-        return AND_BUDGET if self.observe.budget else METRICS
+    def labels(self) -> dict[str, str]:
+        """Return the labels by which the service tells of it."""
+        return {OBSERVE_LABEL: "metrics", **({BUDGET_LABEL: "month"} if self.observe.budget else {})}
 
     @property
     def container(self) -> ServiceContainer:
@@ -115,6 +117,17 @@ class Observing:
             engine_image(SIDECAR).pinned, (size.cpu, size.memory_gib), self.series, EVERY_S, self.observe.alerts, prices
         )  # fmt: skip
         yield replace(sent, objectives=levels.told() if levels else (), budget=self.observe.budget)
+
+    def warnings(self, plan: Plan) -> Iterator[str]:
+        """Yield what a plan cannot see of it."""
+        if self.observe.budget is None:
+            return
+        for apis in (one for one in plan.pending if one.resource.id == "apis"):
+            if apis.kind is ActionKind.CREATE or any(one.path in _FOR_BUDGET for one in apis.changes):
+                yield (
+                    f"it is not known whether a budget of {self.names.name} is in the billing account already: it is looked for "
+                    "once the APIs are on, and where it is there with another amount `up` stops at it and wants to be run again"
+                )
 
     @property
     def series(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from homeport.json_types import JsonObject
 from homeport.reconcile import Concat, Ref
 from homeport.spec import Access, CloudRun, Scaling
 from homeport.targets.cloudrun.containers import CONTAINER, HttpProbe, ServiceContainer, Volume, volumes_of
-from homeport.targets.cloudrun.service_labels import CACHE_LABEL, EDGE_LABEL, GUARD_LABEL, OBSERVE_LABEL
+from homeport.targets.cloudrun.service_labels import CACHE_LABEL, EDGE_LABEL, GUARD_LABEL
 
 ANNOTATION = "homeport/"
 """Begins the keys of our annotations."""
@@ -88,8 +88,8 @@ class ServiceInputs:
     """The address of its load balancer, which says from where requests come; '' where it has none."""
     keeps_address: bool = False
     """Whether it answers at its own address from within its network, though a load balancer stands before it."""
-    observed: str = ""
-    """What of it Google keeps an eye on, as its label says it: its metrics, and a budget; '' for nothing."""
+    observed: Mapping[str, str] = field(default_factory=dict)
+    """The labels that say what of it Google keeps an eye on: its metrics, and a budget."""
     cache: CacheUse | None = None
     """What an earlier start compiled; None where starts compile anew."""
 
@@ -98,7 +98,7 @@ def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Ref
     """Return what Cloud Run is asked for. See the field names in the discovery document run.v2."""
     access = wanted.access
     labels = {EDGE_LABEL: "global"} if wanted.edge else {}
-    labels |= {OBSERVE_LABEL: wanted.observed} if wanted.observed else {}
+    labels |= wanted.observed
     labels |= {GUARD_LABEL: "model-armor"} if wanted.guarded else {}
     labels |= {CACHE_LABEL: "auto"} if wanted.cache else {}
     made: dict[str, Any] = {

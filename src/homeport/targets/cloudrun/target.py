@@ -52,6 +52,7 @@ class CloudRunTarget(CloudRunGraph):
             when = "; `up` looks again once the APIs are on, before it makes anything else"
             warnings.append(f"not checked: {unseen}{when if later else ''}")
         warnings += self.warm.warnings(self.moment)
+        warnings += self.observing.warnings(plan) if self.observing else ()
         warnings += [f"isolated: {self.foundations.isolation}"] if self.spec.access.isolated else []
         return replace(
             plan,

@@ -12,6 +12,7 @@ from homeport.reconcile import destroy, patient
 from homeport.reconcile.teardown import Teardown, teardown
 from homeport.targets.cloudrun.inventory import refuse_incomplete
 from homeport.targets.cloudrun.managed import find_managed
+from homeport.targets.cloudrun.observe_found import NEEDS as OBSERVE_NEEDS
 
 Approve = Callable[[Teardown], bool]
 
@@ -45,7 +46,8 @@ async def take_down(  # noqa: PLR0913 - what is looked for, what goes, and who i
         if would_go.things and not approve(complete):
             raise ApprovalDeclined("nothing was taken away")
     async with patient(progress) as halt:
-        result = await destroy(things, progress, halt)
+        loose = {one.id for one in things if one.kind in OBSERVE_NEEDS}
+        result = await destroy(things, progress, halt, loose=loose)
     if result.errors:
         raise result.errors[0]
     if result.left:

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cloud import Raw, act, things
 from deployment import google_for
+from gcp_rehearsal import cloud
+from gcp_rehearsal.context import Call
 from gcp_rehearsal.faults import parse
 from gcp_rehearsal.settings import Project
 from homeport.catalog.prices import load
-from homeport.errors import HomeportError, SpecError
+from homeport.errors import HomeportError, Incomplete, PermissionDenied, PlanStale, SpecError
+from homeport.home import find_home
+from homeport.progress import Silent
+from homeport.reconcile import make_plan
+from homeport.targets.cloudrun.model_selection import choose
+from homeport.targets.cloudrun.observing import Observing
 from observed import WithObserve
 
 OPS = "mailto:ops@example.com"
 ACCOUNT = "billingbudgets.googleapis.com/v1/billingAccounts/012345-6789AB-CDEF01/budgets"
+BUDGETS = "billingbudgets.billingAccounts.budgets"
 
 
 @pytest.fixture
@@ -25,6 +36,50 @@ def deployer() -> WithObserve:
 
 def budgets(deployer: WithObserve) -> list[Any]:  # Any: JSON
     return [one.body for one in things(deployer.cloud) if one.api == "billingbudgets"]
+
+
+def twin(deployer: WithObserve) -> None:
+    """Make the endpoint's budget once more, as another `up` at the same time does."""
+    (made,) = budgets(deployer)
+    again = {key: made[key] for key in made if key not in {"name", "etag"}}
+    assert act(Raw(deployer.cloud).send("POST", ACCOUNT, again)).status == 200
+
+
+def switch_off(deployer: WithObserve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Let somebody switch the API of budgets off.
+
+    Google asks that of the project that a request is charged to; the rehearsal, only of one that the path names.
+    """
+    rehearsed, (project, *_) = deployer.cloud, deployer.cloud.projects
+    admit = rehearsed._admit
+
+    def asked(call: Call) -> None:
+        if call.api == "billingbudgets" and not rehearsed.is_enabled(project.id, call.api):
+            raise cloud._disabled(call, project)
+        admit(call)
+
+    monkeypatch.setattr(rehearsed, "_admit", asked)
+    rehearsed.enabled.pop((project.id, "billingbudgets.googleapis.com"))
+
+
+def refuse(deployer: WithObserve, verb: str) -> None:
+    """Let the caller not do that with budgets, from now on."""
+    deployer.cloud.faults.append(parse(f"{BUDGETS}.{verb}:403:times=999"))
+
+
+def planned(deployer: WithObserve) -> tuple[Observing, list[str]]:
+    """What is observed with a budget, and what a plan warns of."""
+    wanted = deployer.observed(budget=50)
+    chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+
+    async def work() -> tuple[Observing, list[str]]:
+        target = deployer.target(google_for(deployer.cloud), chosen, wanted)
+        assert target.observing is not None
+        plan = await make_plan("home", "cloudrun", target.resources(), await target.unwanted())
+        return target.observing, list(target.observing.warnings(plan))
+
+    return act(work())
 
 
 def test_it_is_of_the_whole_project_in_the_accounts_currency_and_writes_to_alerts(
@@ -103,6 +158,167 @@ def test_down_takes_it_away_before_its_channels_and_the_service(deployer: WithOb
     assert {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)} == before
 
 
+@pytest.mark.parametrize("verb", ["list", "delete"])
+def test_down_takes_the_service_though_the_budget_may_not_be_touched_and_says_what_is_left(
+    deployer: WithObserve, verb: str
+) -> None:
+    before = {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)}
+    wanted = deployer.observed(alerts=[OPS], budget=50)
+    deployer.up(wanted)
+    refuse(deployer, verb)
+    for _ in range(
+        2
+    ):  # The file has the budget, so that it is looked for though no service tells of it any more.
+        with pytest.raises(Incomplete if verb == "list" else PermissionDenied) as told:
+            deployer.down(wanted, purge=True)
+        assert deployer.service is None, "it costs, whatever becomes of the budget"
+        assert "gcloud billing budgets delete " in told.value.hint
+    (left,) = budgets(deployer)
+    assert (left["name"] if verb == "delete" else "012345-6789AB-CDEF01") in told.value.hint
+    deployer.cloud.faults.clear()
+    deployer.down(wanted, purge=True)
+    assert {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)} == before
+
+
+@pytest.mark.parametrize("kind", ["alertPolicies", "notificationChannels"])
+def test_down_takes_the_service_though_alerts_may_not_be_deleted(deployer: WithObserve, kind: str) -> None:
+    wanted = deployer.observed(alerts=[OPS], budget=50)
+    deployer.up(wanted)
+    deployer.cloud.faults.append(parse(f"monitoring.projects.{kind}.delete:403:times=999"))
+    with pytest.raises(PermissionDenied):
+        deployer.down(wanted, purge=True)
+    assert deployer.service is None
+    deployer.cloud.faults.clear()
+    deployer.down(wanted, purge=True)
+    assert not [one for one in things(deployer.cloud) if one.api == "monitoring"]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("end", ["up", "down"])
+def test_a_dropped_one_that_could_not_be_deleted_is_looked_for_again(
+    deployer: WithObserve, end: str, *, whole: bool
+) -> None:
+    without = deployer.wanted() if whole else deployer.observed(alerts=[OPS])
+    deployer.up(deployer.observed(alerts=[OPS], budget=50))
+    refuse(deployer, "delete")
+    with pytest.raises(PermissionDenied) as told:
+        deployer.up(without)
+    assert budgets(deployer)[0]["name"] in told.value.hint
+    deployer.cloud.faults.clear()
+    if end == "up":
+        _, after = deployer.up(without)
+        assert after.pending == ()
+    else:
+        deployer.down(without, purge=False)
+    assert budgets(deployer) == []
+
+
+def test_once_it_is_gone_nobody_needs_to_see_budgets_any_more(deployer: WithObserve) -> None:
+    deployer.up(deployer.observed(budget=50))
+    revision = deployer.service["latestReadyRevision"]
+    deployer.up(deployer.observed())
+    assert "homeport-budget" not in deployer.service["labels"]
+    assert deployer.service["labels"]["homeport"] == "home"
+    assert deployer.service["latestReadyRevision"] == revision
+    deployer.cloud.log.clear()
+    refuse(deployer, "list")
+    _, after = deployer.up(deployer.observed())
+    deployer.down(deployer.observed(), purge=True)
+    assert after.pending == ()
+    assert not [one for one in deployer.cloud.log if one.method.startswith("billingbudgets")]
+
+
+def test_one_that_somebody_else_deleted_leaves_no_mark(deployer: WithObserve) -> None:
+    deployer.up(deployer.observed(budget=50))
+    (made,) = budgets(deployer)
+    act(google_for(deployer.cloud).delete("billingbudgets", f"v1/{made['name']}"))
+    _, after = deployer.up(deployer.observed())
+    assert after.pending == ()
+    assert "homeport-budget" not in deployer.service["labels"]
+
+
+def test_who_may_not_see_whether_a_dropped_one_is_left_is_told_so(deployer: WithObserve) -> None:
+    deployer.up(deployer.observed(budget=50))
+    refuse(deployer, "list")
+    with pytest.raises(Incomplete, match="not known whether a budget of home is left") as told:
+        deployer.up(deployer.observed())
+    assert "--billing-account=012345-6789AB-CDEF01" in told.value.hint
+    assert "homeport-budget" in deployer.service["labels"]
+
+
+def test_two_of_them_are_made_one_and_down_takes_both(deployer: WithObserve) -> None:
+    deployer.up(deployer.observed(budget=50))
+    twin(deployer)
+    plan, after = deployer.up(deployer.observed(budget=50))
+    (action,) = plan.pending
+    assert (action.kind.value, [one.path for one in action.changes]) == ("update", ["duplicates"])
+    assert after.pending == ()
+    assert len(budgets(deployer)) == 1
+    twin(deployer)
+    _, after = deployer.up(deployer.observed(budget=60))
+    assert after.pending == ()
+    assert [one["amount"]["specifiedAmount"]["units"] for one in budgets(deployer)] == ["60"]
+    twin(deployer)
+    deployer.down(deployer.observed(budget=60), purge=True)
+    assert budgets(deployer) == []
+
+
+def test_two_of_them_that_are_dropped_both_go(deployer: WithObserve) -> None:
+    deployer.up(deployer.observed(budget=50))
+    twin(deployer)
+    deployer.up(deployer.observed())
+    assert budgets(deployer) == []
+
+
+@pytest.mark.parametrize("end", ["up", "down"])
+def test_with_its_api_off_nobody_says_that_there_is_none(
+    deployer: WithObserve, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    deployer.up(deployer.observed(budget=50))
+    switch_off(deployer, monkeypatch)
+    with pytest.raises(Incomplete, match="not known whether a budget of home is left") as told:
+        deployer.up(deployer.observed()) if end == "up" else deployer.down(deployer.observed(), purge=True)
+    assert "gcloud services enable billingbudgets.googleapis.com" in told.value.hint
+    assert (deployer.service is None) == (end == "down")
+
+
+def test_without_a_billing_account_nobody_says_that_there_is_none(deployer: WithObserve) -> None:
+    deployer.up(deployer.observed(budget=50))
+    deployer.cloud.projects = (replace(deployer.cloud.projects[0], billing=False),)
+    with pytest.raises(Incomplete, match="has no billing account now"):
+        deployer.down(deployer.observed(budget=50), purge=True)
+    assert deployer.service is None
+
+
+@pytest.mark.parametrize("units", [50, 60])
+def test_one_that_a_plan_could_not_see_is_not_made_again(
+    deployer: WithObserve, monkeypatch: pytest.MonkeyPatch, units: int
+) -> None:
+    deployer.up(deployer.observed(budget=50))
+    switch_off(deployer, monkeypatch)
+    if units == 50:
+        _, after = deployer.up(deployer.observed(budget=units))
+        assert after.pending == ()
+    else:
+        with pytest.raises(PlanStale):
+            deployer.up(deployer.observed(budget=units))
+        deployer.up(deployer.observed(budget=units))
+    assert [one["amount"]["specifiedAmount"]["units"] for one in budgets(deployer)] == [str(units)]
+
+
+def test_a_plan_says_that_it_cannot_see_budgets_while_the_api_is_off(
+    deployer: WithObserve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, warnings = planned(deployer)
+    assert ["not known whether a budget of home is in the billing account" in one for one in warnings] == [
+        True
+    ]
+    deployer.up(deployer.observed(budget=50))
+    assert planned(deployer)[1] == []
+    switch_off(deployer, monkeypatch)
+    assert len(planned(deployer)[1]) == 1
+
+
 def test_another_projects_budget_of_the_same_name_is_left_alone(deployer: WithObserve) -> None:
     deployer.cloud.projects = (*deployer.cloud.projects, Project(id="elsewhere", number="99"))
     other = {
@@ -141,17 +357,7 @@ def test_who_may_not_see_budgets_is_told_so_before_anything_is_made(deployer: Wi
 
 
 def test_a_plan_tells_what_it_is_of_and_that_it_stops_nothing(deployer: WithObserve) -> None:
-    import asyncio
-    from pathlib import Path
-
-    from homeport.home import find_home
-    from homeport.progress import Silent
-    from homeport.targets.cloudrun.model_selection import choose
-
-    wanted = deployer.observed(budget=50)
-    chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
-    observing = deployer.target(google_for(deployer.cloud), chosen, wanted).observing
-    assert observing is not None
+    observing, _ = planned(deployer)
     (fact,) = observing.facts(load())
     assert fact.as_json()["budget"] == 50
     assert "50 a month for the whole project, in the billing account's currency" in fact.text

@@ -89,7 +89,9 @@ def test_the_law_holds_for_whatever_is_left_of_a_deployment(
         )
         for one in left
     )
-    down = managed._resources(google, NAME, Inventory(project=PROJECT, things=found, unread=()))
+    down = managed._resources(
+        google, NAME, Inventory(project=PROJECT, things=found, unread=()), budgeted=False
+    )
     assert backwards(up, list(down.values())) == []
 
 
