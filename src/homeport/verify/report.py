@@ -56,6 +56,8 @@ class VerificationSubject:
     """The names under which LoRA adapters are served as models of their own."""
     sees: bool = False
     """Whether a chat may hold images."""
+    tells_likelihoods: bool = True
+    """Whether it says how likely the tokens of an answer are, where it is asked to; a screen before it refuses that."""
     applied_adapters: tuple[str, ...] = ()
     """The names of LoRA adapters that the engine applies to whatever is asked."""
 

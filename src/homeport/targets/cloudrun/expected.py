@@ -59,8 +59,8 @@ async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
         context=launch.context,
         parallel=launch.parallel,
         tools=launch.tools,
-        # The gateway refuses pictures, whatever the model sees.
-        sees=launch.sees and guard is None,
+        sees=launch.sees and guard is None,  # The gateway refuses pictures, whatever the model sees.
+        tells_likelihoods=guard is None,  # It refuses to tell them, too.
         weights_path=launch.weights,
         weights_digest=model.wanted,
         # Those of an image cannot change, whatever becomes of what it was built from.

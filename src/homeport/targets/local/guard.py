@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -89,6 +90,11 @@ def behind_gateway(launch: Launch, guard: Guard, pulse: Pulse | None, *, host: s
             dict.fromkeys((*launch.inherits, *PYTHON, *PROXIES, *(_GOOGLE if screen != "local" else ())))
         ),
     )
+
+
+def is_behind_gateway(command: Sequence[str]) -> bool:
+    """Tell whether what `command` started, also by a record that an older version left, is a gateway before an engine."""
+    return tuple(command[1 : len(_PROGRAM) + 1]) == _PROGRAM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

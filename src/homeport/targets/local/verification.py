@@ -15,6 +15,7 @@ from homeport.resources.local import endpoint_key, endpoint_record
 from homeport.resources.local.condition import engine_of
 from homeport.resources.local.endpoint_record import EndpointRecord
 from homeport.targets.base import OnResult
+from homeport.targets.local.guard import is_behind_gateway
 from homeport.targets.local.target import LocalTarget
 from homeport.verify import Report, VerificationSubject
 
@@ -89,6 +90,7 @@ def _subject(graph: LocalTarget, remembered: EndpointRecord, endpoint: Endpoint)
         weights_intact=weights is None or (manifest is not None and manifest.digest == digest),
         weights_unlike=graph.store.unlike(weights.source, weights.format) if weights else "",
         sees=launch.get("sees", False),
+        tells_likelihoods=not is_behind_gateway(launch["command"]),
         adapters=names if named else (),
         applied_adapters=() if named else names,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,9 +17,13 @@ PROMPTS = (
     "def add(a, b):\n    return",
 )
 _TOKENS = 8
+_TOKENS_OF_TEXT = 24
+"""Where nothing but the text can tell two models apart."""
 _LIKELY = 5
 _LEAST = 0.02
 """Of a logarithm of a likelihood: what bfloat16 loses between two orders of adding up is less in what was seen."""
+_WITHHELD = "content_filter"
+_UNLOOKED = "how likely tokens are was not looked at, since the screen before the engine refuses to tell it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,8 @@ class _Said:
     text: str
     likelihoods: tuple[float, ...]
     """Logarithms, of the first tokens; empty where the engine tells none."""
+    withheld: bool
+    """Whether a screen put nothing in the place of what was said."""
 
 
 async def difference(subject: VerificationSubject) -> Finding:
@@ -36,18 +42,27 @@ async def difference(subject: VerificationSubject) -> Finding:
         return skipped("no LoRA adapter is served")
     without = dict(module(subject.engine).WITHOUT_ADAPTERS)
     base = [await _said(subject, subject.endpoint.model, prompt, without) for prompt in PROMPTS]
-    again = await _said(subject, subject.endpoint.model, PROMPTS[0], without)
-    if base[0].text != again.text:
+    # Where texts alone are compared, each must be known to be the same again.
+    twice = PROMPTS[:1] if subject.tells_likelihoods else PROMPTS
+    again = [await _said(subject, subject.endpoint.model, prompt, without) for prompt in twice]
+    if any(one.text != other.text for one, other in zip(base, again, strict=False)):
         return skipped(
             "the base model continues one prompt otherwise each time, so no difference tells anything"
         )
-    noise = max(_LEAST, 3 * _apart(base[0], again))
     asked = {name: name for name in named} if named else {" and ".join(applied): subject.endpoint.model}
+    said = {
+        name: [await _said(subject, model, prompt, {}) for prompt in PROMPTS] for name, model in asked.items()
+    }
+    if not subject.tells_likelihoods:
+        return _by_text_alone(base, said)
+    return _judged(base, said, max(_LEAST, 3 * _apart(base[0], again[0])))
+
+
+def _judged(base: Sequence[_Said], said: Mapping[str, Sequence[_Said]], noise: float) -> Finding:
     changed, dead = {}, []
-    for name, model in asked.items():
-        said = [await _said(subject, model, prompt, {}) for prompt in PROMPTS]
-        apart = max(_apart(one, other) for one, other in zip(base, said, strict=True))
-        texts = sum(one.text != other.text for one, other in zip(base, said, strict=True))
+    for name, others in said.items():
+        apart = max(_apart(one, other) for one, other in zip(base, others, strict=True))
+        texts = sum(one.text != other.text for one, other in zip(base, others, strict=True))
         changed[name] = {"texts": texts, "likelihood": round(apart, 4)}
         if apart <= noise and not texts:
             dead.append(name)
@@ -63,12 +78,38 @@ async def difference(subject: VerificationSubject) -> Finding:
     return passed(f"{told}; what is likely changes with each", adapters=changed)
 
 
+def _by_text_alone(base: Sequence[_Said], said: Mapping[str, Sequence[_Said]]) -> Finding:
+    """Judge where likelihoods are not told: another text is a difference, and the same ones show nothing either way."""
+    seen = {
+        name: [one.text != other.text for one, other in zip(base, others, strict=True)
+               if not (one.withheld or other.withheld)]
+        for name, others in said.items()
+    }  # fmt: skip
+    changed: dict[str, Json] = {
+        name: {"texts": sum(texts), "compared": len(texts)} for name, texts in seen.items()
+    }
+    unshown = [name for name, texts in seen.items() if not any(texts)]
+    told = "; ".join(f"{name}: {sum(texts)} of {len(texts)} texts are others" for name, texts in seen.items())
+    if unshown:
+        return skipped(f"not shown of {' and '.join(unshown)}: {told}; {_UNLOOKED}", adapters=changed)
+    return passed(f"{told}; {_UNLOOKED}", adapters=changed)
+
+
 async def _said(subject: VerificationSubject, model: str, prompt: str, fields: Mapping[str, Json]) -> _Said:
+    likely: dict[str, Json] = {"logprobs": _LIKELY} if subject.tells_likelihoods else {}
     completion = await replace(subject.endpoint, model=model).complete(
-        prompt, max_tokens=_TOKENS, temperature=0, logprobs=_LIKELY, **fields
+        prompt,
+        max_tokens=_TOKENS if subject.tells_likelihoods else _TOKENS_OF_TEXT,
+        temperature=0,
+        **likely,
+        **fields,
     )
     choice = completion["choices"][0]
-    return _Said(choice["text"], tuple(_numbers(choice.get("logprobs"))))
+    return _Said(
+        choice["text"],
+        tuple(_numbers(choice.get("logprobs"))),
+        withheld=choice.get("finish_reason") == _WITHHELD,
+    )
 
 
 def _numbers(told: Any) -> Iterator[float]:  # Any: JSON, in the shape of one engine or another
