@@ -154,12 +154,14 @@ class StreamState:
     head: Mapping[str, Json]
     choices: set[int]
     count: int = 0
+    size: int = 0
+    """Of the event that is kept, as it came."""
 
-    def note(self, body: Mapping[str, Json]) -> list[int]:
-        """Take what an event tells; return the choices that end with it."""
+    def note(self, body: Mapping[str, Json], size: int) -> list[int]:
+        """Take what an event of that size tells; return the choices that end with it."""
         self.count += 1
         if not self.head or "response" in body:
-            self.head = body
+            self.head, self.size = body, size
         found = body.get("choices")
         ended = []
         for position, one in enumerate(found if isinstance(found, list) else ()):

@@ -55,7 +55,7 @@ class ScreenedExchange:
     screener: Screener
     upstream: Upstream
     room: TakenRoom
-    """What the request takes until it has gone on, and then its answer."""
+    """What the request takes until it has gone on, and then what is held of its answer."""
     send: Send
     metrics: GatewayMetrics | None = None
     begun: float = 0.0
@@ -66,7 +66,7 @@ class ScreenedExchange:
     """What the answer's head will say; None once it is sent."""
     _started: bool = False
     _left_out: tuple[str, ...] = ()
-    """Fields that did not go on."""
+    """Names of fields that did not go on, as they are told."""
     _ending: str = ""
     """Of the request, as it was screened."""
 
@@ -94,6 +94,7 @@ class ScreenedExchange:
             )
             self.error = "engine"
             return
+        del onward  # It holds the whole body, and the answer may stream for minutes.
         self.room.give_back()
         try:
             await self._answer(response)
@@ -105,7 +106,8 @@ class ScreenedExchange:
             response.close()
 
     async def _screen_request(self, body: dict[str, Json]) -> None:
-        self._left_out = leave_out(self.api.dialect, body)
+        left = leave_out(self.api.dialect, body)[:_NAMED]
+        self._left_out = tuple(key if _PLAIN.fullmatch(key) else "?" for key in left)
         pieces = (
             await asyncio.to_thread(texts.of_request, body) if _is_large(body) else texts.of_request(body)
         )
@@ -166,8 +168,7 @@ class ScreenedExchange:
         await self.whole(response.status, body, kept)
 
     def _told_left_out(self) -> list[tuple[bytes, bytes]]:
-        names = [key if _PLAIN.fullmatch(key) else "?" for key in self._left_out[:_NAMED]]
-        return [(LEFT_OUT_HEADER, ", ".join(names).encode())] if names else []
+        return [(LEFT_OUT_HEADER, ", ".join(self._left_out).encode())] if self._left_out else []
 
     async def _data(self, response: aiohttp.ClientResponse) -> bytes:
         data = bytearray()
@@ -183,10 +184,11 @@ class ScreenedExchange:
         try:
             async for events, over in self._batches(response, parser, holding):
                 for event in events:
-                    ended = state.note(event.body) if event.body else []
+                    ended = state.note(event.body, event.size) if event.body else []
                     if event.body:
                         self.usage.note(event.body)
                     holding.add(event, texts.of_answer(event.body) if event.body else [], ended)
+                self._take_room(holding, parser.held + state.size)
                 if over or self._is_due(holding):
                     await self._screen_answer(holding.to_screen())
                     holding.mark_screened()
@@ -195,6 +197,7 @@ class ScreenedExchange:
                 await self._send_events(
                     parser, holding.release(end=over or not self.screener.settings.answers)
                 )
+                self._take_room(holding, parser.held + state.size)
                 if holding.has_released_text and not had and self.metrics:
                     self.metrics.first_text(self.api.operation, self._now - self.begun)
         except Refused as refused:
@@ -215,6 +218,14 @@ class ScreenedExchange:
             for text in holding.texts():
                 self.screener.remember(text, self._ending)
         await self.send({"type": "http.response.body", "body": b""})
+
+    def _take_room(self, holding: Holding, beside: int) -> None:
+        """Take room for what is held of the stream now. Without room what has gone on is forgotten, before anything is refused."""
+        try:
+            self.room.hold(holding.size + beside)
+        except Refused:
+            holding.forget()
+            self.room.hold(holding.size + beside)
 
     _screened_at: float = 0.0
     _waiting_since: float = 0.0

@@ -20,10 +20,16 @@ class Event:
 
     body: JsonObject | None
     name: str = ""
+    size: int = 0
+    """Of it as it came, in characters."""
 
 
 class Parser(Protocol):
     """Takes bytes as they come, gives events when they are whole, and writes them anew."""
+
+    @property
+    def held(self) -> int:
+        """Return the size of what has come of an event that is not whole."""
 
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that are whole now. Raises `ValueError` for what is none."""
@@ -43,6 +49,11 @@ class ServerSentEvents:
         self._data: list[str] = []
         self._name = ""
         self._size = 0
+
+    @property
+    def held(self) -> int:
+        """Return the size of what has come of an event that is not whole."""
+        return len(self._held) + self._size
 
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that are whole now. Raises `ValueError`."""
@@ -84,7 +95,7 @@ class ServerSentEvents:
             return Event(None)
         if name and not name.replace("_", "").replace(".", "").isalnum():
             raise ValueError("the name of an event is no name")
-        return Event(_table(data), name)
+        return Event(_table(data), name, len(data))
 
 
 class JsonLines:
@@ -93,19 +104,28 @@ class JsonLines:
     def __init__(self) -> None:
         self._held = b""
 
+    @property
+    def held(self) -> int:
+        """Return the size of what has come of an event that is not whole."""
+        return len(self._held)
+
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that are whole now. Raises `ValueError`."""
         *lines, self._held = _bounded(self._held + data, 0).split(b"\n")
-        return [Event(_table(line.decode("utf-8"))) for line in lines if line.strip()]
+        return [_of_line(line) for line in lines if line.strip()]
 
     def rest(self) -> list[Event]:
         """Return the last event, where its end is missing."""
         line, self._held = self._held, b""
-        return [Event(_table(line.decode("utf-8")))] if line.strip() else []
+        return [_of_line(line)] if line.strip() else []
 
     def render(self, event: Event) -> bytes:
         """Return an event as it is sent."""
         return strict_json.dumps(event.body or {}) + b"\n"
+
+
+def _of_line(line: bytes) -> Event:
+    return Event(_table(line.decode("utf-8")), size=len(line))
 
 
 def _table(text: str) -> JsonObject:

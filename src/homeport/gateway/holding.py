@@ -18,6 +18,10 @@ _REMEMBERED = 256 * 1024
 """Characters of one text that are kept, to know it when it comes back as history."""
 _REPEATED = 24
 """A text of so many characters that has come already, piece by piece, is not screened again when it comes as a whole."""
+_EACH = 512
+"""Bytes that a text or an event takes beside what it says, about."""
+_HALVES = "surrogatepass"
+"""A character's half may come alone, and the other one with the next piece."""
 
 
 @dataclass(slots=True)
@@ -31,25 +35,27 @@ class _Channel:
     screened: int = 0
     closed: bool = False
     """Whether no more of it is to come."""
-    parts: list[str] | None = field(default_factory=list)
-    """All of it; None where that is too much."""
+    kept: bytearray | None = field(default_factory=bytearray)
+    """All of it, in one piece: as many strings as there are tokens take twenty times as much. None where that is too much."""
 
     def add(self, text: str) -> None:
         """Append a piece."""
         self.recent += text
         self.length += len(text)
         self.closed = False
-        if self.parts is not None:
-            self.parts.append(text)
+        if self.kept is not None:
+            self.kept += text.encode("utf-8", _HALVES)
             if self.length > _REMEMBERED:
-                self.parts = None
+                self.kept = None
 
     def whole(self) -> str:
         """Return all of it; '' where that is too much."""
-        if self.parts is None:
-            return ""
-        self.parts = ["".join(self.parts)]
-        return self.parts[0]
+        return "" if self.kept is None else self.kept.decode("utf-8", _HALVES)
+
+    @property
+    def size(self) -> int:
+        """Return how many bytes it takes, about."""
+        return _EACH + len(self.recent) + len(self.kept or b"")
 
     @property
     def cleared(self) -> int:
@@ -80,6 +86,17 @@ class Holding:
     def waiting(self) -> int:
         """Return how many characters were not screened yet."""
         return sum(channel.length - channel.screened for channel in self._channels.values())
+
+    @property
+    def size(self) -> int:
+        """Return how many bytes it takes, about: of events as they came, which take several times that."""
+        texts = sum(channel.size for channel in self._channels.values())
+        return texts + sum(_EACH + event.size for event, _ in self._events)
+
+    def forget(self) -> None:
+        """Drop what was kept of each text: none of this answer will be known when it comes back as history."""
+        for channel in self._channels.values():
+            channel.kept = None
 
     def to_screen(self) -> list[str]:
         """Return what was not screened yet, each text with what is before it."""

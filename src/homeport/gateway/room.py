@@ -1,4 +1,8 @@
-"""How many bytes of requests and of answers the gateway holds at once: its memory is small, and nobody may take all of it."""
+"""
+How many bytes of requests and of answers the gateway holds at once: its memory is small, and nobody may take all of it.
+
+What connections keep of their own on the way, some hundred KiB each at most, is not counted.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +53,14 @@ class TakenRoom:
         """Take more. Raises `Refused` where there is no more."""
         self._room.take(size)
         self._size += size
+
+    def hold(self, size: int) -> None:
+        """Have so many bytes, whatever it had. Raises `Refused` where there are not so many, and then has what it had."""
+        if size > self._size:
+            self.grow(size - self._size)
+        else:
+            self._room.give(self._size - size)
+            self._size = size
 
     def give_back(self) -> None:
         """Give all of it back; it may grow again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 
 import aiohttp
 import httpx2
@@ -19,6 +20,8 @@ _KEPT_S = 60.0
 """A connection that nobody uses is kept for so long."""
 _HEADER_BYTES, _HEADERS = 64 * 1024, 1000
 """So long may a header of an answer be, and so many."""
+_AT_ONCE = 64 * 1024
+"""Bytes of a body that are written in one go; more would keep other requests waiting."""
 _UNASKED = ("accept", "accept-encoding", "content-type", "user-agent")
 """Headers that aiohttp would add of its own accord."""
 
@@ -101,7 +104,12 @@ class Upstream:
             request.method,
             URL(self._origin + self._path + request.target, encoded=True),  # As it is.
             headers=[("Host", self._host), *request.headers, *signature],
-            data=request.body,
+            data=_in_pieces(request.body),
             chunked=True if request.chunked else None,
             allow_redirects=False,
         )
+
+
+def _in_pieces(body: AsyncIterable[bytes] | bytes | None) -> AsyncIterable[bytes] | bytes | BytesIO | None:
+    """Return a body as aiohttp writes it piece by piece where it is large, with its length all the same."""
+    return BytesIO(body) if isinstance(body, bytes) and len(body) > _AT_ONCE else body

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
@@ -14,11 +15,14 @@ import pytest
 from gateways import ATTACK, LOCAL, Stage, asked, gateway
 from homeport.gateway import entrance, fields, strict_json
 from homeport.gateway.apis import APIS, ApiDialect
+from homeport.gateway.framing import Event
+from homeport.gateway.holding import Holding
 from homeport.gateway.plain import as_screened, plain
 from homeport.gateway.room import MOST_HELD, Room
-from homeport.gateway.texts import of_answer, of_request
+from homeport.gateway.texts import TextPiece, of_answer, of_request
 from homeport.gateway.verdict import Reason, Refused
-from parrot_engine import Parrot
+from homeport.relay.messages import Receive, Scope, Send
+from parrot_engine import SSE, Parrot
 
 CHAT = "/v1/chat/completions"
 HELLO = {"role": "user", "content": "Hello."}
@@ -275,6 +279,118 @@ def test_half_a_request_is_given_up_after_a_while(monkeypatch: pytest.MonkeyPatc
             assert await way.readline() == b"HTTP/1.1 408 Request Timeout\r\n"
 
     scene(play)
+
+
+class Forgetful(Parrot):
+    """A parrot that keeps nothing of what it heard, as an engine elsewhere takes none of the gateway's memory."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        await self._stream(scope["path"], SSE, receive, send)
+
+
+@asynccontextmanager
+async def streaming(stage: Stage, body: bytes) -> AsyncIterator[asyncio.StreamReader]:
+    """The way back of a stream, behind the head of its answer: the request has gone on, and its answer goes on."""
+    host, port = stage.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port), limit=2**20)
+    try:
+        writer.write(
+            f"POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
+        )
+        await writer.drain()
+        head = await reader.readline()
+        assert head == b"HTTP/1.1 200 OK\r\n", await reader.read(2000)
+        yield reader
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+def test_while_an_answer_streams_nothing_is_left_of_its_request() -> None:
+    large = {"model": "m", "stream": True, "messages": [HELLO], "temperature": 0}
+    # Of a text that is screened, and of a name that is not known and is left out.
+    texts = [json.dumps({**large, "messages": [user(f"{at} " + "word " * 150_000)] * 4}) for at in range(2)]
+    names = [json.dumps({**large, "k" * 3_000_000: at}) for at in range(2)]
+
+    async def play(stage: Stage) -> None:
+        async with AsyncExitStack() as stack:
+            # What is made once, for the first of them, is none of theirs.
+            await stack.enter_async_context(streaming(stage, json.dumps(large).encode()))
+            bodies = [text.encode() for text in (*texts, *names)]
+            tracemalloc.start()
+            try:
+                for body in bodies:
+                    await stack.enter_async_context(streaming(stage, body))
+                    stage.shown.clear()
+                held, _ = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            assert held < 2_500_000, "four requests of three million bytes, of which not even one is held"
+
+    # The second last piece is far enough behind the first that some text has gone on.
+    scene(play, Forgetful(says="Rome is wide. " * 40, pause=asyncio.Event()))
+
+
+def test_what_is_held_of_a_stream_is_of_the_size_that_it_is_counted_as() -> None:
+    holding, path = Holding(), ("choices", 0, "delta", "content")
+    tracemalloc.start()
+    try:
+        for at in range(50_000):
+            text = f"{at % 1000:4d} "
+            holding.add(Event({"x": text}, size=20), [TextPiece(path, text)])
+            holding.mark_screened()
+            holding.release()
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert holding.size >= 250_000, "all of its text is kept, to be known as history"
+    assert taken < 2 * holding.size, "one string for each token would be ten times as much"
+    (before,) = holding.texts()
+    assert (len(before), before[:10]) == (250_000, "   0    1 ")
+    holding.forget()
+    assert holding.size < 20_000
+    assert holding.texts() == []
+
+
+def narrow(monkeypatch: pytest.MonkeyPatch, pieces: int) -> str:
+    """
+    What comes of a stream for whose last piece there is no room any more.
+
+    All but its last two pieces have been sent on by then, and nothing has room for the first of these any more.
+    """
+    room, pause = Room(), asyncio.Event()
+    monkeypatch.setattr("homeport.gateway.app.Room", lambda: room)
+    whole: list[str] = []
+
+    async def play(stage: Stage) -> None:
+        body = json.dumps(asked(CHAT, "Hi.", stream=True)).encode()
+        async with streaming(stage, body) as way:
+            whole.append((await way.readuntil(f"piece {pieces - 3} ".encode())).decode())
+            assert 0 < MOST_HELD - room._left < 2 * 1000 * pieces + 4_000, "it is counted"
+            room.take(room._left)
+            pause.set()
+            whole.append((await way.readuntil(b"\r\n0\r\n\r\n")).decode())
+
+    says = "".join(f"piece {at} ".ljust(1000, "x") for at in range(pieces))
+    scene(play, Parrot(says=says, size=1000, pause=pause))
+    return "".join(whole)
+
+
+def test_a_stream_forgets_what_has_gone_on_where_there_is_no_room_for_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = narrow(monkeypatch, 100)
+    assert "piece 99 " in text
+    assert '"finish_reason":"stop"' in text
+
+
+def test_a_stream_that_has_no_room_at_all_is_broken_off_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = narrow(monkeypatch, 4)
+    assert "piece 3 " not in text
+    assert "guard_busy" in text
 
 
 def test_what_the_engine_says_wrongly_is_no_fault_of_the_callers() -> None:
