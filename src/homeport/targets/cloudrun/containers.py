@@ -140,11 +140,18 @@ def own_container(template: Mapping[str, Json]) -> Mapping[str, Json]:
 
 def secrets_of(template: Mapping[str, Json]) -> Iterator[str]:
     """Yield the secrets that a template or a revision of Cloud Run's names: those of its volumes, and of its variables."""
+    yield from dict.fromkeys(secret for secret, _ in secret_versions_of(template))
+
+
+def secret_versions_of(template: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
+    """Yield them with the versions that are read, by their numbers, aliases, or `latest`."""
     body: Mapping[str, Any] = template  # Any: JSON
     for volume in body.get("volumes", ()):
         if "secret" in volume:
-            yield str(volume["secret"].get("secret", ""))
+            for item in volume["secret"].get("items") or [{}]:
+                yield str(volume["secret"].get("secret", "")), str(item.get("version") or "latest")
     for container in body.get("containers", ()):
         for one in container.get("env", ()):
             if "secretKeyRef" in one.get("valueSource", {}):
-                yield str(one["valueSource"]["secretKeyRef"].get("secret", ""))
+                source = one["valueSource"]["secretKeyRef"]
+                yield str(source.get("secret", "")), str(source.get("version") or "latest")

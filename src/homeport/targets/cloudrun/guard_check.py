@@ -31,6 +31,8 @@ async def guard(deployed: ObservedDeployment) -> Finding:
     if token is None and not planned.public:
         return skipped(f"not checked: {deployed.own.why_none}")
     wanted = [name for name in PROBES if name in planned.screened]
+    if not wanted:
+        return skipped(f"not checked: there is no text to try {', '.join(sorted(planned.screened))} with")
     answers = await asyncio.gather(
         *(deployed.sender.refusal(deployed.front, *_asked(deployed, PROBES[name]), token=token) for name in wanted)
     )  # fmt: skip

@@ -164,14 +164,14 @@ class CloudRunLifecycle:
         """
         Give all traffic to the newest verified revision that does not serve. Returns its name.
 
-        Raises `NotFound`; `StateError` where that one would not start any more, or would answer unscreened.
+        Raises `NotFound`; `StateError` where that one would not start any more, would refuse everything, or would answer unscreened.
         """
 
         async def unasked(_: Body, revision: str, __: str) -> Receipt:
             raise HomeportError(f"{revision} was verified before")
 
         await live(self.google, self.path)
-        fit = WayBack(google=self.google, guard=self.spec.guard).ensure_fit
+        fit = WayBack(google=self.google, names=self.names, guard=self.spec.guard).ensure_fit
         return await replace(release(self.google, self.names, unasked), ensure_fit=fit).roll_back()
 
     async def take_down(

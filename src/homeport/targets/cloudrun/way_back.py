@@ -7,13 +7,20 @@ from dataclasses import dataclass
 from homeport.errors import ApiDisabled, NotFound, SpecError, StateError
 from homeport.gateway.settings import VARIABLE
 from homeport.gateway.settings import read as settings_of
-from homeport.google import Google
+from homeport.google import Binding, Google, IamResource, policy
+from homeport.json_types import Json
+from homeport.resources.google.network import network
 from homeport.resources.google.traffic import Body, short
 from homeport.spec import Guard
-from homeport.targets.cloudrun.containers import secrets_of
+from homeport.targets.cloudrun.containers import secret_versions_of
+from homeport.targets.cloudrun.foundations import DOMAINS
+from homeport.targets.cloudrun.guard import ROLE, ModelArmorParts
 from homeport.targets.cloudrun.guarded import GATEWAY
+from homeport.targets.cloudrun.names import Names
 
 _AGAIN = "put {table} back into the file, and run `homeport up --on cloudrun`: it makes a revision with all that it needs"
+_LEADS = ("rrdatas", "destinationRanges")
+"""Keys of a DNS record and of a firewall rule that say where they lead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +28,7 @@ class WayBack:
     """Looks at the revision that a rollback goes to, before it has traffic."""
 
     google: Google
+    names: Names
     guard: Guard | None
     """What the file wants screened."""
 
@@ -37,20 +45,71 @@ class WayBack:
                 f"{name} answers unscreened, and the file has a [guard]",
                 hint="take [guard] out of the file first, if that is what you want",
             )
-        for secret in secrets_of(revision):
-            if not await self._is_there("secretmanager", f"v1/{self._in_project(secret)}"):
-                raise StateError(
-                    f"{name} reads the secret {short(secret)}, which is gone: it would not start",
-                    hint=_AGAIN.format(table="what it was for, such as [observe],"),
-                )
+        for secret, version in secret_versions_of(revision):
+            await self._ensure_readable(name, secret, version)
         template = _template(gateway) if gateway is not None else ""
         if template:
-            api = f"modelarmor.{template.split('/')[3]}.rep"
-            if not await self._is_there(api, f"v1/{template}"):
-                raise StateError(
-                    f"{name} screens by the template {short(template)}, which is gone: it would refuse everything",
-                    hint=_AGAIN.format(table="[guard]"),
-                )
+            await self._ensure_screens(name, revision, template)
+
+    async def _ensure_readable(self, name: str, secret: str, version: str) -> None:
+        try:
+            found = await self.google.get(
+                "secretmanager", f"v1/{self._in_project(secret)}/versions/{version}"
+            )
+            state = str(found.get("state", "")).lower()
+        except (NotFound, ApiDisabled):
+            state = "gone"
+        if state != "enabled":
+            raise StateError(
+                f"{name} reads version {version} of the secret {short(secret)}, which is {state}: it would not start",
+                hint=_AGAIN.format(table="what it was for, such as [observe],"),
+            )
+
+    async def _ensure_screens(self, name: str, revision: Body, template: str) -> None:
+        """Raise `StateError` where its gateway would be refused by Model Armor, or would not reach it."""
+        why = ""
+        if not await self._is_there(f"modelarmor.{template.split('/')[3]}.rep", f"v1/{template}"):
+            why = f"screens by the template {short(template)}, which is gone"
+        elif not await self._may_screen(str(revision.get("serviceAccount", "")), template.split("/")[1]):
+            why = f"asks Model Armor as {revision.get('serviceAccount')}, which has no {ROLE} on the project"
+        elif lacks := await self._lacks_of_the_way(revision):
+            why = f"reaches Model Armor by the {lacks}, which is gone, or leads elsewhere"
+        if why:
+            raise StateError(f"{name} {why}: it would refuse everything", hint=_AGAIN.format(table="[guard]"))
+
+    async def _may_screen(self, account: str, project: str) -> bool:
+        on = IamResource(api="cloudresourcemanager", path=f"v3/projects/{project}")
+        wanted = Binding(role=ROLE, members=(f"serviceAccount:{account}",))
+        return policy.holds(await policy.read(self.google, on), [wanted])
+
+    async def _lacks_of_the_way(self, revision: Body) -> str:
+        """
+        Return what is missing of the way to Model Armor; '' for nothing.
+
+        In a network of the user's it is theirs, and nothing of it is looked at.
+        """
+        google, names = self.google, self.names
+        interfaces = revision.get("vpcAccess", {}).get("networkInterfaces", ())
+        if names.name not in {short(str(one.get("network", ""))) for one in interfaces}:
+            return ""
+        own = network(google, names.name, names.name)
+        there = await own.read()
+        if there is None:
+            return own.summary({})
+        if not own.is_managed(there):
+            return ""
+        # Listed, which everybody may who deploys: to read a single one takes what only `access.isolated` takes.
+        rules = google.pages("compute", f"compute/v1/projects/{names.project}/global/firewalls", "items")
+        isolated = names.firewall_rules[1] in [one["name"] async for one in rules]
+        parts = ModelArmorParts(google=google, names=names, guard=Guard())
+        way = parts.way(names.zone(DOMAINS[0]), isolated=isolated)
+        found: dict[str, Json] = {}
+        for one in way:
+            live = await one.read()
+            if live is None or any(change.path.startswith(_LEADS) for change in one.diff(live, found)):
+                return one.summary({})
+            found[one.id] = live
+        return ""
 
     def _in_project(self, secret: str) -> str:
         return (

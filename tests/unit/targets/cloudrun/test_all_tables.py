@@ -6,6 +6,7 @@ import asyncio
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,8 @@ from homeport.export import KINDS, export
 from homeport.gateway.screens.base import FILTERS
 from homeport.home import find_home
 from homeport.progress import Silent
+from homeport.reconcile import Resource
+from homeport.resources.google.rest import RestResource
 from homeport.targets.cloudrun.expected import promise_of
 from homeport.targets.cloudrun.model_selection import choose
 from on_cloudrun import deployment
@@ -103,6 +106,76 @@ def test_no_rollback_leads_round_the_screen_that_the_file_wants(deployer: WithAl
         rolled_back(deployer, deployer.file("guard"))
     assert deployer.service["trafficStatuses"] == serving
     assert rolled_back(deployer, deployer.file()) != serving[0]["revision"], "the file says that it may"
+
+
+def test_no_rollback_goes_to_what_reads_a_secret_whose_newest_version_is_not_enabled(
+    deployer: WithAllTables,
+) -> None:
+    deployer.up(deployer.file("observe"))
+    deployer.up(deployer.file("observe", scaling={"max": 2}))
+    serving = deployer.service["trafficStatuses"]
+    newest = "v1/projects/rehearsal/secrets/home-observe/versions/1"
+
+    async def turn(word: str) -> None:
+        await google_for(deployer.cloud).post("secretmanager", f"{newest}:{word}")
+
+    act(turn("disable"))
+    with pytest.raises(StateError, match="version latest of the secret home-observe, which is disabled"):
+        rolled_back(deployer, deployer.file("observe"))
+    assert deployer.service["trafficStatuses"] == serving
+    act(turn("enable"))
+    assert rolled_back(deployer, deployer.file("observe")) != serving[0]["revision"]
+
+
+@pytest.mark.parametrize("isolated", [False, True])
+def test_no_rollback_goes_to_a_gateway_that_may_not_ask_or_does_not_reach_model_armor(
+    deployer: WithAllTables, isolated: bool
+) -> None:
+    """A template of the user's own stays where `[guard]` goes; the grant and the way do not."""
+    mine = "projects/rehearsal/locations/europe-west4/templates/mine"
+    access = {"access": {**deployer.wanted().access.model_dump(), "isolated": isolated}}
+    guarded, bare = deployer.file(guard={"template": mine}, **access), deployer.file(**access)
+    google, parent = google_for(deployer.cloud), f"v1/{mine.rpartition('/')[0]}"
+    chosen = asyncio.run(choose(guarded, Path("/x/homeport.toml"), find_home(), Silent()))
+    screen = deployer.target(google, chosen, guarded).foundations
+    grant = next(one for one in screen.grants() if "modelarmor.user" in one.id)
+    way = [one for one in screen.screen if isinstance(one, RestResource)]
+    found: dict[str, Any] = {}  # Any: JSON
+
+    async def own_template() -> None:
+        await google.post("modelarmor.europe-west4.rep", parent, {"filterConfig": {}}, templateId="mine")
+
+    async def make(one: Resource) -> None:
+        path = "compute/v1/projects/rehearsal/global/networks/home"
+        found["network/home"] = await google.get("compute", path)
+        found[one.id] = await one.create(found, Silent())
+
+    async def mislead(one: RestResource, key: str, value: str) -> None:
+        live: Any = await one.read()
+        await google.patch(one.address.api, one.address.path, {**live, key: [value]})
+
+    deployer.up(deployer.file("guard", **access))
+    act(own_template())
+    deployer.up(guarded)
+    deployer.up(bare)
+    serving = deployer.service["trafficStatuses"]
+
+    def refused(why: str) -> None:
+        with pytest.raises(StateError, match=f"{why}.*it would refuse everything") as raised:
+            rolled_back(deployer, bare)
+        assert "[guard]" in raised.value.hint
+        assert deployer.service["trafficStatuses"] == serving
+
+    refused("home-run@.*has no roles/modelarmor.user")
+    act(make(grant))
+    for one in way:
+        refused(f"reaches Model Armor by the {re.escape(one.summary({}))}, which is gone")
+        act(make(one))
+    assert len(way) == (3 if isolated else 2)
+    act(mislead(way[1], "rrdatas", "10.8.0.99"))
+    refused("A record of modelarmor.*leads elsewhere")
+    act(mislead(way[1], "rrdatas", found[way[0].id]["address"]))
+    assert rolled_back(deployer, bare) != serving[0]["revision"]
 
 
 def rolled_back(deployer: WithAllTables, wanted: spec.Spec) -> str:

@@ -296,6 +296,11 @@ def test_a_screen_that_cannot_be_asked_or_is_not_wanted_is_skipped() -> None:
     one = deployed()
     none = replace(one, planned=replace(one.planned, screened=frozenset()))
     assert "no [guard]" in outcomes(none, Outcome.SKIPPED)["guard"]
+    front = Front(screened=lambda text: (400, "match"))
+    newer = deployed(front)
+    newer = replace(newer, planned=replace(newer.planned, screened=frozenset({"of-next-year"})))
+    told = outcomes(newer, Outcome.SKIPPED)["guard"]
+    assert (told, front.texts) == ("not checked: there is no text to try of-next-year with", [])
 
 
 def test_a_mount_where_none_was_planned_is_found() -> None:
