@@ -39,7 +39,7 @@ def asked(cloud: OnCloudRun, answer: bytes) -> tuple[int, str]:
     )  # fmt: skip
     os.close(theirs)
     shown = b""
-    while b"[Y/n]" not in shown:
+    while b"[y/N]" not in shown:
         shown += os.read(ours, 1000)
     os.write(ours, answer)
     code = process.wait(120)
@@ -71,7 +71,7 @@ def test_a_bench_on_cloud_run_tells_its_price_and_measures_nothing_without_a_yes
     assert "nobody can be asked here" in nobody.err
     assert "--yes" in nobody.err
     price_is_right(nobody.err, listed["usd_per_hour"])
-    for answer in (b"n\n", b"\x04"):
+    for answer in (b"n\n", b"\n", b"\x04"):  # Enter is no yes to money.
         code, shown = asked(cloud, answer)
         assert code == 23
         price_is_right(shown, listed["usd_per_hour"])

@@ -214,6 +214,6 @@ def _ask(
     listed = sync.run(deployment.listing(on=where[1], file=where[0], options=opened)).endpoints
     found = next((one for one in listed if one.name == endpoint.name), None)
     told = price(found, options.seconds)
-    if not asking(terminal, yes=yes, text=str, question="measure it?")(told):
+    if not asking(terminal, yes=yes, text=str, question="measure it?", default=False)(told):
         raise ApprovalDeclined("nothing was measured")
     return found.max_instances if found is not None else None
