@@ -27,11 +27,14 @@ from homeport.agents.mcp_servers import McpServer
 from homeport.agents.service.app import until_cancelled
 from homeport.agents.service.served import ServedAgent
 from homeport.agents.tool import Tool
+from homeport.backoff import Backoff
 from homeport.endpoint import Endpoint
 from homeport.errors import HomeportError, SpecError
 from homeport.google.credentials import GoogleIdentity, find
 from homeport.secret import Secret, judged
 
+_GRANT_SEEN_S = 420.0
+"""As long as a grant may take to be seen: Google says two minutes, and sometimes seven (IAM, "access change propagation")."""
 _STARTS_WITHIN_S = 3000.0
 """As long as a model may take from zero, and Cloud Run lets a request wait."""
 
@@ -73,7 +76,14 @@ async def agent_of(env: Mapping[str, str]) -> ServedAgent:
         key=None,
         tell=_tell,
     )
-    return replace(agent, ready=lambda: _awake(endpoint))
+    seen = Backoff(
+        what="the right to call the model to be seen",
+        within=_GRANT_SEEN_S,
+        first=2.0,
+        factor=1.5,
+        longest=15.0,
+    )
+    return replace(agent, ready=lambda: _awake(endpoint, seen))
 
 
 def _server(url: str, tokens: Mapping[str, str], env: Mapping[str, str]) -> str | McpServer:
@@ -93,11 +103,17 @@ def _server(url: str, tokens: Mapping[str, str], env: Mapping[str, str]) -> str 
     return McpServer(url=url, token=token)
 
 
-async def _awake(endpoint: Endpoint) -> None:
-    """Wait until the model answers anything: Cloud Run keeps the request while it starts. What is wrong a run tells."""
+async def _awake(endpoint: Endpoint, seen: Backoff) -> None:
+    """
+    Wait until the model answers anything: Cloud Run keeps the request while it starts. What is wrong a run tells.
+
+    A refusal is waited out for as long as `seen` allows, from the container's start on: the right to call was granted just
+    before.
+    """
     with suppress(HomeportError):
         async with endpoint.client(timeout_s=_STARTS_WITHIN_S) as client:
-            await client.get("/health")
+            while (await client.get("/health")).status_code == 403 and await seen.pause():
+                pass
 
 
 def _allowed(names: frozenset[str]) -> Confirm:

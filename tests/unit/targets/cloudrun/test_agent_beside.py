@@ -8,8 +8,11 @@ import io
 import json
 import re
 import zipfile
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
 
+import httpx2
 import pytest
 import yaml
 
@@ -21,9 +24,10 @@ from homeport import addresses, spec
 from homeport.agents.builtin import calculate
 from homeport.agents.loop import AgentSetup
 from homeport.agents.service.app import on_port
-from homeport.agents.service.container import agent_of
+from homeport.agents.service.container import _awake, agent_of
 from homeport.agents.service.served import ServedAgent
 from homeport.agents.tool import tool_of
+from homeport.backoff import Backoff
 from homeport.endpoint import Endpoint
 from homeport.errors import SpecError, Unsupported
 from homeport.export import export
@@ -185,6 +189,52 @@ def test_each_export_makes_it_too(deployer: WithAgentTable) -> None:
 def test_a_container_that_was_not_told_which_agent_it_is_says_so() -> None:
     with pytest.raises(SpecError, match="HOMEPORT_AGENT and MODEL_URL"):
         asyncio.run(agent_of({"HOMEPORT_AGENT": "{"}))
+
+
+class Refusing:
+    """A model's endpoint that answers with these statuses, one after the other, and then with the last."""
+
+    def __init__(self, *statuses: int) -> None:
+        self.statuses, self.asked = list(statuses), 0
+
+    @asynccontextmanager
+    async def client(self, **_: float) -> AsyncIterator[Refusing]:
+        yield self
+
+    async def get(self, path: str) -> httpx2.Response:
+        assert path == "/health"
+        self.asked += 1
+        return httpx2.Response(self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0])
+
+
+class Jumping:
+    """A clock that jumps to the end of each pause."""
+
+    at = 0.0
+
+    def now(self) -> float:
+        return self.at
+
+    async def pause(self, seconds: float) -> None:
+        self.at += seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.at += seconds
+
+
+@pytest.mark.parametrize(
+    ("statuses", "later", "asked"),
+    [((403, 403, 200), 0.0, 3), ((500,), 0.0, 1), ((403,), 500.0, 1)],
+    ids=["granted just before", "ill", "refused for long"],
+)
+def test_a_right_that_is_not_seen_yet_is_waited_for_after_its_start_and_not_later(
+    statuses: tuple[int, ...], later: float, asked: int
+) -> None:
+    model, clock = Refusing(*statuses), Jumping()
+    seen = Backoff(what="a test", within=420, first=2.0, clock=clock)
+    clock.at += later
+    asyncio.run(_awake(cast("Endpoint", model), seen))
+    assert model.asked == asked
 
 
 ANY_SUM = re.compile(r"What is (\d+) \* (\d+)")
