@@ -20,6 +20,7 @@ from homeport.google.retry import looks
 from homeport.json_types import Json
 from homeport.reconcile import Outputs, resolve
 from homeport.resources.google.build_place import ANYWHERE, NOT_HERE, BuildPlace, BuildSteps
+from homeport.resources.google.log_lines import last_lines, last_words
 from homeport.resources.google.propagation import patient
 
 DEADLINE_S = 3600.0
@@ -32,7 +33,6 @@ _UNDER_WAY = ("PENDING", "QUEUED", "WORKING")
 _BEYOND_S = 900.0
 """For the queue, and for Google to notice that a build is over its time."""
 _LAST_LINES = 8
-_PAGE = 50
 _MEANT = {kind.exit_code: kind for kind in (WeightsError, GatedModel, NetworkError)}
 """Scripts of ours end with the exit codes that homeport itself has."""
 
@@ -126,10 +126,14 @@ class Build:
                 return build
         return None
 
+    async def _last_lines(self, build: Json) -> list[str]:
+        query = f'resource.type="build" AND resource.labels.build_id="{build["id"]}"'
+        return await last_lines(self.google, query)
+
     async def _why(self, build: Json) -> HomeportError:
         log = f"its log: {build.get('logUrl', '')}"
         lines = await self._last_lines(build)
-        message = next((line.partition(SAYS)[2] for line in reversed(lines) if SAYS in line), "")
+        message = last_words(lines, SAYS)
         code = next((step["exitCode"] for step in build.get("steps", ()) if step.get("exitCode")), 0)
         if message and code in _MEANT:
             words, _, hint = message.partition("; ")
@@ -137,22 +141,6 @@ class Build:
         why = build.get("failureInfo", {}).get("detail") or build.get("statusDetail") or build["status"]
         tail = "".join(f"\n  {line}" for line in lines[-_LAST_LINES:])
         return OperationFailed(f"{self.what} failed: {message or why}{tail}", hint=log)
-
-    async def _last_lines(self, build: Json) -> list[str]:
-        """Return what the build last wrote; nothing where its log cannot be read: that must not hide why it failed."""
-        body = {
-            "resourceNames": [f"projects/{self.google.project}"],
-            "filter": f'resource.type="build" AND resource.labels.build_id="{build["id"]}"',
-            "orderBy": "timestamp desc",
-            "pageSize": _PAGE,
-        }
-        try:
-            page = await self.google.post("logging", "v2/entries:list", body, repeatable=True)
-        except HomeportError:
-            return []
-        # Lines that were written at once have one time; what orders them is Logging's own id.
-        entries = sorted(page.get("entries") or (), key=lambda entry: (entry["timestamp"], entry["insertId"]))
-        return [str(entry.get("textPayload", "")) for entry in entries]
 
     def _builds(self, region: str) -> str:
         return f"v1/projects/{self.google.project}/locations/{region}/builds"

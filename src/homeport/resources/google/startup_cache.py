@@ -26,6 +26,7 @@ from homeport.reconcile import Outputs, needs_of, resolve
 from homeport.resources.base import FixedResource
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.image import ContainerImage
+from homeport.resources.google.log_lines import last_lines, last_words
 from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.propagation import patient, while_it_spreads
 from homeport.resources.google.rest import LABEL
@@ -38,7 +39,6 @@ NONE = "none"
 """Stands for the manifest of a cache that could not be made: a start that is told it finds none, and goes on."""
 FINGERPRINT = "homeport/fingerprint"
 """The annotation of a job that holds what it makes a cache for."""
-_LAST_LINES = 50
 _BEYOND_S = 900.0
 """For the job to be begun, and for Google to notice that it is over its time."""
 _FIRST_LOOK_S = 2.0
@@ -184,18 +184,8 @@ class StartupCache(FixedResource):
 
     async def _said(self, execution: str) -> str:
         """Return why the script in the job gave up, in its own words; '' where it does not tell, or cannot be read."""
-        body = {
-            "resourceNames": [f"projects/{self.google.project}"],
-            "filter": f'resource.type="cloud_run_job" AND labels."run.googleapis.com/execution_name"="{execution}"',
-            "orderBy": "timestamp desc",
-            "pageSize": _LAST_LINES,
-        }
-        try:
-            page = await self.google.post("logging", "v2/entries:list", body, repeatable=True)
-        except HomeportError:
-            return ""
-        lines = (str(one.get("textPayload", "")) for one in page.get("entries") or ())
-        return next((line.partition(SAYS)[2] for line in lines if SAYS in line), "")
+        query = f'resource.type="cloud_run_job" AND labels."run.googleapis.com/execution_name"="{execution}"'
+        return last_words(await last_lines(self.google, query), SAYS)
 
     async def _clear(self) -> None:
         """Take the job away, with what may run of it."""
