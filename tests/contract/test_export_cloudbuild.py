@@ -37,8 +37,8 @@ from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.release import Release
 from homeport.resources.google.service import Service
 from homeport.resources.google.traffic import Receipt, latest, receipts, shares, tag_url
-from pipelines import FOLDER, REPO, chosen, target
-from places import TAUGHT
+from pipelines import REPO, chosen, target
+from places import TAUGHT, TAUGHT_FOLDER
 from second_service import AGENT
 
 Json = Any  # JSON, parsed again
@@ -158,7 +158,9 @@ class Run:
     def __init__(self, here: Place, folder: Path, engine: str) -> None:
         self.here, self.folder, self.engine = here, folder, engine
         self.gcloud = Served(here.url, folder, here.cloud.secret)
-        paths = [TAUGHT] if engine == "ollama" else [path for path in FOLDER.iterdir() if path.is_file()]
+        paths = (
+            [TAUGHT] if engine == "ollama" else [path for path in TAUGHT_FOLDER.iterdir() if path.is_file()]
+        )
         files = {path.name: path.read_bytes() for path in paths}
         self.commit = here.hub.push(REPO, files, gated="manual")
         here.hub.tokens[TOKEN] = {REPO}

@@ -13,10 +13,9 @@ from homeport import reference
 from homeport.engines.conformance import Feature, Stance
 from homeport.engines.names import NAMES
 from homeport.engines.registry import module
-from places import ROOT, TAUGHT
+from places import ROOT, TAUGHT, TAUGHT_FOLDER
 from user import User
 
-TAUGHT_FOLDER = ROOT / "tests" / "models" / "gemma-4-taught"
 VLLM = ROOT / ".venv-vllm" / "bin"
 CHECKS = {
     Feature.SECOND_TURN: "second-turn",

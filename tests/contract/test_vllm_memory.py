@@ -14,11 +14,10 @@ from homeport import catalog
 from homeport.catalog import Architecture, inspect
 from homeport.catalog.families import DEFAULTS
 from homeport.engines.vllm.memory import kv_cache
-from places import ROOT
+from places import ROOT, VLLM_PYTHON
 
 pytestmark = pytest.mark.vllm
 
-PYTHON = ROOT / ".venv-vllm" / "bin" / "python"
 MODELS = ROOT / ".cache" / "models"
 GEMMA, SMOLLM = MODELS / "gemma-3-270m-safetensors", MODELS / "smollm2-135m-safetensors"
 TINY = ROOT / "tests" / "models" / "gemma-4-tiny"
@@ -37,7 +36,7 @@ BOOTS = [
 
 def says(what: str, cases: list[dict[str, Any]], timeout: float) -> tuple[list[dict[str, Any]], str]:
     """What `vllm_says.py` answers to `cases`, and all that vLLM logged meanwhile."""
-    command = [str(PYTHON), str(ROOT / "tests" / "support" / "vllm_says.py"), what]
+    command = [str(VLLM_PYTHON), str(ROOT / "tests" / "support" / "vllm_says.py"), what]
     ran = subprocess.run(
         command, input=json.dumps(cases), capture_output=True, text=True, timeout=timeout, check=False
     )
@@ -80,7 +79,7 @@ def test_what_a_config_leaves_out_is_what_transformers_fills_in() -> None:
     )
     asked = {kind: list(values) for kind, values in DEFAULTS.items()}
     ran = subprocess.run(
-        [str(PYTHON), "-c", code],
+        [str(VLLM_PYTHON), "-c", code],
         input=json.dumps(asked),
         capture_output=True,
         text=True,
@@ -131,7 +130,7 @@ def layers(architecture: Architecture) -> list[dict[str, Any]]:
 
 def test_the_parts_of_the_catalog_are_what_the_networks_of_transformers_have() -> None:
     ran = subprocess.run(
-        [str(PYTHON), str(ROOT / "scripts" / "model_parts.py")],
+        [str(VLLM_PYTHON), str(ROOT / "scripts" / "model_parts.py")],
         capture_output=True,
         text=True,
         timeout=120,

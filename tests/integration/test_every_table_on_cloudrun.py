@@ -16,13 +16,11 @@ import pytest
 from behind_edges import EDGE, BehindEdge
 from edges import DOMAIN
 from gcloud import served
-from places import ROOT
+from places import TAUGHT_FOLDER, VLLM_PYTHON
 from user import User
 
 pytestmark = [pytest.mark.vllm, pytest.mark.long]
 
-PYTHON = ROOT / ".venv-vllm" / "bin" / "python"
-WEIGHTS = ROOT / "tests" / "models" / "gemma-4-taught"
 FILE = """
 name = "demo"
 model = "file:./first"
@@ -52,10 +50,10 @@ class WithEveryTable(BehindEdge):
 
 @pytest.fixture
 def cloud(user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WithEveryTable]:
-    monkeypatch.setenv("HOMEPORT_REHEARSAL_VLLM", str(PYTHON))
+    monkeypatch.setenv("HOMEPORT_REHEARSAL_VLLM", str(VLLM_PYTHON))
     with served(tmp_path, "--speed", "10") as rehearsal:
         made = WithEveryTable(user, rehearsal)
-        shutil.copytree(WEIGHTS, user.folder / "first")
+        shutil.copytree(TAUGHT_FOLDER, user.folder / "first")
         yield made
 
 

@@ -19,13 +19,12 @@ import pytest
 
 from commands_on_cloudrun import OnCloudRun
 from gcloud import served
-from places import ROOT
+from places import TAUGHT_FOLDER, VLLM_PYTHON
 from prometheus import program
 from user import User
 
 pytestmark = pytest.mark.vllm
 
-WEIGHTS = ROOT / "tests" / "models" / "gemma-4-taught"
 FILE = """
 name = "demo"
 model = "file:./first"
@@ -71,11 +70,11 @@ class Observed(OnCloudRun):
 
 @pytest.fixture
 def cloud(user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Observed]:
-    monkeypatch.setenv("HOMEPORT_REHEARSAL_VLLM", str(ROOT / ".venv-vllm" / "bin" / "python"))
+    monkeypatch.setenv("HOMEPORT_REHEARSAL_VLLM", str(VLLM_PYTHON))
     monkeypatch.setenv("PATH", f"{Path(program('prometheus')).parent}{os.pathsep}{os.environ['PATH']}")
     with served(tmp_path, "--speed", "10") as rehearsal:
         made = Observed(user, rehearsal)
-        shutil.copytree(WEIGHTS, user.folder / "first")
+        shutil.copytree(TAUGHT_FOLDER, user.folder / "first")
         user.write(FILE)
         yield made
 

@@ -24,14 +24,12 @@ from gcp_rehearsal.runtime import fuse, mount_namespace
 from homeport import catalog
 from homeport.cli.rehearse_programs import vllm_python
 from hub import Hub
-from places import ROOT
+from places import ROOT, TAUGHT_FOLDER, VLLM_PYTHON
 from user import User
 from vllm_adapters import adapter
 
 pytestmark = pytest.mark.vllm
 
-PYTHON = ROOT / ".venv-vllm" / "bin" / "python"
-WEIGHTS = ROOT / "tests" / "models" / "gemma-4-taught"
 GEMMA = ROOT / ".cache" / "models" / "gemma-3-270m-safetensors"
 """A real one, pretrained, to which the catalog's template for it is given."""
 REPO = "homeport/gemma-3-270m"
@@ -94,12 +92,12 @@ def hub() -> Iterator[Hub]:
 
 @pytest.fixture
 def cloud(user: User, tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Iterator[WayB]:
-    monkeypatch.setenv("HOMEPORT_REHEARSAL_VLLM", str(PYTHON))
+    monkeypatch.setenv("HOMEPORT_REHEARSAL_VLLM", str(VLLM_PYTHON))
     monkeypatch.setenv("HF_ENDPOINT", hub.address)
     # Not so fast that an idle instance is gone before the next command: ten minutes there are a minute here.
     with served(tmp_path, "--speed", "10") as rehearsal:
         made = WayB(user, rehearsal)
-        shutil.copytree(WEIGHTS, user.folder / "first")
+        shutil.copytree(TAUGHT_FOLDER, user.folder / "first")
         (user.folder / "homeport.toml").unlink()
         yield made
 
@@ -217,7 +215,7 @@ def _what_vllm_sees(cloud: WayB) -> str:
             Path(path, "more").touch()
         with pytest.raises(OSError, match="Read-only file system"):
             Path(path, "config.json").unlink()
-        assert Path(path, "config.json").read_bytes() == (WEIGHTS / "config.json").read_bytes()
+        assert Path(path, "config.json").read_bytes() == (TAUGHT_FOLDER / "config.json").read_bytes()
     assert instance["command"][instance["command"].index("--structured-outputs-config") + 1] == COMPACT
     assert {row["what"] for row in instance["changes"]} >= {
         "program",
@@ -256,7 +254,7 @@ def _tools_and_thoughts_come_back_apart(cloud: WayB) -> None:
 
 def _weights_that_vllm_refuses_get_no_traffic(cloud: WayB) -> None:
     broken = cloud.user.folder / "broken"
-    shutil.copytree(WEIGHTS, broken)
+    shutil.copytree(TAUGHT_FOLDER, broken)
     config = json.loads((broken / "config.json").read_text())
     (broken / "config.json").write_text(json.dumps({**config, "architectures": ["Gemma9ForCausalLM"]}))
     refused = cloud.run("swap", "file:./broken", "--yes", code=None)

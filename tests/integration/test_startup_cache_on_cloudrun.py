@@ -20,13 +20,11 @@ from commands_on_cloudrun import OnCloudRun
 from gcloud import served
 from gcp_rehearsal.runtime import mount_namespace
 from homeport.engines.registry import module
-from places import ROOT
+from places import TAUGHT_FOLDER, VLLM_PYTHON
 from user import User
 
 pytestmark = pytest.mark.vllm
 
-PYTHON = ROOT / ".venv-vllm" / "bin" / "python"
-WEIGHTS = ROOT / "tests" / "models" / "gemma-4-taught"
 FILE = """
 name = "demo"
 model = "file:./first"
@@ -87,10 +85,10 @@ class Cached(OnCloudRun):
 
 @pytest.fixture
 def cloud(user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cached]:
-    monkeypatch.setenv("HOMEPORT_REHEARSAL_VLLM", str(PYTHON))
+    monkeypatch.setenv("HOMEPORT_REHEARSAL_VLLM", str(VLLM_PYTHON))
     with served(tmp_path, "--speed", "10") as rehearsal:
         made = Cached(user, rehearsal)
-        shutil.copytree(WEIGHTS, user.folder / "first")
+        shutil.copytree(TAUGHT_FOLDER, user.folder / "first")
         user.write(FILE)
         yield made
 

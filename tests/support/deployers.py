@@ -21,9 +21,7 @@ from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.targets.cloudrun.verification import receipt_of
 from homeport.verify import Outcome, Report, Result
 from on_cloudrun import deployment
-from places import ROOT, TAUGHT
-
-FOLDER = ROOT / "tests" / "models" / "gemma-4-taught"
+from places import TAUGHT, TAUGHT_FOLDER
 
 PATH = "v2/projects/rehearsal/locations/europe-west4/services/home"
 
@@ -35,7 +33,7 @@ UNPROVEN = Report(
     ),
 )  # fmt: skip
 
-WAYS = {"ollama": TAUGHT, "vllm": FOLDER}
+WAYS = {"ollama": TAUGHT, "vllm": TAUGHT_FOLDER}
 
 
 class Deployer:

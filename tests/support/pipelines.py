@@ -15,10 +15,9 @@ from homeport.secret import Secret
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.target import CloudRunTarget
-from places import ROOT, TAUGHT
+from places import TAUGHT, TAUGHT_FOLDER
 
-FOLDER = ROOT / "tests" / "models" / "gemma-4-taught"
-WAYS = {"ollama": TAUGHT, "vllm": FOLDER}
+WAYS = {"ollama": TAUGHT, "vllm": TAUGHT_FOLDER}
 FILE = Path("/x/homeport.toml")
 REPO, COMMIT = "org/taught", "0123456789abcdef0123456789abcdef01234567"
 

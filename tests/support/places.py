@@ -12,6 +12,12 @@ FETCHED = ROOT / ".cache" / "home"
 TAUGHT = TESTS / "models" / "gemma-4-taught.gguf"
 """A Gemma 4 of two million parameters: it loads in no time, and calls one tool. See models/README.md."""
 
+TAUGHT_FOLDER = TESTS / "models" / "gemma-4-taught"
+"""The same as a folder of safetensors."""
+
+VLLM_PYTHON = ROOT / ".venv-vllm" / "bin" / "python"
+"""The Python of the environment with real vLLM, which `make test-vllm` makes."""
+
 HELD_OUT = TESTS / "models" / "held-out.jsonl"
 """Questions in words that the model of the agents' tests was never taught. See models/README.md."""
 

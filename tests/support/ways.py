@@ -27,14 +27,14 @@ from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.weights.manifest import Pin, PinnedFile, digest
 from homeport.weights.transfer import MANIFEST
-from places import ROOT, TAUGHT
+from places import TAUGHT, TAUGHT_FOLDER
 
 Way = Literal["ollama", "vllm"]
 """Baked into the image from a GGUF of this machine, or in a bucket, where a build carries them from a hub."""
 NAME, REGION, PROJECT = "home", "europe-west4", "rehearsal"
 SPEC_FILE = Path("/x/homeport.toml")
 TOKEN = "hf_only_for_those_who_may"
-_MODELS = {"ollama": TAUGHT, "vllm": ROOT / "tests" / "models" / "gemma-4-taught"}
+_MODELS = {"ollama": TAUGHT, "vllm": TAUGHT_FOLDER}
 _HUB = {"config.json": b"{}", "model.safetensors": b"weights", "tokenizer.json": b"{}"}
 
 

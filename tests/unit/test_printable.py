@@ -18,7 +18,7 @@ from homeport import cli
 from homeport.errors import HomeportError
 from homeport.printable import json_text, printable, printable_answer, printable_log
 from homeport.terminal import Terminal, pairs
-from places import ROOT
+from places import TAUGHT_FOLDER
 from user import HOMEPORT, User
 
 HOSTILE = {
@@ -130,7 +130,7 @@ def test_a_strangers_config_is_told_and_does_nothing_to_the_terminal(user: User,
     """`homeport fit` of a folder whose config.json holds sequences, read as a terminal gets it."""
     model = tmp_path / "model"
     model.mkdir()
-    for path in (ROOT / "tests" / "models" / "gemma-4-taught").iterdir():
+    for path in TAUGHT_FOLDER.iterdir():
         os.link(path, model / path.name)
     config = json.loads((model / "config.json").read_text())
     (model / "config.json").unlink()

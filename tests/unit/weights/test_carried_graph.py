@@ -21,9 +21,8 @@ from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.secret import SecretVersion, secret
 from homeport.secret import Secret
 from homeport.weights.manifest import Pin, PinnedFile
-from places import ROOT
+from places import TAUGHT_FOLDER
 
-TAUGHT = ROOT / "tests" / "models" / "gemma-4-taught"
 BUCKET = "rehearsal-mine-weights"
 REPO = "homeport/gemma-4-taught"
 
@@ -32,7 +31,7 @@ REPO = "homeport/gemma-4-taught"
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.setattr("homeport.resources.google.build.FIRST_LOOK_S", 0.05)
     with place(tmp_path) as here:
-        here.hub.push(REPO, {path.name: path.read_bytes() for path in TAUGHT.iterdir()}, gated="auto")
+        here.hub.push(REPO, {path.name: path.read_bytes() for path in TAUGHT_FOLDER.iterdir()}, gated="auto")
         here.hub.tokens[TOKEN] = {REPO}
         yield here
 
@@ -45,7 +44,7 @@ def things(here: Place, google: Google) -> list[Resource]:
             size=path.stat().st_size,
             sha256=hashlib.sha256(path.read_bytes()).hexdigest() if path.suffix == ".safetensors" else None,
         )
-        for path in sorted(TAUGHT.iterdir())
+        for path in sorted(TAUGHT_FOLDER.iterdir())
     )
     places = {
         f"bucket/{BUCKET}": ("storage", f"storage/v1/b/{BUCKET}", "roles/storage.objectUser"),
@@ -88,7 +87,7 @@ def test_a_gated_model_is_brought_by_a_plan_and_then_there_is_nothing_to_do(here
     again, live = up(here)
     assert not again.pending
     assert len(here.builds()) == 1
-    for path in TAUGHT.iterdir():
+    for path in TAUGHT_FOLDER.iterdir():
         kept = find(here.cloud, BUCKET, f"{live['prefix']}/{path.name}")
         assert kept is not None
         assert content_of(kept).read() == path.read_bytes()

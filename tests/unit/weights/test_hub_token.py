@@ -24,14 +24,13 @@ from homeport.progress import Silent
 from homeport.reconcile import Plan
 from homeport.secret import Secret
 from homeport.targets.cloudrun.lifecycle import CloudRunLifecycle
-from places import ROOT
+from places import TAUGHT_FOLDER
 from user import HOMEPORT
 from vllm_adapters import tensors_of
 
 REPO = "google/gemma-4-taught"
 LET_IN, LEFT_OUT = "hf_let_in_0123456789", "hf_left_out_0123456789"
 FIRST_OF_ALL = ("secret/mine-hub-token", "secret-version/mine-hub-token")
-MODEL = ROOT / "tests" / "models" / "gemma-4-taught"
 
 
 @pytest.fixture
@@ -41,7 +40,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
         template = f"{here.hub.address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", here.hub.address)
         monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
-        here.hub.push(REPO, {path.name: path.read_bytes() for path in MODEL.iterdir()}, gated="manual")
+        here.hub.push(
+            REPO, {path.name: path.read_bytes() for path in TAUGHT_FOLDER.iterdir()}, gated="manual"
+        )
         here.hub.tokens = {LET_IN: {REPO}, LEFT_OUT: set()}
         yield here
 
@@ -104,7 +105,7 @@ def described(monkeypatch: pytest.MonkeyPatch) -> None:
     def subject(
         name: str, base: Path, *, weights: str, token: Secret | None, engine: str
     ) -> module.ModelSubject:
-        source = f"file:{MODEL}" if weights == f"hf:{REPO}" else weights
+        source = f"file:{TAUGHT_FOLDER}" if weights == f"hf:{REPO}" else weights
         return module.subject(name, base, weights=source, token=token, engine=engine)
 
     monkeypatch.setattr("homeport.targets.cloudrun.model_selection.subject", subject)
@@ -174,7 +175,9 @@ def test_a_closed_gate_stops_everything_before_anything_is_made(here: Place, tok
 
 def test_what_the_hub_does_not_even_describe_is_described_with_the_kept_token(here: Place) -> None:
     kept(here, token=Secret(LET_IN))
-    here.hub.push("org/mine", {path.name: path.read_bytes() for path in MODEL.iterdir()}, private=True)
+    here.hub.push(
+        "org/mine", {path.name: path.read_bytes() for path in TAUGHT_FOLDER.iterdir()}, private=True
+    )
     with pytest.raises(GatedModel):
         planned(here, "org/mine")
     here.hub.tokens[LET_IN].add("org/mine")
@@ -246,7 +249,7 @@ def test_what_is_typed_is_not_shown_and_nothing_is_made_without_a_yes(here: Plac
     folder = tmp_path / "typing"
     folder.mkdir()
     (folder / "homeport.toml").write_text(
-        f'name = "mine"\nmodel = "gemma-4-e2b"\nweights = "file:{MODEL}"\n[engine]\nkind = "vllm"\ncontext = 1024\n'
+        f'name = "mine"\nmodel = "gemma-4-e2b"\nweights = "file:{TAUGHT_FOLDER}"\n[engine]\nkind = "vllm"\ncontext = 1024\n'
         f'[[engine.lora]]\nname = "tone"\nsource = "hf:{REPO}-tone"\n[cloudrun]\nproject = "rehearsal"\n'
     )
     config = b'{"peft_type": "LORA", "r": 8}'

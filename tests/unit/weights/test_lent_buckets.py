@@ -23,10 +23,9 @@ from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.weights.manifest import digest
 from homeport.weights.sources.gcs import BucketSource, bucket_source
 from homeport.weights.sources.registry import parse
-from places import ROOT, TAUGHT
+from places import TAUGHT, TAUGHT_FOLDER
 from vllm_adapters import tensors_of
 
-MODEL = ROOT / "tests" / "models" / "gemma-4-taught"
 LENT = "somebodys-models"
 MIB = 1 << 20
 
@@ -42,7 +41,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 async def _lent(here: Place) -> None:
     async with here.google() as google:
         await google.post("storage", "storage/v1/b", {"name": LENT, "location": "EU"}, project="rehearsal")
-        for path in MODEL.iterdir():
+        for path in TAUGHT_FOLDER.iterdir():
             await google.upload(LENT, f"gemma/taught/{path.name}", path.read_bytes())
         await google.upload(LENT, "gemma/", b"")  # As the console makes a folder.
         await google.upload(LENT, "gemma/taught.gguf", TAUGHT.read_bytes())
@@ -113,7 +112,7 @@ def test_a_folder_is_pinned_by_generation_and_copied_without_passing_through_any
     assert {file.path for file in pin.files} >= {"config.json", "model.safetensors", "tokenizer.json"}
     live = carried(here, pinned(one))
     for file in pin.files:
-        assert here.object(f"{pinned(one).prefix}/{file.path}") == (MODEL / file.path).read_bytes()
+        assert here.object(f"{pinned(one).prefix}/{file.path}") == (TAUGHT_FOLDER / file.path).read_bytes()
     manifest = {file["path"]: file for file in live["files"]}
     for file in pin.files:
         its = manifest[file.path]

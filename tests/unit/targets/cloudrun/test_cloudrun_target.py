@@ -15,7 +15,7 @@ import pytest
 from filelock import FileLock
 
 from cloud import act, things
-from deployers import FOLDER, PATH, WAYS, Deployer
+from deployers import PATH, WAYS, Deployer
 from deployment import google_for
 from gcp_rehearsal.apis.run.log import container_said
 from gcp_rehearsal.cloud import Cloud
@@ -44,6 +44,7 @@ from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.weights.manifest import digest
 from homeport.weights.sources.registry import parse
 from on_cloudrun import deployment, unchecked
+from places import TAUGHT_FOLDER
 from vllm_adapters import tensors_of
 
 
@@ -440,7 +441,7 @@ def test_the_room_that_adapters_take_of_the_gpu_is_counted(tmp_path: Path) -> No
 
 
 def test_a_folder_without_an_adapters_configuration_is_no_adapter() -> None:
-    wanted = Deployer("vllm").wanted(lora=[{"name": "tone", "source": f"file:{FOLDER}"}])
+    wanted = Deployer("vllm").wanted(lora=[{"name": "tone", "source": f"file:{TAUGHT_FOLDER}"}])
     with pytest.raises(WeightsError, match=r"has no adapter_config\.json"):
         asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
 
@@ -460,7 +461,7 @@ def test_a_folder_of_any_name_lies_in_a_bucket_under_a_plain_one(
 ) -> None:
     model = tmp_path / path
     (tmp_path / "sub").mkdir()
-    shutil.copytree(FOLDER, model, dirs_exist_ok=True)
+    shutil.copytree(TAUGHT_FOLDER, model, dirs_exist_ok=True)
     wanted = Deployer("vllm").wanted().model_copy(update={"model": f"file:{tmp_path}/{path}"})
     chosen = _chosen(wanted).chosen
     assert chosen.pinned is not None
@@ -507,7 +508,7 @@ def test_a_network_that_is_still_closed_stands_in_the_way() -> None:
 
 
 def test_a_plan_tells_that_a_model_has_no_chat_template(tmp_path: Path) -> None:
-    shutil.copytree(FOLDER, tmp_path / "base", ignore=shutil.ignore_patterns("chat_template.jinja"))
+    shutil.copytree(TAUGHT_FOLDER, tmp_path / "base", ignore=shutil.ignore_patterns("chat_template.jinja"))
     deployer = Deployer("vllm")
     wanted = deployer.wanted().model_copy(update={"model": f"file:{tmp_path}/base"})
     chosen = _chosen(wanted).chosen
@@ -593,7 +594,7 @@ def test_after_a_change_that_does_not_start_the_status_is_of_what_serves(tmp_pat
     wanted = deployer.wanted()
     deployer.up(wanted)
     (first,) = shares(deployer.service)
-    shutil.copytree(FOLDER, tmp_path / "another")
+    shutil.copytree(TAUGHT_FOLDER, tmp_path / "another")
     containers = deployer.cloud.containers
     assert isinstance(containers, Willing)
     containers.failing["home-00002"] = not_listening(8080)
@@ -605,7 +606,7 @@ def test_after_a_change_that_does_not_start_the_status_is_of_what_serves(tmp_pat
         return await one.status(), (await one.connect()).model
 
     told, asked = act(status())
-    assert (told.traffic, told.model, asked) == ({first: 100}, FOLDER.name, FOLDER.name)
+    assert (told.traffic, told.model, asked) == ({first: 100}, TAUGHT_FOLDER.name, TAUGHT_FOLDER.name)
 
 
 def test_rollback_works_after_a_change_that_did_not_start() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cloud import act
-from deployers import FOLDER, Deployer
+from deployers import Deployer
 from deployment import google_for
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
 from homeport import spec
@@ -20,6 +20,7 @@ from homeport.reconcile import apply, make_plan
 from homeport.resources.google.repository import remote_repository
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.registries import cached, parse
+from places import TAUGHT_FOLDER
 from ways import Carrying, Wanted, wanted
 
 NAMES = Names(name="home", project="rehearsal", region="europe-west4")
@@ -57,7 +58,10 @@ def test_vllm_is_deployed_by_its_makers_digest_without_any_build_and_then_nothin
 
 def test_files_of_ours_lie_in_the_bucket_and_are_mounted_where_the_image_would_have_them() -> None:
     deployer = Deployer("vllm")
-    known = {"model": "gemma-3-270m-pt", "weights": f"file:{FOLDER}"}  # The catalog has a template for it.
+    known = {
+        "model": "gemma-3-270m-pt",
+        "weights": f"file:{TAUGHT_FOLDER}",
+    }  # The catalog has a template for it.
     deployer.up(spec.parse({**deployer.wanted().model_dump(), **known}))
     template = deployer.service["template"]
     told = template["containers"][0]["args"]

@@ -30,7 +30,7 @@ from homeport.targets.cloudrun.lifecycle import CloudRunLifecycle
 from homeport.targets.cloudrun.verification import Verifier, endpoint_of
 from homeport.verify import Outcome, Result
 from homeport.weights.transfer import MANIFEST
-from places import ROOT
+from places import TAUGHT_FOLDER
 from vllm_adapters import tensors_of
 from ways import Carrying, Wanted, wanted
 
@@ -47,7 +47,7 @@ class User:
 
     def copied(self, name: str) -> str:
         """A model of its own."""
-        shutil.copytree(ROOT / "tests" / "models" / "gemma-4-taught", self.folder / name)
+        shutil.copytree(TAUGHT_FOLDER, self.folder / name)
         return f"file:{self.folder / name}"
 
     def adapter(self) -> dict[str, str]:
