@@ -14,13 +14,13 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 
+from homeport.capacity.minute_average import MinuteAverage, wanted_instances
 from homeport.capacity.replica import BatchLimits, Replica
 from homeport.capacity.request_table import RequestTable
 from homeport.capacity.step_time import StepTime
 
 TICK_S = 5.0
 """How often the number of instances is decided: an older text of Google's."""
-WINDOW_S = 60.0
 PENDING_STARTS, PENDING_LEAST_S = 3.5, 10.0
 DEFAULT_TARGET = 0.6
 _READY, _TICK, _OVERDUE, _WAKE = range(4)
@@ -105,7 +105,7 @@ class ScaledService:
         self._wanted = settings.least
         self._in_service = 0
         self._area, self._area_at = 0.0, 0.0
-        self._samples: deque[tuple[float, float]] = deque([(0.0, 0.0)])
+        self._average = MinuteAverage()
         self._run = ServiceRun(traffic=traffic, until=0.0)
 
     def run(self) -> ServiceRun:
@@ -231,12 +231,8 @@ class ScaledService:
         settings = self._settings
         self._area += self._in_service * (now - self._area_at)
         self._area_at = now
-        self._samples.append((now, self._area))
-        while now - self._samples[0][0] > WINDOW_S:
-            self._samples.popleft()
-        at, area = self._samples[0]
-        average = (self._area - area) / (now - at)
-        by_target = math.ceil(average / (settings.concurrency * settings.target) - 1e-9)
+        average = self._average.of(now, self._area)
+        by_target = wanted_instances(average, settings.concurrency * settings.target)
         self._wanted = min(settings.most, max(settings.least, by_target))
         while len(self._serving) + self._starting < self._wanted:
             self._start(now)

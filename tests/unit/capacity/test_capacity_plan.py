@@ -20,6 +20,7 @@ from homeport.fit.devices import cloud
 from homeport.fit.subject import subject
 from homeport.spec import Engine
 from homeport.traffic import Arrival, Lengths, Trace, poisson
+from places import ROOT
 
 CLOUD = '[cloudrun]\ngpu = "nvidia-l4"\n'
 
@@ -147,3 +148,19 @@ def test_an_objective_that_is_none_is_refused(text: str) -> None:
 
 def test_objectives_have_units() -> None:
     assert parsed("ttft=2s, itl=60ms,e2e=1m") == Objectives({"ttft": 2.0, "itl": 0.06, "e2e": 60.0})
+
+
+def test_the_pages_plans_are_of_steps_and_of_room_as_they_are_worked_out_now() -> None:
+    """The traces are not in the repository: a plan that another size or another speed would change must not go unseen."""
+    page = (ROOT / "docs" / "capacity.md").read_text("utf-8")
+    found = re.findall(
+        r"```text\n(gemma\S+) for .*?\n  vllm on (\S+).*?\n  concurrency (\d+).*?a step: (.*?)\n",
+        page,
+        re.DOTALL,
+    )
+    assert len(found) == 4
+    for model, gpu, at_once, step in found:
+        served = subject(model, Path()).served("vllm", Engine(context=16384))
+        places = [one for one in cloud("europe-west4", gpu) if fit(served, one).fits]
+        assert step == step_time(fit(served, places[0]), "likely").how
+        assert int(at_once) <= max(fit(served, one).concurrency or 0 for one in places)
