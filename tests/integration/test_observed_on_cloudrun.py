@@ -9,16 +9,13 @@ import base64
 import json
 import os
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx2
 import pytest
 
-from commands_on_cloudrun import OnCloudRun
 from gcloud import served
+from observed_by_commands import Observed, until
 from places import TAUGHT_FOLDER, VLLM_PYTHON
 from prometheus import program
 from user import User
@@ -36,36 +33,8 @@ parallel = 2
 alerts = ["mailto:ops@example.com"]
 slo = {ttft = "2s", availability = 0.99}
 """
-LONGEST_S = 240.0
 SECRET = "v1/projects/rehearsal/secrets/demo-observe:addVersion"
 POLICIES = "v3/projects/rehearsal/alertPolicies"
-
-
-class Observed(OnCloudRun):
-    patience_s = 900.0
-
-    def looked(self) -> dict[str, Any]:  # Any: JSON
-        found = self.run("observe", "check", "--json", code=None)
-        assert isinstance(found.json, list), found.err
-        seen = {one["what"]: one for one in found.json}
-        assert found.code == (3 if self.failed(seen) else 0)
-        return seen
-
-    def asked_and_looked(self) -> dict[str, Any]:
-        self.run("chat", "What is the capital of France?", "--max-tokens", "4")
-        return self.looked()
-
-    @staticmethod
-    def failed(seen: dict[str, Any]) -> dict[str, str]:
-        return {what: one["text"] for what, one in seen.items() if one["verdict"] == "failed"}
-
-    def google(self, verb: str, host: str, path: str, body: Any = None) -> Any:
-        headers = {"host": f"{host}.googleapis.com", "authorization": f"Bearer {self.rehearsal.token()}"}
-        came = httpx2.request(
-            verb, f"{self.rehearsal.url}/{path}", headers=headers, json=body, trust_env=False, timeout=60
-        )
-        assert came.status_code == 200, came.text
-        return came.json()
 
 
 @pytest.fixture
@@ -77,16 +46,6 @@ def cloud(user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         shutil.copytree(TAUGHT_FOLDER, user.folder / "first")
         user.write(FILE)
         yield made
-
-
-def until(look: Callable[[], Any], good: Callable[[Any], bool]) -> Any:  # Any: what is looked at
-    """What was seen once it is good, or at the end of patience."""
-    end = time.monotonic() + LONGEST_S
-    while True:
-        seen = look()
-        if good(seen) or time.monotonic() > end:
-            return seen
-        time.sleep(1.0)
 
 
 def test_check_and_top_ask_a_rehearsed_cloud_as_they_ask_google(cloud: Observed) -> None:

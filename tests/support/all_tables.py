@@ -11,7 +11,7 @@ from edges import DOMAIN, WithEdge
 from homeport import spec
 from homeport.google import Google
 from homeport.targets.cloudrun.agent import with_agent
-from homeport.targets.cloudrun.guarded import with_guard
+from homeport.targets.cloudrun.guarded import with_gateway
 from homeport.targets.cloudrun.model_selection import ResolvedModel
 from homeport.targets.cloudrun.observe_target import with_observe
 from homeport.targets.cloudrun.target import CloudRunTarget
@@ -36,7 +36,7 @@ class WithAllTables(WithEdge):
         self, google: Google, chosen: ResolvedModel, wanted: spec.Spec, *, canary: tuple[int, ...] = ()
     ) -> CloudRunTarget:
         made = Deployer.target(self, google, chosen, wanted, canary=canary)
-        return self.behind_edge(with_agent(with_guard(with_observe(made))))
+        return self.behind_edge(with_agent(with_gateway(with_observe(made))))
 
     def there(self) -> set[str]:
         """What there is, by API and name. Images and files in the bucket stay, and Google's own things have numbers."""

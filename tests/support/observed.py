@@ -5,6 +5,7 @@ from __future__ import annotations
 from deployers import Deployer
 from homeport import spec
 from homeport.google import Google
+from homeport.targets.cloudrun.guarded import with_gateway
 from homeport.targets.cloudrun.model_selection import ResolvedModel
 from homeport.targets.cloudrun.observe_target import with_observe
 from homeport.targets.cloudrun.target import CloudRunTarget
@@ -20,4 +21,4 @@ class WithObserve(Deployer):
     def target(
         self, google: Google, chosen: ResolvedModel, wanted: spec.Spec, *, canary: tuple[int, ...] = ()
     ) -> CloudRunTarget:
-        return with_observe(super().target(google, chosen, wanted, canary=canary))
+        return with_gateway(with_observe(super().target(google, chosen, wanted, canary=canary)))

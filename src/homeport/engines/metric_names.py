@@ -10,7 +10,8 @@ class MetricNames:
     """
     The series of one engine, each with the names that it had, the newest first; () for what the engine does not tell.
 
-    What is not told is not known, which is something else than 0.
+    What is not told is not known, which is something else than 0. A name may have labels of its own, as in
+    `tokens_sum{kind="input"}`.
     """
 
     running: tuple[str, ...] = ()
@@ -25,6 +26,8 @@ class MetricNames:
     """Tokens of prompts, since then."""
     output_tokens: tuple[str, ...] = ()
     """Tokens of answers, since then."""
+    progress: tuple[str, ...] = ()
+    """What goes on while an answer comes, of an engine that counts its tokens only at its end; () for one that counts them as they come."""
     prefill_seconds: tuple[str, ...] = ()
     """Seconds of work on prompts, since then."""
     decode_seconds: tuple[str, ...] = ()
@@ -45,9 +48,18 @@ class MetricNames:
     def series(self) -> frozenset[str]:
         """Return every name by which any of it may come, those of a histogram's parts included."""
         plain = {
-            name for field in fields(self) for name in getattr(self, field.name) if isinstance(name, str)
+            name.partition("{")[0]
+            for field in fields(self)
+            for name in getattr(self, field.name)
+            if isinstance(name, str)
         }
         return frozenset(plain | {f"{name}{part}" for name in self.ttft for part in PARTS})
+
+
+def selected(name: str, selector: str) -> str:
+    """Return a series of that name with the labels of `selector`, such as `{namespace="home"}`, and those of its own."""
+    plain, _, own = name.partition("{")
+    return f"{plain}{{{own.removesuffix('}')},{selector[1:]}" if own else f"{plain}{selector}"
 
 
 PARTS = ("_bucket", "_sum", "_count")

@@ -25,7 +25,7 @@ from homeport.gateway.holding import Holding
 from homeport.gateway.metrics import GatewayMetrics
 from homeport.gateway.room import TakenRoom
 from homeport.gateway.screener import Screener
-from homeport.gateway.usage import TokenUsage
+from homeport.gateway.usage import TokenUsage, has_text
 from homeport.gateway.verdict import Reason, Refused, Side
 from homeport.json_types import Json
 from homeport.relay.messages import Send
@@ -37,7 +37,8 @@ _MOST_WAITING = 4_000
 """Characters that are screened at once, however little time has passed."""
 _MOST_BYTES = 32 * 2**20
 """Of an answer that comes as a whole."""
-_PARSERS: dict[str, type[Parser]] = {"text/event-stream": ServerSentEvents, "application/x-ndjson": JsonLines}
+PARSERS: dict[str, type[Parser]] = {"text/event-stream": ServerSentEvents, "application/x-ndjson": JsonLines}
+"""By the kind of an answer that comes in pieces."""
 REFUSED_HEADER = b"x-homeport-refused"
 """Says why an answer was refused, in one word."""
 LEFT_OUT_HEADER = b"x-homeport-left-out"
@@ -122,7 +123,7 @@ class ScreenedExchange:
         packed = response.headers.get("content-encoding", "identity").strip().lower()
         kept = [(name.lower(), value) for name, value in response.raw_headers if name.lower() in _PASSED_ON]
         kept += self._told_left_out()
-        if packed not in {"", "identity"} or (kind not in _PARSERS and kind != "application/json"):
+        if packed not in {"", "identity"} or (kind not in PARSERS and kind != "application/json"):
             await self._refuse(Refused(Reason.UNREADABLE, f"the engine's answer is of the kind {kind or 'unknown'!r}, which is not "
                                        "screened"), Side.ANSWER)  # fmt: skip
             return
@@ -133,7 +134,7 @@ class ScreenedExchange:
             response.status,
             [(b"content-type", kind.encode()), (b"cache-control", b"no-cache"), *kept],
         )
-        await self._streamed(response, _PARSERS[kind]())
+        await self._streamed(response, PARSERS[kind]())
 
     async def _whole_answer(self, response: aiohttp.ClientResponse, kept: list[tuple[bytes, bytes]]) -> None:
         try:
@@ -184,10 +185,7 @@ class ScreenedExchange:
         try:
             async for events, over in self._batches(response, parser, holding):
                 for event in events:
-                    ended = state.note(event.body, event.size) if event.body else []
-                    if event.body:
-                        self.usage.note(event.body)
-                    holding.add(event, texts.of_answer(event.body) if event.body else [], ended)
+                    self._hold(event, holding, state)
                 self._take_room(holding, parser.held + state.size)
                 if over or self._is_due(holding):
                     await self._screen_answer(holding.to_screen())
@@ -218,6 +216,16 @@ class ScreenedExchange:
             for text in holding.texts():
                 self.screener.remember(text, self._ending)
         await self.send({"type": "http.response.body", "body": b""})
+
+    def _hold(self, event: Event, holding: Holding, state: StreamState) -> None:
+        if event.body is None:
+            holding.add(event, [], [])
+            return
+        if self.metrics and has_text(event.body):
+            self.metrics.went_on()
+        self.usage.note(event.body)
+        ended = state.note(event.body, event.size)
+        holding.add(event, texts.of_answer(event.body), ended)
 
     def _take_room(self, holding: Holding, beside: int) -> None:
         """Take room for what is held of the stream now. Without room what has gone on is forgotten, before anything is refused."""

@@ -6,16 +6,18 @@ They are the conventions' instruments as Prometheus spells them: dots are unders
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from homeport.extras import missing
 from homeport.gateway.usage import TokenUsage
 from homeport.relay.messages import Receive, Scope, Send
 
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 """The conventions' own buckets of durations."""
-_FIRST = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+FIRST_BOUNDS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+"""The conventions' own buckets of the time to the first token."""
 _TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304)
 _LABELS = ("gen_ai_operation_name", "gen_ai_request_model")
 
@@ -43,7 +45,7 @@ class GatewayMetrics:
         self._first = histogram(
             "gen_ai_server_time_to_first_token_seconds",
             "From a request to the first text of its answer.",
-            _FIRST,
+            FIRST_BOUNDS,
         )
         self._tokens = histogram(
             "gen_ai_client_token_usage", "Tokens of requests and answers, as the engine counts them.", _TOKENS,
@@ -57,11 +59,21 @@ class GatewayMetrics:
         )
         self._screened = Histogram(
             "homeport_gateway_screen_seconds", "Time that the screen took.", ("side",), registry=self._registry,
-            buckets=_FIRST,
+            buckets=FIRST_BOUNDS,
         )  # fmt: skip
+        self._pieces = Counter(
+            "homeport_gateway_answer_pieces",
+            "Pieces with text of answers that come in pieces: they go on while tokens are counted at an answer's end.",
+            registry=self._registry,
+        )
         self._active = Gauge(
             "homeport_gateway_active_requests", "Requests under way.", registry=self._registry
         )
+        # There from the beginning: what has no series is not known, and what nobody has asked yet is 0.
+        self._duration.labels("chat", model, "")
+        self._first.labels("chat", model)
+        for kind in ("input", "output"):
+            self._tokens.labels("chat", model, kind)
 
     def begun(self) -> None:
         """Count a request."""
@@ -79,6 +91,10 @@ class GatewayMetrics:
         """Count the time to the first text."""
         self._first.labels(operation, self._model).observe(seconds)
 
+    def went_on(self) -> None:
+        """Count a piece of an answer."""
+        self._pieces.inc()
+
     def refused(self, side: str, reason: str) -> None:
         """Count a refusal."""
         self._refused.labels(side, reason).inc()
@@ -92,6 +108,23 @@ class GatewayMetrics:
         from prometheus_client import generate_latest
 
         return generate_latest(self._registry)
+
+
+def without_metrics(app: App) -> App:
+    """Return an application in front of which `/metrics` is 404, as what is told elsewhere is not told here."""
+
+    async def front(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].strip("/") == "metrics":
+            body = (
+                b'{"error": {"message": "no metrics are told here", "type": "not_found_error", "code": null}}'
+            )
+            headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+            await send({"type": "http.response.start", "status": 404, "headers": headers})
+            await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+            return
+        await app(scope, receive, send)
+
+    return front
 
 
 class MetricsApp:

@@ -24,11 +24,13 @@ from typing import TYPE_CHECKING
 
 from homeport.addresses import LOOPBACK, is_loopback
 from homeport.child_environment import inherited
+from homeport.gateway.settings import METRICS_VARIABLE
 from homeport.secret import Secret
 
 if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
     from homeport.gateway.app import GatewayApp
+    from homeport.gateway.counting import CountingApp
     from homeport.gateway.metrics import GatewayMetrics
 
 _END_S = 5.0
@@ -106,7 +108,7 @@ def main(arguments: list[str], env: Mapping[str, str]) -> int:
 async def _serve(
     options: argparse.Namespace, env: Mapping[str, str], key: Secret | None, child: EngineChild | None
 ) -> int:
-    from homeport.gateway.metrics import GatewayMetrics
+    from homeport.gateway.metrics import GatewayMetrics, without_metrics
     from homeport.relay.served import served
 
     task = asyncio.current_task()
@@ -114,9 +116,13 @@ async def _serve(
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     metrics = GatewayMetrics(options.model)
     app = await _app(options, env, key, child, metrics)
+    front = without_metrics(app) if options.metrics_inside else app
     ended = asyncio.ensure_future(child.ended() if child else asyncio.Event().wait())
     try:
-        async with served(app, _listen(options.host, options.port)), _told(metrics, options.metrics_port):
+        async with (
+            served(front, _listen(options.host, options.port)),
+            _told(metrics, _metrics_port(options, env)),
+        ):
             return int(await ended)
     except asyncio.CancelledError:
         return 0
@@ -131,23 +137,32 @@ async def _app(
     key: Secret | None,
     child: EngineChild | None,
     metrics: GatewayMetrics,
-) -> GatewayApp:
+) -> GatewayApp | CountingApp:
     from homeport.gateway import settings as gateway_settings
     from homeport.gateway.app import GatewayApp
+    from homeport.gateway.counting import CountingApp
     from homeport.gateway.entrance import Entrance
     from homeport.gateway.screener import Screener
     from homeport.gateway.screens.registry import make
 
-    settings = gateway_settings.read(options.settings or env.get(gateway_settings.VARIABLE, "{}"))
     upstream = f"http://{LOOPBACK}:{child.port}" if child else options.upstream
+    engine = _endpoint(options.model, upstream, child.key if child else None)
+    if options.unscreened:
+        return CountingApp(engine, metrics)
+    settings = gateway_settings.read(options.settings or env.get(gateway_settings.VARIABLE, "{}"))
     screener = Screener(await make(settings, env), settings)
     return GatewayApp(
-        _endpoint(options.model, upstream, child.key if child else None),
+        engine,
         screener=screener,
         entrance=Entrance(key=key, own_names_only=options.own_names_only),
         metrics=metrics,
         pulse=(options.pulse, options.busy) if options.pulse else None,
     )
+
+
+def _metrics_port(options: argparse.Namespace, env: Mapping[str, str]) -> int:
+    """Return where what was counted is told; 0 for nowhere."""
+    return int(env[METRICS_VARIABLE]) if options.metrics_inside else int(options.metrics_port)
 
 
 def _endpoint(model: str, upstream: str, key: Secret | None) -> Endpoint:
@@ -194,6 +209,8 @@ def _options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--busy", default="")
     parser.add_argument("--keyed", action="store_true")
     parser.add_argument("--any-name", action="store_true")
+    parser.add_argument("--unscreened", action="store_true")
+    parser.add_argument("--metrics-inside", action="store_true")
     options = parser.parse_args(arguments[:split])
     options.own_names_only = is_loopback(options.host) and not options.any_name
     return options, arguments[split + 1 :]

@@ -11,6 +11,8 @@ from homeport.errors import SpecError
 
 VARIABLE = "HOMEPORT_GATEWAY"
 """The variable of a container that holds it."""
+METRICS_VARIABLE = "HOMEPORT_METRICS_PORT"
+"""The variable of a container that holds the port at which, within the instance, it tells what it counts."""
 OWN_HEALTH = "/gateway/health"
 """What the gateway answers itself, whether or not its engine is up: for probes."""
 

@@ -31,5 +31,28 @@ class TokenUsage:
             self.answer = table[answer]
 
 
+_TEXTS = (
+    "content",
+    "reasoning",
+    "reasoning_content",
+    "thinking",
+    "text",
+    "refusal",
+    "tool_calls",
+    "partial_json",
+)
+
+
+def has_text(body: Mapping[str, Json]) -> bool:
+    """Tell whether an event of a stream brings something that the model said, in whichever of the APIs' words."""
+    if isinstance(body.get("delta"), str) or isinstance(body.get("response"), str):
+        return bool(body.get("delta") or body.get("response"))
+    choices = body.get("choices")
+    places = [body.get("message"), body.get("delta")]
+    for choice in choices if isinstance(choices, list) else ():
+        places += [choice.get("delta"), choice] if isinstance(choice, Mapping) else []
+    return any(one.get(key) for one in places if isinstance(one, Mapping) for key in _TEXTS)
+
+
 def _is_count(value: Json) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from homeport.engines.metric_names import PARTS, MetricNames
+from homeport.engines.metric_names import PARTS, MetricNames, selected
 from homeport.metrics.rates import Rates
 from homeport.metrics.snapshot import Histogram, Snapshot
 from homeport.observe.chart import LABEL
@@ -64,11 +64,11 @@ def _queries(names: MetricNames) -> dict[str, str]:
 
 
 def _each(names: tuple[str, ...]) -> str:
-    return " or ".join(f"{name}{_OURS}" for name in names)
+    return " or ".join(selected(name, _OURS) for name in names)
 
 
 def _rate(names: tuple[str, ...]) -> str:
-    return " or ".join(f"rate({name}{_OURS}[{_WINDOW_S}s])" for name in names)
+    return " or ".join(f"rate({selected(name, _OURS)}[{_WINDOW_S}s])" for name in names)
 
 
 def _together(how: str, series: str) -> str:

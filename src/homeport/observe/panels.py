@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from homeport.engines.metric_names import PARTS, MetricNames
+from homeport.engines.metric_names import PARTS, MetricNames, selected
 from homeport.observe.chart import LABEL, Alert, Curve, Panel
 from homeport.observe.objectives import ServiceLevels
 
@@ -84,7 +84,7 @@ class Watched:
             summary=f"{self.name} does not answer, or does not let Prometheus in",
             todo="`homeport status` tells which; `homeport logs` has what the engine wrote",
         )  # fmt: skip
-        running, made = self._sum(names.running), self._rate(names.output_tokens)
+        running, made = self._sum(names.running), self._rate(names.progress or names.output_tokens)
         if running and made:
             yield Alert(
                 name="HomeportStalled", value=f"({made} and ({running} > 0))", compared="== 0", lasts="10m",
@@ -128,7 +128,9 @@ class Watched:
         return f"max({self._any(names)})" if self._any(names) else ""
 
     def _rate(self, names: tuple[str, ...]) -> str:
-        each = " or ".join(f"rate({name}{self.selector}[{WINDOW}])" for name in self._current(names))
+        each = " or ".join(
+            f"rate({selected(name, self.selector)}[{WINDOW}])" for name in self._current(names)
+        )
         return f"sum({each})" if each else ""
 
     def _quantile(self, share: float) -> str:
@@ -138,7 +140,7 @@ class Watched:
         return f"histogram_quantile({share:g}, sum by (le) ({each}))" if each else ""
 
     def _any(self, names: tuple[str, ...]) -> str:
-        return " or ".join(f"{name}{self.selector}" for name in self._current(names))
+        return " or ".join(selected(name, self.selector) for name in self._current(names))
 
     def _current(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return the names, and nothing where today's versions of the engine have none of them."""

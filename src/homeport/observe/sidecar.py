@@ -18,7 +18,7 @@ def run_monitoring(watched: Watched, port: int) -> str:
     """
     Return the file: JSON, which is YAML as well. The sidecar refuses a key that it does not know, and then ends.
 
-    Of a histogram whose sum alone is used, its count and last bucket are kept, too: the sidecar drops a histogram without them.
+    Of a histogram whose sum or count alone is used, its count and last bucket are kept, too: the sidecar drops a histogram without them.
     """
     sums = _sums(watched.names)
     series = watched.names.series() | {f"{name}{part}" for name in sums for part in PARTS}
@@ -47,9 +47,11 @@ def run_monitoring(watched: Watched, port: int) -> str:
 
 
 def _sums(names: MetricNames) -> tuple[str, ...]:
-    """Return the histograms of which nothing but the sum is asked for."""
+    """Return the histograms of which nothing but the sum, or how many there were, is asked for."""
     whole = {f"{name}{part}" for name in names.ttft for part in PARTS}
-    return tuple(sorted(name.removesuffix(_SUM) for name in names.series() - whole if name.endswith(_SUM)))
+    ends = (_SUM, _COUNT)
+    found = {name.removesuffix(end) for name in names.series() - whole for end in ends if name.endswith(end)}
+    return tuple(sorted(found))
 
 
 __all__ = ["API_VERSION", "EVERY_S", "KIND", "run_monitoring"]

@@ -110,7 +110,7 @@ def test_a_quantile_is_interpolated_as_prometheus_documents_it() -> None:
 
 
 def test_every_figure_of_an_engine_has_a_field() -> None:
-    assert set(MetricNames.__dataclass_fields__) - {"former", "ttft_bounds"} | {"at"} == set(
+    assert set(MetricNames.__dataclass_fields__) - {"former", "progress", "ttft_bounds"} | {"at"} == set(
         Snapshot.__dataclass_fields__
     )
 

@@ -32,7 +32,8 @@ from homeport.targets.cloudrun.containers import ServiceContainer
 from homeport.targets.cloudrun.diagnosis import newest_explained
 from homeport.targets.cloudrun.edge import EndpointEdge
 from homeport.targets.cloudrun.foundations import Foundations
-from homeport.targets.cloudrun.guard import BEHIND, armored, screen_apis
+from homeport.targets.cloudrun.front import BEHIND, has_front
+from homeport.targets.cloudrun.guard import armored, screen_apis
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.images import image, mirrored
 from homeport.targets.cloudrun.invokers import callers
@@ -80,7 +81,7 @@ class CloudRunGraph:
     observing: Observing | None = None
     """What takes the engine's metrics to Cloud Monitoring."""
     gateway: tuple[Resource, ...] = ()
-    """What the container that screens is made of, where one stands before the engine."""
+    """What the gateway's container is made of, where one stands before the engine."""
 
     @property
     def settings(self) -> CloudRun:
@@ -220,7 +221,7 @@ class CloudRunGraph:
             adapters={name: Path(ADAPTERS, name) for name in self.weights.adapters},
             adapter_rank=self.chosen.adapter_rank,
             host="0.0.0.0",  # noqa: S104 - in a container, behind Cloud Run's front end
-            port=BEHIND if self.spec.guard else PORT,
+            port=BEHIND if has_front(self.spec, self.chosen.engine) else PORT,
             keyed=False,
             folder=FILES,
             contained=True,

@@ -19,8 +19,6 @@ from homeport.targets.cloudrun.names import Names
 
 APIS = ("modelarmor", "networkconnectivity")
 """What Model Armor needs beside what every endpoint needs: itself, and the way to it from within a network."""
-BEHIND = 8081
-"""Where the engine listens that a gateway stands before: Cloud Run sends no request there."""
 ROLE = "roles/modelarmor.user"
 QUOTA = 1200
 """Requests a minute that a project may make of Model Armor's API."""

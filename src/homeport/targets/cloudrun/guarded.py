@@ -1,4 +1,4 @@
-"""The gateway of `[guard]` as the container of the service that requests come to, with the engine behind it."""
+"""The gateway as the container of the service that requests come to, with the engine behind it: it screens, or counts, or both."""
 
 from __future__ import annotations
 
@@ -6,53 +6,62 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from homeport.catalog.prices import load as load_prices
-from homeport.gateway.settings import OWN_HEALTH, VARIABLE
+from homeport.gateway.settings import METRICS_VARIABLE, OWN_HEALTH, VARIABLE
 from homeport.reconcile import Ref
 from homeport.reconcile.fact import Fact
 from homeport.spec import Guard
 from homeport.targets.cloudrun.containers import CONTAINER, HttpProbe, ServiceContainer
+from homeport.targets.cloudrun.front import BEHIND, counts_in_front
 from homeport.targets.cloudrun.graph import PORT
 from homeport.targets.cloudrun.guard import (
-    BEHIND,
     GuardCostFact,
     armored,
     screen_of,
     template_of,
     warnings,
 )
+from homeport.targets.cloudrun.observing import GATEWAY, METRICS_PORT
 from homeport.targets.cloudrun.own_image import OwnImage
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.targets.local.guard import GuardFact, settings_of
 
-GATEWAY = "gateway"
-"""The container's name, and that of its image in the endpoint's repository."""
 MODULE = "homeport.gateway.process"
 IMAGE = OwnImage(package=GATEWAY, module=MODULE, extras=("cloudrun", "gateway"))
+UNSCREENED = "--unscreened"
+"""What the gateway's process is told where it only counts."""
 _SIZE = {"cpu": "1", "memory": "512Mi"}
 _ATTEMPTS = 40
 """Of its startup probe, which asks the engine through it; the engine has started before it."""
 
 
-def with_guard(target: CloudRunTarget) -> CloudRunTarget:
+def with_gateway(target: CloudRunTarget) -> CloudRunTarget:
     """
-    Return the target with the gateway of its file's `[guard]` before the engine; as it is where there is none.
+    Return the target with the gateway before the engine: that of its file's `[guard]`, or of `[observe]` where the engine itself
+    tells nothing; as it is where the file wants neither.
 
     Raises `SpecError` for a template of another project or region.
     """
-    guard = target.spec.guard
-    if guard is None:
+    guard, counts = target.spec.guard, counts_in_front(target.spec, target.chosen.engine)
+    if guard is None and not counts:
         return target
-    image = IMAGE.resources(target)
-    made = replace(target, beside=(*target.beside, _container(target, guard)), gateway=image)
+    container = _container(target, guard, counts=counts)
+    made = replace(target, beside=(*target.beside, container), gateway=IMAGE.resources(target))
+    if guard is None:
+        return made
     facts = tuple(_facts(made, guard))
     costs = next((one for one in facts if isinstance(one, GuardCostFact)), None)
     told = warnings(guard, target.names, costs, network=target.settings.network or "")
     return replace(made, told=(*target.told, *facts), notes=(*target.notes, *told))
 
 
-def _container(target: CloudRunTarget, guard: Guard) -> ServiceContainer:
+def _container(target: CloudRunTarget, guard: Guard | None, *, counts: bool) -> ServiceContainer:
     launch = target.launch
-    settings = settings_of(guard, screen=screen_of(guard), template=template_of(guard, target.names))
+    environment: dict[str, str] = {}
+    if guard is not None:
+        settings = settings_of(guard, screen=screen_of(guard), template=template_of(guard, target.names))
+        environment[VARIABLE] = settings.line()
+    if counts:
+        environment[METRICS_VARIABLE] = f"{METRICS_PORT}"
     upstream = f"http://127.0.0.1:{BEHIND}"
     return ServiceContainer(
         name=GATEWAY,
@@ -61,8 +70,10 @@ def _container(target: CloudRunTarget, guard: Guard) -> ServiceContainer:
         args=(
             *("--host", "0.0.0.0", "--port", f"{PORT}", "--any-name"),  # noqa: S104 - behind Cloud Run's front end
             *("--model", launch.model, "--upstream", upstream),
+            *(("--metrics-inside",) if counts else ()),
+            *(() if guard else (UNSCREENED,)),
         ),
-        environment={VARIABLE: settings.line()},
+        environment=environment,
         port=PORT,
         limits=_SIZE,
         boosted=True,
@@ -84,4 +95,4 @@ def _facts(target: CloudRunTarget, guard: Guard) -> Iterator[Fact]:
         )
 
 
-__all__ = ["GATEWAY", "IMAGE", "with_guard"]
+__all__ = ["GATEWAY", "IMAGE", "UNSCREENED", "with_gateway"]

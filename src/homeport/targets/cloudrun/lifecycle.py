@@ -33,7 +33,7 @@ from homeport.targets.cloudrun.edge_proof import expected_at, with_edge
 from homeport.targets.cloudrun.endpoints import describe, list_endpoints, model_and_price, serving_annotations
 from homeport.targets.cloudrun.expected import refuse_other
 from homeport.targets.cloudrun.foundations import DOMAINS
-from homeport.targets.cloudrun.guarded import with_guard
+from homeport.targets.cloudrun.guarded import with_gateway
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.logs import lines_after, logs, starts
 from homeport.targets.cloudrun.managed import tables_of
@@ -274,7 +274,7 @@ class CloudRunLifecycle:
             google=self.google.telling(progress.note), spec=self.spec, spec_file=self.spec_file, chosen=chosen, token=token,
             prove=prove, canary=canary, notes=self.notes,
         )  # fmt: skip
-        target = with_edge(with_agent(with_guard(with_observe(made))), prove, via=self.via)
+        target = with_edge(with_agent(with_gateway(with_observe(made))), prove, via=self.via)
         if asking:
             target = await self._asked(target)
         return target

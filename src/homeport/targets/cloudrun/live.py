@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from homeport.engines.names import NAMES
-from homeport.engines.registry import module
 from homeport.errors import HomeportError, NoCredentials
 from homeport.google import Google
 from homeport.listing import ListedEndpoint
@@ -16,6 +15,7 @@ from homeport.observe.live_figures import LiveFigures, instances, live_figures
 from homeport.observe.query import of_project
 from homeport.targets.base import OpenOptions
 from homeport.targets.cloudrun.endpoints import list_endpoints
+from homeport.targets.cloudrun.front import names_on_cloud_run
 from homeport.targets.cloudrun.opening import door_for, settings_of
 
 _NONE = "Cloud Monitoring has no sample of it: no instance runs, or its file has no [observe]"
@@ -38,20 +38,17 @@ async def _figures(
     google: Google, engines: set[str]
 ) -> tuple[Mapping[tuple[str, str], LiveFigures], Mapping[str, float], str]:
     """Return what is known by engine and name, how many instances there are by name, and why not more is."""
-    api, names = of_project(google), {one: module(one).METRICS for one in engines}
+    api, names = of_project(google), {one: names_on_cloud_run(one) for one in engines}
     try:
-        told = await asyncio.gather(
-            *(live_figures(api, known) for known in names.values() if known is not None)
-        )
+        told = await asyncio.gather(*(live_figures(api, known) for known in names.values()))
         counts = await instances(api) if engines else {}
     except NoCredentials:
         raise
     except HomeportError as error:
         return {}, {}, f"its figures cannot be read from Cloud Monitoring: {error}"
-    telling = [one for one, known in names.items() if known is not None]
     found = {
         (engine, name): figures
-        for engine, by_name in zip(telling, told, strict=True)
+        for engine, by_name in zip(names, told, strict=True)
         for name, figures in by_name.items()
     }
     return found, counts, _NONE
@@ -76,11 +73,5 @@ def _live(
         instances=counts.get(one.name),
         snapshot=known.snapshot if known else None,
         rates=known.rates if known else None,
-        unknown="" if known else _engine_tells_nothing(one.engine) or why,
+        unknown="" if known else why,
     )
-
-
-def _engine_tells_nothing(engine: str) -> str:
-    """Return that an engine tells nothing, in words; '' for one that does, or is not known."""
-    told = engine not in NAMES or module(engine).METRICS is not None
-    return "" if told else f"{module(engine).TITLE} tells nothing that could be measured"

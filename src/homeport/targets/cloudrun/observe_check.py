@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from homeport.engines.metric_names import selected
 from homeport.errors import ApiDisabled, SpecError
 from homeport.google import Google
 from homeport.json_types import JsonObject
@@ -91,7 +92,7 @@ async def _engines(api: PrometheusApi, watched: Watched, count: int) -> ObserveF
     """Return whether what arrives is the engine's: of Google's names of metrics, each must be said in full."""
     names = watched.names
     known = (*names.running, *names.waiting, *names.output_tokens)
-    if not await api.instant(f"count({' or '.join(f'{one}{watched.selector}' for one in known)})"):
+    if not await api.instant(f"count({' or '.join(f'{selected(one, watched.selector)}' for one in known)})"):
         return failed(
             "samples", "they arrive, and none of the engine's series is among them",
             "this version of the engine calls them otherwise, or the sidecar's settings drop them: " + _AGAIN,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from homeport.engines.registry import module
-from homeport.errors import Unsupported
 from homeport.observe.objectives import service_levels
 from homeport.observe.panels import Watched
+from homeport.targets.cloudrun.front import counts_in_front, names_on_cloud_run, title_of_counter
 from homeport.targets.cloudrun.observing import Observing
 from homeport.targets.cloudrun.target import CloudRunTarget
 
@@ -16,19 +15,16 @@ def with_observe(target: CloudRunTarget) -> CloudRunTarget:
     """
     Return the target with the sidecar of its file's `[observe]`; as it is where there is none, or no metrics are wanted.
 
-    Raises `Unsupported` for an engine that tells nothing, or not what an objective is about.
+    Of an engine that tells nothing the gateway before it counts. Raises `Unsupported` for an objective that nobody counts.
     """
     observe = target.spec.observe
     if observe is None or not observe.metrics:
         return target
-    engine = module(target.chosen.engine)
-    if engine.METRICS is None or engine.METRICS_PATH is None:
-        raise Unsupported(
-            f"{engine.TITLE} tells nothing that could be observed",
-            hint="set engine.kind to another engine, or remove [observe]",
-        )
-    names = target.names
-    levels = service_levels(names.name, engine.TITLE, engine.METRICS, observe.slo, front=True)
-    watched = Watched(names.name, engine.METRICS, levels)
-    made = Observing(google=target.google, names=names, observe=observe, watched=watched)
+    engine, names = target.chosen.engine, target.names
+    series = names_on_cloud_run(engine)
+    levels = service_levels(names.name, title_of_counter(engine), series, observe.slo, front=True)
+    made = Observing(
+        google=target.google, names=names, observe=observe, watched=Watched(names.name, series, levels),
+        in_front=counts_in_front(target.spec, engine),
+    )  # fmt: skip
     return replace(target, observing=made, beside=(*target.beside, made.container))

@@ -36,7 +36,8 @@ APIS = ("monitoring",)
 BUDGET_API = "billingbudgets"
 _FOR_BUDGET = (API, "cloudbilling.googleapis.com", "cloudresourcemanager.googleapis.com")
 """Without one of these nobody sees a budget."""
-SIDECAR = "metrics"
+SIDECAR, GATEWAY = "metrics", "gateway"
+"""Containers' names, and those of their images in the endpoint's repository."""
 _FOLDER, _FILE = "/etc/rungmp", "config.yaml"
 _LIMITS = {"cpu": "1", "memory": "512Mi"}
 """As in Google's own example. Less than one CPU is not to be had where an instance takes several requests at once."""
@@ -58,6 +59,8 @@ class Observing:
     names: Names
     observe: Observe
     watched: Watched
+    in_front: bool = False
+    """Whether the gateway counts, since the engine tells nothing."""
 
     @property
     def apis(self) -> tuple[str, ...]:
@@ -71,7 +74,7 @@ class Observing:
 
     @property
     def container(self) -> ServiceContainer:
-        """Return the sidecar: it starts once the engine has, and asks it where nobody else may."""
+        """Return the sidecar: it starts once what counts has, and asks it where nobody else may."""
         source = {
             "secret": {"secret": self.names.metrics_secret, "items": [{"path": _FILE, "version": "latest"}]}
         }
@@ -81,7 +84,7 @@ class Observing:
             limits=_LIMITS,
             volumes=(Volume(name="rungmp", path=_FOLDER, source=source),),
             # No probe: that of the image sleeps five seconds, and one that fails would end the engine with it.
-            after=(CONTAINER,),
+            after=(GATEWAY if self.in_front else CONTAINER,),
         )
 
     @property
@@ -135,11 +138,14 @@ class Observing:
         names = self.watched.names
         single = [
             *(names.running, names.waiting, names.kv_cache, names.prompt_tokens, names.output_tokens),
-            *(names.prefix_hits, names.prefix_queries, names.preemptions),
+            *(names.prefix_hits, names.prefix_queries, names.preemptions, names.progress),
         ]
-        # Of each histogram whose sum alone is used, its count and last bucket go along.
+        # Of each histogram whose sum or count alone is used, the other one and its last bucket go along.
         sums = 3 * sum(1 for one in (names.prefill_seconds, names.decode_seconds) if one)
-        several = (_REASONS if names.requests else 0) + (_BUCKETS if names.ttft else 0)
+        sums += 3 * sum(1 for one in single if one and "{" in one[0])
+        several = (3 if self.in_front else 1) * (_REASONS if names.requests else 0) + (
+            _BUCKETS if names.ttft else 0
+        )
         return sum(1 for one in single if one) + sums + several + _OF_SCRAPES
 
     @property

@@ -15,7 +15,7 @@ from homeport.spec import Guard
 from homeport.targets.cloudrun.containers import secret_versions_of
 from homeport.targets.cloudrun.foundations import DOMAINS
 from homeport.targets.cloudrun.guard import ROLE, ModelArmorParts
-from homeport.targets.cloudrun.guarded import GATEWAY
+from homeport.targets.cloudrun.guarded import GATEWAY, UNSCREENED
 from homeport.targets.cloudrun.names import Names
 
 _AGAIN = "put {table} back into the file, and run `homeport up --on cloudrun`: it makes a revision with all that it needs"
@@ -125,7 +125,9 @@ class WayBack:
 
 
 def _gateway(revision: Body) -> Body | None:
-    return next((one for one in revision.get("containers", ()) if one.get("name") == GATEWAY), None)
+    """Return the gateway that screens; None where none stands before the engine, or one that only counts."""
+    named = (one for one in revision.get("containers", ()) if one.get("name") == GATEWAY)
+    return next((one for one in named if UNSCREENED not in one.get("args", ())), None)
 
 
 def _template(gateway: Body) -> str:

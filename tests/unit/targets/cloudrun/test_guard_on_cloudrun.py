@@ -20,7 +20,7 @@ from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.reconcile.plan import ActionKind
-from homeport.targets.cloudrun.guarded import with_guard
+from homeport.targets.cloudrun.guarded import with_gateway
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.preflight.permissions import needs
 from homeport.targets.cloudrun.target import CloudRunTarget
@@ -35,7 +35,7 @@ class WithGuard(Deployer):
     def target(
         self, google: Google, chosen: ResolvedModel, wanted: spec.Spec, *, canary: tuple[int, ...] = ()
     ) -> CloudRunTarget:
-        return with_guard(super().target(google, chosen, wanted, canary=canary))
+        return with_gateway(super().target(google, chosen, wanted, canary=canary))
 
     def guarded(self, isolated: bool = False, **guard: Any) -> spec.Spec:  # Any: values of homeport.toml
         whole = self.wanted().model_dump(exclude_none=True)

@@ -14,7 +14,7 @@ from cloud import act, things
 from deployment import google_for
 from gcp_rehearsal.iam.permissions import required
 from homeport.catalog.prices import load
-from homeport.errors import HomeportError, SpecError, Unsupported
+from homeport.errors import HomeportError, SpecError
 from homeport.export import export
 from homeport.export.tables import tables_of
 from homeport.home import find_home
@@ -212,9 +212,65 @@ def test_an_objective_that_is_beyond_the_last_bucket_is_refused(deployer: WithOb
         target(deployer, slo={"ttft": "2561s"})
 
 
-def test_an_engine_that_tells_nothing_is_refused_in_words() -> None:
-    with pytest.raises(Unsupported, match="Ollama tells nothing that could be observed"):
-        target(WithObserve("ollama"))
+def test_before_an_engine_that_tells_nothing_stands_the_gateway_and_counts() -> None:
+    deployer = WithObserve("ollama")
+    plan, after = deployer.up(deployer.observed())
+    assert after.pending == (), after.pending
+    order = [action.resource.id for action in plan.pending]
+    assert order.index("image/gateway") < order.index("service/home")
+    serving, sidecar, gateway = deployer.service["template"]["containers"]
+    assert [one["name"] for one in (serving, sidecar, gateway)] == ["serving", "metrics", "gateway"]
+    assert "ports" not in serving, "requests go to the gateway alone"
+    assert gateway["ports"] == [{"name": "http1", "containerPort": 8080}]
+    assert {"--unscreened", "--metrics-inside"} <= set(gateway["args"])
+    assert gateway["env"] == [{"name": "HOMEPORT_METRICS_PORT", "value": "9464"}], "nothing is screened"
+    assert (gateway["dependsOn"], sidecar["dependsOn"]) == (["serving"], ["gateway"])
+    (endpoint,) = settings(deployer)["spec"]["endpoints"]
+    keep, drop = endpoint["metricRelabeling"]
+    made = target(deployer)
+    assert made.observing is not None
+    watched = made.observing.watched
+    queries = [curve.query for panel in watched.panels() for curve in panel.curves]
+    queries += [alert.query for alert in watched.alerts()]
+    used = {
+        name for query in queries for name in re.findall(r"(?:gen_ai|homeport_gateway)_[a-z_]+(?=[{])", query)
+    }
+    assert len(used) == 5
+    assert all(re.fullmatch(keep["regex"], name) for name in used)
+    assert re.fullmatch(drop["regex"], "gen_ai_client_token_usage_bucket;64.0")
+    assert not re.fullmatch(drop["regex"], "gen_ai_server_time_to_first_token_seconds_bucket;0.5")
+
+
+def test_one_dashboard_serves_both_engines() -> None:
+    titles, alerts = {}, {}
+    for engine in ("ollama", "vllm"):
+        made = target(WithObserve(engine), slo={"ttft": "2s", "availability": 0.99}).observing
+        assert made is not None
+        titles[engine] = {panel.title for panel in made.watched.panels()}
+        alerts[engine] = {alert.name for alert in made.watched.alerts()}
+    assert titles["ollama"] < titles["vllm"]
+    assert titles["ollama"] == {
+        "Tokens a second", "Requests", "Requests answered", "Time to the first token", "Error budget used up in an hour"
+    }  # fmt: skip
+    assert alerts["vllm"] - alerts["ollama"] == {
+        "HomeportQueue",
+        "HomeportKvCacheFull",
+        "HomeportPreemptions",
+    }
+
+
+def test_without_it_the_gateway_goes_and_the_engine_is_asked_again() -> None:
+    deployer = WithObserve("ollama")
+    deployer.up(deployer.observed())
+    _, after = deployer.up(deployer.wanted())
+    assert after.pending == (), after.pending
+    (serving,) = deployer.service["template"]["containers"]
+    assert serving["ports"] == [{"name": "http1", "containerPort": 8080}]
+
+
+def test_a_first_token_later_than_the_gateways_last_bucket_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"the gateway before Ollama counts first tokens up to 10 s"):
+        target(WithObserve("ollama"), slo={"ttft": "11s"})
 
 
 @pytest.mark.parametrize(

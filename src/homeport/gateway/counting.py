@@ -1,0 +1,231 @@
+"""The gateway as an ASGI application that only counts: what comes goes on as it is, piece by piece, and so does its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from homeport.endpoint import Endpoint
+from homeport.gateway.apis import APIS, TextApi
+from homeport.gateway.exchange import PARSERS, send_json
+from homeport.gateway.framing import Event, Parser
+from homeport.gateway.metrics import GatewayMetrics
+from homeport.gateway.settings import OWN_HEALTH
+from homeport.gateway.usage import TokenUsage, has_text
+from homeport.relay.headers import onward
+from homeport.relay.messages import Receive, Scope, Send
+from homeport.relay.upstream import UNANSWERED, Onward, Upstream
+
+_LONGEST = 4 * 2**20
+"""Bytes of a whole answer that are kept to read its tokens; of a longer one they are not known."""
+_HOST = frozenset({b"host"})
+
+
+class CountingApp:
+    """Stands before one endpoint, and counts what passes."""
+
+    def __init__(self, endpoint: Endpoint, metrics: GatewayMetrics) -> None:
+        """Open no connection yet; needs a running event loop."""
+        self._upstream, self._metrics = Upstream(endpoint), metrics
+
+    async def aclose(self) -> None:
+        """Let the connections go."""
+        await self._upstream.aclose()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        if scope["path"] == OWN_HEALTH and scope["method"] in {"GET", "HEAD"}:
+            await send_json(send, 200, {"status": "ok"})
+            return
+        api = APIS.get(scope["path"]) if scope["method"] == "POST" else None
+        coming = _Coming(receive)
+        passing = asyncio.ensure_future(self._pass(scope, coming, send, _Count(api, self._metrics)))
+        gone = asyncio.ensure_future(coming.gone())
+        try:
+            await asyncio.wait({passing, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (passing, gone):
+                task.cancel()
+            await asyncio.wait({passing, gone})
+        if not passing.cancelled():
+            passing.result()
+
+    async def _pass(self, scope: Scope, coming: _Coming, send: Send, count: _Count) -> None:
+        count.begin()
+        try:
+            await self._exchange(scope, coming, send, count)
+        except asyncio.CancelledError:
+            count.error = "client_gone"
+            raise
+        finally:
+            count.end()
+
+    async def _exchange(self, scope: Scope, coming: _Coming, send: Send, count: _Count) -> None:
+        try:
+            response = await self._upstream.send(_request(scope, coming))
+        except UNANSWERED as error:
+            count.error = "engine"
+            why = f"the engine did not answer: {str(error) or type(error).__name__}"
+            await send_json(send, 502, {"error": {"message": why, "type": "api_error", "code": None}})
+            return
+        try:
+            count.answers(response)
+            headers = onward([(name.lower(), value) for name, value in response.raw_headers])
+            await send({"type": "http.response.start", "status": response.status, "headers": headers})
+            async for piece in response.content.iter_any():
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await count.take(piece)
+        except UNANSWERED:
+            # The server closes a connection whose answer does not end, so the client sees a break for a break.
+            count.error = "engine"
+            return
+        finally:
+            response.close()
+        await count.finish()
+        await send({"type": "http.response.body", "body": b""})
+
+
+class _Coming:
+    """The body of a request, as it comes."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._whole, self._gone = asyncio.Event(), asyncio.Event()
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield it. Raises `ConnectionResetError` where the client goes before its end."""
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self._gone.set()
+                raise ConnectionResetError("the client is gone")
+            if message.get("body"):
+                yield message["body"]
+            if not message.get("more_body"):
+                self._whole.set()
+                return
+
+    def empty(self) -> None:
+        """Note that the request has none."""
+        self._whole.set()
+
+    async def gone(self) -> None:
+        """Wait until the client hangs up."""
+        whole, gone = asyncio.ensure_future(self._whole.wait()), asyncio.ensure_future(self._gone.wait())
+        try:
+            await asyncio.wait({whole, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            whole.cancel()
+            gone.cancel()
+        while not self._gone.is_set():
+            if (await self._receive())["type"] == "http.disconnect":
+                self._gone.set()
+
+
+@dataclass(slots=True)
+class _Count:
+    """What is counted of one request; nothing of one that is for no model."""
+
+    api: TextApi | None
+    metrics: GatewayMetrics
+    error: str = ""
+    _begun: float = 0.0
+    _usage: TokenUsage = field(default_factory=TokenUsage)
+    _parser: Parser | None = None
+    _whole: bytearray | None = None
+    """The answer that comes as a whole, as far as it has come."""
+    _has_text: bool = False
+
+    def begin(self) -> None:
+        """Count a request."""
+        if self.api is not None:
+            self._begun = _now()
+            self.metrics.begun()
+
+    def answers(self, response: aiohttp.ClientResponse) -> None:
+        """Take the head of its answer."""
+        if self.api is None:
+            return
+        if response.status >= 400:
+            self.error = str(response.status)
+        packed = response.headers.get("content-encoding", "identity").strip().lower()
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if packed not in {"", "identity"}:
+            return
+        if kind in PARSERS:
+            self._parser = PARSERS[kind]()
+        elif kind == "application/json":
+            self._whole = bytearray()
+
+    async def take(self, piece: bytes) -> None:
+        """Take a piece that has gone on."""
+        if self._parser is not None:
+            try:
+                self._note(self._parser.feed(piece))
+            except (ValueError, RecursionError):
+                self._parser = None  # No stream that is known here: it passes, and is not understood.
+        elif self._whole is not None:
+            self._whole += piece
+            if len(self._whole) > _LONGEST:
+                self._whole = None
+
+    async def finish(self) -> None:
+        """Read what is known only at the end."""
+        try:
+            if self._parser is not None:
+                self._note(self._parser.rest())
+            elif self._whole:
+                found = await asyncio.to_thread(json.loads, bytes(self._whole))
+                if isinstance(found, dict):
+                    self._usage.note(found)
+                    self._first()
+        except (ValueError, RecursionError):
+            return
+
+    def end(self) -> None:
+        """Count its end."""
+        if self.api is not None:
+            self.metrics.ended(self.api.operation, _now() - self._begun, self.error, self._usage)
+
+    def _note(self, events: list[Event]) -> None:
+        for event in events:
+            if event.body is None:
+                continue
+            self._usage.note(event.body)
+            if has_text(event.body):
+                self._first()
+                self.metrics.went_on()
+
+    def _first(self) -> None:
+        if self.api is not None and not self._has_text and not self.error:
+            self._has_text = True
+            self.metrics.first_text(self.api.operation, _now() - self._begun)
+
+
+def _request(scope: Scope, coming: _Coming) -> Onward:
+    given = {name for name, _ in scope["headers"]}
+    chunked = b"transfer-encoding" in given
+    has_body = chunked or b"content-length" in given
+    if not has_body:
+        coming.empty()
+    query = scope["query_string"]
+    return Onward(
+        method=scope["method"],
+        target=(scope["raw_path"] + (b"?" + query if query else b"")).decode("latin-1"),
+        headers=[
+            (name.decode("latin-1"), value.decode("latin-1"))
+            for name, value in onward(scope["headers"], _HOST)
+        ],
+        body=coming.pieces() if has_body else None,
+        chunked=chunked,
+    )
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,33 @@
+"""Whether a gateway stands before the engine, what it is asked by, and under which names what it counts is known."""
+
+from __future__ import annotations
+
+from homeport.engines.metric_names import MetricNames
+from homeport.engines.registry import module
+from homeport.gateway.metric_names import NAMES
+from homeport.spec import Observe, Spec
+
+BEHIND = 8081
+"""Where the engine listens that a gateway stands before: Cloud Run sends no request there."""
+
+
+def counts_in_front(spec: Spec, engine: str) -> bool:
+    """Tell whether the gateway has to count what the engine does not tell."""
+    return (spec.observe or Observe(metrics=False)).metrics and module(engine).METRICS is None
+
+
+def has_front(spec: Spec, engine: str) -> bool:
+    """Tell whether requests come to a gateway, and the engine is behind it."""
+    return spec.guard is not None or counts_in_front(spec, engine)
+
+
+def names_on_cloud_run(engine: str) -> MetricNames:
+    """Return the names under which an engine is observed on Cloud Run: its own, or those of the gateway before it."""
+    return module(engine).METRICS or NAMES
+
+
+def title_of_counter(engine: str) -> str:
+    """Return who counts, as an error calls it."""
+    return (
+        str(module(engine).TITLE) if module(engine).METRICS else f"the gateway before {module(engine).TITLE}"
+    )

@@ -1,0 +1,61 @@
+"""
+A rehearsed endpoint whose engine tells nothing: the gateway before it counts, a real Prometheus measures in the sidecar's place,
+and it is watched as any other, from plan to down. `make test-observe` runs this.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from commands_on_cloudrun import FILE
+from gcloud import served
+from observed_by_commands import Observed, until
+from prometheus import program
+from user import User
+
+pytestmark = pytest.mark.observe
+
+OBSERVE = """
+[observe]
+alerts = ["mailto:ops@example.com"]
+slo = {ttft = "2s", availability = 0.99}
+"""
+
+
+@pytest.fixture
+def cloud(user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Observed]:
+    monkeypatch.setenv("PATH", f"{Path(program('prometheus')).parent}{os.pathsep}{os.environ['PATH']}")
+    with served(tmp_path, "--speed", "10") as rehearsal:
+        made = Observed(user, rehearsal)
+        user.write(FILE + OBSERVE)
+        yield made
+
+
+def test_the_whole_life_of_an_engine_that_tells_nothing_and_is_watched_all_the_same(cloud: Observed) -> None:
+    planned = cloud.run("plan", "--json").json
+    assert planned["facts"]["observe"]["series"] > 20
+    report = cloud.run("up", "--yes", "--json").json["report"]
+    assert report["passed"], report
+    outcomes = {one["name"]: one["outcome"] for one in report["results"]}
+    assert outcomes["metrics"] == "passed"
+    assert cloud.run("plan", "--json").json["changes_pending"] is False
+
+    good = until(
+        cloud.asked_and_looked,
+        lambda seen: {what for what, one in seen.items() if one["verdict"] != "ok"} <= {"alert: HomeportStalled"},
+    )  # fmt: skip
+    assert not cloud.failed(good), good
+    assert {what for what, one in good.items() if one["verdict"] != "ok"} <= {"alert: HomeportStalled"}
+    (seen,) = cloud.run("top", "--once", "--json").json
+    assert seen["instances"] == 1
+    assert seen["figures"]["requests"] >= 1
+    assert seen["figures"]["prompt_tokens"] > 0
+    assert seen["figures"]["output_tokens"] >= 4
+    assert 0 < seen["rates"]["ttft_s"] < 60
+
+    assert "left: nothing" in cloud.run("down", "--yes", "--purge").err
+    assert cloud.run("down", "--yes", "--purge").out.strip().startswith("nothing of demo is there")
