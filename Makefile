@@ -108,6 +108,7 @@ test-terraform: $(STAMP) ## Run the tests that need Terraform (a provider with G
 .PHONY: weights
 weights: $(STAMP)
 	@HOMEPORT_HOME=$(TEST_HOME) $(BIN)/homeport --quiet weights fetch gemma-3-270m-pt smollm2-135m > /dev/null
+	@PYTHON=$(BIN)/python sh scripts/encoder.sh $(SAFETENSORS)/encoder
 
 check: $(STAMP) ## Lint, format, types: what CI asks.
 	$(BIN)/ruff check .

@@ -12,6 +12,9 @@ FETCHED = ROOT / ".cache" / "home"
 TAUGHT = TESTS / "models" / "gemma-4-taught.gguf"
 """A Gemma 4 of two million parameters: it loads in no time, and calls one tool. See models/README.md."""
 
+ENCODER = ROOT / ".cache" / "models" / "encoder"
+"""A real model of embeddings as Sentence Transformers keeps them, all-MiniLM-L6-v2, which scripts/encoder.sh fetched."""
+
 TAUGHT_FOLDER = TESTS / "models" / "gemma-4-taught"
 """The same as a folder of safetensors."""
 

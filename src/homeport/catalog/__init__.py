@@ -56,6 +56,8 @@ class Architecture:
     """How many of `experts` one token passes."""
     expert_ffn: int | None = None
     """Width of one expert."""
+    encoder: bool = False
+    """Whether it sees a text at once, as BERT does, and keeps no keys and values."""
     per_layer_embedding: int = 0
     """Width of the embedding that every layer has of its own (Gemma 4 E2B and E4B), 0 without."""
 

@@ -21,7 +21,7 @@ from homeport.catalog.parts import Parts
 from homeport.catalog.untrusted import read_json
 from homeport.errors import WeightsError
 from homeport.names import shown
-from homeport.weights import checkpoint
+from homeport.weights import checkpoint, sentence_modules
 from homeport.weights.selection import choose, parts_beside
 
 if TYPE_CHECKING:
@@ -188,14 +188,16 @@ class _Reader:
     def settings(self, folder: Path) -> None:
         """Return the small files that say what the model is, into `folder`."""
         for file in self.pin.files:
-            if file.path not in _SETTINGS:
+            if file.path not in _SETTINGS and not sentence_modules.is_settings(file.path):
                 continue
             if file.size > _MOST_SETTINGS:
                 raise WeightsError(
                     f"{self.pin.source}, {file.path} has {file.size:,} bytes, more than any settings have",
                     hint="choose another source",
                 )
-            (folder / file.path).write_bytes(self.begin(file, file.size))
+            path = folder / file.path
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(self.begin(file, file.size))
 
     def begin(self, file: PinnedFile, length: int) -> bytes:
         data = self._begin(file, length) if file.size else b""

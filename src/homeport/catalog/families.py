@@ -17,6 +17,21 @@ UNIFORM = frozenset(
     }
 )
 """Families whose layers all see the whole context, or all the same window. Each was looked up in vLLM 0.32's own code."""
+ENCODERS = frozenset(
+    {
+        *("bert", "roberta", "xlm-roberta", "camembert", "modernbert"),
+        *(
+            "modern-bert",
+            "nomic-bert",
+            "nomic-bert-moe",
+            "jina-bert-v2",
+            "jina-bert-v3",
+        ),  # as a GGUF calls them
+    }
+)
+"""Families that see a text at once: vLLM and llama.cpp keep no keys and values for them."""
+COUNTED_FROM = frozenset({"roberta", "xlm-roberta", "camembert"})
+"""Families whose positions begin behind the one of padding, so that some of those in their config.json hold no token."""
 PERIODS = {
     "gemma-embedding": 6,
     "gemma2": 2,

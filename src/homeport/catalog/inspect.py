@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from homeport.catalog import Architecture, Gate, Model, gguf_parts, keys_of
-from homeport.catalog.families import PERIODS, UNIFORM, filled
+from homeport.catalog.families import COUNTED_FROM, ENCODERS, PERIODS, UNIFORM, filled
 from homeport.catalog.gguf_header import Array, Header
 from homeport.catalog.untrusted import Table, read_json
 from homeport.errors import WeightsError
 from homeport.task import Task
+from homeport.weights import sentence_modules
 
 _NO_TEMPLATE = (
     "It has no chat template, as a pretrained model has none: vLLM refuses chats without a chat_template.jinja beside "
@@ -29,9 +30,7 @@ _EMBEDS = re.compile(
     r"|Embedding(?:Model)?$"
 )
 _JUDGES = re.compile(r"ForMaskedLM$|ForSequenceClassification$")
-_EMBEDDING_GGUFS = frozenset(
-    ("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3", "modern-bert", "gemma-embedding")
-)
+_EMBEDDING_GGUFS = ENCODERS | {"gemma-embedding"}
 _RANKS = 4
 """llama.cpp's `pooling_type` of a reranker."""
 _GEMMA4_GLOBAL_HEAD_DIM = 512
@@ -107,7 +106,8 @@ def from_folder(path: Path, *, name: str) -> Model:
         pooling="" if task == "embed" else "mean",
         family=kind,
         instruct=instruct,
-        context=_context(text, ("max_position_embeddings", "n_positions", "max_seq_len")),
+        dimensions=sentence_modules.dimensions(path) if task == "embed" else 0,
+        context=_context_of_folder(path, text, kind, task),
         parameters=_rounded(weights.number("total_parameters") or 0 if weights else 0),
         modalities=("text", *(word for word, key in encoders.items() if config.part(key))),
         licence="unknown",
@@ -143,7 +143,7 @@ def _embeds(values: Table, kind: str) -> bool:
 
 
 def _of_gguf(values: Table, header: Header, kind: str) -> Architecture | None:
-    if kind not in UNIFORM | PERIODS.keys():
+    if kind not in UNIFORM | ENCODERS | PERIODS.keys():
         return None
     layers = values.layers("block_count")
     hidden = values.needed("embedding_length")
@@ -180,6 +180,7 @@ def _of_gguf(values: Table, header: Header, kind: str) -> Architecture | None:
         experts=values.number("expert_count") or 0,
         experts_used=values.number("expert_used_count") or 0,
         expert_ffn=values.number("expert_feed_forward_length"),
+        encoder=kind in ENCODERS,
         per_layer_embedding=values.number("embedding_length_per_layer_input") or 0,
     )
 
@@ -188,7 +189,7 @@ def _slides_in_gguf(values: Table, kind: str, layers: int) -> list[bool] | None:
     """Return which layers have a window. llama.cpp gives none to the uniform families, whatever their header says."""
     if not values.number("attention.sliding_window") and kind in PERIODS and kind != "gemma3":
         return None
-    if kind in UNIFORM or not values.number("attention.sliding_window"):
+    if kind in UNIFORM | ENCODERS or not values.number("attention.sliding_window"):
         return [False] * layers
     pattern = values.values.get("attention.sliding_window_pattern")
     if isinstance(pattern, Array):
@@ -200,7 +201,7 @@ def _slides_in_gguf(values: Table, kind: str, layers: int) -> list[bool] | None:
 
 
 def _of_config(text: Table, kind: str) -> Architecture | None:
-    if kind not in UNIFORM | PERIODS.keys():
+    if kind not in UNIFORM | ENCODERS | PERIODS.keys():
         return None
     layers = text.layers("num_hidden_layers")
     hidden = text.needed("hidden_size")
@@ -226,6 +227,7 @@ def _of_config(text: Table, kind: str) -> Architecture | None:
         experts_used=text.number("top_k_experts") or text.number("num_experts_per_tok") or 0,
         # Mixtral and gpt-oss call the width of one expert that of the model.
         expert_ffn=text.number("moe_intermediate_size") or (ffn if experts else None),
+        encoder=kind in ENCODERS,
         per_layer_embedding=text.number("hidden_size_per_layer_input") or 0,
     )
 
@@ -259,7 +261,7 @@ def _layers_of_config(text: Table, kind: str, pattern: Sequence[bool], head_dim:
 
 
 def _slides_in_config(text: Table, kind: str, layers: int) -> list[bool] | None:
-    if not text.number("sliding_window"):
+    if kind in ENCODERS or not text.number("sliding_window"):
         return None if kind in PERIODS else [False] * layers
     types = text.values.get("layer_types")
     if types is not None:
@@ -304,6 +306,15 @@ def _architecture(
 def _context(values: Table, keys: Iterable[str]) -> int:
     first, *others = keys
     return next((found for key in others if (found := values.number(key))), 0) or values.needed(first)
+
+
+def _context_of_folder(path: Path, text: Table, kind: str, task: Task) -> int:
+    """Return how many tokens a text may have: of an encoder's positions those that hold one, and no more than its makers set."""
+    most = _context(text, ("max_position_embeddings", "n_positions", "max_seq_len"))
+    if kind in COUNTED_FROM:
+        most -= 1 + (text.number("pad_token_id") or 0)
+    set_ = sentence_modules.longest(path) if task == "embed" else 0
+    return min(most, set_) if set_ else most
 
 
 def _sampling(values: Table) -> dict[str, float]:

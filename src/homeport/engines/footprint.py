@@ -88,6 +88,16 @@ class KvCache:
         return int(self.concurrency(memory) * self.context)
 
 
+def no_cache(hidden: int, context: int) -> KvCache:
+    """Return what one request keeps of a model that sees a text at once: the vector that comes of it."""
+    return KvCache(
+        context=context,
+        block_bytes=hidden * 4,
+        blocks_per_sequence=1,
+        how=f"no cache: a text is seen at once, and a vector of {hidden} × 4 bytes is kept",
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Footprint:
     """The memory of a device, shared out."""

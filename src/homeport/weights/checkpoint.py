@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from homeport.errors import WeightsError
 from homeport.names import shown
+from homeport.weights import sentence_modules
 from homeport.weights.manifest import Format
 
 INDEX = "model.safetensors.index.json"
@@ -22,14 +23,14 @@ def whole(
     chosen: Iterable[str], wanted: Format, read: Callable[[str], bytes | None], *, where: str
 ) -> list[str]:
     """
-    Return those of the `chosen` files that a server reads: see `indexed`.
+    Return those of the `chosen` files that a server reads: see `indexed` and `sentence_modules.complete`.
 
-    Raises what `indexed` raises, and `WeightsError` for a model without a tokenizer.
+    Raises what these raise, and `WeightsError` for a model without a tokenizer.
     """
     known = list(chosen)
     if wanted != "safetensors":
         return known
-    known = indexed(known, read, where=where)
+    known = sentence_modules.complete(indexed(known, read, where=where), read, where=where)
     if "config.json" in known and not any(_TOKENIZER.fullmatch(name) for name in known):
         raise WeightsError(
             f"{where} has no tokenizer: tokenizer.json, tokenizer.model or tekken.json was expected beside its weights",
@@ -83,4 +84,4 @@ def _indexed(known: list[str], named: Iterable[str], where: str) -> list[str]:
 
 
 def _is_weights(name: str) -> bool:
-    return PurePosixPath(name).suffix == ".safetensors"
+    return PurePosixPath(name).suffix == ".safetensors" and not sentence_modules.is_weights(name)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from homeport.errors import WeightsError
+from homeport.weights import sentence_modules
 from homeport.weights.manifest import Format
 
 _SPLIT = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})\.gguf")
@@ -137,7 +138,8 @@ def _safetensors(names: list[str], file: str | None, where: str) -> list[str]:
         has_gguf = any(name.endswith(".gguf") for name in names)
         hint = "choose an engine that loads its GGUF (engine.kind)" if has_gguf else "choose another source"
         raise NotThisFormat(f"{where} has no safetensors, which is what this engine loads", hint=hint)
-    return sorted([*tensors, *(name for name in names if _is_beside(name))])
+    layers = [name for name in names if sentence_modules.is_weights(name)]
+    return sorted([*tensors, *layers, *(name for name in names if _is_beside(name))])
 
 
 def _is_beside(name: str) -> bool:

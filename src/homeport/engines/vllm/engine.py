@@ -298,8 +298,10 @@ def explain(log: str) -> HomeportError | None:
 
 
 def _cause(log: str) -> EngineFailed | None:
-    # What pydantic says of a setting stands in the line after its own.
-    cause = re.search(r"(?:Value error,|(?:ValueError|RuntimeError|ImportError|ValidationError):) (.+)", log)
+    # What pydantic says of a setting stands in the line after its own, and ends with what it was given.
+    cause = re.search(r"Value error, (.+?)(?: \[type=|$)", log, re.MULTILINE) or re.search(
+        r"(?:ValueError|RuntimeError|ImportError|ValidationError): (.+)", log
+    )
     if cause is None:
         return None
     message = cause[1] if len(cause[1]) <= _LONGEST else f"{cause[1][:_LONGEST]}…"

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from homeport.catalog import Architecture
-from homeport.engines.footprint import Footprint, KvCache, MemoryTerm, Sizing, gib
+from homeport.engines.footprint import Footprint, KvCache, MemoryTerm, Sizing, gib, no_cache
 from homeport.engines.vllm import limits
 from homeport.engines.vllm.adapter import USUAL_RANK
 from homeport.engines.vllm.loaded import ELEMENT_BYTES, loaded, quantized
@@ -136,6 +136,8 @@ def kv_cache(
     `block` is the tokens of one block in the layer with the largest page, `in_flight` the tokens that may be
     scheduled and not settled: those behind a sliding window are kept so long.
     """
+    if architecture.encoder:
+        return no_cache(architecture.hidden, context)
     kinds = _kinds(architecture, element_bytes)
     largest = max(kind.token_bytes for kind in kinds) * block
     group = _layers_of_a_group(kinds)

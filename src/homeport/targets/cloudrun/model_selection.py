@@ -31,6 +31,7 @@ from homeport.targets.cloudrun.adapters import ChosenAdapter, PinnedModel, ensur
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.prebuilt import PREBUILT, prebuilt_base, refuse_own_weights
 from homeport.targets.local.weights import find_model, weights_of
+from homeport.weights import sentence_modules
 from homeport.weights.manifest import Format, Pin, PinnedFile, digest
 from homeport.weights.sources.gcs import BucketSource, LentBuckets, bucket_source
 from homeport.weights.sources.hub import HubSource
@@ -123,11 +124,12 @@ class _Chooser:
         found = replace(found, model=served_for(found.model, spec.task))
         engine = _engine(spec, found)
         module(engine).check(spec.engine)
-        delivery_of(engine, (spec.cloudrun or CloudRun()).delivery)
+        delivery = delivery_of(engine, (spec.cloudrun or CloudRun()).delivery)
         tag = self._tag(engine)
         if (spec.cloudrun or CloudRun()).delivery == PREBUILT:
             prebuilt_base(spec, engine, tag)  # Refused before anything is fetched.
         pinned = None if tag else self._weights(engine)
+        _ensure_read(pinned, delivery)
         adapters = tuple(self._adapter(adapter, module(engine)) for adapter in spec.engine.lora)
         for adapter in adapters:
             ensure_served(adapter, module(engine), found.tensors or self._tensors(pinned), self.begin)
@@ -269,6 +271,19 @@ class _Chooser:
         parsed = parse(source, base=self.spec_file.parent)
         assert isinstance(parsed, HubSource)
         return replace(parsed, token=self.token)
+
+
+def _ensure_read(pinned: PinnedModel | None, delivery: str | None) -> None:
+    """Raise `SpecError` where a stream would leave layers behind the pooling in the bucket."""
+    left = (
+        [file.path for file in pinned.pin.files if sentence_modules.is_weights(file.path)] if pinned else []
+    )
+    if delivery == "stream" and left:
+        raise SpecError(
+            f"a stream reads the model's own weights alone, and {left[0]} is a layer behind them: without it other "
+            "vectors come",
+            hint='set cloudrun.delivery = "gcsfuse-buffered"',
+        )
 
 
 def _plain(text: str) -> str:
