@@ -31,6 +31,9 @@ ENDPOINT_KEY = r"^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:.+|none)$"
 """Where an endpoint's key is, or that it asks for none."""
 HTTPS_URL = r"^https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/%+-]*)?$"
 DOMAIN = r"^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$"
+NAME = r"^[a-z][a-z0-9-]{0,35}[a-z0-9]$|^[a-z]$"
+"""What an endpoint is called."""
+FIRST_PATH = r"^/[a-z0-9](?:[a-z0-9_-]{0,30}[a-z0-9])?$"
 MAILTO = r"^mailto:[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}$"
 SECONDS = r"^[0-9]{1,6}(?:\.[0-9]{1,3})?(?:ms|s|m)$"
 TOOL = r"^[A-Za-z0-9_-]{1,64}$"
@@ -51,6 +54,8 @@ MEANINGS = {
     HOST: "an address or a host's name",
     HTTPS_URL: "an address that begins with https://, without a query",
     DOMAIN: "a domain in lower case, such as llm.example.com, without https:// and without a path",
+    NAME: "lower-case letters, digits and dashes, at most 37, starting with a letter",
+    FIRST_PATH: "the first part of a path in lower case, such as /small, of up to 32 letters, digits, dashes and underscores",
     MAILTO: "an address, such as mailto:ops@example.com",
     SECONDS: "a time with its unit, such as 500ms, 2s or 1m",
     SECRET_ID: "the name of a secret of Secret Manager: letters, digits, dashes and underscores",

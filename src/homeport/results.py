@@ -101,6 +101,8 @@ class Status:
     region: str | None = None
     url: str | None = None
     """Ends in `/v1`."""
+    behind: Mapping[str, str] | None = None
+    """What else its load balancer leads to, in words with the address: by the first part of the path."""
     model: str | None = None
     engine: str | None = None
     context: int | None = None

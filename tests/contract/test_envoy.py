@@ -113,7 +113,9 @@ def prepare(both: Both) -> None:
         )
     )
     headed = {"prefixMatch": "/", "headerMatches": [{"headerName": "x-new", "exactMatch": "yes"}]}
+    shorter = {"urlRewrite": {"pathPrefixRewrite": "/"}}
     rules = [
+        {"priority": 0, "service": away, "matchRules": [{"prefixMatch": "/short/"}], "routeAction": shorter},
         {"priority": 1, "service": new, "matchRules": [headed]},
         {"priority": 2, "service": away, "matchRules": [{"prefixMatch": "/ollama"}, {"fullPathMatch": "/exact"}]},
         {"priority": 3, "service": away, "matchRules": [{"regexMatch": "/v[0-9]+/other"}]},
@@ -139,6 +141,9 @@ TABLE: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("/", DOMAIN, {"x-new": "yes"}),
     ("/", DOMAIN, {"x-new": "no"}),
     ("/ollama/api/tags", DOMAIN, {}),
+    ("/short/api/tags?a=/short/", DOMAIN, {}),
+    ("/short/", DOMAIN, {"x-new": "yes"}),
+    ("/short", DOMAIN, {}),
     ("/exact", DOMAIN, {}),
     ("/exact/more", DOMAIN, {}),
     ("/v12/other", DOMAIN, {}),

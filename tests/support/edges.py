@@ -12,11 +12,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from cloud import act
 from deployers import Deployer
+from deployment import google_for
 from homeport import spec
 from homeport.google import Google
+from homeport.reconcile import Plan
 from homeport.resources.google.traffic import Body
 from homeport.targets.cloudrun.edge import EdgeParts, EndpointEdge
+from homeport.targets.cloudrun.edge_backends import NamedBackend, find_backends
 from homeport.targets.cloudrun.model_selection import ResolvedModel
 from homeport.targets.cloudrun.target import CloudRunTarget
 
@@ -60,6 +64,8 @@ class WithEdge(Deployer):
         self.folder = folder
         self.answers = list(answers)
         self.breaks_when_it_answers = False
+        self.found: tuple[NamedBackend, ...] = ()
+        """The other endpoints that its file names."""
         self.asked_while: list[str] = []
         """From where the service took requests whenever the edge was asked."""
 
@@ -78,6 +84,12 @@ class WithEdge(Deployer):
     ) -> CloudRunTarget:
         return self.behind_edge(super().target(google, chosen, wanted, canary=canary))
 
+    def up(self, wanted: spec.Spec, *, canary: tuple[int, ...] = ()) -> tuple[Plan, Plan]:
+        edge = wanted.edge
+        if edge is not None:
+            self.found = act(find_backends(google_for(self.cloud), edge, "europe-west4"))
+        return super().up(wanted, canary=canary)
+
     def behind_edge(self, target: CloudRunTarget) -> CloudRunTarget:
         """The target with the load balancer of its file."""
         google, wanted = target.google, target.spec
@@ -89,7 +101,9 @@ class WithEdge(Deployer):
             self.broken = self.broken or self.breaks_when_it_answers
             return self.answers.pop(0) if self.answers else ""
 
-        parts = EdgeParts(google=google, names=target.names, edge=wanted.edge, base=self.folder)
+        parts = EdgeParts(
+            google=google, names=target.names, edge=wanted.edge, base=self.folder, behind=self.found
+        )
         calls = any(one.calls_model for one in target.companions)
         edge = EndpointEdge(parts=parts, ask=ask, prove=target.prove, keeps_address=calls)
         return replace(target, edge=edge)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gcp_rehearsal.apis.compute.references import at
-from gcp_rehearsal.apis.compute.url_maps import service_for
+from gcp_rehearsal.apis.compute.url_maps import RoutedRequest, way_of
 from gcp_rehearsal.json_types import Json
 from gcp_rehearsal.state import StoredResource
 
@@ -112,12 +112,15 @@ class LoadBalancers:
             for name in kept.body.get("certificates") or ()
         ]
 
-    def goal(self, listener: Listener, host: str, path: str, headers: Mapping[str, str]) -> ServerlessGoal:
-        """Return where a request goes. Raises `NoWay`."""
-        backend = at(self._cloud, service_for(listener.routes.body, host, path, headers))
+    def goal(
+        self, listener: Listener, host: str, path: str, headers: Mapping[str, str]
+    ) -> tuple[ServerlessGoal, RoutedRequest]:
+        """Return where a request goes, and as what it arrives. Raises `NoWay`."""
+        way = way_of(listener.routes.body, host, path, headers)
+        backend = at(self._cloud, way.service)
         if backend is None:
             raise NoWay(404, "no backend service of the URL map is there")
-        return self.behind(backend.body)
+        return self.behind(backend.body), way
 
     def behind(self, backend: Mapping[str, Json]) -> ServerlessGoal:
         """Return the service behind a backend service. Raises `NoWay`."""

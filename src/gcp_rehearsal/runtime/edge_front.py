@@ -1,5 +1,6 @@
 """
-The front of load balancers, within the rehearsal itself: it routes by URL maps, and does no more.
+The front of load balancers, within the rehearsal itself: it routes by URL maps and rewrites the beginning of paths, and does
+no more.
 
 It stands for the internet, too: a client that asks the rehearsal for a domain gets what HTTPS would bring, and nothing
 while there is no certificate to show. Where Envoy was handed in, requests really go through it instead.
@@ -33,11 +34,11 @@ class EdgeFront:
         }
         path = scope["raw_path"].decode("latin-1")
         try:
-            goal = self._balancers.goal(listener, host, path, headers)
+            goal, way = self._balancers.goal(listener, host, path, headers)
         except NoWay as why:
             await _refuse(send, why)
             return
-        await self._front(scope, receive, send, goal)
+        await self._front({**scope, "raw_path": way.path.encode("latin-1")}, receive, send, goal)
 
 
 async def _refuse(send: Send, why: NoWay) -> None:

@@ -272,6 +272,7 @@ def status_text(status: Status) -> str:
         ("state", f"{status.state}: {status.reason}" if status.reason else status.state),
         ("region", status.region or ""),
         ("url", status.url or ""),
+        *(("behind it", text) for text in (status.behind or {}).values()),
         ("model", f"{status.model or 'not known'} by {status.engine or 'an engine that it does not name'}"),
         ("image", status.image or ""),
         ("weights", weights or "in the image"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -19,9 +19,14 @@ _UNBUILT_KINDS = {
 }
 _UNBUILT_KEYS = {
     "regions": "one endpoint in several regions",
-    "backends": "several endpoints behind one address",
     "iap": "Identity-Aware Proxy",
 }
+_OWN_PATHS = frozenset((
+    "api", "apply-template", "completion", "completions", "detokenize", "docs", "embedding", "embeddings", "health", "infill",
+    "invocations", "load", "metrics", "models", "ping", "pooling", "props", "redoc", "rerank", "score", "server_info", "slots",
+    "tokenize", "v1", "v2", "version",
+))  # fmt: skip
+"""Beginnings of paths that an engine has: another endpoint there would take what is this one's."""
 _SHARED_BEGINNINGS = ("authorization", "x-serverless-authorization", "proxy-authorization")
 
 
@@ -48,6 +53,10 @@ class Edge(SpecTable):
     """The header that says whose request it is, for that limit. All requests without it count together."""
     preview: bool = False
     """Whether the limit only writes into the load balancer's log what it would refuse."""
+    backends: dict[
+        Annotated[str, Field(pattern=patterns.FIRST_PATH)], Annotated[str, Field(pattern=patterns.NAME)]
+    ] = Field(default={}, max_length=20, examples=[{"/small": "small"}])
+    """Other endpoints of the project behind this address, by the first part of the path, which they do not see. Each has a file of its own."""
 
     @model_validator(mode="before")
     @classmethod
@@ -81,6 +90,11 @@ class Edge(SpecTable):
                 f"key_header = {self.key_header!r} would count all callers as one: Cloud Armor looks at the first "
                 f"{KEY_BYTES} bytes of a value, and Google's tokens begin alike. Give each client a short key of its own, "
                 'as in key_header = "x-api-key"'
+            )
+        if taken := sorted(path for path in self.backends if path[1:] in _OWN_PATHS):
+            raise ValueError(
+                f"backends gives {taken[0]} to another endpoint, where the engine of this one answers; take another path, "
+                f'such as "/{self.backends[taken[0]]}"'
             )
         if self.preview and self.requests_per_minute is None:
             raise ValueError(

@@ -70,8 +70,6 @@ def _problem(detail: ErrorDetails) -> str:
     message = detail["msg"].removeprefix("Input ")
     if detail["type"] in {"model_type", "dict_type"}:
         message = f"should be a table: [{key}]"
-    if key == "name" and detail["type"] == "string_pattern_mismatch":
-        message = "should be lower-case letters, digits and dashes, at most 37, starting with a letter"
     if detail["type"] == "string_pattern_mismatch" and detail["ctx"]["pattern"] in patterns.MEANINGS:
         message = f"should be {patterns.MEANINGS[detail['ctx']['pattern']]}"
     if key in {"local.api_key", "cloudrun.hub_token"}:

@@ -21,7 +21,7 @@ from homeport.task import Task
 
 FILE_NAME = "homeport.toml"
 SCHEMA_NAME = ".homeport.schema.json"
-NAME_PATTERN = r"^[a-z][a-z0-9-]{0,35}[a-z0-9]$|^[a-z]$"
+NAME_PATTERN = patterns.NAME
 """What an endpoint may be called."""
 
 if TYPE_CHECKING:
@@ -300,6 +300,10 @@ class Spec(SpecTable):
         if self.edge is not None and self.access.isolated:
             raise ValueError(
                 "[edge] is a way in from the internet, and access.isolated = true says that there is none; remove one of the two"
+            )
+        if self.edge is not None and self.name in self.edge.backends.values():
+            raise ValueError(
+                f"edge.backends names {self.name}, which is this endpoint: it has the address itself already; remove it there"
             )
         return self
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gcp_rehearsal.apis.compute.url_maps import service_for
+from gcp_rehearsal.apis.compute.url_maps import failures, service_for, way_of
 from gcp_rehearsal.runtime.envoy_routes import rewritten, routes_of
 
 
@@ -36,3 +36,26 @@ def test_what_is_rewritten_and_what_cannot_be() -> None:
     assert rewritten({"retryPolicy": {"numRetries": 1}, "timeout": {"seconds": 1}}, {}) == {
         "cannot": "the rehearsal's Envoy does not act out retryPolicy, timeout of a URL map"
     }
+
+
+def test_a_maps_own_test_holds_it_to_what_arrives_behind_a_rewritten_path() -> None:
+    rule = {
+        "priority": 1,
+        "matchRules": [{"prefixMatch": "/a/"}],
+        "service": "one",
+        "routeAction": {"urlRewrite": {"pathPrefixRewrite": "/"}},
+    }
+    matcher = {"name": "p", "defaultService": "rest", "routeRules": [rule]}
+    test = {"host": "x", "path": "/a/v1", "service": "one", "expectedOutputUrl": "https://x/v1"}
+    routes = {
+        "hostRules": [{"hosts": ["*"], "pathMatcher": "p"}],
+        "pathMatchers": [matcher],
+        "tests": [test],
+    }
+    way = way_of(routes, "x", "/a/v1/b?c=/a/", {})
+    assert (way.service, way.host, way.path) == ("one", "x", "/v1/b?c=/a/")
+    assert list(failures(routes)) == []
+    wrong = {**routes, "tests": [{**test, "expectedOutputUrl": "http://x/a/v1"}]}
+    (told,) = failures(wrong)
+    assert (told["actualOutputUrl"], told["actualService"]) == ("http://x/v1", "one")
+    assert next(failures({**routes, "tests": [{**test, "path": "/v1"}]}))["actualService"] == "rest"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from homeport.backoff import Backoff
 from homeport.errors import ApiDisabled, HomeportError, NotFound, OperationFailed
@@ -14,7 +14,17 @@ from homeport.reconcile import Change, Outputs
 from homeport.resources.base import DependentResource
 from homeport.resources.google.managed_certificate import AUTHORIZATION, MANAGED
 from homeport.resources.google.release import Prove
-from homeport.resources.google.traffic import BACK_DOOR, CLOSED, EDGE, OPEN, Body, foremost, is_closed, latest
+from homeport.resources.google.traffic import (  # fmt: skip
+    BACK_DOOR,
+    BEHIND,
+    CLOSED,
+    EDGE,
+    OPEN,
+    Body,
+    foremost,
+    is_closed,
+    latest,
+)
 
 Ask = Callable[[Body], Awaitable[str]]
 """Asks the edge for the models with the caller's token; '' once it answers, else what came instead."""
@@ -45,6 +55,8 @@ class ClosedDoor(DependentResource):
     """Seconds that the edge may take to answer."""
     keeps_address: bool = False
     """Whether the service's own address stays for those within its network, such as an agent."""
+    behind: Mapping[str, str] = field(default_factory=dict)
+    """Other endpoints that the edge leads to, by their paths: each is asked for, too."""
     kind = "closed door"
 
     @property
@@ -70,8 +82,13 @@ class ClosedDoor(DependentResource):
         found = {
             "address": live.get("annotations", {}).get(EDGE, ""),
             "defaultUriDisabled": bool(live.get("defaultUriDisabled")),
+            "behind": live.get("annotations", {}).get(BEHIND, ""),
         }
-        wanted = {"address": self.address, "defaultUriDisabled": not self.keeps_address}
+        wanted = {
+            "address": self.address,
+            "defaultUriDisabled": not self.keeps_address,
+            "behind": self._behind,
+        }
         return tuple(
             Change(path=key, before=found[key], after=value)
             for key, value in wanted.items()
@@ -161,11 +178,17 @@ class ClosedDoor(DependentResource):
 
     def _closing(self, service: Body) -> JsonObject:
         own = str(service.get("uri") or service.get("annotations", {}).get(BACK_DOOR, ""))
+        kept = {key: value for key, value in service.get("annotations", {}).items() if key != BEHIND}
+        behind = {BEHIND: self._behind} if self.behind else {}
         return {
             "ingress": CLOSED,
             "defaultUriDisabled": not self.keeps_address,
-            "annotations": {**service.get("annotations", {}), EDGE: self.address, BACK_DOOR: own},
+            "annotations": {**kept, EDGE: self.address, BACK_DOOR: own, **behind},
         }
+
+    @property
+    def _behind(self) -> str:
+        return " ".join(f"{path}={name}" for path, name in sorted(self.behind.items()))
 
     async def _set(self, service: Body, change: Mapping[str, Json]) -> Json:
         begun = await self.google.patch(

@@ -19,6 +19,8 @@ EDGE, BACK_DOOR = "homeport/edge", "homeport/back-door"
 """
 The service's annotations while it is closed: the address of its load balancer, and the own one that it had before.
 """
+BEHIND = "homeport/behind"
+"""That which says what else its load balancer leads to: `PATH=ENDPOINT` of each, with blanks between."""
 OPEN, CLOSED = "INGRESS_TRAFFIC_ALL", "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
 """Its ingress without and with a load balancer, as run.v2 names it."""
 _LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
@@ -123,6 +125,12 @@ def address_of(service: Body) -> str:
     if is_closed(service):
         return str(service["annotations"][EDGE])
     return str(service.get("uri", ""))
+
+
+def behind_of(service: Body) -> dict[str, str]:
+    """Return what else a service's load balancer leads to: endpoints by their paths."""
+    told = str(service.get("annotations", {}).get(BEHIND, "")).split()
+    return dict(one.split("=", 1) for one in told if "=" in one) if is_closed(service) else {}
 
 
 def addresses_of(service: Body) -> Iterator[str]:

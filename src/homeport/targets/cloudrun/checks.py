@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from homeport.resources.google.traffic import addresses_of, is_closed
 from homeport.secret import Secret
+from homeport.targets.cloudrun.edge_backends_check import behind
 from homeport.targets.cloudrun.guard_check import guard
 from homeport.targets.cloudrun.invokers import INVOKERS
 from homeport.targets.cloudrun.observed import (
@@ -294,6 +295,7 @@ CLOUD_CHECKS: tuple[Check[ObservedDeployment], ...] = (
     Check("stranger", "a stranger's token is refused", stranger),
     Check("audience", "a token for another audience is refused", audience),
     Check("around", "the engine cannot be reached around the front", around),
+    Check("behind", "each path leads to its endpoint, and to nobody without a token", behind),
     Check("metrics", "the engine's metrics are not seen from outside", metrics),
     Check("guard", "what the screen is there for is stopped", guard),
     Check("private", "nobody but the named callers may call it", private),

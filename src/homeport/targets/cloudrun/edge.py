@@ -22,13 +22,18 @@ from homeport.resources.google.rest import RestResource
 from homeport.resources.google.traffic import CANDIDATE
 from homeport.secret import Secret
 from homeport.spec import Edge
+from homeport.targets.cloudrun.edge_backends import NamedBackend, findings
 from homeport.targets.cloudrun.edge_fact import EdgeFact
-from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.names import Names, fitted
+from homeport.targets.cloudrun.preflight import PreflightFinding
 
 APIS = ("certificatemanager",)
 """What a certificate of Google's needs beside what every endpoint needs."""
 _SCHEME = "EXTERNAL_MANAGED"
 _MATCHER = "edge"
+_ASKED = "/v1/chat/completions"
+"""The path that the URL map's own tests ask for."""
+_NAME_MOST = 63
 _LAST_RULE = 2**31 - 1
 _OWN_WITHIN_S, _MANAGED_WITHIN_S = 1200.0, 3600.0
 """
@@ -70,6 +75,10 @@ class EdgeNames:
         """Return the name of what leads to a revision that has no traffic yet."""
         return f"{self.name}-edge-candidate"
 
+    def to(self, endpoint: str) -> str:
+        """Return the name of what leads to another endpoint."""
+        return fitted(f"{self.name}-edge-to-{endpoint}", _NAME_MOST)
+
     @property
     def redirect(self) -> str:
         """Return the name of what sends clients of port 80 to HTTPS."""
@@ -87,12 +96,15 @@ class EdgeParts:
     """The folder that paths of the file start from."""
     read: Callable[[str, str, Path], str] = read_pem
     """Returns the PEM that a reference of the file leads to, by its key and the folder."""
+    behind: tuple[NamedBackend, ...] = ()
+    """What its paths lead to besides."""
 
     def resources(self) -> list[RestResource]:
         """Return all parts, each after what it needs."""
         main, candidate = self._groups()
         policy = self._policy()
-        backends = [self._backend(main), self._backend(candidate)]
+        others = self._others()
+        backends = [self._backend(one) for one in (main, candidate, *others)]
         if policy is not None:
             backends = [lb.guarded_by(one, policy) for one in backends]
         address = self._part(lb.ADDRESS, self._called.main, {"addressType": "EXTERNAL", "ipVersion": "IPV4"})
@@ -101,6 +113,7 @@ class EdgeParts:
         own = [
             main,
             candidate,
+            *others,
             *([policy] if policy else []),
             *backends,
             self._map(),
@@ -131,6 +144,19 @@ class EdgeParts:
             made.append(replace(group, after=(f"service/{self.names.name}",)))
         return made[0], made[1]
 
+    def _others(self) -> list[lb.BalancerPart]:
+        """Return a serverless group for each other endpoint, in the region of its service."""
+        made = {}
+        for one in self._found:
+            wanted = {"networkEndpointType": "SERVERLESS", "cloudRun": {"service": one.service_name}}
+            name = self._called.to(one.endpoint)
+            made[name] = self._part(lb.GROUP, name, wanted, one.region)
+        return list(made.values())
+
+    @property
+    def _found(self) -> list[NamedBackend]:
+        return [one for one in self.behind if one.service]
+
     def _backend(self, group: lb.BalancerPart) -> lb.BalancerPart:
         # A serverless group refuses timeoutSec, health checks and maxUtilization: Cloud Run's own timeout counts.
         name = group.address.path.rpartition("/")[2]
@@ -149,13 +175,15 @@ class EdgeParts:
         )
         number, domain = Ref(candidate, "id"), self.edge.domain
         headers = [{"headerName": lb.CANDIDATE_HEADER, "exactMatch": number}]
-        rule = {
-            "priority": 1,
+        rules, tests = self._ways()
+        # After them: who proves a new revision finds the other endpoints where they always are.
+        rules.append({
+            "priority": len(rules) + 1,
             "matchRules": [{"prefixMatch": "/", "headerMatches": headers}],
             "service": Ref(candidate, "selfLink"),
-        }
-        asked = {"host": domain, "path": "/v1/chat/completions"}
-        tests = [
+        })  # fmt: skip
+        asked = {"host": domain, "path": _ASKED}
+        tests += [
             {"description": "serving", **asked, "service": Ref(serving, "selfLink")},
             {
                 "description": "candidate",
@@ -164,7 +192,7 @@ class EdgeParts:
                 "service": Ref(candidate, "selfLink"),
             },
         ]
-        matcher = {"name": _MATCHER, "defaultService": Ref(serving, "selfLink"), "routeRules": [rule]}
+        matcher = {"name": _MATCHER, "defaultService": Ref(serving, "selfLink"), "routeRules": rules}
         wanted = {
             "defaultService": Ref(serving, "selfLink"),
             "hostRules": [{"hosts": [domain], "pathMatcher": _MATCHER}],
@@ -172,6 +200,26 @@ class EdgeParts:
             "tests": tests,
         }
         return self._part(lb.MAP, self._called.main, wanted)
+
+    def _ways(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:  # Any: JSON, and Refs
+        """Return the rules by which paths lead to other endpoints, without their first part, and the tests of these."""
+        rules, tests = [], []
+        for number, one in enumerate(self._found, 1):
+            service = Ref(f"backend-service/{self._called.to(one.endpoint)}", "selfLink")
+            rules.append({
+                "priority": number,
+                "matchRules": [{"prefixMatch": f"{one.path}/"}],
+                "service": service,
+                "routeAction": {"urlRewrite": {"pathPrefixRewrite": "/"}},
+            })  # fmt: skip
+            tests.append({
+                "description": f"{one.path} to {one.endpoint}",
+                "host": self.edge.domain,
+                "path": f"{one.path}{_ASKED}",
+                "service": service,
+                "expectedOutputUrl": f"{self.edge.address}{_ASKED}",
+            })  # fmt: skip
+        return rules, tests
 
     def _redirect(self) -> lb.BalancerPart:
         to_https = {
@@ -274,6 +322,10 @@ class EndpointEdge:
         """Yield what a plan tells of it."""
         yield EdgeFact.of(self.parts.edge, prices)
 
+    def findings(self, *, guarded: bool) -> Iterator[PreflightFinding]:
+        """Yield what was found of the other endpoints behind it; `guarded` where the file has a `[guard]`."""
+        return findings(self.parts.behind, self.address, guarded=guarded)
+
     def resources(self) -> list[Resource]:
         """Return all parts, and the door as the last."""
         # In a new project nothing can be made before the APIs are on.
@@ -289,6 +341,7 @@ class EndpointEdge:
             prove=self.prove,
             within=_MANAGED_WITHIN_S if edge.certificate is None else _OWN_WITHIN_S,
             keeps_address=self.keeps_address,
+            behind=edge.backends,
         )
         return [*parts, door]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -25,6 +26,8 @@ class EdgeFact(Fact):
     preview: bool
     usd_per_month: float
     """While nobody asks anything: its forwarding rules, and Cloud Armor's policy and rule."""
+    backends: Mapping[str, str]
+    """Other endpoints behind the address, by their paths."""
     with_traffic: str
     """What comes with traffic, in words."""
     unconfirmed: tuple[str, ...]
@@ -41,6 +44,7 @@ class EdgeFact(Fact):
             key_header=edge.key_header,
             preview=edge.preview,
             usd_per_month=round(month.value, 2),
+            backends=dict(sorted(edge.backends.items())),
             with_traffic=with_traffic(prices, edge),
             unconfirmed=month.unconfirmed,
         )
@@ -60,17 +64,21 @@ class EdgeFact(Fact):
             else f"{self.address}/v1, by a global load balancer; {domain} must lead to its address (an A record, which `up` "
             "says). The service's own address is closed once this one answers"
         ]
+        for path, name in self.backends.items():
+            told.append(
+                f"{self.address}{path}/v1 leads to {name}, whose own file says who may call it; its own address stays as it is"
+            )
         if self.requests_per_minute is not None:
             does = "only logged (preview)" if self.preview else "refused with 429"
             told.append(
                 f"more than {self.requests_per_minute} requests a minute of one {self.key_header} are {does}, counted by Google "
-                "in each region and not exactly"
+                f"in each region and not exactly{', for each path by itself' if self.backends else ''}"
             )
         guess = f" ({', '.join(self.unconfirmed)} not confirmed)" if self.unconfirmed else ""
         told.append(
             f"${self.usd_per_month:.2f} a month while nobody asks anything, and {self.with_traffic}{guess}"
         )
-        if self.requests_per_minute is None:
+        if self.requests_per_minute is None and not self.backends:
             told.append(
                 "a domain is all that this adds: without [edge] the service's own address has TLS, asks for the same token, "
                 "and costs nothing while the service is at zero"

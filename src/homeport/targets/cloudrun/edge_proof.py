@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from homeport.endpoint import Endpoint
@@ -13,40 +13,53 @@ from homeport.resources.google.load_balancer import CANDIDATE_HEADER
 from homeport.resources.google.release import Prove
 from homeport.resources.google.traffic import CLOSED, OPEN, Body, is_closed, is_tagged
 from homeport.targets.cloudrun.edge import EdgeNames, EdgeParts, EndpointEdge
+from homeport.targets.cloudrun.edge_backends import find_backends
 from homeport.targets.cloudrun.expected import promise_of
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.targets.cloudrun.verification import Expectation, outside
 
 _ANSWERS = 200
+_MODELS = "/v1/models"
 _FROM_CLOUD_RUN = frozenset({401, 403})
 """Cloud Run's own refusals: the way is there, and it is the caller who is not let in."""
 
 
-def with_edge(target: CloudRunTarget, prove: Prove, *, via: str = "") -> CloudRunTarget:
-    """Return the target with the load balancer of its file's `[edge]`; as it is where there is none."""
+async def with_edge(target: CloudRunTarget, prove: Prove, *, via: str = "") -> CloudRunTarget:
+    """
+    Return the target with the load balancer of its file's `[edge]`; as it is where there is none.
+
+    Looks for the other endpoints that it leads to, if there are any.
+    """
     edge = target.spec.edge
     if edge is None:
         return target
-    parts = EdgeParts(google=target.google, names=target.names, edge=edge, base=target.spec_file.parent)
-    asked = asks(target.google, edge.address, via=via)
+    behind = await find_backends(target.google, edge, target.names.region)
+    parts = EdgeParts(
+        google=target.google, names=target.names, edge=edge, base=target.spec_file.parent, behind=behind
+    )
+    asked = asks(target.google, edge.address, tuple(edge.backends), via=via)
     calls = any(one.calls_model for one in target.companions)
     return replace(target, edge=EndpointEdge(parts=parts, ask=asked, prove=prove, keeps_address=calls))
 
 
-def asks(google: Google, address: str, *, via: str = "") -> Callable[[Body], Awaitable[str]]:
-    """Return what asks the edge for its models, as the logged-in user."""
+def asks(
+    google: Google, address: str, paths: Sequence[str] = (), *, via: str = ""
+) -> Callable[[Body], Awaitable[str]]:
+    """Return what asks the edge for its models, and for those at each of `paths`, as the logged-in user."""
 
     async def ask(_: Body) -> str:
         identity = GoogleIdentity(google.credentials, address)
         try:
             async with outside(via) as sender:
-                status = await sender.status(address, "/v1/models", token=await identity.token())
+                token = await identity.token()
+                for path in ("", *paths):
+                    status = await sender.status(address, f"{path}{_MODELS}", token=token)
+                    if status != _ANSWERS and status not in _FROM_CLOUD_RUN:
+                        return f"it says {status}{f' at {path}' if path else ''}"
         except HomeportError as error:
             return str(error)
-        if status == _ANSWERS or status in _FROM_CLOUD_RUN:
-            return ""
-        return f"it says {status}"
+        return ""
 
     return ask
 
@@ -75,10 +88,13 @@ async def expected_at(target: CloudRunTarget, endpoint: Endpoint, service: Body,
     """
     at = await proven_at(target.google, target.names, endpoint, service, proving or "-")
     promise = await promise_of(target, at)
-    if target.spec.edge is None:
+    if target.edge is None:
         return promise
     ingress = str(service.get("ingress") or OPEN) if proving else CLOSED
-    return replace(promise, planned=replace(promise.planned, ingress=ingress))
+    # A new revision is not held to what becomes of others.
+    through = at.root_url == target.edge.address and not at.headers
+    behind = tuple(one.other for one in target.edge.parts.behind) if through else ()
+    return replace(promise, planned=replace(promise.planned, ingress=ingress, behind=behind))
 
 
 __all__ = ["asks", "expected_at", "proven_at", "with_edge"]

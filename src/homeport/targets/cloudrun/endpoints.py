@@ -15,7 +15,7 @@ from homeport.json_types import Json
 from homeport.listing import ListedEndpoint
 from homeport.resources.google.release import way_back
 from homeport.resources.google.service import role_of
-from homeport.resources.google.traffic import Body, address_of, foremost, latest, receipts, shares
+from homeport.resources.google.traffic import Body, address_of, behind_of, foremost, latest, receipts, shares
 from homeport.results import EndpointPart, Status
 from homeport.targets.cloudrun.inventory import (
     SERVICES,
@@ -87,6 +87,11 @@ async def describe(google: Google, name: str, region: str) -> Status:
         state=state_of(service),
         region=service["name"].split("/")[3],
         url=f"{address_of(service)}/v1",
+        behind={
+            path: f"{address_of(service)}{path}/v1, which is {other}"
+            for path, other in behind_of(service).items()
+        }
+        or None,
         model=marks.get(f"{ANNOTATION}model"),
         engine=marks.get(f"{ANNOTATION}engine"),
         context=int(context) if context.isdecimal() else None,

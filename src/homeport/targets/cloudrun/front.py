@@ -10,6 +10,9 @@ from homeport.spec import Observe, Spec
 BEHIND = 8081
 """Where the engine listens that a gateway stands before: Cloud Run sends no request there."""
 
+UNSCREENED = "--unscreened"
+"""What the gateway's process is told where it only counts."""
+
 
 def counts_in_front(spec: Spec, engine: str) -> bool:
     """Tell whether the gateway has to count what the engine does not tell."""

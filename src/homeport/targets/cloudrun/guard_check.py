@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from homeport.gateway.probes import PROBES
 from homeport.json_types import JsonObject
-from homeport.targets.cloudrun.guarded import GATEWAY
 from homeport.targets.cloudrun.observed import INGRESS_ALL, ObservedDeployment
+from homeport.targets.cloudrun.observing import GATEWAY
 from homeport.verify.report import Finding, failed, passed, skipped
 
 

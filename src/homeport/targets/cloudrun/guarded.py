@@ -11,7 +11,7 @@ from homeport.reconcile import Ref
 from homeport.reconcile.fact import Fact
 from homeport.spec import Guard
 from homeport.targets.cloudrun.containers import CONTAINER, HttpProbe, ServiceContainer
-from homeport.targets.cloudrun.front import BEHIND, counts_in_front
+from homeport.targets.cloudrun.front import BEHIND, UNSCREENED, counts_in_front
 from homeport.targets.cloudrun.graph import PORT
 from homeport.targets.cloudrun.guard import (
     GuardCostFact,
@@ -27,8 +27,6 @@ from homeport.targets.local.guard import GuardFact, settings_of
 
 MODULE = "homeport.gateway.process"
 IMAGE = OwnImage(package=GATEWAY, module=MODULE, extras=("cloudrun", "gateway"))
-UNSCREENED = "--unscreened"
-"""What the gateway's process is told where it only counts."""
 _SIZE = {"cpu": "1", "memory": "512Mi"}
 _ATTEMPTS = 40
 """Of its startup probe, which asks the engine through it; the engine has started before it."""
@@ -95,4 +93,4 @@ def _facts(target: CloudRunTarget, guard: Guard) -> Iterator[Fact]:
         )
 
 
-__all__ = ["GATEWAY", "IMAGE", "UNSCREENED", "with_gateway"]
+__all__ = ["IMAGE", "with_gateway"]

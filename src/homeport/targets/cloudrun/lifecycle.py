@@ -274,7 +274,7 @@ class CloudRunLifecycle:
             google=self.google.telling(progress.note), spec=self.spec, spec_file=self.spec_file, chosen=chosen, token=token,
             prove=prove, canary=canary, notes=self.notes,
         )  # fmt: skip
-        target = with_edge(with_agent(with_gateway(with_observe(made))), prove, via=self.via)
+        target = await with_edge(with_agent(with_gateway(with_observe(made))), prove, via=self.via)
         if asking:
             target = await self._asked(target)
         return target

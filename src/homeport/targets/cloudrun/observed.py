@@ -28,6 +28,21 @@ class Sender(Protocol):
     ) -> tuple[int, str]:
         """Return the HTTP status of a POST, and why a gateway refused it; '' where none did. Raises `HomeportError`."""
 
+    async def models(self, url: str, path: str, *, token: Secret | None) -> tuple[int, tuple[str, ...]]:
+        """Return the HTTP status of a GET of a list of models, and the names in it; () for no list. Raises `HomeportError`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherEndpoint:
+    """An endpoint to which a path of another one's load balancer leads."""
+
+    path: str
+    """Its first part, such as `/small`."""
+    name: str
+    model: str
+    """What it serves; '' where that is not known."""
+    public: bool = False
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeToken:
@@ -78,6 +93,8 @@ class ExpectedDeployment:
     """What it serves, by the name that clients say."""
     embeds: bool = False
     """Whether it gives vectors, and no text."""
+    behind: tuple[OtherEndpoint, ...] = ()
+    """Other endpoints behind its address, where it is asked through its load balancer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

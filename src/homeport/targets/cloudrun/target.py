@@ -113,7 +113,9 @@ class CloudRunTarget(CloudRunGraph):
 
     async def preflight(self) -> Findings:
         """Return what can be known before anything is created. Reads only, raises nothing."""
-        return await preflight(self.google, self.asked())
+        found = await preflight(self.google, self.asked())
+        guarded = self.spec.guard is not None
+        return Findings((*found.all, *(self.edge.findings(guarded=guarded) if self.edge else ())))
 
     def _facts(self, findings: Findings) -> Iterator[Fact]:
         settings, access, model = self.spec.engine, self.spec.access, self.chosen.model

@@ -99,6 +99,26 @@ class Outside:
             raise NetworkError(f"nothing answers at {url}{path}: {error}") from error
         return answer.status_code, str(answer.headers.get("x-homeport-refused", ""))
 
+    async def models(self, url: str, path: str, *, token: Secret | None) -> tuple[int, tuple[str, ...]]:
+        """
+        Return the HTTP status of a GET of a list of models, and the names in it: () for what is no such list.
+
+        What starts from zero is waited for. Raises `NetworkError` where nothing answers.
+        """
+        import httpx2
+
+        headers = self._headers(url, token)
+        try:
+            answer = await self.client.get(
+                f"{self.via or url}{path}", headers=headers, timeout=_STARTS_WITHIN_S
+            )
+        except httpx2.HTTPError as error:
+            raise NetworkError(f"nothing answers at {url}{path}: {error}") from error
+        try:
+            return answer.status_code, tuple(str(one["id"]) for one in answer.json()["data"])
+        except (ValueError, TypeError, KeyError):
+            return answer.status_code, ()
+
     def _headers(self, url: str, token: Secret | None) -> dict[str, str]:
         import httpx2
 

@@ -14,9 +14,10 @@ from homeport.resources.google.traffic import Body, short
 from homeport.spec import Guard
 from homeport.targets.cloudrun.containers import secret_versions_of
 from homeport.targets.cloudrun.foundations import DOMAINS
+from homeport.targets.cloudrun.front import UNSCREENED
 from homeport.targets.cloudrun.guard import ROLE, ModelArmorParts
-from homeport.targets.cloudrun.guarded import GATEWAY, UNSCREENED
 from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.observing import GATEWAY
 
 _AGAIN = "put {table} back into the file, and run `homeport up --on cloudrun`: it makes a revision with all that it needs"
 _LEADS = ("rrdatas", "destinationRanges")

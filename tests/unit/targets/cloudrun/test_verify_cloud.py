@@ -40,7 +40,9 @@ from homeport.targets.cloudrun.cold_start_check import (
     cold_start,
     finding,
 )
+from homeport.targets.cloudrun.edge_backends_check import behind
 from homeport.targets.cloudrun.logs import Line
+from homeport.targets.cloudrun.observed import OtherEndpoint
 from homeport.verify import Outcome, Report
 from scripted_engine import KEY, MODEL, Engine
 
@@ -49,7 +51,8 @@ WEIGHTS, ANNOTATION, PREFIX = "ab" * 32, "homeport.dev/weights", "models/org/nam
 DIGEST = "sha256:" + "cd" * 32
 ADAPTER, ADAPTED = "adapters/org/tone/commit", f"tone={'ef' * 32}"
 STRANGER, ELSEWHERE, OWN = Secret("stranger"), Secret("elsewhere"), Secret("own")
-NAMES = {check.name for check in CLOUD_CHECKS}
+NAMES = {check.name for check in CLOUD_CHECKS} - {"behind"}
+"""That of other endpoints has tests of its own."""
 
 
 @cache
@@ -132,6 +135,9 @@ class Front:
             return 404
         return 401 if token is not None and token.reveal() == "elsewhere" else 403
 
+    async def models(self, url: str, path: str, *, token: Secret | None) -> tuple[int, tuple[str, ...]]:
+        return await self.status(url, path, token=token), ()
+
     async def refusal(
         self, url: str, path: str, body: Any, *, token: Secret | None
     ) -> tuple[int, str]:  # Any: JSON
@@ -174,7 +180,8 @@ def deployed(front: Front | None = None, **changes: Any) -> ObservedDeployment:
 
 def outcomes(one: ObservedDeployment, outcome: Outcome) -> dict[str, str]:
     results = asyncio.run(verify_deployed(one))
-    assert {result.name for result in results} == NAMES
+    assert {result.name for result in results} == NAMES | {"behind"}
+    results = tuple(result for result in results if result.name in NAMES)
     return {result.name: result.detail for result in results if result.outcome is outcome}
 
 
@@ -533,3 +540,35 @@ def test_an_endpoint_that_is_gone_is_not_measured() -> None:
     assert isinstance(came, NotMeasured)
     assert "no token came" in came.why
     assert finding(came).outcome is Outcome.FAILED
+
+
+OTHER = OtherEndpoint(path="/ollama", name="other", model="first")
+
+
+@pytest.mark.parametrize(
+    ("status", "models", "bare", "outcome", "says"),
+    [
+        (200, ("first",), 403, Outcome.PASSED, "/ollama is other"),
+        (200, ("second",), 403, Outcome.FAILED, "leads to second, not to first of other"),
+        (200, ("first",), 200, Outcome.FAILED, "answered with 200 without a token"),
+        (401, (), 401, Outcome.FAILED, "does not take tokens"),
+        (404, (), 403, Outcome.FAILED, "is answered with 404"),
+        (403, (), 403, Outcome.SKIPPED, "may not call what is at /ollama"),
+    ],
+)  # fmt: skip
+def test_verify_asks_each_path_with_and_without_a_token(
+    status: int, models: tuple[str, ...], bare: int, outcome: Outcome, says: str
+) -> None:
+    class Balanced(Front):
+        async def models(self, url: str, path: str, *, token: Secret | None) -> tuple[int, tuple[str, ...]]:
+            assert (path, token) == ("/ollama/v1/models", OWN)
+            return status, models
+
+        async def status(self, url: str, path: str, *, token: Secret | None) -> int:
+            assert (path, token) == ("/ollama/v1/models", None)
+            return bare
+
+    one = deployed(Balanced())
+    found = act(behind(replace(one, planned=replace(one.planned, behind=(OTHER,)))))
+    assert (found.outcome, says in found.detail) == (outcome, True), found.detail
+    assert act(behind(one)).outcome is Outcome.SKIPPED

@@ -1,0 +1,132 @@
+"""Other endpoints behind the address of an edge: found by their label, and looked at before anything is made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from homeport.errors import HomeportError
+from homeport.google import Google
+from homeport.resources.google.traffic import Body
+from homeport.spec import Edge
+from homeport.targets.cloudrun.endpoints import serving_annotations
+from homeport.targets.cloudrun.front import UNSCREENED
+from homeport.targets.cloudrun.inventory import SERVICES, Inventory, take_inventory
+from homeport.targets.cloudrun.observed import OtherEndpoint
+from homeport.targets.cloudrun.observing import GATEWAY
+from homeport.targets.cloudrun.preflight import PreflightFinding
+from homeport.targets.cloudrun.preflight.finding import ok, problem, warning
+from homeport.targets.cloudrun.service_spec import ANNOTATION
+
+_WITHIN_ITS_NETWORK = "INGRESS_TRAFFIC_INTERNAL_ONLY"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedBackend:
+    """One line of `edge.backends`, with the service that was found for it."""
+
+    path: str
+    """Its first part, such as `/small`."""
+    endpoint: str
+    service: Body = field(default_factory=dict)
+    """Empty where none was found."""
+    model: str = ""
+    """What it serves; '' where that is not told."""
+    why_none: str = ""
+
+    @property
+    def region(self) -> str:
+        """Return where its service is."""
+        return str(self.service["name"]).split("/")[3]
+
+    @property
+    def service_name(self) -> str:
+        """Return what its service is called in its region."""
+        return str(self.service["name"]).rpartition("/")[2]
+
+    @property
+    def public(self) -> bool:
+        """Return True if it takes requests without a token."""
+        return bool(self.service.get("invokerIamDisabled"))
+
+    @property
+    def screened(self) -> bool:
+        """Return True if its requests go to a gateway that screens them."""
+        containers = self.service.get("template", {}).get("containers", ())
+        gateways = (one for one in containers if one.get("name") == GATEWAY and one.get("ports"))
+        return any(UNSCREENED not in one.get("args", ()) for one in gateways)
+
+    @property
+    def other(self) -> OtherEndpoint:
+        """Return what a check holds it to."""
+        return OtherEndpoint(path=self.path, name=self.endpoint, model=self.model, public=self.public)
+
+
+async def find_backends(google: Google, edge: Edge, region: str) -> tuple[NamedBackend, ...]:
+    """Return what the file's `edge.backends` names, by its paths; in `region` where an endpoint is in several."""
+    if not edge.backends:
+        return ()
+    inventory = await take_inventory(google, regions=(region,), kinds=(SERVICES,))
+    named = [_found(inventory, path, name, region) for path, name in sorted(edge.backends.items())]
+    return tuple(await asyncio.gather(*(_with_model(google, one) for one in named)))
+
+
+def findings(behind: tuple[NamedBackend, ...], address: str, *, guarded: bool) -> Iterator[PreflightFinding]:
+    """Yield what was found of the endpoints that the edge at `address` is to lead to."""
+    for one in behind:
+        subject = f"backend/{one.path.strip('/')}"
+        if not one.service:
+            yield problem(
+                subject,
+                one.why_none,
+                f"say `homeport up --on cloudrun` with the file of {one.endpoint} first, or take {one.path} out of edge.backends",
+            )
+        elif one.service.get("ingress") == _WITHIN_ITS_NETWORK:
+            yield problem(
+                subject,
+                f"{one.endpoint} takes requests from within its network alone, which no load balancer of the internet is in",
+                f"remove isolated from [access] in the file of {one.endpoint}, or take {one.path} out of edge.backends",
+            )
+        elif address not in one.service.get("customAudiences", ()) and not one.public:
+            yield problem(
+                subject,
+                f"{one.endpoint} would refuse tokens that are made for {address}: they are not for its own address",
+                f'add audience = "{address}" to [access] in the file of {one.endpoint}, and say `homeport up --on cloudrun` with it',
+            )
+        elif guarded and not one.screened:
+            yield warning(
+                subject,
+                f"what is asked for at {one.path} is not screened: {one.endpoint} has no [guard], and this file's is before its own model",
+                f"add [guard] to the file of {one.endpoint}",
+            )
+        else:
+            yield ok(subject, f"{one.endpoint} is there, in {one.region}")
+
+
+def _found(inventory: Inventory, path: str, name: str, region: str) -> NamedBackend:
+    served = sorted(
+        (thing for thing in inventory.of(name) if thing.is_service_of_model),
+        key=lambda thing: (thing.region != region, thing.region),
+    )
+    if served:
+        return NamedBackend(path=path, endpoint=name, service=served[0].body)
+    why = f"there is no endpoint {name} on Cloud Run in {inventory.project}"
+    if inventory.unread:
+        why = f"whether there is an endpoint {name} is not known: {inventory.unread[0].text}"
+    return NamedBackend(path=path, endpoint=name, why_none=why)
+
+
+async def _with_model(google: Google, one: NamedBackend) -> NamedBackend:
+    if not one.service:
+        return one
+    try:
+        marks = await serving_annotations(google, one.service)
+    except HomeportError:
+        return one  # The way there is looked at all the same.
+    return NamedBackend(
+        path=one.path, endpoint=one.endpoint, service=one.service, model=marks.get(f"{ANNOTATION}model", "")
+    )
+
+
+__all__ = ["NamedBackend", "find_backends", "findings"]

@@ -1,0 +1,166 @@
+"""Other endpoints behind an edge's address: found by their label, led to by paths, asked for, and left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloud import act, things
+from deployment import google_for
+from edges import DOMAIN, WithEdge
+from gcp_rehearsal.apis.compute.url_maps import way_of
+from homeport import spec
+from homeport.errors import SpecError
+from homeport.resources.google.load_balancer import CANDIDATE_HEADER
+from homeport.resources.google.traffic import behind_of
+from homeport.targets.cloudrun.edge_backends import NamedBackend, find_backends, findings
+from homeport.targets.cloudrun.endpoints import describe
+
+ADDRESS = f"https://{DOMAIN}"
+PATHS = {"/ollama": "other"}
+
+
+@pytest.fixture
+def deployer(tmp_path: Path) -> WithEdge:
+    return WithEdge("ollama", tmp_path)
+
+
+def other(
+    deployer: WithEdge, name: str = "other", **access: Any
+) -> spec.Spec:  # Any: values of homeport.toml
+    """The file of another endpoint, which takes tokens that are made for the edge's address."""
+    wanted = deployer.wanted()
+    return spec.parse({**wanted.model_dump(), "name": name, "access": {"audience": ADDRESS, **access}})
+
+
+def bodies(deployer: WithEdge, kind: str) -> dict[str, Any]:  # Any: JSON
+    """What there is of a kind of Compute Engine, by name."""
+    return {
+        kept.name.rpartition("/")[2]: kept.body
+        for kept in things(deployer.cloud)
+        if kept.api == "compute" and f"/{kind}/" in kept.name
+    }
+
+
+def test_a_path_leads_to_another_endpoint_without_its_first_part(deployer: WithEdge) -> None:
+    deployer.up(other(deployer))
+    plan, after = deployer.up(deployer.behind(backends=PATHS, requests_per_minute=60))
+    assert after.pending == (), after.pending
+    assert "backend-service/home-edge-to-other" in [one.resource.id for one in plan.pending]
+    assert bodies(deployer, "networkEndpointGroups")["home-edge-to-other"]["cloudRun"] == {"service": "other"}
+    backends = bodies(deployer, "backendServices")
+    assert backends["home-edge-to-other"]["securityPolicy"].endswith("/home-edge"), (
+        "the limit holds there, too"
+    )
+    routes = bodies(deployer, "urlMaps")["home-edge"]
+    to_other, home = (backends[name]["selfLink"] for name in ("home-edge-to-other", "home-edge"))
+    number = backends["home-edge-candidate"]["id"]
+    for path, headers, service, arrives in (
+        ("/ollama/v1/models?a=b", {}, to_other, "/v1/models?a=b"),
+        ("/ollama/v1/models", {CANDIDATE_HEADER: number}, to_other, "/v1/models"),
+        ("/v1/models", {}, home, "/v1/models"),
+        ("/ollama", {}, home, "/ollama"),
+        ("/ollamas/v1/models", {}, home, "/ollamas/v1/models"),
+    ):
+        way = way_of(routes, DOMAIN, path, headers)
+        assert (way.service, way.path) == (service, arrives), path
+    (test,) = [one for one in routes["tests"] if "expectedOutputUrl" in one]
+    assert test["expectedOutputUrl"] == f"{ADDRESS}/v1/chat/completions"
+    assert behind_of(deployer.service) == PATHS
+    assert act(describe(google_for(deployer.cloud), "home", "europe-west4")).behind == {
+        "/ollama": f"{ADDRESS}/ollama/v1, which is other"
+    }
+
+
+def test_what_comes_to_an_edge_that_stands_is_asked_for_and_what_leaves_it_is_taken_away(
+    deployer: WithEdge,
+) -> None:
+    deployer.up(other(deployer))
+    deployer.up(deployer.behind())
+    asked = len(deployer.asked_while)
+    plan, after = deployer.up(deployer.behind(backends=PATHS))
+    assert after.pending == ()
+    assert plan.pending[-1].resource.id == "closed-door/home"
+    assert len(deployer.asked_while) == asked + 1, "it waits until the new path answers"
+    plan, after = deployer.up(deployer.behind(backends={"/b": "other"}))
+    assert {one.resource.id for one in plan.pending} == {"url-map/home-edge", "closed-door/home"}
+    assert after.pending == ()
+    plan, after = deployer.up(deployer.behind())
+    gone = [one.resource.id for one in plan.pending if one.kind.value == "delete"]
+    assert gone == ["backend-service/home-edge-to-other", "endpoint-group/home-edge-to-other"]
+    assert after.pending == ()
+    assert behind_of(deployer.service) == {}
+    assert "homeport/behind" not in deployer.service["annotations"]
+
+
+def test_down_takes_the_way_to_it_and_leaves_the_other_endpoint(deployer: WithEdge) -> None:
+    deployer.up(other(deployer))
+    before = {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)}
+    deployer.up(deployer.behind(backends=PATHS))
+    deployer.down(deployer.behind(backends=PATHS), purge=True)
+    assert {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)} == before
+    refused = [one for one in deployer.cloud.log if one.method.endswith(".delete") and one.status >= 400]
+    assert [one for one in refused if one.status != 404] == []
+
+
+def test_without_an_edge_the_mark_of_what_stood_behind_it_goes(deployer: WithEdge) -> None:
+    deployer.up(other(deployer))
+    deployer.up(deployer.behind(backends=PATHS))
+    _, after = deployer.up(deployer.wanted())
+    assert after.pending == ()
+    assert "homeport/behind" not in deployer.service.get("annotations", {})
+
+
+def told(deployer: WithEdge, paths: dict[str, str], *, guarded: bool = False) -> list[tuple[str, str, str]]:
+    """What is found of the endpoints behind these paths before anything is made."""
+    edge = deployer.behind(backends=paths).edge
+    assert edge is not None
+    found = act(find_backends(google_for(deployer.cloud), edge, "europe-west4"))
+    return [(one.subject, one.verdict.value, one.text) for one in findings(found, ADDRESS, guarded=guarded)]
+
+
+def test_what_is_not_there_or_would_refuse_is_said_before_anything_is_made(deployer: WithEdge) -> None:
+    assert told(deployer, PATHS) == [
+        ("backend/ollama", "problem", "there is no endpoint other on Cloud Run in rehearsal")
+    ]
+    deployer.up(other(deployer, audience=None))
+    ((_, verdict, text),) = told(deployer, PATHS)
+    assert (verdict, text) == (
+        "problem", f"other would refuse tokens that are made for {ADDRESS}: they are not for its own address"
+    )  # fmt: skip
+    deployer.up(other(deployer, "within", isolated=True))
+    ((_, verdict, text),) = told(deployer, {"/within": "within"})
+    assert verdict == "problem"
+    assert "from within its network alone" in text
+    deployer.up(other(deployer))
+    assert told(deployer, PATHS) == [("backend/ollama", "ok", "other is there, in europe-west4")]
+    ((_, verdict, text),) = told(deployer, PATHS, guarded=True)
+    assert verdict == "warning"
+    assert "is not screened" in text
+
+
+def test_what_could_not_be_listed_is_not_taken_for_gone() -> None:
+    one = NamedBackend(
+        path="/a", endpoint="other", why_none="whether there is an endpoint other is not known: …"
+    )
+    (found,) = findings((one,), ADDRESS, guarded=False)
+    assert found.verdict.value == "problem"
+
+
+@pytest.mark.parametrize(
+    ("edge", "says"),
+    [
+        ({"/v1": "other"}, "where the engine of this one answers"),
+        ({"ollama": "other"}, "first part of a path"),
+        ({"/a/b": "other"}, "first part of a path"),
+        ({"/a": "Other"}, "lower-case letters, digits and dashes"),
+        ({"/a": "home"}, "which is this endpoint"),
+    ],
+)
+def test_paths_and_names_that_cannot_be_are_refused(
+    deployer: WithEdge, edge: dict[str, str], says: str
+) -> None:
+    with pytest.raises(SpecError, match=says):
+        deployer.behind(backends=edge)
