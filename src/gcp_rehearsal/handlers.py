@@ -16,7 +16,7 @@ from gcp_rehearsal.apis.cloudscheduler import jobs as scheduled
 from gcp_rehearsal.apis.compute import load_balancing as compute
 from gcp_rehearsal.apis.compute import networks
 from gcp_rehearsal.apis.dns import zones as dns
-from gcp_rehearsal.apis.iam import roles, tokens
+from gcp_rehearsal.apis.iam import keys, roles, tokens
 from gcp_rehearsal.apis.iam import service_accounts as accounts
 from gcp_rehearsal.apis.logging import entries as logs
 from gcp_rehearsal.apis.modelarmor import templates
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
 
 _MODULES: tuple[ModuleType, ...] = (
-    accounts, alerting, budgets, builds, certificates, compute, dns, endpoints, executions, jobs, knative, logs, networks, projects, quotas, queries, registry,
+    accounts, alerting, budgets, builds, certificates, compute, dns, endpoints, executions, jobs, keys, knative, logs, networks, projects, quotas, queries, registry,
     revisions, roles, scheduled, secrets, services,
     services_usage, storage, templates, tokens, upstream,
 )  # fmt: skip

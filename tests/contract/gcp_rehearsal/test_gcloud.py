@@ -266,6 +266,70 @@ def test_gcloud_deploys_on_a_gpu_and_invites_a_caller(rehearsal: Served) -> None
     assert "gpu-00001" in rehearsal.gcloud("run", "revisions", "list", "--service=gpu", REGION).out
 
 
+def test_gcloud_keeps_what_cloud_run_reaches_beside_itself(rehearsal: Served) -> None:
+    rehearsal.gcloud(
+        "run", "deploy", "beside", REGION, "--image=us-docker.pkg.dev/cloudrun/container/hello", "--no-allow-unauthenticated",
+        "--add-cloudsql-instances=rehearsal:us-central1:db", "--vpc-connector=c1", "--vpc-egress=all-traffic",
+        "--binary-authorization=default", "--add-volume=name=share,type=nfs,location=10.0.0.1:/exports/share",
+        "--add-volume-mount=volume=share,mount-path=/mnt/share", "--quiet",
+    )  # fmt: skip
+    told = rehearsal.gcloud("run", "services", "describe", "beside", REGION, "--format=json").json
+    notes = told["spec"]["template"]["metadata"]["annotations"]
+    assert notes["run.googleapis.com/cloudsql-instances"] == "rehearsal:us-central1:db"
+    assert notes["run.googleapis.com/vpc-access-connector"] == "c1"
+    assert told["metadata"]["annotations"]["run.googleapis.com/binary-authorization"] == "default"
+    volumes = told["spec"]["template"]["spec"]["volumes"]
+    assert volumes == [
+        {"name": "share", "nfs": {"server": "10.0.0.1", "path": "/exports/share", "readOnly": False}}
+    ]
+    rehearsal.gcloud("run", "services", "update", "beside", REGION, "--clear-cloudsql-instances", "--clear-vpc-connector",
+                     "--vpc-egress=private-ranges-only")  # fmt: skip
+    rehearsal.gcloud("run", "services", "delete", "beside", REGION, "--quiet")
+
+
+def test_gcloud_logs_in_with_a_key_that_it_made(rehearsal: Served) -> None:
+    email, file = "keyed-one@rehearsal.iam.gserviceaccount.com", rehearsal.folder / "key.json"
+    rehearsal.gcloud("iam", "service-accounts", "create", "keyed-one")
+    rehearsal.gcloud("iam", "service-accounts", "keys", "create", str(file), f"--iam-account={email}")
+    keys = rehearsal.gcloud(
+        "iam",
+        "service-accounts",
+        "keys",
+        "list",
+        f"--iam-account={email}",
+        "--managed-by=user",
+        "--format=json",
+    ).json
+    (key,) = [one["name"].rpartition("/")[2] for one in keys]
+    assert key in file.read_text()
+    rehearsal.gcloud("iam", "service-accounts", "keys", "delete", key, f"--iam-account={email}", "--quiet")
+    rehearsal.gcloud("iam", "service-accounts", "delete", email, "--quiet")
+
+
+def test_gcloud_keeps_versions_and_looks_through_a_virtual_repository(rehearsal: Served) -> None:
+    here, bucket = "--location=us-central1", "gs://gcloud-versions"
+    rehearsal.gcloud("storage", "buckets", "create", bucket, here, "--uniform-bucket-level-access")
+    rehearsal.gcloud("storage", "buckets", "update", bucket, "--versioning")
+    for word in ("one", "two"):
+        (rehearsal.folder / "word").write_text(word)
+        rehearsal.gcloud("storage", "cp", str(rehearsal.folder / "word"), f"{bucket}/word")
+    listed = rehearsal.gcloud("storage", "ls", "--all-versions", f"{bucket}/word").out.split()
+    assert len(listed) == 2
+    assert rehearsal.gcloud("storage", "cat", listed[0]).out == "one"
+    rehearsal.gcloud("storage", "rm", "--recursive", "--all-versions", bucket)
+
+    policies = rehearsal.folder / "policies.json"
+    rehearsal.gcloud("artifacts", "repositories", "create", "behind", "--repository-format=docker", here)
+    behind = "projects/rehearsal/locations/us-central1/repositories/behind"
+    policies.write_text(f'[{{"id": "behind", "repository": "{behind}", "priority": 100}}]')
+    rehearsal.gcloud("artifacts", "repositories", "create", "all", "--repository-format=docker", here,
+                     "--mode=virtual-repository", f"--upstream-policy-file={policies}")  # fmt: skip
+    told = rehearsal.gcloud("artifacts", "repositories", "describe", "all", here, "--format=json").json
+    assert told["virtualRepositoryConfig"]["upstreamPolicies"][0]["repository"] == behind
+    for name in ("all", "behind"):
+        rehearsal.gcloud("artifacts", "repositories", "delete", name, here, "--quiet")
+
+
 def test_gcloud_runs_a_job(rehearsal: Served) -> None:
     rehearsal.gcloud("run", "jobs", "create", "job", "--image=docker.io/library/busybox", REGION)
     rehearsal.gcloud("run", "jobs", "execute", "job", REGION, "--wait")

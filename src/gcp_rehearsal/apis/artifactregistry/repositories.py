@@ -11,6 +11,7 @@ from urllib.parse import quote
 from gcp_rehearsal import generic, operations
 from gcp_rehearsal.apis.artifactregistry.images import parse, tags_of, versions_under
 from gcp_rehearsal.apis.artifactregistry.upstream import base_of
+from gcp_rehearsal.apis.artifactregistry.virtual import VIRTUAL, check_upstreams, upstreams
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, info, invalid, not_found, precondition, unimplemented
 from gcp_rehearsal.json_types import Json, JsonObject
@@ -41,6 +42,8 @@ def push(
     if image is None or repository is None:
         name = image.repository.rpartition("/")[2] if image else reference
         raise not_found(f'name unknown: Repository "{name}" not found')
+    if repository.body["mode"] == VIRTUAL:
+        raise precondition(f"{repository.id} is a virtual repository: push to one behind it")
     now, package = cloud.clock.text(), f"{image.repository}/packages/{quote(image.name, safe='')}"
     if image.tag:
         tag = cloud.store.get("artifactregistry", f"{package}/tags/{image.tag}")
@@ -79,6 +82,9 @@ def find_image(cloud: Cloud, reference: str) -> str | None:
         return None
     if repository.body["mode"] == "REMOTE_REPOSITORY":
         return _imagined(reference)
+    if repository.body["mode"] == VIRTUAL:
+        behind = (find_image(cloud, one) for one in upstreams(cloud, repository, image))
+        return next((digest for digest in behind if digest), None)
     package = f"{repository.name}/packages/{quote(image.name, safe='')}"
     digest = image.digest
     if not digest:
@@ -91,6 +97,9 @@ def upstream_of(cloud: Cloud, reference: str) -> tuple[str, str] | None:
     """Return name and tag upstream of an image that a remote repository has fetched; None for any other."""
     image = parse(reference)
     repository = cloud.store.get("artifactregistry", cloud.by_id(image.repository)) if image else None
+    if image is not None and repository is not None and repository.body["mode"] == VIRTUAL:
+        known = [one for one in upstreams(cloud, repository, image) if find_image(cloud, one)]
+        return upstream_of(cloud, known[0]) if known else None
     if image is None or repository is None or repository.body["mode"] != "REMOTE_REPOSITORY":
         return None
     return base_of(cloud, repository, image.name, image.digest or image.tag)
@@ -124,7 +133,7 @@ def _prepare(call: Call, body: JsonObject, before: StoredResource | None) -> Non
             text = "is required" if mode == other else f"must not be set for a {body['mode']}"
             raise invalid("Request contains an invalid argument.", (f"repository.{key}", text))
     if mode == "virtual":
-        raise unimplemented("virtual repositories")
+        check_upstreams(call.cloud, call.name, body)
     for name, policy in (body.get("cleanupPolicies") or {}).items():
         policy.setdefault("id", name)
         if policy.get("action") not in {"DELETE", "KEEP"} or not (

@@ -72,9 +72,7 @@ def _content(cloud: Cloud, request: Request) -> bytes:
     if repository is None:
         raise RegistryRefusal(404, "NAME_UNKNOWN", f'Repository "{short}" not found')
     if repository.body["mode"] != "REMOTE_REPOSITORY":
-        raise RegistryRefusal(
-            501, "UNSUPPORTED", "the rehearsal keeps no manifests of images that were pushed"
-        )
+        raise RegistryRefusal(501, "UNSUPPORTED", "the rehearsal has manifests of remote repositories alone")
     source = base_of(cloud, repository, asked["image"], reference)
     if source is None:
         source = (f"{_upstream(repository.body)}/{asked['image']}", reference)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gcp_rehearsal import generic
 from gcp_rehearsal.context import Call, Handler, Kind
-from gcp_rehearsal.errors import aborted, exists, invalid, not_found, unimplemented
+from gcp_rehearsal.errors import aborted, exists, invalid, not_found
 from gcp_rehearsal.iam import policy_versions
 from gcp_rehearsal.json_types import Json
 from gcp_rehearsal.state import StoredResource
@@ -133,16 +133,6 @@ def _disable(call: Call) -> Json:
     return {}
 
 
-def _keys(call: Call) -> Json:
-    found(call, call.name.removesuffix("/keys"))
-    return {}
-
-
-def _make_key(call: Call) -> Json:
-    """Refuse: keys that can be carried off are what nobody should make."""
-    raise unimplemented("keys of service accounts")
-
-
 def _policy(call: Call) -> Json:
     return policy_versions.read(call, call.cloud.access.policy("iam", found(call).name))
 
@@ -175,7 +165,4 @@ HANDLERS: Mapping[str, Handler] = {
     f"{COLLECTION}.disable": _disable,
     f"{COLLECTION}.getIamPolicy": _policy,
     f"{COLLECTION}.setIamPolicy": _set_policy,
-    f"{COLLECTION}.keys.list": _keys,
-    f"{COLLECTION}.keys.create": _make_key,
-    f"{COLLECTION}.keys.upload": _make_key,
 }

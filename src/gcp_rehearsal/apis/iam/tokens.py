@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from gcp_rehearsal import credentials
+from gcp_rehearsal.apis.iam import keys
 from gcp_rehearsal.apis.iam import service_accounts as accounts
 from gcp_rehearsal.call import Reply, Request
 from gcp_rehearsal.context import Call, Handler, Kind
@@ -157,8 +158,8 @@ def _subject(token: str) -> str:
 def _token(cloud: Cloud, request: Request) -> Reply:
     """Answer as Google's token endpoint: for a refresh token, and for a service account's assertion.
 
-    Its signature is not checked, but that its key's id is a token of that account's: so say the files that stand for
-    a login here, `refresh_token` and `private_key_id`.
+    An assertion is signed with a key of the account's that was made here. In the files that stand for a login,
+    `private_key_id` is a token of the account's: there the signature is not checked.
     """
     form = {key: values[-1] for key, values in parse_qs(request.body.decode()).items()}
     if form.get("grant_type") == "refresh_token":
@@ -190,8 +191,11 @@ def _about(cloud: Cloud, request: Request) -> Reply:
 def _asserted(cloud: Cloud, assertion: str) -> JsonObject | None:
     """Return what a service account says of itself; None where it is not shown that it is the account."""
     try:
-        head, claims = (json.loads(_decoded(part)) for part in assertion.split(".")[:2])
-        known = credentials.whose(cloud.secret, str(head["kid"])) == claims["iss"]
+        text, _, signature = assertion.rpartition(".")
+        head, claims = (json.loads(_decoded(part)) for part in text.split("."))
+        kid, email = str(head["kid"]), str(claims["iss"])
+        known = credentials.whose(cloud.secret, kid) == email
+        known = known or keys.signed_by(cloud, email, kid, _decoded(signature), text.encode())
     except (ValueError, KeyError, TypeError):
         return None
     return claims if known else None

@@ -32,7 +32,8 @@ _STAGES = ("", "ALPHA", "BETA", "GA", "LAUNCH_STAGE_UNSPECIFIED")
 _SHORT_INGRESS = {"INGRESS_TRAFFIC_ALL": "all", "INGRESS_TRAFFIC_INTERNAL_ONLY": "internal", "INGRESS_TRAFFIC_NONE": "none",
                   "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER": "internal-and-cloud-load-balancing"}  # fmt: skip
 _SHORT_EGRESS = {"ALL_TRAFFIC": "all-traffic", "PRIVATE_RANGES_ONLY": "private-ranges-only"}
-_NOT_ACTED = ("buildConfig", "multiRegionSettings", "binaryAuthorization")
+_NOT_ACTED = ("buildConfig", "multiRegionSettings")
+_PLATFORM_POLICY = re.compile(r"projects/[^/]+/platforms/cloudRun/[^/]+")
 _PREVIEW = ("sshEnabled", "functionalType")
 
 
@@ -62,6 +63,7 @@ def check_service(call: Call, name: str, body: Body) -> None:
     _, region, last = segments(name)
     check_template(template, region, "template", wrong)
     _check_runtime(template, wrong)
+    _check_binaries(body.get("binaryAuthorization") or {}, wrong)
     _check_scaling(body, wrong)
     _check_revision_name(template.get("revision", ""), last, wrong)
     _check_traffic(call, name, body, wrong)
@@ -95,6 +97,7 @@ def check_job(call: Call, name: str, body: Body) -> None:
     if not 0 <= task.get("maxRetries", 0) <= 10:
         wrong.say("template.template.max_retries", "max_retries must be between 0 and 10.")
     _check_stage(body, task, wrong, "template.template")
+    _check_binaries(body.get("binaryAuthorization") or {}, wrong)
     run_quota.check_gpu_of_job(call.cloud, region, task, wrong)
     wrong.check()
     _check_policies(call, region, "", task)
@@ -115,6 +118,17 @@ def _refuse(body: Body) -> None:
     for key in _NOT_ACTED:
         if body.get(key):
             raise unimplemented(key)
+
+
+def _check_binaries(binaries: Body, wrong: Wrong) -> None:
+    """Check settings of Binary Authorization by what the document says of them; the words are the rehearsal's."""
+    policy, field = binaries.get("policy", ""), "binary_authorization"
+    if policy and not _PLATFORM_POLICY.fullmatch(policy):
+        wrong.say(f"{field}.policy", f"Invalid Binary Authorization policy '{policy}'.")
+    if policy and binaries.get("useDefault"):
+        wrong.say(field, "Only one of use_default and policy may be set.")
+    if binaries.get("breakglassJustification") and not (policy or binaries.get("useDefault")):
+        wrong.say(f"{field}.breakglass_justification", "It must be empty where no policy is used.")
 
 
 def _check_metadata(body: Body, base: str, wrong: Wrong) -> None:

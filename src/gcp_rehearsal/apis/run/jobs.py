@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 COLLECTION = "run.projects.locations.jobs"
 _READY_AFTER = 2.0
-_WRITTEN = ("annotations", "labels", "launchStage", "template", "client", "clientVersion", "functionalType")
+_WRITTEN = ("annotations", "labels", "launchStage", "template", "client", "clientVersion", "functionalType",
+            "binaryAuthorization")  # fmt: skip
 
 
 def put(call: Call, name: str, body: JsonObject, *, dry: bool = False) -> StoredResource:

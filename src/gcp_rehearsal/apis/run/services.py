@@ -45,7 +45,7 @@ _SHORT = {"asia-east1": "de", "asia-northeast1": "an", "asia-south1": "el", "asi
           "us-east1": "ue", "us-east4": "uk", "us-west1": "uw"}  # fmt: skip
 _WRITTEN = ("annotations", "labels", "description", "ingress", "launchStage", "template", "traffic", "scaling",
             "customAudiences", "defaultUriDisabled", "invokerIamDisabled", "iapEnabled", "client", "clientVersion",
-            "sshEnabled", "functionalType")  # fmt: skip
+            "sshEnabled", "functionalType", "binaryAuthorization")  # fmt: skip
 
 
 def put(

@@ -19,6 +19,8 @@ _LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _ENV = re.compile(r"[^=\x00]+")
 _ACCOUNT = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _KEY = re.compile(r"projects/[^/]+/locations/([^/]+)/keyRings/[^/]+/cryptoKeys/[^/]+")
+_SQL = re.compile(r"(?:[a-z0-9.-]+:)?[a-z0-9-]+:[a-z0-9-]+:[a-z0-9-]+")
+_CONNECTOR = re.compile(r"(?:projects/[^/]+/locations/([^/]+)/connectors/)?[a-z][-a-z0-9]*")
 _MI, _GI = 2**20, 2**30
 _SYSTEM = ("/dev", "/proc", "/sys")
 _SOURCES = ("gcs", "secret", "emptyDir", "nfs", "cloudSqlInstance", "filestore")
@@ -54,7 +56,7 @@ def check_template(template: Body, region: str, base: str, wrong: Wrong, *, job:
     _check_sizes(containers, base, wrong, gpu=gpu)
     if gpu:
         _check_gpu(template, region, base, wrong)
-    _check_network(template.get("vpcAccess", {}), f"{base}.vpc_access", wrong)
+    _check_network(template.get("vpcAccess", {}), region, f"{base}.vpc_access", wrong)
     key = template.get("encryptionKey")
     if key and _key_region(key) != region:
         wrong.say(f"{base}.encryption_key", f"Invalid KMS key {key}: it must be one of {region}.")
@@ -79,11 +81,8 @@ def refuse_what_is_not_acted(template: Body) -> None:
                 raise unimplemented(name)
         _refuse_probes_by_grpc(container)
     for volume in template.get("volumes", ()):
-        for key in ("nfs", "cloudSqlInstance", "filestore"):
-            if key in volume:
-                raise unimplemented(f"volumes[].{key}")
-    if template.get("vpcAccess", {}).get("connector"):
-        raise unimplemented("vpcAccess.connector")
+        if "filestore" in volume:
+            raise unimplemented("volumes[].filestore")
 
 
 def _refuse_probes_by_grpc(container: Body) -> None:
@@ -279,10 +278,26 @@ def _check_volumes(volumes: Sequence[Body], path: str, wrong: Wrong) -> set[str]
                 wrong.say(f"{where}.gcs.mount_options", f"Mount option '{option}' must not begin with '-'.")
         if "secret" in volume and not volume["secret"].get("secret"):
             wrong.say(f"{where}.secret.secret", "Secret name is required.")
+        _check_remote(volume, where, wrong)
         size = volume.get("emptyDir", {}).get("sizeLimit")
         if size and bytes_of(size) is None:
             wrong.say(f"{where}.empty_dir.size_limit", f"Invalid value specified for size_limit: '{size}'.")
     return set(names)
+
+
+def _check_remote(volume: Body, where: str, wrong: Wrong) -> None:
+    """Check what is mounted from NFS and Cloud SQL; the words are the rehearsal's."""
+    share = volume.get("nfs")
+    if share is not None and not share.get("server"):
+        wrong.say(f"{where}.nfs.server", "Server is required.")
+    if share is not None and not str(share.get("path", "")).startswith("/"):
+        wrong.say(f"{where}.nfs.path", "Path is required and must be absolute.")
+    for instance in volume.get("cloudSqlInstance", {}).get("instances", ()):
+        if not _SQL.fullmatch(instance):
+            wrong.say(
+                f"{where}.cloud_sql_instance.instances",
+                f"Invalid connection name '{instance}': it must be PROJECT:REGION:INSTANCE.",
+            )
 
 
 def _check_mounts(mounts: Sequence[Body], volumes: set[str], path: str, wrong: Wrong) -> None:
@@ -296,8 +311,14 @@ def _check_mounts(mounts: Sequence[Body], volumes: set[str], path: str, wrong: W
             wrong.say(f"{where}.mount_path", f"Mount path '{target}' is reserved.")
 
 
-def _check_network(access: Body, path: str, wrong: Wrong) -> None:
+def _check_network(access: Body, region: str, path: str, wrong: Wrong) -> None:
     interfaces = access.get("networkInterfaces", ())
+    connector = access.get("connector", "")
+    found = _CONNECTOR.fullmatch(connector)
+    if connector and (found is None or found[1] not in {None, region}):
+        wrong.say(f"{path}.connector", f"Invalid VPC connector '{connector}': it must be one of {region}.")
+    if connector and interfaces:
+        wrong.say(path, "Only one of connector and network_interfaces may be set.")
     if len(interfaces) > 1:
         wrong.say(f"{path}.network_interfaces", "Only one network interface is supported.")
     for interface in interfaces:

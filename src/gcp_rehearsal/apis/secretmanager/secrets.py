@@ -28,7 +28,8 @@ _MUTABLE = (
     "versionAliases",
     "versionDestroyTtl",
 )
-_NOT_ACTED = ("customerManagedEncryption", "tags")
+_NOT_ACTED = ("tags",)
+_KEY = re.compile(r"projects/[^/]+/locations/([^/]+)/keyRings/[^/]+/cryptoKeys/[^/]+")
 _TOPIC = re.compile(r"projects/[^/]+/topics/[^/]+")
 _MOST_TOPICS = 10
 _HOUR = 3_600
@@ -94,7 +95,9 @@ def _prepare_new(call: Call, body: JsonObject) -> None:
     if call.method.collection == _REGIONAL:
         if body.pop("replication", None) is not None:
             raise invalid("Secret.replication should not be provided.")
-        _check_location(call, call.params["parent"].rpartition("/")[2])
+        location = call.params["parent"].rpartition("/")[2]
+        _check_own_key(body, location)
+        _check_location(call, location)
         return
     if not call.body:
         raise invalid("Secret must be provided.")
@@ -102,7 +105,7 @@ def _prepare_new(call: Call, body: JsonObject) -> None:
     if len(replication) != 1:
         raise invalid("Secret.replication must be provided.")
     if "automatic" in replication:
-        _refuse_own_keys(replication["automatic"])
+        _check_own_key(replication["automatic"], "global")
         _check_location(call, "global")
         return
     replicas = replication["userManaged"].get("replicas") or []
@@ -112,7 +115,7 @@ def _prepare_new(call: Call, body: JsonObject) -> None:
             "Secret.replication.user_managed.replicas must name at least one location, each of them once."
         )
     for replica, location in zip(replicas, locations, strict=True):
-        _refuse_own_keys(replica)
+        _check_own_key(replica, location)
         _check_location(call, location)
 
 
@@ -132,9 +135,12 @@ def _check_location(call: Call, location: str) -> None:
         )
 
 
-def _refuse_own_keys(where: Mapping[str, Json]) -> None:
-    if where.get("customerManagedEncryption"):
-        raise unimplemented("customerManagedEncryption of a secret")
+def _check_own_key(where: Mapping[str, Json], location: str) -> None:
+    """Raise `ApiError` 400 for a key that lies elsewhere than what it encrypts; nobody asks whether it is there."""
+    key = (where.get("customerManagedEncryption") or {}).get("kmsKeyName", "")
+    found = _KEY.fullmatch(key)
+    if where.get("customerManagedEncryption") and (found is None or found[1] != location):
+        raise invalid(f"The KMS key [{key}] must be a key of the location [{location}].")
 
 
 def _check_labels(body: Mapping[str, Json]) -> None:

@@ -11,6 +11,7 @@ from gcp_rehearsal import generic
 from gcp_rehearsal.apis.storage import download as storage_download
 from gcp_rehearsal.apis.storage import objects as storage_objects
 from gcp_rehearsal.apis.storage import upload as storage_upload
+from gcp_rehearsal.apis.storage.generations import noncurrent
 from gcp_rehearsal.apis.storage.objects import bucket_of, conditions, etag, stamp, unheld, unmet
 from gcp_rehearsal.call import Reply
 from gcp_rehearsal.context import Call, Handler, Kind
@@ -24,7 +25,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _NUMBERS = re.compile(r"\d+\.\d+\.\d+\.\d+")
 _CLASSES = ("STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE", "REGIONAL", "MULTI_REGIONAL",
             "DURABLE_REDUCED_AVAILABILITY", "RAPID")  # fmt: skip
-_SETTABLE = ("billing", "cors", "customPlacementConfig", "encryption", "iamConfiguration", "labels", "lifecycle",
+_SETTABLE = ("autoclass", "billing", "cors", "customPlacementConfig", "encryption", "iamConfiguration", "labels", "lifecycle",
              "logging", "rpo", "softDeletePolicy", "storageClass", "versioning", "website")  # fmt: skip
 _LOCKED_AFTER = timedelta(days=90).total_seconds()
 _SOFT_DELETE = 7 * 86400
@@ -126,7 +127,7 @@ def delete(call: Call) -> None:
     """Unmake an empty bucket."""
     kept = bucket_of(call.cloud, call.params["bucket"])
     conditions(call.query, kept)
-    if any(call.cloud.store.under("storage", f"{kept.name}/o")):
+    if any(call.cloud.store.under("storage", f"{kept.name}/o")) or noncurrent(kept):
         raise ApiError(409, "The bucket you tried to delete is not empty.", reason="conflict")
     for session in kept.hidden.get("uploads", {}).values():
         session.writing.discard()
@@ -224,9 +225,8 @@ def _location_type(body: Mapping[str, Json]) -> str:
 
 def _refuse(body: Mapping[str, Json]) -> None:
     """Raise `ApiError` 501 for what would change how objects behave, and is not acted out."""
-    for key in ("versioning", "autoclass", "hierarchicalNamespace"):
-        if (body.get(key) or {}).get("enabled"):
-            raise unimplemented(f"'{key}' of a bucket")
+    if (body.get("hierarchicalNamespace") or {}).get("enabled"):
+        raise unimplemented("'hierarchicalNamespace' of a bucket")
     for key in (
         "acl",
         "defaultObjectAcl",
@@ -259,6 +259,7 @@ def _complete(call: Call, body: JsonObject, before: Mapping[str, Json]) -> None:
     if body.setdefault("storageClass", "STANDARD") not in _CLASSES:
         raise invalid(f"Invalid argument: storage class '{body['storageClass']}'")
     _complete_access(call, body, before)
+    _complete_autoclass(call, body, before)
     soft = dict(body.get("softDeletePolicy") or {})
     seconds = int(soft.get("retentionDurationSeconds", _SOFT_DELETE))
     if seconds and not _SOFT_DELETE <= seconds <= 90 * 86400:
@@ -267,6 +268,28 @@ def _complete(call: Call, body: JsonObject, before: Mapping[str, Json]) -> None:
     since = old.get("effectiveTime") if old.get("retentionDurationSeconds") == str(seconds) else None
     body["softDeletePolicy"] = {"retentionDurationSeconds": str(seconds),
                                 "effectiveTime": since or stamp(call.cloud)}  # fmt: skip
+
+
+def _complete_autoclass(call: Call, body: JsonObject, before: Mapping[str, Json]) -> None:
+    """Set the times that Google tells of Autoclass. Raises `ApiError` 400 for what cannot go with it."""
+    given = body.get("autoclass")
+    if given is None:
+        return
+    was, now = before.get("autoclass") or {}, stamp(call.cloud)
+    on, terminal = bool(given.get("enabled")), given.get("terminalStorageClass")
+    if not on and terminal:
+        raise invalid("Invalid argument: terminalStorageClass is for buckets with Autoclass enabled.")
+    if terminal not in {None, "", "NEARLINE", "ARCHIVE"}:
+        raise invalid(f"Invalid argument: terminalStorageClass '{terminal}'")
+    if on and body["storageClass"] != "STANDARD":
+        raise invalid("Invalid argument: a bucket with Autoclass has the storage class STANDARD.")
+    made = {"enabled": on, "toggleTime": was.get("toggleTime") if was.get("enabled") is on else now}
+    if on:
+        terminal = terminal or "NEARLINE"
+        same = was.get("terminalStorageClass") == terminal
+        made["terminalStorageClass"] = terminal
+        made["terminalStorageClassUpdateTime"] = was["terminalStorageClassUpdateTime"] if same else now
+    body["autoclass"] = made
 
 
 def _complete_access(call: Call, body: JsonObject, before: Mapping[str, Json]) -> None:

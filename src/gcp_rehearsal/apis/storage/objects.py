@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from gcp_rehearsal.apis.storage import generations
 from gcp_rehearsal.apis.storage.content import Content, Writing, written
 from gcp_rehearsal.context import Call
 from gcp_rehearsal.errors import ApiError, invalid, not_found, unimplemented
@@ -53,7 +54,7 @@ def place(
     """Store a new generation of an object, over the one before it."""
     before = find(cloud, bucket.id, name)
     if before is not None:
-        content_of(before).discard()
+        generations.supersede(bucket, before, stamp(cloud))
     generation = max(int(cloud.clock.now() * 1_000_000), bucket.hidden.get("generation", 0) + 1)
     bucket.hidden["generation"] = generation
     quoted, now = quote(name, safe=""), stamp(cloud)
@@ -146,8 +147,10 @@ def unheld() -> ApiError:
 
 def existing(call: Call, bucket: str, name: str, generation: str | int | None = None) -> StoredResource:
     """Return an object. Raises `ApiError` 404."""
-    bucket_of(call.cloud, bucket)
+    holder = bucket_of(call.cloud, bucket)
     kept = find(call.cloud, bucket, name)
+    if generation and (kept is None or str(generation) != kept.body["generation"]):
+        kept = generations.earlier(holder, name, str(generation))
     if kept is None or (generation and str(generation) != kept.body["generation"]):
         raise not_found(f"No such object: {bucket}/{name}")
     return kept
@@ -170,17 +173,16 @@ def list_(call: Call) -> JsonObject:
     items: list[JsonObject] = []
     prefixes: list[str] = []
     last, more = "", False
-    for kept in sorted(
-        call.cloud.store.under("storage", f"{bucket.name}/o"), key=lambda kept: kept.body["name"].encode()
-    ):
+    for kept in _all(call, bucket):
         name = kept.body["name"]
+        mark = f"{name}\0{kept.body['generation']:>20}" if query.get("versions") else name
         if not name.startswith(prefix) or name < (query.get("startOffset") or ""):
             continue
         if query.get("endOffset") and name >= query["endOffset"]:
             continue
         head, found, tail = name[len(prefix) :].partition(delimiter) if delimiter else (name, "", "")
         rolled = f"{prefix}{head}{delimiter}" if found else ""
-        if (rolled or name) <= after or (rolled and rolled in prefixes):
+        if (rolled or mark) <= after or (rolled and rolled in prefixes):
             continue
         if len(items) + len(prefixes) >= most:
             more = True
@@ -189,11 +191,18 @@ def list_(call: Call) -> JsonObject:
             prefixes.append(rolled)
         if not rolled or (not tail and query.get("includeTrailingDelimiter")):
             items.append(shown(call, kept))
-        last = rolled or name
+        last = rolled or mark
     page: JsonObject = {"kind": "storage#objects"}
     page |= {"nextPageToken": base64.urlsafe_b64encode(last.encode()).decode()} if more else {}
     page |= {"prefixes": prefixes} if prefixes else {}
     return page | ({"items": items} if items else {})
+
+
+def _all(call: Call, bucket: StoredResource) -> list[StoredResource]:
+    """Return a bucket's objects by name, with those that are not live by generation where versions are asked for."""
+    kept = list(call.cloud.store.under("storage", f"{bucket.name}/o"))
+    kept += generations.noncurrent(bucket) if call.query.get("versions") else ()
+    return sorted(kept, key=lambda one: (one.body["name"].encode(), int(one.body["generation"])))
 
 
 def patch(call: Call) -> Json:
@@ -221,11 +230,17 @@ def update(call: Call) -> Json:
 
 
 def delete(call: Call) -> None:
-    """Unmake an object."""
-    kept = named(call)
+    """Unmake an object: a generation that is named for good, else the live one as its bucket's versioning has it."""
+    kept, bucket = named(call), bucket_of(call.cloud, call.params["bucket"])
     conditions(call.query, kept)
-    content_of(kept).discard()
+    if find(call.cloud, bucket.id, kept.body["name"]) is not kept:
+        generations.drop(bucket, kept)
+        return
     call.cloud.forget(kept)
+    if call.query.get("generation"):
+        content_of(kept).discard()
+    else:
+        generations.supersede(bucket, kept, stamp(call.cloud))
 
 
 def rewrite(call: Call) -> JsonObject:

@@ -18,21 +18,26 @@ class Bucket(RestResource):
     """A bucket. Deleting it deletes the objects in it."""
 
     async def delete(self, progress: Progress) -> tuple[str, ...]:
-        """Unmake it with all that lies in it."""
+        """Unmake it with all that lies in it, earlier generations included: somebody may have switched versioning on."""
         path = f"{self.address.path}/o"
         try:
-            names = [item["name"] async for item in self.google.pages("storage", path, "items")]
+            found = [
+                (str(item["name"]), str(item["generation"]))
+                async for item in self.google.pages("storage", path, "items", versions=True)
+            ]
         except NotFound:
             return ()
-        await asyncio.gather(*(self._remove(name) for name in names))
+        await asyncio.gather(*(self._remove(name, generation) for name, generation in found))
         gone = await RestResource.delete(self, progress)
+        names = {name for name, _ in found}
         return tuple(f"{what} with {len(names)} objects" if names else what for what in gone)
 
-    async def _remove(self, name: str) -> None:
+    async def _remove(self, name: str, generation: str) -> None:
         from urllib.parse import quote
 
+        path = f"{self.address.path}/o/{quote(name, safe='')}"
         try:
-            await self.google.delete("storage", f"{self.address.path}/o/{quote(name, safe='')}")
+            await self.google.delete("storage", path, generation=generation)
         except NotFound:
             return
 

@@ -88,15 +88,19 @@ def test_what_is_wrong_with_a_secret_is_said(cloud: Cloud, query: str, body: Any
     assert said in answer.error
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"secretType": "CERTIFICATE"},
-        {"replication": {"automatic": {"customerManagedEncryption": {"kmsKeyName": "k"}}}},
-    ],
-)
-def test_what_is_not_acted_out_is_refused(cloud: Cloud, more: dict[str, Any]) -> None:
-    assert act(create(Raw(cloud), **more)).status == 501
+def test_what_is_not_acted_out_is_refused(cloud: Cloud) -> None:
+    assert act(create(Raw(cloud), secretType="CERTIFICATE")).status == 501
+
+
+@pytest.mark.parametrize(("place", "status"), [("global", 200), ("us-central1", 400), ("", 400)])
+def test_a_key_of_one_s_own_lies_where_the_secret_does(cloud: Cloud, place: str, status: int) -> None:
+    key = f"projects/rehearsal/locations/{place}/keyRings/r/cryptoKeys/k"
+    made = act(
+        create(Raw(cloud), replication={"automatic": {"customerManagedEncryption": {"kmsKeyName": key}}})
+    )
+    assert made.status == status
+    if status == 200:
+        assert made.body["replication"]["automatic"]["customerManagedEncryption"]["kmsKeyName"] == key
 
 
 def test_a_second_secret_of_a_name_is_refused_and_a_missing_one_is_not_found(cloud: Cloud) -> None:

@@ -74,12 +74,6 @@ def test_an_account_s_words_change_by_a_mask_and_under_its_etag(raw: Raw) -> Non
     )
 
 
-def test_keys_are_plainly_not_made(raw: Raw) -> None:
-    act(made(raw))
-    refused = act(raw.send("POST", f"{IAM}/{EMAIL}/keys", {}))
-    assert (refused.status, refused.body["error"]["status"]) == (501, "UNIMPLEMENTED")
-
-
 def test_a_role_tells_what_it_holds(raw: Raw) -> None:
     found = act(raw.send("GET", "iam.googleapis.com/v1/roles/run.invoker")).body
     assert "run.routes.invoke" in found["includedPermissions"]

@@ -94,7 +94,7 @@ def test_a_place_that_is_none_is_refused(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize(
-    "more", [{"versioning": {"enabled": True}}, {"retentionPolicy": {"retentionPeriod": "10"}}]
+    "more", [{"hierarchicalNamespace": {"enabled": True}}, {"retentionPolicy": {"retentionPeriod": "10"}}]
 )
 def test_what_is_not_acted_out_is_refused(cloud: Cloud, more: dict[str, Any]) -> None:
     assert act(make(Raw(cloud), **more)).status == 501

@@ -73,7 +73,7 @@ def test_what_upstream_has_not_and_whom_the_repository_does_not_know_is_said_in_
         digest(cloud, "rehearsal/home-ghcr-io/my/image")
     with pytest.raises(PermissionDenied, match="downloadArtifacts"):
         digest(cloud, caller="stranger@example.com")
-    with pytest.raises(HomeportError, match="no manifests of images that were pushed"):
+    with pytest.raises(HomeportError, match="manifests of remote repositories alone"):
         digest(cloud, "rehearsal/home/serving")
 
 

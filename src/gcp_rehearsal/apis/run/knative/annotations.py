@@ -24,9 +24,8 @@ _OUTPUTS = frozenset(
      f"{RUN}/ingress-status", f"{RUN}/operation-id", f"{RUN}/minScale-status")
 )  # fmt: skip
 """Those that Google writes, and that come back with what is read."""
-_OF_TEMPLATES = frozenset((SECRETS, THROTTLING, BOOST, NEEDS))
-_NOT_ACTED = ("build-", "cloudsql-instances", "encryption-key", "vpc-access-connector", "base-images", "mesh",
-              "binary-authorization", "post-key-revocation", "identity", "regions", "sources")  # fmt: skip
+_OF_TEMPLATES = frozenset((SECRETS, THROTTLING, BOOST, NEEDS, f"{RUN}/cloudsql-instances"))
+_NOT_ACTED = ("build-", "base-images", "mesh", "post-key-revocation", "identity", "regions", "sources")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,16 +82,27 @@ def _one_of(text: str, words: Mapping[str, Any]) -> Any:  # Any: of the table
 
 
 _CLIENT = (_text("client", f"{RUN}/client-name"), _text("clientVersion", f"{RUN}/client-version"))
+_POLICY = Field(
+    path=("binaryAuthorization",), key=f"{RUN}/binary-authorization",
+    to_v1=lambda value: "default" if value.get("useDefault") else value.get("policy", ""),
+    to_v2=lambda text: {"useDefault": True} if text == "default" else {"policy": text},
+)  # fmt: skip
+_BINARIES = (
+    _POLICY,
+    _text("binaryAuthorization.breakglassJustification", f"{RUN}/binary-authorization-breakglass"),
+)
 _STAGE = _word("launchStage", f"{RUN}/launch-stage", {"ALPHA": "ALPHA", "BETA": "BETA", "GA": "GA"})
 _EGRESS = _word("vpcAccess.egress", f"{RUN}/vpc-access-egress",
                 {"ALL_TRAFFIC": "all-traffic", "PRIVATE_RANGES_ONLY": "private-ranges-only"})  # fmt: skip
+_CONNECTOR = _text("vpcAccess.connector", f"{RUN}/vpc-access-connector")
+_KEY = _text("encryptionKey", f"{RUN}/encryption-key")
 _NETWORK = _json("vpcAccess.networkInterfaces", f"{RUN}/network-interfaces")
 _ENVIRONMENT = _word("executionEnvironment", f"{RUN}/execution-environment",
                      {"EXECUTION_ENVIRONMENT_GEN1": "gen1", "EXECUTION_ENVIRONMENT_GEN2": "gen2"})  # fmt: skip
 _GPU = _flag("gpuZonalRedundancyDisabled", f"{RUN}/gpu-zonal-redundancy-disabled")
 
 SERVICE: tuple[Field, ...] = (
-    *_CLIENT, _STAGE,
+    *_CLIENT, _STAGE, *_BINARIES,
     _text("description", f"{RUN}/description"),
     _word("ingress", f"{RUN}/ingress",
           {"INGRESS_TRAFFIC_ALL": "all", "INGRESS_TRAFFIC_INTERNAL_ONLY": "internal", "INGRESS_TRAFFIC_NONE": "none",
@@ -107,7 +117,7 @@ SERVICE: tuple[Field, ...] = (
     _word("scaling.scalingMode", f"{RUN}/scalingMode", {"AUTOMATIC": "automatic", "MANUAL": "manual"}),
 )  # fmt: skip
 REVISION: tuple[Field, ...] = (
-    *_CLIENT, _EGRESS, _NETWORK, _ENVIRONMENT, _GPU,
+    *_CLIENT, _EGRESS, _NETWORK, _CONNECTOR, _KEY, _ENVIRONMENT, _GPU,
     _whole("scaling.minInstanceCount", f"{SCALE}/minScale"),
     _whole("scaling.maxInstanceCount", f"{SCALE}/maxScale"),
     _share("scaling.concurrencyUtilization", f"{RUN}/scaling-concurrency-target"),
@@ -115,9 +125,9 @@ REVISION: tuple[Field, ...] = (
     _flag("sessionAffinity", f"{RUN}/sessionAffinity"),
     _flag("healthCheckDisabled", f"{RUN}/health-check-disabled"),
 )  # fmt: skip
-JOB: tuple[Field, ...] = (*_CLIENT, _STAGE)
+JOB: tuple[Field, ...] = (*_CLIENT, _STAGE, *_BINARIES)
 EXECUTION: tuple[Field, ...] = _CLIENT
-TASK: tuple[Field, ...] = (_EGRESS, _NETWORK, _ENVIRONMENT, _GPU)
+TASK: tuple[Field, ...] = (_EGRESS, _NETWORK, _CONNECTOR, _KEY, _ENVIRONMENT, _GPU)
 """Of a task's template, which has no metadata of its own: the execution's annotations hold them."""
 _KINDS = {"Service": SERVICE, "Revision": REVISION, "Job": JOB, "Execution": (*EXECUTION, *TASK)}
 

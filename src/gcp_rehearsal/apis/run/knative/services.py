@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from gcp_rehearsal.apis.run.defaults import BY_REVISION, LATEST
 from gcp_rehearsal.apis.run.knative import annotations as notes
 from gcp_rehearsal.apis.run.knative.annotations import BOOST, NEEDS, SECRETS, THROTTLING
+from gcp_rehearsal.apis.run.knative.cloud_sql import add_instances, take_instances
 from gcp_rehearsal.apis.run.knative.containers import (
     Aliases,
     containers_to_v1,
@@ -69,6 +70,7 @@ def service_to_v2(v1: Body, wrong: Wrong) -> Made:
 
 def template_to_v1(template: Body) -> tuple[Made, Made]:
     """Return a revision's template as Knative has it: metadata and spec. A revision itself reads the same."""
+    template, of_sql = take_instances(template)
     aliases, containers = Aliases(), template.get("containers", ())
     spec: Made = {
         **_renamed(template, {"maxInstanceRequestConcurrency": "containerConcurrency", "serviceAccount": "serviceAccountName"}),
@@ -84,6 +86,7 @@ def template_to_v1(template: Body) -> tuple[Made, Made]:
         **template.get("annotations", {}),
         **notes.to_v1(notes.REVISION, template),
         **container_notes(containers, aliases),
+        **of_sql,
     }
     metadata = {**_labels(template), **({"annotations": annotations} if annotations else {})}
     if template.get("revision"):
@@ -115,6 +118,7 @@ def template_to_v2(v1: Body, wrong: Wrong) -> Made:
 
 def task_to_v1(template: Body) -> tuple[dict[str, str], Made]:
     """Return a task's template as Knative has it: the annotations that the execution carries for it, and its spec."""
+    template, of_sql = take_instances(template)
     aliases, containers = Aliases(), template.get("containers", ())
     spec: Made = {
         **pick(template, "maxRetries"),
@@ -129,7 +133,7 @@ def task_to_v1(template: Body) -> tuple[dict[str, str], Made]:
         spec["nodeSelector"] = {ACCELERATOR: template["nodeSelector"].get("accelerator", "")}
     found = container_notes(containers, aliases)
     kept = {key: value for key, value in found.items() if key in {SECRETS, NEEDS}}
-    return {**notes.to_v1(notes.TASK, template), **kept}, spec
+    return {**notes.to_v1(notes.TASK, template), **kept, **of_sql}, spec
 
 
 def task_to_v2(spec: Body, annotations: Mapping[str, str], wrong: Wrong) -> Made:
@@ -179,6 +183,7 @@ def _of_spec(body: Made, spec: Body, annotations: Mapping[str, str]) -> None:
     body["containers"] = containers_to_v2(spec.get("containers", ()), aliases)
     if spec.get("volumes"):
         body["volumes"] = volumes_to_v2(spec["volumes"], aliases)
+    add_instances(body, annotations)
     if spec.get("nodeSelector"):
         body["nodeSelector"] = {"accelerator": spec["nodeSelector"].get(ACCELERATOR, "")}
     try:

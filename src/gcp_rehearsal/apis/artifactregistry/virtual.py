@@ -1,0 +1,62 @@
+"""Virtual repositories: what they may name, and which repository an image that is asked of one comes from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from gcp_rehearsal.apis.artifactregistry.images import ImageName
+from gcp_rehearsal.errors import invalid, not_found
+from gcp_rehearsal.json_types import Json
+from gcp_rehearsal.state import StoredResource
+
+if TYPE_CHECKING:
+    from gcp_rehearsal.context import Cloud
+
+VIRTUAL = "VIRTUAL_REPOSITORY"
+_NAME = re.compile(r"projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+)/repositories/(?P<id>[^/]+)")
+
+
+def upstreams(cloud: Cloud, repository: StoredResource, image: ImageName) -> Iterator[str]:
+    """Yield the names by which an image goes in the repositories behind a virtual one, in the order of its policies."""
+    policies = repository.body["virtualRepositoryConfig"].get("upstreamPolicies", ())
+    end = f"@{image.digest}" if image.digest else f":{image.tag}"
+    for policy in sorted(policies, key=lambda one: -one.get("priority", 0)):
+        found = _NAME.fullmatch(policy["repository"])
+        if found is not None:
+            host = f"{found['location']}-docker.pkg.dev"
+            yield f"{host}/{found['project']}/{found['id']}/{image.name}{end}"
+
+
+def check_upstreams(cloud: Cloud, name: str, body: Mapping[str, Json]) -> None:
+    """Raise `ApiError` for policies of a virtual repository that cannot be; the words are the rehearsal's."""
+    seen: set[str] = set()
+    location = name.split("/")[3]
+    policies = (body.get("virtualRepositoryConfig") or {}).get("upstreamPolicies", ())
+    for place, policy in enumerate(policies):
+        field = f"repository.virtual_repository_config.upstream_policies[{place}]"
+        _check_id(policy.get("id", ""), seen, field)
+        found = _NAME.fullmatch(policy.get("repository", ""))
+        if found is None:
+            text = "must be projects/PROJECT/locations/LOCATION/repositories/REPOSITORY"
+            raise invalid("Request contains an invalid argument.", (f"{field}.repository", text))
+        if found["location"] != location:
+            raise invalid(
+                "Request contains an invalid argument.", (f"{field}.repository", f"must be in {location}")
+            )
+        if cloud.project(found["project"]) is None:
+            continue  # Another's: nobody here knows what it has.
+        behind = cloud.store.get("artifactregistry", cloud.by_id(policy["repository"]))
+        if behind is None:
+            raise not_found("Requested entity was not found.")
+        if behind.body["format"] != body.get("format") or behind.body["mode"] == VIRTUAL:
+            text = f"must be a standard or remote repository of the format {body.get('format')}"
+            raise invalid("Request contains an invalid argument.", (f"{field}.repository", text))
+
+
+def _check_id(given: str, seen: set[str], field: str) -> None:
+    if not given or given in seen:
+        text = "is used more than once" if given else "is required"
+        raise invalid("Request contains an invalid argument.", (f"{field}.id", text))
+    seen.add(given)
