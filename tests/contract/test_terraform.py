@@ -26,11 +26,13 @@ from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.mirrored_image import MirroredImage
+from homeport.resources.google.object import Object
 from homeport.resources.google.release import Release
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import SecretVersion
 from homeport.secret import Secret
 from homeport.targets.cloudrun.companions import Companion
+from homeport.targets.cloudrun.guarded import with_gateway
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.model_selection import choose
 from second_service import AGENT
@@ -55,6 +57,7 @@ class Variant:
         name: str = "home",
         companions: tuple[Companion, ...] = (),
         scaling: Table | None = None,
+        tables: Table | None = None,
         **cloudrun: object,
     ) -> None:
         self._deployer = Deployer(engine)
@@ -65,13 +68,14 @@ class Variant:
             "cloudrun": cloudrun,
             "scaling": scaling or {},
             "access": callers | (access or {}),
+            **(tables or {}),
         }
         self._spec = spec.parse(table)
         self._chosen = asyncio.run(choose(self._spec, Path("/x/homeport.toml"), find_home(), Silent()))
 
     def resources(self) -> list[Resource]:
         target = self._deployer.target(google_for(self._deployer.cloud), self._chosen, self._spec)
-        return replace(target, token=self._token, companions=self._companions).resources()
+        return with_gateway(replace(target, token=self._token, companions=self._companions)).resources()
 
     def up(self) -> Outputs:
         """Bring it up in a rehearsal: what everything turned out to be."""
@@ -97,6 +101,12 @@ VARIANTS: dict[str, Table] = {
     "ollama_isolated": {"engine": "ollama", "access": {"isolated": True}},
     "vllm": {"engine": "vllm"},
     "vllm_and_agent": {"engine": "vllm", "companions": (AGENT,)},
+    "guarded": {"engine": "vllm", "tables": {"guard": {}}},
+    "guarded_isolated": {
+        "engine": "ollama",
+        "tables": {"guard": {"filters": ["injection", "harm"]}},
+        "access": {"isolated": True},
+    },
     "vllm_isolated": {"engine": "vllm", "access": {"isolated": True, "encryption_key": KEY}},
     "vllm_cached": {
         "engine": "vllm",
@@ -138,6 +148,11 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> Plans:
     modules = {name: export("terraform", things) for name, things in resources.items()}
     modules[BEFORE] = modules["vllm"]
     images = {name: outputs.get(name, outputs["vllm"])["image/serving"]["reference"] for name in modules}
+    for name, known in outputs.items():
+        more = (id_.removeprefix("image/") for id_ in known if id_.startswith("image/"))
+        images |= {
+            f"{name}_image_{one}": known[f"image/{one}"]["reference"] for one in more if one != "serving"
+        }
     for name, files in modules.items():
         folder.write(files, name)
     folder.write({"main.tf": root_of(modules, without_image={BEFORE})})
@@ -153,6 +168,8 @@ def address_of(one: Resource) -> Key | None:
         return ("secretmanager", f"v1/projects/rehearsal/secrets/{one.secret_id}:addVersion")
     if isinstance(one, RestResource):
         return (one.address.api, one.address.path)
+    if isinstance(one, Object):
+        return ("storage", f"storage/v1/b/{one.bucket}/o/{one.name}")
     assert isinstance(one, Apis | ContainerImage | MirroredImage | StoredWeights | Release)
     return None
 
@@ -163,7 +180,11 @@ def sent(resources: list[Resource], outputs: Outputs) -> dict[Key, Any]:  # Any:
     made: dict[Key, Any] = {("serviceusage", service): {} for service in apis.services}
     for one in resources:
         key = address_of(one)
-        if key is not None:
+        if key is None:
+            continue
+        if isinstance(one, Object):
+            made[key] = {"content": one.content.decode()}
+        else:
             made[key] = resolve(one.wanted, outputs, final=True) if isinstance(one, RestResource) else {}
     return made
 
@@ -292,5 +313,5 @@ def _plain(settings: Table) -> Table:
     What can be brought up in a rehearsal, which acts out no key of KMS and has no network before: what things turn
     out to be depends on the rest alone.
     """
-    kept = {"engine", "name", "delivery", "region", "companions"}
+    kept = {"engine", "name", "delivery", "region", "companions", "tables"}
     return {key: value for key, value in settings.items() if key in kept}

@@ -21,9 +21,12 @@ from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
 from gcp_rehearsal.runtime.container_runtime import Willing
 from gcp_rehearsal.server import App, listen
 from homeport.cli.rehearse_environment import variables
-from homeport.export import export
+from homeport.export import export, gcloud
+from homeport.export.graph import Things
+from homeport.export.shell import script
 from homeport.google import Google
-from homeport.reconcile import ActionKind, Plan, Resource, make_plan
+from homeport.progress import Silent
+from homeport.reconcile import ActionKind, Plan, Resource, apply, make_plan
 
 Wanted = Callable[[Google], list[Resource]]
 
@@ -60,6 +63,28 @@ class There:
                 return await make_plan(NAME, "cloudrun", wanted(google))
 
         return asyncio.run(made())
+
+    def up(self, wanted: Wanted, but: Callable[[Resource], bool]) -> None:
+        """Make all that is wanted, as `up` does, without what `but` picks and what needs it."""
+
+        async def made() -> None:
+            async with google_for(self.cloud) as google:
+                every = {one.id: one for one in wanted(google)}
+
+                def left(one: Resource) -> bool:
+                    return but(one) or any(left(every[need]) for need in one.needs if need in every)
+
+                kept = [one for one in every.values() if not left(one)]
+                await apply(await make_plan(NAME, "cloudrun", kept), Silent())
+
+        asyncio.run(made())
+
+    def script_of_the_rest(self, wanted: Wanted) -> None:
+        """Write, of `deploy.sh`, what makes that which is not there: gcloud takes a second for each of the others."""
+        left = {action.resource.id for action in self.plan(wanted).pending}
+        things = Things.of(wanted(google_for(self.cloud)))
+        lines, files = gcloud.making(things, [one for one in things.resources if one.id in left])
+        self.write({**files, "deploy.sh": script(things.project, "", lines, "finish\n")})
 
     def exported(self, kind: str, wanted: Wanted = deployment, *, live: bool = False) -> dict[str, str]:
         """The files of an export, with what is live if so wished."""

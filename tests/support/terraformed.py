@@ -69,8 +69,11 @@ def root_of(modules: Mapping[str, Mapping[str, str]], *, without_image: Containe
     for name, files in modules.items():
         token = "  hub_token = var.hub_token\n" if 'variable "hub_token"' in files["variables.tf"] else ""
         image = "" if name in without_image else f"  image = var.{name}\n"
-        blocks.append(f'variable "{name}" {{\n  type = string\n}}\n')
-        blocks.append(f'module "{name}" {{\n  source = "./{name}"\n{image}{token}}}\n')
+        more = re.findall(r'variable "(image_\w+)"', files["variables.tf"])
+        others = "".join(f"  {one} = var.{name}_{one}\n" for one in more)
+        images = (name, *(f"{name}_{each}" for each in more))
+        blocks += [f'variable "{one}" {{\n  type = string\n}}\n' for one in images]
+        blocks.append(f'module "{name}" {{\n  source = "./{name}"\n{image}{others}{token}}}\n')
     return "\n".join(blocks)
 
 
@@ -159,6 +162,9 @@ _MEANINGS = {
     "google_artifact_registry_repository#name": "{name}",
     # In the rehearsal's project and europe-west4; Google gives such a hash as well.
     "google_cloud_run_v2_service#uri": "https://{name}-6qzt42z6ca-ez.a.run.app",
+    # The second of the subnetwork that is free: Google keeps the first two.
+    "google_network_connectivity_regional_endpoint#address": "10.8.0.2",
+    "google_compute_subnetwork#id": "https://www.googleapis.com/compute/v1/projects/{project}/regions/europe-west4/subnetworks/{name}",
     "google_compute_network#id": "https://www.googleapis.com/compute/v1/projects/{project}/global/networks/{name}",
     "google_secret_manager_secret#id": "projects/{project}/secrets/{name}",
     "google_service_account#email": "{name}@{project}.iam.gserviceaccount.com",
@@ -321,6 +327,44 @@ def _message(values: Json, schema: str) -> Json:
     return made
 
 
+def _object(values: Values) -> tuple[Key, Json]:
+    key = ("storage", f"storage/v1/b/{values.take('bucket')}/o/{values.take('name')}")
+    return key, {"content": values.take("content")}
+
+
+def _template(values: Values) -> tuple[Key, Json]:
+    region = values.take("location")
+    path = f"v1/projects/{PROJECT}/locations/{region}/templates/{values.take('template_id')}"
+    config, metadata = values.block("filter_config"), values.block("template_metadata")
+    made = {**values.rest(), "filter_config": [config], "template_metadata": [metadata]}
+    return (f"modelarmor.{region}.rep", path), _sole(made)
+
+
+def _sole(value: Any) -> Any:  # Any: JSON
+    """Blocks as one message each, as all of Model Armor's are but the filters for harm."""
+    if isinstance(value, list):
+        return _sole(value[0])
+    if not isinstance(value, dict):
+        return value
+    return {
+        camel(key): [_camel(one) for one in inner] if key == "rai_filters" else _sole(inner)
+        for key, inner in value.items()
+        if not _is_empty(inner)
+    }
+
+
+def _camel(value: Json) -> Json:
+    return {camel(key): inner for key, inner in value.items()}
+
+
+def _endpoint(values: Values) -> tuple[Key, Json]:
+    path = f"v1/{_located(values, 'name', 'regionalEndpoints')}"
+    body = _camel(values.rest())
+    for key in ("network", "subnetwork"):
+        body[key] = f"projects/{body[key].partition('/projects/')[2]}"
+    return ("networkconnectivity", path), body
+
+
 def _grant(api: str, path: Callable[[Values], str]) -> Callable[[Values], tuple[Key, Json]]:
     def read(values: Values) -> tuple[Key, Json]:
         return (api, path(values), values.take("role"), values.take("member")), {}
@@ -344,6 +388,8 @@ _READERS: Mapping[str, Callable[[Values], tuple[Key, Json]]] = {
     "google_compute_subnetwork": _subnetwork,
     "google_dns_managed_zone": _zone,
     "google_dns_record_set": _record,
+    "google_model_armor_template": _template,
+    "google_network_connectivity_regional_endpoint": _endpoint,
     "google_project_iam_member": _grant(
         "cloudresourcemanager", lambda values: f"v3/projects/{values.take('project')}"
     ),
@@ -355,6 +401,7 @@ _READERS: Mapping[str, Callable[[Values], tuple[Key, Json]]] = {
     "google_secret_manager_secret_version": _secret_version,
     "google_service_account": _account,
     "google_storage_bucket": _bucket,
+    "google_storage_bucket_object": _object,
     "google_storage_bucket_iam_member": _grant("storage", lambda values: f"storage/v1/b/{values.take('bucket')}"),
 }  # fmt: skip
 

@@ -7,7 +7,8 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from homeport.export.graph import Things
+from homeport.export.graph import ResourceKind, Things
+from homeport.export.shell import command
 from homeport.export.text import to_yaml
 from homeport.google.registry import TYPES
 from homeport.json_types import Json
@@ -15,6 +16,7 @@ from homeport.reconcile import Ref, Resource
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.mirrored_image import MirroredImage
+from homeport.resources.google.rest import RestResource
 from homeport.resources.google.service import DEADLINE_S, Service
 from homeport.weights.transfer import MANIFEST
 
@@ -115,6 +117,10 @@ def told_by_shell(thing: Resource | None, ref: Ref) -> str:
     if isinstance(thing, Service) and ref.path == "uri":
         asked = f"gcloud run services describe {shlex.quote(thing.own_name)} --region={thing.region}"
         return f"\"$({asked} --format='value(status.url)')\""
+    if isinstance(thing, RestResource) and (thing.kind, ref.path) == (ResourceKind.ENDPOINT, "address"):
+        name, region = thing.address.path.rpartition("/")[2], thing.address.path.split("/")[4]
+        asked = command("gcloud", "network-connectivity", "regional-endpoints", "describe", name)
+        return f"\"$({asked} --region={region} --format='value(address)')\""
     raise TypeError(f"no shell can tell what {ref.id} has at {ref.path!r}")
 
 
@@ -168,6 +174,10 @@ class Blanks:
     def pairs(self) -> list[str]:
         """Return each mark, and its value as the shell has it after `asked`."""
         return [word for name in self._refs for word in (f"__{name}__", f'"${name}"')]
+
+    def variables(self) -> dict[str, str]:
+        """Return the shell's word for each value after `asked`, by its mark."""
+        return {f"__{name}__": f"${name}" for name in self._refs}
 
     def filled(self, text: str) -> list[str]:
         """Return the lines that fill all values into the variable `text`, whatever signs are in them."""

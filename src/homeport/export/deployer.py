@@ -130,9 +130,8 @@ def _needed(things: Things) -> set[str]:
         "startup-cache": ResourceKind.STARTUP_CACHE in kinds,
         "given-secret": bool(_given(things)),
         "observe": False,  # Nor does one have [observe].
-        # No export has a template of Model Armor: a file with one is refused.
-        "screen": False,
-        "screen-way": False,
+        "screen": ResourceKind.TEMPLATE in kinds,
+        "screen-way": ResourceKind.ENDPOINT in kinds,
         "edge": False,  # No export has a load balancer: a file with [edge] is refused.
     }
     return {one for name, need in needs().items() if optional.get(name, True) for one in need.permissions}

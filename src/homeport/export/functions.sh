@@ -84,6 +84,40 @@ make() {
   as_changed
 }
 
+# What gcloud has no words for: Google's API itself is asked, and its answer printed as gcloud prints one, a value a line.
+# $1: GET, POST or PATCH, $2: the host, $3: the path with its query, $4: the file with the body. The token is in no argument.
+rest() {
+  gcloud auth print-access-token | python3 -c '
+import json, os, sys, urllib.error, urllib.request as web
+
+ESCAPED = str.maketrans({"\\": "\\\\", "\"": "\\\"", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
+
+def told(value, path):
+    if isinstance(value, dict) and value:
+        for key in sorted(value):
+            told(value[key], path + "." + key if path else key)
+    elif isinstance(value, list) and value:
+        for place, one in enumerate(value):
+            told(one, "%s[%d]" % (path, place))
+    elif value is not None:
+        text = str(value)
+        print(path + ": " + ("\"" + text.translate(ESCAPED) + "\"" if "\n" in text or text != text.strip() else text))
+
+method, host, path, *file = sys.argv[1:]
+head = {"Authorization": "Bearer " + sys.stdin.read().strip(), "Content-Type": "application/json", "Host": host}
+base = os.environ.get("HOMEPORT_GOOGLE_URL") or "https://" + host
+body = open(file[0], "rb").read() if file else None
+try:
+    asked = web.Request(base.rstrip("/") + path, body, head, method=method)
+    with web.urlopen(asked, timeout=120) as answer:
+        told(json.loads(answer.read() or b"{}"), "")
+except web.HTTPError as error:
+    sys.exit("HTTPError %d: %s" % (error.code, error.read().decode(errors="replace")))
+except OSError as error:
+    sys.exit("UNAVAILABLE: %s does not answer: %s" % (host, error))
+' "$@"
+}
+
 # One line for each value, without a server's name.
 values() { sed -E -e '/^(---|#.*)$/d' -e 's|: https?://[^ ]*/(projects/)|: \1|' -e "${1-}"; }
 
@@ -98,7 +132,12 @@ compare() {
     awk -v extra="$extra" '
       function item(line, path) { path = line; sub(/: .*/, "", path); return match(path, /.*\]/) ? substr(path, 1, RLENGTH) : "" }
       function empty(line) { return line ~ /: (|0|[Ff]alse|\[\]|{})$/ }
-      NR == FNR { live[$0] = 1; order[++count] = $0; path = $0; sub(/: .*/, "", path); paths[path] = 1; next }
+      NR == FNR {
+        live[$0] = 1; order[++count] = $0; path = $0; sub(/: .*/, "", path); paths[path] = 1
+        # What has something in it is no empty list.
+        while (match(path, /\[[^\[]*$/)) { path = substr(path, 1, RSTART - 1); paths[path] = 1 }
+        next
+      }
       { path = $0; sub(/: .*/, "", path)
         # What is nothing, Google may leave out.
         if (!($0 in live) && !(empty($0) && !(path in paths))) print "wanted " $0

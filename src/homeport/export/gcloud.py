@@ -10,9 +10,9 @@ from typing import Any
 from homeport.export import encryption, gcloud_commands, knative
 from homeport.export.builds import BEYOND_S, Blanks, ExportedBuild, builds, left_behind
 from homeport.export.fields import Fields
-from homeport.export.graph import ResourceKind, Things
+from homeport.export.graph import ResourceKind, Things, beside
 from homeport.export.repositories import clean_up, upstream
-from homeport.export.shell import Lines, command, script, values
+from homeport.export.shell import Lines, command, script, values, with_variables
 from homeport.export.text import CACHE_NOTE, comment, head, listed, to_yaml
 from homeport.reconcile import Resource
 from homeport.resources.google.apis import Apis
@@ -112,11 +112,13 @@ class _Script:
     def lines(self, one: Any) -> Lines:  # Any: the resource of the kind that a function is for
         """Return the commands that make one resource."""
         if isinstance(one, RestResource):
-            # What has blanks is in a file of its own, which fills them.
-            body = Fields(self._things.filled(one.wanted, Blanks(self._things).mark), one.id)
+            blanks = Blanks(self._things)
+            body = Fields(self._things.filled(one.wanted, blanks.mark), one.id)
             made = KNOWS[one.kind](self, one, body)
             body.done()
-            return made
+            # What a service has of these is in a file of its own, which is filled.
+            marks = {} if isinstance(one, Service) else blanks.variables()
+            return [*blanks.asked(), *with_variables(made, marks)] if marks else made
         return KNOWS[one.kind](self, one, Fields({}, one.id))
 
     def apis(self, one: Apis, _: Fields) -> Lines:
@@ -203,6 +205,10 @@ class _Script:
         )
 
     def object(self, one: Object, _: Fields) -> Lines:
+        file = beside(one)
+        if (large := self._things.beside.get(file)) is not None:
+            self.files[file] = large
+            return [command("gcloud", "storage", "cp", file, f"gs://{one.bucket}/{one.name}")]
         try:
             text = one.content.decode()
             if "\0" in text:
@@ -329,8 +335,9 @@ class _Script:
         """Return the lines that make a thing, and compare one that is there: `change` changes it, else it is told."""
         wanted = {key: value for key, value in one.wanted.items() if key not in _SKIPPED}
         done = ("change" if change else "keep", f"{one.kind} {_short(one)}", one.kind, *change)
+        shown = ("--format=flattened[no-pad]",) if look[0] == "gcloud" else ()
         return [
-            f"if there {command(*look, '--format=flattened[no-pad]')}; then",
+            f"if there {command(*look, *shown)}; then",
             f"  {command(*done)} <<'END'",
             *values(self._things.filled(wanted, Blanks(self._things).mark)),
             "END",
@@ -339,13 +346,11 @@ class _Script:
             "fi",
         ]
 
-    def role(self, one: RestResource, body: Fields) -> Lines:
-        told = gcloud_commands.role(one, body)
+    def told(self, one: RestResource, body: Fields) -> Lines:
+        """Return the commands for a thing of which more than a line is to be said."""
+        told = gcloud_commands.KNOWS[one.kind](one, body)
+        self.files |= told.files
         return [*told.first, *self._kept(one, told.look, told.make, change=told.change)]
-
-    def schedule(self, one: RestResource, body: Fields) -> Lines:
-        told = gcloud_commands.schedule(one, body)
-        return self._kept(one, told.look, told.make, change=told.change)
 
     def release(self, one: Release, _: Fields) -> Lines:
         return ["# Only `homeport up` can do this: see above."]
@@ -356,7 +361,7 @@ KNOWS: Mapping[str, Callable[[_Script, Any, Fields], Lines]] = {  # Any: the res
     ResourceKind.SECRET_VERSION: _Script.secret_version, ResourceKind.REPOSITORY: _Script.repository, ResourceKind.BUCKET: _Script.bucket,
     ResourceKind.OBJECT: _Script.object, ResourceKind.NETWORK: _Script.network, ResourceKind.SUBNETWORK: _Script.subnetwork,
     ResourceKind.FIREWALL: _Script.firewall, ResourceKind.ZONE: _Script.zone, ResourceKind.RECORD: _Script.record, ResourceKind.IMAGE: _Script.build,
-    ResourceKind.ROLE: _Script.role, ResourceKind.SCHEDULE: _Script.schedule,
+    **dict.fromkeys(gcloud_commands.KNOWS, _Script.told),
     ResourceKind.STARTUP_CACHE: _Script.startup_cache, ResourceKind.WEIGHTS: _Script.build, ResourceKind.SERVICE: _Script.service, ResourceKind.RELEASE: _Script.release,
 }  # fmt: skip
 

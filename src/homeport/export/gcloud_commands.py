@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from homeport.export.fields import Fields
+from homeport.export.graph import ResourceKind
 from homeport.export.shell import command
 from homeport.json_types import Json
 from homeport.resources.google.iam_binding import Grant
@@ -19,9 +21,11 @@ class GcloudCommands:
 
     look: tuple[str, ...]
     make: tuple[str, ...]
-    change: tuple[str, ...]
+    change: tuple[str, ...] = ()
     first: tuple[str, ...] = ()
     """Lines that come before all of that."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """The files that these read, by name."""
 
 
 def role(one: RestResource, body: Fields) -> GcloudCommands:
@@ -70,6 +74,44 @@ def schedule(one: RestResource, body: Fields) -> GcloudCommands:
         make=(*verb, "create", "http", name, where, *given, f"--headers={headers}"),
         change=(*verb, "update", "http", name, where, *given, f"--update-headers={headers}"),
     )
+
+
+def template(one: RestResource, body: Fields) -> GcloudCommands:
+    """Return the calls for a template of Model Armor: gcloud has no flag for which version of the filters judges."""
+    wanted, file = body.rest(), f"template-{_short(one)}.json"
+    host = f"{one.address.api}.googleapis.com"
+    query = "&".join(f"{key}={value}" for key, value in one.address.query.items())
+    return GcloudCommands(
+        look=("rest", "GET", host, f"/{one.address.path}"),
+        make=("rest", "POST", host, f"/{one.address.made_at}?{query}", file),
+        change=("rest", "PATCH", host, f"/{one.address.path}?updateMask={','.join(sorted(wanted))}", file),
+        files={file: json.dumps(wanted, indent=2) + "\n"},
+    )
+
+
+def regional_endpoint(one: RestResource, body: Fields) -> GcloudCommands:
+    """Return the commands for a way to one of Google's APIs, of which nothing can be changed."""
+    name, where = _short(one), f"--region={one.address.path.split('/')[4]}"
+    wide = ["--enable-global-access"] if body.take("accessType") == "GLOBAL" else []
+    verb = ("gcloud", "network-connectivity", "regional-endpoints")
+    return GcloudCommands(
+        look=(*verb, "describe", name, where),
+        make=(
+            *(*verb, "create", name, where, *wide),
+            f"--target-google-api={body.take('targetGoogleApi')}",
+            f"--network={body.take('network')}",
+            f"--subnetwork={body.take('subnetwork')}",
+            f"--labels={','.join(f'{key}={value}' for key, value in body.take('labels').items())}",
+        ),
+    )
+
+
+KNOWS: Mapping[str, Callable[[RestResource, Fields], GcloudCommands]] = {
+    ResourceKind.ROLE: role,
+    ResourceKind.SCHEDULE: schedule,
+    ResourceKind.TEMPLATE: template,
+    ResourceKind.ENDPOINT: regional_endpoint,
+}
 
 
 def bound(one: Grant) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.mirrored_image import MirroredImage
+from homeport.resources.google.object import Object
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import SecretVersion
 from homeport.resources.google.service import Service, ServiceRole
@@ -51,6 +52,14 @@ class ResourceKind(StrEnum):
     ROLE = "custom role"
     SCHEDULE = "scheduled job"
     STARTUP_CACHE = "startup cache"
+    TEMPLATE = "Model Armor template"
+    ENDPOINT = "regional endpoint"
+
+
+_WITHIN = 16 * 1024
+"""As many bytes of an object stand within a script or a module."""
+_TOLD_LATER = frozenset({(ResourceKind.SERVICE, "uri"), (ResourceKind.ENDPOINT, "address")})
+"""What Google alone chooses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +116,12 @@ class Things:
         """Return the resources of one class."""
         return [one for one in self.resources if isinstance(one, kind)]
 
+    @property
+    def beside(self) -> dict[str, str]:
+        """Return the contents of objects that are too large to stand within another file, by the name of a file for each."""
+        large = (one for one in self.all(Object) if len(one.content) > _WITHIN and one.content.isascii())
+        return {beside(one): one.content.decode() for one in large}
+
     def kinds(self) -> list[str]:
         """Return the kinds that there are, each once, in order."""
         return list(dict.fromkeys(one.kind for one in self.resources))
@@ -140,11 +155,16 @@ class Things:
         return _computed(thing, ref.path)
 
 
+def beside(one: Object) -> str:
+    """Return what the file is called that holds an object's content."""
+    return one.name.replace("/", "-")
+
+
 def _computed(thing: Resource, path: str) -> str:  # noqa: PLR0911 - one answer for each class that tells something
     if isinstance(thing, SecretVersion) and path == "name":
         return f"projects/{thing.google.project}/secrets/{thing.secret_id}/versions/latest"
     built = isinstance(thing, ContainerImage | MirroredImage) and path in {"reference", "digest"}
-    if built or (isinstance(thing, Service) and path == "uri"):
+    if built or (thing.kind, path) in _TOLD_LATER:
         return ""
     if isinstance(thing, StoredWeights):
         fixed = {

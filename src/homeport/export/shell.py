@@ -42,6 +42,39 @@ def command(*words: str, tail: str = "") -> str:
     return " \\\n    ".join([" ".join(quoted[:first]), *quoted[first:]]) + tail
 
 
+def with_variables(lines: Lines, marks: Mapping[str, str]) -> Lines:
+    """
+    Return lines with variables of the shell in place of marks, by the mark: in commands, and in what is between `<<'END'` and `END`.
+
+    Raises `TypeError` for a line with a quote of its own in which nobody could tell what is quoted.
+    """
+    made, inside = Lines(), False
+    for line in lines:
+        if inside:
+            inside = line != "END"
+            plain = line.replace("\\", "\\\\").replace("$", "\\$").replace("`", "\\`")
+            made.append(_put(plain, marks, "{}"))
+        elif not any(mark in line for mark in marks) and not line.endswith("<<'END'"):
+            made.append(line)
+        else:
+            if '"\'"' in line and any(mark in line for mark in marks):
+                raise TypeError(f"nobody can tell what is quoted in {line}")
+            inside = line.endswith("<<'END'")
+            shown = line.removesuffix("<<'END'") + "<<END" if inside else line
+            parts = [
+                _put(part, marks, "'\"{}\"'" if place % 2 else '"{}"')
+                for place, part in enumerate(shown.split("'"))
+            ]
+            made.append("'".join(parts))
+    return made
+
+
+def _put(text: str, marks: Mapping[str, str], form: str) -> str:
+    for mark, variable in marks.items():
+        text = text.replace(mark, form.format(variable))
+    return text
+
+
 def values(body: Json) -> Lines:
     """Return JSON as `gcloud --format=flattened[no-pad]` prints it, one line a value, without the names of servers."""
     return [_SERVER.sub(r"\1", f"{path}: {_printed(value)}") for path, value in _flat(body, "")]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shlex
 import shutil
+import subprocess
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +22,7 @@ from homeport.cli import run
 from homeport.errors import HomeportError
 from homeport.export import KINDS, export
 from homeport.export.graph import ResourceKind
+from homeport.export.shell import with_variables
 from homeport.export.text import MARK
 from homeport.home import find_home
 from homeport.progress import Silent
@@ -254,3 +257,28 @@ def test_the_command_writes_files_and_leaves_those_that_somebody_changed(
 
 def _tf_first(path: Path) -> tuple[bool, str]:
     return (path.suffix != ".tf", path.name)
+
+
+def test_variables_of_the_shell_take_the_place_of_marks_inside_quotes_and_out_of_them(tmp_path: Path) -> None:
+    ip, odd = "10.8.0.2", "a 'b' $c `d` \\e"
+    lines = [
+        f"printf '<%s>' {shlex.quote('one __IP__ two')} --ranges=__IP__/32 {shlex.quote('$HOME __ODD__')}",
+        "cat <<'END'",
+        "at: __IP__ $HOME `id` \\n",
+        "END",
+    ]
+    made = with_variables(lines, {"__IP__": "$IP", "__ODD__": "$ODD"})
+    ran = subprocess.run(["bash", "-eu"], input="\n".join(made), env={"IP": ip, "ODD": odd}, capture_output=True, text=True, check=True)  # fmt: skip
+    assert ran.stdout == f"<one {ip} two><--ranges={ip}/32><$HOME {odd}>at: {ip} $HOME `id` \\n\n"
+    with pytest.raises(TypeError, match="nobody can tell"):
+        with_variables([shlex.quote("it's __IP__")], {"__IP__": "$IP"})
+
+
+@pytest.mark.parametrize("kind", ["gcloud", "cloudbuild", "terraform"])
+def test_a_large_object_is_a_file_of_its_own_beside_what_reads_it(kind: str) -> None:
+    google = google_for(Deployer("vllm").cloud)
+    large = Object(google=google, bucket="rehearsal-home-weights", name="a/b.b64", content=b"A" * 20_000)
+    files = export(kind, [*resources(), large])
+    assert files["a-b.b64"] == "A" * 20_000
+    assert not [name for name, text in files.items() if "A" * 100 in text and name != "a-b.b64"]
+    assert any("a-b.b64" in text for text in files.values())

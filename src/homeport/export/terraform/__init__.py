@@ -14,6 +14,8 @@ from homeport.export.terraform.addresses import Addresses, image_variable
 from homeport.export.terraform.foundations import KNOWS as FOUNDATIONS
 from homeport.export.terraform.foundations import FoundationBlocks
 from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, to_hcl
+from homeport.export.terraform.tables import GUARD
+from homeport.export.terraform.tables import KNOWS as TABLES
 from homeport.export.text import CACHE_NOTE, WIDTH, head, listed
 from homeport.reconcile import Ref, Resource
 from homeport.resources.google.gcs_weights import StoredWeights
@@ -24,6 +26,7 @@ from homeport.resources.google.startup_cache import StartupCache
 KNOWS: frozenset[str] = frozenset(
     {
         *FOUNDATIONS,
+        *TABLES,
         ResourceKind.IMAGE,
         ResourceKind.WEIGHTS,
         ResourceKind.STARTUP_CACHE,
@@ -53,6 +56,7 @@ def files(things: Things) -> dict[str, str]:
     parts: dict[str, list[Item]] = {
         "main.tf": [*variables.shared(things), *made.blocks(set(FOUNDATIONS) - NETWORK)],
         "network.tf": made.blocks(NETWORK),
+        "guard.tf": made.blocks(set(GUARD)),
         "service.tf": [*made.services(), *service.callers(things, addresses)],
         "outputs.tf": variables.outputs(things, addresses),
         "versions.tf": variables.versions(),
@@ -65,7 +69,7 @@ def files(things: Things) -> dict[str, str]:
     note = "As `homeport up` submits it: gcloud builds submit --no-source --region={} --config={}"
     for build in builds(things):
         found[build.file] = head("terraform", note.format(build.thing.region, build.file)) + build.yaml
-    return found
+    return found | things.beside
 
 
 class _Ordered:
@@ -80,7 +84,9 @@ class _Ordered:
         """All addresses that the one at an address comes after."""
         for one in things.resources:
             kind = one.kind
-            if kind in FOUNDATIONS and not (isinstance(one, Grant) and one.on.api == "run"):
+            if (kind in FOUNDATIONS or kind in TABLES) and not (
+                isinstance(one, Grant) and one.on.api == "run"
+            ):
                 for block in known.blocks(one):
                     self._blocks[addresses.of(one)] = (kind, self._waiting(one, block))
 

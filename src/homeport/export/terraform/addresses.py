@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from homeport.export.fields import Fields
 from homeport.export.graph import ResourceKind, Things
 from homeport.export.terraform.hcl import Code, joined
 from homeport.reconcile import Concat, Ref, Resource
@@ -15,7 +16,7 @@ from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.release import Release
-from homeport.resources.google.rest import RestResource
+from homeport.resources.google.rest import LABEL, RestResource
 from homeport.resources.google.secret import SecretVersion
 from homeport.resources.google.service import Service
 from homeport.resources.google.startup_cache import StartupCache
@@ -39,6 +40,8 @@ TYPES: Mapping[str, str] = {
     ResourceKind.SERVICE: "google_cloud_run_v2_service",
     ResourceKind.ROLE: "google_project_iam_custom_role",
     ResourceKind.SCHEDULE: "google_cloud_scheduler_job",
+    ResourceKind.TEMPLATE: "google_model_armor_template",
+    ResourceKind.ENDPOINT: "google_network_connectivity_regional_endpoint",
 }
 _GRANTED_ON: Mapping[str, str] = {
     "artifactregistry": "google_artifact_registry_repository_iam_member",
@@ -50,6 +53,7 @@ _GRANTED_ON: Mapping[str, str] = {
 }
 _ATTRIBUTES: Mapping[tuple[str, str], str] = {
     (ResourceKind.ACCOUNT, "email"): "email",
+    (ResourceKind.ENDPOINT, "address"): "address",
     (ResourceKind.NETWORK, "name"): "name",
     (ResourceKind.NETWORK, "selfLink"): "id",
     (ResourceKind.SUBNETWORK, "name"): "name",
@@ -129,6 +133,15 @@ class Addresses:
         if isinstance(value, list | tuple):
             return [self.expressed(inner) for inner in value]
         return value
+
+    def place(self, region: str) -> Code | str:
+        """Return a region, by the variable where it is that of all the rest."""
+        return REGION if region == self._things.region else region
+
+    def labels(self, body: Fields) -> Code | Mapping[str, str] | None:
+        """Take the labels of a body, and return them."""
+        labels: Mapping[str, str] | None = body.take("labels")
+        return LABELS if labels == {LABEL: self._things.name} else labels
 
     def member(self, member: str) -> Code | str:
         """Return who a grant is for; an account of ours by reference."""
@@ -218,9 +231,17 @@ def _label(things: Things, one: Resource) -> str:
     if isinstance(one, SecretVersion):
         return _short(things, one.secret_id)
     if isinstance(one, RecordSet):
+        if not of_a_zone(things, one):
+            return _word(one.wanted["name"].partition(".")[0])
         return "wildcard" if one.wanted["name"].startswith("*.") else "apex"
     name = one.address.path.rpartition("/")[2] if isinstance(one, RestResource) else one.id.rpartition("/")[2]
     return _short(things, name.partition("@")[0])
+
+
+def of_a_zone(things: Things, record: RecordSet) -> bool:
+    """Return True if a record is of a zone's own name, or of all names within it, as each zone has them."""
+    zones = {one.wanted["dnsName"] for one in things.all(RestResource) if one.kind == ResourceKind.ZONE}
+    return record.wanted["name"].removeprefix("*.") in zones
 
 
 def _granted(things: Things, grant: Grant) -> str:

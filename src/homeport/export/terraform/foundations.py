@@ -7,19 +7,26 @@ from typing import Any
 
 from homeport.errors import HomeportError
 from homeport.export.fields import Fields
-from homeport.export.graph import ResourceKind, Things
-from homeport.export.terraform.addresses import (
-    LABELS,
-    PROJECT,
-    REGION,
-    Addresses,
-    type_of,
+from homeport.export.graph import ResourceKind, Things, beside
+from homeport.export.terraform.addresses import PROJECT, REGION, Addresses, of_a_zone, type_of
+from homeport.export.terraform.bodies import upstream
+from homeport.export.terraform.hcl import (
+    Attribute,
+    Block,
+    Code,
+    Item,
+    Note,
+    attributes,
+    block,
+    expression,
+    joined,
 )
-from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, attributes, block, joined
+from homeport.export.terraform.tables import KNOWS as TABLES
 from homeport.resources.google.apis import Apis
+from homeport.resources.google.dns import RecordSet
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.object import Object
-from homeport.resources.google.rest import LABEL, RestResource
+from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import SecretVersion
 
 Body = Mapping[str, Any]  # Any: JSON, with Code
@@ -33,13 +40,11 @@ class FoundationBlocks:
 
     def blocks(self, one: Any) -> list[Block]:  # Any: the resource of the kind that a function is for
         """Return the block that makes one resource; none where that of another makes it, too."""
-        make = KNOWS[one.kind]
-        if isinstance(one, RestResource):
-            body = Fields(self._addresses.expressed(one.wanted), one.id)
-            made = make(self, one, body)
-            body.done()
-        else:
-            made = make(self, one, Fields({}, one.id))
+        wanted = self._addresses.expressed(one.wanted) if isinstance(one, RestResource) else {}
+        body = Fields(wanted, one.id)
+        make = TABLES.get(one.kind)
+        made = make(self._addresses, one, body) if make else KNOWS[one.kind](self, one, body)
+        body.done()
         return [] if made is None else [self._block(one, made)]
 
     def _block(self, one: Any, body: list[Item]) -> Block:  # Any: a resource
@@ -78,9 +83,9 @@ class FoundationBlocks:
         replication = Fields(body.take("replication"), one.id)
         replicas = replication.take("userManaged")["replicas"]
         replication.done()
-        places = [block("replicas", body=attributes({"location": self._place(each["location"])})) for each in replicas]  # fmt: skip
+        places = [block("replicas", body=attributes({"location": self._addresses.place(each["location"])})) for each in replicas]  # fmt: skip
         return [
-            *attributes({"secret_id": _last(one), "labels": self._labels(body)}),
+            *attributes({"secret_id": _last(one), "labels": self._addresses.labels(body)}),
             block("replication", body=[block("user_managed", body=places)]),
         ]
 
@@ -99,16 +104,16 @@ class FoundationBlocks:
         made: list[Item] = attributes(
             {
                 "repository_id": _last(one),
-                "location": self._place(one.address.path.split("/")[4]),
+                "location": self._addresses.place(one.address.path.split("/")[4]),
                 "format": body.take("format"),
                 "mode": body.take("mode"),
                 "kms_key_name": body.take("kmsKeyName"),
-                "labels": self._labels(body),
+                "labels": self._addresses.labels(body),
             }
         )
         config = body.take("remoteRepositoryConfig")
         if config:
-            made.append(_upstream(config))
+            made.append(upstream(config))
         return [*made, *(self._policy(each) for each in body.take("cleanupPolicies", {}).values())]
 
     def bucket(self, one: RestResource, body: Fields) -> list[Item]:
@@ -122,7 +127,7 @@ class FoundationBlocks:
                 else location,
                 "uniform_bucket_level_access": access.take("uniformBucketLevelAccess")["enabled"],
                 "public_access_prevention": access.take("publicAccessPrevention"),
-                "labels": self._labels(body),
+                "labels": self._addresses.labels(body),
             }
         )
         access.done()
@@ -136,12 +141,15 @@ class FoundationBlocks:
         return made
 
     def object(self, one: Object, _: Fields) -> list[Item]:
+        file = beside(one)
         try:
-            content = one.content.decode()
+            content: Code | str = one.content.decode()
         except UnicodeDecodeError as error:
             raise HomeportError(
                 f"Terraform cannot hold {one.name}, which is no text", hint="homeport export gcloud can"
             ) from error
+        if file in self._things.beside:
+            content = Code(f'file("${{path.module}}/{file}")')
         return attributes(
             {"bucket": self._addresses.by_id(f"bucket/{one.bucket}", "name"), "name": one.name, "content": content}
         )  # fmt: skip
@@ -162,7 +170,7 @@ class FoundationBlocks:
                 "name": body.take("name"),
                 "description": body.take("description"),
                 "network": body.take("network"),
-                "region": self._place(one.address.path.split("/")[5]),
+                "region": self._addresses.place(one.address.path.split("/")[5]),
                 "ip_cidr_range": body.take("ipCidrRange"),
             }
         )
@@ -191,7 +199,7 @@ class FoundationBlocks:
         shared = {
             "description": body.take("description"),
             "visibility": body.take("visibility"),
-            "labels": self._labels(body),
+            "labels": self._addresses.labels(body),
         }
         _alike(zones, "name", "dnsName")
         if one is not zones[0]:
@@ -204,11 +212,16 @@ class FoundationBlocks:
             block("private_visibility_config", body=seen),
         ]
 
-    def record(self, one: RestResource, body: Fields) -> list[Item] | None:
-        wild = body.take("name").startswith("*.")
-        same = [each for each in self._things.all(type(one)) if each.wanted["name"].startswith("*.") == wild]
-        values = body.take("rrdatas")
+    def record(self, one: RecordSet, body: Fields) -> list[Item] | None:
+        host, values = body.take("name"), body.take("rrdatas")
+        wild = host.startswith("*.")
         shared = {"type": body.take("type"), "ttl": body.take("ttl")}
+        if not of_a_zone(self._things, one):
+            zone = one.address.path.split("/")[5].removeprefix(f"{self._things.name}-")
+            within = Code(f"{self._zones(one)}[{expression(zone)}].name")
+            return attributes({"managed_zone": within, "name": host, **shared, "rrdatas": values})
+        shaped = [each for each in self._things.all(RecordSet) if of_a_zone(self._things, each)]
+        same = [each for each in shaped if each.wanted["name"].startswith("*.") == wild]
         _alike(same, "name", *(("rrdatas",) if wild else ()))
         if one is not same[0]:
             return None
@@ -246,7 +259,7 @@ class FoundationBlocks:
         made: list[Item] = attributes(
             {
                 "name": _last(one),
-                "region": self._place(one.address.path.split("/")[4]),
+                "region": self._addresses.place(one.address.path.split("/")[4]),
                 "description": body.take("description"),
                 "schedule": body.take("schedule"),
                 "time_zone": body.take("timeZone"),
@@ -289,7 +302,7 @@ class FoundationBlocks:
             return {"project": Code("var.project")}
         if one.on.api == "artifactregistry":
             repository = self._addresses.by_id(f"repository/{steps[-1]}", "name")
-            return {"location": self._place(steps[4]), "repository": repository}
+            return {"location": self._addresses.place(steps[4]), "repository": repository}
         if one.on.api == "storage":
             return {"bucket": self._addresses.by_id(f"bucket/{steps[-1]}", "name")}
         if one.on.api == "secretmanager":
@@ -330,13 +343,6 @@ class FoundationBlocks:
         body.done()
         return block("cleanup_policies", body=made)
 
-    def _place(self, region: str) -> Code | str:
-        return REGION if region == self._things.region else region
-
-    def _labels(self, body: Fields) -> Code | Body | None:
-        labels: Body | None = body.take("labels")
-        return LABELS if labels == {LABEL: self._things.name} else labels
-
 
 KNOWS: Mapping[str, Callable[[FoundationBlocks, Any, Fields], list[Item] | None]] = {  # Any: the resource of that kind
     ResourceKind.APIS: FoundationBlocks.apis, ResourceKind.ACCOUNT: FoundationBlocks.account, ResourceKind.GRANT: FoundationBlocks.grant,
@@ -360,21 +366,6 @@ def domains(things: Things) -> dict[str, str]:
     return found
 
 
-def _upstream(config: Body) -> Block:
-    repository = config["dockerRepository"]
-    own = repository.get("customRepository")
-    if own:
-        source = block(
-            "docker_repository", body=[block("custom_repository", body=attributes({"uri": own["uri"]}))]
-        )
-    else:
-        source = block(
-            "docker_repository", body=attributes({"public_repository": repository["publicRepository"]})
-        )
-    described = attributes({"description": config["description"]})
-    return block("remote_repository_config", body=[*described, source])
-
-
 def _alike(things: Sequence[RestResource], *but: str) -> None:
     """Raise `TypeError` where things that one block makes differ in more than these fields."""
     bodies = [{key: value for key, value in one.wanted.items() if key not in but} for one in things]
@@ -390,8 +381,6 @@ def _rule(rule: Body) -> list[Item]:
 
 
 def _several(values: Sequence[str]) -> str:
-    from homeport.export.terraform.hcl import expression
-
     return expression(list(values), "  ", wide=True)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from homeport.export.fields import Fields
 from homeport.export.graph import ResourceKind, Things
 from homeport.export.terraform.addresses import (
@@ -13,18 +10,14 @@ from homeport.export.terraform.addresses import (
     Addresses,
     awaited_images,
     is_ours,
-    snake,
     type_of,
 )
+from homeport.export.terraform.bodies import fields
 from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, attributes, block
 from homeport.export.text import listed
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.rest import LABEL
 from homeport.resources.google.service import DEADLINE_S, Service
-
-_MAPS = frozenset(("annotations", "labels", "limits"))
-"""Fields whose keys are the user's own, not Google's."""
-_FIRST = ("name", "location", "image", "command", "args")
 
 
 def service(things: Things, one: Service, addresses: Addresses) -> Block:
@@ -68,7 +61,7 @@ def service(things: Things, one: Service, addresses: Addresses) -> Block:
         label,
         body=[
             Attribute("count", Code(f"{_unset(things, one)} ? 0 : 1")),
-            *_body({**known, **body.rest()}),
+            *fields({**known, **body.rest()}),
             *(_staged(stage) if stage else ()),
             Note(f"A plan without {listed(_images(things, one))} would take it away."),
             Attribute("deletion_protection", Code("var.deletion_protection")),
@@ -128,24 +121,3 @@ def _callers(things: Things, one: Service, addresses: Addresses) -> list[Block]:
 def named_callers(things: Things, one: Service) -> list[Grant]:
     """Return the grants on a service of those whom the file names, who are none of our accounts."""
     return [grant for grant in things.callers_of(one) if not is_ours(things, grant.member)]
-
-
-def _body(values: Mapping[str, Any]) -> list[Item]:  # Any: JSON, with Code
-    """
-    Return the fields of an object of the API: scalars, lists of scalars and maps as attributes, objects as
-    blocks. That is how the provider has all of the service: `terraform validate` in the tests would tell of a
-    field that differs.
-    """
-    plain: dict[str, Any] = {}  # Any: as above
-    blocks: list[Item] = []
-    for key, value in sorted(
-        values.items(), key=lambda pair: _FIRST.index(pair[0]) if pair[0] in _FIRST else 99
-    ):
-        name = snake(key)
-        if isinstance(value, Mapping) and key not in _MAPS:
-            blocks.append(block(name, body=_body(value)))
-        elif isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
-            blocks += [block(name, body=_body(one)) for one in value]
-        else:
-            plain[name] = value
-    return [*attributes(plain), *blocks]

@@ -33,8 +33,8 @@ text.unlink()
 _DOCKERFILE = """FROM {base}
 COPY constraints.txt {wheel} /install/
 RUN pip install --no-cache-dir --constraint /install/constraints.txt "/install/{wheel}[{extras}]" && rm -r /install
-RUN useradd --create-home {user}
-USER {user}
+RUN useradd --create-home --uid 10001 {user}
+USER 10001
 ENTRYPOINT ["python3", "-m", "{module}"]
 CMD ["--host", "0.0.0.0", "--port", "{port}"]
 """

@@ -194,7 +194,7 @@ def exported(deployer: WithAllTables, kind: str, wanted: spec.Spec) -> dict[str,
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("table", ["guard", "observe", "edge"])
+@pytest.mark.parametrize("table", ["observe", "edge"])
 def test_an_export_that_has_no_words_for_a_table_names_it(
     deployer: WithAllTables, kind: str, table: str
 ) -> None:
@@ -203,7 +203,7 @@ def test_an_export_that_has_no_words_for_a_table_names_it(
     assert refused.value.hint.startswith(f"a file without [{table}] is exported; it knows ")
     with pytest.raises(HomeportError, match="DNS authorization") as refused:
         exported(deployer, kind, deployer.file(*ALL))
-    assert refused.value.hint.startswith("a file without [edge] and [guard] and [observe] is exported")
+    assert refused.value.hint.startswith("a file without [edge] and [observe] is exported")
 
 
 @pytest.mark.parametrize("kind", KINDS)

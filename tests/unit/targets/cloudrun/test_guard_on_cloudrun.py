@@ -14,8 +14,8 @@ from deployers import WAYS, Deployer
 from deployment import google_for
 from gcp_rehearsal.iam.permissions import required
 from homeport import spec
-from homeport.errors import HomeportError, SpecError
-from homeport.export import export
+from homeport.errors import SpecError
+from homeport.export import KINDS, export
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Silent
@@ -187,7 +187,17 @@ def test_the_local_screen_takes_nothing_of_model_armor(one: WithGuard) -> None:
     assert "homeport-guard" not in one.service.get("labels", {})
 
 
-@pytest.mark.parametrize("kind", ["terraform", "gcloud", "cloudbuild"])
-def test_an_export_that_has_no_words_for_it_says_so(one: WithGuard, kind: str) -> None:
-    with pytest.raises(HomeportError, match="Model Armor template"):
-        export(kind, one.planned(one.guarded()).resources())
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_export_carries_the_template_and_the_way_to_it_or_lets_a_pipeline_make_them(
+    one: WithGuard, kind: str
+) -> None:
+    text = "\n".join(export(kind, one.planned(one.guarded()).resources()).values())
+    words = {
+        "terraform": ("google_model_armor_template", "google_network_connectivity_regional_endpoint", "filter_version_selector"),
+        "trigger": ("modelarmor.admin", "networkconnectivity.regionalEndpointAdmin", "modelarmor.templates.get"),
+        "knative": ("Model Armor template", "regional endpoint"),
+    }  # fmt: skip
+    words["github"] = words["trigger"]
+    made = ("rest POST modelarmor.europe-west4.rep.googleapis.com", "gcloud network-connectivity regional-endpoints create home-guard")  # fmt: skip
+    for word in words.get(kind, made):
+        assert word in " ".join(text.replace("\\\n", " ").replace("\n#", " ").split()), word

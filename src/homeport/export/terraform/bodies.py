@@ -1,0 +1,50 @@
+"""Objects of Google's API as the provider has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from homeport.export.terraform.addresses import snake
+from homeport.export.terraform.hcl import Block, Item, attributes, block
+
+_MAPS = frozenset(("annotations", "labels", "limits"))
+"""Fields whose keys are the user's own, not Google's."""
+_FIRST = ("name", "location", "image", "command", "args")
+
+
+def fields(values: Mapping[str, Any]) -> list[Item]:  # Any: JSON, with Code
+    """
+    Return the fields of an object of the API: scalars, lists of scalars and maps as attributes, objects as
+    blocks. That is how the provider has all of the service: `terraform validate` in the tests would tell of a
+    field that differs.
+    """
+    plain: dict[str, Any] = {}  # Any: as above
+    blocks: list[Item] = []
+    for key, value in sorted(
+        values.items(), key=lambda pair: _FIRST.index(pair[0]) if pair[0] in _FIRST else 99
+    ):
+        name = snake(key)
+        if isinstance(value, Mapping) and key not in _MAPS:
+            blocks.append(block(name, body=fields(value)))
+        elif isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
+            blocks += [block(name, body=fields(one)) for one in value]
+        else:
+            plain[name] = value
+    return [*attributes(plain), *blocks]
+
+
+def upstream(config: Mapping[str, Any]) -> Block:  # Any: JSON
+    """Return where a repository of images fetches from."""
+    repository = config["dockerRepository"]
+    own = repository.get("customRepository")
+    if own:
+        source = block(
+            "docker_repository", body=[block("custom_repository", body=attributes({"uri": own["uri"]}))]
+        )
+    else:
+        source = block(
+            "docker_repository", body=attributes({"public_repository": repository["publicRepository"]})
+        )
+    described = attributes({"description": config["description"]})
+    return block("remote_repository_config", body=[*described, source])

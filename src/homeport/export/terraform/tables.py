@@ -1,0 +1,59 @@
+"""What single tables of the file take, as blocks of Terraform: one function for each kind of thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from homeport.export.fields import Fields
+from homeport.export.graph import ResourceKind
+from homeport.export.terraform.addresses import Addresses
+from homeport.export.terraform.bodies import fields
+from homeport.export.terraform.hcl import Item, attributes
+from homeport.resources.google.rest import RestResource
+
+Blocks = Callable[[Addresses, RestResource, Fields], list[Item]]
+
+
+def template(addresses: Addresses, one: RestResource, body: Fields) -> list[Item]:
+    """Return the arguments of a template of Model Armor."""
+    known = {
+        "template_id": _last(one),
+        "location": addresses.place(_region(one)),
+        "labels": addresses.labels(body),
+    }
+    config = dict(body.take("filterConfig"))
+    if not config["raiSettings"]["raiFilters"]:
+        del config["raiSettings"]  # The provider wants one of them in it at least.
+    return [*attributes(known), *fields({"filterConfig": config, **body.rest()})]
+
+
+def regional_endpoint(addresses: Addresses, one: RestResource, body: Fields) -> list[Item]:
+    """Return the arguments of a way to one of Google's APIs."""
+    known = {"name": _last(one), "location": addresses.place(_region(one)), "labels": addresses.labels(body)}
+    within = {
+        key: addresses.by_id(f"{key}/{body.take(key).rpartition('/')[2]}", "id")
+        for key in ("network", "subnetwork")
+    }
+    return attributes(
+        {
+            **known,
+            "target_google_api": body.take("targetGoogleApi"),
+            "access_type": body.take("accessType"),
+            **within,
+        }
+    )
+
+
+GUARD: Mapping[str, Blocks] = {
+    ResourceKind.TEMPLATE: template,
+    ResourceKind.ENDPOINT: regional_endpoint,
+}
+KNOWS: Mapping[str, Blocks] = {**GUARD}
+
+
+def _last(one: RestResource) -> str:
+    return one.address.path.rpartition("/")[2]
+
+
+def _region(one: RestResource) -> str:
+    return one.address.path.split("/")[4]

@@ -1,0 +1,72 @@
+"""The exported script of files with more tables, carried out by the real gcloud: afterwards `up` has the proof alone to make."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import ways
+from exporting import There, pending, there
+from gcloud import NEEDS_GCLOUD
+from homeport.google import Google
+from homeport.reconcile import Resource
+from homeport.resources.google.model_armor import ENDPOINT, TEMPLATE
+from homeport.resources.google.release import Release
+from homeport.resources.google.traffic import Receipt
+from homeport.targets.cloudrun.guarded import with_gateway
+
+CHANGES = re.compile(r"\.(create|insert|patch|update|delete|replaceService|addVersion|batchEnable|enable)$")
+Wanted = Callable[[Google], list[Resource]]
+pytestmark = NEEDS_GCLOUD
+
+
+async def never(*_: object) -> Receipt:
+    raise AssertionError
+
+
+def changes(here: There, since: int) -> list[str]:
+    return [one.method for one in here.cloud.log[since:] if CHANGES.search(one.method)]
+
+
+def guarded(folder: Path, **guard: object) -> Wanted:
+    wish = ways.wanted("vllm", folder, guard=guard, access={"isolated": True})
+    return lambda google: with_gateway(wish.target(google, never)).resources()
+
+
+def test_what_a_guard_takes_is_made_changed_and_left(
+    tmp_path: Path, gcloud_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{gcloud_folder}:{os.environ['PATH']}")
+    wanted = guarded(tmp_path)
+    with there(tmp_path, steps=ways.Carrying()) as here:
+        here.up(wanted, lambda one: one.kind in {TEMPLATE, ENDPOINT} or isinstance(one, Release))
+        left = pending(here.plan(wanted))
+        assert {one.split(":")[0] for one in left} >= {
+            "create model-armor-template/home-guard",
+            "create regional-endpoint/home-guard",
+            "create service/home",
+        }
+        here.script_of_the_rest(wanted)
+        here.run("bash", "deploy.sh")
+        assert pending(here.plan(wanted)) == ["create release/home: []"], "the proof is not gcloud's"
+
+        since = len(here.cloud.log)
+        again = here.run("bash", "deploy.sh")
+        assert changes(here, since) == []
+        for kept in (
+            "Model Armor template home-guard",
+            "regional endpoint home-guard",
+            "firewall rule home-to-guard",
+        ):
+            assert f"= {kept}: is there, as the file says; left as it is" in again.err
+
+        less = guarded(tmp_path, filters=["injection"])
+        assert "raiFilters" in str(pending(here.plan(less)))
+        here.script_of_the_rest(less)
+        here.run("bash", "deploy.sh")
+        assert changes(here, since)[0] == "modelarmor.projects.locations.templates.patch"
+        assert "template" not in str(pending(here.plan(less)))
