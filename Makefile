@@ -47,6 +47,7 @@ test-vllm: $(STAMP) weights ## Run the tests that need real vLLM (its environmen
 	$(PYTHON) scripts/vllm_env.py $(VLLM_VENV)
 	@sh scripts/fuse.sh
 	-@sh scripts/prometheus.sh .cache/prometheus
+	@PYTHON=$(PYTHON) sh scripts/locked_env.sh .cache/rotel locks/rotel.txt
 	$(VLLM_VENV)/bin/python scripts/gguf_to_safetensors.py \
 	  "$$(HOMEPORT_HOME=$(TEST_HOME) $(BIN)/homeport --quiet weights fetch gemma-3-270m-pt)"/*.gguf \
 	  $(SAFETENSORS)/gemma-3-270m-safetensors
@@ -78,8 +79,9 @@ test-clients: $(STAMP) ## Let a dozen real clients, each in an environment of it
 	CLIENTS="$(CLIENTS)" KEEP=$(KEEP) $(BIN)/python -m pytest -n 2 --dist worksteal -m clients tests/contract/test_checked_clients.py $(ARGS)
 	@$(if $(KEEP),$(BIN)/python scripts/generate.py)
 
-test-observe: $(STAMP) weights ## Let a real Prometheus scrape an endpoint of this machine, and judge the files that homeport writes for it.
+test-observe: $(STAMP) weights ## Let a real Prometheus scrape endpoints, and judge the files that homeport writes for it; a real collector (rotel) takes spans.
 	@sh scripts/prometheus.sh .cache/prometheus
+	@PYTHON=$(PYTHON) sh scripts/locked_env.sh .cache/rotel locks/rotel.txt
 	$(BIN)/python -m pytest -m observe $(ARGS)
 
 test-gcloud: $(STAMP) weights ## Run the tests that type commands of the real gcloud, where there is one.
@@ -139,4 +141,4 @@ lock: $(STAMP) ## Resolve the dependencies anew (needs uv on the PATH).
 	  --extra local --extra rehearse --extra agents --group dev pyproject.toml -o locks/dev.txt
 
 clean: ## Remove what was set up here; weights and endpoints stay.
-	rm -rf $(VENV) $(VLLM_VENV) $(TERRAFORM_VENV) .cache/adk .cache/bfcl .cache/inspector .cache/judges .cache/export-judges .cache/envoy .cache/clients .cache/uv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) $(VLLM_VENV) $(TERRAFORM_VENV) .cache/adk .cache/bfcl .cache/inspector .cache/judges .cache/export-judges .cache/envoy .cache/rotel .cache/clients .cache/uv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

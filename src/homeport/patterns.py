@@ -35,6 +35,7 @@ NAME = r"^[a-z][a-z0-9-]{0,35}[a-z0-9]$|^[a-z]$"
 """What an endpoint is called."""
 FIRST_PATH = r"^/[a-z0-9](?:[a-z0-9_-]{0,30}[a-z0-9])?$"
 MAILTO = r"^mailto:[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}$"
+OTLP = r"^https?://[A-Za-z0-9._\[\]:-]{1,255}(?:/[A-Za-z0-9._~/-]{0,200})?$"
 SECONDS = r"^[0-9]{1,6}(?:\.[0-9]{1,3})?(?:ms|s|m)$"
 TOOL = r"^[A-Za-z0-9_-]{1,64}$"
 SECRET_ID = r"^[A-Za-z0-9_-]{1,255}$"  # noqa: S105 - a name is none
@@ -57,6 +58,7 @@ MEANINGS = {
     NAME: "lower-case letters, digits and dashes, at most 37, starting with a letter",
     FIRST_PATH: "the first part of a path in lower case, such as /small, of up to 32 letters, digits, dashes and underscores",
     MAILTO: "an address, such as mailto:ops@example.com",
+    OTLP: "an address, such as http://127.0.0.1:4318",
     SECONDS: "a time with its unit, such as 500ms, 2s or 1m",
     SECRET_ID: "the name of a secret of Secret Manager: letters, digits, dashes and underscores",
     TOOL: "a tool's name: up to 64 letters, digits, dashes and underscores",

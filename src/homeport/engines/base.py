@@ -76,6 +76,11 @@ class LaunchRequest:
     them where the engine has them.
     """
 
+    traces: str = ""
+    """
+    Where spans are sent, as a whole address of OpenTelemetry's protocol over HTTP; '' for nowhere. Engines that have none ignore it.
+    """
+
     @property
     def location(self) -> str:
         """Return the path or address where the engine finds the weights."""
@@ -239,6 +244,8 @@ class EngineModule(Protocol):
     """The `engine.kv_dtype` that keeps keys and values in half the bytes."""
     MOST_SEQUENCES: int | None
     """The most requests that it can serve at once, whatever the memory; None where it sets no such limit."""
+    TRACES: bool
+    """Whether it sends spans of its own."""
     PULSE: Pulse | None
     """None where it has no such path."""
     USES_GPU: bool

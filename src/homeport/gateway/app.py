@@ -24,6 +24,7 @@ from homeport.gateway.metrics import GatewayMetrics
 from homeport.gateway.room import Room, TakenRoom
 from homeport.gateway.screener import Screener
 from homeport.gateway.settings import OWN_HEALTH
+from homeport.gateway.spans import Spans
 from homeport.gateway.verdict import Refused
 from homeport.relay.headers import onward
 from homeport.relay.messages import Receive, Scope, Send
@@ -46,6 +47,7 @@ class GatewayApp:
         entrance: Entrance = ANYBODY,
         metrics: GatewayMetrics | None = None,
         pulse: tuple[str, str] | None = None,
+        spans: Spans | None = None,
     ) -> None:
         """
         Open no connection yet; needs a running event loop.
@@ -55,13 +57,15 @@ class GatewayApp:
         """
         self._upstream = Upstream(endpoint)
         self._screener, self._entrance, self._metrics = screener, entrance, metrics
-        self._pulse = pulse
+        self._pulse, self._spans = pulse, spans
         self._room = Room()
 
     async def aclose(self) -> None:
         """Let the connections go, those of the screen included."""
         await self._upstream.aclose()
         await self._screener.aclose()
+        if self._spans is not None:
+            await self._spans.aclose()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -114,6 +118,10 @@ class GatewayApp:
             for name, value in scope["headers"]
             if name in _SENT_ON
         ]
+        span = self._spans.begin(scope["headers"], api) if self._spans else None
+        if span is not None:
+            span.asked(body)
+            headers = [one for one in headers if not one[0].startswith("trace")] + span.onward
         if self._metrics:
             self._metrics.begun()
         try:
@@ -129,6 +137,8 @@ class GatewayApp:
                     exchange.error,
                     exchange.usage,
                 )
+            if self._spans and span:
+                self._spans.end(span, error=exchange.error, usage=exchange.usage, first_s=exchange.first_s)
 
     async def _refuse(self, api: TextApi | None, refused: Refused, send: Send) -> None:
         if self._metrics:

@@ -15,6 +15,7 @@ from homeport.gateway.exchange import PARSERS, send_json
 from homeport.gateway.framing import Event, Parser
 from homeport.gateway.metrics import GatewayMetrics
 from homeport.gateway.settings import OWN_HEALTH
+from homeport.gateway.spans import RequestSpan, Spans
 from homeport.gateway.usage import TokenUsage, has_text
 from homeport.relay.headers import onward
 from homeport.relay.messages import Receive, Scope, Send
@@ -22,19 +23,21 @@ from homeport.relay.upstream import UNANSWERED, Onward, Upstream
 
 _LONGEST = 4 * 2**20
 """Bytes of a whole answer that are kept to read its tokens; of a longer one they are not known."""
-_HOST = frozenset({b"host"})
+_HOST, _TRACE = frozenset({b"host"}), frozenset({b"traceparent", b"tracestate"})
 
 
 class CountingApp:
     """Stands before one endpoint, and counts what passes."""
 
-    def __init__(self, endpoint: Endpoint, metrics: GatewayMetrics) -> None:
+    def __init__(self, endpoint: Endpoint, metrics: GatewayMetrics, spans: Spans | None = None) -> None:
         """Open no connection yet; needs a running event loop."""
-        self._upstream, self._metrics = Upstream(endpoint), metrics
+        self._upstream, self._metrics, self._spans = Upstream(endpoint), metrics, spans
 
     async def aclose(self) -> None:
         """Let the connections go."""
         await self._upstream.aclose()
+        if self._spans is not None:
+            await self._spans.aclose()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -44,8 +47,8 @@ class CountingApp:
             await send_json(send, 200, {"status": "ok"})
             return
         api = APIS.get(scope["path"]) if scope["method"] == "POST" else None
-        coming = _Coming(receive)
-        passing = asyncio.ensure_future(self._pass(scope, coming, send, _Count(api, self._metrics)))
+        coming, count = _Coming(receive), _Count(api, self._metrics, self._spans)
+        passing = asyncio.ensure_future(self._pass(scope, coming, send, count))
         gone = asyncio.ensure_future(coming.gone())
         try:
             await asyncio.wait({passing, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -57,7 +60,7 @@ class CountingApp:
             passing.result()
 
     async def _pass(self, scope: Scope, coming: _Coming, send: Send, count: _Count) -> None:
-        count.begin()
+        count.begin(scope)
         try:
             await self._exchange(scope, coming, send, count)
         except asyncio.CancelledError:
@@ -68,7 +71,7 @@ class CountingApp:
 
     async def _exchange(self, scope: Scope, coming: _Coming, send: Send, count: _Count) -> None:
         try:
-            response = await self._upstream.send(_request(scope, coming))
+            response = await self._upstream.send(_request(scope, coming, count.span))
         except UNANSWERED as error:
             count.error = "engine"
             why = f"the engine did not answer: {str(error) or type(error).__name__}"
@@ -134,19 +137,22 @@ class _Count:
 
     api: TextApi | None
     metrics: GatewayMetrics
+    spans: Spans | None = None
     error: str = ""
+    span: RequestSpan | None = None
     _begun: float = 0.0
     _usage: TokenUsage = field(default_factory=TokenUsage)
     _parser: Parser | None = None
     _whole: bytearray | None = None
     """The answer that comes as a whole, as far as it has come."""
-    _has_text: bool = False
+    _first_s: float | None = None
 
-    def begin(self) -> None:
+    def begin(self, scope: Scope) -> None:
         """Count a request."""
         if self.api is not None:
             self._begun = _now()
             self.metrics.begun()
+            self.span = self.spans.begin(scope["headers"], self.api) if self.spans else None
 
     def answers(self, response: aiohttp.ClientResponse) -> None:
         """Take the head of its answer."""
@@ -192,6 +198,8 @@ class _Count:
         """Count its end."""
         if self.api is not None:
             self.metrics.ended(self.api.operation, _now() - self._begun, self.error, self._usage)
+            if self.spans and self.span:
+                self.spans.end(self.span, error=self.error, usage=self._usage, first_s=self._first_s)
 
     def _note(self, events: list[Event]) -> None:
         for event in events:
@@ -203,12 +211,12 @@ class _Count:
                 self.metrics.went_on()
 
     def _first(self) -> None:
-        if self.api is not None and not self._has_text and not self.error:
-            self._has_text = True
-            self.metrics.first_text(self.api.operation, _now() - self._begun)
+        if self.api is not None and self._first_s is None and not self.error:
+            self._first_s = _now() - self._begun
+            self.metrics.first_text(self.api.operation, self._first_s)
 
 
-def _request(scope: Scope, coming: _Coming) -> Onward:
+def _request(scope: Scope, coming: _Coming, span: RequestSpan | None) -> Onward:
     given = {name for name, _ in scope["headers"]}
     chunked = b"transfer-encoding" in given
     has_body = chunked or b"content-length" in given
@@ -220,8 +228,9 @@ def _request(scope: Scope, coming: _Coming) -> Onward:
         target=(scope["raw_path"] + (b"?" + query if query else b"")).decode("latin-1"),
         headers=[
             (name.decode("latin-1"), value.decode("latin-1"))
-            for name, value in onward(scope["headers"], _HOST)
-        ],
+            for name, value in onward(scope["headers"], _HOST | _TRACE if span else _HOST)
+        ]
+        + (span.onward if span else []),
         body=coming.pieces() if has_body else None,
         chunked=chunked,
     )

@@ -60,6 +60,8 @@ class ScreenedExchange:
     send: Send
     metrics: GatewayMetrics | None = None
     begun: float = 0.0
+    first_s: float | None = None
+    """The time to its first text."""
     usage: TokenUsage = field(default_factory=TokenUsage)
     error: str = ""
     """Why it was not answered as asked, in one word."""
@@ -164,8 +166,8 @@ class ScreenedExchange:
             self.screener.remember(one.text, self._ending)
         if response.status >= 400:
             self.error = str(response.status)
-        elif self.metrics:
-            self.metrics.first_text(self.api.operation, self._now - self.begun)
+        else:
+            self._first_text()
         await self.whole(response.status, body, kept)
 
     def _told_left_out(self) -> list[tuple[bytes, bytes]]:
@@ -196,8 +198,8 @@ class ScreenedExchange:
                     parser, holding.release(end=over or not self.screener.settings.answers)
                 )
                 self._take_room(holding, parser.held + state.size)
-                if holding.has_released_text and not had and self.metrics:
-                    self.metrics.first_text(self.api.operation, self._now - self.begun)
+                if holding.has_released_text and not had:
+                    self._first_text()
         except Refused as refused:
             response.close()  # The engine stops generating.
             self._count(refused, Side.ANSWER)
@@ -216,6 +218,11 @@ class ScreenedExchange:
             for text in holding.texts():
                 self.screener.remember(text, self._ending)
         await self.send({"type": "http.response.body", "body": b""})
+
+    def _first_text(self) -> None:
+        self.first_s = self._now - self.begun
+        if self.metrics:
+            self.metrics.first_text(self.api.operation, self.first_s)
 
     def _hold(self, event: Event, holding: Holding, state: StreamState) -> None:
         if event.body is None:

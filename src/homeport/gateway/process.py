@@ -144,11 +144,13 @@ async def _app(
     from homeport.gateway.entrance import Entrance
     from homeport.gateway.screener import Screener
     from homeport.gateway.screens.registry import make
+    from homeport.gateway.spans import ADDRESS, Spans
 
     upstream = f"http://{LOOPBACK}:{child.port}" if child else options.upstream
     engine = _endpoint(options.model, upstream, child.key if child else None)
+    spans = Spans(env, model=options.model, engine=options.engine) if env.get(ADDRESS) else None
     if options.unscreened:
-        return CountingApp(engine, metrics)
+        return CountingApp(engine, metrics, spans)
     settings = gateway_settings.read(options.settings or env.get(gateway_settings.VARIABLE, "{}"))
     screener = Screener(await make(settings, env), settings)
     return GatewayApp(
@@ -157,6 +159,7 @@ async def _app(
         entrance=Entrance(key=key, own_names_only=options.own_names_only),
         metrics=metrics,
         pulse=(options.pulse, options.busy) if options.pulse else None,
+        spans=spans,
     )
 
 
@@ -200,6 +203,7 @@ def _options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--host", default=LOOPBACK)
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--model", default="")
+    parser.add_argument("--engine", default="")
     parser.add_argument("--upstream", default="")
     parser.add_argument("--engine-port", default="")
     parser.add_argument("--engine-takes", default="")

@@ -11,7 +11,6 @@ from homeport import patterns
 from homeport.spec.table import SpecTable
 
 _UNBUILT = {
-    "traces": "spans need a collector of their own beside the engine",
     "spend_cap": "a budget of Google's can have a cap on one service of a project (spendCap), and whether Cloud Run is among those "
     "services was not confirmed; a cap would stop all Cloud Run of the project. budget writes mail, scaling.max bounds what runs",
 }
@@ -70,6 +69,11 @@ class Observe(SpecTable):
         default=(), examples=[["mailto:ops@example.com"]]
     )
     """Who is told when the engine stalls, queues, or is slow: `mailto:` addresses. Without any the alerts only show in the console."""
+
+    traces: bool = False
+    """Whether the engine, where it has them, and homeport's gateway, where one stands before it, send a span of each request. No text is in them."""
+    otlp: str | None = Field(default=None, pattern=patterns.OTLP, examples=["http://127.0.0.1:4318"])
+    """Who takes spans on this machine, if there are any: the address of a receiver of OpenTelemetry's protocol over HTTP, without /v1/traces. By default that of `OTEL_EXPORTER_OTLP_ENDPOINT`. On Cloud Run they go to Cloud Trace."""
 
     slo: ObserveSlo | None = Field(default=None, examples=[{"ttft": "2s", "availability": 0.99}])
     """Objectives of the endpoint, and alerts on how fast their error budgets are used up; also in `homeport export prometheus`."""

@@ -53,6 +53,7 @@ USUAL_DELIVERY = None
 RANK_ON_CLOUD = 0
 HOST_MEMORY: tuple[MemoryTerm, ...] = ()
 footprint = memory.footprint
+TRACES = False
 PULSE = Pulse("/slots", r'"is_processing":\s*true')
 """Answered by the loop that decodes, between two batches; /metrics would begin its averages again for everyone."""
 _SERVER = Path(__file__).parent / "server" / "homeport_llamacpp.py"

@@ -72,6 +72,7 @@ INHERITS = (
     *("OLLAMA_MULTIUSER_CACHE", "GGML_*", "VK_*"),
 )
 """Not OLLAMA_ORIGINS, which would let web pages in, and not OLLAMA_API_KEY, which is for a service of Ollama's."""
+TRACES = False
 PULSE = None
 INSTALL_HINT = "ollama: see ollama.com/download"
 _RUNNER = re.compile(r"llama runner started in ([\d.]+) seconds")

@@ -119,6 +119,7 @@ INHERITS = (
 Not all of VLLM_*: VLLM_API_KEY is a secret, and VLLM_SERVER_DEV_MODE, VLLM_ALLOW_INSECURE_SERIALIZATION and
 VLLM_ALLOW_RUNTIME_LORA_UPDATING open what homeport keeps shut.
 """
+TRACES = True
 PULSE = Pulse("/metrics", r"vllm:num_requests_running\S* [1-9]")
 INSTALL_HINT = "vllm: pip install 'homeport[vllm]', or put a `vllm` on the PATH"
 
@@ -212,7 +213,7 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
     command += limits.told(settings, model)
     command += [] if model.task == "embed" else _compact_json(settings)
     command += _lora(request, name)
-    command += settings.extra_args
+    command += [*_spans(request), *settings.extra_args]
     if request.keyed:
         environment["HOMEPORT_KEY_ON_STDIN"] = "1"
     return Launch(
@@ -330,10 +331,15 @@ def _files(request: LaunchRequest) -> tuple[list[str], dict[str, str]]:
 
 
 def _metrics(request: LaunchRequest) -> dict[str, str]:
-    """Return the variables by which our middleware is found, and told where the metrics are to be had."""
+    """Return the variables by which our middleware is found, and told where the metrics are to be had; and how spans are sent."""
+    made = {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf"} if request.traces else {}
     if request.metrics_port is None:
-        return {}
-    return {"PYTHONPATH": str(request.folder), "HOMEPORT_METRICS_PORT": f"{request.metrics_port}"}
+        return made
+    return made | {"PYTHONPATH": str(request.folder), "HOMEPORT_METRICS_PORT": f"{request.metrics_port}"}
+
+
+def _spans(request: LaunchRequest) -> list[str]:
+    return ["--otlp-traces-endpoint", request.traces] if request.traces else []
 
 
 def _compact_json(settings: Engine) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from homeport.errors import Unsupported
 from homeport.observe.objectives import service_levels
 from homeport.observe.panels import Watched
 from homeport.targets.cloudrun.front import counts_in_front, names_on_cloud_run, title_of_counter
@@ -20,6 +21,11 @@ def with_observe(target: CloudRunTarget) -> CloudRunTarget:
     observe = target.spec.observe
     if observe is None or not observe.metrics:
         return target
+    if observe.traces:
+        raise Unsupported(
+            "observe.traces is for an endpoint on this machine: on Cloud Run spans want a collector, which is not built yet",
+            hint="remove traces",
+        )
     engine, names = target.chosen.engine, target.names
     series = names_on_cloud_run(engine)
     levels = service_levels(names.name, title_of_counter(engine), series, observe.slo, front=True)

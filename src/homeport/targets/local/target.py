@@ -42,6 +42,7 @@ from homeport.targets.facts import ModelFact
 from homeport.targets.local import endpoint_key, facts, guard, weights_headers
 from homeport.targets.local.projector import ensure_found, projector_of, size_of
 from homeport.targets.local.room import what_would_fit
+from homeport.targets.local.tracing import spans_go_to, traced
 from homeport.targets.local.weights import find_model, path_of, weights_of
 from homeport.weights import Manifest
 from homeport.weights.sources.registry import canonical
@@ -189,8 +190,9 @@ class LocalTarget:
             port=guard.ENGINE_PORT if self.spec.guard else port,
             keyed=self.key.wanted,
             folder=self.folder,
+            traces=spans_go_to(self.spec, installation.engine),
         )
-        launch = engine.launch(request, installation)
+        launch = traced(engine.launch(request, installation), request.traces, self.spec.endpoint_name)
         if self.spec.guard is None:
             return launch
         return guard.behind_gateway(

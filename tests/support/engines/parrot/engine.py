@@ -36,6 +36,7 @@ NAMES_ADAPTERS = False
 WITHOUT_ADAPTERS: Mapping[str, Json] = {}
 ADAPTER_RANK = None
 STARTUP_CACHE = None
+TRACES = False
 PULSE = None
 DELIVERIES: tuple[Delivery, ...] = ("gcsfuse-buffered",)
 USUAL_DELIVERY: Delivery = "gcsfuse-buffered"

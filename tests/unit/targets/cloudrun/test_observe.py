@@ -276,7 +276,7 @@ def test_a_first_token_later_than_the_gateways_last_bucket_is_refused() -> None:
 @pytest.mark.parametrize(
     ("table", "told"),
     [
-        ({"traces": True}, "traces is not built yet"),
+        ({"traces": True, "otlp": "127.0.0.1:4318"}, "an address, such as http"),
         ({"slo": {}}, "names no objective"),
         ({"slo": {"ttft": "2"}}, "a time with its unit"),
         ({"slo": {"ttft": "0s"}}, "no time at all"),

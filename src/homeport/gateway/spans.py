@@ -1,0 +1,196 @@
+"""
+A span of each request that passes, sent on by OpenTelemetry's protocol: HTTP, in its JSON. None holds a text of anybody's.
+
+Attributes are those of OpenTelemetry's semantic conventions for generative AI. A request that says where it comes from, by W3C's
+`traceparent`, gets a span below that, and what is behind the gateway hears of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+import aiohttp
+
+from homeport.addresses import is_loopback
+from homeport.gateway.apis import TextApi
+from homeport.gateway.usage import TokenUsage
+from homeport.json_types import Json, JsonObject
+from homeport.relay.messages import Headers
+
+ADDRESS, HEADERS, SERVICE, RESOURCE = (
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_SERVICE_NAME",
+    "OTEL_RESOURCE_ATTRIBUTES",
+)
+"""OpenTelemetry's own variables: the whole address, what the receiver wants to see, who we are."""
+_PARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_SERVER, _ERROR = 2, 2
+"""As the protocol numbers them."""
+_LARGEST = 2**63
+_MOST_HELD, _TOGETHER = 2048, 256
+_EVERY_S, _PATIENCE_S, _LAST_S = 1.0, 10.0, 3.0
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestSpan:
+    """One request, from its arrival to the end of its answer."""
+
+    trace: str
+    parent: str
+    sampled: bool
+    """Whether whoever asked wants it kept; who says nothing does."""
+    state: str = ""
+    """The client's `tracestate`, as it came."""
+    name: str
+    own: str = field(default_factory=lambda: secrets.token_hex(8))
+    begun: int = field(default_factory=time.time_ns)
+    attributes: dict[str, Json] = field(default_factory=dict)
+
+    @property
+    def onward(self) -> list[tuple[str, str]]:
+        """Return the headers by which what is behind knows its parent."""
+        told = [("traceparent", f"00-{self.trace}-{self.own}-{'01' if self.sampled else '00'}")]
+        return [*told, ("tracestate", self.state)] if self.state else told
+
+    def asked(self, body: Mapping[str, Json]) -> None:
+        """Take what is asked for, as far as it is no text."""
+        for key, attribute in (("max_tokens", "max_tokens"), ("max_completion_tokens", "max_tokens"), ("temperature", "temperature"),
+                               ("top_p", "top_p"), ("stream", "stream")):  # fmt: skip
+            value = body.get(key)
+            # A receiver takes numbers of 64 bits, and refuses all that came with another.
+            if isinstance(value, bool | int | float) and abs(value) < _LARGEST:
+                self.attributes[f"gen_ai.request.{attribute}"] = value
+
+
+class Spans:
+    """Sends spans on, some at once; what cannot be sent is let go, and that is told once."""
+
+    def __init__(self, env: Mapping[str, str], *, model: str, engine: str = "") -> None:
+        """Open no connection yet; needs a running event loop."""
+        self._address, self._model, self._engine = env[ADDRESS], model, engine
+        self._headers = _pairs(env.get(HEADERS, ""))
+        named = {"service.name": env.get(SERVICE, "homeport-gateway")}
+        self._resource = _attributes({**_pairs(env.get(RESOURCE, "")), **named})
+        self._held: deque[JsonObject] = deque()
+        self._more, self._over, self._told = asyncio.Event(), asyncio.Event(), False
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=_PATIENCE_S),
+            trust_env=not is_loopback(urlsplit(self._address).hostname or ""),
+        )
+        self._sending = asyncio.create_task(self._send_on())
+
+    async def aclose(self) -> None:
+        """Send what is left, for a few seconds at most."""
+        self._over.set()
+        self._more.set()
+        await asyncio.wait({self._sending}, timeout=_LAST_S)
+        self._sending.cancel()
+        await asyncio.gather(self._sending, return_exceptions=True)
+        await self._session.close()
+
+    def begin(self, headers: Headers, api: TextApi) -> RequestSpan:
+        """Return the span of a request that has come."""
+        given = [value.decode("latin-1").strip() for name, value in headers if name == b"traceparent"]
+        parent = _parent(given[0]) if len(given) == 1 else None
+        trace, above, sampled = parent or (secrets.token_hex(16), "", True)
+        states = [value.decode("latin-1") for name, value in headers if name == b"tracestate"]
+        span = RequestSpan(
+            trace=trace, parent=above, sampled=sampled, state=",".join(states) if parent else "",
+            name=f"{api.operation} {self._model}",
+        )  # fmt: skip
+        span.attributes = {"gen_ai.operation.name": api.operation, "gen_ai.request.model": self._model}
+        if self._engine:
+            span.attributes["gen_ai.provider.name"] = self._engine
+        return span
+
+    def end(self, span: RequestSpan, *, error: str, usage: TokenUsage, first_s: float | None) -> None:
+        """Take the end of a request; `error` is '' for one that was answered, `first_s` the time to its first text."""
+        if not span.sampled:
+            return
+        told = {
+            "gen_ai.usage.input_tokens": usage.prompt,
+            "gen_ai.usage.output_tokens": usage.answer,
+            "gen_ai.response.time_to_first_chunk": first_s,
+            "error.type": error or None,
+        }
+        span.attributes |= {key: value for key, value in told.items() if value is not None}
+        made: JsonObject = {
+            "traceId": span.trace, "spanId": span.own, "name": span.name, "kind": _SERVER,
+            "startTimeUnixNano": str(span.begun), "endTimeUnixNano": str(time.time_ns()),
+            "attributes": _attributes(span.attributes), "status": {"code": _ERROR} if error else {},
+        }  # fmt: skip
+        if span.parent:
+            made["parentSpanId"] = span.parent
+        if len(self._held) >= _MOST_HELD:
+            self._held.popleft()
+            self._lose("more come than can be sent")
+        self._held.append(made)
+        self._more.set()
+
+    async def _send_on(self) -> None:
+        while not self._over.is_set():
+            await self._more.wait()
+            # What comes within a second goes together.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_EVERY_S):
+                    await self._over.wait()
+            self._more.clear()
+            while self._held:
+                await self._send()
+
+    async def _send(self) -> None:
+        some = [self._held.popleft() for _ in range(min(len(self._held), _TOGETHER))]
+        scope: JsonObject = {"scope": {"name": "homeport.gateway"}, "spans": some}
+        body: JsonObject = {
+            "resourceSpans": [{"resource": {"attributes": self._resource}, "scopeSpans": [scope]}]
+        }
+        try:
+            async with self._session.post(self._address, json=body, headers=self._headers) as answer:
+                if answer.status >= 300:
+                    self._lose(f"{answer.status} {(await answer.text())[:200]!r}")
+        except (aiohttp.ClientError, TimeoutError) as error:
+            self._lose(str(error) or type(error).__name__)
+
+    def _lose(self, why: str) -> None:
+        if not self._told:
+            sys.stderr.write(f"spans are lost: {self._address}: {why}\n")
+        self._told = True
+
+
+def _parent(text: str) -> tuple[str, str, bool] | None:
+    """Return trace, span and whether it is kept, of a `traceparent` as W3C has it; None for what is none."""
+    found = _PARENT.fullmatch(text)
+    if found is None:
+        return None
+    version, trace, above, flags, more = found.groups()
+    if version == "ff" or (version == "00" and more) or not int(trace, 16) or not int(above, 16):
+        return None
+    return trace, above, bool(int(flags, 16) & 1)
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """Return what a variable of OpenTelemetry's lists: `key=value`, commas between, percent signs as in addresses."""
+    pairs = (one.partition("=") for one in text.split(",") if "=" in one)
+    return {unquote(key.strip()): unquote(value.strip()) for key, _, value in pairs if key.strip()}
+
+
+def _attributes(given: Mapping[str, Json]) -> list[JsonObject]:
+    return [{"key": key, "value": _value(value)} for key, value in given.items()]
+
+
+def _value(value: Json) -> JsonObject:
+    if isinstance(value, bool):
+        return {"boolValue": value}
+    if isinstance(value, int):
+        return {"intValue": str(value)}
+    return {"doubleValue": value} if isinstance(value, float) else {"stringValue": str(value)}
