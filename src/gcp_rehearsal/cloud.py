@@ -240,10 +240,9 @@ class Cloud:
                 answer = await self._waited(call)
         except ApiError as error:
             return self.refused(api, error)
-        if isinstance(answer, Reply):
-            return _encoded(answer)
-        empty = call.method.verb == "DELETE" and call.method.response is None
-        return Reply(status=204) if empty else _encoded(Reply(body=answer))
+        if not isinstance(answer, Reply) and call.method.verb == "DELETE" and call.method.response is None:
+            answer = Reply(status=204) if api == "storage" else {}
+        return _encoded(answer if isinstance(answer, Reply) else Reply(body=answer))
 
     def _understood(self, request: Request, found: Found) -> Call:
         caller = self.access.caller(request.headers)

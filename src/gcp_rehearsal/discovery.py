@@ -29,6 +29,8 @@ NAMES = (
 )  # fmt: skip
 """The APIs that are rehearsed, by the names of their documents."""
 
+_OLD_HOST, _BY_PATH = "www.googleapis.com", ("compute", "dns")
+"""The host of Google's older APIs: of storage, and by their paths of these."""
 _OURS = Path(__file__).parent / "documents"
 _NONE: Mapping[str, Json] = MappingProxyType({})
 
@@ -135,6 +137,8 @@ def find(host: str, verb: str, path: str) -> Found | None:
         verb = "POST"  # What follows on an upload that was begun comes by other verbs.
     elif segments[0] == "download":
         segments = segments[1:]
+    if segments[0] in _BY_PATH and host.partition(":")[0] == _OLD_HOST:
+        api = segments[0]
     last, colon, custom = segments[-1].rpartition(":")
     for candidate in ((*segments[:-1], last, f":{custom}"), segments) if colon and last else (segments,):
         for document, method in _tree(api).find(verb, list(candidate)):
@@ -150,7 +154,7 @@ def find(host: str, verb: str, path: str) -> Found | None:
 def api_of(host: str) -> str:
     """Return the API's name in a host: `run` of `us-central1-run.googleapis.com:443`."""
     first = host.partition(":")[0].partition(".")[0]
-    if host.partition(":")[0] == "www.googleapis.com":
+    if host.partition(":")[0] == _OLD_HOST:
         return "storage"
     return first if first in _APIS else first.rpartition("-")[2]
 
@@ -205,6 +209,12 @@ def _tree(api: str) -> _Tree:
             for method in load(name).methods.values():
                 root.add(_segments(method.flat), load(name), method)
     return root
+
+
+@cache
+def described() -> frozenset[str]:
+    """Return the names of all APIs that Google has a document of, such as `alloydb`, whether they are rehearsed or not."""
+    return frozenset(one.name.partition(".")[0] for one in _path("run.v2").parent.glob("*.json"))
 
 
 def _path(name: str) -> Path:

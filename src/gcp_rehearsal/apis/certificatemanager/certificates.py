@@ -62,7 +62,8 @@ def _prepare_certificate(call: Call, body: JsonObject, before: StoredResource | 
     for name in names:
         if call.cloud.store.get(_API, name) is None:
             raise not_found(f"Resource '{name}' was not found")
-    if any(domain.startswith("*.") for domain in managed["domains"]) and not names:
+    proven = names or managed.get("issuanceConfig")
+    if any(domain.startswith("*.") for domain in managed["domains"]) and not proven:
         raise invalid(
             "A wildcard needs a DNS authorization.", ("certificate.managed.dns_authorizations", "is required")
         )

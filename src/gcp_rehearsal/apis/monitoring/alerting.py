@@ -119,6 +119,8 @@ def _mosaic(mosaic: Mapping[str, Json]) -> None:
         if width < 1 or height < 1 or x + width > columns:
             raise invalid(f"Field {field} does not lie within the {columns} columns.")
         place = {(column, row) for column in range(x, x + width) for row in range(y, y + height)}
+        if "collapsibleGroup" in (tile.get("widget") or {}):
+            continue  # It lies around the tiles of its group.
         if place & taken:
             raise invalid(f"Field {field} overlaps another tile.")
         taken |= place

@@ -33,6 +33,9 @@ def _prepare(call: Call, body: JsonObject, before: StoredResource | None) -> Non
         )
     if body.get("accessType") not in {"GLOBAL", "REGIONAL"}:
         raise invalid("access_type is required.", ("regional_endpoint.access_type", "is required"))
+    if not body.get("subnetwork"):
+        network = str(body.get("network") or f"projects/{call.project}/global/networks/default")
+        body["subnetwork"] = _any_subnetwork(call, region, network)
     subnetwork = _SUBNETWORK.fullmatch(str(body.get("subnetwork") or ""))
     if subnetwork is None or subnetwork[1] != region:
         raise invalid(
@@ -48,6 +51,14 @@ def _prepare(call: Call, body: JsonObject, before: StoredResource | None) -> Non
     )
 
 
+def _any_subnetwork(call: Call, region: str, network: str) -> str:
+    """Return one of the network's in the region, as where none is named; '' where it has none there."""
+    for kept in call.cloud.store.under("compute", f"projects/{call.project}/regions/{region}/subnetworks"):
+        if str(kept.body.get("network", "")).endswith(call.cloud.by_id(network)):
+            return kept.name
+    return ""
+
+
 def _address(call: Call, body: JsonObject, ip_range: str) -> str:
     """Return the address that is asked for, or a free one of the subnetwork; Google keeps four for itself."""
     network = ip_network(ip_range)
@@ -55,7 +66,13 @@ def _address(call: Call, body: JsonObject, ip_range: str) -> str:
     wanted = body.get("address")
     if wanted is None:
         return next(str(one) for one in list(network.hosts())[1:-1] if str(one) not in taken)
-    if ip_address(str(wanted)) not in network or wanted in taken:
+    named = call.cloud.store.get("compute", call.cloud.by_id(str(wanted)))
+    wanted = named.body["address"] if named is not None else wanted
+    try:
+        free = ip_address(str(wanted)) in network and wanted not in taken
+    except ValueError:
+        free = False
+    if not free:
         raise invalid(f"IP address {wanted} cannot be used.", ("regional_endpoint.address", "is not free"))
     return str(wanted)
 

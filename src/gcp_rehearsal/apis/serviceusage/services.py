@@ -9,7 +9,7 @@ from hashlib import sha256
 from gcp_rehearsal import generic
 from gcp_rehearsal.apis.compute.auto_mode import default_network
 from gcp_rehearsal.context import Call, Handler, Kind
-from gcp_rehearsal.discovery import NAMES, load
+from gcp_rehearsal.discovery import NAMES, described, load
 from gcp_rehearsal.errors import ApiError, info, invalid, unimplemented
 from gcp_rehearsal.json_types import Json, JsonObject
 
@@ -17,11 +17,8 @@ _SUFFIX = ".googleapis.com"
 _AT_ONCE = 20
 """How many are enabled, or told about, in one call."""
 _SECONDS = 5.0
-_OTHERS = (
-    "aiplatform", "artifactregistry", "bigquery", "cloudapis", "cloudkms", "cloudtrace", "containeranalysis",
-    "containerregistry", "iap", "pubsub", "servicemanagement",
-)  # fmt: skip
-"""APIs without a document here, which can be enabled and do nothing."""
+_OTHERS = ("cloudapis", "containerregistry", "servicemanagement")
+"""APIs that Google has no document of, which can be enabled and do nothing, as all those can that are not rehearsed."""
 
 
 _AGENTS = {
@@ -35,7 +32,7 @@ _AGENTS = {
 def _known() -> dict[str, str]:
     """Return the titles of the APIs that there are, by service."""
     titles = {name.partition(".")[0] + _SUFFIX: load(name).title for name in NAMES}
-    return {**{name + _SUFFIX: f"{name} API" for name in _OTHERS}, **titles}
+    return {**{name + _SUFFIX: f"{name} API" for name in (*_OTHERS, *described())}, **titles}
 
 
 def _get(call: Call) -> Json:

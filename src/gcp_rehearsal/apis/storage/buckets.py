@@ -281,8 +281,8 @@ def _complete_autoclass(call: Call, body: JsonObject, before: Mapping[str, Json]
         raise invalid("Invalid argument: terminalStorageClass is for buckets with Autoclass enabled.")
     if terminal not in {None, "", "NEARLINE", "ARCHIVE"}:
         raise invalid(f"Invalid argument: terminalStorageClass '{terminal}'")
-    if on and body["storageClass"] != "STANDARD":
-        raise invalid("Invalid argument: a bucket with Autoclass has the storage class STANDARD.")
+    if on:
+        body["storageClass"] = "STANDARD"  # Whatever was asked for, as recorded of Google.
     made = {"enabled": on, "toggleTime": was.get("toggleTime") if was.get("enabled") is on else now}
     if on:
         terminal = terminal or "NEARLINE"

@@ -82,7 +82,7 @@ def test_a_zone_with_records_stays(cloud: Cloud) -> None:
         )
         assert full.body["error"]["errors"][0]["reason"] == "containerNotEmpty"
         assert (await raw.send("DELETE", f"{D}/z/rrsets/a.home.internal./A")).status == 200
-        assert (await raw.send("DELETE", f"{D}/z")).status == 204
+        assert (await raw.send("DELETE", f"{D}/z")).status == 200
         assert list(cloud.store.of("dns")) == []
 
     act(work())

@@ -91,7 +91,9 @@ def made(raw: Raw, **more: Any) -> Answer:  # Any: JSON
 
 def test_autoclass_is_told_with_its_times() -> None:
     raw = Raw(Cloud(delays=AT_ONCE))
-    told = made(raw, autoclass={"enabled": True}).body["autoclass"]
+    bucket = made(raw, autoclass={"enabled": True}, storageClass="NEARLINE").body
+    assert bucket["storageClass"] == "STANDARD"
+    told = bucket["autoclass"]
     assert told["terminalStorageClass"] == "NEARLINE"
     changed = act(raw.send("PATCH", f"{B}/weights", {"autoclass": {"terminalStorageClass": "ARCHIVE"}})).body
     assert changed["autoclass"]["toggleTime"] == told["toggleTime"]
@@ -105,7 +107,6 @@ def test_autoclass_is_told_with_its_times() -> None:
     [
         {"autoclass": {"enabled": True, "terminalStorageClass": "COLDLINE"}},
         {"autoclass": {"enabled": False, "terminalStorageClass": "ARCHIVE"}},
-        {"autoclass": {"enabled": True}, "storageClass": "NEARLINE"},
     ],
 )
 def test_what_cannot_go_with_autoclass_is_refused(more: dict[str, Any]) -> None:
