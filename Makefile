@@ -65,13 +65,14 @@ test-agents: $(STAMP) ## Run the tests with clients of agents that are too heavy
 	@PYTHON=$(PYTHON) sh scripts/locked_env.sh .cache/bfcl locks/bfcl.txt
 	$(BIN)/python -m pytest -m agents $(ARGS)
 
+BENCH ?= all
 test-bench: $(STAMP) weights ## Compare `homeport bench` with aiperf, guidellm and vLLM's own load generator, each in an environment of its own (2.7 GB more), and what `capacity` simulates with paced replicas.
 	$(PYTHON) scripts/vllm_env.py $(VLLM_VENV)
 	@PYTHON=$(PYTHON) sh scripts/bench_env.sh .cache/judges
 	$(VLLM_VENV)/bin/python scripts/gguf_to_safetensors.py \
 	  "$$(HOMEPORT_HOME=$(TEST_HOME) $(BIN)/homeport --quiet weights fetch smollm2-135m)"/*.gguf \
 	  $(SAFETENSORS)/smollm2-135m-safetensors
-	$(BIN)/python -m pytest -m bench $(ARGS)
+	HOMEPORT_REHEARSAL_VLLM=$(abspath $(VLLM_VENV))/bin/python BENCH=$(BENCH) $(BIN)/python -m pytest -m bench $(ARGS)
 
 CLIENTS ?= openai openai-npm vercel-ai pydantic-ai adk openai-agents langchain llama-index instructor smolagents litellm llm aider
 test-clients: $(STAMP) ## Let a dozen real clients, each in an environment of its own, use an endpoint of this machine (KEEP=1: docs/clients.md says what was seen).

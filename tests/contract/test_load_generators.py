@@ -11,6 +11,8 @@ The server's tokens come on a fixed clock. Definitions differ, and are converted
 
 Their TTFT begins when a request is sent, which in a closed loop is when ours is due. vLLM takes the first event for the
 first token, whatever is in it: the server sends its role with its first token, as vLLM does.
+
+Where our own clock was late, as it looks every 50 ms, the machine did too much besides, and nothing can be told of times.
 """
 
 from __future__ import annotations
@@ -29,13 +31,13 @@ import pytest
 
 from homeport.backoff import Backoff
 from homeport.resources.local.process_tree import free_port
-from places import ROOT
+from places import ROOT, VLLM_PYTHON
 
 pytestmark = pytest.mark.bench
 TOKENIZER = ROOT / ".cache" / "models" / "smollm2-135m-safetensors"
 AIPERF = ROOT / ".cache" / "judges" / "aiperf" / "bin" / "aiperf"
 GUIDELLM = ROOT / ".cache" / "judges" / "guidellm" / "bin" / "guidellm"
-VLLM = ROOT / ".venv-vllm" / "bin" / "vllm"
+VLLM = VLLM_PYTHON.with_name("vllm")
 TTFT_S, ITL_S, USERS, INPUT, OUTPUT = 0.5, 0.025, 8, 64, 32
 E2E_S = TTFT_S + (OUTPUT - 1) * ITL_S
 FEW, MANY = 2 * USERS, 20 * USERS
@@ -59,6 +61,8 @@ class Figures:
     e2e: float
     output_tokens: float
     cpu_s: float
+    late_s: float = 0.0
+    """How late the clock was at nine of ten looks, where it says so."""
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +105,8 @@ def by_homeport(url: str, requests: int, folder: Path) -> Figures:
     latency, counted = level["latency"], level["requests"]
     ttft, tpot, e2e = (latency[one]["p50"] for one in ("ttft", "tpot", "e2e"))
     lost, speed = sum(counted["failed"].values()), level["rates"]["output_tokens"]["mean"]
-    return Figures(counted["answered"], lost, ttft, tpot, e2e, speed, cpu_s)
+    late_s = level["client"]["delay_p90_s"]
+    return Figures(counted["answered"], lost, ttft, tpot, e2e, speed, cpu_s, late_s)
 
 
 def by_vllm(url: str, requests: int, folder: Path) -> Figures:
@@ -175,8 +180,15 @@ def ours(url: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Figures, F
     return by_homeport(url, FEW, folder), by_homeport(url, MANY, folder)
 
 
+def ensure_quiet(ours: Figures) -> None:
+    """Skip where what is allowed is hardly more than what this machine's own delays come to."""
+    if ours.late_s > WITHIN * TTFT_S / 2:
+        pytest.skip(f"cannot tell: this machine's clock was late by {1000 * ours.late_s:.0f} ms: {ours}")
+
+
 def test_what_is_measured_is_the_pace_of_the_server(ours: tuple[Figures, Figures]) -> None:
     _, many = ours
+    ensure_quiet(many)
     assert (many.ttft, many.tpot, many.e2e) == pytest.approx((TTFT_S, ITL_S, E2E_S), rel=WITHIN)
     assert many.output_tokens == pytest.approx(USERS * OUTPUT / E2E_S, rel=WITHIN)
     assert not many.lost
@@ -191,9 +203,10 @@ def test_another_generator_finds_the_same_and_takes_more_than_twice_the_processo
     print(f"{theirs.__name__}: {many}; ours: {ours[1]}; processor seconds per 1,000 requests: {times}")
     assert many.lost <= 0.02 * MANY  # A connection that they lose is no figure, and is told.
     assert times[0] <= times[1] / 2
-    assert ours[1].tpot == pytest.approx(many.tpot, rel=WITHIN)
+    ensure_quiet(ours[1])
     if many.ttft > (1 + 2 * WITHIN) * TTFT_S >= ours[1].ttft:
         pytest.skip(
-            f"{theirs.__name__} itself was off the server's clock: a TTFT of {many.ttft:.3f} s, not {TTFT_S}"
+            f"cannot tell: {theirs.__name__} itself was off the server's clock: a TTFT of {many.ttft:.3f} s, not {TTFT_S}"
         )
+    assert ours[1].tpot == pytest.approx(many.tpot, rel=WITHIN)
     assert (ours[1].ttft, ours[1].e2e) == pytest.approx((many.ttft, many.e2e), rel=WITHIN)

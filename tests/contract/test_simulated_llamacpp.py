@@ -3,6 +3,9 @@ One real llama.cpp on one thread against the simulation of `capacity`: Poisson r
 
 Its steps are measured first, by closed loops of 1 to 4 users and prompts of three lengths, each while nothing else is asked
 of it; then the same requests are sent and simulated. What is compared is the median of five such runs.
+
+A machine that does something else besides makes steps longer, now and then: where the engine could have run and waited for a core
+for more than a twentieth of its time, nothing can be told.
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ from homeport.capacity.scaled_service import ScaledService, ServiceSettings
 from homeport.capacity.step_time import StepTime
 from homeport.endpoint import Endpoint
 from homeport.traffic import Arrival, Lengths, poisson
+from noise import waited
+from processes_of import pid
 from user import User
 
 pytestmark = pytest.mark.bench
@@ -32,6 +37,7 @@ SEQUENCES, INPUT, OUTPUT = 4, 64, 32
 PROMPTS = (48, 112, 240)
 """Tokens of the prompts whose reading is measured: a token of a longer one takes longer."""
 RUNS, SECONDS, BUSY, WITHIN = 5, 30.0, 0.5, 0.25
+QUIET = 0.05
 
 
 def measured(endpoint: Endpoint, **options: object) -> BenchResult:
@@ -110,7 +116,8 @@ def test_a_real_llamacpp_on_one_thread_is_within_a_quarter_of_what_is_simulated(
         f'parallel = {SEQUENCES}\nextra_args = ["cpuparams.n_threads=1", "cpuparams_batch.n_threads=1"]\n[local]\nport = 0\n'
     )
     user.run("up", "--yes", "--no-verify")
-    endpoint = homeport.connect("mine")
+    endpoint, engine = homeport.connect("mine"), pid(user)
+    ran, idle = waited(engine)
     times, most, cached = steps(endpoint)
     ratios: dict[str, list[float]] = {}
     for number in range(RUNS):
@@ -131,7 +138,12 @@ def test_a_real_llamacpp_on_one_thread_is_within_a_quarter_of_what_is_simulated(
         for name, value in real.items():
             ratios.setdefault(name, []).append(found[name] / value)
         print({name: (round(found[name], 3), round(value, 3)) for name, value in real.items()})
+    ran, idle = (now - then for now, then in zip(waited(engine), (ran, idle), strict=True))
     user.run("down", "--yes")
     off = {name: median(each) - 1 for name, each in ratios.items()}
     print("simulated against real, median of", RUNS, {name: f"{value:+.1%}" for name, value in off.items()})
+    if idle / (ran + idle) > QUIET:
+        pytest.skip(
+            f"cannot tell: the engine waited for a core for {idle:.0f} s and ran for {ran:.0f} s: {off}"
+        )
     assert max(map(abs, off.values())) <= WITHIN, off

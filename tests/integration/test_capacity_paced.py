@@ -4,14 +4,19 @@ What `capacity` simulates is what real requests meet: paced replicas behind the 
 The replicas work in steps on a fixed clock, over real HTTP; the front end is the rehearsal's, with its queue and its 429s.
 A burst has started all replicas before. It knows no averages of a minute: the simulation has none here.
 The simulation has no way either: what front end and HTTP take is measured with one request at once, and added.
+
+Noise is what the simulation itself moves by where requests come, and tokens are seen, as late as this machine's clock was. Where
+that is more than is allowed, nothing can be told. With BENCH=sample there is one load, past the knee.
 """
 
 from __future__ import annotations
 
 import math
+import os
+import random
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -27,6 +32,7 @@ from homeport.capacity.scaled_service import ScaledService, ServiceSettings
 from homeport.capacity.step_time import paced
 from homeport.endpoint import Endpoint
 from homeport.traffic import Arrival, Lengths, poisson
+from noise import judge
 from places import ROOT
 from rehearsed import REGION, Running, image, rehearsing
 from stepped_server import STEP_TOKENS, Body
@@ -38,7 +44,11 @@ SECONDS = {0.5: 120.0, 0.8: 240.0, 1.7: 120.0}
 """By load. Near the knee the same requests, sent some milliseconds later, have another median TTFT: by 4 % where it is 45 s."""
 FULL = 2.0
 """Requests a second that one replica answers at most, about."""
-LATENCY, SPEED = 0.05, 0.03
+LATENCY, SPEED, REFUSALS, WAY_S = 0.05, 0.03, 0.02, 0.03
+SAMPLE = os.environ.get("BENCH") == "sample"
+LOADS = [1.7] if SAMPLE else list(SECONDS)
+REPLICAS = [2] if SAMPLE else [2, 4]
+DRAWS = 10
 SUPPORT = ROOT / "tests" / "support"
 
 
@@ -50,6 +60,8 @@ class Came:
     e2e: Sequence[float]
     tokens_per_s: float
     refused: int
+    delays: Sequence[float] = ()
+    """How late the clock was at each look, every 50 ms."""
 
     def at(self, share: float) -> tuple[float, float]:
         """TTFT and end to end that so large a share of requests does not exceed."""
@@ -98,8 +110,6 @@ def replayed(running: Running, arrivals: Sequence[Arrival]) -> Came:
     refused = [one for one in run.requests if one.failure is not None]
     assert {(one.failure, one.status) for one in refused} <= {(RequestFailure.REFUSED, 429)}
     assert len(answered) + len(refused) == len(arrivals)
-    late = sorted(run.delays)
-    assert late[int(0.9 * len(late))] < 0.02, "this machine is too busy for its own clock"
     found = [values(one) for one in answered]
     seconds = run.ended - min(one.due for one in run.requests)
     return Came(
@@ -107,7 +117,42 @@ def replayed(running: Running, arrivals: Sequence[Arrival]) -> Came:
         e2e=[one["e2e"] for one in found],
         tokens_per_s=sum(one.output_tokens for one in answered) / seconds,
         refused=len(refused),
+        delays=run.delays,
     )
+
+
+def noise(
+    arrivals: Sequence[Arrival], replicas: int, start_s: float, delays: Sequence[float]
+) -> dict[str, float]:
+    """By how much each figure of the simulation moves at most with such delays, over some draws of them."""
+    still = simulated(arrivals, replicas, start_s)
+    moved = dict.fromkeys([*figures(still), "429s"], 0.0)
+    for seed in range(DRAWS):
+        chance = random.Random(seed)
+        late = sorted(
+            (replace(one, seconds=one.seconds + chance.choice(delays)) for one in arrivals),
+            key=lambda one: one.seconds,
+        )
+        found = simulated(late, replicas, start_s)
+        seen = replace(
+            found,
+            ttft=[one + chance.choice(delays) for one in found.ttft],
+            e2e=[one + chance.choice(delays) for one in found.e2e],
+        )
+        for name, value in figures(seen).items():
+            moved[name] = max(moved[name], abs(value / figures(still)[name] - 1))
+        moved["429s"] = max(moved["429s"], abs(found.refused - still.refused) / len(arrivals))
+    return moved
+
+
+def figures(came: Came) -> Mapping[str, float]:
+    """What is compared."""
+    by_share = {
+        f"{name} p{100 * share:.0f}": value
+        for share in (0.5, 0.95)
+        for name, value in zip(("ttft", "e2e"), came.at(share), strict=True)
+    }
+    return {"tokens a second": came.tokens_per_s, **by_share}
 
 
 def deployed(running: Running, replicas: int) -> None:
@@ -123,15 +168,16 @@ def deployed(running: Running, replicas: int) -> None:
     running.api("POST", f"/v2/{REGION}/services/home:setIamPolicy", {"policy": anybody})
 
 
-@pytest.mark.parametrize("replicas", [2, 4])
-@pytest.mark.parametrize("load", [0.5, 0.8, 1.7])
+@pytest.mark.parametrize("replicas", REPLICAS)
+@pytest.mark.parametrize("load", LOADS)
 def test_queue_and_429s_are_those_of_the_rehearsed_front_end(replicas: int, load: float) -> None:
     with rehearsing() as running:
         deployed(running, replicas)
         engines = running.cloud.containers
         assert isinstance(engines, Engines)
         alone = [Arrival(2.0 * number, INPUT, 2) for number in range(9)]
-        way = replayed(running, alone).at(0.5)[0] - STEP_S - TOKEN_S * INPUT
+        alone_at = replayed(running, alone)
+        way = alone_at.at(0.5)[0] - STEP_S - TOKEN_S * INPUT
         # So many at once that each replica is needed. When the last of several starts hangs on milliseconds otherwise.
         burst = [Arrival(0.0, INPUT, OUTPUT) for _ in range(SEQUENCES * replicas)]
         replayed(running, burst)
@@ -143,18 +189,17 @@ def test_queue_and_429s_are_those_of_the_rehearsed_front_end(replicas: int, load
         started = engines.pool(running.api("GET", f"/v2/{running.service()['latestReadyRevision']}"))
         assert len(running.instances()) == replicas
     found = simulated(arrivals, replicas, started.startup_s)
-    off = {"way": way, "tokens a second": found.tokens_per_s / real.tokens_per_s - 1}
-    for share in (0.5, 0.95):
-        for name, sim, seen in zip(("ttft", "e2e"), found.at(share), real.at(share), strict=True):
-            off[f"{name} p{100 * share:.0f}"] = (sim + way) / seen - 1
-    said = ", ".join(f"{name} {value:+.2%}" for name, value in off.items() if name != "way")
+    with_way = replace(found, ttft=[one + way for one in found.ttft], e2e=[one + way for one in found.e2e])
+    seen = figures(real)
+    off = {name: value / seen[name] - 1 for name, value in figures(with_way).items()}
+    moved = noise(arrivals, replicas, started.startup_s, real.delays)
+    said = ", ".join(f"{name} {value:+.2%} (noise {moved[name]:.2%})" for name, value in off.items())
     print(
         f"{replicas} replicas at {load:.0%}, {len(arrivals)} requests, a way of {1000 * way:.0f} ms, "
         f"429s {found.refused} of {real.refused}: {said}"
     )
-    assert 0 <= way < 0.03
     assert (real.refused > 0) == (load > 1)
-    assert found.refused == pytest.approx(real.refused, abs=0.02 * len(arrivals))
-    assert abs(off.pop("tokens a second")) <= SPEED
-    off.pop("way")
-    assert max(map(abs, off.values())) <= LATENCY, said
+    limits = {"way": WAY_S, "429s": REFUSALS, "tokens a second": SPEED}
+    off |= {"way": way, "429s": (found.refused - real.refused) / len(arrivals)}
+    moved |= {"way": max(alone_at.delays)}
+    judge(off, moved, {name: limits.get(name, LATENCY) for name in off})

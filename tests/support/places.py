@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent.parent
@@ -18,8 +19,8 @@ ENCODER = ROOT / ".cache" / "models" / "encoder"
 TAUGHT_FOLDER = TESTS / "models" / "gemma-4-taught"
 """The same as a folder of safetensors."""
 
-VLLM_PYTHON = ROOT / ".venv-vllm" / "bin" / "python"
-"""The Python of the environment with real vLLM, which `make test-vllm` makes."""
+VLLM_PYTHON = Path(os.environ.get("HOMEPORT_REHEARSAL_VLLM") or ROOT / ".venv-vllm" / "bin" / "python")
+"""The Python of the environment with real vLLM, which `make test-vllm` makes, unless another is named."""
 
 HELD_OUT = TESTS / "models" / "held-out.jsonl"
 """Questions in words that the model of the agents' tests was never taught. See models/README.md."""

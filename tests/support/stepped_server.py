@@ -2,9 +2,10 @@
 A paced server that works in steps, as an engine with continuous batching does: real HTTP, its steps on a fixed clock.
 
 A step reads pieces of prompts, `STEP_TOKENS` tokens at most with those that are decoded, and decodes a token of every
-request whose prompt is read. It takes `step_s`, and `token_s` more for each of its tokens, of prompts and of answers; the
-next begins when it was to end, so that late timers do not add up. A word is a token. Run as a program it is an instance
-of Cloud Run: `python stepped_server.py STEP_S TOKEN_S SEQUENCES START_S`, on the port of the variable PORT.
+request whose prompt is read. It takes `step_s`, and `token_s` more for each of its tokens, of prompts and of answers, but
+`memory_s` at least; the next begins when it was to end, so that late timers do not add up. A word is a token. Run as a program
+it is an instance of Cloud Run: `python stepped_server.py STEP_S TOKEN_S SEQUENCES START_S [MEMORY_S]`, on the port of the
+variable PORT.
 """
 
 from __future__ import annotations
@@ -39,16 +40,18 @@ class Sequence:
 class SteppedServer(PacedServer):
     """The server; `slots` of its pace is how many requests a step may have, and `itl_s` how long one takes."""
 
-    def __init__(self, pace: Pace, token_s: float) -> None:
+    def __init__(self, pace: Pace, token_s: float, memory_s: float = 0.0) -> None:
         super().__init__(pace)
-        self._token_s = token_s
+        self._token_s, self._memory_s = token_s, memory_s
         self._queue: deque[Sequence] = deque()
         self._batch: list[Sequence] = []
         self._working: asyncio.Task[None] | None = None
 
     async def _stream(self, peer: _Peer, request: dict[str, Any], begun: float, *, odd: bool) -> None:
         words = len(str(request["messages"][-1]["content"]).split())
-        one = Sequence(peer=peer, unread=words, tokens=int(request["max_tokens"]))
+        one = Sequence(
+            peer=peer, unread=words, tokens=int(request.get("max_completion_tokens") or request["max_tokens"])
+        )
         self._queue.append(one)
         if self._working is None or self._working.done():
             self._working = asyncio.create_task(self._work())
@@ -70,7 +73,7 @@ class SteppedServer(PacedServer):
             for one in self._batch:
                 piece = min(budget, one.unread)
                 one.unread, budget, read = one.unread - piece, budget - piece, read + piece
-            ends += self.pace.itl_s + self._token_s * read
+            ends += self.pace.itl_s + max(self._memory_s, self._token_s * read)
             await asyncio.sleep(ends - self._loop.time())
             for one in self._batch:
                 if not one.unread:
@@ -105,7 +108,9 @@ class Body:
 
 
 if __name__ == "__main__":
-    STEP_S, TOKEN_S, SEQUENCES, START_S = sys.argv[1:]
+    STEP_S, TOKEN_S, SEQUENCES, START_S, *MEMORY_S = sys.argv[1:]
     time.sleep(float(START_S))  # An instance of Cloud Run's that loads its weights.
-    MADE = SteppedServer(Pace(itl_s=float(STEP_S), slots=int(SEQUENCES)), float(TOKEN_S))
+    MADE = SteppedServer(
+        Pace(itl_s=float(STEP_S), slots=int(SEQUENCES)), float(TOKEN_S), *map(float, MEMORY_S)
+    )
     asyncio.run(MADE._serve(int(os.environ["PORT"])))

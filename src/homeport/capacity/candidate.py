@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from homeport.capacity.day import repeated
@@ -11,6 +11,7 @@ from homeport.capacity.outcome import CapacityOutcome, Window, outcome
 from homeport.capacity.request_table import request_table
 from homeport.capacity.roofline import Pace, batch_limits, step_time
 from homeport.capacity.scaled_service import DEFAULT_TARGET, ScaledService, ServiceSettings
+from homeport.capacity.step_time import StepTime
 from homeport.catalog import cloudrun
 from homeport.catalog.prices import Hourly
 from homeport.cost.usage import MONTH_HOURS
@@ -82,6 +83,10 @@ class ServingCandidate:
     """The share of concurrency that Cloud Run aims at; None leaves it Cloud Run's own, of about 0.6."""
     least: int
     most: int
+    steps: Callable[[Fit, Pace], StepTime] = step_time
+    """How long steps take: worked out, unless they were measured."""
+    way_s: float = 0.0
+    """What a request takes beside the engine."""
 
     @property
     def concurrency(self) -> int:
@@ -110,6 +115,6 @@ class ServingCandidate:
             target=DEFAULT_TARGET if self.target is None else self.target,
         )
         table = request_table(traffic.arrivals)
-        run = ScaledService(table, settings, step_time(self.fit, pace), batch_limits(self.fit)).run()
+        run = ScaledService(table, settings, self.steps(self.fit, pace), batch_limits(self.fit)).run()
         counted = Window(first=traffic.first, begin=traffic.begin, end=traffic.end, too_long=traffic.too_long)
-        return outcome(run, counted, objectives)
+        return outcome(run, counted, objectives, way_s=self.way_s)

@@ -55,8 +55,10 @@ class Window:
     too_long: int = 0
 
 
-def outcome(run: ServiceRun, window: Window, objectives: Objectives) -> CapacityOutcome:
-    """Return what came of `run` within `window`."""
+def outcome(
+    run: ServiceRun, window: Window, objectives: Objectives, *, way_s: float = 0.0
+) -> CapacityOutcome:
+    """Return what came of `run` within `window`; each request takes `way_s` besides."""
     table = run.traffic
     ttft: list[float] = []
     itl: list[float] = []
@@ -70,12 +72,13 @@ def outcome(run: ServiceRun, window: Window, objectives: Objectives) -> Capacity
         total += 1
         if ended < 0:
             continue
+        begun = arrived - way_s
         gap = (ended - first) / (outputs - 1) if outputs > 1 else 0.0
-        ttft.append(first - arrived)
-        e2e.append(ended - arrived)
+        ttft.append(first - begun)
+        e2e.append(ended - begun)
         if outputs > 1:
             itl.append(gap)
-        kept += first - arrived <= limits[0] and gap <= limits[1] and ended - arrived <= limits[2]
+        kept += first - begun <= limits[0] and gap <= limits[1] and ended - begun <= limits[2]
     billed = run.billed_s(window.begin, window.end) / max(window.end - window.begin, 1e-9)
     requests = total + window.too_long
     return CapacityOutcome(

@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from homeport.bench.result import BenchResult
 from homeport.capacity.candidate import ServingCandidate, window
 from homeport.capacity.day import HOUR_S, HOURS, hourly
+from homeport.capacity.measured_steps import MeasuredSteps, measured_steps
 from homeport.capacity.objectives import Objectives
 from homeport.capacity.outcome import CapacityOutcome
 from homeport.capacity.roofline import PACES, step_time
@@ -17,7 +19,7 @@ from homeport.catalog import prices
 from homeport.catalog.prices import Prices
 from homeport.cost.usage import MONTH_DAYS
 from homeport.engines.registry import delivery_of, keeps_start, module, on_cloud
-from homeport.errors import HomeportError, MemoryTooSmall
+from homeport.errors import HomeportError, MemoryTooSmall, SpecError
 from homeport.fit import Fit, fit, size_unknown
 from homeport.fit.cloud import engine_of, quotas
 from homeport.fit.cold_start import expected
@@ -47,6 +49,8 @@ class CapacityQuestion:
     """As it was said."""
     search: bool
     prices: Path | None
+    benches: tuple[BenchResult, ...] = ()
+    """Whose steps are taken; without any, steps are worked out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +119,7 @@ def plan_capacity(
     """
     Return what `trace` wants of Cloud Run, served by `model` or what the spec in `file` says.
 
-    Raises what `wish` raises, `SpecError` for what cannot be worked out, `SizeUnknown` and `MemoryTooSmall` where it fits nowhere.
+    Raises what `wish` raises, `SpecError` for what cannot be worked out, or for benches of something else, `SizeUnknown` and `MemoryTooSmall` where it fits nowhere.
     """
     found, asked = wish(model, file, **question.wanted), prices.load(question.prices)
     if found.subject.model.architecture is None:
@@ -123,6 +127,11 @@ def plan_capacity(
     planner = _Planner(found, asked, trace, question)
     tell("serving the trace as the file says")
     written = planner.as_written()
+    if question.benches and planner.measured is None:
+        raise SpecError(
+            f"{found.subject.model.name} does not fit as the file says, so the benches are of something else",
+            hint="say --gpu, --context and engine.parallel as they were when it was measured",
+        )
     trials: list[Trial] = []
     if question.search:
         trials = cheapest(
@@ -158,22 +167,33 @@ class _Planner:
         self.wanted, self.known, self.trace, self.question = wanted, known, trace, question
         self.seconds = trace.seconds + (1 / trace.rate if trace.rate else 1.0)
         self.left_out: list[str] = []
+        self.measured: MeasuredSteps | None = None
+        """Found with what the file says, of which the benches are."""
+        self.engine = question.engine
+        if question.benches:
+            self.engine = self.engine or question.benches[0].setting.engine
+            if wanted.cloudrun.gpu == "auto":
+                raise SpecError(
+                    "which GPU was measured is not in a bench", hint="name it: --gpu, or cloudrun.gpu"
+                )
 
     def as_written(self) -> PlannedCapacity | None:
         """Return the plan with the file's own settings, on the cheapest shape where they fit."""
-        engine = self.question.engine or engine_of(self.wanted.settings, self.wanted.cloudrun)
+        engine = self.engine or engine_of(self.wanted.settings, self.wanted.cloudrun)
         if engine not in self.wanted.subject.weights:
             return None
         fits = [one for one in self._fits(engine) if one.fits]
         if not fits:
             return None
+        if self.question.benches:
+            self.measured = measured_steps(self.question.benches, fits[0])
         best = min(fits, key=lambda one: self._candidate(one).hourly.total)
         return self.planned(self._candidate(best))
 
     def ways(self) -> Iterator[tuple[str, int, Callable[[int], ServingCandidate]]]:
         """Yield each engine on each shape that may serve this."""
         for engine in on_cloud():
-            if engine not in self.wanted.subject.weights or self.question.engine not in {None, engine}:
+            if engine not in self.wanted.subject.weights or self.engine not in {None, engine}:
                 continue
             try:
                 module(engine).check(self.wanted.settings)
@@ -213,6 +233,8 @@ class _Planner:
             target=self.wanted.scaling.target_concurrency,
             least=self.wanted.scaling.min,
             most=self.wanted.scaling.max,
+            steps=self.measured.of if self.measured else step_time,
+            way_s=self.measured.way_s if self.measured else 0.0,
         )
 
     def planned(self, one: ServingCandidate) -> PlannedCapacity:
@@ -235,7 +257,7 @@ class _Planner:
             delivery=one.delivery,
             cold_start_s=(one.start.low, one.start.likely, one.start.high),
             usd_per_hour=one.hourly.total,
-            step=step_time(one.fit, "likely").how,
+            step=one.steps(one.fit, "likely").how,
             likely=likely,
             slow=by_pace["slow"],
             fast=by_pace["fast"],
@@ -292,7 +314,19 @@ class _Planner:
             yield "nothing that was tried keeps the objectives: allow more, another GPU, or smaller weights"
         if self.trace.seconds < HOUR_S / 6:
             yield f"the trace is {self.trace.seconds:.0f} s long: a plan for months wants an hour at least"
-        yield "steps are worked out from bandwidth and arithmetic, not measured: see docs/capacity.md for the band"
+        if self.measured is None:
+            yield "steps are worked out from bandwidth and arithmetic, not measured: see docs/capacity.md for the band"
+        else:
+            yield from self._measured(self.measured)
+
+    def _measured(self, found: MeasuredSteps) -> Iterator[str]:
+        yield found.in_words
+        inputs = sorted(one.input for one in self.trace.arrivals)
+        if (usual := inputs[int(0.95 * len(inputs))]) > 2 * found.longest:
+            yield (
+                f"the trace has prompts of {usual:,} tokens, the benches of {found.longest:,} at most: reading longer ones"
+                " is extrapolated, and `homeport bench --input` measures it"
+            )
 
 
 def _in_words(trial: Trial) -> str:

@@ -45,33 +45,75 @@ class StepBytes:
         return self.weights + self.experts * (1 - (1 - self.expert_share) ** tokens)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSpeed:
+    """How fast an engine is on a GPU, whatever model it serves."""
+
+    bandwidth: float
+    """Bytes a second that steps read."""
+    flops: float
+    """Of its arithmetic, a second."""
+    overhead_s: float
+    """Of each step, beside."""
+
+    def slower(self, times: float) -> StepSpeed:
+        """Return the speed at which each step takes so many times as long."""
+        return StepSpeed(
+            bandwidth=self.bandwidth / times,
+            flops=self.flops / times,
+            overhead_s=self.overhead_s * times,
+        )
+
+
 def step_time(fit: Fit, pace: Pace) -> StepTime:
     """
     Return how long steps take of what `fit` says, on its GPU.
 
     Raises `SpecError` where the architecture, the GPU or the engine is not known well enough.
     """
-    shape, architecture = fit.place.shape, fit.what.model.architecture
+    stated, speed, at = stated_speed(fit), _engine(fit.what.engine), PACES.index(pace)
+    return step_time_at(
+        fit,
+        StepSpeed(
+            bandwidth=stated.bandwidth * speed["bandwidth_share"][at],
+            flops=stated.flops * speed["flops_share"][at],
+            overhead_s=speed["overhead_s"][len(PACES) - 1 - at],
+        ),
+    )
+
+
+def stated_speed(fit: Fit) -> StepSpeed:
+    """Return what the GPU's maker states. Raises `SpecError` where it is not known."""
+    shape = fit.place.shape
     gpu = cloudrun.gpu(shape.gpu) if shape else None
-    facts, speed = _table()["gpu"].get(shape.gpu if shape else ""), _engine(fit.what.engine)
-    if gpu is None or architecture is None or facts is None:
-        raise SpecError(
-            f"how fast {fit.what.model.name} is on {fit.place.name} cannot be worked out",
-            hint="its architecture or that GPU's speed is not in the catalog",
-        )
-    at = PACES.index(pace)
-    bandwidth = gpu.bandwidth * speed["bandwidth_share"][at]
-    flops = facts["flops"] * speed["flops_share"][at]
-    made = step_bytes(fit, architecture)
+    facts = _table()["gpu"].get(shape.gpu if shape else "")
+    if gpu is None or facts is None:
+        raise _unknown(fit)
+    return StepSpeed(bandwidth=float(gpu.bandwidth), flops=float(facts["flops"]), overhead_s=0.0)
+
+
+def step_time_at(fit: Fit, speed: StepSpeed, how: str = "") -> StepTime:
+    """Return how long steps take of what `fit` says, at that speed. Raises `SpecError` for an unknown architecture."""
+    architecture = fit.what.model.architecture
+    if architecture is None:
+        raise _unknown(fit)
+    made, bandwidth, flops = step_bytes(fit, architecture), speed.bandwidth, speed.flops
     return StepTime(
-        overhead_s=speed["overhead_s"][len(PACES) - 1 - at],
+        overhead_s=speed.overhead_s,
         weights_s=lambda tokens: made.read(tokens) / bandwidth,
         cached_token_s=made.cached_token / bandwidth,
         window_s=made.window / bandwidth,
         token_s=made.token_flops / flops,
         pair_s=made.pair_flops / flops,
         how=f"{made.read(1) / 1e9:.1f} GB at {bandwidth / 1e9:.0f} GB/s, {made.token_flops / 1e9:.1f} GFLOP a token"
-        f" at {flops / 1e12:.0f} TFLOPS, {1000 * speed['overhead_s'][len(PACES) - 1 - at]:g} ms a step beside",
+        f" at {flops / 1e12:.0f} TFLOPS, {1000 * speed.overhead_s:.3g} ms a step beside{how}",
+    )
+
+
+def _unknown(fit: Fit) -> SpecError:
+    return SpecError(
+        f"how fast {fit.what.model.name} is on {fit.place.name} cannot be worked out",
+        hint="its architecture or that GPU's speed is not in the catalog",
     )
 
 

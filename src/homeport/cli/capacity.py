@@ -15,6 +15,7 @@ _traffic = with_options(
     click.option("--slo", default="", metavar="LIMITS", help="What requests are to keep, such as ttft=2s,itl=60ms,e2e=30s."),
     click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=0.95, show_default=True, metavar="FLOAT", help="Of all requests, how many must keep them."),
     click.option("--engine", type=click.Choice(NAMES), help="This engine alone; by default any that Cloud Run may have."),
+    click.option("--bench", "benches", multiple=True, type=click.Path(path_type=Path), metavar="FILE", help="Steps as this result of `homeport bench` of the same engine, GPU and model has them; several where prompts had several lengths."),
     click.option("--faster", type=click.FloatRange(0, min_open=True), default=1.0, metavar="FLOAT", help="Play the trace so many times as fast."),
     click.option("--day", default="office", show_default=True, metavar="CURVE", help="How traffic goes over a day: office, flat, or 24 numbers with commas between."),
 )  # fmt: skip
@@ -43,6 +44,7 @@ def command(
     MODEL is a name of the catalog, or a source; without it, what the file here serves. With --slo the cheapest setting
     that keeps it is looked for; the exit code is 1 where none does.
     """
+    from homeport.bench import kept
     from homeport.capacity.day import curve
     from homeport.capacity.objectives import parsed
     from homeport.capacity.plan import CapacityQuestion, plan_capacity, settings_of
@@ -63,6 +65,7 @@ def command(
         curve=day,
         search=bool(slo),
         prices=options["prices"],
+        benches=tuple(kept.read(one) for one in options["benches"]),
     )
     trace = read(options["trace"]).faster(options["faster"])
     plan = plan_capacity(model, file, trace, question, terminal.say)
