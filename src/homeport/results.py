@@ -148,6 +148,8 @@ class Status:
     """What `rollback` would let serve again: here a model, on Cloud Run a revision."""
     rollback_unknown: str = ""
     """Why it is not known whether there is something that `rollback` would let serve again; '' where it is."""
+    rollback_refused: str = ""
+    """Why `rollback` would refuse what went before: it could not serve any more, or not as the file wants; '' where it would not."""
     spec_file: str | None = None
     log: str | None = None
     """The file that its engine writes."""

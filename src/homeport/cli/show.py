@@ -285,6 +285,10 @@ def status_text(status: Status) -> str:
             ("rollback", f"not known: {status.rollback_unknown}")
             for _ in range(bool(status.rollback_unknown))
         ),
+        *(
+            ("rollback", f"would be refused: {status.rollback_refused}")
+            for _ in range(bool(status.rollback_refused))
+        ),
         *(("also in", f"{region}: paid for, too; `homeport down` ends both") for region in status.also_in),
         *(("beside it", part.text) for part in status.parts),
         *(("not known", f"could not be read: {what}") for what in status.unread),

@@ -76,5 +76,7 @@ def _notes(status: Status) -> Iterator[str]:
             yield told
     if status.rollback_to:
         yield f"{status.name}: `homeport rollback` would serve {status.rollback_to} again"
+    if status.rollback_refused:
+        yield f"{status.name}: `homeport rollback` would refuse: {status.rollback_refused}"
     if status.rollback_unknown:
         yield f"{status.name}: what `homeport rollback` would serve is not known: {status.rollback_unknown}"

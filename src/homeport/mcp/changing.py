@@ -12,7 +12,7 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import Field
 
-from homeport.errors import ApprovalDeclined
+from homeport.errors import ApprovalDeclined, StateError
 from homeport.mcp.calls import Call, answered
 from homeport.mcp.confirmation import Confirmation
 from homeport.mcp.reading import File, Name, On
@@ -105,6 +105,10 @@ class ChangingTools:
             async with self._scope.opened(file, on) as one:
                 one.require({Capability.ROLLBACK: True})
                 now = await one.status()
+                if now.rollback_refused:
+                    raise StateError(
+                        now.rollback_refused, hint="`homeport up` makes a revision that can serve"
+                    )
                 receipts = {name: dict(receipt) for name, receipt in (now.receipts or {}).items()}
                 plan = {
                     "name": now.name,

@@ -70,6 +70,7 @@ function described(told, on, name) {
 function rollback(told, on, name) {
   const command = on === "local" ? "`homeport rollback`" : `\`homeport rollback --on ${on}\``;
   if (told.rollback_unknown) return element("p", { class: "quiet" }, `Whether something is kept to go back to is not known: ${told.rollback_unknown}. ${command} looks again.`);
+  if (told.rollback_refused) return element("p", { class: "quiet" }, `${command} would refuse what was verified before: ${told.rollback_refused}.`);
   if (!told.rollback_to) return element("p", { class: "quiet" }, "Nothing that was verified before is kept to go back to.");
   const said = element("span", { role: "status" });
   const button = element("button", { type: "button" }, "Roll back …");

@@ -328,8 +328,9 @@ class EndpointEdge:
 
     def resources(self) -> list[Resource]:
         """Return all parts, and the door as the last."""
-        # In a new project nothing can be made before the APIs are on.
-        parts = [replace(one, after=("apis", *one.after)) for one in self.parts.resources()]
+        # The service's label tells of them: none is there before it, and left of an `up` that was broken off.
+        before = ("apis", f"service/{self.parts.names.name}")
+        parts = [replace(one, after=(*before, *one.after)) for one in self.parts.resources()]
         google, names, edge = self.parts.google, self.parts.names, self.parts.edge
         door = ClosedDoor(
             google=google,

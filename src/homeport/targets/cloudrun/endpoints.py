@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from homeport.catalog import prices
 from homeport.catalog.cpu_and_memory import CpuAndMemory
 from homeport.catalog.prices import Prices
-from homeport.errors import HomeportError, NoCredentials, NotFound, SpecError
+from homeport.errors import HomeportError, NoCredentials, NotFound, SpecError, StateError
 from homeport.google import Google
 from homeport.json_types import Json
 from homeport.listing import ListedEndpoint
@@ -29,6 +30,8 @@ from homeport.targets.cloudrun.marks import ADAPTED, CACHED, WEIGHTS
 from homeport.targets.cloudrun.service_spec import ANNOTATION
 from homeport.targets.cloudrun.verification import least_instances
 
+Ensure = Callable[[Body], Awaitable[None]]
+"""Raises for a revision with which something is wrong."""
 _PAID = ("bucket", "repository", "secret", "network", "forwarding rule", "security policy")
 """What is shown of an endpoint beside its service: what costs something, or is easily forgotten."""
 
@@ -69,8 +72,12 @@ async def find_services(google: Google, name: str, region: str) -> Services:
     )
 
 
-async def describe(google: Google, name: str, region: str) -> Status:
-    """Return what is deployed of the endpoint `name`. Raises what `find_services` raises."""
+async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | None = None) -> Status:
+    """
+    Return what is deployed of the endpoint `name`. Raises what `find_services` raises.
+
+    `ensure_fit` raises for an earlier revision that could not serve again: what `rollback` asks before it does anything.
+    """
     services = await find_services(google, name, region)
     service = services.here
     marks = await serving_annotations(google, service)
@@ -79,7 +86,7 @@ async def describe(google: Google, name: str, region: str) -> Status:
         for revision, one in receipts(service).items()
     }
     context = marks.get(f"{ANNOTATION}context", "")
-    back, unknown = await _way_back(google, service)
+    back = await _way_back(google, service, ensure_fit)
     adapters = (one.partition("=") for one in marks.get(ADAPTED, "").split())
     return Status(
         name=name,
@@ -109,19 +116,34 @@ async def describe(google: Google, name: str, region: str) -> Status:
         also_in=services.others,
         parts=services.parts,
         unread=tuple(one.text for one in services.unread),
-        rollback_to=back or None,
-        rollback_unknown=unknown,
+        rollback_to=back.to or None,
+        rollback_unknown=back.unknown,
+        rollback_refused=back.refused,
     )
 
 
-async def _way_back(google: Google, service: Body) -> tuple[str, str]:
-    """Return the revision that `rollback` goes to, '' for none; and why that is not known, '' where it is."""
+class ToldWayBack(NamedTuple):
+    """What a status says of the revision that `rollback` goes to."""
+
+    to: str = ""
+    unknown: str = ""
+    refused: str = ""
+
+
+async def _way_back(google: Google, service: Body, ensure_fit: Ensure | None) -> ToldWayBack:
+    back = ""
     try:
-        return await way_back(google, service), ""
+        back = await way_back(google, service)
+        if back and ensure_fit is not None:
+            await ensure_fit(await google.get("run", f"v2/{service['name']}/revisions/{back}"))
     except NoCredentials:
         raise
+    except StateError as error:
+        return ToldWayBack(refused=str(error))
     except HomeportError as error:
-        return "", f"its revisions could not be read: {error}"
+        what = f"whether {back} could serve again" if back else "its revisions"
+        return ToldWayBack(unknown=f"{what} could not be read: {error}")
+    return ToldWayBack(to=back)
 
 
 async def serving_annotations(google: Google, service: Body) -> Mapping[str, str]:

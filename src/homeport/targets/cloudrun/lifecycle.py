@@ -193,7 +193,8 @@ class CloudRunLifecycle:
 
         Raises `NotFound` where nothing is, `Incomplete` where that is not known.
         """
-        return await describe(self.google, self.name, self.names.region)
+        fit = WayBack(google=self.google, names=self.names, guard=self.spec.guard).ensure_fit
+        return await describe(self.google, self.name, self.names.region, fit)
 
     async def observed(self) -> ObserveFindings:
         """Return what Cloud Monitoring has of it. Raises `NotFound` where nothing is deployed, `SpecError` without `[observe]`."""

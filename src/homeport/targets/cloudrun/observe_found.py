@@ -59,12 +59,15 @@ async def unwanted_observing(
     parts = await _parts(google, names, {one.part for one in observing.parts} if observing else set())
     if BUDGET_LABEL in labels and (observing is None or observing.observe.budget is None):
         parts = [replace(former_budget(google, names), after=_channels(parts)), *parts]
-    if observing is not None:
-        return parts
+    return parts if observing is not None else [*parts, *settings_of_metrics(google, names)]
+
+
+def settings_of_metrics(google: Google, names: Names) -> list[Resource]:
+    """Return what there is before a service whose metrics go away: the settings of its sidecar, and what its account may do."""
     was = Observing(google=google, names=names, observe=Observe(), watched=Watched(names.name, MetricNames()))
     place = configuration(google, names.name, names.metrics_secret, names.region)
     # What lets the account read the settings goes with these: until the new revision serves, instances of the old one start.
-    return [*parts, replace(place, wanted={}), *(replace(one, needs=()) for one in was.grants())]
+    return [replace(place, wanted={}), *(replace(one, needs=()) for one in was.grants())]
 
 
 async def _parts(google: Google, names: Names, wanted: set[str]) -> list[Resource]:

@@ -22,6 +22,7 @@ from homeport.targets.cloudrun.graph import CloudRunGraph
 from homeport.targets.cloudrun.guard import armored
 from homeport.targets.cloudrun.guard_found import unwanted_screen
 from homeport.targets.cloudrun.invokers import unexpected_invokers
+from homeport.targets.cloudrun.left_behind import left_behind
 from homeport.targets.cloudrun.marks import CACHED
 from homeport.targets.cloudrun.observe_found import unwanted_observing
 from homeport.targets.cloudrun.prebuilt import PREBUILT
@@ -90,10 +91,13 @@ class CloudRunTarget(CloudRunGraph):
     async def unwanted(self) -> list[Resource]:
         """Return what another state of the file may have made, and what is to go: who may call it, services beside it."""
         invokers = await unexpected_invokers(self.google, self.names, self.callers)
-        labels = await labels_there(self.google, self.names) or {}
+        told = await labels_there(self.google, self.names)
+        labels = told or {}
         parts = await unwanted_parts(self.google, self.names, self.edge, labels)
         watched = await unwanted_observing(self.google, self.names, self.observing, labels)
         parts += await unwanted_screen(self.foundations, labels)
+        if told is None:
+            parts += await left_behind(self.foundations, observed=self.observing is not None)
         # Where there only is no room now a cache is wanted still, and whoever writes it stays.
         parts += await unwanted_cache(self.google, self.names, wanted=self.keeps is not None)
         beside = [

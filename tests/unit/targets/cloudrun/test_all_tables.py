@@ -13,9 +13,10 @@ import pytest
 from all_tables import TABLES, WithAllTables
 from cloud import act
 from deployment import google_for
+from gcp_rehearsal.faults import Fault
 from homeport import spec
 from homeport.endpoint import Endpoint
-from homeport.errors import HomeportError, StateError
+from homeport.errors import GoogleError, HomeportError, PermissionDenied, StateError
 from homeport.export import KINDS, export
 from homeport.gateway.screens.base import FILTERS
 from homeport.home import find_home
@@ -82,6 +83,53 @@ def test_all_of_them_go_from_a_file_at_once(tmp_path: Path) -> None:
     assert set(walked.there()) - set(fresh.there()) == set()
     assert walked.granted() == fresh.granted()
     assert walked.service["ingress"] == "INGRESS_TRAFFIC_ALL"
+
+
+def broken_off(deployer: WithAllTables, wanted: spec.Spec) -> None:
+    """A first `up` that ends before there is a service."""
+    fault = Fault(method="run.projects.locations.services.create", nth=1, times=1000, status=400)
+    deployer.cloud.faults.append(fault)
+    with pytest.raises(GoogleError):
+        deployer.up(wanted)
+    deployer.cloud.faults.remove(fault)
+    assert deployer.service is None
+
+
+@pytest.mark.parametrize("isolated", [False, True])
+@pytest.mark.parametrize("tables", [("guard",), ("observe",), ALL])
+def test_after_a_first_up_that_was_broken_off_the_next_one_takes_away_what_tables_left_that_the_file_has_no_more(
+    tmp_path: Path, tables: tuple[str, ...], isolated: bool
+) -> None:
+    fresh, walked = (WithAllTables("vllm", tmp_path) for _ in range(2))
+    access = {"access": {**fresh.wanted().access.model_dump(), "isolated": isolated}}
+    if isolated and tables == ALL:
+        tables = ("guard", "observe", "agent")
+    fresh.up(fresh.file(**access))
+    broken_off(walked, walked.file(*tables, **access))
+    left = "modelarmor" if "guard" in tables else "secrets/home-observe"
+    assert any(left in one for one in walked.there())
+    # Again broken off, whatever was left is gone before there is a service that would not tell of it.
+    broken_off(walked, walked.file(**access))
+    assert not any(left in one for one in walked.there())
+    _, after = walked.up(walked.file(**access))
+    assert after.pending == ()
+    assert set(walked.there()) - set(fresh.there()) == set()
+    assert walked.granted() == fresh.granted()
+
+
+def test_who_may_not_see_templates_is_not_kept_from_a_first_up_by_one_that_was_broken_off(
+    tmp_path: Path,
+) -> None:
+    deployer = WithAllTables("vllm", tmp_path)
+    broken_off(deployer, deployer.file())
+    denied = Fault(method="modelarmor.projects.locations.templates.get", nth=1, times=1000, status=403)
+    deployer.cloud.faults.append(denied)
+    deployer.up(deployer.file())
+    guarded = WithAllTables("vllm", tmp_path)
+    broken_off(guarded, guarded.file("guard"))
+    guarded.cloud.faults.append(denied)
+    with pytest.raises(PermissionDenied):
+        guarded.up(guarded.file())
 
 
 @pytest.mark.parametrize("table", ["guard", "observe"])
@@ -179,10 +227,20 @@ def test_no_rollback_goes_to_a_gateway_that_may_not_ask_or_does_not_reach_model_
 
 
 def rolled_back(deployer: WithAllTables, wanted: spec.Spec) -> str:
-    """The revision that serves after `homeport rollback`."""
+    """The revision that serves after `homeport rollback`; what `homeport status` says before is the same."""
 
     async def work() -> str:
-        return (await deployment(google_for(deployer.cloud), wanted).rollback()).serving
+        one = deployment(google_for(deployer.cloud), wanted)
+        told = await one.status()
+        refused, serving = "", None
+        try:
+            serving = (await one.rollback()).serving
+        except StateError as error:
+            refused = str(error)
+            raise
+        finally:
+            assert (told.rollback_to, told.rollback_refused, told.rollback_unknown) == (serving, refused, "")
+        return serving
 
     return act(work())
 
