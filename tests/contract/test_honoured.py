@@ -13,10 +13,10 @@ from homeport import reference
 from homeport.engines.conformance import Feature, Stance
 from homeport.engines.names import NAMES
 from homeport.engines.registry import module
-from places import ROOT, TAUGHT, TAUGHT_FOLDER
+from places import ROOT, TAUGHT, TAUGHT_FOLDER, VLLM_PYTHON
 from user import User
 
-VLLM = ROOT / ".venv-vllm" / "bin"
+VLLM = VLLM_PYTHON.parent
 CHECKS = {
     Feature.SECOND_TURN: "second-turn",
     Feature.SECOND_TURN_RESPONSES: "second-turn-responses",

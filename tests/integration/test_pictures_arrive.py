@@ -1,15 +1,17 @@
-"""Pictures in a chat, on real llama.cpp with a tiny encoder made from a seed: they arrive, and what is none is refused."""
+"""Pictures in a chat, on real llama.cpp and real vLLM with tiny encoders made from a seed: they arrive, and what is none is refused."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from homeport.verify.checks.images import _png
 from made_projector import projector
-from places import TOOLS_MODEL
+from places import TAUGHT_FOLDER, TESTS, TOOLS_MODEL, VLLM_PYTHON
 from user import User
 
 
@@ -77,3 +79,52 @@ def test_auto_without_an_encoder_beside_the_model_is_refused_in_words(user: User
     projector(beside / "mmproj-a.gguf")
     projector(beside / "mmproj-b.gguf")
     assert "has 2 files with mmproj in the name" in user.run("plan", code=10).err
+
+
+def said(user: User, *parts: dict[str, object]) -> tuple[int, int, list[float]]:
+    """The status of an answer, the tokens of its prompt, and how likely each of its tokens was."""
+    base = user.run("env", "--json").json["OPENAI_BASE_URL"]
+    request = {
+        "model": "sighted", "max_tokens": 8, "temperature": 0, "logprobs": True,
+        "messages": [{"role": "user", "content": [*parts, {"type": "text", "text": "What is it?"}]}],
+    }  # fmt: skip
+    came = httpx2.post(f"{base}/chat/completions", json=request, trust_env=False, timeout=300)
+    if came.status_code != 200:
+        return came.status_code, 0, []
+    choice = came.json()["choices"][0]
+    tokens = [round(one["logprob"], 2) for one in choice["logprobs"]["content"]]
+    return 200, came.json()["usage"]["prompt_tokens"], tokens
+
+
+@pytest.mark.vllm
+def test_vllm_is_shown_pictures_and_what_it_says_depends_on_them(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The encoder's weights are drawn by chance: that another picture gets another answer is all that they can show."""
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}:{VLLM_PYTHON.parent}")
+    program = TESTS / "support" / "made_sighted.py"
+    made = [str(VLLM_PYTHON), str(program), str(TAUGHT_FOLDER), str(user.folder / "sighted")]
+    ran = subprocess.run(made, capture_output=True, text=True, check=False, timeout=300)
+    assert ran.returncode == 0, ran.stderr
+    user.write(
+        'name = "home"\nmodel = "file:./sighted"\n[engine]\nkind = "vllm"\ncontext = 512\nparallel = 2\n'
+        '[local]\nport = 0\napi_key = "none"\n'
+    )
+    user.run("up", "--yes", "--no-verify", timeout=900)
+    outcome, detail = images(user, 0)
+    assert (outcome, detail) == ("passed", "a picture is 7 tokens; what is none gets 400")
+
+    def shown(colour: tuple[int, int, int]) -> dict[str, object]:
+        return {"type": "image_url", "image_url": {"url": _png(colour)}}
+
+    red, blue = shown((255, 0, 0)), shown((0, 0, 255))
+    bare, first, again, other, four = (
+        said(user, *parts) for parts in ((), (red,), (red,), (blue,), (red,) * 4)
+    )
+    assert first == again
+    assert first[1] == other[1] == bare[1] + 7
+    assert four[1] == bare[1] + 4 * 7
+    assert first[2] != other[2]
+    assert said(user, *(red,) * 5)[0] == 400
+    sound: dict[str, object] = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
+    assert said(user, sound)[0] == 400

@@ -66,6 +66,8 @@ class LaunchRequest:
     """Whether it runs in the engine's own image, where its own program starts it."""
     served_from: str = ""
     """Where the engine finds the weights, if not at `weights`: a path in a container, or the address of a bucket."""
+    sha256: str = ""
+    """Of the file of weights, where they are one file on this machine."""
     streamed: bool = False
     """Whether a streamer reads the weights from `served_from`, many pieces at once."""
     prebuilt: bool = False
@@ -92,8 +94,10 @@ class SetupRequest:
     """A request that the engine needs once, after it answers and before it can generate."""
 
     path: str
-    body: Mapping[str, Json]
     what: str
+    body: Mapping[str, Json] = field(default_factory=dict)
+    upload: str = ""
+    """The file that is sent in place of `body`, unless HEAD finds that the engine has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
 """
-Ollama, where its binary is installed. It fetches and keeps its own weights, by library tag.
+Ollama, where its binary is installed. It keeps weights in a library of its own: a tag's, or those of a GGUF that it is given.
 
 Not run by this project's tests: its binary is in no package registry. What is here follows its documentation:
-OLLAMA_* variables (docs/faq), /api/version, /api/pull, and the OpenAI-compatible /v1.
+OLLAMA_* variables (docs/faq), /api/version, /api/pull, /api/blobs and /api/create (docs/api), and the OpenAI-compatible /v1.
 """
 
 from __future__ import annotations
@@ -144,8 +144,8 @@ def own_memory(size: Footprint, settings: Engine) -> int | None:  # noqa: ARG001
 
 
 def launch(request: LaunchRequest, installation: Installation) -> Launch:
-    """Return how to start `ollama serve` with the context and parallelism of the spec; its first request
-    pulls the tag. Raises `SpecError` where the spec asks for a key.
+    """Return how to start `ollama serve` with the context and parallelism of the spec; its first requests
+    pull the tag, or give it the GGUF. Raises `SpecError` where the spec asks for a key.
     """
     settings, model = request.settings, request.model
     if request.keyed:
@@ -155,7 +155,7 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
         )
     if request.contained:
         return _baked(request, installation)
-    tag = model.weights["ollama"]
+    name, setup = _own(request) if request.sha256 else _from_the_library(model.weights["ollama"])
     return Launch(
         engine="ollama",
         version=installation.version,
@@ -165,21 +165,36 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
             "OLLAMA_KEEP_ALIVE": "-1",
             **flags(settings),
         },
-        model=tag,
+        model=name,
         host=request.host,
         port=request.port,
         context=settings.context,
         parallel=settings.parallel,
         keyed=False,
-        weights=tag,
+        weights=str(request.weights) if request.sha256 else name,
         sees="image" in model.modalities and model.task == "generate",
         tools=model.tool_parser is not None and model.task == "generate",
         task=model.task,
         ready_within_s=7200,
-        setup=(SetupRequest(path="/api/pull", body={"model": tag, "stream": False}, what=f"pull {tag}"),),
+        setup=setup,
         health_path="/api/version",
         metrics_path=METRICS_PATH,
         inherits=INHERITS,
+    )
+
+
+def _from_the_library(tag: str) -> tuple[str, tuple[SetupRequest, ...]]:
+    """Return the name of a model of its library, and what brings it."""
+    return tag, (SetupRequest(path="/api/pull", body={"model": tag, "stream": False}, what=f"pull {tag}"),)
+
+
+def _own(request: LaunchRequest) -> tuple[str, tuple[SetupRequest, ...]]:
+    """Return the name of a model that is made of the GGUF, and what makes it: its bytes by their sha256, then the model."""
+    name, blob = served_name(request.model), f"sha256:{request.sha256}"
+    made: dict[str, Json] = {"model": name, "files": {request.weights.name: blob}, "stream": False}
+    return name, (
+        SetupRequest(path=f"/api/blobs/{blob}", upload=str(request.weights), what="take the weights"),
+        SetupRequest(path="/api/create", body=made, what=f"make {name} of {request.weights.name}"),
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ _ERROR = re.compile(
 )
 _NO_ERROR = re.compile(r"\bI\s+\S+\s|\b(?:INFO|DEBUG)\b|^\s+File \"|error[_-]correct", re.ASCII)
 _TAIL_LINES = 12
+_PIECE = 1 << 22
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +102,23 @@ async def await_first_token(
 
 async def _set_up(client: httpx2.AsyncClient, launch: Launch, deadline: float) -> None:
     for setup in launch.setup:
-        answer = await client.post(
-            setup.path, json=dict(setup.body), timeout=max(1, deadline - time.monotonic())
-        )
+        left = max(1, deadline - time.monotonic())
+        if not setup.upload:
+            answer = await client.post(setup.path, json=dict(setup.body), timeout=left)
+        elif (await client.head(setup.path)).is_success:
+            continue
+        else:
+            file = Path(setup.upload)
+            size = {"Content-Length": f"{(await asyncio.to_thread(file.stat)).st_size}"}
+            answer = await client.post(setup.path, content=_pieces(file), headers=size, timeout=left)
         if answer.is_error:
             raise EngineFailed(f"{launch.engine} could not {setup.what}: {answer.text[:300]}")
+
+
+async def _pieces(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        while piece := await asyncio.to_thread(file.read, _PIECE):
+            yield piece
 
 
 async def _one_token(client: httpx2.AsyncClient, launch: Launch, key: Secret | None, deadline: float) -> None:

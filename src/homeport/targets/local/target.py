@@ -13,7 +13,7 @@ from homeport.catalog import Model, Published
 from homeport.catalog.served_for import served_for, untrained
 from homeport.engines.base import EngineModule, Installation, Launch, LaunchRequest
 from homeport.engines.footprint import memory_limit
-from homeport.engines.registry import choose, loaders, published
+from homeport.engines.registry import choose, published
 from homeport.errors import (
     HomeportError,
     MemoryTooSmall,
@@ -43,7 +43,7 @@ from homeport.targets.local import endpoint_key, facts, guard, weights_headers
 from homeport.targets.local.projector import ensure_found, projector_of, size_of
 from homeport.targets.local.room import what_would_fit
 from homeport.targets.local.tracing import spans_go_to, traced
-from homeport.targets.local.weights import find_model, path_of, weights_of
+from homeport.targets.local.weights import ensure_one_file, find_model, path_of, sha256_of, weights_of
 from homeport.weights import Manifest
 from homeport.weights.sources.registry import canonical
 from homeport.weights.store import WeightsStore
@@ -179,6 +179,7 @@ class LocalTarget:
             settings=self.spec.engine,
             machine=self.machine,
             weights=path_of(manifest),
+            sha256=sha256_of(manifest),
             footprint=size.footprint if size else None,
             adapters={
                 adapter.name: path_of(outputs[weights.id])
@@ -228,12 +229,7 @@ class LocalTarget:
         engine.check(settings)
         template_file(self.spec, self.spec_file)
         ensure_found(self.spec, self.spec_file, self.weights)
-        if engine.FORMAT == "library" and (self.model is None or self.spec.weights is not None):
-            raise SpecError(
-                f"{installation.engine} is served from its library here, and takes no weights of one's own",
-                hint=f"set engine.kind to {loaders(engine.FILES)} for a file of yours, or choose a model with a tag "
-                "(`homeport models`)",
-            )
+        ensure_one_file(engine, manifest)
         model = self._made(manifest)
         if model is None:
             return None

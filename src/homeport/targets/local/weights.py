@@ -6,11 +6,9 @@ from pathlib import Path
 
 from homeport import catalog
 from homeport.catalog import Model
-from homeport.engines.registry import key_of, module, with_weights
-from homeport.errors import (
-    EngineMissing,
-    UnknownModel,
-)
+from homeport.engines.base import EngineModule
+from homeport.engines.registry import key_of, loaders, module, with_weights
+from homeport.errors import EngineMissing, SpecError, UnknownModel
 from homeport.resources.local.weights import Weights
 from homeport.spec import Spec
 from homeport.weights import Manifest
@@ -60,3 +58,18 @@ def path_of(manifest: Manifest | None) -> Path:
     if manifest is None:
         return Path()
     return manifest.gguf or manifest.folder
+
+
+def sha256_of(manifest: Manifest | None) -> str:
+    """Return the sha256 of a GGUF that is one file; '' for any other weights."""
+    found = [file for file in manifest.pin.files if file.path.endswith(".gguf")] if manifest else []
+    return found[0].sha256 or "" if len(found) == 1 else ""
+
+
+def ensure_one_file(engine: EngineModule, manifest: Manifest | None) -> None:
+    """Raise `SpecError` for a GGUF in parts, where the engine keeps its weights in a library of its own."""
+    if engine.FORMAT == "library" and manifest is not None and not sha256_of(manifest):
+        raise SpecError(
+            f"{engine.TITLE} takes a GGUF of one file, and {manifest.pin.source} is in parts",
+            hint=f"join them with `llama-gguf-split --merge`, or set engine.kind to {loaders(engine.FILES)}",
+        )
