@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -90,6 +92,20 @@ def test_the_command_holds_what_answers_on_a_socket_to_it(rehearsal: Served) -> 
     ended = doctor(rehearsal, "--on", "cloudrun", "--contract", "--json")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     told = json.loads(ended.stdout)
-    assert [one["verdict"] for one in told["clauses"]] == ["holds"] * len(CLAUSES)
+    wanted = ["told" if clause.asks else "holds" for clause in CLAUSES]
+    assert [one["verdict"] for one in told["clauses"]] == wanted
+    assert all(one["detail"] for one in told["clauses"] if one["verdict"] == "told")
     assert all(one["question"] and one["needs"] for one in told["untried"])
     assert doctor(rehearsal, "--contract").returncode == 64
+
+
+def test_what_could_not_be_seen_says_by_which_clause_it_would_be() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "cloud-run.md").read_text()
+    table = text.partition("## What Google does that we could not see")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 20
+    assert all(len(row) == 3 and all(row) for row in rows), "each says what is done, and what would settle it"
+    named = {word for row in rows for word in re.findall(r"`([a-z0-9 ]+)`", row[2]) if " " in word}
+    texts = {clause.text for clause in CLAUSES}
+    assert named <= texts | {"homeport verify"}, "a clause is called as it is"
+    assert {clause.text for clause in CLAUSES if clause.asks} <= named, "each question stands in the table"

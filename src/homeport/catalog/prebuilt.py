@@ -26,9 +26,7 @@ class PrebuiltImage:
 @cache
 def prebuilt_images(engine: str) -> Mapping[str, PrebuiltImage]:
     """Return the images that are known with weights for an engine in them, by the model's name; none for most engines."""
-    table: dict[str, Any] = tomllib.loads(  # Any: the values of a TOML table
-        (Path(__file__).parent / "prebuilt.toml").read_text(encoding="utf-8")
-    )
+    table = _table()
     facts = table["facts"].get(engine, {})
     return {
         model: PrebuiltImage(
@@ -39,3 +37,13 @@ def prebuilt_images(engine: str) -> Mapping[str, PrebuiltImage]:
         )
         for model, entry in table.get(engine, {}).items()
     }
+
+
+def every_prebuilt_image() -> tuple[PrebuiltImage, ...]:
+    """Return the images that are known for any engine."""
+    return tuple(image for engine in _table()["facts"] for image in prebuilt_images(engine).values())
+
+
+@cache
+def _table() -> dict[str, Any]:  # Any: the values of a TOML table
+    return tomllib.loads((Path(__file__).parent / "prebuilt.toml").read_text(encoding="utf-8"))

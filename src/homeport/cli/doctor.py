@@ -63,6 +63,7 @@ def _contract(terminal: Terminal, project: str) -> int:
     marks = {
         contract.ClauseVerdict.HOLDS: "✓",
         contract.ClauseVerdict.BROKEN: "✗",
+        contract.ClauseVerdict.TOLD: "·",
         contract.ClauseVerdict.NOT_TRIED: "–",
     }
 
@@ -77,7 +78,7 @@ def _contract(terminal: Terminal, project: str) -> int:
     found = sync.run(held())
     lines = [f"{marks[one.verdict]} {one.text}: {one.detail}" for one in found if one.detail]
     count = sum(one.verdict is contract.ClauseVerdict.HOLDS for one in found)
-    lines += [f"{count} of {len(found)} clauses hold", "not tried here, with what it would need:"]
+    lines += [f"{count} of {contract.RELIED_ON} clauses hold", "not tried here, with what it would need:"]
     lines += [f"  {what}: {need}" for what, need in contract.UNTRIED]
     untried = [{"question": what, "needs": need} for what, need in contract.UNTRIED]
     data = {"clauses": [one.as_json() for one in found], "untried": untried}

@@ -39,6 +39,8 @@ class ClauseVerdict(StrEnum):
 
     HOLDS = "holds"
     BROKEN = "broken"
+    TOLD = "told"
+    """It was a question, and the detail has its answer."""
     NOT_TRIED = "not tried"
     """It could not be tried to its end, for a reason that says nothing about it."""
 
@@ -82,12 +84,25 @@ async def hold(
 
 async def _tried(clause: Clause, place: ContractPlace) -> tuple[ClauseVerdict, str]:
     try:
-        await clause.keep(place)
+        told = await clause.keep(place)
     except _NOT_SETTLED as error:
         return ClauseVerdict.NOT_TRIED, str(error)
     except (ClauseBroken, HomeportError) as error:
-        return ClauseVerdict.BROKEN, str(error)
-    return ClauseVerdict.HOLDS, ""
+        return (ClauseVerdict.NOT_TRIED if clause.asks else ClauseVerdict.BROKEN), str(error)
+    return (ClauseVerdict.TOLD if clause.asks else ClauseVerdict.HOLDS), told or ""
 
 
-__all__ = ["APIS", "CLAUSES", "UNTRIED", "Clause", "ClauseFinding", "ClauseVerdict", "ContractPlace", "hold"]
+RELIED_ON = sum(not clause.asks for clause in CLAUSES)
+"""How many clauses are no questions."""
+
+__all__ = [
+    "APIS",
+    "CLAUSES",
+    "RELIED_ON",
+    "UNTRIED",
+    "Clause",
+    "ClauseFinding",
+    "ClauseVerdict",
+    "ContractPlace",
+    "hold",
+]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from homeport import google
-from homeport.contract.place import REGION, ContractPlace, expect, refusal
+from homeport.contract.place import REGION, SEEN_S, ContractPlace, expect, refusal
+from homeport.contract.questions import QUESTIONS
 from homeport.errors import AlreadyExists, Conflict, GoogleError, HomeportError, InvalidArgument, NotFound
 from homeport.google import Binding, IamResource
 from homeport.google.storage import UploadOptions, upload
@@ -30,8 +31,6 @@ APIS = (
     "storage",
 )
 """What must be enabled for all of them to be tried."""
-SEEN_S = 420.0
-"""For how long a new account may be unknown elsewhere: see resources/patience.py."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +39,10 @@ class Clause:
 
     text: str
     """As a sentence."""
-    keep: Callable[[ContractPlace], Awaitable[None]]
-    """Tries it. Raises `ClauseBroken`, or what Google refuses."""
+    keep: Callable[[ContractPlace], Awaitable[str | None]]
+    """Tries it. Returns what a question came to. Raises `ClauseBroken`, or what Google refuses."""
+    asks: bool = False
+    """Whether nothing is relied on: it tells which of two ways Google takes, and cannot be broken."""
 
 
 async def _what_was_made_is_read_and_found_by_its_label(place: ContractPlace) -> None:
@@ -133,28 +134,23 @@ async def _a_bucket_that_was_changed_meanwhile_is_a_conflict(place: ContractPlac
 
 
 async def _a_policy_that_was_changed_meanwhile_is_a_conflict(place: ContractPlace) -> None:
-    member = "serviceAccount:" + await _an_account(place)
-    try:
-        async with place.secret() as path:
-            before = await place.google.get("secretmanager", f"{path}:getIamPolicy")
-            thing = IamResource(api="secretmanager", path=path)
-            mine = Binding(role="roles/secretmanager.secretAccessor", members=(member,))
-            expect(
-                await google.grant(place.google.patient(accounts=SEEN_S), thing, [mine]),
-                "a grant that was not there was not made",
-            )
-            expect(
-                not await google.grant(place.google, thing, [mine]),
-                "a grant that was there was made once more",
-            )
-            with refusal(Conflict):
-                stale = {"policy": {"bindings": [], "etag": before["etag"]}}
-                await place.google.post("secretmanager", f"{path}:setIamPolicy", stale)
-            expect(await google.revoke(place.google, thing, [mine]), "the grant was not taken back")
-            after = await place.google.get("secretmanager", f"{path}:getIamPolicy")
-            expect(not after.get("bindings"), "a grant is left")
-    finally:
-        await place.google.delete("iam", f"{place.parent}/serviceAccounts/{member.partition(':')[2]}")
+    async with place.account() as email, place.secret() as path:
+        before = await place.google.get("secretmanager", f"{path}:getIamPolicy")
+        thing = IamResource(api="secretmanager", path=path)
+        mine = Binding(role="roles/secretmanager.secretAccessor", members=(f"serviceAccount:{email}",))
+        expect(
+            await google.grant(place.google.patient(accounts=SEEN_S), thing, [mine]),
+            "a grant that was not there was not made",
+        )
+        expect(
+            not await google.grant(place.google, thing, [mine]), "a grant that was there was made once more"
+        )
+        with refusal(Conflict):
+            stale = {"policy": {"bindings": [], "etag": before["etag"]}}
+            await place.google.post("secretmanager", f"{path}:setIamPolicy", stale)
+        expect(await google.revoke(place.google, thing, [mine]), "the grant was not taken back")
+        after = await place.google.get("secretmanager", f"{path}:getIamPolicy")
+        expect(not after.get("bindings"), "a grant is left")
 
 
 async def _what_takes_time_is_there_when_its_operation_ends(place: ContractPlace) -> None:
@@ -275,13 +271,7 @@ def _things(place: ContractPlace) -> list[Resource]:
     ]
 
 
-async def _an_account(place: ContractPlace) -> str:
-    body = {"accountId": place.name, "serviceAccount": {"displayName": "what a contract makes"}}
-    made = await place.google.post("iam", f"{place.parent}/serviceAccounts", body)
-    return str(made["email"])
-
-
-CLAUSES: tuple[Clause, ...] = tuple(
+_RELIED_ON = tuple(
     Clause(text=act.__name__.strip("_").replace("_", " "), keep=act)
     for act in (
         _what_was_made_is_read_and_found_by_its_label,
@@ -302,4 +292,8 @@ CLAUSES: tuple[Clause, ...] = tuple(
         _a_service_that_is_only_validated_is_not_made,
     )
 )
-"""All that is tried, in this order: what costs nothing first."""
+CLAUSES: tuple[Clause, ...] = (
+    *_RELIED_ON,
+    *(Clause(text=act.__name__.strip("_").replace("_", " "), keep=act, asks=True) for act in QUESTIONS),
+)
+"""All that is tried, in this order: what is relied on, then what is asked."""

@@ -13,6 +13,8 @@ from homeport.google import Google
 from homeport.progress import Silent
 
 REGION = "us-central1"
+SEEN_S = 420.0
+"""For how long a new account may be unknown elsewhere: see resources/patience.py."""
 
 
 class ClauseBroken(Exception):
@@ -84,6 +86,28 @@ class ContractPlace:
             yield own
         finally:
             await self.finish(api, await self.google.delete(api, own))
+
+    @asynccontextmanager
+    async def account(self) -> AsyncIterator[str]:
+        """Make a service account and give its e-mail; it goes in the end."""
+        body = {"accountId": self.name, "serviceAccount": {"displayName": "what a contract makes"}}
+        made = await self.google.post("iam", f"{self.parent}/serviceAccounts", body)
+        email = str(made["email"])
+        try:
+            yield email
+        finally:
+            await self.google.delete("iam", f"{self.parent}/serviceAccounts/{email}")
+
+    @asynccontextmanager
+    async def backend(self) -> AsyncIterator[str]:
+        """Make a backend service before a service of Cloud Run that need not be there, and give its path; it goes in the end."""
+        groups = f"{self.compute}/regions/{REGION}/networkEndpointGroups"
+        serverless = {"networkEndpointType": "SERVERLESS", "cloudRun": {"service": self.name}}
+        async with self.made("compute", groups, serverless) as group:
+            body = {"loadBalancingScheme": "EXTERNAL_MANAGED", "protocol": "HTTPS",
+                    "backends": [{"group": group.removeprefix("compute/v1/")}]}  # fmt: skip
+            async with self.made("compute", f"{self.compute}/global/backendServices", body) as service:
+                yield service
 
     async def finish(self, api: str, begun: Any) -> None:  # Any: JSON
         """Wait for an operation to end well; what is none has ended."""
