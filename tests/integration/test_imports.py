@@ -49,6 +49,16 @@ def test_help_loads_nothing_heavy() -> None:
     assert ran.stderr.strip() == "[]"
 
 
+def test_a_plan_of_this_machine_loads_no_check_and_nothing_of_google(tmp_path: Path) -> None:
+    heavy = "('httpx2', 'rich', 'urllib.request', 'homeport.verify.runner', 'homeport.google', 'homeport.usage', 'homeport.observe')"
+    program = f"import sys\nfrom homeport.cli import run\nrun(['plan'])\nprint([m for m in {heavy} if m in sys.modules], file=sys.stderr)"
+    (tmp_path / "homeport.toml").write_text("[local]\nport = 0\n")
+    ran = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert ran.stderr.strip() == "[]"
+
+
 def test_a_rehearsal_begins_without_an_http_client_and_without_engines() -> None:
     program = "import sys\nimport gcp_rehearsal.server\nprint([m for m in ('httpx2', 'pydantic', 'homeport.engines.base') if m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
-from xml.etree import ElementTree as ET
 
 from homeport.catalog import Model
 from homeport.endpoint import Endpoint
@@ -150,6 +149,8 @@ class Report:
 
     def as_junit(self) -> str:
         """Return the report as JUnit XML: one test case a check."""
+        from xml.etree import ElementTree as ET
+
         counts = {outcome: str(sum(r.outcome is outcome for r in self.results)) for outcome in Outcome}
         suite = ET.Element(
             "testsuite",

@@ -6,8 +6,6 @@ import time
 from threading import Event, Thread
 from types import TracebackType
 from typing import Self
-from urllib.error import HTTPError
-from urllib.request import ProxyHandler, build_opener
 
 _EVERY_S = 0.02
 _PATIENCE_S = 2.0
@@ -40,6 +38,9 @@ class AnswerWatch:
         self._thread.join(_PATIENCE_S + 1)
 
     def _watch(self) -> None:
+        from urllib.error import HTTPError
+        from urllib.request import ProxyHandler, build_opener
+
         opener = build_opener(ProxyHandler({}))
         while not self._ended.is_set():
             sent = time.monotonic()

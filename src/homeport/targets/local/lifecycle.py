@@ -8,14 +8,13 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from homeport.endpoint import Endpoint
 from homeport.errors import NotFound, NotRunning, Unsupported
 from homeport.home import Home
 from homeport.listing import Listing, of_status
 from homeport.naming import is_of
-from homeport.observe.check import ObserveFinding
 from homeport.ownership import ensure_owner, named
 from homeport.progress import Progress
 from homeport.reconcile import Plan
@@ -25,15 +24,13 @@ from homeport.resources.local.endpoint_record import EndpointRecord, Unreadable
 from homeport.results import Removal, Status
 from homeport.spec import FILE_NAME, Spec, ensure_no_weights, parse, with_local
 from homeport.targets.base import Capability, OnResult, OpenOptions, UpOptions, VerifyOptions
-from homeport.targets.local import verification
 from homeport.targets.local.rollout import LocalRollout
-from homeport.targets.local.status import look
-from homeport.targets.local.swap import LocalSwap
 from homeport.targets.local.target import LocalTarget, remembered_target
-from homeport.targets.local.teardown import take_down
-from homeport.verify import Report
-from homeport.verify.check import refuse_unknown
-from homeport.verify.runner import checks_of
+
+if TYPE_CHECKING:
+    from homeport.observe.check import ObserveFinding
+    from homeport.targets.local.swap import LocalSwap
+    from homeport.verify import Report
 
 CAPABILITIES = frozenset(
     {
@@ -87,21 +84,31 @@ class LocalLifecycle:
     ) -> LocalRollout | LocalSwap:
         """Return what the spec comes to."""
         if self.swapping:
+            from homeport.targets.local.swap import LocalSwap
+
             return LocalSwap(self.graph, on_result)
         return LocalRollout(self.graph, verified=options.verify)
 
     async def endpoint(self) -> Endpoint:
         """Return the endpoint with its key. Raises `NotRunning`; `WrongKey` or `SpecError` where the key is not here."""
+        from homeport.targets.local import verification
+
         started = self._started()
         return await verification.endpoint_of(started, verification.running(started))
 
     async def verify(self, options: VerifyOptions, progress: Progress, on_result: OnResult | None) -> Report:
         """Return the report of all checks on what runs. A whole one is kept as the receipt."""
+        from homeport.targets.local import verification
+        from homeport.verify.check import refuse_unknown
+        from homeport.verify.runner import checks_of
+
         refuse_unknown(options.only, [one.name for one in checks_of(self.spec.task)])
         return await verification.check(self._started(), only=options.only, on_result=on_result)
 
     async def status(self) -> Status:
         """Return how the endpoint is now. Raises `NotRunning` where there is none."""
+        from homeport.targets.local.status import look
+
         self._ensure_mine()
         return await look(self.name, self._remembered(), self.graph.home)
 
@@ -127,6 +134,8 @@ class LocalLifecycle:
         self, *, purge: bool, approve: Callable[[Teardown], bool], progress: Progress
     ) -> Removal:
         """End all its processes; with `purge`, remove its weights, too, where no other endpoint serves them."""
+        from homeport.targets.local.teardown import take_down
+
         self._ensure_mine()
         if self.by_name and not self.named_in_file and not self.graph.endpoint_folder.exists():
             raise _unknown(self.name, self.graph.home)
@@ -141,6 +150,8 @@ class LocalLifecycle:
 
         Returns its model. Raises `NotFound` where nothing was; what `swap` raises where it does not serve any more.
         """
+        from homeport.targets.local.swap import LocalSwap
+
         self._ensure_mine()
         folder, now = self.graph.folder, endpoint_record.load(self.graph.folder)
         found = endpoint_record.verified(folder)
@@ -266,6 +277,8 @@ def names(options: OpenOptions) -> list[str]:
 
 async def statuses(options: OpenOptions) -> list[Status]:
     """Return every endpoint that was started here and not taken down, as it is now."""
+    from homeport.targets.local.status import look
+
     home = options.home
     found = [(name, endpoint_record.read(home.endpoint(name))) for name in home.endpoints()]
     return [await look(name, record, home) for name, record in found if record is not None]

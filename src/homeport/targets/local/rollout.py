@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from homeport.errors import HomeportError
 from homeport.progress import Progress
@@ -14,8 +15,9 @@ from homeport.resources.local.endpoint_record import EndpointRecord
 from homeport.spec import parse, with_local
 from homeport.targets.base import OnResult
 from homeport.targets.local.target import LocalTarget
-from homeport.targets.local.verification import check
-from homeport.verify import Report
+
+if TYPE_CHECKING:
+    from homeport.verify import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class LocalRollout:
         holds = remembered is not None and remembered.receipt and remembered.receipt["passed"]
         if not self.verified or holds:
             return None
+        from homeport.targets.local.verification import check
+
         return await check(self.graph, on_result=on_result)
 
 
