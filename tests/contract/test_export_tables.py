@@ -16,8 +16,10 @@ from homeport.google import Google
 from homeport.reconcile import Resource
 from homeport.resources.google.model_armor import ENDPOINT, TEMPLATE
 from homeport.resources.google.release import Release
+from homeport.resources.google.service import Service
 from homeport.resources.google.traffic import Receipt
 from homeport.targets.cloudrun.guarded import with_gateway
+from homeport.targets.cloudrun.observe_target import with_observe
 
 CHANGES = re.compile(r"\.(create|insert|patch|update|delete|replaceService|addVersion|batchEnable|enable)$")
 Wanted = Callable[[Google], list[Resource]]
@@ -70,3 +72,40 @@ def test_what_a_guard_takes_is_made_changed_and_left(
         here.run("bash", "deploy.sh")
         assert changes(here, since)[0] == "modelarmor.projects.locations.templates.patch"
         assert "template" not in str(pending(here.plan(less)))
+
+
+def observed(folder: Path, **observe: object) -> Wanted:
+    table = {"alerts": ["mailto:ops@example.com"], "slo": {"ttft": "2s", "availability": 0.99}, **observe}
+    wish = ways.wanted("vllm", folder, observe=table)
+    return lambda google: with_observe(wish.target(google, never)).resources()
+
+
+def test_what_observe_takes_is_made_changed_and_left(
+    tmp_path: Path, gcloud_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{gcloud_folder}:{os.environ['PATH']}")
+    wanted = observed(tmp_path, budget=50)
+    with there(tmp_path, steps=ways.Carrying()) as here:
+        here.up(wanted, lambda one: isinstance(one, Service) or "home-observe" in one.id)
+        left = [one.split(":")[0] for one in pending(here.plan(wanted))]
+        for made in ("secret/home-observe", "dashboard/dashboard", "budget/home", "service/home"):
+            assert f"create {made}" in left
+        here.script_of_the_rest(wanted)
+        here.run("bash", "deploy.sh")
+        assert pending(here.plan(wanted)) == ["create release/home: []"], "the proof is not gcloud's"
+
+        since = len(here.cloud.log)
+        again = here.run("bash", "deploy.sh")
+        assert changes(here, since) == []
+        for kept in (
+            "home-observe: holds the same",
+            "dashboard dashboard: is there",
+            "budget home: is there",
+        ):
+            assert f"= {kept}" in again.err
+
+        other = observed(tmp_path, budget=60, slo={"ttft": "3s"}, alerts=["mailto:else@example.com"])
+        assert "budget/home" in str(pending(here.plan(other)))
+        here.script_of_the_rest(other)
+        here.run("bash", "deploy.sh")
+        assert not [one for one in pending(here.plan(other)) if "release" not in one]

@@ -26,6 +26,7 @@ from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.mirrored_image import MirroredImage
+from homeport.resources.google.monitoring import MonitoringPart
 from homeport.resources.google.object import Object
 from homeport.resources.google.release import Release
 from homeport.resources.google.rest import RestResource
@@ -35,6 +36,7 @@ from homeport.targets.cloudrun.companions import Companion
 from homeport.targets.cloudrun.guarded import with_gateway
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.model_selection import choose
+from homeport.targets.cloudrun.observe_target import with_observe
 from second_service import AGENT
 from terraformed import READY, REASON, Folder, Key, requests, root_of, unordered, waits
 
@@ -75,7 +77,8 @@ class Variant:
 
     def resources(self) -> list[Resource]:
         target = self._deployer.target(google_for(self._deployer.cloud), self._chosen, self._spec)
-        return with_gateway(replace(target, token=self._token, companions=self._companions)).resources()
+        made = replace(target, token=self._token, companions=self._companions)
+        return with_gateway(with_observe(made)).resources()
 
     def up(self) -> Outputs:
         """Bring it up in a rehearsal: what everything turned out to be."""
@@ -101,6 +104,10 @@ VARIANTS: dict[str, Table] = {
     "ollama_isolated": {"engine": "ollama", "access": {"isolated": True}},
     "vllm": {"engine": "vllm"},
     "vllm_and_agent": {"engine": "vllm", "companions": (AGENT,)},
+    "observed": {
+        "engine": "vllm",
+        "tables": {"observe": {"alerts": ["mailto:ops@example.com"], "slo": {"ttft": "2s"}, "budget": 50}},
+    },
     "guarded": {"engine": "vllm", "tables": {"guard": {}}},
     "guarded_isolated": {
         "engine": "ollama",
@@ -177,6 +184,10 @@ def address_of(one: Resource) -> Key | None:
 def sent(resources: list[Resource], outputs: Outputs) -> dict[Key, Any]:  # Any: JSON
     """What `up` sends, by address."""
     apis = next(one for one in resources if isinstance(one, Apis))
+    # Google chooses the names of these, and the stand-in knows none.
+    channels = {one.id for one in resources if isinstance(one, MonitoringPart)}
+    unnamed = {id_: {"name": "projects/rehearsal/notificationChannels/"} for id_ in channels}
+    outputs = {**outputs, **unnamed}
     made: dict[Key, Any] = {("serviceusage", service): {} for service in apis.services}
     for one in resources:
         key = address_of(one)
@@ -184,6 +195,8 @@ def sent(resources: list[Resource], outputs: Outputs) -> dict[Key, Any]:  # Any:
             continue
         if isinstance(one, Object):
             made[key] = {"content": one.content.decode()}
+        elif isinstance(one, SecretVersion) and one.secret_id.endswith("-observe"):
+            made[key] = {"settings": one.value.reveal()}
         else:
             made[key] = resolve(one.wanted, outputs, final=True) if isinstance(one, RestResource) else {}
     return made

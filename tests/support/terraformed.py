@@ -21,7 +21,7 @@ _ENV = ROOT / ".venv-terraform"
 TERRAFORM = shutil.which("terraform") or shutil.which("terraform", path=str(_ENV / "bin"))
 REASON = "there is no Terraform, or no provider for it: `make test-terraform` makes both"
 READY = TERRAFORM is not None and (_ENV / "homeport-stamp").is_file()
-PROJECT = "rehearsal"
+PROJECT, ACCOUNT = "rehearsal", "012345-6789AB-CDEF01"
 _RUN = discovery.load("run.v2").schemas
 
 Json = dict[str, Any]  # Any: JSON
@@ -73,7 +73,12 @@ def root_of(modules: Mapping[str, Mapping[str, str]], *, without_image: Containe
         others = "".join(f"  {one} = var.{name}_{one}\n" for one in more)
         images = (name, *(f"{name}_{each}" for each in more))
         blocks += [f'variable "{one}" {{\n  type = string\n}}\n' for one in images]
-        blocks.append(f'module "{name}" {{\n  source = "./{name}"\n{image}{others}{token}}}\n')
+        billed = (
+            f'  billing_account = "{ACCOUNT}"\n'
+            if 'variable "billing_account"' in files["variables.tf"]
+            else ""
+        )
+        blocks.append(f'module "{name}" {{\n  source = "./{name}"\n{image}{others}{token}{billed}}}\n')
     return "\n".join(blocks)
 
 
@@ -135,6 +140,11 @@ class Values:
             if not _is_empty(value) and not re.fullmatch(rf"{kind}/.*#{key}", str(value))
         }
 
+    @property
+    def kept(self) -> Json:
+        """What `rest` gave."""
+        return self._kept
+
     def take(self, key: str, default: Any = None) -> Any:  # Any: JSON
         return self._left.pop(key, default)
 
@@ -149,8 +159,8 @@ class Values:
         return {ours: self._left.pop(theirs) for theirs, ours in names.items() if theirs in self._left}
 
     def rest(self) -> Json:
-        left, self._left = self._left, {}
-        return left
+        self._kept, self._left = self._left, {}
+        return self._kept
 
     def done(self) -> None:
         for own in ("deletion_protection", "deletion_policy", "disable_on_destroy"):
@@ -162,6 +172,7 @@ _MEANINGS = {
     "google_artifact_registry_repository#name": "{name}",
     # In the rehearsal's project and europe-west4; Google gives such a hash as well.
     "google_cloud_run_v2_service#uri": "https://{name}-6qzt42z6ca-ez.a.run.app",
+    "google_monitoring_notification_channel#name": "projects/{project}/notificationChannels/{name}",
     # The second of the subnetwork that is free: Google keeps the first two.
     "google_network_connectivity_regional_endpoint#address": "10.8.0.2",
     "google_compute_subnetwork#id": "https://www.googleapis.com/compute/v1/projects/{project}/regions/europe-west4/subnetworks/{name}",
@@ -184,7 +195,7 @@ def _meant(value: Any) -> Any:  # Any: JSON
         known = _MEANINGS.get(f"{found[1]}#{found[3]}")
         return known.format(name=found[2], project=PROJECT) if known else found[0]
 
-    return re.sub(r"(google_\w+)/([\w.-]+)#(\w+)", told, value)
+    return re.sub(r"(google_\w+)/([\w.-]*)#(\w+)", told, value)
 
 
 def _is_empty(value: Any) -> bool:  # Any: JSON
@@ -212,6 +223,8 @@ def _secret(values: Values) -> tuple[Key, Json]:
 
 
 def _secret_version(values: Values) -> tuple[Key, Json]:
+    if (settings := values.take("secret_data")) is not None:
+        return ("secretmanager", f"v1/{values.take('secret')}:addVersion"), {"settings": settings}
     assert values.take("secret_data_wo_version") == "1"
     return ("secretmanager", f"v1/{values.take('secret')}:addVersion"), {}
 
@@ -327,6 +340,44 @@ def _message(values: Json, schema: str) -> Json:
     return made
 
 
+def _watched(collection: str) -> Callable[[Values], tuple[Key, Json]]:
+    """A thing of Cloud Monitoring's, by the label of its part."""
+
+    def read(values: Values) -> tuple[Key, Json]:
+        if collection == "v1/projects/{}/dashboards":
+            body, labels = json.loads(values.take("dashboard_json")), "labels"
+        else:
+            plain = {
+                key: value for key, value in values.rest().items() if key not in {"labels", "user_labels"}
+            }
+            kept = {key: value for key, value in values.kept.items() if key in {"labels", "user_labels"}}
+            body, labels = {**_sent(plain), **_camel(kept)}, "userLabels"
+        part = body[labels]["homeport-part"]
+        return ("monitoring", f"{collection.format(PROJECT)}/{part}"), body
+
+    return read
+
+
+_SEVERAL = frozenset(("conditions", "threshold_rules"))
+"""Blocks of which there may be several; all others of these stand for one message each."""
+
+
+def _sent(value: Any, key: str = "") -> Any:  # Any: JSON
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        several = [_sent(one) for one in value]
+        return several if key in _SEVERAL else several[0]
+    if isinstance(value, dict):
+        return {camel(name): _sent(inner, name) for name, inner in value.items() if not _is_empty(inner)}
+    return value
+
+
+def _budget(values: Values) -> tuple[Key, Json]:
+    assert values.take("billing_account") == ACCOUNT
+    body = _sent(values.rest())
+    body["notificationsRule"] = body.pop("allUpdatesRule")
+    return ("billingbudgets", "v1/budgets/home"), body
+
+
 def _object(values: Values) -> tuple[Key, Json]:
     key = ("storage", f"storage/v1/b/{values.take('bucket')}/o/{values.take('name')}")
     return key, {"content": values.take("content")}
@@ -388,7 +439,11 @@ _READERS: Mapping[str, Callable[[Values], tuple[Key, Json]]] = {
     "google_compute_subnetwork": _subnetwork,
     "google_dns_managed_zone": _zone,
     "google_dns_record_set": _record,
+    "google_billing_budget": _budget,
     "google_model_armor_template": _template,
+    "google_monitoring_alert_policy": _watched("v3/projects/{}/alertPolicies"),
+    "google_monitoring_dashboard": _watched("v1/projects/{}/dashboards"),
+    "google_monitoring_notification_channel": _watched("v3/projects/{}/notificationChannels"),
     "google_network_connectivity_regional_endpoint": _endpoint,
     "google_project_iam_member": _grant(
         "cloudresourcemanager", lambda values: f"v3/projects/{values.take('project')}"

@@ -16,7 +16,8 @@ from homeport.reconcile import Ref, Resource
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.mirrored_image import MirroredImage
-from homeport.resources.google.rest import RestResource
+from homeport.resources.google.monitoring import COLLECTIONS, PART, MonitoringPart, labels_key
+from homeport.resources.google.rest import LABEL, RestResource
 from homeport.resources.google.service import DEADLINE_S, Service
 from homeport.weights.transfer import MANIFEST
 
@@ -121,7 +122,17 @@ def told_by_shell(thing: Resource | None, ref: Ref) -> str:
         name, region = thing.address.path.rpartition("/")[2], thing.address.path.split("/")[4]
         asked = command("gcloud", "network-connectivity", "regional-endpoints", "describe", name)
         return f"\"$({asked} --region={region} --format='value(address)')\""
+    if isinstance(thing, MonitoringPart) and ref.path == "name":
+        return f"\"$({command(*found(thing))} | sed -n 's/^name: //p')\""
     raise TypeError(f"no shell can tell what {ref.id} has at {ref.path!r}")
+
+
+def found(one: MonitoringPart) -> tuple[str, ...]:
+    """Return the call that finds a thing of Cloud Monitoring's, whose name Google chose, by its labels."""
+    key = labels_key(one.kind)
+    _, items = COLLECTIONS[one.kind]
+    ours = (f"{key}.{LABEL}={one.name}", f"{key}.{PART}={one.part}")
+    return ("rest", "FIND", f"{one.address.api}.googleapis.com", f"/{one.address.made_at}", items, *ours)
 
 
 _ASK = (

@@ -20,7 +20,6 @@ from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.release import Release
 from homeport.resources.google.rest import RestResource
-from homeport.resources.google.secret import SecretVersion
 from homeport.resources.google.service import Service
 from homeport.resources.google.traffic import CANDIDATE, RECEIPTS
 
@@ -159,7 +158,7 @@ def prepare(made: Pipeline) -> dict[str, str]:
             f"is. Those who submit {FILE} need roles/cloudbuild.builds.editor, and roles/iam.serviceAccountUser on {made.email}."
         )
     ]
-    if secrets := things.all(SecretVersion):
+    if secrets := things.secrets:
         read = listed(" or ".join(gcloud.variables(one)) for one in secrets)
         notes.append(f"Secrets are read from {read}, or asked for; they are in no argument and in no file.")
     return {

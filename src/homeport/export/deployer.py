@@ -129,7 +129,7 @@ def _needed(things: Things) -> set[str]:
         "warm": ResourceKind.SCHEDULE in kinds,
         "startup-cache": ResourceKind.STARTUP_CACHE in kinds,
         "given-secret": bool(_given(things)),
-        "observe": False,  # Nor does one have [observe].
+        "observe": ResourceKind.DASHBOARD in kinds,
         "screen": ResourceKind.TEMPLATE in kinds,
         "screen-way": ResourceKind.ENDPOINT in kinds,
         "edge": False,  # No export has a load balancer: a file with [edge] is refused.

@@ -84,11 +84,13 @@ make() {
   as_changed
 }
 
-# What gcloud has no words for: Google's API itself is asked, and its answer printed as gcloud prints one, a value a line.
-# $1: GET, POST or PATCH, $2: the host, $3: the path with its query, $4: the file with the body. The token is in no argument.
+# What gcloud has no words for, or finds by its name alone: Google's API itself is asked, and its answer printed as gcloud
+# prints one, a value a line. $1: GET, POST or PATCH, $2: the host, $3: the path with its query, $4: the file with the body.
+# $1: FIND, then host, path, what the list is called, and for each field that tells ours from others FIELD=VALUE.
+# The token is in no argument.
 rest() {
   gcloud auth print-access-token | python3 -c '
-import json, os, sys, urllib.error, urllib.request as web
+import json, os, sys, urllib.parse as parse, urllib.request as web
 
 ESCAPED = str.maketrans({"\\": "\\\\", "\"": "\\\"", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 
@@ -100,17 +102,40 @@ def told(value, path):
         for place, one in enumerate(value):
             told(one, "%s[%d]" % (path, place))
     elif value is not None:
-        text = str(value)
+        text = str(int(value) if isinstance(value, float) and value.is_integer() else value)
         print(path + ": " + ("\"" + text.translate(ESCAPED) + "\"" if "\n" in text or text != text.strip() else text))
 
-method, host, path, *file = sys.argv[1:]
-head = {"Authorization": "Bearer " + sys.stdin.read().strip(), "Content-Type": "application/json", "Host": host}
-base = os.environ.get("HOMEPORT_GOOGLE_URL") or "https://" + host
-body = open(file[0], "rb").read() if file else None
+def at(value, path):
+    for key in path.split("."):
+        value = value.get(key, {}) if isinstance(value, dict) else {}
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+def found(host, path, items, *fields):
+    wanted, token = [one.partition("=")[::2] for one in fields], ""
+    while True:
+        page = asked("GET", host, path + ("?pageToken=" + parse.quote(token) if token else ""))
+        for one in page.get(items, []):
+            if all(at(one, field) == value for field, value in wanted):
+                return one
+        token = page.get("nextPageToken")
+        if not token:
+            sys.exit("NOT_FOUND: none of " + items + " has " + " ".join(fields))
+
+def asked(method, host, path, *file):
+    body = open(file[0], "rb").read() if file else None
+    request = web.Request(base(host) + path, body, {**head, "Host": host}, method=method)
+    with web.urlopen(request, timeout=120) as answer:
+        return json.loads(answer.read() or b"{}")
+
+def base(host):
+    return (os.environ.get("HOMEPORT_GOOGLE_URL") or "https://" + host).rstrip("/")
+
+method, host, *rest = sys.argv[1:]
+head = {"Authorization": "Bearer " + sys.stdin.read().strip(), "Content-Type": "application/json"}
 try:
-    asked = web.Request(base.rstrip("/") + path, body, head, method=method)
-    with web.urlopen(asked, timeout=120) as answer:
-        told(json.loads(answer.read() or b"{}"), "")
+    made = found(host, *rest) if method == "FIND" else asked(method, host, *rest)
+    # Of what was made, only what it is called.
+    told({"name": made.get("name")} if method in ("POST", "PATCH") else made, "")
 except web.HTTPError as error:
     sys.exit("HTTPError %d: %s" % (error.code, error.read().decode(errors="replace")))
 except OSError as error:
@@ -203,6 +228,15 @@ granted() {
     path ~ /\]\.members\[/ && value == member { has[binding] = 1 }
     END { for (one in right) if (one in has && !(one in bound)) exit 0; exit 1 }
   ' <<<"$said"
+}
+
+# Puts settings that are no secret where a secret is, unless its newest version holds the same. $1: the secret, $2: the file.
+settings() {
+  if there gcloud secrets versions access latest "--secret=$1" && [ "$said" = "$(<"$2")" ]; then
+    say "= $1: holds the same as $2; left as it is"
+  else
+    make gcloud secrets versions add "$1" "--data-file=$2"
+  fi
 }
 
 # Adds a version to a secret, unless its newest one holds the same. $1: the secret, $2: the variable that the value is

@@ -7,13 +7,16 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from homeport.export import encryption, gcloud_commands, knative
+from homeport.export import encryption, gcloud_commands, gcloud_network, gcloud_observe, knative
 from homeport.export.builds import BEYOND_S, Blanks, ExportedBuild, builds, left_behind
 from homeport.export.fields import Fields
+from homeport.export.gcloud_commands import GcloudCommands
+from homeport.export.gcloud_observe import NAMED
 from homeport.export.graph import ResourceKind, Things, beside
 from homeport.export.repositories import clean_up, upstream
 from homeport.export.shell import Lines, command, script, values, with_variables
 from homeport.export.text import CACHE_NOTE, comment, head, listed, to_yaml
+from homeport.json_types import Json
 from homeport.reconcile import Resource
 from homeport.resources.google.apis import Apis
 from homeport.resources.google.iam_binding import Grant
@@ -72,7 +75,7 @@ def _head(things: Things) -> str:
             "only for what waiting helps: an API or a grant that is not seen everywhere yet, a build under way, Google being busy."
         ),
     ]
-    secrets = things.all(SecretVersion)
+    secrets = things.secrets
     if secrets:
         read = listed(" or ".join(variables(one)) for one in secrets)
         notes.append(f"Secrets are read from {read}, or asked for; they are in no argument and in no file.")
@@ -102,6 +105,18 @@ def variables(version: SecretVersion) -> tuple[str, ...]:
     return (HUB, own) if version.secret_id.endswith(_OF_A_HUB) else (own,)
 
 
+_TOLD: Mapping[str, Callable[[RestResource, Fields], GcloudCommands]] = {
+    **gcloud_commands.KNOWS,
+    **gcloud_network.KNOWS,
+    **dict.fromkeys(
+        (ResourceKind.DASHBOARD, ResourceKind.ALERT_POLICY, ResourceKind.CHANNEL),
+        gcloud_observe.monitoring_part,
+    ),
+    ResourceKind.BUDGET: gcloud_observe.budget,
+}
+"""Of which more than a line is to be said."""
+
+
 class _Script:
     """The lines for each resource; and the files that some of them need."""
 
@@ -117,8 +132,10 @@ class _Script:
             made = KNOWS[one.kind](self, one, body)
             body.done()
             # What a service has of these is in a file of its own, which is filled.
-            marks = {} if isinstance(one, Service) else blanks.variables()
-            return [*blanks.asked(), *with_variables(made, marks)] if marks else made
+            if isinstance(one, Service) or not blanks.variables():
+                return made
+            filled = made if one.kind in _TOLD else with_variables(made, blanks.variables())
+            return [*blanks.asked(), *filled]
         return KNOWS[one.kind](self, one, Fields({}, one.id))
 
     def apis(self, one: Apis, _: Fields) -> Lines:
@@ -150,6 +167,10 @@ class _Script:
         )  # fmt: skip
 
     def secret_version(self, one: SecretVersion, _: Fields) -> Lines:
+        if self._things.is_open(one):
+            file = f"{one.secret_id}.yaml"
+            self.files[file] = one.value.reveal()
+            return [command("settings", one.secret_id, file)]
         names = variables(one)
         told = "a token of the hub that may read the model" if HUB in names else "its value"
         value = "".join(f"${{{name}:-" for name in names).removesuffix(":-") + "-" + "}" * len(names)
@@ -218,75 +239,6 @@ class _Script:
             written = f"printf %s {base64.b64encode(one.content).decode()} | base64 -d"
         return [f"{written} | {command('gcloud', 'storage', 'cp', '-', f'gs://{one.bucket}/{one.name}')}"]
 
-    def network(self, one: RestResource, body: Fields) -> Lines:
-        routing = body.take("routingConfig", {}).get("routingMode", "REGIONAL").lower()
-        mode = "auto" if body.take("autoCreateSubnetworks") else "custom"
-        name = body.take("name")
-        return self._kept(
-            one,
-            ("gcloud", "compute", "networks", "describe", name),
-            ("gcloud", "compute", "networks", "create", name, f"--subnet-mode={mode}", f"--bgp-routing-mode={routing}",
-             f"--description={body.take('description', '')}"),
-        )  # fmt: skip
-
-    def subnetwork(self, one: RestResource, body: Fields) -> Lines:
-        name, where = body.take("name"), f"--region={one.address.path.split('/')[5]}"
-        private = ["--enable-private-ip-google-access"] if body.take("privateIpGoogleAccess") else []
-        return self._kept(
-            one,
-            ("gcloud", "compute", "networks", "subnets", "describe", name, where),
-            ("gcloud", "compute", "networks", "subnets", "create", name, where,
-             f"--network={body.take('network').rpartition('/')[2]}", f"--range={body.take('ipCidrRange')}", *private,
-             f"--description={body.take('description', '')}"),
-        )  # fmt: skip
-
-    def firewall(self, one: RestResource, body: Fields) -> Lines:
-        name, allowed, denied = body.take("name"), body.take("allowed"), body.take("denied")
-        verb = ("gcloud", "compute", "firewall-rules")
-        to_change = (
-            f"--priority={body.take('priority')}",
-            f"--rules={','.join(gcloud_commands.rule(rule) for rule in allowed or denied)}",
-            f"--destination-ranges={','.join(body.take('destinationRanges'))}",
-            f"--description={body.take('description', '')}",
-        )
-        fixed = (
-            f"--network={body.take('network').rpartition('/')[2]}",
-            f"--direction={body.take('direction')}",
-            f"--action={'ALLOW' if allowed else 'DENY'}",
-        )
-        return self._kept(
-            one,
-            (*verb, "describe", name),
-            (*verb, "create", name, *fixed, *to_change),
-            change=(*verb, "update", name, *to_change),
-        )
-
-    def zone(self, one: RestResource, body: Fields) -> Lines:
-        name = body.take("name")
-        networks = [
-            each["networkUrl"].rpartition("/")[2] for each in body.take("privateVisibilityConfig")["networks"]
-        ]
-        return self._kept(
-            one,
-            ("gcloud", "dns", "managed-zones", "describe", name),
-            ("gcloud", "dns", "managed-zones", "create", name, f"--dns-name={body.take('dnsName')}",
-             f"--visibility={body.take('visibility')}", f"--networks={','.join(networks)}",
-             f"--description={body.take('description', '')}", _labels(body)),
-        )  # fmt: skip
-
-    def record(self, one: RestResource, body: Fields) -> Lines:
-        host, where = (
-            body.take("name"),
-            (f"--zone={one.address.path.split('/')[5]}", f"--type={body.take('type')}"),
-        )
-        data = (f"--ttl={body.take('ttl')}", f"--rrdatas={','.join(body.take('rrdatas'))}")
-        return self._kept(
-            one,
-            ("gcloud", "dns", "record-sets", "describe", host, *where),
-            ("gcloud", "dns", "record-sets", "create", host, *where, *data),
-            change=("gcloud", "dns", "record-sets", "update", host, *where, *data),
-        )  # fmt: skip
-
     def build(self, one: Any, _: Fields) -> Lines:  # Any: an Image or StoredWeights
         if isinstance(one, MirroredImage):
             return [f"say {shlex.quote(f'= {one.summary({})}')}"]
@@ -331,9 +283,10 @@ class _Script:
         look: tuple[str, ...],
         *make: tuple[str, ...],
         change: tuple[str, ...] = (),
+        compared: Mapping[str, Json] | None = None,
     ) -> Lines:
         """Return the lines that make a thing, and compare one that is there: `change` changes it, else it is told."""
-        wanted = {key: value for key, value in one.wanted.items() if key not in _SKIPPED}
+        wanted = {key: value for key, value in (compared or one.wanted).items() if key not in _SKIPPED}
         done = ("change" if change else "keep", f"{one.kind} {_short(one)}", one.kind, *change)
         shown = ("--format=flattened[no-pad]",) if look[0] == "gcloud" else ()
         return [
@@ -348,9 +301,29 @@ class _Script:
 
     def told(self, one: RestResource, body: Fields) -> Lines:
         """Return the commands for a thing of which more than a line is to be said."""
-        told = gcloud_commands.KNOWS[one.kind](one, body)
-        self.files |= told.files
-        return [*told.first, *self._kept(one, told.look, told.make, change=told.change)]
+        told = _TOLD[one.kind](one, body)
+        blanks = Blanks(self._things)
+        body_as_sent = self._things.filled(one.wanted, blanks.mark)
+        compared = told.compared or body_as_sent
+        marks = {**blanks.variables(), **told.marks}
+        lines = self._kept(one, told.look, told.make, change=told.change, compared=compared)
+        if NAMED in "".join(lines):
+            marks[NAMED] = "$NAMED"
+            lines = [lines[0], "  NAMED=$(value_of name)", *lines[1:]]
+        first = [*told.first]
+        for file, text in told.files.items():
+            self.files[file] = text
+            if any(mark in text for mark in marks):  # It is filled in, and read from where that is.
+                pairs = [
+                    word for mark, value in marks.items() for word in (mark, f'"{value}"') if mark in text
+                ]
+                first.append(" ".join(("fill", file, f'"$work/{file}"', *pairs)))
+                lines = [
+                    line if line.startswith("fill ") else line.replace(f" {file}", f" __WORK__/{file}")
+                    for line in lines
+                ]
+                marks["__WORK__"] = "$work"
+        return [*first, *(with_variables(lines, marks) if marks else lines)]
 
     def release(self, one: Release, _: Fields) -> Lines:
         return ["# Only `homeport up` can do this: see above."]
@@ -359,9 +332,8 @@ class _Script:
 KNOWS: Mapping[str, Callable[[_Script, Any, Fields], Lines]] = {  # Any: the resource of that kind
     ResourceKind.APIS: _Script.apis, ResourceKind.ACCOUNT: _Script.account, ResourceKind.GRANT: _Script.grant, ResourceKind.SECRET: _Script.secret,
     ResourceKind.SECRET_VERSION: _Script.secret_version, ResourceKind.REPOSITORY: _Script.repository, ResourceKind.BUCKET: _Script.bucket,
-    ResourceKind.OBJECT: _Script.object, ResourceKind.NETWORK: _Script.network, ResourceKind.SUBNETWORK: _Script.subnetwork,
-    ResourceKind.FIREWALL: _Script.firewall, ResourceKind.ZONE: _Script.zone, ResourceKind.RECORD: _Script.record, ResourceKind.IMAGE: _Script.build,
-    **dict.fromkeys(gcloud_commands.KNOWS, _Script.told),
+    ResourceKind.OBJECT: _Script.object, ResourceKind.IMAGE: _Script.build,
+    ResourceKind.CONFIGURATION: _Script.secret, **dict.fromkeys(_TOLD, _Script.told),
     ResourceKind.STARTUP_CACHE: _Script.startup_cache, ResourceKind.WEIGHTS: _Script.build, ResourceKind.SERVICE: _Script.service, ResourceKind.RELEASE: _Script.release,
 }  # fmt: skip
 

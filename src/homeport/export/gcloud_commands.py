@@ -26,6 +26,10 @@ class GcloudCommands:
     """Lines that come before all of that."""
     files: Mapping[str, str] = field(default_factory=dict)
     """The files that these read, by name."""
+    compared: Mapping[str, Json] | None = None
+    """What is compared with what is there, where that is not the body as it is sent."""
+    marks: Mapping[str, str] = field(default_factory=dict)
+    """The shell's words for marks that are in all of that."""
 
 
 def role(one: RestResource, body: Fields) -> GcloudCommands:

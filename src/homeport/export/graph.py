@@ -54,11 +54,18 @@ class ResourceKind(StrEnum):
     STARTUP_CACHE = "startup cache"
     TEMPLATE = "Model Armor template"
     ENDPOINT = "regional endpoint"
+    CONFIGURATION = "configuration"
+    DASHBOARD = "dashboard"
+    ALERT_POLICY = "alert policy"
+    CHANNEL = "notification channel"
+    BUDGET = "budget"
 
 
 _WITHIN = 16 * 1024
 """As many bytes of an object stand within a script or a module."""
-_TOLD_LATER = frozenset({(ResourceKind.SERVICE, "uri"), (ResourceKind.ENDPOINT, "address")})
+_TOLD_LATER = frozenset(
+    {(ResourceKind.SERVICE, "uri"), (ResourceKind.ENDPOINT, "address"), (ResourceKind.CHANNEL, "name")}
+)
 """What Google alone chooses."""
 
 
@@ -117,10 +124,24 @@ class Things:
         return [one for one in self.resources if isinstance(one, kind)]
 
     @property
+    def secrets(self) -> list[SecretVersion]:
+        """Return the versions of secrets whose value is one: it is asked for, and in no file."""
+        return [one for one in self.all(SecretVersion) if not self.is_open(one)]
+
+    def is_open(self, version: SecretVersion) -> bool:
+        """Return True if nothing of what a secret holds is secret, such as a sidecar's settings."""
+        place = self.by_id(f"secret/{version.secret_id}")
+        return place is not None and place.kind == ResourceKind.CONFIGURATION
+
+    @property
     def beside(self) -> dict[str, str]:
-        """Return the contents of objects that are too large to stand within another file, by the name of a file for each."""
-        large = (one for one in self.all(Object) if len(one.content) > _WITHIN and one.content.isascii())
-        return {beside(one): one.content.decode() for one in large}
+        """Return the contents of objects of more than a line, or of a long one, by the name of a file for each."""
+        texts = (one for one in self.all(Object) if one.content.isascii() and b"\0" not in one.content)
+        return {
+            beside(one): one.content.decode()
+            for one in texts
+            if len(one.content) > _WITHIN or b"\n" in one.content
+        }
 
     def kinds(self) -> list[str]:
         """Return the kinds that there are, each once, in order."""

@@ -92,7 +92,7 @@ def _flat(value: Json, path: str) -> Iterator[tuple[str, Json]]:
 
 
 def _printed(value: Json) -> str:
-    text = str(value)
+    text = str(int(value) if isinstance(value, float) and value.is_integer() else value)
     if "\n" in text or text != text.strip():
         return f'"{"".join(_ESCAPES.get(letter, letter) for letter in text)}"'
     return text

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from homeport.resources.google.budget import BUDGET
 from homeport.resources.google.closed_door import ClosedDoor
 from homeport.resources.google.load_balancer import COLLECTIONS as BALANCER
 from homeport.resources.google.managed_certificate import COLLECTIONS as MANAGER
-from homeport.resources.google.monitoring import COLLECTIONS as MONITORING
-from homeport.targets.cloudrun.observing import CONFIGURATION
 
 _OF: Mapping[str, frozenset[str]] = {
     "[edge]": frozenset({*BALANCER, *MANAGER, ClosedDoor.kind}),
-    "[observe]": frozenset({*MONITORING, CONFIGURATION, BUDGET}),
 }
 
 

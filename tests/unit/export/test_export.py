@@ -18,6 +18,7 @@ import yaml
 
 from deployers import WAYS, Deployer
 from deployment import google_for
+from homeport import spec
 from homeport.cli import run
 from homeport.errors import HomeportError
 from homeport.export import KINDS, export
@@ -35,6 +36,7 @@ from homeport.secret import Secret
 from homeport.spec import CloudRun
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.model_selection import choose
+from homeport.targets.cloudrun.observe_target import with_observe
 from places import TAUGHT
 from user import User
 
@@ -257,6 +259,41 @@ def test_the_command_writes_files_and_leaves_those_that_somebody_changed(
 
 def _tf_first(path: Path) -> tuple[bool, str]:
     return (path.suffix != ".tf", path.name)
+
+
+OBSERVED = {"alerts": ["mailto:ops@example.com"], "budget": 50}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_export_carries_what_observe_takes_or_lets_a_pipeline_make_it(kind: str) -> None:
+    deployer = Deployer("vllm")
+    wanted = spec.parse({**deployer.wanted().model_dump(), "observe": OBSERVED})
+    chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+    files = export(
+        kind, with_observe(deployer.target(google_for(deployer.cloud), chosen, wanted)).resources()
+    )
+    text = " ".join("\n".join(files.values()).replace("\\\n", " ").replace("\n#", " ").split())
+    script = (
+        "settings home-observe home-observe.yaml",
+        "rest FIND monitoring.googleapis.com",
+        "dashboard.json",
+        "budget.json",
+    )
+    pipeline = ("monitoring.editor", "monitoring.dashboards.get")
+    words = {
+        "gcloud": script,
+        "cloudbuild": script[:1],
+        "terraform": (
+            'resource "google_monitoring_dashboard" "dashboard"',
+            "google_billing_budget",
+            "var.billing_account",
+        ),
+        "knative": ("alert policy", "notification channel"),
+    }
+    for word in words.get(kind, pipeline):
+        assert word in text, word
+    if kind == "gcloud":
+        assert "HOME_OBSERVE" not in text, "settings are no secret, and nobody is asked for them"
 
 
 def test_variables_of_the_shell_take_the_place_of_marks_inside_quotes_and_out_of_them(tmp_path: Path) -> None:

@@ -14,13 +14,12 @@ from homeport.export.terraform.addresses import Addresses, image_variable
 from homeport.export.terraform.foundations import KNOWS as FOUNDATIONS
 from homeport.export.terraform.foundations import FoundationBlocks
 from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, to_hcl
-from homeport.export.terraform.tables import GUARD
+from homeport.export.terraform.tables import GUARD, OBSERVE
 from homeport.export.terraform.tables import KNOWS as TABLES
 from homeport.export.text import CACHE_NOTE, WIDTH, head, listed
 from homeport.reconcile import Ref, Resource
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.iam_binding import Grant
-from homeport.resources.google.secret import SecretVersion
 from homeport.resources.google.startup_cache import StartupCache
 
 KNOWS: frozenset[str] = frozenset(
@@ -57,6 +56,7 @@ def files(things: Things) -> dict[str, str]:
         "main.tf": [*variables.shared(things), *made.blocks(set(FOUNDATIONS) - NETWORK)],
         "network.tf": made.blocks(NETWORK),
         "guard.tf": made.blocks(set(GUARD)),
+        "observe.tf": made.blocks(set(OBSERVE)),
         "service.tf": [*made.services(), *service.callers(things, addresses)],
         "outputs.tf": variables.outputs(things, addresses),
         "versions.tf": variables.versions(),
@@ -144,7 +144,7 @@ def _notes(things: Things) -> list[str]:
     ]
     if things.all(StartupCache):
         notes.append(f"Not made here: {CACHE_NOTE}")
-    secrets = [one.secret_id for one in things.all(SecretVersion)]
+    secrets = [one.secret_id for one in things.secrets]
     if secrets:
         notes.append(f"The value of {listed(secrets)} is a variable that neither a plan nor the state keeps.")
     notes += [

@@ -23,6 +23,7 @@ from homeport.resources.google.startup_cache import StartupCache
 
 KEY = Code("var.encryption_key")
 WEIGHTS = Code("var.weights_digest")
+BILLING = Code("var.billing_account")
 PROJECT, REGION, LABELS = Code("var.project"), Code("var.region"), Code("local.labels")
 TYPES: Mapping[str, str] = {
     ResourceKind.APIS: "google_project_service",
@@ -40,6 +41,11 @@ TYPES: Mapping[str, str] = {
     ResourceKind.SERVICE: "google_cloud_run_v2_service",
     ResourceKind.ROLE: "google_project_iam_custom_role",
     ResourceKind.SCHEDULE: "google_cloud_scheduler_job",
+    ResourceKind.CONFIGURATION: "google_secret_manager_secret",
+    ResourceKind.DASHBOARD: "google_monitoring_dashboard",
+    ResourceKind.ALERT_POLICY: "google_monitoring_alert_policy",
+    ResourceKind.CHANNEL: "google_monitoring_notification_channel",
+    ResourceKind.BUDGET: "google_billing_budget",
     ResourceKind.TEMPLATE: "google_model_armor_template",
     ResourceKind.ENDPOINT: "google_network_connectivity_regional_endpoint",
 }
@@ -54,6 +60,7 @@ _GRANTED_ON: Mapping[str, str] = {
 _ATTRIBUTES: Mapping[tuple[str, str], str] = {
     (ResourceKind.ACCOUNT, "email"): "email",
     (ResourceKind.ENDPOINT, "address"): "address",
+    (ResourceKind.CHANNEL, "name"): "name",
     (ResourceKind.NETWORK, "name"): "name",
     (ResourceKind.NETWORK, "selfLink"): "id",
     (ResourceKind.SUBNETWORK, "name"): "name",

@@ -8,7 +8,7 @@ from typing import Any
 from homeport.export.terraform.addresses import snake
 from homeport.export.terraform.hcl import Block, Item, attributes, block
 
-_MAPS = frozenset(("annotations", "labels", "limits"))
+_MAPS = frozenset(("annotations", "labels", "limits", "userLabels"))
 """Fields whose keys are the user's own, not Google's."""
 _FIRST = ("name", "location", "image", "command", "args")
 

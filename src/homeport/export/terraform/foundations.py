@@ -91,8 +91,11 @@ class FoundationBlocks:
 
     def secret_version(self, one: SecretVersion, _: Fields) -> list[Item]:
         variable = self._addresses.label(one)
+        within = Attribute("secret", self._addresses.by_id(f"secret/{one.secret_id}", "id"))
+        if self._things.is_open(one):
+            return [within, Note("Settings, and no secret."), Attribute("secret_data", one.value.reveal())]
         return [
-            Attribute("secret", self._addresses.by_id(f"secret/{one.secret_id}", "id")),
+            within,
             Note("Sent, and kept nowhere: not in the state, not in a plan."),
             Attribute("secret_data_wo", Code(f"var.{variable}")),
             Attribute("secret_data_wo_version", Code(f"var.{variable}_version")),
@@ -346,7 +349,7 @@ class FoundationBlocks:
 
 KNOWS: Mapping[str, Callable[[FoundationBlocks, Any, Fields], list[Item] | None]] = {  # Any: the resource of that kind
     ResourceKind.APIS: FoundationBlocks.apis, ResourceKind.ACCOUNT: FoundationBlocks.account, ResourceKind.GRANT: FoundationBlocks.grant,
-    ResourceKind.SECRET: FoundationBlocks.secret, ResourceKind.SECRET_VERSION: FoundationBlocks.secret_version,
+    ResourceKind.SECRET: FoundationBlocks.secret, ResourceKind.CONFIGURATION: FoundationBlocks.secret, ResourceKind.SECRET_VERSION: FoundationBlocks.secret_version,
     ResourceKind.REPOSITORY: FoundationBlocks.repository, ResourceKind.BUCKET: FoundationBlocks.bucket, ResourceKind.OBJECT: FoundationBlocks.object,
     ResourceKind.NETWORK: FoundationBlocks.network, ResourceKind.SUBNETWORK: FoundationBlocks.subnetwork, ResourceKind.FIREWALL: FoundationBlocks.firewall,
     ResourceKind.ROLE: FoundationBlocks.role, ResourceKind.SCHEDULE: FoundationBlocks.schedule,

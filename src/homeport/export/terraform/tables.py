@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 from homeport.export.fields import Fields
 from homeport.export.graph import ResourceKind
-from homeport.export.terraform.addresses import Addresses
+from homeport.export.terraform.addresses import BILLING, PROJECT, Addresses
 from homeport.export.terraform.bodies import fields
-from homeport.export.terraform.hcl import Item, attributes
+from homeport.export.terraform.hcl import Code, Item, attributes, expression, joined
 from homeport.resources.google.rest import RestResource
 
 Blocks = Callable[[Addresses, RestResource, Fields], list[Item]]
@@ -44,11 +44,39 @@ def regional_endpoint(addresses: Addresses, one: RestResource, body: Fields) -> 
     )
 
 
+def dashboard(_: Addresses, __: RestResource, body: Fields) -> list[Item]:
+    """Return the arguments of a dashboard, which the provider takes as JSON alone."""
+    return attributes({"dashboard_json": Code(f"jsonencode({expression(body.rest(), '  ')})")})
+
+
+def as_it_is(_: Addresses, __: RestResource, body: Fields) -> list[Item]:
+    """Return the arguments of a thing that the provider has as the API does."""
+    return fields(body.rest())
+
+
+def budget(_: Addresses, __: RestResource, body: Fields) -> list[Item]:
+    """Return the arguments of a budget, which lies with the billing account."""
+    scope = {**body.take("budgetFilter"), "projects": [joined("projects/", PROJECT)]}
+    rules = body.take("notificationsRule")
+    rest = {
+        "budgetFilter": scope,
+        **body.rest(),
+        **({"allUpdatesRule": rules} if any(rules.values()) else {}),
+    }
+    return [*attributes({"billing_account": BILLING}), *fields(rest)]
+
+
+OBSERVE: Mapping[str, Blocks] = {
+    ResourceKind.DASHBOARD: dashboard,
+    ResourceKind.ALERT_POLICY: as_it_is,
+    ResourceKind.CHANNEL: as_it_is,
+    ResourceKind.BUDGET: budget,
+}
 GUARD: Mapping[str, Blocks] = {
     ResourceKind.TEMPLATE: template,
     ResourceKind.ENDPOINT: regional_endpoint,
 }
-KNOWS: Mapping[str, Blocks] = {**GUARD}
+KNOWS: Mapping[str, Blocks] = {**GUARD, **OBSERVE}
 
 
 def _last(one: RestResource) -> str:

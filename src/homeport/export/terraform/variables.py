@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from homeport.export.graph import Things
-from homeport.export.terraform.addresses import KEY, PROJECT, REGION, WEIGHTS, Addresses, image_variable
+from homeport.export.terraform.addresses import (
+    BILLING,
+    KEY,
+    PROJECT,
+    REGION,
+    WEIGHTS,
+    Addresses,
+    image_variable,
+)
 from homeport.export.terraform.foundations import domains
 from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, attributes, block
 from homeport.export.terraform.service import named_callers
@@ -61,7 +69,7 @@ def variables(things: Things, addresses: Addresses, used: str) -> list[Item]:
         made.append(
             block("variable", "weights_digest", body=[*_told(_WEIGHTS, "string"), Attribute("default", None)])
         )
-    for one in things.all(SecretVersion):
+    for one in things.secrets:
         made += _secret(addresses.label(one), one)
     for service in things.services:
         grants = named_callers(things, service)
@@ -78,6 +86,9 @@ def variables(things: Things, addresses: Addresses, used: str) -> list[Item]:
         made.append(
             _variable("encryption_key", "The key of Cloud KMS for what is kept.", default=_key(things))
         )
+    if BILLING.text in used:
+        told = f"The billing account: gcloud billing projects describe {things.project} --format='value(billingAccountName)'"
+        made.append(block("variable", "billing_account", body=_told(told, "string")))
     return list(made)
 
 

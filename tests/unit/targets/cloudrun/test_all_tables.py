@@ -252,7 +252,7 @@ def exported(deployer: WithAllTables, kind: str, wanted: spec.Spec) -> dict[str,
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("table", ["observe", "edge"])
+@pytest.mark.parametrize("table", ["edge"])
 def test_an_export_that_has_no_words_for_a_table_names_it(
     deployer: WithAllTables, kind: str, table: str
 ) -> None:
@@ -261,7 +261,7 @@ def test_an_export_that_has_no_words_for_a_table_names_it(
     assert refused.value.hint.startswith(f"a file without [{table}] is exported; it knows ")
     with pytest.raises(HomeportError, match="DNS authorization") as refused:
         exported(deployer, kind, deployer.file(*ALL))
-    assert refused.value.hint.startswith("a file without [edge] and [observe] is exported")
+    assert refused.value.hint.startswith("a file without [edge] is exported")
 
 
 @pytest.mark.parametrize("kind", KINDS)

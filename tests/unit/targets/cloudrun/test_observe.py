@@ -14,9 +14,7 @@ from cloud import act, things
 from deployment import google_for
 from gcp_rehearsal.iam.permissions import required
 from homeport.catalog.prices import load
-from homeport.errors import HomeportError, SpecError
-from homeport.export import export
-from homeport.export.tables import tables_of
+from homeport.errors import SpecError
 from homeport.home import find_home
 from homeport.observe.panels import Watched
 from homeport.progress import Silent
@@ -301,21 +299,6 @@ def test_what_is_not_built_or_cannot_be_meant_is_refused_plainly(
     with pytest.raises(SpecError) as refused:
         deployer.observed(**table)
     assert told.lower() in f"{refused.value} {refused.value.hint}".lower()
-
-
-@pytest.mark.parametrize("kind", ["terraform", "gcloud", "knative", "cloudbuild"])
-def test_an_export_refuses_it_by_name(deployer: WithObserve, kind: str) -> None:
-    with pytest.raises(HomeportError, match="configuration"):
-        export(kind, target(deployer).resources())
-
-
-def test_an_export_names_a_budget_and_the_table_without_which_there_would_be_files(
-    deployer: WithObserve,
-) -> None:
-    with pytest.raises(HomeportError, match=r"budget/home \(a budget\)") as refused:
-        export("terraform", target(deployer, budget=50).resources())
-    assert "a file without [observe] is exported" in refused.value.hint
-    assert tables_of(["budget"]) == "[observe]"
 
 
 def test_names_of_a_service_are_those_of_its_series(deployer: WithObserve) -> None:
