@@ -23,6 +23,7 @@ OBSERVE = """
 [observe]
 alerts = ["mailto:ops@example.com"]
 slo = {ttft = "2s", availability = 0.99}
+traces = true
 """
 
 
@@ -50,6 +51,7 @@ def test_the_whole_life_of_an_engine_that_tells_nothing_and_is_watched_all_the_s
     )  # fmt: skip
     assert not cloud.failed(good), good
     assert {what for what, one in good.items() if one["verdict"] != "ok"} <= {"alert: HomeportStalled"}
+    assert good["traces"]["verdict"] == "ok"
     (seen,) = cloud.run("top", "--once", "--json").json
     assert seen["instances"] == 1
     assert seen["figures"]["requests"] >= 1

@@ -17,7 +17,7 @@ _SUFFIX = ".googleapis.com"
 _AT_ONCE = 20
 """How many are enabled, or told about, in one call."""
 _SECONDS = 5.0
-_OTHERS = ("cloudapis", "containerregistry", "servicemanagement")
+_OTHERS = ("cloudapis", "containerregistry", "servicemanagement", "telemetry")
 """APIs that Google has no document of, which can be enabled and do nothing, as all those can that are not rehearsed."""
 
 

@@ -13,7 +13,7 @@ from homeport.targets.cloudrun.agent_fact import AgentFact
 from homeport.targets.cloudrun.agent_secrets import readers
 from homeport.targets.cloudrun.companions import Companion
 from homeport.targets.cloudrun.containers import HttpProbe, ServiceContainer
-from homeport.targets.cloudrun.graph import PORT
+from homeport.targets.cloudrun.front import PORT
 from homeport.targets.cloudrun.own_image import OwnImage
 from homeport.targets.cloudrun.target import CloudRunTarget
 

@@ -6,7 +6,10 @@ from homeport.engines.metric_names import MetricNames
 from homeport.engines.registry import module
 from homeport.gateway.metric_names import NAMES
 from homeport.spec import Observe, Spec
+from homeport.targets.cloudrun.collector import SPANS_TO
 
+PORT = 8080
+"""Where requests come to."""
 BEHIND = 8081
 """Where the engine listens that a gateway stands before: Cloud Run sends no request there."""
 
@@ -22,6 +25,11 @@ def counts_in_front(spec: Spec, engine: str) -> bool:
 def has_front(spec: Spec, engine: str) -> bool:
     """Tell whether requests come to a gateway, and the engine is behind it."""
     return spec.guard is not None or counts_in_front(spec, engine)
+
+
+def spans_of(spec: Spec) -> str:
+    """Return where spans are sent within an instance; '' where the file wants none."""
+    return SPANS_TO if spec.observe is not None and spec.observe.traces else ""
 
 
 def names_on_cloud_run(engine: str) -> MetricNames:

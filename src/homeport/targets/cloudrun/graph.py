@@ -32,7 +32,7 @@ from homeport.targets.cloudrun.containers import ServiceContainer
 from homeport.targets.cloudrun.diagnosis import newest_explained
 from homeport.targets.cloudrun.edge import EndpointEdge
 from homeport.targets.cloudrun.foundations import Foundations
-from homeport.targets.cloudrun.front import BEHIND, has_front
+from homeport.targets.cloudrun.front import BEHIND, PORT, has_front, spans_of
 from homeport.targets.cloudrun.guard import armored, screen_apis
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.images import image, mirrored
@@ -49,8 +49,6 @@ from homeport.targets.cloudrun.service_spec import Mount, ServiceInputs, beside_
 from homeport.targets.cloudrun.startup_cache import FILES, CloudStartupCache, scripts
 from homeport.targets.cloudrun.volumes import ADAPTERS, MODEL, CloudWeights, OwnFiles
 from homeport.targets.cloudrun.warm_schedule import SCHEDULER, WarmSchedule
-
-PORT = 8080
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,6 +227,7 @@ class CloudRunGraph:
             streamed=self.delivery == "stream",
             prebuilt=self.delivery == PREBUILT,
             metrics_port=METRICS_PORT if self.observing else None,
+            traces=spans_of(self.spec),
         )
         made = engine.launch(
             request, Installation(engine=self.chosen.engine, version=self.base, executable=self.chosen.engine)

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from homeport.catalog.prices import load as load_prices
 from homeport.gateway.settings import METRICS_VARIABLE, OWN_HEALTH, VARIABLE
+from homeport.gateway.spans import ADDRESS
 from homeport.reconcile import Ref
 from homeport.reconcile.fact import Fact
 from homeport.spec import Guard
 from homeport.targets.cloudrun.containers import CONTAINER, HttpProbe, ServiceContainer
-from homeport.targets.cloudrun.front import BEHIND, UNSCREENED, counts_in_front
-from homeport.targets.cloudrun.graph import PORT
+from homeport.targets.cloudrun.front import BEHIND, PORT, UNSCREENED, counts_in_front, spans_of
 from homeport.targets.cloudrun.guard import (
     GuardCostFact,
     armored,
@@ -60,6 +60,8 @@ def _container(target: CloudRunTarget, guard: Guard | None, *, counts: bool) -> 
         environment[VARIABLE] = settings.line()
     if counts:
         environment[METRICS_VARIABLE] = f"{METRICS_PORT}"
+    if spans := spans_of(target.spec):
+        environment[ADDRESS] = spans
     upstream = f"http://127.0.0.1:{BEHIND}"
     return ServiceContainer(
         name=GATEWAY,
@@ -67,7 +69,7 @@ def _container(target: CloudRunTarget, guard: Guard | None, *, counts: bool) -> 
         command=("python3", "-m", MODULE),
         args=(
             *("--host", "0.0.0.0", "--port", f"{PORT}", "--any-name"),  # noqa: S104 - behind Cloud Run's front end
-            *("--model", launch.model, "--upstream", upstream),
+            *("--model", launch.model, "--engine", launch.engine, "--upstream", upstream),
             *(("--metrics-inside",) if counts else ()),
             *(() if guard else (UNSCREENED,)),
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from homeport.engines.metric_names import selected
-from homeport.errors import ApiDisabled, SpecError
+from homeport.errors import ApiDisabled, PermissionDenied, SpecError
 from homeport.google import Google
 from homeport.json_types import JsonObject
 from homeport.observe.chart import Alert
@@ -24,6 +24,8 @@ from homeport.observe.query import LoadedRule, PrometheusApi, of_project
 from homeport.reconcile.plan import ActionKind, action_for
 from homeport.resources.google.monitoring import COLLECTIONS, POLICY
 from homeport.resources.google.rest import LABEL
+from homeport.targets.cloudrun.collector import APIS as SPANS
+from homeport.targets.cloudrun.collector import COLLECTOR
 from homeport.targets.cloudrun.observed import Body
 from homeport.targets.cloudrun.observing import SIDECAR, Observing
 
@@ -57,7 +59,36 @@ async def look(google: Google, observing: Observing | None, service: Body) -> Ob
     policies = await _policies(google, watched.name)
     for one in watched.alerts():
         found.append(await _alert(one, policies.get(one.name), observing, api, why))
-    return tuple(found)
+    return (*found, *await _traces(google, observing, service))
+
+
+async def _traces(google: Google, observing: Observing, service: Body) -> ObserveFindings:
+    """Return whether spans can get to Cloud Trace; nothing where none are wanted. Whether they do is not asked."""
+    if not observing.observe.traces:
+        return ()
+    try:
+        off = [f"{api}.googleapis.com" for api in SPANS if not await _is_on(google, api)]
+    except PermissionDenied as error:
+        return (unknown_yet("traces", f"whether both APIs that spans need are on cannot be read: {error}"),)
+    if off:
+        return (
+            failed(
+                "traces", f"{' and '.join(off)} {'is' if len(off) == 1 else 'are'} off: spans are dropped, and nobody is told",
+                f"gcloud services enable {' '.join(off)} --project={google.project}; `homeport up --on cloudrun` does it, too",
+            ),
+        )  # fmt: skip
+    if COLLECTOR not in {one.get("name") for one in service["template"]["containers"]}:
+        return (failed("traces", "no collector stands beside the engine", _AGAIN),)
+    if wrong := await _wrong(observing):
+        return (failed("traces", f"spans may not be written: {wrong}", _AGAIN),)
+    return (
+        ok("traces", "the collector stands beside the engine, may write, and both APIs that it needs are on"),
+    )
+
+
+async def _is_on(google: Google, api: str) -> bool:
+    path = f"v1/projects/{google.project}/services/{api}.googleapis.com"
+    return bool((await google.get("serviceusage", path)).get("state") == "ENABLED")
 
 
 async def _samples(api: PrometheusApi, observing: Observing, service: Body) -> ObserveFinding:

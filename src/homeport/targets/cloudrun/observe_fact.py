@@ -35,6 +35,8 @@ class ObserveFact(Fact):
     """Who is told of alerts."""
     objectives: tuple[str, ...] = ()
     """What requests are to keep, in words, with the bound by which that is judged."""
+    traces: str = ""
+    """The image of the collector that takes spans to Cloud Trace, as it is asked for; '' where none are sent."""
     budget: int | None = None
     """What the project may cost in a month, in the billing account's currency."""
 
@@ -77,6 +79,11 @@ class ObserveFact(Fact):
         kept = [
             f"objective: {one}; alerts on how fast its error budget is used up" for one in self.objectives
         ]
+        if self.traces:
+            kept.append(
+                f"traces: a span of each request to Cloud Trace, by a collector beside the engine, {self.cpu:g} CPU and "
+                f"{self.memory_gib:g} GiB more in each instance, on {self.traces}; what Cloud Trace charges is not in the price"
+            )
         if self.budget is not None:
             kept.append(
                 f"budget: {self.budget} a month for the whole project, in the billing account's currency; at 50, 90 and 100 % "

@@ -27,7 +27,7 @@ from homeport.targets.cloudrun.inventory import Thing, refuse_incomplete, take_i
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.observe_kinds import OBSERVE_KINDS
 from homeport.targets.cloudrun.observing import Observing, configuration
-from homeport.targets.cloudrun.service_labels import BUDGET_LABEL, OBSERVE_LABEL
+from homeport.targets.cloudrun.service_labels import BUDGET_LABEL, OBSERVE_LABEL, TRACES_LABEL
 
 
 def _make(google: Google, name: str, thing: Thing) -> MonitoringPart:
@@ -59,15 +59,24 @@ async def unwanted_observing(
     parts = await _parts(google, names, {one.part for one in observing.parts} if observing else set())
     if BUDGET_LABEL in labels and (observing is None or observing.observe.budget is None):
         parts = [replace(former_budget(google, names), after=_channels(parts)), *parts]
-    return parts if observing is not None else [*parts, *settings_of_metrics(google, names)]
+    if observing is None:
+        return [*parts, *settings_of_metrics(google, names)]
+    wanted = {one.id for one in observing.grants()} if TRACES_LABEL in labels else set()
+    return [*parts, *(one for one in _rights(google, names) if wanted and one.id not in wanted)]
 
 
 def settings_of_metrics(google: Google, names: Names) -> list[Resource]:
     """Return what there is before a service whose metrics go away: the settings of its sidecar, and what its account may do."""
-    was = Observing(google=google, names=names, observe=Observe(), watched=Watched(names.name, MetricNames()))
     place = configuration(google, names.name, names.metrics_secret, names.region)
     # What lets the account read the settings goes with these: until the new revision serves, instances of the old one start.
-    return [replace(place, wanted={}), *(replace(one, needs=()) for one in was.grants())]
+    return [replace(place, wanted={}), *_rights(google, names)]
+
+
+def _rights(google: Google, names: Names) -> list[Resource]:
+    """Return what its account may do on the project, with whatever table it had."""
+    every = Observe(traces=True)
+    was = Observing(google=google, names=names, observe=every, watched=Watched(names.name, MetricNames()))
+    return [replace(one, needs=()) for one in was.grants()]
 
 
 async def _parts(google: Google, names: Names, wanted: set[str]) -> list[Resource]:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from homeport.engines.registry import module
 from homeport.errors import Unsupported
 from homeport.observe.objectives import service_levels
 from homeport.observe.panels import Watched
-from homeport.targets.cloudrun.front import counts_in_front, names_on_cloud_run, title_of_counter
+from homeport.targets.cloudrun.front import (
+    counts_in_front,
+    has_front,
+    names_on_cloud_run,
+    title_of_counter,
+)
 from homeport.targets.cloudrun.observing import Observing
 from homeport.targets.cloudrun.target import CloudRunTarget
 
@@ -21,10 +27,14 @@ def with_observe(target: CloudRunTarget) -> CloudRunTarget:
     observe = target.spec.observe
     if observe is None or not observe.metrics:
         return target
-    if observe.traces:
+    if (
+        observe.traces
+        and not module(target.chosen.engine).TRACES
+        and not has_front(target.spec, target.chosen.engine)
+    ):
         raise Unsupported(
-            "observe.traces is for an endpoint on this machine: on Cloud Run spans want a collector, which is not built yet",
-            hint="remove traces",
+            f"{module(target.chosen.engine).TITLE} sends no spans, and observe.traces asks for them",
+            hint="add [guard], whose gateway sends them, set engine.kind to another engine, or remove traces",
         )
     engine, names = target.chosen.engine, target.names
     series = names_on_cloud_run(engine)
@@ -33,4 +43,4 @@ def with_observe(target: CloudRunTarget) -> CloudRunTarget:
         google=target.google, names=names, observe=observe, watched=Watched(names.name, series, levels),
         in_front=counts_in_front(target.spec, engine),
     )  # fmt: skip
-    return replace(target, observing=made, beside=(*target.beside, made.container))
+    return replace(target, observing=made, beside=(*target.beside, *made.containers))

@@ -21,12 +21,14 @@ from homeport.resources.google.secret import SecretVersion, secret
 from homeport.resources.google.service import ROLE
 from homeport.secret import Secret
 from homeport.spec import Observe
+from homeport.targets.cloudrun.collector import APIS as SPANS
+from homeport.targets.cloudrun.collector import COLLECTOR, TRACES_ROLE, collector
 from homeport.targets.cloudrun.containers import CONTAINER, ServiceContainer, Volume
 from homeport.targets.cloudrun.images import mirrored
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.observe_fact import ObserveFact
 from homeport.targets.cloudrun.observe_parts import observe_parts
-from homeport.targets.cloudrun.service_labels import BUDGET_LABEL, OBSERVE_LABEL
+from homeport.targets.cloudrun.service_labels import BUDGET_LABEL, OBSERVE_LABEL, TRACES_LABEL
 
 METRICS_PORT = 9464
 """Where an engine tells its metrics within the instance."""
@@ -65,12 +67,18 @@ class Observing:
     @property
     def apis(self) -> tuple[str, ...]:
         """Return the APIs that it takes."""
-        return (*APIS, *((BUDGET_API,) if self.observe.budget else ()))
+        traced = SPANS if self.observe.traces else ()
+        return (*APIS, *traced, *((BUDGET_API,) if self.observe.budget else ()))
 
     @property
     def labels(self) -> dict[str, str]:
         """Return the labels by which the service tells of it."""
-        return {OBSERVE_LABEL: "metrics", **({BUDGET_LABEL: "month"} if self.observe.budget else {})}
+        traced = {TRACES_LABEL: "otlp"} if self.observe.traces else {}
+        return {
+            OBSERVE_LABEL: "metrics",
+            **traced,
+            **({BUDGET_LABEL: "month"} if self.observe.budget else {}),
+        }
 
     @property
     def container(self) -> ServiceContainer:
@@ -88,6 +96,14 @@ class Observing:
         )
 
     @property
+    def containers(self) -> tuple[ServiceContainer, ...]:
+        """Return everything that stands in each instance for it, but the gateway."""
+        if not self.observe.traces:
+            return (self.container,)
+        (after,) = self.container.after
+        return (self.container, collector(self.names.name, self.names.project, after))
+
+    @property
     def before(self) -> tuple[Resource, ...]:
         """Return what must be there before an instance starts."""
         names = self.names
@@ -98,7 +114,8 @@ class Observing:
 
     def resources(self) -> list[Resource]:
         """Return everything that is wanted beside the container."""
-        return [*self.before, self._image, *self.parts, *self._budget]
+        images = [self._image(SIDECAR), *([self._image(COLLECTOR)] if self.observe.traces else [])]
+        return [*self.before, *images, *self.parts, *self._budget]
 
     @property
     def parts(self) -> list[MonitoringPart]:
@@ -109,7 +126,7 @@ class Observing:
         """Yield what the service's account is granted on the project."""
         project = self.names.project
         on = IamResource(api="cloudresourcemanager", path=f"v3/projects/{project}")
-        for role in _ROLES:
+        for role in (*_ROLES, *((TRACES_ROLE,) if self.observe.traces else ())):
             yield self._grant(role, on, "apis", f"project/{project}")
 
     def facts(self, prices: Prices) -> Iterator[Fact]:
@@ -119,7 +136,9 @@ class Observing:
         sent = ObserveFact.of(
             engine_image(SIDECAR).pinned, (size.cpu, size.memory_gib), self.series, EVERY_S, self.observe.alerts, prices
         )  # fmt: skip
-        yield replace(sent, objectives=levels.told() if levels else (), budget=self.observe.budget)
+        told = levels.told() if levels else ()
+        traces = engine_image(COLLECTOR).pinned if self.observe.traces else ""
+        yield replace(sent, objectives=told, budget=self.observe.budget, traces=traces)
 
     def warnings(self, plan: Plan) -> Iterator[str]:
         """Yield what a plan cannot see of it."""
@@ -157,10 +176,9 @@ class Observing:
         made = budget(self.google, self.names.name, self.observe.budget, told)
         return (replace(made, after=("apis", f"service/{self.names.name}")),)
 
-    @property
-    def _image(self) -> MirroredImage:
-        made = mirrored(self.google, self.names, engine_image(SIDECAR).pinned, ("apis",))
-        return replace(made, package=SIDECAR)
+    def _image(self, package: str) -> MirroredImage:
+        made = mirrored(self.google, self.names, engine_image(package).pinned, ("apis",))
+        return replace(made, package=package)
 
     @property
     def _reader(self) -> Grant:

@@ -12,7 +12,7 @@ from homeport.reconcile import Resource
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.object import Object
-from homeport.targets.cloudrun.graph import PORT
+from homeport.targets.cloudrun.front import PORT
 from homeport.targets.cloudrun.images import WORKSPACE, ImageBuild, built, written
 from homeport.targets.cloudrun.registries import cached
 from homeport.targets.cloudrun.target import CloudRunTarget

@@ -271,6 +271,65 @@ def test_a_first_token_later_than_the_gateways_last_bucket_is_refused() -> None:
         target(WithObserve("ollama"), slo={"ttft": "11s"})
 
 
+@pytest.mark.parametrize("engine", ["vllm", "ollama"])
+def test_spans_go_to_cloud_trace_by_a_collector_beside_the_engine(engine: str) -> None:
+    deployer = WithObserve(engine)
+    wanted = deployer.observed(traces=True)
+    plan, after = deployer.up(wanted)
+    assert after.pending == (), after.pending
+    assert plan.pending
+    google = google_for(deployer.cloud)
+    for api in ("telemetry", "cloudtrace"):
+        service = act(google.get("serviceusage", f"v1/projects/rehearsal/services/{api}.googleapis.com"))
+        assert service["state"] == "ENABLED", api
+    containers = {one["name"]: one for one in deployer.service["template"]["containers"]}
+    collector = containers["traces"]
+    assert re.search(r"/otelcol-google@sha256:[0-9a-f]{64}$", collector["image"]), "by its digest"
+    assert "ports" not in collector
+    told = json.loads({one["name"]: one["value"] for one in collector["env"]}["HOMEPORT_COLLECTOR"])
+    assert collector["args"] == ["--config=env:HOMEPORT_COLLECTOR"]
+    assert told["receivers"]["otlp"]["protocols"]["http"]["endpoint"] == "127.0.0.1:4318"
+    (pipeline,) = told["service"]["pipelines"].values()
+    assert set(pipeline["processors"]) == set(told["processors"])
+    assert set(pipeline["exporters"]) == set(told["exporters"])
+    assert set(told["service"]["extensions"]) == set(told["extensions"])
+    assert told["exporters"]["otlp"]["auth"]["authenticator"] in told["extensions"]
+    if engine == "vllm":
+        args, sent = containers["serving"]["args"], containers["serving"]["env"]
+        assert args[args.index("--otlp-traces-endpoint") + 1] == "http://127.0.0.1:4318/v1/traces"
+        assert {"name": "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "value": "http/protobuf"} in sent
+        assert collector["dependsOn"] == ["serving"]
+    else:
+        sent = containers["gateway"]["env"]
+        assert {
+            "name": "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "value": "http://127.0.0.1:4318/v1/traces",
+        } in sent
+        assert collector["dependsOn"] == ["gateway"]
+    assert granted(deployer) == {*PROJECT_ROLES, "roles/telemetry.tracesWriter"}
+    assert deployer.service["labels"]["homeport-traces"] == "otlp"
+
+    _, after = deployer.up(deployer.observed())
+    assert after.pending == (), after.pending
+    assert granted(deployer) == PROJECT_ROLES
+    assert "traces" not in {one["name"] for one in deployer.service["template"]["containers"]}
+    deployer.up(wanted)
+    _, after = deployer.up(deployer.wanted())
+    assert after.pending == (), after.pending
+    assert not granted(deployer)
+
+
+def test_a_plan_with_spans_tells_the_collector_and_its_size(deployer: WithObserve) -> None:
+    made = target(deployer, traces=True)
+    assert made.observing is not None
+    (fact,) = made.observing.facts(load())
+    assert "a span of each request to Cloud Trace" in fact.text
+    assert made.estimate.size.cpu == made.shape.cpu + 2
+    deployer.up(deployer.observed(traces=True))
+    deployer.down(deployer.observed(traces=True), purge=True)
+    assert not granted(deployer)
+
+
 @pytest.mark.parametrize(
     ("table", "told"),
     [

@@ -211,6 +211,29 @@ def test_an_answer_of_another_form_is_an_error(deployer: WithObserve) -> None:
         looked(deployer)
 
 
+def test_spans_that_are_dropped_without_a_word_are_named() -> None:
+    deployer = WithObserve("vllm")
+    deployer.cloud.metrics = Measured()
+    wanted = deployer.observed(**WANTED, traces=True)
+    deployer.up(wanted)
+    chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+    google = google_for(deployer.cloud)
+    made = deployer.target(google, chosen, wanted).observing
+
+    def found() -> ObserveFinding:
+        (one,) = [one for one in act(look(google, made, deployer.service)) if one.what == "traces"]
+        return one
+
+    assert found().verdict == "ok", found()
+    act(google.post("serviceusage", "v1/projects/rehearsal/services/cloudtrace.googleapis.com:disable", {}))
+    assert found().text == "cloudtrace.googleapis.com is off: spans are dropped, and nobody is told"
+    assert "gcloud services enable cloudtrace.googleapis.com" in found().hint
+    act(google.post("serviceusage", "v1/projects/rehearsal/services/cloudtrace.googleapis.com:enable", {}))
+    containers = deployer.service["template"]["containers"]
+    containers[:] = [one for one in containers if one["name"] != "traces"]
+    assert found().text == "no collector stands beside the engine"
+
+
 def test_a_file_without_it_is_refused(deployer: WithObserve) -> None:
     with pytest.raises(SpecError, match=r"no \[observe\]"):
         act(look(google_for(deployer.cloud), None, deployer.service))
