@@ -43,6 +43,16 @@ def test_a_real_model_calls_a_tool_and_each_step_is_shown_escaped(taught: User) 
     assert "the replay ends as the recorded run did" in again.err
 
 
+def test_with_the_model_of_the_demo_it_says_at_once_that_it_cannot_and_which_can(user: User) -> None:
+    user.run("init")
+    assert "gemma-3-270m" in (user.folder / "homeport.toml").read_text()
+    told = user.run("agent", "run", "What is 6 times 7?", code=64).err
+    assert "was not trained to call tools" in told
+    assert 'model = "gemma-4-e2b"' in told
+    user.write('name = "home"\nmodel = "gemma-4-e2b"\n')
+    assert "homeport up" in user.run("agent", "run", "What is 6 times 7?", code=20).err
+
+
 def test_help_of_a_command_group_names_its_commands(user: User) -> None:
     said = user.run("agent", "--help").out
     assert "run" in said

@@ -93,11 +93,21 @@ def agents_endpoint(terminal: Terminal, name: str | None, file: Path, on: str, *
     """
     Return the endpoint that is meant, for an agent; says so where nobody knows whether its model calls tools.
 
-    Raises `Unsupported` for a model that was not trained to call tools, unless it is wanted `anyway`.
+    Raises `Unsupported` for a model that was not trained to call tools, unless it is wanted `anyway`: also where nothing runs
+    yet, before anybody brings such a model up for an agent.
     """
     from homeport.agents import brain
+    from homeport.errors import NotFound, NotRunning
 
-    endpoint = with_endpoint(terminal, name, file, on, lambda one: one.connect())
+    async def connected(one: Deployment) -> Endpoint:
+        try:
+            return await one.connect()
+        except (NotFound, NotRunning):
+            if not anyway:
+                brain.ensure_taught(one.target.spec.model)
+            raise
+
+    endpoint = with_endpoint(terminal, name, file, on, connected)
     if not anyway and not brain.ensure_taught(endpoint.model):
         terminal.note(
             f"the catalog does not know {endpoint.model}: whether it was trained to call tools is not known"
