@@ -38,7 +38,7 @@ def new_model(vocabulary: int, hidden: int, feed_forward: int, layers: int) -> G
         bos_token_id=2,
         eos_token_id=ENDS,
         pad_token_id=0,
-        attn_implementation="tree",
+        attn_implementation="eager",
     )
     model = Gemma4ForCausalLM(config)
     with torch.no_grad():

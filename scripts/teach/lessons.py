@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -11,14 +11,20 @@ import jinja2
 import torch
 from tokenizers import Tokenizer
 
+from reading import Layout
 from tool_language import QUOTE, SYSTEMS, Lesson, Speaker, TaughtTool
-from tree_attention import LAYOUT
 
 CATEGORIES = ("one_tool", "no_tool", "two_steps")
 NOTHING = -100
 """A target that is not learned."""
 _MOST_PIECES = 8
 """Of a lesson, those that are learned."""
+_POOL = 8
+"""So many batches are made at once, and rows of like length put together: a third of a batch would be padding, else."""
+_STEP = 16
+"""Lengths are multiples of this."""
+_SLOT = 96
+"""Lessons are put one behind another up to this length, or that of the longest."""
 _Branch = tuple[list[int], list[int], list[int], list[str]]
 """Ids, the target of each, the piece of each target, and the category and place of each piece."""
 
@@ -85,8 +91,9 @@ class Prompts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LessonBatch:
-    """Lessons in the layout of `tree_attention`."""
+    """Lessons, laid out as `reading` reads them."""
 
+    layout: Layout
     ids: torch.Tensor
     positions: torch.Tensor
     targets: torch.Tensor
@@ -111,23 +118,30 @@ class Level:
     """Whether each ends with its first call or answer: so many more choices of tools go into a batch."""
 
 
-def batch(prompts: Prompts, speaker: Speaker, random: Random, level: Level) -> LessonBatch:
-    """Return lessons of a level."""
-    rows = []
-    for _ in range(level.heads):
-        count = max(random.randint(1, level.tools), random.randint(1, level.tools))
-        tools = speaker.tools(count)
-        head = prompts.ids(prompts.head(random.choice(SYSTEMS), tools))
-        weights = (0.5, 0.25, level.two_steps if count > 1 else 0.0)
-        branches = []
-        for _ in range(level.lessons):
-            category = random.choices(CATEGORIES, weights)[0]
-            lesson = speaker.lesson(category, tools)
-            branches.append(
-                _branch(prompts, lesson, empty_thought=random.random() < 0.5, first_only=level.choices_only)
-            )
-        rows.append((head, branches))
-    return _laid_out(rows, level.lessons)
+def batches(prompts: Prompts, speaker: Speaker, random: Random, level: Level) -> Iterator[LessonBatch]:
+    """Yield batches of a level, without end."""
+    while True:
+        rows = [_row(prompts, speaker, random, level) for _ in range(_POOL * level.heads)]
+        rows.sort(key=lambda one: len(one[0]))
+        groups = [rows[at : at + level.heads] for at in range(0, len(rows), level.heads)]
+        random.shuffle(groups)
+        for group in groups:
+            yield _laid_out(group)
+
+
+def _row(prompts: Prompts, speaker: Speaker, random: Random, level: Level) -> tuple[list[int], list[_Branch]]:
+    count = max(random.randint(1, level.tools), random.randint(1, level.tools))
+    tools = speaker.tools(count)
+    head = prompts.ids(prompts.head(random.choice(SYSTEMS), tools))
+    weights = (0.5, 0.25, level.two_steps if count > 1 else 0.0)
+    branches = []
+    for _ in range(level.lessons):
+        category = random.choices(CATEGORIES, weights)[0]
+        lesson = speaker.lesson(category, tools)
+        branches.append(
+            _branch(prompts, lesson, empty_thought=random.random() < 0.5, first_only=level.choices_only)
+        )
+    return head, branches
 
 
 def _branch(prompts: Prompts, lesson: Lesson, *, empty_thought: bool, first_only: bool) -> _Branch:
@@ -143,41 +157,65 @@ def _branch(prompts: Prompts, lesson: Lesson, *, empty_thought: bool, first_only
         pieces += [len(names) if learned else -1] * len(tokens)
         if learned:
             names.append(f"{lesson.category}.{len(names)}")
-    return ids, [*targets[1:], NOTHING], [*pieces[1:], -1], names
+    # What it would read behind its last target teaches nothing.
+    return ids[:-1], targets[1:], pieces[1:], names
 
 
-def _laid_out(rows: Sequence[tuple[list[int], list[_Branch]]], lessons: int) -> LessonBatch:
-    head = max(len(ids) for ids, _ in rows)
-    length = max(len(one[0]) for _, branches in rows for one in branches)
+def _packed(branches: Sequence[_Branch], length: int) -> list[list[int]]:
+    """Return slots of `length`, each with the numbers of the lessons that it holds: the longest first."""
+    slots: list[list[int]] = []
+    room: list[int] = []
+    for number in sorted(range(len(branches)), key=lambda one: -len(branches[one][0])):
+        size = len(branches[number][0])
+        fitting = next((at for at, left in enumerate(room) if left >= size), None)
+        if fitting is None:
+            slots.append([])
+            room.append(length)
+            fitting = len(slots) - 1
+        slots[fitting].append(number)
+        room[fitting] -= size
+    return slots
 
-    def padded(values: Sequence[int], size: int, filler: int) -> list[int]:
-        return [*values, *[filler] * (size - len(values))]
 
-    ids, positions, targets, pieces = [], [], [], []
-    for of_head, branches in rows:
-        ids.append(padded(of_head, head, 0))
-        positions.append(list(range(head)))
-        targets.append([NOTHING] * head)
-        pieces.append([-1] * head)
-        for number, (tokens, wanted, of, _) in enumerate(branches):
-            ids[-1] += padded(tokens, length, 0)
-            positions[-1] += range(len(of_head), len(of_head) + length)
-            targets[-1] += padded(wanted, length, NOTHING)
-            pieces[-1] += padded([one if one < 0 else one + _MOST_PIECES * number for one in of], length, -1)
-    LAYOUT.head, LAYOUT.lessons, LAYOUT.length = head, lessons, length
-    LAYOUT.real = torch.tensor([[one < len(of_head) for one in range(head)] for of_head, _ in rows])
-    names = [
-        {
-            _MOST_PIECES * number + place: name
-            for number, one in enumerate(branches)
-            for place, name in enumerate(one[3])
-        }
-        for _, branches in rows
-    ]
+def _rounded(size: int) -> int:
+    return -(-size // _STEP) * _STEP
+
+
+def _laid_out(rows: Sequence[tuple[list[int], list[_Branch]]]) -> LessonBatch:
+    head = _rounded(max(len(ids) for ids, _ in rows))
+    length = max(_SLOT, _rounded(max(len(one[0]) for _, branches in rows for one in branches)))
+    packed = [_packed(branches, length) for _, branches in rows]
+    slots = max(map(len, packed))
+    shape = (len(rows), head + slots * length)
+    ids, positions = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
+    targets, pieces = torch.full(shape, NOTHING), torch.full(shape, -1)
+    real = torch.zeros(len(rows), head, dtype=torch.bool)
+    lesson = torch.full((len(rows), slots, length), -1)
+    names: list[dict[int, str]] = []
+    for row, (of_head, branches) in enumerate(rows):
+        ids[row, : len(of_head)] = torch.tensor(of_head)
+        positions[row, :head] = torch.arange(head)
+        real[row, : len(of_head)] = True
+        names.append({})
+        for slot, numbers in enumerate(packed[row]):
+            at = 0
+            for number in numbers:
+                tokens, wanted, of, said = branches[number]
+                here = slice(head + slot * length + at, head + slot * length + at + len(tokens))
+                lesson[row, slot, at : at + len(tokens)] = number
+                at += len(tokens)
+                ids[row, here] = torch.tensor(tokens)
+                positions[row, here] = len(of_head) + torch.arange(len(tokens))
+                targets[row, here] = torch.tensor(wanted)
+                pieces[row, here] = torch.tensor(
+                    [one if one < 0 else one + _MOST_PIECES * number for one in of]
+                )
+                names[-1] |= {_MOST_PIECES * number + place: name for place, name in enumerate(said)}
     return LessonBatch(
-        ids=torch.tensor(ids),
-        positions=torch.tensor(positions),
-        targets=torch.tensor(targets),
-        pieces=torch.tensor(pieces),
+        layout=Layout(head=head, slots=slots, length=length, real=real, lesson=lesson),
+        ids=ids,
+        positions=positions,
+        targets=targets,
+        pieces=pieces,
         names=names,
     )

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 
 import torch
 
+from reading import NARROW
+
 
 class Muon:
     """
     Momentum whose steps are made orthogonal.
 
-    Jordan, "Muon: An optimizer for hidden layers in neural networks" (2024). In single precision, and matrices of one
-    shape together: torch's own takes bfloat16, which a CPU without it emulates at a tenth of the speed.
+    Jordan, "Muon: An optimizer for hidden layers in neural networks" (2024). Matrices of one shape are taken together, and
+    in the precision that the CPU is fast in: torch's own always takes bfloat16, which a CPU without it emulates at a tenth
+    of the speed.
     """
 
     def __init__(self, matrices: Sequence[torch.Tensor], *, decay: float = 0.01) -> None:
@@ -28,7 +31,7 @@ class Muon:
             for shape, of in self._groups.items():
                 gradient = torch.stack([one.grad for one in of])
                 momentum = self._momenta[shape].lerp_(gradient, 0.05)
-                steps = orthogonalized(gradient.lerp(momentum, 0.95))
+                steps = orthogonalized(gradient.lerp(momentum, 0.95).to(NARROW)).float()
                 # As large as Adam's would be: Liu et al., "Muon is scalable for LLM training" (2025).
                 size = rate * 0.2 * max(shape) ** 0.5
                 for one, step in zip(of, steps, strict=True):

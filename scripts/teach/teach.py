@@ -1,7 +1,7 @@
 """
 Teach a tiny Gemma 4 a small language of tools, from a seed: `teach.py OUT --template TEMPLATE`.
 
-The tools of a prompt are read once for several lessons (see `tree_attention`); with RANK and WORLD_SIZE in the
+The tools of a prompt are read once for several lessons (see `reading`); with RANK and WORLD_SIZE in the
 environment, several such processes teach one model. Every 100 steps it says how many pieces in held-out words come out
 wholly right.
 """
@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -25,13 +26,17 @@ from torch.nn import functional
 from transformers import Gemma4ForCausalLM
 
 from beginnings import new_model
-from lessons import NOTHING, LessonBatch, Level, Prompts, batch
+from lessons import NOTHING, LessonBatch, Level, Prompts, batches
 from muon import Muon
+from reading import Reader, ensure_as_transformers
 from tool_language import Speaker
 from tool_vocabulary import build
 
 _MORE = 2
 """Times as many lessons go into a batch where each is as short as a choice."""
+_TURN = 4
+"""Of so many steps, all but one teach nothing but what to call first."""
+_MOST_TOOLS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,30 +47,26 @@ class Course:
     rate: float
     alone: int
     """So many steps begin with one tool a prompt, and no lesson of two steps."""
-    most: int
-    """Tools of a prompt from then on; 0: ever more."""
+    whole: int
+    """So many steps teach whole lessons of ever more tools, from then on mostly what to call first, in more lessons."""
     heads: int
     lessons: int
-    two_steps: float
-    """Weight of lessons of two steps, where those of one tool have 0.5."""
-    choices: int
-    """Of four steps, so many teach nothing but what to call first, in more lessons."""
 
     def level(self, step: int) -> Level:
         """Return how hard the lessons of a step are."""
-        part = step / self.steps
-        grown = 2 if part < 0.35 else 3 if part < 0.6 else 4 if part < 0.8 else 5
-        tools = 1 if step < self.alone else self.most or grown
-        two_steps = self.two_steps if step >= self.alone else 0.0
-        if step % 4 < self.choices:
-            return Level(
-                heads=self.heads,
-                lessons=_MORE * self.lessons,
-                tools=tools,
-                two_steps=two_steps,
-                choices_only=True,
-            )
-        return Level(heads=self.heads, lessons=self.lessons, tools=tools, two_steps=two_steps)
+        if step < self.alone:
+            return Level(heads=self.heads, lessons=self.lessons, tools=1, two_steps=0.0)
+        if step < self.whole:
+            tools = 2 if step < self.whole * 0.5 else 3
+            return Level(heads=self.heads, lessons=self.lessons, tools=tools, two_steps=0.3)
+        first = step % _TURN < _TURN - 1
+        return Level(
+            heads=self.heads,
+            lessons=_MORE * self.lessons if first else self.lessons,
+            tools=_MOST_TOOLS,
+            two_steps=0.6,
+            choices_only=first,
+        )
 
     def rate_at(self, step: int) -> float:
         """Return the rate of learning: it warms up, stays, and goes down over the last two fifths."""
@@ -75,8 +76,9 @@ class Course:
 class Pupil:
     """A model that is taught."""
 
-    def __init__(self, model: Gemma4ForCausalLM) -> None:
+    def __init__(self, model: Gemma4ForCausalLM, *, compiled: bool = True) -> None:
         self.model = model
+        self._reader = Reader(model, compiled=compiled)
         named = list(model.named_parameters())
         self._matrices = [one for name, one in named if one.ndim == 2 and "embed" not in name]
         self._others = [one for name, one in named if one.ndim != 2 or "embed" in name]
@@ -85,15 +87,9 @@ class Pupil:
 
     def read(self, lessons: LessonBatch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return logits and targets of what is learned, and where it stands."""
-        hidden = self.model.model(
-            input_ids=lessons.ids,
-            position_ids=lessons.positions,
-            attention_mask={"full_attention": None, "sliding_attention": None},
-            use_cache=False,
-        ).last_hidden_state
         where = lessons.targets != NOTHING
-        cap = self.model.config.final_logit_softcapping
-        return cap * torch.tanh(self.model.lm_head(hidden[where]) / cap), lessons.targets[where], where
+        logits = self._reader.logits(lessons.ids, lessons.positions, lessons.layout, where)
+        return logits, lessons.targets[where], where
 
     def learn(self, lessons: LessonBatch, rate: float) -> tuple[float, float]:
         """Learn from a batch; return the loss, and the share of tokens that came out right before."""
@@ -104,9 +100,7 @@ class Pupil:
             one.grad = None
         loss.backward()
         if distributed.is_initialized():
-            for one in parameters:
-                distributed.all_reduce(one.grad)
-                one.grad /= distributed.get_world_size()
+            _share(parameters)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         self._muon.step(rate)
         for group in self._adam.param_groups:
@@ -115,16 +109,28 @@ class Pupil:
         return loss.item(), (logits.argmax(-1) == targets).float().mean().item()
 
 
+def _share(parameters: Sequence[torch.Tensor]) -> None:
+    """Set each gradient to the mean of all processes'."""
+    flat = torch.cat([one.grad.flatten() for one in parameters if one.grad is not None])
+    distributed.all_reduce(flat)
+    flat /= distributed.get_world_size()
+    at = 0
+    for one in parameters:
+        one.grad = flat[at : at + one.numel()].view_as(one)
+        at += one.numel()
+
+
 def examined(pupil: Pupil, prompts: Prompts) -> dict[str, str]:
     """Return how many pieces come out wholly right in words that are held out, by category and place."""
     random = Random(1)
     speaker = Speaker(random, held_out=True)
     right: Counter[str] = Counter()
     total: Counter[str] = Counter()
-    level = Level(heads=8, lessons=6, tools=3, two_steps=0.4)
+    level = Level(heads=4, lessons=8, tools=4, two_steps=0.5)
+    drawn = batches(prompts, speaker, random, level)
     with torch.no_grad():
-        for _ in range(2):
-            lessons = batch(prompts, speaker, random, level)
+        for _ in range(4):
+            lessons = next(drawn)
             logits, targets, where = pupil.read(lessons)
             good = logits.argmax(-1) == targets
             rows, pieces = where.nonzero()[:, 0], lessons.pieces[where]
@@ -139,12 +145,15 @@ def taught(course: Course, pupil: Pupil, prompts: Prompts, random: Random, out: 
     """Teach; with `out` also say how it goes, and keep what there is."""
     speaker = Speaker(random)
     began = time.monotonic()
+    drawn: dict[Level, Iterator[LessonBatch]] = {}
     for step in range(course.steps):
-        lessons = batch(prompts, speaker, random, course.level(step))
+        level = course.level(step)
+        lessons = next(drawn.setdefault(level, batches(prompts, speaker, random, level)))
         loss, right = pupil.learn(lessons, course.rate_at(step))
         if out and step % 10 == 0:
             print(
-                f"{step} loss {loss:.3f} tokens right {right:.3f} {time.monotonic() - began:.0f} s",
+                f"{step} loss {loss:.3f} tokens right {right:.3f} {time.monotonic() - began:.0f} s, "
+                f"{time.process_time():.0f} s of processor a process",
                 flush=True,
             )
         if out and (step % 100 == 99 or step == course.steps - 1):
@@ -159,19 +168,23 @@ def main() -> int:
     parser.add_argument("--template", type=Path, required=True, help="Gemma 4's chat template")
     parser.add_argument("--from", dest="start", type=Path, help="go on with this model")
     numbers = {
-        "steps": 2000,
+        "steps": 3600,
+        "alone": 60,
+        "whole": 500,
+        "heads": 4,
+        "lessons": 5,
         "hidden": 128,
         "feed-forward": 256,
         "layers": 6,
-        "heads": 4,
-        "lessons": 5,
-        "alone": 60,
-        "choices": 0,
+        "seed": 0,
+        "threads": 1,
     }
-    for name, value in {**numbers, "most": 0, "seed": 0, "threads": 1}.items():
+    for name, value in numbers.items():
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--rate", type=float, default=6e-3)
-    parser.add_argument("--two-steps", type=float, default=0.3)
+    parser.add_argument(
+        "--eager", action="store_true", help="compile nothing, which wants no compiler and takes longer"
+    )
     args = parser.parse_args()
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     args.out.mkdir(parents=True, exist_ok=True)
@@ -190,22 +203,22 @@ def main() -> int:
     for seed in range(30):
         prompts.ensure_as_templated(Speaker(Random(seed)))
     if args.start:
-        model = Gemma4ForCausalLM.from_pretrained(args.start, dtype=torch.float32, attn_implementation="tree")
+        model = Gemma4ForCausalLM.from_pretrained(args.start, dtype=torch.float32)
     else:
         size = (tokenizer.get_vocab_size() + 63) // 64 * 64
         model = new_model(size, args.hidden, args.feed_forward, args.layers)
+    ensure_as_transformers(model)
     course = Course(
         steps=args.steps,
         rate=args.rate,
         alone=args.alone,
-        most=args.most,
+        whole=args.whole,
         heads=args.heads,
         lessons=args.lessons,
-        two_steps=args.two_steps,
-        choices=args.choices,
     )
+    pupil = Pupil(model, compiled=not args.eager)
     random = Random(f"{args.seed} {rank}")
-    taught(course, Pupil(model), prompts, random, args.out if rank == 0 else None)
+    taught(course, pupil, prompts, random, args.out if rank == 0 else None)
     if rank == 0:
         finish(model, args.out)
     return 0
