@@ -7,7 +7,8 @@ A start ends with its first token. `init` is what vLLM itself calls the engine's
 `worked` the processor seconds of all its processes, for a machine that does something else besides. A CPU shows no CUDA graphs,
 and vLLM 0.32 cannot load its own AOT artifacts there, so AOT is off: what is kept is Inductor's.
 
-`--runs 1` is one round; each takes three minutes and more. It wants the environment of `make test-vllm`.
+`--runs 1` is one round; each takes three minutes and more. `--write` puts the table into docs/cold-start.md, with every term that
+vLLM's log tells, each start beside the others. It wants the environment of `make test-vllm`.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ import os
 import re
 import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from common import ROOT, await_token, free_port, header, report
@@ -50,12 +54,17 @@ class Start:
 
     whole: float
     """Seconds from its process to the first token."""
-    init: float
-    """As vLLM's log says."""
+    terms: Mapping[str, float]
+    """Seconds of each part of it that vLLM's log tells."""
     worked: float
     """Processor seconds until it has ended, which a busy machine does not change much."""
     said: str
     """What our script said of the cache; '' without it."""
+
+    @property
+    def init(self) -> float:
+        """Return the seconds of what vLLM calls the engine's initialization."""
+        return sum(seconds for term, seconds in self.terms.items() if term != "fetch")
 
     @property
     def ours(self) -> float:
@@ -92,9 +101,9 @@ def start(folder: Path, *before: str) -> Start:
             process.terminate()
             process.wait()
     text = log.read_text(errors="replace")
-    init = sum(seconds for term, seconds in module("vllm").start_times(text).items() if term != "fetch")
     said = found[1] if (found := _RESTORED.search(text)) else ""
-    return Start(whole=whole, init=init, worked=_worked() - used, said=said)
+    terms = module("vllm").start_times(text)
+    return Start(whole=whole, terms=terms, worked=_worked() - used, said=said)
 
 
 def _worked() -> float:
@@ -117,11 +126,58 @@ def one_round(scratch: Path) -> tuple[Start, Start, Start]:
     return without, restored, start(folder)
 
 
+Round = tuple[Start, Start, Start]
+PAGE = ROOT / "docs" / "cold-start.md"
+BEGIN, END = "<!-- table: python benchmarks/cold.py --write -->\n", "<!-- end of starts -->\n"
+
+
+def table(rounds: Sequence[Round], day: str) -> str:
+    """Return all starts side by side as Markdown: medians, with the least and the most where there are several."""
+    terms = dict.fromkeys(term for starts in rounds for one in starts for term in one.terms)
+    rows: list[tuple[str, Callable[[Start], float]]] = [
+        *((f"vLLM's log: {term}", lambda one, term=term: one.terms.get(term, 0.0)) for term in terms),
+        ("engine's initialization", lambda one: one.init),
+        ("the whole start, to the first token", lambda one: one.whole),
+        ("seconds of the processor", lambda one: one.worked),
+        ("copying and checking", lambda one: one.ours),
+    ]
+    lines = [
+        f"{len(rounds)} {'round' if len(rounds) == 1 else 'rounds'}, {day}, seconds:",
+        "",
+        "| | an empty cache | restored by our script | by hand, the folder left as it was |",
+        "|---|---|---|---|",
+    ]
+    for name, value in rows:
+        columns = [[value(one) for one in starts] for starts in zip(*rounds, strict=True)]
+        lines.append(f"| {name} | {' | '.join(_cell(column, columns[0]) for column in columns)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(seconds: list[float], without: list[float]) -> str:
+    if not any(seconds):
+        return ""
+    middle, first = statistics.median(seconds), statistics.median(without)
+    spread = f" ({min(seconds):.1f} to {max(seconds):.1f})" if len(seconds) > 1 else ""
+    ratio = f", {middle / first:.2f} ×" if first and seconds is not without else ""
+    return f"{middle:.1f}{spread}{ratio}"
+
+
+def write(rounds: Sequence[Round]) -> None:
+    """Put the table of these starts into the page."""
+    before, begin, rest = PAGE.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    assert begin
+    assert end
+    PAGE.write_text(before + BEGIN + table(rounds, str(datetime.now(UTC).date())) + END + after)
+
+
 def main() -> None:
     """Start, measure, compare."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=3)
-    runs = parser.parse_args().runs
+    parser.add_argument("--write", action="store_true", help="put the table into docs/cold-start.md")
+    given = parser.parse_args()
+    runs = given.runs
     header()
     with tempfile.TemporaryDirectory() as scratch:
         rounds = []
@@ -134,6 +190,8 @@ def main() -> None:
                     for one in rounds[-1]
                 )
             )
+    if given.write:
+        write(rounds)
     without, restored, by_hand = (list(starts) for starts in zip(*rounds, strict=True))
     print(f"restored: {restored[-1].said}")
     for what, limit in (("init", INIT), ("whole", WHOLE), ("worked", None)):
