@@ -40,6 +40,9 @@ SECONDS = r"^[0-9]{1,6}(?:\.[0-9]{1,3})?(?:ms|s|m)$"
 TOOL = r"^[A-Za-z0-9_-]{1,64}$"
 SECRET_ID = r"^[A-Za-z0-9_-]{1,255}$"  # noqa: S105 - a name is none
 """A secret of Secret Manager, by its own name."""
+SECRET_VERSION = r"^[A-Za-z0-9_-]{1,255}/[1-9][0-9]*$"  # noqa: S105 - a name is none
+"""A version of a secret of Secret Manager, by the secret's own name."""
+LOGIN = r"^[A-Za-z0-9._@-]{1,255}$"
 TEMPLATE = r"^projects/[a-z0-9:.-]+/locations/[a-z0-9-]+/templates/[A-Za-z0-9_-]{1,63}$"
 """A template of Model Armor, by its path."""
 MEANINGS = {
@@ -61,6 +64,8 @@ MEANINGS = {
     OTLP: "an address, such as http://127.0.0.1:4318",
     SECONDS: "a time with its unit, such as 500ms, 2s or 1m",
     SECRET_ID: "the name of a secret of Secret Manager: letters, digits, dashes and underscores",
+    SECRET_VERSION: "the name of a secret of Secret Manager and a version of it, such as docker-hub/1",
+    LOGIN: "the name of an account: letters, digits, dots, dashes and underscores",
     TOOL: "a tool's name: up to 64 letters, digits, dashes and underscores",
     REFERENCE: "env:NAME, of letters, digits and underscores, or file:PATH",
     ENDPOINT_KEY: 'env:NAME, of letters, digits and underscores, file:PATH, or on loopback "none"',

@@ -18,11 +18,16 @@ def upstream(body: Fields) -> list[str]:
     source = repository.get("customRepository", {}).get("uri") or repository["publicRepository"].replace(
         "_", "-"
     )
-    return [
+    flags = [
         f"--mode={mode.lower().replace('_', '-')}",
         f"--remote-docker-repo={source}",
         f"--remote-repo-config-desc={config['description']}",
     ]
+    login = config.get("upstreamCredentials", {}).get("usernamePasswordCredentials")
+    if login:
+        flags.append(f"--remote-username={login['username']}")
+        flags.append(f"--remote-password-secret-version={login['passwordSecretVersion']}")
+    return flags
 
 
 def clean_up(policies: Mapping[str, Mapping[str, Json]]) -> str:

@@ -150,6 +150,12 @@ class CloudRun(SpecTable):
     """The engine's own image, instead of the catalog's."""
     image_from: Literal["auto", "build", "mirror"] = "auto"
     """mirror takes the engine's image as it is, by its digest, build makes one of it; auto builds where weights go into it."""
+    docker_hub_user: str | None = Field(default=None, pattern=patterns.LOGIN, examples=["me"])
+    """As whom Artifact Registry fetches from Docker Hub, whose limits for anonymous callers are lower."""
+    docker_hub_secret: str | None = Field(
+        default=None, pattern=patterns.SECRET_VERSION, examples=["docker-hub/1"]
+    )
+    """The version of a secret in the same project that holds that account's token; Artifact Registry's own agent has to read it."""
     network: str | None = Field(default=None, pattern=patterns.NETWORK, examples=["default"])
     """A VPC network that is there, instead of one of our own."""
     subnetwork: str | None = Field(default=None, pattern=patterns.SUBNETWORK, examples=["default"])
@@ -160,6 +166,12 @@ class CloudRun(SpecTable):
     """What it runs on: auto is Cloud Build's default, and for weights in an image one with the memory to load them."""
     timeout_s: int = Field(default=900, ge=1, le=3600)
     """Seconds that one request may take."""
+
+    @model_validator(mode="after")
+    def _login_is_whole(self) -> CloudRun:
+        if (self.docker_hub_user is None) is not (self.docker_hub_secret is None):
+            raise ValueError("docker_hub_user and docker_hub_secret go together: name both, or neither")
+        return self
 
     @model_validator(mode="after")
     def _network_is_whole(self) -> CloudRun:

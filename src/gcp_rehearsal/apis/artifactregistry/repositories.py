@@ -11,7 +11,7 @@ from urllib.parse import quote
 from gcp_rehearsal import generic, operations
 from gcp_rehearsal.apis.artifactregistry.images import parse, tags_of, versions_under
 from gcp_rehearsal.apis.artifactregistry.upstream import base_of
-from gcp_rehearsal.apis.artifactregistry.virtual import VIRTUAL, check_upstreams, upstreams
+from gcp_rehearsal.apis.artifactregistry.virtual import VIRTUAL, check_login, check_upstreams, upstreams
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, info, invalid, not_found, precondition, unimplemented
 from gcp_rehearsal.json_types import Json, JsonObject
@@ -134,6 +134,8 @@ def _prepare(call: Call, body: JsonObject, before: StoredResource | None) -> Non
             raise invalid("Request contains an invalid argument.", (f"repository.{key}", text))
     if mode == "virtual":
         check_upstreams(call.cloud, call.name, body)
+    if mode == "remote":
+        check_login(call.cloud, call.project, body["remoteRepositoryConfig"])
     for name, policy in (body.get("cleanupPolicies") or {}).items():
         policy.setdefault("id", name)
         if policy.get("action") not in {"DELETE", "KEEP"} or not (

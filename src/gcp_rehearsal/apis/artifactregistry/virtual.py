@@ -1,4 +1,4 @@
-"""Virtual repositories: what they may name, and which repository an image that is asked of one comes from."""
+"""What repositories lead to: a virtual one to others of this cloud, a remote one elsewhere, perhaps with a login."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gcp_rehearsal.apis.artifactregistry.images import ImageName
 from gcp_rehearsal.errors import invalid, not_found
+from gcp_rehearsal.iam.caller import Caller
 from gcp_rehearsal.json_types import Json
 from gcp_rehearsal.state import StoredResource
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
 
 VIRTUAL = "VIRTUAL_REPOSITORY"
+_SECRET = re.compile(r"projects/[^/]+/secrets/[^/]+/versions/[0-9]+")
 _NAME = re.compile(r"projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+)/repositories/(?P<id>[^/]+)")
 
 
@@ -60,3 +62,26 @@ def _check_id(given: str, seen: set[str], field: str) -> None:
         text = "is used more than once" if given else "is required"
         raise invalid("Request contains an invalid argument.", (f"{field}.id", text))
     seen.add(given)
+
+
+def check_login(cloud: Cloud, project: str, config: Mapping[str, Json]) -> None:
+    """Raise `ApiError` for a login that cannot be used: Artifact Registry's agent reads it; the words are the rehearsal's."""
+    login = (config.get("upstreamCredentials") or {}).get("usernamePasswordCredentials")
+    if not login:
+        return
+    version = cloud.by_id(str(login.get("passwordSecretVersion") or ""))
+    secret, _, number = version.partition("/versions/")
+    owner = cloud.project(project)
+    field = "repository.remote_repository_config.upstream_credentials"
+    if not login.get("username") or owner is None or not _SECRET.fullmatch(version):
+        text = "wants a username and projects/PROJECT/secrets/SECRET/versions/VERSION"
+        raise invalid("Request contains an invalid argument.", (field, text))
+    agent = Caller(f"service-{owner.number}@gcp-sa-artifactregistry.iam.gserviceaccount.com")
+    needed = ["secretmanager.versions.access"]
+    if cloud.store.get("secretmanager", f"{secret}/versions/{number}") is None or not cloud.access.held(
+        agent, needed, "secretmanager", secret, owner.id
+    ):
+        raise invalid(
+            f"{agent.email} cannot access {version}: grant it roles/secretmanager.secretAccessor on the secret.",
+            (field, "is not readable"),
+        )

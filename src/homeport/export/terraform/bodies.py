@@ -47,4 +47,11 @@ def upstream(config: Mapping[str, Any]) -> Block:  # Any: JSON
             "docker_repository", body=attributes({"public_repository": repository["publicRepository"]})
         )
     described = attributes({"description": config["description"]})
-    return block("remote_repository_config", body=[*described, source])
+    login = config.get("upstreamCredentials", {}).get("usernamePasswordCredentials")
+    asked = []
+    if login:
+        told = attributes(
+            {"username": login["username"], "password_secret_version": login["passwordSecretVersion"]}
+        )
+        asked = [block("upstream_credentials", body=[block("username_password_credentials", body=told)])]
+    return block("remote_repository_config", body=[*described, source, *asked])

@@ -9,6 +9,7 @@ from homeport.google import Google
 from homeport.reconcile import Rules
 from homeport.resources.google.rest import LABEL, Address, RestResource
 
+_PASSWORD = "remoteRepositoryConfig.upstreamCredentials.usernamePasswordCredentials.passwordSecretVersion"  # noqa: S105
 KEEP_VERSIONS = 5
 """How many images of each name outlive the clean-up: what serves, and some to go back to."""
 
@@ -34,18 +35,37 @@ def repository(google: Google, name: str, repository_id: str, region: str) -> Re
     return _repository(google, name, (region, repository_id), wanted)
 
 
-def remote_repository(google: Google, name: str, repository_id: str, region: str, host: str) -> RestResource:
+def remote_repository(
+    google: Google,
+    name: str,
+    repository_id: str,
+    region: str,
+    host: str,
+    login: tuple[str, str] | None = None,
+) -> RestResource:
     """
     Return the repository of the endpoint `name` that fetches images from the registry `host` when they are first asked for.
 
-    It asks upstream as Google does, and once: the limits of anonymous callers are met by what it keeps.
+    It asks upstream once, as Google does or with a `login`, an account and the version of the secret (`SECRET/VERSION`) that
+    holds its token: the limits of anonymous callers are met by what it keeps.
     """
     upstream: dict[str, Any] = (  # Any: JSON
         {"publicRepository": "DOCKER_HUB"}
         if host == DOCKER_HUB
         else {"customRepository": {"uri": f"https://{host}"}}
     )
-    config = {"description": f"what {host} has, fetched once", "dockerRepository": upstream}
+    config: dict[str, Any] = {  # Any: JSON
+        "description": f"what {host} has, fetched once",
+        "dockerRepository": upstream,
+    }
+    if login is not None:
+        secret, _, version = login[1].partition("/")
+        config["upstreamCredentials"] = {
+            "usernamePasswordCredentials": {
+                "username": login[0],
+                "passwordSecretVersion": f"projects/{google.project}/secrets/{secret}/versions/{version}",
+            }
+        }
     wanted = {
         "format": "DOCKER",
         "mode": "REMOTE_REPOSITORY",
@@ -71,5 +91,15 @@ def _repository(google: Google, name: str, place: tuple[str, str], wanted: Mappi
             query={"repositoryId": repository_id},
         ),
         wanted=wanted,
-        rules=Rules(immutable=frozenset(("format", "mode", "remoteRepositoryConfig"))),
+        rules=Rules(
+            immutable=frozenset(
+                (
+                    "format",
+                    "mode",
+                    "remoteRepositoryConfig.description",
+                    "remoteRepositoryConfig.dockerRepository",
+                )
+            ),
+            references=frozenset((_PASSWORD,)),
+        ),
     )

@@ -19,6 +19,7 @@ from homeport.resources.google.secret import SecretVersion, secret
 from homeport.resources.google.service_account import account
 from homeport.secret import Secret
 from homeport.spec import Access, CloudRun, Guard
+from homeport.targets.cloudrun.docker_login import login_of
 from homeport.targets.cloudrun.guard import ROLE, ModelArmorParts
 from homeport.targets.cloudrun.names import Names
 
@@ -139,7 +140,9 @@ class Foundations:
         key = self.access.encryption_key
         registries = [repository(google, names.name, names.name, names.region)]
         registries += [
-            remote_repository(google, names.name, names.registry(host), names.region, host)
+            remote_repository(
+                google, names.name, names.registry(host), names.region, host, login_of(self.cloudrun, host)
+            )
             for host in self.registries
         ]
         storage = bucket(google, names.name, names.bucket, names.region)

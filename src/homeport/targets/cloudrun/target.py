@@ -16,6 +16,7 @@ from homeport.reconcile.fact import Fact
 from homeport.resources.google.startup_cache import NONE
 from homeport.targets.cloudrun import facts
 from homeport.targets.cloudrun.agent_secrets import unwanted_readers
+from homeport.targets.cloudrun.docker_login import login_findings
 from homeport.targets.cloudrun.durations import duration_fact
 from homeport.targets.cloudrun.edge_found import unwanted_parts
 from homeport.targets.cloudrun.graph import CloudRunGraph
@@ -119,7 +120,8 @@ class CloudRunTarget(CloudRunGraph):
         """Return what can be known before anything is created. Reads only, raises nothing."""
         found = await preflight(self.google, self.asked())
         guarded = self.spec.guard is not None
-        return Findings((*found.all, *(self.edge.findings(guarded=guarded) if self.edge else ())))
+        more = (*login_findings(self.settings, self.names.project),)
+        return Findings((*found.all, *more, *(self.edge.findings(guarded=guarded) if self.edge else ())))
 
     def _facts(self, findings: Findings) -> Iterator[Fact]:
         settings, access, model = self.spec.engine, self.spec.access, self.chosen.model
