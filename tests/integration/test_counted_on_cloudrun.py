@@ -59,5 +59,19 @@ def test_the_whole_life_of_an_engine_that_tells_nothing_and_is_watched_all_the_s
     assert seen["figures"]["output_tokens"] >= 4
     assert 0 < seen["rates"]["ttft_s"] < 60
 
+    (day,) = until(lambda: cloud.run("usage", "--json").json, lambda rows: rows and rows[0]["starts"])
+    assert (day["on"], day["endpoint"], day["requests"] >= 1) == ("cloudrun", "demo", True)
+    assert day["prompt_tokens"] > 0
+    assert day["output_tokens"] >= 4
+    assert day["starts"] >= 1
+    assert 0 < day["hours"] < 1
+    assert day["usd"] == pytest.approx(day["hours"] * seen["usd_per_hour"], rel=0.01)
+    (model,) = cloud.run("usage", "demo", "--by", "model", "--json").json
+    assert (model["key"], model["requests"] >= 1) == ("first", True)
+    (caller,) = cloud.run("usage", "--by", "caller", "--json").json
+    assert caller["key"] == "not known"
+    assert cloud.run("usage", "other", "--json").json == []
+    assert cloud.run("usage", "--csv").out.startswith("day,endpoint,on,requests")
+
     assert "left: nothing" in cloud.run("down", "--yes", "--purge").err
     assert cloud.run("down", "--yes", "--purge").out.strip().startswith("nothing of demo is there")

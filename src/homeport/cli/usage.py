@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
-from homeport.cli.context import CliContext, json_option, name_argument
+from homeport.cli.context import (
+    CliContext,
+    file_option,
+    json_option,
+    name_argument,
+    on_option,
+    project_option,
+)
+
+if TYPE_CHECKING:
+    from homeport.usage.report import By, UsageRow
 
 
 @click.command("usage")
 @name_argument
+@file_option
+@on_option
+@project_option
 @click.option(
     "--by",
     type=click.Choice(["day", "caller", "model"]),
@@ -23,29 +39,36 @@ from homeport.cli.context import CliContext, json_option, name_argument
 @json_option
 @click.pass_obj
 def command(
-    app: CliContext, name: str | None, by: str, days: int, csv_output: bool, json_output: bool
+    app: CliContext,
+    name: str | None,
+    file: Path,
+    on: str,
+    project: str,
+    by: str,
+    days: int,
+    csv_output: bool,
+    json_output: bool,
 ) -> None:
     """
-    Tell what the endpoints of this machine were used for: requests, tokens, starts, hours. Days are UTC's.
+    Tell what endpoints were used for: requests, tokens, starts, hours, money. Days are UTC's.
 
-    Engines count that themselves, homeport's own checks included. It is kept for `local.usage_days`, also after `down`;
-    no prompt ever is, nor who asked.
+    Engines of this machine count that themselves, homeport's own checks included. It is kept for `local.usage_days`, also
+    after `down`; no prompt ever is, nor who asked. On Cloud Run it is what Cloud Monitoring has of the services that are there.
     """
-    import time
     from typing import cast
 
     from homeport import naming
-    from homeport.home import find_home
-    from homeport.usage.ledger import Ledger
-    from homeport.usage.report import HEADER, By, as_csv, grouped
+    from homeport.targets import registry
+    from homeport.usage.report import HEADER, as_csv
 
     if csv_output and json_output:
         raise click.UsageError("--csv and --json are two ways to print one thing.")
     if name is not None:
         naming.ensure_possible(name)
     terminal, by_ = app.terminal(json_output=json_output), cast("By", by)
-    since = time.time() - days * 86_400
-    found = grouped(Ledger(find_home().root).rows(since=since, endpoint=name), by_)
+    found = (
+        _here(name, by_, days) if on == registry.DEFAULT else _in_the_cloud(name, file, project, by_, days)
+    )
     if csv_output:
         terminal.result(as_csv(found, by_))
         return
@@ -58,3 +81,26 @@ def command(
         [(row.key, row.endpoint, *row.cells()) for row in found],
         data=[row.as_json() for row in found],
     )
+
+
+def _here(name: str | None, by: By, days: int) -> list[UsageRow]:
+    import time
+
+    from homeport.home import find_home
+    from homeport.usage.ledger import Ledger
+    from homeport.usage.report import grouped
+
+    since = time.time() - days * 86_400
+    return grouped(Ledger(find_home().root).rows(since=since, endpoint=name), by)
+
+
+def _in_the_cloud(name: str | None, file: Path, project: str, by: By, days: int) -> list[UsageRow]:
+    import os
+
+    from homeport import sync
+    from homeport.home import find_home
+    from homeport.targets.base import OpenOptions
+    from homeport.targets.cloudrun.usage import usage
+
+    options = OpenOptions(env=os.environ, home=find_home(), project=project)
+    return sync.run(usage(file, options, by=by, days=days, name=name))

@@ -83,6 +83,30 @@ def test_a_count_is_told_as_0_before_it_is_told_so_that_a_prometheus_sees_it_gro
     assert 'state="active"} 0\n' in second
 
 
+def test_time_is_billed_and_starts_are_counted_from_the_first_look_on() -> None:
+    now = [0.0]
+    counts = RequestCounts(lambda: now[0])
+
+    def told(running: int) -> tuple[float, float]:
+        text = counts.text([(REVISION, True)] * running)
+        now[0] += 10
+        found = {
+            line.partition("{")[0]: float(line.rpartition(" ")[2])
+            for line in text.splitlines()
+            if "{" in line
+        }
+        return (
+            found["run_googleapis_com:container_billable_instance_time"],
+            found["run_googleapis_com:container_startup_latencies_count"],
+        )
+
+    assert told(1) == (0, 0)
+    assert told(1) == (10, 1)
+    assert told(2) == (30, 2)
+    assert told(0) == (30, 2)
+    assert told(1)[1] == 3
+
+
 def test_without_a_prometheus_a_query_is_a_501_that_says_what_is_missing() -> None:
     refused = act(Raw(Cloud(delays=AT_ONCE)).send("POST", QUERY, {"query": "up"}))
     assert refused.status == 501

@@ -1,0 +1,101 @@
+"""What endpoints of a project were used for, as Cloud Monitoring has it: by day, or by revision. Asking wakes nobody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from homeport.engines.metric_names import MetricNames, selected
+from homeport.observe.chart import LABEL
+from homeport.observe.query import PrometheusApi
+
+_DAY_S = 86_400
+_OURS, _REVISIONS = '{cluster="__run__"}', '{monitored_resource="cloud_run_revision"}'
+_RUN = {
+    "requests": "run_googleapis_com:request_count",
+    "starts": "run_googleapis_com:container_startup_latencies_count",
+    "seconds": "run_googleapis_com:container_billable_instance_time",
+}
+"""Cloud Run's own counts, which cost nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloudUsage:
+    """What one service came to on one day, or one of its revisions in all of the time. A figure that is not there is not known."""
+
+    service: str
+    when: str
+    """The day, in UTC; '' for all of the time."""
+    revision: str
+    """'' for all of them."""
+    figures: Mapping[str, float] = field(default_factory=dict)
+    """`requests`, `starts`, `seconds` that were billed, `prompt_tokens`, `output_tokens`."""
+
+
+async def by_day(
+    api: PrometheusApi, names: Iterable[MetricNames], *, days: int, now: float
+) -> list[CloudUsage]:
+    """Return each day on which something was counted, the last one as far as it has come. Raises as queries do."""
+    from datetime import UTC, datetime
+
+    midnight = now - now % _DAY_S
+    found: dict[tuple[str, str], dict[str, float]] = {}
+
+    def note(service: str, start: float, figure: str, value: float | None) -> None:
+        if service and value:
+            day = datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%d")
+            found.setdefault((service, day), {})[figure] = value
+
+    async def ask(figure: str, query: str) -> None:
+        whole = query.format(by="", window=f"{_DAY_S}s")
+        if days > 1:
+            for series in await api.range(
+                whole, start=midnight - (days - 2) * _DAY_S, end=midnight, step_s=_DAY_S
+            ):
+                for at, value in series.points:
+                    note(_service(series.labels), at - _DAY_S, figure, value)
+        for one in await api.instant(query.format(by="", window=f"{max(60, int(now - midnight))}s")):
+            note(_service(one.labels), midnight, figure, one.value)
+
+    await asyncio.gather(*(ask(figure, query) for figure, query in _queries(names).items()))
+    return [CloudUsage(service, day, "", figures) for (service, day), figures in sorted(found.items())]
+
+
+async def by_revision(api: PrometheusApi, names: Iterable[MetricNames], *, days: int) -> list[CloudUsage]:
+    """Return each revision that counted something in so many days. Raises as queries do."""
+    found: dict[tuple[str, str], dict[str, float]] = {}
+
+    async def ask(figure: str, query: str) -> None:
+        for one in await api.instant(query.format(by=", revision_name", window=f"{days * _DAY_S}s")):
+            if one.value:
+                key = (_service(one.labels), one.labels.get("revision_name", ""))
+                found.setdefault(key, {})[figure] = one.value
+
+    await asyncio.gather(*(ask(figure, query) for figure, query in _queries(names).items()))
+    return [
+        CloudUsage(service, "", revision, figures) for (service, revision), figures in sorted(found.items())
+    ]
+
+
+def _queries(names: Iterable[MetricNames]) -> dict[str, str]:
+    """Return what is asked, by what it tells, with places for a window and for further labels to tell apart by."""
+    asked = {
+        figure: f"sum by (service_name{{by}}) (increase({name}{_braced(_REVISIONS)}[{{window}}]))"
+        for figure, name in _RUN.items()
+    }
+    every = list(names)
+    for figure in ("prompt_tokens", "output_tokens"):
+        each = [selected(name, _OURS) for one in every for name in getattr(one, figure)]
+        if each:
+            series = " or ".join(f"increase({_braced(name)}[{{window}}])" for name in dict.fromkeys(each))
+            asked[figure] = f"sum by ({LABEL}{{by}}) ({series})"
+    return asked
+
+
+def _braced(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _service(labels: Mapping[str, str]) -> str:
+    return labels.get("service_name") or labels.get(LABEL, "")
