@@ -22,7 +22,7 @@ from tf.gen import tfplugin_pb2_grpc as rpc
 _NESTING = {"single": pb.Schema.NestedBlock.SINGLE, "list": pb.Schema.NestedBlock.LIST, "set": pb.Schema.NestedBlock.SET}  # fmt: skip
 _WRITE_ONLY = b"\x58\x01"
 """Field 11 of an attribute, `write_only`, set: version 6.8 of the protocol has it, the generated code is of an older one."""
-_NAMED_BY = ("name", "account_id", "bucket", "repository_id", "secret_id", "service", "secret")
+_NAMED_BY = ("name", "account_id", "bucket", "repository_id", "secret_id", "service", "secret", "role_id")
 
 Json = dict[str, Any]  # Any: JSON
 

@@ -46,11 +46,19 @@ LINK = f"{CONNECTION}/repositories/app"
 PACKAGE = "homeport[local,cloudrun] @ git+https://example.com/it's?a=1&b=2|3"
 
 
+FILES: tuple[tuple[bool, Json], ...] = (
+    (False, {}),
+    (True, {}),
+    (True, {"guard": {}, "observe": {"alerts": ["mailto:ops@example.com"]}}),
+)
+"""Whether it is isolated, and its further tables."""
+
+
 def wanted(
-    cloud: Cloud, caller: str = OWNER, *, token: str = TOKEN, isolated: bool = False
+    cloud: Cloud, caller: str = OWNER, *, token: str = TOKEN, isolated: bool = False, tables: Json = None
 ) -> CloudRunTarget:
     google = google_for(cloud, caller=caller)
-    return target(google, chosen("vllm", at_hub=False), token=token, isolated=isolated)
+    return target(google, chosen("vllm", at_hub=False), token=token, isolated=isolated, tables=tables)
 
 
 def things(token: str = TOKEN) -> list[Resource]:
@@ -203,11 +211,11 @@ def test_every_role_of_the_account_that_deploys_is_needed_and_nothing_of_up_is_m
         assert asked - others, role
 
 
-@pytest.mark.parametrize("isolated", [False, True])
-def test_the_account_that_deploys_can_do_all_of_up_in_an_empty_project(isolated: bool) -> None:
+@pytest.mark.parametrize(("isolated", "tables"), FILES)
+def test_the_account_that_deploys_can_do_all_of_up_in_an_empty_project(isolated: bool, tables: Json) -> None:
     cloud = Cloud(delays=AT_ONCE)
-    parts = Things.of(wanted(cloud, isolated=isolated).resources())
-    mine = wanted(cloud, deployer(parts).email, isolated=isolated)
+    parts = Things.of(wanted(cloud, isolated=isolated, tables=tables).resources())
+    mine = wanted(cloud, deployer(parts).email, isolated=isolated, tables=tables)
 
     async def work() -> None:
         await _granted(cloud, deployer(parts).id, *roles(parts))
@@ -219,12 +227,12 @@ def test_the_account_that_deploys_can_do_all_of_up_in_an_empty_project(isolated:
     act(work())
 
 
-@pytest.mark.parametrize("isolated", [False, True])
-def test_the_account_that_plans_sees_all_of_it_and_may_change_nothing(isolated: bool) -> None:
+@pytest.mark.parametrize(("isolated", "tables"), FILES)
+def test_the_account_that_plans_sees_all_of_it_and_may_change_nothing(isolated: bool, tables: Json) -> None:
     cloud = Cloud(delays=AT_ONCE)
-    owners = wanted(cloud, isolated=isolated)
+    owners = wanted(cloud, isolated=isolated, tables=tables)
     parts = Things.of(owners.resources())
-    mine = wanted(cloud, planner(parts).email, isolated=isolated)
+    mine = wanted(cloud, planner(parts).email, isolated=isolated, tables=tables)
     role = {"roleId": "homeport.home.plan", "role": {"includedPermissions": list(reads(parts))}}
     contents = ("roles/storage.objectViewer", "roles/secretmanager.secretAccessor")
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import ways
+from cloud import act
+from deployment import google_for
 from exporting import There, pending, there
 from gcloud import NEEDS_GCLOUD
 from homeport.google import Google
@@ -18,6 +20,7 @@ from homeport.resources.google.model_armor import ENDPOINT, TEMPLATE
 from homeport.resources.google.release import Release
 from homeport.resources.google.service import Service
 from homeport.resources.google.traffic import Receipt
+from homeport.targets.cloudrun.agent import with_agent
 from homeport.targets.cloudrun.guarded import with_gateway
 from homeport.targets.cloudrun.observe_target import with_observe
 
@@ -34,8 +37,12 @@ def changes(here: There, since: int) -> list[str]:
     return [one.method for one in here.cloud.log[since:] if CHANGES.search(one.method)]
 
 
+def of_guard(folder: Path, **guard: object) -> ways.Wanted:
+    return ways.wanted("vllm", folder, guard=guard, access={"isolated": True})
+
+
 def guarded(folder: Path, **guard: object) -> Wanted:
-    wish = ways.wanted("vllm", folder, guard=guard, access={"isolated": True})
+    wish = of_guard(folder, **guard)
     return lambda google: with_gateway(wish.target(google, never)).resources()
 
 
@@ -72,11 +79,16 @@ def test_what_a_guard_takes_is_made_changed_and_left(
         here.run("bash", "deploy.sh")
         assert changes(here, since)[0] == "modelarmor.projects.locations.templates.patch"
         assert "template" not in str(pending(here.plan(less)))
+        assert here.down(of_guard(tmp_path).spec) == set()
+
+
+def of_observe(folder: Path, **observe: object) -> ways.Wanted:
+    table = {"alerts": ["mailto:ops@example.com"], "slo": {"ttft": "2s", "availability": 0.99}, **observe}
+    return ways.wanted("vllm", folder, observe=table)
 
 
 def observed(folder: Path, **observe: object) -> Wanted:
-    table = {"alerts": ["mailto:ops@example.com"], "slo": {"ttft": "2s", "availability": 0.99}, **observe}
-    wish = ways.wanted("vllm", folder, observe=table)
+    wish = of_observe(folder, **observe)
     return lambda google: with_observe(wish.target(google, never)).resources()
 
 
@@ -109,3 +121,35 @@ def test_what_observe_takes_is_made_changed_and_left(
         here.script_of_the_rest(other)
         here.run("bash", "deploy.sh")
         assert not [one for one in pending(here.plan(other)) if "release" not in one]
+        assert here.down(of_observe(tmp_path).spec) == set()
+
+
+def test_an_agent_is_made_with_its_account_and_the_secret_that_it_may_read(
+    tmp_path: Path, gcloud_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{gcloud_folder}:{os.environ['PATH']}")
+    url = "https://tools.example.com/mcp"
+    wish = ways.wanted("ollama", tmp_path, agent={"tools": ["calculator"], "mcp": [url], "mcp_secrets": {url: "tools-token"}})  # fmt: skip
+
+    def wanted(google: Google) -> list[Resource]:
+        return with_agent(wish.target(google, never)).resources()
+
+    async def token() -> None:
+        google, parent = google_for(here.cloud), "v1/projects/rehearsal/secrets"
+        automatic: dict[str, object] = {"automatic": {}}
+        await google.post("secretmanager", parent, {"replication": automatic}, secretId="tools-token")
+        await google.post("secretmanager", f"{parent}/tools-token:addVersion", {"payload": {"data": "dA=="}})
+
+    with there(tmp_path, steps=ways.Carrying()) as here:
+        here.up(wanted, lambda one: isinstance(one, Service) or "home-agent" in one.id)
+        act(token())
+        left = {one.split(":")[0] for one in pending(here.plan(wanted))}
+        assert left >= {
+            "create service/home",
+            "create service/home-agent",
+            "create service-account/home-agent",
+        }
+        here.script_of_the_rest(wanted)
+        here.run("bash", "deploy.sh")
+        assert pending(here.plan(wanted)) == ["create release/home: []"], "the proof is not gcloud's"
+        assert here.down(wish.spec) == set()

@@ -32,6 +32,7 @@ from homeport.resources.google.release import Release
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import SecretVersion
 from homeport.secret import Secret
+from homeport.targets.cloudrun.agent import with_agent
 from homeport.targets.cloudrun.companions import Companion
 from homeport.targets.cloudrun.guarded import with_gateway
 from homeport.targets.cloudrun.hub_token import HubToken
@@ -78,7 +79,7 @@ class Variant:
     def resources(self) -> list[Resource]:
         target = self._deployer.target(google_for(self._deployer.cloud), self._chosen, self._spec)
         made = replace(target, token=self._token, companions=self._companions)
-        return with_gateway(with_observe(made)).resources()
+        return with_agent(with_gateway(with_observe(made))).resources()
 
     def up(self) -> Outputs:
         """Bring it up in a rehearsal: what everything turned out to be."""
@@ -104,6 +105,8 @@ VARIANTS: dict[str, Table] = {
     "ollama_isolated": {"engine": "ollama", "access": {"isolated": True}},
     "vllm": {"engine": "vllm"},
     "vllm_and_agent": {"engine": "vllm", "companions": (AGENT,)},
+    "warm": {"engine": "vllm", "scaling": {"warm": ["Mon-Fri 08:00-18:00 Europe/Berlin"]}},
+    "agent": {"engine": "vllm", "tables": {"agent": {"tools": ["calculator"]}}},
     "observed": {
         "engine": "vllm",
         "tables": {"observe": {"alerts": ["mailto:ops@example.com"], "slo": {"ttft": "2s"}, "budget": 50}},
@@ -326,5 +329,5 @@ def _plain(settings: Table) -> Table:
     What can be brought up in a rehearsal, which acts out no key of KMS and has no network before: what things turn
     out to be depends on the rest alone.
     """
-    kept = {"engine", "name", "delivery", "region", "companions", "tables"}
+    kept = {"engine", "name", "delivery", "region", "companions", "tables", "scaling"}
     return {key: value for key, value in settings.items() if key in kept}

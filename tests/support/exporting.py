@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import uvicorn
 
+from cloud import things
 from deployment import NAME, deployment, google_for
 from gcloud import Said
 from gcp_rehearsal.apis.cloudbuild.steps import Acted
@@ -27,6 +30,8 @@ from homeport.export.shell import script
 from homeport.google import Google
 from homeport.progress import Silent
 from homeport.reconcile import ActionKind, Plan, Resource, apply, make_plan
+from homeport.spec import Spec
+from on_cloudrun import deployment as deployed
 
 Wanted = Callable[[Google], list[Resource]]
 
@@ -79,12 +84,23 @@ class There:
 
         asyncio.run(made())
 
+    def down(self, wanted: Spec) -> set[str]:
+        """Take it down with all that it has; what is left then, but for what Google keeps, by name."""
+
+        async def gone() -> None:
+            async with google_for(self.cloud) as google:
+                await deployed(google, wanted).down(purge=True)
+
+        asyncio.run(gone())
+        mark = re.compile(rf'"homeport": "{NAME}"|homeport={NAME}\b')
+        return {one.name for one in things(self.cloud) if mark.search(json.dumps(one.body))}
+
     def script_of_the_rest(self, wanted: Wanted) -> None:
         """Write, of `deploy.sh`, what makes that which is not there: gcloud takes a second for each of the others."""
         left = {action.resource.id for action in self.plan(wanted).pending}
-        things = Things.of(wanted(google_for(self.cloud)))
-        lines, files = gcloud.making(things, [one for one in things.resources if one.id in left])
-        self.write({**files, "deploy.sh": script(things.project, "", lines, "finish\n")})
+        all_ = Things.of(wanted(google_for(self.cloud)))
+        lines, files = gcloud.making(all_, [one for one in all_.resources if one.id in left])
+        self.write({**files, "deploy.sh": script(all_.project, "", lines, "finish\n")})
 
     def exported(self, kind: str, wanted: Wanted = deployment, *, live: bool = False) -> dict[str, str]:
         """The files of an export, with what is live if so wished."""

@@ -178,6 +178,8 @@ _MEANINGS = {
     "google_compute_subnetwork#id": "https://www.googleapis.com/compute/v1/projects/{project}/regions/europe-west4/subnetworks/{name}",
     "google_compute_network#id": "https://www.googleapis.com/compute/v1/projects/{project}/global/networks/{name}",
     "google_secret_manager_secret#id": "projects/{project}/secrets/{name}",
+    "google_project_iam_custom_role#id": "projects/{project}/roles/{name}",
+    "google_service_account#name": "projects/{project}/serviceAccounts/{name}@{project}.iam.gserviceaccount.com",
     "google_service_account#email": "{name}@{project}.iam.gserviceaccount.com",
 }
 """What the stand-in's words for attributes stand for, by the provider's documentation."""
@@ -340,6 +342,17 @@ def _message(values: Json, schema: str) -> Json:
     return made
 
 
+def _role(values: Values) -> tuple[Key, Json]:
+    path = f"v1/projects/{PROJECT}/roles/{values.take('role_id')}"
+    body = {**values.renamed(title="title", description="description", stage="stage")}
+    return ("iam", path), {**body, "includedPermissions": sorted(values.take("permissions"))}
+
+
+def _job(values: Values) -> tuple[Key, Json]:
+    path = f"projects/{PROJECT}/locations/{values.take('region')}/jobs/{values.take('name')}"
+    return ("cloudscheduler", f"v1/{path}"), {"name": path, **_sent(values.rest())}
+
+
 def _watched(collection: str) -> Callable[[Values], tuple[Key, Json]]:
     """A thing of Cloud Monitoring's, by the label of its part."""
 
@@ -440,6 +453,9 @@ _READERS: Mapping[str, Callable[[Values], tuple[Key, Json]]] = {
     "google_dns_managed_zone": _zone,
     "google_dns_record_set": _record,
     "google_billing_budget": _budget,
+    "google_cloud_scheduler_job": _job,
+    "google_project_iam_custom_role": _role,
+    "google_service_account_iam_member": _grant("iam", lambda values: f"v1/{values.take('service_account_id')}"),
     "google_model_armor_template": _template,
     "google_monitoring_alert_policy": _watched("v3/projects/{}/alertPolicies"),
     "google_monitoring_dashboard": _watched("v1/projects/{}/dashboards"),

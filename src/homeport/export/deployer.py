@@ -39,10 +39,11 @@ _MORE_READS = (
 )  # fmt: skip
 _NOT_PLANS = (
     "cloudbuild.", "compute.globalOperations.", "compute.regionOperations.", "dns.resourceRecordSets.list",
-    "iam.serviceAccounts.getIamPolicy", "logging.", "run.executions.", "run.jobs.", "run.operations.", "run.revisions.", "secretmanager.versions.",
+    "iam.serviceAccounts.getIamPolicy", "logging.", "modelarmor.templates.list", "monitoring.alertPolicies.get", "monitoring.dashboards.get",
+    "monitoring.notificationChannels.get", "networkconnectivity.regionalEndpoints.list", "run.executions.", "run.jobs.", "run.operations.", "run.revisions.", "secretmanager.versions.",
     "serviceusage.operations.", "serviceusage.services.list", "storage.objects.",
 )  # fmt: skip
-"""What only `up` reads, or what is content: a secret's value and a bucket's objects, which are granted one by one."""
+"""What only `up` or `down` reads, what a plan finds in lists, or what is content: a secret's value and a bucket's objects, which are granted one by one."""
 _WITHIN = {
     "roles/artifactregistry.reader": "roles/artifactregistry.admin",
     "roles/browser": "roles/resourcemanager.projectIamAdmin",

@@ -34,6 +34,7 @@ from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.object import Object
 from homeport.secret import Secret
 from homeport.spec import CloudRun
+from homeport.targets.cloudrun.guarded import with_gateway
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.model_selection import choose
 from homeport.targets.cloudrun.observe_target import with_observe
@@ -264,14 +265,14 @@ def _tf_first(path: Path) -> tuple[bool, str]:
 OBSERVED = {"alerts": ["mailto:ops@example.com"], "budget": 50}
 
 
+@pytest.mark.parametrize("engine", WAYS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_export_carries_what_observe_takes_or_lets_a_pipeline_make_it(kind: str) -> None:
-    deployer = Deployer("vllm")
+def test_every_export_carries_what_observe_takes_or_lets_a_pipeline_make_it(kind: str, engine: str) -> None:
+    deployer = Deployer(engine)
     wanted = spec.parse({**deployer.wanted().model_dump(), "observe": OBSERVED})
     chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
-    files = export(
-        kind, with_observe(deployer.target(google_for(deployer.cloud), chosen, wanted)).resources()
-    )
+    made = with_observe(deployer.target(google_for(deployer.cloud), chosen, wanted))
+    files = export(kind, with_gateway(made).resources())
     text = " ".join("\n".join(files.values()).replace("\\\n", " ").replace("\n#", " ").split())
     script = (
         "settings home-observe home-observe.yaml",
@@ -279,7 +280,7 @@ def test_every_export_carries_what_observe_takes_or_lets_a_pipeline_make_it(kind
         "dashboard.json",
         "budget.json",
     )
-    pipeline = ("monitoring.editor", "monitoring.dashboards.get")
+    pipeline = ("monitoring.editor", "monitoring.dashboards.list")
     words = {
         "gcloud": script,
         "cloudbuild": script[:1],
