@@ -172,7 +172,21 @@ def accounts(things: Things) -> Lines:
         comment("What is deployed is verified with identity tokens of the account itself.").rstrip(),
         on_account(up, up.member, "roles/iam.serviceAccountOpenIdTokenCreator"),
     ]
-    return made
+    return [*made, *_budgets(things)] if ResourceKind.BUDGET in things.kinds() else made
+
+
+def _budgets(things: Things) -> Lines:
+    """Return what is said of a budget: whoever has a project has no right on its billing account."""
+    told = (
+        "Not done here: the budget lies with the billing account, on which the owner of a project may grant nothing. Somebody who "
+        "may says once, else neither account comes to an end:"
+    )
+    grants = ((planner(things), "roles/billing.viewer"), (deployer(things), "roles/billing.costsManager"))
+    commands = (
+        f"#   gcloud billing accounts add-iam-policy-binding ACCOUNT --member={one.member} --role={role}"
+        for one, role in grants
+    )
+    return ["", comment(told).rstrip(), *commands]
 
 
 def _contents(things: Things, plan: DeployerAccount) -> Lines:

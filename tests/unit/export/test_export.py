@@ -280,7 +280,7 @@ def test_every_export_carries_what_observe_takes_or_lets_a_pipeline_make_it(kind
         "dashboard.json",
         "budget.json",
     )
-    pipeline = ("monitoring.editor", "monitoring.dashboards.list")
+    pipeline = ("monitoring.editor", "monitoring.dashboards.list", "roles/billing.costsManager")
     words = {
         "gcloud": script,
         "cloudbuild": script[:1],
