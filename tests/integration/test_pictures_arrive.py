@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import struct
 import subprocess
+import zlib
 from pathlib import Path
 
 import httpx2
@@ -29,6 +32,19 @@ def beside(user: User) -> Path:
     folder.mkdir()
     os.link(TOOLS_MODEL, folder / TOOLS_MODEL.name)
     return folder
+
+
+def large() -> str:
+    """A picture of 12 million points of one colour, some kilobytes when packed."""
+    wide, high = 4000, 3000
+    rows = zlib.compress((b"\0" + bytes((255, 0, 0)) * wide) * high, 1)
+    parts = (b"IHDR", struct.pack(">IIBBBBB", wide, high, 8, 2, 0, 0, 0)), (b"IDAT", rows), (b"IEND", b"")
+    chunks = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts
+    )
+    whole = b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+    return "data:image/png;base64," + base64.b64encode(whole).decode()
 
 
 def images(user: User, code: int | None) -> tuple[str, str]:
@@ -64,6 +80,8 @@ def test_a_picture_arrives_where_there_is_an_encoder_and_is_told_where_there_is_
     assert detail.endswith("what is none gets 400")
     assert int(detail.split()[3]) > 40
     assert status_of(user, "data:image/png;base64,AAAA") == 400
+    # A large one is made smaller, and ends nothing.
+    assert status_of(user, large()) == status_of(user, _png((0, 255, 0))) == 200
     # A file of this machine is none that a client may name.
     assert status_of(user, "file:///etc/passwd") == 400
     # What is gone in the meantime keeps nobody from taking the endpoint down.

@@ -7,7 +7,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 
-_WIDTH, _HEADS, _INNER, _LAYERS, _PATCH, _PLACES = 32, 2, 64, 1, 16, 64
+_WIDTH, _HEADS, _INNER, _LAYERS, _PATCH, _PLACES = 32, 2, 64, 1, 16, 1024
 
 
 def projector(path: Path, *, hidden: int = 128, seed: int = 5) -> Path:

@@ -353,7 +353,9 @@ def _task(path: Path, config: Table) -> Task:
             f"{path} is a {kinds[0]}: it scores texts, and a model that writes text or gives vectors was expected",
             hint="`homeport models` lists some",
         )
-    return "embed" if kinds and all(_EMBEDS.search(kind) for kind in kinds) else "generate"
+    embeds = bool(kinds) and all(_EMBEDS.search(kind) for kind in kinds)
+    # Some are kept as the network of text that they were made of, with how they are pooled beside it.
+    return "embed" if embeds or sentence_modules.pools(path) else "generate"
 
 
 def _dtype(*tables: Table) -> str:

@@ -31,7 +31,7 @@ def whole(
     if wanted != "safetensors":
         return known
     known = sentence_modules.complete(indexed(known, read, where=where), read, where=where)
-    if "config.json" in known and not any(_TOKENIZER.fullmatch(name) for name in known):
+    if "config.json" in known and not any(_is_tokenizer(name, known) for name in known):
         raise WeightsError(
             f"{where} has no tokenizer: tokenizer.json, tokenizer.model or tekken.json was expected beside its weights",
             hint="copy it from the model that these weights were made of: a server cannot read a word without it",
@@ -81,6 +81,11 @@ def _indexed(known: list[str], named: Iterable[str], where: str) -> list[str]:
             ),
         )
     return [name for name in known if name in wanted or not _is_weights(name)]
+
+
+def _is_tokenizer(name: str, known: Iterable[str]) -> bool:
+    """Return True for a file that a tokenizer is made of; words without their merges make none."""
+    return _TOKENIZER.fullmatch(name) is not None and (name != "vocab.json" or "merges.txt" in known)
 
 
 def _is_weights(name: str) -> bool:

@@ -20,6 +20,13 @@ _OTHER_RUNTIMES = frozenset({"original", "onnx", "openvino", "coreml", "gguf", "
 
 PROJECTOR = "mmproj"
 """Behind a source's colon: the encoder of images of that repository, whatever its file is called."""
+_BESIDE_A_MODEL = frozenset(
+    {
+        *("lora", "adapter", "vocab", "projector"),
+        *("draft", "drafter", "eagle", "eagle3", "dflash", "mtp", "assistant"),
+    }
+)
+"""Words in the names of GGUFs that belong to a model, or draft its tokens; where every file has one, it is the model's own."""
 _BEST_PROJECTORS = ("f16", "bf16", "q8_0", "f32")
 """The first that there is: an encoder is small, and what it loses no model makes good."""
 
@@ -92,7 +99,7 @@ def _gguf(names: list[str], file: str | None, where: str) -> list[str]:
         if file not in names:
             raise WeightsError(f"{where} has no file {file}", hint=_listed("its GGUF files are", ggufs))
         return _parts(file, names, where)
-    heads = [name for name in ggufs if _is_head(name) and not is_helper(name)]
+    heads = _without_company([name for name in ggufs if _is_head(name) and not is_helper(name)])
     if heads and file is not None:
         heads = _quantized(heads, file, where)
     if not heads:
@@ -107,6 +114,12 @@ def _gguf(names: list[str], file: str | None, where: str) -> list[str]:
     if len(heads) > 1:
         raise WeightsError(f"{where} has several GGUF files", hint=_listed("name one behind a colon:", heads))
     return _parts(heads[0], names, where)
+
+
+def _without_company(heads: list[str]) -> list[str]:
+    """Return those that no word of their names gives away as belonging to one of the others."""
+    alone = [name for name in heads if _BESIDE_A_MODEL.isdisjoint(re.split(r"[-._/]", name.lower()))]
+    return alone or heads
 
 
 def _projector(ggufs: list[str], where: str) -> list[str]:

@@ -72,13 +72,22 @@ def dimensions(folder: Path) -> int:
     return found
 
 
+def pools(folder: Path) -> bool:
+    """Return True where tokens are made one vector, as a model of embeddings does it."""
+    text = _content(folder / LIST)
+    return bool(text) and bool(_of_kind(text, "Pooling", str(folder)))
+
+
 def _layers(text: bytes, where: str) -> list[str]:
     """Return the folders of layers with weights of their own, in order."""
+    return _of_kind(text, "Dense", where)
+
+
+def _of_kind(text: bytes, kind: str, where: str) -> list[str]:
+    """Return the folders of the modules of this kind, in order."""
     try:
         listed = json.loads(text)
-        return [
-            str(one["path"]).strip("/") for one in listed if str(one["type"]).rpartition(".")[2] == "Dense"
-        ]
+        return [str(one["path"]).strip("/") for one in listed if str(one["type"]).rpartition(".")[2] == kind]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError(
             f"the {LIST} of {where} is no list of modules", hint="fetch the model's files again"

@@ -408,7 +408,7 @@ def test_what_is_not_honoured_fails_only_where_the_engine_promises_it(
 
 @pytest.mark.parametrize("engine", [Defect.RESPONSES_ABSENT], indirect=True)
 def test_an_api_of_which_nobody_knows_keeps_no_revision_from_its_traffic(engine: Engine) -> None:
-    report = checked(promised(engine, engine="vllm"), "chat", "second-turn-responses")
+    report = checked(promised(engine, engine="ollama"), "chat", "second-turn-responses")
     assert report.passed
     assert outcomes(report, Outcome.NOTED)["second-turn-responses"].startswith("the endpoint refused (404)")
 

@@ -132,6 +132,8 @@ _TOO_LITTLE_MEMORY = (
 _ON_GPUS = {"--max-num-batched-tokens", "--gpu-memory-utilization"}
 """On a CPU its defaults are the same everywhere."""
 _CACHE_IF_UNKNOWN = 2**30
+_NO_CAUSE = r"(?!CalledProcess|\w*Error: (?:Engine core initialization failed|Error raised in subprocess))"
+"""What follows from a cause, which stands before it."""
 _LONGEST = 300
 """Characters of a cause: some name everything that vLLM knows."""
 _READ = re.compile(r"Loading weights took ([\d.]+) seconds")
@@ -301,7 +303,7 @@ def explain(log: str) -> HomeportError | None:
 def _cause(log: str) -> EngineFailed | None:
     # What pydantic says of a setting stands in the line after its own, and ends with what it was given.
     cause = re.search(r"Value error, (.+?)(?: \[type=|$)", log, re.MULTILINE) or re.search(
-        r"(?:ValueError|RuntimeError|ImportError|ValidationError): (.+)", log
+        rf"(?:^|[\s.])(?:{_NO_CAUSE})\w*Error: (.+)", log
     )
     if cause is None:
         return None

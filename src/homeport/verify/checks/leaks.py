@@ -7,7 +7,8 @@ import re
 _CONTROL = re.compile(
     r"<\|(?!im_(?:start|end)\|>)[\w\"' -]{0,40}\|?>"  # <|channel>, <|tool_call>, <|"|>
     r"|<\w{1,40}\|>"  # <tool_call|>, <turn|>
-    r"|</?(?:think|tool_call|tool_response|start_of_turn|end_of_turn|bos|eos|unused\d+)>"
+    r"|</?(?:think|tool_call|tool_response|start_of_turn|end_of_turn|bos|eos|pad|unk|unused\d+)>"
+    r"|<(?:function|parameter)=[\w.-]{1,64}>"  # of Qwen's coders, where no parser reads them
     r"|\[/?(?:TOOL_CALLS|INST|THINK)\]"
 )
 """

@@ -16,6 +16,10 @@ from homeport.weights.manifest import Format, Pin, PinnedFile
 from homeport.weights.selection import choose, is_part
 from homeport.weights.sources.base import SourceKind
 
+_POINTER = b"version https://git-lfs.github.com/spec/"
+_MOST_POINTER = 1024
+"""Bytes: Git LFS takes no larger file for one of its pointers."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileSource:
@@ -76,7 +80,9 @@ class FileSource:
             real = folder.resolve()
             cache = [real.parent.parent / "blobs"] if real.parent.name == "snapshots" else []
             names.inside(path, (real, *cache), where=str(folder))
-        return PinnedFile(path=name, size=path.stat().st_size, sha256=None)
+        size = path.stat().st_size
+        _ensure_content(path, size)
+        return PinnedFile(path=name, size=size, sha256=None)
 
     def _files(self, wanted: Format) -> tuple[Path, list[str]]:
         if self.path.is_dir():
@@ -101,6 +107,19 @@ class FileSource:
             raise WeightsError(f"{self.path} is not a GGUF file", hint="its name should end in .gguf")
         beside = [path.name for path in folder.glob("*.gguf")] if is_part(name) else [name]
         return folder, choose(beside, wanted, file=name, where=str(folder))
+
+
+def _ensure_content(path: Path, size: int) -> None:
+    """Raise `WeightsError` for a file that only points to its content, and for a tokenizer or a configuration without any."""
+    with path.open("rb") as file:
+        begins = file.read(len(_POINTER)) if size < _MOST_POINTER else b""
+    if begins == _POINTER:
+        raise WeightsError(
+            f"{path} is a pointer of Git LFS, and not the file itself",
+            hint="say `git lfs pull` in its repository, or fetch the model again",
+        )
+    if not size and path.suffix in {".json", ".model"}:
+        raise WeightsError(f"{path} is empty", hint="fetch the model's files again")
 
 
 def _is_dangling(path: Path) -> bool:

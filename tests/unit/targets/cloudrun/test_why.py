@@ -95,6 +95,8 @@ CASES: list[tuple[str, Failure, list[str], str, str, str]] = [
     ("another-processor", NOT_LISTENING, ["exec /usr/bin/vllm: exec format error"], "EngineFailed", "processor", "linux/amd64"),
     ("no-command", NOT_LISTENING, ['exec: "vllm": executable file not found in $PATH'], "EngineFailed", "command", "homeport export knative"),
     ("driver", NOT_LISTENING, ["RuntimeError: CUDA driver version is insufficient for CUDA runtime version"], "EngineFailed", "driver", "names"),
+    ("no-gpu", NOT_LISTENING, ["RuntimeError: No CUDA GPUs are available"], "EngineFailed", "no GPU", "homeport plan --on cloudrun"),
+    ("other-tensors", NOT_LISTENING, ["KeyError: 'model.layers.0.mlp.weight_scale'"], "WeightsError", "model.layers.0.mlp.weight_scale", "quantization"),
     ("too-old", NOT_LISTENING, ["ValueError: The checkpoint you are trying to load has model type `gemma4` but Transformers does not recognize this architecture."], "EngineFailed", "older than the model", "cloudrun.image"),
     ("too-old", NOT_LISTENING, ["llama_model_load: error loading model: unknown model architecture: 'gemma4'"], "EngineFailed", "does not know this model", "newer image"),
     ("hub-refused", NOT_LISTENING, ["huggingface_hub.errors.GatedRepoError: 401 Client Error."], "GatedModel", "hub refused", "licence"),
