@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from homeport.agents import brain
 from homeport.reconcile import Ref
@@ -13,6 +15,7 @@ from homeport.targets.cloudrun.agent_fact import AgentFact
 from homeport.targets.cloudrun.agent_secrets import readers
 from homeport.targets.cloudrun.companions import Companion
 from homeport.targets.cloudrun.containers import HttpProbe, ServiceContainer
+from homeport.targets.cloudrun.foundations import DOMAINS
 from homeport.targets.cloudrun.front import PORT
 from homeport.targets.cloudrun.own_image import OwnImage
 from homeport.targets.cloudrun.target import CloudRunTarget
@@ -53,7 +56,26 @@ def with_agent(target: CloudRunTarget) -> CloudRunTarget:
         ),
         facts=(fact,),
     )
-    return replace(target, companions=(*target.companions, companion))
+    notes = (*target.notes, *_unreached(target, agent.mcp))
+    return replace(target, companions=(*target.companions, companion), notes=notes)
+
+
+def _unreached(target: CloudRunTarget, servers: tuple[str, ...]) -> Iterator[str]:
+    """Yield what a plan warns of: MCP servers that the agent's network may have no way to."""
+    ours = tuple(f".{one.rstrip('.')}" for one in DOMAINS)
+    outside = [one for one in servers if not (urlsplit(one).hostname or "").endswith(ours)]
+    if not outside:
+        return
+    network = target.foundations.cloudrun.network
+    way = (
+        "homeport's own network has no way out to the internet"
+        if network is None
+        else f"whether {network} has a way out to the internet, such as Cloud NAT, is not looked at"
+    )
+    yield (
+        f"agent: all that it sends goes through its network, where Google's own addresses are reached; {way}, "
+        f"which {', '.join(outside)} may need. cloudrun.network names a network of yours"
+    )
 
 
 def _container(target: CloudRunTarget, agent: Agent) -> ServiceContainer:

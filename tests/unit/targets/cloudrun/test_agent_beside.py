@@ -96,6 +96,29 @@ def test_a_service_of_that_name_which_is_not_homeports_stays(deployer: WithAgent
     assert deployer.agent
 
 
+def test_a_plan_warns_of_mcp_servers_to_which_its_network_may_have_no_way(deployer: WithAgentTable) -> None:
+    def warned(wanted: spec.Spec) -> list[str]:
+        target = deployer.made(wanted)
+
+        async def told() -> list[str]:
+            plan, _ = await target.plan()
+            return [one for one in plan.warnings if one.startswith("agent: ")]
+
+        return act(told())
+
+    inside, outside = "https://tools-x.a.run.app/mcp", "https://tools.example.com/mcp"
+    assert warned(deployer.with_table(mcp=[inside])) == []
+    (told,) = warned(deployer.with_table(mcp=[inside, outside]))
+    assert "homeport's own network has no way out" in told
+    assert outside in told
+    assert inside not in told
+    theirs = deployer.with_table(mcp=[outside])
+    assert theirs.cloudrun is not None
+    network = theirs.cloudrun.model_copy(update={"network": "office", "subnetwork": "office"})
+    (told,) = warned(theirs.model_copy(update={"cloudrun": network}))
+    assert "whether office has a way out to the internet" in told
+
+
 def test_the_plan_names_its_tools_its_image_and_both_starts(deployer: WithAgentTable) -> None:
     target = deployer.made(deployer.with_table())
 
