@@ -50,8 +50,12 @@ FAULTS: dict[str, Fault] = {
 TWICE = {
     "cloudbuild.projects.locations.builds.create": "too much: build SUCCESS",
     "secretmanager.projects.secrets.addVersion": "too much: secretmanager/",
+    "monitoring.projects.alertPolicies.create": "too much: monitoring/",
+    "monitoring.projects.dashboards.create": "too much: monitoring/",
+    "monitoring.projects.notificationChannels.create": "too much: monitoring/",
+    "billingbudgets.billingAccounts.budgets.create": "too much: billingbudgets/",
 }
-"""What there is twice where two asked for it at once: Google gives neither a name of the caller's, so none is refused."""
+"""What there is twice where two asked for it at once: Google gives none a name of the caller's, so none is refused."""
 KILLS = {"killed": False, "killed after": True}
 KINDS = (*FAULTS, *KILLS)
 Work = Literal["up", "change", "down"]
@@ -80,10 +84,18 @@ class Task:
         return _down(cloud, self.first) if self.work == "down" else _up(cloud, self.wanted)
 
 
-def task(way: Way, work: Work, folder: Path, *, cached: bool = False) -> Task:
-    """One of the six, or with a startup cache. `folder` is for weights of this machine."""
-    more = {"cloudrun": {"hub_token": "env:HF_TOKEN", "startup_cache": "auto"}} if cached else {}
-    first = wanted(way, folder, **more)
+_TOOLS = "https://tools.example.com/mcp"
+LARGE: dict[str, Any] = {  # Any: tables of homeport.toml
+    "cloudrun": {"hub_token": "env:HF_TOKEN", "startup_cache": "auto"},
+    "agent": {"mcp": [_TOOLS], "mcp_secrets": {_TOOLS: "users-own"}},
+    "observe": {"alerts": ["mailto:ops@example.com"], "budget": 50},
+}
+"""A startup cache, an agent that is given a secret of the user's, alerts and a budget."""
+
+
+def task(way: Way, work: Work, folder: Path, *, large: bool = False) -> Task:
+    """One of the six, or of the larger graph. `folder` is for weights of this machine."""
+    first = wanted(way, folder, **(LARGE if large else {}))
     return Task(work=work, first=first, then=later(first))
 
 
@@ -217,6 +229,7 @@ _BASE = f"projects/{PROJECT}"
 _OF_THE_USER: list[tuple[str, str, Any]] = [
     ("POST", f"storage.googleapis.com/storage/v1/b?project={PROJECT}", {"name": "users-own"}),
     ("POST", f"secretmanager.googleapis.com/v1/{_BASE}/secrets?secretId=users-own", {"replication": {"automatic": {}}}),
+    ("POST", f"secretmanager.googleapis.com/v1/{_BASE}/secrets/users-own:addVersion", {"payload": {"data": "YSB0b2tlbg=="}}),
     ("POST", f"compute.googleapis.com/compute/v1/{_BASE}/global/networks", {"name": "users-own", "autoCreateSubnetworks": False}),
     ("POST", f"cloudresourcemanager.googleapis.com/v3/{_BASE}:setIamPolicy",
      {"policy": {"bindings": [{"role": "roles/owner", "members": [f"user:{OWNER}"]},
@@ -284,7 +297,10 @@ async def _pending(cloud: Watched, wish: Wanted) -> tuple[str, ...]:
 
 def _there(cloud: Cloud) -> Iterator[str]:
     for kept in things(cloud):
-        yield _BY_CHANCE.sub(r"\1", f"{kept.api}/{kept.name}")
+        own = kept.body.get("displayName", "") if kept.api in {"monitoring", "billingbudgets"} else ""
+        yield _BY_CHANCE.sub(
+            r"\1", f"{kept.api}/{kept.name.rpartition('/')[0] + '/' + own if own else kept.name}"
+        )
     for api, name, role, member in cloud.access.grants():
         yield f"{member} has {role} on {api}/{name}"
     for _, api in cloud.enabled:

@@ -22,8 +22,10 @@ from homeport.progress import Silent
 from homeport.resources.google.release import Prove
 from homeport.secret import Secret
 from homeport.targets.cloudrun.adapters import PinnedModel
+from homeport.targets.cloudrun.agent import with_agent
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
+from homeport.targets.cloudrun.observe_target import with_observe
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.weights.manifest import Pin, PinnedFile, digest
 from homeport.weights.transfer import MANIFEST
@@ -49,7 +51,7 @@ class Wanted:
 
     def target(self, google: Google, prove: Prove) -> CloudRunTarget:
         """What should exist."""
-        return CloudRunTarget(
+        made = CloudRunTarget(
             google=google,
             spec=self.spec,
             spec_file=SPEC_FILE,
@@ -60,6 +62,7 @@ class Wanted:
             else None,
             canary=self.canary,
         )
+        return with_agent(with_observe(made))
 
 
 def wanted(way: Way, folder: Path, **sections: Any) -> Wanted:  # Any: tables of homeport.toml
