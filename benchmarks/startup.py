@@ -6,6 +6,7 @@ long the commands take that do nothing, against those of other tools (where they
 from __future__ import annotations
 
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -15,7 +16,9 @@ from pathlib import Path
 
 from common import HOMEPORT, ROOT, await_token, bare_engine, header, report, timed, workspace
 
-RUNS = 5
+RUNS, PAIRS = 5, 9
+MORE_S, AGAIN_S = 0.3, 0.45
+"""What is promised: of `up` to the first token beyond the bare engine, the median of pairs; and of a second `up`, its token included."""
 PEERS = {"dstack": "dstack", "skypilot": "sky", "llm": "llm"}
 """Package and command."""
 
@@ -25,7 +28,7 @@ def main() -> None:
     header()
     with workspace() as (folder, env, gguf):
         ours, bare = [], []
-        for _ in range(RUNS):
+        for _ in range(PAIRS):
             ours.append(timed([*HOMEPORT, "up", "--yes", "--no-verify"], cwd=folder, env=env))
             subprocess.run([*HOMEPORT, "down", "--yes"], cwd=folder, env=env, check=True, capture_output=True)
             begun = time.perf_counter()
@@ -35,10 +38,13 @@ def main() -> None:
         report(
             "`homeport up` to the first token, warm weights", ours, bare, against="the bare engine", limit=1.3
         )
+        more = statistics.median(one - two for one, two in zip(ours, bare, strict=True))
+        kept = "kept" if more <= MORE_S else "BROKEN"
+        print(f"    {more:.2f} s more, the median of {PAIRS} pairs  (promised: at most {MORE_S:g} s: {kept})")
         subprocess.run([*HOMEPORT, "up", "--yes"], cwd=folder, env=env, check=True, capture_output=True)
-        again = [timed([*HOMEPORT, "up"], cwd=folder, env=env) for _ in range(RUNS)]
+        again = [timed([*HOMEPORT, "up"], cwd=folder, env=env) for _ in range(PAIRS)]
         subprocess.run([*HOMEPORT, "down", "--yes"], cwd=folder, env=env, check=True, capture_output=True)
-        report("a second `homeport up`", again, [0.5], against="the promised 0.5 s", limit=1)
+        report("a second `homeport up`", again, [AGAIN_S], against=f"the promised {AGAIN_S:g} s", limit=1)
         helped = [timed([*HOMEPORT, "--help"], cwd=folder, env=env) for _ in range(RUNS)]
         report("`homeport --help`", helped, [0.3], against="the promised 0.3 s", limit=1)
         fitted = [timed([*HOMEPORT, "fit", "gemma-4-31b"], cwd=folder, env=env) for _ in range(RUNS)]
