@@ -64,6 +64,15 @@ def measured(endpoint: Endpoint, **options: object) -> BenchResult:
     return sync.run(bench(endpoint, asked, served=Served(on="cloudrun", engine="vllm", max_instances=1)))
 
 
+def ensure_quiet(*results: BenchResult) -> None:
+    """Skip where the client itself was late: then a bench is no result, and says so."""
+    doubts = [one for result in results for level in result.levels for one in level.doubts]
+    noise = [one for one in doubts if "the client was the bottleneck" in one or "were sent late" in one]
+    assert noise == doubts
+    if noise:
+        pytest.skip(f"cannot tell: {noise[0]}")
+
+
 def simulated(arrivals: Sequence[Arrival], found: MeasuredSteps, place: Fit) -> tuple[float, float]:
     wanted = ServiceSettings(concurrency=SEQUENCES, least=1, most=1, scales=False, start_s=1e9)
     limits = BatchLimits(sequences=SEQUENCES, step_tokens=2048, cache_tokens=10**9)
@@ -82,11 +91,14 @@ def test_traffic_of_other_lengths_takes_what_steps_from_a_bench_say(
         measured(endpoint, users=(1, 2, 4), seconds=18.0, input=prompt, output=answer)
         for prompt, answer in LENGTHS
     ]
+    ensure_quiet(*results)
     found = measured_steps(results, place)
     print(found.in_words, found.speed)
     lengths = Lengths(input=300, output=16, spread=0.5).drawn()
     arrivals = tuple(Arrival(at, *next(lengths)) for at in poisson(1.0, 60, seed=3))
-    (level,) = measured(endpoint, open_load=OpenLoad(title="drawn", arrivals=arrivals)).levels
+    sent = measured(endpoint, open_load=OpenLoad(title="drawn", arrivals=arrivals))
+    ensure_quiet(sent)
+    (level,) = sent.levels
     assert level.requests.failed == {}
     ttft, e2e = simulated(arrivals, found, place)
     real = level.latency["ttft"].p50, level.latency["e2e"].mean

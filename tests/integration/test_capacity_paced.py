@@ -201,5 +201,5 @@ def test_queue_and_429s_are_those_of_the_rehearsed_front_end(replicas: int, load
     assert (real.refused > 0) == (load > 1)
     limits = {"way": WAY_S, "429s": REFUSALS, "tokens a second": SPEED}
     off |= {"way": way, "429s": (found.refused - real.refused) / len(arrivals)}
-    moved |= {"way": max(alone_at.delays)}
+    moved |= {"way": sorted(alone_at.delays)[int(0.9 * len(alone_at.delays))]}
     judge(off, moved, {name: limits.get(name, LATENCY) for name in off})
