@@ -138,9 +138,10 @@ def plan_capacity(
             planner.ways(), trace.arrivals, planner.seconds, found.settings.context, question.objectives, tell
         )
     best = planner.planned(trials[0].candidate) if trials else None
-    if written is None and best is None:
+    if written is None and not planner.tried:
         raise MemoryTooSmall(
-            f"{found.subject.model.name} fits no GPU in {found.cloudrun.region} with {found.settings.context:,} tokens",
+            f"{found.subject.model.name} fits no GPU in {found.cloudrun.region} with {found.settings.context:,} tokens"
+            + ("" if question.search else f" and {found.settings.parallel} requests at once"),
             hint="`homeport fit` shows what it lacks",
         )
     return CapacityPlan(
@@ -167,6 +168,8 @@ class _Planner:
         self.wanted, self.known, self.trace, self.question = wanted, known, trace, question
         self.seconds = trace.seconds + (1 / trace.rate if trace.rate else 1.0)
         self.left_out: list[str] = []
+        self.tried, self.fits_as_written = False, True
+        """Whether there was a way to serve this, with fewer requests at once perhaps; and whether it fits as it is."""
         self.measured: MeasuredSteps | None = None
         """Found with what the file says, of which the benches are."""
         self.engine = question.engine
@@ -183,6 +186,7 @@ class _Planner:
         if engine not in self.wanted.subject.weights:
             return None
         fits = [one for one in self._fits(engine) if one.fits]
+        self.fits_as_written = bool(fits)
         if not fits:
             return None
         if self.question.benches:
@@ -204,6 +208,7 @@ class _Planner:
             for one in self._fits(engine):
                 most = one.concurrency
                 if most:
+                    self.tried = True
                     yield f"{engine} on {one.place.name}", most, self._opened(one)
 
     def _opened(self, one: Fit) -> Callable[[int], ServingCandidate]:
@@ -302,6 +307,8 @@ class _Planner:
     def notes(self, shown: PlannedCapacity | None, *, searched: bool, kept: bool) -> Iterator[str]:
         """Yield what somebody should know who goes by the figures."""
         yield from self.left_out
+        if not self.fits_as_written:
+            yield f"as the file says, with {self.wanted.settings.parallel} requests at once, it does not fit"
         if self.trace.skipped:
             yield f"{self.trace.skipped:,} lines of the trace have no prompt or no answer, and are left out"
         if shown is not None and shown.likely.too_long:
