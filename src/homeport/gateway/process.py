@@ -144,7 +144,8 @@ async def _app(
     from homeport.gateway.entrance import Entrance
     from homeport.gateway.screener import Screener
     from homeport.gateway.screens.registry import make
-    from homeport.gateway.spans import ADDRESS, Spans
+    from homeport.gateway.spans import Spans
+    from homeport.gateway.trace_variables import ADDRESS
 
     upstream = f"http://{LOOPBACK}:{child.port}" if child else options.upstream
     engine = _endpoint(options.model, upstream, child.key if child else None)

@@ -22,17 +22,11 @@ import aiohttp
 
 from homeport.addresses import is_loopback
 from homeport.gateway.apis import TextApi
+from homeport.gateway.trace_variables import ADDRESS, HEADERS, RESOURCE, SERVICE
 from homeport.gateway.usage import TokenUsage
 from homeport.json_types import Json, JsonObject
 from homeport.relay.messages import Headers
 
-ADDRESS, HEADERS, SERVICE, RESOURCE = (
-    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_HEADERS",
-    "OTEL_SERVICE_NAME",
-    "OTEL_RESOURCE_ATTRIBUTES",
-)
-"""OpenTelemetry's own variables: the whole address, what the receiver wants to see, who we are."""
 _PARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _SERVER, _ERROR = 2, 2
 """As the protocol numbers them."""

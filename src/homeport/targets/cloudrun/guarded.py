@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from homeport.catalog.prices import load as load_prices
 from homeport.gateway.settings import METRICS_VARIABLE, OWN_HEALTH, VARIABLE
-from homeport.gateway.spans import ADDRESS
+from homeport.gateway.trace_variables import ADDRESS
 from homeport.reconcile import Ref
 from homeport.reconcile.fact import Fact
 from homeport.spec import Guard

@@ -9,7 +9,7 @@ from dataclasses import replace
 from homeport.engines.base import Launch
 from homeport.engines.registry import module
 from homeport.errors import SpecError, Unsupported
-from homeport.gateway.spans import ADDRESS, HEADERS, RESOURCE, SERVICE
+from homeport.gateway.trace_variables import ADDRESS, HEADERS, RESOURCE, SERVICE
 from homeport.spec import Spec
 
 _EVERYTHING = "OTEL_EXPORTER_OTLP_ENDPOINT"
