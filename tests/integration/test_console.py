@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from browser import chromium, console_of, tab
+from homeport.console.reckoned import reckoned
 from homeport.errors import HomeportError, NotRunning
+from homeport.home import Home
 from places import ROOT, TAUGHT
 from processes_of import spec
 from user import User
@@ -52,6 +54,11 @@ class ScriptedViews:
             here: dict[str, Any] = {"on": "local", "title": "this machine", "unread": [], "error": None}
             yield {**here, "endpoints": [self._one()] if self.there else []}
             await asyncio.sleep(0.2)
+
+    async def fit(self, model: str | None, context: int | None, parallel: int | None) -> Any:
+        if model is None:
+            raise NotRunning("there is no such file")
+        return reckoned(model, context, parallel, file=ROOT / "homeport.toml", home=Home(ROOT))
 
     async def status(self, on: str, name: str) -> Any:
         if not self.there:
@@ -193,6 +200,23 @@ def test_what_google_does_not_tell_is_told_as_unknown_and_this_machine_goes_on(p
         page.get_by_role("link", name="Endpoints").click()
         page.get_by_text("No endpoint runs on this machine.").wait_for()
         assert page.complaints == []
+
+
+def test_fit_and_cost_are_played_with_by_keyboard_and_a_model_that_is_none_is_told(page: Any) -> None:
+    views = ScriptedViews()
+    with console_of(views) as link:
+        page.goto(link)
+        page.get_by_role("link", name="Fit", exact=True).click()
+        page.get_by_role("alert").get_by_text("there is no such").wait_for()
+        page.get_by_label("Model").fill("gemma-3-4b")
+        page.get_by_label("Context").fill("4096")
+        page.keyboard.press("Enter")
+        page.get_by_text("gemma-3-4b with a context of 4,096").wait_for()
+        page.get_by_text("always on").wait_for()
+        assert page.locator("meter").count() == 7
+        page.set_viewport_size({"width": 320, "height": 600})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert all("404" in one for one in page.complaints), page.complaints
 
 
 def test_ten_thousand_lines_of_a_log_are_searched_at_once(page: Any) -> None:

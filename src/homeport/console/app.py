@@ -22,12 +22,14 @@ from homeport.printable import json_text
 from homeport.secret import Secret
 
 App = Callable[[Any, Any, Any], Awaitable[None]]  # Any: ASGI
+_MOST_DIGITS = 9
 _LARGEST_BODY = 2**20
 _STILL_THERE_S = 5.0
 STATIC: Mapping[str, str] = MappingProxyType(
     {
         "index.html": "text/html; charset=utf-8",
         "style.css": "text/css; charset=utf-8",
+        "fit.js": "text/javascript; charset=utf-8",
         "app.js": "text/javascript; charset=utf-8",
         "dom.js": "text/javascript; charset=utf-8",
         "server.js": "text/javascript; charset=utf-8",
@@ -69,6 +71,7 @@ def application(views: Views, key: Secret) -> App:
             Route("/api/live", pages.live),
             Route("/api/plan", pages.plan),
             Route("/api/benches", pages.benches),
+            Route("/api/fit", pages.fit),
             Route(f"{one}/status", pages.status),
             Route(f"{one}/logs", pages.logs),
             Route(f"{one}/chat", pages.chat, methods=["POST"]),
@@ -101,6 +104,12 @@ class _ConsolePages:
     async def benches(self, _: Request) -> Response:
         return _json(await self._views.benches())
 
+    async def fit(self, request: Request) -> Response:
+        given = request.query_params
+        return _json(
+            await self._views.fit(given.get("model"), _count(given, "context"), _count(given, "parallel"))
+        )
+
     async def status(self, request: Request) -> Response:
         return _json(await self._views.status(**request.path_params))
 
@@ -117,6 +126,15 @@ class _ConsolePages:
     async def rollback(self, request: Request) -> Response:
         asked = await _asked(request)
         return _json(await self._views.rollback(**request.path_params, to=str(asked.get("to", ""))))
+
+
+def _count(given: Mapping[str, str], key: str) -> int | None:
+    text = given.get(key)
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdecimal() or not 0 < len(text) < _MOST_DIGITS:
+        raise _BadRequest(f"{key} is no number that it could be")
+    return int(text)
 
 
 def _json(data: Any) -> Response:  # Any: JSON

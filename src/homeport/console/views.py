@@ -23,6 +23,7 @@ LOOK_S = 2.0
 _CLOUD_S = 15.0
 MOST_LINES = 10_000
 """Of a log, from its end."""
+_SOON_S = 0.1
 _TOGETHER = 500
 """Lines that are sent at once."""
 _OPTIONS: Mapping[str, tuple[type, ...]] = {
@@ -78,16 +79,8 @@ class Views:
     async def logs(self, on: str, name: str) -> AsyncIterator[Mapping[str, Any]]:
         """Yield the last lines of the engine's log, some hundred at once, and what comes."""
         async with self._one(on, name) as one:
-            lines: list[str] = []
-            async for piece in one.logs(lines=MOST_LINES, follow=False):
-                lines += piece.splitlines()
-                if len(lines) >= _TOGETHER:
-                    yield {"lines": lines}
-                    lines = []
-            yield {"lines": lines}
-            if on == registry.DEFAULT:
-                async for piece in one.logs(lines=0, follow=True):
-                    yield {"lines": piece.splitlines()}
+            async for some in together(one.logs(lines=MOST_LINES, follow=True)):
+                yield {"lines": some}
 
     async def chat(self, on: str, name: str, asked: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
         """Yield the chunks of an answer as the engine streams them. Raises what `Endpoint.stream` raises."""
@@ -134,6 +127,14 @@ class Views:
         needs = {action.resource.id: list(action.resource.needs) for action in plan.actions}
         return {**plan.as_json(), "needs": needs, "file": str(self.file)}
 
+    async def fit(self, model: str | None, context: int | None, parallel: int | None) -> JsonObject:
+        """Return where a model fits and what it costs; by default that of the file. Raises what `homeport fit` raises."""
+        from homeport.console.reckoned import reckoned
+
+        return await asyncio.to_thread(
+            reckoned, model, context, parallel, file=self.file, home=self.options.home
+        )
+
     async def benches(self) -> list[JsonObject]:
         """Return the benches that were kept, the newest first."""
         from homeport.bench import kept
@@ -144,6 +145,27 @@ class Views:
     def _one(self, on: str, name: str) -> AbstractAsyncContextManager[Deployment]:
         naming.ensure_possible(name)
         return deployment.selected(name, self.file, on=_known(on), options=self.options, by_name=True)
+
+
+async def together(pieces: AsyncIterator[str]) -> AsyncIterator[list[str]]:
+    """Yield the lines of what comes, many at once, and none later than it takes a reader to see it."""
+    lines: list[str] = []
+    coming = asyncio.ensure_future(anext(pieces, None))
+    try:
+        while True:
+            await asyncio.wait({coming}, timeout=_SOON_S if lines else None)
+            piece = coming.result() if coming.done() else ""
+            if lines and (not coming.done() or piece is None or len(lines) >= _TOGETHER):
+                yield lines
+                lines = []
+            if piece is None:
+                return
+            if coming.done():
+                lines += piece.splitlines()
+                coming = asyncio.ensure_future(anext(pieces, None))
+    finally:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
 
 
 def _known(on: str) -> str:

@@ -5,6 +5,7 @@ import { endpoint } from "./endpoint.js";
 import { playground } from "./playground.js";
 import { plan } from "./plan.js";
 import { benches } from "./benches.js";
+import { fit } from "./fit.js";
 
 const PAGES = [
   [/^#\/$/, endpoints],
@@ -12,6 +13,7 @@ const PAGES = [
   [/^#\/playground\/([^/]+)\/([^/]+)$/, playground],
   [/^#\/plan$/, plan],
   [/^#\/benches$/, benches],
+  [/^#\/fit$/, fit],
 ];
 const main = document.getElementById("main");
 let leave = () => {};

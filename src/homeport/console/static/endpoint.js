@@ -43,7 +43,7 @@ export function endpoint(main, on, name) {
     charts.memory.add(seconds, [one?.resident_bytes ? one.resident_bytes / 2 ** 20 : null]);
     figures.replaceChildren(element("p", { class: "quiet" },
       `KV cache ${one?.figures?.kv_cache === null || one?.figures?.kv_cache === undefined ? NOT_KNOWN : number(one.figures.kv_cache * 100, 0, " %")}, ` +
-      `tokens in ${number(one?.figures?.prompt_tokens)}, out ${number(one?.figures?.output_tokens)} since the engine started`));
+      `tokens in ${number(one?.figures?.prompt_tokens)}, out ${number(one?.figures?.output_tokens)} since the engine started` + (on === "local" ? "" : `, instances ${number(one?.instances)}`)));
   });
   return () => { ended.abort(); quiet(); Object.values(charts).forEach((one) => one.close()); };
 }
@@ -63,6 +63,8 @@ function described(told, on, name) {
     ["verified", told.verified ? `${told.verified.passed ? "passed" : "failed"} at ${told.verified.at}` : "never"],
     ["weights", told.weights ? `${told.weights.source} ${told.weights.revision}` : NOT_KNOWN],
     ...Object.entries(told.traffic ?? {}).map(([revision, percent]) => ["revision", `${revision}: ${percent} % of the traffic`]),
+    ...Object.entries(told.receipts ?? {}).filter(([revision]) => !(revision in (told.traffic ?? {})))
+      .map(([revision, one]) => ["earlier revision", `${revision}: ${one.passed ? "passed" : "failed"} at ${one.at}`]),
   ];
   return element("div", {}, facts(rows), rollback(told, on, name));
 }

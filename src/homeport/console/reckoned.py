@@ -1,0 +1,50 @@
+"""Where a model fits and what it costs, for a page on which one tries other contexts and more users."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from homeport.cost.answer import Question, answer
+from homeport.errors import HomeportError
+from homeport.fit.table import look, wish
+from homeport.home import Home
+from homeport.json_types import JsonObject
+
+WAKES = (1, 4, 12, 24, 48, 96)
+"""A day, for which the price of a month is told."""
+_DAYS_A_MONTH = 365 / 12
+
+
+def reckoned(
+    model: str | None, context: int | None, parallel: int | None, *, file: Path, home: Home
+) -> JsonObject:
+    """
+    Return the table of `homeport fit`, and the price of a month by how often a day it wakes for a short request.
+
+    Raises what `homeport fit` raises; why there is no price stands in `cost_error`.
+    """
+    # Any: values of homeport.toml.
+    given: dict[str, Any] = {
+        key: value for key, value in (("context", context), ("parallel", parallel)) if value is not None
+    }
+    table = look(wish(model, file, **given))
+    question = Question(
+        wanted=given, engine=None, tokens_per_day=None, tokens_per_second=None, wakes=1, versus=None, input_share=None,
+        prices=None, home=home,
+    )  # fmt: skip
+    try:
+        cost = answer(model, file, question).cost
+    except HomeportError as error:
+        return {"fit": table.as_json(), "curve": [], "cost_error": error.as_json()}
+    asleep, always = cost.states[0].month, cost.always_on
+    if always is None:
+        return {"fit": table.as_json(), "curve": [], "cost_error": None}
+    months = [
+        (wakes, min(always.value, asleep.value + wakes * _DAYS_A_MONTH * cost.wake.value)) for wakes in WAKES
+    ]
+    curve = [{"wakes": wakes, "usd_per_month": usd} for wakes, usd in (*months, (None, always.value))]
+    return {"fit": table.as_json(), "curve": curve, "cost_error": None}
+
+
+__all__ = ["WAKES", "reckoned"]

@@ -1,0 +1,92 @@
+"""What the console reckons, and how it sends a log: many lines at once, and none late."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from homeport.console.app import application
+from homeport.console.reckoned import WAKES, reckoned
+from homeport.console.views import Views, together
+from homeport.errors import HomeportError
+from homeport.home import Home
+from homeport.secret import Secret
+from homeport.targets.base import OpenOptions
+
+
+def test_a_month_costs_more_the_more_often_it_wakes_and_never_more_than_always_on(tmp_path: Path) -> None:
+    found = reckoned("gemma-3-4b", 4096, 4, file=tmp_path / "homeport.toml", home=Home(tmp_path))
+    prices = [one["usd_per_month"] for one in found["curve"]]
+    assert [one["wakes"] for one in found["curve"]] == [*WAKES, None]
+    assert prices == sorted(prices)
+    assert prices[0] < prices[-1]
+    assert found["cost_error"] is None
+    assert any(row["fits"] for row in found["fit"]["rows"])
+    more = reckoned("gemma-3-4b", 32768, 4, file=tmp_path / "homeport.toml", home=Home(tmp_path))
+    at_once = [row["concurrency"] for row in (found["fit"]["rows"][0], more["fit"]["rows"][0])]
+    assert at_once[1] < at_once[0]
+
+
+def test_a_model_that_nobody_knows_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(HomeportError, match="knows no model"):
+        reckoned("no-such-model", None, None, file=tmp_path / "homeport.toml", home=Home(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "told"),
+    [
+        ("model=gemma-3-4b&context=4096", 200, "nvidia-l4"),
+        ("model=gemma-3-4b&context=-1", 400, "context is no number"),
+        ("model=gemma-3-4b&context=1e3", 400, "context is no number"),
+        ("model=gemma-3-4b&parallel=99999999999", 400, "parallel is no number"),
+        ("model=gemma-3-4b&parallel=%D9%A3", 400, "parallel is no number"),
+        ("model=gemma-3-4b&context=9999999", 409, "was made for"),
+        ("model=%3Cscript%3E", 409, "knows no model"),
+    ],
+)
+def test_fit_over_http_takes_what_it_could_be_and_refuses_all_else(
+    tmp_path: Path, query: str, status: int, told: str
+) -> None:
+    views = Views(
+        file=tmp_path / "homeport.toml", places=["local"], options=OpenOptions(env={}, home=Home(tmp_path))
+    )
+    key = Secret("a-key")
+
+    async def asked() -> httpx2.Response:
+        transport = httpx2.ASGITransport(app=application(views, key))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:1") as client:
+            return await client.get(f"/api/fit?{query}", headers={"authorization": "Bearer a-key"})
+
+    answer = asyncio.run(asked())
+    assert answer.status_code == status, answer.text
+    assert told in answer.text
+
+
+def test_lines_go_together_and_what_waits_for_more_goes_soon() -> None:
+    pause = asyncio.Event()
+
+    async def log() -> AsyncIterator[str]:
+        for number in range(1200):
+            yield f"line {number}\n"
+        await pause.wait()
+        yield "late\n"
+
+    async def read() -> list[list[str]]:
+        found = []
+        async for lines in together(log()):
+            found.append(lines)
+            if sum(map(len, found)) == 1200:
+                pause.set()
+        return found
+
+    found = asyncio.run(asyncio.wait_for(read(), 30))
+    assert [line for lines in found for line in lines] == [
+        *(f"line {number}" for number in range(1200)),
+        "late",
+    ]
+    assert len(found) <= 5
+    assert found[-1] == ["late"]
