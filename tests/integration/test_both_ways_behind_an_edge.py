@@ -115,7 +115,7 @@ def test_both_ways_live_behind_one_address(cloud: BothWays) -> None:
     assert "removed backend service demo-edge-to-small" in gone
     assert gone.index("removed service demo\n") < gone.index("removed Model Armor template demo-guard")
     cloud.user.write(OTHER + TAKES)
-    assert cloud.asked_by("owner@example.com") == 200, "the other one stands at its own address as before"
+    assert cloud.asked_by("friend@example.com") == 200, "the other one stands at its own address as before"
     cloud.run("down", "--yes", "--purge")
     assert cloud.run("down", "--yes", "--purge").out.strip().startswith("nothing of small is there")
 

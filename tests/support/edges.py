@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,11 +18,14 @@ from deployers import Deployer
 from deployment import google_for
 from homeport import spec
 from homeport.google import Google
+from homeport.home import find_home
+from homeport.progress import Silent
 from homeport.reconcile import Plan
-from homeport.resources.google.traffic import Body
+from homeport.resources.google.traffic import Body, edge_kind_of
 from homeport.targets.cloudrun.edge import EdgeParts, EndpointEdge
 from homeport.targets.cloudrun.edge_backends import NamedBackend, find_backends
-from homeport.targets.cloudrun.model_selection import ResolvedModel
+from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
+from homeport.targets.cloudrun.preflight import PreflightFinding
 from homeport.targets.cloudrun.target import CloudRunTarget
 
 DOMAIN = "llm.example.com"
@@ -90,6 +94,16 @@ class WithEdge(Deployer):
             self.found = act(find_backends(google_for(self.cloud), edge, "europe-west4"))
         return super().up(wanted, canary=canary)
 
+    def told(self, wanted: spec.Spec) -> list[PreflightFinding]:
+        """What is found of the edge before anything is made."""
+        chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+
+        async def work() -> list[PreflightFinding]:
+            edge = self.target(google_for(self.cloud), chosen, wanted).edge
+            return list(edge.findings(guarded=False)) if edge else []
+
+        return act(work())
+
     def behind_edge(self, target: CloudRunTarget) -> CloudRunTarget:
         """The target with the load balancer of its file."""
         google, wanted = target.google, target.spec
@@ -105,5 +119,7 @@ class WithEdge(Deployer):
             google=google, names=target.names, edge=wanted.edge, base=self.folder, behind=self.found
         )
         calls = any(one.calls_model for one in target.companions)
-        edge = EndpointEdge(parts=parts, ask=ask, prove=target.prove, keeps_address=calls)
+        kept = self.service
+        standing = edge_kind_of(kept) if kept else ""
+        edge = EndpointEdge(parts=parts, ask=ask, prove=target.prove, standing=standing, keeps_address=calls)
         return replace(target, edge=edge)

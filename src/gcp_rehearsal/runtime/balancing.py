@@ -1,5 +1,5 @@
 """
-Global load balancers before Cloud Run: which hosts they answer to, and where a request of theirs goes.
+External load balancers before Cloud Run, global ones and those of regions: which hosts they answer to, and where a request of theirs goes.
 
 It reads what was created, forwarding rule by forwarding rule: target proxy, certificate, URL map, backend service, group. What
 of them is not acted out (limits of Cloud Armor, splits, rewrites) is acted out by Envoy: see `envoy_config.py`.
@@ -19,7 +19,8 @@ from gcp_rehearsal.state import StoredResource
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
 
-_RULES = ("compute.globalForwardingRules",)
+_RULES = ("compute.globalForwardingRules", "compute.forwardingRules")
+_EXTERNAL = frozenset({"EXTERNAL", "EXTERNAL_MANAGED"})
 _MANAGER = "//certificatemanager.googleapis.com/"
 
 
@@ -63,7 +64,7 @@ class NoWay(Exception):
 
 
 class LoadBalancers:
-    """All global load balancers of a cloud."""
+    """All load balancers of a cloud that take requests from the internet."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -72,6 +73,8 @@ class LoadBalancers:
         """Yield those whose parts are all there."""
         for collection in _RULES:
             for rule in self._cloud.store.of("compute", collection):
+                if rule.body.get("loadBalancingScheme") not in _EXTERNAL:
+                    continue
                 proxy = at(self._cloud, str(rule.body.get("target") or ""))
                 routes = at(self._cloud, str(proxy.body.get("urlMap") or "")) if proxy else None
                 if proxy is not None and routes is not None:
@@ -92,8 +95,12 @@ class LoadBalancers:
         """Tell whether a certificate is there to be shown for a host: one of the user's own, or one that has come."""
         body = listener.proxy.body
         if body.get("certificateMap"):
-            return any(self._is_active(name) for name in self.in_map(str(body["certificateMap"]), host))
+            return any(self._is_active(name, "") for name in self.in_map(str(body["certificateMap"]), host))
         named = [str(one) for one in body.get("sslCertificates") or ()]
+        if any(one.startswith(_MANAGER) for one in named):
+            # Those of a region are named by the proxy itself.
+            paths = (self._cloud.by_id(one.removeprefix(_MANAGER)) for one in named)
+            return any(self._is_active(path, host) for path in paths)
         found = [at(self._cloud, one) for one in named]
         return any(
             one is not None
@@ -133,9 +140,9 @@ class LoadBalancers:
                 return ServerlessGoal(service, str(target.get("tag") or ""))
         raise NoWay(502, "the backend service has no serverless group of Cloud Run")
 
-    def _is_active(self, name: str) -> bool:
+    def _is_active(self, name: str, host: str) -> bool:
         kept = self._cloud.store.get("certificatemanager", name)
-        if kept is None:
+        if kept is None or (host and host not in kept.body.get("sanDnsnames", ())):
             return False
         return "managed" not in kept.body or kept.body["managed"].get("state") == "ACTIVE"
 

@@ -134,6 +134,7 @@ def _needed(things: Things) -> set[str]:
         "screen": ResourceKind.TEMPLATE in kinds,
         "screen-way": ResourceKind.ENDPOINT in kinds,
         "edge": False,  # No export has a load balancer: a file with [edge] is refused.
+        "edge-regional": False,
     }
     return {one for name, need in needs().items() if optional.get(name, True) for one in need.permissions}
 

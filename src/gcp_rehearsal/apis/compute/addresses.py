@@ -55,6 +55,7 @@ def listen(call: Call, body: JsonObject) -> None:
         if reserved is None:
             raise not_found(f"The resource '{_full(call, given).removeprefix(f'{BASE}/')}' was not found")
         body["IPAddress"] = reserved.body["address"]
+        _check_tier(body, reserved)
     if not given:
         body["IPAddress"] = _free(call.cloud, _EXTERNAL)
     if body["loadBalancingScheme"].startswith("EXTERNAL"):
@@ -69,6 +70,16 @@ def listen(call: Call, body: JsonObject) -> None:
                 "and would result in a conflict."
             )
     _check_proxy_only(call, body)
+
+
+def _check_tier(body: JsonObject, reserved: StoredResource) -> None:
+    """Raise `ApiError` 400 for a rule of another network tier than its address."""
+    tiers = [str(one.get("networkTier") or "PREMIUM") for one in (body, reserved.body)]
+    if body["loadBalancingScheme"].startswith("EXTERNAL") and tiers[0] != tiers[1]:
+        raise invalid(
+            f"Invalid value for field 'resource.networkTier': '{tiers[0]}'. The address {reserved.body['address']} is of the "
+            f"network tier {tiers[1]}."
+        )
 
 
 def occupy(cloud: Cloud, rule: StoredResource) -> None:

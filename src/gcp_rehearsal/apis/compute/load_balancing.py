@@ -6,7 +6,14 @@ from collections.abc import Mapping
 
 from gcp_rehearsal import generic
 from gcp_rehearsal.apis.compute import addresses, backends, certificates, security_policies, setters, url_maps
-from gcp_rehearsal.apis.compute.references import BASE, check_name, place_of, refuse_if_used, resolve
+from gcp_rehearsal.apis.compute.references import (  # fmt: skip
+    BASE,
+    check_name,
+    check_scope,
+    place_of,
+    refuse_if_used,
+    resolve,
+)
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import not_found
 from gcp_rehearsal.filters import matches
@@ -48,6 +55,11 @@ _DEFAULTS: Mapping[str, Mapping[str, Json]] = {
     "securityPolicies": {"type": "CLOUD_ARMOR"}, "regionSecurityPolicies": {"type": "CLOUD_ARMOR"},
     "sslPolicies": _TLS, "regionSslPolicies": _TLS,
 }  # fmt: skip
+_SCOPED: Mapping[str, tuple[str, ...]] = {
+    "backendServices": ("healthChecks[]", "securityPolicy"), "targetHttpProxies": ("urlMap",),
+    "targetHttpsProxies": ("urlMap", "sslCertificates[]"), "forwardingRules": ("target", "backendService"),
+}  # fmt: skip
+"""What must be in the scope of the part that names it. A serverless group is of a region, below a global one, too."""
 _ATTACHED = ("securityPolicy", "edgeSecurityPolicy")
 """Fields of a backend service that only their own actions set."""
 _LISTED = ("addresses", "backendServices", "forwardingRules", "globalOperations", "healthChecks",
@@ -74,6 +86,7 @@ def _prepare(call: Call, body: JsonObject, before: StoredResource | None) -> Non
             body.pop(key, None)
             body |= {key: before.body[key]} if before is not None and key in before.body else {}
     resolve(call, body, _REFERENCES[last])
+    _check_scopes(call, body, kind)
     if before is None:
         check_name(body)
         place_of(call, body)
@@ -87,6 +100,12 @@ def _prepare(call: Call, body: JsonObject, before: StoredResource | None) -> Non
         certificates.of_proxy(call, body)
     if before is None:
         _begin(call, body, kind)
+
+
+def _check_scopes(call: Call, body: JsonObject, kind: str) -> None:
+    check_scope(call, body, _SCOPED.get(kind, ()))
+    if kind == "backendServices" and "region" in call.params:
+        check_scope(call, body, ("backends[].group",))
 
 
 def _begin(call: Call, body: JsonObject, kind: str) -> None:

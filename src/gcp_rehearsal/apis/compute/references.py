@@ -113,6 +113,19 @@ def in_use(
     )
 
 
+def check_scope(call: Call, body: Mapping[str, Json], fields: tuple[str, ...]) -> None:
+    """Raise `ApiError` 400 where a part of a load balancer names one of another region, or a global one one of a region."""
+    own = f"/regions/{call.params['region']}/" if "region" in call.params else "/global/"
+    for field in fields:
+        for holder, key, path in _holders(dict(body), field.split(".")):
+            named = str(holder[key])
+            if named.startswith(f"{BASE}/") and own not in named:
+                raise invalid(
+                    f"Invalid value for field 'resource.{path}': '{named}'. It must be in the same scope as what names it, "
+                    f"{own.strip('/')}."
+                )
+
+
 def place_of(call: Call, body: JsonObject) -> None:
     """Let what lies in a region, or a zone, say so."""
     for scope in ("region", "zone"):

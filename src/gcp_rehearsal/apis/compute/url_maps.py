@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from gcp_rehearsal.apis.compute.references import resolve
+from gcp_rehearsal.apis.compute.references import check_scope, resolve
 from gcp_rehearsal.context import Call
 from gcp_rehearsal.errors import ApiError, invalid, unimplemented
 from gcp_rehearsal.json_types import Json, JsonObject
@@ -26,6 +26,7 @@ REFERENCES: tuple[str, ...] = (
 def prepare(call: Call, body: JsonObject) -> None:
     """Check what a map names and whether it routes as its tests say. Raises `ApiError`."""
     resolve(call, body, REFERENCES)
+    check_scope(call, body, REFERENCES)
     _check_shape(body)
     failed = next(failures(body), None)
     if failed is not None and "expectedOutputUrl" in failed:

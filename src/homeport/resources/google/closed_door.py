@@ -19,6 +19,7 @@ from homeport.resources.google.traffic import (  # fmt: skip
     BEHIND,
     CLOSED,
     EDGE,
+    EDGE_KIND,
     OPEN,
     Body,
     foremost,
@@ -55,6 +56,7 @@ class ClosedDoor(DependentResource):
     """Seconds that the edge may take to answer."""
     keeps_address: bool = False
     """Whether the service's own address stays for those within its network, such as an agent."""
+    edge_kind: str = "global"
     behind: Mapping[str, str] = field(default_factory=dict)
     """Other endpoints that the edge leads to, by their paths: each is asked for, too."""
     kind = "closed door"
@@ -178,8 +180,10 @@ class ClosedDoor(DependentResource):
 
     def _closing(self, service: Body) -> JsonObject:
         own = str(service.get("uri") or service.get("annotations", {}).get(BACK_DOOR, ""))
-        kept = {key: value for key, value in service.get("annotations", {}).items() if key != BEHIND}
+        annotations = service.get("annotations", {}).items()
+        kept = {key: value for key, value in annotations if key not in {BEHIND, EDGE_KIND}}
         behind = {BEHIND: self._behind} if self.behind else {}
+        behind |= {EDGE_KIND: self.edge_kind} if self.edge_kind != "global" else {}
         return {
             "ingress": CLOSED,
             "defaultUriDisabled": not self.keeps_address,

@@ -67,10 +67,11 @@ RULES: Mapping[str, Rules] = {
     ),
     HTTP_PROXY: Rules(immutable=_FIXED, references=frozenset(("urlMap",))),
     RULE: Rules(
-        immutable=_FIXED | {"IPAddress", "IPProtocol", "portRange", "loadBalancingScheme", "target"},
-        references=frozenset(("target",)),
+        immutable=_FIXED
+        | {"IPAddress", "IPProtocol", "portRange", "loadBalancingScheme", "networkTier", "network", "target"},
+        references=frozenset(("target", "network")),
     ),
-    ADDRESS: Rules(immutable=_FIXED | {"addressType", "ipVersion"}),
+    ADDRESS: Rules(immutable=_FIXED | {"addressType", "ipVersion", "networkTier"}),
     CERTIFICATE: Rules(
         immutable=_FIXED | {"type", "selfManaged"}, unread=frozenset(("selfManaged.privateKey",))
     ),
@@ -100,6 +101,16 @@ class BalancerPart(RestResource):
 
     async def _fresh(self) -> Json:
         return await self.google.get("compute", self.address.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpProxy(BalancerPart):
+    """A proxy without certificates. One of a region takes no PATCH."""
+
+    async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
+        """Set its URL map."""
+        await self._act("setUrlMap", {"urlMap": self._body(outputs)["urlMap"]}, progress)
+        return await self._fresh()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +208,7 @@ class OwnCertificate(BalancerPart):
 _CLASSES: Mapping[str, type[BalancerPart]] = {
     BACKEND: Backend,
     HTTPS_PROXY: HttpsProxy,
+    HTTP_PROXY: HttpProxy,
     POLICY: Policy,
     CERTIFICATE: OwnCertificate,
 }
@@ -251,6 +263,7 @@ __all__ = [
     "RULE",
     "Backend",
     "BalancerPart",
+    "HttpProxy",
     "HttpsProxy",
     "OwnCertificate",
     "Policy",

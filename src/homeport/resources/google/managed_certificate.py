@@ -47,11 +47,18 @@ class CertificateMap(RestResource):
         return await RestResource.delete(self, progress)
 
 
-def managed(
-    google: Google, owner: str, kind: str, name: str, wanted: Mapping[str, Any], *, within: str = ""
-) -> RestResource:  # Any: JSON, and Refs
-    """Return a thing of Certificate Manager's that holds worldwide; an entry is `within` a map."""
-    place = f"v1/projects/{google.project}/locations/global"
+def managed(  # noqa: PLR0913 - of what, whose, where
+    google: Google,
+    owner: str,
+    kind: str,
+    name: str,
+    wanted: Mapping[str, Any],  # Any: JSON, and Refs
+    *,
+    within: str = "",
+    region: str = "",
+) -> RestResource:
+    """Return a thing of Certificate Manager's that holds in a region, or worldwide; an entry is `within` a map."""
+    place = f"v1/projects/{google.project}/locations/{region or 'global'}"
     parent = (
         f"{place}/certificateMaps/{within}/certificateMapEntries"
         if within
@@ -78,16 +85,22 @@ def managed(
     )
 
 
-def for_domain(google: Google, owner: str, name: str, domain: str) -> list[RestResource]:
-    """Return what it takes to have a certificate of `domain` from Google: the map is the last."""
-    authorization = managed(google, owner, AUTHORIZATION, name, {"domain": domain})
+def for_domain(google: Google, owner: str, name: str, domain: str, *, region: str = "") -> list[RestResource]:
+    """
+    Return what it takes to have a certificate of `domain` from Google: its map and the entry of that are the last. A proxy of a
+    `region` names the certificate itself, which is the last then.
+    """
+    authorization = managed(google, owner, AUTHORIZATION, name, {"domain": domain}, region=region)
     certificate = managed(
         google,
         owner,
         MANAGED,
         name,
         {"managed": {"domains": [domain], "dnsAuthorizations": [Ref(authorization.id, "name")]}},
+        region=region,
     )
+    if region:
+        return [authorization, certificate]
     shown = managed(google, owner, MAP, name, {"description": f"what {domain} shows"})
     entry = managed(
         google,
@@ -101,7 +114,7 @@ def for_domain(google: Google, owner: str, name: str, domain: str) -> list[RestR
 
 
 def link_of(one: RestResource) -> Any:  # Any: text with a Ref in it
-    """Return how a target proxy names a map."""
+    """Return how a target proxy names a map, or a certificate of its region."""
     return joined("//certificatemanager.googleapis.com/", Ref(one.id, "name"))
 
 

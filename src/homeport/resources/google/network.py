@@ -76,6 +76,33 @@ def network(google: Google, name: str, network_name: str) -> RestResource:
     )
 
 
+def proxy_subnetwork(
+    google: Google, name: str, network_name: str, region: str, ip_range: str
+) -> RestResource:
+    """Return the subnetwork of `network_name` in `region` that the proxies of its regional load balancers have, and nothing else."""
+    parent = f"compute/v1/projects/{google.project}/regions/{region}/subnetworks"
+    return RestResource(
+        google=google,
+        name=name,
+        id=f"subnetwork/{network_name}",
+        kind="subnetwork",
+        address=Address(api="compute", path=f"{parent}/{network_name}", made_at=parent),
+        wanted={
+            "name": network_name,
+            "network": Ref(f"network/{network_name}", "selfLink"),
+            "ipCidrRange": ip_range,
+            "purpose": "REGIONAL_MANAGED_PROXY",
+            "role": "ACTIVE",
+            "description": f"{LABEL}={name}",
+        },
+        rules=Rules(
+            immutable=frozenset(("name", "network", "ipCidrRange", "purpose", "role", "description")),
+            references=frozenset(("network",)),
+        ),
+        marked="description",
+    )
+
+
 def subnetwork(google: Google, name: str, network_name: str, region: str, ip_range: str) -> Subnetwork:
     """Return the subnetwork of `network_name` in `region`, with Private Google Access."""
     parent = f"compute/v1/projects/{google.project}/regions/{region}/subnetworks"

@@ -17,7 +17,7 @@ from homeport.progress import Progress
 from homeport.reconcile import Change, Outputs, Rules
 from homeport.resources.google.propagation import patient, while_it_spreads
 from homeport.resources.google.rest import LABEL, Address, RestResource
-from homeport.resources.google.traffic import BACK_DOOR, BEHIND, EDGE, Body, pinned, to_latest
+from homeport.resources.google.traffic import BACK_DOOR, BEHIND, EDGE, EDGE_KIND, Body, pinned, to_latest
 
 ROLE = "homeport-role"
 """The label that says what a service is to its endpoint; the model's has none, as those of older versions."""
@@ -226,7 +226,7 @@ class Service(RestResource):
 
     def _kept(self, live: Json) -> dict[str, str]:
         """Return the annotations that others have written; a door that is opened leaves none."""
-        gone = frozenset[str]() if self.has_edge else frozenset((EDGE, BACK_DOOR, BEHIND))
+        gone = frozenset[str]() if self.has_edge else frozenset((EDGE, BACK_DOOR, BEHIND, EDGE_KIND))
         return {key: value for key, value in live["annotations"].items() if key not in gone}
 
 

@@ -21,6 +21,8 @@ The service's annotations while it is closed: the address of its load balancer, 
 """
 BEHIND = "homeport/behind"
 """That which says what else its load balancer leads to: `PATH=ENDPOINT` of each, with blanks between."""
+EDGE_KIND = "homeport/edge-kind"
+"""That which says of which kind its load balancer is, where it is no global one."""
 OPEN, CLOSED = "INGRESS_TRAFFIC_ALL", "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
 """Its ingress without and with a load balancer, as run.v2 names it."""
 _LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
@@ -125,6 +127,11 @@ def address_of(service: Body) -> str:
     if is_closed(service):
         return str(service["annotations"][EDGE])
     return str(service.get("uri", ""))
+
+
+def edge_kind_of(service: Body) -> str:
+    """Return the kind of the load balancer that a service is closed for; '' where it is open."""
+    return str(service.get("annotations", {}).get(EDGE_KIND, "global")) if is_closed(service) else ""
 
 
 def behind_of(service: Body) -> dict[str, str]:

@@ -17,6 +17,7 @@ from homeport.reconcile.fact import Fact
 from homeport.resources.google import load_balancer as lb
 from homeport.resources.google import managed_certificate as manager
 from homeport.resources.google.closed_door import Ask, ClosedDoor
+from homeport.resources.google.network import network, proxy_subnetwork
 from homeport.resources.google.release import Prove
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.traffic import CANDIDATE
@@ -26,6 +27,7 @@ from homeport.targets.cloudrun.edge_backends import NamedBackend, findings
 from homeport.targets.cloudrun.edge_fact import EdgeFact
 from homeport.targets.cloudrun.names import Names, fitted
 from homeport.targets.cloudrun.preflight import PreflightFinding
+from homeport.targets.cloudrun.preflight.finding import problem
 
 APIS = ("certificatemanager",)
 """What a certificate of Google's needs beside what every endpoint needs."""
@@ -34,6 +36,10 @@ _MATCHER = "edge"
 _ASKED = "/v1/chat/completions"
 """The path that the URL map's own tests ask for."""
 _NAME_MOST = 63
+_TIER = {"networkTier": "STANDARD"}
+"""Google's guide to regional ones makes address and rules so; another page lets them be PREMIUM, too."""
+PROXIES = "10.9.0.0/23"
+"""Of the proxies of a regional one: as many as Google's guide gives them. They are alone in a network of their own."""
 _LAST_RULE = 2**31 - 1
 _OWN_WITHIN_S, _MANAGED_WITHIN_S = 1200.0, 3600.0
 """
@@ -99,6 +105,11 @@ class EdgeParts:
     behind: tuple[NamedBackend, ...] = ()
     """What its paths lead to besides."""
 
+    @property
+    def region(self) -> str:
+        """Return where all of it is; '' for a global one."""
+        return "" if self.edge.kind == "global" else self.names.region or "-"
+
     def resources(self) -> list[RestResource]:
         """Return all parts, each after what it needs."""
         main, candidate = self._groups()
@@ -107,7 +118,8 @@ class EdgeParts:
         backends = [self._backend(one) for one in (main, candidate, *others)]
         if policy is not None:
             backends = [lb.guarded_by(one, policy) for one in backends]
-        address = self._part(lb.ADDRESS, self._called.main, {"addressType": "EXTERNAL", "ipVersion": "IPV4"})
+        there = _TIER if self.region else {"ipVersion": "IPV4"}
+        address = self._part(lb.ADDRESS, self._called.main, {"addressType": "EXTERNAL", **there})
         certificates = self._certificates()
         plain, secure = self._proxies(certificates)
         own = [
@@ -124,7 +136,7 @@ class EdgeParts:
             self._rule(self._called.main, "443", secure, address),
             self._rule(self._called.redirect, "80", plain, address),
         ]
-        return [*own, *certificates, plain, secure, *rules]
+        return [*self._proxies_network(), *own, *certificates, plain, secure, *rules]
 
     @property
     def _called(self) -> EdgeNames:
@@ -133,7 +145,14 @@ class EdgeParts:
     def _part(
         self, kind: str, name: str, wanted: Mapping[str, Any], region: str = ""
     ) -> lb.BalancerPart:  # Any: JSON
-        return lb.part(self.google, self.names.name, kind, name, wanted, region=region)
+        return lb.part(self.google, self.names.name, kind, name, wanted, region=region or self.region)
+
+    def _proxies_network(self) -> list[RestResource]:
+        """Return the network that the proxies of a regional one are in: of its own, so that they take nobody's addresses."""
+        if not self.region:
+            return []
+        google, name, called = self.google, self.names.name, self._called.main
+        return [network(google, name, called), proxy_subnetwork(google, name, called, self.region, PROXIES)]
 
     def _groups(self) -> tuple[lb.BalancerPart, lb.BalancerPart]:
         """Return the serverless groups: one leads to what serves, the other to the tag of a new revision."""
@@ -261,7 +280,9 @@ class EdgeParts:
         """Return the certificate, or what makes one: the last but one is the map of it."""
         assert self.edge.domain is not None
         if self.edge.certificate is None:
-            return manager.for_domain(self.google, self.names.name, self._called.main, self.edge.domain)
+            return manager.for_domain(
+                self.google, self.names.name, self._called.main, self.edge.domain, region=self.region
+            )
         pem = self.read(self.edge.certificate, "edge.certificate", self.base)
         # Nothing of a certificate can be changed: another one has another name, and the old one goes after it.
         name = f"{self._called.main}-{sha256(pem.encode()).hexdigest()[:8]}"
@@ -276,10 +297,12 @@ class EdgeParts:
     def _proxies(self, certificates: list[RestResource]) -> tuple[lb.BalancerPart, lb.BalancerPart]:
         main, redirect = f"url-map/{self._called.main}", f"url-map/{self._called.redirect}"
         plain = self._part(lb.HTTP_PROXY, self._called.redirect, {"urlMap": Ref(redirect, "selfLink")})
-        if self.edge.certificate is None:
+        if self.edge.certificate is None and self.region:
+            shows: dict[str, Any] = {"sslCertificates": [manager.link_of(certificates[-1])]}  # Any: Refs
+            after: tuple[str, ...] = ()
+        elif self.edge.certificate is None:
             *_, shown, entry = certificates
-            shows: dict[str, Any] = {"certificateMap": manager.link_of(shown)}  # Any: JSON, and Refs
-            after: tuple[str, ...] = (entry.id,)
+            shows, after = {"certificateMap": manager.link_of(shown)}, (entry.id,)
         else:
             shows, after = {"sslCertificates": [Ref(certificates[0].id, "selfLink")]}, ()
         secure = self._part(lb.HTTPS_PROXY, self._called.main, {"urlMap": Ref(main, "selfLink"), **shows})
@@ -295,7 +318,11 @@ class EdgeParts:
             "portRange": f"{port}-{port}",
             "target": Ref(proxy.id, "selfLink"),
         }
-        return self._part(lb.RULE, name, wanted)
+        if not self.region:
+            return self._part(lb.RULE, name, wanted)
+        wanted |= {**_TIER, "network": Ref(f"network/{self._called.main}", "selfLink")}
+        # Without the proxies' subnetwork it is refused.
+        return replace(self._part(lb.RULE, name, wanted), after=(f"subnetwork/{self._called.main}",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,6 +332,8 @@ class EndpointEdge:
     parts: EdgeParts
     ask: Ask
     prove: Prove
+    standing: str = ""
+    """Of which kind the load balancer is that the service is closed for now; '' where it is open."""
     keeps_address: bool = False
     """Whether something within the network calls the service at its own address."""
 
@@ -323,8 +352,15 @@ class EndpointEdge:
         yield EdgeFact.of(self.parts.edge, prices)
 
     def findings(self, *, guarded: bool) -> Iterator[PreflightFinding]:
-        """Yield what was found of the other endpoints behind it; `guarded` where the file has a `[guard]`."""
-        return findings(self.parts.behind, self.address, guarded=guarded)
+        """Yield what stands in its way, and what was found of the endpoints behind it; `guarded` where the file has a `[guard]`."""
+        if self.standing not in {"", self.parts.edge.kind}:
+            # The domain leads to the old one's address: it would answer for the new one, and be taken away then.
+            yield problem(
+                "edge",
+                f"a {self.standing} load balancer stands before it, and the domain leads there: no other kind takes its place at once",
+                "take [edge] out of the file and say `homeport up --on cloudrun`; then put it in again, and let the domain lead to the new address",
+            )
+        yield from findings(self.parts.behind, self.address, guarded=guarded, region=self.parts.region)
 
     def resources(self) -> list[Resource]:
         """Return all parts, and the door as the last."""
@@ -343,6 +379,7 @@ class EndpointEdge:
             within=_MANAGED_WITHIN_S if edge.certificate is None else _OWN_WITHIN_S,
             keeps_address=self.keeps_address,
             behind=edge.backends,
+            edge_kind=edge.kind,
         )
         return [*parts, door]
 
@@ -352,6 +389,7 @@ def every_part(google: Google, names: Names) -> Iterator[list[RestResource]]:
     for edge in (
         Edge(domain="example.com", requests_per_minute=1),
         Edge.model_construct(domain="example.com", certificate="own", private_key="own"),
+        Edge(domain="example.com", kind="regional"),
     ):
         yield EdgeParts(google=google, names=names, edge=edge, base=Path(), read=lambda *_: "").resources()
 

@@ -72,8 +72,10 @@ async def find_backends(google: Google, edge: Edge, region: str) -> tuple[NamedB
     return tuple(await asyncio.gather(*(_with_model(google, one) for one in named)))
 
 
-def findings(behind: tuple[NamedBackend, ...], address: str, *, guarded: bool) -> Iterator[PreflightFinding]:
-    """Yield what was found of the endpoints that the edge at `address` is to lead to."""
+def findings(
+    behind: tuple[NamedBackend, ...], address: str, *, guarded: bool, region: str = ""
+) -> Iterator[PreflightFinding]:
+    """Yield what was found of the endpoints that the edge at `address` is to lead to; `region` is that of a regional one."""
     for one in behind:
         subject = f"backend/{one.path.strip('/')}"
         if not one.service:
@@ -81,6 +83,12 @@ def findings(behind: tuple[NamedBackend, ...], address: str, *, guarded: bool) -
                 subject,
                 one.why_none,
                 f"say `homeport up --on cloudrun` with the file of {one.endpoint} first, or take {one.path} out of edge.backends",
+            )
+        elif region and one.region != region:
+            yield problem(
+                subject,
+                f"{one.endpoint} is in {one.region}, and a load balancer of {region} leads to nothing there",
+                f'set kind = "global", or take {one.path} out of edge.backends',
             )
         elif one.service.get("ingress") == _WITHIN_ITS_NETWORK:
             yield problem(

@@ -18,6 +18,8 @@ class EdgeFact(Fact):
 
     key: ClassVar[str] = "edge"
     label: ClassVar[str] = "edge"
+    kind: str
+    """`global` or `regional`."""
     address: str
     certificate: str
     """`managed`, or `own`."""
@@ -38,6 +40,7 @@ class EdgeFact(Fact):
         """Return what is told of the file's load balancer."""
         month = edge_month(prices, edge)
         return cls(
+            kind=edge.kind,
             address=edge.address,
             certificate="managed" if edge.certificate is None else "own",
             requests_per_minute=edge.requests_per_minute,
@@ -58,12 +61,17 @@ class EdgeFact(Fact):
         domain = self.address.removeprefix("https://")
         proof = "and its DNS authorization's CNAME, " if self.certificate == "managed" else ""
         told = [
-            f"{self.address}/v1, by a global load balancer; {domain} must lead to its address (an A record, {proof}both of "
+            f"{self.address}/v1, by a {self.kind} load balancer; {domain} must lead to its address (an A record, {proof}both of "
             "which `up` says). The service's own address is closed once this one answers"
             if proof
-            else f"{self.address}/v1, by a global load balancer; {domain} must lead to its address (an A record, which `up` "
+            else f"{self.address}/v1, by a {self.kind} load balancer; {domain} must lead to its address (an A record, which `up` "
             "says). The service's own address is closed once this one answers"
         ]
+        if self.kind == "regional":
+            told.append(
+                "TLS ends in the service's region, and its proxies have a network of their own; requests of other regions go there "
+                "by Google's Standard tier"
+            )
         for path, name in self.backends.items():
             told.append(
                 f"{self.address}{path}/v1 leads to {name}, whose own file says who may call it; its own address stays as it is"

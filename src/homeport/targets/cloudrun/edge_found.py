@@ -9,12 +9,13 @@ from homeport.google import Google
 from homeport.reconcile import Resource
 from homeport.resources.google import load_balancer as lb
 from homeport.resources.google import managed_certificate as manager
+from homeport.resources.google.network import network, proxy_subnetwork
 from homeport.resources.google.rest import RestResource
-from homeport.targets.cloudrun.edge import EndpointEdge, every_part
-from homeport.targets.cloudrun.edge_kinds import EDGE_KINDS
-from homeport.targets.cloudrun.inventory import Thing, refuse_incomplete, take_inventory
+from homeport.targets.cloudrun.edge import EdgeNames, EndpointEdge, every_part
+from homeport.targets.cloudrun.edge_kinds import EDGE_KINDS, REGIONAL_EDGE_KINDS
+from homeport.targets.cloudrun.inventory import NETWORKS, Thing, refuse_incomplete, take_inventory
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.cloudrun.service_labels import EDGE_LABEL
+from homeport.targets.cloudrun.service_labels import EDGE_LABEL, REGIONAL_EDGE_LABEL, edge_labels
 
 
 def _of_compute(google: Google, name: str, thing: Thing) -> RestResource:
@@ -22,7 +23,15 @@ def _of_compute(google: Google, name: str, thing: Thing) -> RestResource:
 
 
 def _of_manager(google: Google, name: str, thing: Thing) -> RestResource:
-    return manager.managed(google, name, thing.kind, thing.name, {})
+    return manager.managed(google, name, thing.kind, thing.name, {}, region=thing.region)
+
+
+def _network(google: Google, name: str, thing: Thing) -> RestResource:
+    return network(google, name, thing.name)
+
+
+def _subnetwork(google: Google, name: str, thing: Thing) -> RestResource:
+    return proxy_subnetwork(google, name, thing.name, thing.region, "")
 
 
 MAKE: Mapping[str, Callable[[Google, str, Thing], RestResource]] = {
@@ -30,6 +39,11 @@ MAKE: Mapping[str, Callable[[Google, str, Thing], RestResource]] = {
     **{kind: _of_manager for kind in manager.COLLECTIONS if kind != manager.ENTRY},
 }
 """How a resource is made of what was found: enough of it to be read and taken away."""
+_NETWORKS: Mapping[str, Callable[[Google, str, Thing], RestResource]] = {
+    "network": _network,
+    "subnetwork": _subnetwork,
+}
+"""Those of the proxies of a regional one: `down` finds them with all others."""
 
 
 def needs_by_kind(google: Google, names: Names) -> Mapping[str, frozenset[str]]:
@@ -61,20 +75,27 @@ async def unwanted_parts(
     `Incomplete` where something could not be read.
     """
     wanted = {one.id: one for one in edge.parts.resources()} if edge else {}
-    if not wanted and EDGE_LABEL not in labels:
+    had = {*labels, *(edge_labels(edge.parts.edge.kind) if edge else ())}
+    kinds = [*(EDGE_KINDS if EDGE_LABEL in had else ())]
+    kinds += [*REGIONAL_EDGE_KINDS, *NETWORKS] if REGIONAL_EDGE_LABEL in had else []
+    if not kinds:
         return []
-    inventory = await take_inventory(google, kinds=EDGE_KINDS)
+    inventory = await take_inventory(
+        google, regions=(names.region,), kinds=tuple({one.path: one for one in kinds}.values())
+    )
     refuse_incomplete(
         inventory.unread, f"it is not known whether a load balancer of {names.name} is left over"
     )
     there = {one.address.path for one in wanted.values()}
     found: dict[str, RestResource] = {}
     for thing in inventory.of(names.name):
-        made = MAKE[thing.kind](google, names.name, thing)
+        if thing.kind in _NETWORKS and thing.name != EdgeNames(name=names.name).main:
+            continue  # The endpoint's own.
+        made = {**MAKE, **_NETWORKS}[thing.kind](google, names.name, thing)
         if made.address.path in there:
             continue
         # The same name in another region is another thing.
-        id_ = f"{made.id} in {thing.region}" if made.id in {*wanted, *found} else made.id
+        id_ = f"{made.id} in {thing.region or 'global'}" if made.id in {*wanted, *found} else made.id
         found[id_] = replace(made, id=id_)
     needs = needs_by_kind(google, names)
     return [

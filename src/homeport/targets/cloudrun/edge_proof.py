@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from homeport.endpoint import Endpoint
-from homeport.errors import HomeportError
+from homeport.errors import ApiDisabled, HomeportError, NotFound
 from homeport.google import Google
 from homeport.google.credentials import GoogleIdentity
 from homeport.resources.google.load_balancer import CANDIDATE_HEADER
 from homeport.resources.google.release import Prove
-from homeport.resources.google.traffic import CLOSED, OPEN, Body, is_closed, is_tagged
+from homeport.resources.google.traffic import CLOSED, OPEN, Body, edge_kind_of, is_closed, is_tagged
 from homeport.targets.cloudrun.edge import EdgeNames, EdgeParts, EndpointEdge
 from homeport.targets.cloudrun.edge_backends import find_backends
 from homeport.targets.cloudrun.expected import promise_of
@@ -40,7 +40,21 @@ async def with_edge(target: CloudRunTarget, prove: Prove, *, via: str = "") -> C
     )
     asked = asks(target.google, edge.address, tuple(edge.backends), via=via)
     calls = any(one.calls_model for one in target.companions)
-    return replace(target, edge=EndpointEdge(parts=parts, ask=asked, prove=prove, keeps_address=calls))
+    made = EndpointEdge(
+        parts=parts,
+        ask=asked,
+        prove=prove,
+        standing=await _standing(target.google, target.names),
+        keeps_address=calls,
+    )
+    return replace(target, edge=made)
+
+
+async def _standing(google: Google, names: Names) -> str:
+    try:
+        return edge_kind_of(await google.get("run", f"v2/{names.service}"))
+    except (NotFound, ApiDisabled):
+        return ""
 
 
 def asks(
@@ -65,17 +79,18 @@ def asks(
 
 
 async def proven_at(
-    google: Google, names: Names, endpoint: Endpoint, service: Body, revision: str
+    google: Google, names: Names, endpoint: Endpoint, service: Body, revision: str, *, region: str = ""
 ) -> Endpoint:
     """
     Return the endpoint so that it is `revision` which answers: with the header of the candidate, where that is no way
-    but through the load balancer.
+    but through the load balancer, which is in a region, or global.
     """
     if not is_closed(service) or not is_tagged(service, revision):
         return endpoint
     name = EdgeNames(name=names.name).candidate
+    place = f"regions/{region}" if region else "global"
     backend = await google.get(
-        "compute", f"compute/v1/projects/{google.project}/global/backendServices/{name}"
+        "compute", f"compute/v1/projects/{google.project}/{place}/backendServices/{name}"
     )
     return replace(endpoint, headers={CANDIDATE_HEADER: str(backend["id"])})
 
@@ -86,7 +101,8 @@ async def expected_at(target: CloudRunTarget, endpoint: Endpoint, service: Body,
 
     While a first revision is proven, the door of a service with a load balancer is still open.
     """
-    at = await proven_at(target.google, target.names, endpoint, service, proving or "-")
+    region = target.edge.parts.region if target.edge else ""
+    at = await proven_at(target.google, target.names, endpoint, service, proving or "-", region=region)
     promise = await promise_of(target, at)
     if target.edge is None:
         return promise

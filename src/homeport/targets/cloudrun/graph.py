@@ -321,7 +321,7 @@ class CloudRunGraph:
             beside=self.beside,
             moment=self.moment,
             guarded=armored(self.spec.guard) is not None,
-            edge=self.edge.address if self.edge else "",
+            edge=self.edge.parts.edge if self.edge else None,
             keeps_address=self.edge is not None and self.edge.keeps_address,
             observed=self.observing.labels if self.observing else {},
             cache=cache.use if cache else None,

@@ -17,11 +17,17 @@ from homeport.google import Google
 from homeport.json_types import Json
 from homeport.resources.google.rest import LABEL
 from homeport.resources.google.service import ServiceRole, role_of
-from homeport.targets.cloudrun.edge_kinds import EDGE_KINDS
+from homeport.targets.cloudrun.edge_kinds import EDGE_KINDS, REGIONAL_EDGE_KINDS
 from homeport.targets.cloudrun.guard_kinds import GUARD_KINDS
 from homeport.targets.cloudrun.listed_kind import ListedKind
 from homeport.targets.cloudrun.observe_kinds import OBSERVE_KINDS
-from homeport.targets.cloudrun.service_labels import CACHE_LABEL, EDGE_LABEL, GUARD_LABEL, OBSERVE_LABEL
+from homeport.targets.cloudrun.service_labels import (  # fmt: skip
+    CACHE_LABEL,
+    EDGE_LABEL,
+    GUARD_LABEL,
+    OBSERVE_LABEL,
+    REGIONAL_EDGE_LABEL,
+)
 from homeport.targets.cloudrun.startup_cache_kinds import CACHE_KINDS
 
 _EACH_S = 60.0
@@ -68,8 +74,12 @@ KINDS = (
     ),
 )  # fmt: skip
 SERVICES = KINDS[0]
+NETWORKS = tuple(one for one in KINDS if one.kind in {"network", "subnetwork"})
+REGIONAL_EDGE = "edge-regional"
+"""What a file's `[edge]` of a region is called beside its tables."""
 OPTIONAL: Mapping[str, tuple[str, Sequence[ListedKind]]] = {
     "edge": (EDGE_LABEL, EDGE_KINDS),
+    REGIONAL_EDGE: (REGIONAL_EDGE_LABEL, REGIONAL_EDGE_KINDS),
     "guard": (GUARD_LABEL, GUARD_KINDS),
     "observe": (OBSERVE_LABEL, OBSERVE_KINDS),
     "startup_cache": (CACHE_LABEL, CACHE_KINDS),

@@ -27,7 +27,7 @@ from homeport.targets.cloudrun.edge_found import MAKE as EDGE_MAKE
 from homeport.targets.cloudrun.edge_found import needs_by_kind
 from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.guard_found import MAKE as GUARD_MAKE
-from homeport.targets.cloudrun.inventory import Inventory, Thing, Unread, take_inventory
+from homeport.targets.cloudrun.inventory import REGIONAL_EDGE, Inventory, Thing, Unread, take_inventory
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.observe_found import MAKE as OBSERVE_MAKE
 from homeport.targets.cloudrun.observe_found import NEEDS as OBSERVE_NEEDS
@@ -138,7 +138,9 @@ def _keeps_warm(inventory: Inventory, one: RestResource) -> bool:
 def tables_of(spec: Spec) -> list[str]:
     """Return what of a file makes things that others do not: its tables, and the budget, which no list of the project has."""
     budget = spec.observe is not None and spec.observe.budget is not None
-    return [*(name for name, table in spec if table), *([BUDGET] if budget else [])]
+    regional = spec.edge is not None and spec.edge.kind != "global"
+    tables = [name for name, table in spec if table and not (name == "edge" and regional)]
+    return [*tables, *([REGIONAL_EDGE] if regional else []), *([BUDGET] if budget else [])]
 
 
 def _resources(google: Google, name: str, inventory: Inventory, *, budgeted: bool) -> dict[str, RestResource]:
@@ -202,7 +204,9 @@ def _needs(google: Google, name: str) -> Mapping[str, frozenset[str]]:
     for one in every:
         found = frozenset(kinds[need] for need in one.needs if need in kinds)
         needs[one.kind] = needs.get(one.kind, frozenset()) | found
-    return {**needs, **needs_by_kind(google, _names(google, name, "")), **OBSERVE_NEEDS}
+    for kind, found in needs_by_kind(google, _names(google, name, "")).items():
+        needs[kind] = needs.get(kind, frozenset()) | found
+    return {**needs, **OBSERVE_NEEDS}
 
 
 def _before(one: RestResource, grants: Iterable[Grant]) -> RestResource:

@@ -14,7 +14,9 @@ from homeport.google import Google
 from homeport.targets.cloudrun.names import Names
 
 EDGE_LABEL = "homeport-edge"
-"""The label of a service that had a load balancer once."""
+"""The label of a service that had a global load balancer once."""
+REGIONAL_EDGE_LABEL = "homeport-edge-regional"
+"""That of one that had a regional one."""
 OBSERVE_LABEL = "homeport-observe"
 """That of a service whose metrics went to Cloud Monitoring once."""
 BUDGET_LABEL = "homeport-budget"
@@ -25,6 +27,11 @@ GUARD_LABEL = "homeport-guard"
 """The label of a service that Model Armor screened once."""
 CACHE_LABEL = "homeport-startup-cache"
 """That of a service that starts with a startup cache, and of the bucket of its caches."""
+
+
+def edge_labels(kind: str) -> dict[str, str]:
+    """Return the label of a service with a load balancer of that kind."""
+    return {EDGE_LABEL if kind == "global" else REGIONAL_EDGE_LABEL: kind}
 
 
 async def labels_there(google: Google, names: Names) -> Mapping[str, str] | None:

@@ -15,9 +15,9 @@ from homeport.engines.base import Launch
 from homeport.fit.cold_start import ColdStart
 from homeport.json_types import JsonObject
 from homeport.reconcile import Concat, Ref
-from homeport.spec import Access, CloudRun, Scaling
+from homeport.spec import Access, CloudRun, Edge, Scaling
 from homeport.targets.cloudrun.containers import CONTAINER, HttpProbe, ServiceContainer, Volume, volumes_of
-from homeport.targets.cloudrun.service_labels import CACHE_LABEL, EDGE_LABEL, GUARD_LABEL
+from homeport.targets.cloudrun.service_labels import CACHE_LABEL, GUARD_LABEL, edge_labels
 
 ANNOTATION = "homeport/"
 """Begins the keys of our annotations."""
@@ -84,8 +84,8 @@ class ServiceInputs:
     """When it is wanted: warm hours may be on. None for outside of them."""
     guarded: bool = False
     """Whether Model Armor screens what is said."""
-    edge: str = ""
-    """The address of its load balancer, which says from where requests come; '' where it has none."""
+    edge: Edge | None = None
+    """Its load balancer, which says from where requests come; None where it has none."""
     keeps_address: bool = False
     """Whether it answers at its own address from within its network, though a load balancer stands before it."""
     observed: Mapping[str, str] = field(default_factory=dict)
@@ -97,7 +97,7 @@ class ServiceInputs:
 def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Refs
     """Return what Cloud Run is asked for. See the field names in the discovery document run.v2."""
     access = wanted.access
-    labels = {EDGE_LABEL: "global"} if wanted.edge else {}
+    labels = edge_labels(wanted.edge.kind) if wanted.edge else {}
     labels |= wanted.observed
     labels |= {GUARD_LABEL: "model-armor"} if wanted.guarded else {}
     labels |= {CACHE_LABEL: "auto"} if wanted.cache else {}
@@ -111,7 +111,7 @@ def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Ref
     if wanted.keeps_address:
         # What calls it there is told the address before the door is looked at.
         made["defaultUriDisabled"] = False
-    audiences = [one for one in (wanted.edge, access.audience) if one]
+    audiences = [one for one in (wanted.edge.address if wanted.edge else "", access.audience) if one]
     if audiences:
         made["customAudiences"] = audiences
     if (gpu := limits_of.gpu(wanted.shape.gpu)) is not None and gpu.status != "ga":

@@ -182,7 +182,7 @@ class CloudRunTarget(CloudRunGraph):
             zonal_redundancy=settings.zonal_redundancy,
             public=access.public,
             isolated=access.isolated,
-            edge=self.edge is not None,
+            edge=self.edge.parts.edge.kind if self.edge else "",
             observed=self.observing is not None,
             screened=armored(self.spec.guard) is not None,
             callers=access.callers,

@@ -416,3 +416,46 @@ def test_quotas_tell_what_is_used(cloud: Cloud) -> None:
         assert (used["STATIC_ADDRESSES"], used["IN_USE_ADDRESSES"]) == (1.0, 0.0)
 
     act(work())
+
+
+def test_a_part_of_a_region_names_no_other_scope_but_for_its_groups(cloud: Cloud) -> None:
+    async def work() -> None:
+        raw = Raw(cloud)
+        await stands(raw)
+        wrong = {"name": "r", "defaultService": "global/backendServices/be"}
+        refused = await raw.send("POST", f"{R}/urlMaps", wrong)
+        assert refused.status == 400
+        assert "must be in the same scope as what names it, regions/us-central1" in refused.error
+        refused = await raw.send(
+            "POST", f"{R}/targetHttpProxies", {"name": "r", "urlMap": "global/urlMaps/um"}
+        )
+        assert refused.status == 400
+        other = f"{P}/regions/europe-west4"
+        made = {"name": "be", "protocol": "HTTPS", "loadBalancingScheme": "EXTERNAL_MANAGED"}
+        await good(raw.send("POST", f"{other}/backendServices", made))
+        wrong = {"name": "r", "defaultService": "regions/europe-west4/backendServices/be"}
+        there = {**made, "name": "x", "backends": [{"group": GROUP}]}
+        assert (await raw.send("POST", f"{other}/backendServices", there)).status == 400
+        for place in (f"{R}/urlMaps", f"{G}/urlMaps"):
+            assert (await raw.send("POST", place, wrong)).status == 400
+
+    act(work())
+
+
+def test_a_rule_is_of_the_network_tier_of_its_address(cloud: Cloud) -> None:
+    async def work() -> None:
+        raw = Raw(cloud)
+        await good(raw.send("POST", f"{R}/addresses", {"name": "a", "networkTier": "STANDARD"}))
+        rule = {
+            "name": "f",
+            "loadBalancingScheme": "EXTERNAL",
+            "IPAddress": "regions/us-central1/addresses/a",
+            "IPProtocol": "TCP",
+            "portRange": "80",
+        }
+        refused = await raw.send("POST", f"{R}/forwardingRules", rule)
+        assert refused.status == 400
+        assert "is of the network tier STANDARD" in refused.error
+        await good(raw.send("POST", f"{R}/forwardingRules", {**rule, "networkTier": "STANDARD"}))
+
+    act(work())

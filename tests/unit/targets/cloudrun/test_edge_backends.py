@@ -141,6 +141,16 @@ def test_what_is_not_there_or_would_refuse_is_said_before_anything_is_made(deplo
     assert "is not screened" in text
 
 
+def test_a_load_balancer_of_a_region_leads_to_nothing_in_another(deployer: WithEdge) -> None:
+    deployer.up(other(deployer))
+    _, after = deployer.up(deployer.behind(kind="regional", backends=PATHS))
+    assert after.pending == ()
+    found = findings(deployer.found, ADDRESS, guarded=False, region="us-central1")
+    assert [one.text for one in found] == [
+        "other is in europe-west4, and a load balancer of us-central1 leads to nothing there"
+    ]
+
+
 def test_what_could_not_be_listed_is_not_taken_for_gone() -> None:
     one = NamedBackend(
         path="/a", endpoint="other", why_none="whether there is an endpoint other is not known: …"

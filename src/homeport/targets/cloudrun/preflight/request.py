@@ -55,8 +55,8 @@ class PreflightInput:
     """Internal ingress, and all egress through the network."""
     screened: bool = False
     """Whether Model Armor screens what is said."""
-    edge: bool = False
-    """Whether a load balancer stands before it."""
+    edge: str = ""
+    """The kind of the load balancer before it; '' for none."""
     observed: bool = False
     """Whether its metrics go to Cloud Monitoring."""
     callers: tuple[str, ...] = ()
@@ -77,7 +77,8 @@ class PreflightInput:
         wanted = {
             "secret": self.secret or self.observed,
             "given-secret": bool(self.given_secrets),
-            "edge": self.edge,
+            "edge": self.edge == "global",
+            "edge-regional": self.edge not in {"", "global"},
             "observe": self.observed,
             "screen": self.screened,
             "screen-way": self.screened and not self.network,
