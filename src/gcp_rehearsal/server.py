@@ -64,11 +64,11 @@ class App:
         ]
         try:
             asked = DOOR.asked(scope["raw_path"].decode("latin-1"), headers, balanced=self._balancers.names)
+            within = (scope.get("server") or ("", 0))[1] == self._inside
             if asked.balanced:
-                await self._balanced(scope, receive, send, asked.host, headers)
+                await self._balanced(scope, receive, send, asked.host, headers, within=within)
                 return
             if asked.is_service:
-                within = (scope.get("server") or ("", 0))[1] == self._inside
                 await self._front(scope, receive, send, asked.host, within=within)
                 return
             reply = await self._reply(asked.path, await _request(asked, dict(headers), scope, receive))
@@ -104,16 +104,17 @@ class App:
         return EnvoyFront(self._cloud, self._balancers, self._front, self._program)
 
     async def _balanced(
-        self, scope: Mapping[str, Any], receive: Receive, send: Send, host: str, headers: list[tuple[str, str]]
+        self, scope: Mapping[str, Any], receive: Receive, send: Send, host: str, headers: list[tuple[str, str]],
+        *, within: bool,
     ) -> None:  # fmt: skip  # Any: ASGI
         if not self._program:
-            await self._edge(scope, receive, send, host)
+            await self._edge(scope, receive, send, host, within=within)
             return
         goal = self._envoy.goal(headers)
         if goal is not None:
             await self._envoy.arrived(scope, receive, send, goal)
         else:
-            await self._envoy(scope, receive, send, host)
+            await self._envoy(scope, receive, send, host, within=within)
 
     def close(self) -> None:
         """End the Envoy that it has started."""

@@ -26,6 +26,7 @@ from homeport.targets.cloudrun.edge import EdgeParts, EndpointEdge
 from homeport.targets.cloudrun.edge_backends import NamedBackend, find_backends
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.preflight import PreflightFinding
+from homeport.targets.cloudrun.preflight.networks import paths_of
 from homeport.targets.cloudrun.target import CloudRunTarget
 
 DOMAIN = "llm.example.com"
@@ -116,7 +117,12 @@ class WithEdge(Deployer):
             return self.answers.pop(0) if self.answers else ""
 
         parts = EdgeParts(
-            google=google, names=target.names, edge=wanted.edge, base=self.folder, behind=self.found
+            google=google,
+            names=target.names,
+            edge=wanted.edge,
+            base=self.folder,
+            behind=self.found,
+            network=paths_of(target.asked()),
         )
         calls = any(one.calls_model for one in target.companions)
         kept = self.service

@@ -1,5 +1,5 @@
 """
-External load balancers before Cloud Run, global ones and those of regions: which hosts they answer to, and where a request of theirs goes.
+Load balancers before Cloud Run, global ones, those of regions and internal ones: which hosts they answer to, and where a request of theirs goes.
 
 It reads what was created, forwarding rule by forwarding rule: target proxy, certificate, URL map, backend service, group. What
 of them is not acted out (limits of Cloud Armor, splits, rewrites) is acted out by Envoy: see `envoy_config.py`.
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
 
 _RULES = ("compute.globalForwardingRules", "compute.forwardingRules")
-_EXTERNAL = frozenset({"EXTERNAL", "EXTERNAL_MANAGED"})
+_INTERNAL = "INTERNAL_MANAGED"
+_SCHEMES = frozenset({"EXTERNAL", "EXTERNAL_MANAGED", _INTERNAL})
 _MANAGER = "//certificatemanager.googleapis.com/"
 
 
@@ -37,6 +38,11 @@ class Listener:
     def secure(self) -> bool:
         """Tell whether it speaks TLS."""
         return "/targetHttpsProxies/" in self.proxy.name
+
+    @property
+    def internal(self) -> bool:
+        """Tell whether it is reached from within a network alone."""
+        return bool(self.rule.body.get("loadBalancingScheme") == _INTERNAL)
 
     @property
     def hosts(self) -> frozenset[str]:
@@ -64,7 +70,7 @@ class NoWay(Exception):
 
 
 class LoadBalancers:
-    """All load balancers of a cloud that take requests from the internet."""
+    """All load balancers of a cloud."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -73,16 +79,21 @@ class LoadBalancers:
         """Yield those whose parts are all there."""
         for collection in _RULES:
             for rule in self._cloud.store.of("compute", collection):
-                if rule.body.get("loadBalancingScheme") not in _EXTERNAL:
+                if rule.body.get("loadBalancingScheme") not in _SCHEMES:
                     continue
                 proxy = at(self._cloud, str(rule.body.get("target") or ""))
                 routes = at(self._cloud, str(proxy.body.get("urlMap") or "")) if proxy else None
                 if proxy is not None and routes is not None:
                     yield Listener(rule, proxy, routes)
 
-    def secure(self, host: str) -> Listener | None:
-        """Return the listener that answers to a host by TLS; None where there is none, or no certificate for it yet."""
+    def secure(self, host: str, *, within: bool) -> Listener | None:
+        """
+        Return the listener that answers to a host by TLS, an internal one to those `within` the project's networks alone; None
+        where there is none, or no certificate for it yet.
+        """
         for one in self.listeners():
+            if one.internal and not within:
+                continue
             if one.secure and host in one.hosts and self.has_certificate(one, host):
                 return one
         return None

@@ -23,10 +23,10 @@ class EdgeFront:
         self._balancers, self._front = balancers, front
 
     async def __call__(
-        self, scope: Mapping[str, Any], receive: Receive, send: Send, host: str
+        self, scope: Mapping[str, Any], receive: Receive, send: Send, host: str, *, within: bool
     ) -> None:  # Any: ASGI
         """Answer one request. Raises `Dropped` where a handshake of TLS would fail."""
-        listener = self._balancers.secure(host)
+        listener = self._balancers.secure(host, within=within)
         if listener is None:
             raise Dropped
         headers = {

@@ -83,10 +83,10 @@ class EnvoyFront:
         await self._front({**scope, "headers": kept}, receive, send, goal)
 
     async def __call__(
-        self, scope: Mapping[str, Any], receive: Receive, send: Send, host: str
+        self, scope: Mapping[str, Any], receive: Receive, send: Send, host: str, *, within: bool
     ) -> None:  # Any: ASGI
         """Answer one request through Envoy, by TLS. Raises `Dropped` where the handshake fails."""
-        listener = self._balancers.secure(host)
+        listener = self._balancers.secure(host, within=within)
         if listener is None:
             raise Dropped
         answer = SentAnswer(send)

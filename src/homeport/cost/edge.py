@@ -15,7 +15,8 @@ def edge_month(prices: Prices, edge: Edge) -> Figure:
         value=rules.usd * MONTH_HOURS,
         unit="USD/month",
         how=f"forwarding rules, {MONTH_HOURS} h × {usd(rules.usd)}",
-        unconfirmed=_marks(rules),
+        # Google's page has the prices of internal ones in a section of their own, which was not read.
+        unconfirmed=(rules.key,) if edge.kind == "internal" else _marks(rules),
     )
     if edge.requests_per_minute is None:
         return figure

@@ -13,7 +13,6 @@ from homeport.spec.table import SpecTable
 KEY_BYTES = 128
 """Of a header's value, Cloud Armor tells keys apart by so many bytes."""
 _UNBUILT_KINDS = {
-    "internal": "an internal load balancer wants a proxy-only subnetwork of your network",
     "api-gateway": "API Gateway's streaming is a preview that nobody has checked for this",
 }
 _UNBUILT_KEYS = {
@@ -32,8 +31,8 @@ _SHARED_BEGINNINGS = ("authorization", "x-serverless-authorization", "proxy-auth
 class Edge(SpecTable):
     """A load balancer before the endpoint on Cloud Run, under a domain of yours. The service's own address is closed then."""
 
-    kind: Literal["global", "regional"] = "global"
-    """Google's external Application Load Balancer: global, or in the service's region alone, where its TLS ends, too."""
+    kind: Literal["global", "regional", "internal"] = "global"
+    """Google's Application Load Balancer: external, global or in the service's region alone, or internal to the network of `[cloudrun]`."""
     domain: str | None = Field(
         default=None, max_length=253, pattern=patterns.DOMAIN, examples=["llm.example.com"]
     )
@@ -65,7 +64,7 @@ class Edge(SpecTable):
         why = _UNBUILT_KINDS.get(str(value.get("kind", "")))
         if why is not None:
             raise ValueError(
-                f'kind = "{value["kind"]}" is not built yet: {why}. Set kind = "global" or "regional", or leave [edge] out: the '
+                f'kind = "{value["kind"]}" is not built yet: {why}. Set kind = "global", "regional" or "internal", or leave [edge] out: the '
                 "service's own address has TLS and asks for a token, too"
             )
         for key, what in _UNBUILT_KEYS.items():

@@ -309,6 +309,16 @@ class Spec(SpecTable):
 
     @model_validator(mode="after")
     def _edge_has_a_way_in(self) -> Spec:
+        if self.edge is not None and self.edge.kind == "internal":
+            if self.cloudrun is None or self.cloudrun.network is None:
+                raise ValueError(
+                    "an internal [edge] is reached from within a network of yours: name it as cloudrun.network, with cloudrun.subnetwork"
+                )
+            if self.access.isolated:
+                raise ValueError(
+                    "an internal [edge] is not built for access.isolated = true: its door takes requests of load balancers, and "
+                    "isolated says that nothing does but the network; remove one of the two"
+                )
         if self.edge is not None and self.access.isolated:
             raise ValueError(
                 "[edge] is a way in from the internet, and access.isolated = true says that there is none; remove one of the two"

@@ -58,7 +58,7 @@ def test_every_key_that_a_message_names_is_one_of_the_file_and_every_value_is_ta
         {"local": {"host": "0.0.0.0"}},
         {"local": {"host": "0.0.0.0", "api_key": "none"}},
         {"edge": {}},
-        {"edge": {"kind": "regional", "domain": "llm.example.com"}},
+        {"edge": {"kind": "api-gateway", "domain": "llm.example.com"}},
         {"edge": {"domain": "llm.example.com", "key_header": "Authorization"}},
     ],
 )

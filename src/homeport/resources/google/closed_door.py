@@ -57,6 +57,8 @@ class ClosedDoor(DependentResource):
     keeps_address: bool = False
     """Whether the service's own address stays for those within its network, such as an agent."""
     edge_kind: str = "global"
+    from_where: str = ""
+    """What whoever asks in vain is told of where it can be asked from; '' for everywhere."""
     behind: Mapping[str, str] = field(default_factory=dict)
     """Other endpoints that the edge leads to, by their paths: each is asked for, too."""
     kind = "closed door"
@@ -158,7 +160,7 @@ class ClosedDoor(DependentResource):
                 issue = now.get("provisioningIssue", {}).get("reason", "")
                 if now.get("state") != "ACTIVE":
                     records.append(f"Google's certificate is {now.get('state', 'unknown')} {issue}".strip())
-        return "".join(f"{one}; " for one in records)
+        return "".join(f"{one}; " for one in (self.from_where, *records) if one)
 
     async def _put_back(self, before: Body, error: BaseException) -> None:
         """Let the service be reached as `before`. `error` says so, or that it failed."""

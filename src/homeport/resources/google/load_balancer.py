@@ -68,10 +68,22 @@ RULES: Mapping[str, Rules] = {
     HTTP_PROXY: Rules(immutable=_FIXED, references=frozenset(("urlMap",))),
     RULE: Rules(
         immutable=_FIXED
-        | {"IPAddress", "IPProtocol", "portRange", "loadBalancingScheme", "networkTier", "network", "target"},
-        references=frozenset(("target", "network")),
+        | {
+            "IPAddress",
+            "IPProtocol",
+            "portRange",
+            "loadBalancingScheme",
+            "networkTier",
+            "network",
+            "subnetwork",
+            "target",
+        },
+        references=frozenset(("target", "network", "subnetwork")),
     ),
-    ADDRESS: Rules(immutable=_FIXED | {"addressType", "ipVersion", "networkTier"}),
+    ADDRESS: Rules(
+        immutable=_FIXED | {"addressType", "ipVersion", "networkTier", "purpose", "subnetwork"},
+        references=frozenset(("subnetwork",)),
+    ),
     CERTIFICATE: Rules(
         immutable=_FIXED | {"type", "selfManaged"}, unread=frozenset(("selfManaged.privateKey",))
     ),

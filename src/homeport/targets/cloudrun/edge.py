@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from homeport.catalog.prices import Prices
-from homeport.errors import SpecError
 from homeport.google import Google
 from homeport.reconcile import Ref, Resource
 from homeport.reconcile.fact import Fact
@@ -25,17 +23,16 @@ from homeport.secret import Secret
 from homeport.spec import Edge
 from homeport.targets.cloudrun.edge_backends import NamedBackend, findings
 from homeport.targets.cloudrun.edge_fact import EdgeFact
-from homeport.targets.cloudrun.names import Names, fitted
+from homeport.targets.cloudrun.edge_names import EdgeNames, read_pem
+from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.preflight import PreflightFinding
 from homeport.targets.cloudrun.preflight.finding import problem
 
 APIS = ("certificatemanager",)
 """What a certificate of Google's needs beside what every endpoint needs."""
-_SCHEME = "EXTERNAL_MANAGED"
 _MATCHER = "edge"
 _ASKED = "/v1/chat/completions"
 """The path that the URL map's own tests ask for."""
-_NAME_MOST = 63
 _TIER = {"networkTier": "STANDARD"}
 """Google's guide to regional ones makes address and rules so; another page lets them be PREMIUM, too."""
 PROXIES = "10.9.0.0/23"
@@ -46,49 +43,6 @@ _OWN_WITHIN_S, _MANAGED_WITHIN_S = 1200.0, 3600.0
 How long a new load balancer may take to answer. No page of Google's has a figure; ten minutes are common, and a managed
 certificate waits for the user's DNS, too.
 """
-
-
-def read_pem(reference: str, key: str, base: Path) -> str:
-    """Return the PEM that `file:PATH` or `env:NAME` refers to. Raises `SpecError` where there is none."""
-    where, _, name = reference.partition(":")
-    path = base / Path(name).expanduser()
-    try:
-        text = os.environ.get(name, "") if where == "env" else path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise SpecError(
-            f"{key} refers to the file {path}, which cannot be read: {error}", hint="write it there as PEM"
-        ) from error
-    if "-----BEGIN " not in text:
-        raise SpecError(
-            f"{key} refers to {reference}, which holds no PEM", hint="it begins with a line -----BEGIN …-----"
-        )
-    return text
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EdgeNames:
-    """What the parts of an endpoint's load balancer are called."""
-
-    name: str
-
-    @property
-    def main(self) -> str:
-        """Return the name of most parts."""
-        return f"{self.name}-edge"
-
-    @property
-    def candidate(self) -> str:
-        """Return the name of what leads to a revision that has no traffic yet."""
-        return f"{self.name}-edge-candidate"
-
-    def to(self, endpoint: str) -> str:
-        """Return the name of what leads to another endpoint."""
-        return fitted(f"{self.name}-edge-to-{endpoint}", _NAME_MOST)
-
-    @property
-    def redirect(self) -> str:
-        """Return the name of what sends clients of port 80 to HTTPS."""
-        return f"{self.name}-edge-redirect"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +58,8 @@ class EdgeParts:
     """Returns the PEM that a reference of the file leads to, by its key and the folder."""
     behind: tuple[NamedBackend, ...] = ()
     """What its paths lead to besides."""
+    network: tuple[str, str] = ("", "")
+    """The paths of the network and subnetwork that an internal one is in."""
 
     @property
     def region(self) -> str:
@@ -118,8 +74,7 @@ class EdgeParts:
         backends = [self._backend(one) for one in (main, candidate, *others)]
         if policy is not None:
             backends = [lb.guarded_by(one, policy) for one in backends]
-        there = _TIER if self.region else {"ipVersion": "IPV4"}
-        address = self._part(lb.ADDRESS, self._called.main, {"addressType": "EXTERNAL", **there})
+        address = self._part(lb.ADDRESS, self._called.main, self._address())
         certificates = self._certificates()
         plain, secure = self._proxies(certificates)
         own = [
@@ -147,9 +102,37 @@ class EdgeParts:
     ) -> lb.BalancerPart:  # Any: JSON
         return lb.part(self.google, self.names.name, kind, name, wanted, region=region or self.region)
 
+    @property
+    def from_where(self) -> str:
+        """Return from where an internal one is asked, in words; '' for every other."""
+        name = self.network[0].rpartition("/")[2]
+        return (
+            f"it answers within the network {name} alone: run this on a machine there"
+            if self._is_internal
+            else ""
+        )
+
+    @property
+    def _is_internal(self) -> bool:
+        return self.edge.kind == "internal"
+
+    @property
+    def _scheme(self) -> str:
+        return "INTERNAL_MANAGED" if self._is_internal else "EXTERNAL_MANAGED"
+
+    def _address(self) -> dict[str, Any]:  # Any: JSON
+        if self._is_internal:
+            # Both ports share it.
+            return {
+                "addressType": "INTERNAL",
+                "purpose": "SHARED_LOADBALANCER_VIP",
+                "subnetwork": self.network[1],
+            }
+        return {"addressType": "EXTERNAL", **(_TIER if self.region else {"ipVersion": "IPV4"})}
+
     def _proxies_network(self) -> list[RestResource]:
         """Return the network that the proxies of a regional one are in: of its own, so that they take nobody's addresses."""
-        if not self.region:
+        if not self.region or self._is_internal:
             return []
         google, name, called = self.google, self.names.name, self._called.main
         return [network(google, name, called), proxy_subnetwork(google, name, called, self.region, PROXIES)]
@@ -180,7 +163,7 @@ class EdgeParts:
         # A serverless group refuses timeoutSec, health checks and maxUtilization: Cloud Run's own timeout counts.
         name = group.address.path.rpartition("/")[2]
         wanted = {
-            "loadBalancingScheme": _SCHEME,
+            "loadBalancingScheme": self._scheme,
             "protocol": "HTTPS",
             "backends": [{"group": Ref(group.id, "selfLink")}],
             "logConfig": {"enable": True, "sampleRate": 1.0},
@@ -312,7 +295,7 @@ class EdgeParts:
         self, name: str, port: str, proxy: lb.BalancerPart, address: lb.BalancerPart
     ) -> lb.BalancerPart:
         wanted = {
-            "loadBalancingScheme": _SCHEME,
+            "loadBalancingScheme": self._scheme,
             "IPAddress": Ref(address.id, "address"),
             "IPProtocol": "TCP",
             "portRange": f"{port}-{port}",
@@ -320,6 +303,10 @@ class EdgeParts:
         }
         if not self.region:
             return self._part(lb.RULE, name, wanted)
+        if self._is_internal:
+            return self._part(
+                lb.RULE, name, {**wanted, "network": self.network[0], "subnetwork": self.network[1]}
+            )
         wanted |= {**_TIER, "network": Ref(f"network/{self._called.main}", "selfLink")}
         # Without the proxies' subnetwork it is refused.
         return replace(self._part(lb.RULE, name, wanted), after=(f"subnetwork/{self._called.main}",))
@@ -380,6 +367,7 @@ class EndpointEdge:
             keeps_address=self.keeps_address,
             behind=edge.backends,
             edge_kind=edge.kind,
+            from_where=self.parts.from_where,
         )
         return [*parts, door]
 
@@ -394,4 +382,4 @@ def every_part(google: Google, names: Names) -> Iterator[list[RestResource]]:
         yield EdgeParts(google=google, names=names, edge=edge, base=Path(), read=lambda *_: "").resources()
 
 
-__all__ = ["APIS", "EdgeNames", "EdgeParts", "EndpointEdge", "every_part", "read_pem"]
+__all__ = ["APIS", "EdgeParts", "EndpointEdge", "every_part"]

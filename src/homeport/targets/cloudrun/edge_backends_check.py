@@ -18,8 +18,7 @@ async def behind(deployed: ObservedDeployment) -> Finding:
     others = deployed.planned.behind
     if not others:
         return skipped("no other endpoint is looked for behind this address")
-    token = None if deployed.planned.public else deployed.own.token
-    if token is None and any(not one.public for one in others):
+    if deployed.own.token is None and any(not one.public for one in others):
         return skipped(f"not checked: {deployed.own.why_none}")
     found = await asyncio.gather(*(_asked(deployed, one) for one in others))
     evidence = {one.path: told for one, (_, told) in zip(others, found, strict=True)}

@@ -19,7 +19,7 @@ class EdgeFact(Fact):
     key: ClassVar[str] = "edge"
     label: ClassVar[str] = "edge"
     kind: str
-    """`global` or `regional`."""
+    """`global`, `regional` or `internal`."""
     address: str
     certificate: str
     """`managed`, or `own`."""
@@ -71,6 +71,11 @@ class EdgeFact(Fact):
             told.append(
                 "TLS ends in the service's region, and its proxies have a network of their own; requests of other regions go there "
                 "by Google's Standard tier"
+            )
+        if self.kind == "internal":
+            told.append(
+                "it is reached from within the network of [cloudrun] alone, in the service's region, and so `up` and `verify` must run there: "
+                "from outside nothing of it is proven"
             )
         for path, name in self.backends.items():
             told.append(

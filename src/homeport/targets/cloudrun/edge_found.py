@@ -11,8 +11,9 @@ from homeport.resources.google import load_balancer as lb
 from homeport.resources.google import managed_certificate as manager
 from homeport.resources.google.network import network, proxy_subnetwork
 from homeport.resources.google.rest import RestResource
-from homeport.targets.cloudrun.edge import EdgeNames, EndpointEdge, every_part
+from homeport.targets.cloudrun.edge import EndpointEdge, every_part
 from homeport.targets.cloudrun.edge_kinds import EDGE_KINDS, REGIONAL_EDGE_KINDS
+from homeport.targets.cloudrun.edge_names import EdgeNames
 from homeport.targets.cloudrun.inventory import NETWORKS, Thing, refuse_incomplete, take_inventory
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.service_labels import EDGE_LABEL, REGIONAL_EDGE_LABEL, edge_labels

@@ -12,10 +12,12 @@ from homeport.google.credentials import GoogleIdentity
 from homeport.resources.google.load_balancer import CANDIDATE_HEADER
 from homeport.resources.google.release import Prove
 from homeport.resources.google.traffic import CLOSED, OPEN, Body, edge_kind_of, is_closed, is_tagged
-from homeport.targets.cloudrun.edge import EdgeNames, EdgeParts, EndpointEdge
+from homeport.targets.cloudrun.edge import EdgeParts, EndpointEdge
 from homeport.targets.cloudrun.edge_backends import find_backends
+from homeport.targets.cloudrun.edge_names import EdgeNames
 from homeport.targets.cloudrun.expected import promise_of
 from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.preflight.networks import paths_of
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.targets.cloudrun.verification import Expectation, outside
 
@@ -36,7 +38,12 @@ async def with_edge(target: CloudRunTarget, prove: Prove, *, via: str = "") -> C
         return target
     behind = await find_backends(target.google, edge, target.names.region)
     parts = EdgeParts(
-        google=target.google, names=target.names, edge=edge, base=target.spec_file.parent, behind=behind
+        google=target.google,
+        names=target.names,
+        edge=edge,
+        base=target.spec_file.parent,
+        behind=behind,
+        network=paths_of(target.asked()) if edge.kind == "internal" else ("", ""),
     )
     asked = asks(target.google, edge.address, tuple(edge.backends), via=via)
     calls = any(one.calls_model for one in target.companions)

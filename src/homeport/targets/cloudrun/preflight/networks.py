@@ -31,6 +31,37 @@ async def network(google: Google, asked: PreflightInput) -> Sequence[PreflightFi
     return [ok(subject, "it is there")]
 
 
+async def proxies(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
+    """Tell whether the network has a place for the proxies of an internal load balancer: one in each region, for all of them."""
+    if asked.edge != "internal" or not asked.network:
+        return []
+    wanted = _network_path(asked)
+    subject, project = f"proxies/{asked.network}", wanted.split("/")[1]
+    path = f"compute/v1/projects/{project}/regions/{asked.region}/subnetworks"
+    try:
+        found = [one async for one in google.pages("compute", path, "items")]
+    except ApiDisabled as error:
+        return [unseen(subject, error)]
+    for one in found:
+        mine = one.get("purpose") == "REGIONAL_MANAGED_PROXY" and one.get("role") == "ACTIVE"
+        if mine and _is_at(str(one.get("network", "")), wanted):
+            return [ok(subject, f"{one['name']} in {asked.region}, {one['ipCidrRange']}")]
+    name = wanted.rpartition("/")[2]
+    hint = (
+        f"gcloud compute networks subnets create {name}-proxies --purpose=REGIONAL_MANAGED_PROXY --role=ACTIVE "
+        f"--region={asked.region} --network={name} --project={project} --range=… (a /23 that is free in {name}; a /26 at least)"
+    )
+    text = (
+        f"{name} has no active proxy-only subnetwork in {asked.region}, which an internal load balancer wants"
+    )
+    return [problem(subject, text, hint)]
+
+
+def paths_of(asked: PreflightInput) -> tuple[str, str]:
+    """Return the paths of the network and the subnetwork that a file names."""
+    return _network_path(asked), _subnetwork_path(asked)
+
+
 async def subnetwork(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
     """
     Tell whether a subnetwork that the file names is of that network, in the region, large enough, and

@@ -53,6 +53,7 @@ CHECKS = (
     PreflightCheck("service", availability.service),
     PreflightCheck("network", networks.network),
     PreflightCheck("subnetwork", networks.subnetwork),
+    PreflightCheck("proxies", networks.proxies),
     PreflightCheck("firewall", networks.opened),
     PreflightCheck("secret", secrets.given),
     PreflightCheck("hub", hub_access.gate),

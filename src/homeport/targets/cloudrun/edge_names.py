@@ -1,0 +1,58 @@
+"""What the parts of an endpoint's load balancer are called, and where the file's certificate is read."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from homeport.errors import SpecError
+from homeport.targets.cloudrun.names import fitted
+
+_NAME_MOST = 63
+
+
+def read_pem(reference: str, key: str, base: Path) -> str:
+    """Return the PEM that `file:PATH` or `env:NAME` refers to. Raises `SpecError` where there is none."""
+    where, _, name = reference.partition(":")
+    path = base / Path(name).expanduser()
+    try:
+        text = os.environ.get(name, "") if where == "env" else path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise SpecError(
+            f"{key} refers to the file {path}, which cannot be read: {error}", hint="write it there as PEM"
+        ) from error
+    if "-----BEGIN " not in text:
+        raise SpecError(
+            f"{key} refers to {reference}, which holds no PEM", hint="it begins with a line -----BEGIN …-----"
+        )
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeNames:
+    """What the parts of an endpoint's load balancer are called."""
+
+    name: str
+
+    @property
+    def main(self) -> str:
+        """Return the name of most parts."""
+        return f"{self.name}-edge"
+
+    @property
+    def candidate(self) -> str:
+        """Return the name of what leads to a revision that has no traffic yet."""
+        return f"{self.name}-edge-candidate"
+
+    def to(self, endpoint: str) -> str:
+        """Return the name of what leads to another endpoint."""
+        return fitted(f"{self.name}-edge-to-{endpoint}", _NAME_MOST)
+
+    @property
+    def redirect(self) -> str:
+        """Return the name of what sends clients of port 80 to HTTPS."""
+        return f"{self.name}-edge-redirect"
+
+
+__all__ = ["EdgeNames", "read_pem"]
