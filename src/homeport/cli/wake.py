@@ -77,8 +77,8 @@ def command(
         vigil.progress = terminal
         result = sync.run(vigil.wake())
         if within_s is not None:
-            terminal.say(f"asking once a minute for {within_s / 60:g} min; Ctrl-C ends it")
             with suppress(KeyboardInterrupt):
+                terminal.say(f"asking once a minute for {within_s / 60:g} min; Ctrl-C ends it")
                 sync.run(vigil.keep(within_s))
             terminal.say(vigil.text())
             result = vigil.result or result
