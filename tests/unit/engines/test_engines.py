@@ -46,6 +46,14 @@ def test_vllm_on_a_gpu_is_told_what_the_arithmetic_counts_with(tmp_path: Path) -
     assert "GOMP_SPINCOUNT" not in launch.environment
 
 
+def test_vllm_is_told_how_many_it_serves_at_once_by_which_it_chooses_the_graphs_that_it_captures(
+    tmp_path: Path,
+) -> None:
+    launch = vllm.launch(request_of(tmp_path, parallel=3, machine=GPU), installed("vllm"))
+    assert "--max-num-seqs 3 " in flags(launch)
+    assert "cudagraph" not in flags(launch), "a list of our own would stand in the way of its choice"
+
+
 def test_vllm_on_a_cpu_is_told_how_much_cache_it_may_have(tmp_path: Path) -> None:
     launch = vllm.launch(request_of(tmp_path, context=2048, parallel=2), installed("vllm"))
     assert "--enforce-eager" in launch.command
