@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from homeport import errors, spec
+from homeport import errors, reference_python, spec
 
 if TYPE_CHECKING:
     import click
@@ -24,6 +24,7 @@ def pages() -> dict[str, str]:
         "exit-codes.md": _exit_codes_page(),
         "commands.md": _commands_page(),
         "packages.md": _packages_page(),
+        "python.md": reference_python.page(),
         "results.md": _results_page(),
     }
 

@@ -151,6 +151,11 @@ def main() -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # A terminal without a ✓ gets a ?, not a failure.
     guard_standard_error()
+    if sys.platform == "win32":
+        say(
+            "error: homeport runs on Linux and macOS; on Windows it runs in WSL (`wsl --install`), which is a Linux"
+        )
+        sys.exit(USAGE)
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()

@@ -86,12 +86,19 @@ def command(
 def _here(name: str | None, by: By, days: int) -> list[UsageRow]:
     import time
 
+    from homeport.errors import NotRunning
     from homeport.home import find_home
     from homeport.usage.ledger import Ledger
     from homeport.usage.report import grouped
 
-    since = time.time() - days * 86_400
-    return grouped(Ledger(find_home().root).rows(since=since, endpoint=name), by)
+    home, since = find_home(), time.time() - days * 86_400
+    found = grouped(Ledger(home.root).rows(since=since, endpoint=name), by)
+    if name is not None and not found and not home.endpoint(name).exists():
+        raise NotRunning(
+            f"nothing is known of an endpoint called {name}",
+            hint=f"`homeport usage` tells of all of the last {days} days",
+        )
+    return found
 
 
 def _in_the_cloud(name: str | None, file: Path, project: str, by: By, days: int) -> list[UsageRow]:

@@ -46,6 +46,7 @@ def test_the_words_of_other_tools_lead_to_homeports(
         (("weights", "remove", "nosuch"), 20, "no weights called nosuch are here"),
         (("verify", "--only", "nosuch"), 64, "there is no check called nosuch"),
         (("down", "-f", "nowhere/homeport.toml"), 10, "there is no folder nowhere"),
+        (("usage", "nosuch"), 20, "nothing is known of an endpoint called nosuch"),
         (("plan", "-f", "."), 10, ". is a folder, and a file was expected"),
         (("fit", "--gpu", "l4"), 10, "did you mean nvidia-l4?"),
         (("fit", "--context", "32q"), 64, "such as 32768 or 32k"),
@@ -143,3 +144,13 @@ def test_where_there_is_nothing_to_list_it_is_said_and_nothing_is_printed(
     assert (shown.out, said in shown.err) == ("", True)
     assert cli.run([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == []
+
+
+def test_windows_is_refused_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.platform", "win32")
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 64
+    assert "on Windows it runs in WSL" in capsys.readouterr().err
