@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -64,6 +66,50 @@ def test_fit_over_http_takes_what_it_could_be_and_refuses_all_else(
     answer = asyncio.run(asked())
     assert answer.status_code == status, answer.text
     assert told in answer.text
+
+
+class Deployed:
+    """An endpoint with one way back, which is gone once it was taken."""
+
+    rollback_to: str | None = "second"
+
+    async def status(self) -> Any:  # Any: what has the one attribute that is asked for
+        return self
+
+    async def rollback(self, progress: object) -> Any:
+        del progress
+        self.serving, self.rollback_to = self.rollback_to, None
+        return self
+
+    def as_json(self) -> dict[str, str | None]:
+        return {"serving": self.serving}
+
+
+def test_two_consoles_have_a_key_each_and_what_one_has_rolled_back_the_other_is_refused(
+    tmp_path: Path,
+) -> None:
+    shared = Deployed()
+
+    class OnShared(Views):
+        @asynccontextmanager
+        async def _one(self, on: str, name: str) -> AsyncIterator[Any]:
+            yield shared
+
+    async def roll_back(console: str, key: str) -> httpx2.Response:
+        options = OpenOptions(env={}, home=Home(tmp_path))
+        views = OnShared(file=tmp_path / "homeport.toml", places=["local"], options=options)
+        transport = httpx2.ASGITransport(app=application(views, Secret(console)))
+        headers = {"authorization": f"Bearer {key}"}
+        async with httpx2.AsyncClient(
+            transport=transport, base_url="http://127.0.0.1:1", headers=headers
+        ) as client:
+            return await client.post("/api/local/home/rollback", json={"to": "second"})
+
+    assert asyncio.run(roll_back("first-key", "second-key")).status_code == 401
+    assert asyncio.run(roll_back("first-key", "first-key")).json() == {"serving": "second"}
+    late = asyncio.run(roll_back("second-key", "second-key"))
+    assert late.status_code == 409
+    assert "by now nothing would serve again, and not second" in late.text
 
 
 def test_lines_go_together_and_what_waits_for_more_goes_soon() -> None:
