@@ -108,9 +108,9 @@ def answer(model: str | None, file: Path, question: Question) -> CostAnswer:
     Raises what `wish` and `estimate` raise, `EngineMissing` where the engine has no weights of it, and
     `MemoryTooSmall` where it fits nowhere.
     """
-    found = prices.load(question.prices)
-    wanted = wish(model, file, **question.wanted)
-    what = _what(wanted, question, found)
+    rates = prices.load(question.prices)
+    wished = wish(model, file, **question.wanted)
+    what = _what(wished, question, rates)
     limits = cloudrun.limits()
     throughput = _throughput(model, file, question, what.engine)
     usage = Usage(
@@ -127,10 +127,10 @@ def answer(model: str | None, file: Path, question: Question) -> CostAnswer:
         warm_hours_per_week=what.warm_hours_per_week,
         instances=what.instances,
     )
-    hourly = found.hourly(what.shape, what.region, zonal=what.zonal)
-    edge = None if wanted.edge is None else edge_month(found, wanted.edge)
-    guard = guard_month(found, wanted.guard, wanted.cloudrun.network)
-    costs = cost(found, hourly, usage, edge, guard)
+    hourly = rates.hourly(what.shape, what.region, zonal=what.zonal)
+    edge = None if wished.edge is None else edge_month(rates, wished.edge)
+    guard = guard_month(rates, wished.guard, wished.cloudrun.network)
+    costs = cost(rates, hourly, usage, edge, guard)
     comparison = None
     if question.versus is not None:
         listed, share = load(question.versus)
@@ -139,57 +139,61 @@ def answer(model: str | None, file: Path, question: Question) -> CostAnswer:
     return CostAnswer(
         what=what,
         question=question,
-        prices=found,
+        prices=rates,
         hourly=hourly,
         cost=costs,
         versus=comparison,
         throughput=throughput,
-        edge_with_traffic="" if wanted.edge is None else with_traffic(found, wanted.edge),
-        guard_with_traffic=screened_tokens(found, wanted.guard),
+        edge_with_traffic="" if wished.edge is None else with_traffic(rates, wished.edge),
+        guard_with_traffic=screened_tokens(rates, wished.guard),
     )
 
 
 def _throughput(model: str | None, file: Path, question: Question, engine: str) -> Throughput:
-    given = question.tokens_per_second
-    if given is not None or model is not None or question.home is None:
-        return Throughput(tokens_per_second=given, source="" if given is None else YOURS)
+    tokens_per_second = question.tokens_per_second
+    if tokens_per_second is not None or model is not None or question.home is None:
+        return Throughput(
+            tokens_per_second=tokens_per_second, source="" if tokens_per_second is None else YOURS
+        )
     return measured(question.home, file, engine)
 
 
-def _what(wanted: Wish, question: Question, known: Prices) -> What:
+def _what(wished: Wish, question: Question, rates: Prices) -> What:
     """Return what is wished for as it would be on Cloud Run: on the cheapest shape that fits."""
-    engine = question.engine or engine_of(wanted.settings, wanted.cloudrun)
-    if engine not in wanted.subject.weights:
+    engine = question.engine or engine_of(wished.settings, wished.cloudrun)
+    if engine not in wished.subject.weights:
         raise EngineMissing(
-            f"there are no weights of {wanted.subject.model.name} for {engine}",
-            hint=f"there are some for {', '.join(wanted.subject.weights)}: `homeport cost --engine …`",
+            f"there are no weights of {wished.subject.model.name} for {engine}",
+            hint=f"there are some for {', '.join(wished.subject.weights)}: `homeport cost --engine …`",
         )
-    one = estimate(wanted.subject.served(engine, wanted.settings), wanted.cloudrun, known, wanted.scaling)
-    best = one.best
-    if not one.choice.known:
-        raise size_unknown(wanted.subject.model)
+    estimated = estimate(
+        wished.subject.served(engine, wished.settings), wished.cloudrun, rates, wished.scaling
+    )
+    best = estimated.best
+    if not estimated.choice.known:
+        raise size_unknown(wished.subject.model)
     if best is None or best.place.shape is None:
-        remedies = "; or ".join(remedy.change for remedy in one.choice.remedies)
+        remedies = "; or ".join(remedy.change for remedy in estimated.choice.remedies)
         raise MemoryTooSmall(
-            f"{wanted.subject.model.name} does not fit, so it has no cost: {one.choice.why}",
+            f"{wished.subject.model.name} does not fit, so it has no cost: {estimated.choice.why}",
             hint=remedies or "`homeport fit` shows what it lacks",
         )
-    start = next(iter(one.cold_starts.values()))
+    start = next(iter(estimated.cold_starts.values()))
     weights = best.what.weights.size / cloudrun.GIB
-    delivery = delivery_of(engine, wanted.cloudrun.delivery)
+    delivery = delivery_of(engine, wished.cloudrun.delivery)
     baked, others = delivery == "baked", delivery == "prebuilt"
     return What(
-        title=wanted.subject.model.name,
+        title=wished.subject.model.name,
         engine=engine,
         shape=best.place.shape,
-        region=wanted.cloudrun.region,
-        zonal=wanted.cloudrun.zonal_redundancy,
-        min_instances=wanted.scaling.min,
-        warm_hours_per_week=hours.hours_a_week if (hours := wanted.scaling.warm_hours) is not None else 0.0,
-        instances=wanted.scaling.max,
+        region=wished.cloudrun.region,
+        zonal=wished.cloudrun.zonal_redundancy,
+        min_instances=wished.scaling.min,
+        warm_hours_per_week=hours.hours_a_week if (hours := wished.scaling.warm_hours) is not None else 0.0,
+        instances=wished.scaling.max,
         cold_start_s=(start.low, start.likely, start.high),
         weights_gib=0 if baked or others else weights,
         image_gib=0 if others else image_bytes(engine) / cloudrun.GIB + (weights if baked else 0),
         build_minutes=0 if others else BUILD_MINUTES,
-        edge=wanted.edge is not None,
+        edge=wished.edge is not None,
     )

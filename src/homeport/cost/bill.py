@@ -91,7 +91,7 @@ class Bill:
     @property
     def standing(self) -> Figure:
         """Return what a month costs whatever runs: storage, and the load balancer and the way to a screen where there is one."""
-        return sum((one for one in (self.edge, self.guard) if one is not None), self.storage)
+        return sum((figure for figure in (self.edge, self.guard) if figure is not None), self.storage)
 
     @property
     def price(self) -> str:
@@ -188,8 +188,8 @@ def _states(bill: Bill) -> tuple[BillingState, ...]:
             how=f"{usage.warm_hours_per_week:g} h a week ÷ 7 × {MONTH_DAYS:.2f} days × {bill.price}",
             unconfirmed=bill.hourly.unconfirmed,
         )
-        kept = _instances(bill, 1, 1, "USD/h") + hour
-        warm = [BillingState(name="warm hours, 1 instance", hour=kept, month=month + bill.standing)]
+        hourly = _instances(bill, 1, 1, "USD/h") + hour
+        warm = [BillingState(name="warm hours, 1 instance", hour=hourly, month=month + bill.standing)]
     return tuple(warm) + tuple(
         BillingState(
             name=name,

@@ -20,12 +20,12 @@ def edge_month(prices: Prices, edge: Edge) -> Figure:
     )
     if edge.requests_per_minute is None:
         return figure
-    for key, what in (("armor_policy_month", "a policy"), ("armor_rule_month", "a rule")):
+    for key, title in (("armor_policy_month", "a policy"), ("armor_rule_month", "a rule")):
         rate = prices.rates[key]
         figure += Figure(
             value=rate.usd,
             unit="USD/month",
-            how=f"{what} of Cloud Armor {usd(rate.usd)}",
+            how=f"{title} of Cloud Armor {usd(rate.usd)}",
             unconfirmed=_marks(rate),
         )
     return figure
@@ -33,10 +33,10 @@ def edge_month(prices: Prices, edge: Edge) -> Figure:
 
 def with_traffic(prices: Prices, edge: Edge) -> str:
     """Return in words what comes with traffic, such as `$0.008 a GiB each way`."""
-    told = f"{usd(prices.rates['load_balancer_gib'].usd)} a GiB each way"
+    per_gib = f"{usd(prices.rates['load_balancer_gib'].usd)} a GiB each way"
     if edge.requests_per_minute is None:
-        return told
-    return f"{told} and {usd(prices.rates['armor_million_requests'].usd)} a million requests"
+        return per_gib
+    return f"{per_gib} and {usd(prices.rates['armor_million_requests'].usd)} a million requests"
 
 
 def _marks(rate: Rate) -> tuple[str, ...]:

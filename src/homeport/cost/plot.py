@@ -77,10 +77,10 @@ def draw(comparison: Versus, about: str) -> Figure:
 
 def headline(comparison: Versus) -> str:
     """Return what the picture says, as one sentence."""
-    found = [point for point in comparison.break_evens if point.tokens is not None]
-    if not found:
+    crossings = [point for point in comparison.break_evens if point.tokens is not None]
+    if not crossings:
         return "Every API here is cheaper than your endpoint, whatever it serves"
-    first = min(found, key=lambda point: point.tokens or 0)
+    first = min(crossings, key=lambda point: point.tokens or 0)
     tokens = first.tokens or 0
     if comparison.measured:
         return f"From {short(tokens)} tokens a day, your own endpoint beats {first.api}"

@@ -86,11 +86,11 @@ class CredentialsFile:
     def id_token(self, audience: str) -> Token:
         """Return a new ID token for `audience`; a user's comes from gcloud, which knows no audience for people."""
         if self._kind == "service_account":
-            made = module("google.oauth2.service_account").IDTokenCredentials.from_service_account_info(
-                self._info, target_audience=audience
-            )
-            self._refresh(made)
-            return identity(Secret(str(made.token)))
+            credentials = module(
+                "google.oauth2.service_account"
+            ).IDTokenCredentials.from_service_account_info(self._info, target_audience=audience)
+            self._refresh(credentials)
+            return identity(Secret(str(credentials.token)))
         if self._kind == "impersonated_service_account":
             source = self._loaded(self._info["source_credentials"])
             self._refresh(source)
@@ -109,9 +109,9 @@ class CredentialsFile:
                 # What gcloud itself would answer: a refresh by its client has an ID token of its audience.
                 self._refresh(self._credentials)
                 return identity(Secret(str(self._credentials.id_token)))
-            found = gcloud.find(self._env)
-            if found is not None:
-                return found.id_token(audience)
+            command = gcloud.find(self._env)
+            if command is not None:
+                return command.id_token(audience)
             raise no_id_token(audience, "a user's own credentials make none, and there is no gcloud")
         raise no_id_token(audience, f"credentials of the type {self._kind} make none")
 
@@ -145,14 +145,14 @@ class CredentialsFile:
         parts = [str(part) for part in error.args]
         if len(parts) > 1 and '"error"' in parts[1] and "impersonated" in parts[0]:
             path = f"v1/projects/-/serviceAccounts/{self.principal}:generateAccessToken"
-            asked = RequestContext(verb="POST", host="iamcredentials.googleapis.com", path=path,
+            request = RequestContext(verb="POST", host="iamcredentials.googleapis.com", path=path,
                           project=self.principal.partition("@")[2].partition(".")[0])  # fmt: skip
-            return error_of(read(403, parts[1].encode()), asked)
+            return error_of(read(403, parts[1].encode()), request)
         whose = f" of {self.principal}" if self.principal else ""
-        what = f"the credentials{whose} in {self._path} are not taken any more: {parts[0] if parts else type(error).__name__}"
+        message = f"the credentials{whose} in {self._path} are not taken any more: {parts[0] if parts else type(error).__name__}"
         if self._kind in {"service_account", "external_account"}:
-            return NoCredentials(what, hint=f"make new ones, or `unset {_NAMED}` and `{LOGIN}`")
-        return NoCredentials(what, hint=LOGIN)
+            return NoCredentials(message, hint=f"make new ones, or `unset {_NAMED}` and `{LOGIN}`")
+        return NoCredentials(message, hint=LOGIN)
 
 
 class Metadata:
@@ -218,8 +218,8 @@ def _of_info(info: dict[str, Any]) -> Any:  # Any: JSON; google-auth's credentia
     if kind == "external_account_authorized_user":
         return module("google.auth.external_account_authorized_user").Credentials.from_info(info)
     if kind == "impersonated_service_account":
-        made = module("google.auth.impersonated_credentials").Credentials
-        return made.from_impersonated_service_account_info(info, scopes=scopes)
+        credentials = module("google.auth.impersonated_credentials").Credentials
+        return credentials.from_impersonated_service_account_info(info, scopes=scopes)
     raise ValueError(kind)
 
 

@@ -78,10 +78,10 @@ class ApiCall:
     def texts(self) -> tuple[tuple[str, str], ...]:
         """Return the query as it is sent; what is None is left out."""
         return tuple(
-            (name, str(one).lower() if isinstance(one, bool) else str(one))
+            (name, str(element).lower() if isinstance(element, bool) else str(element))
             for name, value in self.query.items()
-            for one in (value if isinstance(value, list | tuple) else (value,))
-            if one is not None
+            for element in (value if isinstance(value, list | tuple) else (value,))
+            if element is not None
         )
 
 

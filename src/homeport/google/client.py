@@ -279,13 +279,13 @@ class Google:
             raise Lost(f"the connection broke: {str(error) or type(error).__name__}", sent=True) from error
 
     async def _error(self, call: ApiCall, refused: TryRefused, tries: Tries) -> HomeportError:
-        asked = self._asked(call)
+        request = self._asked(call)
         lost = classify(refused.refusal) is Again.LOST
         if lost and not call.repeatable:
             return _lost(call, Lost(f"{refused.refusal.code} {refused.refusal.message}", sent=True), tries)
-        error = error_of(refused.refusal, asked)
-        if isinstance(error, PermissionDenied) and not asked.principal:
-            error = error_of(refused.refusal, replace(asked, principal=await self._who()))
+        error = error_of(refused.refusal, request)
+        if isinstance(error, PermissionDenied) and not request.principal:
+            error = error_of(refused.refusal, replace(request, principal=await self._who()))
         if isinstance(error, GoogleAlreadyExists) and tries.maybe_done:
             error.reason = AFTER_RETRY
             error.hint = _RUN_AGAIN

@@ -115,11 +115,11 @@ class _Kept:
             good = self._good(clock(), stale)
             if good is not None:
                 return good
-            made = make()
+            token_now = make()
             # A token that is short-lived anyway is used for half its life.
-            self.until = clock() + made.lasts - min(_AHEAD_S, made.lasts / 2)
-            self.token = made.value
-            return made.value
+            self.until = clock() + token_now.lasts - min(_AHEAD_S, token_now.lasts / 2)
+            self.token = token_now.value
+            return token_now.value
 
 
 class Credentials:
@@ -164,8 +164,8 @@ class Credentials:
         return await self._id(audience, stale)
 
     async def _id(self, audience: str, stale: Secret | None = None) -> Secret:
-        kept = self._ids.setdefault(audience, _Kept())
-        return await kept.fresh(lambda: self._source.id_token(audience), stale=stale)
+        cached = self._ids.setdefault(audience, _Kept())
+        return await cached.fresh(lambda: self._source.id_token(audience), stale=stale)
 
 
 class GoogleIdentity:
@@ -230,9 +230,9 @@ def _source(env: Mapping[str, str], exchange: Exchange) -> TokenSource:
             env.get("CLOUDSDK_CORE_ACCOUNT", ""),
             quota_project,
         )
-    found = adc.find(env, exchange, quota_project=quota_project)
-    if found is not None:
-        return found
+    source = adc.find(env, exchange, quota_project=quota_project)
+    if source is not None:
+        return source
     command = gcloud.find(env, quota_project=quota_project)
     if command is not None:
         return command

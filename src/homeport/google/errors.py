@@ -104,8 +104,8 @@ class RequestContext:
     @property
     def about(self) -> str:
         """Return the project that the request is about."""
-        found = _PROJECT.search(self.path)
-        return found[1] if found and found[1] != "-" else self.project
+        match = _PROJECT.search(self.path)
+        return match[1] if match and match[1] != "-" else self.project
 
 
 def error_of(refusal: Refusal, asked: RequestContext) -> GoogleError | NoCredentials:
@@ -145,12 +145,12 @@ def _is_denial(refusal: Refusal) -> bool:
     return refusal.code == 403 or bool(_DENIED.search(refusal.said)) or refusal.reason == "PERMISSIONS_ERROR"
 
 
-def _by_status(refusal: Refusal, asked: RequestContext) -> GoogleError:
+def _by_status(refusal: Refusal, request: RequestContext) -> GoogleError:
     kind = _kind(refusal)
     if kind is InvalidArgument:
-        return _invalid(refusal, asked)
+        return _invalid(refusal, request)
     has_trouble = refusal.code in {408, 500, 502, 503, 504}
-    return _made(kind, refusal, asked, hint=_TROUBLE if has_trouble else _HINTS.get(kind, ""))
+    return _error(kind, refusal, request, hint=_TROUBLE if has_trouble else _HINTS.get(kind, ""))
 
 
 def _kind(refusal: Refusal) -> type[RemoteError]:
@@ -163,60 +163,60 @@ def _kind(refusal: Refusal) -> type[RemoteError]:
     return _BY_CODE.get(refusal.code, GoogleError)
 
 
-def _unauthenticated(refusal: Refusal, asked: RequestContext) -> NoCredentials:
-    whose = f" of {asked.principal}" if asked.principal else ""
+def _unauthenticated(refusal: Refusal, request: RequestContext) -> NoCredentials:
+    whose = f" of {request.principal}" if request.principal else ""
     return NoCredentials(f"Google does not take the credentials{whose}: {refusal.message}", hint=LOGIN)
 
 
-def _out_of_capacity(refusal: Refusal, asked: RequestContext) -> GoogleError:
+def _out_of_capacity(refusal: Refusal, request: RequestContext) -> GoogleError:
     hint = "try another region or zone (`homeport fit` lists them), or try again later"
-    return _made(OutOfCapacity, refusal, asked, hint=hint)
+    return _error(OutOfCapacity, refusal, request, hint=hint)
 
 
-def _made(
+def _error(
     kind: type[RemoteError],
     refusal: Refusal,
-    asked: RequestContext,
+    request: RequestContext,
     *,
     message: str = "",
     hint: str = "",
     url: str = "",
 ) -> GoogleError:
     return of_google(kind)(
-        message or f"{refusal.message} ({asked.text}: {refusal.code or 'the operation failed'})",
+        message or f"{refusal.message} ({request.text}: {refusal.code or 'the operation failed'})",
         status=refusal.code,
         reason=refusal.reason or refusal.status,
-        request=asked.text,
+        request=request.text,
         hint=hint,
         url=url or next(iter(refusal.links), ""),
     )
 
 
-def _disabled(refusal: Refusal, asked: RequestContext) -> GoogleError:
-    service = refusal.metadata.get("service") or asked.host
-    enable = f"gcloud services enable {service}" + (f" --project {asked.about}" if asked.about else "")
-    return _made(ApiDisabled, refusal, asked, hint=enable, url=refusal.metadata.get("activationUrl", ""))
+def _disabled(refusal: Refusal, request: RequestContext) -> GoogleError:
+    service = refusal.metadata.get("service") or request.host
+    enable = f"gcloud services enable {service}" + (f" --project {request.about}" if request.about else "")
+    return _error(ApiDisabled, refusal, request, hint=enable, url=refusal.metadata.get("activationUrl", ""))
 
 
-def _quota(refusal: Refusal, asked: RequestContext) -> GoogleError:
-    return _made(
+def _quota(refusal: Refusal, request: RequestContext) -> GoogleError:
+    return _error(
         QuotaExceeded,
         refusal,
-        asked,
+        request,
         message=violated(refusal.said),
-        hint=hint_of(refusal, asked.about),
+        hint=hint_of(refusal, request.about),
         url="https://g.co/cloudrun/gpu-quota" if "gpu" in refusal.said.lower() else "",
     )
 
 
-def _policy(refusal: Refusal, asked: RequestContext) -> GoogleError:
+def _policy(refusal: Refusal, request: RequestContext) -> GoogleError:
     if _PERIMETER.search(refusal.said):
-        return _perimeter(refusal, asked)
-    found = _CONSTRAINT.search(refusal.said)
-    constraint = (found[1] or found[2]) if found else ""
+        return _perimeter(refusal, request)
+    match = _CONSTRAINT.search(refusal.said)
+    constraint = (match[1] or match[2]) if match else ""
     hint = "ask those who look after the organisation's policies"
     if constraint:
-        hint += f"; `gcloud org-policies describe {constraint} --effective --project={asked.about or 'PROJECT'}` shows it"
+        hint += f"; `gcloud org-policies describe {constraint} --effective --project={request.about or 'PROJECT'}` shows it"
     elif refusal.reason == "LOCATION_POLICY_VIOLATED":
         where = refusal.metadata.get("location", "the region")
         hint = f"is {where} spelt as Google spells it? If so, it is not open to this project: {hint}"
@@ -225,10 +225,10 @@ def _policy(refusal: Refusal, asked: RequestContext) -> GoogleError:
             "only the organisation's own people may be granted anything (iam.allowedPolicyMemberDomains): for a public "
             f"service use `invokerIamDisabled` or IAP instead of allUsers, or {hint}"
         )
-    return _made(PolicyViolated, refusal, asked, hint=hint)
+    return _error(PolicyViolated, refusal, request, hint=hint)
 
 
-def _perimeter(refusal: Refusal, asked: RequestContext) -> GoogleError:
+def _perimeter(refusal: Refusal, request: RequestContext) -> GoogleError:
     """Return the error of a perimeter of VPC Service Controls, which no role helps against."""
     named = _PERIMETER_ID.search(refusal.said)
     which = named[1] if named else refusal.metadata.get("uid", "")
@@ -237,39 +237,39 @@ def _perimeter(refusal: Refusal, asked: RequestContext) -> GoogleError:
         "a perimeter of VPC Service Controls stands between you and it, and no role changes that: work from a machine or an "
         f"access level that it lets in; those who look after it find the refusal {known} in its troubleshooter"
     )
-    return _made(PolicyViolated, refusal, asked, hint=hint, url=_TROUBLESHOOTER)
+    return _error(PolicyViolated, refusal, request, hint=hint, url=_TROUBLESHOOTER)
 
 
-def _denied(refusal: Refusal, asked: RequestContext) -> GoogleError:
+def _denied(refusal: Refusal, request: RequestContext) -> GoogleError:
     if _UNQUOTED in refusal.message:
-        hint = f"gcloud auth application-default set-quota-project {asked.about or 'PROJECT'}"
-        return _made(PermissionDenied, refusal, asked, hint=hint)
+        hint = f"gcloud auth application-default set-quota-project {request.about or 'PROJECT'}"
+        return _error(PermissionDenied, refusal, request, hint=hint)
     if refusal.reason in {"CONSUMER_INVALID", "USER_PROJECT_DENIED"} or "esource project" in refusal.message:
-        hint = f"is there a project {asked.about or 'of that id'}, and is it yours? `gcloud projects list` shows yours"
-        return _made(PermissionDenied, refusal, asked, hint=hint)
+        hint = f"is there a project {request.about or 'of that id'}, and is it yours? `gcloud projects list` shows yours"
+        return _error(PermissionDenied, refusal, request, hint=hint)
     if refusal.reason == "BILLING_DISABLED":
-        project = asked.about or "PROJECT"
+        project = request.about or "PROJECT"
         hint = f"gcloud billing projects link {project} --billing-account=ACCOUNT"
-        return _made(GoogleError, refusal, asked, hint=hint)
+        return _error(GoogleError, refusal, request, hint=hint)
     permission, resource, who = _what_is_lacking(refusal)
-    account = next(iter(_ACCOUNT.findall(f"{resource} {refusal.message} {asked.path}")), "")
+    account = next(iter(_ACCOUNT.findall(f"{resource} {refusal.message} {request.path}")), "")
     if _DENIED.search(refusal.said):
         # The message names who lacks it: the service's own account or Google's agent, not the caller.
-        return _made(PermissionDenied, refusal, asked, hint=_for_another(refusal, asked, account))
+        return _error(PermissionDenied, refusal, request, hint=_for_another(refusal, request, account))
     message = (
-        f"{who or asked.principal or 'the caller'} lacks {permission} on {resource or account or asked.about}"
+        f"{who or request.principal or 'the caller'} lacks {permission} on {resource or account or request.about}"
         if permission
         else ""
     )
     if message:
-        message += f" ({asked.text}: {refusal.code or 'the operation failed'})"
+        message += f" ({request.text}: {refusal.code or 'the operation failed'})"
     grant = command(
         permission,
-        principal=asked.principal or (who if "@" in who else ""),
-        project=asked.about,
+        principal=request.principal or (who if "@" in who else ""),
+        project=request.about,
         account=account,
     )
-    return _made(PermissionDenied, refusal, asked, message=message, hint=_advice(grant, permission))
+    return _error(PermissionDenied, refusal, request, message=message, hint=_advice(grant, permission))
 
 
 def _advice(grant: str, permission: str) -> str:
@@ -281,13 +281,13 @@ def _advice(grant: str, permission: str) -> str:
     return f"somebody who may do so can grant it{unknown}: {grant}"
 
 
-def _for_another(refusal: Refusal, asked: RequestContext, account: str) -> str:
+def _for_another(refusal: Refusal, request: RequestContext, account: str) -> str:
     lacking = (
         "secretmanager.versions.access"
         if "secret" in refusal.message
         else "artifactregistry.repositories.downloadArtifacts"
     )
-    grant = command(lacking, principal=account or "serviceAccount:ACCOUNT", project=asked.about)
+    grant = command(lacking, principal=account or "serviceAccount:ACCOUNT", project=request.about)
     return f"a grant of the last minutes may not be seen yet; otherwise: {grant}"
 
 
@@ -295,17 +295,17 @@ def _what_is_lacking(refusal: Refusal) -> tuple[str, str, str]:
     """Return (permission, resource, principal), as far as Google says them; '' for each that it does not say."""
     metadata = refusal.metadata
     for pattern in _PERMISSION:
-        found = pattern.search(refusal.message)
-        if found:
-            named = found.groupdict()
+        match = pattern.search(refusal.message)
+        if match:
+            named = match.groupdict()
             who = "" if named.get("who") in {None, "Caller"} else str(named["who"])
             resource = metadata.get("resource") or (named.get("resource") or "").strip(" .'")
             return metadata.get("permission") or named["permission"], resource, who
     return metadata.get("permission", ""), metadata.get("resource", ""), ""
 
 
-def _invalid(refusal: Refusal, asked: RequestContext) -> GoogleError:
+def _invalid(refusal: Refusal, request: RequestContext) -> GoogleError:
     if not refusal.fields:
-        return _made(InvalidArgument, refusal, asked)
+        return _error(InvalidArgument, refusal, request)
     wrong = "; ".join(f"{path}: {text}" if path else text for path, text in refusal.fields)
-    return _made(InvalidArgument, refusal, asked, hint=wrong)
+    return _error(InvalidArgument, refusal, request, hint=wrong)

@@ -61,8 +61,8 @@ _ON_AN_ACCOUNT = (
 
 def role_for(permission: str) -> str:
     """Return the least predefined role with this permission that homeport knows; '' where it knows none."""
-    asked = permission.lower()
-    fitting = [(start, role) for start, role in _ROLES if asked.startswith(start.lower())]
+    lowered = permission.lower()
+    fitting = [(start, role) for start, role in _ROLES if lowered.startswith(start.lower())]
     return max(fitting, key=lambda pair: len(pair[0]), default=("", ""))[1]
 
 

@@ -60,7 +60,7 @@ def id_token_of(
 ) -> Token:
     """Return an ID token of the service account `account`, made for `caller`'s access token. Raises `GoogleError`."""
     body = {"audience": audience, "includeEmail": True, "delegates": list(delegates)}
-    answer = _asked(exchange, caller, f"v1/projects/-/serviceAccounts/{account}:generateIdToken", body)
+    answer = _send(exchange, caller, f"v1/projects/-/serviceAccounts/{account}:generateIdToken", body)
     return identity(Secret(str(answer.json()["token"])))
 
 
@@ -68,7 +68,7 @@ def access_token_of(exchange: Exchange, caller: Secret, account: str, *, princip
     """Return an access token of the service account `account`, made for `caller`'s. Raises `GoogleError`."""
     body = {"scope": [CLOUD_PLATFORM], "lifetime": "3600s"}
     path = f"v1/projects/-/serviceAccounts/{account}:generateAccessToken"
-    response = _asked(exchange, caller, path, body, principal=principal).json()
+    response = _send(exchange, caller, path, body, principal=principal).json()
     ends = datetime.fromisoformat(str(response["expireTime"]))
     return Token(value=Secret(str(response["accessToken"])), lasts=(ends - datetime.now(UTC)).total_seconds())
 
@@ -82,7 +82,7 @@ def no_id_token(audience: str, why: str) -> NoCredentials:
     )
 
 
-def _asked(
+def _send(
     exchange: Exchange,
     caller: Secret,
     path: str,
@@ -96,5 +96,5 @@ def _asked(
         return answer
     account = path.partition("serviceAccounts/")[2].partition(":")[0]
     project = account.partition("@")[2].partition(".")[0]
-    asked = RequestContext(verb="POST", host=_HOST, path=path, project=project, principal=principal)
-    raise error_of(read(answer.status, answer.data), asked)
+    request = RequestContext(verb="POST", host=_HOST, path=path, project=project, principal=principal)
+    raise error_of(read(answer.status, answer.data), request)

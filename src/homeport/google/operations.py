@@ -130,17 +130,17 @@ def is_done(operation: Json) -> bool:
 
 
 async def _finished(google: ApiClient, place: _Operation, label: ProgressLabel, deadline: float) -> Json:
-    what = label.what or label.key or "an operation"
+    title = label.what or label.key or "an operation"
     try:
         async with asyncio.timeout(deadline):
-            done = await _awaited(google, place, looks(what, deadline))
+            done = await _awaited(google, place, looks(title, deadline))
     except TimeoutError:
         raise NetworkError(
-            f"{what} is not done after {deadline:g} s; it goes on at Google as {place.path}",
+            f"{title} is not done after {deadline:g} s; it goes on at Google as {place.path}",
             hint="run the same command again: it goes on from what is there by then",
         ) from None
     except asyncio.CancelledError:
-        label.progress.note(f"{what} goes on at Google as {place.path}")
+        label.progress.note(f"{title} goes on at Google as {place.path}")
         raise
     return await _outcome(google, place.api, done)
 
@@ -149,9 +149,9 @@ async def _awaited(google: ApiClient, place: _Operation, wait: Backoff) -> Json:
     while True:
         if not place.waits:
             await _next_look(wait)
-        seen = await _look(google, place)
-        if is_done(seen):
-            return seen
+        operation = await _look(google, place)
+        if is_done(operation):
+            return operation
         if place.waits:
             await _next_look(wait)
 
@@ -229,7 +229,7 @@ def _failure(google: ApiClient, api: str, operation: Json) -> HomeportError:
     name = str(operation.get("targetLink") or operation.get("name") or "")
     target = operation.get("metadata", {}).get("target") or operation.get("metadata", {}).get("name") or name
     about = urlsplit(target).path.lstrip("/") if "://" in str(target) else str(target)
-    asked = RequestContext(
+    request = RequestContext(
         verb="the operation of",
         host=f"{api}.googleapis.com",
         path=about,
@@ -237,12 +237,12 @@ def _failure(google: ApiClient, api: str, operation: Json) -> HomeportError:
         principal=google.credentials.principal,
     )
     refusal = of_operation(operation["error"])
-    error = error_of(refusal, asked)
+    error = error_of(refusal, request)
     kind = next((kind for kind in _SAYING if isinstance(error, kind)), OperationFailed)
     return of_google(kind)(
         f"{refusal.message} ({api}: {about})" if kind is OperationFailed else str(error),
         reason=refusal.reason or refusal.status,
-        request=asked.text,
+        request=request.text,
         hint=error.hint,
         url=error.url,
     )

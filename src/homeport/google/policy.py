@@ -58,8 +58,8 @@ class IamResource:
 
 async def grant(google: Google, thing: IamResource, bindings: Iterable[Binding]) -> bool:
     """Let all of `bindings` hold; says whether something had to be written."""
-    wanted = tuple(bindings)
-    return await _changed(google, thing, lambda policy: granted(policy, wanted))
+    every = tuple(bindings)
+    return await _changed(google, thing, lambda policy: granted(policy, every))
 
 
 async def revoke(google: Google, thing: IamResource, bindings: Iterable[Binding]) -> bool:
@@ -75,10 +75,10 @@ async def read(google: Google, thing: IamResource) -> Json:
     if thing.api == "cloudresourcemanager":
         body = {"options": {"requestedPolicyVersion": _VERSION}}
         return await google.post(thing.api, f"{thing.path}:getIamPolicy", body, repeatable=True)
-    asked = {"options.requestedPolicyVersion": _VERSION}
+    options = {"options.requestedPolicyVersion": _VERSION}
     if thing.api == "iam":
-        return await google.post(thing.api, f"{thing.path}:getIamPolicy", repeatable=True, **asked)
-    return await google.get(thing.api, f"{thing.path}:getIamPolicy", **asked)
+        return await google.post(thing.api, f"{thing.path}:getIamPolicy", repeatable=True, **options)
+    return await google.get(thing.api, f"{thing.path}:getIamPolicy", **options)
 
 
 def holds(policy: Policy, bindings: Iterable[Binding]) -> bool:
@@ -156,13 +156,13 @@ def _condition(raw: Mapping[str, Json] | None) -> GrantCondition | None:
 
 
 def _new(wanted: Binding, members: list[str]) -> JsonObject:
-    made: JsonObject = {"role": wanted.role, "members": members}
+    added: JsonObject = {"role": wanted.role, "members": members}
     if wanted.condition is not None:
         condition = {"title": wanted.condition.title, "expression": wanted.condition.expression}
         if wanted.condition.description:
             condition["description"] = wanted.condition.description
-        made["condition"] = condition
-    return made
+        added["condition"] = condition
+    return added
 
 
 def _folded(member: str) -> str:

@@ -39,10 +39,10 @@ def is_rate(refusal: Refusal) -> bool:
 
 def violated(text: str) -> str:
     """Return the quotas in Google's text with what was asked and what is allowed, in units people use; '' where none is."""
-    violations = [_asked(*found.groups()) for found in _VIOLATED.finditer(text)]
+    violations = [_request_text(*violation.groups()) for violation in _VIOLATED.finditer(text)]
     violations += [
-        f"{found['name']}: {found['allowed']} allowed{' ' + found['where'] if found['where'] else ''}"
-        for found in _LIMIT.finditer(text)
+        f"{limit['name']}: {limit['allowed']} allowed{' ' + limit['where'] if limit['where'] else ''}"
+        for limit in _LIMIT.finditer(text)
     ]
     return f"the quota does not allow this: {'; '.join(dict.fromkeys(violations))}" if violations else ""
 
@@ -75,7 +75,7 @@ def request_command(*, project: str, region: str, quota: str, value: int, why: s
     return f"{command} (or https://g.co/cloudrun/gpu-quota)" if "Gpu" in quota else command
 
 
-def _asked(name: str, asked: str, allowed: str) -> str:
+def _request_text(name: str, requested: str, allowed: str) -> str:
     """Describe what was asked and allowed. CPUs, and some GPUs, come in thousandths; memory in bytes."""
     scale, unit = 1, ""
     if name.startswith("Mem"):
@@ -83,5 +83,5 @@ def _asked(name: str, asked: str, allowed: str) -> str:
     elif name.startswith("Cpu"):
         scale, unit = 1000, " CPU"
     elif "Gpu" in name:
-        scale, unit = (1000 if int(asked) >= 1000 else 1), " GPU"
-    return f"{name}: {int(asked) / scale:g}{unit} asked, {int(allowed) / scale:g}{unit} allowed"
+        scale, unit = (1000 if int(requested) >= 1000 else 1), " GPU"
+    return f"{name}: {int(requested) / scale:g}{unit} asked, {int(allowed) / scale:g}{unit} allowed"

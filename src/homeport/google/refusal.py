@@ -72,10 +72,12 @@ def read(code: int, body: bytes) -> Refusal:
     if isinstance(listed, list) and listed and isinstance(listed[0], dict):  # As registries of images answer.
         first = listed[0]
         return Refusal(code=code, message=str(first.get("message", "")), reason=str(first.get("code", "")))
-    said = dict(_XML.findall(body.decode(errors="replace"))) if b"<Error>" in body else {}
-    if "Code" in said:
-        message = " ".join(html.unescape(said[part]) for part in ("Message", "Details") if said.get(part))
-        return Refusal(code=code, message=message or said["Code"], reason=said["Code"], is_json=False)
+    elements = dict(_XML.findall(body.decode(errors="replace"))) if b"<Error>" in body else {}
+    if "Code" in elements:
+        message = " ".join(
+            html.unescape(elements[part]) for part in ("Message", "Details") if elements.get(part)
+        )
+        return Refusal(code=code, message=message or elements["Code"], reason=elements["Code"], is_json=False)
     text = " ".join(_TAG.sub(" ", body.decode(errors="replace")).split())
     return Refusal(code=code, message=text[:_SHOWN] or "no explanation", is_json=False)
 

@@ -35,7 +35,9 @@ async def platform_digest(google: ApiClient, host: str, path: str, reference: st
     content = (await google.send(call)).content
     try:
         manifest: Json = json.loads(content)
-        platforms = [(one["digest"], one.get("platform") or {}) for one in manifest.get("manifests", ())]
+        platforms = [
+            (listed["digest"], listed.get("platform") or {}) for listed in manifest.get("manifests", ())
+        ]
     except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise HomeportError(f"{host} answers for {path}:{reference} with what is no manifest") from error
     if not platforms:
@@ -44,7 +46,7 @@ async def platform_digest(google: ApiClient, host: str, path: str, reference: st
         if (platform.get("os"), platform.get("architecture")) == PLATFORM:
             return str(digest)
     raise HomeportError(
-        f"{path}:{reference} is there for {', '.join(sorted({str(one.get('architecture')) for _, one in platforms}))}, "
+        f"{path}:{reference} is there for {', '.join(sorted({str(platform.get('architecture')) for _, platform in platforms}))}, "
         "and Cloud Run runs linux/amd64",
         hint="set cloudrun.image to an image for linux/amd64",
     )

@@ -50,18 +50,18 @@ async def upload(google: ApiClient, bucket: str, name: str, data: bytes, sort: U
     )
     md5 = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
     try:
-        made = (await google.send(call)).json()
+        stored = (await google.send(call)).json()
     except Conflict:
-        made = await google.get("storage", f"storage/v1/b/{bucket}/o/{quote(name, safe='')}")
-        if made.get("md5Hash") != md5:
+        stored = await google.get("storage", f"storage/v1/b/{bucket}/o/{quote(name, safe='')}")
+        if stored.get("md5Hash") != md5:
             raise
-    if made.get("md5Hash", md5) != md5:
+    if stored.get("md5Hash", md5) != md5:
         raise GoogleError(
-            f"gs://{bucket}/{name} arrived damaged: its MD5 is {made['md5Hash']}, not {md5}",
+            f"gs://{bucket}/{name} arrived damaged: its MD5 is {stored['md5Hash']}, not {md5}",
             request=f"POST storage.googleapis.com/{call.path}",
             hint="run the same command again",
         )
-    return made
+    return stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +136,14 @@ async def _session(google: ApiClient, file: LocalFile, tell: Callable[[int], Non
                     f"{file.path} has the sha256 {hashed.hexdigest()}, should have {file.sha256}",
                     hint="it has changed since it was looked at: run the same command again",
                 )
-            made = await _send(google, where.path, where.query, piece, at, "*" if after else end)
+            stored = await _send(google, where.path, where.query, piece, at, "*" if after else end)
             tell(len(piece))
             if not after:
-                return Sent(size=end, sha256=hashed.hexdigest(), crc32c=made["crc32c"])
+                return Sent(size=end, sha256=hashed.hexdigest(), crc32c=stored["crc32c"])
             piece, at = after, end
 
 
-async def _send(google: ApiClient, path: str, query: str, piece: bytes, at: int, whole: int | str) -> Json:
+async def _send(google: ApiClient, path: str, query: str, piece: bytes, at: int, total: int | str) -> Json:
     """Return the object after its last piece. The same piece sent twice is one piece: what is there is not taken again."""
     have, end = at, at + len(piece)
     while True:
@@ -154,7 +154,7 @@ async def _send(google: ApiClient, path: str, query: str, piece: bytes, at: int,
             path=path.lstrip("/"),
             query=dict(parse_qsl(query)),
             content=rest,
-            content_range=f"bytes {have}-{end - 1}/{whole}" if rest else f"bytes */{whole}",
+            content_range=f"bytes {have}-{end - 1}/{total}" if rest else f"bytes */{total}",
             accepts=(_MORE,),
             waits=len(rest) / _PER_SECOND,
         )
@@ -162,7 +162,7 @@ async def _send(google: ApiClient, path: str, query: str, piece: bytes, at: int,
         if answer.status_code != _MORE:
             return answer.json()
         reached = int(answer.headers.get("range", "").rpartition("-")[2] or -1) + 1
-        if reached == end and whole == "*":
+        if reached == end and total == "*":
             return None
         if reached <= have:
             raise GoogleError(

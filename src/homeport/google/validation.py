@@ -65,12 +65,12 @@ class _ByDocuments:
         from gcp_rehearsal.schema import SchemaViolation as Wrong
 
         plain, _, query = path.partition("?")
-        found = discovery.find(host, verb, plain)
-        if found is None:
+        method = discovery.find(host, verb, plain)
+        if method is None:
             return (Wrong("", "there is no such method"),)
-        check = self._checks.setdefault(found.document.name, self._make(found.document))
-        asked: Mapping[str, Sequence[str]] = parse_qs(query, keep_blank_values=True)
-        _, wrong = check.query(found.method, asked)
-        if not found.upload:
-            wrong = [*wrong, *check.body(found.method, body)[1]]
+        check = self._checks.setdefault(method.document.name, self._make(method.document))
+        parameters: Mapping[str, Sequence[str]] = parse_qs(query, keep_blank_values=True)
+        _, wrong = check.query(method.method, parameters)
+        if not method.upload:
+            wrong = [*wrong, *check.body(method.method, body)[1]]
         return wrong

@@ -53,12 +53,14 @@ class ChangingTools:
         """Make the endpoint what the file says, and prove that it works. Call it without `confirm` first."""
 
         async def work(progress: Progress) -> dict[str, Any]:
-            async with self._scope.opened(file, on) as one:
+            async with self._scope.opened(file, on) as deployment:
                 if confirm is None:
-                    return self._proposal("up", one.target.spec, await one.plan(progress=progress))
-                seen = _Seen(lambda plan: self._ensure("up", one.target.spec, plan, confirm))
-                result = await one.up(
-                    approve=seen,
+                    return self._proposal(
+                        "up", deployment.target.spec, await deployment.plan(progress=progress)
+                    )
+                approval = _Seen(lambda plan: self._ensure("up", deployment.target.spec, plan, confirm))
+                result = await deployment.up(
+                    approve=approval,
                     progress=progress,
                     on_result=lambda r: progress.note(f"{r.name}: {r.outcome}"),
                 )
@@ -78,20 +80,22 @@ class ChangingTools:
 
         async def work(progress: Progress) -> dict[str, Any]:
             named = self._scope.model(model) or ""
-            async with self._scope.opened(file, on) as one:
-                one.require({Capability.SWAP: True})
+            async with self._scope.opened(file, on) as deployment:
+                deployment.require({Capability.SWAP: True})
                 if confirm is None:
-                    other = replace(one, target=one.target.with_model(named))
+                    other = replace(deployment, target=deployment.target.with_model(named))
                     plan = await other.plan(progress=progress)
-                    return self._proposal(f"swap to {named}", one.target.spec, plan)
-                seen = _Seen(lambda plan: self._ensure(f"swap to {named}", one.target.spec, plan, confirm))
-                result = await one.swap(
+                    return self._proposal(f"swap to {named}", deployment.target.spec, plan)
+                approval = _Seen(
+                    lambda plan: self._ensure(f"swap to {named}", deployment.target.spec, plan, confirm)
+                )
+                result = await deployment.swap(
                     named,
-                    approve=seen,
+                    approve=approval,
                     progress=progress,
                     on_result=lambda r: progress.note(f"{r.name}: {r.outcome}"),
                 )
-                note = f"{file} still names {one.target.spec.model}: `up` would serve that again; write model = {named!r}"
+                note = f"{file} still names {deployment.target.spec.model}: `up` would serve that again; write model = {named!r}"
                 return {**_applied(result.plan, result), "note": note}
 
         return await answered(call, ChangedShape, work)
@@ -102,9 +106,9 @@ class ChangingTools:
         """Let what was verified before serve again: a revision, or here the last model. Call it without `confirm` first."""
 
         async def work(progress: Progress) -> dict[str, Any]:
-            async with self._scope.opened(file, on) as one:
-                one.require({Capability.ROLLBACK: True})
-                now = await one.status()
+            async with self._scope.opened(file, on) as deployment:
+                deployment.require({Capability.ROLLBACK: True})
+                now = await deployment.status()
                 if now.rollback_refused:
                     raise StateError(
                         now.rollback_refused, hint="`homeport up` makes a revision that can serve"
@@ -121,7 +125,7 @@ class ChangingTools:
                 if confirm is None:
                     return _proposed(plan, self._confirmation.of("rollback", plan))
                 self._confirmation.ensure("rollback", plan, confirm)
-                result = await one.rollback(progress=progress)
+                result = await deployment.rollback(progress=progress)
                 return {"applied": True, "confirm": None, "plan": plan, "result": result.as_json()}
 
         return await answered(call, ChangedShape, work)
@@ -137,25 +141,25 @@ class ChangingTools:
         """End an endpoint, with all its processes or all that carries its mark. Weights stay. Call it without `confirm` first."""
 
         async def work(progress: Progress) -> dict[str, Any]:
-            async with self._scope.selected(name, file, on, by_name=True) as one:
-                wanted = f"down {one.target.name}"
+            async with self._scope.selected(name, file, on, by_name=True) as deployment:
+                verb = f"down {deployment.target.name}"
                 confirmed = confirm or ""
-                seen = _Seen(
-                    (lambda would_go: self._confirmation.ensure(wanted, would_go.as_json(), confirmed))
+                approval = _Seen(
+                    (lambda would_go: self._confirmation.ensure(verb, would_go.as_json(), confirmed))
                     if confirm is not None
                     else None
                 )
                 try:
-                    removal = await one.down(approve=seen, progress=progress)
+                    removal = await deployment.down(approve=approval, progress=progress)
                 except ApprovalDeclined:
-                    if seen.plan is None or confirm is not None:
+                    if approval.plan is None or confirm is not None:
                         raise
-                    plan = seen.plan.as_json()
-                    return _proposed(plan, self._confirmation.of(wanted, plan))
-                if seen.plan is None:
+                    plan = approval.plan.as_json()
+                    return _proposed(plan, self._confirmation.of(verb, plan))
+                if approval.plan is None:
                     note = f"nothing of {removal.name} is there; nothing to remove"
                     return {"applied": False, "confirm": None, "plan": {}, "result": None, "note": note}
-                return _applied(seen.plan, removal)
+                return _applied(approval.plan, removal)
 
         return await answered(call, ChangedShape, work)
 

@@ -59,8 +59,8 @@ class ReadingTools:
         """Show what `up` would do, without doing it: resources, defaults, cost, fit, quota, what stands in the way."""
 
         async def work(progress: Progress) -> dict[str, Any]:
-            async with self._scope.opened(file, on) as one:
-                return (await one.plan(progress=progress)).as_json()
+            async with self._scope.opened(file, on) as deployment_of_file:
+                return (await deployment_of_file.plan(progress=progress)).as_json()
 
         return await answered(call, results.PlanShape, work)
 
@@ -74,11 +74,11 @@ class ReadingTools:
 
             listed = Capability.LISTING in registry.module(on).CAPABILITIES
             if listed and name is None:
-                found = await deployment.statuses(on=on, options=options())
+                statuses = await deployment.statuses(on=on, options=options())
             else:
-                async with self._scope.selected(name, file, on) as one:
-                    found = [await one.status()]
-            return {"endpoints": [one.as_json() for one in found]}
+                async with self._scope.selected(name, file, on) as selected:
+                    statuses = [await selected.status()]
+            return {"endpoints": [status.as_json() for status in statuses]}
 
         return await answered(call, shapes.StatusesShape, work)
 
@@ -90,8 +90,11 @@ class ReadingTools:
         async def work(_: Progress) -> dict[str, Any]:
             from homeport import deployment
 
-            found = await deployment.listing(on=on, file=self._scope.file(file), options=options())
-            return {"endpoints": [one.as_json() for one in found.endpoints], "unread": list(found.unread)}
+            listing = await deployment.listing(on=on, file=self._scope.file(file), options=options())
+            return {
+                "endpoints": [endpoint.as_json() for endpoint in listing.endpoints],
+                "unread": list(listing.unread),
+            }
 
         return await answered(call, results.ListShape, work)
 
@@ -110,8 +113,8 @@ class ReadingTools:
         """
 
         async def work(progress: Progress) -> dict[str, Any]:
-            async with self._scope.selected(name, file, on) as one:
-                report = await one.verify(
+            async with self._scope.selected(name, file, on) as deployment_of_file:
+                report = await deployment_of_file.verify(
                     VerifyOptions(only=tuple(only)),
                     progress=progress,
                     on_result=lambda result: progress.note(f"{result.name}: {result.outcome}"),
@@ -132,8 +135,8 @@ class ReadingTools:
 
         async def work(_: Progress) -> dict[str, Any]:
             shown: deque[str] = deque(maxlen=lines)
-            async with self._scope.selected(name, file, on) as one:
-                async for piece in one.logs(lines=lines):
+            async with self._scope.selected(name, file, on) as deployment_of_file:
+                async for piece in deployment_of_file.logs(lines=lines):
                     shown.extend(line(part) for part in piece.splitlines())
             return {"lines": list(shown)}
 
@@ -145,7 +148,7 @@ class ReadingTools:
         async def work(_: Progress) -> dict[str, Any]:
             from homeport import doctor
 
-            return {"findings": [one.as_json() for one in await asyncio.to_thread(doctor.examine)]}
+            return {"findings": [finding.as_json() for finding in await asyncio.to_thread(doctor.examine)]}
 
         return await answered(call, shapes.DoctorShape, work)
 
@@ -164,9 +167,9 @@ class ReadingTools:
         async def work(_: Progress) -> dict[str, Any]:
             from homeport.fit.table import look, wish
 
-            given = _given(gpu=gpu, context=context, parallel=parallel)
-            wanted = wish(self._scope.model(model), self._scope.file(file), **given)
-            return look(wanted, engine=engine).as_json()
+            wishes = _without_none(gpu=gpu, context=context, parallel=parallel)
+            wish_of_user = wish(self._scope.model(model), self._scope.file(file), **wishes)
+            return look(wish_of_user, engine=engine).as_json()
 
         return await answered(call, estimates.FitAnswerShape, work)
 
@@ -190,7 +193,7 @@ class ReadingTools:
             from homeport.cost.answer import Question, answer
 
             question = Question(
-                wanted=_given(gpu=gpu),
+                wanted=_without_none(gpu=gpu),
                 engine=engine,
                 tokens_per_day=tokens_per_day,
                 tokens_per_second=tokens_per_second,
@@ -204,5 +207,5 @@ class ReadingTools:
         return await answered(call, estimates.CostShape, work)
 
 
-def _given(**values: Any) -> dict[str, Any]:  # Any: values of homeport.toml
+def _without_none(**values: Any) -> dict[str, Any]:  # Any: values of homeport.toml
     return {key: value for key, value in values.items() if value is not None}

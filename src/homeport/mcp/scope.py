@@ -54,8 +54,8 @@ class Scope:
         path = path if colon and scheme == _PATHS else name
         if path.startswith("~"):
             raise SpecError(f"{name} is not in the folder of this server", hint=_OUTSIDE)
-        found = self.file(path)
-        return str(found) if found.exists() else name
+        file = self.file(path)
+        return str(file) if file.exists() else name
 
     @asynccontextmanager
     async def opened(self, file: str, on: str) -> AsyncIterator[Deployment]:

@@ -50,11 +50,11 @@ def known(path: str, models: Sequence[str], since: int) -> ProxyAnswer | None:
     listed = [{"id": name, "object": "model", "created": since, "owned_by": "homeport"} for name in models]
     if path == _MODELS:
         return ProxyAnswer(body={"object": "list", "data": listed})
-    wanted = path.removeprefix(f"{_MODELS}/")
-    for one in listed:
-        if one["id"] == wanted:
-            return ProxyAnswer(body=one)
-    return error(404, f"there is no model {wanted!r} here, but {', '.join(models)}")
+    model = path.removeprefix(f"{_MODELS}/")
+    for entry in listed:
+        if entry["id"] == model:
+            return ProxyAnswer(body=entry)
+    return error(404, f"there is no model {model!r} here, but {', '.join(models)}")
 
 
 def error(status: int, message: str) -> ProxyAnswer:

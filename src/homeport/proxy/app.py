@@ -148,15 +148,15 @@ class ProxyApp:
         return [(name, value) for name, value in headers if key not in value]
 
     def _request(self, scope: Scope, body: Body) -> Onward:
-        given = {name for name, _ in scope["headers"]}
-        chunked = b"transfer-encoding" in given
+        names = {name for name, _ in scope["headers"]}
+        chunked = b"transfer-encoding" in names
         passed = self._without_key(onward(scope["headers"], _OURS))
         query = scope["query_string"]
         return Onward(
             method=scope["method"],
             target=(scope["raw_path"] + (b"?" + query if query else b"")).decode("ascii"),
             headers=[(name.decode("ascii"), value.decode()) for name, value in passed],
-            body=body if chunked or b"content-length" in given else None,
+            body=body if chunked or b"content-length" in names else None,
             chunked=chunked,
         )
 

@@ -66,7 +66,7 @@ def _read(path: Path) -> Running | None:
         document = json.loads(path.read_text(encoding="utf-8"))
         lives = psutil.Process(int(document["pid"])).create_time() == document["created"]
         key = Secret(str(document["key"])) if document["key"] else None
-        found = Running(port=int(document["port"]), service=str(document["service"]), key=key)
+        running = Running(port=int(document["port"]), service=str(document["service"]), key=key)
     except (OSError, ValueError, TypeError, KeyError, psutil.Error):
         return None
-    return found if lives else None
+    return running if lives else None

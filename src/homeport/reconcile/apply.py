@@ -132,10 +132,13 @@ class _Work:
         """Go on, come a stop, with all without which this cannot be made again."""
         rest = [id_]
         while rest:
-            one = rest.pop()
-            if one not in self._committed:
-                self._committed.add(one)
-                rest += [*self._needs[one], *(self._going_before(one) if one in self._replaced else ())]
+            resource_id = rest.pop()
+            if resource_id not in self._committed:
+                self._committed.add(resource_id)
+                rest += [
+                    *self._needs[resource_id],
+                    *(self._going_before(resource_id) if resource_id in self._replaced else ()),
+                ]
 
     async def _read(self, resource: Resource) -> None:
         self._early[resource.id] = await resource.read()

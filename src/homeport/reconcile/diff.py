@@ -179,14 +179,15 @@ def _same_scalars(wanted: Sequence[Any], live: Sequence[Any], place: _Place) -> 
         return False
     if place.rule not in place.rules.unordered:
         return all(
-            is_same(one, other, quantity=place.quantity) for one, other in zip(wanted, live, strict=True)
+            is_same(desired, actual, quantity=place.quantity)
+            for desired, actual in zip(wanted, live, strict=True)
         )
     left = list(live)
-    for one in wanted:
-        found = next((other for other in left if is_same(one, other, quantity=place.quantity)), None)
-        if found is None:
+    for desired in wanted:
+        match = next((actual for actual in left if is_same(desired, actual, quantity=place.quantity)), None)
+        if match is None:
             return False
-        left.remove(found)
+        left.remove(match)
     return True
 
 

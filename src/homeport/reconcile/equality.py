@@ -78,5 +78,5 @@ def _integer(value: Any) -> int | None:
 
 
 def _quantity(value: Any) -> Decimal | None:
-    found = _QUANTITY.fullmatch(str(value))
-    return Decimal(found[1]) * _UNITS[found[2] or ""] if found else None
+    match = _QUANTITY.fullmatch(str(value))
+    return Decimal(match[1]) * _UNITS[match[2] or ""] if match else None

@@ -32,7 +32,7 @@ class Fact:
 
     def as_json(self) -> JsonObject:
         """Return the fields by name, and `text`."""
-        values = {one.name: _plain(getattr(self, one.name)) for one in fields(self)}
+        values = {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
         return {**values, "text": self.text}
 
 
@@ -48,7 +48,7 @@ def labelled(facts: tuple[Fact, ...]) -> list[tuple[str, str]]:
 
 def _plain(value: Json) -> Json:
     if isinstance(value, tuple):
-        return [_plain(one) for one in value]
+        return [_plain(element) for element in value]
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     return dict(value) if hasattr(value, "items") else value

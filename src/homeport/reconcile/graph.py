@@ -10,13 +10,13 @@ from homeport.reconcile.resource import Resource
 
 def in_order(resources: Iterable[Resource]) -> list[Resource]:
     """Return the resources, each after all that it needs. Raises `ValueError` for a need that is missing or a cycle."""
-    given = list(resources)
-    ids = {resource.id for resource in given}
-    for resource in given:
+    listed = list(resources)
+    ids = {resource.id for resource in listed}
+    for resource in listed:
         missing = [need for need in resource.needs if need not in ids]
         if missing:
             raise ValueError(f"{resource.id} needs {missing[0]}, which is not among the resources")
-    return in_order_among_themselves(given)
+    return in_order_among_themselves(listed)
 
 
 def in_order_among_themselves(resources: Iterable[Resource]) -> list[Resource]:
@@ -28,8 +28,8 @@ def in_order_among_themselves(resources: Iterable[Resource]) -> list[Resource]:
 
 def all_needs(resources: Iterable[Resource]) -> Mapping[str, frozenset[str]]:
     """Return, by id, what each of the resources needs among themselves, directly or through others."""
-    found: dict[str, frozenset[str]] = {}
+    needs_of: dict[str, frozenset[str]] = {}
     for resource in in_order_among_themselves(resources):
-        direct = frozenset(need for need in resource.needs if need in found)
-        found[resource.id] = direct.union(*(found[need] for need in direct))
-    return found
+        direct = frozenset(need for need in resource.needs if need in needs_of)
+        needs_of[resource.id] = direct.union(*(needs_of[need] for need in direct))
+    return needs_of

@@ -19,10 +19,10 @@ def ensure_within_plan(planned: Action, now: Action) -> None:
 
     Less is no breach: what another has done meanwhile just as it was wanted need not be done again.
     """
-    what = _deviation(planned, now)
-    if what:
+    deviation = _deviation(planned, now)
+    if deviation:
         raise PlanStale(
-            f"{planned.resource.id} has changed since the plan was shown: {what}",
+            f"{planned.resource.id} has changed since the plan was shown: {deviation}",
             hint="run the same command again: it plans again, from what is live now; "
             "if this happens again, somebody else is changing the same things",
         )
@@ -39,9 +39,9 @@ def _deviation(planned: Action, now: Action) -> str:
         )
     news = [change for change in now.changes if not any(_covers(old, change) for old in planned.changes)]
     if planned.kind is ActionKind.CREATE:
-        return f"it exists now, and not as it is wanted: {_told(now.changes)}"
+        return f"it exists now, and not as it is wanted: {_in_words(now.changes)}"
     if news:
-        return _told(news)
+        return _in_words(news)
     if now.kind is ActionKind.REPLACE and planned.kind is not ActionKind.REPLACE:
         return "it would have to be replaced now"
     return ""
@@ -80,7 +80,7 @@ def _matches(planned: Any, now: Any) -> bool:
     return bool(planned == now)
 
 
-def _told(changes: tuple[Change, ...] | list[Change]) -> str:
+def _in_words(changes: tuple[Change, ...] | list[Change]) -> str:
     lines = [f"{change.path or 'it'} is {_text(change.before)}" for change in changes]
     return "; ".join(lines[:3]) + (f"; and {len(lines) - 3} more" if len(lines) > 3 else "")
 

@@ -81,16 +81,16 @@ def _refs(value: Any) -> Iterator[Ref]:
 
 
 def _look_up(ref: Ref, outputs: Outputs, *, final: bool) -> Any:
-    found = outputs.get(ref.id)
+    value = outputs.get(ref.id)
     for key in ref.path.split(".") if ref.path else ():
-        if isinstance(found, Mapping):
-            found = found.get(key)
-        elif isinstance(found, Sequence) and not isinstance(found, str) and key.isdigit():
-            found = found[int(key)] if int(key) < len(found) else None
+        if isinstance(value, Mapping):
+            value = value.get(key)
+        elif isinstance(value, Sequence) and not isinstance(value, str) and key.isdigit():
+            value = value[int(key)] if int(key) < len(value) else None
         else:
-            found = None
-    if found is None:
+            value = None
+    if value is None:
         if final:
             raise ValueError(f"{ref.id} has no {ref.path or 'output'}")
         return KNOWN_AFTER_APPLY
-    return found
+    return value

@@ -98,8 +98,8 @@ def span_text(low: float, high: float) -> str:
         return f"{low:.0f} to {high:.0f} s" if round(low) != round(high) else f"{high:.0f} s"
     if low < 60:
         return f"{low:.0f} s to {_minutes(high)} min"
-    one, other = _minutes(low), _minutes(high)
-    return f"{one} to {other} min" if one != other else f"{other} min"
+    shortest, longest = _minutes(low), _minutes(high)
+    return f"{shortest} to {longest} min" if shortest != longest else f"{longest} min"
 
 
 def _minutes(seconds: float) -> str:
@@ -113,10 +113,10 @@ def _way(
     """Return the ids of the longest way: from what ends last back to what waits for nothing."""
     way: set[str] = set()
     # Of several that end at once the last one, which waits for the others where any does.
-    one = max(reversed(list(ends_high)), key=lambda id_: (ends_high[id_], ends_low[id_]), default=None)
-    while one is not None:
-        way.add(one)
-        one = before.get(one)
+    latest = max(reversed(list(ends_high)), key=lambda id_: (ends_high[id_], ends_low[id_]), default=None)
+    while latest is not None:
+        way.add(latest)
+        latest = before.get(latest)
     return way
 
 

@@ -30,7 +30,7 @@ class Summary:
         """Return the counts, in a line."""
         counts = {"failed": len(self.failed), "not begun": len(self.skipped) + len(self.waiting)}
         return ", ".join(
-            [f"{len(self.done)} done", *(f"{count} {what}" for what, count in counts.items() if count)]
+            [f"{len(self.done)} done", *(f"{count} {outcome}" for outcome, count in counts.items() if count)]
         )
 
     @property

@@ -89,11 +89,11 @@ def forget(folder: Path) -> None:
 
 def signs(files: Iterable[str]) -> dict[str, str]:
     """Return what tells each file from one that takes its place: its inode, size and time of change."""
-    found = {}
+    by_path = {}
     for path in files:
         try:
             stat = Path(path).stat()
         except OSError:
             continue
-        found[path] = f"{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}"
-    return found
+        by_path[path] = f"{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}"
+    return by_path

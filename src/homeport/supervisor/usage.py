@@ -57,8 +57,8 @@ class LogCount:
                 file.seek(self._at)
                 while piece := file.read(1 << 20):
                     self._at += len(piece)
-                    whole, _, self._rest = (self._rest + piece).rpartition(b"\n")
-                    self._found += len(self._pattern.findall(whole.decode(errors="replace")))
+                    lines, _, self._rest = (self._rest + piece).rpartition(b"\n")
+                    self._found += len(self._pattern.findall(lines.decode(errors="replace")))
         except OSError:
             return None
         return float(self._found)
@@ -118,11 +118,11 @@ class UsageThread(threading.Thread):
             from homeport.usage.ledger import Ledger
 
             silent = patience_s is None or not keep["names"]
-            told = Snapshot(at=time.time()) if silent else self._figures(patience_s or _PATIENCE_S)
-            if told is None:
+            snapshot = Snapshot(at=time.time()) if silent else self._figures(patience_s or _PATIENCE_S)
+            if snapshot is None:
                 return  # Counters do not forget: the next answer has what this one would have had.
             try:
-                Ledger(Path(keep["root"])).add(self._counted(told), keep_days=int(keep["days"]))
+                Ledger(Path(keep["root"])).add(self._counted(snapshot), keep_days=int(keep["days"]))
             except (OSError, sqlite3.Error, HomeportError) as error:
                 self._once(f"its usage could not be kept: {error}")
 

@@ -42,8 +42,8 @@ class Candidate(BaseResource):
         folder = folder_of(self.endpoint)
         if not folder.exists():
             return None
-        found = running_processes(folder)
-        return found if found or endpoint_record.read(folder) is not None else None
+        processes = running_processes(folder)
+        return processes if processes or endpoint_record.read(folder) is not None else None
 
     def is_managed(self, live: list[psutil.Process]) -> bool:
         return True  # Only what carries our mark is found.
@@ -71,4 +71,4 @@ def remove(name: str, endpoint: Path) -> tuple[str, ...]:
     folder = folder_of(endpoint)
     if not folder.exists():
         return ()
-    return tuple(f"candidate: {one}" for one in stop(name, folder))
+    return tuple(f"candidate: {stopped}" for stopped in stop(name, folder))

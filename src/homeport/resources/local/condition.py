@@ -86,9 +86,9 @@ def engine_of(remembered: EndpointRecord, folder: Path) -> psutil.Process | None
     """Return the engine's process as it is now, after whatever restarts; None where none runs."""
     entry = journal.load(folder)
     if entry is not None and entry.engine_pid:
-        found = process_tree.alive(entry.engine_pid, entry.engine_create_time, folder, entry.engine_ticks)
-        if found is not None:
-            return found
+        process = process_tree.alive(entry.engine_pid, entry.engine_create_time, folder, entry.engine_ticks)
+        if process is not None:
+            return process
     return process_tree.alive(remembered.pid, remembered.create_time, folder, remembered.start_ticks)
 
 
@@ -100,19 +100,19 @@ def supervisor_of(remembered: EndpointRecord, folder: Path) -> psutil.Process | 
 
 async def condition(remembered: EndpointRecord, folder: Path, api_key: Secret | None) -> Condition:
     """Return how the endpoint is: looked up, and asked for a token with a patience of two seconds."""
-    found, entry = unasked(remembered, folder), journal.load(folder)
-    if found.state is not State.RUNNING or found.engine is None:
-        return found
-    found = await _asked(found, found.engine, remembered, api_key, entry)
-    if found.serves and found.supervisor is None:
-        return replace(found, state=State.UNSUPERVISED, why="it serves, and nothing would start it again")
-    return found
+    current, entry = unasked(remembered, folder), journal.load(folder)
+    if current.state is not State.RUNNING or current.engine is None:
+        return current
+    current = await _with_answer(current, current.engine, remembered, api_key, entry)
+    if current.serves and current.supervisor is None:
+        return replace(current, state=State.UNSUPERVISED, why="it serves, and nothing would start it again")
+    return current
 
 
 def unasked(remembered: EndpointRecord, folder: Path) -> Condition:
     """Return how the endpoint is as far as its processes tell: for those who look often, and must cost no tokens."""
     entry = journal.load(folder)
-    found = Condition(
+    current = Condition(
         state=State.DEAD,
         engine=engine_of(remembered, folder),
         supervisor=supervisor_of(remembered, folder),
@@ -120,27 +120,27 @@ def unasked(remembered: EndpointRecord, folder: Path) -> Condition:
         last=entry.last if entry else None,
         weights=dict(entry.weights) if entry and entry.weights else None,
     )
-    if found.supervisor is not None and entry is not None and entry.phase is Phase.RESTARTING:
-        return replace(found, state=State.RESTARTING, why=entry.last.reason if entry.last else "")
-    if found.engine is None:
-        return _without_engine(found, remembered, entry)
+    if current.supervisor is not None and entry is not None and entry.phase is Phase.RESTARTING:
+        return replace(current, state=State.RESTARTING, why=entry.last.reason if entry.last else "")
+    if current.engine is None:
+        return _without_engine(current, remembered, entry)
     if not remembered.was_ready:
-        return replace(found, state=State.STARTING)
-    return replace(found, state=State.RUNNING)
+        return replace(current, state=State.STARTING)
+    return replace(current, state=State.RUNNING)
 
 
-def _without_engine(found: Condition, remembered: EndpointRecord, entry: Journal | None) -> Condition:
+def _without_engine(current: Condition, remembered: EndpointRecord, entry: Journal | None) -> Condition:
     why = entry.last.reason if entry and entry.last else "its processes are gone, and nobody stopped them"
     if entry is not None and entry.phase is Phase.FAILED:
-        return replace(found, state=State.FAILED, why=why)
+        return replace(current, state=State.FAILED, why=why)
     restarts = remembered.spec.get("local", {}).get("restart") != "never"
-    if found.supervisor is not None and restarts and remembered.was_ready:
-        return replace(found, state=State.RESTARTING, why="its process is gone")
-    return replace(found, state=State.DEAD, why=why)
+    if current.supervisor is not None and restarts and remembered.was_ready:
+        return replace(current, state=State.RESTARTING, why="its process is gone")
+    return replace(current, state=State.DEAD, why=why)
 
 
-async def _asked(
-    found: Condition,
+async def _with_answer(
+    current: Condition,
     engine: psutil.Process,
     remembered: EndpointRecord,
     api_key: Secret | None,
@@ -151,18 +151,18 @@ async def _asked(
     answer = await _ask(remembered, api_key)
     works = cpu_seconds(tree) - used > _WORKS * (time.monotonic() - begun)
     silent = time.monotonic() - entry.silent_since if entry and entry.silent_since is not None else 0.0
-    found = replace(found, key_refused=answer.key_refused)
+    current = replace(current, key_refused=answer.key_refused)
     if answer.token or (answer.key_refused and not silent):
         # Without the key a refusal is all that can be had, and what the supervisor hears, who has it.
-        return replace(found, state=State.READY)
+        return replace(current, state=State.READY)
     if answer.says_busy:
-        return replace(found, state=State.BUSY, why="it works on other requests")
+        return replace(current, state=State.BUSY, why="it works on other requests")
     if works and silent < _LONG_WORK_S:
-        return replace(found, state=State.BUSY, why="it works, and answers nobody meanwhile")
+        return replace(current, state=State.BUSY, why="it works, and answers nobody meanwhile")
     words = f"no token came out within {PATIENCE_S:.0f} s"
     if silent:
         words += f", and it has not answered its supervisor for {silent:.0f} s"
-    return replace(found, state=State.UNRESPONSIVE, why=words)
+    return replace(current, state=State.UNRESPONSIVE, why=words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,13 +142,13 @@ class EndpointKey:
             or _reference_of(started) != self.reference
         ):
             return error
-        what = str(error).replace("which is not set", "which is not set in this shell")
+        message = str(error).replace("which is not set", "which is not set in this shell")
         if engine_of(started, self.folder) is None:
-            text = f"{what}. The engine of {self.name} was started with the key that was there, and has ended since"
+            text = f"{message}. The engine of {self.name} was started with the key that was there, and has ended since"
             return SpecError(
                 text, hint=f"{_give_back(self.reference)}, then `homeport up`: its clients go on with it"
             )
-        text = f"{what}. The engine of {self.name} runs with the key that was there when it was started"
+        text = f"{message}. The engine of {self.name} runs with the key that was there when it was started"
         return SpecError(text, hint=_give_back(self.reference))
 
 
@@ -181,10 +181,10 @@ def is_kept(folder: Path) -> bool:
 
 def forget(folder: Path) -> bool:
     """Remove the key that homeport made for the endpoint whose folder this is; whether there was one."""
-    there = is_kept(folder)
+    existed = is_kept(folder)
     with writing(folder / _NAME):
         (folder / _NAME).unlink(missing_ok=True)
-    return there
+    return existed
 
 
 def _reference_of(started: EndpointRecord) -> str:

@@ -152,7 +152,7 @@ class EndpointRecord:
 
     def same_launch(self, other: EndpointRecord) -> bool:
         """Return True if `other` is of the same model, settings and weights, whatever port it listens on."""
-        mine, theirs = (parse(one.spec).model_dump() for one in (self, other))
+        mine, theirs = (parse(record.spec).model_dump() for record in (self, other))
         mine["local"]["port"] = theirs["local"]["port"] = 0
         return mine == theirs and self.weights == other.weights
 
@@ -190,10 +190,10 @@ def keep_verified(record: EndpointRecord, folder: Path) -> None:
 
 def verified_before(folder: Path) -> EndpointRecord | None:
     """Return the record of what was verified before what serves now; None where there is none that can be read."""
-    found, now = verified(folder), read(folder)
-    if found is None or (isinstance(now, EndpointRecord) and found.same_launch(now)):
+    kept, now = verified(folder), read(folder)
+    if kept is None or (isinstance(now, EndpointRecord) and kept.same_launch(now)):
         return None
-    return found
+    return kept
 
 
 def verified(folder: Path) -> EndpointRecord | None:
@@ -202,14 +202,14 @@ def verified(folder: Path) -> EndpointRecord | None:
 
     It is what serves now where a swap was killed between keeping it and ending it.
     """
-    found = _read(folder, _VERIFIED)
-    return found if isinstance(found, EndpointRecord) else None
+    kept = _read(folder, _VERIFIED)
+    return kept if isinstance(kept, EndpointRecord) else None
 
 
 def verified_unreadable(folder: Path) -> str:
     """Return why what was kept last as verified cannot be read; '' where it can, or where there is none."""
-    found = _read(folder, _VERIFIED)
-    return found.reason if isinstance(found, Unreadable) else ""
+    kept = _read(folder, _VERIFIED)
+    return kept.reason if isinstance(kept, Unreadable) else ""
 
 
 def forget_verified(folder: Path) -> None:
@@ -228,17 +228,17 @@ def _read(folder: Path, name: str) -> EndpointRecord | Unreadable | None:
     try:
         return _judged(text, folder.name)
     except ValidationError as error:
-        return Unreadable(name=folder.name, reason=_told(error))
+        return Unreadable(name=folder.name, reason=_problems_of(error))
     except ValueError as error:
         return Unreadable(name=folder.name, reason=" ".join(str(error).split()))
 
 
 def load(folder: Path) -> EndpointRecord | None:
     """Return the record in `folder`; None where there is none. Raises `StateError` where it cannot be read."""
-    found = read(folder)
-    if isinstance(found, Unreadable):
-        raise found.error()
-    return found
+    record = read(folder)
+    if isinstance(record, Unreadable):
+        raise record.error()
+    return record
 
 
 def forget(folder: Path) -> None:
@@ -270,17 +270,17 @@ def _judged(text: bytes, name: str) -> EndpointRecord:
         )
     if isinstance(table.get("spec"), dict):
         table["spec"] = brought_up(table["spec"])
-    found = _type().validate_json(to_json(table))
-    if found.name != name:
-        raise ValueError(f"it is that of {found.name!r}")
-    return found
+    record = _type().validate_json(to_json(table))
+    if record.name != name:
+        raise ValueError(f"it is that of {record.name!r}")
+    return record
 
 
-def _told(error: ValidationError) -> str:
+def _problems_of(error: ValidationError) -> str:
     """Return what is wrong, without the values: they may be long, and are not for a line of a table."""
     problems = [
-        f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['msg'].removeprefix('Value error, ')}"
-        for one in error.errors(include_url=False, include_input=False, include_context=False)
+        f"{'.'.join(map(str, problem['loc'])) or 'it'}: {problem['msg'].removeprefix('Value error, ')}"
+        for problem in error.errors(include_url=False, include_input=False, include_context=False)
     ]
     more = f"; and {len(problems) - _MOST_PROBLEMS} more" if len(problems) > _MOST_PROBLEMS else ""
     return " ".join(("; ".join(problems[:_MOST_PROBLEMS]) + more).split())

@@ -90,10 +90,10 @@ class EngineProcess(BaseResource):
         remembered = endpoint_record.load(self.folder)
         if remembered is None:
             return None
-        found = await condition(remembered, self.folder, self.api_key)
-        if found.state in {State.DEAD, State.FAILED}:
+        current = await condition(remembered, self.folder, self.api_key)
+        if current.state in {State.DEAD, State.FAILED}:
             return None
-        return Live(record=remembered, condition=found)
+        return Live(record=remembered, condition=current)
 
     def is_managed(self, live: Live) -> bool:
         return True  # Only what carries our mark is found.
@@ -128,12 +128,12 @@ class EngineProcess(BaseResource):
 
     def _were_mended(self, live: Live, outputs: Outputs) -> bool:
         """Return True if files took the place of those that the engine has read."""
-        seen = live.condition.weights
-        return seen is not None and seen != journal.signs(self._files(outputs))
+        loaded = live.condition.weights
+        return loaded is not None and loaded != journal.signs(self._files(outputs))
 
     def _of_supervisor(self, live: Live) -> list[Change]:
-        told = live.record.spec.get("local", {})
-        before = told.get("restart", "never")
+        settings = live.record.spec.get("local", {})
+        before = settings.get("restart", "never")
         if live.condition.supervisor is None:
             return [Change(path=_SUPERVISOR, before="none", after=f"restarts it: {self.restart}")]
         if before != self.restart:
@@ -142,7 +142,7 @@ class EngineProcess(BaseResource):
                     path=_SUPERVISOR, before=f"restarts it: {before}", after=f"restarts it: {self.restart}"
                 )
             ]
-        days = told.get("usage_days")  # Not in records of an earlier version.
+        days = settings.get("usage_days")  # Not in records of an earlier version.
         if days is not None and days != self.usage_days:
             return [
                 Change(
@@ -156,7 +156,7 @@ class EngineProcess(BaseResource):
     def _files(self, outputs: Outputs) -> list[str]:
         """Return the paths of all files of weights that the engine reads."""
         manifests: list[Manifest] = [outputs[need] for need in self.needs]
-        return [str(found.folder / file.path) for found in manifests for file in found.pin.files]
+        return [str(manifest.folder / file.path) for manifest in manifests for file in manifest.pin.files]
 
     def summary(self, outputs: Outputs) -> str:
         where = f"{self.host}:{self.port}" if self.port else f"{self.host}, any free port"
@@ -276,14 +276,14 @@ class EngineProcess(BaseResource):
         wait = Backoff(
             what=f"{launch.engine} to be started again", within=launch.ready_within_s, first=_LOOK_S
         )
-        found = live.condition
-        while found.state is State.RESTARTING and await wait.pause():
-            found = await condition(live.record, self.folder, self.api_key)
-        if not found.serves:
+        current = live.condition
+        while current.state is State.RESTARTING and await wait.pause():
+            current = await condition(live.record, self.folder, self.api_key)
+        if not current.serves:
             return None
-        pid = found.engine.pid if found.engine else 0
+        pid = current.engine.pid if current.engine else 0
         progress.finished(self.id, f"{launch.engine} {launch.version} (pid {pid})")
-        return Live(record=live.record, condition=found)
+        return Live(record=live.record, condition=current)
 
     def _start(self, launch: Launch, outputs: Outputs) -> EndpointRecord:
         private_folder(self.folder)

@@ -190,10 +190,10 @@ def free_port(host: str, *, near: int = 0) -> int:
     for port in chain(following, random.sample(_QUIET_PORTS, _TRIES)):
         if port_is_free(host, port):
             return port
-    found = _bound(host, 0)
-    if found is None:
+    port_of_kernel = _bound(host, 0)
+    if port_of_kernel is None:
         raise PortTaken(f"no port of {host} is free", hint="end some of the servers on this machine")
-    return found
+    return port_of_kernel
 
 
 def listener(port: int) -> str:
@@ -207,8 +207,8 @@ def listener(port: int) -> str:
         if connection.status == psutil.CONN_LISTEN and local and local.port == port and connection.pid:
             try:
                 process = psutil.Process(connection.pid)
-                what = process.environ().get(MARK)
-                owner = f", homeport's endpoint {Path(what).name}" if what else ""
+                folder = process.environ().get(MARK)
+                owner = f", homeport's endpoint {Path(folder).name}" if folder else ""
                 return f"{process.name()} (pid {connection.pid}{owner})"
             except psutil.Error:
                 return f"pid {connection.pid}"

@@ -173,8 +173,8 @@ def _check(launch: Launch, process: psutil.Process, deadline: float, log: Path) 
 
 def error_lines(lines: Sequence[str]) -> list[str]:
     """Return the first lines in which an engine tells of an error: the cause stands there, and what follows from it later."""
-    found = (line for line in lines if _ERROR.search(line) and not _NO_ERROR.search(line))
-    return list(dict.fromkeys(found))[:_MOST_ERRORS]
+    errors = (line for line in lines if _ERROR.search(line) and not _NO_ERROR.search(line))
+    return list(dict.fromkeys(errors))[:_MOST_ERRORS]
 
 
 def _failure(launch: Launch, what: str, log: Path) -> HomeportError:

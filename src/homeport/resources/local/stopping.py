@@ -26,7 +26,7 @@ def stop(name: str, folder: Path) -> tuple[str, ...]:
     left = ended
     for _ in range(_ROUNDS):
         # Supervisors first: when they are gone nobody starts another engine, and they end theirs in good order.
-        process_tree.end([one for one in left if _is_supervisor(one)])
+        process_tree.end([process for process in left if _is_supervisor(process)])
         process_tree.end(running_processes(folder))
         left = running_processes(folder)
         if not left:

@@ -44,7 +44,7 @@ def supervise(order: Order) -> tuple[int, int]:
             env={**inherited(PYTHON), **mark},
             start_new_session=True,
         )
-    reply = _told(supervisor, replace(order, environment={**order.environment, **mark}))
+    reply = _first_words(supervisor, replace(order, environment={**order.environment, **mark}))
     supervisor.returncode = 0  # It outlives us on purpose: no warning when this object goes before it.
     if "pid" not in reply:
         raise EngineFailed(
@@ -59,7 +59,7 @@ def is_supervisor(command: list[str]) -> bool:
     return COMMAND[-1] in command
 
 
-def _told(supervisor: subprocess.Popen[bytes], order: Order) -> dict[str, str]:
+def _first_words(supervisor: subprocess.Popen[bytes], order: Order) -> dict[str, str]:
     """Return what the supervisor says once it has its order; nothing where it ended."""
     assert supervisor.stdin is not None
     assert supervisor.stdout is not None

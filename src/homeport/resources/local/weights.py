@@ -94,7 +94,7 @@ class Weights(FixedResource):
         return f"{self.source}{revision}" + (f", {size / 1e6:,.0f} MB" if size else "")
 
     async def create(self, outputs: Outputs, progress: Progress) -> Manifest:
-        return await fetching(lambda told: self.store.ensure(self.source, self.format, told), progress)
+        return await fetching(lambda stage: self.store.ensure(self.source, self.format, stage), progress)
 
     async def delete(self, progress: Progress) -> tuple[str, ...]:
         removed = await asyncio.to_thread(self.store.remove, self.source, self.format)
