@@ -16,13 +16,14 @@ from homeport.errors import (
     NotManaged,
     OperationFailed,
     OutOfCapacity,
+    PermissionDenied,
     QuotaExceeded,
 )
 from homeport.google import ANSWER_LOST, Google
 from homeport.google.retry import looks
 from homeport.json_types import Json, JsonObject
 from homeport.progress import Progress
-from homeport.reconcile import Outputs, needs_of, resolve
+from homeport.reconcile import Change, Outputs, needs_of, resolve
 from homeport.resources.base import FixedResource
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.image import ContainerImage
@@ -43,6 +44,7 @@ _BEYOND_S = 900.0
 """For the job to be begun, and for Google to notice that it is over its time."""
 _FIRST_LOOK_S = 2.0
 _SUCCEEDED = "EXECUTION_SUCCEEDED"
+_LEFT = "job_left"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +91,23 @@ class StartupCache(FixedResource):
         image, weights = await self.image.read(), await self.weights.read()
         if image is None or weights is None:
             return None  # Then its fingerprint is not known yet, and nothing was made for it.
-        return await self._found(self._fingerprint(image, weights))
+        wanted = self._fingerprint(image, weights)
+        live = await self._found(wanted)
+        return live | {_LEFT: True} if live is not None and await self._is_left(wanted) else live
+
+    def diff(self, live: Json, outputs: Outputs) -> tuple[Change, ...]:
+        """Return the job that made it, where an `up` was ended before it took that away; else nothing."""
+        gone = Change(path="job", before=f"{self.job}, which has ended", after="taken away")
+        return (gone,) if live.get(_LEFT) else ()
+
+    async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
+        """Take the job away that is left, and return the cache as it is."""
+        await self._clear()
+        return {key: value for key, value in live.items() if key != _LEFT}
+
+    def unchanged_after_update(self, live: Json) -> Json:
+        """Return the cache: what reads it does not wait for its job to go."""
+        return live
 
     def summary(self, outputs: Outputs) -> str:
         """Return what it will be."""
@@ -194,6 +212,17 @@ class StartupCache(FixedResource):
         except (NotFound, ApiDisabled):
             return
         await self.google.finish("run", gone, key=self.id)
+
+    async def _is_left(self, wanted: str) -> bool:
+        """Tell whether the job that made the cache is still there; False also for those who may plan and read no jobs."""
+        try:
+            job = await self._job()
+        except PermissionDenied:
+            return False
+        if job is None or job.get("labels", {}).get(LABEL) != self.name:
+            return False
+        newest = job.get("latestCreatedExecution") or {}
+        return job.get("annotations", {}).get(FINGERPRINT) == wanted and "completionTime" in newest
 
     async def _job(self) -> Json | None:
         try:

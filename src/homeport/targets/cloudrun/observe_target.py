@@ -22,9 +22,15 @@ def with_observe(target: CloudRunTarget) -> CloudRunTarget:
     """
     Return the target with the sidecar of its file's `[observe]`; as it is where there is none, or no metrics are wanted.
 
-    Of an engine that tells nothing the gateway before it counts. Raises `Unsupported` for an objective that nobody counts.
+    Of an engine that tells nothing the gateway before it counts. Raises `Unsupported` for an objective that nobody counts, and
+    for spans that nobody sends or takes away.
     """
     observe = target.spec.observe
+    if observe is not None and observe.traces and not observe.metrics:
+        raise Unsupported(
+            "observe.traces on Cloud Run goes by the collector that stands beside the engine with the metrics, and metrics = false",
+            hint="set observe.metrics to true, or remove traces",
+        )
     if observe is None or not observe.metrics:
         return target
     if (

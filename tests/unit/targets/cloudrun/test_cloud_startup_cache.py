@@ -342,6 +342,25 @@ def test_a_job_that_was_begun_for_another_start_is_ended_and_made_anew() -> None
     assert deployer.cloud.store.get("run", JOB) is None
 
 
+def test_a_job_that_was_not_taken_away_after_it_made_the_cache_goes_with_the_next_up() -> None:
+    deployer = CachingDeployer()
+    wanted = deployer.cached()
+    deployer.cloud.faults.append(Fault(method="run.projects.locations.jobs.delete", status=403, times=1000))
+    with pytest.raises(PermissionDenied):
+        deployer.up(wanted)
+    deployer.cloud.faults.clear()
+    assert deployer.cloud.store.get("run", JOB) is not None
+    runs = deployer.runs()
+    _, plan = planned(deployer, wanted)
+    assert [action.kind for action in plan.pending if action.resource.kind == "startup cache"] == [
+        ActionKind.UPDATE
+    ]
+    _, after = deployer.up(wanted)
+    assert after.pending == ()
+    assert deployer.runs() == runs, "nothing is compiled again"
+    assert deployer.cloud.store.get("run", JOB) is None
+
+
 @pytest.mark.parametrize("purge", [False, True])
 def test_down_takes_all_of_it_away_a_job_that_was_left_behind_too(purge: bool) -> None:
     deployer = CachingDeployer()

@@ -14,7 +14,7 @@ from cloud import act, things
 from deployment import google_for
 from gcp_rehearsal.iam.permissions import required
 from homeport.catalog.prices import load
-from homeport.errors import SpecError
+from homeport.errors import SpecError, Unsupported
 from homeport.home import find_home
 from homeport.observe.panels import Watched
 from homeport.progress import Silent
@@ -317,6 +317,11 @@ def test_spans_go_to_cloud_trace_by_a_collector_beside_the_engine(engine: str) -
     _, after = deployer.up(deployer.wanted())
     assert after.pending == (), after.pending
     assert not granted(deployer)
+
+
+def test_spans_without_metrics_are_refused_since_nothing_would_take_them_away(deployer: WithObserve) -> None:
+    with pytest.raises(Unsupported, match="observe.traces on Cloud Run goes by the collector"):
+        target(deployer, traces=True, metrics=False)
 
 
 def test_a_plan_with_spans_tells_the_collector_and_its_size(deployer: WithObserve) -> None:
