@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from homeport.errors import HomeportError
@@ -24,6 +24,14 @@ class LivePlace:
     """What could not be read, in words: then endpoints may be missing."""
     error: HomeportError | None = None
     """Why nothing of it could be read."""
+
+    def only(self, name: str | None) -> LivePlace:
+        """Return it with the endpoint called `name` alone; as it is for None."""
+        if name is None:
+            return self
+        return replace(
+            self, endpoints=tuple(endpoint for endpoint in self.endpoints if endpoint.name == name)
+        )
 
     def lines(self) -> list[str]:
         """Return what could not be read of it, in words."""

@@ -144,7 +144,9 @@ def test_rollback_brings_back_the_model_and_settings_and_again_what_it_replaced(
     now = served.run("status", "--json").json[0]
     assert (now["model"], now["context"], now["url"]) == (TAUGHT.stem, 512, address)
     assert now["verified"]["passed"]
-    assert "other serves" in served.run("rollback").out
+    name = served.run("status", "--json").json[0]["name"]
+    assert served.run("rollback", "nosuch", code=20).err
+    assert "other serves" in served.run("rollback", name).out, "by its name, from any folder"
     assert served.run("status", "--json").json[0]["context"] == 512, (
         "as it was verified, not as the file says"
     )

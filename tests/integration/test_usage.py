@@ -44,6 +44,8 @@ def test_top_usage_and_status_tell_what_its_clients_were_told(user: User) -> Non
     assert after["figures"]["output_tokens"] - before["figures"]["output_tokens"] == out
     assert after["figures"]["prompt_tokens"] - before["figures"]["prompt_tokens"] == worked
     (name,) = [one["name"] for one in user.run("status", "--json").json]
+    assert [one["name"] for one in user.run("top", name, "--json").json] == [name]
+    assert "no endpoint called other runs" in user.run("top", "other", code=20).err
     (asked_too,) = user.run("top", "--json").json  # `status` asks for a token, too.
     user.run("down", "--yes")
     (day,) = user.run("usage", "--json").json

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from homeport.cli.context import CliContext, file_option, json_option, places_option, project_option
+from homeport.cli.context import (
+    CliContext,
+    file_option,
+    json_option,
+    name_argument,
+    places_option,
+    project_option,
+)
 from homeport.targets import registry
 
 if TYPE_CHECKING:
@@ -26,6 +33,7 @@ _CLOUD_S = 15.0
 
 
 @click.command("top")
+@name_argument
 @file_option
 @places_option
 @project_option
@@ -37,6 +45,7 @@ _CLOUD_S = 15.0
 @click.pass_obj
 def command(
     app: CliContext,
+    name: str | None,
     file: Path,
     places: tuple[str, ...],
     project: str,
@@ -52,7 +61,7 @@ def command(
     what is printed once then exits with 27.
     """
     from homeport.cli.top_text import header, rows, unknown
-    from homeport.errors import Incomplete
+    from homeport.errors import Incomplete, NotRunning
     from homeport.home import find_home
     from homeport.metrics.live import Looks
     from homeport.targets.base import OpenOptions
@@ -61,11 +70,13 @@ def command(
     options = OpenOptions(env=os.environ, home=find_home(), project=project)
     looks, where = Looks(), places or (registry.DEFAULT,)
     if once or json_output or not sys.stdout.isatty():
-        found = asyncio.run(_twice(where, file, options, looks))
+        found = [place.only(name) for place in asyncio.run(_twice(where, file, options, looks))]
         endpoints = [one for place in found for one in place.endpoints]
         refused = [place.error for place in found if place.error is not None]
         if len(refused) == len(found):
             raise refused[0]
+        if name is not None and not endpoints and not any(place.lines() for place in found):
+            raise NotRunning(f"no endpoint called {name} runs", hint="`homeport top` shows those that do")
         terminal.table(
             header(),
             rows(endpoints),
@@ -79,7 +90,7 @@ def command(
             terminal.say(line, style="yellow")
         return Incomplete.exit_code if unread else 0
     with suppress(KeyboardInterrupt):
-        asyncio.run(_live(where, file, options, every))
+        asyncio.run(_live(where, file, options, every, name))
     return 0
 
 
@@ -101,7 +112,9 @@ async def _twice(where: tuple[str, ...], file: Path, options: OpenOptions, looks
     ]
 
 
-async def _live(places: tuple[str, ...], file: Path, options: OpenOptions, every: float) -> None:
+async def _live(
+    places: tuple[str, ...], file: Path, options: OpenOptions, every: float, name: str | None
+) -> None:
     """Draw until Ctrl-C. Each place is looked at in its own time, so that a slow one, or one that is shut, holds up no other."""
     from rich.console import Console
     from rich.live import Live
@@ -115,7 +128,7 @@ async def _live(places: tuple[str, ...], file: Path, options: OpenOptions, every
     async def follow(on: str) -> None:
         looks, pause = Looks(), every if on == registry.DEFAULT else max(every, _CLOUD_S)
         while True:
-            place = await look(on, file, options)
+            place = (await look(on, file, options)).only(name)
             endpoints = tuple(looks.looked(place.endpoints))
             screen.show(replace(place, endpoints=endpoints), at=time.time())
             await asyncio.sleep(pause)

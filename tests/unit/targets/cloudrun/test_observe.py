@@ -320,7 +320,7 @@ def test_spans_go_to_cloud_trace_by_a_collector_beside_the_engine(engine: str) -
 
 
 def test_spans_without_metrics_are_refused_since_nothing_would_take_them_away(deployer: WithObserve) -> None:
-    with pytest.raises(Unsupported, match="observe.traces on Cloud Run goes by the collector"):
+    with pytest.raises(Unsupported, match=r"observe\.traces on Cloud Run goes by the collector"):
         target(deployer, traces=True, metrics=False)
 
 
