@@ -202,7 +202,7 @@ def test_every_role_of_the_account_that_deploys_is_needed_and_nothing_of_up_is_m
     asked = {
         one
         for name, need in needs().items()
-        if name not in {"isolation", "warm", "edge", "observe", "screen", "screen-way"}
+        if name not in {"isolation", "warm", "edge", "edge-regional", "observe", "screen", "screen-way"}
         for one in need.permissions
     }
     assert asked <= frozenset().union(*held.values())

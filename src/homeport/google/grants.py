@@ -17,6 +17,8 @@ _ROLES = (
     ("compute.forwardingRules.", "roles/compute.loadBalancerAdmin"),
     ("compute.globalForwardingRules.", "roles/compute.loadBalancerAdmin"),
     ("compute.regionNetworkEndpointGroups.", "roles/compute.loadBalancerAdmin"),
+    ("compute.regionSecurityPolicies.", "roles/compute.securityAdmin"),
+    ("compute.regionSslCertificates.", "roles/compute.loadBalancerAdmin"),
     ("compute.securityPolicies.", "roles/compute.securityAdmin"),
     ("compute.sslCertificates.", "roles/compute.loadBalancerAdmin"),
     ("compute.subnetworks.use", "roles/compute.networkUser"),
