@@ -18,27 +18,30 @@ _RENAME = "set `name` in homeport.toml to another one: all names follow from it 
 async def region(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
     """Tell whether Cloud Run is in the region, with this GPU in this size."""
     wrong = cloudrun.problems(asked.shape, asked.region)
-    found = [problem("gpu", text, "set cloudrun.region or cloudrun.gpu") for text in wrong]
+    findings = [problem("gpu", text, "set cloudrun.region or cloudrun.gpu") for text in wrong]
     gpu = cloudrun.gpu(asked.shape.gpu)
     if not wrong and gpu is not None and asked.region in gpu.disputed:
-        others = ", ".join(one for one in gpu.regions if one not in gpu.disputed)
+        others = ", ".join(other for other in gpu.regions if other not in gpu.disputed)
         text = f"{asked.region} has {asked.shape.text}: unconfirmed, since one copy of Google's page says by invitation only, and another does not"
-        found = [
+        findings = [
             warning("gpu", text, f"go on, and where Google refuses it set cloudrun.region to one of {others}")
         ]
     elif not wrong:
-        found = [ok("gpu", f"{asked.region} has {asked.shape.text}, by homeport's catalog")]
+        findings = [ok("gpu", f"{asked.region} has {asked.shape.text}, by homeport's catalog")]
     try:
         known = [
-            one["locationId"]
-            async for one in google.pages("run", f"v1/projects/{asked.project}/locations", "locations")
+            location["locationId"]
+            async for location in google.pages("run", f"v1/projects/{asked.project}/locations", "locations")
         ]
     except ApiDisabled as error:
-        return [*found, unseen("region", error)]
+        return [*findings, unseen("region", error)]
     if asked.region not in known:
         text = f"Cloud Run is not in {asked.region!r}"
-        return [*found, problem("region", text, f"set cloudrun.region to one of {', '.join(sorted(known))}")]
-    return [*found, ok("region", f"Cloud Run is in {asked.region}")]
+        return [
+            *findings,
+            problem("region", text, f"set cloudrun.region to one of {', '.join(sorted(known))}"),
+        ]
+    return [*findings, ok("region", f"Cloud Run is in {asked.region}")]
 
 
 async def bucket(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:

@@ -72,10 +72,10 @@ class Findings:
         """Raise `HomeportError` with all findings that stand in the way, if any do."""
         if not self.problems:
             return
-        lines = "".join(f"\n  {one.subject}: {one.text}" for one in self.problems)
+        lines = "".join(f"\n  {finding.subject}: {finding.text}" for finding in self.problems)
         raise HomeportError(
             f"it cannot be deployed as it is:{lines}",
-            hint="; ".join(dict.fromkeys(one.hint for one in self.problems if one.hint)),
+            hint="; ".join(dict.fromkeys(finding.hint for finding in self.problems if finding.hint)),
         )
 
     def as_json(self) -> JsonObject:

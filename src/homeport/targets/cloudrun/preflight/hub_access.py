@@ -24,7 +24,7 @@ GIVE = "give a token that may read it: export HF_TOKEN=…, --hub-token-stdin, o
 
 async def gate(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
     """Tell whether one file of each pinned commit may be fetched; nothing of weights that lie in the bucket already."""
-    return await asyncio.gather(*(opened(wanted) for wanted in asked.gates))
+    return await asyncio.gather(*(opened(gated) for gated in asked.gates))
 
 
 async def opened(wanted: GatedFile) -> PreflightFinding:
@@ -42,36 +42,36 @@ async def opened(wanted: GatedFile) -> PreflightFinding:
     return _judged(wanted, answer)
 
 
-def _judged(wanted: GatedFile, answer: httpx2.Response) -> PreflightFinding:
-    subject, code = f"hub/{wanted.repo}", answer.headers.get("x-error-code", "")
-    who = "this token may not" if wanted.token else "nobody without a token may"
-    data: JsonObject = {"status": answer.status_code, "code": code, "page": wanted.page}
+def _judged(gated: GatedFile, answer: httpx2.Response) -> PreflightFinding:
+    subject, code = f"hub/{gated.repo}", answer.headers.get("x-error-code", "")
+    who = "this token may not" if gated.token else "nobody without a token may"
+    data: JsonObject = {"status": answer.status_code, "code": code, "page": gated.page}
     if answer.is_success or answer.is_redirect:
-        with_it = "with this token" if wanted.token else "without a token"
-        return ok(subject, f"{wanted.file} at {wanted.revision[:12]} may be fetched {with_it}", **data)
+        with_it = "with this token" if gated.token else "without a token"
+        return ok(subject, f"{gated.file} at {gated.revision[:12]} may be fetched {with_it}", **data)
     if code == "GatedRepo" or (answer.status_code == 403 and not code):
-        text = f"the hub's gate is closed: {who} fetch {wanted.file}"
-        if wanted.token:
-            hint = f"accept the licence on {wanted.page}, signed in as the token's owner"
+        text = f"the hub's gate is closed: {who} fetch {gated.file}"
+        if gated.token:
+            hint = f"accept the licence on {gated.page}, signed in as the token's owner"
         else:
-            hint = f"accept the licence on {wanted.page}, and {GIVE}"
+            hint = f"accept the licence on {gated.page}, and {GIVE}"
         return problem(subject, text, hint, **data)
-    if answer.status_code == 401 and wanted.token and code != "RepoNotFound":
+    if answer.status_code == 401 and gated.token and code != "RepoNotFound":
         text = "the hub does not know this token"
         return problem(
-            subject, text, f"make a new one on {wanted.endpoint}/settings/tokens, and {GIVE}", **data
+            subject, text, f"make a new one on {gated.endpoint}/settings/tokens, and {GIVE}", **data
         )
     if code in {"RepoNotFound", "RevisionNotFound", "EntryNotFound"} or answer.status_code in {401, 404}:
-        text = f"the hub has no {wanted.repo} at {wanted.revision[:12]} with {wanted.file}, or it is private"
-        hint = f"see {wanted.page}: correct the source, or {GIVE}"
+        text = f"the hub has no {gated.repo} at {gated.revision[:12]} with {gated.file}, or it is private"
+        hint = f"see {gated.page}: correct the source, or {GIVE}"
         return problem(subject, text, hint, **data)
-    said = answer.headers.get("x-error-message", "") or answer.reason_phrase
+    message = answer.headers.get("x-error-message", "") or answer.reason_phrase
     if answer.status_code == TOO_MANY:
-        whom = "whoever has this token" if wanted.token else "callers without a token"
+        whom = "whoever has this token" if gated.token else "callers without a token"
         again = answer.headers.get("retry-after", "")
-        text = f"the hub has had too many requests of {whom} and gives nothing for now: {said}"
+        text = f"the hub has had too many requests of {whom} and gives nothing for now: {message}"
         hint = f"wait{f' {again} s' if again.isdigit() else ' a few minutes'}" + (
-            "" if wanted.token else f", or {GIVE}"
+            "" if gated.token else f", or {GIVE}"
         )
         return warning(subject, text, hint, **data)
-    return not_checked(subject, f"the hub answered {answer.status_code}: {said}", **data)
+    return not_checked(subject, f"the hub answered {answer.status_code}: {message}", **data)

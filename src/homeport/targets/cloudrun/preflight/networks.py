@@ -35,18 +35,18 @@ async def proxies(google: Google, asked: PreflightInput) -> Sequence[PreflightFi
     """Tell whether the network has a place for the proxies of an internal load balancer: one in each region, for all of them."""
     if asked.edge != "internal" or not asked.network:
         return []
-    wanted = _network_path(asked)
-    subject, project = f"proxies/{asked.network}", wanted.split("/")[1]
+    network_path = _network_path(asked)
+    subject, project = f"proxies/{asked.network}", network_path.split("/")[1]
     path = f"compute/v1/projects/{project}/regions/{asked.region}/subnetworks"
     try:
-        found = [one async for one in google.pages("compute", path, "items")]
+        subnets = [subnet async for subnet in google.pages("compute", path, "items")]
     except ApiDisabled as error:
         return [unseen(subject, error)]
-    for one in found:
-        mine = one.get("purpose") == "REGIONAL_MANAGED_PROXY" and one.get("role") == "ACTIVE"
-        if mine and _is_at(str(one.get("network", "")), wanted):
-            return [ok(subject, f"{one['name']} in {asked.region}, {one['ipCidrRange']}")]
-    name = wanted.rpartition("/")[2]
+    for subnet in subnets:
+        mine = subnet.get("purpose") == "REGIONAL_MANAGED_PROXY" and subnet.get("role") == "ACTIVE"
+        if mine and _is_at(str(subnet.get("network", "")), network_path):
+            return [ok(subject, f"{subnet['name']} in {asked.region}, {subnet['ipCidrRange']}")]
+    name = network_path.rpartition("/")[2]
     hint = (
         f"gcloud compute networks subnets create {name}-proxies --purpose=REGIONAL_MANAGED_PROXY --role=ACTIVE "
         f"--region={asked.region} --network={name} --project={project} --range=… (a /23 that is free in {name}; a /26 at least)"
@@ -91,17 +91,17 @@ async def subnetwork(google: Google, asked: PreflightInput) -> Sequence[Prefligh
 def _judged(
     asked: PreflightInput, subject: str, live: Mapping[str, Any], which: str
 ) -> list[PreflightFinding]:  # Any: JSON
-    """Return what is wrong with it. `which` is how gcloud is told which one is meant."""
-    found = []
+    """Return what is wrong with it. `which` names it to gcloud."""
+    findings = []
     if not _is_at(str(live.get("network", "")), _network_path(asked)):
         text = (
             f"it is of the network {str(live.get('network', '')).rpartition('/')[2]}, not of {asked.network}"
         )
-        found.append(problem(subject, text, _ANOTHER))
+        findings.append(problem(subject, text, _ANOTHER))
     if not live.get("privateIpGoogleAccess"):
         text = "Private Google Access is off, and all traffic goes through it: that to Google's APIs and the bucket, too"
         hint = f"gcloud compute networks subnets update {which} --enable-private-ip-google-access"
-        found.append(problem(subject, text, hint))
+        findings.append(problem(subject, text, hint))
     cidr = live.get("ipCidrRange")
     if not cidr or IPv4Network(cidr).prefixlen > _LONGEST_PREFIX:
         text = f"its range is {cidr or 'not of IPv4'}, and Direct VPC egress wants a /{_LONGEST_PREFIX} or larger"
@@ -109,8 +109,8 @@ def _judged(
             f"gcloud compute networks subnets expand-ip-range {which} --prefix-length={_LONGEST_PREFIX}"
             " (or set cloudrun.subnetwork to a larger one)"
         )
-        found.append(problem(subject, text, hint))
-    return found
+        findings.append(problem(subject, text, hint))
+    return findings
 
 
 def _network_path(asked: PreflightInput) -> str:
@@ -128,13 +128,15 @@ def _subnetwork_path(asked: PreflightInput) -> str:
 
 
 def _is_at(link: str, path: str) -> bool:
-    """Return True if a link leads to `path`, whose project may be said by its number, where links have its id."""
-    there, wanted = link.partition("/compute/v1/")[2].split("/"), path.split("/")
-    return there[2:] == wanted[2:] and (there[1:2] == wanted[1:2] or wanted[1].isdigit())
+    """Return True if a link leads to `path`, which may name its project by number, where links have its id."""
+    link_parts, path_parts = link.partition("/compute/v1/")[2].split("/"), path.split("/")
+    return link_parts[2:] == path_parts[2:] and (
+        link_parts[1:2] == path_parts[1:2] or path_parts[1].isdigit()
+    )
 
 
 async def opened(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
-    """Tell whether our own network still lets nothing out, as `access.isolated` had it, though it is isolated no more."""
+    """Tell whether our own network still lets nothing out, as `access.isolated` had it, though it is no longer isolated."""
     if asked.isolated or asked.network:
         return []
     rule = f"{asked.name}-nowhere"

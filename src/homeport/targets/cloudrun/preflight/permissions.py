@@ -42,25 +42,27 @@ async def permissions(google: Google, asked: PreflightInput) -> Sequence[Preflig
 
     A grant on a single thing, such as one service account, is not seen here: only the project is asked.
     """
-    wanted = {name: need for name, need in needs().items() if name in asked.needs}
-    every = list(dict.fromkeys(one for need in wanted.values() for one in need.permissions))
+    needed = {name: need for name, need in needs().items() if name in asked.needs}
+    every = list(dict.fromkeys(permission for need in needed.values() for permission in need.permissions))
     parts = [every[begin : begin + _AT_ONCE] for begin in range(0, len(every), _AT_ONCE)]
     held = {
-        one for part in await asyncio.gather(*(_held(google, asked, part) for part in parts)) for one in part
+        permission
+        for part in await asyncio.gather(*(_held(google, asked, part) for part in parts))
+        for permission in part
     }
-    missing = [one for one in every if one not in held]
+    missing = [permission for permission in every if permission not in held]
     if not missing:
         return [
             ok("permissions", f"you have all {len(every)} that are needed on {asked.project}", held=every)
         ]
     who = await google.credentials.who()
     by_role: dict[str, list[str]] = {}
-    for one in missing:
-        by_role.setdefault(role_for(one), []).append(one)
+    for permission in missing:
+        by_role.setdefault(role_for(permission), []).append(permission)
     return [
         problem(
             f"permissions/{role.removeprefix('roles/')}",
-            f"you lack {_some(lacking)} on {asked.project}, for {_purposes(wanted, lacking)}",
+            f"you lack {_some(lacking)} on {asked.project}, for {_purposes(needed, lacking)}",
             f"somebody who may do so can grant it: {command(lacking[0], principal=who, project=asked.project)}"
             "; a grant on the single things instead is not seen here",
             missing=lacking,
@@ -77,9 +79,9 @@ async def _held(google: Google, asked: PreflightInput, part: Sequence[str]) -> S
 
 
 def _some(lacking: Sequence[str]) -> str:
-    rest = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
-    return ", ".join(lacking[:3]) + rest
+    more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+    return ", ".join(lacking[:3]) + more
 
 
-def _purposes(wanted: Mapping[str, PermissionNeed], lacking: Sequence[str]) -> str:
-    return "; ".join(need.what for need in wanted.values() if set(need.permissions) & set(lacking))
+def _purposes(needed: Mapping[str, PermissionNeed], lacking: Sequence[str]) -> str:
+    return "; ".join(need.what for need in needed.values() if set(need.permissions) & set(lacking))

@@ -36,18 +36,20 @@ class Constraint:
 
 async def policies(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
     """Return one finding for each constraint that matters here; a single one where none of them can be read."""
-    found = await asyncio.gather(*(_looked(google, asked, one) for one in CONSTRAINTS))
-    unread = [one for one in found if isinstance(one, HomeportError)]
-    if len(unread) == len(found):
-        first, names = unseen("policy", unread[0]), [one.name for one in CONSTRAINTS]
+    results = await asyncio.gather(
+        *(_check_constraint(google, asked, constraint) for constraint in CONSTRAINTS)
+    )
+    unread = [result for result in results if isinstance(result, HomeportError)]
+    if len(unread) == len(results):
+        first, names = unseen("policy", unread[0]), [constraint.name for constraint in CONSTRAINTS]
         return [not_checked("policy", f"{', '.join(names)}: {first.text}", first.hint, constraints=names)]
     return [
-        unseen(f"policy/{constraint.name}", one) if isinstance(one, HomeportError) else one
-        for constraint, one in zip(CONSTRAINTS, found, strict=True)
+        unseen(f"policy/{constraint.name}", result) if isinstance(result, HomeportError) else result
+        for constraint, result in zip(CONSTRAINTS, results, strict=True)
     ]
 
 
-async def _looked(
+async def _check_constraint(
     google: Google, asked: PreflightInput, constraint: Constraint
 ) -> PreflightFinding | HomeportError:
     subject = f"policy/{constraint.name}"
@@ -114,8 +116,8 @@ def _subjects(subject: str, rules: Sequence[Rule], asked: PreflightInput) -> Pre
         for key in ("allowedMemberSubjects", "allowedPrincipalSets")
         for value in rule.get("parameters", {}).get(key, ())
     ]
-    left = tuple(member for member in asked.callers if member not in values)
-    return _members(subject, asked, values, bool(held) and not values, callers=left)
+    unlisted = tuple(member for member in asked.callers if member not in values)
+    return _members(subject, asked, values, bool(held) and not values, callers=unlisted)
 
 
 def _members(
@@ -139,7 +141,9 @@ def _members(
         )
     own_domain = f"@{asked.project}.iam.gserviceaccount.com"
     doubtful = [
-        one for one in (asked.callers if callers is None else callers) if not one.endswith(own_domain)
+        caller
+        for caller in (asked.callers if callers is None else callers)
+        if not caller.endswith(own_domain)
     ]
     if doubtful:
         text = f"only some may be granted anything; whether {', '.join(doubtful)} may is not known"
@@ -212,10 +216,10 @@ def _enforced(rules: Sequence[Rule]) -> bool:
 
 def _groups(region: str) -> set[str]:
     """Return the groups of locations that hold a region, as far as they are known."""
-    found = {area for area, starts in _AREAS.items() if region.startswith(starts)}
+    areas = {area for area, starts in _AREAS.items() if region.startswith(starts)}
     if region in _NOT_EU:
-        found.discard("eu")
-    return {f"in:{area}-locations" for area in found}
+        areas.discard("eu")
+    return {f"in:{area}-locations" for area in areas}
 
 
 def _is_known(group: str) -> bool:

@@ -16,13 +16,13 @@ _ACCOUNTS = "`gcloud billing accounts list` shows accounts"
 async def project(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
     """Tell whether the project exists and is active."""
     try:
-        found = await google.get("cloudresourcemanager", f"v3/projects/{asked.project}")
+        live = await google.get("cloudresourcemanager", f"v3/projects/{asked.project}")
     except (NotFound, PermissionDenied) as error:
         # Google does not tell whether it is missing or somebody else's.
         text = f"there is no project {asked.project}, or you may not see it: {error}"
         return [problem("project", text, f"{_YOURS}; {error.hint}" if error.hint else _YOURS)]
-    state = found.get("state", "STATE_UNSPECIFIED")
-    number = found.get("name", "").rpartition("/")[2]
+    state = live.get("state", "STATE_UNSPECIFIED")
+    number = live.get("name", "").rpartition("/")[2]
     if state != "ACTIVE":
         undelete = f"gcloud projects undelete {asked.project}" if state == "DELETE_REQUESTED" else _YOURS
         return [
@@ -33,13 +33,13 @@ async def project(google: Google, asked: PreflightInput) -> Sequence[PreflightFi
 
 async def billing(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
     """Tell whether somebody pays for the project."""
-    found = await google.get("cloudbilling", f"v1/projects/{asked.project}/billingInfo")
-    if not found.get("billingEnabled"):
-        account = found.get("billingAccountName", "").rpartition("/")[2]
+    info = await google.get("cloudbilling", f"v1/projects/{asked.project}/billingInfo")
+    if not info.get("billingEnabled"):
+        account = info.get("billingAccountName", "").rpartition("/")[2]
         link = f"gcloud billing projects link {asked.project} --billing-account={account or 'ACCOUNT'}"
         closed = f"its billing account {account} is closed" if account else "it has no billing account"
         return [problem("billing", f"billing is off: {closed}", f"{link}; {_ACCOUNTS}", account=account)]
-    account = found.get("billingAccountName", "")
+    account = info.get("billingAccountName", "")
     return [ok("billing", f"billing is on, by {account}", account=account)]
 
 

@@ -89,7 +89,7 @@ class Info:
 
 
 async def quotas(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
-    """Return one finding a quota: enough, or too little with the smallest change that fits and the request for more."""
+    """Return one finding for each quota: enough, or too little with the smallest change that fits and the request for more."""
     if cloudrun.gpu(asked.shape.gpu) is None:
         return [not_checked("quota", f"the catalog knows no GPU {asked.shape.gpu}, nor its quotas")]
     needs = _needs(asked, zonal=asked.zonal_redundancy)
@@ -100,13 +100,13 @@ async def quotas(google: Google, asked: PreflightInput) -> Sequence[PreflightFin
     )
     infos: dict[str, Info] = {}
     errors: dict[str, HomeportError] = {}
-    for name, one in zip(ids, results, strict=True):
-        if isinstance(one, Info):
-            infos[name] = one
-        elif isinstance(one, HomeportError):
-            errors[name] = one
+    for name, result in zip(ids, results, strict=True):
+        if isinstance(result, Info):
+            infos[name] = result
+        elif isinstance(result, HomeportError):
+            errors[name] = result
         else:
-            raise one
+            raise result
     who = await _email(google)
     change = _change(asked, needs, spare, infos)
     return [
@@ -120,19 +120,21 @@ async def quotas(google: Google, asked: PreflightInput) -> Sequence[PreflightFin
 async def room(google: Google, asked: PreflightInput) -> str:
     """
     Return '' where the quotas hold one instance more than the service may have; else that they do not, with what they lack,
-    or that it is not known, with why.
+    or that it is not known, and why.
     """
     beside = "beside those that the service may have"
     needs = _needs(replace(asked, max_instances=asked.max_instances + 1), zonal=False)
     for need in needs:
         # A GPU with zonal redundancy counts in a quota of its own.
-        wanted = replace(need, count=1) if need.is_gpu and asked.zonal_redundancy else need
+        required = replace(need, count=1) if need.is_gpu and asked.zonal_redundancy else need
         try:
             have = (await _info(google, asked.project, need.quota.what)).value(asked.region)
         except HomeportError as error:
             return f"it is not known whether the quotas hold one {beside}: {need.quota.what} could not be read ({error})"
-        if have != UNLIMITED and wanted.wanted > have:
-            lacking = f"{wanted.words(wanted.wanted)} wanted in {asked.region}, {wanted.words(have)} there"
+        if have != UNLIMITED and required.wanted > have:
+            lacking = (
+                f"{required.words(required.wanted)} wanted in {asked.region}, {required.words(have)} there"
+            )
             return f"the quotas hold none {beside}: {lacking}"
     return ""
 
@@ -150,7 +152,7 @@ def request(asked: PreflightInput, need: QuotaNeed, who: str) -> str:
 
 
 def _needs(asked: PreflightInput, *, zonal: bool) -> tuple[QuotaNeed, ...]:
-    wanted = CloudRun.model_construct(
+    settings = CloudRun.model_construct(
         region=asked.region,
         gpu=asked.shape.gpu,
         zonal_redundancy=zonal,
@@ -167,7 +169,7 @@ def _needs(asked: PreflightInput, *, zonal: bool) -> tuple[QuotaNeed, ...]:
             each=round(quota.needs * _SCALE.get(quota.what, 1)) // asked.max_instances,
             count=asked.max_instances,
         )
-        for quota in needed(asked.shape, wanted, counts, asked.beside)
+        for quota in needed(asked.shape, settings, counts, asked.beside)
     )
 
 
@@ -179,41 +181,41 @@ async def _info(google: Google, project: str, name: str) -> Info:
 def _read(body: Mapping[str, Json]) -> Info:
     """Read a quota. Google puts the more specific dimensions first, and leaves out a value of nothing."""
     regions: dict[str, int] = {}
-    for one in body.get("dimensionsInfos", ()):
-        value = int(one.get("details", {}).get("value", 0))
-        named = one.get("dimensions", {}).get("region")
-        for region in [named] if named else one.get("applicableLocations", ()):
+    for entry in body.get("dimensionsInfos", ()):
+        value = int(entry.get("details", {}).get("value", 0))
+        named = entry.get("dimensions", {}).get("region")
+        for region in [named] if named else entry.get("applicableLocations", ()):
             regions.setdefault(region, value)
-        if not one.get("dimensions"):
+        if not entry.get("dimensions"):
             regions.setdefault("", value)
     eligibility = body.get("quotaIncreaseEligibility", {})
     return Info(regions=regions, ineligible=eligibility.get("ineligibilityReason", ""))
 
 
 def _judged(asked: PreflightInput, need: QuotaNeed, info: Info, change: str, who: str) -> PreflightFinding:
-    have, wanted = info.value(asked.region), need.wanted
+    have, required = info.value(asked.region), need.wanted
     subject = f"quota/{need.quota.what}"
     data = {
-        "needs": wanted,
+        "needs": required,
         "has": have,
         "unit": need.quota.unit,
         "instances": need.instances(have),
         "ineligible": info.ineligible,
     }
-    text = f"{need.words(wanted)} wanted in {asked.region}, {need.words(have)} there"
+    text = f"{need.words(required)} wanted in {asked.region}, {need.words(have)} there"
     if have == UNLIMITED:
         return ok(subject, text, **data)
-    given = _given_at_first(asked, need, info)
-    if given and wanted > given:
-        fewer = f"set scaling.max = {given // need.each}"
+    first_grant = _given_at_first(asked, need, info)
+    if first_grant and required > first_grant:
+        fewer = f"set scaling.max = {first_grant // need.each}"
         ask = f"{fewer}; or ask for more: {request(asked, need, who)}"
-        return problem(subject, f"{text}; {_AT_FIRST.format(given // need.each)}", ask, **data)
-    if given:
+        return problem(subject, f"{text}; {_AT_FIRST.format(first_grant // need.each)}", ask, **data)
+    if first_grant:
         hint = (
             f"go on: Google decides when the service is made; where it refuses: {request(asked, need, who)}"
         )
-        return warning(subject, f"{text}; {_AT_FIRST.format(given // need.each)}", hint, **data)
-    if wanted > have:
+        return warning(subject, f"{text}; {_AT_FIRST.format(first_grant // need.each)}", hint, **data)
+    if required > have:
         ask = request(asked, need, who)
         return problem(
             subject, text + _of_a_trial(need, have, info), f"{change}; or ask for more: {ask}", **data
@@ -276,13 +278,13 @@ def _change(
 
 
 def _unread(need: QuotaNeed, error: HomeportError) -> PreflightFinding:
-    found = unseen(f"quota/{need.quota.what}", error)
+    finding = unseen(f"quota/{need.quota.what}", error)
     likely = "would be enough" if need.quota.suffices else "would not be enough"
     if need.quota.default is None:
         likely = "is not known to be enough"
-    hint = found.hint if isinstance(error, ApiDisabled) else error.hint
+    hint = finding.hint if isinstance(error, ApiDisabled) else error.hint
     default = f"{need.quota.text}; that {likely}"
-    return not_checked(found.subject, f"{found.text}; {default}", hint, needs=need.wanted)
+    return not_checked(finding.subject, f"{finding.text}; {default}", hint, needs=need.wanted)
 
 
 async def _email(google: Google) -> str:

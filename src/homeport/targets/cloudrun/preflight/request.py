@@ -74,7 +74,7 @@ class PreflightInput:
     @property
     def needs(self) -> frozenset[str]:
         """Return what permissions are needed for: names of `permissions.toml`."""
-        wanted = {
+        needed = {
             "secret": self.secret or self.observed,
             "given-secret": bool(self.given_secrets),
             "edge": self.edge == "global",
@@ -94,7 +94,7 @@ class PreflightInput:
                 "weights",
                 "service",
                 "inventory",
-                *(name for name, is_so in wanted.items() if is_so),
+                *(name for name, is_so in needed.items() if is_so),
             )
         )
 

@@ -68,10 +68,10 @@ async def preflight(google: Google, asked: PreflightInput) -> Findings:
     google = google.within(_EACH_S)
     who = await _who(google)
     if who.verdict != "ok":
-        rest = (not_checked(check.subject, "there are no credentials", who.hint) for check in CHECKS)
-        return Findings((who, *rest))
-    found = await asyncio.gather(*(_looked(check, google, asked) for check in CHECKS))
-    return Findings((who, *(finding for several in found for finding in several)))
+        unchecked = (not_checked(check.subject, "there are no credentials", who.hint) for check in CHECKS)
+        return Findings((who, *unchecked))
+    results = await asyncio.gather(*(_run_check(check, google, asked) for check in CHECKS))
+    return Findings((who, *(finding for several in results for finding in several)))
 
 
 async def _who(google: Google) -> PreflightFinding:
@@ -90,7 +90,9 @@ async def _who(google: Google) -> PreflightFinding:
     )
 
 
-async def _looked(check: PreflightCheck, google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
+async def _run_check(
+    check: PreflightCheck, google: Google, asked: PreflightInput
+) -> Sequence[PreflightFinding]:
     try:
         return await check.look(google, asked)
     except HomeportError as error:

@@ -13,10 +13,10 @@ from homeport.targets.cloudrun.preflight.request import PreflightInput
 
 async def given(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
     """Tell whether each secret is there, with a newest version that is on. Its value is not read."""
-    return await asyncio.gather(*(_looked(google, asked.project, one) for one in asked.given_secrets))
+    return await asyncio.gather(*(_check_secret(google, asked.project, name) for name in asked.given_secrets))
 
 
-async def _looked(google: Google, project: str, name: str) -> PreflightFinding:
+async def _check_secret(google: Google, project: str, name: str) -> PreflightFinding:
     subject = f"secret/{name}"
     add = f'printf %s "$TOKEN" | gcloud secrets {{}} {name} --project {project} --data-file=-'
     try:
